@@ -1,0 +1,1 @@
+//! A Jepsen-style tester for noraftd.

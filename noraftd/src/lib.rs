@@ -1,0 +1,11 @@
+//! noraftd: a standalone consensus daemon.
+//!
+//! Data flows one way: client bytes -> `protocol` -> `replica` -> `store` -> peers -> `replica` ->
+//! `machine` -> client bytes. `shell` carries it between sockets, disk and replica; `cli` starts it.
+
+pub mod machine;
+pub mod prng;
+pub mod protocol;
+pub mod record;
+pub mod replica;
+pub mod time;

@@ -1,0 +1,3 @@
+//! The `noraftd` command.
+
+fn main() {}

@@ -1,0 +1,167 @@
+//! What goes into a replica and what comes out: the whole of its interface with the world.
+//!
+//! The contract of use, numbered; the replica asserts its side of it:
+//!
+//! 1. After each `handle`, `poll` until `None` before the next `handle`.
+//! 2. At most one [`Output::Persist`] is in flight. Inputs that could need another one wait in the inbox;
+//!    on [`Input::Synced`] they are fed together and the node's actions are drained once. The batch is what
+//!    arrived during the last sync: group commit without a timer.
+//! 3. Order in a batch: hard state; truncate and append; sync; then messages that promise durability
+//!    (votes, append replies), apply, client replies. Nothing that promises leaves before its sync.
+//! 4. A leader may send its AppendEntries before its own sync (Raft thesis 10.2.1), because its own entries
+//!    count only once they are durable here. A vote request may not: term and vote are synced first.
+//! 5. Heartbeats never wait for a sync. A leader whose sync has not returned for `disk_stall_max` stops
+//!    sending them, so that the others elect.
+//! 6. Payloads are keyed by (term, index), never by index alone. Core messages carry none; the peer
+//!    message does.
+//! 7. A reply states what is known: done, a *definite* refusal (nothing was appended), or *indefinite*.
+//!    When unsure, it is indefinite.
+//! 8. A failed sync ends the process; it is never retried, and the replica is never told of it.
+
+use noraft::{LogIndex, LogPosition, NodeId};
+
+use crate::protocol::command::Request;
+use crate::protocol::peer::PeerMessage;
+use crate::protocol::resp::Reply;
+use crate::record::{Batch, BatchId, Record};
+use crate::time::Stamp;
+
+/// Names one request of one client of this node; never reused while the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// Something that happened to the replica.
+#[derive(Debug)]
+pub enum Input {
+    /// The instant that `deadline` named has come (or not yet: a spurious one is harmless).
+    Deadline,
+    /// A message from another node arrived, verified (crc, cluster id, sender).
+    Peer {
+        /// The node that sent it.
+        from: NodeId,
+        /// What it says.
+        message: PeerMessage,
+    },
+    /// A connection to `peer` was made anew: whatever was in flight to it may be lost.
+    Connected {
+        /// The node at the other end.
+        peer: NodeId,
+    },
+    /// A client of this node asks for something.
+    Client {
+        /// The caller's name for the request, given back in the reply.
+        id: RequestId,
+        /// What it asks for.
+        request: Request,
+    },
+    /// The batch is durable.
+    Synced(BatchId),
+    /// The answer to [`Output::Fetch`]: consecutive records from `from` on, at least one, each intact.
+    Fetched {
+        /// The first index that was asked for.
+        from: LogIndex,
+        /// The records; fewer than asked for when `bytes_max` was reached.
+        records: Vec<Record>,
+    },
+}
+
+/// Something that the replica wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Make this durable, then answer [`Input::Synced`].
+    Persist(Batch),
+    /// Read durable records `from..=to`, until `bytes_max` payload bytes are exceeded (at least one), then
+    /// answer [`Input::Fetched`]. At most one is in flight.
+    Fetch {
+        /// First index wanted.
+        from: LogIndex,
+        /// Last index wanted.
+        to: LogIndex,
+        /// Stop after the record that reaches this many payload bytes.
+        bytes_max: usize,
+    },
+    /// Send this to another node. May be lost, delayed, duplicated, reordered.
+    Send {
+        /// The destination.
+        to: NodeId,
+        /// What to say.
+        message: PeerMessage,
+    },
+    /// Answer the request.
+    Reply {
+        /// The request's name.
+        id: RequestId,
+        /// What is known about its outcome.
+        outcome: Outcome,
+    },
+}
+
+/// What is known about a request's outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect exactly once (a read: it saw a linearizable state).
+    Done(Reply),
+    /// Nothing was appended and nothing will be: safe to retry.
+    Refused(Refusal),
+    /// It may or may not take effect, now or later.
+    Indefinite(Doubt),
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// No leader was known until the request's deadline.
+    NoLeader,
+    /// The node that was asked is not the leader (any more).
+    NotLeader,
+    /// Too many requests are waiting here.
+    Overloaded,
+    /// The node cannot write to its disk at the moment.
+    DiskFull,
+    /// The read was not confirmed by a majority in time.
+    ReadTimeout,
+    /// The node is shutting down.
+    ShuttingDown,
+}
+
+/// Why nobody can say whether it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doubt {
+    /// Leadership was lost after the entry had been appended.
+    LeadershipLost,
+    /// No majority acknowledged the entry in time.
+    CommitTimeout,
+    /// The leader it was forwarded to did not answer in time.
+    ForwardTimeout,
+    /// The node stops; the entry may still be committed by the others.
+    ShuttingDown,
+}
+
+/// What a node tells about itself (`ROLE`, `INFO`, `noraftd status`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// This node.
+    pub id: NodeId,
+    /// Its role in the current term.
+    pub role: noraft::Role,
+    /// The current term.
+    pub term: u64,
+    /// The leader of the current term, when known.
+    pub leader: Option<NodeId>,
+    /// Highest index known to be committed.
+    pub commit_index: LogIndex,
+    /// Highest index applied to the state machine.
+    pub applied_index: LogIndex,
+    /// Highest index durable on this node's disk.
+    pub durable_index: LogIndex,
+    /// The last entry of the log.
+    pub last_position: LogPosition,
+    /// Voters of the configuration in force.
+    pub voters: Vec<NodeId>,
+    /// True while the node neither votes nor campaigns (see [`crate::record::Recovered::abstain`]).
+    pub abstaining: bool,
+    /// For a leader: each other member, with the last index known to be durable there.
+    pub match_indexes: Vec<(NodeId, LogIndex)>,
+    /// Wall clock of the last entry applied.
+    pub applied_stamp: Stamp,
+}
