@@ -3,5 +3,9 @@
 //! Invariant: parse, don't validate. What leaves this folder is valid; no bytes from outside panic.
 
 pub mod command;
+pub mod frame;
+pub mod outcome;
 pub mod peer;
+pub mod render;
 pub mod resp;
+pub mod session;

@@ -50,7 +50,10 @@ impl Replica {
                 RecordKind::Command => {
                     Some(self.machine.apply(record.position.index, record.stamp, &record.payload))
                 }
-                RecordKind::Term | RecordKind::Config => None,
+                RecordKind::Term | RecordKind::Config => {
+                    self.machine.advance(record.position.index);
+                    None
+                }
             };
             self.resolve_proposals(record.position, reply);
         }

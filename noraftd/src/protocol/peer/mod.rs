@@ -105,3 +105,104 @@ pub struct Hello {
     /// Reserved for later versions; empty in version 1.
     pub extensions: Bytes,
 }
+
+/// The acceptor's consent to a [`Hello`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloReply {
+    /// The acceptor.
+    pub from: NodeId,
+    /// The acceptor's data directory.
+    pub incarnation: u64,
+    /// Reserved for later versions; empty in version 1.
+    pub extensions: Bytes,
+}
+
+/// Why a connection between nodes is refused; sent before closing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reject {
+    /// The two belong to different clusters.
+    #[error("this node belongs to cluster {expected:016x}")]
+    Cluster {
+        /// The rejecting node's cluster.
+        expected: u64,
+    },
+    /// The sender meant another node.
+    #[error("this node is {actual:?}")]
+    Node {
+        /// The rejecting node.
+        actual: NodeId,
+    },
+    /// The rejecting node does not speak the sender's version.
+    #[error("this node speaks version {supported} of the peer protocol")]
+    Version {
+        /// The version it speaks.
+        supported: u8,
+    },
+    /// The sender is not a member as far as the rejecting node knows.
+    #[error("the sender is not a member of the cluster")]
+    NotMember,
+    /// The sender's data directory is not the one that is on record for its node id.
+    #[error("the sender's data directory was replaced; on record is {expected:016x}")]
+    Incarnation {
+        /// The incarnation on record.
+        expected: u64,
+    },
+}
+
+/// Everything that a connection between nodes carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerFrame {
+    /// The connecting node's first frame.
+    Hello(Hello),
+    /// The acceptor's first frame.
+    HelloReply(HelloReply),
+    /// The acceptor's only frame.
+    Reject(Reject),
+    /// Anything after that.
+    Message(PeerMessage),
+}
+
+/// Why bytes from another node are not accepted. The connection cannot be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The frame is not one for us.
+    #[error(transparent)]
+    Frame(#[from] super::frame::FrameError),
+    /// The sender belongs to another cluster.
+    #[error("the sender belongs to cluster {found:016x}, not {expected:016x}")]
+    Cluster {
+        /// Our cluster.
+        expected: u64,
+        /// The sender's.
+        found: u64,
+    },
+    /// The body is not what its kind says.
+    #[error("a peer frame is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+impl PeerFrame {
+    /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a valid frame of `cluster_id`. A [`Reject`] is taken from any cluster.
+    pub fn decode(cluster_id: u64, buffer: &mut bytes::BytesMut) -> Result<Option<Self>, PeerError> {
+        let _ = (cluster_id, buffer);
+        todo!()
+    }
+
+    /// Appends the frame to `out`.
+    pub fn encode(&self, cluster_id: u64, out: &mut bytes::BytesMut) {
+        let _ = (cluster_id, out);
+        todo!()
+    }
+}
+
+impl PeerMessage {
+    /// Appends the message's frame to `out`.
+    pub fn encode(&self, cluster_id: u64, out: &mut bytes::BytesMut) {
+        let _ = (cluster_id, out);
+        todo!()
+    }
+}
