@@ -230,8 +230,12 @@ impl World {
         }
     }
 
-    pub(crate) fn heal(&mut self) {
+    pub(crate) fn reconnect(&mut self) {
         self.cut.clear();
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.reconnect();
         self.faults = Faults::NONE;
         let down: Vec<u64> = (1..=self.size)
             .filter(|node| !self.replicas.contains_key(node))
