@@ -132,7 +132,7 @@ impl Model {
             LogEntry::ClusterConfig(config) if position.index <= index => Some(config),
             LogEntry::ClusterConfig(_) | LogEntry::Term(_) | LogEntry::Command => None,
         });
-        configs.last().unwrap_or(before).clone()
+        configs.fold(before, |_, config| config).clone()
     }
 }
 
