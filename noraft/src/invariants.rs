@@ -276,11 +276,12 @@ impl Invariants {
         position: LogPosition,
         durable: &Durable,
     ) -> Checked {
-        // Only the leader of the term counts the reply.
-        let Some(seen) = self.nodes.get(&follower) else {
+        // Only the leader of the term counts the reply, and only a position that its log has.
+        let (Some(seen), Some(leader)) = (self.nodes.get(&follower), self.nodes.get(&to)) else {
             return Ok(());
         };
-        if durable.term > term || self.leader_of(term) != Some(to) {
+        let counts = self.leader_of(term) == Some(to) && leader.log.entries().contains(position);
+        if durable.term > term || !counts {
             return Ok(());
         }
         let on_disk = position.index <= durable.synced && seen.holds(position);
