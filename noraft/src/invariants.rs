@@ -281,7 +281,7 @@ impl Invariants {
             return Ok(());
         };
         let counts = self.leader_of(term) == Some(to) && leader.log.entries().contains(position);
-        if durable.term > term || !counts {
+        if seen.term > term || !counts {
             return Ok(());
         }
         let on_disk = position.index <= durable.synced && seen.holds(position);
@@ -472,9 +472,9 @@ impl Seen {
         }
     }
 
-    /// A leader whose term could still be taken back by a crash has not been anybody's leader yet.
+    /// A leader whose term or vote a crash could still take back has not been anybody's leader yet.
     fn is_durable_leader(&self) -> bool {
-        self.leader && self.durable.term == self.term
+        self.leader && self.durable.term == self.term && self.durable.voted_for == self.voted_for
     }
 
     /// Whether the log has the position, or a snapshot has taken its place.
@@ -567,15 +567,14 @@ impl Seen {
     }
 }
 
-/// The follower's disk holds what its leader counts, as long as no later leader has talked to it.
+/// The follower's disk holds what its leader counts, as long as it has not heard of a later term.
 fn check_match_is_held(leader: &Node, follower: NodeId, index: LogIndex, seen: &Seen) -> Checked {
     let position = leader
         .log()
         .entries()
         .get_term(index)
         .map(|term| LogPosition { term, index });
-    let Some(position) = position.filter(|_| !seen.wiped && seen.durable.term <= leader.current_term())
-    else {
+    let Some(position) = position.filter(|_| !seen.wiped && seen.term <= leader.current_term()) else {
         return Ok(());
     };
     let held = index <= seen.durable.synced && seen.holds(position);

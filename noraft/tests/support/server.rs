@@ -159,8 +159,17 @@ impl Server {
             .chain([&batch])
             .flat_map(|batch| &batch.writes)
             .all(Write::is_append);
+        let synced = self
+            .node
+            .as_ref()
+            .map_or(LogIndex::ZERO, |node| self.synced(node.log()));
         let leaves_early = |payload: &Payload| match payload {
-            Payload::Raft(Message::AppendEntriesCall { .. }) => early_appends && hard_state_written,
+            // A lone voter commits what it has not synced yet; nobody may hear of that commit before.
+            Payload::Raft(Message::AppendEntriesCall { commit_index, .. }) => {
+                early_appends
+                    && hard_state_written
+                    && (*commit_index <= synced || bug == Bug::LeaderCountsUnsynced)
+            }
             Payload::Raft(Message::AppendEntriesReply { .. }) => bug == Bug::AckBeforeSync,
             Payload::Raft(Message::RequestVoteReply { .. }) => bug == Bug::VoteBeforeSync,
             Payload::Raft(Message::RequestVoteCall { .. }) | Payload::Snapshot { .. } => false,
