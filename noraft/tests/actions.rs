@@ -1,15 +1,15 @@
 //! The action matrix (contract 2.10): what each input queues, in order, on voters 0, 1, 2 seen from
-//! node 0; and how undrained actions merge (2.7).
+//! node 0. How undrained actions merge is in `merging.rs`.
 
 mod kit;
 
 use kit::*;
-use noraft::{Action, Actions, ClusterConfig, LogEntries, LogEntry, LogPosition, Message, Node};
+use noraft::{LogEntries, LogEntry, Node};
 
-type Input = fn(&mut Node);
+/// A name, the node, the input, the actions.
+type Row = (&'static str, fn() -> Node, fn(&mut Node), &'static str);
 
-/// Every row: the node, the input, the actions.
-fn check(rows: &[(&str, fn() -> Node, Input, &str)]) {
+fn check(rows: &[Row]) {
     for (name, node, input, expected) in rows {
         let mut node = node();
         input(&mut node);
@@ -28,14 +28,6 @@ fn fresh_vote() -> Node {
     restarted(0, 1, None, log([cfg([0, 1, 2]), t(1), C]))
 }
 
-/// The leader of `kit::leader`, its log compacted up to (2,4).
-fn compacted_leader() -> Node {
-    let mut node = leader();
-    hear(&mut node, &reply(1, 2, pos(2, 4)));
-    assert!(compact(&mut node, 4));
-    node
-}
-
 fn joint_leader(new_voters: [u64; 2]) -> Node {
     let mut node = leader();
     let mut joint = node.config().clone();
@@ -45,464 +37,334 @@ fn joint_leader(new_voters: [u64; 2]) -> Node {
     node
 }
 
+const LOCAL_INPUTS: &[Row] = &[
+    (
+        "F timeout",
+        follower,
+        |n| n.handle_election_timeout(),
+        "Timer; SaveTerm; SaveVote; Bcast RVCall t2 (1,3)",
+    ),
+    (
+        "C timeout",
+        candidate,
+        |n| n.handle_election_timeout(),
+        "Timer; SaveTerm; SaveVote; Bcast RVCall t3 (1,3)",
+    ),
+    (
+        "non-voter timeout",
+        non_voter,
+        |n| n.handle_election_timeout(),
+        "",
+    ),
+    ("F heartbeat", follower, |n| assert!(!n.heartbeat()), ""),
+    ("C heartbeat", candidate, |n| assert!(!n.heartbeat()), ""),
+    (
+        "F propose",
+        follower,
+        |n| assert!(n.propose_command().is_invalid()),
+        "",
+    ),
+    (
+        "C propose",
+        candidate,
+        |n| assert!(n.propose_command().is_invalid()),
+        "",
+    ),
+    (
+        "F config",
+        follower,
+        |n| assert!(n.propose_config(n.config().clone()).is_invalid()),
+        "",
+    ),
+    (
+        "L timeout",
+        leader,
+        |n| n.handle_election_timeout(),
+        "Timer; Bcast AECall t2 c0 (2,4)+[]",
+    ),
+    (
+        "L heartbeat",
+        leader,
+        |n| assert!(n.heartbeat()),
+        "Timer; Bcast AECall t2 c0 (2,4)+[]",
+    ),
+    (
+        "L propose",
+        leader,
+        |n| assert_eq!(n.propose_command(), pos(2, 5)),
+        "Timer; Append (2,4)+[C]; Bcast AECall t2 c0 (2,4)+[C]",
+    ),
+    (
+        "L config",
+        leader,
+        |n| assert_eq!(n.propose_config(n.config().clone()), pos(2, 5)),
+        "Timer; Append (2,4)+[{0,1,2}]; Bcast AECall t2 c0 (2,4)+[{0,1,2}]",
+    ),
+    (
+        "L 3 x propose, heartbeat",
+        leader,
+        |n| {
+            (0..3).for_each(|_| assert!(!n.propose_command().is_invalid()));
+            assert!(n.heartbeat());
+        },
+        "Timer; Append (2,4)+[C C C]; Bcast AECall t2 c0 (2,4)+[C C C]",
+    ),
+    (
+        "snapshot",
+        follower,
+        |n| assert!(n.handle_snapshot_installed(pos(1, 3), voters([0, 1, 2]))),
+        "",
+    ),
+];
+
 #[test]
 fn matrix_of_local_inputs() {
     assert!(
         Node::start(id(0)).actions().is_empty(),
-        "`follower` saw that a restart sets the timer"
+        "and `follower` saw that a restart sets the timer"
     );
-    check(&[
-        (
-            "F timeout",
-            follower,
-            |n| n.handle_election_timeout(),
-            "Timer; SaveTerm; SaveVote; Bcast RVCall t2 (1,3)",
-        ),
-        (
-            "C timeout",
-            candidate,
-            |n| n.handle_election_timeout(),
-            "Timer; SaveTerm; SaveVote; Bcast RVCall t3 (1,3)",
-        ),
-        (
-            "non-voter timeout",
-            non_voter,
-            |n| n.handle_election_timeout(),
-            "",
-        ),
-        ("F heartbeat", follower, |n| assert!(!n.heartbeat()), ""),
-        ("C heartbeat", candidate, |n| assert!(!n.heartbeat()), ""),
-        (
-            "F propose",
-            follower,
-            |n| assert!(n.propose_command().is_invalid()),
-            "",
-        ),
-        (
-            "C propose",
-            candidate,
-            |n| assert!(n.propose_command().is_invalid()),
-            "",
-        ),
-        (
-            "F config",
-            follower,
-            |n| assert!(n.propose_config(n.config().clone()).is_invalid()),
-            "",
-        ),
-        (
-            "L timeout",
-            leader,
-            |n| n.handle_election_timeout(),
-            "Timer; Bcast AECall t2 c0 (2,4)+[]",
-        ),
-        (
-            "L heartbeat",
-            leader,
-            |n| assert!(n.heartbeat()),
-            "Timer; Bcast AECall t2 c0 (2,4)+[]",
-        ),
-        (
-            "L propose",
-            leader,
-            |n| assert_eq!(n.propose_command(), pos(2, 5)),
-            "Timer; Append (2,4)+[C]; Bcast AECall t2 c0 (2,4)+[C]",
-        ),
-        (
-            "L config",
-            leader,
-            |n| assert_eq!(n.propose_config(n.config().clone()), pos(2, 5)),
-            "Timer; Append (2,4)+[{0,1,2}]; Bcast AECall t2 c0 (2,4)+[{0,1,2}]",
-        ),
-        (
-            "L 3 x propose, heartbeat",
-            leader,
-            |n| {
-                (0..3).for_each(|_| assert!(!n.propose_command().is_invalid()));
-                assert!(n.heartbeat());
-            },
-            "Timer; Append (2,4)+[C C C]; Bcast AECall t2 c0 (2,4)+[C C C]",
-        ),
-        (
-            "snapshot",
-            follower,
-            |n| assert!(n.handle_snapshot_installed(pos(1, 3), voters([0, 1, 2]))),
-            "",
-        ),
-    ]);
+    check(LOCAL_INPUTS);
 }
+
+fn stale(node: &mut Node) {
+    hear(node, &vote_call(1, 0, pos(1, 3)));
+}
+
+fn denied(node: &mut Node) {
+    hear(node, &vote_call(2, 7, pos(1, 2)));
+}
+
+const VOTE_MESSAGES: &[Row] = &[
+    ("F stale call", follower, stale, "Send 1 RVReply t1 false"),
+    ("C stale call", candidate, stale, "Send 1 RVReply t2 false"),
+    ("L stale call", leader, stale, "Send 1 RVReply t2 false"),
+    (
+        "F granted",
+        fresh_vote,
+        |n| hear(n, &vote_call(2, 1, pos(1, 3))),
+        "Timer; SaveVote; Send 2 RVReply t1 true",
+    ),
+    (
+        "F granted again",
+        follower,
+        |n| hear(n, &vote_call(1, 1, pos(1, 3))),
+        "Timer; Send 1 RVReply t1 true",
+    ),
+    (
+        "F granted, higher term",
+        follower,
+        |n| hear(n, &vote_call(2, 2, pos(1, 3))),
+        "Timer; SaveTerm; SaveVote; Send 2 RVReply t2 true",
+    ),
+    (
+        "F voted for another",
+        follower,
+        |n| hear(n, &vote_call(2, 1, pos(1, 9))),
+        "",
+    ),
+    (
+        "F log behind",
+        fresh_vote,
+        |n| hear(n, &vote_call(2, 1, pos(1, 2))),
+        "",
+    ),
+    (
+        "C same term",
+        candidate,
+        |n| hear(n, &vote_call(2, 2, pos(1, 3))),
+        "",
+    ),
+    (
+        "L same term",
+        leader,
+        |n| hear(n, &vote_call(2, 2, pos(2, 9))),
+        "",
+    ),
+    (
+        "F denied by log, higher term",
+        follower,
+        denied,
+        "SaveTerm; SaveVote",
+    ),
+    (
+        "C denied by log, higher term",
+        candidate,
+        denied,
+        "Timer; SaveTerm; SaveVote",
+    ),
+    (
+        "L denied by log, higher term",
+        leader,
+        denied,
+        "Timer; SaveTerm; SaveVote",
+    ),
+    (
+        "C majority",
+        candidate,
+        |n| hear(n, &vote_reply(2, 2, true)),
+        "Timer; Append (1,3)+[T2]; Bcast AECall t2 c0 (1,3)+[T2]",
+    ),
+    ("C refused", candidate, |n| hear(n, &vote_reply(2, 2, false)), ""),
+    ("C stale", candidate, |n| hear(n, &vote_reply(2, 1, true)), ""),
+    ("C outsider", candidate, |n| hear(n, &vote_reply(9, 2, true)), ""),
+    ("F reply", follower, |n| hear(n, &vote_reply(2, 1, true)), ""),
+    ("L reply", leader, |n| hear(n, &vote_reply(2, 2, true)), ""),
+    (
+        "F reply, higher term",
+        follower,
+        |n| hear(n, &vote_reply(2, 5, false)),
+        "SaveTerm; SaveVote",
+    ),
+    (
+        "C reply, higher term",
+        candidate,
+        |n| hear(n, &vote_reply(2, 5, false)),
+        "Timer; SaveTerm; SaveVote",
+    ),
+    (
+        "L reply, higher term",
+        leader,
+        |n| hear(n, &reply(2, 5, pos(2, 4))),
+        "Timer; SaveTerm; SaveVote",
+    ),
+];
 
 #[test]
 fn matrix_of_vote_messages() {
-    let stale: Input = |n| hear(n, &vote_call(1, 0, pos(1, 3)));
-    let denied: Input = |n| hear(n, &vote_call(2, 7, pos(1, 2)));
-    check(&[
-        ("F stale call", follower, stale, "Send 1 RVReply t1 false"),
-        ("C stale call", candidate, stale, "Send 1 RVReply t2 false"),
-        ("L stale call", leader, stale, "Send 1 RVReply t2 false"),
-        (
-            "F granted",
-            fresh_vote,
-            |n| hear(n, &vote_call(2, 1, pos(1, 3))),
-            "Timer; SaveVote; Send 2 RVReply t1 true",
-        ),
-        (
-            "F granted again",
-            follower,
-            |n| hear(n, &vote_call(1, 1, pos(1, 3))),
-            "Timer; Send 1 RVReply t1 true",
-        ),
-        (
-            "F granted, higher term",
-            follower,
-            |n| hear(n, &vote_call(2, 2, pos(1, 3))),
-            "Timer; SaveTerm; SaveVote; Send 2 RVReply t2 true",
-        ),
-        (
-            "F voted for another",
-            follower,
-            |n| hear(n, &vote_call(2, 1, pos(1, 9))),
-            "",
-        ),
-        (
-            "F log behind",
-            fresh_vote,
-            |n| hear(n, &vote_call(2, 1, pos(1, 2))),
-            "",
-        ),
-        (
-            "C same term",
-            candidate,
-            |n| hear(n, &vote_call(2, 2, pos(1, 3))),
-            "",
-        ),
-        (
-            "L same term",
-            leader,
-            |n| hear(n, &vote_call(2, 2, pos(2, 9))),
-            "",
-        ),
-        (
-            "F denied by log, higher term",
-            follower,
-            denied,
-            "SaveTerm; SaveVote",
-        ),
-        (
-            "C denied by log, higher term",
-            candidate,
-            denied,
-            "Timer; SaveTerm; SaveVote",
-        ),
-        (
-            "L denied by log, higher term",
-            leader,
-            denied,
-            "Timer; SaveTerm; SaveVote",
-        ),
-        (
-            "C majority",
-            candidate,
-            |n| hear(n, &vote_reply(2, 2, true)),
-            "Timer; Append (1,3)+[T2]; Bcast AECall t2 c0 (1,3)+[T2]",
-        ),
-        ("C refused", candidate, |n| hear(n, &vote_reply(2, 2, false)), ""),
-        ("C stale", candidate, |n| hear(n, &vote_reply(2, 1, true)), ""),
-        ("C outsider", candidate, |n| hear(n, &vote_reply(9, 2, true)), ""),
-        ("F reply", follower, |n| hear(n, &vote_reply(2, 1, true)), ""),
-        ("L reply", leader, |n| hear(n, &vote_reply(2, 2, true)), ""),
-        (
-            "F reply, higher term",
-            follower,
-            |n| hear(n, &vote_reply(2, 5, false)),
-            "SaveTerm; SaveVote",
-        ),
-        (
-            "C reply, higher term",
-            candidate,
-            |n| hear(n, &vote_reply(2, 5, false)),
-            "Timer; SaveTerm; SaveVote",
-        ),
-        (
-            "L reply, higher term",
-            leader,
-            |n| hear(n, &reply(2, 5, pos(2, 4))),
-            "Timer; SaveTerm; SaveVote",
-        ),
-    ]);
+    check(VOTE_MESSAGES);
 }
+
+const APPEND_CALLS: &[Row] = &[
+    (
+        "F stale",
+        follower,
+        |n| hear(n, &call(1, 0, 0, LogEntries::new(pos(0, 1)))),
+        "Send 1 AEReply t1 (1,3)",
+    ),
+    (
+        "C stale",
+        candidate,
+        |n| hear(n, &call(1, 1, 0, LogEntries::new(pos(1, 3)))),
+        "Send 1 AEReply t2 (1,3)",
+    ),
+    (
+        "L stale",
+        leader,
+        |n| hear(n, &call(1, 1, 0, LogEntries::new(pos(1, 3)))),
+        "Send 1 AEReply t2 (2,4)",
+    ),
+    (
+        "F up to date",
+        follower,
+        |n| hear(n, &call(1, 1, 0, LogEntries::new(pos(1, 3)))),
+        "Timer; Send 1 AEReply t1 (1,3)",
+    ),
+    (
+        "F late",
+        follower,
+        |n| hear(n, &call(1, 1, 0, run(pos(0, 1), [t(1)]))),
+        "Timer; Send 1 AEReply t1 (1,3)",
+    ),
+    (
+        "F gap",
+        follower,
+        |n| hear(n, &call(1, 1, 0, run(pos(1, 7), [C]))),
+        "Timer; Send 1 AEReply t1 (1,3)",
+    ),
+    (
+        "F cut, first contact",
+        follower,
+        |n| hear(n, &call(2, 3, 0, LogEntries::new(pos(2, 3)))),
+        "Timer; SaveTerm; SaveVote; Send 2 AEReply t3 (1,2)",
+    ),
+    (
+        "F appended",
+        follower,
+        |n| hear(n, &call(1, 1, 0, run(pos(1, 3), [C]))),
+        "Timer; Append (1,3)+[C]; Send 1 AEReply t1 (1,4)",
+    ),
+    (
+        "F appended, higher term",
+        follower,
+        |n| hear(n, &call(2, 2, 0, run(pos(1, 3), [t(2)]))),
+        "Timer; SaveTerm; SaveVote; Append (1,3)+[T2]; Send 2 AEReply t2 (2,4)",
+    ),
+    (
+        "C same term",
+        candidate,
+        |n| hear(n, &call(2, 2, 0, run(pos(1, 3), [t(2)]))),
+        "Timer; SaveVote; Append (1,3)+[T2]; Send 2 AEReply t2 (2,4)",
+    ),
+    (
+        "L same term",
+        leader,
+        |n| hear(n, &call(2, 2, 0, run(pos(2, 4), [C]))),
+        "",
+    ),
+];
 
 #[test]
 fn matrix_of_append_calls() {
-    check(&[
-        (
-            "F stale",
-            follower,
-            |n| hear(n, &call(1, 0, 0, LogEntries::new(pos(0, 1)))),
-            "Send 1 AEReply t1 (1,3)",
-        ),
-        (
-            "C stale",
-            candidate,
-            |n| hear(n, &call(1, 1, 0, LogEntries::new(pos(1, 3)))),
-            "Send 1 AEReply t2 (1,3)",
-        ),
-        (
-            "L stale",
-            leader,
-            |n| hear(n, &call(1, 1, 0, LogEntries::new(pos(1, 3)))),
-            "Send 1 AEReply t2 (2,4)",
-        ),
-        (
-            "F up to date",
-            follower,
-            |n| hear(n, &call(1, 1, 0, LogEntries::new(pos(1, 3)))),
-            "Timer; Send 1 AEReply t1 (1,3)",
-        ),
-        (
-            "F late",
-            follower,
-            |n| hear(n, &call(1, 1, 0, run(pos(0, 1), [t(1)]))),
-            "Timer; Send 1 AEReply t1 (1,3)",
-        ),
-        (
-            "F gap",
-            follower,
-            |n| hear(n, &call(1, 1, 0, run(pos(1, 7), [C]))),
-            "Timer; Send 1 AEReply t1 (1,3)",
-        ),
-        (
-            "F cut, first contact",
-            follower,
-            |n| hear(n, &call(2, 3, 0, LogEntries::new(pos(2, 3)))),
-            "Timer; SaveTerm; SaveVote; Send 2 AEReply t3 (1,2)",
-        ),
-        (
-            "F appended",
-            follower,
-            |n| hear(n, &call(1, 1, 0, run(pos(1, 3), [C]))),
-            "Timer; Append (1,3)+[C]; Send 1 AEReply t1 (1,4)",
-        ),
-        (
-            "F appended, higher term",
-            follower,
-            |n| hear(n, &call(2, 2, 0, run(pos(1, 3), [t(2)]))),
-            "Timer; SaveTerm; SaveVote; Append (1,3)+[T2]; Send 2 AEReply t2 (2,4)",
-        ),
-        (
-            "C same term",
-            candidate,
-            |n| hear(n, &call(2, 2, 0, run(pos(1, 3), [t(2)]))),
-            "Timer; SaveVote; Append (1,3)+[T2]; Send 2 AEReply t2 (2,4)",
-        ),
-        (
-            "L same term",
-            leader,
-            |n| hear(n, &call(2, 2, 0, run(pos(2, 4), [C]))),
-            "",
-        ),
-    ]);
+    check(APPEND_CALLS);
 }
+
+const APPEND_REPLIES: &[Row] = &[
+    ("L at tail", leader, |n| hear(n, &reply(1, 2, pos(2, 4))), ""),
+    (
+        "L behind",
+        leader,
+        |n| hear(n, &reply(1, 2, pos(0, 1))),
+        "Send 1 AECall t2 c0 (0,1)+[T1 C T2]",
+    ),
+    (
+        "L divergent",
+        leader,
+        |n| hear(n, &reply(1, 2, pos(1, 4))),
+        "Send 1 AECall t2 c0 (2,4)+[]",
+    ),
+    (
+        "L below snapshot",
+        compacted_leader,
+        |n| hear(n, &reply(2, 2, pos(1, 3))),
+        "Snap 2",
+    ),
+    ("L ahead", leader, |n| hear(n, &reply(1, 2, pos(2, 9))), ""),
+    ("L unknown", leader, |n| hear(n, &reply(9, 2, pos(2, 4))), ""),
+    ("L stale", leader, |n| hear(n, &reply(1, 1, pos(2, 4))), ""),
+    (
+        "L regress",
+        compacted_leader,
+        |n| hear(n, &reply(1, 2, pos(1, 3))),
+        "",
+    ),
+    ("F reply", follower, |n| hear(n, &reply(1, 1, pos(1, 3))), ""),
+    ("C reply", candidate, |n| hear(n, &reply(1, 2, pos(1, 3))), ""),
+    (
+        "L commits a joint configuration",
+        || joint_leader([0, 1]),
+        |n| hear(n, &reply(1, 2, pos(2, 5))),
+        "Timer; Append (2,5)+[{0,1}]; Bcast AECall t2 c5 (2,5)+[{0,1}]",
+    ),
+    (
+        "L commits a final configuration without itself",
+        || joint_leader([1, 2]),
+        |n| {
+            hear(n, &reply(1, 2, pos(2, 5)));
+            hear(n, &reply(2, 2, pos(2, 5)));
+            assert_eq!(
+                acts(n),
+                "Timer; Append (2,5)+[{1,2}]; Bcast AECall t2 c5 (2,5)+[{1,2}]"
+            );
+            hear(n, &reply(1, 2, pos(2, 6)));
+            assert!(n.role().is_leader());
+            hear(n, &reply(2, 2, pos(2, 6)));
+            assert!(n.role().is_follower());
+        },
+        "Timer; SaveTerm; SaveVote",
+    ),
+];
 
 #[test]
 fn matrix_of_append_replies() {
-    check(&[
-        ("L at tail", leader, |n| hear(n, &reply(1, 2, pos(2, 4))), ""),
-        (
-            "L behind",
-            leader,
-            |n| hear(n, &reply(1, 2, pos(0, 1))),
-            "Send 1 AECall t2 c0 (0,1)+[T1 C T2]",
-        ),
-        (
-            "L divergent",
-            leader,
-            |n| hear(n, &reply(1, 2, pos(1, 4))),
-            "Send 1 AECall t2 c0 (2,4)+[]",
-        ),
-        (
-            "L below snapshot",
-            compacted_leader,
-            |n| hear(n, &reply(2, 2, pos(1, 3))),
-            "Snap 2",
-        ),
-        ("L ahead", leader, |n| hear(n, &reply(1, 2, pos(2, 9))), ""),
-        ("L unknown", leader, |n| hear(n, &reply(9, 2, pos(2, 4))), ""),
-        ("L stale", leader, |n| hear(n, &reply(1, 1, pos(2, 4))), ""),
-        (
-            "L regress",
-            compacted_leader,
-            |n| hear(n, &reply(1, 2, pos(1, 3))),
-            "",
-        ),
-        ("F reply", follower, |n| hear(n, &reply(1, 1, pos(1, 3))), ""),
-        ("C reply", candidate, |n| hear(n, &reply(1, 2, pos(1, 3))), ""),
-        (
-            "L commits a joint configuration",
-            || joint_leader([0, 1]),
-            |n| hear(n, &reply(1, 2, pos(2, 5))),
-            "Timer; Append (2,5)+[{0,1}]; Bcast AECall t2 c5 (2,5)+[{0,1}]",
-        ),
-        (
-            "L commits a final configuration without itself",
-            || joint_leader([1, 2]),
-            |n| {
-                hear(n, &reply(1, 2, pos(2, 5)));
-                hear(n, &reply(2, 2, pos(2, 5)));
-                assert_eq!(
-                    acts(n),
-                    "Timer; Append (2,5)+[{1,2}]; Bcast AECall t2 c5 (2,5)+[{1,2}]"
-                );
-                hear(n, &reply(1, 2, pos(2, 6)));
-                assert!(n.role().is_leader());
-                hear(n, &reply(2, 2, pos(2, 6)));
-                assert!(n.role().is_follower());
-            },
-            "Timer; SaveTerm; SaveVote",
-        ),
-    ]);
-}
-
-/// Contract 21: later entries at an inner anchor truncate and extend the pending ones.
-#[test]
-fn scenario_21_pending_entries_are_overwritten_from_the_later_anchor_on() {
-    let mut node = follower();
-    hear(&mut node, &call(1, 1, 0, run(pos(1, 3), [C, C, C])));
-    hear(&mut node, &call(2, 2, 0, run(pos(1, 4), [t(2), C])));
-    assert_eq!(
-        acts(&mut node),
-        "Timer; SaveTerm; SaveVote; Append (1,3)+[C T2 C]; Send 1 AEReply t1 (1,6); Send 2 AEReply t2 (2,6)"
-    );
-}
-
-/// Contract 22: of two broadcasts of different kind the later stays; sends come out by rising node
-/// id; the same snapshot request counts once.
-#[test]
-fn scenario_22_actions_set() {
-    let mut node = candidate();
-    node.handle_election_timeout();
-    hear(&mut node, &vote_reply(1, 3, true));
-    let pending = node
-        .actions()
-        .broadcast_message
-        .clone()
-        .expect("a leader announces itself");
-    assert_eq!(show_message(&pending), "AECall t3 c0 (1,3)+[T3]");
-    acts(&mut node);
-
-    hear(&mut node, &reply(2, 3, pos(1, 3)));
-    hear(&mut node, &reply(1, 3, pos(1, 2)));
-    assert_eq!(
-        acts(&mut node),
-        "Send 1 AECall t3 c0 (1,2)+[C T3]; Send 2 AECall t3 c0 (1,3)+[T3]"
-    );
-
-    let mut node = compacted_leader();
-    hear(&mut node, &reply(2, 2, pos(1, 3)));
-    hear(&mut node, &reply(2, 2, pos(1, 3)));
-    assert_eq!(acts(&mut node), "Snap 2");
-}
-
-/// Contract 23: `actions_iter_prioritizes_log_append_before_broadcast`.
-#[test]
-fn scenario_23_the_append_comes_before_the_broadcast() {
-    let mut node = leader();
-    node.propose_command();
-    let actions: Vec<_> = node.actions_mut().collect();
-    assert!(matches!(
-        actions[..],
-        [
-            Action::SetElectionTimeout,
-            Action::AppendLogEntries(_),
-            Action::BroadcastMessage(_)
-        ]
-    ));
-}
-
-/// Contract 23: `solo_voter_with_non_voter_yields_log_append_before_committed_broadcast`.
-#[test]
-fn scenario_23_a_solo_voter_with_non_voter_stores_before_it_publishes_the_commit() {
-    let mut node = solo_leader();
-    let mut config = node.config().clone();
-    config.non_voters.insert(id(1));
-    node.propose_config(config);
-    acts(&mut node);
-
-    let position = node.propose_command();
-    let actions: Vec<_> = node.actions_mut().collect();
-    let [
-        Action::SetElectionTimeout,
-        Action::AppendLogEntries(_),
-        Action::BroadcastMessage(Message::AppendEntriesCall { commit_index, .. }),
-    ] = &actions[..]
-    else {
-        panic!("unexpected: {}", show(actions));
-    };
-    assert_eq!(*commit_index, position.index);
-}
-
-#[test]
-fn actions_are_fields_that_may_be_taken_singly_or_whole() {
-    let mut node = leader();
-    node.propose_command();
-    hear(&mut node, &reply(1, 2, pos(1, 3)));
-    assert!(std::mem::take(&mut node.actions_mut().set_election_timeout));
-    let sent = node
-        .actions_mut()
-        .send_messages
-        .remove(&id(1))
-        .expect("the follower is behind");
-    assert_eq!(show_message(&sent), "AECall t2 c0 (1,3)+[T2 C]");
-    let rest: Actions = std::mem::take(node.actions_mut());
-    assert!(node.actions().is_empty() && !rest.is_empty());
-    assert_eq!(show(rest), "Append (2,4)+[C]; Bcast AECall t2 c0 (2,4)+[C]");
-}
-
-#[test]
-fn a_later_call_that_continues_the_queued_one_joins_it_and_any_other_replaces_it() {
-    let mut node = leader();
-    hear(&mut node, &reply(1, 2, pos(1, 3)));
-    node.propose_command();
-    hear(&mut node, &reply(1, 2, pos(2, 4)));
-    assert_eq!(
-        acts(&mut node),
-        "Timer; Append (2,4)+[C]; Bcast AECall t2 c0 (2,4)+[C]; Send 1 AECall t2 c4 (1,3)+[T2 C]",
-        "the second call to node 1 begins inside the first"
-    );
-
-    hear(&mut node, &reply(2, 2, pos(1, 3)));
-    hear(&mut node, &reply(2, 2, pos(1, 4)));
-    assert_eq!(
-        acts(&mut node),
-        "Send 2 AECall t2 c4 (1,3)+[T2]",
-        "a probe inside a queued call ends it there"
-    );
-}
-
-#[test]
-fn an_empty_cluster_or_a_second_one_is_refused() {
-    let mut node = Node::start(id(0));
-    assert!(node.create_cluster(&[]).is_invalid());
-    assert_eq!(acts(&mut node), "");
-    assert_eq!(node.create_cluster(&ids([1, 2, 1])), pos(0, 1));
-    assert_eq!(
-        acts(&mut node),
-        "Append (0,0)+[{1,2}]",
-        "a founder outside the cluster does not campaign"
-    );
-    assert!(node.create_cluster(&ids([0])).is_invalid());
-    assert_eq!(node.config(), &voters([1, 2]));
-
-    let mut node = Node::restart(
-        id(0),
-        noraft::NodeGeneration::ZERO,
-        term(0),
-        None,
-        noraft::Log::new(voters([0]), LogEntries::new(LogPosition::ZERO)),
-    );
-    assert!(
-        node.create_cluster(&ids([0])).is_invalid(),
-        "a configured node founds nothing"
-    );
-    assert_ne!(node.config(), &ClusterConfig::new());
+    check(APPEND_REPLIES);
 }

@@ -132,6 +132,14 @@ pub(crate) fn leader() -> Node {
     node
 }
 
+/// That leader, its log compacted up to (2,4).
+pub(crate) fn compacted_leader() -> Node {
+    let mut node = leader();
+    hear(&mut node, &reply(1, 2, pos(2, 4)));
+    assert!(compact(&mut node, 4));
+    node
+}
+
 /// A leader alone in its cluster, its log ending at (1,2), all of it committed.
 pub(crate) fn solo_leader() -> Node {
     let mut node = Node::start(id(0));
