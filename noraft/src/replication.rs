@@ -86,6 +86,9 @@ impl Node {
             count(&mut self.metrics.same_term_append_entries_calls_received_by_leader);
             return Ok(());
         }
+        if !entries.has_rising_terms_up_to(term) {
+            return Err(Error::MalformedEntries);
+        }
         let relation = self.relate(entries)?;
         // Raft 5.2: a candidate that hears from a leader of its term has lost.
         self.state = State::Follower;
