@@ -85,7 +85,6 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
             ("loading", &0),
             ("aof_enabled", &1),
             ("rdb_bgsave_in_progress", &0),
-            ("noraft_durable_index", &status.durable_index.get()),
         ]),
         Section::Stats => fields(&[
             ("total_connections_received", &facts.connections_received),
