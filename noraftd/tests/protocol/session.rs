@@ -100,7 +100,7 @@ impl Client {
 
 fn text(value: Value) -> String {
     match value {
-        Value::Bulk(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+        Value::Bulk(bytes) => String::from_utf8(bytes.to_vec()).expect("INFO is text"),
         other => panic!("a bulk string, not {other:?}"),
     }
 }
