@@ -161,7 +161,15 @@ impl RecordHeader {
     /// A record that is no entry.
     pub(super) fn control(kind: Kind, flags: u8, term: u64, index: u64, payload: &[u8]) -> Self {
         let (stamp, payload_crc) = (Stamp::default(), crc(0, payload));
-        Self { length: payload.len(), kind, flags, term, index, stamp, payload_crc }
+        Self {
+            length: payload.len(),
+            kind,
+            flags,
+            term,
+            index,
+            stamp,
+            payload_crc,
+        }
     }
 
     fn of(record: &Record) -> Self {
@@ -211,7 +219,10 @@ impl RecordHeader {
 
     /// Term and index.
     pub(super) fn position(&self) -> LogPosition {
-        LogPosition { term: Term::new(self.term), index: LogIndex::new(self.index) }
+        LogPosition {
+            term: Term::new(self.term),
+            index: LogIndex::new(self.index),
+        }
     }
 
     /// Bytes that the record takes, with its padding.
@@ -254,7 +265,10 @@ impl BatchHeader {
             return Err("a batch's header is not what was written");
         }
         Ok(Self {
-            link: Link { lsn: fields.u64(8), crc: sum },
+            link: Link {
+                lsn: fields.u64(8),
+                crc: sum,
+            },
             prev_crc: fields.u32(20),
             records: fields.u32(4),
             length: fields.u32(16) as usize,
@@ -304,7 +318,11 @@ impl BatchWriter {
 
     /// Adds a record that is no entry.
     pub(super) fn control(&mut self, head: &RecordHeader, payload: &[u8]) {
-        assert_eq!(head.length, payload.len(), "a record's header tells its payload's length");
+        assert_eq!(
+            head.length,
+            payload.len(),
+            "a record's header tells its payload's length"
+        );
         self.bytes.extend_from_slice(&head.encode(self.seed));
         self.bytes.extend_from_slice(payload);
         self.pad(head);
@@ -329,11 +347,6 @@ impl BatchWriter {
         self.length += head.span();
     }
 
-    /// Offset of the next record from the batch's first byte.
-    pub(super) fn offset(&self) -> usize {
-        BATCH_HEADER_BYTES + self.length
-    }
-
     /// Completes the batch that comes after `prev`, and tells its link. Without `padded`, the rest of the
     /// last page is left as it is on disk.
     pub(super) fn finish(&mut self, salt: u64, prev: Link, padded: bool) -> Link {
@@ -349,7 +362,10 @@ impl BatchWriter {
             let padding = self.span as usize - BATCH_HEADER_BYTES - self.length;
             self.bytes.resize(self.bytes.len() + padding, 0);
         }
-        Link { lsn: Fields(&self.bytes).u64(8), crc: sum }
+        Link {
+            lsn: Fields(&self.bytes).u64(8),
+            crc: sum,
+        }
     }
 
     /// Bytes on disk of the finished batch.

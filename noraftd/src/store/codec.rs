@@ -18,7 +18,9 @@ impl Fields<'_> {
     }
 
     fn array<const N: usize>(self, at: usize) -> [u8; N] {
-        self.0[at..at + N].try_into().expect("a range of N bytes has N bytes")
+        self.0[at..at + N]
+            .try_into()
+            .expect("a range of N bytes has N bytes")
     }
 }
 

@@ -63,13 +63,21 @@ impl Slot {
         let mut page = [0; PAGE];
         put(&mut page, 0, &MAGIC);
         put(&mut page, 8, &FORMAT_VERSION.to_le_bytes());
-        put(&mut page, 12, &u32::from(self.hard_state.voted_for.is_some()).to_le_bytes());
+        put(
+            &mut page,
+            12,
+            &u32::from(self.hard_state.voted_for.is_some()).to_le_bytes(),
+        );
         put(&mut page, 16, &self.identity.owner.cluster_id.to_le_bytes());
         put(&mut page, 24, &self.identity.owner.node_id.get().to_le_bytes());
         put(&mut page, 32, &self.identity.incarnation.to_le_bytes());
         put(&mut page, 40, &self.lsn.to_le_bytes());
         put(&mut page, 48, &self.hard_state.term.to_le_bytes());
-        put(&mut page, 56, &self.hard_state.voted_for.unwrap_or(0).to_le_bytes());
+        put(
+            &mut page,
+            56,
+            &self.hard_state.voted_for.unwrap_or(0).to_le_bytes(),
+        );
         let sum = crc(0, &page[..SLOT_BYTES - 4]);
         put(&mut page, SLOT_BYTES - 4, &sum.to_le_bytes());
         page
@@ -86,11 +94,20 @@ impl Slot {
             return Err(SlotFault::Version(fields.u32(8)));
         }
         let voted_for = (fields.u32(12) & FLAG_VOTED != 0).then_some(fields.u64(56));
-        let owner = Owner { cluster_id: fields.u64(16), node_id: NodeId::new(fields.u64(24)) };
+        let owner = Owner {
+            cluster_id: fields.u64(16),
+            node_id: NodeId::new(fields.u64(24)),
+        };
         Ok(Self {
-            identity: Identity { owner, incarnation: fields.u64(32) },
+            identity: Identity {
+                owner,
+                incarnation: fields.u64(32),
+            },
             lsn: fields.u64(40),
-            hard_state: HardState { term: fields.u64(48), voted_for },
+            hard_state: HardState {
+                term: fields.u64(48),
+                voted_for,
+            },
         })
     }
 }
@@ -107,7 +124,11 @@ impl Slots {
 
     /// The newest valid slot and its number.
     pub(super) fn newest(&self) -> Option<(usize, Slot)> {
-        let valid = self.0.iter().enumerate().filter_map(|(number, slot)| Some((number, slot.ok()?)));
+        let valid = self
+            .0
+            .iter()
+            .enumerate()
+            .filter_map(|(number, slot)| Some((number, slot.ok()?)));
         valid.max_by_key(|(_, slot)| slot.lsn)
     }
 
@@ -122,7 +143,9 @@ impl Slots {
 
     /// True when nothing but the making of the file has happened.
     pub(super) fn is_pristine(&self) -> bool {
-        self.0.iter().all(|slot| slot.is_ok_and(|slot| slot.lsn == 0 && slot.hard_state == HardState::default()))
+        self.0
+            .iter()
+            .all(|slot| slot.is_ok_and(|slot| slot.lsn == 0 && slot.hard_state == HardState::default()))
     }
 }
 
@@ -142,12 +165,20 @@ impl HardStateFile {
     /// The slot to write next, over the older one, for `hard_state`, which the batch `lsn` will carry.
     pub(super) fn following(&self, lsn: u64, hard_state: HardState) -> (usize, Slot) {
         let (number, newest) = self.newest;
-        (1 - number, Slot { lsn, hard_state, ..newest })
+        (
+            1 - number,
+            Slot {
+                lsn,
+                hard_state,
+                ..newest
+            },
+        )
     }
 
     /// Writes one slot; durable after a sync.
     pub(super) fn write(&self, number: usize, slot: &Slot) -> io::Result<()> {
-        self.file.write_at((number * PAGE) as u64, &[IoSlice::new(&slot.encode())])
+        self.file
+            .write_at((number * PAGE) as u64, &[IoSlice::new(&slot.encode())])
     }
 }
 
@@ -156,9 +187,22 @@ mod tests {
     use super::*;
 
     fn slot(lsn: u64) -> Slot {
-        let owner = Owner { cluster_id: 1, node_id: NodeId::new(2) };
-        let hard_state = HardState { term: lsn + 1, voted_for: (lsn % 2 == 0).then_some(9) };
-        Slot { identity: Identity { owner, incarnation: 3 }, lsn, hard_state }
+        let owner = Owner {
+            cluster_id: 1,
+            node_id: NodeId::new(2),
+        };
+        let hard_state = HardState {
+            term: lsn + 1,
+            voted_for: (lsn % 2 == 0).then_some(9),
+        };
+        Slot {
+            identity: Identity {
+                owner,
+                incarnation: 3,
+            },
+            lsn,
+            hard_state,
+        }
     }
 
     #[test]

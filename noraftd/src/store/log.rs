@@ -53,14 +53,24 @@ impl Run {
 impl Shape {
     /// A log of which nothing is known but the position before its first entry.
     pub(super) fn after(prev: LogPosition) -> Self {
-        let prev = Plain { term: prev.term.get(), index: prev.index.get() };
-        Self { prev, last: prev.index, ..Self::default() }
+        let prev = Plain {
+            term: prev.term.get(),
+            index: prev.index.get(),
+        };
+        Self {
+            prev,
+            last: prev.index,
+            ..Self::default()
+        }
     }
 
     /// The last position.
     pub(super) fn last_position(&self) -> LogPosition {
         let term = self.term_at(self.last).expect("the last index is in the log");
-        LogPosition { term: Term::new(term), index: LogIndex::new(self.last) }
+        LogPosition {
+            term: Term::new(term),
+            index: LogIndex::new(self.last),
+        }
     }
 
     /// The term of the entry at `index`, or of the position before the first.
@@ -174,7 +184,9 @@ impl Extents {
     /// Adds entries that follow the last.
     pub(super) fn push(&mut self, extent: Extent) {
         match self.0.back_mut() {
-            Some(last) if (last.segment, last.page) == (extent.segment, extent.page) => last.count += extent.count,
+            Some(last) if (last.segment, last.page) == (extent.segment, extent.page) => {
+                last.count += extent.count
+            }
             Some(_) | None => self.0.push_back(extent),
         }
     }
@@ -192,7 +204,11 @@ impl Extents {
 
     /// Forgets the entries up to `index`.
     pub(super) fn drop_until(&mut self, index: u64) {
-        while self.0.front().is_some_and(|extent| extent.first + u64::from(extent.count) - 1 <= index) {
+        while self
+            .0
+            .front()
+            .is_some_and(|extent| extent.first + u64::from(extent.count) - 1 <= index)
+        {
             self.0.pop_front();
         }
     }
@@ -240,7 +256,12 @@ impl LogReader {
     /// [`ReadError::Absent`] when `from` is not in the log; [`ReadError::Damaged`] when its bytes are not what
     /// was written. Trouble with a later record ends the answer before it.
     pub fn read(&self, from: LogIndex, to: LogIndex, bytes_max: usize) -> Result<Vec<Record>, ReadError> {
-        let mut reading = Reading { next: from.get(), to: to.get(), bytes_left: bytes_max, records: Vec::new() };
+        let mut reading = Reading {
+            next: from.get(),
+            to: to.get(),
+            bytes_left: bytes_max,
+            records: Vec::new(),
+        };
         while reading.wants_more() {
             match self.read_batch(&mut reading) {
                 Ok(()) => {}
@@ -256,7 +277,9 @@ impl LogReader {
 
     /// Reads what the batch that holds the next record has of the records wanted.
     fn read_batch(&self, reading: &mut Reading) -> Result<(), ReadError> {
-        let (extent, segment) = self.locate(reading.next).ok_or(ReadError::Absent(LogIndex::new(reading.next)))?;
+        let (extent, segment) = self
+            .locate(reading.next)
+            .ok_or(ReadError::Absent(LogIndex::new(reading.next)))?;
         let offset = u64::from(extent.page) * PAGE as u64;
         let mut outcome = Ok(());
         let last = extent.first + u64::from(extent.count) - 1;
@@ -265,7 +288,10 @@ impl LogReader {
             .view(offset, (segment.batches_end - offset) as usize, &mut |bytes| {
                 outcome = reading.take(bytes, segment.salt, last);
             })
-            .map_err(|source| ReadError::Disk { file: segment.name.clone(), source })?;
+            .map_err(|source| ReadError::Disk {
+                file: segment.name.clone(),
+                source,
+            })?;
         outcome.map_err(|(at, found)| ReadError::Damaged {
             file: segment.name.clone(),
             offset: offset + at as u64,
@@ -301,7 +327,9 @@ impl Reading {
     /// Takes the records wanted from the batch at the front of `bytes`; its live entries end with `last`.
     fn take(&mut self, bytes: &[u8], salt: u64, last: u64) -> Result<(), (usize, &'static str)> {
         let batch = BatchHeader::decode(bytes, salt).map_err(|found| (0, found))?;
-        let area = bytes.get(..BATCH_HEADER_BYTES + batch.length).ok_or((0, "a batch is cut short"))?;
+        let area = bytes
+            .get(..BATCH_HEADER_BYTES + batch.length)
+            .ok_or((0, "a batch is cut short"))?;
         let seed = record_seed(salt, batch.link.lsn);
         let heads = self.choose(area, seed, last)?;
         let (Some((start, _)), Some((end_at, end))) = (heads.first(), heads.last()) else {
@@ -311,13 +339,19 @@ impl Reading {
         let copied = Bytes::copy_from_slice(copied.ok_or((*end_at, "a record is cut short"))?);
         for (at, head) in &heads {
             let from = at - start + RECORD_HEADER_BYTES;
-            self.add(head, copied.slice(from..from + head.length)).map_err(|found| (*at, found))?;
+            self.add(head, copied.slice(from..from + head.length))
+                .map_err(|found| (*at, found))?;
         }
         Ok(())
     }
 
     /// The records to take, with their offsets.
-    fn choose(&self, area: &[u8], seed: u32, last: u64) -> Result<Vec<(usize, RecordHeader)>, (usize, &'static str)> {
+    fn choose(
+        &self,
+        area: &[u8],
+        seed: u32,
+        last: u64,
+    ) -> Result<Vec<(usize, RecordHeader)>, (usize, &'static str)> {
         let (mut chosen, mut at, mut next, mut bytes_left) =
             (Vec::new(), BATCH_HEADER_BYTES, self.next, self.bytes_left);
         while at < area.len() && next <= last.min(self.to) {
@@ -362,11 +396,19 @@ mod tests {
     use super::*;
 
     fn at(term: u64, index: u64) -> LogPosition {
-        LogPosition { term: Term::new(term), index: LogIndex::new(index) }
+        LogPosition {
+            term: Term::new(term),
+            index: LogIndex::new(index),
+        }
     }
 
     fn run(first: u64, count: u32, term: u64, opens: bool) -> Run {
-        Run { first, count, term, opens }
+        Run {
+            first,
+            count,
+            term,
+            opens,
+        }
     }
 
     #[test]
@@ -376,19 +418,30 @@ mod tests {
         shape.append(run(1, 3, 1, true)).unwrap();
         shape.append(run(4, 2, 3, true)).unwrap();
         assert_eq!(shape.last_position(), at(3, 5));
-        assert_eq!((shape.term_at(3), shape.term_at(4), shape.term_at(6)), (Some(1), Some(3), None));
+        assert_eq!(
+            (shape.term_at(3), shape.term_at(4), shape.term_at(6)),
+            (Some(1), Some(3), None)
+        );
         shape.truncate(at(1, 2)).unwrap();
         assert_eq!(shape.last_position(), at(1, 2));
         assert!(shape.truncate(at(3, 2)).is_err());
         let log = shape.to_log().unwrap();
         assert_eq!(log.last_position(), at(1, 2));
-        assert_eq!(log.entries().get_entry(LogIndex::new(1)), Some(LogEntry::Term(Term::new(1))));
+        assert_eq!(
+            log.entries().get_entry(LogIndex::new(1)),
+            Some(LogEntry::Term(Term::new(1)))
+        );
     }
 
     #[test]
     fn entries_that_do_not_follow_are_refused() {
         let mut shape = Shape::after(at(2, 5));
-        for bad in [run(7, 1, 2, false), run(6, 1, 3, false), run(6, 1, 2, true), run(6, 1, 1, true)] {
+        for bad in [
+            run(7, 1, 2, false),
+            run(6, 1, 3, false),
+            run(6, 1, 2, true),
+            run(6, 1, 1, true),
+        ] {
             assert!(shape.append(bad).is_err(), "{bad:?}");
         }
         shape.append(run(6, 1, 2, false)).unwrap();
@@ -408,7 +461,12 @@ mod tests {
     fn extents_find_what_was_pushed_and_not_truncated() {
         let mut extents = Extents::default();
         for page in 1..=4 {
-            extents.push(Extent { first: u64::from(page) * 10 - 9, segment: 1, page, count: 10 });
+            extents.push(Extent {
+                first: u64::from(page) * 10 - 9,
+                segment: 1,
+                page,
+                count: 10,
+            });
         }
         extents.truncate(25);
         extents.drop_until(10);

@@ -80,7 +80,11 @@ impl MemDisk {
             let mut state = disk.state();
             for (name, bytes) in files {
                 let inode = state.inodes.len();
-                state.inodes.push(Inode { live: bytes.clone(), durable: bytes, unsynced: BTreeSet::new() });
+                state.inodes.push(Inode {
+                    live: bytes.clone(),
+                    durable: bytes,
+                    unsynced: BTreeSet::new(),
+                });
                 state.names.insert(name.clone(), inode);
                 state.durable_names.insert(name, inode);
             }
@@ -91,7 +95,11 @@ impl MemDisk {
     /// All files as they are now.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state();
-        state.names.iter().map(|(name, inode)| (name.clone(), state.inodes[*inode].live.clone())).collect()
+        state
+            .names
+            .iter()
+            .map(|(name, inode)| (name.clone(), state.inodes[*inode].live.clone()))
+            .collect()
     }
 
     /// Operations so far: every call that changes, syncs, lists or opens something.
@@ -123,7 +131,9 @@ impl MemDisk {
         for change in &state.changes[..kept] {
             apply(&mut names, change);
         }
-        let survivors = names.into_iter().map(|(name, inode)| (name, state.inodes[inode].survivor(&mut prng)));
+        let survivors = names
+            .into_iter()
+            .map(|(name, inode)| (name, state.inodes[inode].survivor(&mut prng)));
         Self::with_files(survivors)
     }
 
@@ -228,7 +238,10 @@ impl State {
     }
 
     fn find(&self, name: &str) -> io::Result<usize> {
-        self.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names
+            .get(name)
+            .copied()
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -256,7 +269,11 @@ impl Disk for MemDisk {
         let mut state = self.state();
         state.whole_step(|| format!("open {name}"))?;
         let inode = state.find(name)?;
-        Ok(Arc::new(MemFile { disk: self.clone(), inode, name: name.to_owned() }))
+        Ok(Arc::new(MemFile {
+            disk: self.clone(),
+            inode,
+            name: name.to_owned(),
+        }))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -265,7 +282,11 @@ impl Disk for MemDisk {
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.change(Change::Link(name.to_owned(), inode));
-        Ok(Arc::new(MemFile { disk: self.clone(), inode, name: name.to_owned() }))
+        Ok(Arc::new(MemFile {
+            disk: self.clone(),
+            inode,
+            name: name.to_owned(),
+        }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -376,7 +397,9 @@ impl DiskFile for MemFile {
     fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let state = self.disk.state();
         let start = offset as usize;
-        let bytes = start.checked_add(length).and_then(|end| state.inodes[self.inode].live.get(start..end));
+        let bytes = start
+            .checked_add(length)
+            .and_then(|end| state.inodes[self.inode].live.get(start..end));
         visit(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
         Ok(())
     }

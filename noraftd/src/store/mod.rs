@@ -63,8 +63,15 @@ pub struct Identity {
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { owner: Owner { cluster_id, node_id }, incarnation } = self;
-        write!(f, "cluster {cluster_id:016x} node {} incarnation {incarnation:016x}", node_id.get())
+        let Self {
+            owner: Owner { cluster_id, node_id },
+            incarnation,
+        } = self;
+        write!(
+            f,
+            "cluster {cluster_id:016x} node {} incarnation {incarnation:016x}",
+            node_id.get()
+        )
     }
 }
 
@@ -225,7 +232,11 @@ impl Store {
             self.check_hard_state(hard_state)?;
         }
         let term_max = batch.hard_state.unwrap_or(self.writer.hard_state).term;
-        let plan = batch.append.as_ref().map(|append| self.plan(append, term_max)).transpose()?;
+        let plan = batch
+            .append
+            .as_ref()
+            .map(|append| self.plan(append, term_max))
+            .transpose()?;
         if let Some(hard_state) = batch.hard_state {
             self.save_hard_state(hard_state)?;
         }
@@ -303,7 +314,11 @@ impl Store {
     /// What was done since opening.
     pub fn stats(&mut self) -> StoreStats {
         let (room_bytes, spare_ready) = (self.writer.room_bytes(), self.writer.spares.is_ready());
-        StoreStats { room_bytes, spare_ready, ..self.writer.stats }
+        StoreStats {
+            room_bytes,
+            spare_ready,
+            ..self.writer.stats
+        }
     }
 }
 
@@ -318,7 +333,9 @@ impl Store {
     fn check_hard_state(&self, new: HardState) -> Result<(), StoreError> {
         let now = self.writer.hard_state;
         if new.term < now.term {
-            return Err(StoreError::Invalid(format!("{new:?} after {now:?}: a term never falls")));
+            return Err(StoreError::Invalid(format!(
+                "{new:?} after {now:?}: a term never falls"
+            )));
         }
         Ok(())
     }
@@ -326,12 +343,24 @@ impl Store {
     /// Checks an append against the log, and leaves out what the log holds already.
     fn plan<'a>(&self, append: &'a Append, term_max: u64) -> Result<Plan<'a>, StoreError> {
         if !self.shape.contains(append.prev) {
-            return Err(StoreError::Invalid(format!("the log does not hold the anchor {:?}", append.prev)));
+            return Err(StoreError::Invalid(format!(
+                "the log does not hold the anchor {:?}",
+                append.prev
+            )));
         }
         check_sequence(append, term_max)?;
-        let held = append.records.iter().take_while(|record| self.shape.contains(record.position)).count();
-        let prev = held.checked_sub(1).map_or(append.prev, |last| append.records[last].position);
-        Ok(Plan { prev, records: &append.records[held..] })
+        let held = append
+            .records
+            .iter()
+            .take_while(|record| self.shape.contains(record.position))
+            .count();
+        let prev = held
+            .checked_sub(1)
+            .map_or(append.prev, |last| append.records[last].position);
+        Ok(Plan {
+            prev,
+            records: &append.records[held..],
+        })
     }
 
     /// Writes the file that holds term and vote, unless they are there.
@@ -353,7 +382,13 @@ impl Store {
             return Ok(());
         }
         let prev = self.shape.last_position();
-        self.writer.append(Content { hard_state, ..Content::default() }, prev)?;
+        self.writer.append(
+            Content {
+                hard_state,
+                ..Content::default()
+            },
+            prev,
+        )?;
         self.note_hard_state(hard_state);
         Ok(())
     }
@@ -364,7 +399,10 @@ impl Store {
 
     /// Writes the records in as few batches as fit a segment well.
     fn append(&mut self, mut hard_state: Option<HardState>, plan: Plan<'_>) -> Result<(), StoreError> {
-        let Plan { mut prev, mut records } = plan;
+        let Plan {
+            mut prev,
+            mut records,
+        } = plan;
         if records.is_empty() && prev == self.shape.last_position() {
             return self.append_hard_state(hard_state);
         }
@@ -372,7 +410,16 @@ impl Store {
             let truncate = (prev != self.shape.last_position()).then_some(prev);
             let (chunk, rest) = records.split_at(self.writer.chunk_length(records));
             let runs = runs(chunk);
-            self.writer.append(Content { hard_state, truncate, records: chunk, runs: &runs, mark: None }, prev)?;
+            self.writer.append(
+                Content {
+                    hard_state,
+                    truncate,
+                    records: chunk,
+                    runs: &runs,
+                    mark: None,
+                },
+                prev,
+            )?;
             self.note_hard_state(hard_state.take());
             self.note_entries(truncate, &runs);
             prev = self.shape.last_position();
@@ -385,10 +432,14 @@ impl Store {
 
     fn note_entries(&mut self, truncate: Option<LogPosition>, runs: &[Run]) {
         if let Some(position) = truncate {
-            self.shape.truncate(position).expect("the anchor was checked against the log");
+            self.shape
+                .truncate(position)
+                .expect("the anchor was checked against the log");
         }
         for run in runs {
-            self.shape.append(*run).expect("the sequence was checked before it was written");
+            self.shape
+                .append(*run)
+                .expect("the sequence was checked before it was written");
         }
     }
 
@@ -398,14 +449,20 @@ impl Store {
         if mark == Mark::Idle && self.writer.ends_with_mark {
             return Ok(PersistStats::default());
         }
-        let content = Content { mark: Some((mark, last)), ..Content::default() };
+        let content = Content {
+            mark: Some((mark, last)),
+            ..Content::default()
+        };
         self.writer.append(content, self.shape.last_position())?;
         Ok(self.done_since(&before))
     }
 
     fn done_since(&self, before: &StoreStats) -> PersistStats {
         let now = self.writer.stats;
-        PersistStats { syncs: now.syncs - before.syncs, bytes: now.bytes - before.bytes }
+        PersistStats {
+            syncs: now.syncs - before.syncs,
+            bytes: now.bytes - before.bytes,
+        }
     }
 }
 
@@ -419,10 +476,16 @@ fn check_sequence(append: &Append, term_max: u64) -> Result<(), StoreError> {
             RecordKind::Config | RecordKind::Command => term == last.term,
         };
         if last.index.get().checked_add(1) != Some(index.get()) || !follows || term.get() > term_max {
-            return Err(StoreError::Invalid(format!("{:?} cannot follow {last:?}", record.position)));
+            return Err(StoreError::Invalid(format!(
+                "{:?} cannot follow {last:?}",
+                record.position
+            )));
         }
         if record.payload.len() > PAYLOAD_BYTES_MAX {
-            return Err(StoreError::Invalid(format!("a payload of {} bytes", record.payload.len())));
+            return Err(StoreError::Invalid(format!(
+                "a payload of {} bytes",
+                record.payload.len()
+            )));
         }
         last = record.position;
     }

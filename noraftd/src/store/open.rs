@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use noraft::{ClusterConfig, LogPosition};
 
 use super::batch::{BatchWriter, Kind, RecordHeader};
-use super::disk::{Disk, DiskFile, DirLock};
+use super::disk::{DirLock, Disk, DiskFile};
 use super::hard_state::{self, HardStateFile, Slot, Slots};
 use super::log::Directory;
 use super::recovery::{Found, Judgement, State, judge};
@@ -33,25 +33,41 @@ struct Locked {
 impl Locked {
     fn new(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
         let lock = disk.lock().map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => OpenError::Locked { directory: disk.describe() },
+            io::ErrorKind::WouldBlock => OpenError::Locked {
+                directory: disk.describe(),
+            },
             _ => failure(&*disk, "", "locking the directory")(error),
         })?;
         Ok(Self { disk, lock })
     }
 
     fn list(&self) -> Result<Vec<String>, OpenError> {
-        let mut names = self.disk.list().map_err(failure(&*self.disk, "", "listing the directory"))?;
+        let mut names = self
+            .disk
+            .list()
+            .map_err(failure(&*self.disk, "", "listing the directory"))?;
         names.sort();
         Ok(names)
     }
 
     fn file(&self, name: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
-        self.disk.open(name).map_err(failure(&*self.disk, name, "opening"))
+        self.disk
+            .open(name)
+            .map_err(failure(&*self.disk, name, "opening"))
     }
 }
 
-fn failure<'a>(disk: &'a dyn Disk, file: &'a str, doing: &'static str) -> impl FnOnce(io::Error) -> OpenError + 'a {
-    move |source| OpenError::Disk { directory: disk.describe(), file: file.to_owned(), doing, source }
+fn failure<'a>(
+    disk: &'a dyn Disk,
+    file: &'a str,
+    doing: &'static str,
+) -> impl FnOnce(io::Error) -> OpenError + 'a {
+    move |source| OpenError::Disk {
+        directory: disk.describe(),
+        file: file.to_owned(),
+        doing,
+        source,
+    }
 }
 
 /// See [`Store::create`].
@@ -65,7 +81,11 @@ pub(super) fn create(
     check_vacant(&locked)?;
     let disk = &*locked.disk;
     create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
-    create_first_segment(disk, options, identity, genesis).map_err(failure(disk, &file_name(1), "creating"))?;
+    create_first_segment(disk, options, identity, genesis).map_err(failure(
+        disk,
+        &file_name(1),
+        "creating",
+    ))?;
     open_locked(locked, options, identity.owner)
 }
 
@@ -75,7 +95,10 @@ fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
     for name in locked.list()? {
         let ours = parse_name(&name).is_some();
         if ours || name == hard_state::FILE && !is_pristine(locked)? {
-            return Err(OpenError::Exists { directory, file: name });
+            return Err(OpenError::Exists {
+                directory,
+                file: name,
+            });
         }
     }
     Ok(())
@@ -86,7 +109,12 @@ fn is_pristine(locked: &Locked) -> Result<bool, OpenError> {
 }
 
 fn create_hard_state(disk: &dyn Disk, identity: Identity) -> io::Result<()> {
-    let slot = Slot { identity, lsn: 0, hard_state: HardState::default() }.encode();
+    let slot = Slot {
+        identity,
+        lsn: 0,
+        hard_state: HardState::default(),
+    }
+    .encode();
     let file = disk.create(hard_state::TEMPORARY)?;
     file.allocate(2 * PAGE as u64)?;
     file.write_at(0, &[IoSlice::new(&slot), IoSlice::new(&slot)])?;
@@ -128,7 +156,11 @@ fn create_first_segment(
 }
 
 /// See [`Store::open`].
-pub(super) fn open(disk: Arc<dyn Disk>, options: Options, owner: Owner) -> Result<(Store, Recovered), OpenError> {
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    owner: Owner,
+) -> Result<(Store, Recovered), OpenError> {
     open_locked(Locked::new(disk)?, options, owner)
 }
 
@@ -141,17 +173,27 @@ fn open_locked(locked: Locked, options: Options, owner: Owner) -> Result<(Store,
             files.insert(number, locked.file(name)?);
         }
     }
-    let slots_file = names.iter().any(|name| name == hard_state::FILE).then(|| locked.file(hard_state::FILE)).transpose()?;
+    let slots_file = names
+        .iter()
+        .any(|name| name == hard_state::FILE)
+        .then(|| locked.file(hard_state::FILE))
+        .transpose()?;
     sync_all(disk, &files, slots_file.as_deref())?;
     let hard_state = match &slots_file {
         Some(file) => read_slots(&**file, disk)?,
         None => Slots::decode(&[]),
     };
     if files.is_empty() && (slots_file.is_none() || hard_state.is_pristine()) {
-        return Err(OpenError::NoStore { directory: disk.describe() });
+        return Err(OpenError::NoStore {
+            directory: disk.describe(),
+        });
     }
     let segments = scan_all(disk, &files, options.spare)?;
-    let Judgement { report, state } = judge(Found { owner: Some(owner), segments, hard_state });
+    let Judgement { report, state } = judge(Found {
+        owner: Some(owner),
+        segments,
+        hard_state,
+    });
     let (Some(state), Some(slots_file)) = (state, slots_file) else {
         return Err(refused(disk, &report));
     };
@@ -164,7 +206,10 @@ fn open_locked(locked: Locked, options: Options, owner: Owner) -> Result<(Store,
 fn refused(disk: &dyn Disk, report: &super::RecoveryReport) -> OpenError {
     let finding = report.findings.iter().find(|finding| finding.verdict.is_fatal());
     let finding = finding.cloned().expect("a directory is refused for a reason");
-    OpenError::Refused { directory: disk.describe(), finding }
+    OpenError::Refused {
+        directory: disk.describe(),
+        finding,
+    }
 }
 
 /// What is read next is what the disk has, not what it was meant to get.
@@ -174,17 +219,21 @@ fn sync_all(
     slots_file: Option<&dyn DiskFile>,
 ) -> Result<(), OpenError> {
     for (number, file) in files {
-        file.sync_all().map_err(failure(disk, &file_name(*number), "syncing"))?;
+        file.sync_all()
+            .map_err(failure(disk, &file_name(*number), "syncing"))?;
     }
     if let Some(file) = slots_file {
-        file.sync_all().map_err(failure(disk, hard_state::FILE, "syncing"))?;
+        file.sync_all()
+            .map_err(failure(disk, hard_state::FILE, "syncing"))?;
     }
-    disk.sync_dir().map_err(failure(disk, "", "syncing the directory"))
+    disk.sync_dir()
+        .map_err(failure(disk, "", "syncing the directory"))
 }
 
 fn read_slots(file: &dyn DiskFile, disk: &dyn Disk) -> Result<Slots, OpenError> {
     let mut slots = Slots::decode(&[]);
-    file.scan(&mut |bytes| slots = Slots::decode(bytes)).map_err(failure(disk, hard_state::FILE, "reading"))?;
+    file.scan(&mut |bytes| slots = Slots::decode(bytes))
+        .map_err(failure(disk, hard_state::FILE, "reading"))?;
     Ok(slots)
 }
 
@@ -196,14 +245,18 @@ fn scan_all(
 ) -> Result<BTreeMap<u64, SegmentScan>, OpenError> {
     let threads = match by {
         SpareBy::Caller => 1,
-        SpareBy::Thread => std::thread::available_parallelism().map_or(1, usize::from).min(SCAN_THREADS_MAX),
+        SpareBy::Thread => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(SCAN_THREADS_MAX),
     };
     let jobs: Vec<(u64, &Arc<dyn DiskFile>)> = files.iter().map(|(number, file)| (*number, file)).collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(jobs.len())));
     let work = || {
         while let Some((number, file)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             let scanned = scan(&***file);
-            done.lock().unwrap_or_else(PoisonError::into_inner).push((*number, scanned));
+            done.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((*number, scanned));
         }
     };
     std::thread::scope(|scope| {
@@ -214,7 +267,9 @@ fn scan_all(
     });
     let scans = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     let read = |(number, scanned): (u64, io::Result<SegmentScan>)| {
-        scanned.map(|scan| (number, scan)).map_err(failure(disk, &file_name(number), "reading"))
+        scanned
+            .map(|scan| (number, scan))
+            .map_err(failure(disk, &file_name(number), "reading"))
     };
     scans.into_iter().map(read).collect()
 }
@@ -242,21 +297,45 @@ fn assemble(
 ) -> Result<(Store, Recovered), OpenError> {
     let Locked { disk, lock } = locked;
     for (header, at) in &state.broken_headers {
-        rewrite_header(&*files[&header.number], header, *at)
-            .map_err(failure(&*disk, &file_name(header.number), "rewriting a header"))?;
+        rewrite_header(&*files[&header.number], header, *at).map_err(failure(
+            &*disk,
+            &file_name(header.number),
+            "rewriting a header",
+        ))?;
     }
-    let slots = HardStateFile { file: slots_file, newest: state.slot };
+    let slots = HardStateFile {
+        file: slots_file,
+        newest: state.slot,
+    };
     if state.slot_is_stale {
-        let rewritten = slots.write(state.slot.0, &state.slot.1).and_then(|()| slots.file.sync_data());
+        let rewritten = slots
+            .write(state.slot.0, &state.slot.1)
+            .and_then(|()| slots.file.sync_data());
         rewritten.map_err(failure(&*disk, hard_state::FILE, "rewriting a slot"))?;
     }
-    let recovered = Recovered { hard_state: state.hard_state, log: state.log, abstain: state.abstain };
-    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number)
-        .map_err(failure(&*disk, "", "starting a thread"))?;
+    let recovered = Recovered {
+        hard_state: state.hard_state,
+        log: state.log,
+        abstain: state.abstain,
+    };
+    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
+        &*disk,
+        "",
+        "starting a thread",
+    ))?;
     let directory = Directory {
         first: state.log_first,
         extents: state.extents,
-        segments: state.headers.iter().map(|header| (header.number, Arc::new(readable(header, files[&header.number].clone())))).collect(),
+        segments: state
+            .headers
+            .iter()
+            .map(|header| {
+                (
+                    header.number,
+                    Arc::new(readable(header, files[&header.number].clone())),
+                )
+            })
+            .collect(),
     };
     let writer = Writer {
         options,
@@ -272,16 +351,28 @@ fn assemble(
         directory: Arc::new(Mutex::new(directory)),
         spares,
         salts: Prng::new(options.salt_seed).fork(state.last.lsn),
-        stats: StoreStats { segments: state.headers.len() as u64, ..StoreStats::default() },
+        stats: StoreStats {
+            segments: state.headers.len() as u64,
+            ..StoreStats::default()
+        },
         abstain: state.abstain,
         hard_state: state.hard_state,
         ends_with_mark: false,
         failed: None,
         disk,
     };
-    let mut store = Store { writer, slots, shape: state.shape, report: Default::default(), _lock: lock };
+    let mut store = Store {
+        writer,
+        slots,
+        shape: state.shape,
+        report: Default::default(),
+        _lock: lock,
+    };
     if let Some(until) = state.cut_until {
-        store.writer.cut(until).map_err(|error| cut_failed(&store, error))?;
+        store
+            .writer
+            .cut(until)
+            .map_err(|error| cut_failed(&store, error))?;
     }
     Ok((store, recovered))
 }
@@ -307,7 +398,11 @@ fn spares(
     files: &mut BTreeMap<u64, Arc<dyn DiskFile>>,
     active: u64,
 ) -> io::Result<Spares> {
-    let mut spares = Spares::new(disk.clone(), segment::rounded_size(options.segment_bytes), options.spare)?;
+    let mut spares = Spares::new(
+        disk.clone(),
+        segment::rounded_size(options.segment_bytes),
+        options.spare,
+    )?;
     for number in found {
         if let Some(file) = files.remove(number)
             && *number == active + 1

@@ -45,14 +45,14 @@ use std::collections::BTreeMap;
 
 use noraft::{ClusterConfig, Log, LogPosition, NodeId};
 
+use super::batch::Mark;
 use super::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
 use super::log::{Extent, Extents, Shape};
 use super::scan::{Event, HeaderFound, Later, Rest, SegmentScan};
 use super::seal::SealIndex;
-use super::segment::{is_whole, HeaderFault, Link, SegmentHeader, file_name};
+use super::segment::{HeaderFault, Link, SegmentHeader, file_name, is_whole};
 use super::verdict::{Finding, RecoveryReport, Verdict};
 use super::{Identity, Owner};
-use super::batch::Mark;
 use crate::record::HardState;
 
 /// What was read of a directory.
@@ -72,7 +72,6 @@ pub(super) struct Judgement {
 
 /// What a store starts from.
 pub(super) struct State {
-    pub(super) identity: Identity,
     pub(super) hard_state: HardState,
     pub(super) log: Log,
     /// The first index that may be in the log.
@@ -102,12 +101,18 @@ pub(super) struct State {
 
 /// Says what the bytes of a directory mean.
 pub(super) fn judge(found: Found) -> Judgement {
-    let mut judge = Judge { report: RecoveryReport::default(), cut_until: None };
+    let mut judge = Judge {
+        report: RecoveryReport::default(),
+        cut_until: None,
+    };
     let state = judge.judge(found);
     let Judge { mut report, .. } = judge;
     report.abstain = state.as_ref().is_some_and(|state| state.abstain);
     let refused = report.findings.iter().any(|finding| finding.verdict.is_fatal());
-    Judgement { report, state: state.filter(|_| !refused) }
+    Judgement {
+        report,
+        state: state.filter(|_| !refused),
+    }
 }
 
 struct Judge {
@@ -117,12 +122,21 @@ struct Judge {
 
 impl Judge {
     fn find(&mut self, verdict: Verdict, file: &str, offset: u64, found: impl Into<String>) {
-        self.report.findings.push(Finding { verdict, file: file.to_owned(), offset, found: found.into() });
+        self.report.findings.push(Finding {
+            verdict,
+            file: file.to_owned(),
+            offset,
+            found: found.into(),
+        });
     }
 
     /// `None` after a finding that forbids to go on.
     fn judge(&mut self, found: Found) -> Option<State> {
-        let Found { owner, mut segments, hard_state } = found;
+        let Found {
+            owner,
+            mut segments,
+            hard_state,
+        } = found;
         self.check_numbers(&segments);
         let (active, spares) = self.split_spares(&segments)?;
         let identity = self.check_identities(owner, &segments, &active, &hard_state)?;
@@ -134,13 +148,19 @@ impl Judge {
         self.check_lone_voter(&replay.shape, identity.owner.node_id, *active.last()?);
         let newest = self.newest_hard_state(newest_slot?.1, &replay)?;
         let slot_is_stale = newest != newest_slot?.1 || hard_state.broken().is_some();
-        let slot_number = if slot_is_stale { hard_state.broken().unwrap_or(1 - newest_slot?.0) } else { newest_slot?.0 };
-        let (header, last) = (*segments.get(active.last()?)?.valid_header()?, segments.remove(active.last()?)?);
+        let slot_number = if slot_is_stale {
+            hard_state.broken().unwrap_or(1 - newest_slot?.0)
+        } else {
+            newest_slot?.0
+        };
+        let (header, last) = (
+            *segments.get(active.last()?)?.valid_header()?,
+            segments.remove(active.last()?)?,
+        );
         let scans = || segments.values().chain([&last]);
         let broken_headers = scans().filter_map(broken_header).collect();
         let headers = scans().filter_map(SegmentScan::valid_header).copied().collect();
         Some(State {
-            identity,
             hard_state: newest.hard_state,
             log_first: log.snapshot_position().index.get() + 1,
             headers,
@@ -175,11 +195,15 @@ impl Judge {
 
     /// Segments with batches, and those after them that were never begun.
     fn split_spares(&mut self, segments: &BTreeMap<u64, SegmentScan>) -> Option<(Vec<u64>, Vec<u64>)> {
-        let active: Vec<u64> =
-            segments.iter().filter(|(_, scan)| !is_unbegun(scan)).map(|(number, _)| *number).collect();
+        let active: Vec<u64> = segments
+            .iter()
+            .filter(|(_, scan)| !is_unbegun(scan))
+            .map(|(number, _)| *number)
+            .collect();
         let last = active.last().copied();
         let unbegun = segments.keys().copied().filter(|number| !active.contains(number));
-        let (lost, spares): (Vec<u64>, Vec<u64>) = unbegun.partition(|number| last.is_none_or(|last| *number < last));
+        let (lost, spares): (Vec<u64>, Vec<u64>) =
+            unbegun.partition(|number| last.is_none_or(|last| *number < last));
         for number in &lost {
             let text = "no header page is valid, though the segment must have been begun";
             self.find(Verdict::HeaderLost, &file_name(*number), 0, text);
@@ -189,7 +213,9 @@ impl Judge {
                 self.find_lost_header(*number, fault);
             }
         }
-        let readable = active.iter().all(|number| segments[number].valid_header().is_some());
+        let readable = active
+            .iter()
+            .all(|number| segments[number].valid_header().is_some());
         (lost.is_empty() && readable && !active.is_empty()).then_some((active, spares))
     }
 
@@ -197,10 +223,20 @@ impl Judge {
         let name = file_name(number);
         match fault {
             HeaderFault::Version(version) => {
-                self.find(Verdict::UnknownFormat, &name, 8, format!("format version {version}, this code knows 1"));
+                self.find(
+                    Verdict::UnknownFormat,
+                    &name,
+                    8,
+                    format!("format version {version}, this code knows 1"),
+                );
             }
             HeaderFault::Blank | HeaderFault::Damaged => {
-                self.find(Verdict::HeaderLost, &name, 0, "neither header page is what was written");
+                self.find(
+                    Verdict::HeaderLost,
+                    &name,
+                    0,
+                    "neither header page is what was written",
+                );
             }
         }
     }
@@ -214,7 +250,10 @@ impl Judge {
         hard_state: &Slots,
     ) -> Option<Identity> {
         let first = segments.get(active.first()?)?.valid_header()?.identity;
-        let expected = Identity { owner: owner.unwrap_or(first.owner), ..first };
+        let expected = Identity {
+            owner: owner.unwrap_or(first.owner),
+            ..first
+        };
         let before = self.report.findings.len();
         for number in active {
             let header = segments[number].valid_header()?;
@@ -241,7 +280,11 @@ impl Judge {
     fn check_headers(&mut self, segments: &BTreeMap<u64, SegmentScan>, active: &[u64]) {
         for number in active {
             let scan = &segments[number];
-            if let HeaderFound::One { header, broken, broken_at } = scan.header
+            if let HeaderFound::One {
+                header,
+                broken,
+                broken_at,
+            } = scan.header
                 && header.segment_bytes == scan.size
             {
                 let text = match broken {
@@ -271,7 +314,9 @@ impl Judge {
                 None => self.check_last_end(*number, scan, spares),
             }
         }
-        let fatal = self.report.findings[before..].iter().any(|finding| finding.verdict.is_fatal());
+        let fatal = self.report.findings[before..]
+            .iter()
+            .any(|finding| finding.verdict.is_fatal());
         (!fatal).then_some(())
     }
 
@@ -279,7 +324,10 @@ impl Judge {
         if let Some(header) = scan.valid_header()
             && header.segment_bytes != scan.size
         {
-            let text = format!("the file has {} bytes, its header says {}", scan.size, header.segment_bytes);
+            let text = format!(
+                "the file has {} bytes, its header says {}",
+                scan.size, header.segment_bytes
+            );
             self.find(Verdict::Damage, &file_name(number), scan.size, text);
         }
     }
@@ -296,14 +344,22 @@ impl Judge {
                     Later::Marks(_) => Verdict::DamageAtMark,
                     Later::None | Later::Batches(_) => Verdict::Damage,
                 };
-                self.find(verdict, &name, rest.offset, format!("{}; a later segment was begun", rest.found));
+                self.find(
+                    verdict,
+                    &name,
+                    rest.offset,
+                    format!("{}; a later segment was begun", rest.found),
+                );
             }
             Rest::Blank if !scan.sealed => {
                 let text = "the segment ends without a SEAL, but a later segment was begun";
                 self.find(Verdict::Damage, &name, scan.front, text);
             }
             Rest::Blank if scan.last != next.link => {
-                let text = format!("ends with batch {}, the next segment follows batch {}", scan.last.lsn, next.link.lsn);
+                let text = format!(
+                    "ends with batch {}, the next segment follows batch {}",
+                    scan.last.lsn, next.link.lsn
+                );
                 self.find(Verdict::Damage, &name, scan.front, text);
             }
             Rest::Blank => {}
@@ -319,15 +375,29 @@ impl Judge {
             }
             Rest::Invalid(rest) => match rest.later {
                 Later::Batches(at) => {
-                    self.find(Verdict::Damage, &name, rest.offset, format!("{}; byte {at} begins a later batch", rest.found));
+                    self.find(
+                        Verdict::Damage,
+                        &name,
+                        rest.offset,
+                        format!("{}; byte {at} begins a later batch", rest.found),
+                    );
                 }
                 Later::Marks(at) => {
                     let text = format!("{}; byte {at} holds a mark that was written later", rest.found);
                     self.find(Verdict::DamageAtMark, &name, rest.offset, text);
                 }
                 Later::None => {
-                    let how = if rest.interrupted { "as an interrupted write leaves it" } else { "damaged for certain" };
-                    self.find(Verdict::AmbiguousTail, &name, rest.offset, format!("{}; {how}", rest.found));
+                    let how = if rest.interrupted {
+                        "as an interrupted write leaves it"
+                    } else {
+                        "damaged for certain"
+                    };
+                    self.find(
+                        Verdict::AmbiguousTail,
+                        &name,
+                        rest.offset,
+                        format!("{}; {how}", rest.found),
+                    );
                     self.report.tail_damaged = !rest.interrupted;
                     self.cut_until = Some(rest.end);
                 }
@@ -350,11 +420,21 @@ impl Judge {
         }
         if let Some(number) = slots.broken() {
             let offset = (number * super::segment::PAGE) as u64;
-            self.find(Verdict::HardStateOneSlot, HARD_STATE_FILE, offset, "a slot is not what was written");
+            self.find(
+                Verdict::HardStateOneSlot,
+                HARD_STATE_FILE,
+                offset,
+                "a slot is not what was written",
+            );
         }
         let newest = slots.newest();
         if newest.is_none() {
-            self.find(Verdict::HardStateLost, HARD_STATE_FILE, 0, "no slot is what was written");
+            self.find(
+                Verdict::HardStateLost,
+                HARD_STATE_FILE,
+                0,
+                "no slot is what was written",
+            );
         }
         newest
     }
@@ -395,7 +475,11 @@ impl Judge {
 
     /// Damage that is certain, where nobody else can have what was lost.
     fn check_lone_voter(&mut self, shape: &Shape, node: NodeId, active: u64) {
-        if self.report.tail_damaged && shape.latest_config().is_some_and(|config| decides_alone(config, node)) {
+        if self.report.tail_damaged
+            && shape
+                .latest_config()
+                .is_some_and(|config| decides_alone(config, node))
+        {
             let text = "the last batch is damaged for certain, and no other voter can have what it held";
             self.find(Verdict::Damage, &file_name(active), 0, text);
         }
@@ -404,14 +488,20 @@ impl Judge {
     /// Newest valid of slots and stream.
     fn newest_hard_state(&mut self, slot: Slot, replay: &Replay) -> Option<Slot> {
         let newest = match replay.hard_state {
-            Some((lsn, hard_state)) if lsn > slot.lsn && hard_state != slot.hard_state => {
-                Slot { lsn, hard_state, ..slot }
-            }
+            Some((lsn, hard_state)) if lsn > slot.lsn && hard_state != slot.hard_state => Slot {
+                lsn,
+                hard_state,
+                ..slot
+            },
             Some(_) | None => slot,
         };
         let (last, term) = (replay.shape.last_position(), newest.hard_state.term());
         if last.term > term {
-            let text = format!("term {} is older than the log's last entry, of term {}", term.get(), last.term.get());
+            let text = format!(
+                "term {} is older than the log's last entry, of term {}",
+                term.get(),
+                last.term.get()
+            );
             self.find(Verdict::HardStateLost, HARD_STATE_FILE, 0, text);
             return None;
         }
@@ -431,8 +521,15 @@ impl Replay {
     fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
         match event {
             Event::Entries { page, run } => {
-                self.shape.append(*run).map_err(|found| format!("entry {}: {found}", run.first))?;
-                self.extents.push(Extent { first: run.first, segment, page: *page, count: run.count });
+                self.shape
+                    .append(*run)
+                    .map_err(|found| format!("entry {}: {found}", run.first))?;
+                self.extents.push(Extent {
+                    first: run.first,
+                    segment,
+                    page: *page,
+                    count: run.count,
+                });
             }
             Event::Config { index, config } => self.shape.configure(*index, (**config).clone()),
             Event::HardState { lsn, hard_state } => self.hard_state = Some((*lsn, *hard_state)),
@@ -452,7 +549,9 @@ impl Replay {
             self.extents = Extents::default();
             return Ok(());
         }
-        self.shape.truncate(position).map_err(|found| format!("entry {}: {found}", position.index.get()))?;
+        self.shape
+            .truncate(position)
+            .map_err(|found| format!("entry {}: {found}", position.index.get()))?;
         self.extents.truncate(position.index.get());
         Ok(())
     }
@@ -470,16 +569,22 @@ impl Replay {
 fn is_unbegun(scan: &SegmentScan) -> bool {
     match scan.header {
         // A segment has its full size before it has its name, so a smaller one is damaged.
-        HeaderFound::None { fault: HeaderFault::Blank | HeaderFault::Damaged } => {
-            scan.rest == Rest::Blank && is_whole(scan.size)
+        HeaderFound::None {
+            fault: HeaderFault::Blank | HeaderFault::Damaged,
+        } => scan.rest == Rest::Blank && is_whole(scan.size),
+        HeaderFound::None {
+            fault: HeaderFault::Version(_),
         }
-        HeaderFound::None { fault: HeaderFault::Version(_) } | HeaderFound::Both(_) | HeaderFound::One { .. } => false,
+        | HeaderFound::Both(_)
+        | HeaderFound::One { .. } => false,
     }
 }
 
 fn broken_header(scan: &SegmentScan) -> Option<(SegmentHeader, u64)> {
     match scan.header {
-        HeaderFound::One { header, broken_at, .. } => Some((header, broken_at)),
+        HeaderFound::One {
+            header, broken_at, ..
+        } => Some((header, broken_at)),
         HeaderFound::Both(_) | HeaderFound::None { .. } => None,
     }
 }

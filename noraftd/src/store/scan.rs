@@ -26,7 +26,10 @@ pub(super) enum Event {
     /// Entries after this are void.
     Truncate(LogPosition),
     /// Entries up to this are covered.
-    Snapshot { position: LogPosition, config: Box<ClusterConfig> },
+    Snapshot {
+        position: LogPosition,
+        config: Box<ClusterConfig>,
+    },
     /// A remark.
     Mark(Mark),
 }
@@ -37,7 +40,11 @@ pub(super) enum HeaderFound {
     /// Both agree.
     Both(SegmentHeader),
     /// One of the two is not valid.
-    One { header: SegmentHeader, broken: HeaderFault, broken_at: u64 },
+    One {
+        header: SegmentHeader,
+        broken: HeaderFault,
+        broken_at: u64,
+    },
     /// Neither is valid.
     None { fault: HeaderFault },
 }
@@ -140,7 +147,9 @@ impl SegmentScan {
     }
 
     fn take_all(&mut self, bytes: &[u8], header: &SegmentHeader) {
-        let end = usize::try_from(header.batches_end()).unwrap_or(usize::MAX).min(bytes.len());
+        let end = usize::try_from(header.batches_end())
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let bytes = &bytes[..end];
         self.last = header.link;
         let mut fault = (0, "bytes that no batch explains");
@@ -179,12 +188,18 @@ impl SegmentScan {
         Ok(())
     }
 
-    fn take_records(&mut self, area: &[u8], salt: u64, batch: &BatchHeader) -> Result<(), (usize, &'static str)> {
+    fn take_records(
+        &mut self,
+        area: &[u8],
+        salt: u64,
+        batch: &BatchHeader,
+    ) -> Result<(), (usize, &'static str)> {
         let seed = record_seed(salt, batch.link.lsn);
         let (mut at, begun) = (BATCH_HEADER_BYTES, self.events.len());
         for _ in 0..batch.records {
             let (head, payload) = check_record(&area[at..], seed).map_err(|found| (at, found))?;
-            self.note(&head, payload, at, begun, batch.link.lsn).map_err(|found| (at, found))?;
+            self.note(&head, payload, at, begun, batch.link.lsn)
+                .map_err(|found| (at, found))?;
             at += head.span();
         }
         if at != area.len() {
@@ -202,31 +217,50 @@ impl SegmentScan {
         begun: usize,
         lsn: u64,
     ) -> Result<(), &'static str> {
-        let config = || decode_config(payload).map(Box::new).ok_or("a configuration does not parse");
+        let config = || {
+            decode_config(payload)
+                .map(Box::new)
+                .ok_or("a configuration does not parse")
+        };
         match head.kind {
             Kind::Term | Kind::Command => self.note_entry(head, at, begun),
             Kind::Config => {
                 let config = config()?;
                 self.note_entry(head, at, begun);
-                self.events.push(Event::Config { index: head.index, config });
+                self.events.push(Event::Config {
+                    index: head.index,
+                    config,
+                });
             }
             Kind::HardState => {
                 let voted_for = (head.flags & 1 != 0).then_some(head.index);
-                self.events.push(Event::HardState { lsn, hard_state: HardState { term: head.term, voted_for } });
+                self.events.push(Event::HardState {
+                    lsn,
+                    hard_state: HardState {
+                        term: head.term,
+                        voted_for,
+                    },
+                });
             }
             Kind::Truncate => self.events.push(Event::Truncate(head.position())),
             Kind::Snapshot => {
-                self.events.push(Event::Snapshot { position: head.position(), config: config()? });
+                self.events.push(Event::Snapshot {
+                    position: head.position(),
+                    config: config()?,
+                });
             }
             Kind::Seal => self.sealed = true,
-            Kind::Mark => self.events.push(Event::Mark(Mark::from_byte(head.flags).ok_or("an unknown mark")?)),
+            Kind::Mark => self
+                .events
+                .push(Event::Mark(Mark::from_byte(head.flags).ok_or("an unknown mark")?)),
         }
         Ok(())
     }
 
     fn note_entry(&mut self, head: &RecordHeader, at: usize, begun: usize) {
         self.entries += 1;
-        self.index.add(head.position(), self.front + at as u64, head.payload_crc);
+        self.index
+            .add(head.position(), self.front + at as u64, head.payload_crc);
         let page = u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages");
         let opens = head.kind == Kind::Term;
         if self.events.len() > begun
@@ -238,13 +272,20 @@ impl SegmentScan {
             run.count += 1;
             return;
         }
-        let run = Run { first: head.index, count: 1, term: head.term, opens };
+        let run = Run {
+            first: head.index,
+            count: 1,
+            term: head.term,
+            opens,
+        };
         self.events.push(Event::Entries { page, run });
     }
 
     fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
         let region = bytes.get(self.front as usize..).unwrap_or_default();
-        let Some(first) = first_nonzero_page(region) else { return };
+        let Some(first) = first_nonzero_page(region) else {
+            return;
+        };
         let (offset, found) = fault;
         self.rest = Rest::Invalid(InvalidRest {
             offset: (offset as u64).max(self.front + if offset == 0 { first as u64 } else { 0 }),
@@ -266,11 +307,21 @@ fn read_header(bytes: &[u8]) -> HeaderFound {
         (Ok(header), copy) => {
             // A file that was cut has no second copy where it should be.
             let broken = copy.err().unwrap_or(HeaderFault::Damaged);
-            HeaderFound::One { header, broken, broken_at: header.batches_end() }
+            HeaderFound::One {
+                header,
+                broken,
+                broken_at: header.batches_end(),
+            }
         }
-        (Err(broken), Ok(header)) => HeaderFound::One { header, broken, broken_at: 0 },
+        (Err(broken), Ok(header)) => HeaderFound::One {
+            header,
+            broken,
+            broken_at: 0,
+        },
         (Err(HeaderFault::Version(version)), Err(_)) | (Err(_), Err(HeaderFault::Version(version))) => {
-            HeaderFound::None { fault: HeaderFault::Version(version) }
+            HeaderFound::None {
+                fault: HeaderFault::Version(version),
+            }
         }
         (Err(fault), Err(_)) => HeaderFound::None { fault },
     }
@@ -291,7 +342,9 @@ fn check_batch(area: &[u8], salt: u64, last: Link) -> Result<BatchHeader, &'stat
 /// The record at the front of `area`, if header and payload are intact.
 pub(super) fn check_record(area: &[u8], seed: u32) -> Result<(RecordHeader, &[u8]), &'static str> {
     let head = RecordHeader::decode(area, seed)?;
-    let payload = area.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length).ok_or("a record is cut short")?;
+    let payload = area
+        .get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length)
+        .ok_or("a record is cut short")?;
     if crc(0, payload) != head.payload_crc {
         return Err("a record's payload is not what was written");
     }
@@ -307,7 +360,9 @@ fn find_later(region: &[u8], salt: u64, last: Link, front: u64) -> Later {
     let mut later = Later::None;
     for at in (PAGE..region.len()).step_by(PAGE) {
         let area = &region[at..];
-        let Ok(batch) = BatchHeader::decode(area, salt) else { continue };
+        let Ok(batch) = BatchHeader::decode(area, salt) else {
+            continue;
+        };
         if batch.link.lsn <= last.lsn {
             continue;
         }
@@ -326,7 +381,9 @@ fn is_only_marks(area: &[u8], salt: u64, batch: &BatchHeader) -> bool {
     let seed = record_seed(salt, batch.link.lsn);
     let mut at = BATCH_HEADER_BYTES;
     (0..batch.records).all(|_| {
-        let head = area.get(at..).and_then(|rest| RecordHeader::decode(rest, seed).ok());
+        let head = area
+            .get(at..)
+            .and_then(|rest| RecordHeader::decode(rest, seed).ok());
         at += head.map_or(0, |head| head.span());
         head.is_some_and(|head| matches!(head.kind, Kind::Seal | Kind::Mark))
     })
@@ -366,7 +423,10 @@ fn has_zero_sector(region: &[u8], from: usize, to: usize) -> bool {
 }
 
 fn first_nonzero_page(region: &[u8]) -> Option<usize> {
-    region.chunks(PAGE).position(|page| !is_zero(page)).map(|page| page * PAGE)
+    region
+        .chunks(PAGE)
+        .position(|page| !is_zero(page))
+        .map(|page| page * PAGE)
 }
 
 /// Bytes of `region` up to its last page that is not blank.

@@ -33,15 +33,14 @@ impl SealIndex {
         let (index, term) = (position.index.get(), position.term.get());
         match self.runs.last_mut() {
             Some(run) if run.term == term && run.first + u64::from(run.count) == index => run.count += 1,
-            Some(_) | None => self.runs.push(Run { first: index, term, count: 1 }),
+            Some(_) | None => self.runs.push(Run {
+                first: index,
+                term,
+                count: 1,
+            }),
         }
         let units = u32::try_from(offset / 8).expect("a segment has at most 2^32 units of 8 bytes");
         self.entries.push([units, payload_crc]);
-    }
-
-    /// Number of entries so far.
-    pub(super) fn len(&self) -> usize {
-        self.entries.len()
     }
 
     /// Bytes of the index when `entries` more have been added, in at most `runs` more runs.
@@ -61,7 +60,11 @@ impl SealIndex {
     /// A place to rewind to.
     pub(super) fn mark(&self) -> SealMark {
         let last_count = self.runs.last().map(|run| run.count);
-        SealMark { entries: self.entries.len(), runs: self.runs.len(), last_count }
+        SealMark {
+            entries: self.entries.len(),
+            runs: self.runs.len(),
+            last_count,
+        }
     }
 
     /// The SEAL record's header and payload.
@@ -99,7 +102,10 @@ mod tests {
     use super::*;
 
     fn at(term: u64, index: u64) -> LogPosition {
-        LogPosition { term: Term::new(term), index: LogIndex::new(index) }
+        LogPosition {
+            term: Term::new(term),
+            index: LogIndex::new(index),
+        }
     }
 
     #[test]

@@ -96,7 +96,11 @@ impl SegmentHeader {
         put(&mut page, 40, &self.number.to_le_bytes());
         put(&mut page, 48, &self.salt.to_le_bytes());
         put(&mut page, 56, &self.segment_bytes.to_le_bytes());
-        put(&mut page, 64, &self.prev.index.get().wrapping_add(1).to_le_bytes());
+        put(
+            &mut page,
+            64,
+            &self.prev.index.get().wrapping_add(1).to_le_bytes(),
+        );
         put(&mut page, 72, &self.prev.term.get().to_le_bytes());
         put(&mut page, 80, &self.link.lsn.to_le_bytes());
         put(&mut page, 88, &self.link.crc.to_le_bytes());
@@ -118,9 +122,15 @@ impl SegmentHeader {
         if fields.u32(8) != FORMAT_VERSION {
             return Err(HeaderFault::Version(fields.u32(8)));
         }
-        let owner = Owner { cluster_id: fields.u64(16), node_id: NodeId::new(fields.u64(24)) };
+        let owner = Owner {
+            cluster_id: fields.u64(16),
+            node_id: NodeId::new(fields.u64(24)),
+        };
         Ok(Self {
-            identity: Identity { owner, incarnation: fields.u64(32) },
+            identity: Identity {
+                owner,
+                incarnation: fields.u64(32),
+            },
             number: fields.u64(40),
             salt: fields.u64(48),
             segment_bytes: fields.u64(56),
@@ -128,7 +138,10 @@ impl SegmentHeader {
                 index: LogIndex::new(fields.u64(64).wrapping_sub(1)),
                 term: Term::new(fields.u64(72)),
             },
-            link: Link { lsn: fields.u64(80), crc: fields.u32(88) },
+            link: Link {
+                lsn: fields.u64(80),
+                crc: fields.u32(88),
+            },
             abstaining: fields.u32(12) & FLAG_ABSTAINING != 0,
         })
     }
@@ -141,7 +154,9 @@ impl SegmentHeader {
 
 /// The size of file that is made for a wish of `bytes`.
 pub(super) fn rounded_size(bytes: u64) -> u64 {
-    bytes.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX).next_multiple_of(PAGE as u64)
+    bytes
+        .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)
+        .next_multiple_of(PAGE as u64)
 }
 
 /// True for the size of a segment that was made completely.
@@ -173,7 +188,9 @@ pub(super) fn parse_name(name: &str) -> Option<u64> {
 /// True when every byte is zero.
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     // Folding a page at a time lets the compiler use wide registers; an early exit a byte would not.
-    bytes.chunks(PAGE).all(|page| page.iter().fold(0, |all, byte| all | byte) == 0)
+    bytes
+        .chunks(PAGE)
+        .all(|page| page.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 const PREFIX: &str = "segment-";
@@ -184,13 +201,22 @@ mod tests {
     use super::*;
 
     fn header() -> SegmentHeader {
-        let owner = Owner { cluster_id: 1, node_id: NodeId::new(2) };
+        let owner = Owner {
+            cluster_id: 1,
+            node_id: NodeId::new(2),
+        };
         SegmentHeader {
-            identity: Identity { owner, incarnation: 3 },
+            identity: Identity {
+                owner,
+                incarnation: 3,
+            },
             number: 4,
             salt: 5,
             segment_bytes: SEGMENT_BYTES_MIN,
-            prev: LogPosition { term: Term::new(6), index: LogIndex::new(7) },
+            prev: LogPosition {
+                term: Term::new(6),
+                index: LogIndex::new(7),
+            },
             link: Link { lsn: 8, crc: 9 },
             abstaining: true,
         }
@@ -206,7 +232,11 @@ mod tests {
         for bit in 0..HEADER_BYTES * 8 {
             let mut page = header().encode();
             page[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(SegmentHeader::decode(&page), Err(HeaderFault::Damaged), "bit {bit}");
+            assert_eq!(
+                SegmentHeader::decode(&page),
+                Err(HeaderFault::Damaged),
+                "bit {bit}"
+            );
         }
     }
 
@@ -223,7 +253,12 @@ mod tests {
     #[test]
     fn only_names_that_we_give_are_segments() {
         assert_eq!(parse_name(&file_name(17)), Some(17));
-        for name in ["segment-17", "segment-+000000000000017", "hard_state", "segment-0000000000000001.tmp"] {
+        for name in [
+            "segment-17",
+            "segment-+000000000000017",
+            "hard_state",
+            "segment-0000000000000001.tmp",
+        ] {
             assert_eq!(parse_name(name), None, "{name}");
         }
     }

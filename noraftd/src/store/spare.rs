@@ -40,7 +40,12 @@ impl Spares {
             SpareBy::Caller => None,
             SpareBy::Thread => Some(Maker::start(disk.clone(), bytes)?),
         };
-        Ok(Self { disk, bytes, maker, ready: None })
+        Ok(Self {
+            disk,
+            bytes,
+            maker,
+            ready: None,
+        })
     }
 
     /// Takes up a segment that an earlier process made.
@@ -98,18 +103,29 @@ impl Maker {
     fn start(disk: Arc<dyn Disk>, bytes: u64) -> io::Result<Self> {
         let (requests, asked) = channel::<u64>();
         let (answers, made) = channel();
-        let thread = std::thread::Builder::new().name("segments".to_owned()).spawn(move || {
-            while let Ok(number) = asked.recv() {
-                if answers.send((number, make(&*disk, number, bytes))).is_err() {
-                    return;
+        let thread = std::thread::Builder::new()
+            .name("segments".to_owned())
+            .spawn(move || {
+                while let Ok(number) = asked.recv() {
+                    if answers.send((number, make(&*disk, number, bytes))).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
-        Ok(Self { requests: Some(requests), made, thread: Some(thread), pending: None })
+            })?;
+        Ok(Self {
+            requests: Some(requests),
+            made,
+            thread: Some(thread),
+            pending: None,
+        })
     }
 
     fn request(&mut self, number: u64) {
-        if self.requests.as_ref().is_some_and(|requests| requests.send(number).is_ok()) {
+        if self
+            .requests
+            .as_ref()
+            .is_some_and(|requests| requests.send(number).is_ok())
+        {
             self.pending = Some(number);
         }
     }

@@ -72,7 +72,9 @@ impl Verdict {
             Self::AmbiguousTail => {
                 "cut; the node replicates, but neither votes nor campaigns on its own until it has caught up"
             }
-            Self::HeaderFromCopy | Self::HardStateOneSlot => "rewritten from the good copy; look after the disk",
+            Self::HeaderFromCopy | Self::HardStateOneSlot => {
+                "rewritten from the good copy; look after the disk"
+            }
             Self::Damage | Self::DamageAtMark | Self::HeaderLost | Self::Gap => {
                 "entries that were acknowledged are lost here; nothing was changed. Keep this directory, remove \
                  the node from the cluster and add it again with an empty directory, or restore a copy made \
@@ -107,8 +109,18 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { verdict, file, offset, found } = self;
-        write!(f, "{file}, byte {offset}: {}: {found}; {}", verdict.name(), verdict.advice())
+        let Self {
+            verdict,
+            file,
+            offset,
+            found,
+        } = self;
+        write!(
+            f,
+            "{file}, byte {offset}: {}: {found}; {}",
+            verdict.name(),
+            verdict.advice()
+        )
     }
 }
 

@@ -33,16 +33,30 @@ pub(super) struct Content<'a> {
 impl Content<'_> {
     /// Bytes of its records.
     fn length(&self) -> usize {
-        let controls = [self.hard_state.is_some(), self.truncate.is_some(), self.mark.is_some()];
+        let controls = [
+            self.hard_state.is_some(),
+            self.truncate.is_some(),
+            self.mark.is_some(),
+        ];
         let controls = controls.into_iter().filter(|there| *there).count();
-        let entries: usize = self.records.iter().map(|record| record_span(record.payload.len())).sum();
+        let entries: usize = self
+            .records
+            .iter()
+            .map(|record| record_span(record.payload.len()))
+            .sum();
         controls * RECORD_HEADER_BYTES + entries
     }
 
     fn encode(&self, out: &mut BatchWriter) {
         if let Some(hard_state) = self.hard_state {
-            let (flags, vote) = (u8::from(hard_state.voted_for.is_some()), hard_state.voted_for.unwrap_or(0));
-            out.control(&RecordHeader::control(Kind::HardState, flags, hard_state.term, vote, &[]), &[]);
+            let (flags, vote) = (
+                u8::from(hard_state.voted_for.is_some()),
+                hard_state.voted_for.unwrap_or(0),
+            );
+            out.control(
+                &RecordHeader::control(Kind::HardState, flags, hard_state.term, vote, &[]),
+                &[],
+            );
         }
         if let Some(position) = self.truncate {
             let (term, index) = (position.term.get(), position.index.get());
@@ -96,7 +110,11 @@ pub(super) struct Failure {
 
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
-        Self::Failed { file: failure.file, doing: failure.doing, reason: failure.reason }
+        Self::Failed {
+            file: failure.file,
+            doing: failure.doing,
+            reason: failure.reason,
+        }
     }
 }
 
@@ -133,8 +151,11 @@ impl Writer {
 
     /// Durable bytes are there: lets readers see them.
     fn publish(&mut self, content: &Content<'_>, start: u64) {
-        let controls = [content.hard_state.is_some(), content.truncate.is_some()].into_iter().filter(|there| *there);
-        let mut at = start + (super::batch::BATCH_HEADER_BYTES + controls.count() * RECORD_HEADER_BYTES) as u64;
+        let controls = [content.hard_state.is_some(), content.truncate.is_some()]
+            .into_iter()
+            .filter(|there| *there);
+        let mut at =
+            start + (super::batch::BATCH_HEADER_BYTES + controls.count() * RECORD_HEADER_BYTES) as u64;
         for record in content.records {
             self.index.add(record.position, at, record.payload_crc);
             at += record_span(record.payload.len()) as u64;
@@ -146,31 +167,49 @@ impl Writer {
             directory.extents.truncate(position.index.get());
         }
         for run in content.runs {
-            directory.extents.push(Extent { first: run.first, segment, page, count: run.count });
+            directory.extents.push(Extent {
+                first: run.first,
+                segment,
+                page,
+                count: run.count,
+            });
         }
     }
 
     /// True when a batch with `content` fits, with `reserve` bytes and the SEAL after it.
     fn fits(&self, front: u64, index: &SealIndex, content: &Content<'_>, reserve: u64) -> bool {
         let hard_state = RECORD_HEADER_BYTES;
-        let seal = batch_span(record_span(index.bytes_with(content.records.len(), content.runs.len())));
+        let seal = batch_span(record_span(
+            index.bytes_with(content.records.len(), content.runs.len()),
+        ));
         let batch = batch_span(content.length() + hard_state);
         front + batch + seal + reserve <= self.header.batches_end()
     }
 
     fn ensure_room(&mut self, content: &Content<'_>, prev: LogPosition) -> Result<(), StoreError> {
         // Entries leave room for term and vote: on a full disk a node goes on voting.
-        let reserve = if content.records.is_empty() { 0 } else { reserve_bytes(self.header.segment_bytes) };
+        let reserve = if content.records.is_empty() {
+            0
+        } else {
+            reserve_bytes(self.header.segment_bytes)
+        };
         if !self.sealed && self.fits(self.front, &self.index, content, reserve) {
             return Ok(());
         }
         let bytes = super::segment::rounded_size(self.options.segment_bytes).min(self.header.segment_bytes);
-        let empty = SegmentHeader { segment_bytes: bytes, ..self.header };
+        let empty = SegmentHeader {
+            segment_bytes: bytes,
+            ..self.header
+        };
         let needed = PAGE as u64
             + batch_span(content.length() + RECORD_HEADER_BYTES)
-            + batch_span(record_span(SealIndex::default().bytes_with(content.records.len(), content.runs.len())));
+            + batch_span(record_span(
+                SealIndex::default().bytes_with(content.records.len(), content.runs.len()),
+            ));
         if needed + reserve_bytes(bytes) > empty.batches_end() {
-            return Err(StoreError::Invalid(format!("{needed} bytes do not fit a segment of {bytes} bytes")));
+            return Err(StoreError::Invalid(format!(
+                "{needed} bytes do not fit a segment of {bytes} bytes"
+            )));
         }
         self.roll(prev)
     }
@@ -179,7 +218,10 @@ impl Writer {
     fn roll(&mut self, prev: LogPosition) -> Result<(), StoreError> {
         let number = self.header.number + 1;
         let name = file_name(number);
-        let next = self.spares.get(number).map_err(|error| self.write_failed(&name, "preparing a segment", error))?;
+        let next = self
+            .spares
+            .get(number)
+            .map_err(|error| self.write_failed(&name, "preparing a segment", error))?;
         if !self.sealed {
             let (head, payload) = self.index.encode();
             self.write_batch(|out| out.control(&head, &payload))?;
@@ -188,9 +230,16 @@ impl Writer {
         self.begin_segment(number, next, prev)
     }
 
-    fn begin_segment(&mut self, number: u64, file: Arc<dyn DiskFile>, prev: LogPosition) -> Result<(), StoreError> {
+    fn begin_segment(
+        &mut self,
+        number: u64,
+        file: Arc<dyn DiskFile>,
+        prev: LogPosition,
+    ) -> Result<(), StoreError> {
         let name = file_name(number);
-        let size = file.size().map_err(|error| self.write_failed(&name, "asking for its size", error))?;
+        let size = file
+            .size()
+            .map_err(|error| self.write_failed(&name, "asking for its size", error))?;
         let header = SegmentHeader {
             number,
             salt: self.salts.next_u64(),
@@ -209,7 +258,9 @@ impl Writer {
         self.stats.bytes += 2 * PAGE as u64;
         (self.header, self.file, self.front, self.dirty_until) = (header, file, PAGE as u64, PAGE as u64);
         (self.sealed, self.index) = (false, SealIndex::default());
-        lock(&self.directory).segments.insert(number, Arc::new(readable(&header, self.file.clone())));
+        lock(&self.directory)
+            .segments
+            .insert(number, Arc::new(readable(&header, self.file.clone())));
         self.spares.used();
         self.spares.request(number + 1);
         self.stats.segments += 1;
@@ -223,7 +274,11 @@ impl Writer {
         self.batch.begin(salt, lsn);
         encode(&mut self.batch);
         let link = self.batch.finish(salt, self.last, true);
-        let (file, name, span) = (self.file.clone(), file_name(self.header.number), self.batch.span());
+        let (file, name, span) = (
+            self.file.clone(),
+            file_name(self.header.number),
+            self.batch.span(),
+        );
         self.dirty_until = self.front + span;
         file.write_at(self.front, &self.batch.pieces())
             .map_err(|error| self.write_failed(&name, "appending", error))?;
@@ -255,10 +310,18 @@ impl Writer {
         let (salt, lsn) = (self.header.salt, self.take_lsn());
         let cut_lsn = self.last.lsn + 1;
         self.batch.begin(salt, lsn);
-        self.batch.control(&RecordHeader::control(Kind::Mark, Mark::Cut as u8, 0, cut_lsn, &[]), &[]);
+        self.batch.control(
+            &RecordHeader::control(Kind::Mark, Mark::Cut as u8, 0, cut_lsn, &[]),
+            &[],
+        );
         let link = self.batch.finish(salt, self.last, false);
-        let (file, name, span) = (self.file.clone(), file_name(self.header.number), self.batch.span());
-        let written = u64::try_from(super::batch::BATCH_HEADER_BYTES + RECORD_HEADER_BYTES).expect("a small number");
+        let (file, name, span) = (
+            self.file.clone(),
+            file_name(self.header.number),
+            self.batch.span(),
+        );
+        let written =
+            u64::try_from(super::batch::BATCH_HEADER_BYTES + RECORD_HEADER_BYTES).expect("a small number");
         file.write_at(self.front, &self.batch.pieces())
             .map_err(|error| self.write_failed(&name, "marking a cut", error))?;
         self.sync(&*file, &name)?;
@@ -281,7 +344,8 @@ impl Writer {
 
     pub(super) fn sync(&mut self, file: &dyn DiskFile, name: &str) -> Result<(), StoreError> {
         let begun = (self.options.clock)();
-        file.sync_data().map_err(|error| self.fail(name, "syncing", &error))?;
+        file.sync_data()
+            .map_err(|error| self.fail(name, "syncing", &error))?;
         self.stats.last_sync = (self.options.clock)() - begun;
         self.stats.syncs += 1;
         Ok(())
@@ -290,16 +354,21 @@ impl Writer {
     /// A write that failed: a full disk passes, everything else is final.
     pub(super) fn write_failed(&mut self, file: &str, doing: &'static str, error: io::Error) -> StoreError {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                StoreError::Full { file: file.to_owned(), source: error }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full {
+                file: file.to_owned(),
+                source: error,
+            },
             _ => self.fail(file, doing, &error),
         }
     }
 
     /// A failure after which nothing may be written.
     pub(super) fn fail(&mut self, file: &str, doing: &'static str, error: &io::Error) -> StoreError {
-        let failure = Failure { file: file.to_owned(), doing, reason: error.to_string() };
+        let failure = Failure {
+            file: file.to_owned(),
+            doing,
+            reason: error.to_string(),
+        };
         self.failed = Some(failure.clone());
         failure.into()
     }
@@ -324,7 +393,12 @@ fn reserve_bytes(segment_bytes: u64) -> u64 {
 /// What readers need to know of a segment.
 pub(super) fn readable(header: &SegmentHeader, file: Arc<dyn DiskFile>) -> ReadableSegment {
     let (salt, batches_end) = (header.salt, header.batches_end());
-    ReadableSegment { name: file_name(header.number), salt, file, batches_end }
+    ReadableSegment {
+        name: file_name(header.number),
+        salt,
+        file,
+        batches_end,
+    }
 }
 
 /// The directory of the log, whatever became of other threads.
