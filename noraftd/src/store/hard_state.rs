@@ -193,7 +193,7 @@ mod tests {
         };
         let hard_state = HardState {
             term: lsn + 1,
-            voted_for: (lsn % 2 == 0).then_some(9),
+            voted_for: lsn.is_multiple_of(2).then_some(9),
         };
         Slot {
             identity: Identity {

@@ -296,48 +296,57 @@ fn assemble(
     slots_file: Arc<dyn DiskFile>,
 ) -> Result<(Store, Recovered), OpenError> {
     let Locked { disk, lock } = locked;
+    let slots = HardStateFile { file: slots_file, newest: state.slot };
+    rewrite_from_copies(&*disk, &state, &files, &slots)?;
+    let recovered =
+        Recovered { hard_state: state.hard_state, log: state.log.clone(), abstain: state.abstain };
+    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number)
+        .map_err(failure(&*disk, "", "starting a thread"))?;
+    let (cut_until, shape) = (state.cut_until, state.shape.clone());
+    let writer = writer(disk, options, state, &files, spares);
+    let mut store = Store { writer, slots, shape, report: Default::default(), _lock: lock };
+    if let Some(until) = cut_until {
+        store.writer.cut(until).map_err(|error| cut_failed(&store, error))?;
+    }
+    Ok((store, recovered))
+}
+
+/// Writes headers and slots again whose other copy is good.
+fn rewrite_from_copies(
+    disk: &dyn Disk,
+    state: &State,
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    slots: &HardStateFile,
+) -> Result<(), OpenError> {
     for (header, at) in &state.broken_headers {
         rewrite_header(&*files[&header.number], header, *at).map_err(failure(
-            &*disk,
+            disk,
             &file_name(header.number),
             "rewriting a header",
         ))?;
     }
-    let slots = HardStateFile {
-        file: slots_file,
-        newest: state.slot,
-    };
     if state.slot_is_stale {
-        let rewritten = slots
-            .write(state.slot.0, &state.slot.1)
-            .and_then(|()| slots.file.sync_data());
-        rewritten.map_err(failure(&*disk, hard_state::FILE, "rewriting a slot"))?;
+        let rewritten = slots.write(state.slot.0, &state.slot.1).and_then(|()| slots.file.sync_data());
+        rewritten.map_err(failure(disk, hard_state::FILE, "rewriting a slot"))?;
     }
-    let recovered = Recovered {
-        hard_state: state.hard_state,
-        log: state.log,
-        abstain: state.abstain,
+    Ok(())
+}
+
+fn writer(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    state: State,
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    spares: Spares,
+) -> Writer {
+    let readable = |header: &SegmentHeader| {
+        (header.number, Arc::new(readable(header, files[&header.number].clone())))
     };
-    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
-        &*disk,
-        "",
-        "starting a thread",
-    ))?;
-    let directory = Directory {
-        first: state.log_first,
-        extents: state.extents,
-        segments: state
-            .headers
-            .iter()
-            .map(|header| {
-                (
-                    header.number,
-                    Arc::new(readable(header, files[&header.number].clone())),
-                )
-            })
-            .collect(),
-    };
-    let writer = Writer {
+    let segments: BTreeMap<_, _> = state.headers.iter().map(readable).collect();
+    let stats = StoreStats { segments: segments.len() as u64, ..StoreStats::default() };
+    let directory = Directory { first: state.log_first, extents: state.extents, segments };
+    Writer {
+        disk,
         options,
         header: state.active,
         file: files[&state.active.number].clone(),
@@ -345,36 +354,19 @@ fn assemble(
         sealed: state.sealed,
         index: state.index,
         last: state.last,
+        // One more than an interrupted batch may have used: an LSN is never used twice.
         lsn_next: state.last.lsn.max(state.slot.1.lsn) + 2,
         dirty_until: state.front,
         batch: BatchWriter::default(),
         directory: Arc::new(Mutex::new(directory)),
         spares,
         salts: Prng::new(options.salt_seed).fork(state.last.lsn),
-        stats: StoreStats {
-            segments: state.headers.len() as u64,
-            ..StoreStats::default()
-        },
+        stats,
         abstain: state.abstain,
         hard_state: state.hard_state,
         ends_with_mark: false,
         failed: None,
-        disk,
-    };
-    let mut store = Store {
-        writer,
-        slots,
-        shape: state.shape,
-        report: Default::default(),
-        _lock: lock,
-    };
-    if let Some(until) = state.cut_until {
-        store
-            .writer
-            .cut(until)
-            .map_err(|error| cut_failed(&store, error))?;
     }
-    Ok((store, recovered))
 }
 
 fn cut_failed(store: &Store, error: StoreError) -> OpenError {

@@ -286,6 +286,7 @@ impl Judge {
                 broken_at,
             } = scan.header
                 && header.segment_bytes == scan.size
+                && !is_being_begun(scan, broken)
             {
                 let text = match broken {
                     HeaderFault::Blank => "a header page is blank".to_owned(),
@@ -578,6 +579,11 @@ fn is_unbegun(scan: &SegmentScan) -> bool {
         | HeaderFound::Both(_)
         | HeaderFound::One { .. } => false,
     }
+}
+
+/// True when a crash came between the two header pages, before the first batch: nothing to report.
+fn is_being_begun(scan: &SegmentScan, broken: HeaderFault) -> bool {
+    broken == HeaderFault::Blank && scan.batches == 0 && scan.rest == Rest::Blank
 }
 
 fn broken_header(scan: &SegmentScan) -> Option<(SegmentHeader, u64)> {
