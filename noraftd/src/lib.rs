@@ -8,4 +8,5 @@ pub mod prng;
 pub mod protocol;
 pub mod record;
 pub mod replica;
+pub mod store;
 pub mod time;
