@@ -10,7 +10,7 @@ use noraft::NodeId;
 use serde::{Deserialize, Serialize};
 
 use super::clients::{CONNECTIONS_MAX, Clients};
-use super::clock::Clock;
+use super::clock;
 use super::endpoint::Endpoint;
 use super::peers::Peers;
 use super::storage::Figures;
@@ -81,6 +81,8 @@ pub struct StorageReport {
     pub last_sync_us: u64,
     /// How long the slowest batch took, in microseconds.
     pub max_sync_us: u64,
+    /// True while a batch waits because the disk is full.
+    pub disk_full: bool,
     /// Milliseconds since the last batch, when there was one.
     pub last_sync_age_ms: Option<u64>,
 }
@@ -103,7 +105,6 @@ pub struct PeerReport {
 /// Where everything is to be found.
 pub(super) struct Board {
     pub(super) config: ServeConfig,
-    pub(super) clock: Rc<Clock>,
     pub(super) replica: Rc<RefCell<Replica>>,
     pub(super) figures: std::sync::Arc<Figures>,
     pub(super) peers: Rc<Peers>,
@@ -126,7 +127,7 @@ impl Board {
             cluster_id: self.config.cluster_id,
             incarnation: self.incarnation,
             uptime_seconds: self.uptime_ms() / 1000,
-            unix_micros: self.clock.unix_micros(),
+            unix_micros: clock::unix_micros(),
             connected_clients,
             clients_max: CONNECTIONS_MAX as u64,
             connections_received,
@@ -167,7 +168,7 @@ impl Board {
             match_indexes: status.match_indexes.iter().map(|(id, index)| (id.get(), index.get())).collect(),
             abstaining: status.abstaining,
             recovery: self.recovery.clone(),
-            storage: self.figures.report(self.clock.now()),
+            storage: self.figures.report(clock::now()),
             clients: connected,
             requests_under_way: clients.under_way() as u64,
             peers: self.peers.report(),
@@ -175,7 +176,7 @@ impl Board {
     }
 
     fn uptime_ms(&self) -> u64 {
-        self.clock.now().as_nanos() / 1_000_000
+        clock::now().as_nanos() / 1_000_000
     }
 
     fn tcp_port(&self) -> Option<u16> {

@@ -18,6 +18,7 @@ use super::connection::Connection;
 use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
 use super::outgoing::Outgoing;
+use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
 use crate::protocol::command::{ClientCommand, Local, Parsed, Request, parse};
 use crate::protocol::resp::{Reply, RequestParser};
@@ -260,34 +261,6 @@ enum Next {
     End,
 }
 
-/// A buffer that grows while reads fill it, so that idle connections stay small.
-#[derive(Debug)]
-pub(super) struct ReadBuffer {
-    pub(super) bytes: BytesMut,
-    room: usize,
-}
-
-impl Default for ReadBuffer {
-    fn default() -> Self {
-        Self { bytes: BytesMut::new(), room: ROOM_MIN }
-    }
-}
-
-impl ReadBuffer {
-    /// Reads once; zero bytes mean the end.
-    pub(super) async fn read(&mut self, from: &mut ReadHalf) -> std::io::Result<usize> {
-        self.bytes.reserve(self.room);
-        let offered = self.bytes.capacity() - self.bytes.len();
-        let count = from.read_buf(&mut self.bytes).await?;
-        if count == offered {
-            self.room = (2 * self.room).min(ROOM_MAX);
-            // More is there: let the event loop have what came first.
-            tokio::task::yield_now().await;
-        }
-        Ok(count)
-    }
-}
-
 /// Tells a client that there is no room for it.
 fn turn_away(stream: Stream) {
     let (_, write) = stream.into_split();
@@ -297,7 +270,7 @@ fn turn_away(stream: Stream) {
 
 /// Reads until the end and keeps nothing.
 async fn discard(read: &mut ReadHalf) {
-    let mut bytes = BytesMut::with_capacity(ROOM_MAX);
+    let mut bytes = BytesMut::with_capacity(DISCARD_BYTES);
     while let Ok(1..) = read.read_buf(&mut bytes).await {
         bytes.clear();
     }
@@ -311,7 +284,5 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const LINGER: Duration = Duration::from_secs(10);
 /// How long a client may go on sending after its conversation was ended.
 const DISCARD: Duration = Duration::from_secs(1);
-/// One read of an idle connection.
-const ROOM_MIN: usize = 4 << 10;
-/// One read of a busy connection: a socket buffer's worth.
-const ROOM_MAX: usize = 128 << 10;
+/// What is read at once only to be thrown away.
+const DISCARD_BYTES: usize = 64 << 10;
