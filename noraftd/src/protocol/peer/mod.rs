@@ -16,6 +16,8 @@ pub enum PeerMessage {
         term: Term,
         /// The candidate's last entry.
         last_position: LogPosition,
+        /// True when every voter granted the pre-vote: then abstaining nodes vote too.
+        unanimous: bool,
     },
     /// The answer to a vote request.
     Vote {
@@ -36,6 +38,8 @@ pub enum PeerMessage {
         records: Vec<Record>,
         /// Counts the leader's AppendEntries of this term; echoed in the reply.
         round: u64,
+        /// The leader's last index when it sent this: an abstaining node is safe once it has that much.
+        last_index: LogIndex,
     },
     /// The answer to AppendEntries: the follower's tail.
     Appended {
@@ -61,6 +65,8 @@ pub enum PeerMessage {
         term: Term,
         /// Whether the vote would be given.
         granted: bool,
+        /// True when the sender abstains: its grant counts only if all voters grant.
+        abstaining: bool,
     },
     /// A client's request, passed on to the leader.
     Forward {
@@ -68,6 +74,9 @@ pub enum PeerMessage {
         id: u64,
         /// A random number drawn at the sender's start.
         boot: u64,
+        /// The term in which the receiver is believed to lead. The receiver accepts each (boot, id) of a
+        /// term of its own at most once, so a duplicated frame never appends twice.
+        term: Term,
         /// The request.
         request: Request,
     },
