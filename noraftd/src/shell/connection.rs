@@ -132,6 +132,11 @@ impl Connection {
         }
     }
 
+    /// Ends this side's direction: the client sees the end after the last reply.
+    pub(super) fn end_output(&self) {
+        self.outgoing.end();
+    }
+
     /// Ends the connection; replies to come are dropped.
     pub(super) fn close(&self) {
         self.outgoing.close();

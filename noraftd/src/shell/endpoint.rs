@@ -231,6 +231,14 @@ impl Stream {
         }
     }
 
+    /// The other side's address, for people.
+    pub fn peer_name(&self) -> String {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().map_or_else(|_| "unknown".to_owned(), |at| at.to_string()),
+            Self::Unix(_) => "unix".to_owned(),
+        }
+    }
+
     /// The two directions.
     pub fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {
@@ -298,14 +306,14 @@ impl WriteHalf {
         }
     }
 
-    /// Ends both directions: whoever reads the other half sees the end.
-    pub fn close(&self) {
+    /// Ends one direction or both: whoever reads there sees the end.
+    pub fn shutdown(&self, how: Shutdown) {
         let descriptor = match self {
             Self::Tcp(half) => half.as_ref().as_raw_fd(),
             Self::Unix(half) => half.as_ref().as_raw_fd(),
         };
         // The only failure is a connection that has ended already.
-        let _ = shutdown(descriptor, Shutdown::Both);
+        let _ = shutdown(descriptor, how);
     }
 }
 

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
+use nix::sys::socket::Shutdown;
 use bytes::{Buf, BytesMut};
 use tokio::sync::Notify;
 
@@ -66,9 +67,16 @@ impl Outgoing {
         self.is_closed.set(true);
         *self.bytes.borrow_mut() = BytesMut::new();
         if let Some(socket) = &self.socket {
-            socket.close();
+            socket.shutdown(Shutdown::Both);
         }
         self.changed.notify_one();
+    }
+
+    /// Ends this direction only.
+    pub(super) fn end(&self) {
+        if let Some(socket) = &self.socket {
+            socket.shutdown(Shutdown::Write);
+        }
     }
 
     /// Waits until [`Self::len`] has become zero or the connection was closed, since the last call.

@@ -158,7 +158,7 @@ impl PeerListener {
         let reject = match &fault {
             PeerFault::Rejected { reject, .. } => Some(*reject),
             PeerFault::Frame(PeerError::Cluster { expected, .. }) => Some(Reject::Cluster { expected: *expected }),
-            PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => {
+            PeerFault::Frame(PeerError::Frame(FrameError::Oversize { .. })) => {
                 Some(Reject::Version { supported: frame::VERSION })
             }
             PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Silent | PeerFault::OutOfTurn => None,

@@ -3,7 +3,6 @@
 //! Invariant: an idle connection stays small, a busy one reads much at once; and after each full read the
 //! others get their turn.
 
-use std::io;
 
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
