@@ -184,7 +184,9 @@ impl Settings {
 
 /// What a cluster's name is on the wire and on disk: its 64-bit FNV-1a hash. It never changes.
 pub fn cluster_id(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
 }
 
 fn first_given<T>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
@@ -192,7 +194,10 @@ fn first_given<T>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
 }
 
 fn invalid(field: &'static str, reason: impl Into<String>) -> ConfigError {
-    ConfigError::Invalid { field, reason: reason.into() }
+    ConfigError::Invalid {
+        field,
+        reason: reason.into(),
+    }
 }
 
 fn check_id(field: &'static str, id: u64) -> Result<NodeId, ConfigError> {
@@ -212,33 +217,52 @@ fn check_cluster(name: Option<String>) -> Result<String, ConfigError> {
 }
 
 fn check_endpoints(field: &'static str, texts: &[String]) -> Result<Vec<Endpoint>, ConfigError> {
-    texts.iter().map(|text| text.parse().map_err(|error| invalid(field, format!("{error}")))).collect()
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(|error| invalid(field, format!("{error}"))))
+        .collect()
 }
 
 fn check_peers(texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigError> {
     let mut peers = BTreeMap::new();
     for text in texts {
-        let (id, address) = text
-            .split_once('=')
-            .ok_or_else(|| invalid("peers", format!("'{text}' is not ID=ADDR (as in 2=10.0.0.2:7701)")))?;
-        let id = id.trim().parse().map_err(|_| invalid("peers", format!("'{id}' is no node id")))?;
+        let (id, address) = text.split_once('=').ok_or_else(|| {
+            invalid(
+                "peers",
+                format!("'{text}' is not ID=ADDR (as in 2=10.0.0.2:7701)"),
+            )
+        })?;
+        let id = id
+            .trim()
+            .parse()
+            .map_err(|_| invalid("peers", format!("'{id}' is no node id")))?;
         let id = check_id("peers", id)?;
-        let endpoint: Endpoint = address.trim().parse().map_err(|error| invalid("peers", format!("{error}")))?;
+        let endpoint: Endpoint = address
+            .trim()
+            .parse()
+            .map_err(|error| invalid("peers", format!("{error}")))?;
         if peers.insert(id, endpoint).is_some() {
             return Err(invalid("peers", format!("node {} is named twice", id.get())));
         }
     }
     if peers.len() > MEMBERS_MAX {
-        return Err(invalid("peers", format!("a cluster has at most {MEMBERS_MAX} members")));
+        return Err(invalid(
+            "peers",
+            format!("a cluster has at most {MEMBERS_MAX} members"),
+        ));
     }
     Ok(peers)
 }
 
 fn check_time(field: &'static str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
     let Some(text) = text else { return Ok(default) };
-    let time = parse_time(&text).ok_or_else(|| invalid(field, format!("'{text}' is no time (as in 50ms or 2s)")))?;
+    let time =
+        parse_time(&text).ok_or_else(|| invalid(field, format!("'{text}' is no time (as in 50ms or 2s)")))?;
     if time < TIME_MIN || time > TIME_MAX {
-        return Err(invalid(field, format!("{time:?} is not between {TIME_MIN:?} and {TIME_MAX:?}")));
+        return Err(invalid(
+            field,
+            format!("{time:?} is not between {TIME_MIN:?} and {TIME_MAX:?}"),
+        ));
     }
     Ok(time)
 }
@@ -248,13 +272,23 @@ fn parse_time(text: &str) -> Option<Duration> {
     if let Some(millis) = text.strip_suffix("ms") {
         return millis.trim().parse().ok().map(Duration::from_millis);
     }
-    text.strip_suffix('s')?.trim().parse().ok().map(Duration::from_secs)
+    text.strip_suffix('s')?
+        .trim()
+        .parse()
+        .ok()
+        .map(Duration::from_secs)
 }
 
 fn check_segment_bytes(text: Option<String>) -> Result<u64, ConfigError> {
-    let Some(text) = text else { return Ok(SEGMENT_BYTES_DEFAULT) };
-    let bytes = parse_size(&text)
-        .ok_or_else(|| invalid("segment_bytes", format!("'{text}' is no size (as in 65536, 256KiB or 64MiB)")))?;
+    let Some(text) = text else {
+        return Ok(SEGMENT_BYTES_DEFAULT);
+    };
+    let bytes = parse_size(&text).ok_or_else(|| {
+        invalid(
+            "segment_bytes",
+            format!("'{text}' is no size (as in 65536, 256KiB or 64MiB)"),
+        )
+    })?;
     if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) {
         let reason = format!("{bytes} is not between {SEGMENT_BYTES_MIN} and {SEGMENT_BYTES_MAX}");
         return Err(invalid("segment_bytes", reason));
@@ -276,8 +310,15 @@ fn parse_size(text: &str) -> Option<u64> {
 }
 
 fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
-    let Some(level) = level else { return Ok(LevelFilter::INFO) };
-    let unknown = || invalid("log", format!("'{level}' is none of error, warn, info, debug, trace, off"));
+    let Some(level) = level else {
+        return Ok(LevelFilter::INFO);
+    };
+    let unknown = || {
+        invalid(
+            "log",
+            format!("'{level}' is none of error, warn, info, debug, trace, off"),
+        )
+    };
     level.parse().map_err(|_| unknown())
 }
 
@@ -308,7 +349,11 @@ mod tests {
     use super::*;
 
     fn minimal() -> Settings {
-        Settings { id: Some(1), data_dir: Some("/d".into()), ..Settings::default() }
+        Settings {
+            id: Some(1),
+            data_dir: Some("/d".into()),
+            ..Settings::default()
+        }
     }
 
     fn refusal(settings: Settings) -> String {
@@ -320,21 +365,45 @@ mod tests {
         let config = minimal().check().expect("enough");
         assert_eq!(config.listen, [Endpoint::Tcp(LISTEN_DEFAULT.into())]);
         assert_eq!(config.members().collect::<Vec<_>>(), [NodeId::new(1)]);
-        assert_eq!((config.heartbeat, config.election_timeout), (HEARTBEAT_DEFAULT, ELECTION_DEFAULT));
-        assert_eq!(refusal(Settings::default()), "id is missing: give --id or 'id' in the file");
-        let no_dir = Settings { id: Some(1), ..Settings::default() };
-        assert_eq!(refusal(no_dir), "data_dir is missing: give --data-dir or 'data_dir' in the file");
+        assert_eq!(
+            (config.heartbeat, config.election_timeout),
+            (HEARTBEAT_DEFAULT, ELECTION_DEFAULT)
+        );
+        assert_eq!(
+            refusal(Settings::default()),
+            "id is missing: give --id or 'id' in the file"
+        );
+        let no_dir = Settings {
+            id: Some(1),
+            ..Settings::default()
+        };
+        assert_eq!(
+            refusal(no_dir),
+            "data_dir is missing: give --data-dir or 'data_dir' in the file"
+        );
     }
 
     #[test]
     fn the_members_may_include_this_node_or_not() {
         let all = ["1=h:1", "2=h:2", "3=unix:/3"].map(String::from);
-        let with = Settings { peers: all.to_vec(), ..minimal() }.check().expect("with itself");
-        let others = Settings { peers: all[1..].to_vec(), peer_listen: vec!["h:1".into()], ..minimal() };
+        let with = Settings {
+            peers: all.to_vec(),
+            ..minimal()
+        }
+        .check()
+        .expect("with itself");
+        let others = Settings {
+            peers: all[1..].to_vec(),
+            peer_listen: vec!["h:1".into()],
+            ..minimal()
+        };
         let without = others.check().expect("without itself");
         assert_eq!(with, without);
         assert_eq!(with.peer_listen, [Endpoint::Tcp("h:1".into())]);
-        let nowhere = Settings { peers: all[1..].to_vec(), ..minimal() };
+        let nowhere = Settings {
+            peers: all[1..].to_vec(),
+            ..minimal()
+        };
         assert!(refusal(nowhere).starts_with("peer_listen is missing"));
     }
 
@@ -342,10 +411,20 @@ mod tests {
     fn a_flag_wins_over_the_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("node.toml");
-        std::fs::write(&path, "id = 2\ndata_dir = '/f'\nlisten = ['h:9']\nheartbeat = '20ms'").expect("written");
-        let config = minimal().or(Settings::from_file(&path).expect("good")).check().expect("good");
+        std::fs::write(
+            &path,
+            "id = 2\ndata_dir = '/f'\nlisten = ['h:9']\nheartbeat = '20ms'",
+        )
+        .expect("written");
+        let config = minimal()
+            .or(Settings::from_file(&path).expect("good"))
+            .check()
+            .expect("good");
         assert_eq!((config.id.get(), config.data_dir), (1, "/d".into()));
-        assert_eq!((config.listen, config.heartbeat), (vec![Endpoint::Tcp("h:9".into())], Duration::from_millis(20)));
+        assert_eq!(
+            (config.listen, config.heartbeat),
+            (vec![Endpoint::Tcp("h:9".into())], Duration::from_millis(20))
+        );
     }
 
     #[test]
@@ -355,35 +434,151 @@ mod tests {
         for text in ["id = 'one'", "hartbeat = '1s'", "[", "id = -1"] {
             std::fs::write(&path, text).expect("written");
             let error = Settings::from_file(&path).expect_err(text).to_string();
-            assert!(error.starts_with(&format!("the configuration file {} is wrong", path.display())), "{error}");
+            assert!(
+                error.starts_with(&format!("the configuration file {} is wrong", path.display())),
+                "{error}"
+            );
             assert!(!error.contains('\n'), "{error}");
         }
-        let missing = Settings::from_file(&dir.path().join("none")).expect_err("missing").to_string();
-        assert!(missing.starts_with("cannot read the configuration file"), "{missing}");
+        let missing = Settings::from_file(&dir.path().join("none"))
+            .expect_err("missing")
+            .to_string();
+        assert!(
+            missing.starts_with("cannot read the configuration file"),
+            "{missing}"
+        );
     }
 
     #[test]
     fn every_wrong_value_names_its_field() {
         let some = |text: &str| Some(text.to_owned());
         let cases = [
-            ("id", Settings { id: Some(0), ..minimal() }),
-            ("cluster", Settings { cluster: some(""), ..minimal() }),
-            ("cluster", Settings { cluster: some("a\nb"), ..minimal() }),
-            ("listen", Settings { listen: vec!["nowhere".into()], ..minimal() }),
-            ("peer_listen", Settings { peer_listen: vec!["x".into()], ..minimal() }),
-            ("peers", Settings { peers: vec!["2".into()], ..minimal() }),
-            ("peers", Settings { peers: vec!["two=h:1".into()], ..minimal() }),
-            ("peers", Settings { peers: vec!["0=h:1".into()], ..minimal() }),
-            ("peers", Settings { peers: vec!["2=h".into()], ..minimal() }),
-            ("peers", Settings { peers: vec!["2=h:1".into(), "2=h:2".into()], ..minimal() }),
-            ("heartbeat", Settings { heartbeat: some("50"), ..minimal() }),
-            ("heartbeat", Settings { heartbeat: some("1ms"), ..minimal() }),
-            ("election_timeout", Settings { election_timeout: some("99ms"), ..minimal() }),
-            ("request_timeout", Settings { request_timeout: some("1h"), ..minimal() }),
-            ("segment_bytes", Settings { segment_bytes: some("1KiB"), ..minimal() }),
-            ("segment_bytes", Settings { segment_bytes: some("99999999999GiB"), ..minimal() }),
-            ("segment_bytes", Settings { segment_bytes: some("64 megabytes"), ..minimal() }),
-            ("log", Settings { log: some("loud"), ..minimal() }),
+            (
+                "id",
+                Settings {
+                    id: Some(0),
+                    ..minimal()
+                },
+            ),
+            (
+                "cluster",
+                Settings {
+                    cluster: some(""),
+                    ..minimal()
+                },
+            ),
+            (
+                "cluster",
+                Settings {
+                    cluster: some("a\nb"),
+                    ..minimal()
+                },
+            ),
+            (
+                "listen",
+                Settings {
+                    listen: vec!["nowhere".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "peer_listen",
+                Settings {
+                    peer_listen: vec!["x".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "peers",
+                Settings {
+                    peers: vec!["2".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "peers",
+                Settings {
+                    peers: vec!["two=h:1".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "peers",
+                Settings {
+                    peers: vec!["0=h:1".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "peers",
+                Settings {
+                    peers: vec!["2=h".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "peers",
+                Settings {
+                    peers: vec!["2=h:1".into(), "2=h:2".into()],
+                    ..minimal()
+                },
+            ),
+            (
+                "heartbeat",
+                Settings {
+                    heartbeat: some("50"),
+                    ..minimal()
+                },
+            ),
+            (
+                "heartbeat",
+                Settings {
+                    heartbeat: some("1ms"),
+                    ..minimal()
+                },
+            ),
+            (
+                "election_timeout",
+                Settings {
+                    election_timeout: some("99ms"),
+                    ..minimal()
+                },
+            ),
+            (
+                "request_timeout",
+                Settings {
+                    request_timeout: some("1h"),
+                    ..minimal()
+                },
+            ),
+            (
+                "segment_bytes",
+                Settings {
+                    segment_bytes: some("1KiB"),
+                    ..minimal()
+                },
+            ),
+            (
+                "segment_bytes",
+                Settings {
+                    segment_bytes: some("99999999999GiB"),
+                    ..minimal()
+                },
+            ),
+            (
+                "segment_bytes",
+                Settings {
+                    segment_bytes: some("64 megabytes"),
+                    ..minimal()
+                },
+            ),
+            (
+                "log",
+                Settings {
+                    log: some("loud"),
+                    ..minimal()
+                },
+            ),
         ];
         for (field, settings) in cases {
             let error = refusal(settings);
@@ -397,7 +592,12 @@ mod tests {
         assert_eq!(parse_size("300000"), Some(300_000));
         assert_eq!(parse_size("1 GiB"), Some(1 << 30));
         assert_eq!(parse_time("2s"), Some(Duration::from_secs(2)));
-        let odd = Settings { segment_bytes: Some("300001".into()), ..minimal() }.check().expect("rounded up");
+        let odd = Settings {
+            segment_bytes: Some("300001".into()),
+            ..minimal()
+        }
+        .check()
+        .expect("rounded up");
         assert_eq!(odd.segment_bytes % PAGE_BYTES, 0);
     }
 

@@ -17,7 +17,10 @@ pub(super) struct Backoff {
 impl Backoff {
     /// Begins with the shortest pause.
     pub(super) fn new(seed: u64) -> Self {
-        Self { pause: FIRST, prng: Prng::new(seed) }
+        Self {
+            pause: FIRST,
+            prng: Prng::new(seed),
+        }
     }
 
     /// An attempt succeeded.

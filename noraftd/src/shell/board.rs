@@ -165,7 +165,11 @@ impl Board {
             last_index: status.last_position.index.get(),
             last_term: status.last_position.term.get(),
             applied_stamp_ms: status.applied_stamp.as_millis(),
-            match_indexes: status.match_indexes.iter().map(|(id, index)| (id.get(), index.get())).collect(),
+            match_indexes: status
+                .match_indexes
+                .iter()
+                .map(|(id, index)| (id.get(), index.get()))
+                .collect(),
             abstaining: status.abstaining,
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),

@@ -115,7 +115,11 @@ impl Clients {
 
     /// Connections, those accepted since the start, and commands answered since the start.
     pub(super) fn counts(&self) -> (u64, u64, u64) {
-        (self.connections.borrow().len() as u64, self.accepted.get(), self.answered.get())
+        (
+            self.connections.borrow().len() as u64,
+            self.accepted.get(),
+            self.answered.get(),
+        )
     }
 
     fn answer_waiter(&self, waiter: &Waiter, outcome: &Outcome) {
@@ -185,11 +189,15 @@ impl Clients {
     }
 
     async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
-        let asks_status = args.first().is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
+        let asks_status = args
+            .first()
+            .is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
         let (reply, next) = match parse(args) {
             Ok(Parsed::Replicated(request)) => return self.submit(connection, request).await,
             Ok(Parsed::Local(local)) => {
-                let Some((reply, next)) = self.answer_locally(connection, local).await else { return Next::End };
+                let Some((reply, next)) = self.answer_locally(connection, local).await else {
+                    return Next::End;
+                };
                 (reply, next)
             }
             Err(_) if asks_status => (Reply::Bulk(self.board.status_json(self).into()), Next::Command),
@@ -207,7 +215,11 @@ impl Clients {
             return Next::End;
         }
         let sequence = connection.begin(request.class);
-        let waiter = Waiter { connection: Rc::clone(connection), sequence, bytes: request.body.len() };
+        let waiter = Waiter {
+            connection: Rc::clone(connection),
+            sequence,
+            bytes: request.body.len(),
+        };
         if self.is_stopping.get() {
             self.refuse(&waiter, Refusal::ShuttingDown);
             return Next::Command;
@@ -241,13 +253,18 @@ impl Clients {
             _ => Vec::new(),
         };
         let (status, facts) = self.board.facts(self);
-        let answer = connection.session.borrow_mut().answer(local, &status, &facts, &others);
+        let answer = connection
+            .session
+            .borrow_mut()
+            .answer(local, &status, &facts, &others);
         Some((answer.reply, if answer.close { Next::End } else { Next::Command }))
     }
 
     fn other_sessions(&self, connection: &Rc<Connection>) -> Vec<String> {
         let connections = self.connections.borrow();
-        let others = connections.values().filter(|other| !Rc::ptr_eq(other, connection));
+        let others = connections
+            .values()
+            .filter(|other| !Rc::ptr_eq(other, connection));
         others.map(|other| other.session.borrow().line()).collect()
     }
 }

@@ -23,7 +23,10 @@ pub fn to_tokio(instant: Instant) -> tokio::time::Instant {
 }
 
 /// Microseconds since the Unix epoch.
-#[expect(clippy::disallowed_methods, reason = "the shell's clock: pure code is told the time from here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shell's clock: pure code is told the time from here"
+)]
 pub fn unix_micros() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
@@ -47,17 +50,19 @@ impl StampClock {
 /// A seed that differs from process to process: from the kernel, or from clock and pid when it has none.
 pub fn random_seed() -> u64 {
     let mut bytes = [0; 8];
-    let read = std::fs::File::open("/dev/urandom").and_then(|mut f| std::io::Read::read_exact(&mut f, &mut bytes));
+    let read =
+        std::fs::File::open("/dev/urandom").and_then(|mut f| std::io::Read::read_exact(&mut f, &mut bytes));
     match read {
         Ok(()) => u64::from_le_bytes(bytes),
-        Err(_) => {
-            Prng::new(unix_micros() ^ u64::from(std::process::id()) << 40).next_u64()
-        }
+        Err(_) => Prng::new(unix_micros() ^ u64::from(std::process::id()) << 40).next_u64(),
     }
 }
 
 /// Where the monotonic time counts from: its first reading in this process.
-#[expect(clippy::disallowed_methods, reason = "the shell's clock: pure code is told the time from here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shell's clock: pure code is told the time from here"
+)]
 static ORIGIN: LazyLock<SystemInstant> = LazyLock::new(SystemInstant::now);
 
 /// A day: no timer of this daemon is longer.

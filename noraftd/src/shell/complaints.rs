@@ -25,7 +25,9 @@ impl Complaints {
 
     fn is_news(&self, text: &str, now: Instant) -> bool {
         let mut last = self.0.borrow_mut();
-        let is_old = last.as_ref().is_some_and(|(said, at)| said == text && now - *at < REPEAT);
+        let is_old = last
+            .as_ref()
+            .is_some_and(|(said, at)| said == text && now - *at < REPEAT);
         if !is_old {
             *last = Some((text.to_owned(), now));
         }

@@ -52,7 +52,8 @@ impl Connection {
 
     /// Waits until a request of `class` may begin; false when the connection has ended.
     pub(super) async fn may_begin(&self, class: Class) -> bool {
-        self.until(|this| this.has_room() && this.conversation.borrow().may_begin(class)).await
+        self.until(|this| this.has_room() && this.conversation.borrow().may_begin(class))
+            .await
     }
 
     /// Waits until there is room for another reply; false when the connection has ended.
@@ -67,7 +68,8 @@ impl Connection {
 
     /// Waits until every reply has left; false when the connection has ended.
     pub(super) async fn is_drained(&self) -> bool {
-        self.until(|this| this.conversation.borrow().is_settled() && this.outgoing.len() == 0).await
+        self.until(|this| this.conversation.borrow().is_settled() && this.outgoing.len() == 0)
+            .await
     }
 
     async fn until(&self, holds: impl Fn(&Self) -> bool) -> bool {
@@ -117,7 +119,11 @@ impl Connection {
         }
         if self.outgoing.len() > OUTPUT_BYTES_MAX {
             let session = self.session.borrow();
-            tracing::warn!("client {} ({}) does not read its replies: closed", session.id, session.peer);
+            tracing::warn!(
+                "client {} ({}) does not read its replies: closed",
+                session.id,
+                session.peer
+            );
             self.close();
         }
         encoded && !self.is_dirty.replace(true)
@@ -153,7 +159,10 @@ mod tests {
     fn only_the_first_known_reply_of_a_round_asks_for_a_flush() {
         let connection = Connection::detached();
         let (one, two) = (connection.begin(Class::Read), connection.begin(Class::Read));
-        assert!(!connection.answer(two, Reply::Integer(2)), "its turn has not come");
+        assert!(
+            !connection.answer(two, Reply::Integer(2)),
+            "its turn has not come"
+        );
         assert!(connection.answer(one, Reply::Integer(1)));
         assert!(!connection.answer_now(Reply::Integer(3)), "already asked");
         connection.flush();

@@ -54,8 +54,12 @@ impl Conversation {
 
     /// Makes the reply to request `sequence` known.
     pub(super) fn answer(&mut self, sequence: u64, reply: Reply) {
-        let at = sequence.checked_sub(self.first).and_then(|at| usize::try_from(at).ok());
-        let slot = at.and_then(|at| self.slots.get_mut(at)).expect("a request is answered after it began");
+        let at = sequence
+            .checked_sub(self.first)
+            .and_then(|at| usize::try_from(at).ok());
+        let slot = at
+            .and_then(|at| self.slots.get_mut(at))
+            .expect("a request is answered after it began");
         assert!(slot.is_none(), "a request is answered once");
         *slot = Some(reply);
         self.under_way -= 1;
@@ -107,7 +111,11 @@ mod tests {
                 conversation.answer(sequence, Reply::Integer(number));
             }
             sent.extend(std::iter::from_fn(|| conversation.next_reply()));
-            assert_eq!(sent, (0..asked).map(Reply::Integer).collect::<Vec<_>>(), "seed {seed}");
+            assert_eq!(
+                sent,
+                (0..asked).map(Reply::Integer).collect::<Vec<_>>(),
+                "seed {seed}"
+            );
             assert!(conversation.is_settled());
         }
     }

@@ -38,7 +38,10 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        parse(text).map_err(|reason| EndpointError { text: text.to_owned(), reason })
+        parse(text).map_err(|reason| EndpointError {
+            text: text.to_owned(),
+            reason,
+        })
     }
 }
 
@@ -54,7 +57,8 @@ fn parse(text: &str) -> Result<Endpoint, &'static str> {
     if host.is_empty() {
         return Err("the host is missing");
     }
-    port.parse::<u16>().map_err(|_| "the port is not a number from 0 to 65535")?;
+    port.parse::<u16>()
+        .map_err(|_| "the port is not a number from 0 to 65535")?;
     Ok(Endpoint::Tcp(address.to_owned()))
 }
 
@@ -114,12 +118,18 @@ impl Listener {
             Endpoint::Tcp(address) => {
                 let bound = TcpListener::bind(address.as_str()).await;
                 let socket = bound.map_err(|error| bind_error(endpoint, error))?;
-                Ok(Self { socket: ListenerSocket::Tcp(socket), path: None })
+                Ok(Self {
+                    socket: ListenerSocket::Tcp(socket),
+                    path: None,
+                })
             }
             Endpoint::Unix(path) => {
                 remove_if_stale(path, endpoint)?;
                 let socket = UnixListener::bind(path).map_err(|error| bind_error(endpoint, error))?;
-                Ok(Self { socket: ListenerSocket::Unix(socket), path: Some(path.clone()) })
+                Ok(Self {
+                    socket: ListenerSocket::Unix(socket),
+                    path: Some(path.clone()),
+                })
             }
         }
     }
@@ -234,7 +244,9 @@ impl Stream {
     /// The other side's address, for people.
     pub fn peer_name(&self) -> String {
         match self {
-            Self::Tcp(stream) => stream.peer_addr().map_or_else(|_| "unknown".to_owned(), |at| at.to_string()),
+            Self::Tcp(stream) => stream
+                .peer_addr()
+                .map_or_else(|_| "unknown".to_owned(), |at| at.to_string()),
             Self::Unix(_) => "unix".to_owned(),
         }
     }
@@ -343,19 +355,38 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_its_text() {
         let long = format!("/{}", "x".repeat(UNIX_PATH_BYTES_END));
-        for text in ["", "localhost", ":80", "h:port", "h:65536", "unix:", long.as_str()] {
+        for text in [
+            "",
+            "localhost",
+            ":80",
+            "h:port",
+            "h:65536",
+            "unix:",
+            long.as_str(),
+        ] {
             let error = text.parse::<Endpoint>().expect_err(text).to_string();
-            assert!(error.starts_with(&format!("'{text}' is not an address")), "{error}");
+            assert!(
+                error.starts_with(&format!("'{text}' is not an address")),
+                "{error}"
+            );
         }
     }
 
     #[test]
     fn a_port_in_use_is_one_clear_error() {
         run(async {
-            let first = Listener::bind(&endpoint("127.0.0.1:0")).await.expect("a free port");
+            let first = Listener::bind(&endpoint("127.0.0.1:0"))
+                .await
+                .expect("a free port");
             let taken = first.endpoint().expect("an address");
-            let error = Listener::bind(&taken).await.expect_err("the port is taken").to_string();
-            assert_eq!(error, format!("cannot listen on {taken}: the address is in use by another process"));
+            let error = Listener::bind(&taken)
+                .await
+                .expect_err("the port is taken")
+                .to_string();
+            assert_eq!(
+                error,
+                format!("cannot listen on {taken}: the address is in use by another process")
+            );
         });
     }
 

@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 
-use nix::sys::socket::Shutdown;
 use bytes::{Buf, BytesMut};
+use nix::sys::socket::Shutdown;
 use tokio::sync::Notify;
 
 use super::endpoint::WriteHalf;
@@ -107,7 +107,9 @@ impl Outgoing {
     }
 
     fn write_some(&self) -> Progress {
-        let Some(socket) = &self.socket else { return Progress::Done };
+        let Some(socket) = &self.socket else {
+            return Progress::Done;
+        };
         let mut bytes = self.bytes.borrow_mut();
         while !bytes.is_empty() {
             match socket.try_write(&bytes) {

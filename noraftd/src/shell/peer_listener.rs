@@ -60,9 +60,12 @@ impl PeerListener {
                 Ok(stream) if self.open.get() < CONNECTIONS_MAX => {
                     tokio::task::spawn_local(Rc::clone(&self).receive(stream));
                 }
-                Ok(_) => self.complaints.complain("too many connections from nodes: one is refused"),
+                Ok(_) => self
+                    .complaints
+                    .complain("too many connections from nodes: one is refused"),
                 Err(error) => {
-                    self.complaints.complain(&format!("cannot accept a node: {error}"));
+                    self.complaints
+                        .complain(&format!("cannot accept a node: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -75,7 +78,8 @@ impl PeerListener {
         let (mut read, write) = stream.into_split();
         let outgoing = Outgoing::new(write);
         if let Err(error) = self.listen(&mut read, &outgoing).await {
-            self.complaints.complain(&format!("a connection from {name} is closed: {error}"));
+            self.complaints
+                .complain(&format!("a connection from {name} is closed: {error}"));
         }
         outgoing.close();
         self.open.set(self.open.get() - 1);
@@ -117,7 +121,12 @@ impl PeerListener {
 
     fn verify(&self, hello: Hello) -> Result<Hello, PeerFault> {
         let Introduction { cluster_id, id, .. } = self.introduction;
-        let reject = |reject| Err(PeerFault::Rejected { from: hello.from.get(), reject });
+        let reject = |reject| {
+            Err(PeerFault::Rejected {
+                from: hello.from.get(),
+                reject,
+            })
+        };
         if hello.cluster_id != cluster_id {
             return reject(Reject::Cluster { expected: cluster_id });
         }
@@ -127,7 +136,11 @@ impl PeerListener {
         if !self.members.contains(&hello.from) {
             return reject(Reject::NotMember);
         }
-        let expected = *self.incarnations.borrow_mut().entry(hello.from).or_insert(hello.incarnation);
+        let expected = *self
+            .incarnations
+            .borrow_mut()
+            .entry(hello.from)
+            .or_insert(hello.incarnation);
         if hello.incarnation != expected {
             return reject(Reject::Incarnation { expected });
         }
@@ -157,10 +170,12 @@ impl PeerListener {
     fn turn_away(&self, fault: PeerFault, outgoing: &Rc<Outgoing>) -> PeerFault {
         let reject = match &fault {
             PeerFault::Rejected { reject, .. } => Some(*reject),
-            PeerFault::Frame(PeerError::Cluster { expected, .. }) => Some(Reject::Cluster { expected: *expected }),
-            PeerFault::Frame(PeerError::Frame(FrameError::Oversize { .. })) => {
-                Some(Reject::Version { supported: frame::VERSION })
+            PeerFault::Frame(PeerError::Cluster { expected, .. }) => {
+                Some(Reject::Cluster { expected: *expected })
             }
+            PeerFault::Frame(PeerError::Frame(FrameError::Oversize { .. })) => Some(Reject::Version {
+                supported: frame::VERSION,
+            }),
             PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Silent | PeerFault::OutOfTurn => None,
         };
         if let Some(reject) = reject {

@@ -69,7 +69,10 @@ impl Peers {
             tokio::task::spawn_local(Rc::clone(&link).keep_connected(Rc::clone(inbox)));
             links.insert(*peer, link);
         }
-        Rc::new(Self { links, dirty: RefCell::default() })
+        Rc::new(Self {
+            links,
+            dirty: RefCell::default(),
+        })
     }
 
     /// Queues a message; it leaves with the next [`Self::flush`], or never.
@@ -113,7 +116,9 @@ impl Link {
     /// True when the message is on its way.
     fn send(&self, message: &PeerMessage) -> bool {
         let outgoing = self.outgoing.borrow();
-        let open = outgoing.as_ref().filter(|outgoing| !outgoing.is_closed() && outgoing.len() < QUEUE_BYTES_MAX);
+        let open = outgoing
+            .as_ref()
+            .filter(|outgoing| !outgoing.is_closed() && outgoing.len() < QUEUE_BYTES_MAX);
         match open {
             Some(outgoing) => outgoing.append(|out| message.encode(self.introduction.cluster_id, out)),
             None => self.dropped.set(self.dropped.get() + 1),
@@ -196,7 +201,8 @@ impl Link {
     }
 
     fn note_failure(&self, error: String) {
-        self.complaints.complain(&format!("node {} at {}: {error}", self.peer.get(), self.address));
+        self.complaints
+            .complain(&format!("node {} at {}: {error}", self.peer.get(), self.address));
         self.error.replace(Some(error));
     }
 }

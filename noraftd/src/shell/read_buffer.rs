@@ -3,7 +3,6 @@
 //! Invariant: an idle connection stays small, a busy one reads much at once; and after each full read the
 //! others get their turn.
 
-
 use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
@@ -18,7 +17,10 @@ pub(super) struct ReadBuffer {
 
 impl Default for ReadBuffer {
     fn default() -> Self {
-        Self { bytes: BytesMut::new(), room: ROOM_MIN }
+        Self {
+            bytes: BytesMut::new(),
+            room: ROOM_MIN,
+        }
     }
 }
 

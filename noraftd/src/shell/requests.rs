@@ -77,8 +77,14 @@ impl Requests {
 
     /// Takes out everybody who waits.
     pub(super) fn remove_all(&mut self) -> Vec<Waiter> {
-        let ids = self.slots.iter().zip(0..).filter(|(slot, _)| slot.waiter.is_some());
-        let ids: Vec<_> = ids.map(|(slot, index)| RequestId(slot.uses << SLOT_BITS | index)).collect();
+        let ids = self
+            .slots
+            .iter()
+            .zip(0..)
+            .filter(|(slot, _)| slot.waiter.is_some());
+        let ids: Vec<_> = ids
+            .map(|(slot, index)| RequestId(slot.uses << SLOT_BITS | index))
+            .collect();
         ids.into_iter().filter_map(|id| self.remove(id)).collect()
     }
 }
@@ -94,7 +100,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn waiter(sequence: u64) -> Waiter {
-        Waiter { connection: Connection::detached(), sequence, bytes: 10 }
+        Waiter {
+            connection: Connection::detached(),
+            sequence,
+            bytes: 10,
+        }
     }
 
     #[test]
@@ -102,7 +112,9 @@ mod tests {
         let mut requests = Requests::default();
         let mut seen = BTreeSet::new();
         for round in 0..100 {
-            let ids: Vec<_> = (0..5).map(|n| requests.insert(waiter(n)).expect("room")).collect();
+            let ids: Vec<_> = (0..5)
+                .map(|n| requests.insert(waiter(n)).expect("room"))
+                .collect();
             assert!(ids.iter().all(|id| seen.insert(*id)), "round {round}");
             for (id, n) in ids.iter().zip(0..) {
                 assert_eq!(requests.remove(*id).map(|w| w.sequence), Some(n));
@@ -115,7 +127,9 @@ mod tests {
     #[test]
     fn too_many_requests_are_given_back() {
         let mut requests = Requests::default();
-        let ids: Vec<_> = (0..REQUESTS_MAX as u64).map(|n| requests.insert(waiter(n)).expect("room")).collect();
+        let ids: Vec<_> = (0..REQUESTS_MAX as u64)
+            .map(|n| requests.insert(waiter(n)).expect("room"))
+            .collect();
         assert!(requests.insert(waiter(0)).is_err());
         requests.remove(ids[7]).expect("under way");
         assert!(requests.insert(waiter(0)).is_ok());
@@ -125,7 +139,10 @@ mod tests {
     #[test]
     fn too_many_bytes_are_given_back_but_one_large_request_passes() {
         let mut requests = Requests::default();
-        let large = || Waiter { bytes: REQUEST_BYTES_MAX + 1, ..waiter(0) };
+        let large = || Waiter {
+            bytes: REQUEST_BYTES_MAX + 1,
+            ..waiter(0)
+        };
         let id = requests.insert(large()).expect("alone");
         assert!(requests.insert(waiter(1)).is_err());
         requests.remove(id).expect("under way");

@@ -68,7 +68,9 @@ impl StartError {
         match self {
             Self::Directory { .. } => Exit::CannotCreate,
             Self::Store(OpenError::Locked { .. }) => Exit::InUse,
-            Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused(_)) => Exit::Data,
+            Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused(_)) => {
+                Exit::Data
+            }
             Self::Store(OpenError::Disk { source, .. }) => match source.kind() {
                 io::ErrorKind::PermissionDenied
                 | io::ErrorKind::ReadOnlyFilesystem
@@ -90,7 +92,9 @@ impl StartError {
 ///
 /// When it cannot start.
 pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
     runtime.block_on(serve(config))
 }
 
@@ -99,19 +103,34 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let (store, recovered) = open_store(&config)?;
     check_members(&config, &recovered)?;
     let clients_at = bind_all(&config.listen).await?;
-    let peers_at = bind_all(if config.peers.is_empty() { &[] } else { &config.peer_listen }).await?;
-    let listen = clients_at.iter().map(Listener::endpoint).collect::<io::Result<Vec<_>>>()?;
+    let peers_at = bind_all(if config.peers.is_empty() {
+        &[]
+    } else {
+        &config.peer_listen
+    })
+    .await?;
+    let listen = clients_at
+        .iter()
+        .map(Listener::endpoint)
+        .collect::<io::Result<Vec<_>>>()?;
 
     let identity = store.identity();
     let recovery = recovery_lines(&store);
     recovery.iter().for_each(|line| tracing::info!("{line}"));
     let storage = Storage::start(store)?;
     let boot = clock::random_seed();
-    let replica = Rc::new(RefCell::new(Replica::recover(&replica_config(&config), boot, recovered)));
+    let replica = Rc::new(RefCell::new(Replica::recover(
+        &replica_config(&config),
+        boot,
+        recovered,
+    )));
 
     let inbox = Rc::new(Inbox::default());
-    let introduction =
-        Introduction { cluster_id: config.cluster_id, id: config.id, incarnation: identity.incarnation };
+    let introduction = Introduction {
+        cluster_id: config.cluster_id,
+        id: config.id,
+        incarnation: identity.incarnation,
+    };
     let members = config.peers.keys().copied().collect();
     let from_peers = PeerListener::new(introduction, members, Rc::clone(&inbox));
     for listener in peers_at {
@@ -150,8 +169,15 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
 
 fn announce(board: &Board, listen: &[Endpoint]) {
     let id = board.config.id.get();
-    let addresses = listen.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    tracing::info!("node {id} of cluster '{}' serves clients on {addresses}", board.config.cluster);
+    let addresses = listen
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    tracing::info!(
+        "node {id} of cluster '{}' serves clients on {addresses}",
+        board.config.cluster
+    );
 }
 
 fn replica_config(config: &ServeConfig) -> ReplicaConfig {
@@ -174,7 +200,10 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
 
 /// Opens the directory, or sets it up when there is nothing in it.
 fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
-    let unusable = |source| StartError::Directory { path: config.data_dir.clone(), source };
+    let unusable = |source| StartError::Directory {
+        path: config.data_dir.clone(),
+        source,
+    };
     make_directory(&config.data_dir).map_err(unusable)?;
     let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
     let options = Options {
@@ -183,12 +212,23 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         clock: clock::now,
         salt_seed: clock::random_seed(),
     };
-    let owner = Owner { cluster_id: config.cluster_id, node_id: config.id };
+    let owner = Owner {
+        cluster_id: config.cluster_id,
+        node_id: config.id,
+    };
     match Store::open(Arc::clone(&disk), options, owner) {
         Err(OpenError::NoStore { directory }) => {
             tracing::info!("{directory}: setting up a new node");
-            let identity = Identity { owner, incarnation: clock::random_seed() };
-            Ok(Store::create(disk, options, identity, &genesis_config(config.members()))?)
+            let identity = Identity {
+                owner,
+                incarnation: clock::random_seed(),
+            };
+            Ok(Store::create(
+                disk,
+                options,
+                identity,
+                &genesis_config(config.members()),
+            )?)
         }
         opened => Ok(opened?),
     }
@@ -200,19 +240,31 @@ fn make_directory(path: &Path) -> io::Result<()> {
         return Ok(());
     }
     std::fs::create_dir_all(path)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     std::fs::File::open(parent)?.sync_all()
 }
 
 /// A node that counts quorums among other members than its log says would break every promise.
 fn check_members(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartError> {
-    let on_disk: Vec<u64> = recovered.log.latest_config().unique_nodes().map(NodeId::get).collect();
+    let on_disk: Vec<u64> = recovered
+        .log
+        .latest_config()
+        .unique_nodes()
+        .map(NodeId::get)
+        .collect();
     let mut given: Vec<u64> = config.members().map(NodeId::get).collect();
     given.sort_unstable();
     if on_disk == given {
         return Ok(());
     }
-    Err(StartError::Members { directory: config.data_dir.display().to_string(), on_disk, given })
+    Err(StartError::Members {
+        directory: config.data_dir.display().to_string(),
+        on_disk,
+        given,
+    })
 }
 
 /// What recovery found, in lines for the log and for the status.
@@ -220,6 +272,12 @@ fn recovery_lines(store: &Store) -> Vec<String> {
     let report = store.recovery_report();
     let (batches, entries, segments) = (report.batches, report.entries, report.segments);
     let summary = format!("recovered {entries} entries in {batches} batches of {segments} segments");
-    let abstain = report.abstain.then(|| "abstaining until caught up with a leader".to_owned());
-    [summary].into_iter().chain(report.findings.iter().map(ToString::to_string)).chain(abstain).collect()
+    let abstain = report
+        .abstain
+        .then(|| "abstaining until caught up with a leader".to_owned());
+    [summary]
+        .into_iter()
+        .chain(report.findings.iter().map(ToString::to_string))
+        .chain(abstain)
+        .collect()
 }

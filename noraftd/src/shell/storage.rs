@@ -63,12 +63,24 @@ impl Storage {
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
-        let writer = Writer { store, done: report.clone(), figures: Arc::clone(&figures) };
-        let writer = std::thread::Builder::new().name("disk-writer".into()).spawn(move || writer.run(&todo))?;
+        let writer = Writer {
+            store,
+            done: report.clone(),
+            figures: Arc::clone(&figures),
+        };
+        let writer = std::thread::Builder::new()
+            .name("disk-writer".into())
+            .spawn(move || writer.run(&todo))?;
         std::thread::Builder::new()
             .name("disk-reader".into())
             .spawn(move || read_entries(&reader, &wanted, &report))?;
-        Ok(Self { jobs, fetches, done, figures, writer })
+        Ok(Self {
+            jobs,
+            fetches,
+            done,
+            figures,
+            writer,
+        })
     }
 
     /// What was done so far.
@@ -97,7 +109,10 @@ impl Storage {
 
     /// The next thing that the disk has done.
     pub(super) async fn done(&mut self) -> Input {
-        self.done.recv().await.expect("the disk's threads live as long as the process")
+        self.done
+            .recv()
+            .await
+            .expect("the disk's threads live as long as the process")
     }
 
     /// The next thing that the disk has done, when there is one.
@@ -145,7 +160,9 @@ impl Writer {
             match job {
                 Job::Persist(batch) => self.persist(&batch),
                 Job::CaughtUp => {
-                    self.mark("note that the node caught up", |store| store.mark_caught_up().map(drop));
+                    self.mark("note that the node caught up", |store| {
+                        store.mark_caught_up().map(drop)
+                    });
                 }
                 Job::Stop => {
                     self.mark("mark an orderly stop", |store| store.mark_clean_stop().map(drop));
