@@ -6,6 +6,7 @@ pub mod command;
 pub mod frame;
 pub mod outcome;
 pub mod peer;
+mod read;
 pub mod render;
 pub mod resp;
 pub mod session;

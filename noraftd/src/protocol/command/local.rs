@@ -25,7 +25,7 @@ pub enum Local {
     Command(CommandQuery),
     /// `CONFIG GET pattern...`
     ConfigGet(Vec<Bytes>),
-    /// `INFO [section...]`; empty means the default sections.
+    /// `INFO [section...]`: exactly these, in this order.
     Info(Vec<Section>),
     /// `ROLE`
     Role,
@@ -95,4 +95,32 @@ pub enum Section {
     Raft,
     /// Number of keys.
     Keyspace,
+}
+
+impl Section {
+    /// Every section, in the order of the answer.
+    pub const ALL: [Self; 8] = [
+        Self::Server,
+        Self::Clients,
+        Self::Memory,
+        Self::Persistence,
+        Self::Stats,
+        Self::Replication,
+        Self::Raft,
+        Self::Keyspace,
+    ];
+
+    /// The section's heading, which is also how a client asks for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Clients => "Clients",
+            Self::Memory => "Memory",
+            Self::Persistence => "Persistence",
+            Self::Stats => "Stats",
+            Self::Replication => "Replication",
+            Self::Raft => "Raft",
+            Self::Keyspace => "Keyspace",
+        }
+    }
 }

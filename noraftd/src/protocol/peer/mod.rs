@@ -1,4 +1,27 @@
-//! What nodes say to each other.
+//! What nodes say to each other: the kinds of frames and their bodies.
+//!
+//! In the order of their fields, all numbers little-endian; a position is a term and an index (u64 each), a
+//! flag is one byte 0 or 1; nothing may follow.
+//!
+//! | kind | frame | body |
+//! |-|-|-|
+//! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes) |
+//! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes) |
+//! | 3 | reject | reason u8 and a number u64: 1 cluster, 2 node, 3 version, 4 not a member (0), 5 incarnation |
+//! | 16 | RequestVote | term u64, last position |
+//! | 17 | vote | term u64, granted flag |
+//! | 18 | AppendEntries | term u64, commit index u64, prev position, round u64, records (`record_codec.rs`) |
+//! | 19 | append reply | term u64, generation u64, last position, round u64 |
+//! | 20 | pre-vote | term u64, last position |
+//! | 21 | pre-vote reply | term u64, granted flag |
+//! | 22 | forward | id u64, boot u64, the command (rest of the body) |
+//! | 23 | forwarded | id u64, boot u64, outcome (`outcome_codec.rs`) |
+//!
+//! Invariant: what decodes is fit for the replica as it is; whatever is not valid in itself stops here.
+
+mod codec;
+mod outcome_codec;
+mod record_codec;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
@@ -181,28 +204,15 @@ pub enum PeerError {
     Malformed(&'static str),
 }
 
-impl PeerFrame {
-    /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes are not a valid frame of `cluster_id`. A [`Reject`] is taken from any cluster.
-    pub fn decode(cluster_id: u64, buffer: &mut bytes::BytesMut) -> Result<Option<Self>, PeerError> {
-        let _ = (cluster_id, buffer);
-        todo!()
-    }
+/// Most records of one AppendEntries: bounds what one message makes a follower hold.
+pub const RECORDS_MAX: usize = 1 << 16;
 
-    /// Appends the frame to `out`.
-    pub fn encode(&self, cluster_id: u64, out: &mut bytes::BytesMut) {
-        let _ = (cluster_id, out);
-        todo!()
-    }
-}
+/// Bytes that a record adds to an AppendEntries besides its payload; for who fills a frame up to
+/// [`FRAME_BODY_BYTES_MAX`](super::frame::FRAME_BODY_BYTES_MAX).
+pub const RECORD_OVERHEAD_BYTES: usize = record_codec::RECORD_HEADER_BYTES;
 
-impl PeerMessage {
-    /// Appends the message's frame to `out`.
-    pub fn encode(&self, cluster_id: u64, out: &mut bytes::BytesMut) {
-        let _ = (cluster_id, out);
-        todo!()
-    }
-}
+/// Bytes of an AppendEntries without records.
+pub const APPEND_OVERHEAD_BYTES: usize = 44;
+
+/// Most bytes of a hello's extensions: the first frame comes from a stranger.
+pub const EXTENSIONS_BYTES_MAX: usize = 1 << 10;

@@ -4,6 +4,8 @@
 //! Invariant: every parser is incremental, has a named limit for everything it stores, and never panics.
 
 mod encode;
+mod inline;
+pub(crate) mod number;
 mod request;
 mod value;
 
@@ -12,7 +14,10 @@ use bytes::Bytes;
 pub use request::{
     ARGS_MAX, BULK_BYTES_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, RequestParser,
 };
-pub use value::{Value, ValueDecoder, ValueError};
+pub use value::{
+    VALUE_BULK_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ELEMENTS_MAX, VALUE_LINE_BYTES_MAX, Value, ValueDecoder,
+    ValueError,
+};
 
 /// Which RESP a connection speaks; every connection starts with version 2 (`HELLO` changes it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
