@@ -33,11 +33,17 @@ fn speaks(client: &mut Client, prefix: &str) {
         Value::Array(vec![bulk("1"), Value::Null, bulk("2")])
     );
     assert_eq!(client.call(&["XADD", &s, "1-1", "field", "value"]), bulk("1-1"));
-    assert!(matches!(client.call(&["XADD", &s, "*", "field", "value"]), Value::Bulk(_)));
+    assert!(matches!(
+        client.call(&["XADD", &s, "*", "field", "value"]),
+        Value::Bulk(_)
+    ));
     assert_eq!(client.call(&["XLEN", &s]), integer(2));
     assert_eq!(
         client.call(&["XRANGE", &s, "-", "+", "COUNT", "1"]),
-        Value::Array(vec![Value::Array(vec![bulk("1-1"), Value::Array(vec![bulk("field"), bulk("value")])])])
+        Value::Array(vec![Value::Array(vec![
+            bulk("1-1"),
+            Value::Array(vec![bulk("field"), bulk("value")])
+        ])])
     );
     assert_eq!(client.call(&["DEL", &k, &key("none")]), integer(1));
     assert_eq!(client.call(&["EXISTS", &k]), integer(0));
@@ -63,7 +69,9 @@ fn the_node_answers_what_concerns_itself() {
     assert_eq!(client.call(&["ECHO", "hi"]), bulk("hi"));
     assert!(matches!(client.call(&["HELLO", "3"]), Value::Map(_)));
     assert_eq!(client.call(&["GET", "none"]), Value::Null);
-    assert!(matches!(client.call(&["INFO"]), Value::Bulk(text) if text.windows(9).any(|w| w == b"loading:0")));
+    assert!(
+        matches!(client.call(&["INFO"]), Value::Bulk(text) if text.windows(9).any(|w| w == b"loading:0"))
+    );
     assert!(matches!(client.call(&["ROLE"]), Value::Array(_)));
     assert!(matches!(client.call(&["CONFIG", "GET", "save"]), Value::Map(_)));
     let status = node.status().expect("a status");
@@ -91,7 +99,10 @@ fn a_pipeline_is_answered_in_order_whatever_it_mixes() {
         }
     }
     client.send_raw(&bytes).expect("sent");
-    let answers: Vec<_> = expected.iter().map(|_| client.receive().expect("a reply")).collect();
+    let answers: Vec<_> = expected
+        .iter()
+        .map(|_| client.receive().expect("a reply"))
+        .collect();
     assert_eq!(answers, expected);
 }
 
@@ -100,7 +111,9 @@ fn what_was_asked_before_the_client_ended_its_direction_is_answered() {
     let dir = tempfile::tempdir().expect("a directory");
     let node = started(&dir);
     let mut client = node.client();
-    client.send_raw(&[encode(&["SET", "k", "v"]), encode(&["GET", "k"])].concat()).expect("sent");
+    client
+        .send_raw(&[encode(&["SET", "k", "v"]), encode(&["GET", "k"])].concat())
+        .expect("sent");
     client.end();
     assert_eq!(client.receive().expect("a reply"), ok());
     assert_eq!(client.receive().expect("a reply"), bulk("v"));
@@ -126,7 +139,10 @@ fn an_acknowledged_write_survives_a_kill_and_a_stop() {
     for round in 0..3 {
         let mut client = node.client();
         for n in 0..50 {
-            assert_eq!(client.call(&["SET", &format!("{round}:{n}"), &n.to_string()]), ok());
+            assert_eq!(
+                client.call(&["SET", &format!("{round}:{n}"), &n.to_string()]),
+                ok()
+            );
         }
         match round {
             1 => assert_eq!(node.stop(), Some(0), "{}", node.log()),
@@ -136,7 +152,10 @@ fn an_acknowledged_write_survives_a_kill_and_a_stop() {
         node.wait_for_leader();
         let mut client = node.client();
         for (round, n) in (0..=round).flat_map(|round| (0..50).map(move |n| (round, n))) {
-            assert_eq!(client.call(&["GET", &format!("{round}:{n}")]), bulk(&n.to_string()));
+            assert_eq!(
+                client.call(&["GET", &format!("{round}:{n}")]),
+                bulk(&n.to_string())
+            );
         }
     }
     assert!(!node.status().expect("a status").recovery.is_empty());
@@ -148,11 +167,15 @@ fn a_stopping_node_answers_what_is_under_way_and_removes_its_socket() {
     let mut node = started(&dir);
     let mut client = node.client();
     for n in 0..200 {
-        client.send(&["SET".to_owned(), format!("k{n}"), n.to_string()]).expect("sent");
+        client
+            .send(&["SET".to_owned(), format!("k{n}"), n.to_string()])
+            .expect("sent");
     }
     assert_eq!(client.receive().expect("a reply"), ok());
     assert_eq!(node.stop(), Some(0));
-    let acknowledged = 1 + std::iter::from_fn(|| client.receive().ok()).filter(|reply| *reply == ok()).count();
+    let acknowledged = 1 + std::iter::from_fn(|| client.receive().ok())
+        .filter(|reply| *reply == ok())
+        .count();
     assert!(!node.unix().exists());
     node.start();
     node.wait_for_leader();

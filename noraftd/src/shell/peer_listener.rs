@@ -173,7 +173,7 @@ impl PeerListener {
             PeerFault::Frame(PeerError::Cluster { expected, .. }) => {
                 Some(Reject::Cluster { expected: *expected })
             }
-            PeerFault::Frame(PeerError::Frame(FrameError::Oversize { .. })) => Some(Reject::Version {
+            PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version {
                 supported: frame::VERSION,
             }),
             PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Silent | PeerFault::OutOfTurn => None,

@@ -36,7 +36,11 @@ impl Client {
     }
 
     fn over(socket: Socket) -> Self {
-        Self { socket, decoder: ValueDecoder::new(), buffer: BytesMut::new() }
+        Self {
+            socket,
+            decoder: ValueDecoder::new(),
+            buffer: BytesMut::new(),
+        }
     }
 
     /// Sends bytes as they are.
@@ -82,7 +86,10 @@ impl Client {
     /// True when the node has ended the connection.
     pub fn is_ended(&mut self) -> bool {
         self.receive().is_err_and(|e| {
-            matches!(e.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+            matches!(
+                e.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+            )
         })
     }
 
@@ -94,7 +101,8 @@ impl Client {
 
     /// Asks and waits for the reply.
     pub fn call(&mut self, args: &[&str]) -> Value {
-        self.try_call(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+        self.try_call(args)
+            .unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 }
 

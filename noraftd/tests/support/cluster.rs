@@ -45,7 +45,9 @@ impl Cluster {
         eventually("a leader that a majority knows", || {
             let views: Vec<_> = self.nodes.iter().filter_map(Node::status).collect();
             let leader = views.iter().find(|view| view.role == "leader")?;
-            let agree = views.iter().filter(|view| view.term == leader.term && view.leader == Some(leader.id));
+            let agree = views
+                .iter()
+                .filter(|view| view.term == leader.term && view.leader == Some(leader.id));
             (agree.count() > self.nodes.len() / 2).then_some(leader.id as usize - 1)
         })
     }
@@ -59,11 +61,17 @@ impl Cluster {
 
 fn peer_addresses(dir: &Path, count: usize, over: PeersOver) -> Vec<String> {
     match over {
-        PeersOver::Unix => (1..=count).map(|id| format!("unix:{}", dir.join(format!("p{id}.sock")).display())).collect(),
+        PeersOver::Unix => (1..=count)
+            .map(|id| format!("unix:{}", dir.join(format!("p{id}.sock")).display()))
+            .collect(),
         PeersOver::Tcp => {
             // Held together until all are known, so that they differ.
-            let held: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port")).collect();
-            held.iter().map(|socket| socket.local_addr().expect("bound").to_string()).collect()
+            let held: Vec<_> = (0..count)
+                .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
+                .collect();
+            held.iter()
+                .map(|socket| socket.local_addr().expect("bound").to_string())
+                .collect()
         }
     }
 }

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 
 /// Repeats `attempt` until it gives something. Patience only bounds a test that would hang: no result
 /// depends on how long anything took.
-#[expect(clippy::disallowed_methods, reason = "waits for other processes, which give no event to wait for")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "waits for other processes, which give no event to wait for"
+)]
 pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {

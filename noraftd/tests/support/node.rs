@@ -27,15 +27,33 @@ impl Node {
     pub fn new(dir: &Path, args: &[String]) -> Self {
         fs::create_dir_all(dir).expect("a directory");
         let mut all = vec!["serve".to_owned(), "--listen".into(), "127.0.0.1:0".into()];
-        all.extend(["--listen".into(), format!("unix:{}", dir.join("client.sock").display())]);
+        all.extend([
+            "--listen".into(),
+            format!("unix:{}", dir.join("client.sock").display()),
+        ]);
         all.extend(["--data-dir".into(), dir.join("data").display().to_string()]);
         all.extend_from_slice(args);
-        Self { dir: dir.to_owned(), args: all, child: None, tcp: String::new() }
+        Self {
+            dir: dir.to_owned(),
+            args: all,
+            child: None,
+            tcp: String::new(),
+        }
     }
 
     /// A cluster of one.
     pub fn alone(dir: &Path) -> Self {
         Self::new(dir, &["--id", "1", "--segment-bytes", "1MiB"].map(String::from))
+    }
+
+    /// Points it at the directory of another one.
+    pub fn replace_data_dir(&mut self, data_dir: &str) {
+        let at = self
+            .args
+            .iter()
+            .position(|arg| arg == "--data-dir")
+            .expect("every node has one");
+        data_dir.clone_into(&mut self.args[at + 1]);
     }
 
     pub fn start(&mut self) {
@@ -126,7 +144,9 @@ impl Node {
 
     /// Waits until the node knows a leader.
     pub fn wait_for_leader(&self) -> StatusReport {
-        eventually("a leader", || self.status().filter(|status| status.leader.is_some()))
+        eventually("a leader", || {
+            self.status().filter(|status| status.leader.is_some())
+        })
     }
 }
 
