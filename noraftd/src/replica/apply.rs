@@ -22,7 +22,11 @@ pub(super) struct Apply {
 
 impl Apply {
     pub(super) fn new(applied: LogIndex) -> Self {
-        Self { applied, stamp: Stamp::default(), fetching: false }
+        Self {
+            applied,
+            stamp: Stamp::default(),
+            fetching: false,
+        }
     }
 
     pub(super) fn applied_index(&self) -> LogIndex {
@@ -43,13 +47,17 @@ impl Replica {
         let target = self.apply_target();
         while self.apply.applied < target {
             let next = next_index(self.apply.applied).and_then(|index| self.position_at(index));
-            let Some(record) = next.and_then(|position| self.payloads.get(position)).cloned() else { return };
+            let Some(record) = next.and_then(|position| self.payloads.get(position)).cloned() else {
+                return;
+            };
             self.apply.applied = record.position.index;
             self.apply.stamp = self.apply.stamp.max(record.stamp);
             let reply = match record.kind {
-                RecordKind::Command => {
-                    Some(self.machine.apply(record.position.index, record.stamp, &record.payload))
-                }
+                RecordKind::Command => Some(self.machine.apply(
+                    record.position.index,
+                    record.stamp,
+                    &record.payload,
+                )),
                 RecordKind::Term | RecordKind::Config => {
                     self.machine.advance(record.position.index);
                     None
@@ -68,10 +76,16 @@ impl Replica {
         if self.apply.fetching {
             return;
         }
-        let Some(from) = self.missing_to_apply().or_else(|| self.missing_to_send()) else { return };
+        let Some(from) = self.missing_to_apply().or_else(|| self.missing_to_send()) else {
+            return;
+        };
         self.apply.fetching = true;
         let to = self.durability.durable_index();
-        self.outputs.push_back(Output::Fetch { from, to, bytes_max: FETCH_BYTES_MAX });
+        self.outputs.push_back(Output::Fetch {
+            from,
+            to,
+            bytes_max: FETCH_BYTES_MAX,
+        });
     }
 
     fn missing_to_apply(&self) -> Option<LogIndex> {
@@ -80,12 +94,22 @@ impl Replica {
     }
 
     fn missing_to_send(&self) -> Option<LogIndex> {
-        let (bytes, messages) = (self.config.in_flight_bytes_max, self.config.in_flight_messages_max);
+        let (bytes, messages) = (
+            self.config.in_flight_bytes_max,
+            self.config.in_flight_messages_max,
+        );
         let tail = self.durability.durable_index();
-        let open = self.leadership.progress.values().filter(|peer| peer.may_send(bytes, messages));
-        open.filter_map(|peer| next_index(peer.next().index)).filter(|next| *next <= tail).find(|next| {
-            self.position_at(*next).is_some_and(|position| self.payloads.get(position).is_none())
-        })
+        let open = self
+            .leadership
+            .progress
+            .values()
+            .filter(|peer| peer.may_send(bytes, messages));
+        open.filter_map(|peer| next_index(peer.next().index))
+            .filter(|next| *next <= tail)
+            .find(|next| {
+                self.position_at(*next)
+                    .is_some_and(|position| self.payloads.get(position).is_none())
+            })
     }
 
     pub(super) fn reply(&mut self, id: super::event::RequestId, outcome: Outcome) {

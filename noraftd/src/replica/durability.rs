@@ -29,7 +29,11 @@ struct InFlight {
 
 impl Durability {
     pub(super) fn new(durable: LogPosition) -> Self {
-        Self { last_id: 0, durable: durable.index, in_flight: None }
+        Self {
+            last_id: 0,
+            durable: durable.index,
+            in_flight: None,
+        }
     }
 
     pub(super) fn durable_index(&self) -> LogIndex {
@@ -42,7 +46,9 @@ impl Durability {
 
     /// True while a new term or vote is not durable: then nothing may be said in that term.
     pub(super) fn hard_state_in_flight(&self) -> bool {
-        self.in_flight.as_ref().is_some_and(|batch| batch.changes_hard_state)
+        self.in_flight
+            .as_ref()
+            .is_some_and(|batch| batch.changes_hard_state)
     }
 
     /// When the batch in flight was handed over.
@@ -64,9 +70,22 @@ impl Durability {
         if let Some(append) = &append {
             self.durable = self.durable.min(append.prev.index);
         }
-        let last = append.as_ref().and_then(|append| append.records.last()).map(|r| r.position.index);
-        self.in_flight = Some(InFlight { id, since: now, changes_hard_state: hard_state.is_some(), last, held });
-        Batch { id, hard_state, append }
+        let last = append
+            .as_ref()
+            .and_then(|append| append.records.last())
+            .map(|r| r.position.index);
+        self.in_flight = Some(InFlight {
+            id,
+            since: now,
+            changes_hard_state: hard_state.is_some(),
+            last,
+            held,
+        });
+        Batch {
+            id,
+            hard_state,
+            append,
+        }
     }
 
     /// The batch is durable: returns the messages that waited for it.
@@ -75,7 +94,10 @@ impl Durability {
     ///
     /// When `id` is not the batch in flight.
     pub(super) fn complete(&mut self, id: BatchId) -> Vec<Output> {
-        let batch = self.in_flight.take().expect("a sync returns only for a batch in flight");
+        let batch = self
+            .in_flight
+            .take()
+            .expect("a sync returns only for a batch in flight");
         assert_eq!(batch.id, id, "syncs return in order");
         self.durable = batch.last.unwrap_or(self.durable);
         batch.held

@@ -108,19 +108,28 @@ impl Elections {
 
 impl Canvass {
     fn verdict(&self, config: &ClusterConfig) -> Option<Campaign> {
-        let everyone = config.voters.union(&config.new_voters).all(|id| self.granted.contains_key(id));
-        let sure: BTreeSet<NodeId> =
-            self.granted.iter().filter(|(_, abstaining)| !**abstaining).map(|(id, _)| *id).collect();
+        let everyone = config
+            .voters
+            .union(&config.new_voters)
+            .all(|id| self.granted.contains_key(id));
+        let sure: BTreeSet<NodeId> = self
+            .granted
+            .iter()
+            .filter(|(_, abstaining)| !**abstaining)
+            .map(|(id, _)| *id)
+            .collect();
         let won = everyone || has_quorum(config, |id| sure.contains(&id));
-        won.then_some(Campaign { term: self.term, unanimous: everyone })
+        won.then_some(Campaign {
+            term: self.term,
+            unanimous: everyone,
+        })
     }
 }
 
 /// True when the nodes that `counts` accepts are a majority of the voters and, in a joint configuration,
 /// also of the new voters (Raft 6).
 pub(super) fn has_quorum(config: &ClusterConfig, counts: impl Fn(NodeId) -> bool) -> bool {
-    let majority =
-        |set: &BTreeSet<NodeId>| set.iter().filter(|id| counts(**id)).count() > set.len() / 2;
+    let majority = |set: &BTreeSet<NodeId>| set.iter().filter(|id| counts(**id)).count() > set.len() / 2;
     majority(&config.voters) && (config.new_voters.is_empty() || majority(&config.new_voters))
 }
 
@@ -141,18 +150,25 @@ impl Replica {
     }
 
     pub(super) fn arm_election(&mut self) {
-        self.timers.arm_election(self.now, self.config.election_timeout, &mut self.prng);
+        self.timers
+            .arm_election(self.now, self.config.election_timeout, &mut self.prng);
     }
 
     fn canvass(&mut self) {
         let config = self.node.config();
         let own = self.config.id;
-        let Some(term) = next_term(self.node.current_term()) else { return };
+        let Some(term) = next_term(self.node.current_term()) else {
+            return;
+        };
         if !config.voters.contains(&own) && !config.new_voters.contains(&own) {
             return;
         }
-        let others: Vec<NodeId> =
-            config.voters.union(&config.new_voters).copied().filter(|id| *id != own).collect();
+        let others: Vec<NodeId> = config
+            .voters
+            .union(&config.new_voters)
+            .copied()
+            .filter(|id| *id != own)
+            .collect();
         let granted = BTreeMap::from([(own, self.elections.abstaining)]);
         self.elections.canvass = Some(Canvass { term, granted });
         let last_position = self.node.log().last_position();
@@ -173,18 +189,32 @@ impl Replica {
             && !self.heard_leader_lately();
         let term = if granted { term } else { own_term };
         let abstaining = self.elections.abstaining;
-        self.send(from, PeerMessage::PreVoted { term, granted, abstaining });
+        self.send(
+            from,
+            PeerMessage::PreVoted {
+                term,
+                granted,
+                abstaining,
+            },
+        );
     }
 
     pub(super) fn on_pre_voted(&mut self, from: NodeId, term: Term, abstaining: bool) {
-        if let Some(canvass) = self.elections.canvass.as_mut().filter(|canvass| canvass.term == term) {
+        if let Some(canvass) = self
+            .elections
+            .canvass
+            .as_mut()
+            .filter(|canvass| canvass.term == term)
+        {
             canvass.granted.insert(from, abstaining);
             self.count_canvass();
         }
     }
 
     fn count_canvass(&mut self) {
-        let Some(canvass) = &self.elections.canvass else { return };
+        let Some(canvass) = &self.elections.canvass else {
+            return;
+        };
         if let Some(campaign) = canvass.verdict(self.node.config()) {
             self.elections.canvass = None;
             self.elections.campaign = Some(campaign);
@@ -213,7 +243,8 @@ impl Replica {
         if !self.timers.quorum_check_due(self.now) {
             return;
         }
-        self.timers.arm_quorum_check(self.now + self.config.election_timeout);
+        self.timers
+            .arm_quorum_check(self.now + self.config.election_timeout);
         let (own, now, timeout) = (self.config.id, self.now, self.config.election_timeout);
         let heard = |id| id == own || self.leadership.heard_since(id, now, timeout);
         if has_quorum(self.node.config(), heard) {
@@ -221,7 +252,11 @@ impl Replica {
         }
         let other = self.node.peers().next();
         if let (Some(from), Some(term)) = (other, next_term(self.node.current_term())) {
-            self.feed(&Message::RequestVoteReply { from, term, vote_granted: false });
+            self.feed(&Message::RequestVoteReply {
+                from,
+                term,
+                vote_granted: false,
+            });
         }
     }
 }
@@ -238,8 +273,16 @@ mod tests {
 
     fn verdict(grants: &[(u64, bool)]) -> Option<bool> {
         let config = genesis_config([1, 2, 3].map(NodeId::new));
-        let granted = grants.iter().map(|(id, abstaining)| (NodeId::new(*id), *abstaining)).collect();
-        Canvass { term: Term::new(2), granted }.verdict(&config).map(|campaign| campaign.unanimous)
+        let granted = grants
+            .iter()
+            .map(|(id, abstaining)| (NodeId::new(*id), *abstaining))
+            .collect();
+        Canvass {
+            term: Term::new(2),
+            granted,
+        }
+        .verdict(&config)
+        .map(|campaign| campaign.unanimous)
     }
 
     #[test]

@@ -107,8 +107,12 @@ impl Forwards {
     /// Reads that went to another node than `leader`: they are safe to ask again.
     fn take_stranded_reads(&mut self, leader: NodeId) -> Vec<Pending> {
         let stranded = |sent: &Sent| sent.leader != leader && sent.pending.request.class == Class::Read;
-        let ids: Vec<u64> =
-            self.sent.iter().filter(|(_, sent)| stranded(sent)).map(|(id, _)| *id).collect();
+        let ids: Vec<u64> = self
+            .sent
+            .iter()
+            .filter(|(_, sent)| stranded(sent))
+            .map(|(id, _)| *id)
+            .collect();
         ids.into_iter().filter_map(|id| self.take(id)).collect()
     }
 }
@@ -116,11 +120,21 @@ impl Forwards {
 impl Replica {
     /// Passes a client's request to the leader.
     pub(super) fn forward(&mut self, pending: Pending) {
-        let Some(leader) = self.leader() else { return self.requests.requeue([pending].into_iter()) };
+        let Some(leader) = self.leader() else {
+            return self.requests.requeue([pending].into_iter());
+        };
         let request = pending.request.clone();
         let id = self.forwards.push(leader, pending);
         let (boot, term) = (self.forwards.boot, self.node.current_term());
-        self.send(leader, PeerMessage::Forward { id, boot, term, request });
+        self.send(
+            leader,
+            PeerMessage::Forward {
+                id,
+                boot,
+                term,
+                request,
+            },
+        );
     }
 
     /// A leader is known anew: reads that went elsewhere are asked again.
@@ -153,7 +167,9 @@ impl Replica {
         if boot != self.forwards.boot {
             return;
         }
-        let Some(Sent { leader, pending }) = self.forwards.take_sent(id) else { return };
+        let Some(Sent { leader, pending }) = self.forwards.take_sent(id) else {
+            return;
+        };
         match outcome {
             Outcome::Refused(Refusal::NotLeader | Refusal::NoLeader) => {
                 self.leadership.forget_leader(leader);

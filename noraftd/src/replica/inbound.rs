@@ -36,14 +36,28 @@ impl Replica {
     fn accept_peer(&mut self, from: NodeId, message: PeerMessage) {
         match message {
             PeerMessage::PreVote { term, last_position } => self.on_pre_vote(from, term, last_position),
-            PeerMessage::PreVoted { term, granted: true, abstaining } => {
+            PeerMessage::PreVoted {
+                term,
+                granted: true,
+                abstaining,
+            } => {
                 self.on_pre_voted(from, term, abstaining);
             }
-            PeerMessage::Forward { id, boot, term, request } => {
+            PeerMessage::Forward {
+                id,
+                boot,
+                term,
+                request,
+            } => {
                 self.accept_forward(from, id, boot, term, request);
             }
             PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
-            PeerMessage::Appended { term, round, last_position, .. } => {
+            PeerMessage::Appended {
+                term,
+                round,
+                last_position,
+                ..
+            } => {
                 self.note_follower(from, term, round);
                 if self.durability.is_in_flight() && !self.is_safe_early(term, last_position) {
                     self.inbox.push_back((from, message));
@@ -80,7 +94,9 @@ impl Replica {
 
     pub(super) fn feed_inbox(&mut self) {
         for _ in 0..FEED_MAX {
-            let Some((from, message)) = self.inbox.pop_front() else { break };
+            let Some((from, message)) = self.inbox.pop_front() else {
+                break;
+            };
             self.feed_peer(from, message);
         }
         self.propose_queued();
@@ -88,25 +104,59 @@ impl Replica {
 
     fn feed_peer(&mut self, from: NodeId, message: PeerMessage) {
         match message {
-            PeerMessage::RequestVote { term, last_position, unanimous } => {
+            PeerMessage::RequestVote {
+                term,
+                last_position,
+                unanimous,
+            } => {
                 if self.may_vote(unanimous) {
-                    self.feed(&Message::RequestVoteCall { from, term, last_position });
+                    self.feed(&Message::RequestVoteCall {
+                        from,
+                        term,
+                        last_position,
+                    });
                 }
             }
             PeerMessage::Vote { term, granted } => {
-                self.feed(&Message::RequestVoteReply { from, term, vote_granted: granted });
+                self.feed(&Message::RequestVoteReply {
+                    from,
+                    term,
+                    vote_granted: granted,
+                });
             }
             PeerMessage::PreVoted { term, .. } => {
                 // A refusal teaches the refuser's term, or this node would ask for an old one for ever.
                 if term > self.node.current_term() {
-                    self.feed(&Message::RequestVoteReply { from, term, vote_granted: false });
+                    self.feed(&Message::RequestVoteReply {
+                        from,
+                        term,
+                        vote_granted: false,
+                    });
                 }
             }
-            PeerMessage::Append { term, commit_index, prev, records, round, last_index } => {
-                let head = AppendHead { term, commit_index, prev, round, last_index };
+            PeerMessage::Append {
+                term,
+                commit_index,
+                prev,
+                records,
+                round,
+                last_index,
+            } => {
+                let head = AppendHead {
+                    term,
+                    commit_index,
+                    prev,
+                    round,
+                    last_index,
+                };
                 self.feed_append(from, head, records);
             }
-            PeerMessage::Appended { term, generation, last_position, round } => {
+            PeerMessage::Appended {
+                term,
+                generation,
+                last_position,
+                round,
+            } => {
                 self.feed_appended(from, term, generation, last_position, round);
             }
             PeerMessage::PreVote { .. } | PeerMessage::Forward { .. } | PeerMessage::Forwarded { .. } => {
@@ -124,9 +174,22 @@ impl Replica {
     }
 
     fn feed_append(&mut self, from: NodeId, head: AppendHead, records: Vec<Record>) {
-        let AppendHead { term, commit_index, prev, round, last_index } = head;
-        let Some(entries) = entries_of(prev, &records) else { return };
-        self.feed(&Message::AppendEntriesCall { from, term, commit_index, entries });
+        let AppendHead {
+            term,
+            commit_index,
+            prev,
+            round,
+            last_index,
+        } = head;
+        let Some(entries) = entries_of(prev, &records) else {
+            return;
+        };
+        self.feed(&Message::AppendEntriesCall {
+            from,
+            term,
+            commit_index,
+            entries,
+        });
         self.durability.cut(self.node.log().last_position().index);
         if term != self.node.current_term() || self.is_leader() {
             return;
@@ -135,7 +198,8 @@ impl Replica {
         self.leadership.on_append_handled(from, round);
         let sent = records.last().map_or(prev, |record| record.position);
         let verified = self.node.log().entries().contains(sent).then_some(sent.index);
-        self.elections.on_leader_heard(self.now, term, last_index, verified);
+        self.elections
+            .on_leader_heard(self.now, term, last_index, verified);
         self.keep_payloads(records);
         if !known {
             self.redirect_reads();
@@ -144,7 +208,9 @@ impl Replica {
 
     /// Keeps the payloads of what the core took from a message; it took nothing that it has not queued.
     fn keep_payloads(&mut self, records: Vec<Record>) {
-        let Some(pending) = &self.node.actions().append_log_entries else { return };
+        let Some(pending) = &self.node.actions().append_log_entries else {
+            return;
+        };
         let anchor = pending.prev_position().index;
         for record in records {
             let position = record.position;
@@ -163,14 +229,21 @@ impl Replica {
         round: u64,
     ) {
         let generation = NodeGeneration::new(generation);
-        self.feed(&Message::AppendEntriesReply { from, term, generation, last_position });
+        self.feed(&Message::AppendEntriesReply {
+            from,
+            term,
+            generation,
+            last_position,
+        });
         if !self.is_leader() || term != self.node.current_term() {
             return;
         }
         // What the core would send to this follower is decided here instead (see `progress`).
         let answer = self.node.actions_mut().send_messages.remove(&from);
         let contained = self.node.log().entries().contains(last_position);
-        let Some(progress) = self.leadership.progress.get_mut(&from) else { return };
+        let Some(progress) = self.leadership.progress.get_mut(&from) else {
+            return;
+        };
         match answer {
             _ if contained => progress.on_match(last_position, round),
             Some(Message::AppendEntriesCall { entries, .. }) => {

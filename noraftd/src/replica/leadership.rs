@@ -59,7 +59,9 @@ impl Leadership {
 
     /// True when `id` has answered in this term during the last `timeout`.
     pub(super) fn heard_since(&self, id: NodeId, now: Instant, timeout: Duration) -> bool {
-        self.progress.get(&id).is_some_and(|peer| now - peer.last_heard() < timeout)
+        self.progress
+            .get(&id)
+            .is_some_and(|peer| now - peer.last_heard() < timeout)
     }
 
     /// True when `id` has handled a message of `round` or later.
@@ -85,14 +87,22 @@ impl Leadership {
 
     /// What to echo in a reply to `leader` in `term`.
     pub(super) fn handled_round(&self, leader: NodeId, term: Term) -> u64 {
-        if self.followed == Some((leader, term)) { self.handled_round } else { 0 }
+        if self.followed == Some((leader, term)) {
+            self.handled_round
+        } else {
+            0
+        }
     }
 }
 
 impl Replica {
     /// The leader of the current term, if known.
     pub(super) fn leader(&self) -> Option<NodeId> {
-        if self.is_leader() { Some(self.config.id) } else { self.leadership.leader }
+        if self.is_leader() {
+            Some(self.config.id)
+        } else {
+            self.leadership.leader
+        }
     }
 
     /// Notices what the last message did to role and term; called after each.
@@ -120,7 +130,11 @@ impl Replica {
         self.forwards.start_accepting(self.node.current_term());
         let before = self.position_before_tail();
         let now = self.now;
-        self.leadership.progress = self.node.peers().map(|id| (id, Progress::new(before, now))).collect();
+        self.leadership.progress = self
+            .node
+            .peers()
+            .map(|id| (id, Progress::new(before, now)))
+            .collect();
         self.timers.arm_heartbeat(now + self.config.heartbeat_interval);
         self.timers.arm_quorum_check(now + self.config.election_timeout);
     }
@@ -141,12 +155,18 @@ impl Replica {
         let peers: Vec<NodeId> = self.node.peers().collect();
         self.leadership.progress.retain(|id, _| peers.contains(id));
         for id in peers {
-            self.leadership.progress.entry(id).or_insert_with(|| Progress::new(tail, now));
+            self.leadership
+                .progress
+                .entry(id)
+                .or_insert_with(|| Progress::new(tail, now));
         }
     }
 
     pub(super) fn on_connected(&mut self, peer: NodeId) {
-        let matched = self.node.follower_match_index(peer).and_then(|index| self.position_at(index));
+        let matched = self
+            .node
+            .follower_match_index(peer)
+            .and_then(|index| self.position_at(index));
         if let (Some(progress), Some(matched)) = (self.leadership.progress.get_mut(&peer), matched) {
             progress.on_connected(matched);
         }

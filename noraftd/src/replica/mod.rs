@@ -185,7 +185,11 @@ impl Replica {
         if self.unsettled {
             return Some(Instant::ZERO);
         }
-        self.timers.next(self.durability.is_in_flight(), self.is_leader(), self.earliest_request_deadline())
+        self.timers.next(
+            self.durability.is_in_flight(),
+            self.is_leader(),
+            self.earliest_request_deadline(),
+        )
     }
 
     /// What the node tells about itself.
@@ -226,7 +230,10 @@ impl Replica {
     }
 
     fn match_indexes(&self) -> Vec<(NodeId, LogIndex)> {
-        let followers = self.node.peers().filter_map(|id| Some((id, self.node.follower_match_index(id)?)));
+        let followers = self
+            .node
+            .peers()
+            .filter_map(|id| Some((id, self.node.follower_match_index(id)?)));
         followers.collect()
     }
 
@@ -245,7 +252,8 @@ impl Replica {
         self.serve_reads();
         self.replicate();
         self.fetch_missing();
-        self.payloads.evict(self.durability.durable_index().min(self.apply.applied_index()));
+        self.payloads
+            .evict(self.durability.durable_index().min(self.apply.applied_index()));
         self.unsettled = self.has_more_to_feed();
     }
 

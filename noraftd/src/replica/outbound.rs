@@ -27,7 +27,10 @@ impl Replica {
         }
         let hard_state = (actions.save_current_term || actions.save_voted_for)
             .then(|| HardState::new(self.node.current_term(), self.node.voted_for()));
-        let append = actions.append_log_entries.as_ref().map(|entries| self.append_of(entries));
+        let append = actions
+            .append_log_entries
+            .as_ref()
+            .map(|entries| self.append_of(entries));
         let held = self.messages_of(actions);
         if hard_state.is_none() && append.is_none() {
             self.outputs.extend(held);
@@ -38,12 +41,18 @@ impl Replica {
     }
 
     fn append_of(&mut self, entries: &LogEntries) -> Append {
-        let records = entries.iter_with_positions().map(|(at, entry)| self.record_of(at, &entry)).collect();
+        let records = entries
+            .iter_with_positions()
+            .map(|(at, entry)| self.record_of(at, &entry))
+            .collect();
         if self.node.log().latest_config() != &self.known_config {
             self.known_config = self.node.log().latest_config().clone();
             self.follow_membership();
         }
-        Append { prev: entries.prev_position(), records }
+        Append {
+            prev: entries.prev_position(),
+            records,
+        }
     }
 
     /// The record of an entry that the core appended: its payload is in memory, or follows from the entry.
@@ -64,30 +73,49 @@ impl Replica {
     /// The core's messages in our words. AppendEntries are left to [`Self::replicate`].
     fn messages_of(&mut self, actions: Actions) -> Vec<Output> {
         let mut out = Vec::new();
-        if let Some(Message::RequestVoteCall { term, last_position, .. }) = actions.broadcast_message {
+        if let Some(Message::RequestVoteCall {
+            term, last_position, ..
+        }) = actions.broadcast_message
+        {
             let unanimous = self.elections.is_unanimous();
-            let message = PeerMessage::RequestVote { term, last_position, unanimous };
-            out.extend(self.node.peers().map(|to| Output::Send { to, message: message.clone() }));
+            let message = PeerMessage::RequestVote {
+                term,
+                last_position,
+                unanimous,
+            };
+            out.extend(self.node.peers().map(|to| Output::Send {
+                to,
+                message: message.clone(),
+            }));
         }
         for (to, message) in actions.send_messages {
-            out.extend(self.reply_of(to, &message).map(|message| Output::Send { to, message }));
+            out.extend(
+                self.reply_of(to, &message)
+                    .map(|message| Output::Send { to, message }),
+            );
         }
         out
     }
 
     fn reply_of(&self, to: NodeId, message: &Message) -> Option<PeerMessage> {
         match message {
-            Message::RequestVoteReply { term, vote_granted, .. } => {
-                Some(PeerMessage::Vote { term: *term, granted: *vote_granted })
-            }
-            Message::AppendEntriesReply { term, generation, last_position, .. } => {
-                Some(PeerMessage::Appended {
-                    term: *term,
-                    generation: generation.get(),
-                    last_position: *last_position,
-                    round: self.leadership.handled_round(to, *term),
-                })
-            }
+            Message::RequestVoteReply {
+                term, vote_granted, ..
+            } => Some(PeerMessage::Vote {
+                term: *term,
+                granted: *vote_granted,
+            }),
+            Message::AppendEntriesReply {
+                term,
+                generation,
+                last_position,
+                ..
+            } => Some(PeerMessage::Appended {
+                term: *term,
+                generation: generation.get(),
+                last_position: *last_position,
+                round: self.leadership.handled_round(to, *term),
+            }),
             Message::RequestVoteCall { .. } | Message::AppendEntriesCall { .. } => None,
         }
     }
@@ -109,10 +137,12 @@ impl Replica {
         if !self.timers.heartbeat_due(self.now) {
             return;
         }
-        self.timers.arm_heartbeat(self.now + self.config.heartbeat_interval);
-        let stalled = self.durability.in_flight_since().is_some_and(|since| {
-            self.now - since >= self.config.disk_stall_max
-        });
+        self.timers
+            .arm_heartbeat(self.now + self.config.heartbeat_interval);
+        let stalled = self
+            .durability
+            .in_flight_since()
+            .is_some_and(|since| self.now - since >= self.config.disk_stall_max);
         if !stalled {
             self.leadership.want_round();
         }
@@ -121,14 +151,18 @@ impl Replica {
     /// Sends one message of entries; false when there is nothing to send, no room, or no payload in memory.
     fn send_entries(&mut self, to: NodeId) -> bool {
         let config = &self.config;
-        let Some(progress) = self.leadership.progress.get(&to) else { return false };
+        let Some(progress) = self.leadership.progress.get(&to) else {
+            return false;
+        };
         let prev = progress.next();
         let open = progress.may_send(config.in_flight_bytes_max, config.in_flight_messages_max);
         if !open || prev == self.node.log().last_position() {
             return false;
         }
         let (records, bytes) = self.records_after(prev);
-        let Some(last) = records.last().map(|record| record.position) else { return false };
+        let Some(last) = records.last().map(|record| record.position) else {
+            return false;
+        };
         let round = self.leadership.next_round();
         let progress = self.leadership.progress.get_mut(&to).expect("it was there above");
         progress.on_sent(round, last, bytes);
@@ -139,7 +173,12 @@ impl Replica {
 
     fn send_empty(&mut self, to: NodeId) {
         let wanted = self.leadership.round_wanted;
-        let Some(progress) = self.leadership.progress.get(&to).filter(|peer| peer.wants_empty(wanted)) else {
+        let Some(progress) = self
+            .leadership
+            .progress
+            .get(&to)
+            .filter(|peer| peer.wants_empty(wanted))
+        else {
             return;
         };
         let prev = progress.next();
@@ -167,7 +206,9 @@ impl Replica {
         let mut index = prev.index;
         while bytes < self.config.batch_bytes_max && records.len() < RECORDS_PER_MESSAGE_MAX {
             let next = crate::record::next_index(index).and_then(|index| self.position_at(index));
-            let Some(record) = next.and_then(|position| self.payloads.get(position)) else { break };
+            let Some(record) = next.and_then(|position| self.payloads.get(position)) else {
+                break;
+            };
             bytes += record.payload.len();
             index = record.position.index;
             records.push(record.clone());

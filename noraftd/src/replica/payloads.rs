@@ -24,7 +24,12 @@ const RECORD_BYTES: usize = size_of::<Record>();
 
 impl Payloads {
     pub(super) fn new(bytes_max: usize) -> Self {
-        Self { window: VecDeque::new(), window_bytes: 0, bytes_max, fetched: Vec::new() }
+        Self {
+            window: VecDeque::new(),
+            window_bytes: 0,
+            bytes_max,
+            fetched: Vec::new(),
+        }
     }
 
     /// Adds an entry that was just appended to the log in memory; entries from its index on are replaced.
@@ -51,7 +56,9 @@ impl Payloads {
         at(&self.window, position).or_else(|| {
             let first = self.fetched.first()?.position.index.get();
             let offset = usize::try_from(position.index.get().checked_sub(first)?).ok()?;
-            self.fetched.get(offset).filter(|record| record.position == position)
+            self.fetched
+                .get(offset)
+                .filter(|record| record.position == position)
         })
     }
 
@@ -100,12 +107,20 @@ mod tests {
     use crate::time::Stamp;
 
     fn position(term: u64, index: u64) -> LogPosition {
-        LogPosition { term: Term::new(term), index: LogIndex::new(index) }
+        LogPosition {
+            term: Term::new(term),
+            index: LogIndex::new(index),
+        }
     }
 
     fn record(term: u64, index: u64) -> Record {
         let payload = Bytes::from(format!("{term}:{index}"));
-        Record::new(position(term, index), RecordKind::Command, Stamp::default(), payload)
+        Record::new(
+            position(term, index),
+            RecordKind::Command,
+            Stamp::default(),
+            payload,
+        )
     }
 
     #[test]

@@ -76,7 +76,11 @@ impl Progress {
 
     /// Entries after `next` up to `last` go out in `round`.
     pub(super) fn on_sent(&mut self, round: u64, last: LogPosition, bytes: usize) {
-        self.flight.push_back(Flight { round, prev: self.next, bytes });
+        self.flight.push_back(Flight {
+            round,
+            prev: self.next,
+            bytes,
+        });
         self.flight_bytes += bytes;
         self.next = last;
         self.sent_round = round;
@@ -140,7 +144,10 @@ mod tests {
     use super::*;
 
     fn at(index: u64) -> LogPosition {
-        LogPosition { term: Term::new(1), index: LogIndex::new(index) }
+        LogPosition {
+            term: Term::new(1),
+            index: LogIndex::new(index),
+        }
     }
 
     /// Three messages of ten entries are in flight, in rounds 1 to 3.

@@ -37,7 +37,9 @@ impl Proposals {
 
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Origin> {
         let expired = self.0.front().is_some_and(|proposal| proposal.deadline <= now);
-        expired.then(|| self.0.pop_front().map(|proposal| proposal.origin)).flatten()
+        expired
+            .then(|| self.0.pop_front().map(|proposal| proposal.origin))
+            .flatten()
     }
 
     fn push(&mut self, proposal: Proposal) {
@@ -46,7 +48,10 @@ impl Proposals {
 
     /// The next waiter whose entry is at `index` or before.
     fn pop_upto(&mut self, index: LogIndex) -> Option<Proposal> {
-        let due = self.0.front().is_some_and(|proposal| proposal.position.index <= index);
+        let due = self
+            .0
+            .front()
+            .is_some_and(|proposal| proposal.position.index <= index);
         due.then(|| self.0.pop_front()).flatten()
     }
 
@@ -60,15 +65,28 @@ impl Proposals {
 impl Replica {
     /// Appends the request to the log (Raft 5.3).
     pub(super) fn propose(&mut self, pending: Pending) {
-        let Pending { origin, request, deadline } = pending;
+        let Pending {
+            origin,
+            request,
+            deadline,
+        } = pending;
         let position = self.node.propose_command();
         if position.is_invalid() {
             self.answer(origin, Outcome::Refused(Refusal::NotLeader));
             return;
         }
         self.give_up_superseded(position.index);
-        self.payloads.put(Record::new(position, RecordKind::Command, self.stamp, request.body));
-        self.proposals.push(Proposal { position, origin, deadline });
+        self.payloads.put(Record::new(
+            position,
+            RecordKind::Command,
+            self.stamp,
+            request.body,
+        ));
+        self.proposals.push(Proposal {
+            position,
+            origin,
+            deadline,
+        });
     }
 
     /// This node's log was cut and its new tenure has come back to an index where an older proposal waits.
@@ -76,7 +94,10 @@ impl Replica {
     fn give_up_superseded(&mut self, index: LogIndex) {
         let superseded = self.proposals.split_from(index);
         for proposal in superseded {
-            self.answer(proposal.origin, Outcome::Indefinite(super::event::Doubt::LeadershipLost));
+            self.answer(
+                proposal.origin,
+                Outcome::Indefinite(super::event::Doubt::LeadershipLost),
+            );
         }
     }
 

@@ -55,7 +55,11 @@ impl Reads {
     pub(super) fn earliest_deadline(&self) -> Option<Instant> {
         let in_round = self.round.as_ref().and_then(|round| round.reads.front());
         let confirmed = self.confirmed.front().map(|(_, read)| read);
-        [self.waiting.front(), in_round, confirmed].into_iter().flatten().map(|read| read.deadline).min()
+        [self.waiting.front(), in_round, confirmed]
+            .into_iter()
+            .flatten()
+            .map(|read| read.deadline)
+            .min()
     }
 
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Pending> {
@@ -85,8 +89,12 @@ impl Replica {
 
     fn finish_read_round(&mut self) {
         let own = self.config.id;
-        let Some(first) = self.reads.round.as_ref().map(|round| round.first_round) else { return };
-        if !has_quorum(self.node.config(), |id| id == own || self.leadership.echoed(id, first)) {
+        let Some(first) = self.reads.round.as_ref().map(|round| round.first_round) else {
+            return;
+        };
+        if !has_quorum(self.node.config(), |id| {
+            id == own || self.leadership.echoed(id, first)
+        }) {
             return;
         }
         if let Some(round) = self.reads.round.take() {
@@ -102,7 +110,11 @@ impl Replica {
         let reads = std::mem::take(&mut self.reads.waiting);
         let first_round = self.leadership.want_round();
         let read_index = self.node.commit_index();
-        self.reads.round = Some(Round { first_round, read_index, reads });
+        self.reads.round = Some(Round {
+            first_round,
+            read_index,
+            reads,
+        });
         true
     }
 
@@ -114,7 +126,12 @@ impl Replica {
 
     fn answer_reads(&mut self) {
         let applied = self.apply.applied_index();
-        while self.reads.confirmed.front().is_some_and(|(index, _)| *index <= applied) {
+        while self
+            .reads
+            .confirmed
+            .front()
+            .is_some_and(|(index, _)| *index <= applied)
+        {
             if let Some((_, read)) = self.reads.confirmed.pop_front() {
                 let reply = self.machine.query(&read.request.body);
                 self.answer(read.origin, Outcome::Done(reply));

@@ -54,7 +54,10 @@ impl Requests {
     }
 
     fn earliest_deadline(&self) -> Option<Instant> {
-        [&self.unrouted, &self.proposable].into_iter().filter_map(|queue| Some(queue.front()?.deadline)).min()
+        [&self.unrouted, &self.proposable]
+            .into_iter()
+            .filter_map(|queue| Some(queue.front()?.deadline))
+            .min()
     }
 
     fn pop_expired(&mut self, now: Instant) -> Option<Pending> {
@@ -77,7 +80,11 @@ impl Replica {
             return;
         }
         let deadline = self.now + self.config.request_timeout;
-        self.requests.unrouted.push_back(Pending { origin, request, deadline });
+        self.requests.unrouted.push_back(Pending {
+            origin,
+            request,
+            deadline,
+        });
         self.route_requests();
     }
 
@@ -102,7 +109,9 @@ impl Replica {
     pub(super) fn propose_queued(&mut self) {
         let mut bytes = 0;
         while bytes < self.config.batch_bytes_max {
-            let Some(pending) = self.requests.pop_proposable() else { return };
+            let Some(pending) = self.requests.pop_proposable() else {
+                return;
+            };
             if self.is_leader() {
                 bytes += pending.request.body.len();
                 self.propose(pending);
@@ -141,7 +150,11 @@ impl Replica {
             self.answer(pending.origin, Outcome::Refused(Refusal::NoLeader));
         }
         while let Some(origin) = self.proposals.pop_expired(now) {
-            let doubt = if self.is_leader() { Doubt::CommitTimeout } else { Doubt::LeadershipLost };
+            let doubt = if self.is_leader() {
+                Doubt::CommitTimeout
+            } else {
+                Doubt::LeadershipLost
+            };
             self.answer(origin, Outcome::Indefinite(doubt));
         }
         while let Some(pending) = self.reads.pop_expired(now) {

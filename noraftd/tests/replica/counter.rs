@@ -19,7 +19,9 @@ pub(crate) fn seeds(count: u64) -> Vec<u64> {
 }
 
 fn env_count() -> Option<u64> {
-    std::env::var("REPLICA_SEEDS").ok().map(|n| n.parse().expect("REPLICA_SEEDS is a number"))
+    std::env::var("REPLICA_SEEDS")
+        .ok()
+        .map(|n| n.parse().expect("REPLICA_SEEDS is a number"))
 }
 
 #[derive(Default)]
@@ -47,7 +49,8 @@ impl Bounds {
         });
         match outcome {
             Outcome::Done(reply) => {
-                let value = number(reply).unwrap_or_else(|| panic!("request {id}: {reply:?}; repeat: {repeat}"));
+                let value =
+                    number(reply).unwrap_or_else(|| panic!("request {id}: {reply:?}; repeat: {repeat}"));
                 let fresh = !increments || self.results.insert(value);
                 let low = floor + i64::from(increments);
                 assert!(
@@ -115,7 +118,6 @@ fn disturb(world: &mut World, prng: &mut noraftd::prng::Prng) {
     }
 }
 
-
 fn ask(world: &mut World, bounds: &mut Bounds, prng: &mut noraftd::prng::Prng, id: &mut u64) {
     let node = prng.between(1, world.size);
     if world.replica(node).is_none() {
@@ -143,10 +145,19 @@ fn finish(world: &mut World, bounds: &mut Bounds, seed: u64, last_id: u64) {
     world.run_for(Duration::from_secs(5));
     settle_answers(world, bounds, seed, before);
     let last = world.done.last().map(|done| done.outcome.clone());
-    let Some(Outcome::Done(reply)) = last else { panic!("no progress after healing: {last:?}; repeat: {repeat}") };
+    let Some(Outcome::Done(reply)) = last else {
+        panic!("no progress after healing: {last:?}; repeat: {repeat}")
+    };
     let value = number(&reply).expect("a counter is a number");
-    assert!(value >= bounds.acknowledged, "{value} of {} remain; repeat: {repeat}", bounds.acknowledged);
-    let hashes: BTreeSet<u64> =
-        world.up().iter().filter_map(|node| Some(world.replica(*node)?.machine().state_hash())).collect();
+    assert!(
+        value >= bounds.acknowledged,
+        "{value} of {} remain; repeat: {repeat}",
+        bounds.acknowledged
+    );
+    let hashes: BTreeSet<u64> = world
+        .up()
+        .iter()
+        .filter_map(|node| Some(world.replica(*node)?.machine().state_hash()))
+        .collect();
     assert_eq!(hashes.len(), 1, "replicas differ; repeat: {repeat}");
 }

@@ -15,7 +15,11 @@ use world::{Faults, World};
 const SECOND: Duration = Duration::from_secs(1);
 
 fn outcome(world: &World, id: u64) -> Option<Outcome> {
-    world.done.iter().find(|done| done.id == id).map(|done| done.outcome.clone())
+    world
+        .done
+        .iter()
+        .find(|done| done.id == id)
+        .map(|done| done.outcome.clone())
 }
 
 fn done(world: &World, id: u64) -> Reply {
@@ -33,7 +37,9 @@ fn led_world(size: u64) -> (World, u64) {
 }
 
 fn other(world: &World, leader: u64) -> u64 {
-    (1..=world.size).find(|node| *node != leader).expect("there are several nodes")
+    (1..=world.size)
+        .find(|node| *node != leader)
+        .expect("there are several nodes")
 }
 
 #[test]
@@ -78,26 +84,38 @@ fn a_deposed_leader_answers_no_reads_from_its_old_state() {
     world.partition(&[old], false);
     world.run_for(SECOND * 3);
     let new = (1..=3).find(|node| {
-        *node != old && world.replica(*node).is_some_and(|replica| replica.node().role().is_leader())
+        *node != old
+            && world
+                .replica(*node)
+                .is_some_and(|replica| replica.node().role().is_leader())
     });
     world.request(new.expect("the majority elects"), 1, &["SET", "k", "new"]);
     world.run_for(SECOND);
     assert_eq!(done(&world, 1), Reply::Status("OK"));
     world.request(old, 2, &["GET", "k"]);
     world.run_for(SECOND * 3);
-    assert!(matches!(outcome(&world, 2), Some(Outcome::Refused(_))), "{:?}", outcome(&world, 2));
+    assert!(
+        matches!(outcome(&world, 2), Some(Outcome::Refused(_))),
+        "{:?}",
+        outcome(&world, 2)
+    );
 }
 
 #[test]
 fn without_a_leader_requests_are_refused_at_their_deadline() {
     let (mut world, leader) = led_world(3);
     let follower = other(&world, leader);
-    (1..=3).filter(|node| *node != follower).for_each(|node| world.kill(node));
+    (1..=3)
+        .filter(|node| *node != follower)
+        .for_each(|node| world.kill(node));
     world.run_for(SECOND * 3);
     world.request(follower, 1, &["SET", "k", "v"]);
     world.run_for(SECOND * 3);
     let answer = outcome(&world, 1).expect("a request never hangs");
-    let allowed = [Outcome::Refused(Refusal::NoLeader), Outcome::Indefinite(Doubt::ForwardTimeout)];
+    let allowed = [
+        Outcome::Refused(Refusal::NoLeader),
+        Outcome::Indefinite(Doubt::ForwardTimeout),
+    ];
     assert!(allowed.contains(&answer), "{answer:?}");
 }
 
@@ -140,7 +158,11 @@ fn entries_are_sent_once_when_nothing_is_lost() {
     }
     world.run_for(SECOND);
     (1..=500).for_each(|id| assert_eq!(done(&world, id), Reply::Status("OK")));
-    assert_eq!(world.sent_records - before, 500 * 2, "each of two followers needs each entry once");
+    assert_eq!(
+        world.sent_records - before,
+        500 * 2,
+        "each of two followers needs each entry once"
+    );
 }
 
 #[test]
@@ -149,7 +171,11 @@ fn a_follower_that_was_away_catches_up_from_the_log() {
     let away = other(&world, leader);
     world.kill(away);
     for id in 1..=300 {
-        world.request(leader, id, &["SET", "k", "a value of some length, to leave the cache"]);
+        world.request(
+            leader,
+            id,
+            &["SET", "k", "a value of some length, to leave the cache"],
+        );
         world.run_for(Duration::from_micros(500));
     }
     let before = world.sent_records;
@@ -157,7 +183,11 @@ fn a_follower_that_was_away_catches_up_from_the_log() {
     world.run_for(SECOND * 2);
     let tail = |node| world.replica(node).expect("it is up").status().applied_index;
     assert_eq!(tail(away), tail(leader));
-    assert!(world.sent_records - before <= 330, "sent {} records", world.sent_records - before);
+    assert!(
+        world.sent_records - before <= 330,
+        "sent {} records",
+        world.sent_records - before
+    );
 }
 
 #[test]

@@ -28,7 +28,13 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    pub(crate) const NONE: Self = Self { loss: 0, duplicate: 0, reorder: false, delay_max: 200, sync_max: 200 };
+    pub(crate) const NONE: Self = Self {
+        loss: 0,
+        duplicate: 0,
+        reorder: false,
+        delay_max: 200,
+        sync_max: 200,
+    };
 }
 
 /// What a node's disk holds after a crash.
@@ -45,7 +51,11 @@ impl Disk {
         }
         if let Some(Append { prev, records }) = &batch.append {
             self.records.truncate(prev.index.get() as usize);
-            assert_eq!(self.records.len() as u64, prev.index.get(), "an append leaves no gap");
+            assert_eq!(
+                self.records.len() as u64,
+                prev.index.get(),
+                "an append leaves no gap"
+            );
             self.records.extend(records.iter().cloned());
         }
     }
@@ -62,16 +72,36 @@ impl Disk {
             assert_eq!(entries.last_position(), record.position);
         }
         let config = genesis_config((1..=voters).map(NodeId::new));
-        Recovered { hard_state: self.hard_state, log: Log::new(config, entries), abstain: false }
+        Recovered {
+            hard_state: self.hard_state,
+            log: Log::new(config, entries),
+            abstain: false,
+        }
     }
 }
 
 #[derive(Debug)]
 enum Event {
-    Deliver { to: u64, from: u64, message: PeerMessage },
-    Synced { node: u64, life: u64, batch: Batch },
-    Fetched { node: u64, life: u64, from: LogIndex, to: LogIndex },
-    Wake { node: u64, life: u64 },
+    Deliver {
+        to: u64,
+        from: u64,
+        message: PeerMessage,
+    },
+    Synced {
+        node: u64,
+        life: u64,
+        batch: Batch,
+    },
+    Fetched {
+        node: u64,
+        life: u64,
+        from: LogIndex,
+        to: LogIndex,
+    },
+    Wake {
+        node: u64,
+        life: u64,
+    },
 }
 
 /// One finished request.
@@ -133,10 +163,16 @@ impl World {
         let life = self.lives.entry(node).or_default();
         *life += 1;
         let seed = self.prng.next_u64();
-        self.replicas.insert(node, Replica::recover(&config, seed, disk.recover(self.size)));
+        self.replicas
+            .insert(node, Replica::recover(&config, seed, disk.recover(self.size)));
         self.input(node, Input::Deadline);
         for peer in self.up() {
-            self.input(peer, Input::Connected { peer: NodeId::new(node) });
+            self.input(
+                peer,
+                Input::Connected {
+                    peer: NodeId::new(node),
+                },
+            );
         }
     }
 
@@ -145,13 +181,20 @@ impl World {
         self.replicas.remove(&node);
         let life = self.lives[&node];
         let in_flight = self.events.iter().find_map(|(key, event)| match event {
-            Event::Synced { node: of, life: in_life, .. } if *of == node && *in_life == life => Some(*key),
+            Event::Synced {
+                node: of,
+                life: in_life,
+                ..
+            } if *of == node && *in_life == life => Some(*key),
             _ => None,
         });
         if let Some(Event::Synced { batch, .. }) = in_flight.and_then(|key| self.events.remove(&key))
             && self.prng.chance(1, 2)
         {
-            self.disks.get_mut(&node).expect("a node has a disk").write(&batch);
+            self.disks
+                .get_mut(&node)
+                .expect("a node has a disk")
+                .write(&batch);
         }
     }
 
@@ -164,8 +207,13 @@ impl World {
     }
 
     pub(crate) fn leader(&self) -> Option<u64> {
-        let leaders = self.replicas.iter().filter(|(_, replica)| replica.node().role().is_leader());
-        leaders.max_by_key(|(_, replica)| replica.node().current_term()).map(|(node, _)| *node)
+        let leaders = self
+            .replicas
+            .iter()
+            .filter(|(_, replica)| replica.node().role().is_leader());
+        leaders
+            .max_by_key(|(_, replica)| replica.node().current_term())
+            .map(|(node, _)| *node)
     }
 
     /// Cuts every link between `part` and the rest, or (one way) only those out of `part`.
@@ -185,18 +233,31 @@ impl World {
     pub(crate) fn heal(&mut self) {
         self.cut.clear();
         self.faults = Faults::NONE;
-        let down: Vec<u64> = (1..=self.size).filter(|node| !self.replicas.contains_key(node)).collect();
+        let down: Vec<u64> = (1..=self.size)
+            .filter(|node| !self.replicas.contains_key(node))
+            .collect();
         down.into_iter().for_each(|node| self.start(node));
     }
 
     pub(crate) fn request(&mut self, node: u64, id: u64, words: &[&str]) {
-        let args = words.iter().map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
-        let Ok(Parsed::Replicated(request)) = command::parse(args) else { panic!("{words:?} is replicated") };
+        let args = words
+            .iter()
+            .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+            .collect();
+        let Ok(Parsed::Replicated(request)) = command::parse(args) else {
+            panic!("{words:?} is replicated")
+        };
         self.raw_request(node, id, request);
     }
 
     fn raw_request(&mut self, node: u64, id: u64, request: Request) {
-        self.input(node, Input::Client { id: RequestId(id), request });
+        self.input(
+            node,
+            Input::Client {
+                id: RequestId(id),
+                request,
+            },
+        );
     }
 
     pub(crate) fn run_for(&mut self, time: Duration) {
@@ -215,10 +276,19 @@ impl World {
     fn happen(&mut self, event: Event) {
         match event {
             Event::Deliver { to, from, message } => {
-                self.input(to, Input::Peer { from: NodeId::new(from), message });
+                self.input(
+                    to,
+                    Input::Peer {
+                        from: NodeId::new(from),
+                        message,
+                    },
+                );
             }
             Event::Synced { node, life, batch } if self.lives[&node] == life => {
-                self.disks.get_mut(&node).expect("a node has a disk").write(&batch);
+                self.disks
+                    .get_mut(&node)
+                    .expect("a node has a disk")
+                    .write(&batch);
                 self.input(node, Input::Synced(batch.id));
             }
             Event::Fetched { node, life, from, to } if self.lives[&node] == life => {
@@ -233,7 +303,9 @@ impl World {
     }
 
     fn input(&mut self, node: u64, input: Input) {
-        let Some(replica) = self.replicas.get_mut(&node) else { return };
+        let Some(replica) = self.replicas.get_mut(&node) else {
+            return;
+        };
         let now = Instant::from_nanos(self.now);
         replica.handle(now, Stamp::from_millis(self.now / 1_000_000), input);
         let mut outputs = Vec::new();
@@ -275,9 +347,20 @@ impl World {
             let delay = self.prng.between(20, self.faults.delay_max.max(21));
             let last = self.last_arrival.entry((from, to)).or_default();
             let arrival = self.now + delay * 1000;
-            *last = if self.faults.reorder { arrival } else { arrival.max(*last) };
+            *last = if self.faults.reorder {
+                arrival
+            } else {
+                arrival.max(*last)
+            };
             let at = *last;
-            self.schedule_at(at, Event::Deliver { to, from, message: message.clone() });
+            self.schedule_at(
+                at,
+                Event::Deliver {
+                    to,
+                    from,
+                    message: message.clone(),
+                },
+            );
         }
     }
 

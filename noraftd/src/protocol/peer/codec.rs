@@ -125,13 +125,31 @@ impl PeerMessage {
 
     fn write_body(&self, out: &mut BytesMut) {
         match self {
-            Self::RequestVote { term, last_position } | Self::PreVote { term, last_position } => {
+            Self::RequestVote {
+                term,
+                last_position,
+                unanimous,
+            } => {
+                out.put_u64_le(term.get());
+                write_position(*last_position, out);
+                out.put_u8(u8::from(*unanimous));
+            }
+            Self::PreVote { term, last_position } => {
                 out.put_u64_le(term.get());
                 write_position(*last_position, out);
             }
-            Self::Vote { term, granted } | Self::PreVoted { term, granted } => {
+            Self::Vote { term, granted } => {
                 out.put_u64_le(term.get());
                 out.put_u8(u8::from(*granted));
+            }
+            Self::PreVoted {
+                term,
+                granted,
+                abstaining,
+            } => {
+                out.put_u64_le(term.get());
+                out.put_u8(u8::from(*granted));
+                out.put_u8(u8::from(*abstaining));
             }
             Self::Append {
                 term,
@@ -139,11 +157,13 @@ impl PeerMessage {
                 prev,
                 records,
                 round,
+                last_index,
             } => {
                 out.put_u64_le(term.get());
                 out.put_u64_le(commit_index.get());
                 write_position(*prev, out);
                 out.put_u64_le(*round);
+                out.put_u64_le(last_index.get());
                 write_records(*prev, records, out);
             }
             Self::Appended {
@@ -157,9 +177,15 @@ impl PeerMessage {
                 write_position(*last_position, out);
                 out.put_u64_le(*round);
             }
-            Self::Forward { id, boot, request } => {
+            Self::Forward {
+                id,
+                boot,
+                term,
+                request,
+            } => {
                 out.put_u64_le(*id);
                 out.put_u64_le(*boot);
+                out.put_u64_le(term.get());
                 out.extend_from_slice(&request.body);
             }
             Self::Forwarded { id, boot, outcome } => {
@@ -211,6 +237,7 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
         16 => PeerMessage::RequestVote {
             term,
             last_position: read_position(reader)?,
+            unanimous: reader.bool()?,
         },
         17 => PeerMessage::Vote {
             term,
@@ -229,6 +256,7 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
         21 => PeerMessage::PreVoted {
             term,
             granted: reader.bool()?,
+            abstaining: reader.bool()?,
         },
         _ => return None,
     })
@@ -239,6 +267,7 @@ fn read_append(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'s
     let commit_index = LogIndex::new(reader.u64().ok_or(CUT)?);
     let prev = read_position(reader).ok_or(CUT)?;
     let round = reader.u64().ok_or(CUT)?;
+    let last_index = LogIndex::new(reader.u64().ok_or(CUT)?);
     let records = read_records(reader, body, prev, term)?;
     Ok(PeerMessage::Append {
         term,
@@ -246,14 +275,21 @@ fn read_append(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'s
         prev,
         records,
         round,
+        last_index,
     })
 }
 
 fn read_forward(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {
     let (id, boot) = (reader.u64().ok_or(CUT)?, reader.u64().ok_or(CUT)?);
+    let term = Term::new(reader.u64().ok_or(CUT)?);
     let command = reader.take(reader.rest().len()).ok_or(CUT)?;
     let request = Request::decode_checked(body.slice_ref(command)).ok_or("the command does not decode")?;
-    Ok(PeerMessage::Forward { id, boot, request })
+    Ok(PeerMessage::Forward {
+        id,
+        boot,
+        term,
+        request,
+    })
 }
 
 fn read_forwarded(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {

@@ -8,13 +8,13 @@
 //! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes) |
 //! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes) |
 //! | 3 | reject | reason u8 and a number u64: 1 cluster, 2 node, 3 version, 4 not a member (0), 5 incarnation |
-//! | 16 | RequestVote | term u64, last position |
+//! | 16 | RequestVote | term u64, last position, unanimous flag |
 //! | 17 | vote | term u64, granted flag |
-//! | 18 | AppendEntries | term u64, commit index u64, prev position, round u64, records (`record_codec.rs`) |
+//! | 18 | AppendEntries | term u64, commit index u64, prev position, round u64, last index u64, records (`record_codec.rs`) |
 //! | 19 | append reply | term u64, generation u64, last position, round u64 |
 //! | 20 | pre-vote | term u64, last position |
-//! | 21 | pre-vote reply | term u64, granted flag |
-//! | 22 | forward | id u64, boot u64, the command (rest of the body) |
+//! | 21 | pre-vote reply | term u64, granted flag, abstaining flag |
+//! | 22 | forward | id u64, boot u64, term u64, the command (rest of the body) |
 //! | 23 | forwarded | id u64, boot u64, outcome (`outcome_codec.rs`) |
 //!
 //! Invariant: what decodes is fit for the replica as it is; whatever is not valid in itself stops here.
