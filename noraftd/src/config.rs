@@ -451,138 +451,30 @@ mod tests {
 
     #[test]
     fn every_wrong_value_names_its_field() {
-        let some = |text: &str| Some(text.to_owned());
         let cases = [
-            (
-                "id",
-                Settings {
-                    id: Some(0),
-                    ..minimal()
-                },
-            ),
-            (
-                "cluster",
-                Settings {
-                    cluster: some(""),
-                    ..minimal()
-                },
-            ),
-            (
-                "cluster",
-                Settings {
-                    cluster: some("a\nb"),
-                    ..minimal()
-                },
-            ),
-            (
-                "listen",
-                Settings {
-                    listen: vec!["nowhere".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "peer_listen",
-                Settings {
-                    peer_listen: vec!["x".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "peers",
-                Settings {
-                    peers: vec!["2".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "peers",
-                Settings {
-                    peers: vec!["two=h:1".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "peers",
-                Settings {
-                    peers: vec!["0=h:1".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "peers",
-                Settings {
-                    peers: vec!["2=h".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "peers",
-                Settings {
-                    peers: vec!["2=h:1".into(), "2=h:2".into()],
-                    ..minimal()
-                },
-            ),
-            (
-                "heartbeat",
-                Settings {
-                    heartbeat: some("50"),
-                    ..minimal()
-                },
-            ),
-            (
-                "heartbeat",
-                Settings {
-                    heartbeat: some("1ms"),
-                    ..minimal()
-                },
-            ),
-            (
-                "election_timeout",
-                Settings {
-                    election_timeout: some("99ms"),
-                    ..minimal()
-                },
-            ),
-            (
-                "request_timeout",
-                Settings {
-                    request_timeout: some("1h"),
-                    ..minimal()
-                },
-            ),
-            (
-                "segment_bytes",
-                Settings {
-                    segment_bytes: some("1KiB"),
-                    ..minimal()
-                },
-            ),
-            (
-                "segment_bytes",
-                Settings {
-                    segment_bytes: some("99999999999GiB"),
-                    ..minimal()
-                },
-            ),
-            (
-                "segment_bytes",
-                Settings {
-                    segment_bytes: some("64 megabytes"),
-                    ..minimal()
-                },
-            ),
-            (
-                "log",
-                Settings {
-                    log: some("loud"),
-                    ..minimal()
-                },
-            ),
+            ("id", "id = 0"),
+            ("cluster", "cluster = ''"),
+            ("cluster", "cluster = \"a\\nb\""),
+            ("listen", "listen = ['nowhere']"),
+            ("peer_listen", "peer_listen = ['x']"),
+            ("peers", "peers = ['2']"),
+            ("peers", "peers = ['two=h:1']"),
+            ("peers", "peers = ['0=h:1']"),
+            ("peers", "peers = ['2=h']"),
+            ("peers", "peers = ['2=h:1', '2=h:2']"),
+            ("heartbeat", "heartbeat = '50'"),
+            ("heartbeat", "heartbeat = '1ms'"),
+            ("election_timeout", "election_timeout = '99ms'"),
+            ("request_timeout", "request_timeout = '1h'"),
+            ("segment_bytes", "segment_bytes = '1KiB'"),
+            ("segment_bytes", "segment_bytes = '99999999999GiB'"),
+            ("segment_bytes", "segment_bytes = '64 megabytes'"),
+            ("log", "log = 'loud'"),
         ];
-        for (field, settings) in cases {
-            let error = refusal(settings);
-            assert!(error.starts_with(&format!("{field}: ")), "{field} <- {error}");
+        for (field, text) in cases {
+            let settings: Settings = toml::from_str(text).expect(text);
+            let error = refusal(settings.or(minimal()));
+            assert!(error.starts_with(&format!("{field}: ")), "{text}: {error}");
         }
     }
 

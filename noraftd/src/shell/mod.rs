@@ -19,6 +19,8 @@ mod inbox;
 mod outgoing;
 mod peer_listener;
 mod peers;
+#[cfg(test)]
+mod peers_test;
 mod read_buffer;
 mod requests;
 pub mod run;
