@@ -31,7 +31,10 @@ pub struct HardState {
 impl HardState {
     /// The hard state of a node in `term` that voted for `voted_for`.
     pub fn new(term: Term, voted_for: Option<NodeId>) -> Self {
-        Self { term: term.get(), voted_for: voted_for.map(NodeId::get) }
+        Self {
+            term: term.get(),
+            voted_for: voted_for.map(NodeId::get),
+        }
     }
 
     /// The term as the core counts it.
@@ -75,7 +78,13 @@ impl Record {
     /// A record for bytes that originate here: computes the payload's crc.
     pub fn new(position: LogPosition, kind: RecordKind, stamp: Stamp, payload: Bytes) -> Self {
         let payload_crc = crc32fast::hash(&payload);
-        Self { position, kind, stamp, payload, payload_crc }
+        Self {
+            position,
+            kind,
+            stamp,
+            payload,
+            payload_crc,
+        }
     }
 
     /// True when the payload still is what its crc says.
