@@ -1,1 +1,9 @@
-//! A Jepsen-style tester for noraftd.
+//! A Jepsen-style tester: it drives real daemons, records every operation, checks the history
+//! and explains what went wrong.
+
+pub mod checker;
+pub mod formats;
+pub mod history;
+pub mod model;
+pub mod op;
+pub mod results;
