@@ -3,7 +3,11 @@
 
 pub mod client;
 pub mod cluster;
+pub mod generator;
 pub mod history;
+pub mod interpreter;
 pub mod op;
 pub mod plan;
+pub mod recorder;
 pub mod results;
+pub mod workload;

@@ -1,5 +1,7 @@
 //! The proxies between nodes, over real sockets: what passes, what does not, and what is counted.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
