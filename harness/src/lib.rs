@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod generator;
 pub mod history;
 pub mod interpreter;
+pub mod nemesis;
 pub mod op;
 pub mod plan;
 pub mod recorder;
