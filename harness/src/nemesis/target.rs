@@ -41,14 +41,10 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             })
         }
         FaultKind::Partition(shape, _) => {
-            let mut links = links(shape, &mut prng, circumstances)?;
-            links.0.sort_unstable();
-            links.1.sort_unstable();
-            Some(Targets {
-                nodes: Vec::new(),
-                links: links.0,
-                impaired: links.1,
-            })
+            let mut targets = links(shape, &mut prng, circumstances)?;
+            targets.links.sort_unstable();
+            targets.impaired.sort_unstable();
+            Some(targets)
         }
     }
 }
