@@ -16,14 +16,23 @@ use crate::client::{CallError, Client};
 use crate::generator::{Mix, Pace};
 use crate::op::{Event, EventKind};
 use crate::plan::ClientsPlan;
-use crate::recorder::Recorder;
+use crate::recorder::{HistoryId, Recorder};
 use crate::workload::{Completion, Operation, Workload};
+
+/// A workload and the history that it is recorded in.
+#[derive(Debug)]
+pub struct Track {
+    /// What is done.
+    pub workload: Box<dyn Workload>,
+    /// Where it is recorded.
+    pub history: HistoryId,
+}
 
 /// What all clients of a run share.
 #[derive(Debug)]
 pub struct Interpreter {
     recorder: Arc<Recorder>,
-    workloads: Mix<Box<dyn Workload>>,
+    tracks: Mix<Track>,
     nodes: Vec<(u64, SocketAddr)>,
     pace: Pace,
     timeout: Duration,
@@ -32,16 +41,16 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// Clients of `nodes` that do `workloads` as `plan` says.
+    /// Clients of `nodes` that do what is in `tracks` as `plan` says.
     pub fn new(
         plan: &ClientsPlan,
-        workloads: Mix<Box<dyn Workload>>,
+        tracks: Mix<Track>,
         nodes: Vec<(u64, SocketAddr)>,
         recorder: Arc<Recorder>,
     ) -> Self {
         Self {
             recorder,
-            workloads,
+            tracks,
             nodes,
             pace: Pace::new(plan.rate),
             timeout: plan.timeout.as_duration(),
@@ -51,8 +60,8 @@ impl Interpreter {
     }
 
     /// The workloads, each with all that it has seen.
-    pub fn workloads(&self) -> impl Iterator<Item = &dyn Workload> {
-        self.workloads.values().map(AsRef::as_ref)
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.values()
     }
 
     /// Runs one client until `stop` says true. An operation that is under way then is still completed.
@@ -63,9 +72,9 @@ impl Interpreter {
                 () = self.pace.turn() => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
-            let workload = self.workloads.choose(&mut prng).as_ref();
-            let operation = workload.next(&mut prng);
-            if self.perform(&mut hand, workload, &operation).await.is_err() {
+            let track = self.tracks.choose(&mut prng);
+            let operation = track.workload.next(&mut prng);
+            if self.perform(&mut hand, track, &operation).await.is_err() {
                 tokio::select! {
                     () = sleep(self.pause_after_error) => {}
                     _ = stop.wait_for(|stop| *stop) => return,
@@ -94,13 +103,14 @@ impl Interpreter {
     pub async fn perform(
         &self,
         hand: &mut Hand,
-        workload: &dyn Workload,
+        track: &Track,
         operation: &Operation,
     ) -> Result<Completion, CallError> {
         let (node, address) = self.node(hand);
-        let invocation = self.invoke(hand.process, node, operation);
-        let outcome = self.call(hand, address, workload, operation).await;
-        self.recorder.record(completion_event(&invocation, &outcome));
+        let invocation = self.invoke(track.history, hand.process, node, operation);
+        let outcome = self.call(hand, address, track.workload.as_ref(), operation).await;
+        self.recorder
+            .complete(track.history, completion_event(&invocation, &outcome));
         if let Err(error) = &outcome {
             if !error.is_definite() {
                 hand.process = self.fresh_process();
@@ -129,8 +139,8 @@ impl Interpreter {
             .map_err(|error| CallError::Malformed(error.to_string()))
     }
 
-    fn invoke(&self, process: u64, node: u64, operation: &Operation) -> Event {
-        self.recorder.invoke(process, |id| {
+    fn invoke(&self, history: HistoryId, process: u64, node: u64, operation: &Operation) -> Event {
+        self.recorder.invoke(history, |id| {
             let event = Event::invoke(process, id, operation.function)
                 .key(operation.key.clone())
                 .node(format!("n{node}"));

@@ -10,5 +10,7 @@ pub mod nemesis;
 pub mod op;
 pub mod plan;
 pub mod recorder;
+pub mod report;
 pub mod results;
+pub mod run;
 pub mod workload;

@@ -271,7 +271,7 @@ impl Nemesis {
             details["evidence"] = evidence.map_or(Value::Null, Value::from);
         }
         self.recorder
-            .record(Event::fault(kind, claim.name.clone(), details))
+            .fault(&Event::fault(kind, claim.name.clone(), details))
     }
 }
 

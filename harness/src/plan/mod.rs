@@ -254,6 +254,20 @@ impl Plan {
         self.limits.validate()
     }
 
+    /// The same plan for another time: what it demands at least shrinks or grows in proportion.
+    #[must_use]
+    pub fn lasting(mut self, time: Span) -> Self {
+        let scale = |min: u64| {
+            let scaled =
+                u128::from(min) * u128::from(time.as_millis()) / u128::from(self.time.as_millis().max(1));
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        };
+        self.limits.operations_min = scale(self.limits.operations_min).max(1);
+        self.limits.faults_min = scale(self.limits.faults_min);
+        self.time = time;
+        self
+    }
+
     /// The plan as TOML, complete: what a run's folder keeps.
     pub fn to_toml(&self) -> String {
         toml::to_string(self).expect("every field has a TOML form")

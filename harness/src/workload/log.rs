@@ -3,7 +3,7 @@
 //! | f | command | `v` of the invocation | completion |
 //! |-|-|-|-|
 //! | append | `XADD k * v n` | n | `at`: the record's id |
-//! | read | `XRANGE k from + COUNT c` | \[from, c\] | `v`: \[\[id, n\], ...\]; `end`: fewer than c came |
+//! | read | `XRANGE k from + COUNT c` | {from, count}; from the start without `from` | `v`: \[\[id, n\], ...\]; `end`: fewer than c came |
 //! | tail | `XREVRANGE k + - COUNT 1` | | `v`: \[id, n\], null when empty |
 //!
 //! Invariant: no two appends of a run append the same number.
@@ -96,10 +96,6 @@ impl Workload for LogWorkload {
         "log"
     }
 
-    fn owns(&self, key: &str) -> bool {
-        key.starts_with(KEY_PREFIX)
-    }
-
     fn next(&self, prng: &mut Prng) -> Operation {
         let key = format!("{KEY_PREFIX}{}", prng.below(self.keys as u64));
         match *self.mix.choose(prng) {
@@ -181,10 +177,15 @@ fn replace(list: &mut Vec<String>, at: usize, id: &str) {
 fn read(key: String, from: String, count: u64) -> Operation {
     let words = ["XRANGE", &key, &from, "+", "COUNT", &count.to_string()];
     let request = words.map(str::to_owned).to_vec();
+    let value = if from == START {
+        json!({ "count": count })
+    } else {
+        json!({ "from": from, "count": count })
+    };
     Operation {
         function: READ,
         key,
-        value: Some(json!([from, count])),
+        value: Some(value),
         request,
     }
 }

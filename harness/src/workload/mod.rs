@@ -20,9 +20,6 @@ pub trait Workload: Send + Sync + std::fmt::Debug {
     /// The name in plans and histories.
     fn name(&self) -> &'static str;
 
-    /// Whether `key` belongs to this workload.
-    fn owns(&self, key: &str) -> bool;
-
     /// What a client does next.
     fn next(&self, prng: &mut Prng) -> Operation;
 

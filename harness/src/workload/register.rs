@@ -86,10 +86,6 @@ impl Workload for RegisterWorkload {
         "register"
     }
 
-    fn owns(&self, key: &str) -> bool {
-        key.starts_with(KEY_PREFIX)
-    }
-
     fn next(&self, prng: &mut Prng) -> Operation {
         let function = *self.mix.choose(prng);
         let mut state = self.lock();
@@ -281,7 +277,6 @@ mod tests {
         for _ in 0..1000 {
             let operation = workload.next(&mut prng);
             keys.insert(operation.key.clone());
-            assert!(workload.owns(&operation.key));
             if operation.function == "write" {
                 assert!(numbers.insert(operation.value.unwrap().as_i64().unwrap()));
             }
