@@ -3,7 +3,9 @@
 
 pub mod checker;
 pub mod formats;
+pub mod generator;
 pub mod history;
 pub mod model;
 pub mod op;
+pub mod report;
 pub mod results;

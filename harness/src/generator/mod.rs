@@ -1,0 +1,4 @@
+//! Makers of operations and histories.
+
+pub mod random;
+pub mod synthetic;
