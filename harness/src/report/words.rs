@@ -15,7 +15,7 @@ mod log;
 mod register;
 
 /// Operations an explanation names.
-pub const OPERATIONS_MAX: usize = 4;
+pub const OPERATIONS_MAX: usize = 8;
 /// Characters of a value that are shown.
 pub const VALUE_CHARS_MAX: usize = 60;
 

@@ -172,7 +172,11 @@ impl Positions {
             next = rank + 1;
         }
         Ok(match (entries.is_empty(), end) {
-            (true, false) => None,
+            (true, false) => Some(Bounds {
+                is_append: false,
+                at_least: 0,
+                at_most: u32::MAX,
+            }),
             (true, true) => Some(Bounds {
                 is_append: false,
                 at_least: 0,
@@ -214,7 +218,7 @@ fn claim(
 ) -> Result<(), (u32, &'static str)> {
     let bad = |what| (call.id, what);
     match call.op {
-        LogOp::Append { at, .. } if at.is_nil() => {}
+        LogOp::Append { at, .. } if at.is_nil() && call.is_open() => {}
         LogOp::Append { record, at } => {
             let label = Label::parse(pool, at).ok_or(bad(BAD_LABEL))?;
             claims.push(Claim { label, record, by: i });

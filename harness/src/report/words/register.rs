@@ -2,31 +2,31 @@
 
 use super::Story;
 use crate::checker::datum::Datum;
-use crate::checker::unique::{RegisterViolation, Zone};
+use crate::checker::unique::{Contradiction, RegisterViolation, Zone};
 
 pub(super) fn title(story: &Story<'_>, violation: &RegisterViolation) -> String {
-    match *violation {
-        RegisterViolation::Garbage { read } => {
+    match violation.contradiction {
+        Contradiction::Garbage { read } => {
             format!("{} saw a value that nobody wrote", story.describe(read))
         }
-        RegisterViolation::Future { read, .. } => {
+        Contradiction::Future { read, .. } => {
             format!(
                 "{} saw a value before anyone began to write it",
                 story.describe(read)
             )
         }
-        RegisterViolation::LostUpdate { .. } => {
+        Contradiction::LostUpdate { .. } => {
             "lost update: two compare-and-sets replaced the same value".to_owned()
         }
-        RegisterViolation::Cycle { .. } => "compare-and-sets that each need another one first".to_owned(),
-        RegisterViolation::PathOrder { earlier, .. } => {
+        Contradiction::Cycle { .. } => "compare-and-sets that each need another one first".to_owned(),
+        Contradiction::PathOrder { earlier, .. } => {
             format!(
                 "stale: {} saw a value that had been replaced",
                 story.describe(earlier)
             )
         }
-        RegisterViolation::Overlap { .. } => "two values at the same time".to_owned(),
-        RegisterViolation::Inside { outer, .. } => match outer.last {
+        Contradiction::Overlap { .. } => "two values at the same time".to_owned(),
+        Contradiction::Inside { outer, .. } => match outer.last {
             Some(last) => format!(
                 "stale: {} saw a value that had been overwritten",
                 story.describe(last)
@@ -37,12 +37,24 @@ pub(super) fn title(story: &Story<'_>, violation: &RegisterViolation) -> String 
 }
 
 pub(super) fn sentences(story: &Story<'_>, violation: &RegisterViolation) -> Vec<String> {
-    match *violation {
-        RegisterViolation::Garbage { read } => vec![format!(
+    let mut sentences = contradiction(story, &violation.contradiction);
+    for effect in &violation.effects {
+        sentences.push(format!(
+            "{} took effect although nobody saw it return: {} saw its value, or one made from it.",
+            story.name(effect.op),
+            story.name(effect.seen_by)
+        ));
+    }
+    sentences
+}
+
+fn contradiction(story: &Story<'_>, contradiction: &Contradiction) -> Vec<String> {
+    match *contradiction {
+        Contradiction::Garbage { read } => vec![format!(
             "No operation of this history, whatever its outcome, writes the value that {} saw.",
             story.name(read)
         )],
-        RegisterViolation::Future { read, writer } => vec![format!(
+        Contradiction::Future { read, writer } => vec![format!(
             "{} saw {}, which only {} writes. But {} before {}.",
             story.name(read),
             value(story, read),
@@ -50,21 +62,21 @@ pub(super) fn sentences(story: &Story<'_>, violation: &RegisterViolation) -> Vec
             story.returned(read),
             story.called(writer)
         )],
-        RegisterViolation::LostUpdate { one, other } => vec![format!(
+        Contradiction::LostUpdate { one, other } => vec![format!(
             "{} and {} both found {} and replaced it. Once one of them has, the value is gone: it is \
              written only once.",
             story.name(one),
             story.name(other),
             expected(story, one)
         )],
-        RegisterViolation::Cycle { one, other } => vec![format!(
+        Contradiction::Cycle { one, other } => vec![format!(
             "{} expects what {} writes, and following such links leads back to {}: each has to come after \
              itself.",
             story.name(one),
             story.name(other),
             story.name(one)
         )],
-        RegisterViolation::PathOrder { earlier, later } => vec![format!(
+        Contradiction::PathOrder { earlier, later } => vec![format!(
             "The value of {} ({}) replaced that of {} ({}), directly or through others, so {} has to come \
              before {}. But {} before {}.",
             story.name(later),
@@ -76,14 +88,14 @@ pub(super) fn sentences(story: &Story<'_>, violation: &RegisterViolation) -> Vec
             story.returned(later),
             story.called(earlier)
         )],
-        RegisterViolation::Overlap { one, other } => vec![
+        Contradiction::Overlap { one, other } => vec![
             held(story, one),
             held(story, other),
             "These times overlap, but a register holds one value at a time, and each value is written only \
              once, so neither can come back."
                 .to_owned(),
         ],
-        RegisterViolation::Inside { outer, inner } => {
+        Contradiction::Inside { outer, inner } => {
             vec![held(story, outer), within(story, inner, outer)]
         }
     }
