@@ -27,7 +27,7 @@ use crate::config::ServeConfig;
 use crate::record::{Recovered, genesis_config};
 use crate::replica::{Replica, ReplicaConfig};
 use crate::store::disk::{Disk, RealDisk};
-use crate::store::recovery::OpenError;
+use crate::store::OpenError;
 use crate::store::{Identity, Options, Owner, SpareBy, Store};
 
 /// Why a node did not start.
@@ -68,7 +68,7 @@ impl StartError {
         match self {
             Self::Directory { .. } => Exit::CannotCreate,
             Self::Store(OpenError::Locked { .. }) => Exit::InUse,
-            Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused(_)) => {
+            Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused { .. }) => {
                 Exit::Data
             }
             Self::Store(OpenError::Disk { source, .. }) => match source.kind() {
