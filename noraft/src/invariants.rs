@@ -154,6 +154,15 @@ impl Invariants {
         }
     }
 
+    /// Starts with an empty history of a cluster whose nodes all begin with the same configuration, before
+    /// any entry.
+    pub fn from_config(config: ClusterConfig) -> Self {
+        Self {
+            committed: Log::new(config, LogEntries::new(LogPosition::ZERO)),
+            ..Self::new()
+        }
+    }
+
     /// Checks a node after an event; `durable` is what a crash would leave of it now.
     ///
     /// # Errors

@@ -82,6 +82,7 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
     plan.cluster.nodes = args.nodes.unwrap_or(plan.cluster.nodes);
     plan.clients.count = args.clients.unwrap_or(plan.clients.count);
     plan.validate()?;
+    plan.for_processes()?;
     Ok(plan)
 }
 

@@ -86,6 +86,10 @@ fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
         FaultPlan::Kill { target, .. } => FaultKind::Kill(*target),
         FaultPlan::Pause { target, .. } => FaultKind::Pause(*target),
         FaultPlan::Partition { shape, mode, .. } => FaultKind::Partition(*shape, mode.unwrap_or(drawn)),
+        FaultPlan::Flap { shape, mode, .. } => FaultKind::Flap(*shape, mode.unwrap_or(drawn)),
+        FaultPlan::Power { target, .. } => FaultKind::Power(*target),
+        FaultPlan::Disk { target, trouble, .. } => FaultKind::Disk(*target, *trouble),
+        FaultPlan::Clock { target, .. } => FaultKind::Clock(*target),
     }
 }
 
@@ -152,7 +156,7 @@ mod tests {
                         (Shape::Halves, Span::from_millis(2000))
                     );
                 }
-                FaultKind::Pause(target) => panic!("the plan has no pause of {target:?}"),
+                other => panic!("the plan has no {other:?}"),
             }
         }
         let kills = drawn

@@ -43,6 +43,63 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// Links between nodes are cut and healed again and again. Simulation only.
+    Flap {
+        /// Which links.
+        shape: Shape,
+        /// What a cut link does; drawn anew each time when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<CutMode>,
+        /// How long it goes on.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The power fails: what was not synced is lost in part. Simulation only.
+    Power {
+        /// Whom.
+        target: Target,
+        /// How long they stay down.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The disk is in trouble. Simulation only.
+    Disk {
+        /// Whose.
+        target: Target,
+        /// Which.
+        trouble: DiskTrouble,
+        /// How long.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The clocks jump and run at another rate. Simulation only.
+    Clock {
+        /// Whose.
+        target: Target,
+        /// How long the rate is another one; the jump stays.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+}
+
+/// What is wrong with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskTrouble {
+    /// Batches take tens to hundreds of times as long.
+    Slow,
+    /// Reads, writes and syncs fail now and then with EIO; the node then ends, and is started again.
+    Error,
+    /// No file can grow: ENOSPC.
+    Full,
 }
 
 /// Whom a process fault hits.
@@ -114,6 +171,14 @@ pub enum FaultKind {
     Pause(Target),
     /// Cut links.
     Partition(Shape, CutMode),
+    /// Links cut and healed in turn.
+    Flap(Shape, CutMode),
+    /// Power cut.
+    Power(Target),
+    /// Trouble with the disk.
+    Disk(Target, DiskTrouble),
+    /// Clocks that jump and drift.
+    Clock(Target),
 }
 
 impl FaultKind {
@@ -123,6 +188,10 @@ impl FaultKind {
             Self::Kill(target) => format!("kill-{}", target.name()),
             Self::Pause(target) => format!("pause-{}", target.name()),
             Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
+            Self::Flap(shape, mode) => format!("flap-{}-{}", shape.name(), mode.name()),
+            Self::Power(target) => format!("power-{}", target.name()),
+            Self::Disk(target, trouble) => format!("disk-{}-{}", trouble.name(), target.name()),
+            Self::Clock(target) => format!("clock-{}", target.name()),
         }
     }
 }
@@ -131,19 +200,53 @@ impl FaultPlan {
     /// How often, relative to the other faults.
     pub fn weight(&self) -> u32 {
         match self {
-            Self::Kill { weight, .. } | Self::Pause { weight, .. } | Self::Partition { weight, .. } => {
-                *weight
-            }
+            Self::Kill { weight, .. }
+            | Self::Pause { weight, .. }
+            | Self::Partition { weight, .. }
+            | Self::Flap { weight, .. }
+            | Self::Power { weight, .. }
+            | Self::Disk { weight, .. }
+            | Self::Clock { weight, .. } => *weight,
         }
     }
 
     /// How long it lasts.
     pub fn duration(&self) -> SpanRange {
         match self {
-            Self::Kill { duration, .. } | Self::Pause { duration, .. } | Self::Partition { duration, .. } => {
-                *duration
-            }
+            Self::Kill { duration, .. }
+            | Self::Pause { duration, .. }
+            | Self::Partition { duration, .. }
+            | Self::Flap { duration, .. }
+            | Self::Power { duration, .. }
+            | Self::Disk { duration, .. }
+            | Self::Clock { duration, .. } => *duration,
         }
+    }
+
+    /// How long it lasts, to be changed.
+    pub fn duration_mut(&mut self) -> &mut SpanRange {
+        match self {
+            Self::Kill { duration, .. }
+            | Self::Pause { duration, .. }
+            | Self::Partition { duration, .. }
+            | Self::Flap { duration, .. }
+            | Self::Power { duration, .. }
+            | Self::Disk { duration, .. }
+            | Self::Clock { duration, .. } => duration,
+        }
+    }
+
+    /// Whether only a simulation can do it.
+    pub fn is_simulated_only(&self) -> bool {
+        match self {
+            Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } => false,
+            Self::Flap { .. } | Self::Power { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
+        }
+    }
+
+    /// Whether a cluster of `nodes` is large enough for it.
+    pub fn fits(&self, nodes: usize) -> bool {
+        self.nodes_min().0 <= nodes
     }
 
     pub(super) fn validate(&self, table: &str, nodes: usize) -> Result<(), PlanError> {
@@ -157,17 +260,34 @@ impl FaultPlan {
         require(!self.duration().low.is_zero(), &duration, || {
             "must not be zero".to_owned()
         })?;
+        let (needed, key, name) = self.nodes_min();
+        require(needed <= nodes, &format!("{table}.{key}"), || {
+            format!("{name} needs {needed} nodes")
+        })
+    }
+
+    /// The nodes it needs, the key that says so, and that key's value.
+    fn nodes_min(&self) -> (usize, &'static str, &'static str) {
         match self {
-            Self::Kill { target, .. } | Self::Pause { target, .. } => {
-                require(target.nodes_min() <= nodes, &format!("{table}.target"), || {
-                    format!("{} needs {} nodes", target.name(), target.nodes_min())
-                })
+            Self::Kill { target, .. }
+            | Self::Pause { target, .. }
+            | Self::Power { target, .. }
+            | Self::Disk { target, .. }
+            | Self::Clock { target, .. } => (target.nodes_min(), "target", target.name()),
+            Self::Partition { shape, .. } | Self::Flap { shape, .. } => {
+                (shape.nodes_min(), "shape", shape.name())
             }
-            Self::Partition { shape, .. } => {
-                require(shape.nodes_min() <= nodes, &format!("{table}.shape"), || {
-                    format!("{} needs {} nodes", shape.name(), shape.nodes_min())
-                })
-            }
+        }
+    }
+}
+
+impl DiskTrouble {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Error => "error",
+            Self::Full => "full",
         }
     }
 }
