@@ -320,10 +320,10 @@ impl DiskFile for SimFile {
         let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
         let was_crashed = state.is_crashed;
         if let Err(error) = state.step(Doing::Writing) {
-            // Whoever dies or fails in a write has written some of it.
+            // Whoever dies or fails in a write has written some of it; sectors are whole.
             if !was_crashed {
-                let part = state.prng.below(bytes.len() as u64 + 1) as usize;
-                state.inodes[self.inode].write(offset as usize, &bytes[..part]);
+                let sectors = state.prng.below((bytes.len() / SECTOR) as u64 + 1) as usize;
+                state.inodes[self.inode].write(offset as usize, &bytes[..sectors * SECTOR]);
             }
             return Err(error);
         }

@@ -199,11 +199,11 @@ impl World {
     pub(super) fn begin_job(&mut self, at: usize) {
         let disk = &self.plan.sim.disk;
         let mut takes = delay(&mut self.prng, disk.sync_us);
+        if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
+            takes = (takes * self.prng.between(10, 200) + MILLI).min(SLOW_MAX);
+        }
         if self.prng.chance(disk.slow_permille, 1000) {
             takes += self.prng.below(disk.slow.as_millis() * MILLI);
-        }
-        if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
-            takes = takes * self.prng.between(10, 200) + MILLI;
         }
         let life = self.nodes[at].life;
         self.queue.push(self.now + takes, Event::DiskDone { node: at, life });
@@ -292,6 +292,8 @@ fn fate(way: Way) -> String {
 
 /// The cluster's number in frames.
 pub(super) const CLUSTER_ID: u64 = 0x7369_6d75_6c61_7465;
+/// The longest that a disk in trouble takes: what it was given before the heal ends soon after it.
+const SLOW_MAX: u64 = 1000 * MILLI;
 /// Reading a few entries from the page cache.
 const FETCH_US: u64 = 40;
 /// A connection and its greeting.
