@@ -554,7 +554,8 @@ impl Seen {
         let (id, durable) = (node.id(), &self.durable);
         // A vote that was being written may be there although nobody was told of it yet; a follower takes
         // the leader of its term for its vote.
-        let written = node.voted_for().is_some() && (durable.voted_for.is_none() || node.voted_for() == leader);
+        let written =
+            node.voted_for().is_some() && (durable.voted_for.is_none() || node.voted_for() == leader);
         let vote_kept =
             node.current_term() > durable.term || node.voted_for() == durable.voted_for || written;
         ensure(

@@ -53,7 +53,11 @@ impl FromStr for Seeds {
         let (from, to) = text.split_once("..").ok_or_else(wanted)?;
         let from = from.parse().map_err(|_| wanted())?;
         let to = to.parse().map_err(|_| wanted())?;
-        if from < to { Ok(Self(from..to)) } else { Err(wanted()) }
+        if from < to {
+            Ok(Self(from..to))
+        } else {
+            Err(wanted())
+        }
     }
 }
 
@@ -149,8 +153,16 @@ fn tell(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Error>> {
     println!("seed {seed} failed: {}", run.broken().unwrap_or_default());
     println!("{}", explain(&run));
     println!("everything is in {}", folder.path().display());
-    println!("again:   harness sim {}{} --seed {seed}", args.plan.display(), time_of(args));
-    println!("watch:   harness sim {}{} --seed {seed} --trace", args.plan.display(), time_of(args));
+    println!(
+        "again:   harness sim {}{} --seed {seed}",
+        args.plan.display(),
+        time_of(args)
+    );
+    println!(
+        "watch:   harness sim {}{} --seed {seed} --trace",
+        args.plan.display(),
+        time_of(args)
+    );
     println!("smaller: harness shrink {}", folder.path().display());
     Ok(())
 }
@@ -169,7 +181,8 @@ fn explain(run: &Simulated) -> String {
 }
 
 fn time_of(args: &Args) -> String {
-    args.time.map_or_else(String::new, |time| format!(" --time {time}"))
+    args.time
+        .map_or_else(String::new, |time| format!(" --time {time}"))
 }
 
 const SHOW_EVERY_CPU_NS: u64 = 5_000_000_000;

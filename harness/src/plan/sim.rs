@@ -151,7 +151,9 @@ impl SimPlan {
             ("sim.disk.sync_us", disk.sync_us),
             ("sim.node.loop_us", self.node.loop_us),
         ] {
-            require(micros <= MICROS_MAX, key, || format!("must be at most {MICROS_MAX}"))?;
+            require(micros <= MICROS_MAX, key, || {
+                format!("must be at most {MICROS_MAX}")
+            })?;
         }
         require(
             (SEGMENT_KIB_MIN..=SEGMENT_KIB_MAX).contains(&disk.segment_kib),

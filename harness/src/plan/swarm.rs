@@ -154,7 +154,11 @@ fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
         .retain(|fault| fault.fits(nodes) && prng.chance(swarm.fault_permille, 1000));
     plan.faults.iter_mut().for_each(|fault| shorten(fault, prng));
     plan.nemesis.lanes = prng.between(1, plan.nemesis.lanes as u64) as usize;
-    let impaired = [Some(nodes.div_ceil(2)), Some(nodes.saturating_sub(1).max(1)), None];
+    let impaired = [
+        Some(nodes.div_ceil(2)),
+        Some(nodes.saturating_sub(1).max(1)),
+        None,
+    ];
     plan.nemesis.impaired_max = prng.choose(&impaired).copied().flatten();
     let calm = &mut plan.nemesis.calm;
     calm.high = Span::from_millis(prng.between(calm.low.as_millis(), calm.high.as_millis()));

@@ -78,7 +78,13 @@ impl Checks {
     }
 
     /// What of `node` would survive a crash now. `in_flight` is the batch that is being written.
-    pub(super) fn durable(&self, at: usize, hard_state: HardState, node: &Node, in_flight: Option<&Batch>) -> Durable {
+    pub(super) fn durable(
+        &self,
+        at: usize,
+        hard_state: HardState,
+        node: &Node,
+        in_flight: Option<&Batch>,
+    ) -> Durable {
         let held = self.disks[at].len() as u64;
         let untouched = in_flight
             .and_then(|batch| batch.append.as_ref())
@@ -103,7 +109,11 @@ impl Checks {
             commit: node.commit_index().get(),
             last: (last.term.get(), last.index.get()),
             durable: *durable,
-            matched: if leads { node.peers().map(matched).collect() } else { Vec::new() },
+            matched: if leads {
+                node.peers().map(matched).collect()
+            } else {
+                Vec::new()
+            },
         };
         if self.seen[at].as_ref() == Some(&now) {
             return Ok(());
@@ -119,15 +129,28 @@ impl Checks {
     }
 
     /// A node was rebuilt from its disk. `tail` are the entries on it beyond those that were certain.
-    pub(super) fn restarted(&mut self, at: usize, node: &Node, recovered: &Recovered, tail: &[Record]) -> Checked {
+    pub(super) fn restarted(
+        &mut self,
+        at: usize,
+        node: &Node,
+        recovered: &Recovered,
+        tail: &[Record],
+    ) -> Checked {
         self.seen[at] = None;
         let certain = self.disks[at].len() as u64;
         let found = recovered.last_position().index.get();
         let last_is_same = certain == 0
-            || recovered.log.entries().get_term(LogIndex::new(certain)).map(noraft::Term::get)
+            || recovered
+                .log
+                .entries()
+                .get_term(LogIndex::new(certain))
+                .map(noraft::Term::get)
                 == self.disks[at].last().map(|last| last.term);
         ensure(found >= certain && last_is_same, "synced is kept", || {
-            format!("n{} comes back with entries up to {found}; {certain} were synced", at + 1)
+            format!(
+                "n{} comes back with entries up to {found}; {certain} were synced",
+                at + 1
+            )
         })?;
         self.disks[at].extend(tail.iter().map(identity));
         self.invariants.restarted(node).map_err(invariant)
@@ -145,7 +168,11 @@ impl Checks {
         };
         for record in records {
             ensure(record.is_intact(), "intact payloads", || {
-                format!("n{} writes entry {:?} with a payload that is not its own", at + 1, record.position)
+                format!(
+                    "n{} writes entry {:?} with a payload that is not its own",
+                    at + 1,
+                    record.position
+                )
             })?;
         }
         let disk = &mut self.disks[at];
@@ -167,7 +194,9 @@ impl Checks {
         let prev = append.prev.index.get();
         let held = self.disks[at].get(prev as usize..).unwrap_or_default();
         let same = held.iter().zip(&append.records);
-        prev + same.take_while(|(held, record)| **held == identity(record)).count() as u64
+        prev + same
+            .take_while(|(held, record)| **held == identity(record))
+            .count() as u64
     }
 
     /// Entries were read back.
@@ -176,14 +205,23 @@ impl Checks {
             let index = record.position.index.get();
             let held = self.disks[at].get(index as usize - 1);
             ensure(held == Some(&identity(record)), "synced is kept", || {
-                format!("n{} reads entry {index} back as another one than was written", at + 1)
+                format!(
+                    "n{} reads entry {index} back as another one than was written",
+                    at + 1
+                )
             })?;
         }
         Ok(())
     }
 
     /// A message leaves.
-    pub(super) fn sent(&mut self, from: NodeId, to: NodeId, message: &PeerMessage, durable: &Durable) -> Checked {
+    pub(super) fn sent(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        message: &PeerMessage,
+        durable: &Durable,
+    ) -> Checked {
         match core_message(from, message) {
             Some(message) => self.invariants.sent(to, &message, durable).map_err(invariant),
             None => Ok(()),
@@ -225,9 +263,16 @@ impl Checks {
         let known = self.committed.len() as u64;
         if let Some(checked) = commit.min(known).checked_sub(1) {
             // Log matching makes one comparison as good as all below it; the core's invariants watch that.
-            let (theirs, ours) = (self.disks[at].get(checked as usize), self.committed.get(checked as usize));
+            let (theirs, ours) = (
+                self.disks[at].get(checked as usize),
+                self.committed.get(checked as usize),
+            );
             ensure(theirs == ours, "committed for ever", || {
-                format!("n{} committed {theirs:?} at index {}; it was {ours:?}", id.get(), checked + 1)
+                format!(
+                    "n{} committed {theirs:?} at index {}; it was {ours:?}",
+                    id.get(),
+                    checked + 1
+                )
             })?;
         }
         for index in known..commit {
@@ -238,7 +283,11 @@ impl Checks {
             if entry.kind == RecordKind::Command {
                 let first = self.bodies.insert(entry.body, index + 1);
                 ensure(first.is_none(), "written once", || {
-                    format!("one command is committed at index {} and again at {}", first.unwrap_or(0), index + 1)
+                    format!(
+                        "one command is committed at index {} and again at {}",
+                        first.unwrap_or(0),
+                        index + 1
+                    )
                 })?;
             }
         }
@@ -285,7 +334,9 @@ pub(super) fn body_hash(bytes: &[u8]) -> u64 {
 /// The core's part of a message between nodes.
 fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
     Some(match message {
-        PeerMessage::RequestVote { term, last_position, .. } => Message::RequestVoteCall {
+        PeerMessage::RequestVote {
+            term, last_position, ..
+        } => Message::RequestVoteCall {
             from,
             term: *term,
             last_position: *last_position,
@@ -329,5 +380,9 @@ fn invariant(violation: noraft::invariants::Violation) -> Broken {
 }
 
 pub(super) fn ensure(holds: bool, rule: &str, detail: impl FnOnce() -> String) -> Checked {
-    if holds { Ok(()) } else { Err((rule.to_owned(), detail())) }
+    if holds {
+        Ok(())
+    } else {
+        Err((rule.to_owned(), detail()))
+    }
 }

@@ -179,7 +179,14 @@ impl World {
         client.life = Some(target.life);
         let (life, turn) = (target.life, client.turn);
         let (arrives, gives_up) = (self.now + self.client_delay(), self.now + self.clients.timeout);
-        self.queue.push(arrives, Event::Request { client: at, turn, life });
+        self.queue.push(
+            arrives,
+            Event::Request {
+                client: at,
+                turn,
+                life,
+            },
+        );
         self.queue.push(gives_up, Event::GiveUp { client: at, turn });
     }
 
@@ -219,7 +226,14 @@ impl World {
         }
         let arrives = self.now + self.client_delay();
         let reply = Box::new(outcome.into_reply());
-        self.queue.push(arrives, Event::Answer { client: at, turn, reply });
+        self.queue.push(
+            arrives,
+            Event::Answer {
+                client: at,
+                turn,
+                reply,
+            },
+        );
     }
 
     pub(super) fn answer_arrives(&mut self, at: usize, turn: u64, reply: &Reply) {
@@ -265,11 +279,14 @@ impl World {
         let Some(open) = client.open.take() else { return };
         let event = completion_event(&open.invocation, &result);
         let told = event.kind as u64;
-        self.trace
-            .note(self.now, &[0xa2, at as u64, client.turn, told], || match &result {
+        self.trace.note(
+            self.now,
+            &[0xa2, at as u64, client.turn, told],
+            || match &result {
                 Ok(completion) => format!("client {at} has its answer: {}", completion_words(completion)),
                 Err(error) => format!("client {at} has no answer: {error}"),
-            });
+            },
+        );
         self.history.complete(open.track, self.now, event);
         if let Err(error) = &result {
             if !error.is_definite() {
@@ -325,7 +342,11 @@ impl World {
 
     /// True when every node has served everything.
     pub(super) fn finale_is_over(&self) -> bool {
-        let finales = self.clients.list.iter().filter_map(|client| client.finale.as_ref());
+        let finales = self
+            .clients
+            .list
+            .iter()
+            .filter_map(|client| client.finale.as_ref());
         finales.into_iter().all(|finale| finale.is_over)
     }
 
@@ -354,12 +375,15 @@ impl World {
         let now = self.now;
         let client = &mut self.clients.list[at];
         let (turn, node) = (client.turn, client.node);
-        let Some(finale) = client.finale.as_mut() else { return };
+        let Some(finale) = client.finale.as_mut() else {
+            return;
+        };
         match result {
             Ok(completion) => {
                 finale.done.push(completion);
                 finale.since = now;
-                self.queue.push(now + LOOK_AT_REPLY, Event::Next { client: at, turn });
+                self.queue
+                    .push(now + LOOK_AT_REPLY, Event::Next { client: at, turn });
             }
             Err(error) if now - finale.since > patience.as_millis() * MILLI => {
                 let name = self.clients.workloads[track].name();
@@ -371,7 +395,9 @@ impl World {
                     ),
                 ));
             }
-            Err(_) => self.queue.push(now + RETRY_PAUSE, Event::Next { client: at, turn }),
+            Err(_) => self
+                .queue
+                .push(now + RETRY_PAUSE, Event::Next { client: at, turn }),
         }
     }
 }
@@ -379,15 +405,24 @@ impl World {
 /// The command, as the daemon's own parser understands it.
 fn request_of(operation: &Operation) -> Result<Request, String> {
     let words = operation.request.iter();
-    let words = words.map(|word| Bytes::copy_from_slice(word.as_bytes())).collect();
+    let words = words
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect();
     match parse(words) {
         Ok(Parsed::Replicated(request)) => Ok(request),
-        other => Err(format!("`{}` is understood as {other:?}", operation.request.join(" "))),
+        other => Err(format!(
+            "`{}` is understood as {other:?}",
+            operation.request.join(" ")
+        )),
     }
 }
 
 /// The reply as it comes over the wire, read by the harness's own parser.
-fn read_reply(workload: &dyn Workload, operation: &Operation, reply: &Reply) -> Result<Completion, CallError> {
+fn read_reply(
+    workload: &dyn Workload,
+    operation: &Operation,
+    reply: &Reply,
+) -> Result<Completion, CallError> {
     let mut bytes = BytesMut::new();
     reply.encode(RespVersion::V2, &mut bytes);
     let malformed = |problem: String| CallError::Malformed(problem);

@@ -129,7 +129,10 @@ impl SimDisk {
     #[cfg(test)]
     pub(super) fn live(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        state.names.get(name).map(|inode| state.inodes[*inode].live.clone())
+        state
+            .names
+            .get(name)
+            .map(|inode| state.inodes[*inode].live.clone())
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

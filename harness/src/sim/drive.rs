@@ -35,7 +35,9 @@ impl World {
             match output {
                 // The disk has it before anything else is looked at: what it replaces is no longer certain.
                 Output::Persist(new) => batch = Some(new),
-                other @ (Output::Fetch { .. } | Output::Send { .. } | Output::Reply { .. }) => outputs.push(other),
+                other @ (Output::Fetch { .. } | Output::Send { .. } | Output::Reply { .. }) => {
+                    outputs.push(other)
+                }
             }
         }
         let core = process.replica.node();
@@ -72,7 +74,9 @@ impl World {
 
     fn observe(&mut self, at: usize) {
         let node = &self.nodes[at];
-        let Some(process) = node.process.as_ref() else { return };
+        let Some(process) = node.process.as_ref() else {
+            return;
+        };
         let core = process.replica.node();
         let durable = self
             .checks
@@ -110,9 +114,7 @@ impl World {
             let durable = self
                 .checks
                 .durable(from, process.store.hard_state(), core, process.in_flight());
-            let checked = self
-                .checks
-                .sent(node.id, self.nodes[to].id, &message, &durable);
+            let checked = self.checks.sent(node.id, self.nodes[to].id, &message, &durable);
             self.check(checked);
         }
         let at = self.network.between(from, to);
@@ -125,7 +127,9 @@ impl World {
         };
         self.trace.note(
             self.now,
-            &[at as u64, told[0], told[1], told[2], told[3], told[4], told[5], outcome],
+            &[
+                at as u64, told[0], told[1], told[2], told[3], told[4], told[5], outcome,
+            ],
             || format!("n{} -> n{}: {}{}", from + 1, to + 1, words(&message), fate(way)),
         );
         self.transmit(at, epoch, way, message);
@@ -161,7 +165,9 @@ impl World {
         message.encode(CLUSTER_ID, &mut bytes);
         let decoded = PeerFrame::decode(CLUSTER_ID, &mut bytes);
         let same = matches!(&decoded, Ok(Some(PeerFrame::Message(same))) if same == message);
-        let checked = ensure(same, "frames", || format!("{message:?} is decoded as {decoded:?}"));
+        let checked = ensure(same, "frames", || {
+            format!("{message:?} is decoded as {decoded:?}")
+        });
         self.check(checked);
     }
 
@@ -171,7 +177,9 @@ impl World {
         message.encode(CLUSTER_ID, &mut bytes);
         self.network.link(link).garble(&mut bytes);
         let taken = matches!(PeerFrame::decode(CLUSTER_ID, &mut bytes), Ok(Some(_)));
-        let checked = ensure(!taken, "frames", || format!("flipped bits in {message:?} go unnoticed"));
+        let checked = ensure(!taken, "frames", || {
+            format!("flipped bits in {message:?} go unnoticed")
+        });
         self.check(checked);
     }
 
@@ -206,13 +214,16 @@ impl World {
             takes += self.prng.below(disk.slow.as_millis() * MILLI);
         }
         let life = self.nodes[at].life;
-        self.queue.push(self.now + takes, Event::DiskDone { node: at, life });
+        self.queue
+            .push(self.now + takes, Event::DiskDone { node: at, life });
     }
 
     pub(super) fn schedule_wake(&mut self, at: usize) {
         let node = &mut self.nodes[at];
         let (life, clock) = (node.life, node.clock);
-        let Some(process) = node.process.as_mut() else { return };
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
         let Some(deadline) = process.replica.deadline() else {
             return;
         };
@@ -220,14 +231,23 @@ impl World {
         let when = clock.when(deadline, self.now + MICRO);
         if process.wake.is_none_or(|wake| when < wake || wake <= self.now) {
             process.wake = Some(when);
-            self.queue.push(when, Event::Wake { node: at, life, at: when });
+            self.queue.push(
+                when,
+                Event::Wake {
+                    node: at,
+                    life,
+                    at: when,
+                },
+            );
         }
     }
 
     pub(super) fn wake(&mut self, at: usize, when: u64) {
         let node = &mut self.nodes[at];
         let now = node.clock.instant(self.now);
-        let Some(process) = node.process.as_mut() else { return };
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
         if process.wake != Some(when) {
             return;
         }
@@ -261,7 +281,8 @@ impl World {
     pub(super) fn dial(&mut self, at: usize) {
         let takes = delay(&mut self.prng, CONNECT_US);
         let epoch = self.network.link(at).epoch;
-        self.queue.push(self.now + takes, Event::Connect { link: at, epoch });
+        self.queue
+            .push(self.now + takes, Event::Connect { link: at, epoch });
     }
 
     pub(super) fn connect(&mut self, at: usize, epoch: u64) {

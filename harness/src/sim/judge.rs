@@ -52,7 +52,12 @@ fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
         None => (Outcome::Valid, format!("no rule was broken in {events} events")),
         Some(broken) => (
             Outcome::Invalid,
-            format!("{:.6} s: {}: {}", broken.at_ns as f64 / 1e9, broken.rule, broken.detail),
+            format!(
+                "{:.6} s: {}: {}",
+                broken.at_ns as f64 / 1e9,
+                broken.rule,
+                broken.detail
+            ),
         ),
     };
     CheckResult {

@@ -65,7 +65,12 @@ impl SimNemesis {
 
 impl World {
     pub(super) fn begin_lanes(&mut self) {
-        let warmup = self.plan.nemesis.warmup.as_millis().min(self.plan.time.as_millis());
+        let warmup = self
+            .plan
+            .nemesis
+            .warmup
+            .as_millis()
+            .min(self.plan.time.as_millis());
         for lane in 0..self.nemesis.lanes.len() {
             self.decide(lane, warmup * MILLI);
         }
@@ -167,8 +172,9 @@ impl World {
         let node = &mut self.nodes[at];
         node.is_paused = node.process.is_some();
         let said = node.is_paused.then(|| format!("n{} stood still", at + 1));
-        self.trace
-            .note(self.now, &[0xf0, at as u64], || format!("n{} stands still", at + 1));
+        self.trace.note(self.now, &[0xf0, at as u64], || {
+            format!("n{} stands still", at + 1)
+        });
         said
     }
 
@@ -186,12 +192,14 @@ impl World {
 
     fn trouble(&mut self, at: usize, trouble: DiskTrouble) -> Option<String> {
         self.nodes[at].disk.set_trouble(Some(trouble));
-        self.trace
-            .note(self.now, &[0xf2, at as u64, trouble as u64], || {
-                format!("the disk of n{}: {}", at + 1, trouble.name())
-            });
+        self.trace.note(self.now, &[0xf2, at as u64, trouble as u64], || {
+            format!("the disk of n{}: {}", at + 1, trouble.name())
+        });
         let (name, failed) = (trouble.name(), self.nodes[at].disk.failures());
-        Some(format!("the disk of n{} is in trouble: {name} ({failed} failures before)", at + 1))
+        Some(format!(
+            "the disk of n{} is in trouble: {name} ({failed} failures before)",
+            at + 1
+        ))
     }
 
     fn disturb_clock(&mut self, at: usize) -> Option<String> {
@@ -204,9 +212,15 @@ impl World {
         self.rearm(at);
         self.trace
             .note(self.now, &[0xf3, at as u64, rate, jump as u64], || {
-                format!("the clock of n{} jumps by {jump} ms and runs at {rate}/1000", at + 1)
+                format!(
+                    "the clock of n{} jumps by {jump} ms and runs at {rate}/1000",
+                    at + 1
+                )
             });
-        Some(format!("the clock of n{} jumped by {jump} ms, rate {rate}/1000", at + 1))
+        Some(format!(
+            "the clock of n{} jumped by {jump} ms, rate {rate}/1000",
+            at + 1
+        ))
     }
 
     /// The clock runs differently: a deadline comes at another time.
@@ -295,7 +309,7 @@ impl World {
 
     pub(super) fn end_fault(&mut self, lane: usize, k: u64) {
         let force = self.nemesis.lanes[lane].in_force.as_ref();
-        if !force.is_some_and(|force| force.decision.k == k) {
+        if force.is_none_or(|force| force.decision.k != k) {
             return;
         }
         self.heal_links(lane);
@@ -341,7 +355,10 @@ impl World {
         self.phase = Phase::Draining;
         self.phases.push(("recovery", self.now));
         for lane in 0..self.nemesis.lanes.len() {
-            let k = self.nemesis.lanes[lane].in_force.as_ref().map(|force| force.decision.k);
+            let k = self.nemesis.lanes[lane]
+                .in_force
+                .as_ref()
+                .map(|force| force.decision.k);
             k.into_iter().for_each(|k| self.end_fault(lane, k));
         }
         self.links = crate::plan::NetworkPlan {
@@ -372,10 +389,15 @@ impl World {
         }
         let name = force.claim.name.clone();
         self.trace.note(self.now, &[0xf6, kind as u64, decision.k], || {
-            let step = if kind == EventKind::FaultBegin { "begins" } else { "ends" };
+            let step = if kind == EventKind::FaultBegin {
+                "begins"
+            } else {
+                "ends"
+            };
             format!("fault {} {step}", describe(&name, targets))
         });
-        self.history.fault(self.now, &Recorded::fault(kind, name, details));
+        self.history
+            .fault(self.now, &Recorded::fault(kind, name, details));
     }
 }
 

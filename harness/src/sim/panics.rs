@@ -33,7 +33,10 @@ pub(super) fn caught(work: impl FnOnce()) -> Result<(), String> {
 }
 
 fn describe(panic: &PanicHookInfo<'_>) -> String {
-    let said = panic.payload_as_str().unwrap_or("a panic without words");
+    let payload = panic.payload();
+    let said = payload.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    let said = said.unwrap_or("a panic without words");
     match panic.location() {
         Some(place) => format!("{said} ({}:{})", place.file(), place.line()),
         None => said.to_owned(),
@@ -48,6 +51,9 @@ mod tests {
     fn a_panic_is_told_with_its_place() {
         assert_eq!(caught(|| {}), Ok(()));
         let said = caught(|| panic!("index {} is committed", 7)).unwrap_err();
-        assert!(said.starts_with("index 7 is committed (") && said.contains("panics.rs:"), "{said}");
+        assert!(
+            said.starts_with("index 7 is committed (") && said.contains("panics.rs:"),
+            "{said}"
+        );
     }
 }

@@ -194,7 +194,11 @@ mod tests {
             disk.cut_power(0);
             let bytes = disk.live("f").unwrap();
             let sectors: Vec<u8> = bytes.chunks(SECTOR).map(|sector| sector[0]).collect();
-            assert!(bytes.chunks(SECTOR).all(|sector| sector.iter().all(|byte| *byte == sector[0])));
+            assert!(
+                bytes
+                    .chunks(SECTOR)
+                    .all(|sector| sector.iter().all(|byte| *byte == sector[0]))
+            );
             assert_eq!(sectors[2..], [1, 1]);
             seen.insert(sectors[..2].to_vec());
         }
@@ -206,7 +210,10 @@ mod tests {
         let mut outcomes = std::collections::BTreeSet::new();
         for seed in 0..100 {
             let disk = disk(seed);
-            disk.open("f").unwrap().write_at(0, &[IoSlice::new(&[2; SECTOR])]).unwrap();
+            disk.open("f")
+                .unwrap()
+                .write_at(0, &[IoSlice::new(&[2; SECTOR])])
+                .unwrap();
             disk.release();
             assert_eq!(disk.live("f").unwrap()[0], 2);
             disk.cut_power(0);
@@ -224,7 +231,10 @@ mod tests {
             disk.cut_power(0);
             seen.insert((disk.live("f").is_some(), disk.live("g").is_some()));
         }
-        assert!(seen.contains(&(true, false)) && seen.contains(&(false, true)), "{seen:?}");
+        assert!(
+            seen.contains(&(true, false)) && seen.contains(&(false, true)),
+            "{seen:?}"
+        );
     }
 
     #[test]

@@ -43,7 +43,11 @@ impl World {
 
     fn told(&self) -> String {
         let tell = |at: usize| match self.nodes[at].process.as_ref() {
-            Some(process) => format!("n{} applied {}", at + 1, process.replica.machine().applied_index().get()),
+            Some(process) => format!(
+                "n{} applied {}",
+                at + 1,
+                process.replica.machine().applied_index().get()
+            ),
             None => format!("n{} is down", at + 1),
         };
         let told: Vec<String> = (0..self.nodes.len()).map(tell).collect();

@@ -36,7 +36,11 @@ impl World {
         let done = job.run(&mut process.store);
         self.trace.note(
             self.now,
-            &[0xd0, at as u64, done.as_ref().map_or(u64::MAX, |stats| stats.bytes)],
+            &[
+                0xd0,
+                at as u64,
+                done.as_ref().map_or(u64::MAX, |stats| stats.bytes),
+            ],
             || match &done {
                 Ok(stats) => format!(
                     "n{} synced {} in {} bytes and {} syncs",
@@ -105,7 +109,9 @@ impl World {
             Ok(records) => {
                 // What is being cut by the batch in flight may be read as it was.
                 let kept = self.checks.certain(at);
-                let known = records.iter().take_while(|record| record.position.index.get() <= kept);
+                let known = records
+                    .iter()
+                    .take_while(|record| record.position.index.get() <= kept);
                 let checked = self.checks.fetched(at, known);
                 self.check(checked);
                 self.arrive(at, Input::Fetched { from, records });
@@ -144,7 +150,14 @@ impl World {
         if self.nodes[at].process.is_some() {
             self.counters.crashes += 1;
             self.run_into_crash(at);
-            self.end_process(at, if how == Crash::Kill { "killed" } else { "without power" });
+            self.end_process(
+                at,
+                if how == Crash::Kill {
+                    "killed"
+                } else {
+                    "without power"
+                },
+            );
         }
         if how == Crash::Power {
             let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
@@ -160,13 +173,19 @@ impl World {
         self.interrupt(at);
         let operations = self.drawn_operations();
         let node = &mut self.nodes[at];
-        let Some(process) = node.process.as_mut() else { return };
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
         let Some(job) = process.jobs.front() else { return };
         node.disk.crash_after(operations);
         // Nobody is left to be told how it went.
         let _ = job.run(&mut process.store);
         self.trace.note(self.now, &[0xe0, at as u64, operations], || {
-            format!("n{} is cut down {operations} disk operations into {}", at + 1, job_words(job))
+            format!(
+                "n{} is cut down {operations} disk operations into {}",
+                at + 1,
+                job_words(job)
+            )
         });
     }
 
@@ -192,8 +211,9 @@ impl World {
         node.is_paused = false;
         node.held.clear();
         node.disk.release();
-        self.trace
-            .note(self.now, &[0xe2, at as u64], || format!("n{} ended: {why}", at + 1));
+        self.trace.note(self.now, &[0xe2, at as u64], || {
+            format!("n{} ended: {why}", at + 1)
+        });
         for link in self.network.of(at) {
             let sends = self.network.link(link).from == at;
             // What the kernel has taken over may still arrive.
@@ -210,7 +230,8 @@ impl World {
     pub(super) fn schedule_start(&mut self, at: usize, delay: u64) {
         self.nodes[at].attempt += 1;
         let attempt = self.nodes[at].attempt;
-        self.queue.push(self.now + delay, Event::Start { node: at, attempt });
+        self.queue
+            .push(self.now + delay, Event::Start { node: at, attempt });
     }
 
     pub(super) fn start(&mut self, at: usize, attempt: u64) {
@@ -275,7 +296,10 @@ impl World {
         };
         self.counters.sectors_lost += lost;
         self.trace.note(self.now, &[0xe3, at as u64, lost], || {
-            format!("n{} is cut down while it reads its disk; {lost} sectors and names lost", at + 1)
+            format!(
+                "n{} is cut down while it reads its disk; {lost} sectors and names lost",
+                at + 1
+            )
         });
         let again = self.prng.between(1, 100) * MILLI;
         self.schedule_start(at, again);
@@ -302,7 +326,12 @@ impl World {
         let checked = self.checks.restarted(at, replica.node(), &shape, tail);
         self.trace.note(
             self.now,
-            &[0xe4, at as u64, shape.hard_state.term, shape.last_position().index.get()],
+            &[
+                0xe4,
+                at as u64,
+                shape.hard_state.term,
+                shape.last_position().index.get(),
+            ],
             || {
                 format!(
                     "n{} starts in term {}, vote {:?}, last index {}{}",

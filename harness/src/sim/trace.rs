@@ -140,7 +140,9 @@ pub(super) fn words(message: &PeerMessage) -> String {
         PeerMessage::Forward { id, term, .. } => {
             format!("forwarded request {id} for the leader of term {}", term.get())
         }
-        PeerMessage::Forwarded { id, outcome, .. } => format!("answer to forwarded request {id}: {outcome:?}"),
+        PeerMessage::Forwarded { id, outcome, .. } => {
+            format!("answer to forwarded request {id}: {outcome:?}")
+        }
     }
 }
 
@@ -151,7 +153,14 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
             term,
             last_position: last,
             unanimous,
-        } => [1, term.get(), last.term.get(), last.index.get(), u64::from(*unanimous), 0],
+        } => [
+            1,
+            term.get(),
+            last.term.get(),
+            last.index.get(),
+            u64::from(*unanimous),
+            0,
+        ],
         PeerMessage::Vote { term, granted } => [2, term.get(), u64::from(*granted), 0, 0, 0],
         PeerMessage::Append {
             term,
@@ -164,7 +173,14 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
             let content = records.iter().fold(records.len() as u64, |sum, record| {
                 sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.stamp.as_millis()
             });
-            [3, term.get(), commit_index.get(), prev.index.get(), content, *round]
+            [
+                3,
+                term.get(),
+                commit_index.get(),
+                prev.index.get(),
+                content,
+                *round,
+            ]
         }
         PeerMessage::Appended {
             term,

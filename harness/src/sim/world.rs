@@ -112,7 +112,10 @@ impl World {
         self.begin();
         while self.failure.is_none() && self.phase != Phase::Over {
             let Some((at, event)) = self.queue.pop() else {
-                self.fail(("liveness".to_owned(), "nothing is left that could happen".to_owned()));
+                self.fail((
+                    "liveness".to_owned(),
+                    "nothing is left that could happen".to_owned(),
+                ));
                 return;
             };
             self.now = at;
@@ -226,7 +229,8 @@ impl World {
     /// A rule is broken: the run ends here.
     pub(super) fn fail(&mut self, (rule, detail): Broken) {
         let numbers = [u64::MAX, rule.len() as u64];
-        self.trace.note(self.now, &numbers, || format!("BROKEN: {rule}: {detail}"));
+        self.trace
+            .note(self.now, &numbers, || format!("BROKEN: {rule}: {detail}"));
         self.failure.get_or_insert(Violation {
             rule,
             detail,
@@ -246,7 +250,11 @@ impl World {
         let applied: Vec<Option<u64>> = self
             .nodes
             .iter()
-            .map(|node| node.process.as_ref().map(|p| p.replica.machine().applied_index().get()))
+            .map(|node| {
+                node.process
+                    .as_ref()
+                    .map(|p| p.replica.machine().applied_index().get())
+            })
             .collect();
         for (at, index) in (0..).zip(&applied) {
             let Some(index) = index else { continue };
