@@ -26,8 +26,8 @@ use super::storage::Storage;
 use crate::config::ServeConfig;
 use crate::record::{Recovered, genesis_config};
 use crate::replica::{Replica, ReplicaConfig};
-use crate::store::disk::{Disk, RealDisk};
 use crate::store::OpenError;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::{Identity, Options, Owner, SpareBy, Store};
 
 /// Why a node did not start.
