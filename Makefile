@@ -9,7 +9,7 @@ SIM ?= workloads/swarm.toml
 SEEDS ?= 1..3001
 HARNESS := target/release/harness
 
-.PHONY: help run sim test check bench bench-core bench-store bench-checker bench-daemon fmt build setup-build setup-clients
+.PHONY: help run sim test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,7 +32,7 @@ check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 build: setup-build
 	@cargo build --release --bins
 
-bench: bench-core bench-store bench-checker bench-daemon ## all benchmarks, with their peers, in one run
+bench: bench-core bench-store bench-checker bench-sim bench-daemon ## all benchmarks, with their peers, in one run
 
 bench-core: setup-build ## the Raft core in memory, beside noraft 0.7.1 and raft-rs
 	cargo bench -p noraft
@@ -42,6 +42,9 @@ bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
 
 bench-checker: setup-build ## the checkers, beside porcupine-rs
 	cargo bench -p harness --bench checker
+
+bench-sim: build ## simulated seconds for each second of a processor
+	@$(HARNESS) sim workloads/speed.toml --seeds 1..31 --jobs 1
 
 bench-daemon: build ## three daemons beside etcd-server, one run
 	scripts/bench-daemon.sh

@@ -635,9 +635,17 @@ fn first_difference(a: &LogEntries, b: &LogEntries, end: LogIndex) -> Option<Log
     if part(a, start, end) == part(b, start, end) {
         return None;
     }
-    (start.get()..=end.get())
-        .map(LogIndex::new)
-        .find(|index| a.get_entry(*index) != b.get_entry(*index))
+    // Equal up to an index is equal up to any lower one: the border is found by halving.
+    let (mut equal, mut different) = (start, end);
+    while different.get() - equal.get() > 1 {
+        let middle = LogIndex::new(equal.get() + (different.get() - equal.get()) / 2);
+        if part(a, start, middle) == part(b, start, middle) {
+            equal = middle;
+        } else {
+            different = middle;
+        }
+    }
+    Some(different)
 }
 
 /// The index of a difference below the highest position that both logs have at or below `end`.

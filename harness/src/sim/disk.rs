@@ -203,21 +203,31 @@ pub(super) fn apply(names: &mut BTreeMap<String, usize>, change: &Change) {
 }
 
 impl Inode {
-    fn write(&mut self, at: usize, bytes: &[u8]) {
-        if bytes.is_empty() {
+    /// Writes `length` bytes of `pieces` from `at` on.
+    fn write(&mut self, at: usize, pieces: &[IoSlice<'_>], length: usize) {
+        if length == 0 {
             return;
         }
-        let (first, end) = (at / SECTOR, (at + bytes.len()).div_ceil(SECTOR));
-        let old = (end * SECTOR).min(self.live.len());
+        let (first, end) = (at / SECTOR, (at + length).div_ceil(SECTOR));
+        let old_end = (end * SECTOR).min(self.live.len());
+        // A file that was never written or synced holds zeros, which need not be remembered.
+        let is_blank = self.durable_length == 0 && self.undo.is_empty();
+        let old = self.live.get(first * SECTOR..old_end).filter(|_| !is_blank);
         self.undo.push(Undo {
             sector: first,
             sectors: end - first,
-            old: self.live.get(first * SECTOR..old).unwrap_or_default().to_vec(),
+            old: old.unwrap_or_default().to_vec(),
         });
-        if self.live.len() < at + bytes.len() {
-            self.live.resize(at + bytes.len(), 0);
+        if self.live.len() < at + length {
+            self.live.resize(at + length, 0);
         }
-        self.live[at..at + bytes.len()].copy_from_slice(bytes);
+        let mut rest = &mut self.live[at..at + length];
+        for piece in pieces {
+            let taken = piece.len().min(rest.len());
+            let (now, later) = rest.split_at_mut(taken);
+            now.copy_from_slice(&piece[..taken]);
+            rest = later;
+        }
     }
 
     fn sync(&mut self) {
@@ -355,19 +365,17 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let mut bytes = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
-        pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         let was_crashed = state.is_crashed;
-        if let Err(error) = state.step(Doing::Writing) {
+        let done = state.step(Doing::Writing);
+        let length = match (&done, was_crashed) {
+            (Ok(()), _) => length,
             // Whoever dies or fails in a write has written some of it; sectors are whole.
-            if !was_crashed {
-                let sectors = state.prng.below((bytes.len() / SECTOR) as u64 + 1) as usize;
-                state.inodes[self.inode].write(offset as usize, &bytes[..sectors * SECTOR]);
-            }
-            return Err(error);
-        }
-        state.inodes[self.inode].write(offset as usize, &bytes);
-        Ok(())
+            (Err(_), false) => state.prng.below((length / SECTOR) as u64 + 1) as usize * SECTOR,
+            (Err(_), true) => 0,
+        };
+        state.inodes[self.inode].write(offset as usize, pieces, length);
+        done
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
