@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::checker::datum::{Datum, View};
 use crate::checker::recording::{NEVER, Operation, Recording, ResultKind, Status};
-use crate::checker::verdict::Stuck;
+use crate::checker::verdict::{MENTION, Stuck};
 use crate::checker::{Finding, Report, Violation};
 
 mod log;
@@ -74,6 +74,7 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::title(self, violation),
             Violation::Log(violation) => log::title(self, violation),
             Violation::Stuck(stuck) => format!("{} fits nowhere", self.describe(stuck.op)),
+            Violation::Told(told) => cut(&told.title),
         };
         match self.key {
             Datum::NIL => what,
@@ -86,7 +87,20 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::sentences(self, violation),
             Violation::Log(violation) => log::sentences(self, violation),
             Violation::Stuck(stuck) => self.stuck(stuck),
+            Violation::Told(told) => told.why.iter().map(|sentence| self.resolve(sentence)).collect(),
         }
+    }
+
+    /// Puts letters where operations are mentioned.
+    fn resolve(&self, sentence: &str) -> String {
+        let mut out = String::new();
+        for (at, piece) in sentence.split(MENTION).enumerate() {
+            match piece.parse() {
+                Ok(id) if at % 2 == 1 => out.push_str(&self.name(id)),
+                Ok(_) | Err(_) => out.push_str(piece),
+            }
+        }
+        out
     }
 
     fn stuck(&self, stuck: &Stuck) -> Vec<String> {
