@@ -54,6 +54,11 @@ fn blind_writes_are_decided_as_by_brute_force() {
 }
 
 #[test]
+fn any_register_is_decided_by_depth_as_by_brute_force() {
+    run("depth", compare::depth);
+}
+
+#[test]
 fn logs_are_decided_as_by_brute_force() {
     run("log", compare::log);
 }

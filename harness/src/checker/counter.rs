@@ -110,7 +110,7 @@ pub fn check(initial: i64, calls: &[Call<CounterOp>], budget: &Budget) -> Verdic
         .iter()
         .all(|call| !matches!(call.op, CounterOp::Add(number) if number != 1));
     if !by_ones {
-        return super::breadth::check(&Counter { initial }, calls, budget);
+        return super::search::check(&Counter { initial }, calls, budget).1;
     }
     match Gaps::new(initial, calls).fill() {
         Ok(witness) => Verdict::Valid(witness),

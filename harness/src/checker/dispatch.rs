@@ -9,7 +9,7 @@ use super::register::{Register, RegisterOp};
 use super::split::{self, Part};
 use super::verdict::{Exhausted, Verdict};
 use super::{
-    Finding, Report, bank, breadth, counter, exactly_once, frontier, kv, list_append, lock, log, register,
+    Finding, Report, bank, counter, exactly_once, frontier, kv, list_append, lock, log, register, search,
     sets, txn, unique,
 };
 use crate::model::Call;
@@ -103,9 +103,9 @@ fn check_model(recording: &mut Recording, model: ModelName, options: &Options, b
                 let transactions = txn::Transactions {
                     pool: &recording.pool,
                 };
-                breadth::check(&transactions, &calls, budget)
+                search::check(&transactions, &calls, budget).1
             });
-            whole(model, recording, "breadth", verdict)
+            whole(model, recording, "search", verdict)
         }
     }
 }
@@ -156,7 +156,8 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
 }
 
 fn search<M: crate::model::Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {
-    Answer::of("breadth", breadth::check(model, calls, budget))
+    let (engine, verdict) = search::check(model, calls, budget);
+    Answer::of(engine, verdict)
 }
 
 fn check_log(recording: &Recording, model: ModelName, options: &Options, budget: &Budget) -> Report {

@@ -16,7 +16,7 @@
 //! | [`bank`] | the invariants of accounts | n |
 //! | [`list_append`] | transactions on lists | V + E |
 //! | [`certificate`] | any model, given the order | n log n |
-//! | [`breadth`] | any model | n, times what the open operations allow |
+//! | [`search`] = [`breadth`] and [`depth`] | any model | n, times what the open operations allow |
 //!
 //! Every engine is exact, runs under one [`Budget`], and answers with a [`Verdict`]: an order (which
 //! [`witness::verify`] checks on its own), the few operations that have none, or what ran out.
@@ -30,6 +30,7 @@ pub mod budget;
 pub mod certificate;
 pub mod counter;
 pub mod datum;
+pub mod depth;
 mod dispatch;
 pub mod exactly_once;
 pub mod frontier;
@@ -40,6 +41,7 @@ pub mod lock;
 pub mod log;
 pub mod recording;
 pub mod register;
+pub mod search;
 pub mod sets;
 mod split;
 mod trail;

@@ -81,6 +81,18 @@ pub fn unique(seed: u64) -> Outcome {
 }
 
 pub fn breadth(seed: u64) -> Outcome {
+    by_search(seed, |model, calls| {
+        checker::breadth::check(model, calls, &Budget::default())
+    })
+}
+
+pub fn depth(seed: u64) -> Outcome {
+    by_search(seed, |model, calls| {
+        checker::depth::check(model, calls, &Budget::default())
+    })
+}
+
+fn by_search(seed: u64, check: impl Fn(&Register, &[Call<RegisterOp>]) -> Verdict) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let kinds = Kinds {
         unique: random.chance(0.2),
@@ -90,7 +102,7 @@ pub fn breadth(seed: u64) -> Outcome {
     let calls = registers::history(&mut random, kinds, operations);
     let mut seen = calls.clone();
     drop_unseen(&mut seen);
-    let verdict = checker::breadth::check(&register(), &seen, &Budget::default());
+    let verdict = check(&register(), &seen);
     if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
         refuted(&calls, &until_return(&calls, stuck.op), violation)?;
     }
@@ -176,10 +188,11 @@ pub fn list_append(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 9] = [
+pub const ALL: [(&str, Compare); 10] = [
     ("unique", unique),
     ("frontier", frontier),
     ("breadth", breadth),
+    ("depth", depth),
     ("log", log),
     ("sets", sets),
     ("counter", counter),
