@@ -150,9 +150,9 @@ macro_rules! contender {
                     while arrived.front().is_some_and(|(at, _)| *at < index) {
                         arrived.pop_front();
                     }
-                    let payload = arrived
-                        .pop_front_if(|(at, _)| *at == index)
-                        .and_then(|(_, payload)| payload);
+                    let is_next = arrived.front().is_some_and(|(at, _)| *at == index);
+                    let next = if is_next { arrived.pop_front() } else { None };
+                    let payload = next.and_then(|(_, payload)| payload);
                     assert_eq!(payload.is_some(), matches!(entry, LogEntry::Command));
                     store.append(index, position.term.get(), payload);
                 }
