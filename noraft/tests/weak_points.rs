@@ -5,9 +5,7 @@
 mod kit;
 
 use kit::*;
-use noraft::{
-    Action, ClusterConfig, CommitStatus, Error, Log, LogEntries, LogEntry, LogPosition, Node, Role,
-};
+use noraft::{Action, ClusterConfig, CommitStatus, Error, Log, LogEntries, LogEntry, Node, Role};
 
 const MAX: u64 = u64::MAX;
 
