@@ -441,6 +441,19 @@ fn documented(id: u64, call: &Call, before: &View, ours: &View, theirs: &View) -
     if of_append_reply && before.role == "Leader" && same_but(&without_sends) && probes_lower(ours, theirs) {
         return Some("the leader probes below all terms the follower cannot share");
     }
+    let removed = |view: &View| match call {
+        Call::Message(Msg::AppendReply { from, .. }) => {
+            !view.peers.contains(from) && before.peers.contains(from)
+        }
+        _ => false,
+    };
+    if removed(ours)
+        && removed(theirs)
+        && same_but(&without_sends)
+        && ours.actions.len() < theirs.actions.len()
+    {
+        return Some("a node whose removal its own reply decides is sent nothing");
+    }
     let cut_deeper = theirs.log.entries.starts_with(&ours.log.entries) && ours.log.prev == theirs.log.prev;
     let without_log = |view: &mut View| {
         without_sends(view);
