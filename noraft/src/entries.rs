@@ -100,23 +100,27 @@ impl LogEntries {
 
     /// Iterates over the entries in order, each with its position.
     pub fn iter_with_positions(&self) -> impl '_ + Iterator<Item = (LogPosition, LogEntry)> {
-        let mut terms = self.terms().iter().peekable();
-        let mut configs = self.configs().iter().peekable();
+        let (mut terms, mut configs) = (self.terms(), self.configs());
         let mut at = self.prev;
         core::iter::from_fn(move || {
             if at.index >= self.last.index {
                 return None;
             }
             at = at.checked_next()?;
-            if let Some((_, term)) = terms.next_if(|(index, _)| *index == at.index) {
+            if let Some((index, term)) = terms.first()
+                && *index == at.index
+            {
+                terms = &terms[1..];
                 at.term = *term;
                 return Some((at, LogEntry::Term(*term)));
             }
-            let entry = match configs.next_if(|(index, _)| *index == at.index) {
-                Some((_, config)) => LogEntry::ClusterConfig(ClusterConfig::clone(config)),
-                None => LogEntry::Command,
-            };
-            Some((at, entry))
+            if let Some((index, config)) = configs.first()
+                && *index == at.index
+            {
+                configs = &configs[1..];
+                return Some((at, LogEntry::ClusterConfig(ClusterConfig::clone(config))));
+            }
+            Some((at, LogEntry::Command))
         })
     }
 
