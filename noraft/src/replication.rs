@@ -264,11 +264,14 @@ impl Node {
         entries.get_term(index).map(|term| LogPosition::new(term, index))
     }
 
-    /// Sends all entries after `position`.
+    /// Sends all entries after `position` to a node, unless the very reply has decided its removal.
     ///
-    /// Also to a node whose removal this very reply has decided, and by a leader that it has put out of
-    /// office: the log is still the leader's log of this term, and nobody else will tell them.
+    /// A leader that the reply has put out of office sends them still: its log is the leader's log of
+    /// this term, and the members learn that their configuration is committed.
     fn send_suffix(&mut self, to: NodeId, position: LogPosition) {
+        if !self.config().contains(to) {
+            return;
+        }
         if let Some(entries) = self.log.entries().since(position) {
             let call = self.append_entries_call(entries);
             self.actions.queue_send(to, call);
