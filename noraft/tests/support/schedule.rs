@@ -91,6 +91,25 @@ impl Weights {
         }
     }
 
+    /// Votes given and lost again: crashes between the drain and the write, and rivals in one term.
+    pub(crate) fn of_lost_votes() -> Self {
+        let events = vec![
+            (Event::Deliver, 160),
+            (Event::Drain, 80),
+            (Event::Write, 20),
+            (Event::Sync, 20),
+            (Event::Timeout, 30),
+            (Event::Crash, 40),
+            (Event::Restart, 90),
+        ];
+        Self {
+            events,
+            drop_percent: 0,
+            duplicate_percent: 0,
+            in_order_percent: 10,
+        }
+    }
+
     /// Servers that crash with writes under way, and soon find another leader.
     pub(crate) fn of_lost_writes() -> Self {
         let events = vec![
