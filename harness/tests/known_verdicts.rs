@@ -23,8 +23,13 @@ fn folder() -> Option<PathBuf> {
         Some(folder) => PathBuf::from(folder),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/histories"),
     };
-    let candidates = [folder, Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/histories")];
-    let found = candidates.into_iter().find(|folder| folder.join("VERDICTS.tsv").is_file());
+    let candidates = [
+        folder,
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/histories"),
+    ];
+    let found = candidates
+        .into_iter()
+        .find(|folder| folder.join("VERDICTS.tsv").is_file());
     if found.is_none() {
         eprintln!("skipped: no recorded histories (set NORAFT_HISTORIES to their folder)");
     }
@@ -32,20 +37,32 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn known(folder: &Path) -> Vec<Known> {
-    let table = std::fs::read_to_string(folder.join("VERDICTS.tsv")).unwrap();
-    table.lines().skip(1).filter_map(|line| parse_row(folder, line)).collect()
+    let table = std::fs::read_to_string(folder.join("VERDICTS.tsv")).expect("the table is readable");
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| parse_row(folder, line))
+        .collect()
 }
 
 fn parse_row(folder: &Path, line: &str) -> Option<Known> {
     let fields: Vec<&str> = line.split('\t').collect();
-    let [file, _format, model, initial, verdict, source] = fields[..] else { panic!("bad row {line:?}") };
+    let [file, _format, model, initial, verdict, source] = fields[..] else {
+        panic!("bad row {line:?}")
+    };
     let model = ModelName::parse(model)?;
-    let failing = source.split_once("failing op index ").map(|(_, index)| index.trim().parse().unwrap());
+    let failing = source
+        .split_once("failing op index ")
+        .map(|(_, index)| index.trim().parse().expect("an index is a number"));
     Some(Known {
         path: folder.join(file),
         model,
         initial: Some(initial.to_owned()).filter(|initial| !initial.is_empty()),
-        verdict: if verdict.starts_with("valid") { Outcome::Valid } else { Outcome::Invalid },
+        verdict: if verdict.starts_with("valid") {
+            Outcome::Valid
+        } else {
+            Outcome::Invalid
+        },
         failing,
     })
 }
@@ -57,16 +74,29 @@ fn every_known_verdict_is_ours_too() {
     assert!(rows.len() >= 116, "{} rows", rows.len());
     for row in rows {
         let mut recording = formats::read_path(&row.path).unwrap_or_else(|error| panic!("{error}"));
-        let options =
-            Options { model: Some(row.model), initial: row.initial.clone(), ..Options::default() };
+        let options = Options {
+            model: Some(row.model),
+            initial: row.initial.clone(),
+            ..Options::default()
+        };
         let report = checker::check(&mut recording, &options, &Budget::default());
-        assert_eq!(report.outcome(), row.verdict, "{}: {:?}", row.path.display(), report.finding);
+        assert_eq!(
+            report.outcome(),
+            row.verdict,
+            "{}: {:?}",
+            row.path.display(),
+            report.finding
+        );
         if let (Some(failing), checker::Finding::Invalid { violation, .. }) = (row.failing, &report.finding) {
             let named = violation.operations().into_iter().any(|id| {
                 let operation = &recording.operations[id as usize];
                 operation.call == failing || operation.ret == failing
             });
-            assert!(named, "{}: {violation:?} should name event {failing}", row.path.display());
+            assert!(
+                named,
+                "{}: {violation:?} should name event {failing}",
+                row.path.display()
+            );
         }
     }
 }

@@ -126,7 +126,10 @@ fn on_signals() -> std::io::Result<Interrupt> {
                 _ = terminations.recv() => {}
             }
             // The senders are kept: a closed channel would be news too.
-            told.extend(stages.next().inspect(|stage| drop(stage.send_replace(true))));
+            if let Some(stage) = stages.next() {
+                stage.send_replace(true);
+                told.push(stage);
+            }
         }
     });
     Ok(Interrupt {

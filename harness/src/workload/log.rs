@@ -206,7 +206,7 @@ fn count_of(operation: &Operation) -> u64 {
     operation
         .value
         .as_ref()
-        .and_then(|value| value.get(1))
+        .and_then(|value| value.get("count"))
         .and_then(Value::as_u64)
         .unwrap_or(0)
 }
