@@ -140,6 +140,11 @@ impl Board {
         (replica.status(), facts)
     }
 
+    /// True while this node leads and its disk takes nothing: a write would only wait.
+    pub(super) fn is_stuck_leader(&self) -> bool {
+        self.figures.is_full() && self.replica.borrow().status().role.is_leader()
+    }
+
     /// The answer to `NORAFT.STATUS`.
     pub(super) fn status_json(&self, clients: &Clients) -> String {
         serde_json::to_string(&self.report(clients)).expect("a report is plain data")

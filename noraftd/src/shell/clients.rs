@@ -20,7 +20,7 @@ use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
-use crate::protocol::command::{ClientCommand, Local, Parsed, Request, parse};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, parse};
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
 use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
@@ -220,8 +220,8 @@ impl Clients {
             sequence,
             bytes: request.body.len(),
         };
-        if self.is_stopping.get() {
-            self.refuse(&waiter, Refusal::ShuttingDown);
+        if let Some(refusal) = self.refusal_of(request.class) {
+            self.refuse(&waiter, refusal);
             return Next::Command;
         }
         let inserted = self.requests.borrow_mut().insert(waiter);
@@ -230,6 +230,15 @@ impl Clients {
             Err(waiter) => self.refuse(&waiter, Refusal::Overloaded),
         }
         Next::Command
+    }
+
+    /// Why a request of `class` need not even be tried.
+    fn refusal_of(&self, class: Class) -> Option<Refusal> {
+        if self.is_stopping.get() {
+            return Some(Refusal::ShuttingDown);
+        }
+        let is_stuck = class == Class::Write && self.board.is_stuck_leader();
+        is_stuck.then_some(Refusal::DiskFull)
     }
 
     fn refuse(&self, waiter: &Waiter, refusal: Refusal) {

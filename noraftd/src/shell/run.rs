@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use noraft::NodeId;
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -26,8 +27,8 @@ use super::storage::Storage;
 use crate::config::ServeConfig;
 use crate::record::{Recovered, genesis_config};
 use crate::replica::{Replica, ReplicaConfig};
-use crate::store::disk::{Disk, RealDisk};
 use crate::store::OpenError;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::{Identity, Options, Owner, SpareBy, Store};
 
 /// Why a node did not start.
@@ -100,6 +101,7 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
 
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
+    allow_many_files();
     let (store, recovered) = open_store(&config)?;
     check_members(&config, &recovered)?;
     let clients_at = bind_all(&config.listen).await?;
@@ -164,6 +166,15 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
             Ok(Exit::Failed)
         }
         exit = event_loop.stop() => Ok(exit),
+    }
+}
+
+/// Connections need file descriptors: takes as many as the system's hard limit lets this process have.
+fn allow_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard));
+    if let Err(errno) = raised {
+        tracing::warn!("cannot raise the limit of open files: {errno}");
     }
 }
 
