@@ -37,7 +37,7 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn known(folder: &Path) -> Vec<Known> {
-    let table = std::fs::read_to_string(folder.join("VERDICTS.tsv")).unwrap();
+    let table = std::fs::read_to_string(folder.join("VERDICTS.tsv")).expect("the table is readable");
     table
         .lines()
         .skip(1)
@@ -53,7 +53,7 @@ fn parse_row(folder: &Path, line: &str) -> Option<Known> {
     let model = ModelName::parse(model)?;
     let failing = source
         .split_once("failing op index ")
-        .map(|(_, index)| index.trim().parse().unwrap());
+        .map(|(_, index)| index.trim().parse().expect("an index is a number"));
     Some(Known {
         path: folder.join(file),
         model,

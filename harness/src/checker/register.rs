@@ -167,7 +167,7 @@ fn take_keys_out(recording: &mut Recording) {
 /// Drops operations of unknown outcome that no other operation can have noticed: a write or
 /// compare-and-set whose value nobody saw. Kept when some operation only says which value it did
 /// *not* see, because any value may then matter.
-pub(crate) fn drop_unseen(calls: &mut Vec<Call<RegisterOp>>) {
+pub fn drop_unseen(calls: &mut Vec<Call<RegisterOp>>) {
     let mut seen = super::hash::FastSet::default();
     for call in calls.iter() {
         match call.op {

@@ -17,9 +17,27 @@ use super::register::RegisterOp;
 use super::verdict::{Exhausted, Verdict, Violation};
 use crate::model::Call;
 
-/// Why operations on a register of unique values have no order. Ids of operations.
+/// Why operations on a register of unique values have no order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisterViolation {
+    /// What excludes what.
+    pub contradiction: Contradiction,
+    /// For each operation of unknown outcome that it names: who shows that it took effect.
+    pub effects: Vec<Effect>,
+}
+
+/// An operation of unknown outcome took effect, because another one saw its value or a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegisterViolation {
+pub struct Effect {
+    /// The operation of unknown outcome.
+    pub op: u32,
+    /// Who saw it.
+    pub seen_by: u32,
+}
+
+/// What excludes what; ids of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contradiction {
     /// `read` saw a value nobody wrote.
     Garbage {
         /// The operation that saw it.
@@ -80,8 +98,16 @@ pub struct Zone {
 }
 
 impl RegisterViolation {
-    /// The operations named.
+    /// The operations named: at most four, and who shows that those of unknown outcome took effect.
     pub fn operations(&self) -> Vec<u32> {
+        let mut ids = self.contradiction.operations();
+        ids.extend(self.effects.iter().map(|effect| effect.seen_by));
+        ids
+    }
+}
+
+impl Contradiction {
+    fn operations(&self) -> Vec<u32> {
         match *self {
             Self::Garbage { read } => vec![read],
             Self::Future { read, writer } => vec![read, writer],
@@ -107,10 +133,16 @@ pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Opt
     if let Err(limit) = meter.hold(worst_bytes).and_then(|()| budget.check_cancelled()) {
         return Some(exhausted(limit, calls));
     }
-    let clusters = Clusters::collect(initial, calls)?;
+    let mut clusters = Clusters::collect(initial, calls)?;
     Some(match clusters.decide() {
         Ok(witness) => Verdict::Valid(witness),
-        Err(violation) => Verdict::Invalid(Violation::Register(violation)),
+        Err(contradiction) => {
+            let effects = clusters.effects(&contradiction);
+            Verdict::Invalid(Violation::Register(RegisterViolation {
+                contradiction,
+                effects,
+            }))
+        }
     })
 }
 
@@ -140,7 +172,8 @@ struct Cluster {
     /// Cluster whose value the writer expects, if it is a compare-and-set.
     expects: u32,
     next: u32,
-    needed: bool,
+    /// A returned operation that saw this value, or one made from it; [`NONE`] when it is not needed.
+    seen_by: u32,
 }
 
 /// A path of clusters and its zone.
@@ -192,7 +225,7 @@ impl<'a> Clusters<'a> {
         })
     }
 
-    fn decide(mut self) -> Result<Vec<u32>, RegisterViolation> {
+    fn decide(&mut self) -> Result<Vec<u32>, Contradiction> {
         self.observe()?;
         self.close_needs()?;
         self.link()?;
@@ -202,18 +235,18 @@ impl<'a> Clusters<'a> {
     }
 
     /// Step 1: every value that was seen needs a writer, called before the value was seen.
-    fn observe(&mut self) -> Result<(), RegisterViolation> {
+    fn observe(&mut self) -> Result<(), Contradiction> {
         for (i, call) in self.calls.iter().enumerate() {
             match call.op {
                 RegisterOp::Read(value) if !call.is_open() => {
                     let id = self.find(value, call.id)?;
                     self.home[i] = id;
-                    self.all[id as usize].needed = true;
+                    self.all[id as usize].seen_by = i as u32;
                     self.all[id as usize].include(i as u32, call);
                 }
                 RegisterOp::Cas(expected, _) if !call.is_open() => {
                     let id = self.find(expected, call.id)?;
-                    self.all[id as usize].needed = true;
+                    self.all[id as usize].seen_by = i as u32;
                 }
                 RegisterOp::Read(_) | RegisterOp::Differs(_) | RegisterOp::Write(_) | RegisterOp::Cas(..) => {
                 }
@@ -222,16 +255,16 @@ impl<'a> Clusters<'a> {
         Ok(())
     }
 
-    fn find(&self, value: Datum, reader: u32) -> Result<u32, RegisterViolation> {
+    fn find(&self, value: Datum, reader: u32) -> Result<u32, Contradiction> {
         self.of_value
             .get(&value)
             .copied()
-            .ok_or(RegisterViolation::Garbage { read: reader })
+            .ok_or(Contradiction::Garbage { read: reader })
     }
 
     /// Step 2: a compare-and-set of unknown outcome whose result is needed did happen, so the value
     /// it expects is needed too. Others of unknown outcome are dropped.
-    fn close_needs(&mut self) -> Result<(), RegisterViolation> {
+    fn close_needs(&mut self) -> Result<(), Contradiction> {
         for start in 1..self.all.len() {
             let mut at = start;
             while let Some(call) = self.needed_open_cas(at) {
@@ -239,9 +272,10 @@ impl<'a> Clusters<'a> {
                     break;
                 };
                 let id = self.find(expected, call.id)? as usize;
-                if std::mem::replace(&mut self.all[id].needed, true) {
+                if self.all[id].seen_by != NONE {
                     break;
                 }
+                self.all[id].seen_by = self.all[at].seen_by;
                 at = id;
             }
         }
@@ -250,7 +284,7 @@ impl<'a> Clusters<'a> {
 
     fn needed_open_cas(&self, id: usize) -> Option<&'a Call<RegisterOp>> {
         let cluster = &self.all[id];
-        if !cluster.needed || cluster.writer == NONE {
+        if cluster.seen_by == NONE || cluster.writer == NONE {
             return None;
         }
         // A needed open write ends the chase as well: it expects nothing.
@@ -258,11 +292,11 @@ impl<'a> Clusters<'a> {
     }
 
     fn is_kept(&self, cluster: &Cluster) -> bool {
-        cluster.writer == NONE || cluster.needed || !self.calls[cluster.writer as usize].is_open()
+        cluster.writer == NONE || cluster.seen_by != NONE || !self.calls[cluster.writer as usize].is_open()
     }
 
     /// Steps 3 and 4: add writers to their clusters and link expected values to results.
-    fn link(&mut self) -> Result<(), RegisterViolation> {
+    fn link(&mut self) -> Result<(), Contradiction> {
         for id in 1..self.all.len() {
             let cluster = self.all[id];
             if !self.is_kept(&cluster) {
@@ -271,7 +305,7 @@ impl<'a> Clusters<'a> {
             let writer = &self.calls[cluster.writer as usize];
             if cluster.f_op != NONE && cluster.f <= writer.call {
                 let read = self.calls[cluster.f_op as usize].id;
-                return Err(RegisterViolation::Future {
+                return Err(Contradiction::Future {
                     read,
                     writer: writer.id,
                 });
@@ -283,7 +317,7 @@ impl<'a> Clusters<'a> {
                 let taken = std::mem::replace(&mut self.all[before as usize].next, id as u32);
                 if taken != NONE {
                     let other = self.calls[self.all[taken as usize].writer as usize].id;
-                    return Err(RegisterViolation::LostUpdate {
+                    return Err(Contradiction::LostUpdate {
                         one: other,
                         other: writer.id,
                     });
@@ -295,7 +329,7 @@ impl<'a> Clusters<'a> {
 
     /// Step 5: walk each path; what belongs to a later value must not return before something of an
     /// earlier value is called.
-    fn paths(&self) -> Result<Vec<Path>, RegisterViolation> {
+    fn paths(&self) -> Result<Vec<Path>, Contradiction> {
         let mut paths = Vec::new();
         let mut walked = 0;
         let mut kept = 0;
@@ -319,7 +353,7 @@ impl<'a> Clusters<'a> {
         }
     }
 
-    fn walk(&self, head: u32) -> Result<(Path, usize), RegisterViolation> {
+    fn walk(&self, head: u32) -> Result<(Path, usize), Contradiction> {
         let first = &self.all[head as usize];
         let mut path = Path {
             head,
@@ -334,7 +368,7 @@ impl<'a> Clusters<'a> {
             let cluster = &self.all[at as usize];
             if cluster.f < path.s {
                 let id = |i: u32| self.calls[i as usize].id;
-                return Err(RegisterViolation::PathOrder {
+                return Err(Contradiction::PathOrder {
                     earlier: id(path.s_op),
                     later: id(cluster.f_op),
                 });
@@ -353,7 +387,7 @@ impl<'a> Clusters<'a> {
 
     /// Every cluster on a cycle has a predecessor; stepping back from a kept cluster that no path
     /// reaches stays on or enters the cycle.
-    fn cycle(&self) -> RegisterViolation {
+    fn cycle(&self) -> Contradiction {
         let mut reached = vec![false; self.all.len()];
         for (id, cluster) in self.all.iter().enumerate() {
             let mut at = if cluster.expects == NONE { id as u32 } else { NONE };
@@ -367,24 +401,43 @@ impl<'a> Clusters<'a> {
             .expect("a kept cluster was not walked");
         let before = &self.all[self.all[on_cycle].expects as usize];
         let id = |cluster: &Cluster| self.calls[cluster.writer as usize].id;
-        RegisterViolation::Cycle {
+        Contradiction::Cycle {
             one: id(&self.all[on_cycle]),
             other: id(before),
         }
     }
 
-    fn name_clash(&self, clash: Clash) -> RegisterViolation {
+    fn effects(&self, contradiction: &Contradiction) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for op in contradiction.operations() {
+            let at = self
+                .calls
+                .iter()
+                .position(|call| call.id == op)
+                .expect("a named operation exists");
+            let seen_by = self.all[self.home[at] as usize].seen_by;
+            if self.calls[at].is_open() && seen_by != NONE {
+                effects.push(Effect {
+                    op,
+                    seen_by: self.calls[seen_by as usize].id,
+                });
+            }
+        }
+        effects
+    }
+
+    fn name_clash(&self, clash: Clash) -> Contradiction {
         let id = |op: u32| (op != NONE).then(|| self.calls[op as usize].id);
         let zone = |path: Path| Zone {
             first: id(path.f_op),
             last: id(path.s_op),
         };
         match clash {
-            Clash::Overlap(one, other) => RegisterViolation::Overlap {
+            Clash::Overlap(one, other) => Contradiction::Overlap {
                 one: zone(one),
                 other: zone(other),
             },
-            Clash::Inside(outer, inner) => RegisterViolation::Inside {
+            Clash::Inside(outer, inner) => Contradiction::Inside {
                 outer: zone(outer),
                 inner: zone(inner),
             },
@@ -479,7 +532,7 @@ impl Cluster {
             s_op: NONE,
             expects: NONE,
             next: NONE,
-            needed: false,
+            seen_by: NONE,
         }
     }
 

@@ -186,13 +186,18 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return Ok(elements);
                 }
-                b'#' if self.bytes[self.at..].starts_with(b"#_") => self.discard(pool, depth)?,
+                b'#' if self.bytes[self.at..].starts_with(b"#_") => self.discard_at(pool, depth)?,
                 _ => elements.push(self.nested(pool, depth + 1)?),
             }
         }
     }
 
-    fn discard(&mut self, pool: &mut Pool, depth: usize) -> Result<(), Problem> {
+    /// Skips `#_` and the form behind it.
+    pub(crate) fn discard(&mut self, pool: &mut Pool) -> Result<(), Problem> {
+        self.discard_at(pool, 0)
+    }
+
+    fn discard_at(&mut self, pool: &mut Pool, depth: usize) -> Result<(), Problem> {
         self.at += 2;
         self.nested(pool, depth + 1).map(drop)
     }
@@ -205,7 +210,7 @@ impl<'a> Scanner<'a> {
             Some(b'{') => self.run(pool, b'}', depth).map(|elements| pool.list(&elements)),
             Some(b'_') => {
                 self.at -= 1;
-                self.discard(pool, depth)?;
+                self.discard_at(pool, depth)?;
                 self.nested(pool, depth + 1)
             }
             Some(_) => {

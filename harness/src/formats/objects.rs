@@ -135,6 +135,9 @@ fn step(scanner: &mut Scanner<'_>, assembler: &mut Assembler, dialect: Dialect) 
             None => return Ok(Step::Exhausted),
             // The vector around the operations, and tags such as #jepsen.history.Op before them.
             Some(b'[' | b'(' | b']' | b')') => scanner.at += 1,
+            Some(b'#') if scanner.bytes[scanner.at..].starts_with(b"#_") => {
+                scanner.discard(&mut assembler.recording.pool)?;
+            }
             Some(b'#') => {
                 scanner.at += 1;
                 scanner.skip_tag()?;
@@ -158,8 +161,13 @@ fn recover(source: &mut Source, problem: Problem, at: usize) -> Result<(), Troub
         Problem::Incomplete if source.more()? => Ok(()),
         Problem::Incomplete => {
             let problem = "expected the end of the object before the end of the file".to_owned();
+            let blank = source
+                .rest()
+                .iter()
+                .take_while(|byte| byte.is_ascii_whitespace())
+                .count();
             Err(Trouble::Malformed {
-                line: source.line(),
+                line: source.line_at(blank),
                 problem,
             })
         }

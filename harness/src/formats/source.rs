@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use super::Trouble;
 
 /// How much is asked for at a time.
-const CHUNK_BYTES: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 18;
 /// Largest single object or line.
 const WINDOW_BYTES_MAX: usize = 256 << 20;
 

@@ -4,6 +4,8 @@
 //! that the draws of a seed stay where they are when a plan's weights change.
 
 mod pace;
+pub mod random;
+pub mod synthetic;
 
 use noraftd::prng::Prng;
 

@@ -84,9 +84,22 @@ pub(crate) fn id(number: u64) -> NodeId {
 impl Cluster {
     /// Servers `0..servers`, of which `0..voters` form the cluster; the creation is written already.
     pub(crate) fn new(seed: u64, servers: u64, voters: u64) -> Self {
-        let mut cluster = Self {
+        let mut cluster = Self::of_servers(seed, (0..servers).map(id));
+        let voters: Vec<NodeId> = (0..voters).map(id).collect();
+        let created = cluster.on_node(id(0), |node| node.create_cluster(&voters));
+        assert!(
+            created.is_some_and(|position| !position.is_invalid()),
+            "an empty node creates a cluster"
+        );
+        cluster.sync(id(0)).expect("a first write has an anchor");
+        cluster
+    }
+
+    /// Servers that know nothing yet.
+    pub(crate) fn of_servers(seed: u64, ids: impl Iterator<Item = NodeId>) -> Self {
+        Self {
             rng: Rng::new(seed),
-            servers: (0..servers).map(|n| (id(n), Server::new(id(n)))).collect(),
+            servers: ids.map(|id| (id, Server::new(id))).collect(),
             network: Vec::new(),
             links: Links::default(),
             invariants: Invariants::new(),
@@ -97,15 +110,7 @@ impl Cluster {
             steps: 0,
             proposals: Vec::new(),
             trace: None,
-        };
-        let voters: Vec<NodeId> = (0..voters).map(id).collect();
-        let created = cluster.on_node(id(0), |node| node.create_cluster(&voters));
-        assert!(
-            created.is_some_and(|position| !position.is_invalid()),
-            "an empty node creates a cluster"
-        );
-        cluster.sync(id(0)).expect("a first write has an anchor");
-        cluster
+        }
     }
 
     pub(crate) fn record_trace(&mut self) {

@@ -47,7 +47,7 @@ use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, Term};
 
 use super::codec::{Fields, crc, put};
-use super::segment::{Link, PAGE};
+use super::segment::{Link, PAGE, ZEROS};
 use crate::record::{Record, RecordKind};
 use crate::time::Stamp;
 
@@ -360,7 +360,7 @@ impl BatchWriter {
         self.span = batch_span(self.length);
         if padded {
             let padding = self.span as usize - BATCH_HEADER_BYTES - self.length;
-            self.bytes.resize(self.bytes.len() + padding, 0);
+            self.bytes.extend_from_slice(&ZEROS[..padding]);
         }
         Link {
             lsn: Fields(&self.bytes).u64(8),

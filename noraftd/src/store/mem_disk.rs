@@ -189,6 +189,9 @@ impl Inode {
     }
 
     fn sync(&mut self) {
+        if self.durable.is_empty() {
+            self.durable = vec![0; self.live.len()];
+        }
         self.durable.resize(self.live.len(), 0);
         for sector in std::mem::take(&mut self.unsynced) {
             let range = sector * SECTOR..((sector + 1) * SECTOR).min(self.live.len());
@@ -370,8 +373,10 @@ impl DiskFile for MemFile {
         let mut state = self.disk.state();
         state.whole_step(|| format!("allocate {} {bytes}", self.name))?;
         let inode = &mut state.inodes[self.inode];
-        let length = inode.live.len().max(bytes as usize);
-        inode.live.resize(length, 0);
+        if inode.live.len() < bytes as usize {
+            let old = std::mem::replace(&mut inode.live, vec![0; bytes as usize]);
+            inode.live[..old.len()].copy_from_slice(&old);
+        }
         Ok(())
     }
 

@@ -19,6 +19,7 @@ pub mod mem_disk;
 mod mmap;
 mod open;
 mod recovery;
+mod replay;
 mod scan;
 mod seal;
 mod segment;

@@ -296,17 +296,35 @@ fn assemble(
     slots_file: Arc<dyn DiskFile>,
 ) -> Result<(Store, Recovered), OpenError> {
     let Locked { disk, lock } = locked;
-    let slots = HardStateFile { file: slots_file, newest: state.slot };
+    let slots = HardStateFile {
+        file: slots_file,
+        newest: state.slot,
+    };
     rewrite_from_copies(&*disk, &state, &files, &slots)?;
-    let recovered =
-        Recovered { hard_state: state.hard_state, log: state.log.clone(), abstain: state.abstain };
-    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number)
-        .map_err(failure(&*disk, "", "starting a thread"))?;
+    let recovered = Recovered {
+        hard_state: state.hard_state,
+        log: state.log.clone(),
+        abstain: state.abstain,
+    };
+    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
+        &*disk,
+        "",
+        "starting a thread",
+    ))?;
     let (cut_until, shape) = (state.cut_until, state.shape.clone());
     let writer = writer(disk, options, state, &files, spares);
-    let mut store = Store { writer, slots, shape, report: Default::default(), _lock: lock };
+    let mut store = Store {
+        writer,
+        slots,
+        shape,
+        report: Default::default(),
+        _lock: lock,
+    };
     if let Some(until) = cut_until {
-        store.writer.cut(until).map_err(|error| cut_failed(&store, error))?;
+        store
+            .writer
+            .cut(until)
+            .map_err(|error| cut_failed(&store, error))?;
     }
     Ok((store, recovered))
 }
@@ -326,7 +344,9 @@ fn rewrite_from_copies(
         ))?;
     }
     if state.slot_is_stale {
-        let rewritten = slots.write(state.slot.0, &state.slot.1).and_then(|()| slots.file.sync_data());
+        let rewritten = slots
+            .write(state.slot.0, &state.slot.1)
+            .and_then(|()| slots.file.sync_data());
         rewritten.map_err(failure(disk, hard_state::FILE, "rewriting a slot"))?;
     }
     Ok(())
@@ -340,11 +360,21 @@ fn writer(
     spares: Spares,
 ) -> Writer {
     let readable = |header: &SegmentHeader| {
-        (header.number, Arc::new(readable(header, files[&header.number].clone())))
+        (
+            header.number,
+            Arc::new(readable(header, files[&header.number].clone())),
+        )
     };
     let segments: BTreeMap<_, _> = state.headers.iter().map(readable).collect();
-    let stats = StoreStats { segments: segments.len() as u64, ..StoreStats::default() };
-    let directory = Directory { first: state.log_first, extents: state.extents, segments };
+    let stats = StoreStats {
+        segments: segments.len() as u64,
+        ..StoreStats::default()
+    };
+    let directory = Directory {
+        first: state.log_first,
+        extents: state.extents,
+        segments,
+    };
     Writer {
         disk,
         options,

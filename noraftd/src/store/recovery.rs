@@ -43,12 +43,12 @@
 
 use std::collections::BTreeMap;
 
-use noraft::{ClusterConfig, Log, LogPosition, NodeId};
+use noraft::{ClusterConfig, Log, NodeId};
 
-use super::batch::Mark;
 use super::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
-use super::log::{Extent, Extents, Shape};
-use super::scan::{Event, HeaderFound, Later, Rest, SegmentScan};
+use super::log::{Extents, Shape};
+use super::replay::Replay;
+use super::scan::{HeaderFound, Later, Rest, SegmentScan};
 use super::seal::SealIndex;
 use super::segment::{HeaderFault, Link, SegmentHeader, file_name, is_whole};
 use super::verdict::{Finding, RecoveryReport, Verdict};
@@ -141,8 +141,8 @@ impl Judge {
         let (active, spares) = self.split_spares(&segments)?;
         let identity = self.check_identities(owner, &segments, &active, &hard_state)?;
         self.check_headers(&segments, &active);
-        self.check_ends(&segments, &active, &spares)?;
         let newest_slot = self.check_hard_state(&hard_state);
+        self.check_ends(&segments, &active, &spares)?;
         let replay = self.replay(&segments, &active)?;
         let log = self.check_base(&replay, active[0])?;
         self.check_lone_voter(&replay.shape, identity.owner.node_id, *active.last()?);
@@ -443,12 +443,7 @@ impl Judge {
     /// Runs through everything that valid batches say.
     fn replay(&mut self, segments: &BTreeMap<u64, SegmentScan>, active: &[u64]) -> Option<Replay> {
         let header = segments.get(active.first()?)?.valid_header()?;
-        let mut replay = Replay {
-            shape: Shape::after(header.prev),
-            extents: Extents::default(),
-            hard_state: None,
-            abstain: header.abstaining,
-        };
+        let mut replay = Replay::new(header);
         for number in active {
             let scan = &segments[number];
             self.report.segments += 1;
@@ -507,62 +502,6 @@ impl Judge {
             return None;
         }
         Some(newest)
-    }
-}
-
-/// What valid batches add up to.
-struct Replay {
-    shape: Shape,
-    extents: Extents,
-    hard_state: Option<(u64, HardState)>,
-    abstain: bool,
-}
-
-impl Replay {
-    fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
-        match event {
-            Event::Entries { page, run } => {
-                self.shape
-                    .append(*run)
-                    .map_err(|found| format!("entry {}: {found}", run.first))?;
-                self.extents.push(Extent {
-                    first: run.first,
-                    segment,
-                    page: *page,
-                    count: run.count,
-                });
-            }
-            Event::Config { index, config } => self.shape.configure(*index, (**config).clone()),
-            Event::HardState { lsn, hard_state } => self.hard_state = Some((*lsn, *hard_state)),
-            Event::Truncate(position) => self.truncate(*position)?,
-            Event::Snapshot { position, config } => self.rebase(*position, config),
-            Event::Mark(Mark::Cut) => self.abstain = true,
-            Event::Mark(Mark::CaughtUp) => self.abstain = false,
-            Event::Mark(Mark::Idle | Mark::CleanStop) => {}
-        }
-        Ok(())
-    }
-
-    fn truncate(&mut self, position: LogPosition) -> Result<(), String> {
-        if self.shape.begins_after(position) {
-            // Entries from here on were void before the segments that held them went.
-            self.shape = Shape::after(position);
-            self.extents = Extents::default();
-            return Ok(());
-        }
-        self.shape
-            .truncate(position)
-            .map_err(|found| format!("entry {}: {found}", position.index.get()))?;
-        self.extents.truncate(position.index.get());
-        Ok(())
-    }
-
-    fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
-        if !self.shape.contains(position) {
-            self.extents = Extents::default();
-        }
-        self.extents.drop_until(position.index.get());
-        self.shape.rebase(position, config.clone());
     }
 }
 

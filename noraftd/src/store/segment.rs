@@ -32,6 +32,9 @@ use super::{Identity, Owner};
 /// The unit of placement, and the least that a sync writes.
 pub(super) const PAGE: usize = 4096;
 
+/// A blank page.
+pub(super) static ZEROS: [u8; PAGE] = [0; PAGE];
+
 /// The least that a disk writes as a whole: an interrupted write leaves each sector old or new.
 pub(super) const SECTOR: usize = 512;
 

@@ -76,9 +76,9 @@ impl Verdict {
                 "rewritten from the good copy; look after the disk"
             }
             Self::Damage | Self::DamageAtMark | Self::HeaderLost | Self::Gap => {
-                "entries that were acknowledged are lost here; nothing was changed. Keep this directory, remove \
-                 the node from the cluster and add it again with an empty directory, or restore a copy made \
-                 while the node was stopped"
+                "entries that were acknowledged are not readable; nothing was changed. Keep this directory as it \
+                 is, remove the node from the cluster and add it again with an empty one. (An older copy of the \
+                 directory must not be used: that node forgot its votes.)"
             }
             Self::SegmentMissing => {
                 "put the file back if it was moved; otherwise remove the node from the cluster and add it \

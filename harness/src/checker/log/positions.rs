@@ -70,7 +70,7 @@ impl Positions {
         calls: &[Call<LogOp>],
     ) -> Result<Result<Self, LogViolation>, (u32, &'static str)> {
         let mut claims = Vec::new();
-        // Whether a record is known to have been appended, and by whom.
+        // Who appended each record.
         let mut appended: FastMap<Datum, u32> = FastMap::default();
         for (i, call) in (0_u32..).zip(calls) {
             if let LogOp::Append { record, .. } = call.op
@@ -99,17 +99,17 @@ impl Positions {
             }
         }
         claims.dedup_by_key(|claim| claim.label);
-        let mut rank_of = FastMap::default();
-        for (rank, claim) in (0_u32..).zip(&mut claims) {
-            let Some(appender) = appended.get(&claim.record) else {
+        let mut rank_of: FastMap<Datum, u32> = FastMap::default();
+        for (rank, claim) in (0_u32..).zip(&claims) {
+            if !appended.contains_key(&claim.record) {
                 return Err(LogViolation::Garbage {
                     read: id(claim),
                     record: claim.record,
                 });
-            };
-            if rank_of.insert(claim.record, rank).is_some() {
+            }
+            if let Some(before) = rank_of.insert(claim.record, rank) {
                 return Err(LogViolation::Conflict {
-                    one: calls[*appender as usize].id,
+                    one: id(&claims[before as usize]),
                     other: id(claim),
                 });
             }
@@ -172,7 +172,11 @@ impl Positions {
             next = rank + 1;
         }
         Ok(match (entries.is_empty(), end) {
-            (true, false) => None,
+            (true, false) => Some(Bounds {
+                is_append: false,
+                at_least: 0,
+                at_most: u32::MAX,
+            }),
             (true, true) => Some(Bounds {
                 is_append: false,
                 at_least: 0,
@@ -214,7 +218,7 @@ fn claim(
 ) -> Result<(), (u32, &'static str)> {
     let bad = |what| (call.id, what);
     match call.op {
-        LogOp::Append { at, .. } if at.is_nil() => {}
+        LogOp::Append { at, .. } if at.is_nil() && call.is_open() => {}
         LogOp::Append { record, at } => {
             let label = Label::parse(pool, at).ok_or(bad(BAD_LABEL))?;
             claims.push(Claim { label, record, by: i });
