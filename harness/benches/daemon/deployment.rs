@@ -73,9 +73,14 @@ impl Deployment {
         self.nodes[at].launch.clients
     }
 
-    /// Where the nodes serve clients.
+    /// Where clients may go: to every node, or to the only one that takes them.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().map(|node| node.launch.clients).collect()
+        let open = if self.system.is_consensus() {
+            self.nodes.len()
+        } else {
+            1
+        };
+        (0..open).map(|at| self.address(at)).collect()
     }
 
     /// Fails, with the end of its log, when a node has ended that nobody has killed.

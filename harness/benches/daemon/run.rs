@@ -127,9 +127,14 @@ async fn start_one(
     deployment.leader().await?;
     sleep(SETTLE).await;
     life.memory_idle = deployment.memory()?;
+    let start = now();
     fill(&mut deployment, FILL_WRITES).await?;
+    eprintln!(
+        "bench: {name} {}: {FILL_WRITES} writes in {:.1?}",
+        installed.version,
+        start.elapsed()
+    );
     life.memory_filled = deployment.memory()?;
-    eprintln!("bench: {name} {} runs and holds its keys", installed.version);
     Ok(deployment)
 }
 
