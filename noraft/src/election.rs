@@ -13,15 +13,27 @@ use crate::types::{LogPosition, NodeId, Term};
 impl Node {
     /// Handles the expiry of the timer that [`Action::SetElectionTimeout`](crate::Action) asked for.
     ///
-    /// A leader sends a heartbeat. Another voter campaigns in the next term. A node that is not a
-    /// voter does nothing, and does not set its timer again.
+    /// A leader sends a heartbeat. Another voter campaigns in the next term, and so does a node whose
+    /// own removal is not known to be committed. Any other node does nothing, and does not set its
+    /// timer again.
     pub fn handle_election_timeout(&mut self) {
-        if self.heartbeat() || !self.config().is_voter(self.id) || self.log_is_full() {
+        if self.heartbeat() || !self.may_campaign() || self.log_is_full() {
             return;
         }
         if let Some(term) = self.current_term.checked_next() {
             self.campaign(term);
         }
+    }
+
+    /// Raft 6: a leader that appended its own removal and lost office may be the only node whose log
+    /// is complete. It goes on being elected, without a vote of its own, until the removal is committed.
+    fn may_campaign(&self) -> bool {
+        let latest = self.config();
+        if latest.contains(self.id) {
+            return latest.is_voter(self.id);
+        }
+        let mut undecided = self.log.configs_from(self.commit_index);
+        undecided.any(|config| config.is_voter(self.id))
     }
 
     /// Tells whether `msg` is a vote request that could depose a leader this node follows.

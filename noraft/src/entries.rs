@@ -235,6 +235,11 @@ impl LogEntries {
         configs.get(until.checked_sub(1)?).map(|mark| &*mark.1)
     }
 
+    /// The configurations set by entries after `index`.
+    pub(crate) fn configs_after(&self, index: LogIndex) -> impl Iterator<Item = &ClusterConfig> {
+        after(self.configs(), index).iter().map(|mark| &*mark.1)
+    }
+
     /// The last configuration entry and its index.
     pub(crate) fn last_config(&self) -> Option<(LogIndex, &ClusterConfig)> {
         self.configs().last().map(|mark| (mark.0, &*mark.1))

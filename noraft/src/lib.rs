@@ -68,6 +68,7 @@ mod config;
 mod election;
 mod entries;
 mod error;
+pub mod invariants;
 mod log;
 mod membership;
 mod message;

@@ -69,6 +69,12 @@ impl Log {
         self.entries.append_suffix(suffix)
     }
 
+    /// The configuration in force at `index`, and all that follow it.
+    pub(crate) fn configs_from(&self, index: LogIndex) -> impl Iterator<Item = &ClusterConfig> {
+        let there = self.entries.config_at(index).unwrap_or(&self.snapshot_config);
+        core::iter::once(there).chain(self.entries.configs_after(index))
+    }
+
     /// The index of the entry that set the latest configuration, or of the snapshot.
     pub(crate) fn latest_config_index(&self) -> LogIndex {
         self.entries

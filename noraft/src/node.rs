@@ -229,11 +229,6 @@ impl Node {
             count(&mut self.metrics.self_messages_ignored);
             return Ok(());
         }
-        if let Message::AppendEntriesCall { term, entries, .. } = msg
-            && !entries.has_rising_terms_up_to(*term)
-        {
-            return Err(Error::MalformedEntries);
-        }
         if msg.term() > self.current_term {
             count(&mut self.metrics.term_advances_from_messages);
             self.advance_term(msg.term());

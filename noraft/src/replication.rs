@@ -86,6 +86,9 @@ impl Node {
             count(&mut self.metrics.same_term_append_entries_calls_received_by_leader);
             return Ok(());
         }
+        if !entries.has_rising_terms_up_to(term) {
+            return Err(Error::MalformedEntries);
+        }
         let relation = self.relate(entries)?;
         // Raft 5.2: a candidate that hears from a leader of its term has lost.
         self.state = State::Follower;
@@ -259,14 +262,11 @@ impl Node {
         entries.get_term(index).map(|term| LogPosition::new(term, index))
     }
 
-    /// Sends all entries after `position` to a node that still is a follower.
+    /// Sends all entries after `position`.
+    ///
+    /// Also to a node whose removal this very reply has decided, and by a leader that it has put out of
+    /// office: the log is still the leader's log of this term, and nobody else will tell them.
     fn send_suffix(&mut self, to: NodeId, position: LogPosition) {
-        let State::Leader(leadership) = &self.state else {
-            return;
-        };
-        if leadership.match_index(to).is_none() {
-            return;
-        }
         if let Some(entries) = self.log.entries().since(position) {
             let call = self.append_entries_call(entries);
             self.actions.queue_send(to, call);

@@ -68,7 +68,7 @@ impl Actions {
 fn rebase_append(pending: LogEntries, entries: &LogEntries) -> Option<LogEntries> {
     let boundary = entries.prev_position();
     if pending.contains(boundary) {
-        return Some(entries.clone());
+        return Some(entries.clone()).filter(|rest| !rest.is_empty());
     }
     let after = pending.prev_position().index > boundary.index;
     (after && entries.contains(pending.prev_position())).then_some(pending)

@@ -3,17 +3,25 @@
 use std::fs;
 use std::path::Path;
 
+use crate::figures::megabytes;
+
 /// Processor, cores, memory, kernel, file system: one sentence.
 pub(crate) fn machine(dir: &Path) -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let processor = field("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());
-    let memory = field("/proc/meminfo", "MemTotal").unwrap_or_default();
+    let memory = megabytes(memory_bytes().unwrap_or_default());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!(
         "{cores} cores ({processor}), {memory} of memory, Linux {}, data on {}",
         kernel.trim(),
         file_system(dir).unwrap_or_else(|| "an unknown file system".to_owned())
     )
+}
+
+fn memory_bytes() -> Option<u64> {
+    let total = field("/proc/meminfo", "MemTotal")?;
+    let kibibytes: u64 = total.split_whitespace().next()?.parse().ok()?;
+    Some(kibibytes * 1024)
 }
 
 /// How busy the machine was with everything that ran in the last minute.

@@ -64,10 +64,19 @@ fn write_head(out: &mut String, findings: &Findings, options: &Options) -> fmt::
     )
 }
 
+/// The command that repeats the run; where programs lie on this machine is left out.
 fn command() -> String {
+    let shown = |argument: String| {
+        if argument.contains('/') {
+            "PATH".to_owned()
+        } else {
+            argument
+        }
+    };
     let arguments: Vec<String> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")
+        .map(shown)
         .collect();
     if arguments.is_empty() {
         return "make bench-daemon".to_owned();
@@ -120,11 +129,14 @@ fn figures_cells(cell: &BTreeMap<u32, Figures>) -> String {
     let middle = |figure: fn(&Figures) -> f64| median(cell.values().map(figure)).expect("a cell has a round");
     let rates = || cell.values().map(|figures| figures.rate);
     let (least, greatest) = (rates().fold(f64::MAX, f64::min), rates().fold(0.0, f64::max));
+    let range = if cell.len() > 1 {
+        format!(" ({} - {})", rate(least), rate(greatest))
+    } else {
+        String::new()
+    };
     format!(
-        "{} ({} - {}) | {} | {} | {:.1} us |",
+        "{}{range} | {} | {} | {:.1} us |",
         rate(middle(|figures| figures.rate)),
-        rate(least),
-        rate(greatest),
         micros(middle(|figures| figures.p50)),
         micros(middle(|figures| figures.p99)),
         middle(|figures| figures.cpu),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::protocol::resp::Reply;
 use crate::record::PAYLOAD_BYTES_MAX;
 
-/// Most bytes of one reply, counted as [`Budget`] counts. Room for the largest value or stream entry with
+/// Most bytes of one reply, counting 40 to 50 bytes for each of its elements as well. Room for the largest value or stream entry with
 /// all its parts; three quarters of a frame.
 pub const REPLY_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + (8 << 20);
 

@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod frame;
+mod glob;
 pub mod outcome;
 pub mod peer;
 mod read;

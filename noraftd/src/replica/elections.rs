@@ -69,6 +69,11 @@ impl Elections {
         self.abstaining
     }
 
+    /// This node was elected by everyone's comparison, or did not abstain.
+    pub(super) fn stop_abstaining(&mut self) {
+        self.abstaining = false;
+    }
+
     /// Whether the vote request being sent may say that everyone granted the pre-vote.
     pub(super) fn is_unanimous(&self) -> bool {
         self.unanimous

@@ -104,16 +104,16 @@ impl Forwards {
         self.last_id
     }
 
-    /// Reads that went to another node than `leader`: they are safe to ask again.
-    fn take_stranded_reads(&mut self, leader: NodeId) -> Vec<Pending> {
-        let stranded = |sent: &Sent| sent.leader != leader && sent.pending.request.class == Class::Read;
-        let ids: Vec<u64> = self
-            .sent
-            .iter()
+    /// Takes back the reads that went to a node which `stranded` names: they are safe to ask again.
+    fn take_reads(&mut self, stranded: impl Fn(NodeId) -> bool) -> std::vec::IntoIter<Pending> {
+        let stranded = |sent: &Sent| stranded(sent.leader) && sent.pending.request.class == Class::Read;
+        let sent = self.sent.iter();
+        let ids: Vec<u64> = sent
             .filter(|(_, sent)| stranded(sent))
             .map(|(id, _)| *id)
             .collect();
-        ids.into_iter().filter_map(|id| self.take(id)).collect()
+        let reads: Vec<Pending> = ids.into_iter().filter_map(|id| self.take(id)).collect();
+        reads.into_iter()
     }
 }
 
@@ -140,9 +140,15 @@ impl Replica {
     /// A leader is known anew: reads that went elsewhere are asked again.
     pub(super) fn redirect_reads(&mut self) {
         if let Some(leader) = self.leader() {
-            let reads = self.forwards.take_stranded_reads(leader);
-            self.requests.requeue(reads.into_iter());
+            let reads = self.forwards.take_reads(|asked| asked != leader);
+            self.requests.requeue(reads);
         }
+    }
+
+    /// The connection to `peer` was lost and with it, perhaps, what was on its way there.
+    pub(super) fn repeat_reads(&mut self, peer: NodeId) {
+        let reads = self.forwards.take_reads(|asked| asked == peer);
+        self.requests.requeue(reads);
     }
 
     /// A follower passes a request to us, whom it believes to lead `term`.

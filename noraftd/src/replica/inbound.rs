@@ -15,6 +15,9 @@ use super::event::Input;
 /// Most peer messages fed before the actions are drained: bounds what one batch can grow to.
 const FEED_MAX: usize = 1024;
 
+/// Most peer messages that wait for a sync; a leader has at most 64 with entries in flight to us.
+const INBOX_MAX: usize = 4096;
+
 impl Replica {
     pub(super) fn accept(&mut self, input: Input) {
         match input {
@@ -60,7 +63,7 @@ impl Replica {
             } => {
                 self.note_follower(from, term, round);
                 if self.durability.is_in_flight() && !self.is_safe_early(term, last_position) {
-                    self.inbox.push_back((from, message));
+                    self.keep_for_later(from, message);
                 } else {
                     self.feed_peer(from, message);
                 }
@@ -68,7 +71,14 @@ impl Replica {
             PeerMessage::RequestVote { .. }
             | PeerMessage::Vote { .. }
             | PeerMessage::Append { .. }
-            | PeerMessage::PreVoted { granted: false, .. } => self.inbox.push_back((from, message)),
+            | PeerMessage::PreVoted { granted: false, .. } => self.keep_for_later(from, message),
+        }
+    }
+
+    /// Raft tolerates the loss of a message; memory does not tolerate a disk that stalls for minutes.
+    fn keep_for_later(&mut self, from: NodeId, message: PeerMessage) {
+        if self.inbox.len() < INBOX_MAX {
+            self.inbox.push_back((from, message));
         }
     }
 

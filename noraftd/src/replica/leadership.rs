@@ -126,6 +126,7 @@ impl Replica {
 
     fn start_leading(&mut self) {
         self.leadership.leader = None;
+        self.elections.stop_abstaining();
         (self.leadership.round, self.leadership.round_wanted) = (0, 0);
         self.forwards.start_accepting(self.node.current_term());
         let before = self.position_before_tail();
@@ -163,6 +164,7 @@ impl Replica {
     }
 
     pub(super) fn on_connected(&mut self, peer: NodeId) {
+        self.repeat_reads(peer);
         let matched = self
             .node
             .follower_match_index(peer)

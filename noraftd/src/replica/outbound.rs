@@ -122,10 +122,13 @@ impl Replica {
 
     /// Sends each peer what it lacks, as far as its window allows, and heartbeats that are due.
     pub(super) fn replicate(&mut self) {
-        if !self.is_leader() || self.durability.hard_state_in_flight() {
+        if !self.is_leader() {
             return;
         }
         self.check_heartbeat();
+        if self.durability.hard_state_in_flight() {
+            return;
+        }
         let peers: Vec<NodeId> = self.leadership.progress.keys().copied().collect();
         for peer in peers {
             while self.send_entries(peer) {}

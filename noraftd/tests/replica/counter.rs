@@ -8,6 +8,7 @@ use std::time::Duration;
 use noraftd::protocol::resp::Reply;
 use noraftd::replica::event::Outcome;
 
+use super::appends::Appends;
 use super::world::{Faults, World};
 
 /// The seeds to run: one from `REPLICA_SEED`, or `0..count`.
@@ -34,6 +35,7 @@ struct Bounds {
     open: BTreeMap<u64, (bool, i64)>,
     results: BTreeSet<i64>,
     acknowledged: i64,
+    appends: Appends,
 }
 
 impl Bounds {
@@ -43,7 +45,10 @@ impl Bounds {
     }
 
     fn answer(&mut self, seed: u64, id: u64, outcome: &Outcome) {
-        let repeat = format!("REPLICA_SEED={seed} cargo test -p noraftd --test replica");
+        if self.appends.asked(id) {
+            return self.appends.answer(id, outcome);
+        }
+        let repeat = repeat(seed);
         let (increments, floor) = self.open.remove(&id).unwrap_or_else(|| {
             panic!("request {id} was answered twice, or never asked: {outcome:?}; repeat: {repeat}")
         });
@@ -87,7 +92,12 @@ pub(crate) fn run(seed: u64) {
         sync_max: prng.between(100, 20_000),
     };
     let size = [1, 3, 3, 3, 5][prng.below(5) as usize];
-    let mut world = World::new(seed, size, faults);
+    let mut world = World::with_election(
+        seed,
+        size,
+        faults,
+        Duration::from_millis([60, 150, 500][seed as usize % 3]),
+    );
     let (mut bounds, mut id, mut seen) = (Bounds::default(), 0, 0);
     for _ in 0..prng.between(200, 600) {
         disturb(&mut world, &mut prng);
@@ -127,10 +137,14 @@ fn ask(world: &mut World, bounds: &mut Bounds, prng: &mut noraftd::prng::Prng, i
         return;
     }
     *id += 1;
-    let increments = prng.chance(1, 2);
-    bounds.ask(*id, increments);
-    let words: &[&str] = if increments { &["INCR", "c"] } else { &["GET", "c"] };
-    world.request(node, *id, words);
+    match prng.below(3) {
+        0 => world.request(node, *id, &["APPEND", "log", &bounds.appends.ask(*id)]),
+        kind => {
+            bounds.ask(*id, kind == 1);
+            let words: &[&str] = if kind == 1 { &["INCR", "c"] } else { &["GET", "c"] };
+            world.request(node, *id, words);
+        }
+    }
 }
 
 fn settle_answers(world: &World, bounds: &mut Bounds, seed: u64, seen: usize) -> usize {
@@ -140,27 +154,39 @@ fn settle_answers(world: &World, bounds: &mut Bounds, seed: u64, seen: usize) ->
     world.done.len()
 }
 
+/// Reads what is left, and compares the replicas.
 fn finish(world: &mut World, bounds: &mut Bounds, seed: u64, last_id: u64) {
-    let repeat = format!("REPLICA_SEED={seed} cargo test -p noraftd --test replica");
-    let before = world.done.len();
-    bounds.ask(last_id + 1, false);
+    let repeat = repeat(seed);
     world.request(1, last_id + 1, &["GET", "c"]);
+    world.request(1, last_id + 2, &["GET", "log"]);
     world.run_for(Duration::from_secs(5));
-    settle_answers(world, bounds, seed, before);
-    let last = world.done.last().map(|done| done.outcome.clone());
-    let Some(Outcome::Done(reply)) = last else {
-        panic!("no progress after healing: {last:?}; repeat: {repeat}")
-    };
-    let value = number(&reply).expect("a counter is a number");
-    assert!(
-        value >= bounds.acknowledged,
-        "{value} of {} remain; repeat: {repeat}",
-        bounds.acknowledged
-    );
-    let hashes: BTreeSet<u64> = world
-        .up()
+    let read = |id| match world
+        .done
         .iter()
-        .filter_map(|node| Some(world.replica(*node)?.machine().state_hash()))
-        .collect();
-    assert_eq!(hashes.len(), 1, "replicas differ; repeat: {repeat}");
+        .find(|done| done.id == id)
+        .map(|done| &done.outcome)
+    {
+        Some(Outcome::Done(reply)) => reply,
+        other => panic!("no progress after healing: {other:?}; repeat: {repeat}"),
+    };
+    let value = number(read(last_id + 1)).expect("a counter is a number");
+    let range = bounds.acknowledged..=bounds.asked;
+    assert!(
+        range.contains(&value),
+        "the counter ends at {value}, not in {range:?}; repeat: {repeat}"
+    );
+    bounds.appends.check(read(last_id + 2), &repeat);
+    let up = world.up();
+    let states = up
+        .iter()
+        .filter_map(|node| Some(world.replica(*node)?.machine().state_hash()));
+    assert_eq!(
+        states.collect::<BTreeSet<u64>>().len(),
+        1,
+        "replicas differ; repeat: {repeat}"
+    );
+}
+
+fn repeat(seed: u64) -> String {
+    format!("REPLICA_SEED={seed} cargo test -p noraftd --test replica")
 }

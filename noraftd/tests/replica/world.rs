@@ -133,7 +133,13 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, size: u64, faults: Faults) -> Self {
+        Self::with_election(seed, size, faults, Duration::from_millis(500))
+    }
+
+    /// A world whose elections time out after `election`: the shorter, the more of them collide.
+    pub(crate) fn with_election(seed: u64, size: u64, faults: Faults, election: Duration) -> Self {
         let mut config = ReplicaConfig::new(NodeId::new(0));
+        (config.election_timeout, config.heartbeat_interval) = (election, election / 10);
         config.payload_cache_bytes_max = 2000;
         let mut world = Self {
             now: 0,

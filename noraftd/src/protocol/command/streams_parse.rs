@@ -87,28 +87,32 @@ fn range(key: &[u8], first: &[u8], last: &[u8], options: &[Bytes], reverse: bool
 
 fn first_of_range(arg: &[u8]) -> Result<StreamId, Reply> {
     match arg.strip_prefix(b"(") {
-        Some(excluded) => range_end(excluded, 0)?
+        Some(excluded) => id(excluded, 0)?
             .next()
             .ok_or_else(|| error("ERR invalid start ID for the interval")),
-        None => range_end(arg, 0),
+        None => included_end(arg, 0),
     }
 }
 
 fn last_of_range(arg: &[u8]) -> Result<StreamId, Reply> {
     match arg.strip_prefix(b"(") {
-        Some(excluded) => range_end(excluded, u64::MAX)?
+        Some(excluded) => id(excluded, u64::MAX)?
             .prev()
             .ok_or_else(|| error("ERR invalid end ID for the interval")),
-        None => range_end(arg, u64::MAX),
+        None => included_end(arg, u64::MAX),
     }
 }
 
-fn range_end(arg: &[u8], seq_default: u64) -> Result<StreamId, Reply> {
+fn included_end(arg: &[u8], seq_default: u64) -> Result<StreamId, Reply> {
     match arg {
         b"-" => Ok(StreamId::MIN),
         b"+" => Ok(StreamId::MAX),
-        text => StreamId::parse(text, seq_default).ok_or_else(invalid_id),
+        text => id(text, seq_default),
     }
+}
+
+fn id(text: &[u8], seq_default: u64) -> Result<StreamId, Reply> {
+    StreamId::parse(text, seq_default).ok_or_else(invalid_id)
 }
 
 pub(super) fn xread(args: &[Bytes]) -> ParseResult {
@@ -152,7 +156,7 @@ fn after_id(arg: &[u8]) -> Result<Bytes, Reply> {
         )),
         text => {
             let mut out = BytesMut::with_capacity(ID_BYTES);
-            StreamId::parse(text, 0).ok_or_else(invalid_id)?.write(&mut out);
+            id(text, 0)?.write(&mut out);
             Ok(out.freeze())
         }
     }

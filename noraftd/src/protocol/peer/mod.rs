@@ -212,7 +212,7 @@ pub const RECORDS_MAX: usize = 1 << 16;
 pub const RECORD_OVERHEAD_BYTES: usize = record_codec::RECORD_HEADER_BYTES;
 
 /// Bytes of an AppendEntries without records.
-pub const APPEND_OVERHEAD_BYTES: usize = 44;
+pub const APPEND_OVERHEAD_BYTES: usize = 52;
 
 /// Most bytes of a hello's extensions: the first frame comes from a stranger.
 pub const EXTENSIONS_BYTES_MAX: usize = 1 << 10;

@@ -221,7 +221,7 @@ impl RequestParser {
 /// The text from `start` to the line end, `None` when that has not arrived.
 fn number_line(buffer: &[u8], start: usize) -> Result<Option<&[u8]>, ProtocolError> {
     let rest = buffer.get(start..).unwrap_or_default();
-    let window = rest.get(..NUMBER_BYTES_MAX + LINE_END_BYTES).unwrap_or(rest);
+    let window = rest.get(..=NUMBER_BYTES_MAX).unwrap_or(rest);
     let Some(end) = window.iter().position(|&byte| byte == b'\r') else {
         let too_long = rest.len() > NUMBER_BYTES_MAX;
         return if too_long {

@@ -183,10 +183,7 @@ impl ValueDecoder {
             if top.missing > 0 {
                 return None;
             }
-            value = self.open.pop().and_then(Open::finish);
-            if value.is_none() {
-                return None;
-            }
+            value = Some(self.open.pop().and_then(Open::finish)?);
         }
     }
 
