@@ -189,6 +189,19 @@ impl LogEntries {
     /// Returns the entries after `new_prev_position`, or `None` if the run does not contain it.
     ///
     /// Costs as much as the term and configuration entries of the result, not of the whole.
+    ///
+    /// ```
+    /// use noraft::{LogEntries, LogEntry, LogIndex, LogPosition, Term};
+    ///
+    /// let entries = LogEntries::from_iter(
+    ///     LogPosition::ZERO,
+    ///     [LogEntry::Term(Term::new(1)), LogEntry::Command, LogEntry::Command],
+    /// );
+    /// let rest = entries.since(LogPosition::new(Term::new(1), LogIndex::new(2)));
+    /// assert_eq!(rest.map(|rest| rest.len()), Some(1));
+    /// let elsewhere = entries.since(LogPosition::new(Term::new(2), LogIndex::new(2)));
+    /// assert_eq!(elsewhere, None);
+    /// ```
     pub fn since(&self, new_prev_position: LogPosition) -> Option<Self> {
         if new_prev_position == self.last {
             return Some(Self::new(new_prev_position));
