@@ -3,10 +3,13 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use harness::cluster::guard::GUARD_VERB;
 use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
 
+mod become_child;
 mod check;
 mod generate;
+mod run;
 
 /// A Jepsen-style tester: faults, histories, linearizability checking, explanations.
 ///
@@ -20,8 +23,11 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
+    Run(run::Args),
     Check(check::Args),
     Generate(generate::Args),
+    #[command(name = GUARD_VERB, hide = true)]
+    Become(become_child::Args),
 }
 
 /// Parses the arguments, runs the verb, prints what failed.
@@ -31,8 +37,10 @@ pub(crate) fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let result = match cli.verb {
+        Verb::Run(args) => run::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Generate(args) => generate::run(&args),
+        Verb::Become(args) => become_child::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("harness: {error}");

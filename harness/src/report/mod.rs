@@ -1,5 +1,6 @@
 //! Reports a person reads: why a history has no order, in words.
 
+pub mod run;
 pub mod words;
 
 pub use words::explain;

@@ -1,0 +1,323 @@
+//! The one seam between the store and the bytes: files of one directory.
+//!
+//! Invariant: every change to durable bytes is one call here, and a write is never a sync, so that a
+//! simulated disk can lose what was written and not synced. Names are plain file names of one directory.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, Flock, FlockArg};
+
+use super::mmap::Map;
+
+/// One directory, flat.
+pub trait Disk: Send + Sync {
+    /// Names a person can find the directory by, in messages.
+    fn describe(&self) -> String;
+
+    /// Takes the directory for this process until the guard is dropped.
+    ///
+    /// # Errors
+    ///
+    /// `WouldBlock` when another process holds it.
+    fn lock(&self) -> io::Result<Box<dyn DirLock>>;
+
+    /// Names of all files, in any order.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    fn list(&self) -> io::Result<Vec<String>>;
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it may not be read and written.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Makes an empty file, in place of one of that name.
+    ///
+    /// # Errors
+    ///
+    /// When the directory or file cannot be written.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>>;
+
+    /// Gives a file another name, in place of one of that name; durable after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be written.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+
+    /// Removes a file; durable after [`Disk::sync_dir`].
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be written.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes names durable.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails: names made since the last success may be lost, for ever.
+    fn sync_dir(&self) -> io::Result<()>;
+}
+
+/// Holds a directory for one process; dropping it lets go.
+pub trait DirLock: Send {}
+
+/// One open file.
+pub trait DiskFile: Send + Sync {
+    /// Writes all of `pieces`, one after the other, from byte `offset` on. Not durable until a sync.
+    ///
+    /// # Errors
+    ///
+    /// Some of the bytes may have been written.
+    fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Reserves room for `bytes` bytes and makes the file that long; new bytes read as zeros.
+    ///
+    /// # Errors
+    ///
+    /// When the disk is full.
+    fn allocate(&self, bytes: u64) -> io::Result<()>;
+
+    /// Makes what was written durable (and the length, when it changed).
+    ///
+    /// # Errors
+    ///
+    /// What was written since the last success may be lost, for ever: never retry.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Makes content and attributes durable.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DiskFile::sync_data`].
+    fn sync_all(&self) -> io::Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    ///
+    /// When the file is gone.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Shows the whole file once, to be read from front to back.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+
+    /// Shows bytes `offset..offset + length`, what was written before included.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when the file is shorter.
+    fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()>;
+}
+
+/// A directory of the operating system.
+#[derive(Debug)]
+pub struct RealDisk {
+    path: PathBuf,
+}
+
+impl RealDisk {
+    /// The directory at `path`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, or is not a directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        if !std::fs::metadata(path)?.is_dir() {
+            return Err(io::Error::new(
+                io::ErrorKind::NotADirectory,
+                format!("{} is not a directory", path.display()),
+            ));
+        }
+        Ok(Self {
+            path: path.to_path_buf(),
+        })
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+}
+
+impl Disk for RealDisk {
+    fn describe(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn DirLock>> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.at(LOCK_FILE))?;
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Box::new(RealLock(lock))),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.path)? {
+            // A name that is not UTF-8 is none of ours.
+            if let Ok(name) = entry?.file_name().into_string() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new().read(true).write(true).open(self.at(name))?;
+        Ok(Arc::new(RealFile {
+            file,
+            map: OnceLock::new(),
+        }))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .open(self.at(name))?;
+        Ok(Arc::new(RealFile {
+            file,
+            map: OnceLock::new(),
+        }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.at(from), self.at(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.at(name))
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()
+    }
+}
+
+struct RealLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
+
+impl DirLock for RealLock {}
+
+struct RealFile {
+    file: File,
+    /// Made at the first view; the file never changes its length after that.
+    map: OnceLock<Map>,
+}
+
+impl RealFile {
+    fn map(&self) -> io::Result<&Map> {
+        if let Some(map) = self.map.get() {
+            return Ok(map);
+        }
+        let map = Map::lazy(&self.file)?;
+        Ok(self.map.get_or_init(|| map))
+    }
+}
+
+impl DiskFile for RealFile {
+    fn write_at(&self, mut offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut left = pieces;
+        while !left.is_empty() {
+            let some = &left[..left.len().min(PIECES_PER_CALL_MAX)];
+            let wanted: u64 = some.iter().map(|piece| piece.len() as u64).sum();
+            let written = write_some(&self.file, offset, some)?;
+            if written < wanted {
+                self.write_rest(offset, written, some)?;
+            }
+            offset += wanted;
+            left = &left[some.len()..];
+        }
+        Ok(())
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        let length = i64::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        match nix::fcntl::fallocate(&self.file, FallocateFlags::empty(), 0, length) {
+            // No fallocate on this file system: the zero-fill that follows allocates.
+            Err(Errno::EOPNOTSUPP) => self.file.set_len(bytes),
+            other => Ok(other?),
+        }
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        if self.size()? == 0 {
+            visit(&[]);
+            return Ok(());
+        }
+        visit(Map::populated(&self.file)?.bytes());
+        Ok(())
+    }
+
+    fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let bytes = start
+            .checked_add(length)
+            .and_then(|end| self.map().map(|map| map.bytes().get(start..end)).transpose());
+        visit(bytes.ok_or(io::ErrorKind::UnexpectedEof)??);
+        Ok(())
+    }
+}
+
+impl RealFile {
+    /// Finishes a call that wrote only `written` bytes of `pieces`.
+    fn write_rest(&self, offset: u64, mut written: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut at = offset + written;
+        for piece in pieces {
+            let skip = (piece.len() as u64).min(written);
+            written -= skip;
+            let rest = &piece[skip as usize..];
+            self.file.write_all_at(rest, at)?;
+            at += rest.len() as u64;
+        }
+        Ok(())
+    }
+}
+
+fn write_some(file: &File, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<u64> {
+    let offset = i64::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    loop {
+        match nix::sys::uio::pwritev(file, pieces, offset) {
+            Err(Errno::EINTR) => {}
+            other => return Ok(other? as u64),
+        }
+    }
+}
+
+/// The file whose lock stands for the directory.
+const LOCK_FILE: &str = "lock";
+
+/// IOV_MAX of Linux: pieces that one `pwritev` takes.
+const PIECES_PER_CALL_MAX: usize = 1024;

@@ -1,0 +1,512 @@
+//! The store: what a node has promised, in bytes that survive crashes and show damage.
+//!
+//! A directory holds segments (`segment.rs`), each a row of batches (`batch.rs`), and a file with term and
+//! vote (`hard_state.rs`). One batch is appended and synced at a time; `recovery.rs` has the table of what
+//! each state of the bytes means when they are read again.
+//!
+//! Invariant: [`Store::persist`] returns `Ok` when the batch survives a loss of power, and not before. What
+//! it acknowledged is found again at the next opening, or a [`Verdict`] says what is wrong and where.
+//!
+//! One thread owns the [`Store`]; any number of [`LogReader`]s read what is durable beside it.
+
+mod batch;
+mod codec;
+pub mod disk;
+mod hard_state;
+pub mod inspect;
+mod log;
+pub mod mem_disk;
+mod mmap;
+mod open;
+mod recovery;
+mod replay;
+mod scan;
+mod seal;
+mod segment;
+mod spare;
+mod verdict;
+mod writer;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId};
+
+use crate::record::{Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered};
+use crate::time::Instant;
+pub use batch::{Kind, Mark};
+use disk::{DirLock, Disk};
+use hard_state::HardStateFile;
+pub use log::LogReader;
+use log::{Run, Shape};
+pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
+use writer::{Content, Writer};
+
+/// Whose directory it must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The cluster.
+    pub cluster_id: u64,
+    /// The node.
+    pub node_id: NodeId,
+}
+
+/// Whose directory it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// Cluster and node.
+    pub owner: Owner,
+    /// A random number drawn when the directory was made: a wiped node is not the node that promised.
+    pub incarnation: u64,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            owner: Owner { cluster_id, node_id },
+            incarnation,
+        } = self;
+        write!(
+            f,
+            "cluster {cluster_id:016x} node {} incarnation {incarnation:016x}",
+            node_id.get()
+        )
+    }
+}
+
+/// How a store works. Every file remembers the size it was made with.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes of a segment made from now on; rounded up to whole pages, eight at least.
+    pub segment_bytes: u64,
+    /// Who makes the next segment.
+    pub spare: SpareBy,
+    /// The clock for [`StoreStats`]; the store decides nothing by it.
+    pub clock: fn() -> Instant,
+    /// Seeds the salts of segments made from now on; draw it anew for each opening.
+    pub salt_seed: u64,
+}
+
+impl Options {
+    /// The size of a segment unless told otherwise: a roll costs a few syncs, so it should be rare.
+    pub const SEGMENT_BYTES: u64 = 64 << 20;
+}
+
+/// Who makes the next segment (and whether opening may use several threads).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpareBy {
+    /// A thread of the store, ahead of need.
+    Thread,
+    /// The call that needs it: deterministic.
+    Caller,
+}
+
+/// What one call did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PersistStats {
+    /// Syncs it took: one, unless hard state changed, a segment was full, or the batch was very large.
+    pub syncs: u64,
+    /// Bytes it wrote.
+    pub bytes: u64,
+}
+
+/// What a store has done since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreStats {
+    /// Batches made durable.
+    pub batches: u64,
+    /// Syncs of files that took.
+    pub syncs: u64,
+    /// Bytes written.
+    pub bytes: u64,
+    /// Segments that hold batches.
+    pub segments: u64,
+    /// Bytes that entries can still take in the segment that is written.
+    pub room_bytes: u64,
+    /// True when the next segment is ready.
+    pub spare_ready: bool,
+    /// How long the last sync took.
+    pub last_sync: Duration,
+}
+
+/// Why a batch was not made durable.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full. Nothing is acknowledged (of a very large batch, a prefix of the entries may be
+    /// durable); the same or another batch can be tried when there is room.
+    #[error("{file}: no room on the disk: {source}")]
+    Full {
+        /// The file that could not be written.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The batch contradicts the log or a limit; nothing was written.
+    #[error("refused: {0}")]
+    Invalid(String),
+    /// The disk failed, now or before: what it acknowledged is all that is known, and the store is done for.
+    #[error("{file}: {doing}: {reason}; nothing more is written, restart the node")]
+    Failed {
+        /// The file.
+        file: String,
+        /// What was tried.
+        doing: &'static str,
+        /// What the operating system said.
+        reason: String,
+    },
+}
+
+/// Why records could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The log does not hold this index (any more, or yet).
+    #[error("entry {} is not in the log", .0.get())]
+    Absent(LogIndex),
+    /// The bytes are not what was written.
+    #[error("{file}, byte {offset}: entry {index} is damaged: {found}")]
+    Damaged {
+        /// The file.
+        file: String,
+        /// The byte.
+        offset: u64,
+        /// The entry.
+        index: u64,
+        /// What was found.
+        found: &'static str,
+    },
+    /// The operating system failed.
+    #[error("{file}: {source}")]
+    Disk {
+        /// The file.
+        file: String,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// One directory, opened: the only writer of its files.
+pub struct Store {
+    writer: Writer,
+    slots: HardStateFile,
+    shape: Shape,
+    report: RecoveryReport,
+    _lock: Box<dyn DirLock>,
+}
+
+impl Store {
+    /// Sets up an empty directory: an empty log at position (0, 0) whose configuration is `genesis`. The
+    /// directory's own name must be made durable by the caller.
+    ///
+    /// # Errors
+    ///
+    /// When the directory holds a store already (the rest of an interrupted `create` is no store), is in
+    /// use, or cannot be written.
+    pub fn create(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        genesis: &ClusterConfig,
+    ) -> Result<(Self, Recovered), OpenError> {
+        open::create(disk, options, identity, genesis)
+    }
+
+    /// Opens the directory of `owner`.
+    ///
+    /// # Errors
+    ///
+    /// When it must not be used as it is; nothing was changed then. See the table in `recovery.rs`.
+    pub fn open(disk: Arc<dyn Disk>, options: Options, owner: Owner) -> Result<(Self, Recovered), OpenError> {
+        open::open(disk, options, owner)
+    }
+
+    /// Makes the batch durable: `Ok` means that it survives a loss of power.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Full`] and [`StoreError::Invalid`] leave the store usable; [`StoreError::Failed`] is final.
+    pub fn persist(&mut self, batch: &Batch) -> Result<PersistStats, StoreError> {
+        let before = self.writer.stats;
+        self.writer.check_usable()?;
+        if let Some(hard_state) = batch.hard_state {
+            self.check_hard_state(hard_state)?;
+        }
+        let term_max = batch.hard_state.unwrap_or(self.writer.hard_state).term;
+        let plan = batch
+            .append
+            .as_ref()
+            .map(|append| self.plan(append, term_max))
+            .transpose()?;
+        if let Some(hard_state) = batch.hard_state {
+            self.save_hard_state(hard_state)?;
+        }
+        match plan {
+            Some(plan) => self.append(batch.hard_state, plan)?,
+            None => self.append_hard_state(batch.hard_state)?,
+        }
+        Ok(self.done_since(&before))
+    }
+
+    /// A reader of durable entries, for another thread.
+    pub fn reader(&self) -> LogReader {
+        LogReader::new(self.writer.directory.clone())
+    }
+
+    /// Marks that nothing is in flight, so that damage to the last batch cannot pass for an interrupted write.
+    /// Worth a sync when the node has been idle for a moment; does nothing when such a mark is there.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::persist`].
+    pub fn mark_idle(&mut self) -> Result<PersistStats, StoreError> {
+        self.mark(Mark::Idle)
+    }
+
+    /// Marks an orderly stop; nothing should be written after it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::persist`].
+    pub fn mark_clean_stop(&mut self) -> Result<PersistStats, StoreError> {
+        self.mark(Mark::CleanStop)
+    }
+
+    /// Ends abstaining, durably: the log now holds the last entry of a current leader. Does nothing when the
+    /// node does not abstain.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::persist`].
+    pub fn mark_caught_up(&mut self) -> Result<PersistStats, StoreError> {
+        if !self.writer.abstain {
+            return Ok(PersistStats::default());
+        }
+        let stats = self.mark(Mark::CaughtUp)?;
+        self.writer.abstain = false;
+        Ok(stats)
+    }
+
+    /// What the opening found.
+    pub fn recovery_report(&self) -> &RecoveryReport {
+        &self.report
+    }
+
+    /// The directory's identity.
+    pub fn identity(&self) -> Identity {
+        self.writer.header.identity
+    }
+
+    /// The last durable position.
+    pub fn last_position(&self) -> LogPosition {
+        self.shape.last_position()
+    }
+
+    /// Durable term and vote.
+    pub fn hard_state(&self) -> HardState {
+        self.writer.hard_state
+    }
+
+    /// True until [`Store::mark_caught_up`], when the node must abstain.
+    pub fn abstains(&self) -> bool {
+        self.writer.abstain
+    }
+
+    /// What was done since opening.
+    pub fn stats(&mut self) -> StoreStats {
+        let (room_bytes, spare_ready) = (self.writer.room_bytes(), self.writer.spares.is_ready());
+        StoreStats {
+            room_bytes,
+            spare_ready,
+            ..self.writer.stats
+        }
+    }
+}
+
+/// What an append comes down to, given what the log holds.
+struct Plan<'a> {
+    /// The position that the records follow; when it is not the last, later entries become void.
+    prev: LogPosition,
+    records: &'a [Record],
+}
+
+impl Store {
+    fn check_hard_state(&self, new: HardState) -> Result<(), StoreError> {
+        let now = self.writer.hard_state;
+        if new.term < now.term {
+            return Err(StoreError::Invalid(format!(
+                "{new:?} after {now:?}: a term never falls"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks an append against the log, and leaves out what the log holds already.
+    fn plan<'a>(&self, append: &'a Append, term_max: u64) -> Result<Plan<'a>, StoreError> {
+        if !self.shape.contains(append.prev) {
+            return Err(StoreError::Invalid(format!(
+                "the log does not hold the anchor {:?}",
+                append.prev
+            )));
+        }
+        check_sequence(append, term_max)?;
+        let held = append
+            .records
+            .iter()
+            .take_while(|record| self.shape.contains(record.position))
+            .count();
+        let prev = held
+            .checked_sub(1)
+            .map_or(append.prev, |last| append.records[last].position);
+        Ok(Plan {
+            prev,
+            records: &append.records[held..],
+        })
+    }
+
+    /// Writes the file that holds term and vote, unless they are there.
+    fn save_hard_state(&mut self, hard_state: HardState) -> Result<(), StoreError> {
+        if self.slots.get() == hard_state {
+            return Ok(());
+        }
+        let (number, slot) = self.slots.following(self.writer.lsn_next, hard_state);
+        let written = self.slots.write(number, &slot);
+        written.map_err(|error| self.writer.write_failed(hard_state::FILE, "writing", error))?;
+        self.writer.sync(&*self.slots.file, hard_state::FILE)?;
+        self.slots.newest = (number, slot);
+        self.writer.stats.bytes += segment::PAGE as u64;
+        Ok(())
+    }
+
+    fn append_hard_state(&mut self, hard_state: Option<HardState>) -> Result<(), StoreError> {
+        if hard_state.is_none() {
+            return Ok(());
+        }
+        let prev = self.shape.last_position();
+        self.writer.append(
+            Content {
+                hard_state,
+                ..Content::default()
+            },
+            prev,
+        )?;
+        self.note_hard_state(hard_state);
+        Ok(())
+    }
+
+    fn note_hard_state(&mut self, hard_state: Option<HardState>) {
+        self.writer.hard_state = hard_state.unwrap_or(self.writer.hard_state);
+    }
+
+    /// Writes the records in as few batches as fit a segment well.
+    fn append(&mut self, mut hard_state: Option<HardState>, plan: Plan<'_>) -> Result<(), StoreError> {
+        let Plan {
+            mut prev,
+            mut records,
+        } = plan;
+        if records.is_empty() && prev == self.shape.last_position() {
+            return self.append_hard_state(hard_state);
+        }
+        loop {
+            let truncate = (prev != self.shape.last_position()).then_some(prev);
+            let (chunk, rest) = records.split_at(self.writer.chunk_length(records));
+            let runs = runs(chunk);
+            self.writer.append(
+                Content {
+                    hard_state,
+                    truncate,
+                    records: chunk,
+                    runs: &runs,
+                    mark: None,
+                },
+                prev,
+            )?;
+            self.note_hard_state(hard_state.take());
+            self.note_entries(truncate, &runs);
+            prev = self.shape.last_position();
+            records = rest;
+            if records.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn note_entries(&mut self, truncate: Option<LogPosition>, runs: &[Run]) {
+        if let Some(position) = truncate {
+            self.shape
+                .truncate(position)
+                .expect("the anchor was checked against the log");
+        }
+        for run in runs {
+            self.shape
+                .append(*run)
+                .expect("the sequence was checked before it was written");
+        }
+    }
+
+    fn mark(&mut self, mark: Mark) -> Result<PersistStats, StoreError> {
+        let (before, last) = (self.writer.stats, self.writer.last.lsn);
+        self.writer.check_usable()?;
+        if mark == Mark::Idle && self.writer.ends_with_mark {
+            return Ok(PersistStats::default());
+        }
+        let content = Content {
+            mark: Some((mark, last)),
+            ..Content::default()
+        };
+        self.writer.append(content, self.shape.last_position())?;
+        Ok(self.done_since(&before))
+    }
+
+    fn done_since(&self, before: &StoreStats) -> PersistStats {
+        let now = self.writer.stats;
+        PersistStats {
+            syncs: now.syncs - before.syncs,
+            bytes: now.bytes - before.bytes,
+        }
+    }
+}
+
+/// Refuses records that could not be a log.
+fn check_sequence(append: &Append, term_max: u64) -> Result<(), StoreError> {
+    let mut last = append.prev;
+    for record in &append.records {
+        let LogPosition { term, index } = record.position;
+        let follows = match record.kind {
+            RecordKind::Term => term > last.term,
+            RecordKind::Config | RecordKind::Command => term == last.term,
+        };
+        if last.index.get().checked_add(1) != Some(index.get()) || !follows || term.get() > term_max {
+            return Err(StoreError::Invalid(format!(
+                "{:?} cannot follow {last:?}",
+                record.position
+            )));
+        }
+        if record.payload.len() > PAYLOAD_BYTES_MAX {
+            return Err(StoreError::Invalid(format!(
+                "a payload of {} bytes",
+                record.payload.len()
+            )));
+        }
+        last = record.position;
+    }
+    Ok(())
+}
+
+/// The runs of one term in a sequence that was checked.
+fn runs(records: &[Record]) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::with_capacity(1);
+    for record in records {
+        let opens = record.kind == RecordKind::Term;
+        match runs.last_mut() {
+            Some(run) if !opens => run.count += 1,
+            Some(_) | None => runs.push(Run {
+                first: record.position.index.get(),
+                count: 1,
+                term: record.position.term.get(),
+                opens,
+            }),
+        }
+    }
+    runs
+}

@@ -1,0 +1,440 @@
+//! Setting up a directory, and opening one.
+//!
+//! Invariant: files and directory are synced *before* they are read (the page cache may show what the disk
+//! never got), everything is read before anything is written, and a refused directory is left as it was.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use noraft::{ClusterConfig, LogPosition};
+
+use super::batch::{BatchWriter, Kind, RecordHeader};
+use super::disk::{DirLock, Disk, DiskFile};
+use super::hard_state::{self, HardStateFile, Slot, Slots};
+use super::log::Directory;
+use super::recovery::{Found, Judgement, State, judge};
+use super::scan::SegmentScan;
+use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
+use super::spare::{Spares, fill, publish};
+use super::verdict::OpenError;
+use super::writer::{Writer, readable};
+use super::{Identity, Options, Owner, SpareBy, Store, StoreError, StoreStats};
+use crate::prng::Prng;
+use crate::record::{HardState, Recovered, encode_config};
+
+/// A directory that is locked by this process.
+struct Locked {
+    disk: Arc<dyn Disk>,
+    lock: Box<dyn DirLock>,
+}
+
+impl Locked {
+    fn new(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
+        let lock = disk.lock().map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => OpenError::Locked {
+                directory: disk.describe(),
+            },
+            _ => failure(&*disk, "", "locking the directory")(error),
+        })?;
+        Ok(Self { disk, lock })
+    }
+
+    fn list(&self) -> Result<Vec<String>, OpenError> {
+        let mut names = self
+            .disk
+            .list()
+            .map_err(failure(&*self.disk, "", "listing the directory"))?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn file(&self, name: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
+        self.disk
+            .open(name)
+            .map_err(failure(&*self.disk, name, "opening"))
+    }
+}
+
+fn failure<'a>(
+    disk: &'a dyn Disk,
+    file: &'a str,
+    doing: &'static str,
+) -> impl FnOnce(io::Error) -> OpenError + 'a {
+    move |source| OpenError::Disk {
+        directory: disk.describe(),
+        file: file.to_owned(),
+        doing,
+        source,
+    }
+}
+
+/// See [`Store::create`].
+pub(super) fn create(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    identity: Identity,
+    genesis: &ClusterConfig,
+) -> Result<(Store, Recovered), OpenError> {
+    let locked = Locked::new(disk)?;
+    check_vacant(&locked)?;
+    let disk = &*locked.disk;
+    create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    create_first_segment(disk, options, identity, genesis).map_err(failure(
+        disk,
+        &file_name(1),
+        "creating",
+    ))?;
+    open_locked(locked, options, identity.owner)
+}
+
+/// Refuses a directory with a store in it, even a broken one; but not what an interrupted `create` left.
+fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
+    let directory = locked.disk.describe();
+    for name in locked.list()? {
+        let ours = parse_name(&name).is_some();
+        if ours || name == hard_state::FILE && !is_pristine(locked)? {
+            return Err(OpenError::Exists {
+                directory,
+                file: name,
+            });
+        }
+    }
+    Ok(())
+}
+
+fn is_pristine(locked: &Locked) -> Result<bool, OpenError> {
+    Ok(read_slots(&*locked.file(hard_state::FILE)?, &*locked.disk)?.is_pristine())
+}
+
+fn create_hard_state(disk: &dyn Disk, identity: Identity) -> io::Result<()> {
+    let slot = Slot {
+        identity,
+        lsn: 0,
+        hard_state: HardState::default(),
+    }
+    .encode();
+    let file = disk.create(hard_state::TEMPORARY)?;
+    file.allocate(2 * PAGE as u64)?;
+    file.write_at(0, &[IoSlice::new(&slot), IoSlice::new(&slot)])?;
+    file.sync_all()?;
+    disk.rename(hard_state::TEMPORARY, hard_state::FILE)?;
+    disk.sync_dir()
+}
+
+/// The first segment appears whole: with its header, and the base of the log in its first batch.
+fn create_first_segment(
+    disk: &dyn Disk,
+    options: Options,
+    identity: Identity,
+    genesis: &ClusterConfig,
+) -> io::Result<()> {
+    let bytes = segment::rounded_size(options.segment_bytes);
+    let file = fill(disk, 1, bytes)?;
+    let header = SegmentHeader {
+        identity,
+        number: 1,
+        salt: Prng::new(options.salt_seed).next_u64(),
+        segment_bytes: bytes,
+        prev: LogPosition::ZERO,
+        link: Link::default(),
+        abstaining: false,
+    };
+    let config = encode_config(genesis);
+    let mut batch = BatchWriter::default();
+    batch.begin(header.salt, 1);
+    batch.control(&RecordHeader::control(Kind::HardState, 0, 0, 0, &[]), &[]);
+    batch.control(&RecordHeader::control(Kind::Snapshot, 0, 0, 0, &config), &config);
+    batch.finish(header.salt, header.link, true);
+    let page = header.encode();
+    file.write_at(0, &[IoSlice::new(&page)])?;
+    file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
+    file.write_at(PAGE as u64, &batch.pieces())?;
+    file.sync_all()?;
+    publish(disk, 1)
+}
+
+/// See [`Store::open`].
+pub(super) fn open(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    owner: Owner,
+) -> Result<(Store, Recovered), OpenError> {
+    open_locked(Locked::new(disk)?, options, owner)
+}
+
+fn open_locked(locked: Locked, options: Options, owner: Owner) -> Result<(Store, Recovered), OpenError> {
+    let names = locked.list()?;
+    let disk = &*locked.disk;
+    let mut files = BTreeMap::new();
+    for name in &names {
+        if let Some(number) = parse_name(name) {
+            files.insert(number, locked.file(name)?);
+        }
+    }
+    let slots_file = names
+        .iter()
+        .any(|name| name == hard_state::FILE)
+        .then(|| locked.file(hard_state::FILE))
+        .transpose()?;
+    sync_all(disk, &files, slots_file.as_deref())?;
+    let hard_state = match &slots_file {
+        Some(file) => read_slots(&**file, disk)?,
+        None => Slots::decode(&[]),
+    };
+    if files.is_empty() && (slots_file.is_none() || hard_state.is_pristine()) {
+        return Err(OpenError::NoStore {
+            directory: disk.describe(),
+        });
+    }
+    let segments = scan_all(disk, &files, options.spare)?;
+    let Judgement { report, state } = judge(Found {
+        owner: Some(owner),
+        segments,
+        hard_state,
+    });
+    let (Some(state), Some(slots_file)) = (state, slots_file) else {
+        return Err(refused(disk, &report));
+    };
+    remove_temporaries(disk, &names)?;
+    let mut store = assemble(locked, options, state, files, slots_file)?;
+    store.0.report = report;
+    Ok(store)
+}
+
+fn refused(disk: &dyn Disk, report: &super::RecoveryReport) -> OpenError {
+    let finding = report.findings.iter().find(|finding| finding.verdict.is_fatal());
+    let finding = finding.cloned().expect("a directory is refused for a reason");
+    OpenError::Refused {
+        directory: disk.describe(),
+        finding,
+    }
+}
+
+/// What is read next is what the disk has, not what it was meant to get.
+fn sync_all(
+    disk: &dyn Disk,
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    slots_file: Option<&dyn DiskFile>,
+) -> Result<(), OpenError> {
+    for (number, file) in files {
+        file.sync_all()
+            .map_err(failure(disk, &file_name(*number), "syncing"))?;
+    }
+    if let Some(file) = slots_file {
+        file.sync_all()
+            .map_err(failure(disk, hard_state::FILE, "syncing"))?;
+    }
+    disk.sync_dir()
+        .map_err(failure(disk, "", "syncing the directory"))
+}
+
+fn read_slots(file: &dyn DiskFile, disk: &dyn Disk) -> Result<Slots, OpenError> {
+    let mut slots = Slots::decode(&[]);
+    file.scan(&mut |bytes| slots = Slots::decode(bytes))
+        .map_err(failure(disk, hard_state::FILE, "reading"))?;
+    Ok(slots)
+}
+
+/// Scans all segments, several at a time where threads are welcome.
+fn scan_all(
+    disk: &dyn Disk,
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    by: SpareBy,
+) -> Result<BTreeMap<u64, SegmentScan>, OpenError> {
+    let threads = match by {
+        SpareBy::Caller => 1,
+        SpareBy::Thread => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .min(SCAN_THREADS_MAX),
+    };
+    let jobs: Vec<(u64, &Arc<dyn DiskFile>)> = files.iter().map(|(number, file)| (*number, file)).collect();
+    let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(jobs.len())));
+    let work = || {
+        while let Some((number, file)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let scanned = scan(&***file);
+            done.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push((*number, scanned));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(jobs.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let scans = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let read = |(number, scanned): (u64, io::Result<SegmentScan>)| {
+        scanned
+            .map(|scan| (number, scan))
+            .map_err(failure(disk, &file_name(number), "reading"))
+    };
+    scans.into_iter().map(read).collect()
+}
+
+fn scan(file: &dyn DiskFile) -> io::Result<SegmentScan> {
+    let mut scanned = None;
+    file.scan(&mut |bytes| scanned = Some(SegmentScan::of(bytes)))?;
+    scanned.ok_or_else(|| io::Error::other("the file was not shown"))
+}
+
+fn remove_temporaries(disk: &dyn Disk, names: &[String]) -> Result<(), OpenError> {
+    for name in names.iter().filter(|name| segment::is_temporary(name)) {
+        disk.remove(name).map_err(failure(disk, name, "removing"))?;
+    }
+    Ok(())
+}
+
+/// Acts on the verdicts, and builds the store.
+fn assemble(
+    locked: Locked,
+    options: Options,
+    state: State,
+    mut files: BTreeMap<u64, Arc<dyn DiskFile>>,
+    slots_file: Arc<dyn DiskFile>,
+) -> Result<(Store, Recovered), OpenError> {
+    let Locked { disk, lock } = locked;
+    let slots = HardStateFile {
+        file: slots_file,
+        newest: state.slot,
+    };
+    rewrite_from_copies(&*disk, &state, &files, &slots)?;
+    let recovered = Recovered {
+        hard_state: state.hard_state,
+        log: state.log.clone(),
+        abstain: state.abstain,
+    };
+    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
+        &*disk,
+        "",
+        "starting a thread",
+    ))?;
+    let (cut_until, shape) = (state.cut_until, state.shape.clone());
+    let writer = writer(disk, options, state, &files, spares);
+    let mut store = Store {
+        writer,
+        slots,
+        shape,
+        report: Default::default(),
+        _lock: lock,
+    };
+    if let Some(until) = cut_until {
+        store
+            .writer
+            .cut(until)
+            .map_err(|error| cut_failed(&store, error))?;
+    }
+    Ok((store, recovered))
+}
+
+/// Writes headers and slots again whose other copy is good.
+fn rewrite_from_copies(
+    disk: &dyn Disk,
+    state: &State,
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    slots: &HardStateFile,
+) -> Result<(), OpenError> {
+    for (header, at) in &state.broken_headers {
+        rewrite_header(&*files[&header.number], header, *at).map_err(failure(
+            disk,
+            &file_name(header.number),
+            "rewriting a header",
+        ))?;
+    }
+    if state.slot_is_stale {
+        let rewritten = slots
+            .write(state.slot.0, &state.slot.1)
+            .and_then(|()| slots.file.sync_data());
+        rewritten.map_err(failure(disk, hard_state::FILE, "rewriting a slot"))?;
+    }
+    Ok(())
+}
+
+fn writer(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    state: State,
+    files: &BTreeMap<u64, Arc<dyn DiskFile>>,
+    spares: Spares,
+) -> Writer {
+    let readable = |header: &SegmentHeader| {
+        (
+            header.number,
+            Arc::new(readable(header, files[&header.number].clone())),
+        )
+    };
+    let segments: BTreeMap<_, _> = state.headers.iter().map(readable).collect();
+    let stats = StoreStats {
+        segments: segments.len() as u64,
+        ..StoreStats::default()
+    };
+    let directory = Directory {
+        first: state.log_first,
+        extents: state.extents,
+        segments,
+    };
+    Writer {
+        disk,
+        options,
+        header: state.active,
+        file: files[&state.active.number].clone(),
+        front: state.front,
+        sealed: state.sealed,
+        index: state.index,
+        last: state.last,
+        // One more than an interrupted batch may have used: an LSN is never used twice.
+        lsn_next: state.last.lsn.max(state.slot.1.lsn) + 2,
+        dirty_until: state.front,
+        batch: BatchWriter::default(),
+        directory: Arc::new(Mutex::new(directory)),
+        spares,
+        salts: Prng::new(options.salt_seed).fork(state.last.lsn),
+        stats,
+        abstain: state.abstain,
+        hard_state: state.hard_state,
+        ends_with_mark: false,
+        failed: None,
+    }
+}
+
+fn cut_failed(store: &Store, error: StoreError) -> OpenError {
+    OpenError::Disk {
+        directory: store.writer.disk.describe(),
+        file: file_name(store.writer.header.number),
+        doing: "cutting the tail",
+        source: io::Error::other(error.to_string()),
+    }
+}
+
+fn rewrite_header(file: &dyn DiskFile, header: &SegmentHeader, at: u64) -> io::Result<()> {
+    file.write_at(at, &[IoSlice::new(&header.encode())])?;
+    file.sync_data()
+}
+
+fn spares(
+    disk: &Arc<dyn Disk>,
+    options: Options,
+    found: &[u64],
+    files: &mut BTreeMap<u64, Arc<dyn DiskFile>>,
+    active: u64,
+) -> io::Result<Spares> {
+    let mut spares = Spares::new(
+        disk.clone(),
+        segment::rounded_size(options.segment_bytes),
+        options.spare,
+    )?;
+    for number in found {
+        if let Some(file) = files.remove(number)
+            && *number == active + 1
+        {
+            spares.adopt(*number, file);
+        }
+    }
+    spares.request(active + 1);
+    Ok(spares)
+}
+
+/// More threads than this wait for the disk, not for the processor.
+const SCAN_THREADS_MAX: usize = 4;

@@ -1,0 +1,197 @@
+//! The next segment, made before it is needed.
+//!
+//! Invariant: a segment appears under its name only when it has its full size, is zero throughout and
+//! durable, name included. Zero-filled, because a sync into blocks that were never written also writes
+//! their allocation, which costs more than the data.
+
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use super::SpareBy;
+use super::disk::{Disk, DiskFile};
+use super::segment::{file_name, temporary_name};
+
+type Made = io::Result<Arc<dyn DiskFile>>;
+
+/// Makes segments of one size.
+pub(super) struct Spares {
+    disk: Arc<dyn Disk>,
+    bytes: u64,
+    maker: Option<Maker>,
+    /// The segment that is ready.
+    ready: Option<(u64, Arc<dyn DiskFile>)>,
+}
+
+/// A thread that makes one segment a request.
+struct Maker {
+    requests: Option<Sender<u64>>,
+    made: Receiver<(u64, Made)>,
+    thread: Option<JoinHandle<()>>,
+    /// The number that was asked for and not answered yet.
+    pending: Option<u64>,
+}
+
+impl Spares {
+    /// Makes segments of `bytes` bytes in `disk`.
+    pub(super) fn new(disk: Arc<dyn Disk>, bytes: u64, by: SpareBy) -> io::Result<Self> {
+        let maker = match by {
+            SpareBy::Caller => None,
+            SpareBy::Thread => Some(Maker::start(disk.clone(), bytes)?),
+        };
+        Ok(Self {
+            disk,
+            bytes,
+            maker,
+            ready: None,
+        })
+    }
+
+    /// Takes up a segment that an earlier process made.
+    pub(super) fn adopt(&mut self, number: u64, file: Arc<dyn DiskFile>) {
+        self.ready = Some((number, file));
+    }
+
+    /// Asks for segment `number` ahead of need, where a thread can make it.
+    pub(super) fn request(&mut self, number: u64) {
+        if let Some(maker) = &mut self.maker
+            && maker.pending.is_none()
+            && self.ready.as_ref().is_none_or(|(ready, _)| *ready != number)
+        {
+            maker.request(number);
+        }
+    }
+
+    /// True when a segment is ready; never waits.
+    pub(super) fn is_ready(&mut self) -> bool {
+        if let Some(maker) = &mut self.maker
+            && let Ok((number, made)) = maker.made.try_recv()
+        {
+            maker.pending = None;
+            // A failure is told to the call that needs the segment, which tries again.
+            self.ready = self.ready.take().or(made.ok().map(|file| (number, file)));
+        }
+        self.ready.is_some()
+    }
+
+    /// Gives segment `number`, made now if need be. Until it is [`Spares::used`], it stays the spare.
+    pub(super) fn get(&mut self, number: u64) -> Made {
+        if let Some(maker) = &mut self.maker
+            && let Some((pending, made)) = maker.wait()
+            && let Ok(file) = made
+        {
+            self.ready = Some((pending, file));
+        }
+        if let Some((ready, file)) = &self.ready
+            && *ready == number
+        {
+            return Ok(file.clone());
+        }
+        let file = make(&*self.disk, number, self.bytes)?;
+        self.ready = Some((number, file.clone()));
+        Ok(file)
+    }
+
+    /// The spare has become the segment that is written.
+    pub(super) fn used(&mut self) {
+        self.ready = None;
+    }
+}
+
+impl Maker {
+    fn start(disk: Arc<dyn Disk>, bytes: u64) -> io::Result<Self> {
+        let (requests, asked) = channel::<u64>();
+        let (answers, made) = channel();
+        let thread = std::thread::Builder::new()
+            .name("segments".to_owned())
+            .spawn(move || {
+                while let Ok(number) = asked.recv() {
+                    if answers.send((number, make(&*disk, number, bytes))).is_err() {
+                        return;
+                    }
+                }
+            })?;
+        Ok(Self {
+            requests: Some(requests),
+            made,
+            thread: Some(thread),
+            pending: None,
+        })
+    }
+
+    fn request(&mut self, number: u64) {
+        if self
+            .requests
+            .as_ref()
+            .is_some_and(|requests| requests.send(number).is_ok())
+        {
+            self.pending = Some(number);
+        }
+    }
+
+    /// The segment that is being made, if one is.
+    fn wait(&mut self) -> Option<(u64, Made)> {
+        self.pending.take()?;
+        self.made.recv().ok()
+    }
+}
+
+impl Drop for Maker {
+    fn drop(&mut self) {
+        drop(self.requests.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was printed by it; there is nothing to undo.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Makes segment `number`: blank, durable, under its name.
+fn make(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
+    let file = fill(disk, number, bytes)?;
+    publish(disk, number)?;
+    Ok(file)
+}
+
+/// Makes segment `number` under its temporary name: blank and durable.
+pub(super) fn fill(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
+    let temporary = temporary_name(number);
+    let file = disk.create(&temporary)?;
+    let filled = fill_file(&*file, bytes);
+    if filled.is_err() {
+        // Gives back the room; where even this fails, the next opening removes the file.
+        let _ = disk.remove(&temporary);
+    }
+    filled.map(|()| file)
+}
+
+/// Gives segment `number` its name, durably.
+pub(super) fn publish(disk: &dyn Disk, number: u64) -> io::Result<()> {
+    disk.rename(&temporary_name(number), &file_name(number))?;
+    disk.sync_dir()
+}
+
+fn fill_file(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
+    file.allocate(bytes)?;
+    let zeros = vec![0; ZEROS_PER_WRITE.min(bytes) as usize];
+    let mut unsynced = 0;
+    let mut at = 0;
+    while at < bytes {
+        let length = (bytes - at).min(ZEROS_PER_WRITE);
+        file.write_at(at, &[IoSlice::new(&zeros[..length as usize])])?;
+        at += length;
+        unsynced += length;
+        if unsynced >= ZEROS_PER_SYNC {
+            file.sync_data()?;
+            unsynced = 0;
+        }
+    }
+    file.sync_all()
+}
+
+/// Large enough that the cost of a call does not show.
+const ZEROS_PER_WRITE: u64 = 1 << 20;
+
+/// Small enough that a batch's sync, which waits behind this one on the disk, is not held up for long.
+const ZEROS_PER_SYNC: u64 = 4 << 20;

@@ -1,0 +1,407 @@
+//! Appends batches to the active segment, one at a time, and rolls to the next.
+//!
+//! Invariants: nothing that was acknowledged is rewritten. The front moves only after a sync. A segment is
+//! sealed only when its successor exists durably, and the successor's header is durable before its first
+//! batch. After a failed sync nothing is written any more: the kernel may have dropped the data and
+//! report success the next time.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use noraft::LogPosition;
+
+use super::batch::{BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, batch_span, record_span};
+use super::disk::{Disk, DiskFile};
+use super::log::{Directory, Extent, ReadableSegment, Run};
+use super::seal::SealIndex;
+use super::segment::{Link, PAGE, SegmentHeader, file_name};
+use super::spare::Spares;
+use super::{Options, StoreError, StoreStats};
+use crate::prng::Prng;
+use crate::record::{HardState, Record};
+
+/// What one batch on disk holds.
+#[derive(Default)]
+pub(super) struct Content<'a> {
+    pub(super) hard_state: Option<HardState>,
+    pub(super) truncate: Option<LogPosition>,
+    pub(super) records: &'a [Record],
+    pub(super) runs: &'a [Run],
+    pub(super) mark: Option<(Mark, u64)>,
+}
+
+impl Content<'_> {
+    /// Bytes of its records.
+    fn length(&self) -> usize {
+        let controls = [
+            self.hard_state.is_some(),
+            self.truncate.is_some(),
+            self.mark.is_some(),
+        ];
+        let controls = controls.into_iter().filter(|there| *there).count();
+        let entries: usize = self
+            .records
+            .iter()
+            .map(|record| record_span(record.payload.len()))
+            .sum();
+        controls * RECORD_HEADER_BYTES + entries
+    }
+
+    fn encode(&self, out: &mut BatchWriter) {
+        if let Some(hard_state) = self.hard_state {
+            let (flags, vote) = (
+                u8::from(hard_state.voted_for.is_some()),
+                hard_state.voted_for.unwrap_or(0),
+            );
+            out.control(
+                &RecordHeader::control(Kind::HardState, flags, hard_state.term, vote, &[]),
+                &[],
+            );
+        }
+        if let Some(position) = self.truncate {
+            let (term, index) = (position.term.get(), position.index.get());
+            out.control(&RecordHeader::control(Kind::Truncate, 0, term, index, &[]), &[]);
+        }
+        for record in self.records {
+            out.entry(record);
+        }
+        if let Some((mark, lsn)) = self.mark {
+            out.control(&RecordHeader::control(Kind::Mark, mark as u8, 0, lsn, &[]), &[]);
+        }
+    }
+}
+
+/// The writing half of a store.
+pub(super) struct Writer {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) options: Options,
+    pub(super) header: SegmentHeader,
+    pub(super) file: Arc<dyn DiskFile>,
+    /// Where the next batch goes.
+    pub(super) front: u64,
+    /// True between the SEAL of this segment and the header of the next.
+    pub(super) sealed: bool,
+    pub(super) index: SealIndex,
+    /// The last durable batch.
+    pub(super) last: Link,
+    pub(super) lsn_next: u64,
+    /// Beyond the front when a write failed: remains of it reach up to here.
+    pub(super) dirty_until: u64,
+    pub(super) batch: BatchWriter,
+    pub(super) directory: Arc<Mutex<Directory>>,
+    pub(super) spares: Spares,
+    pub(super) salts: Prng,
+    pub(super) stats: StoreStats,
+    pub(super) abstain: bool,
+    /// Repeated in the first batch of each segment, so that older segments can go.
+    pub(super) hard_state: HardState,
+    /// True when an idle mark would say nothing new.
+    pub(super) ends_with_mark: bool,
+    pub(super) failed: Option<Failure>,
+}
+
+/// The failure that ended the store's use.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    file: String,
+    doing: &'static str,
+    reason: String,
+}
+
+impl From<Failure> for StoreError {
+    fn from(failure: Failure) -> Self {
+        Self::Failed {
+            file: failure.file,
+            doing: failure.doing,
+            reason: failure.reason,
+        }
+    }
+}
+
+impl Writer {
+    /// Refuses when the store has failed.
+    pub(super) fn check_usable(&self) -> Result<(), StoreError> {
+        self.failed.clone().map_or(Ok(()), |failure| Err(failure.into()))
+    }
+
+    /// Makes `content` durable as one batch. `prev` is the position that its entries follow.
+    pub(super) fn append(&mut self, mut content: Content<'_>, prev: LogPosition) -> Result<(), StoreError> {
+        self.check_usable()?;
+        self.ensure_room(&content, prev)?;
+        if self.front == PAGE as u64 {
+            content.hard_state = content.hard_state.or(Some(self.hard_state));
+        }
+        let start = self.front;
+        self.write_batch(|out| content.encode(out))?;
+        self.publish(&content, start);
+        self.ends_with_mark = content.mark.is_some();
+        Ok(())
+    }
+
+    /// How many of `records`, at least one, make a batch of a size that segments are filled well with.
+    pub(super) fn chunk_length(&self, records: &[Record]) -> usize {
+        let bytes_max = (self.header.segment_bytes / 8).min(CHUNK_BYTES_MAX) as usize;
+        let mut bytes = 0;
+        let fitting = records.iter().take_while(|record| {
+            bytes += record_span(record.payload.len());
+            bytes <= bytes_max
+        });
+        fitting.count().max(1).min(records.len())
+    }
+
+    /// Durable bytes are there: lets readers see them.
+    fn publish(&mut self, content: &Content<'_>, start: u64) {
+        let controls = [content.hard_state.is_some(), content.truncate.is_some()]
+            .into_iter()
+            .filter(|there| *there);
+        let mut at =
+            start + (super::batch::BATCH_HEADER_BYTES + controls.count() * RECORD_HEADER_BYTES) as u64;
+        for record in content.records {
+            self.index.add(record.position, at, record.payload_crc);
+            at += record_span(record.payload.len()) as u64;
+        }
+        let (segment, page) = (self.header.number, u32::try_from(start / PAGE as u64));
+        let page = page.expect("a segment has fewer than 2^32 pages");
+        let mut directory = lock(&self.directory);
+        if let Some(position) = content.truncate {
+            directory.extents.truncate(position.index.get());
+        }
+        for run in content.runs {
+            directory.extents.push(Extent {
+                first: run.first,
+                segment,
+                page,
+                count: run.count,
+            });
+        }
+    }
+
+    /// True when a batch with `content` fits, with `reserve` bytes and the SEAL after it.
+    fn fits(&self, front: u64, index: &SealIndex, content: &Content<'_>, reserve: u64) -> bool {
+        let hard_state = RECORD_HEADER_BYTES;
+        let seal = batch_span(record_span(
+            index.bytes_with(content.records.len(), content.runs.len()),
+        ));
+        let batch = batch_span(content.length() + hard_state);
+        front + batch + seal + reserve <= self.header.batches_end()
+    }
+
+    fn ensure_room(&mut self, content: &Content<'_>, prev: LogPosition) -> Result<(), StoreError> {
+        // Entries leave room for term and vote: on a full disk a node goes on voting.
+        let reserve = if content.records.is_empty() {
+            0
+        } else {
+            reserve_bytes(self.header.segment_bytes)
+        };
+        if !self.sealed && self.fits(self.front, &self.index, content, reserve) {
+            return Ok(());
+        }
+        let bytes = super::segment::rounded_size(self.options.segment_bytes).min(self.header.segment_bytes);
+        let empty = SegmentHeader {
+            segment_bytes: bytes,
+            ..self.header
+        };
+        let needed = PAGE as u64
+            + batch_span(content.length() + RECORD_HEADER_BYTES)
+            + batch_span(record_span(
+                SealIndex::default().bytes_with(content.records.len(), content.runs.len()),
+            ));
+        if needed + reserve_bytes(bytes) > empty.batches_end() {
+            return Err(StoreError::Invalid(format!(
+                "{needed} bytes do not fit a segment of {bytes} bytes"
+            )));
+        }
+        self.roll(prev)
+    }
+
+    /// Seals the active segment and begins the next.
+    fn roll(&mut self, prev: LogPosition) -> Result<(), StoreError> {
+        let number = self.header.number + 1;
+        let name = file_name(number);
+        let next = self
+            .spares
+            .get(number)
+            .map_err(|error| self.write_failed(&name, "preparing a segment", error))?;
+        if !self.sealed {
+            let (head, payload) = self.index.encode();
+            self.write_batch(|out| out.control(&head, &payload))?;
+            self.sealed = true;
+        }
+        self.begin_segment(number, next, prev)
+    }
+
+    fn begin_segment(
+        &mut self,
+        number: u64,
+        file: Arc<dyn DiskFile>,
+        prev: LogPosition,
+    ) -> Result<(), StoreError> {
+        let name = file_name(number);
+        let size = file
+            .size()
+            .map_err(|error| self.write_failed(&name, "asking for its size", error))?;
+        let header = SegmentHeader {
+            number,
+            salt: self.salts.next_u64(),
+            segment_bytes: size,
+            prev,
+            link: self.last,
+            abstaining: self.abstain,
+            ..self.header
+        };
+        let page = header.encode();
+        for at in [0, header.batches_end()] {
+            file.write_at(at, &[IoSlice::new(&page)])
+                .map_err(|error| self.write_failed(&name, "writing a header", error))?;
+        }
+        self.sync(&*file, &name)?;
+        self.stats.bytes += 2 * PAGE as u64;
+        (self.header, self.file, self.front, self.dirty_until) = (header, file, PAGE as u64, PAGE as u64);
+        (self.sealed, self.index) = (false, SealIndex::default());
+        lock(&self.directory)
+            .segments
+            .insert(number, Arc::new(readable(&header, self.file.clone())));
+        self.spares.used();
+        self.spares.request(number + 1);
+        self.stats.segments += 1;
+        Ok(())
+    }
+
+    /// Writes and syncs one batch at the front.
+    fn write_batch(&mut self, encode: impl FnOnce(&mut BatchWriter)) -> Result<(), StoreError> {
+        self.clean_front()?;
+        let (salt, lsn) = (self.header.salt, self.take_lsn());
+        self.batch.begin(salt, lsn);
+        encode(&mut self.batch);
+        let link = self.batch.finish(salt, self.last, true);
+        let (file, name, span) = (
+            self.file.clone(),
+            file_name(self.header.number),
+            self.batch.span(),
+        );
+        self.dirty_until = self.front + span;
+        file.write_at(self.front, &self.batch.pieces())
+            .map_err(|error| self.write_failed(&name, "appending", error))?;
+        self.sync(&*file, &name)?;
+        self.stats.bytes += span;
+        self.stats.batches += 1;
+        self.last = link;
+        self.front += span;
+        Ok(())
+    }
+
+    /// Blanks what a failed write left at the front, so that the next cannot be mixed with it by a crash.
+    fn clean_front(&mut self) -> Result<(), StoreError> {
+        if self.dirty_until <= self.front {
+            return Ok(());
+        }
+        let (file, name) = (self.file.clone(), file_name(self.header.number));
+        let zeros = vec![0; (self.dirty_until - self.front) as usize];
+        file.write_at(self.front, &[IoSlice::new(&zeros)])
+            .map_err(|error| self.write_failed(&name, "blanking a failed append", error))?;
+        self.sync(&*file, &name)?;
+        self.dirty_until = self.front;
+        Ok(())
+    }
+
+    /// Ends the ambiguous tail from the front to `until`, durably: a mark first, in one sector, so that no
+    /// crash in between makes the tail look clean.
+    pub(super) fn cut(&mut self, until: u64) -> Result<(), StoreError> {
+        let (salt, lsn) = (self.header.salt, self.take_lsn());
+        let cut_lsn = self.last.lsn + 1;
+        self.batch.begin(salt, lsn);
+        self.batch.control(
+            &RecordHeader::control(Kind::Mark, Mark::Cut as u8, 0, cut_lsn, &[]),
+            &[],
+        );
+        let link = self.batch.finish(salt, self.last, false);
+        let (file, name, span) = (
+            self.file.clone(),
+            file_name(self.header.number),
+            self.batch.span(),
+        );
+        let written =
+            u64::try_from(super::batch::BATCH_HEADER_BYTES + RECORD_HEADER_BYTES).expect("a small number");
+        file.write_at(self.front, &self.batch.pieces())
+            .map_err(|error| self.write_failed(&name, "marking a cut", error))?;
+        self.sync(&*file, &name)?;
+        let zeros = vec![0; (until.max(self.front + span) - self.front - written) as usize];
+        file.write_at(self.front + written, &[IoSlice::new(&zeros)])
+            .map_err(|error| self.write_failed(&name, "blanking a cut tail", error))?;
+        self.sync(&*file, &name)?;
+        self.last = link;
+        self.front += span;
+        self.dirty_until = self.front;
+        self.abstain = true;
+        Ok(())
+    }
+
+    fn take_lsn(&mut self) -> u64 {
+        let lsn = self.lsn_next;
+        self.lsn_next = lsn.checked_add(1).expect("2^64 batches are never reached");
+        lsn
+    }
+
+    pub(super) fn sync(&mut self, file: &dyn DiskFile, name: &str) -> Result<(), StoreError> {
+        let begun = (self.options.clock)();
+        file.sync_data()
+            .map_err(|error| self.fail(name, "syncing", &error))?;
+        self.stats.last_sync = (self.options.clock)() - begun;
+        self.stats.syncs += 1;
+        Ok(())
+    }
+
+    /// A write that failed: a full disk passes, everything else is final.
+    pub(super) fn write_failed(&mut self, file: &str, doing: &'static str, error: io::Error) -> StoreError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full {
+                file: file.to_owned(),
+                source: error,
+            },
+            _ => self.fail(file, doing, &error),
+        }
+    }
+
+    /// A failure after which nothing may be written.
+    pub(super) fn fail(&mut self, file: &str, doing: &'static str, error: &io::Error) -> StoreError {
+        let failure = Failure {
+            file: file.to_owned(),
+            doing,
+            reason: error.to_string(),
+        };
+        self.failed = Some(failure.clone());
+        failure.into()
+    }
+
+    /// Bytes that entries can still take in this segment, roughly.
+    pub(super) fn room_bytes(&self) -> u64 {
+        let seal = batch_span(record_span(self.index.bytes_with(0, 0)));
+        let taken = self.front + seal + reserve_bytes(self.header.segment_bytes);
+        self.header.batches_end().saturating_sub(taken)
+    }
+}
+
+/// A batch of entries larger than this is split: each part is durable by itself.
+const CHUNK_BYTES_MAX: u64 = 8 << 20;
+
+/// Bytes kept free by entries for term and vote: sixteen elections, or less in a tiny segment.
+fn reserve_bytes(segment_bytes: u64) -> u64 {
+    let pages = segment_bytes / PAGE as u64;
+    (pages / 8).min(16) * PAGE as u64
+}
+
+/// What readers need to know of a segment.
+pub(super) fn readable(header: &SegmentHeader, file: Arc<dyn DiskFile>) -> ReadableSegment {
+    let (salt, batches_end) = (header.salt, header.batches_end());
+    ReadableSegment {
+        name: file_name(header.number),
+        salt,
+        file,
+        batches_end,
+    }
+}
+
+/// The directory of the log, whatever became of other threads.
+pub(super) fn lock(directory: &Mutex<Directory>) -> MutexGuard<'_, Directory> {
+    directory.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,165 @@
+//! The format, byte for byte: what version 1 wrote is opened for ever.
+//!
+//! `NORAFT_BLESS=1 cargo test -p noraftd --test store golden` writes the golden directory anew. That is
+//! right only before a version is released; a change of format after it is a new version beside the old.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use noraftd::record::{Append, Batch, BatchId, HardState, genesis_config};
+use noraftd::store::disk::RealDisk;
+use noraftd::store::inspect::{Detail, Inspection, inspect};
+use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::{Options, Store};
+
+use crate::common::*;
+
+fn golden() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden/v1")
+}
+
+fn golden_files() -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap());
+    files
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                std::fs::read(entry.path()).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Every kind of record, over two segments.
+fn write_log(disk: &MemDisk) -> Model {
+    let options = Options {
+        segment_bytes: 8 * 4096,
+        ..options()
+    };
+    let (mut store, _) = Store::create(Arc::new(disk.clone()), options, identity(), &genesis()).unwrap();
+    let mut model = Model::default();
+    let elected = |term| {
+        Some(HardState {
+            term,
+            voted_for: Some(2),
+        })
+    };
+    let four = genesis_config([1, 2, 3, 4].map(noraft::NodeId::new));
+    let batches = [
+        (
+            elected(1),
+            at(0, 0),
+            vec![term_entry(1, 1), command(1, 2, b"two"), command(1, 3, b"three")],
+        ),
+        (None, at(1, 3), vec![config_entry(1, 4, &four)]),
+        (
+            elected(3),
+            at(1, 2),
+            vec![term_entry(3, 3), command(3, 4, &[7; 100])],
+        ),
+        (None, at(3, 4), vec![command(3, 5, b"five")]),
+        (
+            Some(HardState {
+                term: 4,
+                voted_for: None,
+            }),
+            at(3, 5),
+            vec![command(3, 6, b"six")],
+        ),
+        (None, at(3, 6), vec![command(3, 7, b"seven")]),
+    ];
+    for (hard_state, prev, records) in batches {
+        let batch = Batch {
+            id: BatchId(0),
+            hard_state,
+            append: Some(Append { prev, records }),
+        };
+        store.persist(&batch).unwrap();
+        model.apply(&batch);
+        if model.records.len() == 6 {
+            store.mark_idle().unwrap();
+        }
+    }
+    store.mark_clean_stop().unwrap();
+    model
+}
+
+#[test]
+fn this_version_writes_the_golden_bytes() {
+    let disk = MemDisk::new();
+    write_log(&disk);
+    if std::env::var_os("NORAFT_BLESS").is_some() {
+        std::fs::create_dir_all(golden()).unwrap();
+        for (name, bytes) in disk.files() {
+            std::fs::write(golden().join(name), bytes).unwrap();
+        }
+    }
+    assert!(
+        disk.files() == golden_files(),
+        "the format changed; see the head of this file"
+    );
+}
+
+#[test]
+fn the_golden_directory_opens_with_all_it_holds() {
+    let disk = MemDisk::with_files(golden_files());
+    let (store, recovered) = open(&disk).unwrap();
+    write_log(&MemDisk::new()).check(&recovered, &store.reader());
+    assert_eq!(store.recovery_report().findings, []);
+    assert_eq!(store.recovery_report().segments, 2);
+}
+
+#[test]
+fn the_golden_directory_reads_as_it_should() {
+    insta::assert_snapshot!(Inspection::of_files(&golden_files()));
+}
+
+#[test]
+fn a_damaged_directory_is_told_in_words() {
+    let mut files = golden_files();
+    let first = files.get_mut("segment-0000000000000001").unwrap();
+    first[2 * 4096 + 40] ^= 1;
+    files.get_mut("hard_state").unwrap()[50] ^= 1;
+    insta::assert_snapshot!(Inspection::of_files(&files));
+}
+
+#[test]
+fn an_unknown_version_is_refused_with_a_clear_message() {
+    let mut files = golden_files();
+    let first = files.get_mut("segment-0000000000000001").unwrap();
+    for at in [0, 7 * 4096] {
+        first[at + 8] = 2;
+        let sum = crc32fast::hash(&first[at..at + 92]);
+        first[at + 92..at + 96].copy_from_slice(&sum.to_le_bytes());
+    }
+    let error = open(&MemDisk::with_files(files)).err().unwrap();
+    insta::assert_snapshot!(error);
+}
+
+#[test]
+fn inspecting_changes_nothing_and_works_beside_a_running_store() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, bytes) in golden_files() {
+        std::fs::write(directory.path().join(name), bytes).unwrap();
+    }
+    let disk = Arc::new(RealDisk::open(directory.path()).unwrap());
+    let (store, recovered) = Store::open(disk, options(), owner()).unwrap();
+    let listing = || {
+        let mut names: Vec<_> = std::fs::read_dir(directory.path())
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .collect();
+        names.sort_by_key(|entry| entry.file_name());
+        names
+            .iter()
+            .map(|entry| (entry.file_name(), std::fs::read(entry.path()).unwrap()))
+            .collect::<Vec<_>>()
+    };
+    let before = listing();
+    let inspection = inspect(directory.path(), Detail::Batches).unwrap();
+    assert_eq!(inspection.recovered.unwrap().last, recovered.last_position());
+    assert_eq!(inspection.identity, Some(store.identity()));
+    assert!(listing() == before);
+    assert!(inspect(&directory.path().join("absent"), Detail::Segments).is_err());
+}

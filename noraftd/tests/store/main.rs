@@ -1,0 +1,9 @@
+//! The store, attacked: what it acknowledged must be there, or a verdict must say why not.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test fails")]
+
+mod basics;
+mod common;
+mod crash;
+mod damage;
+mod golden;
