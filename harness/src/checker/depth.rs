@@ -40,7 +40,7 @@ fn unknown<O>(limit: Limit, decided: u32, calls: &[Call<O>]) -> Verdict {
 struct Search<'a, M: Model> {
     model: &'a M,
     calls: &'a [Call<M::Op>],
-    meter: Meter<'a>,
+    meter: Meter,
     states: Vec<M::State>,
     state_ids: FastMap<M::State, u32>,
     state: u32,

@@ -1,12 +1,12 @@
 //! Chooses model and engine by what the history is, and joins the answers of its parts.
 
-use super::budget::Budget;
+use super::budget::{Budget, Limit};
 use super::certificate::{self, Certificate};
 use super::datum::Datum;
 use super::hash::FastMap;
-use super::recording::Recording;
+use super::recording::{Recording, Status};
 use super::register::{Register, RegisterOp};
-use super::split::{self, Part};
+use super::split::{self, Part, Parts};
 use super::verdict::{Exhausted, Verdict};
 use super::{
     Finding, Report, bank, counter, exactly_once, frontier, kv, list_append, lock, log, register, search,
@@ -59,36 +59,38 @@ fn check_model(recording: &mut Recording, model: ModelName, options: &Options, b
         ModelName::Register => check_register(recording, options, budget),
         ModelName::Kv => {
             let convert = kv::Converter::new(recording);
-            let parts = split::by_key(recording, |operation| convert.convert(operation));
+            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
             let kv = kv::Kv {
                 pool: &recording.pool,
             };
-            join(model, &parts, options, |part| search(&kv, &part.calls, budget))
+            join(model, recording, parts, options, |part| {
+                search(&kv, &part.calls, budget)
+            })
         }
         ModelName::Log | ModelName::ExactlyOnce => check_log(recording, model, options, budget),
         ModelName::Set | ModelName::SetFull => {
             sets::normalize(recording);
             let convert = sets::Converter::new(recording);
-            let parts = split::by_key(recording, |operation| convert.convert(operation));
-            join(model, &parts, options, |part| {
+            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
+            join(model, recording, parts, options, |part| {
                 Answer::maybe("sets", sets::check(&recording.pool, &part.calls, budget))
             })
         }
         ModelName::Counter => {
             let convert = counter::Converter::new(recording);
-            let parts = split::by_key(recording, |operation| convert.convert(operation));
+            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
             let initial = initial_value(recording, options)
                 .and_then(Datum::as_int)
                 .unwrap_or(0);
-            join(model, &parts, options, |part| {
+            join(model, recording, parts, options, |part| {
                 Answer::of("counter", counter::check(initial, &part.calls, budget))
             })
         }
         ModelName::Bank => whole(model, recording, "bank", bank::check(recording)),
         ModelName::Lock => {
             let convert = lock::Converter::new(recording);
-            let parts = split::by_key(recording, |operation| convert.convert(operation));
-            join(model, &parts, options, |part| {
+            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
+            join(model, recording, parts, options, |part| {
                 Answer::of("lock", lock::check(&part.calls))
             })
         }
@@ -121,12 +123,18 @@ fn check_register(recording: &mut Recording, options: &Options, budget: &Budget)
     let initial = initial_value(recording, options).unwrap_or(Datum::NIL);
     register::normalize(recording);
     let convert = register::Converter::new(recording, initial);
-    let parts = split::by_key(recording, |operation| convert.convert(&recording.pool, operation));
-    let mut report = join(ModelName::Register, &parts, options, |part| {
-        decide_register(initial, &part.calls, budget)
+    let parts = split::by_key(recording, budget, |operation| {
+        convert.convert(&recording.pool, operation)
     });
-    report.certificate = certify(recording, &Register { initial }, &parts);
-    report
+    let certificate = match &parts {
+        Ok(parts) => certify(recording, &Register { initial }, &parts.parts),
+        Err(_) => Certificate::Absent,
+    };
+    let decide = |part: &Part<_>| decide_register(initial, &part.calls, budget);
+    Report {
+        certificate,
+        ..join(ModelName::Register, recording, parts, options, decide)
+    }
 }
 
 fn certify(recording: &Recording, model: &Register, parts: &[Part<RegisterOp>]) -> Certificate {
@@ -147,6 +155,18 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     if let Some(verdict) = unique::check(initial, calls, budget) {
         return Answer::of("unique", verdict);
     }
+    let mut meter = budget.meter();
+    if let Err(limit) = meter.hold(2 * size_of_val(calls)) {
+        let total = calls.len() as u32;
+        return Answer::of(
+            "frontier",
+            Verdict::Unknown(Exhausted {
+                limit,
+                decided: 0,
+                total,
+            }),
+        );
+    }
     let mut calls = calls.to_vec();
     register::drop_unseen(&mut calls);
     if let Some(verdict) = frontier::check(initial, &calls, budget) {
@@ -164,14 +184,16 @@ fn check_log(recording: &Recording, model: ModelName, options: &Options, budget:
     let parts = match model {
         ModelName::ExactlyOnce => {
             let convert = exactly_once::Converter::new(recording);
-            split::by_key(recording, |operation| convert.convert(operation))
+            split::by_key(recording, budget, |operation| convert.convert(operation))
         }
         _ => {
             let convert = log::Converter::new(recording);
-            split::by_key(recording, |operation| convert.convert(&recording.pool, operation))
+            split::by_key(recording, budget, |operation| {
+                convert.convert(&recording.pool, operation)
+            })
         }
     };
-    join(model, &parts, options, |part| {
+    join(model, recording, parts, options, |part| {
         Answer::maybe("log", log::check(&recording.pool, &part.calls, budget))
     })
 }
@@ -229,10 +251,36 @@ fn whole(
 
 fn join<O: Sync>(
     model: ModelName,
-    parts: &[Part<O>],
+    recording: &Recording,
+    parts: Result<Parts<O>, Limit>,
     options: &Options,
     check: impl Fn(&Part<O>) -> Answer + Sync,
 ) -> Report {
+    let unchecked = |finding| Report {
+        model,
+        engines: Vec::new(),
+        parts: 0,
+        operations: 0,
+        finding,
+        certificate: Certificate::Absent,
+    };
+    let parts = match parts {
+        // A history in which nothing happened for certain is vacuously valid; one whose operations mean
+        // nothing to the model is not understood.
+        Ok(Parts { parts, .. }) if parts.is_empty() && nothing_to_say(recording) => {
+            let reason = format!(
+                "no operation of this history says anything about a {}",
+                model.name()
+            );
+            return unchecked(Finding::Unknown { reason });
+        }
+        Ok(parts) => parts,
+        Err(limit) => {
+            let reason = format!("{} ran out before the check began", limit.name());
+            return unchecked(Finding::Unknown { reason });
+        }
+    };
+    let parts = &parts.parts[..];
     let answers = split::check_parts(parts, options.threads, check, Answer::is_violation);
     let mut engines = Vec::new();
     let mut finding = Finding::Valid;
@@ -254,6 +302,14 @@ fn join<O: Sync>(
         finding,
         certificate: Certificate::Absent,
     }
+}
+
+fn nothing_to_say(recording: &Recording) -> bool {
+    recording.operations.is_empty()
+        || recording
+            .operations
+            .iter()
+            .any(|operation| operation.status == Status::Ok)
 }
 
 fn explain_exhausted(exhausted: Exhausted) -> String {
