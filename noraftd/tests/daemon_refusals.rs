@@ -418,6 +418,28 @@ fn a_disk_too_small_to_begin_with_is_named() {
 }
 
 #[test]
+fn a_disk_that_cannot_be_written_is_named() {
+    let Some(disk) = SmallDisk::mount("8m") else {
+        return;
+    };
+    let data = disk.0.path().join("data").display().to_string();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.0.path())
+        .status();
+    assert!(remounted.expect("mount runs").success());
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(elsewhere.path());
+    node.replace_data_dir(&data);
+    let (code, log) = node.start_in_vain();
+    assert_eq!(code, Some(73), "{log}");
+    assert!(
+        log.contains(&data) && log.contains("Read-only file system"),
+        "{log}"
+    );
+}
+
+#[test]
 fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
     let Some(disk) = SmallDisk::mount("6m") else {
         return;
