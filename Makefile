@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PLAN ?= workloads/smoke.toml
 TIME ?= 60s
 SEED ?=
+ARGS ?=
 HARNESS := target/release/harness
 
 .PHONY: help run test check bench bench-core bench-store bench-checker bench-daemon fmt build setup-build setup-clients
@@ -38,8 +39,9 @@ bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
 bench-checker: setup-build ## the checkers, beside porcupine-rs
 	cargo bench -p harness --bench checker
 
-bench-daemon: build ## three daemons beside etcd-server, one run
-	scripts/bench-daemon.sh
+bench-daemon: build ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
+	@scripts/setup.sh peers
+	cargo bench -p harness --bench daemon -- $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

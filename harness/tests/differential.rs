@@ -49,6 +49,11 @@ fn any_register_is_decided_as_by_brute_force() {
 }
 
 #[test]
+fn blind_writes_are_decided_as_by_brute_force() {
+    run("frontier", compare::frontier);
+}
+
+#[test]
 fn logs_are_decided_as_by_brute_force() {
     run("log", compare::log);
 }

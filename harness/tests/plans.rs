@@ -19,8 +19,15 @@ fn every_shipped_plan_is_valid_and_named_like_its_file() {
     assert!(paths.len() >= 5, "{paths:?}");
     for path in paths {
         let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(Some(plan.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
-        assert!(!plan.about.is_empty(), "{}: `about` says what the plan is for", path.display());
+        assert_eq!(
+            Some(plan.name.as_str()),
+            path.file_stem().and_then(|stem| stem.to_str())
+        );
+        assert!(
+            !plan.about.is_empty(),
+            "{}: `about` says what the plan is for",
+            path.display()
+        );
         let again = Plan::parse(&plan.to_toml(), &path).expect("what was written can be read");
         assert_eq!(again, plan);
     }
@@ -28,7 +35,10 @@ fn every_shipped_plan_is_valid_and_named_like_its_file() {
 
 #[test]
 fn every_fault_of_the_smoke_plan_turns_up_in_a_minute() {
-    let path = shipped().into_iter().find(|path| path.ends_with("smoke.toml")).expect("it is the default");
+    let path = shipped()
+        .into_iter()
+        .find(|path| path.ends_with("smoke.toml"))
+        .expect("it is the default");
     let plan = Plan::load(&path).expect("tested above");
     let mut wanted = 0;
     for seed in 1..=10 {

@@ -6,7 +6,7 @@ use super::recording::Recording;
 use super::register::{Register, RegisterOp};
 use super::split::{self, Part};
 use super::verdict::{Exhausted, Verdict};
-use super::{Finding, Report, breadth, kv, log, register, unique};
+use super::{Finding, Report, breadth, frontier, kv, log, register, unique};
 use crate::model::Call;
 
 /// Models by name.
@@ -139,6 +139,9 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     }
     let mut calls = calls.to_vec();
     register::drop_unseen(&mut calls);
+    if let Some(verdict) = frontier::check(initial, &calls, budget) {
+        return Answer::of("frontier", verdict);
+    }
     Answer::of("breadth", breadth::check(&Register { initial }, &calls, budget))
 }
 

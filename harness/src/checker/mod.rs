@@ -10,6 +10,7 @@
 //! | module | decides | cost |
 //! |-|-|-|
 //! | [`unique`] | registers in which every value is written once | n log n |
+//! | [`frontier`] | registers with reads and blind writes | n, times a few |
 //! | [`log`] | logs of unique records | n log n |
 //! | [`breadth`] | any model | n, times what the open operations allow |
 //!
@@ -18,16 +19,19 @@
 
 use crate::results::Outcome;
 
+mod bits;
 pub mod breadth;
 pub mod budget;
 pub mod datum;
 mod dispatch;
+pub mod frontier;
 pub mod hash;
 pub mod kv;
 pub mod log;
 pub mod recording;
 pub mod register;
 mod split;
+mod trail;
 pub mod unique;
 pub mod verdict;
 pub mod witness;

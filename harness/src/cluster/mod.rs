@@ -275,6 +275,7 @@ impl Layout<'_> {
         }
         flag("--heartbeat", plan.heartbeat.to_string().into());
         flag("--election-timeout", plan.election.to_string().into());
+        flag("--segment-bytes", format!("{}KiB", plan.segment_kib).into());
         arguments
     }
 }

@@ -104,7 +104,11 @@ impl Nemesis {
         let mut written = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
         match written.failure.take() {
             Some(failure) => Err(failure),
-            None => Ok((self.board.results(), self.board.skipped())),
+            None => {
+                let mut results = self.board.results();
+                results.sort_by_key(|result| result.from_ns);
+                Ok((results, self.board.skipped()))
+            }
         }
     }
 

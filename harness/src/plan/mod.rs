@@ -5,7 +5,7 @@
 //! | table          | what it says                                                        |
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
-//! | `[cluster]`    | `nodes`, `heartbeat`, `election`                                    |
+//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`                     |
 //! | `[clients]`    | `count`, `rate`, `timeout`, `pause_after_error`                     |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
@@ -73,6 +73,8 @@ pub struct ClusterPlan {
     pub heartbeat: Span,
     /// The election timeout.
     pub election: Span,
+    /// The size of a log segment in KiB; a small one is rolled over often.
+    pub segment_kib: u64,
 }
 
 impl Default for ClusterPlan {
@@ -81,6 +83,7 @@ impl Default for ClusterPlan {
             nodes: 3,
             heartbeat: Span::from_millis(50),
             election: Span::from_millis(300),
+            segment_kib: 4096,
         }
     }
 }
@@ -284,7 +287,13 @@ impl ClusterPlan {
         })?;
         require(self.heartbeat < self.election, "cluster.election", || {
             format!("must be longer than the heartbeat of {}", self.heartbeat)
-        })
+        })?;
+        let (low, high) = (SEGMENT_KIB_MIN, SEGMENT_KIB_MAX);
+        require(
+            (low..=high).contains(&self.segment_kib),
+            "cluster.segment_kib",
+            || format!("must be {low} to {high}, not {}", self.segment_kib),
+        )
     }
 }
 
@@ -342,6 +351,9 @@ fn name_is_plain(name: &str) -> bool {
 const TIME_MAX: Span = Span::from_millis(24 * 60 * 60 * 1000);
 /// Each pair of nodes costs two proxies; Raft clusters are 3 to 7.
 const NODES_MAX: usize = 9;
+/// What the daemon accepts.
+const SEGMENT_KIB_MIN: u64 = 256;
+const SEGMENT_KIB_MAX: u64 = 1 << 20;
 /// Each client is a task and a connection of one process.
 const CLIENTS_MAX: usize = 1000;
 /// More faults at once than this leave nothing running.
@@ -404,6 +416,7 @@ mod tests {
                 "[cluster]\nheartbeat = \"1s\"\nelection = \"1s\"",
                 "cluster.election",
             ),
+            ("[cluster]\nsegment_kib = 4", "cluster.segment_kib"),
             ("[clients]\ncount = 0", "clients.count"),
             ("[nemesis]\nlanes = 9", "nemesis.lanes"),
             ("[nemesis]\nimpaired_max = 4", "nemesis.impaired_max"),

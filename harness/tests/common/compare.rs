@@ -97,6 +97,24 @@ pub fn breadth(seed: u64) -> Outcome {
     agree(&register(), &calls, &verdict)
 }
 
+pub fn frontier(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let kinds = Kinds {
+        unique: random.chance(0.1),
+        cas: false,
+        differs: false,
+    };
+    let calls = registers::history(&mut random, kinds, operations);
+    let mut seen = calls.clone();
+    drop_unseen(&mut seen);
+    let verdict = checker::frontier::check(datum(0), &seen, &Budget::default())
+        .ok_or_else(|| format!("not taken for blind writes: {calls:?}"))?;
+    if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
+        refuted(&calls, &until_return(&calls, stuck.op), violation)?;
+    }
+    agree(&register(), &calls, &verdict)
+}
+
 pub fn log(seed: u64) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let mut pool = Pool::default();
@@ -110,4 +128,9 @@ pub fn log(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 3] = [("unique", unique), ("breadth", breadth), ("log", log)];
+pub const ALL: [(&str, Compare); 4] = [
+    ("frontier", frontier),
+    ("unique", unique),
+    ("breadth", breadth),
+    ("log", log),
+];
