@@ -1,3 +1,92 @@
 //! The Raft algorithm with no I/O and no dependencies.
+//!
+//! A [`Node`] takes inputs and queues [`Actions`]; it never sends, stores, waits or looks at a clock.
+//! Everything outside the algorithm is its integrator's: transport, storage, timers, the bytes of
+//! commands, the state machine and snapshots. Sections cited in this crate are those of the extended
+//! Raft paper (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm").
+//!
+//! # The loop
+//!
+//! 1. Feed one input: [`Node::handle_message`], [`Node::handle_election_timeout`], a proposal
+//!    ([`Node::propose_command`], [`Node::propose_config`]) or [`Node::handle_snapshot_installed`].
+//! 2. Take the pending [`Node::actions_mut`] in their order and execute them. What is to be saved
+//!    must be durable before a message that comes after it leaves. Several inputs may be fed before
+//!    the actions are taken: they merge, which is how batching and pipelining work.
+//! 3. Apply the entries up to [`Node::commit_index`] to the state machine. A leader that wants its
+//!    followers to learn of a commit at once calls [`Node::heartbeat`].
+//!
+//! ```no_run
+//! use noraft::{Action, Message, Node, NodeId};
+//!
+//! fn message_to_node_0() -> Option<Message> {
+//!     // ...
+//!     # None
+//! }
+//! fn is_timer_expired() -> bool {
+//!     // ...
+//!     # false
+//! }
+//!
+//! let mut node = Node::start(NodeId::new(0));
+//! let commit_position = node.create_cluster(&[NodeId::new(0), NodeId::new(1), NodeId::new(2)]);
+//!
+//! while node.get_commit_status(commit_position).is_in_progress() {
+//!     for action in node.actions_mut() {
+//!         match action {
+//!             Action::SetElectionTimeout => { /* start the timer again */ }
+//!             Action::SaveCurrentTerm => { /* store node.current_term() */ }
+//!             Action::SaveVotedFor => { /* store node.voted_for() */ }
+//!             Action::BroadcastMessage(_) => { /* send to node.peers() */ }
+//!             Action::AppendLogEntries(_) => { /* store the entries */ }
+//!             Action::SendMessage(_, _) => { /* send to one node */ }
+//!             Action::InstallSnapshot(_) => { /* send a snapshot to one node */ }
+//!         }
+//!     }
+//!     if is_timer_expired() {
+//!         node.handle_election_timeout();
+//!     }
+//!     while let Some(message) = message_to_node_0() {
+//!         node.handle_message(&message);
+//!     }
+//! }
+//!
+//! let commit_position = node.propose_command();
+//! ```
+//!
+//! # Promises
+//!
+//! - No input makes a node panic, wrap a number or loop, in any build.
+//! - Nothing at or below the commit index is ever removed or overwritten.
+//! - Memory grows with the terms and configuration changes in the log, not with its commands.
 #![no_std]
 #![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod action;
+mod config;
+mod election;
+mod entries;
+mod error;
+pub mod invariants;
+mod log;
+mod membership;
+mod message;
+mod metrics;
+mod node;
+mod quorum;
+mod replication;
+mod role;
+mod snapshot;
+mod types;
+
+pub use action::{Action, Actions};
+pub use config::ClusterConfig;
+pub use entries::{LogEntries, LogEntry};
+pub use error::Error;
+pub use log::Log;
+pub use message::Message;
+pub use metrics::NodeMetrics;
+pub use node::Node;
+pub use role::{CommitStatus, Role};
+pub use types::{LogIndex, LogPosition, NodeGeneration, NodeId, Term};

@@ -3,10 +3,13 @@
 //! Data flows one way: client bytes -> `protocol` -> `replica` -> `store` -> peers -> `replica` ->
 //! `machine` -> client bytes. `shell` carries it between sockets, disk and replica; `cli` starts it.
 
+pub mod cli;
+pub mod config;
 pub mod machine;
 pub mod prng;
 pub mod protocol;
 pub mod record;
 pub mod replica;
+pub mod shell;
 pub mod store;
 pub mod time;

@@ -1,3 +1,7 @@
 //! The `noraftd` command.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    noraftd::cli::main()
+}

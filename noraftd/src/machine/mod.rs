@@ -1,3 +1,164 @@
 //! The state machine: what committed entries do to the key space and the streams.
 //!
-//! Invariant: a pure function of the entries in order. No clock, no randomness, no hash order.
+//! Invariant: a pure function of the entries in order. No clock, no randomness, no hash order. An error
+//! reply means that the entry changed nothing.
+
+mod digest;
+mod keys;
+mod reply;
+mod streams;
+mod strings;
+
+use noraft::LogIndex;
+
+use self::keys::Keys;
+use crate::protocol::command::{Class, Command};
+use crate::protocol::resp::Reply;
+use crate::time::Stamp;
+
+pub use self::reply::REPLY_BYTES_MAX;
+pub use self::strings::VALUE_BYTES_MAX;
+
+/// The replicated state.
+#[derive(Debug)]
+pub struct Machine {
+    applied_index: LogIndex,
+    keys: Keys,
+}
+
+impl Machine {
+    /// The state before the first entry.
+    pub fn new() -> Self {
+        Self {
+            applied_index: LogIndex::ZERO,
+            keys: Keys::default(),
+        }
+    }
+
+    /// Applies the command in the entry at `index` and gives its reply.
+    ///
+    /// Deterministic for any bytes: what does not decode changes nothing and answers an error.
+    ///
+    /// # Panics
+    ///
+    /// When `index` was applied before.
+    pub fn apply(&mut self, index: LogIndex, stamp: Stamp, body: &[u8]) -> Reply {
+        self.advance(index);
+        match Command::decode(body) {
+            Some(command) => execute(&mut self.keys, stamp, &command),
+            None => undecodable(),
+        }
+    }
+
+    /// Notes that the entry at `index`, which is no command, was applied.
+    ///
+    /// # Panics
+    ///
+    /// When `index` was applied before.
+    pub fn advance(&mut self, index: LogIndex) {
+        assert!(
+            index > self.applied_index,
+            "{index:?} comes after {:?}",
+            self.applied_index
+        );
+        self.applied_index = index;
+    }
+
+    /// Answers a command that only reads; any other gets an error.
+    pub fn query(&self, body: &[u8]) -> Reply {
+        match Command::decode(body) {
+            Some(command) => read(&self.keys, &command).unwrap_or_else(|| {
+                Reply::Error("ERR a command that writes cannot be answered as a read".to_owned())
+            }),
+            None => undecodable(),
+        }
+    }
+
+    /// A digest of keys, values and streams: equal states have equal digests, in every process and version.
+    /// Reads the whole state.
+    pub fn state_hash(&self) -> u64 {
+        self.keys.digest()
+    }
+
+    /// The last index applied.
+    pub fn applied_index(&self) -> LogIndex {
+        self.applied_index
+    }
+
+    /// Number of keys.
+    pub fn key_count(&self) -> usize {
+        self.keys.len()
+    }
+}
+
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
+    match *command {
+        Command::Set {
+            key,
+            value,
+            condition,
+            get,
+        } => strings::set(keys, key, value, condition, get),
+        Command::Del { keys: names } => keys::del(keys, names),
+        Command::MSet { pairs } => strings::mset(keys, pairs),
+        Command::IncrBy { key, delta } => strings::incr_by(keys, key, delta),
+        Command::Append { key, value } => strings::append(keys, key, value),
+        Command::XAdd {
+            key,
+            create,
+            id,
+            fields,
+        } => streams::add(keys, stamp, key, create, id, fields),
+        Command::Get { .. }
+        | Command::Exists { .. }
+        | Command::MGet { .. }
+        | Command::StrLen { .. }
+        | Command::Type { .. }
+        | Command::XLen { .. }
+        | Command::XRange { .. }
+        | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
+    }
+}
+
+/// Answers a command that reads; `None` for one that writes.
+fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
+    let reply = match *command {
+        Command::Get { key } => strings::get(keys, key),
+        Command::Exists { keys: names } => keys::exists(keys, names),
+        Command::MGet { keys: names } => strings::mget(keys, names),
+        Command::StrLen { key } => strings::strlen(keys, key),
+        Command::Type { key } => keys::type_of(keys, key),
+        Command::XLen { key } => streams::len(keys, key),
+        Command::XRange {
+            key,
+            first,
+            last,
+            reverse,
+            limit,
+        } => streams::range(keys, key, first..=last, reverse, limit),
+        Command::XRead { count, streams } => streams::read(keys, count, streams),
+        Command::Set { .. }
+        | Command::Del { .. }
+        | Command::MSet { .. }
+        | Command::IncrBy { .. }
+        | Command::Append { .. }
+        | Command::XAdd { .. } => {
+            debug_assert_eq!(command.class(), Class::Write);
+            return None;
+        }
+    };
+    debug_assert_eq!(command.class(), Class::Read);
+    Some(reply)
+}
+
+fn undecodable() -> Reply {
+    Reply::Error(
+        "ERR the command is in an encoding that this version does not know; nothing was done".to_owned(),
+    )
+}

@@ -3,5 +3,11 @@
 //! Invariant: parse, don't validate. What leaves this folder is valid; no bytes from outside panic.
 
 pub mod command;
+pub mod frame;
+mod glob;
+pub mod outcome;
 pub mod peer;
+mod read;
+pub mod render;
 pub mod resp;
+pub mod session;

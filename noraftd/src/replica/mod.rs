@@ -1,5 +1,264 @@
-//! The replica: consensus, batching, reads and forwarding as a state machine without I/O.
+//! The replica: consensus, group commit, linearizable reads and forwarding as a state machine without I/O.
 //!
-//! Invariant: no clock, no socket, no file, no thread. `event.rs` is the whole interface.
+//! Invariant: no clock, no socket, no file, no thread; the same inputs at the same instants give the same
+//! outputs. [`event`] is the whole interface and states the contract of use.
+//!
+//! One concept a file: [`mod@durability`] (what waits for the sync), `payloads` (records by position),
+//! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
+//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `timers`.
 
+mod apply;
+mod durability;
+mod elections;
 pub mod event;
+mod forwards;
+mod inbound;
+mod leadership;
+mod outbound;
+mod payloads;
+mod progress;
+mod proposals;
+mod reads;
+mod requests;
+mod timers;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId};
+
+use crate::machine::Machine;
+use crate::prng::Prng;
+use crate::protocol::peer::PeerMessage;
+use crate::record::Recovered;
+use crate::time::{Instant, Stamp};
+
+use self::apply::Apply;
+use self::durability::Durability;
+use self::elections::Elections;
+use self::event::{Input, Output, Status};
+use self::forwards::Forwards;
+use self::leadership::Leadership;
+use self::payloads::Payloads;
+use self::proposals::Proposals;
+use self::reads::Reads;
+use self::requests::Requests;
+use self::timers::Timers;
+
+/// How a replica behaves; every limit has its reason beside it.
+#[derive(Debug, Clone)]
+pub struct ReplicaConfig {
+    /// This node.
+    pub id: NodeId,
+    /// Time between a leader's heartbeats. A tenth of the election timeout tolerates several lost ones.
+    pub heartbeat_interval: Duration,
+    /// A follower that hears no leader for this long, or up to twice as long (drawn at random, Raft 9.3),
+    /// campaigns. A leader that hears no majority for this long steps down.
+    pub election_timeout: Duration,
+    /// A leader whose sync has not returned for this long stops its heartbeats.
+    pub disk_stall_max: Duration,
+    /// Every request is answered after at most this long.
+    pub request_timeout: Duration,
+    /// Bytes of payload in one batch: bounds the latency of one sync.
+    pub batch_bytes_max: usize,
+    /// Payload bytes sent to one peer and not yet acknowledged: what a slow peer may cost in memory.
+    pub in_flight_bytes_max: usize,
+    /// Messages sent to one peer and not yet acknowledged.
+    pub in_flight_messages_max: usize,
+    /// Payload bytes kept in memory for slow peers; older entries are read from the log.
+    pub payload_cache_bytes_max: usize,
+    /// Requests of clients and followers that may wait here at once.
+    pub requests_max: usize,
+}
+
+impl ReplicaConfig {
+    /// The defaults for node `id`: 50 ms heartbeats, elections after 500 ms, answers within 1.5 s.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            heartbeat_interval: Duration::from_millis(50),
+            election_timeout: Duration::from_millis(500),
+            disk_stall_max: Duration::from_millis(500),
+            request_timeout: Duration::from_millis(1500),
+            batch_bytes_max: 4 << 20,
+            in_flight_bytes_max: 16 << 20,
+            in_flight_messages_max: 64,
+            payload_cache_bytes_max: 8 << 20,
+            requests_max: 65_536,
+        }
+    }
+}
+
+/// One node of the cluster, without its I/O.
+#[derive(Debug)]
+pub struct Replica {
+    config: ReplicaConfig,
+    node: Node,
+    machine: Machine,
+    prng: Prng,
+    /// The instant and the wall clock of the input being handled.
+    now: Instant,
+    stamp: Stamp,
+    /// True from `handle` until the next `poll` has settled what it caused.
+    unsettled: bool,
+    outputs: VecDeque<Output>,
+    /// Peer messages that may need a sync, waiting for the one in flight.
+    inbox: VecDeque<(NodeId, PeerMessage)>,
+    requests: Requests,
+    /// The configuration that peers' progress was last fitted to.
+    known_config: ClusterConfig,
+    durability: Durability,
+    payloads: Payloads,
+    proposals: Proposals,
+    reads: Reads,
+    forwards: Forwards,
+    leadership: Leadership,
+    elections: Elections,
+    timers: Timers,
+    apply: Apply,
+}
+
+impl Replica {
+    /// A replica that continues from what its store recovered. `seed` decides its random timeouts and
+    /// must differ from start to start (it also names this process to the other nodes).
+    pub fn recover(config: &ReplicaConfig, seed: u64, recovered: Recovered) -> Self {
+        let mut prng = Prng::new(seed);
+        let boot = prng.next_u64();
+        let durable = recovered.last_position();
+        let base = recovered.log.snapshot_position();
+        let known_config = recovered.log.latest_config().clone();
+        let node = Node::restart(
+            config.id,
+            NodeGeneration::new(0),
+            recovered.hard_state.term(),
+            recovered.hard_state.voted_for(),
+            recovered.log,
+        );
+        Self {
+            config: config.clone(),
+            node,
+            machine: Machine::new(),
+            prng,
+            now: Instant::ZERO,
+            stamp: Stamp::default(),
+            unsettled: true,
+            outputs: VecDeque::new(),
+            inbox: VecDeque::new(),
+            requests: Requests::default(),
+            known_config,
+            durability: Durability::new(durable),
+            payloads: Payloads::new(config.payload_cache_bytes_max),
+            proposals: Proposals::default(),
+            reads: Reads::default(),
+            forwards: Forwards::new(boot),
+            leadership: Leadership::default(),
+            elections: Elections::new(recovered.abstain),
+            timers: Timers::default(),
+            apply: Apply::new(base.index),
+        }
+    }
+
+    /// Takes in what happened at `now`. Several inputs that are ready together may be handled one after
+    /// the other; they share a batch.
+    ///
+    /// # Panics
+    ///
+    /// When the caller breaks the contract in [`event`]: an answer to a batch that is not in flight.
+    pub fn handle(&mut self, now: Instant, stamp: Stamp, input: Input) {
+        self.now = self.now.max(now);
+        self.stamp = self.stamp.max(stamp);
+        self.unsettled = true;
+        self.accept(input);
+    }
+
+    /// The next thing to do, or `None` when it is time to wait for an input or for [`Self::deadline`].
+    pub fn poll(&mut self) -> Option<Output> {
+        if self.unsettled {
+            self.unsettled = false;
+            self.settle();
+        }
+        self.outputs.pop_front()
+    }
+
+    /// When to call `handle` with [`Input::Deadline`] at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        if self.unsettled {
+            return Some(Instant::ZERO);
+        }
+        self.timers.next(
+            self.durability.is_in_flight(),
+            self.is_leader(),
+            self.earliest_request_deadline(),
+        )
+    }
+
+    /// What the node tells about itself.
+    pub fn status(&self) -> Status {
+        Status {
+            id: self.config.id,
+            role: self.node.role(),
+            term: self.node.current_term().get(),
+            leader: self.leader(),
+            commit_index: self.node.commit_index(),
+            applied_index: self.apply.applied_index(),
+            durable_index: self.durability.durable_index(),
+            last_position: self.node.log().last_position(),
+            voters: self.node.config().voters.iter().copied().collect(),
+            abstaining: self.elections.is_abstaining(),
+            match_indexes: self.match_indexes(),
+            applied_stamp: self.apply.applied_stamp(),
+        }
+    }
+
+    /// The replicated state, as far as it has been applied.
+    pub fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The core, for invariant checks.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Highest index that is durable on this node's disk.
+    pub fn durable_index(&self) -> LogIndex {
+        self.durability.durable_index()
+    }
+
+    fn is_leader(&self) -> bool {
+        self.node.role().is_leader()
+    }
+
+    fn match_indexes(&self) -> Vec<(NodeId, LogIndex)> {
+        let followers = self
+            .node
+            .peers()
+            .filter_map(|id| Some((id, self.node.follower_match_index(id)?)));
+        followers.collect()
+    }
+
+    /// Lets everything that the handled inputs caused happen: feed, drain once, apply, read, send.
+    fn settle(&mut self) {
+        if !self.durability.is_in_flight() {
+            self.feed_inbox();
+            self.check_timers();
+            self.follow_role_change();
+            self.elections.on_durable(self.durability.durable_index());
+            self.drain_actions();
+        }
+        self.expire_requests();
+        self.route_requests();
+        self.apply_committed();
+        self.serve_reads();
+        self.replicate();
+        self.fetch_missing();
+        self.payloads
+            .evict(self.durability.durable_index().min(self.apply.applied_index()));
+        self.unsettled = self.has_more_to_feed();
+    }
+
+    /// True when a limit left something waiting and no sync will come to take it up.
+    fn has_more_to_feed(&self) -> bool {
+        !self.durability.is_in_flight() && (!self.inbox.is_empty() || self.has_proposable())
+    }
+}

@@ -1,0 +1,53 @@
+# The commands of this project. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PLAN ?= workloads/smoke.toml
+TIME ?= 60s
+SEED ?=
+ARGS ?=
+HARNESS := target/release/harness
+
+.PHONY: help run test check bench bench-core bench-store bench-checker bench-daemon fmt build setup-build setup-clients
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+
+run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=workloads/...)
+	@$(HARNESS) run $(PLAN) --time $(TIME) $(if $(SEED),--seed $(SEED))
+
+test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too
+	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast
+	cargo test --release -p noraft --test fuzz --test random
+
+check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+
+build: setup-build
+	@cargo build --release --bins
+
+bench: bench-core bench-store bench-checker bench-daemon ## all benchmarks, with their peers, in one run
+
+bench-core: setup-build ## the Raft core in memory, beside noraft 0.7.1 and raft-rs
+	cargo bench -p noraft
+
+bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
+	cargo bench -p noraftd --bench store
+
+bench-checker: setup-build ## the checkers, beside porcupine-rs
+	cargo bench -p harness --bench checker
+
+bench-daemon: build ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
+	@scripts/setup.sh peers
+	cargo bench -p harness --bench daemon -- $(ARGS)
+
+fmt: ## format the code
+	cargo fmt --all
+
+setup-build:
+	@scripts/setup.sh build
+
+setup-clients:
+	@scripts/setup.sh clients

@@ -1,0 +1,282 @@
+//! A log: append (told its position), read a range, ask for the tail. Exact when records are unique;
+//! O(n log n).
+//!
+//! Positions are labels that grow along the log but need not be dense, so they are ranked first. Every
+//! operation then bounds the length of the log at its instant: an append at rank p made it p+1, a
+//! read or tail that reached the end saw it, any other read saw at least as much as it returned.
+//! The length never shrinks, so operations sorted by it must not contradict real time.
+//!
+//! An append of unknown outcome whose record nobody saw is dropped: with labels that are not dense it
+//! leaves no trace. `from` is inclusive, `after` exclusive.
+
+use super::budget::{Budget, Limit};
+use super::datum::{Datum, Pool};
+use super::recording::{NEVER, Operation, Recording, ResultKind, Status};
+use super::verdict::{Exhausted, Verdict, Violation};
+use crate::model::Call;
+
+mod positions;
+
+pub use positions::Label;
+use positions::Positions;
+
+/// An operation on a log, with its result; lists and labels are in the history's pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LogOp {
+    /// `record` was appended, at label `at` unless that is nil (unknown).
+    Append {
+        /// What was appended.
+        record: Datum,
+        /// Where.
+        at: Datum,
+    },
+    /// The records from `from` on were `entries`, a list of `[label record]`.
+    Read {
+        /// Where the read began.
+        from: From,
+        /// What it returned.
+        entries: Datum,
+        /// Nothing follows `entries`.
+        end: bool,
+    },
+    /// The last entry was this `[label record]`; nil when the log was empty.
+    Tail(Datum),
+}
+
+/// Where a read begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum From {
+    /// At the first record.
+    Start,
+    /// At this label.
+    At(Datum),
+    /// Behind this label.
+    After(Datum),
+}
+
+/// Why operations on a log have no order. Ids of operations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogViolation {
+    /// A record was seen that nobody appended.
+    Garbage {
+        /// Who saw it.
+        read: u32,
+        /// The record.
+        record: Datum,
+    },
+    /// Two operations disagree about a position: another record there, or the record elsewhere.
+    Conflict {
+        /// One of them.
+        one: u32,
+        /// The other; the same one when it contradicts itself.
+        other: u32,
+    },
+    /// A read returned its records out of order, or from before its range.
+    Disorder {
+        /// The read.
+        read: u32,
+    },
+    /// A read returned the records on both sides of one and left that out.
+    Skipped {
+        /// The read.
+        read: u32,
+        /// Who knows the record between.
+        other: u32,
+    },
+    /// `later` needs a log that is at least as long as `earlier` does, but returned before `earlier`
+    /// was called.
+    RealTime {
+        /// Comes first in the log, was called last.
+        earlier: u32,
+        /// Comes after it in the log, returned before.
+        later: u32,
+    },
+}
+
+impl LogViolation {
+    /// The operations named.
+    pub fn operations(&self) -> Vec<u32> {
+        match *self {
+            Self::Garbage { read, .. } | Self::Disorder { read } => vec![read],
+            Self::Conflict { one, other } => vec![one, other],
+            Self::Skipped { read, other } => vec![read, other],
+            Self::RealTime { earlier, later } => vec![earlier, later],
+        }
+    }
+}
+
+/// Converts recorded operations; reads of unknown outcome and failures are dropped.
+pub(crate) struct Converter {
+    append: Option<u16>,
+    read: Option<u16>,
+    tail: Option<u16>,
+}
+
+impl Converter {
+    pub(crate) fn new(recording: &Recording) -> Self {
+        Self {
+            append: recording.function_id("append"),
+            read: recording.function_id("read"),
+            tail: recording.function_id("tail"),
+        }
+    }
+
+    pub(crate) fn convert(&self, pool: &Pool, operation: &Operation) -> Option<(LogOp, u32)> {
+        let function = Some(operation.function);
+        let known = operation.status == Status::Ok;
+        if function == self.append {
+            let ret = if known { operation.ret } else { NEVER };
+            let append = LogOp::Append {
+                record: operation.input,
+                at: operation.output,
+            };
+            (operation.status != Status::Fail).then_some((append, ret))
+        } else if function == self.read {
+            let end = operation.result == ResultKind::End;
+            let read = LogOp::Read {
+                from: from(pool, operation.input),
+                entries: operation.output,
+                end,
+            };
+            known.then_some((read, operation.ret))
+        } else if function == self.tail {
+            known.then_some((LogOp::Tail(operation.output), operation.ret))
+        } else {
+            None
+        }
+    }
+}
+
+fn from(pool: &Pool, input: Datum) -> From {
+    let field = |name| pool.field(input, name).filter(|label| !label.is_nil());
+    match (field("from"), field("after")) {
+        (Some(label), _) => From::At(label),
+        (None, Some(label)) => From::After(label),
+        (None, None) => From::Start,
+    }
+}
+
+/// Decides `calls`, all of one log.
+///
+/// # Errors
+/// When a value is not what the workload promises (a label without order, a read that is no list of
+/// pairs): the operation, and what was expected.
+pub fn check(pool: &Pool, calls: &[Call<LogOp>], budget: &Budget) -> Result<Verdict, (u32, &'static str)> {
+    let mut meter = budget.meter();
+    let bytes = positions::bytes_needed(pool, calls) + calls.len() * (size_of::<Sized>() + 16);
+    if let Err(limit) = meter.hold(bytes).and_then(|()| budget.check_cancelled()) {
+        return Ok(exhausted(limit, calls));
+    }
+    let positions = Positions::collect(pool, calls)?;
+    Ok(match decide(pool, calls, positions) {
+        Ok(witness) => Verdict::Valid(witness),
+        Err(violation) => Verdict::Invalid(Violation::Log(violation)),
+    })
+}
+
+fn exhausted(limit: Limit, calls: &[Call<LogOp>]) -> Verdict {
+    Verdict::Unknown(Exhausted {
+        limit,
+        decided: 0,
+        total: calls.len() as u32,
+    })
+}
+
+fn decide(
+    pool: &Pool,
+    calls: &[Call<LogOp>],
+    positions: Result<Positions, LogViolation>,
+) -> Result<Vec<u32>, LogViolation> {
+    let positions = positions?;
+    let mut bounds = Vec::with_capacity(calls.len());
+    for call in calls {
+        bounds.push(positions.bounds(pool, calls, call)?);
+    }
+    let mut sized = raise(calls, &bounds)?;
+    sized.sort_unstable();
+    real_time(calls, &sized)?;
+    Ok(sized
+        .into_iter()
+        .map(|one| calls[one.call_index as usize].id)
+        .collect())
+}
+
+/// What an operation says about the length of the log just after it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// It is an append; `None` bounds: nobody saw it happen.
+    is_append: bool,
+    at_least: u32,
+    at_most: u32,
+}
+
+/// An operation and the length it was given, in the order of the log.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Sized {
+    length: u32,
+    is_read: bool,
+    call: u32,
+    call_index: u32,
+    /// The operation whose return made it this long (itself, unless it was raised).
+    cause: u32,
+}
+
+/// Gives every operation the least length it can have: its own bound, or that of anything that
+/// returned before its call.
+fn raise(calls: &[Call<LogOp>], bounds: &[Option<Bounds>]) -> Result<Vec<Sized>, LogViolation> {
+    let mut returns: Vec<(u32, u32)> = (0..)
+        .zip(calls)
+        .filter(|(i, call)| !call.is_open() && bounds[*i as usize].is_some())
+        .map(|(i, call)| (call.ret, i))
+        .collect();
+    returns.sort_unstable();
+    let mut returned = returns.into_iter().peekable();
+    let mut lengths = vec![(0, 0); calls.len()];
+    let mut longest = (0, 0);
+    let mut sized = Vec::with_capacity(calls.len());
+    for (i, call) in (0_u32..).zip(calls) {
+        while let Some((_, done)) = returned.next_if(|(ret, _)| *ret < call.call) {
+            longest = longest.max(lengths[done as usize]);
+        }
+        let Some(bound) = bounds[i as usize] else { continue };
+        let mut length = (bound.at_least, i);
+        if !bound.is_append && longest.0 > length.0 {
+            if longest.0 > bound.at_most {
+                let later = calls[longest.1 as usize].id;
+                return Err(LogViolation::RealTime {
+                    earlier: call.id,
+                    later,
+                });
+            }
+            length = longest;
+        }
+        lengths[i as usize] = length;
+        sized.push(Sized {
+            length: length.0,
+            is_read: !bound.is_append,
+            call: call.call,
+            call_index: i,
+            cause: length.1,
+        });
+    }
+    Ok(sized)
+}
+
+/// In the order of the log, no operation returns before one that precedes it was called.
+fn real_time(calls: &[Call<LogOp>], sized: &[Sized]) -> Result<(), LogViolation> {
+    let mut latest: Option<&Call<LogOp>> = None;
+    for one in sized {
+        let call = &calls[one.call_index as usize];
+        if let Some(earlier) = latest.filter(|latest| call.ret < latest.call) {
+            let later = calls[one.cause as usize].id;
+            return Err(LogViolation::RealTime {
+                earlier: earlier.id,
+                later,
+            });
+        }
+        if latest.is_none_or(|latest| latest.call < call.call) {
+            latest = Some(call);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! Where each record is: labels ranked, and every operation's claim about them compared.
+//!
+//! Invariant once collected: labels are sorted and distinct, each with one record, each record with
+//! one label, and every record was appended by someone.
+
+use super::{Bounds, From, LogOp, LogViolation};
+use crate::checker::datum::{Datum, Pool, View};
+use crate::checker::hash::FastMap;
+use crate::model::Call;
+
+/// A position: a number, or the two numbers of `ms-n`, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Label(u64, u64);
+
+impl Label {
+    /// Reads a label.
+    pub fn parse(pool: &Pool, datum: Datum) -> Option<Self> {
+        match pool.view(datum) {
+            View::Int(number) => Some(Self(u64::try_from(number).ok()?, 0)),
+            View::Text(text) => {
+                let (high, low) = text.split_once('-').unwrap_or((text, "0"));
+                Some(Self(high.parse().ok()?, low.parse().ok()?))
+            }
+            View::Nil | View::Bool(_) | View::List(_) | View::Map(_) => None,
+        }
+    }
+}
+
+/// A claim: this record is at this label, says the operation with this index.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Claim {
+    label: Label,
+    record: Datum,
+    by: u32,
+}
+
+/// Every known label, in order, with the first who claimed it.
+pub(super) struct Positions {
+    known: Vec<Claim>,
+    rank_of: FastMap<Datum, u32>,
+}
+
+/// Upper bound of what [`Positions::collect`] holds.
+pub(super) fn bytes_needed(pool: &Pool, calls: &[Call<LogOp>]) -> usize {
+    let claims: usize = calls
+        .iter()
+        .map(|call| match call.op {
+            LogOp::Append { .. } | LogOp::Tail(_) => 1,
+            LogOp::Read { entries, .. } => pool.as_list(entries).map_or(0, <[Datum]>::len),
+        })
+        .sum();
+    claims * size_of::<Claim>() + calls.len() * 2 * 32
+}
+
+/// Looks into `[label record]`.
+pub(super) fn entry(pool: &Pool, datum: Datum) -> Option<(Label, Datum)> {
+    match pool.as_list(datum) {
+        Some(&[label, record]) => Some((Label::parse(pool, label)?, record)),
+        _ => None,
+    }
+}
+
+const BAD_LABEL: &str = "expected a position label: a number or ms-n";
+const BAD_ENTRY: &str = "expected entries of the form [label, record]";
+
+impl Positions {
+    /// Compares all claims; the inner error is a violation, the outer one a malformed value.
+    pub(super) fn collect(
+        pool: &Pool,
+        calls: &[Call<LogOp>],
+    ) -> Result<Result<Self, LogViolation>, (u32, &'static str)> {
+        let mut claims = Vec::new();
+        // Who appended each record.
+        let mut appended: FastMap<Datum, u32> = FastMap::default();
+        for (i, call) in (0_u32..).zip(calls) {
+            if let LogOp::Append { record, .. } = call.op
+                && appended.insert(record, i).is_some()
+            {
+                return Err((call.id, "expected records that are appended once"));
+            }
+            claim(pool, i, call, &mut claims)?;
+        }
+        claims.sort_unstable();
+        Ok(Self::agree(calls, claims, &appended))
+    }
+
+    fn agree(
+        calls: &[Call<LogOp>],
+        mut claims: Vec<Claim>,
+        appended: &FastMap<Datum, u32>,
+    ) -> Result<Self, LogViolation> {
+        let id = |claim: &Claim| calls[claim.by as usize].id;
+        for pair in claims.windows(2) {
+            if pair[0].label == pair[1].label && pair[0].record != pair[1].record {
+                return Err(LogViolation::Conflict {
+                    one: id(&pair[0]),
+                    other: id(&pair[1]),
+                });
+            }
+        }
+        claims.dedup_by_key(|claim| claim.label);
+        let mut rank_of: FastMap<Datum, u32> = FastMap::default();
+        for (rank, claim) in (0_u32..).zip(&claims) {
+            if !appended.contains_key(&claim.record) {
+                return Err(LogViolation::Garbage {
+                    read: id(claim),
+                    record: claim.record,
+                });
+            }
+            if let Some(before) = rank_of.insert(claim.record, rank) {
+                return Err(LogViolation::Conflict {
+                    one: id(&claims[before as usize]),
+                    other: id(claim),
+                });
+            }
+        }
+        Ok(Self {
+            known: claims,
+            rank_of,
+        })
+    }
+
+    /// What `call` says about the length of the log; `None` when it says nothing.
+    pub(super) fn bounds(
+        &self,
+        pool: &Pool,
+        calls: &[Call<LogOp>],
+        call: &Call<LogOp>,
+    ) -> Result<Option<Bounds>, LogViolation> {
+        match call.op {
+            LogOp::Append { record, .. } => Ok(self.rank_of.get(&record).map(|rank| Bounds {
+                is_append: true,
+                at_least: rank + 1,
+                at_most: rank + 1,
+            })),
+            LogOp::Tail(last) => {
+                let length = entry(pool, last).map_or(0, |(_, record)| self.rank_of[&record] + 1);
+                Ok(Some(Bounds {
+                    is_append: false,
+                    at_least: length,
+                    at_most: length,
+                }))
+            }
+            LogOp::Read { from, entries, end } => {
+                let entries = pool.as_list(entries).unwrap_or_default();
+                self.read_bounds(pool, calls, call.id, from, entries, end)
+            }
+        }
+    }
+
+    fn read_bounds(
+        &self,
+        pool: &Pool,
+        calls: &[Call<LogOp>],
+        read: u32,
+        from: From,
+        entries: &[Datum],
+        end: bool,
+    ) -> Result<Option<Bounds>, LogViolation> {
+        let start = self.start(pool, from);
+        let mut next = start;
+        for datum in entries {
+            let rank = entry(pool, *datum).map(|(_, record)| self.rank_of[&record]);
+            let rank = rank.expect("entries were parsed when they were collected");
+            if rank < next {
+                return Err(LogViolation::Disorder { read });
+            }
+            if rank > next {
+                let other = calls[self.known[next as usize].by as usize].id;
+                return Err(LogViolation::Skipped { read, other });
+            }
+            next = rank + 1;
+        }
+        Ok(match (entries.is_empty(), end) {
+            (true, false) => Some(Bounds {
+                is_append: false,
+                at_least: 0,
+                at_most: u32::MAX,
+            }),
+            (true, true) => Some(Bounds {
+                is_append: false,
+                at_least: 0,
+                at_most: start,
+            }),
+            (false, true) => Some(Bounds {
+                is_append: false,
+                at_least: next,
+                at_most: next,
+            }),
+            (false, false) => Some(Bounds {
+                is_append: false,
+                at_least: next,
+                at_most: u32::MAX,
+            }),
+        })
+    }
+
+    /// Rank of the first record a read can return.
+    fn start(&self, pool: &Pool, from: From) -> u32 {
+        let before = |label: Label, inclusive: bool| {
+            self.known
+                .partition_point(|claim| claim.label < label || (!inclusive && claim.label == label))
+        };
+        match from {
+            From::Start => 0,
+            From::At(label) => Label::parse(pool, label).map_or(0, |label| before(label, true) as u32),
+            From::After(label) => Label::parse(pool, label).map_or(0, |label| before(label, false) as u32),
+        }
+    }
+}
+
+/// Adds what `call` says about positions.
+fn claim(
+    pool: &Pool,
+    i: u32,
+    call: &Call<LogOp>,
+    claims: &mut Vec<Claim>,
+) -> Result<(), (u32, &'static str)> {
+    let bad = |what| (call.id, what);
+    match call.op {
+        LogOp::Append { at, .. } if at.is_nil() && call.is_open() => {}
+        LogOp::Append { record, at } => {
+            let label = Label::parse(pool, at).ok_or(bad(BAD_LABEL))?;
+            claims.push(Claim { label, record, by: i });
+        }
+        LogOp::Tail(last) if last.is_nil() => {}
+        LogOp::Tail(last) => {
+            let (label, record) = entry(pool, last).ok_or(bad(BAD_ENTRY))?;
+            claims.push(Claim { label, record, by: i });
+        }
+        LogOp::Read { from, entries, .. } => {
+            if let From::At(label) | From::After(label) = from {
+                Label::parse(pool, label).ok_or(bad(BAD_LABEL))?;
+            }
+            for datum in pool.as_list(entries).ok_or(bad(BAD_ENTRY))? {
+                let (label, record) = entry(pool, *datum).ok_or(bad(BAD_ENTRY))?;
+                claims.push(Claim { label, record, by: i });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! A whole history in memory: one compact [`Operation`] an invocation, in order of invocation.
+//!
+//! Invariant: `call` and `ret` are positions in the history's order of events, all distinct;
+//! an operation whose outcome is unknown has `ret` = [`NEVER`]. Failed operations are kept, because
+//! an explanation may need them; checkers skip them.
+
+use std::path::PathBuf;
+
+use crate::checker::datum::{Datum, Pool};
+use crate::checker::hash::FastMap;
+use crate::results::Counts;
+
+/// `ret` of an operation that nobody saw return.
+pub const NEVER: u32 = u32::MAX;
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It took effect.
+    Ok,
+    /// It never will.
+    Fail,
+    /// Nobody knows.
+    Info,
+}
+
+/// An operation, from its invocation to its completion.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    /// Process that did it.
+    pub process: u64,
+    /// Key it touched, or nil.
+    pub key: Datum,
+    /// Value of the invocation.
+    pub input: Datum,
+    /// Result: value read, value a compare-and-set saw, position of an append, token of a lock.
+    pub output: Datum,
+    /// Position of the invocation in the order of events.
+    pub call: u32,
+    /// Position of the completion, or [`NEVER`].
+    pub ret: u32,
+    /// Index into [`Recording::functions`].
+    pub function: u16,
+    /// How it ended.
+    pub status: Status,
+    /// What `output` says.
+    pub result: ResultKind,
+}
+
+/// What the output of an operation says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultKind {
+    /// The plain result.
+    Plain,
+    /// A compare-and-set told which value it found.
+    Saw,
+    /// A log read reached the end of the log.
+    End,
+}
+
+/// A history as the checkers take it.
+#[derive(Debug, Default)]
+pub struct Recording {
+    /// Operations in order of invocation.
+    pub operations: Vec<Operation>,
+    /// Time of each event in nanoseconds, if the history tells.
+    pub times: Vec<u64>,
+    /// Values.
+    pub pool: Pool,
+    /// Names of functions.
+    pub functions: Vec<Box<str>>,
+    /// Nodes that were asked, by operation, if the history tells.
+    pub nodes: FastMap<u32, Box<str>>,
+    /// Log index in the reply, by operation, if the history tells.
+    pub log_indexes: Vec<(u32, u64)>,
+    /// Faults, in order.
+    pub faults: Vec<FaultEvent>,
+    /// Workload named by the history.
+    pub workload: Option<String>,
+    /// Initial value named by the history.
+    pub initial: Option<Datum>,
+    /// A failed compare-and-set says that it found another value than expected (it does in some logs;
+    /// elsewhere a failure only says that nothing happened).
+    pub failed_cas_differs: bool,
+    /// Where it came from.
+    pub path: Option<PathBuf>,
+    /// Counts of all operations.
+    pub counts: Counts,
+}
+
+/// A step of a fault, placed in the order of events.
+#[derive(Clone, Debug)]
+pub struct FaultEvent {
+    /// Position in the order of events.
+    pub at: u32,
+    /// Nanoseconds since the run began.
+    pub time_ns: u64,
+    /// `begin`, `ok` or `end`, if the history tells them apart.
+    pub step: &'static str,
+    /// Name of the fault.
+    pub name: String,
+    /// Details, in short.
+    pub details: String,
+}
+
+impl Recording {
+    /// Name of an operation's function.
+    pub fn function(&self, operation: &Operation) -> &str {
+        &self.functions[usize::from(operation.function)]
+    }
+
+    /// Number of the function called `name`, if any operation has it.
+    pub fn function_id(&self, name: &str) -> Option<u16> {
+        self.functions
+            .iter()
+            .position(|function| &**function == name)
+            .map(|id| id as u16)
+    }
+
+    /// Operations that did or may have taken effect.
+    pub fn effective(&self) -> impl Iterator<Item = (u32, &Operation)> {
+        (0_u32..)
+            .zip(&self.operations)
+            .filter(|(_, operation)| operation.status != Status::Fail)
+    }
+
+    /// Time of the event at `position`.
+    pub fn time(&self, position: u32) -> Option<u64> {
+        self.times.get(position as usize).copied()
+    }
+
+    /// Bytes held, for the memory budget.
+    pub fn bytes(&self) -> usize {
+        self.operations.capacity() * size_of::<Operation>() + self.times.capacity() * 8 + self.pool.bytes()
+    }
+}

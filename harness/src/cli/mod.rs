@@ -1,0 +1,60 @@
+//! Command line: one verb a file; usage errors end with 64, trouble of the harness itself with 254.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use harness::cluster::guard::GUARD_VERB;
+use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
+
+mod become_child;
+mod check;
+mod generate;
+mod run;
+
+/// A Jepsen-style tester: faults, histories, linearizability checking, explanations.
+///
+/// Exit codes: 0 valid, 1 invalid, 2 unknown (with the reason), 64 wrong usage, 254 the harness failed.
+#[derive(Parser)]
+#[command(name = "harness", version)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Run(run::Args),
+    Check(check::Args),
+    Generate(generate::Args),
+    #[command(name = GUARD_VERB, hide = true)]
+    Become(become_child::Args),
+}
+
+/// Parses the arguments, runs the verb, prints what failed.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    let result = match cli.verb {
+        Verb::Run(args) => run::run(args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Generate(args) => generate::run(&args),
+        Verb::Become(args) => become_child::run(&args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("harness: {error}");
+        ExitCode::from(EXIT_HARNESS_FAILURE)
+    })
+}
+
+/// Help and version are answers, not errors.
+fn usage(error: &clap::Error) -> ExitCode {
+    // A closed stderr leaves nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(EXIT_USAGE)
+    } else {
+        ExitCode::SUCCESS
+    }
+}

@@ -1,0 +1,141 @@
+//! `harness run`: runs a plan on real processes and says what came of it.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use harness::cluster::Programs;
+use harness::plan::{Plan, PlanError, Span};
+use harness::results::EXIT_USAGE;
+use harness::run::{Interrupt, RunOptions, run as run_plan};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+/// Run a plan: real daemons, real faults, a verdict.
+///
+/// Ctrl-C ends the run in order, with a verdict on what was recorded; a second one does not wait for the
+/// final phase and the checkers.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The plan, such as workloads/smoke.toml.
+    plan: PathBuf,
+    /// Decides everything that is random; drawn, and told, when absent.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long, such as 60s, instead of what the plan says. The plan's minima change with it.
+    #[arg(long)]
+    time: Option<Span>,
+    /// How many nodes, instead of what the plan says.
+    #[arg(long)]
+    nodes: Option<usize>,
+    /// How many clients, instead of what the plan says.
+    #[arg(long)]
+    clients: Option<usize>,
+    /// Where the folders of runs go.
+    #[arg(long, default_value = "results/runs")]
+    out: PathBuf,
+    /// The daemon; when absent, what the environment variable NORAFTD names, or else the one next to this
+    /// program.
+    #[arg(long)]
+    noraftd: Option<PathBuf>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
+    let plan = match plan_of(&args) {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("harness: {error}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
+    let harness = std::env::current_exe()?;
+    let noraftd = daemon(args.noraftd, &harness)?;
+    let options = RunOptions {
+        seed: args.seed.or(plan.seed).unwrap_or_else(drawn_seed),
+        plan,
+        root: args.out,
+        programs: Programs { harness, noraftd },
+        argv: std::env::args().collect(),
+    };
+    // One thread: the daemons need the others, and a child's death signal is bound to its parent thread.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let finished = runtime.block_on(async {
+        let interrupt = on_signals()?;
+        run_plan(options, interrupt, Arc::new(|line| eprintln!("{line}")))
+            .await
+            .map_err(Box::<dyn Error>::from)
+    })?;
+    print!("{}", finished.report);
+    Ok(ExitCode::from(finished.results.verdict))
+}
+
+fn plan_of(args: &Args) -> Result<Plan, PlanError> {
+    let mut plan = Plan::load(&args.plan)?;
+    if let Some(time) = args.time {
+        plan = plan.lasting(time);
+    }
+    plan.cluster.nodes = args.nodes.unwrap_or(plan.cluster.nodes);
+    plan.clients.count = args.clients.unwrap_or(plan.clients.count);
+    plan.validate()?;
+    Ok(plan)
+}
+
+fn daemon(given: Option<PathBuf>, harness: &Path) -> Result<PathBuf, Box<dyn Error>> {
+    let named = given.or_else(|| std::env::var_os("NORAFTD").map(PathBuf::from));
+    let path = named.unwrap_or_else(|| harness.with_file_name("noraftd"));
+    match path.canonicalize() {
+        Ok(path) if path.is_file() => Ok(path),
+        Ok(path) => Err(format!("{} is not a program", path.display()).into()),
+        Err(error) => {
+            let hint = "build it with `cargo build`, or name it with --noraftd or NORAFTD";
+            Err(format!("no daemon at {}: {error}; {hint}", path.display()).into())
+        }
+    }
+}
+
+/// Any seed will do, as long as it is told; short enough to be typed.
+fn drawn_seed() -> u64 {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place where a run without a seed gets one"
+    )]
+    let now = SystemTime::now();
+    let nanos = now
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos() as u64);
+    (nanos ^ u64::from(std::process::id()).rotate_left(32)) % SEEDS_DRAWN
+}
+
+/// SIGINT or SIGTERM stops the run, the next one aborts it.
+fn on_signals() -> std::io::Result<Interrupt> {
+    let (stop, stopped) = watch::channel(false);
+    let (abort, aborted) = watch::channel(false);
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        let mut stages = [stop, abort].into_iter();
+        let mut told = Vec::new();
+        loop {
+            tokio::select! {
+                _ = interrupts.recv() => {}
+                _ = terminations.recv() => {}
+            }
+            // The senders are kept: a closed channel would be news too.
+            if let Some(stage) = stages.next() {
+                stage.send_replace(true);
+                told.push(stage);
+            }
+        }
+    });
+    Ok(Interrupt {
+        stop: stopped,
+        abort: aborted,
+    })
+}
+
+const SEEDS_DRAWN: u64 = 1_000_000_000;

@@ -1,0 +1,193 @@
+//! One directed link between two nodes: whether it is cut, and what it did.
+//!
+//! Invariant: a link that says it was not bitten carried every byte that it was given while cut; the
+//! counters only grow, so that "did the cut bite" is a difference of two snapshots.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::plan::CutMode;
+
+/// A directed link. Shared by the proxy that carries it and the nemesis that cuts it.
+#[derive(Debug)]
+pub struct Link {
+    /// Who sends.
+    pub from: u64,
+    /// Who receives.
+    pub to: u64,
+    cuts: Mutex<BTreeMap<CutId, CutMode>>,
+    policy: watch::Sender<Policy>,
+    counters: Counters,
+}
+
+/// Names one cut, so that overlapping faults heal only their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CutId(pub u64);
+
+/// What a link does at the moment with what is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Policy {
+    /// Carries it.
+    Open,
+    /// Does not.
+    Cut(CutMode),
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    bytes_carried: AtomicU64,
+    bytes_dropped: AtomicU64,
+    bytes_held: AtomicU64,
+    connections_refused: AtomicU64,
+    connections_severed: AtomicU64,
+}
+
+/// What a link did since the run began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkStats {
+    /// Bytes delivered.
+    pub bytes_carried: u64,
+    /// Bytes swallowed by a cut.
+    pub bytes_dropped: u64,
+    /// Bytes delayed by a cut.
+    pub bytes_held: u64,
+    /// Connections that a cut did not let through.
+    pub connections_refused: u64,
+    /// Connections that a cut, or its heal, closed.
+    pub connections_severed: u64,
+}
+
+impl Link {
+    pub(super) fn new(from: u64, to: u64) -> Self {
+        Self {
+            from,
+            to,
+            cuts: Mutex::new(BTreeMap::new()),
+            policy: watch::Sender::new(Policy::Open),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Cuts the link until [`Link::heal`] is called with the same `id`.
+    pub fn cut(&self, id: CutId, mode: CutMode) {
+        let mut cuts = self.lock();
+        cuts.insert(id, mode);
+        self.policy.send_replace(policy_of(&cuts));
+    }
+
+    /// Ends the cut `id`; the link opens when it was the last one.
+    pub fn heal(&self, id: CutId) {
+        let mut cuts = self.lock();
+        cuts.remove(&id);
+        self.policy.send_replace(policy_of(&cuts));
+    }
+
+    /// Ends every cut.
+    pub fn heal_all(&self) {
+        let mut cuts = self.lock();
+        cuts.clear();
+        self.policy.send_replace(Policy::Open);
+    }
+
+    /// What the link does at the moment.
+    pub fn policy(&self) -> Policy {
+        *self.policy.borrow()
+    }
+
+    /// Follows what the link does.
+    pub fn watch(&self) -> watch::Receiver<Policy> {
+        self.policy.subscribe()
+    }
+
+    /// What the link did so far.
+    pub fn stats(&self) -> LinkStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LinkStats {
+            bytes_carried: read(&self.counters.bytes_carried),
+            bytes_dropped: read(&self.counters.bytes_dropped),
+            bytes_held: read(&self.counters.bytes_held),
+            connections_refused: read(&self.counters.connections_refused),
+            connections_severed: read(&self.counters.connections_severed),
+        }
+    }
+
+    pub(super) fn count(&self, what: Carried) {
+        let (counter, amount) = match what {
+            Carried::Delivered(bytes) => (&self.counters.bytes_carried, bytes),
+            Carried::Dropped(bytes) => (&self.counters.bytes_dropped, bytes),
+            Carried::Held(bytes) => (&self.counters.bytes_held, bytes),
+            Carried::Refused => (&self.counters.connections_refused, 1),
+            Carried::Severed => (&self.counters.connections_severed, 1),
+        };
+        counter.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CutId, CutMode>> {
+        // The map is whole after every statement, so a panic elsewhere does not spoil it.
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Something to count.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Carried {
+    Delivered(usize),
+    Dropped(usize),
+    Held(usize),
+    Refused,
+    Severed,
+}
+
+impl LinkStats {
+    /// How the cut showed between `earlier` and now; `None` when nothing was kept from passing.
+    pub fn evidence_since(&self, earlier: &Self) -> Option<String> {
+        let grown = [
+            (self.bytes_dropped - earlier.bytes_dropped, "bytes dropped"),
+            (self.bytes_held - earlier.bytes_held, "bytes held back"),
+            (
+                self.connections_refused - earlier.connections_refused,
+                "connections refused",
+            ),
+            (
+                self.connections_severed - earlier.connections_severed,
+                "connections severed",
+            ),
+        ];
+        let told: Vec<String> = grown
+            .iter()
+            .filter(|(by, _)| *by > 0)
+            .map(|(by, what)| format!("{by} {what}"))
+            .collect();
+        (!told.is_empty()).then(|| told.join(", "))
+    }
+}
+
+impl std::ops::Add for LinkStats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            bytes_carried: self.bytes_carried + other.bytes_carried,
+            bytes_dropped: self.bytes_dropped + other.bytes_dropped,
+            bytes_held: self.bytes_held + other.bytes_held,
+            connections_refused: self.connections_refused + other.connections_refused,
+            connections_severed: self.connections_severed + other.connections_severed,
+        }
+    }
+}
+
+/// Of overlapping cuts the one that lets least through decides.
+fn policy_of(cuts: &BTreeMap<CutId, CutMode>) -> Policy {
+    let strictness = |mode: &CutMode| match mode {
+        CutMode::Stall => 0,
+        CutMode::Drop => 1,
+        CutMode::Reset => 2,
+    };
+    cuts.values()
+        .copied()
+        .max_by_key(strictness)
+        .map_or(Policy::Open, Policy::Cut)
+}

@@ -1,0 +1,287 @@
+//! A cluster of real daemons on this machine, and everything that can be done to it.
+//!
+//! Invariant: nothing that this folder starts outlives the harness (see [`guard`]); nodes reach each other
+//! only through the [`Network`]'s proxies, clients reach every node directly.
+
+mod address;
+pub mod guard;
+mod link;
+mod probe;
+mod process;
+mod proxy;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+pub use address::Addresses;
+pub use link::{CutId, Link, LinkStats, Policy};
+pub use probe::{NodeView, answers, view};
+pub use process::{Crash, Launch, Life, Process, ProcessError, last_lines, process_state};
+pub use proxy::Network;
+
+use crate::plan::ClusterPlan;
+
+/// The programs that a cluster is made of.
+#[derive(Debug, Clone)]
+pub struct Programs {
+    /// The `harness` program (see [`guard`]).
+    pub harness: PathBuf,
+    /// The daemon.
+    pub noraftd: PathBuf,
+}
+
+/// A running cluster.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+    network: Network,
+    start_max: Duration,
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct Node {
+    /// Its number, from 1.
+    pub id: u64,
+    /// Where clients reach it.
+    pub address: SocketAddr,
+    /// Its process.
+    pub process: Process,
+}
+
+/// The cluster could not be brought up: trouble of the harness or the machine, not a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A file, directory or socket.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A process could not be started.
+    #[error("node n{node}: {source}")]
+    Process {
+        /// Which.
+        node: u64,
+        /// Why.
+        source: ProcessError,
+    },
+    /// A process does not answer.
+    #[error("node n{node} does not answer within {within:?} of its start; {state}\n{log}")]
+    Silent {
+        /// Which.
+        node: u64,
+        /// How long it had.
+        within: Duration,
+        /// What became of it.
+        state: String,
+        /// The end of its log.
+        log: String,
+    },
+}
+
+impl Cluster {
+    /// Lays out the folders `folder/nK`, starts the proxies and every node, and waits until all answer.
+    ///
+    /// # Errors
+    ///
+    /// When anything does not come up.
+    pub async fn start(
+        plan: &ClusterPlan,
+        programs: &Programs,
+        folder: &Path,
+        start_max: Duration,
+    ) -> Result<Self, ClusterError> {
+        let io_error = |what: &str| {
+            let what = what.to_owned();
+            move |source| ClusterError::Io { what, source }
+        };
+        let addresses = Addresses::find(u64::from(std::process::id()), plan.nodes)
+            .map_err(io_error("no free loopback network"))?;
+        let ids: Vec<u64> = (1..=plan.nodes as u64).collect();
+        let peers: Vec<(u64, SocketAddr)> = ids.iter().map(|id| (*id, addresses.peer(*id))).collect();
+        let network = Network::start(addresses.proxies(), &peers)
+            .await
+            .map_err(io_error("proxies"))?;
+        let mut nodes = Vec::new();
+        for id in &ids {
+            let home = folder.join(format!("n{id}"));
+            std::fs::create_dir_all(&home).map_err(io_error(&home.display().to_string()))?;
+            let layout = Layout {
+                id: *id,
+                ids: &ids,
+                addresses,
+                network: &network,
+                home: &home,
+            };
+            let launch = Launch {
+                guard: programs.harness.clone(),
+                program: programs.noraftd.clone(),
+                arguments: layout.arguments(plan),
+                log: home.join("log"),
+            };
+            nodes.push(Node {
+                id: *id,
+                address: addresses.client(*id),
+                process: Process::new(launch),
+            });
+        }
+        let cluster = Self {
+            nodes,
+            network,
+            start_max,
+        };
+        for node in &cluster.nodes {
+            node.process.start().map_err(|source| ClusterError::Process {
+                node: node.id,
+                source,
+            })?;
+        }
+        for node in &cluster.nodes {
+            cluster.await_answer(node).await?;
+        }
+        Ok(cluster)
+    }
+
+    /// Every node.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The node numbered `id`.
+    pub fn node(&self, id: u64) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// The links between the nodes.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Starts a node that is down, and waits until it answers.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, or does not answer.
+    pub async fn restart(&self, node: &Node) -> Result<(), ClusterError> {
+        node.process.start().map_err(|source| ClusterError::Process {
+            node: node.id,
+            source,
+        })?;
+        self.await_answer(node).await
+    }
+
+    /// Waits until a started node answers `PING`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not, or ends instead.
+    pub async fn await_answer(&self, node: &Node) -> Result<(), ClusterError> {
+        let deadline = Instant::now() + self.start_max;
+        while Instant::now() < deadline && node.process.pid().is_some() {
+            if answers(node.address, PROBE_MAX).await {
+                return Ok(());
+            }
+            sleep(PROBE_STEP).await;
+        }
+        Err(ClusterError::Silent {
+            node: node.id,
+            within: self.start_max,
+            state: match node.process.life() {
+                Life::Up { .. } => "it is still running".to_owned(),
+                Life::Down => "it was killed".to_owned(),
+                Life::Crashed => node
+                    .process
+                    .crashes()
+                    .pop()
+                    .map_or_else(String::new, |crash| format!("it {}", crash.how)),
+            },
+            log: last_lines(node.process.log(), LOG_LINES_SHOWN).join("\n"),
+        })
+    }
+
+    /// The leader, as the nodes see it: of those that claim to lead, the one with the highest term.
+    pub async fn leader(&self) -> Option<u64> {
+        let views = self.views().await;
+        let leading = views
+            .into_iter()
+            .filter_map(|(id, view)| Some((id, view?)))
+            .filter(|(_, view)| view.leads);
+        leading.max_by_key(|(_, view)| view.term).map(|(id, _)| id)
+    }
+
+    /// What every node says about itself, asked at the same time.
+    pub async fn views(&self) -> Vec<(u64, Option<NodeView>)> {
+        let mut asked = tokio::task::JoinSet::new();
+        for node in &self.nodes {
+            let (id, address) = (node.id, node.address);
+            asked.spawn(async move { (id, view(address, PROBE_MAX).await) });
+        }
+        let mut views = asked.join_all().await;
+        views.sort_by_key(|(id, _)| *id);
+        views
+    }
+
+    /// Every crash so far, by node.
+    pub fn crashes(&self) -> Vec<(u64, Crash)> {
+        let of = |node: &Node| {
+            let id = node.id;
+            node.process.crashes().into_iter().map(move |crash| (id, crash))
+        };
+        self.nodes.iter().flat_map(of).collect()
+    }
+
+    /// Kills every process.
+    pub async fn stop(&self) {
+        for node in &self.nodes {
+            // Down already is as good; one that survives SIGKILL is ended by the guard at our end.
+            let _ = node.process.kill().await;
+        }
+    }
+}
+
+struct Layout<'a> {
+    id: u64,
+    ids: &'a [u64],
+    addresses: Addresses,
+    network: &'a Network,
+    home: &'a Path,
+}
+
+impl Layout<'_> {
+    fn arguments(&self, plan: &ClusterPlan) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["serve".into()];
+        let mut flag = |name: &str, value: OsString| {
+            arguments.push(name.into());
+            arguments.push(value);
+        };
+        flag("--id", self.id.to_string().into());
+        flag("--cluster", CLUSTER_NAME.into());
+        flag("--data-dir", self.home.join("data").into());
+        flag("--listen", self.addresses.client(self.id).to_string().into());
+        flag("--peer-listen", self.addresses.peer(self.id).to_string().into());
+        for peer in self.ids.iter().filter(|peer| **peer != self.id) {
+            flag(
+                "--peer",
+                format!("{peer}={}", self.network.address(self.id, *peer)).into(),
+            );
+        }
+        flag("--heartbeat", plan.heartbeat.to_string().into());
+        flag("--election-timeout", plan.election.to_string().into());
+        flag("--segment-bytes", format!("{}KiB", plan.segment_kib).into());
+        arguments
+    }
+}
+
+const CLUSTER_NAME: &str = "under-test";
+/// A node that is up answers within a millisecond; a stopped one never does.
+const PROBE_MAX: Duration = Duration::from_millis(400);
+const PROBE_STEP: Duration = Duration::from_millis(20);
+const LOG_LINES_SHOWN: usize = 20;

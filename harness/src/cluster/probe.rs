@@ -1,0 +1,83 @@
+//! What a node says about itself: `PING`, `ROLE`, `INFO`.
+//!
+//! Invariant: a probe never takes longer than its patience, and a node that does not answer is `None`, not
+//! an error: it may be down on purpose.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::client::{CallError, Client, Reply};
+
+/// A node's own view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeView {
+    /// Whether it believes to lead.
+    pub leads: bool,
+    /// Its term.
+    pub term: u64,
+    /// The last entry that it knows to be committed.
+    pub commit_index: u64,
+    /// The last entry that it has applied.
+    pub applied_index: u64,
+}
+
+/// Whether the node at `address` answers at all.
+pub async fn answers(address: SocketAddr, patience: Duration) -> bool {
+    let ping = async {
+        let mut client = Client::connect(address, patience).await?;
+        client.call(&["PING"], patience).await
+    };
+    ping.await == Ok(Reply::Status("PONG".to_owned()))
+}
+
+/// The node's view of itself; `None` when it does not answer in time.
+pub async fn view(address: SocketAddr, patience: Duration) -> Option<NodeView> {
+    let ask = async {
+        let mut client = Client::connect(address, patience).await?;
+        client.call(&["INFO"], patience).await
+    };
+    let said: Result<Reply, CallError> = tokio::time::timeout(patience, ask).await.ok()?;
+    NodeView::parse(said.ok()?.text()?)
+}
+
+impl NodeView {
+    /// Reads the answer to `INFO`: lines of `name:value`.
+    pub fn parse(info: &str) -> Option<Self> {
+        let fields: BTreeMap<&str, &str> = info
+            .lines()
+            .filter_map(|line| line.trim().split_once(':'))
+            .collect();
+        let number = |name: &str| fields.get(name)?.parse().ok();
+        Some(Self {
+            leads: matches!(*fields.get(ROLE)?, "master" | "leader"),
+            term: number(TERM)?,
+            commit_index: number(COMMIT_INDEX)?,
+            applied_index: number(APPLIED_INDEX)?,
+        })
+    }
+}
+
+const ROLE: &str = "role";
+const TERM: &str = "raft_term";
+const COMMIT_INDEX: &str = "raft_commit_index";
+const APPLIED_INDEX: &str = "raft_applied_index";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn info_is_read_whatever_else_it_says() {
+        let info = "# Replication\r\nrole:master\r\nraft_term:3\r\nraft_commit_index:9\r\n\
+                    raft_applied_index:8\r\nother:x:y\r\n";
+        let view = NodeView {
+            leads: true,
+            term: 3,
+            commit_index: 9,
+            applied_index: 8,
+        };
+        assert_eq!(NodeView::parse(info), Some(view));
+        assert_eq!(NodeView::parse("role:master\r\n"), None);
+    }
+}

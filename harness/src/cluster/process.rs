@@ -1,0 +1,337 @@
+//! One node's process: started, killed, paused, watched.
+//!
+//! Invariant: a signal is reported as having worked only when the kernel shows it (the process was reaped
+//! with that signal; its state is `T`). A process that ends without having been told to is a [`Crash`].
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
+
+use super::guard::GUARD_VERB;
+
+/// How to start a node.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The `harness` program, which makes its children die with it; see [`super::guard`].
+    pub guard: PathBuf,
+    /// The daemon.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// Takes its output, appended.
+    pub log: PathBuf,
+}
+
+/// A node's process, over all its lives.
+#[derive(Debug)]
+pub struct Process {
+    launch: Launch,
+    life: watch::Sender<Life>,
+    crashes: Arc<Mutex<Vec<Crash>>>,
+}
+
+/// What a process is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// Not started, or killed by us.
+    Down,
+    /// Running, or stopped by SIGSTOP.
+    Up {
+        /// The process id.
+        pid: i32,
+        /// Whether we have asked for its end.
+        condemned: bool,
+    },
+    /// Ended by itself.
+    Crashed,
+}
+
+/// A process that ended without having been told to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crash {
+    /// Its exit code or signal, in words.
+    pub how: String,
+    /// Whether it was its own doing: an abort, a fault, a panic. Others may have sent SIGKILL.
+    pub own_fault: bool,
+    /// The last lines of its log.
+    pub last_words: Vec<String>,
+}
+
+/// A signal without the wanted effect.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// There is no process to signal.
+    #[error("the process is not running")]
+    NotRunning,
+    /// It is running already.
+    #[error("the process is running already")]
+    Running,
+    /// The program could not be started.
+    #[error("cannot start {program}: {source}", program = program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The signal was sent, and did not show.
+    #[error("{signal} did not show within {OBSERVE_MAX:?}")]
+    NoEffect {
+        /// The signal.
+        signal: &'static str,
+    },
+    /// The kernel refused the signal.
+    #[error("{signal}: {errno}")]
+    Signal {
+        /// The signal.
+        signal: &'static str,
+        /// The kernel's reason.
+        errno: nix::errno::Errno,
+    },
+}
+
+impl Process {
+    /// A process that is not started yet.
+    pub fn new(launch: Launch) -> Self {
+        Self {
+            launch,
+            life: watch::Sender::new(Life::Down),
+            crashes: Arc::default(),
+        }
+    }
+
+    /// What it is doing.
+    pub fn life(&self) -> Life {
+        *self.life.borrow()
+    }
+
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<i32> {
+        match self.life() {
+            Life::Up { pid, .. } => Some(pid),
+            Life::Down | Life::Crashed => None,
+        }
+    }
+
+    /// Every time it ended by itself, in order.
+    pub fn crashes(&self) -> Vec<Crash> {
+        self.crashes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The file that takes its output.
+    pub fn log(&self) -> &Path {
+        &self.launch.log
+    }
+
+    /// Starts it, in a process group of its own, so that a Ctrl-C at the terminal reaches us alone.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, or the system cannot start it. A daemon that starts and then gives up is a crash.
+    pub fn start(&self) -> Result<(), ProcessError> {
+        if self.pid().is_some() {
+            return Err(ProcessError::Running);
+        }
+        let started = self.command().and_then(|mut command| command.spawn());
+        let child = started.map_err(|source| ProcessError::Start {
+            program: self.launch.program.clone(),
+            source,
+        })?;
+        // The id is known until the child is reaped, which only the task below does.
+        let pid = child
+            .id()
+            .and_then(|pid| i32::try_from(pid).ok())
+            .ok_or(ProcessError::NotRunning)?;
+        self.life.send_replace(Life::Up {
+            pid,
+            condemned: false,
+        });
+        let obituary = Obituary {
+            life: self.life.clone(),
+            crashes: Arc::clone(&self.crashes),
+            log: self.launch.log.clone(),
+        };
+        tokio::spawn(obituary.wait(child));
+        Ok(())
+    }
+
+    fn command(&self) -> io::Result<Command> {
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.launch.log)?;
+        let mut command = Command::new(&self.launch.guard);
+        command.arg(GUARD_VERB).arg(std::process::id().to_string());
+        command.arg(&self.launch.program).args(&self.launch.arguments);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.process_group(0).kill_on_drop(true);
+        Ok(command)
+    }
+
+    /// SIGKILL; returns when the process is gone.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it does not go.
+    pub async fn kill(&self) -> Result<i32, ProcessError> {
+        let pid = self.pid().ok_or(ProcessError::NotRunning)?;
+        self.life.send_replace(Life::Up { pid, condemned: true });
+        send(pid, Signal::SIGKILL)?;
+        let mut life = self.life.subscribe();
+        match timeout(
+            OBSERVE_MAX,
+            life.wait_for(|life| !matches!(life, Life::Up { .. })),
+        )
+        .await
+        {
+            Ok(Ok(_)) => Ok(pid),
+            Ok(Err(_)) | Err(_) => Err(ProcessError::NoEffect { signal: "SIGKILL" }),
+        }
+    }
+
+    /// SIGSTOP; returns when the process stands still.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it does not stop.
+    pub async fn pause(&self) -> Result<i32, ProcessError> {
+        let pid = self.pid().ok_or(ProcessError::NotRunning)?;
+        send(pid, Signal::SIGSTOP)?;
+        self.observe(pid, "SIGSTOP", |state| state == 'T').await
+    }
+
+    /// SIGCONT; returns when the process goes on.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, or it does not go on.
+    pub async fn resume(&self) -> Result<i32, ProcessError> {
+        let pid = self.pid().ok_or(ProcessError::NotRunning)?;
+        send(pid, Signal::SIGCONT)?;
+        self.observe(pid, "SIGCONT", |state| state != 'T').await
+    }
+
+    async fn observe(
+        &self,
+        pid: i32,
+        signal: &'static str,
+        wanted: impl Fn(char) -> bool,
+    ) -> Result<i32, ProcessError> {
+        let poll = async {
+            loop {
+                match process_state(pid) {
+                    Some(state) if wanted(state) => return Ok(pid),
+                    Some(_) => sleep(OBSERVE_STEP).await,
+                    None => return Err(ProcessError::NotRunning),
+                }
+            }
+        };
+        timeout(OBSERVE_MAX, poll)
+            .await
+            .unwrap_or(Err(ProcessError::NoEffect { signal }))
+    }
+}
+
+/// Waits for a child's end and says what it was.
+struct Obituary {
+    life: watch::Sender<Life>,
+    crashes: Arc<Mutex<Vec<Crash>>>,
+    log: PathBuf,
+}
+
+impl Obituary {
+    async fn wait(self, mut child: Child) {
+        let ended = child.wait().await;
+        let condemned = matches!(*self.life.borrow(), Life::Up { condemned: true, .. });
+        if condemned {
+            self.life.send_replace(Life::Down);
+            return;
+        }
+        let last_words = last_lines(&self.log, LAST_WORDS_MAX);
+        let crash = Crash {
+            how: ended.as_ref().map_or_else(ToString::to_string, describe),
+            own_fault: ended
+                .as_ref()
+                .is_ok_and(|status| is_own_fault(*status, &last_words)),
+            last_words,
+        };
+        self.crashes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(crash);
+        self.life.send_replace(Life::Crashed);
+    }
+}
+
+fn describe(status: &ExitStatus) -> String {
+    match (status.code(), status.signal().map(Signal::try_from)) {
+        (Some(code), _) => format!("exited with code {code}"),
+        (None, Some(Ok(signal))) => format!("was ended by {signal}"),
+        (None, Some(Err(_)) | None) => format!("ended: {status}"),
+    }
+}
+
+fn is_own_fault(status: ExitStatus, last_words: &[String]) -> bool {
+    let faults = [
+        Signal::SIGABRT,
+        Signal::SIGSEGV,
+        Signal::SIGBUS,
+        Signal::SIGILL,
+        Signal::SIGFPE,
+    ];
+    let faulted = status
+        .signal()
+        .is_some_and(|signal| faults.iter().any(|fault| *fault as i32 == signal));
+    faulted || last_words.iter().any(|line| line.contains("panicked at"))
+}
+
+fn send(pid: i32, signal: Signal) -> Result<(), ProcessError> {
+    kill(Pid::from_raw(pid), signal).map_err(|errno| ProcessError::Signal {
+        signal: signal.as_str(),
+        errno,
+    })
+}
+
+/// The state letter of proc(5), `/proc/PID/stat`; `None` when there is no such process.
+pub fn process_state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command name before it may contain anything, parentheses too.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.trim_start().chars().next()
+}
+
+/// The last lines of a file; empty when it cannot be read.
+pub fn last_lines(path: &Path, lines_max: usize) -> Vec<String> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let tail = bytes
+        .get(bytes.len().saturating_sub(LOG_TAIL_BYTES)..)
+        .unwrap_or_default();
+    let text = String::from_utf8_lossy(tail);
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(lines_max))
+        .map(|line| (*line).to_owned())
+        .collect()
+}
+
+/// A signal shows within microseconds; this long only on a machine that has come to a standstill.
+const OBSERVE_MAX: Duration = Duration::from_secs(5);
+const OBSERVE_STEP: Duration = Duration::from_millis(1);
+/// Enough for a panic message and what led to it.
+const LAST_WORDS_MAX: usize = 12;
+const LOG_TAIL_BYTES: usize = 64 << 10;

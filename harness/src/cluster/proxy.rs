@@ -1,0 +1,274 @@
+//! The network between the nodes: one user-space proxy for every directed pair.
+//!
+//! Node i reaches node j only through the proxy (i, j). Bytes from i to j obey the link i -> j; bytes that
+//! come back on the same connection obey the link j -> i, so that one-way cuts are one-way whatever
+//! direction a connection was opened in.
+//!
+//! Invariant: a byte stream is never delivered with a hole. Once a cut has swallowed bytes of a
+//! connection, the heal closes that connection.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::link::{Carried, CutId, Link, LinkStats, Policy};
+use crate::plan::CutMode;
+
+/// Every directed link of a cluster, and the proxies that carry them.
+#[derive(Debug)]
+pub struct Network {
+    links: BTreeMap<(u64, u64), Arc<Link>>,
+    addresses: BTreeMap<(u64, u64), SocketAddr>,
+    /// Dropping it ends every proxy and every connection.
+    _proxies: JoinSet<()>,
+}
+
+impl Network {
+    /// Starts a proxy on `host` for every ordered pair of `nodes`, given as (id, peer address).
+    ///
+    /// # Errors
+    ///
+    /// When a listener cannot be bound.
+    pub async fn start(host: IpAddr, nodes: &[(u64, SocketAddr)]) -> io::Result<Self> {
+        let pairs = || {
+            nodes
+                .iter()
+                .flat_map(|from| nodes.iter().map(move |to| (from, to)))
+        };
+        let pairs = || pairs().filter(|(from, to)| from.0 != to.0);
+        let links: BTreeMap<_, _> = pairs()
+            .map(|(from, to)| ((from.0, to.0), Arc::new(Link::new(from.0, to.0))))
+            .collect();
+        let mut addresses = BTreeMap::new();
+        let mut proxies = JoinSet::new();
+        for (from, to) in pairs() {
+            let listener = TcpListener::bind((host, 0)).await?;
+            addresses.insert((from.0, to.0), listener.local_addr()?);
+            let route = Route {
+                target: to.1,
+                there: Arc::clone(&links[&(from.0, to.0)]),
+                back: Arc::clone(&links[&(to.0, from.0)]),
+            };
+            proxies.spawn(serve(listener, route));
+        }
+        Ok(Self {
+            links,
+            addresses,
+            _proxies: proxies,
+        })
+    }
+
+    /// Where `from` finds `to`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such pair of nodes.
+    pub fn address(&self, from: u64, to: u64) -> SocketAddr {
+        self.addresses[&(from, to)]
+    }
+
+    /// Cuts every link of `pairs`, under one name.
+    pub fn cut(&self, id: CutId, mode: CutMode, pairs: &[(u64, u64)]) {
+        self.each(pairs).for_each(|link| link.cut(id, mode));
+    }
+
+    /// Ends the cut `id` on every link.
+    pub fn heal(&self, id: CutId) {
+        self.links.values().for_each(|link| link.heal(id));
+    }
+
+    /// Ends every cut on every link.
+    pub fn heal_all(&self) {
+        self.links.values().for_each(|link| link.heal_all());
+    }
+
+    /// Whether no link is cut.
+    pub fn is_open(&self) -> bool {
+        self.links.values().all(|link| link.policy() == Policy::Open)
+    }
+
+    /// The sum of what the links of `pairs` did.
+    pub fn stats(&self, pairs: &[(u64, u64)]) -> LinkStats {
+        self.each(pairs)
+            .fold(LinkStats::default(), |sum, link| sum + link.stats())
+    }
+
+    fn each<'a>(&'a self, pairs: &'a [(u64, u64)]) -> impl Iterator<Item = &'a Arc<Link>> {
+        pairs.iter().filter_map(|pair| self.links.get(pair))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Route {
+    target: SocketAddr,
+    there: Arc<Link>,
+    back: Arc<Link>,
+}
+
+async fn serve(listener: TcpListener, route: Route) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((near, _)) => {
+                    connections.spawn(connection(near, route.clone()));
+                }
+                // Out of descriptors, or the caller is already gone: the next accept tells.
+                Err(_) => tokio::task::yield_now().await,
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(near: TcpStream, route: Route) {
+    let Some(near) = admit(near, &route).await else {
+        return;
+    };
+    // A refused dial closes the near side: the caller sees its peer as down.
+    let Ok(far) = TcpStream::connect(route.target).await else {
+        return;
+    };
+    for stream in [&near, &far] {
+        // Fails only on a socket that is already dead, which the first read notices.
+        let _ = stream.set_nodelay(true);
+    }
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    tokio::select! {
+        () = pump(near_read, far_write, &route.there) => {}
+        () = pump(far_read, near_write, &route.back) => {}
+    }
+}
+
+/// Lets a new connection through when both directions are open; `None` when a cut ends it.
+async fn admit(near: TcpStream, route: &Route) -> Option<TcpStream> {
+    let (mut there, mut back) = (route.there.watch(), route.back.watch());
+    let mut met = None;
+    loop {
+        let cut = [
+            (*there.borrow_and_update(), &route.there),
+            (*back.borrow_and_update(), &route.back),
+        ]
+        .into_iter()
+        .find_map(|(policy, link)| match policy {
+            Policy::Open => None,
+            Policy::Cut(mode) => Some((mode, link)),
+        });
+        let Some((mode, link)) = cut else { break };
+        if met != Some(mode) {
+            met = Some(mode);
+            link.count(Carried::Refused);
+        }
+        if mode == CutMode::Reset {
+            abort_on_close(&near);
+            return None;
+        }
+        tokio::select! {
+            changed = there.changed() => changed.ok()?,
+            changed = back.changed() => changed.ok()?,
+        }
+    }
+    // What the caller said into a dropping link is lost, and its connection with it.
+    (met != Some(CutMode::Drop)).then_some(near)
+}
+
+/// Carries one direction of a connection until it ends, or a cut ends it.
+async fn pump(mut read: OwnedReadHalf, mut write: OwnedWriteHalf, link: &Link) {
+    if carry(&mut read, &mut write, link).await == End::Severed {
+        link.count(Carried::Severed);
+        abort_on_close(read.as_ref());
+        abort_on_close(write.as_ref());
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum End {
+    /// One of the two ends hung up.
+    HungUp,
+    /// A cut, or the heal of a lossy one, closes the connection.
+    Severed,
+}
+
+async fn carry(read: &mut OwnedReadHalf, write: &mut OwnedWriteHalf, link: &Link) -> End {
+    let mut policy = link.watch();
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut lossy = false;
+    loop {
+        let length = tokio::select! {
+            read = read.read(&mut buffer) => read.unwrap_or(0),
+            () = until_severed(&mut policy, lossy) => return End::Severed,
+        };
+        if length == 0 {
+            return until_end_may_show(&mut policy).await;
+        }
+        match until_decided(&mut policy, link, length).await {
+            Policy::Open if lossy => return End::Severed,
+            Policy::Open => {
+                let Some(chunk) = buffer.get(..length) else {
+                    return End::HungUp;
+                };
+                tokio::select! {
+                    written = write.write_all(chunk) => if written.is_err() { return End::HungUp },
+                    // A receiver that does not read must not keep a cut from closing the connection.
+                    () = until_severed(&mut policy, lossy) => return End::Severed,
+                }
+                link.count(Carried::Delivered(length));
+            }
+            Policy::Cut(CutMode::Drop) => {
+                lossy = true;
+                link.count(Carried::Dropped(length));
+            }
+            Policy::Cut(CutMode::Reset | CutMode::Stall) => return End::Severed,
+        }
+    }
+}
+
+/// Returns when the connection must be closed: reset now, or healed after it lost bytes.
+async fn until_severed(policy: &mut watch::Receiver<Policy>, lossy: bool) {
+    let severing = |policy: &Policy| match policy {
+        Policy::Cut(CutMode::Reset) => true,
+        Policy::Open => lossy,
+        Policy::Cut(CutMode::Drop | CutMode::Stall) => false,
+    };
+    // An error means that the run is over, and the connection with it.
+    let _ = policy.wait_for(severing).await;
+}
+
+/// What to do with bytes at hand; waits while the link stalls.
+async fn until_decided(policy: &mut watch::Receiver<Policy>, link: &Link, length: usize) -> Policy {
+    let stalled = |policy: &Policy| *policy == Policy::Cut(CutMode::Stall);
+    if stalled(&policy.borrow()) {
+        link.count(Carried::Held(length));
+    }
+    match policy.wait_for(|policy| !stalled(policy)).await {
+        Ok(decided) => *decided,
+        Err(_) => Policy::Cut(CutMode::Reset),
+    }
+}
+
+/// Keeps the far side from hearing that the near side hung up, until the link opens: the end of a stream
+/// is a message too.
+async fn until_end_may_show(policy: &mut watch::Receiver<Policy>) -> End {
+    let shows = |policy: &Policy| matches!(policy, Policy::Open | Policy::Cut(CutMode::Reset));
+    match policy.wait_for(shows).await {
+        Ok(decided) if *decided == Policy::Open => End::HungUp,
+        Ok(_) | Err(_) => End::Severed,
+    }
+}
+
+/// Closes with a reset instead of an orderly end, as a broken path does.
+fn abort_on_close(stream: &TcpStream) {
+    // Fails only on a socket that is already dead: then there is nothing left to reset.
+    let _ = stream.set_zero_linger();
+}
+
+/// One read: large enough that a busy link costs few system calls.
+const CHUNK_BYTES: usize = 64 << 10;

@@ -1,0 +1,200 @@
+//! Ties completions to invocations: events in, a [`Recording`] out.
+//!
+//! Invariant: events are numbered densely in the order given; each operation is entered once, at its
+//! invocation, and finished at most once.
+
+use crate::checker::datum::Datum;
+use crate::checker::hash::FastMap;
+use crate::checker::recording::{FaultEvent, NEVER, Operation, Recording, ResultKind, Status};
+use crate::op::EventKind;
+
+/// An event as a reader understood it, its values in the recording's pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) kind: EventKind,
+    /// Its number, where the format promises dense ones.
+    pub(crate) index: Option<u64>,
+    pub(crate) function: &'a [u8],
+    pub(crate) process: Option<u64>,
+    pub(crate) op: Option<u64>,
+    pub(crate) key: Datum,
+    pub(crate) value: Datum,
+    pub(crate) result: ResultKind,
+    pub(crate) time_ns: Option<u64>,
+    pub(crate) log_index: Option<u64>,
+    pub(crate) node: Option<&'a [u8]>,
+}
+
+/// How a completion finds its invocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pairing {
+    /// By operation id; anything out of order is an error.
+    ByOp,
+    /// By process; a process that begins anew leaves its last operation unknown.
+    ByProcess,
+}
+
+/// Builds a recording event by event.
+pub(crate) struct Assembler {
+    pub(crate) recording: Recording,
+    pairing: Pairing,
+    open: FastMap<u64, u32>,
+    functions: FastMap<Box<[u8]>, u16>,
+    next: u32,
+}
+
+impl Assembler {
+    pub(crate) fn new(pairing: Pairing) -> Self {
+        Self {
+            recording: Recording::default(),
+            pairing,
+            open: FastMap::default(),
+            functions: FastMap::default(),
+            next: 0,
+        }
+    }
+
+    /// Takes the next event; an error says what was expected.
+    pub(crate) fn event(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+        let at = self.next;
+        self.next = at
+            .checked_add(1)
+            .filter(|next| *next != NEVER)
+            .ok_or("fewer than 2^32 - 1 events")?;
+        if let Some(index) = entry.index.filter(|index| *index != u64::from(at)) {
+            return Err(format!("event i={at}, found i={index}"));
+        }
+        self.time(at, entry.time_ns);
+        match entry.kind {
+            EventKind::Invoke => self.invoke(entry, at),
+            EventKind::Ok => self.complete(entry, at, Status::Ok),
+            EventKind::Fail => self.complete(entry, at, Status::Fail),
+            EventKind::Info => self.complete(entry, at, Status::Info),
+            EventKind::FaultBegin => self.fault(entry, at, "begin"),
+            EventKind::FaultOk => self.fault(entry, at, "ok"),
+            EventKind::FaultEnd => self.fault(entry, at, "end"),
+        }
+    }
+
+    /// All events were given; what is still open stays unknown.
+    pub(crate) fn finish(mut self) -> Recording {
+        let counts = &mut self.recording.counts;
+        counts.info = counts.invoked - counts.ok - counts.fail;
+        self.recording.operations.shrink_to_fit();
+        self.recording
+    }
+
+    fn time(&mut self, at: u32, time_ns: Option<u64>) {
+        if let Some(time_ns) = time_ns {
+            let times = &mut self.recording.times;
+            // Events without a time take that of the one before.
+            times.resize(at as usize, times.last().copied().unwrap_or(time_ns));
+            times.push(time_ns);
+        }
+    }
+
+    fn invoke(&mut self, entry: &Entry<'_>, at: u32) -> Result<(), String> {
+        let Some(process) = entry.process else {
+            return Err("a process on an invocation".to_owned());
+        };
+        let id = self.recording.operations.len() as u32;
+        let token = self.token(entry, process)?;
+        if self.open.insert(token, id).is_some() && self.pairing == Pairing::ByOp {
+            return Err(format!("a new operation id, found {token} invoked before"));
+        }
+        let function = self.function(entry.function)?;
+        self.recording.operations.push(Operation {
+            process,
+            key: self.recording.pool.canonical(entry.key),
+            input: entry.value,
+            output: Datum::NIL,
+            call: at,
+            ret: NEVER,
+            function,
+            status: Status::Info,
+            result: ResultKind::Plain,
+        });
+        self.recording.counts.invoked += 1;
+        if let Some(node) = entry.node.and_then(|node| std::str::from_utf8(node).ok()) {
+            self.note_node(id, node);
+        }
+        Ok(())
+    }
+
+    /// Remembers nodes only while that stays small beside the operations.
+    fn note_node(&mut self, id: u32, node: &str) {
+        const NODES_MAX: usize = 100_000;
+        if self.recording.nodes.len() < NODES_MAX {
+            self.recording.nodes.insert(id, node.into());
+        }
+    }
+
+    fn token(&self, entry: &Entry<'_>, process: u64) -> Result<u64, String> {
+        match self.pairing {
+            Pairing::ByProcess => Ok(process),
+            Pairing::ByOp => entry.op.ok_or_else(|| "an operation id (op)".to_owned()),
+        }
+    }
+
+    fn function(&mut self, name: &[u8]) -> Result<u16, String> {
+        if let Some(id) = self.functions.get(name) {
+            return Ok(*id);
+        }
+        let text = std::str::from_utf8(name).map_err(|_| "a function name in UTF-8".to_owned())?;
+        let id = u16::try_from(self.functions.len()).map_err(|_| "fewer than 65536 functions".to_owned())?;
+        self.recording.functions.push(text.into());
+        self.functions.insert(name.into(), id);
+        Ok(id)
+    }
+
+    fn complete(&mut self, entry: &Entry<'_>, at: u32, status: Status) -> Result<(), String> {
+        let Some(process) = entry.process else {
+            return self.fault(entry, at, "");
+        };
+        let token = self.token(entry, process)?;
+        let Some(id) = self.open.remove(&token) else {
+            return Err(format!("an open operation of process {process} to complete"));
+        };
+        let operation = &mut self.recording.operations[id as usize];
+        operation.status = status;
+        operation.result = entry.result;
+        if status != Status::Info {
+            operation.ret = at;
+            operation.output = entry.value;
+            if operation.key.is_nil() {
+                operation.key = self.recording.pool.canonical(entry.key);
+            }
+        }
+        match status {
+            Status::Ok => self.recording.counts.ok += 1,
+            Status::Fail => self.recording.counts.fail += 1,
+            Status::Info => {}
+        }
+        if let Some(index) = entry.log_index {
+            self.recording.log_indexes.push((id, index));
+        }
+        Ok(())
+    }
+
+    fn fault(&mut self, entry: &Entry<'_>, at: u32, step: &'static str) -> Result<(), String> {
+        const FAULTS_MAX: usize = 10_000;
+        const DETAILS_CHARS_MAX: usize = 120;
+        if self.recording.faults.len() < FAULTS_MAX {
+            let details = self
+                .recording
+                .pool
+                .show(entry.value)
+                .chars()
+                .take(DETAILS_CHARS_MAX)
+                .collect();
+            self.recording.faults.push(FaultEvent {
+                at,
+                time_ns: entry.time_ns.unwrap_or_default(),
+                step,
+                name: String::from_utf8_lossy(entry.function).into_owned(),
+                details,
+            });
+        }
+        Ok(())
+    }
+}

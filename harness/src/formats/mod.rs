@@ -1,0 +1,124 @@
+//! Readers of histories: our JSONL, Jepsen's EDN and log lines, Porcupine's key-value logs, Elle's JSON.
+//!
+//! Every reader streams: memory is that of the recording, not of the file. The format is guessed from
+//! the first bytes. Blank lines and comments are skipped; anything else that is not understood ends
+//! the reading with file, line and what was expected.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::checker::recording::Recording;
+
+mod assemble;
+mod entry;
+mod jepsen_log;
+mod notation;
+mod objects;
+mod source;
+
+use notation::Notation;
+pub(crate) use objects::parse_datum;
+use source::Source;
+
+/// Why a history could not be read.
+#[derive(Debug, Error)]
+pub enum ReadError {
+    /// The file could not be read.
+    #[error("{path}: {error}")]
+    Io {
+        /// File.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The text is not a history.
+    #[error("{path}:{line}: {problem}")]
+    Malformed {
+        /// File.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What was expected.
+        problem: String,
+    },
+}
+
+/// Trouble below the level at which the file's name is known.
+pub(crate) enum Trouble {
+    Io(io::Error),
+    Malformed { line: u64, problem: String },
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads the history in the file at `path`.
+///
+/// # Errors
+/// When the file cannot be read or is not a history in a known format.
+pub fn read_path(path: &Path) -> Result<Recording, ReadError> {
+    let file = File::open(path).map_err(|error| ReadError::Io {
+        path: path.to_owned(),
+        error,
+    })?;
+    read(file, path)
+}
+
+/// Reads a history from `input`; `path` is what errors call it.
+///
+/// # Errors
+/// When the input cannot be read or is not a history in a known format.
+pub fn read(input: impl Read + 'static, path: &Path) -> Result<Recording, ReadError> {
+    let mut source = Source::new(Box::new(input));
+    let recording = read_source(&mut source).map_err(|trouble| match trouble {
+        Trouble::Io(error) => ReadError::Io {
+            path: path.to_owned(),
+            error,
+        },
+        Trouble::Malformed { line, problem } => ReadError::Malformed {
+            path: path.to_owned(),
+            line,
+            problem,
+        },
+    })?;
+    Ok(Recording {
+        path: Some(path.to_owned()),
+        ..recording
+    })
+}
+
+fn read_source(source: &mut Source) -> Result<Recording, Trouble> {
+    source.more()?;
+    match guess(source.rest()) {
+        Some(Guess::Objects(notation)) => objects::read(source, notation),
+        Some(Guess::Log) => jepsen_log::read(source),
+        None => Err(Trouble::Malformed {
+            line: source.line(),
+            problem: "expected a history: JSON lines, EDN operations or Jepsen log lines".to_owned(),
+        }),
+    }
+}
+
+enum Guess {
+    Objects(Notation),
+    Log,
+}
+
+/// Looks at the first line that is neither blank nor a comment.
+fn guess(bytes: &[u8]) -> Option<Guess> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.trim_ascii());
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with(b";"))?;
+    let inside = first.iter().find(|byte| !b"[({ \t".contains(byte));
+    match (first[0], inside) {
+        (b'{' | b'[', Some(b'"')) => Some(Guess::Objects(Notation::Json)),
+        (b'{' | b'[' | b'(' | b'#', _) => Some(Guess::Objects(Notation::Edn)),
+        _ if jepsen_log::is_log_line(first) => Some(Guess::Log),
+        _ => None,
+    }
+}

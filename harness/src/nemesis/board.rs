@@ -1,0 +1,169 @@
+//! What the nemesis has in force, and what became of everything it did.
+//!
+//! Invariant: a node's process is in the hands of one fault at a time, and the nodes that all faults
+//! together impair never exceed the plan's budget.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::target::{Circumstances, Targets, choose};
+use crate::plan::FaultKind;
+use crate::results::FaultResult;
+
+/// Shared by all lanes.
+#[derive(Debug)]
+pub(super) struct Board {
+    impaired_max: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next_id: u64,
+    in_force: BTreeMap<u64, (String, Targets)>,
+    results: Vec<FaultResult>,
+    skipped: u64,
+}
+
+/// The right to carry out one fault.
+#[derive(Debug)]
+pub(super) struct Claim {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) targets: Targets,
+}
+
+impl Board {
+    pub(super) fn new(impaired_max: usize) -> Self {
+        Self {
+            impaired_max,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Chooses targets among what no other fault holds; `None` when there are too few, or the budget is spent.
+    pub(super) fn claim(
+        &self,
+        fault: FaultKind,
+        roll: u64,
+        running: &[u64],
+        nodes: &[u64],
+        leader: Option<u64>,
+    ) -> Option<Claim> {
+        let mut state = self.lock();
+        let held = state.held();
+        let free = running
+            .iter()
+            .copied()
+            .filter(|node| !held.contains(node))
+            .collect();
+        let circumstances = Circumstances {
+            nodes: nodes.to_vec(),
+            free,
+            leader,
+        };
+        let affordable = choose(fault, roll, &circumstances)
+            .filter(|targets| state.impaired_with(targets) <= self.impaired_max);
+        let Some(targets) = affordable else {
+            state.skipped += 1;
+            return None;
+        };
+        state.next_id += 1;
+        let id = state.next_id;
+        let name = fault.name();
+        state.in_force.insert(id, (name.clone(), targets.clone()));
+        Some(Claim { id, name, targets })
+    }
+
+    pub(super) fn release(&self, claim: &Claim, result: FaultResult) {
+        let mut state = self.lock();
+        state.in_force.remove(&claim.id);
+        state.results.push(result);
+    }
+
+    /// The faults in force, with their targets.
+    pub(super) fn in_force(&self) -> Vec<String> {
+        self.lock()
+            .in_force
+            .values()
+            .map(|(name, targets)| describe(name, targets))
+            .collect()
+    }
+
+    /// What became of every fault so far, in the order of their ends.
+    pub(super) fn results(&self) -> Vec<FaultResult> {
+        self.lock().results.clone()
+    }
+
+    /// Decisions that could not be carried out.
+    pub(super) fn skipped(&self) -> u64 {
+        self.lock().skipped
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn held(&self) -> BTreeSet<u64> {
+        self.in_force
+            .values()
+            .flat_map(|(_, targets)| targets.nodes.iter().copied())
+            .collect()
+    }
+
+    fn impaired_with(&self, more: &Targets) -> usize {
+        let already = self.in_force.values().flat_map(|(_, targets)| &targets.impaired);
+        already.chain(&more.impaired).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// A fault and its targets, short: `kill-leader(n2)`, `partition-one-way-in-drop(n1>n3 n2>n3)`.
+pub(super) fn describe(name: &str, targets: &Targets) -> String {
+    let nodes = targets.nodes.iter().map(|node| format!("n{node}"));
+    let links = targets.links.iter().map(|(from, to)| format!("n{from}>n{to}"));
+    format!("{name}({})", nodes.chain(links).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{CutMode, Shape, Target};
+
+    const NODES: [u64; 3] = [1, 2, 3];
+
+    fn result(claim: &Claim) -> FaultResult {
+        FaultResult {
+            fault: claim.name.clone(),
+            from_ns: 0,
+            to_ns: None,
+            evidence: None,
+        }
+    }
+
+    #[test]
+    fn a_node_is_in_one_hand_at_a_time() {
+        let board = Board::new(3);
+        let claim = |target| board.claim(FaultKind::Kill(target), 1, &NODES, &NODES, Some(2));
+        let first = claim(Target::Leader).unwrap();
+        assert_eq!(first.targets.nodes, [2]);
+        assert_eq!(board.in_force(), ["kill-leader(n2)"]);
+        let second = claim(Target::All).unwrap();
+        assert_eq!(second.targets.nodes, [1, 3]);
+        assert!(claim(Target::One).is_none());
+        board.release(&first, result(&first));
+        assert_eq!(claim(Target::One).unwrap().targets.nodes, [2]);
+        assert_eq!((board.results().len(), board.skipped()), (1, 1));
+    }
+
+    #[test]
+    fn the_budget_counts_every_impaired_node_once() {
+        let board = Board::new(1);
+        let isolate = FaultKind::Partition(Shape::IsolateLeader, CutMode::Drop);
+        assert!(board.claim(isolate, 1, &NODES, &NODES, Some(2)).is_some());
+        let pause = |leader| board.claim(FaultKind::Pause(Target::Leader), 1, &NODES, &NODES, Some(leader));
+        assert!(pause(1).is_none(), "a second node would be impaired");
+        assert!(pause(2).is_some(), "the same node is impaired already");
+    }
+}

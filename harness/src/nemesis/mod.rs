@@ -1,0 +1,314 @@
+//! The nemesis: carries out the schedule on a running cluster, and shows that it did something.
+//!
+//! Invariant: a fault has evidence only when its effect was observed from outside (a process was reaped or
+//! stood still, a link kept something from passing). Whatever was broken is healed before a lane ends.
+
+mod board;
+mod schedule;
+mod target;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+pub use schedule::{Decision, Lane};
+pub use target::{Circumstances, Targets, choose};
+
+use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, process_state};
+use crate::op::{Event, EventKind};
+use crate::plan::{CutMode, FaultKind, Plan};
+use crate::recorder::Recorder;
+use crate::results::FaultResult;
+use board::{Board, Claim};
+
+/// Acts on one cluster for the length of a run.
+#[derive(Debug)]
+pub struct Nemesis {
+    cluster: Arc<Cluster>,
+    recorder: Arc<Recorder>,
+    board: Board,
+    schedule: Mutex<Written>,
+    bite_max: Duration,
+}
+
+/// The schedule as it is written; the first failure is kept for [`Nemesis::finish`].
+#[derive(Debug)]
+struct Written {
+    file: File,
+    failure: Option<io::Error>,
+}
+
+impl Nemesis {
+    /// A nemesis that acts as `plan` says and writes its decisions to the new file `schedule`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be made.
+    pub fn new(
+        plan: &Plan,
+        cluster: Arc<Cluster>,
+        recorder: Arc<Recorder>,
+        schedule: &Path,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
+            cluster,
+            recorder,
+            schedule: Mutex::new(Written {
+                file: File::create_new(schedule)?,
+                failure: None,
+            }),
+            bite_max: plan.limits.bite.as_duration(),
+        })
+    }
+
+    /// Carries out one lane until `stop` says true; the fault in force then is still healed.
+    pub async fn run(&self, lane: Lane, mut stop: watch::Receiver<bool>) {
+        for decision in lane {
+            self.write_down(&decision);
+            if rest(decision.calm.as_duration(), &mut stop).await {
+                return;
+            }
+            if let Some(claim) = self.claim(&decision).await {
+                self.carry_out(&decision, claim, &mut stop).await;
+            }
+        }
+    }
+
+    /// The faults in force, with their targets.
+    pub fn in_force(&self) -> Vec<String> {
+        self.board.in_force()
+    }
+
+    /// How many faults are over, and how many of them bit.
+    pub fn tally(&self) -> (usize, usize) {
+        let results = self.board.results();
+        (
+            results.len(),
+            results.iter().filter(|result| result.evidence.is_some()).count(),
+        )
+    }
+
+    /// What became of every fault, and how many decisions could not be carried out.
+    ///
+    /// # Errors
+    ///
+    /// When a decision could not be written down.
+    pub fn finish(&self) -> io::Result<(Vec<FaultResult>, u64)> {
+        let mut written = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        match written.failure.take() {
+            Some(failure) => Err(failure),
+            None => {
+                let mut results = self.board.results();
+                results.sort_by_key(|result| result.from_ns);
+                Ok((results, self.board.skipped()))
+            }
+        }
+    }
+
+    fn write_down(&self, decision: &Decision) {
+        let line = serde_json::to_string(decision).expect("a decision has a JSON form");
+        let mut written = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = writeln!(written.file, "{line}") {
+            written.failure.get_or_insert(error);
+        }
+    }
+
+    async fn claim(&self, decision: &Decision) -> Option<Claim> {
+        let leader = self.cluster.leader().await;
+        let nodes: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
+        let up = |node: &&Node| matches!(node.process.life(), Life::Up { .. });
+        let running: Vec<u64> = self
+            .cluster
+            .nodes()
+            .iter()
+            .filter(up)
+            .map(|node| node.id)
+            .collect();
+        self.board
+            .claim(decision.fault, decision.roll, &running, &nodes, leader)
+    }
+
+    async fn carry_out(&self, decision: &Decision, claim: Claim, stop: &mut watch::Receiver<bool>) {
+        let from_ns = self.tell(EventKind::FaultBegin, decision, &claim, None);
+        let duration = decision.duration.as_duration();
+        let evidence = match decision.fault {
+            FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await,
+            FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await,
+            FaultKind::Partition(_, mode) => self.partition(decision, &claim, mode, duration, stop).await,
+        };
+        let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
+        let fault = board::describe(&claim.name, &claim.targets);
+        self.board.release(
+            &claim,
+            FaultResult {
+                fault,
+                from_ns,
+                to_ns: Some(to_ns),
+                evidence,
+            },
+        );
+    }
+
+    async fn kill(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let mut killed = Vec::new();
+        for node in self.targets(claim) {
+            if let Ok(pid) = node.process.kill().await {
+                killed.push(format!("n{} (pid {pid}) is gone", node.id));
+            }
+        }
+        self.tell(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
+        rest(duration, stop).await;
+        let started = Instant::now();
+        let down: Vec<&Node> = self
+            .targets(claim)
+            .filter(|node| node.process.life() == Life::Down)
+            .collect();
+        let mut back = Vec::new();
+        for node in &down {
+            // One that cannot be started is found missing at the end of the run.
+            let _ = node.process.start();
+        }
+        for node in &down {
+            match self.cluster.await_answer(node).await {
+                Ok(()) => back.push(format!(
+                    "n{} answered {:?} after",
+                    node.id,
+                    round(started.elapsed())
+                )),
+                Err(_) => back.push(format!("n{} did not answer again", node.id)),
+            }
+        }
+        (!killed.is_empty()).then(|| format!("{}; restarted: {}", killed.join(", "), back.join(", ")))
+    }
+
+    async fn pause(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let mut paused = Vec::new();
+        for node in self.targets(claim) {
+            if let Ok(pid) = node.process.pause().await {
+                paused.push(format!("n{} (pid {pid}) stood still", node.id));
+            }
+        }
+        self.tell(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
+        rest(duration, stop).await;
+        for node in self.targets(claim) {
+            // One that died meanwhile is reported as a crash.
+            let _ = node.process.resume().await;
+        }
+        (!paused.is_empty()).then(|| paused.join(", "))
+    }
+
+    async fn partition(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        mode: CutMode,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let network = self.cluster.network();
+        let links = &claim.targets.links;
+        let before = network.stats(links);
+        network.cut(CutId(claim.id), mode, links);
+        let started = Instant::now();
+        // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
+        let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;
+        if let Ok(evidence) = &bitten {
+            self.tell(EventKind::FaultOk, decision, claim, Some(evidence));
+        }
+        rest(duration.saturating_sub(started.elapsed()), stop).await;
+        network.heal(CutId(claim.id));
+        network.stats(links).evidence_since(&before)
+    }
+
+    async fn until_bitten(&self, links: &[(u64, u64)], before: LinkStats) -> String {
+        loop {
+            match self.cluster.network().stats(links).evidence_since(&before) {
+                Some(evidence) => return evidence,
+                None => sleep(BITE_STEP).await,
+            }
+        }
+    }
+
+    fn targets(&self, claim: &Claim) -> impl Iterator<Item = &Node> {
+        claim.targets.nodes.iter().filter_map(|id| self.cluster.node(*id))
+    }
+
+    fn tell(&self, kind: EventKind, decision: &Decision, claim: &Claim, evidence: Option<&str>) -> u64 {
+        let nodes: Vec<String> = claim
+            .targets
+            .nodes
+            .iter()
+            .map(|node| format!("n{node}"))
+            .collect();
+        let links: Vec<String> = claim
+            .targets
+            .links
+            .iter()
+            .map(|(a, b)| format!("n{a}>n{b}"))
+            .collect();
+        let mut details = json!({ "lane": decision.lane, "k": decision.k });
+        for (name, list) in [("nodes", nodes), ("links", links)] {
+            if !list.is_empty() {
+                details[name] = json!(list);
+            }
+        }
+        if kind != EventKind::FaultBegin {
+            details["evidence"] = evidence.map_or(Value::Null, Value::from);
+        }
+        self.recorder
+            .fault(&Event::fault(kind, claim.name.clone(), details))
+    }
+}
+
+/// Undoes every fault, whoever made it: opens links, resumes and restarts processes. Returns what could not
+/// be undone.
+pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
+    cluster.network().heal_all();
+    let mut troubles = Vec::new();
+    for node in cluster.nodes() {
+        let healed = match node.process.life() {
+            Life::Up { pid, .. } if process_state(pid) == Some('T') => node.process.resume().await.map(drop),
+            Life::Up { .. } => Ok(()),
+            Life::Down | Life::Crashed => node.process.start(),
+        };
+        match healed {
+            Ok(()) => {}
+            // It ended between the look and the signal: a crash, reported as such.
+            Err(ProcessError::NotRunning) => {}
+            Err(error) => troubles.push(format!("n{}: {error}", node.id)),
+        }
+    }
+    troubles
+}
+
+/// Waits; true when `stop` came first.
+async fn rest(duration: Duration, stop: &mut watch::Receiver<bool>) -> bool {
+    // An error of `wait_for` means that nobody is left who could say stop: as good as stop.
+    timeout(duration, stop.wait_for(|stop| *stop)).await.is_ok()
+}
+
+fn round(duration: Duration) -> Duration {
+    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Heartbeats are tens of milliseconds apart.
+const BITE_STEP: Duration = Duration::from_millis(5);

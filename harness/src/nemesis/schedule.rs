@@ -1,0 +1,185 @@
+//! The schedule: which fault, when, for how long, decided by the seed alone.
+//!
+//! Invariant: decision k of a lane is a function of (seed, lane, k, plan). It does not depend on timing, on
+//! what happened before, or on how many random numbers other decisions took; so two runs of one seed make
+//! the same decisions, even when the cluster answers differently.
+
+use noraftd::prng::Prng;
+use serde::Serialize;
+
+use crate::generator::Mix;
+use crate::plan::{CutMode, FaultKind, FaultPlan, Plan, Span, SpanRange};
+
+/// One decision of the nemesis.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Decision {
+    /// Which of the concurrent sequences of faults.
+    pub lane: usize,
+    /// Its place in the lane, from 0.
+    pub k: u64,
+    /// Undisturbed time before it.
+    pub calm: Span,
+    /// What to do.
+    pub fault: FaultKind,
+    /// For how long.
+    pub duration: Span,
+    /// Decides between the targets that the fault may hit when it happens.
+    pub roll: u64,
+}
+
+/// One sequence of faults, endless.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    lane: usize,
+    seed: Prng,
+    calm: SpanRange,
+    faults: Mix<FaultPlan>,
+    k: u64,
+}
+
+impl Lane {
+    /// The lanes of `plan` under `seed`; none when the plan has no faults.
+    pub fn all(plan: &Plan, seed: u64) -> Vec<Self> {
+        let weighted = plan.faults.iter().map(|fault| (fault.weight(), fault.clone()));
+        let Some(faults) = Mix::new(weighted) else {
+            return Vec::new();
+        };
+        let root = Prng::new(seed).fork(FORK_NEMESIS);
+        let lane = |lane: usize| Self {
+            lane,
+            seed: root.fork(lane as u64),
+            calm: plan.nemesis.calm,
+            faults: faults.clone(),
+            k: 0,
+        };
+        (0..plan.nemesis.lanes).map(lane).collect()
+    }
+}
+
+impl Iterator for Lane {
+    type Item = Decision;
+
+    fn next(&mut self) -> Option<Decision> {
+        let k = self.k;
+        self.k += 1;
+        let mut prng = self.seed.fork(k);
+        let calm = within(self.calm, &mut prng);
+        let fault = self.faults.choose(&mut prng);
+        let mode = *prng.choose(&CutMode::ALL)?;
+        Some(Decision {
+            lane: self.lane,
+            k,
+            calm,
+            fault: kind(fault, mode),
+            duration: within(fault.duration(), &mut prng),
+            roll: prng.next_u64(),
+        })
+    }
+}
+
+fn within(range: SpanRange, prng: &mut Prng) -> Span {
+    Span::from_millis(prng.between(range.low.as_millis(), range.high.as_millis()))
+}
+
+fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
+    match fault {
+        FaultPlan::Kill { target, .. } => FaultKind::Kill(*target),
+        FaultPlan::Pause { target, .. } => FaultKind::Pause(*target),
+        FaultPlan::Partition { shape, mode, .. } => FaultKind::Partition(*shape, mode.unwrap_or(drawn)),
+    }
+}
+
+/// Tells the nemesis's random numbers from the clients'.
+const FORK_NEMESIS: u64 = 0x006e_656d_6573_6973;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Shape, Target};
+
+    const PLAN: &str = r#"
+        version = 1
+        name = "mix"
+        time = "60s"
+        [[workload]]
+        kind = "register"
+        [nemesis]
+        lanes = 2
+        calm = ["1s", "2s"]
+        [[fault]]
+        kind = "kill"
+        target = "leader"
+        duration = ["200ms", "900ms"]
+        weight = 3
+        [[fault]]
+        kind = "partition"
+        shape = "halves"
+        duration = "2s"
+    "#;
+
+    fn plan() -> Plan {
+        Plan::parse(PLAN, std::path::Path::new("mix.toml")).unwrap()
+    }
+
+    fn decisions(seed: u64) -> Vec<Decision> {
+        Lane::all(&plan(), seed)
+            .into_iter()
+            .flat_map(|lane| lane.take(100))
+            .collect()
+    }
+
+    #[test]
+    fn a_seed_names_one_schedule() {
+        assert_eq!(decisions(7), decisions(7));
+        assert_ne!(decisions(7), decisions(8));
+    }
+
+    #[test]
+    fn lanes_differ_and_stay_within_the_plan() {
+        let drawn = decisions(1);
+        assert_eq!(drawn.len(), 200);
+        assert_ne!(drawn[0].roll, drawn[100].roll);
+        for decision in &drawn {
+            assert!((1000..=2000).contains(&decision.calm.as_millis()));
+            match decision.fault {
+                FaultKind::Kill(target) => {
+                    assert_eq!(target, Target::Leader);
+                    assert!((200..=900).contains(&decision.duration.as_millis()));
+                }
+                FaultKind::Partition(shape, _) => {
+                    assert_eq!(
+                        (shape, decision.duration),
+                        (Shape::Halves, Span::from_millis(2000))
+                    );
+                }
+                FaultKind::Pause(target) => panic!("the plan has no pause of {target:?}"),
+            }
+        }
+        let kills = drawn
+            .iter()
+            .filter(|decision| matches!(decision.fault, FaultKind::Kill(_)))
+            .count();
+        assert!((120..180).contains(&kills), "{kills} kills of 200");
+    }
+
+    #[test]
+    fn every_way_to_cut_is_drawn() {
+        let drawn = decisions(3);
+        for mode in CutMode::ALL {
+            assert!(
+                drawn
+                    .iter()
+                    .any(|decision| decision.fault == FaultKind::Partition(Shape::Halves, mode))
+            );
+        }
+    }
+
+    #[test]
+    fn a_plan_without_faults_has_no_lanes() {
+        let calm = Plan {
+            faults: Vec::new(),
+            ..plan()
+        };
+        assert!(Lane::all(&calm, 1).is_empty());
+    }
+}

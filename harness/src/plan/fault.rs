@@ -1,0 +1,244 @@
+//! The faults that a plan may ask for.
+//!
+//! Invariant: a fault names *what* and *whom by role*; which node that is gets decided when it happens.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlanError, SpanRange, require};
+
+/// One kind of fault, how often, and how long.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum FaultPlan {
+    /// SIGKILL, and a restart when the duration is over.
+    Kill {
+        /// Whom.
+        target: Target,
+        /// How long they stay down.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// SIGSTOP, and SIGCONT when the duration is over.
+    Pause {
+        /// Whom.
+        target: Target,
+        /// How long they stand still.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// Links between nodes are cut. Clients still reach every node.
+    Partition {
+        /// Which links.
+        shape: Shape,
+        /// What a cut link does; drawn anew each time when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<CutMode>,
+        /// How long they stay cut.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+}
+
+/// Whom a process fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Any one node.
+    One,
+    /// The leader of the moment; any one node while there is none.
+    Leader,
+    /// One node that does not lead.
+    Follower,
+    /// As many nodes as leave a quorum.
+    Minority,
+    /// As few nodes as leave no quorum.
+    Majority,
+    /// Every node.
+    All,
+}
+
+/// Which directed links a partition cuts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// One node neither hears nor is heard.
+    IsolateOne,
+    /// The leader neither hears nor is heard.
+    IsolateLeader,
+    /// Two groups, as equal as can be, do not hear each other.
+    Halves,
+    /// Two groups hear each other only through one node between them.
+    Bridge,
+    /// Every node hears a majority, no two the same one.
+    MajorityRing,
+    /// One node is heard, but hears nobody.
+    OneWayIn,
+    /// One node hears, but is heard by nobody.
+    OneWayOut,
+    /// The leader is heard, but hears nobody.
+    LeaderOneWayIn,
+    /// The leader hears, but is heard by nobody.
+    LeaderOneWayOut,
+}
+
+/// What a cut link does with what is sent over it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutMode {
+    /// Swallows it; sockets stay open until the heal.
+    Drop,
+    /// Closes connections, and refuses new ones.
+    Reset,
+    /// Holds it back, sockets open, and delivers it late at the heal.
+    Stall,
+}
+
+impl CutMode {
+    /// Every mode.
+    pub const ALL: [Self; 3] = [Self::Drop, Self::Reset, Self::Stall];
+}
+
+/// What a fault does, apart from how often and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL.
+    Kill(Target),
+    /// SIGSTOP.
+    Pause(Target),
+    /// Cut links.
+    Partition(Shape, CutMode),
+}
+
+impl FaultKind {
+    /// The fault's name in histories and reports, such as `kill-leader`.
+    pub fn name(self) -> String {
+        match self {
+            Self::Kill(target) => format!("kill-{}", target.name()),
+            Self::Pause(target) => format!("pause-{}", target.name()),
+            Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
+        }
+    }
+}
+
+impl FaultPlan {
+    /// How often, relative to the other faults.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Kill { weight, .. } | Self::Pause { weight, .. } | Self::Partition { weight, .. } => {
+                *weight
+            }
+        }
+    }
+
+    /// How long it lasts.
+    pub fn duration(&self) -> SpanRange {
+        match self {
+            Self::Kill { duration, .. } | Self::Pause { duration, .. } | Self::Partition { duration, .. } => {
+                *duration
+            }
+        }
+    }
+
+    pub(super) fn validate(&self, table: &str, nodes: usize) -> Result<(), PlanError> {
+        require(
+            (1..=WEIGHT_MAX).contains(&self.weight()),
+            &format!("{table}.weight"),
+            || format!("must be 1 to {WEIGHT_MAX}; leave the fault out to disable it"),
+        )?;
+        let duration = format!("{table}.duration");
+        self.duration().validate(&duration)?;
+        require(!self.duration().low.is_zero(), &duration, || {
+            "must not be zero".to_owned()
+        })?;
+        match self {
+            Self::Kill { target, .. } | Self::Pause { target, .. } => {
+                require(target.nodes_min() <= nodes, &format!("{table}.target"), || {
+                    format!("{} needs {} nodes", target.name(), target.nodes_min())
+                })
+            }
+            Self::Partition { shape, .. } => {
+                require(shape.nodes_min() <= nodes, &format!("{table}.shape"), || {
+                    format!("{} needs {} nodes", shape.name(), shape.nodes_min())
+                })
+            }
+        }
+    }
+}
+
+impl Target {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Minority => "minority",
+            Self::Majority => "majority",
+            Self::All => "all",
+        }
+    }
+
+    fn nodes_min(self) -> usize {
+        match self {
+            Self::One | Self::Leader | Self::Majority | Self::All => 1,
+            Self::Follower => 2,
+            Self::Minority => 3,
+        }
+    }
+}
+
+impl Shape {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::IsolateOne => "isolate-one",
+            Self::IsolateLeader => "isolate-leader",
+            Self::Halves => "halves",
+            Self::Bridge => "bridge",
+            Self::MajorityRing => "majority-ring",
+            Self::OneWayIn => "one-way-in",
+            Self::OneWayOut => "one-way-out",
+            Self::LeaderOneWayIn => "leader-one-way-in",
+            Self::LeaderOneWayOut => "leader-one-way-out",
+        }
+    }
+
+    fn nodes_min(self) -> usize {
+        match self {
+            Self::IsolateOne
+            | Self::IsolateLeader
+            | Self::Halves
+            | Self::OneWayIn
+            | Self::OneWayOut
+            | Self::LeaderOneWayIn
+            | Self::LeaderOneWayOut => 2,
+            Self::Bridge => 3,
+            Self::MajorityRing => 5,
+        }
+    }
+}
+
+impl CutMode {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Reset => "reset",
+            Self::Stall => "stall",
+        }
+    }
+}
+
+/// Enough for any proportion; sums of weights stay far from overflow.
+const WEIGHT_MAX: u32 = 1000;
+
+fn one() -> u32 {
+    1
+}

@@ -1,0 +1,448 @@
+//! Plans: what a run does, declared in TOML. No code in a plan, no plan in the code.
+//!
+//! Invariant: a [`Plan`] that exists is valid. Unknown keys are refused, and every refusal names its key.
+//!
+//! | table          | what it says                                                        |
+//! |-|-|
+//! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
+//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`                     |
+//! | `[clients]`    | `count`, `rate`, `timeout`, `pause_after_error`                     |
+//! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
+//! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
+//! | `[[fault]]`    | `kind` kill, pause or partition, its target, `weight`, `duration`   |
+//! | `[limits]`     | deadlines, and the least a run must do to prove something           |
+
+mod fault;
+mod span;
+mod workload;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+pub use fault::{CutMode, FaultKind, FaultPlan, Shape, Target};
+pub use span::{Span, SpanParseError, SpanRange};
+pub use workload::{LogPlan, RegisterPlan, WorkloadPlan};
+
+/// The plan format that this harness reads.
+pub const PLAN_VERSION: u32 = 1;
+
+/// One run, declared.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The format's version: [`PLAN_VERSION`].
+    pub version: u32,
+    /// Names the plan and the folder of its runs.
+    pub name: String,
+    /// What the plan is for, in a sentence.
+    #[serde(default)]
+    pub about: String,
+    /// How long clients and faults run, without start and final phase.
+    pub time: Span,
+    /// The seed of every decision; drawn at the start when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The processes under test.
+    #[serde(default)]
+    pub cluster: ClusterPlan,
+    /// Who drives them.
+    #[serde(default)]
+    pub clients: ClientsPlan,
+    /// What the clients do.
+    #[serde(rename = "workload")]
+    pub workloads: Vec<WorkloadPlan>,
+    /// When faults happen.
+    #[serde(default)]
+    pub nemesis: NemesisPlan,
+    /// Which faults happen.
+    #[serde(default, rename = "fault")]
+    pub faults: Vec<FaultPlan>,
+    /// Deadlines and the measure of a run that proves something.
+    #[serde(default)]
+    pub limits: LimitsPlan,
+}
+
+/// The processes under test.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterPlan {
+    /// How many nodes.
+    pub nodes: usize,
+    /// The leader's heartbeat interval.
+    pub heartbeat: Span,
+    /// The election timeout.
+    pub election: Span,
+    /// The size of a log segment in KiB; a small one is rolled over often.
+    pub segment_kib: u64,
+}
+
+impl Default for ClusterPlan {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            heartbeat: Span::from_millis(50),
+            election: Span::from_millis(300),
+            segment_kib: 4096,
+        }
+    }
+}
+
+/// The clients.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClientsPlan {
+    /// How many, each with one operation at a time.
+    pub count: usize,
+    /// Operations a second of all clients together; 0 is no limit.
+    pub rate: u64,
+    /// How long a client waits for a reply before it records the outcome as unknown.
+    pub timeout: Span,
+    /// How long a client rests after an error: an idle moment is cheaper to check than another unknown.
+    pub pause_after_error: Span,
+}
+
+impl Default for ClientsPlan {
+    fn default() -> Self {
+        Self {
+            count: 10,
+            rate: 0,
+            timeout: Span::from_millis(1500),
+            pause_after_error: Span::from_millis(50),
+        }
+    }
+}
+
+/// When faults happen.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NemesisPlan {
+    /// Undisturbed time at the start.
+    pub warmup: Span,
+    /// Undisturbed time between two faults of one lane.
+    pub calm: SpanRange,
+    /// How many faults may overlap: each lane has one at a time.
+    pub lanes: usize,
+    /// How many nodes may be down, paused or cut off at a time; all of them when absent.
+    pub impaired_max: Option<usize>,
+}
+
+impl Default for NemesisPlan {
+    fn default() -> Self {
+        Self {
+            warmup: Span::from_millis(2000),
+            calm: SpanRange::new(Span::from_millis(500), Span::from_millis(2000)),
+            lanes: 1,
+            impaired_max: None,
+        }
+    }
+}
+
+/// Deadlines and the measure of a run that proves something.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitsPlan {
+    /// A started process answers within this time.
+    pub start: Span,
+    /// After the last heal every node serves every key, and all have applied the same, within this time.
+    pub recovery: Span,
+    /// How long a fault that has not bitten yet is kept up beyond its duration.
+    pub bite: Span,
+    /// Fewer completed operations than this make the verdict unknown.
+    pub operations_min: u64,
+    /// Fewer faults that bit than this make the verdict unknown.
+    pub faults_min: u64,
+    /// Time for checking the history; beyond it the verdict is unknown.
+    pub check: Span,
+}
+
+impl Default for LimitsPlan {
+    fn default() -> Self {
+        Self {
+            start: Span::from_millis(10_000),
+            recovery: Span::from_millis(20_000),
+            bite: Span::from_millis(5_000),
+            operations_min: 1,
+            faults_min: 0,
+            check: Span::from_millis(120_000),
+        }
+    }
+}
+
+/// Why a plan was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The file could not be read.
+    #[error("plan {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("plan {path}:\n{source}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that makes no sense.
+    #[error("plan: `{key}` {why}")]
+    Invalid {
+        /// The key, with its table.
+        key: String,
+        /// What is wrong with its value.
+        why: String,
+    },
+}
+
+impl Plan {
+    /// Reads and validates the plan at `path`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is no plan, or says something impossible.
+    pub fn load(path: &Path) -> Result<Self, PlanError> {
+        let text = std::fs::read_to_string(path).map_err(|source| PlanError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        Self::parse(&text, path)
+    }
+
+    /// Parses and validates `text`; `path` is only for messages.
+    ///
+    /// # Errors
+    ///
+    /// As [`Plan::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, PlanError> {
+        let plan: Self = toml::from_str(text).map_err(|source| PlanError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        plan.validate()?;
+        Ok(plan)
+    }
+
+    /// Checks what the types cannot say. Call it again after changing a plan by hand.
+    ///
+    /// # Errors
+    ///
+    /// The first key whose value makes no sense.
+    pub fn validate(&self) -> Result<(), PlanError> {
+        require(self.version == PLAN_VERSION, "version", || {
+            format!("must be {PLAN_VERSION}")
+        })?;
+        require(name_is_plain(&self.name), "name", || {
+            "must be 1 to 40 of a-z, 0-9 and -".to_owned()
+        })?;
+        require(!self.time.is_zero(), "time", || "must not be zero".to_owned())?;
+        require(self.time <= TIME_MAX, "time", || {
+            format!("must be at most {TIME_MAX}")
+        })?;
+        self.cluster.validate()?;
+        self.clients.validate()?;
+        require(!self.workloads.is_empty(), "workload", || {
+            "must be given at least once".to_owned()
+        })?;
+        for (at, workload) in self.workloads.iter().enumerate() {
+            workload.validate(&format!("workload[{at}]"))?;
+        }
+        self.nemesis.validate(self.cluster.nodes)?;
+        for (at, fault) in self.faults.iter().enumerate() {
+            fault.validate(&format!("fault[{at}]"), self.cluster.nodes)?;
+        }
+        self.limits.validate()
+    }
+
+    /// The same plan for another time: what it demands at least shrinks or grows in proportion.
+    #[must_use]
+    pub fn lasting(mut self, time: Span) -> Self {
+        let scale = |min: u64| {
+            let scaled =
+                u128::from(min) * u128::from(time.as_millis()) / u128::from(self.time.as_millis().max(1));
+            u64::try_from(scaled).unwrap_or(u64::MAX)
+        };
+        self.limits.operations_min = scale(self.limits.operations_min).max(1);
+        self.limits.faults_min = scale(self.limits.faults_min);
+        self.time = time;
+        self
+    }
+
+    /// The plan as TOML, complete: what a run's folder keeps.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("every field has a TOML form")
+    }
+}
+
+impl ClusterPlan {
+    fn validate(&self) -> Result<(), PlanError> {
+        require((1..=NODES_MAX).contains(&self.nodes), "cluster.nodes", || {
+            format!("must be 1 to {NODES_MAX}, not {}", self.nodes)
+        })?;
+        require(!self.heartbeat.is_zero(), "cluster.heartbeat", || {
+            "must not be zero".to_owned()
+        })?;
+        require(self.heartbeat < self.election, "cluster.election", || {
+            format!("must be longer than the heartbeat of {}", self.heartbeat)
+        })?;
+        let (low, high) = (SEGMENT_KIB_MIN, SEGMENT_KIB_MAX);
+        require(
+            (low..=high).contains(&self.segment_kib),
+            "cluster.segment_kib",
+            || format!("must be {low} to {high}, not {}", self.segment_kib),
+        )
+    }
+}
+
+impl ClientsPlan {
+    fn validate(&self) -> Result<(), PlanError> {
+        require((1..=CLIENTS_MAX).contains(&self.count), "clients.count", || {
+            format!("must be 1 to {CLIENTS_MAX}, not {}", self.count)
+        })?;
+        require(!self.timeout.is_zero(), "clients.timeout", || {
+            "must not be zero".to_owned()
+        })
+    }
+}
+
+impl NemesisPlan {
+    fn validate(&self, nodes: usize) -> Result<(), PlanError> {
+        self.calm.validate("nemesis.calm")?;
+        require((1..=LANES_MAX).contains(&self.lanes), "nemesis.lanes", || {
+            format!("must be 1 to {LANES_MAX}, not {}", self.lanes)
+        })?;
+        require(
+            self.impaired_max.is_none_or(|max| (1..=nodes).contains(&max)),
+            "nemesis.impaired_max",
+            || format!("must be 1 to {nodes}, the number of nodes"),
+        )
+    }
+}
+
+impl LimitsPlan {
+    fn validate(&self) -> Result<(), PlanError> {
+        for (key, span) in [("limits.start", self.start), ("limits.recovery", self.recovery)] {
+            require(!span.is_zero(), key, || "must not be zero".to_owned())?;
+        }
+        Ok(())
+    }
+}
+
+fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(PlanError::Invalid {
+            key: key.to_owned(),
+            why: why(),
+        })
+    }
+}
+
+fn name_is_plain(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=40).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// A day: longer runs want several plans.
+const TIME_MAX: Span = Span::from_millis(24 * 60 * 60 * 1000);
+/// Each pair of nodes costs two proxies; Raft clusters are 3 to 7.
+const NODES_MAX: usize = 9;
+/// What the daemon accepts.
+const SEGMENT_KIB_MIN: u64 = 256;
+const SEGMENT_KIB_MAX: u64 = 1 << 20;
+/// Each client is a task and a connection of one process.
+const CLIENTS_MAX: usize = 1000;
+/// More faults at once than this leave nothing running.
+const LANES_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str = r#"
+        version = 1
+        name = "small"
+        time = "5s"
+        [[workload]]
+        kind = "register"
+    "#;
+
+    fn refusal(text: &str) -> String {
+        match Plan::parse(text, Path::new("test.toml")) {
+            Ok(plan) => panic!("accepted: {plan:?}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn a_small_plan_has_defaults() {
+        let plan = Plan::parse(SMALL, Path::new("small.toml")).unwrap();
+        assert_eq!(plan.cluster, ClusterPlan::default());
+        assert_eq!(plan.workloads, [WorkloadPlan::Register(RegisterPlan::default())]);
+        assert!(plan.faults.is_empty());
+    }
+
+    #[test]
+    fn a_plan_survives_being_written_out() {
+        let text = format!(
+            "{SMALL}\n[[workload]]\nkind = \"log\"\n[[fault]]\nkind = \"kill\"\ntarget = \"leader\"\n\
+             duration = [\"1s\", \"2s\"]\n[[fault]]\nkind = \"partition\"\nshape = \"halves\"\nduration = \"1s\"\n"
+        );
+        let plan = Plan::parse(&text, Path::new("small.toml")).unwrap();
+        assert_eq!(
+            Plan::parse(&plan.to_toml(), Path::new("again.toml")).unwrap(),
+            plan
+        );
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        assert!(refusal(&SMALL.replace("time", "tiem")).contains("tiem"));
+        assert!(refusal(&format!("{SMALL}\nkeyz = 4")).contains("keyz"));
+        assert!(refusal(&format!("{SMALL}\n[cluster]\nnode = 3")).contains("node"));
+        let fault = "[[fault]]\nkind = \"kill\"\ntarget = \"one\"\nduration = \"1s\"\nshape = \"halves\"";
+        assert!(refusal(&format!("{SMALL}\n{fault}")).contains("shape"));
+    }
+
+    #[test]
+    fn a_senseless_value_is_refused_with_its_key() {
+        let cases = [
+            ("[cluster]\nnodes = 0", "cluster.nodes"),
+            (
+                "[cluster]\nheartbeat = \"1s\"\nelection = \"1s\"",
+                "cluster.election",
+            ),
+            ("[cluster]\nsegment_kib = 4", "cluster.segment_kib"),
+            ("[clients]\ncount = 0", "clients.count"),
+            ("[nemesis]\nlanes = 9", "nemesis.lanes"),
+            ("[nemesis]\nimpaired_max = 4", "nemesis.impaired_max"),
+            ("[nemesis]\ncalm = [\"2s\", \"1s\"]", "nemesis.calm"),
+            ("[limits]\nrecovery = \"0s\"", "limits.recovery"),
+            (
+                "[[fault]]\nkind = \"kill\"\ntarget = \"one\"\nduration = \"1s\"\nweight = 0",
+                "fault[0].weight",
+            ),
+            (
+                "[[fault]]\nkind = \"partition\"\nshape = \"halves\"\nduration = \"0s\"",
+                "fault[0].duration",
+            ),
+        ];
+        for (addition, key) in cases {
+            let said = refusal(&format!("{SMALL}\n{addition}"));
+            assert!(said.contains(key), "{addition}: {said}");
+        }
+        assert!(refusal(&SMALL.replace("small", "Not Plain")).contains("name"));
+        assert!(refusal(&SMALL.replace("\"5s\"", "\"5 parsecs\"")).contains("parsecs"));
+    }
+
+    #[test]
+    fn a_partition_needs_two_nodes() {
+        let one =
+            "[cluster]\nnodes = 1\n[[fault]]\nkind = \"partition\"\nshape = \"halves\"\nduration = \"1s\"";
+        assert!(refusal(&format!("{SMALL}\n{one}")).contains("fault[0].shape"));
+    }
+}

@@ -1,0 +1,131 @@
+//! What clients do, as a plan says it.
+//!
+//! Invariant: parameters only; what the operations mean is in `crate::workload`.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlanError, require};
+
+/// One workload and its parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum WorkloadPlan {
+    /// Registers: read, write, compare-and-set.
+    Register(RegisterPlan),
+    /// Append-only logs: append, read a range, ask for the tail.
+    Log(LogPlan),
+}
+
+/// Parameters of the register workload.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RegisterPlan {
+    /// How often clients choose this workload, relative to the plan's other ones.
+    pub weight: u32,
+    /// How many keys are in use at a time.
+    pub keys: usize,
+    /// After so many operations a key is retired and a fresh one takes its place; 0 is never.
+    pub operations_per_key: u64,
+    /// Share of reads.
+    pub read: u32,
+    /// Share of writes.
+    pub write: u32,
+    /// Share of compare-and-sets.
+    pub cas: u32,
+}
+
+impl Default for RegisterPlan {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            keys: 5,
+            operations_per_key: 2000,
+            read: 45,
+            write: 35,
+            cas: 20,
+        }
+    }
+}
+
+/// Parameters of the log workload.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogPlan {
+    /// How often clients choose this workload, relative to the plan's other ones.
+    pub weight: u32,
+    /// How many logs.
+    pub keys: usize,
+    /// The most records that a read asks for.
+    pub read_count_max: u64,
+    /// Share of appends.
+    pub append: u32,
+    /// Share of range reads.
+    pub read: u32,
+    /// Share of questions for the tail.
+    pub tail: u32,
+}
+
+impl Default for LogPlan {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            keys: 1,
+            read_count_max: 20,
+            append: 50,
+            read: 35,
+            tail: 15,
+        }
+    }
+}
+
+impl WorkloadPlan {
+    /// How often clients choose this workload, relative to the plan's other ones.
+    pub fn weight(&self) -> u32 {
+        match self {
+            Self::Register(plan) => plan.weight,
+            Self::Log(plan) => plan.weight,
+        }
+    }
+
+    /// The name used in plans and histories.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Register(_) => "register",
+            Self::Log(_) => "log",
+        }
+    }
+
+    pub(super) fn validate(&self, table: &str) -> Result<(), PlanError> {
+        let key = |name: &str| format!("{table}.{name}");
+        let (keys, shares) = match self {
+            Self::Register(plan) => (plan.keys, vec![plan.read, plan.write, plan.cas]),
+            Self::Log(plan) => {
+                require(
+                    (1..=READ_COUNT_MAX).contains(&plan.read_count_max),
+                    &key("read_count_max"),
+                    || format!("must be 1 to {READ_COUNT_MAX}"),
+                )?;
+                (plan.keys, vec![plan.append, plan.read, plan.tail])
+            }
+        };
+        require((1..=KEYS_MAX).contains(&keys), &key("keys"), || {
+            format!("must be 1 to {KEYS_MAX}")
+        })?;
+        require((1..=SHARE_MAX).contains(&self.weight()), &key("weight"), || {
+            format!("must be 1 to {SHARE_MAX}")
+        })?;
+        require(shares.iter().all(|share| *share <= SHARE_MAX), table, || {
+            format!("has a share of operations beyond {SHARE_MAX}")
+        })?;
+        require(shares.iter().any(|share| *share > 0), table, || {
+            "has no operation with a share".to_owned()
+        })
+    }
+}
+
+/// One reply with so many records is still far below any frame limit.
+const READ_COUNT_MAX: u64 = 10_000;
+/// The final phase reads every key from every node.
+const KEYS_MAX: usize = 1000;
+/// Enough for any proportion; sums stay far from overflow.
+const SHARE_MAX: u32 = 1000;

@@ -1,0 +1,244 @@
+//! The explanation of a violation: the operations that cannot be ordered, who saw what when, and why
+//! no order fits.
+//!
+//! Invariant: the size is bounded whatever the history: at most [`OPERATIONS_MAX`] operations, every
+//! value cut at [`VALUE_CHARS_MAX`] characters.
+
+use std::fmt::Write;
+
+use crate::checker::datum::{Datum, View};
+use crate::checker::recording::{NEVER, Operation, Recording, ResultKind, Status};
+use crate::checker::verdict::Stuck;
+use crate::checker::{Finding, Report, Violation};
+
+mod log;
+mod register;
+
+/// Operations an explanation names.
+pub const OPERATIONS_MAX: usize = 8;
+/// Characters of a value that are shown.
+pub const VALUE_CHARS_MAX: usize = 60;
+
+/// What was found, in words; one sentence when there is nothing to explain.
+pub fn explain(recording: &Recording, report: &Report) -> String {
+    match &report.finding {
+        Finding::Valid => format!("valid: an order of {} operations exists\n", report.operations),
+        Finding::Unknown { reason } => format!("unknown: {reason}\n"),
+        Finding::Invalid { key, violation } => Story::new(recording, *key, violation).tell(),
+    }
+}
+
+/// One line that names the violation.
+pub fn summary(recording: &Recording, report: &Report) -> Option<String> {
+    match &report.finding {
+        Finding::Valid => None,
+        Finding::Unknown { reason } => Some(reason.clone()),
+        Finding::Invalid { key, violation } => Some(Story::new(recording, *key, violation).title()),
+    }
+}
+
+/// A violation being told; operations are called A, B, C, D in order of invocation.
+struct Story<'a> {
+    recording: &'a Recording,
+    key: Datum,
+    violation: &'a Violation,
+    ids: Vec<u32>,
+}
+
+impl<'a> Story<'a> {
+    fn new(recording: &'a Recording, key: Datum, violation: &'a Violation) -> Self {
+        let mut ids = violation.operations();
+        ids.truncate(OPERATIONS_MAX);
+        Self {
+            recording,
+            key,
+            violation,
+            ids,
+        }
+    }
+
+    fn tell(&self) -> String {
+        let mut out = format!("invalid: {}\n\n", self.title());
+        for id in &self.ids {
+            self.line(*id, &mut out);
+        }
+        out.push_str("\nWhy no order fits:\n");
+        for sentence in self.sentences() {
+            wrap(&sentence, &mut out);
+        }
+        out
+    }
+
+    fn title(&self) -> String {
+        let what = match self.violation {
+            Violation::Register(violation) => register::title(self, violation),
+            Violation::Log(violation) => log::title(self, violation),
+            Violation::Stuck(stuck) => format!("{} fits nowhere", self.describe(stuck.op)),
+        };
+        match self.key {
+            Datum::NIL => what,
+            key => format!("{what}, key {}", self.value(key)),
+        }
+    }
+
+    fn sentences(&self) -> Vec<String> {
+        match self.violation {
+            Violation::Register(violation) => register::sentences(self, violation),
+            Violation::Log(violation) => log::sentences(self, violation),
+            Violation::Stuck(stuck) => self.stuck(stuck),
+        }
+    }
+
+    fn stuck(&self, stuck: &Stuck) -> Vec<String> {
+        let op = self.name(stuck.op);
+        let mut sentences = vec![format!(
+            "When {op} returned, every order of the operations before it had led to one of {} states, and \
+             {} is possible in none of them:",
+            stuck.states,
+            self.describe(stuck.op)
+        )];
+        for after in &stuck.after {
+            sentences.push(match after {
+                None => "- the initial state, which nothing had changed yet".to_owned(),
+                Some(id) => format!("- the state after {}, {}", self.name(*id), self.describe(*id)),
+            });
+        }
+        let told = stuck.after.len() as u32;
+        if stuck.states > told {
+            sentences.push(format!("- and {} more", stuck.states - told));
+        }
+        sentences
+    }
+
+    /// `A  p3  write 5    called at 1.2 ms, returned at 1.4 ms (events 17, 20)`.
+    fn line(&self, id: u32, out: &mut String) {
+        let operation = self.operation(id);
+        let _ = write!(
+            out,
+            "  {}  p{:<4} {:<28} called {}",
+            self.name(id),
+            operation.process,
+            self.describe(id),
+            self.moment(operation.call)
+        );
+        if operation.ret == NEVER {
+            out.push_str(", outcome unknown");
+        } else {
+            let _ = write!(out, ", returned {}", self.moment(operation.ret));
+        }
+        if let Some(node) = self.recording.nodes.get(&id) {
+            let _ = write!(out, ", node {node}");
+        }
+        out.push('\n');
+    }
+
+    fn moment(&self, event: u32) -> String {
+        match self.recording.time(event) {
+            Some(ns) => format!("{:.3} ms (event {event})", ns as f64 / 1e6),
+            None => format!("event {event}"),
+        }
+    }
+
+    fn operation(&self, id: u32) -> &'a Operation {
+        &self.recording.operations[id as usize]
+    }
+
+    /// The letter of an operation.
+    fn name(&self, id: u32) -> String {
+        match self.ids.iter().position(|known| *known == id) {
+            Some(at) => char::from(b'A' + at as u8).to_string(),
+            None => format!("event {}", self.operation(id).call),
+        }
+    }
+
+    fn value(&self, datum: Datum) -> String {
+        cut(&self.recording.pool.show(datum))
+    }
+
+    /// What an operation did, in a few words.
+    fn describe(&self, id: u32) -> String {
+        let operation = self.operation(id);
+        let function = self.recording.function(operation);
+        let pool = &self.recording.pool;
+        let input = self.value(operation.input);
+        let known = operation.status == Status::Ok;
+        match (function, pool.as_list(operation.input)) {
+            ("cas", Some(&[expected, new])) => {
+                let swap = format!("cas {} -> {}", self.value(expected), self.value(new));
+                match operation.result {
+                    ResultKind::Saw if operation.output != expected => {
+                        format!("{swap} (found {})", self.value(operation.output))
+                    }
+                    ResultKind::Saw | ResultKind::Plain | ResultKind::End => match operation.status {
+                        Status::Ok | Status::Info => swap,
+                        Status::Fail => format!("{swap} (found another value)"),
+                    },
+                }
+            }
+            ("append", _) if known && !operation.output.is_nil() && operation.output != operation.input => {
+                format!("append {input} at {}", self.value(operation.output))
+            }
+            ("read" | "get" | "tail", _) if known => self.describe_read(function, operation),
+            _ if operation.input.is_nil() => function.to_owned(),
+            _ => format!("{function} {input}"),
+        }
+    }
+
+    fn describe_read(&self, function: &str, operation: &Operation) -> String {
+        let pool = &self.recording.pool;
+        match (function, pool.view(operation.output)) {
+            ("read", View::List(entries)) if operation.result == ResultKind::End || entries.len() > 4 => {
+                let end = if operation.result == ResultKind::End {
+                    ", the end"
+                } else {
+                    ""
+                };
+                let last = entries
+                    .last()
+                    .map_or_else(String::new, |last| format!(", last {}", self.value(*last)));
+                format!(
+                    "read {} -> {} entries{last}{end}",
+                    self.value(operation.input),
+                    entries.len()
+                )
+            }
+            _ => format!("{function} -> {}", self.value(operation.output)),
+        }
+    }
+
+    /// When an operation was called, as part of a sentence.
+    fn called(&self, id: u32) -> String {
+        format!("{} was called", self.name(id))
+    }
+
+    /// When an operation returned, as part of a sentence.
+    fn returned(&self, id: u32) -> String {
+        format!("{} returned", self.name(id))
+    }
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(VALUE_CHARS_MAX) {
+        Some((at, _)) => format!("{}...", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// Adds `sentence` in lines of readable length, indented.
+fn wrap(sentence: &str, out: &mut String) {
+    const WIDTH: usize = 96;
+    let mut column = 0;
+    for word in sentence.split(' ') {
+        if column == 0 {
+            out.push_str("  ");
+        } else if column + word.len() > WIDTH {
+            out.push_str("\n  ");
+            column = 0;
+        } else {
+            out.push(' ');
+        }
+        out.push_str(word);
+        column += word.len() + 1;
+    }
+    out.push('\n');
+}

@@ -1,0 +1,191 @@
+//! What a run or a check came to: the outcome, its exit code, and `results.json`.
+//!
+//! Invariant: `unknown` is never reported as `valid`; the worst part decides the whole
+//! (invalid is worse than unknown, because it is proof, and a valid part cannot undo it).
+
+use std::process::ExitCode;
+
+use serde::{Deserialize, Serialize};
+
+/// The three answers, in order of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The system kept its promise.
+    Valid,
+    /// It could not be decided, or nothing was put to the test.
+    Unknown,
+    /// The system broke its promise.
+    Invalid,
+}
+
+/// Exit code when the harness itself failed; says nothing about the system.
+pub const EXIT_HARNESS_FAILURE: u8 = 254;
+/// Exit code for wrong arguments or unreadable plans (`EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+
+impl Outcome {
+    /// 0, 1 or 2.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Valid => 0,
+            Self::Invalid => 1,
+            Self::Unknown => 2,
+        }
+    }
+
+    /// The more severe of two.
+    #[must_use]
+    pub fn worst(self, other: Self) -> Self {
+        self.max(other)
+    }
+
+    /// `valid`, `invalid` or `unknown`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Invalid => "invalid",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome.code())
+    }
+}
+
+/// Version of `results.json`.
+pub const RESULTS_VERSION: u32 = 1;
+
+/// The content of `results.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// [`RESULTS_VERSION`].
+    #[serde(rename = "results")]
+    pub version: u32,
+    /// The worst of the checks, or `unknown` when the run proved nothing.
+    pub verdict: Outcome,
+    /// Why the verdict is not simply that of the checks (a vacuous phase, a fault that did not bite).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Operations by how they ended.
+    pub operations: Counts,
+    /// One entry a checker.
+    pub checks: Vec<CheckResult>,
+    /// One entry a phase of the plan.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<PhaseResult>,
+    /// One entry a fault that was injected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultResult>,
+}
+
+/// Operations by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Begun.
+    pub invoked: u64,
+    /// Took effect.
+    pub ok: u64,
+    /// Certainly had no effect.
+    pub fail: u64,
+    /// Unknown, including those still open at the end.
+    pub info: u64,
+}
+
+/// What one checker said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckResult {
+    /// Model, such as `register` or `log`.
+    pub model: String,
+    /// Its verdict.
+    pub verdict: Outcome,
+    /// Operations it looked at.
+    pub operations: u64,
+    /// Seconds it took.
+    pub seconds: f64,
+    /// One sentence: why invalid, or what ran out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// The explanation in full, bounded in size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
+}
+
+/// What happened during one phase of a plan.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseResult {
+    /// Name in the plan.
+    pub name: String,
+    /// Begin, nanoseconds since the run began.
+    pub from_ns: u64,
+    /// End, nanoseconds since the run began.
+    pub to_ns: u64,
+    /// Operations that completed in it.
+    pub operations: Counts,
+}
+
+/// What became of one injected fault.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FaultResult {
+    /// Name and resolved targets.
+    pub fault: String,
+    /// Begin, nanoseconds since the run began.
+    pub from_ns: u64,
+    /// Healed, nanoseconds since the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ns: Option<u64>,
+    /// The evidence that it took hold; a fault without any proves nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+impl Results {
+    /// Collects checks; the verdict is the worst of them, `unknown` when there are none.
+    pub fn from_checks(operations: Counts, checks: Vec<CheckResult>) -> Self {
+        let verdict = checks
+            .iter()
+            .map(|check| check.verdict)
+            .max()
+            .unwrap_or(Outcome::Unknown);
+        Self {
+            version: RESULTS_VERSION,
+            verdict,
+            reasons: Vec::new(),
+            operations,
+            checks,
+            phases: Vec::new(),
+            faults: Vec::new(),
+        }
+    }
+
+    /// Records that the run does not prove what it claims: at best the verdict is now `unknown`.
+    pub fn doubt(&mut self, reason: impl Into<String>) {
+        self.verdict = self.verdict.worst(Outcome::Unknown);
+        self.reasons.push(reason.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_outweighs_unknown_and_doubt_never_hides_it() {
+        assert_eq!(Outcome::Valid.worst(Outcome::Unknown), Outcome::Unknown);
+        assert_eq!(Outcome::Unknown.worst(Outcome::Invalid), Outcome::Invalid);
+        let mut results = Results::from_checks(Counts::default(), Vec::new());
+        assert_eq!(results.verdict, Outcome::Unknown, "no check proves nothing");
+        results.verdict = Outcome::Invalid;
+        results.doubt("phase calm completed no operation");
+        assert_eq!(results.verdict, Outcome::Invalid);
+    }
+}

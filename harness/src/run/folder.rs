@@ -1,0 +1,341 @@
+//! A run's folder: everything needed to understand and repeat the run.
+//!
+//! | file | content |
+//! |-|-|
+//! | `run.json` | command line, seed, programs and their SHA-256, kernel, time |
+//! | `plan.toml` | the plan, complete, with the seed |
+//! | `schedule.jsonl` | every decision of the nemesis |
+//! | `history.jsonl` | every operation and fault |
+//! | `results.json`, `report.txt` | the verdict, for programs and for people |
+//! | `nodes/nK/` | `log`; `data/` too unless the verdict is valid |
+//! | `repro.sh` | runs the plan again with the same seed |
+//!
+//! Invariant: each file is there as early as its content is known, so a crash of the harness keeps what
+//! there was; an existing file is never overwritten.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::cluster::Programs;
+use crate::plan::Plan;
+
+/// The folder of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    root: PathBuf,
+    path: PathBuf,
+}
+
+/// What could not be done with the folder.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = path.display())]
+pub struct FolderError {
+    /// The file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// The content of `run.json`.
+#[derive(Debug, Serialize)]
+struct RunJson<'a> {
+    run: u32,
+    plan: &'a str,
+    seed: u64,
+    started: &'a str,
+    argv: &'a [String],
+    harness: Program,
+    noraftd: Program,
+    kernel: String,
+    cpus: usize,
+}
+
+#[derive(Debug, Serialize)]
+struct Program {
+    path: PathBuf,
+    version: &'static str,
+    sha256: String,
+}
+
+impl RunFolder {
+    /// Makes `root/<plan>/<utc>-<seed>`.
+    ///
+    /// # Errors
+    ///
+    /// When it exists already, or cannot be made.
+    pub fn create(root: &Path, plan: &Plan, seed: u64) -> Result<Self, FolderError> {
+        let parent = root.join(&plan.name);
+        fs::create_dir_all(&parent).map_err(at(&parent))?;
+        // Absolute, because daemons are told of places in it.
+        let root = root.canonicalize().map_err(at(root))?;
+        let path = root.join(&plan.name).join(format!("{}-{seed}", utc_now()));
+        fs::create_dir(&path).map_err(at(&path))?;
+        let folder = Self { root, path };
+        let nodes = folder.nodes();
+        fs::create_dir(&nodes).map_err(at(&nodes))?;
+        folder.link("latest")?;
+        Ok(folder)
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file `name` in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Where the nodes live.
+    pub fn nodes(&self) -> PathBuf {
+        self.path.join("nodes")
+    }
+
+    /// Writes what is known before the run: `run.json`, `plan.toml`, `repro.sh`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written, or a program not be read.
+    pub fn describe(
+        &self,
+        plan: &Plan,
+        seed: u64,
+        programs: &Programs,
+        argv: &[String],
+    ) -> Result<(), FolderError> {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let run = RunJson {
+            run: RUN_VERSION,
+            plan: &plan.name,
+            seed,
+            started: name.split('-').next().unwrap_or_default(),
+            argv,
+            harness: Program::describe(&programs.harness)?,
+            noraftd: Program::describe(&programs.noraftd)?,
+            kernel: kernel(),
+            cpus: std::thread::available_parallelism().map_or(0, usize::from),
+        };
+        let run = serde_json::to_string_pretty(&run).expect("a run has a JSON form");
+        self.write("run.json", &format!("{run}\n"))?;
+        let plan = Plan {
+            seed: Some(seed),
+            ..plan.clone()
+        };
+        self.write("plan.toml", &plan.to_toml())?;
+        self.write("repro.sh", &repro(seed, programs))?;
+        let script = self.file("repro.sh");
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(at(&script))
+    }
+
+    /// Writes a new file.
+    ///
+    /// # Errors
+    ///
+    /// When it exists already or cannot be written.
+    pub fn write(&self, name: &str, content: &str) -> Result<(), FolderError> {
+        let path = self.file(name);
+        let mut file = File::create_new(&path).map_err(at(&path))?;
+        io::Write::write_all(&mut file, content.as_bytes()).map_err(at(&path))
+    }
+
+    /// Makes the link `failed` point here: the verdict is not valid.
+    ///
+    /// # Errors
+    ///
+    /// When the link cannot be made.
+    pub fn mark_failed(&self) -> Result<(), FolderError> {
+        self.link("failed")
+    }
+
+    /// Removes the data directories of the nodes and keeps their logs.
+    ///
+    /// # Errors
+    ///
+    /// When one is there and cannot be removed.
+    pub fn remove_data(&self, nodes: usize) -> Result<(), FolderError> {
+        for node in 1..=nodes {
+            let data = self.nodes().join(format!("n{node}/data"));
+            match fs::remove_dir_all(&data) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(at(&data)(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Points `root/name` here. A reader sees the old link or the new one, never none.
+    fn link(&self, name: &str) -> Result<(), FolderError> {
+        let target = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
+        let fresh = self.root.join(format!(".{name}.{}", std::process::id()));
+        let link = self.root.join(name);
+        symlink(target, &fresh).map_err(at(&fresh))?;
+        fs::rename(&fresh, &link).map_err(at(&link))
+    }
+}
+
+impl Program {
+    fn describe(path: &Path) -> Result<Self, FolderError> {
+        let path = path.canonicalize().map_err(at(path))?;
+        let bytes = fs::read(&path).map_err(at(&path))?;
+        let sha256 = Sha256::digest(&bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        Ok(Self {
+            path,
+            version: env!("CARGO_PKG_VERSION"),
+            sha256,
+        })
+    }
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> FolderError + use<> {
+    let path = path.to_owned();
+    move |source| FolderError {
+        path: path.clone(),
+        source,
+    }
+}
+
+fn kernel() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease")
+        .map_or_else(|_| "unknown".into(), |text| text.trim().into())
+}
+
+fn repro(seed: u64, programs: &Programs) -> String {
+    let quote = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    format!(
+        "#!/bin/sh\n# Runs the same plan with the same seed again: the same decisions, on real processes.\n\
+         set -eu\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\n\
+         exec {} run \"$here/plan.toml\" --seed {seed} --noraftd {} \"$@\"\n",
+        quote(&programs.harness),
+        quote(&programs.noraftd),
+    )
+}
+
+/// The time of day as `20261123T131500Z`.
+fn utc_now() -> String {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a run's folder is named by the time of day, once"
+    )]
+    let now = SystemTime::now();
+    utc(now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+}
+
+/// Seconds since 1970 in the proleptic Gregorian calendar.
+fn utc(seconds: u64) -> String {
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    let (mut year, mut day) = (1970, days);
+    while day >= year_days(year) {
+        day -= year_days(year);
+        year += 1;
+    }
+    let mut month = 0;
+    while day >= month_days(year, month) {
+        day -= month_days(year, month);
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!(
+        "{year:04}{:02}{:02}T{hour:02}{minute:02}{second:02}Z",
+        month + 1,
+        day + 1
+    )
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+fn year_days(year: u64) -> u64 {
+    365 + u64::from(is_leap(year))
+}
+
+fn month_days(year: u64, month: usize) -> u64 {
+    const DAYS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    DAYS.get(month).copied().unwrap_or(31) + u64::from(month == 1 && is_leap(year))
+}
+
+const RUN_VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let text = "version = 1\nname = \"small\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n";
+        Plan::parse(text, Path::new("small.toml")).unwrap()
+    }
+
+    #[test]
+    fn the_calendar_knows_leap_years() {
+        assert_eq!(utc(0), "19700101T000000Z");
+        assert_eq!(utc(951_782_399), "20000228T235959Z");
+        assert_eq!(utc(951_782_400), "20000229T000000Z");
+        assert_eq!(utc(4_107_542_400), "21000301T000000Z");
+        assert_eq!(utc(1_795_439_700), "20261123T131500Z");
+    }
+
+    #[test]
+    fn a_folder_describes_its_run_and_is_linked() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(root.path(), &plan(), 7).unwrap();
+        let program = root.path().join("program's name");
+        fs::write(&program, "abc").unwrap();
+        let programs = Programs {
+            harness: program.clone(),
+            noraftd: program,
+        };
+        folder
+            .describe(&plan(), 7, &programs, &["harness".into(), "run".into()])
+            .unwrap();
+        let run: serde_json::Value =
+            serde_json::from_str(&fs::read_to_string(folder.file("run.json")).unwrap()).unwrap();
+        assert_eq!(run["seed"], 7);
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(run["noraftd"]["sha256"], abc);
+        let kept = Plan::load(&folder.file("plan.toml")).unwrap();
+        assert_eq!(
+            kept,
+            Plan {
+                seed: Some(7),
+                ..plan()
+            }
+        );
+        let script = fs::read_to_string(folder.file("repro.sh")).unwrap();
+        assert!(
+            script.contains("program'\\''s name' run \"$here/plan.toml\" --seed 7"),
+            "{script}"
+        );
+        let latest = fs::canonicalize(root.path().join("latest")).unwrap();
+        assert_eq!(latest, folder.path());
+        assert!(!root.path().join("failed").exists());
+        folder.mark_failed().unwrap();
+        assert_eq!(
+            fs::canonicalize(root.path().join("failed")).unwrap(),
+            folder.path()
+        );
+    }
+
+    #[test]
+    fn nothing_is_overwritten_and_data_goes_but_logs_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = RunFolder::create(root.path(), &plan(), 8).unwrap();
+        folder.write("report.txt", "one").unwrap();
+        assert!(folder.write("report.txt", "two").is_err());
+        let data = folder.nodes().join("n1/data");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(folder.nodes().join("n1/log"), "kept").unwrap();
+        folder.remove_data(3).unwrap();
+        assert!(!data.exists() && folder.nodes().join("n1/log").exists());
+    }
+}

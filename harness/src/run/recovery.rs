@@ -1,0 +1,200 @@
+//! The final phase: nothing is disturbed any more, so everything has to work.
+//!
+//! Invariant: progress is demanded from every node, by a client that talks to that node alone: each must
+//! serve every operation of every workload's finale, and all must come to the same applied index.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep};
+
+use crate::cluster::{Cluster, Node, NodeView};
+use crate::interpreter::{Interpreter, Track};
+use crate::nemesis::heal_all;
+use crate::results::{CheckResult, Outcome};
+use crate::workload::Completion;
+
+/// Heals everything and demands progress. `abort` ends it early, undecided.
+pub(super) async fn recover(
+    cluster: &Arc<Cluster>,
+    interpreter: &Arc<Interpreter>,
+    patience: Duration,
+    mut abort: watch::Receiver<bool>,
+) -> CheckResult {
+    let start = Instant::now();
+    let stages = async {
+        demand(heal_all(cluster).await)?;
+        let (operations, troubles) = serve_everywhere(cluster, interpreter, patience).await;
+        demand(troubles)?;
+        let applied = converge(cluster, patience).await?;
+        Ok((operations, applied))
+    };
+    let outcome: Result<(u64, u64), Vec<String>> = tokio::select! {
+        outcome = stages => outcome,
+        _ = abort.wait_for(|abort| *abort) => {
+            return result(Outcome::Unknown, 0, start, vec!["the final phase was broken off".to_owned()]);
+        }
+    };
+    match outcome {
+        Ok((operations, applied)) => {
+            let nodes = cluster.nodes().len();
+            let said = format!("{nodes} of {nodes} nodes served every key; all applied index {applied}");
+            result(Outcome::Valid, operations, start, vec![said])
+        }
+        Err(troubles) => result(Outcome::Invalid, 0, start, troubles),
+    }
+}
+
+fn demand(troubles: Vec<String>) -> Result<(), Vec<String>> {
+    if troubles.is_empty() {
+        Ok(())
+    } else {
+        Err(troubles)
+    }
+}
+
+fn result(verdict: Outcome, operations: u64, start: Instant, said: Vec<String>) -> CheckResult {
+    let mut said = said.into_iter();
+    let summary = said.next();
+    let rest: Vec<String> = said.collect();
+    CheckResult {
+        model: "liveness".to_owned(),
+        verdict,
+        operations,
+        seconds: start.elapsed().as_secs_f64(),
+        summary,
+        explanation: (!rest.is_empty()).then(|| rest.join("\n")),
+    }
+}
+
+async fn serve_everywhere(
+    cluster: &Arc<Cluster>,
+    interpreter: &Arc<Interpreter>,
+    patience: Duration,
+) -> (u64, Vec<String>) {
+    let mut tasks = JoinSet::new();
+    for at in 0..cluster.nodes().len() {
+        let (cluster, interpreter) = (Arc::clone(cluster), Arc::clone(interpreter));
+        tasks.spawn(async move {
+            let node = cluster.nodes().get(at).expect("counted above");
+            await_answer(node, &cluster, patience).await?;
+            let mut operations = 0;
+            for track in interpreter.tracks() {
+                operations += serve(node.id, at, &interpreter, track, patience).await?;
+            }
+            Ok::<u64, String>(operations)
+        });
+    }
+    let mut troubles = Vec::new();
+    let mut operations = 0;
+    for served in tasks.join_all().await {
+        match served {
+            Ok(count) => operations += count,
+            Err(trouble) => troubles.push(trouble),
+        }
+    }
+    troubles.sort();
+    (operations, troubles)
+}
+
+async fn await_answer(node: &Node, cluster: &Cluster, patience: Duration) -> Result<(), String> {
+    let deadline = Instant::now() + patience;
+    while cluster.await_answer(node).await.is_err() {
+        if Instant::now() > deadline || node.process.pid().is_none() {
+            return Err(format!(
+                "n{} did not answer within {patience:?} of the last heal",
+                node.id
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Does a workload's finale at one node. Every operation has `patience` to succeed, however often it is tried.
+async fn serve(
+    node: u64,
+    at: usize,
+    interpreter: &Interpreter,
+    track: &Track,
+    patience: Duration,
+) -> Result<u64, String> {
+    let mut hand = interpreter.hand(at as u64);
+    let mut done: Vec<Completion> = Vec::new();
+    let mut since = Instant::now();
+    while let Some(operation) = track.workload.finale(&done) {
+        match interpreter.perform(&mut hand, track, &operation).await {
+            Ok(completion) => {
+                done.push(completion);
+                since = Instant::now();
+            }
+            Err(error) if since.elapsed() > patience => {
+                let what = operation.request.join(" ");
+                return Err(format!(
+                    "n{node} did not serve `{what}` within {patience:?} of the last heal: {error}"
+                ));
+            }
+            Err(_) => sleep(RETRY_PAUSE).await,
+        }
+    }
+    Ok(done.len() as u64)
+}
+
+/// Waits until every node has applied the same entries. Returns the index.
+async fn converge(cluster: &Cluster, patience: Duration) -> Result<u64, Vec<String>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let views = cluster.views().await;
+        if let Some(applied) = agreed(&views) {
+            return Ok(applied);
+        }
+        if Instant::now() > deadline {
+            let told = views.iter().map(|(id, view)| match view {
+                Some(view) => format!(
+                    "n{id}: applied index {}, commit index {}, term {}",
+                    view.applied_index, view.commit_index, view.term
+                ),
+                None => format!("n{id}: no answer to INFO"),
+            });
+            let head = format!("the nodes did not come to the same applied index within {patience:?}");
+            return Err(std::iter::once(head).chain(told).collect());
+        }
+        sleep(RETRY_PAUSE).await;
+    }
+}
+
+fn agreed(views: &[(u64, Option<NodeView>)]) -> Option<u64> {
+    let (_, first) = views.first()?;
+    let applied = first.as_ref()?.applied_index;
+    let same = |view: &Option<NodeView>| {
+        view.as_ref()
+            .is_some_and(|view| view.applied_index == applied && view.commit_index == applied)
+    };
+    views.iter().all(|(_, view)| same(view)).then_some(applied)
+}
+
+const RETRY_PAUSE: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(commit_index: u64, applied_index: u64) -> Option<NodeView> {
+        Some(NodeView {
+            leads: false,
+            term: 1,
+            commit_index,
+            applied_index,
+        })
+    }
+
+    #[test]
+    fn nodes_agree_when_all_applied_all_that_is_committed() {
+        assert_eq!(agreed(&[(1, view(7, 7)), (2, view(7, 7))]), Some(7));
+        assert_eq!(agreed(&[(1, view(7, 7)), (2, view(7, 6))]), None);
+        assert_eq!(agreed(&[(1, view(8, 7)), (2, view(7, 7))]), None);
+        assert_eq!(agreed(&[(1, view(7, 7)), (2, None)]), None);
+        assert_eq!(agreed(&[]), None);
+    }
+}

@@ -1,0 +1,249 @@
+//! One verdict from everything that a run found.
+//!
+//! Invariant: the verdict is the worst of what the checkers, the final phase and the processes say; and a
+//! run that did not do what it set out to do proves nothing, so it is at best `unknown`.
+
+use crate::cluster::Crash;
+use crate::plan::Plan;
+use crate::results::{CheckResult, FaultResult, Outcome, Results};
+
+use super::tally::Tally;
+
+/// Everything that a run found.
+#[derive(Debug)]
+pub(super) struct Findings {
+    pub(super) checks: Vec<CheckResult>,
+    pub(super) tally: Tally,
+    pub(super) faults: Vec<FaultResult>,
+    pub(super) crashes: Vec<(u64, Crash)>,
+    /// Why the run ended before its time.
+    pub(super) cut_short: Option<String>,
+}
+
+/// Weighs the findings of a run of `plan`.
+pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
+    let Findings {
+        mut checks,
+        tally,
+        faults,
+        crashes,
+        cut_short,
+    } = findings;
+    checks.push(processes(plan.cluster.nodes, &crashes));
+    let mut results = Results::from_checks(tally.operations, checks);
+    results.phases = tally.phases.clone();
+    results.faults = faults;
+    let doubts: Vec<String> = cut_short
+        .into_iter()
+        .chain(vacuous(plan, &tally, &results.faults))
+        .collect();
+    doubts.into_iter().for_each(|doubt| results.doubt(doubt));
+    results
+}
+
+/// Whether every process lived until it was told to end.
+fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
+    let verdict = crashes
+        .iter()
+        .map(|(_, crash)| {
+            if crash.own_fault {
+                Outcome::Invalid
+            } else {
+                Outcome::Unknown
+            }
+        })
+        .fold(Outcome::Valid, Outcome::worst);
+    let summary = match crashes {
+        [] => format!("none of the {nodes} nodes ended by itself"),
+        [(node, crash), rest @ ..] => {
+            let more = if rest.is_empty() {
+                String::new()
+            } else {
+                format!(" ({} more)", rest.len())
+            };
+            format!("n{node} ended by itself: it {}{more}", crash.how)
+        }
+    };
+    let told = crashes.iter().map(|(node, crash)| {
+        let words: Vec<String> = crash.last_words.iter().map(|line| format!("  {line}")).collect();
+        format!(
+            "n{node} {}; the last lines of its log:\n{}",
+            crash.how,
+            words.join("\n")
+        )
+    });
+    CheckResult {
+        model: "processes".to_owned(),
+        verdict,
+        operations: 0,
+        seconds: 0.0,
+        summary: Some(summary),
+        explanation: (!crashes.is_empty()).then(|| told.take(CRASHES_TOLD).collect::<Vec<_>>().join("\n")),
+    }
+}
+
+/// Why a run proves nothing, in sentences.
+fn vacuous(plan: &Plan, tally: &Tally, faults: &[FaultResult]) -> Vec<String> {
+    let mut doubts = Vec::new();
+    for phase in tally.phases.iter().filter(|phase| phase.operations.ok == 0) {
+        doubts.push(format!("no operation completed in the phase `{}`", phase.name));
+    }
+    for (function, tally) in tally
+        .functions
+        .iter()
+        .filter(|(_, tally)| tally.operations.ok == 0)
+    {
+        doubts.push(format!(
+            "none of {} operations `{function}` completed",
+            tally.operations.invoked
+        ));
+    }
+    let idle: Vec<&str> = faults
+        .iter()
+        .filter(|fault| fault.evidence.is_none())
+        .map(|fault| fault.fault.as_str())
+        .collect();
+    if let [first, ..] = idle.as_slice() {
+        doubts.push(format!(
+            "{} of {} faults did not bite, first {first}",
+            idle.len(),
+            faults.len()
+        ));
+    }
+    let bit = (faults.len() - idle.len()) as u64;
+    if bit < plan.limits.faults_min {
+        doubts.push(format!(
+            "{bit} faults bit; the plan wants {}",
+            plan.limits.faults_min
+        ));
+    }
+    if tally.operations.ok < plan.limits.operations_min {
+        let wanted = plan.limits.operations_min;
+        doubts.push(format!(
+            "{} operations completed; the plan wants {wanted}",
+            tally.operations.ok
+        ));
+    }
+    doubts
+}
+
+/// A node that crashes in a loop says the same each time.
+const CRASHES_TOLD: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{Counts, PhaseResult};
+
+    fn plan() -> Plan {
+        let text = "version = 1\nname = \"p\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n\
+                    [limits]\noperations_min = 10\nfaults_min = 1\n";
+        Plan::parse(text, std::path::Path::new("p.toml")).unwrap()
+    }
+
+    fn good() -> Findings {
+        let operations = Counts {
+            invoked: 10,
+            ok: 10,
+            fail: 0,
+            info: 0,
+        };
+        let phase = PhaseResult {
+            name: "faults".into(),
+            from_ns: 0,
+            to_ns: 9,
+            operations,
+        };
+        let check = CheckResult {
+            model: "log".into(),
+            verdict: Outcome::Valid,
+            operations: 10,
+            seconds: 0.1,
+            summary: None,
+            explanation: None,
+        };
+        let fault = FaultResult {
+            fault: "kill-one(n1)".into(),
+            from_ns: 1,
+            to_ns: Some(2),
+            evidence: Some("gone".into()),
+        };
+        Findings {
+            checks: vec![check],
+            tally: Tally {
+                operations,
+                phases: vec![phase],
+                ..Tally::default()
+            },
+            faults: vec![fault],
+            crashes: Vec::new(),
+            cut_short: None,
+        }
+    }
+
+    fn crash(own_fault: bool) -> (u64, Crash) {
+        (
+            2,
+            Crash {
+                how: "exited with code 101".into(),
+                own_fault,
+                last_words: vec!["panicked at".into()],
+            },
+        )
+    }
+
+    #[test]
+    fn a_run_that_did_what_it_set_out_to_do_is_valid() {
+        let results = judge(&plan(), good());
+        assert_eq!((results.verdict, results.reasons), (Outcome::Valid, vec![]));
+    }
+
+    #[test]
+    fn a_run_that_did_too_little_is_unknown_and_says_why() {
+        let mut idle_fault = good();
+        idle_fault.faults[0].evidence = None;
+        let mut idle_phase = good();
+        idle_phase.tally.phases[0].operations = Counts::default();
+        let mut few = good();
+        few.tally.operations.ok = 9;
+        let mut short = good();
+        short.cut_short = Some("interrupted after 2s".into());
+        for (findings, said) in [
+            (idle_fault, "did not bite"),
+            (idle_phase, "phase `faults`"),
+            (few, "9 operations"),
+            (short, "interrupted"),
+        ] {
+            let results = judge(&plan(), findings);
+            assert_eq!(results.verdict, Outcome::Unknown);
+            assert!(results.reasons[0].contains(said), "{:?}", results.reasons);
+        }
+    }
+
+    #[test]
+    fn a_crash_is_never_valid_and_a_panic_is_invalid() {
+        for (own_fault, verdict) in [(true, Outcome::Invalid), (false, Outcome::Unknown)] {
+            let results = judge(
+                &plan(),
+                Findings {
+                    crashes: vec![crash(own_fault)],
+                    ..good()
+                },
+            );
+            assert_eq!(results.verdict, verdict);
+            let told = results.checks.last().unwrap();
+            assert_eq!(
+                told.summary.as_deref(),
+                Some("n2 ended by itself: it exited with code 101")
+            );
+        }
+    }
+
+    #[test]
+    fn doubt_does_not_hide_a_violation() {
+        let mut findings = good();
+        findings.checks[0].verdict = Outcome::Invalid;
+        findings.faults.clear();
+        assert_eq!(judge(&plan(), findings).verdict, Outcome::Invalid);
+    }
+}

@@ -1,0 +1,136 @@
+//! One comparison an engine: a seed in, whether the history was valid out, or the difference.
+
+use harness::checker::datum::Pool;
+use harness::checker::register::{Register, RegisterOp, drop_unseen};
+use harness::checker::{self, Budget, Verdict, Violation, witness};
+use harness::generator::random::Random;
+use harness::model::{Call, Model};
+
+use super::registers::{self, Kinds, datum, until_return, with_writers};
+use super::{linearizable, logs};
+
+/// Valid or not, or how the engine and the oracle differ.
+pub type Outcome = Result<bool, String>;
+
+const OPERATIONS_MAX: usize = 7;
+
+fn random_and_size(seed: u64) -> (Random, usize) {
+    let mut random = Random::new(seed);
+    let operations = 1 + random.below(OPERATIONS_MAX);
+    (random, operations)
+}
+
+fn register() -> Register {
+    Register { initial: datum(0) }
+}
+
+/// Compares a verdict with the oracle and verifies its witness.
+fn agree<M: Model>(model: &M, calls: &[Call<M::Op>], verdict: &Verdict) -> Outcome
+where
+    M::Op: std::fmt::Debug,
+{
+    let expected = linearizable(model, calls);
+    let show = || format!("{verdict:?}, but linearizable is {expected}: {calls:?}");
+    match verdict {
+        Verdict::Valid(order) => {
+            if !expected {
+                return Err(show());
+            }
+            witness::verify(model, calls, order).map_err(|flaw| format!("{flaw:?} in {}", show()))?;
+        }
+        Verdict::Invalid(_) if expected => return Err(show()),
+        Verdict::Invalid(_) => {}
+        Verdict::Unknown(_) => return Err(show()),
+    }
+    Ok(expected)
+}
+
+/// What the counterexample names must have no order by itself.
+fn refuted(
+    calls: &[Call<RegisterOp>],
+    part: &[Call<RegisterOp>],
+    violation: &Violation,
+) -> Result<(), String> {
+    let named = violation.operations();
+    if named.is_empty() || named.len() > 6 {
+        return Err(format!(
+            "{violation:?} names {} operations: {calls:?}",
+            named.len()
+        ));
+    }
+    if linearizable(&register(), part) {
+        return Err(format!("{violation:?} proves nothing: {part:?} of {calls:?}"));
+    }
+    Ok(())
+}
+
+pub fn unique(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let kinds = Kinds {
+        unique: true,
+        cas: random.chance(0.7),
+        differs: false,
+    };
+    let calls = registers::history(&mut random, kinds, operations);
+    let verdict = checker::unique::check(datum(0), &calls, &Budget::default())
+        .ok_or_else(|| format!("not taken for unique: {calls:?}"))?;
+    if let Verdict::Invalid(violation) = &verdict {
+        refuted(&calls, &with_writers(&calls, &violation.operations()), violation)?;
+    }
+    agree(&register(), &calls, &verdict)
+}
+
+pub fn breadth(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let kinds = Kinds {
+        unique: random.chance(0.2),
+        cas: random.chance(0.7),
+        differs: random.chance(0.4),
+    };
+    let calls = registers::history(&mut random, kinds, operations);
+    let mut seen = calls.clone();
+    drop_unseen(&mut seen);
+    let verdict = checker::breadth::check(&register(), &seen, &Budget::default());
+    if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
+        refuted(&calls, &until_return(&calls, stuck.op), violation)?;
+    }
+    agree(&register(), &calls, &verdict)
+}
+
+pub fn frontier(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let kinds = Kinds {
+        unique: random.chance(0.1),
+        cas: false,
+        differs: false,
+    };
+    let calls = registers::history(&mut random, kinds, operations);
+    let mut seen = calls.clone();
+    drop_unseen(&mut seen);
+    let verdict = checker::frontier::check(datum(0), &seen, &Budget::default())
+        .ok_or_else(|| format!("not taken for blind writes: {calls:?}"))?;
+    if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
+        refuted(&calls, &until_return(&calls, stuck.op), violation)?;
+    }
+    agree(&register(), &calls, &verdict)
+}
+
+pub fn log(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let mut pool = Pool::default();
+    let calls = logs::history(&mut random, &mut pool, operations);
+    let verdict = checker::log::check(&pool, &calls, &Budget::default())
+        .map_err(|(op, problem)| format!("operation {op}: {problem}: {calls:?}"))?;
+    agree(&logs::LogSpec::new(&pool, &calls), &calls, &verdict)
+}
+
+/// A comparison.
+pub type Compare = fn(u64) -> Outcome;
+
+/// Every comparison.
+pub const ALL: [(&str, Compare); 4] = [
+    ("frontier", frontier),
+    ("unique", unique),
+    ("breadth", breadth),
+    ("log", log),
+];

@@ -1,0 +1,59 @@
+//! Engines against the definition: small random histories, legal and changed, decided by brute force.
+//!
+//! A difference prints its seed; `NORAFT_SEED=<seed> cargo test -p harness --test differential`
+//! repeats it. `cargo run --release -p harness --example differential` runs millions.
+
+mod common;
+
+use common::compare;
+
+/// Histories a comparison looks at in a test run.
+const ROUNDS: u64 = 2_000;
+
+fn seeds() -> std::ops::Range<u64> {
+    match std::env::var("NORAFT_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().expect("NORAFT_SEED is a number");
+            seed..seed + 1
+        }
+        Err(_) => 0..ROUNDS,
+    }
+}
+
+fn run(name: &str, compare: fn(u64) -> compare::Outcome) {
+    let mut valid = 0;
+    let mut invalid = 0;
+    for seed in seeds() {
+        match compare(seed) {
+            Ok(true) => valid += 1,
+            Ok(false) => invalid += 1,
+            Err(difference) => panic!("{name}: NORAFT_SEED={seed}: {difference}"),
+        }
+    }
+    if std::env::var_os("NORAFT_SEED").is_none() {
+        assert!(
+            valid > ROUNDS / 10 && invalid > ROUNDS / 10,
+            "{name}: {valid} valid, {invalid} invalid"
+        );
+    }
+}
+
+#[test]
+fn unique_values_are_decided_as_by_brute_force() {
+    run("unique", compare::unique);
+}
+
+#[test]
+fn any_register_is_decided_as_by_brute_force() {
+    run("breadth", compare::breadth);
+}
+
+#[test]
+fn blind_writes_are_decided_as_by_brute_force() {
+    run("frontier", compare::frontier);
+}
+
+#[test]
+fn logs_are_decided_as_by_brute_force() {
+    run("log", compare::log);
+}

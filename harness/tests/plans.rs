@@ -1,0 +1,60 @@
+//! The plans that come with the project.
+
+use std::path::{Path, PathBuf};
+
+use harness::nemesis::Lane;
+use harness::plan::Plan;
+
+fn shipped() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads");
+    let files = std::fs::read_dir(folder).expect("the project has a folder of plans");
+    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("it can be listed").path()).collect();
+    paths.sort();
+    paths
+}
+
+#[test]
+fn every_shipped_plan_is_valid_and_named_like_its_file() {
+    let paths = shipped();
+    assert!(paths.len() >= 5, "{paths:?}");
+    for path in paths {
+        let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(
+            Some(plan.name.as_str()),
+            path.file_stem().and_then(|stem| stem.to_str())
+        );
+        assert!(
+            !plan.about.is_empty(),
+            "{}: `about` says what the plan is for",
+            path.display()
+        );
+        let again = Plan::parse(&plan.to_toml(), &path).expect("what was written can be read");
+        assert_eq!(again, plan);
+    }
+}
+
+#[test]
+fn every_fault_of_the_smoke_plan_turns_up_in_a_minute() {
+    let path = shipped()
+        .into_iter()
+        .find(|path| path.ends_with("smoke.toml"))
+        .expect("it is the default");
+    let plan = Plan::load(&path).expect("tested above");
+    let mut wanted = 0;
+    for seed in 1..=10 {
+        let mut kinds = std::collections::BTreeSet::new();
+        for lane in Lane::all(&plan, seed) {
+            let mut millis = 0;
+            let in_a_minute = lane.take_while(|decision| {
+                millis += decision.calm.as_millis() + decision.duration.as_millis();
+                millis < plan.time.as_millis()
+            });
+            kinds.extend(in_a_minute.map(|decision| {
+                let name = decision.fault.name();
+                name.split('-').next().unwrap_or_default().to_owned()
+            }));
+        }
+        wanted += usize::from(kinds.len() == 3);
+    }
+    assert_eq!(wanted, 10, "every seed has kills, pauses and partitions");
+}

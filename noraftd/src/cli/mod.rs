@@ -1,0 +1,93 @@
+//! The command line: one file a verb.
+//!
+//! Invariant: every verb ends with one of the codes in [`crate::shell::exit`]; an error is one line on
+//! stderr that says what to change.
+
+mod dev;
+mod inspect;
+mod query;
+mod serve;
+mod status;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing::level_filters::LevelFilter;
+
+use crate::shell::exit::{EXIT_CODES, Exit};
+
+/// A consensus daemon: a replicated, durable, linearizable key space and log that speaks the Redis
+/// protocol.
+///
+/// Every node takes every command and passes it to the leader; reads are linearizable; a write is
+/// acknowledged when a majority has it on disk.
+#[derive(Debug, Parser)]
+#[command(name = "noraftd", version, after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(Box<serve::Serve>),
+    Dev(dev::Dev),
+    Status(status::AskStatus),
+    Inspect(inspect::Inspect),
+}
+
+/// Runs the command that this process was started with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            // Nobody reads it when the other end of the pipe is gone.
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = match cli.verb {
+        Verb::Serve(verb) => verb.run(),
+        Verb::Dev(verb) => verb.run(),
+        Verb::Status(verb) => verb.run(),
+        Verb::Inspect(verb) => verb.run(),
+    };
+    exit.into()
+}
+
+/// Logs to stderr, one line an event.
+fn log_to_stderr(level: LevelFilter) {
+    let logger = tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false);
+    // Only a second call in one process could fail, and then the first logger stays.
+    let _ = logger.with_max_level(level).try_init();
+}
+
+/// Says on stdout what was asked for.
+fn say(text: impl std::fmt::Display) {
+    // Whoever reads it may have seen enough and gone away.
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+/// Says on stderr why a verb failed.
+fn complain(reason: impl std::fmt::Display) {
+    eprintln!("noraftd: {reason}");
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  noraftd dev                        three nodes on this machine, to try things out
+  redis-cli -p 7701 set greeting hi  talk to the first of them
+  noraftd status 127.0.0.1:7701      role, term, leader and indexes of a node
+  noraftd serve --config node1.toml  one node of a real cluster";
+
+static LONG_EXAMPLES: std::sync::LazyLock<String> =
+    std::sync::LazyLock::new(|| format!("{EXAMPLES}\n\n{EXIT_CODES}"));

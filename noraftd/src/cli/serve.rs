@@ -1,0 +1,100 @@
+//! `noraftd serve`: one node.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, getppid};
+
+use super::{complain, log_to_stderr};
+use crate::config::{ConfigError, ServeConfig, Settings};
+use crate::shell;
+use crate::shell::exit::{EXIT_CODES, Exit};
+
+/// Runs one node of a cluster until SIGTERM or SIGINT.
+///
+/// Every node is started with the same list of members. The data directory is made at the first start;
+/// from then on it belongs to this node of this cluster. Settings come from flags, from a TOML file, or
+/// from both; a flag wins.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
+pub(super) struct Serve {
+    /// A TOML file with settings: the names of the flags, with `_` for `-`, and `peers` for `--peer`.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+    /// End when this process, which started the node, ends.
+    #[arg(long, value_name = "PID", hide = true)]
+    parent: Option<i32>,
+}
+
+impl Serve {
+    /// Runs the node.
+    pub(super) fn run(self) -> Exit {
+        let parent = self.parent;
+        let config = match self.check() {
+            Ok(config) => config,
+            Err(error) => {
+                complain(error);
+                return Exit::Config;
+            }
+        };
+        log_to_stderr(config.log);
+        if let Err(exit) = prepare_process(parent) {
+            return exit;
+        }
+        match shell::run(config) {
+            Ok(exit) => exit,
+            Err(error) => {
+                complain(&error);
+                error.exit()
+            }
+        }
+    }
+
+    fn check(self) -> Result<ServeConfig, ConfigError> {
+        let from_file = self.config.as_deref().map(Settings::from_file).transpose()?;
+        self.settings.or(from_file.unwrap_or_default()).check()
+    }
+}
+
+/// Signals reach this process whatever its parent had blocked, and it does not outlive a parent that asked
+/// for that.
+fn prepare_process(parent: Option<i32>) -> Result<(), Exit> {
+    let unblocked = SigSet::empty().thread_set_mask();
+    let tied = if parent.is_some() {
+        set_pdeathsig(Signal::SIGTERM)
+    } else {
+        Ok(())
+    };
+    if let Err(errno) = unblocked.and(tied) {
+        complain(format_args!("cannot prepare the process: {errno}"));
+        return Err(Exit::Software);
+    }
+    // The parent may have ended before the tie was made.
+    match parent {
+        Some(parent) if getppid() != Pid::from_raw(parent) => Err(Exit::Done),
+        Some(_) | None => Ok(()),
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  A node alone:
+    noraftd serve --id 1 --data-dir /var/lib/noraft --listen 127.0.0.1:7601
+
+  The first of three (each runs the same with its own --id, --listen and --data-dir):
+    noraftd serve --id 1 --data-dir /var/lib/noraft --listen 10.0.0.1:7601 \\
+        --peer 1=10.0.0.1:7701 --peer 2=10.0.0.2:7701 --peer 3=10.0.0.3:7701
+
+  The same from a file, node1.toml:
+    id = 1
+    data_dir = \"/var/lib/noraft\"
+    listen = [\"10.0.0.1:7601\", \"/run/noraft.sock\"]
+    peers = [\"1=10.0.0.1:7701\", \"2=10.0.0.2:7701\", \"3=10.0.0.3:7701\"]
+    election_timeout = \"500ms\"";
+
+static LONG_EXAMPLES: std::sync::LazyLock<String> =
+    std::sync::LazyLock::new(|| format!("{EXAMPLES}\n\n{EXIT_CODES}"));

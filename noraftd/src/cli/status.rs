@@ -1,0 +1,128 @@
+//! `noraftd status`: what one node says about itself.
+
+use std::fmt::Write;
+
+use clap::Args;
+
+use super::query::{QueryError, ask_status};
+use super::{complain, say};
+use crate::shell::board::StatusReport;
+use crate::shell::endpoint::Endpoint;
+use crate::shell::exit::Exit;
+
+/// Asks a node for its role, term, leader, indexes, disk and peers.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct AskStatus {
+    /// The node's address for clients: HOST:PORT or /path of a Unix socket.
+    address: Endpoint,
+    /// Print the answer as one line of JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl AskStatus {
+    /// Asks and prints.
+    pub(super) fn run(self) -> Exit {
+        match ask_status(&self.address) {
+            Ok((_, json)) if self.json => say(json),
+            Ok((report, _)) => say(describe(&report).trim_end()),
+            Err(error) => {
+                complain(&error);
+                return match error {
+                    QueryError::Unreachable(..) => Exit::Unavailable,
+                    QueryError::Strange(..) => Exit::Failed,
+                };
+            }
+        }
+        Exit::Done
+    }
+}
+
+/// The status in words.
+fn describe(report: &StatusReport) -> String {
+    let mut out = String::new();
+    let mut line = |name: &str, value: String| {
+        writeln!(out, "{name:<10} {value}").expect("a string takes every line");
+    };
+    line(
+        "node",
+        format!(
+            "{} of cluster '{}' (noraftd {}, pid {})",
+            report.id, report.cluster, report.version, report.process_id
+        ),
+    );
+    let abstaining = if report.abstaining {
+        ", abstaining until caught up"
+    } else {
+        ""
+    };
+    line("role", format!("{}{abstaining}", report.role));
+    line("term", report.term.to_string());
+    line(
+        "leader",
+        report
+            .leader
+            .map_or_else(|| "unknown".to_owned(), |id| format!("node {id}")),
+    );
+    line("voters", join(&report.voters));
+    line(
+        "log",
+        format!("last {} (term {})", report.last_index, report.last_term),
+    );
+    let (commit, applied, durable) = (report.commit_index, report.applied_index, report.durable_index);
+    line(
+        "indexes",
+        format!("durable {durable}, committed {commit}, applied {applied}"),
+    );
+    for (id, index) in &report.match_indexes {
+        line("", format!("durable on node {id}: {index}"));
+    }
+    line("disk", describe_storage(report));
+    line("recovery", report.recovery.join("; "));
+    line(
+        "clients",
+        format!(
+            "{} connected, {} requests under way",
+            report.clients, report.requests_under_way
+        ),
+    );
+    for peer in &report.peers {
+        let state = match (&peer.error, peer.connected) {
+            (_, true) => "connected".to_owned(),
+            (Some(error), false) => format!("not connected: {error}"),
+            (None, false) => "not connected yet".to_owned(),
+        };
+        line(
+            "peer",
+            format!(
+                "node {} at {}: {state}; {} messages dropped",
+                peer.id, peer.address, peer.dropped
+            ),
+        );
+    }
+    line("uptime", format!("{:.1} s", report.uptime_ms as f64 / 1000.0));
+    out
+}
+
+fn describe_storage(report: &StatusReport) -> String {
+    let storage = &report.storage;
+    let full = if storage.disk_full { ", FULL" } else { "" };
+    let Some(age) = storage.last_sync_age_ms else {
+        return format!("no batch yet{full}");
+    };
+    format!(
+        "{} batches, {} entries; last sync took {} us, {age} ms ago; slowest {} us{full}",
+        storage.batches, storage.entries, storage.last_sync_us, storage.max_sync_us
+    )
+}
+
+fn join(ids: &[u64]) -> String {
+    ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  noraftd status 127.0.0.1:7701
+  noraftd status /run/noraft.sock
+  noraftd status 127.0.0.1:7701 --json | jq .role";

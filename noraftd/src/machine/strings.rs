@@ -1,0 +1,122 @@
+//! Commands on strings, with the semantics and error texts of Redis.
+//!
+//! Invariant: an integer is stored in decimal, so that a counter is an ordinary string. No value exceeds
+//! [`VALUE_BYTES_MAX`]; stored values own their memory and pin no buffer of an entry.
+
+use bytes::{Bytes, BytesMut};
+
+use super::keys::{Keys, Value};
+use super::reply::{Budget, TooLarge, length, within_budget, wrong_type};
+use crate::protocol::command::{Args, SetCondition};
+use crate::protocol::resp::Reply;
+use crate::protocol::resp::number::{decimal_bytes, parse_i64};
+use crate::record::PAYLOAD_BYTES_MAX;
+
+/// Most bytes of a value: what one command can set, `APPEND` cannot exceed, so a reply can always hold it.
+pub const VALUE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX;
+
+pub(super) fn set(
+    keys: &mut Keys,
+    key: &[u8],
+    value: &[u8],
+    condition: SetCondition<'_>,
+    get: bool,
+) -> Reply {
+    let needs_string = get || matches!(condition, SetCondition::Equals(_));
+    let held = match keys.string(key) {
+        Err(reply) if needs_string => return reply,
+        Err(_) => None,
+        Ok(held) => held,
+    };
+    let sets = match condition {
+        SetCondition::Always => true,
+        SetCondition::Missing => keys.get(key).is_none(),
+        SetCondition::Exists => keys.get(key).is_some(),
+        SetCondition::Equals(expected) => held.is_some_and(|held| held == expected),
+    };
+    let reply = match (get, sets) {
+        (true, true | false) => held.cloned().map_or(Reply::Null, Reply::Bulk),
+        (false, true) => Reply::Status("OK"),
+        (false, false) => Reply::Null,
+    };
+    if sets {
+        keys.insert(key, Value::String(Bytes::copy_from_slice(value)));
+    }
+    reply
+}
+
+pub(super) fn mset(keys: &mut Keys, pairs: Args<'_>) -> Reply {
+    for (key, value) in pairs.pairs() {
+        keys.insert(key, Value::String(Bytes::copy_from_slice(value)));
+    }
+    Reply::Status("OK")
+}
+
+pub(super) fn get(keys: &Keys, key: &[u8]) -> Reply {
+    match keys.string(key) {
+        Ok(held) => held.cloned().map_or(Reply::Null, Reply::Bulk),
+        Err(reply) => reply,
+    }
+}
+
+pub(super) fn mget(keys: &Keys, names: Args<'_>) -> Reply {
+    let mut budget = Budget::new();
+    let values = names.iter().map(|name| match keys.string(name) {
+        Ok(Some(value)) => budget.bulk(value.clone()),
+        Ok(None) | Err(_) => budget.element(0).map(|()| Reply::Null),
+    });
+    let values: Result<Vec<Reply>, TooLarge> = values.collect();
+    within_budget(values.map(Reply::Array))
+}
+
+pub(super) fn strlen(keys: &Keys, key: &[u8]) -> Reply {
+    match keys.string(key) {
+        Ok(held) => length(held.map_or(0, Bytes::len)),
+        Err(reply) => reply,
+    }
+}
+
+pub(super) fn incr_by(keys: &mut Keys, key: &[u8], delta: i64) -> Reply {
+    let held = match keys.string(key) {
+        Ok(None) => Some(0),
+        Ok(Some(held)) => parse_i64(held),
+        Err(reply) => return reply,
+    };
+    let Some(held) = held else {
+        return Reply::Error("ERR value is not an integer or out of range".to_owned());
+    };
+    let Some(sum) = held.checked_add(delta) else {
+        return Reply::Error("ERR increment or decrement would overflow".to_owned());
+    };
+    keys.insert(key, Value::String(decimal_bytes(sum)));
+    Reply::Integer(sum)
+}
+
+pub(super) fn append(keys: &mut Keys, key: &[u8], suffix: &[u8]) -> Reply {
+    let held = match keys.get_mut(key) {
+        None => {
+            keys.insert(key, Value::String(Bytes::copy_from_slice(suffix)));
+            return length(suffix.len());
+        }
+        Some(Value::Stream(_)) => return wrong_type(),
+        Some(Value::String(held)) => held,
+    };
+    let bytes = held.len().saturating_add(suffix.len());
+    if bytes > VALUE_BYTES_MAX {
+        let text = format!("ERR string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)");
+        return Reply::Error(text);
+    }
+    *held = joined(std::mem::take(held), suffix);
+    length(bytes)
+}
+
+/// Appends in place when nobody else shares `held`, so that many appends cost as much as their bytes.
+fn joined(held: Bytes, suffix: &[u8]) -> Bytes {
+    let mut value = held.try_into_mut().unwrap_or_else(|shared| {
+        let mut copy = BytesMut::with_capacity(shared.len() + suffix.len());
+        copy.extend_from_slice(&shared);
+        copy
+    });
+    value.extend_from_slice(suffix);
+    value.freeze()
+}

@@ -1,0 +1,352 @@
+//! The commands of the state machine and their encoding in entries and forwarded requests.
+//!
+//! A body is a version (u8, 1), an opcode (u8) and the fields below. `bytes` is a length (u32) and that many
+//! bytes; `list` is [`Args`]; `id` is two u64; everything is little-endian and nothing may follow.
+//!
+//! | opcode | command | fields |
+//! |-|-|-|
+//! | 1 | SET | flags u8 (bit 0: GET; bits 1-2: 0 always, 1 NX, 2 XX, 3 IFEQ), key bytes, value bytes, IFEQ only: expected bytes |
+//! | 2 | DEL | keys list |
+//! | 3 | MSET | list of keys and values in turn |
+//! | 4 | INCRBY | key bytes, delta i64 |
+//! | 5 | APPEND | key bytes, value bytes |
+//! | 6 | XADD | create u8 (0: NOMKSTREAM), id request u8 (0 `*`, 1 `ms-*`, 2 explicit) and id, key bytes, list of fields and values in turn |
+//! | 64 | GET | key bytes |
+//! | 65 | EXISTS | keys list |
+//! | 66 | MGET | keys list |
+//! | 67 | STRLEN | key bytes |
+//! | 68 | TYPE | key bytes |
+//! | 69 | XLEN | key bytes |
+//! | 70 | XRANGE | reverse u8, first id, last id, limit (u8 0 none, 1 with a u64), key bytes |
+//! | 71 | XREAD | count u64 (0: all), list of keys and, in turn, 16 bytes of id or none for `$` |
+//!
+//! Invariant: one command has one encoding; decoding is total and accepts nothing else.
+
+use bytes::{BufMut, BytesMut};
+
+use super::args::{LENGTH_BYTES, put_bytes};
+use super::{Args, Class, StreamId, StreamIdRequest};
+use crate::protocol::read::Reader;
+
+/// The version that every body starts with.
+pub const BODY_VERSION: u8 = 1;
+
+/// When `SET` sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetCondition<'a> {
+    /// Always.
+    Always,
+    /// Only a key that does not exist (`NX`).
+    Missing,
+    /// Only a key that exists (`XX`).
+    Exists,
+    /// Only a key that holds exactly this value (`IFEQ`).
+    Equals(&'a [u8]),
+}
+
+/// A command of the state machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "a field is what the synopsis of its command names")]
+pub enum Command<'a> {
+    /// `SET key value [NX | XX | IFEQ expected] [GET]`
+    Set {
+        key: &'a [u8],
+        value: &'a [u8],
+        condition: SetCondition<'a>,
+        get: bool,
+    },
+    /// `DEL key...`
+    Del { keys: Args<'a> },
+    /// `MSET key value...`; an even number of arguments.
+    MSet { pairs: Args<'a> },
+    /// `INCRBY key delta`, and `INCR`, `DECR`, `DECRBY`.
+    IncrBy { key: &'a [u8], delta: i64 },
+    /// `APPEND key value`
+    Append { key: &'a [u8], value: &'a [u8] },
+    /// `XADD key [NOMKSTREAM] id field value...`; `create` unless `NOMKSTREAM`; an even number of fields.
+    XAdd {
+        key: &'a [u8],
+        create: bool,
+        id: StreamIdRequest,
+        fields: Args<'a>,
+    },
+    /// `GET key`
+    Get { key: &'a [u8] },
+    /// `EXISTS key...`
+    Exists { keys: Args<'a> },
+    /// `MGET key...`
+    MGet { keys: Args<'a> },
+    /// `STRLEN key`
+    StrLen { key: &'a [u8] },
+    /// `TYPE key`
+    Type { key: &'a [u8] },
+    /// `XLEN key`
+    XLen { key: &'a [u8] },
+    /// `XRANGE key first last [COUNT limit]`, and `XREVRANGE`; both ends are included.
+    XRange {
+        key: &'a [u8],
+        first: StreamId,
+        last: StreamId,
+        reverse: bool,
+        limit: Option<u64>,
+    },
+    /// `XREAD [COUNT count] STREAMS key... id...`; a count of zero is none.
+    XRead { count: u64, streams: Streams<'a> },
+}
+
+/// Keys of streams, each with the id after which to read. Always in turn and whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams<'a>(Args<'a>);
+
+impl<'a> Streams<'a> {
+    /// Reads keys and, in turn, 16 bytes of id or none; `None` for any other arguments.
+    pub fn new(args: Args<'a>) -> Option<Self> {
+        let ids_fit = args.pairs().all(|(_, id)| matches!(id.len(), 0 | ID_BYTES));
+        (ids_fit && is_paired(args)).then_some(Self(args))
+    }
+
+    /// The keys and after which id to read each; `None` stands for `$`, the last entry there is.
+    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<StreamId>)> + use<'a> {
+        self.0
+            .pairs()
+            .map(|(key, id)| (key, StreamId::read(&mut Reader::new(id))))
+    }
+}
+
+impl<'a> Command<'a> {
+    /// How it has to be executed.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Set { .. }
+            | Self::Del { .. }
+            | Self::MSet { .. }
+            | Self::IncrBy { .. }
+            | Self::Append { .. }
+            | Self::XAdd { .. } => Class::Write,
+            Self::Get { .. }
+            | Self::Exists { .. }
+            | Self::MGet { .. }
+            | Self::StrLen { .. }
+            | Self::Type { .. }
+            | Self::XLen { .. }
+            | Self::XRange { .. }
+            | Self::XRead { .. } => Class::Read,
+        }
+    }
+
+    /// Decodes an encoded command; `None` when the bytes are not one.
+    pub fn decode(body: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(body);
+        if reader.u8()? != BODY_VERSION {
+            return None;
+        }
+        let opcode = reader.u8()?;
+        let command = Self::decode_fields(opcode, &mut reader)?;
+        reader.end()?;
+        Some(command)
+    }
+
+    fn decode_fields(opcode: u8, reader: &mut Reader<'a>) -> Option<Self> {
+        Some(match opcode {
+            1 => decode_set(reader)?,
+            2 => Self::Del {
+                keys: some_of(Args::read(reader)?)?,
+            },
+            3 => Self::MSet {
+                pairs: paired(Args::read(reader)?)?,
+            },
+            4 => Self::IncrBy {
+                key: reader.bytes()?,
+                delta: reader.i64()?,
+            },
+            5 => Self::Append {
+                key: reader.bytes()?,
+                value: reader.bytes()?,
+            },
+            6 => {
+                let (create, id) = (reader.bool()?, StreamIdRequest::read(reader)?);
+                Self::XAdd {
+                    create,
+                    id,
+                    key: reader.bytes()?,
+                    fields: paired(Args::read(reader)?)?,
+                }
+            }
+            64 => Self::Get { key: reader.bytes()? },
+            65 => Self::Exists {
+                keys: some_of(Args::read(reader)?)?,
+            },
+            66 => Self::MGet {
+                keys: some_of(Args::read(reader)?)?,
+            },
+            67 => Self::StrLen { key: reader.bytes()? },
+            68 => Self::Type { key: reader.bytes()? },
+            69 => Self::XLen { key: reader.bytes()? },
+            70 => {
+                let reverse = reader.bool()?;
+                let (first, last) = (StreamId::read(reader)?, StreamId::read(reader)?);
+                let limit = if reader.bool()? { Some(reader.u64()?) } else { None };
+                Self::XRange {
+                    reverse,
+                    first,
+                    last,
+                    limit,
+                    key: reader.bytes()?,
+                }
+            }
+            71 => Self::XRead {
+                count: reader.u64()?,
+                streams: Streams::new(some_of(Args::read(reader)?)?)?,
+            },
+            _ => return None,
+        })
+    }
+
+    /// The command's only encoding.
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::with_capacity(self.encoded_bytes_about());
+        out.put_u8(BODY_VERSION);
+        match *self {
+            Self::Set {
+                key,
+                value,
+                condition,
+                get,
+            } => encode_set(key, value, condition, get, &mut out),
+            Self::Del { keys } => list(2, keys, &mut out),
+            Self::MSet { pairs } => list(3, pairs, &mut out),
+            Self::IncrBy { key, delta } => {
+                one_key(4, key, &mut out);
+                out.put_i64_le(delta);
+            }
+            Self::Append { key, value } => {
+                one_key(5, key, &mut out);
+                put_bytes(value, &mut out);
+            }
+            Self::XAdd {
+                key,
+                create,
+                id,
+                fields,
+            } => {
+                out.extend_from_slice(&[6, u8::from(create)]);
+                id.write(&mut out);
+                put_bytes(key, &mut out);
+                fields.write(&mut out);
+            }
+            Self::Get { key } => one_key(64, key, &mut out),
+            Self::Exists { keys } => list(65, keys, &mut out),
+            Self::MGet { keys } => list(66, keys, &mut out),
+            Self::StrLen { key } => one_key(67, key, &mut out),
+            Self::Type { key } => one_key(68, key, &mut out),
+            Self::XLen { key } => one_key(69, key, &mut out),
+            Self::XRange {
+                key,
+                first,
+                last,
+                reverse,
+                limit,
+            } => {
+                out.extend_from_slice(&[70, u8::from(reverse)]);
+                first.write(&mut out);
+                last.write(&mut out);
+                encode_limit(limit, &mut out);
+                put_bytes(key, &mut out);
+            }
+            Self::XRead { count, streams } => {
+                out.put_u8(71);
+                out.put_u64_le(count);
+                streams.0.write(&mut out);
+            }
+        }
+        out
+    }
+
+    /// Room to make for the encoding: a little more than it takes.
+    fn encoded_bytes_about(&self) -> usize {
+        let variable = match *self {
+            Self::Set {
+                key,
+                value,
+                condition: SetCondition::Equals(expected),
+                ..
+            } => key.len() + value.len() + expected.len() + LENGTH_BYTES,
+            Self::Set { key, value, .. } | Self::Append { key, value } => key.len() + value.len(),
+            Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } => keys.encoded_bytes(),
+            Self::MSet { pairs } => pairs.encoded_bytes(),
+            Self::XAdd { key, fields, .. } => key.len() + fields.encoded_bytes() + ID_BYTES,
+            Self::IncrBy { key, .. }
+            | Self::Get { key }
+            | Self::StrLen { key }
+            | Self::Type { key }
+            | Self::XLen { key } => key.len(),
+            Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
+            Self::XRead { streams, .. } => streams.0.encoded_bytes(),
+        };
+        variable + FIXED_BYTES
+    }
+}
+
+fn decode_set<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
+    let flags = reader.u8()?;
+    let (key, value) = (reader.bytes()?, reader.bytes()?);
+    let condition = match flags >> 1 {
+        0 => SetCondition::Always,
+        1 => SetCondition::Missing,
+        2 => SetCondition::Exists,
+        3 => SetCondition::Equals(reader.bytes()?),
+        _ => return None,
+    };
+    Some(Command::Set {
+        key,
+        value,
+        condition,
+        get: flags & 1 == 1,
+    })
+}
+
+fn encode_set(key: &[u8], value: &[u8], condition: SetCondition<'_>, get: bool, out: &mut BytesMut) {
+    let (code, expected) = match condition {
+        SetCondition::Always => (0, None),
+        SetCondition::Missing => (1, None),
+        SetCondition::Exists => (2, None),
+        SetCondition::Equals(expected) => (3, Some(expected)),
+    };
+    out.extend_from_slice(&[1, code << 1 | u8::from(get)]);
+    put_bytes(key, out);
+    put_bytes(value, out);
+    expected.into_iter().for_each(|expected| put_bytes(expected, out));
+}
+
+fn encode_limit(limit: Option<u64>, out: &mut BytesMut) {
+    out.put_u8(u8::from(limit.is_some()));
+    limit.into_iter().for_each(|limit| out.put_u64_le(limit));
+}
+
+fn one_key(opcode: u8, key: &[u8], out: &mut BytesMut) {
+    out.put_u8(opcode);
+    put_bytes(key, out);
+}
+
+fn list(opcode: u8, args: Args<'_>, out: &mut BytesMut) {
+    out.put_u8(opcode);
+    args.write(out);
+}
+
+fn some_of(args: Args<'_>) -> Option<Args<'_>> {
+    (!args.is_empty()).then_some(args)
+}
+
+fn paired(args: Args<'_>) -> Option<Args<'_>> {
+    is_paired(args).then_some(args)
+}
+
+fn is_paired(args: Args<'_>) -> bool {
+    !args.is_empty() && args.len().is_multiple_of(2)
+}
+
+/// Bytes of an id.
+pub(super) const ID_BYTES: usize = 16;
+
+/// More than version, opcode, flags, numbers and two lengths take together.
+const FIXED_BYTES: usize = 24;

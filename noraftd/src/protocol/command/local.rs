@@ -1,0 +1,126 @@
+//! Commands that the node answers itself.
+
+use bytes::Bytes;
+
+use crate::protocol::resp::RespVersion;
+
+/// A command that the node answers itself, parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// `PING [message]`
+    Ping(Option<Bytes>),
+    /// `ECHO message`
+    Echo(Bytes),
+    /// `HELLO [2|3 [SETNAME name]]`
+    Hello(Hello),
+    /// `QUIT`: answer `OK`, then close.
+    Quit,
+    /// `RESET`: the connection as it was when it was opened.
+    Reset,
+    /// `SELECT 0`
+    Select,
+    /// `CLIENT ...`
+    Client(ClientCommand),
+    /// `COMMAND ...`
+    Command(CommandQuery),
+    /// `CONFIG GET pattern...`
+    ConfigGet(Vec<Bytes>),
+    /// `INFO [section...]`: exactly these, in this order.
+    Info(Vec<Section>),
+    /// `ROLE`
+    Role,
+    /// `TIME`
+    Time,
+}
+
+/// The arguments of `HELLO`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Hello {
+    /// The protocol to speak from now on; the reply is already written in it.
+    pub version: Option<RespVersion>,
+    /// The connection's new name.
+    pub name: Option<Bytes>,
+}
+
+/// A `CLIENT` subcommand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientCommand {
+    /// `CLIENT ID`
+    Id,
+    /// `CLIENT GETNAME`
+    GetName,
+    /// `CLIENT SETNAME name`
+    SetName(Bytes),
+    /// `CLIENT SETINFO LIB-NAME name`
+    SetLibName(Bytes),
+    /// `CLIENT SETINFO LIB-VER version`
+    SetLibVersion(Bytes),
+    /// `CLIENT INFO`
+    Info,
+    /// `CLIENT LIST`
+    List,
+    /// `CLIENT NO-EVICT` and `CLIENT NO-TOUCH`: nothing is ever evicted or aged here.
+    NoEffect,
+}
+
+/// A `COMMAND` subcommand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandQuery {
+    /// `COMMAND` and `COMMAND INFO [name...]`; empty means all.
+    Info(Vec<Bytes>),
+    /// `COMMAND COUNT`
+    Count,
+    /// `COMMAND LIST`
+    List,
+    /// `COMMAND DOCS [name...]`; empty means all.
+    Docs(Vec<Bytes>),
+}
+
+/// A section of `INFO`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Section {
+    /// Version, process, addresses.
+    Server,
+    /// Connections.
+    Clients,
+    /// Memory limits.
+    Memory,
+    /// `loading:0` and what is durable.
+    Persistence,
+    /// Counters.
+    Stats,
+    /// Role, leader, members.
+    Replication,
+    /// Term, indexes, voters.
+    Raft,
+    /// Number of keys.
+    Keyspace,
+}
+
+impl Section {
+    /// Every section, in the order of the answer.
+    pub const ALL: [Self; 8] = [
+        Self::Server,
+        Self::Clients,
+        Self::Memory,
+        Self::Persistence,
+        Self::Stats,
+        Self::Replication,
+        Self::Raft,
+        Self::Keyspace,
+    ];
+
+    /// The section's heading, which is also how a client asks for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Server => "Server",
+            Self::Clients => "Clients",
+            Self::Memory => "Memory",
+            Self::Persistence => "Persistence",
+            Self::Stats => "Stats",
+            Self::Replication => "Replication",
+            Self::Raft => "Raft",
+            Self::Keyspace => "Keyspace",
+        }
+    }
+}

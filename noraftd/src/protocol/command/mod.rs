@@ -1,0 +1,78 @@
+//! Client commands: from RESP arguments to what is replicated, read, or answered by the node itself.
+
+mod args;
+mod codec;
+mod keys_parse;
+mod local;
+mod local_parse;
+mod parse;
+mod stream_id;
+mod streams_parse;
+pub mod table;
+
+use bytes::Bytes;
+
+pub use args::{Args, ArgsIter, OwnedArgs};
+pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
+pub use local::{ClientCommand, CommandQuery, Hello, Local, Section};
+pub use parse::parse;
+pub use stream_id::{StreamId, StreamIdRequest};
+
+use super::resp::Reply;
+use crate::record::PAYLOAD_BYTES_MAX;
+
+/// How a request has to be executed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// Changes state: goes through the log.
+    Write,
+    /// Only reads: linearizable by ReadIndex, no entry.
+    Read,
+}
+
+/// A parsed command for the state machine, in the encoding that is stored in entries and forwarded
+/// between nodes. It always decodes: only the parser makes one, and the peer codec verifies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// How to execute it.
+    pub class: Class,
+    /// The encoded command.
+    pub body: Bytes,
+}
+
+impl Request {
+    /// The request with the encoded command `body`, when it decodes and is not too large.
+    pub fn decode_checked(body: Bytes) -> Option<Self> {
+        if body.len() > PAYLOAD_BYTES_MAX {
+            return None;
+        }
+        let class = Command::decode(&body)?.class();
+        Some(Self { class, body })
+    }
+
+    /// The request for `command`.
+    ///
+    /// # Errors
+    ///
+    /// With the reply to give when the command is too large for one entry.
+    pub fn encode(command: &Command<'_>) -> Result<Self, Reply> {
+        let body = command.encode().freeze();
+        if body.len() > PAYLOAD_BYTES_MAX {
+            let text = format!("ERR the command is larger than {PAYLOAD_BYTES_MAX} bytes; nothing was done");
+            return Err(Reply::Error(text));
+        }
+        Ok(Self {
+            class: command.class(),
+            body,
+        })
+    }
+}
+
+/// What a client's command turned out to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Parsed {
+    /// For the state machine, through the replica.
+    Replicated(Request),
+    /// For the node itself.
+    Local(Local),
+}

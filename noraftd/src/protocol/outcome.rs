@@ -1,0 +1,115 @@
+//! The words in which a client learns what is known about its request.
+//!
+//! The first word of an error decides what a client may conclude. `INDEFINITE` alone leaves it open whether
+//! the command takes effect, now or later. After any other error it did not and will not.
+//!
+//! | outcome | error |
+//! |-|-|
+//! | refused: no leader | `CLUSTERDOWN` |
+//! | refused: not the leader | `NOTLEADER` |
+//! | refused: overloaded | `BUSY` |
+//! | refused: disk full | `DISKFULL` |
+//! | refused: read not confirmed in time | `TRYAGAIN` |
+//! | refused: shutting down | `TRYAGAIN` |
+//! | in doubt, for any reason | `INDEFINITE` |
+//! | done, and the state machine objects | `ERR`, `WRONGTYPE`: a definite answer, nothing was changed |
+//!
+//! No error of the state machine starts with `INDEFINITE`.
+
+use crate::protocol::resp::Reply;
+use crate::replica::event::{Doubt, Outcome, Refusal};
+
+impl Outcome {
+    /// The reply for the client. Its first word tells definite errors from `INDEFINITE` ones.
+    pub fn to_reply(&self) -> Reply {
+        match self {
+            Self::Done(reply) => reply.clone(),
+            Self::Refused(refusal) => Reply::Error(refusal.text().to_owned()),
+            Self::Indefinite(doubt) => Reply::Error(doubt.text().to_owned()),
+        }
+    }
+
+    /// [`Self::to_reply`] without the copy.
+    pub fn into_reply(self) -> Reply {
+        match self {
+            Self::Done(reply) => reply,
+            other @ (Self::Refused(_) | Self::Indefinite(_)) => other.to_reply(),
+        }
+    }
+}
+
+impl Refusal {
+    /// Every refusal.
+    pub const ALL: [Self; 6] = [
+        Self::NoLeader,
+        Self::NotLeader,
+        Self::Overloaded,
+        Self::DiskFull,
+        Self::ReadTimeout,
+        Self::ShuttingDown,
+    ];
+
+    /// The error's text, its code first.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::NoLeader => "CLUSTERDOWN no leader is known; nothing was written",
+            Self::NotLeader => "NOTLEADER the node that was asked is not the leader; nothing was written",
+            Self::Overloaded => "BUSY too many requests are waiting; nothing was written",
+            Self::DiskFull => "DISKFULL the node cannot write to its disk; nothing was written",
+            Self::ReadTimeout => "TRYAGAIN no majority confirmed the read in time; nothing was read",
+            Self::ShuttingDown => "TRYAGAIN the node is shutting down; nothing was written",
+        }
+    }
+}
+
+impl Doubt {
+    /// Every doubt.
+    pub const ALL: [Self; 4] = [
+        Self::LeadershipLost,
+        Self::CommitTimeout,
+        Self::ForwardTimeout,
+        Self::ShuttingDown,
+    ];
+
+    /// The error's text, its code first.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::LeadershipLost => {
+                "INDEFINITE leadership was lost after the command was appended; it may or may not take effect"
+            }
+            Self::CommitTimeout => {
+                "INDEFINITE no majority acknowledged the command in time; it may or may not take effect"
+            }
+            Self::ForwardTimeout => {
+                "INDEFINITE the leader did not answer in time; the command may or may not take effect"
+            }
+            Self::ShuttingDown => {
+                "INDEFINITE the node stopped before the command was committed; it may or may not take effect"
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first_word(text: &str) -> &str {
+        text.split(' ').next().unwrap()
+    }
+
+    #[test]
+    fn the_first_word_tells_definite_from_indefinite() {
+        for refusal in Refusal::ALL {
+            assert_ne!(first_word(refusal.text()), "INDEFINITE");
+            assert!(refusal.text().contains("; nothing was "));
+        }
+        for doubt in Doubt::ALL {
+            assert_eq!(first_word(doubt.text()), "INDEFINITE");
+            assert!(doubt.text().contains("may or may not take effect"));
+        }
+        assert_eq!(Outcome::Done(Reply::Integer(1)).to_reply(), Reply::Integer(1));
+        let refused = Outcome::Refused(Refusal::NoLeader);
+        assert_eq!(refused.to_reply(), refused.into_reply());
+    }
+}

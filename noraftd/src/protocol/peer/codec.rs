@@ -1,0 +1,331 @@
+//! Encoding and decoding of peer frames; the formats are tabled in `mod.rs`.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use noraft::{LogIndex, LogPosition, NodeId, Term};
+
+use super::outcome_codec::{read_outcome, write_outcome};
+use super::record_codec::{CUT, read_records, write_records};
+use super::{EXTENSIONS_BYTES_MAX, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
+use crate::protocol::command::Request;
+use crate::protocol::frame::{self, Frame};
+use crate::protocol::read::Reader;
+
+impl PeerFrame {
+    /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a valid frame of `cluster_id`. A [`Reject`] is taken from any cluster.
+    pub fn decode(cluster_id: u64, buffer: &mut BytesMut) -> Result<Option<Self>, PeerError> {
+        let Some(frame) = frame::decode(buffer)? else {
+            return Ok(None);
+        };
+        if frame.cluster_id != cluster_id && frame.kind != KIND_REJECT {
+            return Err(PeerError::Cluster {
+                expected: cluster_id,
+                found: frame.cluster_id,
+            });
+        }
+        let mut reader = Reader::new(&frame.body);
+        let decoded = decode_body(&frame, &mut reader).map_err(PeerError::Malformed)?;
+        reader.end().ok_or(PeerError::Malformed("bytes are left over"))?;
+        Ok(Some(decoded))
+    }
+
+    /// Appends the frame to `out`.
+    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+        match self {
+            Self::Hello(hello) => hello.encode(out),
+            Self::HelloReply(reply) => reply.encode(cluster_id, out),
+            Self::Reject(reject) => reject.encode(cluster_id, out),
+            Self::Message(message) => message.encode(cluster_id, out),
+        }
+    }
+}
+
+impl Hello {
+    /// Appends the frame to `out`, under the hello's own cluster id.
+    pub fn encode(&self, out: &mut BytesMut) {
+        frame::encode(KIND_HELLO, self.cluster_id, out, |out| {
+            out.put_u64_le(self.from.get());
+            out.put_u64_le(self.to.get());
+            out.put_u64_le(self.incarnation);
+            write_extensions(&self.extensions, out);
+        });
+    }
+}
+
+impl HelloReply {
+    /// Appends the frame to `out`.
+    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+        frame::encode(KIND_HELLO_REPLY, cluster_id, out, |out| {
+            out.put_u64_le(self.from.get());
+            out.put_u64_le(self.incarnation);
+            write_extensions(&self.extensions, out);
+        });
+    }
+}
+
+impl Reject {
+    /// Appends the frame to `out`.
+    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+        let (reason, number) = match *self {
+            Self::Cluster { expected } => (1, expected),
+            Self::Node { actual } => (2, actual.get()),
+            Self::Version { supported } => (3, u64::from(supported)),
+            Self::NotMember => (4, 0),
+            Self::Incarnation { expected } => (5, expected),
+        };
+        frame::encode(KIND_REJECT, cluster_id, out, |out| {
+            out.put_u8(reason);
+            out.put_u64_le(number);
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let (reason, number) = (reader.u8()?, reader.u64()?);
+        match reason {
+            1 => Some(Self::Cluster { expected: number }),
+            2 => Some(Self::Node {
+                actual: NodeId::new(number),
+            }),
+            3 => u8::try_from(number)
+                .ok()
+                .map(|supported| Self::Version { supported }),
+            4 if number == 0 => Some(Self::NotMember),
+            5 => Some(Self::Incarnation { expected: number }),
+            _ => None,
+        }
+    }
+}
+
+impl PeerMessage {
+    /// Appends the message's frame to `out`.
+    ///
+    /// # Panics
+    ///
+    /// When the message exceeds [`FRAME_BODY_BYTES_MAX`](frame::FRAME_BODY_BYTES_MAX) or its records are not
+    /// consecutive: who makes a message sees to both.
+    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+        frame::encode(self.kind(), cluster_id, out, |out| self.write_body(out));
+    }
+
+    fn kind(&self) -> u8 {
+        match self {
+            Self::RequestVote { .. } => 16,
+            Self::Vote { .. } => 17,
+            Self::Append { .. } => 18,
+            Self::Appended { .. } => 19,
+            Self::PreVote { .. } => 20,
+            Self::PreVoted { .. } => 21,
+            Self::Forward { .. } => 22,
+            Self::Forwarded { .. } => 23,
+        }
+    }
+
+    fn write_body(&self, out: &mut BytesMut) {
+        match self {
+            Self::RequestVote {
+                term,
+                last_position,
+                unanimous,
+            } => {
+                out.put_u64_le(term.get());
+                write_position(*last_position, out);
+                out.put_u8(u8::from(*unanimous));
+            }
+            Self::PreVote { term, last_position } => {
+                out.put_u64_le(term.get());
+                write_position(*last_position, out);
+            }
+            Self::Vote { term, granted } => {
+                out.put_u64_le(term.get());
+                out.put_u8(u8::from(*granted));
+            }
+            Self::PreVoted {
+                term,
+                granted,
+                abstaining,
+            } => {
+                out.put_u64_le(term.get());
+                out.put_u8(u8::from(*granted));
+                out.put_u8(u8::from(*abstaining));
+            }
+            Self::Append {
+                term,
+                commit_index,
+                prev,
+                records,
+                round,
+                last_index,
+            } => {
+                out.put_u64_le(term.get());
+                out.put_u64_le(commit_index.get());
+                write_position(*prev, out);
+                out.put_u64_le(*round);
+                out.put_u64_le(last_index.get());
+                write_records(*prev, records, out);
+            }
+            Self::Appended {
+                term,
+                generation,
+                last_position,
+                round,
+            } => {
+                out.put_u64_le(term.get());
+                out.put_u64_le(*generation);
+                write_position(*last_position, out);
+                out.put_u64_le(*round);
+            }
+            Self::Forward {
+                id,
+                boot,
+                term,
+                request,
+            } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*boot);
+                out.put_u64_le(term.get());
+                out.extend_from_slice(&request.body);
+            }
+            Self::Forwarded { id, boot, outcome } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*boot);
+                write_outcome(outcome, out);
+            }
+        }
+    }
+}
+
+fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'static str> {
+    match frame.kind {
+        KIND_HELLO => read_hello(reader, frame).map(PeerFrame::Hello).ok_or(CUT),
+        KIND_HELLO_REPLY => read_hello_reply(reader).map(PeerFrame::HelloReply).ok_or(CUT),
+        KIND_REJECT => Reject::read(reader)
+            .map(PeerFrame::Reject)
+            .ok_or("the reason is unknown"),
+        18 => read_append(reader, &frame.body).map(PeerFrame::Message),
+        22 => read_forward(reader, &frame.body).map(PeerFrame::Message),
+        23 => read_forwarded(reader, &frame.body).map(PeerFrame::Message),
+        kind @ (16 | 17 | 19 | 20 | 21) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
+        _ => Err("the kind is unknown"),
+    }
+}
+
+fn read_hello(reader: &mut Reader<'_>, frame: &Frame) -> Option<Hello> {
+    Some(Hello {
+        cluster_id: frame.cluster_id,
+        from: NodeId::new(reader.u64()?),
+        to: NodeId::new(reader.u64()?),
+        incarnation: reader.u64()?,
+        extensions: read_extensions(reader)?,
+    })
+}
+
+fn read_hello_reply(reader: &mut Reader<'_>) -> Option<HelloReply> {
+    Some(HelloReply {
+        from: NodeId::new(reader.u64()?),
+        incarnation: reader.u64()?,
+        extensions: read_extensions(reader)?,
+    })
+}
+
+/// Messages of a fixed size.
+fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
+    let term = Term::new(reader.u64()?);
+    Some(match kind {
+        16 => PeerMessage::RequestVote {
+            term,
+            last_position: read_position(reader)?,
+            unanimous: reader.bool()?,
+        },
+        17 => PeerMessage::Vote {
+            term,
+            granted: reader.bool()?,
+        },
+        19 => PeerMessage::Appended {
+            term,
+            generation: reader.u64()?,
+            last_position: read_position(reader)?,
+            round: reader.u64()?,
+        },
+        20 => PeerMessage::PreVote {
+            term,
+            last_position: read_position(reader)?,
+        },
+        21 => PeerMessage::PreVoted {
+            term,
+            granted: reader.bool()?,
+            abstaining: reader.bool()?,
+        },
+        _ => return None,
+    })
+}
+
+fn read_append(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {
+    let term = Term::new(reader.u64().ok_or(CUT)?);
+    let commit_index = LogIndex::new(reader.u64().ok_or(CUT)?);
+    let prev = read_position(reader).ok_or(CUT)?;
+    let round = reader.u64().ok_or(CUT)?;
+    let last_index = LogIndex::new(reader.u64().ok_or(CUT)?);
+    let records = read_records(reader, body, prev, term)?;
+    Ok(PeerMessage::Append {
+        term,
+        commit_index,
+        prev,
+        records,
+        round,
+        last_index,
+    })
+}
+
+fn read_forward(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {
+    let (id, boot) = (reader.u64().ok_or(CUT)?, reader.u64().ok_or(CUT)?);
+    let term = Term::new(reader.u64().ok_or(CUT)?);
+    let command = reader.take(reader.rest().len()).ok_or(CUT)?;
+    let request = Request::decode_checked(body.slice_ref(command)).ok_or("the command does not decode")?;
+    Ok(PeerMessage::Forward {
+        id,
+        boot,
+        term,
+        request,
+    })
+}
+
+fn read_forwarded(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {
+    let (id, boot) = (reader.u64().ok_or(CUT)?, reader.u64().ok_or(CUT)?);
+    let outcome = read_outcome(reader, body).ok_or("the outcome does not decode")?;
+    Ok(PeerMessage::Forwarded { id, boot, outcome })
+}
+
+fn write_position(position: LogPosition, out: &mut BytesMut) {
+    out.put_u64_le(position.term.get());
+    out.put_u64_le(position.index.get());
+}
+
+fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
+    Some(LogPosition {
+        term: Term::new(reader.u64()?),
+        index: LogIndex::new(reader.u64()?),
+    })
+}
+
+fn write_extensions(extensions: &[u8], out: &mut BytesMut) {
+    assert!(
+        extensions.len() <= EXTENSIONS_BYTES_MAX,
+        "extensions are within the limit"
+    );
+    out.put_u32_le(u32::try_from(extensions.len()).expect("the limit is below 2^32"));
+    out.extend_from_slice(extensions);
+}
+
+fn read_extensions(reader: &mut Reader<'_>) -> Option<Bytes> {
+    let extensions = reader
+        .bytes()
+        .filter(|bytes| bytes.len() <= EXTENSIONS_BYTES_MAX)?;
+    Some(Bytes::copy_from_slice(extensions))
+}
+
+const KIND_HELLO: u8 = 1;
+const KIND_HELLO_REPLY: u8 = 2;
+const KIND_REJECT: u8 = 3;

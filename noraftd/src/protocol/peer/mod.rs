@@ -1,0 +1,218 @@
+//! What nodes say to each other: the kinds of frames and their bodies.
+//!
+//! In the order of their fields, all numbers little-endian; a position is a term and an index (u64 each), a
+//! flag is one byte 0 or 1; nothing may follow.
+//!
+//! | kind | frame | body |
+//! |-|-|-|
+//! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes) |
+//! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes) |
+//! | 3 | reject | reason u8 and a number u64: 1 cluster, 2 node, 3 version, 4 not a member (0), 5 incarnation |
+//! | 16 | RequestVote | term u64, last position, unanimous flag |
+//! | 17 | vote | term u64, granted flag |
+//! | 18 | AppendEntries | term u64, commit index u64, prev position, round u64, last index u64, records (`record_codec.rs`) |
+//! | 19 | append reply | term u64, generation u64, last position, round u64 |
+//! | 20 | pre-vote | term u64, last position |
+//! | 21 | pre-vote reply | term u64, granted flag, abstaining flag |
+//! | 22 | forward | id u64, boot u64, term u64, the command (rest of the body) |
+//! | 23 | forwarded | id u64, boot u64, outcome (`outcome_codec.rs`) |
+//!
+//! Invariant: what decodes is fit for the replica as it is; whatever is not valid in itself stops here.
+
+mod codec;
+mod outcome_codec;
+mod record_codec;
+
+use bytes::Bytes;
+use noraft::{LogIndex, LogPosition, NodeId, Term};
+
+use crate::protocol::command::Request;
+use crate::record::Record;
+use crate::replica::event::Outcome;
+
+/// One message from node to node. The sender is known from the connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerMessage {
+    /// RequestVote (Raft 5.2).
+    RequestVote {
+        /// The candidate's term.
+        term: Term,
+        /// The candidate's last entry.
+        last_position: LogPosition,
+        /// True when every voter granted the pre-vote: then abstaining nodes vote too.
+        unanimous: bool,
+    },
+    /// The answer to a vote request.
+    Vote {
+        /// The voter's term.
+        term: Term,
+        /// Whether the vote was given.
+        granted: bool,
+    },
+    /// AppendEntries (Raft 5.3), with the payloads.
+    Append {
+        /// The leader's term.
+        term: Term,
+        /// The leader's commit index.
+        commit_index: LogIndex,
+        /// The position before the first record.
+        prev: LogPosition,
+        /// Consecutive entries after `prev`; none is a heartbeat or a probe.
+        records: Vec<Record>,
+        /// Counts the leader's AppendEntries of this term; echoed in the reply.
+        round: u64,
+        /// The leader's last index when it sent this: an abstaining node is safe once it has that much.
+        last_index: LogIndex,
+    },
+    /// The answer to AppendEntries: the follower's tail.
+    Appended {
+        /// The follower's term.
+        term: Term,
+        /// The follower's generation (see the core).
+        generation: u64,
+        /// The follower's last entry, durable.
+        last_position: LogPosition,
+        /// The highest round of this term that the follower had handled; zero for none.
+        round: u64,
+    },
+    /// Would you vote for me? (Raft thesis 9.6.) Changes nothing at the receiver.
+    PreVote {
+        /// The term the sender would campaign in.
+        term: Term,
+        /// The sender's last entry.
+        last_position: LogPosition,
+    },
+    /// The answer to a pre-vote.
+    PreVoted {
+        /// The term that was asked about when granted; the refuser's own term otherwise.
+        term: Term,
+        /// Whether the vote would be given.
+        granted: bool,
+        /// True when the sender abstains: its grant counts only if all voters grant.
+        abstaining: bool,
+    },
+    /// A client's request, passed on to the leader.
+    Forward {
+        /// The sender's name for the request; never reused by a process, `boot` tells processes apart.
+        id: u64,
+        /// A random number drawn at the sender's start.
+        boot: u64,
+        /// The term in which the receiver is believed to lead. The receiver accepts each (boot, id) of a
+        /// term of its own at most once, so a duplicated frame never appends twice.
+        term: Term,
+        /// The request.
+        request: Request,
+    },
+    /// The leader's answer to a forwarded request.
+    Forwarded {
+        /// The request's name.
+        id: u64,
+        /// The `boot` of the request.
+        boot: u64,
+        /// What is known about its outcome.
+        outcome: Outcome,
+    },
+}
+
+/// The first frame on a connection between nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The cluster that the sender belongs to.
+    pub cluster_id: u64,
+    /// The sender.
+    pub from: NodeId,
+    /// Whom the sender believes to talk to.
+    pub to: NodeId,
+    /// The sender's data directory (see `store.md`, incarnation).
+    pub incarnation: u64,
+    /// Reserved for later versions; empty in version 1.
+    pub extensions: Bytes,
+}
+
+/// The acceptor's consent to a [`Hello`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelloReply {
+    /// The acceptor.
+    pub from: NodeId,
+    /// The acceptor's data directory.
+    pub incarnation: u64,
+    /// Reserved for later versions; empty in version 1.
+    pub extensions: Bytes,
+}
+
+/// Why a connection between nodes is refused; sent before closing it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reject {
+    /// The two belong to different clusters.
+    #[error("this node belongs to cluster {expected:016x}")]
+    Cluster {
+        /// The rejecting node's cluster.
+        expected: u64,
+    },
+    /// The sender meant another node.
+    #[error("this node is {actual:?}")]
+    Node {
+        /// The rejecting node.
+        actual: NodeId,
+    },
+    /// The rejecting node does not speak the sender's version.
+    #[error("this node speaks version {supported} of the peer protocol")]
+    Version {
+        /// The version it speaks.
+        supported: u8,
+    },
+    /// The sender is not a member as far as the rejecting node knows.
+    #[error("the sender is not a member of the cluster")]
+    NotMember,
+    /// The sender's data directory is not the one that is on record for its node id.
+    #[error("the sender's data directory was replaced; on record is {expected:016x}")]
+    Incarnation {
+        /// The incarnation on record.
+        expected: u64,
+    },
+}
+
+/// Everything that a connection between nodes carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PeerFrame {
+    /// The connecting node's first frame.
+    Hello(Hello),
+    /// The acceptor's first frame.
+    HelloReply(HelloReply),
+    /// The acceptor's only frame.
+    Reject(Reject),
+    /// Anything after that.
+    Message(PeerMessage),
+}
+
+/// Why bytes from another node are not accepted. The connection cannot be used any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PeerError {
+    /// The frame is not one for us.
+    #[error(transparent)]
+    Frame(#[from] super::frame::FrameError),
+    /// The sender belongs to another cluster.
+    #[error("the sender belongs to cluster {found:016x}, not {expected:016x}")]
+    Cluster {
+        /// Our cluster.
+        expected: u64,
+        /// The sender's.
+        found: u64,
+    },
+    /// The body is not what its kind says.
+    #[error("a peer frame is malformed: {0}")]
+    Malformed(&'static str),
+}
+
+/// Most records of one AppendEntries: bounds what one message makes a follower hold.
+pub const RECORDS_MAX: usize = 1 << 16;
+
+/// Bytes that a record adds to an AppendEntries besides its payload; for who fills a frame up to
+/// [`FRAME_BODY_BYTES_MAX`](super::frame::FRAME_BODY_BYTES_MAX).
+pub const RECORD_OVERHEAD_BYTES: usize = record_codec::RECORD_HEADER_BYTES;
+
+/// Bytes of an AppendEntries without records.
+pub const APPEND_OVERHEAD_BYTES: usize = 52;
+
+/// Most bytes of a hello's extensions: the first frame comes from a stranger.
+pub const EXTENSIONS_BYTES_MAX: usize = 1 << 10;

@@ -1,0 +1,66 @@
+//! RESP2 and RESP3 (redis.io, "Redis serialization protocol specification"): the values of replies.
+//!
+//! `request.rs` parses what clients send, `encode.rs` writes what they get, `value.rs` reads it back.
+//! Invariant: every parser is incremental, has a named limit for everything it stores, and never panics.
+
+mod encode;
+mod inline;
+pub(crate) mod number;
+mod request;
+mod value;
+
+use bytes::Bytes;
+
+pub use request::{
+    ARGS_MAX, BULK_BYTES_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, RequestParser,
+};
+pub use value::{
+    VALUE_BULK_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ELEMENTS_MAX, VALUE_LINE_BYTES_MAX, Value, ValueDecoder,
+    ValueError,
+};
+
+/// Which RESP a connection speaks; every connection starts with version 2 (`HELLO` changes it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RespVersion {
+    /// RESP2.
+    #[default]
+    V2,
+    /// RESP3.
+    V3,
+}
+
+impl RespVersion {
+    /// The number that `HELLO` names it by.
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
+/// A reply value, independent of the protocol version it will be written in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// `+OK`: a short status. One of [`STATUSES`] when it is to travel between nodes.
+    Status(&'static str),
+    /// `-CODE message`.
+    Error(String),
+    /// `:1`
+    Integer(i64),
+    /// `$3\r\nabc`
+    Bulk(Bytes),
+    /// No value: `$-1` in RESP2, `_` in RESP3.
+    Null,
+    /// No array: `*-1` in RESP2, `_` in RESP3.
+    NullArray,
+    /// An array.
+    Array(Vec<Reply>),
+    /// Key and value pairs: a flat array in RESP2, a map in RESP3.
+    Map(Vec<(Reply, Reply)>),
+    /// Key and value pairs: an array of two-element arrays in RESP2 (as `XREAD` answers), a map in RESP3.
+    Pairs(Vec<(Reply, Reply)>),
+}
+
+/// Every status the state machine answers with: what a reply forwarded between nodes may contain.
+pub const STATUSES: [&str; 4] = ["OK", "string", "stream", "none"];

@@ -1,0 +1,118 @@
+//! From the commit index to the state machine, and from its replies to whoever waits.
+//!
+//! Invariant: entries are applied in index order, once, and only when committed *and* durable here.
+
+use noraft::LogIndex;
+
+use crate::record::{RecordKind, next_index};
+use crate::time::Stamp;
+
+use super::Replica;
+use super::event::{Outcome, Output};
+
+/// Payload bytes that one fetch may bring: a few milliseconds of reading.
+const FETCH_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Debug)]
+pub(super) struct Apply {
+    applied: LogIndex,
+    stamp: Stamp,
+    fetching: bool,
+}
+
+impl Apply {
+    pub(super) fn new(applied: LogIndex) -> Self {
+        Self {
+            applied,
+            stamp: Stamp::default(),
+            fetching: false,
+        }
+    }
+
+    pub(super) fn applied_index(&self) -> LogIndex {
+        self.applied
+    }
+
+    pub(super) fn applied_stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    pub(super) fn on_fetched(&mut self) {
+        self.fetching = false;
+    }
+}
+
+impl Replica {
+    pub(super) fn apply_committed(&mut self) {
+        let target = self.apply_target();
+        while self.apply.applied < target {
+            let next = next_index(self.apply.applied).and_then(|index| self.position_at(index));
+            let Some(record) = next.and_then(|position| self.payloads.get(position)).cloned() else {
+                return;
+            };
+            self.apply.applied = record.position.index;
+            self.apply.stamp = self.apply.stamp.max(record.stamp);
+            let reply = match record.kind {
+                RecordKind::Command => Some(self.machine.apply(
+                    record.position.index,
+                    record.stamp,
+                    &record.payload,
+                )),
+                RecordKind::Term | RecordKind::Config => {
+                    self.machine.advance(record.position.index);
+                    None
+                }
+            };
+            self.resolve_proposals(record.position, reply);
+        }
+    }
+
+    fn apply_target(&self) -> LogIndex {
+        self.node.commit_index().min(self.durability.durable_index())
+    }
+
+    /// Asks for records that are needed and no longer in memory: to apply first, then for lagging peers.
+    pub(super) fn fetch_missing(&mut self) {
+        if self.apply.fetching {
+            return;
+        }
+        let Some(from) = self.missing_to_apply().or_else(|| self.missing_to_send()) else {
+            return;
+        };
+        self.apply.fetching = true;
+        let to = self.durability.durable_index();
+        self.outputs.push_back(Output::Fetch {
+            from,
+            to,
+            bytes_max: FETCH_BYTES_MAX,
+        });
+    }
+
+    fn missing_to_apply(&self) -> Option<LogIndex> {
+        let next = next_index(self.apply.applied)?;
+        (next <= self.apply_target()).then_some(next)
+    }
+
+    fn missing_to_send(&self) -> Option<LogIndex> {
+        let (bytes, messages) = (
+            self.config.in_flight_bytes_max,
+            self.config.in_flight_messages_max,
+        );
+        let tail = self.durability.durable_index();
+        let open = self
+            .leadership
+            .progress
+            .values()
+            .filter(|peer| peer.may_send(bytes, messages));
+        open.filter_map(|peer| next_index(peer.next().index))
+            .filter(|next| *next <= tail)
+            .find(|next| {
+                self.position_at(*next)
+                    .is_some_and(|position| self.payloads.get(position).is_none())
+            })
+    }
+
+    pub(super) fn reply(&mut self, id: super::event::RequestId, outcome: Outcome) {
+        self.outputs.push_back(Output::Reply { id, outcome });
+    }
+}

@@ -1,0 +1,315 @@
+//! Who may campaign and who may vote: pre-vote, check-quorum, abstaining.
+//!
+//! *Pre-vote* (Raft thesis 9.6): a node asks whether it would win before it raises its term, so that a node
+//! that was cut off does not depose a working leader. It is granted when the asker's log is up to date and
+//! the granter has not heard from a leader for an election timeout. *Check-quorum* (thesis 6.2): a leader
+//! that hears no majority for an election timeout steps down, so that clients are not left waiting.
+//!
+//! *Abstaining*: a node whose log had an ambiguous tail may have lost entries that it once acknowledged. Its
+//! vote, and its own candidacy, count only when *every* voter took part: then some intact log with each
+//! acknowledged entry was compared. Otherwise all nodes after a power cut would wait for each other for
+//! ever. It ends when the node has everything that a leader had when it first heard from it.
+//!
+//! Invariant: a pre-vote changes nothing at the granter; an abstaining node never tips a mere majority.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use noraft::{ClusterConfig, LogIndex, LogPosition, Message, NodeId, Term};
+
+use crate::protocol::peer::PeerMessage;
+use crate::time::Instant;
+
+use super::Replica;
+
+#[derive(Debug)]
+pub(super) struct Elections {
+    abstaining: bool,
+    /// What an abstaining node has to reach: the term of the leader it follows and that leader's last index
+    /// when it was first heard from.
+    target: Option<(Term, LogIndex)>,
+    /// How far the log is known to agree with that leader's.
+    verified: LogIndex,
+    /// When a leader of the current term was last heard from.
+    leader_heard: Option<Instant>,
+    canvass: Option<Canvass>,
+    /// The pre-vote was won; campaign as soon as no sync is in flight.
+    campaign: Option<Campaign>,
+    /// The real vote request that is out was preceded by everyone's grant.
+    unanimous: bool,
+}
+
+/// A pre-vote round in progress.
+#[derive(Debug)]
+struct Canvass {
+    term: Term,
+    /// Who granted, and whether the granter abstains.
+    granted: BTreeMap<NodeId, bool>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Campaign {
+    term: Term,
+    unanimous: bool,
+}
+
+impl Elections {
+    pub(super) fn new(abstaining: bool) -> Self {
+        Self {
+            abstaining,
+            target: None,
+            verified: LogIndex::ZERO,
+            leader_heard: None,
+            canvass: None,
+            campaign: None,
+            unanimous: false,
+        }
+    }
+
+    pub(super) fn is_abstaining(&self) -> bool {
+        self.abstaining
+    }
+
+    /// This node was elected by everyone's comparison, or did not abstain.
+    pub(super) fn stop_abstaining(&mut self) {
+        self.abstaining = false;
+    }
+
+    /// Whether the vote request being sent may say that everyone granted the pre-vote.
+    pub(super) fn is_unanimous(&self) -> bool {
+        self.unanimous
+    }
+
+    /// The leader of `term` spoke; its log ends at `last_index`, and ours agrees with it up to `verified`.
+    pub(super) fn on_leader_heard(
+        &mut self,
+        now: Instant,
+        term: Term,
+        last_index: LogIndex,
+        verified: Option<LogIndex>,
+    ) {
+        self.leader_heard = Some(now);
+        self.canvass = None;
+        self.campaign = None;
+        if self.target.is_none_or(|(of, _)| of != term) {
+            self.target = Some((term, last_index));
+            self.verified = LogIndex::ZERO;
+        }
+        self.verified = self.verified.max(verified.unwrap_or(LogIndex::ZERO));
+    }
+
+    /// This node led and no longer does: nobody is being followed.
+    pub(super) fn forget_leader(&mut self) {
+        self.leader_heard = None;
+    }
+
+    /// The log is durable up to `durable`.
+    pub(super) fn on_durable(&mut self, durable: LogIndex) {
+        let reached = |(_, target): (Term, LogIndex)| durable >= target && self.verified >= target;
+        if self.target.is_some_and(reached) {
+            self.abstaining = false;
+        }
+    }
+}
+
+impl Canvass {
+    fn verdict(&self, config: &ClusterConfig) -> Option<Campaign> {
+        let everyone = config
+            .voters
+            .union(&config.new_voters)
+            .all(|id| self.granted.contains_key(id));
+        let sure: BTreeSet<NodeId> = self
+            .granted
+            .iter()
+            .filter(|(_, abstaining)| !**abstaining)
+            .map(|(id, _)| *id)
+            .collect();
+        let won = everyone || has_quorum(config, |id| sure.contains(&id));
+        won.then_some(Campaign {
+            term: self.term,
+            unanimous: everyone,
+        })
+    }
+}
+
+/// True when the nodes that `counts` accepts are a majority of the voters and, in a joint configuration,
+/// also of the new voters (Raft 6).
+pub(super) fn has_quorum(config: &ClusterConfig, counts: impl Fn(NodeId) -> bool) -> bool {
+    let majority = |set: &BTreeSet<NodeId>| set.iter().filter(|id| counts(**id)).count() > set.len() / 2;
+    majority(&config.voters) && (config.new_voters.is_empty() || majority(&config.new_voters))
+}
+
+impl Replica {
+    /// Acts on deadlines that need the core; only while no sync is in flight.
+    pub(super) fn check_timers(&mut self) {
+        if self.is_leader() {
+            self.check_quorum();
+            return;
+        }
+        if let Some(campaign) = self.elections.campaign.take() {
+            self.campaign(campaign);
+        }
+        if self.timers.election_due(self.now) {
+            self.arm_election();
+            self.canvass();
+        }
+    }
+
+    pub(super) fn arm_election(&mut self) {
+        self.timers
+            .arm_election(self.now, self.config.election_timeout, &mut self.prng);
+    }
+
+    fn canvass(&mut self) {
+        let config = self.node.config();
+        let own = self.config.id;
+        let Some(term) = next_term(self.node.current_term()) else {
+            return;
+        };
+        if !config.voters.contains(&own) && !config.new_voters.contains(&own) {
+            return;
+        }
+        let others: Vec<NodeId> = config
+            .voters
+            .union(&config.new_voters)
+            .copied()
+            .filter(|id| *id != own)
+            .collect();
+        let granted = BTreeMap::from([(own, self.elections.abstaining)]);
+        self.elections.canvass = Some(Canvass { term, granted });
+        let last_position = self.node.log().last_position();
+        for to in others {
+            self.send(to, PeerMessage::PreVote { term, last_position });
+        }
+        self.count_canvass();
+        if let Some(campaign) = self.elections.campaign.take() {
+            self.campaign(campaign);
+        }
+    }
+
+    pub(super) fn on_pre_vote(&mut self, from: NodeId, term: Term, last_position: LogPosition) {
+        let own_term = self.node.current_term();
+        let granted = term > own_term
+            && last_position >= self.node.log().last_position()
+            && !self.is_leader()
+            && !self.heard_leader_lately();
+        let term = if granted { term } else { own_term };
+        let abstaining = self.elections.abstaining;
+        self.send(
+            from,
+            PeerMessage::PreVoted {
+                term,
+                granted,
+                abstaining,
+            },
+        );
+    }
+
+    pub(super) fn on_pre_voted(&mut self, from: NodeId, term: Term, abstaining: bool) {
+        if let Some(canvass) = self
+            .elections
+            .canvass
+            .as_mut()
+            .filter(|canvass| canvass.term == term)
+        {
+            canvass.granted.insert(from, abstaining);
+            self.count_canvass();
+        }
+    }
+
+    fn count_canvass(&mut self) {
+        let Some(canvass) = &self.elections.canvass else {
+            return;
+        };
+        if let Some(campaign) = canvass.verdict(self.node.config()) {
+            self.elections.canvass = None;
+            self.elections.campaign = Some(campaign);
+        }
+    }
+
+    /// Raft 5.2: a new term, a vote for oneself, vote requests; unless the world moved on meanwhile.
+    fn campaign(&mut self, campaign: Campaign) {
+        if next_term(self.node.current_term()) == Some(campaign.term) && !self.heard_leader_lately() {
+            self.elections.unanimous = campaign.unanimous;
+            self.node.handle_election_timeout();
+        }
+    }
+
+    fn heard_leader_lately(&self) -> bool {
+        let heard = self.elections.leader_heard;
+        heard.is_some_and(|heard| self.now - heard < self.config.election_timeout)
+    }
+
+    /// Whether this node may answer a vote request at all.
+    pub(super) fn may_vote(&self, unanimous: bool) -> bool {
+        !self.elections.abstaining || unanimous
+    }
+
+    fn check_quorum(&mut self) {
+        if !self.timers.quorum_check_due(self.now) {
+            return;
+        }
+        self.timers
+            .arm_quorum_check(self.now + self.config.election_timeout);
+        let (own, now, timeout) = (self.config.id, self.now, self.config.election_timeout);
+        let heard = |id| id == own || self.leadership.heard_since(id, now, timeout);
+        if has_quorum(self.node.config(), heard) {
+            return;
+        }
+        let other = self.node.peers().next();
+        if let (Some(from), Some(term)) = (other, next_term(self.node.current_term())) {
+            self.feed(&Message::RequestVoteReply {
+                from,
+                term,
+                vote_granted: false,
+            });
+        }
+    }
+}
+
+/// The term after `term`, or `None` at the end of terms.
+fn next_term(term: Term) -> Option<Term> {
+    term.get().checked_add(1).map(Term::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::genesis_config;
+
+    fn verdict(grants: &[(u64, bool)]) -> Option<bool> {
+        let config = genesis_config([1, 2, 3].map(NodeId::new));
+        let granted = grants
+            .iter()
+            .map(|(id, abstaining)| (NodeId::new(*id), *abstaining))
+            .collect();
+        Canvass {
+            term: Term::new(2),
+            granted,
+        }
+        .verdict(&config)
+        .map(|campaign| campaign.unanimous)
+    }
+
+    #[test]
+    fn a_majority_of_nodes_with_sure_logs_wins() {
+        assert_eq!(verdict(&[(1, false)]), None);
+        assert_eq!(verdict(&[(1, false), (2, false)]), Some(false));
+    }
+
+    #[test]
+    fn an_abstaining_node_counts_only_when_everyone_granted() {
+        assert_eq!(verdict(&[(1, false), (2, true)]), None);
+        assert_eq!(verdict(&[(1, false), (2, true), (3, true)]), Some(true));
+        assert_eq!(verdict(&[(1, true), (2, true), (3, true)]), Some(true));
+    }
+
+    #[test]
+    fn a_joint_configuration_needs_both_majorities() {
+        let mut config = genesis_config([1, 2, 3].map(NodeId::new));
+        config.new_voters = [4, 5].map(NodeId::new).into();
+        let old_only = |id: NodeId| id.get() <= 3;
+        assert!(!has_quorum(&config, old_only));
+        assert!(has_quorum(&config, |_| true));
+        assert!(!has_quorum(&config, |id| id.get() >= 4));
+    }
+}

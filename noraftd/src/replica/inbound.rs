@@ -1,0 +1,291 @@
+//! What arrives: at once, or when the sync in flight has returned.
+//!
+//! Invariant: the core is fed only while no sync is in flight, so that its own entries are durable before any
+//! reply that could commit them counts; the one exception is a reply that acknowledges nothing beyond
+//! what is already durable here.
+
+use noraft::{LogEntries, LogIndex, LogPosition, Message, NodeGeneration, NodeId, Term};
+
+use crate::protocol::peer::PeerMessage;
+use crate::record::{BatchId, Record};
+
+use super::Replica;
+use super::event::Input;
+
+/// Most peer messages fed before the actions are drained: bounds what one batch can grow to.
+const FEED_MAX: usize = 1024;
+
+/// Most peer messages that wait for a sync; a leader has at most 64 with entries in flight to us.
+const INBOX_MAX: usize = 4096;
+
+impl Replica {
+    pub(super) fn accept(&mut self, input: Input) {
+        match input {
+            Input::Deadline => {}
+            Input::Peer { from, message } => self.accept_peer(from, message),
+            Input::Connected { peer } => self.on_connected(peer),
+            Input::Client { id, request } => self.accept_client(id, request),
+            Input::Synced(id) => self.on_synced(id),
+            Input::Fetched { records, .. } => self.on_fetched(records),
+        }
+    }
+
+    fn on_synced(&mut self, id: BatchId) {
+        let held = self.durability.complete(id);
+        self.outputs.extend(held);
+    }
+
+    /// Handles what does not touch the core; the rest goes to the inbox.
+    fn accept_peer(&mut self, from: NodeId, message: PeerMessage) {
+        match message {
+            PeerMessage::PreVote { term, last_position } => self.on_pre_vote(from, term, last_position),
+            PeerMessage::PreVoted {
+                term,
+                granted: true,
+                abstaining,
+            } => {
+                self.on_pre_voted(from, term, abstaining);
+            }
+            PeerMessage::Forward {
+                id,
+                boot,
+                term,
+                request,
+            } => {
+                self.accept_forward(from, id, boot, term, request);
+            }
+            PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
+            PeerMessage::Appended {
+                term,
+                round,
+                last_position,
+                ..
+            } => {
+                self.note_follower(from, term, round);
+                if self.durability.is_in_flight() && !self.is_safe_early(term, last_position) {
+                    self.keep_for_later(from, message);
+                } else {
+                    self.feed_peer(from, message);
+                }
+            }
+            PeerMessage::RequestVote { .. }
+            | PeerMessage::Vote { .. }
+            | PeerMessage::Append { .. }
+            | PeerMessage::PreVoted { granted: false, .. } => self.keep_for_later(from, message),
+        }
+    }
+
+    /// Raft tolerates the loss of a message; memory does not tolerate a disk that stalls for minutes.
+    fn keep_for_later(&mut self, from: NodeId, message: PeerMessage) {
+        if self.inbox.len() < INBOX_MAX {
+            self.inbox.push_back((from, message));
+        }
+    }
+
+    /// Liveness of a follower, and its confirmation of a read round, do not wait for our sync.
+    fn note_follower(&mut self, from: NodeId, term: Term, round: u64) {
+        if !self.is_leader() || term != self.node.current_term() {
+            return;
+        }
+        if let Some(progress) = self.leadership.progress.get_mut(&from) {
+            progress.on_heard(self.now, round);
+        }
+    }
+
+    /// A reply that acknowledges nothing beyond our own durable log may be fed during a sync: whatever it
+    /// commits, our part of that quorum is on disk. Saves a commit the wait for the next batch's sync.
+    fn is_safe_early(&self, term: Term, tail: LogPosition) -> bool {
+        self.is_leader()
+            && term == self.node.current_term()
+            && tail.index <= self.durability.durable_index()
+            && !self.durability.hard_state_in_flight()
+            && !self.node.config().is_joint_consensus()
+    }
+
+    pub(super) fn feed_inbox(&mut self) {
+        for _ in 0..FEED_MAX {
+            let Some((from, message)) = self.inbox.pop_front() else {
+                break;
+            };
+            self.feed_peer(from, message);
+        }
+        self.propose_queued();
+    }
+
+    fn feed_peer(&mut self, from: NodeId, message: PeerMessage) {
+        match message {
+            PeerMessage::RequestVote {
+                term,
+                last_position,
+                unanimous,
+            } => {
+                if self.may_vote(unanimous) {
+                    self.feed(&Message::RequestVoteCall {
+                        from,
+                        term,
+                        last_position,
+                    });
+                }
+            }
+            PeerMessage::Vote { term, granted } => {
+                self.feed(&Message::RequestVoteReply {
+                    from,
+                    term,
+                    vote_granted: granted,
+                });
+            }
+            PeerMessage::PreVoted { term, .. } => {
+                // A refusal teaches the refuser's term, or this node would ask for an old one for ever.
+                if term > self.node.current_term() {
+                    self.feed(&Message::RequestVoteReply {
+                        from,
+                        term,
+                        vote_granted: false,
+                    });
+                }
+            }
+            PeerMessage::Append {
+                term,
+                commit_index,
+                prev,
+                records,
+                round,
+                last_index,
+            } => {
+                let head = AppendHead {
+                    term,
+                    commit_index,
+                    prev,
+                    round,
+                    last_index,
+                };
+                self.feed_append(from, head, records);
+            }
+            PeerMessage::Appended {
+                term,
+                generation,
+                last_position,
+                round,
+            } => {
+                self.feed_appended(from, term, generation, last_position, round);
+            }
+            PeerMessage::PreVote { .. } | PeerMessage::Forward { .. } | PeerMessage::Forwarded { .. } => {
+                unreachable!("handled on arrival");
+            }
+        }
+    }
+
+    /// Gives the core a message and notices what it did.
+    pub(super) fn feed(&mut self, message: &Message) {
+        // The only error is a leader whose log contradicts our snapshot; it leaves everything unchanged and
+        // the message unanswered, which is all that can be done about a peer that broke the protocol.
+        let _contradicts_snapshot = self.node.handle_message(message);
+        self.follow_role_change();
+    }
+
+    fn feed_append(&mut self, from: NodeId, head: AppendHead, records: Vec<Record>) {
+        let AppendHead {
+            term,
+            commit_index,
+            prev,
+            round,
+            last_index,
+        } = head;
+        let Some(entries) = entries_of(prev, &records) else {
+            return;
+        };
+        self.feed(&Message::AppendEntriesCall {
+            from,
+            term,
+            commit_index,
+            entries,
+        });
+        self.durability.cut(self.node.log().last_position().index);
+        if term != self.node.current_term() || self.is_leader() {
+            return;
+        }
+        let known = self.leader() == Some(from);
+        self.leadership.on_append_handled(from, round);
+        let sent = records.last().map_or(prev, |record| record.position);
+        let verified = self.node.log().entries().contains(sent).then_some(sent.index);
+        self.elections
+            .on_leader_heard(self.now, term, last_index, verified);
+        self.keep_payloads(records);
+        if !known {
+            self.redirect_reads();
+        }
+    }
+
+    /// Keeps the payloads of what the core took from a message; it took nothing that it has not queued.
+    fn keep_payloads(&mut self, records: Vec<Record>) {
+        let Some(pending) = &self.node.actions().append_log_entries else {
+            return;
+        };
+        let anchor = pending.prev_position().index;
+        for record in records {
+            let position = record.position;
+            if position.index > anchor && self.node.log().entries().contains(position) {
+                self.payloads.put(record);
+            }
+        }
+    }
+
+    fn feed_appended(
+        &mut self,
+        from: NodeId,
+        term: Term,
+        generation: u64,
+        last_position: LogPosition,
+        round: u64,
+    ) {
+        let generation = NodeGeneration::new(generation);
+        self.feed(&Message::AppendEntriesReply {
+            from,
+            term,
+            generation,
+            last_position,
+        });
+        if !self.is_leader() || term != self.node.current_term() {
+            return;
+        }
+        // What the core would send to this follower is decided here instead (see `progress`).
+        let answer = self.node.actions_mut().send_messages.remove(&from);
+        let contained = self.node.log().entries().contains(last_position);
+        let Some(progress) = self.leadership.progress.get_mut(&from) else {
+            return;
+        };
+        match answer {
+            _ if contained => progress.on_match(last_position, round),
+            Some(Message::AppendEntriesCall { entries, .. }) => {
+                progress.on_divergence(entries.prev_position());
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    fn on_fetched(&mut self, records: Vec<Record>) {
+        self.apply.on_fetched();
+        self.payloads.keep_fetched(records);
+    }
+}
+
+/// An AppendEntries without its records.
+struct AppendHead {
+    term: Term,
+    commit_index: LogIndex,
+    prev: LogPosition,
+    round: u64,
+    last_index: LogIndex,
+}
+
+/// The core's view of the records after `prev`; `None` when they do not follow each other.
+fn entries_of(prev: LogPosition, records: &[Record]) -> Option<LogEntries> {
+    let mut entries = LogEntries::new(prev);
+    for record in records {
+        entries.push(record.to_entry()?);
+        if entries.last_position() != record.position {
+            return None;
+        }
+    }
+    Some(entries)
+}

@@ -1,0 +1,189 @@
+//! Who leads, as this node knows it; and, while it leads itself, its peers' progress.
+//!
+//! Invariant: `progress` is empty unless this node is the leader of `term`; rounds count up within a term, so
+//! an echoed round proves that its sender followed this leader after the round went out.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use noraft::{LogIndex, LogPosition, NodeId, Role, Term};
+
+use crate::time::Instant;
+
+use super::Replica;
+use super::progress::Progress;
+
+#[derive(Debug)]
+pub(super) struct Leadership {
+    role: Role,
+    term: Term,
+    /// The node whose AppendEntries of `term` arrived last.
+    leader: Option<NodeId>,
+    /// The leader whose rounds are counted, and the highest one that was handled.
+    followed: Option<(NodeId, Term)>,
+    handled_round: u64,
+    /// The last round that this node sent as leader of `term`.
+    pub(super) round: u64,
+    /// Every peer is to be sent a message at least as new as this round.
+    pub(super) round_wanted: u64,
+    pub(super) progress: BTreeMap<NodeId, Progress>,
+}
+
+impl Default for Leadership {
+    fn default() -> Self {
+        Self {
+            role: Role::Follower,
+            term: Term::ZERO,
+            leader: None,
+            followed: None,
+            handled_round: 0,
+            round: 0,
+            round_wanted: 0,
+            progress: BTreeMap::new(),
+        }
+    }
+}
+
+impl Leadership {
+    /// The number of the next round.
+    pub(super) fn next_round(&mut self) -> u64 {
+        self.round += 1;
+        self.round
+    }
+
+    /// Asks for a message to every peer, even if there is nothing to say; returns its lowest round.
+    pub(super) fn want_round(&mut self) -> u64 {
+        self.round_wanted = self.round + 1;
+        self.round_wanted
+    }
+
+    /// True when `id` has answered in this term during the last `timeout`.
+    pub(super) fn heard_since(&self, id: NodeId, now: Instant, timeout: Duration) -> bool {
+        self.progress
+            .get(&id)
+            .is_some_and(|peer| now - peer.last_heard() < timeout)
+    }
+
+    /// True when `id` has handled a message of `round` or later.
+    pub(super) fn echoed(&self, id: NodeId, round: u64) -> bool {
+        self.progress.get(&id).is_some_and(|peer| peer.echo() >= round)
+    }
+
+    /// Remembers that `round` of `leader`, in the current term, was handled.
+    pub(super) fn on_append_handled(&mut self, leader: NodeId, round: u64) {
+        self.leader = Some(leader);
+        if self.followed != Some((leader, self.term)) {
+            (self.followed, self.handled_round) = (Some((leader, self.term)), 0);
+        }
+        self.handled_round = self.handled_round.max(round);
+    }
+
+    /// `leader` says that it no longer leads: wait until a leader is heard again before asking it again.
+    pub(super) fn forget_leader(&mut self, leader: NodeId) {
+        if self.leader == Some(leader) {
+            self.leader = None;
+        }
+    }
+
+    /// What to echo in a reply to `leader` in `term`.
+    pub(super) fn handled_round(&self, leader: NodeId, term: Term) -> u64 {
+        if self.followed == Some((leader, term)) {
+            self.handled_round
+        } else {
+            0
+        }
+    }
+}
+
+impl Replica {
+    /// The leader of the current term, if known.
+    pub(super) fn leader(&self) -> Option<NodeId> {
+        if self.is_leader() {
+            Some(self.config.id)
+        } else {
+            self.leadership.leader
+        }
+    }
+
+    /// Notices what the last message did to role and term; called after each.
+    pub(super) fn follow_role_change(&mut self) {
+        let (role, term) = (self.node.role(), self.node.current_term());
+        let (was, was_in) = (self.leadership.role, self.leadership.term);
+        if (role, term) == (was, was_in) {
+            return;
+        }
+        if was.is_leader() {
+            self.stop_leading();
+        }
+        if term != was_in {
+            self.leadership.leader = None;
+        }
+        (self.leadership.role, self.leadership.term) = (role, term);
+        if role.is_leader() {
+            self.start_leading();
+        }
+    }
+
+    fn start_leading(&mut self) {
+        self.leadership.leader = None;
+        self.elections.stop_abstaining();
+        (self.leadership.round, self.leadership.round_wanted) = (0, 0);
+        self.forwards.start_accepting(self.node.current_term());
+        let before = self.position_before_tail();
+        let now = self.now;
+        self.leadership.progress = self
+            .node
+            .peers()
+            .map(|id| (id, Progress::new(before, now)))
+            .collect();
+        self.timers.arm_heartbeat(now + self.config.heartbeat_interval);
+        self.timers.arm_quorum_check(now + self.config.election_timeout);
+    }
+
+    fn stop_leading(&mut self) {
+        self.leadership.progress.clear();
+        self.elections.forget_leader();
+        let reads = self.reads.interrupt();
+        self.requests.requeue(reads);
+    }
+
+    /// A configuration was appended: peers come and go.
+    pub(super) fn follow_membership(&mut self) {
+        if !self.is_leader() {
+            return;
+        }
+        let (tail, now) = (self.node.log().last_position(), self.now);
+        let peers: Vec<NodeId> = self.node.peers().collect();
+        self.leadership.progress.retain(|id, _| peers.contains(id));
+        for id in peers {
+            self.leadership
+                .progress
+                .entry(id)
+                .or_insert_with(|| Progress::new(tail, now));
+        }
+    }
+
+    pub(super) fn on_connected(&mut self, peer: NodeId) {
+        self.repeat_reads(peer);
+        let matched = self
+            .node
+            .follower_match_index(peer)
+            .and_then(|index| self.position_at(index));
+        if let (Some(progress), Some(matched)) = (self.leadership.progress.get_mut(&peer), matched) {
+            progress.on_connected(matched);
+        }
+    }
+
+    /// A new leader's first guess: all followers have what it had before its first entry of this term.
+    fn position_before_tail(&self) -> LogPosition {
+        let tail = self.node.log().last_position();
+        let before = tail.index.get().checked_sub(1).map(LogIndex::new);
+        before.and_then(|index| self.position_at(index)).unwrap_or(tail)
+    }
+
+    /// The position of the entry at `index`, or the snapshot's.
+    pub(super) fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
+        let term = self.node.log().entries().get_term(index)?;
+        Some(LogPosition { term, index })
+    }
+}

@@ -1,0 +1,116 @@
+//! Who waits for which entry.
+//!
+//! Invariant: ordered by index; a waiter is answered with the result of exactly its own entry (same term and
+//! index). A lost leadership does not answer it: the next leader may still commit the entry, so the outcome
+//! is learned by applying, or stays indefinite until the deadline.
+
+use std::collections::VecDeque;
+
+use noraft::{LogIndex, LogPosition};
+
+use crate::protocol::resp::Reply;
+use crate::record::{Record, RecordKind};
+use crate::time::Instant;
+
+use super::Replica;
+use super::event::{Outcome, Refusal};
+use super::requests::{Origin, Pending};
+
+#[derive(Debug, Default)]
+pub(super) struct Proposals(VecDeque<Proposal>);
+
+#[derive(Debug)]
+struct Proposal {
+    position: LogPosition,
+    origin: Origin,
+    deadline: Instant,
+}
+
+impl Proposals {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn earliest_deadline(&self) -> Option<Instant> {
+        self.0.front().map(|proposal| proposal.deadline)
+    }
+
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Origin> {
+        let expired = self.0.front().is_some_and(|proposal| proposal.deadline <= now);
+        expired
+            .then(|| self.0.pop_front().map(|proposal| proposal.origin))
+            .flatten()
+    }
+
+    fn push(&mut self, proposal: Proposal) {
+        self.0.push_back(proposal);
+    }
+
+    /// The next waiter whose entry is at `index` or before.
+    fn pop_upto(&mut self, index: LogIndex) -> Option<Proposal> {
+        let due = self
+            .0
+            .front()
+            .is_some_and(|proposal| proposal.position.index <= index);
+        due.then(|| self.0.pop_front()).flatten()
+    }
+
+    /// Takes out those whose index a new tenure uses again; they lie behind what is not resolved yet.
+    fn split_from(&mut self, index: LogIndex) -> VecDeque<Proposal> {
+        let at = self.0.partition_point(|proposal| proposal.position.index < index);
+        self.0.split_off(at)
+    }
+}
+
+impl Replica {
+    /// Appends the request to the log (Raft 5.3).
+    pub(super) fn propose(&mut self, pending: Pending) {
+        let Pending {
+            origin,
+            request,
+            deadline,
+        } = pending;
+        let position = self.node.propose_command();
+        if position.is_invalid() {
+            self.answer(origin, Outcome::Refused(Refusal::NotLeader));
+            return;
+        }
+        self.give_up_superseded(position.index);
+        self.payloads.put(Record::new(
+            position,
+            RecordKind::Command,
+            self.stamp,
+            request.body,
+        ));
+        self.proposals.push(Proposal {
+            position,
+            origin,
+            deadline,
+        });
+    }
+
+    /// This node's log was cut and its new tenure has come back to an index where an older proposal waits.
+    /// The older entry may live on in another log, so nobody can say what will become of it.
+    fn give_up_superseded(&mut self, index: LogIndex) {
+        let superseded = self.proposals.split_from(index);
+        for proposal in superseded {
+            self.answer(
+                proposal.origin,
+                Outcome::Indefinite(super::event::Doubt::LeadershipLost),
+            );
+        }
+    }
+
+    /// The entry at `position` was applied with `reply`.
+    pub(super) fn resolve_proposals(&mut self, position: LogPosition, reply: Option<Reply>) {
+        let mut reply = reply;
+        while let Some(proposal) = self.proposals.pop_upto(position.index) {
+            let outcome = match reply.take_if(|_| proposal.position == position) {
+                Some(reply) => Outcome::Done(reply),
+                // Another entry is committed at its index, so it never will be.
+                None => Outcome::Refused(Refusal::NotLeader),
+            };
+            self.answer(proposal.origin, outcome);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What this node tells about itself, gathered from its parts.
+//!
+//! Invariant: reading never changes anything. The JSON of `NORAFT.STATUS` only ever gains fields.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use noraft::NodeId;
+use serde::{Deserialize, Serialize};
+
+use super::clients::{CONNECTIONS_MAX, Clients};
+use super::clock;
+use super::endpoint::Endpoint;
+use super::peers::Peers;
+use super::storage::Figures;
+use crate::config::ServeConfig;
+use crate::protocol::render::ServerFacts;
+use crate::replica::Replica;
+use crate::replica::event::Status;
+
+/// The answer to `NORAFT.STATUS`, in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReport {
+    /// The program's version.
+    pub version: String,
+    /// The process id.
+    pub process_id: u32,
+    /// Milliseconds since the process started.
+    pub uptime_ms: u64,
+    /// The cluster's name.
+    pub cluster: String,
+    /// This node.
+    pub id: u64,
+    /// Names the data directory.
+    pub incarnation: String,
+    /// `leader`, `candidate` or `follower`.
+    pub role: String,
+    /// The current term.
+    pub term: u64,
+    /// The leader of the current term, when known.
+    pub leader: Option<u64>,
+    /// The voters of the configuration in force.
+    pub voters: Vec<u64>,
+    /// Highest index known to be committed.
+    pub commit_index: u64,
+    /// Highest index applied.
+    pub applied_index: u64,
+    /// Highest index durable here.
+    pub durable_index: u64,
+    /// Index of the last entry of the log.
+    pub last_index: u64,
+    /// Term of the last entry of the log.
+    pub last_term: u64,
+    /// Wall clock of the last entry applied, in milliseconds since the Unix epoch.
+    pub applied_stamp_ms: u64,
+    /// For a leader: the last index known to be durable on each other member.
+    pub match_indexes: BTreeMap<u64, u64>,
+    /// True while the node neither votes nor campaigns, because its tail was ambiguous.
+    pub abstaining: bool,
+    /// What recovery found when the directory was opened.
+    pub recovery: Vec<String>,
+    /// The disk.
+    pub storage: StorageReport,
+    /// Connections of clients.
+    pub clients: u64,
+    /// Requests of clients under way.
+    pub requests_under_way: u64,
+    /// The other members, as this node reaches them.
+    pub peers: Vec<PeerReport>,
+}
+
+/// What the storage thread did since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StorageReport {
+    /// Batches made durable.
+    pub batches: u64,
+    /// Entries in them.
+    pub entries: u64,
+    /// How long the last batch took, in microseconds.
+    pub last_sync_us: u64,
+    /// How long the slowest batch took, in microseconds.
+    pub max_sync_us: u64,
+    /// True while a batch waits because the disk is full.
+    pub disk_full: bool,
+    /// Milliseconds since the last batch, when there was one.
+    pub last_sync_age_ms: Option<u64>,
+}
+
+/// How this node reaches another one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerReport {
+    /// The other node.
+    pub id: u64,
+    /// Its address.
+    pub address: String,
+    /// True while this node is connected to it.
+    pub connected: bool,
+    /// Messages dropped because it was not connected, or too slow.
+    pub dropped: u64,
+    /// Why the last attempt to connect failed, while not connected.
+    pub error: Option<String>,
+}
+
+/// Where everything is to be found.
+pub(super) struct Board {
+    pub(super) config: ServeConfig,
+    pub(super) replica: Rc<RefCell<Replica>>,
+    pub(super) figures: std::sync::Arc<Figures>,
+    pub(super) peers: Rc<Peers>,
+    pub(super) boot: u64,
+    pub(super) incarnation: u64,
+    pub(super) recovery: Vec<String>,
+    /// Addresses for clients, as bound.
+    pub(super) listen: Vec<Endpoint>,
+}
+
+impl Board {
+    /// What local commands are answered from.
+    pub(super) fn facts(&self, clients: &Clients) -> (Status, ServerFacts) {
+        let (connected_clients, connections_received, commands_processed) = clients.counts();
+        let replica = self.replica.borrow();
+        let facts = ServerFacts {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process_id: std::process::id(),
+            boot: self.boot,
+            cluster_id: self.config.cluster_id,
+            incarnation: self.incarnation,
+            uptime_seconds: self.uptime_ms() / 1000,
+            unix_micros: clock::unix_micros(),
+            connected_clients,
+            clients_max: CONNECTIONS_MAX as u64,
+            connections_received,
+            commands_processed,
+            keys: replica.machine().key_count() as u64,
+            tcp_port: self.tcp_port().unwrap_or(0),
+            unix_socket: self.unix_socket().unwrap_or_default(),
+            addresses: BTreeMap::new(),
+        };
+        (replica.status(), facts)
+    }
+
+    /// True while this node leads and its disk takes nothing: a write would only wait.
+    pub(super) fn is_stuck_leader(&self) -> bool {
+        self.figures.is_full() && self.replica.borrow().status().role.is_leader()
+    }
+
+    /// The answer to `NORAFT.STATUS`.
+    pub(super) fn status_json(&self, clients: &Clients) -> String {
+        serde_json::to_string(&self.report(clients)).expect("a report is plain data")
+    }
+
+    fn report(&self, clients: &Clients) -> StatusReport {
+        let status = self.replica.borrow().status();
+        let (connected, ..) = clients.counts();
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process_id: std::process::id(),
+            uptime_ms: self.uptime_ms(),
+            cluster: self.config.cluster.clone(),
+            id: status.id.get(),
+            incarnation: format!("{:016x}", self.incarnation),
+            role: role_name(&status).to_owned(),
+            term: status.term,
+            leader: status.leader.map(NodeId::get),
+            voters: status.voters.iter().map(|id| id.get()).collect(),
+            commit_index: status.commit_index.get(),
+            applied_index: status.applied_index.get(),
+            durable_index: status.durable_index.get(),
+            last_index: status.last_position.index.get(),
+            last_term: status.last_position.term.get(),
+            applied_stamp_ms: status.applied_stamp.as_millis(),
+            match_indexes: status
+                .match_indexes
+                .iter()
+                .map(|(id, index)| (id.get(), index.get()))
+                .collect(),
+            abstaining: status.abstaining,
+            recovery: self.recovery.clone(),
+            storage: self.figures.report(clock::now()),
+            clients: connected,
+            requests_under_way: clients.under_way() as u64,
+            peers: self.peers.report(),
+        }
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        clock::now().as_nanos() / 1_000_000
+    }
+
+    fn tcp_port(&self) -> Option<u16> {
+        self.listen.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tcp(address) => address.rsplit_once(':')?.1.parse().ok(),
+            Endpoint::Unix(_) => None,
+        })
+    }
+
+    fn unix_socket(&self) -> Option<String> {
+        self.listen.iter().find_map(|endpoint| match endpoint {
+            Endpoint::Tcp(_) => None,
+            Endpoint::Unix(path) => Some(path.display().to_string()),
+        })
+    }
+}
+
+fn role_name(status: &Status) -> &'static str {
+    if status.role.is_leader() {
+        "leader"
+    } else if status.role.is_candidate() {
+        "candidate"
+    } else {
+        "follower"
+    }
+}

@@ -1,0 +1,314 @@
+//! Clients: who is connected, what they ask, and what they are told.
+//!
+//! Invariant: every command of a connection is answered once, in order, until the connection ends; one
+//! that cannot be accepted is refused with a definite error. Bytes that are no RESP end the connection,
+//! after an error that says so. Per connection the input buffer holds at most one command, which the parser
+//! bounds, and what one read brought.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+
+use super::board::Board;
+use super::connection::Connection;
+use super::endpoint::{Listener, ReadHalf, Stream};
+use super::inbox::Inbox;
+use super::outgoing::Outgoing;
+use super::read_buffer::ReadBuffer;
+use super::requests::{Requests, Waiter};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, parse};
+use crate::protocol::resp::{Reply, RequestParser};
+use crate::protocol::session::Session;
+use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
+
+/// Connections of clients at once; each costs some KiB and a file descriptor.
+pub(super) const CONNECTIONS_MAX: usize = 10_000;
+
+/// All clients of this node.
+pub(super) struct Clients {
+    inbox: Rc<Inbox>,
+    board: Rc<Board>,
+    requests: RefCell<Requests>,
+    connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
+    /// Connections with replies that the event loop has to flush.
+    dirty: RefCell<Vec<Rc<Connection>>>,
+    accepted: Cell<u64>,
+    answered: Cell<u64>,
+    is_stopping: Cell<bool>,
+}
+
+impl Clients {
+    /// No client yet.
+    pub(super) fn new(inbox: Rc<Inbox>, board: Rc<Board>) -> Rc<Self> {
+        Rc::new(Self {
+            inbox,
+            board,
+            requests: RefCell::default(),
+            connections: RefCell::default(),
+            dirty: RefCell::default(),
+            accepted: Cell::default(),
+            answered: Cell::default(),
+            is_stopping: Cell::default(),
+        })
+    }
+
+    /// Accepts clients, for ever.
+    pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
+        loop {
+            match listener.accept().await {
+                Ok(stream) if self.connections.borrow().len() < CONNECTIONS_MAX => {
+                    let session = self.new_session(&stream);
+                    tokio::task::spawn_local(Rc::clone(&self).converse(stream, session));
+                }
+                Ok(stream) => turn_away(stream),
+                Err(error) => {
+                    tracing::warn!("cannot accept a client: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Tells whoever waits for `id` what is known.
+    pub(super) fn answer(&self, id: RequestId, outcome: &Outcome) {
+        let waiter = self.requests.borrow_mut().remove(id);
+        // Nobody waits any more when the node stops and has answered everybody itself.
+        if let Some(waiter) = waiter {
+            self.answer_waiter(&waiter, outcome);
+        }
+    }
+
+    /// Sends what has become known since the last call: one write for each connection.
+    pub(super) fn flush(&self) {
+        let mut dirty = self.dirty.take();
+        for connection in dirty.drain(..) {
+            connection.flush();
+        }
+        // Keeps the allocation, unless a flush has already begun a new list.
+        let mut current = self.dirty.borrow_mut();
+        if current.is_empty() {
+            *current = dirty;
+        }
+    }
+
+    /// Refuses new requests from now on.
+    pub(super) fn stop(&self) {
+        self.is_stopping.set(true);
+    }
+
+    /// Requests under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.requests.borrow().len()
+    }
+
+    /// Tells everybody who still waits that this node can no longer say what becomes of the request.
+    pub(super) fn give_up_all(&self) {
+        let waiters = self.requests.borrow_mut().remove_all();
+        for waiter in waiters {
+            self.answer_waiter(&waiter, &Outcome::Indefinite(Doubt::ShuttingDown));
+        }
+    }
+
+    /// Connections, those accepted since the start, and commands answered since the start.
+    pub(super) fn counts(&self) -> (u64, u64, u64) {
+        (
+            self.connections.borrow().len() as u64,
+            self.accepted.get(),
+            self.answered.get(),
+        )
+    }
+
+    fn answer_waiter(&self, waiter: &Waiter, outcome: &Outcome) {
+        let reply = outcome.to_reply();
+        if waiter.connection.answer(waiter.sequence, reply) {
+            self.dirty.borrow_mut().push(Rc::clone(&waiter.connection));
+        }
+        self.answered.set(self.answered.get() + 1);
+    }
+
+    fn answer_now(&self, connection: &Rc<Connection>, reply: Reply) {
+        if connection.answer_now(reply) {
+            self.dirty.borrow_mut().push(Rc::clone(connection));
+        }
+        self.answered.set(self.answered.get() + 1);
+        self.inbox.wake();
+    }
+
+    fn new_session(&self, stream: &Stream) -> Session {
+        self.accepted.set(self.accepted.get() + 1);
+        Session::new(self.accepted.get(), stream.peer_name())
+    }
+
+    /// One client's connection, from its first byte to its last.
+    async fn converse(self: Rc<Self>, stream: Stream, session: Session) {
+        let id = session.id;
+        let (mut read, write) = stream.into_split();
+        let connection = Connection::new(session, Outgoing::new(write));
+        self.connections.borrow_mut().insert(id, Rc::clone(&connection));
+        self.carry_out_all(&connection, &mut read).await;
+        // A client may have ended only its own direction: what it asked is still answered.
+        if tokio::time::timeout(LINGER, connection.is_drained()).await == Ok(true) {
+            connection.end_output();
+            // Closing with unread bytes would reset the connection and destroy the last reply on its way.
+            let _ = tokio::time::timeout(DISCARD, discard(&mut read)).await;
+        }
+        connection.close();
+        self.connections.borrow_mut().remove(&id);
+    }
+
+    /// Carries out commands until the client ends, leaves, or does not speak RESP.
+    async fn carry_out_all(self: &Rc<Self>, connection: &Rc<Connection>, read: &mut ReadHalf) {
+        let mut parser = RequestParser::new();
+        let mut input = ReadBuffer::default();
+        loop {
+            loop {
+                match parser.next(&mut input.bytes) {
+                    Ok(Some(args)) => match self.carry_out(connection, args).await {
+                        Next::Command => {}
+                        Next::End => return,
+                    },
+                    Ok(None) => break,
+                    Err(error) => {
+                        let reply = Reply::Error(format!("ERR Protocol error: {error}"));
+                        if connection.may_answer().await {
+                            self.answer_now(connection, reply);
+                        }
+                        return;
+                    }
+                }
+            }
+            match input.read(read).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
+        let asks_status = args
+            .first()
+            .is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
+        let (reply, next) = match parse(args) {
+            Ok(Parsed::Replicated(request)) => return self.submit(connection, request).await,
+            Ok(Parsed::Local(local)) => {
+                let Some((reply, next)) = self.answer_locally(connection, local).await else {
+                    return Next::End;
+                };
+                (reply, next)
+            }
+            Err(_) if asks_status => (Reply::Bulk(self.board.status_json(self).into()), Next::Command),
+            Err(reply) => (reply, Next::Command),
+        };
+        if !connection.may_answer().await {
+            return Next::End;
+        }
+        self.answer_now(connection, reply);
+        next
+    }
+
+    async fn submit(&self, connection: &Rc<Connection>, request: Request) -> Next {
+        if !connection.may_begin(request.class).await {
+            return Next::End;
+        }
+        let sequence = connection.begin(request.class);
+        let waiter = Waiter {
+            connection: Rc::clone(connection),
+            sequence,
+            bytes: request.body.len(),
+        };
+        if let Some(refusal) = self.refusal_of(request.class) {
+            self.refuse(&waiter, refusal);
+            return Next::Command;
+        }
+        let inserted = self.requests.borrow_mut().insert(waiter);
+        match inserted {
+            Ok(id) => self.inbox.push(Input::Client { id, request }),
+            Err(waiter) => self.refuse(&waiter, Refusal::Overloaded),
+        }
+        Next::Command
+    }
+
+    /// Why a request of `class` need not even be tried.
+    fn refusal_of(&self, class: Class) -> Option<Refusal> {
+        if self.is_stopping.get() {
+            return Some(Refusal::ShuttingDown);
+        }
+        let is_stuck = class == Class::Write && self.board.is_stuck_leader();
+        is_stuck.then_some(Refusal::DiskFull)
+    }
+
+    fn refuse(&self, waiter: &Waiter, refusal: Refusal) {
+        self.answer_waiter(waiter, &Outcome::Refused(refusal));
+        self.inbox.wake();
+    }
+
+    /// Lets the session answer; `None` when the connection has ended.
+    async fn answer_locally(&self, connection: &Rc<Connection>, local: Local) -> Option<(Reply, Next)> {
+        // What changes how replies are written waits until the earlier ones are.
+        let is_turn = match &local {
+            Local::Hello(_) | Local::Reset | Local::Quit => connection.is_settled().await,
+            Local::Ping(_) | Local::Echo(_) | Local::Select | Local::Client(_) | Local::Command(_) => true,
+            Local::ConfigGet(_) | Local::Info(_) | Local::Role | Local::Time => true,
+        };
+        if !is_turn {
+            return None;
+        }
+        let others = match &local {
+            Local::Client(ClientCommand::List) => self.other_sessions(connection),
+            _ => Vec::new(),
+        };
+        let (status, facts) = self.board.facts(self);
+        let answer = connection
+            .session
+            .borrow_mut()
+            .answer(local, &status, &facts, &others);
+        Some((answer.reply, if answer.close { Next::End } else { Next::Command }))
+    }
+
+    fn other_sessions(&self, connection: &Rc<Connection>) -> Vec<String> {
+        let connections = self.connections.borrow();
+        let others = connections
+            .values()
+            .filter(|other| !Rc::ptr_eq(other, connection));
+        others.map(|other| other.session.borrow().line()).collect()
+    }
+}
+
+/// What follows a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The next one.
+    Command,
+    /// The end of the connection, once its replies have left.
+    End,
+}
+
+/// Tells a client that there is no room for it.
+fn turn_away(stream: Stream) {
+    let (_, write) = stream.into_split();
+    // A new socket takes a line; when it does not, its end says the same.
+    let _ = write.try_write(b"-ERR max number of clients reached\r\n");
+}
+
+/// Reads until the end and keeps nothing.
+async fn discard(read: &mut ReadHalf) {
+    let mut bytes = BytesMut::with_capacity(DISCARD_BYTES);
+    while let Ok(1..) = read.read_buf(&mut bytes).await {
+        bytes.clear();
+    }
+}
+
+/// The command that answers `noraftd status`.
+const STATUS_COMMAND: &[u8] = b"NORAFT.STATUS";
+/// When no file descriptor is left, one may be free again after this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long the last replies of an ended conversation may take.
+const LINGER: Duration = Duration::from_secs(10);
+/// How long a client may go on sending after its conversation was ended.
+const DISCARD: Duration = Duration::from_secs(1);
+/// What is read at once only to be thrown away.
+const DISCARD_BYTES: usize = 64 << 10;

@@ -1,0 +1,164 @@
+//! The loop that owns the replica: wait, handle, poll until nothing is left, write.
+//!
+//! Invariant: everything that is ready is handled before anything is written, so a round costs each
+//! connection one write at most, and what arrived during a sync shares the next one.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant as TokioInstant, sleep_until};
+
+use super::clients::Clients;
+use super::clock::{self, StampClock};
+use super::exit::Exit;
+use super::inbox::Inbox;
+use super::peers::Peers;
+use super::signals::Signals;
+use super::storage::Storage;
+use crate::replica::Replica;
+use crate::replica::event::{Input, Output};
+
+/// The parts of a running node, and the loop that moves everything between them.
+pub(super) struct EventLoop {
+    replica: Rc<RefCell<Replica>>,
+    inbox: Rc<Inbox>,
+    storage: Storage,
+    peers: Rc<Peers>,
+    clients: Rc<Clients>,
+    stamps: StampClock,
+    /// What is handled in this round.
+    inputs: Vec<Input>,
+    /// True from `Persist` until `Synced`.
+    is_syncing: bool,
+    /// True until the replica has caught up, when it had to abstain at the start.
+    is_abstaining: bool,
+}
+
+impl EventLoop {
+    /// A loop over a replica that has handled nothing yet.
+    pub(super) fn new(
+        replica: Rc<RefCell<Replica>>,
+        inbox: Rc<Inbox>,
+        storage: Storage,
+        peers: Rc<Peers>,
+        clients: Rc<Clients>,
+    ) -> Self {
+        let is_abstaining = replica.borrow().status().abstaining;
+        Self {
+            replica,
+            inbox,
+            storage,
+            peers,
+            clients,
+            stamps: StampClock::default(),
+            inputs: Vec::new(),
+            is_syncing: false,
+            is_abstaining,
+        }
+    }
+
+    /// Serves until the process is told to stop.
+    pub(super) async fn serve(&mut self, signals: &mut Signals) {
+        self.inputs.push(Input::Deadline);
+        self.round();
+        loop {
+            tokio::select! {
+                biased;
+                name = signals.next() => {
+                    tracing::info!("{name}: stopping; once more to stop at once");
+                    return;
+                }
+                () = self.something() => self.round(),
+            }
+        }
+    }
+
+    /// Takes leave: refuses new requests, answers those under way, and marks an orderly stop.
+    pub(super) async fn stop(mut self) -> Exit {
+        self.clients.stop();
+        let patience = TokioInstant::now() + STOP_PATIENCE;
+        while self.clients.under_way() > 0 && self.next_round_until(patience).await {}
+        self.clients.give_up_all();
+        self.clients.flush();
+        let patience = TokioInstant::now() + SYNC_PATIENCE;
+        while self.is_syncing {
+            // What the sync allows the replica to promise may still leave.
+            if !self.next_round_until(patience).await {
+                tracing::error!("the disk does not take the last batch: stopping without it");
+                return Exit::Disk;
+            }
+        }
+        self.storage.stop();
+        Exit::Done
+    }
+
+    async fn next_round_until(&mut self, end: TokioInstant) -> bool {
+        let came = tokio::time::timeout_at(end, self.something()).await.is_ok();
+        if came {
+            self.round();
+        }
+        came
+    }
+
+    /// Waits until there is something to do.
+    async fn something(&mut self) {
+        let deadline = self.replica.borrow().deadline().map(clock::to_tokio);
+        tokio::select! {
+            biased;
+            input = self.storage.done() => self.inputs.push(input),
+            () = self.inbox.woken() => {}
+            () = at(deadline) => {}
+        }
+    }
+
+    /// Handles everything that is there, does what the replica wants, and writes.
+    fn round(&mut self) {
+        self.inputs.extend(self.storage.try_done());
+        self.inbox.take(&mut self.inputs);
+        let (now, stamp) = (clock::now(), self.stamps.stamp());
+        let replica = Rc::clone(&self.replica);
+        let mut replica = replica.borrow_mut();
+        if replica.deadline().is_some_and(|deadline| deadline <= now) {
+            self.inputs.push(Input::Deadline);
+        }
+        for input in self.inputs.drain(..) {
+            self.is_syncing &= !matches!(input, Input::Synced(_));
+            replica.handle(now, stamp, input);
+        }
+        while let Some(output) = replica.poll() {
+            self.carry_out(output);
+        }
+        if self.is_abstaining && !replica.status().abstaining {
+            self.is_abstaining = false;
+            self.storage.caught_up();
+        }
+        drop(replica);
+        self.peers.flush();
+        self.clients.flush();
+    }
+
+    fn carry_out(&mut self, output: Output) {
+        match output {
+            Output::Persist(batch) => {
+                self.is_syncing = true;
+                self.storage.persist(batch);
+            }
+            Output::Fetch { from, to, bytes_max } => self.storage.fetch(from, to, bytes_max),
+            Output::Send { to, message } => self.peers.send(to, &message),
+            Output::Reply { id, outcome } => self.clients.answer(id, &outcome),
+        }
+    }
+}
+
+async fn at(deadline: Option<TokioInstant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long a stopping node tries to answer what was asked before.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a stopping node waits for its disk.
+const SYNC_PATIENCE: Duration = Duration::from_secs(5);

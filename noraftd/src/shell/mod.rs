@@ -1,0 +1,32 @@
+//! The shell: carries bytes between sockets, disk and replica. The only folder with tokio, clocks and
+//! threads.
+//!
+//! Invariant: the replica, the machine and all connections belong to one thread; the disk has two of its
+//! own, connected by channels. Every queue has a named limit. A request that changes state passes: read of
+//! its connection, [`event_loop`], the disk's writer, [`event_loop`], one write.
+
+mod backoff;
+pub mod board;
+mod clients;
+pub mod clock;
+mod complaints;
+mod connection;
+mod conversation;
+pub mod endpoint;
+mod event_loop;
+pub mod exit;
+mod inbox;
+mod outgoing;
+mod peer_listener;
+mod peers;
+#[cfg(test)]
+mod peers_test;
+mod read_buffer;
+mod requests;
+pub mod run;
+mod signals;
+mod storage;
+#[cfg(test)]
+mod test_support;
+
+pub use run::{StartError, run};

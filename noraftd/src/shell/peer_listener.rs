@@ -1,0 +1,213 @@
+//! The way from the other nodes: accepts their connections, verifies who they are, and hands over what
+//! they say.
+//!
+//! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
+//! this node, a member, and the data directory that this member has had since this process started. One
+//! connection for each member: a new one ends the old one.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use noraft::NodeId;
+
+use super::complaints::Complaints;
+use super::endpoint::{Listener, ReadHalf, Stream};
+use super::inbox::Inbox;
+use super::outgoing::Outgoing;
+use super::peers::Introduction;
+use super::read_buffer::ReadBuffer;
+use crate::protocol::frame::{self, FrameError};
+use crate::protocol::peer::{Hello, HelloReply, PeerError, PeerFrame, Reject};
+use crate::replica::event::Input;
+
+/// Connections from nodes, or from whoever knows the address, at once.
+const CONNECTIONS_MAX: usize = 256;
+
+/// Accepts the other nodes.
+pub(super) struct PeerListener {
+    introduction: Introduction,
+    members: BTreeSet<NodeId>,
+    inbox: Rc<Inbox>,
+    /// The data directory that each member had when it was first seen.
+    incarnations: RefCell<BTreeMap<NodeId, u64>>,
+    /// The connection that each member uses now.
+    current: RefCell<BTreeMap<NodeId, Rc<Outgoing>>>,
+    open: Cell<usize>,
+    complaints: Complaints,
+}
+
+impl PeerListener {
+    /// Nobody has come yet.
+    pub(super) fn new(introduction: Introduction, members: BTreeSet<NodeId>, inbox: Rc<Inbox>) -> Rc<Self> {
+        Rc::new(Self {
+            introduction,
+            members,
+            inbox,
+            incarnations: RefCell::default(),
+            current: RefCell::default(),
+            open: Cell::default(),
+            complaints: Complaints::default(),
+        })
+    }
+
+    /// Accepts nodes, for ever.
+    pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
+        loop {
+            match listener.accept().await {
+                Ok(stream) if self.open.get() < CONNECTIONS_MAX => {
+                    tokio::task::spawn_local(Rc::clone(&self).receive(stream));
+                }
+                Ok(_) => self
+                    .complaints
+                    .complain("too many connections from nodes: one is refused"),
+                Err(error) => {
+                    self.complaints
+                        .complain(&format!("cannot accept a node: {error}"));
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn receive(self: Rc<Self>, stream: Stream) {
+        self.open.set(self.open.get() + 1);
+        let name = stream.peer_name();
+        let (mut read, write) = stream.into_split();
+        let outgoing = Outgoing::new(write);
+        if let Err(error) = self.listen(&mut read, &outgoing).await {
+            self.complaints
+                .complain(&format!("a connection from {name} is closed: {error}"));
+        }
+        outgoing.close();
+        self.open.set(self.open.get() - 1);
+    }
+
+    /// Verifies who it is and hands over messages, until the connection ends.
+    async fn listen(&self, read: &mut ReadHalf, outgoing: &Rc<Outgoing>) -> Result<(), PeerFault> {
+        let mut buffer = ReadBuffer::default();
+        let greeting = tokio::time::timeout(HELLO_TIMEOUT, self.await_hello(read, &mut buffer)).await;
+        let hello = match greeting.map_err(|_| PeerFault::Silent)? {
+            Ok(hello) => hello,
+            Err(fault) => return Err(self.turn_away(fault, outgoing)),
+        };
+        let reply = PeerFrame::HelloReply(HelloReply {
+            from: self.introduction.id,
+            incarnation: self.introduction.incarnation,
+            extensions: Bytes::new(),
+        });
+        self.say(&reply, outgoing);
+        if let Some(old) = self.current.borrow_mut().insert(hello.from, Rc::clone(outgoing)) {
+            old.close();
+        }
+        self.hand_over(hello.from, read, &mut buffer).await
+    }
+
+    async fn await_hello(&self, read: &mut ReadHalf, buffer: &mut ReadBuffer) -> Result<Hello, PeerFault> {
+        loop {
+            match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
+                Some(PeerFrame::Hello(hello)) => return self.verify(hello),
+                Some(_) => return Err(PeerFault::OutOfTurn),
+                None if buffer.bytes.len() > HELLO_BYTES_MAX => return Err(PeerFault::OutOfTurn),
+                None => {}
+            }
+            if buffer.read(read).await? == 0 {
+                return Err(PeerFault::Silent);
+            }
+        }
+    }
+
+    fn verify(&self, hello: Hello) -> Result<Hello, PeerFault> {
+        let Introduction { cluster_id, id, .. } = self.introduction;
+        let reject = |reject| {
+            Err(PeerFault::Rejected {
+                from: hello.from.get(),
+                reject,
+            })
+        };
+        if hello.cluster_id != cluster_id {
+            return reject(Reject::Cluster { expected: cluster_id });
+        }
+        if hello.to != id {
+            return reject(Reject::Node { actual: id });
+        }
+        if !self.members.contains(&hello.from) {
+            return reject(Reject::NotMember);
+        }
+        let expected = *self
+            .incarnations
+            .borrow_mut()
+            .entry(hello.from)
+            .or_insert(hello.incarnation);
+        if hello.incarnation != expected {
+            return reject(Reject::Incarnation { expected });
+        }
+        Ok(hello)
+    }
+
+    async fn hand_over(
+        &self,
+        from: NodeId,
+        read: &mut ReadHalf,
+        buffer: &mut ReadBuffer,
+    ) -> Result<(), PeerFault> {
+        loop {
+            match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
+                Some(PeerFrame::Message(message)) => self.inbox.push(Input::Peer { from, message }),
+                Some(_) => return Err(PeerFault::OutOfTurn),
+                None => {
+                    if buffer.read(read).await? == 0 {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells the other side why, when there is a word for it.
+    fn turn_away(&self, fault: PeerFault, outgoing: &Rc<Outgoing>) -> PeerFault {
+        let reject = match &fault {
+            PeerFault::Rejected { reject, .. } => Some(*reject),
+            PeerFault::Frame(PeerError::Cluster { expected, .. }) => {
+                Some(Reject::Cluster { expected: *expected })
+            }
+            PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version {
+                supported: frame::VERSION,
+            }),
+            PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Silent | PeerFault::OutOfTurn => None,
+        };
+        if let Some(reject) = reject {
+            self.say(&PeerFrame::Reject(reject), outgoing);
+        }
+        fault
+    }
+
+    fn say(&self, frame: &PeerFrame, outgoing: &Rc<Outgoing>) {
+        outgoing.append(|out| frame.encode(self.introduction.cluster_id, out));
+        outgoing.flush();
+    }
+}
+
+/// Why a connection from a node is closed.
+#[derive(Debug, thiserror::Error)]
+enum PeerFault {
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Frame(#[from] PeerError),
+    #[error("node {from} is refused: {reject}")]
+    Rejected { from: u64, reject: Reject },
+    #[error("it did not introduce itself")]
+    Silent,
+    #[error("it does not speak as a noraftd node does")]
+    OutOfTurn,
+}
+
+/// An introduction comes at once, or it was not a node.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// An introduction is small.
+const HELLO_BYTES_MAX: usize = 4 << 10;
+/// When no file descriptor is left, one may be free again after this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,294 @@
+//! Starting a node: directory, addresses, replica; then the loop until it is told to stop.
+//!
+//! Invariant: nothing is promised to anybody before the directory is locked and read and every address is
+//! bound; what goes wrong until then is one error with its own exit code.
+
+use std::cell::RefCell;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use noraft::NodeId;
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::board::Board;
+use super::clients::Clients;
+use super::clock;
+use super::endpoint::{BindError, Endpoint, Listener};
+use super::event_loop::EventLoop;
+use super::exit::Exit;
+use super::inbox::Inbox;
+use super::peer_listener::PeerListener;
+use super::peers::{Introduction, Peers};
+use super::signals::Signals;
+use super::storage::Storage;
+use crate::config::ServeConfig;
+use crate::record::{Recovered, genesis_config};
+use crate::replica::{Replica, ReplicaConfig};
+use crate::store::OpenError;
+use crate::store::disk::{Disk, RealDisk};
+use crate::store::{Identity, Options, Owner, SpareBy, Store};
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data directory cannot be made or read.
+    #[error("the data directory {path} cannot be used: {source}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is in the data directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// The members on disk are not those that were given.
+    #[error("peers: {directory} belongs to a cluster of the nodes {on_disk:?}, but {given:?} were given")]
+    Members {
+        /// The directory.
+        directory: String,
+        /// The voters of the log's configuration.
+        on_disk: Vec<u64>,
+        /// The members that were given.
+        given: Vec<u64>,
+    },
+    /// An address cannot be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The system has no thread, timer or signal to give.
+    #[error("cannot start: {0}")]
+    System(#[from] io::Error),
+}
+
+impl StartError {
+    /// The process's exit code for this reason.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Directory { .. } => Exit::CannotCreate,
+            Self::Store(OpenError::Locked { .. }) => Exit::InUse,
+            Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused { .. }) => {
+                Exit::Data
+            }
+            Self::Store(OpenError::Disk { source, .. }) => match source.kind() {
+                io::ErrorKind::PermissionDenied
+                | io::ErrorKind::ReadOnlyFilesystem
+                | io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => Exit::CannotCreate,
+                _ => Exit::Disk,
+            },
+            Self::Members { .. } => Exit::Config,
+            Self::Bind(_) => Exit::Unavailable,
+            Self::System(_) => Exit::Software,
+        }
+    }
+}
+
+/// Runs a node until it is told to stop.
+///
+/// # Errors
+///
+/// When it cannot start.
+pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
+    let mut signals = Signals::listen()?;
+    allow_many_files();
+    let (store, recovered) = open_store(&config)?;
+    check_members(&config, &recovered)?;
+    let clients_at = bind_all(&config.listen).await?;
+    let peers_at = bind_all(if config.peers.is_empty() {
+        &[]
+    } else {
+        &config.peer_listen
+    })
+    .await?;
+    let listen = clients_at
+        .iter()
+        .map(Listener::endpoint)
+        .collect::<io::Result<Vec<_>>>()?;
+
+    let identity = store.identity();
+    let recovery = recovery_lines(&store);
+    recovery.iter().for_each(|line| tracing::info!("{line}"));
+    let storage = Storage::start(store)?;
+    let boot = clock::random_seed();
+    let replica = Rc::new(RefCell::new(Replica::recover(
+        &replica_config(&config),
+        boot,
+        recovered,
+    )));
+
+    let inbox = Rc::new(Inbox::default());
+    let introduction = Introduction {
+        cluster_id: config.cluster_id,
+        id: config.id,
+        incarnation: identity.incarnation,
+    };
+    let members = config.peers.keys().copied().collect();
+    let from_peers = PeerListener::new(introduction, members, Rc::clone(&inbox));
+    for listener in peers_at {
+        tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
+    }
+    let peers = Peers::connect(introduction, &config.peers, &inbox);
+    let board = Board {
+        replica: Rc::clone(&replica),
+        figures: storage.figures(),
+        peers: Rc::clone(&peers),
+        boot,
+        incarnation: identity.incarnation,
+        recovery,
+        listen: listen.clone(),
+        config,
+    };
+    let board = Rc::new(board);
+    let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&board));
+    let mut accepting = tokio::task::JoinSet::new();
+    for listener in clients_at {
+        accepting.spawn_local(Rc::clone(&clients).accept(listener));
+    }
+    announce(&board, &listen);
+    let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients);
+    event_loop.serve(&mut signals).await;
+    accepting.shutdown().await;
+    tokio::select! {
+        biased;
+        name = signals.next() => {
+            tracing::warn!("{name} again: stopping at once");
+            Ok(Exit::Failed)
+        }
+        exit = event_loop.stop() => Ok(exit),
+    }
+}
+
+/// Connections need file descriptors: takes as many as the system's hard limit lets this process have.
+fn allow_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard));
+    if let Err(errno) = raised {
+        tracing::warn!("cannot raise the limit of open files: {errno}");
+    }
+}
+
+fn announce(board: &Board, listen: &[Endpoint]) {
+    let id = board.config.id.get();
+    let addresses = listen
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ");
+    tracing::info!(
+        "node {id} of cluster '{}' serves clients on {addresses}",
+        board.config.cluster
+    );
+}
+
+fn replica_config(config: &ServeConfig) -> ReplicaConfig {
+    ReplicaConfig {
+        heartbeat_interval: config.heartbeat,
+        election_timeout: config.election_timeout,
+        disk_stall_max: config.election_timeout,
+        request_timeout: config.request_timeout,
+        ..ReplicaConfig::new(config.id)
+    }
+}
+
+async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
+    let mut listeners = Vec::new();
+    for endpoint in endpoints {
+        listeners.push(Listener::bind(endpoint).await?);
+    }
+    Ok(listeners)
+}
+
+/// Opens the directory, or sets it up when there is nothing in it.
+fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
+    let unusable = |source| StartError::Directory {
+        path: config.data_dir.clone(),
+        source,
+    };
+    make_directory(&config.data_dir).map_err(unusable)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
+    let options = Options {
+        segment_bytes: config.segment_bytes,
+        spare: SpareBy::Thread,
+        clock: clock::now,
+        salt_seed: clock::random_seed(),
+    };
+    let owner = Owner {
+        cluster_id: config.cluster_id,
+        node_id: config.id,
+    };
+    match Store::open(Arc::clone(&disk), options, owner) {
+        Err(OpenError::NoStore { directory }) => {
+            tracing::info!("{directory}: setting up a new node");
+            let identity = Identity {
+                owner,
+                incarnation: clock::random_seed(),
+            };
+            Ok(Store::create(
+                disk,
+                options,
+                identity,
+                &genesis_config(config.members()),
+            )?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Makes the directory, and makes its name durable.
+fn make_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(path)?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::fs::File::open(parent)?.sync_all()
+}
+
+/// A node that counts quorums among other members than its log says would break every promise.
+fn check_members(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartError> {
+    let on_disk: Vec<u64> = recovered
+        .log
+        .latest_config()
+        .unique_nodes()
+        .map(NodeId::get)
+        .collect();
+    let mut given: Vec<u64> = config.members().map(NodeId::get).collect();
+    given.sort_unstable();
+    if on_disk == given {
+        return Ok(());
+    }
+    Err(StartError::Members {
+        directory: config.data_dir.display().to_string(),
+        on_disk,
+        given,
+    })
+}
+
+/// What recovery found, in lines for the log and for the status.
+fn recovery_lines(store: &Store) -> Vec<String> {
+    let report = store.recovery_report();
+    let (batches, entries, segments) = (report.batches, report.entries, report.segments);
+    let summary = format!("recovered {entries} entries in {batches} batches of {segments} segments");
+    let abstain = report
+        .abstain
+        .then(|| "abstaining until caught up with a leader".to_owned());
+    [summary]
+        .into_iter()
+        .chain(report.findings.iter().map(ToString::to_string))
+        .chain(abstain)
+        .collect()
+}

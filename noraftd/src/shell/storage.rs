@@ -1,0 +1,286 @@
+//! The disk's two threads: one makes batches durable, one reads old entries for slow peers.
+//!
+//! Invariant: the writing thread owns the store and has at most one batch at a time; what it reports as
+//! synced survives a loss of power. A sync that failed is never tried again and never reported: the process
+//! ends. A full disk is not a failed sync: nothing of the batch was written as valid, and the thread tries
+//! again when there may be room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use noraft::LogIndex;
+use tokio::sync::mpsc;
+
+use super::board::StorageReport;
+use super::clock;
+use super::exit::Exit;
+use crate::record::Batch;
+use crate::replica::event::Input;
+use crate::store::{LogReader, ReadError, Store, StoreError};
+use crate::time::Instant;
+
+/// The way to the disk.
+#[derive(Debug)]
+pub(super) struct Storage {
+    jobs: SyncSender<Job>,
+    fetches: SyncSender<Fetch>,
+    done: mpsc::Receiver<Input>,
+    figures: Arc<Figures>,
+    writer: JoinHandle<()>,
+}
+
+/// What the writing thread does.
+#[derive(Debug)]
+enum Job {
+    /// Make it durable and say so.
+    Persist(Batch),
+    /// The node has caught up with a leader: it need not abstain after a restart.
+    CaughtUp,
+    /// Mark an orderly stop and end.
+    Stop,
+}
+
+/// Which entries to read.
+#[derive(Debug)]
+struct Fetch {
+    from: LogIndex,
+    to: LogIndex,
+    bytes_max: usize,
+}
+
+impl Storage {
+    /// Hands `store` to its threads.
+    ///
+    /// # Errors
+    ///
+    /// When the system has no thread to give.
+    pub(super) fn start(store: Store) -> std::io::Result<Self> {
+        let (jobs, todo) = sync_channel(JOBS_MAX);
+        let (fetches, wanted) = sync_channel(1);
+        let (report, done) = mpsc::channel(REPORTS_MAX);
+        let figures = Arc::new(Figures::default());
+        let reader = store.reader();
+        let writer = Writer {
+            store,
+            done: report.clone(),
+            figures: Arc::clone(&figures),
+        };
+        let writer = std::thread::Builder::new()
+            .name("disk-writer".into())
+            .spawn(move || writer.run(&todo))?;
+        std::thread::Builder::new()
+            .name("disk-reader".into())
+            .spawn(move || read_entries(&reader, &wanted, &report))?;
+        Ok(Self {
+            jobs,
+            fetches,
+            done,
+            figures,
+            writer,
+        })
+    }
+
+    /// What was done so far.
+    pub(super) fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
+    /// Makes `batch` durable; [`Self::done`] then gives [`Input::Synced`].
+    pub(super) fn persist(&self, batch: Batch) {
+        self.order(Job::Persist(batch));
+    }
+
+    /// Notes durably that the node has caught up.
+    pub(super) fn caught_up(&self) {
+        self.order(Job::CaughtUp);
+    }
+
+    /// Reads entries; [`Self::done`] then gives [`Input::Fetched`].
+    pub(super) fn fetch(&self, from: LogIndex, to: LogIndex, bytes_max: usize) {
+        match self.fetches.try_send(Fetch { from, to, bytes_max }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => panic!("the replica has at most one fetch in flight"),
+            Err(TrySendError::Disconnected(_)) => panic!("the reading thread lives as long as the process"),
+        }
+    }
+
+    /// The next thing that the disk has done.
+    pub(super) async fn done(&mut self) -> Input {
+        self.done
+            .recv()
+            .await
+            .expect("the disk's threads live as long as the process")
+    }
+
+    /// The next thing that the disk has done, when there is one.
+    pub(super) fn try_done(&mut self) -> Option<Input> {
+        self.done.try_recv().ok()
+    }
+
+    /// Ends the writing thread after what it has to do, and marks an orderly stop.
+    pub(super) fn stop(self) {
+        self.order(Job::Stop);
+        if self.writer.join().is_err() {
+            tracing::error!("the disk's writer ended with a panic");
+            Exit::Software.now();
+        }
+    }
+
+    fn order(&self, job: Job) {
+        match self.jobs.try_send(job) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => panic!("at most one batch is in flight"),
+            Err(TrySendError::Disconnected(_)) => panic!("the writing thread lives until it is stopped"),
+        }
+    }
+}
+
+/// The writing thread.
+struct Writer {
+    store: Store,
+    done: mpsc::Sender<Input>,
+    figures: Arc<Figures>,
+}
+
+impl Writer {
+    fn run(mut self, todo: &Receiver<Job>) {
+        loop {
+            let job = match todo.recv_timeout(IDLE) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.mark("mark the log as idle", |store| store.mark_idle().map(drop));
+                    let Ok(job) = todo.recv() else { return };
+                    job
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            match job {
+                Job::Persist(batch) => self.persist(&batch),
+                Job::CaughtUp => {
+                    self.mark("note that the node caught up", |store| {
+                        store.mark_caught_up().map(drop)
+                    });
+                }
+                Job::Stop => {
+                    self.mark("mark an orderly stop", |store| store.mark_clean_stop().map(drop));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Writes a mark that is worth having, but not worth waiting for room.
+    fn mark(&mut self, doing: &str, action: impl FnOnce(&mut Store) -> Result<(), StoreError>) {
+        match action(&mut self.store) {
+            Ok(()) => {}
+            Err(error @ StoreError::Full { .. }) => tracing::warn!("cannot {doing}: {error}"),
+            Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => fail(doing, &error),
+        }
+    }
+
+    /// Repeats while the disk is full. Every other failure ends the process.
+    fn persist(&mut self, batch: &Batch) {
+        let started = clock::now();
+        loop {
+            match self.store.persist(batch) {
+                Ok(_) => break,
+                Err(error @ StoreError::Full { .. }) => self.wait_for_room(&error),
+                Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => {
+                    fail("make a batch durable", &error)
+                }
+            }
+        }
+        if self.figures.is_full.swap(false, Ordering::Relaxed) {
+            tracing::info!("the disk has room again");
+        }
+        let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
+        self.figures.note_batch(started, clock::now(), entries as u64);
+        // The loop ends before this thread only when the process does.
+        let _ = self.done.try_send(Input::Synced(batch.id));
+    }
+
+    fn wait_for_room(&self, error: &StoreError) {
+        if !self.figures.is_full.swap(true, Ordering::Relaxed) {
+            tracing::error!("{error}; writes wait until there is room");
+        }
+        // A channel that nobody sends on: waits without reading a clock.
+        let (_keep, never) = channel::<()>();
+        let _ = never.recv_timeout(FULL_PAUSE);
+    }
+}
+
+/// Nothing that was not synced is believed: whoever starts the node again reads what is there.
+fn fail(doing: &str, error: &StoreError) -> ! {
+    tracing::error!("cannot {doing}: {error}");
+    Exit::Disk.now()
+}
+
+/// The reading thread.
+fn read_entries(reader: &LogReader, wanted: &Receiver<Fetch>, done: &mpsc::Sender<Input>) {
+    while let Ok(Fetch { from, to, bytes_max }) = wanted.recv() {
+        let records = match reader.read(from, to, bytes_max) {
+            Ok(records) => records,
+            // Truncated while the fetch was on its way.
+            Err(ReadError::Absent(_)) => Vec::new(),
+            Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
+                tracing::error!("cannot read entry {} for a peer: {error}", from.get());
+                Exit::Data.now();
+            }
+        };
+        let _ = done.try_send(Input::Fetched { from, records });
+    }
+}
+
+/// What the disk did since the start; written by its thread, read by anybody.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    batches: AtomicU64,
+    entries: AtomicU64,
+    last_sync_us: AtomicU64,
+    max_sync_us: AtomicU64,
+    last_sync_at: AtomicU64,
+    is_full: AtomicBool,
+}
+
+impl Figures {
+    /// True while the disk is full and a batch waits for room.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// The figures as the status shows them at `now`.
+    pub(super) fn report(&self, now: Instant) -> StorageReport {
+        let batches = self.batches.load(Ordering::Relaxed);
+        let last_at = Instant::from_nanos(self.last_sync_at.load(Ordering::Relaxed));
+        let age_ms = u64::try_from(now.saturating_since(last_at).as_millis()).unwrap_or(u64::MAX);
+        StorageReport {
+            batches,
+            entries: self.entries.load(Ordering::Relaxed),
+            last_sync_us: self.last_sync_us.load(Ordering::Relaxed),
+            max_sync_us: self.max_sync_us.load(Ordering::Relaxed),
+            last_sync_age_ms: (batches > 0).then_some(age_ms),
+            disk_full: self.is_full(),
+        }
+    }
+
+    fn note_batch(&self, started: Instant, ended: Instant, entries: u64) {
+        let took = u64::try_from((ended - started).as_micros()).unwrap_or(u64::MAX);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.entries.fetch_add(entries, Ordering::Relaxed);
+        self.last_sync_us.store(took, Ordering::Relaxed);
+        self.max_sync_us.fetch_max(took, Ordering::Relaxed);
+        self.last_sync_at.store(ended.as_nanos(), Ordering::Relaxed);
+    }
+}
+
+/// One batch, one note that the node caught up, one stop.
+const JOBS_MAX: usize = 3;
+/// One batch and one fetch are in flight at most.
+const REPORTS_MAX: usize = 2;
+/// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often a full disk is tried again.
+const FULL_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,453 @@
+//! Bad input to a real node: one clear error each, and nothing lost.
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use noraft::NodeId;
+use noraftd::config::cluster_id;
+use noraftd::protocol::peer::{Hello, PeerFrame, Reject};
+use noraftd::protocol::resp::Value;
+use support::client::{bulk, encode, error_text, ok};
+use support::eventually;
+use support::node::Node;
+
+/// A node of a cluster of three whose others do not run, or of one.
+fn one_of_three(dir: &Path) -> Node {
+    let mut args = ["--id", "1", "--segment-bytes", "1MiB", "--cluster", "tested"]
+        .map(String::from)
+        .to_vec();
+    for id in 1..=3 {
+        args.extend([
+            "--peer".to_owned(),
+            format!("{id}=unix:{}", dir.join(format!("p{id}")).display()),
+        ]);
+    }
+    Node::new(dir, &args)
+}
+
+fn still_serves(node: &Node) {
+    assert_eq!(node.client().call(&["PING"]), Value::Status("PONG".into()));
+}
+
+#[test]
+fn bytes_that_are_no_resp_end_the_connection_with_an_error() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.wait_for_leader();
+    assert_eq!(node.client().call(&["SET", "k", "v"]), ok());
+    let cases: [&[u8]; 6] = [
+        b"*x\r\n",
+        b"*1\r\n+PING\r\n",
+        b"*99999999\r\n",
+        b"*1\r\n$999999999999\r\n",
+        b"*2\r\n$3\r\nGET\r\n$-5\r\n",
+        b"*1\r\n$4\r\nPINGxx",
+    ];
+    for bytes in cases {
+        let mut client = node.client();
+        // A good command before it is still answered.
+        client
+            .send_raw(&[&encode(&["GET", "k"]), bytes].concat())
+            .expect("sent");
+        assert_eq!(client.receive().expect("a reply"), bulk("v"));
+        let reply = client.receive().expect("an error");
+        assert!(
+            error_text(&reply).starts_with("ERR Protocol error"),
+            "{bytes:?}: {reply:?}"
+        );
+        assert!(client.is_ended(), "{bytes:?}");
+    }
+    still_serves(&node);
+}
+
+#[test]
+fn a_command_too_large_is_refused_and_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.wait_for_leader();
+    let mut client = node.client();
+    assert_eq!(client.call(&["SET", "k", "v"]), ok());
+    let huge = vec![b'x'; 17 << 20];
+    client
+        .send_raw(format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", huge.len()).as_bytes())
+        .expect("sent");
+    // The node may end the connection while the rest is on its way.
+    let _ = client.send_raw(&huge);
+    let reply = client.receive().expect("an error before the end");
+    assert!(error_text(&reply).starts_with("ERR"), "{reply:?}");
+    assert_eq!(node.client().call(&["GET", "k"]), bulk("v"));
+}
+
+#[test]
+fn wrong_arguments_are_refused_by_name_and_the_connection_goes_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.wait_for_leader();
+    let mut client = node.client();
+    for args in [
+        &["GET"][..],
+        &["SET", "k"],
+        &["NOSUCH", "x"],
+        &["SELECT", "1"],
+        &["INCRBY", "k", "x"],
+        &["XADD", "s"],
+    ] {
+        assert!(error_text(&client.call(args)).starts_with("ERR"), "{args:?}");
+    }
+    assert_eq!(client.call(&["SET", "k", "v"]), ok());
+}
+
+/// Connects as a node would and says `bytes`; what comes back until the end.
+fn say_to_peer_port(path: &Path, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = UnixStream::connect(path).expect("the node listens");
+    stream.write_all(bytes).expect("sent");
+    let mut answer = Vec::new();
+    // A reset ends it as well.
+    let _ = stream.read_to_end(&mut answer);
+    answer
+}
+
+fn hello(cluster: &str, from: u64, to: u64) -> Vec<u8> {
+    let id = cluster_id(cluster);
+    let frame = PeerFrame::Hello(Hello {
+        cluster_id: id,
+        from: NodeId::new(from),
+        to: NodeId::new(to),
+        incarnation: 7,
+        extensions: Default::default(),
+    });
+    let mut out = bytes::BytesMut::new();
+    frame.encode(id, &mut out);
+    out.to_vec()
+}
+
+#[test]
+fn nodes_that_do_not_belong_are_turned_away_with_the_reason() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = one_of_three(dir.path());
+    node.start();
+    let here = cluster_id("tested");
+    let cases = [
+        (
+            hello("other", 2, 1),
+            Reject::Cluster { expected: here },
+            "the sender belongs to cluster",
+        ),
+        (
+            hello("tested", 2, 3),
+            Reject::Node {
+                actual: NodeId::new(1),
+            },
+            "node 2 is refused: this node is",
+        ),
+        (
+            hello("tested", 9, 1),
+            Reject::NotMember,
+            "node 9 is refused: the sender is not a member",
+        ),
+        (
+            hello("tested", 1, 1),
+            Reject::NotMember,
+            "node 1 is refused: the sender is not a member",
+        ),
+    ];
+    for (greeting, expected, logged) in cases {
+        let mut answer = bytes::BytesMut::from(&say_to_peer_port(&dir.path().join("p1"), &greeting)[..]);
+        let frame = PeerFrame::decode(here, &mut answer).expect("a frame");
+        assert_eq!(frame, Some(PeerFrame::Reject(expected)));
+        eventually("the reason is in the log", || {
+            node.log().contains(logged).then_some(())
+        });
+    }
+    still_serves(&node);
+}
+
+#[test]
+fn a_member_with_another_directory_is_turned_away() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = one_of_three(dir.path());
+    node.start();
+    let here = cluster_id("tested");
+    let _first = {
+        let mut stream = UnixStream::connect(dir.path().join("p1")).expect("the node listens");
+        stream.write_all(&hello("tested", 2, 1)).expect("sent");
+        let mut byte = [0];
+        stream.read_exact(&mut byte).expect("an answer");
+        stream
+    };
+    let frame = PeerFrame::Hello(Hello {
+        cluster_id: here,
+        from: NodeId::new(2),
+        to: NodeId::new(1),
+        incarnation: 8,
+        extensions: Default::default(),
+    });
+    let mut out = bytes::BytesMut::new();
+    frame.encode(here, &mut out);
+    let mut answer = bytes::BytesMut::from(&say_to_peer_port(&dir.path().join("p1"), &out)[..]);
+    let frame = PeerFrame::decode(here, &mut answer).expect("a frame");
+    assert_eq!(
+        frame,
+        Some(PeerFrame::Reject(Reject::Incarnation { expected: 7 }))
+    );
+}
+
+#[test]
+fn malformed_peer_frames_end_the_connection_and_nothing_else() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = one_of_three(dir.path());
+    node.start();
+    let path = dir.path().join("p1");
+    let greeting = hello("tested", 2, 1);
+    let mut flipped = greeting.clone();
+    *flipped.last_mut().expect("bytes") ^= 1;
+    let oversize = [&u32::MAX.to_le_bytes()[..], &[1; 60]].concat();
+    let twice = [greeting.clone(), greeting.clone()].concat();
+    for bytes in [
+        b"GET / HTTP/1.1\r\n\r\n".to_vec(),
+        vec![0; 8192],
+        vec![0xff; 64],
+        flipped,
+        oversize,
+    ] {
+        say_to_peer_port(&path, &bytes);
+        eventually("a line in the log", || {
+            node.log().contains("is closed").then_some(())
+        });
+    }
+    let answer = say_to_peer_port(&path, &twice);
+    assert!(!answer.is_empty(), "the greeting itself is good");
+    still_serves(&node);
+}
+
+#[test]
+fn a_node_that_calls_another_cluster_says_so_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = one_of_three(dir.path());
+    node.start();
+    let mut args = ["--id", "2", "--cluster", "other"].map(String::from).to_vec();
+    for id in 1..=2 {
+        args.extend([
+            "--peer".to_owned(),
+            format!("{id}=unix:{}", dir.path().join(format!("p{id}")).display()),
+        ]);
+    }
+    let mut stranger = Node::new(&dir.path().join("stranger"), &args);
+    stranger.start();
+    eventually("both say so", || {
+        let refused = stranger
+            .log()
+            .contains("refuses this node: this node belongs to cluster");
+        (refused && node.log().contains("belongs to cluster")).then_some(())
+    });
+    let status = stranger.status().expect("a status");
+    assert!(
+        status.peers[0]
+            .error
+            .as_ref()
+            .is_some_and(|error| error.contains("refuses this node")),
+        "{status:?}"
+    );
+    assert_eq!(stranger.log().matches("refuses this node").count(), 1);
+}
+
+#[test]
+fn a_directory_serves_one_process() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    let second_home = dir.path().join("second");
+    let data = dir.path().join("data").display().to_string();
+    let mut second = Node::new(&second_home, &["--id", "1"].map(String::from));
+    second.replace_data_dir(&data);
+    let (code, log) = second.start_in_vain();
+    assert_eq!(code, Some(75), "{log}");
+    assert!(log.contains("in use by another process"), "{log}");
+    node.wait_for_leader();
+    assert_eq!(node.client().call(&["SET", "k", "v"]), ok());
+}
+
+#[test]
+fn a_directory_belongs_to_its_node_and_cluster() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.wait_for_leader();
+    assert_eq!(node.client().call(&["SET", "k", "v"]), ok());
+    assert_eq!(node.stop(), Some(0));
+    for args in [&["--id", "2"][..], &["--id", "1", "--cluster", "another"]] {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let (code, log) = Node::new(dir.path(), &args).start_in_vain();
+        assert_eq!(code, Some(65), "{log}");
+        assert!(log.contains("data"), "names the directory: {log}");
+    }
+    let peer = format!("2=unix:{}", dir.path().join("p2").display());
+    let own = format!("1=unix:{}", dir.path().join("p1").display());
+    let more = ["--id", "1", "--peer", &peer, "--peer", &own].map(String::from);
+    let (code, log) = Node::new(dir.path(), &more).start_in_vain();
+    assert_eq!(code, Some(78), "{log}");
+    assert!(log.contains("belongs to a cluster of the nodes [1]"), "{log}");
+    node.start();
+    node.wait_for_leader();
+    assert_eq!(node.client().call(&["GET", "k"]), bulk("v"));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_or_written_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    fs::write(dir.path().join("data"), "a file is in the way").expect("written");
+    let (code, log) = Node::alone(dir.path()).start_in_vain();
+    assert_eq!(code, Some(73), "{log}");
+    assert!(
+        log.contains("the data directory") && log.contains("cannot be used"),
+        "{log}"
+    );
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let (code, log) =
+        Node::new(dir.path(), &["--id", "1", "--listen", &address].map(String::from)).start_in_vain();
+    assert_eq!(code, Some(69), "{log}");
+    assert!(
+        log.contains(&format!("cannot listen on {address}: the address is in use")),
+        "{log}"
+    );
+}
+
+fn noraftd(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_noraftd"))
+        .args(args)
+        .stdin(Stdio::null())
+        .output();
+    let output = output.expect("the program runs");
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stderr).into_owned(),
+    )
+}
+
+#[test]
+fn bad_configuration_is_one_line_and_an_exit_code() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("node.toml");
+    fs::write(&file, "id = 1\ndata_dri = '/tmp/x'\n").expect("written");
+    let file = file.display().to_string();
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["serve"], 78, "id is missing"),
+        (&["serve", "--id", "1"], 78, "data_dir is missing"),
+        (
+            &["serve", "--id", "1", "--data-dir", "/x", "--listen", "nowhere"],
+            78,
+            "listen: 'nowhere'",
+        ),
+        (
+            &["serve", "--id", "1", "--data-dir", "/x", "--peer", "2"],
+            78,
+            "peers: '2'",
+        ),
+        (&["serve", "--config", &file], 78, "data_dri"),
+        (&["serve", "--id", "one"], 64, "invalid value 'one'"),
+        (&["serv"], 64, "serv"),
+    ];
+    for (args, code, text) in cases {
+        let (found, stderr) = noraftd(args);
+        assert_eq!(found, Some(code), "{args:?}: {stderr}");
+        assert!(stderr.contains(text), "{args:?}: {stderr}");
+        assert!(code == 64 || stderr.lines().count() == 1, "{args:?}: {stderr}");
+    }
+}
+
+#[test]
+fn asking_nobody_for_a_status_says_so() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .expect("a free port")
+        .local_addr()
+        .expect("bound")
+        .to_string();
+    let (code, stderr) = noraftd(&["status", &free]);
+    assert_eq!(code, Some(69), "{stderr}");
+    assert!(stderr.contains(&format!("{free} does not answer")), "{stderr}");
+}
+
+/// A small file system of its own, where this is allowed.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(dir.path())
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("skipped: mounting a small file system is not allowed here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_too_small_to_begin_with_is_named() {
+    let Some(disk) = SmallDisk::mount("600k") else {
+        return;
+    };
+    let (code, log) = Node::alone(disk.0.path()).start_in_vain();
+    assert_eq!(code, Some(73), "{log}");
+    assert!(log.contains("No space left on device"), "{log}");
+}
+
+#[test]
+fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
+    let Some(disk) = SmallDisk::mount("6m") else {
+        return;
+    };
+    let mut node = Node::alone(disk.0.path());
+    node.start();
+    node.wait_for_leader();
+    let ballast = disk.0.path().join("ballast");
+    // Whatever room is left is taken; the write fails once it is.
+    let _ = fs::write(&ballast, vec![1; 16 << 20]);
+    let mut client = node.client();
+    let value = "x".repeat(64 << 10);
+    let mut acknowledged = 0;
+    let refusal = loop {
+        match client.call(&["SET", &format!("k{acknowledged}"), &value]) {
+            reply if reply == ok() => acknowledged += 1,
+            reply => break reply,
+        }
+        assert!(acknowledged < 1000, "more than the disk holds");
+    };
+    error_text(&refusal);
+    assert!(node.log().contains("no room on the disk"), "{}", node.log());
+    assert!(node.status().expect("it still answers").storage.disk_full);
+    let refused = client.call(&["SET", "other", "v"]);
+    assert!(error_text(&refused).contains("disk"), "{refused:?}");
+    fs::remove_file(&ballast).expect("removed");
+    eventually("writes are taken again", || {
+        (client.call(&["SET", "after", "v"]) == ok()).then_some(())
+    });
+    for n in 0..acknowledged {
+        assert!(client.call(&["GET", &format!("k{n}")]) == bulk(&value), "k{n}");
+    }
+}

@@ -1,0 +1,222 @@
+//! The state machine: the same entries give the same replies and the same state, whatever they are.
+
+use bytes::Bytes;
+use noraft::LogIndex;
+use noraftd::machine::{Machine, REPLY_BYTES_MAX, VALUE_BYTES_MAX};
+use noraftd::prng::Prng;
+use noraftd::protocol::command::{Args, Command, Parsed, Request, SetCondition, parse};
+use noraftd::protocol::resp::Reply;
+use noraftd::time::Stamp;
+
+use super::support::{random_args, random_bytes, request, writes};
+
+struct Applied {
+    machine: Machine,
+    index: u64,
+}
+
+impl Applied {
+    fn new() -> Self {
+        Self {
+            machine: Machine::new(),
+            index: 0,
+        }
+    }
+
+    fn apply(&mut self, stamp: u64, body: &[u8]) -> Reply {
+        self.index += 1;
+        self.machine
+            .apply(LogIndex::new(self.index), Stamp::from_millis(stamp), body)
+    }
+
+    fn run(&mut self, line: &str) -> Reply {
+        let request = request(line);
+        if writes(&request) {
+            self.apply(1, &request.body)
+        } else {
+            self.machine.query(&request.body)
+        }
+    }
+}
+
+fn random_body(prng: &mut Prng) -> Bytes {
+    loop {
+        if prng.chance(1, 20) {
+            return random_bytes(prng, 40);
+        }
+        if let Ok(Parsed::Replicated(request)) = parse(random_args(prng)) {
+            return request.body;
+        }
+    }
+}
+
+#[test]
+fn two_replicas_agree_on_replies_and_state() {
+    for seed in 0..100 {
+        let mut prng = Prng::new(seed);
+        let (mut one, mut two) = (Applied::new(), Applied::new());
+        for step in 0..200 {
+            let body = random_body(&mut prng);
+            let stamp = prng.below(20);
+            assert_eq!(
+                one.apply(stamp, &body),
+                two.apply(stamp, &body),
+                "seed {seed}, step {step}"
+            );
+        }
+        assert_eq!(one.machine.state_hash(), two.machine.state_hash(), "seed {seed}");
+        assert_eq!(one.machine.applied_index(), LogIndex::new(200));
+    }
+}
+
+#[test]
+fn an_error_or_a_read_changes_nothing_and_a_read_is_the_same_from_the_log() {
+    for seed in 0..50 {
+        let mut prng = Prng::new(seed);
+        let mut applied = Applied::new();
+        for step in 0..200 {
+            let body = random_body(&mut prng);
+            let before = applied.machine.state_hash();
+            let queried = applied.machine.query(&body);
+            assert_eq!(applied.machine.state_hash(), before);
+            let reply = applied.apply(prng.below(20), &body);
+            let reads = Request::decode_checked(body).is_none_or(|request| !writes(&request));
+            if reads {
+                assert_eq!(reply, queried, "seed {seed}, step {step}");
+            } else {
+                assert!(matches!(queried, Reply::Error(_)), "seed {seed}, step {step}");
+            }
+            if reads || matches!(reply, Reply::Error(_)) {
+                assert_eq!(applied.machine.state_hash(), before, "seed {seed}, step {step}");
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_states_have_equal_digests_by_whatever_way() {
+    let digest = |lines: &[&str]| {
+        let mut applied = Applied::new();
+        for line in lines {
+            applied.run(line);
+        }
+        applied.machine.state_hash()
+    };
+    assert_eq!(
+        digest(&["SET a 1", "SET b 2"]),
+        digest(&["SET b 2", "SET c 3", "INCR a", "DEL c"])
+    );
+    assert_ne!(digest(&["SET a 1", "SET b 2"]), digest(&["SET a 2", "SET b 1"]));
+    assert_ne!(digest(&["SET a 1"]), digest(&[]));
+    assert_ne!(digest(&["XADD s 1-1 f v"]), digest(&["XADD s 1-2 f v"]));
+    assert_ne!(digest(&["XADD s 1-1 f v"]), digest(&["XADD s 1-1 f w"]));
+    assert_ne!(digest(&["XADD s 1-1 ab c"]), digest(&["XADD s 1-1 a bc"]));
+    assert_eq!(
+        digest(&["SET a 1", "XADD s 1-1 f v"]),
+        GOLDEN_DIGEST,
+        "the digest is the same in every version"
+    );
+}
+
+const GOLDEN_DIGEST: u64 = 2_930_821_741_184_481_509;
+
+#[test]
+#[should_panic(expected = "comes after")]
+fn an_index_is_applied_once() {
+    let mut machine = Machine::new();
+    let body = request("INCR n").body;
+    machine.advance(LogIndex::new(1));
+    machine.apply(LogIndex::new(2), Stamp::from_millis(1), &body);
+    machine.apply(LogIndex::new(2), Stamp::from_millis(1), &body);
+}
+
+fn set(key: &[u8], value: &[u8]) -> Bytes {
+    Request::encode(&Command::Set {
+        key,
+        value,
+        condition: SetCondition::Always,
+        get: false,
+    })
+    .expect("the value is small enough")
+    .body
+}
+
+#[test]
+fn a_value_has_a_largest_size() {
+    let mut applied = Applied::new();
+    let half = vec![b'x'; VALUE_BYTES_MAX / 2];
+    applied.apply(1, &set(b"k", &half));
+    let append = Request::encode(&Command::Append {
+        key: b"k",
+        value: &half,
+    })
+    .unwrap()
+    .body;
+    assert_eq!(applied.apply(1, &append), Reply::Integer(VALUE_BYTES_MAX as i64));
+    let before = applied.machine.state_hash();
+    let text = "ERR string exceeds maximum allowed size (16777216 bytes)";
+    assert_eq!(applied.run("APPEND k x"), Reply::Error(text.into()));
+    assert_eq!(applied.machine.state_hash(), before);
+    assert!(matches!(applied.run("GET k"), Reply::Bulk(value) if value.len() == VALUE_BYTES_MAX));
+}
+
+#[test]
+fn a_reply_has_a_largest_size() {
+    let mut applied = Applied::new();
+    applied.apply(1, &set(b"k", &vec![b'x'; REPLY_BYTES_MAX / 2]));
+    assert!(matches!(applied.run("MGET k none"), Reply::Array(_)));
+    let too_large = Reply::Error(format!(
+        "ERR the reply would be larger than {REPLY_BYTES_MAX} bytes; ask for less (COUNT)"
+    ));
+    assert_eq!(applied.run("MGET k k"), too_large);
+
+    let fields = [
+        Bytes::from_static(b"f"),
+        Bytes::from(vec![b'x'; REPLY_BYTES_MAX / 3]),
+    ];
+    let id = noraftd::protocol::command::StreamIdRequest::Auto;
+    let add = Command::XAdd {
+        key: b"s",
+        create: true,
+        id,
+        fields: Args::sent(&fields),
+    };
+    let add = Request::encode(&add).unwrap().body;
+    for _ in 0..3 {
+        assert!(matches!(applied.apply(1, &add), Reply::Bulk(_)));
+    }
+    assert_eq!(applied.run("XRANGE s - +"), too_large);
+    assert_eq!(applied.run("XREAD STREAMS s 0"), too_large);
+    assert!(matches!(applied.run("XRANGE s - + COUNT 2"), Reply::Array(entries) if entries.len() == 2));
+    assert!(matches!(
+        applied.run("XREAD COUNT 2 STREAMS s 0"),
+        Reply::Pairs(_)
+    ));
+}
+
+#[test]
+fn a_body_of_a_later_version_is_a_definite_error() {
+    let mut applied = Applied::new();
+    let mut body = request("SET k v").body.to_vec();
+    body[0] = 2;
+    assert!(matches!(applied.apply(1, &body), Reply::Error(text) if text.starts_with("ERR ")));
+    assert_eq!(applied.machine.key_count(), 0);
+}
+
+/// Many appends to one value, read in between: the value is shared while a reply holds it.
+#[test]
+fn a_reply_keeps_the_value_it_saw() {
+    let mut applied = Applied::new();
+    let mut expected = String::new();
+    let mut held = Vec::new();
+    for n in 0..200 {
+        applied.run(&format!("APPEND k {n},"));
+        expected.push_str(&format!("{n},"));
+        if n % 3 == 0 {
+            held.push((applied.run("GET k"), expected.clone()));
+        }
+    }
+    for (reply, expected) in held {
+        assert_eq!(reply, Reply::Bulk(Bytes::from(expected)));
+    }
+}

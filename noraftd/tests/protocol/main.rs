@@ -1,0 +1,10 @@
+//! Tests of what this crate says and understands on sockets, and of the state machine behind it, through
+//! the public interface.
+
+mod command;
+mod machine;
+mod peer;
+mod redis_semantics;
+mod resp;
+mod session;
+mod support;

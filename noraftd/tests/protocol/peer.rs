@@ -1,0 +1,429 @@
+//! Peer frames: what is sent arrives, and what is not valid in itself goes no further.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use noraft::{LogIndex, LogPosition, NodeId, Term};
+use noraftd::prng::Prng;
+use noraftd::protocol::command::{Class, Request};
+use noraftd::protocol::frame::{self, FrameError};
+use noraftd::protocol::peer::{
+    APPEND_OVERHEAD_BYTES, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, RECORD_OVERHEAD_BYTES,
+    Reject,
+};
+use noraftd::protocol::resp::{Reply, STATUSES};
+use noraftd::record::{Record, RecordKind, encode_config, genesis_config};
+use noraftd::replica::event::{Doubt, Outcome, Refusal};
+use noraftd::time::Stamp;
+
+use super::support::{random_args, random_bytes, request};
+
+const CLUSTER: u64 = 0x1122_3344_5566_7788;
+
+fn position(term: u64, index: u64) -> LogPosition {
+    LogPosition {
+        term: Term::new(term),
+        index: LogIndex::new(index),
+    }
+}
+
+fn record(term: u64, index: u64, kind: RecordKind, payload: Bytes) -> Record {
+    Record::new(
+        position(term, index),
+        kind,
+        Stamp::from_millis(1_000 + index),
+        payload,
+    )
+}
+
+fn encoded(frame: &PeerFrame) -> BytesMut {
+    let mut out = BytesMut::new();
+    frame.encode(CLUSTER, &mut out);
+    out
+}
+
+fn decoded(mut bytes: BytesMut) -> Result<Option<PeerFrame>, PeerError> {
+    PeerFrame::decode(CLUSTER, &mut bytes)
+}
+
+fn append(records: Vec<Record>) -> PeerMessage {
+    let (term, commit_index) = (Term::new(5), LogIndex::new(2));
+    PeerMessage::Append {
+        term,
+        commit_index,
+        prev: position(3, 2),
+        records,
+        round: 9,
+        last_index: LogIndex::new(8),
+    }
+}
+
+fn records() -> Vec<Record> {
+    let config = encode_config(&genesis_config([1, 2, 3].map(NodeId::new)));
+    vec![
+        record(3, 3, RecordKind::Command, request("SET k v").body),
+        record(5, 4, RecordKind::Term, Bytes::new()),
+        record(5, 5, RecordKind::Config, config),
+        record(5, 6, RecordKind::Command, Bytes::from_static(b"not a command")),
+    ]
+}
+
+/// One of each frame, and more of those with variants.
+fn frames() -> Vec<PeerFrame> {
+    let mut frames = greetings();
+    frames.extend(messages().into_iter().map(PeerFrame::Message));
+    let forwarded = |outcome| PeerMessage::Forwarded {
+        id: 1,
+        boot: 2,
+        outcome,
+    };
+    frames.extend(outcomes().into_iter().map(forwarded).map(PeerFrame::Message));
+    frames
+}
+
+fn greetings() -> Vec<PeerFrame> {
+    let hello = Hello {
+        cluster_id: CLUSTER,
+        from: NodeId::new(1),
+        to: NodeId::new(2),
+        incarnation: 3,
+        extensions: Bytes::from_static(b"later"),
+    };
+    let reply = HelloReply {
+        from: NodeId::new(2),
+        incarnation: 4,
+        extensions: Bytes::new(),
+    };
+    let rejects = [
+        Reject::Cluster { expected: 7 },
+        Reject::Node {
+            actual: NodeId::new(9),
+        },
+        Reject::Version { supported: 1 },
+        Reject::NotMember,
+        Reject::Incarnation { expected: 8 },
+    ];
+    let mut frames = vec![PeerFrame::Hello(hello), PeerFrame::HelloReply(reply)];
+    frames.extend(rejects.map(PeerFrame::Reject));
+    frames
+}
+
+fn messages() -> Vec<PeerMessage> {
+    let (term, last_position) = (Term::new(5), position(4, 7));
+    vec![
+        PeerMessage::RequestVote {
+            term,
+            last_position,
+            unanimous: true,
+        },
+        PeerMessage::Vote { term, granted: true },
+        append(vec![]),
+        append(records()),
+        PeerMessage::Appended {
+            term,
+            generation: 2,
+            last_position,
+            round: 9,
+        },
+        PeerMessage::PreVote { term, last_position },
+        PeerMessage::PreVoted {
+            term,
+            granted: false,
+            abstaining: true,
+        },
+        PeerMessage::Forward {
+            id: 1,
+            boot: 2,
+            term,
+            request: request("XADD s * f v"),
+        },
+        PeerMessage::Forward {
+            id: 1,
+            boot: 2,
+            term,
+            request: request("GET k"),
+        },
+    ]
+}
+
+fn outcomes() -> Vec<Outcome> {
+    let nested = Reply::Array(vec![
+        Reply::Null,
+        Reply::NullArray,
+        Reply::Integer(-1),
+        Reply::Status("OK"),
+    ]);
+    let mut outcomes = vec![
+        Outcome::Done(Reply::Pairs(vec![(
+            Reply::Bulk(Bytes::from_static(b"s")),
+            nested,
+        )])),
+        Outcome::Done(Reply::Error("WRONGTYPE x".into())),
+        Outcome::Done(Reply::Map(vec![])),
+    ];
+    outcomes.extend(STATUSES.map(|status| Outcome::Done(Reply::Status(status))));
+    outcomes.extend(Refusal::ALL.map(Outcome::Refused));
+    outcomes.extend(Doubt::ALL.map(Outcome::Indefinite));
+    outcomes
+}
+
+#[test]
+fn every_frame_arrives_as_it_was_sent() {
+    let mut stream = BytesMut::new();
+    for frame in frames() {
+        assert_eq!(decoded(encoded(&frame)), Ok(Some(frame.clone())));
+        frame.encode(CLUSTER, &mut stream);
+    }
+    let (mut arrived, mut buffer) = (Vec::new(), BytesMut::new());
+    for chunk in stream.chunks(7) {
+        buffer.extend_from_slice(chunk);
+        while let Some(frame) = PeerFrame::decode(CLUSTER, &mut buffer).unwrap() {
+            arrived.push(frame);
+        }
+    }
+    assert_eq!(arrived, frames());
+}
+
+#[test]
+fn frames_have_the_documented_bytes() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text: String = frames()
+        .iter()
+        .map(|frame| format!("{frame:?}\n  {}\n", hex(&encoded(frame))))
+        .collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn another_cluster_is_told_apart_and_only_a_reject_comes_through() {
+    for frame in frames() {
+        let other = PeerFrame::decode(7, &mut encoded(&frame));
+        match frame {
+            PeerFrame::Reject(_) => assert_eq!(other, Ok(Some(frame))),
+            PeerFrame::Hello(_) | PeerFrame::HelloReply(_) | PeerFrame::Message(_) => {
+                assert_eq!(
+                    other,
+                    Err(PeerError::Cluster {
+                        expected: 7,
+                        found: CLUSTER
+                    })
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn another_version_is_told_before_anything_else() {
+    let mut bytes = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 2][..]);
+    bytes.extend_from_slice(&[0; 15]);
+    assert_eq!(
+        decoded(bytes),
+        Err(PeerError::Frame(FrameError::Version { found: 2 }))
+    );
+}
+
+#[test]
+fn a_size_beyond_the_limit_is_not_waited_for() {
+    let mut bytes = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 1][..]);
+    bytes.extend_from_slice(&[0; 15]);
+    assert_eq!(
+        decoded(bytes),
+        Err(PeerError::Frame(FrameError::Oversize {
+            bytes: u32::MAX as usize
+        }))
+    );
+}
+
+/// A frame of `kind` whose body `write` appends, with a right crc.
+fn forged(kind: u8, write: impl FnOnce(&mut BytesMut)) -> Result<Option<PeerFrame>, PeerError> {
+    let mut out = BytesMut::new();
+    frame::encode(kind, CLUSTER, &mut out, write);
+    decoded(out)
+}
+
+fn forged_append(
+    prev: LogPosition,
+    count: u32,
+    records: &[(u64, u8, u32, &[u8])],
+) -> Result<Option<PeerFrame>, PeerError> {
+    forged(18, |out| {
+        for n in [5, 2, prev.term.get(), prev.index.get(), 9, 8] {
+            out.put_u64_le(n);
+        }
+        out.put_u32_le(count);
+        for (term, kind, crc, payload) in records {
+            out.put_u64_le(*term);
+            out.put_u8(*kind);
+            out.put_u64_le(1_000);
+            out.put_u32_le(*crc);
+            out.put_u32_le(payload.len() as u32);
+            out.extend_from_slice(payload);
+        }
+    })
+}
+
+#[test]
+fn appends_that_no_leader_sends_are_refused() {
+    let prev = position(3, 2);
+    let crc = crc32fast::hash(b"x");
+    let refused = |text| Err(PeerError::Malformed(text));
+    assert!(forged_append(prev, 1, &[(5, 3, crc, b"x")]).is_ok());
+    assert_eq!(
+        forged_append(prev, 1, &[(2, 3, crc, b"x")]),
+        refused("terms decrease from entry to entry")
+    );
+    let decreasing: [(u64, u8, u32, &[u8]); 2] = [(5, 3, crc, b"x"), (4, 3, crc, b"x")];
+    assert_eq!(
+        forged_append(prev, 2, &decreasing),
+        refused("terms decrease from entry to entry")
+    );
+    assert_eq!(
+        forged_append(prev, 1, &[(6, 3, crc, b"x")]),
+        refused("an entry's term exceeds the message's")
+    );
+    assert_eq!(
+        forged_append(position(6, 2), 0, &[]),
+        refused("an entry's term exceeds the message's")
+    );
+    assert_eq!(
+        forged_append(prev, 1, &[(5, 3, crc ^ 1, b"x")]),
+        refused("a payload does not have its crc")
+    );
+    assert_eq!(
+        forged_append(prev, 1, &[(5, 1, crc, b"x")]),
+        refused("the first entry of a term has a payload")
+    );
+    assert_eq!(
+        forged_append(prev, 1, &[(5, 2, crc, b"x")]),
+        refused("a configuration does not parse")
+    );
+    assert_eq!(
+        forged_append(prev, 1, &[(5, 4, crc, b"x")]),
+        refused("a record's kind is unknown")
+    );
+    assert_eq!(
+        forged_append(prev, 2, &[(5, 3, crc, b"x")]),
+        refused("it ends too early")
+    );
+    assert_eq!(
+        forged_append(prev, 0, &[(5, 3, crc, b"x")]),
+        refused("bytes are left over")
+    );
+    assert_eq!(forged_append(prev, u32::MAX, &[]), refused("too many records"));
+    assert_eq!(
+        forged_append(position(3, u64::MAX), 1, &[(5, 3, crc, b"x")]),
+        refused("the index space ends")
+    );
+}
+
+#[test]
+fn forwarded_requests_and_outcomes_are_verified() {
+    let refused = |text| Err(PeerError::Malformed(text));
+    let name = [0; 16];
+    let name_and_term = [0; 24];
+    let forward = |body: &[u8]| {
+        forged(22, |out| {
+            out.extend_from_slice(&[&name_and_term[..], body].concat())
+        })
+    };
+    assert_eq!(forward(b"\x01\x63"), refused("the command does not decode"));
+    match forward(&request("GET k").body) {
+        Ok(Some(PeerFrame::Message(PeerMessage::Forward {
+            request: Request { class, .. },
+            ..
+        }))) => {
+            assert_eq!(class, Class::Read);
+        }
+        other => panic!("{other:?}"),
+    }
+    let outcome = |body: &[u8]| forged(23, |out| out.extend_from_slice(&[&name[..], body].concat()));
+    let bad = || refused("the outcome does not decode");
+    assert_eq!(outcome(&[3]), bad());
+    assert_eq!(outcome(&[1, 99]), bad());
+    assert_eq!(outcome(&[0, 0, 99]), bad());
+    assert_eq!(outcome(&[0, 1, 1, 0, 0, 0, 0xff]), bad());
+    assert_eq!(outcome(&[0, 6, 0xff, 0xff, 0xff, 0xff]), bad());
+    let deep = [6, 1, 0, 0, 0].repeat(9);
+    assert_eq!(outcome(&[&[0], &deep[..], &[4]].concat()), bad());
+    let wide = [&[0, 6, 1, 0, 16, 0][..], &vec![4; (1 << 20) + 1]].concat();
+    assert_eq!(outcome(&wide), bad());
+    assert_eq!(forged(99, |_| ()), refused("the kind is unknown"));
+}
+
+#[test]
+fn noise_behind_a_right_crc_never_panics() {
+    let samples = frames();
+    for seed in 0..5_000 {
+        let mut prng = Prng::new(seed);
+        let bytes = encoded(prng.choose(&samples).unwrap());
+        let kind = if prng.chance(1, 10) {
+            prng.below(30) as u8
+        } else {
+            bytes[5]
+        };
+        let mut body = bytes[frame::HEADER_BYTES..].to_vec();
+        for _ in 0..prng.below(4) {
+            let at = prng.below(body.len().max(1) as u64) as usize;
+            if let Some(byte) = body.get_mut(at) {
+                *byte = prng.next_u64() as u8;
+            }
+        }
+        body.truncate(body.len() - prng.below(3).min(body.len() as u64) as usize);
+        match forged(kind, |out| out.extend_from_slice(&body)) {
+            Ok(Some(frame)) => {
+                let again = encoded(&frame);
+                assert_eq!(
+                    again[frame::HEADER_BYTES..],
+                    body[..],
+                    "seed {seed}: one frame has one encoding"
+                );
+            }
+            Ok(None) => panic!("seed {seed}: the frame is whole"),
+            Err(_) => {}
+        }
+        let mut noise = BytesMut::from(&random_bytes(&mut prng, 60)[..]);
+        let _ = PeerFrame::decode(CLUSTER, &mut noise);
+    }
+}
+
+#[test]
+fn random_requests_survive_forwarding() {
+    for seed in 0..500 {
+        let mut prng = Prng::new(seed);
+        let args = random_args(&mut prng);
+        let Ok(noraftd::protocol::command::Parsed::Replicated(request)) =
+            noraftd::protocol::command::parse(args)
+        else {
+            continue;
+        };
+        let frame = PeerFrame::Message(PeerMessage::Forward {
+            id: prng.next_u64(),
+            boot: prng.next_u64(),
+            term: Term::new(prng.next_u64()),
+            request,
+        });
+        assert_eq!(decoded(encoded(&frame)), Ok(Some(frame)), "seed {seed}");
+    }
+}
+
+#[test]
+fn the_overheads_are_what_they_are_said_to_be() {
+    let empty = encoded(&PeerFrame::Message(append(vec![]))).len() - frame::HEADER_BYTES;
+    assert_eq!(empty, APPEND_OVERHEAD_BYTES);
+    let payloads: usize = records().iter().map(|record| record.payload.len()).sum();
+    let full = encoded(&PeerFrame::Message(append(records()))).len() - frame::HEADER_BYTES;
+    assert_eq!(
+        full,
+        APPEND_OVERHEAD_BYTES + records().len() * RECORD_OVERHEAD_BYTES + payloads
+    );
+}
+
+#[test]
+#[should_panic(expected = "records are consecutive")]
+fn a_gap_is_never_sent() {
+    encoded(&PeerFrame::Message(append(vec![record(
+        5,
+        9,
+        RecordKind::Term,
+        Bytes::new(),
+    )])));
+}

@@ -1,0 +1,262 @@
+//! RESP: requests and replies, whole, cut anywhere, too large, and made of noise.
+
+use bytes::{Bytes, BytesMut};
+use noraftd::prng::Prng;
+use noraftd::protocol::resp::{
+    ARGS_MAX, BULK_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, Reply, RequestParser, RespVersion,
+    VALUE_DEPTH_MAX, Value, ValueDecoder, ValueError,
+};
+
+use super::support::{as_value, random_bytes};
+
+type Commands = Vec<Vec<Bytes>>;
+
+/// Feeds `bytes` in `chunks` and gives the commands, or the error that ended them.
+fn feed<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> (Commands, Option<ProtocolError>) {
+    let (mut parser, mut buffer, mut commands) = (RequestParser::new(), BytesMut::new(), Vec::new());
+    for chunk in chunks {
+        buffer.extend_from_slice(chunk);
+        loop {
+            match parser.next(&mut buffer) {
+                Ok(Some(command)) => commands.push(command),
+                Ok(None) => break,
+                Err(error) => return (commands, Some(error)),
+            }
+        }
+    }
+    (commands, None)
+}
+
+fn words(words: &[&'static str]) -> Vec<Bytes> {
+    words
+        .iter()
+        .map(|word| Bytes::from_static(word.as_bytes()))
+        .collect()
+}
+
+#[test]
+fn requests_are_the_same_wherever_they_are_cut() {
+    let bytes =
+        b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$4\r\na\r\nb\r\n*0\r\n*-1\r\nGET  'k'\r\n\r\nPING\n*1\r\n$0\r\n\r\n";
+    let expected = vec![
+        words(&["SET", "k", "a\r\nb"]),
+        words(&["GET", "k"]),
+        words(&["PING"]),
+        words(&[""]),
+    ];
+    assert_eq!(feed([&bytes[..]]), (expected.clone(), None));
+    assert_eq!(feed(bytes.chunks(1)), (expected.clone(), None));
+    for cut in 0..bytes.len() {
+        let (one, two) = bytes.split_at(cut);
+        assert_eq!(feed([one, two]), (expected.clone(), None), "cut at {cut}");
+    }
+}
+
+#[test]
+fn each_protocol_error_has_its_text() {
+    let cases: [(&[u8], &str); 12] = [
+        (b"*x\r\n", "invalid multibulk length"),
+        (b"*70000\r\n", "invalid multibulk length"),
+        (b"*9999999999999999999999\r\n", "too big count string"),
+        (b"*1\rx", "expected a line end (CR LF)"),
+        (b"*1\r\n:1\r\n", "expected '$', got ':'"),
+        (b"*1\r\n\n", "expected '$', got '\\n'"),
+        (b"*1\r\n$-1\r\n", "invalid bulk length"),
+        (b"*1\r\n$16777217\r\n", "invalid bulk length"),
+        (b"*1\r\n$abc\r\n", "invalid bulk length"),
+        (b"*1\r\n$1111111111111111111111\r\n", "too big count string"),
+        (b"*1\r\n$1\r\nabc", "expected a line end (CR LF)"),
+        (b"GET \"k\r\n", "unbalanced quotes in request"),
+    ];
+    for (bytes, text) in cases {
+        for chunk_bytes in [1, bytes.len()] {
+            let (commands, error) = feed(bytes.chunks(chunk_bytes));
+            assert_eq!(commands, Commands::new());
+            let reply = error.unwrap_or_else(|| panic!("{text}")).to_reply();
+            assert_eq!(reply, Reply::Error(format!("ERR Protocol error: {text}")));
+        }
+    }
+}
+
+#[test]
+fn sizes_are_limited() {
+    let line = vec![b'a'; INLINE_BYTES_MAX + 1];
+    assert_eq!(feed([&line[..]]).1, Some(ProtocolError::InlineTooBig));
+    assert_eq!(feed([&line[1..], b"\n"]).1, None);
+
+    let widest = format!("*{ARGS_MAX}\r\n{}", "$0\r\n\r\n".repeat(ARGS_MAX));
+    assert_eq!(feed([widest.as_bytes()]).0[0].len(), ARGS_MAX);
+
+    let largest = vec![b'v'; BULK_BYTES_MAX];
+    let header = format!("*3\r\n${BULK_BYTES_MAX}\r\n");
+    let (commands, error) = feed([
+        header.as_bytes(),
+        &largest,
+        b"\r\n$1\r\nx\r\n",
+        format!("${BULK_BYTES_MAX}\r\n").as_bytes(),
+    ]);
+    assert_eq!(
+        (commands, error),
+        (Commands::new(), Some(ProtocolError::CommandTooBig))
+    );
+}
+
+#[test]
+fn noise_never_panics_a_parser() {
+    for seed in 0..3_000 {
+        let mut prng = Prng::new(seed);
+        let alphabet = b"*$+-:_%~>|=!#,(0123456789\r\n\r\n\"'\\x ab";
+        let length = prng.between(0, 60);
+        let bytes: Vec<u8> = (0..length).map(|_| *prng.choose(alphabet).unwrap()).collect();
+        let whole = feed([&bytes[..]]);
+        let single = feed(bytes.chunks(1));
+        assert_eq!(
+            whole,
+            single,
+            "seed {seed}, {:?}",
+            bytes.escape_ascii().to_string()
+        );
+        assert_eq!(
+            values(&bytes, 1),
+            values(&bytes, 64),
+            "seed {seed}, {:?}",
+            bytes.escape_ascii().to_string()
+        );
+    }
+}
+
+/// The replies in `bytes`, fed in chunks, as text because of NaN.
+fn values(bytes: &[u8], chunk_bytes: usize) -> (Vec<String>, Option<ValueError>) {
+    let (mut decoder, mut buffer, mut values) = (ValueDecoder::new(), BytesMut::new(), Vec::new());
+    for chunk in bytes.chunks(chunk_bytes) {
+        buffer.extend_from_slice(chunk);
+        loop {
+            match decoder.next(&mut buffer) {
+                Ok(Some(value)) => values.push(format!("{value:?}")),
+                Ok(None) => break,
+                Err(error) => return (values, Some(error)),
+            }
+        }
+    }
+    (values, None)
+}
+
+#[test]
+fn every_type_of_reply_is_read() {
+    let read = |bytes: &str| {
+        let mut buffer = BytesMut::from(bytes);
+        let value = ValueDecoder::new().next(&mut buffer).map(|value| value.unwrap());
+        assert!(value.is_err() || buffer.is_empty());
+        value
+    };
+    let bulk = |text: &'static str| Value::Bulk(Bytes::from_static(text.as_bytes()));
+    assert_eq!(read("+OK\r\n"), Ok(Value::Status("OK".into())));
+    assert_eq!(read("-ERR x\r\n"), Ok(Value::Error("ERR x".into())));
+    assert_eq!(read("!5\r\nERR x\r\n"), Ok(Value::Error("ERR x".into())));
+    assert_eq!(read("=7\r\ntxt:abc\r\n"), Ok(bulk("abc")));
+    assert_eq!(read("#t\r\n"), Ok(Value::Bool(true)));
+    assert_eq!(read(",-1.5\r\n"), Ok(Value::Double(-1.5)));
+    assert_eq!(
+        read("(123456789012345678901\r\n"),
+        Ok(Value::BigNumber("123456789012345678901".into()))
+    );
+    assert_eq!(read("$-1\r\n"), Ok(Value::Null));
+    assert_eq!(read("*-1\r\n"), Ok(Value::Null));
+    assert_eq!(read("_\r\n"), Ok(Value::Null));
+    assert_eq!(read("*0\r\n"), Ok(Value::Array(vec![])));
+    assert_eq!(
+        read("~1\r\n*1\r\n:1\r\n"),
+        Ok(Value::Array(vec![Value::Array(vec![Value::Integer(1)])]))
+    );
+    assert_eq!(
+        read("%1\r\n+k\r\n$1\r\nv\r\n"),
+        Ok(Value::Map(vec![(Value::Status("k".into()), bulk("v"))]))
+    );
+    assert_eq!(read(">1\r\n:1\r\n"), Ok(Value::Push(vec![Value::Integer(1)])));
+    assert_eq!(
+        read("*1\r\n|1\r\n+a\r\n:1\r\n:2\r\n"),
+        Ok(Value::Array(vec![Value::Integer(2)]))
+    );
+    assert_eq!(read("|0\r\n:2\r\n"), Ok(Value::Integer(2)));
+
+    assert_eq!(read("?\r\n"), Err(ValueError::UnknownType(b'?')));
+    assert_eq!(read(":x\r\n"), Err(ValueError::Malformed(b':')));
+    assert_eq!(read("$1\r\nabc"), Err(ValueError::ExpectedLineEnd));
+    assert_eq!(read("*99999999\r\n"), Err(ValueError::TooManyElements));
+    assert_eq!(read("$99999999\r\n"), Err(ValueError::BulkTooLong));
+    assert_eq!(
+        read(&"*1\r\n".repeat(VALUE_DEPTH_MAX + 1)),
+        Err(ValueError::TooDeep)
+    );
+}
+
+fn random_reply(prng: &mut Prng, depth: u64) -> Reply {
+    match prng.below(if depth == 0 { 6 } else { 9 }) {
+        0 => Reply::Status("OK"),
+        1 => Reply::Error(format!("ERR {}", prng.below(100))),
+        2 => Reply::Integer(prng.next_u64() as i64),
+        3 => Reply::Bulk(random_bytes(prng, 20)),
+        4 => Reply::Null,
+        5 => Reply::NullArray,
+        6 => Reply::Array(
+            (0..prng.below(4))
+                .map(|_| random_reply(prng, depth - 1))
+                .collect(),
+        ),
+        7 => Reply::Map(random_pairs(prng, depth - 1)),
+        _ => Reply::Pairs(random_pairs(prng, depth - 1)),
+    }
+}
+
+fn random_pairs(prng: &mut Prng, depth: u64) -> Vec<(Reply, Reply)> {
+    (0..prng.below(3))
+        .map(|_| (random_reply(prng, depth), random_reply(prng, depth)))
+        .collect()
+}
+
+/// What a client should see.
+fn expected(reply: &Reply, version: RespVersion) -> Value {
+    let inner = |reply: &Reply| expected(reply, version);
+    let pair = |(key, value): &(Reply, Reply)| (inner(key), inner(value));
+    match (reply, version) {
+        (Reply::Status(text), _) => Value::Status((*text).to_owned()),
+        (Reply::Error(text), _) => Value::Error(text.clone()),
+        (Reply::Integer(n), _) => Value::Integer(*n),
+        (Reply::Bulk(bytes), _) => Value::Bulk(bytes.clone()),
+        (Reply::Null | Reply::NullArray, _) => Value::Null,
+        (Reply::Array(items), _) => Value::Array(items.iter().map(inner).collect()),
+        (Reply::Map(pairs) | Reply::Pairs(pairs), RespVersion::V3) => {
+            Value::Map(pairs.iter().map(pair).collect())
+        }
+        (Reply::Map(pairs), RespVersion::V2) => Value::Array(
+            pairs
+                .iter()
+                .flat_map(|(key, value)| [inner(key), inner(value)])
+                .collect(),
+        ),
+        (Reply::Pairs(pairs), RespVersion::V2) => Value::Array(
+            pairs
+                .iter()
+                .map(|(key, value)| Value::Array(vec![inner(key), inner(value)]))
+                .collect(),
+        ),
+    }
+}
+
+#[test]
+fn replies_are_read_as_they_were_written() {
+    for seed in 0..500 {
+        let mut prng = Prng::new(seed);
+        let reply = random_reply(&mut prng, 4);
+        for version in [RespVersion::V2, RespVersion::V3] {
+            assert_eq!(
+                as_value(&reply, version),
+                expected(&reply, version),
+                "seed {seed}"
+            );
+            let mut bytes = BytesMut::new();
+            reply.encode(version, &mut bytes);
+            assert_eq!(values(&bytes, 1), values(&bytes, usize::MAX), "seed {seed}");
+        }
+    }
+}

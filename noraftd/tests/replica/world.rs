@@ -1,0 +1,385 @@
+//! A small deterministic world for replicas: virtual time, a network with faults, disks that remember what was
+//! synced. One seed, one trace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use noraft::{Log, LogEntries, LogIndex, LogPosition, NodeId};
+use noraftd::prng::Prng;
+use noraftd::protocol::command::{self, Parsed, Request};
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::record::{Append, Batch, HardState, Record, Recovered, genesis_config};
+use noraftd::replica::event::{Input, Outcome, Output, RequestId};
+use noraftd::replica::{Replica, ReplicaConfig};
+use noraftd::time::{Instant, Stamp};
+
+/// What the network and the disks do, in a world.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Faults {
+    /// Messages lost, duplicated: per thousand.
+    pub(crate) loss: u64,
+    pub(crate) duplicate: u64,
+    /// Whether messages on one link overtake each other.
+    pub(crate) reorder: bool,
+    /// Slowest message and slowest sync, in microseconds; slow enough ones overtake each other.
+    pub(crate) delay_max: u64,
+    pub(crate) sync_max: u64,
+}
+
+impl Faults {
+    pub(crate) const NONE: Self = Self {
+        loss: 0,
+        duplicate: 0,
+        reorder: false,
+        delay_max: 200,
+        sync_max: 200,
+    };
+}
+
+/// What a node's disk holds after a crash.
+#[derive(Debug, Clone, Default)]
+struct Disk {
+    hard_state: HardState,
+    records: Vec<Record>,
+}
+
+impl Disk {
+    fn write(&mut self, batch: &Batch) {
+        if let Some(hard_state) = batch.hard_state {
+            self.hard_state = hard_state;
+        }
+        if let Some(Append { prev, records }) = &batch.append {
+            self.records.truncate(prev.index.get() as usize);
+            assert_eq!(
+                self.records.len() as u64,
+                prev.index.get(),
+                "an append leaves no gap"
+            );
+            self.records.extend(records.iter().cloned());
+        }
+    }
+
+    fn read(&self, from: LogIndex, to: LogIndex) -> Vec<Record> {
+        let (from, to) = (from.get() as usize - 1, to.get() as usize);
+        self.records[from..to].iter().take(3).cloned().collect()
+    }
+
+    fn recover(&self, voters: u64) -> Recovered {
+        let mut entries = LogEntries::new(LogPosition::ZERO);
+        for record in &self.records {
+            entries.push(record.to_entry().expect("what was written parses"));
+            assert_eq!(entries.last_position(), record.position);
+        }
+        let config = genesis_config((1..=voters).map(NodeId::new));
+        Recovered {
+            hard_state: self.hard_state,
+            log: Log::new(config, entries),
+            abstain: false,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    Deliver {
+        to: u64,
+        from: u64,
+        message: PeerMessage,
+    },
+    Synced {
+        node: u64,
+        life: u64,
+        batch: Batch,
+    },
+    Fetched {
+        node: u64,
+        life: u64,
+        from: LogIndex,
+        to: LogIndex,
+    },
+    Wake {
+        node: u64,
+        life: u64,
+    },
+}
+
+/// One finished request.
+#[derive(Debug, Clone)]
+pub(crate) struct Done {
+    pub(crate) id: u64,
+    pub(crate) outcome: Outcome,
+}
+
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) prng: Prng,
+    pub(crate) faults: Faults,
+    pub(crate) size: u64,
+    config: ReplicaConfig,
+    events: BTreeMap<(u64, u64), Event>,
+    scheduled: u64,
+    replicas: BTreeMap<u64, Replica>,
+    disks: BTreeMap<u64, Disk>,
+    lives: BTreeMap<u64, u64>,
+    cut: BTreeSet<(u64, u64)>,
+    /// When the last message on each link arrives.
+    last_arrival: BTreeMap<(u64, u64), u64>,
+    /// The one wake-up of each node that counts.
+    wakes: BTreeMap<u64, u64>,
+    pub(crate) done: Vec<Done>,
+    pub(crate) sent_records: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, size: u64, faults: Faults) -> Self {
+        Self::with_election(seed, size, faults, Duration::from_millis(500))
+    }
+
+    /// A world whose elections time out after `election`: the shorter, the more of them collide.
+    pub(crate) fn with_election(seed: u64, size: u64, faults: Faults, election: Duration) -> Self {
+        let mut config = ReplicaConfig::new(NodeId::new(0));
+        (config.election_timeout, config.heartbeat_interval) = (election, election / 10);
+        config.payload_cache_bytes_max = 2000;
+        let mut world = Self {
+            now: 0,
+            prng: Prng::new(seed),
+            faults,
+            size,
+            config,
+            events: BTreeMap::new(),
+            scheduled: 0,
+            replicas: BTreeMap::new(),
+            disks: BTreeMap::new(),
+            lives: BTreeMap::new(),
+            cut: BTreeSet::new(),
+            last_arrival: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            done: Vec::new(),
+            sent_records: 0,
+        };
+        (1..=size).for_each(|node| world.start(node));
+        world
+    }
+
+    pub(crate) fn start(&mut self, node: u64) {
+        let disk = self.disks.entry(node).or_default().clone();
+        let mut config = self.config.clone();
+        config.id = NodeId::new(node);
+        let life = self.lives.entry(node).or_default();
+        *life += 1;
+        let seed = self.prng.next_u64();
+        self.replicas
+            .insert(node, Replica::recover(&config, seed, disk.recover(self.size)));
+        self.input(node, Input::Deadline);
+        for peer in self.up() {
+            self.input(
+                peer,
+                Input::Connected {
+                    peer: NodeId::new(node),
+                },
+            );
+        }
+    }
+
+    /// Kills the process; a batch whose sync had not returned is on disk or not.
+    pub(crate) fn kill(&mut self, node: u64) {
+        self.replicas.remove(&node);
+        let life = self.lives[&node];
+        let in_flight = self.events.iter().find_map(|(key, event)| match event {
+            Event::Synced {
+                node: of,
+                life: in_life,
+                ..
+            } if *of == node && *in_life == life => Some(*key),
+            _ => None,
+        });
+        if let Some(Event::Synced { batch, .. }) = in_flight.and_then(|key| self.events.remove(&key))
+            && self.prng.chance(1, 2)
+        {
+            self.disks
+                .get_mut(&node)
+                .expect("a node has a disk")
+                .write(&batch);
+        }
+    }
+
+    pub(crate) fn up(&self) -> Vec<u64> {
+        self.replicas.keys().copied().collect()
+    }
+
+    pub(crate) fn replica(&self, node: u64) -> Option<&Replica> {
+        self.replicas.get(&node)
+    }
+
+    pub(crate) fn leader(&self) -> Option<u64> {
+        let leaders = self
+            .replicas
+            .iter()
+            .filter(|(_, replica)| replica.node().role().is_leader());
+        leaders
+            .max_by_key(|(_, replica)| replica.node().current_term())
+            .map(|(node, _)| *node)
+    }
+
+    /// Cuts every link between `part` and the rest, or (one way) only those out of `part`.
+    pub(crate) fn partition(&mut self, part: &[u64], one_way: bool) {
+        for a in 1..=self.size {
+            for b in 1..=self.size {
+                if part.contains(&a) && !part.contains(&b) {
+                    self.cut.insert((a, b));
+                    if !one_way {
+                        self.cut.insert((b, a));
+                    }
+                }
+            }
+        }
+    }
+
+    pub(crate) fn reconnect(&mut self) {
+        self.cut.clear();
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.reconnect();
+        self.faults = Faults::NONE;
+        let down: Vec<u64> = (1..=self.size)
+            .filter(|node| !self.replicas.contains_key(node))
+            .collect();
+        down.into_iter().for_each(|node| self.start(node));
+    }
+
+    pub(crate) fn request(&mut self, node: u64, id: u64, words: &[&str]) {
+        let args = words
+            .iter()
+            .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+            .collect();
+        let Ok(Parsed::Replicated(request)) = command::parse(args) else {
+            panic!("{words:?} is replicated")
+        };
+        self.raw_request(node, id, request);
+    }
+
+    fn raw_request(&mut self, node: u64, id: u64, request: Request) {
+        self.input(
+            node,
+            Input::Client {
+                id: RequestId(id),
+                request,
+            },
+        );
+    }
+
+    pub(crate) fn run_for(&mut self, time: Duration) {
+        let end = self.now + time.as_nanos() as u64;
+        while let Some((key, event)) = self.events.pop_first() {
+            if key.0 > end {
+                self.events.insert(key, event);
+                break;
+            }
+            self.now = key.0;
+            self.happen(event);
+        }
+        self.now = end;
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver { to, from, message } => {
+                self.input(
+                    to,
+                    Input::Peer {
+                        from: NodeId::new(from),
+                        message,
+                    },
+                );
+            }
+            Event::Synced { node, life, batch } if self.lives[&node] == life => {
+                self.disks
+                    .get_mut(&node)
+                    .expect("a node has a disk")
+                    .write(&batch);
+                self.input(node, Input::Synced(batch.id));
+            }
+            Event::Fetched { node, life, from, to } if self.lives[&node] == life => {
+                let records = self.disks[&node].read(from, to);
+                self.input(node, Input::Fetched { from, records });
+            }
+            Event::Wake { node, life } if self.lives[&node] == life && self.wakes[&node] == self.now => {
+                self.input(node, Input::Deadline);
+            }
+            Event::Synced { .. } | Event::Fetched { .. } | Event::Wake { .. } => {}
+        }
+    }
+
+    fn input(&mut self, node: u64, input: Input) {
+        let Some(replica) = self.replicas.get_mut(&node) else {
+            return;
+        };
+        let now = Instant::from_nanos(self.now);
+        replica.handle(now, Stamp::from_millis(self.now / 1_000_000), input);
+        let mut outputs = Vec::new();
+        while let Some(output) = replica.poll() {
+            outputs.push(output);
+        }
+        let deadline = replica.deadline();
+        outputs.into_iter().for_each(|output| self.output(node, output));
+        if let Some(deadline) = deadline {
+            let (life, at) = (self.lives[&node], deadline.as_nanos().max(self.now));
+            if self.wakes.insert(node, at) != Some(at) || at == self.now {
+                self.schedule_at(at, Event::Wake { node, life });
+            }
+        }
+    }
+
+    fn output(&mut self, node: u64, output: Output) {
+        let life = self.lives[&node];
+        match output {
+            Output::Persist(batch) => {
+                let delay = self.prng.between(50, self.faults.sync_max.max(51));
+                self.schedule(delay, Event::Synced { node, life, batch });
+            }
+            Output::Fetch { from, to, .. } => self.schedule(30, Event::Fetched { node, life, from, to }),
+            Output::Send { to, message } => self.transmit(node, to.get(), message),
+            Output::Reply { id, outcome } => self.done.push(Done { id: id.0, outcome }),
+        }
+    }
+
+    fn transmit(&mut self, from: u64, to: u64, message: PeerMessage) {
+        if let PeerMessage::Append { records, .. } = &message {
+            self.sent_records += records.len() as u64;
+        }
+        let copies = 1 + u64::from(self.prng.chance(self.faults.duplicate, 1000));
+        for _ in 0..copies {
+            if self.cut.contains(&(from, to)) || self.prng.chance(self.faults.loss, 1000) {
+                continue;
+            }
+            let delay = self.prng.between(20, self.faults.delay_max.max(21));
+            let last = self.last_arrival.entry((from, to)).or_default();
+            let arrival = self.now + delay * 1000;
+            *last = if self.faults.reorder {
+                arrival
+            } else {
+                arrival.max(*last)
+            };
+            let at = *last;
+            self.schedule_at(
+                at,
+                Event::Deliver {
+                    to,
+                    from,
+                    message: message.clone(),
+                },
+            );
+        }
+    }
+
+    fn schedule(&mut self, micros: u64, event: Event) {
+        self.schedule_at(self.now + micros * 1000, event);
+    }
+
+    fn schedule_at(&mut self, at: u64, event: Event) {
+        self.scheduled += 1;
+        self.events.insert((at, self.scheduled), event);
+    }
+}

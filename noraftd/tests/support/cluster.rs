@@ -1,0 +1,77 @@
+//! Several nodes that form a cluster.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use super::eventually;
+use super::node::Node;
+
+/// How the nodes reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeersOver {
+    Tcp,
+    Unix,
+}
+
+/// The nodes of a cluster.
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    _dir: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// Starts `count` nodes and waits for their leader.
+    pub fn start(count: usize, over: PeersOver) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let addresses = peer_addresses(dir.path(), count, over);
+        let mut nodes: Vec<Node> = (1..=count)
+            .map(|id| {
+                let mut args = ["--segment-bytes", "1MiB", "--id"].map(String::from).to_vec();
+                args.push(id.to_string());
+                for (peer, address) in (1..).zip(&addresses) {
+                    args.extend(["--peer".to_owned(), format!("{peer}={address}")]);
+                }
+                Node::new(&dir.path().join(format!("n{id}")), &args)
+            })
+            .collect();
+        nodes.iter_mut().for_each(Node::start);
+        let cluster = Self { nodes, _dir: dir };
+        cluster.leader();
+        cluster
+    }
+
+    /// Waits until a majority agrees on a running leader; its place in `nodes`.
+    pub fn leader(&self) -> usize {
+        eventually("a leader that a majority knows", || {
+            let views: Vec<_> = self.nodes.iter().filter_map(Node::status).collect();
+            let leader = views.iter().find(|view| view.role == "leader")?;
+            let agree = views
+                .iter()
+                .filter(|view| view.term == leader.term && view.leader == Some(leader.id));
+            (agree.count() > self.nodes.len() / 2).then_some(leader.id as usize - 1)
+        })
+    }
+
+    /// The places of the nodes that do not lead.
+    pub fn followers(&self) -> Vec<usize> {
+        let leader = self.leader();
+        (0..self.nodes.len()).filter(|at| *at != leader).collect()
+    }
+}
+
+fn peer_addresses(dir: &Path, count: usize, over: PeersOver) -> Vec<String> {
+    match over {
+        PeersOver::Unix => (1..=count)
+            .map(|id| format!("unix:{}", dir.join(format!("p{id}.sock")).display()))
+            .collect(),
+        PeersOver::Tcp => {
+            // Held together until all are known, so that they differ.
+            let held: Vec<_> = (0..count)
+                .map(|_| TcpListener::bind("127.0.0.1:0").expect("a free port"))
+                .collect();
+            held.iter()
+                .map(|socket| socket.local_addr().expect("bound").to_string())
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# Installs what `make run` and `make test` need and the machine lacks; says what it installs.
+# Usage: scripts/setup.sh build | clients | peers
+#   build    a C linker (cargo itself has to be there already)
+#   clients  redis-cli, redis-benchmark and redis-py, which some tests drive; they are skipped without
+#   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+apt_install() {
+    echo "setup: installing $* with apt-get"
+    local sudo=""
+    [ "$(id -u)" = 0 ] || sudo="sudo"
+    $sudo apt-get -qq update && DEBIAN_FRONTEND=noninteractive $sudo apt-get -qq -y install "$@" >/dev/null
+}
+
+build() {
+    command -v cargo >/dev/null || {
+        echo "setup: no cargo; install a Rust toolchain (1.88 or later) from https://rustup.rs and try again" >&2
+        exit 1
+    }
+    command -v cc >/dev/null || apt_install build-essential
+}
+
+clients() {
+    command -v redis-cli >/dev/null || apt_install redis-tools ||
+        echo "setup: no redis-cli; the tests that drive it will be skipped"
+    if ! target/venv/bin/python -c 'import redis' 2>/dev/null; then
+        echo "setup: installing redis-py 8 into target/venv"
+        { command -v python3 >/dev/null || apt_install python3 python3-venv; } &&
+            { python3 -m venv target/venv 2>/dev/null || { apt_install python3-venv && python3 -m venv target/venv; }; } &&
+            target/venv/bin/pip -q install --disable-pip-version-check 'redis>=8,<9' ||
+            echo "setup: no redis-py; the tests that drive it will be skipped"
+    fi
+}
+
+peers() {
+    local missing=()
+    command -v etcd >/dev/null || missing+=(etcd-server)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "setup: apt-get may also start the services of ${missing[*]}; the benchmark starts its own and needs none"
+    apt_install "${missing[@]}" || echo "setup: could not install ${missing[*]}; the benchmark leaves out what is missing"
+}
+
+for part in "$@"; do "$part"; done
