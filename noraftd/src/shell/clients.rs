@@ -193,7 +193,10 @@ impl Clients {
             .first()
             .is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
         let (reply, next) = match parse(args) {
-            Ok(Parsed::Replicated(request)) => return self.submit(connection, request).await,
+            Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
+                Ok(()) => return self.submit(connection, request).await,
+                Err(reply) => (reply, Next::Command),
+            },
             Ok(Parsed::Local(local)) => {
                 let Some((reply, next)) = self.answer_locally(connection, local).await else {
                     return Next::End;
