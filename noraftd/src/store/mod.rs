@@ -312,6 +312,11 @@ impl Store {
         self.writer.abstain
     }
 
+    /// Most bytes of one payload: what fits a segment, and no more than [`PAYLOAD_BYTES_MAX`].
+    pub fn payload_bytes_max(&self) -> usize {
+        PAYLOAD_BYTES_MAX.min(self.writer.payload_bytes_max())
+    }
+
     /// What was done since opening. Where a thread makes segments ahead and could not make the next one, it
     /// is asked to try again.
     pub fn stats(&mut self) -> StoreStats {
@@ -351,11 +356,7 @@ impl Store {
                 append.prev
             )));
         }
-        check_sequence(
-            append,
-            term_max,
-            PAYLOAD_BYTES_MAX.min(self.writer.payload_bytes_max()),
-        )?;
+        check_sequence(append, term_max, self.payload_bytes_max())?;
         let held = append
             .records
             .iter()
