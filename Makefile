@@ -18,7 +18,7 @@ run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=wor
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too
 	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast
-	cargo test --release -p noraft --test fuzz --test random
+	cargo test --release -p noraft@0.1.0 --test fuzz --test random
 
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check
@@ -31,7 +31,7 @@ build: setup-build
 bench: bench-core bench-store bench-checker bench-daemon ## all benchmarks, with their peers, in one run
 
 bench-core: setup-build ## the Raft core in memory, beside noraft 0.7.1 and raft-rs
-	cargo bench -p noraft
+	cargo bench -p noraft@0.1.0
 
 bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
 	cargo bench -p noraftd --bench store

@@ -100,17 +100,6 @@ impl Actions {
         }
     }
 
-    /// Takes the message to the least node. The usual one message is had by taking the map apart,
-    /// which costs half of removing it.
-    #[inline]
-    fn next_send(&mut self) -> Option<(NodeId, Message)> {
-        match self.send_messages.len() {
-            0 => None,
-            1 => core::mem::take(&mut self.send_messages).into_iter().next(),
-            _ => self.send_messages.pop_first(),
-        }
-    }
-
     /// Drops the calls of a term that is over. Replies stay true, and so does what is to be stored.
     pub(crate) fn drop_calls(&mut self) {
         self.broadcast_message.take_if(|message| message.is_call());
@@ -138,11 +127,8 @@ impl Iterator for Actions {
         if let Some(message) = self.broadcast_message.take() {
             return Some(Action::BroadcastMessage(message));
         }
-        if let Some((to, message)) = self.next_send() {
+        if let Some((to, message)) = self.send_messages.pop_first() {
             return Some(Action::SendMessage(to, message));
-        }
-        if self.install_snapshots.is_empty() {
-            return None;
         }
         self.install_snapshots.pop_first().map(Action::InstallSnapshot)
     }

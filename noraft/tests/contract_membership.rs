@@ -45,7 +45,7 @@ fn scenario_28_a_committed_joint_configuration_becomes_final_in_the_same_call() 
 }
 
 #[test]
-fn scenario_28_only_a_reply_behind_the_tail_is_answered_after_the_removal() {
+fn scenario_28_a_removed_node_behind_the_tail_is_sent_nothing() {
     let mut net = Net::led_by_node_0(3);
     let node = &mut net.nodes[0];
     let joint = node.propose_config(node.config().to_joint_consensus(&[id(3)], &ids([1, 2])));
@@ -55,8 +55,7 @@ fn scenario_28_only_a_reply_behind_the_tail_is_answered_after_the_removal() {
     acts(node);
     assert_eq!(
         hears(node, &reply(1, 1, joint)),
-        "Timer; Append (1,4)+[{0,3}]; Bcast AECall t1 c3 (1,4)+[{0,3}]; Send 1 AECall t1 c3 (1,3)+[C {0,3}]",
-        "the reply itself is answered, with all that is missing"
+        "Timer; Append (1,4)+[{0,3}]; Bcast AECall t1 c3 (1,4)+[{0,3}]"
     );
     assert_eq!(hears(node, &reply(1, 1, joint)), "", "from then on it is unknown");
 }

@@ -4,6 +4,7 @@
 //! only through the [`Network`]'s proxies, clients reach every node directly.
 
 mod address;
+mod gate;
 pub mod guard;
 mod link;
 mod probe;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub use address::Addresses;
+pub use gate::Gate;
 pub use link::{CutId, Link, LinkStats, Policy};
 pub use probe::{NodeView, answers, view};
 pub use process::{Crash, Launch, Life, Process, ProcessError, last_lines, process_state};

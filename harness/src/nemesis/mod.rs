@@ -4,6 +4,7 @@
 //! stood still, a link kept something from passing). Whatever was broken is healed before a lane ends.
 
 mod board;
+mod race;
 mod schedule;
 mod target;
 
@@ -142,6 +143,7 @@ impl Nemesis {
             FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await,
             FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await,
             FaultKind::Partition(_, mode) => self.partition(decision, &claim, mode, duration, stop).await,
+            FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await,
         };
         let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
         let fault = board::describe(&claim.name, &claim.targets);
@@ -237,6 +239,25 @@ impl Nemesis {
         rest(duration.saturating_sub(started.elapsed()), stop).await;
         network.heal(CutId(claim.id));
         network.stats(links).evidence_since(&before)
+    }
+
+    async fn race(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let network = self.cluster.network();
+        network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
+        let evidence = match claim.targets.nodes.first() {
+            Some(voter) => self.vote_race(*voter).await,
+            None => None,
+        };
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        rest(duration, stop).await;
+        network.heal(CutId(claim.id));
+        evidence
     }
 
     async fn until_bitten(&self, links: &[(u64, u64)], before: LinkStats) -> String {

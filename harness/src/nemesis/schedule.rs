@@ -86,6 +86,7 @@ fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
         FaultPlan::Kill { target, .. } => FaultKind::Kill(*target),
         FaultPlan::Pause { target, .. } => FaultKind::Pause(*target),
         FaultPlan::Partition { shape, mode, .. } => FaultKind::Partition(*shape, mode.unwrap_or(drawn)),
+        FaultPlan::VoteRace { .. } => FaultKind::VoteRace,
     }
 }
 
@@ -152,7 +153,7 @@ mod tests {
                         (Shape::Halves, Span::from_millis(2000))
                     );
                 }
-                FaultKind::Pause(target) => panic!("the plan has no pause of {target:?}"),
+                FaultKind::Pause(_) | FaultKind::VoteRace => panic!("the plan has no {:?}", decision.fault),
             }
         }
         let kills = drawn

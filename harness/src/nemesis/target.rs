@@ -46,7 +46,30 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             targets.impaired.sort_unstable();
             Some(targets)
         }
+        FaultKind::VoteRace => vote_race(circumstances),
     }
+}
+
+/// The leader of the moment is the voter: its log is as long as any, and the others are about to campaign.
+/// All processes are in hand: another fault would only spoil the race.
+fn vote_race(circumstances: &Circumstances) -> Option<Targets> {
+    let voter = circumstances.leader?;
+    if circumstances.free.len() < circumstances.nodes.len() {
+        return None;
+    }
+    let candidates: Vec<u64> = circumstances
+        .nodes
+        .iter()
+        .copied()
+        .filter(|node| *node != voter)
+        .collect();
+    let (one, other) = candidates.split_at(1);
+    let nodes = [&[voter], candidates.as_slice()].concat();
+    Some(Targets {
+        impaired: nodes.clone(),
+        nodes,
+        links: between(one, other),
+    })
 }
 
 fn processes(target: Target, prng: &mut Prng, circumstances: &Circumstances) -> Option<Vec<u64>> {

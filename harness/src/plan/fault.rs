@@ -43,6 +43,15 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
+    /// requests: whoever forgets a vote over a restart makes two leaders of one term. Three nodes only.
+    VoteRace {
+        /// How long the two candidates stay apart after the race.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
 }
 
 /// Whom a process fault hits.
@@ -114,6 +123,8 @@ pub enum FaultKind {
     Pause(Target),
     /// Cut links.
     Partition(Shape, CutMode),
+    /// One vote, two candidates, a kill in between.
+    VoteRace,
 }
 
 impl FaultKind {
@@ -123,6 +134,7 @@ impl FaultKind {
             Self::Kill(target) => format!("kill-{}", target.name()),
             Self::Pause(target) => format!("pause-{}", target.name()),
             Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
+            Self::VoteRace => "vote-race".to_owned(),
         }
     }
 }
@@ -131,18 +143,20 @@ impl FaultPlan {
     /// How often, relative to the other faults.
     pub fn weight(&self) -> u32 {
         match self {
-            Self::Kill { weight, .. } | Self::Pause { weight, .. } | Self::Partition { weight, .. } => {
-                *weight
-            }
+            Self::Kill { weight, .. }
+            | Self::Pause { weight, .. }
+            | Self::Partition { weight, .. }
+            | Self::VoteRace { weight, .. } => *weight,
         }
     }
 
     /// How long it lasts.
     pub fn duration(&self) -> SpanRange {
         match self {
-            Self::Kill { duration, .. } | Self::Pause { duration, .. } | Self::Partition { duration, .. } => {
-                *duration
-            }
+            Self::Kill { duration, .. }
+            | Self::Pause { duration, .. }
+            | Self::Partition { duration, .. }
+            | Self::VoteRace { duration, .. } => *duration,
         }
     }
 
@@ -168,6 +182,9 @@ impl FaultPlan {
                     format!("{} needs {} nodes", shape.name(), shape.nodes_min())
                 })
             }
+            Self::VoteRace { .. } => require(nodes == 3, &format!("{table}.kind"), || {
+                "vote-race is for clusters of exactly 3 nodes".to_owned()
+            }),
         }
     }
 }

@@ -50,13 +50,13 @@ impl Weights {
             (Event::Drain, often(rng, 60)),
             (Event::Write, often(rng, 60)),
             (Event::Sync, often(rng, 80)),
-            (Event::Timeout, often(rng, 6)),
+            (Event::Timeout, often(rng, 8)),
             (Event::Propose, often(rng, 24)),
             (Event::Heartbeat, often(rng, 12)),
-            (Event::Crash, rare(rng, 2)),
-            (Event::Restart, often(rng, 6)),
+            (Event::Crash, rare(rng, 4)),
+            (Event::Restart, often(rng, 10)),
             (Event::Snapshot, rare(rng, 4)),
-            (Event::ChangeVoters, rare(rng, 4)),
+            (Event::ChangeVoters, rare(rng, 8)),
             (Event::ChangeLearners, rare(rng, 3)),
         ];
         let drop_percent = rng.below(4) * 10;

@@ -3,7 +3,7 @@
 //! Invariant: no clock, no socket, no file, no thread; the same inputs at the same instants give the same
 //! outputs. [`event`] is the whole interface and states the contract of use.
 //!
-//! One concept a file: [`mod@durability`] (what waits for the sync), `payloads` (records by position),
+//! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
 //! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `timers`.
 
