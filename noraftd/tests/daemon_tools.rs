@@ -286,7 +286,10 @@ fn the_nodes_of_dev_do_not_outlive_it() {
 #[test]
 fn the_help_teaches() {
     for verb in ["", "serve", "dev", "status", "inspect"] {
-        let args: Vec<&str> = [verb, "--help"].into_iter().filter(|arg| !arg.is_empty()).collect();
+        let args: Vec<&str> = [verb, "--help"]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
         let (code, text) = noraftd(&args);
         assert_eq!(code, Some(0));
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
