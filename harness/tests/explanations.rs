@@ -1,6 +1,5 @@
 //! What is said about each kind of violation, word for word, on histories small enough to read.
 
-use std::fmt::Write;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -9,21 +8,13 @@ use harness::{formats, report};
 
 /// Writes out one operation after the other: process, function, input, output.
 fn sequence(operations: &[(u32, &str, &str, &str)]) -> String {
-    operations
-        .iter()
-        .fold(String::new(), |mut out, (process, function, input, output)| {
-            writeln!(
-                out,
-                "{{:process {process} :type :invoke :f :{function} :value {input}}}"
-            )
-            .unwrap();
-            writeln!(
-                out,
-                "{{:process {process} :type :ok :f :{function} :value {output}}}"
-            )
-            .unwrap();
-            out
-        })
+    let event = |kind, process: &u32, function: &str, value: &str| {
+        format!("{{:process {process} :type :{kind} :f :{function} :value {value}}}\n")
+    };
+    let both = operations.iter().map(|(process, function, input, output)| {
+        event("invoke", process, function, input) + &event("ok", process, function, output)
+    });
+    both.collect()
 }
 
 fn told(name: &str, text: &str) {
