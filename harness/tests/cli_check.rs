@@ -78,6 +78,23 @@ fn a_folder_is_checked_in_order_one_json_object_a_file() {
 }
 
 #[test]
+fn in_a_folder_only_histories_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("run/nodes");
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(folder.path().join("run/run.json"), "{\"argv\":[\"run\"]}\n").unwrap();
+    std::fs::write(deep.join("n1.log"), "INFO starting\n").unwrap();
+    generate(folder.path(), "run/history.jsonl", &["--ops", "50"]);
+    let output = harness(&["check", "--json", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(stdout(&output).lines().count(), 1);
+    let nothing = harness(&["check", deep.to_str().unwrap()]);
+    assert_eq!(nothing.status.code(), Some(254), "{nothing:?}");
+    let initial = harness(&["check", "--initial", "[", &golden("register-valid.jsonl")]);
+    assert_eq!(initial.status.code(), Some(64), "{initial:?}");
+}
+
+#[test]
 fn every_planted_violation_is_found() {
     let folder = tempfile::tempdir().unwrap();
     let common = ["stale-read", "lost-write", "future-read", "garbage-read"];

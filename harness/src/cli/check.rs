@@ -39,14 +39,14 @@ use serde_json::json;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// History files, or folders of them (*.jsonl, *.json, *.edn, *.log, *.txt)
+    /// History files, or folders in which to look for them (*.jsonl, *.json, *.edn, *.log, *.txt)
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Model of the system; guessed from the functions in the history without it
     #[arg(long, value_parser = parse_model)]
     model: Option<ModelName>,
     /// Value of every register before the first operation, in EDN or JSON [default: nil]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_initial)]
     initial: Option<String>,
     /// A failed compare-and-set found another value than it expected (Jepsen log lines mean that anyway)
     #[arg(long)]
@@ -73,6 +73,14 @@ fn parse_model(text: &str) -> Result<ModelName, String> {
         let names: Vec<_> = ModelName::ALL.iter().map(|model| model.name()).collect();
         format!("expected one of {}", names.join(", "))
     })
+}
+
+fn parse_initial(text: &str) -> Result<String, String> {
+    if formats::is_value(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected one value in EDN or JSON".to_owned())
+    }
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -135,7 +143,6 @@ const SLACK_FACTOR: u64 = 7;
 
 /// Files named, and those in folders named, sorted.
 fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
-    const ENDINGS: [&str; 5] = ["jsonl", "json", "edn", "log", "txt"];
     let mut files = Vec::new();
     let mut folders = Vec::new();
     for argument in arguments {
@@ -154,9 +161,9 @@ fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
             for path in entries {
                 if path.is_dir() && !path.is_symlink() {
                     folders.push(path);
-                } else if path
-                    .extension()
-                    .is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
+                } else if ends_well(&path)
+                    && formats::looks_like_history(&path)
+                        .map_err(|error| format!("{}: {error}", path.display()))?
                 {
                     files.push(path);
                 }
@@ -168,6 +175,12 @@ fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
     } else {
         Ok(files)
     }
+}
+
+fn ends_well(path: &Path) -> bool {
+    const ENDINGS: [&str; 5] = ["jsonl", "json", "edn", "log", "txt"];
+    path.extension()
+        .is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
 }
 
 /// Checks all files; `None` for those that could not be read.

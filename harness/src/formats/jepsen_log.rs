@@ -12,7 +12,7 @@ use crate::checker::datum::{Datum, Pool};
 use crate::checker::recording::{Recording, ResultKind};
 use crate::op::EventKind;
 
-const MARK: &[u8] = b"jepsen.util";
+pub(super) const MARK: &[u8] = b"jepsen.util";
 const LEVELS: [&[u8]; 5] = [b"INFO", b"WARN", b"ERROR", b"DEBUG", b"TRACE"];
 
 /// True when `line` looks like one of a log.

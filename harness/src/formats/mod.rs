@@ -128,6 +128,33 @@ fn read_source(source: &mut Source, budget: &Budget) -> Result<Recording, Troubl
     }
 }
 
+/// True when the beginning of the file at `path` looks like a history. A folder of a run also has files
+/// that are none.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn looks_like_history(path: &Path) -> io::Result<bool> {
+    const SNIFFED_BYTES: u64 = 8 << 10;
+    let mut beginning = Vec::new();
+    File::open(path)?
+        .take(SNIFFED_BYTES)
+        .read_to_end(&mut beginning)?;
+    let has = |word: &[u8]| beginning.windows(word.len()).any(|window| window == word);
+    Ok(match guess(&beginning) {
+        Some(Guess::Objects(Notation::Json)) => {
+            has(b"\"history\":") || (has(b"\"process\"") && has(b"\"type\""))
+        }
+        Some(Guess::Objects(Notation::Edn)) => has(b":type"),
+        Some(Guess::Log) => has(jepsen_log::MARK),
+        None => false,
+    })
+}
+
+/// True when `text` is one value in EDN or JSON.
+pub fn is_value(text: &str) -> bool {
+    parse_datum(&mut crate::checker::datum::Pool::default(), text).is_some()
+}
+
 enum Guess {
     Objects(Notation),
     Log,
