@@ -119,6 +119,7 @@ fn redis_py_drives_any_node_over_tcp_and_unix() {
 fn noraftd(args: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_noraftd"))
         .args(args)
+        .env_remove("COLUMNS")
         .stdin(Stdio::null())
         .output();
     let output = output.expect("the program runs");
@@ -279,5 +280,19 @@ fn the_nodes_of_dev_do_not_outlive_it() {
     for id in 1..=3 {
         let socket = dir.path().join(format!("client-{id}.sock"));
         eventually("the node ends", || Client::unix(&socket).is_err().then_some(()));
+    }
+}
+
+#[test]
+fn the_help_teaches() {
+    for verb in ["", "serve", "dev", "status", "inspect"] {
+        let args: Vec<&str> = [verb, "--help"]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
+        let (code, text) = noraftd(&args);
+        assert_eq!(code, Some(0));
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        insta::assert_snapshot!(format!("help_{verb}"), lines.join("\n"));
     }
 }

@@ -10,6 +10,7 @@ mod link;
 mod probe;
 mod process;
 mod proxy;
+mod stall;
 
 use std::ffi::OsString;
 use std::io;
@@ -25,6 +26,7 @@ pub use link::{CutId, Link, LinkStats, Policy};
 pub use probe::{NodeView, answers, view};
 pub use process::{Crash, Launch, Life, Process, ProcessError, last_lines, process_state};
 pub use proxy::Network;
+pub use stall::{Stall, StallError};
 
 use crate::plan::ClusterPlan;
 

@@ -188,9 +188,28 @@ impl Process {
     ///
     /// When there is none, or it does not go.
     pub async fn kill(&self) -> Result<i32, ProcessError> {
+        let pid = self.strike()?;
+        self.until_gone(pid).await
+    }
+
+    /// SIGKILL, without waiting for its effect: several nodes can be struck at the same moment.
+    ///
+    /// # Errors
+    ///
+    /// When there is no process.
+    pub fn strike(&self) -> Result<i32, ProcessError> {
         let pid = self.pid().ok_or(ProcessError::NotRunning)?;
         self.life.send_replace(Life::Up { pid, condemned: true });
         send(pid, Signal::SIGKILL)?;
+        Ok(pid)
+    }
+
+    /// Waits until the process `pid`, which was struck, is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it does not go.
+    pub async fn until_gone(&self, pid: i32) -> Result<i32, ProcessError> {
         let mut life = self.life.subscribe();
         match timeout(
             OBSERVE_MAX,

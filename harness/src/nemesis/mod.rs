@@ -4,6 +4,7 @@
 //! stood still, a link kept something from passing). Whatever was broken is healed before a lane ends.
 
 mod board;
+mod disk;
 mod race;
 mod schedule;
 mod target;
@@ -143,6 +144,8 @@ impl Nemesis {
             FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await,
             FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await,
             FaultKind::Partition(_, mode) => self.partition(decision, &claim, mode, duration, stop).await,
+            FaultKind::DiskStall(_) => self.disk_stall(decision, &claim, duration, stop).await,
+            FaultKind::StallKill => self.stall_kill(decision, &claim, duration, stop).await,
             FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await,
         };
         let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());

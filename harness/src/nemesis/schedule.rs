@@ -86,6 +86,8 @@ fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
         FaultPlan::Kill { target, .. } => FaultKind::Kill(*target),
         FaultPlan::Pause { target, .. } => FaultKind::Pause(*target),
         FaultPlan::Partition { shape, mode, .. } => FaultKind::Partition(*shape, mode.unwrap_or(drawn)),
+        FaultPlan::DiskStall { target, .. } => FaultKind::DiskStall(*target),
+        FaultPlan::StallKill { .. } => FaultKind::StallKill,
         FaultPlan::VoteRace { .. } => FaultKind::VoteRace,
     }
 }
@@ -153,7 +155,10 @@ mod tests {
                         (Shape::Halves, Span::from_millis(2000))
                     );
                 }
-                FaultKind::Pause(_) | FaultKind::VoteRace => panic!("the plan has no {:?}", decision.fault),
+                FaultKind::Pause(_)
+                | FaultKind::DiskStall(_)
+                | FaultKind::StallKill
+                | FaultKind::VoteRace => panic!("the plan has no {:?}", decision.fault),
             }
         }
         let kills = drawn

@@ -32,7 +32,7 @@ pub struct Targets {
 pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Option<Targets> {
     let mut prng = Prng::new(roll);
     match fault {
-        FaultKind::Kill(target) | FaultKind::Pause(target) => {
+        FaultKind::Kill(target) | FaultKind::Pause(target) | FaultKind::DiskStall(target) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {
                 impaired: nodes.clone(),
@@ -46,30 +46,33 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             targets.impaired.sort_unstable();
             Some(targets)
         }
+        FaultKind::StallKill => leader_first(circumstances),
         FaultKind::VoteRace => vote_race(circumstances),
     }
 }
 
-/// The leader of the moment is the voter: its log is as long as any, and the others are about to campaign.
-/// All processes are in hand: another fault would only spoil the race.
-fn vote_race(circumstances: &Circumstances) -> Option<Targets> {
-    let voter = circumstances.leader?;
+/// Every process, the leader first; `None` unless all are free and one leads.
+fn leader_first(circumstances: &Circumstances) -> Option<Targets> {
+    let leader = circumstances.leader?;
     if circumstances.free.len() < circumstances.nodes.len() {
         return None;
     }
-    let candidates: Vec<u64> = circumstances
-        .nodes
-        .iter()
-        .copied()
-        .filter(|node| *node != voter)
-        .collect();
-    let (one, other) = candidates.split_at(1);
-    let nodes = [&[voter], candidates.as_slice()].concat();
+    let others = circumstances.nodes.iter().copied().filter(|node| *node != leader);
+    let nodes: Vec<u64> = std::iter::once(leader).chain(others).collect();
     Some(Targets {
         impaired: nodes.clone(),
         nodes,
-        links: between(one, other),
+        links: Vec::new(),
     })
+}
+
+/// The leader of the moment is the voter: its log is as long as any, and the others are about to campaign.
+fn vote_race(circumstances: &Circumstances) -> Option<Targets> {
+    let mut targets = leader_first(circumstances)?;
+    let candidates = targets.nodes.get(1..)?;
+    let (one, other) = candidates.split_at(1.min(candidates.len()));
+    targets.links = between(one, other);
+    Some(targets)
 }
 
 fn processes(target: Target, prng: &mut Prng, circumstances: &Circumstances) -> Option<Vec<u64>> {

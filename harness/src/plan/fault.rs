@@ -43,6 +43,25 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// The disk does not answer for a while: what was handed to it waits, the rest of the node goes on.
+    DiskStall {
+        /// Whom.
+        target: Target,
+        /// How long the disks stand still.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The followers' disks stand still, then all nodes are killed at once, and the followers are started before
+    /// the leader: whoever acknowledges what it has not written loses it.
+    StallKill {
+        /// How long the disks stand still before the kill; below the election timeout, or nobody leads by then.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
     /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
     /// requests: whoever forgets a vote over a restart makes two leaders of one term. Three nodes only.
     VoteRace {
@@ -123,6 +142,10 @@ pub enum FaultKind {
     Pause(Target),
     /// Cut links.
     Partition(Shape, CutMode),
+    /// Disks that stand still.
+    DiskStall(Target),
+    /// Disks that stand still, and a SIGKILL for all.
+    StallKill,
     /// One vote, two candidates, a kill in between.
     VoteRace,
 }
@@ -134,6 +157,8 @@ impl FaultKind {
             Self::Kill(target) => format!("kill-{}", target.name()),
             Self::Pause(target) => format!("pause-{}", target.name()),
             Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
+            Self::DiskStall(target) => format!("disk-stall-{}", target.name()),
+            Self::StallKill => "stall-kill".to_owned(),
             Self::VoteRace => "vote-race".to_owned(),
         }
     }
@@ -146,6 +171,8 @@ impl FaultPlan {
             Self::Kill { weight, .. }
             | Self::Pause { weight, .. }
             | Self::Partition { weight, .. }
+            | Self::DiskStall { weight, .. }
+            | Self::StallKill { weight, .. }
             | Self::VoteRace { weight, .. } => *weight,
         }
     }
@@ -156,6 +183,8 @@ impl FaultPlan {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
             | Self::Partition { duration, .. }
+            | Self::DiskStall { duration, .. }
+            | Self::StallKill { duration, .. }
             | Self::VoteRace { duration, .. } => *duration,
         }
     }
@@ -172,7 +201,7 @@ impl FaultPlan {
             "must not be zero".to_owned()
         })?;
         match self {
-            Self::Kill { target, .. } | Self::Pause { target, .. } => {
+            Self::Kill { target, .. } | Self::Pause { target, .. } | Self::DiskStall { target, .. } => {
                 require(target.nodes_min() <= nodes, &format!("{table}.target"), || {
                     format!("{} needs {} nodes", target.name(), target.nodes_min())
                 })
@@ -182,6 +211,9 @@ impl FaultPlan {
                     format!("{} needs {} nodes", shape.name(), shape.nodes_min())
                 })
             }
+            Self::StallKill { .. } => require(nodes > 1, &format!("{table}.kind"), || {
+                "stall-kill needs followers".to_owned()
+            }),
             Self::VoteRace { .. } => require(nodes == 3, &format!("{table}.kind"), || {
                 "vote-race is for clusters of exactly 3 nodes".to_owned()
             }),

@@ -97,7 +97,7 @@ impl Leadership {
 
 impl Replica {
     /// The leader of the current term, if known.
-    pub(super) fn leader(&self) -> Option<NodeId> {
+    pub fn leader(&self) -> Option<NodeId> {
         if self.is_leader() {
             Some(self.config.id)
         } else {

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use noraft::{NodeId, Term};
 use tokio::time::{Instant as TokioInstant, sleep_until};
 
 use super::clients::Clients;
@@ -33,6 +34,8 @@ pub(super) struct EventLoop {
     is_syncing: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
     is_abstaining: bool,
+    /// Who led in which term when the operator was last told.
+    told: (Term, Option<NodeId>),
 }
 
 impl EventLoop {
@@ -55,6 +58,7 @@ impl EventLoop {
             inputs: Vec::new(),
             is_syncing: false,
             is_abstaining,
+            told: (Term::ZERO, None),
         }
     }
 
@@ -129,13 +133,28 @@ impl EventLoop {
         while let Some(output) = replica.poll() {
             self.carry_out(output);
         }
-        if self.is_abstaining && !replica.status().abstaining {
-            self.is_abstaining = false;
-            self.storage.caught_up();
-        }
+        self.notice_changes(&replica);
         drop(replica);
         self.peers.flush();
         self.clients.flush();
+    }
+
+    /// Tells the operator who leads, and the disk when the node has caught up.
+    fn notice_changes(&mut self, replica: &Replica) {
+        if self.is_abstaining && !replica.status().abstaining {
+            self.is_abstaining = false;
+            tracing::info!("caught up with the leader: votes and campaigns again");
+            self.storage.caught_up();
+        }
+        let now = (replica.node().current_term(), replica.leader());
+        if now == self.told {
+            return;
+        }
+        self.told = now;
+        match now {
+            (term, Some(leader)) => tracing::info!("term {}: node {} leads", term.get(), leader.get()),
+            (term, None) => tracing::info!("term {}: no leader is known", term.get()),
+        }
     }
 
     fn carry_out(&mut self, output: Output) {
