@@ -25,6 +25,7 @@ const PLAN: &str = r#"
     segment_kib = 256
     [clients]
     count = 5
+    readers = 1
     rate = 500
     [[workload]]
     kind = "register"

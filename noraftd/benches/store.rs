@@ -9,15 +9,14 @@
     reason = "a benchmark that cannot write has nothing to say"
 )]
 
-use std::io::IoSlice;
-use std::path::Path;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::record::{Append, Batch, BatchId, HardState, Record, RecordKind, genesis_config};
-use noraftd::store::disk::{Disk, DiskFile, RealDisk};
+use noraftd::store::disk::{DirLock, Disk, DiskFile, RealDisk};
 use noraftd::store::{Identity, Options, Owner, SpareBy, Store};
 use noraftd::time::{Instant, Stamp};
 
@@ -34,6 +33,7 @@ fn main() {
     for (entries, turns) in [(1, 50), (64, 40), (1024, 14)] {
         append(entries, turns);
     }
+    cpu();
     open_log();
 }
 
@@ -44,8 +44,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(directory: &Path) -> Self {
-        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory).unwrap());
+    fn new(disk: Arc<dyn Disk>) -> Self {
         let identity = Identity {
             owner: owner(),
             incarnation: 1,
@@ -122,22 +121,32 @@ fn options() -> Options {
 
 fn append(entries: usize, turns: usize) {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut bench = Bench::new(directory.path());
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory.path()).unwrap());
+    let mut bench = Bench::new(disk.clone());
+    while !bench.store.stats().spare_ready {
+        std::thread::yield_now();
+    }
     let batch = bench.batch(entries);
     let bytes = vec![7; bench.store.persist(&batch).unwrap().bytes as usize];
-    let raw = raw_file(directory.path(), (bytes.len() * TURN) as u64);
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    // As large as a segment and written from front to back, like it: a disk may like small files better.
+    let raw = raw_file(&*disk, Options::SEGMENT_BYTES);
+    let (mut ours, mut theirs, mut offset) = (Vec::new(), Vec::new(), Options::SEGMENT_BYTES);
     for _ in 0..turns {
-        blank(&*raw, (bytes.len() * TURN) as u64);
+        if offset + (bytes.len() * TURN) as u64 > Options::SEGMENT_BYTES {
+            blank(&*raw, Options::SEGMENT_BYTES);
+            offset = 0;
+        }
         let batches: Vec<Batch> = (0..TURN).map(|_| bench.batch(entries)).collect();
         for (at, batch) in batches.iter().enumerate() {
-            ours.push(timed(|| bench.store.persist(batch).map(|_| ()).unwrap()));
-            // Batch by batch in turns: whatever else the machine does, both meet it.
-            let offset = (at * bytes.len()) as u64;
-            theirs.push(timed(|| {
-                raw.write_at(offset, &[IoSlice::new(&bytes)]).unwrap();
-                raw.sync_data().unwrap();
-            }));
+            // Batch by batch, now one first and now the other: whatever else the machine does, both meet it.
+            if at % 2 == 0 {
+                ours.push(persist(&mut bench.store, batch));
+            }
+            theirs.push(write_raw(&*raw, offset, &bytes));
+            offset += bytes.len() as u64;
+            if at % 2 == 1 {
+                ours.push(persist(&mut bench.store, batch));
+            }
         }
     }
     let means = mean(&theirs) / mean(&ours);
@@ -151,8 +160,18 @@ fn append(entries: usize, turns: usize) {
     );
 }
 
-fn raw_file(directory: &Path, bytes: u64) -> Arc<dyn DiskFile> {
-    let disk = RealDisk::open(directory).unwrap();
+fn persist(store: &mut Store, batch: &Batch) -> Duration {
+    timed(|| store.persist(batch).map(|_| ()).unwrap())
+}
+
+fn write_raw(file: &dyn DiskFile, offset: u64, bytes: &[u8]) -> Duration {
+    timed(|| {
+        file.write_at(offset, &[IoSlice::new(bytes)]).unwrap();
+        file.sync_data().unwrap();
+    })
+}
+
+fn raw_file(disk: &dyn Disk, bytes: u64) -> Arc<dyn DiskFile> {
     let file = disk.create("raw").unwrap();
     file.allocate(bytes).unwrap();
     file
@@ -167,16 +186,96 @@ fn blank(file: &dyn DiskFile, bytes: u64) {
     file.sync_all().unwrap();
 }
 
+/// What the store adds to the system call, told apart from the disk: the same without any sync.
+fn cpu() {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(Unsynced(RealDisk::open(directory.path()).unwrap()));
+    for entries in [1, 64, 1024] {
+        let mut bench = Bench::new(disk.clone());
+        let batch = bench.batch(entries);
+        let bytes = vec![7; bench.store.persist(&batch).unwrap().bytes as usize];
+        let raw = raw_file(&*disk, (bytes.len() * TURN) as u64);
+        let batches: Vec<Batch> = (0..TURN).map(|_| bench.batch(entries)).collect();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for (at, batch) in batches.iter().enumerate() {
+            ours.push(persist(&mut bench.store, batch));
+            theirs.push(write_raw(&*raw, (at * bytes.len()) as u64, &bytes));
+        }
+        let (ours, theirs) = (micros(median(ours)), micros(median(theirs)));
+        println!("without sync, {entries} entries: store {ours:.1} us, raw {theirs:.1} us");
+        drop(bench);
+        for name in disk.list().unwrap() {
+            disk.remove(&name).unwrap();
+        }
+    }
+}
+
+/// A disk that never syncs.
+struct Unsynced(RealDisk);
+
+struct UnsyncedFile(Arc<dyn DiskFile>);
+
+impl Disk for Unsynced {
+    fn describe(&self) -> String {
+        self.0.describe()
+    }
+    fn lock(&self) -> io::Result<Box<dyn DirLock>> {
+        self.0.lock()
+    }
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(self.0.open(name)?)))
+    }
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        Ok(Arc::new(UnsyncedFile(self.0.create(name)?)))
+    }
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.0.remove(name)
+    }
+    fn sync_dir(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl DiskFile for UnsyncedFile {
+    fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.0.write_at(offset, pieces)
+    }
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        self.0.allocate(bytes)
+    }
+    fn sync_data(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(())
+    }
+    fn size(&self) -> io::Result<u64> {
+        self.0.size()
+    }
+    fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.0.scan(visit)
+    }
+    fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.0.view(offset, length, visit)
+    }
+}
+
 fn open_log() {
     let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let mut bench = Bench::new(directory.path());
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory.path()).unwrap());
+    let mut bench = Bench::new(disk.clone());
     while bench.next.index.get() < 1 << 20 {
         let batch = bench.batch(4096);
         bench.store.persist(&batch).unwrap();
     }
     let entries = bench.next.index.get();
     drop(bench);
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory.path()).unwrap());
     let (mut ours, mut raw, mut bytes) = (Vec::new(), Vec::new(), 0);
     for _ in 0..5 {
         ours.push(timed(|| {

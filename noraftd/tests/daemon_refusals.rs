@@ -87,6 +87,23 @@ fn a_command_too_large_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_command_that_no_segment_holds_is_refused_by_every_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::new(
+        dir.path(),
+        &["--id", "1", "--segment-bytes", "256KiB"].map(String::from),
+    );
+    node.start();
+    node.wait_for_leader();
+    let mut client = node.client();
+    let reply = client.call(&["SET", "k", &"x".repeat(300 << 10)]);
+    assert!(error_text(&reply).contains("raise segment_bytes"), "{reply:?}");
+    let fits = "y".repeat(200 << 10);
+    assert_eq!(client.call(&["SET", "k", &fits]), ok());
+    assert!(client.call(&["GET", "k"]) == bulk(&fits));
+}
+
+#[test]
 fn wrong_arguments_are_refused_by_name_and_the_connection_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut node = Node::alone(dir.path());
@@ -415,6 +432,28 @@ fn a_disk_too_small_to_begin_with_is_named() {
     let (code, log) = Node::alone(disk.0.path()).start_in_vain();
     assert_eq!(code, Some(73), "{log}");
     assert!(log.contains("No space left on device"), "{log}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_named() {
+    let Some(disk) = SmallDisk::mount("8m") else {
+        return;
+    };
+    let data = disk.0.path().join("data").display().to_string();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.0.path())
+        .status();
+    assert!(remounted.expect("mount runs").success());
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(elsewhere.path());
+    node.replace_data_dir(&data);
+    let (code, log) = node.start_in_vain();
+    assert_eq!(code, Some(73), "{log}");
+    assert!(
+        log.contains(&data) && log.contains("Read-only file system"),
+        "{log}"
+    );
 }
 
 #[test]

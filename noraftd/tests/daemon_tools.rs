@@ -192,11 +192,11 @@ impl Dev {
             if let Some(dir) = dir {
                 command.arg("--dir").arg(dir);
             }
-            let mut child = command
-                .stdin(Stdio::null())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("it starts");
+            let log = dir.map_or(Stdio::inherit(), |dir| {
+                std::fs::File::create(dir.join("log")).expect("a log").into()
+            });
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+            let mut child = command.spawn().expect("it starts");
             let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
             let mut dev = Self { child, lines };
             let found = dev.line_with("3 nodes in").is_some();
@@ -220,6 +220,15 @@ impl Dev {
     }
 }
 
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.signal(Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
 #[test]
 fn dev_runs_a_cluster_in_a_directory_and_stops_it_on_ctrl_c() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -233,6 +242,32 @@ fn dev_runs_a_cluster_in_a_directory_and_stops_it_on_ctrl_c() {
         dev.signal(Signal::SIGINT);
         assert_eq!(dev.child.wait().expect("a child").code(), Some(0));
     }
+}
+
+#[test]
+fn dev_says_when_a_node_dies_and_goes_on_with_the_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut dev = Dev::start(Some(dir.path()));
+    let (_, json) = noraftd(&[
+        "status",
+        &dir.path().join("client-2.sock").display().to_string(),
+        "--json",
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let pid = report["process_id"].as_u64().expect("a process id");
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+    let log = dir.path().join("log");
+    eventually("a line about it", || {
+        let log = std::fs::read_to_string(&log).expect("a log");
+        log.contains("node 2 ended: signal: 9").then_some(())
+    });
+    let socket = dir.path().join("client-1.sock");
+    eventually("the others go on", || {
+        let reply = Client::unix(&socket).ok()?.try_call(&["SET", "k", "v"]).ok()?;
+        (reply == ok()).then_some(())
+    });
+    dev.signal(Signal::SIGTERM);
+    assert_eq!(dev.child.wait().expect("a child").code(), Some(0));
 }
 
 #[test]

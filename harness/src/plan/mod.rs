@@ -6,7 +6,7 @@
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
 //! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`                     |
-//! | `[clients]`    | `count`, `rate`, `timeout`, `pause_after_error`                     |
+//! | `[clients]`    | `count`, `readers`, `rate`, `timeout`, `pause_after_error`          |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind` kill, pause or partition, its target, `weight`, `duration`   |
@@ -94,6 +94,9 @@ impl Default for ClusterPlan {
 pub struct ClientsPlan {
     /// How many, each with one operation at a time.
     pub count: usize,
+    /// How many of them only read. A client that writes to a node that lost touch waits for its answer; one
+    /// that only reads goes on asking, and notices when such a node still answers.
+    pub readers: usize,
     /// Operations a second of all clients together; 0 is no limit.
     pub rate: u64,
     /// How long a client waits for a reply before it records the outcome as unknown.
@@ -106,6 +109,7 @@ impl Default for ClientsPlan {
     fn default() -> Self {
         Self {
             count: 10,
+            readers: 0,
             rate: 0,
             timeout: Span::from_millis(1500),
             pause_after_error: Span::from_millis(50),
@@ -302,6 +306,11 @@ impl ClientsPlan {
         require((1..=CLIENTS_MAX).contains(&self.count), "clients.count", || {
             format!("must be 1 to {CLIENTS_MAX}, not {}", self.count)
         })?;
+        require(
+            self.readers < self.count || self.readers == 0,
+            "clients.readers",
+            || format!("must leave one of {} clients to write", self.count),
+        )?;
         require(!self.timeout.is_zero(), "clients.timeout", || {
             "must not be zero".to_owned()
         })
@@ -418,6 +427,7 @@ mod tests {
             ),
             ("[cluster]\nsegment_kib = 4", "cluster.segment_kib"),
             ("[clients]\ncount = 0", "clients.count"),
+            ("[clients]\ncount = 4\nreaders = 4", "clients.readers"),
             ("[nemesis]\nlanes = 9", "nemesis.lanes"),
             ("[nemesis]\nimpaired_max = 4", "nemesis.impaired_max"),
             ("[nemesis]\ncalm = [\"2s\", \"1s\"]", "nemesis.calm"),

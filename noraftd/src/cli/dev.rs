@@ -147,20 +147,24 @@ impl Dev {
     }
 }
 
+/// Waits until every node serves and knows the leader.
 fn wait_for_leader(addresses: &[String]) -> u64 {
     // Nobody sends on it: it only lets time pass.
     let (_keep, pause) = channel::<()>();
     loop {
-        for address in addresses {
-            let endpoint: Endpoint = address.parse().expect("an address and a port");
-            if let Ok((report, _)) = ask_status(&endpoint)
-                && let Some(leader) = report.leader
-            {
-                return leader;
-            }
+        let leaders: Option<Vec<u64>> = addresses.iter().map(|address| leader_at(address)).collect();
+        if let Some([first, others @ ..]) = leaders.as_deref()
+            && others.iter().all(|leader| leader == first)
+        {
+            return *first;
         }
         let _ = pause.recv_timeout(ASK_PAUSE);
     }
+}
+
+fn leader_at(address: &str) -> Option<u64> {
+    let endpoint: Endpoint = address.parse().expect("an address and a port");
+    ask_status(&endpoint).ok()?.0.leader
 }
 
 /// Where the nodes keep their data.

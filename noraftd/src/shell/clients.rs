@@ -105,11 +105,15 @@ impl Clients {
         self.requests.borrow().len()
     }
 
-    /// Tells everybody who still waits that this node can no longer say what becomes of the request.
+    /// Answers everybody who still waits: a read was not done, a write may be, by the others.
     pub(super) fn give_up_all(&self) {
         let waiters = self.requests.borrow_mut().remove_all();
         for waiter in waiters {
-            self.answer_waiter(&waiter, &Outcome::Indefinite(Doubt::ShuttingDown));
+            let outcome = match waiter.class {
+                Class::Read => Outcome::Refused(Refusal::ShuttingDown),
+                Class::Write => Outcome::Indefinite(Doubt::ShuttingDown),
+            };
+            self.answer_waiter(&waiter, &outcome);
         }
     }
 
@@ -193,7 +197,10 @@ impl Clients {
             .first()
             .is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
         let (reply, next) = match parse(args) {
-            Ok(Parsed::Replicated(request)) => return self.submit(connection, request).await,
+            Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
+                Ok(()) => return self.submit(connection, request).await,
+                Err(reply) => (reply, Next::Command),
+            },
             Ok(Parsed::Local(local)) => {
                 let Some((reply, next)) = self.answer_locally(connection, local).await else {
                     return Next::End;
@@ -218,6 +225,7 @@ impl Clients {
         let waiter = Waiter {
             connection: Rc::clone(connection),
             sequence,
+            class: request.class,
             bytes: request.body.len(),
         };
         if let Some(refusal) = self.refusal_of(request.class) {

@@ -242,8 +242,8 @@ impl DialError {
     }
 }
 
-/// With the pauses between attempts, more than half a second.
-const FAILURES_WORTH_A_LINE: u64 = 6;
+/// With the pauses between attempts, about two seconds.
+const FAILURES_WORTH_A_LINE: u64 = 10;
 /// A connection and its greeting take at most this long.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection whose bytes are not acknowledged for this long is replaced: TCP's own repetitions come

@@ -117,6 +117,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         .collect::<io::Result<Vec<_>>>()?;
 
     let identity = store.identity();
+    let payload_bytes_max = store.payload_bytes_max();
     let recovery = recovery_lines(&store);
     recovery.iter().for_each(|line| tracing::info!("{line}"));
     let storage = Storage::start(store)?;
@@ -134,7 +135,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
     };
     let members = config.peers.keys().copied().collect();
-    let from_peers = PeerListener::new(introduction, members, Rc::clone(&inbox));
+    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, Rc::clone(&inbox));
     for listener in peers_at {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
@@ -146,6 +147,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         boot,
         incarnation: identity.incarnation,
         recovery,
+        payload_bytes_max,
         listen: listen.clone(),
         config,
     };
