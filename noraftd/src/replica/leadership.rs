@@ -163,8 +163,13 @@ impl Replica {
         }
     }
 
+    /// Nothing is forwarded to a leader that may be gone; if it is there, it will be heard again at once.
+    pub(super) fn on_disconnected(&mut self, peer: NodeId) {
+        self.leadership.forget_leader(peer);
+        self.give_up_forwards(peer);
+    }
+
     pub(super) fn on_connected(&mut self, peer: NodeId) {
-        self.repeat_reads(peer);
         let matched = self
             .node
             .follower_match_index(peer)

@@ -201,6 +201,7 @@ impl Link {
         let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
         self.outgoing.replace(None);
         outgoing.close();
+        inbox.push(Input::Disconnected { peer: self.peer });
         self.note_failure("the connection ended".to_owned(), true);
     }
 
