@@ -163,8 +163,14 @@ impl Replica {
         }
     }
 
-    /// Nothing is forwarded to a leader that may be gone; if it is there, it will be heard again at once.
+    /// A leader whose connection ended may be gone: nothing is forwarded to it, and the next election does not
+    /// wait for its silence to last. If it is there, the others refuse the pre-vote and it is heard again at once.
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
+        if self.leadership.leader == Some(peer) {
+            self.elections.forget_leader();
+            let spread = 2 * self.config.heartbeat_interval;
+            self.timers.hasten_election(self.now, spread, &mut self.prng);
+        }
         self.leadership.forget_leader(peer);
         self.give_up_forwards(peer);
     }
