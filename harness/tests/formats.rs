@@ -4,11 +4,17 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use harness::checker::Budget;
 use harness::checker::recording::{NEVER, Recording, Status};
 use harness::formats;
 
 fn read(text: &str) -> Result<Recording, String> {
-    formats::read(Cursor::new(text.to_owned()), Path::new("history")).map_err(|error| error.to_string())
+    formats::read(
+        Cursor::new(text.to_owned()),
+        Path::new("history"),
+        &Budget::default(),
+    )
+    .map_err(|error| error.to_string())
 }
 
 fn told(recording: &Recording) -> Vec<String> {
@@ -162,7 +168,7 @@ fn no_cut_or_flip_of_a_history_makes_a_reader_panic() {
             }
             bytes.truncate(text.len() - cut);
             // Only the absence of a panic is claimed: a changed history may still be one.
-            let _ = formats::read(Cursor::new(bytes), Path::new("history"));
+            let _ = formats::read(Cursor::new(bytes), Path::new("history"), &Budget::default());
         }
     }
 }

@@ -46,7 +46,7 @@ struct Configuration<const W: usize> {
 struct Search<'a, M: Model, const W: usize> {
     model: &'a M,
     calls: &'a [Call<M::Op>],
-    meter: Meter<'a>,
+    meter: Meter,
     states: Vec<M::State>,
     state_ids: FastMap<M::State, u32>,
     slots: Slots<W>,

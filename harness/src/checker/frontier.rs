@@ -77,7 +77,7 @@ struct Configuration<const W: usize> {
 
 struct Frontier<'a, const W: usize> {
     calls: &'a [Call<RegisterOp>],
-    meter: Meter<'a>,
+    meter: Meter,
     /// Numbers of the values.
     values: FastMap<Datum, u32>,
     pending: Pending<W>,

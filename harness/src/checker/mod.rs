@@ -12,26 +12,40 @@
 //! | [`unique`] | registers in which every value is written once | n log n |
 //! | [`frontier`] | registers with reads and blind writes | n, times a few |
 //! | [`log`] | logs of unique records | n log n |
-//! | [`breadth`] | any model | n, times what the open operations allow |
+//! | [`sets`], [`counter`], [`lock`], [`exactly_once`] | what they are called | n log n |
+//! | [`bank`] | the invariants of accounts | n |
+//! | [`list_append`] | transactions on lists | V + E |
+//! | [`certificate`] | any model, given the order | n log n |
+//! | [`search`] = [`breadth`] and [`depth`] | any model | n, times what the open operations allow |
 //!
 //! Every engine is exact, runs under one [`Budget`], and answers with a [`Verdict`]: an order (which
 //! [`witness::verify`] checks on its own), the few operations that have none, or what ran out.
 
 use crate::results::Outcome;
 
+pub mod bank;
 mod bits;
 pub mod breadth;
 pub mod budget;
+pub mod certificate;
+pub mod counter;
 pub mod datum;
+pub mod depth;
 mod dispatch;
+pub mod exactly_once;
 pub mod frontier;
 pub mod hash;
 pub mod kv;
+pub mod list_append;
+pub mod lock;
 pub mod log;
 pub mod recording;
 pub mod register;
+pub mod search;
+pub mod sets;
 mod split;
 mod trail;
+pub mod txn;
 pub mod unique;
 pub mod verdict;
 pub mod witness;
@@ -56,6 +70,8 @@ pub struct Report {
     pub operations: u64,
     /// The answer.
     pub finding: Finding,
+    /// What the order the daemon itself claims came to, where its replies tell one.
+    pub certificate: certificate::Certificate,
 }
 
 /// The answer about a whole history.

@@ -3,6 +3,7 @@
 //! Invariant: events are numbered densely in the order given; each operation is entered once, at its
 //! invocation, and finished at most once.
 
+use crate::checker::budget::{Budget, Limit, Meter};
 use crate::checker::datum::Datum;
 use crate::checker::hash::FastMap;
 use crate::checker::recording::{FaultEvent, NEVER, Operation, Recording, ResultKind, Status};
@@ -34,6 +35,17 @@ pub(crate) enum Pairing {
     ByProcess,
 }
 
+/// Why an event was not taken.
+pub(crate) enum Refusal {
+    /// Something else was expected.
+    Expected(String),
+    /// The budget ran out.
+    Budget(Limit),
+}
+
+/// How often the memory is looked at.
+const EVENTS_PER_LOOK: u32 = 1024;
+
 /// Builds a recording event by event.
 pub(crate) struct Assembler {
     pub(crate) recording: Recording,
@@ -41,21 +53,34 @@ pub(crate) struct Assembler {
     open: FastMap<u64, u32>,
     functions: FastMap<Box<[u8]>, u16>,
     next: u32,
+    meter: Meter,
 }
 
 impl Assembler {
-    pub(crate) fn new(pairing: Pairing) -> Self {
+    pub(crate) fn new(pairing: Pairing, budget: &Budget) -> Self {
         Self {
             recording: Recording::default(),
             pairing,
             open: FastMap::default(),
             functions: FastMap::default(),
             next: 0,
+            meter: budget.meter(),
         }
     }
 
     /// Takes the next event; an error says what was expected.
-    pub(crate) fn event(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+    pub(crate) fn event(&mut self, entry: &Entry<'_>) -> Result<(), Refusal> {
+        if self.next.is_multiple_of(EVENTS_PER_LOOK) {
+            // Tables that grow hold their old and new halves for a moment.
+            let open = self.open.capacity() * 32;
+            self.meter
+                .hold(self.recording.growing_bytes() + open)
+                .map_err(Refusal::Budget)?;
+        }
+        self.place(entry).map_err(Refusal::Expected)
+    }
+
+    fn place(&mut self, entry: &Entry<'_>) -> Result<(), String> {
         let at = self.next;
         self.next = at
             .checked_add(1)
@@ -81,6 +106,11 @@ impl Assembler {
         let counts = &mut self.recording.counts;
         counts.info = counts.invoked - counts.ok - counts.fail;
         self.recording.operations.shrink_to_fit();
+        self.recording.times.shrink_to_fit();
+        // Less than was held while it grew.
+        let held = self.meter.hold(self.recording.bytes());
+        debug_assert!(held.is_ok(), "what is given back cannot exceed the budget");
+        self.recording.meter = Some(self.meter);
         self.recording
     }
 

@@ -5,6 +5,7 @@
 //! running off the end is [`Problem::Incomplete`], so a caller can read more and try again.
 //! Source: github.com/edn-format/edn; RFC 8259.
 
+use crate::checker::budget::Limit;
 use crate::checker::datum::{Datum, Pool};
 
 /// Which notation the text is in.
@@ -21,6 +22,8 @@ pub(crate) enum Problem {
     Incomplete,
     /// What was expected instead.
     Bad(String),
+    /// The budget ran out.
+    Budget(Limit),
 }
 
 /// Deepest nesting that is read.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::checker::datum::{Datum, View};
 use crate::checker::recording::{NEVER, Operation, Recording, ResultKind, Status};
-use crate::checker::verdict::Stuck;
+use crate::checker::verdict::{MENTION, Stuck};
 use crate::checker::{Finding, Report, Violation};
 
 mod log;
@@ -38,7 +38,7 @@ pub fn summary(recording: &Recording, report: &Report) -> Option<String> {
 }
 
 /// A violation being told; operations are called A, B, C, D in order of invocation.
-struct Story<'a> {
+pub(super) struct Story<'a> {
     recording: &'a Recording,
     key: Datum,
     violation: &'a Violation,
@@ -46,7 +46,7 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn new(recording: &'a Recording, key: Datum, violation: &'a Violation) -> Self {
+    pub(super) fn new(recording: &'a Recording, key: Datum, violation: &'a Violation) -> Self {
         let mut ids = violation.operations();
         ids.truncate(OPERATIONS_MAX);
         Self {
@@ -55,6 +55,11 @@ impl<'a> Story<'a> {
             violation,
             ids,
         }
+    }
+
+    /// The operations, in order of invocation.
+    pub(super) fn ids(&self) -> &[u32] {
+        &self.ids
     }
 
     fn tell(&self) -> String {
@@ -69,11 +74,12 @@ impl<'a> Story<'a> {
         out
     }
 
-    fn title(&self) -> String {
+    pub(super) fn title(&self) -> String {
         let what = match self.violation {
             Violation::Register(violation) => register::title(self, violation),
             Violation::Log(violation) => log::title(self, violation),
             Violation::Stuck(stuck) => format!("{} fits nowhere", self.describe(stuck.op)),
+            Violation::Told(told) => cut(&told.title),
         };
         match self.key {
             Datum::NIL => what,
@@ -86,7 +92,20 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::sentences(self, violation),
             Violation::Log(violation) => log::sentences(self, violation),
             Violation::Stuck(stuck) => self.stuck(stuck),
+            Violation::Told(told) => told.why.iter().map(|sentence| self.resolve(sentence)).collect(),
         }
+    }
+
+    /// Puts letters where operations are mentioned.
+    fn resolve(&self, sentence: &str) -> String {
+        let mut out = String::new();
+        for (at, piece) in sentence.split(MENTION).enumerate() {
+            match piece.parse() {
+                Ok(id) if at % 2 == 1 => out.push_str(&self.name(id)),
+                Ok(_) | Err(_) => out.push_str(piece),
+            }
+        }
+        out
     }
 
     fn stuck(&self, stuck: &Stuck) -> Vec<String> {
@@ -132,7 +151,7 @@ impl<'a> Story<'a> {
         out.push('\n');
     }
 
-    fn moment(&self, event: u32) -> String {
+    pub(super) fn moment(&self, event: u32) -> String {
         match self.recording.time(event) {
             Some(ns) => format!("{:.3} ms (event {event})", ns as f64 / 1e6),
             None => format!("event {event}"),
@@ -144,7 +163,7 @@ impl<'a> Story<'a> {
     }
 
     /// The letter of an operation.
-    fn name(&self, id: u32) -> String {
+    pub(super) fn name(&self, id: u32) -> String {
         match self.ids.iter().position(|known| *known == id) {
             Some(at) => char::from(b'A' + at as u8).to_string(),
             None => format!("event {}", self.operation(id).call),
@@ -156,7 +175,7 @@ impl<'a> Story<'a> {
     }
 
     /// What an operation did, in a few words.
-    fn describe(&self, id: u32) -> String {
+    pub(super) fn describe(&self, id: u32) -> String {
         let operation = self.operation(id);
         let function = self.recording.function(operation);
         let pool = &self.recording.pool;
