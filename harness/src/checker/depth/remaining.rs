@@ -119,13 +119,13 @@ impl Remaining {
 
     fn listed(&self, after: usize) -> Option<Event> {
         let event = self.next[after];
-        (event != NONE).then(|| {
-            if event % 2 == 0 {
-                Event::Call(event / 2)
-            } else {
-                Event::Return(event / 2)
-            }
-        })
+        if event == NONE {
+            None
+        } else if event.is_multiple_of(2) {
+            Some(Event::Call(event / 2))
+        } else {
+            Some(Event::Return(event / 2))
+        }
     }
 
     /// The event behind this one that could be tried instead of it.
@@ -156,7 +156,7 @@ impl Remaining {
     /// When the first operation that has not been placed returns.
     fn first_return_time(&self) -> u32 {
         let mut at = self.next[self.head];
-        while at != NONE && at % 2 == 0 {
+        while at != NONE && at.is_multiple_of(2) {
             at = self.next[at as usize];
         }
         if at == NONE {
