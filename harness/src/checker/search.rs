@@ -12,12 +12,14 @@ use crate::model::{Call, Model};
 
 /// Steps of the first round.
 const STEPS_FIRST: u64 = 200_000;
+/// The same, for each operation: enough for a history with a few configurations at a time.
+const STEPS_PER_CALL_FIRST: u64 = 64;
 /// How much longer each round is than the one before.
 const GROWTH: u64 = 8;
 
 /// Decides `calls`, in order of invocation; tells which engine did.
 pub fn check<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> (&'static str, Verdict) {
-    let mut steps = STEPS_FIRST.max(4 * calls.len() as u64);
+    let mut steps = STEPS_FIRST.max(STEPS_PER_CALL_FIRST * calls.len() as u64);
     let mut racing = [true, true];
     loop {
         let round = budget.with_steps(steps.min(budget.steps_max()));

@@ -43,6 +43,8 @@ pub(crate) enum Refusal {
     Budget(Limit),
 }
 
+/// Different functions in one history.
+const FUNCTIONS_MAX: usize = 256;
 /// How often the memory is looked at.
 const EVENTS_PER_LOOK: u32 = 1024;
 
@@ -51,7 +53,6 @@ pub(crate) struct Assembler {
     pub(crate) recording: Recording,
     pairing: Pairing,
     open: FastMap<u64, u32>,
-    functions: FastMap<Box<[u8]>, u16>,
     next: u32,
     meter: Meter,
 }
@@ -62,7 +63,6 @@ impl Assembler {
             recording: Recording::default(),
             pairing,
             open: FastMap::default(),
-            functions: FastMap::default(),
             next: 0,
             meter: budget.meter(),
         }
@@ -167,14 +167,22 @@ impl Assembler {
     }
 
     fn function(&mut self, name: &[u8]) -> Result<u16, String> {
-        if let Some(id) = self.functions.get(name) {
-            return Ok(*id);
+        // A history has few functions; comparing beats hashing.
+        let known = self
+            .recording
+            .functions
+            .iter()
+            .position(|known| known.as_bytes() == name);
+        if let Some(id) = known {
+            return Ok(id as u16);
         }
         let text = std::str::from_utf8(name).map_err(|_| "a function name in UTF-8".to_owned())?;
-        let id = u16::try_from(self.functions.len()).map_err(|_| "fewer than 65536 functions".to_owned())?;
+        let count = self.recording.functions.len();
+        if count == FUNCTIONS_MAX {
+            return Err(format!("at most {FUNCTIONS_MAX} different functions"));
+        }
         self.recording.functions.push(text.into());
-        self.functions.insert(name.into(), id);
-        Ok(id)
+        Ok(count as u16)
     }
 
     fn complete(&mut self, entry: &Entry<'_>, at: u32, status: Status) -> Result<(), String> {
