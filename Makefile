@@ -6,15 +6,20 @@ PLAN ?= workloads/smoke.toml
 TIME ?= 60s
 SEED ?=
 ARGS ?=
+SIM ?= workloads/swarm.toml
+SEEDS ?= 1..3001
 HARNESS := target/release/harness
 
-.PHONY: help run test check bench bench-core bench-store bench-checker bench-daemon fmt build setup-build setup-clients
+.PHONY: help run sim test check bench bench-core bench-store bench-checker bench-daemon fmt build setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=workloads/...)
 	@$(HARNESS) run $(PLAN) --time $(TIME) $(if $(SEED),--seed $(SEED))
+
+sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001 SIM=workloads/...)
+	@$(HARNESS) sim $(SIM) --seeds $(SEEDS) --keep-going
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too
 	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast

@@ -140,15 +140,8 @@ impl Interpreter {
     }
 
     fn invoke(&self, history: HistoryId, process: u64, node: u64, operation: &Operation) -> Event {
-        self.recorder.invoke(history, |id| {
-            let event = Event::invoke(process, id, operation.function)
-                .key(operation.key.clone())
-                .node(format!("n{node}"));
-            match &operation.value {
-                Some(value) => event.value(value.clone()),
-                None => event,
-            }
-        })
+        self.recorder
+            .invoke(history, |id| invocation(process, id, node, operation))
     }
 
     /// After a failure, a client without a connection goes to another node; one that was refused may stay,
@@ -193,8 +186,19 @@ impl Hand {
     }
 }
 
+/// The event with which `process` asks `node` for `operation`, under the name `id`.
+pub(crate) fn invocation(process: u64, id: u64, node: u64, operation: &Operation) -> Event {
+    let event = Event::invoke(process, id, operation.function)
+        .key(operation.key.clone())
+        .node(format!("n{node}"));
+    match &operation.value {
+        Some(value) => event.value(value.clone()),
+        None => event,
+    }
+}
+
 /// The event that `outcome` makes of `invocation`.
-fn completion_event(invocation: &Event, outcome: &Result<Completion, CallError>) -> Event {
+pub(crate) fn completion_event(invocation: &Event, outcome: &Result<Completion, CallError>) -> Event {
     match outcome {
         Ok(completion) => {
             let mut event = Event::complete(invocation, EventKind::Ok);
@@ -216,7 +220,7 @@ fn completion_event(invocation: &Event, outcome: &Result<Completion, CallError>)
 }
 
 /// Now and then a client changes its node without a reason, or all would gather where nothing ever fails.
-const ROAM_ONE_IN: u64 = 500;
+pub(crate) const ROAM_ONE_IN: u64 = 500;
 
 #[cfg(test)]
 mod tests {

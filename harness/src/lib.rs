@@ -16,4 +16,5 @@ pub mod recorder;
 pub mod report;
 pub mod results;
 pub mod run;
+pub mod sim;
 pub mod workload;

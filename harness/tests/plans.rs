@@ -8,7 +8,8 @@ use harness::plan::Plan;
 fn shipped() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads");
     let files = std::fs::read_dir(folder).expect("the project has a folder of plans");
-    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("it can be listed").path()).collect();
+    let paths = files.map(|file| file.expect("it can be listed").path());
+    let mut paths: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
     paths.sort();
     paths
 }

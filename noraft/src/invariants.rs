@@ -136,6 +136,15 @@ impl Invariants {
         }
     }
 
+    /// Starts with an empty history of a cluster whose nodes all begin with the same configuration, before
+    /// any entry.
+    pub fn from_config(config: ClusterConfig) -> Self {
+        Self {
+            committed: Log::new(config, LogEntries::new(LogPosition::ZERO)),
+            ..Self::new()
+        }
+    }
+
     /// Checks a node after an event; `durable` is what a crash would leave of it now.
     ///
     /// # Errors
@@ -177,7 +186,7 @@ impl Invariants {
             let kept = if before.wiped {
                 Ok(())
             } else {
-                before.check_kept(node)
+                before.check_kept(node, self.leaders.get(&node.current_term()).copied())
             };
             *before = Seen {
                 restarts: before.restarts + 1,

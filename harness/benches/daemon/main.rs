@@ -3,8 +3,9 @@
 //! One load generator drives all of them in turn; rounds are interleaved, so that whatever else the machine
 //! does falls on all alike. What counts is a ratio within a run, never a figure of its own.
 //!
-//! Invariant: every process and directory that a run makes is gone when it ends, whatever ends it: guards
-//! remove them on errors, panics, SIGINT and SIGTERM, and the kernel kills the processes after a SIGKILL.
+//! Invariant: every process and directory that a run makes is gone when it ends: guards remove them on
+//! errors, panics, SIGINT and SIGTERM. After a SIGKILL the kernel still kills the processes; only the
+//! directory, under `target/tmp`, stays.
 //!
 //! `make bench-daemon` runs it; `cargo bench -p harness --bench daemon -- --help` lists the flags.
 

@@ -10,6 +10,8 @@ mod become_child;
 mod check;
 mod generate;
 mod run;
+mod shrink;
+mod sim;
 
 /// A Jepsen-style tester: faults, histories, linearizability checking, explanations.
 ///
@@ -24,6 +26,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Verb {
     Run(run::Args),
+    Sim(sim::Args),
+    Shrink(shrink::Args),
     Check(check::Args),
     Generate(generate::Args),
     #[command(name = GUARD_VERB, hide = true)]
@@ -38,6 +42,8 @@ pub(crate) fn main() -> ExitCode {
     };
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
+        Verb::Sim(args) => sim::run(&args),
+        Verb::Shrink(args) => shrink::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Generate(args) => generate::run(&args),
         Verb::Become(args) => become_child::run(&args),

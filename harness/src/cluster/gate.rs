@@ -54,17 +54,20 @@ impl Gate {
         any
     }
 
-    /// The frame, unless it is to be held.
-    fn pass(&self, frame: Bytes) -> Option<Bytes> {
+    fn holds(&self, kind: u8) -> bool {
+        self.lock().kinds.contains(&kind)
+    }
+
+    fn is_open(&self) -> bool {
+        self.lock().kinds.is_empty()
+    }
+
+    /// Holds a whole frame; one too many is lost.
+    fn keep(&self, frame: Bytes) {
         let mut state = self.lock();
-        let kind = frame.get(KIND_AT).copied();
-        if !kind.is_some_and(|kind| state.kinds.contains(&kind)) {
-            return Some(frame);
-        }
         if state.held.len() < HELD_MAX {
             state.held.push(frame);
         }
-        None
     }
 
     /// Waits for a frame that was let go.
@@ -83,10 +86,18 @@ impl Gate {
     }
 }
 
-/// Cuts the byte stream of one connection into frames.
+/// Cuts the byte stream of one connection into frames. While the gate is open, bytes pass as they come.
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
-    rest: BytesMut,
+    /// The first bytes of the frame being read, up to the one that tells its kind.
+    head: Vec<u8>,
+    /// How much of that frame is still to come, once the head is known.
+    left: Option<usize>,
+    /// Bytes of that frame that have not been delivered.
+    kept: BytesMut,
+    /// Whether some of that frame has been delivered already: then the rest has to follow.
+    begun: bool,
+    holding: bool,
     /// True once something came that is no frame: from then on bytes are bytes.
     raw: bool,
     greeted: bool,
@@ -95,19 +106,27 @@ pub(super) struct Cutter {
 impl Cutter {
     /// Takes in what was read and gives what may be delivered.
     pub(super) fn cut(&mut self, chunk: &[u8], gate: &Gate) -> BytesMut {
-        self.rest.extend_from_slice(chunk);
-        let mut out = BytesMut::new();
-        while let Some(frame) = self.next_frame() {
-            let passed = if self.greeted {
-                gate.pass(frame)
-            } else {
-                Some(frame)
-            };
-            self.greeted = true;
-            out.extend_from_slice(passed.as_deref().unwrap_or_default());
-        }
-        if self.raw {
-            out.unsplit(self.rest.split());
+        let (mut rest, mut out) = (chunk, BytesMut::new());
+        while !rest.is_empty() {
+            if self.raw {
+                out.extend_from_slice(rest);
+                break;
+            }
+            let wanted = self.left.unwrap_or(HEAD_BYTES - self.head.len());
+            let (taken, after) = rest.split_at(wanted.min(rest.len()));
+            rest = after;
+            self.kept.extend_from_slice(taken);
+            match self.left {
+                Some(left) => self.left = Some(left - taken.len()),
+                None => self.read_head(taken, gate),
+            }
+            if !self.holding && (self.left.is_some() || self.raw || gate.is_open()) {
+                self.begun = true;
+                out.unsplit(self.kept.split());
+            }
+            if self.left == Some(0) {
+                self.end_frame(gate);
+            }
         }
         out
     }
@@ -117,23 +136,32 @@ impl Cutter {
         self.greeted
     }
 
-    fn next_frame(&mut self) -> Option<Bytes> {
-        let header = self.rest.get(..HEADER_BYTES).filter(|_| !self.raw)?;
-        let length = header
-            .first_chunk()
-            .map_or(0, |length| u32::from_le_bytes(*length) as usize);
-        if header.get(VERSION_AT) != Some(&VERSION) || length > FRAME_BODY_BYTES_MAX {
+    fn read_head(&mut self, taken: &[u8], gate: &Gate) {
+        self.head.extend_from_slice(taken);
+        let Some((length, [version, kind])) = self.head.split_first_chunk::<4>() else {
+            return;
+        };
+        let length = u32::from_le_bytes(*length) as usize;
+        if *version != VERSION || length > FRAME_BODY_BYTES_MAX {
             self.raw = true;
-            return None;
+            return;
         }
-        let whole = HEADER_BYTES + length;
-        (self.rest.len() >= whole).then(|| self.rest.split_to(whole).freeze())
+        self.left = Some(HEADER_BYTES - HEAD_BYTES + length);
+        self.holding = self.greeted && !self.begun && gate.holds(*kind);
+    }
+
+    fn end_frame(&mut self, gate: &Gate) {
+        if self.holding {
+            gate.keep(self.kept.split().freeze());
+        }
+        (self.greeted, self.holding, self.begun) = (true, false, false);
+        self.left = None;
+        self.head.clear();
     }
 }
 
-/// Where a frame's version and kind stand, in every version (see `noraftd::protocol::frame`).
-const VERSION_AT: usize = 4;
-const KIND_AT: usize = 5;
+/// A frame begins with its length, version and kind, in every version (see `noraftd::protocol::frame`).
+const HEAD_BYTES: usize = 6;
 
 /// Frames held at once; later ones are lost. A race is over after a handful.
 const HELD_MAX: usize = 4096;
@@ -189,5 +217,11 @@ mod tests {
         let noise = b"this is not a frame, and it is longer than a header";
         assert_eq!(&cutter.cut(noise, &gate)[..], noise);
         assert_eq!(&cutter.cut(b"nor is this", &gate)[..], b"nor is this");
+    }
+
+    #[test]
+    fn bytes_wait_for_nothing_while_the_gate_is_open() {
+        let (gate, mut cutter) = (Gate::default(), Cutter::default());
+        assert_eq!(&cutter.cut(b"abc", &gate)[..], b"abc");
     }
 }

@@ -12,7 +12,7 @@ use crate::results::FaultResult;
 
 /// Shared by all lanes.
 #[derive(Debug)]
-pub(super) struct Board {
+pub(crate) struct Board {
     impaired_max: usize,
     state: Mutex<State>,
 }
@@ -27,14 +27,14 @@ struct State {
 
 /// The right to carry out one fault.
 #[derive(Debug)]
-pub(super) struct Claim {
-    pub(super) id: u64,
-    pub(super) name: String,
-    pub(super) targets: Targets,
+pub(crate) struct Claim {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) targets: Targets,
 }
 
 impl Board {
-    pub(super) fn new(impaired_max: usize) -> Self {
+    pub(crate) fn new(impaired_max: usize) -> Self {
         Self {
             impaired_max,
             state: Mutex::default(),
@@ -42,7 +42,7 @@ impl Board {
     }
 
     /// Chooses targets among what no other fault holds; `None` when there are too few, or the budget is spent.
-    pub(super) fn claim(
+    pub(crate) fn claim(
         &self,
         fault: FaultKind,
         roll: u64,
@@ -75,14 +75,14 @@ impl Board {
         Some(Claim { id, name, targets })
     }
 
-    pub(super) fn release(&self, claim: &Claim, result: FaultResult) {
+    pub(crate) fn release(&self, claim: &Claim, result: FaultResult) {
         let mut state = self.lock();
         state.in_force.remove(&claim.id);
         state.results.push(result);
     }
 
     /// The faults in force, with their targets.
-    pub(super) fn in_force(&self) -> Vec<String> {
+    pub(crate) fn in_force(&self) -> Vec<String> {
         self.lock()
             .in_force
             .values()
@@ -91,12 +91,12 @@ impl Board {
     }
 
     /// What became of every fault so far, in the order of their ends.
-    pub(super) fn results(&self) -> Vec<FaultResult> {
+    pub(crate) fn results(&self) -> Vec<FaultResult> {
         self.lock().results.clone()
     }
 
     /// Decisions that could not be carried out.
-    pub(super) fn skipped(&self) -> u64 {
+    pub(crate) fn skipped(&self) -> u64 {
         self.lock().skipped
     }
 
@@ -120,7 +120,7 @@ impl State {
 }
 
 /// A fault and its targets, short: `kill-leader(n2)`, `partition-one-way-in-drop(n1>n3 n2>n3)`.
-pub(super) fn describe(name: &str, targets: &Targets) -> String {
+pub(crate) fn describe(name: &str, targets: &Targets) -> String {
     let nodes = targets.nodes.iter().map(|node| format!("n{node}"));
     let links = targets.links.iter().map(|(from, to)| format!("n{from}>n{to}"));
     format!("{name}({})", nodes.chain(links).collect::<Vec<_>>().join(" "))

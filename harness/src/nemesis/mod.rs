@@ -27,7 +27,7 @@ use crate::op::{Event, EventKind};
 use crate::plan::{CutMode, FaultKind, Plan};
 use crate::recorder::Recorder;
 use crate::results::FaultResult;
-use board::{Board, Claim};
+pub(crate) use board::{Board, Claim, describe};
 
 /// Acts on one cluster for the length of a run.
 #[derive(Debug)]
@@ -147,9 +147,11 @@ impl Nemesis {
             FaultKind::DiskStall(_) => self.disk_stall(decision, &claim, duration, stop).await,
             FaultKind::StallKill => self.stall_kill(decision, &claim, duration, stop).await,
             FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await,
+            // A plan with one of these is refused for real processes; without evidence it proves nothing.
+            FaultKind::Flap(..) | FaultKind::Power(_) | FaultKind::Disk(..) | FaultKind::Clock(_) => None,
         };
         let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
-        let fault = board::describe(&claim.name, &claim.targets);
+        let fault = describe(&claim.name, &claim.targets);
         self.board.release(
             &claim,
             FaultResult {

@@ -89,6 +89,10 @@ fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
         FaultPlan::DiskStall { target, .. } => FaultKind::DiskStall(*target),
         FaultPlan::StallKill { .. } => FaultKind::StallKill,
         FaultPlan::VoteRace { .. } => FaultKind::VoteRace,
+        FaultPlan::Flap { shape, mode, .. } => FaultKind::Flap(*shape, mode.unwrap_or(drawn)),
+        FaultPlan::Power { target, .. } => FaultKind::Power(*target),
+        FaultPlan::Disk { target, trouble, .. } => FaultKind::Disk(*target, *trouble),
+        FaultPlan::Clock { target, .. } => FaultKind::Clock(*target),
     }
 }
 
@@ -155,10 +159,7 @@ mod tests {
                         (Shape::Halves, Span::from_millis(2000))
                     );
                 }
-                FaultKind::Pause(_)
-                | FaultKind::DiskStall(_)
-                | FaultKind::StallKill
-                | FaultKind::VoteRace => panic!("the plan has no {:?}", decision.fault),
+                other => panic!("the plan has no {other:?}"),
             }
         }
         let kills = drawn

@@ -32,7 +32,11 @@ pub struct Targets {
 pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Option<Targets> {
     let mut prng = Prng::new(roll);
     match fault {
-        FaultKind::Kill(target) | FaultKind::Pause(target) | FaultKind::DiskStall(target) => {
+        FaultKind::Kill(target)
+        | FaultKind::Pause(target)
+        | FaultKind::DiskStall(target)
+        | FaultKind::Power(target)
+        | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {
                 impaired: nodes.clone(),
@@ -40,7 +44,12 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
                 links: Vec::new(),
             })
         }
-        FaultKind::Partition(shape, _) => {
+        FaultKind::Clock(target) => Some(Targets {
+            nodes: processes(target, &mut prng, circumstances)?,
+            impaired: Vec::new(),
+            links: Vec::new(),
+        }),
+        FaultKind::Partition(shape, _) | FaultKind::Flap(shape, _) => {
             let mut targets = links(shape, &mut prng, circumstances)?;
             targets.links.sort_unstable();
             targets.impaired.sort_unstable();

@@ -43,7 +43,8 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
-    /// The disk does not answer for a while: what was handed to it waits, the rest of the node goes on.
+    /// The disk does not answer for a while: what was handed to it waits, the rest of the node goes on. Real
+    /// processes only.
     DiskStall {
         /// Whom.
         target: Target,
@@ -54,7 +55,7 @@ pub enum FaultPlan {
         weight: u32,
     },
     /// The followers' disks stand still, then all nodes are killed at once, and the followers are started before
-    /// the leader: whoever acknowledges what it has not written loses it.
+    /// the leader: whoever acknowledges what it has not written loses it. Real processes only.
     StallKill {
         /// How long the disks stand still before the kill; below the election timeout, or nobody leads by then.
         duration: SpanRange,
@@ -63,7 +64,8 @@ pub enum FaultPlan {
         weight: u32,
     },
     /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
-    /// requests: whoever forgets a vote over a restart makes two leaders of one term. Three nodes only.
+    /// requests: whoever forgets a vote over a restart makes two leaders of one term. Three nodes, real
+    /// processes only.
     VoteRace {
         /// How long the two candidates stay apart after the race.
         duration: SpanRange,
@@ -71,6 +73,63 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// Links between nodes are cut and healed again and again. Simulation only.
+    Flap {
+        /// Which links.
+        shape: Shape,
+        /// What a cut link does; drawn anew each time when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<CutMode>,
+        /// How long it goes on.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The power fails: what was not synced is lost in part. Simulation only.
+    Power {
+        /// Whom.
+        target: Target,
+        /// How long they stay down.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The disk is in trouble. Simulation only.
+    Disk {
+        /// Whose.
+        target: Target,
+        /// Which.
+        trouble: DiskTrouble,
+        /// How long.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The clocks jump and run at another rate. Simulation only.
+    Clock {
+        /// Whose.
+        target: Target,
+        /// How long the rate is another one; the jump stays.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+}
+
+/// What is wrong with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskTrouble {
+    /// Batches take tens to hundreds of times as long.
+    Slow,
+    /// Reads, writes and syncs fail now and then with EIO; the node then ends, and is started again.
+    Error,
+    /// No file can grow: ENOSPC.
+    Full,
 }
 
 /// Whom a process fault hits.
@@ -148,6 +207,14 @@ pub enum FaultKind {
     StallKill,
     /// One vote, two candidates, a kill in between.
     VoteRace,
+    /// Links cut and healed in turn.
+    Flap(Shape, CutMode),
+    /// Power cut.
+    Power(Target),
+    /// Trouble with the disk.
+    Disk(Target, DiskTrouble),
+    /// Clocks that jump and drift.
+    Clock(Target),
 }
 
 impl FaultKind {
@@ -160,6 +227,10 @@ impl FaultKind {
             Self::DiskStall(target) => format!("disk-stall-{}", target.name()),
             Self::StallKill => "stall-kill".to_owned(),
             Self::VoteRace => "vote-race".to_owned(),
+            Self::Flap(shape, mode) => format!("flap-{}-{}", shape.name(), mode.name()),
+            Self::Power(target) => format!("power-{}", target.name()),
+            Self::Disk(target, trouble) => format!("disk-{}-{}", trouble.name(), target.name()),
+            Self::Clock(target) => format!("clock-{}", target.name()),
         }
     }
 }
@@ -173,7 +244,11 @@ impl FaultPlan {
             | Self::Partition { weight, .. }
             | Self::DiskStall { weight, .. }
             | Self::StallKill { weight, .. }
-            | Self::VoteRace { weight, .. } => *weight,
+            | Self::VoteRace { weight, .. }
+            | Self::Flap { weight, .. }
+            | Self::Power { weight, .. }
+            | Self::Disk { weight, .. }
+            | Self::Clock { weight, .. } => *weight,
         }
     }
 
@@ -185,8 +260,50 @@ impl FaultPlan {
             | Self::Partition { duration, .. }
             | Self::DiskStall { duration, .. }
             | Self::StallKill { duration, .. }
-            | Self::VoteRace { duration, .. } => *duration,
+            | Self::VoteRace { duration, .. }
+            | Self::Flap { duration, .. }
+            | Self::Power { duration, .. }
+            | Self::Disk { duration, .. }
+            | Self::Clock { duration, .. } => *duration,
         }
+    }
+
+    /// How long it lasts, to be changed.
+    pub fn duration_mut(&mut self) -> &mut SpanRange {
+        match self {
+            Self::Kill { duration, .. }
+            | Self::Pause { duration, .. }
+            | Self::Partition { duration, .. }
+            | Self::DiskStall { duration, .. }
+            | Self::StallKill { duration, .. }
+            | Self::VoteRace { duration, .. }
+            | Self::Flap { duration, .. }
+            | Self::Power { duration, .. }
+            | Self::Disk { duration, .. }
+            | Self::Clock { duration, .. } => duration,
+        }
+    }
+
+    /// Whether only a simulation can do it.
+    pub fn is_simulated_only(&self) -> bool {
+        match self {
+            Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } => false,
+            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } => false,
+            Self::Flap { .. } | Self::Power { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
+        }
+    }
+
+    /// Whether only real processes can have it: it is about threads and frames, which the simulation has not.
+    pub fn is_real_only(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. }
+        )
+    }
+
+    /// Whether a cluster of `nodes` is large enough for it.
+    pub fn fits(&self, nodes: usize) -> bool {
+        self.nodes_min().0 <= nodes
     }
 
     pub(super) fn validate(&self, table: &str, nodes: usize) -> Result<(), PlanError> {
@@ -200,23 +317,37 @@ impl FaultPlan {
         require(!self.duration().low.is_zero(), &duration, || {
             "must not be zero".to_owned()
         })?;
+        let (needed, key, name) = self.nodes_min();
+        require(needed <= nodes, &format!("{table}.{key}"), || {
+            format!("{name} needs {needed} nodes")
+        })
+    }
+
+    /// The nodes it needs, the key that says so, and that key's value.
+    fn nodes_min(&self) -> (usize, &'static str, &'static str) {
         match self {
-            Self::Kill { target, .. } | Self::Pause { target, .. } | Self::DiskStall { target, .. } => {
-                require(target.nodes_min() <= nodes, &format!("{table}.target"), || {
-                    format!("{} needs {} nodes", target.name(), target.nodes_min())
-                })
+            Self::Kill { target, .. }
+            | Self::Pause { target, .. }
+            | Self::DiskStall { target, .. }
+            | Self::Power { target, .. }
+            | Self::Disk { target, .. }
+            | Self::Clock { target, .. } => (target.nodes_min(), "target", target.name()),
+            Self::Partition { shape, .. } | Self::Flap { shape, .. } => {
+                (shape.nodes_min(), "shape", shape.name())
             }
-            Self::Partition { shape, .. } => {
-                require(shape.nodes_min() <= nodes, &format!("{table}.shape"), || {
-                    format!("{} needs {} nodes", shape.name(), shape.nodes_min())
-                })
-            }
-            Self::StallKill { .. } => require(nodes > 1, &format!("{table}.kind"), || {
-                "stall-kill needs followers".to_owned()
-            }),
-            Self::VoteRace { .. } => require(nodes == 3, &format!("{table}.kind"), || {
-                "vote-race is for clusters of exactly 3 nodes".to_owned()
-            }),
+            Self::StallKill { .. } => (2, "kind", "stall-kill"),
+            Self::VoteRace { .. } => (3, "kind", "vote-race"),
+        }
+    }
+}
+
+impl DiskTrouble {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Error => "error",
+            Self::Full => "full",
         }
     }
 }

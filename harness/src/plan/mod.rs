@@ -9,19 +9,25 @@
 //! | `[clients]`    | `count`, `readers`, `rate`, `timeout`, `pause_after_error`          |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
-//! | `[[fault]]`    | `kind` kill, pause or partition, its target, `weight`, `duration`   |
+//! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
 //! | `[limits]`     | deadlines, and the least a run must do to prove something           |
+//! | `[sim]`        | the simulated world: `network`, `disk`, `clock`, `node`             |
+//! | `[swarm]`      | what each seed of a simulation draws for itself                     |
 
 mod fault;
+mod sim;
 mod span;
+mod swarm;
 mod workload;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use fault::{CutMode, FaultKind, FaultPlan, Shape, Target};
+pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, Shape, Target};
+pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
+pub use swarm::SwarmPlan;
 pub use workload::{LogPlan, RegisterPlan, WorkloadPlan};
 
 /// The plan format that this harness reads.
@@ -61,6 +67,16 @@ pub struct Plan {
     /// Deadlines and the measure of a run that proves something.
     #[serde(default)]
     pub limits: LimitsPlan,
+    /// The simulated world.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub sim: SimPlan,
+    /// What each seed of a simulation draws for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<SwarmPlan>,
+}
+
+fn is_default(sim: &SimPlan) -> bool {
+    *sim == SimPlan::default()
 }
 
 /// The processes under test.
@@ -258,7 +274,33 @@ impl Plan {
         for (at, fault) in self.faults.iter().enumerate() {
             fault.validate(&format!("fault[{at}]"), self.cluster.nodes)?;
         }
+        self.sim.validate()?;
+        self.swarm.iter().try_for_each(SwarmPlan::validate)?;
         self.limits.validate()
+    }
+
+    /// Refuses what only a simulation can do.
+    ///
+    /// # Errors
+    ///
+    /// The first key that real processes cannot follow.
+    pub fn for_processes(&self) -> Result<(), PlanError> {
+        let simulated = self.faults.iter().position(FaultPlan::is_simulated_only);
+        require(
+            simulated.is_none(),
+            &format!("fault[{}].kind", simulated.unwrap_or(0)),
+            || "is only possible in a simulation: use `harness sim`".to_owned(),
+        )?;
+        require(self.swarm.is_none(), "swarm", || {
+            "is only possible in a simulation: use `harness sim`".to_owned()
+        })
+    }
+
+    /// The same plan without the faults that only real processes can have.
+    #[must_use]
+    pub fn for_simulation(mut self) -> Self {
+        self.faults.retain(|fault| !fault.is_real_only());
+        self
     }
 
     /// The same plan for another time: what it demands at least shrinks or grows in proportion.

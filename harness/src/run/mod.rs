@@ -332,7 +332,7 @@ impl<'a> Stage<'a> {
 }
 
 /// A plan with one workload has one `history.jsonl`; several have one each, `history-<workload>.jsonl`.
-fn history_name(plan: &Plan, workload: &str) -> String {
+pub(crate) fn history_name(plan: &Plan, workload: &str) -> String {
     if plan.workloads.len() == 1 {
         "history.jsonl".to_owned()
     } else {

@@ -114,9 +114,14 @@ impl Seen {
     }
 
     /// Checks that a crash took nothing that was on disk.
-    pub(super) fn check_kept(&self, node: &Node) -> Checked {
+    pub(super) fn check_kept(&self, node: &Node, leader: Option<NodeId>) -> Checked {
         let (id, durable) = (node.id(), &self.durable);
-        let vote_kept = node.current_term() > durable.term || node.voted_for() == durable.voted_for;
+        // A vote that was being written may be there although nobody was told of it yet; a follower takes
+        // the leader of its term for its vote.
+        let written =
+            node.voted_for().is_some() && (durable.voted_for.is_none() || node.voted_for() == leader);
+        let vote_kept =
+            node.current_term() > durable.term || node.voted_for() == durable.voted_for || written;
         ensure(
             node.current_term() >= durable.term && vote_kept,
             Invariant::Durability,

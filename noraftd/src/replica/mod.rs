@@ -72,14 +72,14 @@ pub struct ReplicaConfig {
 }
 
 impl ReplicaConfig {
-    /// The defaults for node `id`: 50 ms heartbeats, elections after 500 ms, answers within 1.5 s.
+    /// The defaults for node `id`: 50 ms heartbeats, elections after 500 ms, answers within a second.
     pub fn new(id: NodeId) -> Self {
         Self {
             id,
             heartbeat_interval: Duration::from_millis(50),
             election_timeout: Duration::from_millis(500),
             disk_stall_max: Duration::from_millis(500),
-            request_timeout: Duration::from_millis(1500),
+            request_timeout: Duration::from_millis(1000),
             batch_bytes_max: 4 << 20,
             in_flight_bytes_max: 16 << 20,
             in_flight_messages_max: 64,

@@ -4,11 +4,12 @@
 //! connection one write at most, and what arrived during a sync shares the next one.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use noraft::{NodeId, Term};
-use tokio::time::{Instant as TokioInstant, sleep_until};
+use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use super::clients::Clients;
 use super::clock::{self, StampClock};
@@ -36,6 +37,7 @@ pub(super) struct EventLoop {
     is_abstaining: bool,
     /// Who led in which term when the operator was last told.
     told: (Term, Option<NodeId>),
+    timer: Timer,
 }
 
 impl EventLoop {
@@ -59,6 +61,7 @@ impl EventLoop {
             is_syncing: false,
             is_abstaining,
             told: (Term::ZERO, None),
+            timer: Timer::default(),
         }
     }
 
@@ -108,11 +111,12 @@ impl EventLoop {
     /// Waits until there is something to do.
     async fn something(&mut self) {
         let deadline = self.replica.borrow().deadline().map(clock::to_tokio);
+        self.timer.expect(deadline);
         tokio::select! {
             biased;
             input = self.storage.done() => self.inputs.push(input),
             () = self.inbox.woken() => {}
-            () = at(deadline) => {}
+            () = self.timer.fired() => {}
         }
     }
 
@@ -170,10 +174,31 @@ impl EventLoop {
     }
 }
 
-async fn at(deadline: Option<TokioInstant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+/// Wakes the loop at a deadline, or before it.
+///
+/// Invariant: set anew only when the deadline has come nearer, or when it has fired. A follower's deadline
+/// moves away with every message; a timer that followed it would cost a write to an eventfd each time.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn expect(&mut self, deadline: Option<TokioInstant>) {
+        let Some(deadline) = deadline else { return };
+        match &mut self.0 {
+            None => self.0 = Some(Box::pin(sleep_until(deadline))),
+            Some(sleep) if sleep.is_elapsed() || deadline < sleep.deadline() => {
+                sleep.as_mut().reset(deadline);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Waits; for ever while nothing is expected.
+    async fn fired(&mut self) {
+        match &mut self.0 {
+            Some(sleep) if !sleep.is_elapsed() => sleep.await,
+            Some(_) | None => std::future::pending().await,
+        }
     }
 }
 

@@ -201,6 +201,7 @@ impl Link {
         let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
         self.outgoing.replace(None);
         outgoing.close();
+        inbox.push(Input::Disconnected { peer: self.peer });
         self.note_failure("the connection ended".to_owned(), true);
     }
 
@@ -243,7 +244,7 @@ impl DialError {
 }
 
 /// With the pauses between attempts, about two seconds.
-const FAILURES_WORTH_A_LINE: u64 = 10;
+const FAILURES_WORTH_A_LINE: u64 = 25;
 /// A connection and its greeting take at most this long.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection whose bytes are not acknowledged for this long is replaced: TCP's own repetitions come

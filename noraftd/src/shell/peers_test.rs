@@ -123,6 +123,10 @@ fn a_payload_that_no_segment_holds_does_not_reach_the_replica() {
         }
         peers.flush();
         assert!(matches!(next(&received).await[..], [Input::Peer { .. }]));
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Disconnected { peer: TWO }]
+        ));
         assert!(
             matches!(next(&inbox).await[..], [Input::Connected { peer: TWO }]),
             "a new connection"

@@ -1,0 +1,191 @@
+//! `harness sim`: runs a plan in the simulated world, for one seed or many.
+
+use std::error::Error;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use harness::plan::{Plan, PlanError, Span};
+use harness::results::{EXIT_USAGE, Outcome};
+use harness::sim::campaign::{Campaign, Tally, thread_cpu_ns};
+use harness::sim::{Lines, Simulated, folder, simulate};
+
+/// Run a plan in a simulation: the daemon's own code in one thread, virtual time, one seed one trace.
+///
+/// The first seed that fails ends it: it is told in words, and its folder holds everything to look into it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The plan, such as workloads/swarm.toml.
+    plan: PathBuf,
+    /// The one seed to run; what the plan says, or 1, when absent.
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Many seeds: from the first up to, and without, the second.
+    #[arg(long, value_name = "A..B")]
+    seeds: Option<Seeds>,
+    /// How much virtual time, such as 60s, instead of what the plan says.
+    #[arg(long)]
+    time: Option<Span>,
+    /// Seeds that run at a time; one for each processor when absent.
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Goes on after a failure, and tells all seeds that failed.
+    #[arg(long)]
+    keep_going: bool,
+    /// Prints a line an event, of one seed.
+    #[arg(long, conflicts_with = "seeds")]
+    trace: bool,
+    /// Where the folders of failed runs go.
+    #[arg(long, default_value = "results/runs")]
+    out: PathBuf,
+}
+
+/// A range of seeds.
+#[derive(Debug, Clone)]
+pub(crate) struct Seeds(Range<u64>);
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wanted = || format!("`{text}` is no range of seeds: write A..B, such as 1..1000");
+        let (from, to) = text.split_once("..").ok_or_else(wanted)?;
+        let from = from.parse().map_err(|_| wanted())?;
+        let to = to.parse().map_err(|_| wanted())?;
+        if from < to {
+            Ok(Self(from..to))
+        } else {
+            Err(wanted())
+        }
+    }
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
+    let plan = match plan_of(args) {
+        Ok(plan) => plan,
+        Err(error) => {
+            eprintln!("harness: {error}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
+    match &args.seeds {
+        None => run_one(args, &plan),
+        Some(Seeds(seeds)) => run_many(args, plan, seeds.clone()),
+    }
+}
+
+fn plan_of(args: &Args) -> Result<Plan, PlanError> {
+    let mut plan = Plan::load(&args.plan)?;
+    if let Some(time) = args.time {
+        plan = plan.lasting(time);
+    }
+    plan.validate()?;
+    Ok(plan.for_simulation())
+}
+
+fn run_one(args: &Args, plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {
+    let seed = args.seed.or(plan.seed).unwrap_or(1);
+    if args.trace {
+        simulate(plan, seed, Lines::To(Box::new(std::io::stdout().lock())));
+    }
+    let before = thread_cpu_ns();
+    let run = simulate(plan, seed, Lines::None);
+    let cpu_ns = thread_cpu_ns() - before;
+    eprintln!(
+        "seed {seed}: trace {:016x}, {} events, {:.1} simulated s in {:.3} CPU s, {} operations ok, {:?}",
+        run.trace_hash,
+        run.events,
+        run.virtual_ns as f64 / 1e9,
+        cpu_ns as f64 / 1e9,
+        run.results.operations.ok,
+        run.counters,
+    );
+    if run.verdict() == Outcome::Invalid {
+        tell(args, plan, seed)?;
+    }
+    for reason in &run.results.reasons {
+        eprintln!("unknown: {reason}");
+    }
+    println!("verdict: {}", run.verdict());
+    Ok(run.verdict().into())
+}
+
+fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<dyn Error>> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let campaign = Campaign {
+        plan,
+        seeds,
+        jobs: args.jobs.unwrap_or(processors),
+        keep_going: args.keep_going,
+    };
+    let mut shown = 0;
+    let tally = campaign.run(|tally| {
+        if tally.cpu_ns >= shown + SHOW_EVERY_CPU_NS {
+            shown = tally.cpu_ns;
+            eprintln!("{}", tally.line());
+        }
+    });
+    if let Some((seed, _)) = tally.failed.first() {
+        tell(args, &campaign.plan, *seed)?;
+    }
+    tell_tally(&tally);
+    Ok(tally.verdict().into())
+}
+
+fn tell_tally(tally: &Tally) {
+    println!("{}", tally.line());
+    for (seed, rule) in tally.failed.iter().take(FAILURES_TOLD) {
+        println!("failed: seed {seed}: {rule}");
+    }
+    for (seed, why) in tally.unknown.iter().take(FAILURES_TOLD) {
+        println!("unknown: seed {seed}: {why}");
+    }
+    println!("verdict: {}", tally.verdict());
+}
+
+/// Runs a failing seed again, with its lines, and keeps everything.
+fn tell(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Error>> {
+    let run = simulate(plan, seed, Lines::Last(LINES_KEPT));
+    let argv: Vec<String> = std::env::args().collect();
+    let (folder, _) = folder::keep(&args.out, &run, &argv)?;
+    println!("seed {seed} failed: {}", run.broken().unwrap_or_default());
+    println!("{}", explain(&run));
+    println!("everything is in {}", folder.path().display());
+    println!(
+        "again:   harness sim {}{} --seed {seed}",
+        args.plan.display(),
+        time_of(args)
+    );
+    println!(
+        "watch:   harness sim {}{} --seed {seed} --trace",
+        args.plan.display(),
+        time_of(args)
+    );
+    println!("smaller: harness shrink {}", folder.path().display());
+    Ok(())
+}
+
+fn explain(run: &Simulated) -> String {
+    let checks = run.results.checks.iter();
+    let broken = checks.filter(|check| check.verdict == Outcome::Invalid);
+    let said = broken.flat_map(|check| [check.summary.clone(), check.explanation.clone()]);
+    let mut said: Vec<String> = said.flatten().collect();
+    if run.violation.is_some() {
+        let from = run.lines.len().saturating_sub(LINES_TOLD);
+        said.push("the last events:".to_owned());
+        said.extend(run.lines[from..].iter().cloned());
+    }
+    said.join("\n")
+}
+
+fn time_of(args: &Args) -> String {
+    args.time
+        .map_or_else(String::new, |time| format!(" --time {time}"))
+}
+
+const SHOW_EVERY_CPU_NS: u64 = 5_000_000_000;
+const FAILURES_TOLD: usize = 20;
+const LINES_KEPT: usize = 20_000;
+const LINES_TOLD: usize = 25;

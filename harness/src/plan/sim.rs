@@ -1,0 +1,186 @@
+//! The simulated world, as a plan says it: network, disks, clocks, and the limits of the nodes.
+//!
+//! Invariant: parameters only. In a plan with a `[swarm]` table they are the most that a seed may draw.
+
+use serde::{Deserialize, Serialize};
+
+use super::{PlanError, Span, require};
+
+/// The world of `harness sim`. Real processes take no notice of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SimPlan {
+    /// Links between nodes.
+    pub network: NetworkPlan,
+    /// Disks.
+    pub disk: DiskPlan,
+    /// Clocks.
+    pub clock: ClockPlan,
+    /// Limits of the nodes: small ones are reached.
+    pub node: NodePlan,
+}
+
+/// Links between nodes. Shares are of a thousand messages.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkPlan {
+    /// The median of a message's way, in microseconds.
+    pub delay_us: u64,
+    /// Messages that take ten to a hundred times as long.
+    pub late_permille: u64,
+    /// Messages that vanish.
+    pub loss_permille: u64,
+    /// Messages that arrive twice.
+    pub duplicate_permille: u64,
+    /// Messages that others may overtake.
+    pub reorder_permille: u64,
+    /// Messages with flipped bits: the receiver must notice, and drops the connection.
+    pub corrupt_permille: u64,
+}
+
+/// Disks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiskPlan {
+    /// The median of making a batch durable, in microseconds.
+    pub sync_us: u64,
+    /// Batches, of a thousand, that take up to `slow`.
+    pub slow_permille: u64,
+    /// The longest that a slow one takes.
+    pub slow: Span,
+    /// Bytes of a segment, in KiB: small ones are rolled often.
+    pub segment_kib: u64,
+    /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
+    pub torn_permille: u64,
+    /// Starts, of a thousand, that are cut down again while the node reads its disk.
+    pub recovery_crash_permille: u64,
+}
+
+/// Clocks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClockPlan {
+    /// How far a node's wall clock may be off at the start, either way.
+    pub skew: Span,
+    /// How much faster or slower a node's monotonic clock may run, in thousandths.
+    pub drift_permille: u64,
+}
+
+/// Limits of the nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NodePlan {
+    /// How long a node takes to get around to what has arrived, in microseconds: what arrives meanwhile is
+    /// handled together.
+    pub loop_us: u64,
+    /// Payload bytes of a batch.
+    pub batch_bytes_max: usize,
+    /// Messages sent to one peer and not yet acknowledged.
+    pub in_flight_messages_max: usize,
+    /// Payload bytes kept in memory.
+    pub cache_bytes_max: usize,
+    /// Every request is answered after at most this long.
+    pub request_timeout: Span,
+}
+
+impl Default for NetworkPlan {
+    fn default() -> Self {
+        Self {
+            delay_us: 200,
+            late_permille: 0,
+            loss_permille: 0,
+            duplicate_permille: 0,
+            reorder_permille: 0,
+            corrupt_permille: 0,
+        }
+    }
+}
+
+impl Default for DiskPlan {
+    fn default() -> Self {
+        Self {
+            sync_us: 150,
+            slow_permille: 0,
+            slow: Span::from_millis(300),
+            segment_kib: 64,
+            torn_permille: 0,
+            recovery_crash_permille: 0,
+        }
+    }
+}
+
+impl Default for NodePlan {
+    fn default() -> Self {
+        Self {
+            loop_us: 20,
+            batch_bytes_max: 64 << 10,
+            in_flight_messages_max: 64,
+            cache_bytes_max: 64 << 10,
+            request_timeout: Span::from_millis(1000),
+        }
+    }
+}
+
+impl SimPlan {
+    pub(super) fn validate(&self) -> Result<(), PlanError> {
+        let NetworkPlan {
+            delay_us,
+            late_permille,
+            loss_permille,
+            duplicate_permille,
+            reorder_permille,
+            corrupt_permille,
+        } = self.network;
+        let disk = &self.disk;
+        let shares = [
+            ("sim.network.late_permille", late_permille),
+            ("sim.network.loss_permille", loss_permille),
+            ("sim.network.duplicate_permille", duplicate_permille),
+            ("sim.network.reorder_permille", reorder_permille),
+            ("sim.network.corrupt_permille", corrupt_permille),
+            ("sim.disk.slow_permille", disk.slow_permille),
+            ("sim.disk.torn_permille", disk.torn_permille),
+            ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
+            ("sim.clock.drift_permille", self.clock.drift_permille),
+        ];
+        for (key, share) in shares {
+            require(share <= SHARE_MAX, key, || format!("must be at most {SHARE_MAX}"))?;
+        }
+        for (key, micros) in [
+            ("sim.network.delay_us", delay_us),
+            ("sim.disk.sync_us", disk.sync_us),
+            ("sim.node.loop_us", self.node.loop_us),
+        ] {
+            require(micros <= MICROS_MAX, key, || {
+                format!("must be at most {MICROS_MAX}")
+            })?;
+        }
+        require(
+            (SEGMENT_KIB_MIN..=SEGMENT_KIB_MAX).contains(&disk.segment_kib),
+            "sim.disk.segment_kib",
+            || format!("must be {SEGMENT_KIB_MIN} to {SEGMENT_KIB_MAX}"),
+        )?;
+        require(self.node.batch_bytes_max > 0, "sim.node.batch_bytes_max", || {
+            "must not be zero".to_owned()
+        })?;
+        require(
+            self.node.in_flight_messages_max > 0,
+            "sim.node.in_flight_messages_max",
+            || "must not be zero".to_owned(),
+        )?;
+        require(
+            !self.node.request_timeout.is_zero(),
+            "sim.node.request_timeout",
+            || "must not be zero".to_owned(),
+        )
+    }
+}
+
+/// A world in which every second message is lost still makes progress now and then.
+const SHARE_MAX: u64 = 500;
+/// A second.
+const MICROS_MAX: u64 = 1_000_000;
+/// Eight pages: what the store takes at least.
+const SEGMENT_KIB_MIN: u64 = 32;
+/// A simulated disk is in memory.
+const SEGMENT_KIB_MAX: u64 = 64 << 10;

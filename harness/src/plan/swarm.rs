@@ -1,0 +1,185 @@
+//! Swarm testing: each seed draws another plan out of one.
+//!
+//! A plan that has everything on at once never shows what some of it hides (Groce et al., "Swarm testing",
+//! 2012): a node that is killed every second never stays partitioned for long. So each seed leaves some
+//! faults out, and chooses sizes and limits.
+//!
+//! Invariant: the drawn plan is complete and says nothing of the swarm: it, with the seed, repeats the run.
+
+use noraftd::prng::Prng;
+use serde::{Deserialize, Serialize};
+
+use super::{FaultPlan, Plan, PlanError, Span, SpanRange, WorkloadPlan, require};
+
+/// What a seed draws; everything else is as the plan says.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SwarmPlan {
+    /// Numbers of nodes to choose from; one that is given twice is twice as likely.
+    pub nodes: Vec<usize>,
+    /// Fewest and most clients.
+    pub clients: [usize; 2],
+    /// Lowest and highest rate of all clients together, in operations a second.
+    pub rate: [u64; 2],
+    /// Fewest and most keys of each workload.
+    pub keys: [usize; 2],
+    /// Shortest and longest election timeout; heartbeats are a fifth to a tenth of it.
+    pub election: SpanRange,
+    /// Smallest and largest segments, in KiB.
+    pub segment_kib: [u64; 2],
+    /// How many of a thousand faults a seed keeps.
+    pub fault_permille: u64,
+}
+
+impl Default for SwarmPlan {
+    fn default() -> Self {
+        Self {
+            nodes: vec![1, 3, 3, 3, 3, 5],
+            clients: [1, 12],
+            rate: [50, 600],
+            keys: [1, 5],
+            election: SpanRange::new(Span::from_millis(50), Span::from_millis(400)),
+            segment_kib: [32, 128],
+            fault_permille: 400,
+        }
+    }
+}
+
+impl SwarmPlan {
+    pub(super) fn validate(&self) -> Result<(), PlanError> {
+        require(!self.nodes.is_empty(), "swarm.nodes", || {
+            "must name a number of nodes".to_owned()
+        })?;
+        let ordered = |key: &str, low: u64, high: u64| {
+            require(low > 0 && low <= high, key, || {
+                format!("must begin above zero and end above its begin, not {low} and {high}")
+            })
+        };
+        ordered("swarm.clients", self.clients[0] as u64, self.clients[1] as u64)?;
+        ordered("swarm.rate", self.rate[0], self.rate[1])?;
+        ordered("swarm.keys", self.keys[0] as u64, self.keys[1] as u64)?;
+        ordered("swarm.segment_kib", self.segment_kib[0], self.segment_kib[1])?;
+        ordered(
+            "swarm.election",
+            self.election.low.as_millis() / HEARTBEATS_MAX,
+            self.election.high.as_millis() / HEARTBEATS_MAX,
+        )
+    }
+}
+
+impl Plan {
+    /// The plan that `seed` runs: what its `[swarm]` table leaves open is drawn.
+    #[must_use]
+    pub fn drawn(&self, seed: u64) -> Self {
+        let mut plan = self.clone();
+        plan.seed = Some(seed);
+        let Some(swarm) = plan.swarm.take() else {
+            return plan;
+        };
+        let prng = &mut Prng::new(seed).fork(FORK_SWARM);
+        draw_cluster(&mut plan, &swarm, prng);
+        draw_load(&mut plan, &swarm, prng);
+        draw_network(&mut plan, prng);
+        draw_disk(&mut plan, &swarm, prng);
+        draw_node(&mut plan, prng);
+        draw_faults(&mut plan, &swarm, prng);
+        plan
+    }
+}
+
+fn draw_cluster(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
+    plan.cluster.nodes = prng.choose(&swarm.nodes).copied().unwrap_or(plan.cluster.nodes);
+    let election = prng.between(swarm.election.low.as_millis(), swarm.election.high.as_millis());
+    plan.cluster.election = Span::from_millis(election);
+    plan.cluster.heartbeat = Span::from_millis((election / prng.between(5, HEARTBEATS_MAX)).max(1));
+    plan.sim.clock.skew = Span::from_millis(some(prng, plan.sim.clock.skew.as_millis()));
+    plan.sim.clock.drift_permille = some(prng, plan.sim.clock.drift_permille);
+}
+
+fn draw_load(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
+    plan.clients.count = prng.between(swarm.clients[0] as u64, swarm.clients[1] as u64) as usize;
+    plan.clients.rate = prng.between(swarm.rate[0], swarm.rate[1]);
+    let mut kept: Vec<WorkloadPlan> = plan.workloads.clone();
+    if kept.len() > 1 && prng.chance(1, 2) {
+        kept = vec![kept.swap_remove(prng.below(kept.len() as u64) as usize)];
+    }
+    for workload in &mut kept {
+        let keys = prng.between(swarm.keys[0] as u64, swarm.keys[1] as u64) as usize;
+        match workload {
+            WorkloadPlan::Register(register) => register.keys = keys,
+            WorkloadPlan::Log(log) => log.keys = keys,
+        }
+    }
+    plan.workloads = kept;
+}
+
+fn draw_network(plan: &mut Plan, prng: &mut Prng) {
+    let network = &mut plan.sim.network;
+    network.delay_us = prng.between(10, network.delay_us.max(10));
+    for share in [
+        &mut network.late_permille,
+        &mut network.loss_permille,
+        &mut network.duplicate_permille,
+        &mut network.reorder_permille,
+        &mut network.corrupt_permille,
+    ] {
+        *share = some(prng, *share);
+    }
+}
+
+fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
+    let disk = &mut plan.sim.disk;
+    disk.sync_us = prng.between(10, disk.sync_us.max(10));
+    disk.segment_kib = prng.between(swarm.segment_kib[0] / 4, swarm.segment_kib[1] / 4) * 4;
+    disk.slow_permille = some(prng, disk.slow_permille);
+    disk.torn_permille = some(prng, disk.torn_permille);
+    disk.recovery_crash_permille = some(prng, disk.recovery_crash_permille);
+    if plan.cluster.nodes == 1 {
+        // A lone voter has nobody to ask what a torn sector held: it refuses to start, and rightly.
+        disk.torn_permille = 0;
+    }
+}
+
+fn draw_node(plan: &mut Plan, prng: &mut Prng) {
+    let node = &mut plan.sim.node;
+    node.loop_us = some(prng, node.loop_us);
+    node.batch_bytes_max = 1 << prng.between(6, 16);
+    node.in_flight_messages_max = 1 << prng.between(0, 6);
+    node.cache_bytes_max = 1 << prng.between(8, 18);
+}
+
+fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
+    let nodes = plan.cluster.nodes;
+    plan.faults
+        .retain(|fault| fault.fits(nodes) && prng.chance(swarm.fault_permille, 1000));
+    plan.faults.iter_mut().for_each(|fault| shorten(fault, prng));
+    plan.nemesis.lanes = prng.between(1, plan.nemesis.lanes as u64) as usize;
+    let impaired = [
+        Some(nodes.div_ceil(2)),
+        Some(nodes.saturating_sub(1).max(1)),
+        None,
+    ];
+    plan.nemesis.impaired_max = prng.choose(&impaired).copied().flatten();
+    let calm = &mut plan.nemesis.calm;
+    calm.high = Span::from_millis(prng.between(calm.low.as_millis(), calm.high.as_millis()));
+}
+
+/// In some seeds a kind of fault is always short.
+fn shorten(fault: &mut FaultPlan, prng: &mut Prng) {
+    if prng.chance(1, 3) {
+        let range = fault.duration_mut();
+        let low = range.low.as_millis();
+        range.high = Span::from_millis(low + (range.high.as_millis() - low) / 8);
+    }
+}
+
+/// Nothing half of the time, up to `max` else.
+fn some(prng: &mut Prng, max: u64) -> u64 {
+    let drawn = prng.between(0, max);
+    if prng.chance(1, 2) { drawn } else { 0 }
+}
+
+/// Tells the draws of a plan from those of its run.
+const FORK_SWARM: u64 = 0x0073_7761_726d;
+/// An election timeout is at most so many heartbeats.
+const HEARTBEATS_MAX: u64 = 10;

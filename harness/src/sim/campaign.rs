@@ -1,0 +1,192 @@
+//! Many seeds of one plan, on several threads.
+//!
+//! Invariant: a seed's run knows nothing of the others; threads only share out the seeds. What is told of a
+//! failure comes from running its seed again.
+
+use std::fs;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use super::{Counters, Lines, Simulated, simulate};
+use crate::plan::Plan;
+use crate::results::{Counts, Outcome};
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Campaign {
+    /// The plan that the seeds are drawn from.
+    pub plan: Plan,
+    /// The seeds.
+    pub seeds: Range<u64>,
+    /// How many run at a time.
+    pub jobs: usize,
+    /// Whether to go on after a failure.
+    pub keep_going: bool,
+}
+
+/// What came of the seeds that ran.
+#[derive(Debug, Clone, Default)]
+pub struct Tally {
+    /// Seeds that ran.
+    pub seeds: u64,
+    /// Those that could not be decided.
+    pub unknown: Vec<(u64, String)>,
+    /// Those that failed, with the broken rule.
+    pub failed: Vec<(u64, String)>,
+    /// Virtual time of all.
+    pub virtual_ns: u64,
+    /// Time that the processors spent on them.
+    pub cpu_ns: u64,
+    /// Events of all.
+    pub events: u64,
+    /// Operations of all.
+    pub operations: Counts,
+    /// What happened in all of them, in figures.
+    pub counters: Counters,
+}
+
+struct Done {
+    simulated: Box<Simulated>,
+    cpu_ns: u64,
+}
+
+impl Campaign {
+    /// Runs the seeds. `show` is told of the state about once a second.
+    pub fn run(&self, mut show: impl FnMut(&Tally)) -> Tally {
+        let next = AtomicU64::new(self.seeds.start);
+        let stop = AtomicBool::new(false);
+        let (send, receive) = channel();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs.max(1) {
+                let send = send.clone();
+                scope.spawn(|| self.work(&next, &stop, send));
+            }
+            drop(send);
+            self.gather(&receive, &stop, &mut show)
+        })
+    }
+
+    fn work(&self, next: &AtomicU64, stop: &AtomicBool, send: Sender<Done>) {
+        let mut before = thread_cpu_ns();
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= self.seeds.end {
+                return;
+            }
+            let simulated = Box::new(simulate(&self.plan, seed, Lines::None));
+            let now = thread_cpu_ns();
+            let done = Done {
+                simulated,
+                cpu_ns: now.saturating_sub(before),
+            };
+            before = now;
+            if send.send(done).is_err() {
+                return;
+            }
+        }
+    }
+
+    fn gather(&self, receive: &Receiver<Done>, stop: &AtomicBool, show: &mut impl FnMut(&Tally)) -> Tally {
+        let mut tally = Tally::default();
+        loop {
+            match receive.recv_timeout(SHOW_EVERY) {
+                Ok(done) => {
+                    tally.add(&done.simulated, done.cpu_ns);
+                    if !tally.failed.is_empty() && !self.keep_going {
+                        stop.store(true, Ordering::Relaxed);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            show(&tally);
+        }
+        tally.failed.sort_unstable();
+        tally.unknown.sort_unstable();
+        tally
+    }
+}
+
+impl Tally {
+    fn add(&mut self, done: &Simulated, cpu_ns: u64) {
+        self.seeds += 1;
+        self.virtual_ns += done.virtual_ns;
+        self.cpu_ns += cpu_ns;
+        self.events += done.events;
+        let (all, one) = (&mut self.operations, done.results.operations);
+        all.invoked += one.invoked;
+        all.ok += one.ok;
+        all.fail += one.fail;
+        all.info += one.info;
+        self.counters.add(&done.counters);
+        match done.verdict() {
+            Outcome::Valid => {}
+            Outcome::Unknown => {
+                let checks = done.results.checks.iter();
+                let undecided = checks.filter(|check| check.verdict == Outcome::Unknown);
+                let why = undecided.filter_map(|check| check.summary.clone());
+                let why = done.results.reasons.iter().cloned().chain(why).next();
+                self.unknown.push((done.seed, why.unwrap_or_default()));
+            }
+            Outcome::Invalid => {
+                let rule = done.broken().unwrap_or_else(|| "invalid".to_owned());
+                self.failed.push((done.seed, rule));
+            }
+        }
+    }
+
+    /// The worst of all.
+    pub fn verdict(&self) -> Outcome {
+        match (self.failed.is_empty(), self.unknown.is_empty(), self.seeds) {
+            (false, _, _) => Outcome::Invalid,
+            (true, true, 1..) => Outcome::Valid,
+            (true, _, _) => Outcome::Unknown,
+        }
+    }
+
+    /// Simulated seconds for each second of a processor.
+    pub fn speed(&self) -> f64 {
+        self.virtual_ns as f64 / self.cpu_ns.max(1) as f64
+    }
+
+    /// The state in a line.
+    pub fn line(&self) -> String {
+        let seconds = self.virtual_ns as f64 / 1e9;
+        format!(
+            "{} seeds, {:.0} simulated s in {:.1} CPU s ({:.0} a CPU s), {} operations ok, {} faults' crashes, \
+             {} elections | failed {}, unknown {}",
+            self.seeds,
+            seconds,
+            self.cpu_ns as f64 / 1e9,
+            self.speed(),
+            self.operations.ok,
+            self.counters.crashes,
+            self.counters.elections,
+            self.failed.len(),
+            self.unknown.len(),
+        )
+    }
+}
+
+impl Counters {
+    fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.batches += other.batches;
+        self.starts += other.starts;
+        self.crashes += other.crashes;
+        self.recovery_crashes += other.recovery_crashes;
+        self.sectors_lost += other.sectors_lost;
+        self.elections += other.elections;
+    }
+}
+
+/// What the processors spent on this thread so far; zero where the kernel does not say.
+pub fn thread_cpu_ns() -> u64 {
+    let said = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let first = said.split_ascii_whitespace().next();
+    first.and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
+}
+
+const SHOW_EVERY: Duration = Duration::from_millis(500);

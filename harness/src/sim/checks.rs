@@ -1,0 +1,388 @@
+//! What is checked after every event, on the true state: nothing that a node believes is taken for granted.
+//!
+//! Invariant: every disk's content is known from what its store acknowledged and what it gives back, never
+//! from the replica's own idea of it. From that follow, beside the invariants of the core:
+//!
+//! | rule | in words |
+//! |-|-|
+//! | committed on a majority | when a node's commit index rises, a majority of disks hold that entry |
+//! | committed for ever | the entry at a committed index is the same on every node, for the whole run |
+//! | written once | no command is committed twice |
+//! | acknowledged | a write that a client was told of is committed |
+//! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
+//! | equal states | nodes that applied the same index have the same state |
+
+use std::collections::BTreeMap;
+
+use noraft::invariants::{Durable, Invariants};
+use noraft::{LogEntries, LogIndex, Message, Node, NodeGeneration, NodeId};
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::record::{Append, Batch, HardState, Record, RecordKind, Recovered, genesis_config};
+
+/// A broken rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Which rule, in a few words; the same rule has the same name in every run.
+    pub rule: String,
+    /// What was seen.
+    pub detail: String,
+    /// When, in virtual nanoseconds.
+    pub at_ns: u64,
+}
+
+/// A rule and what was seen; the time is added by the world.
+pub(super) type Broken = (String, String);
+pub(super) type Checked = Result<(), Broken>;
+
+/// What makes an entry that entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity {
+    term: u64,
+    kind: RecordKind,
+    stamp: u64,
+    body: u64,
+}
+
+/// Watches one cluster for one run.
+pub(super) struct Checks {
+    invariants: Invariants,
+    /// What each disk certainly holds, by index.
+    disks: Vec<Vec<Identity>>,
+    committed: Vec<Identity>,
+    /// Where each committed command is.
+    bodies: BTreeMap<u64, u64>,
+    /// What was last observed of each node; an event that changes none of it needs no check.
+    seen: Vec<Option<Seen>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Seen {
+    term: u64,
+    vote: Option<u64>,
+    leads: bool,
+    commit: u64,
+    last: (u64, u64),
+    durable: Durable,
+    matched: Vec<u64>,
+}
+
+impl Checks {
+    pub(super) fn new(nodes: usize) -> Self {
+        Self {
+            invariants: Invariants::from_config(genesis_config((1..=nodes as u64).map(NodeId::new))),
+            disks: vec![Vec::new(); nodes],
+            committed: Vec::new(),
+            bodies: BTreeMap::new(),
+            seen: vec![None; nodes],
+        }
+    }
+
+    /// What of `node` would survive a crash now. `in_flight` is the batch that is being written.
+    pub(super) fn durable(
+        &self,
+        at: usize,
+        hard_state: HardState,
+        node: &Node,
+        in_flight: Option<&Batch>,
+    ) -> Durable {
+        let held = self.disks[at].len() as u64;
+        let untouched = in_flight
+            .and_then(|batch| batch.append.as_ref())
+            .map_or(held, |append| self.kept_by(at, append));
+        let synced = held.min(untouched).min(node.log().last_position().index.get());
+        Durable {
+            term: hard_state.term(),
+            voted_for: hard_state.voted_for(),
+            synced: LogIndex::new(synced),
+        }
+    }
+
+    /// A node was driven.
+    pub(super) fn observe(&mut self, at: usize, node: &Node, durable: &Durable) -> Checked {
+        let last = node.log().last_position();
+        let leads = node.role().is_leader();
+        let matched = |id| node.follower_match_index(id).map_or(0, LogIndex::get);
+        let now = Seen {
+            term: node.current_term().get(),
+            vote: node.voted_for().map(NodeId::get),
+            leads,
+            commit: node.commit_index().get(),
+            last: (last.term.get(), last.index.get()),
+            durable: *durable,
+            matched: if leads {
+                node.peers().map(matched).collect()
+            } else {
+                Vec::new()
+            },
+        };
+        if self.seen[at].as_ref() == Some(&now) {
+            return Ok(());
+        }
+        let before = self.seen[at].as_ref().map_or(0, |seen| seen.commit);
+        let commit = now.commit;
+        self.seen[at] = Some(now);
+        self.invariants.observe(node, durable).map_err(invariant)?;
+        if commit > before {
+            self.check_majority(at, node)?;
+        }
+        self.take_commits(at, node.id(), commit.min(durable.synced.get()))
+    }
+
+    /// A node was rebuilt from its disk. `tail` are the entries on it beyond those that were certain.
+    pub(super) fn restarted(
+        &mut self,
+        at: usize,
+        node: &Node,
+        recovered: &Recovered,
+        tail: &[Record],
+    ) -> Checked {
+        self.seen[at] = None;
+        let certain = self.disks[at].len() as u64;
+        let found = recovered.last_position().index.get();
+        let last_is_same = certain == 0
+            || recovered
+                .log
+                .entries()
+                .get_term(LogIndex::new(certain))
+                .map(noraft::Term::get)
+                == self.disks[at].last().map(|last| last.term);
+        ensure(found >= certain && last_is_same, "synced is kept", || {
+            format!(
+                "n{} comes back with entries up to {found}; {certain} were synced",
+                at + 1
+            )
+        })?;
+        self.disks[at].extend(tail.iter().map(identity));
+        self.invariants.restarted(node).map_err(invariant)
+    }
+
+    /// The highest index that the disk of a node certainly holds.
+    pub(super) fn certain(&self, at: usize) -> u64 {
+        self.disks[at].len() as u64
+    }
+
+    /// A store acknowledged a batch.
+    pub(super) fn synced(&mut self, at: usize, batch: &Batch) -> Checked {
+        let Some(Append { prev, records }) = &batch.append else {
+            return Ok(());
+        };
+        for record in records {
+            ensure(record.is_intact(), "intact payloads", || {
+                format!(
+                    "n{} writes entry {:?} with a payload that is not its own",
+                    at + 1,
+                    record.position
+                )
+            })?;
+        }
+        let disk = &mut self.disks[at];
+        disk.truncate(prev.index.get() as usize);
+        disk.extend(records.iter().map(identity));
+        Ok(())
+    }
+
+    /// A node was cut down while `batch` was being written: of what it replaces nothing is certain.
+    pub(super) fn interrupted(&mut self, at: usize, batch: &Batch) {
+        if let Some(append) = &batch.append {
+            let kept = self.kept_by(at, append);
+            self.disks[at].truncate(kept as usize);
+        }
+    }
+
+    /// Entries of a disk that an append leaves as they are.
+    fn kept_by(&self, at: usize, append: &Append) -> u64 {
+        let prev = append.prev.index.get();
+        let held = self.disks[at].get(prev as usize..).unwrap_or_default();
+        let same = held.iter().zip(&append.records);
+        prev + same
+            .take_while(|(held, record)| **held == identity(record))
+            .count() as u64
+    }
+
+    /// Entries were read back.
+    pub(super) fn fetched<'a>(&self, at: usize, records: impl Iterator<Item = &'a Record>) -> Checked {
+        for record in records {
+            let index = record.position.index.get();
+            let held = self.disks[at].get(index as usize - 1);
+            ensure(held == Some(&identity(record)), "synced is kept", || {
+                format!(
+                    "n{} reads entry {index} back as another one than was written",
+                    at + 1
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    /// A message leaves.
+    pub(super) fn sent(
+        &mut self,
+        from: NodeId,
+        to: NodeId,
+        message: &PeerMessage,
+        durable: &Durable,
+    ) -> Checked {
+        match core_message(from, message) {
+            Some(message) => self.invariants.sent(to, &message, durable).map_err(invariant),
+            None => Ok(()),
+        }
+    }
+
+    /// A client is told that its write, with this body, is done.
+    pub(super) fn acknowledged(&self, body: u64) -> Checked {
+        ensure(self.bodies.contains_key(&body), "acknowledged", || {
+            "a client is told of a write that is not committed".to_owned()
+        })
+    }
+
+    fn check_majority(&self, at: usize, node: &Node) -> Checked {
+        let index = node.commit_index();
+        let voters = &node.config().voters;
+        if voters.len() < 2 {
+            // A lone voter commits in memory what it is about to write, and applies it only then.
+            return Ok(());
+        }
+        let term = node.log().entries().get_term(index).map(noraft::Term::get);
+        let holds = |id: &NodeId| {
+            let disk = self.disks.get(id.get() as usize - 1);
+            let entry = disk.and_then(|disk| disk.get(index.get() as usize - 1));
+            entry.map(|entry| entry.term) == term
+        };
+        let holders = voters.iter().filter(|id| holds(id)).count();
+        ensure(holders > voters.len() / 2, "committed on a majority", || {
+            format!(
+                "n{} takes entry {} as committed while {holders} of {} disks hold it",
+                at + 1,
+                index.get(),
+                voters.len()
+            )
+        })
+    }
+
+    fn take_commits(&mut self, at: usize, id: NodeId, commit: u64) -> Checked {
+        let known = self.committed.len() as u64;
+        if let Some(checked) = commit.min(known).checked_sub(1) {
+            // Log matching makes one comparison as good as all below it; the core's invariants watch that.
+            let (theirs, ours) = (
+                self.disks[at].get(checked as usize),
+                self.committed.get(checked as usize),
+            );
+            ensure(theirs == ours, "committed for ever", || {
+                format!(
+                    "n{} committed {theirs:?} at index {}; it was {ours:?}",
+                    id.get(),
+                    checked + 1
+                )
+            })?;
+        }
+        for index in known..commit {
+            let Some(entry) = self.disks[at].get(index as usize).copied() else {
+                break;
+            };
+            self.committed.push(entry);
+            if entry.kind == RecordKind::Command {
+                let first = self.bodies.insert(entry.body, index + 1);
+                ensure(first.is_none(), "written once", || {
+                    format!(
+                        "one command is committed at index {} and again at {}",
+                        first.unwrap_or(0),
+                        index + 1
+                    )
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// At the end: all that `at` holds and committed is what everybody committed.
+    pub(super) fn check_whole_log(&self, at: usize, applied: u64) -> Checked {
+        for index in 0..applied as usize {
+            ensure(
+                self.disks[at].get(index) == self.committed.get(index),
+                "committed for ever",
+                || {
+                    format!(
+                        "n{} holds {:?} at index {}; committed was {:?}",
+                        at + 1,
+                        self.disks[at].get(index),
+                        index + 1,
+                        self.committed.get(index)
+                    )
+                },
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn identity(record: &Record) -> Identity {
+    Identity {
+        term: record.position.term.get(),
+        kind: record.kind,
+        stamp: record.stamp.as_millis(),
+        body: body_hash(&record.payload),
+    }
+}
+
+/// Tells commands apart (FNV-1a, 64 bits: nobody chooses them to collide).
+pub(super) fn body_hash(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
+}
+
+/// The core's part of a message between nodes.
+fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
+    Some(match message {
+        PeerMessage::RequestVote {
+            term, last_position, ..
+        } => Message::RequestVoteCall {
+            from,
+            term: *term,
+            last_position: *last_position,
+        },
+        PeerMessage::Vote { term, granted } => Message::RequestVoteReply {
+            from,
+            term: *term,
+            vote_granted: *granted,
+        },
+        PeerMessage::Append {
+            term,
+            commit_index,
+            prev,
+            ..
+        } => Message::AppendEntriesCall {
+            from,
+            term: *term,
+            commit_index: *commit_index,
+            entries: LogEntries::new(*prev),
+        },
+        PeerMessage::Appended {
+            term,
+            generation,
+            last_position,
+            ..
+        } => Message::AppendEntriesReply {
+            from,
+            term: *term,
+            generation: NodeGeneration::new(*generation),
+            last_position: *last_position,
+        },
+        PeerMessage::PreVote { .. }
+        | PeerMessage::PreVoted { .. }
+        | PeerMessage::Forward { .. }
+        | PeerMessage::Forwarded { .. } => return None,
+    })
+}
+
+fn invariant(violation: noraft::invariants::Violation) -> Broken {
+    (format!("{:?}", violation.invariant), violation.detail)
+}
+
+pub(super) fn ensure(holds: bool, rule: &str, detail: impl FnOnce() -> String) -> Checked {
+    if holds {
+        Ok(())
+    } else {
+        Err((rule.to_owned(), detail()))
+    }
+}

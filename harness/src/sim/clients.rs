@@ -1,0 +1,466 @@
+//! Simulated clients: the real workloads, the daemon's own parser, the real client's reading of replies.
+//!
+//! Invariant: as in `crate::interpreter`: a process has at most one operation open, and does nothing after
+//! one whose outcome is unknown. A client talks to one process of one node; when that process is gone, what
+//! the client asked of it is lost, and its outcome unknown.
+
+use bytes::{Bytes, BytesMut};
+use noraftd::prng::Prng;
+use noraftd::protocol::command::{Class, Parsed, Request, parse};
+use noraftd::protocol::resp::{Reply, RespVersion};
+use noraftd::replica::event::{Input, Outcome, RequestId};
+
+use super::checks::body_hash;
+use super::network::delay;
+use super::queue::Event;
+use super::world::{MILLI, Phase, World};
+use crate::client::{CallError, parse as parse_reply};
+use crate::generator::Mix;
+use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
+use crate::op::Event as Recorded;
+use crate::plan::Plan;
+use crate::workload::{Completion, Operation, Part, Workload, from_plan};
+
+/// All clients.
+pub(super) struct Clients {
+    list: Vec<SimClient>,
+    pub(super) workloads: Vec<Box<dyn Workload>>,
+    mix: Mix<usize>,
+    next_process: u64,
+    /// When the next turn of the common pace is.
+    next_turn: u64,
+    interval: u64,
+    timeout: u64,
+    pause: u64,
+}
+
+/// One client.
+struct SimClient {
+    part: Part,
+    process: u64,
+    node: usize,
+    /// The process of the node that it is connected to.
+    life: Option<u64>,
+    prng: Prng,
+    /// Counts what it does: whatever belongs to an earlier turn is too late.
+    turn: u64,
+    open: Option<Open>,
+    finale: Option<Finale>,
+}
+
+/// An operation under way.
+struct Open {
+    track: usize,
+    operation: Operation,
+    invocation: Recorded,
+    request: Request,
+    /// Names the command, when it writes.
+    body: Option<u64>,
+}
+
+/// What a client of the final phase has done.
+struct Finale {
+    track: usize,
+    done: Vec<Completion>,
+    /// When it last succeeded.
+    since: u64,
+    is_over: bool,
+}
+
+impl Clients {
+    pub(super) fn new(plan: &Plan, prng: &Prng) -> Self {
+        let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
+        let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
+        let mut clients = Self {
+            list: Vec::new(),
+            workloads: plan.workloads.iter().map(from_plan).collect(),
+            mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),
+            next_process: 0,
+            next_turn: 0,
+            interval,
+            timeout: plan.clients.timeout.as_millis() * MILLI,
+            pause: plan.clients.pause_after_error.as_millis() * MILLI,
+        };
+        for slot in 0..plan.clients.count as u64 {
+            let mut prng = prng.fork(slot);
+            let node = prng.below(plan.cluster.nodes as u64) as usize;
+            let at = clients.add(node, prng, None);
+            if slot < plan.clients.readers as u64 {
+                clients.list[at].part = Part::Reader;
+            }
+        }
+        clients
+    }
+
+    fn add(&mut self, node: usize, prng: Prng, finale: Option<Finale>) -> usize {
+        let process = self.fresh_process();
+        self.list.push(SimClient {
+            process,
+            node,
+            life: None,
+            part: Part::All,
+            prng,
+            turn: 0,
+            open: None,
+            finale,
+        });
+        self.list.len() - 1
+    }
+
+    fn fresh_process(&mut self) -> u64 {
+        self.next_process += 1;
+        self.next_process
+    }
+
+    /// The node that a client talks to.
+    pub(super) fn node_of(&self, client: usize) -> usize {
+        self.list[client].node
+    }
+
+    /// True when no client waits for anything.
+    pub(super) fn are_idle(&self) -> bool {
+        self.list.iter().all(|client| client.open.is_none())
+    }
+
+    /// The next time at which somebody may begin an operation, `earliest` or later.
+    fn reserve(&mut self, earliest: u64) -> u64 {
+        let at = self.next_turn.max(earliest);
+        self.next_turn = at + self.interval;
+        at
+    }
+}
+
+impl World {
+    /// A client begins its next operation.
+    pub(super) fn next_operation(&mut self, at: usize, turn: u64) {
+        let clients = &mut self.clients;
+        let client = &mut clients.list[at];
+        if client.turn != turn || client.open.is_some() {
+            return;
+        }
+        if client.finale.is_some() {
+            self.next_of_finale(at);
+        } else if self.phase == Phase::Disturbed {
+            let track = *clients.mix.choose(&mut client.prng);
+            let operation = clients.workloads[track].next(client.part, &mut client.prng);
+            self.begin_operation(at, track, operation);
+        }
+    }
+
+    fn begin_operation(&mut self, at: usize, track: usize, operation: Operation) {
+        let client = &mut self.clients.list[at];
+        client.turn += 1;
+        let (process, node) = (client.process, client.node);
+        let event = self.history.invoke(track, self.now, |id| {
+            invocation(process, id, node as u64 + 1, &operation)
+        });
+        self.trace
+            .note(self.now, &[0xa0, at as u64, client.turn, node as u64], || {
+                format!("client {at} asks n{}: {}", node + 1, operation.request.join(" "))
+            });
+        let request = match request_of(&operation) {
+            Ok(request) => request,
+            Err(problem) => return self.fail(("commands".to_owned(), problem)),
+        };
+        let body = (request.class == Class::Write).then(|| body_hash(&request.body));
+        client.open = Some(Open {
+            track,
+            operation,
+            invocation: event,
+            request,
+            body,
+        });
+        let target = &self.nodes[node];
+        if target.process.is_none() {
+            client.life = None;
+            let refused = CallError::Unreachable("nobody listens".to_owned());
+            return self.finish_operation(at, Err(refused));
+        }
+        if client.life.is_some_and(|life| life != target.life) {
+            client.life = None;
+            let lost = CallError::Lost("the process is another one".to_owned());
+            return self.finish_operation(at, Err(lost));
+        }
+        client.life = Some(target.life);
+        let (life, turn) = (target.life, client.turn);
+        let (arrives, gives_up) = (self.now + self.client_delay(), self.now + self.clients.timeout);
+        self.queue.push(
+            arrives,
+            Event::Request {
+                client: at,
+                turn,
+                life,
+            },
+        );
+        self.queue.push(gives_up, Event::GiveUp { client: at, turn });
+    }
+
+    fn client_delay(&mut self) -> u64 {
+        delay(&mut self.prng, CLIENT_DELAY_US)
+    }
+
+    pub(super) fn request_arrives(&mut self, at: usize, turn: u64, life: u64) {
+        let client = &self.clients.list[at];
+        let Some(open) = client.open.as_ref().filter(|_| client.turn == turn) else {
+            // The client is gone, but what it sent is not.
+            return;
+        };
+        let node = client.node;
+        let target = &self.nodes[node];
+        if target.process.is_none() || target.life != life {
+            return self.connection_lost(at, turn);
+        }
+        let request = open.request.clone();
+        let id = RequestId((at as u64) << TURN_BITS | turn);
+        self.arrive(node, Input::Client { id, request });
+    }
+
+    /// A node answers.
+    pub(super) fn reply(&mut self, node: usize, id: RequestId, outcome: Outcome) {
+        let (at, turn) = ((id.0 >> TURN_BITS) as usize, id.0 & TURN_MASK);
+        let client = &self.clients.list[at];
+        let current = client.open.as_ref().filter(|_| client.turn == turn);
+        let body = current.and_then(|open| open.body);
+        self.trace
+            .note(self.now, &[0xa1, at as u64, turn, node as u64], || {
+                format!("n{} answers client {at}: {outcome:?}", node + 1)
+            });
+        if let (Some(body), Outcome::Done(_)) = (body, &outcome) {
+            let checked = self.checks.acknowledged(body);
+            self.check(checked);
+        }
+        let arrives = self.now + self.client_delay();
+        let reply = Box::new(outcome.into_reply());
+        self.queue.push(
+            arrives,
+            Event::Answer {
+                client: at,
+                turn,
+                reply,
+            },
+        );
+    }
+
+    pub(super) fn answer_arrives(&mut self, at: usize, turn: u64, reply: &Reply) {
+        let client = &self.clients.list[at];
+        let Some(open) = client.open.as_ref().filter(|_| client.turn == turn) else {
+            return;
+        };
+        let workload = &self.clients.workloads[open.track];
+        let result = read_reply(workload.as_ref(), &open.operation, reply);
+        self.finish_operation(at, result);
+    }
+
+    pub(super) fn connection_lost(&mut self, at: usize, turn: u64) {
+        if self.clients.list[at].turn == turn {
+            self.finish_operation(at, Err(CallError::Lost("the node is gone".to_owned())));
+        }
+    }
+
+    pub(super) fn give_up(&mut self, at: usize, turn: u64) {
+        if self.clients.list[at].turn == turn {
+            let patience = std::time::Duration::from_nanos(self.clients.timeout);
+            self.finish_operation(at, Err(CallError::Timeout(patience)));
+        }
+    }
+
+    /// The process that these clients talk to is gone.
+    pub(super) fn lose_clients(&mut self, node: usize) {
+        for at in 0..self.clients.list.len() {
+            let client = &self.clients.list[at];
+            if client.node == node && client.open.is_some() {
+                let turn = client.turn;
+                let notices = self.now + self.client_delay();
+                self.queue.push(notices, Event::Lost { client: at, turn });
+            }
+            if self.clients.list[at].node == node {
+                self.clients.list[at].life = None;
+            }
+        }
+    }
+
+    fn finish_operation(&mut self, at: usize, result: Result<Completion, CallError>) {
+        let client = &mut self.clients.list[at];
+        let Some(open) = client.open.take() else { return };
+        let event = completion_event(&open.invocation, &result);
+        let told = event.kind as u64;
+        self.trace.note(
+            self.now,
+            &[0xa2, at as u64, client.turn, told],
+            || match &result {
+                Ok(completion) => format!("client {at} has its answer: {}", completion_words(completion)),
+                Err(error) => format!("client {at} has no answer: {error}"),
+            },
+        );
+        self.history.complete(open.track, self.now, event);
+        if let Err(error) = &result {
+            if !error.is_definite() {
+                self.clients.list[at].process = self.clients.fresh_process();
+            }
+            if !error.keeps_connection() {
+                self.clients.list[at].life = None;
+            }
+        }
+        if self.clients.list[at].finale.is_some() {
+            self.finale_finished(at, open.track, result);
+        } else {
+            self.go_on(at, result.is_ok());
+        }
+    }
+
+    /// Chooses where to go, and when, as the interpreter's clients do.
+    fn go_on(&mut self, at: usize, succeeded: bool) {
+        let nodes = self.nodes.len() as u64;
+        let client = &mut self.clients.list[at];
+        let turn = client.turn;
+        let others = nodes - 1;
+        if succeeded {
+            if client.prng.chance(1, ROAM_ONE_IN) {
+                client.node = client.prng.below(nodes) as usize;
+                client.life = None;
+            }
+        } else if client.life.is_none() && others > 0 {
+            client.node = (client.node + 1 + client.prng.below(others) as usize) % nodes as usize;
+        } else if client.prng.chance(1, 2) {
+            client.node = client.prng.below(nodes) as usize;
+            client.life = None;
+        }
+        let pause = if succeeded { 0 } else { self.clients.pause };
+        let begins = self.clients.reserve(self.now + pause + LOOK_AT_REPLY);
+        self.queue.push(begins, Event::Next { client: at, turn });
+    }
+
+    /// Every node gets a client of its own, which goes through the finale of every workload.
+    pub(super) fn begin_finale(&mut self) {
+        for node in 0..self.nodes.len() {
+            let finale = Finale {
+                track: 0,
+                done: Vec::new(),
+                since: self.now,
+                is_over: false,
+            };
+            let prng = Prng::new(node as u64);
+            let client = self.clients.add(node, prng, Some(finale));
+            self.queue.push(self.now, Event::Next { client, turn: 0 });
+        }
+    }
+
+    /// True when every node has served everything.
+    pub(super) fn finale_is_over(&self) -> bool {
+        let finales = self
+            .clients
+            .list
+            .iter()
+            .filter_map(|client| client.finale.as_ref());
+        finales.into_iter().all(|finale| finale.is_over)
+    }
+
+    fn next_of_finale(&mut self, at: usize) {
+        let clients = &mut self.clients;
+        let Some(finale) = clients.list[at].finale.as_mut() else {
+            return;
+        };
+        let Some(workload) = clients.workloads.get(finale.track) else {
+            finale.is_over = true;
+            return;
+        };
+        let track = finale.track;
+        match workload.finale(&finale.done) {
+            Some(operation) => self.begin_operation(at, track, operation),
+            None => {
+                finale.track += 1;
+                finale.done.clear();
+                self.next_of_finale(at);
+            }
+        }
+    }
+
+    fn finale_finished(&mut self, at: usize, track: usize, result: Result<Completion, CallError>) {
+        let patience = self.plan.limits.recovery;
+        let now = self.now;
+        let client = &mut self.clients.list[at];
+        let (turn, node) = (client.turn, client.node);
+        let Some(finale) = client.finale.as_mut() else {
+            return;
+        };
+        match result {
+            Ok(completion) => {
+                finale.done.push(completion);
+                finale.since = now;
+                self.queue
+                    .push(now + LOOK_AT_REPLY, Event::Next { client: at, turn });
+            }
+            Err(error) if now - finale.since > patience.as_millis() * MILLI => {
+                let name = self.clients.workloads[track].name();
+                self.fail((
+                    "liveness".to_owned(),
+                    format!(
+                        "n{} did not serve the {name} workload within {patience} of the last heal: {error}",
+                        node + 1
+                    ),
+                ));
+            }
+            Err(_) => self
+                .queue
+                .push(now + RETRY_PAUSE, Event::Next { client: at, turn }),
+        }
+    }
+}
+
+/// The command, as the daemon's own parser understands it.
+fn request_of(operation: &Operation) -> Result<Request, String> {
+    let words = operation.request.iter();
+    let words = words
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect();
+    match parse(words) {
+        Ok(Parsed::Replicated(request)) => Ok(request),
+        other => Err(format!(
+            "`{}` is understood as {other:?}",
+            operation.request.join(" ")
+        )),
+    }
+}
+
+/// The reply as it comes over the wire, read by the harness's own parser.
+fn read_reply(
+    workload: &dyn Workload,
+    operation: &Operation,
+    reply: &Reply,
+) -> Result<Completion, CallError> {
+    let mut bytes = BytesMut::new();
+    reply.encode(RespVersion::V2, &mut bytes);
+    let malformed = |problem: String| CallError::Malformed(problem);
+    let parsed = parse_reply(&bytes).map_err(|error| malformed(error.to_string()))?;
+    match parsed {
+        Some((crate::client::Reply::Error(said), _)) => Err(CallError::from_error_reply(said)),
+        Some((reply, length)) if length == bytes.len() => workload
+            .complete(operation, &reply)
+            .map_err(|error| malformed(error.to_string())),
+        Some(_) | None => Err(malformed("not one whole reply".to_owned())),
+    }
+}
+
+fn completion_words(completion: &Completion) -> String {
+    let parts = [
+        completion.value.as_ref().map(|value| format!("value {value}")),
+        completion.saw.as_ref().map(|saw| format!("found {saw}")),
+        completion.at.as_ref().map(|at| format!("at {at}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() {
+        "done".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+/// A [`RequestId`] names a client and one of its turns.
+const TURN_BITS: u32 = 40;
+const TURN_MASK: u64 = (1 << TURN_BITS) - 1;
+/// Clients are near their nodes.
+const CLIENT_DELAY_US: u64 = 30;
+/// Between a reply and the next request.
+const LOOK_AT_REPLY: u64 = 10_000;
+/// Between two tries of the finale.
+const RETRY_PAUSE: u64 = 50 * MILLI;

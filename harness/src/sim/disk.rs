@@ -1,0 +1,380 @@
+//! A directory in memory, behind the store's own seam, that crashes between any two of its operations.
+//!
+//! Invariant: `live` bytes are what the page cache shows; an undo log beside them leads back to what the
+//! platter has. A killed process loses nothing that it wrote (and the undo log stays: unsynced is still
+//! unsynced); what a power cut takes is in `power.rs`.
+
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use noraftd::prng::Prng;
+use noraftd::store::disk::{DirLock, Disk, DiskFile};
+
+use crate::plan::DiskTrouble;
+
+/// What a disk writes at once.
+pub(super) const SECTOR: usize = 512;
+
+/// A directory in memory. Clones are the same directory.
+#[derive(Clone)]
+pub(super) struct SimDisk {
+    shared: Arc<Mutex<State>>,
+}
+
+pub(super) struct State {
+    /// Names as they are.
+    pub(super) names: BTreeMap<String, usize>,
+    /// Names as they were at the last directory sync.
+    pub(super) durable_names: BTreeMap<String, usize>,
+    /// Changes of names since, oldest first.
+    pub(super) changes: Vec<Change>,
+    pub(super) inodes: Vec<Inode>,
+    pub(super) is_locked: bool,
+    pub(super) prng: Prng,
+    /// How many more operations happen before the process is gone.
+    crash_after: Option<u64>,
+    is_crashed: bool,
+    trouble: Option<DiskTrouble>,
+    /// Operations that failed because of the trouble.
+    failures: u64,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    /// The name leads to the inode from now on.
+    Link(String, usize),
+    Unlink(String),
+}
+
+#[derive(Debug, Clone, Default)]
+pub(super) struct Inode {
+    pub(super) live: Vec<u8>,
+    pub(super) durable_length: usize,
+    /// What unsynced writes replaced, oldest first.
+    pub(super) undo: Vec<Undo>,
+}
+
+/// Whole sectors as they were before a write.
+#[derive(Debug, Clone)]
+pub(super) struct Undo {
+    pub(super) sector: usize,
+    pub(super) sectors: usize,
+    /// Shorter than the sectors where the file ended before; what is missing read as zeros.
+    pub(super) old: Vec<u8>,
+}
+
+impl SimDisk {
+    /// An empty directory; `prng` decides what fails and what a power cut takes.
+    pub(super) fn new(prng: Prng) -> Self {
+        let state = State {
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            changes: Vec::new(),
+            inodes: Vec::new(),
+            is_locked: false,
+            prng,
+            crash_after: None,
+            is_crashed: false,
+            trouble: None,
+            failures: 0,
+        };
+        Self {
+            shared: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The process is gone after `operations` more of them; a write that comes next is cut short.
+    pub(super) fn crash_after(&self, operations: u64) {
+        self.state().crash_after = Some(operations);
+    }
+
+    /// It was done before it could be cut down.
+    pub(super) fn disarm(&self) {
+        self.state().crash_after = None;
+    }
+
+    /// True when the process was cut down in the middle of something.
+    pub(super) fn is_crashed(&self) -> bool {
+        self.state().is_crashed
+    }
+
+    /// The process is gone, whatever it was doing; another one may come.
+    pub(super) fn release(&self) {
+        let mut state = self.state();
+        (state.crash_after, state.is_crashed, state.is_locked) = (None, false, false);
+    }
+
+    /// A process that found no store sets one up.
+    pub(super) fn unlock(&self) {
+        self.state().is_locked = false;
+    }
+
+    /// Puts the disk into trouble, or out of it.
+    pub(super) fn set_trouble(&self, trouble: Option<DiskTrouble>) {
+        self.state().trouble = trouble;
+    }
+
+    /// The trouble in force.
+    pub(super) fn trouble(&self) -> Option<DiskTrouble> {
+        self.state().trouble
+    }
+
+    /// Operations that failed because of a trouble.
+    pub(super) fn failures(&self) -> u64 {
+        self.state().failures
+    }
+
+    /// The bytes of a file.
+    #[cfg(test)]
+    pub(super) fn live(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        state
+            .names
+            .get(name)
+            .map(|inode| state.inodes[*inode].live.clone())
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What kind of operation it is: troubles tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    Reading,
+    Writing,
+    Growing,
+    Syncing,
+    Looking,
+}
+
+impl State {
+    /// Counts an operation; an error when it does not happen.
+    fn step(&mut self, doing: Doing) -> io::Result<()> {
+        if self.is_crashed {
+            return Err(gone());
+        }
+        match &mut self.crash_after {
+            Some(0) => {
+                self.is_crashed = true;
+                return Err(gone());
+            }
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        let errno = match (self.trouble, doing) {
+            (Some(DiskTrouble::Full), Doing::Growing) => ENOSPC,
+            (Some(DiskTrouble::Error), Doing::Reading | Doing::Writing | Doing::Growing | Doing::Syncing)
+                if self.prng.chance(1, ERROR_ONE_IN) =>
+            {
+                EIO
+            }
+            (Some(_) | None, _) => return Ok(()),
+        };
+        self.failures += 1;
+        Err(io::Error::from_raw_os_error(errno))
+    }
+
+    fn find(&self, name: &str) -> io::Result<usize> {
+        let inode = self.names.get(name).copied();
+        inode.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn change(&mut self, change: Change) {
+        apply(&mut self.names, &change);
+        self.changes.push(change);
+    }
+}
+
+pub(super) fn apply(names: &mut BTreeMap<String, usize>, change: &Change) {
+    match change {
+        Change::Link(name, inode) => {
+            names.insert(name.clone(), *inode);
+        }
+        Change::Unlink(name) => {
+            names.remove(name);
+        }
+    }
+}
+
+impl Inode {
+    fn write(&mut self, at: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let (first, end) = (at / SECTOR, (at + bytes.len()).div_ceil(SECTOR));
+        let old = (end * SECTOR).min(self.live.len());
+        self.undo.push(Undo {
+            sector: first,
+            sectors: end - first,
+            old: self.live.get(first * SECTOR..old).unwrap_or_default().to_vec(),
+        });
+        if self.live.len() < at + bytes.len() {
+            self.live.resize(at + bytes.len(), 0);
+        }
+        self.live[at..at + bytes.len()].copy_from_slice(bytes);
+    }
+
+    fn sync(&mut self) {
+        self.undo.clear();
+        self.durable_length = self.live.len();
+    }
+}
+
+fn gone() -> io::Error {
+    io::Error::other("the process is gone")
+}
+
+impl Disk for SimDisk {
+    fn describe(&self) -> String {
+        "simulated disk".to_owned()
+    }
+
+    fn lock(&self) -> io::Result<Box<dyn DirLock>> {
+        let mut state = self.state();
+        state.step(Doing::Looking)?;
+        if std::mem::replace(&mut state.is_locked, true) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        // Released by the world when the process is gone: a dropped store must not unlock its successor.
+        Ok(Box::new(SimLock))
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        let mut state = self.state();
+        state.step(Doing::Looking)?;
+        Ok(state.names.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.step(Doing::Looking)?;
+        let inode = state.find(name)?;
+        Ok(self.file(inode))
+    }
+
+    fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        let mut state = self.state();
+        state.step(Doing::Growing)?;
+        let inode = state.inodes.len();
+        state.inodes.push(Inode::default());
+        state.change(Change::Link(name.to_owned(), inode));
+        Ok(self.file(inode))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.step(Doing::Writing)?;
+        let inode = state.find(from)?;
+        state.change(Change::Link(to.to_owned(), inode));
+        state.change(Change::Unlink(from.to_owned()));
+        Ok(())
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.step(Doing::Writing)?;
+        state.find(name)?;
+        state.change(Change::Unlink(name.to_owned()));
+        Ok(())
+    }
+
+    fn sync_dir(&self) -> io::Result<()> {
+        let mut state = self.state();
+        state.step(Doing::Syncing)?;
+        state.durable_names = state.names.clone();
+        state.changes.clear();
+        Ok(())
+    }
+}
+
+impl SimDisk {
+    fn file(&self, inode: usize) -> Arc<dyn DiskFile> {
+        Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+        })
+    }
+}
+
+struct SimLock;
+
+impl DirLock for SimLock {}
+
+struct SimFile {
+    disk: SimDisk,
+    inode: usize,
+}
+
+impl SimFile {
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.step(Doing::Syncing)?;
+        state.inodes[self.inode].sync();
+        Ok(())
+    }
+}
+
+impl DiskFile for SimFile {
+    fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut state = self.disk.state();
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        let was_crashed = state.is_crashed;
+        if let Err(error) = state.step(Doing::Writing) {
+            // Whoever dies or fails in a write has written some of it; sectors are whole.
+            if !was_crashed {
+                let sectors = state.prng.below((bytes.len() / SECTOR) as u64 + 1) as usize;
+                state.inodes[self.inode].write(offset as usize, &bytes[..sectors * SECTOR]);
+            }
+            return Err(error);
+        }
+        state.inodes[self.inode].write(offset as usize, &bytes);
+        Ok(())
+    }
+
+    fn allocate(&self, bytes: u64) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.step(Doing::Growing)?;
+        let inode = &mut state.inodes[self.inode];
+        if inode.live.len() < bytes as usize {
+            inode.live.resize(bytes as usize, 0);
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.disk.state().inodes[self.inode].live.len() as u64)
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.step(Doing::Reading)?;
+        visit(&state.inodes[self.inode].live);
+        Ok(())
+    }
+
+    fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.step(Doing::Reading)?;
+        let start = offset as usize;
+        let end = start.checked_add(length);
+        let bytes = end.and_then(|end| state.inodes[self.inode].live.get(start..end));
+        visit(bytes.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+}
+
+const EIO: i32 = 5;
+const ENOSPC: i32 = 28;
+/// Often enough that a second of trouble ends the node, seldom enough that the failures differ.
+const ERROR_ONE_IN: u64 = 20;

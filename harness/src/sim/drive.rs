@@ -1,0 +1,323 @@
+//! Driving a node: the same loop as the daemon's, wait, handle, poll until nothing is left.
+//!
+//! Invariant: every output is carried out after the state that it comes from was checked.
+
+use noraftd::protocol::peer::{PeerFrame, PeerMessage};
+use noraftd::replica::event::{Input, Output};
+
+use super::checks::ensure;
+use super::network::{Way, delay};
+use super::node::Job;
+use super::queue::Event;
+use super::trace::{numbers, words};
+use super::world::{MICRO, MILLI, World};
+use crate::plan::DiskTrouble;
+
+impl World {
+    /// Handles everything that has arrived, and does what the replica wants.
+    pub(super) fn round(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let (now, stamp) = (node.clock.instant(self.now), node.clock.stamp(self.now));
+        process.round_is_due = false;
+        if process.replica.deadline().is_some_and(|deadline| deadline <= now) {
+            process.inbox.push(Input::Deadline);
+        }
+        let led = process.replica.node().role().is_leader();
+        for input in process.inbox.drain(..) {
+            process.replica.handle(now, stamp, input);
+        }
+        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut batch = None;
+        while let Some(output) = process.replica.poll() {
+            match output {
+                // The disk has it before anything else is looked at: what it replaces is no longer certain.
+                Output::Persist(new) => batch = Some(new),
+                other @ (Output::Fetch { .. } | Output::Send { .. } | Output::Reply { .. }) => {
+                    outputs.push(other)
+                }
+            }
+        }
+        let core = process.replica.node();
+        let state = [
+            at as u64,
+            core.current_term().get(),
+            core.commit_index().get(),
+            core.log().last_position().index.get(),
+            u64::from(core.role().is_leader()),
+        ];
+        let (leads, term) = (core.role().is_leader(), core.current_term().get());
+        self.trace.note(self.now, &state, || {
+            format!(
+                "n{} {:?} in term {term}: last index {}, commit index {}, applied {}",
+                at + 1,
+                core.role(),
+                state[3],
+                state[2],
+                process.replica.machine().applied_index().get()
+            )
+        });
+        self.counters.elections += u64::from(leads && !led);
+        if let Some(batch) = batch {
+            self.give_job(at, Job::Persist(batch));
+        }
+        self.observe(at);
+        for output in outputs.drain(..) {
+            self.carry_out(at, output);
+        }
+        self.outputs = outputs;
+        self.note_caught_up(at);
+        self.schedule_wake(at);
+    }
+
+    fn observe(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let Some(process) = node.process.as_ref() else {
+            return;
+        };
+        let core = process.replica.node();
+        let durable = self
+            .checks
+            .durable(at, process.store.hard_state(), core, process.in_flight());
+        let checked = self.checks.observe(at, core, &durable);
+        self.check(checked);
+    }
+
+    fn carry_out(&mut self, at: usize, output: Output) {
+        match output {
+            Output::Persist(batch) => self.give_job(at, Job::Persist(batch)),
+            Output::Fetch { from, to, bytes_max } => {
+                let life = self.nodes[at].life;
+                let done = Event::FetchDone {
+                    node: at,
+                    life,
+                    from,
+                    to,
+                    bytes_max,
+                };
+                let takes = delay(&mut self.prng, FETCH_US);
+                self.queue.push(self.now + takes, done);
+            }
+            Output::Send { to, message } => self.send(at, to.get() as usize - 1, message),
+            Output::Reply { id, outcome } => self.reply(at, id, outcome),
+        }
+    }
+
+    /// A message leaves; what it promises has to be true by now.
+    fn send(&mut self, from: usize, to: usize, message: PeerMessage) {
+        self.counters.messages += 1;
+        let node = &self.nodes[from];
+        if let Some(process) = node.process.as_ref() {
+            let core = process.replica.node();
+            let durable = self
+                .checks
+                .durable(from, process.store.hard_state(), core, process.in_flight());
+            let checked = self.checks.sent(node.id, self.nodes[to].id, &message, &durable);
+            self.check(checked);
+        }
+        let at = self.network.between(from, to);
+        let link = self.network.link(at);
+        let (epoch, way) = (link.epoch, link.send(self.now, &self.links));
+        let told = numbers(&message);
+        let outcome = match way {
+            Way::Arrives(at) | Way::Twice(at, _) | Way::Garbled(at) => at,
+            Way::Lost(_) | Way::Held => 0,
+        };
+        self.trace.note(
+            self.now,
+            &[
+                at as u64, told[0], told[1], told[2], told[3], told[4], told[5], outcome,
+            ],
+            || format!("n{} -> n{}: {}{}", from + 1, to + 1, words(&message), fate(way)),
+        );
+        self.transmit(at, epoch, way, message);
+    }
+
+    fn transmit(&mut self, link: usize, epoch: u64, way: Way, message: PeerMessage) {
+        let deliver = |message| Event::Deliver {
+            link,
+            epoch,
+            message: Box::new(message),
+        };
+        if self.counters.messages.is_multiple_of(CODEC_ONE_IN) {
+            self.check_codec(&message);
+        }
+        match way {
+            Way::Arrives(at) => self.queue.push(at, deliver(message)),
+            Way::Twice(at, again) => {
+                self.queue.push(at, deliver(message.clone()));
+                self.queue.push(again, deliver(message));
+            }
+            Way::Garbled(at) => {
+                self.check_garbled(link, &message);
+                self.queue.push(at, Event::Garbled { link, epoch });
+            }
+            Way::Held => self.network.link(link).held.push(message),
+            Way::Lost(_) => {}
+        }
+    }
+
+    /// What is sent is what arrives: looked at now and then, for it costs as much as the rest.
+    fn check_codec(&mut self, message: &PeerMessage) {
+        let mut bytes = bytes::BytesMut::new();
+        message.encode(CLUSTER_ID, &mut bytes);
+        let decoded = PeerFrame::decode(CLUSTER_ID, &mut bytes);
+        let same = matches!(&decoded, Ok(Some(PeerFrame::Message(same))) if same == message);
+        let checked = ensure(same, "frames", || {
+            format!("{message:?} is decoded as {decoded:?}")
+        });
+        self.check(checked);
+    }
+
+    /// Flipped bits must be noticed.
+    fn check_garbled(&mut self, link: usize, message: &PeerMessage) {
+        let mut bytes = bytes::BytesMut::new();
+        message.encode(CLUSTER_ID, &mut bytes);
+        self.network.link(link).garble(&mut bytes);
+        let taken = matches!(PeerFrame::decode(CLUSTER_ID, &mut bytes), Ok(Some(_)));
+        let checked = ensure(!taken, "frames", || {
+            format!("flipped bits in {message:?} go unnoticed")
+        });
+        self.check(checked);
+    }
+
+    fn note_caught_up(&mut self, at: usize) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        if process.is_abstaining && !process.replica.status().abstaining {
+            process.is_abstaining = false;
+            self.give_job(at, Job::MarkCaughtUp);
+        }
+    }
+
+    /// The disk does one thing after the other.
+    pub(super) fn give_job(&mut self, at: usize, job: Job) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        process.jobs.push_back(job);
+        if process.jobs.len() == 1 {
+            self.begin_job(at);
+        }
+    }
+
+    pub(super) fn begin_job(&mut self, at: usize) {
+        let disk = &self.plan.sim.disk;
+        let mut takes = delay(&mut self.prng, disk.sync_us);
+        if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
+            takes = (takes * self.prng.between(10, 200) + MILLI).min(SLOW_MAX);
+        }
+        if self.prng.chance(disk.slow_permille, 1000) {
+            takes += self.prng.below(disk.slow.as_millis() * MILLI);
+        }
+        let life = self.nodes[at].life;
+        self.queue
+            .push(self.now + takes, Event::DiskDone { node: at, life });
+    }
+
+    pub(super) fn schedule_wake(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let (life, clock) = (node.life, node.clock);
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let Some(deadline) = process.replica.deadline() else {
+            return;
+        };
+        // The daemon's loop takes its time, too, and a deadline that has come is not handled twice at once.
+        let when = clock.when(deadline, self.now + MICRO);
+        if process.wake.is_none_or(|wake| when < wake || wake <= self.now) {
+            process.wake = Some(when);
+            self.queue.push(
+                when,
+                Event::Wake {
+                    node: at,
+                    life,
+                    at: when,
+                },
+            );
+        }
+    }
+
+    pub(super) fn wake(&mut self, at: usize, when: u64) {
+        let node = &mut self.nodes[at];
+        let now = node.clock.instant(self.now);
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        if process.wake != Some(when) {
+            return;
+        }
+        process.wake = None;
+        if process.replica.deadline().is_some_and(|deadline| deadline <= now) {
+            self.round(at);
+        } else {
+            self.schedule_wake(at);
+        }
+    }
+
+    pub(super) fn deliver(&mut self, at: usize, epoch: u64, message: PeerMessage) {
+        let link = self.network.link(at);
+        let (from, to, current) = (link.from, link.to, link.epoch);
+        if epoch == current {
+            let from = self.nodes[from].id;
+            self.arrive(to, Input::Peer { from, message });
+        }
+    }
+
+    /// The receiver closes a connection over which it cannot read; the sender makes another one.
+    pub(super) fn deliver_garbled(&mut self, at: usize, epoch: u64) {
+        let link = self.network.link(at);
+        if epoch == link.epoch {
+            link.close();
+            self.dial(at);
+        }
+    }
+
+    /// A link's sender tries to connect.
+    pub(super) fn dial(&mut self, at: usize) {
+        let takes = delay(&mut self.prng, CONNECT_US);
+        let epoch = self.network.link(at).epoch;
+        self.queue
+            .push(self.now + takes, Event::Connect { link: at, epoch });
+    }
+
+    pub(super) fn connect(&mut self, at: usize, epoch: u64) {
+        let link = self.network.link(at);
+        let (from, to) = (link.from, link.to);
+        let may = link.epoch == epoch && !link.is_open && link.cut_mode().is_none();
+        let both = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
+        if may && both {
+            self.network.link(at).is_open = true;
+            let peer = self.nodes[to].id;
+            self.trace.note(self.now, &[0xc0, at as u64], || {
+                format!("n{} -> n{}: connected", from + 1, to + 1)
+            });
+            self.arrive(from, Input::Connected { peer });
+        }
+    }
+}
+
+fn fate(way: Way) -> String {
+    match way {
+        Way::Arrives(_) => String::new(),
+        Way::Twice(..) => " [twice]".to_owned(),
+        Way::Garbled(_) => " [garbled]".to_owned(),
+        Way::Lost(why) => format!(" [{why}]"),
+        Way::Held => " [held]".to_owned(),
+    }
+}
+
+/// The cluster's number in frames.
+pub(super) const CLUSTER_ID: u64 = 0x7369_6d75_6c61_7465;
+/// The longest that a disk in trouble takes: what it was given before the heal ends soon after it.
+const SLOW_MAX: u64 = 1000 * MILLI;
+/// Reading a few entries from the page cache.
+const FETCH_US: u64 = 40;
+/// A connection and its greeting.
+const CONNECT_US: u64 = 800;
+/// Messages between two that are encoded and decoded for comparison.
+const CODEC_ONE_IN: u64 = 61;

@@ -1,0 +1,77 @@
+//! The histories of a simulated run, in memory until somebody wants them as files.
+//!
+//! Invariant: as in `crate::recorder`: events stand in the order of their times, and a fault is in every
+//! history.
+
+use std::io;
+
+use crate::history::{Header, HistoryWriter};
+use crate::op::{Event, EventKind};
+use crate::plan::Plan;
+use crate::results::Counts;
+
+/// One history a workload.
+#[derive(Debug)]
+pub(super) struct History {
+    tracks: Vec<(Header, Vec<Event>)>,
+    next_operation: u64,
+    pub(super) counts: Counts,
+}
+
+impl History {
+    pub(super) fn new(plan: &Plan, seed: u64) -> Self {
+        let track = |name: &str| {
+            let mut header = Header::new(name);
+            (header.plan, header.seed) = (Some(plan.name.clone()), Some(seed));
+            (header, Vec::new())
+        };
+        Self {
+            tracks: plan
+                .workloads
+                .iter()
+                .map(|workload| track(workload.name()))
+                .collect(),
+            next_operation: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Records an invocation under a fresh operation id and returns it, to be completed.
+    pub(super) fn invoke(&mut self, track: usize, now: u64, build: impl FnOnce(u64) -> Event) -> Event {
+        let event = build(self.next_operation).at_time(now);
+        self.next_operation += 1;
+        self.counts.invoked += 1;
+        self.tracks[track].1.push(event.clone());
+        event
+    }
+
+    /// Records a completion.
+    pub(super) fn complete(&mut self, track: usize, now: u64, event: Event) {
+        match event.kind {
+            EventKind::Ok => self.counts.ok += 1,
+            EventKind::Fail => self.counts.fail += 1,
+            EventKind::Info => self.counts.info += 1,
+            EventKind::Invoke | EventKind::FaultBegin | EventKind::FaultOk | EventKind::FaultEnd => {}
+        }
+        self.tracks[track].1.push(event.at_time(now));
+    }
+
+    /// Records a step of a fault.
+    pub(super) fn fault(&mut self, now: u64, event: &Event) {
+        for (_, events) in &mut self.tracks {
+            events.push(event.clone().at_time(now));
+        }
+    }
+
+    /// Each workload's name and its history as a file has it.
+    pub(super) fn files(&mut self) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let file = |(header, events): &mut (Header, Vec<Event>)| {
+            let mut writer = HistoryWriter::new(Vec::new(), header)?;
+            for event in events {
+                writer.record(event)?;
+            }
+            Ok((header.workload.clone(), writer.finish()?))
+        };
+        self.tracks.iter_mut().map(file).collect()
+    }
+}

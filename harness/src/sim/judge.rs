@@ -1,0 +1,98 @@
+//! The verdict on a simulated run: what broke while it ran, and what the checkers say of its histories.
+//!
+//! Invariant: the checkers read the histories as files have them, and are the same as everywhere.
+
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use super::Simulated;
+use super::checks::Violation;
+use super::world::{Phase, World};
+use crate::checker::{Budget, Options, check};
+use crate::formats;
+use crate::plan::Plan;
+use crate::report::check_result;
+use crate::results::{CheckResult, Outcome, Results};
+
+/// Weighs everything that a run left.
+pub(super) fn judge(plan: Plan, seed: u64, mut world: World) -> Simulated {
+    let histories = world.history.files().unwrap_or_default();
+    let mut checks = vec![watched(world.failure.as_ref(), world.trace.events())];
+    checks.extend(histories.iter().map(|(name, bytes)| check_history(name, bytes)));
+    let mut results = Results::from_checks(world.history.counts, checks);
+    let (faults, decisions_skipped) = world.nemesis.results();
+    results.faults = faults;
+    let (done, wanted) = (results.operations.ok, plan.limits.operations_min);
+    if done < wanted {
+        results.doubt(format!("{done} operations completed; the plan wants {wanted}"));
+    }
+    if world.phase != Phase::Over && world.failure.is_none() {
+        results.doubt("the run did not come to its end");
+    }
+    Simulated {
+        plan,
+        seed,
+        trace_hash: world.trace.hash(),
+        events: world.trace.events(),
+        virtual_ns: world.now,
+        violation: world.failure,
+        results,
+        phases: world.phases,
+        histories,
+        schedule: world.nemesis.schedule,
+        decisions_skipped,
+        counters: world.counters,
+        lines: world.trace.last(),
+    }
+}
+
+/// What was checked while it ran, the final phase included.
+fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
+    let (verdict, summary) = match violation {
+        None => (Outcome::Valid, format!("no rule was broken in {events} events")),
+        Some(broken) => (
+            Outcome::Invalid,
+            format!(
+                "{:.6} s: {}: {}",
+                broken.at_ns as f64 / 1e9,
+                broken.rule,
+                broken.detail
+            ),
+        ),
+    };
+    CheckResult {
+        model: "invariants".to_owned(),
+        verdict,
+        operations: 0,
+        seconds: 0.0,
+        summary: Some(summary),
+        explanation: None,
+    }
+}
+
+fn check_history(name: &str, bytes: &[u8]) -> CheckResult {
+    let path = PathBuf::from(format!("history-{name}.jsonl"));
+    let budget = Budget::new(MEMORY_BYTES_MAX, STEPS_MAX);
+    let mut recording = match formats::read(Cursor::new(bytes.to_vec()), &path, &budget) {
+        Ok(recording) => recording,
+        Err(error) => return unreadable(name, error.to_string()),
+    };
+    let report = check(&mut recording, &Options::default(), &budget);
+    check_result(&recording, &report, 0.0)
+}
+
+fn unreadable(name: &str, problem: String) -> CheckResult {
+    CheckResult {
+        model: name.to_owned(),
+        verdict: Outcome::Unknown,
+        operations: 0,
+        seconds: 0.0,
+        summary: Some(problem),
+        explanation: None,
+    }
+}
+
+/// Several seeds are checked at a time.
+const MEMORY_BYTES_MAX: u64 = 512 << 20;
+/// A few seconds; simulated histories are short.
+const STEPS_MAX: u64 = 50_000_000;

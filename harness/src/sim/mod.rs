@@ -1,0 +1,108 @@
+//! The simulated world: the daemon's replica and store, in one thread, with virtual time.
+//!
+//! The same code that runs in production handles the same inputs; only bytes on disk are faked, behind the
+//! store's own seam, and the network, the clocks and the clients are events in one queue. The plan, the
+//! workloads, the schedule of faults, the histories, the checkers and the report are those of `harness run`.
+//!
+//! | module | what it owns |
+//! |-|-|
+//! | `queue` | what happens next |
+//! | `world` | everything that takes part; which event goes where |
+//! | `drive`, `node` | the loop around a replica |
+//! | `storage`, `disk`, `power` | what the disk does, and what a crash leaves of it |
+//! | `network` | links: delay, loss, order, cuts |
+//! | `clients`, `history` | operations and what is recorded of them |
+//! | `nemesis` | faults |
+//! | `checks` | what is checked after every event |
+//! | `settle` | the end: everything has to work |
+//! | `judge` | the verdict |
+//! | `campaign`, `folder`, `shrink` | many seeds; what is kept of a failure; a smaller one |
+//!
+//! Invariant: a plan and a seed name one trace, in every process, on every machine.
+
+pub mod campaign;
+mod checks;
+mod clients;
+mod disk;
+mod drive;
+pub mod folder;
+mod history;
+mod judge;
+mod nemesis;
+mod network;
+mod node;
+mod panics;
+mod power;
+mod queue;
+mod settle;
+pub mod shrink;
+mod storage;
+mod trace;
+mod world;
+
+pub use checks::Violation;
+pub use trace::Lines;
+pub use world::Counters;
+
+use crate::nemesis::Decision;
+use crate::plan::Plan;
+use crate::results::{Outcome, Results};
+use world::World;
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Simulated {
+    /// What was run: drawn from a swarm's plan, where it was one.
+    pub plan: Plan,
+    /// The seed.
+    pub seed: u64,
+    /// The hash of everything that happened.
+    pub trace_hash: u64,
+    /// How many events that was.
+    pub events: u64,
+    /// Virtual time, in nanoseconds.
+    pub virtual_ns: u64,
+    /// The rule that was broken while it ran.
+    pub violation: Option<Violation>,
+    /// The verdict.
+    pub results: Results,
+    /// Where each part of the run began, by name, in nanoseconds.
+    pub phases: Vec<(&'static str, u64)>,
+    /// Each workload's history, as a file has it.
+    pub histories: Vec<(String, Vec<u8>)>,
+    /// Every decision of the nemesis.
+    pub schedule: Vec<Decision>,
+    /// Decisions that could not be carried out.
+    pub decisions_skipped: u64,
+    /// What happened, in figures.
+    pub counters: Counters,
+    /// The last lines of the trace, when they were wanted.
+    pub lines: Vec<String>,
+}
+
+impl Simulated {
+    /// The verdict.
+    pub fn verdict(&self) -> Outcome {
+        self.results.verdict
+    }
+
+    /// The rule that is broken, in a few words: the same for the same kind of failure.
+    pub fn broken(&self) -> Option<String> {
+        if let Some(violation) = &self.violation {
+            return Some(violation.rule.clone());
+        }
+        let checks = &self.results.checks;
+        let invalid = checks.iter().find(|check| check.verdict == Outcome::Invalid);
+        invalid.map(|check| format!("{}: not linearizable", check.model))
+    }
+}
+
+/// Runs `plan`, or what `seed` draws from it.
+pub fn simulate(plan: &Plan, seed: u64, lines: Lines) -> Simulated {
+    let plan = plan.drawn(seed);
+    let mut world = World::new(&plan, seed, lines);
+    if let Err(panic) = panics::caught(|| world.run()) {
+        world.fail(("panic".to_owned(), panic));
+    }
+    judge::judge(plan, seed, world)
+}

@@ -1,0 +1,412 @@
+//! The nemesis of the simulated world: the same schedule, targets and budget as for real processes.
+//!
+//! Invariant: whatever a lane broke is healed when its fault ends, and at the end of the disturbed part all
+//! is healed. Evidence is what the world itself counted.
+
+use noraftd::prng::Prng;
+use serde_json::{Value, json};
+
+use super::node::NORMAL;
+use super::queue::Event;
+use super::storage::Crash;
+use super::world::{MILLI, Phase, World};
+use crate::nemesis::{Board, Claim, Decision, Lane, describe};
+use crate::op::{Event as Recorded, EventKind};
+use crate::plan::{CutMode, DiskTrouble, FaultKind, Plan};
+use crate::results::FaultResult;
+
+/// All lanes, and what they have in force.
+pub(super) struct SimNemesis {
+    lanes: Vec<LaneState>,
+    board: Board,
+    /// Every decision, in the order of being made.
+    pub(super) schedule: Vec<Decision>,
+    prng: Prng,
+}
+
+struct LaneState {
+    lane: Lane,
+    next: Option<Decision>,
+    in_force: Option<InForce>,
+}
+
+/// A fault in force.
+struct InForce {
+    decision: Decision,
+    claim: Claim,
+    links: Vec<usize>,
+    from_ns: u64,
+    evidence: Vec<String>,
+    kept_back_before: u64,
+    is_cut: bool,
+}
+
+impl SimNemesis {
+    pub(super) fn new(plan: &Plan, seed: u64) -> Self {
+        let lanes = Lane::all(plan, seed);
+        let state = |lane| LaneState {
+            lane,
+            next: None,
+            in_force: None,
+        };
+        Self {
+            lanes: lanes.into_iter().map(state).collect(),
+            board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
+            schedule: Vec::new(),
+            prng: Prng::new(seed).fork(FORK_DETAILS),
+        }
+    }
+
+    /// What became of every fault, and how many decisions could not be carried out.
+    pub(super) fn results(&self) -> (Vec<FaultResult>, u64) {
+        (self.board.results(), self.board.skipped())
+    }
+}
+
+impl World {
+    pub(super) fn begin_lanes(&mut self) {
+        let warmup = self
+            .plan
+            .nemesis
+            .warmup
+            .as_millis()
+            .min(self.plan.time.as_millis());
+        for lane in 0..self.nemesis.lanes.len() {
+            self.decide(lane, warmup * MILLI);
+        }
+    }
+
+    /// Makes the lane's next decision and schedules it.
+    fn decide(&mut self, lane: usize, after: u64) {
+        let state = &mut self.nemesis.lanes[lane];
+        let Some(decision) = state.lane.next() else { return };
+        let calm = decision.calm.as_millis() * MILLI;
+        self.nemesis.schedule.push(decision.clone());
+        state.next = Some(decision);
+        self.queue.push(self.now + after + calm, Event::Begin { lane });
+    }
+
+    pub(super) fn begin_fault(&mut self, lane: usize) {
+        if self.phase != Phase::Disturbed {
+            return;
+        }
+        let Some(decision) = self.nemesis.lanes[lane].next.take() else {
+            return;
+        };
+        let ids: Vec<u64> = self.nodes.iter().map(|node| node.id.get()).collect();
+        let is_up = |id: &u64| self.nodes[*id as usize - 1].process.is_some();
+        let running: Vec<u64> = ids.iter().copied().filter(is_up).collect();
+        let leader = self.leader().map(|at| at as u64 + 1);
+        let claim = self
+            .nemesis
+            .board
+            .claim(decision.fault, decision.roll, &running, &ids, leader);
+        let Some(claim) = claim else {
+            return self.decide(lane, 0);
+        };
+        let links = claim.targets.links.iter();
+        let links: Vec<usize> = links
+            .map(|(from, to)| self.network.between(*from as usize - 1, *to as usize - 1))
+            .collect();
+        let duration = decision.duration.as_millis() * MILLI;
+        let k = decision.k;
+        let in_force = InForce {
+            kept_back_before: self.network.kept_back(&links),
+            decision,
+            claim,
+            links,
+            from_ns: self.now,
+            evidence: Vec::new(),
+            is_cut: false,
+        };
+        self.tell(&in_force, EventKind::FaultBegin);
+        self.nemesis.lanes[lane].in_force = Some(in_force);
+        self.strike(lane);
+        self.queue
+            .push(self.now + duration, Event::End { lane, decision: k });
+    }
+
+    fn strike(&mut self, lane: usize) {
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
+            return;
+        };
+        let (fault, k) = (force.decision.fault, force.decision.k);
+        for at in self.targets(lane) {
+            let said = match fault {
+                FaultKind::Kill(_) => self.strike_down(at, Crash::Kill),
+                FaultKind::Power(_) => self.strike_down(at, Crash::Power),
+                FaultKind::Pause(_) => self.pause(at),
+                FaultKind::Disk(_, trouble) => self.trouble(at, trouble),
+                FaultKind::Clock(_) => self.disturb_clock(at),
+                FaultKind::Partition(..) | FaultKind::Flap(..) => None,
+                // A plan is stripped of these before it is simulated.
+                FaultKind::DiskStall(_) | FaultKind::StallKill | FaultKind::VoteRace => None,
+            };
+            if let (Some(said), Some(force)) = (said, self.nemesis.lanes[lane].in_force.as_mut()) {
+                force.evidence.push(said);
+            }
+        }
+        match fault {
+            FaultKind::Partition(_, mode) => self.cut(lane, mode),
+            FaultKind::Flap(..) => self.flip(lane, k),
+            FaultKind::Kill(_)
+            | FaultKind::Power(_)
+            | FaultKind::Pause(_)
+            | FaultKind::Disk(..)
+            | FaultKind::Clock(_)
+            | FaultKind::DiskStall(_)
+            | FaultKind::StallKill
+            | FaultKind::VoteRace => {}
+        }
+    }
+
+    fn targets(&self, lane: usize) -> Vec<usize> {
+        let force = self.nemesis.lanes[lane].in_force.as_ref();
+        let nodes = force.map_or(&[][..], |force| &force.claim.targets.nodes);
+        nodes.iter().map(|id| *id as usize - 1).collect()
+    }
+
+    fn strike_down(&mut self, at: usize, how: Crash) -> Option<String> {
+        let was_up = self.nodes[at].process.is_some();
+        self.nodes[at].is_kept_down = true;
+        self.crash(at, how);
+        was_up.then(|| format!("n{} is gone", at + 1))
+    }
+
+    fn pause(&mut self, at: usize) -> Option<String> {
+        let node = &mut self.nodes[at];
+        node.is_paused = node.process.is_some();
+        let said = node.is_paused.then(|| format!("n{} stood still", at + 1));
+        self.trace.note(self.now, &[0xf0, at as u64], || {
+            format!("n{} stands still", at + 1)
+        });
+        said
+    }
+
+    fn resume(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        if !std::mem::replace(&mut node.is_paused, false) {
+            return;
+        }
+        self.trace
+            .note(self.now, &[0xf1, at as u64], || format!("n{} goes on", at + 1));
+        for event in std::mem::take(&mut node.held) {
+            self.queue.push(self.now, event);
+        }
+    }
+
+    fn trouble(&mut self, at: usize, trouble: DiskTrouble) -> Option<String> {
+        self.nodes[at].disk.set_trouble(Some(trouble));
+        self.trace.note(self.now, &[0xf2, at as u64, trouble as u64], || {
+            format!("the disk of n{}: {}", at + 1, trouble.name())
+        });
+        let (name, failed) = (trouble.name(), self.nodes[at].disk.failures());
+        Some(format!(
+            "the disk of n{} is in trouble: {name} ({failed} failures before)",
+            at + 1
+        ))
+    }
+
+    fn disturb_clock(&mut self, at: usize) -> Option<String> {
+        let prng = &mut self.nemesis.prng;
+        let rate = prng.between(NORMAL / 2, NORMAL * 2);
+        let jump = prng.below(2 * JUMP_MS_MAX) as i64 - JUMP_MS_MAX as i64;
+        let node = &mut self.nodes[at];
+        node.clock.set_rate(self.now, rate);
+        node.clock.jump(jump);
+        self.rearm(at);
+        self.trace
+            .note(self.now, &[0xf3, at as u64, rate, jump as u64], || {
+                format!(
+                    "the clock of n{} jumps by {jump} ms and runs at {rate}/1000",
+                    at + 1
+                )
+            });
+        Some(format!(
+            "the clock of n{} jumped by {jump} ms, rate {rate}/1000",
+            at + 1
+        ))
+    }
+
+    /// The clock runs differently: a deadline comes at another time.
+    fn rearm(&mut self, at: usize) {
+        if let Some(process) = self.nodes[at].process.as_mut() {
+            process.wake = None;
+        }
+        self.schedule_wake(at);
+    }
+
+    fn cut(&mut self, lane: usize, mode: CutMode) {
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
+            return;
+        };
+        force.is_cut = true;
+        let links = force.links.clone();
+        for link in &links {
+            self.network.link(*link).cut(lane, mode);
+        }
+        self.trace.note(self.now, &[0xf4, lane as u64, mode as u64], || {
+            format!("{} links are cut ({})", links.len(), mode.name())
+        });
+    }
+
+    /// Opens what the lane has cut.
+    fn heal_links(&mut self, lane: usize) {
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
+            return;
+        };
+        if !std::mem::replace(&mut force.is_cut, false) {
+            return;
+        }
+        for at in force.links.clone() {
+            self.heal_link(lane, at);
+        }
+        self.trace
+            .note(self.now, &[0xf5, lane as u64], || "links are healed".to_owned());
+    }
+
+    fn heal_link(&mut self, lane: usize, at: usize) {
+        let link = self.network.link(at);
+        if !link.heal(lane) || link.cut_mode().is_some() {
+            return;
+        }
+        if !link.is_open {
+            return self.dial(at);
+        }
+        let (held, epoch) = (std::mem::take(&mut link.held), link.epoch);
+        for message in held {
+            let message = Box::new(message);
+            let arrives = self.now + self.nemesis.prng.between(1, 2 * MILLI);
+            self.queue.push(
+                arrives,
+                Event::Deliver {
+                    link: at,
+                    epoch,
+                    message,
+                },
+            );
+        }
+        // A connection that was silent for long is often replaced.
+        if self.nemesis.prng.chance(1, 3) {
+            self.network.link(at).close();
+            self.dial(at);
+        }
+    }
+
+    /// Links that flap are cut when they are open, and healed when they are cut.
+    pub(super) fn flip(&mut self, lane: usize, k: u64) {
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
+            return;
+        };
+        let (FaultKind::Flap(_, mode), true) = (force.decision.fault, force.decision.k == k) else {
+            return;
+        };
+        if force.is_cut {
+            self.heal_links(lane);
+        } else {
+            self.cut(lane, mode);
+        }
+        let election = self.plan.cluster.election.as_millis();
+        let stays = self.nemesis.prng.between(1, election * 2) * MILLI;
+        self.queue
+            .push(self.now + stays, Event::Flip { lane, decision: k });
+    }
+
+    pub(super) fn end_fault(&mut self, lane: usize, k: u64) {
+        let force = self.nemesis.lanes[lane].in_force.as_ref();
+        if force.is_none_or(|force| force.decision.k != k) {
+            return;
+        }
+        self.heal_links(lane);
+        for at in self.targets(lane) {
+            self.heal_node(at);
+        }
+        let Some(mut force) = self.nemesis.lanes[lane].in_force.take() else {
+            return;
+        };
+        let kept = self.network.kept_back(&force.links) - force.kept_back_before;
+        if kept > 0 {
+            force.evidence.push(format!("{kept} messages did not pass"));
+        }
+        self.tell(&force, EventKind::FaultEnd);
+        let result = FaultResult {
+            fault: describe(&force.claim.name, &force.claim.targets),
+            from_ns: force.from_ns,
+            to_ns: Some(self.now),
+            evidence: (!force.evidence.is_empty()).then(|| force.evidence.join(", ")),
+        };
+        self.nemesis.board.release(&force.claim, result);
+        if self.phase == Phase::Disturbed {
+            self.decide(lane, 0);
+        }
+    }
+
+    /// Undoes what any fault of a node did.
+    fn heal_node(&mut self, at: usize) {
+        self.resume(at);
+        let node = &mut self.nodes[at];
+        node.disk.set_trouble(None);
+        node.clock.set_rate(self.now, NORMAL);
+        node.is_kept_down = false;
+        if node.process.is_none() {
+            self.schedule_start(at, 0);
+        } else {
+            self.rearm(at);
+        }
+    }
+
+    /// The disturbed part is over: everything is healed, and clients end what they do.
+    pub(super) fn calm(&mut self) {
+        self.phase = Phase::Draining;
+        self.phases.push(("recovery", self.now));
+        for lane in 0..self.nemesis.lanes.len() {
+            let k = self.nemesis.lanes[lane]
+                .in_force
+                .as_ref()
+                .map(|force| force.decision.k);
+            k.into_iter().for_each(|k| self.end_fault(lane, k));
+        }
+        self.links = crate::plan::NetworkPlan {
+            delay_us: self.links.delay_us,
+            ..crate::plan::NetworkPlan::default()
+        };
+        (self.plan.sim.disk.slow_permille, self.plan.sim.disk.torn_permille) = (0, 0);
+        for at in 0..self.nodes.len() {
+            self.heal_node(at);
+        }
+        self.trace.note(self.now, &[0xff], || "all is healed".to_owned());
+        self.queue.push(self.now, Event::Settle);
+    }
+
+    fn tell(&mut self, force: &InForce, kind: EventKind) {
+        let (decision, targets) = (&force.decision, &force.claim.targets);
+        let mut details = json!({ "lane": decision.lane, "k": decision.k });
+        let nodes: Vec<String> = targets.nodes.iter().map(|node| format!("n{node}")).collect();
+        let links: Vec<String> = targets.links.iter().map(|(a, b)| format!("n{a}>n{b}")).collect();
+        for (name, list) in [("nodes", nodes), ("links", links)] {
+            if !list.is_empty() {
+                details[name] = json!(list);
+            }
+        }
+        if kind != EventKind::FaultBegin {
+            let evidence = (!force.evidence.is_empty()).then(|| force.evidence.join(", "));
+            details["evidence"] = evidence.map_or(Value::Null, Value::from);
+        }
+        let name = force.claim.name.clone();
+        self.trace.note(self.now, &[0xf6, kind as u64, decision.k], || {
+            let step = if kind == EventKind::FaultBegin {
+                "begins"
+            } else {
+                "ends"
+            };
+            format!("fault {} {step}", describe(&name, targets))
+        });
+        self.history
+            .fault(self.now, &Recorded::fault(kind, name, details));
+    }
+}
+
+/// Tells the details of faults from the schedule, which is the same for real processes.
+const FORK_DETAILS: u64 = 0x6465_7461_696c;
+/// How far a wall clock jumps at most, either way: half a minute.
+const JUMP_MS_MAX: u64 = 30_000;

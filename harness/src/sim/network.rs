@@ -1,0 +1,262 @@
+//! Links: one for each ordered pair of nodes, each a connection over which messages go one way.
+//!
+//! Invariant: every decision about a message is one draw of the link's own generator, so what one link does
+//! never depends on what goes over another. A message that was sent on a connection that is gone does not
+//! arrive.
+
+use noraftd::prng::Prng;
+use noraftd::protocol::peer::PeerMessage;
+
+use crate::plan::{CutMode, NetworkPlan};
+
+/// All links.
+#[derive(Debug)]
+pub(super) struct Network {
+    nodes: usize,
+    links: Vec<Link>,
+}
+
+/// One directed link.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) from: usize,
+    pub(super) to: usize,
+    /// Whether the sender has a connection.
+    pub(super) is_open: bool,
+    /// Counts connections: what was sent on an earlier one is lost.
+    pub(super) epoch: u64,
+    /// Cuts in force, by the lane that made them.
+    cuts: Vec<(usize, CutMode)>,
+    /// Held back by a link that stalls.
+    pub(super) held: Vec<PeerMessage>,
+    /// When the last message that keeps its place arrives.
+    last_arrival: u64,
+    /// Messages that a cut kept from passing.
+    pub(super) kept_back: u64,
+    prng: Prng,
+}
+
+/// What becomes of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It arrives then.
+    Arrives(u64),
+    /// It arrives twice.
+    Twice(u64, u64),
+    /// It arrives garbled.
+    Garbled(u64),
+    /// It does not arrive, for this reason.
+    Lost(&'static str),
+    /// It is held back until the link is healed.
+    Held,
+}
+
+impl Network {
+    pub(super) fn new(nodes: usize, prng: &Prng) -> Self {
+        let pairs = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
+        let links = (0..)
+            .zip(pairs)
+            .map(|(at, (from, to))| Link {
+                from,
+                to,
+                is_open: false,
+                epoch: 0,
+                cuts: Vec::new(),
+                held: Vec::new(),
+                last_arrival: 0,
+                kept_back: 0,
+                prng: prng.fork(at),
+            })
+            .collect();
+        Self { nodes, links }
+    }
+
+    /// The number of the link between two nodes.
+    pub(super) fn between(&self, from: usize, to: usize) -> usize {
+        from * self.nodes + to
+    }
+
+    /// The link with this number.
+    pub(super) fn link(&mut self, at: usize) -> &mut Link {
+        &mut self.links[at]
+    }
+
+    /// Numbers of the links from or to `node`.
+    pub(super) fn of(&self, node: usize) -> Vec<usize> {
+        let others = (0..self.nodes).filter(|other| *other != node);
+        others
+            .flat_map(|other| [self.between(node, other), self.between(other, node)])
+            .collect()
+    }
+
+    /// Messages that cuts have kept from passing over these links.
+    pub(super) fn kept_back(&self, links: &[usize]) -> u64 {
+        links.iter().map(|at| self.links[*at].kept_back).sum()
+    }
+}
+
+impl Link {
+    pub(super) fn cut(&mut self, lane: usize, mode: CutMode) {
+        self.cuts.push((lane, mode));
+        if mode == CutMode::Reset {
+            self.close();
+        }
+    }
+
+    /// Takes back the cut of `lane`; true when there was one.
+    pub(super) fn heal(&mut self, lane: usize) -> bool {
+        let before = self.cuts.len();
+        self.cuts.retain(|(of, _)| *of != lane);
+        self.cuts.len() < before
+    }
+
+    /// The strongest cut in force.
+    pub(super) fn cut_mode(&self) -> Option<CutMode> {
+        let strength = |mode: &CutMode| match mode {
+            CutMode::Reset => 3,
+            CutMode::Drop => 2,
+            CutMode::Stall => 1,
+        };
+        self.cuts.iter().map(|(_, mode)| *mode).max_by_key(strength)
+    }
+
+    /// The connection is gone, with everything on it.
+    pub(super) fn close(&mut self) {
+        self.is_open = false;
+        self.epoch += 1;
+        self.held.clear();
+    }
+
+    /// Decides what becomes of a message sent at `now`.
+    pub(super) fn send(&mut self, now: u64, plan: &NetworkPlan) -> Way {
+        if !self.is_open {
+            return Way::Lost("no connection");
+        }
+        match self.cut_mode() {
+            Some(CutMode::Stall) => {
+                self.kept_back += 1;
+                return Way::Held;
+            }
+            Some(CutMode::Drop | CutMode::Reset) => {
+                self.kept_back += 1;
+                return Way::Lost("cut");
+            }
+            None => {}
+        }
+        let roll = self.prng.below(1000);
+        let arrival = self.arrival(now, plan);
+        let [loss, garbled, twice] = [plan.loss_permille, plan.corrupt_permille, plan.duplicate_permille];
+        if roll < loss {
+            Way::Lost("lost")
+        } else if roll < loss + garbled {
+            Way::Garbled(arrival)
+        } else if roll < loss + garbled + twice {
+            let again = now + delay(&mut self.prng, plan.delay_us * 10);
+            Way::Twice(arrival, again.max(arrival))
+        } else {
+            Way::Arrives(arrival)
+        }
+    }
+
+    fn arrival(&mut self, now: u64, plan: &NetworkPlan) -> u64 {
+        let mut takes = delay(&mut self.prng, plan.delay_us);
+        if self.prng.chance(plan.late_permille, 1000) {
+            takes *= self.prng.between(10, 100);
+        }
+        let arrival = now + takes;
+        if self.prng.chance(plan.reorder_permille, 1000) {
+            return arrival;
+        }
+        self.last_arrival = self.last_arrival.max(arrival);
+        self.last_arrival
+    }
+
+    /// Flips a few bits of `bytes`.
+    pub(super) fn garble(&mut self, bytes: &mut [u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = self.prng.below(bytes.len() as u64) as usize;
+        bytes[at] ^= 1 << self.prng.below(8);
+        for _ in 0..self.prng.below(4) {
+            let other = self.prng.below(bytes.len() as u64) as usize;
+            if other != at {
+                bytes[other] ^= self.prng.next_u64() as u8;
+            }
+        }
+    }
+}
+
+/// A time around `median_us`, in nanoseconds, with the long tail of real delays: each of eight fair coins
+/// moves it up or down by a factor, which approximates a log-normal distribution without floating point.
+pub(super) fn delay(prng: &mut Prng, median_us: u64) -> u64 {
+    const PERCENT: [u64; 9] = [30, 40, 55, 75, 100, 135, 185, 260, 400];
+    let bits = prng.next_u64();
+    let factor = PERCENT[(bits & 0xff).count_ones() as usize];
+    // Never two of a kind: times that are equal by accident hide races.
+    median_us * factor * 10 + (bits >> 8) % (median_us * 100 + 100)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> NetworkPlan {
+        NetworkPlan::default()
+    }
+
+    fn open_link(seed: u64) -> Link {
+        let mut network = Network::new(2, &Prng::new(seed));
+        let at = network.between(0, 1);
+        let mut link = network.links.swap_remove(at);
+        link.is_open = true;
+        link
+    }
+
+    #[test]
+    fn a_calm_link_keeps_order_and_loses_nothing() {
+        let mut link = open_link(1);
+        let mut last = 0;
+        for now in 0..1000 {
+            match link.send(now, &plan()) {
+                Way::Arrives(at) => {
+                    assert!(at >= last && at > now);
+                    last = at;
+                }
+                other => panic!("{other:?} on a calm link"),
+            }
+        }
+    }
+
+    #[test]
+    fn delays_scatter_around_their_median() {
+        let mut prng = Prng::new(2);
+        let mut drawn: Vec<u64> = (0..2001).map(|_| delay(&mut prng, 200)).collect();
+        drawn.sort_unstable();
+        assert!((150_000..280_000).contains(&drawn[1000]), "{}", drawn[1000]);
+        assert!(drawn[0] < 100_000 && drawn[2000] > 500_000);
+    }
+
+    #[test]
+    fn a_cut_keeps_back_what_is_sent_until_every_cut_is_healed() {
+        let mut link = open_link(3);
+        link.cut(0, CutMode::Drop);
+        link.cut(1, CutMode::Stall);
+        assert_eq!(link.send(0, &plan()), Way::Lost("cut"));
+        assert!(link.heal(0));
+        assert_eq!(link.send(0, &plan()), Way::Held);
+        assert!(link.heal(1) && !link.heal(1));
+        assert!(matches!(link.send(0, &plan()), Way::Arrives(_)));
+        assert_eq!(link.kept_back, 2);
+    }
+
+    #[test]
+    fn garbling_changes_something() {
+        let mut link = open_link(4);
+        for length in 1..100 {
+            let mut bytes = vec![0; length];
+            link.garble(&mut bytes);
+            assert_ne!(bytes, vec![0; length]);
+        }
+    }
+}

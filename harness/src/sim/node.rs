@@ -1,0 +1,193 @@
+//! One simulated node: a disk that outlives its processes, clocks, and the process that runs at the moment.
+//!
+//! Invariant: what a process knew is gone with it. Only the disk and the clocks go on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use noraft::NodeId;
+use noraftd::prng::Prng;
+use noraftd::record::Batch;
+use noraftd::replica::event::Input;
+use noraftd::replica::{Replica, ReplicaConfig};
+use noraftd::store::{LogReader, PersistStats, Store, StoreError};
+use noraftd::time::{Instant, Stamp};
+
+use super::disk::SimDisk;
+use super::queue::Event;
+use crate::plan::Plan;
+
+/// One node.
+pub(super) struct SimNode {
+    pub(super) id: NodeId,
+    pub(super) disk: SimDisk,
+    pub(super) clock: NodeClock,
+    /// Counts processes: what was meant for an earlier one is not done.
+    pub(super) life: u64,
+    pub(super) process: Option<Process>,
+    /// The nemesis keeps it down.
+    pub(super) is_kept_down: bool,
+    /// Only the last start that was scheduled counts.
+    pub(super) attempt: u64,
+    pub(super) is_paused: bool,
+    /// What happened to it while it stood still.
+    pub(super) held: Vec<Event>,
+}
+
+/// A running process.
+pub(super) struct Process {
+    pub(super) replica: Replica,
+    pub(super) store: Store,
+    pub(super) reader: LogReader,
+    /// What the disk has to do, the first of it now.
+    pub(super) jobs: VecDeque<Job>,
+    /// Counts jobs done.
+    pub(super) jobs_done: u64,
+    pub(super) inbox: Vec<Input>,
+    pub(super) round_is_due: bool,
+    /// When the earliest wake-up comes that is scheduled.
+    pub(super) wake: Option<u64>,
+    pub(super) is_abstaining: bool,
+}
+
+/// Something that the disk does for a node.
+#[derive(Debug)]
+pub(super) enum Job {
+    Persist(Batch),
+    MarkIdle,
+    MarkCaughtUp,
+}
+
+impl Job {
+    /// The batch that is written, if it is one.
+    pub(super) fn batch(&self) -> Option<&Batch> {
+        match self {
+            Self::Persist(batch) => Some(batch),
+            Self::MarkIdle | Self::MarkCaughtUp => None,
+        }
+    }
+
+    /// Does it, as the daemon's writing thread would.
+    pub(super) fn run(&self, store: &mut Store) -> Result<PersistStats, StoreError> {
+        match self {
+            Self::Persist(batch) => store.persist(batch),
+            Self::MarkIdle => store.mark_idle(),
+            Self::MarkCaughtUp => store.mark_caught_up(),
+        }
+    }
+}
+
+impl Process {
+    /// The batch that is being written.
+    pub(super) fn in_flight(&self) -> Option<&Batch> {
+        self.jobs.iter().find_map(Job::batch)
+    }
+}
+
+impl SimNode {
+    pub(super) fn new(id: u64, prng: &Prng, clock: NodeClock) -> Self {
+        Self {
+            id: NodeId::new(id),
+            disk: SimDisk::new(prng.fork(id)),
+            clock,
+            life: 0,
+            process: None,
+            is_kept_down: false,
+            attempt: 0,
+            is_paused: false,
+            held: Vec::new(),
+        }
+    }
+}
+
+/// A node's clocks: a monotonic one that runs at its own rate, and a wall clock that jumps.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NodeClock {
+    /// The monotonic clock showed `local` at the virtual time `since`.
+    since: u64,
+    local: u64,
+    /// Local thousandths a virtual second.
+    rate: u64,
+    wall_offset_ms: i64,
+}
+
+impl NodeClock {
+    pub(super) fn new(rate: u64, wall_offset_ms: i64) -> Self {
+        Self {
+            since: 0,
+            local: 0,
+            rate,
+            wall_offset_ms,
+        }
+    }
+
+    /// What the monotonic clock shows.
+    pub(super) fn instant(&self, now: u64) -> Instant {
+        Instant::from_nanos(self.local + (now - self.since) * self.rate / NORMAL)
+    }
+
+    /// When it will show `instant`, rounded up; now, if it did already.
+    pub(super) fn when(&self, instant: Instant, now: u64) -> u64 {
+        let ahead = instant.as_nanos().saturating_sub(self.local);
+        let takes = u128::from(ahead) * u128::from(NORMAL);
+        let takes = u64::try_from(takes.div_ceil(u128::from(self.rate))).unwrap_or(u64::MAX);
+        self.since.saturating_add(takes).max(now)
+    }
+
+    /// What the wall clock shows.
+    pub(super) fn stamp(&self, now: u64) -> Stamp {
+        let millis = EPOCH_MS + now / 1_000_000;
+        Stamp::from_millis(millis.saturating_add_signed(self.wall_offset_ms))
+    }
+
+    /// Runs at `rate` thousandths from now on.
+    pub(super) fn set_rate(&mut self, now: u64, rate: u64) {
+        self.local = self.instant(now).as_nanos();
+        (self.since, self.rate) = (now, rate);
+    }
+
+    /// Moves the wall clock.
+    pub(super) fn jump(&mut self, millis: i64) {
+        self.wall_offset_ms += millis;
+    }
+}
+
+/// How a node of `plan` behaves.
+pub(super) fn replica_config(plan: &Plan, id: NodeId) -> ReplicaConfig {
+    let limits = &plan.sim.node;
+    let election = plan.cluster.election.as_duration();
+    ReplicaConfig {
+        heartbeat_interval: plan.cluster.heartbeat.as_duration(),
+        election_timeout: election,
+        disk_stall_max: election,
+        request_timeout: limits.request_timeout.as_duration().max(Duration::from_millis(1)),
+        batch_bytes_max: limits.batch_bytes_max,
+        in_flight_messages_max: limits.in_flight_messages_max,
+        payload_cache_bytes_max: limits.cache_bytes_max,
+        ..ReplicaConfig::new(id)
+    }
+}
+
+/// Thousandths: a clock that neither gains nor loses.
+pub(super) const NORMAL: u64 = 1000;
+/// The wall clock at virtual time zero: some day in 2026.
+const EPOCH_MS: u64 = 1_790_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_shows_an_instant_when_it_says_so() {
+        let mut clock = NodeClock::new(1300, 0);
+        for (now, rate) in [(1_000_003, 700), (9_000_017, 1900), (10_000_000, 1000)] {
+            let before = clock.instant(now);
+            clock.set_rate(now, rate);
+            assert_eq!(clock.instant(now), before, "a change of rate is no jump");
+            let target = before + Duration::from_nanos(777_777);
+            let when = clock.when(target, now);
+            assert!(clock.instant(when) >= target && clock.instant(when - 2) < target);
+            assert_eq!(clock.when(Instant::ZERO, now), now);
+        }
+    }
+}

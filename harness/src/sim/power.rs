@@ -1,0 +1,251 @@
+//! What a power cut leaves on a disk.
+//!
+//! Invariant: what was synced stays. Of the rest each 512-byte sector is as new, as old, or as any write in
+//! between left it, by itself; some, where the plan wants it, hold neither (torn, zero, garbage). A file that
+//! grew has either length. Names that changed after the last directory sync are as old or as new.
+
+use std::collections::BTreeMap;
+
+use noraftd::prng::Prng;
+
+use super::disk::{Inode, SECTOR, SimDisk, State, Undo, apply};
+
+impl SimDisk {
+    /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.
+    /// Returns how many sectors and names are not as they were.
+    pub(super) fn cut_power(&self, torn_permille: u64) -> u64 {
+        self.release();
+        self.state().lose_power(torn_permille)
+    }
+}
+
+impl State {
+    fn lose_power(&mut self, torn_permille: u64) -> u64 {
+        let mut prng = self.prng.fork(self.prng.clone().next_u64());
+        self.prng.next_u64();
+        let mut lost = self.lose_names(&mut prng);
+        for inode in &mut self.inodes {
+            lost += inode.lose(&mut prng, torn_permille);
+        }
+        lost
+    }
+
+    fn lose_names(&mut self, prng: &mut Prng) -> u64 {
+        let count = self.changes.len() as u64;
+        // File systems with a journal keep a beginning of the changes; POSIX promises not even that.
+        let kept = prng.below(count + 1);
+        let in_order = prng.chance(3, 4);
+        let mut names = self.durable_names.clone();
+        let mut lost = 0;
+        for (at, change) in (0..).zip(&self.changes) {
+            if if in_order { at < kept } else { prng.chance(1, 2) } {
+                apply(&mut names, change);
+            } else {
+                lost += 1;
+            }
+        }
+        self.changes.clear();
+        self.durable_names.clone_from(&names);
+        self.names = names;
+        lost
+    }
+}
+
+/// How a file's unsynced sectors fare. Whole losses and whole gains are as likely as mixtures.
+#[derive(Clone, Copy)]
+enum Fate {
+    New,
+    Old,
+    /// The first writes made it.
+    Beginning,
+    Mixed,
+}
+
+impl Inode {
+    fn lose(&mut self, prng: &mut Prng, torn_permille: u64) -> u64 {
+        let grown = self.live.len() != self.durable_length;
+        if self.undo.is_empty() && !grown {
+            return 0;
+        }
+        let fate = [Fate::New, Fate::Old, Fate::Beginning, Fate::Mixed][prng.below(4) as usize];
+        let undo = std::mem::take(&mut self.undo);
+        let lost = match fate {
+            Fate::New => 0,
+            Fate::Old => self.revert(undo.iter().rev()),
+            Fate::Beginning => {
+                let kept = prng.below(undo.len() as u64 + 1) as usize;
+                self.revert(undo.iter().skip(kept).rev())
+            }
+            Fate::Mixed => self.mix(&undo, prng, torn_permille),
+        };
+        if grown && prng.chance(1, 2) {
+            self.live.resize(self.durable_length, 0);
+        }
+        self.durable_length = self.live.len();
+        lost
+    }
+
+    /// Undoes writes, the latest first.
+    fn revert<'a>(&mut self, undo: impl Iterator<Item = &'a Undo>) -> u64 {
+        let mut lost = 0;
+        for write in undo {
+            for offset in 0..write.sectors {
+                self.put(write.sector + offset, &write.old_sector(offset));
+                lost += 1;
+            }
+        }
+        lost
+    }
+
+    fn mix(&mut self, undo: &[Undo], prng: &mut Prng, torn_permille: u64) -> u64 {
+        let mut versions: BTreeMap<usize, Vec<[u8; SECTOR]>> = BTreeMap::new();
+        for write in undo {
+            for offset in 0..write.sectors {
+                let old = write.old_sector(offset);
+                versions.entry(write.sector + offset).or_default().push(old);
+            }
+        }
+        let mut lost = 0;
+        for (sector, old) in versions {
+            if prng.chance(torn_permille, 1000) {
+                let torn = self.torn(sector, &old, prng);
+                self.put(sector, &torn);
+                lost += 1;
+            } else if prng.chance(1, 2) {
+                let version = old[prng.below(old.len() as u64) as usize];
+                self.put(sector, &version);
+                lost += 1;
+            }
+        }
+        lost
+    }
+
+    /// A sector whose write the power cut interrupted.
+    fn torn(&self, sector: usize, old: &[[u8; SECTOR]], prng: &mut Prng) -> [u8; SECTOR] {
+        let mut bytes = [0; SECTOR];
+        match prng.below(3) {
+            0 => {}
+            1 => bytes.iter_mut().for_each(|byte| *byte = prng.next_u64() as u8),
+            _ => {
+                let cut = prng.below(SECTOR as u64) as usize;
+                let start = sector * SECTOR;
+                let end = (start + cut).min(self.live.len());
+                bytes = old[0];
+                let new = self.live.get(start..end).unwrap_or_default();
+                bytes[..new.len()].copy_from_slice(new);
+            }
+        }
+        bytes
+    }
+
+    fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
+        let start = sector * SECTOR;
+        let end = (start + SECTOR).min(self.live.len());
+        if start < end {
+            self.live[start..end].copy_from_slice(&bytes[..end - start]);
+        }
+    }
+}
+
+impl Undo {
+    fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
+        let mut bytes = [0; SECTOR];
+        let start = (offset * SECTOR).min(self.old.len());
+        let end = (start + SECTOR).min(self.old.len());
+        bytes[..end - start].copy_from_slice(&self.old[start..end]);
+        bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use noraftd::store::disk::Disk;
+
+    use super::*;
+
+    fn disk(seed: u64) -> SimDisk {
+        let disk = SimDisk::new(Prng::new(seed));
+        let file = disk.create("f").unwrap();
+        file.allocate(4 * SECTOR as u64).unwrap();
+        file.write_at(0, &[IoSlice::new(&[1; 4 * SECTOR])]).unwrap();
+        file.sync_all().unwrap();
+        disk.sync_dir().unwrap();
+        disk
+    }
+
+    #[test]
+    fn what_was_synced_survives_a_power_cut() {
+        for seed in 0..50 {
+            let disk = disk(seed);
+            disk.cut_power(500);
+            assert_eq!(disk.live("f"), Some(vec![1; 4 * SECTOR]), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn unsynced_sectors_are_old_or_new_each_by_itself() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let disk = disk(seed);
+            let file = disk.open("f").unwrap();
+            file.write_at(0, &[IoSlice::new(&[2; 2 * SECTOR])]).unwrap();
+            disk.cut_power(0);
+            let bytes = disk.live("f").unwrap();
+            let sectors: Vec<u8> = bytes.chunks(SECTOR).map(|sector| sector[0]).collect();
+            assert!(
+                bytes
+                    .chunks(SECTOR)
+                    .all(|sector| sector.iter().all(|byte| *byte == sector[0]))
+            );
+            assert_eq!(sectors[2..], [1, 1]);
+            seen.insert(sectors[..2].to_vec());
+        }
+        assert_eq!(seen.len(), 4, "{seen:?}");
+    }
+
+    #[test]
+    fn a_kill_keeps_what_was_written_and_a_later_power_cut_may_still_take_it() {
+        let mut outcomes = std::collections::BTreeSet::new();
+        for seed in 0..100 {
+            let disk = disk(seed);
+            disk.open("f")
+                .unwrap()
+                .write_at(0, &[IoSlice::new(&[2; SECTOR])])
+                .unwrap();
+            disk.release();
+            assert_eq!(disk.live("f").unwrap()[0], 2);
+            disk.cut_power(0);
+            outcomes.insert(disk.live("f").unwrap()[0]);
+        }
+        assert_eq!(outcomes.len(), 2);
+    }
+
+    #[test]
+    fn names_without_a_directory_sync_may_be_lost() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..100 {
+            let disk = disk(seed);
+            disk.rename("f", "g").unwrap();
+            disk.cut_power(0);
+            seen.insert((disk.live("f").is_some(), disk.live("g").is_some()));
+        }
+        assert!(
+            seen.contains(&(true, false)) && seen.contains(&(false, true)),
+            "{seen:?}"
+        );
+    }
+
+    #[test]
+    fn a_crash_is_between_two_operations() {
+        let disk = disk(1);
+        disk.crash_after(1);
+        let file = disk.open("f").unwrap();
+        assert!(file.sync_data().is_err() && disk.is_crashed());
+        assert!(file.write_at(0, &[IoSlice::new(&[3; 9])]).is_err());
+        disk.release();
+        assert_eq!(disk.live("f").unwrap()[0], 1, "nothing happens after it");
+        assert!(file.sync_data().is_ok());
+    }
+}

@@ -1,0 +1,129 @@
+//! What happens next: events by virtual time, and in the order of scheduling where times are equal.
+//!
+//! Invariant: time never runs backwards, and no two events share a key; so the order is a function of what
+//! was scheduled, and of nothing else.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use noraft::LogIndex;
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::resp::Reply;
+
+/// Something that happens at its time.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A message arrives at the end of a link, unless the connection it was sent on is gone.
+    Deliver {
+        link: usize,
+        epoch: u64,
+        message: Box<PeerMessage>,
+    },
+    /// A frame arrives with flipped bits.
+    Garbled { link: usize, epoch: u64 },
+    /// A link's connection is made.
+    Connect { link: usize, epoch: u64 },
+    /// A node gets around to what has arrived.
+    Round { node: usize, life: u64 },
+    /// A node's own deadline may have come.
+    Wake { node: usize, life: u64, at: u64 },
+    /// A node's disk has done what it was asked.
+    DiskDone { node: usize, life: u64 },
+    /// A full disk is tried again.
+    DiskRetry { node: usize, life: u64 },
+    /// A node's disk has read what it was asked.
+    FetchDone {
+        node: usize,
+        life: u64,
+        from: LogIndex,
+        to: LogIndex,
+        bytes_max: usize,
+    },
+    /// A node has written nothing for a while.
+    Idle { node: usize, life: u64, batches: u64 },
+    /// A process is started.
+    Start { node: usize, attempt: u64 },
+    /// A client begins its next operation.
+    Next { client: usize, turn: u64 },
+    /// A client's request arrives at its node.
+    Request { client: usize, turn: u64, life: u64 },
+    /// A reply arrives at the client.
+    Answer {
+        client: usize,
+        turn: u64,
+        reply: Box<Reply>,
+    },
+    /// The client's connection breaks.
+    Lost { client: usize, turn: u64 },
+    /// The client has waited long enough.
+    GiveUp { client: usize, turn: u64 },
+    /// A lane of the nemesis begins its next fault.
+    Begin { lane: usize },
+    /// A lane's fault ends.
+    End { lane: usize, decision: u64 },
+    /// Links that flap change.
+    Flip { lane: usize, decision: u64 },
+    /// States are compared.
+    Compare,
+    /// The disturbed part of the run is over.
+    Calm,
+    /// The end of the run is looked at again.
+    Settle,
+}
+
+/// Events to come.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
+    /// The events of the heap's entries; free places are reused.
+    events: Vec<Option<Event>>,
+    free: Vec<usize>,
+    scheduled: u64,
+}
+
+impl Queue {
+    /// Lets `event` happen at `at`.
+    pub(super) fn push(&mut self, at: u64, event: Event) {
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.events[place] = Some(event);
+                place
+            }
+            None => {
+                self.events.push(Some(event));
+                self.events.len() - 1
+            }
+        };
+        self.heap.push(Reverse((at, self.scheduled, place)));
+        self.scheduled += 1;
+    }
+
+    /// The next event and its time.
+    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+        let Reverse((at, _, place)) = self.heap.pop()?;
+        self.free.push(place);
+        let event = self.events[place].take().expect("a place in the heap is filled");
+        Some((at, event))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_come_by_time_and_then_in_order_of_scheduling() {
+        let mut queue = Queue::default();
+        for (at, node) in [(5, 1), (3, 2), (5, 3), (3, 4)] {
+            queue.push(at, Event::Round { node, life: 0 });
+        }
+        let mut order = Vec::new();
+        while let Some((at, event)) = queue.pop() {
+            match event {
+                Event::Round { node, .. } => order.push((at, node)),
+                other => panic!("{other:?} was never scheduled"),
+            }
+        }
+        assert_eq!(order, [(3, 2), (3, 4), (5, 1), (5, 3)]);
+    }
+}

@@ -1,0 +1,70 @@
+//! The end of a run: nothing is disturbed any more, so everything has to work, within bounded virtual time.
+//!
+//! Invariant: every node serves every operation of every workload's finale to a client of its own; then all
+//! come to the same applied index and state, and hold the same log.
+
+use super::queue::Event;
+use super::world::{MILLI, Phase, World};
+
+impl World {
+    /// Looks whether the current phase of the end is over.
+    pub(super) fn settle(&mut self) {
+        match self.phase {
+            Phase::Draining if self.clients.are_idle() => {
+                self.phase = Phase::Finale;
+                self.begin_finale();
+            }
+            Phase::Finale if self.finale_is_over() => {
+                self.phase = Phase::Converging;
+                self.converge_by = self.now + self.plan.limits.recovery.as_millis() * MILLI;
+            }
+            Phase::Converging if self.has_converged() => return self.finish(),
+            Phase::Converging if self.now > self.converge_by => {
+                let told = self.told();
+                return self.fail((
+                    "liveness".to_owned(),
+                    format!("the nodes do not come to the same applied index: {told}"),
+                ));
+            }
+            Phase::Disturbed | Phase::Draining | Phase::Finale | Phase::Converging | Phase::Over => {}
+        }
+        self.queue.push(self.now + LOOK_EVERY, Event::Settle);
+    }
+
+    fn has_converged(&self) -> bool {
+        let reached = |at: usize| {
+            let replica = &self.nodes[at].process.as_ref()?.replica;
+            let (applied, commit) = (replica.machine().applied_index(), replica.node().commit_index());
+            (applied == commit).then(|| applied.get())
+        };
+        let first = reached(0);
+        first.is_some() && (1..self.nodes.len()).all(|at| reached(at) == first)
+    }
+
+    fn told(&self) -> String {
+        let tell = |at: usize| match self.nodes[at].process.as_ref() {
+            Some(process) => format!(
+                "n{} applied {}",
+                at + 1,
+                process.replica.machine().applied_index().get()
+            ),
+            None => format!("n{} is down", at + 1),
+        };
+        let told: Vec<String> = (0..self.nodes.len()).map(tell).collect();
+        told.join(", ")
+    }
+
+    fn finish(&mut self) {
+        self.compare();
+        for at in 0..self.nodes.len() {
+            let applied = self.nodes[at].process.as_ref();
+            let applied = applied.map_or(0, |process| process.replica.machine().applied_index().get());
+            let checked = self.checks.check_whole_log(at, applied);
+            self.check(checked);
+        }
+        self.phase = Phase::Over;
+    }
+}
+
+/// Fine enough for a run of seconds.
+const LOOK_EVERY: u64 = 20 * MILLI;

@@ -1,0 +1,214 @@
+//! The trace of a run: a hash of everything that happened, and, where somebody wants to read it, a line an
+//! event.
+//!
+//! Invariant: whether lines are kept changes nothing else: a run that fails is run again to be told.
+
+use std::collections::VecDeque;
+use std::io::Write;
+
+use noraftd::protocol::peer::PeerMessage;
+
+/// What becomes of the lines.
+pub enum Lines {
+    /// Nobody reads them; they are not made.
+    None,
+    /// The last so many are kept.
+    Last(usize),
+    /// All are written.
+    To(Box<dyn Write>),
+}
+
+/// A trace in the making.
+pub(super) struct Trace {
+    hash: u64,
+    events: u64,
+    lines: Lines,
+    last: VecDeque<String>,
+}
+
+impl Trace {
+    pub(super) fn new(lines: Lines) -> Self {
+        Self {
+            hash: SEED,
+            events: 0,
+            lines,
+            last: VecDeque::new(),
+        }
+    }
+
+    /// Adds an event: what it is in numbers, and in words.
+    pub(super) fn note(&mut self, now: u64, numbers: &[u64], words: impl FnOnce() -> String) {
+        self.events += 1;
+        self.mix(now);
+        numbers.iter().for_each(|number| self.mix(*number));
+        let (lines, last) = (&mut self.lines, &mut self.last);
+        match lines {
+            Lines::None => {}
+            Lines::Last(count) => {
+                if last.len() == *count {
+                    last.pop_front();
+                }
+                last.push_back(line(now, &words()));
+            }
+            // Who closed the pipe has read enough.
+            Lines::To(out) => drop(writeln!(out, "{}", line(now, &words()))),
+        }
+    }
+
+    /// The hash of everything so far.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Events so far.
+    pub(super) fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The lines that were kept.
+    pub(super) fn last(self) -> Vec<String> {
+        self.last.into()
+    }
+
+    /// One step of SplitMix64's finaliser: every bit of a number reaches every bit of the hash.
+    fn mix(&mut self, number: u64) {
+        let mut z = (self.hash ^ number).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z ^= z >> 31;
+        self.hash = z.wrapping_mul(0x94d0_49bb_1331_11eb).rotate_left(17);
+    }
+}
+
+fn line(now: u64, words: &str) -> String {
+    format!("{:>12.6}  {words}", now as f64 / 1e9)
+}
+
+/// A message in the words of the glossary.
+pub(super) fn words(message: &PeerMessage) -> String {
+    match message {
+        PeerMessage::RequestVote {
+            term,
+            last_position,
+            unanimous,
+        } => {
+            let all = if *unanimous { ", granted by all before" } else { "" };
+            format!(
+                "vote request in term {}, last entry {}{all}",
+                term.get(),
+                position(last_position.term.get(), last_position.index.get())
+            )
+        }
+        PeerMessage::Vote { term, granted } => {
+            format!("vote in term {}: {}", term.get(), yes(*granted))
+        }
+        PeerMessage::Append {
+            term,
+            commit_index,
+            prev,
+            records,
+            round,
+            ..
+        } => format!(
+            "append in term {}: {} entries after {}, commit index {}, round {round}",
+            term.get(),
+            records.len(),
+            position(prev.term.get(), prev.index.get()),
+            commit_index.get()
+        ),
+        PeerMessage::Appended {
+            term,
+            last_position,
+            round,
+            ..
+        } => format!(
+            "append reply in term {}: holds up to {}, round {round}",
+            term.get(),
+            position(last_position.term.get(), last_position.index.get())
+        ),
+        PeerMessage::PreVote { term, last_position } => format!(
+            "pre-vote request for term {}, last entry {}",
+            term.get(),
+            position(last_position.term.get(), last_position.index.get())
+        ),
+        PeerMessage::PreVoted {
+            term,
+            granted,
+            abstaining,
+        } => {
+            let abstains = if *abstaining { ", abstaining" } else { "" };
+            format!("pre-vote in term {}: {}{abstains}", term.get(), yes(*granted))
+        }
+        PeerMessage::Forward { id, term, .. } => {
+            format!("forwarded request {id} for the leader of term {}", term.get())
+        }
+        PeerMessage::Forwarded { id, outcome, .. } => {
+            format!("answer to forwarded request {id}: {outcome:?}")
+        }
+    }
+}
+
+/// A message in numbers, enough to tell two runs apart.
+pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
+    match message {
+        PeerMessage::RequestVote {
+            term,
+            last_position: last,
+            unanimous,
+        } => [
+            1,
+            term.get(),
+            last.term.get(),
+            last.index.get(),
+            u64::from(*unanimous),
+            0,
+        ],
+        PeerMessage::Vote { term, granted } => [2, term.get(), u64::from(*granted), 0, 0, 0],
+        PeerMessage::Append {
+            term,
+            commit_index,
+            prev,
+            records,
+            round,
+            ..
+        } => {
+            let content = records.iter().fold(records.len() as u64, |sum, record| {
+                sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.stamp.as_millis()
+            });
+            [
+                3,
+                term.get(),
+                commit_index.get(),
+                prev.index.get(),
+                content,
+                *round,
+            ]
+        }
+        PeerMessage::Appended {
+            term,
+            last_position: last,
+            round,
+            ..
+        } => [4, term.get(), last.term.get(), last.index.get(), *round, 0],
+        PeerMessage::PreVote {
+            term,
+            last_position: last,
+        } => [5, term.get(), last.term.get(), last.index.get(), 0, 0],
+        PeerMessage::PreVoted {
+            term,
+            granted,
+            abstaining,
+        } => [6, term.get(), u64::from(*granted), u64::from(*abstaining), 0, 0],
+        PeerMessage::Forward { id, boot, term, .. } => [7, *id, *boot, term.get(), 0, 0],
+        PeerMessage::Forwarded { id, boot, .. } => [8, *id, *boot, 0, 0, 0],
+    }
+}
+
+/// A position as the glossary writes it: term and index.
+pub(super) fn position(term: u64, index: u64) -> String {
+    format!("(term {term}, index {index})")
+}
+
+fn yes(granted: bool) -> &'static str {
+    if granted { "granted" } else { "refused" }
+}
+
+const SEED: u64 = 0x7472_6163_6500_0001;

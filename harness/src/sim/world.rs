@@ -1,0 +1,319 @@
+//! The simulated world: everything that takes part, and what each event does.
+//!
+//! Invariant: one thread, virtual time. What happens is a function of the plan and the seed: every draw comes
+//! from a generator that belongs to one part, and every collection that is walked has an order.
+
+use noraftd::prng::Prng;
+use noraftd::replica::event::{Input, Output};
+
+use super::checks::{Broken, Checked, Checks, Violation};
+use super::clients::Clients;
+use super::history::History;
+use super::nemesis::SimNemesis;
+use super::network::Network;
+use super::node::{NORMAL, NodeClock, SimNode};
+use super::queue::{Event, Queue};
+use super::trace::{Lines, Trace};
+use crate::plan::{NetworkPlan, Plan};
+
+/// Everything that takes part.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    /// Virtual nanoseconds since the run began.
+    pub(super) now: u64,
+    pub(super) queue: Queue,
+    pub(super) trace: Trace,
+    pub(super) nodes: Vec<SimNode>,
+    pub(super) network: Network,
+    /// What links do at the moment: as the plan says, and nothing any more when all is healed.
+    pub(super) links: NetworkPlan,
+    pub(super) clients: Clients,
+    pub(super) history: History,
+    pub(super) nemesis: SimNemesis,
+    pub(super) checks: Checks,
+    pub(super) failure: Option<Violation>,
+    pub(super) phase: Phase,
+    /// Where each part of the run began.
+    pub(super) phases: Vec<(&'static str, u64)>,
+    /// When all nodes must have come to the same state.
+    pub(super) converge_by: u64,
+    pub(super) prng: Prng,
+    /// Kept for its allocation.
+    pub(super) outputs: Vec<Output>,
+    pub(super) counters: Counters,
+}
+
+/// How far the run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Clients and faults.
+    Disturbed,
+    /// Nothing is disturbed any more; the last operations end.
+    Draining,
+    /// Every node has to serve everything.
+    Finale,
+    /// All nodes have to come to the same state.
+    Converging,
+    Over,
+}
+
+/// What happened, in figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Messages sent between nodes.
+    pub messages: u64,
+    /// Batches made durable.
+    pub batches: u64,
+    /// Processes started.
+    pub starts: u64,
+    /// Processes cut down.
+    pub crashes: u64,
+    /// Starts that were cut down while they read the disk.
+    pub recovery_crashes: u64,
+    /// Sectors and names that power cuts took.
+    pub sectors_lost: u64,
+    /// Elections won.
+    pub elections: u64,
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan, seed: u64, lines: Lines) -> Self {
+        let root = Prng::new(seed).fork(FORK_WORLD);
+        let mut clocks = root.fork(1);
+        let disks = root.fork(2);
+        let count = plan.cluster.nodes;
+        let nodes = (1..=count as u64)
+            .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks)))
+            .collect();
+        Self {
+            now: 0,
+            queue: Queue::default(),
+            trace: Trace::new(lines),
+            nodes,
+            network: Network::new(count, &root.fork(3)),
+            links: plan.sim.network.clone(),
+            clients: Clients::new(plan, &root.fork(4)),
+            history: History::new(plan, seed),
+            nemesis: SimNemesis::new(plan, seed),
+            checks: Checks::new(count),
+            failure: None,
+            phase: Phase::Disturbed,
+            phases: vec![("faults", 0)],
+            converge_by: 0,
+            prng: root.fork(5),
+            outputs: Vec::new(),
+            counters: Counters::default(),
+            plan: plan.clone(),
+        }
+    }
+
+    /// Lets everything happen, until the run is over or a rule is broken.
+    pub(super) fn run(&mut self) {
+        self.begin();
+        while self.failure.is_none() && self.phase != Phase::Over {
+            let Some((at, event)) = self.queue.pop() else {
+                self.fail((
+                    "liveness".to_owned(),
+                    "nothing is left that could happen".to_owned(),
+                ));
+                return;
+            };
+            self.now = at;
+            self.happen(event);
+        }
+    }
+
+    fn begin(&mut self) {
+        for node in 0..self.nodes.len() {
+            self.schedule_start(node, 0);
+        }
+        for client in 0..self.plan.clients.count {
+            let at = self.prng.below(CLIENTS_START_WITHIN);
+            self.queue.push(at, Event::Next { client, turn: 0 });
+        }
+        self.begin_lanes();
+        self.queue.push(COMPARE_EVERY, Event::Compare);
+        let time = self.plan.time.as_millis() * MILLI;
+        self.queue.push(time, Event::Calm);
+    }
+
+    fn happen(&mut self, event: Event) {
+        if let Some(node) = self.paused_target(&event) {
+            self.nodes[node].held.push(event);
+            return;
+        }
+        match event {
+            Event::Deliver { link, epoch, message } => self.deliver(link, epoch, *message),
+            Event::Garbled { link, epoch } => self.deliver_garbled(link, epoch),
+            Event::Connect { link, epoch } => self.connect(link, epoch),
+            Event::Round { node, life } if self.lives(node, life) => self.round(node),
+            Event::Wake { node, life, at } if self.lives(node, life) => self.wake(node, at),
+            Event::DiskDone { node, life } if self.lives(node, life) => self.disk_done(node),
+            Event::DiskRetry { node, life } if self.lives(node, life) => self.disk_done(node),
+            Event::FetchDone {
+                node,
+                life,
+                from,
+                to,
+                bytes_max,
+            } if self.lives(node, life) => self.fetch_done(node, from, to, bytes_max),
+            Event::Idle { node, life, batches } if self.lives(node, life) => self.idle(node, batches),
+            Event::Round { .. }
+            | Event::Wake { .. }
+            | Event::DiskDone { .. }
+            | Event::DiskRetry { .. }
+            | Event::FetchDone { .. }
+            | Event::Idle { .. } => {}
+            Event::Start { node, attempt } => self.start(node, attempt),
+            Event::Next { client, turn } => self.next_operation(client, turn),
+            Event::Request { client, turn, life } => self.request_arrives(client, turn, life),
+            Event::Answer { client, turn, reply } => self.answer_arrives(client, turn, &reply),
+            Event::Lost { client, turn } => self.connection_lost(client, turn),
+            Event::GiveUp { client, turn } => self.give_up(client, turn),
+            Event::Begin { lane } => self.begin_fault(lane),
+            Event::End { lane, decision } => self.end_fault(lane, decision),
+            Event::Flip { lane, decision } => self.flip(lane, decision),
+            Event::Compare => self.compare(),
+            Event::Calm => self.calm(),
+            Event::Settle => self.settle(),
+        }
+    }
+
+    /// The node that would have to do something now, if it stands still.
+    fn paused_target(&self, event: &Event) -> Option<usize> {
+        let node = match event {
+            Event::Deliver { link, .. } | Event::Garbled { link, .. } => link % self.nodes.len(),
+            Event::Connect { link, .. } => link / self.nodes.len(),
+            Event::Round { node, .. }
+            | Event::Wake { node, .. }
+            | Event::DiskDone { node, .. }
+            | Event::DiskRetry { node, .. }
+            | Event::FetchDone { node, .. }
+            | Event::Idle { node, .. } => *node,
+            Event::Request { client, .. } => self.clients.node_of(*client),
+            Event::Start { .. }
+            | Event::Next { .. }
+            | Event::Answer { .. }
+            | Event::Lost { .. }
+            | Event::GiveUp { .. }
+            | Event::Begin { .. }
+            | Event::End { .. }
+            | Event::Flip { .. }
+            | Event::Compare
+            | Event::Calm
+            | Event::Settle => return None,
+        };
+        self.nodes[node].is_paused.then_some(node)
+    }
+
+    fn lives(&self, node: usize, life: u64) -> bool {
+        self.nodes[node].process.is_some() && self.nodes[node].life == life
+    }
+
+    /// Something arrives at a running node, which gets around to it soon.
+    pub(super) fn arrive(&mut self, node: usize, input: Input) {
+        let Some(process) = self.nodes[node].process.as_mut() else {
+            return;
+        };
+        process.inbox.push(input);
+        let life = self.nodes[node].life;
+        let loop_us = self.plan.sim.node.loop_us;
+        if loop_us == 0 {
+            self.round(node);
+        } else if !process_is_due(&mut self.nodes[node]) {
+            let at = self.now + self.prng.below(2 * loop_us * MICRO);
+            self.queue.push(at, Event::Round { node, life });
+        }
+    }
+
+    /// A rule is broken: the run ends here.
+    pub(super) fn fail(&mut self, (rule, detail): Broken) {
+        let numbers = [u64::MAX, rule.len() as u64];
+        self.trace
+            .note(self.now, &numbers, || format!("BROKEN: {rule}: {detail}"));
+        self.failure.get_or_insert(Violation {
+            rule,
+            detail,
+            at_ns: self.now,
+        });
+    }
+
+    /// Notes what a check said.
+    pub(super) fn check(&mut self, checked: Checked) {
+        if let Err(broken) = checked {
+            self.fail(broken);
+        }
+    }
+
+    /// Nodes that applied the same have the same state.
+    pub(super) fn compare(&mut self) {
+        let applied: Vec<Option<u64>> = self
+            .nodes
+            .iter()
+            .map(|node| {
+                node.process
+                    .as_ref()
+                    .map(|p| p.replica.machine().applied_index().get())
+            })
+            .collect();
+        for (at, index) in (0..).zip(&applied) {
+            let Some(index) = index else { continue };
+            let earlier = applied.iter().take(at).position(|other| *other == Some(*index));
+            if let Some(other) = earlier {
+                self.compare_two(other, at, *index);
+            }
+        }
+        if self.phase == Phase::Disturbed {
+            self.queue.push(self.now + COMPARE_EVERY, Event::Compare);
+        }
+    }
+
+    fn compare_two(&mut self, one: usize, other: usize, index: u64) {
+        let hash = |at: usize| {
+            let process = self.nodes[at].process.as_ref();
+            process.map(|process| process.replica.machine().state_hash())
+        };
+        if hash(one) != hash(other) {
+            self.fail((
+                "equal states".to_owned(),
+                format!("n{} and n{} applied index {index} and differ", one + 1, other + 1),
+            ));
+        }
+    }
+
+    /// The node that leads the highest term, by its own account.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let leads = |node: &SimNode| {
+            let process = node.process.as_ref()?;
+            let core = process.replica.node();
+            core.role().is_leader().then(|| core.current_term())
+        };
+        let terms = self.nodes.iter().map(leads).enumerate();
+        let led = terms.filter_map(|(at, term)| Some((term?, at)));
+        led.max().map(|(_, at)| at)
+    }
+}
+
+/// True when a round is on its way already; else one will be.
+fn process_is_due(node: &mut SimNode) -> bool {
+    node.process
+        .as_mut()
+        .is_none_or(|process| std::mem::replace(&mut process.round_is_due, true))
+}
+
+fn clock(plan: &Plan, prng: &mut Prng) -> NodeClock {
+    let clock = &plan.sim.clock;
+    let rate = prng.between(NORMAL - clock.drift_permille, NORMAL + clock.drift_permille);
+    let skew = clock.skew.as_millis();
+    let offset = prng.below(2 * skew + 1) as i64 - skew as i64;
+    NodeClock::new(rate, offset)
+}
+
+pub(super) const MICRO: u64 = 1000;
+pub(super) const MILLI: u64 = 1_000_000;
+/// Tells the world's draws from the nemesis's and the swarm's.
+const FORK_WORLD: u64 = 0x0077_6f72_6c64;
+/// Clients do not begin all at once.
+const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
+/// Hashing a state costs as much as thousands of events.
+const COMPARE_EVERY: u64 = 1000 * MILLI;

@@ -1,0 +1,178 @@
+//! The simulation itself: one seed is one trace, correct code passes, and what fails is told, kept and made
+//! smaller.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use harness::plan::{Plan, Span};
+use harness::results::Outcome;
+use harness::sim::campaign::Campaign;
+use harness::sim::shrink::{failure_of, shrink};
+use harness::sim::{Lines, Simulated, folder, simulate};
+
+fn workloads() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads")
+}
+
+fn swarm(millis: u64) -> Plan {
+    let plan = Plan::load(&workloads().join("swarm.toml")).unwrap_or_else(|error| panic!("{error}"));
+    plan.lasting(Span::from_millis(millis))
+}
+
+fn fingerprint(run: &Simulated) -> (u64, u64, &[(String, Vec<u8>)]) {
+    (run.trace_hash, run.events, &run.histories)
+}
+
+#[test]
+fn a_seed_is_one_trace_in_a_process() {
+    let plan = swarm(3000);
+    for seed in [2, 3, 5, 8] {
+        let (one, two) = (
+            simulate(&plan, seed, Lines::None),
+            simulate(&plan, seed, Lines::None),
+        );
+        assert_eq!(fingerprint(&one), fingerprint(&two), "seed {seed}");
+        let told = simulate(&plan, seed, Lines::Last(50));
+        assert_eq!(
+            fingerprint(&one),
+            fingerprint(&told),
+            "seed {seed}: telling changes nothing"
+        );
+        assert_eq!(told.lines.len(), 50);
+        let drawn = simulate(&one.plan, seed, Lines::None);
+        assert_eq!(
+            fingerprint(&one),
+            fingerprint(&drawn),
+            "seed {seed}: the drawn plan is the same run"
+        );
+    }
+    let (one, other) = (simulate(&plan, 2, Lines::None), simulate(&plan, 3, Lines::None));
+    assert_ne!(one.trace_hash, other.trace_hash);
+}
+
+#[test]
+fn a_seed_is_one_trace_in_every_process() {
+    let here = simulate(&swarm(2000), 7, Lines::None);
+    let there = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(["sim", "--seed", "7", "--time", "2s"])
+        .arg(workloads().join("swarm.toml"))
+        .output()
+        .expect("the harness is a program");
+    let said = String::from_utf8_lossy(&there.stderr);
+    let hash = format!("trace {:016x}", here.trace_hash);
+    assert!(said.contains(&hash), "{hash} here, there: {said}");
+    assert_eq!(there.status.code(), Some(0));
+}
+
+#[test]
+fn correct_code_passes_a_few_hundred_seeds() {
+    let campaign = Campaign {
+        plan: swarm(1500),
+        seeds: 1..251,
+        jobs: 2,
+        keep_going: true,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!(
+        (&tally.failed[..], tally.seeds),
+        (&[][..], 250),
+        "again: harness sim workloads/swarm.toml --time 1500ms --seed <the seed>"
+    );
+    // A seed that draws a slow load and many faults may do too little; most do not.
+    assert!(tally.unknown.len() < 25, "{:?}", tally.unknown);
+    assert!(
+        tally.counters.crashes > 100 && tally.counters.recovery_crashes > 5,
+        "{:?}",
+        tally.counters
+    );
+    assert!(
+        tally.counters.sectors_lost > 20 && tally.counters.elections > 250,
+        "{:?}",
+        tally.counters
+    );
+}
+
+#[test]
+fn what_failed_once_never_fails_again() {
+    let folder = workloads().join("regressions");
+    let mut plans = 0;
+    for file in std::fs::read_dir(folder).expect("the project keeps what failed") {
+        let path = file.expect("it can be listed").path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        assert!(
+            !plan.about.is_empty(),
+            "{}: `about` says what failed",
+            path.display()
+        );
+        let seed = plan.seed.expect("a regression plan names its seed");
+        for seed in seed..seed + 3 {
+            let run = simulate(&plan, seed, Lines::Last(30));
+            let said = run.lines.join("\n");
+            assert_ne!(
+                run.verdict(),
+                Outcome::Invalid,
+                "{}, seed {seed}: {:?}\n{said}",
+                path.display(),
+                run.broken()
+            );
+        }
+        plans += 1;
+    }
+    assert!(plans > 0);
+}
+
+/// A plan that must fail: nobody can recover in a millisecond.
+fn impatient() -> Plan {
+    let mut plan = swarm(1000);
+    plan.limits.recovery = Span::from_millis(1);
+    plan
+}
+
+#[test]
+fn a_failure_is_kept_with_everything_to_repeat_it() {
+    let run = simulate(&impatient(), 3, Lines::Last(100));
+    assert_eq!(run.broken().as_deref(), Some("liveness"), "{:?}", run.violation);
+    let root = tempfile::tempdir().unwrap();
+    let (folder, report) = folder::keep(root.path(), &run, &["harness".to_owned()]).unwrap();
+    assert!(report.trim_end().ends_with("verdict: invalid"), "{report}");
+    assert!(report.contains("liveness"), "{report}");
+    for name in [
+        "run.json",
+        "trace.txt",
+        "schedule.jsonl",
+        "results.json",
+        "repro.sh",
+    ] {
+        assert!(folder.file(name).exists(), "{name}");
+    }
+    let kept = Plan::load(&folder.file("plan.toml")).unwrap();
+    let again = simulate(&kept, kept.seed.unwrap(), Lines::None);
+    assert_eq!(fingerprint(&run), fingerprint(&again));
+}
+
+#[test]
+fn a_failure_is_made_smaller() {
+    let failing = failure_of(&impatient(), 3).expect("it must fail");
+    let before = failing.plan.clone();
+    let mut steps = 0;
+    let shrunk = shrink(failing, 2, |_, _| steps += 1);
+    assert!(steps > 3, "{steps} steps");
+    assert_eq!(shrunk.rule, "liveness");
+    assert!(shrunk.plan.time < before.time && shrunk.plan.clients.count <= before.clients.count);
+    assert!(failure_of(&shrunk.plan, shrunk.seed).is_some_and(|failing| failing.rule == "liveness"));
+}
+
+#[test]
+fn real_processes_refuse_what_only_a_simulation_can_do() {
+    let refused = swarm(1000).for_processes().unwrap_err().to_string();
+    assert!(refused.contains("harness sim"), "{refused}");
+    let smoke = Plan::load(&workloads().join("smoke.toml")).unwrap();
+    assert!(smoke.for_processes().is_ok());
+    assert_eq!(
+        simulate(&smoke.lasting(Span::from_millis(3000)), 1, Lines::None).broken(),
+        None
+    );
+}
