@@ -113,7 +113,7 @@ fn what_is_not_understood_is_said_with_its_line() {
             "history:1: expected a history: JSON lines, EDN operations or Jepsen log lines",
         ),
         (
-            "{:type :ok}\n{:type :maybe :process 1}",
+            "{:type :info :process :nemesis}\n{:type :maybe :process 1}",
             "history:2: expected a type (invoke, ok, fail or info), found \"maybe\"",
         ),
         (

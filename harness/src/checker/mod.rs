@@ -2,7 +2,7 @@
 //!
 //! An operation is an interval in the order of events. A history is *linearizable* when its
 //! operations can be put into one order that respects real time (what returned before another was
-//! called precedes it) and that the sequential [`Model`](crate::model::Model) allows. Operations of
+//! called precedes it) and that the sequential [`Model`] allows. Operations of
 //! unknown outcome may be used anywhere after their call, or not at all; failed ones are not used.
 //!
 //! Which engine decides is chosen by what the history is:
