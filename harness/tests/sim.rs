@@ -124,10 +124,12 @@ fn what_failed_once_never_fails_again() {
     assert!(plans > 0);
 }
 
-/// A plan that must fail: nobody can recover in a millisecond.
+/// A plan that must fail: no write is ever durable before its request is given up.
 fn impatient() -> Plan {
-    let mut plan = swarm(1000);
-    plan.limits.recovery = Span::from_millis(1);
+    let mut plan = swarm(1000).drawn(3);
+    plan.sim.disk.sync_us = 50_000;
+    plan.sim.node.request_timeout = Span::from_millis(1);
+    plan.limits.recovery = Span::from_millis(500);
     plan
 }
 

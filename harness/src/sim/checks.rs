@@ -48,6 +48,8 @@ pub(super) struct Checks {
     invariants: Invariants,
     /// What each disk certainly holds, by index.
     disks: Vec<Vec<Identity>>,
+    /// Entries that the batch in flight leaves as they are, where one is.
+    untouched: Vec<Option<u64>>,
     committed: Vec<Identity>,
     /// Where each committed command is.
     bodies: BTreeMap<u64, u64>,
@@ -71,24 +73,23 @@ impl Checks {
         Self {
             invariants: Invariants::from_config(genesis_config((1..=nodes as u64).map(NodeId::new))),
             disks: vec![Vec::new(); nodes],
+            untouched: vec![None; nodes],
             committed: Vec::new(),
             bodies: BTreeMap::new(),
             seen: vec![None; nodes],
         }
     }
 
-    /// What of `node` would survive a crash now. `in_flight` is the batch that is being written.
-    pub(super) fn durable(
-        &self,
-        at: usize,
-        hard_state: HardState,
-        node: &Node,
-        in_flight: Option<&Batch>,
-    ) -> Durable {
+    /// A node's disk begins to write `batch`.
+    pub(super) fn writing(&mut self, at: usize, batch: &Batch) {
+        let kept = batch.append.as_ref().map(|append| self.kept_by(at, append));
+        self.untouched[at] = kept;
+    }
+
+    /// What of `node` would survive a crash now.
+    pub(super) fn durable(&self, at: usize, hard_state: HardState, node: &Node) -> Durable {
         let held = self.disks[at].len() as u64;
-        let untouched = in_flight
-            .and_then(|batch| batch.append.as_ref())
-            .map_or(held, |append| self.kept_by(at, append));
+        let untouched = self.untouched[at].unwrap_or(held);
         let synced = held.min(untouched).min(node.log().last_position().index.get());
         Durable {
             term: hard_state.term(),
@@ -136,7 +137,7 @@ impl Checks {
         recovered: &Recovered,
         tail: &[Record],
     ) -> Checked {
-        self.seen[at] = None;
+        (self.seen[at], self.untouched[at]) = (None, None);
         let certain = self.disks[at].len() as u64;
         let found = recovered.last_position().index.get();
         let last_is_same = certain == 0
@@ -163,6 +164,7 @@ impl Checks {
 
     /// A store acknowledged a batch.
     pub(super) fn synced(&mut self, at: usize, batch: &Batch) -> Checked {
+        self.untouched[at] = None;
         let Some(Append { prev, records }) = &batch.append else {
             return Ok(());
         };
@@ -183,6 +185,7 @@ impl Checks {
 
     /// A node was cut down while `batch` was being written: of what it replaces nothing is certain.
     pub(super) fn interrupted(&mut self, at: usize, batch: &Batch) {
+        self.untouched[at] = None;
         if let Some(append) = &batch.append {
             let kept = self.kept_by(at, append);
             self.disks[at].truncate(kept as usize);

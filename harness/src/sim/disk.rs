@@ -53,6 +53,9 @@ pub(super) struct Inode {
     pub(super) durable_length: usize,
     /// What unsynced writes replaced, oldest first.
     pub(super) undo: Vec<Undo>,
+    /// What the platter has in sectors that a failed sync left out. The page cache calls them clean, so no
+    /// later sync writes them unless they are written anew.
+    pub(super) left_out: BTreeMap<usize, [u8; SECTOR]>,
 }
 
 /// Whole sectors as they were before a write.
@@ -218,7 +221,31 @@ impl Inode {
     }
 
     fn sync(&mut self) {
-        self.undo.clear();
+        for write in self.undo.drain(..) {
+            for sector in write.sector..write.sector + write.sectors {
+                self.left_out.remove(&sector);
+            }
+        }
+        self.durable_length = self.live.len();
+    }
+
+    /// Clean pages are dropped: from now on the file shows what the platter has.
+    fn forget_cached(&mut self) {
+        for (sector, old) in std::mem::take(&mut self.left_out) {
+            self.put(sector, &old);
+        }
+    }
+
+    /// A sync that fails leaves some sectors out, and forgets that they are to be written (as Linux does).
+    fn fail_sync(&mut self, prng: &mut Prng) {
+        for write in std::mem::take(&mut self.undo) {
+            for offset in 0..write.sectors {
+                if prng.chance(1, 2) {
+                    let old = write.old_sector(offset);
+                    self.left_out.entry(write.sector + offset).or_insert(old);
+                }
+            }
+        }
         self.durable_length = self.live.len();
     }
 }
@@ -311,7 +338,15 @@ struct SimFile {
 impl SimFile {
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.state();
-        state.step(Doing::Syncing)?;
+        let was_crashed = state.is_crashed;
+        if let Err(error) = state.step(Doing::Syncing) {
+            if !was_crashed && !state.is_crashed {
+                let prng = &mut state.prng.fork(FORK_SYNC);
+                state.prng.next_u64();
+                state.inodes[self.inode].fail_sync(prng);
+            }
+            return Err(error);
+        }
         state.inodes[self.inode].sync();
         Ok(())
     }
@@ -320,7 +355,8 @@ impl SimFile {
 impl DiskFile for SimFile {
     fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         let mut state = self.disk.state();
-        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        let mut bytes = Vec::with_capacity(pieces.iter().map(|piece| piece.len()).sum());
+        pieces.iter().for_each(|piece| bytes.extend_from_slice(piece));
         let was_crashed = state.is_crashed;
         if let Err(error) = state.step(Doing::Writing) {
             // Whoever dies or fails in a write has written some of it; sectors are whole.
@@ -352,6 +388,13 @@ impl DiskFile for SimFile {
         self.sync()
     }
 
+    fn forget_cached(&self) -> io::Result<()> {
+        let mut state = self.disk.state();
+        state.step(Doing::Looking)?;
+        state.inodes[self.inode].forget_cached();
+        Ok(())
+    }
+
     fn size(&self) -> io::Result<u64> {
         Ok(self.disk.state().inodes[self.inode].live.len() as u64)
     }
@@ -374,6 +417,8 @@ impl DiskFile for SimFile {
     }
 }
 
+/// Tells the draws of a failed sync from others.
+const FORK_SYNC: u64 = 1;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 /// Often enough that a second of trouble ends the node, seldom enough that the failures differ.

@@ -61,6 +61,7 @@ impl World {
         });
         self.counters.elections += u64::from(leads && !led);
         if let Some(batch) = batch {
+            self.checks.writing(at, &batch);
             self.give_job(at, Job::Persist(batch));
         }
         self.observe(at);
@@ -78,16 +79,14 @@ impl World {
             return;
         };
         let core = process.replica.node();
-        let durable = self
-            .checks
-            .durable(at, process.store.hard_state(), core, process.in_flight());
+        let durable = self.checks.durable(at, process.store.hard_state(), core);
         let checked = self.checks.observe(at, core, &durable);
         self.check(checked);
     }
 
     fn carry_out(&mut self, at: usize, output: Output) {
         match output {
-            Output::Persist(batch) => self.give_job(at, Job::Persist(batch)),
+            Output::Persist(_) => unreachable!("handed to the disk before the other outputs"),
             Output::Fetch { from, to, bytes_max } => {
                 let life = self.nodes[at].life;
                 let done = Event::FetchDone {
@@ -111,9 +110,7 @@ impl World {
         let node = &self.nodes[from];
         if let Some(process) = node.process.as_ref() {
             let core = process.replica.node();
-            let durable = self
-                .checks
-                .durable(from, process.store.hard_state(), core, process.in_flight());
+            let durable = self.checks.durable(from, process.store.hard_state(), core);
             let checked = self.checks.sent(node.id, self.nodes[to].id, &message, &durable);
             self.check(checked);
         }

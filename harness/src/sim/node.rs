@@ -77,13 +77,6 @@ impl Job {
     }
 }
 
-impl Process {
-    /// The batch that is being written.
-    pub(super) fn in_flight(&self) -> Option<&Batch> {
-        self.jobs.iter().find_map(Job::batch)
-    }
-}
-
 impl SimNode {
     pub(super) fn new(id: u64, prng: &Prng, clock: NodeClock) -> Self {
         Self {

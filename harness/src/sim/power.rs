@@ -64,7 +64,7 @@ enum Fate {
 impl Inode {
     fn lose(&mut self, prng: &mut Prng, torn_permille: u64) -> u64 {
         let grown = self.live.len() != self.durable_length;
-        if self.undo.is_empty() && !grown {
+        if self.undo.is_empty() && self.left_out.is_empty() && !grown {
             return 0;
         }
         let fate = [Fate::New, Fate::Old, Fate::Beginning, Fate::Mixed][prng.below(4) as usize];
@@ -78,6 +78,11 @@ impl Inode {
             }
             Fate::Mixed => self.mix(&undo, prng, torn_permille),
         };
+        let left_out = std::mem::take(&mut self.left_out);
+        for (sector, old) in &left_out {
+            self.put(*sector, old);
+        }
+        let lost = lost + left_out.len() as u64;
         if grown && prng.chance(1, 2) {
             self.live.resize(self.durable_length, 0);
         }
@@ -138,7 +143,7 @@ impl Inode {
         bytes
     }
 
-    fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
+    pub(super) fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.live.len());
         if start < end {
@@ -148,7 +153,7 @@ impl Inode {
 }
 
 impl Undo {
-    fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
+    pub(super) fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         let start = (offset * SECTOR).min(self.old.len());
         let end = (start + SECTOR).min(self.old.len());
@@ -235,6 +240,29 @@ mod tests {
             seen.contains(&(true, false)) && seen.contains(&(false, true)),
             "{seen:?}"
         );
+    }
+
+    #[test]
+    fn what_a_failed_sync_left_out_is_gone_with_the_power_unless_it_is_written_anew() {
+        let mut outcomes = std::collections::BTreeSet::new();
+        for seed in 0..200 {
+            let disk = disk(seed);
+            let file = disk.open("f").unwrap();
+            file.write_at(0, &[IoSlice::new(&[2; SECTOR])]).unwrap();
+            disk.set_trouble(Some(crate::plan::DiskTrouble::Error));
+            let failed = file.sync_data().is_err();
+            disk.set_trouble(None);
+            let anew = seed % 2 == 0;
+            if anew {
+                file.write_at(0, &[IoSlice::new(&[2; SECTOR])]).unwrap();
+            }
+            file.sync_data().unwrap();
+            disk.cut_power(0);
+            let kept = disk.live("f").unwrap()[0] == 2;
+            assert!(kept || (failed && !anew), "seed {seed}");
+            outcomes.insert((failed, anew, kept));
+        }
+        assert!(outcomes.contains(&(true, false, false)), "{outcomes:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, Flock, FlockArg};
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, PosixFadviseAdvice, posix_fadvise};
 
 use super::mmap::Map;
 
@@ -101,6 +101,16 @@ pub trait DiskFile: Send + Sync {
     ///
     /// As for [`DiskFile::sync_data`].
     fn sync_all(&self) -> io::Result<()>;
+
+    /// Forgets what is cached of the file and not to be written: what is read next comes from the disk.
+    ///
+    /// After a sync has failed, the cache goes on showing what the disk never got, calls it written, and lets
+    /// every later sync succeed. So a process that starts after one that failed must not believe it.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    fn forget_cached(&self) -> io::Result<()>;
 
     /// The length in bytes.
     ///
@@ -266,6 +276,15 @@ impl DiskFile for RealFile {
 
     fn sync_all(&self) -> io::Result<()> {
         self.file.sync_all()
+    }
+
+    fn forget_cached(&self) -> io::Result<()> {
+        // Drops pages that are clean and not mapped; nobody maps them before they are read.
+        match posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED) {
+            // A file system without a cache to speak of.
+            Err(Errno::EOPNOTSUPP | Errno::ESPIPE | Errno::ENOSYS) => Ok(()),
+            other => Ok(other?),
+        }
     }
 
     fn size(&self) -> io::Result<u64> {

@@ -1,7 +1,8 @@
 //! Setting up a directory, and opening one.
 //!
-//! Invariant: files and directory are synced *before* they are read (the page cache may show what the disk
-//! never got), everything is read before anything is written, and a refused directory is left as it was.
+//! Invariant: files and directory are synced *before* they are read, and what the last process wrote is read
+//! from the disk (after a failed sync the page cache shows what the disk never got, and no later sync says
+//! so); everything is read before anything is written, and a refused directory is left as it was.
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
@@ -218,13 +219,19 @@ fn sync_all(
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
     slots_file: Option<&dyn DiskFile>,
 ) -> Result<(), OpenError> {
-    for (number, file) in files {
-        file.sync_all()
-            .map_err(failure(disk, &file_name(*number), "syncing"))?;
+    for (at, (number, file)) in files.iter().rev().enumerate() {
+        let name = file_name(*number);
+        file.sync_all().map_err(failure(disk, &name, "syncing"))?;
+        if at < WRITTEN_LAST_MAX {
+            file.forget_cached()
+                .map_err(failure(disk, &name, "reading anew"))?;
+        }
     }
     if let Some(file) = slots_file {
         file.sync_all()
             .map_err(failure(disk, hard_state::FILE, "syncing"))?;
+        file.forget_cached()
+            .map_err(failure(disk, hard_state::FILE, "reading anew"))?;
     }
     disk.sync_dir()
         .map_err(failure(disk, "", "syncing the directory"))
@@ -435,6 +442,10 @@ fn spares(
     spares.request(active + 1);
     Ok(spares)
 }
+
+/// Segments that the last process may have been writing when its disk failed: the one with the front, the
+/// next, and one that was being made. Whatever is older was followed by a sync that succeeded.
+const WRITTEN_LAST_MAX: usize = 3;
 
 /// More threads than this wait for the disk, not for the processor.
 const SCAN_THREADS_MAX: usize = 4;
