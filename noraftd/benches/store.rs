@@ -258,6 +258,9 @@ impl DiskFile for UnsyncedFile {
     fn size(&self) -> io::Result<u64> {
         self.0.size()
     }
+    fn forget_cached(&self) -> io::Result<()> {
+        self.0.forget_cached()
+    }
     fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         self.0.scan(visit)
     }
