@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PLAN ?= workloads/smoke.toml
 TIME ?= 60s
 SEED ?=
+ARGS ?=
 SIM ?= workloads/swarm.toml
 SEEDS ?= 1..3001
 HARNESS := target/release/harness
@@ -22,7 +23,7 @@ sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too
 	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast
-	cargo test --release -p noraft --test fuzz --test random
+	cargo test --release -p noraft@0.1.0 --test fuzz --test random
 
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check
@@ -35,7 +36,7 @@ build: setup-build
 bench: bench-core bench-store bench-checker bench-sim bench-daemon ## all benchmarks, with their peers, in one run
 
 bench-core: setup-build ## the Raft core in memory, beside noraft 0.7.1 and raft-rs
-	cargo bench -p noraft
+	cargo bench -p noraft@0.1.0
 
 bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
 	cargo bench -p noraftd --bench store
@@ -46,8 +47,9 @@ bench-checker: setup-build ## the checkers, beside porcupine-rs
 bench-sim: build ## simulated seconds for each second of a processor
 	@$(HARNESS) sim workloads/speed.toml --seeds 1..31 --jobs 1
 
-bench-daemon: build ## three daemons beside etcd-server, one run
-	scripts/bench-daemon.sh
+bench-daemon: build ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
+	@scripts/setup.sh peers
+	cargo bench -p harness --bench daemon -- $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients
+# Usage: scripts/setup.sh build | clients | peers
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark and redis-py, which some tests drive; they are skipped without
+#   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -31,6 +32,15 @@ clients() {
             target/venv/bin/pip -q install --disable-pip-version-check 'redis>=8,<9' ||
             echo "setup: no redis-py; the tests that drive it will be skipped"
     fi
+}
+
+peers() {
+    local missing=()
+    command -v etcd >/dev/null || missing+=(etcd-server)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "setup: apt-get may also start the services of ${missing[*]}; the benchmark starts its own and needs none"
+    apt_install "${missing[@]}" || echo "setup: could not install ${missing[*]}; the benchmark leaves out what is missing"
 }
 
 for part in "$@"; do "$part"; done

@@ -17,7 +17,7 @@ use crate::generator::{Mix, Pace};
 use crate::op::{Event, EventKind};
 use crate::plan::ClientsPlan;
 use crate::recorder::{HistoryId, Recorder};
-use crate::workload::{Completion, Operation, Workload};
+use crate::workload::{Completion, Operation, Part, Workload};
 
 /// A workload and the history that it is recorded in.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Interpreter {
     }
 
     /// Runs one client until `stop` says true. An operation that is under way then is still completed.
-    pub async fn run(&self, mut prng: Prng, mut stop: watch::Receiver<bool>) {
+    pub async fn run(&self, part: Part, mut prng: Prng, mut stop: watch::Receiver<bool>) {
         let mut hand = self.hand(prng.next_u64());
         while !*stop.borrow() {
             tokio::select! {
@@ -73,7 +73,7 @@ impl Interpreter {
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             let track = self.tracks.choose(&mut prng);
-            let operation = track.workload.next(&mut prng);
+            let operation = track.workload.next(part, &mut prng);
             if self.perform(&mut hand, track, &operation).await.is_err() {
                 tokio::select! {
                     () = sleep(self.pause_after_error) => {}

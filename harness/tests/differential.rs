@@ -49,6 +49,41 @@ fn any_register_is_decided_as_by_brute_force() {
 }
 
 #[test]
+fn blind_writes_are_decided_as_by_brute_force() {
+    run("frontier", compare::frontier);
+}
+
+#[test]
+fn any_register_is_decided_by_depth_as_by_brute_force() {
+    run("depth", compare::depth);
+}
+
+#[test]
 fn logs_are_decided_as_by_brute_force() {
     run("log", compare::log);
+}
+
+#[test]
+fn sets_are_decided_as_by_brute_force() {
+    run("sets", compare::sets);
+}
+
+#[test]
+fn counters_are_decided_as_by_brute_force() {
+    run("counter", compare::counter);
+}
+
+#[test]
+fn locks_are_decided_as_by_brute_force() {
+    run("lock", compare::lock);
+}
+
+#[test]
+fn requests_are_decided_as_by_brute_force() {
+    run("exactly_once", compare::exactly_once);
+}
+
+#[test]
+fn list_transactions_are_decided_as_by_brute_force() {
+    run("list_append", compare::list_append);
 }

@@ -4,11 +4,17 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use harness::checker::Budget;
 use harness::checker::recording::{NEVER, Recording, Status};
 use harness::formats;
 
 fn read(text: &str) -> Result<Recording, String> {
-    formats::read(Cursor::new(text.to_owned()), Path::new("history")).map_err(|error| error.to_string())
+    formats::read(
+        Cursor::new(text.to_owned()),
+        Path::new("history"),
+        &Budget::default(),
+    )
+    .map_err(|error| error.to_string())
 }
 
 fn told(recording: &Recording) -> Vec<String> {
@@ -107,7 +113,7 @@ fn what_is_not_understood_is_said_with_its_line() {
             "history:1: expected a history: JSON lines, EDN operations or Jepsen log lines",
         ),
         (
-            "{:type :ok}\n{:type :maybe :process 1}",
+            "{:type :info :process :nemesis}\n{:type :maybe :process 1}",
             "history:2: expected a type (invoke, ok, fail or info), found \"maybe\"",
         ),
         (
@@ -162,7 +168,7 @@ fn no_cut_or_flip_of_a_history_makes_a_reader_panic() {
             }
             bytes.truncate(text.len() - cut);
             // Only the absence of a panic is claimed: a changed history may still be one.
-            let _ = formats::read(Cursor::new(bytes), Path::new("history"));
+            let _ = formats::read(Cursor::new(bytes), Path::new("history"), &Budget::default());
         }
     }
 }

@@ -16,6 +16,8 @@ const BACK: (u64, u64) = (2, 1);
 const CUT: CutId = CutId(7);
 /// Far beyond what loopback needs; only a failure waits for it.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Longer than the header of a frame.
+const NOISE_BYTES: usize = 64;
 /// How long silence is watched before it is believed.
 const SILENCE: Duration = Duration::from_millis(100);
 
@@ -71,6 +73,13 @@ async fn receive(stream: &mut TcpStream, wanted: &[u8]) {
     assert_eq!(bytes, wanted);
 }
 
+/// A message that no proxy can take for the beginning of a frame: bytes are then passed as they come.
+fn noise(word: &str) -> Vec<u8> {
+    let mut bytes = word.as_bytes().to_vec();
+    bytes.resize(NOISE_BYTES, b'!');
+    bytes
+}
+
 async fn is_silent(stream: &mut TcpStream) -> bool {
     timeout(SILENCE, stream.read_u8()).await.is_err()
 }
@@ -83,10 +92,10 @@ async fn ends(stream: &mut TcpStream) -> bool {
 async fn an_open_link_carries_both_directions() {
     let world = World::new().await;
     let (mut near, mut far) = (world.dial().await, world.accept().await);
-    near.write_all(b"there").await.unwrap();
-    receive(&mut far, b"there").await;
-    far.write_all(b"back").await.unwrap();
-    receive(&mut near, b"back").await;
+    near.write_all(&noise("there")).await.unwrap();
+    receive(&mut far, &noise("there")).await;
+    far.write_all(&noise("back")).await.unwrap();
+    receive(&mut near, &noise("back")).await;
     drop(near);
     assert!(ends(&mut far).await, "the end of the stream is passed on");
 }
@@ -96,14 +105,14 @@ async fn a_dropping_link_swallows_bytes_and_its_heal_closes_the_broken_stream() 
     let world = World::new().await;
     let (mut near, mut far) = (world.dial().await, world.accept().await);
     world.network.cut(CUT, CutMode::Drop, &[THERE]);
-    near.write_all(b"lost").await.unwrap();
-    assert_eq!(world.bitten(THERE).await, "4 bytes dropped");
+    near.write_all(&noise("lost")).await.unwrap();
+    assert_eq!(world.bitten(THERE).await, "64 bytes dropped");
     assert!(is_silent(&mut far).await);
     world.network.heal(CUT);
     assert!(ends(&mut far).await, "a stream with a hole must not go on");
     let (mut near, mut far) = (world.dial().await, world.accept().await);
-    near.write_all(b"new").await.unwrap();
-    receive(&mut far, b"new").await;
+    near.write_all(&noise("new")).await.unwrap();
+    receive(&mut far, &noise("new")).await;
 }
 
 #[tokio::test]
@@ -111,10 +120,10 @@ async fn a_one_way_cut_lets_the_other_way_pass() {
     let world = World::new().await;
     let (mut near, mut far) = (world.dial().await, world.accept().await);
     world.network.cut(CUT, CutMode::Drop, &[BACK]);
-    near.write_all(b"heard").await.unwrap();
-    receive(&mut far, b"heard").await;
-    far.write_all(b"unheard").await.unwrap();
-    assert_eq!(world.bitten(BACK).await, "7 bytes dropped");
+    near.write_all(&noise("heard")).await.unwrap();
+    receive(&mut far, &noise("heard")).await;
+    far.write_all(&noise("unheard")).await.unwrap();
+    assert_eq!(world.bitten(BACK).await, "64 bytes dropped");
     assert!(is_silent(&mut near).await);
 }
 
@@ -123,11 +132,11 @@ async fn a_stalling_link_delivers_late_what_it_held() {
     let world = World::new().await;
     let (mut near, mut far) = (world.dial().await, world.accept().await);
     world.network.cut(CUT, CutMode::Stall, &[THERE]);
-    near.write_all(b"late").await.unwrap();
-    assert_eq!(world.bitten(THERE).await, "4 bytes held back");
+    near.write_all(&noise("late")).await.unwrap();
+    assert_eq!(world.bitten(THERE).await, "64 bytes held back");
     assert!(is_silent(&mut far).await);
     world.network.heal(CUT);
-    receive(&mut far, b"late").await;
+    receive(&mut far, &noise("late")).await;
 }
 
 #[tokio::test]
@@ -142,8 +151,8 @@ async fn a_resetting_link_closes_connections_and_refuses_new_ones() {
     assert!(ends(&mut refused).await);
     world.network.heal(CUT);
     let (mut near, mut far) = (world.dial().await, world.accept().await);
-    near.write_all(b"again").await.unwrap();
-    receive(&mut far, b"again").await;
+    near.write_all(&noise("again")).await.unwrap();
+    receive(&mut far, &noise("again")).await;
 }
 
 #[tokio::test]
@@ -151,19 +160,19 @@ async fn a_connection_made_during_a_cut_waits_for_the_heal() {
     let world = World::new().await;
     world.network.cut(CUT, CutMode::Stall, &[THERE]);
     let mut near = world.dial().await;
-    near.write_all(b"early").await.unwrap();
+    near.write_all(&noise("early")).await.unwrap();
     assert_eq!(world.bitten(THERE).await, "1 connections refused");
     assert!(timeout(SILENCE, world.node_2.accept()).await.is_err());
     world.network.heal(CUT);
-    receive(&mut world.accept().await, b"early").await;
+    receive(&mut world.accept().await, &noise("early")).await;
 }
 
 #[tokio::test]
 async fn the_end_of_a_stream_does_not_pass_a_cut() {
     let world = World::new().await;
     let (mut near, mut far) = (world.dial().await, world.accept().await);
-    near.write_all(b"x").await.unwrap();
-    receive(&mut far, b"x").await;
+    near.write_all(&noise("x")).await.unwrap();
+    receive(&mut far, &noise("x")).await;
     world.network.cut(CUT, CutMode::Drop, &[THERE]);
     drop(near);
     assert!(is_silent(&mut far).await);
@@ -178,8 +187,8 @@ async fn overlapping_cuts_heal_one_by_one_and_the_strictest_rules() {
     let other = CutId(8);
     world.network.cut(CUT, CutMode::Stall, &[THERE]);
     world.network.cut(other, CutMode::Drop, &[THERE, BACK]);
-    near.write_all(b"lost").await.unwrap();
-    assert_eq!(world.bitten(THERE).await, "4 bytes dropped");
+    near.write_all(&noise("lost")).await.unwrap();
+    assert_eq!(world.bitten(THERE).await, "64 bytes dropped");
     world.network.heal(CUT);
     assert!(!world.network.is_open());
     assert!(is_silent(&mut far).await);

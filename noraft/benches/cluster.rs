@@ -27,7 +27,7 @@ struct Store {
     /// Term and bytes of entries from `first` on; no bytes where the entry is no command.
     entries: VecDeque<(u64, Option<Vec<u8>>)>,
     first: u64,
-    /// Of all bytes applied, and of the terms of entries stored without bytes.
+    /// Of all bytes applied.
     digest: u64,
 }
 
@@ -65,7 +65,7 @@ fn digest(before: u64, payload: &[u8]) -> u64 {
         .fold(before, |sum, chunk| sum.rotate_left(5) ^ u64::from(chunk[0]))
 }
 
-/// The same driver for our crate and for the reference, whose types only share their names.
+/// The same drivers for our crate and for the reference, whose types only share their names.
 macro_rules! contender {
     ($module:ident, $library:ident) => {
         mod $module {
@@ -82,15 +82,14 @@ macro_rules! contender {
                 arrived: VecDeque<(u64, Option<Vec<u8>>)>,
             }
 
+            /// Nodes that store and apply the bytes of commands.
             pub(crate) struct Cluster {
-                /// Without bytes there is nothing to store beside the entries themselves.
-                with_bytes: bool,
                 servers: Vec<Server>,
                 network: VecDeque<(NodeId, Message, Vec<(u64, Option<Vec<u8>>)>)>,
             }
 
             impl Cluster {
-                pub(crate) fn new(with_bytes: bool) -> Self {
+                pub(crate) fn new() -> Self {
                     let ids: Vec<NodeId> = (0..3).map(NodeId::new).collect();
                     let server = |id: &NodeId| Server {
                         node: Node::start(*id),
@@ -98,7 +97,6 @@ macro_rules! contender {
                         arrived: VecDeque::new(),
                     };
                     let mut cluster = Self {
-                        with_bytes,
                         servers: ids.iter().map(server).collect(),
                         network: VecDeque::new(),
                     };
@@ -119,7 +117,6 @@ macro_rules! contender {
                 }
 
                 fn execute(&mut self, at: usize) {
-                    let with_bytes = self.with_bytes;
                     let Server {
                         node,
                         store,
@@ -129,16 +126,15 @@ macro_rules! contender {
                     for action in actions {
                         match action {
                             Action::SetElectionTimeout | Action::SaveCurrentTerm | Action::SaveVotedFor => {}
-                            Action::AppendLogEntries(entries) if with_bytes => save(store, arrived, &entries),
-                            Action::AppendLogEntries(entries) => save_bare(store, &entries),
+                            Action::AppendLogEntries(entries) => save(store, arrived, &entries),
                             Action::BroadcastMessage(message) => {
                                 for peer in node.peers() {
-                                    let payloads = payloads_of(store, &message, with_bytes);
+                                    let payloads = payloads_of(store, &message);
                                     self.network.push_back((peer, message.clone(), payloads));
                                 }
                             }
                             Action::SendMessage(to, message) => {
-                                let payloads = payloads_of(store, &message, with_bytes);
+                                let payloads = payloads_of(store, &message);
                                 self.network.push_back((to, message, payloads));
                             }
                             Action::InstallSnapshot(_) => unreachable!("nobody compacts a log here"),
@@ -162,19 +158,8 @@ macro_rules! contender {
                 }
             }
 
-            /// Reads every entry, as a store has to that writes them.
-            fn save_bare(store: &mut Store, entries: &LogEntries) {
-                for (position, _) in entries.iter_with_positions() {
-                    store.digest ^= position.term.get().rotate_left(7) ^ position.index.get();
-                }
-            }
-
-            fn payloads_of(
-                store: &Store,
-                message: &Message,
-                with_bytes: bool,
-            ) -> Vec<(u64, Option<Vec<u8>>)> {
-                let (Message::AppendEntriesCall { entries, .. }, true) = (message, with_bytes) else {
+            fn payloads_of(store: &Store, message: &Message) -> Vec<(u64, Option<Vec<u8>>)> {
+                let Message::AppendEntriesCall { entries, .. } = message else {
                     return Vec::new();
                 };
                 let first = entries.prev_position().index.get() + 1;
@@ -189,11 +174,9 @@ macro_rules! contender {
                     let server = &mut self.servers[0];
                     for _ in 0..count {
                         let position = server.node.propose_command();
-                        if self.with_bytes {
-                            server
-                                .arrived
-                                .push_back((position.index.get(), Some(payload.to_vec())));
-                        }
+                        server
+                            .arrived
+                            .push_back((position.index.get(), Some(payload.to_vec())));
                     }
                     let tail = server.node.log().last_position().index;
                     self.execute(0);
@@ -210,6 +193,93 @@ macro_rules! contender {
     };
 }
 
+/// The nodes alone: nothing to store beside the entries, nothing to apply but the commit index.
+/// Messages are passed on as they are, and a node's actions are executed when no more messages wait
+/// for it, so that the time goes to the library and not to its driver.
+macro_rules! bare_contender {
+    ($module:ident, $library:ident) => {
+        mod $module {
+            use std::collections::VecDeque;
+
+            use $library::{Action, LogEntries, LogIndex, Message, Node, NodeId};
+
+            use super::Contender;
+
+            #[derive(Default)]
+            pub(crate) struct Cluster {
+                nodes: Vec<Node>,
+                network: VecDeque<(NodeId, Message)>,
+                /// Of all entries stored.
+                digest: u64,
+            }
+
+            impl Cluster {
+                pub(crate) fn new() -> Self {
+                    let ids: Vec<NodeId> = (0..3).map(NodeId::new).collect();
+                    let mut cluster = Self::default();
+                    cluster.nodes.extend(ids.iter().copied().map(Node::start));
+                    cluster.nodes[0].create_cluster(&ids);
+                    cluster.run();
+                    assert!(cluster.nodes[0].role().is_leader());
+                    cluster
+                }
+
+                fn run(&mut self) {
+                    self.execute(0);
+                    while let Some((to, message)) = self.network.pop_front() {
+                        let at = usize::try_from(to.get()).unwrap();
+                        let _accepted = self.nodes[at].handle_message(&message);
+                        if self.network.front().is_none_or(|(next, _)| *next != to) {
+                            self.execute(at);
+                        }
+                    }
+                }
+
+                fn execute(&mut self, at: usize) {
+                    let node = &mut self.nodes[at];
+                    while let Some(action) = node.actions_mut().next() {
+                        match action {
+                            Action::SetElectionTimeout | Action::SaveCurrentTerm | Action::SaveVotedFor => {}
+                            Action::AppendLogEntries(entries) => save(&mut self.digest, &entries),
+                            Action::BroadcastMessage(message) => {
+                                let to_each = node.peers().map(|peer| (peer, message.clone()));
+                                self.network.extend(to_each);
+                            }
+                            Action::SendMessage(to, message) => self.network.push_back((to, message)),
+                            Action::InstallSnapshot(_) => unreachable!("nobody compacts a log here"),
+                        }
+                    }
+                }
+            }
+
+            /// Reads every entry, as a store has to that writes them.
+            fn save(digest: &mut u64, entries: &LogEntries) {
+                for (position, _) in entries.iter_with_positions() {
+                    *digest ^= position.term.get().rotate_left(7) ^ position.index.get();
+                }
+            }
+
+            impl Contender for Cluster {
+                fn round(&mut self, count: usize, _payload: &[u8]) {
+                    for _ in 0..count {
+                        self.nodes[0].propose_command();
+                    }
+                    let tail = self.nodes[0].log().last_position().index;
+                    self.run();
+                    assert!(self.nodes[0].commit_index() >= LogIndex::new(tail.get()));
+                }
+
+                fn applied(&self) -> u64 {
+                    std::hint::black_box(self.digest);
+                    self.nodes[0].commit_index().get()
+                }
+            }
+        }
+    };
+}
+
+bare_contender!(ours_bare, noraft);
+bare_contender!(theirs_bare, reference);
 contender!(ours, noraft);
 contender!(theirs, reference);
 
@@ -373,9 +443,16 @@ fn main() {
     );
     for (count, bytes) in [(1, 0), (100, 0), (1, PAYLOAD_BYTES), (100, PAYLOAD_BYTES)] {
         let payload = vec![7u8; bytes];
+        let (this, reference): (Box<dyn Contender>, Box<dyn Contender>) = match bytes {
+            0 => (
+                Box::new(ours_bare::Cluster::new()),
+                Box::new(theirs_bare::Cluster::new()),
+            ),
+            _ => (Box::new(ours::Cluster::new()), Box::new(theirs::Cluster::new())),
+        };
         let mut contenders: Vec<(&str, Box<dyn Contender>)> = vec![
-            ("noraft (this)", Box::new(ours::Cluster::new(bytes > 0))),
-            ("noraft 0.7.1", Box::new(theirs::Cluster::new(bytes > 0))),
+            ("noraft (this)", this),
+            ("noraft 0.7.1", reference),
             ("raft-rs 0.7", Box::new(raft_rs::Cluster::new(false))),
             ("raft-rs 0.7, batch_append", Box::new(raft_rs::Cluster::new(true))),
         ];

@@ -110,6 +110,7 @@ impl Actions {
 impl Iterator for Actions {
     type Item = Action;
 
+    #[inline]
     fn next(&mut self) -> Option<Action> {
         if core::mem::take(&mut self.set_election_timeout) {
             return Some(Action::SetElectionTimeout);

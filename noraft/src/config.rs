@@ -39,17 +39,16 @@ impl ClusterConfig {
 
     /// Iterates over all members in ascending order, each once.
     pub fn unique_nodes(&self) -> impl '_ + Iterator<Item = NodeId> {
-        let mut sets = [
-            self.voters.iter().copied().peekable(),
-            self.new_voters.iter().copied().peekable(),
-            self.non_voters.iter().copied().peekable(),
-        ];
+        let mut sets = [self.voters.iter(), self.new_voters.iter(), self.non_voters.iter()];
+        let mut heads = sets.each_mut().map(|set| set.next().copied());
         core::iter::from_fn(move || {
-            let least = sets.iter_mut().filter_map(|set| set.peek().copied()).min()?;
-            for set in &mut sets {
-                set.next_if_eq(&least);
+            let least = heads.iter().flatten().min().copied();
+            for (head, set) in heads.iter_mut().zip(&mut sets) {
+                if *head == least && least.is_some() {
+                    *head = set.next().copied();
+                }
             }
-            Some(least)
+            least
         })
     }
 

@@ -100,23 +100,27 @@ impl LogEntries {
 
     /// Iterates over the entries in order, each with its position.
     pub fn iter_with_positions(&self) -> impl '_ + Iterator<Item = (LogPosition, LogEntry)> {
-        let mut terms = self.terms().iter().peekable();
-        let mut configs = self.configs().iter().peekable();
+        let (mut terms, mut configs) = (self.terms(), self.configs());
         let mut at = self.prev;
         core::iter::from_fn(move || {
             if at.index >= self.last.index {
                 return None;
             }
             at = at.checked_next()?;
-            if let Some((_, term)) = terms.next_if(|(index, _)| *index == at.index) {
+            if let Some((index, term)) = terms.first()
+                && *index == at.index
+            {
+                terms = &terms[1..];
                 at.term = *term;
                 return Some((at, LogEntry::Term(*term)));
             }
-            let entry = match configs.next_if(|(index, _)| *index == at.index) {
-                Some((_, config)) => LogEntry::ClusterConfig(ClusterConfig::clone(config)),
-                None => LogEntry::Command,
-            };
-            Some((at, entry))
+            if let Some((index, config)) = configs.first()
+                && *index == at.index
+            {
+                configs = &configs[1..];
+                return Some((at, LogEntry::ClusterConfig(ClusterConfig::clone(config))));
+            }
+            Some((at, LogEntry::Command))
         })
     }
 
@@ -185,6 +189,19 @@ impl LogEntries {
     /// Returns the entries after `new_prev_position`, or `None` if the run does not contain it.
     ///
     /// Costs as much as the term and configuration entries of the result, not of the whole.
+    ///
+    /// ```
+    /// use noraft::{LogEntries, LogEntry, LogIndex, LogPosition, Term};
+    ///
+    /// let entries = LogEntries::from_iter(
+    ///     LogPosition::ZERO,
+    ///     [LogEntry::Term(Term::new(1)), LogEntry::Command, LogEntry::Command],
+    /// );
+    /// let rest = entries.since(LogPosition::new(Term::new(1), LogIndex::new(2)));
+    /// assert_eq!(rest.map(|rest| rest.len()), Some(1));
+    /// let elsewhere = entries.since(LogPosition::new(Term::new(2), LogIndex::new(2)));
+    /// assert_eq!(elsewhere, None);
+    /// ```
     pub fn since(&self, new_prev_position: LogPosition) -> Option<Self> {
         if new_prev_position == self.last {
             return Some(Self::new(new_prev_position));

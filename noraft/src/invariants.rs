@@ -7,12 +7,17 @@
 //! it has written anything, and a crash may take that back as long as nobody was told.
 //!
 //! Source: Raft figure 3 (the five properties), 5.1, 5.2, 5.4, 6, 7.
+mod compare;
+mod seen;
+
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
 
 use crate::{ClusterConfig, Log, LogEntries, LogIndex, LogPosition, Message, Node, NodeId, Term};
+use compare::{conflict_below_shared_position, extend, first_difference};
+use seen::{Matched, Seen, check_match_is_held};
 
 /// Checks every invariant over the whole history of one cluster.
 ///
@@ -110,29 +115,6 @@ impl fmt::Display for Violation {
 }
 
 impl core::error::Error for Violation {}
-
-/// One node as it was last observed.
-#[derive(Debug, Clone)]
-struct Seen {
-    term: Term,
-    voted_for: Option<NodeId>,
-    leader: bool,
-    commit_index: LogIndex,
-    log: Log,
-    durable: Durable,
-    matched: BTreeMap<NodeId, Matched>,
-    restarts: u64,
-    /// Its disk was declared lost: what it promised no longer counts.
-    wiped: bool,
-}
-
-/// What a leader believes of one follower.
-#[derive(Debug, Clone, Copy)]
-struct Matched {
-    index: LogIndex,
-    /// Restarts of the follower that may still show as a fall of the match index.
-    excused: u64,
-}
 
 type Checked = Result<(), Violation>;
 
@@ -466,141 +448,6 @@ impl Invariants {
     }
 }
 
-impl Seen {
-    fn of(node: &Node, durable: &Durable) -> Self {
-        Self {
-            term: node.current_term(),
-            voted_for: node.voted_for(),
-            leader: node.role().is_leader(),
-            commit_index: node.commit_index(),
-            log: node.log().clone(),
-            durable: *durable,
-            matched: BTreeMap::new(),
-            restarts: 0,
-            wiped: false,
-        }
-    }
-
-    /// A leader whose term or vote a crash could still take back has not been anybody's leader yet.
-    fn is_durable_leader(&self) -> bool {
-        self.leader && self.durable.term == self.term && self.durable.voted_for == self.voted_for
-    }
-
-    /// Whether the log has the position, or a snapshot has taken its place.
-    fn holds(&self, position: LogPosition) -> bool {
-        position.index < self.log.snapshot_position().index || self.log.entries().contains(position)
-    }
-
-    /// Compares a node with its own last observation.
-    fn check_step(&self, before: &Seen, id: NodeId) -> Checked {
-        ensure(self.term >= before.term, Invariant::Term, || {
-            format!(
-                "the term of {id:?} falls from {:?} to {:?}",
-                before.term, self.term
-            )
-        })?;
-        ensure(
-            self.commit_index >= before.commit_index,
-            Invariant::CommitIndex,
-            || {
-                format!(
-                    "the commit index of {id:?} falls from {:?} to {:?}",
-                    before.commit_index, self.commit_index
-                )
-            },
-        )?;
-        ensure(
-            self.commit_index <= self.log.last_position().index,
-            Invariant::CommitIndex,
-            || {
-                format!(
-                    "{id:?} commits {:?} beyond its log's {:?}",
-                    self.commit_index,
-                    self.log.last_position()
-                )
-            },
-        )?;
-        let kept = before.commit_index.max(self.log.snapshot_position().index);
-        let differs = first_difference(before.log.entries(), self.log.entries(), before.commit_index);
-        ensure(
-            self.log.last_position().index >= kept && differs.is_none(),
-            Invariant::StateMachineSafety,
-            || {
-                format!(
-                    "{id:?} has rewritten {differs:?}, committed up to {:?}",
-                    before.commit_index
-                )
-            },
-        )?;
-        if !(before.leader && self.leader && before.term == self.term) {
-            return Ok(());
-        }
-        let end = before.log.last_position().index;
-        let differs = first_difference(before.log.entries(), self.log.entries(), end);
-        ensure(
-            self.log.last_position().index >= end && differs.is_none(),
-            Invariant::LeaderAppendOnly,
-            || {
-                format!(
-                    "leader {id:?} of {:?} changed its log up to {end:?} at {differs:?}",
-                    self.term
-                )
-            },
-        )
-    }
-
-    /// Checks that a crash took nothing that was on disk.
-    fn check_kept(&self, node: &Node, leader: Option<NodeId>) -> Checked {
-        let (id, durable) = (node.id(), &self.durable);
-        // A vote that was being written may be there although nobody was told of it yet; a follower takes
-        // the leader of its term for its vote.
-        let written =
-            node.voted_for().is_some() && (durable.voted_for.is_none() || node.voted_for() == leader);
-        let vote_kept =
-            node.current_term() > durable.term || node.voted_for() == durable.voted_for || written;
-        ensure(
-            node.current_term() >= durable.term && vote_kept,
-            Invariant::Durability,
-            || {
-                format!(
-                    "{id:?} comes back with {:?}, {:?} after {durable:?}",
-                    node.current_term(),
-                    node.voted_for()
-                )
-            },
-        )?;
-        let end = durable.synced.min(self.log.last_position().index);
-        let differs = first_difference(self.log.entries(), node.log().entries(), end);
-        let kept = node.log().last_position().index >= end && differs.is_none();
-        ensure(kept, Invariant::Durability, || {
-            format!(
-                "{id:?} comes back with a log to {:?}, {end:?} was synced",
-                node.log().last_position()
-            )
-        })
-    }
-}
-
-/// The follower's disk holds what its leader counts, as long as it has not heard of a later term.
-fn check_match_is_held(leader: &Node, follower: NodeId, index: LogIndex, seen: &Seen) -> Checked {
-    let position = leader
-        .log()
-        .entries()
-        .get_term(index)
-        .map(|term| LogPosition { term, index });
-    let Some(position) = position.filter(|_| !seen.wiped && seen.term <= leader.current_term()) else {
-        return Ok(());
-    };
-    let held = index <= seen.durable.synced && seen.holds(position);
-    ensure(held, Invariant::MatchIndex, || {
-        format!(
-            "{:?} counts {position:?} at {follower:?}, which has {:?}",
-            leader.id(),
-            seen.durable
-        )
-    })
-}
-
 fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) -> Checked {
     if holds {
         Ok(())
@@ -609,62 +456,5 @@ fn ensure(holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) ->
             invariant,
             detail: detail(),
         })
-    }
-}
-
-/// The part of a log in `(from, to]`; `from` must be one of its indices.
-fn part(log: &LogEntries, from: LogIndex, to: LogIndex) -> Option<LogEntries> {
-    let mut part = log.since(LogPosition {
-        term: log.get_term(from)?,
-        index: from,
-    })?;
-    part.truncate(usize::try_from(to.get().saturating_sub(from.get())).unwrap_or(usize::MAX));
-    Some(part)
-}
-
-/// Where two logs first differ at or below `end`, seen from the higher of their starts.
-fn first_difference(a: &LogEntries, b: &LogEntries, end: LogIndex) -> Option<LogIndex> {
-    let start = a.prev_position().index.max(b.prev_position().index);
-    let end = end.min(a.last_position().index).min(b.last_position().index);
-    if start > end {
-        return None;
-    }
-    if a.get_term(start) != b.get_term(start) {
-        return Some(start);
-    }
-    if part(a, start, end) == part(b, start, end) {
-        return None;
-    }
-    // Equal up to an index is equal up to any lower one: the border is found by halving.
-    let (mut equal, mut different) = (start, end);
-    while different.get() - equal.get() > 1 {
-        let middle = LogIndex::new(equal.get() + (different.get() - equal.get()) / 2);
-        if part(a, start, middle) == part(b, start, middle) {
-            equal = middle;
-        } else {
-            different = middle;
-        }
-    }
-    Some(different)
-}
-
-/// The index of a difference below the highest position that both logs have at or below `end`.
-fn conflict_below_shared_position(a: &LogEntries, b: &LogEntries, end: LogIndex) -> Option<LogIndex> {
-    let start = a.prev_position().index.max(b.prev_position().index);
-    let end = end.min(a.last_position().index).min(b.last_position().index);
-    first_difference(a, b, end)?;
-    let shared = (start.get()..=end.get()).rev().map(LogIndex::new);
-    let shared = shared
-        .into_iter()
-        .find(|index| a.get_term(*index) == b.get_term(*index))?;
-    first_difference(a, b, shared)
-}
-
-/// Appends the entries of `source` after the tail of `log`, up to `end`.
-fn extend(log: &mut Log, source: &LogEntries, end: LogIndex) {
-    let from = log.last_position();
-    if let Some(suffix) = part(source, from.index, end).filter(|_| source.contains(from) && from.index < end)
-    {
-        log.append_suffix(&suffix);
     }
 }

@@ -75,6 +75,21 @@ impl Message {
     ///
     /// The previous position moves to the last dropped entry; dropping more entries than there are
     /// leaves a heartbeat at the old end. Returns `false`, and changes nothing, for other messages.
+    ///
+    /// ```
+    /// use noraft::{LogEntries, LogEntry, LogIndex, LogPosition, Message, NodeId, Term};
+    ///
+    /// let mut message = Message::AppendEntriesCall {
+    ///     from: NodeId::new(0),
+    ///     term: Term::new(1),
+    ///     commit_index: LogIndex::ZERO,
+    ///     entries: LogEntries::from_iter(LogPosition::ZERO, [LogEntry::Term(Term::new(1)), LogEntry::Command]),
+    /// };
+    /// assert!(message.strip_append_entries_prefix(1));
+    /// let Message::AppendEntriesCall { entries, .. } = message else { unreachable!() };
+    /// assert_eq!(entries.prev_position(), LogPosition::new(Term::new(1), LogIndex::new(1)));
+    /// assert!(entries.iter().eq([LogEntry::Command]));
+    /// ```
     pub fn strip_append_entries_prefix(&mut self, sent_count: usize) -> bool {
         let Self::AppendEntriesCall { entries, .. } = self else {
             return false;

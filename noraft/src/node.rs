@@ -159,6 +159,15 @@ impl Node {
     /// Exactly one node of a cluster does this; the others are just started. Returns the position to
     /// wait for with [`Node::get_commit_status`], or [`LogPosition::INVALID`] if this node already
     /// has a log or a configuration, or if there are no voters.
+    ///
+    /// ```
+    /// use noraft::{Node, NodeId};
+    ///
+    /// let mut node = Node::start(NodeId::new(0));
+    /// let founded = node.create_cluster(&[node.id()]);
+    /// assert!(node.role().is_leader() && node.get_commit_status(founded).is_committed());
+    /// assert!(node.create_cluster(&[node.id()]).is_invalid());
+    /// ```
     pub fn create_cluster(&mut self, initial_voters: &[NodeId]) -> LogPosition {
         let fresh = self.log.last_position() == LogPosition::ZERO && self.config().voters.is_empty();
         if !fresh || initial_voters.is_empty() {

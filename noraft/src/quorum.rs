@@ -213,19 +213,25 @@ impl Majority {
             .unwrap_or(LogIndex::ZERO)
     }
 
-    /// Moves one of the match indices, keeping the order.
+    /// Moves one of the match indices, keeping the order: a search, and a step past each index that
+    /// is overtaken.
     fn replace(&mut self, from: LogIndex, to: LogIndex) {
-        let old = self.matches.partition_point(|index| *index < from);
-        if self.matches.get(old) != Some(&from) {
+        let matches = &mut self.matches;
+        let Some(mut slot) = matches.partition_point(|index| *index <= from).checked_sub(1) else {
             return;
+        };
+        while let Some(next) = matches.get(slot + 1).copied().filter(|next| *next < to) {
+            matches[slot] = next;
+            slot += 1;
         }
-        let new = self.matches.partition_point(|index| *index < to);
-        if new > old {
-            self.matches[old..new].rotate_left(1);
-            self.matches[new - 1] = to;
-        } else {
-            self.matches[new..=old].rotate_right(1);
-            self.matches[new] = to;
+        while let Some(before) = slot
+            .checked_sub(1)
+            .map(|before| matches[before])
+            .filter(|before| *before > to)
+        {
+            matches[slot] = before;
+            slot -= 1;
         }
+        matches[slot] = to;
     }
 }

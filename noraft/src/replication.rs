@@ -90,8 +90,10 @@ impl Node {
             return Err(Error::MalformedEntries);
         }
         let relation = self.relate(entries)?;
-        // Raft 5.2: a candidate that hears from a leader of its term has lost.
-        self.state = State::Follower;
+        if self.role().is_candidate() {
+            // Raft 5.2: a candidate that hears from a leader of its term has lost.
+            self.state = State::Follower;
+        }
         self.vote_for(from);
         self.take_entries(relation, entries, leader_commit);
         self.reply_to_leader(from);
@@ -113,14 +115,14 @@ impl Node {
     fn relate(&self, entries: &LogEntries) -> Result<Relation, Error> {
         let own = self.log.entries();
         let anchor = entries.prev_position();
+        if anchor == own.last_position() && !entries.is_empty() {
+            return Ok(Relation::Continues { common: anchor });
+        }
         if own.contains(entries.last_position()) {
             return Ok(Relation::Known);
         }
         if own.contains(anchor) {
-            let common = match anchor == own.last_position() {
-                true => anchor,
-                false => own.common_until(entries, anchor),
-            };
+            let common = own.common_until(entries, anchor);
             if common.index < self.commit_index {
                 return Err(Error::CommittedEntryMismatch);
             }
@@ -262,11 +264,14 @@ impl Node {
         entries.get_term(index).map(|term| LogPosition::new(term, index))
     }
 
-    /// Sends all entries after `position`.
+    /// Sends all entries after `position` to a node, unless the very reply has decided its removal.
     ///
-    /// Also to a node whose removal this very reply has decided, and by a leader that it has put out of
-    /// office: the log is still the leader's log of this term, and nobody else will tell them.
+    /// A leader that the reply has put out of office sends them still: its log is the leader's log of
+    /// this term, and the members learn that their configuration is committed.
     fn send_suffix(&mut self, to: NodeId, position: LogPosition) {
+        if !self.config().contains(to) {
+            return;
+        }
         if let Some(entries) = self.log.entries().since(position) {
             let call = self.append_entries_call(entries);
             self.actions.queue_send(to, call);

@@ -22,6 +22,18 @@ impl Node {
     /// Returns `false`, with nothing done, if the snapshot cannot be right: its term is higher than
     /// the current one; or it lies at or below the commit index and the log says otherwise; or it lies
     /// above and this node is the leader, whose log is complete by itself.
+    ///
+    /// ```
+    /// use noraft::{Node, NodeId};
+    ///
+    /// let mut node = Node::start(NodeId::new(0));
+    /// node.create_cluster(&[node.id()]);
+    /// let (position, config) = node.log().get_position_and_config(node.commit_index()).expect("within the log");
+    /// let config = config.clone();
+    /// // Here the state machine is stored, with the position and the configuration.
+    /// assert!(node.handle_snapshot_installed(position, config));
+    /// assert_eq!(node.log().snapshot_position(), position);
+    /// ```
     pub fn handle_snapshot_installed(
         &mut self,
         last_included_position: LogPosition,

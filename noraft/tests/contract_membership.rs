@@ -48,15 +48,16 @@ fn scenario_28_a_committed_joint_configuration_becomes_final_in_the_same_call() 
 fn scenario_28_a_removed_node_behind_the_tail_is_sent_nothing() {
     let mut net = Net::led_by_node_0(3);
     let node = &mut net.nodes[0];
-    let position = node.propose_config(node.config().to_joint_consensus(&[id(3)], &ids([1, 2])));
+    let joint = node.propose_config(node.config().to_joint_consensus(&[id(3)], &ids([1, 2])));
     node.propose_command();
     acts(node);
-    hear(node, &reply(3, 1, position));
+    hear(node, &reply(3, 1, joint));
     acts(node);
     assert_eq!(
-        hears(node, &reply(1, 1, position)),
+        hears(node, &reply(1, 1, joint)),
         "Timer; Append (1,4)+[{0,3}]; Bcast AECall t1 c3 (1,4)+[{0,3}]"
     );
+    assert_eq!(hears(node, &reply(1, 1, joint)), "", "from then on it is unknown");
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn check_getters(node: &Node, bytes: &mut Bytes<'_>) {
     assert_eq!(entries.get_term(index).is_some(), entries.contains_index(index));
     assert_eq!(entries.since(position).is_some(), entries.contains(position));
     assert_eq!(entries.iter().count(), entries.len());
-    assert_eq!(entries.is_empty(), entries.len() == 0);
+    assert_eq!(entries.is_empty(), entries.iter().next().is_none());
     let mut some = bytes.entries(node);
     let length = some.len();
     some.truncate(usize::try_from(bytes.number(3)).unwrap_or(usize::MAX));

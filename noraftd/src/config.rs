@@ -41,7 +41,7 @@ pub struct Settings {
     /// A follower that hears no leader for this long campaigns [default: 500ms]
     #[arg(long, value_name = "TIME")]
     pub election_timeout: Option<String>,
-    /// Every request is answered after at most this long [default: 1500ms]
+    /// Every request is answered after at most this long [default: 1s]
     #[arg(long, value_name = "TIME")]
     pub request_timeout: Option<String>,
     /// Bytes of one log segment: 256KiB to 1GiB [default: 64MiB]
@@ -331,7 +331,7 @@ const CLUSTER_BYTES_MAX: usize = 128;
 const MEMBERS_MAX: usize = 64;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(50);
 const ELECTION_DEFAULT: Duration = Duration::from_millis(500);
-const REQUEST_DEFAULT: Duration = Duration::from_millis(1500);
+const REQUEST_DEFAULT: Duration = Duration::from_secs(1);
 /// The runtime's timers tick in milliseconds.
 const TIME_MIN: Duration = Duration::from_millis(2);
 /// A longer one is a mistake of units.

@@ -87,6 +87,23 @@ fn a_command_too_large_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_command_that_no_segment_holds_is_refused_by_every_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::new(
+        dir.path(),
+        &["--id", "1", "--segment-bytes", "256KiB"].map(String::from),
+    );
+    node.start();
+    node.wait_for_leader();
+    let mut client = node.client();
+    let reply = client.call(&["SET", "k", &"x".repeat(300 << 10)]);
+    assert!(error_text(&reply).contains("raise segment_bytes"), "{reply:?}");
+    let fits = "y".repeat(200 << 10);
+    assert_eq!(client.call(&["SET", "k", &fits]), ok());
+    assert!(client.call(&["GET", "k"]) == bulk(&fits));
+}
+
+#[test]
 fn wrong_arguments_are_refused_by_name_and_the_connection_goes_on() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut node = Node::alone(dir.path());
@@ -137,22 +154,35 @@ fn nodes_that_do_not_belong_are_turned_away_with_the_reason() {
     node.start();
     let here = cluster_id("tested");
     let cases = [
-        (hello("other", 2, 1), Reject::Cluster { expected: here }),
+        (
+            hello("other", 2, 1),
+            Reject::Cluster { expected: here },
+            "the sender belongs to cluster",
+        ),
         (
             hello("tested", 2, 3),
             Reject::Node {
                 actual: NodeId::new(1),
             },
+            "node 2 is refused: this node is",
         ),
-        (hello("tested", 9, 1), Reject::NotMember),
-        (hello("tested", 1, 1), Reject::NotMember),
+        (
+            hello("tested", 9, 1),
+            Reject::NotMember,
+            "node 9 is refused: the sender is not a member",
+        ),
+        (
+            hello("tested", 1, 1),
+            Reject::NotMember,
+            "node 1 is refused: the sender is not a member",
+        ),
     ];
-    for (greeting, expected) in cases {
+    for (greeting, expected, logged) in cases {
         let mut answer = bytes::BytesMut::from(&say_to_peer_port(&dir.path().join("p1"), &greeting)[..]);
         let frame = PeerFrame::decode(here, &mut answer).expect("a frame");
         assert_eq!(frame, Some(PeerFrame::Reject(expected)));
         eventually("the reason is in the log", || {
-            node.log().contains(&expected.to_string()).then_some(())
+            node.log().contains(logged).then_some(())
         });
     }
     still_serves(&node);
@@ -367,4 +397,96 @@ fn asking_nobody_for_a_status_says_so() {
     let (code, stderr) = noraftd(&["status", &free]);
     assert_eq!(code, Some(69), "{stderr}");
     assert!(stderr.contains(&format!("{free} does not answer")), "{stderr}");
+}
+
+/// A small file system of its own, where this is allowed.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    fn mount(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let options = format!("size={size}");
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(dir.path())
+            .output();
+        if mounted.is_ok_and(|output| output.status.success()) {
+            return Some(Self(dir));
+        }
+        eprintln!("skipped: mounting a small file system is not allowed here");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn a_disk_too_small_to_begin_with_is_named() {
+    let Some(disk) = SmallDisk::mount("600k") else {
+        return;
+    };
+    let (code, log) = Node::alone(disk.0.path()).start_in_vain();
+    assert_eq!(code, Some(73), "{log}");
+    assert!(log.contains("No space left on device"), "{log}");
+}
+
+#[test]
+fn a_disk_that_cannot_be_written_is_named() {
+    let Some(disk) = SmallDisk::mount("8m") else {
+        return;
+    };
+    let data = disk.0.path().join("data").display().to_string();
+    let remounted = Command::new("mount")
+        .args(["-o", "remount,ro"])
+        .arg(disk.0.path())
+        .status();
+    assert!(remounted.expect("mount runs").success());
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(elsewhere.path());
+    node.replace_data_dir(&data);
+    let (code, log) = node.start_in_vain();
+    assert_eq!(code, Some(73), "{log}");
+    assert!(
+        log.contains(&data) && log.contains("Read-only file system"),
+        "{log}"
+    );
+}
+
+#[test]
+fn a_full_disk_refuses_writes_loses_nothing_and_recovers() {
+    let Some(disk) = SmallDisk::mount("6m") else {
+        return;
+    };
+    let mut node = Node::alone(disk.0.path());
+    node.start();
+    node.wait_for_leader();
+    let ballast = disk.0.path().join("ballast");
+    // Whatever room is left is taken; the write fails once it is.
+    let _ = fs::write(&ballast, vec![1; 16 << 20]);
+    let mut client = node.client();
+    let value = "x".repeat(64 << 10);
+    let mut acknowledged = 0;
+    let refusal = loop {
+        match client.call(&["SET", &format!("k{acknowledged}"), &value]) {
+            reply if reply == ok() => acknowledged += 1,
+            reply => break reply,
+        }
+        assert!(acknowledged < 1000, "more than the disk holds");
+    };
+    error_text(&refusal);
+    assert!(node.log().contains("no room on the disk"), "{}", node.log());
+    assert!(node.status().expect("it still answers").storage.disk_full);
+    let refused = client.call(&["SET", "other", "v"]);
+    assert!(error_text(&refused).contains("disk"), "{refused:?}");
+    fs::remove_file(&ballast).expect("removed");
+    eventually("writes are taken again", || {
+        (client.call(&["SET", "after", "v"]) == ok()).then_some(())
+    });
+    for n in 0..acknowledged {
+        assert!(client.call(&["GET", &format!("k{n}")]) == bulk(&value), "k{n}");
+    }
 }

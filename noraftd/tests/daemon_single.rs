@@ -184,3 +184,53 @@ fn a_stopping_node_answers_what_is_under_way_and_removes_its_socket() {
         assert_eq!(client.call(&["GET", &format!("k{n}")]), bulk(&n.to_string()));
     }
 }
+
+#[test]
+fn a_client_that_reads_late_gets_everything_in_order() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = started(&dir);
+    let mut client = node.client();
+    let value = "y".repeat(64 << 10);
+    assert_eq!(client.call(&["SET", "k", &value]), ok());
+    // Far more replies than sockets hold: the node has to stop reading, and go on later.
+    let requests: Vec<u8> = (0..500)
+        .flat_map(|n| [encode(&["GET", "k"]), encode(&["ECHO", &n.to_string()])].concat())
+        .collect();
+    client.send_raw(&requests).expect("sent");
+    assert_eq!(
+        node.client().call(&["PING"]),
+        Value::Status("PONG".into()),
+        "others are served meanwhile"
+    );
+    for n in 0..500 {
+        assert!(client.receive().expect("a reply") == bulk(&value), "reply {n}");
+        assert_eq!(client.receive().expect("a reply"), bulk(&n.to_string()));
+    }
+}
+
+#[test]
+fn many_clients_are_served_at_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let node = started(&dir);
+    let mut clients: Vec<Client> = (0..300)
+        .map(|n| {
+            if n % 2 == 0 {
+                node.client()
+            } else {
+                node.unix_client()
+            }
+        })
+        .collect();
+    for client in &mut clients {
+        client.send(&["INCR", "n"]).expect("sent");
+    }
+    let mut seen: Vec<i64> = clients
+        .iter_mut()
+        .map(|client| match client.receive().expect("a reply") {
+            Value::Integer(n) => n,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (1..=300).collect::<Vec<_>>());
+}

@@ -15,14 +15,14 @@ use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict, Violation};
 use crate::model::{Call, Model};
 
 mod slots;
-mod trail;
 
-use slots::{Bits, Slots};
-use trail::Trail;
+use super::bits::{Bits, open_max};
+use super::trail::{Step, Trail};
+use slots::Slots;
 
 /// Decides `calls`, which must be in order of invocation.
 pub fn check<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Verdict {
-    match slots::open_max(calls) {
+    match open_max(calls) {
         0..=64 => Search::<M, 1>::new(model, calls, budget).run(),
         65..=128 => Search::<M, 2>::new(model, calls, budget).run(),
         129..=512 => Search::<M, 8>::new(model, calls, budget).run(),
@@ -46,7 +46,7 @@ struct Configuration<const W: usize> {
 struct Search<'a, M: Model, const W: usize> {
     model: &'a M,
     calls: &'a [Call<M::Op>],
-    meter: Meter<'a>,
+    meter: Meter,
     states: Vec<M::State>,
     state_ids: FastMap<M::State, u32>,
     slots: Slots<W>,
@@ -115,7 +115,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
         self.trail
             .back(last)
             .into_iter()
-            .map(|call| self.calls[call as usize].id)
+            .map(|(call, _)| self.calls[call as usize].id)
             .collect()
     }
 
@@ -152,7 +152,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
                     .is_some()
                 {
                     configuration.placed.set(slot);
-                    configuration.trail = self.trail.push(configuration.trail, i, false);
+                    configuration.trail = self.trail.push(configuration.trail, i, Step::Read);
                     self.frontier[at] = configuration;
                 }
             }
@@ -227,10 +227,11 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
         if !expansion.seen.insert((state, configuration.placed)) {
             return;
         }
-        configuration.trail = self.trail.push(configuration.trail, i, changed);
+        let step = if changed { Step::Change } else { Step::Read };
+        configuration.trail = self.trail.push(configuration.trail, i, step);
         for read in reads.iter() {
             let read = self.slots.call_in(read);
-            configuration.trail = self.trail.push(configuration.trail, read, false);
+            configuration.trail = self.trail.push(configuration.trail, read, Step::Read);
         }
         if configuration.placed.has(expansion.slot) {
             expansion.done.push(configuration);

@@ -95,9 +95,9 @@ impl Budget {
     }
 
     /// Starts to account for one part.
-    pub(crate) fn meter(&self) -> Meter<'_> {
+    pub(crate) fn meter(&self) -> Meter {
         Meter {
-            budget: self,
+            budget: self.clone(),
             held_bytes: 0,
             steps: 0,
         }
@@ -106,8 +106,8 @@ impl Budget {
 
 /// Accounts for one part; gives everything back when dropped.
 #[derive(Debug)]
-pub(crate) struct Meter<'a> {
-    budget: &'a Budget,
+pub(crate) struct Meter {
+    budget: Budget,
     held_bytes: u64,
     steps: u64,
 }
@@ -115,7 +115,7 @@ pub(crate) struct Meter<'a> {
 /// How often a long step looks at the cancel flag and its memory.
 pub(crate) const STEPS_PER_LOOK: u64 = 1024;
 
-impl Meter<'_> {
+impl Meter {
     /// Declares that this part now holds `bytes` in all.
     pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Limit> {
         let bytes = bytes as u64;
@@ -151,7 +151,7 @@ impl Meter<'_> {
     }
 }
 
-impl Drop for Meter<'_> {
+impl Drop for Meter {
     fn drop(&mut self) {
         self.budget
             .shared

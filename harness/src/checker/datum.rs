@@ -85,6 +85,7 @@ pub struct Pool {
     ids: FastMap<Box<str>, u32>,
     /// Runs of a length followed by that many elements.
     lists: Vec<Datum>,
+    text_bytes: usize,
 }
 
 impl Pool {
@@ -104,6 +105,7 @@ impl Pool {
 
     fn add_text(&mut self, text: &str) -> u32 {
         let id = u32::try_from(self.texts.len()).expect("a history has fewer than 2^32 events");
+        self.text_bytes += text.len();
         self.texts.push(text.into());
         self.ids.insert(text.into(), id);
         id
@@ -227,8 +229,28 @@ impl Pool {
 
     /// Bytes held, for the memory budget.
     pub fn bytes(&self) -> usize {
-        let texts: usize = self.texts.iter().map(|text| 2 * text.len()).sum();
-        texts + self.texts.capacity() * 48 + self.lists.capacity() * size_of::<Datum>()
+        // Each text is held twice, with the rounding of its allocations.
+        let texts = 2 * self.text_bytes + self.texts.len() * 32;
+        texts
+            + self.texts.capacity() * 16
+            + self.ids.capacity() * 28
+            + self.lists.capacity() * size_of::<Datum>()
+    }
+
+    /// Bytes held while values are added.
+    pub(crate) fn growing_bytes(&self) -> usize {
+        let nearly_full = self.lists.len() + 65_536 > self.lists.capacity() && self.lists.len() > 65_536;
+        let lists = if nearly_full {
+            2 * self.lists.capacity() * size_of::<Datum>()
+        } else {
+            0
+        };
+        let ids = if self.ids.len() + 2048 > self.ids.capacity() {
+            2 * self.ids.capacity() * 28
+        } else {
+            0
+        };
+        self.bytes() + lists + ids
     }
 }
 

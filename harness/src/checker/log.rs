@@ -41,6 +41,8 @@ pub enum LogOp {
     },
     /// The last entry was this `[label record]`; nil when the log was empty.
     Tail(Datum),
+    /// The whole log was this list of records; a record's label is its index.
+    Whole(Datum),
 }
 
 /// Where a read begins.

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use crate::checker::budget::Meter;
 use crate::checker::datum::{Datum, Pool};
 use crate::checker::hash::FastMap;
 use crate::results::Counts;
@@ -86,6 +87,8 @@ pub struct Recording {
     pub path: Option<PathBuf>,
     /// Counts of all operations.
     pub counts: Counts,
+    /// Keeps its memory charged to the budget it was read under.
+    pub(crate) meter: Option<Meter>,
 }
 
 /// A step of a fault, placed in the order of events.
@@ -127,6 +130,25 @@ impl Recording {
     /// Time of the event at `position`.
     pub fn time(&self, position: u32) -> Option<u64> {
         self.times.get(position as usize).copied()
+    }
+
+    /// Bytes held while operations are added: a list that is nearly full holds itself three times over
+    /// when it doubles.
+    pub(crate) fn growing_bytes(&self) -> usize {
+        let list = |length: usize, capacity: usize, size: usize| {
+            let nearly_full = length + 2048 > capacity;
+            if nearly_full {
+                3 * capacity * size
+            } else {
+                capacity * size
+            }
+        };
+        list(
+            self.operations.len(),
+            self.operations.capacity(),
+            size_of::<Operation>(),
+        ) + list(self.times.len(), self.times.capacity(), 8)
+            + self.pool.growing_bytes()
     }
 
     /// Bytes held, for the memory budget.

@@ -8,6 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::budget::{Budget, Limit, Meter};
 use super::datum::Datum;
 use super::hash::FastMap;
 use super::recording::{Operation, Recording};
@@ -20,11 +21,21 @@ pub(crate) struct Part<O> {
     pub(crate) calls: Vec<Call<O>>,
 }
 
+/// All parts, largest first; their memory stays charged.
+#[derive(Debug)]
+pub(crate) struct Parts<O> {
+    pub(crate) parts: Vec<Part<O>>,
+    _meter: Meter,
+}
+
 /// Converts and divides; operations for which `convert` has nothing are left out.
 pub(crate) fn by_key<O>(
     recording: &Recording,
+    budget: &Budget,
     convert: impl Fn(&Operation) -> Option<(O, u32)>,
-) -> Vec<Part<O>> {
+) -> Result<Parts<O>, Limit> {
+    let mut meter = budget.meter();
+    meter.hold(recording.operations.len() * size_of::<Call<O>>())?;
     let (part_of, counts) = count_keys(recording);
     let mut parts: Vec<Part<O>> = counts
         .iter()
@@ -49,7 +60,7 @@ pub(crate) fn by_key<O>(
     }
     parts.retain(|part| !part.calls.is_empty());
     parts.sort_by_key(|part| std::cmp::Reverse(part.calls.len()));
-    parts
+    Ok(Parts { parts, _meter: meter })
 }
 
 fn count_keys(recording: &Recording) -> (FastMap<Datum, usize>, Vec<(Datum, usize)>) {

@@ -35,7 +35,28 @@ pub enum Violation {
     Log(log::LogViolation),
     /// Found by a search.
     Stuck(Stuck),
+    /// Found by one of the other engines, which tells it itself.
+    Told(Told),
 }
+
+/// A violation in the words of its engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// What happened, in a few words.
+    pub title: String,
+    /// The operations involved.
+    pub operations: Vec<u32>,
+    /// Why no order fits, sentence by sentence; operations appear as [`mention`] writes them.
+    pub why: Vec<String>,
+}
+
+/// An operation inside a sentence of [`Told`]; the report puts its letter there.
+pub fn mention(id: u32) -> String {
+    format!("{MENTION}{id}{MENTION}")
+}
+
+/// Surrounds the id of a mentioned operation.
+pub(crate) const MENTION: char = '\u{1}';
 
 /// An operation that fits nowhere: when it returned, every possible history had excluded it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +83,7 @@ impl Violation {
                 let states = stuck.after.iter().copied().flatten();
                 std::iter::once(stuck.op).chain(states).collect()
             }
+            Self::Told(told) => told.operations.clone(),
         };
         ids.sort_unstable();
         ids.dedup();

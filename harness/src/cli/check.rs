@@ -1,31 +1,71 @@
 //! `harness check`: a verdict for every history file.
+//!
+//! Invariant: lines come in the order of the arguments whatever finishes first; a file that cannot be
+//! read is a failure of the harness, never a verdict.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use harness::checker::certificate::Certificate;
 use harness::checker::{self, Budget, ModelName, Options};
+use harness::formats::{self, ReadError};
+use harness::report;
 use harness::results::{EXIT_HARNESS_FAILURE, Outcome};
-use harness::{formats, report};
 use serde_json::json;
 
-/// Check histories: ours (JSONL), Jepsen's (EDN, log lines), Porcupine's.
+/// Check recorded histories: is there an order that explains them, and if not, why not?
+///
+/// Reads what other tools record as well as our own histories: Jepsen's history.edn (a vector or a map
+/// a line), Jepsen's log lines, Porcupine's key-value logs, Elle's JSON, our JSONL. The format and the
+/// model are guessed from the file.
+///
+/// Examples:
+///   harness check store/my-test/latest/history.edn --initial 0
+///   harness check results/runs --explain out
+///   harness check a.jsonl b.jsonl --json --budget-mem 1G --budget-time 60
+///
+/// Models: register (read, write, cas), kv (get, put, append), log (append, read, tail), set, set-full,
+/// counter (add, read), bank (transfer, read), lock (acquire, release), exactly-once (apply, read),
+/// list-append and rw-register (transactions).
+///
+/// Exit code: that of the worst file. 0 valid, 1 invalid, 2 unknown (the reason is printed), 64 wrong
+/// usage, 254 a file could not be read.
 #[derive(clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// History files
+    /// History files, or folders in which to look for them (*.jsonl, *.json, *.edn, *.log, *.txt)
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Model: register, kv, log; guessed from the history without it
+    /// Model of the system; guessed from the functions in the history without it
     #[arg(long, value_parser = parse_model)]
     model: Option<ModelName>,
-    /// Value of every register before the first operation
-    #[arg(long)]
+    /// Value of every register before the first operation, in EDN or JSON [default: nil]
+    #[arg(long, value_parser = parse_initial)]
     initial: Option<String>,
-    /// Print one JSON object a line
+    /// A failed compare-and-set found another value than it expected (Jepsen log lines mean that anyway)
+    #[arg(long)]
+    failed_cas_differs: bool,
+    /// Print one JSON object a file
     #[arg(long)]
     json: bool,
+    /// Write an explanation (text) and a picture (SVG) of each violation into this folder
+    #[arg(long, value_name = "FOLDER")]
+    explain: Option<PathBuf>,
+    /// Memory the whole process may use; running out of it is `unknown` (suffixes K, M, G)
+    #[arg(long, default_value = "2G", value_parser = parse_bytes)]
+    budget_mem: u64,
+    /// Seconds all files together may take; running out of them is `unknown`
+    #[arg(long, default_value_t = 300.0)]
+    budget_time: f64,
+    /// Threads [default: one a core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
+    threads: Option<u16>,
 }
 
 fn parse_model(text: &str) -> Result<ModelName, String> {
@@ -35,19 +75,61 @@ fn parse_model(text: &str) -> Result<ModelName, String> {
     })
 }
 
+fn parse_initial(text: &str) -> Result<String, String> {
+    if formats::is_value(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("expected one value in EDN or JSON".to_owned())
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text
+        .trim_end_matches('B')
+        .split_at(text.trim_end_matches('B').len().max(1) - 1)
+    {
+        (digits, "K" | "k") => (digits, 10),
+        (digits, "M" | "m") => (digits, 20),
+        (digits, "G" | "g") => (digits, 30),
+        _ => (text, 0),
+    };
+    let number: u64 = digits
+        .parse()
+        .map_err(|_| "expected bytes, such as 500M or 2G".to_owned())?;
+    let bytes = number.checked_mul(1 << shift).ok_or("too many bytes")?;
+    if bytes < BASE_BYTES * 2 {
+        return Err(format!(
+            "the program itself needs {BASE_BYTES} bytes: give at least twice that"
+        ));
+    }
+    Ok(bytes)
+}
+
+/// What the process uses beside what is charged: its code, threads, read windows and reports.
+const BASE_BYTES: u64 = 12 << 20;
+
 /// Runs the verb.
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
-    let mut worst = Outcome::Valid;
-    let mut failed = false;
-    for file in &args.files {
-        match check_file(args, file) {
-            Ok(outcome) => worst = worst.worst(outcome),
-            Err(error) => {
-                eprintln!("harness: {error}");
-                failed = true;
-            }
-        }
+    let files = expand(&args.files)?;
+    if let Some(folder) = &args.explain {
+        std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let threads = args.threads.map_or(cores, usize::from);
+    let charged = (args.budget_mem - BASE_BYTES) / SLACK_DIVISOR;
+    let budget = Budget::new(charged, checker::budget::STEPS_DEFAULT);
+    let (done, over) = mpsc::channel::<()>();
+    let deadline = Duration::try_from_secs_f64(args.budget_time)?;
+    let timer = budget.clone();
+    std::thread::spawn(move || {
+        if over.recv_timeout(deadline) == Err(mpsc::RecvTimeoutError::Timeout) {
+            timer.cancel();
+        }
+    });
+    let outcomes = check_all(args, &files, threads, &budget);
+    drop(done);
+    let failed = outcomes.contains(&None);
+    let worst = outcomes.into_iter().flatten().max().unwrap_or(Outcome::Unknown);
     Ok(if failed {
         ExitCode::from(EXIT_HARNESS_FAILURE)
     } else {
@@ -55,30 +137,117 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     })
 }
 
-fn check_file(args: &Args, file: &Path) -> Result<Outcome, Box<dyn Error>> {
-    let start = now();
-    let mut recording = formats::read_path(file)?;
-    let read = now();
-    let options = Options {
-        model: args.model,
-        initial: args.initial.clone(),
-        ..Options::default()
+/// Of what is left after the base, half is charged: the allocator keeps much of what one engine gave
+/// back while the next one asks for other sizes (measured: up to 1.6 times what was charged).
+const SLACK_DIVISOR: u64 = 2;
+
+/// Files named, and those in folders named, sorted.
+fn expand(arguments: &[PathBuf]) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let mut files = Vec::new();
+    let mut folders = Vec::new();
+    for argument in arguments {
+        if argument.is_dir() {
+            folders.push(argument.clone());
+        } else {
+            files.push(argument.clone());
+        }
+        while let Some(folder) = folders.pop() {
+            let error = |error| format!("{}: {error}", folder.display());
+            let mut entries = Vec::new();
+            for entry in std::fs::read_dir(&folder).map_err(error)? {
+                entries.push(entry.map_err(error)?.path());
+            }
+            entries.sort();
+            for path in entries {
+                if path.is_dir() && !path.is_symlink() {
+                    folders.push(path);
+                } else if ends_well(&path)
+                    && formats::looks_like_history(&path)
+                        .map_err(|error| format!("{}: {error}", path.display()))?
+                {
+                    files.push(path);
+                }
+            }
+        }
+    }
+    if files.is_empty() {
+        Err("no history files in these folders".into())
+    } else {
+        Ok(files)
+    }
+}
+
+fn ends_well(path: &Path) -> bool {
+    const ENDINGS: [&str; 5] = ["jsonl", "json", "edn", "log", "txt"];
+    path.extension()
+        .is_some_and(|end| ENDINGS.iter().any(|known| end == *known))
+}
+
+/// Checks all files; `None` for those that could not be read.
+fn check_all(args: &Args, files: &[PathBuf], threads: usize, budget: &Budget) -> Vec<Option<Outcome>> {
+    let next = AtomicUsize::new(0);
+    let printer = Mutex::new(Printer {
+        next: 0,
+        waiting: BTreeMap::new(),
+        outcomes: Vec::new(),
+    });
+    // Few files share the threads among their keys.
+    let inner = (threads / files.len()).max(1);
+    let work = || {
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(file) = files.get(at) else { return };
+            let checked = check_file(args, file, inner, budget).map_err(|error| error.to_string());
+            printer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .hand_in(at, checked);
+        }
     };
-    let report = checker::check(&mut recording, &options, &Budget::default());
-    let line = Line {
-        file,
-        report: &report,
-        reading: read - start,
-        checking: now() - read,
-    };
-    let explanation = report::explain(&recording, &report);
-    let text = match (args.json, report.outcome()) {
-        (true, _) => line.json(&explanation).to_string(),
-        (false, Outcome::Valid) => line.text(),
-        (false, Outcome::Invalid | Outcome::Unknown) => format!("{}\n{explanation}", line.text()),
-    };
-    print(&text)?;
-    Ok(report.outcome())
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(files.len()) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    printer
+        .into_inner()
+        .unwrap_or_else(PoisonError::into_inner)
+        .outcomes
+}
+
+/// A verdict and the text that tells it.
+struct Checked {
+    outcome: Outcome,
+    text: String,
+}
+
+/// Prints what is handed in, in order.
+struct Printer {
+    next: usize,
+    waiting: BTreeMap<usize, Result<Checked, String>>,
+    outcomes: Vec<Option<Outcome>>,
+}
+
+impl Printer {
+    fn hand_in(&mut self, at: usize, checked: Result<Checked, String>) {
+        self.waiting.insert(at, checked);
+        while let Some(checked) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            self.outcomes.push(match checked {
+                Ok(Checked { outcome, text }) => match print(&text) {
+                    Ok(()) => Some(outcome),
+                    Err(error) => complain(&error.to_string()),
+                },
+                Err(error) => complain(&error),
+            });
+        }
+    }
+}
+
+fn complain(error: &str) -> Option<Outcome> {
+    eprintln!("harness: {error}");
+    None
 }
 
 /// Prints a line; who closed the pipe does not want to read it.
@@ -89,12 +258,92 @@ fn print(text: &str) -> std::io::Result<()> {
     }
 }
 
+fn check_file(args: &Args, file: &Path, threads: usize, budget: &Budget) -> Result<Checked, Box<dyn Error>> {
+    let start = now();
+    let mut recording = match formats::read_path_within(file, budget) {
+        Ok(recording) => recording,
+        Err(error @ ReadError::Budget { .. }) => return Ok(unread(args, file, &error)),
+        Err(error) => return Err(error.into()),
+    };
+    recording.failed_cas_differs |= args.failed_cas_differs;
+    let read = now();
+    let options = Options {
+        model: args.model,
+        initial: args.initial.clone(),
+        threads,
+    };
+    let report = checker::check(&mut recording, &options, budget);
+    let line = Line {
+        file,
+        report: &report,
+        reading: read - start,
+        checking: now() - read,
+    };
+    let outcome = report.outcome();
+    let explanation = report::explain(&recording, &report);
+    if let Some(folder) = args.explain.as_ref().filter(|_| outcome != Outcome::Valid) {
+        write_explanation(folder, file, &explanation, report::svg::draw(&recording, &report))?;
+    }
+    let text = match (args.json, outcome) {
+        (true, _) => line.json(&explanation).to_string(),
+        (false, Outcome::Valid) => line.text(),
+        (false, Outcome::Invalid | Outcome::Unknown) => format!("{}\n{explanation}", line.text()),
+    };
+    Ok(Checked { outcome, text })
+}
+
+/// The answer about a file that does not fit into the budget.
+fn unread(args: &Args, file: &Path, error: &ReadError) -> Checked {
+    let name = file.display().to_string();
+    let text = match args.json {
+        true => json!({
+            "file": name, "verdict": Outcome::Unknown, "operations": 0, "seconds": 0.0,
+            "explanation": error.to_string(), "peak_bytes": peak_bytes(),
+        })
+        .to_string(),
+        false => format!("{:<8} {name}\nunknown: {error}\n", Outcome::Unknown),
+    };
+    Checked {
+        outcome: Outcome::Unknown,
+        text,
+    }
+}
+
+fn write_explanation(
+    folder: &Path,
+    file: &Path,
+    text: &str,
+    svg: Option<String>,
+) -> Result<(), Box<dyn Error>> {
+    let name: String = file
+        .to_string_lossy()
+        .trim_start_matches(['/', '.'])
+        .replace('/', "_");
+    let write = |ending: &str, content: &str| {
+        let path = folder.join(format!("{name}.{ending}"));
+        std::fs::write(&path, content).map_err(|error| format!("{}: {error}", path.display()))
+    };
+    write("txt", text)?;
+    if let Some(svg) = svg {
+        write("svg", &svg)?;
+    }
+    Ok(())
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "a person wants to know how long it took"
 )]
 fn now() -> Instant {
     Instant::now()
+}
+
+/// Most memory this process ever had, as the kernel counts it.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    let kilobytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+    Some(kilobytes << 10)
 }
 
 struct Line<'a> {
@@ -116,13 +365,26 @@ impl Line<'_> {
             "parts": self.report.parts,
             "seconds": (self.reading + self.checking).as_secs_f64(),
             "check_seconds": self.checking.as_secs_f64(),
+            "peak_bytes": peak_bytes(),
+            "certificate": self.certificate(),
             "explanation": (outcome != Outcome::Valid).then_some(explanation),
         })
     }
 
+    fn certificate(&self) -> Option<&'static str> {
+        match self.report.certificate {
+            Certificate::Proven => Some("the order of log indexes explains the history"),
+            Certificate::Contradicted(_) => Some("the order of log indexes is wrong"),
+            Certificate::Absent => None,
+        }
+    }
+
     fn text(&self) -> String {
+        let certificate = self
+            .certificate()
+            .map_or_else(String::new, |told| format!("; {told}"));
         format!(
-            "{:<8} {}  {} operations, {}, read {:.3} s, checked {:.3} s",
+            "{:<8} {}  {} operations, {}, read {:.3} s, checked {:.3} s{certificate}",
             self.report.outcome(),
             self.file.display(),
             self.report.operations,

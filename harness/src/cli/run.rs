@@ -81,6 +81,7 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
     }
     plan.cluster.nodes = args.nodes.unwrap_or(plan.cluster.nodes);
     plan.clients.count = args.clients.unwrap_or(plan.clients.count);
+    plan.clients.readers = plan.clients.readers.min(plan.clients.count.saturating_sub(1));
     plan.validate()?;
     plan.for_processes()?;
     Ok(plan)

@@ -82,7 +82,7 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
         plan = plan.lasting(time);
     }
     plan.validate()?;
-    Ok(plan)
+    Ok(plan.for_simulation())
 }
 
 fn run_one(args: &Args, plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {

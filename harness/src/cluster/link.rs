@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::gate::Gate;
 use crate::plan::CutMode;
 
 /// A directed link. Shared by the proxy that carries it and the nemesis that cuts it.
@@ -20,6 +21,7 @@ pub struct Link {
     pub to: u64,
     cuts: Mutex<BTreeMap<CutId, CutMode>>,
     policy: watch::Sender<Policy>,
+    gate: Gate,
     counters: Counters,
 }
 
@@ -67,6 +69,7 @@ impl Link {
             to,
             cuts: Mutex::new(BTreeMap::new()),
             policy: watch::Sender::new(Policy::Open),
+            gate: Gate::default(),
             counters: Counters::default(),
         }
     }
@@ -89,7 +92,13 @@ impl Link {
     pub fn heal_all(&self) {
         let mut cuts = self.lock();
         cuts.clear();
+        self.gate.open();
         self.policy.send_replace(Policy::Open);
+    }
+
+    /// What holds back single frames.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// What the link does at the moment.

@@ -4,11 +4,13 @@
 //! only through the [`Network`]'s proxies, clients reach every node directly.
 
 mod address;
+mod gate;
 pub mod guard;
 mod link;
 mod probe;
 mod process;
 mod proxy;
+mod stall;
 
 use std::ffi::OsString;
 use std::io;
@@ -19,10 +21,12 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 pub use address::Addresses;
+pub use gate::Gate;
 pub use link::{CutId, Link, LinkStats, Policy};
 pub use probe::{NodeView, answers, view};
 pub use process::{Crash, Launch, Life, Process, ProcessError, last_lines, process_state};
 pub use proxy::Network;
+pub use stall::{Stall, StallError};
 
 use crate::plan::ClusterPlan;
 
@@ -275,6 +279,7 @@ impl Layout<'_> {
         }
         flag("--heartbeat", plan.heartbeat.to_string().into());
         flag("--election-timeout", plan.election.to_string().into());
+        flag("--segment-bytes", format!("{}KiB", plan.segment_kib).into());
         arguments
     }
 }

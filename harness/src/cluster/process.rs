@@ -188,9 +188,28 @@ impl Process {
     ///
     /// When there is none, or it does not go.
     pub async fn kill(&self) -> Result<i32, ProcessError> {
+        let pid = self.strike()?;
+        self.until_gone(pid).await
+    }
+
+    /// SIGKILL, without waiting for its effect: several nodes can be struck at the same moment.
+    ///
+    /// # Errors
+    ///
+    /// When there is no process.
+    pub fn strike(&self) -> Result<i32, ProcessError> {
         let pid = self.pid().ok_or(ProcessError::NotRunning)?;
         self.life.send_replace(Life::Up { pid, condemned: true });
         send(pid, Signal::SIGKILL)?;
+        Ok(pid)
+    }
+
+    /// Waits until the process `pid`, which was struck, is gone.
+    ///
+    /// # Errors
+    ///
+    /// When it does not go.
+    pub async fn until_gone(&self, pid: i32) -> Result<i32, ProcessError> {
         let mut life = self.life.subscribe();
         match timeout(
             OBSERVE_MAX,
@@ -296,7 +315,8 @@ fn is_own_fault(status: ExitStatus, last_words: &[String]) -> bool {
     let faulted = status
         .signal()
         .is_some_and(|signal| faults.iter().any(|fault| *fault as i32 == signal));
-    faulted || last_words.iter().any(|line| line.contains("panicked at"))
+    let confessed = status.code() == Some(EXIT_SOFTWARE);
+    faulted || confessed || last_words.iter().any(|line| line.contains("panicked at"))
 }
 
 fn send(pid: i32, signal: Signal) -> Result<(), ProcessError> {
@@ -332,6 +352,59 @@ pub fn last_lines(path: &Path, lines_max: usize) -> Vec<String> {
 /// A signal shows within microseconds; this long only on a machine that has come to a standstill.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
 const OBSERVE_STEP: Duration = Duration::from_millis(1);
+/// "The program itself is wrong" (sysexits(3)).
+const EXIT_SOFTWARE: i32 = 70;
 /// Enough for a panic message and what led to it.
 const LAST_WORDS_MAX: usize = 12;
 const LOG_TAIL_BYTES: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(raw: i32, last_words: &[&str]) -> (String, bool) {
+        let status = ExitStatus::from_raw(raw);
+        let words: Vec<String> = last_words.iter().map(|line| (*line).to_owned()).collect();
+        (describe(&status), is_own_fault(status, &words))
+    }
+
+    #[test]
+    fn a_panic_an_abort_and_a_confession_are_its_own_fault() {
+        assert_eq!(
+            ended(101 << 8, &["thread panicked at x.rs"]),
+            ("exited with code 101".into(), true)
+        );
+        assert_eq!(ended(70 << 8, &[]), ("exited with code 70".into(), true));
+        assert_eq!(
+            ended(Signal::SIGABRT as i32, &[]),
+            ("was ended by SIGABRT".into(), true)
+        );
+    }
+
+    #[test]
+    fn what_others_may_have_done_is_not() {
+        assert_eq!(
+            ended(Signal::SIGKILL as i32, &[]),
+            ("was ended by SIGKILL".into(), false)
+        );
+        assert_eq!(
+            ended(74 << 8, &["the disk failed"]),
+            ("exited with code 74".into(), false)
+        );
+    }
+
+    #[test]
+    fn the_state_of_a_process_is_read_past_any_name() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(process_state(own).is_some_and(|state| "RSD".contains(state)));
+        assert_eq!(process_state(-5), None);
+    }
+
+    #[test]
+    fn the_last_lines_are_the_last() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "1\n2\n3\n").unwrap();
+        assert_eq!(last_lines(file.path(), 2), ["2", "3"]);
+        assert_eq!(last_lines(Path::new("/nowhere"), 2), [""; 0]);
+    }
+}

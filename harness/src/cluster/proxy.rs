@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::gate::Cutter;
 use super::link::{Carried, CutId, Link, LinkStats, Policy};
 use crate::plan::CutMode;
 
@@ -100,6 +101,15 @@ impl Network {
             .fold(LinkStats::default(), |sum, link| sum + link.stats())
     }
 
+    /// The link from `from` to `to`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such pair of nodes.
+    pub fn link(&self, from: u64, to: u64) -> &Link {
+        &self.links[&(from, to)]
+    }
+
     fn each<'a>(&'a self, pairs: &'a [(u64, u64)]) -> impl Iterator<Item = &'a Arc<Link>> {
         pairs.iter().filter_map(|pair| self.links.get(pair))
     }
@@ -143,8 +153,8 @@ async fn connection(near: TcpStream, route: Route) {
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
     tokio::select! {
-        () = pump(near_read, far_write, &route.there) => {}
-        () = pump(far_read, near_write, &route.back) => {}
+        () = pump(near_read, far_write, &route.there, Some(Cutter::default())) => {}
+        () = pump(far_read, near_write, &route.back, None) => {}
     }
 }
 
@@ -181,8 +191,9 @@ async fn admit(near: TcpStream, route: &Route) -> Option<TcpStream> {
 }
 
 /// Carries one direction of a connection until it ends, or a cut ends it.
-async fn pump(mut read: OwnedReadHalf, mut write: OwnedWriteHalf, link: &Link) {
-    if carry(&mut read, &mut write, link).await == End::Severed {
+/// `cutter` cuts the frames of the direction in which a node says something; the other carries only consent.
+async fn pump(mut read: OwnedReadHalf, mut write: OwnedWriteHalf, link: &Link, cutter: Option<Cutter>) {
+    if carry(&mut read, &mut write, link, cutter).await == End::Severed {
         link.count(Carried::Severed);
         abort_on_close(read.as_ref());
         abort_on_close(write.as_ref());
@@ -197,34 +208,45 @@ enum End {
     Severed,
 }
 
-async fn carry(read: &mut OwnedReadHalf, write: &mut OwnedWriteHalf, link: &Link) -> End {
+async fn carry(
+    read: &mut OwnedReadHalf,
+    write: &mut OwnedWriteHalf,
+    link: &Link,
+    mut cutter: Option<Cutter>,
+) -> End {
     let mut policy = link.watch();
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut lossy = false;
     loop {
-        let length = tokio::select! {
-            read = read.read(&mut buffer) => read.unwrap_or(0),
+        let greeted = cutter.as_ref().is_some_and(Cutter::is_greeted);
+        let chunk = tokio::select! {
+            read = read.read(&mut buffer) => buffer.get(..read.unwrap_or(0)).unwrap_or_default(),
+            frame = link.gate().next_leaving(), if greeted => {
+                if write.write_all(&frame).await.is_err() {
+                    return End::HungUp;
+                }
+                continue;
+            }
             () = until_severed(&mut policy, lossy) => return End::Severed,
         };
-        if length == 0 {
+        if chunk.is_empty() {
             return until_end_may_show(&mut policy).await;
         }
-        match until_decided(&mut policy, link, length).await {
+        match until_decided(&mut policy, link, chunk.len()).await {
             Policy::Open if lossy => return End::Severed,
             Policy::Open => {
-                let Some(chunk) = buffer.get(..length) else {
-                    return End::HungUp;
-                };
+                let passed = cutter.as_mut().map(|cutter| cutter.cut(chunk, link.gate()));
+                let passed = passed.as_deref().unwrap_or(chunk);
                 tokio::select! {
-                    written = write.write_all(chunk) => if written.is_err() { return End::HungUp },
+                    written = write.write_all(passed) => if written.is_err() { return End::HungUp },
                     // A receiver that does not read must not keep a cut from closing the connection.
                     () = until_severed(&mut policy, lossy) => return End::Severed,
                 }
-                link.count(Carried::Delivered(length));
+                link.count(Carried::Delivered(passed.len()));
             }
             Policy::Cut(CutMode::Drop) => {
                 lossy = true;
-                link.count(Carried::Dropped(length));
+                link.count(Carried::Dropped(chunk.len()));
             }
             Policy::Cut(CutMode::Reset | CutMode::Stall) => return End::Severed,
         }

@@ -3,6 +3,7 @@
 //! Invariant: events are numbered densely in the order given; each operation is entered once, at its
 //! invocation, and finished at most once.
 
+use crate::checker::budget::{Budget, Limit, Meter};
 use crate::checker::datum::Datum;
 use crate::checker::hash::FastMap;
 use crate::checker::recording::{FaultEvent, NEVER, Operation, Recording, ResultKind, Status};
@@ -34,28 +35,52 @@ pub(crate) enum Pairing {
     ByProcess,
 }
 
+/// Why an event was not taken.
+pub(crate) enum Refusal {
+    /// Something else was expected.
+    Expected(String),
+    /// The budget ran out.
+    Budget(Limit),
+}
+
+/// Different functions in one history.
+const FUNCTIONS_MAX: usize = 256;
+/// How often the memory is looked at.
+const EVENTS_PER_LOOK: u32 = 1024;
+
 /// Builds a recording event by event.
 pub(crate) struct Assembler {
     pub(crate) recording: Recording,
     pairing: Pairing,
     open: FastMap<u64, u32>,
-    functions: FastMap<Box<[u8]>, u16>,
     next: u32,
+    meter: Meter,
 }
 
 impl Assembler {
-    pub(crate) fn new(pairing: Pairing) -> Self {
+    pub(crate) fn new(pairing: Pairing, budget: &Budget) -> Self {
         Self {
             recording: Recording::default(),
             pairing,
             open: FastMap::default(),
-            functions: FastMap::default(),
             next: 0,
+            meter: budget.meter(),
         }
     }
 
     /// Takes the next event; an error says what was expected.
-    pub(crate) fn event(&mut self, entry: &Entry<'_>) -> Result<(), String> {
+    pub(crate) fn event(&mut self, entry: &Entry<'_>) -> Result<(), Refusal> {
+        if self.next.is_multiple_of(EVENTS_PER_LOOK) {
+            // Tables that grow hold their old and new halves for a moment.
+            let open = self.open.capacity() * 32;
+            self.meter
+                .hold(self.recording.growing_bytes() + open)
+                .map_err(Refusal::Budget)?;
+        }
+        self.place(entry).map_err(Refusal::Expected)
+    }
+
+    fn place(&mut self, entry: &Entry<'_>) -> Result<(), String> {
         let at = self.next;
         self.next = at
             .checked_add(1)
@@ -81,6 +106,11 @@ impl Assembler {
         let counts = &mut self.recording.counts;
         counts.info = counts.invoked - counts.ok - counts.fail;
         self.recording.operations.shrink_to_fit();
+        self.recording.times.shrink_to_fit();
+        // Less than was held while it grew.
+        let held = self.meter.hold(self.recording.bytes());
+        debug_assert!(held.is_ok(), "what is given back cannot exceed the budget");
+        self.recording.meter = Some(self.meter);
         self.recording
     }
 
@@ -137,14 +167,22 @@ impl Assembler {
     }
 
     fn function(&mut self, name: &[u8]) -> Result<u16, String> {
-        if let Some(id) = self.functions.get(name) {
-            return Ok(*id);
+        // A history has few functions; comparing beats hashing.
+        let known = self
+            .recording
+            .functions
+            .iter()
+            .position(|known| known.as_bytes() == name);
+        if let Some(id) = known {
+            return Ok(id as u16);
         }
         let text = std::str::from_utf8(name).map_err(|_| "a function name in UTF-8".to_owned())?;
-        let id = u16::try_from(self.functions.len()).map_err(|_| "fewer than 65536 functions".to_owned())?;
+        let count = self.recording.functions.len();
+        if count == FUNCTIONS_MAX {
+            return Err(format!("at most {FUNCTIONS_MAX} different functions"));
+        }
         self.recording.functions.push(text.into());
-        self.functions.insert(name.into(), id);
-        Ok(id)
+        Ok(count as u16)
     }
 
     fn complete(&mut self, entry: &Entry<'_>, at: u32, status: Status) -> Result<(), String> {

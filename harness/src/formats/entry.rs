@@ -41,6 +41,7 @@ struct Fields<'a> {
     function: Option<&'a [u8]>,
     index: Option<u64>,
     process: Option<u64>,
+    is_nemesis: bool,
     op: Option<u64>,
     key: Option<Datum>,
     value: Option<Datum>,
@@ -76,7 +77,10 @@ impl<'a> Fields<'a> {
         match name {
             b"type" => self.kind = Some(scanner.name()?),
             b"f" => self.function = optional_name(scanner, pool)?,
-            b"process" => self.process = optional_number(scanner, pool)?,
+            b"process" => {
+                self.process = optional_number(scanner, pool)?;
+                self.is_nemesis = self.process.is_none();
+            }
             b"time" => self.time_ns = optional_number(scanner, pool)?,
             b"key" => self.key = Some(scanner.datum(pool)?),
             b"value" => self.value = Some(scanner.datum(pool)?),
@@ -97,8 +101,12 @@ impl<'a> Fields<'a> {
                 text(kind)
             ))
         })?;
-        if dialect == Dialect::Jepsen && self.process.is_none() {
+        let mut process = self.process;
+        if self.is_nemesis {
             kind = EventKind::Info;
+        } else if dialect == Dialect::Jepsen {
+            // Hand-written histories of one process leave it out.
+            process = process.or(Some(0));
         }
         if dialect == Dialect::Ours && self.index.is_none() {
             return Err(scanner.bad("an event with its number i"));
@@ -113,7 +121,7 @@ impl<'a> Fields<'a> {
             kind,
             index: self.index,
             function: self.function.unwrap_or(b"txn"),
-            process: self.process,
+            process,
             op: self.op,
             key: self.key.unwrap_or(Datum::NIL),
             value,

@@ -4,14 +4,15 @@
 //! repeating its arguments; other failures carry a keyword such as `:timed-out`.
 
 use super::Trouble;
-use super::assemble::{Assembler, Entry, Pairing};
+use super::assemble::{Assembler, Entry, Pairing, Refusal};
 use super::notation::{Notation, Scanner};
 use super::source::Source;
+use crate::checker::budget::Budget;
 use crate::checker::datum::{Datum, Pool};
 use crate::checker::recording::{Recording, ResultKind};
 use crate::op::EventKind;
 
-const MARK: &[u8] = b"jepsen.util";
+pub(super) const MARK: &[u8] = b"jepsen.util";
 const LEVELS: [&[u8]; 5] = [b"INFO", b"WARN", b"ERROR", b"DEBUG", b"TRACE"];
 
 /// True when `line` looks like one of a log.
@@ -21,29 +22,35 @@ pub(crate) fn is_log_line(line: &[u8]) -> bool {
 }
 
 /// Reads the lines that are operations; other lines of the log are skipped.
-pub(crate) fn read(source: &mut Source) -> Result<Recording, Trouble> {
-    let mut assembler = Assembler::new(Pairing::ByProcess);
+pub(crate) fn read(source: &mut Source, budget: &Budget) -> Result<Recording, Trouble> {
+    let mut assembler = Assembler::new(Pairing::ByProcess, budget);
     assembler.recording.failed_cas_differs = true;
     while let Some(length) = source.line_bytes()? {
         let line = source.rest()[..length].trim_ascii();
-        read_line(line, &mut assembler).map_err(|problem| Trouble::Malformed {
-            line: source.line(),
-            problem,
+        read_line(line, &mut assembler).map_err(|refusal| match refusal {
+            Refusal::Expected(problem) => Trouble::Malformed {
+                line: source.line(),
+                problem,
+            },
+            Refusal::Budget(limit) => Trouble::Budget {
+                line: source.line(),
+                limit,
+            },
         })?;
         source.consume(length + 1);
     }
     Ok(assembler.finish())
 }
 
-fn read_line(line: &[u8], assembler: &mut Assembler) -> Result<(), String> {
+fn read_line(line: &[u8], assembler: &mut Assembler) -> Result<(), Refusal> {
     if line.is_empty() || line.starts_with(b";") {
         return Ok(());
     }
     if !is_log_line(line) {
         let shown = crate::history::excerpt(&String::from_utf8_lossy(line));
-        return Err(format!(
+        return Err(Refusal::Expected(format!(
             "expected a log line that begins with its level or date, found {shown:?}"
-        ));
+        )));
     }
     let Some(at) = find(line, MARK) else { return Ok(()) };
     let rest = &line[at + MARK.len()..];
@@ -56,21 +63,22 @@ fn read_line(line: &[u8], assembler: &mut Assembler) -> Result<(), String> {
         return Ok(());
     };
     let entry = Entry {
-        kind: parse_kind(kind)?,
+        kind: parse_kind(kind).map_err(Refusal::Expected)?,
         index: None,
         function: function.strip_prefix(b":").unwrap_or(function),
         process,
         op: None,
         key: Datum::NIL,
-        value: parse_value(value, &mut assembler.recording.pool)?,
+        value: parse_value(value, &mut assembler.recording.pool).map_err(Refusal::Expected)?,
         result: ResultKind::Plain,
         time_ns: None,
         log_index: None,
         node: None,
     };
-    assembler
-        .event(&entry)
-        .map_err(|problem| format!("expected {problem}"))
+    assembler.event(&entry).map_err(|refusal| match refusal {
+        Refusal::Expected(problem) => Refusal::Expected(format!("expected {problem}")),
+        Refusal::Budget(limit) => Refusal::Budget(limit),
+    })
 }
 
 /// The bytes up to the next space, and what follows.

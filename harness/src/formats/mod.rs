@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::checker::budget::{Budget, Limit};
 use crate::checker::recording::Recording;
 
 mod assemble;
@@ -34,6 +35,16 @@ pub enum ReadError {
         /// What the system said.
         error: io::Error,
     },
+    /// The memory budget ran out, so the history is not known.
+    #[error("{path}:{line}: {} ran out while reading", limit.name())]
+    Budget {
+        /// File.
+        path: PathBuf,
+        /// Line, from 1.
+        line: u64,
+        /// What ran out.
+        limit: Limit,
+    },
     /// The text is not a history.
     #[error("{path}:{line}: {problem}")]
     Malformed {
@@ -49,6 +60,7 @@ pub enum ReadError {
 /// Trouble below the level at which the file's name is known.
 pub(crate) enum Trouble {
     Io(io::Error),
+    Budget { line: u64, limit: Limit },
     Malformed { line: u64, problem: String },
 }
 
@@ -58,51 +70,89 @@ impl From<io::Error> for Trouble {
     }
 }
 
-/// Reads the history in the file at `path`.
+/// Reads the history in the file at `path`, under the default budget.
 ///
 /// # Errors
 /// When the file cannot be read or is not a history in a known format.
 pub fn read_path(path: &Path) -> Result<Recording, ReadError> {
+    read_path_within(path, &Budget::default())
+}
+
+/// Reads the history in the file at `path`; its memory stays charged to `budget`.
+///
+/// # Errors
+/// When the file cannot be read, is not a history in a known format, or is too large for the budget.
+pub fn read_path_within(path: &Path, budget: &Budget) -> Result<Recording, ReadError> {
     let file = File::open(path).map_err(|error| ReadError::Io {
         path: path.to_owned(),
         error,
     })?;
-    read(file, path)
+    read(file, path, budget)
 }
 
 /// Reads a history from `input`; `path` is what errors call it.
 ///
 /// # Errors
-/// When the input cannot be read or is not a history in a known format.
-pub fn read(input: impl Read + 'static, path: &Path) -> Result<Recording, ReadError> {
+/// When the input cannot be read, is not a history in a known format, or is too large for the budget.
+pub fn read(input: impl Read + 'static, path: &Path, budget: &Budget) -> Result<Recording, ReadError> {
     let mut source = Source::new(Box::new(input));
-    let recording = read_source(&mut source).map_err(|trouble| match trouble {
-        Trouble::Io(error) => ReadError::Io {
-            path: path.to_owned(),
-            error,
+    let path = || path.to_owned();
+    let recording = read_source(&mut source, budget).map_err(|trouble| match trouble {
+        Trouble::Io(error) => ReadError::Io { path: path(), error },
+        Trouble::Budget { line, limit } => ReadError::Budget {
+            path: path(),
+            line,
+            limit,
         },
         Trouble::Malformed { line, problem } => ReadError::Malformed {
-            path: path.to_owned(),
+            path: path(),
             line,
             problem,
         },
     })?;
     Ok(Recording {
-        path: Some(path.to_owned()),
+        path: Some(path()),
         ..recording
     })
 }
 
-fn read_source(source: &mut Source) -> Result<Recording, Trouble> {
+fn read_source(source: &mut Source, budget: &Budget) -> Result<Recording, Trouble> {
     source.more()?;
     match guess(source.rest()) {
-        Some(Guess::Objects(notation)) => objects::read(source, notation),
-        Some(Guess::Log) => jepsen_log::read(source),
+        Some(Guess::Objects(notation)) => objects::read(source, notation, budget),
+        Some(Guess::Log) => jepsen_log::read(source, budget),
         None => Err(Trouble::Malformed {
             line: source.line(),
             problem: "expected a history: JSON lines, EDN operations or Jepsen log lines".to_owned(),
         }),
     }
+}
+
+/// True when the beginning of the file at `path` looks like a history. A folder of a run also has files
+/// that are none.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn looks_like_history(path: &Path) -> io::Result<bool> {
+    const SNIFFED_BYTES: u64 = 8 << 10;
+    let mut beginning = Vec::new();
+    File::open(path)?
+        .take(SNIFFED_BYTES)
+        .read_to_end(&mut beginning)?;
+    let has = |word: &[u8]| beginning.windows(word.len()).any(|window| window == word);
+    Ok(match guess(&beginning) {
+        Some(Guess::Objects(Notation::Json)) => {
+            has(b"\"history\":") || (has(b"\"process\"") && has(b"\"type\""))
+        }
+        Some(Guess::Objects(Notation::Edn)) => has(b":type"),
+        Some(Guess::Log) => has(jepsen_log::MARK),
+        None => false,
+    })
+}
+
+/// True when `text` is one value in EDN or JSON.
+pub fn is_value(text: &str) -> bool {
+    parse_datum(&mut crate::checker::datum::Pool::default(), text).is_some()
 }
 
 enum Guess {

@@ -5,6 +5,7 @@
 //! running off the end is [`Problem::Incomplete`], so a caller can read more and try again.
 //! Source: github.com/edn-format/edn; RFC 8259.
 
+use crate::checker::budget::Limit;
 use crate::checker::datum::{Datum, Pool};
 
 /// Which notation the text is in.
@@ -21,10 +22,29 @@ pub(crate) enum Problem {
     Incomplete,
     /// What was expected instead.
     Bad(String),
+    /// The budget ran out.
+    Budget(Limit),
 }
 
 /// Deepest nesting that is read.
 const DEPTH_MAX: usize = 64;
+
+/// Bytes that end a token.
+static EDN_TOKEN_ENDS: [bool; 256] = table(b" \t\n\r,[]{}()\";");
+static JSON_TOKEN_ENDS: [bool; 256] = table(b" \t\n\r,[]{}()\";:");
+/// Bytes that are skipped between values.
+static EDN_BLANKS: [bool; 256] = table(b" \t\n\r,\x0c");
+static JSON_BLANKS: [bool; 256] = table(b" \t\n\r,\x0c:");
+
+const fn table(bytes: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < bytes.len() {
+        table[bytes[at] as usize] = true;
+        at += 1;
+    }
+    table
+}
 
 /// Reads values from a slice.
 pub(crate) struct Scanner<'a> {
@@ -47,13 +67,18 @@ impl<'a> Scanner<'a> {
     /// The next byte that is neither space nor comment, without taking it.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        let blanks: &[bool; 256] = match self.notation {
+            Notation::Json => &JSON_BLANKS,
+            Notation::Edn => &EDN_BLANKS,
+        };
         loop {
             let byte = *self.bytes.get(self.at)?;
-            match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | b',' | 0x0c => self.at += 1,
-                b':' if self.notation == Notation::Json => self.at += 1,
-                b';' if self.notation == Notation::Edn => self.skip_line(),
-                _ => return Some(byte),
+            if blanks[usize::from(byte)] {
+                self.at += 1;
+            } else if byte == b';' && self.notation == Notation::Edn {
+                self.skip_line();
+            } else {
+                return Some(byte);
             }
         }
     }
@@ -118,19 +143,16 @@ impl<'a> Scanner<'a> {
     /// Takes a run of bytes up to the next separator. A run that touches the end is incomplete.
     #[inline]
     pub(crate) fn token(&mut self) -> Result<&'a [u8], Problem> {
-        let start = self.at;
-        while let Some(byte) = self.bytes.get(self.at) {
-            let ends = match byte {
-                b' ' | b'\t' | b'\n' | b'\r' | b',' | b'[' | b']' | b'{' | b'}' | b'(' | b')' | b'"'
-                | b';' => true,
-                b':' => self.notation == Notation::Json,
-                _ => false,
-            };
-            if ends {
-                return Ok(&self.bytes[start..self.at]);
-            }
-            self.at += 1;
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        let ends: &[bool; 256] = match self.notation {
+            Notation::Json => &JSON_TOKEN_ENDS,
+            Notation::Edn => &EDN_TOKEN_ENDS,
+        };
+        if let Some(length) = rest.iter().position(|byte| ends[usize::from(*byte)]) {
+            self.at += length;
+            return Ok(&rest[..length]);
         }
+        self.at = self.bytes.len();
         Err(Problem::Incomplete)
     }
 

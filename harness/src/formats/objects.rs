@@ -3,16 +3,17 @@
 //! The header of our own files decides the dialect; without one it is Jepsen's.
 
 use super::Trouble;
-use super::assemble::{Assembler, Pairing};
+use super::assemble::{Assembler, Pairing, Refusal};
 use super::entry::{Dialect, read_entry};
 use super::notation::{Notation, Problem, Scanner};
 use super::source::Source;
+use crate::checker::budget::Budget;
 use crate::checker::datum::{Pool, View};
 use crate::checker::recording::Recording;
 use crate::history::HISTORY_VERSION;
 
 /// Reads objects until the input ends.
-pub(crate) fn read(source: &mut Source, notation: Notation) -> Result<Recording, Trouble> {
+pub(crate) fn read(source: &mut Source, notation: Notation, budget: &Budget) -> Result<Recording, Trouble> {
     let header = match notation {
         Notation::Json => read_header(source)?,
         Notation::Edn => None,
@@ -21,7 +22,7 @@ pub(crate) fn read(source: &mut Source, notation: Notation) -> Result<Recording,
         Some(_) => (Dialect::Ours, Pairing::ByOp),
         None => (Dialect::Jepsen, Pairing::ByProcess),
     };
-    let mut assembler = Assembler::new(pairing);
+    let mut assembler = Assembler::new(pairing, budget);
     if let Some(header) = header {
         header.apply(&mut assembler.recording);
     }
@@ -148,9 +149,12 @@ fn step(scanner: &mut Scanner<'_>, assembler: &mut Assembler, dialect: Dialect) 
     let start = scanner.at;
     scanner.expect(b'{', "an operation object")?;
     let entry = read_entry(scanner, &mut assembler.recording.pool, dialect)?;
-    assembler.event(&entry).map_err(|problem| {
+    assembler.event(&entry).map_err(|refusal| {
         scanner.at = start;
-        Problem::Bad(format!("expected {problem}"))
+        match refusal {
+            Refusal::Expected(problem) => Problem::Bad(format!("expected {problem}")),
+            Refusal::Budget(limit) => Problem::Budget(limit),
+        }
     })?;
     Ok(Step::Taken)
 }
@@ -171,6 +175,10 @@ fn recover(source: &mut Source, problem: Problem, at: usize) -> Result<(), Troub
                 problem,
             })
         }
+        Problem::Budget(limit) => Err(Trouble::Budget {
+            line: source.line_at(at),
+            limit,
+        }),
         Problem::Bad(problem) => Err(Trouble::Malformed {
             line: source.line_at(at),
             problem,

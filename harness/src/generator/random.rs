@@ -1,36 +1,36 @@
-//! Random numbers that depend on a seed alone (SplitMix64: Steele, Lea, Flood 2014).
+//! Probabilities and positions on top of the project's stream of random numbers.
 
-/// A stream of random numbers.
+use noraftd::prng::Prng;
+
+/// A stream of random numbers that depends on a seed alone.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(Prng);
 
 impl Random {
     /// The stream of `seed`.
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self(Prng::new(seed))
     }
 
     /// The next 64 bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
-    /// A number below `end`.
+    /// A position below `end`.
     ///
     /// # Panics
     /// When `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         assert!(end > 0, "nothing is below 0");
-        ((u128::from(self.bits()) * end as u128) >> 64) as usize
+        self.0.below(end as u64) as usize
     }
 
     /// True with probability `p`.
     pub fn chance(&mut self, p: f64) -> bool {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64 <= p && p > 0.0
+        const DENOMINATOR: u64 = 1 << 53;
+        self.0
+            .chance((p.clamp(0.0, 1.0) * DENOMINATOR as f64) as u64, DENOMINATOR)
     }
 }
 

@@ -4,6 +4,8 @@
 //! stood still, a link kept something from passing). Whatever was broken is healed before a lane ends.
 
 mod board;
+mod disk;
+mod race;
 mod schedule;
 mod target;
 
@@ -104,7 +106,11 @@ impl Nemesis {
         let mut written = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
         match written.failure.take() {
             Some(failure) => Err(failure),
-            None => Ok((self.board.results(), self.board.skipped())),
+            None => {
+                let mut results = self.board.results();
+                results.sort_by_key(|result| result.from_ns);
+                Ok((results, self.board.skipped()))
+            }
         }
     }
 
@@ -138,6 +144,9 @@ impl Nemesis {
             FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await,
             FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await,
             FaultKind::Partition(_, mode) => self.partition(decision, &claim, mode, duration, stop).await,
+            FaultKind::DiskStall(_) => self.disk_stall(decision, &claim, duration, stop).await,
+            FaultKind::StallKill => self.stall_kill(decision, &claim, duration, stop).await,
+            FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
             FaultKind::Flap(..) | FaultKind::Power(_) | FaultKind::Disk(..) | FaultKind::Clock(_) => None,
         };
@@ -235,6 +244,25 @@ impl Nemesis {
         rest(duration.saturating_sub(started.elapsed()), stop).await;
         network.heal(CutId(claim.id));
         network.stats(links).evidence_since(&before)
+    }
+
+    async fn race(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let network = self.cluster.network();
+        network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
+        let evidence = match claim.targets.nodes.first() {
+            Some(voter) => self.vote_race(*voter).await,
+            None => None,
+        };
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        rest(duration, stop).await;
+        network.heal(CutId(claim.id));
+        evidence
     }
 
     async fn until_bitten(&self, links: &[(u64, u64)], before: LinkStats) -> String {

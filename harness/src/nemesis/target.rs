@@ -34,6 +34,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
     match fault {
         FaultKind::Kill(target)
         | FaultKind::Pause(target)
+        | FaultKind::DiskStall(target)
         | FaultKind::Power(target)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
@@ -54,7 +55,33 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             targets.impaired.sort_unstable();
             Some(targets)
         }
+        FaultKind::StallKill => leader_first(circumstances),
+        FaultKind::VoteRace => vote_race(circumstances),
     }
+}
+
+/// Every process, the leader first; `None` unless all are free and one leads.
+fn leader_first(circumstances: &Circumstances) -> Option<Targets> {
+    let leader = circumstances.leader?;
+    if circumstances.free.len() < circumstances.nodes.len() {
+        return None;
+    }
+    let others = circumstances.nodes.iter().copied().filter(|node| *node != leader);
+    let nodes: Vec<u64> = std::iter::once(leader).chain(others).collect();
+    Some(Targets {
+        impaired: nodes.clone(),
+        nodes,
+        links: Vec::new(),
+    })
+}
+
+/// The leader of the moment is the voter: its log is as long as any, and the others are about to campaign.
+fn vote_race(circumstances: &Circumstances) -> Option<Targets> {
+    let mut targets = leader_first(circumstances)?;
+    let candidates = targets.nodes.get(1..)?;
+    let (one, other) = candidates.split_at(1.min(candidates.len()));
+    targets.links = between(one, other);
+    Some(targets)
 }
 
 fn processes(target: Target, prng: &mut Prng, circumstances: &Circumstances) -> Option<Vec<u64>> {

@@ -43,6 +43,36 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// The disk does not answer for a while: what was handed to it waits, the rest of the node goes on. Real
+    /// processes only.
+    DiskStall {
+        /// Whom.
+        target: Target,
+        /// How long the disks stand still.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// The followers' disks stand still, then all nodes are killed at once, and the followers are started before
+    /// the leader: whoever acknowledges what it has not written loses it. Real processes only.
+    StallKill {
+        /// How long the disks stand still before the kill; below the election timeout, or nobody leads by then.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
+    /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
+    /// requests: whoever forgets a vote over a restart makes two leaders of one term. Three nodes, real
+    /// processes only.
+    VoteRace {
+        /// How long the two candidates stay apart after the race.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
     /// Links between nodes are cut and healed again and again. Simulation only.
     Flap {
         /// Which links.
@@ -171,6 +201,12 @@ pub enum FaultKind {
     Pause(Target),
     /// Cut links.
     Partition(Shape, CutMode),
+    /// Disks that stand still.
+    DiskStall(Target),
+    /// Disks that stand still, and a SIGKILL for all.
+    StallKill,
+    /// One vote, two candidates, a kill in between.
+    VoteRace,
     /// Links cut and healed in turn.
     Flap(Shape, CutMode),
     /// Power cut.
@@ -188,6 +224,9 @@ impl FaultKind {
             Self::Kill(target) => format!("kill-{}", target.name()),
             Self::Pause(target) => format!("pause-{}", target.name()),
             Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
+            Self::DiskStall(target) => format!("disk-stall-{}", target.name()),
+            Self::StallKill => "stall-kill".to_owned(),
+            Self::VoteRace => "vote-race".to_owned(),
             Self::Flap(shape, mode) => format!("flap-{}-{}", shape.name(), mode.name()),
             Self::Power(target) => format!("power-{}", target.name()),
             Self::Disk(target, trouble) => format!("disk-{}-{}", trouble.name(), target.name()),
@@ -203,6 +242,9 @@ impl FaultPlan {
             Self::Kill { weight, .. }
             | Self::Pause { weight, .. }
             | Self::Partition { weight, .. }
+            | Self::DiskStall { weight, .. }
+            | Self::StallKill { weight, .. }
+            | Self::VoteRace { weight, .. }
             | Self::Flap { weight, .. }
             | Self::Power { weight, .. }
             | Self::Disk { weight, .. }
@@ -216,6 +258,9 @@ impl FaultPlan {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
             | Self::Partition { duration, .. }
+            | Self::DiskStall { duration, .. }
+            | Self::StallKill { duration, .. }
+            | Self::VoteRace { duration, .. }
             | Self::Flap { duration, .. }
             | Self::Power { duration, .. }
             | Self::Disk { duration, .. }
@@ -229,6 +274,9 @@ impl FaultPlan {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
             | Self::Partition { duration, .. }
+            | Self::DiskStall { duration, .. }
+            | Self::StallKill { duration, .. }
+            | Self::VoteRace { duration, .. }
             | Self::Flap { duration, .. }
             | Self::Power { duration, .. }
             | Self::Disk { duration, .. }
@@ -240,8 +288,17 @@ impl FaultPlan {
     pub fn is_simulated_only(&self) -> bool {
         match self {
             Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } => false,
+            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } => false,
             Self::Flap { .. } | Self::Power { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
         }
+    }
+
+    /// Whether only real processes can have it: it is about threads and frames, which the simulation has not.
+    pub fn is_real_only(&self) -> bool {
+        matches!(
+            self,
+            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. }
+        )
     }
 
     /// Whether a cluster of `nodes` is large enough for it.
@@ -271,12 +328,15 @@ impl FaultPlan {
         match self {
             Self::Kill { target, .. }
             | Self::Pause { target, .. }
+            | Self::DiskStall { target, .. }
             | Self::Power { target, .. }
             | Self::Disk { target, .. }
             | Self::Clock { target, .. } => (target.nodes_min(), "target", target.name()),
             Self::Partition { shape, .. } | Self::Flap { shape, .. } => {
                 (shape.nodes_min(), "shape", shape.name())
             }
+            Self::StallKill { .. } => (2, "kind", "stall-kill"),
+            Self::VoteRace { .. } => (3, "kind", "vote-race"),
         }
     }
 }

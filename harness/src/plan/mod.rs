@@ -5,8 +5,8 @@
 //! | table          | what it says                                                        |
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
-//! | `[cluster]`    | `nodes`, `heartbeat`, `election`                                    |
-//! | `[clients]`    | `count`, `rate`, `timeout`, `pause_after_error`                     |
+//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`                     |
+//! | `[clients]`    | `count`, `readers`, `rate`, `timeout`, `pause_after_error`          |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
@@ -89,6 +89,8 @@ pub struct ClusterPlan {
     pub heartbeat: Span,
     /// The election timeout.
     pub election: Span,
+    /// The size of a log segment in KiB; a small one is rolled over often.
+    pub segment_kib: u64,
 }
 
 impl Default for ClusterPlan {
@@ -97,6 +99,7 @@ impl Default for ClusterPlan {
             nodes: 3,
             heartbeat: Span::from_millis(50),
             election: Span::from_millis(300),
+            segment_kib: 4096,
         }
     }
 }
@@ -107,6 +110,9 @@ impl Default for ClusterPlan {
 pub struct ClientsPlan {
     /// How many, each with one operation at a time.
     pub count: usize,
+    /// How many of them only read. A client that writes to a node that lost touch waits for its answer; one
+    /// that only reads goes on asking, and notices when such a node still answers.
+    pub readers: usize,
     /// Operations a second of all clients together; 0 is no limit.
     pub rate: u64,
     /// How long a client waits for a reply before it records the outcome as unknown.
@@ -119,6 +125,7 @@ impl Default for ClientsPlan {
     fn default() -> Self {
         Self {
             count: 10,
+            readers: 0,
             rate: 0,
             timeout: Span::from_millis(1500),
             pause_after_error: Span::from_millis(50),
@@ -289,6 +296,13 @@ impl Plan {
         })
     }
 
+    /// The same plan without the faults that only real processes can have.
+    #[must_use]
+    pub fn for_simulation(mut self) -> Self {
+        self.faults.retain(|fault| !fault.is_real_only());
+        self
+    }
+
     /// The same plan for another time: what it demands at least shrinks or grows in proportion.
     #[must_use]
     pub fn lasting(mut self, time: Span) -> Self {
@@ -319,7 +333,13 @@ impl ClusterPlan {
         })?;
         require(self.heartbeat < self.election, "cluster.election", || {
             format!("must be longer than the heartbeat of {}", self.heartbeat)
-        })
+        })?;
+        let (low, high) = (SEGMENT_KIB_MIN, SEGMENT_KIB_MAX);
+        require(
+            (low..=high).contains(&self.segment_kib),
+            "cluster.segment_kib",
+            || format!("must be {low} to {high}, not {}", self.segment_kib),
+        )
     }
 }
 
@@ -328,6 +348,11 @@ impl ClientsPlan {
         require((1..=CLIENTS_MAX).contains(&self.count), "clients.count", || {
             format!("must be 1 to {CLIENTS_MAX}, not {}", self.count)
         })?;
+        require(
+            self.readers < self.count || self.readers == 0,
+            "clients.readers",
+            || format!("must leave one of {} clients to write", self.count),
+        )?;
         require(!self.timeout.is_zero(), "clients.timeout", || {
             "must not be zero".to_owned()
         })
@@ -377,6 +402,9 @@ fn name_is_plain(name: &str) -> bool {
 const TIME_MAX: Span = Span::from_millis(24 * 60 * 60 * 1000);
 /// Each pair of nodes costs two proxies; Raft clusters are 3 to 7.
 const NODES_MAX: usize = 9;
+/// What the daemon accepts.
+const SEGMENT_KIB_MIN: u64 = 256;
+const SEGMENT_KIB_MAX: u64 = 1 << 20;
 /// Each client is a task and a connection of one process.
 const CLIENTS_MAX: usize = 1000;
 /// More faults at once than this leave nothing running.
@@ -439,7 +467,9 @@ mod tests {
                 "[cluster]\nheartbeat = \"1s\"\nelection = \"1s\"",
                 "cluster.election",
             ),
+            ("[cluster]\nsegment_kib = 4", "cluster.segment_kib"),
             ("[clients]\ncount = 0", "clients.count"),
+            ("[clients]\ncount = 4\nreaders = 4", "clients.readers"),
             ("[nemesis]\nlanes = 9", "nemesis.lanes"),
             ("[nemesis]\nimpaired_max = 4", "nemesis.impaired_max"),
             ("[nemesis]\ncalm = [\"2s\", \"1s\"]", "nemesis.calm"),

@@ -1,6 +1,7 @@
 //! Reports a person reads: why a history has no order, in words.
 
 pub mod run;
+pub mod svg;
 pub mod words;
 
 pub use words::explain;

@@ -209,3 +209,83 @@ const ERRORS_SHOWN: usize = 12;
 /// A minute of the default plan has about fifty.
 const FAULTS_SHOWN: usize = 100;
 const EXPLANATION_LINES: usize = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::{FaultResult, PhaseResult};
+
+    fn plan() -> Plan {
+        let text = "version = 1\nname = \"p\"\nabout = \"one of each\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n";
+        Plan::parse(text, Path::new("p.toml")).unwrap()
+    }
+
+    fn tally() -> Tally {
+        let operations = Counts {
+            invoked: 12,
+            ok: 9,
+            fail: 2,
+            info: 1,
+        };
+        let append = FunctionTally {
+            operations,
+            latencies: vec![1_000_000, 2_500_000, 40_000_000],
+        };
+        Tally {
+            operations,
+            functions: [("log append".to_owned(), append)].into(),
+            errors: [
+                (("NOLEADER".to_owned(), true), 2),
+                (("timeout".to_owned(), false), 1),
+            ]
+            .into(),
+            phases: Vec::new(),
+            decisions_skipped: 1,
+        }
+    }
+
+    fn results() -> Results {
+        let check = CheckResult {
+            model: "log".to_owned(),
+            verdict: Outcome::Invalid,
+            operations: 10,
+            seconds: 0.5,
+            summary: Some("a stale tail".to_owned()),
+            explanation: Some("A tail\nB tail".to_owned()),
+        };
+        let mut results = Results::from_checks(tally().operations, vec![check]);
+        results.phases = vec![PhaseResult {
+            name: "faults".to_owned(),
+            from_ns: 1_000_000_000,
+            to_ns: 5_250_000_000,
+            operations: tally().operations,
+        }];
+        let fault = |to_ns, evidence: Option<&str>| FaultResult {
+            fault: "kill-one(n1)".to_owned(),
+            from_ns: 1_500_000_000,
+            to_ns,
+            evidence: evidence.map(str::to_owned),
+        };
+        results.faults = vec![fault(Some(2_000_000_000), Some("n1 is gone")), fault(None, None)];
+        results.doubt("1 of 2 faults did not bite");
+        results
+    }
+
+    #[test]
+    fn a_report_reads_like_this() {
+        let report = text_report(&plan(), 7, Path::new("/runs/p/1"), &results(), &tally());
+        insta::assert_snapshot!(report);
+    }
+
+    #[test]
+    fn a_report_is_bounded() {
+        let mut results = results();
+        let fault = results.faults[0].clone();
+        results.faults = vec![fault; 10_000];
+        results.checks[0].explanation = Some("line\n".repeat(10_000));
+        let report = text_report(&plan(), 7, Path::new("/runs/p/1"), &results, &tally());
+        assert!(report.lines().count() < 250, "{} lines", report.lines().count());
+        assert!(report.contains("and 9900 more faults"));
+        assert_eq!(report.lines().last(), Some("verdict: invalid"));
+    }
+}

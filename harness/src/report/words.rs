@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::checker::datum::{Datum, View};
 use crate::checker::recording::{NEVER, Operation, Recording, ResultKind, Status};
-use crate::checker::verdict::Stuck;
+use crate::checker::verdict::{MENTION, Stuck};
 use crate::checker::{Finding, Report, Violation};
 
 mod log;
@@ -18,6 +18,11 @@ mod register;
 pub const OPERATIONS_MAX: usize = 8;
 /// Characters of a value that are shown.
 pub const VALUE_CHARS_MAX: usize = 60;
+
+/// Characters of a sentence that are shown.
+const SENTENCE_CHARS_MAX: usize = 600;
+/// Faults that are listed.
+const FAULTS_MAX: usize = 6;
 
 /// What was found, in words; one sentence when there is nothing to explain.
 pub fn explain(recording: &Recording, report: &Report) -> String {
@@ -38,7 +43,7 @@ pub fn summary(recording: &Recording, report: &Report) -> Option<String> {
 }
 
 /// A violation being told; operations are called A, B, C, D in order of invocation.
-struct Story<'a> {
+pub(super) struct Story<'a> {
     recording: &'a Recording,
     key: Datum,
     violation: &'a Violation,
@@ -46,7 +51,7 @@ struct Story<'a> {
 }
 
 impl<'a> Story<'a> {
-    fn new(recording: &'a Recording, key: Datum, violation: &'a Violation) -> Self {
+    pub(super) fn new(recording: &'a Recording, key: Datum, violation: &'a Violation) -> Self {
         let mut ids = violation.operations();
         ids.truncate(OPERATIONS_MAX);
         Self {
@@ -57,6 +62,11 @@ impl<'a> Story<'a> {
         }
     }
 
+    /// The operations, in order of invocation.
+    pub(super) fn ids(&self) -> &[u32] {
+        &self.ids
+    }
+
     fn tell(&self) -> String {
         let mut out = format!("invalid: {}\n\n", self.title());
         for id in &self.ids {
@@ -64,16 +74,49 @@ impl<'a> Story<'a> {
         }
         out.push_str("\nWhy no order fits:\n");
         for sentence in self.sentences() {
-            wrap(&sentence, &mut out);
+            wrap(&cut_at(&sentence, SENTENCE_CHARS_MAX), &mut out);
         }
+        self.faults(&mut out);
         out
     }
 
-    fn title(&self) -> String {
+    /// The faults between the first invocation and the last return of the operations.
+    fn faults(&self, out: &mut String) {
+        let operations = || self.ids.iter().map(|id| self.operation(*id));
+        let from = operations().map(|operation| operation.call).min().unwrap_or(0);
+        let to = operations()
+            .map(|operation| operation.ret)
+            .filter(|ret| *ret != NEVER)
+            .max()
+            .unwrap_or(from);
+        let inside = |at: u32| (from..=to).contains(&at);
+        let faults = self.recording.faults.iter().filter(|fault| inside(fault.at));
+        for (told, fault) in faults.take(FAULTS_MAX).enumerate() {
+            if told == 0 {
+                out.push_str("\nMeanwhile:\n");
+            }
+            let details = if fault.details == "nil" {
+                ""
+            } else {
+                &fault.details
+            };
+            let line = format!(
+                "  {}  fault {} {} {details}",
+                self.moment(fault.at),
+                fault.name,
+                fault.step
+            );
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+    }
+
+    pub(super) fn title(&self) -> String {
         let what = match self.violation {
             Violation::Register(violation) => register::title(self, violation),
             Violation::Log(violation) => log::title(self, violation),
             Violation::Stuck(stuck) => format!("{} fits nowhere", self.describe(stuck.op)),
+            Violation::Told(told) => cut_at(&told.title, 2 * VALUE_CHARS_MAX),
         };
         match self.key {
             Datum::NIL => what,
@@ -86,15 +129,32 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::sentences(self, violation),
             Violation::Log(violation) => log::sentences(self, violation),
             Violation::Stuck(stuck) => self.stuck(stuck),
+            Violation::Told(told) => told.why.iter().map(|sentence| self.resolve(sentence)).collect(),
         }
+    }
+
+    /// Puts letters where operations are mentioned.
+    fn resolve(&self, sentence: &str) -> String {
+        let mut out = String::new();
+        for (at, piece) in sentence.split(MENTION).enumerate() {
+            match piece.parse() {
+                Ok(id) if at % 2 == 1 => out.push_str(&self.name(id)),
+                Ok(_) | Err(_) => out.push_str(piece),
+            }
+        }
+        out
     }
 
     fn stuck(&self, stuck: &Stuck) -> Vec<String> {
         let op = self.name(stuck.op);
         let mut sentences = vec![format!(
-            "When {op} returned, every order of the operations before it had led to one of {} states, and \
-             {} is possible in none of them:",
-            stuck.states,
+            "When {op} returned, the orders of the operations before it had led to {}, and {} is possible in \
+             none of them:",
+            if stuck.states == 1 {
+                "one state".to_owned()
+            } else {
+                format!("{} states", stuck.states)
+            },
             self.describe(stuck.op)
         )];
         for after in &stuck.after {
@@ -107,7 +167,47 @@ impl<'a> Story<'a> {
         if stuck.states > told {
             sentences.push(format!("- and {} more", stuck.states - told));
         }
+        sentences.extend(self.origin(stuck.op));
         sentences
+    }
+
+    /// Where the value that a register's operation needed came from.
+    fn origin(&self, id: u32) -> Option<String> {
+        let operation = self.operation(id);
+        let pool = &self.recording.pool;
+        let needed = match (self.recording.function(operation), pool.as_list(operation.input)) {
+            ("read", None) => operation.output,
+            ("cas", Some(&[expected, _])) => expected,
+            _ => return None,
+        };
+        if needed.is_compound() {
+            return None;
+        }
+        let writes = |other: &&Operation| {
+            let made = match (self.recording.function(other), pool.as_list(other.input)) {
+                ("write", _) => Some(other.input),
+                ("cas", Some(&[_, new])) => Some(new),
+                _ => None,
+            };
+            made == Some(needed) && other.key == operation.key && other.call < operation.ret
+        };
+        let mut writers = self
+            .recording
+            .operations
+            .iter()
+            .filter(|other| other.status != Status::Fail);
+        Some(match writers.rfind(writes) {
+            Some(last) => format!(
+                "It needed {}, which p{} wrote last, called {}; by then it had been overwritten for good.",
+                self.value(needed),
+                last.process,
+                self.moment(last.call)
+            ),
+            None => format!(
+                "It needed {}, which nobody had begun to write.",
+                self.value(needed)
+            ),
+        })
     }
 
     /// `A  p3  write 5    called at 1.2 ms, returned at 1.4 ms (events 17, 20)`.
@@ -132,7 +232,7 @@ impl<'a> Story<'a> {
         out.push('\n');
     }
 
-    fn moment(&self, event: u32) -> String {
+    pub(super) fn moment(&self, event: u32) -> String {
         match self.recording.time(event) {
             Some(ns) => format!("{:.3} ms (event {event})", ns as f64 / 1e6),
             None => format!("event {event}"),
@@ -144,7 +244,7 @@ impl<'a> Story<'a> {
     }
 
     /// The letter of an operation.
-    fn name(&self, id: u32) -> String {
+    pub(super) fn name(&self, id: u32) -> String {
         match self.ids.iter().position(|known| *known == id) {
             Some(at) => char::from(b'A' + at as u8).to_string(),
             None => format!("event {}", self.operation(id).call),
@@ -156,7 +256,7 @@ impl<'a> Story<'a> {
     }
 
     /// What an operation did, in a few words.
-    fn describe(&self, id: u32) -> String {
+    pub(super) fn describe(&self, id: u32) -> String {
         let operation = self.operation(id);
         let function = self.recording.function(operation);
         let pool = &self.recording.pool;
@@ -179,6 +279,8 @@ impl<'a> Story<'a> {
                 format!("append {input} at {}", self.value(operation.output))
             }
             ("read" | "get" | "tail", _) if known => self.describe_read(function, operation),
+            ("txn", _) if known => format!("txn {}", self.value(operation.output)),
+            ("acquire", _) if known => format!("acquire -> {}", self.value(operation.output)),
             _ if operation.input.is_nil() => function.to_owned(),
             _ => format!("{function} {input}"),
         }
@@ -218,7 +320,11 @@ impl<'a> Story<'a> {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(VALUE_CHARS_MAX) {
+    cut_at(text, VALUE_CHARS_MAX)
+}
+
+fn cut_at(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
         Some((at, _)) => format!("{}...", &text[..at]),
         None => text.to_owned(),
     }

@@ -9,10 +9,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::RunError;
-use crate::checker::{Budget, Finding, Options, Report, check};
+use crate::checker::{Budget, Options, check};
 use crate::formats::read_path;
 use crate::plan::Span;
-use crate::results::CheckResult;
+use crate::report::check_result;
+use crate::results::{CheckResult, Outcome};
 
 /// Checks every history, one after the other, all within `time_max`.
 pub(super) async fn check_all(
@@ -53,21 +54,9 @@ fn check_one(path: &Path, budget: &Budget) -> Result<CheckResult, RunError> {
         },
         budget,
     );
-    let (summary, explanation) = explain(&report);
-    Ok(CheckResult {
-        model: report.model.name().to_owned(),
-        verdict: report.outcome(),
-        operations: report.operations,
-        seconds: start.elapsed().as_secs_f64(),
-        summary: Some(summary),
-        explanation,
-    })
-}
-
-fn explain(report: &Report) -> (String, Option<String>) {
-    match &report.finding {
-        Finding::Valid => (format!("{} keys, linearizable", report.parts), None),
-        Finding::Invalid { violation, .. } => ("not linearizable".to_owned(), Some(format!("{violation:?}"))),
-        Finding::Unknown { reason } => (reason.clone(), None),
+    let mut result = check_result(&recording, &report, start.elapsed().as_secs_f64());
+    if report.outcome() == Outcome::Valid {
+        result.summary = Some(format!("every one of {} keys has an order", report.parts));
     }
+    Ok(result)
 }

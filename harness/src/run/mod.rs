@@ -32,7 +32,7 @@ use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::report::run::text_report;
 use crate::results::{CheckResult, Outcome, Results};
-use crate::workload;
+use crate::workload::{self, Part};
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -246,7 +246,9 @@ impl<'a> Stage<'a> {
         for slot in 0..self.plan.clients.count as u64 {
             let (interpreter, stop) = (Arc::clone(&self.interpreter), clients_stopped.clone());
             let prng = root.fork(slot);
-            clients.spawn(async move { interpreter.run(prng, stop).await });
+            let reads = slot < self.plan.clients.readers as u64;
+            let part = if reads { Part::Reader } else { Part::All };
+            clients.spawn(async move { interpreter.run(part, prng, stop).await });
         }
         let start = Instant::now();
         let time = self.plan.time.as_duration();

@@ -115,10 +115,10 @@ impl Tally {
 }
 
 impl FunctionTally {
-    /// The latency that `percent` of the successful operations did not exceed, in nanoseconds.
+    /// The latency that `percent` (nearest rank) of the successful operations did not exceed, in nanoseconds.
     pub fn percentile(&self, percent: usize) -> Option<u64> {
-        let last = self.latencies.len().checked_sub(1)?;
-        self.latencies.get(last * percent / 100).copied()
+        let rank = (self.latencies.len() * percent).div_ceil(100);
+        self.latencies.get(rank.saturating_sub(1)).copied()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::generator::Mix;
 use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::op::Event as Recorded;
 use crate::plan::Plan;
-use crate::workload::{Completion, Operation, Workload, from_plan};
+use crate::workload::{Completion, Operation, Part, Workload, from_plan};
 
 /// All clients.
 pub(super) struct Clients {
@@ -36,6 +36,7 @@ pub(super) struct Clients {
 
 /// One client.
 struct SimClient {
+    part: Part,
     process: u64,
     node: usize,
     /// The process of the node that it is connected to.
@@ -83,7 +84,10 @@ impl Clients {
         for slot in 0..plan.clients.count as u64 {
             let mut prng = prng.fork(slot);
             let node = prng.below(plan.cluster.nodes as u64) as usize;
-            clients.add(node, prng, None);
+            let at = clients.add(node, prng, None);
+            if slot < plan.clients.readers as u64 {
+                clients.list[at].part = Part::Reader;
+            }
         }
         clients
     }
@@ -94,6 +98,7 @@ impl Clients {
             process,
             node,
             life: None,
+            part: Part::All,
             prng,
             turn: 0,
             open: None,
@@ -137,7 +142,7 @@ impl World {
             self.next_of_finale(at);
         } else if self.phase == Phase::Disturbed {
             let track = *clients.mix.choose(&mut client.prng);
-            let operation = clients.workloads[track].next(&mut client.prng);
+            let operation = clients.workloads[track].next(client.part, &mut client.prng);
             self.begin_operation(at, track, operation);
         }
     }

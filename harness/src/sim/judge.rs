@@ -72,11 +72,11 @@ fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
 
 fn check_history(name: &str, bytes: &[u8]) -> CheckResult {
     let path = PathBuf::from(format!("history-{name}.jsonl"));
-    let mut recording = match formats::read(Cursor::new(bytes.to_vec()), &path) {
+    let budget = Budget::new(MEMORY_BYTES_MAX, STEPS_MAX);
+    let mut recording = match formats::read(Cursor::new(bytes.to_vec()), &path, &budget) {
         Ok(recording) => recording,
         Err(error) => return unreadable(name, error.to_string()),
     };
-    let budget = Budget::new(MEMORY_BYTES_MAX, STEPS_MAX);
     let report = check(&mut recording, &Options::default(), &budget);
     check_result(&recording, &report, 0.0)
 }

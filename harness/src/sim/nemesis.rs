@@ -139,6 +139,8 @@ impl World {
                 FaultKind::Disk(_, trouble) => self.trouble(at, trouble),
                 FaultKind::Clock(_) => self.disturb_clock(at),
                 FaultKind::Partition(..) | FaultKind::Flap(..) => None,
+                // A plan is stripped of these before it is simulated.
+                FaultKind::DiskStall(_) | FaultKind::StallKill | FaultKind::VoteRace => None,
             };
             if let (Some(said), Some(force)) = (said, self.nemesis.lanes[lane].in_force.as_mut()) {
                 force.evidence.push(said);
@@ -151,7 +153,10 @@ impl World {
             | FaultKind::Power(_)
             | FaultKind::Pause(_)
             | FaultKind::Disk(..)
-            | FaultKind::Clock(_) => {}
+            | FaultKind::Clock(_)
+            | FaultKind::DiskStall(_)
+            | FaultKind::StallKill
+            | FaultKind::VoteRace => {}
         }
     }
 

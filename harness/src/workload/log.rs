@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use noraftd::prng::Prng;
 use serde_json::{Value, json};
 
-use super::{Completion, Operation, UnexpectedReply, Workload, number_or_text};
+use super::{Completion, Operation, Part, UnexpectedReply, Workload, number_or_text};
 use crate::client::Reply;
 use crate::generator::Mix;
 use crate::plan::LogPlan;
@@ -96,9 +96,14 @@ impl Workload for LogWorkload {
         "log"
     }
 
-    fn next(&self, prng: &mut Prng) -> Operation {
+    fn next(&self, part: Part, prng: &mut Prng) -> Operation {
         let key = format!("{KEY_PREFIX}{}", prng.below(self.keys as u64));
-        match *self.mix.choose(prng) {
+        let function = match part {
+            Part::All => *self.mix.choose(prng),
+            Part::Reader if prng.chance(1, 2) => Function::Tail,
+            Part::Reader => Function::Read,
+        };
+        match function {
             Function::Append => self.append(key),
             Function::Tail => tail(key),
             Function::Read => {
@@ -308,12 +313,12 @@ mod tests {
             ..LogPlan::default()
         });
         let mut prng = Prng::new(1);
-        assert_eq!(workload.next(&mut prng).request[2], "-");
+        assert_eq!(workload.next(Part::All, &mut prng).request[2], "-");
         let append = workload.append("log:0".into());
         let completion = workload.complete(&append, &bulk("5-0")).unwrap();
         assert_eq!(completion.at, Some(json!("5-0")));
         assert_eq!(
-            workload.next(&mut prng).request[..4],
+            workload.next(Part::All, &mut prng).request[..4],
             ["XRANGE", "log:0", "5-0", "+"]
         );
     }

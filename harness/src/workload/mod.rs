@@ -20,8 +20,8 @@ pub trait Workload: Send + Sync + std::fmt::Debug {
     /// The name in plans and histories.
     fn name(&self) -> &'static str;
 
-    /// What a client does next.
-    fn next(&self, prng: &mut Prng) -> Operation;
+    /// What a client in this part does next.
+    fn next(&self, part: Part, prng: &mut Prng) -> Operation;
 
     /// What the reply to `operation` means; the workload may remember it.
     ///
@@ -33,6 +33,15 @@ pub trait Workload: Send + Sync + std::fmt::Debug {
     /// The operation that comes after `done` in the final phase, in which nothing is disturbed and every
     /// operation has to succeed; `None` at its end. It writes and reads every key.
     fn finale(&self, done: &[Completion]) -> Option<Operation>;
+}
+
+/// What a client is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Everything, in the plan's proportions.
+    All,
+    /// Reading.
+    Reader,
 }
 
 /// One operation, not yet sent.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use noraftd::prng::Prng;
 use serde_json::{Value, json};
 
-use super::{Completion, Operation, UnexpectedReply, Workload, number_or_text};
+use super::{Completion, Operation, Part, UnexpectedReply, Workload, number_or_text};
 use crate::client::Reply;
 use crate::generator::Mix;
 use crate::plan::RegisterPlan;
@@ -86,8 +86,11 @@ impl Workload for RegisterWorkload {
         "register"
     }
 
-    fn next(&self, prng: &mut Prng) -> Operation {
-        let function = *self.mix.choose(prng);
+    fn next(&self, part: Part, prng: &mut Prng) -> Operation {
+        let function = match part {
+            Part::All => *self.mix.choose(prng),
+            Part::Reader => Function::Read,
+        };
         let mut state = self.lock();
         let at = prng.below(state.slots.len() as u64) as usize;
         let (key, seen) = state.touch(at, self.operations_per_key);
@@ -246,7 +249,7 @@ mod tests {
         let mut prng = Prng::new(1);
         let mut expected = 0;
         for _ in 0..500 {
-            let operation = workload.next(&mut prng);
+            let operation = workload.next(Part::All, &mut prng);
             match operation.function {
                 "write" => {
                     let number = operation.value.as_ref().unwrap().as_i64().unwrap();
@@ -275,7 +278,7 @@ mod tests {
         let mut numbers = BTreeSet::new();
         let mut keys = BTreeSet::new();
         for _ in 0..1000 {
-            let operation = workload.next(&mut prng);
+            let operation = workload.next(Part::All, &mut prng);
             keys.insert(operation.key.clone());
             if operation.function == "write" {
                 assert!(numbers.insert(operation.value.unwrap().as_i64().unwrap()));
@@ -285,10 +288,17 @@ mod tests {
     }
 
     #[test]
+    fn a_reader_only_reads() {
+        let workload = workload();
+        let mut prng = Prng::new(4);
+        assert!((0..100).all(|_| workload.next(Part::Reader, &mut prng).function == "read"));
+    }
+
+    #[test]
     fn the_finale_writes_and_reads_every_key() {
         let workload = workload();
         let mut prng = Prng::new(3);
-        (0..300).for_each(|_| drop(workload.next(&mut prng)));
+        (0..300).for_each(|_| drop(workload.next(Part::All, &mut prng)));
         let mut done = Vec::new();
         let mut told = Vec::new();
         while let Some(operation) = workload.finale(&done) {

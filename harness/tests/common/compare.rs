@@ -7,7 +7,7 @@ use harness::generator::random::Random;
 use harness::model::{Call, Model};
 
 use super::registers::{self, Kinds, datum, until_return, with_writers};
-use super::{linearizable, logs};
+use super::{linear, linearizable, logs};
 
 /// Valid or not, or how the engine and the oracle differ.
 pub type Outcome = Result<bool, String>;
@@ -81,6 +81,18 @@ pub fn unique(seed: u64) -> Outcome {
 }
 
 pub fn breadth(seed: u64) -> Outcome {
+    by_search(seed, |model, calls| {
+        checker::breadth::check(model, calls, &Budget::default())
+    })
+}
+
+pub fn depth(seed: u64) -> Outcome {
+    by_search(seed, |model, calls| {
+        checker::depth::check(model, calls, &Budget::default())
+    })
+}
+
+fn by_search(seed: u64, check: impl Fn(&Register, &[Call<RegisterOp>]) -> Verdict) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let kinds = Kinds {
         unique: random.chance(0.2),
@@ -90,7 +102,25 @@ pub fn breadth(seed: u64) -> Outcome {
     let calls = registers::history(&mut random, kinds, operations);
     let mut seen = calls.clone();
     drop_unseen(&mut seen);
-    let verdict = checker::breadth::check(&register(), &seen, &Budget::default());
+    let verdict = check(&register(), &seen);
+    if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
+        refuted(&calls, &until_return(&calls, stuck.op), violation)?;
+    }
+    agree(&register(), &calls, &verdict)
+}
+
+pub fn frontier(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let kinds = Kinds {
+        unique: random.chance(0.1),
+        cas: false,
+        differs: false,
+    };
+    let calls = registers::history(&mut random, kinds, operations);
+    let mut seen = calls.clone();
+    drop_unseen(&mut seen);
+    let verdict = checker::frontier::check(datum(0), &seen, &Budget::default())
+        .ok_or_else(|| format!("not taken for blind writes: {calls:?}"))?;
     if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
         refuted(&calls, &until_return(&calls, stuck.op), violation)?;
     }
@@ -106,8 +136,67 @@ pub fn log(seed: u64) -> Outcome {
     agree(&logs::LogSpec::new(&pool, &calls), &calls, &verdict)
 }
 
+fn named(result: Result<Verdict, (u32, &'static str)>) -> Result<Verdict, String> {
+    result.map_err(|(op, problem)| format!("operation {op}: {problem}"))
+}
+
+pub fn sets(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let mut pool = Pool::default();
+    let calls = linear::sets(&mut random, &mut pool, operations);
+    let verdict = named(checker::sets::check(&pool, &calls, &Budget::default()))?;
+    agree(&linear::SetSpec(&pool), &calls, &verdict)
+}
+
+pub fn counter(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let by_ones = random.chance(0.7);
+    let calls = linear::counters(&mut random, operations, by_ones);
+    let verdict = checker::counter::check(0, &calls, &Budget::default());
+    agree(&checker::counter::Counter { initial: 0 }, &calls, &verdict)
+}
+
+pub fn lock(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let calls = linear::locks(&mut random, operations);
+    agree(&checker::lock::Lock, &calls, &checker::lock::check(&calls))
+}
+
+pub fn exactly_once(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let mut pool = Pool::default();
+    let calls = linear::requests(&mut random, &mut pool, operations);
+    let verdict = named(checker::log::check(&pool, &calls, &Budget::default()))?;
+    agree(&linear::RequestSpec(&pool), &calls, &verdict)
+}
+
+pub fn list_append(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let mut pool = Pool::default();
+    let calls = linear::transactions(&mut random, &mut pool, operations);
+    let aborted = Default::default();
+    let verdict = named(checker::list_append::decide(
+        &pool,
+        &calls,
+        &aborted,
+        &Budget::default(),
+    ))?;
+    agree(&checker::txn::Transactions { pool: &pool }, &calls, &verdict)
+}
+
 /// A comparison.
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 3] = [("unique", unique), ("breadth", breadth), ("log", log)];
+pub const ALL: [(&str, Compare); 10] = [
+    ("unique", unique),
+    ("frontier", frontier),
+    ("breadth", breadth),
+    ("depth", depth),
+    ("log", log),
+    ("sets", sets),
+    ("counter", counter),
+    ("lock", lock),
+    ("exactly_once", exactly_once),
+    ("list_append", list_append),
+];

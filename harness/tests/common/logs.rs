@@ -21,7 +21,7 @@ impl<'a> LogSpec<'a> {
         let mut labels = Vec::new();
         for call in calls {
             match call.op {
-                LogOp::Append { .. } => {}
+                LogOp::Append { .. } | LogOp::Whole(_) => {}
                 LogOp::Tail(last) => labels.extend(pair(pool, last)),
                 LogOp::Read { entries, .. } => {
                     let entries = pool.as_list(entries).unwrap_or_default();
@@ -58,6 +58,7 @@ impl Model for LogSpec<'_> {
 
     fn step(&self, state: &Self::State, op: &LogOp) -> Option<Self::State> {
         match *op {
+            LogOp::Whole(_) => None,
             LogOp::Append { record, at } => {
                 let told = Some(at).filter(|at| !at.is_nil());
                 let seen = || {
@@ -149,6 +150,7 @@ fn apply(
     label: i64,
 ) -> LogOp {
     match op {
+        LogOp::Whole(_) => op,
         LogOp::Append { record, .. } => {
             log.push((datum(label), record));
             LogOp::Append {
@@ -186,6 +188,7 @@ fn change(random: &mut Random, pool: &mut Pool, calls: &mut [Call<LogOp>], label
     let other = datum(random.below(label as usize + 2) as i64);
     let record = datum(1000 + random.below(calls.len() + 1) as i64);
     calls[i].op = match calls[i].op {
+        LogOp::Whole(list) => LogOp::Whole(list),
         LogOp::Append { record, .. } => LogOp::Append { record, at: other },
         LogOp::Tail(_) if random.chance(0.3) => LogOp::Tail(Datum::NIL),
         LogOp::Tail(_) => LogOp::Tail(pool.list(&[other, record])),

@@ -7,6 +7,7 @@
 )]
 
 pub mod compare;
+pub mod linear;
 pub mod logs;
 pub mod registers;
 

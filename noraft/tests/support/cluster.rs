@@ -46,6 +46,8 @@ pub(crate) struct Envelope {
 pub(crate) struct Links {
     pub(crate) loss_percent: u64,
     pub(crate) latency_max: u64,
+    /// So many append calls carry only some of their entries, as an integrator is free to do.
+    pub(crate) shorten_percent: u64,
     pub(crate) cut: BTreeSet<(NodeId, NodeId)>,
 }
 
@@ -216,8 +218,11 @@ impl Cluster {
     }
 
     fn send(&mut self, from: NodeId, messages: Vec<(NodeId, Payload)>) -> Checked {
-        for (to, payload) in messages {
+        for (to, mut payload) in messages {
             self.check_sent(from, to, &payload)?;
+            if self.rng.chance(self.links.shorten_percent) {
+                self.shorten(&mut payload);
+            }
             if self.links.cut.contains(&(from, to)) || self.rng.chance(self.links.loss_percent) {
                 continue;
             }
@@ -233,6 +238,13 @@ impl Cluster {
             self.network.remove(0);
         }
         Ok(())
+    }
+
+    fn shorten(&mut self, payload: &mut Payload) {
+        if let Payload::Raft(Message::AppendEntriesCall { entries, .. }) = payload {
+            let kept = self.rng.below(entries.len() as u64 + 1);
+            entries.truncate(usize::try_from(kept).expect("below a length"));
+        }
     }
 
     fn check_sent(&mut self, from: NodeId, to: NodeId, payload: &Payload) -> Checked {

@@ -50,13 +50,13 @@ impl Weights {
             (Event::Drain, often(rng, 60)),
             (Event::Write, often(rng, 60)),
             (Event::Sync, often(rng, 80)),
-            (Event::Timeout, often(rng, 6)),
+            (Event::Timeout, often(rng, 8)),
             (Event::Propose, often(rng, 24)),
             (Event::Heartbeat, often(rng, 12)),
-            (Event::Crash, rare(rng, 2)),
-            (Event::Restart, often(rng, 6)),
+            (Event::Crash, rare(rng, 4)),
+            (Event::Restart, often(rng, 10)),
             (Event::Snapshot, rare(rng, 4)),
-            (Event::ChangeVoters, rare(rng, 4)),
+            (Event::ChangeVoters, rare(rng, 8)),
             (Event::ChangeLearners, rare(rng, 3)),
         ];
         let drop_percent = rng.below(4) * 10;
@@ -87,6 +87,25 @@ impl Weights {
             events,
             drop_percent: 5,
             duplicate_percent: 5,
+            in_order_percent: 10,
+        }
+    }
+
+    /// Votes given and lost again: crashes between the drain and the write, and rivals in one term.
+    pub(crate) fn of_lost_votes() -> Self {
+        let events = vec![
+            (Event::Deliver, 160),
+            (Event::Drain, 80),
+            (Event::Write, 20),
+            (Event::Sync, 20),
+            (Event::Timeout, 30),
+            (Event::Crash, 40),
+            (Event::Restart, 90),
+        ];
+        Self {
+            events,
+            drop_percent: 0,
+            duplicate_percent: 0,
             in_order_percent: 10,
         }
     }

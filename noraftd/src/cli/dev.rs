@@ -14,8 +14,8 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use super::complain;
 use super::query::ask_status;
+use super::{complain, say};
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 
@@ -114,15 +114,19 @@ impl Dev {
         } else {
             ""
         };
-        println!("{} nodes in {}{fate}", self.nodes, home.path().display());
+        say(format_args!(
+            "{} nodes in {}{fate}",
+            self.nodes,
+            home.path().display()
+        ));
         for node in &cluster.nodes {
             let (id, pid) = (node.id, node.child.as_ref().map_or(0, Child::id));
             let socket = home.path().join(format!("client-{id}.sock"));
-            println!(
+            say(format_args!(
                 "  node {id}: {}  {}  pid {pid}",
                 self.client_address(id),
                 socket.display()
-            );
+            ));
         }
     }
 
@@ -132,29 +136,35 @@ impl Dev {
         let port = self.port_base;
         std::thread::spawn(move || {
             let leader = wait_for_leader(&addresses);
-            println!("node {leader} leads; every node takes every command:");
-            println!("  redis-cli -p {port} set greeting hello");
-            println!("  redis-cli -p {port} get greeting");
-            println!("  noraftd status 127.0.0.1:{port}");
-            println!("Ctrl-C stops all nodes.");
+            say(format_args!(
+                "node {leader} leads; every node takes every command:"
+            ));
+            say(format_args!("  redis-cli -p {port} set greeting hello"));
+            say(format_args!("  redis-cli -p {port} get greeting"));
+            say(format_args!("  noraftd status 127.0.0.1:{port}"));
+            say("Ctrl-C stops all nodes.");
         });
     }
 }
 
+/// Waits until every node serves and knows the leader.
 fn wait_for_leader(addresses: &[String]) -> u64 {
     // Nobody sends on it: it only lets time pass.
     let (_keep, pause) = channel::<()>();
     loop {
-        for address in addresses {
-            let endpoint: Endpoint = address.parse().expect("an address and a port");
-            if let Ok((report, _)) = ask_status(&endpoint)
-                && let Some(leader) = report.leader
-            {
-                return leader;
-            }
+        let leaders: Option<Vec<u64>> = addresses.iter().map(|address| leader_at(address)).collect();
+        if let Some([first, others @ ..]) = leaders.as_deref()
+            && others.iter().all(|leader| leader == first)
+        {
+            return *first;
         }
         let _ = pause.recv_timeout(ASK_PAUSE);
     }
+}
+
+fn leader_at(address: &str) -> Option<u64> {
+    let endpoint: Endpoint = address.parse().expect("an address and a port");
+    ask_status(&endpoint).ok()?.0.leader
 }
 
 /// Where the nodes keep their data.

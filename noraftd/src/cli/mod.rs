@@ -4,10 +4,12 @@
 //! stderr that says what to change.
 
 mod dev;
+mod inspect;
 mod query;
 mod serve;
 mod status;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +34,7 @@ enum Verb {
     Serve(Box<serve::Serve>),
     Dev(dev::Dev),
     Status(status::AskStatus),
+    Inspect(inspect::Inspect),
 }
 
 /// Runs the command that this process was started with.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Inspect(verb) => verb.run(),
     };
     exit.into()
 }
@@ -65,6 +69,12 @@ fn log_to_stderr(level: LevelFilter) {
         .with_target(false);
     // Only a second call in one process could fail, and then the first logger stays.
     let _ = logger.with_max_level(level).try_init();
+}
+
+/// Says on stdout what was asked for.
+fn say(text: impl std::fmt::Display) {
+    // Whoever reads it may have seen enough and gone away.
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Says on stderr why a verb failed.

@@ -42,6 +42,7 @@ impl Serve {
             }
         };
         log_to_stderr(config.log);
+        end_on_panic();
         if let Err(exit) = prepare_process(parent) {
             return exit;
         }
@@ -58,6 +59,15 @@ impl Serve {
         let from_file = self.config.as_deref().map(Settings::from_file).transpose()?;
         self.settings.or(from_file.unwrap_or_default()).check()
     }
+}
+
+/// A broken invariant ends the node, in whatever task or thread it shows: half a node is worse than none.
+fn end_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        Exit::Software.now();
+    }));
 }
 
 /// Signals reach this process whatever its parent had blocked, and it does not outlive a parent that asked

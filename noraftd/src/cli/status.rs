@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use clap::Args;
 
-use super::complain;
 use super::query::{QueryError, ask_status};
+use super::{complain, say};
 use crate::shell::board::StatusReport;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
@@ -25,8 +25,8 @@ impl AskStatus {
     /// Asks and prints.
     pub(super) fn run(self) -> Exit {
         match ask_status(&self.address) {
-            Ok((_, json)) if self.json => println!("{json}"),
-            Ok((report, _)) => print!("{}", describe(&report)),
+            Ok((_, json)) if self.json => say(json),
+            Ok((report, _)) => say(describe(&report).trim_end()),
             Err(error) => {
                 complain(&error);
                 return match error {

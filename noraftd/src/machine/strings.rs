@@ -23,10 +23,11 @@ pub(super) fn set(
     get: bool,
 ) -> Reply {
     let needs_string = get || matches!(condition, SetCondition::Equals(_));
-    let held = match keys.string(key) {
-        Err(reply) if needs_string => return reply,
-        Err(_) => None,
-        Ok(held) => held,
+    // A plain SET asks nothing of what was there: one look-up less.
+    let held = match needs_string.then(|| keys.string(key)) {
+        Some(Err(reply)) => return reply,
+        Some(Ok(held)) => held,
+        None => None,
     };
     let sets = match condition {
         SetCondition::Always => true,

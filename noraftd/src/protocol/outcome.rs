@@ -64,11 +64,12 @@ impl Refusal {
 
 impl Doubt {
     /// Every doubt.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::LeadershipLost,
         Self::CommitTimeout,
         Self::ForwardTimeout,
         Self::ShuttingDown,
+        Self::ForwardLost,
     ];
 
     /// The error's text, its code first.
@@ -82,6 +83,9 @@ impl Doubt {
             }
             Self::ForwardTimeout => {
                 "INDEFINITE the leader did not answer in time; the command may or may not take effect"
+            }
+            Self::ForwardLost => {
+                "INDEFINITE the connection to the leader ended; the command may or may not take effect"
             }
             Self::ShuttingDown => {
                 "INDEFINITE the node stopped before the command was committed; it may or may not take effect"

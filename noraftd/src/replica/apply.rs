@@ -67,7 +67,7 @@ impl Replica {
         }
     }
 
-    fn apply_target(&self) -> LogIndex {
+    pub(super) fn apply_target(&self) -> LogIndex {
         self.node.commit_index().min(self.durability.durable_index())
     }
 

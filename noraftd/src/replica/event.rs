@@ -47,6 +47,11 @@ pub enum Input {
         /// The node at the other end.
         peer: NodeId,
     },
+    /// The connection to `peer` ended: what was on its way there may be lost, and the node may be gone.
+    Disconnected {
+        /// The node at the other end.
+        peer: NodeId,
+    },
     /// A client of this node asks for something.
     Client {
         /// The caller's name for the request, given back in the reply.
@@ -133,6 +138,8 @@ pub enum Doubt {
     CommitTimeout,
     /// The leader it was forwarded to did not answer in time.
     ForwardTimeout,
+    /// The connection to the leader it was forwarded to ended.
+    ForwardLost,
     /// The node stops; the entry may still be committed by the others.
     ShuttingDown,
 }

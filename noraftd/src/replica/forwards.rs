@@ -13,7 +13,7 @@ use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Outcome, Refusal};
+use super::event::{Doubt, Outcome, Refusal};
 use super::requests::{Origin, Pending};
 
 /// Ids remembered per follower process. A frame that is delayed behind this many later ones is dropped,
@@ -104,16 +104,20 @@ impl Forwards {
         self.last_id
     }
 
-    /// Takes back the reads that went to a node which `stranded` names: they are safe to ask again.
-    fn take_reads(&mut self, stranded: impl Fn(NodeId) -> bool) -> std::vec::IntoIter<Pending> {
-        let stranded = |sent: &Sent| stranded(sent.leader) && sent.pending.request.class == Class::Read;
+    /// Takes back what went to a node that `stranded` names, if it is of `class`.
+    fn take_stranded(
+        &mut self,
+        class: Class,
+        stranded: impl Fn(NodeId) -> bool,
+    ) -> std::vec::IntoIter<Pending> {
+        let stranded = |sent: &Sent| stranded(sent.leader) && sent.pending.request.class == class;
         let sent = self.sent.iter();
         let ids: Vec<u64> = sent
             .filter(|(_, sent)| stranded(sent))
             .map(|(id, _)| *id)
             .collect();
-        let reads: Vec<Pending> = ids.into_iter().filter_map(|id| self.take(id)).collect();
-        reads.into_iter()
+        let taken: Vec<Pending> = ids.into_iter().filter_map(|id| self.take(id)).collect();
+        taken.into_iter()
     }
 }
 
@@ -140,14 +144,18 @@ impl Replica {
     /// A leader is known anew: reads that went elsewhere are asked again.
     pub(super) fn redirect_reads(&mut self) {
         if let Some(leader) = self.leader() {
-            let reads = self.forwards.take_reads(|asked| asked != leader);
+            let reads = self.forwards.take_stranded(Class::Read, |asked| asked != leader);
             self.requests.requeue(reads);
         }
     }
 
-    /// The connection to `peer` was lost and with it, perhaps, what was on its way there.
-    pub(super) fn repeat_reads(&mut self, peer: NodeId) {
-        let reads = self.forwards.take_reads(|asked| asked == peer);
+    /// The connection to `peer` ended, and with it, perhaps, what was on its way there: reads are asked again,
+    /// of a write nobody can say whether it arrived.
+    pub(super) fn give_up_forwards(&mut self, peer: NodeId) {
+        for write in self.forwards.take_stranded(Class::Write, |asked| asked == peer) {
+            self.answer(write.origin, Outcome::Indefinite(Doubt::ForwardLost));
+        }
+        let reads = self.forwards.take_stranded(Class::Read, |asked| asked == peer);
         self.requests.requeue(reads);
     }
 

@@ -24,6 +24,7 @@ impl Replica {
             Input::Deadline => {}
             Input::Peer { from, message } => self.accept_peer(from, message),
             Input::Connected { peer } => self.on_connected(peer),
+            Input::Disconnected { peer } => self.on_disconnected(peer),
             Input::Client { id, request } => self.accept_client(id, request),
             Input::Synced(id) => self.on_synced(id),
             Input::Fetched { records, .. } => self.on_fetched(records),

@@ -97,7 +97,7 @@ impl Leadership {
 
 impl Replica {
     /// The leader of the current term, if known.
-    pub(super) fn leader(&self) -> Option<NodeId> {
+    pub fn leader(&self) -> Option<NodeId> {
         if self.is_leader() {
             Some(self.config.id)
         } else {
@@ -163,8 +163,19 @@ impl Replica {
         }
     }
 
+    /// A leader whose connection ended may be gone: nothing is forwarded to it, and the next election does not
+    /// wait for its silence to last. If it is there, the others refuse the pre-vote and it is heard again at once.
+    pub(super) fn on_disconnected(&mut self, peer: NodeId) {
+        if self.leadership.leader == Some(peer) {
+            self.elections.forget_leader();
+            let spread = 2 * self.config.heartbeat_interval;
+            self.timers.hasten_election(self.now, spread, &mut self.prng);
+        }
+        self.leadership.forget_leader(peer);
+        self.give_up_forwards(peer);
+    }
+
     pub(super) fn on_connected(&mut self, peer: NodeId) {
-        self.repeat_reads(peer);
         let matched = self
             .node
             .follower_match_index(peer)

@@ -3,7 +3,7 @@
 //! Invariant: no clock, no socket, no file, no thread; the same inputs at the same instants give the same
 //! outputs. [`event`] is the whole interface and states the contract of use.
 //!
-//! One concept a file: [`mod@durability`] (what waits for the sync), `payloads` (records by position),
+//! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
 //! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `timers`.
 
@@ -72,14 +72,14 @@ pub struct ReplicaConfig {
 }
 
 impl ReplicaConfig {
-    /// The defaults for node `id`: 50 ms heartbeats, elections after 500 ms, answers within 1.5 s.
+    /// The defaults for node `id`: 50 ms heartbeats, elections after 500 ms, answers within a second.
     pub fn new(id: NodeId) -> Self {
         Self {
             id,
             heartbeat_interval: Duration::from_millis(50),
             election_timeout: Duration::from_millis(500),
             disk_stall_max: Duration::from_millis(500),
-            request_timeout: Duration::from_millis(1500),
+            request_timeout: Duration::from_millis(1000),
             batch_bytes_max: 4 << 20,
             in_flight_bytes_max: 16 << 20,
             in_flight_messages_max: 64,

@@ -195,7 +195,8 @@ impl Replica {
     fn append_message(&self, prev: LogPosition, records: Vec<Record>, round: u64) -> PeerMessage {
         PeerMessage::Append {
             term: self.node.current_term(),
-            commit_index: self.node.commit_index(),
+            // Never more than this node has on disk: a lone voter commits before its own sync.
+            commit_index: self.apply_target(),
             prev,
             records,
             round,

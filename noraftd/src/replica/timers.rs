@@ -21,6 +21,13 @@ impl Timers {
         self.election = now + timeout + Duration::from_nanos(prng.below(nanos));
     }
 
+    /// Lets the election come within `spread`, if it was not to come earlier; drawn at random, so that two nodes
+    /// that miss the same leader seldom collide.
+    pub(super) fn hasten_election(&mut self, now: Instant, spread: Duration, prng: &mut Prng) {
+        let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX / 2);
+        self.election = self.election.min(now + Duration::from_nanos(prng.below(nanos)));
+    }
+
     pub(super) fn arm_heartbeat(&mut self, deadline: Instant) {
         self.heartbeat = deadline;
     }

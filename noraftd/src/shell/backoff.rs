@@ -39,7 +39,7 @@ impl Backoff {
 
 const FIRST: Duration = Duration::from_millis(20);
 /// A healed network is found after at most this long: about one election timeout.
-const LAST: Duration = Duration::from_millis(500);
+const LAST: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {

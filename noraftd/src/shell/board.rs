@@ -15,7 +15,9 @@ use super::endpoint::Endpoint;
 use super::peers::Peers;
 use super::storage::Figures;
 use crate::config::ServeConfig;
+use crate::protocol::command::Request;
 use crate::protocol::render::ServerFacts;
+use crate::protocol::resp::Reply;
 use crate::replica::Replica;
 use crate::replica::event::Status;
 
@@ -111,6 +113,8 @@ pub(super) struct Board {
     pub(super) boot: u64,
     pub(super) incarnation: u64,
     pub(super) recovery: Vec<String>,
+    /// Most bytes of one command.
+    pub(super) payload_bytes_max: usize,
     /// Addresses for clients, as bound.
     pub(super) listen: Vec<Endpoint>,
 }
@@ -138,6 +142,22 @@ impl Board {
             addresses: BTreeMap::new(),
         };
         (replica.status(), facts)
+    }
+
+    /// Refuses what no segment of this node could hold.
+    pub(super) fn check_size(&self, request: &Request) -> Result<(), Reply> {
+        let (bytes, most) = (request.body.len(), self.payload_bytes_max);
+        if bytes <= most {
+            return Ok(());
+        }
+        Err(Reply::Error(format!(
+            "ERR a command of {bytes} bytes does not fit a log segment ({most} at most); raise segment_bytes on every node"
+        )))
+    }
+
+    /// True while this node leads and its disk takes nothing: a write would only wait.
+    pub(super) fn is_stuck_leader(&self) -> bool {
+        self.figures.is_full() && self.replica.borrow().status().role.is_leader()
     }
 
     /// The answer to `NORAFT.STATUS`.

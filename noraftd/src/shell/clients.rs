@@ -20,7 +20,7 @@ use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
-use crate::protocol::command::{ClientCommand, Local, Parsed, Request, parse};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, parse};
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
 use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
@@ -105,11 +105,15 @@ impl Clients {
         self.requests.borrow().len()
     }
 
-    /// Tells everybody who still waits that this node can no longer say what becomes of the request.
+    /// Answers everybody who still waits: a read was not done, a write may be, by the others.
     pub(super) fn give_up_all(&self) {
         let waiters = self.requests.borrow_mut().remove_all();
         for waiter in waiters {
-            self.answer_waiter(&waiter, &Outcome::Indefinite(Doubt::ShuttingDown));
+            let outcome = match waiter.class {
+                Class::Read => Outcome::Refused(Refusal::ShuttingDown),
+                Class::Write => Outcome::Indefinite(Doubt::ShuttingDown),
+            };
+            self.answer_waiter(&waiter, &outcome);
         }
     }
 
@@ -193,7 +197,10 @@ impl Clients {
             .first()
             .is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
         let (reply, next) = match parse(args) {
-            Ok(Parsed::Replicated(request)) => return self.submit(connection, request).await,
+            Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
+                Ok(()) => return self.submit(connection, request).await,
+                Err(reply) => (reply, Next::Command),
+            },
             Ok(Parsed::Local(local)) => {
                 let Some((reply, next)) = self.answer_locally(connection, local).await else {
                     return Next::End;
@@ -218,10 +225,11 @@ impl Clients {
         let waiter = Waiter {
             connection: Rc::clone(connection),
             sequence,
+            class: request.class,
             bytes: request.body.len(),
         };
-        if self.is_stopping.get() {
-            self.refuse(&waiter, Refusal::ShuttingDown);
+        if let Some(refusal) = self.refusal_of(request.class) {
+            self.refuse(&waiter, refusal);
             return Next::Command;
         }
         let inserted = self.requests.borrow_mut().insert(waiter);
@@ -230,6 +238,15 @@ impl Clients {
             Err(waiter) => self.refuse(&waiter, Refusal::Overloaded),
         }
         Next::Command
+    }
+
+    /// Why a request of `class` need not even be tried.
+    fn refusal_of(&self, class: Class) -> Option<Refusal> {
+        if self.is_stopping.get() {
+            return Some(Refusal::ShuttingDown);
+        }
+        let is_stuck = class == Class::Write && self.board.is_stuck_leader();
+        is_stuck.then_some(Refusal::DiskFull)
     }
 
     fn refuse(&self, waiter: &Waiter, refusal: Refusal) {

@@ -19,7 +19,7 @@ const OUTPUT_BYTES_PAUSE: usize = 1 << 20;
 
 /// Replies that a client has not read before it is cut off. It can get here only with large replies to
 /// commands that were all under way before the pause.
-pub(super) const OUTPUT_BYTES_MAX: usize = 256 << 20;
+pub(super) const OUTPUT_BYTES_MAX: usize = 128 << 20;
 
 /// A client connection.
 #[derive(Debug)]
@@ -167,6 +167,18 @@ mod tests {
         assert!(!connection.answer_now(Reply::Integer(3)), "already asked");
         connection.flush();
         assert!(connection.answer_now(Reply::Integer(4)));
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_is_cut_off_and_costs_nothing_more() {
+        let connection = Connection::detached();
+        let reply = Reply::Bulk(vec![0; OUTPUT_BYTES_MAX / 3].into());
+        for _ in 0..3 {
+            assert!(!connection.outgoing.is_closed());
+            connection.answer_now(reply.clone());
+        }
+        assert!(connection.outgoing.is_closed());
+        assert_eq!(connection.outgoing.len(), 0);
     }
 
     #[test]

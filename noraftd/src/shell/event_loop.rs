@@ -4,10 +4,12 @@
 //! connection one write at most, and what arrived during a sync shares the next one.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant as TokioInstant, sleep_until};
+use noraft::{NodeId, Term};
+use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use super::clients::Clients;
 use super::clock::{self, StampClock};
@@ -33,6 +35,9 @@ pub(super) struct EventLoop {
     is_syncing: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
     is_abstaining: bool,
+    /// Who led in which term when the operator was last told.
+    told: (Term, Option<NodeId>),
+    timer: Timer,
 }
 
 impl EventLoop {
@@ -55,6 +60,8 @@ impl EventLoop {
             inputs: Vec::new(),
             is_syncing: false,
             is_abstaining,
+            told: (Term::ZERO, None),
+            timer: Timer::default(),
         }
     }
 
@@ -104,11 +111,12 @@ impl EventLoop {
     /// Waits until there is something to do.
     async fn something(&mut self) {
         let deadline = self.replica.borrow().deadline().map(clock::to_tokio);
+        self.timer.expect(deadline);
         tokio::select! {
             biased;
             input = self.storage.done() => self.inputs.push(input),
             () = self.inbox.woken() => {}
-            () = at(deadline) => {}
+            () = self.timer.fired() => {}
         }
     }
 
@@ -129,13 +137,28 @@ impl EventLoop {
         while let Some(output) = replica.poll() {
             self.carry_out(output);
         }
-        if self.is_abstaining && !replica.status().abstaining {
-            self.is_abstaining = false;
-            self.storage.caught_up();
-        }
+        self.notice_changes(&replica);
         drop(replica);
         self.peers.flush();
         self.clients.flush();
+    }
+
+    /// Tells the operator who leads, and the disk when the node has caught up.
+    fn notice_changes(&mut self, replica: &Replica) {
+        if self.is_abstaining && !replica.status().abstaining {
+            self.is_abstaining = false;
+            tracing::info!("caught up with the leader: votes and campaigns again");
+            self.storage.caught_up();
+        }
+        let now = (replica.node().current_term(), replica.leader());
+        if now == self.told {
+            return;
+        }
+        self.told = now;
+        match now {
+            (term, Some(leader)) => tracing::info!("term {}: node {} leads", term.get(), leader.get()),
+            (term, None) => tracing::info!("term {}: no leader is known", term.get()),
+        }
     }
 
     fn carry_out(&mut self, output: Output) {
@@ -151,10 +174,31 @@ impl EventLoop {
     }
 }
 
-async fn at(deadline: Option<TokioInstant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
+/// Wakes the loop at a deadline, or before it.
+///
+/// Invariant: set anew only when the deadline has come nearer, or when it has fired. A follower's deadline
+/// moves away with every message; a timer that followed it would cost a write to an eventfd each time.
+#[derive(Debug, Default)]
+struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    fn expect(&mut self, deadline: Option<TokioInstant>) {
+        let Some(deadline) = deadline else { return };
+        match &mut self.0 {
+            None => self.0 = Some(Box::pin(sleep_until(deadline))),
+            Some(sleep) if sleep.is_elapsed() || deadline < sleep.deadline() => {
+                sleep.as_mut().reset(deadline);
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Waits; for ever while nothing is expected.
+    async fn fired(&mut self) {
+        match &mut self.0 {
+            Some(sleep) if !sleep.is_elapsed() => sleep.await,
+            Some(_) | None => std::future::pending().await,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Invariant: the replica, the machine and all connections belong to one thread; the disk has two of its
 //! own, connected by channels. Every queue has a named limit. A request that changes state passes: read of
-//! its connection, [`event_loop`], the disk's writer, [`event_loop`], one write.
+//! its connection, `event_loop`, the disk's writer, `event_loop`, one write.
 
 mod backoff;
 pub mod board;

@@ -20,7 +20,7 @@ use super::outgoing::Outgoing;
 use super::peers::Introduction;
 use super::read_buffer::ReadBuffer;
 use crate::protocol::frame::{self, FrameError};
-use crate::protocol::peer::{Hello, HelloReply, PeerError, PeerFrame, Reject};
+use crate::protocol::peer::{Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::replica::event::Input;
 
 /// Connections from nodes, or from whoever knows the address, at once.
@@ -30,6 +30,8 @@ const CONNECTIONS_MAX: usize = 256;
 pub(super) struct PeerListener {
     introduction: Introduction,
     members: BTreeSet<NodeId>,
+    /// Most bytes of one payload that this node's segments hold.
+    payload_bytes_max: usize,
     inbox: Rc<Inbox>,
     /// The data directory that each member had when it was first seen.
     incarnations: RefCell<BTreeMap<NodeId, u64>>,
@@ -41,10 +43,16 @@ pub(super) struct PeerListener {
 
 impl PeerListener {
     /// Nobody has come yet.
-    pub(super) fn new(introduction: Introduction, members: BTreeSet<NodeId>, inbox: Rc<Inbox>) -> Rc<Self> {
+    pub(super) fn new(
+        introduction: Introduction,
+        members: BTreeSet<NodeId>,
+        payload_bytes_max: usize,
+        inbox: Rc<Inbox>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             introduction,
             members,
+            payload_bytes_max,
             inbox,
             incarnations: RefCell::default(),
             current: RefCell::default(),
@@ -155,7 +163,10 @@ impl PeerListener {
     ) -> Result<(), PeerFault> {
         loop {
             match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
-                Some(PeerFrame::Message(message)) => self.inbox.push(Input::Peer { from, message }),
+                Some(PeerFrame::Message(message)) => {
+                    self.check_size(&message)?;
+                    self.inbox.push(Input::Peer { from, message });
+                }
                 Some(_) => return Err(PeerFault::OutOfTurn),
                 None => {
                     if buffer.read(read).await? == 0 {
@@ -163,6 +174,27 @@ impl PeerListener {
                     }
                 }
             }
+        }
+    }
+
+    /// A payload that no segment of this node holds must not reach the log: the disk would refuse the batch.
+    fn check_size(&self, message: &PeerMessage) -> Result<(), PeerFault> {
+        let largest = match message {
+            PeerMessage::Append { records, .. } => records.iter().map(|record| record.payload.len()).max(),
+            PeerMessage::Forward { request, .. } => Some(request.body.len()),
+            PeerMessage::RequestVote { .. }
+            | PeerMessage::Vote { .. }
+            | PeerMessage::PreVote { .. }
+            | PeerMessage::PreVoted { .. }
+            | PeerMessage::Appended { .. }
+            | PeerMessage::Forwarded { .. } => None,
+        };
+        match largest.filter(|bytes| *bytes > self.payload_bytes_max) {
+            Some(bytes) => Err(PeerFault::Oversize {
+                bytes,
+                most: self.payload_bytes_max,
+            }),
+            None => Ok(()),
         }
     }
 
@@ -176,7 +208,8 @@ impl PeerListener {
             PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version {
                 supported: frame::VERSION,
             }),
-            PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Silent | PeerFault::OutOfTurn => None,
+            PeerFault::Frame(_) | PeerFault::Io(_) => None,
+            PeerFault::Silent | PeerFault::OutOfTurn | PeerFault::Oversize { .. } => None,
         };
         if let Some(reject) = reject {
             self.say(&PeerFrame::Reject(reject), outgoing);
@@ -203,6 +236,10 @@ enum PeerFault {
     Silent,
     #[error("it does not speak as a noraftd node does")]
     OutOfTurn,
+    #[error(
+        "an entry of {bytes} bytes does not fit a log segment here ({most} at most): every node needs the same segment_bytes"
+    )]
+    Oversize { bytes: usize, most: usize },
 }
 
 /// An introduction comes at once, or it was not a node.

@@ -53,6 +53,8 @@ struct Link {
     is_dirty: Cell<bool>,
     dropped: Cell<u64>,
     error: RefCell<Option<String>>,
+    /// Attempts since the last connection.
+    failures: Cell<u64>,
     complaints: Complaints,
 }
 
@@ -109,6 +111,7 @@ impl Link {
             is_dirty: Cell::default(),
             dropped: Cell::default(),
             error: RefCell::default(),
+            failures: Cell::default(),
             complaints: Complaints::default(),
         }
     }
@@ -144,8 +147,8 @@ impl Link {
                     backoff.reset();
                     self.stay(outgoing, read, &inbox).await;
                 }
-                Ok(Err(error)) => self.note_failure(error.to_string()),
-                Err(_) => self.note_failure(format!("no answer within {DIAL_TIMEOUT:?}")),
+                Ok(Err(error)) => self.note_failure(error.to_string(), error.is_mistake()),
+                Err(_) => self.note_failure(format!("no answer within {DIAL_TIMEOUT:?}"), false),
             }
             tokio::time::sleep(backoff.next()).await;
         }
@@ -190,6 +193,7 @@ impl Link {
     async fn stay(&self, outgoing: Rc<Outgoing>, mut read: ReadHalf, inbox: &Inbox) {
         tracing::info!("connected to node {} at {}", self.peer.get(), self.address);
         self.error.replace(None);
+        self.failures.set(0);
         self.complaints.forget();
         self.outgoing.replace(Some(Rc::clone(&outgoing)));
         inbox.push(Input::Connected { peer: self.peer });
@@ -197,12 +201,17 @@ impl Link {
         let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
         self.outgoing.replace(None);
         outgoing.close();
-        self.note_failure("the connection ended".to_owned());
+        inbox.push(Input::Disconnected { peer: self.peer });
+        self.note_failure("the connection ended".to_owned(), true);
     }
 
-    fn note_failure(&self, error: String) {
-        self.complaints
-            .complain(&format!("node {} at {}: {error}", self.peer.get(), self.address));
+    /// A node that starts beside others finds them missing for a moment: only what lasts is worth a line.
+    fn note_failure(&self, error: String, at_once: bool) {
+        self.failures.set(self.failures.get() + 1);
+        if at_once || self.failures.get() >= FAILURES_WORTH_A_LINE {
+            self.complaints
+                .complain(&format!("node {} at {}: {error}", self.peer.get(), self.address));
+        }
         self.error.replace(Some(error));
     }
 }
@@ -224,6 +233,18 @@ enum DialError {
     Closed,
 }
 
+impl DialError {
+    /// True when trying again cannot help: somebody has to correct something.
+    fn is_mistake(&self) -> bool {
+        match self {
+            Self::Io(_) | Self::Closed => false,
+            Self::Frame(_) | Self::Rejected(_) | Self::Stranger(_) | Self::OutOfTurn => true,
+        }
+    }
+}
+
+/// With the pauses between attempts, about two seconds.
+const FAILURES_WORTH_A_LINE: u64 = 25;
 /// A connection and its greeting take at most this long.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// A connection whose bytes are not acknowledged for this long is replaced: TCP's own repetitions come

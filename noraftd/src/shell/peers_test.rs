@@ -12,7 +12,7 @@ use super::inbox::Inbox;
 use super::peer_listener::PeerListener;
 use super::peers::{Introduction, Peers, QUEUE_BYTES_MAX};
 use super::test_support::run;
-use crate::protocol::command::{Class, Request};
+use crate::protocol::command::{Class, Command, Request};
 use crate::protocol::peer::PeerMessage;
 use crate::replica::event::Input;
 
@@ -35,7 +35,7 @@ fn address(dir: &Path) -> Endpoint {
 async fn listen(dir: &Path, introduction: Introduction) -> Rc<Inbox> {
     let inbox = Rc::new(Inbox::default());
     let listener = Listener::bind(&address(dir)).await.expect("a free path");
-    let peers = PeerListener::new(introduction, [ONE].into(), Rc::clone(&inbox));
+    let peers = PeerListener::new(introduction, [ONE].into(), 1000, Rc::clone(&inbox));
     tokio::task::spawn_local(peers.accept(listener));
     inbox
 }
@@ -96,6 +96,41 @@ fn messages_arrive_in_order_after_the_replica_heard_of_the_connection() {
         }
         let report = peers.report().remove(0);
         assert_eq!((report.connected, report.error, report.dropped), (true, None, 1));
+    });
+}
+
+#[test]
+fn a_payload_that_no_segment_holds_does_not_reach_the_replica() {
+    run(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let received = listen(dir.path(), introduction(TWO)).await;
+        let (peers, inbox) = connect(dir.path(), introduction(ONE));
+        next(&inbox).await;
+        let get = |key: &[u8]| Request::encode(&Command::Get { key }).expect("small enough");
+        let overhead = get(b"").body.len();
+        for bytes in [1000, 1001] {
+            let request = get(&vec![b'k'; bytes - overhead]);
+            assert_eq!(request.body.len(), bytes);
+            peers.send(
+                TWO,
+                &PeerMessage::Forward {
+                    id: 1,
+                    boot: 1,
+                    term: Term::new(1),
+                    request,
+                },
+            );
+        }
+        peers.flush();
+        assert!(matches!(next(&received).await[..], [Input::Peer { .. }]));
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Disconnected { peer: TWO }]
+        ));
+        assert!(
+            matches!(next(&inbox).await[..], [Input::Connected { peer: TWO }]),
+            "a new connection"
+        );
     });
 }
 

@@ -7,6 +7,7 @@
 use std::rc::Rc;
 
 use super::connection::Connection;
+use crate::protocol::command::Class;
 use crate::replica::event::RequestId;
 
 /// Requests of all clients of this node under way at once; more are refused (they would only wait).
@@ -22,6 +23,8 @@ pub(super) struct Waiter {
     pub(super) connection: Rc<Connection>,
     /// The request's number on that connection.
     pub(super) sequence: u64,
+    /// The request's class.
+    pub(super) class: Class,
     /// The request's size.
     pub(super) bytes: usize,
 }
@@ -103,6 +106,7 @@ mod tests {
         Waiter {
             connection: Connection::detached(),
             sequence,
+            class: Class::Write,
             bytes: 10,
         }
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use noraft::NodeId;
 use tokio::runtime::{Builder, LocalOptions};
 
@@ -95,11 +96,19 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(serve(config))
+    // A task, not the runtime's main future: waking that one from its own thread costs a write to an eventfd
+    // and an empty epoll_wait each time.
+    runtime.block_on(async {
+        match tokio::task::spawn_local(serve(config)).await {
+            Ok(exit) => exit,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    })
 }
 
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
+    allow_many_files();
     let (store, recovered) = open_store(&config)?;
     check_members(&config, &recovered)?;
     let clients_at = bind_all(&config.listen).await?;
@@ -115,6 +124,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         .collect::<io::Result<Vec<_>>>()?;
 
     let identity = store.identity();
+    let payload_bytes_max = store.payload_bytes_max();
     let recovery = recovery_lines(&store);
     recovery.iter().for_each(|line| tracing::info!("{line}"));
     let storage = Storage::start(store)?;
@@ -132,7 +142,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
     };
     let members = config.peers.keys().copied().collect();
-    let from_peers = PeerListener::new(introduction, members, Rc::clone(&inbox));
+    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, Rc::clone(&inbox));
     for listener in peers_at {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
@@ -144,6 +154,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         boot,
         incarnation: identity.incarnation,
         recovery,
+        payload_bytes_max,
         listen: listen.clone(),
         config,
     };
@@ -164,6 +175,15 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
             Ok(Exit::Failed)
         }
         exit = event_loop.stop() => Ok(exit),
+    }
+}
+
+/// Connections need file descriptors: takes as many as the system's hard limit lets this process have.
+fn allow_many_files() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard));
+    if let Err(errno) = raised {
+        tracing::warn!("cannot raise the limit of open files: {errno}");
     }
 }
 

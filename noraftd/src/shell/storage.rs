@@ -177,7 +177,7 @@ impl Writer {
         match action(&mut self.store) {
             Ok(()) => {}
             Err(error @ StoreError::Full { .. }) => tracing::warn!("cannot {doing}: {error}"),
-            Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => fail(doing, &error),
+            Err(error) => fail(doing, &error),
         }
     }
 
@@ -188,9 +188,7 @@ impl Writer {
             match self.store.persist(batch) {
                 Ok(_) => break,
                 Err(error @ StoreError::Full { .. }) => self.wait_for_room(&error),
-                Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => {
-                    fail("make a batch durable", &error)
-                }
+                Err(error) => fail("make a batch durable", &error),
             }
         }
         if self.figures.is_full.swap(false, Ordering::Relaxed) {
@@ -215,7 +213,11 @@ impl Writer {
 /// Nothing that was not synced is believed: whoever starts the node again reads what is there.
 fn fail(doing: &str, error: &StoreError) -> ! {
     tracing::error!("cannot {doing}: {error}");
-    Exit::Disk.now()
+    match error {
+        // The disk did nothing wrong: what it was given contradicts the log.
+        StoreError::Invalid(_) => Exit::Software.now(),
+        StoreError::Full { .. } | StoreError::Failed { .. } => Exit::Disk.now(),
+    }
 }
 
 /// The reading thread.

@@ -23,6 +23,8 @@ pub enum Fault {
         /// The error number.
         errno: i32,
     },
+    /// No file can grow until the fault is taken back.
+    Full,
     /// The power goes after operation `op`: it and all before it happen, none after it.
     PowerAfter {
         /// The operation, counted from zero.
@@ -223,7 +225,7 @@ impl State {
                 self.power_is_off = true;
                 Ok(Step::Go)
             }
-            Some(Fault::Once { .. } | Fault::PowerAfter { .. }) | None => Ok(Step::Go),
+            Some(Fault::Once { .. } | Fault::PowerAfter { .. } | Fault::Full) | None => Ok(Step::Go),
         }
     }
 
@@ -372,6 +374,9 @@ impl DiskFile for MemFile {
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.whole_step(|| format!("allocate {} {bytes}", self.name))?;
+        if state.fault == Some(Fault::Full) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let inode = &mut state.inodes[self.inode];
         if inode.live.len() < bytes as usize {
             let old = std::mem::replace(&mut inode.live, vec![0; bytes as usize]);

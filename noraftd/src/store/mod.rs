@@ -312,8 +312,15 @@ impl Store {
         self.writer.abstain
     }
 
-    /// What was done since opening.
+    /// Most bytes of one payload: what fits a segment, and no more than [`PAYLOAD_BYTES_MAX`].
+    pub fn payload_bytes_max(&self) -> usize {
+        PAYLOAD_BYTES_MAX.min(self.writer.payload_bytes_max())
+    }
+
+    /// What was done since opening. Where a thread makes segments ahead and could not make the next one, it
+    /// is asked to try again.
     pub fn stats(&mut self) -> StoreStats {
+        self.writer.spares.request(self.writer.header.number + 1);
         let (room_bytes, spare_ready) = (self.writer.room_bytes(), self.writer.spares.is_ready());
         StoreStats {
             room_bytes,
@@ -349,7 +356,7 @@ impl Store {
                 append.prev
             )));
         }
-        check_sequence(append, term_max)?;
+        check_sequence(append, term_max, self.payload_bytes_max())?;
         let held = append
             .records
             .iter()
@@ -468,7 +475,7 @@ impl Store {
 }
 
 /// Refuses records that could not be a log.
-fn check_sequence(append: &Append, term_max: u64) -> Result<(), StoreError> {
+fn check_sequence(append: &Append, term_max: u64, payload_bytes_max: usize) -> Result<(), StoreError> {
     let mut last = append.prev;
     for record in &append.records {
         let LogPosition { term, index } = record.position;
@@ -482,10 +489,10 @@ fn check_sequence(append: &Append, term_max: u64) -> Result<(), StoreError> {
                 record.position
             )));
         }
-        if record.payload.len() > PAYLOAD_BYTES_MAX {
+        let bytes = record.payload.len();
+        if bytes > payload_bytes_max {
             return Err(StoreError::Invalid(format!(
-                "a payload of {} bytes",
-                record.payload.len()
+                "a payload of {bytes} bytes, {payload_bytes_max} at most"
             )));
         }
         last = record.position;

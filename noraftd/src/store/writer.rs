@@ -14,7 +14,7 @@ use super::batch::{BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, b
 use super::disk::{Disk, DiskFile};
 use super::log::{Directory, Extent, ReadableSegment, Run};
 use super::seal::SealIndex;
-use super::segment::{Link, PAGE, SegmentHeader, file_name};
+use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
@@ -140,7 +140,7 @@ impl Writer {
 
     /// How many of `records`, at least one, make a batch of a size that segments are filled well with.
     pub(super) fn chunk_length(&self, records: &[Record]) -> usize {
-        let bytes_max = (self.header.segment_bytes / 8).min(CHUNK_BYTES_MAX) as usize;
+        let bytes_max = (self.next_segment_bytes() / 8).min(CHUNK_BYTES_MAX) as usize;
         let mut bytes = 0;
         let fitting = records.iter().take_while(|record| {
             bytes += record_span(record.payload.len());
@@ -196,22 +196,20 @@ impl Writer {
         if !self.sealed && self.fits(self.front, &self.index, content, reserve) {
             return Ok(());
         }
-        let bytes = super::segment::rounded_size(self.options.segment_bytes).min(self.header.segment_bytes);
-        let empty = SegmentHeader {
-            segment_bytes: bytes,
-            ..self.header
-        };
-        let needed = PAGE as u64
-            + batch_span(content.length() + RECORD_HEADER_BYTES)
-            + batch_span(record_span(
-                SealIndex::default().bytes_with(content.records.len(), content.runs.len()),
-            ));
-        if needed + reserve_bytes(bytes) > empty.batches_end() {
-            return Err(StoreError::Invalid(format!(
-                "{needed} bytes do not fit a segment of {bytes} bytes"
-            )));
-        }
         self.roll(prev)
+    }
+
+    /// The least size that the next segment can have, whoever made it.
+    fn next_segment_bytes(&self) -> u64 {
+        rounded_size(self.options.segment_bytes).min(self.header.segment_bytes)
+    }
+
+    /// The largest payload that fits a segment.
+    pub(super) fn payload_bytes_max(&self) -> usize {
+        let bytes = self.next_segment_bytes();
+        // Two header pages, a SEAL of one entry, and one page for the headers of batch and records.
+        let taken = 4 * PAGE as u64 + reserve_bytes(bytes);
+        bytes.saturating_sub(taken) as usize
     }
 
     /// Seals the active segment and begins the next.

@@ -121,6 +121,21 @@ fn without_a_leader_requests_are_refused_at_their_deadline() {
 }
 
 #[test]
+fn what_was_forwarded_to_a_leader_that_died_is_answered_at_once() {
+    let (mut world, leader) = led_world(3);
+    let follower = other(&world, leader);
+    world.request(follower, 1, &["SET", "k", "v"]);
+    world.request(follower, 2, &["GET", "k"]);
+    world.kill(leader);
+    assert_eq!(outcome(&world, 1), Some(Outcome::Indefinite(Doubt::ForwardLost)));
+    world.run_for(SECOND * 3);
+    assert!(
+        matches!(done(&world, 2), Reply::Null | Reply::Bulk(_)),
+        "a read is asked again"
+    );
+}
+
+#[test]
 fn a_write_in_flight_at_a_leader_change_is_resolved_by_what_became_of_it() {
     let (mut world, leader) = led_world(3);
     world.request(leader, 1, &["SET", "k", "v"]);

@@ -202,6 +202,14 @@ impl World {
                 .expect("a node has a disk")
                 .write(&batch);
         }
+        for peer in self.up() {
+            self.input(
+                peer,
+                Input::Disconnected {
+                    peer: NodeId::new(node),
+                },
+            );
+        }
     }
 
     pub(crate) fn up(&self) -> Vec<u64> {

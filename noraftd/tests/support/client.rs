@@ -72,9 +72,13 @@ impl Client {
             if let Some(value) = self.decoder.next(&mut self.buffer).map_err(io::Error::other)? {
                 return Ok(value);
             }
-            let count = match &mut self.socket {
-                Socket::Tcp(stream) => stream.read(&mut chunk)?,
-                Socket::Unix(stream) => stream.read(&mut chunk)?,
+            let read = match &mut self.socket {
+                Socket::Tcp(stream) => stream.read(&mut chunk),
+                Socket::Unix(stream) => stream.read(&mut chunk),
+            };
+            let count = match read {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                read => read?,
             };
             if count == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());

@@ -46,6 +46,7 @@ pub(super) fn bytes_needed(pool: &Pool, calls: &[Call<LogOp>]) -> usize {
         .iter()
         .map(|call| match call.op {
             LogOp::Append { .. } | LogOp::Tail(_) => 1,
+            LogOp::Whole(records) => pool.as_list(records).map_or(0, <[Datum]>::len),
             LogOp::Read { entries, .. } => pool.as_list(entries).map_or(0, <[Datum]>::len),
         })
         .sum();
@@ -128,11 +129,15 @@ impl Positions {
         call: &Call<LogOp>,
     ) -> Result<Option<Bounds>, LogViolation> {
         match call.op {
-            LogOp::Append { record, .. } => Ok(self.rank_of.get(&record).map(|rank| Bounds {
-                is_append: true,
-                at_least: rank + 1,
-                at_most: rank + 1,
-            })),
+            LogOp::Append { record, .. } => Ok(self.append_bounds(record, call.is_open())),
+            LogOp::Whole(records) => {
+                let length = pool.as_list(records).map_or(0, <[Datum]>::len) as u32;
+                Ok(Some(Bounds {
+                    is_append: false,
+                    at_least: length,
+                    at_most: length,
+                }))
+            }
             LogOp::Tail(last) => {
                 let length = entry(pool, last).map_or(0, |(_, record)| self.rank_of[&record] + 1);
                 Ok(Some(Bounds {
@@ -146,6 +151,17 @@ impl Positions {
                 self.read_bounds(pool, calls, call.id, from, entries, end)
             }
         }
+    }
+
+    /// An append that nobody saw, if it happened, comes behind everything that was seen.
+    fn append_bounds(&self, record: Datum, is_open: bool) -> Option<Bounds> {
+        let rank = self.rank_of.get(&record).copied();
+        let rank = rank.or((!is_open).then_some(self.known.len() as u32))?;
+        Some(Bounds {
+            is_append: true,
+            at_least: rank + 1,
+            at_most: rank + 1,
+        })
     }
 
     fn read_bounds(
@@ -218,7 +234,18 @@ fn claim(
 ) -> Result<(), (u32, &'static str)> {
     let bad = |what| (call.id, what);
     match call.op {
-        LogOp::Append { at, .. } if at.is_nil() && call.is_open() => {}
+        // Without a label it is wherever a read shows it.
+        LogOp::Append { at, .. } if at.is_nil() => {}
+        LogOp::Whole(records) => {
+            let records = pool.as_list(records).ok_or(bad("expected a list of records"))?;
+            for (index, record) in (0..).zip(records) {
+                claims.push(Claim {
+                    label: Label(index, 0),
+                    record: *record,
+                    by: i,
+                });
+            }
+        }
         LogOp::Append { record, at } => {
             let label = Label::parse(pool, at).ok_or(bad(BAD_LABEL))?;
             claims.push(Claim { label, record, by: i });

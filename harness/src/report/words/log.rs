@@ -21,14 +21,14 @@ pub(super) fn title(story: &Story<'_>, violation: &LogViolation) -> String {
                 story.describe(other)
             )
         }
-        LogViolation::RealTime { earlier, later } => match (kind(story, earlier), kind(story, later)) {
-            ("append", "append") => "acknowledged append overtaken by a later one".to_owned(),
-            ("append", _) => format!("{} saw an append before it began", story.describe(later)),
-            (_, "append") => format!(
+        LogViolation::RealTime { earlier, later } => match (appends(story, earlier), appends(story, later)) {
+            (true, true) => "acknowledged append overtaken by a later one".to_owned(),
+            (true, false) => format!("{} saw an append before it began", story.describe(later)),
+            (false, true) => format!(
                 "lost: {} does not see an acknowledged append",
                 story.describe(earlier)
             ),
-            _ => format!(
+            (false, false) => format!(
                 "stale: {} saw less than an earlier operation",
                 story.describe(earlier)
             ),
@@ -67,21 +67,30 @@ pub(super) fn sentences(story: &Story<'_>, violation: &LogViolation) -> Vec<Stri
             story.name(read),
             story.name(other)
         )],
-        LogViolation::RealTime { earlier, later } => vec![
-            format!(
-                "{} has to come before {}: the log {} needs at {} is at least as long as the one at {}, and \
-                 a log never shrinks.",
-                story.name(earlier),
-                story.name(later),
-                story.name(later),
-                story.name(later),
-                story.name(earlier)
-            ),
-            format!("But {} before {}.", story.returned(later), story.called(earlier)),
-        ],
+        LogViolation::RealTime { earlier, later } => {
+            let (one, other) = (story.name(earlier), story.name(later));
+            let order = match (appends(story, earlier), appends(story, later)) {
+                (true, true) => format!("By the positions of their records {one} comes before {other}."),
+                (true, false) => {
+                    format!("{other} saw the record of {one} or one behind it, so it comes after {one}.")
+                }
+                (false, true) => {
+                    format!(
+                        "{one} saw the end of the log without the record of {other}, so it comes before {other}."
+                    )
+                }
+                (false, false) => format!(
+                    "{one} saw a shorter log than {other}, and a log never shrinks, so it comes before {other}."
+                ),
+            };
+            vec![
+                order,
+                format!("But {} before {}.", story.returned(later), story.called(earlier)),
+            ]
+        }
     }
 }
 
-fn kind<'a>(story: &Story<'a>, id: u32) -> &'a str {
-    story.recording.function(story.operation(id))
+fn appends(story: &Story<'_>, id: u32) -> bool {
+    matches!(story.recording.function(story.operation(id)), "append" | "apply")
 }

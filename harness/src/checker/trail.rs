@@ -5,7 +5,7 @@
 
 /// Shared lists of calls.
 #[derive(Default)]
-pub(super) struct Trail {
+pub(crate) struct Trail {
     nodes: Vec<Node>,
     alive: usize,
 }
@@ -13,36 +13,59 @@ pub(super) struct Trail {
 #[derive(Clone, Copy)]
 struct Node {
     parent: u32,
-    /// Twice the call, plus one if it changed the state.
-    call: u32,
+    /// Four times the call, plus the step.
+    step: u32,
+}
+
+impl Node {
+    fn read(self) -> (u32, Step) {
+        let step = match self.step & 3 {
+            0 => Step::Read,
+            1 => Step::Change,
+            _ => Step::Before,
+        };
+        (self.step >> 2, step)
+    }
+}
+
+/// What a call did in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Left the state as it was.
+    Read,
+    /// Changed the state.
+    Change,
+    /// Goes just before the last change.
+    Before,
 }
 
 const COLLECT_AT: usize = 1 << 16;
 
 impl Trail {
     /// The list without calls.
-    pub(super) const EMPTY: u32 = u32::MAX;
+    pub(crate) const EMPTY: u32 = u32::MAX;
 
-    pub(super) fn push(&mut self, parent: u32, call: u32, changed: bool) -> u32 {
+    pub(crate) fn push(&mut self, parent: u32, call: u32, step: Step) -> u32 {
         self.nodes.push(Node {
             parent,
-            call: call << 1 | u32::from(changed),
+            step: call << 2 | step as u32,
         });
         self.nodes.len() as u32 - 1
     }
 
     /// The calls of a list, first to last.
-    pub(super) fn back(&self, list: u32) -> Vec<u32> {
-        let mut calls: Vec<u32> = self.walk(list).map(|node| node.call >> 1).collect();
+    pub(crate) fn back(&self, list: u32) -> Vec<(u32, Step)> {
+        let mut calls: Vec<(u32, Step)> = self.walk(list).map(Node::read).collect();
         calls.reverse();
         calls
     }
 
     /// The last call of a list that changed the state.
-    pub(super) fn last_change(&self, list: u32) -> Option<u32> {
+    pub(crate) fn last_change(&self, list: u32) -> Option<u32> {
         self.walk(list)
-            .find(|node| node.call & 1 == 1)
-            .map(|node| node.call >> 1)
+            .map(Node::read)
+            .find(|(_, step)| *step == Step::Change)
+            .map(|(call, _)| call)
     }
 
     fn walk(&self, list: u32) -> impl Iterator<Item = Node> {
@@ -55,7 +78,7 @@ impl Trail {
     }
 
     /// Forgets what none of `roots` leads to, once that is the larger part; moves the roots.
-    pub(super) fn collect<'a>(&mut self, roots: impl Iterator<Item = &'a mut u32>) {
+    pub(crate) fn collect<'a>(&mut self, roots: impl Iterator<Item = &'a mut u32>) {
         if self.nodes.len() < COLLECT_AT.max(2 * self.alive) {
             return;
         }
@@ -81,7 +104,7 @@ impl Trail {
             };
             self.nodes[next as usize] = Node {
                 parent,
-                call: node.call,
+                step: node.step,
             };
             moved[at] = next;
             next += 1;
@@ -96,7 +119,7 @@ impl Trail {
     }
 
     /// Bytes held, collecting included.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.nodes.capacity() * (size_of::<Node>() + 4)
     }
 }

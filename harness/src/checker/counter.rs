@@ -1,0 +1,339 @@
+//! Counters: add, read. Exact when every add adds one; otherwise bounds first (a read outside of them
+//! is a violation), then the search. O(n log n) for the former.
+//!
+//! Reads of a counter that only grows are ordered by their value. An add of one fills a gap between
+//! two reads: not before a read that returned before its call, not behind one that was called after
+//! its return. The gap before a read has as many adds as the value grew, so this is a matching with
+//! deadlines, and serving the earliest deadline first finds it if there is one.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::budget::Budget;
+use super::datum::Datum;
+use super::recording::{NEVER, Operation, Recording, Status};
+use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
+use crate::model::{Call, Model};
+
+/// An operation on a counter, with its result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CounterOp {
+    /// This was added.
+    Add(i64),
+    /// The counter was this.
+    Read(i64),
+}
+
+/// The specification; counters begin at `initial`.
+#[derive(Clone, Copy, Debug)]
+pub struct Counter {
+    /// Value before the first operation.
+    pub initial: i64,
+}
+
+impl Model for Counter {
+    type State = i64;
+    type Op = CounterOp;
+
+    fn init(&self) -> i64 {
+        self.initial
+    }
+
+    fn step(&self, state: &i64, op: &CounterOp) -> Option<i64> {
+        match *op {
+            CounterOp::Add(number) => state.checked_add(number),
+            CounterOp::Read(value) => (*state == value).then_some(value),
+        }
+    }
+
+    fn is_read(&self, op: &CounterOp) -> bool {
+        matches!(op, CounterOp::Read(_))
+    }
+}
+
+pub(crate) struct Converter {
+    add: Option<u16>,
+    increment: Option<u16>,
+    decrement: Option<u16>,
+    read: Option<u16>,
+}
+
+impl Converter {
+    pub(crate) fn new(recording: &Recording) -> Self {
+        Self {
+            add: recording.function_id("add"),
+            increment: recording.function_id("incr"),
+            decrement: recording.function_id("decr"),
+            read: recording.function_id("read"),
+        }
+    }
+
+    pub(crate) fn convert(&self, operation: &Operation) -> Option<(CounterOp, u32)> {
+        let function = Some(operation.function);
+        let known = operation.status == Status::Ok;
+        let ret = if known { operation.ret } else { NEVER };
+        let number = |datum: Datum, otherwise| datum.as_int().unwrap_or(otherwise);
+        if operation.status == Status::Fail {
+            None
+        } else if function == self.add || function == self.increment {
+            Some((CounterOp::Add(number(operation.input, 1)), ret))
+        } else if function == self.decrement {
+            Some((CounterOp::Add(-number(operation.input, 1)), ret))
+        } else if function == self.read && known {
+            operation
+                .output
+                .as_int()
+                .map(|value| (CounterOp::Read(value), ret))
+        } else {
+            None
+        }
+    }
+}
+
+/// Decides `calls`, in order of invocation, all of one counter.
+pub fn check(initial: i64, calls: &[Call<CounterOp>], budget: &Budget) -> Verdict {
+    let mut meter = budget.meter();
+    if let Err(limit) = meter
+        .hold(calls.len() * 64)
+        .and_then(|()| budget.check_cancelled())
+    {
+        return Verdict::Unknown(Exhausted {
+            limit,
+            decided: 0,
+            total: calls.len() as u32,
+        });
+    }
+    if let Some(told) = out_of_bounds(initial, calls) {
+        return Verdict::Invalid(Violation::Told(told));
+    }
+    let by_ones = calls
+        .iter()
+        .all(|call| !matches!(call.op, CounterOp::Add(number) if number != 1));
+    if !by_ones {
+        return super::search::check(&Counter { initial }, calls, budget).1;
+    }
+    match Gaps::new(initial, calls).fill() {
+        Ok(witness) => Verdict::Valid(witness),
+        Err(told) => Verdict::Invalid(Violation::Told(told)),
+    }
+}
+
+/// A read below what had certainly been added, or above what can have been.
+fn out_of_bounds(initial: i64, calls: &[Call<CounterOp>]) -> Option<Told> {
+    let mut events: Vec<(u32, bool, u32)> = Vec::with_capacity(2 * calls.len());
+    for (i, call) in (0_u32..).zip(calls) {
+        events.push((call.call, false, i));
+        if !call.is_open() {
+            events.push((call.ret, true, i));
+        }
+    }
+    events.sort_unstable();
+    // What was called and what returned so far, what adds apart from what takes away.
+    let (mut called, mut returned) = ([0_i64; 2], [0_i64; 2]);
+    let mut returned_at_call = vec![[0; 2]; calls.len()];
+    for (_, is_return, i) in events {
+        let at = i as usize;
+        match calls[at].op {
+            CounterOp::Add(number) => {
+                let sums = if is_return { &mut returned } else { &mut called };
+                let sum = &mut sums[usize::from(number < 0)];
+                *sum = sum.saturating_add(number);
+            }
+            CounterOp::Read(_) if !is_return => returned_at_call[at] = returned,
+            CounterOp::Read(value) => {
+                let [sure_up, sure_down] = returned_at_call[at];
+                let low = initial.saturating_add(sure_up).saturating_add(called[1]);
+                let high = initial.saturating_add(called[0]).saturating_add(sure_down);
+                if value < low || value > high {
+                    return Some(bounds_told(&calls[at], value, low, high));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn bounds_told(read: &Call<CounterOp>, value: i64, low: i64, high: i64) -> Told {
+    let why = if value < low {
+        format!(
+            "The adds that had returned before {} was called make at least {low}.",
+            mention(read.id)
+        )
+    } else {
+        format!(
+            "The adds that had been called before {} returned make at most {high}.",
+            mention(read.id)
+        )
+    };
+    let title = if value < low {
+        "lost adds"
+    } else {
+        "more than was added"
+    };
+    Told {
+        title: format!("{title}: a read returned {value}"),
+        operations: vec![read.id],
+        why: vec![why],
+    }
+}
+
+/// Reads by value and adds of one with the gaps they fit into; gap k lies before read k.
+struct Gaps<'a> {
+    initial: i64,
+    calls: &'a [Call<CounterOp>],
+    /// Value, call, index.
+    reads: Vec<(i64, u32, u32)>,
+    /// First gap, call, index.
+    adds: Vec<(u32, u32, u32)>,
+    /// Last gap, by index of the add.
+    last_gap: Vec<u32>,
+}
+
+impl<'a> Gaps<'a> {
+    fn new(initial: i64, calls: &'a [Call<CounterOp>]) -> Self {
+        let mut reads: Vec<(i64, u32, u32)> = (0..)
+            .zip(calls)
+            .filter_map(|(i, call)| match call.op {
+                CounterOp::Read(value) if !call.is_open() => Some((value, call.call, i)),
+                CounterOp::Read(_) | CounterOp::Add(_) => None,
+            })
+            .collect();
+        reads.sort_unstable();
+        // The last read that returned by then, and the first that was called from then on.
+        let mut returned: Vec<(u32, u32)> = (0..)
+            .zip(&reads)
+            .map(|(k, (_, _, i))| (calls[*i as usize].ret, k))
+            .collect();
+        returned.sort_unstable();
+        for at in 1..returned.len() {
+            returned[at].1 = returned[at].1.max(returned[at - 1].1);
+        }
+        let mut called: Vec<(u32, u32)> = (0..).zip(&reads).map(|(k, (_, call, _))| (*call, k)).collect();
+        called.sort_unstable();
+        for at in (1..called.len()).rev() {
+            called[at - 1].1 = called[at - 1].1.min(called[at].1);
+        }
+        let mut adds = Vec::new();
+        let mut last_gap = vec![0; calls.len()];
+        for (i, call) in (0_u32..).zip(calls) {
+            if matches!(call.op, CounterOp::Add(_)) {
+                let before = returned.partition_point(|(ret, _)| *ret < call.call);
+                let first = before.checked_sub(1).map_or(0, |at| returned[at].1 + 1);
+                let after = called.partition_point(|(at, _)| *at < call.ret);
+                last_gap[i as usize] = called.get(after).map_or(reads.len() as u32, |(_, k)| *k);
+                adds.push((first, call.call, i));
+            }
+        }
+        adds.sort_unstable();
+        Self {
+            initial,
+            calls,
+            reads,
+            adds,
+            last_gap,
+        }
+    }
+
+    fn fill(&self) -> Result<Vec<u32>, Told> {
+        self.real_time()?;
+        let mut witness = Vec::with_capacity(self.calls.len());
+        let mut waiting: BinaryHeap<Reverse<(u32, u32, u32)>> = BinaryHeap::new();
+        let mut adds = self.adds.iter().peekable();
+        let mut value = self.initial;
+        for (k, (seen, _, read)) in (0_u32..).zip(&self.reads) {
+            while let Some((_, call, i)) = adds.next_if(|(first, _, _)| *first <= k) {
+                waiting.push(Reverse((self.last_gap[*i as usize], *call, *i)));
+            }
+            while value < *seen {
+                match waiting.pop() {
+                    Some(Reverse((last, _, add))) if last >= k => witness.push(self.id(add)),
+                    Some(Reverse((_, _, add))) => return Err(self.late(add, k)),
+                    None => return Err(self.too_many(k)),
+                }
+                value += 1;
+            }
+            if let Some(Reverse((last, _, add))) = waiting.peek()
+                && *last <= k
+            {
+                return Err(self.late(*add, k));
+            }
+            witness.push(self.id(*read));
+        }
+        let rest = adds.map(|(_, call, i)| (*call, *i));
+        let mut rest: Vec<(u32, u32)> = rest
+            .chain(waiting.into_iter().map(|Reverse((_, call, i))| (call, i)))
+            .collect();
+        rest.sort_unstable();
+        let returned = rest
+            .into_iter()
+            .filter(|(_, i)| !self.calls[*i as usize].is_open());
+        witness.extend(returned.map(|(_, i)| self.id(i)));
+        Ok(witness)
+    }
+
+    fn real_time(&self) -> Result<(), Told> {
+        let mut latest: Option<u32> = None;
+        for (_, call, i) in &self.reads {
+            if let Some(before) = latest
+                && self.calls[*i as usize].ret < self.calls[before as usize].call
+            {
+                let (small, large) = (self.id(before), self.id(*i));
+                return Err(Told {
+                    title: "stale: a read returned less than an earlier one".to_owned(),
+                    operations: vec![small, large],
+                    why: vec![format!(
+                        "The counter only grows, but {} returned more than {} and was over before {} was called.",
+                        mention(large),
+                        mention(small),
+                        mention(small)
+                    )],
+                });
+            }
+            if latest.is_none_or(|latest| self.calls[latest as usize].call < *call) {
+                latest = Some(*i);
+            }
+        }
+        Ok(())
+    }
+
+    fn id(&self, i: u32) -> u32 {
+        self.calls[i as usize].id
+    }
+
+    fn late(&self, add: u32, k: u32) -> Told {
+        let (add, read) = (self.id(add), self.id(self.reads[k as usize].2));
+        Told {
+            title: "an acknowledged add is missing from a read".to_owned(),
+            operations: vec![add, read],
+            why: vec![format!(
+                "The adds that must have happened by then, {} among them, are more than {} counts: it returned \
+                 before the rest, or another read behind it was called after them.",
+                mention(add),
+                mention(read)
+            )],
+        }
+    }
+
+    fn too_many(&self, k: u32) -> Told {
+        let read = self.id(self.reads[k as usize].2);
+        let before = k
+            .checked_sub(1)
+            .map(|before| self.id(self.reads[before as usize].2));
+        let why = match before {
+            Some(before) => format!(
+                "Between {} and {} the counter grew by more than there are adds that fit between the two.",
+                mention(before),
+                mention(read)
+            ),
+            None => format!(
+                "{} counts more adds than had been called before it returned.",
+                mention(read)
+            ),
+        };
+        Told {
+            title: "a read counts more than was added".to_owned(),
+            operations: before.into_iter().chain([read]).collect(),
+            why: vec![why],
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Disks that stand still, alone or with a kill at the end.
+//!
+//! Invariant: a disk that was stopped goes on before the fault ends, unless its process is gone.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{Claim, Decision, Nemesis, rest};
+use crate::cluster::{Node, Stall};
+use crate::op::EventKind;
+
+impl Nemesis {
+    pub(super) async fn disk_stall(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let (stalls, evidence) = stall(self.targets(claim));
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        rest(duration, stop).await;
+        drop(stalls);
+        evidence
+    }
+
+    /// Stops the followers' disks, kills everybody at one moment, and starts the followers well before the leader.
+    pub(super) async fn stall_kill(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let nodes: Vec<&Node> = self.targets(claim).collect();
+        let (leader, followers) = nodes.split_first()?;
+        let (stalls, evidence) = stall(followers.iter().copied());
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        rest(duration, stop).await;
+        let struck: Vec<(&Node, i32)> = nodes
+            .iter()
+            .filter_map(|node| Some((*node, node.process.strike().ok()?)))
+            .collect();
+        for (node, pid) in struck {
+            // One that does not go cannot be started either, and is found so at the end of the run.
+            let _ = node.process.until_gone(pid).await;
+        }
+        drop(stalls);
+        for node in followers {
+            let _ = self.cluster.restart(node).await;
+        }
+        sleep(ELECTION).await;
+        let _ = self.cluster.restart(leader).await;
+        evidence.map(|evidence| format!("{evidence}; all were killed, n{} came back last", leader.id))
+    }
+}
+
+fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Option<String>) {
+    let (mut stalls, mut told) = (Vec::new(), Vec::new());
+    for node in nodes {
+        // Without evidence the fault counts as one that did not bite.
+        if let Some(Ok(stall)) = node.process.pid().map(Stall::begin) {
+            stalls.push(stall);
+            told.push(format!("the disk of n{} stood still", node.id));
+        }
+    }
+    (stalls, (!told.is_empty()).then(|| told.join(", ")))
+}
+
+/// Time for those who are back to elect one of them.
+const ELECTION: Duration = Duration::from_millis(1500);

@@ -1,0 +1,207 @@
+//! The vote race: two candidates, one voter, one term, and a kill between the two requests.
+//!
+//! With a pre-vote and random timeouts, two candidates of one term meet a restarting voter once in a very
+//! long time; a network that delays what it likes makes it happen in a second. The candidates' vote requests are
+//! held until there are two of one term; the first is let go; when it has made a leader, the voter is
+//! killed and started again; then the second is let go. A voter that remembers its vote gives no second one. One
+//! that forgot makes a second leader of the same term, and clients of the two see different worlds.
+//!
+//! Invariant: only delays, losses and kills are used, each of which a real network and a real machine may do.
+
+use std::time::Duration;
+
+use noraftd::protocol::frame;
+use tokio::time::{sleep, timeout};
+
+use super::Nemesis;
+use crate::cluster::{Cluster, Gate, Node};
+
+/// Kinds of peer frames (see `noraftd::protocol::peer`).
+const REQUEST_VOTE: u8 = 16;
+const APPEND: u8 = 18;
+const PRE_VOTE: u8 = 20;
+
+/// Who takes part.
+pub(super) struct Race<'a> {
+    cluster: &'a Cluster,
+    voter: &'a Node,
+    /// The two candidates; the first is let win.
+    candidates: [u64; 2],
+}
+
+impl<'a> Race<'a> {
+    /// A race for the vote of `voter`; `None` unless the other nodes are two.
+    pub(super) fn new(cluster: &'a Cluster, voter: u64) -> Option<Self> {
+        let others: Vec<u64> = cluster
+            .nodes()
+            .iter()
+            .map(|node| node.id)
+            .filter(|node| *node != voter)
+            .collect();
+        let candidates = others.try_into().ok()?;
+        Some(Self {
+            cluster,
+            voter: cluster.node(voter)?,
+            candidates,
+        })
+    }
+
+    /// Runs the race; tells how far it got. The gates are open again at the end; the candidates are apart
+    /// as long as the caller keeps the links between them cut.
+    pub(super) async fn run(&self) -> String {
+        let mut told = Vec::new();
+        for candidate in self.candidates {
+            self.gate_from(candidate).hold(&[REQUEST_VOTE, APPEND]);
+            // The voter itself is not to win.
+            self.cluster
+                .network()
+                .link(self.voter.id, candidate)
+                .gate()
+                .hold(&[REQUEST_VOTE, PRE_VOTE]);
+        }
+        let outcome = timeout(RACE_MAX, self.stages(&mut told)).await;
+        if outcome.is_err() {
+            told.push("and there it ended".to_owned());
+        }
+        for candidate in self.candidates {
+            self.gate_from(candidate).open();
+            self.cluster
+                .network()
+                .link(self.voter.id, candidate)
+                .gate()
+                .open();
+        }
+        told.join(", ")
+    }
+
+    async fn stages(&self, told: &mut Vec<String>) {
+        let voter = self.voter.id;
+        let [first, second] = self.candidates;
+        self.restart_voter(told).await;
+        let term = self.until_same_term().await;
+        told.push(format!(
+            "n{first} and n{second} both asked n{voter} for its vote in term {term}"
+        ));
+        self.gate_from(first)
+            .release(|request| term_of(request) == Some(term));
+        while !self.leads(first, term).await {
+            sleep(STEP).await;
+        }
+        told.push(format!("n{first} got it and leads"));
+        self.restart_voter(told).await;
+        self.gate_from(second)
+            .release(|request| term_of(request) == Some(term));
+        sleep(VOTE_MAX).await;
+        let twice = self.leads(second, term).await;
+        let verdict = if twice {
+            "leads the same term"
+        } else {
+            "got no second vote"
+        };
+        told.push(format!("n{second}, asking after that, {verdict}"));
+    }
+
+    async fn restart_voter(&self, told: &mut Vec<String>) {
+        if let Ok(pid) = self.voter.process.kill().await {
+            told.push(format!("n{} (pid {pid}) is gone", self.voter.id));
+        }
+        // One that does not come back is found missing at the end of the run.
+        let _ = self.cluster.restart(self.voter).await;
+    }
+
+    /// Waits until both candidates' latest held requests are of one term.
+    async fn until_same_term(&self) -> u64 {
+        loop {
+            let [first, second] = self.candidates.map(|node| self.latest_request(node));
+            if let Some(term) = first.filter(|_| first == second) {
+                return term;
+            }
+            sleep(STEP).await;
+        }
+    }
+
+    fn latest_request(&self, candidate: u64) -> Option<u64> {
+        self.gate_from(candidate)
+            .held()
+            .iter()
+            .filter_map(|frame| term_of(frame))
+            .max()
+    }
+
+    async fn leads(&self, node: u64, term: u64) -> bool {
+        let views = self.cluster.views().await;
+        let view = views
+            .into_iter()
+            .find(|(id, _)| *id == node)
+            .and_then(|(_, view)| view);
+        view.is_some_and(|view| view.leads && view.term == term)
+    }
+
+    fn gate_from(&self, candidate: u64) -> &Gate {
+        self.cluster.network().link(candidate, self.voter.id).gate()
+    }
+}
+
+impl Nemesis {
+    pub(super) async fn vote_race(&self, voter: u64) -> Option<String> {
+        let race = Race::new(&self.cluster, voter)?;
+        Some(race.run().await).filter(|told| !told.is_empty())
+    }
+}
+
+/// The term of a vote request; `None` for other frames. Its body begins with it.
+fn term_of(bytes: &[u8]) -> Option<u64> {
+    let frame = frame::decode(&mut bytes.into()).ok()??;
+    let term = frame.body.first_chunk().filter(|_| frame.kind == REQUEST_VOTE)?;
+    Some(u64::from_le_bytes(*term))
+}
+
+/// A few election timeouts: candidates that have not met by then start over.
+const RACE_MAX: Duration = Duration::from_secs(5);
+
+/// A vote takes a round trip and a sync.
+const VOTE_MAX: Duration = Duration::from_millis(150);
+
+/// Much shorter than an election timeout.
+const STEP: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use noraft::{LogPosition, Term};
+    use noraftd::protocol::peer::PeerMessage;
+
+    use super::*;
+
+    fn bytes_of(message: &PeerMessage) -> BytesMut {
+        let mut out = BytesMut::new();
+        message.encode(7, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_kinds_are_those_of_the_peer_protocol() {
+        let (term, last_position) = (Term::new(9), LogPosition::ZERO);
+        let request = bytes_of(&PeerMessage::RequestVote {
+            term,
+            last_position,
+            unanimous: false,
+        });
+        assert_eq!(term_of(&request), Some(9));
+        let pre_vote = bytes_of(&PeerMessage::PreVote { term, last_position });
+        assert_eq!(term_of(&pre_vote), None);
+        assert_eq!(
+            frame::decode(&mut pre_vote.clone()).unwrap().unwrap().kind,
+            PRE_VOTE
+        );
+        let append = bytes_of(&PeerMessage::Append {
+            term,
+            commit_index: noraft::LogIndex::ZERO,
+            prev: last_position,
+            records: Vec::new(),
+            round: 1,
+            last_index: noraft::LogIndex::ZERO,
+        });
+        assert_eq!(frame::decode(&mut append.clone()).unwrap().unwrap().kind, APPEND);
+    }
+}

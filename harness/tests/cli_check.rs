@@ -1,0 +1,267 @@
+//! `harness check` and `harness generate` as a user meets them.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn harness(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_harness"))
+        .args(arguments)
+        .output()
+        .expect("the program starts")
+}
+
+fn golden(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../results/golden")
+        .join(name);
+    path.to_str().expect("the path is UTF-8").to_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Generates a history into `folder`.
+fn generate(folder: &Path, name: &str, arguments: &[&str]) -> String {
+    let path: PathBuf = folder.join(name);
+    let path = path.to_str().expect("the path is UTF-8").to_owned();
+    let output = harness(&[&["generate", "--out", &path], arguments].concat());
+    assert!(output.status.success(), "{output:?}");
+    path
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_worst_file() {
+    let valid = golden("register-valid.jsonl");
+    let invalid = golden("register-stale-read.jsonl");
+    assert_eq!(harness(&["check", &valid]).status.code(), Some(0));
+    assert_eq!(harness(&["check", &valid, &invalid]).status.code(), Some(1));
+    assert_eq!(
+        harness(&["check", &valid, &invalid, "/nonexistent"])
+            .status
+            .code(),
+        Some(254)
+    );
+    assert_eq!(harness(&["check"]).status.code(), Some(64));
+    assert_eq!(
+        harness(&["check", &valid, "--model", "what"]).status.code(),
+        Some(64)
+    );
+    assert_eq!(harness(&["check", "--help"]).status.code(), Some(0));
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let output = harness(&["check", empty.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(254));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("expected a history"));
+}
+
+#[test]
+fn a_folder_is_checked_in_order_one_json_object_a_file() {
+    let output = harness(&["check", "--json", &golden(""), "--threads", "3"]);
+    assert_eq!(output.status.code(), Some(1));
+    let lines: Vec<Value> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a JSON object"))
+        .collect();
+    assert!(lines.len() >= 10);
+    let files: Vec<&str> = lines.iter().map(|line| line["file"].as_str().unwrap()).collect();
+    assert!(files.is_sorted(), "{files:?}");
+    for line in &lines {
+        let file = line["file"].as_str().unwrap();
+        if file.contains("valid") {
+            assert_eq!(line["verdict"], "valid", "{file}");
+            assert!(line["explanation"].is_null());
+        }
+        assert!(line["operations"].as_u64().unwrap() > 0 && line["seconds"].is_number());
+    }
+}
+
+#[test]
+fn in_a_folder_only_histories_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let deep = folder.path().join("run/nodes");
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(folder.path().join("run/run.json"), "{\"argv\":[\"run\"]}\n").unwrap();
+    std::fs::write(deep.join("n1.log"), "INFO starting\n").unwrap();
+    generate(folder.path(), "run/history.jsonl", &["--ops", "50"]);
+    let output = harness(&["check", "--json", folder.path().to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(stdout(&output).lines().count(), 1);
+    let nothing = harness(&["check", deep.to_str().unwrap()]);
+    assert_eq!(nothing.status.code(), Some(254), "{nothing:?}");
+    let initial = harness(&["check", "--initial", "[", &golden("register-valid.jsonl")]);
+    assert_eq!(initial.status.code(), Some(64), "{initial:?}");
+}
+
+#[test]
+fn every_planted_violation_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let common = ["stale-read", "lost-write", "future-read", "garbage-read"];
+    let of_workload = [
+        ("register", ["lost-update", "flicker"]),
+        ("log", ["reordered-append", "duplicate"]),
+    ];
+    for (workload, more) in of_workload {
+        for violation in common.iter().chain(&more) {
+            for seed in ["1", "2", "3"] {
+                let arguments = [
+                    "--workload",
+                    workload,
+                    "--ops",
+                    "500",
+                    "--clients",
+                    "12",
+                    "--keys",
+                    "2",
+                ];
+                let planted = ["--info", "0.03", "--seed", seed, "--violation", violation];
+                let file = generate(
+                    folder.path(),
+                    "history.jsonl",
+                    &[&arguments[..], &planted].concat(),
+                );
+                let output = harness(&["check", &file]);
+                assert_eq!(
+                    output.status.code(),
+                    Some(1),
+                    "{workload} {violation} --seed {seed}"
+                );
+            }
+        }
+    }
+    let output = harness(&["generate", "--workload", "log", "--violation", "flicker"]);
+    assert_eq!(output.status.code(), Some(64));
+}
+
+#[test]
+fn what_is_generated_without_a_violation_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let kinds: [&[&str]; 4] = [
+        &["--workload", "register"],
+        &["--workload", "register", "--values", "repeated", "--cas", "0"],
+        &["--workload", "register", "--values", "repeated", "--clients", "6"],
+        &["--workload", "log"],
+    ];
+    for kind in kinds {
+        for seed in ["1", "2"] {
+            let arguments = [
+                "--ops",
+                "2000",
+                "--clients",
+                "20",
+                "--info",
+                "0.02",
+                "--seed",
+                seed,
+            ];
+            let merged: Vec<&str> = match kind.contains(&"--clients") {
+                true => [&arguments[..2], &arguments[4..], kind].concat(),
+                false => [&arguments[..], kind].concat(),
+            };
+            let file = generate(folder.path(), "history.jsonl", &merged);
+            let output = harness(&["check", &file]);
+            assert_eq!(output.status.code(), Some(0), "{merged:?}: {}", stdout(&output));
+        }
+    }
+}
+
+#[test]
+fn the_memory_budget_is_never_exceeded_and_running_out_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = generate(
+        folder.path(),
+        "history.jsonl",
+        &["--ops", "60000", "--clients", "20", "--seed", "4"],
+    );
+    let hard = [
+        "--ops",
+        "20000",
+        "--clients",
+        "40",
+        "--values",
+        "repeated",
+        "--cas",
+        "0.9",
+        "--info",
+        "0.05",
+    ];
+    let hard = generate(folder.path(), "hard.jsonl", &hard);
+    let mut verdicts = Vec::new();
+    for (file, megabytes) in [(&file, 26), (&file, 40), (&file, 400), (&hard, 80)] {
+        let budget = format!("{megabytes}M");
+        let output = harness(&[
+            "check",
+            "--json",
+            "--budget-time",
+            "20",
+            "--budget-mem",
+            &budget,
+            file,
+        ]);
+        let line: Value = serde_json::from_str(stdout(&output).trim()).expect("a JSON object");
+        let peak = line["peak_bytes"].as_u64().expect("the kernel tells");
+        assert!(
+            peak <= megabytes << 20,
+            "{peak} bytes with a budget of {budget}: {line}"
+        );
+        verdicts.push(line["verdict"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(verdicts[0], "unknown");
+    assert_eq!(verdicts[2], "valid");
+}
+
+#[test]
+fn running_out_of_time_is_unknown() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "--ops",
+        "20000",
+        "--clients",
+        "40",
+        "--values",
+        "repeated",
+        "--cas",
+        "0.9",
+        "--info",
+        "0.05",
+    ];
+    let file = generate(folder.path(), "history.jsonl", &arguments);
+    let output = harness(&["check", "--budget-time", "0.2", &file]);
+    let text = stdout(&output);
+    assert!(matches!(output.status.code(), Some(0 | 2)), "{text}");
+    assert!(
+        output.status.code() == Some(0) || text.contains("the time budget ran out"),
+        "{text}"
+    );
+}
+
+#[test]
+fn explanations_are_written_as_text_and_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let output = harness(&[
+        "check",
+        "--explain",
+        out.to_str().unwrap(),
+        &golden("register-stale-read.jsonl"),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let mut files: Vec<_> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 2, "{files:?}");
+    let svg = std::fs::read_to_string(&files[0]).unwrap();
+    let text = std::fs::read_to_string(&files[1]).unwrap();
+    assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
+    assert!(text.contains("Why no order fits"));
+    assert!(svg.len() < 100_000 && text.len() < 10_000);
+}
+
+#[test]
+fn the_help_has_not_changed() {
+    let output = harness(&["check", "--help"]);
+    insta::assert_snapshot!("check_help", stdout(&output));
+}

@@ -1,0 +1,308 @@
+//! Small histories of sets, counters, locks and transactions.
+
+use harness::checker::NEVER;
+use harness::checker::counter::CounterOp;
+use harness::checker::datum::{Datum, Pool};
+use harness::checker::lock::LockOp;
+use harness::checker::log::LogOp;
+use harness::checker::sets::SetOp;
+use harness::checker::txn::Micro;
+use harness::generator::random::Random;
+use harness::model::{Call, Model};
+
+use super::registers::datum;
+use super::{Step, schedule};
+
+/// Runs a schedule: `request` makes an operation, `apply` lets it take effect and fills in its result,
+/// `change` spoils one.
+pub fn history<O: Clone, S>(
+    random: &mut Random,
+    operations: usize,
+    state: &mut S,
+    request: impl Fn(&mut Random, &S, usize) -> O,
+    apply: impl Fn(&mut S, &O) -> Option<O>,
+    change: impl Fn(&mut Random, &mut S, &mut O),
+) -> Vec<Call<O>> {
+    let mut calls: Vec<Call<O>> = Vec::new();
+    let mut refused = Vec::new();
+    for (at, step) in (0_u32..).zip(schedule(random, operations)) {
+        match step {
+            Step::Invoke(id) => {
+                let op = request(random, state, id);
+                calls.push(Call {
+                    id: id as u32,
+                    call: at,
+                    ret: NEVER,
+                    op,
+                });
+            }
+            Step::Apply(id) => match apply(state, &calls[id].op) {
+                Some(op) => calls[id].op = op,
+                None => refused.push(id as u32),
+            },
+            Step::Return(id) => calls[id].ret = at,
+        }
+    }
+    calls.retain(|call| !refused.contains(&call.id));
+    for _ in 0..[0, 1, 1, 2][random.below(4)] {
+        if !calls.is_empty() {
+            let at = random.below(calls.len());
+            change(random, state, &mut calls[at].op);
+        }
+    }
+    calls
+}
+
+pub fn sets(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<SetOp>> {
+    let mut state = (pool, Vec::new());
+    let calls = history(
+        random,
+        operations,
+        &mut state,
+        |random, _, id| {
+            if random.chance(0.5) {
+                SetOp::Add(datum(id as i64))
+            } else {
+                SetOp::Read(Datum::NIL)
+            }
+        },
+        |(pool, set), op| {
+            Some(match op {
+                SetOp::Add(element) => {
+                    set.push(*element);
+                    *op
+                }
+                SetOp::Read(_) => SetOp::Read(pool.list(set)),
+            })
+        },
+        |random, (pool, _), op| {
+            if let SetOp::Read(list) = op {
+                *list = spoil(random, pool, *list, operations);
+            }
+        },
+    );
+    calls
+        .into_iter()
+        .filter(|call| !call.is_open() || matches!(call.op, SetOp::Add(_)))
+        .collect()
+}
+
+fn spoil(random: &mut Random, pool: &mut Pool, list: Datum, end: usize) -> Datum {
+    let mut elements = pool.as_list(list).unwrap_or_default().to_vec();
+    if !elements.is_empty() && random.chance(0.5) {
+        elements.remove(random.below(elements.len()));
+    } else {
+        let at = random.below(elements.len() + 1);
+        elements.insert(at, datum(random.below(end + 1) as i64));
+    }
+    pool.list(&elements)
+}
+
+/// The specification of a set.
+pub struct SetSpec<'a>(pub &'a Pool);
+
+impl Model for SetSpec<'_> {
+    type State = Vec<Datum>;
+    type Op = SetOp;
+
+    fn init(&self) -> Vec<Datum> {
+        Vec::new()
+    }
+
+    fn step(&self, state: &Vec<Datum>, op: &SetOp) -> Option<Vec<Datum>> {
+        let mut set = state.clone();
+        match *op {
+            SetOp::Add(element) => {
+                set.push(element);
+                set.sort_unstable();
+                Some(set)
+            }
+            SetOp::Read(list) => {
+                let mut seen = self.0.as_list(list)?.to_vec();
+                seen.sort_unstable();
+                (seen == set).then_some(set)
+            }
+        }
+    }
+}
+
+pub fn counters(random: &mut Random, operations: usize, by_ones: bool) -> Vec<Call<CounterOp>> {
+    let calls = history(
+        random,
+        operations,
+        &mut 0_i64,
+        |random, _, _| match random.below(2) {
+            0 if by_ones => CounterOp::Add(1),
+            0 => CounterOp::Add(random.below(5) as i64 - 1),
+            _ => CounterOp::Read(0),
+        },
+        |state, op| {
+            Some(match *op {
+                CounterOp::Add(number) => {
+                    *state += number;
+                    *op
+                }
+                CounterOp::Read(_) => CounterOp::Read(*state),
+            })
+        },
+        |random, _, op| {
+            if let CounterOp::Read(value) = op {
+                *value += [-1, 1, 2][random.below(3)];
+            }
+        },
+    );
+    calls
+        .into_iter()
+        .filter(|call| !call.is_open() || matches!(call.op, CounterOp::Add(_)))
+        .collect()
+}
+
+pub fn locks(random: &mut Random, operations: usize) -> Vec<Call<LockOp>> {
+    let calls = history(
+        random,
+        operations,
+        &mut (0, false),
+        |random, state: &(i64, bool), _| match random.below(2) {
+            0 => LockOp::Acquire(0),
+            _ => LockOp::Release(state.0),
+        },
+        |(last, held), op| match *op {
+            LockOp::Acquire(_) if *held => None,
+            LockOp::Acquire(_) => {
+                (*last, *held) = (*last + 1, true);
+                Some(LockOp::Acquire(*last))
+            }
+            LockOp::Release(token) if *held && token == *last => {
+                *held = false;
+                Some(*op)
+            }
+            LockOp::Release(_) => None,
+        },
+        |random, _, op| {
+            let (LockOp::Acquire(token) | LockOp::Release(token)) = op;
+            *token += [-1, 1, 2][random.below(3)];
+        },
+    );
+    calls
+        .into_iter()
+        .filter(|call| !call.is_open() || matches!(call.op, LockOp::Release(_)))
+        .collect()
+}
+
+pub fn requests(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<LogOp>> {
+    let mut state = (pool, Vec::new());
+    let calls = history(
+        random,
+        operations,
+        &mut state,
+        |random, _, id| match random.below(2) {
+            0 => LogOp::Append {
+                record: datum(id as i64),
+                at: Datum::NIL,
+            },
+            _ => LogOp::Whole(Datum::NIL),
+        },
+        |(pool, list), op| {
+            Some(match *op {
+                LogOp::Append { record, .. } => {
+                    list.push(record);
+                    *op
+                }
+                LogOp::Whole(_) | LogOp::Read { .. } | LogOp::Tail(_) => LogOp::Whole(pool.list(list)),
+            })
+        },
+        |random, (pool, _), op| {
+            if let LogOp::Whole(list) = op {
+                *list = spoil(random, pool, *list, operations);
+            }
+        },
+    );
+    calls
+        .into_iter()
+        .filter(|call| !call.is_open() || matches!(call.op, LogOp::Append { .. }))
+        .collect()
+}
+
+/// The specification of a list of requests that took effect.
+pub struct RequestSpec<'a>(pub &'a Pool);
+
+impl Model for RequestSpec<'_> {
+    type State = Vec<Datum>;
+    type Op = LogOp;
+
+    fn init(&self) -> Vec<Datum> {
+        Vec::new()
+    }
+
+    fn step(&self, state: &Vec<Datum>, op: &LogOp) -> Option<Vec<Datum>> {
+        match *op {
+            LogOp::Append { record, .. } => Some([&state[..], &[record]].concat()),
+            LogOp::Whole(list) => (self.0.as_list(list)? == &state[..]).then(|| state.clone()),
+            LogOp::Read { .. } | LogOp::Tail(_) => None,
+        }
+    }
+}
+
+pub fn transactions(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<Vec<Micro>>> {
+    let keys = 1 + random.below(2);
+    let mut state = (pool, vec![Vec::new(); keys]);
+    let mut calls = history(
+        random,
+        operations,
+        &mut state,
+        |random, _, id| {
+            let mut micro = |at: usize| {
+                let key = datum(random.below(keys) as i64);
+                if random.chance(0.5) {
+                    Micro::Append {
+                        key,
+                        value: datum((10 * id + at) as i64),
+                    }
+                } else {
+                    Micro::Read {
+                        key,
+                        value: Datum::NIL,
+                    }
+                }
+            };
+            (0..1 + at_most(id, 3)).map(&mut micro).collect::<Vec<_>>()
+        },
+        |(pool, lists), op: &Vec<Micro>| {
+            let run = |micro: &Micro| match *micro {
+                Micro::Append { key, value } => {
+                    lists[index(key)].push(value);
+                    *micro
+                }
+                Micro::Read { key, .. } => Micro::Read {
+                    key,
+                    value: pool.list(&lists[index(key)]),
+                },
+                Micro::Write { .. } => *micro,
+            };
+            Some(op.iter().map(run).collect())
+        },
+        |random, (pool, _), op| {
+            let at = random.below(op.len());
+            if let Micro::Read { value, .. } = &mut op[at] {
+                let mut list = pool.as_list(*value).unwrap_or_default().to_vec();
+                if !list.is_empty() {
+                    list.truncate(random.below(list.len()));
+                }
+                *value = pool.list(&list);
+            }
+        },
+    );
+    for call in calls.iter_mut().filter(|call| call.ret == NEVER) {
+        call.op.retain(|micro| !matches!(micro, Micro::Read { .. }));
+    }
+    calls
+}
+
+fn index(key: Datum) -> usize {
+    key.as_int().expect("keys are small integers") as usize
+}
+
+/// Spreads sizes without another random number.
+fn at_most(id: usize, end: usize) -> usize {
+    (id * 7 + 3) % end
+}

@@ -1,0 +1,165 @@
+//! What is said about each kind of violation, word for word, on histories small enough to read.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use harness::checker::{self, Budget, Options};
+use harness::{formats, report};
+
+/// Writes out one operation after the other: process, function, input, output.
+fn sequence(operations: &[(u32, &str, &str, &str)]) -> String {
+    let event = |kind, process: &u32, function: &str, value: &str| {
+        format!("{{:process {process} :type :{kind} :f :{function} :value {value}}}\n")
+    };
+    let both = operations.iter().map(|(process, function, input, output)| {
+        event("invoke", process, function, input) + &event("ok", process, function, output)
+    });
+    both.collect()
+}
+
+fn told(name: &str, text: &str) {
+    let budget = Budget::default();
+    let mut recording = formats::read(Cursor::new(text.to_owned()), Path::new(name), &budget)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let checked = checker::check(&mut recording, &Options::default(), &budget);
+    let text = report::explain(&recording, &checked);
+    assert!(text.len() < 4000, "{name}: {} bytes", text.len());
+    insta::assert_snapshot!(name, text);
+}
+
+#[test]
+fn registers() {
+    told(
+        "repeated_values",
+        &sequence(&[
+            (0, "write", "1", "1"),
+            (1, "write", "2", "2"),
+            (0, "write", "1", "1"),
+            (1, "read", "nil", "2"),
+        ]),
+    );
+    told(
+        "cas_of_unknown_outcome",
+        "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :ok :f :write :value 1}\n\
+         {:process 1 :type :invoke :f :cas :value [1 2]}\n{:process 1 :type :info :f :cas :value [1 2]}\n\
+         {:process :nemesis :type :info :f :kill :value \"n1\"}\n\
+         {:process 2 :type :invoke :f :read}\n{:process 2 :type :ok :f :read :value 2}\n\
+         {:process 3 :type :invoke :f :cas :value [1 3]}\n{:process 3 :type :ok :f :cas :value [1 3]}\n",
+    );
+}
+
+#[test]
+fn sets() {
+    told(
+        "set_lost",
+        &sequence(&[
+            (0, "add", "1", "1"),
+            (0, "add", "2", "2"),
+            (1, "read", "nil", "[1]"),
+        ]),
+    );
+    told(
+        "set_disappeared",
+        &sequence(&[
+            (0, "add", "1", "1"),
+            (0, "add", "2", "2"),
+            (1, "read", "nil", "[1 2]"),
+            (1, "read", "nil", "[2]"),
+        ]),
+    );
+    told(
+        "set_garbage",
+        &sequence(&[(0, "add", "1", "1"), (1, "read", "nil", "[1 7]")]),
+    );
+}
+
+#[test]
+fn counters() {
+    told(
+        "counter_lost",
+        &sequence(&[
+            (0, "add", "1", "1"),
+            (0, "add", "1", "1"),
+            (1, "read", "nil", "1"),
+        ]),
+    );
+    told(
+        "counter_too_many",
+        &sequence(&[(0, "add", "1", "1"), (1, "read", "nil", "3")]),
+    );
+}
+
+#[test]
+fn banks() {
+    let reads = [
+        (1, "read", "nil", "{0 60, 1 40}"),
+        (1, "read", "nil", "{0 55, 1 45}"),
+        (2, "read", "nil", "{0 55, 1 40}"),
+    ];
+    let transfer = sequence(&[(0, "transfer", "{:from 0 :to 1 :amount 5}", "nil")]);
+    told("bank_total", &(transfer.clone() + &sequence(&reads)));
+    told(
+        "bank_negative",
+        &(transfer + &sequence(&[(1, "read", "nil", "{0 -5, 1 105}")])),
+    );
+}
+
+#[test]
+fn locks() {
+    told(
+        "lock_two_holders",
+        &sequence(&[(0, "acquire", "nil", "1"), (1, "acquire", "nil", "2")]),
+    );
+}
+
+#[test]
+fn requests() {
+    told(
+        "request_twice",
+        &sequence(&[
+            (0, "apply", "7", "7"),
+            (1, "apply", "8", "8"),
+            (1, "read", "nil", "[7 8 7]"),
+        ]),
+    );
+    told(
+        "request_lost",
+        &sequence(&[
+            (0, "apply", "7", "7"),
+            (1, "apply", "8", "8"),
+            (1, "read", "nil", "[8]"),
+        ]),
+    );
+}
+
+#[test]
+fn transactions() {
+    let write_skew = "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:append 2 20]]}\n\
+         {:process 1 :type :invoke :f :txn :value [[:r 2 nil] [:append 1 10]]}\n\
+         {:process 0 :type :ok :f :txn :value [[:r 1 []] [:append 2 20]]}\n\
+         {:process 1 :type :ok :f :txn :value [[:r 2 []] [:append 1 10]]}\n";
+    told("txn_write_skew", write_skew);
+    told(
+        "txn_stale_read",
+        &sequence(&[
+            (0, "txn", "[[:append 1 10]]", "[[:append 1 10]]"),
+            (1, "txn", "[[:r 1 nil]]", "[[:r 1 []]]"),
+        ]),
+    );
+    told(
+        "txn_intermediate",
+        &sequence(&[
+            (
+                0,
+                "txn",
+                "[[:append 1 10] [:append 1 11]]",
+                "[[:append 1 10] [:append 1 11]]",
+            ),
+            (1, "txn", "[[:r 1 nil]]", "[[:r 1 [10]]]"),
+        ]),
+    );
+    told(
+        "txn_garbage",
+        &sequence(&[(1, "txn", "[[:r 1 nil]]", "[[:r 1 [10]]]")]),
+    );
+}

@@ -1,0 +1,307 @@
+//! Whole runs on real processes: a verdict, a folder, and nothing left behind.
+//!
+//! They need the daemon next to the harness (`cargo test --workspace` builds it) and are skipped without it.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
+
+/// Every kind of fault, often, and little enough demanded that a busy machine manages it.
+const PLAN: &str = r#"
+    version = 1
+    name = "short"
+    about = "a little of everything"
+    time = "4s"
+    seed = 11
+    [cluster]
+    segment_kib = 256
+    [clients]
+    count = 5
+    readers = 1
+    rate = 500
+    [[workload]]
+    kind = "register"
+    [[workload]]
+    kind = "log"
+    [nemesis]
+    warmup = "500ms"
+    calm = ["100ms", "300ms"]
+    [[fault]]
+    kind = "kill"
+    target = "one"
+    duration = "200ms"
+    [[fault]]
+    kind = "pause"
+    target = "one"
+    duration = "200ms"
+    [[fault]]
+    kind = "partition"
+    shape = "isolate-one"
+    duration = "300ms"
+    [limits]
+    faults_min = 1
+    operations_min = 50
+"#;
+
+/// A folder for one test, and how to run plans in it.
+struct Ground {
+    folder: tempfile::TempDir,
+}
+
+impl Ground {
+    /// `None`, with a message, when there is no daemon.
+    fn new() -> Option<Self> {
+        if !Path::new(HARNESS).with_file_name("noraftd").is_file() {
+            eprintln!("skipped: no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one");
+            return None;
+        }
+        Some(Self {
+            folder: tempfile::tempdir().unwrap(),
+        })
+    }
+
+    fn start(&self, plan: &str) -> Child {
+        let path = self.folder.path().join("plan.toml");
+        std::fs::write(&path, plan).unwrap();
+        let mut command = Command::new(HARNESS);
+        command
+            .arg("run")
+            .arg(&path)
+            .arg("--out")
+            .arg(self.folder.path().join("runs"));
+        command
+            .env_remove("NORAFTD")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    fn latest(&self) -> PathBuf {
+        self.folder.path().join("runs/latest")
+    }
+
+    fn results(&self) -> Value {
+        let text = std::fs::read_to_string(self.latest().join("results.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Processes that were told of a place in this ground: the daemons of its runs.
+    fn daemons(&self) -> Vec<i32> {
+        let ours = self.folder.path().display().to_string();
+        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let command = String::from_utf8_lossy(&command).into_owned();
+            (command.contains("--data-dir") && command.contains(&ours)).then_some(pid)
+        });
+        processes.collect()
+    }
+
+    /// Waits until so many daemons run.
+    fn await_daemons(&self, count: usize) -> Vec<i32> {
+        wait_for(&format!("{count} daemons"), || {
+            Some(self.daemons()).filter(|pids| pids.len() == count)
+        })
+    }
+
+    /// Waits until clients have been at work for a moment.
+    fn await_operations(&self) {
+        let history = self.latest().join("history-register.jsonl");
+        wait_for("a history", || {
+            std::fs::metadata(&history)
+                .ok()
+                .filter(|metadata| metadata.len() > HISTORY_BEGUN_BYTES)
+        });
+    }
+}
+
+fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..WAIT_STEPS {
+        if let Some(found) = look() {
+            return found;
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "another process is watched from outside"
+        )]
+        std::thread::sleep(WAIT_STEP);
+    }
+    panic!("no {what} within {:?}", WAIT_STEP * WAIT_STEPS);
+}
+
+fn said(output: &Output) -> String {
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stderr),
+        String::from_utf8_lossy(&output.stdout)
+    )
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+#[test]
+fn a_run_ends_with_a_verdict_and_a_complete_folder() {
+    let Some(ground) = Ground::new() else { return };
+    let output = ground.start(PLAN).wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(report.lines().last(), Some("verdict: valid"));
+    let files = [
+        "run.json",
+        "plan.toml",
+        "schedule.jsonl",
+        "history-register.jsonl",
+        "history-log.jsonl",
+        "results.json",
+        "report.txt",
+        "repro.sh",
+        "nodes/n3/log",
+    ];
+    for file in files {
+        assert!(ground.latest().join(file).is_file(), "{file} is missing");
+    }
+    assert!(
+        !ground.latest().join("nodes/n1/data").exists(),
+        "data is kept only when something is wrong"
+    );
+    assert!(!ground.folder.path().join("runs/failed").exists());
+    let results = ground.results();
+    assert!(
+        results["faults"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|fault| fault["evidence"].is_string())
+    );
+    assert_eq!(results["phases"].as_array().unwrap().len(), 3);
+    assert_eq!(ground.daemons(), [0; 0], "every process is gone");
+}
+
+#[test]
+fn the_first_interrupt_ends_a_run_in_order() {
+    let Some(ground) = Ground::new() else { return };
+    let child = ground.start(&PLAN.replace("4s", "10m"));
+    ground.await_operations();
+    signal(&child, Signal::SIGINT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    let results = ground.results();
+    assert_eq!(results["verdict"], "unknown");
+    assert!(
+        results["reasons"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("the run was interrupted after")
+    );
+    let checks = results["checks"].as_array().unwrap();
+    assert!(
+        checks.iter().all(|check| check["verdict"] == "valid"),
+        "what was recorded is checked: {checks:?}"
+    );
+    assert!(ground.folder.path().join("runs/failed/report.txt").is_file());
+    assert_eq!(ground.daemons(), [0; 0]);
+}
+
+#[test]
+fn a_killed_harness_leaves_no_process_and_keeps_the_history() {
+    let Some(ground) = Ground::new() else { return };
+    let calm = PLAN.replace("4s", "10m").replace("\"500ms\"", "\"9m\"");
+    let mut child = ground.start(&calm);
+    ground.await_operations();
+    ground.await_daemons(3);
+    signal(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    ground.await_daemons(0);
+    let history = std::fs::read_to_string(ground.latest().join("history-register.jsonl")).unwrap();
+    assert!(history.lines().count() > 10);
+}
+
+#[test]
+fn a_daemon_that_ends_by_itself_is_reported_with_its_last_words() {
+    let Some(ground) = Ground::new() else { return };
+    let calm = PLAN.replace("warmup = \"500ms\"", "warmup = \"9m\"");
+    let child = ground.start(&calm);
+    ground.await_operations();
+    let victim = ground.await_daemons(3)[0];
+    kill(Pid::from_raw(victim), Signal::SIGKILL).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(2),
+        "somebody else's SIGKILL is no proof: {}",
+        said(&output)
+    );
+    let results = ground.results();
+    let checks = results["checks"].as_array().unwrap();
+    let processes = checks.iter().find(|check| check["model"] == "processes").unwrap();
+    assert_eq!(processes["verdict"], "unknown");
+    assert!(
+        processes["summary"]
+            .as_str()
+            .unwrap()
+            .contains("was ended by SIGKILL"),
+        "{processes}"
+    );
+    assert!(
+        processes["explanation"]
+            .as_str()
+            .unwrap()
+            .contains("the last lines of its log")
+    );
+    assert!(
+        ground.latest().join("nodes/n1/data").exists(),
+        "data is kept for whoever looks into it"
+    );
+}
+
+#[test]
+fn a_daemon_that_does_not_start_is_trouble_of_the_harness_not_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.toml");
+    std::fs::write(&plan, PLAN).unwrap();
+    let run = |daemon: &str| {
+        let mut command = Command::new(HARNESS);
+        command
+            .arg("run")
+            .arg(&plan)
+            .arg("--out")
+            .arg(folder.path().join("runs"));
+        command.args(["--noraftd", daemon]).output().unwrap()
+    };
+    let ends = run("/bin/false");
+    assert_eq!(ends.status.code(), Some(254));
+    assert!(said(&ends).contains("it exited with code 1"), "{}", said(&ends));
+    let missing = run("/nowhere/noraftd");
+    assert_eq!(missing.status.code(), Some(254));
+    assert!(
+        said(&missing).contains("--noraftd or NORAFTD"),
+        "{}",
+        said(&missing)
+    );
+}
+
+#[test]
+fn a_plan_that_is_none_is_wrong_usage() {
+    let output = Command::new(HARNESS)
+        .args(["run", "/nowhere/plan.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(said(&output).contains("/nowhere/plan.toml"));
+}
+
+const WAIT_STEP: Duration = Duration::from_millis(20);
+const WAIT_STEPS: u32 = 3000;
+/// Some dozens of events.
+const HISTORY_BEGUN_BYTES: u64 = 10_000;

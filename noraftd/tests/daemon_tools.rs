@@ -1,0 +1,298 @@
+//! The tools that people use: redis-cli, redis-py, and noraftd's own verbs.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use support::client::{Client, bulk, ok};
+use support::cluster::{Cluster, PeersOver};
+use support::eventually;
+use support::node::Node;
+
+/// Runs a program; `None`, with a message, when it is not installed.
+fn installed(program: &str, args: &[&str]) -> Option<Output> {
+    let output = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .ok();
+    if output.as_ref().is_none_or(|output| !output.status.success()) {
+        eprintln!("skipped: '{program} {}' does not work here", args.join(" "));
+        return None;
+    }
+    output
+}
+
+fn redis_cli(address: &[&str], args: &[&str]) -> String {
+    let output = Command::new("redis-cli")
+        .args(address)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it runs");
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+}
+
+#[test]
+fn redis_cli_drives_any_node_over_tcp_and_unix() {
+    if installed("redis-cli", &["--version"]).is_none() {
+        return;
+    }
+    let cluster = Cluster::start(3, PeersOver::Unix);
+    let mut count = 0;
+    for node in &cluster.nodes {
+        let (host, port) = node.tcp.rsplit_once(':').expect("host and port");
+        let socket = node.unix().display().to_string();
+        for address in [&["-h", host, "-p", port][..], &["-s", &socket]] {
+            count += 1;
+            assert_eq!(redis_cli(address, &["SET", "k", "some text"]), "OK");
+            assert_eq!(redis_cli(address, &["GET", "k"]), "some text");
+            assert_eq!(redis_cli(address, &["INCR", "count"]), count.to_string());
+            assert_eq!(redis_cli(address, &["-3", "GET", "none"]), "");
+            assert!(redis_cli(address, &["XADD", "s", "*", "f", "v"]).contains('-'));
+            assert_eq!(redis_cli(address, &["XLEN", "s"]), count.to_string());
+            assert!(redis_cli(address, &["INFO"]).contains("loading:0"));
+            assert!(redis_cli(address, &["NOSUCH"]).starts_with("ERR unknown command"));
+        }
+    }
+}
+
+/// What a program that uses redis-py does; the address comes as its argument.
+const PYTHON: &str = r#"
+import sys, redis
+client = redis.Redis.from_url(sys.argv[1])
+assert client.ping()
+assert client.set("py", "v1") and client.get("py") == b"v1"
+assert client.set("py", "v2", nx=True) is None
+assert client.mset({"py:a": "1", "py:b": "2"}) and client.mget("py:a", "none", "py:b") == [b"1", None, b"2"]
+before = int(client.get("py:n") or 0)
+with client.pipeline(transaction=False) as pipe:
+    for _ in range(20):
+        pipe.incr("py:n")
+    assert pipe.execute() == list(range(before + 1, before + 21))
+name = client.xadd("py:s", {"field": "value"})
+assert (name, {b"field": b"value"}) in client.xrange("py:s")
+assert client.xread({"py:s": "0"})
+assert client.info()["loading"] == 0
+try:
+    client.lpush("py", "x")
+    raise SystemExit("an unsupported command was accepted")
+except redis.ResponseError as error:
+    assert "unknown command" in str(error), error
+print("done")
+"#;
+
+#[test]
+fn redis_py_drives_any_node_over_tcp_and_unix() {
+    let Some(version) = installed("python3", &["-c", "import redis; print(redis.__version__)"]) else {
+        return;
+    };
+    eprintln!("redis-py {}", String::from_utf8_lossy(&version.stdout).trim_end());
+    let cluster = Cluster::start(3, PeersOver::Unix);
+    for node in &cluster.nodes {
+        let addresses = [
+            format!("redis://{}", node.tcp),
+            format!("unix://{}", node.unix().display()),
+        ];
+        for address in addresses {
+            let output = Command::new("python3")
+                .args(["-c", PYTHON, &address])
+                .output()
+                .expect("it runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success() && output.stdout == b"done\n",
+                "{address}: {said}"
+            );
+        }
+    }
+}
+
+fn noraftd(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_noraftd"))
+        .args(args)
+        .env_remove("COLUMNS")
+        .stdin(Stdio::null())
+        .output();
+    let output = output.expect("the program runs");
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
+#[test]
+fn status_tells_about_a_node_in_words_and_in_json() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.wait_for_leader();
+    assert_eq!(node.client().call(&["SET", "k", "v"]), ok());
+    let (code, text) = noraftd(&["status", &node.tcp]);
+    assert_eq!(code, Some(0));
+    for part in [
+        "role       leader",
+        "leader     node 1",
+        "last sync took",
+        "recovered 0 entries",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let (code, json) = noraftd(&["status", &node.unix().display().to_string(), "--json"]);
+    assert_eq!(code, Some(0));
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(
+        (report["role"].as_str(), report["id"].as_u64()),
+        (Some("leader"), Some(1))
+    );
+    assert_eq!(report["commit_index"], report["applied_index"]);
+}
+
+#[test]
+fn inspect_shows_what_a_directory_holds_and_what_damage_means() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.wait_for_leader();
+    for n in 0..20 {
+        assert_eq!(node.client().call(&["SET", "k", &n.to_string()]), ok());
+    }
+    assert_eq!(node.stop(), Some(0));
+    let data = dir.path().join("data");
+    let (code, text) = noraftd(&["inspect", &data.display().to_string(), "--records"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.matches("COMMAND").count() >= 20, "{text}");
+    let (code, _) = noraftd(&["inspect", "/nowhere/at/all"]);
+    assert_eq!(code, Some(1));
+}
+
+/// `noraftd dev`, and the lines it prints.
+struct Dev {
+    child: std::process::Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Dev {
+    fn start(dir: Option<&std::path::Path>) -> Self {
+        // Ports are taken from the ephemeral range in steps; one in use makes the cluster give up and this
+        // helper try the next ones.
+        eventually("three free ports", || {
+            let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+            let base = free.local_addr().expect("bound").port().min(64_000);
+            drop(free);
+            let mut command = Command::new(env!("CARGO_BIN_EXE_noraftd"));
+            command.args(["dev", "--nodes", "3", "--port-base", &base.to_string()]);
+            if let Some(dir) = dir {
+                command.arg("--dir").arg(dir);
+            }
+            let log = dir.map_or(Stdio::inherit(), |dir| {
+                std::fs::File::create(dir.join("log")).expect("a log").into()
+            });
+            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
+            let mut child = command.spawn().expect("it starts");
+            let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+            let mut dev = Self { child, lines };
+            let found = dev.line_with("3 nodes in").is_some();
+            let led = found.then(|| dev.line_with("leads")).flatten().is_some();
+            if !led {
+                dev.child.wait().expect("a child");
+            }
+            led.then_some(dev)
+        })
+    }
+
+    fn line_with(&mut self, text: &str) -> Option<String> {
+        self.lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find(|line| line.contains(text))
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id() as i32), signal).expect("it runs");
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.signal(Signal::SIGTERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+#[test]
+fn dev_runs_a_cluster_in_a_directory_and_stops_it_on_ctrl_c() {
+    let dir = tempfile::tempdir().expect("a directory");
+    for round in 0..2 {
+        let mut dev = Dev::start(Some(dir.path()));
+        for id in 1..=3 {
+            let mut client = Client::unix(&dir.path().join(format!("client-{id}.sock"))).expect("it serves");
+            assert_eq!(client.call(&["SET", &format!("k{round}{id}"), "v"]), ok());
+            assert_eq!(client.call(&["GET", "k01"]), bulk("v"));
+        }
+        dev.signal(Signal::SIGINT);
+        assert_eq!(dev.child.wait().expect("a child").code(), Some(0));
+    }
+}
+
+#[test]
+fn dev_says_when_a_node_dies_and_goes_on_with_the_others() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut dev = Dev::start(Some(dir.path()));
+    let (_, json) = noraftd(&[
+        "status",
+        &dir.path().join("client-2.sock").display().to_string(),
+        "--json",
+    ]);
+    let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let pid = report["process_id"].as_u64().expect("a process id");
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).expect("it runs");
+    let log = dir.path().join("log");
+    eventually("a line about it", || {
+        let log = std::fs::read_to_string(&log).expect("a log");
+        log.contains("node 2 ended: signal: 9").then_some(())
+    });
+    let socket = dir.path().join("client-1.sock");
+    eventually("the others go on", || {
+        let reply = Client::unix(&socket).ok()?.try_call(&["SET", "k", "v"]).ok()?;
+        (reply == ok()).then_some(())
+    });
+    dev.signal(Signal::SIGTERM);
+    assert_eq!(dev.child.wait().expect("a child").code(), Some(0));
+}
+
+#[test]
+fn the_nodes_of_dev_do_not_outlive_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut dev = Dev::start(Some(dir.path()));
+    dev.signal(Signal::SIGKILL);
+    dev.child.wait().expect("a child");
+    for id in 1..=3 {
+        let socket = dir.path().join(format!("client-{id}.sock"));
+        eventually("the node ends", || Client::unix(&socket).is_err().then_some(()));
+    }
+}
+
+#[test]
+fn the_help_teaches() {
+    for verb in ["", "serve", "dev", "status", "inspect"] {
+        let args: Vec<&str> = [verb, "--help"]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
+        let (code, text) = noraftd(&args);
+        assert_eq!(code, Some(0));
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        insta::assert_snapshot!(format!("help_{verb}"), lines.join("\n"));
+    }
+}

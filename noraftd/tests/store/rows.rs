@@ -1,0 +1,271 @@
+//! Each row of the table in `recovery.rs`, by name, and that what can be mended is mended.
+
+use std::collections::BTreeMap;
+
+use noraftd::prng::Prng;
+use noraftd::record::{Append, Batch, BatchId, HardState};
+use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::{OpenError, StoreError, Verdict};
+
+use crate::common::*;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+const PAGE: usize = 4096;
+
+/// A run over several segments that ended without a mark.
+fn run_files() -> (Files, Model) {
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).unwrap();
+    let model = run(&mut store, 11, 50).pop().unwrap();
+    assert!(store.stats().segments >= 3);
+    drop(store);
+    (disk.files(), model)
+}
+
+fn segment(files: &Files, number: u64) -> String {
+    let name = format!("segment-{number:016}");
+    assert!(files.contains_key(&name));
+    name
+}
+
+/// The verdicts on `files` after `change`.
+fn verdicts(change: impl FnOnce(&mut Files)) -> Vec<Verdict> {
+    let (mut files, _) = run_files();
+    change(&mut files);
+    match open(&MemDisk::with_files(files)) {
+        Ok((store, _)) => store
+            .recovery_report()
+            .findings
+            .iter()
+            .map(|finding| finding.verdict)
+            .collect(),
+        Err(OpenError::Refused { finding, .. }) => vec![finding.verdict],
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn edit(files: &mut Files, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
+    change(files.get_mut(name).unwrap());
+}
+
+#[test]
+fn batch_valid_take_it() {
+    assert_eq!(verdicts(|_| {}), []);
+}
+
+#[test]
+fn batch_invalid_with_a_later_valid_batch_is_damage() {
+    let in_same_segment = verdicts(|files| {
+        let name = segment(files, 1);
+        edit(files, &name, |bytes| bytes[2 * PAGE + 50] ^= 1);
+    });
+    assert_eq!(in_same_segment, [Verdict::Damage]);
+    let by_a_later_segment = verdicts(|files| {
+        let name = segment(files, 1);
+        edit(files, &name, |bytes| {
+            let end = bytes.len() - PAGE;
+            bytes[4 * PAGE..end].fill(0);
+        });
+    });
+    assert_eq!(by_a_later_segment, [Verdict::Damage]);
+}
+
+#[test]
+fn header_page_invalid_takes_the_second_copy_and_mends_the_first() {
+    let (mut files, model) = run_files();
+    let name = segment(&files, 2);
+    edit(&mut files, &name, |bytes| bytes[..PAGE].fill(0));
+    let disk = MemDisk::with_files(files.clone());
+    let (store, recovered) = open(&disk).unwrap();
+    assert_eq!(
+        store.recovery_report().findings[0].verdict,
+        Verdict::HeaderFromCopy
+    );
+    model.check(&recovered, &store.reader());
+    drop(store);
+    assert_eq!(
+        open(&disk).unwrap().0.recovery_report().findings,
+        [],
+        "it was written again"
+    );
+}
+
+#[test]
+fn both_header_pages_invalid_is_damage() {
+    let found = verdicts(|files| {
+        let name = segment(files, 2);
+        edit(files, &name, |bytes| {
+            let last = bytes.len() - PAGE;
+            bytes[20] ^= 1;
+            bytes[last + 20] ^= 1;
+        });
+    });
+    assert_eq!(found, [Verdict::HeaderLost]);
+}
+
+#[test]
+fn hard_state_with_one_valid_slot_is_the_newest_of_slots_and_stream() {
+    for slot in [0, 1] {
+        let (mut files, model) = run_files();
+        edit(&mut files, "hard_state", |bytes| {
+            bytes[slot * PAGE..(slot + 1) * PAGE].fill(0xff)
+        });
+        let disk = MemDisk::with_files(files);
+        let (store, recovered) = open(&disk).unwrap();
+        assert_eq!(
+            store.recovery_report().findings[0].verdict,
+            Verdict::HardStateOneSlot
+        );
+        assert_eq!(recovered.hard_state, model.hard_state, "slot {slot}");
+        drop(store);
+        assert_eq!(
+            open(&disk).unwrap().0.recovery_report().findings,
+            [],
+            "it was written again"
+        );
+    }
+}
+
+#[test]
+fn hard_state_without_a_valid_slot_is_refused() {
+    let found = verdicts(|files| edit(files, "hard_state", |bytes| bytes.fill(0)));
+    assert_eq!(found, [Verdict::HardStateLost]);
+}
+
+#[test]
+fn a_segment_missing_in_the_middle_is_refused() {
+    let found = verdicts(|files| {
+        let name = segment(files, 2);
+        files.remove(&name);
+    });
+    assert_eq!(found, [Verdict::SegmentMissing]);
+}
+
+#[test]
+fn a_log_without_its_beginning_is_refused() {
+    let found = verdicts(|files| {
+        let name = segment(files, 1);
+        files.remove(&name);
+    });
+    assert_eq!(found, [Verdict::Gap]);
+}
+
+#[test]
+fn an_incarnation_that_is_not_the_logs_is_refused() {
+    let other = MemDisk::new();
+    let stranger = noraftd::store::Identity {
+        incarnation: 9,
+        ..identity()
+    };
+    drop(
+        noraftd::store::Store::create(
+            std::sync::Arc::new(other.clone()),
+            options(),
+            stranger,
+            &genesis(),
+        )
+        .unwrap(),
+    );
+    let found = verdicts(|files| {
+        files.insert("hard_state".to_owned(), other.files()["hard_state"].clone());
+    });
+    assert_eq!(found, [Verdict::WrongIdentity]);
+}
+
+#[test]
+fn on_a_full_disk_entries_are_refused_while_term_and_vote_are_kept() {
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).unwrap();
+    let mut model = run(&mut store, 2, 10).pop().unwrap();
+    disk.arm(Some(Fault::Full));
+    let append = |model: &Model| {
+        let (prev, term) = (model.last(), model.last().term.get());
+        let records = vec![command(term, prev.index.get() + 1, &[1; 3000])];
+        Batch {
+            id: BatchId(0),
+            hard_state: None,
+            append: Some(Append { prev, records }),
+        }
+    };
+    let refused = loop {
+        let batch = append(&model);
+        match store.persist(&batch) {
+            Ok(_) => model.apply(&batch),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(refused, StoreError::Full { .. }), "{refused}");
+    for _ in 0..2 {
+        let hard_state = HardState {
+            term: model.hard_state.term + 1,
+            voted_for: Some(1),
+        };
+        let vote = Batch {
+            id: BatchId(0),
+            hard_state: Some(hard_state),
+            append: None,
+        };
+        store.persist(&vote).unwrap();
+        model.apply(&vote);
+    }
+    model.check_reader(&store.reader());
+    disk.arm(None);
+    let batch = append(&model);
+    store.persist(&batch).unwrap();
+    model.apply(&batch);
+    drop(store);
+    let (store, recovered) = open(&disk.after_power_cut(Prng::new(1).next_u64())).unwrap();
+    model.check(&recovered, &store.reader());
+}
+
+#[test]
+fn a_record_is_checked_before_a_reader_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk: std::sync::Arc<dyn noraftd::store::disk::Disk> =
+        std::sync::Arc::new(noraftd::store::disk::RealDisk::open(directory.path()).unwrap());
+    let (mut store, _) = noraftd::store::Store::create(disk, options(), identity(), &genesis()).unwrap();
+    let hard_state = Some(HardState {
+        term: 1,
+        voted_for: None,
+    });
+    let records = vec![
+        term_entry(1, 1),
+        command(1, 2, b"will rot"),
+        command(1, 3, b"three"),
+    ];
+    let append = Some(Append {
+        prev: at(0, 0),
+        records,
+    });
+    store
+        .persist(&Batch {
+            id: BatchId(1),
+            hard_state,
+            append,
+        })
+        .unwrap();
+    let path = directory.path().join("segment-0000000000000001");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let rot = bytes.windows(8).position(|window| window == b"will rot").unwrap();
+    bytes[rot] ^= 1;
+    use std::os::unix::fs::FileExt;
+    std::fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .write_all_at(&bytes[rot..=rot], rot as u64)
+        .unwrap();
+    let read = |from| {
+        store
+            .reader()
+            .read(noraft::LogIndex::new(from), noraft::LogIndex::new(3), 1 << 20)
+    };
+    let error = read(2).unwrap_err();
+    assert!(
+        matches!(error, noraftd::store::ReadError::Damaged { index: 2, .. }),
+        "{error}"
+    );
+    assert_eq!(read(1).unwrap().len(), 1, "what comes before the damage is given");
+    assert_eq!(read(3).unwrap().len(), 1);
+}
