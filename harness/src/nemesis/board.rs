@@ -81,6 +81,13 @@ impl Board {
         state.results.push(result);
     }
 
+    /// The fault could not be carried out here.
+    pub(crate) fn give_up(&self, claim: &Claim) {
+        let mut state = self.lock();
+        state.in_force.remove(&claim.id);
+        state.skipped += 1;
+    }
+
     /// The faults in force, with their targets.
     pub(crate) fn in_force(&self) -> Vec<String> {
         self.lock()

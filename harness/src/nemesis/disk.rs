@@ -43,6 +43,7 @@ impl Nemesis {
             .iter()
             .filter_map(|node| Some((*node, node.process.strike().ok()?)))
             .collect();
+        let any_struck = !struck.is_empty();
         for (node, pid) in struck {
             // One that does not go cannot be started either, and is found so at the end of the run.
             let _ = node.process.until_gone(pid).await;
@@ -53,14 +54,15 @@ impl Nemesis {
         }
         sleep(ELECTION).await;
         let _ = self.cluster.restart(leader).await;
-        evidence.map(|evidence| format!("{evidence}; all were killed, n{} came back last", leader.id))
+        let disks = evidence.unwrap_or_else(|| "no disk could be made to stand still".to_owned());
+        any_struck.then(|| format!("{disks}; all were killed, n{} came back last", leader.id))
     }
 }
 
 fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Option<String>) {
     let (mut stalls, mut told) = (Vec::new(), Vec::new());
     for node in nodes {
-        // Without evidence the fault counts as one that did not bite.
+        // Where tracing is not allowed there is no evidence, and no claim that a disk stood still.
         if let Some(Ok(stall)) = node.process.pid().map(Stall::begin) {
             stalls.push(stall);
             told.push(format!("the disk of n{} stood still", node.id));
