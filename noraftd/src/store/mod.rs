@@ -18,8 +18,12 @@ mod log;
 pub mod mem_disk;
 mod mmap;
 mod open;
+mod patch;
+mod reader;
 mod recovery;
 mod replay;
+mod rest;
+mod salvage;
 mod scan;
 mod seal;
 mod segment;
@@ -39,8 +43,8 @@ use crate::time::Instant;
 pub use batch::{Kind, Mark};
 use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
-pub use log::LogReader;
 use log::{Run, Shape};
+pub use reader::LogReader;
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use writer::{Content, Writer};
 
@@ -424,7 +428,7 @@ impl Store {
                     truncate,
                     records: chunk,
                     runs: &runs,
-                    mark: None,
+                    ..Content::default()
                 },
                 prev,
             )?;

@@ -76,6 +76,7 @@ impl Disk {
             hard_state: self.hard_state,
             log: Log::new(config, entries),
             abstain: false,
+            holes: Vec::new(),
         }
     }
 }
