@@ -73,6 +73,14 @@ impl Shape {
         }
     }
 
+    /// Where the log begins.
+    pub(super) fn base_position(&self) -> LogPosition {
+        LogPosition {
+            term: Term::new(self.prev.term),
+            index: LogIndex::new(self.prev.index),
+        }
+    }
+
     /// The term of the entry at `index`, or of the position before the first.
     pub(super) fn term_at(&self, index: u64) -> Option<u64> {
         if index < self.prev.index || index > self.last {
@@ -224,6 +232,8 @@ impl Extents {
 #[derive(Clone)]
 pub(super) struct ReadableSegment {
     pub(super) name: String,
+    /// The index before the first entry that was appended to it.
+    pub(super) prev_index: u64,
     pub(super) salt: u64,
     pub(super) file: Arc<dyn DiskFile>,
     /// The byte after the last batch that fits.

@@ -333,6 +333,7 @@ fn assemble(
             .cut(until)
             .map_err(|error| cut_failed(&store, error))?;
     }
+    store.remove_covered();
     Ok((store, recovered))
 }
 

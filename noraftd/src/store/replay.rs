@@ -70,6 +70,10 @@ impl Replay {
     }
 
     fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
+        if self.shape.begins_after(position) {
+            // The log began later before the segments went that held what is between; that is said later.
+            return;
+        }
         if !self.shape.contains(position) {
             self.extents = Extents::default();
         }

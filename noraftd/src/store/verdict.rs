@@ -27,6 +27,10 @@ pub enum Verdict {
     SegmentMissing,
     /// Gap between snapshot and log.
     Gap,
+    /// Newest snapshot damaged: the one before it, and the log from there.
+    SnapshotFromOlder,
+    /// No snapshot that is whole leads to where the log begins.
+    SnapshotLost,
     /// Wrong cluster, node or incarnation id.
     WrongIdentity,
     /// A format version that this code does not know.
@@ -37,13 +41,16 @@ impl Verdict {
     /// True when the directory must not be used as it is.
     pub fn is_fatal(self) -> bool {
         match self {
-            Self::AmbiguousTail | Self::HeaderFromCopy | Self::HardStateOneSlot => false,
+            Self::AmbiguousTail | Self::HeaderFromCopy | Self::HardStateOneSlot | Self::SnapshotFromOlder => {
+                false
+            }
             Self::Damage
             | Self::DamageAtMark
             | Self::HeaderLost
             | Self::HardStateLost
             | Self::SegmentMissing
             | Self::Gap
+            | Self::SnapshotLost
             | Self::WrongIdentity
             | Self::UnknownFormat => true,
         }
@@ -61,6 +68,8 @@ impl Verdict {
             Self::HardStateLost => "hard state lost",
             Self::SegmentMissing => "segment missing",
             Self::Gap => "gap in the log",
+            Self::SnapshotFromOlder => "snapshot damaged",
+            Self::SnapshotLost => "snapshot lost",
             Self::WrongIdentity => "wrong identity",
             Self::UnknownFormat => "unknown format version",
         }
@@ -74,6 +83,13 @@ impl Verdict {
             }
             Self::HeaderFromCopy | Self::HardStateOneSlot => {
                 "rewritten from the good copy; look after the disk"
+            }
+            Self::SnapshotFromOlder => {
+                "removed; the snapshot before it and the log from there give the same state; look after the disk"
+            }
+            Self::SnapshotLost => {
+                "put the file back if it was moved; otherwise give the node a snapshot of a healthy one with \
+                 `noraftd repair`"
             }
             Self::Damage | Self::DamageAtMark | Self::HeaderLost | Self::Gap => {
                 "entries that were acknowledged are not readable; nothing was changed. Keep this directory as it \
