@@ -132,13 +132,45 @@ impl Hole {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BatchId(pub u64);
 
-/// What one sync makes durable, in this order: hard state, then the append.
+/// Where a log begins: a snapshot has what comes before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// The last entry that is in the snapshot.
+    pub position: LogPosition,
+    /// The configuration in force there.
+    pub config: ClusterConfig,
+}
+
+/// What a snapshot stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotHead {
+    /// The last entry that is in it, and the configuration at that place.
+    pub base: Base,
+    /// The greatest stamp of the entries in it.
+    pub stamp: Stamp,
+}
+
+/// One snapshot file, as its receiver has to know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotId {
+    /// The last entry that is in it.
+    pub position: LogPosition,
+    /// The bytes of the file.
+    pub bytes: u64,
+    /// Its hash.
+    pub hash: u128,
+}
+
+/// What one sync makes durable, in this order: hard state, the log's new beginning, then the append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
     /// The batch's name, given back when it is durable.
     pub id: BatchId,
     /// New term and vote, when either changed.
     pub hard_state: Option<HardState>,
+    /// The log begins here from now on. A snapshot of that position is durable. Where the log does not hold the
+    /// position, everything in it is void (Raft 7).
+    pub base: Option<Base>,
     /// Entries to write, when there are any.
     pub append: Option<Append>,
 }

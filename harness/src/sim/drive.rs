@@ -3,7 +3,7 @@
 //! Invariant: every output is carried out after the state that it comes from was checked.
 
 use noraftd::protocol::peer::{PeerFrame, PeerMessage};
-use noraftd::replica::event::{Input, Output};
+use noraftd::replica::event::{Input, Output, Snapshot};
 
 use super::checks::ensure;
 use super::network::{Way, delay};
@@ -35,9 +35,12 @@ impl World {
             match output {
                 // The disk has it before anything else is looked at: what it replaces is no longer certain.
                 Output::Persist(new) => batch = Some(new),
-                other @ (Output::Fetch { .. } | Output::Send { .. } | Output::Reply { .. }) => {
-                    outputs.push(other)
-                }
+                other @ (Output::Fetch { .. }
+                | Output::SaveSnapshot(_)
+                | Output::ReadSnapshot { .. }
+                | Output::ReceiveSnapshot { .. }
+                | Output::Send { .. }
+                | Output::Reply { .. }) => outputs.push(other),
             }
         }
         let core = process.replica.node();
@@ -98,6 +101,30 @@ impl World {
                 };
                 let takes = delay(&mut self.prng, FETCH_US);
                 self.queue.push(self.now + takes, done);
+            }
+            Output::SaveSnapshot(snapshot) => {
+                self.counters.snapshots += 1;
+                self.note_state(at, &snapshot);
+                self.give_job(at, Job::SaveSnapshot(snapshot));
+            }
+            Output::ReadSnapshot {
+                position,
+                offset,
+                bytes_max,
+            } => {
+                let life = self.nodes[at].life;
+                let done = Event::SnapshotRead {
+                    node: at,
+                    life,
+                    position,
+                    offset,
+                    bytes_max,
+                };
+                let takes = delay(&mut self.prng, FETCH_US);
+                self.queue.push(self.now + takes, done);
+            }
+            Output::ReceiveSnapshot { id, offset, bytes } => {
+                self.give_job(at, Job::ReceiveSnapshot { id, offset, bytes });
             }
             Output::Send { to, message } => self.send(at, to.get() as usize - 1, message),
             Output::Reply { id, outcome } => self.reply(at, id, outcome),
@@ -177,6 +204,13 @@ impl World {
         let checked = ensure(!taken, "frames", || {
             format!("flipped bits in {message:?} go unnoticed")
         });
+        self.check(checked);
+    }
+
+    /// Snapshots of one place have the same state, whoever took or received them.
+    pub(super) fn note_state(&mut self, at: usize, snapshot: &Snapshot) {
+        let index = snapshot.head.base.position.index.get();
+        let checked = self.checks.state(at, index, snapshot.machine.state_hash());
         self.check(checked);
     }
 

@@ -143,6 +143,23 @@ pub(super) fn words(message: &PeerMessage) -> String {
         PeerMessage::Forwarded { id, outcome, .. } => {
             format!("answer to forwarded request {id}: {outcome:?}")
         }
+        PeerMessage::SnapshotChunk {
+            term,
+            snapshot,
+            offset,
+            bytes,
+        } => format!(
+            "snapshot of entry {} in term {}: bytes {offset}..{} of {}",
+            snapshot.position.index.get(),
+            term.get(),
+            offset + bytes.len() as u64,
+            snapshot.bytes
+        ),
+        PeerMessage::SnapshotReply { term, position, next } => format!(
+            "snapshot of entry {} in term {}: has {next} bytes",
+            position.index.get(),
+            term.get()
+        ),
     }
 }
 
@@ -199,6 +216,22 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         } => [6, term.get(), u64::from(*granted), u64::from(*abstaining), 0, 0],
         PeerMessage::Forward { id, boot, term, .. } => [7, *id, *boot, term.get(), 0, 0],
         PeerMessage::Forwarded { id, boot, .. } => [8, *id, *boot, 0, 0, 0],
+        PeerMessage::SnapshotChunk {
+            term,
+            snapshot,
+            offset,
+            bytes,
+        } => [
+            9,
+            term.get(),
+            snapshot.position.index.get(),
+            *offset,
+            bytes.len() as u64,
+            snapshot.hash as u64,
+        ],
+        PeerMessage::SnapshotReply { term, position, next } => {
+            [10, term.get(), position.index.get(), *next, 0, 0]
+        }
     }
 }
 

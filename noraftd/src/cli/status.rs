@@ -68,8 +68,12 @@ fn describe(report: &StatusReport) -> String {
     line("voters", join(&report.voters));
     line(
         "log",
-        format!("last {} (term {})", report.last_index, report.last_term),
+        format!(
+            "after {} to {} (term {})",
+            report.base_index, report.last_index, report.last_term
+        ),
     );
+    line("snapshot", describe_snapshot(report));
     let (commit, applied, durable) = (report.commit_index, report.applied_index, report.durable_index);
     line(
         "indexes",
@@ -103,6 +107,13 @@ fn describe(report: &StatusReport) -> String {
     }
     line("uptime", format!("{:.1} s", report.uptime_ms as f64 / 1000.0));
     out
+}
+
+fn describe_snapshot(report: &StatusReport) -> String {
+    match report.snapshot_index {
+        0 => "none yet".to_owned(),
+        index => format!("of entry {index}, {} bytes", report.snapshot_bytes),
+    }
 }
 
 fn describe_storage(report: &StatusReport) -> String {

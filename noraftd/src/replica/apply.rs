@@ -37,6 +37,12 @@ impl Apply {
         self.stamp
     }
 
+    /// The state was taken from a snapshot of `applied`.
+    pub(super) fn restore(&mut self, applied: LogIndex, stamp: Stamp) {
+        self.applied = applied;
+        self.stamp = self.stamp.max(stamp);
+    }
+
     pub(super) fn on_fetched(&mut self) {
         self.fetching = false;
     }
@@ -52,6 +58,7 @@ impl Replica {
             };
             self.apply.applied = record.position.index;
             self.apply.stamp = self.apply.stamp.max(record.stamp);
+            self.snapshots.on_applied(record.payload.len());
             let reply = match record.kind {
                 RecordKind::Command => Some(self.machine.apply(
                     record.position.index,

@@ -28,6 +28,14 @@ impl Replica {
             Input::Client { id, request } => self.accept_client(id, request),
             Input::Synced(id) => self.on_synced(id),
             Input::Fetched { records, .. } => self.on_fetched(records),
+            Input::TakeSnapshot => self.want_snapshot(),
+            Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),
+            Input::SnapshotRead {
+                position,
+                offset,
+                bytes,
+            } => self.on_snapshot_read(position, offset, bytes),
+            Input::SnapshotReceived { id, received } => self.on_snapshot_received(id, received),
         }
     }
 
@@ -56,6 +64,15 @@ impl Replica {
                 self.accept_forward(from, id, boot, term, request);
             }
             PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
+            PeerMessage::SnapshotChunk {
+                term,
+                snapshot,
+                offset,
+                bytes,
+            } => self.on_snapshot_chunk(from, term, snapshot, offset, bytes),
+            PeerMessage::SnapshotReply { term, position, next } => {
+                self.on_snapshot_reply(from, term, position, next);
+            }
             PeerMessage::Appended {
                 term,
                 round,
@@ -170,7 +187,11 @@ impl Replica {
             } => {
                 self.feed_appended(from, term, generation, last_position, round);
             }
-            PeerMessage::PreVote { .. } | PeerMessage::Forward { .. } | PeerMessage::Forwarded { .. } => {
+            PeerMessage::PreVote { .. }
+            | PeerMessage::Forward { .. }
+            | PeerMessage::Forwarded { .. }
+            | PeerMessage::SnapshotChunk { .. }
+            | PeerMessage::SnapshotReply { .. } => {
                 unreachable!("handled on arrival");
             }
         }
@@ -251,6 +272,10 @@ impl Replica {
         }
         // What the core would send to this follower is decided here instead (see `progress`).
         let answer = self.node.actions_mut().send_messages.remove(&from);
+        if self.node.actions_mut().install_snapshots.remove(&from) {
+            self.begin_transfer(from);
+            return;
+        }
         let contained = self.node.log().entries().contains(last_position);
         let Some(progress) = self.leadership.progress.get_mut(&from) else {
             return;

@@ -141,6 +141,7 @@ impl Replica {
     }
 
     fn stop_leading(&mut self) {
+        self.snapshots.stop_sending();
         self.leadership.progress.clear();
         self.elections.forget_leader();
         let reads = self.reads.interrupt();

@@ -5,7 +5,8 @@
 //!
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
-//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `timers`.
+//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `snapshots`,
+//! `timers`.
 
 mod apply;
 mod durability;
@@ -20,6 +21,7 @@ mod progress;
 mod proposals;
 mod reads;
 mod requests;
+mod snapshots;
 mod timers;
 
 use std::collections::VecDeque;
@@ -30,19 +32,20 @@ use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId};
 use crate::machine::Machine;
 use crate::prng::Prng;
 use crate::protocol::peer::PeerMessage;
-use crate::record::Recovered;
+use crate::record::{Recovered, SnapshotId};
 use crate::time::{Instant, Stamp};
 
 use self::apply::Apply;
 use self::durability::Durability;
 use self::elections::Elections;
-use self::event::{Input, Output, Status};
+use self::event::{Input, Output, Snapshot, Status};
 use self::forwards::Forwards;
 use self::leadership::Leadership;
 use self::payloads::Payloads;
 use self::proposals::Proposals;
 use self::reads::Reads;
 use self::requests::Requests;
+use self::snapshots::Snapshots;
 use self::timers::Timers;
 
 /// How a replica behaves; every limit has its reason beside it.
@@ -69,6 +72,13 @@ pub struct ReplicaConfig {
     pub payload_cache_bytes_max: usize,
     /// Requests of clients and followers that may wait here at once.
     pub requests_max: usize,
+    /// Bytes of entries after which a snapshot is taken (or as many as the last snapshot has, if that is more:
+    /// then the disk writes at most about twice what clients do).
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a snapshot sent at once: what one lost message costs.
+    pub snapshot_chunk_bytes: usize,
+    /// How fast snapshots are sent: the rest of the network is for commits.
+    pub snapshot_bytes_per_second: u64,
 }
 
 impl ReplicaConfig {
@@ -85,6 +95,9 @@ impl ReplicaConfig {
             in_flight_messages_max: 64,
             payload_cache_bytes_max: 8 << 20,
             requests_max: 65_536,
+            snapshot_log_bytes: 64 << 20,
+            snapshot_chunk_bytes: 1 << 20,
+            snapshot_bytes_per_second: 128 << 20,
         }
     }
 }
@@ -116,16 +129,37 @@ pub struct Replica {
     elections: Elections,
     timers: Timers,
     apply: Apply,
+    snapshots: Snapshots,
 }
 
 impl Replica {
-    /// A replica that continues from what its store recovered. `seed` decides its random timeouts and
-    /// must differ from start to start (it also names this process to the other nodes).
-    pub fn recover(config: &ReplicaConfig, seed: u64, recovered: Recovered) -> Self {
+    /// A replica that continues from what its store recovered, and from the newest snapshot. `seed` decides its
+    /// random timeouts and must differ from start to start (it also names this process to the other nodes).
+    ///
+    /// # Panics
+    ///
+    /// When the log begins after the snapshot.
+    pub fn recover(
+        config: &ReplicaConfig,
+        seed: u64,
+        recovered: Recovered,
+        snapshot: Option<(SnapshotId, Snapshot)>,
+    ) -> Self {
         let mut prng = Prng::new(seed);
         let boot = prng.next_u64();
         let durable = recovered.last_position();
         let base = recovered.log.snapshot_position();
+        let newest = snapshot.as_ref().map(|(id, _)| *id);
+        let (applied, stamp, machine) = match snapshot {
+            Some((_, Snapshot { head, machine })) => (head.base.position.index, head.stamp, machine),
+            None => (LogIndex::ZERO, Stamp::default(), Machine::new()),
+        };
+        assert!(
+            base.index <= applied && applied <= durable.index,
+            "a snapshot of entry {applied:?} in a log from {base:?} to {durable:?}"
+        );
+        let mut apply = Apply::new(applied);
+        apply.restore(applied, stamp);
         let known_config = recovered.log.latest_config().clone();
         let node = Node::restart(
             config.id,
@@ -137,7 +171,7 @@ impl Replica {
         Self {
             config: config.clone(),
             node,
-            machine: Machine::new(),
+            machine,
             prng,
             now: Instant::ZERO,
             stamp: Stamp::default(),
@@ -154,7 +188,8 @@ impl Replica {
             leadership: Leadership::default(),
             elections: Elections::new(recovered.abstain),
             timers: Timers::default(),
-            apply: Apply::new(base.index),
+            apply,
+            snapshots: Snapshots::new(newest),
         }
     }
 
@@ -188,7 +223,10 @@ impl Replica {
         self.timers.next(
             self.durability.is_in_flight(),
             self.is_leader(),
-            self.earliest_request_deadline(),
+            self.earliest_request_deadline()
+                .into_iter()
+                .chain(self.snapshots.deadline(self.config.election_timeout))
+                .min(),
         )
     }
 
@@ -199,10 +237,13 @@ impl Replica {
             role: self.node.role(),
             term: self.node.current_term().get(),
             leader: self.leader(),
-            commit_index: self.node.commit_index(),
+            // What is in a snapshot is committed, though the core has not heard of it again yet.
+            commit_index: self.node.commit_index().max(self.apply.applied_index()),
             applied_index: self.apply.applied_index(),
             durable_index: self.durability.durable_index(),
             last_position: self.node.log().last_position(),
+            base_index: self.node.log().snapshot_position().index,
+            snapshot: self.snapshots.newest(),
             voters: self.node.config().voters.iter().copied().collect(),
             abstaining: self.elections.is_abstaining(),
             match_indexes: self.match_indexes(),
@@ -244,13 +285,17 @@ impl Replica {
             self.check_timers();
             self.follow_role_change();
             self.elections.on_durable(self.durability.durable_index());
+            self.install_snapshot();
+            self.compact();
             self.drain_actions();
         }
         self.expire_requests();
         self.route_requests();
         self.apply_committed();
+        self.take_snapshot();
         self.serve_reads();
         self.replicate();
+        self.send_snapshots();
         self.fetch_missing();
         self.payloads
             .evict(self.durability.durable_index().min(self.apply.applied_index()));

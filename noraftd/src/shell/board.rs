@@ -58,6 +58,12 @@ pub struct StatusReport {
     pub applied_stamp_ms: u64,
     /// For a leader: the last index known to be durable on each other member.
     pub match_indexes: BTreeMap<u64, u64>,
+    /// The log begins after this entry.
+    pub base_index: u64,
+    /// The last entry in the newest snapshot on this node's disk; zero while there is none.
+    pub snapshot_index: u64,
+    /// The bytes of that snapshot.
+    pub snapshot_bytes: u64,
     /// True while the node neither votes nor campaigns, because its tail was ambiguous.
     pub abstaining: bool,
     /// What recovery found when the directory was opened.
@@ -190,6 +196,11 @@ impl Board {
                 .iter()
                 .map(|(id, index)| (id.get(), index.get()))
                 .collect(),
+            base_index: status.base_index.get(),
+            snapshot_index: status
+                .snapshot
+                .map_or(0, |snapshot| snapshot.position.index.get()),
+            snapshot_bytes: status.snapshot.map_or(0, |snapshot| snapshot.bytes),
             abstaining: status.abstaining,
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),

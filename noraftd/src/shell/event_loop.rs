@@ -17,6 +17,7 @@ use super::exit::Exit;
 use super::inbox::Inbox;
 use super::peers::Peers;
 use super::signals::Signals;
+use super::snapshots::SnapshotJob;
 use super::storage::Storage;
 use crate::replica::Replica;
 use crate::replica::event::{Input, Output};
@@ -168,6 +169,20 @@ impl EventLoop {
                 self.storage.persist(batch);
             }
             Output::Fetch { from, to, bytes_max } => self.storage.fetch(from, to, bytes_max),
+            Output::SaveSnapshot(snapshot) => self.storage.handle_snapshot(SnapshotJob::Save(snapshot)),
+            Output::ReadSnapshot {
+                position,
+                offset,
+                bytes_max,
+            } => self.storage.handle_snapshot(SnapshotJob::Read {
+                position,
+                offset,
+                bytes_max,
+            }),
+            Output::ReceiveSnapshot { id, offset, bytes } => {
+                self.storage
+                    .handle_snapshot(SnapshotJob::Receive { id, offset, bytes });
+            }
             Output::Send { to, message } => self.peers.send(to, &message),
             Output::Reply { id, outcome } => self.clients.answer(id, &outcome),
         }

@@ -187,7 +187,9 @@ impl PeerListener {
             | PeerMessage::PreVote { .. }
             | PeerMessage::PreVoted { .. }
             | PeerMessage::Appended { .. }
-            | PeerMessage::Forwarded { .. } => None,
+            | PeerMessage::Forwarded { .. }
+            | PeerMessage::SnapshotChunk { .. }
+            | PeerMessage::SnapshotReply { .. } => None,
         };
         match largest.filter(|bytes| *bytes > self.payload_bytes_max) {
             Some(bytes) => Err(PeerFault::Oversize {

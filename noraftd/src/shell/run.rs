@@ -27,6 +27,7 @@ use super::storage::Storage;
 use crate::config::ServeConfig;
 use crate::record::{Recovered, genesis_config};
 use crate::replica::{Replica, ReplicaConfig};
+use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::{Identity, Options, Owner, SpareBy, Store};
@@ -109,7 +110,8 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     allow_many_files();
-    let (store, recovered) = open_store(&config)?;
+    let (mut store, recovered) = open_store(&config)?;
+    let snapshot = snapshot::restore(&mut store)?;
     check_members(&config, &recovered)?;
     let clients_at = bind_all(&config.listen).await?;
     let peers_at = bind_all(if config.peers.is_empty() {
@@ -133,6 +135,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         &replica_config(&config),
         boot,
         recovered,
+        snapshot,
     )));
 
     let inbox = Rc::new(Inbox::default());
@@ -206,6 +209,8 @@ fn replica_config(config: &ServeConfig) -> ReplicaConfig {
         election_timeout: config.election_timeout,
         disk_stall_max: config.election_timeout,
         request_timeout: config.request_timeout,
+        snapshot_log_bytes: config.snapshot_log_bytes,
+        snapshot_bytes_per_second: config.snapshot_rate,
         ..ReplicaConfig::new(config.id)
     }
 }

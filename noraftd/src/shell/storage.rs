@@ -1,4 +1,5 @@
-//! The disk's two threads: one makes batches durable, one reads old entries for slow peers.
+//! The disk's threads: one makes batches durable, one reads old entries for slow peers; a third has the
+//! snapshots (`snapshots.rs`).
 //!
 //! Invariant: the writing thread owns the store and has at most one batch at a time; what it reports as
 //! synced survives a loss of power. A sync that failed is never tried again and never reported: the process
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use super::board::StorageReport;
 use super::clock;
 use super::exit::Exit;
+use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::record::Batch;
 use crate::replica::event::Input;
 use crate::store::{LogReader, ReadError, Store, StoreError};
@@ -27,6 +29,7 @@ use crate::time::Instant;
 pub(super) struct Storage {
     jobs: SyncSender<Job>,
     fetches: SyncSender<Fetch>,
+    snapshots: SnapshotThread,
     done: mpsc::Receiver<Input>,
     figures: Arc<Figures>,
     writer: JoinHandle<()>,
@@ -63,6 +66,7 @@ impl Storage {
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
+        let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
         let writer = Writer {
             store,
             done: report.clone(),
@@ -77,6 +81,7 @@ impl Storage {
         Ok(Self {
             jobs,
             fetches,
+            snapshots,
             done,
             figures,
             writer,
@@ -105,6 +110,11 @@ impl Storage {
             Err(TrySendError::Full(_)) => panic!("the replica has at most one fetch in flight"),
             Err(TrySendError::Disconnected(_)) => panic!("the reading thread lives as long as the process"),
         }
+    }
+
+    /// Has something done with a snapshot; [`Self::done`] then gives the answer.
+    pub(super) fn handle_snapshot(&self, job: SnapshotJob) {
+        self.snapshots.order(job);
     }
 
     /// The next thing that the disk has done.
@@ -280,8 +290,8 @@ impl Figures {
 
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
-/// One batch and one fetch are in flight at most.
-const REPORTS_MAX: usize = 2;
+/// One batch, one fetch and one of each kind of work on snapshots are under way at most.
+const REPORTS_MAX: usize = 5;
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.

@@ -64,6 +64,14 @@ impl Shape {
         }
     }
 
+    /// Where the log begins.
+    pub(super) fn base_position(&self) -> LogPosition {
+        LogPosition {
+            term: Term::new(self.prev.term),
+            index: LogIndex::new(self.prev.index),
+        }
+    }
+
     /// The term of the entry at `index`, or of the position before the first.
     pub(super) fn term_at(&self, index: u64) -> Option<u64> {
         if index < self.prev.index || index > self.last {
@@ -71,11 +79,6 @@ impl Shape {
         }
         let later = self.terms.partition_point(|(first, _)| *first <= index);
         Some(later.checked_sub(1).map_or(self.prev.term, |at| self.terms[at].1))
-    }
-
-    /// The index before the first entry.
-    pub(super) fn prev_index(&self) -> LogIndex {
-        LogIndex::new(self.prev.index)
     }
 
     /// True when the entry at `index` begins its term.

@@ -9,6 +9,7 @@
 //!
 //! One thread owns the [`Store`]; any number of [`LogReader`]s read what is durable beside it.
 
+mod base;
 mod batch;
 mod codec;
 pub mod disk;
@@ -27,6 +28,7 @@ mod salvage;
 mod scan;
 mod seal;
 mod segment;
+mod snapshot_file;
 mod spare;
 mod verdict;
 mod writer;
@@ -45,6 +47,7 @@ use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
 use log::{Run, Shape};
 pub use reader::LogReader;
+pub use snapshot_file::{SnapshotError, Snapshots};
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use writer::{Content, Writer};
 
@@ -236,18 +239,26 @@ impl Store {
         if let Some(hard_state) = batch.hard_state {
             self.check_hard_state(hard_state)?;
         }
-        let term_max = batch.hard_state.unwrap_or(self.writer.hard_state).term;
+        let mut hard_state = batch.hard_state;
+        if let Some(base) = batch.base.as_ref().filter(|base| base.position != self.base()) {
+            // In a batch of its own: what is appended is checked against the log as it is then.
+            if let Some(hard_state) = hard_state {
+                self.save_hard_state(hard_state)?;
+            }
+            self.rebase(hard_state.take(), base)?;
+        }
+        let term_max = hard_state.unwrap_or(self.writer.hard_state).term;
         let plan = batch
             .append
             .as_ref()
             .map(|append| self.plan(append, term_max))
             .transpose()?;
-        if let Some(hard_state) = batch.hard_state {
+        if let Some(hard_state) = hard_state {
             self.save_hard_state(hard_state)?;
         }
         match plan {
-            Some(plan) => self.append(batch.hard_state, plan)?,
-            None => self.append_hard_state(batch.hard_state)?,
+            Some(plan) => self.append(hard_state, plan)?,
+            None => self.append_hard_state(hard_state)?,
         }
         Ok(self.done_since(&before))
     }

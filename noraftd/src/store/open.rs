@@ -337,6 +337,7 @@ fn assemble(
         _lock: lock,
     };
     cut(&mut store, cut_until, cut_log).map_err(|error| cut_failed(&store, error))?;
+    store.remove_covered();
     Ok((store, recovered))
 }
 

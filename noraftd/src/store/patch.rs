@@ -42,7 +42,7 @@ impl Store {
                 index.get()
             )))
         };
-        if !self.shape.contains(record.position) || index <= self.shape.prev_index() {
+        if !self.shape.contains(record.position) || index <= self.shape.base_position().index {
             return refuse("the log does not hold that entry");
         }
         if self.shape.is_first_of_term(index.get()) != (record.kind == RecordKind::Term) {

@@ -21,6 +21,8 @@ use crate::record::{Hole, Record};
 #[derive(Clone)]
 pub(super) struct ReadableSegment {
     pub(super) name: String,
+    /// The index before the first entry that was appended to it.
+    pub(super) prev_index: u64,
     pub(super) salt: u64,
     pub(super) file: Arc<dyn DiskFile>,
     /// The byte after the last batch that fits.

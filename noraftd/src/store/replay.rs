@@ -84,6 +84,10 @@ impl Held {
     }
 
     fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
+        if self.shape.begins_after(position) {
+            // The log began later before the segments went that held what is between; that is said later.
+            return;
+        }
         let index = position.index.get();
         if self.shape.contains(position) {
             self.extents.drop_until(index);
@@ -268,7 +272,7 @@ impl Replay {
     /// After losses, the log is known to hold `position` as its last.
     fn meet(&mut self, position: LogPosition) {
         self.certainty = Certainty::Sure;
-        if position.index < self.held.shape.prev_index()
+        if position.index < self.held.shape.base_position().index
             && let Some(before) = self.before.take_if(|before| before.shape.contains(position))
         {
             // The loss was made void.
@@ -295,7 +299,7 @@ impl Replay {
 
     /// The entry at `position` stands here again, intact.
     fn patch(&mut self, segment: u64, page: u32, position: LogPosition) {
-        if self.held.shape.contains(position) && position.index > self.held.shape.prev_index() {
+        if self.held.shape.contains(position) && position.index > self.held.shape.base_position().index {
             let index = position.index.get();
             self.held.holes.remove(&index);
             self.held.extents.patch(index, segment, page);
@@ -315,10 +319,11 @@ impl Replay {
     }
 
     fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
-        let is_behind = position.index < self.held.shape.prev_index();
+        let is_behind = position.index < self.held.shape.base_position().index;
         match &mut self.before {
             // Entries between the snapshot and the loss are not known, so the loss stays one.
             Some(before) if is_behind => before.rebase(position, config),
+            Some(_) | None if is_behind => self.held.rebase(position, config),
             Some(_) | None => {
                 // An unexplained loss among what is covered does not matter any more.
                 self.before = None;

@@ -31,6 +31,10 @@ pub enum Verdict {
     SegmentMissing,
     /// Gap between snapshot and log.
     Gap,
+    /// Newest snapshot damaged: the one before it, and the log from there.
+    SnapshotFromOlder,
+    /// No snapshot that is whole leads to where the log begins.
+    SnapshotLost,
     /// Wrong cluster, node or incarnation id.
     WrongIdentity,
     /// A format version that this code does not know.
@@ -47,11 +51,13 @@ impl Verdict {
             | Self::AmbiguousTail
             | Self::HeaderFromCopy
             | Self::HeaderLost
-            | Self::HardStateOneSlot => false,
+            | Self::HardStateOneSlot
+            | Self::SnapshotFromOlder => false,
             Self::DamageUncovered
             | Self::HardStateLost
             | Self::SegmentMissing
             | Self::Gap
+            | Self::SnapshotLost
             | Self::WrongIdentity
             | Self::UnknownFormat => true,
         }
@@ -71,6 +77,8 @@ impl Verdict {
             Self::HardStateLost => "hard state lost",
             Self::SegmentMissing => "segment missing",
             Self::Gap => "gap in the log",
+            Self::SnapshotFromOlder => "snapshot damaged",
+            Self::SnapshotLost => "snapshot lost",
             Self::WrongIdentity => "wrong identity",
             Self::UnknownFormat => "unknown format version",
         }
@@ -84,6 +92,13 @@ impl Verdict {
             }
             Self::HeaderFromCopy | Self::HardStateOneSlot => {
                 "rewritten from the good copy; look after the disk"
+            }
+            Self::SnapshotFromOlder => {
+                "removed; the snapshot before it and the log from there give the same state; look after the disk"
+            }
+            Self::SnapshotLost => {
+                "put the file back if it was moved; otherwise give the node a snapshot of a healthy one with \
+                 `noraftd repair`"
             }
             Self::Damage | Self::DamageAtMark | Self::HeaderLost => {
                 "entries that are not readable are fetched from the other nodes; until then the node neither \

@@ -19,12 +19,13 @@ use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
-use crate::record::{HardState, Record};
+use crate::record::{Base, HardState, Record, encode_config};
 
 /// What one batch on disk holds.
 #[derive(Default)]
 pub(super) struct Content<'a> {
     pub(super) hard_state: Option<HardState>,
+    pub(super) base: Option<&'a Base>,
     pub(super) truncate: Option<LogPosition>,
     pub(super) records: &'a [Record],
     pub(super) runs: &'a [Run],
@@ -48,7 +49,10 @@ impl Content<'_> {
             .chain(self.patches)
             .map(|record| record_span(record.payload.len()))
             .sum();
-        controls * RECORD_HEADER_BYTES + entries
+        let base = self
+            .base
+            .map_or(0, |base| record_span(encode_config(&base.config).len()));
+        controls * RECORD_HEADER_BYTES + base + entries
     }
 
     fn encode(&self, out: &mut BatchWriter) {
@@ -60,6 +64,14 @@ impl Content<'_> {
             out.control(
                 &RecordHeader::control(Kind::HardState, flags, hard_state.term, vote, &[]),
                 &[],
+            );
+        }
+        if let Some(base) = self.base {
+            let (position, config) = (base.position, encode_config(&base.config));
+            let (term, index) = (position.term.get(), position.index.get());
+            out.control(
+                &RecordHeader::control(Kind::Snapshot, 0, term, index, &config),
+                &config,
             );
         }
         if let Some(position) = self.truncate {
@@ -407,6 +419,7 @@ pub(super) fn readable(header: &SegmentHeader, file: Arc<dyn DiskFile>) -> Reada
     let (salt, batches_end) = (header.salt, header.batches_end());
     ReadableSegment {
         name: file_name(header.number),
+        prev_index: header.prev.index.get(),
         salt,
         file,
         batches_end,

@@ -30,6 +30,8 @@ fn status(role: Role) -> Status {
             term: noraft::Term::new(7),
             index: index(100),
         },
+        base_index: index(40),
+        snapshot: None,
         voters: [1, 2, 3].map(NodeId::new).to_vec(),
         abstaining: false,
         match_indexes: match role {

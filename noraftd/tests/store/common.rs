@@ -125,6 +125,7 @@ impl Model {
             };
             return Batch {
                 id,
+                base: None,
                 hard_state: Some(hard_state),
                 append: None,
             };
@@ -133,6 +134,7 @@ impl Model {
         let (prev, term) = (self.last(), self.last().term.get());
         Batch {
             id,
+            base: None,
             hard_state: None,
             append: Some(Append {
                 prev,
@@ -157,6 +159,7 @@ impl Model {
         records.extend(some_records(records[0].position, term, prng));
         Batch {
             id,
+            base: None,
             hard_state: Some(hard_state),
             append: Some(Append { prev, records }),
         }

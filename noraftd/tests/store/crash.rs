@@ -278,6 +278,7 @@ fn a_full_disk_at_any_write_is_told_and_passes() {
         if store
             .persist(&Batch {
                 id: noraftd::record::BatchId(0),
+                base: None,
                 hard_state: None,
                 append: None,
             })

@@ -55,6 +55,7 @@ fn ending_with(last_payload_bytes: usize, marked: bool) -> Small {
         let append = Some(noraftd::record::Append { prev, records });
         let batch = Batch {
             id: BatchId(0),
+            base: None,
             hard_state,
             append,
         };
@@ -237,6 +238,7 @@ impl Small {
         let batch = Batch {
             id: BatchId(0),
             hard_state: None,
+            base: None,
             append,
         };
         store
@@ -473,6 +475,7 @@ fn a_lone_voter_with_a_damaged_last_batch_is_refused() {
     store
         .persist(&Batch {
             id: BatchId(1),
+            base: None,
             hard_state: vote,
             append: Some(append),
         })

@@ -72,6 +72,7 @@ fn write_log(disk: &MemDisk) -> Model {
     for (hard_state, prev, records) in batches {
         let batch = Batch {
             id: BatchId(0),
+            base: None,
             hard_state,
             append: Some(Append { prev, records }),
         };

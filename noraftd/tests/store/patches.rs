@@ -45,6 +45,7 @@ fn next_command(model: &Model, payload: &[u8]) -> Batch {
     Batch {
         id: BatchId(0),
         hard_state: None,
+        base: None,
         append: Some(Append { prev, records }),
     }
 }
@@ -183,6 +184,7 @@ fn what_makes_an_entry_void_makes_its_patch_and_its_hole_void() {
             term,
             voted_for: None,
         }),
+        base: None,
         append: Some(Append {
             prev: shorter.last(),
             records: vec![term_entry(term, cut + 1), command(term, cut + 2, b"new")],

@@ -5,6 +5,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::outcome_codec::{read_outcome, write_outcome};
 use super::record_codec::{CUT, read_records, write_records};
+use super::snapshot_codec::{read_chunk, write_id};
 use super::{EXTENSIONS_BYTES_MAX, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::protocol::command::Request;
 use crate::protocol::frame::{self, Frame};
@@ -120,6 +121,8 @@ impl PeerMessage {
             Self::PreVoted { .. } => 21,
             Self::Forward { .. } => 22,
             Self::Forwarded { .. } => 23,
+            Self::SnapshotChunk { .. } => 32,
+            Self::SnapshotReply { .. } => 33,
         }
     }
 
@@ -193,6 +196,22 @@ impl PeerMessage {
                 out.put_u64_le(*boot);
                 write_outcome(outcome, out);
             }
+            Self::SnapshotChunk {
+                term,
+                snapshot,
+                offset,
+                bytes,
+            } => {
+                out.put_u64_le(term.get());
+                write_id(snapshot, out);
+                out.put_u64_le(*offset);
+                out.extend_from_slice(bytes);
+            }
+            Self::SnapshotReply { term, position, next } => {
+                out.put_u64_le(term.get());
+                write_position(*position, out);
+                out.put_u64_le(*next);
+            }
         }
     }
 }
@@ -207,7 +226,8 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
         18 => read_append(reader, &frame.body).map(PeerFrame::Message),
         22 => read_forward(reader, &frame.body).map(PeerFrame::Message),
         23 => read_forwarded(reader, &frame.body).map(PeerFrame::Message),
-        kind @ (16 | 17 | 19 | 20 | 21) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
+        32 => read_chunk(reader, &frame.body).map(PeerFrame::Message),
+        kind @ (16 | 17 | 19 | 20 | 21 | 33) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
         _ => Err("the kind is unknown"),
     }
 }
@@ -258,6 +278,11 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
             granted: reader.bool()?,
             abstaining: reader.bool()?,
         },
+        33 => PeerMessage::SnapshotReply {
+            term,
+            position: read_position(reader)?,
+            next: reader.u64()?,
+        },
         _ => return None,
     })
 }
@@ -298,12 +323,12 @@ fn read_forwarded(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, 
     Ok(PeerMessage::Forwarded { id, boot, outcome })
 }
 
-fn write_position(position: LogPosition, out: &mut BytesMut) {
+pub(super) fn write_position(position: LogPosition, out: &mut BytesMut) {
     out.put_u64_le(position.term.get());
     out.put_u64_le(position.index.get());
 }
 
-fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
+pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
     Some(LogPosition {
         term: Term::new(reader.u64()?),
         index: LogIndex::new(reader.u64()?),
