@@ -318,7 +318,7 @@ fn assemble(
         "",
         "starting a thread",
     ))?;
-    let (cut_until, shape) = (state.cut_until, state.shape.clone());
+    let (cut_until, shape, base_segment) = (state.cut_until, state.shape.clone(), state.base_segment);
     let writer = writer(disk, options, state, &files, spares);
     let mut store = Store {
         writer,
@@ -333,7 +333,7 @@ fn assemble(
             .cut(until)
             .map_err(|error| cut_failed(&store, error))?;
     }
-    store.remove_covered();
+    store.remove_covered(base_segment);
     Ok((store, recovered))
 }
 

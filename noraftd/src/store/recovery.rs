@@ -81,6 +81,8 @@ pub(super) struct State {
     pub(super) shape: Shape,
     pub(super) extents: Extents,
     pub(super) abstain: bool,
+    /// The segment with the record that says where the log begins.
+    pub(super) base_segment: u64,
     /// The segment that is written.
     pub(super) active: SegmentHeader,
     pub(super) front: u64,
@@ -168,6 +170,7 @@ impl Judge {
             shape: replay.shape,
             extents: replay.extents,
             abstain: replay.abstain || self.cut_until.is_some(),
+            base_segment: replay.base_segment,
             active: header,
             front: last.front,
             sealed: last.sealed,

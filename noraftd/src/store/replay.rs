@@ -17,6 +17,8 @@ pub(super) struct Replay {
     /// The last term and vote in the stream, and the batch they stand in.
     pub(super) hard_state: Option<(u64, HardState)>,
     pub(super) abstain: bool,
+    /// The segment with the record that says where the log begins.
+    pub(super) base_segment: u64,
 }
 
 impl Replay {
@@ -27,6 +29,7 @@ impl Replay {
             extents: Extents::default(),
             hard_state: None,
             abstain: oldest.abstaining,
+            base_segment: oldest.number,
         }
     }
 
@@ -47,7 +50,7 @@ impl Replay {
             Event::Config { index, config } => self.shape.configure(*index, (**config).clone()),
             Event::HardState { lsn, hard_state } => self.hard_state = Some((*lsn, *hard_state)),
             Event::Truncate(position) => self.truncate(*position)?,
-            Event::Snapshot { position, config } => self.rebase(*position, config),
+            Event::Snapshot { position, config } => self.rebase(segment, *position, config),
             Event::Mark(Mark::Cut) => self.abstain = true,
             Event::Mark(Mark::CaughtUp) => self.abstain = false,
             Event::Mark(Mark::Idle | Mark::CleanStop) => {}
@@ -69,7 +72,7 @@ impl Replay {
         Ok(())
     }
 
-    fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
+    fn rebase(&mut self, segment: u64, position: LogPosition, config: &ClusterConfig) {
         if self.shape.begins_after(position) {
             // The log began later before the segments went that held what is between; that is said later.
             return;
@@ -79,5 +82,6 @@ impl Replay {
         }
         self.extents.drop_until(position.index.get());
         self.shape.rebase(position, config.clone());
+        self.base_segment = segment;
     }
 }
