@@ -111,8 +111,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     allow_many_files();
     let (mut store, recovered) = open_store(&config)?;
-    let snapshot = snapshot::restore(&mut store)?;
     check_members(&config, &recovered)?;
+    let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
     let peers_at = bind_all(if config.peers.is_empty() {
         &[]
@@ -131,12 +131,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     recovery.iter().for_each(|line| tracing::info!("{line}"));
     let storage = Storage::start(store)?;
     let boot = clock::random_seed();
-    let replica = Rc::new(RefCell::new(Replica::recover(
-        &replica_config(&config),
-        boot,
-        recovered,
-        snapshot,
-    )));
+    let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
+    let replica = Rc::new(RefCell::new(replica));
 
     let inbox = Rc::new(Inbox::default());
     let introduction = Introduction {

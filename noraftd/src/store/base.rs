@@ -90,9 +90,9 @@ impl Store {
     }
 
     fn no_snapshot(&self) -> OpenError {
-        let damaged = self.report.findings.iter();
-        let damaged = damaged.filter(|finding| finding.verdict == Verdict::SnapshotFromOlder);
-        let found = match damaged.last() {
+        let mut findings = self.report.findings.iter();
+        let damaged = findings.rfind(|finding| finding.verdict == Verdict::SnapshotFromOlder);
+        let found = match damaged {
             Some(finding) => finding.found.clone(),
             None => "there is none".to_owned(),
         };

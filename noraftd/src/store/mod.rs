@@ -36,14 +36,16 @@ use std::time::Duration;
 
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId};
 
-use crate::record::{Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered};
+use crate::record::{
+    Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
+};
 use crate::time::Instant;
 pub use batch::{Kind, Mark};
 use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
 pub use log::LogReader;
 use log::{Run, Shape};
-pub use snapshot_file::{SnapshotError, Snapshots};
+pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use writer::{Content, Writer};
 
@@ -213,6 +215,22 @@ impl Store {
         genesis: &ClusterConfig,
     ) -> Result<(Self, Recovered), OpenError> {
         open::create(disk, options, identity, genesis)
+    }
+
+    /// Sets up an empty directory with a state: a log that begins at `head`, in that term, without a vote. The
+    /// directory's own name must be made durable by the caller.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::create`].
+    pub fn create_from(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        open::create_from(disk, options, identity, head, chunks)
     }
 
     /// Opens the directory of `owner`.
