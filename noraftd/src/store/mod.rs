@@ -23,6 +23,7 @@ mod replay;
 mod scan;
 mod seal;
 mod segment;
+pub mod shadow;
 mod spare;
 mod verdict;
 mod writer;
