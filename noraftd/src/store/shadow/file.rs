@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::{Shared, lock};
@@ -21,6 +22,8 @@ pub(super) struct ShadowFile {
     around: File,
     shared: Arc<Shared>,
     cache: Mutex<Cache>,
+    /// Dirty sectors that the ledger knows of.
+    noted: AtomicI64,
 }
 
 struct Cache {
@@ -61,51 +64,64 @@ impl ShadowFile {
                 pages: BTreeMap::new(),
                 forsaken: false,
             }),
+            noted: AtomicI64::new(0),
         })
     }
 
     /// Nothing of it counts as lost from now on.
     pub(super) fn forsake(&self) {
         let mut cache = lock(&self.cache);
-        self.shared.ledger.sectors(-cache.dirty_sectors());
         cache.forsaken = true;
+        self.note(&cache);
     }
 
+    /// Some of it reaches the platter before the time of a real sync has passed, and the rest after: in between
+    /// a cut tears it.
     fn sync(&self, attributes: bool) -> io::Result<()> {
         let fate = self.shared.begin_sync();
         let mut cache = lock(&self.cache);
         let mut chunks = cache.chunks();
-        lock(&self.shared.chance).shuffle(&mut chunks);
-        let reaching = if fate.is_ok() {
-            chunks.len()
-        } else {
-            chunks.len() / 2
+        let soon = {
+            let mut chance = lock(&self.shared.chance);
+            chance.shuffle(&mut chunks);
+            chance.between(0, chunks.len() as u64) as usize
         };
         if cache.durable_bytes < cache.bytes {
             self.platter.allocate(cache.bytes)?;
             cache.durable_bytes = cache.bytes;
         }
-        for Chunk { offset, bytes } in &chunks[..reaching] {
-            self.platter.write_at(*offset, &[IoSlice::new(bytes)])?;
+        let (soon, late) = chunks.split_at(soon);
+        self.settle(&mut cache, soon)?;
+        if fate.is_err() {
+            cache.haunt();
+            self.note(&cache);
+            return fate;
         }
-        self.note_synced(&mut cache, fate.is_err());
-        fate?;
         if attributes {
-            self.platter.sync_all()
+            self.platter.sync_all()?;
         } else {
-            self.platter.sync_data()
+            self.platter.sync_data()?;
         }
+        self.settle(&mut cache, late)?;
+        cache.pages.retain(|_, page| page.haunted);
+        Ok(())
     }
 
-    fn note_synced(&self, cache: &mut Cache, failed: bool) {
-        if !cache.forsaken {
-            self.shared.ledger.sectors(-cache.dirty_sectors());
+    /// Writes to the platter.
+    fn settle(&self, cache: &mut Cache, chunks: &[Chunk]) -> io::Result<()> {
+        for Chunk { offset, bytes } in chunks {
+            self.platter.write_at(*offset, &[IoSlice::new(bytes)])?;
+            cache.clean(*offset, bytes.len());
         }
-        cache.pages.retain(|_, page| {
-            page.haunted |= failed && page.dirty != 0;
-            page.dirty = 0;
-            page.haunted
-        });
+        self.note(cache);
+        Ok(())
+    }
+
+    /// Enters in the ledger what is dirty now.
+    fn note(&self, cache: &Cache) {
+        let now = if cache.forsaken { 0 } else { cache.dirty_sectors() };
+        let before = self.noted.swap(now, Ordering::Relaxed);
+        self.shared.ledger.sectors(now - before);
     }
 
     /// Reads a page as the platter has it; zeros beyond its end.
@@ -189,11 +205,8 @@ impl ShadowFile {
 impl DiskFile for ShadowFile {
     fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         let mut cache = lock(&self.cache);
-        let before = cache.dirty_sectors();
         let written = self.write_pieces(&mut cache, offset, pieces);
-        if !cache.forsaken {
-            self.shared.ledger.sectors(cache.dirty_sectors() - before);
-        }
+        self.note(&cache);
         written
     }
 
@@ -260,6 +273,23 @@ impl Cache {
             .values()
             .map(|page| i64::from(page.dirty.count_ones()))
             .sum()
+    }
+
+    /// The platter has these bytes now; chunks consist of whole sectors.
+    fn clean(&mut self, offset: u64, length: usize) {
+        for at in (offset..offset + length as u64).step_by(SECTOR) {
+            if let Some(page) = self.pages.get_mut(&(at / PAGE as u64)) {
+                page.dirty &= !(1 << (at % PAGE as u64 / SECTOR as u64));
+            }
+        }
+    }
+
+    /// What is dirty never reaches the platter, and looks clean.
+    fn haunt(&mut self) {
+        for page in self.pages.values_mut() {
+            page.haunted |= page.dirty != 0;
+            page.dirty = 0;
+        }
     }
 
     /// What is to be written, in stretches that a disk would take as one.
