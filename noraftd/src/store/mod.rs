@@ -24,6 +24,7 @@ mod replay;
 mod scan;
 mod seal;
 mod segment;
+pub mod shadow;
 mod snapshot_file;
 mod spare;
 mod verdict;
