@@ -169,10 +169,7 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     }
     let mut calls = calls.to_vec();
     register::drop_unseen(&mut calls);
-    if let Some(verdict) = frontier::check(initial, &calls, budget) {
-        return Answer::of("frontier", verdict);
-    }
-    search(&Register { initial }, &calls, budget)
+    Answer::of("frontier", frontier::check(initial, &calls, budget))
 }
 
 fn search<M: crate::model::Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {

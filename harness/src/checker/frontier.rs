@@ -1,42 +1,41 @@
-//! Registers with reads and blind writes, values repeated: the lazy frontier. Exact.
+//! Registers, values repeated: the lazy frontier. Exact.
 //!
 //! A configuration is the current value, which open operations have been placed, and the time T of the
-//! last *explicit* write. Nothing is placed before it must be:
-//! - A write that returns and was called before T may be *hidden*: placed just before the explicit
-//!   write, which overwrites it at once. Open reads of its value that were called before T may be
-//!   placed between the two.
-//! - It may also become the explicit write now. So may an open write whose value a returning read needs;
-//!   or that write and that read go just before the explicit one, if both were called before T.
-//! - A read is placed as soon as its value is current.
+//! last *explicit* write. Nothing is placed before it must be: only when an operation returns unplaced
+//! is it placed, with what it needs, in one of two ways.
+//! - *Now*: an open write becomes the explicit one, or none does, and open compare-and-sets lead from
+//!   its value to the operation. Before that write, compare-and-sets may have used the value that it
+//!   overwrites: those are chosen here, because later that value is gone.
+//! - *Hidden*, just before the last explicit write, which overwrites it at once: a write called before
+//!   T, compare-and-sets that lead on from its value, and all reads that fit on the way. Such a group
+//!   depends on nothing before it, so it can wait until one of its operations returns.
 //!
-//! An explicit write is placed at the latest possible time, since a larger T hides more. Of equal
-//! writes the one that returns first is used first; those that never return are only counted. Of two
-//! configurations one is dropped when the other can do all that it can.
-//! Cost: per event, the number of configurations; memory does not depend on the length of the history.
+//! A read is placed as soon as its value is current. An explicit write is placed at the latest possible
+//! time, since a larger T hides more. Of equal operations the one that returns first is used first; those
+//! that never return are only counted, so they cost nothing once no configuration needs them. Of two
+//! configurations one is dropped when the other can do all that it can. Where no operation is open,
+//! what remains is the set of values that are possible: the history is divided there by itself.
+//! Cost: per event, the number of configurations, which grows with the compare-and-sets that succeed
+//! at the same time but not with the writes and reads; memory does not depend on the length.
 
 use super::bits::{Bits, open_max};
 use super::budget::{Budget, Limit, Meter};
 use super::datum::Datum;
-use super::hash::FastMap;
 use super::register::RegisterOp;
 use super::trail::{Step, Trail};
 use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict, Violation};
 use crate::model::Call;
 
 mod pending;
+mod spent;
+mod walk;
 
-use pending::{Pending, Spent, SpentId};
+use pending::{Choice, Kind, Pending, Values};
+use spent::{Spent, SpentId};
+use walk::{Goal, Place, Rules};
 
-/// Decides `calls`, in order of invocation, all of one register; `None` when there are other operations
-/// than reads and writes.
-pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Option<Verdict> {
-    let fits = |call: &Call<RegisterOp>| match call.op {
-        RegisterOp::Read(_) | RegisterOp::Write(_) => true,
-        RegisterOp::Differs(_) | RegisterOp::Cas(..) => false,
-    };
-    if !calls.iter().all(fits) {
-        return None;
-    }
+/// Decides `calls`, in order of invocation, all of one register.
+pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Verdict {
     let returning: Vec<Call<()>> = calls
         .iter()
         .filter(|call| !call.is_open())
@@ -49,7 +48,7 @@ pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Opt
         .collect();
     let open = open_max(&returning);
     drop(returning);
-    Some(match open {
+    match open {
         0..=64 => Frontier::<1>::new(initial, calls, budget).run(),
         65..=128 => Frontier::<2>::new(initial, calls, budget).run(),
         129..=512 => Frontier::<8>::new(initial, calls, budget).run(),
@@ -59,7 +58,7 @@ pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Opt
             decided: 0,
             total: calls.len() as u32,
         }),
-    })
+    }
 }
 
 /// One way the operations so far can have gone.
@@ -68,7 +67,7 @@ struct Configuration<const W: usize> {
     value: u32,
     /// Time of the last explicit write, plus one; 0 before any.
     explicit: u32,
-    /// How many writes of unknown outcome it has used, by value.
+    /// How many operations of unknown outcome it has used, by kind.
     spent: SpentId,
     trail: u32,
     /// Open operations that have been placed.
@@ -78,9 +77,8 @@ struct Configuration<const W: usize> {
 struct Frontier<'a, const W: usize> {
     calls: &'a [Call<RegisterOp>],
     meter: Meter,
-    /// Numbers of the values.
-    values: FastMap<Datum, u32>,
-    pending: Pending<W>,
+    values: Values,
+    pending: Pending<'a, W>,
     spent: Spent,
     trail: Trail,
     frontier: Vec<Configuration<W>>,
@@ -90,12 +88,8 @@ struct Frontier<'a, const W: usize> {
 
 impl<'a, const W: usize> Frontier<'a, W> {
     fn new(initial: Datum, calls: &'a [Call<RegisterOp>], budget: &'a Budget) -> Self {
-        let mut values = FastMap::default();
-        values.insert(initial, 0);
-        for call in calls {
-            let next = values.len() as u32;
-            values.entry(subject(call)).or_insert(next);
-        }
+        let values = Values::new(initial, calls);
+        let has_differs = calls.iter().any(|call| matches!(call.op, RegisterOp::Differs(_)));
         let start = Configuration {
             value: 0,
             explicit: 0,
@@ -106,7 +100,7 @@ impl<'a, const W: usize> Frontier<'a, W> {
         Self {
             calls,
             meter: budget.meter(),
-            pending: Pending::new(values.len()),
+            pending: Pending::new(calls, values.len(), has_differs),
             values,
             spent: Spent::default(),
             trail: Trail::default(),
@@ -154,24 +148,24 @@ impl<'a, const W: usize> Frontier<'a, W> {
     }
 
     fn invoke(&mut self, i: u32) {
-        let call = &self.calls[i as usize];
-        let value = self.values[&subject(call)];
-        match call.op {
-            RegisterOp::Read(_) if !call.is_open() => {
-                let slot = self.pending.open_read(i, value);
-                for configuration in self.frontier.iter_mut().filter(|one| one.value == value) {
-                    configuration.placed.set(slot);
-                    configuration.trail = self.trail.push(configuration.trail, i, Step::Read);
-                }
-            }
-            RegisterOp::Write(_) => self.pending.open_write(i, value, call),
-            RegisterOp::Read(_) | RegisterOp::Differs(_) | RegisterOp::Cas(..) => {}
+        let kind = self.values.kind(self.calls[i as usize].op);
+        let Some(slot) = self.pending.open(i, kind) else {
+            return;
+        };
+        let fits = |value: u32| match kind {
+            Kind::Read(seen) => seen == value,
+            Kind::Differs(not) => not != value,
+            Kind::Write(_) | Kind::Cas(..) => false,
+        };
+        for configuration in self.frontier.iter_mut().filter(|one| fits(one.value)) {
+            configuration.placed.set(slot);
+            configuration.trail = self.trail.push(configuration.trail, i, Step::Read);
         }
     }
 
     fn complete(&mut self, i: u32) -> Result<Option<Stuck>, Limit> {
         let slot = self.pending.slot_of(i);
-        let is_read = matches!(self.calls[i as usize].op, RegisterOp::Read(_));
+        let returning = self.pending.in_slot(slot);
         let frontier = std::mem::take(&mut self.frontier);
         let before = frontier.len();
         let mut branched = false;
@@ -183,11 +177,8 @@ impl<'a, const W: usize> Frontier<'a, W> {
                 self.next.push(*configuration);
             } else {
                 branched = true;
-                if is_read {
-                    self.complete_read(configuration, i, slot);
-                } else {
-                    self.complete_write(configuration, i, slot);
-                }
+                self.place_hidden(configuration, returning, slot)?;
+                self.place_now(configuration, returning, slot)?;
             }
         }
         if self.next.is_empty() {
@@ -208,94 +199,105 @@ impl<'a, const W: usize> Frontier<'a, W> {
         Ok(None)
     }
 
-    fn complete_read(&mut self, configuration: &Configuration<W>, i: u32, slot: usize) {
-        let call = &self.calls[i as usize];
-        let value = self.pending.value_in(slot);
-        if let Some(write) = self.choose(configuration, value, call.ret) {
-            self.make_explicit(*configuration, write, call.ret);
+    /// The operation in `slot` goes, with what it needs, just before the last explicit write.
+    fn place_hidden(
+        &mut self,
+        configuration: &Configuration<W>,
+        returning: Choice,
+        slot: usize,
+    ) -> Result<(), Limit> {
+        let time = configuration.explicit;
+        if self.pending.call_in(slot).call >= time {
+            return Ok(());
         }
-        if call.call < configuration.explicit
-            && let Some(write) = self.choose(configuration, value, configuration.explicit)
-        {
-            self.hide(*configuration, write);
-        }
-    }
-
-    fn complete_write(&mut self, configuration: &Configuration<W>, i: u32, slot: usize) {
-        let call = &self.calls[i as usize];
-        let write = Write {
-            call: i,
-            slot: Some(slot),
-            value: self.pending.value_in(slot),
+        let rules = Rules {
+            goal: Goal::Through(slot),
+            time,
+            step: Step::Before,
         };
-        if call.call < configuration.explicit {
-            self.hide(*configuration, write);
+        for write in self.writes(configuration, returning, time) {
+            let mut configuration = *configuration;
+            self.use_up(&mut configuration, write);
+            configuration.trail = self.trail.push(configuration.trail, write.call, Step::Before);
+            self.take_reads(&mut configuration, write.value(), time, Step::Before);
+            self.walk_on(configuration, write.value(), rules, |_, _| {})?;
         }
-        // An equal value that is current already gains nothing but a later time, which is free to have.
-        self.make_explicit(*configuration, write, call.ret);
+        Ok(())
     }
 
-    /// Of the open writes of `value` called before `time`, the one that returns first.
-    fn choose(&self, configuration: &Configuration<W>, value: u32, time: u32) -> Option<Write> {
-        let open = self.pending.writes_of(value).without(&configuration.placed);
-        let returning = open
-            .iter()
-            .map(|slot| (self.pending.call_in(slot), slot))
-            .filter(|(call, _)| self.calls[*call as usize].call < time)
-            .min_by_key(|(call, _)| self.calls[*call as usize].ret);
-        match returning {
-            Some((call, slot)) => Some(Write {
-                call,
-                slot: Some(slot),
-                value,
-            }),
-            None => {
-                let used = self.spent.count(configuration.spent, value);
-                let call = self.pending.unknown(value, used)?;
-                (self.calls[call as usize].call < time).then_some(Write {
-                    call,
-                    slot: None,
-                    value,
-                })
+    /// The operation in `slot` becomes the last one.
+    fn place_now(
+        &mut self,
+        configuration: &Configuration<W>,
+        returning: Choice,
+        slot: usize,
+    ) -> Result<(), Limit> {
+        let now = self.pending.call_in(slot).ret;
+        let until = Rules {
+            goal: Goal::Until(slot),
+            time: now,
+            step: Step::Swap,
+        };
+        let set = |one: &mut Configuration<W>, value| one.value = value;
+        if !matches!(returning.kind, Kind::Write(_)) {
+            self.walk_on(*configuration, configuration.value, until, set)?;
+        }
+        let writes = self.writes(configuration, returning, now);
+        if writes.is_empty() {
+            return Ok(());
+        }
+        let mut farewells = Vec::new();
+        let without = Rules {
+            goal: Goal::Without(slot),
+            ..until
+        };
+        self.walk(Place::start(*configuration, configuration.value), without, &mut farewells)?;
+        for Place { configuration, .. } in farewells {
+            for write in &writes {
+                let mut configuration = configuration;
+                self.use_up(&mut configuration, *write);
+                configuration.value = write.value();
+                configuration.explicit = now.saturating_add(1);
+                configuration.trail = self.trail.push(configuration.trail, write.call, Step::Change);
+                self.take_reads(&mut configuration, write.value(), now, Step::Read);
+                self.walk_on(configuration, write.value(), until, set)?;
             }
         }
+        Ok(())
     }
 
-    /// Places `write` now: its value is current from here on.
-    fn make_explicit(&mut self, mut configuration: Configuration<W>, write: Write, now: u32) {
-        self.use_up(&mut configuration, write);
-        configuration.value = write.value;
-        configuration.explicit = now.saturating_add(1);
-        configuration.trail = self.trail.push(configuration.trail, write.call, Step::Change);
-        self.take_reads(&mut configuration, write.value, u32::MAX, Step::Read);
-        self.next.push(configuration);
-    }
-
-    /// Places `write` just before the last explicit one.
-    fn hide(&mut self, mut configuration: Configuration<W>, write: Write) {
-        self.use_up(&mut configuration, write);
-        let before = configuration.explicit;
-        configuration.trail = self.trail.push(configuration.trail, write.call, Step::Before);
-        self.take_reads(&mut configuration, write.value, before, Step::Before);
-        self.next.push(configuration);
-    }
-
-    fn use_up(&mut self, configuration: &mut Configuration<W>, write: Write) {
-        match write.slot {
-            Some(slot) => configuration.placed.set(slot),
-            None => configuration.spent = self.spent.spend(configuration.spent, write.value),
+    /// The writes called before `time` from which a walk to `returning` may begin: itself, if it is one.
+    fn writes(&self, configuration: &Configuration<W>, returning: Choice, time: u32) -> Vec<Choice> {
+        if matches!(returning.kind, Kind::Write(_)) {
+            return vec![returning];
         }
+        let spent = (&self.spent, configuration.spent);
+        self.sources(configuration, returning.kind)
+            .into_iter()
+            .filter_map(|value| self.pending.write(value, time, &configuration.placed, spent))
+            .collect()
     }
 
-    /// Places the open reads of `value` that were called before `time`.
-    fn take_reads(&mut self, configuration: &mut Configuration<W>, value: u32, time: u32, step: Step) {
-        for slot in self.pending.reads_of(value).without(&configuration.placed).iter() {
-            let call = self.pending.call_in(slot);
-            if self.calls[call as usize].call < time {
-                configuration.placed.set(slot);
-                configuration.trail = self.trail.push(configuration.trail, call, step);
-            }
+    /// Walks from `value` and keeps where it ends, after `finish` was told the value there.
+    fn walk_on(
+        &mut self,
+        configuration: Configuration<W>,
+        value: u32,
+        rules: Rules,
+        finish: impl Fn(&mut Configuration<W>, u32),
+    ) -> Result<(), Limit> {
+        let mut ends = Vec::new();
+        self.walk(Place::start(configuration, value), rules, &mut ends)?;
+        for Place {
+            mut configuration,
+            value,
+            ..
+        } in ends
+        {
+            finish(&mut configuration, value);
+            self.next.push(configuration);
         }
+        Ok(())
     }
 
     /// Drops configurations another one makes superfluous.
@@ -325,7 +327,8 @@ impl<'a, const W: usize> Frontier<'a, W> {
     }
 
     /// True when `wide`, of the same value and not less hiding time, can do all that `narrow` can: reads
-    /// it has not placed are not placed there either, and writes it has not placed cost it nothing.
+    /// it has not placed are not placed there either, writes it has not placed cost it nothing, and the
+    /// same compare-and-sets are placed.
     fn covers(&self, wide: &Configuration<W>, narrow: &Configuration<W>) -> bool {
         let reads = self.pending.reads();
         if !narrow.placed.and(reads).is_subset(&wide.placed) {
@@ -335,14 +338,14 @@ impl<'a, const W: usize> Frontier<'a, W> {
             return false;
         }
         let hidden = narrow.placed.without(reads).without(&wide.placed);
-        let free = |slot| self.calls[self.pending.call_in(slot) as usize].call < wide.explicit;
+        let free = |slot| !self.pending.cas().has(slot) && self.pending.call_in(slot).call < wide.explicit;
         hidden.iter().all(free) && self.spent.is_at_most(wide.spent, narrow.spent)
     }
 
     fn account(&mut self) -> Result<(), Limit> {
         let configurations =
             (self.frontier.capacity() + self.next.capacity()) * size_of::<Configuration<W>>();
-        let fixed = self.calls.len() * 8 + self.values.capacity() * 24 + self.pending.bytes();
+        let fixed = self.calls.len() * 8 + self.values.bytes() + self.pending.bytes();
         self.meter
             .hold(fixed + 2 * configurations + self.trail.bytes() + self.spent.bytes())
     }
@@ -378,7 +381,7 @@ impl<'a, const W: usize> Frontier<'a, W> {
             let id = self.calls[call as usize].id;
             match step {
                 Step::Before => before.push(id),
-                Step::Read => since.push(id),
+                Step::Read | Step::Swap => since.push(id),
                 Step::Change => {
                     order.append(&mut before);
                     order.append(&mut since);
@@ -392,22 +395,5 @@ impl<'a, const W: usize> Frontier<'a, W> {
     }
 }
 
-/// A write to place; without a slot it never returns.
-#[derive(Clone, Copy)]
-struct Write {
-    call: u32,
-    slot: Option<usize>,
-    value: u32,
-}
-
 /// With how many configurations each one is compared, so that reducing stays linear.
 const RIVALS_MAX: usize = 64;
-
-fn subject(call: &Call<RegisterOp>) -> Datum {
-    match call.op {
-        RegisterOp::Read(value)
-        | RegisterOp::Write(value)
-        | RegisterOp::Differs(value)
-        | RegisterOp::Cas(_, value) => value,
-    }
-}

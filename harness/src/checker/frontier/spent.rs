@@ -1,0 +1,62 @@
+//! How many operations of unknown outcome a configuration has used, by kind: small tables, stored once
+//! each.
+
+use crate::checker::hash::FastMap;
+
+/// The tables.
+#[derive(Default)]
+pub(super) struct Spent {
+    tables: Vec<Box<[(u32, u32)]>>,
+    ids: FastMap<Box<[(u32, u32)]>, SpentId>,
+    entries: usize,
+}
+
+/// Number of a table; 0 is the empty one.
+pub(super) type SpentId = u32;
+
+impl Spent {
+    /// The empty table.
+    pub(super) const NOTHING: SpentId = 0;
+
+    fn table(&self, id: SpentId) -> &[(u32, u32)] {
+        id.checked_sub(1).map_or(&[], |at| &self.tables[at as usize])
+    }
+
+    pub(super) fn count(&self, id: SpentId, kind: u32) -> u32 {
+        let table = self.table(id);
+        table
+            .binary_search_by_key(&kind, |(kind, _)| *kind)
+            .map_or(0, |at| table[at].1)
+    }
+
+    /// The table with one more of `kind`.
+    pub(super) fn spend(&mut self, id: SpentId, kind: u32) -> SpentId {
+        let mut table = self.table(id).to_vec();
+        match table.binary_search_by_key(&kind, |(kind, _)| *kind) {
+            Ok(at) => table[at].1 += 1,
+            Err(at) => table.insert(at, (kind, 1)),
+        }
+        let table: Box<[(u32, u32)]> = table.into();
+        if let Some(id) = self.ids.get(&table) {
+            return *id;
+        }
+        self.entries += table.len();
+        self.tables.push(table.clone());
+        let id = self.tables.len() as SpentId;
+        self.ids.insert(table, id);
+        id
+    }
+
+    /// True when `less` has used no more of any kind than `more`.
+    pub(super) fn is_at_most(&self, less: SpentId, more: SpentId) -> bool {
+        less == more
+            || self
+                .table(less)
+                .iter()
+                .all(|(kind, count)| *count <= self.count(more, *kind))
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.entries * 2 * 8 + self.tables.capacity() * 64
+    }
+}
