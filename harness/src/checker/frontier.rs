@@ -23,19 +23,26 @@ use super::budget::{Budget, Limit, Meter};
 use super::datum::Datum;
 use super::register::RegisterOp;
 use super::trail::{Step, Trail};
-use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict, Violation};
+use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict};
 use crate::model::Call;
 
+mod effort;
 mod pending;
 mod spent;
 mod walk;
 
+use effort::{Effort, Outcome};
 use pending::{Choice, Kind, Pending, Values};
 use spent::{Spent, SpentId};
 use walk::{Goal, Place, Rules};
 
 /// Decides `calls`, in order of invocation, all of one register.
 pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Verdict {
+    let mut meter = budget.meter();
+    // The list of intervals, and while it is sorted the list of returns.
+    if let Err(limit) = meter.hold(calls.len() * 20) {
+        return unknown(limit, 0, calls);
+    }
     let returning: Vec<Call<()>> = calls
         .iter()
         .filter(|call| !call.is_open())
@@ -48,17 +55,23 @@ pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Ver
         .collect();
     let open = open_max(&returning);
     drop(returning);
+    drop(meter);
     match open {
-        0..=64 => Frontier::<1>::new(initial, calls, budget).run(),
-        65..=128 => Frontier::<2>::new(initial, calls, budget).run(),
-        129..=512 => Frontier::<8>::new(initial, calls, budget).run(),
-        513..=4096 => Frontier::<64>::new(initial, calls, budget).run(),
-        _ => Verdict::Unknown(Exhausted {
-            limit: Limit::Memory,
-            decided: 0,
-            total: calls.len() as u32,
-        }),
+        0..=64 => effort::raise::<1>(initial, calls, budget),
+        65..=128 => effort::raise::<2>(initial, calls, budget),
+        129..=512 => effort::raise::<8>(initial, calls, budget),
+        513..=4096 => effort::raise::<64>(initial, calls, budget),
+        _ => unknown(Limit::Memory, 0, calls),
     }
+}
+
+fn unknown(limit: Limit, decided: u32, calls: &[Call<RegisterOp>]) -> Verdict {
+    let total = calls.iter().filter(|call| !call.is_open()).count() as u32;
+    Verdict::Unknown(Exhausted {
+        limit,
+        decided,
+        total,
+    })
 }
 
 /// One way the operations so far can have gone.
@@ -84,10 +97,13 @@ struct Frontier<'a, const W: usize> {
     frontier: Vec<Configuration<W>>,
     next: Vec<Configuration<W>>,
     decided: u32,
+    effort: Effort,
+    /// Configurations were given up.
+    truncated: bool,
 }
 
 impl<'a, const W: usize> Frontier<'a, W> {
-    fn new(initial: Datum, calls: &'a [Call<RegisterOp>], budget: &'a Budget) -> Self {
+    fn new(initial: Datum, calls: &'a [Call<RegisterOp>], budget: &'a Budget, effort: Effort) -> Self {
         let values = Values::new(initial, calls);
         let has_differs = calls.iter().any(|call| matches!(call.op, RegisterOp::Differs(_)));
         let start = Configuration {
@@ -107,21 +123,17 @@ impl<'a, const W: usize> Frontier<'a, W> {
             frontier: vec![start],
             next: Vec::new(),
             decided: 0,
+            effort,
+            truncated: false,
         }
     }
 
-    fn run(mut self) -> Verdict {
+    fn run(mut self) -> Outcome {
         match self.events() {
-            Ok(None) => Verdict::Valid(self.witness()),
-            Ok(Some(stuck)) => Verdict::Invalid(Violation::Stuck(stuck)),
-            Err(limit) => {
-                let total = self.calls.iter().filter(|call| !call.is_open()).count() as u32;
-                Verdict::Unknown(Exhausted {
-                    limit,
-                    decided: self.decided,
-                    total,
-                })
-            }
+            Ok(None) => Outcome::Order(self.witness()),
+            Ok(Some(_)) if self.truncated => Outcome::GaveUp,
+            Ok(Some(stuck)) => Outcome::Stuck(stuck),
+            Err(limit) => Outcome::Limit(limit, self.decided),
         }
     }
 
@@ -323,6 +335,9 @@ impl<'a, const W: usize> Frontier<'a, W> {
         std::mem::swap(&mut self.frontier, &mut kept);
         kept.clear();
         self.next = kept;
+        if self.frontier.len() > self.effort.width {
+            self.truncate();
+        }
         Ok(())
     }
 
@@ -340,6 +355,32 @@ impl<'a, const W: usize> Frontier<'a, W> {
         let hidden = narrow.placed.without(reads).without(&wide.placed);
         let free = |slot| !self.pending.cas().has(slot) && self.pending.call_in(slot).call < wide.explicit;
         hidden.iter().all(free) && self.spent.is_at_most(wide.spent, narrow.spent)
+    }
+
+    /// Keeps the most promising configurations of each value: those that have used the fewest operations
+    /// of unknown outcome, then those with the fewest obligations.
+    fn truncate(&mut self) {
+        let mut values: Vec<u32> = self.frontier.iter().map(|one| one.value).collect();
+        values.dedup();
+        let each = (self.effort.width / values.len()).max(1);
+        let mut frontier = std::mem::take(&mut self.frontier);
+        frontier.sort_by_cached_key(|one| (one.value, self.spent.total(one.spent), self.obligations(one)));
+        let mut kept = 0;
+        let mut value = u32::MAX;
+        frontier.retain(|one| {
+            kept = if one.value == value { kept + 1 } else { 1 };
+            value = one.value;
+            kept <= each
+        });
+        self.frontier = frontier;
+        self.truncated = true;
+    }
+
+    /// Open reads and compare-and-sets that it has yet to place.
+    fn obligations(&self, one: &Configuration<W>) -> u32 {
+        let mut open = *self.pending.reads();
+        open.add(self.pending.cas());
+        open.without(&one.placed).count()
     }
 
     fn account(&mut self) -> Result<(), Limit> {

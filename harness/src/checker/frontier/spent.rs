@@ -8,6 +8,7 @@ use crate::checker::hash::FastMap;
 pub(super) struct Spent {
     tables: Vec<Box<[(u32, u32)]>>,
     ids: FastMap<Box<[(u32, u32)]>, SpentId>,
+    totals: Vec<u32>,
     entries: usize,
 }
 
@@ -29,6 +30,11 @@ impl Spent {
             .map_or(0, |at| table[at].1)
     }
 
+    /// How many were used of all kinds together.
+    pub(super) fn total(&self, id: SpentId) -> u32 {
+        id.checked_sub(1).map_or(0, |at| self.totals[at as usize])
+    }
+
     /// The table with one more of `kind`.
     pub(super) fn spend(&mut self, id: SpentId, kind: u32) -> SpentId {
         let mut table = self.table(id).to_vec();
@@ -41,6 +47,7 @@ impl Spent {
             return *id;
         }
         self.entries += table.len();
+        self.totals.push(self.total(id) + 1);
         self.tables.push(table.clone());
         let id = self.tables.len() as SpentId;
         self.ids.insert(table, id);
@@ -57,6 +64,6 @@ impl Spent {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.entries * 2 * 8 + self.tables.capacity() * 64
+        self.entries * 2 * 8 + self.tables.capacity() * 68
     }
 }

@@ -138,6 +138,7 @@ impl<const W: usize> Frontier<'_, W> {
     pub(super) fn use_up(&mut self, configuration: &mut Configuration<W>, choice: Choice) {
         match choice.slot {
             Some(slot) => configuration.placed.set(slot),
+            None if self.effort.unlimited => {}
             None => {
                 let number = self.pending.number(choice.kind);
                 configuration.spent = self.spent.spend(configuration.spent, number);

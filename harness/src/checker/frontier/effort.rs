@@ -1,0 +1,96 @@
+//! How hard the frontier tries: first what decides most histories, then what decides all.
+//!
+//! Each stage proves what it answers, so stages can only differ in cost.
+//! - *Narrow*: keeps a bounded number of configurations. An order that it finds is one; getting stuck
+//!   proves something only if nothing was given up.
+//! - *Unlimited*: operations of unknown outcome may be used again and again, so that how many were
+//!   used need not be remembered. Getting stuck even so proves that there is no order.
+//! - *Wide*, then *full*: the first with more and more configurations.
+
+use super::{Frontier, unknown};
+use crate::checker::budget::{Budget, Limit};
+use crate::checker::datum::Datum;
+use crate::checker::register::RegisterOp;
+use crate::checker::verdict::{Stuck, Verdict, Violation};
+use crate::model::Call;
+
+/// What a stage allows itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Effort {
+    /// Configurations kept.
+    pub(super) width: usize,
+    /// Operations of unknown outcome may be used more than once.
+    pub(super) unlimited: bool,
+    /// Share of the steps that it may take.
+    steps_divisor: u64,
+}
+
+const NARROW: Effort = Effort {
+    width: 64,
+    unlimited: false,
+    steps_divisor: 1,
+};
+const UNLIMITED: Effort = Effort {
+    width: usize::MAX,
+    unlimited: true,
+    steps_divisor: 4,
+};
+const WIDE: Effort = Effort {
+    width: 4096,
+    unlimited: false,
+    steps_divisor: 4,
+};
+const FULL: Effort = Effort {
+    width: usize::MAX,
+    unlimited: false,
+    steps_divisor: 1,
+};
+
+/// How a stage ended.
+pub(super) enum Outcome {
+    /// With an order of the operations.
+    Order(Vec<u32>),
+    /// Without any configuration, nothing having been given up.
+    Stuck(Stuck),
+    /// Without any configuration, after some had been given up.
+    GaveUp,
+    /// What ran out, and after how many returns.
+    Limit(Limit, u32),
+}
+
+/// Tries one stage after the other until one decides.
+pub(super) fn raise<const W: usize>(
+    initial: Datum,
+    calls: &[Call<RegisterOp>],
+    budget: &Budget,
+) -> Verdict {
+    let has_unknown = calls.iter().any(Call::is_open);
+    let mut last = unknown(Limit::Steps, 0, calls);
+    for effort in [NARROW, UNLIMITED, WIDE, FULL] {
+        if effort.unlimited && !has_unknown {
+            continue;
+        }
+        let budget = budget.with_steps(budget.steps_max() / effort.steps_divisor);
+        match Frontier::<W>::new(initial, calls, &budget, effort).run() {
+            Outcome::Order(order) if !effort.unlimited || is_without_repeats(calls, &order) => {
+                return Verdict::Valid(order);
+            }
+            Outcome::Stuck(stuck) => return Verdict::Invalid(Violation::Stuck(stuck)),
+            Outcome::Order(_) | Outcome::GaveUp => {}
+            Outcome::Limit(limit, decided) => last = unknown(limit, decided, calls),
+        }
+        if budget.check_cancelled().is_err() {
+            break;
+        }
+    }
+    last
+}
+
+fn is_without_repeats(calls: &[Call<RegisterOp>], order: &[u32]) -> bool {
+    let mut unknown: Vec<u32> = calls.iter().filter(|call| call.is_open()).map(|call| call.id).collect();
+    unknown.sort_unstable();
+    let mut used: Vec<u32> =
+        order.iter().copied().filter(|id| unknown.binary_search(id).is_ok()).collect();
+    used.sort_unstable();
+    used.windows(2).all(|pair| pair[0] != pair[1])
+}
