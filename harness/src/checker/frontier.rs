@@ -180,18 +180,14 @@ impl<'a, const W: usize> Frontier<'a, W> {
         let returning = self.pending.in_slot(slot);
         let frontier = std::mem::take(&mut self.frontier);
         let before = frontier.len();
-        let mut branched = false;
-        for configuration in &frontier {
-            if self.meter.step()? {
-                self.account()?;
-            }
-            if configuration.placed.has(slot) {
-                self.next.push(*configuration);
-            } else {
-                branched = true;
-                self.place_hidden(configuration, returning, slot)?;
-                self.place_now(configuration, returning, slot)?;
-            }
+        // A bounded effort uses operations of unknown outcome only when nothing else helps.
+        self.pending.offers_unknown = !self.effort.is_bounded();
+        let mut branched = self.place(&frontier, returning, slot)?;
+        if self.next.is_empty() && self.effort.is_bounded() {
+            self.pending.offers_unknown = true;
+            branched = self.place(&frontier, returning, slot)?;
+        } else {
+            self.truncated |= branched && self.effort.is_bounded() && self.pending.has_unknown();
         }
         if self.next.is_empty() {
             return Ok(Some(self.stuck(i, &frontier)));
@@ -208,7 +204,36 @@ impl<'a, const W: usize> Frontier<'a, W> {
         }
         self.trail
             .collect(self.frontier.iter_mut().map(|one| &mut one.trail));
+        self.spent
+            .collect(self.frontier.iter_mut().map(|one| &mut one.spent));
         Ok(None)
+    }
+
+    /// What each configuration becomes when the operation in `slot` returns; true when one had to place it.
+    fn place(
+        &mut self,
+        frontier: &[Configuration<W>],
+        returning: Choice,
+        slot: usize,
+    ) -> Result<bool, Limit> {
+        let mut branched = false;
+        for configuration in frontier {
+            if self.meter.step()? {
+                self.account()?;
+            }
+            if configuration.placed.has(slot) {
+                self.next.push(*configuration);
+            } else if self.is_for_nothing(returning, slot, configuration.explicit) {
+                let mut configuration = *configuration;
+                configuration.placed.set(slot);
+                self.next.push(configuration);
+            } else {
+                branched = true;
+                self.place_hidden(configuration, returning, slot)?;
+                self.place_now(configuration, returning, slot)?;
+            }
+        }
+        Ok(branched)
     }
 
     /// The operation in `slot` goes, with what it needs, just before the last explicit write.
@@ -263,7 +288,11 @@ impl<'a, const W: usize> Frontier<'a, W> {
             goal: Goal::Without(slot),
             ..until
         };
-        self.walk(Place::start(*configuration, configuration.value), without, &mut farewells)?;
+        self.walk(
+            Place::start(*configuration, configuration.value),
+            without,
+            &mut farewells,
+        )?;
         for Place { configuration, .. } in farewells {
             for write in &writes {
                 let mut configuration = configuration;
@@ -341,20 +370,50 @@ impl<'a, const W: usize> Frontier<'a, W> {
         Ok(())
     }
 
-    /// True when `wide`, of the same value and not less hiding time, can do all that `narrow` can: reads
-    /// it has not placed are not placed there either, writes it has not placed cost it nothing, and the
-    /// same compare-and-sets are placed.
+    /// True when `wide`, of the same value and not less hiding time, can do all that `narrow` can: it
+    /// has placed nothing more, except reads, and what it has not placed costs it nothing.
     fn covers(&self, wide: &Configuration<W>, narrow: &Configuration<W>) -> bool {
         let reads = self.pending.reads();
-        if !narrow.placed.and(reads).is_subset(&wide.placed) {
-            return false;
-        }
         if !wide.placed.without(reads).is_subset(&narrow.placed) {
             return false;
         }
-        let hidden = narrow.placed.without(reads).without(&wide.placed);
-        let free = |slot| !self.pending.cas().has(slot) && self.pending.call_in(slot).call < wide.explicit;
-        hidden.iter().all(free) && self.spent.is_at_most(wide.spent, narrow.spent)
+        let thrifty = if self.effort.is_bounded() {
+            self.spent.total(wide.spent) <= self.spent.total(narrow.spent)
+        } else {
+            self.spent.is_at_most(wide.spent, narrow.spent)
+        };
+        let missing = narrow.placed.without(&wide.placed);
+        thrifty && missing.iter().all(|slot| self.is_free(slot, wide.explicit))
+    }
+
+    /// True when hiding an operation loses nothing: where its value is wanted, an unlimited write can be
+    /// used instead.
+    fn is_for_nothing(&self, returning: Choice, slot: usize, time: u32) -> bool {
+        let is_replaceable = match returning.kind {
+            Kind::Read(_) => true,
+            Kind::Write(value) | Kind::Cas(_, value) => self.pending.first_unknown_write(value).is_some(),
+            Kind::Differs(_) => false,
+        };
+        self.effort.unlimited && is_replaceable && self.is_free(slot, time)
+    }
+
+    /// True when an operation can be hidden before `time` without using up anything.
+    fn is_free(&self, slot: usize, time: u32) -> bool {
+        if self.pending.call_in(slot).call >= time {
+            return false;
+        }
+        match self.pending.in_slot(slot).kind {
+            Kind::Write(_) => true,
+            // A write of unknown outcome brings the value, as often as wanted.
+            Kind::Read(value) | Kind::Cas(value, _) => {
+                self.effort.unlimited
+                    && self
+                        .pending
+                        .first_unknown_write(value)
+                        .is_some_and(|call| call < time)
+            }
+            Kind::Differs(_) => false,
+        }
     }
 
     /// Keeps the most promising configurations of each value: those that have used the fewest operations

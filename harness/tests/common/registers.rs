@@ -44,12 +44,7 @@ pub fn history_of(
     calls
 }
 
-fn legal(
-    random: &mut Random,
-    kinds: Kinds,
-    operations: usize,
-    processes: usize,
-) -> Vec<Call<RegisterOp>> {
+fn legal(random: &mut Random, kinds: Kinds, operations: usize, processes: usize) -> Vec<Call<RegisterOp>> {
     let mut calls: Vec<Call<RegisterOp>> = Vec::new();
     let mut state = datum(0);
     let mut next_value = 0;

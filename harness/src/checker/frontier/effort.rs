@@ -4,7 +4,8 @@
 //! - *Narrow*: keeps a bounded number of configurations. An order that it finds is one; getting stuck
 //!   proves something only if nothing was given up.
 //! - *Unlimited*: operations of unknown outcome may be used again and again, so that how many were
-//!   used need not be remembered. Getting stuck even so proves that there is no order.
+//!   used need not be remembered. Getting stuck even so proves that there is no order; not getting
+//!   stuck proves nothing.
 //! - *Wide*, then *full*: the first with more and more configurations.
 
 use super::{Frontier, unknown};
@@ -23,6 +24,13 @@ pub(super) struct Effort {
     pub(super) unlimited: bool,
     /// Share of the steps that it may take.
     steps_divisor: u64,
+}
+
+impl Effort {
+    /// True when configurations may be given up.
+    pub(super) fn is_bounded(self) -> bool {
+        self.width != usize::MAX
+    }
 }
 
 const NARROW: Effort = Effort {
@@ -59,11 +67,7 @@ pub(super) enum Outcome {
 }
 
 /// Tries one stage after the other until one decides.
-pub(super) fn raise<const W: usize>(
-    initial: Datum,
-    calls: &[Call<RegisterOp>],
-    budget: &Budget,
-) -> Verdict {
+pub(super) fn raise<const W: usize>(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Verdict {
     let has_unknown = calls.iter().any(Call::is_open);
     let mut last = unknown(Limit::Steps, 0, calls);
     for effort in [NARROW, UNLIMITED, WIDE, FULL] {
@@ -72,9 +76,7 @@ pub(super) fn raise<const W: usize>(
         }
         let budget = budget.with_steps(budget.steps_max() / effort.steps_divisor);
         match Frontier::<W>::new(initial, calls, &budget, effort).run() {
-            Outcome::Order(order) if !effort.unlimited || is_without_repeats(calls, &order) => {
-                return Verdict::Valid(order);
-            }
+            Outcome::Order(order) if !effort.unlimited => return Verdict::Valid(order),
             Outcome::Stuck(stuck) => return Verdict::Invalid(Violation::Stuck(stuck)),
             Outcome::Order(_) | Outcome::GaveUp => {}
             Outcome::Limit(limit, decided) => last = unknown(limit, decided, calls),
@@ -84,13 +86,4 @@ pub(super) fn raise<const W: usize>(
         }
     }
     last
-}
-
-fn is_without_repeats(calls: &[Call<RegisterOp>], order: &[u32]) -> bool {
-    let mut unknown: Vec<u32> = calls.iter().filter(|call| call.is_open()).map(|call| call.id).collect();
-    unknown.sort_unstable();
-    let mut used: Vec<u32> =
-        order.iter().copied().filter(|id| unknown.binary_search(id).is_ok()).collect();
-    used.sort_unstable();
-    used.windows(2).all(|pair| pair[0] != pair[1])
 }

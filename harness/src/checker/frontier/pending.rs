@@ -112,6 +112,8 @@ pub(super) struct Pending<'a, const W: usize> {
     /// The values they expect, and those that are written, in order of first appearance.
     unknown_sources: Vec<u32>,
     unknown_values: Vec<u32>,
+    /// Whether those that never return are offered as choices.
+    pub(super) offers_unknown: bool,
 }
 
 impl<'a, const W: usize> Pending<'a, W> {
@@ -134,6 +136,7 @@ impl<'a, const W: usize> Pending<'a, W> {
             unknown_from: FastMap::default(),
             unknown_sources: Vec::new(),
             unknown_values: Vec::new(),
+            offers_unknown: true,
         }
     }
 
@@ -262,6 +265,7 @@ impl<'a, const W: usize> Pending<'a, W> {
             .min_by_key(|(_, call)| call.ret);
         match returning {
             Some((slot, _)) => Some(self.in_slot(slot)),
+            None if !self.offers_unknown => None,
             None => {
                 let number = *self.numbers.get(&Kind::Write(value))?;
                 self.unknown_of(number, Kind::Write(value), time, spent)
@@ -280,6 +284,13 @@ impl<'a, const W: usize> Pending<'a, W> {
         })
     }
 
+    /// When the first write of `value` that never returns was invoked.
+    pub(super) fn first_unknown_write(&self, value: u32) -> Option<u32> {
+        let number = self.numbers.get(&Kind::Write(value))?;
+        let first = self.unknown[*number as usize].calls.first()?;
+        Some(self.history[*first as usize].call)
+    }
+
     /// The number under which a kind that never returns is counted.
     pub(super) fn number(&self, kind: Kind) -> u32 {
         self.numbers[&kind]
@@ -296,7 +307,9 @@ impl<'a, const W: usize> Pending<'a, W> {
     ) {
         out.clear();
         for slot in self.cas.without(placed).iter() {
-            let Kind::Cas(from, _) = self.kinds[slot] else { continue };
+            let Kind::Cas(from, _) = self.kinds[slot] else {
+                continue;
+            };
             if from != value || self.call_in(slot).call >= time {
                 continue;
             }
@@ -310,12 +323,20 @@ impl<'a, const W: usize> Pending<'a, W> {
                 }
             }
         }
+        if !self.offers_unknown {
+            return;
+        }
         for (to, number) in self.unknown_from.get(&value).into_iter().flatten() {
             let kind = Kind::Cas(value, *to);
             if out.iter().all(|other| other.kind != kind) {
                 out.extend(self.unknown_of(*number, kind, time, spent));
             }
         }
+    }
+
+    /// True when an operation was invoked that never returns.
+    pub(super) fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
     }
 
     /// Values from which a walk over compare-and-sets can begin.
@@ -325,7 +346,9 @@ impl<'a, const W: usize> Pending<'a, W> {
                 out.push(from);
             }
         }
-        out.extend(&self.unknown_sources);
+        if self.offers_unknown {
+            out.extend(&self.unknown_sources);
+        }
     }
 
     /// Values of open writes.
@@ -335,11 +358,17 @@ impl<'a, const W: usize> Pending<'a, W> {
                 out.push(value);
             }
         }
-        out.extend(&self.unknown_values);
+        if self.offers_unknown {
+            out.extend(&self.unknown_values);
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let unknown: usize = self.unknown.iter().map(|kind| 32 + kind.calls.capacity() * 4).sum();
+        let unknown: usize = self
+            .unknown
+            .iter()
+            .map(|kind| 32 + kind.calls.capacity() * 4)
+            .sum();
         (self.reads_of.capacity() + self.writes_of.capacity() + self.differs_of.capacity())
             * size_of::<Bits<W>>()
             + unknown

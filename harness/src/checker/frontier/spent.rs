@@ -10,7 +10,11 @@ pub(super) struct Spent {
     ids: FastMap<Box<[(u32, u32)]>, SpentId>,
     totals: Vec<u32>,
     entries: usize,
+    /// Tables there were after the last collection.
+    alive: usize,
 }
+
+const COLLECT_AT: usize = 1 << 14;
 
 /// Number of a table; 0 is the empty one.
 pub(super) type SpentId = u32;
@@ -46,8 +50,12 @@ impl Spent {
         if let Some(id) = self.ids.get(&table) {
             return *id;
         }
+        self.add(table, self.total(id) + 1)
+    }
+
+    fn add(&mut self, table: Box<[(u32, u32)]>, total: u32) -> SpentId {
         self.entries += table.len();
-        self.totals.push(self.total(id) + 1);
+        self.totals.push(total);
         self.tables.push(table.clone());
         let id = self.tables.len() as SpentId;
         self.ids.insert(table, id);
@@ -61,6 +69,22 @@ impl Spent {
                 .table(less)
                 .iter()
                 .all(|(kind, count)| *count <= self.count(more, *kind))
+    }
+
+    /// Forgets the tables that none of `roots` names, once those are the larger part; moves the roots.
+    pub(super) fn collect<'a>(&mut self, roots: impl Iterator<Item = &'a mut SpentId>) {
+        if self.tables.len() < COLLECT_AT.max(2 * self.alive) {
+            return;
+        }
+        let old = std::mem::take(self);
+        for root in roots.filter(|root| **root != Self::NOTHING) {
+            let table = &old.tables[*root as usize - 1];
+            *root = match self.ids.get(table) {
+                Some(id) => *id,
+                None => self.add(table.clone(), old.total(*root)),
+            };
+        }
+        self.alive = self.tables.len();
     }
 
     pub(super) fn bytes(&self) -> usize {

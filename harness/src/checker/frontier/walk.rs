@@ -2,7 +2,8 @@
 //! needs it.
 //!
 //! A walk never visits the same value with the same operations placed and not fewer of unknown outcome
-//! spent: what was gained on the way round would be nothing.
+//! spent: what was gained on the way round would be nothing. A narrow effort takes the first way to a
+//! value with the same operations placed, whatever it spent.
 
 use super::pending::{Choice, Kind};
 use super::{Configuration, Frontier};
@@ -70,7 +71,8 @@ impl<const W: usize> Frontier<'_, W> {
             }
             let spent = (&self.spent, place.configuration.spent);
             let placed = &place.configuration.placed;
-            self.pending.swaps(place.value, rules.time, placed, spent, &mut swaps);
+            self.pending
+                .swaps(place.value, rules.time, placed, spent, &mut swaps);
             for choice in &swaps {
                 if self.meter.step()? {
                     self.account()?;
@@ -124,14 +126,21 @@ impl<const W: usize> Frontier<'_, W> {
         place
     }
 
-    fn is_known(&self, visited: &[Place<W>], next: &Place<W>) -> bool {
-        visited.iter().any(|other| {
-            other.value == next.value
-                && other.configuration.placed == next.configuration.placed
-                && self
-                    .spent
-                    .is_at_most(other.configuration.spent, next.configuration.spent)
-        })
+    /// True when a place as good as `next` was visited.
+    fn is_known(&mut self, visited: &[Place<W>], next: &Place<W>) -> bool {
+        let mut same = visited.iter().filter(|other| {
+            other.value == next.value && other.configuration.placed == next.configuration.placed
+        });
+        if same.clone().next().is_none() {
+            return false;
+        }
+        let spent = next.configuration.spent;
+        let covered = same.any(|other| self.spent.is_at_most(other.configuration.spent, spent));
+        if !covered && self.effort.is_bounded() {
+            self.truncated = true;
+            return true;
+        }
+        covered
     }
 
     /// Places a choice.
