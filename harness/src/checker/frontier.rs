@@ -186,9 +186,9 @@ impl<'a, const W: usize> Frontier<'a, W> {
         if self.next.is_empty() && self.effort.is_bounded() {
             self.pending.offers_unknown = true;
             branched = self.place(&frontier, returning, slot)?;
-        } else {
-            self.truncated |= branched && self.effort.is_bounded() && self.pending.has_unknown();
         }
+        // Other ways, and those that spent other operations but not fewer, are given up.
+        self.truncated |= branched && self.effort.is_bounded() && self.pending.has_unknown();
         if self.next.is_empty() {
             return Ok(Some(self.stuck(i, &frontier)));
         }
@@ -391,10 +391,10 @@ impl<'a, const W: usize> Frontier<'a, W> {
     fn is_for_nothing(&self, returning: Choice, slot: usize, time: u32) -> bool {
         let is_replaceable = match returning.kind {
             Kind::Read(_) => true,
-            Kind::Write(value) | Kind::Cas(_, value) => self.pending.first_unknown_write(value).is_some(),
+            Kind::Write(value) | Kind::Cas(_, value) => self.is_unlimited(value, time),
             Kind::Differs(_) => false,
         };
-        self.effort.unlimited && is_replaceable && self.is_free(slot, time)
+        is_replaceable && self.effort.unlimited && self.is_free(slot, time)
     }
 
     /// True when an operation can be hidden before `time` without using up anything.
@@ -405,15 +405,15 @@ impl<'a, const W: usize> Frontier<'a, W> {
         match self.pending.in_slot(slot).kind {
             Kind::Write(_) => true,
             // A write of unknown outcome brings the value, as often as wanted.
-            Kind::Read(value) | Kind::Cas(value, _) => {
-                self.effort.unlimited
-                    && self
-                        .pending
-                        .first_unknown_write(value)
-                        .is_some_and(|call| call < time)
-            }
+            Kind::Read(value) | Kind::Cas(value, _) => self.is_unlimited(value, time),
             Kind::Differs(_) => false,
         }
+    }
+
+    /// True when writes of `value` can be hidden before `time` without end.
+    fn is_unlimited(&self, value: u32, time: u32) -> bool {
+        let first = || self.pending.first_unknown_write(value);
+        self.effort.unlimited && first().is_some_and(|call| call < time)
     }
 
     /// Keeps the most promising configurations of each value: those that have used the fewest operations

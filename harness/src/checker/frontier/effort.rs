@@ -77,7 +77,14 @@ pub(super) fn raise<const W: usize>(initial: Datum, calls: &[Call<RegisterOp>], 
         let budget = budget.with_steps(budget.steps_max() / effort.steps_divisor);
         match Frontier::<W>::new(initial, calls, &budget, effort).run() {
             Outcome::Order(order) if !effort.unlimited => return Verdict::Valid(order),
-            Outcome::Stuck(stuck) => return Verdict::Invalid(Violation::Stuck(stuck)),
+            Outcome::Stuck(stuck) => {
+                let stuck = if effort.unlimited {
+                    earlier::<W>(initial, calls, &budget, stuck)
+                } else {
+                    stuck
+                };
+                return Verdict::Invalid(Violation::Stuck(stuck));
+            }
             Outcome::Order(_) | Outcome::GaveUp => {}
             Outcome::Limit(limit, decided) => last = unknown(limit, decided, calls),
         }
@@ -87,3 +94,21 @@ pub(super) fn raise<const W: usize>(initial: Datum, calls: &[Call<RegisterOp>], 
     }
     last
 }
+
+/// The first operation that fits nowhere. With unlimited operations a later one may have been found;
+/// if it takes long to find the first, the later one stays: it is as true.
+fn earlier<const W: usize>(
+    initial: Datum,
+    calls: &[Call<RegisterOp>],
+    budget: &Budget,
+    later: Stuck,
+) -> Stuck {
+    let budget = budget.with_steps(STEPS_EARLIER.min(budget.steps_max()));
+    match Frontier::<W>::new(initial, calls, &budget, FULL).run() {
+        Outcome::Stuck(stuck) => stuck,
+        Outcome::Order(_) | Outcome::GaveUp | Outcome::Limit(..) => later,
+    }
+}
+
+/// Steps spent on a better explanation of what is already decided.
+const STEPS_EARLIER: u64 = 1_000_000;
