@@ -10,7 +10,10 @@ SIM ?= workloads/swarm.toml
 SEEDS ?= 1..3001
 HARNESS := target/release/harness
 
-.PHONY: help run sim test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
+# A bug in every part that a seed of the simulation exercises, each caught within seconds.
+BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
+
+.PHONY: help run sim bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -21,9 +24,23 @@ run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=wor
 sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001 SIM=workloads/...)
 	@$(HARNESS) sim $(SIM) --seeds $(SEEDS) --keep-going
 
-test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too
+bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
+	@cargo build --quiet --bin harness
+	@target/debug/harness bugs $(ARGS)
+
+# A few of them, as a test.
+bugs-ci: setup-build
+	@cargo build --quiet --bin harness
+	@target/debug/harness bugs --world sim --budget 15s --only $(BUGS_CI)
+
+mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice
+	@scripts/setup.sh mutants
+	scripts/mutants.sh $(ARGS)
+
+test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too; a few bugs
 	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast
 	cargo test --release -p noraft@0.1.0 --test fuzz --test random
+	@$(MAKE) --no-print-directory bugs-ci
 
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients | peers
+# Usage: scripts/setup.sh build | clients | peers | mutants
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark and redis-py, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
+#   mutants  cargo-mutants, which `make mutants` runs; into target/tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -41,6 +42,12 @@ peers() {
     [ ${#missing[@]} -gt 0 ] || return 0
     echo "setup: apt-get may also start the services of ${missing[*]}; the benchmark starts its own and needs none"
     apt_install "${missing[@]}" || echo "setup: could not install ${missing[*]}; the benchmark leaves out what is missing"
+}
+
+mutants() {
+    [ -x target/tools/bin/cargo-mutants ] && return 0
+    echo "setup: installing cargo-mutants into target/tools"
+    cargo install --quiet --locked --root target/tools cargo-mutants@27.1.0
 }
 
 for part in "$@"; do "$part"; done

@@ -1,6 +1,7 @@
 //! A Jepsen-style tester: it drives real daemons, records every operation, checks the history
 //! and explains what went wrong.
 
+pub mod bugs;
 pub mod checker;
 pub mod client;
 pub mod cluster;

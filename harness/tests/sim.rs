@@ -71,6 +71,7 @@ fn correct_code_passes_a_few_hundred_seeds() {
         seeds: 1..251,
         jobs: 2,
         keep_going: true,
+        cpu_max: None,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::shell::endpoint::Endpoint;
+use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
 use crate::units::{parse_size, parse_time};
 
 /// The settings as somebody wrote them: on the command line, or in a file (same names, `_` for `-`).
@@ -59,6 +60,10 @@ pub struct Settings {
     /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// A testing aid: whatever is not synced is lost when the process ends, SIGKILL included, as at a power cut.
+    /// SPEC is a seed, or a list such as seed=7,sync=2ms,fail-sync=40 (slower syncs; the 40th fails)
+    #[arg(long, value_name = "SPEC", help_heading = "Testing")]
+    pub shadow_disk: Option<String>,
 }
 
 /// Why settings are refused.
@@ -114,6 +119,8 @@ pub struct ServeConfig {
     pub snapshot_rate: u64,
     /// What to log.
     pub log: LevelFilter,
+    /// How to lose what is not synced; only tests want that.
+    pub shadow_disk: Option<ShadowOptions>,
 }
 
 impl ServeConfig {
@@ -154,6 +161,7 @@ impl Settings {
             snapshot_log_bytes: self.snapshot_log_bytes.or(other.snapshot_log_bytes),
             snapshot_rate: self.snapshot_rate.or(other.snapshot_rate),
             log: self.log.or(other.log),
+            shadow_disk: self.shadow_disk.or(other.shadow_disk),
         }
     }
 
@@ -211,6 +219,7 @@ impl Settings {
                 SNAPSHOT_RATE,
             )?,
             log: check_log(self.log.as_deref())?,
+            shadow_disk: check_shadow_disk(self.shadow_disk.as_deref())?,
         })
     }
 }
@@ -331,6 +340,14 @@ fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
         )
     };
     level.parse().map_err(|_| unknown())
+}
+
+fn check_shadow_disk(text: Option<&str>) -> Result<Option<ShadowOptions>, ConfigError> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|error: ShadowOptionsError| invalid("shadow_disk", error.to_string()))
+    };
+    text.map(parse).transpose()
 }
 
 /// Where clients find a node that was not told where to listen.

@@ -2,11 +2,12 @@
 //!
 //! Invariant: what is read becomes a state only when the whole file was checked.
 
-use noraft::LogPosition;
+use std::sync::Arc;
 
-use crate::machine::{Machine, Restoring};
-use crate::record::{SnapshotHead, SnapshotId};
+use crate::machine::Restoring;
+use crate::record::SnapshotId;
 use crate::replica::event::{Received, Snapshot};
+use crate::store::disk::Disk;
 use crate::store::{OpenError, SnapshotError, Snapshots, Store};
 
 /// Makes a snapshot durable.
@@ -59,17 +60,14 @@ pub fn restore(store: &mut Store) -> Result<Option<(SnapshotId, Snapshot)>, Open
     }))
 }
 
-/// Reads a snapshot file for a person, or for a new cluster.
+/// Reads a snapshot file, whatever it is called and whichever cluster's it is.
 ///
 /// # Errors
 ///
-/// When there is none, or it is not whole.
-pub fn load(
-    snapshots: &Snapshots,
-    position: LogPosition,
-) -> Result<(SnapshotHead, SnapshotId, Machine), SnapshotError> {
+/// When it is not there, or not whole.
+pub fn read_file(disk: Arc<dyn Disk>, name: &str) -> Result<(SnapshotId, Snapshot), SnapshotError> {
     let mut restoring = Restoring::default();
-    let (head, id) = snapshots.load(position, &mut |chunk| restoring.take(chunk))?;
+    let (head, id) = Snapshots::read_file(disk, name, &mut |chunk| restoring.take(chunk))?;
     let machine = restoring.finish(head.base.position.index);
-    Ok((head, id, machine))
+    Ok((id, Snapshot { head, machine }))
 }

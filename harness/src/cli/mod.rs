@@ -7,6 +7,7 @@ use harness::cluster::guard::GUARD_VERB;
 use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
 
 mod become_child;
+mod bugs;
 mod check;
 mod generate;
 mod run;
@@ -28,6 +29,7 @@ enum Verb {
     Run(run::Args),
     Sim(sim::Args),
     Shrink(shrink::Args),
+    Bugs(bugs::Args),
     Check(check::Args),
     Generate(generate::Args),
     #[command(name = GUARD_VERB, hide = true)]
@@ -44,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Sim(args) => sim::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
+        Verb::Bugs(args) => bugs::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Generate(args) => generate::run(&args),
         Verb::Become(args) => become_child::run(&args),

@@ -33,6 +33,12 @@ pub(crate) struct Args {
     /// Goes on after a failure, and tells all seeds that failed.
     #[arg(long)]
     keep_going: bool,
+    /// Begins no more seeds after this much time of the processors, such as 60s.
+    #[arg(long, requires = "seeds")]
+    cpu: Option<Span>,
+    /// Prints the result as JSON for another program, and keeps no folder.
+    #[arg(long, requires = "seeds")]
+    json: bool,
     /// Prints a line an event, of one seed.
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
@@ -119,6 +125,7 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
         seeds,
         jobs: args.jobs.unwrap_or(processors),
         keep_going: args.keep_going,
+        cpu_max: args.cpu.map(Span::as_duration),
     };
     let mut shown = 0;
     let tally = campaign.run(|tally| {
@@ -127,8 +134,12 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
             eprintln!("{}", tally.line());
         }
     });
-    if let Some((seed, _)) = tally.failed.first() {
-        tell(args, &campaign.plan, *seed)?;
+    if args.json {
+        println!("{}", serde_json::to_string(&tally.brief())?);
+        return Ok(tally.verdict().into());
+    }
+    if let Some(failure) = tally.failed.first() {
+        tell(args, &campaign.plan, failure.seed)?;
     }
     tell_tally(&tally);
     Ok(tally.verdict().into())
@@ -136,8 +147,8 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
 
 fn tell_tally(tally: &Tally) {
     println!("{}", tally.line());
-    for (seed, rule) in tally.failed.iter().take(FAILURES_TOLD) {
-        println!("failed: seed {seed}: {rule}");
+    for failure in tally.failed.iter().take(FAILURES_TOLD) {
+        println!("failed: seed {}: {}", failure.seed, failure.rule);
     }
     for (seed, why) in tally.unknown.iter().take(FAILURES_TOLD) {
         println!("unknown: seed {seed}: {why}");

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Counters, Lines, Simulated, simulate};
 use crate::plan::Plan;
 use crate::results::{Counts, Outcome};
@@ -24,6 +26,34 @@ pub struct Campaign {
     pub jobs: usize,
     /// Whether to go on after a failure.
     pub keep_going: bool,
+    /// Begins no seed after this much time of the processors, all threads together.
+    pub cpu_max: Option<Duration>,
+}
+
+/// A campaign in a few figures, as one program tells it another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    /// Seeds that ran: the first ones, without a gap.
+    pub seeds: u64,
+    /// Time that the processors spent on them.
+    pub cpu_seconds: f64,
+    /// Virtual time of all.
+    pub virtual_seconds: f64,
+    /// How many could not be decided.
+    pub unknown: u64,
+    /// Those that failed, by seed.
+    pub failed: Vec<Failure>,
+}
+
+/// A seed that failed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Failure {
+    /// The seed.
+    pub seed: u64,
+    /// The broken rule, in a few words.
+    pub rule: String,
+    /// What was seen, in a line.
+    pub detail: String,
 }
 
 /// What came of the seeds that ran.
@@ -34,7 +64,7 @@ pub struct Tally {
     /// Those that could not be decided.
     pub unknown: Vec<(u64, String)>,
     /// Those that failed, with the broken rule.
-    pub failed: Vec<(u64, String)>,
+    pub failed: Vec<Failure>,
     /// Virtual time of all.
     pub virtual_ns: u64,
     /// Time that the processors spent on them.
@@ -94,7 +124,8 @@ impl Campaign {
             match receive.recv_timeout(SHOW_EVERY) {
                 Ok(done) => {
                     tally.add(&done.simulated, done.cpu_ns);
-                    if !tally.failed.is_empty() && !self.keep_going {
+                    let is_spent = |max: Duration| u128::from(tally.cpu_ns) >= max.as_nanos();
+                    if !tally.failed.is_empty() && !self.keep_going || self.cpu_max.is_some_and(is_spent) {
                         stop.store(true, Ordering::Relaxed);
                     }
                 }
@@ -130,10 +161,22 @@ impl Tally {
                 let why = done.results.reasons.iter().cloned().chain(why).next();
                 self.unknown.push((done.seed, why.unwrap_or_default()));
             }
-            Outcome::Invalid => {
-                let rule = done.broken().unwrap_or_else(|| "invalid".to_owned());
-                self.failed.push((done.seed, rule));
-            }
+            Outcome::Invalid => self.failed.push(Failure {
+                seed: done.seed,
+                rule: done.broken().unwrap_or_else(|| "invalid".to_owned()),
+                detail: detail_of(done),
+            }),
+        }
+    }
+
+    /// The figures that another program wants.
+    pub fn brief(&self) -> Brief {
+        Brief {
+            seeds: self.seeds,
+            cpu_seconds: self.cpu_ns as f64 / 1e9,
+            virtual_seconds: self.virtual_ns as f64 / 1e9,
+            unknown: self.unknown.len() as u64,
+            failed: self.failed.clone(),
         }
     }
 
@@ -182,6 +225,16 @@ impl Tally {
             ),
         }
     }
+}
+
+/// What was seen of the first thing that is wrong.
+fn detail_of(done: &Simulated) -> String {
+    if let Some(violation) = &done.violation {
+        return violation.detail.clone();
+    }
+    let mut checks = done.results.checks.iter();
+    let broken = checks.find(|check| check.verdict == Outcome::Invalid);
+    broken.and_then(|check| check.summary.clone()).unwrap_or_default()
 }
 
 impl Counters {

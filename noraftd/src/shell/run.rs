@@ -30,6 +30,7 @@ use crate::replica::{Replica, ReplicaConfig};
 use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
+use crate::store::shadow::ShadowDisk;
 use crate::store::{Identity, Options, Owner, SpareBy, Store};
 
 /// Why a node did not start.
@@ -111,8 +112,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     allow_many_files();
     let (mut store, recovered) = open_store(&config)?;
-    let snapshot = snapshot::restore(&mut store)?;
     check_members(&config, &recovered)?;
+    let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
     let peers_at = bind_all(if config.peers.is_empty() {
         &[]
@@ -131,12 +132,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     recovery.iter().for_each(|line| tracing::info!("{line}"));
     let storage = Storage::start(store)?;
     let boot = clock::random_seed();
-    let replica = Rc::new(RefCell::new(Replica::recover(
-        &replica_config(&config),
-        boot,
-        recovered,
-        snapshot,
-    )));
+    let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
+    let replica = Rc::new(RefCell::new(replica));
 
     let inbox = Rc::new(Inbox::default());
     let introduction = Introduction {
@@ -230,7 +227,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         source,
     };
     make_directory(&config.data_dir).map_err(unusable)?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
+    let disk = open_disk(config).map_err(unusable)?;
     let options = Options {
         segment_bytes: config.segment_bytes,
         spare: SpareBy::Thread,
@@ -257,6 +254,14 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         }
         opened => Ok(opened?),
     }
+}
+
+fn open_disk(config: &ServeConfig) -> io::Result<Arc<dyn Disk>> {
+    let Some(options) = config.shadow_disk else {
+        return Ok(Arc::new(RealDisk::open(&config.data_dir)?));
+    };
+    tracing::warn!("a test with a shadow disk: what is not synced is lost when this process ends");
+    Ok(Arc::new(ShadowDisk::open(&config.data_dir, options)?))
 }
 
 /// Makes the directory, and makes its name durable.

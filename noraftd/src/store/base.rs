@@ -90,9 +90,9 @@ impl Store {
     }
 
     fn no_snapshot(&self) -> OpenError {
-        let damaged = self.report.findings.iter();
-        let damaged = damaged.filter(|finding| finding.verdict == Verdict::SnapshotFromOlder);
-        let found = match damaged.last() {
+        let mut findings = self.report.findings.iter();
+        let damaged = findings.rfind(|finding| finding.verdict == Verdict::SnapshotFromOlder);
+        let found = match damaged {
             Some(finding) => finding.found.clone(),
             None => "there is none".to_owned(),
         };
@@ -143,7 +143,7 @@ impl Store {
         self.writer.append(content, self.shape.last_position())?;
         self.note_hard_state(hard_state);
         self.shape.rebase(base.position, base.config.clone());
-        self.remove_covered();
+        self.remove_covered(self.writer.header.number);
         Ok(())
     }
 
@@ -168,11 +168,11 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of everything before the log's beginning.
-    pub(super) fn remove_covered(&mut self) {
+    /// Lets go of everything before the log's beginning, but for the segment that says where that is.
+    pub(super) fn remove_covered(&mut self, base_segment: u64) {
         let base = self.base();
         let mut directory = lock(&self.writer.directory);
-        let mut names: Vec<String> = take_covered(&mut directory, base)
+        let mut names: Vec<String> = take_covered(&mut directory, base, base_segment)
             .into_iter()
             .map(file_name)
             .collect();
@@ -186,8 +186,8 @@ impl Store {
     }
 }
 
-/// Takes the segments out that hold nothing after `base`.
-fn take_covered(directory: &mut Directory, base: LogPosition) -> Vec<u64> {
+/// Takes the segments out that hold nothing after `base`, and neither say that the log begins there.
+fn take_covered(directory: &mut Directory, base: LogPosition, base_segment: u64) -> Vec<u64> {
     directory.first = base.index.get() + 1;
     directory.extents.drop_until(base.index.get());
     directory.holes = directory.holes.split_off(&directory.first);
@@ -196,15 +196,11 @@ fn take_covered(directory: &mut Directory, base: LogPosition) -> Vec<u64> {
         .iter()
         .map(|(number, segment)| (*number, segment.prev_index))
         .collect();
-    let covered: Vec<u64> = begins
-        .keys()
-        .copied()
-        .take_while(|number| {
-            begins
-                .get(&(number + 1))
-                .is_some_and(|prev| *prev <= base.index.get())
-        })
-        .collect();
+    let is_covered = |number: &u64| {
+        let next = begins.get(&(number + 1));
+        *number < base_segment && next.is_some_and(|prev| *prev <= base.index.get())
+    };
+    let covered: Vec<u64> = begins.keys().copied().take_while(is_covered).collect();
     for number in &covered {
         directory.segments.remove(number);
     }

@@ -28,6 +28,7 @@ mod salvage;
 mod scan;
 mod seal;
 mod segment;
+pub mod shadow;
 mod snapshot_file;
 mod spare;
 mod verdict;
@@ -40,14 +41,16 @@ use std::time::Duration;
 
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId};
 
-use crate::record::{Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered};
+use crate::record::{
+    Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
+};
 use crate::time::Instant;
 pub use batch::{Kind, Mark};
 use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
 use log::{Run, Shape};
 pub use reader::LogReader;
-pub use snapshot_file::{SnapshotError, Snapshots};
+pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use writer::{Content, Writer};
 
@@ -217,6 +220,22 @@ impl Store {
         genesis: &ClusterConfig,
     ) -> Result<(Self, Recovered), OpenError> {
         open::create(disk, options, identity, genesis)
+    }
+
+    /// Sets up an empty directory with a state: a log that begins at `head`, in that term, without a vote. The
+    /// directory's own name must be made durable by the caller.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::create`].
+    pub fn create_from(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        open::create_from(disk, options, identity, head, chunks)
     }
 
     /// Opens the directory of `owner`.

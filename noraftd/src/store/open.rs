@@ -9,6 +9,7 @@ use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use noraft::{ClusterConfig, LogPosition};
 
 use super::batch::{BatchWriter, Kind, Mark, RecordHeader};
@@ -19,12 +20,13 @@ use super::recovery::{Found, Judgement, State, judge};
 use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
+use super::snapshot_file::Snapshots;
 use super::spare::{Spares, fill, publish};
 use super::verdict::OpenError;
 use super::writer::{Content, Writer, readable};
 use super::{Identity, Options, Owner, SpareBy, Store, StoreError, StoreStats};
 use crate::prng::Prng;
-use crate::record::{HardState, Recovered, encode_config};
+use crate::record::{Base, HardState, Recovered, SnapshotHead, encode_config};
 
 /// A directory that is locked by this process.
 struct Locked {
@@ -83,7 +85,31 @@ pub(super) fn create(
     check_vacant(&locked)?;
     let disk = &*locked.disk;
     create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
-    create_first_segment(disk, options, identity, genesis).map_err(failure(
+    let base = Base {
+        position: LogPosition::ZERO,
+        config: genesis.clone(),
+    };
+    create_first_segment(disk, options, identity, &base).map_err(failure(disk, &file_name(1), "creating"))?;
+    open_locked(locked, options, identity.owner)
+}
+
+/// See [`Store::create_from`]. The segment comes last: without it, there is no store yet.
+pub(super) fn create_from(
+    disk: Arc<dyn Disk>,
+    options: Options,
+    identity: Identity,
+    head: &SnapshotHead,
+    chunks: &mut dyn Iterator<Item = Bytes>,
+) -> Result<(Store, Recovered), OpenError> {
+    let locked = Locked::new(disk)?;
+    check_vacant(&locked)?;
+    let disk = &*locked.disk;
+    create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    let snapshots = Snapshots::new(locked.disk.clone(), identity.owner.cluster_id);
+    snapshots
+        .save(head, chunks)
+        .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
+    create_first_segment(disk, options, identity, &head.base).map_err(failure(
         disk,
         &file_name(1),
         "creating",
@@ -130,7 +156,7 @@ fn create_first_segment(
     disk: &dyn Disk,
     options: Options,
     identity: Identity,
-    genesis: &ClusterConfig,
+    base: &Base,
 ) -> io::Result<()> {
     let bytes = segment::rounded_size(options.segment_bytes);
     let file = fill(disk, 1, bytes)?;
@@ -139,15 +165,19 @@ fn create_first_segment(
         number: 1,
         salt: Prng::new(options.salt_seed).next_u64(),
         segment_bytes: bytes,
-        prev: LogPosition::ZERO,
+        prev: base.position,
         link: Link::default(),
         abstaining: false,
     };
-    let config = encode_config(genesis);
+    let (term, index) = (base.position.term.get(), base.position.index.get());
+    let config = encode_config(&base.config);
     let mut batch = BatchWriter::default();
     batch.begin(header.salt, 1);
-    batch.control(&RecordHeader::control(Kind::HardState, 0, 0, 0, &[]), &[]);
-    batch.control(&RecordHeader::control(Kind::Snapshot, 0, 0, 0, &config), &config);
+    batch.control(&RecordHeader::control(Kind::HardState, 0, term, 0, &[]), &[]);
+    batch.control(
+        &RecordHeader::control(Kind::Snapshot, 0, term, index, &config),
+        &config,
+    );
     batch.finish(header.salt, header.link, true);
     let page = header.encode();
     file.write_at(0, &[IoSlice::new(&page)])?;
@@ -328,6 +358,7 @@ fn assemble(
         "starting a thread",
     ))?;
     let (cut_until, cut_log, shape) = (state.cut_until, state.cut_log, state.held.shape.clone());
+    let base_segment = state.held.base_segment;
     let writer = writer(disk, options, state, &files, spares);
     let mut store = Store {
         writer,
@@ -337,7 +368,7 @@ fn assemble(
         _lock: lock,
     };
     cut(&mut store, cut_until, cut_log).map_err(|error| cut_failed(&store, error))?;
-    store.remove_covered();
+    store.remove_covered(base_segment);
     Ok((store, recovered))
 }
 

@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) shape: Shape,
     pub(super) extents: Extents,
     pub(super) holes: BTreeMap<u64, Hole>,
+    /// The segment with the record that says where the log begins; zero while there is none.
+    pub(super) base_segment: u64,
 }
 
 /// What batches add up to.
@@ -73,6 +75,7 @@ impl Held {
             shape: Shape::after(prev),
             extents: Extents::default(),
             holes: BTreeMap::new(),
+            base_segment: 0,
         }
     }
 
@@ -83,7 +86,7 @@ impl Held {
         Ok(())
     }
 
-    fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
+    fn rebase(&mut self, segment: u64, position: LogPosition, config: &ClusterConfig) {
         if self.shape.begins_after(position) {
             // The log began later before the segments went that held what is between; that is said later.
             return;
@@ -97,6 +100,7 @@ impl Held {
             self.holes.clear();
         }
         self.shape.rebase(position, config.clone());
+        self.base_segment = segment;
     }
 
     /// Adds entries of the log's last term up to `last`, of which only the place is known.
@@ -192,7 +196,7 @@ impl Replay {
                 self.hard_state_is_doubtful = false;
             }
             Event::Truncate(position) => self.truncate(*position)?,
-            Event::Snapshot { position, config } => self.rebase(*position, config),
+            Event::Snapshot { position, config } => self.rebase(segment, *position, config),
             Event::Mark(Mark::Cut) => self.abstain = true,
             Event::Mark(Mark::CaughtUp) => self.abstain = false,
             Event::Mark(Mark::Idle | Mark::CleanStop) => {}
@@ -324,19 +328,19 @@ impl Replay {
             .map_err(|found| format!("entry {}: {found}", position.index.get()))
     }
 
-    fn rebase(&mut self, position: LogPosition, config: &ClusterConfig) {
+    fn rebase(&mut self, segment: u64, position: LogPosition, config: &ClusterConfig) {
         let is_behind = position.index < self.held.shape.base_position().index;
         match &mut self.before {
             // Entries between the snapshot and the loss are not known, so the loss stays one.
-            Some(before) if is_behind => before.rebase(position, config),
-            Some(_) | None if is_behind => self.held.rebase(position, config),
+            Some(before) if is_behind => before.rebase(segment, position, config),
+            Some(_) | None if is_behind => self.held.rebase(segment, position, config),
             Some(_) | None => {
                 // An unexplained loss among what is covered does not matter any more.
                 self.before = None;
                 if !self.held.shape.contains(position) {
                     self.certainty = Certainty::Sure;
                 }
-                self.held.rebase(position, config);
+                self.held.rebase(segment, position, config);
             }
         }
     }

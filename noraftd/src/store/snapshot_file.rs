@@ -80,7 +80,8 @@ impl SnapshotError {
 #[derive(Clone)]
 pub struct Snapshots {
     disk: Arc<dyn Disk>,
-    cluster_id: u64,
+    /// Whose they must be; anybody's when absent.
+    cluster_id: Option<u64>,
 }
 
 impl fmt::Debug for Snapshots {
@@ -92,7 +93,28 @@ impl fmt::Debug for Snapshots {
 impl Snapshots {
     /// The snapshots in `disk` of the cluster with this id.
     pub fn new(disk: Arc<dyn Disk>, cluster_id: u64) -> Self {
-        Self { disk, cluster_id }
+        Self {
+            disk,
+            cluster_id: Some(cluster_id),
+        }
+    }
+
+    /// Reads the file `name`, whatever it is called and whoever's it is, and shows each chunk. What it says counts
+    /// only when this returns `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not there or not whole, or a chunk is not `taken`.
+    pub fn read_file(
+        disk: Arc<dyn Disk>,
+        name: &str,
+        take: &mut dyn FnMut(&[u8]) -> bool,
+    ) -> Result<(SnapshotHead, SnapshotId), SnapshotError> {
+        let any = Self {
+            disk,
+            cluster_id: None,
+        };
+        any.load_file(name, take)
     }
 
     /// Writes a snapshot of these chunks, durably.
@@ -128,7 +150,8 @@ impl Snapshots {
         chunks: &mut dyn Iterator<Item = Bytes>,
     ) -> io::Result<(u64, u128)> {
         let mut out = Sink::new(file);
-        out.put(&[IoSlice::new(&encode_head(self.cluster_id, head))])?;
+        let cluster_id = self.cluster_id.expect("what is written belongs to a cluster");
+        out.put(&[IoSlice::new(&encode_head(cluster_id, head))])?;
         for chunk in chunks {
             let chunk_head = chunk_head(&chunk);
             out.put(&[IoSlice::new(&chunk_head), IoSlice::new(&chunk)])?;
@@ -333,7 +356,7 @@ fn chunk_crc(length: u32, chunk: &[u8]) -> u32 {
 /// Reads a whole file.
 fn parse(
     name: &str,
-    cluster_id: u64,
+    cluster_id: Option<u64>,
     bytes: &[u8],
     take: &mut dyn FnMut(&[u8]) -> bool,
 ) -> Result<(SnapshotHead, SnapshotId), SnapshotError> {
@@ -374,7 +397,7 @@ fn parse(
     Ok((head, id))
 }
 
-fn parse_head(name: &str, cluster_id: u64, rest: &mut &[u8]) -> Result<SnapshotHead, SnapshotError> {
+fn parse_head(name: &str, cluster_id: Option<u64>, rest: &mut &[u8]) -> Result<SnapshotHead, SnapshotError> {
     let all = *rest;
     let config_bytes = all
         .get(HEAD_BYTES - 4..HEAD_BYTES)
@@ -397,7 +420,8 @@ fn parse_head(name: &str, cluster_id: u64, rest: &mut &[u8]) -> Result<SnapshotH
             version,
         });
     }
-    if fields.get_u64_le() != cluster_id {
+    let found = fields.get_u64_le();
+    if cluster_id.is_some_and(|expected| expected != found) {
         return Err(damaged(name, 12, "it belongs to another cluster"));
     }
     let (index, term) = (fields.get_u64_le(), fields.get_u64_le());
@@ -433,7 +457,7 @@ fn failed<'a>(file: &'a str, doing: &'static str) -> impl FnOnce(io::Error) -> S
 }
 
 /// The name of the snapshot at `position`.
-pub(super) fn file_name(position: LogPosition) -> String {
+pub fn file_name(position: LogPosition) -> String {
     format!("{PREFIX}{:016}-{:016}", position.index.get(), position.term.get())
 }
 

@@ -10,7 +10,7 @@ use noraftd::protocol::peer::{
     REPAIR_POSITIONS_MAX, Reject,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
-use noraftd::record::{Record, RecordKind, encode_config, genesis_config};
+use noraftd::record::{Record, RecordKind, SnapshotId, encode_config, genesis_config};
 use noraftd::replica::event::{Doubt, Outcome, Refusal};
 use noraftd::time::Stamp;
 
@@ -107,6 +107,31 @@ fn greetings() -> Vec<PeerFrame> {
     frames
 }
 
+fn snapshot() -> SnapshotId {
+    SnapshotId {
+        position: position(4, 7),
+        bytes: 10,
+        hash: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10,
+    }
+}
+
+#[test]
+fn a_chunk_outside_of_its_snapshot_is_refused() {
+    for (offset, bytes) in [(7, &b"some"[..]), (10, b"x"), (u64::MAX, b"x"), (3, b"")] {
+        let chunk = PeerMessage::SnapshotChunk {
+            term: Term::new(5),
+            snapshot: snapshot(),
+            offset,
+            bytes: Bytes::from_static(bytes),
+        };
+        let refused = decoded(encoded(&PeerFrame::Message(chunk)));
+        assert!(
+            matches!(refused, Err(PeerError::Malformed(_))),
+            "{offset}: {refused:?}"
+        );
+    }
+}
+
 fn messages() -> Vec<PeerMessage> {
     let (term, last_position) = (Term::new(5), position(4, 7));
     vec![
@@ -125,6 +150,17 @@ fn messages() -> Vec<PeerMessage> {
             round: 9,
         },
         PeerMessage::PreVote { term, last_position },
+        PeerMessage::SnapshotChunk {
+            term,
+            snapshot: snapshot(),
+            offset: 4,
+            bytes: Bytes::from_static(b"some"),
+        },
+        PeerMessage::SnapshotReply {
+            term,
+            position: last_position,
+            next: 8,
+        },
         PeerMessage::PreVoted {
             term,
             granted: false,

@@ -196,6 +196,14 @@ impl Model {
     }
 }
 
+/// How many runs are cut at every operation: `few`, or as many as `STORE_RUNS` says.
+pub(crate) fn runs(few: u64) -> u64 {
+    match std::env::var("STORE_RUNS") {
+        Ok(runs) => runs.parse().expect("STORE_RUNS is a number"),
+        Err(_) => few,
+    }
+}
+
 fn some_records(prev: LogPosition, term: u64, prng: &mut Prng) -> Vec<Record> {
     let first = prev.index.get() + 1;
     let count = 1 + prng.below(3) * prng.below(4);

@@ -4,6 +4,7 @@
 
 mod basics;
 mod common;
+mod compaction;
 mod crash;
 mod damage;
 mod golden;

@@ -157,6 +157,31 @@ impl PeerMessage {
                 out.put_u8(u8::from(*granted));
                 out.put_u8(u8::from(*abstaining));
             }
+            Self::Append { .. } | Self::Appended { .. } => self.write_append(out),
+            Self::Forward {
+                id,
+                boot,
+                term,
+                request,
+            } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*boot);
+                out.put_u64_le(term.get());
+                out.extend_from_slice(&request.body);
+            }
+            Self::Forwarded { id, boot, outcome } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*boot);
+                write_outcome(outcome, out);
+            }
+            Self::RepairRequest { positions } => write_positions(positions, out),
+            Self::Repair { base, records } => write_repair(*base, records, out),
+            Self::SnapshotChunk { .. } | Self::SnapshotReply { .. } => self.write_snapshot(out),
+        }
+    }
+
+    fn write_append(&self, out: &mut BytesMut) {
+        match self {
             Self::Append {
                 term,
                 commit_index,
@@ -183,24 +208,12 @@ impl PeerMessage {
                 write_position(*last_position, out);
                 out.put_u64_le(*round);
             }
-            Self::Forward {
-                id,
-                boot,
-                term,
-                request,
-            } => {
-                out.put_u64_le(*id);
-                out.put_u64_le(*boot);
-                out.put_u64_le(term.get());
-                out.extend_from_slice(&request.body);
-            }
-            Self::Forwarded { id, boot, outcome } => {
-                out.put_u64_le(*id);
-                out.put_u64_le(*boot);
-                write_outcome(outcome, out);
-            }
-            Self::RepairRequest { positions } => write_positions(positions, out),
-            Self::Repair { base, records } => write_repair(*base, records, out),
+            other => unreachable!("only AppendEntries and its reply come here, not {other:?}"),
+        }
+    }
+
+    fn write_snapshot(&self, out: &mut BytesMut) {
+        match self {
             Self::SnapshotChunk {
                 term,
                 snapshot,
@@ -217,6 +230,7 @@ impl PeerMessage {
                 write_position(*position, out);
                 out.put_u64_le(*next);
             }
+            other => unreachable!("only messages about snapshots come here, not {other:?}"),
         }
     }
 }

@@ -1,0 +1,304 @@
+//! The files of `harness/bugs/`: one bug each, and `left-out.toml` for the rows that have none.
+//!
+//! ```toml
+//! title = "a deposed leader answers reads"
+//! rows = [21]                               # of the list of known bugs; empty for one of our own invention
+//! source = "jgroups-raft#208"               # where it shipped
+//! sim = ["workloads/swarm.toml"]            # plans that ought to catch it in the simulation
+//! cluster = ["workloads/smoke.toml"]        # and on real processes
+//!
+//! [[edit]]
+//! file = "noraftd/src/replica/reads.rs"
+//! find = "..."                              # matches exactly once
+//! replace = "..."
+//! ```
+//!
+//! Invariant: a bug that was read names at least one edit and at least one plan.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::hunt::World;
+
+/// The list of known bugs has so many rows.
+pub const ROWS: u32 = 31;
+
+/// All bugs, and the rows without one.
+#[derive(Debug, Clone)]
+pub struct Catalog {
+    /// By name.
+    pub bugs: Vec<Bug>,
+    /// By row.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// One bug.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bug {
+    /// The name of its file.
+    #[serde(skip)]
+    pub name: String,
+    /// What is wrong, in a few words.
+    pub title: String,
+    /// The rows of the list that it stands for.
+    pub rows: Vec<u32>,
+    /// Where it shipped.
+    pub source: String,
+    /// Plans that ought to catch it in the simulation.
+    #[serde(default)]
+    pub sim: Vec<PathBuf>,
+    /// Plans that ought to catch it on real processes.
+    #[serde(default)]
+    pub cluster: Vec<PathBuf>,
+    /// What makes it.
+    #[serde(rename = "edit")]
+    pub edits: Vec<Edit>,
+}
+
+/// A change of one file.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Edit {
+    /// The file, from the root of the project.
+    pub file: PathBuf,
+    /// Text that it holds exactly once.
+    pub find: String,
+    /// What stands there instead.
+    pub replace: String,
+}
+
+/// A row of the list that no bug stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LeftOut {
+    /// The row.
+    pub row: u32,
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeftOutFile {
+    row: Vec<LeftOut>,
+}
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// A file or the folder could not be read.
+    #[error("{path}: {source}; run this in the project's folder, or name it with --root", path = path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {problem}", path = path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No bug has this name.
+    #[error("no bug is called `{0}`; `harness bugs --list` lists them")]
+    NoSuchBug(String),
+}
+
+/// Why an edit does not apply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// The text is not there, or several times.
+    #[error("{file}: the text to replace is there {times} times instead of once", file = file.display())]
+    Matches {
+        /// The file.
+        file: PathBuf,
+        /// How often.
+        times: usize,
+    },
+    /// The edit leaves the file as it is.
+    #[error("{file}: the edit changes nothing", file = .0.display())]
+    Nothing(PathBuf),
+}
+
+impl Catalog {
+    /// Reads `harness/bugs/` under `root`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is malformed.
+    pub fn load(root: &Path) -> Result<Self, CatalogError> {
+        let folder = root.join("harness/bugs");
+        let mut bugs = Vec::new();
+        let mut left_out = Vec::new();
+        for (name, path) in toml_files(&folder)? {
+            let text = read(&path)?;
+            if name == LEFT_OUT {
+                left_out = parse::<LeftOutFile>(&text, &path)?.row;
+            } else {
+                let bug = Bug {
+                    name,
+                    ..parse(&text, &path)?
+                };
+                bug.validate(&path)?;
+                bugs.push(bug);
+            }
+        }
+        left_out.sort_by_key(|left| left.row);
+        Ok(Self { bugs, left_out })
+    }
+
+    /// Keeps the bugs with these names; all of them when none is named.
+    ///
+    /// # Errors
+    ///
+    /// When a name is unknown.
+    pub fn only(mut self, names: &[String]) -> Result<Self, CatalogError> {
+        if names.is_empty() {
+            return Ok(self);
+        }
+        for name in names {
+            if !self.bugs.iter().any(|bug| bug.name == *name) {
+                return Err(CatalogError::NoSuchBug(name.clone()));
+            }
+        }
+        self.bugs.retain(|bug| names.contains(&bug.name));
+        Ok(self)
+    }
+}
+
+fn toml_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, CatalogError> {
+    let failed = |source| CatalogError::Read {
+        path: folder.to_owned(),
+        source,
+    };
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let stem = path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+        if let (Some(stem), Some("toml")) = (stem, path.extension().and_then(|extension| extension.to_str()))
+        {
+            files.insert(stem, path);
+        }
+    }
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<String, CatalogError> {
+    fs::read_to_string(path).map_err(|source| CatalogError::Read {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn parse<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T, CatalogError> {
+    toml::from_str(text).map_err(|error| CatalogError::Malformed {
+        path: path.to_owned(),
+        problem: error.to_string(),
+    })
+}
+
+impl Bug {
+    fn validate(&self, path: &Path) -> Result<(), CatalogError> {
+        let malformed = |problem: &str| {
+            Err(CatalogError::Malformed {
+                path: path.to_owned(),
+                problem: problem.to_owned(),
+            })
+        };
+        if self.edits.is_empty() {
+            return malformed("`edit` must be given at least once");
+        }
+        if self.sim.is_empty() && self.cluster.is_empty() {
+            return malformed("`sim` or `cluster` must name a plan");
+        }
+        if self.rows.iter().any(|row| !(1..=ROWS).contains(row)) {
+            return malformed("`rows` must be rows of the list of known bugs");
+        }
+        Ok(())
+    }
+
+    /// Its plans for `world`.
+    pub fn plans(&self, world: World) -> &[PathBuf] {
+        match world {
+            World::Sim => &self.sim,
+            World::Cluster => &self.cluster,
+        }
+    }
+}
+
+impl Edit {
+    /// The content of the file after the edit.
+    ///
+    /// # Errors
+    ///
+    /// When the text to replace is not there exactly once.
+    pub fn apply(&self, content: &str) -> Result<String, EditError> {
+        let times = content.matches(&self.find).count();
+        if times != 1 {
+            return Err(EditError::Matches {
+                file: self.file.clone(),
+                times,
+            });
+        }
+        if self.find == self.replace {
+            return Err(EditError::Nothing(self.file.clone()));
+        }
+        Ok(content.replacen(&self.find, &self.replace, 1))
+    }
+}
+
+const LEFT_OUT: &str = "left-out";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edit(find: &str, replace: &str) -> Edit {
+        Edit {
+            file: "a.rs".into(),
+            find: find.into(),
+            replace: replace.into(),
+        }
+    }
+
+    #[test]
+    fn an_edit_applies_where_its_text_stands_once() {
+        assert_eq!(edit("b", "x").apply("a b c").as_deref(), Ok("a x c"));
+        for (content, times) in [("a c", 0), ("b b", 2)] {
+            let refused = edit("b", "x").apply(content).unwrap_err();
+            let expected = EditError::Matches {
+                file: "a.rs".into(),
+                times,
+            };
+            assert_eq!(refused, expected);
+        }
+        assert!(matches!(edit("b", "b").apply("b"), Err(EditError::Nothing(_))));
+    }
+
+    #[test]
+    fn a_malformed_bug_says_what_is_wrong() {
+        let path = Path::new("x.toml");
+        let edit = "[[edit]]\nfile = \"a\"\nfind = \"b\"\nreplace = \"c\"\n";
+        let head = "title = \"t\"\nsource = \"s\"\n";
+        let cases = [
+            (format!("{head}rows = [1]\n{edit}"), "`sim` or `cluster`"),
+            (format!("{head}rows = [32]\nsim = [\"p\"]\n{edit}"), "`rows`"),
+            (format!("{head}rows = []\nsim = [\"p\"]\nedit = []\n"), "`edit`"),
+            (format!("{head}rows = []\nsims = [\"p\"]\n{edit}"), "sims"),
+        ];
+        for (text, said) in cases {
+            let bug = parse::<Bug>(&text, path).and_then(|bug| bug.validate(path).map(|()| bug));
+            let problem = bug.expect_err(&text).to_string();
+            assert!(problem.contains(said), "{problem}");
+        }
+    }
+}

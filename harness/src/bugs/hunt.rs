@@ -1,0 +1,224 @@
+//! Plans run on one build, in either world, until something is caught or the budget is spent.
+//!
+//! Invariant: what is run is another process, so whatever a bug does to it (abort, hang, eat memory) happens
+//! there. A bug that keeps the harness from giving a verdict is not caught but an error.
+
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use clap::ValueEnum;
+use tokio::process::Command;
+use tokio::time::{Instant, timeout};
+
+use crate::plan::Span;
+use crate::results::{Outcome, Results};
+use crate::sim::campaign::Brief;
+
+/// Where plans run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum World {
+    /// The simulation.
+    Sim,
+    /// Real processes.
+    Cluster,
+}
+
+impl World {
+    /// Every world.
+    pub const ALL: [Self; 2] = [Self::Sim, Self::Cluster];
+
+    /// The name used on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sim => "sim",
+            Self::Cluster => "cluster",
+        }
+    }
+
+    /// What a second of the budget is.
+    pub fn seconds(self) -> &'static str {
+        match self {
+            Self::Sim => "CPU seconds",
+            Self::Cluster => "seconds",
+        }
+    }
+
+    /// The budget unless told otherwise.
+    pub fn budget(self) -> Span {
+        match self {
+            Self::Sim => Span::from_millis(60_000),
+            Self::Cluster => Span::from_millis(180_000),
+        }
+    }
+}
+
+/// What came of hunting in one plan, or in several one after the other.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// Seeds that ran.
+    pub seeds: u64,
+    /// Runs that could not be decided.
+    pub unknown: u64,
+    /// What it took: time of the processors in the simulation, time on real processes.
+    pub seconds: f64,
+    /// What was caught, if anything was.
+    pub catch: Option<Catch>,
+}
+
+/// A seed that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catch {
+    /// The plan.
+    pub plan: PathBuf,
+    /// The seed.
+    pub seed: u64,
+    /// The check, or the rule.
+    pub by: String,
+    /// What was seen, in a line.
+    pub detail: String,
+}
+
+/// What to run.
+pub(super) struct Hunt<'a> {
+    pub(super) world: World,
+    /// The harness to run: with the bug in it for the simulation, without it for real processes.
+    pub(super) harness: PathBuf,
+    /// The daemon, for real processes.
+    pub(super) noraftd: PathBuf,
+    /// The project, which plans are relative to.
+    pub(super) root: &'a Path,
+    /// Where runs leave their folders.
+    pub(super) runs: PathBuf,
+    pub(super) plan: &'a Path,
+    pub(super) first_seed: u64,
+    /// At most so many.
+    pub(super) seeds_max: u64,
+    pub(super) budget: Duration,
+}
+
+impl Hunt<'_> {
+    /// Hunts.
+    pub(super) async fn run(&self) -> Result<Found, String> {
+        match self.world {
+            World::Sim => self.simulate().await,
+            World::Cluster => self.run_processes().await,
+        }
+    }
+
+    async fn simulate(&self) -> Result<Found, String> {
+        let last = self.first_seed.saturating_add(self.seeds_max);
+        let budget = format!("{}ms", self.budget.as_millis());
+        let mut command = self.command("sim");
+        command.args(["--seeds", &format!("{}..{last}", self.first_seed)]);
+        command.args(["--cpu", &budget, "--json"]);
+        let output = output(command, self.budget * SIM_PATIENCE + SIM_PATIENCE_MIN).await?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let brief: Brief = serde_json::from_str(&said).map_err(|_| no_verdict(&output))?;
+        let first = brief.failed.into_iter().min();
+        Ok(Found {
+            seeds: first
+                .as_ref()
+                .map_or(brief.seeds, |failure| failure.seed - self.first_seed + 1),
+            unknown: brief.unknown,
+            seconds: brief.cpu_seconds,
+            catch: first.map(|failure| self.catch(failure.seed, failure.rule, &failure.detail)),
+        })
+    }
+
+    /// One seed after the other, none after the budget.
+    async fn run_processes(&self) -> Result<Found, String> {
+        let started = Instant::now();
+        let mut found = Found {
+            seeds: 0,
+            unknown: 0,
+            seconds: 0.0,
+            catch: None,
+        };
+        while found.catch.is_none() && found.seeds < self.seeds_max && started.elapsed() < self.budget {
+            let seed = self.first_seed + found.seeds;
+            let results = self.run_once(seed).await?;
+            found.seeds += 1;
+            match results.verdict {
+                Outcome::Valid => {}
+                Outcome::Unknown => found.unknown += 1,
+                Outcome::Invalid => found.catch = Some(self.broken(seed, &results)),
+            }
+        }
+        found.seconds = started.elapsed().as_secs_f64();
+        Ok(found)
+    }
+
+    async fn run_once(&self, seed: u64) -> Result<Results, String> {
+        let mut command = self.command("run");
+        command.args(["--seed", &seed.to_string()]);
+        command.arg("--noraftd").arg(&self.noraftd);
+        command.arg("--out").arg(&self.runs);
+        let output = output(command, RUN_PATIENCE).await?;
+        let folder = self.runs.join("latest");
+        let read = |error: &dyn std::fmt::Display| format!("{error}; {}", no_verdict(&output));
+        let text = std::fs::read_to_string(folder.join("results.json")).map_err(|error| read(&error))?;
+        let results: Results = serde_json::from_str(&text).map_err(|error| read(&error))?;
+        if output.status.code() != Some(i32::from(results.verdict.code())) {
+            return Err(no_verdict(&output));
+        }
+        if results.verdict == Outcome::Valid
+            && let Ok(folder) = folder.canonicalize()
+        {
+            // Only failed runs are worth their room; what cannot be removed stays.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        Ok(results)
+    }
+
+    fn broken(&self, seed: u64, results: &Results) -> Catch {
+        let mut checks = results.checks.iter();
+        let broken = checks.find(|check| check.verdict == Outcome::Invalid);
+        let by = broken.map_or_else(|| "invalid".to_owned(), |check| check.model.clone());
+        let detail = broken.and_then(|check| check.summary.clone()).unwrap_or_default();
+        self.catch(seed, by, &detail)
+    }
+
+    fn catch(&self, seed: u64, by: String, detail: &str) -> Catch {
+        Catch {
+            plan: self.plan.to_owned(),
+            seed,
+            by,
+            detail: detail.lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    fn command(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.harness);
+        command.current_dir(self.root).arg(verb).arg(self.plan);
+        command
+    }
+}
+
+/// Runs it to its end, or ends it when `patience` is over.
+async fn output(mut command: Command, patience: Duration) -> Result<Output, String> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    match timeout(patience, command.output()).await {
+        Ok(Ok(output)) => Ok(output),
+        Ok(Err(error)) => Err(format!("cannot run the harness: {error}")),
+        Err(_) => Err(format!("no end after {} s", patience.as_secs())),
+    }
+}
+
+fn no_verdict(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last: Vec<&str> = said.lines().rev().take(LINES_TOLD).collect();
+    let told: Vec<&str> = last.into_iter().rev().collect();
+    format!("no verdict ({}): {}", output.status, told.join("\n"))
+}
+
+/// A machine may have other work to do: a second of the processor can take several.
+const SIM_PATIENCE: u32 = 10;
+const SIM_PATIENCE_MIN: Duration = Duration::from_secs(60);
+/// Longer than any plan with its deadlines.
+const RUN_PATIENCE: Duration = Duration::from_secs(600);
+const LINES_TOLD: usize = 5;

@@ -1,0 +1,333 @@
+//! The table: what was caught, by which check, and how soon.
+//!
+//! Invariant: it passes only when every plan was passed by the unmutated daemon and every bug was caught.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::catalog::{Bug, LeftOut};
+use super::hunt::{Catch, Found, World};
+
+/// What came of all hunts.
+#[derive(Debug, Clone, Default)]
+pub struct Scorecard {
+    /// The unmutated daemon, plan by plan.
+    pub controls: Vec<Control>,
+    /// A bug in a world each.
+    pub lines: Vec<Line>,
+}
+
+/// The unmutated daemon on one plan.
+#[derive(Debug, Clone)]
+pub struct Control {
+    /// Where.
+    pub world: World,
+    /// The plan.
+    pub plan: PathBuf,
+    /// What came of it; an error when there was no verdict.
+    pub found: Result<Found, String>,
+}
+
+/// A bug in a world.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// The bug's name.
+    pub bug: String,
+    /// What is wrong.
+    pub title: String,
+    /// Where it shipped.
+    pub source: String,
+    /// The rows of the list.
+    pub rows: Vec<u32>,
+    /// Where it was hunted.
+    pub world: World,
+    /// What came of it.
+    pub(super) score: Score,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Score {
+    Hunted(Found),
+    /// Not built, or no verdict.
+    Failed(String),
+}
+
+impl Control {
+    /// True when nothing was found.
+    pub fn passes(&self) -> bool {
+        matches!(&self.found, Ok(found) if found.catch.is_none() && found.seeds > found.unknown)
+    }
+
+    /// A line for a person.
+    pub fn words(&self) -> String {
+        let head = format!("unmutated  {:7} {}", self.world.name(), self.plan.display());
+        match &self.found {
+            Err(problem) => format!("{head}: ERROR: {problem}"),
+            Ok(found) => match &found.catch {
+                None => format!(
+                    "{head}: {} seeds in {:.1} {}, {} undecided: {}",
+                    found.seeds,
+                    found.seconds,
+                    self.world.seconds(),
+                    found.unknown,
+                    if self.passes() { "valid" } else { "PROVES NOTHING" }
+                ),
+                Some(catch) => format!("{head}: FALSE ALARM: {}", told(catch)),
+            },
+        }
+    }
+}
+
+impl Line {
+    pub(super) fn new(bug: &Bug, world: World, score: Score) -> Self {
+        Self {
+            bug: bug.name.clone(),
+            title: bug.title.clone(),
+            source: bug.source.clone(),
+            rows: bug.rows.clone(),
+            world,
+            score,
+        }
+    }
+
+    /// True when the bug was caught.
+    pub fn is_caught(&self) -> bool {
+        matches!(&self.score, Score::Hunted(Found { catch: Some(_), .. }))
+    }
+
+    /// A line for a person.
+    pub fn words(&self) -> String {
+        let head = format!("{:26} {:7}", self.bug, self.world.name());
+        match &self.score {
+            Score::Failed(problem) => format!("{head} ERROR   {problem}"),
+            Score::Hunted(found) => {
+                let took = format!("{:5} seeds {:6.1} s", found.seeds, found.seconds);
+                match &found.catch {
+                    None => format!("{head} MISSED  {took}"),
+                    Some(catch) => format!("{head} caught  {took}  by {}", told(catch)),
+                }
+            }
+        }
+    }
+
+    fn row(&self) -> String {
+        let rows: Vec<String> = self.rows.iter().map(u32::to_string).collect();
+        let rows = if rows.is_empty() {
+            "-".to_owned()
+        } else {
+            rows.join(", ")
+        };
+        let (seeds, seconds, verdict, by) = match &self.score {
+            Score::Failed(problem) => (String::new(), String::new(), "**error**", cell(problem)),
+            Score::Hunted(found) => {
+                let (seeds, seconds) = (found.seeds.to_string(), format!("{:.1}", found.seconds));
+                match &found.catch {
+                    None => (seeds, seconds, "**missed**", String::new()),
+                    Some(catch) => (seeds, seconds, "caught", cell(&by(catch))),
+                }
+            }
+        };
+        let (title, source) = (cell(&self.title), cell(&self.source));
+        format!(
+            "| {rows} | `{}` | {title} | {source} | {verdict} | {by} | {seeds} | {seconds} |",
+            self.bug
+        )
+    }
+}
+
+impl Scorecard {
+    /// True when the unmutated daemon passed everything and every bug was caught.
+    pub fn passes(&self) -> bool {
+        self.controls.iter().all(Control::passes) && self.lines.iter().all(Line::is_caught)
+    }
+
+    /// The counts in a line.
+    pub fn summary(&self) -> String {
+        let alarms = self.controls.iter().filter(|control| !control.passes()).count();
+        let caught = self.lines.iter().filter(|line| line.is_caught()).count();
+        format!(
+            "{caught} of {} caught; the unmutated daemon passed {} of {} plans",
+            self.lines.len(),
+            self.controls.len() - alarms,
+            self.controls.len()
+        )
+    }
+
+    /// The whole as Markdown. A world that was not run keeps its part of `before`.
+    pub fn markdown(&self, left_out: &[LeftOut], before: &str) -> String {
+        let mut text = String::from(HEAD);
+        for world in World::ALL {
+            let was_run = self.controls.iter().any(|control| control.world == world);
+            if was_run {
+                text.push_str(&self.part(world));
+            } else {
+                text.push_str(part_of(before, heading(world)));
+            }
+        }
+        text.push_str("## Left out\n| row | bug | why |\n|-|-|-|\n");
+        for LeftOut { row, name, reason } in left_out {
+            let _ = writeln!(text, "| {row} | {} | {} |", cell(name), cell(reason));
+        }
+        text
+    }
+
+    fn part(&self, world: World) -> String {
+        let mut text = format!("{}\n", heading(world));
+        let _ = writeln!(
+            text,
+            "The unmutated daemon first:\n\n| plan | seeds | undecided | {} | verdict |\n|-|-|-|-|-|",
+            world.seconds()
+        );
+        for control in self.controls.iter().filter(|control| control.world == world) {
+            let _ = writeln!(text, "{}", control_row(control));
+        }
+        let _ = writeln!(
+            text,
+            "\n| row | bug | what is wrong | shipped in | verdict | by | seeds | {} |\n|-|-|-|-|-|-|-|-|",
+            world.seconds()
+        );
+        for line in self.lines.iter().filter(|line| line.world == world) {
+            let _ = writeln!(text, "{}", line.row());
+        }
+        text.push('\n');
+        text
+    }
+}
+
+fn control_row(control: &Control) -> String {
+    let plan = control.plan.display();
+    match &control.found {
+        Err(problem) => format!("| {plan} | | | | **error**: {} |", cell(problem)),
+        Ok(found) => {
+            let verdict = match &found.catch {
+                None if control.passes() => "valid".to_owned(),
+                None => "**proves nothing**".to_owned(),
+                Some(catch) => format!("**false alarm**: {}", cell(&told(catch))),
+            };
+            format!(
+                "| {plan} | {} | {} | {:.0} | {verdict} |",
+                found.seeds, found.unknown, found.seconds
+            )
+        }
+    }
+}
+
+/// The check, and for a panic its words, which name the assertion.
+fn by(catch: &Catch) -> String {
+    if catch.by == "panic" {
+        format!("panic: {}", catch.detail)
+    } else {
+        catch.by.clone()
+    }
+}
+
+fn told(catch: &Catch) -> String {
+    let Catch {
+        plan,
+        seed,
+        by,
+        detail,
+    } = catch;
+    let plan = plan.file_stem().map_or_else(|| plan.as_path(), Path::new);
+    format!("{by}: {detail} ({}, seed {seed})", plan.display())
+}
+
+fn cell(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default().replace('|', "\\|");
+    match line.char_indices().nth(CELL_CHARS) {
+        Some((at, _)) => format!("{}...", &line[..at]),
+        None => line,
+    }
+}
+
+fn heading(world: World) -> &'static str {
+    match world {
+        World::Sim => "## In the simulation",
+        World::Cluster => "## On real processes",
+    }
+}
+
+/// From a heading to the next.
+fn part_of<'a>(text: &'a str, heading: &str) -> &'a str {
+    let Some(from) = text.find(heading) else { return "" };
+    let rest = &text[from..];
+    let end = rest[heading.len()..].find("\n## ");
+    end.map_or(rest, |end| &rest[..heading.len() + end + 1])
+}
+
+const HEAD: &str = "# Seeded bugs\n\
+    Bugs that shipped in real systems, put into the daemon one by one (`make bugs`; the edits are in `harness/bugs/`).\n\
+    *Seeds* and the time are those up to the first detection, one seed after the other from seed 1. Each bug is hunted\n\
+    only with seeds that the unmutated daemon has passed.\n\n";
+/// A table is read in lines.
+const CELL_CHARS: usize = 160;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(catch: bool) -> Found {
+        let catch = catch.then(|| Catch {
+            plan: "workloads/swarm.toml".into(),
+            seed: 7,
+            by: "panic".into(),
+            detail: "a | b".into(),
+        });
+        Found {
+            seeds: 7,
+            unknown: 0,
+            seconds: 1.25,
+            catch,
+        }
+    }
+
+    fn card(world: World, caught: bool) -> Scorecard {
+        let bug: Bug = toml::from_str(
+            "title = \"t\"\nsource = \"s\"\nrows = [3]\nsim = [\"p\"]\n\
+             [[edit]]\nfile = \"f\"\nfind = \"a\"\nreplace = \"b\"\n",
+        )
+        .unwrap();
+        Scorecard {
+            controls: vec![Control {
+                world,
+                plan: "p".into(),
+                found: Ok(found(false)),
+            }],
+            lines: vec![Line::new(&bug, world, Score::Hunted(found(caught)))],
+        }
+    }
+
+    #[test]
+    fn a_missed_bug_or_a_false_alarm_fails() {
+        assert!(card(World::Sim, true).passes());
+        assert!(!card(World::Sim, false).passes());
+        let mut alarm = card(World::Sim, true);
+        alarm.controls[0].found = Ok(found(true));
+        assert!(!alarm.passes());
+        let mut broken = card(World::Sim, true);
+        broken.lines[0].score = Score::Failed("does not build".into());
+        assert!(!broken.passes());
+    }
+
+    #[test]
+    fn the_table_keeps_what_another_run_said_of_the_other_world() {
+        let left_out = [LeftOut {
+            row: 22,
+            name: "lease".into(),
+            reason: "no leases".into(),
+        }];
+        let first = card(World::Cluster, false).markdown(&left_out, "");
+        assert!(
+            first.contains("| 3 | `` | t | s | **missed** |  | 7 | 1.2 |"),
+            "{first}"
+        );
+        let both = card(World::Sim, true).markdown(&left_out, &first);
+        assert!(both.contains("caught | panic: a \\| b | 7 | 1.2 |"), "{both}");
+        assert!(
+            both.contains("**missed**") && both.contains("| 22 | lease | no leases |"),
+            "{both}"
+        );
+        let again = card(World::Sim, true).markdown(&left_out, &both);
+        assert_eq!(again, both);
+    }
+}

@@ -1,0 +1,209 @@
+//! A copy of the sources beside the project, edited and built there.
+//!
+//! Invariant: the project's own files are only read, once, at the beginning; a file of the copy is written only
+//! when its content changes, so a build compiles no more than what an edit touches.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::catalog::{Bug, EditError};
+
+/// The copy, and where it is built.
+pub struct Scratch {
+    folder: PathBuf,
+    /// What the project's files hold.
+    sources: BTreeMap<PathBuf, Vec<u8>>,
+    _lock: Flock<File>,
+}
+
+/// Why there is no build.
+#[derive(Debug, thiserror::Error)]
+pub enum ScratchError {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works in the folder.
+    #[error("{path}: in use by another `harness bugs`", path = .0.display())]
+    Busy(PathBuf),
+    /// An edit does not fit the sources.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// An edit names a file that is not part of the copy.
+    #[error("{file}: no source of the daemon", file = .0.display())]
+    NoSource(PathBuf),
+    /// The sources do not compile.
+    #[error("does not build:\n{0}")]
+    Build(String),
+}
+
+impl Scratch {
+    /// Reads the sources of the project at `root`, to be built under `folder`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or another process uses the folder.
+    pub fn open(root: &Path, folder: &Path) -> Result<Self, ScratchError> {
+        fs::create_dir_all(folder).map_err(at(folder))?;
+        let folder = folder.canonicalize().map_err(at(folder))?;
+        let path = folder.join("lock");
+        let file = File::create(&path).map_err(at(&path))?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        let lock = lock.map_err(|_| ScratchError::Busy(folder.clone()))?;
+        let mut sources = BTreeMap::new();
+        for part in PARTS {
+            collect(root, Path::new(part), &mut sources)?;
+        }
+        Ok(Self {
+            folder,
+            sources,
+            _lock: lock,
+        })
+    }
+
+    /// Where other files of a hunt may go.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Builds `programs` of the sources as they are, or with a bug in them.
+    ///
+    /// # Errors
+    ///
+    /// When an edit does not fit, or the result does not compile.
+    pub fn build(&self, bug: Option<&Bug>, programs: &[&str]) -> Result<(), ScratchError> {
+        let mutated = bug.map_or_else(|| Ok(BTreeMap::new()), |bug| self.mutated(bug))?;
+        self.write_tree(&mutated)?;
+        let output = self.cargo(programs)?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        let errors = said.find("error").map_or(&*said, |from| &said[from..]);
+        let lines: Vec<&str> = errors.lines().take(BUILD_LINES).collect();
+        Err(ScratchError::Build(lines.join("\n")))
+    }
+
+    /// A program as it was built last.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.folder.join("target").join(PROFILE).join(name)
+    }
+
+    /// Keeps a program under another name, for the next build replaces it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be copied.
+    pub fn keep(&self, name: &str, kept: &str) -> Result<PathBuf, ScratchError> {
+        let (from, to) = (self.program(name), self.folder.join(kept));
+        // Not over a program that may be running.
+        let _ = fs::remove_file(&to);
+        fs::copy(&from, &to).map_err(at(&from))?;
+        Ok(to)
+    }
+
+    /// The files that a bug changes, changed.
+    fn mutated<'b>(&self, bug: &'b Bug) -> Result<BTreeMap<&'b Path, String>, ScratchError> {
+        let mut changed: BTreeMap<&'b Path, String> = BTreeMap::new();
+        for edit in &bug.edits {
+            let content = match changed.get(edit.file.as_path()) {
+                Some(content) => content.clone(),
+                None => {
+                    let source = self.sources.get(&edit.file);
+                    let source = source.ok_or_else(|| ScratchError::NoSource(edit.file.clone()))?;
+                    String::from_utf8_lossy(source).into_owned()
+                }
+            };
+            changed.insert(&edit.file, edit.apply(&content)?);
+        }
+        Ok(changed)
+    }
+
+    fn write_tree(&self, mutated: &BTreeMap<&Path, String>) -> Result<(), ScratchError> {
+        let tree = self.folder.join("tree");
+        let mut strangers = BTreeMap::new();
+        for part in PARTS.iter().filter(|part| tree.join(part).exists()) {
+            collect(&tree, Path::new(part), &mut strangers)?;
+        }
+        for (name, source) in &self.sources {
+            let content = mutated
+                .get(name.as_path())
+                .map_or(&source[..], |text| text.as_bytes());
+            let path = tree.join(name);
+            if strangers.remove(name).as_deref() != Some(content) {
+                let parent = path.parent().unwrap_or(&tree);
+                fs::create_dir_all(parent).map_err(at(parent))?;
+                fs::write(&path, content).map_err(at(&path))?;
+            }
+        }
+        for name in strangers.keys() {
+            let path = tree.join(name);
+            fs::remove_file(&path).map_err(at(&path))?;
+        }
+        Ok(())
+    }
+
+    fn cargo(&self, programs: &[&str]) -> Result<Output, ScratchError> {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let tree = self.folder.join("tree");
+        let mut command = Command::new(&cargo);
+        command
+            .current_dir(&tree)
+            .env("CARGO_TARGET_DIR", self.folder.join("target"));
+        command.args(["build", "--locked", "--profile", PROFILE]);
+        for program in programs {
+            command.args(["--bin", program]);
+        }
+        command.output().map_err(at(Path::new(&cargo)))
+    }
+}
+
+/// Reads a file, or all files in a folder.
+fn collect(root: &Path, part: &Path, into: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<(), ScratchError> {
+    let path = root.join(part);
+    if !path.is_dir() {
+        let content = fs::read(&path).map_err(at(&path))?;
+        into.insert(part.to_owned(), content);
+        return Ok(());
+    }
+    for entry in fs::read_dir(&path).map_err(at(&path))? {
+        let name = entry.map_err(at(&path))?.file_name();
+        collect(root, &part.join(name), into)?;
+    }
+    Ok(())
+}
+
+fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
+    let path = path.to_owned();
+    move |source| ScratchError::File {
+        path: path.clone(),
+        source,
+    }
+}
+
+/// What cargo needs of the project to build its programs; tests are left out.
+const PARTS: [&str; 11] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "noraft/Cargo.toml",
+    "noraft/src",
+    "noraft/benches",
+    "noraftd/Cargo.toml",
+    "noraftd/src",
+    "noraftd/benches",
+    "harness/Cargo.toml",
+    "harness/src",
+    "harness/benches",
+];
+const PROFILE: &str = "bugs";
+/// Enough to see what is wrong with an edit.
+const BUILD_LINES: usize = 30;

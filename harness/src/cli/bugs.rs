@@ -1,0 +1,123 @@
+//! `harness bugs`: real bugs put into the daemon one by one, and what catches them.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use harness::bugs::{Catalog, CatalogError, Hunts, Scorecard, World, run as run_hunts};
+use harness::plan::Span;
+use harness::results::{EXIT_USAGE, Outcome};
+
+/// Put real bugs into the daemon one by one, and see whether each is caught.
+///
+/// Every file of harness/bugs/ is a bug that shipped somewhere. The sources are copied, edited and built beside the
+/// project, with dependencies shared; then the bug's plans run with one seed after the other until something is
+/// caught or the budget is spent. The unmutated daemon runs the same plans first, with at least the same seeds, and
+/// must be valid. The table goes to results/bugs.md, unless only some bugs were asked for.
+///
+/// Ends with 0 when every bug was caught and the unmutated daemon passed, with 1 otherwise.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only these bugs.
+    #[arg(long, num_args = 1.., value_name = "NAME")]
+    only: Vec<String>,
+    /// Only this world; both when absent.
+    #[arg(long, value_enum)]
+    world: Option<World>,
+    /// How long a bug is hunted in each world: time of the processors in the simulation (60s when absent), time on
+    /// real processes (3m when absent).
+    #[arg(long)]
+    budget: Option<Span>,
+    /// The first seed of every plan.
+    #[arg(long, default_value_t = 1)]
+    seeds: u64,
+    /// Lists the bugs and what is left out, and does nothing.
+    #[arg(long)]
+    list: bool,
+    /// The project's folder.
+    #[arg(long, default_value = ".")]
+    root: PathBuf,
+    /// Where the sources are copied to and built; target/bugs in the project's folder when absent.
+    #[arg(long)]
+    scratch: Option<PathBuf>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
+    let whole = Catalog::load(&args.root)?;
+    let catalog = match whole.clone().only(&args.only) {
+        Ok(catalog) => catalog,
+        Err(error @ CatalogError::NoSuchBug(_)) => {
+            eprintln!("harness: {error}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if args.list {
+        list(&catalog);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let hunts = Hunts {
+        scratch: args
+            .scratch
+            .clone()
+            .unwrap_or_else(|| args.root.join("target/bugs")),
+        root: args.root.clone(),
+        catalog,
+        worlds: args
+            .world
+            .map_or_else(|| World::ALL.to_vec(), |world| vec![world]),
+        budget: args.budget,
+        first_seed: args.seeds,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let card = runtime.block_on(run_hunts(&hunts, &mut |line| eprintln!("{line}")))?;
+    if args.only.is_empty() {
+        write(&args, &card, &whole)?;
+    }
+    tell(&card, &whole);
+    let outcome = if card.passes() {
+        Outcome::Valid
+    } else {
+        Outcome::Invalid
+    };
+    Ok(outcome.into())
+}
+
+fn list(catalog: &Catalog) {
+    for bug in &catalog.bugs {
+        let worlds = World::ALL
+            .into_iter()
+            .filter(|world| !bug.plans(*world).is_empty());
+        let worlds: Vec<&str> = worlds.map(World::name).collect();
+        println!("{:26} {:12} {}", bug.name, worlds.join(" "), bug.title);
+    }
+    tell_left_out(catalog);
+}
+
+fn tell_left_out(catalog: &Catalog) {
+    for left in &catalog.left_out {
+        println!("left out: row {} ({}): {}", left.row, left.name, left.reason);
+    }
+}
+
+fn tell(card: &Scorecard, catalog: &Catalog) {
+    for control in &card.controls {
+        println!("{}", control.words());
+    }
+    for line in &card.lines {
+        println!("{}", line.words());
+    }
+    tell_left_out(catalog);
+    println!("{}", card.summary());
+}
+
+fn write(args: &Args, card: &Scorecard, catalog: &Catalog) -> Result<(), Box<dyn Error>> {
+    let path = args.root.join("results/bugs.md");
+    // The first time there is none.
+    let before = std::fs::read_to_string(&path).unwrap_or_default();
+    let text = card.markdown(&catalog.left_out, &before);
+    std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+}
