@@ -227,7 +227,8 @@ impl World {
     fn tell_peers(&mut self, at: usize) {
         for node in 0..self.nodes.len() {
             let link = self.network.between(node, at);
-            if node == at || !self.network.link(link).is_open || self.network.link(link).cut_mode().is_some() {
+            if node == at || !self.network.link(link).is_open || self.network.link(link).cut_mode().is_some()
+            {
                 continue;
             }
             let life = self.nodes[node].life;

@@ -21,7 +21,7 @@ use super::exit::Exit;
 use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::record::{Batch, BatchId, Record};
 use crate::replica::event::Input;
-use crate::store::{LogReader, ReadError, Store, StoreError};
+use crate::store::{LogReader, ReadError, Scrubber, Store, StoreError};
 use crate::time::Instant;
 
 /// The way to the disk.
@@ -57,18 +57,19 @@ struct Fetch {
 }
 
 impl Storage {
-    /// Hands `store` to its threads.
+    /// Hands `store` to its threads. The log is read again at `scrub_rate` bytes a second; never, when that is zero.
     ///
     /// # Errors
     ///
     /// When the system has no thread to give.
-    pub(super) fn start(store: Store) -> std::io::Result<Self> {
+    pub(super) fn start(store: Store, scrub_rate: u64) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         let (fetches, wanted) = sync_channel(1);
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
         let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
+        let read_figures = Arc::clone(&figures);
         let writer = Writer {
             store,
             done: report.clone(),
@@ -79,7 +80,16 @@ impl Storage {
             .spawn(move || writer.run(&todo))?;
         std::thread::Builder::new()
             .name("disk-reader".into())
-            .spawn(move || read_entries(&reader, &wanted, &report))?;
+            .spawn(move || {
+                let mut reading = Reading {
+                    scrubber: Scrubber::new(reader.clone()),
+                    reader,
+                    rate: scrub_rate,
+                    done: report,
+                    figures: read_figures,
+                };
+                reading.run(&wanted);
+            })?;
         Ok(Self {
             jobs,
             fetches,
@@ -242,10 +252,35 @@ fn fail(doing: &str, error: &StoreError) -> ! {
     }
 }
 
-/// The reading thread.
-fn read_entries(reader: &LogReader, wanted: &Receiver<Fetch>, done: &mpsc::Sender<Input>) {
-    while let Ok(Fetch { from, to, bytes_max }) = wanted.recv() {
-        let input = match reader.read(from, to, bytes_max) {
+/// The reading thread: what is asked for, and in between the scrub.
+struct Reading {
+    reader: LogReader,
+    scrubber: Scrubber,
+    /// Bytes that the scrub may read in a second.
+    rate: u64,
+    done: mpsc::Sender<Input>,
+    figures: Arc<Figures>,
+}
+
+impl Reading {
+    fn run(&mut self, wanted: &Receiver<Fetch>) {
+        let mut pause = SCRUB_PAUSE_MAX;
+        loop {
+            let fetch = if self.rate == 0 {
+                wanted.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            } else {
+                wanted.recv_timeout(pause)
+            };
+            match fetch {
+                Ok(fetch) => self.fetch(&fetch),
+                Err(RecvTimeoutError::Timeout) => pause = self.scrub(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn fetch(&self, &Fetch { from, to, bytes_max }: &Fetch) {
+        let input = match self.reader.read(from, to, bytes_max) {
             Ok(records) => Input::Fetched { from, records },
             // Truncated while the fetch was on its way.
             Err(ReadError::Absent(_)) => {
@@ -256,13 +291,44 @@ fn read_entries(reader: &LogReader, wanted: &Receiver<Fetch>, done: &mpsc::Sende
                 tracing::error!("{error}; it is fetched from another node");
                 Input::Damaged { from }
             }
-            Err(error @ ReadError::Disk { .. }) => {
-                tracing::error!("cannot read entry {}: {error}", from.get());
-                Exit::Data.now();
-            }
+            Err(error @ ReadError::Disk { .. }) => fail_to_read(from, &error),
         };
-        let _ = done.try_send(input);
+        let _ = self.done.try_send(input);
     }
+
+    /// Reads a little of the log again; gives the pause that keeps to the rate.
+    fn scrub(&mut self) -> Duration {
+        let read = match self.scrubber.step(SCRUB_BYTES) {
+            Ok(read) => read,
+            Err(error) => fail_to_read(self.scrubber.position(), &error),
+        };
+        if let Some(index) = read.damaged {
+            tracing::error!(
+                "the scrub found entry {} damaged; it is fetched from another node",
+                index.get()
+            );
+            self.figures.scrub_found.fetch_add(1, Ordering::Relaxed);
+            // One finding at a time, so that there is always room for a sync; the next pass tells of the others.
+            if self.done.capacity() == REPORTS_MAX {
+                let _ = self.done.try_send(Input::Rotten { index });
+            }
+        }
+        self.figures
+            .scrub_index
+            .store(self.scrubber.position().get(), Ordering::Relaxed);
+        self.figures
+            .scrub_passes
+            .store(self.scrubber.passes(), Ordering::Relaxed);
+        if read.bytes == 0 {
+            return SCRUB_PAUSE_MAX;
+        }
+        Duration::from_secs_f64(read.bytes as f64 / self.rate as f64)
+    }
+}
+
+fn fail_to_read(from: LogIndex, error: &ReadError) -> ! {
+    tracing::error!("cannot read entry {}: {error}", from.get());
+    Exit::Data.now();
 }
 
 /// What the disk did since the start; written by its thread, read by anybody.
@@ -274,6 +340,9 @@ pub(super) struct Figures {
     max_sync_us: AtomicU64,
     last_sync_at: AtomicU64,
     is_full: AtomicBool,
+    scrub_index: AtomicU64,
+    scrub_passes: AtomicU64,
+    scrub_found: AtomicU64,
 }
 
 impl Figures {
@@ -294,6 +363,9 @@ impl Figures {
             max_sync_us: self.max_sync_us.load(Ordering::Relaxed),
             last_sync_age_ms: (batches > 0).then_some(age_ms),
             disk_full: self.is_full(),
+            scrub_index: self.scrub_index.load(Ordering::Relaxed),
+            scrub_passes: self.scrub_passes.load(Ordering::Relaxed),
+            scrub_found: self.scrub_found.load(Ordering::Relaxed),
         }
     }
 
@@ -309,8 +381,12 @@ impl Figures {
 
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
-/// One batch, one fetch and one of each kind of work on snapshots are under way at most.
-const REPORTS_MAX: usize = 5;
+/// One batch, one fetch and one of each kind of work on snapshots are under way at most; and one finding of the scrub.
+const REPORTS_MAX: usize = 6;
+/// Bytes that the scrub reads at once: little, for a fetch may come meanwhile.
+const SCRUB_BYTES: usize = 64 << 10;
+/// Between two passes, at the least.
+const SCRUB_PAUSE_MAX: Duration = Duration::from_secs(1);
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
