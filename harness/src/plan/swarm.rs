@@ -122,6 +122,7 @@ fn draw_network(plan: &mut Plan, prng: &mut Prng) {
         &mut network.duplicate_permille,
         &mut network.reorder_permille,
         &mut network.corrupt_permille,
+        &mut network.coup_permille,
     ] {
         *share = some(prng, *share);
     }
