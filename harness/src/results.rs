@@ -146,6 +146,32 @@ pub struct FaultResult {
     /// The evidence that it took hold; a fault without any proves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// What a power cut took that was not synced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<Lost>,
+}
+
+/// What a power cut took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Bytes that had been written to files and not synced.
+    pub bytes: u64,
+    /// Names that had been made, changed or removed and not synced.
+    pub names: u64,
+}
+
+impl Lost {
+    /// Whether it took anything.
+    pub fn is_some(self) -> bool {
+        self != Self::default()
+    }
+}
+
+impl std::ops::AddAssign for Lost {
+    fn add_assign(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.names += other.names;
+    }
 }
 
 impl Results {

@@ -72,6 +72,7 @@ impl Bench {
         store
             .persist(&Batch {
                 id: BatchId(0),
+                base: None,
                 hard_state,
                 append,
             })
@@ -97,6 +98,7 @@ impl Bench {
         let records = (0..entries).map(record).collect();
         Batch {
             id: BatchId(0),
+            base: None,
             hard_state: None,
             append: Some(Append { prev, records }),
         }

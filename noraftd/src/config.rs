@@ -4,6 +4,7 @@
 //! names has its default; every refusal names the field.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::shell::endpoint::Endpoint;
+use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
+use crate::units::{parse_size, parse_time};
 
 /// The settings as somebody wrote them: on the command line, or in a file (same names, `_` for `-`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
@@ -47,9 +50,20 @@ pub struct Settings {
     /// Bytes of one log segment: 256KiB to 1GiB [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
     pub segment_bytes: Option<String>,
+    /// Take a snapshot after this many bytes of entries, or as many as the last one has: 64KiB to 1GiB
+    /// [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub snapshot_log_bytes: Option<String>,
+    /// Bytes of a snapshot sent to a lagging node in a second: 64KiB to 16GiB [default: 128MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub snapshot_rate: Option<String>,
     /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
+    /// A testing aid: whatever is not synced is lost when the process ends, SIGKILL included, as at a power cut.
+    /// SPEC is a seed, or a list such as seed=7,sync=2ms,fail-sync=40 (slower syncs; the 40th fails)
+    #[arg(long, value_name = "SPEC", help_heading = "Testing")]
+    pub shadow_disk: Option<String>,
 }
 
 /// Why settings are refused.
@@ -99,8 +113,14 @@ pub struct ServeConfig {
     pub request_timeout: Duration,
     /// Size of a new log segment.
     pub segment_bytes: u64,
+    /// Bytes of entries after which a snapshot is taken.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a snapshot that are sent in a second.
+    pub snapshot_rate: u64,
     /// What to log.
     pub log: LevelFilter,
+    /// How to lose what is not synced; only tests want that.
+    pub shadow_disk: Option<ShadowOptions>,
 }
 
 impl ServeConfig {
@@ -138,7 +158,10 @@ impl Settings {
             election_timeout: self.election_timeout.or(other.election_timeout),
             request_timeout: self.request_timeout.or(other.request_timeout),
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
+            snapshot_log_bytes: self.snapshot_log_bytes.or(other.snapshot_log_bytes),
+            snapshot_rate: self.snapshot_rate.or(other.snapshot_rate),
             log: self.log.or(other.log),
+            shadow_disk: self.shadow_disk.or(other.shadow_disk),
         }
     }
 
@@ -176,8 +199,27 @@ impl Settings {
             heartbeat,
             election_timeout,
             request_timeout: check_time("request_timeout", self.request_timeout, REQUEST_DEFAULT)?,
-            segment_bytes: check_segment_bytes(self.segment_bytes)?,
+            segment_bytes: check_size(
+                "segment_bytes",
+                self.segment_bytes,
+                SEGMENT_BYTES_DEFAULT,
+                SEGMENT_BYTES,
+            )?
+            .next_multiple_of(PAGE_BYTES),
+            snapshot_log_bytes: check_size(
+                "snapshot_log_bytes",
+                self.snapshot_log_bytes,
+                SNAPSHOT_LOG_BYTES_DEFAULT,
+                SNAPSHOT_LOG_BYTES,
+            )?,
+            snapshot_rate: check_size(
+                "snapshot_rate",
+                self.snapshot_rate,
+                SNAPSHOT_RATE_DEFAULT,
+                SNAPSHOT_RATE,
+            )?,
             log: check_log(self.log.as_deref())?,
+            shadow_disk: check_shadow_disk(self.shadow_disk.as_deref())?,
         })
     }
 }
@@ -267,46 +309,24 @@ fn check_time(field: &'static str, text: Option<String>, default: Duration) -> R
     Ok(time)
 }
 
-/// `50ms` or `2s`.
-fn parse_time(text: &str) -> Option<Duration> {
-    if let Some(millis) = text.strip_suffix("ms") {
-        return millis.trim().parse().ok().map(Duration::from_millis);
-    }
-    text.strip_suffix('s')?
-        .trim()
-        .parse()
-        .ok()
-        .map(Duration::from_secs)
-}
-
-fn check_segment_bytes(text: Option<String>) -> Result<u64, ConfigError> {
-    let Some(text) = text else {
-        return Ok(SEGMENT_BYTES_DEFAULT);
-    };
+fn check_size(
+    field: &'static str,
+    text: Option<String>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
     let bytes = parse_size(&text).ok_or_else(|| {
         invalid(
-            "segment_bytes",
+            field,
             format!("'{text}' is no size (as in 65536, 256KiB or 64MiB)"),
         )
     })?;
-    if !(SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&bytes) {
-        let reason = format!("{bytes} is not between {SEGMENT_BYTES_MIN} and {SEGMENT_BYTES_MAX}");
-        return Err(invalid("segment_bytes", reason));
+    if !range.contains(&bytes) {
+        let reason = format!("{bytes} is not between {} and {}", range.start(), range.end());
+        return Err(invalid(field, reason));
     }
-    Ok(bytes.next_multiple_of(PAGE_BYTES))
-}
-
-/// Bytes, or a number of `KiB`, `MiB` or `GiB`.
-fn parse_size(text: &str) -> Option<u64> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
-    let unit = match text.get(digits.len()..)?.trim() {
-        "" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(unit)
+    Ok(bytes)
 }
 
 fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
@@ -320,6 +340,14 @@ fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
         )
     };
     level.parse().map_err(|_| unknown())
+}
+
+fn check_shadow_disk(text: Option<&str>) -> Result<Option<ShadowOptions>, ConfigError> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|error: ShadowOptionsError| invalid("shadow_disk", error.to_string()))
+    };
+    text.map(parse).transpose()
 }
 
 /// Where clients find a node that was not told where to listen.
@@ -337,11 +365,14 @@ const TIME_MIN: Duration = Duration::from_millis(2);
 /// A longer one is a mistake of units.
 const TIME_MAX: Duration = Duration::from_secs(600);
 const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
-/// Room for a header, some batches and the index at the end.
-const SEGMENT_BYTES_MIN: u64 = 256 << 10;
-/// Recovery maps one segment at a time; a larger one brings nothing.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
-/// Segments consist of pages.
+/// Smaller, and a roll costs more than it saves; larger, and the disk is held for what is not written yet.
+const SEGMENT_BYTES: RangeInclusive<u64> = 256 << 10..=1 << 30;
+const SNAPSHOT_LOG_BYTES_DEFAULT: u64 = 64 << 20;
+/// Smaller, and the node writes snapshots all the time; larger, and a restart reads for seconds.
+const SNAPSHOT_LOG_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
+const SNAPSHOT_RATE_DEFAULT: u64 = 128 << 20;
+const SNAPSHOT_RATE: RangeInclusive<u64> = 64 << 10..=16 << 30;
+/// Segments are whole pages.
 const PAGE_BYTES: u64 = 4096;
 
 #[cfg(test)]
@@ -479,11 +510,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_times_are_read_with_their_units() {
-        assert_eq!(parse_size("64MiB"), Some(64 << 20));
-        assert_eq!(parse_size("300000"), Some(300_000));
-        assert_eq!(parse_size("1 GiB"), Some(1 << 30));
-        assert_eq!(parse_time("2s"), Some(Duration::from_secs(2)));
+    fn an_odd_segment_size_is_rounded_up() {
         let odd = Settings {
             segment_bytes: Some("300001".into()),
             ..minimal()

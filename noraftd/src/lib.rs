@@ -11,5 +11,7 @@ pub mod protocol;
 pub mod record;
 pub mod replica;
 pub mod shell;
+pub mod snapshot;
 pub mod store;
 pub mod time;
+mod units;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use harness::cluster::Programs;
-use harness::plan::{Plan, PlanError, Span};
+use harness::cluster::power::private_mounts;
+use harness::plan::{Plan, PlanError, PowerTier, Span};
 use harness::results::EXIT_USAGE;
 use harness::run::{Interrupt, RunOptions, run as run_plan};
 use tokio::signal::unix::{SignalKind, signal};
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// How many clients, instead of what the plan says.
     #[arg(long)]
     clients: Option<usize>,
+    /// How power cuts are made, instead of what the plan says. `ext4` needs root.
+    #[arg(long, value_name = "TIER")]
+    power_tier: Option<PowerTier>,
     /// Where the folders of runs go.
     #[arg(long, default_value = "results/runs")]
     out: PathBuf,
@@ -60,6 +64,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         programs: Programs { harness, noraftd },
         argv: std::env::args().collect(),
     };
+    if options.plan.power_tier() == Some(PowerTier::Ext4) {
+        // Refused, the mounts are refused too, and the run says so.
+        let _ = private_mounts();
+    }
     // One thread: the daemons need the others, and a child's death signal is bound to its parent thread.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -80,6 +88,7 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
         plan = plan.lasting(time);
     }
     plan.cluster.nodes = args.nodes.unwrap_or(plan.cluster.nodes);
+    plan.cluster.power = args.power_tier.or(plan.cluster.power);
     plan.clients.count = args.clients.unwrap_or(plan.clients.count);
     plan.clients.readers = plan.clients.readers.min(plan.clients.count.saturating_sub(1));
     plan.validate()?;

@@ -7,6 +7,7 @@ mod address;
 mod gate;
 pub mod guard;
 mod link;
+pub mod power;
 mod probe;
 mod process;
 mod proxy;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 pub use address::Addresses;
@@ -28,7 +30,8 @@ pub use process::{Crash, Launch, Life, Process, ProcessError, last_lines, proces
 pub use proxy::Network;
 pub use stall::{Stall, StallError};
 
-use crate::plan::ClusterPlan;
+use crate::plan::Plan;
+use power::{Ground, NotPossible};
 
 /// The programs that a cluster is made of.
 #[derive(Debug, Clone)]
@@ -45,6 +48,7 @@ pub struct Cluster {
     nodes: Vec<Node>,
     network: Network,
     start_max: Duration,
+    power_refused: Option<NotPossible>,
 }
 
 /// One node.
@@ -54,8 +58,12 @@ pub struct Node {
     pub id: u64,
     /// Where clients reach it.
     pub address: SocketAddr,
-    /// Its process.
+    /// Its process. Start it with [`Cluster::launch`].
     pub process: Process,
+    /// What its data directory stands on.
+    pub ground: Ground,
+    /// Its data directory.
+    pub data_dir: PathBuf,
 }
 
 /// The cluster could not be brought up: trouble of the harness or the machine, not a verdict.
@@ -76,6 +84,14 @@ pub enum ClusterError {
         node: u64,
         /// Why.
         source: ProcessError,
+    },
+    /// A data directory is not there.
+    #[error("node n{node}: its data directory cannot be mounted: {why}")]
+    Ground {
+        /// Which.
+        node: u64,
+        /// Why.
+        why: String,
     },
     /// A process does not answer.
     #[error("node n{node} does not answer within {within:?} of its start; {state}\n{log}")]
@@ -98,32 +114,42 @@ impl Cluster {
     ///
     /// When anything does not come up.
     pub async fn start(
-        plan: &ClusterPlan,
+        plan: &Plan,
+        seed: u64,
         programs: &Programs,
         folder: &Path,
-        start_max: Duration,
     ) -> Result<Self, ClusterError> {
         let io_error = |what: &str| {
             let what = what.to_owned();
             move |source| ClusterError::Io { what, source }
         };
-        let addresses = Addresses::find(u64::from(std::process::id()), plan.nodes)
+        let nodes = plan.cluster.nodes;
+        let addresses = Addresses::find(u64::from(std::process::id()), nodes)
             .map_err(io_error("no free loopback network"))?;
-        let ids: Vec<u64> = (1..=plan.nodes as u64).collect();
+        let ids: Vec<u64> = (1..=nodes as u64).collect();
         let peers: Vec<(u64, SocketAddr)> = ids.iter().map(|id| (*id, addresses.peer(*id))).collect();
         let network = Network::start(addresses.proxies(), &peers)
             .await
             .map_err(io_error("proxies"))?;
+        let mut power = plan.power_tier();
+        let mut power_refused = None;
         let mut nodes = Vec::new();
         for id in &ids {
             let home = folder.join(format!("n{id}"));
             std::fs::create_dir_all(&home).map_err(io_error(&home.display().to_string()))?;
+            let ground = Ground::lay(power, &home).unwrap_or_else(|refusal| {
+                power = None;
+                power_refused = Some(refusal);
+                Ground::Plain
+            });
+            let data_dir = ground.data_dir(&home);
             let layout = Layout {
                 id: *id,
                 ids: &ids,
                 addresses,
                 network: &network,
-                home: &home,
+                data_dir: &data_dir,
+                shadow_seed: matches!(ground, Ground::Shadow).then_some(seed),
             };
             let launch = Launch {
                 guard: programs.harness.clone(),
@@ -135,18 +161,18 @@ impl Cluster {
                 id: *id,
                 address: addresses.client(*id),
                 process: Process::new(launch),
+                ground,
+                data_dir,
             });
         }
         let cluster = Self {
             nodes,
             network,
-            start_max,
+            start_max: plan.limits.start.as_duration(),
+            power_refused,
         };
         for node in &cluster.nodes {
-            node.process.start().map_err(|source| ClusterError::Process {
-                node: node.id,
-                source,
-            })?;
+            cluster.launch(node)?;
         }
         for node in &cluster.nodes {
             cluster.await_answer(node).await?;
@@ -175,11 +201,28 @@ impl Cluster {
     ///
     /// When it runs already, or does not answer.
     pub async fn restart(&self, node: &Node) -> Result<(), ClusterError> {
-        node.process.start().map_err(|source| ClusterError::Process {
-            node: node.id,
-            source,
-        })?;
+        self.launch(node)?;
         self.await_answer(node).await
+    }
+
+    /// Starts a node that is down, its power back if it was cut, without waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// When it runs already, or its data directory is not there.
+    pub fn launch(&self, node: &Node) -> Result<(), ClusterError> {
+        let id = node.id;
+        node.ground
+            .restore()
+            .map_err(|why| ClusterError::Ground { node: id, why })?;
+        node.process
+            .start()
+            .map_err(|source| ClusterError::Process { node: id, source })
+    }
+
+    /// Why power cuts are not possible, when the plan wants them and they are not.
+    pub fn power_refused(&self) -> Option<&NotPossible> {
+        self.power_refused.as_ref()
     }
 
     /// Waits until a started node answers `PING`.
@@ -247,6 +290,7 @@ impl Cluster {
         for node in &self.nodes {
             // Down already is as good; one that survives SIGKILL is ended by the guard at our end.
             let _ = node.process.kill().await;
+            node.ground.leave();
         }
     }
 }
@@ -256,11 +300,12 @@ struct Layout<'a> {
     ids: &'a [u64],
     addresses: Addresses,
     network: &'a Network,
-    home: &'a Path,
+    data_dir: &'a Path,
+    shadow_seed: Option<u64>,
 }
 
 impl Layout<'_> {
-    fn arguments(&self, plan: &ClusterPlan) -> Vec<OsString> {
+    fn arguments(&self, plan: &Plan) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["serve".into()];
         let mut flag = |name: &str, value: OsString| {
             arguments.push(name.into());
@@ -268,7 +313,7 @@ impl Layout<'_> {
         };
         flag("--id", self.id.to_string().into());
         flag("--cluster", CLUSTER_NAME.into());
-        flag("--data-dir", self.home.join("data").into());
+        flag("--data-dir", self.data_dir.into());
         flag("--listen", self.addresses.client(self.id).to_string().into());
         flag("--peer-listen", self.addresses.peer(self.id).to_string().into());
         for peer in self.ids.iter().filter(|peer| **peer != self.id) {
@@ -277,9 +322,14 @@ impl Layout<'_> {
                 format!("{peer}={}", self.network.address(self.id, *peer)).into(),
             );
         }
-        flag("--heartbeat", plan.heartbeat.to_string().into());
-        flag("--election-timeout", plan.election.to_string().into());
-        flag("--segment-bytes", format!("{}KiB", plan.segment_kib).into());
+        let cluster = &plan.cluster;
+        flag("--heartbeat", cluster.heartbeat.to_string().into());
+        flag("--election-timeout", cluster.election.to_string().into());
+        flag("--segment-bytes", format!("{}KiB", cluster.segment_kib).into());
+        if let Some(seed) = self.shadow_seed {
+            let own = Prng::new(seed).fork(self.id).next_u64();
+            flag("--shadow-disk", format!("seed={own}").into());
+        }
         arguments
     }
 }

@@ -192,6 +192,14 @@ impl Process {
         self.until_gone(pid).await
     }
 
+    /// Whatever ends it from now on was our doing.
+    pub fn condemn(&self) {
+        self.life.send_if_modified(|life| match life {
+            Life::Up { condemned, .. } => !std::mem::replace(condemned, true),
+            Life::Down | Life::Crashed => false,
+        });
+    }
+
     /// SIGKILL, without waiting for its effect: several nodes can be struck at the same moment.
     ///
     /// # Errors
@@ -228,8 +236,27 @@ impl Process {
     ///
     /// When there is none, or it does not stop.
     pub async fn pause(&self) -> Result<i32, ProcessError> {
+        let pid = self.halt()?;
+        self.until_still(pid).await
+    }
+
+    /// SIGSTOP, without waiting for its effect.
+    ///
+    /// # Errors
+    ///
+    /// When there is no process.
+    pub fn halt(&self) -> Result<i32, ProcessError> {
         let pid = self.pid().ok_or(ProcessError::NotRunning)?;
         send(pid, Signal::SIGSTOP)?;
+        Ok(pid)
+    }
+
+    /// Waits until the process `pid`, which was halted, stands still.
+    ///
+    /// # Errors
+    ///
+    /// When it does not stop.
+    pub async fn until_still(&self, pid: i32) -> Result<i32, ProcessError> {
         self.observe(pid, "SIGSTOP", |state| state == 'T').await
     }
 

@@ -146,6 +146,7 @@ mod tests {
             from_ns: 0,
             to_ns: None,
             evidence: None,
+            lost: None,
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod board;
 mod disk;
+mod process;
 mod race;
 mod schedule;
 mod target;
@@ -26,7 +27,7 @@ use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, proces
 use crate::op::{Event, EventKind};
 use crate::plan::{CutMode, FaultKind, Plan};
 use crate::recorder::Recorder;
-use crate::results::FaultResult;
+use crate::results::{FaultResult, Lost};
 pub(crate) use board::{Board, Claim, describe};
 
 /// Acts on one cluster for the length of a run.
@@ -44,6 +45,21 @@ pub struct Nemesis {
 struct Written {
     file: File,
     failure: Option<io::Error>,
+}
+
+/// What a fault came to.
+#[derive(Debug, Default)]
+struct Effect {
+    /// What was observed of it; a fault without any proves nothing.
+    evidence: Option<String>,
+    /// What it took, for a power cut.
+    lost: Option<Lost>,
+}
+
+impl From<Option<String>> for Effect {
+    fn from(evidence: Option<String>) -> Self {
+        Self { evidence, lost: None }
+    }
 }
 
 impl Nemesis {
@@ -140,19 +156,24 @@ impl Nemesis {
     async fn carry_out(&self, decision: &Decision, claim: Claim, stop: &mut watch::Receiver<bool>) {
         let from_ns = self.tell(EventKind::FaultBegin, decision, &claim, None);
         let duration = decision.duration.as_duration();
-        let evidence = match decision.fault {
-            FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await,
-            FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await,
-            FaultKind::Partition(_, mode) => self.partition(decision, &claim, mode, duration, stop).await,
-            FaultKind::DiskStall(_) => self.disk_stall(decision, &claim, duration, stop).await,
-            FaultKind::StallKill => self.stall_kill(decision, &claim, duration, stop).await,
-            FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await,
+        let effect: Effect = match decision.fault {
+            FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await.into(),
+            FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await.into(),
+            FaultKind::Partition(_, mode) => self
+                .partition(decision, &claim, mode, duration, stop)
+                .await
+                .into(),
+            FaultKind::DiskStall(_) => self.disk_stall(decision, &claim, duration, stop).await.into(),
+            FaultKind::StallKill => self.stall_kill(decision, &claim, duration, stop).await.into(),
+            FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await.into(),
+            FaultKind::Power(_) => self.power(decision, &claim, duration, stop).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Flap(..) | FaultKind::Power(_) | FaultKind::Disk(..) | FaultKind::Clock(_) => None,
+            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) => Effect::default(),
         };
+        let Effect { evidence, lost } = effect;
         let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
-        // Some systems let nobody trace a thread: then nothing was disturbed, and nothing is claimed.
-        if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_)) {
+        // Some systems let nobody trace a thread or mount a disk: then nothing was disturbed, and nothing is claimed.
+        if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
             self.board.give_up(&claim);
             return;
         }
@@ -164,68 +185,9 @@ impl Nemesis {
                 from_ns,
                 to_ns: Some(to_ns),
                 evidence,
+                lost,
             },
         );
-    }
-
-    async fn kill(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
-        let mut killed = Vec::new();
-        for node in self.targets(claim) {
-            if let Ok(pid) = node.process.kill().await {
-                killed.push(format!("n{} (pid {pid}) is gone", node.id));
-            }
-        }
-        self.tell(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
-        rest(duration, stop).await;
-        let started = Instant::now();
-        let down: Vec<&Node> = self
-            .targets(claim)
-            .filter(|node| node.process.life() == Life::Down)
-            .collect();
-        let mut back = Vec::new();
-        for node in &down {
-            // One that cannot be started is found missing at the end of the run.
-            let _ = node.process.start();
-        }
-        for node in &down {
-            match self.cluster.await_answer(node).await {
-                Ok(()) => back.push(format!(
-                    "n{} answered {:?} after",
-                    node.id,
-                    round(started.elapsed())
-                )),
-                Err(_) => back.push(format!("n{} did not answer again", node.id)),
-            }
-        }
-        (!killed.is_empty()).then(|| format!("{}; restarted: {}", killed.join(", "), back.join(", ")))
-    }
-
-    async fn pause(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
-        let mut paused = Vec::new();
-        for node in self.targets(claim) {
-            if let Ok(pid) = node.process.pause().await {
-                paused.push(format!("n{} (pid {pid}) stood still", node.id));
-            }
-        }
-        self.tell(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
-        rest(duration, stop).await;
-        for node in self.targets(claim) {
-            // One that died meanwhile is reported as a crash.
-            let _ = node.process.resume().await;
-        }
-        (!paused.is_empty()).then(|| paused.join(", "))
     }
 
     async fn partition(
@@ -317,14 +279,16 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
     let mut troubles = Vec::new();
     for node in cluster.nodes() {
         let healed = match node.process.life() {
-            Life::Up { pid, .. } if process_state(pid) == Some('T') => node.process.resume().await.map(drop),
+            Life::Up { pid, .. } if process_state(pid) == Some('T') => match node.process.resume().await {
+                // It ended between the look and the signal: a crash, reported as such.
+                Ok(_) | Err(ProcessError::NotRunning) => Ok(()),
+                Err(error) => Err(error.to_string()),
+            },
             Life::Up { .. } => Ok(()),
-            Life::Down | Life::Crashed => node.process.start(),
+            Life::Down | Life::Crashed => cluster.launch(node).map_err(|error| error.to_string()),
         };
         match healed {
             Ok(()) => {}
-            // It ended between the look and the signal: a crash, reported as such.
-            Err(ProcessError::NotRunning) => {}
             Err(error) => troubles.push(format!("n{}: {error}", node.id)),
         }
     }

@@ -86,7 +86,8 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
-    /// The power fails: what was not synced is lost in part. Simulation only.
+    /// The power fails: what was not synced is lost in part; it is back when the duration is over. Real processes
+    /// have it in the tier that the cluster's `power` names.
     Power {
         /// Whom.
         target: Target,
@@ -287,9 +288,9 @@ impl FaultPlan {
     /// Whether only a simulation can do it.
     pub fn is_simulated_only(&self) -> bool {
         match self {
-            Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } => false,
+            Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } | Self::Power { .. } => false,
             Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } => false,
-            Self::Flap { .. } | Self::Power { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
+            Self::Flap { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
         }
     }
 

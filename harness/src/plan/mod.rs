@@ -5,7 +5,7 @@
 //! | table          | what it says                                                        |
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
-//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`                     |
+//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`            |
 //! | `[clients]`    | `count`, `readers`, `rate`, `timeout`, `pause_after_error`          |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
@@ -15,6 +15,7 @@
 //! | `[swarm]`      | what each seed of a simulation draws for itself                     |
 
 mod fault;
+mod power;
 mod sim;
 mod span;
 mod swarm;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, Shape, Target};
+pub use power::PowerTier;
 pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
 pub use swarm::SwarmPlan;
@@ -91,6 +93,10 @@ pub struct ClusterPlan {
     pub election: Span,
     /// The size of a log segment in KiB; a small one is rolled over often.
     pub segment_kib: u64,
+    /// How a power cut is made; the shadow store where the plan has power cuts and says nothing. In
+    /// that tier every SIGKILL is a power cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub power: Option<PowerTier>,
 }
 
 impl Default for ClusterPlan {
@@ -100,6 +106,7 @@ impl Default for ClusterPlan {
             heartbeat: Span::from_millis(50),
             election: Span::from_millis(300),
             segment_kib: 4096,
+            power: None,
         }
     }
 }
@@ -294,6 +301,15 @@ impl Plan {
         require(self.swarm.is_none(), "swarm", || {
             "is only possible in a simulation: use `harness sim`".to_owned()
         })
+    }
+
+    /// How power cuts are made; `None` when the plan has none and does not ask for a tier.
+    pub fn power_tier(&self) -> Option<PowerTier> {
+        let cuts = self
+            .faults
+            .iter()
+            .any(|fault| matches!(fault, FaultPlan::Power { .. }));
+        self.cluster.power.or(cuts.then_some(PowerTier::Shadow))
     }
 
     /// The same plan without the faults that only real processes can have.

@@ -83,6 +83,10 @@ pub struct NodePlan {
     pub cache_bytes_max: usize,
     /// Every request is answered after at most this long.
     pub request_timeout: Span,
+    /// Bytes of entries after which a node takes a snapshot.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a snapshot sent at once.
+    pub snapshot_chunk_bytes: usize,
 }
 
 impl Default for NetworkPlan {
@@ -120,6 +124,8 @@ impl Default for NodePlan {
             in_flight_messages_max: 64,
             cache_bytes_max: 64 << 10,
             request_timeout: Span::from_millis(1000),
+            snapshot_log_bytes: 256 << 10,
+            snapshot_chunk_bytes: 64 << 10,
         }
     }
 }
@@ -170,6 +176,11 @@ impl SimPlan {
         require(self.node.batch_bytes_max > 0, "sim.node.batch_bytes_max", || {
             "must not be zero".to_owned()
         })?;
+        require(
+            self.node.snapshot_log_bytes > 0 && self.node.snapshot_chunk_bytes > 0,
+            "sim.node.snapshot_log_bytes and snapshot_chunk_bytes",
+            || "must not be zero".to_owned(),
+        )?;
         require(
             self.node.in_flight_messages_max > 0,
             "sim.node.in_flight_messages_max",

@@ -147,6 +147,9 @@ fn draw_node(plan: &mut Plan, prng: &mut Prng) {
     node.batch_bytes_max = 1 << prng.between(6, 16);
     node.in_flight_messages_max = 1 << prng.between(0, 6);
     node.cache_bytes_max = 1 << prng.between(8, 18);
+    let sizes = &mut prng.fork(FORK_SNAPSHOTS);
+    node.snapshot_log_bytes = 1 << sizes.between(10, 20);
+    node.snapshot_chunk_bytes = 1 << sizes.between(6, 16);
 }
 
 fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -182,5 +185,7 @@ fn some(prng: &mut Prng, max: u64) -> u64 {
 
 /// Tells the draws of a plan from those of its run.
 const FORK_SWARM: u64 = 0x0073_7761_726d;
+/// Tells the draws for snapshots from the others.
+const FORK_SNAPSHOTS: u64 = 0x736e_6170;
 /// An election timeout is at most so many heartbeats.
 const HEARTBEATS_MAX: u64 = 10;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use crate::plan::Plan;
-use crate::results::{CheckResult, Counts, Outcome, Results};
+use crate::results::{CheckResult, Counts, Lost, Outcome, Results};
 use crate::run::{FunctionTally, Tally};
 
 /// Writes the report of a run.
@@ -114,6 +114,20 @@ fn phases(results: &Results) -> String {
     text
 }
 
+/// How often the power failed, and what that took.
+fn cuts(results: &Results) -> String {
+    let lost: Vec<Lost> = results.faults.iter().filter_map(|fault| fault.lost).collect();
+    if lost.is_empty() {
+        return String::new();
+    }
+    let biting = lost.iter().filter(|lost| lost.is_some()).count();
+    let mut sum = Lost::default();
+    lost.iter().for_each(|lost| sum += *lost);
+    let Lost { bytes, names } = sum;
+    let cuts = lost.len();
+    format!("  {cuts} power cuts, of which {biting} took what was not synced: {bytes} bytes, {names} names\n")
+}
+
 fn faults(results: &Results, skipped: u64) -> String {
     let bit = results
         .faults
@@ -125,6 +139,7 @@ fn faults(results: &Results, skipped: u64) -> String {
         text.push_str(&format!("; {skipped} more could not be, with the nodes at hand"));
     }
     text.push('\n');
+    text.push_str(&cuts(results));
     for fault in results.faults.iter().take(FAULTS_SHOWN) {
         let to = fault
             .to_ns
@@ -265,6 +280,7 @@ mod tests {
             from_ns: 1_500_000_000,
             to_ns,
             evidence: evidence.map(str::to_owned),
+            lost: None,
         };
         results.faults = vec![fault(Some(2_000_000_000), Some("n1 is gone")), fault(None, None)];
         results.doubt("1 of 2 faults did not bite");

@@ -161,11 +161,17 @@ impl RunFolder {
     /// When one is there and cannot be removed.
     pub fn remove_data(&self, nodes: usize) -> Result<(), FolderError> {
         for node in 1..=nodes {
-            let data = self.nodes().join(format!("n{node}/data"));
-            match fs::remove_dir_all(&data) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(at(&data)(error)),
+            let home = self.nodes().join(format!("n{node}"));
+            for (path, removed) in [
+                (home.join("data"), fs::remove_dir_all(home.join("data"))),
+                (home.join("disk.img"), fs::remove_file(home.join("disk.img"))),
+                (home.join("disk"), fs::remove_dir(home.join("disk"))),
+            ] {
+                match removed {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(at(&path)(error)),
+                }
             }
         }
         Ok(())

@@ -156,9 +156,8 @@ impl<'a> Stage<'a> {
         programs: &Programs,
         folder: &RunFolder,
     ) -> Result<Self, RunError> {
-        let start_max = plan.limits.start.as_duration();
-        let cluster = Cluster::start(&plan.cluster, programs, &folder.nodes(), start_max).await?;
-        await_leader(&cluster, start_max).await;
+        let cluster = Cluster::start(plan, seed, programs, &folder.nodes()).await?;
+        await_leader(&cluster, plan.limits.start.as_duration()).await;
         let cluster = Arc::new(cluster);
         let recorder = Arc::new(Recorder::start());
         let mut histories = Vec::new();
@@ -233,6 +232,7 @@ impl<'a> Stage<'a> {
             faults,
             crashes: self.cluster.crashes(),
             cut_short,
+            power_refused: self.cluster.power_refused().map(ToString::to_string),
         };
         Ok((verdict::judge(self.plan, findings), tally))
     }

@@ -5,7 +5,7 @@
 
 use crate::cluster::Crash;
 use crate::plan::Plan;
-use crate::results::{CheckResult, FaultResult, Outcome, Results};
+use crate::results::{CheckResult, FaultResult, Lost, Outcome, Results};
 
 use super::tally::Tally;
 
@@ -18,6 +18,8 @@ pub(super) struct Findings {
     pub(super) crashes: Vec<(u64, Crash)>,
     /// Why the run ended before its time.
     pub(super) cut_short: Option<String>,
+    /// Why the plan's power cuts could not be made.
+    pub(super) power_refused: Option<String>,
 }
 
 /// Weighs the findings of a run of `plan`.
@@ -28,6 +30,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
         faults,
         crashes,
         cut_short,
+        power_refused,
     } = findings;
     checks.push(processes(plan.cluster.nodes, &crashes));
     let mut results = Results::from_checks(tally.operations, checks);
@@ -35,6 +38,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     results.faults = faults;
     let doubts: Vec<String> = cut_short
         .into_iter()
+        .chain(power_refused)
         .chain(vacuous(plan, &tally, &results.faults))
         .collect();
     doubts.into_iter().for_each(|doubt| results.doubt(doubt));
@@ -110,6 +114,13 @@ fn vacuous(plan: &Plan, tally: &Tally, faults: &[FaultResult]) -> Vec<String> {
             faults.len()
         ));
     }
+    let cuts: Vec<Lost> = faults.iter().filter_map(|fault| fault.lost).collect();
+    if !cuts.is_empty() && !cuts.iter().any(|lost| lost.is_some()) {
+        doubts.push(format!(
+            "none of {} power cuts took anything that was not synced",
+            cuts.len()
+        ));
+    }
     let bit = (faults.len() - idle.len()) as u64;
     if bit < plan.limits.faults_min {
         doubts.push(format!(
@@ -167,6 +178,7 @@ mod tests {
             from_ns: 1,
             to_ns: Some(2),
             evidence: Some("gone".into()),
+            lost: None,
         };
         Findings {
             checks: vec![check],
@@ -178,6 +190,7 @@ mod tests {
             faults: vec![fault],
             crashes: Vec::new(),
             cut_short: None,
+            power_refused: None,
         }
     }
 
@@ -206,12 +219,18 @@ mod tests {
         idle_phase.tally.phases[0].operations = Counts::default();
         let mut few = good();
         few.tally.operations.ok = 9;
+        let mut nothing_lost = good();
+        nothing_lost.faults[0].lost = Some(Lost::default());
+        let mut refused = good();
+        refused.power_refused = Some("power cuts of the ext4 tier are not possible here".into());
         let mut short = good();
         short.cut_short = Some("interrupted after 2s".into());
         for (findings, said) in [
             (idle_fault, "did not bite"),
             (idle_phase, "phase `faults`"),
             (few, "9 operations"),
+            (nothing_lost, "none of 1 power cuts"),
+            (refused, "not possible here"),
             (short, "interrupted"),
         ] {
             let results = judge(&plan(), findings);

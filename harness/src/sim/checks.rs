@@ -10,14 +10,14 @@
 //! | written once | no command is committed twice |
 //! | acknowledged | a write that a client was told of is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
-//! | equal states | nodes that applied the same index have the same state |
+//! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 use std::collections::BTreeMap;
 
 use noraft::invariants::{Durable, Invariants};
-use noraft::{LogEntries, LogIndex, Message, Node, NodeGeneration, NodeId};
+use noraft::{LogEntries, LogIndex, LogPosition, Message, Node, NodeGeneration, NodeId};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{Append, Batch, HardState, Record, RecordKind, Recovered, genesis_config};
+use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, Recovered, genesis_config};
 
 /// A broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub(super) struct Checks {
     committed: Vec<Identity>,
     /// Where each committed command is.
     bodies: BTreeMap<u64, u64>,
+    /// The hash of the state after an index, where a snapshot was taken or taken over.
+    states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
     seen: Vec<Option<Seen>>,
 }
@@ -76,14 +78,63 @@ impl Checks {
             untouched: vec![None; nodes],
             committed: Vec::new(),
             bodies: BTreeMap::new(),
+            states: BTreeMap::new(),
             seen: vec![None; nodes],
         }
     }
 
     /// A node's disk begins to write `batch`.
     pub(super) fn writing(&mut self, at: usize, batch: &Batch) {
-        let kept = batch.append.as_ref().map(|append| self.kept_by(at, append));
-        self.untouched[at] = kept;
+        let by_append = batch.append.as_ref().map(|append| self.kept_by(at, append));
+        let by_base = batch.base.as_ref().map(|base| self.kept_by_base(at, base));
+        self.untouched[at] = by_append.into_iter().chain(by_base).min();
+    }
+
+    /// Entries of a disk that stay what they were when the log begins at `base`: all, where it holds that entry.
+    fn kept_by_base(&self, at: usize, base: &Base) -> u64 {
+        if self.holds(at, base.position) {
+            return self.disks[at].len() as u64;
+        }
+        let same = self.disks[at].iter().zip(&self.committed);
+        same.take_while(|(held, committed)| held == committed)
+            .take(base.position.index.get() as usize)
+            .count() as u64
+    }
+
+    fn holds(&self, at: usize, position: LogPosition) -> bool {
+        let held = self.disks[at].get((position.index.get() as usize).wrapping_sub(1));
+        held.is_some_and(|held| held.term == position.term.get())
+    }
+
+    /// The log of a node begins at `position`, of which it holds a snapshot: all before it is there.
+    fn rebase(&mut self, at: usize, position: LogPosition) -> Checked {
+        if position.index.get() == 0 || self.holds(at, position) {
+            return Ok(());
+        }
+        let index = position.index.get() as usize;
+        let committed = self.committed.get(..index).unwrap_or_default();
+        let is_committed = committed
+            .last()
+            .is_some_and(|last| last.term == position.term.get());
+        ensure(is_committed, "committed for ever", || {
+            format!(
+                "n{} has a snapshot of {position:?}, which is not committed",
+                at + 1
+            )
+        })?;
+        self.disks[at] = committed.to_vec();
+        Ok(())
+    }
+
+    /// A state after `index` was seen.
+    pub(super) fn state(&mut self, at: usize, index: u64, hash: u64) -> Checked {
+        let known = *self.states.entry(index).or_insert(hash);
+        ensure(known == hash, "equal states", || {
+            format!(
+                "n{} has a snapshot of entry {index} that differs from another one",
+                at + 1
+            )
+        })
     }
 
     /// What of `node` would survive a crash now.
@@ -138,9 +189,13 @@ impl Checks {
         tail: &[Record],
     ) -> Checked {
         (self.seen[at], self.untouched[at]) = (None, None);
+        let base = recovered.log.snapshot_position();
+        if base.index.get() > self.disks[at].len() as u64 {
+            self.rebase(at, base)?;
+        }
         let certain = self.disks[at].len() as u64;
         let found = recovered.last_position().index.get();
-        let last_is_same = certain == 0
+        let last_is_same = certain <= base.index.get()
             || recovered
                 .log
                 .entries()
@@ -165,6 +220,9 @@ impl Checks {
     /// A store acknowledged a batch.
     pub(super) fn synced(&mut self, at: usize, batch: &Batch) -> Checked {
         self.untouched[at] = None;
+        if let Some(base) = &batch.base {
+            self.rebase(at, base.position)?;
+        }
         let Some(Append { prev, records }) = &batch.append else {
             return Ok(());
         };
@@ -186,6 +244,10 @@ impl Checks {
     /// A node was cut down while `batch` was being written: of what it replaces nothing is certain.
     pub(super) fn interrupted(&mut self, at: usize, batch: &Batch) {
         self.untouched[at] = None;
+        if let Some(base) = &batch.base {
+            let kept = self.kept_by_base(at, base);
+            self.disks[at].truncate(kept as usize);
+        }
         if let Some(append) = &batch.append {
             let kept = self.kept_by(at, append);
             self.disks[at].truncate(kept as usize);
@@ -374,7 +436,11 @@ fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
         PeerMessage::PreVote { .. }
         | PeerMessage::PreVoted { .. }
         | PeerMessage::Forward { .. }
-        | PeerMessage::Forwarded { .. } => return None,
+        | PeerMessage::Forwarded { .. }
+        | PeerMessage::SnapshotChunk { .. }
+        | PeerMessage::SnapshotReply { .. }
+        | PeerMessage::RepairRequest { .. }
+        | PeerMessage::Repair { .. } => return None,
     })
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: every output is carried out after the state that it comes from was checked.
 
 use noraftd::protocol::peer::{PeerFrame, PeerMessage};
-use noraftd::replica::event::{Input, Output};
+use noraftd::replica::event::{Input, Output, Snapshot};
 
 use super::checks::ensure;
 use super::network::{Way, delay};
@@ -30,14 +30,18 @@ impl World {
             process.replica.handle(now, stamp, input);
         }
         let mut outputs = std::mem::take(&mut self.outputs);
-        let mut batch = None;
+        let (mut batch, mut patch) = (None, None);
         while let Some(output) = process.replica.poll() {
             match output {
                 // The disk has it before anything else is looked at: what it replaces is no longer certain.
                 Output::Persist(new) => batch = Some(new),
-                other @ (Output::Fetch { .. } | Output::Send { .. } | Output::Reply { .. }) => {
-                    outputs.push(other)
-                }
+                Output::Patch { id, records } => patch = Some(Job::Patch { id, records }),
+                other @ (Output::Fetch { .. }
+                | Output::SaveSnapshot(_)
+                | Output::ReadSnapshot { .. }
+                | Output::ReceiveSnapshot { .. }
+                | Output::Send { .. }
+                | Output::Reply { .. }) => outputs.push(other),
             }
         }
         let core = process.replica.node();
@@ -67,6 +71,7 @@ impl World {
             self.checks.writing(at, &batch);
             self.give_job(at, Job::Persist(batch));
         }
+        patch.into_iter().for_each(|patch| self.give_job(at, patch));
         self.observe(at);
         for output in outputs.drain(..) {
             self.carry_out(at, output);
@@ -89,7 +94,9 @@ impl World {
 
     fn carry_out(&mut self, at: usize, output: Output) {
         match output {
-            Output::Persist(_) => unreachable!("handed to the disk before the other outputs"),
+            Output::Persist(_) | Output::Patch { .. } => {
+                unreachable!("handed to the disk before the other outputs")
+            }
             Output::Fetch { from, to, bytes_max } => {
                 let life = self.nodes[at].life;
                 let done = Event::FetchDone {
@@ -101,6 +108,30 @@ impl World {
                 };
                 let takes = delay(&mut self.prng, FETCH_US);
                 self.queue.push(self.now + takes, done);
+            }
+            Output::SaveSnapshot(snapshot) => {
+                self.counters.snapshots += 1;
+                self.note_state(at, &snapshot);
+                self.give_job(at, Job::SaveSnapshot(snapshot));
+            }
+            Output::ReadSnapshot {
+                position,
+                offset,
+                bytes_max,
+            } => {
+                let life = self.nodes[at].life;
+                let done = Event::SnapshotRead {
+                    node: at,
+                    life,
+                    position,
+                    offset,
+                    bytes_max,
+                };
+                let takes = delay(&mut self.prng, FETCH_US);
+                self.queue.push(self.now + takes, done);
+            }
+            Output::ReceiveSnapshot { id, offset, bytes } => {
+                self.give_job(at, Job::ReceiveSnapshot { id, offset, bytes });
             }
             Output::Send { to, message } => self.send(at, to.get() as usize - 1, message),
             Output::Reply { id, outcome } => self.reply(at, id, outcome),
@@ -180,6 +211,13 @@ impl World {
         let checked = ensure(!taken, "frames", || {
             format!("flipped bits in {message:?} go unnoticed")
         });
+        self.check(checked);
+    }
+
+    /// Snapshots of one place have the same state, whoever took or received them.
+    pub(super) fn note_state(&mut self, at: usize, snapshot: &Snapshot) {
+        let index = snapshot.head.base.position.index.get();
+        let checked = self.checks.state(at, index, snapshot.machine.state_hash());
         self.check(checked);
     }
 

@@ -334,6 +334,7 @@ impl World {
             from_ns: force.from_ns,
             to_ns: Some(self.now),
             evidence: (!force.evidence.is_empty()).then(|| force.evidence.join(", ")),
+            lost: None,
         };
         self.nemesis.board.release(&force.claim, result);
         if self.phase == Phase::Disturbed {

@@ -5,12 +5,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use noraft::NodeId;
 use noraftd::prng::Prng;
-use noraftd::record::Batch;
-use noraftd::replica::event::Input;
+use noraftd::record::{Batch, BatchId, Record, SnapshotId};
+use noraftd::replica::event::{Input, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
-use noraftd::store::{LogReader, PersistStats, Store, StoreError};
+use noraftd::snapshot;
+use noraftd::store::{LogReader, PersistStats, SnapshotError, Store, StoreError};
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
@@ -54,8 +56,18 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) enum Job {
     Persist(Batch),
+    Patch {
+        id: BatchId,
+        records: Vec<Record>,
+    },
     MarkIdle,
     MarkCaughtUp,
+    SaveSnapshot(Box<Snapshot>),
+    ReceiveSnapshot {
+        id: SnapshotId,
+        offset: u64,
+        bytes: Bytes,
+    },
 }
 
 impl Job {
@@ -63,17 +75,45 @@ impl Job {
     pub(super) fn batch(&self) -> Option<&Batch> {
         match self {
             Self::Persist(batch) => Some(batch),
-            Self::MarkIdle | Self::MarkCaughtUp => None,
+            Self::Patch { .. }
+            | Self::MarkIdle
+            | Self::MarkCaughtUp
+            | Self::SaveSnapshot(_)
+            | Self::ReceiveSnapshot { .. } => None,
         }
     }
 
-    /// Does it, as the daemon's writing thread would.
-    pub(super) fn run(&self, store: &mut Store) -> Result<PersistStats, StoreError> {
+    /// Does it, as the daemon's threads would; gives what the replica is to be told.
+    pub(super) fn run(&self, store: &mut Store) -> Result<(PersistStats, Option<Input>), StoreError> {
         match self {
-            Self::Persist(batch) => store.persist(batch),
-            Self::MarkIdle => store.mark_idle(),
-            Self::MarkCaughtUp => store.mark_caught_up(),
+            Self::Persist(batch) => Ok((store.persist(batch)?, Some(Input::Synced(batch.id)))),
+            Self::Patch { id, records } => Ok((store.patch(records)?, Some(Input::Synced(*id)))),
+            Self::MarkIdle => Ok((store.mark_idle()?, None)),
+            Self::MarkCaughtUp => Ok((store.mark_caught_up()?, None)),
+            Self::SaveSnapshot(snapshot) => match snapshot::save(&store.snapshots(), snapshot) {
+                Ok(id) => Ok(written(id.bytes, Input::SnapshotSaved(Some(id)))),
+                Err(error) if error.is_full() => Ok(written(0, Input::SnapshotSaved(None))),
+                Err(error) => Err(failed(&error)),
+            },
+            Self::ReceiveSnapshot { id, offset, bytes } => {
+                let received = snapshot::receive(&store.snapshots(), *id, *offset, bytes);
+                let received = received.map_err(|error| failed(&error))?;
+                let told = Input::SnapshotReceived { id: *id, received };
+                Ok(written(bytes.len() as u64, told))
+            }
         }
+    }
+}
+
+fn written(bytes: u64, told: Input) -> (PersistStats, Option<Input>) {
+    (PersistStats { syncs: 1, bytes }, Some(told))
+}
+
+fn failed(error: &SnapshotError) -> StoreError {
+    StoreError::Failed {
+        file: "snapshot".to_owned(),
+        doing: "handling it",
+        reason: error.to_string(),
     }
 }
 
@@ -157,6 +197,8 @@ pub(super) fn replica_config(plan: &Plan, id: NodeId) -> ReplicaConfig {
         batch_bytes_max: limits.batch_bytes_max,
         in_flight_messages_max: limits.in_flight_messages_max,
         payload_cache_bytes_max: limits.cache_bytes_max,
+        snapshot_log_bytes: limits.snapshot_log_bytes,
+        snapshot_chunk_bytes: limits.snapshot_chunk_bytes,
         ..ReplicaConfig::new(id)
     }
 }

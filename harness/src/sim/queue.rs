@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use noraft::LogIndex;
+use noraft::{LogIndex, LogPosition};
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
 
@@ -37,6 +37,14 @@ pub(super) enum Event {
         life: u64,
         from: LogIndex,
         to: LogIndex,
+        bytes_max: usize,
+    },
+    /// A node's disk has read a part of a snapshot.
+    SnapshotRead {
+        node: usize,
+        life: u64,
+        position: LogPosition,
+        offset: u64,
         bytes_max: usize,
     },
     /// A node has written nothing for a while.

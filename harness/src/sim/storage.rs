@@ -4,10 +4,11 @@
 //! process is cut down meanwhile, the batch is written up to one of its operations, drawn from all of them:
 //! so every point of a roll, a truncation or a change of the hard state is a point of crash.
 
-use noraft::LogIndex;
-use noraftd::record::{Record, Recovered, genesis_config};
+use noraft::{LogIndex, LogPosition};
+use noraftd::record::{Record, Recovered, SnapshotId, genesis_config};
 use noraftd::replica::Replica;
-use noraftd::replica::event::Input;
+use noraftd::replica::event::{Input, Received, Snapshot};
+use noraftd::snapshot;
 use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError};
 use noraftd::time::Instant;
 
@@ -25,6 +26,15 @@ pub(super) enum Crash {
     Power,
 }
 
+/// A directory that was opened.
+struct Opened {
+    store: Store,
+    recovered: Recovered,
+    snapshot: Option<(SnapshotId, Snapshot)>,
+    /// Entries beyond those that were certain.
+    tail: Vec<Record>,
+}
+
 impl World {
     /// The disk has done the first of its jobs.
     pub(super) fn disk_done(&mut self, at: usize) {
@@ -39,10 +49,10 @@ impl World {
             &[
                 0xd0,
                 at as u64,
-                done.as_ref().map_or(u64::MAX, |stats| stats.bytes),
+                done.as_ref().map_or(u64::MAX, |(stats, _)| stats.bytes),
             ],
             || match &done {
-                Ok(stats) => format!(
+                Ok((stats, _)) => format!(
                     "n{} synced {} in {} bytes and {} syncs",
                     at + 1,
                     job_words(job),
@@ -53,7 +63,7 @@ impl World {
             },
         );
         match done {
-            Ok(_) => self.job_done(at),
+            Ok((_, told)) => self.job_done(at, told),
             Err(StoreError::Full { .. }) => {
                 let retry = Event::DiskRetry { node: at, life };
                 self.queue.push(self.now + FULL_PAUSE, retry);
@@ -65,7 +75,7 @@ impl World {
         }
     }
 
-    fn job_done(&mut self, at: usize) {
+    fn job_done(&mut self, at: usize, told: Option<Input>) {
         let life = self.nodes[at].life;
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
@@ -86,11 +96,37 @@ impl World {
                     batches,
                 },
             );
-            self.arrive(at, Input::Synced(batch.id));
+        }
+        if let Some(Input::SnapshotReceived {
+            received: Received::Whole(snapshot),
+            ..
+        }) = &told
+        {
+            self.counters.installs += 1;
+            self.note_state(at, snapshot);
+        }
+        if let Some(told) = told {
+            self.arrive(at, told);
         }
         if more {
             self.begin_job(at);
         }
+    }
+
+    /// A part of a snapshot was read, or the snapshot has gone meanwhile.
+    pub(super) fn snapshot_read(&mut self, at: usize, position: LogPosition, offset: u64, bytes_max: usize) {
+        let Some(process) = self.nodes[at].process.as_ref() else {
+            return;
+        };
+        let bytes = process.store.snapshots().read(position, offset, bytes_max).ok();
+        self.arrive(
+            at,
+            Input::SnapshotRead {
+                position,
+                offset,
+                bytes,
+            },
+        );
     }
 
     /// The log is marked when nothing was written for a while, as the daemon does it.
@@ -252,12 +288,12 @@ impl World {
         }
         self.nodes[at].disk.disarm();
         match opened {
-            Ok((store, recovered, tail)) => self.begin_process(at, store, recovered, &tail),
+            Ok(opened) => self.begin_process(at, opened),
             Err(error) => self.start_failed(at, &error),
         }
     }
 
-    fn open_store(&mut self, at: usize) -> Result<(Store, Recovered, Vec<Record>), String> {
+    fn open_store(&mut self, at: usize) -> Result<Opened, String> {
         let disk = std::sync::Arc::new(self.nodes[at].disk.clone());
         let options = Options {
             segment_bytes: self.plan.sim.disk.segment_kib << 10,
@@ -278,11 +314,18 @@ impl World {
             }
             opened => opened,
         };
-        let (store, recovered) = opened.map_err(|error| error.to_string())?;
-        let certain = self.checks.certain(at);
-        let tail = read_after(&store.reader(), certain, recovered.last_position().index.get());
+        let (mut store, recovered) = opened.map_err(|error| error.to_string())?;
+        let snapshot = snapshot::restore(&mut store).map_err(|error| error.to_string())?;
+        let base = recovered.log.snapshot_position().index.get();
+        let known = self.checks.certain(at).max(base);
+        let tail = read_after(&store.reader(), known, recovered.last_position().index.get());
         let tail = tail.map_err(|error| error.to_string())?;
-        Ok((store, recovered, tail))
+        Ok(Opened {
+            store,
+            recovered,
+            snapshot,
+            tail,
+        })
     }
 
     fn crash_in_recovery(&mut self, at: usize) {
@@ -316,14 +359,23 @@ impl World {
         self.schedule_start(at, again);
     }
 
-    fn begin_process(&mut self, at: usize, store: Store, recovered: Recovered, tail: &[Record]) {
+    fn begin_process(&mut self, at: usize, opened: Opened) {
+        let Opened {
+            store,
+            recovered,
+            snapshot,
+            tail,
+        } = opened;
         self.counters.starts += 1;
+        if let Some((_, snapshot)) = &snapshot {
+            self.note_state(at, snapshot);
+        }
         let config = replica_config(&self.plan, self.nodes[at].id);
         let seed = self.prng.next_u64();
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain;
-        let replica = Replica::recover(&config, seed, recovered);
-        let checked = self.checks.restarted(at, replica.node(), &shape, tail);
+        let replica = Replica::recover(&config, seed, recovered, snapshot);
+        let checked = self.checks.restarted(at, replica.node(), &shape, &tail);
         self.trace.note(
             self.now,
             &[
@@ -370,10 +422,23 @@ fn job_words(job: &Job) -> String {
             } else {
                 ""
             };
-            format!("batch {} ({entries} entries{state})", batch.id.0)
+            let base = batch.base.as_ref().map_or_else(String::new, |base| {
+                format!(", the log begins after {}", base.position.index.get())
+            });
+            format!("batch {} ({entries} entries{state}{base})", batch.id.0)
         }
+        Job::Patch { records, .. } => format!("a patch of {} entries", records.len()),
         Job::MarkIdle => "an idle mark".to_owned(),
         Job::MarkCaughtUp => "a mark that it caught up".to_owned(),
+        Job::SaveSnapshot(snapshot) => {
+            format!("a snapshot of entry {}", snapshot.head.base.position.index.get())
+        }
+        Job::ReceiveSnapshot { id, offset, bytes } => format!(
+            "bytes {offset}..{} of {} of the snapshot of entry {}",
+            offset + bytes.len() as u64,
+            id.bytes,
+            id.position.index.get()
+        ),
     }
 }
 

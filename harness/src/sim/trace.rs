@@ -143,6 +143,34 @@ pub(super) fn words(message: &PeerMessage) -> String {
         PeerMessage::Forwarded { id, outcome, .. } => {
             format!("answer to forwarded request {id}: {outcome:?}")
         }
+        PeerMessage::SnapshotChunk {
+            term,
+            snapshot,
+            offset,
+            bytes,
+        } => format!(
+            "snapshot of entry {} in term {}: bytes {offset}..{} of {}",
+            snapshot.position.index.get(),
+            term.get(),
+            offset + bytes.len() as u64,
+            snapshot.bytes
+        ),
+        PeerMessage::SnapshotReply { term, position, next } => format!(
+            "snapshot of entry {} in term {}: has {next} bytes",
+            position.index.get(),
+            term.get()
+        ),
+        PeerMessage::RepairRequest { positions } => format!(
+            "request to repair {} entries from index {} on",
+            positions.len(),
+            positions.first().map_or(0, |first| first.index.get())
+        ),
+        PeerMessage::Repair { base, records } => format!(
+            "{} entries to repair from index {} on, log after {}",
+            records.len(),
+            records.first().map_or(0, |first| first.position.index.get()),
+            base.get()
+        ),
     }
 }
 
@@ -199,6 +227,34 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         } => [6, term.get(), u64::from(*granted), u64::from(*abstaining), 0, 0],
         PeerMessage::Forward { id, boot, term, .. } => [7, *id, *boot, term.get(), 0, 0],
         PeerMessage::Forwarded { id, boot, .. } => [8, *id, *boot, 0, 0, 0],
+        PeerMessage::SnapshotChunk {
+            term,
+            snapshot,
+            offset,
+            bytes,
+        } => [
+            9,
+            term.get(),
+            snapshot.position.index.get(),
+            *offset,
+            bytes.len() as u64,
+            snapshot.hash as u64,
+        ],
+        PeerMessage::SnapshotReply { term, position, next } => {
+            [10, term.get(), position.index.get(), *next, 0, 0]
+        }
+        PeerMessage::RepairRequest { positions } => {
+            let sum = positions.iter().fold(0, |sum: u64, position| {
+                sum.rotate_left(7) ^ position.index.get() ^ position.term.get() << 32
+            });
+            [11, positions.len() as u64, sum, 0, 0, 0]
+        }
+        PeerMessage::Repair { base, records } => {
+            let sum = records.iter().fold(0, |sum: u64, record| {
+                sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.position.index.get()
+            });
+            [12, base.get(), records.len() as u64, sum, 0, 0]
+        }
     }
 }
 

@@ -76,6 +76,10 @@ pub struct Counters {
     pub sectors_lost: u64,
     /// Elections won.
     pub elections: u64,
+    /// Snapshots taken.
+    pub snapshots: u64,
+    /// Snapshots of other nodes taken over.
+    pub installs: u64,
 }
 
 impl World {
@@ -160,12 +164,20 @@ impl World {
                 to,
                 bytes_max,
             } if self.lives(node, life) => self.fetch_done(node, from, to, bytes_max),
+            Event::SnapshotRead {
+                node,
+                life,
+                position,
+                offset,
+                bytes_max,
+            } if self.lives(node, life) => self.snapshot_read(node, position, offset, bytes_max),
             Event::Idle { node, life, batches } if self.lives(node, life) => self.idle(node, batches),
             Event::Round { .. }
             | Event::Wake { .. }
             | Event::DiskDone { .. }
             | Event::DiskRetry { .. }
             | Event::FetchDone { .. }
+            | Event::SnapshotRead { .. }
             | Event::Idle { .. } => {}
             Event::Start { node, attempt } => self.start(node, attempt),
             Event::Next { client, turn } => self.next_operation(client, turn),
@@ -194,6 +206,7 @@ impl World {
             | Event::DiskDone { node, .. }
             | Event::DiskRetry { node, .. }
             | Event::FetchDone { node, .. }
+            | Event::SnapshotRead { node, .. }
             | Event::Idle { node, .. } => *node,
             Event::Request { client, .. } => self.clients.node_of(*client),
             Event::Start { .. }

@@ -7,6 +7,7 @@ mod dev;
 mod inspect;
 mod query;
 mod serve;
+mod snapshot;
 mod status;
 
 use std::io::Write;
@@ -35,6 +36,7 @@ enum Verb {
     Dev(dev::Dev),
     Status(status::AskStatus),
     Inspect(inspect::Inspect),
+    Snapshot(snapshot::Snapshot),
 }
 
 /// Runs the command that this process was started with.
@@ -57,6 +59,7 @@ pub fn main() -> ExitCode {
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::Snapshot(verb) => verb.run(),
     };
     exit.into()
 }

@@ -35,6 +35,17 @@ pub(super) fn ask_status(endpoint: &Endpoint) -> Result<(StatusReport, String), 
     }
 }
 
+/// Asks the node at `endpoint` to take a snapshot; the status tells when it is there.
+pub(super) fn ask_for_snapshot(endpoint: &Endpoint) -> Result<(), QueryError> {
+    match ask(endpoint, b"*1\r\n$15\r\nNORAFT.SNAPSHOT\r\n")? {
+        Value::Status(_) => Ok(()),
+        other => Err(QueryError::Strange(
+            endpoint.clone(),
+            format!("it says {other:?}"),
+        )),
+    }
+}
+
 fn ask(endpoint: &Endpoint, question: &[u8]) -> Result<Value, QueryError> {
     let mut stream = connect(endpoint).map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
     stream

@@ -68,8 +68,12 @@ fn describe(report: &StatusReport) -> String {
     line("voters", join(&report.voters));
     line(
         "log",
-        format!("last {} (term {})", report.last_index, report.last_term),
+        format!(
+            "after {} to {} (term {})",
+            report.base_index, report.last_index, report.last_term
+        ),
     );
+    line("snapshot", describe_snapshot(report));
     let (commit, applied, durable) = (report.commit_index, report.applied_index, report.durable_index);
     line(
         "indexes",
@@ -80,6 +84,7 @@ fn describe(report: &StatusReport) -> String {
     }
     line("disk", describe_storage(report));
     line("recovery", report.recovery.join("; "));
+    line("damage", describe_damage(report));
     line(
         "clients",
         format!(
@@ -105,6 +110,13 @@ fn describe(report: &StatusReport) -> String {
     out
 }
 
+fn describe_snapshot(report: &StatusReport) -> String {
+    match report.snapshot_index {
+        0 => "none yet".to_owned(),
+        index => format!("of entry {index}, {} bytes", report.snapshot_bytes),
+    }
+}
+
 fn describe_storage(report: &StatusReport) -> String {
     let storage = &report.storage;
     let full = if storage.disk_full { ", FULL" } else { "" };
@@ -126,3 +138,15 @@ Examples:
   noraftd status 127.0.0.1:7701
   noraftd status /run/noraft.sock
   noraftd status 127.0.0.1:7701 --json | jq .role";
+
+fn describe_damage(report: &StatusReport) -> String {
+    let repaired = match report.repaired {
+        0 => String::new(),
+        count => format!(", {count} repaired since the start"),
+    };
+    match (report.holes, report.needs_snapshot) {
+        (0, _) => format!("none known{repaired}"),
+        (count, false) => format!("{count} entries are fetched from other nodes{repaired}"),
+        (count, true) => format!("{count} entries, which only a snapshot of another node has{repaired}"),
+    }
+}

@@ -1,12 +1,10 @@
 //! The key space: every key with its value, and the commands that do not care about its type.
 //!
-//! Invariant: a key that exists has a value; a stream without entries exists, as in Redis. The map is
-//! looked into, never walked where its order could show: the digest adds up what each key contributes.
-
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, DefaultHasher};
+//! Invariant: a key that exists has a value; a stream without entries exists, as in Redis. A clone costs the
+//! same whatever is in there: it shares everything, and what is changed later is copied a few keys at a time.
 
 use bytes::Bytes;
+use imbl::OrdMap;
 
 use super::digest::Digest;
 use super::reply::wrong_type;
@@ -15,16 +13,16 @@ use crate::protocol::command::Args;
 use crate::protocol::resp::Reply;
 
 /// The value of a key.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Value {
     String(Bytes),
     Stream(Box<Stream>),
 }
 
 /// Every key with its value.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
-    map: HashMap<Box<[u8]>, Value, BuildHasherDefault<DefaultHasher>>,
+    map: OrdMap<Bytes, Value>,
 }
 
 impl Keys {
@@ -71,7 +69,7 @@ impl Keys {
         match self.map.get_mut(key) {
             Some(held) => *held = value,
             None => {
-                self.map.insert(key.into(), value);
+                self.map.insert(Bytes::copy_from_slice(key), value);
             }
         }
     }
@@ -81,11 +79,12 @@ impl Keys {
         self.map.remove(key).is_some()
     }
 
-    /// The sum of what each key and its value contribute: the same in any order.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "addition gives the same sum in any order"
-    )]
+    /// Every key with its value, in the order of the keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Value)> {
+        self.map.iter()
+    }
+
+    /// The sum of what each key and its value contribute.
     pub(super) fn digest(&self) -> u64 {
         let digests = self.map.iter().map(|(key, value)| {
             let mut digest = Digest::new();

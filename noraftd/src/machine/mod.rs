@@ -4,6 +4,7 @@
 //! reply means that the entry changed nothing.
 
 mod digest;
+mod image;
 mod keys;
 mod reply;
 mod streams;
@@ -16,11 +17,13 @@ use crate::protocol::command::{Class, Command};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
 
+pub use self::image::{CHUNK_BYTES, Restoring};
 pub use self::reply::REPLY_BYTES_MAX;
 pub use self::strings::VALUE_BYTES_MAX;
 
-/// The replicated state.
-#[derive(Debug)]
+/// The replicated state. A clone takes no time and no room: it shares everything with the original, and each
+/// change copies the few places that it touches.
+#[derive(Debug, Clone)]
 pub struct Machine {
     applied_index: LogIndex,
     keys: Keys,

@@ -3,8 +3,10 @@
 //! Invariant: ids grow strictly from entry to entry and none exceeds `last_id`; ids made here depend on the
 //! stream and the entry's stamp alone, never on a clock. An entry owns its memory.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
 use std::ops::RangeInclusive;
+
+use imbl::Vector;
 
 use super::digest::Digest;
 use super::keys::{Keys, Value};
@@ -14,16 +16,17 @@ use crate::protocol::resp::Reply;
 use crate::time::Stamp;
 
 /// One stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Stream {
-    entries: VecDeque<Entry>,
+    entries: Vector<Entry>,
     last_id: StreamId,
 }
 
-#[derive(Debug)]
-struct Entry {
-    id: StreamId,
-    fields: OwnedArgs,
+/// One entry of a stream.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) id: StreamId,
+    pub(super) fields: OwnedArgs,
 }
 
 impl Stream {
@@ -59,9 +62,44 @@ impl Stream {
 
     /// Entries with ids in `ids`, first to last.
     fn range(&self, ids: &RangeInclusive<StreamId>) -> impl DoubleEndedIterator<Item = &Entry> {
-        let start = self.entries.partition_point(|entry| entry.id < *ids.start());
-        let end = self.entries.partition_point(|entry| entry.id <= *ids.end());
-        self.entries.range(start..end.max(start))
+        let start = self.first_at(|id| id >= *ids.start());
+        let end = self.first_at(|id| id > *ids.end()).max(start);
+        self.entries.focus().narrow(start..end).into_iter()
+    }
+
+    /// The place of the first entry whose id is `past`, which no id is that comes before one that is not.
+    fn first_at(&self, past: impl Fn(StreamId) -> bool) -> usize {
+        let order = |entry: &Entry| {
+            if past(entry.id) {
+                Ordering::Greater
+            } else {
+                Ordering::Less
+            }
+        };
+        self.entries.binary_search_by(order).unwrap_or_else(|at| at)
+    }
+
+    /// The last id ever given, and every entry in order.
+    pub(super) fn parts(&self) -> (StreamId, impl Iterator<Item = &Entry>) {
+        (self.last_id, self.entries.iter())
+    }
+
+    /// A stream of a snapshot, whose entries follow.
+    pub(super) fn restored(last_id: StreamId) -> Self {
+        Self {
+            entries: Vector::new(),
+            last_id,
+        }
+    }
+
+    /// Takes the next entry of a snapshot; false when it does not follow.
+    pub(super) fn restore_entry(&mut self, id: StreamId, fields: OwnedArgs) -> bool {
+        let newest = self.entries.last().map_or(StreamId::default(), |entry| entry.id);
+        let follows = id > newest && id <= self.last_id;
+        if follows {
+            self.entries.push_back(Entry { id, fields });
+        }
+        follows
     }
 
     pub(super) fn digest(&self, digest: &mut Digest) {

@@ -7,7 +7,7 @@ pub mod frame;
 mod glob;
 pub mod outcome;
 pub mod peer;
-mod read;
+pub(crate) mod read;
 pub mod render;
 pub mod resp;
 pub mod session;

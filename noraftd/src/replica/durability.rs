@@ -5,7 +5,7 @@
 
 use noraft::{LogIndex, LogPosition};
 
-use crate::record::{Append, Batch, BatchId, HardState};
+use crate::record::{Append, Base, Batch, BatchId, HardState};
 use crate::time::Instant;
 
 use super::event::Output;
@@ -23,6 +23,8 @@ struct InFlight {
     id: BatchId,
     since: Instant,
     changes_hard_state: bool,
+    /// Where the log begins then, if that changes.
+    covered: LogIndex,
     last: Option<LogIndex>,
     held: Vec<Output>,
 }
@@ -61,6 +63,7 @@ impl Durability {
         &mut self,
         now: Instant,
         hard_state: Option<HardState>,
+        base: Option<Base>,
         append: Option<Append>,
         held: Vec<Output>,
     ) -> Batch {
@@ -74,18 +77,26 @@ impl Durability {
             .as_ref()
             .and_then(|append| append.records.last())
             .map(|r| r.position.index);
+        let covered = base.as_ref().map_or(LogIndex::ZERO, |base| base.position.index);
         self.in_flight = Some(InFlight {
             id,
             since: now,
             changes_hard_state: hard_state.is_some(),
+            covered,
             last,
             held,
         });
         Batch {
             id,
             hard_state,
+            base,
             append,
         }
+    }
+
+    /// Starts the sync of a patch: entries that are in the log already.
+    pub(super) fn begin_patch(&mut self, now: Instant) -> BatchId {
+        self.begin(now, None, None, None, Vec::new()).id
     }
 
     /// The batch is durable: returns the messages that waited for it.
@@ -99,7 +110,7 @@ impl Durability {
             .take()
             .expect("a sync returns only for a batch in flight");
         assert_eq!(batch.id, id, "syncs return in order");
-        self.durable = batch.last.unwrap_or(self.durable);
+        self.durable = batch.last.unwrap_or(self.durable.max(batch.covered));
         batch.held
     }
 

@@ -18,12 +18,14 @@
 //!    When unsure, it is indefinite.
 //! 8. A failed sync ends the process; it is never retried, and the replica is never told of it.
 
+use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId};
 
+use crate::machine::Machine;
 use crate::protocol::command::Request;
 use crate::protocol::peer::PeerMessage;
 use crate::protocol::resp::Reply;
-use crate::record::{Batch, BatchId, Record};
+use crate::record::{Batch, BatchId, Record, SnapshotHead, SnapshotId};
 use crate::time::Stamp;
 
 /// Names one request of one client of this node; never reused while the process lives.
@@ -68,6 +70,54 @@ pub enum Input {
         /// The records; fewer than asked for when `bytes_max` was reached.
         records: Vec<Record>,
     },
+    /// The answer to [`Output::Fetch`] when the entry it began with is damaged on the disk.
+    Damaged {
+        /// The first index that was asked for.
+        from: LogIndex,
+    },
+    /// Somebody wants a snapshot, whatever the log's size.
+    TakeSnapshot,
+    /// The answer to [`Output::SaveSnapshot`]: it is durable; `None` when the disk had no room.
+    SnapshotSaved(Option<SnapshotId>),
+    /// The answer to [`Output::ReadSnapshot`].
+    SnapshotRead {
+        /// The snapshot.
+        position: LogPosition,
+        /// The first byte.
+        offset: u64,
+        /// The bytes; `None` when they cannot be read.
+        bytes: Option<Bytes>,
+    },
+    /// The answer to [`Output::ReceiveSnapshot`].
+    SnapshotReceived {
+        /// The snapshot.
+        id: SnapshotId,
+        /// What came of it.
+        received: Received,
+    },
+}
+
+/// What came of a part of another node's snapshot.
+#[derive(Debug)]
+pub enum Received {
+    /// It is written; bytes up to `next` are there.
+    Part {
+        /// The first byte that is missing.
+        next: u64,
+    },
+    /// It was the last; the whole is durable, and this is its content.
+    Whole(Box<Snapshot>),
+    /// It could not be written, or the whole is not what was announced. Nothing of it is left.
+    Failed,
+}
+
+/// A state, and the place in the log that it belongs to.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The place.
+    pub head: SnapshotHead,
+    /// The state; sharing it costs nothing.
+    pub machine: Machine,
 }
 
 /// Something that the replica wants done.
@@ -84,6 +134,36 @@ pub enum Output {
         to: LogIndex,
         /// Stop after the record that reaches this many payload bytes.
         bytes_max: usize,
+    },
+    /// Write these entries, which the log holds and which are damaged on the disk, again and durably; then answer
+    /// [`Input::Synced`]. Counts as a [`Output::Persist`] in flight.
+    Patch {
+        /// The name that is given back.
+        id: BatchId,
+        /// The entries, by rising index.
+        records: Vec<Record>,
+    },
+    /// Make this snapshot durable, beside the batches; then answer [`Input::SnapshotSaved`]. One at a time.
+    SaveSnapshot(Box<Snapshot>),
+    /// Read some of a snapshot's file, at least one byte; then answer [`Input::SnapshotRead`]. One at a time.
+    ReadSnapshot {
+        /// The snapshot.
+        position: LogPosition,
+        /// The first byte wanted.
+        offset: u64,
+        /// The most bytes wanted.
+        bytes_max: usize,
+    },
+    /// Write a part of another node's snapshot; at offset 0 whatever was received before is void. With the last
+    /// byte, check the whole against `id` and make it durable. Then answer [`Input::SnapshotReceived`]. One at a
+    /// time.
+    ReceiveSnapshot {
+        /// The snapshot.
+        id: SnapshotId,
+        /// Where in the file the bytes belong.
+        offset: u64,
+        /// The bytes.
+        bytes: Bytes,
     },
     /// Send this to another node. May be lost, delayed, duplicated, reordered.
     Send {
@@ -163,10 +243,20 @@ pub struct Status {
     pub durable_index: LogIndex,
     /// The last entry of the log.
     pub last_position: LogPosition,
+    /// The log begins after this entry.
+    pub base_index: LogIndex,
+    /// The newest snapshot on this node's disk.
+    pub snapshot: Option<SnapshotId>,
     /// Voters of the configuration in force.
     pub voters: Vec<NodeId>,
     /// True while the node neither votes nor campaigns (see [`crate::record::Recovered::abstain`]).
     pub abstaining: bool,
+    /// Entries of the log that are damaged on this node's disk and not repaired yet.
+    pub holes: u64,
+    /// Entries that were damaged, and are durable here again.
+    pub repaired: u64,
+    /// True while no other node's log has what is damaged here, so that only a snapshot can help.
+    pub needs_snapshot: bool,
     /// For a leader: each other member, with the last index known to be durable there.
     pub match_indexes: Vec<(NodeId, LogIndex)>,
     /// Wall clock of the last entry applied.

@@ -5,7 +5,8 @@
 //!
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
-//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `timers`.
+//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `snapshots`,
+//! `repair` (damaged entries), `timers`.
 
 mod apply;
 mod durability;
@@ -19,7 +20,9 @@ mod payloads;
 mod progress;
 mod proposals;
 mod reads;
+mod repair;
 mod requests;
+mod snapshots;
 mod timers;
 
 use std::collections::VecDeque;
@@ -30,19 +33,21 @@ use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId};
 use crate::machine::Machine;
 use crate::prng::Prng;
 use crate::protocol::peer::PeerMessage;
-use crate::record::Recovered;
+use crate::record::{Recovered, SnapshotId};
 use crate::time::{Instant, Stamp};
 
 use self::apply::Apply;
 use self::durability::Durability;
 use self::elections::Elections;
-use self::event::{Input, Output, Status};
+use self::event::{Input, Output, Snapshot, Status};
 use self::forwards::Forwards;
 use self::leadership::Leadership;
 use self::payloads::Payloads;
 use self::proposals::Proposals;
 use self::reads::Reads;
+use self::repair::Repair;
 use self::requests::Requests;
+use self::snapshots::Snapshots;
 use self::timers::Timers;
 
 /// How a replica behaves; every limit has its reason beside it.
@@ -69,6 +74,13 @@ pub struct ReplicaConfig {
     pub payload_cache_bytes_max: usize,
     /// Requests of clients and followers that may wait here at once.
     pub requests_max: usize,
+    /// Bytes of entries after which a snapshot is taken (or as many as the last snapshot has, if that is more:
+    /// then the disk writes at most about twice what clients do).
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a snapshot sent at once: what one lost message costs.
+    pub snapshot_chunk_bytes: usize,
+    /// How fast snapshots are sent: the rest of the network is for commits.
+    pub snapshot_bytes_per_second: u64,
 }
 
 impl ReplicaConfig {
@@ -85,6 +97,9 @@ impl ReplicaConfig {
             in_flight_messages_max: 64,
             payload_cache_bytes_max: 8 << 20,
             requests_max: 65_536,
+            snapshot_log_bytes: 64 << 20,
+            snapshot_chunk_bytes: 1 << 20,
+            snapshot_bytes_per_second: 128 << 20,
         }
     }
 }
@@ -116,16 +131,38 @@ pub struct Replica {
     elections: Elections,
     timers: Timers,
     apply: Apply,
+    snapshots: Snapshots,
+    repair: Repair,
 }
 
 impl Replica {
-    /// A replica that continues from what its store recovered. `seed` decides its random timeouts and
-    /// must differ from start to start (it also names this process to the other nodes).
-    pub fn recover(config: &ReplicaConfig, seed: u64, recovered: Recovered) -> Self {
+    /// A replica that continues from what its store recovered, and from the newest snapshot. `seed` decides its
+    /// random timeouts and must differ from start to start (it also names this process to the other nodes).
+    ///
+    /// # Panics
+    ///
+    /// When the log begins after the snapshot.
+    pub fn recover(
+        config: &ReplicaConfig,
+        seed: u64,
+        recovered: Recovered,
+        snapshot: Option<(SnapshotId, Snapshot)>,
+    ) -> Self {
         let mut prng = Prng::new(seed);
         let boot = prng.next_u64();
         let durable = recovered.last_position();
         let base = recovered.log.snapshot_position();
+        let newest = snapshot.as_ref().map(|(id, _)| *id);
+        let (applied, stamp, machine) = match snapshot {
+            Some((_, Snapshot { head, machine })) => (head.base.position.index, head.stamp, machine),
+            None => (LogIndex::ZERO, Stamp::default(), Machine::new()),
+        };
+        assert!(
+            base.index <= applied && applied <= durable.index,
+            "a snapshot of entry {applied:?} in a log from {base:?} to {durable:?}"
+        );
+        let mut apply = Apply::new(applied);
+        apply.restore(applied, stamp);
         let known_config = recovered.log.latest_config().clone();
         let node = Node::restart(
             config.id,
@@ -137,7 +174,7 @@ impl Replica {
         Self {
             config: config.clone(),
             node,
-            machine: Machine::new(),
+            machine,
             prng,
             now: Instant::ZERO,
             stamp: Stamp::default(),
@@ -154,7 +191,9 @@ impl Replica {
             leadership: Leadership::default(),
             elections: Elections::new(recovered.abstain),
             timers: Timers::default(),
-            apply: Apply::new(base.index),
+            apply,
+            snapshots: Snapshots::new(newest),
+            repair: Repair::new(recovered.holes),
         }
     }
 
@@ -188,7 +227,11 @@ impl Replica {
         self.timers.next(
             self.durability.is_in_flight(),
             self.is_leader(),
-            self.earliest_request_deadline(),
+            self.earliest_request_deadline()
+                .into_iter()
+                .chain(self.snapshots.deadline(self.config.election_timeout))
+                .chain(self.repair.deadline())
+                .min(),
         )
     }
 
@@ -199,12 +242,18 @@ impl Replica {
             role: self.node.role(),
             term: self.node.current_term().get(),
             leader: self.leader(),
-            commit_index: self.node.commit_index(),
+            // What is in a snapshot is committed, though the core has not heard of it again yet.
+            commit_index: self.node.commit_index().max(self.apply.applied_index()),
             applied_index: self.apply.applied_index(),
             durable_index: self.durability.durable_index(),
             last_position: self.node.log().last_position(),
+            base_index: self.node.log().snapshot_position().index,
+            snapshot: self.snapshots.newest(),
             voters: self.node.config().voters.iter().copied().collect(),
             abstaining: self.elections.is_abstaining(),
+            holes: self.repair.holes(),
+            repaired: self.repair.repaired(),
+            needs_snapshot: self.needs_snapshot(),
             match_indexes: self.match_indexes(),
             applied_stamp: self.apply.applied_stamp(),
         }
@@ -239,18 +288,24 @@ impl Replica {
 
     /// Lets everything that the handled inputs caused happen: feed, drain once, apply, read, send.
     fn settle(&mut self) {
-        if !self.durability.is_in_flight() {
+        if !self.durability.is_in_flight() && !self.write_patch() {
             self.feed_inbox();
             self.check_timers();
             self.follow_role_change();
             self.elections.on_durable(self.durability.durable_index());
+            self.install_snapshot();
+            self.compact();
             self.drain_actions();
         }
         self.expire_requests();
         self.route_requests();
         self.apply_committed();
+        self.take_snapshot();
         self.serve_reads();
         self.replicate();
+        self.send_snapshots();
+        self.ask_for_repair();
+        self.serve_repairs();
         self.fetch_missing();
         self.payloads
             .evict(self.durability.durable_index().min(self.apply.applied_index()));
@@ -259,6 +314,7 @@ impl Replica {
 
     /// True when a limit left something waiting and no sync will come to take it up.
     fn has_more_to_feed(&self) -> bool {
-        !self.durability.is_in_flight() && (!self.inbox.is_empty() || self.has_proposable())
+        let waits = !self.inbox.is_empty() || self.has_proposable() || self.repair.has_filled();
+        !self.durability.is_in_flight() && waits
     }
 }

@@ -32,10 +32,11 @@ impl Replica {
             .as_ref()
             .map(|entries| self.append_of(entries));
         let held = self.messages_of(actions);
-        if hard_state.is_none() && append.is_none() {
+        let base = self.snapshots.take_base();
+        if hard_state.is_none() && base.is_none() && append.is_none() {
             self.outputs.extend(held);
         } else {
-            let batch = self.durability.begin(self.now, hard_state, append, held);
+            let batch = self.durability.begin(self.now, hard_state, base, append, held);
             self.outputs.push_back(Output::Persist(batch));
         }
     }
@@ -113,7 +114,7 @@ impl Replica {
             } => Some(PeerMessage::Appended {
                 term: *term,
                 generation: generation.get(),
-                last_position: *last_position,
+                last_position: self.acknowledgeable(*last_position),
                 round: self.leadership.handled_round(to, *term),
             }),
             Message::RequestVoteCall { .. } | Message::AppendEntriesCall { .. } => None,

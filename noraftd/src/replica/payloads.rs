@@ -80,6 +80,12 @@ impl Payloads {
         }
     }
 
+    /// The log in memory was replaced.
+    pub(super) fn clear(&mut self) {
+        self.truncate(0);
+        self.fetched.clear();
+    }
+
     fn truncate(&mut self, len: usize) {
         let dropped: usize = self.window.iter().skip(len).map(cost).sum();
         self.window_bytes -= dropped;

@@ -121,6 +121,17 @@ impl Progress {
         self.nudge = true;
     }
 
+    /// The follower needs a snapshot first; until it has one, only empty messages go out, at `base`.
+    pub(super) fn on_snapshot(&mut self, base: LogPosition) {
+        self.resume_after(base);
+        self.probing = true;
+    }
+
+    /// Ask the follower at once where its log ends.
+    pub(super) fn ask(&mut self) {
+        self.nudge = true;
+    }
+
     /// The connection is new: what was in flight may be lost, `matched` is certain.
     pub(super) fn on_connected(&mut self, matched: LogPosition) {
         if !self.flight.is_empty() {

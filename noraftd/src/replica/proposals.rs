@@ -55,6 +55,11 @@ impl Proposals {
         due.then(|| self.0.pop_front()).flatten()
     }
 
+    /// The next waiter whose entry is at `index` or before, for whom nobody knows the outcome.
+    pub(super) fn pop_covered(&mut self, index: LogIndex) -> Option<Origin> {
+        self.pop_upto(index).map(|proposal| proposal.origin)
+    }
+
     /// Takes out those whose index a new tenure uses again; they lie behind what is not resolved yet.
     fn split_from(&mut self, index: LogIndex) -> VecDeque<Proposal> {
         let at = self.0.partition_point(|proposal| proposal.position.index < index);

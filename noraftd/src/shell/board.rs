@@ -58,8 +58,27 @@ pub struct StatusReport {
     pub applied_stamp_ms: u64,
     /// For a leader: the last index known to be durable on each other member.
     pub match_indexes: BTreeMap<u64, u64>,
+    /// Where the node keeps everything.
+    pub data_dir: String,
+    /// The log begins after this entry.
+    pub base_index: u64,
+    /// The last entry in the newest snapshot on this node's disk; zero while there is none.
+    pub snapshot_index: u64,
+    /// The term of that entry.
+    pub snapshot_term: u64,
+    /// The bytes of that snapshot.
+    pub snapshot_bytes: u64,
     /// True while the node neither votes nor campaigns, because its tail was ambiguous.
     pub abstaining: bool,
+    /// Entries of the log that are damaged on this node's disk and not repaired yet.
+    #[serde(default)]
+    pub holes: u64,
+    /// Entries that were damaged, and are durable here again.
+    #[serde(default)]
+    pub repaired: u64,
+    /// True while only a snapshot can repair what is damaged.
+    #[serde(default)]
+    pub needs_snapshot: bool,
     /// What recovery found when the directory was opened.
     pub recovery: Vec<String>,
     /// The disk.
@@ -190,7 +209,17 @@ impl Board {
                 .iter()
                 .map(|(id, index)| (id.get(), index.get()))
                 .collect(),
+            data_dir: self.config.data_dir.display().to_string(),
+            base_index: status.base_index.get(),
+            snapshot_index: status
+                .snapshot
+                .map_or(0, |snapshot| snapshot.position.index.get()),
+            snapshot_term: status.snapshot.map_or(0, |snapshot| snapshot.position.term.get()),
+            snapshot_bytes: status.snapshot.map_or(0, |snapshot| snapshot.bytes),
             abstaining: status.abstaining,
+            holes: status.holes,
+            repaired: status.repaired,
+            needs_snapshot: status.needs_snapshot,
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),
             clients: connected,

@@ -193,9 +193,7 @@ impl Clients {
     }
 
     async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
-        let asks_status = args
-            .first()
-            .is_some_and(|name| name.eq_ignore_ascii_case(STATUS_COMMAND));
+        let own = args.first().and_then(|name| OwnCommand::parse(name));
         let (reply, next) = match parse(args) {
             Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
                 Ok(()) => return self.submit(connection, request).await,
@@ -207,14 +205,26 @@ impl Clients {
                 };
                 (reply, next)
             }
-            Err(_) if asks_status => (Reply::Bulk(self.board.status_json(self).into()), Next::Command),
-            Err(reply) => (reply, Next::Command),
+            Err(reply) => {
+                let reply = own.map_or(reply, |own| self.answer_own(own));
+                (reply, Next::Command)
+            }
         };
         if !connection.may_answer().await {
             return Next::End;
         }
         self.answer_now(connection, reply);
         next
+    }
+
+    fn answer_own(&self, command: OwnCommand) -> Reply {
+        match command {
+            OwnCommand::Status => Reply::Bulk(self.board.status_json(self).into()),
+            OwnCommand::Snapshot => {
+                self.inbox.push(Input::TakeSnapshot);
+                Reply::Status("OK")
+            }
+        }
     }
 
     async fn submit(&self, connection: &Rc<Connection>, request: Request) -> Next {
@@ -286,6 +296,27 @@ impl Clients {
     }
 }
 
+/// A command for this project's own tools.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnCommand {
+    /// `NORAFT.STATUS`: everything about the node, in JSON.
+    Status,
+    /// `NORAFT.SNAPSHOT`: take a snapshot now; the status tells when it is there.
+    Snapshot,
+}
+
+impl OwnCommand {
+    fn parse(name: &[u8]) -> Option<Self> {
+        let named = |command: &str| name.eq_ignore_ascii_case(command.as_bytes());
+        [
+            ("NORAFT.STATUS", Self::Status),
+            ("NORAFT.SNAPSHOT", Self::Snapshot),
+        ]
+        .into_iter()
+        .find_map(|(command, own)| named(command).then_some(own))
+    }
+}
+
 /// What follows a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Next {
@@ -310,8 +341,6 @@ async fn discard(read: &mut ReadHalf) {
     }
 }
 
-/// The command that answers `noraftd status`.
-const STATUS_COMMAND: &[u8] = b"NORAFT.STATUS";
 /// When no file descriptor is left, one may be free again after this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long the last replies of an ended conversation may take.

@@ -25,6 +25,7 @@ mod read_buffer;
 mod requests;
 pub mod run;
 mod signals;
+mod snapshots;
 mod storage;
 #[cfg(test)]
 mod test_support;

@@ -27,8 +27,10 @@ use super::storage::Storage;
 use crate::config::ServeConfig;
 use crate::record::{Recovered, genesis_config};
 use crate::replica::{Replica, ReplicaConfig};
+use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
+use crate::store::shadow::ShadowDisk;
 use crate::store::{Identity, Options, Owner, SpareBy, Store};
 
 /// Why a node did not start.
@@ -109,8 +111,9 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     allow_many_files();
-    let (store, recovered) = open_store(&config)?;
+    let (mut store, recovered) = open_store(&config)?;
     check_members(&config, &recovered)?;
+    let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
     let peers_at = bind_all(if config.peers.is_empty() {
         &[]
@@ -129,11 +132,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     recovery.iter().for_each(|line| tracing::info!("{line}"));
     let storage = Storage::start(store)?;
     let boot = clock::random_seed();
-    let replica = Rc::new(RefCell::new(Replica::recover(
-        &replica_config(&config),
-        boot,
-        recovered,
-    )));
+    let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
+    let replica = Rc::new(RefCell::new(replica));
 
     let inbox = Rc::new(Inbox::default());
     let introduction = Introduction {
@@ -206,6 +206,8 @@ fn replica_config(config: &ServeConfig) -> ReplicaConfig {
         election_timeout: config.election_timeout,
         disk_stall_max: config.election_timeout,
         request_timeout: config.request_timeout,
+        snapshot_log_bytes: config.snapshot_log_bytes,
+        snapshot_bytes_per_second: config.snapshot_rate,
         ..ReplicaConfig::new(config.id)
     }
 }
@@ -225,7 +227,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         source,
     };
     make_directory(&config.data_dir).map_err(unusable)?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
+    let disk = open_disk(config).map_err(unusable)?;
     let options = Options {
         segment_bytes: config.segment_bytes,
         spare: SpareBy::Thread,
@@ -252,6 +254,14 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         }
         opened => Ok(opened?),
     }
+}
+
+fn open_disk(config: &ServeConfig) -> io::Result<Arc<dyn Disk>> {
+    let Some(options) = config.shadow_disk else {
+        return Ok(Arc::new(RealDisk::open(&config.data_dir)?));
+    };
+    tracing::warn!("a test with a shadow disk: what is not synced is lost when this process ends");
+    Ok(Arc::new(ShadowDisk::open(&config.data_dir, options)?))
 }
 
 /// Makes the directory, and makes its name durable.

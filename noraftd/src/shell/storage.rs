@@ -1,4 +1,5 @@
-//! The disk's two threads: one makes batches durable, one reads old entries for slow peers.
+//! The disk's threads: one makes batches durable, one reads old entries for slow peers; a third has the
+//! snapshots (`snapshots.rs`).
 //!
 //! Invariant: the writing thread owns the store and has at most one batch at a time; what it reports as
 //! synced survives a loss of power. A sync that failed is never tried again and never reported: the process
@@ -17,7 +18,8 @@ use tokio::sync::mpsc;
 use super::board::StorageReport;
 use super::clock;
 use super::exit::Exit;
-use crate::record::Batch;
+use super::snapshots::{SnapshotJob, SnapshotThread};
+use crate::record::{Batch, BatchId, Record};
 use crate::replica::event::Input;
 use crate::store::{LogReader, ReadError, Store, StoreError};
 use crate::time::Instant;
@@ -27,6 +29,7 @@ use crate::time::Instant;
 pub(super) struct Storage {
     jobs: SyncSender<Job>,
     fetches: SyncSender<Fetch>,
+    snapshots: SnapshotThread,
     done: mpsc::Receiver<Input>,
     figures: Arc<Figures>,
     writer: JoinHandle<()>,
@@ -37,6 +40,8 @@ pub(super) struct Storage {
 enum Job {
     /// Make it durable and say so.
     Persist(Batch),
+    /// Make these entries, which are damaged, durable again and say so.
+    Patch(BatchId, Vec<Record>),
     /// The node has caught up with a leader: it need not abstain after a restart.
     CaughtUp,
     /// Mark an orderly stop and end.
@@ -63,6 +68,7 @@ impl Storage {
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
+        let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
         let writer = Writer {
             store,
             done: report.clone(),
@@ -77,6 +83,7 @@ impl Storage {
         Ok(Self {
             jobs,
             fetches,
+            snapshots,
             done,
             figures,
             writer,
@@ -93,6 +100,11 @@ impl Storage {
         self.order(Job::Persist(batch));
     }
 
+    /// Makes damaged entries durable again; [`Self::done`] then gives [`Input::Synced`].
+    pub(super) fn patch(&self, id: BatchId, records: Vec<Record>) {
+        self.order(Job::Patch(id, records));
+    }
+
     /// Notes durably that the node has caught up.
     pub(super) fn caught_up(&self) {
         self.order(Job::CaughtUp);
@@ -105,6 +117,11 @@ impl Storage {
             Err(TrySendError::Full(_)) => panic!("the replica has at most one fetch in flight"),
             Err(TrySendError::Disconnected(_)) => panic!("the reading thread lives as long as the process"),
         }
+    }
+
+    /// Has something done with a snapshot; [`Self::done`] then gives the answer.
+    pub(super) fn handle_snapshot(&self, job: SnapshotJob) {
+        self.snapshots.order(job);
     }
 
     /// The next thing that the disk has done.
@@ -158,7 +175,13 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             match job {
-                Job::Persist(batch) => self.persist(&batch),
+                Job::Persist(batch) => {
+                    let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
+                    self.persist(batch.id, entries, |store| store.persist(&batch).map(drop));
+                }
+                Job::Patch(id, records) => {
+                    self.persist(id, records.len(), |store| store.patch(&records).map(drop));
+                }
                 Job::CaughtUp => {
                     self.mark("note that the node caught up", |store| {
                         store.mark_caught_up().map(drop)
@@ -182,11 +205,11 @@ impl Writer {
     }
 
     /// Repeats while the disk is full. Every other failure ends the process.
-    fn persist(&mut self, batch: &Batch) {
+    fn persist(&mut self, id: BatchId, entries: usize, write: impl Fn(&mut Store) -> Result<(), StoreError>) {
         let started = clock::now();
         loop {
-            match self.store.persist(batch) {
-                Ok(_) => break,
+            match write(&mut self.store) {
+                Ok(()) => break,
                 Err(error @ StoreError::Full { .. }) => self.wait_for_room(&error),
                 Err(error) => fail("make a batch durable", &error),
             }
@@ -194,10 +217,9 @@ impl Writer {
         if self.figures.is_full.swap(false, Ordering::Relaxed) {
             tracing::info!("the disk has room again");
         }
-        let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
         self.figures.note_batch(started, clock::now(), entries as u64);
         // The loop ends before this thread only when the process does.
-        let _ = self.done.try_send(Input::Synced(batch.id));
+        let _ = self.done.try_send(Input::Synced(id));
     }
 
     fn wait_for_room(&self, error: &StoreError) {
@@ -223,16 +245,23 @@ fn fail(doing: &str, error: &StoreError) -> ! {
 /// The reading thread.
 fn read_entries(reader: &LogReader, wanted: &Receiver<Fetch>, done: &mpsc::Sender<Input>) {
     while let Ok(Fetch { from, to, bytes_max }) = wanted.recv() {
-        let records = match reader.read(from, to, bytes_max) {
-            Ok(records) => records,
+        let input = match reader.read(from, to, bytes_max) {
+            Ok(records) => Input::Fetched { from, records },
             // Truncated while the fetch was on its way.
-            Err(ReadError::Absent(_)) => Vec::new(),
-            Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
-                tracing::error!("cannot read entry {} for a peer: {error}", from.get());
+            Err(ReadError::Absent(_)) => {
+                let records = Vec::new();
+                Input::Fetched { from, records }
+            }
+            Err(error @ ReadError::Damaged { .. }) => {
+                tracing::error!("{error}; it is fetched from another node");
+                Input::Damaged { from }
+            }
+            Err(error @ ReadError::Disk { .. }) => {
+                tracing::error!("cannot read entry {}: {error}", from.get());
                 Exit::Data.now();
             }
         };
-        let _ = done.try_send(Input::Fetched { from, records });
+        let _ = done.try_send(input);
     }
 }
 
@@ -280,8 +309,8 @@ impl Figures {
 
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
-/// One batch and one fetch are in flight at most.
-const REPORTS_MAX: usize = 2;
+/// One batch, one fetch and one of each kind of work on snapshots are under way at most.
+const REPORTS_MAX: usize = 5;
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.

@@ -9,6 +9,7 @@
 //!
 //! One thread owns the [`Store`]; any number of [`LogReader`]s read what is durable beside it.
 
+mod base;
 mod batch;
 mod codec;
 pub mod disk;
@@ -18,11 +19,17 @@ mod log;
 pub mod mem_disk;
 mod mmap;
 mod open;
+mod patch;
+mod reader;
 mod recovery;
 mod replay;
+mod rest;
+mod salvage;
 mod scan;
 mod seal;
 mod segment;
+pub mod shadow;
+mod snapshot_file;
 mod spare;
 mod verdict;
 mod writer;
@@ -34,13 +41,16 @@ use std::time::Duration;
 
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId};
 
-use crate::record::{Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered};
+use crate::record::{
+    Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
+};
 use crate::time::Instant;
 pub use batch::{Kind, Mark};
 use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
-pub use log::LogReader;
 use log::{Run, Shape};
+pub use reader::LogReader;
+pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use writer::{Content, Writer};
 
@@ -212,6 +222,22 @@ impl Store {
         open::create(disk, options, identity, genesis)
     }
 
+    /// Sets up an empty directory with a state: a log that begins at `head`, in that term, without a vote. The
+    /// directory's own name must be made durable by the caller.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::create`].
+    pub fn create_from(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        open::create_from(disk, options, identity, head, chunks)
+    }
+
     /// Opens the directory of `owner`.
     ///
     /// # Errors
@@ -232,18 +258,26 @@ impl Store {
         if let Some(hard_state) = batch.hard_state {
             self.check_hard_state(hard_state)?;
         }
-        let term_max = batch.hard_state.unwrap_or(self.writer.hard_state).term;
+        let mut hard_state = batch.hard_state;
+        if let Some(base) = batch.base.as_ref().filter(|base| base.position != self.base()) {
+            // In a batch of its own: what is appended is checked against the log as it is then.
+            if let Some(hard_state) = hard_state {
+                self.save_hard_state(hard_state)?;
+            }
+            self.rebase(hard_state.take(), base)?;
+        }
+        let term_max = hard_state.unwrap_or(self.writer.hard_state).term;
         let plan = batch
             .append
             .as_ref()
             .map(|append| self.plan(append, term_max))
             .transpose()?;
-        if let Some(hard_state) = batch.hard_state {
+        if let Some(hard_state) = hard_state {
             self.save_hard_state(hard_state)?;
         }
         match plan {
-            Some(plan) => self.append(batch.hard_state, plan)?,
-            None => self.append_hard_state(batch.hard_state)?,
+            Some(plan) => self.append(hard_state, plan)?,
+            None => self.append_hard_state(hard_state)?,
         }
         Ok(self.done_since(&before))
     }
@@ -424,7 +458,7 @@ impl Store {
                     truncate,
                     records: chunk,
                     runs: &runs,
-                    mark: None,
+                    ..Content::default()
                 },
                 prev,
             )?;

@@ -4,6 +4,7 @@
 //! durable, name included. Zero-filled, because a sync into blocks that were never written also writes
 //! their allocation, which costs more than the data.
 
+use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -22,11 +23,43 @@ pub(super) struct Spares {
     maker: Option<Maker>,
     /// The segment that is ready.
     ready: Option<(u64, Arc<dyn DiskFile>)>,
+    /// What there is to remove, where no thread does it.
+    removals: Removals,
 }
 
-/// A thread that makes one segment a request.
+/// Files that nothing needs any more, in the order in which they have to go.
+#[derive(Default)]
+struct Removals(VecDeque<String>);
+
+impl Removals {
+    /// Removes one after the other, each durably before the next. What fails is tried again with the next that
+    /// come; what is left at the end is found by the next opening.
+    fn remove(&mut self, disk: &dyn Disk, names: Vec<String>) {
+        self.0.extend(names);
+        while let Some(name) = self.0.front() {
+            let removed = match disk.remove(name) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                other => other,
+            };
+            if removed.and_then(|()| disk.sync_dir()).is_err() {
+                return;
+            }
+            self.0.pop_front();
+        }
+    }
+}
+
+/// What the thread is asked for.
+enum Request {
+    /// Make this segment, and give it.
+    Make(u64),
+    /// Remove these files, in this order.
+    Remove(Vec<String>),
+}
+
+/// A thread that makes one segment a request, and takes old files away.
 struct Maker {
-    requests: Option<Sender<u64>>,
+    requests: Option<Sender<Request>>,
     made: Receiver<(u64, Made)>,
     thread: Option<JoinHandle<()>>,
     /// The number that was asked for and not answered yet.
@@ -45,6 +78,7 @@ impl Spares {
             bytes,
             maker,
             ready: None,
+            removals: Removals::default(),
         })
     }
 
@@ -93,6 +127,14 @@ impl Spares {
         Ok(file)
     }
 
+    /// Removes files that nothing needs, in this order.
+    pub(super) fn remove(&mut self, names: Vec<String>) {
+        match &self.maker {
+            Some(maker) => maker.send(Request::Remove(names)),
+            None => self.removals.remove(&*self.disk, names),
+        }
+    }
+
     /// The spare has become the segment that is written.
     pub(super) fn used(&mut self) {
         self.ready = None;
@@ -101,14 +143,20 @@ impl Spares {
 
 impl Maker {
     fn start(disk: Arc<dyn Disk>, bytes: u64) -> io::Result<Self> {
-        let (requests, asked) = channel::<u64>();
+        let (requests, asked) = channel::<Request>();
         let (answers, made) = channel();
         let thread = std::thread::Builder::new()
             .name("segments".to_owned())
             .spawn(move || {
-                while let Ok(number) = asked.recv() {
-                    if answers.send((number, make(&*disk, number, bytes))).is_err() {
-                        return;
+                let mut removals = Removals::default();
+                while let Ok(request) = asked.recv() {
+                    match request {
+                        Request::Remove(names) => removals.remove(&*disk, names),
+                        Request::Make(number) => {
+                            if answers.send((number, make(&*disk, number, bytes))).is_err() {
+                                return;
+                            }
+                        }
                     }
                 }
             })?;
@@ -124,9 +172,16 @@ impl Maker {
         if self
             .requests
             .as_ref()
-            .is_some_and(|requests| requests.send(number).is_ok())
+            .is_some_and(|requests| requests.send(Request::Make(number)).is_ok())
         {
             self.pending = Some(number);
+        }
+    }
+
+    fn send(&self, request: Request) {
+        if let Some(requests) = &self.requests {
+            // The thread ends before this does only by a panic, which it printed.
+            let _ = requests.send(request);
         }
     }
 

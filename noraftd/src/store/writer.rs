@@ -12,21 +12,25 @@ use noraft::LogPosition;
 
 use super::batch::{BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, batch_span, record_span};
 use super::disk::{Disk, DiskFile};
-use super::log::{Directory, Extent, ReadableSegment, Run};
+use super::log::{Extent, Run};
+use super::reader::{Directory, ReadableSegment};
 use super::seal::SealIndex;
 use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
-use crate::record::{HardState, Record};
+use crate::record::{Base, HardState, Record, encode_config};
 
 /// What one batch on disk holds.
 #[derive(Default)]
 pub(super) struct Content<'a> {
     pub(super) hard_state: Option<HardState>,
+    pub(super) base: Option<&'a Base>,
     pub(super) truncate: Option<LogPosition>,
     pub(super) records: &'a [Record],
     pub(super) runs: &'a [Run],
+    /// Entries that stand damaged further up.
+    pub(super) patches: &'a [Record],
     pub(super) mark: Option<(Mark, u64)>,
 }
 
@@ -42,9 +46,13 @@ impl Content<'_> {
         let entries: usize = self
             .records
             .iter()
+            .chain(self.patches)
             .map(|record| record_span(record.payload.len()))
             .sum();
-        controls * RECORD_HEADER_BYTES + entries
+        let base = self
+            .base
+            .map_or(0, |base| record_span(encode_config(&base.config).len()));
+        controls * RECORD_HEADER_BYTES + base + entries
     }
 
     fn encode(&self, out: &mut BatchWriter) {
@@ -58,12 +66,23 @@ impl Content<'_> {
                 &[],
             );
         }
+        if let Some(base) = self.base {
+            let (position, config) = (base.position, encode_config(&base.config));
+            let (term, index) = (position.term.get(), position.index.get());
+            out.control(
+                &RecordHeader::control(Kind::Snapshot, 0, term, index, &config),
+                &config,
+            );
+        }
         if let Some(position) = self.truncate {
             let (term, index) = (position.term.get(), position.index.get());
             out.control(&RecordHeader::control(Kind::Truncate, 0, term, index, &[]), &[]);
         }
         for record in self.records {
             out.entry(record);
+        }
+        for record in self.patches {
+            out.patch(record);
         }
         if let Some((mark, lsn)) = self.mark {
             out.control(&RecordHeader::control(Kind::Mark, mark as u8, 0, lsn, &[]), &[]);
@@ -164,7 +183,9 @@ impl Writer {
         let page = page.expect("a segment has fewer than 2^32 pages");
         let mut directory = lock(&self.directory);
         if let Some(position) = content.truncate {
-            directory.extents.truncate(position.index.get());
+            let index = position.index.get();
+            directory.extents.truncate(index);
+            directory.holes.split_off(&index.saturating_add(1));
         }
         for run in content.runs {
             directory.extents.push(Extent {
@@ -173,6 +194,11 @@ impl Writer {
                 page,
                 count: run.count,
             });
+        }
+        for record in content.patches {
+            let index = record.position.index.get();
+            directory.holes.remove(&index);
+            directory.extents.patch(index, segment, page);
         }
     }
 
@@ -188,7 +214,7 @@ impl Writer {
 
     fn ensure_room(&mut self, content: &Content<'_>, prev: LogPosition) -> Result<(), StoreError> {
         // Entries leave room for term and vote: on a full disk a node goes on voting.
-        let reserve = if content.records.is_empty() {
+        let reserve = if content.records.is_empty() && content.patches.is_empty() {
             0
         } else {
             reserve_bytes(self.header.segment_bytes)
@@ -393,6 +419,7 @@ pub(super) fn readable(header: &SegmentHeader, file: Arc<dyn DiskFile>) -> Reada
     let (salt, batches_end) = (header.salt, header.batches_end());
     ReadableSegment {
         name: file_name(header.number),
+        prev_index: header.prev.index.get(),
         salt,
         file,
         batches_end,

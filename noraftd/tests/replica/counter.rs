@@ -81,8 +81,9 @@ fn number(reply: &Reply) -> Option<i64> {
     }
 }
 
-/// Runs one random schedule to its end and checks that the cluster recovers.
-pub(crate) fn run(seed: u64) {
+/// Runs one random schedule to its end and checks that the cluster recovers; gives how often a node took over
+/// another's snapshot.
+pub(crate) fn run(seed: u64) -> u64 {
     let mut prng = noraftd::prng::Prng::new(seed ^ 0x5eed);
     let faults = Faults {
         loss: prng.below(80),
@@ -90,6 +91,7 @@ pub(crate) fn run(seed: u64) {
         reorder: prng.chance(1, 2),
         delay_max: prng.between(100, 30_000),
         sync_max: prng.between(100, 20_000),
+        compact: seed % 2 == 1,
     };
     let size = [1, 3, 3, 3, 5][prng.below(5) as usize];
     let mut world = World::with_election(
@@ -111,6 +113,7 @@ pub(crate) fn run(seed: u64) {
     world.run_for(Duration::from_secs(10));
     settle_answers(&world, &mut bounds, seed, seen);
     finish(&mut world, &mut bounds, seed, id);
+    world.installs
 }
 
 /// Kills and cuts, the leader as often as all others together; a killed node is often back at once, so that

@@ -4,6 +4,8 @@
 
 mod appends;
 mod counter;
+mod repair;
+mod snapshots;
 mod world;
 
 use std::time::Duration;
@@ -208,7 +210,10 @@ fn a_follower_that_was_away_catches_up_from_the_log() {
 
 #[test]
 fn random_schedules_keep_a_counter_linearizable() {
-    for seed in counter::seeds(60) {
-        counter::run(seed);
-    }
+    let seeds = counter::seeds(60);
+    let installs: u64 = seeds.iter().map(|seed| counter::run(*seed)).sum();
+    assert!(
+        seeds.len() < 60 || installs > 20,
+        "only {installs} snapshots were sent"
+    );
 }

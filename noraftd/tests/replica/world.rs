@@ -9,8 +9,10 @@ use noraft::{Log, LogEntries, LogIndex, LogPosition, NodeId};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{Append, Batch, HardState, Record, Recovered, genesis_config};
-use noraftd::replica::event::{Input, Outcome, Output, RequestId};
+use noraftd::record::{
+    Append, Base, Batch, BatchId, HardState, Hole, Record, Recovered, SnapshotId, genesis_config,
+};
+use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 
@@ -25,6 +27,8 @@ pub(crate) struct Faults {
     /// Slowest message and slowest sync, in microseconds; slow enough ones overtake each other.
     pub(crate) delay_max: u64,
     pub(crate) sync_max: u64,
+    /// Whether nodes take snapshots all the time.
+    pub(crate) compact: bool,
 }
 
 impl Faults {
@@ -34,6 +38,13 @@ impl Faults {
         reorder: false,
         delay_max: 200,
         sync_max: 200,
+        compact: false,
+    };
+
+    /// No faults, but snapshots all the time.
+    pub(crate) const COMPACTING: Self = Self {
+        compact: true,
+        ..Self::NONE
     };
 }
 
@@ -41,42 +52,127 @@ impl Faults {
 #[derive(Debug, Clone, Default)]
 struct Disk {
     hard_state: HardState,
+    base: Option<Base>,
+    /// Those after the base.
     records: Vec<Record>,
+    /// Indexes of entries whose payload cannot be read.
+    damaged: BTreeSet<u64>,
+    snapshots: Vec<(SnapshotId, Snapshot)>,
 }
 
 impl Disk {
+    fn base(&self) -> LogPosition {
+        self.base.as_ref().map_or(LogPosition::ZERO, |base| base.position)
+    }
+
     fn write(&mut self, batch: &Batch) {
         if let Some(hard_state) = batch.hard_state {
             self.hard_state = hard_state;
         }
+        if let Some(base) = &batch.base {
+            self.rebase(base);
+        }
         if let Some(Append { prev, records }) = &batch.append {
-            self.records.truncate(prev.index.get() as usize);
+            let kept = prev.index.get().checked_sub(self.base().index.get());
+            self.records
+                .truncate(kept.expect("nothing covered is written again") as usize);
             assert_eq!(
-                self.records.len() as u64,
+                self.base().index.get() + self.records.len() as u64,
                 prev.index.get(),
                 "an append leaves no gap"
             );
             self.records.extend(records.iter().cloned());
+            self.damaged.split_off(&(prev.index.get() + 1));
         }
     }
 
-    fn read(&self, from: LogIndex, to: LogIndex) -> Vec<Record> {
-        let (from, to) = (from.get() as usize - 1, to.get() as usize);
-        self.records[from..to].iter().take(3).cloned().collect()
+    fn patch(&mut self, records: &[Record]) {
+        for record in records {
+            assert!(
+                self.records.iter().any(|held| held == record),
+                "what is repaired is what was written: {record:?}"
+            );
+            self.damaged.remove(&record.position.index.get());
+        }
     }
 
-    fn recover(&self, voters: u64) -> Recovered {
-        let mut entries = LogEntries::new(LogPosition::ZERO);
+    /// What is known of damaged entries; the crc of every second one is not.
+    fn holes(&self) -> Vec<Hole> {
+        let is_damaged = |record: &&Record| self.damaged.contains(&record.position.index.get());
+        let hole = |record: &Record| Hole {
+            position: record.position,
+            kind: Some(record.kind),
+            payload_crc: record
+                .position
+                .index
+                .get()
+                .is_multiple_of(2)
+                .then_some(record.payload_crc),
+        };
+        self.records.iter().filter(is_damaged).map(hole).collect()
+    }
+
+    fn rebase(&mut self, base: &Base) {
+        assert!(
+            self.snapshots.iter().any(|(id, _)| id.position == base.position),
+            "the log begins at a snapshot"
+        );
+        let held = self
+            .records
+            .iter()
+            .position(|record| record.position == base.position);
+        match held {
+            Some(at) => drop(self.records.drain(..=at)),
+            None => self.records.clear(),
+        }
+        let held: BTreeSet<u64> = self.indexes().collect();
+        self.damaged.retain(|index| held.contains(index));
+        self.snapshots
+            .retain(|(id, _)| id.position.index >= base.position.index);
+        self.base = Some(base.clone());
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = u64> {
+        self.records.iter().map(|record| record.position.index.get())
+    }
+
+    fn save(&mut self, snapshot: Snapshot, bytes: u64) -> SnapshotId {
+        let id = SnapshotId {
+            position: snapshot.head.base.position,
+            bytes,
+            hash: 1,
+        };
+        self.snapshots.push((id, snapshot));
+        id
+    }
+
+    fn read(&self, from: LogIndex, to: LogIndex) -> Vec<Record> {
+        let wanted = |record: &&Record| record.position.index >= from && record.position.index <= to;
+        let is_intact = |record: &&Record| !self.damaged.contains(&record.position.index.get());
+        let wanted = self.records.iter().filter(wanted);
+        wanted.take_while(is_intact).take(3).cloned().collect()
+    }
+
+    fn recover(&self, voters: u64) -> (Recovered, Option<(SnapshotId, Snapshot)>) {
+        let mut entries = LogEntries::new(self.base());
         for record in &self.records {
             entries.push(record.to_entry().expect("what was written parses"));
             assert_eq!(entries.last_position(), record.position);
         }
-        let config = genesis_config((1..=voters).map(NodeId::new));
-        Recovered {
+        let genesis = || genesis_config((1..=voters).map(NodeId::new));
+        let config = self
+            .base
+            .as_ref()
+            .map_or_else(genesis, |base| base.config.clone());
+        let recovered = Recovered {
             hard_state: self.hard_state,
             log: Log::new(config, entries),
             abstain: false,
-        }
+            holes: self.holes(),
+        };
+        let usable = |(id, _): &&(SnapshotId, Snapshot)| recovered.log.entries().contains(id.position);
+        let snapshot = self.snapshots.iter().rev().find(usable).cloned();
+        (recovered, snapshot)
     }
 }
 
@@ -92,15 +188,41 @@ enum Event {
         life: u64,
         batch: Batch,
     },
+    Patched {
+        node: u64,
+        life: u64,
+        id: BatchId,
+        records: Vec<Record>,
+    },
     Fetched {
         node: u64,
         life: u64,
         from: LogIndex,
         to: LogIndex,
     },
+    /// The disk has done something with a snapshot.
+    SnapshotDone {
+        node: u64,
+        life: u64,
+        work: SnapshotWork,
+    },
     Wake {
         node: u64,
         life: u64,
+    },
+}
+
+#[derive(Debug)]
+enum SnapshotWork {
+    Save(Snapshot),
+    Read {
+        position: LogPosition,
+        offset: u64,
+        bytes_max: usize,
+    },
+    Receive {
+        id: SnapshotId,
+        next: u64,
     },
 }
 
@@ -129,6 +251,8 @@ pub(crate) struct World {
     wakes: BTreeMap<u64, u64>,
     pub(crate) done: Vec<Done>,
     pub(crate) sent_records: u64,
+    /// Snapshots that a node received whole.
+    pub(crate) installs: u64,
 }
 
 impl World {
@@ -141,6 +265,9 @@ impl World {
         let mut config = ReplicaConfig::new(NodeId::new(0));
         (config.election_timeout, config.heartbeat_interval) = (election, election / 10);
         config.payload_cache_bytes_max = 2000;
+        if faults.compact {
+            (config.snapshot_log_bytes, config.snapshot_chunk_bytes) = (1000, 300);
+        }
         let mut world = Self {
             now: 0,
             prng: Prng::new(seed),
@@ -157,6 +284,7 @@ impl World {
             wakes: BTreeMap::new(),
             done: Vec::new(),
             sent_records: 0,
+            installs: 0,
         };
         (1..=size).for_each(|node| world.start(node));
         world
@@ -169,8 +297,9 @@ impl World {
         let life = self.lives.entry(node).or_default();
         *life += 1;
         let seed = self.prng.next_u64();
+        let (recovered, snapshot) = disk.recover(self.size);
         self.replicas
-            .insert(node, Replica::recover(&config, seed, disk.recover(self.size)));
+            .insert(node, Replica::recover(&config, seed, recovered, snapshot));
         self.input(node, Input::Deadline);
         for peer in self.up() {
             self.input(
@@ -210,6 +339,29 @@ impl World {
                 },
             );
         }
+    }
+
+    /// Damages entries on a node's disk; whoever is running finds out when it reads them.
+    pub(crate) fn damage(&mut self, node: u64, indexes: impl IntoIterator<Item = u64>) {
+        let disk = self.disks.get_mut(&node).expect("a node has a disk");
+        let held: BTreeSet<u64> = disk.indexes().collect();
+        disk.damaged
+            .extend(indexes.into_iter().filter(|index| held.contains(index)));
+    }
+
+    /// Entries on a node's disk that cannot be read.
+    pub(crate) fn damaged(&self, node: u64) -> usize {
+        self.disks[&node].damaged.len()
+    }
+
+    /// The indexes of the entries on a node's disk.
+    pub(crate) fn on_disk(&self, node: u64) -> Vec<u64> {
+        self.disks[&node].indexes().collect()
+    }
+
+    /// The term on a node's disk.
+    pub(crate) fn term_on_disk(&self, node: u64) -> u64 {
+        self.disks[&node].hard_state.term
     }
 
     pub(crate) fn up(&self) -> Vec<u64> {
@@ -310,13 +462,36 @@ impl World {
                 self.input(node, Input::Synced(batch.id));
             }
             Event::Fetched { node, life, from, to } if self.lives[&node] == life => {
-                let records = self.disks[&node].read(from, to);
-                self.input(node, Input::Fetched { from, records });
+                let disk = &self.disks[&node];
+                let input = if disk.damaged.contains(&from.get()) {
+                    Input::Damaged { from }
+                } else {
+                    let records = disk.read(from, to);
+                    Input::Fetched { from, records }
+                };
+                self.input(node, input);
+            }
+            Event::Patched {
+                node,
+                life,
+                id,
+                records,
+            } if self.lives[&node] == life => {
+                let disk = self.disks.get_mut(&node).expect("a node has a disk");
+                disk.patch(&records);
+                self.input(node, Input::Synced(id));
+            }
+            Event::SnapshotDone { node, life, work } if self.lives[&node] == life => {
+                self.snapshot_done(node, work);
             }
             Event::Wake { node, life } if self.lives[&node] == life && self.wakes[&node] == self.now => {
                 self.input(node, Input::Deadline);
             }
-            Event::Synced { .. } | Event::Fetched { .. } | Event::Wake { .. } => {}
+            Event::Synced { .. }
+            | Event::Patched { .. }
+            | Event::Fetched { .. }
+            | Event::SnapshotDone { .. }
+            | Event::Wake { .. } => {}
         }
     }
 
@@ -347,10 +522,85 @@ impl World {
                 let delay = self.prng.between(50, self.faults.sync_max.max(51));
                 self.schedule(delay, Event::Synced { node, life, batch });
             }
+            Output::Patch { id, records } => {
+                let delay = self.prng.between(50, self.faults.sync_max.max(51));
+                let patched = Event::Patched {
+                    node,
+                    life,
+                    id,
+                    records,
+                };
+                self.schedule(delay, patched);
+            }
             Output::Fetch { from, to, .. } => self.schedule(30, Event::Fetched { node, life, from, to }),
+            Output::SaveSnapshot(snapshot) => self.begin_snapshot(node, SnapshotWork::Save(*snapshot)),
+            Output::ReadSnapshot {
+                position,
+                offset,
+                bytes_max,
+            } => self.begin_snapshot(
+                node,
+                SnapshotWork::Read {
+                    position,
+                    offset,
+                    bytes_max,
+                },
+            ),
+            Output::ReceiveSnapshot { id, offset, bytes } => {
+                let next = offset + bytes.len() as u64;
+                self.begin_snapshot(node, SnapshotWork::Receive { id, next });
+            }
             Output::Send { to, message } => self.transmit(node, to.get(), message),
             Output::Reply { id, outcome } => self.done.push(Done { id: id.0, outcome }),
         }
+    }
+
+    fn begin_snapshot(&mut self, node: u64, work: SnapshotWork) {
+        let life = self.lives[&node];
+        let delay = self.prng.between(50, self.faults.sync_max.max(51));
+        self.schedule(delay, Event::SnapshotDone { node, life, work });
+    }
+
+    fn snapshot_done(&mut self, node: u64, work: SnapshotWork) {
+        let input = match work {
+            SnapshotWork::Save(snapshot) => {
+                let disk = self.disks.get_mut(&node).expect("a node has a disk");
+                Input::SnapshotSaved(Some(disk.save(snapshot, SNAPSHOT_BYTES)))
+            }
+            SnapshotWork::Read {
+                position,
+                offset,
+                bytes_max,
+            } => {
+                let held = self.disks[&node].snapshots.iter();
+                let is_held = held.into_iter().any(|(id, _)| id.position == position);
+                let length = (SNAPSHOT_BYTES - offset).min(bytes_max as u64) as usize;
+                let bytes = is_held.then(|| Bytes::from(vec![7; length]));
+                Input::SnapshotRead {
+                    position,
+                    offset,
+                    bytes,
+                }
+            }
+            SnapshotWork::Receive { id, next } if next < id.bytes => Input::SnapshotReceived {
+                id,
+                received: Received::Part { next },
+            },
+            SnapshotWork::Receive { id, .. } => {
+                let mut all = self.disks.values().flat_map(|disk| &disk.snapshots);
+                let found = all
+                    .find(|(held, _)| *held == id)
+                    .map(|(_, snapshot)| snapshot.clone());
+                let received = found.map_or(Received::Failed, |snapshot| {
+                    self.installs += 1;
+                    let disk = self.disks.get_mut(&node).expect("a node has a disk");
+                    disk.save(snapshot.clone(), id.bytes);
+                    Received::Whole(Box::new(snapshot))
+                });
+                Input::SnapshotReceived { id, received }
+            }
+        };
+        self.input(node, input);
     }
 
     fn transmit(&mut self, from: u64, to: u64, message: PeerMessage) {
@@ -391,3 +641,6 @@ impl World {
         self.events.insert((at, self.scheduled), event);
     }
 }
+
+/// The disk does not look into a snapshot; it takes a few chunks to send.
+const SNAPSHOT_BYTES: u64 = 1000;

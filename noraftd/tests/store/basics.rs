@@ -13,6 +13,7 @@ use noraftd::store::{OpenError, Options, Owner, ReadError, SpareBy, Store, Store
 fn batch(prev: LogPosition, records: Vec<noraftd::record::Record>) -> Batch {
     Batch {
         id: BatchId(1),
+        base: None,
         hard_state: None,
         append: Some(Append { prev, records }),
     }
@@ -21,6 +22,7 @@ fn batch(prev: LogPosition, records: Vec<noraftd::record::Record>) -> Batch {
 fn vote(term: u64) -> Batch {
     Batch {
         id: BatchId(1),
+        base: None,
         hard_state: Some(HardState {
             term,
             voted_for: Some(2),
@@ -108,6 +110,7 @@ fn a_batch_takes_one_sync() {
         store
             .persist(&Batch {
                 id: BatchId(9),
+                base: None,
                 hard_state: None,
                 append: None
             })
@@ -170,6 +173,7 @@ fn a_batch_that_contradicts_the_log_is_refused_and_changes_nothing() {
         batch(at(1, 4), vec![command(1, 5, b""), term_entry(1, 6)]),
         vote(0),
         Batch {
+            base: None,
             hard_state: Some(HardState {
                 term: 9,
                 voted_for: None,

@@ -125,6 +125,7 @@ impl Model {
             };
             return Batch {
                 id,
+                base: None,
                 hard_state: Some(hard_state),
                 append: None,
             };
@@ -133,6 +134,7 @@ impl Model {
         let (prev, term) = (self.last(), self.last().term.get());
         Batch {
             id,
+            base: None,
             hard_state: None,
             append: Some(Append {
                 prev,
@@ -157,6 +159,7 @@ impl Model {
         records.extend(some_records(records[0].position, term, prng));
         Batch {
             id,
+            base: None,
             hard_state: Some(hard_state),
             append: Some(Append { prev, records }),
         }
@@ -190,6 +193,14 @@ impl Model {
     /// Checks that a reader gives exactly these records.
     pub(crate) fn check_reader(&self, reader: &LogReader) {
         assert_eq!(read_all(reader, self.records.len()), self.records);
+    }
+}
+
+/// How many runs are cut at every operation: `few`, or as many as `STORE_RUNS` says.
+pub(crate) fn runs(few: u64) -> u64 {
+    match std::env::var("STORE_RUNS") {
+        Ok(runs) => runs.parse().expect("STORE_RUNS is a number"),
+        Err(_) => few,
     }
 }
 

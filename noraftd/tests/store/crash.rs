@@ -149,7 +149,7 @@ fn operations_of_a_run(seed: u64) -> u64 {
 #[test]
 fn a_power_cut_after_any_operation_loses_nothing_that_was_acknowledged() {
     let mut ambiguous = 0;
-    for seed in 0..2 {
+    for seed in 0..runs(2) {
         for op in 0..operations_of_a_run(seed) {
             let disk = MemDisk::new();
             disk.arm(Some(Fault::PowerAfter { op }));
@@ -278,6 +278,7 @@ fn a_full_disk_at_any_write_is_told_and_passes() {
         if store
             .persist(&Batch {
                 id: noraftd::record::BatchId(0),
+                base: None,
                 hard_state: None,
                 append: None,
             })

@@ -7,11 +7,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use noraftd::record::{Append, Batch, BatchId, HardState, genesis_config};
+use bytes::Bytes;
+use noraft::LogIndex;
+use noraftd::machine::Machine;
+use noraftd::protocol::command::{Parsed, parse};
+use noraftd::record::{Append, Base, Batch, BatchId, HardState, SnapshotHead, genesis_config};
+use noraftd::replica::event::Snapshot;
+use noraftd::snapshot;
 use noraftd::store::disk::RealDisk;
 use noraftd::store::inspect::{Detail, Inspection, inspect};
 use noraftd::store::mem_disk::MemDisk;
-use noraftd::store::{Options, Store};
+use noraftd::store::{Options, Snapshots, Store};
+use noraftd::time::Stamp;
 
 use crate::common::*;
 
@@ -72,6 +79,7 @@ fn write_log(disk: &MemDisk) -> Model {
     for (hard_state, prev, records) in batches {
         let batch = Batch {
             id: BatchId(0),
+            base: None,
             hard_state,
             append: Some(Append { prev, records }),
         };
@@ -162,4 +170,64 @@ fn inspecting_changes_nothing_and_works_beside_a_running_store() {
     assert_eq!(inspection.identity, Some(store.identity()));
     assert!(listing() == before);
     assert!(inspect(&directory.path().join("absent"), Detail::Segments).is_err());
+}
+
+/// A state with a string, a counter and a stream, after three entries.
+fn golden_state() -> Snapshot {
+    let mut machine = Machine::new();
+    for words in ["SET greeting hello", "INCRBY n 41", "XADD log 5-1 field value"] {
+        let args = words
+            .split(' ')
+            .map(|word| Bytes::copy_from_slice(word.as_bytes()));
+        let Ok(Parsed::Replicated(request)) = parse(args.collect()) else {
+            panic!("{words} is a command that is replicated")
+        };
+        let index = LogIndex::new(machine.applied_index().get() + 1);
+        machine.apply(index, Stamp::from_millis(index.get()), &request.body);
+    }
+    let base = Base {
+        position: at(2, 3),
+        config: genesis(),
+    };
+    let head = SnapshotHead {
+        base,
+        stamp: Stamp::from_millis(3),
+    };
+    Snapshot { head, machine }
+}
+
+fn golden_snapshot() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden/snapshot-v1")
+}
+
+#[test]
+fn a_snapshot_has_the_golden_bytes_and_they_are_read() {
+    let disk = MemDisk::new();
+    let id = snapshot::save(&Snapshots::new(Arc::new(disk.clone()), 9), &golden_state()).unwrap();
+    let (name, bytes) = disk.files().pop_first().unwrap();
+    assert_eq!(name, "snapshot-0000000000000003-0000000000000002");
+    if std::env::var_os("NORAFT_BLESS").is_some() {
+        std::fs::write(golden_snapshot(), &bytes).unwrap();
+    }
+    let golden = std::fs::read(golden_snapshot()).unwrap();
+    assert!(bytes == golden, "the format changed; see the head of this file");
+    let disk = MemDisk::with_files([("any".to_owned(), golden)]);
+    let (found, read) = snapshot::read_file(Arc::new(disk), "any").unwrap();
+    assert_eq!((found, &read.head), (id, &golden_state().head));
+    assert_eq!(read.machine.state_hash(), golden_state().machine.state_hash());
+}
+
+#[test]
+fn a_snapshot_of_an_unknown_version_is_refused_with_a_clear_message() {
+    let mut bytes = std::fs::read(golden_snapshot()).unwrap();
+    let config = u32::from_le_bytes(bytes[44..48].try_into().unwrap()) as usize;
+    bytes[8] = 2;
+    let sum = crc32fast::hash(&bytes[..48 + config]);
+    bytes[48 + config..52 + config].copy_from_slice(&sum.to_le_bytes());
+    let disk = MemDisk::with_files([("any".to_owned(), bytes)]);
+    let error = snapshot::read_file(Arc::new(disk), "any").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "any: format version 2, this code knows 1; start the version that wrote it, or a later one"
+    );
 }

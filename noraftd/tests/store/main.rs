@@ -4,7 +4,9 @@
 
 mod basics;
 mod common;
+mod compaction;
 mod crash;
 mod damage;
 mod golden;
+mod patches;
 mod rows;

@@ -184,6 +184,7 @@ fn on_a_full_disk_entries_are_refused_while_term_and_vote_are_kept() {
         let records = vec![command(term, prev.index.get() + 1, &[1; 3000])];
         Batch {
             id: BatchId(0),
+            base: None,
             hard_state: None,
             append: Some(Append { prev, records }),
         }
@@ -203,6 +204,7 @@ fn on_a_full_disk_entries_are_refused_while_term_and_vote_are_kept() {
         };
         let vote = Batch {
             id: BatchId(0),
+            base: None,
             hard_state: Some(hard_state),
             append: None,
         };
@@ -241,6 +243,7 @@ fn a_record_is_checked_before_a_reader_gets_it() {
     store
         .persist(&Batch {
             id: BatchId(1),
+            base: None,
             hard_state,
             append,
         })

@@ -22,12 +22,17 @@ pub struct Cluster {
 impl Cluster {
     /// Starts `count` nodes and waits for their leader.
     pub fn start(count: usize, over: PeersOver) -> Self {
+        Self::start_with(count, over, &["--segment-bytes", "1MiB"])
+    }
+
+    /// Starts `count` nodes with these flags and waits for their leader.
+    pub fn start_with(count: usize, over: PeersOver, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let addresses = peer_addresses(dir.path(), count, over);
         let mut nodes: Vec<Node> = (1..=count)
             .map(|id| {
-                let mut args = ["--segment-bytes", "1MiB", "--id"].map(String::from).to_vec();
-                args.push(id.to_string());
+                let mut args: Vec<String> = flags.iter().map(ToString::to_string).collect();
+                args.extend(["--id".to_owned(), id.to_string()]);
                 for (peer, address) in (1..).zip(&addresses) {
                     args.extend(["--peer".to_owned(), format!("{peer}={address}")]);
                 }

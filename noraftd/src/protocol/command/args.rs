@@ -29,7 +29,7 @@ impl<'a> Args<'a> {
     }
 
     /// Takes an encoded list from `reader`; `None` when it is cut or longer than a client could send.
-    pub(super) fn read(reader: &mut Reader<'a>) -> Option<Self> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Option<Self> {
         let count = usize::try_from(reader.u32()?)
             .ok()
             .filter(|&count| count <= ARGS_MAX)?;

@@ -76,7 +76,7 @@ impl StreamId {
         Bytes::from(format!("{}-{}", self.ms, self.seq))
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         Some(Self {
             ms: reader.u64()?,
             seq: reader.u64()?,
@@ -101,7 +101,7 @@ impl StreamIdRequest {
         }
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let kind = reader.u8()?;
         let id = StreamId::read(reader)?;
         match (kind, id) {

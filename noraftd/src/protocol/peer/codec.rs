@@ -5,6 +5,8 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::outcome_codec::{read_outcome, write_outcome};
 use super::record_codec::{CUT, read_records, write_records};
+use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
+use super::snapshot_codec::{read_chunk, write_id};
 use super::{EXTENSIONS_BYTES_MAX, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::protocol::command::Request;
 use crate::protocol::frame::{self, Frame};
@@ -120,6 +122,10 @@ impl PeerMessage {
             Self::PreVoted { .. } => 21,
             Self::Forward { .. } => 22,
             Self::Forwarded { .. } => 23,
+            Self::RepairRequest { .. } => 24,
+            Self::Repair { .. } => 25,
+            Self::SnapshotChunk { .. } => 32,
+            Self::SnapshotReply { .. } => 33,
         }
     }
 
@@ -151,6 +157,31 @@ impl PeerMessage {
                 out.put_u8(u8::from(*granted));
                 out.put_u8(u8::from(*abstaining));
             }
+            Self::Append { .. } | Self::Appended { .. } => self.write_append(out),
+            Self::Forward {
+                id,
+                boot,
+                term,
+                request,
+            } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*boot);
+                out.put_u64_le(term.get());
+                out.extend_from_slice(&request.body);
+            }
+            Self::Forwarded { id, boot, outcome } => {
+                out.put_u64_le(*id);
+                out.put_u64_le(*boot);
+                write_outcome(outcome, out);
+            }
+            Self::RepairRequest { positions } => write_positions(positions, out),
+            Self::Repair { base, records } => write_repair(*base, records, out),
+            Self::SnapshotChunk { .. } | Self::SnapshotReply { .. } => self.write_snapshot(out),
+        }
+    }
+
+    fn write_append(&self, out: &mut BytesMut) {
+        match self {
             Self::Append {
                 term,
                 commit_index,
@@ -177,22 +208,29 @@ impl PeerMessage {
                 write_position(*last_position, out);
                 out.put_u64_le(*round);
             }
-            Self::Forward {
-                id,
-                boot,
+            other => unreachable!("only AppendEntries and its reply come here, not {other:?}"),
+        }
+    }
+
+    fn write_snapshot(&self, out: &mut BytesMut) {
+        match self {
+            Self::SnapshotChunk {
                 term,
-                request,
+                snapshot,
+                offset,
+                bytes,
             } => {
-                out.put_u64_le(*id);
-                out.put_u64_le(*boot);
                 out.put_u64_le(term.get());
-                out.extend_from_slice(&request.body);
+                write_id(snapshot, out);
+                out.put_u64_le(*offset);
+                out.extend_from_slice(bytes);
             }
-            Self::Forwarded { id, boot, outcome } => {
-                out.put_u64_le(*id);
-                out.put_u64_le(*boot);
-                write_outcome(outcome, out);
+            Self::SnapshotReply { term, position, next } => {
+                out.put_u64_le(term.get());
+                write_position(*position, out);
+                out.put_u64_le(*next);
             }
+            other => unreachable!("only messages about snapshots come here, not {other:?}"),
         }
     }
 }
@@ -207,7 +245,10 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
         18 => read_append(reader, &frame.body).map(PeerFrame::Message),
         22 => read_forward(reader, &frame.body).map(PeerFrame::Message),
         23 => read_forwarded(reader, &frame.body).map(PeerFrame::Message),
-        kind @ (16 | 17 | 19 | 20 | 21) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
+        24 => read_repair_request(reader).map(PeerFrame::Message),
+        25 => read_repair(reader, &frame.body).map(PeerFrame::Message),
+        32 => read_chunk(reader, &frame.body).map(PeerFrame::Message),
+        kind @ (16 | 17 | 19 | 20 | 21 | 33) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
         _ => Err("the kind is unknown"),
     }
 }
@@ -258,6 +299,11 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
             granted: reader.bool()?,
             abstaining: reader.bool()?,
         },
+        33 => PeerMessage::SnapshotReply {
+            term,
+            position: read_position(reader)?,
+            next: reader.u64()?,
+        },
         _ => return None,
     })
 }
@@ -298,12 +344,12 @@ fn read_forwarded(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, 
     Ok(PeerMessage::Forwarded { id, boot, outcome })
 }
 
-fn write_position(position: LogPosition, out: &mut BytesMut) {
+pub(super) fn write_position(position: LogPosition, out: &mut BytesMut) {
     out.put_u64_le(position.term.get());
     out.put_u64_le(position.index.get());
 }
 
-fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
+pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
     Some(LogPosition {
         term: Term::new(reader.u64()?),
         index: LogIndex::new(reader.u64()?),

@@ -1,0 +1,116 @@
+//! Processes killed, paused, and without power.
+//!
+//! Invariant: whoever was taken down here is started again here; one that cannot be started is found missing at
+//! the end of the run.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::{Claim, Decision, Effect, Nemesis, rest, round};
+use crate::cluster::power::Cut;
+use crate::cluster::{Life, Node};
+use crate::op::EventKind;
+use crate::results::Lost;
+
+impl Nemesis {
+    pub(super) async fn kill(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let mut killed = Vec::new();
+        for node in self.targets(claim) {
+            if let Ok(pid) = node.process.kill().await {
+                killed.push(format!("n{} (pid {pid}) is gone", node.id));
+            }
+        }
+        self.tell(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
+        rest(duration, stop).await;
+        let back = self.bring_back(claim).await;
+        (!killed.is_empty()).then(|| format!("{}; restarted: {back}", killed.join(", ")))
+    }
+
+    /// Kills, and takes what was not synced. Without evidence where the plan's tier is not possible.
+    pub(super) async fn power(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Effect {
+        if self.cluster.power_refused().is_some() {
+            return Effect::default();
+        }
+        let nodes: Vec<&Node> = self.targets(claim).collect();
+        // Half of the cuts come whenever they come, in the middle of a sync too.
+        let aimed = decision.roll.is_multiple_of(2);
+        let cuts = self.cluster.cut_power(&nodes, aimed).await;
+        let mut lost = Lost::default();
+        cuts.iter().for_each(|cut| lost += cut.lost);
+        let told = cuts.iter().map(tell_cut).collect::<Vec<_>>().join(", ");
+        self.tell(EventKind::FaultOk, decision, claim, Some(&told));
+        rest(duration, stop).await;
+        let back = self.bring_back(claim).await;
+        if cuts.is_empty() {
+            return Effect::default();
+        }
+        Effect {
+            evidence: Some(format!("{told}; restarted: {back}")),
+            lost: Some(lost),
+        }
+    }
+
+    pub(super) async fn pause(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<String> {
+        let mut paused = Vec::new();
+        for node in self.targets(claim) {
+            if let Ok(pid) = node.process.pause().await {
+                paused.push(format!("n{} (pid {pid}) stood still", node.id));
+            }
+        }
+        self.tell(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
+        rest(duration, stop).await;
+        for node in self.targets(claim) {
+            // One that died meanwhile is reported as a crash.
+            let _ = node.process.resume().await;
+        }
+        (!paused.is_empty()).then(|| paused.join(", "))
+    }
+
+    /// Starts the targets that are down, and tells how long they took to answer.
+    async fn bring_back(&self, claim: &Claim) -> String {
+        let started = Instant::now();
+        let down: Vec<&Node> = self
+            .targets(claim)
+            .filter(|node| node.process.life() == Life::Down)
+            .collect();
+        let launched: Vec<_> = down.iter().map(|node| self.cluster.launch(node)).collect();
+        let mut back = Vec::new();
+        for (node, launched) in down.into_iter().zip(launched) {
+            let id = node.id;
+            back.push(match launched {
+                Err(error) => format!("n{id} did not start: {error}"),
+                Ok(()) => match self.cluster.await_answer(node).await {
+                    Ok(()) => format!("n{id} answered {:?} after", round(started.elapsed())),
+                    Err(_) => format!("n{id} did not answer again"),
+                },
+            });
+        }
+        back.join(", ")
+    }
+}
+
+fn tell_cut(cut: &Cut) -> String {
+    let Cut { node, pid, lost } = cut;
+    let Lost { bytes, names } = lost;
+    format!("n{node} (pid {pid}) lost power, and {bytes} bytes and {names} names that were not synced")
+}

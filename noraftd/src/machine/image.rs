@@ -1,0 +1,235 @@
+//! The state as a row of chunks, and back: what stands in a snapshot's body.
+//!
+//! A chunk holds whole items, one after the other; numbers are little-endian, a run of bytes stands behind its
+//! length (u32):
+//!
+//! | tag | item | then |
+//! |-|-|-|
+//! | 1 | a string | key, value |
+//! | 2 | a stream begins | key, its last id (u64, u64) |
+//! | 3 | an entry of that stream | id (u64, u64), its fields (count u32, each a run of bytes) |
+//!
+//! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
+//! that commands could have made; anything else is refused, whatever the bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use noraft::LogIndex;
+
+use super::Machine;
+use super::keys::{Keys, Value};
+use super::streams::{Entry, Stream};
+use crate::protocol::command::{Args, StreamId};
+use crate::protocol::read::Reader;
+
+impl Machine {
+    /// The state in chunks of about [`CHUNK_BYTES`], each made when it is asked for.
+    pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
+        let mut items = self.keys.iter().flat_map(|(key, value)| items_of(key, value));
+        std::iter::from_fn(move || {
+            let mut chunk = BytesMut::new();
+            while chunk.len() < CHUNK_BYTES {
+                let Some(item) = items.next() else { break };
+                item.write(&mut chunk);
+            }
+            (!chunk.is_empty()).then(|| chunk.freeze())
+        })
+    }
+}
+
+/// A state that is being put together from its chunks.
+#[derive(Debug, Default)]
+pub struct Restoring {
+    keys: Keys,
+    newest: Option<Bytes>,
+    stream: Option<Stream>,
+}
+
+impl Restoring {
+    /// Takes the next chunk; false, and never again usable, when it is not one that follows.
+    #[must_use]
+    pub fn take(&mut self, chunk: &[u8]) -> bool {
+        let mut reader = Reader::new(chunk);
+        while !reader.rest().is_empty() {
+            if self.take_item(&mut reader).is_none() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The state after the entry at `applied_index`.
+    pub fn finish(mut self, applied_index: LogIndex) -> Machine {
+        self.end_stream();
+        Machine {
+            applied_index,
+            keys: self.keys,
+        }
+    }
+
+    fn take_item(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        match reader.u8()? {
+            TAG_STRING => {
+                self.begin_key(reader.bytes()?)?;
+                let value = Value::String(Bytes::copy_from_slice(reader.bytes()?));
+                self.keys.insert(self.newest.as_ref()?, value);
+            }
+            TAG_STREAM => {
+                self.begin_key(reader.bytes()?)?;
+                self.stream = Some(Stream::restored(StreamId::read(reader)?));
+            }
+            TAG_ENTRY => {
+                let (id, fields) = (StreamId::read(reader)?, Args::read(reader)?.to_owned_args());
+                self.stream.as_mut()?.restore_entry(id, fields).then_some(())?;
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn begin_key(&mut self, key: &[u8]) -> Option<()> {
+        self.end_stream();
+        let follows = self.newest.as_ref().is_none_or(|newest| **newest < *key);
+        follows.then(|| self.newest = Some(Bytes::copy_from_slice(key)))
+    }
+
+    fn end_stream(&mut self) {
+        if let (Some(stream), Some(key)) = (self.stream.take(), &self.newest) {
+            self.keys.insert(key, Value::Stream(Box::new(stream)));
+        }
+    }
+}
+
+/// A part of the state that is written at once.
+enum Item<'a> {
+    String { key: &'a Bytes, value: &'a Bytes },
+    Stream { key: &'a Bytes, last_id: StreamId },
+    Entry(&'a Entry),
+}
+
+fn items_of<'a>(key: &'a Bytes, value: &'a Value) -> impl Iterator<Item = Item<'a>> {
+    let (head, entries) = match value {
+        Value::String(value) => (Item::String { key, value }, None),
+        Value::Stream(stream) => {
+            let (last_id, entries) = stream.parts();
+            (Item::Stream { key, last_id }, Some(entries))
+        }
+    };
+    std::iter::once(head).chain(entries.into_iter().flatten().map(Item::Entry))
+}
+
+impl Item<'_> {
+    fn write(&self, out: &mut BytesMut) {
+        match self {
+            Self::String { key, value } => {
+                out.put_u8(TAG_STRING);
+                put_bytes(key, out);
+                put_bytes(value, out);
+            }
+            Self::Stream { key, last_id } => {
+                out.put_u8(TAG_STREAM);
+                put_bytes(key, out);
+                put_id(*last_id, out);
+            }
+            Self::Entry(entry) => {
+                out.put_u8(TAG_ENTRY);
+                put_id(entry.id, out);
+                put_length(entry.fields.len(), out);
+                out.put_slice(entry.fields.as_encoded());
+            }
+        }
+    }
+}
+
+fn put_id(id: StreamId, out: &mut BytesMut) {
+    out.put_u64_le(id.ms);
+    out.put_u64_le(id.seq);
+}
+
+fn put_length(length: usize, out: &mut BytesMut) {
+    out.put_u32_le(u32::try_from(length).expect("what a command brought is shorter than 4 GiB"));
+}
+
+fn put_bytes(bytes: &[u8], out: &mut BytesMut) {
+    put_length(bytes.len(), out);
+    out.put_slice(bytes);
+}
+
+/// Large enough that the cost of a chunk does not show, small enough to make in a millisecond.
+pub const CHUNK_BYTES: usize = 128 << 10;
+
+const TAG_STRING: u8 = 1;
+const TAG_STREAM: u8 = 2;
+const TAG_ENTRY: u8 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::command::{self, Parsed};
+    use crate::time::Stamp;
+
+    fn run(machine: &mut Machine, words: &[&[u8]]) {
+        let args = words.iter().map(|word| Bytes::copy_from_slice(word)).collect();
+        let Ok(Parsed::Replicated(request)) = command::parse(args) else {
+            panic!("{words:?} is a command that is replicated")
+        };
+        let index = LogIndex::new(machine.applied_index().get() + 1);
+        machine.apply(index, Stamp::from_millis(index.get()), &request.body);
+    }
+
+    fn state(keys: u32) -> Machine {
+        let mut machine = Machine::new();
+        for n in 0..keys {
+            let key = format!("key-{}", n * 7919 % keys);
+            run(&mut machine, &[b"SET", key.as_bytes(), &vec![n as u8; 100]]);
+            run(&mut machine, &[b"XADD", b"log", b"*", b"field", key.as_bytes()]);
+        }
+        run(&mut machine, &[b"SET", b"", b""]);
+        machine
+    }
+
+    fn restored(chunks: impl Iterator<Item = Bytes>) -> Option<Machine> {
+        let mut restoring = Restoring::default();
+        for chunk in chunks {
+            restoring.take(&chunk).then_some(())?;
+        }
+        Some(restoring.finish(LogIndex::new(1)))
+    }
+
+    #[test]
+    fn a_state_survives_its_chunks() {
+        for keys in [0, 1, 5000] {
+            let machine = state(keys);
+            let chunks: Vec<Bytes> = machine.chunks().collect();
+            assert!(chunks.len() > keys as usize / 2000, "{}", chunks.len());
+            let back = restored(chunks.into_iter()).expect("what was written is read");
+            assert_eq!(back.state_hash(), machine.state_hash());
+            assert_eq!(back.key_count(), machine.key_count());
+        }
+    }
+
+    #[test]
+    fn a_clone_stays_what_it_was() {
+        let mut machine = state(300);
+        let (frozen, hash) = (machine.clone(), machine.state_hash());
+        run(&mut machine, &[b"SET", b"key-1", b"other"]);
+        run(&mut machine, &[b"XADD", b"log", b"*", b"field", b"more"]);
+        run(&mut machine, &[b"DEL", b"key-2"]);
+        assert_eq!(frozen.state_hash(), hash);
+        assert_ne!(machine.state_hash(), hash);
+    }
+
+    #[test]
+    fn no_bytes_panic_and_cut_chunks_are_refused() {
+        let chunk = state(3).chunks().next().expect("there is a chunk");
+        let mut whole = 0;
+        for end in 0..chunk.len() {
+            whole += u32::from(restored([chunk.slice(..end)].into_iter()).is_some());
+        }
+        assert!(whole <= 8, "only between items: {whole}");
+        for bit in 0..chunk.len() * 8 {
+            let mut bytes = chunk.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let _ = restored([Bytes::from(bytes)].into_iter());
+        }
+    }
+}

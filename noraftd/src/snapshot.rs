@@ -1,0 +1,73 @@
+//! Between states and files: the steps that the daemon's threads and the simulation both take.
+//!
+//! Invariant: what is read becomes a state only when the whole file was checked.
+
+use std::sync::Arc;
+
+use crate::machine::Restoring;
+use crate::record::SnapshotId;
+use crate::replica::event::{Received, Snapshot};
+use crate::store::disk::Disk;
+use crate::store::{OpenError, SnapshotError, Snapshots, Store};
+
+/// Makes a snapshot durable.
+///
+/// # Errors
+///
+/// When the disk is full or fails.
+pub fn save(snapshots: &Snapshots, snapshot: &Snapshot) -> Result<SnapshotId, SnapshotError> {
+    snapshots.save(&snapshot.head, &mut snapshot.machine.chunks())
+}
+
+/// Writes a part of another node's snapshot; with the last byte, checks it and takes it over.
+///
+/// # Errors
+///
+/// When the disk fails. A full disk, or a snapshot that is not what was announced, is [`Received::Failed`].
+pub fn receive(
+    snapshots: &Snapshots,
+    id: SnapshotId,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<Received, SnapshotError> {
+    let next = offset + bytes.len() as u64;
+    let received = snapshots.receive(offset, bytes).and_then(|()| {
+        if next < id.bytes {
+            return Ok(Received::Part { next });
+        }
+        let mut restoring = Restoring::default();
+        let head = snapshots.finish_receiving(id, &mut |chunk| restoring.take(chunk))?;
+        let machine = restoring.finish(head.base.position.index);
+        Ok(Received::Whole(Box::new(Snapshot { head, machine })))
+    });
+    match received {
+        Err(error) if error.is_full() => Ok(Received::Failed),
+        Err(SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => Ok(Received::Failed),
+        other @ (Ok(_) | Err(SnapshotError::Disk { .. })) => other,
+    }
+}
+
+/// The state that an opened store goes on from; to be called once, right after opening.
+///
+/// # Errors
+///
+/// When the log does not begin at entry 1 and no snapshot leads to where it does.
+pub fn restore(store: &mut Store) -> Result<Option<(SnapshotId, Snapshot)>, OpenError> {
+    let found = store.restore(Restoring::default, |restoring, chunk| restoring.take(chunk))?;
+    Ok(found.map(|(head, id, restoring)| {
+        let machine = restoring.finish(head.base.position.index);
+        (id, Snapshot { head, machine })
+    }))
+}
+
+/// Reads a snapshot file, whatever it is called and whichever cluster's it is.
+///
+/// # Errors
+///
+/// When it is not there, or not whole.
+pub fn read_file(disk: Arc<dyn Disk>, name: &str) -> Result<(SnapshotId, Snapshot), SnapshotError> {
+    let mut restoring = Restoring::default();
+    let (head, id) = Snapshots::read_file(disk, name, &mut |chunk| restoring.take(chunk))?;
+    let machine = restoring.finish(head.base.position.index);
+    Ok((id, Snapshot { head, machine }))
+}

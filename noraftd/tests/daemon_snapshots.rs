@@ -1,0 +1,203 @@
+//! Real nodes whose log does not grow for ever: snapshots, catching up with one, backups.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use noraftd::protocol::resp::Value;
+use support::client::{Client, bulk, ok};
+use support::cluster::{Cluster, PeersOver};
+use support::eventually;
+use support::node::Node;
+
+const SMALL: [&str; 4] = ["--segment-bytes", "256KiB", "--snapshot-log-bytes", "256KiB"];
+
+/// Writes `count` values of 1 KiB under a hundred keys, and one entry each to a stream.
+fn fill(client: &mut Client, from: usize, count: usize) {
+    for n in from..from + count {
+        let value = format!("{n:0>1024}");
+        client
+            .send(&["SET", &format!("key-{}", n % 100), &value])
+            .expect("sent");
+        client
+            .send(&["XADD", "log", &format!("0-{}", n + 1), "n", &n.to_string()])
+            .expect("sent");
+        if n % 50 == 49 || n + 1 == from + count {
+            for _ in 0..2 * (n % 50 + 1).min(n + 1 - from) {
+                let reply = client.receive().expect("a reply");
+                assert!(!matches!(reply, Value::Error(_)), "{reply:?}");
+            }
+        }
+    }
+}
+
+fn check(client: &mut Client, count: usize) {
+    assert_eq!(client.call(&["XLEN", "log"]), Value::Integer(count as i64));
+    for n in count - 100..count {
+        assert_eq!(
+            client.call(&["GET", &format!("key-{}", n % 100)]),
+            bulk(&format!("{n:0>1024}"))
+        );
+    }
+}
+
+fn files(node: &Node, prefix: &str) -> Vec<String> {
+    let names = std::fs::read_dir(node.dir.join("data")).expect("a data directory");
+    let names = names.map(|entry| entry.expect("an entry").file_name().into_string().expect("ours"));
+    names.filter(|name| name.starts_with(prefix)).collect()
+}
+
+fn noraftd(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_noraftd"))
+        .args(args)
+        .output()
+        .expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_log_stays_bounded_and_a_restart_goes_on_from_a_snapshot() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let args: Vec<String> = ["--id", "1"]
+        .iter()
+        .chain(&SMALL)
+        .map(ToString::to_string)
+        .collect();
+    let mut node = Node::new(dir.path(), &args);
+    node.start();
+    let mut client = node.unix_client();
+    fill(&mut client, 0, 1000);
+    eventually("two snapshots and a log that begins later", || {
+        let status = node.status()?;
+        (status.snapshot_index > 0 && status.base_index > 0).then_some(())
+    });
+    fill(&mut client, 1000, 3000);
+    eventually("old segments and snapshots are gone", || {
+        (files(&node, "segment-").len() <= 12 && files(&node, "snapshot-").len() <= 3).then_some(())
+    });
+    node.kill();
+    node.start();
+    let status = node.status().expect("it runs");
+    assert!(status.base_index > 1000, "{status:?}");
+    check(&mut node.unix_client(), 4000);
+}
+
+#[test]
+fn a_node_that_was_away_takes_over_a_snapshot() {
+    let mut cluster = Cluster::start_with(3, PeersOver::Unix, &SMALL);
+    let away = cluster.followers()[0];
+    cluster.nodes[away].kill();
+    let leader = cluster.leader();
+    fill(&mut cluster.nodes[leader].unix_client(), 0, 2000);
+    cluster.nodes[away].start();
+    let caught_up = eventually("the node has caught up", || {
+        let (status, leads) = (cluster.nodes[away].status()?, cluster.nodes[leader].status()?);
+        (status.applied_index == leads.applied_index).then_some(status)
+    });
+    assert!(
+        caught_up.snapshot_index > 0 && caught_up.base_index > 0,
+        "{caught_up:?}"
+    );
+    // It has what only the others were told.
+    cluster.nodes[leader].kill();
+    let next = cluster.leader();
+    check(&mut cluster.nodes[next].unix_client(), 2000);
+    cluster.nodes[leader].start();
+    for node in &mut cluster.nodes {
+        node.kill();
+    }
+    cluster.nodes.iter_mut().for_each(Node::start);
+    cluster.leader();
+    check(&mut cluster.nodes[away].unix_client(), 2000);
+}
+
+#[test]
+fn a_backup_of_a_running_node_begins_a_new_cluster() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let mut node = Node::alone(&dir.path().join("old"));
+    node.start();
+    fill(&mut node.unix_client(), 0, 300);
+    let (file, address) = (path("backup.snapshot"), node.tcp.clone());
+    let saved = noraftd(&["snapshot", "save", &address, &file]);
+    assert!(saved.status.success(), "{}", text(&saved.stderr));
+    assert!(
+        text(&saved.stdout).contains("101 keys"),
+        "{}",
+        text(&saved.stdout)
+    );
+    let again = noraftd(&["snapshot", "save", &address, &file]);
+    assert!(
+        !again.status.success() && text(&again.stderr).contains("exists"),
+        "{again:?}"
+    );
+    // What comes later is not in it.
+    assert_eq!(node.unix_client().call(&["SET", "later", "1"]), ok());
+
+    let shown = noraftd(&["snapshot", "show", &file]);
+    assert!(
+        text(&shown.stdout).contains("101 keys"),
+        "{}",
+        text(&shown.stdout)
+    );
+    restore(&file, &path("new/data"));
+    let twice = noraftd(&restore_args(&file, &path("new/data")));
+    assert_eq!(twice.status.code(), Some(73), "{}", text(&twice.stderr));
+    let mut new = Node::new(
+        Path::new(&path("new")),
+        &["--id", "7", "--cluster", "copy"].map(String::from),
+    );
+    new.start();
+    let mut client = new.unix_client();
+    check(&mut client, 300);
+    assert_eq!(client.call(&["GET", "later"]), Value::Null);
+    assert_eq!(client.call(&["SET", "later", "2"]), ok());
+    new.kill();
+    new.start();
+    assert_eq!(new.unix_client().call(&["GET", "later"]), bulk("2"));
+}
+
+fn restore_args<'a>(file: &'a str, data_dir: &'a str) -> [&'a str; 9] {
+    [
+        "snapshot",
+        "restore",
+        file,
+        "--cluster",
+        "copy",
+        "--id",
+        "7",
+        "--data-dir",
+        data_dir,
+    ]
+}
+
+fn restore(file: &str, data_dir: &str) {
+    let restored = noraftd(&restore_args(file, data_dir));
+    assert!(restored.status.success(), "{}", text(&restored.stderr));
+}
+
+#[test]
+fn a_damaged_backup_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(&dir.path().join("old"));
+    node.start();
+    fill(&mut node.unix_client(), 0, 20);
+    let file = dir.path().join("backup.snapshot");
+    let saved = noraftd(&["snapshot", "save", &node.tcp, &file.display().to_string()]);
+    assert!(saved.status.success(), "{}", text(&saved.stderr));
+    let mut bytes = std::fs::read(&file).expect("the backup");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).expect("written");
+    let shown = noraftd(&["snapshot", "show", &file.display().to_string()]);
+    assert_eq!(shown.status.code(), Some(65), "{}", text(&shown.stderr));
+    assert!(
+        text(&shown.stderr).contains("not what was written"),
+        "{}",
+        text(&shown.stderr)
+    );
+}
