@@ -12,7 +12,7 @@
 //! | `storage`, `disk`, `power` | what the disk does, and what a crash leaves of it |
 //! | `network` | links: delay, loss, order, cuts |
 //! | `clients`, `history` | operations and what is recorded of them |
-//! | `nemesis` | faults |
+//! | `nemesis`, `coup` | faults |
 //! | `checks` | what is checked after every event |
 //! | `settle` | the end: everything has to work |
 //! | `judge` | the verdict |
@@ -23,6 +23,7 @@
 pub mod campaign;
 mod checks;
 mod clients;
+mod coup;
 mod disk;
 mod drive;
 pub mod folder;
