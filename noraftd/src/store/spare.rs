@@ -23,6 +23,8 @@ pub(super) struct Spares {
     maker: Option<Maker>,
     /// The segment that is ready.
     ready: Option<(u64, Arc<dyn DiskFile>)>,
+    /// True when the last segment that was asked for could not be made.
+    failed: bool,
     /// What there is to remove, where no thread does it.
     removals: Removals,
 }
@@ -78,6 +80,7 @@ impl Spares {
             bytes,
             maker,
             ready: None,
+            failed: false,
             removals: Removals::default(),
         })
     }
@@ -103,10 +106,16 @@ impl Spares {
             && let Ok((number, made)) = maker.made.try_recv()
         {
             maker.pending = None;
+            self.failed = made.is_err();
             // A failure is told to the call that needs the segment, which tries again.
             self.ready = self.ready.take().or(made.ok().map(|file| (number, file)));
         }
         self.ready.is_some()
+    }
+
+    /// True when there is no spare because the last could not be made.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed && self.ready.is_none()
     }
 
     /// Gives segment `number`, made now if need be. Until it is [`Spares::used`], it stays the spare.
