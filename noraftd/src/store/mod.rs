@@ -29,6 +29,7 @@ mod sigbus;
 mod snapshot_file;
 mod spare;
 mod verdict;
+pub mod verify;
 mod writer;
 
 use std::fmt;
