@@ -49,8 +49,13 @@ fn any_register_is_decided_as_by_brute_force() {
 }
 
 #[test]
-fn blind_writes_are_decided_as_by_brute_force() {
+fn repeated_values_are_decided_as_by_brute_force() {
     run("frontier", compare::frontier);
+}
+
+#[test]
+fn wide_histories_of_repeated_values_are_decided_as_by_breadth() {
+    run("frontier_wide", compare::frontier_wide);
 }
 
 #[test]

@@ -102,6 +102,32 @@ impl Record {
     }
 }
 
+/// An entry whose place in the log is known and whose payload is not readable here: damage that another
+/// node can repair.
+///
+/// Term and index name an entry for good (Raft 5.3, Log Matching), so any intact record at this position
+/// is the one that was lost; kind and crc, where they survived, are compared as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hole {
+    /// Term and index of the entry.
+    pub position: LogPosition,
+    /// What the entry is, where that is known.
+    pub kind: Option<RecordKind>,
+    /// CRC of the payload, where that is known.
+    pub payload_crc: Option<u32>,
+}
+
+impl Hole {
+    /// True when `record` is the entry that was lost.
+    pub fn is_filled_by(&self, record: &Record) -> bool {
+        record.position == self.position
+            && self.kind.is_none_or(|kind| kind == record.kind)
+            && self.payload_crc.is_none_or(|crc| crc == record.payload_crc)
+            && record.is_intact()
+            && record.to_entry().is_some()
+    }
+}
+
 /// Names one [`Batch`]; they count up from 1 in the order of persisting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BatchId(pub u64);
@@ -168,6 +194,8 @@ pub struct Recovered {
     /// True when the tail was ambiguous: replicate, but neither vote nor campaign until caught up with
     /// a current leader (`store.md`, "abstain mode").
     pub abstain: bool,
+    /// Entries of the log that are not readable here, by rising index.
+    pub holes: Vec<Hole>,
 }
 
 impl Recovered {

@@ -169,10 +169,13 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     }
     let mut calls = calls.to_vec();
     register::drop_unseen(&mut calls);
-    if let Some(verdict) = frontier::check(initial, &calls, budget) {
-        return Answer::of("frontier", verdict);
+    match frontier::check(initial, &calls, budget) {
+        // The search by depth is sometimes lucky where breadth is too much.
+        Verdict::Unknown(exhausted) if exhausted.limit != Limit::Cancelled => {
+            search(&Register { initial }, &calls, budget)
+        }
+        verdict => Answer::of("frontier", verdict),
     }
-    search(&Register { initial }, &calls, budget)
 }
 
 fn search<M: crate::model::Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {

@@ -22,7 +22,8 @@ impl Node {
         let step = match self.step & 3 {
             0 => Step::Read,
             1 => Step::Change,
-            _ => Step::Before,
+            2 => Step::Before,
+            _ => Step::Swap,
         };
         (self.step >> 2, step)
     }
@@ -33,10 +34,12 @@ impl Node {
 pub(crate) enum Step {
     /// Left the state as it was.
     Read,
-    /// Changed the state.
+    /// Changed the state, whatever it was before.
     Change,
-    /// Goes just before the last change.
+    /// Goes just before the last [`Step::Change`].
     Before,
+    /// Changed the state, which had to be a certain one.
+    Swap,
 }
 
 const COLLECT_AT: usize = 1 << 16;
@@ -64,7 +67,7 @@ impl Trail {
     pub(crate) fn last_change(&self, list: u32) -> Option<u32> {
         self.walk(list)
             .map(Node::read)
-            .find(|(_, step)| *step == Step::Change)
+            .find(|(_, step)| matches!(step, Step::Change | Step::Swap))
             .map(|(call, _)| call)
     }
 

@@ -438,7 +438,9 @@ fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
         | PeerMessage::Forward { .. }
         | PeerMessage::Forwarded { .. }
         | PeerMessage::SnapshotChunk { .. }
-        | PeerMessage::SnapshotReply { .. } => return None,
+        | PeerMessage::SnapshotReply { .. }
+        | PeerMessage::RepairRequest { .. }
+        | PeerMessage::Repair { .. } => return None,
     })
 }
 

@@ -30,11 +30,12 @@ impl World {
             process.replica.handle(now, stamp, input);
         }
         let mut outputs = std::mem::take(&mut self.outputs);
-        let mut batch = None;
+        let (mut batch, mut patch) = (None, None);
         while let Some(output) = process.replica.poll() {
             match output {
                 // The disk has it before anything else is looked at: what it replaces is no longer certain.
                 Output::Persist(new) => batch = Some(new),
+                Output::Patch { id, records } => patch = Some(Job::Patch { id, records }),
                 other @ (Output::Fetch { .. }
                 | Output::SaveSnapshot(_)
                 | Output::ReadSnapshot { .. }
@@ -67,6 +68,7 @@ impl World {
             self.checks.writing(at, &batch);
             self.give_job(at, Job::Persist(batch));
         }
+        patch.into_iter().for_each(|patch| self.give_job(at, patch));
         self.observe(at);
         for output in outputs.drain(..) {
             self.carry_out(at, output);
@@ -89,7 +91,9 @@ impl World {
 
     fn carry_out(&mut self, at: usize, output: Output) {
         match output {
-            Output::Persist(_) => unreachable!("handed to the disk before the other outputs"),
+            Output::Persist(_) | Output::Patch { .. } => {
+                unreachable!("handed to the disk before the other outputs")
+            }
             Output::Fetch { from, to, bytes_max } => {
                 let life = self.nodes[at].life;
                 let done = Event::FetchDone {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use noraft::NodeId;
 use noraftd::prng::Prng;
-use noraftd::record::{Batch, SnapshotId};
+use noraftd::record::{Batch, BatchId, Record, SnapshotId};
 use noraftd::replica::event::{Input, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::snapshot;
@@ -56,6 +56,10 @@ pub(super) struct Process {
 #[derive(Debug)]
 pub(super) enum Job {
     Persist(Batch),
+    Patch {
+        id: BatchId,
+        records: Vec<Record>,
+    },
     MarkIdle,
     MarkCaughtUp,
     SaveSnapshot(Box<Snapshot>),
@@ -71,9 +75,11 @@ impl Job {
     pub(super) fn batch(&self) -> Option<&Batch> {
         match self {
             Self::Persist(batch) => Some(batch),
-            Self::MarkIdle | Self::MarkCaughtUp | Self::SaveSnapshot(_) | Self::ReceiveSnapshot { .. } => {
-                None
-            }
+            Self::Patch { .. }
+            | Self::MarkIdle
+            | Self::MarkCaughtUp
+            | Self::SaveSnapshot(_)
+            | Self::ReceiveSnapshot { .. } => None,
         }
     }
 
@@ -81,6 +87,7 @@ impl Job {
     pub(super) fn run(&self, store: &mut Store) -> Result<(PersistStats, Option<Input>), StoreError> {
         match self {
             Self::Persist(batch) => Ok((store.persist(batch)?, Some(Input::Synced(batch.id)))),
+            Self::Patch { id, records } => Ok((store.patch(records)?, Some(Input::Synced(*id)))),
             Self::MarkIdle => Ok((store.mark_idle()?, None)),
             Self::MarkCaughtUp => Ok((store.mark_caught_up()?, None)),
             Self::SaveSnapshot(snapshot) => match snapshot::save(&store.snapshots(), snapshot) {

@@ -427,6 +427,7 @@ fn job_words(job: &Job) -> String {
             });
             format!("batch {} ({entries} entries{state}{base})", batch.id.0)
         }
+        Job::Patch { records, .. } => format!("a patch of {} entries", records.len()),
         Job::MarkIdle => "an idle mark".to_owned(),
         Job::MarkCaughtUp => "a mark that it caught up".to_owned(),
         Job::SaveSnapshot(snapshot) => {

@@ -160,6 +160,17 @@ pub(super) fn words(message: &PeerMessage) -> String {
             position.index.get(),
             term.get()
         ),
+        PeerMessage::RepairRequest { positions } => format!(
+            "request to repair {} entries from index {} on",
+            positions.len(),
+            positions.first().map_or(0, |first| first.index.get())
+        ),
+        PeerMessage::Repair { base, records } => format!(
+            "{} entries to repair from index {} on, log after {}",
+            records.len(),
+            records.first().map_or(0, |first| first.position.index.get()),
+            base.get()
+        ),
     }
 }
 
@@ -231,6 +242,18 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         ],
         PeerMessage::SnapshotReply { term, position, next } => {
             [10, term.get(), position.index.get(), *next, 0, 0]
+        }
+        PeerMessage::RepairRequest { positions } => {
+            let sum = positions.iter().fold(0, |sum: u64, position| {
+                sum.rotate_left(7) ^ position.index.get() ^ position.term.get() << 32
+            });
+            [11, positions.len() as u64, sum, 0, 0, 0]
+        }
+        PeerMessage::Repair { base, records } => {
+            let sum = records.iter().fold(0, |sum: u64, record| {
+                sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.position.index.get()
+            });
+            [12, base.get(), records.len() as u64, sum, 0, 0]
         }
     }
 }

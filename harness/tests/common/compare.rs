@@ -113,18 +113,43 @@ pub fn frontier(seed: u64) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let kinds = Kinds {
         unique: random.chance(0.1),
-        cas: false,
-        differs: false,
+        cas: random.chance(0.7),
+        differs: random.chance(0.3),
     };
     let calls = registers::history(&mut random, kinds, operations);
     let mut seen = calls.clone();
     drop_unseen(&mut seen);
-    let verdict = checker::frontier::check(datum(0), &seen, &Budget::default())
-        .ok_or_else(|| format!("not taken for blind writes: {calls:?}"))?;
+    let verdict = checker::frontier::check(datum(0), &seen, &Budget::default());
     if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
         refuted(&calls, &until_return(&calls, stuck.op), violation)?;
     }
     agree(&register(), &calls, &verdict)
+}
+
+/// Larger histories, with more open at once than brute force can take: against the search by breadth.
+pub fn frontier_wide(seed: u64) -> Outcome {
+    let mut random = Random::new(seed);
+    let operations = 8 + random.below(17);
+    let kinds = Kinds {
+        unique: false,
+        cas: true,
+        differs: random.chance(0.2),
+    };
+    let mut calls = registers::history_of(&mut random, kinds, operations, 8);
+    drop_unseen(&mut calls);
+    let verdict = checker::frontier::check(datum(0), &calls, &Budget::default());
+    let other = checker::breadth::check(&register(), &calls, &Budget::default());
+    match (&verdict, &other) {
+        (Verdict::Valid(order), Verdict::Valid(_)) => witness::verify(&register(), &calls, order)
+            .map(|()| true)
+            .map_err(|flaw| format!("{flaw:?} in {verdict:?}: {calls:?}")),
+        (Verdict::Invalid(Violation::Stuck(one)), Verdict::Invalid(Violation::Stuck(two)))
+            if one.op == two.op =>
+        {
+            Ok(false)
+        }
+        _ => Err(format!("{verdict:?}, but by breadth {other:?}: {calls:?}")),
+    }
 }
 
 pub fn log(seed: u64) -> Outcome {
@@ -188,9 +213,10 @@ pub fn list_append(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 10] = [
+pub const ALL: [(&str, Compare); 11] = [
     ("unique", unique),
     ("frontier", frontier),
+    ("frontier_wide", frontier_wide),
     ("breadth", breadth),
     ("depth", depth),
     ("log", log),

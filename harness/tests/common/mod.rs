@@ -43,7 +43,15 @@ pub enum Step {
 /// A random schedule of up to `operations` operations by a few processes. Operations that never
 /// return, or never take effect, are simply not mentioned again.
 pub fn schedule(random: &mut Random, operations: usize) -> Vec<Step> {
-    let processes = 1 + random.below(4);
+    schedule_of(random, operations, PROCESSES_MAX)
+}
+
+/// Processes of a schedule, at most.
+pub const PROCESSES_MAX: usize = 4;
+
+/// The same by up to `processes_max` processes.
+pub fn schedule_of(random: &mut Random, operations: usize, processes_max: usize) -> Vec<Step> {
+    let processes = 1 + random.below(processes_max);
     let unknown = [0.0, 0.1, 0.3][random.below(3)];
     // For each process the operation it has under way, and whether that has taken effect.
     let mut busy: Vec<Option<(usize, bool)>> = vec![None; processes];

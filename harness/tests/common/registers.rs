@@ -6,7 +6,7 @@ use harness::checker::register::{Register, RegisterOp};
 use harness::generator::random::Random;
 use harness::model::{Call, Model};
 
-use super::{Step, schedule};
+use super::{PROCESSES_MAX, Step, schedule_of};
 
 /// Which operations occur.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +25,17 @@ pub fn datum(value: i64) -> Datum {
 
 /// A history that has an order, or had one before something in it was changed.
 pub fn history(random: &mut Random, kinds: Kinds, operations: usize) -> Vec<Call<RegisterOp>> {
-    let mut calls = legal(random, kinds, operations);
+    history_of(random, kinds, operations, PROCESSES_MAX)
+}
+
+/// The same with up to `processes` at once.
+pub fn history_of(
+    random: &mut Random,
+    kinds: Kinds,
+    operations: usize,
+    processes: usize,
+) -> Vec<Call<RegisterOp>> {
+    let mut calls = legal(random, kinds, operations, processes);
     let changes = [0, 1, 1, 2][random.below(4)];
     for _ in 0..changes {
         change(random, kinds, &mut calls);
@@ -34,11 +44,11 @@ pub fn history(random: &mut Random, kinds: Kinds, operations: usize) -> Vec<Call
     calls
 }
 
-fn legal(random: &mut Random, kinds: Kinds, operations: usize) -> Vec<Call<RegisterOp>> {
+fn legal(random: &mut Random, kinds: Kinds, operations: usize, processes: usize) -> Vec<Call<RegisterOp>> {
     let mut calls: Vec<Call<RegisterOp>> = Vec::new();
     let mut state = datum(0);
     let mut next_value = 0;
-    for (at, step) in (0_u32..).zip(schedule(random, operations)) {
+    for (at, step) in (0_u32..).zip(schedule_of(random, operations, processes)) {
         match step {
             Step::Invoke(id) => {
                 let op = request(random, kinds, state, &mut next_value);

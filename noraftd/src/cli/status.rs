@@ -84,6 +84,7 @@ fn describe(report: &StatusReport) -> String {
     }
     line("disk", describe_storage(report));
     line("recovery", report.recovery.join("; "));
+    line("damage", describe_damage(report));
     line(
         "clients",
         format!(
@@ -137,3 +138,15 @@ Examples:
   noraftd status 127.0.0.1:7701
   noraftd status /run/noraft.sock
   noraftd status 127.0.0.1:7701 --json | jq .role";
+
+fn describe_damage(report: &StatusReport) -> String {
+    let repaired = match report.repaired {
+        0 => String::new(),
+        count => format!(", {count} repaired since the start"),
+    };
+    match (report.holes, report.needs_snapshot) {
+        (0, _) => format!("none known{repaired}"),
+        (count, false) => format!("{count} entries are fetched from other nodes{repaired}"),
+        (count, true) => format!("{count} entries, which only a snapshot of another node has{repaired}"),
+    }
+}

@@ -83,7 +83,11 @@ impl Replica {
         if self.apply.fetching {
             return;
         }
-        let Some(from) = self.missing_to_apply().or_else(|| self.missing_to_send()) else {
+        let missing = self
+            .missing_to_apply()
+            .or_else(|| self.missing_to_repair())
+            .or_else(|| self.missing_to_send());
+        let Some(from) = missing else {
             return;
         };
         self.apply.fetching = true;
@@ -97,7 +101,7 @@ impl Replica {
 
     fn missing_to_apply(&self) -> Option<LogIndex> {
         let next = next_index(self.apply.applied)?;
-        (next <= self.apply_target()).then_some(next)
+        (next <= self.apply_target() && !self.repair.is_hole(next)).then_some(next)
     }
 
     fn missing_to_send(&self) -> Option<LogIndex> {
@@ -112,7 +116,7 @@ impl Replica {
             .values()
             .filter(|peer| peer.may_send(bytes, messages));
         open.filter_map(|peer| next_index(peer.next().index))
-            .filter(|next| *next <= tail)
+            .filter(|next| *next <= tail && !self.repair.is_hole(*next))
             .find(|next| {
                 self.position_at(*next)
                     .is_some_and(|position| self.payloads.get(position).is_none())

@@ -94,6 +94,11 @@ impl Durability {
         }
     }
 
+    /// Starts the sync of a patch: entries that are in the log already.
+    pub(super) fn begin_patch(&mut self, now: Instant) -> BatchId {
+        self.begin(now, None, None, None, Vec::new()).id
+    }
+
     /// The batch is durable: returns the messages that waited for it.
     ///
     /// # Panics

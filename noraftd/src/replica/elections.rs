@@ -165,7 +165,8 @@ impl Replica {
         let Some(term) = next_term(self.node.current_term()) else {
             return;
         };
-        if !config.voters.contains(&own) && !config.new_voters.contains(&own) {
+        let is_voter = config.voters.contains(&own) || config.new_voters.contains(&own);
+        if !is_voter || !self.repair.is_whole() {
             return;
         }
         let others: Vec<NodeId> = config

@@ -72,6 +72,11 @@ pub enum Input {
         /// The records; fewer than asked for when `bytes_max` was reached.
         records: Vec<Record>,
     },
+    /// The answer to [`Output::Fetch`] when the entry it began with is damaged on the disk.
+    Damaged {
+        /// The first index that was asked for.
+        from: LogIndex,
+    },
     /// Somebody wants a snapshot, whatever the log's size.
     TakeSnapshot,
     /// The answer to [`Output::SaveSnapshot`]: it is durable; `None` when the disk had no room.
@@ -143,6 +148,14 @@ pub enum Output {
         to: LogIndex,
         /// Stop after the record that reaches this many payload bytes.
         bytes_max: usize,
+    },
+    /// Write these entries, which the log holds and which are damaged on the disk, again and durably; then answer
+    /// [`Input::Synced`]. Counts as a [`Output::Persist`] in flight.
+    Patch {
+        /// The name that is given back.
+        id: BatchId,
+        /// The entries, by rising index.
+        records: Vec<Record>,
     },
     /// Make this snapshot durable, beside the batches; then answer [`Input::SnapshotSaved`]. One at a time.
     SaveSnapshot(Box<Snapshot>),
@@ -252,6 +265,12 @@ pub struct Status {
     pub voters: Vec<NodeId>,
     /// True while the node neither votes nor campaigns (see [`crate::record::Recovered::abstain`]).
     pub abstaining: bool,
+    /// Entries of the log that are damaged on this node's disk and not repaired yet.
+    pub holes: u64,
+    /// Entries that were damaged, and are durable here again.
+    pub repaired: u64,
+    /// True while no other node's log has what is damaged here, so that only a snapshot can help.
+    pub needs_snapshot: bool,
     /// For a leader: each other member, with the last index known to be durable there.
     pub match_indexes: Vec<(NodeId, LogIndex)>,
     /// Wall clock of the last entry applied.

@@ -28,7 +28,11 @@ impl Replica {
             Input::Client { id, request } => self.accept_client(id, request),
             Input::Synced(id) => self.on_synced(id),
             Input::Room(room) => self.on_room(room),
-            Input::Fetched { records, .. } => self.on_fetched(records),
+            Input::Fetched { from, records } => self.on_fetched(from, records),
+            Input::Damaged { from } => {
+                self.on_fetched(from, Vec::new());
+                self.note_hole(from);
+            }
             Input::TakeSnapshot => self.want_snapshot(),
             Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),
             Input::SnapshotRead {
@@ -43,6 +47,7 @@ impl Replica {
     fn on_synced(&mut self, id: BatchId) {
         let held = self.durability.complete(id);
         self.outputs.extend(held);
+        self.note_patched(id);
     }
 
     /// Handles what does not touch the core; the rest goes to the inbox.
@@ -65,6 +70,8 @@ impl Replica {
                 self.accept_forward(from, id, boot, term, request);
             }
             PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
+            PeerMessage::RepairRequest { positions } => self.on_repair_request(from, positions),
+            PeerMessage::Repair { base, records } => self.on_repair(from, base, &records),
             PeerMessage::SnapshotChunk {
                 term,
                 snapshot,
@@ -192,7 +199,9 @@ impl Replica {
             | PeerMessage::Forward { .. }
             | PeerMessage::Forwarded { .. }
             | PeerMessage::SnapshotChunk { .. }
-            | PeerMessage::SnapshotReply { .. } => {
+            | PeerMessage::SnapshotReply { .. }
+            | PeerMessage::RepairRequest { .. }
+            | PeerMessage::Repair { .. } => {
                 unreachable!("handled on arrival");
             }
         }
@@ -244,6 +253,8 @@ impl Replica {
             entries,
         });
         self.durability.cut(self.node.log().last_position().index);
+        self.forget_void_holes();
+        self.repair_from(&records);
         if term != self.node.current_term() || self.is_leader() {
             return;
         }
@@ -293,7 +304,10 @@ impl Replica {
         }
         // What the core would send to this follower is decided here instead (see `progress`).
         let answer = self.node.actions_mut().send_messages.remove(&from);
-        if self.node.actions_mut().install_snapshots.remove(&from) {
+        // The core does not believe that a follower has less than it acknowledged; after damage, it may.
+        let lacks_covered = last_position.index < self.node.log().snapshot_position().index
+            && self.leadership.echoed_last(from, round);
+        if self.node.actions_mut().install_snapshots.remove(&from) || lacks_covered {
             self.begin_transfer(from);
             return;
         }
@@ -310,8 +324,9 @@ impl Replica {
         }
     }
 
-    fn on_fetched(&mut self, records: Vec<Record>) {
+    fn on_fetched(&mut self, from: LogIndex, records: Vec<Record>) {
         self.apply.on_fetched();
+        self.repair.on_fetched(from);
         self.payloads.keep_fetched(records);
     }
 }

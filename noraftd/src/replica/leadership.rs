@@ -69,6 +69,11 @@ impl Leadership {
         self.progress.get(&id).is_some_and(|peer| peer.echo() >= round)
     }
 
+    /// True when `round` is the latest that `id` has handled.
+    pub(super) fn echoed_last(&self, id: NodeId, round: u64) -> bool {
+        self.progress.get(&id).is_some_and(|peer| peer.echo() <= round)
+    }
+
     /// Remembers that `round` of `leader`, in the current term, was handled.
     pub(super) fn on_append_handled(&mut self, leader: NodeId, round: u64) {
         self.leader = Some(leader);

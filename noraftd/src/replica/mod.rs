@@ -6,7 +6,7 @@
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
 //! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `snapshots`,
-//! `timers`.
+//! `repair` (damaged entries), `timers`.
 
 mod apply;
 mod durability;
@@ -20,6 +20,7 @@ mod payloads;
 mod progress;
 mod proposals;
 mod reads;
+mod repair;
 mod requests;
 mod snapshots;
 mod timers;
@@ -44,6 +45,7 @@ use self::leadership::Leadership;
 use self::payloads::Payloads;
 use self::proposals::Proposals;
 use self::reads::Reads;
+use self::repair::Repair;
 use self::requests::Requests;
 use self::snapshots::Snapshots;
 use self::timers::Timers;
@@ -134,6 +136,7 @@ pub struct Replica {
     room: Room,
     /// The term in which this leader keeps silent, and until when.
     silent: Option<(Term, Instant)>,
+    repair: Repair,
 }
 
 impl Replica {
@@ -196,6 +199,7 @@ impl Replica {
             snapshots: Snapshots::new(newest),
             room: Room::default(),
             silent: None,
+            repair: Repair::new(recovered.holes),
         }
     }
 
@@ -232,6 +236,7 @@ impl Replica {
             self.earliest_request_deadline()
                 .into_iter()
                 .chain(self.snapshots.deadline(self.config.election_timeout))
+                .chain(self.repair.deadline())
                 .min(),
         )
     }
@@ -252,6 +257,9 @@ impl Replica {
             snapshot: self.snapshots.newest(),
             voters: self.node.config().voters.iter().copied().collect(),
             abstaining: self.elections.is_abstaining(),
+            holes: self.repair.holes(),
+            repaired: self.repair.repaired(),
+            needs_snapshot: self.needs_snapshot(),
             match_indexes: self.match_indexes(),
             applied_stamp: self.apply.applied_stamp(),
         }
@@ -286,7 +294,7 @@ impl Replica {
 
     /// Lets everything that the handled inputs caused happen: feed, drain once, apply, read, send.
     fn settle(&mut self) {
-        if !self.durability.is_in_flight() {
+        if !self.durability.is_in_flight() && !self.write_patch() {
             self.feed_inbox();
             self.check_timers();
             self.follow_role_change();
@@ -302,6 +310,8 @@ impl Replica {
         self.serve_reads();
         self.replicate();
         self.send_snapshots();
+        self.ask_for_repair();
+        self.serve_repairs();
         self.fetch_missing();
         self.payloads
             .evict(self.durability.durable_index().min(self.apply.applied_index()));
@@ -310,6 +320,7 @@ impl Replica {
 
     /// True when a limit left something waiting and no sync will come to take it up.
     fn has_more_to_feed(&self) -> bool {
-        !self.durability.is_in_flight() && (!self.inbox.is_empty() || self.has_proposable())
+        let waits = !self.inbox.is_empty() || self.has_proposable() || self.repair.has_filled();
+        !self.durability.is_in_flight() && waits
     }
 }

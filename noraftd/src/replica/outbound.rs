@@ -114,7 +114,7 @@ impl Replica {
             } => Some(PeerMessage::Appended {
                 term: *term,
                 generation: generation.get(),
-                last_position: *last_position,
+                last_position: self.acknowledgeable(*last_position),
                 round: self.leadership.handled_round(to, *term),
             }),
             Message::RequestVoteCall { .. } | Message::AppendEntriesCall { .. } => None,

@@ -70,6 +70,15 @@ pub struct StatusReport {
     pub snapshot_bytes: u64,
     /// True while the node neither votes nor campaigns, because its tail was ambiguous.
     pub abstaining: bool,
+    /// Entries of the log that are damaged on this node's disk and not repaired yet.
+    #[serde(default)]
+    pub holes: u64,
+    /// Entries that were damaged, and are durable here again.
+    #[serde(default)]
+    pub repaired: u64,
+    /// True while only a snapshot can repair what is damaged.
+    #[serde(default)]
+    pub needs_snapshot: bool,
     /// What recovery found when the directory was opened.
     pub recovery: Vec<String>,
     /// The disk.
@@ -208,6 +217,9 @@ impl Board {
             snapshot_term: status.snapshot.map_or(0, |snapshot| snapshot.position.term.get()),
             snapshot_bytes: status.snapshot.map_or(0, |snapshot| snapshot.bytes),
             abstaining: status.abstaining,
+            holes: status.holes,
+            repaired: status.repaired,
+            needs_snapshot: status.needs_snapshot,
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),
             clients: connected,

@@ -36,6 +36,8 @@ pub(super) struct EventLoop {
     is_syncing: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
     is_abstaining: bool,
+    /// Damaged entries that the operator was told of.
+    holes: u64,
     /// Who led in which term when the operator was last told.
     told: (Term, Option<NodeId>),
     timer: Timer,
@@ -61,6 +63,7 @@ impl EventLoop {
             inputs: Vec::new(),
             is_syncing: false,
             is_abstaining,
+            holes: 0,
             told: (Term::ZERO, None),
             timer: Timer::default(),
         }
@@ -146,6 +149,14 @@ impl EventLoop {
 
     /// Tells the operator who leads, and the disk when the node has caught up.
     fn notice_changes(&mut self, replica: &Replica) {
+        let holes = replica.status().holes;
+        if holes != self.holes {
+            match holes {
+                0 => tracing::info!("every damaged entry is repaired"),
+                _ => tracing::warn!("{holes} entries of the log are damaged and not repaired yet"),
+            }
+            self.holes = holes;
+        }
         if self.is_abstaining && !replica.status().abstaining {
             self.is_abstaining = false;
             tracing::info!("caught up with the leader: votes and campaigns again");
@@ -167,6 +178,10 @@ impl EventLoop {
             Output::Persist(batch) => {
                 self.is_syncing = true;
                 self.storage.persist(batch);
+            }
+            Output::Patch { id, records } => {
+                self.is_syncing = true;
+                self.storage.patch(id, records);
             }
             Output::Fetch { from, to, bytes_max } => self.storage.fetch(from, to, bytes_max),
             Output::SaveSnapshot(snapshot) => self.storage.handle_snapshot(SnapshotJob::Save(snapshot)),

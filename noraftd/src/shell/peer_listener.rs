@@ -180,7 +180,9 @@ impl PeerListener {
     /// A payload that no segment of this node holds must not reach the log: the disk would refuse the batch.
     fn check_size(&self, message: &PeerMessage) -> Result<(), PeerFault> {
         let largest = match message {
-            PeerMessage::Append { records, .. } => records.iter().map(|record| record.payload.len()).max(),
+            PeerMessage::Append { records, .. } | PeerMessage::Repair { records, .. } => {
+                records.iter().map(|record| record.payload.len()).max()
+            }
             PeerMessage::Forward { request, .. } => Some(request.body.len()),
             PeerMessage::RequestVote { .. }
             | PeerMessage::Vote { .. }
@@ -189,7 +191,8 @@ impl PeerListener {
             | PeerMessage::Appended { .. }
             | PeerMessage::Forwarded { .. }
             | PeerMessage::SnapshotChunk { .. }
-            | PeerMessage::SnapshotReply { .. } => None,
+            | PeerMessage::SnapshotReply { .. }
+            | PeerMessage::RepairRequest { .. } => None,
         };
         match largest.filter(|bytes| *bytes > self.payload_bytes_max) {
             Some(bytes) => Err(PeerFault::Oversize {

@@ -21,7 +21,7 @@ use super::clock;
 use super::directory_watch::DirectoryWatch;
 use super::exit::Exit;
 use super::snapshots::{SnapshotJob, SnapshotThread};
-use crate::record::Batch;
+use crate::record::{Batch, BatchId, Record};
 use crate::replica::event::{Input, Room};
 use crate::store::{LogReader, ReadError, Store, StoreError, StoreStats};
 use crate::time::Instant;
@@ -42,6 +42,8 @@ pub(super) struct Storage {
 enum Job {
     /// Make it durable and say so.
     Persist(Batch),
+    /// Make these entries, which are damaged, durable again and say so.
+    Patch(BatchId, Vec<Record>),
     /// The node has caught up with a leader: it need not abstain after a restart.
     CaughtUp,
     /// Mark an orderly stop and end.
@@ -101,6 +103,11 @@ impl Storage {
     /// Makes `batch` durable; [`Self::done`] then gives [`Input::Synced`].
     pub(super) fn persist(&self, batch: Batch) {
         self.order(Job::Persist(batch));
+    }
+
+    /// Makes damaged entries durable again; [`Self::done`] then gives [`Input::Synced`].
+    pub(super) fn patch(&self, id: BatchId, records: Vec<Record>) {
+        self.order(Job::Patch(id, records));
     }
 
     /// Notes durably that the node has caught up.
@@ -185,7 +192,13 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             match job {
-                Job::Persist(batch) => self.persist(&batch),
+                Job::Persist(batch) => {
+                    let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
+                    self.persist(batch.id, entries, |store| store.persist(&batch).map(drop));
+                }
+                Job::Patch(id, records) => {
+                    self.persist(id, records.len(), |store| store.patch(&records).map(drop));
+                }
                 Job::CaughtUp => {
                     self.mark("note that the node caught up", |store| {
                         store.mark_caught_up().map(drop)
@@ -209,21 +222,20 @@ impl Writer {
     }
 
     /// Repeats while the disk is full. Every other failure ends the process.
-    fn persist(&mut self, batch: &Batch) {
+    fn persist(&mut self, id: BatchId, entries: usize, write: impl Fn(&mut Store) -> Result<(), StoreError>) {
         let started = clock::now();
         loop {
-            match self.store.persist(batch) {
-                Ok(_) => break,
+            match write(&mut self.store) {
+                Ok(()) => break,
                 Err(error @ StoreError::Full { .. }) => self.wait_for_room(&error),
                 Err(error) => fail("make a batch durable", &error),
             }
         }
         let ended = clock::now();
         self.look_around(ended);
-        let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
         self.figures.note_batch(started, ended, entries as u64);
         // The loop ends before this thread only when the process does.
-        let _ = self.done.try_send(Input::Synced(batch.id));
+        let _ = self.done.try_send(Input::Synced(id));
     }
 
     /// Has the disk room, and, now and then: is the directory still there?
@@ -295,16 +307,23 @@ fn fail(doing: &str, error: &StoreError) -> ! {
 /// The reading thread.
 fn read_entries(reader: &LogReader, wanted: &Receiver<Fetch>, done: &mpsc::Sender<Input>) {
     while let Ok(Fetch { from, to, bytes_max }) = wanted.recv() {
-        let records = match reader.read(from, to, bytes_max) {
-            Ok(records) => records,
+        let input = match reader.read(from, to, bytes_max) {
+            Ok(records) => Input::Fetched { from, records },
             // Truncated while the fetch was on its way.
-            Err(ReadError::Absent(_)) => Vec::new(),
-            Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
-                tracing::error!("cannot read entry {} for a peer: {error}", from.get());
+            Err(ReadError::Absent(_)) => {
+                let records = Vec::new();
+                Input::Fetched { from, records }
+            }
+            Err(error @ ReadError::Damaged { .. }) => {
+                tracing::error!("{error}; it is fetched from another node");
+                Input::Damaged { from }
+            }
+            Err(error @ ReadError::Disk { .. }) => {
+                tracing::error!("cannot read entry {}: {error}", from.get());
                 Exit::Data.now();
             }
         };
-        let _ = done.try_send(Input::Fetched { from, records });
+        let _ = done.try_send(input);
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use noraft::LogPosition;
 
-use super::log::Directory;
+use super::reader::Directory;
 use super::segment::file_name;
 use super::snapshot_file::{self, SnapshotError, Snapshots};
 use super::writer::{Content, lock};
@@ -190,6 +190,7 @@ impl Store {
 fn take_covered(directory: &mut Directory, base: LogPosition, base_segment: u64) -> Vec<u64> {
     directory.first = base.index.get() + 1;
     directory.extents.drop_until(base.index.get());
+    directory.holes = directory.holes.split_off(&directory.first);
     let begins: BTreeMap<u64, u64> = directory
         .segments
         .iter()

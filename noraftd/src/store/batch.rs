@@ -38,8 +38,9 @@
 //! | 4 HARD_STATE | term, vote | bit 0: there is a vote | |
 //! | 5 TRUNCATE | of the last entry that stays | | |
 //! | 6 SNAPSHOT | of the last entry that is covered | | the configuration there |
-//! | 7 SEAL | zero, number of entries | | the segment's index, see `seal.rs` |
+//! | 7 SEAL | zero, number of entries | bit 0: the index lacks entries that were damaged | the segment's index, see `seal.rs` |
 //! | 8 MARK | zero, LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up | |
+//! | 9 PATCH | of an entry that was damaged | the entry's kind | the entry's |
 
 use std::io::IoSlice;
 
@@ -81,6 +82,8 @@ pub enum Kind {
     Seal = 7,
     /// A remark on the batches before.
     Mark = 8,
+    /// An entry that stands damaged further up, again.
+    Patch = 9,
 }
 
 impl Kind {
@@ -94,6 +97,7 @@ impl Kind {
             6 => Self::Snapshot,
             7 => Self::Seal,
             8 => Self::Mark,
+            9 => Self::Patch,
             _ => return None,
         })
     }
@@ -104,7 +108,7 @@ impl Kind {
             Self::Term => Some(RecordKind::Term),
             Self::Config => Some(RecordKind::Config),
             Self::Command => Some(RecordKind::Command),
-            Self::HardState | Self::Truncate | Self::Snapshot | Self::Seal | Self::Mark => None,
+            Self::HardState | Self::Truncate | Self::Snapshot | Self::Seal | Self::Mark | Self::Patch => None,
         }
     }
 }
@@ -181,6 +185,23 @@ impl RecordHeader {
             index: record.position.index.get(),
             stamp: record.stamp,
             payload_crc: record.payload_crc,
+        }
+    }
+
+    /// The header of a PATCH with `record`.
+    fn of_patch(record: &Record) -> Self {
+        Self {
+            kind: Kind::Patch,
+            flags: Kind::from(record.kind) as u8,
+            ..Self::of(record)
+        }
+    }
+
+    /// The kind of log entry that the record holds: as an entry, or as a patch of one.
+    pub(super) fn held_entry(&self) -> Option<RecordKind> {
+        match self.kind {
+            Kind::Patch => Kind::from_byte(self.flags)?.entry(),
+            kind => kind.entry(),
         }
     }
 
@@ -330,14 +351,22 @@ impl BatchWriter {
 
     /// Adds an entry.
     pub(super) fn entry(&mut self, record: &Record) {
-        let head = RecordHeader::of(record);
+        self.add(&RecordHeader::of(record), record);
+    }
+
+    /// Adds an entry that stands damaged further up.
+    pub(super) fn patch(&mut self, record: &Record) {
+        self.add(&RecordHeader::of_patch(record), record);
+    }
+
+    fn add(&mut self, head: &RecordHeader, record: &Record) {
         self.bytes.extend_from_slice(&head.encode(self.seed));
         if record.payload.len() <= COPY_BYTES_MAX {
             self.bytes.extend_from_slice(&record.payload);
         } else {
             self.large.push((self.bytes.len(), record.payload.clone()));
         }
-        self.pad(&head);
+        self.pad(head);
     }
 
     fn pad(&mut self, head: &RecordHeader) {

@@ -141,6 +141,14 @@ impl Slots {
         }
     }
 
+    /// True when there is one state to be read, not two that were written in turn: a newer one may be gone.
+    pub(super) fn is_single(&self) -> bool {
+        match self.0 {
+            [Ok(one), Ok(other)] => one.lsn == other.lsn && one.lsn > 0,
+            [Err(_), Ok(_)] | [Ok(_), Err(_)] | [Err(_), Err(_)] => true,
+        }
+    }
+
     /// True when nothing but the making of the file has happened.
     pub(super) fn is_pristine(&self) -> bool {
         self.0

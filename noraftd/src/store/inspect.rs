@@ -188,7 +188,7 @@ impl Collector {
             self.hard_state = Slots::decode(bytes);
         }
         if let Some(number) = parse_name(name) {
-            let scan = SegmentScan::of(bytes);
+            let scan = SegmentScan::of(number, bytes);
             self.views
                 .insert(number, view_segment(name, bytes, &scan, self.detail));
             self.scans.insert(number, scan);
@@ -462,6 +462,7 @@ impl fmt::Display for RecordView {
             Kind::Truncate => write!(f, "TRUNCATE after {term}.{index}")?,
             Kind::Snapshot => write!(f, "SNAPSHOT up to {term}.{index}")?,
             Kind::Seal => write!(f, "SEAL of {index} entries")?,
+            Kind::Patch => write!(f, "PATCH of {term}.{index}")?,
             Kind::Mark => match Mark::from_byte(flags) {
                 Some(mark) => write!(f, "MARK {mark:?} (batch {index})")?,
                 None => write!(f, "MARK {flags}, unknown")?,

@@ -1,20 +1,11 @@
 //! What is in the log, and where: kept small, whatever the log's length.
 //!
 //! Invariants: [`Shape`] costs O(terms + configurations), [`Extents`] 24 bytes a batch. Both change only
-//! when a batch has become durable, so a [`LogReader`] never sees bytes that a crash could take back.
+//! when a batch has become durable, so a reader never sees bytes that a crash could take back.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
 use noraft::{ClusterConfig, Log, LogEntries, LogEntry, LogIndex, LogPosition, Term};
-
-use super::ReadError;
-use super::batch::{BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, RecordHeader, record_seed};
-use super::codec::crc;
-use super::disk::DiskFile;
-use super::segment::PAGE;
-use crate::record::Record;
 
 /// Terms and configurations of the log.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +79,18 @@ impl Shape {
         }
         let later = self.terms.partition_point(|(first, _)| *first <= index);
         Some(later.checked_sub(1).map_or(self.prev.term, |at| self.terms[at].1))
+    }
+
+    /// True when the entry at `index` begins its term.
+    pub(super) fn is_first_of_term(&self, index: u64) -> bool {
+        self.terms
+            .binary_search_by_key(&index, |(first, _)| *first)
+            .is_ok()
+    }
+
+    /// The configuration in the entry at `index`, if that is known to be one.
+    pub(super) fn config_at(&self, index: u64) -> Option<&ClusterConfig> {
+        self.configs.get(&index)
     }
 
     /// True when the log holds an entry at `position`, or begins after it.
@@ -184,220 +187,69 @@ pub(super) struct Extent {
     pub(super) count: u32,
 }
 
-/// Where every entry is, in rising order.
+/// Where every entry is that is readable, in rising order.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Extents(VecDeque<Extent>);
+pub(super) struct Extents {
+    batches: VecDeque<Extent>,
+    /// Entries that stand damaged in their batch, and intact in these.
+    patches: BTreeMap<u64, (u64, u32)>,
+}
 
 impl Extents {
     /// Adds entries that follow the last.
     pub(super) fn push(&mut self, extent: Extent) {
-        match self.0.back_mut() {
-            Some(last) if (last.segment, last.page) == (extent.segment, extent.page) => {
+        match self.batches.back_mut() {
+            Some(last)
+                if (last.segment, last.page) == (extent.segment, extent.page)
+                    && last.first + u64::from(last.count) == extent.first =>
+            {
                 last.count += extent.count
             }
-            Some(_) | None => self.0.push_back(extent),
+            Some(_) | None => self.batches.push_back(extent),
         }
+    }
+
+    /// The entry at `index` is in the batch at `page` of `segment` from now on.
+    pub(super) fn patch(&mut self, index: u64, segment: u64, page: u32) {
+        self.patches.insert(index, (segment, page));
     }
 
     /// Forgets the entries after `last`.
     pub(super) fn truncate(&mut self, last: u64) {
-        while self.0.back().is_some_and(|extent| extent.first > last) {
-            self.0.pop_back();
+        while self.batches.back().is_some_and(|extent| extent.first > last) {
+            self.batches.pop_back();
         }
-        if let Some(extent) = self.0.back_mut() {
+        if let Some(extent) = self.batches.back_mut() {
             let left = u32::try_from(last - extent.first + 1).unwrap_or(u32::MAX);
             extent.count = extent.count.min(left);
         }
+        self.patches.split_off(&last.saturating_add(1));
     }
 
     /// Forgets the entries up to `index`.
     pub(super) fn drop_until(&mut self, index: u64) {
         while self
-            .0
+            .batches
             .front()
             .is_some_and(|extent| extent.first + u64::from(extent.count) - 1 <= index)
         {
-            self.0.pop_front();
+            self.batches.pop_front();
         }
+        self.patches = self.patches.split_off(&index.saturating_add(1));
     }
 
-    fn find(&self, index: u64) -> Option<Extent> {
-        let after = self.0.partition_point(|extent| extent.first <= index);
-        let extent = *self.0.get(after.checked_sub(1)?)?;
+    pub(super) fn find(&self, index: u64) -> Option<Extent> {
+        if let Some((segment, page)) = self.patches.get(&index) {
+            return Some(Extent {
+                first: index,
+                segment: *segment,
+                page: *page,
+                count: 1,
+            });
+        }
+        let after = self.batches.partition_point(|extent| extent.first <= index);
+        let extent = *self.batches.get(after.checked_sub(1)?)?;
         (index - extent.first < u64::from(extent.count)).then_some(extent)
-    }
-}
-
-/// A segment that readers may look into.
-#[derive(Clone)]
-pub(super) struct ReadableSegment {
-    pub(super) name: String,
-    /// The index before the first entry that was appended to it.
-    pub(super) prev_index: u64,
-    pub(super) salt: u64,
-    pub(super) file: Arc<dyn DiskFile>,
-    /// The byte after the last batch that fits.
-    pub(super) batches_end: u64,
-}
-
-/// What writer and readers share; the lock is held for a few look-ups at a time, never for a read.
-#[derive(Default)]
-pub(super) struct Directory {
-    pub(super) first: u64,
-    pub(super) extents: Extents,
-    pub(super) segments: BTreeMap<u64, Arc<ReadableSegment>>,
-}
-
-/// Reads entries that are durable, beside the writer.
-#[derive(Clone)]
-pub struct LogReader {
-    directory: Arc<Mutex<Directory>>,
-}
-
-impl LogReader {
-    pub(super) fn new(directory: Arc<Mutex<Directory>>) -> Self {
-        Self { directory }
-    }
-
-    /// Records `from..=to`, fewer when `bytes_max` payload bytes are reached (at least one), each intact.
-    ///
-    /// # Errors
-    ///
-    /// [`ReadError::Absent`] when `from` is not in the log; [`ReadError::Damaged`] when its bytes are not what
-    /// was written. Trouble with a later record ends the answer before it.
-    pub fn read(&self, from: LogIndex, to: LogIndex, bytes_max: usize) -> Result<Vec<Record>, ReadError> {
-        let mut reading = Reading {
-            next: from.get(),
-            to: to.get(),
-            bytes_left: bytes_max,
-            records: Vec::new(),
-        };
-        while reading.wants_more() {
-            match self.read_batch(&mut reading) {
-                Ok(()) => {}
-                Err(_) if !reading.records.is_empty() => break,
-                Err(error) => return Err(error),
-            }
-        }
-        if reading.records.is_empty() {
-            return Err(ReadError::Absent(from));
-        }
-        Ok(reading.records)
-    }
-
-    /// Reads what the batch that holds the next record has of the records wanted.
-    fn read_batch(&self, reading: &mut Reading) -> Result<(), ReadError> {
-        let (extent, segment) = self
-            .locate(reading.next)
-            .ok_or(ReadError::Absent(LogIndex::new(reading.next)))?;
-        let offset = u64::from(extent.page) * PAGE as u64;
-        let mut outcome = Ok(());
-        let last = extent.first + u64::from(extent.count) - 1;
-        segment
-            .file
-            .view(offset, (segment.batches_end - offset) as usize, &mut |bytes| {
-                outcome = reading.take(bytes, segment.salt, last);
-            })
-            .map_err(|source| ReadError::Disk {
-                file: segment.name.clone(),
-                source,
-            })?;
-        outcome.map_err(|(at, found)| ReadError::Damaged {
-            file: segment.name.clone(),
-            offset: offset + at as u64,
-            index: reading.next,
-            found,
-        })
-    }
-
-    fn locate(&self, index: u64) -> Option<(Extent, Arc<ReadableSegment>)> {
-        // A writer that panicked left both tables whole: each is changed by calls that do not panic.
-        let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
-        let extent = directory.extents.find(index)?;
-        if index < directory.first {
-            return None;
-        }
-        Some((extent, directory.segments.get(&extent.segment)?.clone()))
-    }
-}
-
-/// One answer of a reader, as it grows.
-struct Reading {
-    next: u64,
-    to: u64,
-    bytes_left: usize,
-    records: Vec<Record>,
-}
-
-impl Reading {
-    fn wants_more(&self) -> bool {
-        self.next <= self.to && (self.records.is_empty() || self.bytes_left > 0)
-    }
-
-    /// Takes the records wanted from the batch at the front of `bytes`; its live entries end with `last`.
-    fn take(&mut self, bytes: &[u8], salt: u64, last: u64) -> Result<(), (usize, &'static str)> {
-        let batch = BatchHeader::decode(bytes, salt).map_err(|found| (0, found))?;
-        let area = bytes
-            .get(..BATCH_HEADER_BYTES + batch.length)
-            .ok_or((0, "a batch is cut short"))?;
-        let seed = record_seed(salt, batch.link.lsn);
-        let heads = self.choose(area, seed, last)?;
-        let (Some((start, _)), Some((end_at, end))) = (heads.first(), heads.last()) else {
-            return Err((0, "the entry is not in its batch"));
-        };
-        let copied = area.get(*start..end_at + RECORD_HEADER_BYTES + end.length);
-        let copied = Bytes::copy_from_slice(copied.ok_or((*end_at, "a record is cut short"))?);
-        for (at, head) in &heads {
-            let from = at - start + RECORD_HEADER_BYTES;
-            self.add(head, copied.slice(from..from + head.length))
-                .map_err(|found| (*at, found))?;
-        }
-        Ok(())
-    }
-
-    /// The records to take, with their offsets.
-    fn choose(
-        &self,
-        area: &[u8],
-        seed: u32,
-        last: u64,
-    ) -> Result<Vec<(usize, RecordHeader)>, (usize, &'static str)> {
-        let (mut chosen, mut at, mut next, mut bytes_left) =
-            (Vec::new(), BATCH_HEADER_BYTES, self.next, self.bytes_left);
-        while at < area.len() && next <= last.min(self.to) {
-            let head = match RecordHeader::decode(&area[at..], seed) {
-                Err(found) if chosen.is_empty() => return Err((at, found)),
-                Err(_) => break,
-                Ok(head) => head,
-            };
-            if head.kind.entry().is_some() && head.index == next {
-                chosen.push((at, head));
-                next += 1;
-                bytes_left = bytes_left.saturating_sub(head.length);
-                if bytes_left == 0 {
-                    break;
-                }
-            }
-            at += head.span();
-        }
-        Ok(chosen)
-    }
-
-    /// Adds one record, unless its payload is damaged.
-    fn add(&mut self, head: &RecordHeader, payload: Bytes) -> Result<(), &'static str> {
-        if crc(0, &payload) != head.payload_crc {
-            return Err("the payload is not what was written");
-        }
-        self.records.push(Record {
-            position: head.position(),
-            kind: head.kind.entry().ok_or("the record is no entry")?,
-            stamp: head.stamp,
-            payload,
-            payload_crc: head.payload_crc,
-        });
-        self.next += 1;
-        self.bytes_left = self.bytes_left.saturating_sub(head.length);
-        Ok(())
     }
 }
 

@@ -12,17 +12,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use noraft::{ClusterConfig, LogPosition};
 
-use super::batch::{BatchWriter, Kind, RecordHeader};
+use super::batch::{BatchWriter, Kind, Mark, RecordHeader};
 use super::disk::{DirLock, Disk, DiskFile};
 use super::hard_state::{self, HardStateFile, Slot, Slots};
-use super::log::Directory;
+use super::reader::Directory;
 use super::recovery::{Found, Judgement, State, judge};
 use super::scan::SegmentScan;
+use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
 use super::snapshot_file::Snapshots;
 use super::spare::{Spares, fill, publish};
 use super::verdict::OpenError;
-use super::writer::{Writer, readable};
+use super::writer::{Content, Writer, readable};
 use super::{Identity, Options, Owner, SpareBy, Store, StoreError, StoreStats};
 use crate::prng::Prng;
 use crate::record::{Base, HardState, Recovered, SnapshotHead, encode_config};
@@ -290,7 +291,7 @@ fn scan_all(
     let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::with_capacity(jobs.len())));
     let work = || {
         while let Some((number, file)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let scanned = scan(&***file);
+            let scanned = scan(*number, &***file);
             done.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push((*number, scanned));
@@ -311,9 +312,9 @@ fn scan_all(
     scans.into_iter().map(read).collect()
 }
 
-fn scan(file: &dyn DiskFile) -> io::Result<SegmentScan> {
+fn scan(number: u64, file: &dyn DiskFile) -> io::Result<SegmentScan> {
     let mut scanned = None;
-    file.scan(&mut |bytes| scanned = Some(SegmentScan::of(bytes)))?;
+    file.scan(&mut |bytes| scanned = Some(SegmentScan::of(number, bytes)))?;
     scanned.ok_or_else(|| io::Error::other("the file was not shown"))
 }
 
@@ -328,7 +329,7 @@ fn remove_temporaries(disk: &dyn Disk, names: &[String]) -> Result<(), OpenError
 fn assemble(
     locked: Locked,
     options: Options,
-    state: State,
+    mut state: State,
     mut files: BTreeMap<u64, Arc<dyn DiskFile>>,
     slots_file: Arc<dyn DiskFile>,
 ) -> Result<(Store, Recovered), OpenError> {
@@ -338,17 +339,26 @@ fn assemble(
         newest: state.slot,
     };
     rewrite_from_copies(&*disk, &state, &files, &slots)?;
+    if let Some(number) = state.replace {
+        replace_segment(&*disk, options, number, &mut state, &mut files).map_err(failure(
+            &*disk,
+            &file_name(number),
+            "beginning a lost segment anew",
+        ))?;
+    }
     let recovered = Recovered {
         hard_state: state.hard_state,
         log: state.log.clone(),
         abstain: state.abstain,
+        holes: state.held.holes.values().copied().collect(),
     };
     let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
         &*disk,
         "",
         "starting a thread",
     ))?;
-    let (cut_until, shape, base_segment) = (state.cut_until, state.shape.clone(), state.base_segment);
+    let (cut_until, cut_log, shape) = (state.cut_until, state.cut_log, state.held.shape.clone());
+    let base_segment = state.held.base_segment;
     let writer = writer(disk, options, state, &files, spares);
     let mut store = Store {
         writer,
@@ -357,14 +367,58 @@ fn assemble(
         report: Default::default(),
         _lock: lock,
     };
-    if let Some(until) = cut_until {
-        store
-            .writer
-            .cut(until)
-            .map_err(|error| cut_failed(&store, error))?;
-    }
+    cut(&mut store, cut_until, cut_log).map_err(|error| cut_failed(&store, error))?;
     store.remove_covered(base_segment);
     Ok((store, recovered))
+}
+
+/// Makes durable that the log ends where it does, and that the node abstains.
+fn cut(store: &mut Store, until: Option<u64>, log: bool) -> Result<(), StoreError> {
+    if let Some(until) = until {
+        store.writer.cut(until)?;
+    }
+    if log {
+        let (last, lsn) = (store.shape.last_position(), store.writer.last.lsn + 1);
+        let content = Content {
+            truncate: Some(last),
+            mark: Some((Mark::Cut, lsn)),
+            ..Content::default()
+        };
+        store.writer.append(content, last)?;
+    }
+    Ok(())
+}
+
+/// Puts a segment that says where the log ends, and that the node abstains, in the place of one that nothing
+/// can be read of: whole, under its name, so that no crash leaves one that looks unused.
+fn replace_segment(
+    disk: &dyn Disk,
+    options: Options,
+    number: u64,
+    state: &mut State,
+    files: &mut BTreeMap<u64, Arc<dyn DiskFile>>,
+) -> io::Result<()> {
+    let bytes = segment::rounded_size(options.segment_bytes);
+    let file = fill(disk, number, bytes)?;
+    let header = SegmentHeader {
+        number,
+        salt: Prng::new(options.salt_seed).fork(number).next_u64(),
+        segment_bytes: bytes,
+        prev: state.held.shape.last_position(),
+        link: state.last,
+        abstaining: true,
+        ..state.active
+    };
+    let page = header.encode();
+    file.write_at(0, &[IoSlice::new(&page)])?;
+    file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
+    file.sync_all()?;
+    publish(disk, number)?;
+    files.insert(number, file);
+    state.headers.push(header);
+    (state.active, state.front, state.sealed) = (header, PAGE as u64, false);
+    (state.index, state.cut_until) = (SealIndex::default(), None);
+    Ok(())
 }
 
 /// Writes headers and slots again whose other copy is good.
@@ -374,6 +428,12 @@ fn rewrite_from_copies(
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
     slots: &HardStateFile,
 ) -> Result<(), OpenError> {
+    for header in &state.resize {
+        let file = &files[&header.number];
+        file.allocate(header.segment_bytes)
+            .and_then(|()| file.sync_all())
+            .map_err(failure(disk, &file_name(header.number), "making it whole again"))?;
+    }
     for (header, at) in &state.broken_headers {
         rewrite_header(&*files[&header.number], header, *at).map_err(failure(
             disk,
@@ -410,7 +470,8 @@ fn writer(
     };
     let directory = Directory {
         first: state.log_first,
-        extents: state.extents,
+        extents: state.held.extents,
+        holes: state.held.holes,
         segments,
     };
     Writer {

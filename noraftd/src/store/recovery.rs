@@ -6,16 +6,25 @@
 //! | found | verdict |
 //! |-|-|
 //! | batch valid | take it |
-//! | batch invalid, a later valid batch of the same salt exists (this or a later segment) | **damage** |
+//! | batch invalid, a later valid batch of the same salt exists (this or a later segment) | **damage**: keep identities that are readable, mark holes, repair from peers |
+//! | the same, and what it held cannot be told | the log ends before it: **cut**, abstain |
 //! | last batch invalid, nothing valid after | **ambiguous tail**: cut it, abstain; but see below |
 //! | last batch invalid after a SEAL or a clean-stop mark | damage |
-//! | header page invalid | second copy at the segment's end; both bad: damage |
+//! | header page invalid | second copy at the segment's end; both bad: damage of the whole segment |
+//! | damage, and no other voter can have what it took | refuse |
 //! | hard_state: one slot valid | newest valid of slots and stream |
 //! | hard_state: none valid | refuse to vote; rejoin as a new incarnation |
 //! | segment missing in the middle, gap between snapshot and log, wrong cluster/node/incarnation id | refuse |
 //!
 //! **What proves that a batch was durable.** One batch is in flight at a time, so the header of any later
 //! batch does, whole or not: an entry, a SEAL, or a mark written when the node was idle or stopped.
+//!
+//! **What damage takes.** Of a record whose payload is damaged, the header still names term, index and crc; of one
+//! whose header is damaged, the SEAL of its segment does; and where both are gone, the positions around it may
+//! tell (`replay.rs`). Such an entry is a *hole*: the log keeps its shape, so the node may go on voting and
+//! replicating, and the payload comes from a peer (`replica/repair.rs`) and is written again as a PATCH. Where
+//! not even the place of entries can be told, the log ends before them, durably, by a TRUNCATE with a mark; the
+//! node has then forgotten what it acknowledged, and abstains exactly as after an ambiguous tail.
 //!
 //! **Why an ambiguous tail is cut.** An interrupted write leaves each sector old (zero: segments are
 //! zero-filled) or new. Such a tail is what a power cut leaves of a batch that nobody was told of, and so
@@ -36,23 +45,25 @@
 //! [`super::Store::mark_caught_up`] makes that durable. Until then every opening says `abstain` again.
 //!
 //! **One voter alone** has nobody to ask. Its interrupted writes are cut (`G` is all voters), but a tail
-//! damaged for certain is refused: with `q = 1`, no loss is covered.
+//! damaged for certain, or any other damage, is refused: with `q = 1`, no loss is covered.
 //!
 //! **What remains undetected**: the disk loses *every* sector of the last batch, after its sync and before
 //! any later batch, idle mark or clean stop. Zeros on a zero-filled page look as if nothing was written.
 
+mod ends;
+mod files;
+
 use std::collections::BTreeMap;
 
-use noraft::{ClusterConfig, Log, NodeId};
+use noraft::Log;
 
-use super::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
-use super::log::{Extents, Shape};
-use super::replay::Replay;
-use super::scan::{HeaderFound, Later, Rest, SegmentScan};
+use super::Owner;
+use super::hard_state::{Slot, Slots};
+use super::replay::{Held, Replayed};
+use super::scan::SegmentScan;
 use super::seal::SealIndex;
-use super::segment::{HeaderFault, Link, SegmentHeader, file_name, is_whole};
+use super::segment::{Link, SegmentHeader};
 use super::verdict::{Finding, RecoveryReport, Verdict};
-use super::{Identity, Owner};
 use crate::record::HardState;
 
 /// What was read of a directory.
@@ -78,11 +89,8 @@ pub(super) struct State {
     pub(super) log_first: u64,
     /// The headers of all segments with batches.
     pub(super) headers: Vec<SegmentHeader>,
-    pub(super) shape: Shape,
-    pub(super) extents: Extents,
+    pub(super) held: Held,
     pub(super) abstain: bool,
-    /// The segment with the record that says where the log begins.
-    pub(super) base_segment: u64,
     /// The segment that is written.
     pub(super) active: SegmentHeader,
     pub(super) front: u64,
@@ -91,6 +99,12 @@ pub(super) struct State {
     pub(super) last: Link,
     /// The end of the tail to cut, which begins at the front.
     pub(super) cut_until: Option<u64>,
+    /// True when the log ends earlier than its batches say, which has to be made durable.
+    pub(super) cut_log: bool,
+    /// A segment behind the active one that nothing can be read of: to be begun anew in its place.
+    pub(super) replace: Option<u64>,
+    /// Files that were cut, to be made as long as their headers say.
+    pub(super) resize: Vec<SegmentHeader>,
     /// Header pages to write again.
     pub(super) broken_headers: Vec<(SegmentHeader, u64)>,
     /// Segments without content, for later.
@@ -106,10 +120,13 @@ pub(super) fn judge(found: Found) -> Judgement {
     let mut judge = Judge {
         report: RecoveryReport::default(),
         cut_until: None,
+        cut_log: false,
+        resize: Vec::new(),
     };
     let state = judge.judge(found);
     let Judge { mut report, .. } = judge;
     report.abstain = state.as_ref().is_some_and(|state| state.abstain);
+    report.holes = state.as_ref().map_or(0, |state| state.held.holes.len() as u64);
     let refused = report.findings.iter().any(|finding| finding.verdict.is_fatal());
     Judgement {
         report,
@@ -120,6 +137,8 @@ pub(super) fn judge(found: Found) -> Judgement {
 struct Judge {
     report: RecoveryReport,
     cut_until: Option<u64>,
+    cut_log: bool,
+    resize: Vec<SegmentHeader>,
 }
 
 impl Judge {
@@ -136,7 +155,7 @@ impl Judge {
     fn judge(&mut self, found: Found) -> Option<State> {
         let Found {
             owner,
-            mut segments,
+            segments,
             hard_state,
         } = found;
         self.check_numbers(&segments);
@@ -145,400 +164,71 @@ impl Judge {
         self.check_headers(&segments, &active);
         let newest_slot = self.check_hard_state(&hard_state);
         self.check_ends(&segments, &active, &spares)?;
-        let replay = self.replay(&segments, &active)?;
-        let log = self.check_base(&replay, active[0])?;
-        self.check_lone_voter(&replay.shape, identity.owner.node_id, *active.last()?);
-        let newest = self.newest_hard_state(newest_slot?.1, &replay)?;
-        let slot_is_stale = newest != newest_slot?.1 || hard_state.broken().is_some();
-        let slot_number = if slot_is_stale {
-            hard_state.broken().unwrap_or(1 - newest_slot?.0)
+        let replayed = self.replay(&segments, &active)?.finish();
+        if replayed.is_cut {
+            self.note_cut(&replayed.held, *active.last()?);
+        }
+        let log = self.check_base(&replayed.held, active[0])?;
+        self.check_covered(&replayed.held, identity.owner.node_id, *active.last()?);
+        let slot = self.choose_slot(&hard_state, newest_slot?, &replayed)?;
+        self.state(segments, &active, spares, replayed, log, slot)
+    }
+
+    /// The newest slot, and whether it has to be written.
+    fn choose_slot(
+        &mut self,
+        slots: &Slots,
+        (number, slot): (usize, Slot),
+        replayed: &Replayed,
+    ) -> Option<((usize, Slot), bool)> {
+        let last_term = replayed.held.shape.last_position().term;
+        let newest = self.newest_hard_state(slots, slot, replayed, last_term)?;
+        let is_stale = newest != slot || slots.broken().is_some();
+        let number = if is_stale {
+            slots.broken().unwrap_or(1 - number)
         } else {
-            newest_slot?.0
+            number
         };
-        let (header, last) = (
-            *segments.get(active.last()?)?.valid_header()?,
-            segments.remove(active.last()?)?,
-        );
-        let scans = || segments.values().chain([&last]);
-        let broken_headers = scans().filter_map(broken_header).collect();
+        Some(((number, newest), is_stale))
+    }
+
+    fn state(
+        &mut self,
+        mut segments: BTreeMap<u64, SegmentScan>,
+        active: &[u64],
+        spares: Vec<u64>,
+        replayed: Replayed,
+        log: Log,
+        ((slot_number, newest), slot_is_stale): ((usize, Slot), bool),
+    ) -> Option<State> {
+        let is_readable = |number: &&u64| segments[number].valid_header().is_some();
+        let written = *active.iter().rfind(is_readable)?;
+        let replace = active.last().copied().filter(|last| *last != written);
+        let scans = || segments.values();
+        let broken_headers = scans().filter_map(files::broken_header).collect();
         let headers = scans().filter_map(SegmentScan::valid_header).copied().collect();
+        let last = segments.remove(&written)?;
+        let cut_log = self.cut_log || replace.is_some();
         Some(State {
             hard_state: newest.hard_state,
             log_first: log.snapshot_position().index.get() + 1,
             headers,
             log,
-            shape: replay.shape,
-            extents: replay.extents,
-            abstain: replay.abstain || self.cut_until.is_some(),
-            base_segment: replay.base_segment,
-            active: header,
+            held: replayed.held,
+            abstain: replayed.abstain || self.cut_until.is_some() || cut_log,
+            active: *last.valid_header()?,
             front: last.front,
             sealed: last.sealed,
             index: last.index,
             last: last.last,
             cut_until: self.cut_until,
+            cut_log,
+            replace,
+            resize: std::mem::take(&mut self.resize),
             broken_headers,
             spares,
             slot: (slot_number, newest),
             slot_is_stale,
         })
     }
-
-    /// Segment missing in the middle.
-    fn check_numbers(&mut self, segments: &BTreeMap<u64, SegmentScan>) {
-        let mut expected = None;
-        for number in segments.keys().copied() {
-            if let Some(expected) = expected.filter(|expected| *expected != number) {
-                let text = format!("the file is not there, but {} is", file_name(number));
-                self.find(Verdict::SegmentMissing, &file_name(expected), 0, text);
-            }
-            expected = number.checked_add(1);
-        }
-    }
-
-    /// Segments with batches, and those after them that were never begun.
-    fn split_spares(&mut self, segments: &BTreeMap<u64, SegmentScan>) -> Option<(Vec<u64>, Vec<u64>)> {
-        let active: Vec<u64> = segments
-            .iter()
-            .filter(|(_, scan)| !is_unbegun(scan))
-            .map(|(number, _)| *number)
-            .collect();
-        let last = active.last().copied();
-        let unbegun = segments.keys().copied().filter(|number| !active.contains(number));
-        let (lost, spares): (Vec<u64>, Vec<u64>) =
-            unbegun.partition(|number| last.is_none_or(|last| *number < last));
-        for number in &lost {
-            let text = "no header page is valid, though the segment must have been begun";
-            self.find(Verdict::HeaderLost, &file_name(*number), 0, text);
-        }
-        for number in &active {
-            if let HeaderFound::None { fault } = segments[number].header {
-                self.find_lost_header(*number, fault);
-            }
-        }
-        let readable = active
-            .iter()
-            .all(|number| segments[number].valid_header().is_some());
-        (lost.is_empty() && readable && !active.is_empty()).then_some((active, spares))
-    }
-
-    fn find_lost_header(&mut self, number: u64, fault: HeaderFault) {
-        let name = file_name(number);
-        match fault {
-            HeaderFault::Version(version) => {
-                self.find(
-                    Verdict::UnknownFormat,
-                    &name,
-                    8,
-                    format!("format version {version}, this code knows 1"),
-                );
-            }
-            HeaderFault::Blank | HeaderFault::Damaged => {
-                self.find(
-                    Verdict::HeaderLost,
-                    &name,
-                    0,
-                    "neither header page is what was written",
-                );
-            }
-        }
-    }
-
-    /// Wrong cluster, node or incarnation id.
-    fn check_identities(
-        &mut self,
-        owner: Option<Owner>,
-        segments: &BTreeMap<u64, SegmentScan>,
-        active: &[u64],
-        hard_state: &Slots,
-    ) -> Option<Identity> {
-        let first = segments.get(active.first()?)?.valid_header()?.identity;
-        let expected = Identity {
-            owner: owner.unwrap_or(first.owner),
-            ..first
-        };
-        let before = self.report.findings.len();
-        for number in active {
-            let header = segments[number].valid_header()?;
-            if header.number != *number {
-                let text = format!("its header says that it is segment {}", header.number);
-                self.find(Verdict::WrongIdentity, &file_name(*number), 40, text);
-            }
-            self.check_identity(&file_name(*number), 16, header.identity, expected);
-        }
-        for slot in hard_state.0.iter().flatten() {
-            self.check_identity(HARD_STATE_FILE, 16, slot.identity, expected);
-        }
-        (self.report.findings.len() == before).then_some(expected)
-    }
-
-    fn check_identity(&mut self, file: &str, offset: u64, found: Identity, expected: Identity) {
-        if found != expected {
-            let text = format!("belongs to {found}, expected {expected}");
-            self.find(Verdict::WrongIdentity, file, offset, text);
-        }
-    }
-
-    /// Header page invalid: second copy.
-    fn check_headers(&mut self, segments: &BTreeMap<u64, SegmentScan>, active: &[u64]) {
-        for number in active {
-            let scan = &segments[number];
-            if let HeaderFound::One {
-                header,
-                broken,
-                broken_at,
-            } = scan.header
-                && header.segment_bytes == scan.size
-                && !is_being_begun(scan, broken)
-            {
-                let text = match broken {
-                    HeaderFault::Blank => "a header page is blank".to_owned(),
-                    HeaderFault::Damaged => "a header page is not what was written".to_owned(),
-                    HeaderFault::Version(version) => format!("a header page is of format version {version}"),
-                };
-                self.find(Verdict::HeaderFromCopy, &file_name(*number), broken_at, text);
-            }
-        }
-    }
-
-    /// How each segment ends.
-    fn check_ends(
-        &mut self,
-        segments: &BTreeMap<u64, SegmentScan>,
-        active: &[u64],
-        spares: &[u64],
-    ) -> Option<()> {
-        let before = self.report.findings.len();
-        for (at, number) in active.iter().enumerate() {
-            let scan = &segments[number];
-            let next = active.get(at + 1).map(|next| &segments[next]);
-            self.check_size(*number, scan);
-            match next.and_then(SegmentScan::valid_header) {
-                Some(next) => self.check_inner_end(*number, scan, next),
-                None => self.check_last_end(*number, scan, spares),
-            }
-        }
-        let fatal = self.report.findings[before..]
-            .iter()
-            .any(|finding| finding.verdict.is_fatal());
-        (!fatal).then_some(())
-    }
-
-    fn check_size(&mut self, number: u64, scan: &SegmentScan) {
-        if let Some(header) = scan.valid_header()
-            && header.segment_bytes != scan.size
-        {
-            let text = format!(
-                "the file has {} bytes, its header says {}",
-                scan.size, header.segment_bytes
-            );
-            self.find(Verdict::Damage, &file_name(number), scan.size, text);
-        }
-    }
-
-    /// The end of a segment that is followed by another.
-    fn check_inner_end(&mut self, number: u64, scan: &SegmentScan, next: &SegmentHeader) {
-        let name = file_name(number);
-        match scan.rest {
-            Rest::Invalid(rest) if scan.sealed => {
-                self.find(Verdict::DamageAtMark, &name, rest.offset, "bytes after the SEAL");
-            }
-            Rest::Invalid(rest) => {
-                let verdict = match rest.later {
-                    Later::Marks(_) => Verdict::DamageAtMark,
-                    Later::None | Later::Batches(_) => Verdict::Damage,
-                };
-                self.find(
-                    verdict,
-                    &name,
-                    rest.offset,
-                    format!("{}; a later segment was begun", rest.found),
-                );
-            }
-            Rest::Blank if !scan.sealed => {
-                let text = "the segment ends without a SEAL, but a later segment was begun";
-                self.find(Verdict::Damage, &name, scan.front, text);
-            }
-            Rest::Blank if scan.last != next.link => {
-                let text = format!(
-                    "ends with batch {}, the next segment follows batch {}",
-                    scan.last.lsn, next.link.lsn
-                );
-                self.find(Verdict::Damage, &name, scan.front, text);
-            }
-            Rest::Blank => {}
-        }
-    }
-
-    /// The end of the log.
-    fn check_last_end(&mut self, number: u64, scan: &SegmentScan, spares: &[u64]) {
-        let name = file_name(number);
-        match scan.rest {
-            Rest::Invalid(rest) if scan.sealed => {
-                self.find(Verdict::DamageAtMark, &name, rest.offset, "bytes after the SEAL");
-            }
-            Rest::Invalid(rest) => match rest.later {
-                Later::Batches(at) => {
-                    self.find(
-                        Verdict::Damage,
-                        &name,
-                        rest.offset,
-                        format!("{}; byte {at} begins a later batch", rest.found),
-                    );
-                }
-                Later::Marks(at) => {
-                    let text = format!("{}; byte {at} holds a mark that was written later", rest.found);
-                    self.find(Verdict::DamageAtMark, &name, rest.offset, text);
-                }
-                Later::None => {
-                    let how = if rest.interrupted {
-                        "as an interrupted write leaves it"
-                    } else {
-                        "damaged for certain"
-                    };
-                    self.find(
-                        Verdict::AmbiguousTail,
-                        &name,
-                        rest.offset,
-                        format!("{}; {how}", rest.found),
-                    );
-                    self.report.tail_damaged = !rest.interrupted;
-                    self.cut_until = Some(rest.end);
-                }
-            },
-            Rest::Blank if scan.sealed && spares.is_empty() => {
-                let text = format!("{name} is sealed, which is done only when the next one exists");
-                self.find(Verdict::SegmentMissing, &file_name(number + 1), 0, text);
-            }
-            Rest::Blank => {}
-        }
-    }
-
-    /// hard_state: one slot valid, or none.
-    fn check_hard_state(&mut self, slots: &Slots) -> Option<(usize, Slot)> {
-        for fault in slots.0.iter().filter_map(|slot| slot.err()) {
-            if let SlotFault::Version(version) = fault {
-                let text = format!("format version {version}, this code knows 1");
-                self.find(Verdict::UnknownFormat, HARD_STATE_FILE, 8, text);
-            }
-        }
-        if let Some(number) = slots.broken() {
-            let offset = (number * super::segment::PAGE) as u64;
-            self.find(
-                Verdict::HardStateOneSlot,
-                HARD_STATE_FILE,
-                offset,
-                "a slot is not what was written",
-            );
-        }
-        let newest = slots.newest();
-        if newest.is_none() {
-            self.find(
-                Verdict::HardStateLost,
-                HARD_STATE_FILE,
-                0,
-                "no slot is what was written",
-            );
-        }
-        newest
-    }
-
-    /// Runs through everything that valid batches say.
-    fn replay(&mut self, segments: &BTreeMap<u64, SegmentScan>, active: &[u64]) -> Option<Replay> {
-        let header = segments.get(active.first()?)?.valid_header()?;
-        let mut replay = Replay::new(header);
-        for number in active {
-            let scan = &segments[number];
-            self.report.segments += 1;
-            self.report.batches += scan.batches;
-            self.report.entries += scan.entries;
-            for event in &scan.events {
-                if let Err(found) = replay.take(*number, event) {
-                    self.find(Verdict::Gap, &file_name(*number), 0, found);
-                    return None;
-                }
-            }
-        }
-        Some(replay)
-    }
-
-    /// Gap between snapshot and log.
-    fn check_base(&mut self, replay: &Replay, first: u64) -> Option<Log> {
-        let log = replay.shape.to_log();
-        if log.is_none() {
-            let text = "no batch says from which snapshot or genesis the log goes on";
-            self.find(Verdict::Gap, &file_name(first), 0, text);
-        }
-        log
-    }
-
-    /// Damage that is certain, where nobody else can have what was lost.
-    fn check_lone_voter(&mut self, shape: &Shape, node: NodeId, active: u64) {
-        if self.report.tail_damaged
-            && shape
-                .latest_config()
-                .is_some_and(|config| decides_alone(config, node))
-        {
-            let text = "the last batch is damaged for certain, and no other voter can have what it held";
-            self.find(Verdict::Damage, &file_name(active), 0, text);
-        }
-    }
-
-    /// Newest valid of slots and stream.
-    fn newest_hard_state(&mut self, slot: Slot, replay: &Replay) -> Option<Slot> {
-        let newest = match replay.hard_state {
-            Some((lsn, hard_state)) if lsn > slot.lsn && hard_state != slot.hard_state => Slot {
-                lsn,
-                hard_state,
-                ..slot
-            },
-            Some(_) | None => slot,
-        };
-        let (last, term) = (replay.shape.last_position(), newest.hard_state.term());
-        if last.term > term {
-            let text = format!(
-                "term {} is older than the log's last entry, of term {}",
-                term.get(),
-                last.term.get()
-            );
-            self.find(Verdict::HardStateLost, HARD_STATE_FILE, 0, text);
-            return None;
-        }
-        Some(newest)
-    }
-}
-
-/// True for a segment whose header was never completed, and which holds nothing.
-fn is_unbegun(scan: &SegmentScan) -> bool {
-    match scan.header {
-        // A segment has its full size before it has its name, so a smaller one is damaged.
-        HeaderFound::None {
-            fault: HeaderFault::Blank | HeaderFault::Damaged,
-        } => scan.rest == Rest::Blank && is_whole(scan.size),
-        HeaderFound::None {
-            fault: HeaderFault::Version(_),
-        }
-        | HeaderFound::Both(_)
-        | HeaderFound::One { .. } => false,
-    }
-}
-
-/// True when a crash came between the two header pages, before the first batch: nothing to report.
-fn is_being_begun(scan: &SegmentScan, broken: HeaderFault) -> bool {
-    broken == HeaderFault::Blank && scan.batches == 0 && scan.rest == Rest::Blank
-}
-
-fn broken_header(scan: &SegmentScan) -> Option<(SegmentHeader, u64)> {
-    match scan.header {
-        HeaderFound::One {
-            header, broken_at, ..
-        } => Some((header, broken_at)),
-        HeaderFound::Both(_) | HeaderFound::None { .. } => None,
-    }
-}
-
-/// True when `node` is a majority by itself.
-fn decides_alone(config: &ClusterConfig, node: NodeId) -> bool {
-    let alone = |voters: &std::collections::BTreeSet<NodeId>| voters.len() == 1 && voters.contains(&node);
-    alone(&config.voters) || alone(&config.new_voters)
 }

@@ -1,74 +1,88 @@
-//! Runs through what valid batches say, oldest first.
+//! Runs through what batches say, oldest first.
 //!
 //! Invariant: LSN order decides: an entry is in the log when nothing later made it void or covered it.
+//!
+//! **Where records are lost** (`Event::Lost`), the log may have been cut, extended, or both, and nobody knows. What
+//! comes next tells more, by Log Matching (Raft 5.3: the same index and term mean the same log up to there):
+//!
+//! - It follows a position that the log holds: then the log up to there is what it was.
+//! - It follows a later position of the term in which the log ends: then all entries between are of that term.
+//!   Their places are known, and they become holes.
+//! - Neither: which entries there were cannot be told. The log as it was before the loss is put aside. What
+//!   comes later may still make the loss void (a truncation to before it) or cover it (a snapshot); otherwise the
+//!   log ends before it.
+//!
+//! That the log ends earlier than it did is the state of an earlier moment, and the node says so by abstaining.
 
-use noraft::{ClusterConfig, LogPosition};
+use std::collections::BTreeMap;
+
+use noraft::{ClusterConfig, LogIndex, LogPosition, Term};
 
 use super::batch::Mark;
-use super::log::{Extent, Extents, Shape};
+use super::log::{Extent, Extents, Run, Shape};
 use super::scan::Event;
+use super::seal::SealedEntry;
 use super::segment::SegmentHeader;
-use crate::record::HardState;
+use crate::record::{HardState, Hole, RecordKind};
 
-/// What valid batches add up to.
-pub(super) struct Replay {
+/// A log: its shape, where its entries are, and which of them are not readable.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
     pub(super) shape: Shape,
     pub(super) extents: Extents,
-    /// The last term and vote in the stream, and the batch they stand in.
-    pub(super) hard_state: Option<(u64, HardState)>,
-    pub(super) abstain: bool,
-    /// The segment with the record that says where the log begins.
+    pub(super) holes: BTreeMap<u64, Hole>,
+    /// The segment with the record that says where the log begins; zero while there is none.
     pub(super) base_segment: u64,
 }
 
-impl Replay {
-    /// Begins with the oldest segment.
-    pub(super) fn new(oldest: &SegmentHeader) -> Self {
+/// What batches add up to.
+pub(super) struct Replay {
+    held: Held,
+    /// The log before the first loss that nothing has explained yet.
+    before: Option<Held>,
+    certainty: Certainty,
+    hard_state: Option<(u64, HardState)>,
+    hard_state_is_doubtful: bool,
+    abstain: bool,
+}
+
+/// What a log's batches add up to.
+pub(super) struct Replayed {
+    pub(super) held: Held,
+    /// True when the log had to end before something that cannot be told.
+    pub(super) is_cut: bool,
+    /// The last term and vote in the stream, and the batch they stand in.
+    pub(super) hard_state: Option<(u64, HardState)>,
+    /// True when a later one may have been among what is lost.
+    pub(super) hard_state_is_doubtful: bool,
+    pub(super) abstain: bool,
+}
+
+/// What may have happened to the log since its last known state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Certainty {
+    /// Nothing.
+    Sure,
+    /// A truncation; no entries.
+    EntriesKnown,
+    /// Anything.
+    Unknown,
+}
+
+impl Held {
+    fn after(prev: LogPosition) -> Self {
         Self {
-            shape: Shape::after(oldest.prev),
+            shape: Shape::after(prev),
             extents: Extents::default(),
-            hard_state: None,
-            abstain: oldest.abstaining,
-            base_segment: oldest.number,
+            holes: BTreeMap::new(),
+            base_segment: 0,
         }
     }
 
-    /// Takes the next event, which a batch of `segment` says; tells what does not fit what came before.
-    pub(super) fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
-        match event {
-            Event::Entries { page, run } => {
-                self.shape
-                    .append(*run)
-                    .map_err(|found| format!("entry {}: {found}", run.first))?;
-                self.extents.push(Extent {
-                    first: run.first,
-                    segment,
-                    page: *page,
-                    count: run.count,
-                });
-            }
-            Event::Config { index, config } => self.shape.configure(*index, (**config).clone()),
-            Event::HardState { lsn, hard_state } => self.hard_state = Some((*lsn, *hard_state)),
-            Event::Truncate(position) => self.truncate(*position)?,
-            Event::Snapshot { position, config } => self.rebase(segment, *position, config),
-            Event::Mark(Mark::Cut) => self.abstain = true,
-            Event::Mark(Mark::CaughtUp) => self.abstain = false,
-            Event::Mark(Mark::Idle | Mark::CleanStop) => {}
-        }
-        Ok(())
-    }
-
-    fn truncate(&mut self, position: LogPosition) -> Result<(), String> {
-        if self.shape.begins_after(position) {
-            // Entries from here on were void before the segments that held them went.
-            self.shape = Shape::after(position);
-            self.extents = Extents::default();
-            return Ok(());
-        }
-        self.shape
-            .truncate(position)
-            .map_err(|found| format!("entry {}: {found}", position.index.get()))?;
+    fn truncate(&mut self, position: LogPosition) -> Result<(), &'static str> {
+        self.shape.truncate(position)?;
         self.extents.truncate(position.index.get());
+        self.holes.split_off(&position.index.get().saturating_add(1));
         Ok(())
     }
 
@@ -77,11 +91,251 @@ impl Replay {
             // The log began later before the segments went that held what is between; that is said later.
             return;
         }
-        if !self.shape.contains(position) {
+        let index = position.index.get();
+        if self.shape.contains(position) {
+            self.extents.drop_until(index);
+            self.holes = self.holes.split_off(&index.saturating_add(1));
+        } else {
             self.extents = Extents::default();
+            self.holes.clear();
         }
-        self.extents.drop_until(position.index.get());
         self.shape.rebase(position, config.clone());
         self.base_segment = segment;
+    }
+
+    /// Adds entries of the log's last term up to `last`, of which only the place is known.
+    fn append_unread(&mut self, last: u64) -> Result<(), &'static str> {
+        let end = self.shape.last_position();
+        let count = last - end.index.get();
+        for index in end.index.get() + 1..=last {
+            self.holes
+                .insert(index, unread(position(index, end.term), None, None));
+        }
+        self.shape.append(Run {
+            first: end.index.get() + 1,
+            count: u32::try_from(count).map_err(|_| "more entries are missing than a segment holds")?,
+            term: end.term.get(),
+            opens: false,
+        })
+    }
+}
+
+fn position(index: u64, term: Term) -> LogPosition {
+    LogPosition {
+        term,
+        index: LogIndex::new(index),
+    }
+}
+
+fn unread(position: LogPosition, kind: Option<RecordKind>, payload_crc: Option<u32>) -> Hole {
+    Hole {
+        position,
+        kind,
+        payload_crc,
+    }
+}
+
+impl Replay {
+    /// Begins with the oldest segment.
+    pub(super) fn new(oldest: &SegmentHeader) -> Self {
+        Self {
+            held: Held::after(oldest.prev),
+            before: None,
+            certainty: Certainty::Sure,
+            hard_state: None,
+            hard_state_is_doubtful: false,
+            abstain: oldest.abstaining,
+        }
+    }
+
+    /// The next segment was begun: its header tells where the log ended then, and whether the node abstained.
+    pub(super) fn begin_segment(&mut self, header: &SegmentHeader) {
+        self.abstain |= header.abstaining;
+        if self.certainty != Certainty::Sure {
+            self.meet(header.prev);
+        }
+    }
+
+    /// Anything may have been written from here on.
+    pub(super) fn lose(&mut self) {
+        self.note_loss(false);
+    }
+
+    /// What it all adds up to.
+    pub(super) fn finish(self) -> Replayed {
+        let is_cut = self.before.is_some() || self.certainty != Certainty::Sure;
+        Replayed {
+            held: self.before.unwrap_or(self.held),
+            is_cut,
+            hard_state: self.hard_state,
+            hard_state_is_doubtful: self.hard_state_is_doubtful,
+            abstain: self.abstain,
+        }
+    }
+
+    /// Takes the next event, which a batch of `segment` says; tells what does not fit what came before.
+    pub(super) fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
+        match event {
+            Event::Entries { page, run } => {
+                self.append(*run, Some(run.opens))?;
+                self.held.extents.push(Extent {
+                    first: run.first,
+                    segment,
+                    page: *page,
+                    count: run.count,
+                });
+            }
+            Event::Indexed(entry) => self.append_indexed(entry)?,
+            Event::Hole(hole) => {
+                self.held.holes.insert(hole.position.index.get(), *hole);
+            }
+            Event::Patch { page, position, .. } => self.patch(segment, *page, *position),
+            Event::Config { index, config } => self.held.shape.configure(*index, (**config).clone()),
+            Event::HardState { lsn, hard_state } => {
+                self.hard_state = Some((*lsn, *hard_state));
+                self.hard_state_is_doubtful = false;
+            }
+            Event::Truncate(position) => self.truncate(*position)?,
+            Event::Snapshot { position, config } => self.rebase(segment, *position, config),
+            Event::Mark(Mark::Cut) => self.abstain = true,
+            Event::Mark(Mark::CaughtUp) => self.abstain = false,
+            Event::Mark(Mark::Idle | Mark::CleanStop) => {}
+            Event::Lost { entries_known, .. } => self.note_loss(*entries_known),
+        }
+        Ok(())
+    }
+
+    fn note_loss(&mut self, entries_known: bool) {
+        self.hard_state_is_doubtful = true;
+        let still_sure = entries_known && self.certainty != Certainty::Unknown;
+        self.certainty = if still_sure {
+            Certainty::EntriesKnown
+        } else {
+            Certainty::Unknown
+        };
+    }
+
+    /// Adds a run; `opens` is absent where it is not known whether its first entry begins its term.
+    fn append(&mut self, run: Run, opens: Option<bool>) -> Result<(), String> {
+        let was_sure = self.certainty == Certainty::Sure;
+        self.make_way(run.first, run.term, opens);
+        let added = self.try_append(run, opens);
+        if added.is_ok() || was_sure {
+            return added;
+        }
+        // What was lost made it follow from something else than it seemed.
+        self.put_aside(position(run.first.saturating_sub(1), Term::ZERO));
+        self.try_append(run, Some(true))
+    }
+
+    fn try_append(&mut self, run: Run, opens: Option<bool>) -> Result<(), String> {
+        let opens = opens.unwrap_or(run.term != self.held.shape.last_position().term.get());
+        let added = self.held.shape.append(Run { opens, ..run });
+        added.map_err(|found| format!("entry {}: {found}", run.first))
+    }
+
+    fn append_indexed(&mut self, entry: &SealedEntry) -> Result<(), String> {
+        let LogPosition { term, index } = entry.position;
+        let run = Run {
+            first: index.get(),
+            count: 1,
+            term: term.get(),
+            opens: false,
+        };
+        self.append(run, None)?;
+        // The index does not tell configurations from commands.
+        let opens = self.held.shape.is_first_of_term(index.get());
+        let kind = opens.then_some(RecordKind::Term);
+        let hole = unread(entry.position, kind, Some(entry.payload_crc));
+        self.held.holes.insert(index.get(), hole);
+        Ok(())
+    }
+
+    /// Makes the log end before the entry at `first`, as far as losses leave it open where it ends.
+    fn make_way(&mut self, first: u64, term: u64, opens: Option<bool>) {
+        let last = self.held.shape.last_position();
+        let before = |term| position(first.saturating_sub(1), term);
+        match self.certainty {
+            Certainty::Sure => return,
+            // Nothing but a truncation can have come before an entry that was written here.
+            Certainty::EntriesKnown if first <= last.index.get().saturating_add(1) => {
+                match self.held.shape.term_at(first.saturating_sub(1)) {
+                    Some(term) => self.meet(before(Term::new(term))),
+                    None => self.put_aside(before(Term::ZERO)),
+                }
+            }
+            Certainty::EntriesKnown | Certainty::Unknown => match opens {
+                Some(false) => self.meet(before(Term::new(term))),
+                None if term == last.term.get() && first > last.index.get() => self.meet(before(last.term)),
+                Some(true) | None => self.put_aside(before(Term::ZERO)),
+            },
+        }
+        self.certainty = Certainty::Sure;
+    }
+
+    /// After losses, the log is known to hold `position` as its last.
+    fn meet(&mut self, position: LogPosition) {
+        self.certainty = Certainty::Sure;
+        if position.index < self.held.shape.base_position().index
+            && let Some(before) = self.before.take_if(|before| before.shape.contains(position))
+        {
+            // The loss was made void.
+            self.held = before;
+        }
+        let last = self.held.shape.last_position();
+        let met = if self.held.shape.contains(position) {
+            self.held.truncate(position).is_ok()
+        } else {
+            position.term == last.term
+                && position.index > last.index
+                && self.held.append_unread(position.index.get()).is_ok()
+        };
+        if !met {
+            self.put_aside(position);
+        }
+    }
+
+    /// Goes on with a log of which nothing is known up to `position`.
+    fn put_aside(&mut self, position: LogPosition) {
+        let aside = std::mem::replace(&mut self.held, Held::after(position));
+        self.before.get_or_insert(aside);
+    }
+
+    /// The entry at `position` stands here again, intact.
+    fn patch(&mut self, segment: u64, page: u32, position: LogPosition) {
+        if self.held.shape.contains(position) && position.index > self.held.shape.base_position().index {
+            let index = position.index.get();
+            self.held.holes.remove(&index);
+            self.held.extents.patch(index, segment, page);
+        }
+    }
+
+    fn truncate(&mut self, position: LogPosition) -> Result<(), String> {
+        if self.before.is_some() || self.certainty != Certainty::Sure {
+            self.meet(position);
+        } else if self.held.shape.begins_after(position) {
+            // Entries from here on were void before the segments that held them went.
+            self.held = Held::after(position);
+        }
+        self.held
+            .truncate(position)
+            .map_err(|found| format!("entry {}: {found}", position.index.get()))
+    }
+
+    fn rebase(&mut self, segment: u64, position: LogPosition, config: &ClusterConfig) {
+        let is_behind = position.index < self.held.shape.base_position().index;
+        match &mut self.before {
+            // Entries between the snapshot and the loss are not known, so the loss stays one.
+            Some(before) if is_behind => before.rebase(segment, position, config),
+            Some(_) | None if is_behind => self.held.rebase(segment, position, config),
+            Some(_) | None => {
+                // An unexplained loss among what is covered does not matter any more.
+                self.before = None;
+                if !self.held.shape.contains(position) {
+                    self.certainty = Certainty::Sure;
+                }
+                self.held.rebase(segment, position, config);
+            }
+        }
     }
 }

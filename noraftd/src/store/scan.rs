@@ -1,7 +1,11 @@
 //! One segment, read from front to back: what is valid, and what the rest looks like.
 //!
+//! A batch that is not valid does not end the reading when a later one exists: what can be told of its records
+//! is salvaged (`salvage.rs`), and the reading goes on behind it.
+//!
 //! Invariant: pure, and total: any bytes give a scan, never a panic. Memory is O(batches + terms +
-//! configurations), and every crc of a batch was checked before anything of it is reported.
+//! configurations + damaged entries), and every crc of a batch was checked before anything of it is reported,
+//! but for what is reported as damaged.
 
 use noraft::{ClusterConfig, LogPosition};
 
@@ -10,9 +14,10 @@ use super::batch::{
 };
 use super::codec::crc;
 use super::log::Run;
-use super::seal::SealIndex;
-use super::segment::{HeaderFault, Link, PAGE, SECTOR, SegmentHeader, is_zero};
-use crate::record::{HardState, decode_config};
+use super::rest::{Later, batch_heads, first_nonzero_page, later, looks_interrupted, next_batch, used_bytes};
+use super::seal::{SealIndex, SealedEntry};
+use super::segment::{HeaderFault, Link, PAGE, SegmentHeader};
+use crate::record::{HardState, Hole, RecordKind, decode_config};
 
 /// Something a valid batch says, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +37,23 @@ pub(super) enum Event {
     },
     /// A remark.
     Mark(Mark),
+    /// An entry that was damaged, in the batch at `page` again.
+    Patch {
+        page: u32,
+        position: LogPosition,
+        kind: RecordKind,
+    },
+    /// An entry that was just told is not readable.
+    Hole(Hole),
+    /// An entry that only the segment's index tells of.
+    Indexed(SealedEntry),
+    /// Records of which nothing is known stood in these bytes of the segment.
+    Lost {
+        from: u64,
+        to: u64,
+        /// True when all entries among them are told beside this.
+        entries_known: bool,
+    },
 }
 
 /// What the two header pages say.
@@ -67,21 +89,19 @@ pub(super) struct InvalidRest {
     pub(super) found: &'static str,
     /// The byte after the last that is not zero, rounded up to a page.
     pub(super) end: u64,
-    /// What valid batches lie after it.
-    pub(super) later: Later,
     /// True when each missing part can be a sector that was never written, as after an interrupted write.
     pub(super) interrupted: bool,
 }
 
-/// Valid batches after an invalid one.
+/// Bytes between valid batches that are no valid batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Later {
-    /// None.
-    None,
-    /// Only marks and a SEAL, the first at this byte.
-    Marks(u64),
-    /// Others, the first batch at this byte.
-    Batches(u64),
+pub(super) struct Damaged {
+    /// The byte at which reading failed.
+    pub(super) offset: u64,
+    /// How it failed.
+    pub(super) found: &'static str,
+    /// What valid batches lie after it.
+    pub(super) later: Later,
 }
 
 /// One segment file.
@@ -98,14 +118,20 @@ pub(super) struct SegmentScan {
     pub(super) front: u64,
     pub(super) sealed: bool,
     pub(super) rest: Rest,
+    /// What was found between valid batches.
+    pub(super) damages: Vec<Damaged>,
+    /// What can be told of the records in the rest, should it turn out that they were durable.
+    pub(super) tail: Vec<Event>,
+    /// The index that the SEAL carries.
+    pub(super) seal: Option<SealIndex>,
     /// The index so far, of a segment that is not sealed.
     pub(super) index: SealIndex,
 }
 
 impl SegmentScan {
-    /// Reads a whole segment file.
-    pub(super) fn of(bytes: &[u8]) -> Self {
-        let header = read_header(bytes);
+    /// Reads the whole file of segment `number`.
+    pub(super) fn of(number: u64, bytes: &[u8]) -> Self {
+        let header = read_header(number, bytes);
         let mut scan = Self {
             size: bytes.len() as u64,
             header,
@@ -116,6 +142,9 @@ impl SegmentScan {
             front: PAGE as u64,
             sealed: false,
             rest: Rest::Blank,
+            damages: Vec::new(),
+            tail: Vec::new(),
+            seal: None,
             index: SealIndex::default(),
         };
         match header {
@@ -140,7 +169,6 @@ impl SegmentScan {
                 offset: (PAGE + offset) as u64,
                 found: "bytes in a segment without a valid header",
                 end: end as u64,
-                later: Later::None,
                 interrupted: false,
             });
         }
@@ -152,26 +180,45 @@ impl SegmentScan {
             .min(bytes.len());
         let bytes = &bytes[..end];
         self.last = header.link;
-        let mut fault = (0, "bytes that no batch explains");
-        while !self.sealed && (self.front as usize) < bytes.len() {
-            match self.take_batch(bytes, header.salt) {
-                Ok(()) => {}
-                Err(found) => {
-                    fault = found;
-                    break;
-                }
-            }
+        let (mut heads, mut fault) = (None, (0, "bytes that no batch explains"));
+        let mut end = self.front;
+        while !self.sealed {
+            let Err(found) = self.take_batch(bytes, header.salt) else {
+                end = end.max(self.front);
+                continue;
+            };
+            let heads = heads.get_or_insert_with(|| batch_heads(bytes, header.salt));
+            fault = found;
+            let own = self.own_head(bytes, header.salt);
+            let Some(next) = next_batch(heads, self.front, self.last, own.as_ref()) else {
+                break;
+            };
+            let later = later(bytes, heads, next, header.salt);
+            self.damages.push(Damaged {
+                offset: (found.0 as u64).max(self.front),
+                found: found.1,
+                later,
+            });
+            self.salvage_until(bytes, header.salt, own, next);
         }
+        // A batch that stands in the wrong place may have been the last.
+        self.front = end.max(self.front);
         self.judge_rest(bytes, header.salt, fault);
+        self.fill_from_seal();
         if self.sealed {
             self.index = SealIndex::default();
         }
     }
 
+    /// The header of the batch at the front, if it is the one that comes next.
+    fn own_head(&self, bytes: &[u8], salt: u64) -> Option<BatchHeader> {
+        check_batch(bytes.get(self.front as usize..)?, salt, self.last).ok()
+    }
+
     /// Takes the batch at the front, or nothing of it.
     fn take_batch(&mut self, bytes: &[u8], salt: u64) -> Result<(), (usize, &'static str)> {
         let start = self.front as usize;
-        let area = &bytes[start..];
+        let area = bytes.get(start..).unwrap_or_default();
         let batch = check_batch(area, salt, self.last).map_err(|found| (start, found))?;
         let (events, index, entries) = (self.events.len(), self.index.mark(), self.entries);
         let area = &area[..BATCH_HEADER_BYTES + batch.length];
@@ -208,8 +255,8 @@ impl SegmentScan {
         Ok(())
     }
 
-    /// Notes what a valid record says; `begun` is the number of events before its batch.
-    fn note(
+    /// Notes what a valid record of the batch at the front says; `begun` is the number of events before its batch.
+    pub(super) fn note(
         &mut self,
         head: &RecordHeader,
         payload: &[u8],
@@ -249,7 +296,19 @@ impl SegmentScan {
                     config: config()?,
                 });
             }
-            Kind::Seal => self.sealed = true,
+            Kind::Seal => {
+                self.sealed = true;
+                self.seal = SealIndex::decode(head.flags, payload);
+            }
+            Kind::Patch => {
+                let kind = head.held_entry().ok_or("a patch of an unknown kind")?;
+                let (page, position) = (self.page(), head.position());
+                self.events.push(Event::Patch { page, position, kind });
+                if kind == RecordKind::Config {
+                    let (index, config) = (head.index, config()?);
+                    self.events.push(Event::Config { index, config });
+                }
+            }
             Kind::Mark => self
                 .events
                 .push(Event::Mark(Mark::from_byte(head.flags).ok_or("an unknown mark")?)),
@@ -257,11 +316,11 @@ impl SegmentScan {
         Ok(())
     }
 
-    fn note_entry(&mut self, head: &RecordHeader, at: usize, begun: usize) {
+    pub(super) fn note_entry(&mut self, head: &RecordHeader, at: usize, begun: usize) {
         self.entries += 1;
         self.index
             .add(head.position(), self.front + at as u64, head.payload_crc);
-        let page = u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages");
+        let page = self.page();
         let opens = head.kind == Kind::Term;
         if self.events.len() > begun
             && let Some(Event::Entries { run, .. }) = self.events.last_mut()
@@ -281,29 +340,42 @@ impl SegmentScan {
         self.events.push(Event::Entries { page, run });
     }
 
+    fn page(&self) -> u32 {
+        u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages")
+    }
+
     fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
         let region = bytes.get(self.front as usize..).unwrap_or_default();
         let Some(first) = first_nonzero_page(region) else {
             return;
         };
         let (offset, found) = fault;
+        let end = self.front + used_bytes(region) as u64;
         self.rest = Rest::Invalid(InvalidRest {
             offset: (offset as u64).max(self.front + if offset == 0 { first as u64 } else { 0 }),
             found,
-            end: self.front + used_bytes(region) as u64,
-            later: find_later(region, salt, self.last, self.front),
+            end,
             interrupted: !self.sealed && looks_interrupted(region, salt, self.last),
         });
+        if !self.sealed {
+            self.salvage_tail(bytes, salt, end as usize);
+        }
     }
 }
 
-/// Reads both header pages.
-fn read_header(bytes: &[u8]) -> HeaderFound {
+/// Reads both header pages of segment `number`.
+fn read_header(number: u64, bytes: &[u8]) -> HeaderFound {
     let first = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or_default());
     let copy_at = bytes.len().saturating_sub(PAGE);
     let second = SegmentHeader::decode(&bytes[copy_at..]);
     match (first, second) {
         (Ok(header), Ok(copy)) if header == copy => HeaderFound::Both(header),
+        // The page of another segment, written to the wrong place.
+        (Ok(header), Ok(copy)) if header.number != number && copy.number == number => HeaderFound::One {
+            header: copy,
+            broken: HeaderFault::Damaged,
+            broken_at: 0,
+        },
         (Ok(header), copy) => {
             // A file that was cut has no second copy where it should be.
             let broken = copy.err().unwrap_or(HeaderFault::Damaged);
@@ -328,7 +400,7 @@ fn read_header(bytes: &[u8]) -> HeaderFound {
 }
 
 /// The batch header at the front of `area`, if it comes after `last` and fits.
-fn check_batch(area: &[u8], salt: u64, last: Link) -> Result<BatchHeader, &'static str> {
+pub(super) fn check_batch(area: &[u8], salt: u64, last: Link) -> Result<BatchHeader, &'static str> {
     let batch = BatchHeader::decode(area, salt)?;
     if batch.link.lsn <= last.lsn || batch.prev_crc != last.crc {
         return Err("a batch does not follow the one before it");
@@ -352,85 +424,4 @@ pub(super) fn check_record(area: &[u8], seed: u32) -> Result<(RecordHeader, &[u8
         return Err("a record's padding is cut short");
     }
     Ok((head, payload))
-}
-
-/// The batches that were begun after an invalid one: each proves that all before it were durable, because
-/// only one is in flight at a time. Its header is enough.
-fn find_later(region: &[u8], salt: u64, last: Link, front: u64) -> Later {
-    let mut later = Later::None;
-    for at in (PAGE..region.len()).step_by(PAGE) {
-        let area = &region[at..];
-        let Ok(batch) = BatchHeader::decode(area, salt) else {
-            continue;
-        };
-        if batch.link.lsn <= last.lsn {
-            continue;
-        }
-        let offset = front + at as u64;
-        if !is_only_marks(area, salt, &batch) {
-            return Later::Batches(offset);
-        }
-        if later == Later::None {
-            later = Later::Marks(offset);
-        }
-    }
-    later
-}
-
-fn is_only_marks(area: &[u8], salt: u64, batch: &BatchHeader) -> bool {
-    let seed = record_seed(salt, batch.link.lsn);
-    let mut at = BATCH_HEADER_BYTES;
-    (0..batch.records).all(|_| {
-        let head = area
-            .get(at..)
-            .and_then(|rest| RecordHeader::decode(rest, seed).ok());
-        at += head.map_or(0, |head| head.span());
-        head.is_some_and(|head| matches!(head.kind, Kind::Seal | Kind::Mark))
-    })
-}
-
-/// True when `region`, which is not blank, can be what an interrupted write of one batch left: each sector
-/// is what was to be written, or was never written and so is zero.
-fn looks_interrupted(region: &[u8], salt: u64, last: Link) -> bool {
-    let Ok(batch) = BatchHeader::decode(region, salt) else {
-        return is_zero(&region[..SECTOR.min(region.len())]);
-    };
-    if batch.link.lsn <= last.lsn || batch.prev_crc != last.crc || batch.span() > region.len() as u64 {
-        return false;
-    }
-    if !is_zero(&region[batch.span() as usize..]) {
-        return false;
-    }
-    let area = &region[..BATCH_HEADER_BYTES + batch.length];
-    let seed = record_seed(salt, batch.link.lsn);
-    let mut at = BATCH_HEADER_BYTES;
-    while at < area.len() {
-        let Ok(head) = RecordHeader::decode(&area[at..], seed) else {
-            return has_zero_sector(region, at, at + RECORD_HEADER_BYTES);
-        };
-        if check_record(&area[at..], seed).is_err() && !has_zero_sector(region, at, at + head.span()) {
-            return false;
-        }
-        at += head.span();
-    }
-    true
-}
-
-fn has_zero_sector(region: &[u8], from: usize, to: usize) -> bool {
-    let from = from / SECTOR * SECTOR;
-    let to = to.next_multiple_of(SECTOR).min(region.len());
-    region[from..to].chunks(SECTOR).any(is_zero)
-}
-
-fn first_nonzero_page(region: &[u8]) -> Option<usize> {
-    region
-        .chunks(PAGE)
-        .position(|page| !is_zero(page))
-        .map(|page| page * PAGE)
-}
-
-/// Bytes of `region` up to its last page that is not blank.
-fn used_bytes(region: &[u8]) -> usize {
-    let last = region.chunks(PAGE).rposition(|page| !is_zero(page));
-    last.map_or(0, |page| ((page + 1) * PAGE).min(region.len()))
 }

@@ -9,15 +9,27 @@
 //! | 24 each | run of consecutive entries of one term: first index, term, count (u32), zero (u32) |
 //! | 8 each | entry: offset in the segment in units of 8 bytes (u32), crc of its payload (u32) |
 
-use noraft::LogPosition;
+use noraft::{LogIndex, LogPosition, Term};
 
 use super::batch::RecordHeader;
+use super::codec::Fields;
 
 /// Collects the index of a segment while it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct SealIndex {
     runs: Vec<Run>,
     entries: Vec<[u32; 2]>,
+    /// Set when entries of the segment are so damaged that nothing is known of them.
+    lacks: bool,
+}
+
+/// One entry, as the index of its segment has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SealedEntry {
+    pub(super) position: LogPosition,
+    /// Where its record is in the segment.
+    pub(super) offset: u64,
+    pub(super) payload_crc: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +53,33 @@ impl SealIndex {
         }
         let units = u32::try_from(offset / 8).expect("a segment has at most 2^32 units of 8 bytes");
         self.entries.push([units, payload_crc]);
+    }
+
+    /// Notes that entries may have been in the segment which are not listed.
+    pub(super) fn lack(&mut self) {
+        self.lacks = true;
+    }
+
+    /// True when every entry that was written to the segment is listed.
+    pub(super) fn is_complete(&self) -> bool {
+        !self.lacks
+    }
+
+    /// All entries, in the order in which they stand in the segment.
+    pub(super) fn entries(&self) -> impl '_ + Iterator<Item = SealedEntry> {
+        let positions = self.runs.iter().flat_map(|run| {
+            (0..u64::from(run.count)).map(|nth| LogPosition {
+                term: Term::new(run.term),
+                index: LogIndex::new(run.first.wrapping_add(nth)),
+            })
+        });
+        positions
+            .zip(&self.entries)
+            .map(|(position, [units, payload_crc])| SealedEntry {
+                position,
+                offset: u64::from(*units) * 8,
+                payload_crc: *payload_crc,
+            })
     }
 
     /// Bytes of the index when `entries` more have been added, in at most `runs` more runs.
@@ -82,10 +121,34 @@ impl SealIndex {
             out.extend_from_slice(&units.to_le_bytes());
             out.extend_from_slice(&payload_crc.to_le_bytes());
         }
-        let head = RecordHeader::control(super::batch::Kind::Seal, 0, 0, self.entries.len() as u64, &out);
+        let (kind, flags) = (super::batch::Kind::Seal, u8::from(self.lacks) * FLAG_LACKS);
+        let head = RecordHeader::control(kind, flags, 0, self.entries.len() as u64, &out);
         (head, out)
     }
+
+    /// Reads the payload of a SEAL record with these flags; `None` when it is no index.
+    pub(super) fn decode(flags: u8, payload: &[u8]) -> Option<Self> {
+        let (runs, entries) = payload.split_at_checked(8)?;
+        let (run_count, entry_count) = (Fields(runs).u32(0) as usize, Fields(runs).u32(4) as usize);
+        let (runs, entries) = entries.split_at_checked(run_count.checked_mul(24)?)?;
+        if entries.len() != entry_count.checked_mul(8)? {
+            return None;
+        }
+        let run = |bytes: &[u8]| Run {
+            first: Fields(bytes).u64(0),
+            term: Fields(bytes).u64(8),
+            count: Fields(bytes).u32(16),
+        };
+        let entry = |bytes: &[u8]| [Fields(bytes).u32(0), Fields(bytes).u32(4)];
+        Some(Self {
+            runs: runs.chunks_exact(24).map(run).collect(),
+            entries: entries.chunks_exact(8).map(entry).collect(),
+            lacks: flags & FLAG_LACKS != 0,
+        })
+    }
 }
+
+const FLAG_LACKS: u8 = 1;
 
 /// A place in a [`SealIndex`].
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +169,26 @@ mod tests {
             term: Term::new(term),
             index: LogIndex::new(index),
         }
+    }
+
+    #[test]
+    fn an_index_survives_encoding_and_other_bytes_are_none() {
+        let mut index = SealIndex::default();
+        index.add(at(1, 1), 4096, 7);
+        index.add(at(1, 2), 4136, 8);
+        index.add(at(3, 2), 4176, 9);
+        index.lack();
+        let (head, payload) = index.encode();
+        assert_eq!(SealIndex::decode(head.flags, &payload), Some(index.clone()));
+        let last = index.entries().last();
+        assert_eq!(
+            last.map(|entry| (entry.position, entry.offset, entry.payload_crc)),
+            Some((at(3, 2), 4176, 9))
+        );
+        for end in 0..payload.len() {
+            assert_eq!(SealIndex::decode(0, &payload[..end]), None, "cut at {end}");
+        }
+        assert_eq!(SealIndex::decode(0, &[0xff; 64]), None);
     }
 
     #[test]

@@ -11,6 +11,10 @@ use std::io;
 pub enum Verdict {
     /// Batch invalid, a later valid batch of the same salt exists (this or a later segment).
     Damage,
+    /// The same, and which entries it held is not readable.
+    DamageCut,
+    /// Damage, and nobody else can have what it took.
+    DamageUncovered,
     /// Last batch invalid, nothing valid after.
     AmbiguousTail,
     /// Last batch invalid after a SEAL, or before a clean-stop or idle mark.
@@ -41,12 +45,15 @@ impl Verdict {
     /// True when the directory must not be used as it is.
     pub fn is_fatal(self) -> bool {
         match self {
-            Self::AmbiguousTail | Self::HeaderFromCopy | Self::HardStateOneSlot | Self::SnapshotFromOlder => {
-                false
-            }
             Self::Damage
+            | Self::DamageCut
             | Self::DamageAtMark
+            | Self::AmbiguousTail
+            | Self::HeaderFromCopy
             | Self::HeaderLost
+            | Self::HardStateOneSlot
+            | Self::SnapshotFromOlder => false,
+            Self::DamageUncovered
             | Self::HardStateLost
             | Self::SegmentMissing
             | Self::Gap
@@ -60,6 +67,8 @@ impl Verdict {
     pub fn name(self) -> &'static str {
         match self {
             Self::Damage => "damage",
+            Self::DamageCut => "damage, and what was lost is not known",
+            Self::DamageUncovered => "damage that no other node can repair",
             Self::AmbiguousTail => "ambiguous tail",
             Self::DamageAtMark => "damage before a mark or after a SEAL",
             Self::HeaderFromCopy => "header page damaged, its copy is good",
@@ -91,7 +100,15 @@ impl Verdict {
                 "put the file back if it was moved; otherwise give the node a snapshot of a healthy one with \
                  `noraftd repair`"
             }
-            Self::Damage | Self::DamageAtMark | Self::HeaderLost | Self::Gap => {
+            Self::Damage | Self::DamageAtMark | Self::HeaderLost => {
+                "entries that are not readable are fetched from the other nodes; until then the node neither \
+                 applies past them nor campaigns; look after the disk"
+            }
+            Self::DamageCut => {
+                "the log ends before it; the node replicates the rest anew, but neither votes nor campaigns on \
+                 its own until it has caught up; look after the disk"
+            }
+            Self::DamageUncovered | Self::Gap => {
                 "entries that were acknowledged are not readable; nothing was changed. Keep this directory as it \
                  is, remove the node from the cluster and add it again with an empty one. (An older copy of the \
                  directory must not be used: that node forgot its votes.)"
@@ -151,6 +168,8 @@ pub struct RecoveryReport {
     pub batches: u64,
     /// Valid entries, those that are void included.
     pub entries: u64,
+    /// Entries that are not readable, to be repaired from peers.
+    pub holes: u64,
     /// True when the node must abstain, because of this opening or an earlier one.
     pub abstain: bool,
     /// True when the tail that was cut holds bytes that no interrupted write leaves: damage for certain.

@@ -12,7 +12,8 @@ use noraft::LogPosition;
 
 use super::batch::{BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, batch_span, record_span};
 use super::disk::{Disk, DiskFile};
-use super::log::{Directory, Extent, ReadableSegment, Run};
+use super::log::{Extent, Run};
+use super::reader::{Directory, ReadableSegment};
 use super::seal::SealIndex;
 use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
 use super::spare::Spares;
@@ -28,6 +29,8 @@ pub(super) struct Content<'a> {
     pub(super) truncate: Option<LogPosition>,
     pub(super) records: &'a [Record],
     pub(super) runs: &'a [Run],
+    /// Entries that stand damaged further up.
+    pub(super) patches: &'a [Record],
     pub(super) mark: Option<(Mark, u64)>,
 }
 
@@ -43,6 +46,7 @@ impl Content<'_> {
         let entries: usize = self
             .records
             .iter()
+            .chain(self.patches)
             .map(|record| record_span(record.payload.len()))
             .sum();
         let base = self
@@ -76,6 +80,9 @@ impl Content<'_> {
         }
         for record in self.records {
             out.entry(record);
+        }
+        for record in self.patches {
+            out.patch(record);
         }
         if let Some((mark, lsn)) = self.mark {
             out.control(&RecordHeader::control(Kind::Mark, mark as u8, 0, lsn, &[]), &[]);
@@ -176,7 +183,9 @@ impl Writer {
         let page = page.expect("a segment has fewer than 2^32 pages");
         let mut directory = lock(&self.directory);
         if let Some(position) = content.truncate {
-            directory.extents.truncate(position.index.get());
+            let index = position.index.get();
+            directory.extents.truncate(index);
+            directory.holes.split_off(&index.saturating_add(1));
         }
         for run in content.runs {
             directory.extents.push(Extent {
@@ -185,6 +194,11 @@ impl Writer {
                 page,
                 count: run.count,
             });
+        }
+        for record in content.patches {
+            let index = record.position.index.get();
+            directory.holes.remove(&index);
+            directory.extents.patch(index, segment, page);
         }
     }
 
@@ -200,7 +214,7 @@ impl Writer {
 
     fn ensure_room(&mut self, content: &Content<'_>, prev: LogPosition) -> Result<(), StoreError> {
         // Entries leave room for term and vote: on a full disk a node goes on voting.
-        let reserve = if content.records.is_empty() {
+        let reserve = if content.records.is_empty() && content.patches.is_empty() {
             0
         } else {
             reserve_bytes(self.header.segment_bytes)

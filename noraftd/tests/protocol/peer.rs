@@ -7,7 +7,7 @@ use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
 use noraftd::protocol::peer::{
     APPEND_OVERHEAD_BYTES, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, RECORD_OVERHEAD_BYTES,
-    Reject,
+    REPAIR_POSITIONS_MAX, Reject,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Record, RecordKind, SnapshotId, encode_config, genesis_config};
@@ -76,6 +76,7 @@ fn frames() -> Vec<PeerFrame> {
         outcome,
     };
     frames.extend(outcomes().into_iter().map(forwarded).map(PeerFrame::Message));
+    frames.extend(repair_messages().into_iter().map(PeerFrame::Message));
     frames
 }
 
@@ -178,6 +179,80 @@ fn messages() -> Vec<PeerMessage> {
             request: request("GET k"),
         },
     ]
+}
+
+fn repair_messages() -> Vec<PeerMessage> {
+    vec![
+        PeerMessage::RepairRequest {
+            positions: Vec::new(),
+        },
+        PeerMessage::RepairRequest {
+            positions: vec![position(1, 2), position(1, 7), position(4, u64::MAX)],
+        },
+        PeerMessage::Repair {
+            base: LogIndex::new(3),
+            records: Vec::new(),
+        },
+        PeerMessage::Repair {
+            base: LogIndex::ZERO,
+            records: vec![
+                record(1, 1, RecordKind::Term, Bytes::new()),
+                record(1, 9, RecordKind::Command, Bytes::from_static(b"nine")),
+                record(
+                    3,
+                    10,
+                    RecordKind::Config,
+                    encode_config(&genesis_config([NodeId::new(1)])),
+                ),
+            ],
+        },
+    ]
+}
+
+#[test]
+fn repairs_out_of_order_or_damaged_are_refused() {
+    let request = |positions: &[(u64, u64)]| {
+        forged(24, |out| {
+            out.put_u32_le(positions.len() as u32);
+            for (term, index) in positions {
+                out.put_u64_le(*term);
+                out.put_u64_le(*index);
+            }
+        })
+    };
+    assert!(request(&[(1, 2), (1, 3)]).is_ok());
+    for wrong in [
+        &[(1, 3), (1, 2)][..],
+        &[(1, 2), (1, 2)],
+        &[(2, 1), (1, 2)],
+        &[(0, 0)],
+    ] {
+        assert!(
+            matches!(request(wrong), Err(PeerError::Malformed(_))),
+            "{wrong:?}"
+        );
+    }
+    let too_many: Vec<(u64, u64)> = (1..=REPAIR_POSITIONS_MAX as u64 + 1)
+        .map(|index| (1, index))
+        .collect();
+    assert!(matches!(request(&too_many), Err(PeerError::Malformed(_))));
+    let repair = |index: u64, crc: u32| {
+        forged(25, |out| {
+            out.put_u64_le(0);
+            out.put_u32_le(1);
+            out.put_u64_le(index);
+            out.put_u64_le(1);
+            out.put_u8(3);
+            out.put_u64_le(5);
+            out.put_u32_le(crc);
+            out.put_u32_le(4);
+            out.extend_from_slice(b"nine");
+        })
+    };
+    let crc = crc32fast::hash(b"nine");
+    assert!(repair(9, crc).is_ok());
+    assert!(matches!(repair(9, crc ^ 1), Err(PeerError::Malformed(_))));
+    assert!(matches!(repair(0, crc), Err(PeerError::Malformed(_))));
 }
 
 fn outcomes() -> Vec<Outcome> {

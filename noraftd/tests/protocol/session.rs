@@ -34,6 +34,9 @@ fn status(role: Role) -> Status {
         snapshot: None,
         voters: [1, 2, 3].map(NodeId::new).to_vec(),
         abstaining: false,
+        holes: 0,
+        repaired: 0,
+        needs_snapshot: false,
         match_indexes: match role {
             Role::Leader => vec![(NodeId::new(2), index(98)), (NodeId::new(3), index(50))],
             Role::Follower | Role::Candidate => vec![],

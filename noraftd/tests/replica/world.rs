@@ -9,7 +9,9 @@ use noraft::{Log, LogEntries, LogIndex, LogPosition, NodeId};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{Append, Base, Batch, HardState, Record, Recovered, SnapshotId, genesis_config};
+use noraftd::record::{
+    Append, Base, Batch, BatchId, HardState, Hole, Record, Recovered, SnapshotId, genesis_config,
+};
 use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
@@ -53,6 +55,8 @@ struct Disk {
     base: Option<Base>,
     /// Those after the base.
     records: Vec<Record>,
+    /// Indexes of entries whose payload cannot be read.
+    damaged: BTreeSet<u64>,
     snapshots: Vec<(SnapshotId, Snapshot)>,
 }
 
@@ -78,7 +82,34 @@ impl Disk {
                 "an append leaves no gap"
             );
             self.records.extend(records.iter().cloned());
+            self.damaged.split_off(&(prev.index.get() + 1));
         }
+    }
+
+    fn patch(&mut self, records: &[Record]) {
+        for record in records {
+            assert!(
+                self.records.iter().any(|held| held == record),
+                "what is repaired is what was written: {record:?}"
+            );
+            self.damaged.remove(&record.position.index.get());
+        }
+    }
+
+    /// What is known of damaged entries; the crc of every second one is not.
+    fn holes(&self) -> Vec<Hole> {
+        let is_damaged = |record: &&Record| self.damaged.contains(&record.position.index.get());
+        let hole = |record: &Record| Hole {
+            position: record.position,
+            kind: Some(record.kind),
+            payload_crc: record
+                .position
+                .index
+                .get()
+                .is_multiple_of(2)
+                .then_some(record.payload_crc),
+        };
+        self.records.iter().filter(is_damaged).map(hole).collect()
     }
 
     fn rebase(&mut self, base: &Base) {
@@ -94,9 +125,15 @@ impl Disk {
             Some(at) => drop(self.records.drain(..=at)),
             None => self.records.clear(),
         }
+        let held: BTreeSet<u64> = self.indexes().collect();
+        self.damaged.retain(|index| held.contains(index));
         self.snapshots
             .retain(|(id, _)| id.position.index >= base.position.index);
         self.base = Some(base.clone());
+    }
+
+    fn indexes(&self) -> impl Iterator<Item = u64> {
+        self.records.iter().map(|record| record.position.index.get())
     }
 
     fn save(&mut self, snapshot: Snapshot, bytes: u64) -> SnapshotId {
@@ -111,7 +148,9 @@ impl Disk {
 
     fn read(&self, from: LogIndex, to: LogIndex) -> Vec<Record> {
         let wanted = |record: &&Record| record.position.index >= from && record.position.index <= to;
-        self.records.iter().filter(wanted).take(3).cloned().collect()
+        let is_intact = |record: &&Record| !self.damaged.contains(&record.position.index.get());
+        let wanted = self.records.iter().filter(wanted);
+        wanted.take_while(is_intact).take(3).cloned().collect()
     }
 
     fn recover(&self, voters: u64) -> (Recovered, Option<(SnapshotId, Snapshot)>) {
@@ -129,6 +168,7 @@ impl Disk {
             hard_state: self.hard_state,
             log: Log::new(config, entries),
             abstain: false,
+            holes: self.holes(),
         };
         let usable = |(id, _): &&(SnapshotId, Snapshot)| recovered.log.entries().contains(id.position);
         let snapshot = self.snapshots.iter().rev().find(usable).cloned();
@@ -147,6 +187,12 @@ enum Event {
         node: u64,
         life: u64,
         batch: Batch,
+    },
+    Patched {
+        node: u64,
+        life: u64,
+        id: BatchId,
+        records: Vec<Record>,
     },
     Fetched {
         node: u64,
@@ -295,6 +341,29 @@ impl World {
         }
     }
 
+    /// Damages entries on a node's disk; whoever is running finds out when it reads them.
+    pub(crate) fn damage(&mut self, node: u64, indexes: impl IntoIterator<Item = u64>) {
+        let disk = self.disks.get_mut(&node).expect("a node has a disk");
+        let held: BTreeSet<u64> = disk.indexes().collect();
+        disk.damaged
+            .extend(indexes.into_iter().filter(|index| held.contains(index)));
+    }
+
+    /// Entries on a node's disk that cannot be read.
+    pub(crate) fn damaged(&self, node: u64) -> usize {
+        self.disks[&node].damaged.len()
+    }
+
+    /// The indexes of the entries on a node's disk.
+    pub(crate) fn on_disk(&self, node: u64) -> Vec<u64> {
+        self.disks[&node].indexes().collect()
+    }
+
+    /// The term on a node's disk.
+    pub(crate) fn term_on_disk(&self, node: u64) -> u64 {
+        self.disks[&node].hard_state.term
+    }
+
     pub(crate) fn up(&self) -> Vec<u64> {
         self.replicas.keys().copied().collect()
     }
@@ -393,8 +462,24 @@ impl World {
                 self.input(node, Input::Synced(batch.id));
             }
             Event::Fetched { node, life, from, to } if self.lives[&node] == life => {
-                let records = self.disks[&node].read(from, to);
-                self.input(node, Input::Fetched { from, records });
+                let disk = &self.disks[&node];
+                let input = if disk.damaged.contains(&from.get()) {
+                    Input::Damaged { from }
+                } else {
+                    let records = disk.read(from, to);
+                    Input::Fetched { from, records }
+                };
+                self.input(node, input);
+            }
+            Event::Patched {
+                node,
+                life,
+                id,
+                records,
+            } if self.lives[&node] == life => {
+                let disk = self.disks.get_mut(&node).expect("a node has a disk");
+                disk.patch(&records);
+                self.input(node, Input::Synced(id));
             }
             Event::SnapshotDone { node, life, work } if self.lives[&node] == life => {
                 self.snapshot_done(node, work);
@@ -403,6 +488,7 @@ impl World {
                 self.input(node, Input::Deadline);
             }
             Event::Synced { .. }
+            | Event::Patched { .. }
             | Event::Fetched { .. }
             | Event::SnapshotDone { .. }
             | Event::Wake { .. } => {}
@@ -435,6 +521,16 @@ impl World {
             Output::Persist(batch) => {
                 let delay = self.prng.between(50, self.faults.sync_max.max(51));
                 self.schedule(delay, Event::Synced { node, life, batch });
+            }
+            Output::Patch { id, records } => {
+                let delay = self.prng.between(50, self.faults.sync_max.max(51));
+                let patched = Event::Patched {
+                    node,
+                    life,
+                    id,
+                    records,
+                };
+                self.schedule(delay, patched);
             }
             Output::Fetch { from, to, .. } => self.schedule(30, Event::Fetched { node, life, from, to }),
             Output::SaveSnapshot(snapshot) => self.begin_snapshot(node, SnapshotWork::Save(*snapshot)),

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
-use noraftd::record::{Batch, BatchId, HardState};
+use noraftd::record::{Append, Batch, BatchId, HardState, Record, Recovered};
 use noraftd::store::mem_disk::MemDisk;
-use noraftd::store::{Finding, Kind, OpenError, Options, RecoveryReport, Store, Verdict};
+use noraftd::store::{Finding, Kind, OpenError, Options, ReadError, RecoveryReport, Store, Verdict};
 
 use crate::common::*;
 
@@ -96,9 +96,9 @@ fn ending_with(last_payload_bytes: usize, marked: bool) -> Small {
 /// What became of a damaged directory.
 #[derive(Debug)]
 enum Outcome {
-    /// Everything is there.
+    /// Everything is there, but for holes, which are told and can be patched.
     Whole(RecoveryReport),
-    /// The last batch is not, and the node abstains.
+    /// The log ends earlier, and the node abstains.
     Cut(RecoveryReport),
     /// The directory was refused.
     Refused(Finding),
@@ -109,6 +109,13 @@ impl Outcome {
         match self {
             Self::Whole(report) | Self::Cut(report) => &report.findings,
             Self::Refused(finding) => std::slice::from_ref(finding),
+        }
+    }
+
+    fn holes(&self) -> u64 {
+        match self {
+            Self::Whole(report) | Self::Cut(report) => report.holes,
+            Self::Refused(_) => 0,
         }
     }
 }
@@ -132,11 +139,12 @@ impl Small {
         files
     }
 
-    /// Opens `files`: an acknowledged entry must be there, or a verdict must say why not.
+    /// Opens `files`: an acknowledged entry must be there, or a verdict or a hole must say why not. What is
+    /// missing is then given back, as peers would do it, and the log must be whole, now and after a restart.
     fn outcome(&self, files: &Files) -> Result<Outcome, String> {
         let disk = MemDisk::with_files(files.clone());
         let opened = Store::open(std::sync::Arc::new(disk.clone()), tiny_segments(), owner());
-        let (store, recovered) = match opened {
+        let (mut store, recovered) = match opened {
             Ok(opened) => opened,
             Err(OpenError::Refused { finding, .. }) if finding.verdict.is_fatal() => {
                 return if disk.files() == *files {
@@ -148,25 +156,98 @@ impl Small {
             Err(error) => return Err(format!("no row of the table: {error}")),
         };
         let report = store.recovery_report().clone();
-        let found = read_all(&store.reader(), recovered.log.entries().len());
         if recovered.hard_state != self.model.hard_state {
             return Err(format!("{:?} without a refusal", recovered.hard_state));
         }
-        if found == self.model.records {
-            return Ok(Outcome::Whole(report));
-        }
+        let found = self.check_recovered(&store, &recovered)?;
+        let is_whole = found == self.model.records.len();
         let is_cut = report
             .findings
             .iter()
-            .any(|finding| finding.verdict == Verdict::AmbiguousTail);
-        if !is_cut || !recovered.abstain || !self.model.records.starts_with(&found) {
+            .any(|finding| matches!(finding.verdict, Verdict::AmbiguousTail | Verdict::DamageCut));
+        if !is_whole && !(is_cut && recovered.abstain) {
             return Err(format!(
-                "{} entries instead of {}: {report:?}",
-                found.len(),
+                "{found} entries instead of {}: {report:?}",
                 self.model.records.len()
             ));
         }
-        Ok(Outcome::Cut(report))
+        self.repair(&mut store, &recovered, found)?;
+        drop(store);
+        let (store, again) = Store::open(std::sync::Arc::new(disk), tiny_segments(), owner())
+            .map_err(|error| format!("repaired, and refused: {error}"))?;
+        if again.abstain != recovered.abstain || !again.holes.is_empty() {
+            return Err(format!("after the repair: {again:?}"));
+        }
+        if read_all(&store.reader(), self.model.records.len()) != self.model.records {
+            return Err("after the repair, the log is another one".to_owned());
+        }
+        if is_whole {
+            Ok(Outcome::Whole(report))
+        } else {
+            Ok(Outcome::Cut(report))
+        }
+    }
+
+    /// Each entry is the model's, or a hole that the model's entry fills, or (at the end, void before) gone.
+    fn check_recovered(&self, store: &Store, recovered: &Recovered) -> Result<usize, String> {
+        let (reader, mut holes) = (store.reader(), recovered.holes.iter().peekable());
+        let mut same = 0;
+        for (position, entry) in recovered.log.entries().iter_with_positions() {
+            let index = position.index;
+            let hole = holes.next_if(|hole| hole.position == position);
+            let read = reader.read(index, index, 1);
+            let expected = self.model.records.get(index.get() as usize - 1);
+            let is_stale = expected.is_none_or(|record| record.position != position);
+            if is_stale && recovered.abstain {
+                // A log of an earlier moment: what was made void since is there again.
+                break;
+            }
+            let expected = expected
+                .filter(|_| !is_stale)
+                .ok_or(format!("{position:?} is none of ours"))?;
+            match (hole, read) {
+                (Some(hole), Err(ReadError::Damaged { .. })) if hole.is_filled_by(expected) => {}
+                (None, Ok(read))
+                    if read == [expected.clone()] && Some(&entry) == expected.to_entry().as_ref() => {}
+                (hole, read) => return Err(format!("{position:?} is {read:?}, hole {hole:?}")),
+            }
+            same += 1;
+        }
+        Ok(same)
+    }
+
+    /// Gives back what is missing.
+    fn repair(&self, store: &mut Store, recovered: &Recovered, found: usize) -> Result<(), String> {
+        let lost = recovered
+            .holes
+            .iter()
+            .map(|hole| hole.position.index.get() as usize);
+        let lost: Vec<Record> = lost
+            .filter(|index| *index <= found)
+            .map(|index| self.model.records[index - 1].clone())
+            .collect();
+        store.patch(&lost).map_err(|error| format!("patching: {error}"))?;
+        let prev = match found {
+            0 => at(0, 0),
+            _ => self.model.records[found - 1].position,
+        };
+        let append = (found < self.model.records.len()).then(|| Append {
+            prev,
+            records: self.model.records[found..].to_vec(),
+        });
+        let batch = Batch {
+            id: BatchId(0),
+            hard_state: None,
+            base: None,
+            append,
+        };
+        store
+            .persist(&batch)
+            .map_err(|error| format!("replicating: {error}"))?;
+        if read_all(&store.reader(), self.model.records.len()) != self.model.records {
+            return Err("repaired, the log is another one".to_owned());
+        }
+        Ok(())
     }
 
     fn check(&self, what: &str, files: &Files) -> Outcome {
@@ -413,7 +494,7 @@ fn a_lone_voter_with_a_damaged_last_batch_is_refused() {
     let Some(OpenError::Refused { finding, .. }) = damage(40, |byte| *byte ^= 1).err() else {
         panic!("nobody else has the entry");
     };
-    assert_eq!(finding.verdict, Verdict::Damage);
+    assert_eq!(finding.verdict, Verdict::DamageUncovered);
 }
 
 #[test]
@@ -422,7 +503,33 @@ fn a_batch_that_is_wholly_lost_is_seen_when_anything_was_written_after_it() {
     let (name, start) = last_batch(&small);
     let files = small.with(&name, |bytes| bytes[start..start + 2 * PAGE].fill(0));
     let outcome = small.check("last batch zeroed", &files);
-    assert!(matches!(outcome, Outcome::Refused(finding) if finding.verdict == Verdict::DamageAtMark));
+    let found: Vec<Verdict> = outcome.findings().iter().map(|finding| finding.verdict).collect();
+    assert_eq!(found, [Verdict::DamageAtMark, Verdict::DamageCut], "{outcome:?}");
+}
+
+#[test]
+fn a_record_whose_header_is_intact_is_a_hole_and_not_a_cut() {
+    let small = marked();
+    let (name, start) = last_batch(&small);
+    // The second page of the last batch is gone; a mark proves that it was durable.
+    let files = small.with(&name, |bytes| bytes[start + PAGE..start + 2 * PAGE].fill(0));
+    let outcome = small.check("second page zeroed", &files);
+    assert!(matches!(&outcome, Outcome::Whole(_)), "{outcome:?}");
+    assert_eq!(
+        (outcome.holes(), outcome.findings()[0].verdict),
+        (1, Verdict::DamageAtMark)
+    );
+}
+
+#[test]
+fn the_seal_tells_of_entries_whose_headers_are_gone() {
+    let small = marked();
+    // The first batch of entries: three of them, and nothing else.
+    let name = "segment-0000000000000001";
+    let files = small.with(name, |bytes| bytes[2 * PAGE..3 * PAGE].fill(0xee));
+    let outcome = small.check("first entries overwritten", &files);
+    assert!(matches!(&outcome, Outcome::Whole(_)), "{outcome:?}");
+    assert_eq!(outcome.holes(), 3, "{outcome:?}");
 }
 
 #[test]
@@ -437,18 +544,14 @@ fn the_one_loss_that_leaves_no_trace_is_the_whole_of_the_last_batch_before_any_m
 #[test]
 fn a_refusal_names_file_offset_finding_and_what_to_do() {
     let small = marked();
-    let (name, start) = last_batch(&small);
-    let files = small.with(&name, |bytes| bytes[start + 40] ^= 1);
+    // The genesis: no other batch says what the log begins with.
+    let name = "segment-0000000000000001";
+    let files = small.with(name, |bytes| bytes[PAGE + 80] ^= 1);
     let Outcome::Refused(finding) = small.check("flipped", &files) else {
         panic!("must be refused")
     };
     let text = finding.to_string();
-    for part in [
-        name.as_str(),
-        &finding.offset.to_string(),
-        "not what was written",
-        "add it again",
-    ] {
+    for part in [name, &finding.offset.to_string(), "no batch says", "add it again"] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
 }

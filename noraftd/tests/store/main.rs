@@ -8,4 +8,5 @@ mod compaction;
 mod crash;
 mod damage;
 mod golden;
+mod patches;
 mod rows;

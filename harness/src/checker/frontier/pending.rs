@@ -1,73 +1,216 @@
-//! What is open: operations in slots, by value, and writes that never return.
+//! What is open: operations in slots, and writes and compare-and-sets that never return.
 //!
 //! Invariant: an operation that returns has a slot from its invocation on; one that never returns has
-//! none and is only listed under its value, in order of invocation.
+//! none and is only listed under its kind, in order of invocation.
 
+use super::spent::{Spent, SpentId};
 use crate::checker::bits::Bits;
+use crate::checker::datum::Datum;
 use crate::checker::hash::FastMap;
 use crate::checker::register::RegisterOp;
 use crate::model::Call;
 
-/// Open operations.
-pub(super) struct Pending<const W: usize> {
+/// An operation on the register, its values numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Kind {
+    /// Saw this value.
+    Read(u32),
+    /// Saw another value than this.
+    Differs(u32),
+    /// Wrote this value.
+    Write(u32),
+    /// Replaced the first value by the second.
+    Cas(u32, u32),
+}
+
+/// Numbers of the values; 0 is the initial one.
+pub(super) struct Values(FastMap<Datum, u32>);
+
+impl Values {
+    pub(super) fn new(initial: Datum, calls: &[Call<RegisterOp>]) -> Self {
+        let mut values = Self(FastMap::default());
+        values.number(initial);
+        for call in calls {
+            match call.op {
+                RegisterOp::Read(value) | RegisterOp::Write(value) | RegisterOp::Differs(value) => {
+                    values.number(value);
+                }
+                RegisterOp::Cas(from, to) => {
+                    values.number(from);
+                    values.number(to);
+                }
+            }
+        }
+        values
+    }
+
+    fn number(&mut self, value: Datum) {
+        let next = self.0.len() as u32;
+        self.0.entry(value).or_insert(next);
+    }
+
+    pub(super) fn kind(&self, op: RegisterOp) -> Kind {
+        match op {
+            RegisterOp::Read(value) => Kind::Read(self.0[&value]),
+            RegisterOp::Differs(value) => Kind::Differs(self.0[&value]),
+            RegisterOp::Write(value) => Kind::Write(self.0[&value]),
+            RegisterOp::Cas(from, to) => Kind::Cas(self.0[&from], self.0[&to]),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.0.capacity() * 24
+    }
+}
+
+/// An open operation that can be placed; without a slot it never returns.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) call: u32,
+    pub(super) slot: Option<usize>,
+    pub(super) kind: Kind,
+}
+
+impl Choice {
+    /// The value after it.
+    pub(super) fn value(&self) -> u32 {
+        match self.kind {
+            Kind::Read(value) | Kind::Differs(value) | Kind::Write(value) | Kind::Cas(_, value) => value,
+        }
+    }
+}
+
+/// Operations of one kind that never return.
+#[derive(Default)]
+struct Unknown {
     calls: Vec<u32>,
-    values: Vec<u32>,
+}
+
+/// Open operations.
+pub(super) struct Pending<'a, const W: usize> {
+    history: &'a [Call<RegisterOp>],
+    calls: Vec<u32>,
+    kinds: Vec<Kind>,
     free: Vec<usize>,
     slots: FastMap<u32, usize>,
     reads: Bits<W>,
+    differs: Bits<W>,
+    writes: Bits<W>,
+    cas: Bits<W>,
     reads_of: Vec<Bits<W>>,
+    differs_of: Vec<Bits<W>>,
     writes_of: Vec<Bits<W>>,
-    unknown_of: Vec<Vec<u32>>,
+    /// Those that never return, by number of their kind.
+    unknown: Vec<Unknown>,
+    numbers: FastMap<Kind, u32>,
+    /// Numbers of the kinds of compare-and-sets among them, by the value they expect.
+    unknown_from: FastMap<u32, Vec<(u32, u32)>>,
+    /// The values they expect, and those that are written, in order of first appearance.
+    unknown_sources: Vec<u32>,
+    unknown_values: Vec<u32>,
+    /// Whether those that never return are offered as choices.
+    pub(super) offers_unknown: bool,
 }
 
-impl<const W: usize> Pending<W> {
-    pub(super) fn new(values: usize) -> Self {
+impl<'a, const W: usize> Pending<'a, W> {
+    pub(super) fn new(history: &'a [Call<RegisterOp>], values: usize, has_differs: bool) -> Self {
         Self {
+            history,
             calls: Vec::new(),
-            values: Vec::new(),
+            kinds: Vec::new(),
             free: Vec::new(),
             slots: FastMap::default(),
             reads: Bits::EMPTY,
+            differs: Bits::EMPTY,
+            writes: Bits::EMPTY,
+            cas: Bits::EMPTY,
             reads_of: vec![Bits::EMPTY; values],
+            differs_of: vec![Bits::EMPTY; if has_differs { values } else { 0 }],
             writes_of: vec![Bits::EMPTY; values],
-            unknown_of: vec![Vec::new(); values],
+            unknown: Vec::new(),
+            numbers: FastMap::default(),
+            unknown_from: FastMap::default(),
+            unknown_sources: Vec::new(),
+            unknown_values: Vec::new(),
+            offers_unknown: true,
         }
     }
 
-    fn open(&mut self, call: u32, value: u32) -> usize {
+    /// Adds an operation; its slot, if it returns.
+    pub(super) fn open(&mut self, i: u32, kind: Kind) -> Option<usize> {
+        if self.history[i as usize].is_open() {
+            self.open_unknown(i, kind);
+            return None;
+        }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.calls.push(0);
-            self.values.push(0);
+            self.kinds.push(kind);
             self.calls.len() - 1
         });
-        self.calls[slot] = call;
-        self.values[slot] = value;
-        self.slots.insert(call, slot);
-        slot
-    }
-
-    pub(super) fn open_read(&mut self, call: u32, value: u32) -> usize {
-        let slot = self.open(call, value);
-        self.reads.set(slot);
-        self.reads_of[value as usize].set(slot);
-        slot
-    }
-
-    pub(super) fn open_write(&mut self, i: u32, value: u32, call: &Call<RegisterOp>) {
-        if call.is_open() {
-            self.unknown_of[value as usize].push(i);
-        } else {
-            let slot = self.open(i, value);
-            self.writes_of[value as usize].set(slot);
+        self.calls[slot] = i;
+        self.kinds[slot] = kind;
+        self.slots.insert(i, slot);
+        match kind {
+            Kind::Read(value) => {
+                self.reads.set(slot);
+                self.reads_of[value as usize].set(slot);
+            }
+            Kind::Differs(value) => {
+                self.reads.set(slot);
+                self.differs.set(slot);
+                self.differs_of[value as usize].set(slot);
+            }
+            Kind::Write(value) => {
+                self.writes.set(slot);
+                self.writes_of[value as usize].set(slot);
+            }
+            Kind::Cas(..) => self.cas.set(slot),
         }
+        Some(slot)
+    }
+
+    fn open_unknown(&mut self, i: u32, kind: Kind) {
+        let next = self.unknown.len() as u32;
+        match kind {
+            Kind::Read(_) | Kind::Differs(_) => return,
+            // It would change nothing.
+            Kind::Cas(from, to) if from == to => return,
+            Kind::Write(_) | Kind::Cas(..) => {}
+        }
+        let number = *self.numbers.entry(kind).or_insert(next);
+        if number == next {
+            self.unknown.push(Unknown::default());
+            match kind {
+                Kind::Cas(from, to) => {
+                    let known = self.unknown_from.entry(from).or_default();
+                    if known.is_empty() {
+                        self.unknown_sources.push(from);
+                    }
+                    known.push((to, number));
+                }
+                Kind::Write(value) => self.unknown_values.push(value),
+                Kind::Read(_) | Kind::Differs(_) => {}
+            }
+        }
+        self.unknown[number as usize].calls.push(i);
     }
 
     pub(super) fn close(&mut self, call: u32, slot: usize) {
-        let value = self.values[slot] as usize;
         self.slots.remove(&call);
         self.reads.clear(slot);
-        self.reads_of[value].clear(slot);
-        self.writes_of[value].clear(slot);
+        self.differs.clear(slot);
+        self.writes.clear(slot);
+        self.cas.clear(slot);
+        match self.kinds[slot] {
+            Kind::Read(value) => self.reads_of[value as usize].clear(slot),
+            Kind::Differs(value) => self.differs_of[value as usize].clear(slot),
+            Kind::Write(value) => self.writes_of[value as usize].clear(slot),
+            Kind::Cas(..) => {}
+        }
         self.free.push(slot);
     }
 
@@ -75,91 +218,160 @@ impl<const W: usize> Pending<W> {
         self.slots[&call]
     }
 
-    pub(super) fn call_in(&self, slot: usize) -> u32 {
-        self.calls[slot]
+    pub(super) fn call_in(&self, slot: usize) -> &'a Call<RegisterOp> {
+        &self.history[self.calls[slot] as usize]
     }
 
-    pub(super) fn value_in(&self, slot: usize) -> u32 {
-        self.values[slot]
+    /// The operation in a slot, as a choice.
+    pub(super) fn in_slot(&self, slot: usize) -> Choice {
+        Choice {
+            call: self.calls[slot],
+            slot: Some(slot),
+            kind: self.kinds[slot],
+        }
     }
 
+    /// Reads of any kind.
     pub(super) fn reads(&self) -> &Bits<W> {
         &self.reads
     }
 
-    pub(super) fn reads_of(&self, value: u32) -> Bits<W> {
-        self.reads_of[value as usize]
+    pub(super) fn cas(&self) -> &Bits<W> {
+        &self.cas
     }
 
-    pub(super) fn writes_of(&self, value: u32) -> Bits<W> {
-        self.writes_of[value as usize]
+    /// The reads that fit while the value is `value`.
+    pub(super) fn reads_at(&self, value: u32) -> Bits<W> {
+        let mut fitting = self.reads_of[value as usize];
+        if let Some(not) = self.differs_of.get(value as usize) {
+            fitting.add(&self.differs.without(not));
+        }
+        fitting
     }
 
-    /// The write of `value` that never returns and was invoked after `used` others of its kind.
-    pub(super) fn unknown(&self, value: u32, used: u32) -> Option<u32> {
-        self.unknown_of[value as usize].get(used as usize).copied()
+    /// Of the open writes of `value` called before `time` and not `placed`, the one that returns first.
+    pub(super) fn write(
+        &self,
+        value: u32,
+        time: u32,
+        placed: &Bits<W>,
+        spent: (&Spent, SpentId),
+    ) -> Option<Choice> {
+        let open = self.writes_of[value as usize].without(placed);
+        let returning = open
+            .iter()
+            .map(|slot| (slot, self.call_in(slot)))
+            .filter(|(_, call)| call.call < time)
+            .min_by_key(|(_, call)| call.ret);
+        match returning {
+            Some((slot, _)) => Some(self.in_slot(slot)),
+            None if !self.offers_unknown => None,
+            None => {
+                let number = *self.numbers.get(&Kind::Write(value))?;
+                self.unknown_of(number, Kind::Write(value), time, spent)
+            }
+        }
+    }
+
+    fn unknown_of(&self, number: u32, kind: Kind, time: u32, spent: (&Spent, SpentId)) -> Option<Choice> {
+        let used = spent.0.count(spent.1, number);
+        let calls = &self.unknown[number as usize].calls;
+        let call = *calls.get(used as usize)?;
+        (self.history[call as usize].call < time).then_some(Choice {
+            call,
+            slot: None,
+            kind,
+        })
+    }
+
+    /// When the first write of `value` that never returns was invoked.
+    pub(super) fn first_unknown_write(&self, value: u32) -> Option<u32> {
+        let number = self.numbers.get(&Kind::Write(value))?;
+        let first = self.unknown[*number as usize].calls.first()?;
+        Some(self.history[*first as usize].call)
+    }
+
+    /// The number under which a kind that never returns is counted.
+    pub(super) fn number(&self, kind: Kind) -> u32 {
+        self.numbers[&kind]
+    }
+
+    /// The compare-and-sets that can replace `value`: of equal ones the one that returns first.
+    pub(super) fn swaps(
+        &self,
+        value: u32,
+        time: u32,
+        placed: &Bits<W>,
+        spent: (&Spent, SpentId),
+        out: &mut Vec<Choice>,
+    ) {
+        out.clear();
+        for slot in self.cas.without(placed).iter() {
+            let Kind::Cas(from, _) = self.kinds[slot] else {
+                continue;
+            };
+            if from != value || self.call_in(slot).call >= time {
+                continue;
+            }
+            match out.iter_mut().find(|other| other.kind == self.kinds[slot]) {
+                None => out.push(self.in_slot(slot)),
+                Some(other) => {
+                    let rival = &self.history[other.call as usize];
+                    if self.call_in(slot).ret < rival.ret {
+                        *other = self.in_slot(slot);
+                    }
+                }
+            }
+        }
+        if !self.offers_unknown {
+            return;
+        }
+        for (to, number) in self.unknown_from.get(&value).into_iter().flatten() {
+            let kind = Kind::Cas(value, *to);
+            if out.iter().all(|other| other.kind != kind) {
+                out.extend(self.unknown_of(*number, kind, time, spent));
+            }
+        }
+    }
+
+    /// True when an operation was invoked that never returns.
+    pub(super) fn has_unknown(&self) -> bool {
+        !self.unknown.is_empty()
+    }
+
+    /// Values from which a walk over compare-and-sets can begin.
+    pub(super) fn sources(&self, placed: &Bits<W>, out: &mut Vec<u32>) {
+        for slot in self.cas.without(placed).iter() {
+            if let Kind::Cas(from, _) = self.kinds[slot] {
+                out.push(from);
+            }
+        }
+        if self.offers_unknown {
+            out.extend(&self.unknown_sources);
+        }
+    }
+
+    /// Values of open writes.
+    pub(super) fn written(&self, placed: &Bits<W>, out: &mut Vec<u32>) {
+        for slot in self.writes.without(placed).iter() {
+            if let Kind::Write(value) = self.kinds[slot] {
+                out.push(value);
+            }
+        }
+        if self.offers_unknown {
+            out.extend(&self.unknown_values);
+        }
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let unknown: usize = self.unknown_of.iter().map(Vec::capacity).sum();
-        self.reads_of.capacity() * (2 * size_of::<Bits<W>>() + size_of::<Vec<u32>>()) + unknown * 4
-    }
-}
-
-/// How many writes that never return were used, by value: small tables, stored once each.
-#[derive(Default)]
-pub(super) struct Spent {
-    tables: Vec<Box<[(u32, u32)]>>,
-    ids: FastMap<Box<[(u32, u32)]>, SpentId>,
-    entries: usize,
-}
-
-/// Number of a table; 0 is the empty one.
-pub(super) type SpentId = u32;
-
-impl Spent {
-    /// The empty table.
-    pub(super) const NOTHING: SpentId = 0;
-
-    fn table(&self, id: SpentId) -> &[(u32, u32)] {
-        id.checked_sub(1).map_or(&[], |at| &self.tables[at as usize])
-    }
-
-    pub(super) fn count(&self, id: SpentId, value: u32) -> u32 {
-        let table = self.table(id);
-        table
-            .binary_search_by_key(&value, |(value, _)| *value)
-            .map_or(0, |at| table[at].1)
-    }
-
-    /// The table with one more of `value`.
-    pub(super) fn spend(&mut self, id: SpentId, value: u32) -> SpentId {
-        let mut table = self.table(id).to_vec();
-        match table.binary_search_by_key(&value, |(value, _)| *value) {
-            Ok(at) => table[at].1 += 1,
-            Err(at) => table.insert(at, (value, 1)),
-        }
-        let table: Box<[(u32, u32)]> = table.into();
-        if let Some(id) = self.ids.get(&table) {
-            return *id;
-        }
-        self.entries += table.len();
-        self.tables.push(table.clone());
-        let id = self.tables.len() as SpentId;
-        self.ids.insert(table, id);
-        id
-    }
-
-    /// True when `less` has used no more of any value than `more`.
-    pub(super) fn is_at_most(&self, less: SpentId, more: SpentId) -> bool {
-        less == more
-            || self
-                .table(less)
-                .iter()
-                .all(|(value, count)| *count <= self.count(more, *value))
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.entries * 2 * 8 + self.tables.capacity() * 64
+        let unknown: usize = self
+            .unknown
+            .iter()
+            .map(|kind| 32 + kind.calls.capacity() * 4)
+            .sum();
+        (self.reads_of.capacity() + self.writes_of.capacity() + self.differs_of.capacity())
+            * size_of::<Bits<W>>()
+            + unknown
+            + self.numbers.capacity() * 40
     }
 }

@@ -5,6 +5,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::outcome_codec::{read_outcome, write_outcome};
 use super::record_codec::{CUT, read_records, write_records};
+use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
 use super::snapshot_codec::{read_chunk, write_id};
 use super::{EXTENSIONS_BYTES_MAX, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::protocol::command::Request;
@@ -121,6 +122,8 @@ impl PeerMessage {
             Self::PreVoted { .. } => 21,
             Self::Forward { .. } => 22,
             Self::Forwarded { .. } => 23,
+            Self::RepairRequest { .. } => 24,
+            Self::Repair { .. } => 25,
             Self::SnapshotChunk { .. } => 32,
             Self::SnapshotReply { .. } => 33,
         }
@@ -171,6 +174,8 @@ impl PeerMessage {
                 out.put_u64_le(*boot);
                 write_outcome(outcome, out);
             }
+            Self::RepairRequest { positions } => write_positions(positions, out),
+            Self::Repair { base, records } => write_repair(*base, records, out),
             Self::SnapshotChunk { .. } | Self::SnapshotReply { .. } => self.write_snapshot(out),
         }
     }
@@ -240,6 +245,8 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
         18 => read_append(reader, &frame.body).map(PeerFrame::Message),
         22 => read_forward(reader, &frame.body).map(PeerFrame::Message),
         23 => read_forwarded(reader, &frame.body).map(PeerFrame::Message),
+        24 => read_repair_request(reader).map(PeerFrame::Message),
+        25 => read_repair(reader, &frame.body).map(PeerFrame::Message),
         32 => read_chunk(reader, &frame.body).map(PeerFrame::Message),
         kind @ (16 | 17 | 19 | 20 | 21 | 33) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
         _ => Err("the kind is unknown"),

@@ -16,6 +16,8 @@
 //! | 21 | pre-vote reply | term u64, granted flag, abstaining flag |
 //! | 22 | forward | id u64, boot u64, term u64, the command (rest of the body) |
 //! | 23 | forwarded | id u64, boot u64, outcome (`outcome_codec.rs`) |
+//! | 24 | repair request | count u32, positions |
+//! | 25 | repair | base index u64, count u32, for each record its index u64 and the record as in 18 |
 //! | 32 | snapshot chunk | term u64, position, bytes of the file u64, its hash u128, offset u64, the bytes (rest of the body) |
 //! | 33 | snapshot reply | term u64, position, bytes received u64 |
 //!
@@ -24,6 +26,7 @@
 mod codec;
 mod outcome_codec;
 mod record_codec;
+mod repair_codec;
 mod snapshot_codec;
 
 use bytes::Bytes;
@@ -114,6 +117,18 @@ pub enum PeerMessage {
         boot: u64,
         /// What is known about its outcome.
         outcome: Outcome,
+    },
+    /// The sender has lost these entries to damage: who has them?
+    RepairRequest {
+        /// Which entries, by rising index; at most [`REPAIR_POSITIONS_MAX`].
+        positions: Vec<LogPosition>,
+    },
+    /// Entries that were asked for, as far as the sender has them intact.
+    Repair {
+        /// The sender's log begins after this index: what lies before is in its snapshot.
+        base: LogIndex,
+        /// The entries, by rising index; at most [`REPAIR_POSITIONS_MAX`].
+        records: Vec<Record>,
     },
     /// A part of a snapshot, for a follower whose log ends before the leader's begins (Raft 7).
     SnapshotChunk {
@@ -229,6 +244,9 @@ pub enum PeerError {
 
 /// Most records of one AppendEntries: bounds what one message makes a follower hold.
 pub const RECORDS_MAX: usize = 1 << 16;
+
+/// Most entries that one message asks for, or brings, to repair a log.
+pub const REPAIR_POSITIONS_MAX: usize = 256;
 
 /// Bytes that a record adds to an AppendEntries besides its payload; for who fills a frame up to
 /// [`FRAME_BODY_BYTES_MAX`](super::frame::FRAME_BODY_BYTES_MAX).

@@ -40,17 +40,22 @@ pub(super) fn write_records(prev: LogPosition, records: &[Record], out: &mut Byt
             "records are consecutive"
         );
         before = record.position.index;
-        out.put_u64_le(record.position.term.get());
-        out.put_u8(match record.kind {
-            RecordKind::Term => 1,
-            RecordKind::Config => 2,
-            RecordKind::Command => 3,
-        });
-        out.put_u64_le(record.stamp.as_millis());
-        out.put_u32_le(record.payload_crc);
-        put_u32(record.payload.len(), out);
-        out.extend_from_slice(&record.payload);
+        write_record(record, out);
     }
+}
+
+/// Appends a record without its index.
+pub(super) fn write_record(record: &Record, out: &mut BytesMut) {
+    out.put_u64_le(record.position.term.get());
+    out.put_u8(match record.kind {
+        RecordKind::Term => 1,
+        RecordKind::Config => 2,
+        RecordKind::Command => 3,
+    });
+    out.put_u64_le(record.stamp.as_millis());
+    out.put_u32_le(record.payload_crc);
+    put_u32(record.payload.len(), out);
+    out.extend_from_slice(&record.payload);
 }
 
 fn put_u32(n: usize, out: &mut BytesMut) {
@@ -85,7 +90,16 @@ pub(super) fn read_records(
     Ok(records)
 }
 
-fn read_record(reader: &mut Reader<'_>, body: &Bytes, before: LogPosition) -> Result<Record, &'static str> {
+/// Reads the record that comes after `before`.
+///
+/// # Errors
+///
+/// With what is wrong with it.
+pub(super) fn read_record(
+    reader: &mut Reader<'_>,
+    body: &Bytes,
+    before: LogPosition,
+) -> Result<Record, &'static str> {
     let term = reader.u64().map(Term::new).ok_or(CUT)?;
     let kind = match reader.u8().ok_or(CUT)? {
         1 => RecordKind::Term,

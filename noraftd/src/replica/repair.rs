@@ -1,0 +1,401 @@
+//! Entries that are damaged on this node's disk: fetched from the others, outside of Raft, and written again.
+//!
+//! A *hole* is an entry whose place in the log is known and whose payload is not readable here. It is found when
+//! the directory is opened, when an entry is read back, or by the scrub. The node asks one peer after the other
+//! for the entries at those positions, compares what comes, makes it durable as a patch, and then the hole is
+//! gone. Neither a leader nor a majority is needed, so nodes that are damaged in different places help each other
+//! before anybody can be elected.
+//!
+//! **Why any peer's record will do.** The same index and term mean the same entry (Raft 5.3, Log Matching), whether
+//! it is committed or not; every hole's term is known, or the log would have ended before it. Kind and crc, where
+//! they survived, are compared as well. A peer gives only what it read with the right crc.
+//!
+//! **What a node with a hole does not do.** It does not apply past it, and so answers nothing that depends on it. It
+//! does not campaign: as leader it could not give the entry to anybody. It does not acknowledge it: while the entry is
+//! not known to be committed, the leader is told that the log ends before it, so that nobody counts a copy
+//! that cannot be read; the leader's answer happens to bring the entry.
+//!
+//! **Why it may vote.** A vote compares positions, and every position of the log is intact: it refuses whoever lacks
+//! the entry, exactly as if it could read it. Were it silent instead, damage to single sectors on a majority
+//! would stop a cluster in which nothing is lost.
+//!
+//! Invariant: a hole goes only when its entry is durable here again, void, or covered by a snapshot.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, Node, NodeId};
+
+use crate::protocol::peer::{PeerMessage, REPAIR_POSITIONS_MAX};
+use crate::record::{BatchId, Hole, Record, RecordKind, decode_config};
+use crate::time::Instant;
+
+use super::Replica;
+use super::event::Output;
+
+#[derive(Debug, Default)]
+pub(super) struct Repair {
+    holes: BTreeMap<u64, Hole>,
+    /// Entries for some of the holes, not durable yet.
+    filled: BTreeMap<u64, Record>,
+    /// The patch in flight.
+    writing: Option<(BatchId, Vec<Record>)>,
+    /// The last batch was a patch: others come first now.
+    just_wrote: bool,
+    /// Whom was asked last, and when to ask the next.
+    asked: Option<NodeId>,
+    ask_after: Instant,
+    /// Peers whose log begins after the first hole.
+    gone: BTreeSet<NodeId>,
+    repaired: u64,
+    serving: VecDeque<Serving>,
+    /// The index that the last fetch began with.
+    last_fetched: Option<LogIndex>,
+}
+
+/// What a peer has asked for.
+#[derive(Debug)]
+struct Serving {
+    to: NodeId,
+    wants: VecDeque<LogPosition>,
+    records: Vec<Record>,
+    bytes: usize,
+}
+
+impl Repair {
+    pub(super) fn new(holes: Vec<Hole>) -> Self {
+        Self {
+            holes: holes
+                .into_iter()
+                .map(|hole| (hole.position.index.get(), hole))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// True when no entry is missing.
+    pub(super) fn is_whole(&self) -> bool {
+        self.holes.is_empty()
+    }
+
+    pub(super) fn is_hole(&self, index: LogIndex) -> bool {
+        self.holes.contains_key(&index.get())
+    }
+
+    /// Entries that are missing.
+    pub(super) fn holes(&self) -> u64 {
+        self.holes.len() as u64
+    }
+
+    /// Entries that were missing, and are durable again.
+    pub(super) fn repaired(&self) -> u64 {
+        self.repaired
+    }
+
+    pub(super) fn on_fetched(&mut self, from: LogIndex) {
+        self.last_fetched = Some(from);
+    }
+
+    /// When to ask again.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.unfilled().next().map(|_| self.ask_after)
+    }
+
+    fn unfilled(&self) -> impl '_ + Iterator<Item = &Hole> {
+        let is_unfilled = |(index, _): &(&u64, &Hole)| !self.filled.contains_key(index);
+        self.holes.iter().filter(is_unfilled).map(|(_, hole)| hole)
+    }
+
+    /// True when entries wait to be written.
+    pub(super) fn has_filled(&self) -> bool {
+        !self.filled.is_empty()
+    }
+
+    /// Takes `record` if it is one that is missing; true if it is.
+    fn fill(&mut self, record: &Record) -> bool {
+        let index = record.position.index.get();
+        let fits = !self.filled.contains_key(&index)
+            && self
+                .holes
+                .get(&index)
+                .is_some_and(|hole| hole.is_filled_by(record));
+        if fits {
+            self.filled.insert(index, record.clone());
+        }
+        fits
+    }
+
+    fn retain(&mut self, is_held: impl Fn(LogPosition) -> bool) {
+        let first = self.holes.keys().next().copied();
+        self.holes.retain(|_, hole| is_held(hole.position));
+        let holes = &self.holes;
+        self.filled.retain(|index, _| holes.contains_key(index));
+        if self.holes.keys().next().copied() != first {
+            self.gone.clear();
+        }
+    }
+}
+
+impl Replica {
+    /// The entry at `index` cannot be read.
+    pub(super) fn note_hole(&mut self, index: LogIndex) {
+        let Some(position) = self.position_at(index) else {
+            return;
+        };
+        let kind = match self.node.log().entries().get_entry(index) {
+            Some(LogEntry::Term(_)) => RecordKind::Term,
+            Some(LogEntry::ClusterConfig(_)) => RecordKind::Config,
+            Some(LogEntry::Command) => RecordKind::Command,
+            None => return,
+        };
+        let hole = Hole {
+            position,
+            kind: Some(kind),
+            payload_crc: None,
+        };
+        self.repair.holes.entry(index.get()).or_insert(hole);
+        if let Some(record) = self.payloads.get(position).cloned() {
+            self.repair.fill(&record);
+        }
+    }
+
+    /// What the log no longer holds, or begins after, need not be repaired.
+    pub(super) fn forget_void_holes(&mut self) {
+        if self.repair.is_whole() {
+            return;
+        }
+        let (entries, base) = (
+            self.node.log().entries(),
+            self.node.log().snapshot_position().index,
+        );
+        self.repair
+            .retain(|position| position.index > base && entries.contains(position));
+    }
+
+    /// A leader happened to send entries that are missing.
+    pub(super) fn repair_from(&mut self, records: &[Record]) {
+        if self.repair.is_whole() {
+            return;
+        }
+        for record in records {
+            self.take_repair(record);
+        }
+    }
+
+    fn take_repair(&mut self, record: &Record) -> bool {
+        let entry = self.node.log().entries().get_entry(record.position.index);
+        // Of a hole whose kind is not known, the core believes that it is a command.
+        let fits = match (entry, record.kind) {
+            (Some(LogEntry::Term(_)), kind) => kind == RecordKind::Term,
+            (Some(_), kind) => kind != RecordKind::Term,
+            (None, _) => false,
+        };
+        fits && self.repair.fill(record)
+    }
+
+    /// A peer answers; its log begins after `base`.
+    pub(super) fn on_repair(&mut self, from: NodeId, base: LogIndex, records: &[Record]) {
+        let mut taken = 0;
+        for record in records {
+            taken += u64::from(self.take_repair(record));
+        }
+        let first = self.repair.holes.keys().next();
+        if first.is_some_and(|first| *first <= base.get()) {
+            self.repair.gone.insert(from);
+        }
+        if taken > 0 && self.repair.asked == Some(from) {
+            // It has some: it may have more.
+            self.repair.asked = None;
+            self.repair.ask_after = self.now;
+            self.ask(Some(from));
+        }
+    }
+
+    /// True when no peer has an entry that is missing here: only a snapshot can help.
+    pub(super) fn needs_snapshot(&self) -> bool {
+        let mut peers = self.node.peers().peekable();
+        !self.repair.is_whole() && peers.peek().is_some() && peers.all(|id| self.repair.gone.contains(&id))
+    }
+
+    /// How much of the log the leader may count on.
+    pub(super) fn acknowledgeable(&self, last: LogPosition) -> LogPosition {
+        let from = if self.needs_snapshot() {
+            0
+        } else {
+            self.node.commit_index().get() + 1
+        };
+        let hole = self.repair.holes.range(from..).next().map(|(index, _)| *index);
+        let before = hole.and_then(|index| self.position_at(LogIndex::new(index - 1)));
+        before.map_or(last, |before| before.min(last))
+    }
+
+    /// Asks the next peer for what is missing, when it is time.
+    pub(super) fn ask_for_repair(&mut self) {
+        if self.now >= self.repair.ask_after {
+            self.ask(None);
+        }
+    }
+
+    fn ask(&mut self, whom: Option<NodeId>) {
+        let positions: Vec<LogPosition> = self
+            .repair
+            .unfilled()
+            .take(REPAIR_POSITIONS_MAX)
+            .map(|hole| hole.position)
+            .collect();
+        if positions.is_empty() {
+            return;
+        }
+        let last = self.repair.asked;
+        let peers: BTreeSet<NodeId> = self.node.peers().collect();
+        let after = last.and_then(|last| peers.range(last..).find(|id| **id != last));
+        let Some(to) = whom.or(after.copied()).or(peers.first().copied()) else {
+            return;
+        };
+        self.repair.asked = Some(to);
+        self.repair.ask_after = self.now + self.repair_pause();
+        self.send(to, PeerMessage::RepairRequest { positions });
+    }
+
+    /// A peer that has not answered after this is not waited for.
+    fn repair_pause(&self) -> Duration {
+        self.config.heartbeat_interval * 2
+    }
+
+    /// Hands a patch to the disk, in turn with other batches; true when it did.
+    pub(super) fn write_patch(&mut self) -> bool {
+        let may = !self.repair.filled.is_empty() && !self.repair.just_wrote;
+        self.repair.just_wrote = false;
+        if !may {
+            return false;
+        }
+        let (mut records, mut bytes) = (Vec::new(), 0);
+        for record in self.repair.filled.values() {
+            bytes += record.payload.len();
+            records.push(record.clone());
+            if bytes >= self.config.batch_bytes_max || records.len() >= REPAIR_POSITIONS_MAX {
+                break;
+            }
+        }
+        let id = self.durability.begin_patch(self.now);
+        self.repair.writing = Some((id, records.clone()));
+        self.repair.just_wrote = true;
+        self.outputs.push_back(Output::Patch { id, records });
+        true
+    }
+
+    /// A batch is durable; if it is the patch in flight, its holes are no more.
+    pub(super) fn note_patched(&mut self, id: BatchId) {
+        let Some((_, records)) = self.repair.writing.take_if(|(writing, _)| *writing == id) else {
+            return;
+        };
+        for record in records {
+            let index = record.position.index.get();
+            self.repair.filled.remove(&index);
+            if self.repair.holes.remove(&index).is_some() {
+                self.repair.repaired += 1;
+                self.repair.gone.clear();
+            }
+            if record.kind == RecordKind::Config {
+                self.learn_config(&record);
+            }
+        }
+    }
+
+    /// An entry of which only the place was known turns out to be a configuration: the core's log is built anew.
+    /// This node follows (with a hole it could not campaign), and learns the commit index again.
+    fn learn_config(&mut self, record: &Record) {
+        let log = self.node.log();
+        let index = record.position.index;
+        let Some(config) = decode_config(&record.payload) else {
+            return;
+        };
+        if log.entries().get_entry(index) != Some(LogEntry::Command) || self.is_leader() {
+            return;
+        }
+        let entries = log.entries().iter_with_positions().map(|(position, entry)| {
+            if position.index == index {
+                LogEntry::ClusterConfig(config.clone())
+            } else {
+                entry
+            }
+        });
+        let entries = LogEntries::from_iter(log.snapshot_position(), entries);
+        let log = Log::new(log.snapshot_config().clone(), entries);
+        let node = &self.node;
+        self.node = Node::restart(
+            node.id(),
+            node.generation(),
+            node.current_term(),
+            node.voted_for(),
+            log,
+        );
+        self.known_config = self.node.log().latest_config().clone();
+        self.follow_role_change();
+    }
+}
+
+impl Replica {
+    /// A peer asks for entries that it has lost.
+    pub(super) fn on_repair_request(&mut self, from: NodeId, positions: Vec<LogPosition>) {
+        self.repair.serving.retain(|serving| serving.to != from);
+        self.repair.serving.push_back(Serving {
+            to: from,
+            wants: positions.into(),
+            records: Vec::new(),
+            bytes: 0,
+        });
+    }
+
+    /// Answers peers as far as what they want is in memory.
+    pub(super) fn serve_repairs(&mut self) {
+        while let Some(mut serving) = self.repair.serving.pop_front() {
+            if self.collect(&mut serving).is_some() {
+                self.repair.serving.push_front(serving);
+                return;
+            }
+            let base = self.node.log().snapshot_position().index;
+            let records = serving.records;
+            self.send(serving.to, PeerMessage::Repair { base, records });
+        }
+    }
+
+    /// Collects what a peer wants; gives the index that has to be read first.
+    fn collect(&self, serving: &mut Serving) -> Option<LogIndex> {
+        while let Some(want) = serving.wants.front().copied() {
+            if serving.bytes >= REPAIR_BYTES_MAX {
+                return None;
+            }
+            if self.can_give(want) {
+                match self.payloads.get(want) {
+                    // What was damaged in memory must not spread.
+                    Some(record) if record.is_intact() => {
+                        serving.bytes += record.payload.len();
+                        serving.records.push(record.clone());
+                    }
+                    Some(_) => {}
+                    None if self.repair.last_fetched != Some(want.index) => return Some(want.index),
+                    None => {}
+                }
+            }
+            serving.wants.pop_front();
+        }
+        None
+    }
+
+    fn can_give(&self, want: LogPosition) -> bool {
+        let log = self.node.log();
+        want.index > log.snapshot_position().index
+            && log.entries().contains(want)
+            && !self.repair.is_hole(want.index)
+            && want.index <= self.durability.durable_index()
+    }
+
+    /// What has to be read for a peer.
+    pub(super) fn missing_to_repair(&self) -> Option<LogIndex> {
+        self.repair.serving.front()?.wants.front().map(|want| want.index)
+    }
+}
+
+/// Payload bytes of one answer: a few milliseconds of the network.
+const REPAIR_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,289 @@
+//! Damaged entries are fetched from the others, and until then nobody relies on them.
+
+use std::time::Duration;
+
+use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId, Term};
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::resp::Reply;
+use noraftd::record::{HardState, Hole, Recovered, genesis_config};
+use noraftd::replica::event::{Input, Output};
+use noraftd::replica::{Replica, ReplicaConfig};
+use noraftd::time::{Instant, Stamp};
+
+use super::world::{Faults, World};
+use super::{SECOND, done, led_world, other, outcome};
+
+/// Acknowledged writes on three nodes, and who leads.
+fn written(count: u64) -> (World, u64) {
+    let (mut world, leader) = led_world(3);
+    for id in 1..=count {
+        world.request(leader, id, &["XADD", "log", "*", "v", &id.to_string()]);
+        world.run_for(Duration::from_micros(300));
+    }
+    world.run_for(SECOND);
+    (1..=count).for_each(|id| assert!(matches!(done(&world, id), Reply::Bulk(_))));
+    (world, leader)
+}
+
+fn last(world: &World, node: u64) -> u64 {
+    world.on_disk(node).last().copied().unwrap_or(0)
+}
+
+fn status(world: &World, node: u64) -> noraftd::replica::event::Status {
+    world.replica(node).expect("it is up").status()
+}
+
+fn length(world: &mut World, node: u64, id: u64) -> Option<i64> {
+    world.request(node, id, &["XLEN", "log"]);
+    world.run_for(SECOND);
+    match outcome(world, id) {
+        Some(noraftd::replica::event::Outcome::Done(Reply::Integer(length))) => Some(length),
+        _ => None,
+    }
+}
+
+#[test]
+fn a_follower_with_holes_repairs_them_and_applies_everything() {
+    let (mut world, leader) = written(100);
+    let node = other(&world, leader);
+    world.kill(node);
+    world.damage(node, (10..=90).step_by(7));
+    world.start(node);
+    assert!(status(&world, node).holes > 10);
+    world.run_for(SECOND * 2);
+    assert_eq!((status(&world, node).holes, world.damaged(node)), (0, 0));
+    assert!(status(&world, node).repaired > 10);
+    assert_eq!(
+        status(&world, node).applied_index,
+        status(&world, leader).applied_index
+    );
+}
+
+#[test]
+fn nodes_damaged_in_different_places_help_each_other_before_there_is_a_leader() {
+    let (mut world, _) = written(90);
+    (1..=3).for_each(|node| world.kill(node));
+    // Every entry is whole on two of three disks.
+    for node in 1..=3u64 {
+        world.damage(node, (1..=90).filter(|index| index % 3 == node - 1));
+    }
+    (1..=3).for_each(|node| world.start(node));
+    assert!(world.leader().is_none());
+    world.run_for(SECOND * 4);
+    for node in 1..=3 {
+        assert_eq!(world.damaged(node), 0, "node {node}");
+        assert_eq!(length(&mut world, node, 1000 + node), Some(90));
+    }
+}
+
+#[test]
+fn a_node_with_a_hole_neither_applies_past_it_nor_campaigns() {
+    let (mut world, leader) = written(50);
+    let node = other(&world, leader);
+    world.kill(node);
+    world.damage(node, [20]);
+    // It gets no answer: nothing leaves the others' side.
+    let others: Vec<u64> = (1..=3).filter(|id| *id != node).collect();
+    others.iter().for_each(|id| world.kill(*id));
+    world.start(node);
+    world.run_for(SECOND * 5);
+    assert!(status(&world, node).applied_index.get() < 20);
+    assert_eq!(
+        status(&world, node).term,
+        world.term_on_disk(leader),
+        "it never asked for votes"
+    );
+    others.iter().for_each(|id| world.start(*id));
+    world.run_for(SECOND * 4);
+    assert_eq!(world.damaged(node), 0);
+    assert_eq!(length(&mut world, node, 1000), Some(50));
+}
+
+#[test]
+fn a_node_with_a_hole_votes_and_refuses_who_lacks_the_entry() {
+    let (mut world, leader) = written(30);
+    let holed = other(&world, leader);
+    let third = 6 - leader - holed;
+    // The third misses the last entries; of those two that have them, one is damaged and one is gone.
+    world.kill(third);
+    for id in 200..220 {
+        world.request(leader, id, &["XADD", "log", "*", "v", "late"]);
+        world.run_for(Duration::from_millis(1));
+    }
+    world.run_for(SECOND);
+    assert!(matches!(done(&world, 219), Reply::Bulk(_)));
+    let late = last(&world, holed);
+    world.kill(leader);
+    world.kill(holed);
+    world.damage(holed, [late - 3]);
+    world.start(holed);
+    world.start(third);
+    world.run_for(SECOND * 6);
+    assert!(world.leader().is_none(), "acknowledged entries would be lost");
+    assert_eq!(world.damaged(holed), 1);
+    world.start(leader);
+    world.run_for(SECOND * 4);
+    assert_eq!(world.damaged(holed), 0);
+    assert_eq!(length(&mut world, third, 1000), Some(50));
+}
+
+#[test]
+fn damage_that_a_running_leader_finds_while_it_serves_a_peer_is_repaired() {
+    let (mut world, leader) = written(10);
+    let away = other(&world, leader);
+    let helper = 6 - leader - away;
+    world.kill(away);
+    for id in 300..600 {
+        world.request(
+            leader,
+            id,
+            &[
+                "XADD",
+                "log",
+                "*",
+                "v",
+                "a value of some length, to leave the cache",
+            ],
+        );
+        world.run_for(Duration::from_micros(500));
+    }
+    world.run_for(SECOND);
+    world.damage(leader, 40..60);
+    world.start(away);
+    world.run_for(SECOND * 4);
+    assert_eq!(world.leader(), Some(leader), "it goes on leading");
+    assert_eq!(world.damaged(leader), 0);
+    assert_eq!(
+        status(&world, away).applied_index,
+        status(&world, helper).applied_index
+    );
+}
+
+/// What a node of three, whose entry 3 of four is damaged, tells a leader whose commit index is `commit`.
+fn acknowledged_beside_a_hole(commit: u64) -> u64 {
+    let at = |index| LogPosition::new(Term::new(1), LogIndex::new(index));
+    let entries = [
+        LogEntry::Term(Term::new(1)),
+        LogEntry::Command,
+        LogEntry::Command,
+        LogEntry::Command,
+    ];
+    let config = genesis_config([1, 2, 3].map(NodeId::new));
+    let recovered = Recovered {
+        hard_state: HardState {
+            term: 1,
+            voted_for: Some(1),
+        },
+        log: Log::new(config, LogEntries::from_iter(LogPosition::ZERO, entries)),
+        abstain: false,
+        holes: vec![Hole {
+            position: at(3),
+            kind: None,
+            payload_crc: None,
+        }],
+    };
+    let mut replica = Replica::recover(&ReplicaConfig::new(NodeId::new(2)), 1, recovered, None);
+    let message = PeerMessage::Append {
+        term: Term::new(1),
+        commit_index: LogIndex::new(commit),
+        prev: at(4),
+        records: Vec::new(),
+        round: 1,
+        last_index: LogIndex::new(4),
+    };
+    let from = NodeId::new(1);
+    replica.handle(Instant::ZERO, Stamp::default(), Input::Peer { from, message });
+    let outputs = std::iter::from_fn(|| replica.poll());
+    let mut replies = outputs.filter_map(|output| match output {
+        Output::Send {
+            message: PeerMessage::Appended { last_position, .. },
+            ..
+        } => Some(last_position.index.get()),
+        _ => None,
+    });
+    replies.next().expect("an append is answered")
+}
+
+#[test]
+fn an_entry_that_may_not_be_committed_is_not_acknowledged_while_it_is_damaged() {
+    assert_eq!(acknowledged_beside_a_hole(2), 2, "what cannot be read is no copy");
+    assert_eq!(
+        acknowledged_beside_a_hole(4),
+        4,
+        "others have committed it already"
+    );
+}
+
+#[test]
+fn what_no_log_holds_any_more_comes_with_a_snapshot() {
+    let mut world = World::new(1, 3, Faults::COMPACTING);
+    world.run_for(SECOND * 3);
+    let leader = world.leader().expect("a calm cluster elects a leader");
+    let node = other(&world, leader);
+    for id in 1..=40 {
+        world.request(leader, id, &["XADD", "log", "*", "v", &id.to_string()]);
+        world.run_for(Duration::from_millis(1));
+    }
+    world.run_for(SECOND);
+    world.kill(node);
+    let first = world.on_disk(node)[0];
+    let late = last(&world, node) - 1;
+    world.damage(node, [late, first]);
+    for id in 41..=400 {
+        world.request(leader, id, &["XADD", "log", "*", "v", &id.to_string()]);
+        world.run_for(Duration::from_millis(1));
+    }
+    world.run_for(SECOND);
+    assert!(status(&world, leader).base_index.get() > last(&world, node));
+    world.start(node);
+    world.run_for(SECOND * 8);
+    assert_eq!(status(&world, node).holes, 0, "{:?}", status(&world, node));
+    assert_eq!(length(&mut world, node, 1000), Some(400));
+}
+
+#[test]
+fn random_damage_within_the_budget_is_repaired_under_loss_and_kills() {
+    for seed in 0..40 {
+        let faults = Faults {
+            loss: 50,
+            duplicate: 50,
+            reorder: seed % 2 == 0,
+            delay_max: 3000,
+            sync_max: 3000,
+            compact: false,
+        };
+        let mut world = World::new(seed, 3, faults);
+        world.run_for(SECOND * 2);
+        let mut id = 0;
+        for round in 0..6u64 {
+            for _ in 0..15 {
+                id += 1;
+                world.request(1 + id % 3, id, &["XADD", "log", "*", "v", &id.to_string()]);
+                world.run_for(Duration::from_millis(3));
+            }
+            let (victim, share) = (1 + round % 3, 1 + world.prng.below(6));
+            world.kill(victim);
+            if (1..=3).all(|node| world.damaged(node) == 0) {
+                world.damage(victim, (1..200).filter(|index| index % share == 0));
+            }
+            world.run_for(Duration::from_millis(200));
+            world.start(victim);
+            world.run_for(SECOND * 2);
+        }
+        world.heal();
+        world.run_for(SECOND * 5);
+        let applied: Vec<u64> = (1..=3)
+            .map(|node| status(&world, node).applied_index.get())
+            .collect();
+        assert!(
+            applied.iter().all(|index| *index == applied[0] && *index > 20),
+            "REPLICA_SEED={seed}: {applied:?}"
+        );
+        let hashes = (1..=3).map(|node| world.replica(node).map(|replica| replica.machine().state_hash()));
+        let hashes: Vec<_> = hashes.collect();
+        assert!(hashes.iter().all(|hash| *hash == hashes[0]), "seed {seed}");
+        for node in 1..=3 {
+            assert_eq!(world.damaged(node), 0, "seed {seed}: node {node}");
+        }
+    }
+}

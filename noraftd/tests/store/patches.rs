@@ -1,0 +1,260 @@
+//! Repairing what was damaged: durable, in the stream, and safe to be interrupted at any point, twice.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use noraft::LogIndex;
+use noraftd::record::{Append, Batch, BatchId, Record};
+use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::{Options, ReadError, Store, StoreError, Verdict};
+
+use crate::common::*;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn options_of_tests() -> Options {
+    Options {
+        segment_bytes: 40 << 10,
+        ..options()
+    }
+}
+
+fn open_small(disk: &MemDisk) -> (Store, noraftd::record::Recovered) {
+    Store::open(Arc::new(disk.clone()), options_of_tests(), owner()).unwrap()
+}
+
+/// A run over some segments, and the same with the payloads of many entries damaged.
+fn damaged(seed: u64) -> (MemDisk, Model) {
+    let disk = MemDisk::new();
+    let (mut store, _) =
+        Store::create(Arc::new(disk.clone()), options_of_tests(), identity(), &genesis()).unwrap();
+    let mut model = run(&mut store, seed, 30).pop().unwrap();
+    // Whatever is damaged, later batches prove that it was durable.
+    for _ in 0..2 {
+        let batch = next_command(&model, b"last");
+        store.persist(&batch).unwrap();
+        model.apply(&batch);
+    }
+    drop(store);
+    (MemDisk::with_files(damage_payloads(disk.files())), model)
+}
+
+fn next_command(model: &Model, payload: &[u8]) -> Batch {
+    let (prev, term) = (model.last(), model.last().term.get());
+    let records = vec![command(term, prev.index.get() + 1, payload)];
+    Batch {
+        id: BatchId(0),
+        hard_state: None,
+        base: None,
+        append: Some(Append { prev, records }),
+    }
+}
+
+/// Flips a bit in the payload of every third entry that has one, but for the last page that was written.
+fn damage_payloads(mut files: Files) -> Files {
+    let inspection = noraftd::store::inspect::Inspection::of_files(&files);
+    let mut count = 0;
+    let last = inspection.segments.len() - 1;
+    for (at, segment) in inspection.segments.iter().enumerate() {
+        let batches = segment.batches.len() - usize::from(at == last);
+        let records = segment.batches[..batches].iter().flat_map(|batch| &batch.records);
+        for record in records.filter(|record| matches!(record.kind, noraftd::store::Kind::Command)) {
+            count += 1;
+            if count % 3 == 0 && record.length > 0 {
+                files.get_mut(&segment.file).unwrap()[record.offset as usize + 40] ^= 1;
+            }
+        }
+    }
+    assert!(count > 10, "the run has entries to damage");
+    files
+}
+
+fn missing(model: &Model, recovered: &noraftd::record::Recovered) -> Vec<Record> {
+    let of = |hole: &noraftd::record::Hole| model.records[hole.position.index.get() as usize - 1].clone();
+    recovered.holes.iter().map(of).collect()
+}
+
+#[test]
+fn holes_are_named_with_all_that_is_known_and_not_given_to_readers() {
+    let (disk, model) = damaged(3);
+    let (store, recovered) = open_small(&disk);
+    assert!(recovered.holes.len() > 3 && !recovered.abstain);
+    assert_eq!(store.recovery_report().holes, recovered.holes.len() as u64);
+    for hole in &recovered.holes {
+        let index = hole.position.index;
+        let record = &model.records[index.get() as usize - 1];
+        assert!(hole.is_filled_by(record) && hole.payload_crc.is_some() && hole.kind.is_some());
+        let read = store.reader().read(index, index, 1);
+        assert!(matches!(read, Err(ReadError::Damaged { .. })), "{read:?}");
+    }
+    assert_eq!(recovered.last_position(), model.last());
+}
+
+#[test]
+fn patched_entries_are_read_again_now_and_after_every_opening() {
+    for seed in 0..6 {
+        let (disk, mut model) = damaged(seed);
+        let (mut store, recovered) = open_small(&disk);
+        let lost = missing(&model, &recovered);
+        store.patch(&lost).unwrap();
+        model.check_reader(&store.reader());
+        let batch = next_command(&model, b"after");
+        store.persist(&batch).unwrap();
+        model.apply(&batch);
+        drop(store);
+        let (store, recovered) = open_small(&disk);
+        assert_eq!(recovered.holes, [], "seed {seed}");
+        model.check(&recovered, &store.reader());
+    }
+}
+
+#[test]
+fn a_damaged_patch_is_a_hole_again() {
+    let (disk, model) = damaged(1);
+    let (mut store, recovered) = open_small(&disk);
+    let lost = missing(&model, &recovered);
+    store.patch(&lost).unwrap();
+    store.mark_idle().unwrap();
+    drop(store);
+    let mut files = disk.files();
+    let inspection = noraftd::store::inspect::Inspection::of_files(&files);
+    for segment in &inspection.segments {
+        let records = segment.batches.iter().flat_map(|batch| &batch.records);
+        for record in records.filter(|record| record.kind == noraftd::store::Kind::Patch) {
+            files.get_mut(&segment.file).unwrap()[record.offset as usize + 40] ^= 1;
+        }
+    }
+    let disk = MemDisk::with_files(files);
+    let (mut store, again) = open_small(&disk);
+    assert_eq!(again.holes, recovered.holes);
+    store.patch(&lost).unwrap();
+    model.check_reader(&store.reader());
+}
+
+#[test]
+fn a_patch_of_what_the_log_does_not_hold_is_refused() {
+    let (disk, model) = damaged(2);
+    let (mut store, recovered) = open_small(&disk);
+    let good = missing(&model, &recovered).remove(0);
+    let elsewhere = Record {
+        position: at(99, good.position.index.get()),
+        ..good.clone()
+    };
+    let rotten = Record {
+        payload_crc: good.payload_crc ^ 1,
+        ..good.clone()
+    };
+    let of_another_kind = Record {
+        kind: noraftd::record::RecordKind::Term,
+        payload: bytes::Bytes::new(),
+        payload_crc: 0,
+        ..good.clone()
+    };
+    for record in [elsewhere, rotten, of_another_kind] {
+        let refused = store.patch(&[good.clone(), record]);
+        assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+    }
+    assert!(
+        store
+            .reader()
+            .read(good.position.index, good.position.index, 1)
+            .is_err()
+    );
+    store.patch(&[good]).unwrap();
+}
+
+#[test]
+fn what_makes_an_entry_void_makes_its_patch_and_its_hole_void() {
+    let (disk, model) = damaged(4);
+    let (mut store, recovered) = open_small(&disk);
+    let lost = missing(&model, &recovered);
+    let (first, rest) = lost.split_first().unwrap();
+    assert!(!rest.is_empty());
+    store.patch(std::slice::from_ref(first)).unwrap();
+    let cut = first.position.index.get() - 1;
+    let mut shorter = Model {
+        hard_state: model.hard_state,
+        records: model.records[..cut as usize].to_vec(),
+        batches: 0,
+    };
+    let term = model.hard_state.term + 1;
+    let batch = Batch {
+        id: BatchId(0),
+        hard_state: Some(noraftd::record::HardState {
+            term,
+            voted_for: None,
+        }),
+        base: None,
+        append: Some(Append {
+            prev: shorter.last(),
+            records: vec![term_entry(term, cut + 1), command(term, cut + 2, b"new")],
+        }),
+    };
+    store.persist(&batch).unwrap();
+    shorter.apply(&batch);
+    shorter.check_reader(&store.reader());
+    assert!(store.patch(rest).is_err(), "the log does not hold them any more");
+    drop(store);
+    let (store, recovered) = open_small(&disk);
+    assert_eq!(recovered.holes, []);
+    shorter.check(&recovered, &store.reader());
+}
+
+#[test]
+fn a_crash_at_any_point_of_a_repair_twice_leaves_holes_that_can_be_repaired() {
+    let (mut interrupted, mut partly) = (0, 0);
+    for seed in 0..3 {
+        let (image, model) = damaged(seed);
+        for op in 0.. {
+            let disk = image.after_kill();
+            disk.arm(Some(Fault::PowerAfter { op }));
+            if repair(&disk, &model) {
+                break;
+            }
+            interrupted += 1;
+            let disk = disk.after_power_cut(op);
+            disk.arm(Some(Fault::PowerAfter { op: 3 + op % 17 }));
+            repair(&disk, &model);
+            let disk = disk.after_power_cut(op + 1);
+            let (mut store, recovered) = open_small(&disk);
+            let all = missing(&model, &open_small(&image.after_kill()).1);
+            let lost = missing(&model, &recovered);
+            partly += u64::from(!lost.is_empty() && lost.len() < all.len());
+            let torn = store.recovery_report().findings.iter();
+            let torn = torn
+                .filter(|found| found.verdict == Verdict::AmbiguousTail)
+                .count();
+            assert!(torn <= 1);
+            store.patch(&lost).unwrap();
+            drop(store);
+            let (store, recovered) = open_small(&disk);
+            assert_eq!(recovered.holes, [], "seed {seed}, operation {op}");
+            assert_eq!(recovered.last_position(), model.last());
+            model.check_reader(&store.reader());
+        }
+    }
+    assert!(interrupted > 20, "only {interrupted} repairs were interrupted");
+    assert!(partly > 0, "no repair was interrupted half way");
+}
+
+/// Opens, and repairs a few entries at a time; false when it was interrupted.
+fn repair(disk: &MemDisk, model: &Model) -> bool {
+    let opened = Store::open(Arc::new(disk.clone()), options_of_tests(), owner());
+    let Ok((mut store, recovered)) = opened else {
+        return false;
+    };
+    let lost = missing(model, &recovered);
+    lost.chunks(2).all(|some| store.patch(some).is_ok())
+}
+
+#[test]
+fn a_reader_beside_the_writer_sees_the_patch() {
+    let (disk, model) = damaged(5);
+    let (mut store, recovered) = open_small(&disk);
+    let reader = store.reader();
+    let lost = missing(&model, &recovered);
+    let index = lost[0].position.index;
+    assert!(reader.read(index, LogIndex::new(u64::MAX), 1).is_err());
+    store.patch(&lost[..1]).unwrap();
+    assert_eq!(reader.read(index, index, 1).unwrap(), lost[..1]);
+}
