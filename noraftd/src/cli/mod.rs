@@ -56,6 +56,7 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    crate::store::name_lost_pages();
     let exit = match cli.verb {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),

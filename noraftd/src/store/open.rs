@@ -21,7 +21,7 @@ use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
 use super::snapshot_file::Snapshots;
-use super::spare::{Spares, fill, publish};
+use super::spare::{Spares, fill, fill_start, publish};
 use super::verdict::OpenError;
 use super::writer::{Content, Writer, readable};
 use super::{Identity, Options, Owner, SpareBy, Store, StoreError, StoreStats};
@@ -159,7 +159,7 @@ fn create_first_segment(
     base: &Base,
 ) -> io::Result<()> {
     let bytes = segment::rounded_size(options.segment_bytes);
-    let file = fill(disk, 1, bytes)?;
+    let file = fill_start(disk, 1, bytes)?;
     let header = SegmentHeader {
         identity,
         number: 1,
