@@ -36,6 +36,8 @@ pub struct NetworkPlan {
     pub reorder_permille: u64,
     /// Messages with flipped bits: the receiver must notice, and drops the connection.
     pub corrupt_permille: u64,
+    /// Leaders, of a thousand, that are cut off within a few messages of their election, for a while.
+    pub coup_permille: u64,
 }
 
 /// Disks.
@@ -100,6 +102,7 @@ impl Default for NetworkPlan {
             duplicate_permille: 0,
             reorder_permille: 0,
             corrupt_permille: 0,
+            coup_permille: 0,
         }
     }
 }
@@ -142,6 +145,7 @@ impl SimPlan {
             duplicate_permille,
             reorder_permille,
             corrupt_permille,
+            coup_permille,
         } = self.network;
         let disk = &self.disk;
         let shares = [
@@ -160,6 +164,9 @@ impl SimPlan {
         for (key, share) in shares {
             require(share <= SHARE_MAX, key, || format!("must be at most {SHARE_MAX}"))?;
         }
+        require(coup_permille <= COUPS_MAX, "sim.network.coup_permille", || {
+            format!("must be at most {COUPS_MAX}")
+        })?;
         for (key, micros) in [
             ("sim.network.delay_us", delay_us),
             ("sim.disk.sync_us", disk.sync_us),
@@ -197,6 +204,8 @@ impl SimPlan {
 
 /// A world in which every second message is lost still makes progress now and then.
 const SHARE_MAX: u64 = 500;
+/// Now and then a leader must last, or nothing is ever done.
+const COUPS_MAX: u64 = 950;
 /// A second.
 const MICROS_MAX: u64 = 1_000_000;
 /// Eight pages: what the store takes at least.

@@ -125,6 +125,7 @@ fn draw_network(plan: &mut Plan, prng: &mut Prng) {
     ] {
         *share = some(prng, *share);
     }
+    network.coup_permille = some(&mut prng.fork(FORK_COUPS), network.coup_permille);
 }
 
 fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -193,5 +194,7 @@ fn some(prng: &mut Prng, max: u64) -> u64 {
 const FORK_SWARM: u64 = 0x0073_7761_726d;
 /// Tells the draws for snapshots from the others.
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
+/// Tells the draw for coups from the others.
+const FORK_COUPS: u64 = 0x636f_7570;
 /// An election timeout is at most so many heartbeats.
 const HEARTBEATS_MAX: u64 = 10;

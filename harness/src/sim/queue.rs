@@ -73,6 +73,8 @@ pub(super) enum Event {
     End { lane: usize, decision: u64 },
     /// Links that flap change.
     Flip { lane: usize, decision: u64 },
+    /// A leader is cut off as it rises, or heard again.
+    Coup { node: usize, begins: bool },
     /// States are compared.
     Compare,
     /// The disturbed part of the run is over.

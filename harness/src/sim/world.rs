@@ -40,6 +40,8 @@ pub(super) struct World {
     /// When all nodes must have come to the same state.
     pub(super) converge_by: u64,
     pub(super) prng: Prng,
+    /// Decides which leaders fall.
+    pub(super) coups: Prng,
     /// Kept for its allocation.
     pub(super) outputs: Vec<Output>,
     pub(super) counters: Counters,
@@ -114,6 +116,7 @@ impl World {
             phases: vec![("faults", 0)],
             converge_by: 0,
             prng: root.fork(5),
+            coups: root.fork(6),
             outputs: Vec::new(),
             counters: Counters::default(),
             plan: plan.clone(),
@@ -199,6 +202,8 @@ impl World {
             Event::Begin { lane } => self.begin_fault(lane),
             Event::End { lane, decision } => self.end_fault(lane, decision),
             Event::Flip { lane, decision } => self.flip(lane, decision),
+            Event::Coup { node, begins: true } => self.begin_coup(node),
+            Event::Coup { node, begins: false } => self.end_coup(node),
             Event::Compare => self.compare(),
             Event::Calm => self.calm(),
             Event::Settle => self.settle(),
@@ -227,6 +232,7 @@ impl World {
             | Event::Begin { .. }
             | Event::End { .. }
             | Event::Flip { .. }
+            | Event::Coup { .. }
             | Event::Compare
             | Event::Calm
             | Event::Settle => return None,

@@ -12,6 +12,7 @@ pub mod clock;
 mod complaints;
 mod connection;
 mod conversation;
+mod directory_watch;
 pub mod endpoint;
 mod event_loop;
 pub mod exit;
@@ -22,6 +23,7 @@ mod peers;
 #[cfg(test)]
 mod peers_test;
 mod read_buffer;
+mod reading;
 mod requests;
 pub mod run;
 mod signals;

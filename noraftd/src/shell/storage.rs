@@ -6,6 +6,7 @@
 //! ends. A full disk is not a failed sync: nothing of the batch was written as valid, and the thread tries
 //! again when there may be room.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
@@ -17,11 +18,13 @@ use tokio::sync::mpsc;
 
 use super::board::StorageReport;
 use super::clock;
+use super::directory_watch::DirectoryWatch;
 use super::exit::Exit;
+use super::reading::{Fetch, Reading};
 use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::record::{Batch, BatchId, Record};
-use crate::replica::event::Input;
-use crate::store::{LogReader, ReadError, Scrubber, Store, StoreError};
+use crate::replica::event::{Input, Room};
+use crate::store::{Store, StoreError, StoreStats};
 use crate::time::Instant;
 
 /// The way to the disk.
@@ -48,21 +51,13 @@ enum Job {
     Stop,
 }
 
-/// Which entries to read.
-#[derive(Debug)]
-struct Fetch {
-    from: LogIndex,
-    to: LogIndex,
-    bytes_max: usize,
-}
-
 impl Storage {
     /// Hands `store` to its threads. The log is read again at `scrub_rate` bytes a second; never, when that is zero.
     ///
     /// # Errors
     ///
     /// When the system has no thread to give.
-    pub(super) fn start(store: Store, scrub_rate: u64) -> std::io::Result<Self> {
+    pub(super) fn start(store: Store, directory: &Path, scrub_rate: u64) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         let (fetches, wanted) = sync_channel(1);
         let (report, done) = mpsc::channel(REPORTS_MAX);
@@ -72,6 +67,9 @@ impl Storage {
         let read_figures = Arc::clone(&figures);
         let writer = Writer {
             store,
+            directory: DirectoryWatch::begin(directory)?,
+            room: Room::Plenty,
+            looked_at: clock::now(),
             done: report.clone(),
             figures: Arc::clone(&figures),
         };
@@ -81,14 +79,7 @@ impl Storage {
         std::thread::Builder::new()
             .name("disk-reader".into())
             .spawn(move || {
-                let mut reading = Reading {
-                    scrubber: Scrubber::new(reader.clone()),
-                    reader,
-                    rate: scrub_rate,
-                    done: report,
-                    figures: read_figures,
-                };
-                reading.run(&wanted);
+                Reading::new(reader, scrub_rate, report, read_figures).run(&wanted);
             })?;
         Ok(Self {
             jobs,
@@ -168,6 +159,9 @@ impl Storage {
 /// The writing thread.
 struct Writer {
     store: Store,
+    directory: DirectoryWatch,
+    room: Room,
+    looked_at: Instant,
     done: mpsc::Sender<Input>,
     figures: Arc<Figures>,
 }
@@ -175,8 +169,17 @@ struct Writer {
 impl Writer {
     fn run(mut self, todo: &Receiver<Job>) {
         loop {
-            let job = match todo.recv_timeout(IDLE) {
+            let patience = if self.room == Room::Plenty {
+                IDLE
+            } else {
+                FULL_PAUSE
+            };
+            let job = match todo.recv_timeout(patience) {
                 Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) if self.room != Room::Plenty => {
+                    self.look_around(clock::now());
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.mark("mark the log as idle", |store| store.mark_idle().map(drop));
                     let Ok(job) = todo.recv() else { return };
@@ -224,21 +227,66 @@ impl Writer {
                 Err(error) => fail("make a batch durable", &error),
             }
         }
-        if self.figures.is_full.swap(false, Ordering::Relaxed) {
-            tracing::info!("the disk has room again");
-        }
-        self.figures.note_batch(started, clock::now(), entries as u64);
+        let ended = clock::now();
+        self.look_around(ended);
+        self.figures.note_batch(started, ended, entries as u64);
         // The loop ends before this thread only when the process does.
         let _ = self.done.try_send(Input::Synced(id));
     }
 
-    fn wait_for_room(&self, error: &StoreError) {
-        if !self.figures.is_full.swap(true, Ordering::Relaxed) {
+    /// Has the disk room, and, now and then: is the directory still there?
+    fn look_around(&mut self, now: Instant) {
+        if now.saturating_since(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = now;
+            if let Err(gone) = self.directory.check() {
+                tracing::error!("{gone}");
+                Exit::Disk.now();
+            }
+            self.store.retry_spare();
+        }
+        let room = room(&self.store.stats());
+        self.set_room(room);
+    }
+
+    fn set_room(&mut self, room: Room) {
+        if room == self.room {
+            return;
+        }
+        match (self.room, room) {
+            (_, Room::Plenty) => tracing::info!("the disk has room again"),
+            (Room::Plenty, Room::Low | Room::Spent) => {
+                tracing::error!("no room on the disk for another segment; writes are refused until there is");
+            }
+            (Room::Low | Room::Spent, Room::Low | Room::Spent) => {}
+        }
+        self.figures
+            .is_full
+            .store(room != Room::Plenty, Ordering::Relaxed);
+        // Taken up before the next batch is answered, or at the next look.
+        if self.done.capacity() > REPORTS_MAX / 2 && self.done.try_send(Input::Room(room)).is_ok() {
+            self.room = room;
+        }
+    }
+
+    fn wait_for_room(&mut self, error: &StoreError) {
+        if self.room != Room::Spent {
             tracing::error!("{error}; writes wait until there is room");
         }
+        self.set_room(Room::Spent);
         // A channel that nobody sends on: waits without reading a clock.
         let (_keep, never) = channel::<()>();
         let _ = never.recv_timeout(FULL_PAUSE);
+    }
+}
+
+/// Without a spare segment, what is left of the last one is for what is on its way, and then for elections.
+fn room(stats: &StoreStats) -> Room {
+    if !stats.spare_failed || stats.room_bytes > stats.segment_bytes / LOW_ROOM_DIVISOR {
+        Room::Plenty
+    } else if stats.room_bytes > stats.segment_bytes / SPENT_ROOM_DIVISOR {
+        Room::Low
+    } else {
+        Room::Spent
     }
 }
 
@@ -252,85 +300,6 @@ fn fail(doing: &str, error: &StoreError) -> ! {
     }
 }
 
-/// The reading thread: what is asked for, and in between the scrub.
-struct Reading {
-    reader: LogReader,
-    scrubber: Scrubber,
-    /// Bytes that the scrub may read in a second.
-    rate: u64,
-    done: mpsc::Sender<Input>,
-    figures: Arc<Figures>,
-}
-
-impl Reading {
-    fn run(&mut self, wanted: &Receiver<Fetch>) {
-        let mut pause = SCRUB_PAUSE_MAX;
-        loop {
-            let fetch = if self.rate == 0 {
-                wanted.recv().map_err(|_| RecvTimeoutError::Disconnected)
-            } else {
-                wanted.recv_timeout(pause)
-            };
-            match fetch {
-                Ok(fetch) => self.fetch(&fetch),
-                Err(RecvTimeoutError::Timeout) => pause = self.scrub(),
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-        }
-    }
-
-    fn fetch(&self, &Fetch { from, to, bytes_max }: &Fetch) {
-        let input = match self.reader.read(from, to, bytes_max) {
-            Ok(records) => Input::Fetched { from, records },
-            // Truncated while the fetch was on its way.
-            Err(ReadError::Absent(_)) => {
-                let records = Vec::new();
-                Input::Fetched { from, records }
-            }
-            Err(error @ ReadError::Damaged { .. }) => {
-                tracing::error!("{error}; it is fetched from another node");
-                Input::Damaged { from }
-            }
-            Err(error @ ReadError::Disk { .. }) => fail_to_read(from, &error),
-        };
-        let _ = self.done.try_send(input);
-    }
-
-    /// Reads a little of the log again; gives the pause that keeps to the rate.
-    fn scrub(&mut self) -> Duration {
-        let read = match self.scrubber.step(SCRUB_BYTES) {
-            Ok(read) => read,
-            Err(error) => fail_to_read(self.scrubber.position(), &error),
-        };
-        if let Some(index) = read.damaged {
-            tracing::error!(
-                "the scrub found entry {} damaged; it is fetched from another node",
-                index.get()
-            );
-            self.figures.scrub_found.fetch_add(1, Ordering::Relaxed);
-            // One finding at a time, so that there is always room for a sync; the next pass tells of the others.
-            if self.done.capacity() == REPORTS_MAX {
-                let _ = self.done.try_send(Input::Rotten { index });
-            }
-        }
-        self.figures
-            .scrub_index
-            .store(self.scrubber.position().get(), Ordering::Relaxed);
-        self.figures
-            .scrub_passes
-            .store(self.scrubber.passes(), Ordering::Relaxed);
-        if read.bytes == 0 {
-            return SCRUB_PAUSE_MAX;
-        }
-        Duration::from_secs_f64(read.bytes as f64 / self.rate as f64)
-    }
-}
-
-fn fail_to_read(from: LogIndex, error: &ReadError) -> ! {
-    tracing::error!("cannot read entry {}: {error}", from.get());
-    Exit::Data.now();
-}
-
 /// What the disk did since the start; written by its thread, read by anybody.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
@@ -340,9 +309,9 @@ pub(super) struct Figures {
     max_sync_us: AtomicU64,
     last_sync_at: AtomicU64,
     is_full: AtomicBool,
-    scrub_index: AtomicU64,
-    scrub_passes: AtomicU64,
-    scrub_found: AtomicU64,
+    pub(super) scrub_index: AtomicU64,
+    pub(super) scrub_passes: AtomicU64,
+    pub(super) scrub_found: AtomicU64,
 }
 
 impl Figures {
@@ -382,12 +351,14 @@ impl Figures {
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
 /// One batch, one fetch and one of each kind of work on snapshots are under way at most; and one finding of the scrub.
-const REPORTS_MAX: usize = 6;
-/// Bytes that the scrub reads at once: little, for a fetch may come meanwhile.
-const SCRUB_BYTES: usize = 64 << 10;
-/// Between two passes, at the least.
-const SCRUB_PAUSE_MAX: Duration = Duration::from_secs(1);
+pub(super) const REPORTS_MAX: usize = 11;
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
+/// The last quarter of a segment takes what is on its way when the next one cannot be made,
+const LOW_ROOM_DIVISOR: u64 = 4;
+/// and the last sixteenth the first entries of new leaders.
+const SPENT_ROOM_DIVISOR: u64 = 16;
+/// How often to look whether the directory is there, and to try for room again.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(100);
