@@ -107,6 +107,15 @@ fn scenario_38_snapshot_discards_incompatible_pending_append_entries() {
 }
 
 #[test]
+fn pending_entries_behind_a_snapshot_that_replaces_their_log_are_discarded() {
+    let mut node = restarted(0, 2, Some(1), log([cfg([0, 1, 2]), t(1), C]));
+    hear(&mut node, &call(1, 2, 0, run(pos(1, 3), [C])));
+    assert!(node.handle_snapshot_installed(pos(2, 2), voters([0, 1, 2])));
+    assert_eq!(node.actions().append_log_entries, None);
+    assert_eq!(show_log(&node), "(2,2)+[]");
+}
+
+#[test]
 fn scenario_39_local_snapshot_mismatch_returns_error() {
     let log = Log::new(voters([0, 1]), run(pos(2, 5), [C]));
     let mut node = restarted(0, 3, Some(1), log.clone());

@@ -36,6 +36,8 @@ pub struct NetworkPlan {
     pub reorder_permille: u64,
     /// Messages with flipped bits: the receiver must notice, and drops the connection.
     pub corrupt_permille: u64,
+    /// Leaders, of a thousand, that are cut off within a few messages of their election, for a while.
+    pub coup_permille: u64,
 }
 
 /// Disks.
@@ -52,6 +54,10 @@ pub struct DiskPlan {
     pub segment_kib: u64,
     /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
     pub torn_permille: u64,
+    /// Starts, of a thousand, before which the disk is damaged (at most a minority of disks at a time).
+    pub damage_permille: u64,
+    /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
+    pub rot_permille: u64,
     /// Starts, of a thousand, that are cut down again while the node reads its disk.
     pub recovery_crash_permille: u64,
 }
@@ -96,6 +102,7 @@ impl Default for NetworkPlan {
             duplicate_permille: 0,
             reorder_permille: 0,
             corrupt_permille: 0,
+            coup_permille: 0,
         }
     }
 }
@@ -108,6 +115,8 @@ impl Default for DiskPlan {
             slow: Span::from_millis(300),
             segment_kib: 64,
             torn_permille: 0,
+            damage_permille: 0,
+            rot_permille: 0,
             recovery_crash_permille: 0,
         }
     }
@@ -136,6 +145,7 @@ impl SimPlan {
             duplicate_permille,
             reorder_permille,
             corrupt_permille,
+            coup_permille,
         } = self.network;
         let disk = &self.disk;
         let shares = [
@@ -146,12 +156,17 @@ impl SimPlan {
             ("sim.network.corrupt_permille", corrupt_permille),
             ("sim.disk.slow_permille", disk.slow_permille),
             ("sim.disk.torn_permille", disk.torn_permille),
+            ("sim.disk.damage_permille", disk.damage_permille),
+            ("sim.disk.rot_permille", disk.rot_permille),
             ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
             ("sim.clock.drift_permille", self.clock.drift_permille),
         ];
         for (key, share) in shares {
             require(share <= SHARE_MAX, key, || format!("must be at most {SHARE_MAX}"))?;
         }
+        require(coup_permille <= COUPS_MAX, "sim.network.coup_permille", || {
+            format!("must be at most {COUPS_MAX}")
+        })?;
         for (key, micros) in [
             ("sim.network.delay_us", delay_us),
             ("sim.disk.sync_us", disk.sync_us),
@@ -189,6 +204,8 @@ impl SimPlan {
 
 /// A world in which every second message is lost still makes progress now and then.
 const SHARE_MAX: u64 = 500;
+/// Now and then a leader must last, or nothing is ever done.
+const COUPS_MAX: u64 = 950;
 /// A second.
 const MICROS_MAX: u64 = 1_000_000;
 /// Eight pages: what the store takes at least.

@@ -125,6 +125,7 @@ fn draw_network(plan: &mut Plan, prng: &mut Prng) {
     ] {
         *share = some(prng, *share);
     }
+    network.coup_permille = some(&mut prng.fork(FORK_COUPS), network.coup_permille);
 }
 
 fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -133,10 +134,17 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     disk.segment_kib = prng.between(swarm.segment_kib[0] / 4, swarm.segment_kib[1] / 4) * 4;
     disk.slow_permille = some(prng, disk.slow_permille);
     disk.torn_permille = some(prng, disk.torn_permille);
+    if disk.damage_permille > 0 {
+        disk.damage_permille = some(prng, disk.damage_permille);
+    }
+    if disk.rot_permille > 0 {
+        disk.rot_permille = some(prng, disk.rot_permille);
+    }
     disk.recovery_crash_permille = some(prng, disk.recovery_crash_permille);
     if plan.cluster.nodes == 1 {
         // A lone voter has nobody to ask what a torn sector held: it refuses to start, and rightly.
         disk.torn_permille = 0;
+        (disk.damage_permille, disk.rot_permille) = (0, 0);
     }
 }
 
@@ -186,5 +194,7 @@ fn some(prng: &mut Prng, max: u64) -> u64 {
 const FORK_SWARM: u64 = 0x0073_7761_726d;
 /// Tells the draws for snapshots from the others.
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
+/// Tells the draw for coups from the others.
+const FORK_COUPS: u64 = 0x636f_7570;
 /// An election timeout is at most so many heartbeats.
 const HEARTBEATS_MAX: u64 = 10;

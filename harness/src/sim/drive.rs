@@ -64,6 +64,9 @@ impl World {
             )
         });
         self.counters.elections += u64::from(leads && !led);
+        if leads && !led {
+            self.leader_rose(at);
+        }
         if let Some(batch) = batch {
             self.checks.writing(at, &batch);
             self.give_job(at, Job::Persist(batch));

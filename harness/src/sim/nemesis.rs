@@ -265,7 +265,7 @@ impl World {
             .note(self.now, &[0xf5, lane as u64], || "links are healed".to_owned());
     }
 
-    fn heal_link(&mut self, lane: usize, at: usize) {
+    pub(super) fn heal_link(&mut self, lane: usize, at: usize) {
         let link = self.network.link(at);
         if !link.heal(lane) || link.cut_mode().is_some() {
             return;
@@ -374,6 +374,7 @@ impl World {
         (self.plan.sim.disk.slow_permille, self.plan.sim.disk.torn_permille) = (0, 0);
         for at in 0..self.nodes.len() {
             self.heal_node(at);
+            self.end_coup(at);
         }
         self.trace.note(self.now, &[0xff], || "all is healed".to_owned());
         self.queue.push(self.now, Event::Settle);

@@ -23,6 +23,8 @@ pub(super) enum Event {
     Garbled { link: usize, epoch: u64 },
     /// A link's connection is made.
     Connect { link: usize, epoch: u64 },
+    /// A node learns that its connection to another one has ended.
+    Disconnect { node: usize, life: u64, peer: usize },
     /// A node gets around to what has arrived.
     Round { node: usize, life: u64 },
     /// A node's own deadline may have come.
@@ -71,6 +73,8 @@ pub(super) enum Event {
     End { lane: usize, decision: u64 },
     /// Links that flap change.
     Flip { lane: usize, decision: u64 },
+    /// A leader is cut off as it rises, or heard again.
+    Coup { node: usize, begins: bool },
     /// States are compared.
     Compare,
     /// The disturbed part of the run is over.

@@ -22,6 +22,7 @@ mod open;
 mod patch;
 mod reader;
 mod recovery;
+mod replace;
 mod replay;
 mod rest;
 mod salvage;
@@ -252,6 +253,22 @@ impl Store {
     /// When it must not be used as it is; nothing was changed then. See the table in `recovery.rs`.
     pub fn open(disk: Arc<dyn Disk>, options: Options, owner: Owner) -> Result<(Self, Recovered), OpenError> {
         open::open(disk, options, owner)
+    }
+
+    /// Puts a snapshot of the same cluster in the place of a log that cannot be opened. Term and vote stay, the old
+    /// segments are kept under other names, and the node abstains until it has caught up.
+    ///
+    /// # Errors
+    ///
+    /// When term and vote are not certain, the directory is another node's or in use, or the disk fails.
+    pub fn replace_log(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: Owner,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        replace::replace_log(disk, options, owner, head, chunks)
     }
 
     /// Makes the batch durable: `Ok` means that it survives a loss of power.

@@ -163,7 +163,7 @@ fn snapshots(path: &Path) -> Result<Vec<FileVerdict>, InspectError> {
             continue;
         }
         let mut bytes = 0;
-        let read = Snapshots::read_file(Arc::clone(&disk) as _, &file, &mut |chunk| {
+        let read = Snapshots::read_file(Arc::clone(&disk) as _, &file, None, &mut |chunk| {
             bytes += chunk.len() as u64;
             true
         });

@@ -1,0 +1,82 @@
+//! Leaders that are cut off as they rise: what a cluster is like that cannot agree on one for long.
+//!
+//! The dangerous states of Raft are several terms whose entries lie side by side, each on a minority (Raft figure
+//! 8). A leader has to fall between its first message and the second for that, and random faults hardly ever
+//! hit that moment three times in a row. So it is made.
+//!
+//! Invariant: a node that was cut off is healed after a few election timeouts, or when the disturbed part ends.
+
+use super::queue::Event;
+use super::world::{MICRO, MILLI, Phase, World};
+use crate::plan::CutMode;
+
+impl World {
+    /// A node has just won an election; nothing that it says as a leader has left yet.
+    pub(super) fn leader_rose(&mut self, at: usize) {
+        let share = self.links.coup_permille;
+        if share == 0 || self.phase != Phase::Disturbed || !self.coups.chance(share, 1000) {
+            return;
+        }
+        if self.coups.chance(1, 2) {
+            self.begin_coup(at);
+        } else {
+            let within = 2 * MESSAGES * self.links.delay_us * MICRO;
+            let begins = self.now + self.coups.below(within.max(1));
+            self.queue.push(
+                begins,
+                Event::Coup {
+                    node: at,
+                    begins: true,
+                },
+            );
+        }
+    }
+
+    pub(super) fn begin_coup(&mut self, at: usize) {
+        if self.phase != Phase::Disturbed {
+            return;
+        }
+        let way = self.coups.below(4);
+        let mode = self.coups.choose(&CutMode::ALL).copied().unwrap_or(CutMode::Drop);
+        for link in self.network.of(at) {
+            let sends = self.network.link(link).from == at;
+            let is_cut = match way {
+                0 => sends,
+                1 => !sends,
+                _ => true,
+            };
+            if is_cut {
+                self.network.link(link).cut(lane_of(at), mode);
+            }
+        }
+        self.trace
+            .note(self.now, &[0xf7, at as u64, way, mode as u64], || {
+                format!("n{} is cut off, having been elected ({})", at + 1, mode.name())
+            });
+        let election = self.plan.cluster.election.as_millis();
+        let ends = self.now + self.coups.between(1, TIMEOUTS_MAX * election) * MILLI;
+        self.queue.push(
+            ends,
+            Event::Coup {
+                node: at,
+                begins: false,
+            },
+        );
+    }
+
+    pub(super) fn end_coup(&mut self, at: usize) {
+        for link in self.network.of(at) {
+            self.heal_link(lane_of(at), link);
+        }
+    }
+}
+
+/// Lanes of the nemesis count from zero.
+fn lane_of(node: usize) -> usize {
+    usize::MAX - node
+}
+
+/// A leader may say so much before it is cut off.
+const MESSAGES: u64 = 4;
+/// How long it stays cut off, in election timeouts.
+const TIMEOUTS_MAX: u64 = 4;
