@@ -60,14 +60,18 @@ pub fn restore(store: &mut Store) -> Result<Option<(SnapshotId, Snapshot)>, Open
     }))
 }
 
-/// Reads a snapshot file, whatever it is called and whichever cluster's it is.
+/// Reads a snapshot file, whatever it is called, of the cluster with this id, or of any.
 ///
 /// # Errors
 ///
 /// When it is not there, or not whole.
-pub fn read_file(disk: Arc<dyn Disk>, name: &str) -> Result<(SnapshotId, Snapshot), SnapshotError> {
+pub fn read_file(
+    disk: Arc<dyn Disk>,
+    name: &str,
+    cluster_id: Option<u64>,
+) -> Result<(SnapshotId, Snapshot), SnapshotError> {
     let mut restoring = Restoring::default();
-    let (head, id) = Snapshots::read_file(disk, name, &mut |chunk| restoring.take(chunk))?;
+    let (head, id) = Snapshots::read_file(disk, name, cluster_id, &mut |chunk| restoring.take(chunk))?;
     let machine = restoring.finish(head.base.position.index);
     Ok((id, Snapshot { head, machine }))
 }

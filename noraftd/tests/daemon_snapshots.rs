@@ -201,3 +201,51 @@ fn a_damaged_backup_is_refused() {
         text(&shown.stderr)
     );
 }
+
+#[test]
+fn a_node_whose_snapshots_are_gone_is_repaired_with_another_nodes() {
+    let mut cluster = Cluster::start_with(3, PeersOver::Unix, &SMALL);
+    let leader = cluster.leader();
+    fill(&mut cluster.nodes[leader].unix_client(), 0, 1500);
+    let broken = cluster.followers()[0];
+    eventually("the log begins later", || {
+        (cluster.nodes[broken].status()?.base_index > 0).then_some(())
+    });
+    cluster.nodes[broken].kill();
+    let data = cluster.nodes[broken].dir.join("data");
+    for name in files(&cluster.nodes[broken], "snapshot-") {
+        std::fs::remove_file(data.join(name)).expect("removed");
+    }
+    let (code, said) = cluster.nodes[broken].start_in_vain();
+    assert_eq!(code, Some(65), "{said}");
+    assert!(
+        said.contains("snapshot lost") && said.contains("noraftd repair"),
+        "{said}"
+    );
+
+    let file = cluster.nodes[leader]
+        .dir
+        .join("healthy.snapshot")
+        .display()
+        .to_string();
+    let saved = noraftd(&["snapshot", "save", &cluster.nodes[leader].tcp, &file]);
+    assert!(saved.status.success(), "{}", text(&saved.stderr));
+    let id = (broken + 1).to_string();
+    let (data, other) = (data.display().to_string(), ["--cluster", "another"]);
+    let args = ["repair", &file, "--id", &id, "--data-dir", &data];
+    let wrong = noraftd(&[&args[..], &other[..]].concat());
+    assert!(
+        !wrong.status.success() && text(&wrong.stderr).contains("another cluster"),
+        "{wrong:?}"
+    );
+    let repaired = noraftd(&args);
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+    cluster.nodes[broken].start();
+    eventually("the node has caught up and votes again", || {
+        let (status, leads) = (cluster.nodes[broken].status()?, cluster.nodes[leader].status()?);
+        (status.applied_index == leads.applied_index && !status.abstaining).then_some(())
+    });
+    cluster.nodes[leader].kill();
+    let next = cluster.leader();
+    check(&mut cluster.nodes[next].unix_client(), 1500);
+}

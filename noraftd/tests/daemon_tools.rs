@@ -174,6 +174,65 @@ fn inspect_shows_what_a_directory_holds_and_what_damage_means() {
     assert_eq!(code, Some(1));
 }
 
+#[test]
+fn verify_gives_each_file_a_verdict_and_finds_every_flipped_bit_of_a_payload() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::new(
+        dir.path(),
+        &["--id", "1", "--segment-bytes", "256KiB"].map(String::from),
+    );
+    node.start();
+    node.wait_for_leader();
+    let value = "v".repeat(8 << 10);
+    for n in 0..60 {
+        assert_eq!(node.client().call(&["SET", &format!("k{n}"), &value]), ok());
+    }
+    assert_eq!(node.stop(), Some(0));
+    let data = dir.path().join("data");
+    let verify = || noraftd(&["inspect", "--verify", &data.display().to_string()]);
+    let (code, text) = verify();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.ends_with("every checksum holds\n"), "{text}");
+    for file in [
+        "hard_state ",
+        "segment-0000000000000001 ",
+        "segment-0000000000000002 ",
+    ] {
+        assert!(
+            text.lines()
+                .any(|line| line.starts_with(file) && line.contains("intact")),
+            "{text}"
+        );
+    }
+    let segment = data.join("segment-0000000000000001");
+    let intact = std::fs::read(&segment).expect("readable");
+    for at in [100, 9000, 20_000, 120_000, intact.len() - 4000] {
+        let mut damaged = intact.clone();
+        damaged[at] ^= 4;
+        std::fs::write(&segment, &damaged).expect("writable");
+        let (code, text) = verify();
+        // A page that is zero throughout and stays behind the log is nobody's.
+        let nobodys = intact[at] == 0;
+        assert!(code == Some(65) || nobodys, "byte {at}: {text}");
+        if code == Some(65) {
+            let line = text
+                .lines()
+                .find(|line| line.starts_with("segment-0000000000000001"));
+            assert!(
+                line.is_some_and(|line| line.contains("DAMAGED")),
+                "byte {at}: {text}"
+            );
+        }
+    }
+    std::fs::write(&segment, &intact).expect("writable");
+    std::fs::write(data.join("hard_state"), [0; 8192]).expect("writable");
+    let (code, text) = verify();
+    assert_eq!(code, Some(65), "{text}");
+    assert!(text.contains("0 of 2 slots"), "{text}");
+    let (code, _) = noraftd(&["inspect", "--verify", "/nowhere/at/all"]);
+    assert_eq!(code, Some(1));
+}
+
 /// `noraftd dev`, and the lines it prints.
 struct Dev {
     child: std::process::Child,

@@ -10,9 +10,9 @@ use super::split::{self, Part, Parts};
 use super::verdict::{Exhausted, Verdict};
 use super::{
     Finding, Report, bank, counter, exactly_once, frontier, kv, list_append, lock, log, register, search,
-    sets, txn, unique,
+    sets, txn, unique, witness,
 };
-use crate::model::Call;
+use crate::model::{Call, Model};
 
 mod name;
 
@@ -152,8 +152,9 @@ fn certify(recording: &Recording, model: &Register, parts: &[Part<RegisterOp>]) 
 }
 
 fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Answer {
+    let model = Register { initial };
     if let Some(verdict) = unique::check(initial, calls, budget) {
-        return Answer::of("unique", verdict);
+        return Answer::of("unique", verdict).verified(&model, calls);
     }
     let mut meter = budget.meter();
     if let Err(limit) = meter.hold(2 * size_of_val(calls)) {
@@ -171,16 +172,14 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     register::drop_unseen(&mut calls);
     match frontier::check(initial, &calls, budget) {
         // The search by depth is sometimes lucky where breadth is too much.
-        Verdict::Unknown(exhausted) if exhausted.limit != Limit::Cancelled => {
-            search(&Register { initial }, &calls, budget)
-        }
-        verdict => Answer::of("frontier", verdict),
+        Verdict::Unknown(exhausted) if exhausted.limit != Limit::Cancelled => search(&model, &calls, budget),
+        verdict => Answer::of("frontier", verdict).verified(&model, &calls),
     }
 }
 
-fn search<M: crate::model::Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {
+fn search<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {
     let (engine, verdict) = search::check(model, calls, budget);
-    Answer::of(engine, verdict)
+    Answer::of(engine, verdict).verified(model, calls)
 }
 
 fn check_log(recording: &Recording, model: ModelName, options: &Options, budget: &Budget) -> Report {
@@ -201,6 +200,9 @@ fn check_log(recording: &Recording, model: ModelName, options: &Options, budget:
     })
 }
 
+/// Orders up to this length are verified before anyone is told: milliseconds.
+const VERIFIED_MAX: usize = 100_000;
+
 /// What an engine said about a part; an error when it could not make sense of it.
 struct Answer {
     engine: &'static str,
@@ -213,6 +215,18 @@ impl Answer {
             engine,
             verdict: Ok(verdict),
         }
+    }
+
+    /// The same, once its order, if it has one, was replayed through the model. That takes as long as
+    /// finding it does, so it is left to the tests for orders longer than [`VERIFIED_MAX`].
+    fn verified<M: Model>(mut self, model: &M, calls: &[Call<M::Op>]) -> Self {
+        if let Ok(Verdict::Valid(order)) = &self.verdict
+            && calls.len() <= VERIFIED_MAX
+            && let Err(flaw) = witness::verify(model, calls, order)
+        {
+            self.verdict = Err(format!("the order that {} found is none: {flaw:?}", self.engine));
+        }
+        self
     }
 
     fn maybe(engine: &'static str, verdict: Result<Verdict, (u32, &'static str)>) -> Self {

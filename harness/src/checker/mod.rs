@@ -101,6 +101,7 @@ pub mod register;
 pub mod search;
 pub mod sets;
 mod split;
+pub mod times;
 mod trail;
 pub mod txn;
 pub mod unique;

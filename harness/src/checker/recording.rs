@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use crate::checker::budget::Meter;
 use crate::checker::datum::{Datum, Pool};
 use crate::checker::hash::FastMap;
+use crate::checker::times::Times;
 use crate::results::Counts;
 
 /// `ret` of an operation that nobody saw return.
@@ -29,7 +30,7 @@ pub enum Status {
 #[derive(Clone, Copy, Debug)]
 pub struct Operation {
     /// Process that did it.
-    pub process: u64,
+    pub process: u32,
     /// Key it touched, or nil.
     pub key: Datum,
     /// Value of the invocation.
@@ -65,7 +66,7 @@ pub struct Recording {
     /// Operations in order of invocation.
     pub operations: Vec<Operation>,
     /// Time of each event in nanoseconds, if the history tells.
-    pub times: Vec<u64>,
+    pub times: Times,
     /// Values.
     pub pool: Pool,
     /// Names of functions.
@@ -129,7 +130,7 @@ impl Recording {
 
     /// Time of the event at `position`.
     pub fn time(&self, position: u32) -> Option<u64> {
-        self.times.get(position as usize).copied()
+        self.times.get(position as usize)
     }
 
     /// Bytes held while operations are added: a list that is nearly full holds itself three times over
@@ -147,12 +148,14 @@ impl Recording {
             self.operations.len(),
             self.operations.capacity(),
             size_of::<Operation>(),
-        ) + list(self.times.len(), self.times.capacity(), 8)
+        ) + list(self.times.len(), self.times.capacity(), Times::BYTES_EACH)
             + self.pool.growing_bytes()
     }
 
     /// Bytes held, for the memory budget.
     pub fn bytes(&self) -> usize {
-        self.operations.capacity() * size_of::<Operation>() + self.times.capacity() * 8 + self.pool.bytes()
+        self.operations.capacity() * size_of::<Operation>()
+            + self.times.capacity() * Times::BYTES_EACH
+            + self.pool.bytes()
     }
 }

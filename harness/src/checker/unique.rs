@@ -17,113 +17,11 @@ use super::register::RegisterOp;
 use super::verdict::{Exhausted, Verdict, Violation};
 use crate::model::Call;
 
-/// Why operations on a register of unique values have no order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegisterViolation {
-    /// What excludes what.
-    pub contradiction: Contradiction,
-    /// For each operation of unknown outcome that it names: who shows that it took effect.
-    pub effects: Vec<Effect>,
-}
+mod violation;
+mod zones;
 
-/// An operation of unknown outcome took effect, because another one saw its value or a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Effect {
-    /// The operation of unknown outcome.
-    pub op: u32,
-    /// Who saw it.
-    pub seen_by: u32,
-}
-
-/// What excludes what; ids of operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Contradiction {
-    /// `read` saw a value nobody wrote.
-    Garbage {
-        /// The operation that saw it.
-        read: u32,
-    },
-    /// `read` saw a value before anyone began to write it.
-    Future {
-        /// The operation that saw it.
-        read: u32,
-        /// The operation that wrote it, later.
-        writer: u32,
-    },
-    /// Two compare-and-sets replaced the same value.
-    LostUpdate {
-        /// One of them.
-        one: u32,
-        /// The other.
-        other: u32,
-    },
-    /// Compare-and-sets that each need the other's result first.
-    Cycle {
-        /// One of them.
-        one: u32,
-        /// The one whose value it expects.
-        other: u32,
-    },
-    /// `later` saw or made a value that replaced an earlier one, yet returned before `earlier`, which
-    /// still saw the replaced value, was called.
-    PathOrder {
-        /// Involved with the earlier value.
-        earlier: u32,
-        /// Involved with the later value.
-        later: u32,
-    },
-    /// Two values were both current at the same time.
-    Overlap {
-        /// One value.
-        one: Zone,
-        /// The other.
-        other: Zone,
-    },
-    /// A value was current only while another one was.
-    Inside {
-        /// The value that was current throughout.
-        outer: Zone,
-        /// The value that had to be current within that time.
-        inner: Zone,
-    },
-}
-
-/// The two operations that bound the time of a path of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Zone {
-    /// The operation that returned first; `None` when it is the initial value.
-    pub first: Option<u32>,
-    /// The operation that was called last.
-    pub last: Option<u32>,
-}
-
-impl RegisterViolation {
-    /// The operations named: at most four, and who shows that those of unknown outcome took effect.
-    pub fn operations(&self) -> Vec<u32> {
-        let mut ids = self.contradiction.operations();
-        ids.extend(self.effects.iter().map(|effect| effect.seen_by));
-        ids
-    }
-}
-
-impl Contradiction {
-    fn operations(&self) -> Vec<u32> {
-        match *self {
-            Self::Garbage { read } => vec![read],
-            Self::Future { read, writer } => vec![read, writer],
-            Self::LostUpdate { one, other } | Self::Cycle { one, other } => vec![one, other],
-            Self::PathOrder { earlier, later } => vec![earlier, later],
-            Self::Overlap { one, other }
-            | Self::Inside {
-                outer: one,
-                inner: other,
-            } => [one.first, one.last, other.first, other.last]
-                .into_iter()
-                .flatten()
-                .collect(),
-        }
-    }
-}
+pub use violation::{Contradiction, Effect, RegisterViolation, Zone};
+use zones::{Clash, Path, place};
 
 /// Decides `calls`, all of one register; `None` when some value is written more than once or an
 /// operation only says what it did not see.
@@ -176,16 +74,6 @@ struct Cluster {
     seen_by: u32,
 }
 
-/// A path of clusters and its zone.
-#[derive(Clone, Copy)]
-struct Path {
-    head: u32,
-    f: u32,
-    f_op: u32,
-    s: u32,
-    s_op: u32,
-}
-
 struct Clusters<'a> {
     calls: &'a [Call<RegisterOp>],
     of_value: FastMap<Datum, u32>,
@@ -229,6 +117,8 @@ impl<'a> Clusters<'a> {
         self.observe()?;
         self.close_needs()?;
         self.link()?;
+        // The largest table is not needed any more, and the witness needs room.
+        self.of_value = FastMap::default();
         let paths = self.paths()?;
         let order = place(&paths).map_err(|clash| self.name_clash(clash))?;
         Ok(self.witness(&paths, &order))
@@ -481,45 +371,6 @@ impl<'a> Clusters<'a> {
         }
         witness
     }
-}
-
-/// Two paths that exclude each other.
-enum Clash {
-    Overlap(Path, Path),
-    Inside(Path, Path),
-}
-
-/// Step 6: gives each path an instant: a forward zone its end, a backward zone its begin, or the end
-/// of the forward zone in which it begins.
-fn place(paths: &[Path]) -> Result<Vec<u32>, Clash> {
-    let mut forward: Vec<(u32, u32)> = (0..)
-        .zip(paths)
-        .filter(|(_, path)| path.f < path.s)
-        .map(|(i, path)| (path.f, i))
-        .collect();
-    forward.sort_unstable();
-    for pair in forward.windows(2) {
-        let (one, other) = (&paths[pair[0].1 as usize], &paths[pair[1].1 as usize]);
-        if other.f < one.s {
-            return Err(Clash::Overlap(*one, *other));
-        }
-    }
-    let mut instants = Vec::with_capacity(paths.len());
-    for (i, path) in (0_u32..).zip(paths) {
-        if path.f < path.s {
-            instants.push((path.s, false, i));
-            continue;
-        }
-        let before = forward.partition_point(|(f, _)| *f < path.s);
-        let around = before.checked_sub(1).map(|at| &paths[forward[at].1 as usize]);
-        match around.filter(|zone| path.s < zone.s) {
-            Some(zone) if path.f < zone.s => return Err(Clash::Inside(*zone, *path)),
-            Some(zone) => instants.push((zone.s, true, i)),
-            None => instants.push((path.s, true, i)),
-        }
-    }
-    instants.sort_unstable();
-    Ok(instants.into_iter().map(|(_, _, i)| i).collect())
 }
 
 impl Cluster {

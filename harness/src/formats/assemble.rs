@@ -3,10 +3,11 @@
 //! Invariant: events are numbered densely in the order given; each operation is entered once, at its
 //! invocation, and finished at most once.
 
+use super::open::Open;
 use crate::checker::budget::{Budget, Limit, Meter};
 use crate::checker::datum::Datum;
-use crate::checker::hash::FastMap;
 use crate::checker::recording::{FaultEvent, NEVER, Operation, Recording, ResultKind, Status};
+use crate::checker::times::Times;
 use crate::op::EventKind;
 
 /// An event as a reader understood it, its values in the recording's pool.
@@ -52,9 +53,11 @@ const EVENTS_PER_LOOK: u32 = 1024;
 pub(crate) struct Assembler {
     pub(crate) recording: Recording,
     pairing: Pairing,
-    open: FastMap<u64, u32>,
+    open: Open,
     next: u32,
     meter: Meter,
+    /// Room was made for what is expected.
+    expected: bool,
 }
 
 impl Assembler {
@@ -62,9 +65,31 @@ impl Assembler {
         Self {
             recording: Recording::default(),
             pairing,
-            open: FastMap::default(),
+            open: Open::new(),
             next: 0,
             meter: budget.meter(),
+            expected: false,
+        }
+    }
+
+    /// Makes room for all operations at once, given how many times as many are to come in all.
+    /// A list that grows by doubling holds itself three times over for a moment.
+    pub(crate) fn expect(&mut self, total_to_consumed: Option<f64>) {
+        let Some(ratio) = total_to_consumed.filter(|_| !self.expected) else {
+            return;
+        };
+        self.expected = true;
+        let more = |length: usize| (length as f64 * (ratio - 1.0) * 1.02) as usize;
+        let recording = &mut self.recording;
+        let (operations, times) = (more(recording.operations.len()), more(recording.times.len()));
+        let bytes = operations * size_of::<Operation>() + times * Times::BYTES_EACH;
+        if self
+            .meter
+            .hold(recording.growing_bytes() + self.open.bytes() + bytes)
+            .is_ok()
+        {
+            recording.operations.reserve_exact(operations);
+            recording.times.reserve_exact(times);
         }
     }
 
@@ -72,7 +97,7 @@ impl Assembler {
     pub(crate) fn event(&mut self, entry: &Entry<'_>) -> Result<(), Refusal> {
         if self.next.is_multiple_of(EVENTS_PER_LOOK) {
             // Tables that grow hold their old and new halves for a moment.
-            let open = self.open.capacity() * 32;
+            let open = self.open.bytes();
             self.meter
                 .hold(self.recording.growing_bytes() + open)
                 .map_err(Refusal::Budget)?;
@@ -118,7 +143,8 @@ impl Assembler {
         if let Some(time_ns) = time_ns {
             let times = &mut self.recording.times;
             // Events without a time take that of the one before.
-            times.resize(at as usize, times.last().copied().unwrap_or(time_ns));
+            let before = times.last().unwrap_or(time_ns);
+            (times.len()..at as usize).for_each(|_| times.push(before));
             times.push(time_ns);
         }
     }
@@ -133,6 +159,7 @@ impl Assembler {
             return Err(format!("a new operation id, found {token} invoked before"));
         }
         let function = self.function(entry.function)?;
+        let process = u32::try_from(process).map_err(|_| "a process number below 2^32".to_owned())?;
         self.recording.operations.push(Operation {
             process,
             key: self.recording.pool.canonical(entry.key),
@@ -190,7 +217,7 @@ impl Assembler {
             return self.fault(entry, at, "");
         };
         let token = self.token(entry, process)?;
-        let Some(id) = self.open.remove(&token) else {
+        let Some(id) = self.open.remove(token) else {
             return Err(format!("an open operation of process {process} to complete"));
         };
         let operation = &mut self.recording.operations[id as usize];

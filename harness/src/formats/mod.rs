@@ -16,8 +16,10 @@ use crate::checker::recording::Recording;
 mod assemble;
 mod entry;
 mod jepsen_log;
+mod line;
 mod notation;
 mod objects;
+mod open;
 mod source;
 
 use notation::Notation;
@@ -87,7 +89,8 @@ pub fn read_path_within(path: &Path, budget: &Budget) -> Result<Recording, ReadE
         path: path.to_owned(),
         error,
     })?;
-    read(file, path, budget)
+    let bytes = file.metadata().ok().map(|metadata| metadata.len());
+    read_sized(file, bytes, path, budget)
 }
 
 /// Reads a history from `input`; `path` is what errors call it.
@@ -95,7 +98,16 @@ pub fn read_path_within(path: &Path, budget: &Budget) -> Result<Recording, ReadE
 /// # Errors
 /// When the input cannot be read, is not a history in a known format, or is too large for the budget.
 pub fn read(input: impl Read + 'static, path: &Path, budget: &Budget) -> Result<Recording, ReadError> {
-    let mut source = Source::new(Box::new(input));
+    read_sized(input, None, path, budget)
+}
+
+fn read_sized(
+    input: impl Read + 'static,
+    bytes: Option<u64>,
+    path: &Path,
+    budget: &Budget,
+) -> Result<Recording, ReadError> {
+    let mut source = Source::new(Box::new(input), bytes);
     let path = || path.to_owned();
     let recording = read_source(&mut source, budget).map_err(|trouble| match trouble {
         Trouble::Io(error) => ReadError::Io { path: path(), error },

@@ -5,6 +5,7 @@
 use super::Trouble;
 use super::assemble::{Assembler, Pairing, Refusal};
 use super::entry::{Dialect, read_entry};
+use super::line;
 use super::notation::{Notation, Problem, Scanner};
 use super::source::Source;
 use crate::checker::budget::Budget;
@@ -26,8 +27,14 @@ pub(crate) fn read(source: &mut Source, notation: Notation, budget: &Budget) -> 
     if let Some(header) = header {
         header.apply(&mut assembler.recording);
     }
-    while next_object(source, &mut assembler, notation, dialect)? {}
-    Ok(assembler.finish())
+    loop {
+        if dialect == Dialect::Ours {
+            plain_lines(source, &mut assembler)?;
+        }
+        if !next_object(source, &mut assembler, notation, dialect)? {
+            return Ok(assembler.finish());
+        }
+    }
 }
 
 struct Header {
@@ -98,6 +105,38 @@ fn header_of(pool: &Pool, datum: crate::checker::datum::Datum) -> Result<Option<
     }))
 }
 
+/// Takes the lines in the window that are as our writer writes them, up to the first that is not.
+fn plain_lines(source: &mut Source, assembler: &mut Assembler) -> Result<(), Trouble> {
+    let mut at = 0;
+    let mut refused = None;
+    while let Some((entry, length)) = line::read_event(&source.rest()[at..], &mut assembler.recording.pool) {
+        if let Err(refusal) = assembler.event(&entry) {
+            refused = Some(refusal);
+            break;
+        }
+        at += length;
+    }
+    let blank = source.rest()[at..]
+        .iter()
+        .take_while(|byte| **byte == b'\n')
+        .count();
+    match refused {
+        None => {
+            source.consume(at);
+            assembler.expect(source.total_to_consumed());
+            Ok(())
+        }
+        Some(refusal) => recover(source, problem_of(refusal), at + blank),
+    }
+}
+
+fn problem_of(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Expected(problem) => Problem::Bad(format!("expected {problem}")),
+        Refusal::Budget(limit) => Problem::Budget(limit),
+    }
+}
+
 /// Reads one object into the assembler; false at the end.
 fn next_object(
     source: &mut Source,
@@ -151,10 +190,7 @@ fn step(scanner: &mut Scanner<'_>, assembler: &mut Assembler, dialect: Dialect) 
     let entry = read_entry(scanner, &mut assembler.recording.pool, dialect)?;
     assembler.event(&entry).map_err(|refusal| {
         scanner.at = start;
-        match refusal {
-            Refusal::Expected(problem) => Problem::Bad(format!("expected {problem}")),
-            Refusal::Budget(limit) => Problem::Budget(limit),
-        }
+        problem_of(refusal)
     })?;
     Ok(Step::Taken)
 }

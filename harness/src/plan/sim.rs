@@ -54,6 +54,10 @@ pub struct DiskPlan {
     pub segment_kib: u64,
     /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
     pub torn_permille: u64,
+    /// Starts, of a thousand, before which the disk is damaged (at most a minority of disks at a time).
+    pub damage_permille: u64,
+    /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
+    pub rot_permille: u64,
     /// Starts, of a thousand, that are cut down again while the node reads its disk.
     pub recovery_crash_permille: u64,
 }
@@ -111,6 +115,8 @@ impl Default for DiskPlan {
             slow: Span::from_millis(300),
             segment_kib: 64,
             torn_permille: 0,
+            damage_permille: 0,
+            rot_permille: 0,
             recovery_crash_permille: 0,
         }
     }
@@ -150,6 +156,8 @@ impl SimPlan {
             ("sim.network.corrupt_permille", corrupt_permille),
             ("sim.disk.slow_permille", disk.slow_permille),
             ("sim.disk.torn_permille", disk.torn_permille),
+            ("sim.disk.damage_permille", disk.damage_permille),
+            ("sim.disk.rot_permille", disk.rot_permille),
             ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
             ("sim.clock.drift_permille", self.clock.drift_permille),
         ];

@@ -134,10 +134,17 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     disk.segment_kib = prng.between(swarm.segment_kib[0] / 4, swarm.segment_kib[1] / 4) * 4;
     disk.slow_permille = some(prng, disk.slow_permille);
     disk.torn_permille = some(prng, disk.torn_permille);
+    if disk.damage_permille > 0 {
+        disk.damage_permille = some(prng, disk.damage_permille);
+    }
+    if disk.rot_permille > 0 {
+        disk.rot_permille = some(prng, disk.rot_permille);
+    }
     disk.recovery_crash_permille = some(prng, disk.recovery_crash_permille);
     if plan.cluster.nodes == 1 {
         // A lone voter has nobody to ask what a torn sector held: it refuses to start, and rightly.
         disk.torn_permille = 0;
+        (disk.damage_permille, disk.rot_permille) = (0, 0);
     }
 }
 

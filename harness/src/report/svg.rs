@@ -73,7 +73,7 @@ impl Window {
     fn choose(self, recording: &Recording, ids: &[u32]) -> Vec<u32> {
         let mut shown = ids.to_vec();
         let key = ids.first().map(|id| recording.operations[*id as usize].key);
-        let mut rows: Vec<u64> = ids
+        let mut rows: Vec<u32> = ids
             .iter()
             .map(|id| recording.operations[*id as usize].process)
             .collect();
@@ -114,7 +114,7 @@ struct Picture<'a> {
 
 impl Picture<'_> {
     fn draw(&self) -> String {
-        let mut rows: Vec<u64> = self
+        let mut rows: Vec<u32> = self
             .shown
             .iter()
             .map(|id| self.recording.operations[*id as usize].process)
@@ -138,7 +138,7 @@ impl Picture<'_> {
         out
     }
 
-    fn row(&self, row: usize, process: u64, out: &mut String) {
+    fn row(&self, row: usize, process: u32, out: &mut String) {
         let y = TOP + row as f64 * ROW;
         let _ = writeln!(out, "<text x=\"10\" y=\"{:.1}\">p{process}</text>", y + 16.0);
         for id in &self.shown {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::RunError;
 use crate::checker::{Budget, Options, check};
-use crate::formats::read_path;
+use crate::formats::{ReadError, read_path_within};
 use crate::plan::Span;
 use crate::report::check_result;
 use crate::results::{CheckResult, Outcome};
@@ -44,7 +44,11 @@ pub(super) async fn check_all(
 
 fn check_one(path: &Path, budget: &Budget) -> Result<CheckResult, RunError> {
     let start = Instant::now();
-    let mut recording = read_path(path).map_err(|error| RunError::Check(error.to_string()))?;
+    let mut recording = match read_path_within(path, budget) {
+        Ok(recording) => recording,
+        Err(error @ ReadError::Budget { .. }) => return Ok(unread(path, &error, start)),
+        Err(error) => return Err(RunError::Check(error.to_string())),
+    };
     let threads = available_parallelism().map_or(1, usize::from);
     let report = check(
         &mut recording,
@@ -59,4 +63,21 @@ fn check_one(path: &Path, budget: &Budget) -> Result<CheckResult, RunError> {
         result.summary = Some(format!("every one of {} keys has an order", report.parts));
     }
     Ok(result)
+}
+
+/// The answer about a history that does not fit into the memory budget.
+fn unread(path: &Path, error: &ReadError, start: Instant) -> CheckResult {
+    let model = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    CheckResult {
+        model,
+        verdict: Outcome::Unknown,
+        operations: 0,
+        seconds: start.elapsed().as_secs_f64(),
+        summary: Some(error.to_string()),
+        explanation: None,
+    }
 }

@@ -199,7 +199,7 @@ impl Tally {
         let seconds = self.virtual_ns as f64 / 1e9;
         format!(
             "{} seeds, {:.0} simulated s in {:.1} CPU s ({:.0} a CPU s), {} operations ok, {} faults' crashes, \
-             {} elections | failed {}, unknown {}",
+             {} elections{} | failed {}, unknown {}",
             self.seeds,
             seconds,
             self.cpu_ns as f64 / 1e9,
@@ -207,9 +207,23 @@ impl Tally {
             self.operations.ok,
             self.counters.crashes,
             self.counters.elections,
+            self.damage(),
             self.failed.len(),
             self.unknown.len(),
         )
+    }
+}
+
+impl Tally {
+    /// What disks went through, where they went through anything.
+    fn damage(&self) -> String {
+        match self.counters.damages {
+            0 => String::new(),
+            damages => format!(
+                ", {damages} acts of damage ({} entries lost and found, {} refusals)",
+                self.counters.holes, self.counters.refusals
+            ),
+        }
     }
 }
 
@@ -232,6 +246,9 @@ impl Counters {
         self.recovery_crashes += other.recovery_crashes;
         self.sectors_lost += other.sectors_lost;
         self.elections += other.elections;
+        self.damages += other.damages;
+        self.holes += other.holes;
+        self.refusals += other.refusals;
     }
 }
 

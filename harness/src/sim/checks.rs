@@ -48,6 +48,10 @@ pub(super) struct Checks {
     invariants: Invariants,
     /// What each disk certainly holds, by index.
     disks: Vec<Vec<Identity>>,
+    /// What damage took from each disk: the terms of entries that were durable there once.
+    taken: Vec<BTreeMap<u64, u64>>,
+    /// Every entry that was ever given to a disk, by term and index.
+    entries: BTreeMap<(u64, u64), Identity>,
     /// Entries that the batch in flight leaves as they are, where one is.
     untouched: Vec<Option<u64>>,
     committed: Vec<Identity>,
@@ -75,6 +79,8 @@ impl Checks {
         Self {
             invariants: Invariants::from_config(genesis_config((1..=nodes as u64).map(NodeId::new))),
             disks: vec![Vec::new(); nodes],
+            taken: vec![BTreeMap::new(); nodes],
+            entries: BTreeMap::new(),
             untouched: vec![None; nodes],
             committed: Vec::new(),
             bodies: BTreeMap::new(),
@@ -85,6 +91,10 @@ impl Checks {
 
     /// A node's disk begins to write `batch`.
     pub(super) fn writing(&mut self, at: usize, batch: &Batch) {
+        for record in batch.append.iter().flat_map(|append| &append.records) {
+            let position = (record.position.term.get(), record.position.index.get());
+            self.entries.entry(position).or_insert_with(|| identity(record));
+        }
         let by_append = batch.append.as_ref().map(|append| self.kept_by(at, append));
         let by_base = batch.base.as_ref().map(|base| self.kept_by_base(at, base));
         self.untouched[at] = by_append.into_iter().chain(by_base).min();
@@ -187,11 +197,20 @@ impl Checks {
         node: &Node,
         recovered: &Recovered,
         tail: &[Record],
+        is_damaged: bool,
     ) -> Checked {
         (self.seen[at], self.untouched[at]) = (None, None);
         let base = recovered.log.snapshot_position();
         if base.index.get() > self.disks[at].len() as u64 {
             self.rebase(at, base)?;
+        }
+        let kept = self.first_unsure(at, recovered);
+        if kept < self.disks[at].len() as u64 && is_damaged && recovered.abstain {
+            // It forgot what it acknowledged, and says so.
+            for (index, entry) in (kept + 1..).zip(self.disks[at].drain(kept as usize..)) {
+                self.taken[at].insert(index, entry.term);
+            }
+            self.invariants.wiped(node.id());
         }
         let certain = self.disks[at].len() as u64;
         let found = recovered.last_position().index.get();
@@ -208,8 +227,36 @@ impl Checks {
                 at + 1
             )
         })?;
-        self.disks[at].extend(tail.iter().map(identity));
+        for index in certain.max(base.index.get()) + 1..=found {
+            let found = self.found(recovered, tail, index);
+            let entry = found.ok_or_else(|| {
+                let said = format!("n{} comes back with entry {index}, which nobody wrote", at + 1);
+                ("synced is kept".to_owned(), said)
+            })?;
+            self.disks[at].push(entry);
+        }
         self.invariants.restarted(node).map_err(invariant)
+    }
+
+    /// What a node found at `index`: an entry that it can read, or one whose place it knows.
+    fn found(&self, recovered: &Recovered, tail: &[Record], index: u64) -> Option<Identity> {
+        let read = tail.binary_search_by_key(&index, |record| record.position.index.get());
+        if let Ok(at) = read {
+            return tail.get(at).map(identity);
+        }
+        let term = recovered.log.entries().get_term(LogIndex::new(index))?;
+        self.entries.get(&(term.get(), index)).copied()
+    }
+
+    /// The last index up to which a node has come back with what its disk certainly held.
+    pub(super) fn first_unsure(&self, at: usize, recovered: &Recovered) -> u64 {
+        let base = recovered.log.snapshot_position().index.get();
+        let term = |index| recovered.log.entries().get_term(LogIndex::new(index));
+        let held = (1..).zip(&self.disks[at]);
+        let same = |(index, entry): &(u64, &Identity)| {
+            *index <= base || term(*index).map(noraft::Term::get) == Some(entry.term)
+        };
+        held.take_while(same).count() as u64
     }
 
     /// The highest index that the disk of a node certainly holds.
@@ -311,7 +358,9 @@ impl Checks {
         let holds = |id: &NodeId| {
             let disk = self.disks.get(id.get() as usize - 1);
             let entry = disk.and_then(|disk| disk.get(index.get() as usize - 1));
-            entry.map(|entry| entry.term) == term
+            let taken = self.taken.get(id.get() as usize - 1);
+            let taken = taken.and_then(|taken| taken.get(&index.get()).copied());
+            entry.map(|entry| entry.term) == term || taken == term
         };
         let holders = voters.iter().filter(|id| holds(id)).count();
         ensure(holders > voters.len() / 2, "committed on a majority", || {

@@ -332,7 +332,8 @@ impl World {
 
     /// Every node gets a client of its own, which goes through the finale of every workload.
     pub(super) fn begin_finale(&mut self) {
-        for node in 0..self.nodes.len() {
+        let serving: Vec<usize> = self.serving().collect();
+        for node in serving {
             let finale = Finale {
                 track: 0,
                 done: Vec::new(),

@@ -128,6 +128,23 @@ impl SimDisk {
         self.state().failures
     }
 
+    /// All files, as the page cache shows them.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = self.state();
+        let file = |(name, inode): (&String, &usize)| (name.clone(), state.inodes[*inode].live.clone());
+        state.names.iter().map(file).collect()
+    }
+
+    /// Damages a file: from now on it is this.
+    pub(super) fn overwrite(&self, name: &str, bytes: Vec<u8>) {
+        let mut state = self.state();
+        if let Some(inode) = state.names.get(name).copied() {
+            let inode = &mut state.inodes[inode];
+            inode.durable_length = inode.durable_length.min(bytes.len());
+            inode.live = bytes;
+        }
+    }
+
     /// The bytes of a file.
     #[cfg(test)]
     pub(super) fn live(&self, name: &str) -> Option<Vec<u8>> {

@@ -13,6 +13,7 @@
 //! | `network` | links: delay, loss, order, cuts |
 //! | `clients`, `history` | operations and what is recorded of them |
 //! | `nemesis`, `coup` | faults |
+//! | `atlas` | damage to disks: what was struck, and what has to come of it |
 //! | `checks` | what is checked after every event |
 //! | `settle` | the end: everything has to work |
 //! | `judge` | the verdict |
@@ -20,6 +21,7 @@
 //!
 //! Invariant: a plan and a seed name one trace, in every process, on every machine.
 
+mod atlas;
 pub mod campaign;
 mod checks;
 mod clients;

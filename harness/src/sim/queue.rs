@@ -23,6 +23,8 @@ pub(super) enum Event {
     Garbled { link: usize, epoch: u64 },
     /// A link's connection is made.
     Connect { link: usize, epoch: u64 },
+    /// A node learns that its connection to another one has ended.
+    Disconnect { node: usize, life: u64, peer: usize },
     /// A node gets around to what has arrived.
     Round { node: usize, life: u64 },
     /// A node's own deadline may have come.

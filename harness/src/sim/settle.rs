@@ -31,23 +31,38 @@ impl World {
         self.queue.push(self.now + LOOK_EVERY, Event::Settle);
     }
 
+    /// Nodes that have to work in the end: all but those that refuse to start, and rightly.
+    pub(super) fn serving(&self) -> impl '_ + Iterator<Item = usize> {
+        (0..self.nodes.len()).filter(|at| !self.atlas.has_refused(*at))
+    }
+
     fn has_converged(&self) -> bool {
         let reached = |at: usize| {
             let replica = &self.nodes[at].process.as_ref()?.replica;
             let (applied, commit) = (replica.machine().applied_index(), replica.node().commit_index());
-            (applied == commit).then(|| applied.get())
+            (applied == commit && replica.status().holes == 0).then(|| applied.get())
         };
-        let first = reached(0);
-        first.is_some() && (1..self.nodes.len()).all(|at| reached(at) == first)
+        let mut reached = self.serving().map(reached);
+        let first = reached.next().flatten();
+        first.is_some() && reached.all(|other| other == first)
     }
 
     fn told(&self) -> String {
         let tell = |at: usize| match self.nodes[at].process.as_ref() {
-            Some(process) => format!(
-                "n{} applied {}",
-                at + 1,
-                process.replica.machine().applied_index().get()
-            ),
+            Some(process) => {
+                let status = process.replica.status();
+                format!(
+                    "n{} applied {}, {} entries damaged{}",
+                    at + 1,
+                    status.applied_index.get(),
+                    status.holes,
+                    if status.needs_snapshot {
+                        ", needs a snapshot"
+                    } else {
+                        ""
+                    }
+                )
+            }
             None => format!("n{} is down", at + 1),
         };
         let told: Vec<String> = (0..self.nodes.len()).map(tell).collect();
@@ -56,7 +71,8 @@ impl World {
 
     fn finish(&mut self) {
         self.compare();
-        for at in 0..self.nodes.len() {
+        let serving: Vec<usize> = self.serving().collect();
+        for at in serving {
             let applied = self.nodes[at].process.as_ref();
             let applied = applied.map_or(0, |process| process.replica.machine().applied_index().get());
             let checked = self.checks.check_whole_log(at, applied);

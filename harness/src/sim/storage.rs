@@ -138,6 +138,7 @@ impl World {
     }
 
     pub(super) fn fetch_done(&mut self, at: usize, from: LogIndex, to: LogIndex, bytes_max: usize) {
+        self.damage_before_read(at, from.get());
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };
@@ -159,6 +160,10 @@ impl World {
                     records: Vec::new(),
                 },
             ),
+            Err(ReadError::Damaged { .. }) if self.atlas.has_struck(at, from.get()) => {
+                self.counters.holes += 1;
+                self.arrive(at, Input::Damaged { from });
+            }
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
             Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
                 self.fail(("synced is kept".to_owned(), format!("n{}: {error}", at + 1)));
@@ -185,15 +190,19 @@ impl World {
     pub(super) fn crash(&mut self, at: usize, how: Crash) {
         if self.nodes[at].process.is_some() {
             self.counters.crashes += 1;
-            self.run_into_crash(at);
-            self.end_process(
-                at,
-                if how == Crash::Kill {
-                    "killed"
-                } else {
-                    "without power"
-                },
-            );
+            let is_orderly = how == Crash::Kill && self.stop_in_order(at);
+            if !is_orderly {
+                self.run_into_crash(at);
+            }
+            let why = match how {
+                Crash::Kill if is_orderly => "stopped in good order",
+                Crash::Kill => "killed",
+                Crash::Power => "without power",
+            };
+            if how == Crash::Kill {
+                self.tell_peers(at);
+            }
+            self.end_process(at, why);
         }
         if how == Crash::Power {
             let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
@@ -201,6 +210,31 @@ impl World {
             self.trace.note(self.now, &[0xe1, at as u64, lost], || {
                 format!("n{} lost {lost} unsynced sectors and names", at + 1)
             });
+        }
+    }
+
+    /// Some are told to stop, and mark the log; those whose disk is busy are killed meanwhile.
+    fn stop_in_order(&mut self, at: usize) -> bool {
+        let wanted = self.prng.chance(1, 3);
+        let process = self.nodes[at].process.as_mut();
+        let Some(process) = process.filter(|process| wanted && process.jobs.is_empty()) else {
+            return false;
+        };
+        process.store.mark_clean_stop().is_ok()
+    }
+
+    /// A kernel closes the connections of a process that is gone; nobody does when the power is.
+    fn tell_peers(&mut self, at: usize) {
+        for node in 0..self.nodes.len() {
+            let link = self.network.between(node, at);
+            if node == at || !self.network.link(link).is_open || self.network.link(link).cut_mode().is_some()
+            {
+                continue;
+            }
+            let life = self.nodes[node].life;
+            let takes = super::network::delay(&mut self.prng, DISCONNECT_US);
+            let told = Event::Disconnect { node, life, peer: at };
+            self.queue.push(self.now + takes, told);
         }
     }
 
@@ -272,9 +306,11 @@ impl World {
 
     pub(super) fn start(&mut self, at: usize, attempt: u64) {
         let node = &self.nodes[at];
-        if node.attempt != attempt || node.process.is_some() || node.is_kept_down {
+        let is_over = node.process.is_some() || self.atlas.has_refused(at);
+        if node.attempt != attempt || is_over || node.is_kept_down {
             return;
         }
+        self.damage_at_rest(at);
         let share = self.plan.sim.disk.recovery_crash_permille;
         if self.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
             let operations = self.prng.below(RECOVERY_OPERATIONS);
@@ -293,7 +329,7 @@ impl World {
         }
     }
 
-    fn open_store(&mut self, at: usize) -> Result<Opened, String> {
+    fn open_store(&mut self, at: usize) -> Result<Opened, NotOpened> {
         let disk = std::sync::Arc::new(self.nodes[at].disk.clone());
         let options = Options {
             segment_bytes: self.plan.sim.disk.segment_kib << 10,
@@ -314,12 +350,11 @@ impl World {
             }
             opened => opened,
         };
-        let (mut store, recovered) = opened.map_err(|error| error.to_string())?;
-        let snapshot = snapshot::restore(&mut store).map_err(|error| error.to_string())?;
+        let (mut store, recovered) = opened.map_err(NotOpened::Open)?;
+        let snapshot = snapshot::restore(&mut store).map_err(NotOpened::Open)?;
         let base = recovered.log.snapshot_position().index.get();
-        let known = self.checks.certain(at).max(base);
-        let tail = read_after(&store.reader(), known, recovered.last_position().index.get());
-        let tail = tail.map_err(|error| error.to_string())?;
+        let known = self.checks.first_unsure(at, &recovered).max(base);
+        let tail = read_after(&store.reader(), known, &recovered).map_err(NotOpened::Read)?;
         Ok(Opened {
             store,
             recovered,
@@ -348,8 +383,17 @@ impl World {
         self.schedule_start(at, again);
     }
 
-    fn start_failed(&mut self, at: usize, error: &str) {
+    fn start_failed(&mut self, at: usize, error: &NotOpened) {
         self.nodes[at].disk.release();
+        let refused = matches!(error, NotOpened::Open(OpenError::Refused { .. }));
+        if refused && self.atlas.may_refuse(at) {
+            self.counters.refusals += 1;
+            self.atlas.note_refused(at);
+            self.trace.note(self.now, &[0xe5, at as u64], || {
+                format!("n{} refuses to start: {error}", at + 1)
+            });
+            return;
+        }
         if self.nodes[at].disk.trouble().is_none() {
             let said = format!("n{} does not start: {error}", at + 1);
             self.fail(("starts again".to_owned(), said));
@@ -374,8 +418,12 @@ impl World {
         let seed = self.prng.next_u64();
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain;
+        self.check_verdict(at, &store, &recovered);
         let replica = Replica::recover(&config, seed, recovered, snapshot);
-        let checked = self.checks.restarted(at, replica.node(), &shape, &tail);
+        let is_damaged = self.atlas.is_damaged(at);
+        let checked = self
+            .checks
+            .restarted(at, replica.node(), &shape, &tail, is_damaged);
         self.trace.note(
             self.now,
             &[
@@ -386,11 +434,12 @@ impl World {
             ],
             || {
                 format!(
-                    "n{} starts in term {}, vote {:?}, last index {}{}",
+                    "n{} starts in term {}, vote {:?}, last index {}, {} holes{}",
                     at + 1,
                     shape.hard_state.term,
                     shape.hard_state.voted_for,
                     shape.last_position().index.get(),
+                    shape.holes.len(),
                     if is_abstaining { ", abstaining" } else { "" }
                 )
             },
@@ -411,6 +460,43 @@ impl World {
         self.round(at);
         self.network.of(at).into_iter().for_each(|link| self.dial(link));
     }
+}
+
+impl World {
+    /// What the opening of a directory found must be what was done to it.
+    fn check_verdict(&mut self, at: usize, store: &Store, recovered: &Recovered) {
+        self.counters.holes += recovered.holes.len() as u64;
+        let indexes = recovered.holes.iter().map(|hole| hole.position.index.get());
+        let unstruck = indexes
+            .into_iter()
+            .find(|index| !self.atlas.has_struck(at, *index));
+        if let Some(index) = unstruck {
+            let findings: Vec<String> = store
+                .recovery_report()
+                .findings
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let said = format!(
+                "n{} calls entry {index} damaged, which is not: {findings:?}",
+                at + 1
+            );
+            self.fail(("damage is told from the rest".to_owned(), said));
+        }
+        if self.atlas.must_refuse(at) {
+            let said = format!("n{} starts although both copies of its vote are damaged", at + 1);
+            self.fail(("damage is refused".to_owned(), said));
+        }
+    }
+}
+
+/// Why a directory was not opened.
+#[derive(Debug, thiserror::Error)]
+enum NotOpened {
+    #[error(transparent)]
+    Open(OpenError),
+    #[error(transparent)]
+    Read(ReadError),
 }
 
 fn job_words(job: &Job) -> String {
@@ -442,17 +528,30 @@ fn job_words(job: &Job) -> String {
     }
 }
 
-fn read_after(reader: &LogReader, certain: u64, last: u64) -> Result<Vec<Record>, ReadError> {
-    let mut records = Vec::new();
-    let mut next = certain + 1;
-    while next <= last {
-        let read = reader.read(LogIndex::new(next), LogIndex::new(last), usize::MAX)?;
+/// All entries after `known` that can be read.
+fn read_after(reader: &LogReader, known: u64, recovered: &Recovered) -> Result<Vec<Record>, ReadError> {
+    let (mut records, last) = (Vec::new(), recovered.last_position().index);
+    let is_hole = |index: u64| {
+        let holes = &recovered.holes;
+        holes
+            .binary_search_by_key(&index, |hole| hole.position.index.get())
+            .is_ok()
+    };
+    let mut next = known + 1;
+    while next <= last.get() {
+        if is_hole(next) {
+            next += 1;
+            continue;
+        }
+        let read = reader.read(LogIndex::new(next), last, usize::MAX)?;
         next += read.len() as u64;
         records.extend(read);
     }
     Ok(records)
 }
 
+/// Until a closed connection is noticed.
+const DISCONNECT_US: u64 = 200;
 /// As the daemon tries a full disk again.
 const FULL_PAUSE: u64 = 100 * MILLI;
 /// As the daemon marks an idle log.

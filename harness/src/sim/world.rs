@@ -6,6 +6,7 @@
 use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Output};
 
+use super::atlas::Atlas;
 use super::checks::{Broken, Checked, Checks, Violation};
 use super::clients::Clients;
 use super::history::History;
@@ -31,6 +32,7 @@ pub(super) struct World {
     pub(super) history: History,
     pub(super) nemesis: SimNemesis,
     pub(super) checks: Checks,
+    pub(super) atlas: Atlas,
     pub(super) failure: Option<Violation>,
     pub(super) phase: Phase,
     /// Where each part of the run began.
@@ -74,6 +76,12 @@ pub struct Counters {
     pub recovery_crashes: u64,
     /// Sectors and names that power cuts took.
     pub sectors_lost: u64,
+    /// Acts of damage to disks.
+    pub damages: u64,
+    /// Damaged entries that nodes found when they started, or while they read.
+    pub holes: u64,
+    /// Nodes that refused to start, and rightly.
+    pub refusals: u64,
     /// Elections won.
     pub elections: u64,
     /// Snapshots taken.
@@ -102,6 +110,7 @@ impl World {
             history: History::new(plan, seed),
             nemesis: SimNemesis::new(plan, seed),
             checks: Checks::new(count),
+            atlas: Atlas::new(count, root.fork(6)),
             failure: None,
             phase: Phase::Disturbed,
             phases: vec![("faults", 0)],
@@ -154,6 +163,10 @@ impl World {
             Event::Garbled { link, epoch } => self.deliver_garbled(link, epoch),
             Event::Connect { link, epoch } => self.connect(link, epoch),
             Event::Round { node, life } if self.lives(node, life) => self.round(node),
+            Event::Disconnect { node, life, peer } if self.lives(node, life) => {
+                let peer = self.nodes[peer].id;
+                self.arrive(node, Input::Disconnected { peer });
+            }
             Event::Wake { node, life, at } if self.lives(node, life) => self.wake(node, at),
             Event::DiskDone { node, life } if self.lives(node, life) => self.disk_done(node),
             Event::DiskRetry { node, life } if self.lives(node, life) => self.disk_done(node),
@@ -173,6 +186,7 @@ impl World {
             } if self.lives(node, life) => self.snapshot_read(node, position, offset, bytes_max),
             Event::Idle { node, life, batches } if self.lives(node, life) => self.idle(node, batches),
             Event::Round { .. }
+            | Event::Disconnect { .. }
             | Event::Wake { .. }
             | Event::DiskDone { .. }
             | Event::DiskRetry { .. }
@@ -202,6 +216,7 @@ impl World {
             Event::Deliver { link, .. } | Event::Garbled { link, .. } => link % self.nodes.len(),
             Event::Connect { link, .. } => link / self.nodes.len(),
             Event::Round { node, .. }
+            | Event::Disconnect { node, .. }
             | Event::Wake { node, .. }
             | Event::DiskDone { node, .. }
             | Event::DiskRetry { node, .. }

@@ -5,15 +5,18 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{complain, say};
-use crate::shell::exit::Exit;
+use crate::shell::exit::{EXIT_CODES, Exit};
 use crate::store::inspect::{Detail, inspect};
+use crate::store::verify::verify;
 
 /// Shows the segments, batches, records and verdicts in a data directory, read-only.
 ///
-/// It says what an opening would recover, or why it would refuse; then the exit code is 65. A directory in
-/// use may be inspected; its last batch may then look interrupted.
+/// It says what an opening would recover, or why it would refuse; then the exit code is 65. With --verify it reads
+/// every record, snapshot and vote against its checksum and gives one verdict a file: intact, interrupted (the last
+/// batch was being written), or damaged, and then the exit code is 65. A directory in use may be inspected; its last
+/// batch may then look interrupted.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
 pub(super) struct Inspect {
     /// The data directory of a node.
     dir: PathBuf,
@@ -23,11 +26,17 @@ pub(super) struct Inspect {
     /// Show every record, too.
     #[arg(long)]
     records: bool,
+    /// Check every checksum, and give one verdict a file.
+    #[arg(long, conflicts_with_all = ["batches", "records"])]
+    verify: bool,
 }
 
 impl Inspect {
     /// Inspects and prints.
     pub(super) fn run(self) -> Exit {
+        if self.verify {
+            return self.verify();
+        }
         let detail = match (self.records, self.batches) {
             (true, _) => Detail::Records,
             (false, true) => Detail::Batches,
@@ -48,9 +57,30 @@ impl Inspect {
             }
         }
     }
+
+    fn verify(&self) -> Exit {
+        match verify(&self.dir) {
+            Ok(verification) => {
+                say(verification.to_string().trim_end());
+                if verification.is_clean() {
+                    Exit::Done
+                } else {
+                    Exit::Data
+                }
+            }
+            Err(error) => {
+                complain(error);
+                Exit::Failed
+            }
+        }
+    }
 }
 
 const EXAMPLES: &str = "\
 Examples:
   noraftd inspect /var/lib/noraft
-  noraftd inspect /var/lib/noraft --records | less";
+  noraftd inspect /var/lib/noraft --records | less
+  noraftd inspect /var/lib/noraft --verify && echo every checksum holds";
+
+static LONG_EXAMPLES: std::sync::LazyLock<String> =
+    std::sync::LazyLock::new(|| format!("{EXAMPLES}\n\n{EXIT_CODES}"));

@@ -6,6 +6,7 @@
 mod dev;
 mod inspect;
 mod query;
+mod repair;
 mod serve;
 mod snapshot;
 mod status;
@@ -37,6 +38,7 @@ enum Verb {
     Status(status::AskStatus),
     Inspect(inspect::Inspect),
     Snapshot(snapshot::Snapshot),
+    Repair(Box<repair::Repair>),
 }
 
 /// Runs the command that this process was started with.
@@ -54,12 +56,14 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
+    crate::store::name_lost_pages();
     let exit = match cli.verb {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Snapshot(verb) => verb.run(),
+        Verb::Repair(verb) => verb.run(),
     };
     exit.into()
 }

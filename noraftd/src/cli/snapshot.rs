@@ -74,7 +74,7 @@ struct Restore {
 
 /// Why a verb failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+pub(super) enum Failure {
     #[error(transparent)]
     Query(#[from] QueryError),
     #[error("{0}")]
@@ -94,7 +94,7 @@ enum Failure {
 }
 
 impl Failure {
-    fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Query(QueryError::Unreachable(..)) => Exit::Unavailable,
             Self::Config(_) => Exit::Config,
@@ -145,7 +145,7 @@ impl Save {
         let temporary = self.file.with_extension("partial");
         let copied = std::fs::copy(&source, &temporary)
             .map_err(failed("copying", &source))
-            .and_then(|_| load(&temporary));
+            .and_then(|_| load(&temporary, None));
         if copied.is_err() {
             // What is not whole is nobody's backup.
             let _ = std::fs::remove_file(&temporary);
@@ -190,7 +190,7 @@ impl Save {
 
 impl Show {
     fn run(&self) -> Result<(), Failure> {
-        let (id, snapshot) = load(&self.file)?;
+        let (id, snapshot) = load(&self.file, None)?;
         say(describe(&id, &snapshot));
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Show {
 impl Restore {
     fn run(self) -> Result<(), Failure> {
         let config = self.settings.check()?;
-        let (_, snapshot) = load(&self.file)?;
+        let (_, snapshot) = load(&self.file, None)?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",
@@ -247,7 +247,8 @@ fn create(config: &ServeConfig, disk: Arc<dyn Disk>, snapshot: &event::Snapshot)
     Ok(())
 }
 
-fn load(path: &Path) -> Result<(SnapshotId, event::Snapshot), Failure> {
+/// Reads a snapshot file of the cluster with this id, or of any.
+pub(super) fn load(path: &Path, cluster_id: Option<u64>) -> Result<(SnapshotId, event::Snapshot), Failure> {
     let failed = |source| Failure::File {
         path: path.to_owned(),
         doing: "reading",
@@ -258,7 +259,7 @@ fn load(path: &Path) -> Result<(SnapshotId, event::Snapshot), Failure> {
         .and_then(|name| name.to_str())
         .ok_or_else(|| failed(io::ErrorKind::InvalidInput.into()))?;
     let disk = RealDisk::open(directory_of(path)).map_err(failed)?;
-    Ok(read_file(Arc::new(disk), name)?)
+    Ok(read_file(Arc::new(disk), name, cluster_id)?)
 }
 
 fn describe(id: &SnapshotId, snapshot: &event::Snapshot) -> String {

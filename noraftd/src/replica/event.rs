@@ -63,6 +63,8 @@ pub enum Input {
     },
     /// The batch is durable.
     Synced(BatchId),
+    /// How much room the disk has changed.
+    Room(Room),
     /// The answer to [`Output::Fetch`]: consecutive records from `from` on, at least one, each intact.
     Fetched {
         /// The first index that was asked for.
@@ -118,6 +120,18 @@ pub struct Snapshot {
     pub head: SnapshotHead,
     /// The state; sharing it costs nothing.
     pub machine: Machine,
+}
+
+/// How much room the disk has. Term and vote always have some left: a node votes to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Room {
+    /// Enough.
+    #[default]
+    Plenty,
+    /// The log can take what is on its way, and what an election takes; nothing more should be proposed.
+    Low,
+    /// The log should take no more entries at all.
+    Spent,
 }
 
 /// Something that the replica wants done.

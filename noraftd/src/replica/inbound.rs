@@ -10,7 +10,7 @@ use crate::protocol::peer::PeerMessage;
 use crate::record::{BatchId, Record};
 
 use super::Replica;
-use super::event::Input;
+use super::event::{Input, Room};
 
 /// Most peer messages fed before the actions are drained: bounds what one batch can grow to.
 const FEED_MAX: usize = 1024;
@@ -27,6 +27,7 @@ impl Replica {
             Input::Disconnected { peer } => self.on_disconnected(peer),
             Input::Client { id, request } => self.accept_client(id, request),
             Input::Synced(id) => self.on_synced(id),
+            Input::Room(room) => self.on_room(room),
             Input::Fetched { from, records } => self.on_fetched(from, records),
             Input::Damaged { from } => {
                 self.on_fetched(from, Vec::new());
@@ -214,7 +215,27 @@ impl Replica {
         self.follow_role_change();
     }
 
-    fn feed_append(&mut self, from: NodeId, head: AppendHead, records: Vec<Record>) {
+    /// A leader that can take no more proposals lets the others elect, once: one of them may have room.
+    fn on_room(&mut self, room: Room) {
+        let runs_low = self.room == Room::Plenty && room != Room::Plenty;
+        if runs_low && self.is_leader() {
+            let until = self.now + 2 * self.config.election_timeout;
+            self.silent = Some((self.node.current_term(), until));
+        }
+        self.room = room;
+    }
+
+    /// True while this leader sends no heartbeats for want of room.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent
+            .is_some_and(|(term, until)| term == self.node.current_term() && self.now < until)
+    }
+
+    fn feed_append(&mut self, from: NodeId, head: AppendHead, mut records: Vec<Record>) {
+        if self.room == Room::Spent {
+            // What is left is a heartbeat; the leader sends the records again.
+            records.clear();
+        }
         let AppendHead {
             term,
             commit_index,

@@ -182,6 +182,11 @@ impl Replica {
     }
 
     pub(super) fn on_connected(&mut self, peer: NodeId) {
+        // In a cluster that never had a leader there is none to wait for.
+        if self.node.current_term() == Term::ZERO {
+            let spread = 2 * self.config.heartbeat_interval;
+            self.timers.hasten_election(self.now, spread, &mut self.prng);
+        }
         let matched = self
             .node
             .follower_match_index(peer)

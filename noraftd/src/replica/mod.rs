@@ -28,7 +28,7 @@ mod timers;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId};
+use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId, Term};
 
 use crate::machine::Machine;
 use crate::prng::Prng;
@@ -39,7 +39,7 @@ use crate::time::{Instant, Stamp};
 use self::apply::Apply;
 use self::durability::Durability;
 use self::elections::Elections;
-use self::event::{Input, Output, Snapshot, Status};
+use self::event::{Input, Output, Room, Snapshot, Status};
 use self::forwards::Forwards;
 use self::leadership::Leadership;
 use self::payloads::Payloads;
@@ -132,6 +132,10 @@ pub struct Replica {
     timers: Timers,
     apply: Apply,
     snapshots: Snapshots,
+    /// What the disk has left.
+    room: Room,
+    /// The term in which this leader keeps silent, and until when.
+    silent: Option<(Term, Instant)>,
     repair: Repair,
 }
 
@@ -193,6 +197,8 @@ impl Replica {
             timers: Timers::default(),
             apply,
             snapshots: Snapshots::new(newest),
+            room: Room::default(),
+            silent: None,
             repair: Repair::new(recovered.holes),
         }
     }

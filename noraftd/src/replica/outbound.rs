@@ -147,7 +147,7 @@ impl Replica {
             .durability
             .in_flight_since()
             .is_some_and(|since| self.now - since >= self.config.disk_stall_max);
-        if !stalled {
+        if !stalled && !self.is_silent() {
             self.leadership.want_round();
         }
     }

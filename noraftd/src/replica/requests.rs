@@ -12,7 +12,7 @@ use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Doubt, Outcome, Refusal, RequestId};
+use super::event::{Doubt, Outcome, Refusal, RequestId, Room};
 
 /// Who asked, and so where the answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,9 @@ impl Replica {
         }
         while let Some(pending) = self.requests.unrouted.pop_front() {
             match (self.is_leader(), pending.request.class, pending.origin) {
+                (true, Class::Write, origin) if self.room != Room::Plenty => {
+                    self.answer(origin, Outcome::Refused(Refusal::DiskFull));
+                }
                 (true, Class::Write, _) => self.requests.proposable.push_back(pending),
                 (true, Class::Read, _) => self.reads.push(pending),
                 (false, _, Origin::Client(_)) => self.forward(pending),

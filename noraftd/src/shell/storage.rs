@@ -6,6 +6,7 @@
 //! ends. A full disk is not a failed sync: nothing of the batch was written as valid, and the thread tries
 //! again when there may be room.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
@@ -17,11 +18,12 @@ use tokio::sync::mpsc;
 
 use super::board::StorageReport;
 use super::clock;
+use super::directory_watch::DirectoryWatch;
 use super::exit::Exit;
 use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::record::{Batch, BatchId, Record};
-use crate::replica::event::Input;
-use crate::store::{LogReader, ReadError, Store, StoreError};
+use crate::replica::event::{Input, Room};
+use crate::store::{LogReader, ReadError, Store, StoreError, StoreStats};
 use crate::time::Instant;
 
 /// The way to the disk.
@@ -62,7 +64,7 @@ impl Storage {
     /// # Errors
     ///
     /// When the system has no thread to give.
-    pub(super) fn start(store: Store) -> std::io::Result<Self> {
+    pub(super) fn start(store: Store, directory: &Path) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         let (fetches, wanted) = sync_channel(1);
         let (report, done) = mpsc::channel(REPORTS_MAX);
@@ -71,6 +73,9 @@ impl Storage {
         let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
         let writer = Writer {
             store,
+            directory: DirectoryWatch::begin(directory)?,
+            room: Room::Plenty,
+            looked_at: clock::now(),
             done: report.clone(),
             figures: Arc::clone(&figures),
         };
@@ -158,6 +163,9 @@ impl Storage {
 /// The writing thread.
 struct Writer {
     store: Store,
+    directory: DirectoryWatch,
+    room: Room,
+    looked_at: Instant,
     done: mpsc::Sender<Input>,
     figures: Arc<Figures>,
 }
@@ -165,8 +173,17 @@ struct Writer {
 impl Writer {
     fn run(mut self, todo: &Receiver<Job>) {
         loop {
-            let job = match todo.recv_timeout(IDLE) {
+            let patience = if self.room == Room::Plenty {
+                IDLE
+            } else {
+                FULL_PAUSE
+            };
+            let job = match todo.recv_timeout(patience) {
                 Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) if self.room != Room::Plenty => {
+                    self.look_around(clock::now());
+                    continue;
+                }
                 Err(RecvTimeoutError::Timeout) => {
                     self.mark("mark the log as idle", |store| store.mark_idle().map(drop));
                     let Ok(job) = todo.recv() else { return };
@@ -214,21 +231,66 @@ impl Writer {
                 Err(error) => fail("make a batch durable", &error),
             }
         }
-        if self.figures.is_full.swap(false, Ordering::Relaxed) {
-            tracing::info!("the disk has room again");
-        }
-        self.figures.note_batch(started, clock::now(), entries as u64);
+        let ended = clock::now();
+        self.look_around(ended);
+        self.figures.note_batch(started, ended, entries as u64);
         // The loop ends before this thread only when the process does.
         let _ = self.done.try_send(Input::Synced(id));
     }
 
-    fn wait_for_room(&self, error: &StoreError) {
-        if !self.figures.is_full.swap(true, Ordering::Relaxed) {
+    /// Has the disk room, and, now and then: is the directory still there?
+    fn look_around(&mut self, now: Instant) {
+        if now.saturating_since(self.looked_at) >= LOOK_EVERY {
+            self.looked_at = now;
+            if let Err(gone) = self.directory.check() {
+                tracing::error!("{gone}");
+                Exit::Disk.now();
+            }
+            self.store.retry_spare();
+        }
+        let room = room(&self.store.stats());
+        self.set_room(room);
+    }
+
+    fn set_room(&mut self, room: Room) {
+        if room == self.room {
+            return;
+        }
+        match (self.room, room) {
+            (_, Room::Plenty) => tracing::info!("the disk has room again"),
+            (Room::Plenty, Room::Low | Room::Spent) => {
+                tracing::error!("no room on the disk for another segment; writes are refused until there is");
+            }
+            (Room::Low | Room::Spent, Room::Low | Room::Spent) => {}
+        }
+        self.figures
+            .is_full
+            .store(room != Room::Plenty, Ordering::Relaxed);
+        // Taken up before the next batch is answered, or at the next look.
+        if self.done.capacity() > REPORTS_MAX / 2 && self.done.try_send(Input::Room(room)).is_ok() {
+            self.room = room;
+        }
+    }
+
+    fn wait_for_room(&mut self, error: &StoreError) {
+        if self.room != Room::Spent {
             tracing::error!("{error}; writes wait until there is room");
         }
+        self.set_room(Room::Spent);
         // A channel that nobody sends on: waits without reading a clock.
         let (_keep, never) = channel::<()>();
         let _ = never.recv_timeout(FULL_PAUSE);
+    }
+}
+
+/// Without a spare segment, what is left of the last one is for what is on its way, and then for elections.
+fn room(stats: &StoreStats) -> Room {
+    if !stats.spare_failed || stats.room_bytes > stats.segment_bytes / LOW_ROOM_DIVISOR {
+        Room::Plenty
+    } else if stats.room_bytes > stats.segment_bytes / SPENT_ROOM_DIVISOR {
+        Room::Low
+    } else {
+        Room::Spent
     }
 }
 
@@ -310,8 +372,14 @@ impl Figures {
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
 /// One batch, one fetch and one of each kind of work on snapshots are under way at most.
-const REPORTS_MAX: usize = 5;
+const REPORTS_MAX: usize = 10;
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
+/// The last quarter of a segment takes what is on its way when the next one cannot be made,
+const LOW_ROOM_DIVISOR: u64 = 4;
+/// and the last sixteenth the first entries of new leaders.
+const SPENT_ROOM_DIVISOR: u64 = 16;
+/// How often to look whether the directory is there, and to try for room again.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a full disk is tried again.
 const FULL_PAUSE: Duration = Duration::from_millis(100);

@@ -31,7 +31,94 @@ pub(super) fn put(page: &mut [u8], at: usize, bytes: &[u8]) {
 
 /// CRC-32 (IEEE) of `bytes`, begun from `seed` instead of zero: another seed always gives another crc.
 pub(super) fn crc(seed: u32, bytes: &[u8]) -> u32 {
+    if bytes.len() < SHORT_BYTES {
+        return crc_of_few(seed, bytes);
+    }
     let mut hasher = crc32fast::Hasher::new_with_initial(seed);
     hasher.update(bytes);
     hasher.finalize()
+}
+
+/// The same, eight bytes a step: below [`SHORT_BYTES`] the library goes byte by byte, and the headers of a large
+/// batch would cost more than the copying of its payloads.
+fn crc_of_few(seed: u32, bytes: &[u8]) -> u32 {
+    let mut sum = !seed;
+    let (eights, rest) = bytes.as_chunks::<8>();
+    for eight in eights {
+        let [a, b, c, d, e, f, g, h] = (u64::from_le_bytes(*eight) ^ u64::from(sum)).to_le_bytes();
+        sum = TABLES[7][usize::from(a)]
+            ^ TABLES[6][usize::from(b)]
+            ^ TABLES[5][usize::from(c)]
+            ^ TABLES[4][usize::from(d)]
+            ^ TABLES[3][usize::from(e)]
+            ^ TABLES[2][usize::from(f)]
+            ^ TABLES[1][usize::from(g)]
+            ^ TABLES[0][usize::from(h)];
+    }
+    for byte in rest {
+        sum = TABLES[0][usize::from(sum as u8 ^ byte)] ^ (sum >> 8);
+    }
+    !sum
+}
+
+/// `TABLES[k][b]`: what a byte `b` with `k` zeros after it adds to a crc.
+static TABLES: [[u32; 256]; 8] = tables();
+
+const fn tables() -> [[u32; 256]; 8] {
+    let mut tables = [[0; 256]; 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut sum = byte as u32;
+        let mut bit = 0;
+        while bit < 8 {
+            sum = if sum & 1 == 1 {
+                POLYNOMIAL ^ (sum >> 1)
+            } else {
+                sum >> 1
+            };
+            bit += 1;
+        }
+        tables[0][byte] = sum;
+        byte += 1;
+    }
+    let mut zeros = 1;
+    while zeros < 8 {
+        let mut byte = 0;
+        while byte < 256 {
+            let before = tables[zeros - 1][byte];
+            tables[zeros][byte] = tables[0][(before & 0xff) as usize] ^ (before >> 8);
+            byte += 1;
+        }
+        zeros += 1;
+    }
+    tables
+}
+
+/// CRC-32's polynomial, bits reversed.
+const POLYNOMIAL: u32 = 0xedb8_8320;
+/// From here on the library uses wide instructions.
+const SHORT_BYTES: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prng::Prng;
+
+    #[test]
+    fn few_bytes_have_the_crc_that_many_have() {
+        let mut prng = Prng::new(1);
+        for length in 0..2 * SHORT_BYTES {
+            let bytes: Vec<u8> = (0..length).map(|_| prng.next_u64() as u8).collect();
+            for seed in [0, 1, u32::MAX, prng.next_u64() as u32] {
+                let mut library = crc32fast::Hasher::new_with_initial(seed);
+                library.update(&bytes);
+                assert_eq!(
+                    crc_of_few(seed, &bytes),
+                    library.clone().finalize(),
+                    "{length} bytes, seed {seed}"
+                );
+                assert_eq!(crc(seed, &bytes), library.finalize());
+            }
+        }
+    }
 }

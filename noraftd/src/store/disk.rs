@@ -194,6 +194,7 @@ impl Disk for RealDisk {
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(self.at(name))?;
         Ok(Arc::new(RealFile {
+            name: name.to_owned(),
             file,
             map: OnceLock::new(),
         }))
@@ -207,6 +208,7 @@ impl Disk for RealDisk {
             .truncate(true)
             .open(self.at(name))?;
         Ok(Arc::new(RealFile {
+            name: name.to_owned(),
             file,
             map: OnceLock::new(),
         }))
@@ -230,6 +232,7 @@ struct RealLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
 impl DirLock for RealLock {}
 
 struct RealFile {
+    name: String,
     file: File,
     /// Made at the first view; the file never changes its length after that.
     map: OnceLock<Map>,
@@ -240,7 +243,7 @@ impl RealFile {
         if let Some(map) = self.map.get() {
             return Ok(map);
         }
-        let map = Map::lazy(&self.file)?;
+        let map = Map::lazy(&self.file, &self.name)?;
         Ok(self.map.get_or_init(|| map))
     }
 }
@@ -296,7 +299,7 @@ impl DiskFile for RealFile {
             visit(&[]);
             return Ok(());
         }
-        visit(Map::populated(&self.file)?.bytes());
+        visit(Map::populated(&self.file, &self.name)?.bytes());
         Ok(())
     }
 

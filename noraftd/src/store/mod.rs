@@ -22,6 +22,7 @@ mod open;
 mod patch;
 mod reader;
 mod recovery;
+mod replace;
 mod replay;
 mod rest;
 mod salvage;
@@ -29,9 +30,11 @@ mod scan;
 mod seal;
 mod segment;
 pub mod shadow;
+mod sigbus;
 mod snapshot_file;
 mod spare;
 mod verdict;
+pub mod verify;
 mod writer;
 
 use std::fmt;
@@ -50,6 +53,7 @@ use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
 use log::{Run, Shape};
 pub use reader::LogReader;
+pub use sigbus::name_lost_pages;
 pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use writer::{Content, Writer};
@@ -137,6 +141,10 @@ pub struct StoreStats {
     pub room_bytes: u64,
     /// True when the next segment is ready.
     pub spare_ready: bool,
+    /// True when it is not, because the last attempt to make it failed.
+    pub spare_failed: bool,
+    /// Bytes of the segment that is written.
+    pub segment_bytes: u64,
     /// How long the last sync took.
     pub last_sync: Duration,
 }
@@ -247,6 +255,22 @@ impl Store {
         open::open(disk, options, owner)
     }
 
+    /// Puts a snapshot of the same cluster in the place of a log that cannot be opened. Term and vote stay, the old
+    /// segments are kept under other names, and the node abstains until it has caught up.
+    ///
+    /// # Errors
+    ///
+    /// When term and vote are not certain, the directory is another node's or in use, or the disk fails.
+    pub fn replace_log(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        owner: Owner,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        replace::replace_log(disk, options, owner, head, chunks)
+    }
+
     /// Makes the batch durable: `Ok` means that it survives a loss of power.
     ///
     /// # Errors
@@ -351,14 +375,19 @@ impl Store {
         PAYLOAD_BYTES_MAX.min(self.writer.payload_bytes_max())
     }
 
-    /// What was done since opening. Where a thread makes segments ahead and could not make the next one, it
-    /// is asked to try again.
-    pub fn stats(&mut self) -> StoreStats {
+    /// Asks once more for the next segment, where a thread makes them ahead and could not make it.
+    pub fn retry_spare(&mut self) {
         self.writer.spares.request(self.writer.header.number + 1);
+    }
+
+    /// What was done since opening.
+    pub fn stats(&mut self) -> StoreStats {
         let (room_bytes, spare_ready) = (self.writer.room_bytes(), self.writer.spares.is_ready());
         StoreStats {
             room_bytes,
             spare_ready,
+            spare_failed: self.writer.spares.has_failed(),
+            segment_bytes: self.writer.header.segment_bytes,
             ..self.writer.stats
         }
     }

@@ -21,7 +21,7 @@ use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
 use super::snapshot_file::Snapshots;
-use super::spare::{Spares, fill, publish};
+use super::spare::{Spares, fill, fill_start, publish};
 use super::verdict::OpenError;
 use super::writer::{Content, Writer, readable};
 use super::{Identity, Options, Owner, SpareBy, Store, StoreError, StoreStats};
@@ -29,13 +29,13 @@ use crate::prng::Prng;
 use crate::record::{Base, HardState, Recovered, SnapshotHead, encode_config};
 
 /// A directory that is locked by this process.
-struct Locked {
-    disk: Arc<dyn Disk>,
+pub(super) struct Locked {
+    pub(super) disk: Arc<dyn Disk>,
     lock: Box<dyn DirLock>,
 }
 
 impl Locked {
-    fn new(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
+    pub(super) fn new(disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
         let lock = disk.lock().map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::Locked {
                 directory: disk.describe(),
@@ -45,7 +45,7 @@ impl Locked {
         Ok(Self { disk, lock })
     }
 
-    fn list(&self) -> Result<Vec<String>, OpenError> {
+    pub(super) fn list(&self) -> Result<Vec<String>, OpenError> {
         let mut names = self
             .disk
             .list()
@@ -54,14 +54,14 @@ impl Locked {
         Ok(names)
     }
 
-    fn file(&self, name: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
+    pub(super) fn file(&self, name: &str) -> Result<Arc<dyn DiskFile>, OpenError> {
         self.disk
             .open(name)
             .map_err(failure(&*self.disk, name, "opening"))
     }
 }
 
-fn failure<'a>(
+pub(super) fn failure<'a>(
     disk: &'a dyn Disk,
     file: &'a str,
     doing: &'static str,
@@ -159,7 +159,7 @@ fn create_first_segment(
     base: &Base,
 ) -> io::Result<()> {
     let bytes = segment::rounded_size(options.segment_bytes);
-    let file = fill(disk, 1, bytes)?;
+    let file = fill_start(disk, 1, bytes)?;
     let header = SegmentHeader {
         identity,
         number: 1,
@@ -196,7 +196,11 @@ pub(super) fn open(
     open_locked(Locked::new(disk)?, options, owner)
 }
 
-fn open_locked(locked: Locked, options: Options, owner: Owner) -> Result<(Store, Recovered), OpenError> {
+pub(super) fn open_locked(
+    locked: Locked,
+    options: Options,
+    owner: Owner,
+) -> Result<(Store, Recovered), OpenError> {
     let names = locked.list()?;
     let disk = &*locked.disk;
     let mut files = BTreeMap::new();
@@ -268,7 +272,7 @@ fn sync_all(
         .map_err(failure(disk, "", "syncing the directory"))
 }
 
-fn read_slots(file: &dyn DiskFile, disk: &dyn Disk) -> Result<Slots, OpenError> {
+pub(super) fn read_slots(file: &dyn DiskFile, disk: &dyn Disk) -> Result<Slots, OpenError> {
     let mut slots = Slots::decode(&[]);
     file.scan(&mut |bytes| slots = Slots::decode(bytes))
         .map_err(failure(disk, hard_state::FILE, "reading"))?;

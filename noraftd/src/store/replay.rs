@@ -264,6 +264,10 @@ impl Replay {
                     None => self.put_aside(before(Term::ZERO)),
                 }
             }
+            // Nothing can have been between the log's beginning and its first entry.
+            Certainty::EntriesKnown | Certainty::Unknown if self.begins_with(first) => {
+                self.meet(self.held.shape.base_position());
+            }
             Certainty::EntriesKnown | Certainty::Unknown => match opens {
                 Some(false) => self.meet(before(Term::new(term))),
                 None if term == last.term.get() && first > last.index.get() => self.meet(before(last.term)),
@@ -273,13 +277,15 @@ impl Replay {
         self.certainty = Certainty::Sure;
     }
 
+    fn begins_with(&self, first: u64) -> bool {
+        self.before.is_none() && first.checked_sub(1) == Some(self.held.shape.base_position().index.get())
+    }
+
     /// After losses, the log is known to hold `position` as its last.
     fn meet(&mut self, position: LogPosition) {
         self.certainty = Certainty::Sure;
-        if position.index < self.held.shape.base_position().index
-            && let Some(before) = self.before.take_if(|before| before.shape.contains(position))
-        {
-            // The loss was made void.
+        if let Some(before) = self.before.take_if(|before| before.shape.contains(position)) {
+            // The loss was made void: up to there, the log is what it was before (Log Matching).
             self.held = before;
         }
         let last = self.held.shape.last_position();

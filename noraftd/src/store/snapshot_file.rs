@@ -99,8 +99,8 @@ impl Snapshots {
         }
     }
 
-    /// Reads the file `name`, whatever it is called and whoever's it is, and shows each chunk. What it says counts
-    /// only when this returns `Ok`.
+    /// Reads the file `name`, whatever it is called, of the cluster with this id, or of any, and shows each chunk.
+    /// What it says counts only when this returns `Ok`.
     ///
     /// # Errors
     ///
@@ -108,13 +108,10 @@ impl Snapshots {
     pub fn read_file(
         disk: Arc<dyn Disk>,
         name: &str,
+        cluster_id: Option<u64>,
         take: &mut dyn FnMut(&[u8]) -> bool,
     ) -> Result<(SnapshotHead, SnapshotId), SnapshotError> {
-        let any = Self {
-            disk,
-            cluster_id: None,
-        };
-        any.load_file(name, take)
+        Self { disk, cluster_id }.load_file(name, take)
     }
 
     /// Writes a snapshot of these chunks, durably.

@@ -1,8 +1,8 @@
 //! The next segment, made before it is needed.
 //!
 //! Invariant: a segment appears under its name only when it has its full size, is zero throughout and
-//! durable, name included. Zero-filled, because a sync into blocks that were never written also writes
-//! their allocation, which costs more than the data.
+//! durable, name included. Its zeros are written, but for the rest of a new node's first segment: a sync into blocks
+//! that were never written also writes their allocation, which costs more than the data.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -23,6 +23,8 @@ pub(super) struct Spares {
     maker: Option<Maker>,
     /// The segment that is ready.
     ready: Option<(u64, Arc<dyn DiskFile>)>,
+    /// True when the last segment that was asked for could not be made.
+    failed: bool,
     /// What there is to remove, where no thread does it.
     removals: Removals,
 }
@@ -78,6 +80,7 @@ impl Spares {
             bytes,
             maker,
             ready: None,
+            failed: false,
             removals: Removals::default(),
         })
     }
@@ -103,10 +106,16 @@ impl Spares {
             && let Ok((number, made)) = maker.made.try_recv()
         {
             maker.pending = None;
+            self.failed = made.is_err();
             // A failure is told to the call that needs the segment, which tries again.
             self.ready = self.ready.take().or(made.ok().map(|file| (number, file)));
         }
         self.ready.is_some()
+    }
+
+    /// True when there is no spare because the last could not be made.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed && self.ready.is_none()
     }
 
     /// Gives segment `number`, made now if need be. Until it is [`Spares::used`], it stays the spare.
@@ -211,9 +220,19 @@ fn make(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
 
 /// Makes segment `number` under its temporary name: blank and durable.
 pub(super) fn fill(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
+    prepare(disk, number, bytes, bytes)
+}
+
+/// The same, soon: the room for it is taken, which reads as zeros, but only its start is written. Syncs behind that
+/// cost more. For the segment that a node waits for before it serves anybody.
+pub(super) fn fill_start(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
+    prepare(disk, number, bytes, bytes.min(START_BYTES))
+}
+
+fn prepare(disk: &dyn Disk, number: u64, bytes: u64, zeros: u64) -> Made {
     let temporary = temporary_name(number);
     let file = disk.create(&temporary)?;
-    let filled = fill_file(&*file, bytes);
+    let filled = file.allocate(bytes).and_then(|()| write_zeros(&*file, zeros));
     if filled.is_err() {
         // Gives back the room; where even this fails, the next opening removes the file.
         let _ = disk.remove(&temporary);
@@ -227,8 +246,7 @@ pub(super) fn publish(disk: &dyn Disk, number: u64) -> io::Result<()> {
     disk.sync_dir()
 }
 
-fn fill_file(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
-    file.allocate(bytes)?;
+fn write_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
     let zeros = vec![0; ZEROS_PER_WRITE.min(bytes) as usize];
     let mut unsynced = 0;
     let mut at = 0;
@@ -247,6 +265,9 @@ fn fill_file(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
 
 /// Large enough that the cost of a call does not show.
 const ZEROS_PER_WRITE: u64 = 1 << 20;
+
+/// What a new node writes until its next segment is ready, and not more than a few ten milliseconds of writing.
+const START_BYTES: u64 = 4 << 20;
 
 /// Small enough that a batch's sync, which waits behind this one on the disk, is not held up for long.
 const ZEROS_PER_SYNC: u64 = 4 << 20;

@@ -489,3 +489,58 @@ fn a_damaged_snapshot_gives_way_to_the_one_before() {
         "{refused}"
     );
 }
+
+#[test]
+fn a_crash_while_a_log_is_replaced_leaves_a_refusal_or_the_new_log() {
+    let disk = MemDisk::new();
+    let run = run_on(&disk, 1);
+    let mut files = disk.files();
+    files.retain(|name, _| !name.starts_with("snapshot-"));
+    let (term, position) = (run.node.hard_state.term, run.node.last());
+    let replace = |disk: &MemDisk| {
+        let chunks = &mut content(position).into_iter();
+        Store::replace_log(
+            Arc::new(disk.clone()),
+            small_segments(),
+            owner(),
+            &head(position),
+            chunks,
+        )
+    };
+    let check = |disk: &MemDisk| -> Result<(), OpenError> {
+        let (mut store, recovered) = Store::open(Arc::new(disk.clone()), small_segments(), owner())?;
+        let found = store.restore(|| (), |(), _| true)?;
+        assert_eq!(found.map(|(head, ..)| head.base.position), Some(position));
+        // Before anything was put aside, the snapshot alone mends this log.
+        let is_replaced = recovered.log.snapshot_position() == position;
+        assert_eq!(
+            recovered.abstain, is_replaced,
+            "what was acknowledged may be gone"
+        );
+        assert_eq!(recovered.hard_state.term, term);
+        assert_eq!(recovered.last_position(), position);
+        Ok(())
+    };
+    assert!(
+        check(&MemDisk::with_files(files.clone())).is_err(),
+        "there is something to repair"
+    );
+    let (mut refused, mut op) = (0, 0);
+    loop {
+        let disk = MemDisk::with_files(files.clone());
+        disk.arm(Some(Fault::PowerAfter { op }));
+        let finished = replace(&disk).is_ok();
+        for image in [disk.after_power_cut(op), disk.after_kill()] {
+            if check(&image.after_kill()).is_err() {
+                refused += 1;
+                replace(&image).unwrap();
+                check(&image.after_power_cut(op)).unwrap();
+            }
+        }
+        if finished {
+            break;
+        }
+        op += 1;
+    }
+    assert!(refused > 10 && op > 10, "{refused} refusals at {op} points");
+}

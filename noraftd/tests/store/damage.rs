@@ -555,3 +555,60 @@ fn a_refusal_names_file_offset_finding_and_what_to_do() {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
 }
+
+/// Term and vote in a batch of their own, then the first entry of the term, then others.
+fn elected() -> Small {
+    let disk = MemDisk::new();
+    let (mut store, _) = Store::create(
+        std::sync::Arc::new(disk.clone()),
+        options(),
+        identity(),
+        &genesis(),
+    )
+    .unwrap();
+    let mut model = Model::default();
+    let vote = |term| {
+        Some(HardState {
+            term,
+            voted_for: Some(2),
+        })
+    };
+    let mut persist = |hard_state, append| {
+        let batch = Batch {
+            id: BatchId(0),
+            hard_state,
+            base: None,
+            append,
+        };
+        store.persist(&batch).unwrap();
+        model.apply(&batch);
+    };
+    let append = |prev, records| Some(Append { prev, records });
+    persist(vote(1), append(at(0, 0), vec![term_entry(1, 1)]));
+    persist(vote(2), None);
+    persist(None, append(at(1, 1), vec![term_entry(2, 2)]));
+    persist(None, append(at(2, 2), vec![command(2, 3, b"three")]));
+    persist(None, append(at(2, 3), vec![command(2, 4, b"four")]));
+    drop(store);
+    Small {
+        files: disk.files(),
+        model,
+    }
+}
+
+#[test]
+fn what_comes_after_a_cut_is_not_cut_again() {
+    let small = elected();
+    let mut cuts = 0;
+    for vote_byte in [10, 50] {
+        for term_byte in [10, 50] {
+            let files = small.with("segment-0000000000000001", |bytes| {
+                bytes[3 * PAGE + vote_byte] ^= 4;
+                bytes[4 * PAGE + term_byte] ^= 4;
+            });
+            let outcome = small.check(&format!("bytes {vote_byte} and {term_byte} flipped"), &files);
+            cuts += u32::from(matches!(outcome, Outcome::Cut(_)));
+        }
+    }
+    assert!(cuts > 0, "nothing was cut: the test tests nothing");
+}

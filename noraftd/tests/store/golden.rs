@@ -212,7 +212,7 @@ fn a_snapshot_has_the_golden_bytes_and_they_are_read() {
     let golden = std::fs::read(golden_snapshot()).unwrap();
     assert!(bytes == golden, "the format changed; see the head of this file");
     let disk = MemDisk::with_files([("any".to_owned(), golden)]);
-    let (found, read) = snapshot::read_file(Arc::new(disk), "any").unwrap();
+    let (found, read) = snapshot::read_file(Arc::new(disk), "any", None).unwrap();
     assert_eq!((found, &read.head), (id, &golden_state().head));
     assert_eq!(read.machine.state_hash(), golden_state().machine.state_hash());
 }
@@ -225,7 +225,7 @@ fn a_snapshot_of_an_unknown_version_is_refused_with_a_clear_message() {
     let sum = crc32fast::hash(&bytes[..48 + config]);
     bytes[48 + config..52 + config].copy_from_slice(&sum.to_le_bytes());
     let disk = MemDisk::with_files([("any".to_owned(), bytes)]);
-    let error = snapshot::read_file(Arc::new(disk), "any").unwrap_err();
+    let error = snapshot::read_file(Arc::new(disk), "any", None).unwrap_err();
     assert_eq!(
         error.to_string(),
         "any: format version 2, this code knows 1; start the version that wrote it, or a later one"

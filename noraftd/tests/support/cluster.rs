@@ -16,7 +16,7 @@ pub enum PeersOver {
 /// The nodes of a cluster.
 pub struct Cluster {
     pub nodes: Vec<Node>,
-    _dir: tempfile::TempDir,
+    dir: Option<tempfile::TempDir>,
 }
 
 impl Cluster {
@@ -28,7 +28,14 @@ impl Cluster {
     /// Starts `count` nodes with these flags and waits for their leader.
     pub fn start_with(count: usize, over: PeersOver, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let addresses = peer_addresses(dir.path(), count, over);
+        let mut cluster = Self::start_in(dir.path(), count, over, flags);
+        cluster.dir = Some(dir);
+        cluster
+    }
+
+    /// Starts `count` nodes below `dir` with these flags and waits for their leader.
+    pub fn start_in(dir: &Path, count: usize, over: PeersOver, flags: &[&str]) -> Self {
+        let addresses = peer_addresses(dir, count, over);
         let mut nodes: Vec<Node> = (1..=count)
             .map(|id| {
                 let mut args: Vec<String> = flags.iter().map(ToString::to_string).collect();
@@ -36,11 +43,11 @@ impl Cluster {
                 for (peer, address) in (1..).zip(&addresses) {
                     args.extend(["--peer".to_owned(), format!("{peer}={address}")]);
                 }
-                Node::new(&dir.path().join(format!("n{id}")), &args)
+                Node::new(&dir.join(format!("n{id}")), &args)
             })
             .collect();
         nodes.iter_mut().for_each(Node::start);
-        let cluster = Self { nodes, _dir: dir };
+        let cluster = Self { nodes, dir: None };
         cluster.leader();
         cluster
     }

@@ -47,6 +47,11 @@ impl Judge {
                 let text = "no segment is left that tells whose the log is";
                 self.find(Verdict::DamageUncovered, &file_name(*number), 0, text);
             }
+            if active.is_empty() {
+                // Term and vote alone: an opening without any file finds no store at all.
+                let text = "no segment is there, though the node has a term";
+                self.find(Verdict::SegmentMissing, &file_name(1), 0, text);
+            }
             return None;
         }
         Some((active, spares))

@@ -1,0 +1,196 @@
+//! Size against time and memory: our checkers beside porcupine-rs, on the same histories.
+//!
+//! `cargo bench -p harness --bench checker [-- --ops-max N] [--seconds S] [--peer-seconds S]
+//! [--logs FOLDER] [--every]` writes `results/bench/checker.md`, anew after each row, small sizes first. Every measurement is a process of its own under
+//! `ulimit` (60 CPU seconds, 8 GiB), so that the peak memory is its alone. Times are CPU seconds, which
+//! other work on the machine hardly changes. Our figures are for one thread, with and without reading
+//! the file; the peer's are for its check alone, its input already in memory.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use harness::generator::synthetic;
+use harness::history::{Header, HistoryWriter};
+use serde_json::{Value, json};
+
+mod one;
+mod page;
+mod series;
+
+use page::Row;
+use series::Series;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["--one", "logs", folder] => one::all_of(Path::new(folder)),
+        ["--one", who, file] => one::one(who, Path::new(file)),
+        _ => Options::parse(&words).and_then(|options| table(&options)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("checker bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+struct Options {
+    ops_max: u64,
+    /// CPU seconds a measurement may take.
+    seconds: u64,
+    /// The same for the peer.
+    peer_seconds: u64,
+    /// Folder of Jepsen's etcd logs.
+    logs: Option<PathBuf>,
+    /// All series with the most operations, not only the hardest.
+    every: bool,
+}
+
+impl Options {
+    fn parse(words: &[&str]) -> Result<Self, Failure> {
+        let mut options = Self {
+            ops_max: 10_000_000,
+            seconds: 60,
+            peer_seconds: 60,
+            logs: None,
+            every: false,
+        };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().ok_or("a value is missing");
+            match *word {
+                "--ops-max" => options.ops_max = value()?.parse()?,
+                "--seconds" => options.seconds = value()?.parse()?,
+                "--peer-seconds" => options.peer_seconds = value()?.parse()?,
+                "--logs" => options.logs = Some(value()?.into()),
+                "--every" => options.every = true,
+                _ => {
+                    return Err(
+                        "expected [--ops-max N] [--seconds S] [--peer-seconds S] [--logs FOLDER] [--every]"
+                            .into(),
+                    );
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+const SIZES: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, SIZE_LARGEST];
+/// The size that takes long; unless asked for, only the hardest series have it.
+const SIZE_LARGEST: u64 = 10_000_000;
+
+fn table(options: &Options) -> Result<(), Failure> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/bench");
+    std::fs::create_dir_all(&folder)?;
+    let temporary = tempfile::tempdir()?;
+    let logs = match &options.logs {
+        Some(folder) => Some(measure("logs", folder, options.seconds)?),
+        None => None,
+    };
+    let mut table = Table {
+        options,
+        temporary: temporary.path(),
+        rows: Vec::new(),
+        ours_failed: Vec::new(),
+        peer_failed: Vec::new(),
+    };
+    let all = series::all();
+    for operations in SIZES
+        .into_iter()
+        .filter(|operations| *operations <= options.ops_max)
+    {
+        for (at, series) in all.iter().enumerate() {
+            if operations < SIZE_LARGEST || options.every || series.is_widest() {
+                table.measure(at, series, operations)?;
+                table.rows.sort_by_key(|row| (row.at, row.operations));
+                std::fs::write(
+                    folder.join("checker.md"),
+                    page::write(&table.rows, logs.as_ref(), options)?,
+                )?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Table<'a> {
+    options: &'a Options,
+    temporary: &'a Path,
+    rows: Vec<Row>,
+    /// Series that did not finish, and at which size.
+    ours_failed: Vec<(Series, u64)>,
+    peer_failed: Vec<(Series, u64)>,
+}
+
+impl Table<'_> {
+    fn measure(&mut self, at: usize, series: &Series, operations: u64) -> Result<(), Failure> {
+        if self.ours_failed.iter().any(|(other, _)| other.is_same(series)) {
+            return Ok(());
+        }
+        let file = generate(series, operations, self.temporary)?;
+        let ours = measure("ours", &file, self.options.seconds)?;
+        let hopeless = |(other, size): &(Series, u64)| operations >= *size && series.is_as_hard_as(other);
+        let theirs = if self.peer_failed.iter().any(hopeless) {
+            None
+        } else {
+            Some(measure("porcupine", &file, self.options.peer_seconds)?)
+        };
+        std::fs::remove_file(file)?;
+        if !ours["verdict"].is_string() {
+            self.ours_failed.push((*series, operations));
+        }
+        if theirs.as_ref().is_some_and(|told| !told["verdict"].is_string()) {
+            self.peer_failed.push((*series, operations));
+        }
+        let row = Row {
+            at,
+            series: *series,
+            operations,
+            ours,
+            theirs,
+        };
+        print!("{}", row.line());
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+fn generate(series: &Series, operations: u64, folder: &Path) -> Result<PathBuf, Failure> {
+    let path = folder.join("history.jsonl");
+    let out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
+    let mut writer = HistoryWriter::new(out, &Header::new("register"))?;
+    synthetic::generate(&series.spec(operations), &mut |mut event| {
+        writer.record(&mut event).map(drop)
+    })?;
+    writer.finish()?;
+    Ok(path)
+}
+
+/// Measures in a process of its own; what it printed, or why it failed.
+fn measure(who: &str, path: &Path, seconds: u64) -> Result<Value, Failure> {
+    let program = std::env::current_exe()?;
+    // 8 GiB of address space, in KiB.
+    let script = format!("ulimit -t {seconds} -v 8388608; exec \"$0\" --one \"$1\" \"$2\"");
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .arg(program)
+        .arg(who)
+        .arg(path)
+        .output()?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    match told.lines().last() {
+        Some(line) if output.status.success() => Ok(serde_json::from_str(line)?),
+        _ => Ok(json!({"failed": String::from_utf8_lossy(&output.stderr).lines().next()})),
+    }
+}

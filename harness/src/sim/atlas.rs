@@ -1,0 +1,373 @@
+//! The fault atlas: what was damaged on which disk, by log index, and so what has to come of it.
+//!
+//! Damage strikes at most a minority of the disks at a time; until a disk is whole again, no other one is struck
+//! beyond that. Inside this budget nothing may be lost and everything has to be repaired, and so the atlas says:
+//!
+//! | what a node does | when it may |
+//! |-|-|
+//! | calls an entry damaged | the bytes of its batch were struck |
+//! | comes back with less than it had synced | it was struck, and says so: it abstains |
+//! | refuses to start | what no other node can give back was struck: where the log begins, term and vote |
+//! | starts | not when both copies of term and vote were struck |
+//!
+//! Not struck is what `recovery.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
+//! was written.
+//!
+//! Invariant: what is damaged is drawn from the run's seed and from bytes that were written, and noted before it
+//! happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use noraftd::prng::Prng;
+use noraftd::store::Kind;
+use noraftd::store::inspect::{Inspection, SegmentView};
+
+use super::world::World;
+use crate::sim::world::Phase;
+
+/// The files of one directory.
+pub(super) type Files = BTreeMap<String, Vec<u8>>;
+
+/// What has happened to all disks.
+pub(super) struct Atlas {
+    disks: Vec<Struck>,
+    prng: Prng,
+}
+
+/// What has happened to one disk.
+#[derive(Debug, Clone, Default)]
+struct Struck {
+    /// True until the node was seen whole again.
+    is_damaged: bool,
+    /// Entries whose batches were struck.
+    entries: BTreeSet<u64>,
+    /// What no other node can give back was struck.
+    may_refuse: bool,
+    must_refuse: bool,
+    /// Ever, not only since it was last whole.
+    log_was_struck: bool,
+    hard_state_was_struck: bool,
+    refused: bool,
+}
+
+/// Bytes to put in the place of others; or where a file ends from now on.
+#[derive(Debug, Clone)]
+enum Change {
+    Put { offset: usize, bytes: Vec<u8> },
+    Cut { length: usize },
+}
+
+/// One act of damage.
+struct Blow {
+    file: String,
+    change: Change,
+    words: String,
+}
+
+impl Atlas {
+    pub(super) fn new(nodes: usize, prng: Prng) -> Self {
+        Self {
+            disks: vec![Struck::default(); nodes],
+            prng,
+        }
+    }
+
+    pub(super) fn is_damaged(&self, at: usize) -> bool {
+        self.disks[at].is_damaged
+    }
+
+    /// True when the batch that holds the entry was struck.
+    pub(super) fn has_struck(&self, at: usize, index: u64) -> bool {
+        self.disks[at].entries.contains(&index)
+    }
+
+    pub(super) fn may_refuse(&self, at: usize) -> bool {
+        let disk = &self.disks[at];
+        disk.may_refuse || disk.log_was_struck && disk.hard_state_was_struck
+    }
+
+    pub(super) fn must_refuse(&self, at: usize) -> bool {
+        self.disks[at].must_refuse
+    }
+
+    pub(super) fn has_refused(&self, at: usize) -> bool {
+        self.disks[at].refused
+    }
+
+    pub(super) fn note_refused(&mut self, at: usize) {
+        self.disks[at].refused = true;
+    }
+}
+
+impl World {
+    /// Disks that are damaged, and not seen whole again.
+    fn damaged_disks(&mut self) -> usize {
+        for at in 0..self.nodes.len() {
+            let status = self.nodes[at]
+                .process
+                .as_ref()
+                .map(|process| process.replica.status());
+            let is_whole = status.is_some_and(|status| status.holes == 0 && !status.abstaining);
+            let disk = &mut self.atlas.disks[at];
+            if is_whole && disk.is_damaged {
+                (disk.is_damaged, disk.may_refuse) = (false, false);
+                disk.entries.clear();
+            }
+        }
+        self.atlas.disks.iter().filter(|disk| disk.is_damaged).count()
+    }
+
+    /// True when this disk may be damaged, so that a majority of all disks stays whole.
+    fn may_damage(&mut self, at: usize) -> bool {
+        let budget = (self.nodes.len() - 1) / 2;
+        let damaged = self.damaged_disks();
+        let allowed = if self.atlas.is_damaged(at) {
+            budget + 1
+        } else {
+            budget
+        };
+        damaged < allowed && self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none()
+    }
+
+    /// Damages a disk while its node is down, now and then.
+    pub(super) fn damage_at_rest(&mut self, at: usize) {
+        let share = self.plan.sim.disk.damage_permille;
+        if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
+            return;
+        }
+        let blows = 1 + self.atlas.prng.below(3) * self.atlas.prng.below(2);
+        for _ in 0..blows {
+            let files = self.nodes[at].disk.files();
+            let view = Inspection::of_files(&files);
+            if let Some(blow) = draw(&mut self.atlas.prng, &files, &view) {
+                self.strike_disk(at, &files, &view, &blow);
+            }
+        }
+    }
+
+    /// Damages an entry that a running node is about to read, now and then.
+    pub(super) fn damage_before_read(&mut self, at: usize, index: u64) {
+        let share = self.plan.sim.disk.rot_permille;
+        if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
+            return;
+        }
+        let files = self.nodes[at].disk.files();
+        let view = Inspection::of_files(&files);
+        if let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) {
+            self.strike_disk(at, &files, &view, &blow);
+        }
+    }
+
+    fn strike_disk(&mut self, at: usize, files: &Files, view: &Inspection, blow: &Blow) {
+        let Some(old) = files.get(&blow.file) else { return };
+        let mut new = old.clone();
+        match &blow.change {
+            Change::Put { offset, bytes } => new[*offset..offset + bytes.len()].copy_from_slice(bytes),
+            Change::Cut { length } => new.truncate(*length),
+        }
+        if new == *old || leaves_no_trace(view, &blow.file, &new) {
+            return;
+        }
+        self.note_blow(at, view, &blow.file, old, &new);
+        self.nodes[at].disk.overwrite(&blow.file, new);
+        self.counters.damages += 1;
+        let words = &blow.words;
+        self.trace
+            .note(self.now, &[0xda, at as u64, self.counters.damages], || {
+                format!("the disk of n{}: {}: {words}", at + 1, blow.file)
+            });
+    }
+
+    fn note_blow(&mut self, at: usize, view: &Inspection, file: &str, old: &[u8], new: &[u8]) {
+        let disk = &mut self.atlas.disks[at];
+        disk.is_damaged = true;
+        if file == HARD_STATE {
+            disk.hard_state_was_struck = true;
+            let is_slot_struck = |slot: usize| {
+                let range = slot * PAGE..slot * PAGE + SLOT_BYTES;
+                old.get(range.clone()) != new.get(range)
+            };
+            let both = (0..2).all(is_slot_struck);
+            disk.may_refuse |= both;
+            // A slot that took the other's place is a valid one.
+            disk.must_refuse |=
+                both && (0..2).all(|slot| new.get(slot * PAGE..slot * PAGE + 8) != old.get(..8));
+            return;
+        }
+        disk.log_was_struck = true;
+        let Some(segment) = view.segments.iter().find(|segment| segment.file == file) else {
+            return;
+        };
+        let page_differs = |page: usize| {
+            let range = page * PAGE..(page + 1) * PAGE;
+            old.get(range.clone()) != new.get(range)
+        };
+        let headers = [0, old.len() / PAGE - 1];
+        disk.may_refuse |= headers.into_iter().all(page_differs);
+        for batch in &segment.batches {
+            let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
+            let pages = batch.offset as usize / PAGE..(end as usize).div_ceil(PAGE);
+            if pages.into_iter().any(page_differs) {
+                for record in &batch.records {
+                    match record.kind {
+                        Kind::Term | Kind::Config | Kind::Command | Kind::Patch => {
+                            disk.entries.insert(record.index);
+                        }
+                        // Where the log begins is said once.
+                        Kind::Snapshot => disk.may_refuse = true,
+                        Kind::HardState | Kind::Truncate | Kind::Seal | Kind::Mark => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// True when the last batch would be blank: nobody can tell that it ever was there.
+fn leaves_no_trace(view: &Inspection, file: &str, new: &[u8]) -> bool {
+    let begun = |segment: &&SegmentView| !segment.batches.is_empty();
+    let Some(segment) = view.segments.iter().rfind(begun) else {
+        return true;
+    };
+    if file != segment.file {
+        // A spare that is not blank, and a begun segment that is, are told apart by their headers.
+        return false;
+    }
+    let Some(batch) = segment.batches.iter().max_by_key(|batch| batch.lsn) else {
+        return false;
+    };
+    let (start, end) = (
+        batch.offset as usize,
+        (batch.offset + BATCH_HEADER_BYTES + batch.length) as usize,
+    );
+    let is_blank = |range: std::ops::Range<usize>| {
+        new.get(range)
+            .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    };
+    is_blank(start..end) || is_blank(0..new.len())
+}
+
+/// Draws what is damaged, and how.
+fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Blow> {
+    let begun: Vec<&SegmentView> = view
+        .segments
+        .iter()
+        .filter(|segment| !segment.batches.is_empty())
+        .collect();
+    let segment = *prng.choose(&begun)?;
+    let old = files.get(&segment.file)?;
+    let pages = old.len() / PAGE;
+    if pages < 3 {
+        return None;
+    }
+    match prng.below(20) {
+        0 => Some(cut(prng, &segment.file, old)),
+        1 => in_hard_state(prng, files),
+        2 => {
+            let page = if prng.chance(1, 2) { 0 } else { pages - 1 };
+            Some(on_page(prng, &segment.file, old, page, old))
+        }
+        _ => {
+            let batch = prng.choose(&segment.batches)?;
+            let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
+            let of_batch = (end as usize).div_ceil(PAGE) - batch.offset as usize / PAGE;
+            let page = batch.offset as usize / PAGE + prng.below(of_batch as u64) as usize;
+            let other = *prng.choose(&begun)?;
+            Some(on_page(prng, &segment.file, old, page, files.get(&other.file)?))
+        }
+    }
+}
+
+fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
+    let length = prng.below(old.len() as u64) as usize;
+    Blow {
+        file: file.to_owned(),
+        change: Change::Cut { length },
+        words: format!("cut to {length} bytes"),
+    }
+}
+
+fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Blow> {
+    let old = files.get(HARD_STATE)?;
+    let slot = prng.below(2) as usize;
+    let blow = on_page(prng, HARD_STATE, old, slot, old);
+    let Change::Put { offset, bytes } = &blow.change else {
+        return None;
+    };
+    // Both slots, now and then.
+    if prng.chance(1, 8) {
+        let bytes = vec![0xff; 2 * PAGE].into_iter().take(old.len()).collect();
+        return Some(Blow {
+            change: Change::Put { offset: 0, bytes },
+            words: "both slots overwritten".to_owned(),
+            ..blow
+        });
+    }
+    // Only what is in use of a slot matters.
+    let in_use = *offset % PAGE < SLOT_BYTES || bytes.len() >= PAGE;
+    in_use.then_some(blow)
+}
+
+/// Damages a page: bits flip, it is zero, garbage, or another page that was written to the wrong place.
+fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -> Blow {
+    let start = page * PAGE;
+    let bytes = &old[start..(start + PAGE).min(old.len())];
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(1, |last| last + 1);
+    let (at, put, how) = match prng.below(10) {
+        0..=4 => {
+            let at = prng.below(used as u64) as usize;
+            (at, vec![bytes[at] ^ (1 << prng.below(8))], "a bit of it flips")
+        }
+        5 | 6 => (0, vec![0; bytes.len()], "is zero"),
+        7 => {
+            let sector = prng.below(bytes.len() as u64 / 512) as usize * 512;
+            let garbage = (0..512).map(|_| prng.next_u64() as u8).collect();
+            (sector, garbage, "a sector of it is garbage")
+        }
+        _ => {
+            let from = prng.below(other.len() as u64 / PAGE as u64) as usize * PAGE;
+            (0, other[from..from + bytes.len()].to_vec(), "holds another page")
+        }
+    };
+    Blow {
+        file: file.to_owned(),
+        words: format!("page {page}: {how} (byte {})", start + at),
+        change: Change::Put {
+            offset: start + at,
+            bytes: put,
+        },
+    }
+}
+
+/// Flips a bit of the entry at `index` where it is read from.
+fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64) -> Option<Blow> {
+    let is_entry = |kind| matches!(kind, Kind::Term | Kind::Config | Kind::Command | Kind::Patch);
+    let all = view
+        .segments
+        .iter()
+        .flat_map(|segment| segment.batches.iter().map(move |batch| (segment, batch)));
+    let records =
+        all.flat_map(|(segment, batch)| batch.records.iter().map(move |record| (segment, batch, record)));
+    let (segment, _, record) = records
+        .filter(|(_, _, record)| record.index == index && is_entry(record.kind) && record.length > 0)
+        .max_by_key(|(_, batch, _)| batch.lsn)?;
+    let at = (record.offset + RECORD_HEADER_BYTES + prng.below(record.length)) as usize;
+    let byte = *files.get(&segment.file)?.get(at)?;
+    Some(Blow {
+        file: segment.file.clone(),
+        change: Change::Put {
+            offset: at,
+            bytes: vec![byte ^ (1 << prng.below(8))],
+        },
+        words: format!("a bit of entry {index} flips (byte {at})"),
+    })
+}
+
+const HARD_STATE: &str = "hard_state";
+const PAGE: usize = 4096;
+const BATCH_HEADER_BYTES: u64 = 32;
+const RECORD_HEADER_BYTES: u64 = 40;
+const SLOT_BYTES: usize = 68;

@@ -1,0 +1,51 @@
+//! The store beside the least that the disk can do, and beside raft-engine: `cargo bench -p noraftd --bench store`.
+//!
+//! Append and sync of 1, 64 and 1024 entries of 256 bytes against `pwrite` + `fdatasync` of as many bytes
+//! into a preallocated, zero-filled file, and against raft-engine, batch by batch in turns; then the opening of a log
+//! of a GiB, every crc checked, cold and warm, against a bare pass over the same files with one crc. Figures are medians.
+//! What is printed is written to `results/bench/store.md` too.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a benchmark that cannot write has nothing to say"
+)]
+
+mod append;
+mod clock;
+mod opening;
+mod peer;
+mod subject;
+mod unsynced;
+
+use std::fmt::Write;
+use std::path::Path;
+
+const PAYLOAD_BYTES: usize = 256;
+
+fn main() {
+    // Cargo asks every target of a package for its tests; a benchmark has none.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    let mut report = String::from(HEAD);
+    append::report(&mut report);
+    append::report_without_sync(&mut report);
+    opening::report(&mut report);
+    print!("{report}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/bench/store.md");
+    std::fs::write(path, report).unwrap();
+}
+
+/// Adds a line.
+fn line(report: &mut String, line: std::fmt::Arguments<'_>) {
+    writeln!(report, "{line}").expect("a string takes everything");
+}
+
+const HEAD: &str = "\
+# The store, measured
+
+Written by `make bench-store`. Entries of 256 bytes; medians of batches that were written in turns, so that all meet the same
+disk and the same other work of the machine. Raw is `pwrite` + `fdatasync` of as many bytes into a preallocated, zero-filled
+file; raft-engine is 0.4 without compression. A ratio above 1 is better than raw.
+
+";
