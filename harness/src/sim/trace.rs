@@ -6,7 +6,9 @@
 use std::collections::VecDeque;
 use std::io::Write;
 
+use noraft::{LogIndex, LogPosition, Term};
 use noraftd::protocol::peer::PeerMessage;
+use noraftd::record::{Record, SnapshotId};
 
 /// What becomes of the lines.
 pub enum Lines {
@@ -89,14 +91,7 @@ pub(super) fn words(message: &PeerMessage) -> String {
             term,
             last_position,
             unanimous,
-        } => {
-            let all = if *unanimous { ", granted by all before" } else { "" };
-            format!(
-                "vote request in term {}, last entry {}{all}",
-                term.get(),
-                position(last_position.term.get(), last_position.index.get())
-            )
-        }
+        } => vote_words(*term, *last_position, *unanimous),
         PeerMessage::Vote { term, granted } => {
             format!("vote in term {}: {}", term.get(), yes(*granted))
         }
@@ -148,29 +143,14 @@ pub(super) fn words(message: &PeerMessage) -> String {
             snapshot,
             offset,
             bytes,
-        } => format!(
-            "snapshot of entry {} in term {}: bytes {offset}..{} of {}",
-            snapshot.position.index.get(),
-            term.get(),
-            offset + bytes.len() as u64,
-            snapshot.bytes
-        ),
+        } => chunk_words(*term, snapshot, *offset, bytes.len()),
         PeerMessage::SnapshotReply { term, position, next } => format!(
             "snapshot of entry {} in term {}: has {next} bytes",
             position.index.get(),
             term.get()
         ),
-        PeerMessage::RepairRequest { positions } => format!(
-            "request to repair {} entries from index {} on",
-            positions.len(),
-            positions.first().map_or(0, |first| first.index.get())
-        ),
-        PeerMessage::Repair { base, records } => format!(
-            "{} entries to repair from index {} on, log after {}",
-            records.len(),
-            records.first().map_or(0, |first| first.position.index.get()),
-            base.get()
-        ),
+        PeerMessage::RepairRequest { positions } => request_words(positions),
+        PeerMessage::Repair { base, records } => repair_words(*base, records),
     }
 }
 
@@ -243,19 +223,53 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         PeerMessage::SnapshotReply { term, position, next } => {
             [10, term.get(), position.index.get(), *next, 0, 0]
         }
-        PeerMessage::RepairRequest { positions } => {
-            let sum = positions.iter().fold(0, |sum: u64, position| {
-                sum.rotate_left(7) ^ position.index.get() ^ position.term.get() << 32
-            });
-            [11, positions.len() as u64, sum, 0, 0, 0]
-        }
-        PeerMessage::Repair { base, records } => {
-            let sum = records.iter().fold(0, |sum: u64, record| {
-                sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.position.index.get()
-            });
-            [12, base.get(), records.len() as u64, sum, 0, 0]
-        }
+        PeerMessage::RepairRequest { positions } => request_numbers(positions),
+        PeerMessage::Repair { base, records } => repair_numbers(*base, records),
     }
+}
+
+fn vote_words(term: Term, last: LogPosition, unanimous: bool) -> String {
+    let all = if unanimous { ", granted by all before" } else { "" };
+    let last = position(last.term.get(), last.index.get());
+    format!("vote request in term {}, last entry {last}{all}", term.get())
+}
+
+fn chunk_words(term: Term, snapshot: &SnapshotId, offset: u64, length: usize) -> String {
+    format!(
+        "snapshot of entry {} in term {}: bytes {offset}..{} of {}",
+        snapshot.position.index.get(),
+        term.get(),
+        offset + length as u64,
+        snapshot.bytes
+    )
+}
+
+fn request_words(positions: &[LogPosition]) -> String {
+    let first = positions.first().map_or(0, |first| first.index.get());
+    format!(
+        "request to repair {} entries from index {first} on",
+        positions.len()
+    )
+}
+
+fn repair_words(base: LogIndex, records: &[Record]) -> String {
+    let first = records.first().map_or(0, |first| first.position.index.get());
+    let (count, base) = (records.len(), base.get());
+    format!("{count} entries to repair from index {first} on, log after {base}")
+}
+
+fn request_numbers(positions: &[LogPosition]) -> [u64; 6] {
+    let sum = positions.iter().fold(0, |sum: u64, position| {
+        sum.rotate_left(7) ^ position.index.get() ^ position.term.get() << 32
+    });
+    [11, positions.len() as u64, sum, 0, 0, 0]
+}
+
+fn repair_numbers(base: LogIndex, records: &[Record]) -> [u64; 6] {
+    let sum = records.iter().fold(0, |sum: u64, record| {
+        sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.position.index.get()
+    });
+    [12, base.get(), records.len() as u64, sum, 0, 0]
 }
 
 /// A position as the glossary writes it: term and index.

@@ -309,10 +309,13 @@ impl Replay {
 
     /// The entry at `position` stands here again, intact.
     fn patch(&mut self, segment: u64, page: u32, position: LogPosition) {
-        if self.held.shape.contains(position) && position.index > self.held.shape.base_position().index {
-            let index = position.index.get();
-            self.held.holes.remove(&index);
-            self.held.extents.patch(index, segment, page);
+        // Whatever was lost meanwhile, the entry at that position is this one.
+        for held in [Some(&mut self.held), self.before.as_mut()].into_iter().flatten() {
+            if held.shape.contains(position) && position.index > held.shape.base_position().index {
+                let index = position.index.get();
+                held.holes.remove(&index);
+                held.extents.patch(index, segment, page);
+            }
         }
     }
 
