@@ -4,7 +4,7 @@
 mod kit;
 
 use kit::*;
-use noraft::{ClusterConfig, Log, LogEntries, LogEntry, LogIndex, LogPosition, Term};
+use noraft::{ClusterConfig, CommitStatus, Log, LogEntries, LogEntry, LogIndex, LogPosition, Role, Term};
 
 /// A small generator (xorshift), so that a failing case can be repeated from its printed seed.
 struct Rng(u64);
@@ -272,4 +272,30 @@ fn positions_and_scalars() {
     sum += index(4);
     sum -= index(2);
     assert_eq!(sum, index(3));
+}
+
+#[test]
+fn each_role_and_each_commit_status_is_only_itself() {
+    let roles = [Role::Follower, Role::Candidate, Role::Leader];
+    let told = roles.map(|role| [role.is_follower(), role.is_candidate(), role.is_leader()]);
+    assert_eq!(
+        told,
+        [[true, false, false], [false, true, false], [false, false, true]]
+    );
+    let statuses = [
+        CommitStatus::InProgress,
+        CommitStatus::Committed,
+        CommitStatus::Rejected,
+        CommitStatus::Unknown,
+    ];
+    for (at, status) in statuses.into_iter().enumerate() {
+        let told = [
+            status.is_in_progress(),
+            status.is_committed(),
+            status.is_rejected(),
+            status.is_unknown(),
+        ];
+        let expected: [bool; 4] = std::array::from_fn(|other| other == at);
+        assert_eq!(told, expected, "{status:?}");
+    }
 }

@@ -83,7 +83,18 @@ impl Scratch {
     pub fn build(&self, bug: Option<&Bug>, programs: &[&str]) -> Result<(), ScratchError> {
         let mutated = bug.map_or_else(|| Ok(BTreeMap::new()), |bug| self.mutated(bug))?;
         self.write_tree(&mutated)?;
-        let output = self.cargo(programs)?;
+        let build = |scratch: &Self| {
+            let bins = programs.iter().flat_map(|program| ["--bin", program]);
+            let options = ["build", "--locked", "--profile", PROFILE];
+            scratch.cargo(options.into_iter().chain(bins))
+        };
+        let mut output = build(self)?;
+        if !output.status.success() {
+            // A build that was interrupted can leave behind what the next one cannot be linked with.
+            let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
+            self.cargo(["clean", "--profile", PROFILE].into_iter().chain(packages))?;
+            output = build(self)?;
+        }
         if output.status.success() {
             return Ok(());
         }
@@ -152,17 +163,13 @@ impl Scratch {
         Ok(())
     }
 
-    fn cargo(&self, programs: &[&str]) -> Result<Output, ScratchError> {
+    fn cargo<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Output, ScratchError> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let tree = self.folder.join("tree");
         let mut command = Command::new(&cargo);
         command
-            .current_dir(&tree)
-            .env("CARGO_TARGET_DIR", self.folder.join("target"));
-        command.args(["build", "--locked", "--profile", PROFILE]);
-        for program in programs {
-            command.args(["--bin", program]);
-        }
+            .current_dir(self.folder.join("tree"))
+            .env("CARGO_TARGET_DIR", self.folder.join("target"))
+            .args(arguments);
         command.output().map_err(at(Path::new(&cargo)))
     }
 }
@@ -204,6 +211,8 @@ const PARTS: [&str; 11] = [
     "harness/src",
     "harness/benches",
 ];
+/// What is built anew when a build fails: the version tells our core from the one that it is compared with.
+const PACKAGES: [&str; 3] = ["noraft@0.1.0", "noraftd", "harness"];
 const PROFILE: &str = "bugs";
 /// Enough to see what is wrong with an edit.
 const BUILD_LINES: usize = 30;

@@ -33,6 +33,7 @@ impl Replica {
                 self.on_fetched(from, Vec::new());
                 self.note_hole(from);
             }
+            Input::Rotten { index } => self.note_hole(index),
             Input::TakeSnapshot => self.want_snapshot(),
             Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),
             Input::SnapshotRead {
@@ -311,7 +312,10 @@ impl Replica {
             self.begin_transfer(from);
             return;
         }
-        let contained = self.node.log().entries().contains(last_position);
+        let (contained, tail) = (
+            self.node.log().entries().contains(last_position),
+            self.node.log().last_position(),
+        );
         let Some(progress) = self.leadership.progress.get_mut(&from) else {
             return;
         };
@@ -320,6 +324,9 @@ impl Replica {
             Some(Message::AppendEntriesCall { entries, .. }) => {
                 progress.on_divergence(entries.prev_position());
             }
+            // A follower with a longer log differs at our tail. The core waits for its own heartbeat to say so,
+            // which stands at the tail; ours stand where this follower's entries go on.
+            None if last_position.index > tail.index => progress.on_divergence(tail),
             Some(_) | None => {}
         }
     }
