@@ -13,7 +13,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help run sim bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
+.PHONY: help run sim power bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ bugs-ci: setup-build
 mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice
 	@scripts/setup.sh mutants
 	scripts/mutants.sh $(ARGS)
+
+power: build ## power cuts on real processes, in both tiers; that on ext4 takes root (TIME=20s SEED=7)
+	@$(HARNESS) run workloads/power.toml --time $(TIME) $(if $(SEED),--seed $(SEED))
+	@$(HARNESS) run workloads/power.toml --power-tier ext4 --time $(TIME) $(if $(SEED),--seed $(SEED))
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too; a few bugs
 	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast

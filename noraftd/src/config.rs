@@ -57,6 +57,10 @@ pub struct Settings {
     /// Bytes of a snapshot sent to a lagging node in a second: 64KiB to 16GiB [default: 128MiB]
     #[arg(long, value_name = "SIZE")]
     pub snapshot_rate: Option<String>,
+    /// Bytes of the log read again in a second, to find damage while others can repair it; 0 to never: 0 to 1GiB
+    /// [default: 4MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub scrub_rate: Option<String>,
     /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<String>,
@@ -117,6 +121,8 @@ pub struct ServeConfig {
     pub snapshot_log_bytes: u64,
     /// Bytes of a snapshot that are sent in a second.
     pub snapshot_rate: u64,
+    /// Bytes of the log that are read again in a second.
+    pub scrub_rate: u64,
     /// What to log.
     pub log: LevelFilter,
     /// How to lose what is not synced; only tests want that.
@@ -160,6 +166,7 @@ impl Settings {
             segment_bytes: self.segment_bytes.or(other.segment_bytes),
             snapshot_log_bytes: self.snapshot_log_bytes.or(other.snapshot_log_bytes),
             snapshot_rate: self.snapshot_rate.or(other.snapshot_rate),
+            scrub_rate: self.scrub_rate.or(other.scrub_rate),
             log: self.log.or(other.log),
             shadow_disk: self.shadow_disk.or(other.shadow_disk),
         }
@@ -218,6 +225,7 @@ impl Settings {
                 SNAPSHOT_RATE_DEFAULT,
                 SNAPSHOT_RATE,
             )?,
+            scrub_rate: check_size("scrub_rate", self.scrub_rate, SCRUB_RATE_DEFAULT, SCRUB_RATE)?,
             log: check_log(self.log.as_deref())?,
             shadow_disk: check_shadow_disk(self.shadow_disk.as_deref())?,
         })
@@ -372,6 +380,9 @@ const SNAPSHOT_LOG_BYTES_DEFAULT: u64 = 64 << 20;
 const SNAPSHOT_LOG_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 const SNAPSHOT_RATE_DEFAULT: u64 = 128 << 20;
 const SNAPSHOT_RATE: RangeInclusive<u64> = 64 << 10..=16 << 30;
+/// A disk of a terabyte is read in three days; nobody notices the reading.
+const SCRUB_RATE_DEFAULT: u64 = 4 << 20;
+const SCRUB_RATE: RangeInclusive<u64> = 0..=1 << 30;
 /// Segments are whole pages.
 const PAGE_BYTES: u64 = 4096;
 

@@ -74,7 +74,7 @@ impl Series {
     }
 
     /// The hardest of its kind.
-    pub(super) fn is_widest(&self) -> bool {
-        self.clients == 50 && self.info > 0.0
+    pub(super) fn is_hardest(&self) -> bool {
+        self.clients == 50 && self.info > 0.0 && self.keys == 1
     }
 }

@@ -8,6 +8,11 @@
 //!
 //! An append of unknown outcome whose record nobody saw is dropped: with labels that are not dense it
 //! leaves no trace. `from` is inclusive, `after` exclusive.
+//!
+//! Not modelled, and why: holes, because labels such as those of a stream leave gaps, so a missing position
+//! proves nothing; trimming (XTRIM), because no workload trims: a read that misses trimmed records is
+//! reported as a loss. A record appended twice under the same name is `unknown`: which of the two a read
+//! saw cannot be told, and the linear argument needs it.
 
 use super::budget::{Budget, Limit};
 use super::datum::{Datum, Pool};

@@ -10,7 +10,7 @@
 //! | module | decides | cost |
 //! |-|-|-|
 //! | [`unique`] | registers in which every value is written once | n log n |
-//! | [`frontier`] | registers with reads and blind writes | n, times a few |
+//! | [`frontier`] | registers with repeated values | n, times what the open compare-and-sets allow |
 //! | [`log`] | logs of unique records | n log n |
 //! | [`sets`], [`counter`], [`lock`], [`exactly_once`] | what they are called | n log n |
 //! | [`bank`] | the invariants of accounts | n |
@@ -73,6 +73,14 @@
 //! assert!(violation.operations().contains(&4));
 //! # Ok::<(), harness::checker::BadHistory>(())
 //! ```
+//!
+//! # Trust
+//!
+//! A *valid* of the register engines and of the search is replayed by [`witness::verify`] before anyone is
+//! told, up to 100,000 operations a key; beyond that the replay would take as long as the check itself,
+//! and the comparison of the engines with brute force has to do. An *invalid* is not verified in
+//! production: refuting every order of a few operations is easy, but that no other operation can help
+//! is what the engine proves.
 //!
 //! A recorded history goes through [`formats::read_path`](crate::formats::read_path), [`check`] and
 //! [`report::explain`](crate::report::explain).

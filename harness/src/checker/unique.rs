@@ -297,23 +297,43 @@ impl<'a> Clusters<'a> {
         }
     }
 
+    /// Who shows that the named operations of unknown outcome took effect: one of the other named ones
+    /// where that is possible, so that the explanation stays short.
     fn effects(&self, contradiction: &Contradiction) -> Vec<Effect> {
+        let find = |op: &u32| self.calls.iter().position(|call| call.id == *op);
+        let named: Vec<usize> = contradiction.operations().iter().filter_map(find).collect();
         let mut effects = Vec::new();
-        for op in contradiction.operations() {
-            let at = self
-                .calls
-                .iter()
-                .position(|call| call.id == op)
-                .expect("a named operation exists");
-            let seen_by = self.all[self.home[at] as usize].seen_by;
-            if self.calls[at].is_open() && seen_by != NONE {
+        for at in named.iter().copied().filter(|at| self.calls[*at].is_open()) {
+            let home = self.home[at];
+            let anyone = self.all[home as usize].seen_by;
+            let witness = named.iter().copied().find(|other| self.shows(*other, home));
+            let seen_by = witness.map_or(anyone, |other| other as u32);
+            if seen_by != NONE {
                 effects.push(Effect {
-                    op,
+                    op: self.calls[at].id,
                     seen_by: self.calls[seen_by as usize].id,
                 });
             }
         }
         effects
+    }
+
+    /// True when call `at` returned and saw the value of `cluster`, or one made from it.
+    fn shows(&self, at: usize, cluster: u32) -> bool {
+        const STEPS_MAX: usize = 1000;
+        let call = &self.calls[at];
+        let mut seen = match call.op {
+            RegisterOp::Read(_) => self.home[at],
+            RegisterOp::Cas(..) => self.all[self.home[at] as usize].expects,
+            RegisterOp::Write(_) | RegisterOp::Differs(_) => NONE,
+        };
+        for _ in 0..STEPS_MAX {
+            if call.is_open() || seen == NONE || seen == cluster {
+                break;
+            }
+            seen = self.all[seen as usize].expects;
+        }
+        !call.is_open() && seen == cluster
     }
 
     fn name_clash(&self, clash: Clash) -> Contradiction {

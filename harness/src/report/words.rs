@@ -148,12 +148,12 @@ impl<'a> Story<'a> {
     fn stuck(&self, stuck: &Stuck) -> Vec<String> {
         let op = self.name(stuck.op);
         let mut sentences = vec![format!(
-            "When {op} returned, the orders of the operations before it had led to {}, and {} is possible in \
-             none of them:",
+            "When {op} returned, what had to come before it had left {}, and nothing that was still open leads from \
+             there to {}:",
             if stuck.states == 1 {
                 "one state".to_owned()
             } else {
-                format!("{} states", stuck.states)
+                format!("one of {} states", stuck.states)
             },
             self.describe(stuck.op)
         )];

@@ -145,7 +145,10 @@ fn describe_damage(report: &StatusReport) -> String {
         count => format!(", {count} repaired since the start"),
     };
     match (report.holes, report.needs_snapshot) {
-        (0, _) => format!("none known{repaired}"),
+        (0, _) => format!(
+            "none known{repaired}; scrub at entry {}, {} passes",
+            report.storage.scrub_index, report.storage.scrub_passes
+        ),
         (count, false) => format!("{count} entries are fetched from other nodes{repaired}"),
         (count, true) => format!("{count} entries, which only a snapshot of another node has{repaired}"),
     }

@@ -256,6 +256,11 @@ impl Replica {
         if has_quorum(self.node.config(), heard) {
             return;
         }
+        self.step_down();
+    }
+
+    /// Stops leading. The core does so when it hears of a later term.
+    pub(super) fn step_down(&mut self) {
         let other = self.node.peers().next();
         if let (Some(from), Some(term)) = (other, next_term(self.node.current_term())) {
             self.feed(&Message::RequestVoteReply {

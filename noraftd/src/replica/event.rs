@@ -77,6 +77,11 @@ pub enum Input {
         /// The first index that was asked for.
         from: LogIndex,
     },
+    /// The scrub found this entry damaged on the disk.
+    Rotten {
+        /// The entry.
+        index: LogIndex,
+    },
     /// Somebody wants a snapshot, whatever the log's size.
     TakeSnapshot,
     /// The answer to [`Output::SaveSnapshot`]: it is durable; `None` when the disk had no room.

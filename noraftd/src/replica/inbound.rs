@@ -33,6 +33,7 @@ impl Replica {
                 self.on_fetched(from, Vec::new());
                 self.note_hole(from);
             }
+            Input::Rotten { index } => self.note_hole(index),
             Input::TakeSnapshot => self.want_snapshot(),
             Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),
             Input::SnapshotRead {

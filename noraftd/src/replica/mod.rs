@@ -297,6 +297,7 @@ impl Replica {
         if !self.durability.is_in_flight() && !self.write_patch() {
             self.feed_inbox();
             self.check_timers();
+            self.leave_to_others();
             self.follow_role_change();
             self.elections.on_durable(self.durability.durable_index());
             self.install_snapshot();
@@ -320,7 +321,7 @@ impl Replica {
 
     /// True when a limit left something waiting and no sync will come to take it up.
     fn has_more_to_feed(&self) -> bool {
-        let waits = !self.inbox.is_empty() || self.has_proposable() || self.repair.has_filled();
+        let waits = !self.inbox.is_empty() || self.has_proposable() || self.has_patch();
         !self.durability.is_in_flight() && waits
     }
 }

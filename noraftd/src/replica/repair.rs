@@ -11,7 +11,8 @@
 //! they survived, are compared as well. A peer gives only what it read with the right crc.
 //!
 //! **What a node with a hole does not do.** It does not apply past it, and so answers nothing that depends on it. It
-//! does not campaign: as leader it could not give the entry to anybody. It does not acknowledge it: while the entry is
+//! does not campaign: as leader it could not give the entry to anybody; if it leads and loses an entry that
+//! may not be committed, it steps down, for others may have to be elected without that entry. It does not acknowledge it: while the entry is
 //! not known to be committed, the leader is told that the log ends before it, so that nobody counts a copy
 //! that cannot be read; the leader's answer happens to bring the entry.
 //!
@@ -106,11 +107,6 @@ impl Repair {
         self.holes.iter().filter(is_unfilled).map(|(_, hole)| hole)
     }
 
-    /// True when entries wait to be written.
-    pub(super) fn has_filled(&self) -> bool {
-        !self.filled.is_empty()
-    }
-
     /// Takes `record` if it is one that is missing; true if it is.
     fn fill(&mut self, record: &Record) -> bool {
         let index = record.position.index.get();
@@ -139,6 +135,10 @@ impl Repair {
 impl Replica {
     /// The entry at `index` cannot be read.
     pub(super) fn note_hole(&mut self, index: LogIndex) {
+        if index > self.durability.durable_index() || index <= self.node.log().snapshot_position().index {
+            // It was cut or covered meanwhile.
+            return;
+        }
         let Some(position) = self.position_at(index) else {
             return;
         };
@@ -229,6 +229,16 @@ impl Replica {
         before.map_or(last, |before| before.min(last))
     }
 
+    /// A leader that lost an entry which may not be committed cannot give it to anybody: those who lack it have to
+    /// be led by one of them. (If they are no majority, it may be committed, and is waited for.)
+    pub(super) fn leave_to_others(&mut self) {
+        let first = self.node.commit_index().get() + 1;
+        let mut lost = self.repair.holes.range(first..);
+        if self.is_leader() && lost.any(|(index, _)| !self.repair.filled.contains_key(index)) {
+            self.step_down();
+        }
+    }
+
     /// Asks the next peer for what is missing, when it is time.
     pub(super) fn ask_for_repair(&mut self) {
         if self.now >= self.repair.ask_after {
@@ -262,15 +272,23 @@ impl Replica {
         self.config.heartbeat_interval * 2
     }
 
+    /// True when entries wait to be written.
+    pub(super) fn has_patch(&self) -> bool {
+        let first = self.repair.filled.keys().next();
+        first.is_some_and(|first| *first <= self.durability.durable_index().get())
+    }
+
     /// Hands a patch to the disk, in turn with other batches; true when it did.
     pub(super) fn write_patch(&mut self) -> bool {
-        let may = !self.repair.filled.is_empty() && !self.repair.just_wrote;
+        let may = self.has_patch() && !self.repair.just_wrote;
         self.repair.just_wrote = false;
         if !may {
             return false;
         }
         let (mut records, mut bytes) = (Vec::new(), 0);
-        for record in self.repair.filled.values() {
+        let durable = self.durability.durable_index();
+        let filled = self.repair.filled.values();
+        for record in filled.take_while(|record| record.position.index <= durable) {
             bytes += record.payload.len();
             records.push(record.clone());
             if bytes >= self.config.batch_bytes_max || records.len() >= REPAIR_POSITIONS_MAX {

@@ -104,6 +104,15 @@ pub struct StorageReport {
     pub max_sync_us: u64,
     /// True while a batch waits because the disk is full.
     pub disk_full: bool,
+    /// The entry that the scrub reads next.
+    #[serde(default)]
+    pub scrub_index: u64,
+    /// How often the scrub has read the whole log.
+    #[serde(default)]
+    pub scrub_passes: u64,
+    /// Damaged entries that the scrub has found.
+    #[serde(default)]
+    pub scrub_found: u64,
     /// Milliseconds since the last batch, when there was one.
     pub last_sync_age_ms: Option<u64>,
 }

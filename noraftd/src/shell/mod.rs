@@ -23,6 +23,7 @@ mod peers;
 #[cfg(test)]
 mod peers_test;
 mod read_buffer;
+mod reading;
 mod requests;
 pub mod run;
 mod signals;

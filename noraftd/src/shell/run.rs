@@ -130,7 +130,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let payload_bytes_max = store.payload_bytes_max();
     let recovery = recovery_lines(&store);
     recovery.iter().for_each(|line| tracing::info!("{line}"));
-    let storage = Storage::start(store, &config.data_dir)?;
+    let storage = Storage::start(store, &config.data_dir, config.scrub_rate)?;
     let boot = clock::random_seed();
     let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
     let replica = Rc::new(RefCell::new(replica));

@@ -20,10 +20,11 @@ use super::board::StorageReport;
 use super::clock;
 use super::directory_watch::DirectoryWatch;
 use super::exit::Exit;
+use super::reading::{Fetch, Reading};
 use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::record::{Batch, BatchId, Record};
 use crate::replica::event::{Input, Room};
-use crate::store::{LogReader, ReadError, Store, StoreError, StoreStats};
+use crate::store::{Store, StoreError, StoreStats};
 use crate::time::Instant;
 
 /// The way to the disk.
@@ -50,27 +51,20 @@ enum Job {
     Stop,
 }
 
-/// Which entries to read.
-#[derive(Debug)]
-struct Fetch {
-    from: LogIndex,
-    to: LogIndex,
-    bytes_max: usize,
-}
-
 impl Storage {
-    /// Hands `store` to its threads.
+    /// Hands `store` to its threads. The log is read again at `scrub_rate` bytes a second; never, when that is zero.
     ///
     /// # Errors
     ///
     /// When the system has no thread to give.
-    pub(super) fn start(store: Store, directory: &Path) -> std::io::Result<Self> {
+    pub(super) fn start(store: Store, directory: &Path, scrub_rate: u64) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         let (fetches, wanted) = sync_channel(1);
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
         let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
+        let read_figures = Arc::clone(&figures);
         let writer = Writer {
             store,
             directory: DirectoryWatch::begin(directory)?,
@@ -84,7 +78,9 @@ impl Storage {
             .spawn(move || writer.run(&todo))?;
         std::thread::Builder::new()
             .name("disk-reader".into())
-            .spawn(move || read_entries(&reader, &wanted, &report))?;
+            .spawn(move || {
+                Reading::new(reader, scrub_rate, report, read_figures).run(&wanted);
+            })?;
         Ok(Self {
             jobs,
             fetches,
@@ -304,29 +300,6 @@ fn fail(doing: &str, error: &StoreError) -> ! {
     }
 }
 
-/// The reading thread.
-fn read_entries(reader: &LogReader, wanted: &Receiver<Fetch>, done: &mpsc::Sender<Input>) {
-    while let Ok(Fetch { from, to, bytes_max }) = wanted.recv() {
-        let input = match reader.read(from, to, bytes_max) {
-            Ok(records) => Input::Fetched { from, records },
-            // Truncated while the fetch was on its way.
-            Err(ReadError::Absent(_)) => {
-                let records = Vec::new();
-                Input::Fetched { from, records }
-            }
-            Err(error @ ReadError::Damaged { .. }) => {
-                tracing::error!("{error}; it is fetched from another node");
-                Input::Damaged { from }
-            }
-            Err(error @ ReadError::Disk { .. }) => {
-                tracing::error!("cannot read entry {}: {error}", from.get());
-                Exit::Data.now();
-            }
-        };
-        let _ = done.try_send(input);
-    }
-}
-
 /// What the disk did since the start; written by its thread, read by anybody.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
@@ -336,6 +309,9 @@ pub(super) struct Figures {
     max_sync_us: AtomicU64,
     last_sync_at: AtomicU64,
     is_full: AtomicBool,
+    pub(super) scrub_index: AtomicU64,
+    pub(super) scrub_passes: AtomicU64,
+    pub(super) scrub_found: AtomicU64,
 }
 
 impl Figures {
@@ -356,6 +332,9 @@ impl Figures {
             max_sync_us: self.max_sync_us.load(Ordering::Relaxed),
             last_sync_age_ms: (batches > 0).then_some(age_ms),
             disk_full: self.is_full(),
+            scrub_index: self.scrub_index.load(Ordering::Relaxed),
+            scrub_passes: self.scrub_passes.load(Ordering::Relaxed),
+            scrub_found: self.scrub_found.load(Ordering::Relaxed),
         }
     }
 
@@ -371,8 +350,8 @@ impl Figures {
 
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
-/// One batch, one fetch and one of each kind of work on snapshots are under way at most.
-const REPORTS_MAX: usize = 10;
+/// One batch, one fetch and one of each kind of work on snapshots are under way at most; and one finding of the scrub.
+pub(super) const REPORTS_MAX: usize = 11;
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
 /// The last quarter of a segment takes what is on its way when the next one cannot be made,

@@ -226,6 +226,12 @@ impl Extents {
         self.patches.split_off(&last.saturating_add(1));
     }
 
+    /// The last entry.
+    pub(super) fn last(&self) -> Option<u64> {
+        let last = self.batches.back()?;
+        Some(last.first + u64::from(last.count) - 1)
+    }
+
     /// Forgets the entries up to `index`.
     pub(super) fn drop_until(&mut self, index: u64) {
         while self

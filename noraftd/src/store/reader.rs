@@ -50,6 +50,17 @@ impl LogReader {
         Self { directory }
     }
 
+    /// The first and the last entry that are durable; `None` for an empty log.
+    pub fn bounds(&self) -> Option<(LogIndex, LogIndex)> {
+        let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = directory
+            .extents
+            .last()
+            .max(directory.holes.keys().next_back().copied());
+        let last = last.filter(|last| *last >= directory.first)?;
+        Some((LogIndex::new(directory.first), LogIndex::new(last)))
+    }
+
     /// Records `from..=to`, fewer when `bytes_max` payload bytes are reached (at least one), each intact.
     ///
     /// # Errors

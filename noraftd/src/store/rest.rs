@@ -18,12 +18,15 @@ pub(super) enum Later {
 /// The batch headers of a segment, with their bytes.
 pub(super) type Heads = Vec<(usize, BatchHeader)>;
 
-/// Every intact batch header, whether its batch is valid or not.
+/// Every intact header of a batch that fits, whether the batch is valid or not.
 pub(super) fn batch_heads(bytes: &[u8], salt: u64) -> Heads {
     let pages = (PAGE..bytes.len()).step_by(PAGE);
-    pages
-        .filter_map(|at| Some((at, BatchHeader::decode(&bytes[at..], salt).ok()?)))
-        .collect()
+    let head = |at: usize| {
+        let head = BatchHeader::decode(&bytes[at..], salt).ok()?;
+        let fits = head.records > 0 && head.span() <= (bytes.len() - at) as u64;
+        fits.then_some((at, head))
+    };
+    pages.filter_map(head).collect()
 }
 
 /// The batch that comes after an invalid one at `front`, wherever it stands: LSNs tell the order, and a page that
@@ -40,13 +43,17 @@ pub(super) fn next_batch(
         let later = heads
             .iter()
             .filter(|(at, head)| head.link.lsn > lsn && !is_taken(*at));
-        let is_behind = |at: usize| at as u64 > front;
+        let is_behind = |at: usize| at as u64 >= front;
         later
             .min_by_key(|(at, head)| (head.link.lsn, !is_behind(*at), *at))
             .copied()
     };
-    let behind = own.and_then(|own| least(own.link.lsn, own.span()));
-    behind.or_else(|| least(last.lsn, PAGE as u64))
+    match own {
+        // The batch at the front is the one that is invalid.
+        Some(own) => least(own.link.lsn, own.span()).or_else(|| least(last.lsn, PAGE as u64)),
+        // What is at the front may be a batch that follows one that is lost.
+        None => least(last.lsn, 0),
+    }
 }
 
 /// What was begun from the batch `next` on.

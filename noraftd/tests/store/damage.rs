@@ -612,3 +612,42 @@ fn what_comes_after_a_cut_is_not_cut_again() {
     }
     assert!(cuts > 0, "nothing was cut: the test tests nothing");
 }
+
+#[test]
+fn several_pages_lost_or_in_the_wrong_place_leave_holes_and_never_a_wrong_entry() {
+    let small = marked();
+    let name = "segment-0000000000000001";
+    let mut holes = 0;
+    for seed in 0..1500 {
+        let mut prng = Prng::new(seed);
+        let files = small.with(name, |bytes| {
+            for _ in 0..prng.between(2, 4) {
+                let (page, other) = (
+                    prng.between(2, 6) as usize * PAGE,
+                    prng.between(1, 6) as usize * PAGE,
+                );
+                match prng.below(3) {
+                    0 => bytes[page..page + PAGE].fill(0),
+                    1 => bytes.copy_within(other..other + PAGE, page),
+                    _ => bytes[page + prng.below(100) as usize] ^= 1 << prng.below(8),
+                }
+            }
+        });
+        holes += small.check(&format!("seed {seed}"), &files).holes();
+    }
+    assert!(holes > 500, "only {holes} holes: the test tests nothing");
+}
+
+#[test]
+fn a_whole_batch_behind_a_copy_of_a_lost_one_is_not_lost_itself() {
+    let small = elected();
+    let name = "segment-0000000000000001";
+    // The vote stands where the first entry of its term stood, and nothing where it stood itself.
+    let files = small.with(name, |bytes| {
+        bytes.copy_within(3 * PAGE..4 * PAGE, 4 * PAGE);
+        bytes[3 * PAGE..4 * PAGE].fill(0);
+    });
+    let outcome = small.check("the vote in the wrong place", &files);
+    assert!(matches!(&outcome, Outcome::Whole(_)), "{outcome:?}");
+    assert_eq!(outcome.holes(), 1, "{outcome:?}");
+}

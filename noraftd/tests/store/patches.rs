@@ -6,7 +6,7 @@ use std::sync::Arc;
 use noraft::LogIndex;
 use noraftd::record::{Append, Batch, BatchId, Record};
 use noraftd::store::mem_disk::{Fault, MemDisk};
-use noraftd::store::{Options, ReadError, Store, StoreError, Verdict};
+use noraftd::store::{Options, ReadError, Scrubber, Store, StoreError, Verdict};
 
 use crate::common::*;
 
@@ -257,4 +257,56 @@ fn a_reader_beside_the_writer_sees_the_patch() {
     assert!(reader.read(index, LogIndex::new(u64::MAX), 1).is_err());
     store.patch(&lost[..1]).unwrap();
     assert_eq!(reader.read(index, index, 1).unwrap(), lost[..1]);
+}
+
+#[test]
+fn the_scrub_finds_what_rots_and_reads_everything_again_and_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Arc::new(noraftd::store::disk::RealDisk::open(directory.path()).unwrap());
+    let (mut store, _) = Store::create(disk, options_of_tests(), identity(), &genesis()).unwrap();
+    let mut scrubber = Scrubber::new(store.reader());
+    assert_eq!(scrubber.step(1000).unwrap().bytes, 0, "an empty log");
+    let model = run(&mut store, 7, 40).pop().unwrap();
+    let whole_pass = |scrubber: &mut Scrubber| {
+        let (mut bytes, mut damaged, passes) = (0, Vec::new(), scrubber.passes());
+        while scrubber.passes() == passes {
+            let read = scrubber.step(1000).unwrap();
+            bytes += read.bytes;
+            damaged.extend(read.damaged.map(LogIndex::get));
+        }
+        (bytes, damaged)
+    };
+    let of_record = |record: &Record| record.payload.len() as u64 + 40;
+    let all: u64 = model.records.iter().map(of_record).sum();
+    assert_eq!(whole_pass(&mut scrubber), (all, vec![]));
+    let victim = model.records.iter().rev().nth(5).unwrap();
+    let inspection =
+        noraftd::store::inspect::inspect(directory.path(), noraftd::store::inspect::Detail::Records);
+    let inspection = inspection.unwrap();
+    let batches = inspection.segments.iter().flat_map(|segment| {
+        let records = segment.batches.iter().flat_map(|batch| &batch.records);
+        records.map(move |record| (segment.file.clone(), *record))
+    });
+    let at = (victim.position.term.get(), victim.position.index.get());
+    let (file, record) = batches
+        .filter(|(_, record)| record.kind == noraftd::store::Kind::Command)
+        .find(|(_, record)| (record.term, record.index) == at)
+        .unwrap_or_else(|| panic!("entry {at:?} is a command"));
+    use std::os::unix::fs::FileExt;
+    let file = std::fs::File::options()
+        .read(true)
+        .write(true)
+        .open(directory.path().join(file))
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, record.offset + 36).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], record.offset + 36).unwrap();
+    let (_, damaged) = whole_pass(&mut scrubber);
+    assert!(damaged.contains(&at.1), "{damaged:?}");
+    let lost: Vec<Record> = damaged
+        .iter()
+        .map(|index| model.records[*index as usize - 1].clone())
+        .collect();
+    store.patch(&lost).unwrap();
+    assert_eq!(whole_pass(&mut scrubber), (all, vec![]));
 }
