@@ -31,7 +31,7 @@ bugs: setup-build ## real bugs put into the daemon one by one, each has to be ca
 # A few of them, as a test.
 bugs-ci: setup-build
 	@cargo build --quiet --bin harness
-	@target/debug/harness bugs --world sim --budget 15s --only $(BUGS_CI)
+	@target/debug/harness bugs --world sim --budget 30s --only $(BUGS_CI)
 
 mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice
 	@scripts/setup.sh mutants

@@ -213,6 +213,15 @@ fn what_a_leader_counts_is_held_by_the_follower() {
         Some(Invariant::MatchIndex)
     );
 
+    let whole = node(1, 2, Some(0), [cfg([0, 1, 2]), t(1), C, t(2)]);
+    let mut checker = having_seen([]);
+    checker.observe(&whole, &durable(2, Some(0), 3)).unwrap();
+    assert_eq!(
+        broken(checker.observe(&leader, &all)),
+        Some(Invariant::MatchIndex),
+        "the follower has the entry, but not on disk"
+    );
+
     let mut checker = having_seen([&node(1, 3, None, short())]);
     assert_eq!(
         broken(checker.observe(&leader, &all)),
