@@ -180,7 +180,7 @@ mod tests {
         let mut machine = Machine::new();
         for n in 0..keys {
             let key = format!("key-{}", n * 7919 % keys);
-            run(&mut machine, &[b"SET", key.as_bytes(), &vec![n as u8; 100]]);
+            run(&mut machine, &[b"SET", key.as_bytes(), &[n as u8; 100]]);
             run(&mut machine, &[b"XADD", b"log", b"*", b"field", key.as_bytes()]);
         }
         run(&mut machine, &[b"SET", b"", b""]);

@@ -165,7 +165,7 @@ impl Small {
             .findings
             .iter()
             .any(|finding| matches!(finding.verdict, Verdict::AmbiguousTail | Verdict::DamageCut));
-        if !is_whole && !(is_cut && recovered.abstain) {
+        if !(is_whole || is_cut && recovered.abstain) {
             return Err(format!(
                 "{found} entries instead of {}: {report:?}",
                 self.model.records.len()
