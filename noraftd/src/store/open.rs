@@ -342,7 +342,7 @@ fn assemble(
         file: slots_file,
         newest: state.slot,
     };
-    rewrite_from_copies(&*disk, &state, &files, &slots)?;
+    rewrite_slot(&*disk, &state, &slots)?;
     if let Some(number) = state.replace {
         replace_segment(&*disk, options, number, &mut state, &mut files).map_err(failure(
             &*disk,
@@ -363,6 +363,10 @@ fn assemble(
     ))?;
     let (cut_until, cut_log, shape) = (state.cut_until, state.cut_log, state.held.shape.clone());
     let base_segment = state.held.base_segment;
+    let (cut_files, broken_headers) = (
+        std::mem::take(&mut state.resize),
+        std::mem::take(&mut state.broken_headers),
+    );
     let writer = writer(disk, options, state, &files, spares);
     let mut store = Store {
         writer,
@@ -372,6 +376,7 @@ fn assemble(
         _lock: lock,
     };
     cut(&mut store, cut_until, cut_log).map_err(|error| cut_failed(&store, error))?;
+    make_whole(&store, &cut_files, &broken_headers, &files)?;
     store.remove_covered(base_segment);
     Ok((store, recovered))
 }
@@ -425,26 +430,33 @@ fn replace_segment(
     Ok(())
 }
 
-/// Writes headers and slots again whose other copy is good.
-fn rewrite_from_copies(
-    disk: &dyn Disk,
-    state: &State,
+/// Makes files that were cut as long as their headers say, and writes header pages again: after what was lost with their ends is on record, for a
+/// file of zeros in its full length looks as if nothing had ever been written.
+fn make_whole(
+    store: &Store,
+    cut_files: &[SegmentHeader],
+    broken_headers: &[(SegmentHeader, u64)],
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
-    slots: &HardStateFile,
 ) -> Result<(), OpenError> {
-    for header in &state.resize {
+    let disk = &*store.writer.disk;
+    for header in cut_files {
         let file = &files[&header.number];
         file.allocate(header.segment_bytes)
             .and_then(|()| file.sync_all())
             .map_err(failure(disk, &file_name(header.number), "making it whole again"))?;
     }
-    for (header, at) in &state.broken_headers {
+    for (header, at) in broken_headers {
         rewrite_header(&*files[&header.number], header, *at).map_err(failure(
             disk,
             &file_name(header.number),
             "rewriting a header",
         ))?;
     }
+    Ok(())
+}
+
+/// Writes a slot again whose other copy is good.
+fn rewrite_slot(disk: &dyn Disk, state: &State, slots: &HardStateFile) -> Result<(), OpenError> {
     if state.slot_is_stale {
         let rewritten = slots
             .write(state.slot.0, &state.slot.1)
