@@ -190,6 +190,10 @@ impl SegmentScan {
             let heads = heads.get_or_insert_with(|| batch_heads(bytes, header.salt));
             fault = found;
             let own = self.own_head(bytes, header.salt);
+            if own.is_some() {
+                // Nobody comes back to it: two damaged copies of one batch would name each other for ever.
+                heads.retain(|(at, _)| *at as u64 != self.front);
+            }
             let Some(next) = next_batch(heads, self.front, self.last, own.as_ref()) else {
                 break;
             };

@@ -639,7 +639,7 @@ fn several_pages_lost_or_in_the_wrong_place_leave_holes_and_never_a_wrong_entry(
 }
 
 #[test]
-fn a_whole_batch_behind_a_copy_of_a_lost_one_is_not_lost_itself() {
+fn a_vote_in_the_place_of_a_terms_first_entry_ends_the_log_and_the_node_abstains() {
     let small = elected();
     let name = "segment-0000000000000001";
     // The vote stands where the first entry of its term stood, and nothing where it stood itself.
@@ -648,6 +648,6 @@ fn a_whole_batch_behind_a_copy_of_a_lost_one_is_not_lost_itself() {
         bytes[3 * PAGE..4 * PAGE].fill(0);
     });
     let outcome = small.check("the vote in the wrong place", &files);
-    assert!(matches!(&outcome, Outcome::Whole(_)), "{outcome:?}");
-    assert_eq!(outcome.holes(), 1, "{outcome:?}");
+    // The lost batch may have cut the log before it began the term: what it left cannot be told.
+    assert!(matches!(&outcome, Outcome::Cut(_)), "{outcome:?}");
 }
