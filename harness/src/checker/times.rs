@@ -1,6 +1,6 @@
 //! Times of a history's events, at half the memory.
 //!
-//! Invariant: runs of [`RUN`] events share a base; each event keeps its distance from it in units of
+//! Invariant: runs of `RUN` events share a base; each event keeps its distance from it in units of
 //! two to the power of the run's shift nanoseconds. A run of up to four seconds is exact; a longer one
 //! loses less than a billionth of its length, which no explanation shows.
 
