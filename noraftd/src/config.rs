@@ -13,6 +13,7 @@ use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
 use crate::shell::endpoint::Endpoint;
+use crate::store::Owner;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
 use crate::units::{parse_size, parse_time};
 
@@ -130,6 +131,14 @@ pub struct ServeConfig {
 }
 
 impl ServeConfig {
+    /// Whose directory it must be.
+    pub fn owner(&self) -> Owner {
+        Owner {
+            cluster_id: self.cluster_id,
+            node_id: self.id,
+        }
+    }
+
     /// Every member, this node included.
     pub fn members(&self) -> impl Iterator<Item = NodeId> {
         self.peers.keys().copied().chain([self.id])

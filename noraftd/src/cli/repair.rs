@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::snapshot::{Failure, load};
+use super::snapshot::{Failure, load, offline_options};
 use super::{complain, say};
 use crate::config::Settings;
-use crate::shell::clock;
 use crate::shell::exit::Exit;
+use crate::store::Store;
 use crate::store::disk::RealDisk;
-use crate::store::{Options, Owner, SpareBy, Store};
 
 /// Replaces the log of a stopped node by a snapshot of the same cluster.
 ///
@@ -49,20 +48,10 @@ impl Repair {
             doing: "opening",
             source,
         })?;
-        let options = Options {
-            segment_bytes: config.segment_bytes,
-            spare: SpareBy::Caller,
-            clock: clock::now,
-            salt_seed: clock::random_seed(),
-        };
-        let owner = Owner {
-            cluster_id: config.cluster_id,
-            node_id: config.id,
-        };
         Store::replace_log(
             Arc::new(disk),
-            options,
-            owner,
+            offline_options(&config),
+            config.owner(),
             &snapshot.head,
             &mut snapshot.machine.chunks(),
         )?;

@@ -20,7 +20,7 @@ use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 use crate::snapshot::read_file;
 use crate::store::disk::{Disk, RealDisk};
-use crate::store::{Identity, OpenError, Options, Owner, SnapshotError, SpareBy, Store, snapshot_file_name};
+use crate::store::{Identity, OpenError, Options, SnapshotError, SpareBy, Store, snapshot_file_name};
 
 /// Backs up a running node, shows a backup, and makes a new cluster out of one.
 ///
@@ -222,18 +222,8 @@ impl Restore {
 }
 
 fn create(config: &ServeConfig, disk: Arc<dyn Disk>, snapshot: &event::Snapshot) -> Result<(), OpenError> {
-    let options = Options {
-        segment_bytes: config.segment_bytes,
-        spare: SpareBy::Caller,
-        clock: clock::now,
-        salt_seed: clock::random_seed(),
-    };
-    let owner = Owner {
-        cluster_id: config.cluster_id,
-        node_id: config.id,
-    };
     let identity = Identity {
-        owner,
+        owner: config.owner(),
         incarnation: clock::random_seed(),
     };
     let head = SnapshotHead {
@@ -243,8 +233,24 @@ fn create(config: &ServeConfig, disk: Arc<dyn Disk>, snapshot: &event::Snapshot)
         },
         stamp: snapshot.head.stamp,
     };
-    Store::create_from(disk, options, identity, &head, &mut snapshot.machine.chunks())?;
+    Store::create_from(
+        disk,
+        offline_options(config),
+        identity,
+        &head,
+        &mut snapshot.machine.chunks(),
+    )?;
     Ok(())
+}
+
+/// How a store works for a tool that uses it once.
+pub(super) fn offline_options(config: &ServeConfig) -> Options {
+    Options {
+        segment_bytes: config.segment_bytes,
+        spare: SpareBy::Caller,
+        clock: clock::now,
+        salt_seed: clock::random_seed(),
+    }
 }
 
 /// Reads a snapshot file of the cluster with this id, or of any.

@@ -31,7 +31,7 @@ use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, Options, Owner, SpareBy, Store};
+use crate::store::{Identity, Options, SpareBy, Store};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -234,10 +234,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         clock: clock::now,
         salt_seed: clock::random_seed(),
     };
-    let owner = Owner {
-        cluster_id: config.cluster_id,
-        node_id: config.id,
-    };
+    let owner = config.owner();
     match Store::open(Arc::clone(&disk), options, owner) {
         Err(OpenError::NoStore { directory }) => {
             tracing::info!("{directory}: setting up a new node");
