@@ -8,7 +8,7 @@ use harness::plan::{Plan, Span};
 use harness::results::Outcome;
 use harness::sim::campaign::Campaign;
 use harness::sim::shrink::{failure_of, shrink};
-use harness::sim::{Lines, Simulated, folder, simulate};
+use harness::sim::{Lines, Simulated, Track, folder, simulate};
 
 fn workloads() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads")
@@ -19,7 +19,7 @@ fn swarm(millis: u64) -> Plan {
     plan.lasting(Span::from_millis(millis))
 }
 
-fn fingerprint(run: &Simulated) -> (u64, u64, &[(String, Vec<u8>)]) {
+fn fingerprint(run: &Simulated) -> (u64, u64, &[Track]) {
     (run.trace_hash, run.events, &run.histories)
 }
 

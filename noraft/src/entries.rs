@@ -46,11 +46,16 @@ pub struct LogEntries {
     marks: Option<Box<Marks>>,
 }
 
+/// The first entry of a term, at its index.
+pub(crate) type TermMark = (LogIndex, Term);
+/// A configuration, at the index of its entry.
+pub(crate) type ConfigMark = (LogIndex, Arc<ClusterConfig>);
+
 /// The entries of a run that are not commands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 struct Marks {
-    terms: Vec<(LogIndex, Term)>,
-    configs: Vec<(LogIndex, Arc<ClusterConfig>)>,
+    terms: Vec<TermMark>,
+    configs: Vec<ConfigMark>,
 }
 
 impl LogEntries {
@@ -324,11 +329,17 @@ impl LogEntries {
         }
     }
 
-    fn terms(&self) -> &[(LogIndex, Term)] {
+    /// What sets this run apart from plain commands of one term in `(from, to]`: the first entries of
+    /// terms, and the configurations.
+    pub(crate) fn marks_within(&self, from: LogIndex, to: LogIndex) -> (&[TermMark], &[ConfigMark]) {
+        (within(self.terms(), from, to), within(self.configs(), from, to))
+    }
+
+    fn terms(&self) -> &[TermMark] {
         self.marks.as_ref().map_or(&[], |marks| &marks.terms)
     }
 
-    fn configs(&self) -> &[(LogIndex, Arc<ClusterConfig>)] {
+    fn configs(&self) -> &[ConfigMark] {
         self.marks.as_ref().map_or(&[], |marks| &marks.configs)
     }
 
@@ -375,6 +386,14 @@ impl Marks {
 fn after<T>(marks: &[(LogIndex, T)], index: LogIndex) -> &[(LogIndex, T)] {
     marks
         .get(marks.partition_point(|mark| mark.0 <= index)..)
+        .unwrap_or_default()
+}
+
+/// The marks behind `from`, up to `to`.
+fn within<T>(marks: &[(LogIndex, T)], from: LogIndex, to: LogIndex) -> &[(LogIndex, T)] {
+    let marks = after(marks, from);
+    marks
+        .get(..marks.partition_point(|mark| mark.0 <= to))
         .unwrap_or_default()
 }
 

@@ -12,9 +12,12 @@ use thiserror::Error;
 
 use crate::checker::budget::{Budget, Limit};
 use crate::checker::recording::Recording;
+use crate::history::Header;
+use crate::op::Event;
 
 mod assemble;
 mod entry;
+mod events;
 mod jepsen_log;
 mod line;
 mod notation;
@@ -108,8 +111,26 @@ fn read_sized(
     budget: &Budget,
 ) -> Result<Recording, ReadError> {
     let mut source = Source::new(Box::new(input), bytes);
+    named(read_source(&mut source, budget), path)
+}
+
+/// Takes a history that is still in memory; `path` is the file that it would be written to.
+///
+/// # Errors
+/// When the events are not a history, or too many for the budget.
+pub(crate) fn read_events(
+    header: &Header,
+    events: &[Event],
+    path: &Path,
+    budget: &Budget,
+) -> Result<Recording, ReadError> {
+    named(events::read(header, events, budget), path)
+}
+
+/// What came of reading `path`, under its name.
+fn named(read: Result<Recording, Trouble>, path: &Path) -> Result<Recording, ReadError> {
     let path = || path.to_owned();
-    let recording = read_source(&mut source, budget).map_err(|trouble| match trouble {
+    let recording = read.map_err(|trouble| match trouble {
         Trouble::Io(error) => ReadError::Io { path: path(), error },
         Trouble::Budget { line, limit } => ReadError::Budget {
             path: path(),

@@ -56,6 +56,10 @@ pub(super) struct Inode {
     /// What the platter has in sectors that a failed sync left out. The page cache calls them clean, so no
     /// later sync writes them unless they are written anew.
     pub(super) left_out: BTreeMap<usize, [u8; SECTOR]>,
+    /// Nothing but zeros is in it.
+    pub(super) is_blank: bool,
+    /// One more than there are open files.
+    handles: Arc<()>,
 }
 
 /// Whole sectors as they were before a write.
@@ -141,7 +145,7 @@ impl SimDisk {
         if let Some(inode) = state.names.get(name).copied() {
             let inode = &mut state.inodes[inode];
             inode.durable_length = inode.durable_length.min(bytes.len());
-            inode.live = bytes;
+            (inode.live, inode.is_blank) = (bytes, false);
         }
     }
 
@@ -206,6 +210,24 @@ impl State {
         apply(&mut self.names, &change);
         self.changes.push(change);
     }
+
+    /// Names are durable as they are; a file without a name, a power cut's included, that nobody has open is gone.
+    fn sync_names(&mut self) {
+        let mut unlinked = Vec::new();
+        for change in self.changes.drain(..) {
+            if let Change::Unlink(name) = &change {
+                unlinked.extend(self.durable_names.get(name).copied());
+            }
+            apply(&mut self.durable_names, &change);
+        }
+        for inode in unlinked {
+            let has_name = self.names.values().any(|named| *named == inode);
+            let inode = &mut self.inodes[inode];
+            if !has_name && Arc::strong_count(&inode.handles) == 1 {
+                *inode = Inode::default();
+            }
+        }
+    }
 }
 
 pub(super) fn apply(names: &mut BTreeMap<String, usize>, change: &Change) {
@@ -228,15 +250,17 @@ impl Inode {
         let (first, end) = (at / SECTOR, (at + length).div_ceil(SECTOR));
         let old_end = (end * SECTOR).min(self.live.len());
         // A file that was never written or synced holds zeros, which need not be remembered.
-        let is_blank = self.durable_length == 0 && self.undo.is_empty();
-        let old = self.live.get(first * SECTOR..old_end).filter(|_| !is_blank);
+        let is_new = self.durable_length == 0 && self.undo.is_empty();
+        let old = self.live.get(first * SECTOR..old_end).filter(|_| !is_new);
         self.undo.push(Undo {
             sector: first,
             sectors: end - first,
             old: old.unwrap_or_default().to_vec(),
         });
-        if self.live.len() < at + length {
-            self.live.resize(at + length, 0);
+        self.grow(at + length);
+        self.is_blank &= pieces.iter().all(|piece| is_zero(piece));
+        if self.is_blank {
+            return;
         }
         let mut rest = &mut self.live[at..at + length];
         for piece in pieces {
@@ -244,6 +268,15 @@ impl Inode {
             let (now, later) = rest.split_at_mut(taken);
             now.copy_from_slice(&piece[..taken]);
             rest = later;
+        }
+    }
+
+    /// The file has at least this length; what is new reads as zeros.
+    fn grow(&mut self, length: usize) {
+        if self.live.is_empty() {
+            (self.live, self.is_blank) = (vec![0; length], true);
+        } else if self.live.len() < length {
+            self.live.resize(length, 0);
         }
     }
 
@@ -277,6 +310,12 @@ impl Inode {
     }
 }
 
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
+    // Whole lines at a time, which the compiler makes wide.
+    let (chunks, rest) = bytes.as_chunks::<64>();
+    chunks.iter().all(|chunk| *chunk == [0; 64]) && rest.iter().all(|byte| *byte == 0)
+}
+
 fn gone() -> io::Error {
     io::Error::other("the process is gone")
 }
@@ -306,7 +345,7 @@ impl Disk for SimDisk {
         let mut state = self.state();
         state.step(Doing::Looking)?;
         let inode = state.find(name)?;
-        Ok(self.file(inode))
+        Ok(self.file(&state, inode))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -315,7 +354,7 @@ impl Disk for SimDisk {
         let inode = state.inodes.len();
         state.inodes.push(Inode::default());
         state.change(Change::Link(name.to_owned(), inode));
-        Ok(self.file(inode))
+        Ok(self.file(&state, inode))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -338,17 +377,17 @@ impl Disk for SimDisk {
     fn sync_dir(&self) -> io::Result<()> {
         let mut state = self.state();
         state.step(Doing::Syncing)?;
-        state.durable_names = state.names.clone();
-        state.changes.clear();
+        state.sync_names();
         Ok(())
     }
 }
 
 impl SimDisk {
-    fn file(&self, inode: usize) -> Arc<dyn DiskFile> {
+    fn file(&self, state: &State, inode: usize) -> Arc<dyn DiskFile> {
         Arc::new(SimFile {
             disk: self.clone(),
             inode,
+            _handle: state.inodes[inode].handles.clone(),
         })
     }
 }
@@ -360,6 +399,7 @@ impl DirLock for SimLock {}
 struct SimFile {
     disk: SimDisk,
     inode: usize,
+    _handle: Arc<()>,
 }
 
 impl SimFile {
@@ -398,10 +438,7 @@ impl DiskFile for SimFile {
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.step(Doing::Growing)?;
-        let inode = &mut state.inodes[self.inode];
-        if inode.live.len() < bytes as usize {
-            inode.live.resize(bytes as usize, 0);
-        }
+        state.inodes[self.inode].grow(bytes as usize);
         Ok(())
     }
 

@@ -46,9 +46,9 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     folder.write("repro.sh", &repro(run.seed))?;
     make_executable(&folder.file("repro.sh"))?;
     let mut paths = Vec::new();
-    for (name, bytes) in &run.histories {
-        let name = history_name(&run.plan, name);
-        folder.write(&name, &String::from_utf8_lossy(bytes))?;
+    for track in &run.histories {
+        let name = history_name(&run.plan, &track.header.workload);
+        folder.write(&name, &String::from_utf8_lossy(&track.to_file()?))?;
         paths.push(folder.file(&name));
     }
     let mut tally = Tally::read(&paths, &phases(run))?;

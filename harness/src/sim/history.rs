@@ -63,15 +63,32 @@ impl History {
         }
     }
 
-    /// Each workload's name and its history as a file has it.
-    pub(super) fn files(&mut self) -> io::Result<Vec<(String, Vec<u8>)>> {
-        let file = |(header, events): &mut (Header, Vec<Event>)| {
-            let mut writer = HistoryWriter::new(Vec::new(), header)?;
-            for event in events {
-                writer.record(event)?;
-            }
-            Ok((header.workload.clone(), writer.finish()?))
-        };
-        self.tracks.iter_mut().map(file).collect()
+    /// What was recorded, a track a workload.
+    pub(super) fn into_tracks(self) -> Vec<Track> {
+        let track = |(header, events)| Track { header, events };
+        self.tracks.into_iter().map(track).collect()
+    }
+}
+
+/// The history of one workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// What it is the history of.
+    pub header: Header,
+    /// What happened, in order; numbered when it is written.
+    pub events: Vec<Event>,
+}
+
+impl Track {
+    /// The history as a file has it.
+    ///
+    /// # Errors
+    /// When a value has no JSON form.
+    pub fn to_file(&self) -> io::Result<Vec<u8>> {
+        let mut writer = HistoryWriter::new(Vec::new(), &self.header)?;
+        for event in &self.events {
+            writer.record(&mut event.clone())?;
+        }
+        writer.finish()
     }
 }

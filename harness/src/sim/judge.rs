@@ -1,12 +1,12 @@
 //! The verdict on a simulated run: what broke while it ran, and what the checkers say of its histories.
 //!
-//! Invariant: the checkers read the histories as files have them, and are the same as everywhere.
+//! Invariant: the checkers get the recordings that they would read from files, and are the same as everywhere.
 
-use std::io::Cursor;
 use std::path::PathBuf;
 
 use super::Simulated;
 use super::checks::Violation;
+use super::history::Track;
 use super::world::{Phase, World};
 use crate::checker::{Budget, Options, check};
 use crate::formats;
@@ -15,11 +15,12 @@ use crate::report::check_result;
 use crate::results::{CheckResult, Outcome, Results};
 
 /// Weighs everything that a run left.
-pub(super) fn judge(plan: Plan, seed: u64, mut world: World) -> Simulated {
-    let histories = world.history.files().unwrap_or_default();
+pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
+    let counts = world.history.counts;
+    let histories = world.history.into_tracks();
     let mut checks = vec![watched(world.failure.as_ref(), world.trace.events())];
-    checks.extend(histories.iter().map(|(name, bytes)| check_history(name, bytes)));
-    let mut results = Results::from_checks(world.history.counts, checks);
+    checks.extend(histories.iter().map(check_history));
+    let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
     results.faults = faults;
     let (done, wanted) = (results.operations.ok, plan.limits.operations_min);
@@ -70,10 +71,11 @@ fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
     }
 }
 
-fn check_history(name: &str, bytes: &[u8]) -> CheckResult {
+fn check_history(track: &Track) -> CheckResult {
+    let name = &track.header.workload;
     let path = PathBuf::from(format!("history-{name}.jsonl"));
     let budget = Budget::new(MEMORY_BYTES_MAX, STEPS_MAX);
-    let mut recording = match formats::read(Cursor::new(bytes.to_vec()), &path, &budget) {
+    let mut recording = match formats::read_events(&track.header, &track.events, &path, &budget) {
         Ok(recording) => recording,
         Err(error) => return unreadable(name, error.to_string()),
     };

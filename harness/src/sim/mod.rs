@@ -44,6 +44,7 @@ mod trace;
 mod world;
 
 pub use checks::Violation;
+pub use history::Track;
 pub use trace::Lines;
 pub use world::Counters;
 
@@ -71,8 +72,8 @@ pub struct Simulated {
     pub results: Results,
     /// Where each part of the run began, by name, in nanoseconds.
     pub phases: Vec<(&'static str, u64)>,
-    /// Each workload's history, as a file has it.
-    pub histories: Vec<(String, Vec<u8>)>,
+    /// Each workload's history.
+    pub histories: Vec<Track>,
     /// Every decision of the nemesis.
     pub schedule: Vec<Decision>,
     /// Decisions that could not be carried out.

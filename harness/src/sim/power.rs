@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
 
-use super::disk::{Inode, SECTOR, SimDisk, State, Undo, apply};
+use super::disk::{Inode, SECTOR, SimDisk, State, Undo, apply, is_zero};
 
 impl SimDisk {
     /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.
@@ -147,6 +147,7 @@ impl Inode {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.live.len());
         if start < end {
+            self.is_blank &= is_zero(bytes);
             self.live[start..end].copy_from_slice(&bytes[..end - start]);
         }
     }
@@ -187,6 +188,39 @@ mod tests {
             disk.cut_power(500);
             assert_eq!(disk.live("f"), Some(vec![1; 4 * SECTOR]), "seed {seed}");
         }
+    }
+
+    #[test]
+    fn zeros_over_garbage_of_a_power_cut_are_written() {
+        for seed in 0..50 {
+            let disk = SimDisk::new(Prng::new(seed));
+            let file = disk.create("f").unwrap();
+            file.allocate(4 * SECTOR as u64).unwrap();
+            file.sync_all().unwrap();
+            disk.sync_dir().unwrap();
+            let zeros = [0; 4 * SECTOR];
+            file.write_at(0, &[IoSlice::new(&zeros)]).unwrap();
+            disk.cut_power(1000);
+            let file = disk.open("f").unwrap();
+            file.write_at(0, &[IoSlice::new(&zeros)]).unwrap();
+            assert_eq!(disk.live("f"), Some(zeros.to_vec()), "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_name_lives_as_long_as_it_is_open() {
+        let disk = disk(1);
+        let file = disk.open("f").unwrap();
+        disk.remove("f").unwrap();
+        disk.sync_dir().unwrap();
+        let mut seen = Vec::new();
+        file.scan(&mut |bytes| seen.extend_from_slice(bytes)).unwrap();
+        assert_eq!(seen, vec![1; 4 * SECTOR]);
+        drop(file);
+        disk.create("g").unwrap();
+        disk.rename("g", "h").unwrap();
+        disk.sync_dir().unwrap();
+        assert!(disk.live("g").is_none() && disk.live("h").is_some());
     }
 
     #[test]

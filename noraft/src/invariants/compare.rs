@@ -22,20 +22,20 @@ pub(super) fn first_difference(a: &LogEntries, b: &LogEntries, end: LogIndex) ->
     if a.get_term(start) != b.get_term(start) {
         return Some(start);
     }
-    if part(a, start, end) == part(b, start, end) {
-        return None;
+    let (a, b) = (a.marks_within(start, end), b.marks_within(start, end));
+    let terms = first_mark_apart(a.0, b.0);
+    let configs = first_mark_apart(a.1, b.1);
+    terms.into_iter().chain(configs).min()
+}
+
+/// The lowest index at which only one of two lists has a mark, or each has another one.
+fn first_mark_apart<T: PartialEq>(a: &[(LogIndex, T)], b: &[(LogIndex, T)]) -> Option<LogIndex> {
+    let shared = a.len().min(b.len());
+    let apart = (0..shared).find(|at| a[*at] != b[*at]);
+    match apart {
+        Some(at) => Some(a[at].0.min(b[at].0)),
+        None => a.get(shared).or(b.get(shared)).map(|mark| mark.0),
     }
-    // Equal up to an index is equal up to any lower one: the border is found by halving.
-    let (mut equal, mut different) = (start, end);
-    while different.get() - equal.get() > 1 {
-        let middle = LogIndex::new(equal.get() + (different.get() - equal.get()) / 2);
-        if part(a, start, middle) == part(b, start, middle) {
-            equal = middle;
-        } else {
-            different = middle;
-        }
-    }
-    Some(different)
 }
 
 /// The index of a difference below the highest position that both logs have at or below `end`.

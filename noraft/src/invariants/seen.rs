@@ -2,6 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::sync::Arc;
 
 use super::compare::first_difference;
 use super::{Checked, Durable, Invariant, ensure};
@@ -14,8 +15,11 @@ pub(super) struct Seen {
     pub(super) voted_for: Option<NodeId>,
     pub(super) leader: bool,
     pub(super) commit_index: LogIndex,
-    pub(super) log: Log,
+    /// Shared with the observation before, as long as nothing was written.
+    pub(super) log: Arc<Log>,
     pub(super) durable: Durable,
+    /// The log was compared with those of the other nodes.
+    pub(super) compared: bool,
     pub(super) matched: BTreeMap<NodeId, Matched>,
     pub(super) restarts: u64,
     /// Its disk was declared lost: what it promised no longer counts.
@@ -31,18 +35,25 @@ pub(super) struct Matched {
 }
 
 impl Seen {
-    pub(super) fn of(node: &Node, durable: &Durable) -> Self {
+    pub(super) fn of(node: &Node, durable: &Durable, before: Option<&Seen>) -> Self {
+        let same = before.filter(|before| *before.log == *node.log());
         Self {
             term: node.current_term(),
             voted_for: node.voted_for(),
             leader: node.role().is_leader(),
             commit_index: node.commit_index(),
-            log: node.log().clone(),
+            log: same.map_or_else(|| Arc::new(node.log().clone()), |before| Arc::clone(&before.log)),
             durable: *durable,
+            compared: false,
             matched: BTreeMap::new(),
             restarts: 0,
             wiped: false,
         }
+    }
+
+    /// Whether `before` was compared with the other nodes, and nothing was written since.
+    pub(super) fn was_compared_as(&self, before: &Seen) -> bool {
+        before.compared && Arc::ptr_eq(&self.log, &before.log) && self.durable.synced == before.durable.synced
     }
 
     /// A leader whose term or vote a crash could still take back has not been anybody's leader yet.

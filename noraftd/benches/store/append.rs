@@ -15,7 +15,7 @@ use super::subject::Bench;
 use super::unsynced::Unsynced;
 use super::{PAYLOAD_BYTES, line};
 
-/// Batches that are prepared at a time.
+/// Batches between two looks at whether the raw file is full.
 const TURN: usize = 40;
 
 /// Batch sizes, and how many turns of each.
@@ -65,16 +65,16 @@ fn measure(directory: &Path, entries: usize, turns: usize) -> [Vec<Duration>; 3]
             blank(&*raw, Options::SEGMENT_BYTES);
             offset = 0;
         }
-        let batches: Vec<Batch> = (0..TURN).map(|_| bench.batch(entries)).collect();
-        let payload = [7; PAYLOAD_BYTES];
-        let theirs: Vec<_> = (0..TURN).map(|_| peer.entries(entries, &payload)).collect();
-        for (at, (batch, entries)) in batches.iter().zip(&theirs).enumerate() {
+        for at in 0..TURN {
+            // Made now, as entries have just come in when they are written: all three have theirs in the cache.
+            let batch = bench.batch(entries);
+            let theirs = peer.entries(entries, &[7; PAYLOAD_BYTES]);
             // Each is first as often as the others: whatever else the machine does, all meet it.
             for step in 0..3 {
                 match (at + step) % 3 {
-                    0 => times[0].push(persist(&mut bench.store, batch)),
+                    0 => times[0].push(persist(&mut bench.store, &batch)),
                     1 => times[1].push(write_raw(&*raw, offset, &bytes)),
-                    _ => times[2].push(timed(|| peer.persist(entries))),
+                    _ => times[2].push(timed(|| peer.persist(&theirs))),
                 }
             }
             offset += bytes.len() as u64;
@@ -138,10 +138,10 @@ pub(crate) fn report_without_sync(report: &mut String) {
         let bytes = vec![7; bench.store.persist(&batch).unwrap().bytes as usize];
         let raw = raw_file(&*disk, (bytes.len() * 4 * TURN) as u64);
         blank(&*raw, (bytes.len() * 4 * TURN) as u64);
-        let batches: Vec<Batch> = (0..4 * TURN).map(|_| bench.batch(entries)).collect();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for (at, batch) in batches.iter().enumerate() {
-            ours.push(persist(&mut bench.store, batch));
+        for at in 0..4 * TURN {
+            let batch = bench.batch(entries);
+            ours.push(persist(&mut bench.store, &batch));
             theirs.push(write_raw(&*raw, (at * bytes.len()) as u64, &bytes));
         }
         let (ours, theirs) = (micros(median(ours)), micros(median(theirs)));

@@ -55,6 +55,14 @@ fn crc_of_few(seed: u32, bytes: &[u8]) -> u32 {
             ^ TABLES[1][usize::from(g)]
             ^ TABLES[0][usize::from(h)];
     }
+    let (fours, rest) = rest.as_chunks::<4>();
+    for four in fours {
+        let [a, b, c, d] = (u32::from_le_bytes(*four) ^ sum).to_le_bytes();
+        sum = TABLES[3][usize::from(a)]
+            ^ TABLES[2][usize::from(b)]
+            ^ TABLES[1][usize::from(c)]
+            ^ TABLES[0][usize::from(d)];
+    }
     for byte in rest {
         sum = TABLES[0][usize::from(sum as u8 ^ byte)] ^ (sum >> 8);
     }
