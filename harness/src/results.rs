@@ -118,6 +118,9 @@ pub struct CheckResult {
     /// The explanation in full, bounded in size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+    /// A picture of what cannot be ordered, as an SVG document; for reports only.
+    #[serde(skip)]
+    pub picture: Option<String>,
 }
 
 /// What happened during one phase of a plan.

@@ -164,6 +164,8 @@ fn a_run_ends_with_a_verdict_and_a_complete_folder() {
         "history-register.jsonl",
         "history-log.jsonl",
         "results.json",
+        "report.html",
+        "junit.xml",
         "report.txt",
         "repro.sh",
         "nodes/n3/log",

@@ -147,6 +147,8 @@ fn a_failure_is_kept_with_everything_to_repeat_it() {
         "trace.txt",
         "schedule.jsonl",
         "results.json",
+        "report.html",
+        "junit.xml",
         "repro.sh",
     ] {
         assert!(folder.file(name).exists(), "{name}");

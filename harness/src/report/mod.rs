@@ -1,14 +1,42 @@
-//! Reports a person reads: why a history has no order, in words.
+//! Reports: why a history has no order, in words and as a picture; what a run did and found, as text, as a
+//! page and as JUnit XML.
 
+pub mod junit;
+mod markup;
+pub mod page;
 pub mod run;
+#[cfg(test)]
+mod samples;
 pub mod svg;
+mod timeline;
 pub mod words;
 
 pub use words::explain;
 
+use std::path::Path;
+
 use crate::checker::Report;
 use crate::checker::recording::Recording;
-use crate::results::CheckResult;
+use crate::plan::Plan;
+use crate::results::{CheckResult, Results};
+use crate::run::Tally;
+
+/// The reports of a run, by file name.
+pub fn files(
+    plan: &Plan,
+    seed: u64,
+    folder: &Path,
+    results: &Results,
+    tally: &Tally,
+) -> [(&'static str, String); 4] {
+    let json = serde_json::to_string_pretty(results).expect("results have a JSON form");
+    [
+        ("results.json", format!("{json}\n")),
+        ("report.txt", run::text_report(plan, seed, folder, results, tally)),
+        ("report.html", page::page(plan, seed, folder, results, tally)),
+        ("junit.xml", junit::junit(plan, seed, results)),
+    ]
+}
 
 /// The entry of `results.json` for a check that took `seconds`.
 pub fn check_result(recording: &Recording, report: &Report, seconds: f64) -> CheckResult {
@@ -19,6 +47,7 @@ pub fn check_result(recording: &Recording, report: &Report, seconds: f64) -> Che
         operations: report.operations,
         seconds,
         explanation: summary.is_some().then(|| explain(recording, report)),
+        picture: svg::draw(recording, report),
         summary,
     }
 }

@@ -79,5 +79,6 @@ fn unread(path: &Path, error: &ReadError, start: Instant) -> CheckResult {
         seconds: start.elapsed().as_secs_f64(),
         summary: Some(error.to_string()),
         explanation: None,
+        picture: None,
     }
 }

@@ -6,7 +6,8 @@
 //! | `plan.toml` | the plan, complete, with the seed |
 //! | `schedule.jsonl` | every decision of the nemesis |
 //! | `history.jsonl` | every operation and fault |
-//! | `results.json`, `report.txt` | the verdict, for programs and for people |
+//! | `results.json`, `junit.xml` | the verdict, for programs |
+//! | `report.txt`, `report.html` | the same for people; the page opens without anything else |
 //! | `nodes/nK/` | `log`; `data/` too unless the verdict is valid |
 //! | `repro.sh` | runs the plan again with the same seed |
 //!

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 pub use folder::{FolderError, RunFolder};
-pub use tally::{FunctionTally, Phase, Tally};
+pub use tally::{FunctionTally, Phase, STRETCH_NS, Tally};
 
 use crate::cluster::{Cluster, ClusterError, Programs};
 use crate::generator::Mix;
@@ -30,7 +30,7 @@ use crate::interpreter::{Interpreter, Track};
 use crate::nemesis::{Lane, Nemesis};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
-use crate::report::run::text_report;
+use crate::report::{self, run::text_report};
 use crate::results::{CheckResult, Outcome, Results};
 use crate::workload::{self, Part};
 
@@ -123,10 +123,10 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
         folder.mark_failed()?;
     }
     let (results, tally) = finished?;
-    let json = serde_json::to_string_pretty(&results).expect("results have a JSON form");
-    folder.write("results.json", &format!("{json}\n"))?;
+    for (name, text) in report::files(&plan, seed, folder.path(), &results, &tally) {
+        folder.write(name, &text)?;
+    }
     let report = text_report(&plan, seed, folder.path(), &results, &tally);
-    folder.write("report.txt", &report)?;
     if results.verdict == Outcome::Valid {
         folder.remove_data(plan.cluster.nodes)?;
     }

@@ -23,9 +23,17 @@ pub struct Tally {
     pub errors: BTreeMap<(String, bool), u64>,
     /// One entry a phase.
     pub phases: Vec<PhaseResult>,
+    /// What ended in each [`STRETCH_NS`] of the run; `invoked` counts what began.
+    pub stretches: Vec<Counts>,
     /// Decisions of the nemesis that could not be carried out.
     pub decisions_skipped: u64,
 }
+
+/// The length of a stretch of [`Tally::stretches`], in nanoseconds.
+pub const STRETCH_NS: u64 = 250_000_000;
+
+/// Stretches that are kept: twelve hours.
+const STRETCHES_MAX: usize = 172_800;
 
 /// The figures of one function.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -93,6 +101,12 @@ impl Tally {
             .phases
             .iter_mut()
             .find(|phase| (phase.from_ns..phase.to_ns).contains(&event.time_ns));
+        let stretch = usize::try_from(event.time_ns / STRETCH_NS).unwrap_or(usize::MAX);
+        if stretch < STRETCHES_MAX {
+            let length = self.stretches.len().max(stretch + 1);
+            self.stretches.resize(length, Counts::default());
+            bump(&mut self.stretches[stretch], event.kind);
+        }
         bump(&mut self.operations, event.kind);
         bump(&mut function.operations, event.kind);
         if let Some(phase) = phase {
@@ -212,5 +226,12 @@ mod tests {
         assert_eq!(tally.functions["register write"].operations.info, 2);
         assert_eq!(tally.functions["register read"].percentile(99), Some(40));
         assert_eq!(tally.errors[&("timeout".to_owned(), false)], 1);
+        let stretches = vec![Counts {
+            invoked: 3,
+            ok: 1,
+            fail: 0,
+            info: 1,
+        }];
+        assert_eq!(tally.stretches, stretches);
     }
 }

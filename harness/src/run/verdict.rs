@@ -83,6 +83,7 @@ fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
         seconds: 0.0,
         summary: Some(summary),
         explanation: (!crashes.is_empty()).then(|| told.take(CRASHES_TOLD).collect::<Vec<_>>().join("\n")),
+        picture: None,
     }
 }
 
@@ -172,6 +173,7 @@ mod tests {
             seconds: 0.1,
             summary: None,
             explanation: None,
+            picture: None,
         };
         let fault = FaultResult {
             fault: "kill-one(n1)".into(),

@@ -6,7 +6,7 @@
 //! | `plan.toml` | the plan as it ran, complete, with the seed: `harness sim` takes it |
 //! | `schedule.jsonl`, `history*.jsonl` | decisions and operations |
 //! | `trace.txt` | the last events, a line each |
-//! | `results.json`, `report.txt` | the verdict |
+//! | `results.json`, `junit.xml`, `report.txt`, `report.html` | the verdict |
 //! | `repro.sh` | runs it again |
 //!
 //! Invariant: the plan and the seed in it repeat the run event by event.
@@ -17,7 +17,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Simulated;
-use crate::report::run::text_report;
+use crate::report::{self, run::text_report};
 use crate::results::Outcome;
 use crate::run::{FolderError, Phase, RunError, RunFolder, Tally, history_name};
 
@@ -55,10 +55,10 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     tally.decisions_skipped = run.decisions_skipped;
     let mut results = run.results.clone();
     results.phases = tally.phases.clone();
-    let json = serde_json::to_string_pretty(&results).expect("results have a JSON form");
-    folder.write("results.json", &format!("{json}\n"))?;
+    for (name, text) in report::files(&run.plan, run.seed, folder.path(), &results, &tally) {
+        folder.write(name, &text)?;
+    }
     let report = text_report(&run.plan, run.seed, folder.path(), &results, &tally);
-    folder.write("report.txt", &report)?;
     if results.verdict != Outcome::Valid {
         folder.mark_failed()?;
     }

@@ -68,6 +68,7 @@ fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
         seconds: 0.0,
         summary: Some(summary),
         explanation: None,
+        picture: None,
     }
 }
 
@@ -91,6 +92,7 @@ fn unreadable(name: &str, problem: String) -> CheckResult {
         seconds: 0.0,
         summary: Some(problem),
         explanation: None,
+        picture: None,
     }
 }
 

@@ -1,0 +1,67 @@
+//! A run with one of each, for the tests of the reports.
+
+use std::path::Path;
+
+use crate::plan::Plan;
+use crate::results::{CheckResult, Counts, FaultResult, Outcome, PhaseResult, Results};
+use crate::run::{FunctionTally, Tally};
+
+pub(super) fn plan() -> Plan {
+    let text =
+        "version = 1\nname = \"p\"\nabout = \"one of each\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n";
+    Plan::parse(text, Path::new("p.toml")).unwrap()
+}
+
+pub(super) fn tally() -> Tally {
+    let operations = Counts {
+        invoked: 12,
+        ok: 9,
+        fail: 2,
+        info: 1,
+    };
+    let append = FunctionTally {
+        operations,
+        latencies: vec![1_000_000, 2_500_000, 40_000_000],
+    };
+    Tally {
+        operations,
+        functions: [("log append".to_owned(), append)].into(),
+        errors: [
+            (("NOLEADER".to_owned(), true), 2),
+            (("timeout".to_owned(), false), 1),
+        ]
+        .into(),
+        phases: Vec::new(),
+        stretches: vec![operations; 21],
+        decisions_skipped: 1,
+    }
+}
+
+pub(super) fn results() -> Results {
+    let check = CheckResult {
+        model: "log".to_owned(),
+        verdict: Outcome::Invalid,
+        operations: 10,
+        seconds: 0.5,
+        summary: Some("a stale tail".to_owned()),
+        explanation: Some("A tail\nB tail".to_owned()),
+        picture: Some("<svg></svg>".to_owned()),
+    };
+    let mut results = Results::from_checks(tally().operations, vec![check]);
+    results.phases = vec![PhaseResult {
+        name: "faults".to_owned(),
+        from_ns: 1_000_000_000,
+        to_ns: 5_250_000_000,
+        operations: tally().operations,
+    }];
+    let fault = |to_ns, evidence: Option<&str>| FaultResult {
+        fault: "kill-one(n1)".to_owned(),
+        from_ns: 1_500_000_000,
+        to_ns,
+        evidence: evidence.map(str::to_owned),
+        lost: None,
+    };
+    results.faults = vec![fault(Some(2_000_000_000), Some("n1 is gone")), fault(None, None)];
+    results.doubt("1 of 2 faults did not bite");
+    results
+}
