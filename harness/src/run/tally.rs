@@ -160,6 +160,15 @@ mod tests {
     use super::*;
     use crate::history::{Header, HistoryWriter};
 
+    fn counts(invoked: u64, ok: u64, fail: u64, info: u64) -> Counts {
+        Counts {
+            invoked,
+            ok,
+            fail,
+            info,
+        }
+    }
+
     #[test]
     fn operations_are_counted_by_function_phase_and_error() {
         let folder = tempfile::tempdir().unwrap();
@@ -196,42 +205,13 @@ mod tests {
             },
         ];
         let tally = Tally::read(&[path], &phases).unwrap();
-        assert_eq!(
-            tally.operations,
-            Counts {
-                invoked: 3,
-                ok: 1,
-                fail: 0,
-                info: 2
-            }
-        );
-        assert_eq!(
-            tally.phases[0].operations,
-            Counts {
-                invoked: 2,
-                ok: 1,
-                fail: 0,
-                info: 0
-            }
-        );
-        assert_eq!(
-            tally.phases[1].operations,
-            Counts {
-                invoked: 1,
-                ok: 0,
-                fail: 0,
-                info: 1
-            }
-        );
+        assert_eq!(tally.operations, counts(3, 1, 0, 2));
+        assert_eq!(tally.phases[0].operations, counts(2, 1, 0, 0));
+        assert_eq!(tally.phases[1].operations, counts(1, 0, 0, 1));
         assert_eq!(tally.functions["register write"].operations.info, 2);
         assert_eq!(tally.functions["register read"].percentile(99), Some(40));
         assert_eq!(tally.errors[&("timeout".to_owned(), false)], 1);
-        let stretches = vec![Counts {
-            invoked: 3,
-            ok: 1,
-            fail: 0,
-            info: 1,
-        }];
+        let stretches = vec![counts(3, 1, 0, 1)];
         assert_eq!(tally.stretches, stretches);
     }
 }
