@@ -403,3 +403,25 @@ fn first_difference<T: PartialEq>(left: &[(LogIndex, T)], right: &[(LogIndex, T)
     let rests = [left.get(same), right.get(same)];
     rests.into_iter().flatten().map(|mark| mark.0).min()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_within_a_term_is_found_from_the_anchor_on_and_nowhere_before() {
+        let position = |term, index| LogPosition::new(Term::new(term), LogIndex::new(index));
+        let run = LogEntries::from_iter(
+            position(2, 5),
+            [LogEntry::Command, LogEntry::Term(Term::new(4)), LogEntry::Command],
+        );
+        let within = |limit, term| {
+            let found = run.last_index_within(LogIndex::new(limit), Term::new(term));
+            found.map(LogIndex::get)
+        };
+        assert_eq!((within(4, 9), within(4, 2)), (None, None), "before the anchor");
+        assert_eq!((within(5, 2), within(5, 1)), (Some(5), None), "at the anchor");
+        assert_eq!((within(6, 3), within(7, 3)), (Some(6), Some(6)), "term 4 begins at 7");
+        assert_eq!((within(7, 4), within(9, 4)), (Some(7), Some(8)), "up to the limit and the end");
+    }
+}
