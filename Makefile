@@ -66,7 +66,7 @@ bench-checker: setup-build ## the checkers, beside porcupine-rs
 	cargo bench -p harness --bench checker
 
 bench-sim: build ## simulated seconds for each second of a processor
-	@$(HARNESS) sim workloads/speed.toml --seeds 1..31 --jobs 1
+	@scripts/bench-sim.sh
 
 bench-daemon: build ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
 	@scripts/setup.sh peers
