@@ -421,7 +421,15 @@ mod tests {
         };
         assert_eq!((within(4, 9), within(4, 2)), (None, None), "before the anchor");
         assert_eq!((within(5, 2), within(5, 1)), (Some(5), None), "at the anchor");
-        assert_eq!((within(6, 3), within(7, 3)), (Some(6), Some(6)), "term 4 begins at 7");
-        assert_eq!((within(7, 4), within(9, 4)), (Some(7), Some(8)), "up to the limit and the end");
+        assert_eq!(
+            (within(6, 3), within(7, 3)),
+            (Some(6), Some(6)),
+            "term 4 begins at 7"
+        );
+        assert_eq!(
+            (within(7, 4), within(9, 4)),
+            (Some(7), Some(8)),
+            "up to the limit and the end"
+        );
     }
 }

@@ -56,6 +56,8 @@ pub(super) struct Inode {
     /// What the platter has in sectors that a failed sync left out. The page cache calls them clean, so no
     /// later sync writes them unless they are written anew.
     pub(super) left_out: BTreeMap<usize, [u8; SECTOR]>,
+    /// Room was taken up to here, without a gap: writes into it need no more, however full the disk is.
+    pub(super) room_until: usize,
     /// Nothing but zeros is in it.
     pub(super) is_blank: bool,
     /// One more than there are open files.
@@ -127,6 +129,11 @@ impl SimDisk {
         self.state().trouble
     }
 
+    /// Whether there is a file of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.state().names.contains_key(name)
+    }
+
     /// Operations that failed because of a trouble.
     pub(super) fn failures(&self) -> u64 {
         self.state().failures
@@ -145,6 +152,7 @@ impl SimDisk {
         if let Some(inode) = state.names.get(name).copied() {
             let inode = &mut state.inodes[inode];
             inode.durable_length = inode.durable_length.min(bytes.len());
+            inode.room_until = inode.room_until.max(bytes.len());
             (inode.live, inode.is_blank) = (bytes, false);
         }
     }
@@ -424,21 +432,33 @@ impl DiskFile for SimFile {
         let mut state = self.disk.state();
         let length: usize = pieces.iter().map(|piece| piece.len()).sum();
         let was_crashed = state.is_crashed;
-        let done = state.step(Doing::Writing);
+        let end = offset as usize + length;
+        let doing = if end > state.inodes[self.inode].room_until {
+            Doing::Growing
+        } else {
+            Doing::Writing
+        };
+        let done = state.step(doing);
         let length = match (&done, was_crashed) {
             (Ok(()), _) => length,
             // Whoever dies or fails in a write has written some of it; sectors are whole.
             (Err(_), false) => state.prng.below((length / SECTOR) as u64 + 1) as usize * SECTOR,
             (Err(_), true) => 0,
         };
-        state.inodes[self.inode].write(offset as usize, pieces, length);
+        let inode = &mut state.inodes[self.inode];
+        inode.write(offset as usize, pieces, length);
+        if offset as usize <= inode.room_until {
+            inode.room_until = inode.room_until.max(offset as usize + length);
+        }
         done
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.step(Doing::Growing)?;
-        state.inodes[self.inode].grow(bytes as usize);
+        let inode = &mut state.inodes[self.inode];
+        inode.grow(bytes as usize);
+        inode.room_until = inode.room_until.max(bytes as usize);
         Ok(())
     }
 

@@ -85,6 +85,7 @@ impl Inode {
         let lost = lost + left_out.len() as u64;
         if grown && prng.chance(1, 2) {
             self.live.resize(self.durable_length, 0);
+            self.room_until = self.room_until.min(self.durable_length);
         }
         self.durable_length = self.live.len();
         lost

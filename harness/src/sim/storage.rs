@@ -12,6 +12,7 @@ use noraftd::snapshot;
 use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError};
 use noraftd::time::Instant;
 
+use super::checks::ensure;
 use super::drive::CLUSTER_ID;
 use super::node::{Job, Process, replica_config};
 use super::queue::Event;
@@ -64,7 +65,16 @@ impl World {
         );
         match done {
             Ok((_, told)) => self.job_done(at, told),
-            Err(StoreError::Full { .. }) => {
+            Err(StoreError::Full { file, .. }) => {
+                // A segment has its name when it has its room, or votes would end with the space.
+                let made = self.nodes[at].disk.has(&file);
+                let checked = ensure(!made, "room is there before it is needed", || {
+                    format!(
+                        "n{}: the disk is full, and {file} has not got its room yet",
+                        at + 1
+                    )
+                });
+                self.check(checked);
                 let retry = Event::DiskRetry { node: at, life };
                 self.queue.push(self.now + FULL_PAUSE, retry);
             }
