@@ -41,6 +41,26 @@ impl<const W: usize> Place<W> {
     }
 }
 
+/// Lists to use again.
+#[derive(Default)]
+pub(super) struct Spare<const W: usize> {
+    places: Vec<Vec<Place<W>>>,
+    swaps: Vec<Choice>,
+}
+
+impl<const W: usize> Spare<W> {
+    /// An empty list.
+    pub(super) fn places(&mut self) -> Vec<Place<W>> {
+        self.places.pop().unwrap_or_default()
+    }
+
+    /// Keeps a list that is not needed any more.
+    pub(super) fn keep(&mut self, mut places: Vec<Place<W>>) {
+        places.clear();
+        self.places.push(places);
+    }
+}
+
 /// Which operations a walk may use, and what it is in a witness.
 #[derive(Clone, Copy)]
 pub(super) struct Rules {
@@ -59,14 +79,18 @@ impl<const W: usize> Frontier<'_, W> {
         rules: Rules,
         out: &mut Vec<Place<W>>,
     ) -> Result<(), Limit> {
-        let mut visited = vec![start];
+        let mut visited = self.spare.places();
+        let mut swaps = std::mem::take(&mut self.spare.swaps);
+        visited.push(start);
         let mut at = 0;
-        let mut swaps = Vec::new();
         while at < visited.len() {
             let place = visited[at];
             at += 1;
-            let is_first = at == 1;
-            if self.arrive(place, is_first, rules.goal, out) {
+            if self.arrive(place, at == 1, rules.goal, out) {
+                if self.is_lean() {
+                    self.truncated = true;
+                    break;
+                }
                 continue;
             }
             let spent = (&self.spent, place.configuration.spent);
@@ -83,6 +107,8 @@ impl<const W: usize> Frontier<'_, W> {
                 }
             }
         }
+        self.spare.swaps = swaps;
+        self.spare.keep(visited);
         Ok(())
     }
 

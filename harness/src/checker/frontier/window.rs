@@ -1,0 +1,67 @@
+//! Whether the operations of some time alone have no order.
+//!
+//! What came before is replaced by anything it might have done: the register may hold any value, and
+//! what was open may have taken effect or may still do so. What returns later may take effect or not, and
+//! operations of unknown outcome may be used again and again. If even so no order exists, none does.
+
+use std::ops::Range;
+
+use super::effort::{Effort, Outcome};
+use super::{Frontier, Task};
+use crate::checker::budget::{Budget, Limit};
+use crate::checker::hash::FastSet;
+use crate::checker::recording::NEVER;
+use crate::checker::register::{RegisterOp, drop_unseen};
+use crate::checker::verdict::Stuck;
+use crate::model::Call;
+
+/// Steps spent for each return.
+const STEPS_PER_RETURN: u64 = 2_000;
+
+/// An operation that the returns in `returns` alone exclude.
+pub(super) fn refute<const W: usize>(
+    task: &Task<'_>,
+    returns: Range<usize>,
+    budget: &Budget,
+) -> Result<Option<Stuck>, Limit> {
+    let begin = returns.start.checked_sub(1).map(|last| task.returns[last].0);
+    let end = task.returns.get(returns.end).map_or(NEVER, |(ret, _)| *ret);
+    let calls = between(task.calls, begin, end);
+    let initial = task.initial.filter(|_| begin.is_none());
+    let window = Task::new(initial, &calls);
+    let steps = STEPS_PER_RETURN * returns.len() as u64;
+    let budget = budget.with_steps(steps.min(budget.steps_max()));
+    match Frontier::<W>::new(&window, &budget, Effort::UNLIMITED).run() {
+        Outcome::Stuck(stuck) => Ok(Some(stuck)),
+        Outcome::Limit(Limit::Cancelled, _) => Err(Limit::Cancelled),
+        Outcome::Order(_) | Outcome::GaveUp | Outcome::Later(_) | Outcome::Limit(..) => Ok(None),
+    }
+}
+
+/// The operations between two events, as far as those bind them.
+fn between(calls: &[Call<RegisterOp>], begin: Option<u32>, end: u32) -> Vec<Call<RegisterOp>> {
+    let until = calls.partition_point(|call| call.call < end);
+    let mut unknown = FastSet::default();
+    let mut inside = Vec::new();
+    for call in &calls[..until] {
+        let is_before = begin.is_some_and(|begin| call.ret <= begin);
+        if is_before {
+            continue;
+        }
+        let is_bound = begin.is_none_or(|begin| call.call > begin) && call.ret < end;
+        if is_bound {
+            inside.push(*call);
+        } else if is_change(call.op) && unknown.insert(call.op) {
+            inside.push(Call { ret: NEVER, ..*call });
+        }
+    }
+    drop_unseen(&mut inside);
+    inside
+}
+
+fn is_change(op: RegisterOp) -> bool {
+    match op {
+        RegisterOp::Write(_) | RegisterOp::Cas(..) => true,
+        RegisterOp::Read(_) | RegisterOp::Differs(_) => false,
+    }
+}
