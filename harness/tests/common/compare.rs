@@ -130,12 +130,42 @@ pub fn frontier(seed: u64) -> Outcome {
 pub fn frontier_wide(seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let operations = 8 + random.below(17);
+    let differs = random.chance(0.2);
+    by_breadth(many_registers(&mut random, differs, operations, 8))
+}
+
+/// Histories long enough that the frontier goes back, and looks at a part of them alone.
+pub fn frontier_long(seed: u64) -> Outcome {
+    let mut random = Random::new(seed);
+    let operations = 100 + random.below(300);
+    let differs = random.chance(0.2);
+    let mut calls = many_registers(&mut random, differs, operations, 6);
+    let mut unknown = 0;
+    calls.retain(|call| {
+        unknown += usize::from(call.is_open());
+        !call.is_open() || unknown <= UNKNOWN_MAX
+    });
+    by_breadth(calls)
+}
+
+/// Operations of unknown outcome in a long history: the search by breadth takes long with more.
+const UNKNOWN_MAX: usize = 5;
+
+fn many_registers(
+    random: &mut Random,
+    differs: bool,
+    operations: usize,
+    processes: usize,
+) -> Vec<Call<RegisterOp>> {
     let kinds = Kinds {
         unique: false,
         cas: true,
-        differs: random.chance(0.2),
+        differs,
     };
-    let mut calls = registers::history_of(&mut random, kinds, operations, 8);
+    registers::history_of(random, kinds, operations, processes)
+}
+
+fn by_breadth(mut calls: Vec<Call<RegisterOp>>) -> Outcome {
     drop_unseen(&mut calls);
     let verdict = checker::frontier::check(datum(0), &calls, &Budget::default());
     let other = checker::breadth::check(&register(), &calls, &Budget::default());
@@ -213,10 +243,11 @@ pub fn list_append(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 11] = [
+pub const ALL: [(&str, Compare); 12] = [
     ("unique", unique),
     ("frontier", frontier),
     ("frontier_wide", frontier_wide),
+    ("frontier_long", frontier_long),
     ("breadth", breadth),
     ("depth", depth),
     ("log", log),
