@@ -65,3 +65,59 @@ fn is_change(op: RegisterOp) -> bool {
         RegisterOp::Read(_) | RegisterOp::Differs(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checker::datum::Datum;
+
+    fn datum(value: i64) -> Datum {
+        Datum::int(value).expect("small")
+    }
+
+    /// Whether the returns in `returns` refute `(call, return, what)` of a register that is 0 at first.
+    fn refuted(operations: &[(u32, u32, RegisterOp)], returns: Range<usize>) -> bool {
+        let calls: Vec<Call<RegisterOp>> = (0..)
+            .zip(operations)
+            .map(|(id, &(call, ret, op))| Call { id, call, ret, op })
+            .collect();
+        let task = Task::new(Some(datum(0)), &calls);
+        let answer = refute::<1>(&task, returns, &Budget::default());
+        answer.expect("the budget is large").is_some()
+    }
+
+    #[test]
+    fn what_was_open_before_may_take_effect() {
+        let open = [
+            (0, 10, RegisterOp::Write(datum(1))),
+            (1, 2, RegisterOp::Write(datum(2))),
+            (3, 4, RegisterOp::Write(datum(3))),
+            (5, 6, RegisterOp::Read(datum(1))),
+        ];
+        assert!(!refuted(&open, 1..4));
+        let closed = [(0, 1, RegisterOp::Write(datum(1)))];
+        assert!(refuted(&[&closed[..], &open[1..]].concat(), 2..4));
+    }
+
+    #[test]
+    fn a_write_is_hidden_for_nothing_only_if_its_value_can_be_had_otherwise() {
+        let operations = [
+            (0, NEVER, RegisterOp::Write(datum(1))),
+            (1, 10, RegisterOp::Read(datum(2))),
+            (2, 9, RegisterOp::Write(datum(2))),
+            (4, 8, RegisterOp::Read(datum(1))),
+        ];
+        assert!(!refuted(&operations, 0..3));
+    }
+
+    #[test]
+    fn an_unknown_operation_may_be_used_again_and_again() {
+        let operations = [
+            (0, NEVER, RegisterOp::Write(datum(1))),
+            (1, 2, RegisterOp::Read(datum(1))),
+            (3, 4, RegisterOp::Write(datum(2))),
+            (5, 6, RegisterOp::Read(datum(1))),
+        ];
+        assert!(!refuted(&operations, 0..3));
+    }
+}
