@@ -317,6 +317,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             op: self.calls[i as usize].id,
             after,
             states: states.len() as u32,
+            core: None,
         }
     }
 }

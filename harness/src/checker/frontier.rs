@@ -26,6 +26,7 @@ use super::trail::{Step, Trail};
 use super::verdict::{Exhausted, Stuck, Verdict};
 use crate::model::Call;
 
+mod core;
 mod dominance;
 mod effort;
 mod patience;

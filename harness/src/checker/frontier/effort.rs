@@ -9,7 +9,7 @@
 //!   stuck proves nothing.
 //! - *Wide*, then *full*: the first with more and more configurations.
 
-use super::{Frontier, Task, unknown};
+use super::{Frontier, Task, core, unknown};
 use crate::checker::budget::{Budget, Limit};
 use crate::checker::verdict::{Stuck, Verdict, Violation};
 
@@ -82,11 +82,11 @@ pub(super) fn raise<const W: usize>(task: &Task<'_>, budget: &Budget) -> Verdict
         match run::<W>(task, &budget, effort) {
             Outcome::Order(order) if !effort.unlimited => return Verdict::Valid(order),
             Outcome::Stuck(stuck) if !effort.unlimited => {
-                return Verdict::Invalid(Violation::Stuck(stuck));
+                return invalid::<W>(task, stuck, &budget);
             }
             Outcome::Stuck(stuck) | Outcome::Later(stuck) => {
                 let stuck = earlier::<W>(task, &budget, stuck);
-                return Verdict::Invalid(Violation::Stuck(stuck));
+                return invalid::<W>(task, stuck, &budget);
             }
             Outcome::Order(_) | Outcome::GaveUp => {}
             Outcome::Limit(limit, decided) => last = unknown(limit, decided, task.calls),
@@ -96,6 +96,11 @@ pub(super) fn raise<const W: usize>(task: &Task<'_>, budget: &Budget) -> Verdict
         }
     }
     last
+}
+
+fn invalid<const W: usize>(task: &Task<'_>, stuck: Stuck, budget: &Budget) -> Verdict {
+    let core = core::find::<W>(task, &stuck, budget);
+    Verdict::Invalid(Violation::Stuck(Stuck { core, ..stuck }))
 }
 
 fn run<const W: usize>(task: &Task<'_>, budget: &Budget, effort: Effort) -> Outcome {

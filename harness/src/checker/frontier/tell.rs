@@ -21,6 +21,7 @@ impl<const W: usize> Frontier<'_, W> {
             op: id(i),
             after,
             states: values.len() as u32,
+            core: None,
         }
     }
 

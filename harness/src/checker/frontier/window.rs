@@ -9,6 +9,7 @@ use std::ops::Range;
 use super::effort::{Effort, Outcome};
 use super::{Frontier, Task};
 use crate::checker::budget::{Budget, Limit};
+use crate::checker::datum::Datum;
 use crate::checker::hash::FastSet;
 use crate::checker::recording::NEVER;
 use crate::checker::register::{RegisterOp, drop_unseen};
@@ -24,14 +25,39 @@ pub(super) fn refute<const W: usize>(
     returns: Range<usize>,
     budget: &Budget,
 ) -> Result<Option<Stuck>, Limit> {
-    let begin = returns.start.checked_sub(1).map(|last| task.returns[last].0);
-    let end = task.returns.get(returns.end).map_or(NEVER, |(ret, _)| *ret);
-    let calls = between(task.calls, begin, end);
-    let initial = task.initial.filter(|_| begin.is_none());
-    let window = Task::new(initial, &calls);
     let steps = STEPS_PER_RETURN * returns.len() as u64;
+    let window = Window::of(task, returns);
+    stuck::<W>(window.initial, window.calls, budget, steps)
+}
+
+/// Some operations, those they may use, and the value before them; `None` if it may have been any.
+pub(super) struct Window {
+    pub(super) initial: Option<Datum>,
+    pub(super) calls: Vec<Call<RegisterOp>>,
+}
+
+impl Window {
+    pub(super) fn of(task: &Task<'_>, returns: Range<usize>) -> Self {
+        let begin = returns.start.checked_sub(1).map(|last| task.returns[last].0);
+        let end = task.returns.get(returns.end).map_or(NEVER, |(ret, _)| *ret);
+        Self {
+            initial: task.initial.filter(|_| begin.is_none()),
+            calls: between(task.calls, begin, end),
+        }
+    }
+}
+
+/// The operation that has no place among `calls`, if that is found within `steps`.
+pub(super) fn stuck<const W: usize>(
+    initial: Option<Datum>,
+    mut calls: Vec<Call<RegisterOp>>,
+    budget: &Budget,
+    steps: u64,
+) -> Result<Option<Stuck>, Limit> {
+    drop_unseen(&mut calls);
+    let task = Task::new(initial, &calls);
     let budget = budget.with_steps(steps.min(budget.steps_max()));
-    match Frontier::<W>::new(&window, &budget, Effort::UNLIMITED).run() {
+    match Frontier::<W>::new(&task, &budget, Effort::UNLIMITED).run() {
         Outcome::Stuck(stuck) => Ok(Some(stuck)),
         Outcome::Limit(Limit::Cancelled, _) => Err(Limit::Cancelled),
         Outcome::Order(_) | Outcome::GaveUp | Outcome::Later(_) | Outcome::Limit(..) => Ok(None),
@@ -51,12 +77,16 @@ fn between(calls: &[Call<RegisterOp>], begin: Option<u32>, end: u32) -> Vec<Call
         let is_bound = begin.is_none_or(|begin| call.call > begin) && call.ret < end;
         if is_bound {
             inside.push(*call);
-        } else if is_change(call.op) && unknown.insert(call.op) {
-            inside.push(Call { ret: NEVER, ..*call });
+        } else if unknown.insert(call.op) {
+            inside.extend(unbind(call));
         }
     }
-    drop_unseen(&mut inside);
     inside
+}
+
+/// The same operation when it need not have happened; `None` when nothing is left of it.
+pub(super) fn unbind(call: &Call<RegisterOp>) -> Option<Call<RegisterOp>> {
+    is_change(call.op).then_some(Call { ret: NEVER, ..*call })
 }
 
 fn is_change(op: RegisterOp) -> bool {
@@ -69,7 +99,6 @@ fn is_change(op: RegisterOp) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::datum::Datum;
 
     fn datum(value: i64) -> Datum {
         Datum::int(value).expect("small")
