@@ -319,13 +319,16 @@ impl<'a, const W: usize> Frontier<'a, W> {
             time,
             step: Step::Before,
         };
-        for write in self.writes(configuration, returning, time) {
+        let mut writes = std::mem::take(&mut self.spare.writes);
+        self.writes(configuration, returning, time, &mut writes);
+        for write in &writes {
             let mut configuration = *configuration;
-            self.use_up(&mut configuration, write);
+            self.use_up(&mut configuration, *write);
             configuration.trail = self.trail.push(configuration.trail, write.call, Step::Before);
             self.take_reads(&mut configuration, write.value(), time, Step::Before);
             self.walk_on(configuration, write.value(), rules, |_, _| {})?;
         }
+        self.spare.writes = writes;
         Ok(())
     }
 
@@ -337,19 +340,28 @@ impl<'a, const W: usize> Frontier<'a, W> {
         slot: usize,
     ) -> Result<(), Limit> {
         let now = self.pending.call_in(slot).ret;
-        let until = Rules {
-            goal: Goal::Until(slot),
-            time: now,
-            step: Step::Swap,
-        };
-        let set = |one: &mut Configuration<W>, value| one.value = value;
+        let until = Rules::until(slot, now);
         if !matches!(returning.kind, Kind::Write(_)) {
-            self.walk_on(*configuration, configuration.value, until, set)?;
+            self.walk_on(*configuration, configuration.value, until, set_value)?;
         }
-        let writes = self.writes(configuration, returning, now);
-        if writes.is_empty() {
-            return Ok(());
+        let mut writes = std::mem::take(&mut self.spare.writes);
+        self.writes(configuration, returning, now, &mut writes);
+        if !writes.is_empty() {
+            self.overwrite(configuration, &writes, slot)?;
         }
+        self.spare.writes = writes;
+        Ok(())
+    }
+
+    /// One of `writes` becomes the explicit one, once what the value before it allows was taken.
+    fn overwrite(
+        &mut self,
+        configuration: &Configuration<W>,
+        writes: &[Choice],
+        slot: usize,
+    ) -> Result<(), Limit> {
+        let now = self.pending.call_in(slot).ret;
+        let until = Rules::until(slot, now);
         let mut farewells = self.spare.places();
         let without = Rules {
             goal: Goal::Without(slot),
@@ -361,14 +373,14 @@ impl<'a, const W: usize> Frontier<'a, W> {
             &mut farewells,
         )?;
         for Place { configuration, .. } in farewells.drain(..) {
-            for write in &writes {
+            for write in writes {
                 let mut configuration = configuration;
                 self.use_up(&mut configuration, *write);
                 configuration.value = write.value();
                 configuration.explicit = now.saturating_add(1);
                 configuration.trail = self.trail.push(configuration.trail, write.call, Step::Change);
                 self.take_reads(&mut configuration, write.value(), now, Step::Read);
-                self.walk_on(configuration, write.value(), until, set)?;
+                self.walk_on(configuration, write.value(), until, set_value)?;
             }
         }
         self.spare.keep(farewells);
@@ -376,15 +388,24 @@ impl<'a, const W: usize> Frontier<'a, W> {
     }
 
     /// The writes called before `time` from which a walk to `returning` may begin: itself, if it is one.
-    fn writes(&self, configuration: &Configuration<W>, returning: Choice, time: u32) -> Vec<Choice> {
+    fn writes(
+        &mut self,
+        configuration: &Configuration<W>,
+        returning: Choice,
+        time: u32,
+        out: &mut Vec<Choice>,
+    ) {
+        out.clear();
         if matches!(returning.kind, Kind::Write(_)) {
-            return vec![returning];
+            out.push(returning);
+            return;
         }
+        let mut sources = std::mem::take(&mut self.spare.values);
+        self.sources(configuration, returning.kind, &mut sources);
         let spent = (&self.spent, configuration.spent);
-        self.sources(configuration, returning.kind)
-            .into_iter()
-            .filter_map(|value| self.pending.write(value, time, &configuration.placed, spent))
-            .collect()
+        let write = |value: &u32| self.pending.write(*value, time, &configuration.placed, spent);
+        out.extend(sources.iter().filter_map(write));
+        self.spare.values = sources;
     }
 
     /// Walks from `value` and keeps where it ends, after `finish` was told the value there.
@@ -418,4 +439,8 @@ impl<'a, const W: usize> Frontier<'a, W> {
         self.meter
             .hold(fixed + 2 * configurations + self.trail.bytes() + self.spent.bytes())
     }
+}
+
+fn set_value<const W: usize>(one: &mut Configuration<W>, value: u32) {
+    one.value = value;
 }

@@ -46,6 +46,8 @@ impl<const W: usize> Place<W> {
 pub(super) struct Spare<const W: usize> {
     places: Vec<Vec<Place<W>>>,
     swaps: Vec<Choice>,
+    pub(super) writes: Vec<Choice>,
+    pub(super) values: Vec<u32>,
 }
 
 impl<const W: usize> Spare<W> {
@@ -69,6 +71,17 @@ pub(super) struct Rules {
     pub(super) time: u32,
     /// How its steps are noted.
     pub(super) step: Step,
+}
+
+impl Rules {
+    /// On from the last explicit write, until the operation in `slot` is placed.
+    pub(super) fn until(slot: usize, now: u32) -> Self {
+        Self {
+            goal: Goal::Until(slot),
+            time: now,
+            step: Step::Swap,
+        }
+    }
 }
 
 impl<const W: usize> Frontier<'_, W> {
@@ -200,16 +213,15 @@ impl<const W: usize> Frontier<'_, W> {
     }
 
     /// Values whose writes may lead to the operation that returns.
-    pub(super) fn sources(&self, configuration: &Configuration<W>, kind: Kind) -> Vec<u32> {
-        let mut values = Vec::new();
+    pub(super) fn sources(&self, configuration: &Configuration<W>, kind: Kind, values: &mut Vec<u32>) {
+        values.clear();
         match kind {
             Kind::Read(value) | Kind::Cas(value, _) => values.push(value),
-            Kind::Differs(_) => self.pending.written(&configuration.placed, &mut values),
-            Kind::Write(_) => return values,
+            Kind::Differs(_) => self.pending.written(&configuration.placed, values),
+            Kind::Write(_) => return,
         }
-        self.pending.sources(&configuration.placed, &mut values);
+        self.pending.sources(&configuration.placed, values);
         values.sort_unstable();
         values.dedup();
-        values
     }
 }
