@@ -62,8 +62,8 @@ bench-core: setup-build ## the Raft core in memory, beside noraft 0.7.1 and raft
 bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
 	cargo bench -p noraftd --bench store
 
-bench-checker: setup-build ## the checkers, beside porcupine-rs
-	cargo bench -p harness --bench checker
+bench-checker: setup-build ## the checkers, beside porcupine-rs, 25 minutes at most (ARGS="--resume --every --ops-max 10000")
+	cargo bench -p harness --bench checker -- $(ARGS)
 
 bench-sim: build ## simulated seconds for each second of a processor
 	@scripts/bench-sim.sh

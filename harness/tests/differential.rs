@@ -10,20 +10,24 @@ use common::compare;
 /// Histories a comparison looks at in a test run.
 const ROUNDS: u64 = 2_000;
 
-fn seeds() -> std::ops::Range<u64> {
+fn seeds(rounds: u64) -> std::ops::Range<u64> {
     match std::env::var("NORAFT_SEED") {
         Ok(seed) => {
             let seed = seed.parse().expect("NORAFT_SEED is a number");
             seed..seed + 1
         }
-        Err(_) => 0..ROUNDS,
+        Err(_) => 0..rounds,
     }
 }
 
 fn run(name: &str, compare: fn(u64) -> compare::Outcome) {
+    run_some(name, compare, ROUNDS);
+}
+
+fn run_some(name: &str, compare: fn(u64) -> compare::Outcome, rounds: u64) {
     let mut valid = 0;
     let mut invalid = 0;
-    for seed in seeds() {
+    for seed in seeds(rounds) {
         match compare(seed) {
             Ok(true) => valid += 1,
             Ok(false) => invalid += 1,
@@ -32,7 +36,7 @@ fn run(name: &str, compare: fn(u64) -> compare::Outcome) {
     }
     if std::env::var_os("NORAFT_SEED").is_none() {
         assert!(
-            valid > ROUNDS / 10 && invalid > ROUNDS / 10,
+            valid > rounds / 10 && invalid > rounds / 10,
             "{name}: {valid} valid, {invalid} invalid"
         );
     }
@@ -56,6 +60,11 @@ fn repeated_values_are_decided_as_by_brute_force() {
 #[test]
 fn wide_histories_of_repeated_values_are_decided_as_by_breadth() {
     run("frontier_wide", compare::frontier_wide);
+}
+
+#[test]
+fn long_histories_of_repeated_values_are_decided_as_by_breadth() {
+    run_some("frontier_long", compare::frontier_long, ROUNDS / 10);
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Size against time and memory: our checkers beside porcupine-rs, on the same histories.
 //!
 //! `cargo bench -p harness --bench checker [-- --ops-max N] [--seconds S] [--peer-seconds S]
-//! [--logs FOLDER] [--every]` writes `results/bench/checker.md`, anew after each row, small sizes first. Every measurement is a process of its own under
-//! `ulimit` (60 CPU seconds, 8 GiB), so that the peak memory is its alone. Times are CPU seconds, which
-//! other work on the machine hardly changes. Our figures are for one thread, with and without reading
-//! the file; the peer's are for its check alone, its input already in memory.
+//! [--minutes M] [--logs FOLDER] [--every] [--resume] [--out FILE]` writes `results/bench/checker.md`, anew
+//! after each row: the hardest series first, then small sizes before large ones. Rows are also kept, one a
+//! line, beside the build; `--resume` takes those that are there and measures the others. After
+//! `--minutes` (25) no further row is begun, and the page says what is missing.
+//!
+//! Every measurement is a process of its own under `ulimit` (60 CPU seconds, 8 GiB), so that the peak
+//! memory is its alone. Times are CPU seconds, which other work on the machine changes little. Our figures
+//! are for one thread, with and without reading the file; the peer's are for its check alone, its input
+//! already in memory.
 
 use std::fs::File;
 use std::io::BufWriter;
@@ -15,10 +20,12 @@ use harness::generator::synthetic;
 use harness::history::{Header, HistoryWriter};
 use serde_json::{Value, json};
 
+mod kept;
 mod one;
 mod page;
 mod series;
 
+use kept::Kept;
 use page::Row;
 use series::Series;
 
@@ -52,8 +59,14 @@ struct Options {
     peer_seconds: u64,
     /// Folder of Jepsen's etcd logs.
     logs: Option<PathBuf>,
+    /// Minutes after which no further row is begun.
+    minutes: u64,
     /// All series with the most operations, not only the hardest.
     every: bool,
+    /// Rows of an earlier run are taken.
+    resume: bool,
+    /// The page.
+    out: PathBuf,
 }
 
 impl Options {
@@ -63,7 +76,10 @@ impl Options {
             seconds: 60,
             peer_seconds: 60,
             logs: None,
+            minutes: 25,
             every: false,
+            resume: false,
+            out: Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/bench/checker.md"),
         };
         let mut words = words.iter();
         while let Some(word) = words.next() {
@@ -73,68 +89,86 @@ impl Options {
                 "--seconds" => options.seconds = value()?.parse()?,
                 "--peer-seconds" => options.peer_seconds = value()?.parse()?,
                 "--logs" => options.logs = Some(value()?.into()),
+                "--minutes" => options.minutes = value()?.parse()?,
                 "--every" => options.every = true,
-                _ => {
-                    return Err(
-                        "expected [--ops-max N] [--seconds S] [--peer-seconds S] [--logs FOLDER] [--every]"
-                            .into(),
-                    );
-                }
+                "--resume" => options.resume = true,
+                "--out" => options.out = value()?.into(),
+                _ => return Err(USAGE.into()),
             }
         }
         Ok(options)
     }
 }
 
+const USAGE: &str = "expected [--ops-max N] [--seconds S] [--peer-seconds S] [--minutes M] [--logs FOLDER] [--every] \
+                     [--resume] [--out FILE]";
+
 const SIZES: [u64; 5] = [1_000, 10_000, 100_000, 1_000_000, SIZE_LARGEST];
 /// The size that takes long; unless asked for, only the hardest of each kind has it.
 const SIZE_LARGEST: u64 = 10_000_000;
 
 fn table(options: &Options) -> Result<(), Failure> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../results/bench");
-    std::fs::create_dir_all(&folder)?;
+    let begin = one::now();
+    if let Some(folder) = options.out.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     let temporary = tempfile::tempdir()?;
     let logs = match &options.logs {
         Some(folder) => Some(measure("logs", folder, options.seconds)?),
         None => None,
     };
+    let all = series::all();
+    let wanted = wanted(&all, options);
     let mut table = Table {
         options,
         temporary: temporary.path(),
         rows: Vec::new(),
+        kept: Kept::open(&all, options.resume)?,
         ours_failed: Vec::new(),
         peer_failed: Vec::new(),
     };
-    let all = series::all();
-    // The hardest first, so that the targets are known even if the rest is not waited for.
-    let sizes = || {
-        SIZES
-            .into_iter()
-            .filter(|operations| *operations <= options.ops_max)
-    };
-    for hardest in [true, false] {
-        for operations in sizes() {
-            if operations == SIZE_LARGEST && !hardest && !options.every {
-                continue;
-            }
-            for (at, series) in all
-                .iter()
-                .enumerate()
-                .filter(|(_, one)| one.is_hardest() == hardest)
-            {
-                table.measure(at, series, operations)?;
-                let page = page::write(&table.rows, logs.as_ref(), options)?;
-                std::fs::write(folder.join("checker.md"), page)?;
-            }
+    let mut missing = 0;
+    for (at, operations) in wanted {
+        if begin.elapsed().as_secs() >= 60 * options.minutes && table.kept.find(at, operations).is_none() {
+            missing += 1;
+            continue;
         }
+        table.measure(at, &all[at], operations)?;
+        std::fs::write(
+            &options.out,
+            page::write(&table.rows, logs.as_ref(), options, missing)?,
+        )?;
+    }
+    std::fs::write(
+        &options.out,
+        page::write(&table.rows, logs.as_ref(), options, missing)?,
+    )?;
+    if missing > 0 {
+        println!("{missing} rows are missing: --resume measures them");
     }
     Ok(())
+}
+
+/// Series and size of every row, in the order in which they are measured: the hardest first, so that the
+/// targets are known even if the rest is not waited for.
+fn wanted(all: &[Series], options: &Options) -> Vec<(usize, u64)> {
+    let mut wanted = Vec::new();
+    for hardest in [true, false] {
+        for operations in SIZES.into_iter().filter(|size| *size <= options.ops_max) {
+            let is_measured = operations < SIZE_LARGEST || hardest || options.every;
+            let series = all.iter().enumerate();
+            let series = series.filter(|(_, one)| is_measured && one.is_hardest() == hardest);
+            wanted.extend(series.map(|(at, _)| (at, operations)));
+        }
+    }
+    wanted
 }
 
 struct Table<'a> {
     options: &'a Options,
     temporary: &'a Path,
     rows: Vec<Row>,
+    kept: Kept,
     /// Series that did not finish, and at which size.
     ours_failed: Vec<(Series, u64)>,
     peer_failed: Vec<(Series, u64)>,
@@ -145,6 +179,27 @@ impl Table<'_> {
         if self.ours_failed.iter().any(|(other, _)| other.is_same(series)) {
             return Ok(());
         }
+        let row = match self.kept.find(at, operations) {
+            Some(row) => row,
+            None => self.measure_anew(at, series, operations)?,
+        };
+        if !row.ours["verdict"].is_string() {
+            self.ours_failed.push((*series, operations));
+        }
+        if row
+            .theirs
+            .as_ref()
+            .is_some_and(|told| !told["verdict"].is_string())
+        {
+            self.peer_failed.push((*series, operations));
+        }
+        print!("{}", row.line());
+        self.rows.push(row);
+        self.rows.sort_by_key(|row| (row.at, row.operations));
+        Ok(())
+    }
+
+    fn measure_anew(&mut self, at: usize, series: &Series, operations: u64) -> Result<Row, Failure> {
         let file = generate(series, operations, self.temporary)?;
         let ours = measure("ours", &file, self.options.seconds)?;
         let hopeless = |(other, size): &(Series, u64)| operations >= *size && series.is_as_hard_as(other);
@@ -154,12 +209,6 @@ impl Table<'_> {
             Some(measure("porcupine", &file, self.options.peer_seconds)?)
         };
         std::fs::remove_file(file)?;
-        if !ours["verdict"].is_string() {
-            self.ours_failed.push((*series, operations));
-        }
-        if theirs.as_ref().is_some_and(|told| !told["verdict"].is_string()) {
-            self.peer_failed.push((*series, operations));
-        }
         let row = Row {
             at,
             series: *series,
@@ -167,10 +216,8 @@ impl Table<'_> {
             ours,
             theirs,
         };
-        print!("{}", row.line());
-        self.rows.push(row);
-        self.rows.sort_by_key(|row| (row.at, row.operations));
-        Ok(())
+        self.kept.add(&row)?;
+        Ok(row)
     }
 }
 

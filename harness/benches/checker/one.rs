@@ -124,7 +124,7 @@ fn cpu_seconds() -> Result<f64, Failure> {
     clippy::disallowed_methods,
     reason = "the clock on the wall is asked for as well"
 )]
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     Instant::now()
 }
 

@@ -61,12 +61,17 @@ impl Row {
 }
 
 /// The whole page.
-pub(super) fn write(rows: &[Row], logs: Option<&Value>, options: &Options) -> Result<String, Failure> {
+pub(super) fn write(
+    rows: &[Row],
+    logs: Option<&Value>,
+    options: &Options,
+    missing: usize,
+) -> Result<String, Failure> {
     let mut page = String::from("# Checkers: size against time and memory\n\n");
     writeln!(
         page,
-        "Written by `make bench-checker`. One thread, {}, shared with other work: CPU seconds (user and system) \
-         count, the clock on the wall stands beside them. Limits: {} CPU seconds (porcupine-rs {}), 8 GiB. A checker that \
+        "Written by `make bench-checker`. One thread, {}: CPU seconds (user and system) count, the clock on the \
+         wall stands beside them. Limits: {} CPU seconds (porcupine-rs {}), 8 GiB. A checker that \
          does not finish is not asked about larger histories, and porcupine-rs not about harder ones of the same \
          size either (fewer keys, more clients, more unknown outcomes). 10 million operations: the \
          hardest series of each kind; `--every` measures the others too.\n",
@@ -74,6 +79,13 @@ pub(super) fn write(rows: &[Row], logs: Option<&Value>, options: &Options) -> Re
         options.seconds,
         options.peer_seconds,
     )?;
+    if missing > 0 {
+        writeln!(
+            page,
+            "{missing} rows are missing: the run ended after {} minutes. `--resume` measures them.\n",
+            options.minutes
+        )?;
+    }
     targets(&mut page, rows, logs)?;
     page.push_str(
         "\n## The table\n\n\

@@ -183,8 +183,10 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
         }
         self.reduce(&mut frontier);
         self.frontier = frontier;
-        self.trail
-            .collect(self.frontier.iter_mut().map(|one| &mut one.trail));
+        if self.trail.wants_collection() {
+            self.trail
+                .collect(self.frontier.iter_mut().map(|one| &mut one.trail));
+        }
         Ok(())
     }
 
@@ -315,6 +317,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             op: self.calls[i as usize].id,
             after,
             states: states.len() as u32,
+            core: None,
         }
     }
 }

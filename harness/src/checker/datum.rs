@@ -36,6 +36,8 @@ pub enum View<'a> {
 impl Datum {
     /// The absent value.
     pub const NIL: Self = Self(0);
+    /// Equal to no value of any history.
+    pub(crate) const UNUSED: Self = Self(3 << TAG_BITS);
     const FALSE: Self = Self(1 << TAG_BITS);
     const TRUE: Self = Self(2 << TAG_BITS);
 

@@ -234,6 +234,7 @@ impl<'a, M: Model> Search<'a, M> {
             op: id(self.furthest.call),
             after,
             states: self.furthest.before.len() as u32,
+            core: None,
         }
     }
 

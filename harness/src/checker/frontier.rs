@@ -18,50 +18,80 @@
 //! Cost: per event, the number of configurations, which grows with the compare-and-sets that succeed
 //! at the same time but not with the writes and reads; memory does not depend on the length.
 
-use super::bits::{Bits, open_max};
+use super::bits::Bits;
 use super::budget::{Budget, Limit, Meter};
 use super::datum::Datum;
 use super::register::RegisterOp;
 use super::trail::{Step, Trail};
-use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict};
+use super::verdict::{Exhausted, Stuck, Verdict};
 use crate::model::Call;
 
+mod core;
+mod dominance;
 mod effort;
+mod patience;
 mod pending;
 mod spent;
+mod tell;
 mod walk;
+mod window;
 
 use effort::{Effort, Outcome};
+use patience::Checkpoint;
 use pending::{Choice, Kind, Pending, Values};
 use spent::{Spent, SpentId};
-use walk::{Goal, Place, Rules};
+use walk::{Goal, Place, Rules, Spare};
 
 /// Decides `calls`, in order of invocation, all of one register.
 pub fn check(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Verdict {
     let mut meter = budget.meter();
-    // The list of intervals, and while it is sorted the list of returns.
-    if let Err(limit) = meter.hold(calls.len() * 20) {
+    if let Err(limit) = meter.hold(calls.len() * size_of::<(u32, u32)>()) {
         return unknown(limit, 0, calls);
     }
-    let returning: Vec<Call<()>> = calls
-        .iter()
-        .filter(|call| !call.is_open())
-        .map(|call| Call {
-            id: 0,
-            call: call.call,
-            ret: call.ret,
-            op: (),
-        })
-        .collect();
-    let open = open_max(&returning);
-    drop(returning);
-    drop(meter);
-    match open {
-        0..=64 => effort::raise::<1>(initial, calls, budget),
-        65..=128 => effort::raise::<2>(initial, calls, budget),
-        129..=512 => effort::raise::<8>(initial, calls, budget),
-        513..=4096 => effort::raise::<64>(initial, calls, budget),
+    let task = Task::new(Some(initial), calls);
+    match task.open_max() {
+        0..=64 => effort::raise::<1>(&task, budget),
+        65..=128 => effort::raise::<2>(&task, budget),
+        129..=512 => effort::raise::<8>(&task, budget),
+        513..=4096 => effort::raise::<64>(&task, budget),
         _ => unknown(Limit::Memory, 0, calls),
+    }
+}
+
+/// What is to be decided.
+struct Task<'a> {
+    /// Value at the beginning; `None` when it may have been any.
+    initial: Option<Datum>,
+    calls: &'a [Call<RegisterOp>],
+    /// Those that return: when, and which.
+    returns: Vec<(u32, u32)>,
+}
+
+impl<'a> Task<'a> {
+    fn new(initial: Option<Datum>, calls: &'a [Call<RegisterOp>]) -> Self {
+        let mut returns = Vec::with_capacity(calls.len());
+        let known = (0..).zip(calls).filter(|(_, call)| !call.is_open());
+        returns.extend(known.map(|(i, call)| (call.ret, i)));
+        returns.sort_unstable();
+        Self {
+            initial,
+            calls,
+            returns,
+        }
+    }
+
+    /// How many of those that return are open at once, at most.
+    fn open_max(&self) -> usize {
+        let mut called = self.calls.iter().filter(|call| !call.is_open()).peekable();
+        let (mut open, mut max) = (0, 0);
+        for (ret, _) in &self.returns {
+            while called.next_if(|call| call.call < *ret).is_some() {
+                open += 1;
+            }
+            max = max.max(open);
+            open -= 1;
+        }
+        max
     }
 }
 
@@ -88,7 +118,7 @@ struct Configuration<const W: usize> {
 }
 
 struct Frontier<'a, const W: usize> {
-    calls: &'a [Call<RegisterOp>],
+    task: &'a Task<'a>,
     meter: Meter,
     values: Values,
     pending: Pending<'a, W>,
@@ -96,35 +126,50 @@ struct Frontier<'a, const W: usize> {
     trail: Trail,
     frontier: Vec<Configuration<W>>,
     next: Vec<Configuration<W>>,
-    decided: u32,
+    /// Returns that have been dealt with, and calls.
+    returned: usize,
+    called: usize,
     effort: Effort,
     /// Configurations were given up.
     truncated: bool,
+    /// Places to go back to, oldest first.
+    checkpoints: Vec<Checkpoint<W>>,
+    spare: Spare<W>,
 }
 
 impl<'a, const W: usize> Frontier<'a, W> {
-    fn new(initial: Datum, calls: &'a [Call<RegisterOp>], budget: &'a Budget, effort: Effort) -> Self {
-        let values = Values::new(initial, calls);
-        let has_differs = calls.iter().any(|call| matches!(call.op, RegisterOp::Differs(_)));
-        let start = Configuration {
-            value: 0,
+    fn new(task: &'a Task<'a>, budget: &Budget, effort: Effort) -> Self {
+        let values = Values::new(task.initial, task.calls);
+        let has_differs = task
+            .calls
+            .iter()
+            .any(|call| matches!(call.op, RegisterOp::Differs(_)));
+        let starts = match task.initial {
+            Some(_) => 0..1,
+            None => 0..values.len() as u32,
+        };
+        let start = |value| Configuration {
+            value,
             explicit: 0,
             spent: Spent::NOTHING,
             trail: Trail::EMPTY,
             placed: Bits::EMPTY,
         };
         Self {
-            calls,
+            task,
             meter: budget.meter(),
-            pending: Pending::new(calls, values.len(), has_differs),
+            pending: Pending::new(task.calls, values.len(), has_differs),
             values,
             spent: Spent::default(),
             trail: Trail::default(),
-            frontier: vec![start],
+            frontier: starts.map(start).collect(),
             next: Vec::new(),
-            decided: 0,
+            returned: 0,
+            called: 0,
             effort,
             truncated: false,
+            checkpoints: Vec::new(),
+            spare: Spare::default(),
         }
     }
 
@@ -133,34 +178,34 @@ impl<'a, const W: usize> Frontier<'a, W> {
             Ok(None) => Outcome::Order(self.witness()),
             Ok(Some(_)) if self.truncated => Outcome::GaveUp,
             Ok(Some(stuck)) => Outcome::Stuck(stuck),
-            Err(limit) => Outcome::Limit(limit, self.decided),
+            Err(limit) => Outcome::Limit(limit, self.returned as u32),
         }
     }
 
     fn events(&mut self) -> Result<Option<Stuck>, Limit> {
         self.account()?;
-        let mut returns: Vec<(u32, u32)> = (0..)
-            .zip(self.calls)
-            .filter(|(_, call)| !call.is_open())
-            .map(|(i, call)| (call.ret, i))
-            .collect();
-        returns.sort_unstable();
-        let mut next_call = 0;
-        for (ret, i) in returns {
-            while self.calls.get(next_call).is_some_and(|call| call.call < ret) {
-                self.invoke(next_call as u32);
-                next_call += 1;
-            }
-            if let Some(stuck) = self.complete(i)? {
+        while self.returned < self.task.returns.len() {
+            if let Some(stuck) = self.advance()? {
                 return Ok(Some(stuck));
             }
-            self.decided += 1;
         }
         Ok(None)
     }
 
-    fn invoke(&mut self, i: u32) {
-        let kind = self.values.kind(self.calls[i as usize].op);
+    /// Goes on to the next return and past it.
+    fn advance(&mut self) -> Result<Option<Stuck>, Limit> {
+        let (ret, i) = self.task.returns[self.returned];
+        while let Some(call) = self.task.calls.get(self.called).filter(|call| call.call < ret) {
+            self.invoke(self.called as u32, call.op);
+            self.called += 1;
+        }
+        let stuck = self.complete(i)?;
+        self.returned += usize::from(stuck.is_none());
+        Ok(stuck)
+    }
+
+    fn invoke(&mut self, i: u32, op: RegisterOp) {
+        let kind = self.values.kind(op);
         let Some(slot) = self.pending.open(i, kind) else {
             return;
         };
@@ -179,7 +224,6 @@ impl<'a, const W: usize> Frontier<'a, W> {
         let slot = self.pending.slot_of(i);
         let returning = self.pending.in_slot(slot);
         let frontier = std::mem::take(&mut self.frontier);
-        let before = frontier.len();
         // A bounded effort uses operations of unknown outcome only when nothing else helps.
         self.pending.offers_unknown = !self.effort.is_bounded();
         let mut branched = self.place(&frontier, returning, slot)?;
@@ -190,23 +234,41 @@ impl<'a, const W: usize> Frontier<'a, W> {
         // Other ways, and those that spent other operations but not fewer, are given up.
         self.truncated |= branched && self.effort.is_bounded() && self.pending.has_unknown();
         if self.next.is_empty() {
-            return Ok(Some(self.stuck(i, &frontier)));
+            let stuck = self.stuck(i, &frontier);
+            self.frontier = frontier;
+            return Ok(Some(stuck));
         }
-        self.pending.close(i, slot);
+        self.pending.close(slot);
         for configuration in &mut self.next {
             configuration.placed.clear(slot);
         }
         self.frontier = frontier;
         std::mem::swap(&mut self.frontier, &mut self.next);
         self.next.clear();
-        if branched || before > 1 {
+        if branched || self.frontier.len() > self.effort.width {
             self.reduce()?;
         }
-        self.trail
-            .collect(self.frontier.iter_mut().map(|one| &mut one.trail));
-        self.spent
-            .collect(self.frontier.iter_mut().map(|one| &mut one.spent));
+        self.collect();
         Ok(None)
+    }
+
+    /// Forgets what no configuration leads to, nor one of a checkpoint.
+    fn collect(&mut self) {
+        if !self.trail.wants_collection() && !self.spent.wants_collection() {
+            return;
+        }
+        let kept = self.checkpoints.iter_mut().flat_map(|one| &mut one.frontier);
+        let (trails, spent): (Vec<_>, Vec<_>) = kept
+            .chain(&mut self.frontier)
+            .map(|one| (&mut one.trail, &mut one.spent))
+            .unzip();
+        self.trail.collect(trails.into_iter());
+        self.spent.collect(spent.into_iter());
+    }
+
+    /// True while the first way that is found is taken.
+    fn is_lean(&self) -> bool {
+        self.effort.width == patience::WIDTH
     }
 
     /// What each configuration becomes when the operation in `slot` returns; true when one had to place it.
@@ -217,7 +279,12 @@ impl<'a, const W: usize> Frontier<'a, W> {
         slot: usize,
     ) -> Result<bool, Limit> {
         let mut branched = false;
+        let lean = self.is_lean() && frontier.iter().any(|one| one.placed.has(slot));
         for configuration in frontier {
+            if lean && !configuration.placed.has(slot) {
+                self.truncated = true;
+                continue;
+            }
             if self.meter.step()? {
                 self.account()?;
             }
@@ -252,13 +319,16 @@ impl<'a, const W: usize> Frontier<'a, W> {
             time,
             step: Step::Before,
         };
-        for write in self.writes(configuration, returning, time) {
+        let mut writes = std::mem::take(&mut self.spare.writes);
+        self.writes(configuration, returning, time, &mut writes);
+        for write in &writes {
             let mut configuration = *configuration;
-            self.use_up(&mut configuration, write);
+            self.use_up(&mut configuration, *write);
             configuration.trail = self.trail.push(configuration.trail, write.call, Step::Before);
             self.take_reads(&mut configuration, write.value(), time, Step::Before);
             self.walk_on(configuration, write.value(), rules, |_, _| {})?;
         }
+        self.spare.writes = writes;
         Ok(())
     }
 
@@ -270,20 +340,29 @@ impl<'a, const W: usize> Frontier<'a, W> {
         slot: usize,
     ) -> Result<(), Limit> {
         let now = self.pending.call_in(slot).ret;
-        let until = Rules {
-            goal: Goal::Until(slot),
-            time: now,
-            step: Step::Swap,
-        };
-        let set = |one: &mut Configuration<W>, value| one.value = value;
+        let until = Rules::until(slot, now);
         if !matches!(returning.kind, Kind::Write(_)) {
-            self.walk_on(*configuration, configuration.value, until, set)?;
+            self.walk_on(*configuration, configuration.value, until, set_value)?;
         }
-        let writes = self.writes(configuration, returning, now);
-        if writes.is_empty() {
-            return Ok(());
+        let mut writes = std::mem::take(&mut self.spare.writes);
+        self.writes(configuration, returning, now, &mut writes);
+        if !writes.is_empty() {
+            self.overwrite(configuration, &writes, slot)?;
         }
-        let mut farewells = Vec::new();
+        self.spare.writes = writes;
+        Ok(())
+    }
+
+    /// One of `writes` becomes the explicit one, once what the value before it allows was taken.
+    fn overwrite(
+        &mut self,
+        configuration: &Configuration<W>,
+        writes: &[Choice],
+        slot: usize,
+    ) -> Result<(), Limit> {
+        let now = self.pending.call_in(slot).ret;
+        let until = Rules::until(slot, now);
+        let mut farewells = self.spare.places();
         let without = Rules {
             goal: Goal::Without(slot),
             ..until
@@ -293,30 +372,40 @@ impl<'a, const W: usize> Frontier<'a, W> {
             without,
             &mut farewells,
         )?;
-        for Place { configuration, .. } in farewells {
-            for write in &writes {
+        for Place { configuration, .. } in farewells.drain(..) {
+            for write in writes {
                 let mut configuration = configuration;
                 self.use_up(&mut configuration, *write);
                 configuration.value = write.value();
                 configuration.explicit = now.saturating_add(1);
                 configuration.trail = self.trail.push(configuration.trail, write.call, Step::Change);
                 self.take_reads(&mut configuration, write.value(), now, Step::Read);
-                self.walk_on(configuration, write.value(), until, set)?;
+                self.walk_on(configuration, write.value(), until, set_value)?;
             }
         }
+        self.spare.keep(farewells);
         Ok(())
     }
 
     /// The writes called before `time` from which a walk to `returning` may begin: itself, if it is one.
-    fn writes(&self, configuration: &Configuration<W>, returning: Choice, time: u32) -> Vec<Choice> {
+    fn writes(
+        &mut self,
+        configuration: &Configuration<W>,
+        returning: Choice,
+        time: u32,
+        out: &mut Vec<Choice>,
+    ) {
+        out.clear();
         if matches!(returning.kind, Kind::Write(_)) {
-            return vec![returning];
+            out.push(returning);
+            return;
         }
+        let mut sources = std::mem::take(&mut self.spare.values);
+        self.sources(configuration, returning.kind, &mut sources);
         let spent = (&self.spent, configuration.spent);
-        self.sources(configuration, returning.kind)
-            .into_iter()
-            .filter_map(|value| self.pending.write(value, time, &configuration.placed, spent))
-            .collect()
+        let write = |value: &u32| self.pending.write(*value, time, &configuration.placed, spent);
+        out.extend(sources.iter().filter_map(write));
+        self.spare.values = sources;
     }
 
     /// Walks from `value` and keeps where it ends, after `finish` was told the value there.
@@ -327,173 +416,31 @@ impl<'a, const W: usize> Frontier<'a, W> {
         rules: Rules,
         finish: impl Fn(&mut Configuration<W>, u32),
     ) -> Result<(), Limit> {
-        let mut ends = Vec::new();
+        let mut ends = self.spare.places();
         self.walk(Place::start(configuration, value), rules, &mut ends)?;
         for Place {
             mut configuration,
             value,
             ..
-        } in ends
+        } in ends.drain(..)
         {
             finish(&mut configuration, value);
             self.next.push(configuration);
         }
+        self.spare.keep(ends);
         Ok(())
-    }
-
-    /// Drops configurations another one makes superfluous.
-    fn reduce(&mut self) -> Result<(), Limit> {
-        self.frontier
-            .sort_unstable_by_key(|one| (one.value, std::cmp::Reverse(one.explicit), one.placed, one.spent));
-        let mut kept: Vec<Configuration<W>> = std::mem::take(&mut self.next);
-        let mut group = 0;
-        for at in 0..self.frontier.len() {
-            let one = self.frontier[at];
-            if kept.last().is_none_or(|last| last.value != one.value) {
-                group = kept.len();
-            }
-            let rivals = &kept[group..];
-            let rivals = &rivals[rivals.len().saturating_sub(RIVALS_MAX)..];
-            if self.meter.step()? {
-                self.account()?;
-            }
-            if !rivals.iter().any(|rival| self.covers(rival, &one)) {
-                kept.push(one);
-            }
-        }
-        std::mem::swap(&mut self.frontier, &mut kept);
-        kept.clear();
-        self.next = kept;
-        if self.frontier.len() > self.effort.width {
-            self.truncate();
-        }
-        Ok(())
-    }
-
-    /// True when `wide`, of the same value and not less hiding time, can do all that `narrow` can: it
-    /// has placed nothing more, except reads, and what it has not placed costs it nothing.
-    fn covers(&self, wide: &Configuration<W>, narrow: &Configuration<W>) -> bool {
-        let reads = self.pending.reads();
-        if !wide.placed.without(reads).is_subset(&narrow.placed) {
-            return false;
-        }
-        let thrifty = if self.effort.is_bounded() {
-            self.spent.total(wide.spent) <= self.spent.total(narrow.spent)
-        } else {
-            self.spent.is_at_most(wide.spent, narrow.spent)
-        };
-        let missing = narrow.placed.without(&wide.placed);
-        thrifty && missing.iter().all(|slot| self.is_free(slot, wide.explicit))
-    }
-
-    /// True when hiding an operation loses nothing: where its value is wanted, an unlimited write can be
-    /// used instead.
-    fn is_for_nothing(&self, returning: Choice, slot: usize, time: u32) -> bool {
-        let is_replaceable = match returning.kind {
-            Kind::Read(_) => true,
-            Kind::Write(value) | Kind::Cas(_, value) => self.is_unlimited(value, time),
-            Kind::Differs(_) => false,
-        };
-        is_replaceable && self.effort.unlimited && self.is_free(slot, time)
-    }
-
-    /// True when an operation can be hidden before `time` without using up anything.
-    fn is_free(&self, slot: usize, time: u32) -> bool {
-        if self.pending.call_in(slot).call >= time {
-            return false;
-        }
-        match self.pending.in_slot(slot).kind {
-            Kind::Write(_) => true,
-            // A write of unknown outcome brings the value, as often as wanted.
-            Kind::Read(value) | Kind::Cas(value, _) => self.is_unlimited(value, time),
-            Kind::Differs(_) => false,
-        }
-    }
-
-    /// True when writes of `value` can be hidden before `time` without end.
-    fn is_unlimited(&self, value: u32, time: u32) -> bool {
-        let first = || self.pending.first_unknown_write(value);
-        self.effort.unlimited && first().is_some_and(|call| call < time)
-    }
-
-    /// Keeps the most promising configurations of each value: those that have used the fewest operations
-    /// of unknown outcome, then those with the fewest obligations.
-    fn truncate(&mut self) {
-        let mut values: Vec<u32> = self.frontier.iter().map(|one| one.value).collect();
-        values.dedup();
-        let each = (self.effort.width / values.len()).max(1);
-        let mut frontier = std::mem::take(&mut self.frontier);
-        frontier.sort_by_cached_key(|one| (one.value, self.spent.total(one.spent), self.obligations(one)));
-        let mut kept = 0;
-        let mut value = u32::MAX;
-        frontier.retain(|one| {
-            kept = if one.value == value { kept + 1 } else { 1 };
-            value = one.value;
-            kept <= each
-        });
-        self.frontier = frontier;
-        self.truncated = true;
-    }
-
-    /// Open reads and compare-and-sets that it has yet to place.
-    fn obligations(&self, one: &Configuration<W>) -> u32 {
-        let mut open = *self.pending.reads();
-        open.add(self.pending.cas());
-        open.without(&one.placed).count()
     }
 
     fn account(&mut self) -> Result<(), Limit> {
         let configurations =
             (self.frontier.capacity() + self.next.capacity()) * size_of::<Configuration<W>>();
-        let fixed = self.calls.len() * 8 + self.values.bytes() + self.pending.bytes();
+        let checkpoints: usize = self.checkpoints.iter().map(Checkpoint::bytes).sum();
+        let fixed = self.values.bytes() + self.pending.bytes() + checkpoints;
         self.meter
             .hold(fixed + 2 * configurations + self.trail.bytes() + self.spent.bytes())
     }
-
-    fn stuck(&self, i: u32, frontier: &[Configuration<W>]) -> Stuck {
-        let id = |call: u32| self.calls[call as usize].id;
-        let mut values: Vec<(u32, u32)> = frontier.iter().map(|one| (one.value, one.trail)).collect();
-        values.sort_unstable();
-        values.dedup_by_key(|(value, _)| *value);
-        let mut after: Vec<Option<u32>> = values
-            .iter()
-            .map(|(_, trail)| self.trail.last_change(*trail).map(id))
-            .collect();
-        after.sort_unstable();
-        after.reverse();
-        after.truncate(STUCK_STATES_MAX);
-        Stuck {
-            op: id(i),
-            after,
-            states: values.len() as u32,
-        }
-    }
-
-    fn witness(&self) -> Vec<u32> {
-        let last = self
-            .frontier
-            .first()
-            .expect("a frontier that is not stuck has a configuration")
-            .trail;
-        let mut order = Vec::new();
-        let (mut before, mut since) = (Vec::new(), Vec::new());
-        for (call, step) in self.trail.back(last) {
-            let id = self.calls[call as usize].id;
-            match step {
-                Step::Before => before.push(id),
-                Step::Read | Step::Swap => since.push(id),
-                Step::Change => {
-                    order.append(&mut before);
-                    order.append(&mut since);
-                    since.push(id);
-                }
-            }
-        }
-        order.append(&mut before);
-        order.append(&mut since);
-        order
-    }
 }
 
-/// With how many configurations each one is compared, so that reducing stays linear.
-const RIVALS_MAX: usize = 64;
+fn set_value<const W: usize>(one: &mut Configuration<W>, value: u32) {
+    one.value = value;
+}

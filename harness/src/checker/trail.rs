@@ -80,11 +80,13 @@ impl Trail {
         })
     }
 
-    /// Forgets what none of `roots` leads to, once that is the larger part; moves the roots.
+    /// True when what no list needs may be the larger part.
+    pub(crate) fn wants_collection(&self) -> bool {
+        self.nodes.len() >= COLLECT_AT.max(2 * self.alive)
+    }
+
+    /// Forgets what none of `roots` leads to; moves the roots.
     pub(crate) fn collect<'a>(&mut self, roots: impl Iterator<Item = &'a mut u32>) {
-        if self.nodes.len() < COLLECT_AT.max(2 * self.alive) {
-            return;
-        }
         let roots: Vec<&mut u32> = roots.collect();
         let mut moved = vec![Self::EMPTY; self.nodes.len()];
         for root in &roots {

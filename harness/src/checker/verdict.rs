@@ -68,21 +68,49 @@ pub struct Stuck {
     pub after: Vec<Option<u32>>,
     /// How many different states were possible.
     pub states: u32,
+    /// Operations that have no order by themselves, where a proof was looked for and found.
+    pub core: Option<Core>,
+}
+
+/// Operations that have no order even if every other one may take effect, whenever that helps, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Core {
+    /// The operations.
+    pub operations: Vec<u32>,
+    /// The event from which on this is so, whatever the state was then; `None` when it takes the
+    /// initial state.
+    pub since: Option<u32>,
+    /// None of them can be spared, as far as this proof goes.
+    pub is_minimal: bool,
+}
+
+/// Operations of a core that are named.
+pub const CORE_MAX: usize = 8;
+
+impl Stuck {
+    /// The core, if it is short enough to be named.
+    pub fn short_core(&self) -> Option<&Core> {
+        let short = |core: &&Core| core.operations.len() <= CORE_MAX;
+        self.core.as_ref().filter(short)
+    }
 }
 
 /// States an explanation names.
 pub const STUCK_STATES_MAX: usize = 3;
 
 impl Violation {
-    /// The operations that cannot be ordered, at least one, at most four.
+    /// The operations that cannot be ordered, at least one.
     pub fn operations(&self) -> Vec<u32> {
         let mut ids = match self {
             Self::Register(violation) => violation.operations(),
             Self::Log(violation) => violation.operations(),
-            Self::Stuck(stuck) => {
-                let states = stuck.after.iter().copied().flatten();
-                std::iter::once(stuck.op).chain(states).collect()
-            }
+            Self::Stuck(stuck) => match stuck.short_core() {
+                Some(core) => core.operations.clone(),
+                None => {
+                    let states = stuck.after.iter().copied().flatten();
+                    std::iter::once(stuck.op).chain(states).collect()
+                }
+            },
             Self::Told(told) => told.operations.clone(),
         };
         ids.sort_unstable();

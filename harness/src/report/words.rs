@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use crate::checker::datum::{Datum, View};
 use crate::checker::recording::{NEVER, Operation, Recording, ResultKind, Status};
-use crate::checker::verdict::{MENTION, Stuck};
+use crate::checker::verdict::{Core, MENTION, Stuck};
 use crate::checker::{Finding, Report, Violation};
 
 mod log;
@@ -16,6 +16,8 @@ mod register;
 
 /// Operations an explanation names.
 pub const OPERATIONS_MAX: usize = 8;
+/// Operations after which an explanation says why it names more.
+const NAMED_MAX: usize = 4;
 /// Characters of a value that are shown.
 pub const VALUE_CHARS_MAX: usize = 60;
 
@@ -146,6 +148,9 @@ impl<'a> Story<'a> {
     }
 
     fn stuck(&self, stuck: &Stuck) -> Vec<String> {
+        if let Some(core) = stuck.short_core() {
+            return self.core(core, stuck.op);
+        }
         let op = self.name(stuck.op);
         let mut sentences = vec![format!(
             "When {op} returned, what had to come before it had left {}, and nothing that was still open leads from \
@@ -168,6 +173,41 @@ impl<'a> Story<'a> {
             sentences.push(format!("- and {} more", stuck.states - told));
         }
         sentences.extend(self.origin(stuck.op));
+        sentences
+    }
+
+    /// The operations that have no order by themselves.
+    fn core(&self, core: &Core, last: u32) -> Vec<String> {
+        let names: Vec<String> = core.operations.iter().map(|id| self.name(*id)).collect();
+        let (all, fits) = match names.split_last() {
+            Some((only, [])) => (only.clone(), "has no place"),
+            Some((last, others)) => (format!("{} and {last}", others.join(", ")), "have no order"),
+            None => (self.name(last), "has no place"),
+        };
+        let since = match core.since {
+            Some(event) => match core
+                .operations
+                .iter()
+                .find(|id| self.operation(**id).call == event)
+            {
+                Some(first) => format!("whatever the state was when {}", self.called(*first)),
+                None => format!("whatever the state was at event {event}"),
+            },
+            None => "from the initial state on".to_owned(),
+        };
+        let mut sentences = vec![format!(
+            "{all} {fits}, {since}, even if every other operation took effect when it helps most, or not at all."
+        )];
+        if core.operations.len() > NAMED_MAX {
+            sentences.push(match core.is_minimal {
+                true => format!(
+                    "It takes all {}: without any one of them this says nothing.",
+                    names.len()
+                ),
+                false => "Some of them may not be needed.".to_owned(),
+            });
+        }
+        sentences.extend(self.origin(last));
         sentences
     }
 

@@ -2,7 +2,8 @@
 
 use harness::checker::datum::Pool;
 use harness::checker::register::{Register, RegisterOp, drop_unseen};
-use harness::checker::{self, Budget, Verdict, Violation, witness};
+use harness::checker::verdict::{CORE_MAX, Stuck};
+use harness::checker::{self, Budget, NEVER, Verdict, Violation, witness};
 use harness::generator::random::Random;
 use harness::model::{Call, Model};
 
@@ -52,7 +53,7 @@ fn refuted(
     violation: &Violation,
 ) -> Result<(), String> {
     let named = violation.operations();
-    if named.is_empty() || named.len() > 6 {
+    if named.is_empty() || named.len() > CORE_MAX {
         return Err(format!(
             "{violation:?} names {} operations: {calls:?}",
             named.len()
@@ -62,6 +63,41 @@ fn refuted(
         return Err(format!("{violation:?} proves nothing: {part:?} of {calls:?}"));
     }
     Ok(())
+}
+
+/// The operations of a core have no order by themselves, whatever the others do.
+fn proves(calls: &[Call<RegisterOp>], stuck: &Stuck) -> Result<(), String> {
+    let Some(core) = &stuck.core else {
+        return Ok(());
+    };
+    let since = core.since.unwrap_or(0);
+    let bound = |call: &Call<RegisterOp>| core.operations.contains(&call.id);
+    let part: Vec<Call<RegisterOp>> = calls
+        .iter()
+        .filter(|call| call.ret > since && (bound(call) || !register().is_read(&call.op)))
+        .map(|call| Call {
+            ret: if bound(call) { call.ret } else { NEVER },
+            ..*call
+        })
+        .collect();
+    let initials = match core.since {
+        Some(_) => -1..10,
+        None => 0..1,
+    };
+    for initial in initials {
+        let register = Register {
+            initial: datum(initial),
+        };
+        if linearizable(&register, &part) {
+            return Err(format!(
+                "{core:?} proves nothing from {initial} on: {part:?} of {calls:?}"
+            ));
+        }
+    }
+    match core.operations.contains(&stuck.op) {
+        true => Ok(()),
+        false => Err(format!("{stuck:?} does not name what fits nowhere: {calls:?}")),
+    }
 }
 
 pub fn unique(seed: u64) -> Outcome {
@@ -122,6 +158,7 @@ pub fn frontier(seed: u64) -> Outcome {
     let verdict = checker::frontier::check(datum(0), &seen, &Budget::default());
     if let Verdict::Invalid(violation @ Violation::Stuck(stuck)) = &verdict {
         refuted(&calls, &until_return(&calls, stuck.op), violation)?;
+        proves(&calls, stuck)?;
     }
     agree(&register(), &calls, &verdict)
 }
@@ -130,12 +167,42 @@ pub fn frontier(seed: u64) -> Outcome {
 pub fn frontier_wide(seed: u64) -> Outcome {
     let mut random = Random::new(seed);
     let operations = 8 + random.below(17);
+    let differs = random.chance(0.2);
+    by_breadth(many_registers(&mut random, differs, operations, 8))
+}
+
+/// Histories long enough that the frontier goes back, and looks at a part of them alone.
+pub fn frontier_long(seed: u64) -> Outcome {
+    let mut random = Random::new(seed);
+    let operations = 100 + random.below(300);
+    let differs = random.chance(0.2);
+    let mut calls = many_registers(&mut random, differs, operations, 6);
+    let mut unknown = 0;
+    calls.retain(|call| {
+        unknown += usize::from(call.is_open());
+        !call.is_open() || unknown <= UNKNOWN_MAX
+    });
+    by_breadth(calls)
+}
+
+/// Operations of unknown outcome in a long history: the search by breadth takes long with more.
+const UNKNOWN_MAX: usize = 5;
+
+fn many_registers(
+    random: &mut Random,
+    differs: bool,
+    operations: usize,
+    processes: usize,
+) -> Vec<Call<RegisterOp>> {
     let kinds = Kinds {
         unique: false,
         cas: true,
-        differs: random.chance(0.2),
+        differs,
     };
-    let mut calls = registers::history_of(&mut random, kinds, operations, 8);
+    registers::history_of(random, kinds, operations, processes)
+}
+
+fn by_breadth(mut calls: Vec<Call<RegisterOp>>) -> Outcome {
     drop_unseen(&mut calls);
     let verdict = checker::frontier::check(datum(0), &calls, &Budget::default());
     let other = checker::breadth::check(&register(), &calls, &Budget::default());
@@ -213,10 +280,11 @@ pub fn list_append(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 11] = [
+pub const ALL: [(&str, Compare); 12] = [
     ("unique", unique),
     ("frontier", frontier),
     ("frontier_wide", frontier_wide),
+    ("frontier_long", frontier_long),
     ("breadth", breadth),
     ("depth", depth),
     ("log", log),

@@ -1,19 +1,17 @@
 //! How hard the frontier tries: first what decides most histories, then what decides all.
 //!
 //! Each stage proves what it answers, so stages can only differ in cost.
-//! - *Narrow*: keeps a bounded number of configurations. An order that it finds is one; getting stuck
-//!   proves something only if nothing was given up.
+//! - *Patient*: keeps a few configurations and goes back for more where it must ([`super::patience`]). An
+//!   order that it finds is one; getting stuck proves something only if nothing was given up, or if the
+//!   operations around it have no order by themselves.
 //! - *Unlimited*: operations of unknown outcome may be used again and again, so that how many were
 //!   used need not be remembered. Getting stuck even so proves that there is no order; not getting
 //!   stuck proves nothing.
 //! - *Wide*, then *full*: the first with more and more configurations.
 
-use super::{Frontier, unknown};
+use super::{Frontier, Task, core, unknown};
 use crate::checker::budget::{Budget, Limit};
-use crate::checker::datum::Datum;
-use crate::checker::register::RegisterOp;
 use crate::checker::verdict::{Stuck, Verdict, Violation};
-use crate::model::Call;
 
 /// What a stage allows itself.
 #[derive(Clone, Copy, Debug)]
@@ -27,32 +25,36 @@ pub(super) struct Effort {
 }
 
 impl Effort {
+    /// One after the other, until one decides.
+    const LADDER: [Self; 4] = [Self::PATIENT, Self::UNLIMITED, Self::WIDE, Self::FULL];
+    const PATIENT: Self = Self {
+        width: super::patience::WIDTH,
+        unlimited: false,
+        steps_divisor: 1,
+    };
+    /// See the module.
+    pub(super) const UNLIMITED: Self = Self {
+        width: usize::MAX,
+        unlimited: true,
+        steps_divisor: 4,
+    };
+    const WIDE: Self = Self {
+        width: 4096,
+        unlimited: false,
+        steps_divisor: 4,
+    };
+    /// See the module.
+    pub(super) const FULL: Self = Self {
+        width: usize::MAX,
+        unlimited: false,
+        steps_divisor: 1,
+    };
+
     /// True when configurations may be given up.
     pub(super) fn is_bounded(self) -> bool {
         self.width != usize::MAX
     }
 }
-
-const NARROW: Effort = Effort {
-    width: 64,
-    unlimited: false,
-    steps_divisor: 1,
-};
-const UNLIMITED: Effort = Effort {
-    width: usize::MAX,
-    unlimited: true,
-    steps_divisor: 4,
-};
-const WIDE: Effort = Effort {
-    width: 4096,
-    unlimited: false,
-    steps_divisor: 4,
-};
-const FULL: Effort = Effort {
-    width: usize::MAX,
-    unlimited: false,
-    steps_divisor: 1,
-};
 
 /// How a stage ended.
 pub(super) enum Outcome {
@@ -60,6 +62,8 @@ pub(super) enum Outcome {
     Order(Vec<u32>),
     /// Without any configuration, nothing having been given up.
     Stuck(Stuck),
+    /// There is no order, but this operation need not be the first that fits nowhere.
+    Later(Stuck),
     /// Without any configuration, after some had been given up.
     GaveUp,
     /// What ran out, and after how many returns.
@@ -67,26 +71,25 @@ pub(super) enum Outcome {
 }
 
 /// Tries one stage after the other until one decides.
-pub(super) fn raise<const W: usize>(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) -> Verdict {
-    let has_unknown = calls.iter().any(Call::is_open);
-    let mut last = unknown(Limit::Steps, 0, calls);
-    for effort in [NARROW, UNLIMITED, WIDE, FULL] {
+pub(super) fn raise<const W: usize>(task: &Task<'_>, budget: &Budget) -> Verdict {
+    let has_unknown = task.returns.len() < task.calls.len();
+    let mut last = unknown(Limit::Steps, 0, task.calls);
+    for effort in Effort::LADDER {
         if effort.unlimited && !has_unknown {
             continue;
         }
         let budget = budget.with_steps(budget.steps_max() / effort.steps_divisor);
-        match Frontier::<W>::new(initial, calls, &budget, effort).run() {
+        match run::<W>(task, &budget, effort) {
             Outcome::Order(order) if !effort.unlimited => return Verdict::Valid(order),
-            Outcome::Stuck(stuck) => {
-                let stuck = if effort.unlimited {
-                    earlier::<W>(initial, calls, &budget, stuck)
-                } else {
-                    stuck
-                };
-                return Verdict::Invalid(Violation::Stuck(stuck));
+            Outcome::Stuck(stuck) if !effort.unlimited => {
+                return invalid::<W>(task, stuck, &budget);
+            }
+            Outcome::Stuck(stuck) | Outcome::Later(stuck) => {
+                let stuck = earlier::<W>(task, &budget, stuck);
+                return invalid::<W>(task, stuck, &budget);
             }
             Outcome::Order(_) | Outcome::GaveUp => {}
-            Outcome::Limit(limit, decided) => last = unknown(limit, decided, calls),
+            Outcome::Limit(limit, decided) => last = unknown(limit, decided, task.calls),
         }
         if budget.check_cancelled().is_err() {
             break;
@@ -95,18 +98,27 @@ pub(super) fn raise<const W: usize>(initial: Datum, calls: &[Call<RegisterOp>], 
     last
 }
 
-/// The first operation that fits nowhere. With unlimited operations a later one may have been found;
+fn invalid<const W: usize>(task: &Task<'_>, stuck: Stuck, budget: &Budget) -> Verdict {
+    let core = core::find::<W>(task, &stuck, budget);
+    Verdict::Invalid(Violation::Stuck(Stuck { core, ..stuck }))
+}
+
+fn run<const W: usize>(task: &Task<'_>, budget: &Budget, effort: Effort) -> Outcome {
+    let frontier = Frontier::<W>::new(task, budget, effort);
+    if effort.width == super::patience::WIDTH {
+        frontier.run_patiently(budget)
+    } else {
+        frontier.run()
+    }
+}
+
+/// The first operation that fits nowhere. A later one may have been found;
 /// if it takes long to find the first, the later one stays: it is as true.
-fn earlier<const W: usize>(
-    initial: Datum,
-    calls: &[Call<RegisterOp>],
-    budget: &Budget,
-    later: Stuck,
-) -> Stuck {
+fn earlier<const W: usize>(task: &Task<'_>, budget: &Budget, later: Stuck) -> Stuck {
     let budget = budget.with_steps(STEPS_EARLIER.min(budget.steps_max()));
-    match Frontier::<W>::new(initial, calls, &budget, FULL).run() {
+    match Frontier::<W>::new(task, &budget, Effort::FULL).run() {
         Outcome::Stuck(stuck) => stuck,
-        Outcome::Order(_) | Outcome::GaveUp | Outcome::Limit(..) => later,
+        Outcome::Order(_) | Outcome::GaveUp | Outcome::Later(_) | Outcome::Limit(..) => later,
     }
 }
 

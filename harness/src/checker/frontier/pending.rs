@@ -24,12 +24,17 @@ pub(super) enum Kind {
 }
 
 /// Numbers of the values; 0 is the initial one.
-pub(super) struct Values(FastMap<Datum, u32>);
+pub(super) struct Values {
+    numbers: FastMap<Datum, u32>,
+}
 
 impl Values {
-    pub(super) fn new(initial: Datum, calls: &[Call<RegisterOp>]) -> Self {
-        let mut values = Self(FastMap::default());
-        values.number(initial);
+    /// Without `initial`, number 0 is a value that no operation knows.
+    pub(super) fn new(initial: Option<Datum>, calls: &[Call<RegisterOp>]) -> Self {
+        let mut values = Self {
+            numbers: FastMap::default(),
+        };
+        values.number(initial.unwrap_or(Datum::UNUSED));
         for call in calls {
             match call.op {
                 RegisterOp::Read(value) | RegisterOp::Write(value) | RegisterOp::Differs(value) => {
@@ -45,25 +50,25 @@ impl Values {
     }
 
     fn number(&mut self, value: Datum) {
-        let next = self.0.len() as u32;
-        self.0.entry(value).or_insert(next);
+        let next = self.numbers.len() as u32;
+        self.numbers.entry(value).or_insert(next);
     }
 
     pub(super) fn kind(&self, op: RegisterOp) -> Kind {
         match op {
-            RegisterOp::Read(value) => Kind::Read(self.0[&value]),
-            RegisterOp::Differs(value) => Kind::Differs(self.0[&value]),
-            RegisterOp::Write(value) => Kind::Write(self.0[&value]),
-            RegisterOp::Cas(from, to) => Kind::Cas(self.0[&from], self.0[&to]),
+            RegisterOp::Read(value) => Kind::Read(self.numbers[&value]),
+            RegisterOp::Differs(value) => Kind::Differs(self.numbers[&value]),
+            RegisterOp::Write(value) => Kind::Write(self.numbers[&value]),
+            RegisterOp::Cas(from, to) => Kind::Cas(self.numbers[&from], self.numbers[&to]),
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.numbers.len()
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.0.capacity() * 24
+        self.numbers.capacity() * 24
     }
 }
 
@@ -90,13 +95,28 @@ struct Unknown {
     calls: Vec<u32>,
 }
 
+/// What was open at some time.
+pub(super) struct Saved {
+    open: Vec<(usize, u32, Kind)>,
+    free: Vec<usize>,
+    slots: usize,
+    unknown: usize,
+}
+
+impl Saved {
+    pub(super) fn bytes(&self) -> usize {
+        self.open.capacity() * size_of::<(usize, u32, Kind)>() + self.free.capacity() * size_of::<usize>()
+    }
+}
+
 /// Open operations.
 pub(super) struct Pending<'a, const W: usize> {
     history: &'a [Call<RegisterOp>],
     calls: Vec<u32>,
     kinds: Vec<Kind>,
     free: Vec<usize>,
-    slots: FastMap<u32, usize>,
+    /// Slots by operation; stale for those that are not open.
+    slots: Vec<u16>,
     reads: Bits<W>,
     differs: Bits<W>,
     writes: Bits<W>,
@@ -109,6 +129,8 @@ pub(super) struct Pending<'a, const W: usize> {
     numbers: FastMap<Kind, u32>,
     /// Numbers of the kinds of compare-and-sets among them, by the value they expect.
     unknown_from: FastMap<u32, Vec<(u32, u32)>>,
+    /// Numbers of their kinds in order of invocation.
+    unknown_opened: Vec<u32>,
     /// The values they expect, and those that are written, in order of first appearance.
     unknown_sources: Vec<u32>,
     unknown_values: Vec<u32>,
@@ -123,7 +145,7 @@ impl<'a, const W: usize> Pending<'a, W> {
             calls: Vec::new(),
             kinds: Vec::new(),
             free: Vec::new(),
-            slots: FastMap::default(),
+            slots: vec![0; history.len()],
             reads: Bits::EMPTY,
             differs: Bits::EMPTY,
             writes: Bits::EMPTY,
@@ -134,6 +156,7 @@ impl<'a, const W: usize> Pending<'a, W> {
             unknown: Vec::new(),
             numbers: FastMap::default(),
             unknown_from: FastMap::default(),
+            unknown_opened: Vec::new(),
             unknown_sources: Vec::new(),
             unknown_values: Vec::new(),
             offers_unknown: true,
@@ -151,9 +174,14 @@ impl<'a, const W: usize> Pending<'a, W> {
             self.kinds.push(kind);
             self.calls.len() - 1
         });
+        self.enter(slot, i, kind);
+        Some(slot)
+    }
+
+    fn enter(&mut self, slot: usize, i: u32, kind: Kind) {
         self.calls[slot] = i;
         self.kinds[slot] = kind;
-        self.slots.insert(i, slot);
+        self.slots[i as usize] = slot as u16;
         match kind {
             Kind::Read(value) => {
                 self.reads.set(slot);
@@ -170,7 +198,6 @@ impl<'a, const W: usize> Pending<'a, W> {
             }
             Kind::Cas(..) => self.cas.set(slot),
         }
-        Some(slot)
     }
 
     fn open_unknown(&mut self, i: u32, kind: Kind) {
@@ -197,10 +224,44 @@ impl<'a, const W: usize> Pending<'a, W> {
             }
         }
         self.unknown[number as usize].calls.push(i);
+        self.unknown_opened.push(number);
     }
 
-    pub(super) fn close(&mut self, call: u32, slot: usize) {
-        self.slots.remove(&call);
+    /// Who is in which slot, to go back to.
+    pub(super) fn save(&self) -> Saved {
+        let mut open = self.reads;
+        open.add(&self.writes);
+        open.add(&self.cas);
+        Saved {
+            open: open
+                .iter()
+                .map(|slot| (slot, self.calls[slot], self.kinds[slot]))
+                .collect(),
+            free: self.free.clone(),
+            slots: self.calls.len(),
+            unknown: self.unknown_opened.len(),
+        }
+    }
+
+    /// Goes back. A kind that was not known then stays known, with no operation of it.
+    pub(super) fn restore(&mut self, saved: &Saved) {
+        let mut open = self.reads;
+        open.add(&self.writes);
+        open.add(&self.cas);
+        for slot in open.iter() {
+            self.close(slot);
+        }
+        self.free.clone_from(&saved.free);
+        self.free.extend(saved.slots..self.calls.len());
+        for (slot, call, kind) in &saved.open {
+            self.enter(*slot, *call, *kind);
+        }
+        for number in self.unknown_opened.drain(saved.unknown..) {
+            self.unknown[number as usize].calls.pop();
+        }
+    }
+
+    pub(super) fn close(&mut self, slot: usize) {
         self.reads.clear(slot);
         self.differs.clear(slot);
         self.writes.clear(slot);
@@ -215,7 +276,7 @@ impl<'a, const W: usize> Pending<'a, W> {
     }
 
     pub(super) fn slot_of(&self, call: u32) -> usize {
-        self.slots[&call]
+        usize::from(self.slots[call as usize])
     }
 
     pub(super) fn call_in(&self, slot: usize) -> &'a Call<RegisterOp> {
@@ -373,5 +434,7 @@ impl<'a, const W: usize> Pending<'a, W> {
             * size_of::<Bits<W>>()
             + unknown
             + self.numbers.capacity() * 40
+            + self.unknown_opened.capacity() * 4
+            + self.slots.capacity() * size_of::<u16>()
     }
 }

@@ -71,11 +71,13 @@ impl Spent {
                 .all(|(kind, count)| *count <= self.count(more, *kind))
     }
 
-    /// Forgets the tables that none of `roots` names, once those are the larger part; moves the roots.
+    /// True when tables that nobody needs may be the larger part.
+    pub(super) fn wants_collection(&self) -> bool {
+        self.tables.len() >= COLLECT_AT.max(2 * self.alive)
+    }
+
+    /// Forgets the tables that none of `roots` names; moves the roots.
     pub(super) fn collect<'a>(&mut self, roots: impl Iterator<Item = &'a mut SpentId>) {
-        if self.tables.len() < COLLECT_AT.max(2 * self.alive) {
-            return;
-        }
         let old = std::mem::take(self);
         for root in roots.filter(|root| **root != Self::NOTHING) {
             let table = &old.tables[*root as usize - 1];

@@ -41,6 +41,28 @@ impl<const W: usize> Place<W> {
     }
 }
 
+/// Lists to use again.
+#[derive(Default)]
+pub(super) struct Spare<const W: usize> {
+    places: Vec<Vec<Place<W>>>,
+    swaps: Vec<Choice>,
+    pub(super) writes: Vec<Choice>,
+    pub(super) values: Vec<u32>,
+}
+
+impl<const W: usize> Spare<W> {
+    /// An empty list.
+    pub(super) fn places(&mut self) -> Vec<Place<W>> {
+        self.places.pop().unwrap_or_default()
+    }
+
+    /// Keeps a list that is not needed any more.
+    pub(super) fn keep(&mut self, mut places: Vec<Place<W>>) {
+        places.clear();
+        self.places.push(places);
+    }
+}
+
 /// Which operations a walk may use, and what it is in a witness.
 #[derive(Clone, Copy)]
 pub(super) struct Rules {
@@ -51,6 +73,17 @@ pub(super) struct Rules {
     pub(super) step: Step,
 }
 
+impl Rules {
+    /// On from the last explicit write, until the operation in `slot` is placed.
+    pub(super) fn until(slot: usize, now: u32) -> Self {
+        Self {
+            goal: Goal::Until(slot),
+            time: now,
+            step: Step::Swap,
+        }
+    }
+}
+
 impl<const W: usize> Frontier<'_, W> {
     /// Walks from `start`; the places where the goal lets a walk end go to `out`.
     pub(super) fn walk(
@@ -59,14 +92,18 @@ impl<const W: usize> Frontier<'_, W> {
         rules: Rules,
         out: &mut Vec<Place<W>>,
     ) -> Result<(), Limit> {
-        let mut visited = vec![start];
+        let mut visited = self.spare.places();
+        let mut swaps = std::mem::take(&mut self.spare.swaps);
+        visited.push(start);
         let mut at = 0;
-        let mut swaps = Vec::new();
         while at < visited.len() {
             let place = visited[at];
             at += 1;
-            let is_first = at == 1;
-            if self.arrive(place, is_first, rules.goal, out) {
+            if self.arrive(place, at == 1, rules.goal, out) {
+                if self.is_lean() {
+                    self.truncated = true;
+                    break;
+                }
                 continue;
             }
             let spent = (&self.spent, place.configuration.spent);
@@ -83,6 +120,8 @@ impl<const W: usize> Frontier<'_, W> {
                 }
             }
         }
+        self.spare.swaps = swaps;
+        self.spare.keep(visited);
         Ok(())
     }
 
@@ -174,16 +213,15 @@ impl<const W: usize> Frontier<'_, W> {
     }
 
     /// Values whose writes may lead to the operation that returns.
-    pub(super) fn sources(&self, configuration: &Configuration<W>, kind: Kind) -> Vec<u32> {
-        let mut values = Vec::new();
+    pub(super) fn sources(&self, configuration: &Configuration<W>, kind: Kind, values: &mut Vec<u32>) {
+        values.clear();
         match kind {
             Kind::Read(value) | Kind::Cas(value, _) => values.push(value),
-            Kind::Differs(_) => self.pending.written(&configuration.placed, &mut values),
-            Kind::Write(_) => return values,
+            Kind::Differs(_) => self.pending.written(&configuration.placed, values),
+            Kind::Write(_) => return,
         }
-        self.pending.sources(&configuration.placed, &mut values);
+        self.pending.sources(&configuration.placed, values);
         values.sort_unstable();
         values.dedup();
-        values
     }
 }
