@@ -58,6 +58,9 @@ pub struct DiskPlan {
     pub damage_permille: u64,
     /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
     pub rot_permille: u64,
+    /// Starts, and reads of a part of a snapshot, of a thousand, before which a snapshot is damaged (with the same
+    /// limit).
+    pub snapshot_damage_permille: u64,
     /// Starts, of a thousand, that are cut down again while the node reads its disk.
     pub recovery_crash_permille: u64,
 }
@@ -117,6 +120,7 @@ impl Default for DiskPlan {
             torn_permille: 0,
             damage_permille: 0,
             rot_permille: 0,
+            snapshot_damage_permille: 0,
             recovery_crash_permille: 0,
         }
     }
@@ -158,6 +162,7 @@ impl SimPlan {
             ("sim.disk.torn_permille", disk.torn_permille),
             ("sim.disk.damage_permille", disk.damage_permille),
             ("sim.disk.rot_permille", disk.rot_permille),
+            ("sim.disk.snapshot_damage_permille", disk.snapshot_damage_permille),
             ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
             ("sim.clock.drift_permille", self.clock.drift_permille),
         ];

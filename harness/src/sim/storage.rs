@@ -115,6 +115,7 @@ impl World {
 
     /// A part of a snapshot was read, or the snapshot has gone meanwhile.
     pub(super) fn snapshot_read(&mut self, at: usize, position: LogPosition, offset: u64, bytes_max: usize) {
+        self.damage_snapshots(at);
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };
@@ -311,6 +312,7 @@ impl World {
             return;
         }
         self.damage_at_rest(at);
+        self.damage_snapshots(at);
         let share = self.plan.sim.disk.recovery_crash_permille;
         if self.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
             let operations = self.prng.below(RECOVERY_OPERATIONS);
@@ -411,6 +413,7 @@ impl World {
             tail,
         } = opened;
         self.counters.starts += 1;
+        self.atlas.note_started(at);
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
         }

@@ -246,7 +246,7 @@ impl Replica {
         });
     }
 
-    /// A chunk was read (or cannot be): it goes to whom it is for, if it still is what that one needs.
+    /// A chunk was read (or cannot be, for the file is damaged or gone): it goes to whom it is for, if it still is what that one needs.
     pub(super) fn on_snapshot_read(&mut self, position: LogPosition, offset: u64, bytes: Option<Bytes>) {
         let Some(to) = self.snapshots.reading.take() else {
             return;
@@ -256,7 +256,13 @@ impl Replica {
             return;
         };
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
+            let lost = transfer.id;
             self.snapshots.transfers.remove(&to);
+            if self.snapshots.newest == Some(lost) {
+                // Damaged: the state is whole, so another one is taken, of the same entry if there is no later.
+                self.snapshots.newest = None;
+                self.want_snapshot();
+            }
             return;
         };
         if (transfer.id.position, transfer.next) != (position, offset) {

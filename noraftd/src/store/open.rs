@@ -16,11 +16,11 @@ use super::batch::{BatchWriter, Kind, Mark, RecordHeader};
 use super::disk::{DirLock, Disk, DiskFile};
 use super::hard_state::{self, HardStateFile, Slot, Slots};
 use super::reader::Directory;
-use super::recovery::{Found, Judgement, State, judge};
+use super::recovery::{BrokenHeader, Found, Judgement, Kept, State, judge};
 use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
-use super::snapshot_file::Snapshots;
+use super::snapshot_file::{self, Snapshots};
 use super::spare::{Spares, fill, fill_start, publish};
 use super::verdict::OpenError;
 use super::writer::{Content, Writer, readable};
@@ -179,7 +179,7 @@ fn create_first_segment(
         &config,
     );
     batch.finish(header.salt, header.link, true);
-    let page = header.encode();
+    let page = header.encode(Some(base));
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.write_at(PAGE as u64, &batch.pieces())?;
@@ -225,10 +225,18 @@ pub(super) fn open_locked(
         });
     }
     let segments = scan_all(disk, &files, options.spare)?;
+    let snapshots = Snapshots::new(locked.disk.clone(), owner.cluster_id);
     let Judgement { report, state } = judge(Found {
         owner: Some(owner),
         segments,
         hard_state,
+        snapshots: Kept {
+            positions: names
+                .iter()
+                .filter_map(|name| snapshot_file::parse_name(name))
+                .collect(),
+            load: &|position| Some(snapshots.load(position, &mut |_| true).ok()?.0.base),
+        },
     });
     let (Some(state), Some(slots_file)) = (state, slots_file) else {
         return Err(refused(disk, &report));
@@ -362,6 +370,7 @@ fn assemble(
         "starting a thread",
     ))?;
     let (cut_until, cut_log, shape) = (state.cut_until, state.cut_log, state.held.shape.clone());
+    let rebase = state.rebase.take();
     let base_segment = state.held.base_segment;
     let (cut_files, broken_headers) = (
         std::mem::take(&mut state.resize),
@@ -375,22 +384,24 @@ fn assemble(
         report: Default::default(),
         _lock: lock,
     };
-    cut(&mut store, cut_until, cut_log).map_err(|error| cut_failed(&store, error))?;
+    cut(&mut store, cut_until, cut_log, rebase.as_ref()).map_err(|error| cut_failed(&store, error))?;
     make_whole(&store, &cut_files, &broken_headers, &files)?;
     store.remove_covered(base_segment);
     Ok((store, recovered))
 }
 
-/// Makes durable that the log ends where it does, and that the node abstains.
-fn cut(store: &mut Store, until: Option<u64>, log: bool) -> Result<(), StoreError> {
+/// Makes durable that the log ends where it does, and that the node abstains; and where it begins, when that was
+/// lost. Both in one batch: where the log ends may only be known by where it begins.
+fn cut(store: &mut Store, until: Option<u64>, log: bool, rebase: Option<&Base>) -> Result<(), StoreError> {
     if let Some(until) = until {
         store.writer.cut(until)?;
     }
-    if log {
+    if log || rebase.is_some() {
         let (last, lsn) = (store.shape.last_position(), store.writer.last.lsn + 1);
         let content = Content {
-            truncate: Some(last),
-            mark: Some((Mark::Cut, lsn)),
+            base: rebase,
+            truncate: log.then_some(last),
+            mark: log.then_some((Mark::Cut, lsn)),
             ..Content::default()
         };
         store.writer.append(content, last)?;
@@ -418,7 +429,7 @@ fn replace_segment(
         abstaining: true,
         ..state.active
     };
-    let page = header.encode();
+    let page = header.encode(state.held.shape.base().as_ref());
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.sync_all()?;
@@ -435,7 +446,7 @@ fn replace_segment(
 fn make_whole(
     store: &Store,
     cut_files: &[SegmentHeader],
-    broken_headers: &[(SegmentHeader, u64)],
+    broken_headers: &[BrokenHeader],
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
 ) -> Result<(), OpenError> {
     let disk = &*store.writer.disk;
@@ -445,10 +456,11 @@ fn make_whole(
             .and_then(|()| file.sync_all())
             .map_err(failure(disk, &file_name(header.number), "making it whole again"))?;
     }
-    for (header, at) in broken_headers {
-        rewrite_header(&*files[&header.number], header, *at).map_err(failure(
+    for broken in broken_headers {
+        let number = broken.header.number;
+        rewrite_header(&*files[&number], broken).map_err(failure(
             disk,
-            &file_name(header.number),
+            &file_name(number),
             "rewriting a header",
         ))?;
     }
@@ -508,6 +520,10 @@ fn writer(
         salts: Prng::new(options.salt_seed).fork(state.last.lsn),
         stats,
         abstain: state.abstain,
+        base: Base {
+            position: state.log.snapshot_position(),
+            config: state.log.snapshot_config().clone(),
+        },
         hard_state: state.hard_state,
         ends_with_mark: false,
         failed: None,
@@ -523,8 +539,9 @@ fn cut_failed(store: &Store, error: StoreError) -> OpenError {
     }
 }
 
-fn rewrite_header(file: &dyn DiskFile, header: &SegmentHeader, at: u64) -> io::Result<()> {
-    file.write_at(at, &[IoSlice::new(&header.encode())])?;
+fn rewrite_header(file: &dyn DiskFile, broken: &BrokenHeader) -> io::Result<()> {
+    let page = broken.header.encode(broken.base.as_ref());
+    file.write_at(broken.at, &[IoSlice::new(&page)])?;
     file.sync_data()
 }
 

@@ -117,7 +117,7 @@ fn begin(disk: &dyn Disk, options: Options, number: u64, slot: &Slot, head: &Sna
         &config,
     );
     batch.finish(header.salt, header.link, true);
-    let page = header.encode();
+    let page = header.encode(Some(&head.base));
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.write_at(PAGE as u64, &batch.pieces())?;

@@ -31,6 +31,8 @@ pub enum Verdict {
     SegmentMissing,
     /// Gap between snapshot and log.
     Gap,
+    /// Nothing says where the log begins, but for a snapshot that is whole.
+    BaseFromSnapshot,
     /// Newest snapshot damaged: the one before it, and the log from there.
     SnapshotFromOlder,
     /// No snapshot that is whole leads to where the log begins.
@@ -52,6 +54,7 @@ impl Verdict {
             | Self::HeaderFromCopy
             | Self::HeaderLost
             | Self::HardStateOneSlot
+            | Self::BaseFromSnapshot
             | Self::SnapshotFromOlder => false,
             Self::DamageUncovered
             | Self::HardStateLost
@@ -77,6 +80,7 @@ impl Verdict {
             Self::HardStateLost => "hard state lost",
             Self::SegmentMissing => "segment missing",
             Self::Gap => "gap in the log",
+            Self::BaseFromSnapshot => "the log's beginning is damaged, a snapshot is good",
             Self::SnapshotFromOlder => "snapshot damaged",
             Self::SnapshotLost => "snapshot lost",
             Self::WrongIdentity => "wrong identity",
@@ -96,6 +100,7 @@ impl Verdict {
             Self::SnapshotFromOlder => {
                 "removed; the snapshot before it and the log from there give the same state; look after the disk"
             }
+            Self::BaseFromSnapshot => "written again; look after the disk",
             Self::SnapshotLost => {
                 "put the file back if it was moved; otherwise give the node a snapshot of a healthy one with \
                  `noraftd repair`"
