@@ -31,7 +31,7 @@ use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, Options, SpareBy, Store};
+use crate::store::{Identity, Met, Options, SpareBy, Store};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,7 +111,8 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     allow_many_files();
-    let (mut store, recovered) = open_store(&config)?;
+    let disk = use_directory(&config)?;
+    let (mut store, recovered) = open_store(&config, &disk)?;
     check_members(&config, &recovered)?;
     let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
@@ -142,7 +143,13 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
     };
     let members = config.peers.keys().copied().collect();
-    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, Rc::clone(&inbox));
+    let from_peers = PeerListener::new(
+        introduction,
+        members,
+        payload_bytes_max,
+        load_met(&config, disk)?,
+        Rc::clone(&inbox),
+    );
     for listener in peers_at {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
@@ -151,6 +158,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
         peers: Rc::clone(&peers),
+        from_peers,
         boot,
         incarnation: identity.incarnation,
         recovery,
@@ -220,14 +228,32 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
     Ok(listeners)
 }
 
-/// Opens the directory, or sets it up when there is nothing in it.
-fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
+fn use_directory(config: &ServeConfig) -> Result<Arc<dyn Disk>, StartError> {
     let unusable = |source| StartError::Directory {
         path: config.data_dir.clone(),
         source,
     };
     make_directory(&config.data_dir).map_err(unusable)?;
-    let disk = open_disk(config).map_err(unusable)?;
+    open_disk(config).map_err(unusable)
+}
+
+/// Whom this node has met before.
+fn load_met(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<Met, StartError> {
+    let met = Met::load(disk).map_err(|source| StartError::Directory {
+        path: config.data_dir.clone(),
+        source,
+    })?;
+    if met.is_lost() {
+        tracing::warn!(
+            "which data directories the other nodes had is damaged: this node does not notice if one of them was \
+             replaced; look after the disk"
+        );
+    }
+    Ok(met)
+}
+
+/// Opens the directory, or sets it up when there is nothing in it.
+fn open_store(config: &ServeConfig, disk: &Arc<dyn Disk>) -> Result<(Store, Recovered), StartError> {
     let options = Options {
         segment_bytes: config.segment_bytes,
         spare: SpareBy::Thread,
@@ -235,7 +261,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         salt_seed: clock::random_seed(),
     };
     let owner = config.owner();
-    match Store::open(Arc::clone(&disk), options, owner) {
+    match Store::open(Arc::clone(disk), options, owner) {
         Err(OpenError::NoStore { directory }) => {
             tracing::info!("{directory}: setting up a new node");
             let identity = Identity {
@@ -243,7 +269,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
                 incarnation: clock::random_seed(),
             };
             Ok(Store::create(
-                disk,
+                Arc::clone(disk),
                 options,
                 identity,
                 &genesis_config(config.members()),

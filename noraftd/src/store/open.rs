@@ -84,7 +84,11 @@ pub(super) fn create(
     let locked = Locked::new(disk)?;
     check_vacant(&locked)?;
     let disk = &*locked.disk;
-    create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    create_hard_state(disk, identity, HardState::default()).map_err(failure(
+        disk,
+        hard_state::FILE,
+        "creating",
+    ))?;
     let base = Base {
         position: LogPosition::ZERO,
         config: genesis.clone(),
@@ -104,7 +108,11 @@ pub(super) fn create_from(
     let locked = Locked::new(disk)?;
     check_vacant(&locked)?;
     let disk = &*locked.disk;
-    create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    create_hard_state(disk, identity, HardState::default()).map_err(failure(
+        disk,
+        hard_state::FILE,
+        "creating",
+    ))?;
     let snapshots = Snapshots::new(locked.disk.clone(), identity.owner.cluster_id);
     snapshots
         .save(head, chunks)
@@ -118,7 +126,7 @@ pub(super) fn create_from(
 }
 
 /// Refuses a directory with a store in it, even a broken one; but not what an interrupted `create` left.
-fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
+pub(super) fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
     let directory = locked.disk.describe();
     for name in locked.list()? {
         let ours = parse_name(&name).is_some();
@@ -136,11 +144,15 @@ fn is_pristine(locked: &Locked) -> Result<bool, OpenError> {
     Ok(read_slots(&*locked.file(hard_state::FILE)?, &*locked.disk)?.is_pristine())
 }
 
-fn create_hard_state(disk: &dyn Disk, identity: Identity) -> io::Result<()> {
+pub(super) fn create_hard_state(
+    disk: &dyn Disk,
+    identity: Identity,
+    hard_state: HardState,
+) -> io::Result<()> {
     let slot = Slot {
         identity,
         lsn: 0,
-        hard_state: HardState::default(),
+        hard_state,
     }
     .encode();
     let file = disk.create(hard_state::TEMPORARY)?;

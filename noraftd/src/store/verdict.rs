@@ -103,7 +103,7 @@ impl Verdict {
             Self::BaseFromSnapshot => "written again; look after the disk",
             Self::SnapshotLost => {
                 "put the file back if it was moved; otherwise give the node a snapshot of a healthy one with \
-                 `noraftd repair`"
+                 `noraftd repair --from ADDRESS`"
             }
             Self::Damage | Self::DamageAtMark | Self::HeaderLost => {
                 "entries that are not readable are fetched from the other nodes; until then the node neither \
@@ -114,17 +114,17 @@ impl Verdict {
                  its own until it has caught up; look after the disk"
             }
             Self::DamageUncovered | Self::Gap => {
-                "entries that were acknowledged are not readable; nothing was changed. Keep this directory as it \
-                 is, remove the node from the cluster and add it again with an empty one. (An older copy of the \
-                 directory must not be used: that node forgot its votes.)"
+                "entries that were acknowledged are not readable; nothing was changed. Give the node the state of a \
+                 healthy one with `noraftd repair --from ADDRESS`, or set it up again with `noraftd rejoin`. (An older \
+                 copy of the directory must not be used: that node forgot its votes.)"
             }
             Self::SegmentMissing => {
-                "put the file back if it was moved; otherwise remove the node from the cluster and add it \
-                 again with an empty directory"
+                "put the file back if it was moved; otherwise give the node the state of a healthy one with \
+                 `noraftd repair --from ADDRESS`"
             }
             Self::HardStateLost => {
-                "the node may have voted and cannot know for whom, so it must not start; remove it from the \
-                 cluster and add it again with an empty directory (a new incarnation)"
+                "the node may have voted and cannot know for whom, so it must not start; put this directory aside \
+                 and set the node up again, as a new incarnation, with `noraftd rejoin`"
             }
             Self::WrongIdentity => "point the node at its own data directory; nothing was changed",
             Self::UnknownFormat => "start the version that wrote this directory, or a later one",

@@ -552,7 +552,12 @@ fn a_refusal_names_file_offset_finding_and_what_to_do() {
         panic!("must be refused")
     };
     let text = finding.to_string();
-    for part in [name, &finding.offset.to_string(), "no batch says", "add it again"] {
+    for part in [
+        name,
+        &finding.offset.to_string(),
+        "no batch says",
+        "noraftd repair",
+    ] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
 }
