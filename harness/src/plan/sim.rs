@@ -61,6 +61,11 @@ pub struct DiskPlan {
     /// Starts, and reads of a part of a snapshot, of a thousand, before which a snapshot is damaged (with the same
     /// limit).
     pub snapshot_damage_permille: u64,
+    /// Disks of a majority may be damaged too. Then nodes may stop, but what they serve has to be right.
+    pub damage_beyond: bool,
+    /// How often a node reads a part of its log again, to find damage; never, when zero. With it, entries are damaged
+    /// that nobody reads otherwise.
+    pub scrub: Span,
     /// Starts, of a thousand, that are cut down again while the node reads its disk.
     pub recovery_crash_permille: u64,
 }
@@ -121,6 +126,8 @@ impl Default for DiskPlan {
             damage_permille: 0,
             rot_permille: 0,
             snapshot_damage_permille: 0,
+            damage_beyond: false,
+            scrub: Span::from_millis(0),
             recovery_crash_permille: 0,
         }
     }

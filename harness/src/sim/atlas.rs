@@ -33,6 +33,8 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 pub(super) struct Atlas {
     disks: Vec<Struck>,
     prng: Prng,
+    /// True when a majority of the disks was damaged at a time.
+    went_beyond: bool,
 }
 
 /// What has happened to one disk.
@@ -49,6 +51,8 @@ struct Struck {
     log_was_struck: bool,
     hard_state_was_struck: bool,
     refused: bool,
+    /// Entries that were damaged while nobody read them, and that nobody has come upon since.
+    cold: BTreeSet<u64>,
     /// Since the node last started, which is when these are written again.
     slots: [bool; 2],
     headers: BTreeSet<(String, usize)>,
@@ -77,6 +81,7 @@ impl Atlas {
         Self {
             disks: vec![Struck::default(); nodes],
             prng,
+            went_beyond: false,
         }
     }
 
@@ -111,6 +116,16 @@ impl Atlas {
         let disk = &mut self.disks[at];
         (disk.slots, disk.base_was_struck) = ([false; 2], false);
         disk.headers.clear();
+        disk.cold.clear();
+    }
+
+    pub(super) fn went_beyond(&self) -> bool {
+        self.went_beyond
+    }
+
+    /// Somebody came upon a damaged entry.
+    pub(super) fn note_found(&mut self, at: usize, index: u64) {
+        self.disks[at].cold.remove(&index);
     }
 }
 
@@ -122,7 +137,13 @@ impl World {
                 .process
                 .as_ref()
                 .map(|process| process.replica.status());
-            let is_whole = status.is_some_and(|status| status.holes == 0 && !status.abstaining);
+            let process = self.nodes[at].process.as_ref();
+            let base = process.map_or(0, |process| process.store.base().index.get());
+            self.atlas.disks[at].cold.retain(|index| *index > base);
+            // What the replica has let go of is still there until the disk has.
+            let is_whole = status.is_some_and(|status| {
+                status.holes == 0 && !status.abstaining && status.base_index.get() == base
+            }) && self.atlas.disks[at].cold.is_empty();
             let disk = &mut self.atlas.disks[at];
             if is_whole && disk.is_damaged {
                 (disk.is_damaged, disk.may_refuse) = (false, false);
@@ -141,7 +162,53 @@ impl World {
         } else {
             budget
         };
-        damaged < allowed && self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none()
+        let is_calm = self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
+        if is_calm && damaged >= allowed && self.plan.sim.disk.damage_beyond {
+            self.atlas.went_beyond = true;
+            return true;
+        }
+        damaged < allowed && is_calm
+    }
+
+    /// Damages an entry of a running node that nobody is about to read, now and then.
+    pub(super) fn damage_cold(&mut self, at: usize) {
+        let share = self.plan.sim.disk.rot_permille;
+        if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
+            return;
+        }
+        let Some(process) = self.nodes[at].process.as_ref() else {
+            return;
+        };
+        let status = process.replica.status();
+        let (first, last) = (status.base_index.get() + 1, status.durable_index.get());
+        if first > last {
+            return;
+        }
+        let index = self.atlas.prng.between(first, last);
+        let files = self.nodes[at].disk.files();
+        let view = Inspection::of_files(&files);
+        let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) else {
+            return;
+        };
+        let before = self.counters.damages;
+        self.strike_disk(at, &files, &view, &blow);
+        if self.counters.damages > before {
+            self.atlas.disks[at].cold.insert(index);
+        }
+    }
+
+    /// True when an entry is damaged that a running node has not come upon, and will not without a scrub.
+    pub(super) fn has_cold_damage(&self) -> bool {
+        let is_cold = |at: usize| {
+            let process = self.nodes[at].process.as_ref();
+            let bounds = process.map(|process| process.replica.status());
+            let disk = &self.atlas.disks[at];
+            bounds.is_some_and(|status| {
+                let held = status.base_index.get() + 1..=status.durable_index.get();
+                disk.cold.iter().any(|index| held.contains(index))
+            })
+        };
+        (0..self.nodes.len()).any(is_cold)
     }
 
     /// Damages a disk while its node is down, now and then.
@@ -173,7 +240,7 @@ impl World {
             let kept = self.atlas.prng.below(names.len() as u64) as usize;
             names = vec![names[kept]];
         }
-        for name in names {
+        for name in names.into_iter().filter(|name| !files[*name].is_empty()) {
             let blow = in_snapshot(&mut self.atlas.prng, name, &files[name]);
             self.strike_disk(at, &files, &view, &blow);
         }

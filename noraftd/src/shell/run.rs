@@ -116,12 +116,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     check_members(&config, &recovered)?;
     let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
-    let peers_at = bind_all(if config.peers.is_empty() {
-        &[]
-    } else {
-        &config.peer_listen
-    })
-    .await?;
+    let is_alone = config.peers.is_empty();
+    let peers_at = bind_all(if is_alone { &[] } else { &config.peer_listen }).await?;
     let listen = clients_at
         .iter()
         .map(Listener::endpoint)
@@ -129,8 +125,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
 
     let identity = store.identity();
     let payload_bytes_max = store.payload_bytes_max();
-    let recovery = recovery_lines(&store);
-    recovery.iter().for_each(|line| tracing::info!("{line}"));
+    let recovery = tell_recovery(&store);
     let storage = Storage::start(store, &config.data_dir, config.scrub_rate)?;
     let boot = clock::random_seed();
     let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
@@ -143,13 +138,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
     };
     let members = config.peers.keys().copied().collect();
-    let from_peers = PeerListener::new(
-        introduction,
-        members,
-        payload_bytes_max,
-        load_met(&config, disk)?,
-        Rc::clone(&inbox),
-    );
+    let met = load_met(&config, disk)?;
+    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, met, Rc::clone(&inbox));
     for listener in peers_at {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
@@ -318,6 +308,13 @@ fn check_members(config: &ServeConfig, recovered: &Recovered) -> Result<(), Star
         on_disk,
         given,
     })
+}
+
+/// Logs what recovery found, and gives it for the status.
+fn tell_recovery(store: &Store) -> Vec<String> {
+    let lines = recovery_lines(store);
+    lines.iter().for_each(|line| tracing::info!("{line}"));
+    lines
 }
 
 /// What recovery found, in lines for the log and for the status.

@@ -372,7 +372,8 @@ impl Run {
 #[test]
 fn a_crash_at_any_operation_leaves_a_log_and_the_state_before_it() {
     let (mut compactions, mut installs, mut points) = (0, 0, 0);
-    for seed in 0..crate::common::runs(2) {
+    let runs = runs(2);
+    for seed in 0..runs {
         let disk = MemDisk::new();
         let whole = run_on(&disk, seed);
         assert!(whole.created && whole.doing.is_none());
@@ -391,10 +392,12 @@ fn a_crash_at_any_operation_leaves_a_log_and_the_state_before_it() {
                     );
                 }
             }
+            points += 1;
             if let Err(why) = run.check_image(&disk.after_kill()) {
                 panic!("run {seed}, killed after operation {op}: {why}");
             }
         }
+        show_progress(seed, runs, points);
     }
     assert!(
         compactions >= 3 && installs >= 2 && points > 1000,
