@@ -18,10 +18,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use noraft::LogPosition;
+use noraft::{LogIndex, LogPosition};
 use noraftd::prng::Prng;
 use noraftd::store::inspect::{Inspection, SegmentView};
-use noraftd::store::{Kind, snapshot_file_name};
+use noraftd::store::{Kind, ReadError, snapshot_file_name};
 
 use super::world::World;
 use crate::sim::world::Phase;
@@ -51,8 +51,8 @@ struct Struck {
     log_was_struck: bool,
     hard_state_was_struck: bool,
     refused: bool,
-    /// Entries that were damaged while nobody read them, and that nobody has come upon since.
-    cold: BTreeSet<u64>,
+    /// Entries that were damaged under a running node, and are not readable yet.
+    rotten: BTreeSet<u64>,
     /// Since the node last started, which is when these are written again.
     slots: [bool; 2],
     headers: BTreeSet<(String, usize)>,
@@ -116,22 +116,33 @@ impl Atlas {
         let disk = &mut self.disks[at];
         (disk.slots, disk.base_was_struck) = ([false; 2], false);
         disk.headers.clear();
-        disk.cold.clear();
+        disk.rotten.clear();
     }
 
     pub(super) fn went_beyond(&self) -> bool {
         self.went_beyond
     }
-
-    /// Somebody came upon a damaged entry.
-    pub(super) fn note_found(&mut self, at: usize, index: u64) {
-        self.disks[at].cold.remove(&index);
-    }
 }
 
 impl World {
+    /// Forgets damage under running nodes that is made good, void or covered.
+    pub(super) fn look_at_rot(&mut self) {
+        for (node, disk) in self.nodes.iter().zip(&mut self.atlas.disks) {
+            let Some(process) = node.process.as_ref().filter(|_| node.disk.trouble().is_none()) else {
+                continue;
+            };
+            let is_unreadable = |index: &u64| {
+                let index = LogIndex::new(*index);
+                let read = process.reader.read(index, index, 1);
+                matches!(read, Err(ReadError::Damaged { .. }))
+            };
+            disk.rotten.retain(is_unreadable);
+        }
+    }
+
     /// Disks that are damaged, and not seen whole again.
     fn damaged_disks(&mut self) -> usize {
+        self.look_at_rot();
         for at in 0..self.nodes.len() {
             let status = self.nodes[at]
                 .process
@@ -139,11 +150,10 @@ impl World {
                 .map(|process| process.replica.status());
             let process = self.nodes[at].process.as_ref();
             let base = process.map_or(0, |process| process.store.base().index.get());
-            self.atlas.disks[at].cold.retain(|index| *index > base);
             // What the replica has let go of is still there until the disk has.
             let is_whole = status.is_some_and(|status| {
                 status.holes == 0 && !status.abstaining && status.base_index.get() == base
-            }) && self.atlas.disks[at].cold.is_empty();
+            }) && self.atlas.disks[at].rotten.is_empty();
             let disk = &mut self.atlas.disks[at];
             if is_whole && disk.is_damaged {
                 (disk.is_damaged, disk.may_refuse) = (false, false);
@@ -193,22 +203,15 @@ impl World {
         let before = self.counters.damages;
         self.strike_disk(at, &files, &view, &blow);
         if self.counters.damages > before {
-            self.atlas.disks[at].cold.insert(index);
+            self.atlas.disks[at].rotten.insert(index);
         }
     }
 
-    /// True when an entry is damaged that a running node has not come upon, and will not without a scrub.
-    pub(super) fn has_cold_damage(&self) -> bool {
-        let is_cold = |at: usize| {
-            let process = self.nodes[at].process.as_ref();
-            let bounds = process.map(|process| process.replica.status());
-            let disk = &self.atlas.disks[at];
-            bounds.is_some_and(|status| {
-                let held = status.base_index.get() + 1..=status.durable_index.get();
-                disk.cold.iter().any(|index| held.contains(index))
-            })
-        };
-        (0..self.nodes.len()).any(is_cold)
+    /// True when an entry is damaged under a running node.
+    pub(super) fn has_rot(&self) -> bool {
+        let is_rotten =
+            |at: usize| self.nodes[at].process.is_some() && !self.atlas.disks[at].rotten.is_empty();
+        (0..self.nodes.len()).any(is_rotten)
     }
 
     /// Damages a disk while its node is down, now and then.
@@ -256,6 +259,7 @@ impl World {
         let view = Inspection::of_files(&files);
         if let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) {
             self.strike_disk(at, &files, &view, &blow);
+            self.atlas.disks[at].rotten.insert(index);
         }
     }
 

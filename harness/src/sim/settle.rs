@@ -9,6 +9,7 @@ use super::world::{MILLI, Phase, World};
 impl World {
     /// Looks whether the current phase of the end is over.
     pub(super) fn settle(&mut self) {
+        self.look_at_rot();
         match self.phase {
             Phase::Draining if self.clients.are_idle() => {
                 self.phase = Phase::Finale;
@@ -54,7 +55,7 @@ impl World {
     }
 
     fn has_converged(&self) -> bool {
-        if self.has_cold_damage() {
+        if self.has_rot() {
             return false;
         }
         let reached = |at: usize| {

@@ -165,7 +165,6 @@ impl World {
             ),
             Err(ReadError::Damaged { .. }) if self.atlas.has_struck(at, from.get()) => {
                 self.counters.holes += 1;
-                self.atlas.note_found(at, from.get());
                 self.arrive(at, Input::Damaged { from });
             }
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
@@ -190,7 +189,6 @@ impl World {
                 damaged: Some(from), ..
             }) if self.atlas.has_struck(at, from.get()) => {
                 self.counters.scrubbed += 1;
-                self.atlas.note_found(at, from.get());
                 self.arrive(at, Input::Damaged { from });
             }
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
