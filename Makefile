@@ -8,12 +8,13 @@ SEED ?=
 ARGS ?=
 SIM ?= workloads/swarm.toml
 SEEDS ?= 1..3001
+STORE_RUNS ?= 20
 HARNESS := target/release/harness
 
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help run sim power bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
+.PHONY: help run sim power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +37,11 @@ bugs-ci: setup-build
 mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice
 	@scripts/setup.sh mutants
 	scripts/mutants.sh $(ARGS)
+
+# Every operation of a run is a point of crash: a kill, and power cuts that keep parts of what was not synced.
+crash-points: setup-build ## a crash at every write and sync of whole runs of the store, thousands a run (STORE_RUNS=20)
+	STORE_RUNS=$(STORE_RUNS) cargo test --release -p noraftd --test store -- --nocapture \
+		a_crash_at_any_operation a_power_cut_after_any_operation
 
 power: build ## power cuts on real processes, in both tiers; that on ext4 takes root (TIME=20s SEED=7)
 	@$(HARNESS) run workloads/power.toml --time $(TIME) $(if $(SEED),--seed $(SEED))

@@ -202,8 +202,8 @@ fn a_damaged_backup_is_refused() {
     );
 }
 
-#[test]
-fn a_node_whose_snapshots_are_gone_is_repaired_with_another_nodes() {
+/// A cluster of three, one of which has lost its snapshots and does not start; the leader, and that one.
+fn with_a_broken_node() -> (Cluster, usize, usize) {
     let mut cluster = Cluster::start_with(3, PeersOver::Unix, &SMALL);
     let leader = cluster.leader();
     fill(&mut cluster.nodes[leader].unix_client(), 0, 1500);
@@ -222,24 +222,10 @@ fn a_node_whose_snapshots_are_gone_is_repaired_with_another_nodes() {
         said.contains("snapshot lost") && said.contains("noraftd repair"),
         "{said}"
     );
+    (cluster, leader, broken)
+}
 
-    let file = cluster.nodes[leader]
-        .dir
-        .join("healthy.snapshot")
-        .display()
-        .to_string();
-    let saved = noraftd(&["snapshot", "save", &cluster.nodes[leader].tcp, &file]);
-    assert!(saved.status.success(), "{}", text(&saved.stderr));
-    let id = (broken + 1).to_string();
-    let (data, other) = (data.display().to_string(), ["--cluster", "another"]);
-    let args = ["repair", &file, "--id", &id, "--data-dir", &data];
-    let wrong = noraftd(&[&args[..], &other[..]].concat());
-    assert!(
-        !wrong.status.success() && text(&wrong.stderr).contains("another cluster"),
-        "{wrong:?}"
-    );
-    let repaired = noraftd(&args);
-    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+fn check_repaired(cluster: &mut Cluster, leader: usize, broken: usize) {
     cluster.nodes[broken].start();
     eventually("the node has caught up and votes again", || {
         let (status, leads) = (cluster.nodes[broken].status()?, cluster.nodes[leader].status()?);
@@ -248,4 +234,41 @@ fn a_node_whose_snapshots_are_gone_is_repaired_with_another_nodes() {
     cluster.nodes[leader].kill();
     let next = cluster.leader();
     check(&mut cluster.nodes[next].unix_client(), 1500);
+}
+
+#[test]
+fn a_node_whose_snapshots_are_gone_is_repaired_with_a_file_of_another() {
+    let (mut cluster, leader, broken) = with_a_broken_node();
+    let file = cluster.nodes[leader]
+        .dir
+        .join("healthy.snapshot")
+        .display()
+        .to_string();
+    let saved = noraftd(&["snapshot", "save", &cluster.nodes[leader].tcp, &file]);
+    assert!(saved.status.success(), "{}", text(&saved.stderr));
+    let (id, other) = ((broken + 1).to_string(), ["--cluster", "another"]);
+    let data = cluster.nodes[broken].dir.join("data").display().to_string();
+    let args = ["repair", &file, "--id", &id, "--data-dir", &data];
+    let wrong = noraftd(&[&args[..], &other[..]].concat());
+    assert!(
+        !wrong.status.success() && text(&wrong.stderr).contains("another cluster"),
+        "{wrong:?}"
+    );
+    let repaired = noraftd(&args);
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+    check_repaired(&mut cluster, leader, broken);
+}
+
+#[test]
+fn a_node_whose_snapshots_are_gone_is_repaired_over_the_network() {
+    let (mut cluster, leader, broken) = with_a_broken_node();
+    let id = (broken + 1).to_string();
+    let data = cluster.nodes[broken].dir.join("data").display().to_string();
+    let from = |address: &str| noraftd(&["repair", "--from", address, "--id", &id, "--data-dir", &data]);
+    let nobody = from("127.0.0.1:1");
+    assert_eq!(nobody.status.code(), Some(69), "{}", text(&nobody.stderr));
+    let repaired = from(&cluster.nodes[leader].tcp);
+    assert!(repaired.status.success(), "{}", text(&repaired.stderr));
+    assert!(files(&cluster.nodes[broken], "fetched").is_empty());
+    check_repaired(&mut cluster, leader, broken);
 }

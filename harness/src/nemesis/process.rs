@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Claim, Decision, Effect, Nemesis, rest, round};
-use crate::cluster::power::Cut;
+use crate::cluster::power::{Aim, Cut};
 use crate::cluster::{Life, Node};
 use crate::op::EventKind;
 use crate::results::Lost;
@@ -47,8 +47,12 @@ impl Nemesis {
         }
         let nodes: Vec<&Node> = self.targets(claim).collect();
         // Half of the cuts come whenever they come, in the middle of a sync too.
-        let aimed = decision.roll.is_multiple_of(2);
-        let cuts = self.cluster.cut_power(&nodes, aimed).await;
+        let aim = match decision.roll % 4 {
+            0 => Aim::AtRoll,
+            2 => Aim::AtUnsynced,
+            _ => Aim::Anywhere,
+        };
+        let cuts = self.cluster.cut_power(&nodes, aim).await;
         let mut lost = Lost::default();
         cuts.iter().for_each(|cut| lost += cut.lost);
         let told = cuts.iter().map(tell_cut).collect::<Vec<_>>().join(", ");

@@ -58,6 +58,14 @@ pub struct DiskPlan {
     pub damage_permille: u64,
     /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
     pub rot_permille: u64,
+    /// Starts, and reads of a part of a snapshot, of a thousand, before which a snapshot is damaged (with the same
+    /// limit).
+    pub snapshot_damage_permille: u64,
+    /// Disks of a majority may be damaged too. Then nodes may stop, but what they serve has to be right.
+    pub damage_beyond: bool,
+    /// How often a node reads a part of its log again, to find damage; never, when zero. With it, entries are damaged
+    /// that nobody reads otherwise.
+    pub scrub: Span,
     /// Starts, of a thousand, that are cut down again while the node reads its disk.
     pub recovery_crash_permille: u64,
 }
@@ -117,6 +125,9 @@ impl Default for DiskPlan {
             torn_permille: 0,
             damage_permille: 0,
             rot_permille: 0,
+            snapshot_damage_permille: 0,
+            damage_beyond: false,
+            scrub: Span::from_millis(0),
             recovery_crash_permille: 0,
         }
     }
@@ -158,6 +169,7 @@ impl SimPlan {
             ("sim.disk.torn_permille", disk.torn_permille),
             ("sim.disk.damage_permille", disk.damage_permille),
             ("sim.disk.rot_permille", disk.rot_permille),
+            ("sim.disk.snapshot_damage_permille", disk.snapshot_damage_permille),
             ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
             ("sim.clock.drift_permille", self.clock.drift_permille),
         ];

@@ -141,10 +141,15 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
         disk.rot_permille = some(prng, disk.rot_permille);
     }
     disk.recovery_crash_permille = some(prng, disk.recovery_crash_permille);
+    disk.snapshot_damage_permille = some(
+        &mut prng.fork(FORK_SNAPSHOT_DAMAGE),
+        disk.snapshot_damage_permille,
+    );
     if plan.cluster.nodes == 1 {
         // A lone voter has nobody to ask what a torn sector held: it refuses to start, and rightly.
         disk.torn_permille = 0;
         (disk.damage_permille, disk.rot_permille) = (0, 0);
+        disk.snapshot_damage_permille = 0;
     }
 }
 
@@ -196,5 +201,7 @@ const FORK_SWARM: u64 = 0x0073_7761_726d;
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
 /// Tells the draw for coups from the others.
 const FORK_COUPS: u64 = 0x636f_7570;
+/// What keeps the draws of damage to snapshots apart.
+const FORK_SNAPSHOT_DAMAGE: u64 = 0x736e_646d;
 /// An election timeout is at most so many heartbeats.
 const HEARTBEATS_MAX: u64 = 10;

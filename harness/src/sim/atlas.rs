@@ -7,7 +7,7 @@
 //! |-|-|
 //! | calls an entry damaged | the bytes of its batch were struck |
 //! | comes back with less than it had synced | it was struck, and says so: it abstains |
-//! | refuses to start | what no other node can give back was struck: where the log begins, term and vote |
+//! | refuses to start | what no other node gives back was struck: every copy of where the log begins, of term and vote, of the state |
 //! | starts | not when both copies of term and vote were struck |
 //!
 //! Not struck is what `recovery.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
@@ -18,9 +18,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use noraft::{LogIndex, LogPosition};
 use noraftd::prng::Prng;
-use noraftd::store::Kind;
 use noraftd::store::inspect::{Inspection, SegmentView};
+use noraftd::store::{Kind, ReadError, snapshot_file_name};
 
 use super::world::World;
 use crate::sim::world::Phase;
@@ -32,6 +33,8 @@ pub(super) type Files = BTreeMap<String, Vec<u8>>;
 pub(super) struct Atlas {
     disks: Vec<Struck>,
     prng: Prng,
+    /// True when a majority of the disks was damaged at a time.
+    went_beyond: bool,
 }
 
 /// What has happened to one disk.
@@ -48,6 +51,15 @@ struct Struck {
     log_was_struck: bool,
     hard_state_was_struck: bool,
     refused: bool,
+    /// Entries that were damaged under a running node, and are not readable yet.
+    rotten: BTreeSet<u64>,
+    /// Since the node last started, which is when these are written again.
+    slots: [bool; 2],
+    headers: BTreeSet<(String, usize)>,
+    /// The record of where the log begins, beyond entry 0.
+    base_was_struck: bool,
+    /// Snapshot files, until they are gone.
+    snapshots: BTreeSet<String>,
 }
 
 /// Bytes to put in the place of others; or where a file ends from now on.
@@ -69,6 +81,7 @@ impl Atlas {
         Self {
             disks: vec![Struck::default(); nodes],
             prng,
+            went_beyond: false,
         }
     }
 
@@ -97,17 +110,50 @@ impl Atlas {
     pub(super) fn note_refused(&mut self, at: usize) {
         self.disks[at].refused = true;
     }
+
+    /// What has a good copy was written again from it.
+    pub(super) fn note_started(&mut self, at: usize) {
+        let disk = &mut self.disks[at];
+        (disk.slots, disk.base_was_struck) = ([false; 2], false);
+        disk.headers.clear();
+        disk.rotten.clear();
+    }
+
+    pub(super) fn went_beyond(&self) -> bool {
+        self.went_beyond
+    }
 }
 
 impl World {
+    /// Forgets damage under running nodes that is made good, void or covered.
+    pub(super) fn look_at_rot(&mut self) {
+        for (node, disk) in self.nodes.iter().zip(&mut self.atlas.disks) {
+            let Some(process) = node.process.as_ref().filter(|_| node.disk.trouble().is_none()) else {
+                continue;
+            };
+            let is_unreadable = |index: &u64| {
+                let index = LogIndex::new(*index);
+                let read = process.reader.read(index, index, 1);
+                matches!(read, Err(ReadError::Damaged { .. }))
+            };
+            disk.rotten.retain(is_unreadable);
+        }
+    }
+
     /// Disks that are damaged, and not seen whole again.
     fn damaged_disks(&mut self) -> usize {
+        self.look_at_rot();
         for at in 0..self.nodes.len() {
             let status = self.nodes[at]
                 .process
                 .as_ref()
                 .map(|process| process.replica.status());
-            let is_whole = status.is_some_and(|status| status.holes == 0 && !status.abstaining);
+            let process = self.nodes[at].process.as_ref();
+            let base = process.map_or(0, |process| process.store.base().index.get());
+            // What the replica has let go of is still there until the disk has.
+            let is_whole = status.is_some_and(|status| {
+                status.holes == 0 && !status.abstaining && status.base_index.get() == base
+            }) && self.atlas.disks[at].rotten.is_empty();
             let disk = &mut self.atlas.disks[at];
             if is_whole && disk.is_damaged {
                 (disk.is_damaged, disk.may_refuse) = (false, false);
@@ -126,7 +172,46 @@ impl World {
         } else {
             budget
         };
-        damaged < allowed && self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none()
+        let is_calm = self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
+        if is_calm && damaged >= allowed && self.plan.sim.disk.damage_beyond {
+            self.atlas.went_beyond = true;
+            return true;
+        }
+        damaged < allowed && is_calm
+    }
+
+    /// Damages an entry of a running node that nobody is about to read, now and then.
+    pub(super) fn damage_cold(&mut self, at: usize) {
+        let share = self.plan.sim.disk.rot_permille;
+        if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
+            return;
+        }
+        let Some(process) = self.nodes[at].process.as_ref() else {
+            return;
+        };
+        let status = process.replica.status();
+        let (first, last) = (status.base_index.get() + 1, status.durable_index.get());
+        if first > last {
+            return;
+        }
+        let index = self.atlas.prng.between(first, last);
+        let files = self.nodes[at].disk.files();
+        let view = Inspection::of_files(&files);
+        let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) else {
+            return;
+        };
+        let before = self.counters.damages;
+        self.strike_disk(at, &files, &view, &blow);
+        if self.counters.damages > before {
+            self.atlas.disks[at].rotten.insert(index);
+        }
+    }
+
+    /// True when an entry is damaged under a running node.
+    pub(super) fn has_rot(&self) -> bool {
+        let is_rotten =
+            |at: usize| self.nodes[at].process.is_some() && !self.atlas.disks[at].rotten.is_empty();
+        (0..self.nodes.len()).any(is_rotten)
     }
 
     /// Damages a disk while its node is down, now and then.
@@ -145,6 +230,25 @@ impl World {
         }
     }
 
+    /// Damages a snapshot, now and then, or all that the disk has.
+    pub(super) fn damage_snapshots(&mut self, at: usize) {
+        let share = self.plan.sim.disk.snapshot_damage_permille;
+        if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
+            return;
+        }
+        let files = self.nodes[at].disk.files();
+        let view = Inspection::of_files(&files);
+        let mut names: Vec<&String> = files.keys().filter(|name| name.starts_with(SNAPSHOT)).collect();
+        if names.len() > 1 && !self.atlas.prng.chance(1, 5) {
+            let kept = self.atlas.prng.below(names.len() as u64) as usize;
+            names = vec![names[kept]];
+        }
+        for name in names.into_iter().filter(|name| !files[*name].is_empty()) {
+            let blow = in_snapshot(&mut self.atlas.prng, name, &files[name]);
+            self.strike_disk(at, &files, &view, &blow);
+        }
+    }
+
     /// Damages an entry that a running node is about to read, now and then.
     pub(super) fn damage_before_read(&mut self, at: usize, index: u64) {
         let share = self.plan.sim.disk.rot_permille;
@@ -155,6 +259,7 @@ impl World {
         let view = Inspection::of_files(&files);
         if let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) {
             self.strike_disk(at, &files, &view, &blow);
+            self.atlas.disks[at].rotten.insert(index);
         }
     }
 
@@ -187,11 +292,17 @@ impl World {
                 let range = slot * PAGE..slot * PAGE + SLOT_BYTES;
                 old.get(range.clone()) != new.get(range)
             };
-            let both = (0..2).all(is_slot_struck);
+            (0..2).for_each(|slot| disk.slots[slot] |= is_slot_struck(slot));
+            let both = disk.slots == [true; 2];
             disk.may_refuse |= both;
             // A slot that took the other's place is a valid one.
-            disk.must_refuse |=
-                both && (0..2).all(|slot| new.get(slot * PAGE..slot * PAGE + 8) != old.get(..8));
+            disk.must_refuse |= (0..2).all(is_slot_struck)
+                && (0..2).all(|slot| new.get(slot * PAGE..slot * PAGE + 8) != old.get(..8));
+            return;
+        }
+        if file.starts_with(SNAPSHOT) {
+            disk.snapshots.insert(file.to_owned());
+            disk.may_refuse |= disk.lacks_state(view);
             return;
         }
         disk.log_was_struck = true;
@@ -203,7 +314,11 @@ impl World {
             old.get(range.clone()) != new.get(range)
         };
         let headers = [0, old.len() / PAGE - 1];
-        disk.may_refuse |= headers.into_iter().all(page_differs);
+        let struck = headers.into_iter().filter(|page| page_differs(*page));
+        disk.headers.extend(struck.map(|page| (file.to_owned(), page)));
+        disk.may_refuse |= headers
+            .into_iter()
+            .all(|page| disk.headers.contains(&(file.to_owned(), page)));
         for batch in &segment.batches {
             let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
             let pages = batch.offset as usize / PAGE..(end as usize).div_ceil(PAGE);
@@ -213,13 +328,30 @@ impl World {
                         Kind::Term | Kind::Config | Kind::Command | Kind::Patch => {
                             disk.entries.insert(record.index);
                         }
-                        // Where the log begins is said once.
-                        Kind::Snapshot => disk.may_refuse = true,
+                        // Headers repeat where the log begins, and snapshots know it.
+                        Kind::Snapshot => disk.base_was_struck |= record.index > 0,
                         Kind::HardState | Kind::Truncate | Kind::Seal | Kind::Mark => {}
                     }
                 }
             }
         }
+        disk.may_refuse |= disk.lacks_state(view);
+    }
+}
+
+impl Struck {
+    /// True when no snapshot may be left that the log goes on from; or one less than is needed to know where it
+    /// begins.
+    fn lacks_state(&self, view: &Inspection) -> bool {
+        let Some(recovered) = &view.recovered else {
+            return !self.snapshots.is_empty();
+        };
+        let leads_on = |position: &&LogPosition| position.index <= recovered.last.index;
+        let is_struck = |position: &LogPosition| self.snapshots.contains(&snapshot_file_name(*position));
+        let mut leading = view.snapshots.iter().filter(leads_on);
+        let begins_later = recovered.base.index.get() > 0;
+        let all = begins_later && leading.all(is_struck);
+        all || self.base_was_struck && view.snapshots.iter().any(is_struck)
     }
 }
 
@@ -276,6 +408,31 @@ fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Blow> {
             Some(on_page(prng, &segment.file, old, page, files.get(&other.file)?))
         }
     }
+}
+
+/// Damages a snapshot: a bit flips, a part is zero, or it is cut.
+fn in_snapshot(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
+    let at = prng.below(old.len() as u64) as usize;
+    let (change, words) = match prng.below(4) {
+        0 => return cut(prng, file, old),
+        1 => {
+            let length = (old.len() - at).min(PAGE);
+            let bytes = vec![0; length];
+            (
+                Change::Put { offset: at, bytes },
+                format!("{length} bytes from {at} on are zero"),
+            )
+        }
+        _ => {
+            let bytes = vec![old[at] ^ (1 << prng.below(8))];
+            (
+                Change::Put { offset: at, bytes },
+                format!("a bit of it flips (byte {at})"),
+            )
+        }
+    };
+    let file = file.to_owned();
+    Blow { file, change, words }
 }
 
 fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
@@ -367,6 +524,7 @@ fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64) -> Option<
 }
 
 const HARD_STATE: &str = "hard_state";
+const SNAPSHOT: &str = "snapshot-";
 const PAGE: usize = 4096;
 const BATCH_HEADER_BYTES: u64 = 32;
 const RECORD_HEADER_BYTES: u64 = 40;

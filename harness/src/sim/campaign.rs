@@ -220,8 +220,8 @@ impl Tally {
         match self.counters.damages {
             0 => String::new(),
             damages => format!(
-                ", {damages} acts of damage ({} entries lost and found, {} refusals)",
-                self.counters.holes, self.counters.refusals
+                ", {damages} acts of damage ({} entries lost and found, {} by the scrub, {} refusals, {} standstills)",
+                self.counters.holes, self.counters.scrubbed, self.counters.refusals, self.counters.stalls
             ),
         }
     }
@@ -249,6 +249,8 @@ impl Counters {
         self.damages += other.damages;
         self.holes += other.holes;
         self.refusals += other.refusals;
+        self.scrubbed += other.scrubbed;
+        self.stalls += other.stalls;
     }
 }
 

@@ -393,12 +393,9 @@ impl World {
             }
             Err(error) if now - finale.since > patience.as_millis() * MILLI => {
                 let name = self.clients.workloads[track].name();
-                self.fail((
-                    "liveness".to_owned(),
-                    format!(
-                        "n{} did not serve the {name} workload within {patience} of the last heal: {error}",
-                        node + 1
-                    ),
+                self.stand_still(format!(
+                    "n{} did not serve the {name} workload within {patience} of the last heal: {error}",
+                    node + 1
                 ));
             }
             Err(_) => self

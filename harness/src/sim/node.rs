@@ -12,7 +12,7 @@ use noraftd::record::{Batch, BatchId, Record, SnapshotId};
 use noraftd::replica::event::{Input, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::snapshot;
-use noraftd::store::{LogReader, PersistStats, SnapshotError, Store, StoreError};
+use noraftd::store::{LogReader, PersistStats, Scrubber, SnapshotError, Store, StoreError};
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
@@ -41,6 +41,7 @@ pub(super) struct Process {
     pub(super) replica: Replica,
     pub(super) store: Store,
     pub(super) reader: LogReader,
+    pub(super) scrubber: Scrubber,
     /// What the disk has to do, the first of it now.
     pub(super) jobs: VecDeque<Job>,
     /// Counts jobs done.

@@ -51,6 +51,8 @@ pub(super) enum Event {
     },
     /// A node has written nothing for a while.
     Idle { node: usize, life: u64, batches: u64 },
+    /// A node reads a part of its log again.
+    Scrub { node: usize, life: u64 },
     /// A process is started.
     Start { node: usize, attempt: u64 },
     /// A client begins its next operation.

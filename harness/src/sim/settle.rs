@@ -9,6 +9,7 @@ use super::world::{MILLI, Phase, World};
 impl World {
     /// Looks whether the current phase of the end is over.
     pub(super) fn settle(&mut self) {
+        self.look_at_rot();
         match self.phase {
             Phase::Draining if self.clients.are_idle() => {
                 self.phase = Phase::Finale;
@@ -21,10 +22,8 @@ impl World {
             Phase::Converging if self.has_converged() => return self.finish(),
             Phase::Converging if self.now > self.converge_by => {
                 let told = self.told();
-                return self.fail((
-                    "liveness".to_owned(),
-                    format!("the nodes do not come to the same applied index: {told}"),
-                ));
+                self.stand_still(format!("the nodes do not come to the same applied index: {told}"));
+                return;
             }
             Phase::Disturbed | Phase::Draining | Phase::Finale | Phase::Converging | Phase::Over => {}
         }
@@ -36,7 +35,29 @@ impl World {
         (0..self.nodes.len()).filter(|at| !self.atlas.has_refused(*at))
     }
 
+    /// What should be served is not. That breaks a promise, but for two cases: a majority of the disks was damaged;
+    /// or a node is gone for good while another one abstains, which needs everybody.
+    pub(super) fn stand_still(&mut self, said: String) {
+        let is_abstaining = |at: usize| {
+            let process = self.nodes[at].process.as_ref();
+            process.is_some_and(|process| process.replica.status().abstaining)
+        };
+        let is_one_gone = self.serving().count() < self.nodes.len();
+        let needs_everybody = is_one_gone && self.serving().any(is_abstaining);
+        if !needs_everybody && !self.atlas.went_beyond() {
+            return self.fail(("liveness".to_owned(), said));
+        }
+        self.counters.stalls += 1;
+        self.trace.note(self.now, &[0xe6], || {
+            format!("the run ends here, and rightly: {said}")
+        });
+        self.phase = Phase::Over;
+    }
+
     fn has_converged(&self) -> bool {
+        if self.has_rot() {
+            return false;
+        }
         let reached = |at: usize| {
             let replica = &self.nodes[at].process.as_ref()?.replica;
             let (applied, commit) = (replica.machine().applied_index(), replica.node().commit_index());

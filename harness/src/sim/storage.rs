@@ -9,7 +9,9 @@ use noraftd::record::{Record, Recovered, SnapshotId, genesis_config};
 use noraftd::replica::Replica;
 use noraftd::replica::event::{Input, Received, Snapshot};
 use noraftd::snapshot;
-use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError};
+use noraftd::store::{
+    Identity, LogReader, OpenError, Options, Owner, ReadError, Scrubbed, Scrubber, SpareBy, Store, StoreError,
+};
 use noraftd::time::Instant;
 
 use super::checks::ensure;
@@ -125,6 +127,7 @@ impl World {
 
     /// A part of a snapshot was read, or the snapshot has gone meanwhile.
     pub(super) fn snapshot_read(&mut self, at: usize, position: LogPosition, offset: u64, bytes_max: usize) {
+        self.damage_snapshots(at);
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };
@@ -178,6 +181,38 @@ impl World {
             Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
                 self.fail(("synced is kept".to_owned(), format!("n{}: {error}", at + 1)));
             }
+        }
+    }
+
+    /// Reads a part of the log again, as the daemon's reading thread does it.
+    pub(super) fn scrub(&mut self, at: usize) {
+        self.damage_cold(at);
+        let life = self.nodes[at].life;
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        let pause = self.plan.sim.disk.scrub.as_millis() * MILLI;
+        self.queue.push(self.now + pause, Event::Scrub { node: at, life });
+        match process.scrubber.step(SCRUB_BYTES) {
+            Ok(Scrubbed { damaged: None, .. }) => {}
+            Ok(Scrubbed {
+                damaged: Some(from), ..
+            }) if self.atlas.has_struck(at, from.get()) => {
+                self.counters.scrubbed += 1;
+                self.arrive(at, Input::Damaged { from });
+            }
+            Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
+            Ok(Scrubbed {
+                damaged: Some(from), ..
+            }) => self.fail((
+                "damage is told from the rest".to_owned(),
+                format!(
+                    "the scrub of n{} calls entry {} damaged, which is not",
+                    at + 1,
+                    from.get()
+                ),
+            )),
+            Err(error) => self.fail(("synced is kept".to_owned(), format!("n{}: {error}", at + 1))),
         }
     }
 
@@ -321,6 +356,7 @@ impl World {
             return;
         }
         self.damage_at_rest(at);
+        self.damage_snapshots(at);
         let share = self.plan.sim.disk.recovery_crash_permille;
         if self.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
             let operations = self.prng.below(RECOVERY_OPERATIONS);
@@ -421,6 +457,7 @@ impl World {
             tail,
         } = opened;
         self.counters.starts += 1;
+        self.atlas.note_started(at);
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
         }
@@ -455,9 +492,15 @@ impl World {
             },
         );
         let reader = store.reader();
+        let scrub = self.plan.sim.disk.scrub.as_millis() * MILLI;
+        if scrub > 0 {
+            let life = self.nodes[at].life;
+            self.queue.push(self.now + scrub, Event::Scrub { node: at, life });
+        }
         self.nodes[at].process = Some(Process {
             replica,
             store,
+            scrubber: Scrubber::new(reader.clone()),
             reader,
             jobs: std::collections::VecDeque::new(),
             jobs_done: 0,
@@ -562,6 +605,8 @@ fn read_after(reader: &LogReader, known: u64, recovered: &Recovered) -> Result<V
 
 /// Until a closed connection is noticed.
 const DISCONNECT_US: u64 = 200;
+/// A few entries, so that a pass takes several steps.
+const SCRUB_BYTES: usize = 4 << 10;
 /// As the daemon tries a full disk again.
 const FULL_PAUSE: u64 = 100 * MILLI;
 /// As the daemon marks an idle log.

@@ -82,6 +82,10 @@ pub struct Counters {
     pub holes: u64,
     /// Nodes that refused to start, and rightly.
     pub refusals: u64,
+    /// Damaged entries that nobody but the scrub has found.
+    pub scrubbed: u64,
+    /// Runs that ended because too much was damaged to go on, and rightly.
+    pub stalls: u64,
     /// Elections won.
     pub elections: u64,
     /// Snapshots taken.
@@ -185,6 +189,7 @@ impl World {
                 bytes_max,
             } if self.lives(node, life) => self.snapshot_read(node, position, offset, bytes_max),
             Event::Idle { node, life, batches } if self.lives(node, life) => self.idle(node, batches),
+            Event::Scrub { node, life } if self.lives(node, life) => self.scrub(node),
             Event::Round { .. }
             | Event::Disconnect { .. }
             | Event::Wake { .. }
@@ -192,7 +197,8 @@ impl World {
             | Event::DiskRetry { .. }
             | Event::FetchDone { .. }
             | Event::SnapshotRead { .. }
-            | Event::Idle { .. } => {}
+            | Event::Idle { .. }
+            | Event::Scrub { .. } => {}
             Event::Start { node, attempt } => self.start(node, attempt),
             Event::Next { client, turn } => self.next_operation(client, turn),
             Event::Request { client, turn, life } => self.request_arrives(client, turn, life),
@@ -222,7 +228,8 @@ impl World {
             | Event::DiskRetry { node, .. }
             | Event::FetchDone { node, .. }
             | Event::SnapshotRead { node, .. }
-            | Event::Idle { node, .. } => *node,
+            | Event::Idle { node, .. }
+            | Event::Scrub { node, .. } => *node,
             Event::Request { client, .. } => self.clients.node_of(*client),
             Event::Start { .. }
             | Event::Next { .. }

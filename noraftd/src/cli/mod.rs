@@ -6,6 +6,7 @@
 mod dev;
 mod inspect;
 mod query;
+mod rejoin;
 mod repair;
 mod serve;
 mod snapshot;
@@ -39,6 +40,7 @@ enum Verb {
     Inspect(inspect::Inspect),
     Snapshot(snapshot::Snapshot),
     Repair(Box<repair::Repair>),
+    Rejoin(Box<rejoin::Rejoin>),
 }
 
 /// Runs the command that this process was started with.
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Verb::Inspect(verb) => verb.run(),
         Verb::Snapshot(verb) => verb.run(),
         Verb::Repair(verb) => verb.run(),
+        Verb::Rejoin(verb) => verb.run(),
     };
     exit.into()
 }

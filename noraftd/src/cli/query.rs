@@ -5,7 +5,8 @@ use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use noraft::LogPosition;
 
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
 use crate::shell::board::StatusReport;
@@ -20,12 +21,15 @@ pub(super) enum QueryError {
     /// Somebody answers, but not as a node does.
     #[error("{0} is no noraftd node: {1}")]
     Strange(Endpoint, String),
+    /// It does not do what was asked.
+    #[error("{0} refuses: {1}")]
+    Refused(Endpoint, String),
 }
 
 /// Asks the node at `endpoint` for its status; the text is the JSON as it came.
 pub(super) fn ask_status(endpoint: &Endpoint) -> Result<(StatusReport, String), QueryError> {
     let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
-    match ask(endpoint, b"*1\r\n$13\r\nNORAFT.STATUS\r\n")? {
+    match ask(endpoint, &["NORAFT.STATUS"])? {
         Value::Bulk(json) => {
             let report = serde_json::from_slice(&json).map_err(|error| strange(error.to_string()))?;
             Ok((report, String::from_utf8_lossy(&json).into_owned()))
@@ -37,7 +41,7 @@ pub(super) fn ask_status(endpoint: &Endpoint) -> Result<(StatusReport, String), 
 
 /// Asks the node at `endpoint` to take a snapshot; the status tells when it is there.
 pub(super) fn ask_for_snapshot(endpoint: &Endpoint) -> Result<(), QueryError> {
-    match ask(endpoint, b"*1\r\n$15\r\nNORAFT.SNAPSHOT\r\n")? {
+    match ask(endpoint, &["NORAFT.SNAPSHOT"])? {
         Value::Status(_) => Ok(()),
         other => Err(QueryError::Strange(
             endpoint.clone(),
@@ -46,13 +50,48 @@ pub(super) fn ask_for_snapshot(endpoint: &Endpoint) -> Result<(), QueryError> {
     }
 }
 
-fn ask(endpoint: &Endpoint, question: &[u8]) -> Result<Value, QueryError> {
+/// Asks the node at `endpoint` for a part of the snapshot at `position`, from byte `offset` on; empty at its end.
+pub(super) fn ask_for_part(
+    endpoint: &Endpoint,
+    position: LogPosition,
+    offset: u64,
+) -> Result<Bytes, QueryError> {
+    let [index, term, offset] = [position.index.get(), position.term.get(), offset].map(|n| n.to_string());
+    match ask(endpoint, &["NORAFT.SNAPSHOT", "READ", &index, &term, &offset])? {
+        Value::Bulk(bytes) => Ok(bytes),
+        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
+        other => Err(QueryError::Strange(
+            endpoint.clone(),
+            format!("it says {other:?}"),
+        )),
+    }
+}
+
+/// Has the node at `endpoint` accept the data directory `incarnation` of `node`; tells its term.
+pub(super) fn ask_to_readmit(endpoint: &Endpoint, node: u64, incarnation: u64) -> Result<u64, QueryError> {
+    let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
+    let (node, incarnation) = (node.to_string(), format!("{incarnation:016x}"));
+    match ask(endpoint, &["NORAFT.READMIT", &node, &incarnation])? {
+        Value::Bulk(term) => {
+            let term = std::str::from_utf8(&term).ok().and_then(|term| term.parse().ok());
+            term.ok_or_else(|| strange("its term is no number".to_owned()))
+        }
+        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
+        other => Err(strange(format!("it says {other:?}"))),
+    }
+}
+
+fn ask(endpoint: &Endpoint, words: &[&str]) -> Result<Value, QueryError> {
+    let mut question = format!("*{}\r\n", words.len());
+    for word in words {
+        question.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+    }
     let mut stream = connect(endpoint).map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
     stream
-        .write_all(question)
+        .write_all(question.as_bytes())
         .map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
     let (mut decoder, mut buffer) = (ValueDecoder::new(), BytesMut::new());
-    let mut chunk = [0; 4096];
+    let mut chunk = vec![0; READ_BYTES];
     loop {
         let decoded = decoder.next(&mut buffer);
         if let Some(value) =
@@ -96,6 +135,8 @@ fn connect(endpoint: &Endpoint) -> io::Result<Box<dyn Connection>> {
         }
     }
 }
+
+const READ_BYTES: usize = 64 << 10;
 
 /// A node answers from memory; one that takes longer is in trouble.
 const TIMEOUT: Duration = Duration::from_secs(2);

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::snapshot::{Failure, load, offline_options};
+use super::snapshot::{Failure, fetch, load, offline_options};
 use super::{complain, say};
-use crate::config::Settings;
+use crate::config::{ServeConfig, Settings};
+use crate::replica::event::Snapshot;
+use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 use crate::store::Store;
 use crate::store::disk::RealDisk;
@@ -23,7 +25,12 @@ use crate::store::disk::RealDisk;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Repair {
     /// A file that `noraftd snapshot save` made on a healthy node of the same cluster.
-    file: PathBuf,
+    #[arg(required_unless_present = "from", conflicts_with = "from")]
+    file: Option<PathBuf>,
+    /// The address for clients of a healthy node of the same cluster: HOST:PORT or /path of a Unix socket. Its state
+    /// is fetched, as by `noraftd snapshot save`.
+    #[arg(long, value_name = "ADDRESS")]
+    from: Option<Endpoint>,
     #[command(flatten)]
     settings: Settings,
 }
@@ -42,7 +49,11 @@ impl Repair {
 
     fn replace(self) -> Result<(), Failure> {
         let config = self.settings.check()?;
-        let (_, snapshot) = load(&self.file, Some(config.cluster_id))?;
+        let snapshot = match (&self.file, &self.from) {
+            (Some(file), _) => load(file, Some(config.cluster_id))?.1,
+            (None, Some(from)) => fetch_into(&config, from)?,
+            (None, None) => unreachable!("the command line demands one of them"),
+        };
         let disk = RealDisk::open(&config.data_dir).map_err(|source| Failure::File {
             path: config.data_dir.clone(),
             doing: "opening",
@@ -65,8 +76,22 @@ impl Repair {
     }
 }
 
+/// Gets a node's state by way of a file in the data directory, where there has to be room for it anyway.
+pub(super) fn fetch_into(config: &ServeConfig, from: &Endpoint) -> Result<Snapshot, Failure> {
+    let path = config.data_dir.join(FETCHED);
+    let (_, snapshot) = fetch(from, &path, Some(config.cluster_id))?;
+    // The state is in memory now; where this fails, a file too many is left.
+    let _ = std::fs::remove_file(&path);
+    Ok(snapshot)
+}
+
+const FETCHED: &str = "fetched.partial";
+
 const EXAMPLES: &str = "\
 Examples:
-  On a healthy node, then on the damaged one:
+  On the damaged node, with the address of a healthy one:
+    noraftd repair --from 10.0.0.1:7601 --config node2.toml
+
+  By way of a file:
     noraftd snapshot save 10.0.0.1:7601 healthy.snapshot
     noraftd repair healthy.snapshot --config node2.toml";

@@ -1,26 +1,25 @@
 //! `noraftd snapshot`: backups, and new clusters out of them.
 
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use noraft::NodeId;
+use noraft::{LogIndex, LogPosition, NodeId, Term};
 
-use super::query::{QueryError, ask_for_snapshot, ask_status};
+use super::query::{QueryError, ask_for_part, ask_for_snapshot, ask_status};
 use super::{complain, say};
 use crate::config::{ConfigError, ServeConfig, Settings};
 use crate::record::{Base, SnapshotHead, SnapshotId, genesis_config};
 use crate::replica::event;
-use crate::shell::board::StatusReport;
 use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 use crate::snapshot::read_file;
 use crate::store::disk::{Disk, RealDisk};
-use crate::store::{Identity, OpenError, Options, SnapshotError, SpareBy, Store, snapshot_file_name};
+use crate::store::{Identity, OpenError, Options, SnapshotError, SpareBy, Store};
 
 /// Backs up a running node, shows a backup, and makes a new cluster out of one.
 ///
@@ -40,10 +39,9 @@ enum Verb {
     Restore(Box<Restore>),
 }
 
-/// Has a node take a snapshot, and copies it to a file.
+/// Has a node take a snapshot, and copies it to a file, from wherever it is run.
 ///
-/// To be run where the node runs: the file comes from its data directory. The copy is checked to the last byte
-/// before it gets its name.
+/// The copy is checked to the last byte before it gets its name.
 #[derive(Debug, Args)]
 struct Save {
     /// The node's address for clients: HOST:PORT or /path of a Unix socket.
@@ -91,6 +89,8 @@ pub(super) enum Failure {
     },
     #[error("{0} took no snapshot within {TAKE_PATIENCE:?}; see its log")]
     NotTaken(Endpoint),
+    #[error("{0}")]
+    Rejoin(String),
 }
 
 impl Failure {
@@ -101,9 +101,11 @@ impl Failure {
             Self::Snapshot(SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => Exit::Data,
             Self::Store(_) => Exit::CannotCreate,
             Self::Query(QueryError::Strange(..))
+            | Self::Query(QueryError::Refused(..))
             | Self::Snapshot(SnapshotError::Disk { .. })
             | Self::File { .. }
             | Self::NotTaken(_) => Exit::Failed,
+            Self::Rejoin(_) => Exit::Config,
         }
     }
 }
@@ -128,34 +130,15 @@ impl Snapshot {
 
 impl Save {
     fn run(self) -> Result<(), Failure> {
-        let report = self.take()?;
-        let position = noraft::LogPosition {
-            term: noraft::Term::new(report.snapshot_term),
-            index: noraft::LogIndex::new(report.snapshot_index),
-        };
-        let source = Path::new(&report.data_dir).join(snapshot_file_name(position));
-        let failed = |doing, path: &Path| {
-            let path = path.to_owned();
-            move |source| Failure::File { path, doing, source }
-        };
         if self.file.exists() {
             let exists = io::ErrorKind::AlreadyExists.into();
-            return Err(failed("creating", &self.file)(exists));
+            return Err(file_failure("creating", &self.file)(exists));
         }
         let temporary = self.file.with_extension("partial");
-        let copied = std::fs::copy(&source, &temporary)
-            .map_err(failed("copying", &source))
-            .and_then(|_| load(&temporary, None));
-        if copied.is_err() {
-            // What is not whole is nobody's backup.
-            let _ = std::fs::remove_file(&temporary);
-        }
-        let (id, snapshot) = copied?;
-        std::fs::File::open(&temporary)
-            .and_then(|file| file.sync_all())
-            .and_then(|()| std::fs::rename(&temporary, &self.file))
+        let (id, snapshot) = fetch(&self.address, &temporary, None)?;
+        std::fs::rename(&temporary, &self.file)
             .and_then(|()| sync_parent(&self.file))
-            .map_err(failed("writing", &self.file))?;
+            .map_err(file_failure("writing", &self.file))?;
         say(format_args!(
             "{}: {}",
             self.file.display(),
@@ -163,29 +146,74 @@ impl Save {
         ));
         Ok(())
     }
+}
 
-    /// Has a snapshot taken that covers everything that is committed now.
-    fn take(&self) -> Result<StatusReport, Failure> {
-        let wanted = ask_status(&self.address)?.0.commit_index;
-        let mut asked_at = None;
-        for _ in 0..TAKE_PATIENCE.as_millis() / TAKE_STEP.as_millis() {
-            let (report, _) = ask_status(&self.address)?;
-            if report.snapshot_index >= wanted && wanted > 0 {
-                return Ok(report);
-            }
-            // A snapshot that was being written when this began may end too early: then another one is wanted.
-            if report.applied_index >= wanted && asked_at != Some(report.snapshot_index) {
-                ask_for_snapshot(&self.address)?;
-                asked_at = Some(report.snapshot_index);
-            }
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a tool that asks again has nothing else to wait for"
-            )]
-            thread::sleep(TAKE_STEP);
+/// Has the node at `address` take a snapshot, and gets it into the file at `path`: whole and durable, or not at all.
+pub(super) fn fetch(
+    address: &Endpoint,
+    path: &Path,
+    cluster_id: Option<u64>,
+) -> Result<(SnapshotId, event::Snapshot), Failure> {
+    let mut result = Err(Failure::NotTaken(address.clone()));
+    for _ in 0..FETCHES_MAX {
+        result = take(address)
+            .and_then(|position| fetch_file(address, position, path))
+            .and_then(|()| load(path, cluster_id));
+        match &result {
+            // The node has taken another one meanwhile, and forgotten this.
+            Err(Failure::Query(QueryError::Refused(..))) => {}
+            Ok(_) | Err(_) => break,
         }
-        Err(Failure::NotTaken(self.address.clone()))
     }
+    if result.is_err() {
+        // What is not whole is nobody's backup.
+        let _ = std::fs::remove_file(path);
+    }
+    result
+}
+
+fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<(), Failure> {
+    let mut file = std::fs::File::create(path).map_err(file_failure("creating", path))?;
+    let mut offset = 0;
+    loop {
+        let bytes = ask_for_part(address, position, offset)?;
+        if bytes.is_empty() {
+            return file.sync_all().map_err(file_failure("writing", path));
+        }
+        file.write_all(&bytes).map_err(file_failure("writing", path))?;
+        offset += bytes.len() as u64;
+    }
+}
+
+/// Has a snapshot taken that covers everything that is committed now; tells which it is.
+fn take(address: &Endpoint) -> Result<LogPosition, Failure> {
+    let wanted = ask_status(address)?.0.commit_index;
+    let mut asked_at = None;
+    for _ in 0..TAKE_PATIENCE.as_millis() / TAKE_STEP.as_millis() {
+        let (report, _) = ask_status(address)?;
+        if report.snapshot_index >= wanted && wanted > 0 {
+            return Ok(LogPosition {
+                term: Term::new(report.snapshot_term),
+                index: LogIndex::new(report.snapshot_index),
+            });
+        }
+        // A snapshot that was being written when this began may end too early: then another one is wanted.
+        if report.applied_index >= wanted && asked_at != Some(report.snapshot_index) {
+            ask_for_snapshot(address)?;
+            asked_at = Some(report.snapshot_index);
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a tool that asks again has nothing else to wait for"
+        )]
+        thread::sleep(TAKE_STEP);
+    }
+    Err(Failure::NotTaken(address.clone()))
+}
+
+fn file_failure(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failure + use<> {
+    let path = path.to_owned();
+    move |source| Failure::File { path, doing, source }
 }
 
 impl Show {
@@ -287,10 +315,12 @@ fn directory_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     std::fs::File::open(directory_of(path))?.sync_all()
 }
 
+/// A node that takes one snapshot after the other forgets the older ones.
+const FETCHES_MAX: u32 = 5;
 /// Writing gigabytes takes a while.
 const TAKE_PATIENCE: Duration = Duration::from_secs(120);
 const TAKE_STEP: Duration = Duration::from_millis(20);

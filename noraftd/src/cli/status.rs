@@ -31,7 +31,7 @@ impl AskStatus {
                 complain(&error);
                 return match error {
                     QueryError::Unreachable(..) => Exit::Unavailable,
-                    QueryError::Strange(..) => Exit::Failed,
+                    QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
                 };
             }
         }

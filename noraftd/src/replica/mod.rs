@@ -307,6 +307,7 @@ impl Replica {
         self.expire_requests();
         self.route_requests();
         self.apply_committed();
+        self.cover_holes();
         self.take_snapshot();
         self.serve_reads();
         self.replicate();

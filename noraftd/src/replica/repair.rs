@@ -20,6 +20,9 @@
 //! the entry, exactly as if it could read it. Were it silent instead, damage to single sectors on a majority
 //! would stop a cluster in which nothing is lost.
 //!
+//! **What nobody has any more**, because all other logs begin behind it, is in every state that has applied it: in this
+//! node's own, then the log is made to begin behind it; or else in a snapshot of the leader's.
+//!
 //! Invariant: a hole goes only when its entry is durable here again, void, or covered by a snapshot.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -211,10 +214,27 @@ impl Replica {
         }
     }
 
-    /// True when no peer has an entry that is missing here: only a snapshot can help.
+    /// True when no peer has an entry that is missing here, and that is not applied: only a snapshot of another node
+    /// can help.
     pub(super) fn needs_snapshot(&self) -> bool {
-        let mut peers = self.node.peers().peekable();
-        !self.repair.is_whole() && peers.peek().is_some() && peers.all(|id| self.repair.gone.contains(&id))
+        let applied = self.apply.applied_index().get();
+        self.gone_for_good().is_some_and(|first| first > applied)
+    }
+
+    /// The first entry that is missing, if no peer has it any more.
+    fn gone_for_good(&self) -> Option<u64> {
+        let first = self.repair.unfilled().next()?.position.index.get();
+        let is_gone = self.node.peers().all(|id| self.repair.gone.contains(&id));
+        is_gone.then_some(first)
+    }
+
+    /// An entry that is applied here needs nobody: the state has what it did. So the log begins behind it from now on,
+    /// with a snapshot of that state.
+    pub(super) fn cover_holes(&mut self) {
+        let applied = self.apply.applied_index().get();
+        if self.gone_for_good().is_some_and(|first| first <= applied) {
+            self.cover_with_snapshot();
+        }
     }
 
     /// How much of the log the leader may count on.

@@ -33,6 +33,8 @@ pub(super) struct Snapshots {
     is_saving: bool,
     /// Somebody asked for one.
     is_wanted: bool,
+    /// The log is to begin at the next one: entries before it are lost.
+    is_covering: bool,
     /// After a failure, not before this.
     save_after: Instant,
     /// The log may begin here as soon as nothing older is being sent.
@@ -115,6 +117,14 @@ impl Replica {
         self.snapshots.is_wanted = true;
     }
 
+    /// Asks for a snapshot at which the log is to begin.
+    pub(super) fn cover_with_snapshot(&mut self) {
+        if !self.snapshots.is_covering && self.snapshots.compact_to.is_none() {
+            self.snapshots.is_covering = true;
+            self.want_snapshot();
+        }
+    }
+
     /// Takes a snapshot when it is time for one.
     pub(super) fn take_snapshot(&mut self) {
         let due = self
@@ -135,7 +145,7 @@ impl Replica {
             return;
         };
         self.snapshots.is_wanted = false;
-        if applied <= held {
+        if applied <= held && !self.snapshots.is_covering {
             return;
         }
         let base = Base {
@@ -159,12 +169,14 @@ impl Replica {
             return;
         };
         let older = self.snapshots.newest.map(|newest| newest.position);
-        if older.is_some_and(|older| older.index >= saved.position.index) {
+        let is_covering = std::mem::take(&mut self.snapshots.is_covering);
+        let is_same = older == Some(saved.position);
+        if older.is_some_and(|older| older.index >= saved.position.index) && !(is_covering && is_same) {
             // Another node's was taken over meanwhile; the store removes this one with what lies before.
             return;
         }
         self.snapshots.newest = Some(saved);
-        self.snapshots.compact_to = older;
+        self.snapshots.compact_to = if is_covering { Some(saved.position) } else { older };
     }
 
     /// Lets the log begin at the older of the two snapshots. Only while no sync is in flight.
@@ -246,7 +258,7 @@ impl Replica {
         });
     }
 
-    /// A chunk was read (or cannot be): it goes to whom it is for, if it still is what that one needs.
+    /// A chunk was read (or cannot be, for the file is damaged or gone): it goes to whom it is for, if it still is what that one needs.
     pub(super) fn on_snapshot_read(&mut self, position: LogPosition, offset: u64, bytes: Option<Bytes>) {
         let Some(to) = self.snapshots.reading.take() else {
             return;
@@ -256,7 +268,13 @@ impl Replica {
             return;
         };
         let Some(bytes) = bytes.filter(|bytes| !bytes.is_empty()) else {
+            let lost = transfer.id;
             self.snapshots.transfers.remove(&to);
+            if self.snapshots.newest == Some(lost) {
+                // Damaged: the state is whole, so another one is taken, of the same entry if there is no later.
+                self.snapshots.newest = None;
+                self.want_snapshot();
+            }
             return;
         };
         if (transfer.id.position, transfer.next) != (position, offset) {
@@ -416,6 +434,7 @@ impl Replica {
         self.give_up_covered(position.index);
         self.snapshots.newest = Some(id);
         (self.snapshots.bytes_since, self.snapshots.compact_to) = (0, None);
+        self.snapshots.is_covering = false;
         self.snapshots.new_base = Some(head.base);
     }
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::{CONNECTIONS_MAX, Clients};
 use super::clock;
 use super::endpoint::Endpoint;
+use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use super::storage::Figures;
 use crate::config::ServeConfig;
@@ -138,6 +139,7 @@ pub(super) struct Board {
     pub(super) replica: Rc<RefCell<Replica>>,
     pub(super) figures: std::sync::Arc<Figures>,
     pub(super) peers: Rc<Peers>,
+    pub(super) from_peers: Rc<PeerListener>,
     pub(super) boot: u64,
     pub(super) incarnation: u64,
     pub(super) recovery: Vec<String>,

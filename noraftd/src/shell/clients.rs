@@ -8,9 +8,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use noraft::{LogIndex, LogPosition, NodeId, Term};
 use tokio::io::AsyncReadExt;
 
 use super::board::Board;
@@ -24,6 +26,8 @@ use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, par
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
 use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
+use crate::store::Snapshots;
+use crate::store::disk::RealDisk;
 
 /// Connections of clients at once; each costs some KiB and a file descriptor.
 pub(super) const CONNECTIONS_MAX: usize = 10_000;
@@ -193,7 +197,7 @@ impl Clients {
     }
 
     async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
-        let own = args.first().and_then(|name| OwnCommand::parse(name));
+        let own = OwnCommand::parse(&args);
         let (reply, next) = match parse(args) {
             Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
                 Ok(()) => return self.submit(connection, request).await,
@@ -206,7 +210,10 @@ impl Clients {
                 (reply, next)
             }
             Err(reply) => {
-                let reply = own.map_or(reply, |own| self.answer_own(own));
+                let reply = match own {
+                    Some(own) => self.answer_own(own).await,
+                    None => reply,
+                };
                 (reply, Next::Command)
             }
         };
@@ -217,13 +224,38 @@ impl Clients {
         next
     }
 
-    fn answer_own(&self, command: OwnCommand) -> Reply {
+    async fn answer_own(&self, command: OwnCommand) -> Reply {
         match command {
             OwnCommand::Status => Reply::Bulk(self.board.status_json(self).into()),
             OwnCommand::Snapshot => {
                 self.inbox.push(Input::TakeSnapshot);
                 Reply::Status("OK")
             }
+            OwnCommand::ReadSnapshot { position, offset } => self.read_snapshot(position, offset).await,
+            OwnCommand::Readmit { node, incarnation } => self.readmit(node, incarnation),
+        }
+    }
+
+    /// A part of a snapshot, from another thread: the loop does not wait for the disk.
+    async fn read_snapshot(&self, position: LogPosition, offset: u64) -> Reply {
+        let (path, cluster_id) = (self.board.config.data_dir.clone(), self.board.config.cluster_id);
+        let read = move || {
+            let disk = RealDisk::open(&path).map_err(|error| error.to_string())?;
+            let snapshots = Snapshots::new(Arc::new(disk), cluster_id);
+            let read = snapshots.read(position, offset, SNAPSHOT_PART_BYTES);
+            read.map_err(|error| error.to_string())
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(bytes)) => Reply::Bulk(bytes),
+            Ok(Err(error)) => Reply::Error(format!("ERR {error}")),
+            Err(error) => Reply::Error(format!("ERR {error}")),
+        }
+    }
+
+    fn readmit(&self, node: NodeId, incarnation: u64) -> Reply {
+        match self.board.from_peers.readmit(node, incarnation) {
+            Ok(()) => Reply::Bulk(self.board.replica.borrow().status().term.to_string().into()),
+            Err(error) => Reply::Error(format!("ERR {error}")),
         }
     }
 
@@ -303,19 +335,47 @@ enum OwnCommand {
     Status,
     /// `NORAFT.SNAPSHOT`: take a snapshot now; the status tells when it is there.
     Snapshot,
+    /// `NORAFT.SNAPSHOT READ index term offset`: a part of that snapshot's file; empty at its end.
+    ReadSnapshot { position: LogPosition, offset: u64 },
+    /// `NORAFT.READMIT node incarnation`: that member has that data directory from now on. Tells this node's term.
+    Readmit { node: NodeId, incarnation: u64 },
 }
 
 impl OwnCommand {
-    fn parse(name: &[u8]) -> Option<Self> {
-        let named = |command: &str| name.eq_ignore_ascii_case(command.as_bytes());
-        [
-            ("NORAFT.STATUS", Self::Status),
-            ("NORAFT.SNAPSHOT", Self::Snapshot),
-        ]
-        .into_iter()
-        .find_map(|(command, own)| named(command).then_some(own))
+    fn parse(args: &[Bytes]) -> Option<Self> {
+        if !args.first()?.get(..PREFIX.len())?.eq_ignore_ascii_case(PREFIX) {
+            return None;
+        }
+        let words: Vec<String> = args
+            .iter()
+            .take(WORDS_MAX + 1)
+            .map(|word| String::from_utf8_lossy(word).to_ascii_uppercase())
+            .collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match *words {
+            ["NORAFT.STATUS"] => Some(Self::Status),
+            ["NORAFT.SNAPSHOT"] => Some(Self::Snapshot),
+            ["NORAFT.SNAPSHOT", "READ", index, term, offset] => Some(Self::ReadSnapshot {
+                position: LogPosition {
+                    index: LogIndex::new(index.parse().ok()?),
+                    term: Term::new(term.parse().ok()?),
+                },
+                offset: offset.parse().ok()?,
+            }),
+            ["NORAFT.READMIT", node, incarnation] => Some(Self::Readmit {
+                node: NodeId::new(node.parse().ok()?),
+                incarnation: u64::from_str_radix(incarnation, 16).ok()?,
+            }),
+            _ => None,
+        }
     }
 }
+
+const PREFIX: &[u8] = b"NORAFT.";
+/// The longest of our own commands.
+const WORDS_MAX: usize = 5;
+/// Bytes of a snapshot in one answer.
+const SNAPSHOT_PART_BYTES: usize = 1 << 20;
 
 /// What follows a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //! they say.
 //!
 //! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
-//! this node, a member, and the data directory that this member has had since this process started. One
+//! this node, a member, and the data directory that this member had when it was first met (`store/met.rs`). One
 //! connection for each member: a new one ends the old one.
 
 use std::cell::{Cell, RefCell};
@@ -22,6 +22,7 @@ use super::read_buffer::ReadBuffer;
 use crate::protocol::frame::{self, FrameError};
 use crate::protocol::peer::{Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::replica::event::Input;
+use crate::store::Met;
 
 /// Connections from nodes, or from whoever knows the address, at once.
 const CONNECTIONS_MAX: usize = 256;
@@ -33,8 +34,8 @@ pub(super) struct PeerListener {
     /// Most bytes of one payload that this node's segments hold.
     payload_bytes_max: usize,
     inbox: Rc<Inbox>,
-    /// The data directory that each member had when it was first seen.
-    incarnations: RefCell<BTreeMap<NodeId, u64>>,
+    /// The data directory that each member had when it was first met.
+    met: RefCell<Met>,
     /// The connection that each member uses now.
     current: RefCell<BTreeMap<NodeId, Rc<Outgoing>>>,
     open: Cell<usize>,
@@ -47,6 +48,7 @@ impl PeerListener {
         introduction: Introduction,
         members: BTreeSet<NodeId>,
         payload_bytes_max: usize,
+        met: Met,
         inbox: Rc<Inbox>,
     ) -> Rc<Self> {
         Rc::new(Self {
@@ -54,7 +56,7 @@ impl PeerListener {
             members,
             payload_bytes_max,
             inbox,
-            incarnations: RefCell::default(),
+            met: RefCell::new(met),
             current: RefCell::default(),
             open: Cell::default(),
             complaints: Complaints::default(),
@@ -144,15 +146,36 @@ impl PeerListener {
         if !self.members.contains(&hello.from) {
             return reject(Reject::NotMember);
         }
-        let expected = *self
-            .incarnations
-            .borrow_mut()
-            .entry(hello.from)
-            .or_insert(hello.incarnation);
-        if hello.incarnation != expected {
-            return reject(Reject::Incarnation { expected });
+        let met = self.met.borrow().get(hello.from);
+        match met {
+            Some(expected) if hello.incarnation != expected => reject(Reject::Incarnation { expected }),
+            Some(_) => Ok(hello),
+            // Once for each node, so the loop may wait for the disk.
+            None => {
+                self.met.borrow_mut().admit(hello.from, hello.incarnation)?;
+                Ok(hello)
+            }
         }
-        Ok(hello)
+    }
+
+    /// Accepts another data directory of a member from now on, and the one it had no more. Durable when this returns.
+    pub(super) fn readmit(&self, node: NodeId, incarnation: u64) -> Result<(), String> {
+        if !self.members.contains(&node) {
+            return Err(format!(
+                "node {} is not another member of this cluster",
+                node.get()
+            ));
+        }
+        let admitted = self.met.borrow_mut().admit(node, incarnation);
+        admitted.map_err(|error| format!("cannot write it down: {error}"))?;
+        if let Some(old) = self.current.borrow_mut().remove(&node) {
+            old.close();
+        }
+        tracing::warn!(
+            "node {} begins again, with the data directory {incarnation:016x}",
+            node.get()
+        );
+        Ok(())
     }
 
     async fn hand_over(

@@ -15,6 +15,7 @@ use super::test_support::run;
 use crate::protocol::command::{Class, Command, Request};
 use crate::protocol::peer::PeerMessage;
 use crate::replica::event::Input;
+use crate::store::Met;
 
 const ONE: NodeId = NodeId::new(1);
 const TWO: NodeId = NodeId::new(2);
@@ -35,7 +36,9 @@ fn address(dir: &Path) -> Endpoint {
 async fn listen(dir: &Path, introduction: Introduction) -> Rc<Inbox> {
     let inbox = Rc::new(Inbox::default());
     let listener = Listener::bind(&address(dir)).await.expect("a free path");
-    let peers = PeerListener::new(introduction, [ONE].into(), 1000, Rc::clone(&inbox));
+    let disk = crate::store::disk::RealDisk::open(dir).expect("a directory");
+    let met = Met::load(std::sync::Arc::new(disk)).expect("it can be read");
+    let peers = PeerListener::new(introduction, [ONE].into(), 1000, met, Rc::clone(&inbox));
     tokio::task::spawn_local(peers.accept(listener));
     inbox
 }

@@ -31,7 +31,7 @@ use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, Options, SpareBy, Store};
+use crate::store::{Identity, Met, Options, SpareBy, Store};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -111,16 +111,13 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     allow_many_files();
-    let (mut store, recovered) = open_store(&config)?;
+    let disk = use_directory(&config)?;
+    let (mut store, recovered) = open_store(&config, &disk)?;
     check_members(&config, &recovered)?;
     let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
-    let peers_at = bind_all(if config.peers.is_empty() {
-        &[]
-    } else {
-        &config.peer_listen
-    })
-    .await?;
+    let is_alone = config.peers.is_empty();
+    let peers_at = bind_all(if is_alone { &[] } else { &config.peer_listen }).await?;
     let listen = clients_at
         .iter()
         .map(Listener::endpoint)
@@ -128,8 +125,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
 
     let identity = store.identity();
     let payload_bytes_max = store.payload_bytes_max();
-    let recovery = recovery_lines(&store);
-    recovery.iter().for_each(|line| tracing::info!("{line}"));
+    let recovery = tell_recovery(&store);
     let storage = Storage::start(store, &config.data_dir, config.scrub_rate)?;
     let boot = clock::random_seed();
     let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
@@ -142,7 +138,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
     };
     let members = config.peers.keys().copied().collect();
-    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, Rc::clone(&inbox));
+    let met = load_met(&config, disk)?;
+    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, met, Rc::clone(&inbox));
     for listener in peers_at {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
@@ -151,6 +148,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
         peers: Rc::clone(&peers),
+        from_peers,
         boot,
         incarnation: identity.incarnation,
         recovery,
@@ -220,14 +218,32 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
     Ok(listeners)
 }
 
-/// Opens the directory, or sets it up when there is nothing in it.
-fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
+fn use_directory(config: &ServeConfig) -> Result<Arc<dyn Disk>, StartError> {
     let unusable = |source| StartError::Directory {
         path: config.data_dir.clone(),
         source,
     };
     make_directory(&config.data_dir).map_err(unusable)?;
-    let disk = open_disk(config).map_err(unusable)?;
+    open_disk(config).map_err(unusable)
+}
+
+/// Whom this node has met before.
+fn load_met(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<Met, StartError> {
+    let met = Met::load(disk).map_err(|source| StartError::Directory {
+        path: config.data_dir.clone(),
+        source,
+    })?;
+    if met.is_lost() {
+        tracing::warn!(
+            "which data directories the other nodes had is damaged: this node does not notice if one of them was \
+             replaced; look after the disk"
+        );
+    }
+    Ok(met)
+}
+
+/// Opens the directory, or sets it up when there is nothing in it.
+fn open_store(config: &ServeConfig, disk: &Arc<dyn Disk>) -> Result<(Store, Recovered), StartError> {
     let options = Options {
         segment_bytes: config.segment_bytes,
         spare: SpareBy::Thread,
@@ -235,7 +251,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
         salt_seed: clock::random_seed(),
     };
     let owner = config.owner();
-    match Store::open(Arc::clone(&disk), options, owner) {
+    match Store::open(Arc::clone(disk), options, owner) {
         Err(OpenError::NoStore { directory }) => {
             tracing::info!("{directory}: setting up a new node");
             let identity = Identity {
@@ -243,7 +259,7 @@ fn open_store(config: &ServeConfig) -> Result<(Store, Recovered), StartError> {
                 incarnation: clock::random_seed(),
             };
             Ok(Store::create(
-                disk,
+                Arc::clone(disk),
                 options,
                 identity,
                 &genesis_config(config.members()),
@@ -292,6 +308,13 @@ fn check_members(config: &ServeConfig, recovered: &Recovered) -> Result<(), Star
         on_disk,
         given,
     })
+}
+
+/// Logs what recovery found, and gives it for the status.
+fn tell_recovery(store: &Store) -> Vec<String> {
+    let lines = recovery_lines(store);
+    lines.iter().for_each(|line| tracing::info!("{line}"));
+    lines
 }
 
 /// What recovery found, in lines for the log and for the status.

@@ -142,6 +142,7 @@ impl Store {
         };
         self.writer.append(content, self.shape.last_position())?;
         self.note_hard_state(hard_state);
+        self.writer.base = base.clone();
         self.shape.rebase(base.position, base.config.clone());
         self.remove_covered(self.writer.header.number);
         Ok(())

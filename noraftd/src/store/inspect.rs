@@ -13,10 +13,10 @@ use noraft::{LogPosition, NodeId};
 
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RecordHeader, record_seed};
 use super::hard_state::{FILE as HARD_STATE_FILE, Slots};
-use super::recovery::{Found, judge};
+use super::recovery::{Found, Kept, judge};
 use super::scan::{HeaderFound, SegmentScan, check_record};
 use super::segment::{HeaderFault, PAGE, SegmentHeader, parse_name};
-use super::{Identity, RecoveryReport};
+use super::{Identity, RecoveryReport, snapshot_file};
 use crate::record::HardState;
 
 /// How much to tell.
@@ -41,6 +41,8 @@ pub struct Inspection {
     pub slots: [Option<(u64, HardState)>; 2],
     /// All segment files.
     pub segments: Vec<SegmentView>,
+    /// All snapshots, by their names.
+    pub snapshots: Vec<LogPosition>,
     /// The verdicts that an opening would come to.
     pub report: RecoveryReport,
     /// What an opening would recover, unless it would refuse.
@@ -143,21 +145,26 @@ pub fn inspect(path: &Path, detail: Detail) -> Result<Inspection, InspectError> 
         let Ok(name) = entry.file_name().into_string() else {
             continue;
         };
+        collector.note(&name);
         if Collector::wants(&name) {
             // Read, not mapped: a file that another process cuts must not kill this one.
             let bytes = std::fs::read(entry.path()).map_err(|source| failed(&entry.path(), source))?;
             collector.add(&name, &bytes);
         }
     }
-    Ok(collector.finish(path.display().to_string()))
+    let read = |name: &str| std::fs::read(path.join(name)).ok();
+    Ok(collector.finish(path.display().to_string(), &read))
 }
 
 impl Inspection {
     /// Inspects files in memory, down to their records.
     pub fn of_files(files: &BTreeMap<String, Vec<u8>>) -> Self {
         let mut collector = Collector::new(Detail::Records);
-        files.iter().for_each(|(name, bytes)| collector.add(name, bytes));
-        collector.finish("memory".to_owned())
+        for (name, bytes) in files {
+            collector.note(name);
+            collector.add(name, bytes);
+        }
+        collector.finish("memory".to_owned(), &|name| files.get(name).cloned())
     }
 }
 
@@ -167,6 +174,7 @@ struct Collector {
     scans: BTreeMap<u64, SegmentScan>,
     views: BTreeMap<u64, SegmentView>,
     hard_state: Slots,
+    snapshots: Vec<LogPosition>,
 }
 
 impl Collector {
@@ -176,11 +184,16 @@ impl Collector {
             scans: BTreeMap::new(),
             views: BTreeMap::new(),
             hard_state: Slots::decode(&[]),
+            snapshots: Vec::new(),
         }
     }
 
     fn wants(name: &str) -> bool {
         name == HARD_STATE_FILE || parse_name(name).is_some()
+    }
+
+    fn note(&mut self, name: &str) {
+        self.snapshots.extend(snapshot_file::parse_name(name));
     }
 
     fn add(&mut self, name: &str, bytes: &[u8]) {
@@ -195,7 +208,8 @@ impl Collector {
         }
     }
 
-    fn finish(self, directory: String) -> Inspection {
+    /// `read` gives the bytes of a snapshot, should it be needed.
+    fn finish(self, directory: String, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Inspection {
         let slots = self
             .hard_state
             .0
@@ -210,6 +224,13 @@ impl Collector {
             owner: None,
             segments: self.scans,
             hard_state: self.hard_state,
+            snapshots: Kept {
+                positions: self.snapshots.clone(),
+                load: &|position| {
+                    let name = snapshot_file::file_name(position);
+                    snapshot_file::whole_base(&name, None, &read(&name)?)
+                },
+            },
         });
         let recovered = judgement.state.map(|state| RecoveredView {
             base: state.log.snapshot_position(),
@@ -223,6 +244,7 @@ impl Collector {
             identity,
             slots,
             segments,
+            snapshots: self.snapshots,
             report: judgement.report,
             recovered,
         }

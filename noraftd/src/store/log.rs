@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use noraft::{ClusterConfig, Log, LogEntries, LogEntry, LogIndex, LogPosition, Term};
 
+use crate::record::Base;
+
 /// Terms and configurations of the log.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shape {
@@ -79,6 +81,12 @@ impl Shape {
         }
         let later = self.terms.partition_point(|(first, _)| *first <= index);
         Some(later.checked_sub(1).map_or(self.prev.term, |at| self.terms[at].1))
+    }
+
+    /// Where the log begins, with the configuration there, once that is known.
+    pub(super) fn base(&self) -> Option<Base> {
+        let (position, config) = self.base.clone()?;
+        Some(Base { position, config })
     }
 
     /// True when the entry at `index` begins its term.

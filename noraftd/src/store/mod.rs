@@ -17,11 +17,13 @@ mod hard_state;
 pub mod inspect;
 mod log;
 pub mod mem_disk;
+mod met;
 mod mmap;
 mod open;
 mod patch;
 mod reader;
 mod recovery;
+mod rejoin;
 mod replace;
 mod replay;
 mod rest;
@@ -43,7 +45,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId};
+use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Term};
 
 use crate::record::{
     Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
@@ -53,6 +55,7 @@ pub use batch::{Kind, Mark};
 use disk::{DirLock, Disk};
 use hard_state::HardStateFile;
 use log::{Run, Shape};
+pub use met::Met;
 pub use reader::LogReader;
 pub use scrub::{Scrubbed, Scrubber};
 pub use sigbus::name_lost_pages;
@@ -271,6 +274,24 @@ impl Store {
         chunks: &mut dyn Iterator<Item = bytes::Bytes>,
     ) -> Result<(Self, Recovered), OpenError> {
         replace::replace_log(disk, options, owner, head, chunks)
+    }
+
+    /// Sets up an empty directory for a node that was a member before, and lost what it knew: with another node's
+    /// state, in a term in which it certainly has not voted. It abstains until it has caught up. The directory's own
+    /// name must be made durable by the caller.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Store::create`].
+    pub fn create_rejoining(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        term: Term,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(Self, Recovered), OpenError> {
+        rejoin::create_rejoining(disk, options, identity, term, head, chunks)
     }
 
     /// Makes the batch durable: `Ok` means that it survives a loss of power.

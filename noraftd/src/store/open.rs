@@ -16,11 +16,11 @@ use super::batch::{BatchWriter, Kind, Mark, RecordHeader};
 use super::disk::{DirLock, Disk, DiskFile};
 use super::hard_state::{self, HardStateFile, Slot, Slots};
 use super::reader::Directory;
-use super::recovery::{Found, Judgement, State, judge};
+use super::recovery::{BrokenHeader, Found, Judgement, Kept, State, judge};
 use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
-use super::snapshot_file::Snapshots;
+use super::snapshot_file::{self, Snapshots};
 use super::spare::{Spares, fill, fill_start, publish};
 use super::verdict::OpenError;
 use super::writer::{Content, Writer, readable};
@@ -84,7 +84,11 @@ pub(super) fn create(
     let locked = Locked::new(disk)?;
     check_vacant(&locked)?;
     let disk = &*locked.disk;
-    create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    create_hard_state(disk, identity, HardState::default()).map_err(failure(
+        disk,
+        hard_state::FILE,
+        "creating",
+    ))?;
     let base = Base {
         position: LogPosition::ZERO,
         config: genesis.clone(),
@@ -104,7 +108,11 @@ pub(super) fn create_from(
     let locked = Locked::new(disk)?;
     check_vacant(&locked)?;
     let disk = &*locked.disk;
-    create_hard_state(disk, identity).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    create_hard_state(disk, identity, HardState::default()).map_err(failure(
+        disk,
+        hard_state::FILE,
+        "creating",
+    ))?;
     let snapshots = Snapshots::new(locked.disk.clone(), identity.owner.cluster_id);
     snapshots
         .save(head, chunks)
@@ -118,7 +126,7 @@ pub(super) fn create_from(
 }
 
 /// Refuses a directory with a store in it, even a broken one; but not what an interrupted `create` left.
-fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
+pub(super) fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
     let directory = locked.disk.describe();
     for name in locked.list()? {
         let ours = parse_name(&name).is_some();
@@ -136,11 +144,15 @@ fn is_pristine(locked: &Locked) -> Result<bool, OpenError> {
     Ok(read_slots(&*locked.file(hard_state::FILE)?, &*locked.disk)?.is_pristine())
 }
 
-fn create_hard_state(disk: &dyn Disk, identity: Identity) -> io::Result<()> {
+pub(super) fn create_hard_state(
+    disk: &dyn Disk,
+    identity: Identity,
+    hard_state: HardState,
+) -> io::Result<()> {
     let slot = Slot {
         identity,
         lsn: 0,
-        hard_state: HardState::default(),
+        hard_state,
     }
     .encode();
     let file = disk.create(hard_state::TEMPORARY)?;
@@ -179,7 +191,7 @@ fn create_first_segment(
         &config,
     );
     batch.finish(header.salt, header.link, true);
-    let page = header.encode();
+    let page = header.encode(Some(base));
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.write_at(PAGE as u64, &batch.pieces())?;
@@ -225,10 +237,18 @@ pub(super) fn open_locked(
         });
     }
     let segments = scan_all(disk, &files, options.spare)?;
+    let snapshots = Snapshots::new(locked.disk.clone(), owner.cluster_id);
     let Judgement { report, state } = judge(Found {
         owner: Some(owner),
         segments,
         hard_state,
+        snapshots: Kept {
+            positions: names
+                .iter()
+                .filter_map(|name| snapshot_file::parse_name(name))
+                .collect(),
+            load: &|position| Some(snapshots.load(position, &mut |_| true).ok()?.0.base),
+        },
     });
     let (Some(state), Some(slots_file)) = (state, slots_file) else {
         return Err(refused(disk, &report));
@@ -362,6 +382,7 @@ fn assemble(
         "starting a thread",
     ))?;
     let (cut_until, cut_log, shape) = (state.cut_until, state.cut_log, state.held.shape.clone());
+    let rebase = state.rebase.take();
     let base_segment = state.held.base_segment;
     let (cut_files, broken_headers) = (
         std::mem::take(&mut state.resize),
@@ -375,22 +396,24 @@ fn assemble(
         report: Default::default(),
         _lock: lock,
     };
-    cut(&mut store, cut_until, cut_log).map_err(|error| cut_failed(&store, error))?;
+    cut(&mut store, cut_until, cut_log, rebase.as_ref()).map_err(|error| cut_failed(&store, error))?;
     make_whole(&store, &cut_files, &broken_headers, &files)?;
     store.remove_covered(base_segment);
     Ok((store, recovered))
 }
 
-/// Makes durable that the log ends where it does, and that the node abstains.
-fn cut(store: &mut Store, until: Option<u64>, log: bool) -> Result<(), StoreError> {
+/// Makes durable that the log ends where it does, and that the node abstains; and where it begins, when that was
+/// lost. Both in one batch: where the log ends may only be known by where it begins.
+fn cut(store: &mut Store, until: Option<u64>, log: bool, rebase: Option<&Base>) -> Result<(), StoreError> {
     if let Some(until) = until {
         store.writer.cut(until)?;
     }
-    if log {
+    if log || rebase.is_some() {
         let (last, lsn) = (store.shape.last_position(), store.writer.last.lsn + 1);
         let content = Content {
-            truncate: Some(last),
-            mark: Some((Mark::Cut, lsn)),
+            base: rebase,
+            truncate: log.then_some(last),
+            mark: log.then_some((Mark::Cut, lsn)),
             ..Content::default()
         };
         store.writer.append(content, last)?;
@@ -418,7 +441,7 @@ fn replace_segment(
         abstaining: true,
         ..state.active
     };
-    let page = header.encode();
+    let page = header.encode(state.held.shape.base().as_ref());
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.sync_all()?;
@@ -435,7 +458,7 @@ fn replace_segment(
 fn make_whole(
     store: &Store,
     cut_files: &[SegmentHeader],
-    broken_headers: &[(SegmentHeader, u64)],
+    broken_headers: &[BrokenHeader],
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
 ) -> Result<(), OpenError> {
     let disk = &*store.writer.disk;
@@ -445,10 +468,11 @@ fn make_whole(
             .and_then(|()| file.sync_all())
             .map_err(failure(disk, &file_name(header.number), "making it whole again"))?;
     }
-    for (header, at) in broken_headers {
-        rewrite_header(&*files[&header.number], header, *at).map_err(failure(
+    for broken in broken_headers {
+        let number = broken.header.number;
+        rewrite_header(&*files[&number], broken).map_err(failure(
             disk,
-            &file_name(header.number),
+            &file_name(number),
             "rewriting a header",
         ))?;
     }
@@ -508,6 +532,10 @@ fn writer(
         salts: Prng::new(options.salt_seed).fork(state.last.lsn),
         stats,
         abstain: state.abstain,
+        base: Base {
+            position: state.log.snapshot_position(),
+            config: state.log.snapshot_config().clone(),
+        },
         hard_state: state.hard_state,
         ends_with_mark: false,
         failed: None,
@@ -523,8 +551,9 @@ fn cut_failed(store: &Store, error: StoreError) -> OpenError {
     }
 }
 
-fn rewrite_header(file: &dyn DiskFile, header: &SegmentHeader, at: u64) -> io::Result<()> {
-    file.write_at(at, &[IoSlice::new(&header.encode())])?;
+fn rewrite_header(file: &dyn DiskFile, broken: &BrokenHeader) -> io::Result<()> {
+    let page = broken.header.encode(broken.base.as_ref());
+    file.write_at(broken.at, &[IoSlice::new(&page)])?;
     file.sync_data()
 }
 

@@ -12,6 +12,7 @@
 //! | last batch invalid after a SEAL or a clean-stop mark | damage |
 //! | header page invalid | second copy at the segment's end; both bad: damage of the whole segment |
 //! | damage, and no other voter can have what it took | refuse |
+//! | the record of where the log begins is lost | a header says it again; or a snapshot that is whole: the log begins there; neither: refuse |
 //! | hard_state: one slot valid | newest valid of slots and stream |
 //! | hard_state: none valid | refuse to vote; rejoin as a new incarnation |
 //! | segment missing in the middle, gap between snapshot and log, wrong cluster/node/incarnation id | refuse |
@@ -55,7 +56,7 @@ mod files;
 
 use std::collections::BTreeMap;
 
-use noraft::Log;
+use noraft::{Log, LogPosition};
 
 use super::Owner;
 use super::hard_state::{Slot, Slots};
@@ -64,14 +65,23 @@ use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{Link, SegmentHeader};
 use super::verdict::{Finding, RecoveryReport, Verdict};
-use crate::record::HardState;
+use crate::record::{Base, HardState};
 
 /// What was read of a directory.
-pub(super) struct Found {
+pub(super) struct Found<'a> {
     /// Whose directory it must be; anybody's when absent.
     pub(super) owner: Option<Owner>,
     pub(super) segments: BTreeMap<u64, SegmentScan>,
     pub(super) hard_state: Slots,
+    pub(super) snapshots: Kept<'a>,
+}
+
+/// The snapshots of a directory. They are read only when the log does not say where it begins.
+pub(super) struct Kept<'a> {
+    /// As their names say, in any order.
+    pub(super) positions: Vec<LogPosition>,
+    /// What the snapshot at a position says, if every byte of it is what was written.
+    pub(super) load: &'a dyn Fn(LogPosition) -> Option<Base>,
 }
 
 /// What it means.
@@ -106,7 +116,9 @@ pub(super) struct State {
     /// Files that were cut, to be made as long as their headers say.
     pub(super) resize: Vec<SegmentHeader>,
     /// Header pages to write again.
-    pub(super) broken_headers: Vec<(SegmentHeader, u64)>,
+    pub(super) broken_headers: Vec<BrokenHeader>,
+    /// Where the log begins, when that has to be said again.
+    pub(super) rebase: Option<Base>,
     /// Segments without content, for later.
     pub(super) spares: Vec<u64>,
     /// The newest hard state as a slot, and the slot's number.
@@ -115,13 +127,21 @@ pub(super) struct State {
     pub(super) slot_is_stale: bool,
 }
 
+/// A header page to write again at byte `at`.
+pub(super) struct BrokenHeader {
+    pub(super) header: SegmentHeader,
+    pub(super) base: Option<Base>,
+    pub(super) at: u64,
+}
+
 /// Says what the bytes of a directory mean.
-pub(super) fn judge(found: Found) -> Judgement {
+pub(super) fn judge(found: Found<'_>) -> Judgement {
     let mut judge = Judge {
         report: RecoveryReport::default(),
         cut_until: None,
         cut_log: false,
         resize: Vec::new(),
+        rebase: None,
     };
     let state = judge.judge(found);
     let Judge { mut report, .. } = judge;
@@ -139,6 +159,7 @@ struct Judge {
     cut_until: Option<u64>,
     cut_log: bool,
     resize: Vec<SegmentHeader>,
+    rebase: Option<Base>,
 }
 
 impl Judge {
@@ -152,11 +173,12 @@ impl Judge {
     }
 
     /// `None` after a finding that forbids to go on.
-    fn judge(&mut self, found: Found) -> Option<State> {
+    fn judge(&mut self, found: Found<'_>) -> Option<State> {
         let Found {
             owner,
             segments,
             hard_state,
+            snapshots,
         } = found;
         self.check_numbers(&segments);
         let (active, spares) = self.split_spares(&segments)?;
@@ -164,7 +186,9 @@ impl Judge {
         self.check_headers(&segments, &active);
         let newest_slot = self.check_hard_state(&hard_state);
         self.check_ends(&segments, &active, &spares)?;
-        let replayed = self.replay(&segments, &active)?.finish();
+        let mut replay = self.replay(&segments, &active)?;
+        self.begin_at_snapshot(&mut replay, &snapshots, *active.last()?);
+        let replayed = replay.finish();
         if replayed.is_cut {
             self.note_cut(&replayed.held, *active.last()?);
         }
@@ -226,6 +250,7 @@ impl Judge {
             replace,
             resize: std::mem::take(&mut self.resize),
             broken_headers,
+            rebase: self.rebase.take(),
             spares,
             slot: (slot_number, newest),
             slot_is_stale,

@@ -79,7 +79,13 @@ fn certain_slot(locked: &Locked, owner: Owner) -> Result<Slot, OpenError> {
 }
 
 /// Makes the first segment of the new log, whole but under its temporary name.
-fn begin(disk: &dyn Disk, options: Options, number: u64, slot: &Slot, head: &SnapshotHead) -> io::Result<()> {
+pub(super) fn begin(
+    disk: &dyn Disk,
+    options: Options,
+    number: u64,
+    slot: &Slot,
+    head: &SnapshotHead,
+) -> io::Result<()> {
     let bytes = segment::rounded_size(options.segment_bytes);
     let file = fill(disk, number, bytes)?;
     let (position, config) = (head.base.position, encode_config(&head.base.config));
@@ -117,7 +123,7 @@ fn begin(disk: &dyn Disk, options: Options, number: u64, slot: &Slot, head: &Sna
         &config,
     );
     batch.finish(header.salt, header.link, true);
-    let page = header.encode();
+    let page = header.encode(Some(&head.base));
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.write_at(PAGE as u64, &batch.pieces())?;

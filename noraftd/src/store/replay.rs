@@ -23,7 +23,7 @@ use super::log::{Extent, Extents, Run, Shape};
 use super::scan::Event;
 use super::seal::SealedEntry;
 use super::segment::SegmentHeader;
-use crate::record::{HardState, Hole, RecordKind};
+use crate::record::{Base, HardState, Hole, RecordKind};
 
 /// A log: its shape, where its entries are, and which of them are not readable.
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ pub(super) struct Held {
 }
 
 /// What batches add up to.
+#[derive(Debug, Clone)]
 pub(super) struct Replay {
     held: Held,
     /// The log before the first loss that nothing has explained yet.
@@ -148,12 +149,48 @@ impl Replay {
         }
     }
 
-    /// The next segment was begun: its header tells where the log ended then, and whether the node abstained.
-    pub(super) fn begin_segment(&mut self, header: &SegmentHeader) {
+    /// The next segment was begun: its header tells where the log ended then, where it began, and whether the node
+    /// abstained.
+    pub(super) fn begin_segment(&mut self, header: &SegmentHeader, base: Option<&Base>) {
         self.abstain |= header.abstaining;
         if self.certainty != Certainty::Sure {
             self.meet(header.prev);
         }
+        let known = self.log().shape.base();
+        // What a header repeats says nothing of losses since: they stay what they are.
+        let is_repeated = |base: &&Base| {
+            known
+                .as_ref()
+                .is_some_and(|known| known.position.index >= base.position.index)
+        };
+        if let Some(base) = base.filter(|base| !is_repeated(base)) {
+            self.rebase(header.number, base.position, &base.config);
+        }
+    }
+
+    /// The log as far as it is certain.
+    fn log(&self) -> &Held {
+        self.before.as_ref().unwrap_or(&self.held)
+    }
+
+    /// True when the log has to end before something that cannot be told.
+    pub(super) fn is_cut(&self) -> bool {
+        self.before.is_some() || self.certainty != Certainty::Sure
+    }
+
+    /// True when it is not known where the log begins; or when it is, but the snapshot of that has gone, for the log
+    /// began later before something was lost.
+    pub(super) fn lacks_base(&self, snapshots: &[LogPosition]) -> bool {
+        let shape = &self.log().shape;
+        let Some(base) = shape.base() else { return true };
+        let leads_there =
+            |position: &LogPosition| position.index >= base.position.index && shape.contains(*position);
+        base.position.index.get() > 0 && self.is_cut() && !snapshots.iter().any(leads_there)
+    }
+
+    /// After all batches: the log begins at `base` from now on, which `segment` will say.
+    pub(super) fn begin_at(&mut self, segment: u64, base: &Base) {
+        self.rebase(segment, base.position, &base.config);
     }
 
     /// Anything may have been written from here on.
@@ -163,7 +200,7 @@ impl Replay {
 
     /// What it all adds up to.
     pub(super) fn finish(self) -> Replayed {
-        let is_cut = self.before.is_some() || self.certainty != Certainty::Sure;
+        let is_cut = self.is_cut();
         Replayed {
             held: self.before.unwrap_or(self.held),
             is_cut,
@@ -338,11 +375,8 @@ impl Replay {
             Some(before) if is_behind => before.rebase(segment, position, config),
             Some(_) | None if is_behind => self.held.rebase(segment, position, config),
             Some(_) | None => {
-                // An unexplained loss among what is covered does not matter any more.
+                // An unexplained loss among what is covered does not matter any more; what came after it does.
                 self.before = None;
-                if !self.held.shape.contains(position) {
-                    self.certainty = Certainty::Sure;
-                }
                 self.held.rebase(segment, position, config);
             }
         }

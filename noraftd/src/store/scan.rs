@@ -17,7 +17,7 @@ use super::log::Run;
 use super::rest::{Later, batch_heads, first_nonzero_page, later, looks_interrupted, next_batch, used_bytes};
 use super::seal::{SealIndex, SealedEntry};
 use super::segment::{HeaderFault, Link, PAGE, SegmentHeader};
-use crate::record::{HardState, Hole, RecordKind, decode_config};
+use crate::record::{Base, HardState, Hole, RecordKind, decode_config};
 
 /// Something a valid batch says, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub(super) struct Damaged {
 pub(super) struct SegmentScan {
     pub(super) size: u64,
     pub(super) header: HeaderFound,
+    /// Where the log began when the segment was begun, as a valid header says it.
+    pub(super) base: Option<Base>,
     pub(super) events: Vec<Event>,
     pub(super) batches: u64,
     pub(super) entries: u64,
@@ -131,10 +133,11 @@ pub(super) struct SegmentScan {
 impl SegmentScan {
     /// Reads the whole file of segment `number`.
     pub(super) fn of(number: u64, bytes: &[u8]) -> Self {
-        let header = read_header(number, bytes);
+        let (header, base) = read_header(number, bytes);
         let mut scan = Self {
             size: bytes.len() as u64,
             header,
+            base,
             events: Vec::new(),
             batches: 0,
             entries: 0,
@@ -367,11 +370,33 @@ impl SegmentScan {
     }
 }
 
-/// Reads both header pages of segment `number`.
-fn read_header(number: u64, bytes: &[u8]) -> HeaderFound {
-    let first = SegmentHeader::decode(bytes.get(..PAGE).unwrap_or_default());
+/// Reads both header pages of segment `number`, and where they say that the log began.
+fn read_header(number: u64, bytes: &[u8]) -> (HeaderFound, Option<Base>) {
     let copy_at = bytes.len().saturating_sub(PAGE);
-    let second = SegmentHeader::decode(&bytes[copy_at..]);
+    let pages = [bytes.get(..PAGE).unwrap_or_default(), &bytes[copy_at..]];
+    let found = compare_headers(number, pages.map(SegmentHeader::decode));
+    let [base, copy] = pages.map(SegmentHeader::decode_base);
+    match found {
+        HeaderFound::Both(header) => {
+            let broken_at = match (&base, &copy) {
+                (None, Some(_)) => 0,
+                (Some(_), None) => header.batches_end(),
+                (Some(_), Some(_)) | (None, None) => return (found, base),
+            };
+            let broken = HeaderFault::Damaged;
+            let found = HeaderFound::One {
+                header,
+                broken,
+                broken_at,
+            };
+            (found, base.or(copy))
+        }
+        HeaderFound::One { broken_at, .. } => (found, if broken_at == 0 { copy } else { base }),
+        HeaderFound::None { .. } => (found, None),
+    }
+}
+
+fn compare_headers(number: u64, [first, second]: [Result<SegmentHeader, HeaderFault>; 2]) -> HeaderFound {
     match (first, second) {
         (Ok(header), Ok(copy)) if header == copy => HeaderFound::Both(header),
         // The page of another segment, written to the wrong place.

@@ -9,7 +9,7 @@
 //! |-|-|
 //! | 0..8 | magic `nraftseg` |
 //! | 8..12 | format version, 1 |
-//! | 12..16 | flags; bit 0: the node was abstaining when the segment was begun |
+//! | 12..16 | flags; bit 0: the node was abstaining when the segment was begun; bit 1: bytes 96.. are in use |
 //! | 16..24 | cluster id |
 //! | 24..32 | node id |
 //! | 32..40 | incarnation id |
@@ -21,6 +21,13 @@
 //! | 80..88 | LSN of the last batch before this segment |
 //! | 88..92 | crc of that batch's header |
 //! | 92..96 | crc of bytes 0..92 |
+//! | 96..104 | index of the log's base when the segment was begun |
+//! | 104..112 | term of the base |
+//! | 112..116 | length of the configuration at the base |
+//! | 116.. | the configuration, and the crc of all from byte 96 on |
+//!
+//! A record in the stream says where the log begins; the header repeats it, so that no damage to one place takes
+//! it away. Segments of earlier builds do not (bit 1 is not set), nor do those whose configuration has no room.
 //!
 //! The rest of both pages is zero. Between them lie batches (`batch.rs`), each from a page boundary on.
 
@@ -28,6 +35,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::codec::{Fields, crc, put};
 use super::{Identity, Owner};
+use crate::record::{Base, decode_config, encode_config};
 
 /// The unit of placement, and the least that a sync writes.
 pub(super) const PAGE: usize = 4096;
@@ -50,6 +58,8 @@ pub(super) const FORMAT_VERSION: u32 = 1;
 const MAGIC: [u8; 8] = *b"nraftseg";
 const HEADER_BYTES: usize = 96;
 const FLAG_ABSTAINING: u32 = 1;
+const FLAG_BASE: u32 = 2;
+const CONFIG_AT: usize = HEADER_BYTES + 20;
 
 /// The place of a batch in the chain of all batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,12 +97,14 @@ pub(super) enum HeaderFault {
 }
 
 impl SegmentHeader {
-    /// The header as a page.
-    pub(super) fn encode(&self) -> [u8; PAGE] {
+    /// The header as a page, in a log that begins at `base`; earlier builds did not say where.
+    pub(super) fn encode(&self, base: Option<&Base>) -> [u8; PAGE] {
         let mut page = [0; PAGE];
+        let has_base = base.is_some_and(|base| put_base(&mut page, base));
         put(&mut page, 0, &MAGIC);
         put(&mut page, 8, &FORMAT_VERSION.to_le_bytes());
-        put(&mut page, 12, &u32::from(self.abstaining).to_le_bytes());
+        let flags = if self.abstaining { FLAG_ABSTAINING } else { 0 } | if has_base { FLAG_BASE } else { 0 };
+        put(&mut page, 12, &flags.to_le_bytes());
         put(&mut page, 16, &self.identity.owner.cluster_id.to_le_bytes());
         put(&mut page, 24, &self.identity.owner.node_id.get().to_le_bytes());
         put(&mut page, 32, &self.identity.incarnation.to_le_bytes());
@@ -149,10 +161,48 @@ impl SegmentHeader {
         })
     }
 
+    /// Where the log began, if this header page says so and says what was written.
+    pub(super) fn decode_base(page: &[u8]) -> Option<Base> {
+        let fields = Fields(page.get(..CONFIG_AT)?);
+        if fields.u32(12) & FLAG_BASE == 0 {
+            return None;
+        }
+        let end = CONFIG_AT.checked_add(fields.u32(112) as usize)?;
+        let sum = Fields(page.get(end..end.checked_add(4)?)?).u32(0);
+        let config = page.get(CONFIG_AT..end)?;
+        if sum != crc(0, &page[HEADER_BYTES..end]) {
+            return None;
+        }
+        Some(Base {
+            position: LogPosition {
+                index: LogIndex::new(fields.u64(96)),
+                term: Term::new(fields.u64(104)),
+            },
+            config: decode_config(config)?,
+        })
+    }
+
     /// The byte after the last that a batch may take: where the second header begins.
     pub(super) fn batches_end(&self) -> u64 {
         self.segment_bytes - PAGE as u64
     }
+}
+
+/// Puts the base into a header page, if there is room.
+fn put_base(page: &mut [u8; PAGE], base: &Base) -> bool {
+    let config = encode_config(&base.config);
+    let end = CONFIG_AT + config.len();
+    if end + 4 > PAGE {
+        return false;
+    }
+    let length = u32::try_from(config.len()).expect("it fits a page");
+    put(page, 96, &base.position.index.get().to_le_bytes());
+    put(page, 104, &base.position.term.get().to_le_bytes());
+    put(page, 112, &length.to_le_bytes());
+    put(page, CONFIG_AT, &config);
+    let sum = crc(0, &page[HEADER_BYTES..end]);
+    put(page, end, &sum.to_le_bytes());
+    true
 }
 
 /// The size of file that is made for a wish of `bytes`.
@@ -225,15 +275,46 @@ mod tests {
         }
     }
 
+    fn base(members: u64) -> Base {
+        Base {
+            position: LogPosition {
+                term: Term::new(4),
+                index: LogIndex::new(5),
+            },
+            config: crate::record::genesis_config((1..=members).map(NodeId::new)),
+        }
+    }
+
     #[test]
     fn a_header_survives_encoding() {
-        assert_eq!(SegmentHeader::decode(&header().encode()), Ok(header()));
+        let page = header().encode(Some(&base(3)));
+        assert_eq!(SegmentHeader::decode(&page), Ok(header()));
+        assert_eq!(SegmentHeader::decode_base(&page), Some(base(3)));
+    }
+
+    #[test]
+    fn a_base_that_has_no_room_is_left_out() {
+        let page = header().encode(Some(&base(1000)));
+        assert_eq!(SegmentHeader::decode(&page), Ok(header()));
+        assert_eq!(SegmentHeader::decode_base(&page), None);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_base_is_seen() {
+        let page = header().encode(Some(&base(3)));
+        let end = page.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+        for bit in HEADER_BYTES * 8..end * 8 {
+            let mut page = page;
+            page[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(SegmentHeader::decode(&page), Ok(header()), "bit {bit}");
+            assert_eq!(SegmentHeader::decode_base(&page), None, "bit {bit}");
+        }
     }
 
     #[test]
     fn every_flipped_bit_of_a_header_is_seen() {
         for bit in 0..HEADER_BYTES * 8 {
-            let mut page = header().encode();
+            let mut page = header().encode(Some(&base(3)));
             page[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
                 SegmentHeader::decode(&page),
@@ -246,7 +327,7 @@ mod tests {
     #[test]
     fn a_blank_page_and_a_later_version_are_told_apart_from_damage() {
         assert_eq!(SegmentHeader::decode(&[0; PAGE]), Err(HeaderFault::Blank));
-        let mut page = header().encode();
+        let mut page = header().encode(Some(&base(3)));
         put(&mut page, 8, &2u32.to_le_bytes());
         let sum = crc(0, &page[..HEADER_BYTES - 4]);
         put(&mut page, HEADER_BYTES - 4, &sum.to_le_bytes());

@@ -160,12 +160,16 @@ impl Snapshots {
         Ok((out.at, hash))
     }
 
-    /// Bytes `offset..`, at most `bytes_max`, of the snapshot file at `position`.
+    /// Bytes `offset..`, at most `bytes_max`, of the snapshot file at `position`. At offset 0 the whole file is checked
+    /// first: nobody is sent what he will have to throw away.
     ///
     /// # Errors
     ///
-    /// When there is none, or it cannot be read.
+    /// When there is none, it cannot be read, or it is not whole.
     pub fn read(&self, position: LogPosition, offset: u64, bytes_max: usize) -> Result<Bytes, SnapshotError> {
+        if offset == 0 {
+            self.load(position, &mut |_| true)?;
+        }
         let name = file_name(position);
         let file = self.disk.open(&name).map_err(failed(&name, "opening"))?;
         let size = file.size().map_err(failed(&name, "asking for its size"))?;
@@ -451,6 +455,12 @@ fn failed<'a>(file: &'a str, doing: &'static str) -> impl FnOnce(io::Error) -> S
         doing,
         source,
     }
+}
+
+/// Where a log may begin: at the snapshot in file `name`, if these bytes are all of it.
+pub(super) fn whole_base(name: &str, cluster_id: Option<u64>, bytes: &[u8]) -> Option<Base> {
+    let (head, _) = parse(name, cluster_id, bytes, &mut |_| true).ok()?;
+    (parse_name(name) == Some(head.base.position)).then_some(head.base)
 }
 
 /// The name of the snapshot at `position`.

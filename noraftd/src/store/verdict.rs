@@ -31,6 +31,8 @@ pub enum Verdict {
     SegmentMissing,
     /// Gap between snapshot and log.
     Gap,
+    /// Nothing says where the log begins, but for a snapshot that is whole.
+    BaseFromSnapshot,
     /// Newest snapshot damaged: the one before it, and the log from there.
     SnapshotFromOlder,
     /// No snapshot that is whole leads to where the log begins.
@@ -52,6 +54,7 @@ impl Verdict {
             | Self::HeaderFromCopy
             | Self::HeaderLost
             | Self::HardStateOneSlot
+            | Self::BaseFromSnapshot
             | Self::SnapshotFromOlder => false,
             Self::DamageUncovered
             | Self::HardStateLost
@@ -77,6 +80,7 @@ impl Verdict {
             Self::HardStateLost => "hard state lost",
             Self::SegmentMissing => "segment missing",
             Self::Gap => "gap in the log",
+            Self::BaseFromSnapshot => "the log's beginning is damaged, a snapshot is good",
             Self::SnapshotFromOlder => "snapshot damaged",
             Self::SnapshotLost => "snapshot lost",
             Self::WrongIdentity => "wrong identity",
@@ -96,9 +100,10 @@ impl Verdict {
             Self::SnapshotFromOlder => {
                 "removed; the snapshot before it and the log from there give the same state; look after the disk"
             }
+            Self::BaseFromSnapshot => "written again; look after the disk",
             Self::SnapshotLost => {
                 "put the file back if it was moved; otherwise give the node a snapshot of a healthy one with \
-                 `noraftd repair`"
+                 `noraftd repair --from ADDRESS`"
             }
             Self::Damage | Self::DamageAtMark | Self::HeaderLost => {
                 "entries that are not readable are fetched from the other nodes; until then the node neither \
@@ -109,17 +114,17 @@ impl Verdict {
                  its own until it has caught up; look after the disk"
             }
             Self::DamageUncovered | Self::Gap => {
-                "entries that were acknowledged are not readable; nothing was changed. Keep this directory as it \
-                 is, remove the node from the cluster and add it again with an empty one. (An older copy of the \
-                 directory must not be used: that node forgot its votes.)"
+                "entries that were acknowledged are not readable; nothing was changed. Give the node the state of a \
+                 healthy one with `noraftd repair --from ADDRESS`, or set it up again with `noraftd rejoin`. (An older \
+                 copy of the directory must not be used: that node forgot its votes.)"
             }
             Self::SegmentMissing => {
-                "put the file back if it was moved; otherwise remove the node from the cluster and add it \
-                 again with an empty directory"
+                "put the file back if it was moved; otherwise give the node the state of a healthy one with \
+                 `noraftd repair --from ADDRESS`"
             }
             Self::HardStateLost => {
-                "the node may have voted and cannot know for whom, so it must not start; remove it from the \
-                 cluster and add it again with an empty directory (a new incarnation)"
+                "the node may have voted and cannot know for whom, so it must not start; put this directory aside \
+                 and set the node up again, as a new incarnation, with `noraftd rejoin`"
             }
             Self::WrongIdentity => "point the node at its own data directory; nothing was changed",
             Self::UnknownFormat => "start the version that wrote this directory, or a later one",

@@ -112,6 +112,8 @@ pub(super) struct Writer {
     pub(super) salts: Prng,
     pub(super) stats: StoreStats,
     pub(super) abstain: bool,
+    /// Where the log begins, repeated in the header of each segment.
+    pub(super) base: Base,
     /// Repeated in the first batch of each segment, so that older segments can go.
     pub(super) hard_state: HardState,
     /// True when an idle mark would say nothing new.
@@ -273,7 +275,7 @@ impl Writer {
             abstaining: self.abstain,
             ..self.header
         };
-        let page = header.encode();
+        let page = header.encode(Some(&self.base));
         for at in [0, header.batches_end()] {
             file.write_at(at, &[IoSlice::new(&page)])
                 .map_err(|error| self.write_failed(&name, "writing a header", error))?;

@@ -101,3 +101,49 @@ fn a_restarted_cluster_goes_on_from_its_snapshots() {
         assert!(world.replica(node).expect("it is up").status().base_index.get() > 100);
     }
 }
+
+#[test]
+fn an_applied_entry_that_nobody_has_any_more_is_covered_by_the_nodes_own_state() {
+    let (mut world, leader) = led_world();
+    let node = other(&world, leader);
+    write(&mut world, leader, 1..=300);
+    let base = |world: &World, node: u64| world.replica(node).expect("it is up").status().base_index.get();
+    // The others' logs begin later.
+    for round in 0..2 {
+        write(&mut world, leader, 301 + round..=301 + round);
+        world.run_for(SECOND);
+        let others = (1..=3).filter(|at| *at != node);
+        others.for_each(|at| world.take_snapshot(at));
+        world.run_for(SECOND);
+    }
+    assert!((1..=3).all(|at| at == node || base(&world, at) > base(&world, node)));
+    let lost = base(&world, node) + 1;
+    world.kill(node);
+    world.damage(node, [lost]);
+    world.start(node);
+    assert_eq!(world.replica(node).expect("it is up").status().holes, 1);
+    world.run_for(SECOND * 5);
+    let status = world.replica(node).expect("it is up").status();
+    assert_eq!((status.holes, world.installs), (0, 0), "{status:?}");
+    assert!(status.base_index.get() >= lost);
+    write(&mut world, leader, 400..=420);
+    world.run_for(SECOND * 3);
+    let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
+    assert_eq!(applied(node), applied(leader));
+}
+
+#[test]
+fn a_damaged_snapshot_is_not_sent_and_another_is_taken() {
+    let (mut world, leader) = led_world();
+    let away = other(&world, leader);
+    write(&mut world, leader, 1..=20);
+    world.kill(away);
+    write(&mut world, leader, 21..=600);
+    world.run_for(SECOND);
+    world.rot_snapshots(leader);
+    world.start(away);
+    world.run_for(SECOND * 5);
+    let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
+    assert!(world.installs >= 1);
+    assert_eq!(applied(away), applied(world.leader().expect("somebody leads")));
+}

@@ -58,6 +58,8 @@ struct Disk {
     /// Indexes of entries whose payload cannot be read.
     damaged: BTreeSet<u64>,
     snapshots: Vec<(SnapshotId, Snapshot)>,
+    /// Snapshots that cannot be read any more.
+    rotten: BTreeSet<u64>,
 }
 
 impl Disk {
@@ -349,6 +351,18 @@ impl World {
             .extend(indexes.into_iter().filter(|index| held.contains(index)));
     }
 
+    /// Somebody asks `node` for a snapshot.
+    pub(crate) fn take_snapshot(&mut self, node: u64) {
+        self.input(node, Input::TakeSnapshot);
+    }
+
+    /// None of the snapshots that `node` has can be read from now on.
+    pub(crate) fn rot_snapshots(&mut self, node: u64) {
+        let disk = self.disks.get_mut(&node).expect("a node has a disk");
+        let held = disk.snapshots.iter().map(|(id, _)| id.position.index.get());
+        disk.rotten.extend(held);
+    }
+
     /// Entries on a node's disk that cannot be read.
     pub(crate) fn damaged(&self, node: u64) -> usize {
         self.disks[&node].damaged.len()
@@ -565,6 +579,7 @@ impl World {
         let input = match work {
             SnapshotWork::Save(snapshot) => {
                 let disk = self.disks.get_mut(&node).expect("a node has a disk");
+                disk.rotten.remove(&snapshot.head.base.position.index.get());
                 Input::SnapshotSaved(Some(disk.save(snapshot, SNAPSHOT_BYTES)))
             }
             SnapshotWork::Read {
@@ -573,7 +588,8 @@ impl World {
                 bytes_max,
             } => {
                 let held = self.disks[&node].snapshots.iter();
-                let is_held = held.into_iter().any(|(id, _)| id.position == position);
+                let is_rotten = self.disks[&node].rotten.contains(&position.index.get());
+                let is_held = !is_rotten && held.into_iter().any(|(id, _)| id.position == position);
                 let length = (SNAPSHOT_BYTES - offset).min(bytes_max as u64) as usize;
                 let bytes = is_held.then(|| Bytes::from(vec![7; length]));
                 Input::SnapshotRead {

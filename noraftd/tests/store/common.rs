@@ -204,6 +204,16 @@ pub(crate) fn runs(few: u64) -> u64 {
     }
 }
 
+/// Says how far a long enumeration is; a short one is silent.
+pub(crate) fn show_progress(run: u64, runs: u64, points: u64) {
+    if std::env::var_os("STORE_RUNS").is_some() {
+        eprintln!(
+            "run {} of {runs}: {points} points of crash so far, nothing lost",
+            run + 1
+        );
+    }
+}
+
 fn some_records(prev: LogPosition, term: u64, prng: &mut Prng) -> Vec<Record> {
     let first = prev.index.get() + 1;
     let count = 1 + prng.below(3) * prng.below(4);

@@ -148,8 +148,8 @@ fn operations_of_a_run(seed: u64) -> u64 {
 
 #[test]
 fn a_power_cut_after_any_operation_loses_nothing_that_was_acknowledged() {
-    let mut ambiguous = 0;
-    for seed in 0..runs(2) {
+    let (mut ambiguous, mut points, runs) = (0, 0, runs(2));
+    for seed in 0..runs {
         for op in 0..operations_of_a_run(seed) {
             let disk = MemDisk::new();
             disk.arm(Some(Fault::PowerAfter { op }));
@@ -167,7 +167,9 @@ fn a_power_cut_after_any_operation_loses_nothing_that_was_acknowledged() {
             if let Err(why) = run.check_image(&disk.after_kill()) {
                 panic!("run {seed}, killed after operation {op}: {why}");
             }
+            points += CUTS + 1;
         }
+        show_progress(seed, runs, points);
     }
     assert!(
         ambiguous > 20,

@@ -544,14 +544,20 @@ fn the_one_loss_that_leaves_no_trace_is_the_whole_of_the_last_batch_before_any_m
 #[test]
 fn a_refusal_names_file_offset_finding_and_what_to_do() {
     let small = marked();
-    // The genesis: no other batch says what the log begins with.
+    // The genesis: no other batch says what the log begins with, and no header any more.
     let name = "segment-0000000000000001";
-    let files = small.with(name, |bytes| bytes[PAGE + 80] ^= 1);
+    let mut files = small.with(name, |bytes| bytes[PAGE + 80] ^= 1);
+    crate::beginning::lose_bases_of_headers(&mut files);
     let Outcome::Refused(finding) = small.check("flipped", &files) else {
         panic!("must be refused")
     };
     let text = finding.to_string();
-    for part in [name, &finding.offset.to_string(), "no batch says", "add it again"] {
+    for part in [
+        name,
+        &finding.offset.to_string(),
+        "no batch says",
+        "noraftd repair",
+    ] {
         assert!(text.contains(part), "{part:?} is not in {text:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! The format, byte for byte: what version 1 wrote is opened for ever.
 //!
+//! `v1` holds what the first builds wrote, `v1-base` what is written since headers say where the log begins.
+//!
 //! `NORAFT_BLESS=1 cargo test -p noraftd --test store golden` writes the golden directory anew. That is
 //! right only before a version is released; a change of format after it is a new version beside the old.
 
@@ -22,12 +24,21 @@ use noraftd::time::Stamp;
 
 use crate::common::*;
 
+/// What this version writes.
 fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden/v1")
+    golden_of("v1-base")
 }
 
-fn golden_files() -> BTreeMap<String, Vec<u8>> {
-    let files = std::fs::read_dir(golden()).unwrap().map(|entry| entry.unwrap());
+fn golden_of(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/store/golden")
+        .join(version)
+}
+
+fn golden_files(version: &str) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(golden_of(version))
+        .unwrap()
+        .map(|entry| entry.unwrap());
     files
         .map(|entry| {
             (
@@ -104,28 +115,30 @@ fn this_version_writes_the_golden_bytes() {
         }
     }
     assert!(
-        disk.files() == golden_files(),
+        disk.files() == golden_files("v1-base"),
         "the format changed; see the head of this file"
     );
 }
 
 #[test]
-fn the_golden_directory_opens_with_all_it_holds() {
-    let disk = MemDisk::with_files(golden_files());
-    let (store, recovered) = open(&disk).unwrap();
-    write_log(&MemDisk::new()).check(&recovered, &store.reader());
-    assert_eq!(store.recovery_report().findings, []);
-    assert_eq!(store.recovery_report().segments, 2);
+fn the_golden_directories_open_with_all_they_hold() {
+    for version in ["v1", "v1-base"] {
+        let disk = MemDisk::with_files(golden_files(version));
+        let (store, recovered) = open(&disk).unwrap();
+        write_log(&MemDisk::new()).check(&recovered, &store.reader());
+        assert_eq!(store.recovery_report().findings, [], "{version}");
+        assert_eq!(store.recovery_report().segments, 2, "{version}");
+    }
 }
 
 #[test]
 fn the_golden_directory_reads_as_it_should() {
-    insta::assert_snapshot!(Inspection::of_files(&golden_files()));
+    insta::assert_snapshot!(Inspection::of_files(&golden_files("v1")));
 }
 
 #[test]
 fn a_damaged_directory_is_told_in_words() {
-    let mut files = golden_files();
+    let mut files = golden_files("v1");
     let first = files.get_mut("segment-0000000000000001").unwrap();
     first[2 * 4096 + 40] ^= 1;
     files.get_mut("hard_state").unwrap()[50] ^= 1;
@@ -134,7 +147,7 @@ fn a_damaged_directory_is_told_in_words() {
 
 #[test]
 fn an_unknown_version_is_refused_with_a_clear_message() {
-    let mut files = golden_files();
+    let mut files = golden_files("v1");
     let first = files.get_mut("segment-0000000000000001").unwrap();
     for at in [0, 7 * 4096] {
         first[at + 8] = 2;
@@ -148,7 +161,7 @@ fn an_unknown_version_is_refused_with_a_clear_message() {
 #[test]
 fn inspecting_changes_nothing_and_works_beside_a_running_store() {
     let directory = tempfile::tempdir().unwrap();
-    for (name, bytes) in golden_files() {
+    for (name, bytes) in golden_files("v1") {
         std::fs::write(directory.path().join(name), bytes).unwrap();
     }
     let disk = Arc::new(RealDisk::open(directory.path()).unwrap());

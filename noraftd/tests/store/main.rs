@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test fails")]
 
 mod basics;
+mod beginning;
 mod common;
 mod compaction;
 mod crash;

@@ -46,6 +46,11 @@ impl Node {
         Self::new(dir, &["--id", "1", "--segment-bytes", "1MiB"].map(String::from))
     }
 
+    /// What `serve` is given, for another verb.
+    pub fn settings(&self) -> Vec<&str> {
+        self.args.iter().skip(1).map(String::as_str).collect()
+    }
+
     /// Points it at the directory of another one.
     pub fn replace_data_dir(&mut self, data_dir: &str) {
         let at = self

@@ -20,17 +20,38 @@ pub struct Cut {
     pub lost: Lost,
 }
 
+/// The moment of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Aim {
+    /// Any.
+    Anywhere,
+    /// One at which something is lost.
+    AtUnsynced,
+    /// One at which a segment has just been begun, and the next is being made: until that is done, nobody has had a
+    /// reason to sync anything that makes the begun one's name durable by the way. (Where the file system is no real
+    /// one, names are lost as readily as bytes.)
+    AtRoll,
+}
+
 impl Cluster {
-    /// Cuts the power of `nodes` at one moment; when `aimed`, at one at which something is lost, if such a moment
-    /// comes soon. A node without a process is left out.
-    pub async fn cut_power(&self, nodes: &[&Node], aimed: bool) -> Vec<Cut> {
+    /// Cuts the power of `nodes` at one moment, and at one as it is wanted if such a moment comes soon. A node without
+    /// a process is left out.
+    pub async fn cut_power(&self, nodes: &[&Node], aim: Aim) -> Vec<Cut> {
         let nodes: Vec<&Node> = nodes
             .iter()
             .copied()
             .filter(|node| matches!(node.process.life(), Life::Up { .. }))
             .collect();
-        if aimed {
-            aim(&nodes).await;
+        match aim {
+            Aim::Anywhere => {}
+            Aim::AtUnsynced => take_aim(&nodes, has_unsynced).await,
+            Aim::AtRoll => {
+                if await_roll(&nodes).await {
+                    take_aim(&nodes, is_rolling).await;
+                } else {
+                    take_aim(&nodes, has_unsynced).await;
+                }
+            }
         }
         let victims: Vec<Option<Victims>> = nodes.iter().map(|node| shut_down(node)).collect();
         let struck: Vec<Option<i32>> = nodes.iter().map(|node| node.process.strike().ok()).collect();
@@ -51,9 +72,20 @@ impl Cluster {
     }
 }
 
-/// Waits for a moment when one of the nodes has something to lose, and stops them all in it; or until that takes
-/// too long.
-async fn aim(nodes: &[&Node]) {
+/// Looks, without stopping anybody, until a node makes a segment; false when that takes too long.
+async fn await_roll(nodes: &[&Node]) -> bool {
+    let deadline = Instant::now() + ROLL_MAX;
+    while Instant::now() < deadline {
+        if nodes.iter().any(|node| is_rolling(node)) {
+            return true;
+        }
+        sleep(ROLL_STEP).await;
+    }
+    false
+}
+
+/// Waits for a moment that is `wanted` of one of the nodes, and stops them all in it; or until that takes too long.
+async fn take_aim(nodes: &[&Node], wanted: impl Fn(&Node) -> bool) {
     let deadline = Instant::now() + AIM_MAX;
     loop {
         let halted: Vec<_> = nodes.iter().map(|node| node.process.halt()).collect();
@@ -63,7 +95,7 @@ async fn aim(nodes: &[&Node]) {
                 let _ = node.process.until_still(pid).await;
             }
         }
-        if nodes.iter().any(has_unsynced) || Instant::now() >= deadline {
+        if nodes.iter().any(|node| wanted(node)) || Instant::now() >= deadline {
             return;
         }
         for node in nodes {
@@ -73,7 +105,15 @@ async fn aim(nodes: &[&Node]) {
     }
 }
 
-fn has_unsynced(node: &&Node) -> bool {
+fn is_rolling(node: &Node) -> bool {
+    match &node.ground {
+        Ground::Plain => false,
+        Ground::Shadow => has_unsynced(node),
+        Ground::Ext4(ext4) => ext4.makes_segment(),
+    }
+}
+
+fn has_unsynced(node: &Node) -> bool {
     match &node.ground {
         Ground::Plain => false,
         Ground::Shadow => shadow_unsynced(&node.data_dir).is_some(),
@@ -110,3 +150,7 @@ fn lost(node: &Node, victims: Option<Victims>) -> Lost {
 /// A batch is written every few hundred microseconds: an idle node is not waited for.
 const AIM_MAX: Duration = Duration::from_millis(700);
 const AIM_STEP: Duration = Duration::from_millis(1);
+/// Small segments are full several times a second.
+const ROLL_MAX: Duration = Duration::from_millis(700);
+/// Making one takes a few milliseconds.
+const ROLL_STEP: Duration = Duration::from_micros(200);

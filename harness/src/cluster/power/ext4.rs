@@ -105,6 +105,15 @@ impl Ext4 {
         Ok(())
     }
 
+    /// True while the store makes a segment.
+    pub(super) fn makes_segment(&self) -> bool {
+        let names = fs::read_dir(self.data_dir()).into_iter().flatten().flatten();
+        names.map(|entry| entry.file_name()).any(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with("segment-") && name.ends_with(".tmp")
+        })
+    }
+
     /// The files that are written at the moment.
     pub(crate) fn victims(&self) -> Victims {
         let list = || -> io::Result<Vec<PathBuf>> {

@@ -16,7 +16,7 @@ use noraftd::store::shadow::Unsynced;
 
 use crate::plan::PowerTier;
 use crate::results::Lost;
-pub use cut::Cut;
+pub use cut::{Aim, Cut};
 pub use ext4::{Ext4, private_mounts};
 
 /// What a data directory stands on.

@@ -203,7 +203,10 @@ pub enum Reject {
     #[error("the sender is not a member of the cluster")]
     NotMember,
     /// The sender's data directory is not the one that is on record for its node id.
-    #[error("the sender's data directory was replaced; on record is {expected:016x}")]
+    #[error(
+        "the sender's data directory was replaced (on record is {expected:016x}): it forgot what it voted; put the \
+         directory aside and set the node up with `noraftd rejoin`"
+    )]
     Incarnation {
         /// The incarnation on record.
         expected: u64,

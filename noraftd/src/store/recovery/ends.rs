@@ -9,7 +9,9 @@ use super::super::replay::{Held, Replay};
 use super::super::rest::Later;
 use super::super::scan::{Damaged, Rest, SegmentScan};
 use super::super::segment::{SegmentHeader, file_name};
-use super::Judge;
+use super::super::snapshot_file;
+use super::{Judge, Kept};
+use crate::record::Base;
 
 impl Judge {
     /// Damage within segments, and how each ends.
@@ -145,6 +147,42 @@ impl Judge {
         Some(replay)
     }
 
+    /// Where the log begins is said in the stream and by headers. Where both are lost, a snapshot will do: the
+    /// log could be made to begin at any of them. One that makes a loss void is better than one that does not.
+    pub(super) fn begin_at_snapshot(&mut self, replay: &mut Replay, kept: &Kept<'_>, active: u64) {
+        if !replay.lacks_base(&kept.positions) {
+            return;
+        }
+        let mut positions = kept.positions.clone();
+        positions.sort_by_key(|position| (position.index, position.term));
+        let mut best: Option<(Base, Replay)> = None;
+        for base in positions.into_iter().filter_map(kept.load) {
+            let mut tried = replay.clone();
+            tried.begin_at(active, &base);
+            if !tried.lacks_base(&[base.position]) {
+                let explains_all = !tried.is_cut();
+                best = Some((base, tried));
+                if explains_all {
+                    break;
+                }
+            }
+        }
+        if let Some((base, begun)) = best {
+            let text = format!(
+                "no batch says where the log begins; it begins after entry {} from now on",
+                base.position.index.get()
+            );
+            self.find(
+                Verdict::BaseFromSnapshot,
+                &snapshot_file::file_name(base.position),
+                0,
+                text,
+            );
+            *replay = begun;
+            self.rebase = Some(base);
+        }
+    }
+
     /// Gap between snapshot and log.
     pub(super) fn check_base(&mut self, held: &Held, first: u64) -> Option<Log> {
         let log = held.shape.to_log();
@@ -193,7 +231,7 @@ fn replay_segment(
     next: Option<Option<&SegmentHeader>>,
 ) -> Result<(), String> {
     match scan.valid_header() {
-        Some(header) => replay.begin_segment(header),
+        Some(header) => replay.begin_segment(header, scan.base.as_ref()),
         None => replay.lose(),
     }
     for event in &scan.events {

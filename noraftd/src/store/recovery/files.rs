@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::super::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
 use super::super::replay::Replayed;
 use super::super::scan::{HeaderFound, Rest, SegmentScan};
-use super::super::segment::{HeaderFault, PAGE, SegmentHeader, file_name, is_whole};
+use super::super::segment::{HeaderFault, PAGE, file_name, is_whole};
 use super::super::{Identity, Owner, Verdict};
-use super::Judge;
+use super::{BrokenHeader, Judge};
 
 impl Judge {
     /// Segment missing in the middle.
@@ -217,11 +217,15 @@ fn is_being_begun(scan: &SegmentScan, broken: HeaderFault) -> bool {
     broken == HeaderFault::Blank && scan.batches == 0 && scan.rest == Rest::Blank
 }
 
-pub(super) fn broken_header(scan: &SegmentScan) -> Option<(SegmentHeader, u64)> {
+pub(super) fn broken_header(scan: &SegmentScan) -> Option<BrokenHeader> {
     match scan.header {
         HeaderFound::One {
             header, broken_at, ..
-        } => Some((header, broken_at)),
+        } => Some(BrokenHeader {
+            header,
+            base: scan.base.clone(),
+            at: broken_at,
+        }),
         HeaderFound::Both(_) | HeaderFound::None { .. } => None,
     }
 }

@@ -1,0 +1,124 @@
+//! `noraftd rejoin`: a member that lost its votes, or its disk, begins again.
+//!
+//! Invariant: nothing that the lost directory promised can be broken by the new one. All other voters refuse the lost
+//! one before anything else happens; each tells its term, and whoever was voted for is one of them, so in a term after
+//! all of these nothing was promised; and what was acknowledged is made good by abstaining until the node has caught up.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use clap::Args;
+use noraft::{NodeId, Term};
+
+use super::query::{ask_status, ask_to_readmit};
+use super::repair::fetch_into;
+use super::snapshot::{Failure, offline_options, sync_parent};
+use super::{complain, say};
+use crate::config::{ServeConfig, Settings};
+use crate::shell::clock;
+use crate::shell::endpoint::Endpoint;
+use crate::shell::exit::Exit;
+use crate::store::disk::RealDisk;
+use crate::store::{Identity, Store};
+
+/// Sets up an empty data directory for a member whose old one is lost.
+///
+/// For a node whose term and vote are not readable any more, or whose disk is gone. The cluster refuses a node that
+/// comes back under its id with another data directory, because it forgot what it voted and acknowledged; this makes
+/// the other nodes accept the new directory, and sets it up so that nothing of that is broken. The old directory must
+/// never be used again: keep it under another name, or throw it away. All other voters have to run.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Rejoin {
+    /// The address for clients of another node: HOST:PORT or /path of a Unix socket. Once for each other node.
+    #[arg(long, value_name = "ADDRESS", required = true)]
+    from: Vec<Endpoint>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+impl Rejoin {
+    /// Sets up the directory, or says why not.
+    pub(super) fn run(self) -> Exit {
+        match self.begin_again() {
+            Ok(()) => Exit::Done,
+            Err(failure) => {
+                complain(&failure);
+                failure.exit()
+            }
+        }
+    }
+
+    fn begin_again(self) -> Result<(), Failure> {
+        let config = self.settings.check()?;
+        check_all_there(&config, &self.from)?;
+        let unusable = |source| Failure::File {
+            path: config.data_dir.clone(),
+            doing: "setting up",
+            source,
+        };
+        std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
+        let disk = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
+        let identity = Identity {
+            owner: config.owner(),
+            incarnation: clock::random_seed(),
+        };
+        let mut terms = Vec::new();
+        for address in &self.from {
+            terms.push(ask_to_readmit(address, config.id.get(), identity.incarnation)?);
+        }
+        let term = terms.into_iter().max().and_then(|term| term.checked_add(1));
+        let term = term.ok_or_else(|| Failure::Rejoin("there is no later term".to_owned()))?;
+        let from = self.from.first().expect("the command line demands one");
+        let snapshot = fetch_into(&config, from)?;
+        Store::create_rejoining(
+            disk,
+            offline_options(&config),
+            identity,
+            Term::new(term),
+            &snapshot.head,
+            &mut snapshot.machine.chunks(),
+        )?;
+        sync_parent(&config.data_dir).map_err(unusable)?;
+        say(format_args!(
+            "{}: node {} begins again after entry {} in term {term}; start it as usual: it catches up before it votes",
+            config.data_dir.display(),
+            config.id.get(),
+            snapshot.head.base.position.index.get()
+        ));
+        Ok(())
+    }
+}
+
+/// Each other member must answer, and nobody else: a vote that one of them knows of must not be missed.
+fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), Failure> {
+    let expected: BTreeSet<u64> = config
+        .members()
+        .filter(|id| *id != config.id)
+        .map(NodeId::get)
+        .collect();
+    let mut found = BTreeSet::new();
+    for address in addresses {
+        let (report, _) = ask_status(address)?;
+        if report.cluster != config.cluster {
+            return Err(Failure::Rejoin(format!(
+                "{address} belongs to cluster '{}', this node to '{}'",
+                report.cluster, config.cluster
+            )));
+        }
+        found.insert(report.id);
+    }
+    if found == expected {
+        return Ok(());
+    }
+    Err(Failure::Rejoin(format!(
+        "--from has to name every other node of the cluster, {expected:?}; the given addresses are those of {found:?}"
+    )))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Node 3 of three lost its disk, or says that its hard state is lost:
+    mv /var/lib/noraftd /var/lib/noraftd.lost
+    noraftd rejoin --from 10.0.0.1:7601 --from 10.0.0.2:7601 --config node3.toml
+    noraftd serve --config node3.toml";

@@ -1,0 +1,157 @@
+//! A real node that forgot what it voted: the others do not let it back under its id, until a person says so.
+
+mod support;
+
+use std::process::{Command, Output};
+
+use noraftd::protocol::resp::Value;
+use support::client::{bulk, ok};
+use support::cluster::{Cluster, PeersOver};
+use support::eventually;
+use support::node::Node;
+
+fn noraftd(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_noraftd"))
+        .args(args)
+        .output()
+        .expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn write(cluster: &Cluster, from: u32, to: u32) {
+    let mut client = cluster.nodes[cluster.leader()].unix_client();
+    for n in from..to {
+        assert_eq!(client.call(&["SET", &format!("key-{n}"), &n.to_string()]), ok());
+    }
+}
+
+/// Waits until `node` has tried to reach all others, and each has refused it.
+fn wait_for_refusals(node: &Node, others: usize) {
+    eventually("all others refuse it, and say why", || {
+        let peers = node.status()?.peers;
+        let refused = peers.iter().filter(|peer| {
+            let error = peer.error.as_deref().unwrap_or_default();
+            error.contains("data directory was replaced") && error.contains("noraftd rejoin")
+        });
+        (refused.count() == others).then_some(())
+    });
+}
+
+#[test]
+fn a_node_without_its_vote_begins_again_only_when_told_to() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    write(&cluster, 0, 50);
+    let lost = cluster.followers()[0];
+    let others: Vec<usize> = (0..3).filter(|at| *at != lost).collect();
+    cluster.nodes[lost].kill();
+    let data = cluster.nodes[lost].dir.join("data");
+    std::fs::write(data.join("hard_state"), vec![0xff; 8192]).expect("damaged");
+    let (code, said) = cluster.nodes[lost].start_in_vain();
+    assert_eq!(code, Some(65), "{said}");
+    assert!(
+        said.contains("hard state lost") && said.contains("noraftd rejoin"),
+        "{said}"
+    );
+
+    // With an empty directory it runs, but nobody hears it: not even those that were restarted meanwhile.
+    std::fs::rename(&data, cluster.nodes[lost].dir.join("lost")).expect("put aside");
+    cluster.nodes[lost].start();
+    wait_for_refusals(&cluster.nodes[lost], 2);
+    cluster.nodes[lost].kill();
+    for at in &others {
+        cluster.nodes[*at].kill();
+    }
+    for at in &others {
+        cluster.nodes[*at].start();
+    }
+    cluster.leader();
+    cluster.nodes[lost].start();
+    wait_for_refusals(&cluster.nodes[lost], 2);
+    write(&cluster, 50, 60);
+
+    cluster.nodes[lost].kill();
+    let rejoin = |cluster: &Cluster, from: &[usize]| {
+        let mut args = vec!["rejoin"];
+        for at in from {
+            args.extend(["--from", &cluster.nodes[*at].tcp]);
+        }
+        args.extend(cluster.nodes[lost].settings());
+        noraftd(&args)
+    };
+    let partly = rejoin(&cluster, &others[..1]);
+    assert_eq!(partly.status.code(), Some(78), "{}", text(&partly.stderr));
+    assert!(
+        text(&partly.stderr).contains("every other node"),
+        "{}",
+        text(&partly.stderr)
+    );
+    let occupied = rejoin(&cluster, &others);
+    assert_eq!(occupied.status.code(), Some(73), "{}", text(&occupied.stderr));
+    std::fs::remove_dir_all(&data).expect("removed");
+    let done = rejoin(&cluster, &others);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    cluster.nodes[lost].start();
+    eventually("it has caught up and votes again", || {
+        let (status, other) = (cluster.nodes[lost].status()?, cluster.nodes[others[0]].status()?);
+        let connected = status.peers.iter().all(|peer| peer.connected);
+        (connected && status.applied_index == other.applied_index && !status.abstaining).then_some(())
+    });
+    let leader = cluster.leader();
+    let gone = if leader == lost { others[0] } else { leader };
+    cluster.nodes[gone].kill();
+    write(&cluster, 60, 70);
+    let mut client = cluster.nodes[lost].unix_client();
+    for n in 0..70 {
+        assert_eq!(client.call(&["GET", &format!("key-{n}")]), bulk(&n.to_string()));
+    }
+
+    // The directory that was put aside is nobody's any more.
+    cluster.nodes[lost].kill();
+    cluster.nodes[gone].start();
+    std::fs::rename(&data, cluster.nodes[lost].dir.join("new")).expect("put aside");
+    std::fs::rename(cluster.nodes[lost].dir.join("lost"), &data).expect("put back");
+    let (code, said) = cluster.nodes[lost].start_in_vain();
+    assert_eq!(code, Some(65), "{said}");
+}
+
+#[test]
+fn an_old_copy_of_a_directory_is_refused_after_its_node_began_again() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    write(&cluster, 0, 10);
+    let lost = cluster.followers()[0];
+    let others: Vec<usize> = (0..3).filter(|at| *at != lost).collect();
+    assert_eq!(cluster.nodes[lost].stop(), Some(0));
+    let data = cluster.nodes[lost].dir.join("data");
+    std::fs::rename(&data, cluster.nodes[lost].dir.join("old")).expect("put aside");
+    let mut args = vec!["rejoin"];
+    for at in &others {
+        args.extend(["--from", &cluster.nodes[*at].tcp]);
+    }
+    args.extend(cluster.nodes[lost].settings());
+    let done = noraftd(&args);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    std::fs::remove_dir_all(&data).expect("removed");
+    std::fs::rename(cluster.nodes[lost].dir.join("old"), &data).expect("put back");
+    cluster.nodes[lost].start();
+    wait_for_refusals(&cluster.nodes[lost], 2);
+    let leader = cluster.leader();
+    let mut client = cluster.nodes[leader].unix_client();
+    assert_eq!(
+        client.call(&["NORAFT.READMIT", "9", "1"]),
+        refused("node 9 is not another member")
+    );
+    assert!(matches!(client.call(&["NORAFT.READMIT", "9"]), Value::Error(_)));
+    assert!(matches!(
+        client.call(&["NORAFT.SNAPSHOT", "READ", "1", "x", "0"]),
+        Value::Error(_)
+    ));
+    let part = client.call(&["NORAFT.SNAPSHOT", "READ", "123456", "1", "0"]);
+    assert!(matches!(part, Value::Error(_)), "{part:?}");
+}
+
+fn refused(why: &str) -> Value {
+    Value::Error(format!("ERR {why} of this cluster"))
+}

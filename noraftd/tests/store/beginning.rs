@@ -1,0 +1,382 @@
+//! Where the log begins: said in the stream, repeated by headers, and known to every snapshot. Each of them may be
+//! damaged; what cannot be told any more is refused, and nothing that was lost becomes unnoticed by it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use noraft::{LogIndex, LogPosition};
+use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record, Recovered};
+use noraftd::store::inspect::Inspection;
+use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::{Kind, OpenError, Store, Verdict, snapshot_file_name};
+
+use crate::common::*;
+use crate::compaction::{head, receive, save, small_segments};
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+const PAGE: usize = 4096;
+/// Behind what every header has, before the base that it repeats.
+const BASE_AT: usize = 96;
+
+/// A store under test.
+struct Log {
+    disk: MemDisk,
+    store: Store,
+}
+
+impl Log {
+    fn new() -> Self {
+        let disk = MemDisk::new();
+        let created = Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis());
+        let (store, _) = created.unwrap();
+        let mut log = Self { disk, store };
+        log.vote(1);
+        log.append(at(0, 0), vec![term_entry(1, 1)]);
+        log
+    }
+
+    fn persist(&mut self, base: Option<Base>, hard_state: Option<HardState>, append: Option<Append>) {
+        let id = BatchId(1);
+        let batch = Batch {
+            id,
+            base,
+            hard_state,
+            append,
+        };
+        self.store.persist(&batch).unwrap();
+    }
+
+    fn vote(&mut self, term: u64) {
+        let voted_for = Some(2);
+        self.persist(None, Some(HardState { term, voted_for }), None);
+    }
+
+    fn append(&mut self, prev: LogPosition, records: Vec<Record>) {
+        self.persist(None, None, Some(Append { prev, records }));
+    }
+
+    /// Appends entries of term 1, one a batch, up to `last`.
+    fn append_until(&mut self, last: u64) {
+        let first = self.store.last_position().index.get() + 1;
+        for index in first..=last {
+            self.append(at(1, index - 1), vec![entry(index)]);
+        }
+    }
+
+    fn snapshot(&mut self, index: u64) {
+        save(&self.store.snapshots(), at(1, index)).unwrap();
+    }
+
+    fn begin_at(&mut self, position: LogPosition) {
+        self.persist(Some(head(position).base), None, None);
+    }
+
+    fn files(self) -> Files {
+        drop(self.store);
+        self.disk.files()
+    }
+}
+
+fn entry(index: u64) -> Record {
+    command(1, index, &vec![index as u8 | 1; 1900])
+}
+
+/// A log that begins at entry 20, with snapshots of 20 and 30; ends with entry 40.
+fn compacted() -> Files {
+    let mut log = Log::new();
+    for newest in [20, 30] {
+        log.append_until(newest);
+        log.snapshot(newest);
+    }
+    log.begin_at(at(1, 20));
+    log.append_until(40);
+    log.files()
+}
+
+/// Damages the copies of the base in all headers; the headers themselves stay valid.
+pub(crate) fn lose_bases_of_headers(files: &mut Files) {
+    for (_, bytes) in files.iter_mut().filter(|(name, _)| name.starts_with("segment-")) {
+        let copy = bytes.len() - PAGE;
+        for page in [0, copy] {
+            bytes[page + BASE_AT] ^= 1;
+        }
+    }
+}
+
+/// Damages the batches that say where the log begins, all of them.
+fn lose_records_of_base(files: &mut Files) -> usize {
+    let view = Inspection::of_files(files);
+    let mut lost = 0;
+    for segment in &view.segments {
+        for batch in &segment.batches {
+            if batch.records.iter().any(|record| record.kind == Kind::Snapshot) {
+                let start = batch.offset as usize;
+                files.get_mut(&segment.file).unwrap()[start..start + PAGE].fill(0xee);
+                lost += 1;
+            }
+        }
+    }
+    lost
+}
+
+fn lose_snapshot(files: &mut Files, index: u64) {
+    files.get_mut(&snapshot_file_name(at(1, index))).unwrap()[60] ^= 1;
+}
+
+/// What an opening comes to, with the state that it goes on from.
+struct Opened {
+    store: Store,
+    recovered: Recovered,
+    state: Option<LogPosition>,
+}
+
+impl Opened {
+    fn has(&self, verdict: Verdict) -> bool {
+        let findings = &self.store.recovery_report().findings;
+        findings.iter().any(|finding| finding.verdict == verdict)
+    }
+
+    fn base(&self) -> u64 {
+        self.recovered.log.snapshot_position().index.get()
+    }
+
+    fn last(&self) -> u64 {
+        self.recovered.last_position().index.get()
+    }
+
+    /// Every entry after the base is what was written.
+    fn check_entries(&self) {
+        for index in self.base() + 1..=self.last() {
+            let index = LogIndex::new(index);
+            let read = self.store.reader().read(index, index, 1).unwrap();
+            let expected = if index.get() == 1 {
+                term_entry(1, 1)
+            } else {
+                entry(index.get())
+            };
+            assert_eq!(read, [expected]);
+        }
+    }
+}
+
+fn open_disk(disk: &MemDisk) -> Result<Opened, OpenError> {
+    let (mut store, recovered) = Store::open(Arc::new(disk.clone()), small_segments(), owner())?;
+    let state = store.restore(|| (), |(), _| true)?;
+    Ok(Opened {
+        store,
+        recovered,
+        state: state.map(|(head, ..)| head.base.position),
+    })
+}
+
+fn refusal(files: &Files) -> Verdict {
+    let disk = MemDisk::with_files(files.clone());
+    match open_disk(&disk) {
+        Err(OpenError::Refused { finding, .. }) => {
+            assert!(disk.files() == *files, "a refused directory is left as it was");
+            finding.verdict
+        }
+        Err(error) => panic!("{error}"),
+        Ok(opened) => panic!("opened with {:?}", opened.recovered),
+    }
+}
+
+#[test]
+fn the_record_of_the_beginning_is_lost_and_a_header_has_it() {
+    let mut log = Log::new();
+    log.append_until(3);
+    let mut files = log.files();
+    assert_eq!(lose_records_of_base(&mut files), 1);
+    let disk = MemDisk::with_files(files);
+    for _ in 0..2 {
+        let opened = open_disk(&disk).unwrap();
+        assert!(opened.has(Verdict::Damage));
+        assert_eq!((opened.base(), opened.last()), (0, 3));
+        assert!(!opened.recovered.abstain && opened.recovered.holes.is_empty());
+        assert_eq!(opened.recovered.log.snapshot_config(), &genesis());
+        opened.check_entries();
+    }
+}
+
+#[test]
+fn a_copy_of_the_beginning_is_written_again_from_the_other() {
+    let mut log = Log::new();
+    log.append_until(3);
+    let files = log.files();
+    let name = "segment-0000000000000001";
+    for page in [0, files[name].len() - PAGE] {
+        let mut damaged = files.clone();
+        damaged.get_mut(name).unwrap()[page + BASE_AT + 3] ^= 1;
+        let disk = MemDisk::with_files(damaged);
+        let opened = open_disk(&disk).unwrap();
+        assert!(opened.has(Verdict::HeaderFromCopy));
+        drop(opened);
+        assert!(disk.files()[name] == files[name], "page at {page}");
+    }
+}
+
+#[test]
+fn every_copy_of_the_beginning_is_lost_and_a_snapshot_has_it() {
+    let mut log = Log::new();
+    log.append_until(9);
+    log.snapshot(9);
+    log.append_until(12);
+    let mut files = log.files();
+    lose_bases_of_headers(&mut files);
+    lose_records_of_base(&mut files);
+    let disk = MemDisk::with_files(files);
+    for again in [false, true] {
+        let opened = open_disk(&disk).unwrap();
+        assert_eq!(
+            opened.has(Verdict::BaseFromSnapshot),
+            !again,
+            "it was written again"
+        );
+        assert_eq!((opened.base(), opened.last()), (9, 12));
+        assert_eq!(opened.state, Some(at(1, 9)));
+        assert!(!opened.recovered.abstain);
+        opened.check_entries();
+    }
+}
+
+#[test]
+fn every_copy_of_the_beginning_is_lost_and_no_snapshot_is_whole() {
+    let mut log = Log::new();
+    log.append_until(9);
+    let mut files = log.files();
+    lose_bases_of_headers(&mut files);
+    lose_records_of_base(&mut files);
+    assert_eq!(refusal(&files), Verdict::Gap);
+    let mut files = compacted();
+    lose_bases_of_headers(&mut files);
+    lose_records_of_base(&mut files);
+    lose_snapshot(&mut files, 20);
+    lose_snapshot(&mut files, 30);
+    assert_eq!(refusal(&files), Verdict::Gap);
+}
+
+#[test]
+fn a_compacted_log_takes_the_oldest_snapshot_that_is_whole() {
+    for (lost, expected) in [(None, 20), (Some(30), 20), (Some(20), 30)] {
+        let mut files = compacted();
+        lose_bases_of_headers(&mut files);
+        assert!(lose_records_of_base(&mut files) > 0);
+        if let Some(index) = lost {
+            lose_snapshot(&mut files, index);
+        }
+        let disk = MemDisk::with_files(files);
+        let opened = open_disk(&disk).unwrap();
+        assert!(opened.has(Verdict::BaseFromSnapshot));
+        assert_eq!((opened.base(), opened.last()), (expected, 40));
+        assert!(!opened.recovered.abstain);
+        opened.check_entries();
+        drop(opened);
+        assert_eq!(open_disk(&disk).unwrap().base(), expected);
+    }
+}
+
+#[test]
+fn a_lost_record_of_a_state_that_was_taken_over_is_found_in_its_file() {
+    // An entry after it, or nothing; in the term of the old log, or in a later one.
+    for (term, with_entry) in [(1, true), (1, false), (2, true), (2, false)] {
+        let mut log = Log::new();
+        log.append_until(20);
+        log.snapshot(20);
+        log.append_until(21);
+        log.begin_at(at(1, 20));
+        log.vote(term);
+        receive(&log.store.snapshots(), at(term, 50)).unwrap();
+        log.begin_at(at(term, 50));
+        if with_entry {
+            log.append(at(term, 50), vec![command(term, 51, b"after")]);
+        }
+        let mut files = log.files();
+        assert!(
+            !files.contains_key(&snapshot_file_name(at(1, 20))),
+            "older snapshots go"
+        );
+        lose_records_of_base(&mut files);
+        let disk = MemDisk::with_files(files);
+        let opened = open_disk(&disk).unwrap();
+        let last = if with_entry { 51 } else { 50 };
+        assert_eq!(
+            opened.state,
+            Some(at(term, 50)),
+            "term {term}, entry {with_entry}"
+        );
+        assert_eq!(opened.last(), last, "term {term}, entry {with_entry}");
+        // With nothing after it, nobody can tell that nothing was.
+        assert_eq!(opened.recovered.abstain, !with_entry, "term {term}");
+        let again = opened.recovered.clone();
+        drop(opened);
+        let opened = open_disk(&disk).unwrap();
+        assert_eq!(opened.recovered.abstain, again.abstain);
+        assert_eq!(opened.recovered.last_position(), again.last_position());
+    }
+}
+
+#[test]
+fn entries_lost_with_a_beginning_further_up_are_holes_and_no_gap() {
+    let mut log = Log::new();
+    log.append_until(20);
+    log.snapshot(20);
+    for index in 21..=24 {
+        log.append_until(index);
+    }
+    log.begin_at(at(1, 20));
+    log.append_until(25);
+    let mut files = log.files();
+    // Everything from entry 19 on up to the record of the beginning, but not the record.
+    let view = Inspection::of_files(&files);
+    for segment in &view.segments {
+        for batch in &segment.batches {
+            let is_lost = |index| (19..=24).contains(&index);
+            if batch
+                .records
+                .iter()
+                .any(|record| record.kind == Kind::Command && is_lost(record.index))
+            {
+                let start = batch.offset as usize;
+                files.get_mut(&segment.file).unwrap()[start..start + PAGE].fill(0xee);
+            }
+        }
+    }
+    let disk = MemDisk::with_files(files);
+    let opened = open_disk(&disk).unwrap();
+    let holes: Vec<u64> = opened
+        .recovered
+        .holes
+        .iter()
+        .map(|hole| hole.position.index.get())
+        .collect();
+    assert_eq!((opened.base(), opened.last()), (20, 25));
+    assert_eq!(holes, [21, 22, 23, 24]);
+}
+
+#[test]
+fn a_repeated_beginning_does_not_make_a_loss_unnoticed() {
+    let mut log = Log::new();
+    log.append_until(12);
+    log.vote(2);
+    log.append(at(1, 10), vec![term_entry(2, 11), command(2, 12, b"twelve")]);
+    let rolled = log.store.stats().segments;
+    let mut next = 13;
+    while log.store.stats().segments == rolled {
+        log.append(at(2, next - 1), vec![command(2, next, &[7; 1900])]);
+        next += 1;
+    }
+    let mut files = log.files();
+    // What ended term 1 and began term 2 is lost with the SEAL; the next segment repeats where the log begins.
+    let name = format!("segment-{rolled:016}");
+    let bytes = files.get_mut(&name).unwrap();
+    let end = bytes.len() - PAGE;
+    bytes[PAGE..end].fill(0xee);
+    let opened = open_disk(&MemDisk::with_files(files)).unwrap();
+    let report = opened.store.recovery_report();
+    assert!(
+        opened.recovered.abstain && opened.has(Verdict::DamageCut),
+        "{report:?}"
+    );
+    assert!(opened.last() < 12, "{:?}", opened.recovered);
+}
