@@ -203,6 +203,7 @@ impl Replica {
             .handle_snapshot_installed(base.position, base.config.clone())
         {
             self.snapshots.new_base = Some(base);
+            self.forget_void_holes();
         }
     }
 
