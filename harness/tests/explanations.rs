@@ -169,6 +169,14 @@ fn trimmed_logs() {
         "log_resurrected_after_a_read",
         &history(&[trim(perhaps), read(two), read(all)]),
     );
+    told("log_trimmed_perhaps", &history(&[trim(perhaps), read(two)]));
+    // Called when the log had one record, the trim may find only that, however high its label is.
+    let early = (1, "trim", r#""30-0""#, r#""type":"info","v":"30-0""#);
+    let fourth = (0, "append", "4", r#""type":"ok","v":4,"at":"40-0""#);
+    let rest = r#""type":"ok","v":[["20-0",2],["30-0",3],["40-0",4]],"end":true"#;
+    let late = [&appends[1..], &[fourth, read(rest)]].concat();
+    let clipped = [&appends[..1], &[early], &late[..]].concat();
+    told("log_trimmed_before_it_grew", &log_history(&clipped));
     told(
         "log_trimmed_positions_unknown",
         &log_history(&[(0, "append", "1", r#""type":"ok","at":null"#), trim(done)]),
