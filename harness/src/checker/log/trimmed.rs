@@ -350,8 +350,16 @@ fn explained(
 /// Drops open trims that no order needs: all but the first called of those that remove the same, and
 /// those after which nobody saw the log begin where they leave it.
 fn drop_idle(ranked: &mut Vec<Call<Ranked>>, certain: &[u32], count: u32) {
-    let any_empty = ranked.iter().any(|call| call.op.empty_from().is_some());
-    let mut wanted = vec![any_empty; count as usize + 1];
+    let mut wanted = vec![false; count as usize + 1];
+    let is_append = |call: &&Call<Ranked>| matches!(call.op, Ranked::Append { .. });
+    let appends: Vec<u32> = ranked.iter().filter(is_append).map(|call| call.call).collect();
+    for (call, length) in ranked.iter().zip(certain) {
+        if call.op.empty_from().is_some() {
+            // All was gone: as much as the log can have had by then.
+            let longest = appends.partition_point(|at| *at < call.ret);
+            wanted[longest.min(*length as usize)..=longest].fill(true);
+        }
+    }
     for begin in ranked.iter().filter_map(|call| call.op.exactly_gone()) {
         wanted[begin as usize] = true;
     }
