@@ -18,7 +18,7 @@ use serde_json::Value;
 /// | `type` | see [`EventKind`] |
 /// | `f` | function of the operation, or name of the fault |
 /// | `p`, `op` | process and operation id; absent on faults |
-/// | `k`, `v` | key and value; `v` is kept on completions without a result |
+/// | `k`, `v` | key and value; `v` is kept on completions without a result; for a log see [`log`](crate::checker::log) |
 /// | `saw` | what a compare-and-set found: it swapped iff that is the expected value |
 /// | `at`, `end` | log workload: label given to an append; a read reached the end |
 /// | `lease` | lock workload: fencing token |

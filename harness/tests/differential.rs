@@ -78,6 +78,11 @@ fn logs_are_decided_as_by_brute_force() {
 }
 
 #[test]
+fn trimmed_logs_are_decided_as_by_brute_force() {
+    run_some("log_trimmed", compare::log_trimmed, 2 * ROUNDS);
+}
+
+#[test]
 fn sets_are_decided_as_by_brute_force() {
     run("sets", compare::sets);
 }

@@ -132,6 +132,58 @@ fn requests() {
     );
 }
 
+/// A history of one log in our own format: process, function, input, and what its completion adds.
+fn log_history(operations: &[(u32, &str, &str, &str)]) -> String {
+    let mut out = String::from("{\"history\":1,\"workload\":\"log\"}\n");
+    for (op, (process, function, input, completion)) in operations.iter().enumerate() {
+        let (at, shared) = (
+            2 * op,
+            format!("\"f\":\"{function}\",\"p\":{process},\"op\":{op},\"k\":\"s\""),
+        );
+        out.push_str(&format!(
+            "{{\"i\":{at},\"t\":{at}000000,\"type\":\"invoke\",{shared},\"v\":{input}}}\n\
+             {{\"i\":{},\"t\":{}000000,{shared},{completion}}}\n",
+            at + 1,
+            at + 1
+        ));
+    }
+    out
+}
+
+#[test]
+fn trimmed_logs() {
+    let appends = [
+        (0, "append", "1", r#""type":"ok","v":1,"at":"10-0""#),
+        (0, "append", "2", r#""type":"ok","v":2,"at":"20-0""#),
+        (0, "append", "3", r#""type":"ok","v":3,"at":"30-0""#),
+    ];
+    let trim = |kind| (1, "trim", r#""20-0""#, kind);
+    let (done, perhaps) = (r#""type":"ok","v":"20-0""#, r#""type":"info","v":"20-0""#);
+    let all = r#""type":"ok","v":[["10-0",1],["20-0",2],["30-0",3]],"end":true"#;
+    let two = r#""type":"ok","v":[["20-0",2],["30-0",3]],"end":true"#;
+    let last = r#""type":"ok","v":[["30-0",3]],"end":true"#;
+    let read = |of| (2, "read", r#"{"count":9}"#, of);
+    let history = |more: &[_]| log_history(&[&appends[..], more].concat());
+    told("log_resurrected", &history(&[trim(done), read(all)]));
+    told(
+        "log_resurrected_after_a_read",
+        &history(&[trim(perhaps), read(two), read(all)]),
+    );
+    told("log_trimmed_perhaps", &history(&[trim(perhaps), read(two)]));
+    // Called when the log had one record, the trim may find only that, however high its label is.
+    let early = (1, "trim", r#""30-0""#, r#""type":"info","v":"30-0""#);
+    let fourth = (0, "append", "4", r#""type":"ok","v":4,"at":"40-0""#);
+    let rest = r#""type":"ok","v":[["20-0",2],["30-0",3],["40-0",4]],"end":true"#;
+    let late = [&appends[1..], &[fourth, read(rest)]].concat();
+    let clipped = [&appends[..1], &[early], &late[..]].concat();
+    told("log_trimmed_before_it_grew", &log_history(&clipped));
+    told(
+        "log_trimmed_positions_unknown",
+        &log_history(&[(0, "append", "1", r#""type":"ok","at":null"#), trim(done)]),
+    );
+    told("log_trimmed_too_much", &history(&[trim(done), read(last)]));
+}
+
 #[test]
 fn transactions() {
     let write_skew = "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:append 2 20]]}\n\

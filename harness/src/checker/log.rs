@@ -1,5 +1,15 @@
-//! A log: append (told its position), read a range, ask for the tail. Exact when records are unique;
-//! O(n log n).
+//! A log: append (told its position), read a range, ask for the tail, trim. Exact when records are
+//! unique; O(n log n) without trims.
+//!
+//! | f | `v` of the invocation | completion |
+//! |-|-|-|
+//! | append | the record | `at`: its label |
+//! | read | {from} or {after}: a label; from the start without | `v`: \[\[label, record\], ...\]; `end`: nothing follows |
+//! | tail | | `v`: \[label, record\], null when empty |
+//! | trim | a label | |
+//!
+//! A trim removes the records that are there and have a lower label; what is appended later stays. (That is
+//! `XTRIM k MINID label`.) `ok` says that it did so, `info` that it may have, or may yet.
 //!
 //! Positions are labels that grow along the log but need not be dense, so they are ranked first. Every
 //! operation then bounds the length of the log at its instant: an append at rank p made it p+1, a
@@ -10,9 +20,11 @@
 //! leaves no trace. `from` is inclusive, `after` exclusive.
 //!
 //! Not modelled, and why: holes, because labels such as those of a stream leave gaps, so a missing position
-//! proves nothing; trimming (XTRIM), because no workload trims: a read that misses trimmed records is
-//! reported as a loss. A record appended twice under the same name is `unknown`: which of the two a read
+//! proves nothing. A record appended twice under the same name is `unknown`: which of the two a read
 //! saw cannot be told, and the linear argument needs it.
+//!
+//! A log that is trimmed has a second number that only grows, and an order has to fit both; how that is
+//! decided stands in `log/trimmed.rs`.
 
 use super::budget::{Budget, Limit};
 use super::datum::{Datum, Pool};
@@ -21,6 +33,7 @@ use super::verdict::{Exhausted, Verdict, Violation};
 use crate::model::Call;
 
 mod positions;
+mod trimmed;
 
 pub use positions::Label;
 use positions::Positions;
@@ -48,6 +61,8 @@ pub enum LogOp {
     Tail(Datum),
     /// The whole log was this list of records; a record's label is its index.
     Whole(Datum),
+    /// The records with a label below this one were removed.
+    Trim(Datum),
 }
 
 /// Where a read begins.
@@ -98,6 +113,20 @@ pub enum LogViolation {
         /// Comes after it in the log, returned before.
         later: u32,
     },
+    /// A read lacks a record that nobody can have trimmed before it returned.
+    Missing {
+        /// The read.
+        read: u32,
+        /// Who knows the record.
+        other: u32,
+    },
+    /// A read saw a record that had been trimmed before it was called.
+    Resurrected {
+        /// The read.
+        read: u32,
+        /// The trim, or who did not see the record any more.
+        other: u32,
+    },
 }
 
 impl LogViolation {
@@ -106,7 +135,9 @@ impl LogViolation {
         match *self {
             Self::Garbage { read, .. } | Self::Disorder { read } => vec![read],
             Self::Conflict { one, other } => vec![one, other],
-            Self::Skipped { read, other } => vec![read, other],
+            Self::Skipped { read, other }
+            | Self::Missing { read, other }
+            | Self::Resurrected { read, other } => vec![read, other],
             Self::RealTime { earlier, later } => vec![earlier, later],
         }
     }
@@ -117,6 +148,7 @@ pub(crate) struct Converter {
     append: Option<u16>,
     read: Option<u16>,
     tail: Option<u16>,
+    trim: Option<u16>,
 }
 
 impl Converter {
@@ -125,14 +157,15 @@ impl Converter {
             append: recording.function_id("append"),
             read: recording.function_id("read"),
             tail: recording.function_id("tail"),
+            trim: recording.function_id("trim"),
         }
     }
 
     pub(crate) fn convert(&self, pool: &Pool, operation: &Operation) -> Option<(LogOp, u32)> {
         let function = Some(operation.function);
         let known = operation.status == Status::Ok;
+        let ret = if known { operation.ret } else { NEVER };
         if function == self.append {
-            let ret = if known { operation.ret } else { NEVER };
             let append = LogOp::Append {
                 record: operation.input,
                 at: operation.output,
@@ -148,6 +181,9 @@ impl Converter {
             known.then_some((read, operation.ret))
         } else if function == self.tail {
             known.then_some((LogOp::Tail(operation.output), operation.ret))
+        } else if function == self.trim {
+            let trim = LogOp::Trim(operation.input);
+            (operation.status != Status::Fail).then_some((trim, ret))
         } else {
             None
         }
@@ -167,7 +203,8 @@ fn from(pool: &Pool, input: Datum) -> From {
 ///
 /// # Errors
 /// When a value is not what the workload promises (a label without order, a read that is no list of
-/// pairs): the operation, and what was expected.
+/// pairs, a trim of a log in which an acknowledged append does not tell its position): the operation, and
+/// what was expected.
 pub fn check(pool: &Pool, calls: &[Call<LogOp>], budget: &Budget) -> Result<Verdict, (u32, &'static str)> {
     let mut meter = budget.meter();
     let bytes = positions::bytes_needed(pool, calls) + calls.len() * (size_of::<Sized>() + 16);
@@ -175,6 +212,9 @@ pub fn check(pool: &Pool, calls: &[Call<LogOp>], budget: &Budget) -> Result<Verd
         return Ok(exhausted(limit, calls));
     }
     let positions = Positions::collect(pool, calls)?;
+    if calls.iter().any(|call| matches!(call.op, LogOp::Trim(_))) {
+        return trimmed::check(pool, calls, positions, budget, &mut meter);
+    }
     Ok(match decide(pool, calls, positions) {
         Ok(witness) => Verdict::Valid(witness),
         Err(violation) => Verdict::Invalid(Violation::Log(violation)),
@@ -230,7 +270,7 @@ struct Sized {
 
 /// Gives every operation the least length it can have: its own bound, or that of anything that
 /// returned before its call.
-fn raise(calls: &[Call<LogOp>], bounds: &[Option<Bounds>]) -> Result<Vec<Sized>, LogViolation> {
+fn raise<O>(calls: &[Call<O>], bounds: &[Option<Bounds>]) -> Result<Vec<Sized>, LogViolation> {
     let mut returns: Vec<(u32, u32)> = (0..)
         .zip(calls)
         .filter(|(i, call)| !call.is_open() && bounds[*i as usize].is_some())
@@ -270,8 +310,8 @@ fn raise(calls: &[Call<LogOp>], bounds: &[Option<Bounds>]) -> Result<Vec<Sized>,
 }
 
 /// In the order of the log, no operation returns before one that precedes it was called.
-fn real_time(calls: &[Call<LogOp>], sized: &[Sized]) -> Result<(), LogViolation> {
-    let mut latest: Option<&Call<LogOp>> = None;
+fn real_time<O>(calls: &[Call<O>], sized: &[Sized]) -> Result<(), LogViolation> {
+    let mut latest: Option<&Call<O>> = None;
     for one in sized {
         let call = &calls[one.call_index as usize];
         if let Some(earlier) = latest.filter(|latest| call.ret < latest.call) {

@@ -11,7 +11,7 @@
 //! |-|-|-|
 //! | [`unique`] | registers in which every value is written once | n log n |
 //! | [`frontier`] | registers with repeated values | n, times what the open compare-and-sets allow |
-//! | [`log`] | logs of unique records | n log n |
+//! | [`log`] | logs of unique records | n log n; trimmed ones by search, where no shorter argument refutes them |
 //! | [`sets`], [`counter`], [`lock`], [`exactly_once`] | what they are called | n log n |
 //! | [`bank`] | the invariants of accounts | n |
 //! | [`list_append`] | transactions on lists | V + E |

@@ -30,9 +30,9 @@ use serde_json::json;
 ///   harness check results/runs --explain out
 ///   harness check a.jsonl b.jsonl --json --budget-mem 1G --budget-time 60
 ///
-/// Models: register (read, write, cas), kv (get, put, append), log (append, read, tail), set, set-full,
-/// counter (add, read), bank (transfer, read), lock (acquire, release), exactly-once (apply, read),
-/// list-append and rw-register (transactions).
+/// Models: register (read, write, cas), kv (get, put, append), log (append, read, tail, trim), set,
+/// set-full, counter (add, read), bank (transfer, read), lock (acquire, release),
+/// exactly-once (apply, read), list-append and rw-register (transactions).
 ///
 /// Exit code: that of the worst file. 0 valid, 1 invalid, 2 unknown (the reason is printed), 64 wrong
 /// usage, 254 a file could not be read.

@@ -1,7 +1,7 @@
 //! The verdict as JUnit XML, which every CI system shows: a test case a check, and one for the run itself.
 //!
 //! Invariant: `invalid` is a failure (the system broke its promise), `unknown` an error (nothing was proved);
-//! neither is ever a pass. Bounded: an explanation is cut after [`EXPLANATION_CHARS`] characters.
+//! neither is ever a pass. Bounded: an explanation is cut after `EXPLANATION_CHARS` characters.
 
 use std::fmt::Write;
 

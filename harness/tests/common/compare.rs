@@ -220,9 +220,17 @@ fn by_breadth(mut calls: Vec<Call<RegisterOp>>) -> Outcome {
 }
 
 pub fn log(seed: u64) -> Outcome {
+    log_with(seed, false)
+}
+
+pub fn log_trimmed(seed: u64) -> Outcome {
+    log_with(seed, true)
+}
+
+fn log_with(seed: u64, trims: bool) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let mut pool = Pool::default();
-    let calls = logs::history(&mut random, &mut pool, operations);
+    let calls = logs::history(&mut random, &mut pool, operations, trims);
     let verdict = checker::log::check(&pool, &calls, &Budget::default())
         .map_err(|(op, problem)| format!("operation {op}: {problem}: {calls:?}"))?;
     agree(&logs::LogSpec::new(&pool, &calls), &calls, &verdict)
@@ -280,7 +288,7 @@ pub fn list_append(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 12] = [
+pub const ALL: [(&str, Compare); 13] = [
     ("unique", unique),
     ("frontier", frontier),
     ("frontier_wide", frontier_wide),
@@ -288,6 +296,7 @@ pub const ALL: [(&str, Compare); 12] = [
     ("breadth", breadth),
     ("depth", depth),
     ("log", log),
+    ("log_trimmed", log_trimmed),
     ("sets", sets),
     ("counter", counter),
     ("lock", lock),

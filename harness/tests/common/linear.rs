@@ -208,7 +208,9 @@ pub fn requests(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<
                     list.push(record);
                     *op
                 }
-                LogOp::Whole(_) | LogOp::Read { .. } | LogOp::Tail(_) => LogOp::Whole(pool.list(list)),
+                LogOp::Whole(_) | LogOp::Read { .. } | LogOp::Tail(_) | LogOp::Trim(_) => {
+                    LogOp::Whole(pool.list(list))
+                }
             })
         },
         |random, (pool, _), op| {
@@ -238,7 +240,7 @@ impl Model for RequestSpec<'_> {
         match *op {
             LogOp::Append { record, .. } => Some([&state[..], &[record]].concat()),
             LogOp::Whole(list) => (self.0.as_list(list)? == &state[..]).then(|| state.clone()),
-            LogOp::Read { .. } | LogOp::Tail(_) => None,
+            LogOp::Read { .. } | LogOp::Tail(_) | LogOp::Trim(_) => None,
         }
     }
 }

@@ -21,7 +21,7 @@ impl<'a> LogSpec<'a> {
         let mut labels = Vec::new();
         for call in calls {
             match call.op {
-                LogOp::Append { .. } | LogOp::Whole(_) => {}
+                LogOp::Append { .. } | LogOp::Whole(_) | LogOp::Trim(_) => {}
                 LogOp::Tail(last) => labels.extend(pair(pool, last)),
                 LogOp::Read { entries, .. } => {
                     let entries = pool.as_list(entries).unwrap_or_default();
@@ -32,12 +32,38 @@ impl<'a> LogSpec<'a> {
         Self { pool, labels }
     }
 
-    fn begin(&self, state: &[(Datum, Datum)], from: From) -> usize {
-        match from {
+    /// The records that are there, from `from` on.
+    fn rest<'b>(&self, log: &'b Trimmed, from: From) -> &'b [(Datum, Datum)] {
+        let begin = match from {
             From::Start => 0,
-            From::At(label) => state.partition_point(|(known, _)| known.as_int() < label.as_int()),
-            From::After(label) => state.partition_point(|(known, _)| known.as_int() <= label.as_int()),
-        }
+            From::At(label) => log.below(label),
+            From::After(label) => log
+                .all
+                .partition_point(|(known, _)| known.as_int() <= label.as_int()),
+        };
+        &log.all[begin.max(log.gone)..]
+    }
+}
+
+/// All that was ever appended, and how many of the first are gone.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Trimmed {
+    all: Vec<(Datum, Datum)>,
+    gone: usize,
+}
+
+impl Trimmed {
+    fn last(&self) -> Option<(Datum, Datum)> {
+        self.all[self.gone..].last().copied()
+    }
+
+    fn below(&self, label: Datum) -> usize {
+        self.all
+            .partition_point(|(known, _)| known.as_int() < label.as_int())
+    }
+
+    fn trim(&mut self, below: Datum) {
+        self.gone = self.gone.max(self.below(below));
     }
 }
 
@@ -49,11 +75,11 @@ fn pair(pool: &Pool, entry: Datum) -> Option<(Datum, Datum)> {
 }
 
 impl Model for LogSpec<'_> {
-    type State = Vec<(Datum, Datum)>;
+    type State = Trimmed;
     type Op = LogOp;
 
     fn init(&self) -> Self::State {
-        Vec::new()
+        Trimmed::default()
     }
 
     fn step(&self, state: &Self::State, op: &LogOp) -> Option<Self::State> {
@@ -68,14 +94,21 @@ impl Model for LogSpec<'_> {
                         .map(|(label, _)| *label)
                 };
                 let label = told.or_else(seen)?;
-                let grows = state
-                    .last()
-                    .is_none_or(|(last, _)| last.as_int() < label.as_int());
-                grows.then(|| [&state[..], &[(label, record)]].concat())
+                let last = state.all.last();
+                let grows = last.is_none_or(|(last, _)| last.as_int() < label.as_int());
+                grows.then(|| Trimmed {
+                    all: [&state.all[..], &[(label, record)]].concat(),
+                    gone: state.gone,
+                })
             }
-            LogOp::Tail(last) => (state.last().copied() == pair(self.pool, last)).then(|| state.clone()),
+            LogOp::Trim(below) => {
+                let mut state = state.clone();
+                state.trim(below);
+                Some(state)
+            }
+            LogOp::Tail(last) => (state.last() == pair(self.pool, last)).then(|| state.clone()),
             LogOp::Read { from, entries, end } => {
-                let rest = &state[self.begin(state, from)..];
+                let rest = self.rest(state, from);
                 let entries = self.pool.as_list(entries)?;
                 let same = entries.len() <= rest.len()
                     && entries
@@ -89,14 +122,14 @@ impl Model for LogSpec<'_> {
 }
 
 /// A history that has an order, or had one before something in it was changed.
-pub fn history(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<LogOp>> {
+pub fn history(random: &mut Random, pool: &mut Pool, operations: usize, trims: bool) -> Vec<Call<LogOp>> {
     let mut calls: Vec<Call<LogOp>> = Vec::new();
-    let mut log: Vec<(Datum, Datum)> = Vec::new();
+    let mut log = Trimmed::default();
     let mut label = 0;
     for (at, step) in (0_u32..).zip(schedule(random, operations)) {
         match step {
             Step::Invoke(id) => {
-                let op = request(random, id as i64, label);
+                let op = request(random, id as i64, label, trims);
                 calls.push(Call {
                     id: id as u32,
                     call: at,
@@ -121,12 +154,15 @@ pub fn history(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<C
             *at = Datum::NIL;
         }
     }
-    calls.retain(|call| !call.is_open() || matches!(call.op, LogOp::Append { .. }));
+    calls.retain(|call| !call.is_open() || matches!(call.op, LogOp::Append { .. } | LogOp::Trim(_)));
     calls
 }
 
-fn request(random: &mut Random, id: i64, label: i64) -> LogOp {
+fn request(random: &mut Random, id: i64, label: i64, trims: bool) -> LogOp {
     let somewhere = datum(random.below(label as usize + 3) as i64);
+    if trims && random.chance(0.25) {
+        return LogOp::Trim(somewhere);
+    }
     let from = [From::Start, From::At(somewhere), From::After(somewhere)][random.below(3)];
     match random.below(8) {
         0..4 => LogOp::Append {
@@ -142,24 +178,22 @@ fn request(random: &mut Random, id: i64, label: i64) -> LogOp {
     }
 }
 
-fn apply(
-    random: &mut Random,
-    pool: &mut Pool,
-    op: LogOp,
-    log: &mut Vec<(Datum, Datum)>,
-    label: i64,
-) -> LogOp {
+fn apply(random: &mut Random, pool: &mut Pool, op: LogOp, log: &mut Trimmed, label: i64) -> LogOp {
     match op {
         LogOp::Whole(_) => op,
+        LogOp::Trim(below) => {
+            log.trim(below);
+            op
+        }
         LogOp::Append { record, .. } => {
-            log.push((datum(label), record));
+            log.all.push((datum(label), record));
             LogOp::Append {
                 record,
                 at: datum(label),
             }
         }
         LogOp::Tail(_) => {
-            let last = log.last().copied();
+            let last = log.last();
             LogOp::Tail(last.map_or(Datum::NIL, |(label, record)| pool.list(&[label, record])))
         }
         LogOp::Read { from, .. } => {
@@ -167,10 +201,10 @@ fn apply(
                 pool,
                 labels: Vec::new(),
             };
-            let begin = spec.begin(log, from);
-            let count = random.below(4).min(log.len() - begin);
-            let end = begin + count == log.len();
-            let entries: Vec<Datum> = log[begin..begin + count]
+            let rest = spec.rest(log, from);
+            let count = random.below(4).min(rest.len());
+            let end = count == rest.len();
+            let entries: Vec<Datum> = rest[..count]
                 .iter()
                 .map(|(label, record)| pool.list(&[*label, *record]))
                 .collect();
@@ -189,6 +223,7 @@ fn change(random: &mut Random, pool: &mut Pool, calls: &mut [Call<LogOp>], label
     let record = datum(1000 + random.below(calls.len() + 1) as i64);
     calls[i].op = match calls[i].op {
         LogOp::Whole(list) => LogOp::Whole(list),
+        LogOp::Trim(_) => LogOp::Trim(other),
         LogOp::Append { record, .. } => LogOp::Append { record, at: other },
         LogOp::Tail(_) if random.chance(0.3) => LogOp::Tail(Datum::NIL),
         LogOp::Tail(_) => LogOp::Tail(pool.list(&[other, record])),

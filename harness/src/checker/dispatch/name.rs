@@ -9,7 +9,7 @@ pub enum ModelName {
     Register,
     /// Put, append, get of texts.
     Kv,
-    /// Append, read, tail.
+    /// Append, read, tail, trim.
     Log,
     /// Add elements, read them all.
     Set,

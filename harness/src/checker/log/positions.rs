@@ -45,6 +45,7 @@ pub(super) fn bytes_needed(pool: &Pool, calls: &[Call<LogOp>]) -> usize {
     let claims: usize = calls
         .iter()
         .map(|call| match call.op {
+            LogOp::Trim(_) => 0,
             LogOp::Append { .. } | LogOp::Tail(_) => 1,
             LogOp::Whole(records) => pool.as_list(records).map_or(0, <[Datum]>::len),
             LogOp::Read { entries, .. } => pool.as_list(entries).map_or(0, <[Datum]>::len),
@@ -129,6 +130,7 @@ impl Positions {
         call: &Call<LogOp>,
     ) -> Result<Option<Bounds>, LogViolation> {
         match call.op {
+            LogOp::Trim(_) => Ok(None),
             LogOp::Append { record, .. } => Ok(self.append_bounds(record, call.is_open())),
             LogOp::Whole(records) => {
                 let length = pool.as_list(records).map_or(0, <[Datum]>::len) as u32;
@@ -155,7 +157,7 @@ impl Positions {
 
     /// An append that nobody saw, if it happened, comes behind everything that was seen.
     fn append_bounds(&self, record: Datum, is_open: bool) -> Option<Bounds> {
-        let rank = self.rank_of.get(&record).copied();
+        let rank = self.rank_of(record);
         let rank = rank.or((!is_open).then_some(self.known.len() as u32))?;
         Some(Bounds {
             is_append: true,
@@ -174,19 +176,7 @@ impl Positions {
         end: bool,
     ) -> Result<Option<Bounds>, LogViolation> {
         let start = self.start(pool, from);
-        let mut next = start;
-        for datum in entries {
-            let rank = entry(pool, *datum).map(|(_, record)| self.rank_of[&record]);
-            let rank = rank.expect("entries were parsed when they were collected");
-            if rank < next {
-                return Err(LogViolation::Disorder { read });
-            }
-            if rank > next {
-                let other = calls[self.known[next as usize].by as usize].id;
-                return Err(LogViolation::Skipped { read, other });
-            }
-            next = rank + 1;
-        }
+        let next = self.contiguous(pool, calls, read, start, entries)?;
         Ok(match (entries.is_empty(), end) {
             (true, false) => Some(Bounds {
                 is_append: false,
@@ -211,8 +201,52 @@ impl Positions {
         })
     }
 
+    /// The rank behind `entries`, which have to be the records from `next` on.
+    pub(super) fn contiguous(
+        &self,
+        pool: &Pool,
+        calls: &[Call<LogOp>],
+        read: u32,
+        mut next: u32,
+        entries: &[Datum],
+    ) -> Result<u32, LogViolation> {
+        for datum in entries {
+            let rank = self.rank_of_entry(pool, *datum);
+            if rank < next {
+                return Err(LogViolation::Disorder { read });
+            }
+            if rank > next {
+                let other = calls[self.known_by(next) as usize].id;
+                return Err(LogViolation::Skipped { read, other });
+            }
+            next = rank + 1;
+        }
+        Ok(next)
+    }
+
+    /// Rank of the record in `[label record]`.
+    pub(super) fn rank_of_entry(&self, pool: &Pool, datum: Datum) -> u32 {
+        let rank = entry(pool, datum).map(|(_, record)| self.rank_of[&record]);
+        rank.expect("entries were parsed when they were collected")
+    }
+
+    /// Rank of a record, if anybody knows its position.
+    pub(super) fn rank_of(&self, record: Datum) -> Option<u32> {
+        self.rank_of.get(&record).copied()
+    }
+
+    /// Index of the first operation that knows what is at `rank`.
+    pub(super) fn known_by(&self, rank: u32) -> u32 {
+        self.known[rank as usize].by
+    }
+
+    /// How many positions are known.
+    pub(super) fn count(&self) -> u32 {
+        self.known.len() as u32
+    }
+
     /// Rank of the first record a read can return.
-    fn start(&self, pool: &Pool, from: From) -> u32 {
+    pub(super) fn start(&self, pool: &Pool, from: From) -> u32 {
         let before = |label: Label, inclusive: bool| {
             self.known
                 .partition_point(|claim| claim.label < label || (!inclusive && claim.label == label))
@@ -249,6 +283,9 @@ fn claim(
         LogOp::Append { record, at } => {
             let label = Label::parse(pool, at).ok_or(bad(BAD_LABEL))?;
             claims.push(Claim { label, record, by: i });
+        }
+        LogOp::Trim(below) => {
+            Label::parse(pool, below).ok_or(bad(BAD_LABEL))?;
         }
         LogOp::Tail(last) if last.is_nil() => {}
         LogOp::Tail(last) => {

@@ -21,6 +21,15 @@ pub(super) fn title(story: &Story<'_>, violation: &LogViolation) -> String {
                 story.describe(other)
             )
         }
+        LogViolation::Missing { read, .. } => {
+            format!(
+                "lost: {} lacks a record that nobody can have trimmed",
+                story.describe(read)
+            )
+        }
+        LogViolation::Resurrected { read, .. } => {
+            format!("{} saw a record that had been trimmed", story.describe(read))
+        }
         LogViolation::RealTime { earlier, later } => match (appends(story, earlier), appends(story, later)) {
             (true, true) => "acknowledged append overtaken by a later one".to_owned(),
             (true, false) => format!("{} saw an append before it began", story.describe(later)),
@@ -67,28 +76,50 @@ pub(super) fn sentences(story: &Story<'_>, violation: &LogViolation) -> Vec<Stri
             story.name(read),
             story.name(other)
         )],
-        LogViolation::RealTime { earlier, later } => {
-            let (one, other) = (story.name(earlier), story.name(later));
-            let order = match (appends(story, earlier), appends(story, later)) {
-                (true, true) => format!("By the positions of their records {one} comes before {other}."),
-                (true, false) => {
-                    format!("{other} saw the record of {one} or one behind it, so it comes after {one}.")
-                }
-                (false, true) => {
-                    format!(
-                        "{one} saw the end of the log without the record of {other}, so it comes before {other}."
-                    )
-                }
-                (false, false) => format!(
-                    "{one} saw a shorter log than {other}, and a log never shrinks, so it comes before {other}."
-                ),
-            };
+        LogViolation::Missing { read, other } => {
+            let (read, other) = (story.name(read), story.name(other));
             vec![
-                order,
-                format!("But {} before {}.", story.returned(later), story.called(earlier)),
+                format!("{other} knows a record in the range of {read} that {read} did not return."),
+                format!("But no trim that was called before {read} returned has a label above it."),
             ]
         }
+        LogViolation::Resurrected { read, other } => {
+            let gone = match story.recording.function(story.operation(other)) {
+                "trim" => "removed a record that was in the log when it was called",
+                _ => "saw the log without a record in its range, which had been trimmed",
+            };
+            let (name, other_name) = (story.name(read), story.name(other));
+            vec![
+                format!("{other_name} {gone}, and {name} saw that record or one before it."),
+                format!(
+                    "What was trimmed does not come back, so {name} comes before {other_name}. But {} before {}.",
+                    story.returned(other),
+                    story.called(read)
+                ),
+            ]
+        }
+        LogViolation::RealTime { earlier, later } => against_time(story, earlier, later),
     }
+}
+
+fn against_time(story: &Story<'_>, earlier: u32, later: u32) -> Vec<String> {
+    let (one, other) = (story.name(earlier), story.name(later));
+    let order = match (appends(story, earlier), appends(story, later)) {
+        (true, true) => format!("By the positions of their records {one} comes before {other}."),
+        (true, false) => {
+            format!("{other} saw the record of {one} or one behind it, so it comes after {one}.")
+        }
+        (false, true) => {
+            format!("{one} saw the end of the log without the record of {other}, so it comes before {other}.")
+        }
+        (false, false) => format!(
+            "{one} saw a shorter log than {other}, and a log never shrinks, so it comes before {other}."
+        ),
+    };
+    vec![
+        order,
+        format!("But {} before {}.", story.returned(later), story.called(earlier)),
+    ]
 }
 
 fn appends(story: &Story<'_>, id: u32) -> bool {
