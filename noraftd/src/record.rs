@@ -184,6 +184,34 @@ pub struct Append {
     pub records: Vec<Record>,
 }
 
+/// Whether a node abstains, because it may have forgotten what it acknowledged, or certainly has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[repr(u8)]
+pub enum Abstain {
+    /// It remembers everything.
+    #[default]
+    No = 0,
+    /// Its tail was ambiguous: most likely what was cut was never acknowledged.
+    Tail = 1,
+    /// Damage took entries that had been durable. Where a majority did, no comparison of logs can tell what was
+    /// committed.
+    Loss = 2,
+}
+
+impl Abstain {
+    /// The value that `byte` stands for.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::No, Self::Tail, Self::Loss]
+            .into_iter()
+            .find(|abstain| *abstain as u8 == byte)
+    }
+
+    /// True unless it remembers everything.
+    pub fn abstains(self) -> bool {
+        self != Self::No
+    }
+}
+
 /// What a node finds when it opens its directory.
 #[derive(Debug, Clone)]
 pub struct Recovered {
@@ -191,9 +219,8 @@ pub struct Recovered {
     pub hard_state: HardState,
     /// Shape of the log (terms and configurations; payloads are read on demand).
     pub log: Log,
-    /// True when the tail was ambiguous: replicate, but neither vote nor campaign until caught up with
-    /// a current leader (`store.md`, "abstain mode").
-    pub abstain: bool,
+    /// Whether to replicate, but neither vote nor campaign, until caught up with a current leader.
+    pub abstain: Abstain,
     /// Entries of the log that are not readable here, by rising index.
     pub holes: Vec<Hole>,
 }

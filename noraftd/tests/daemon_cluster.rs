@@ -43,8 +43,10 @@ fn every_node_takes_every_command_over_tcp_and_unix() {
             }
         }
         let followers = cluster.followers();
-        let status = cluster.nodes[followers[0]].status().expect("a status");
-        assert!(status.peers.iter().all(|peer| peer.connected), "{status:?}");
+        eventually("everybody is connected", || {
+            let status = cluster.nodes[followers[0]].status()?;
+            status.peers.iter().all(|peer| peer.connected).then_some(())
+        });
     }
 }
 

@@ -155,7 +155,9 @@ impl World {
                 status.holes == 0 && !status.abstaining && status.base_index.get() == base
             }) && self.atlas.disks[at].rotten.is_empty();
             let disk = &mut self.atlas.disks[at];
-            if is_whole && disk.is_damaged {
+            // A snapshot that was struck is only noticed when it is needed.
+            disk.snapshots.retain(|name| self.nodes[at].disk.has(name));
+            if is_whole && disk.is_damaged && disk.snapshots.is_empty() {
                 (disk.is_damaged, disk.may_refuse) = (false, false);
                 disk.entries.clear();
             }

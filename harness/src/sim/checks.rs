@@ -205,7 +205,7 @@ impl Checks {
             self.rebase(at, base)?;
         }
         let kept = self.first_unsure(at, recovered);
-        if kept < self.disks[at].len() as u64 && is_damaged && recovered.abstain {
+        if kept < self.disks[at].len() as u64 && is_damaged && recovered.abstain.abstains() {
             // It forgot what it acknowledged, and says so.
             for (index, entry) in (kept + 1..).zip(self.disks[at].drain(kept as usize..)) {
                 self.taken[at].insert(index, entry.term);

@@ -464,7 +464,7 @@ impl World {
         let config = replica_config(&self.plan, self.nodes[at].id);
         let seed = self.prng.next_u64();
         let shape = recovered.clone();
-        let is_abstaining = recovered.abstain;
+        let is_abstaining = recovered.abstain.abstains();
         self.check_verdict(at, &store, &recovered);
         let replica = Replica::recover(&config, seed, recovered, snapshot);
         let is_damaged = self.atlas.is_damaged(at);
@@ -480,14 +480,26 @@ impl World {
                 shape.last_position().index.get(),
             ],
             || {
+                let found = store.recovery_report().findings.iter();
+                let found: Vec<String> = found
+                    .map(|finding| {
+                        format!(
+                            "; {} byte {}: {}",
+                            finding.file,
+                            finding.offset,
+                            finding.verdict.name()
+                        )
+                    })
+                    .collect();
                 format!(
-                    "n{} starts in term {}, vote {:?}, last index {}, {} holes{}",
+                    "n{} starts in term {}, vote {:?}, last index {}, {} holes{}{}",
                     at + 1,
                     shape.hard_state.term,
                     shape.hard_state.voted_for,
                     shape.last_position().index.get(),
                     shape.holes.len(),
-                    if is_abstaining { ", abstaining" } else { "" }
+                    if is_abstaining { ", abstaining" } else { "" },
+                    found.concat()
                 )
             },
         );

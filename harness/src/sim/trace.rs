@@ -8,7 +8,7 @@ use std::io::Write;
 
 use noraft::{LogIndex, LogPosition, Term};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{Record, SnapshotId};
+use noraftd::record::{Abstain, Record, SnapshotId};
 
 /// What becomes of the lines.
 pub enum Lines {
@@ -127,11 +127,13 @@ pub(super) fn words(message: &PeerMessage) -> String {
         PeerMessage::PreVoted {
             term,
             granted,
-            abstaining,
-        } => {
-            let abstains = if *abstaining { ", abstaining" } else { "" };
-            format!("pre-vote in term {}: {}{abstains}", term.get(), yes(*granted))
-        }
+            abstain,
+        } => format!(
+            "pre-vote in term {}: {}{}",
+            term.get(),
+            yes(*granted),
+            abstains(*abstain)
+        ),
         PeerMessage::Forward { id, term, .. } => {
             format!("forwarded request {id} for the leader of term {}", term.get())
         }
@@ -203,8 +205,8 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         PeerMessage::PreVoted {
             term,
             granted,
-            abstaining,
-        } => [6, term.get(), u64::from(*granted), u64::from(*abstaining), 0, 0],
+            abstain,
+        } => [6, term.get(), (*granted).into(), *abstain as u64, 0, 0],
         PeerMessage::Forward { id, boot, term, .. } => [7, *id, *boot, term.get(), 0, 0],
         PeerMessage::Forwarded { id, boot, .. } => [8, *id, *boot, 0, 0, 0],
         PeerMessage::SnapshotChunk {
@@ -225,6 +227,14 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         }
         PeerMessage::RepairRequest { positions } => request_numbers(positions),
         PeerMessage::Repair { base, records } => repair_numbers(*base, records),
+    }
+}
+
+fn abstains(abstain: Abstain) -> &'static str {
+    match abstain {
+        Abstain::No => "",
+        Abstain::Tail => ", abstaining",
+        Abstain::Loss => ", abstaining after a loss",
     }
 }
 

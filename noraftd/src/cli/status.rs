@@ -52,7 +52,10 @@ fn describe(report: &StatusReport) -> String {
             report.id, report.cluster, report.version, report.process_id
         ),
     );
-    let abstaining = if report.abstaining {
+    let abstaining = if report.lost_majority {
+        ", and nobody is elected: a majority of the nodes has lost entries for certain, so what was acknowledged cannot \
+         be told. `noraftd repair --from ADDRESS` gives a damaged node the state of an intact one, and lets it take part"
+    } else if report.abstaining {
         ", abstaining until caught up"
     } else {
         ""

@@ -8,7 +8,9 @@
 //! *Abstaining*: a node whose log had an ambiguous tail may have lost entries that it once acknowledged. Its
 //! vote, and its own candidacy, count only when *every* voter took part: then some intact log with each
 //! acknowledged entry was compared. Otherwise all nodes after a power cut would wait for each other for
-//! ever. It ends when the node has everything that a leader had when it first heard from it.
+//! ever. It ends when the node has everything that a leader had when it first heard from it. Where a majority of
+//! the voters has lost entries *for certain*, though, an acknowledged one may be in no log at all: then nobody is
+//! elected, until a person decides (`noraftd repair`).
 //!
 //! Invariant: a pre-vote changes nothing at the granter; an abstaining node never tips a mere majority.
 
@@ -17,13 +19,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use noraft::{ClusterConfig, LogIndex, LogPosition, Message, NodeId, Term};
 
 use crate::protocol::peer::PeerMessage;
+use crate::record::Abstain;
 use crate::time::Instant;
 
 use super::Replica;
 
 #[derive(Debug)]
 pub(super) struct Elections {
-    abstaining: bool,
+    abstain: Abstain,
+    /// Everyone granted a pre-vote, but a majority has lost entries for certain.
+    lost_majority: bool,
     /// What an abstaining node has to reach: the term of the leader it follows and that leader's last index
     /// when it was first heard from.
     target: Option<(Term, LogIndex)>,
@@ -43,7 +48,7 @@ pub(super) struct Elections {
 struct Canvass {
     term: Term,
     /// Who granted, and whether the granter abstains.
-    granted: BTreeMap<NodeId, bool>,
+    granted: BTreeMap<NodeId, Abstain>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +58,10 @@ struct Campaign {
 }
 
 impl Elections {
-    pub(super) fn new(abstaining: bool) -> Self {
+    pub(super) fn new(abstain: Abstain) -> Self {
         Self {
-            abstaining,
+            abstain,
+            lost_majority: false,
             target: None,
             verified: LogIndex::ZERO,
             leader_heard: None,
@@ -66,12 +72,17 @@ impl Elections {
     }
 
     pub(super) fn is_abstaining(&self) -> bool {
-        self.abstaining
+        self.abstain.abstains()
+    }
+
+    /// True when the last canvass found that nobody may be elected, ever: what was committed cannot be told.
+    pub(super) fn has_lost_majority(&self) -> bool {
+        self.lost_majority
     }
 
     /// This node was elected by everyone's comparison, or did not abstain.
     pub(super) fn stop_abstaining(&mut self) {
-        self.abstaining = false;
+        self.abstain = Abstain::No;
     }
 
     /// Whether the vote request being sent may say that everyone granted the pre-vote.
@@ -106,12 +117,17 @@ impl Elections {
     pub(super) fn on_durable(&mut self, durable: LogIndex) {
         let reached = |(_, target): (Term, LogIndex)| durable >= target && self.verified >= target;
         if self.target.is_some_and(reached) {
-            self.abstaining = false;
+            self.abstain = Abstain::No;
         }
     }
 }
 
 impl Canvass {
+    /// What a majority acknowledged may be in none of the logs that are compared.
+    fn has_lost_majority(&self, config: &ClusterConfig) -> bool {
+        has_quorum(config, |id| self.granted.get(&id) == Some(&Abstain::Loss))
+    }
+
     fn verdict(&self, config: &ClusterConfig) -> Option<Campaign> {
         let everyone = config
             .voters
@@ -120,10 +136,11 @@ impl Canvass {
         let sure: BTreeSet<NodeId> = self
             .granted
             .iter()
-            .filter(|(_, abstaining)| !**abstaining)
+            .filter(|(_, abstain)| !abstain.abstains())
             .map(|(id, _)| *id)
             .collect();
-        let won = everyone || has_quorum(config, |id| sure.contains(&id));
+        let won =
+            (everyone && !self.has_lost_majority(config)) || has_quorum(config, |id| sure.contains(&id));
         won.then_some(Campaign {
             term: self.term,
             unanimous: everyone,
@@ -175,7 +192,7 @@ impl Replica {
             .copied()
             .filter(|id| *id != own)
             .collect();
-        let granted = BTreeMap::from([(own, self.elections.abstaining)]);
+        let granted = BTreeMap::from([(own, self.elections.abstain)]);
         self.elections.canvass = Some(Canvass { term, granted });
         let last_position = self.node.log().last_position();
         for to in others {
@@ -194,25 +211,25 @@ impl Replica {
             && !self.is_leader()
             && !self.heard_leader_lately();
         let term = if granted { term } else { own_term };
-        let abstaining = self.elections.abstaining;
+        let abstain = self.elections.abstain;
         self.send(
             from,
             PeerMessage::PreVoted {
                 term,
                 granted,
-                abstaining,
+                abstain,
             },
         );
     }
 
-    pub(super) fn on_pre_voted(&mut self, from: NodeId, term: Term, abstaining: bool) {
+    pub(super) fn on_pre_voted(&mut self, from: NodeId, term: Term, abstain: Abstain) {
         if let Some(canvass) = self
             .elections
             .canvass
             .as_mut()
             .filter(|canvass| canvass.term == term)
         {
-            canvass.granted.insert(from, abstaining);
+            canvass.granted.insert(from, abstain);
             self.count_canvass();
         }
     }
@@ -221,6 +238,7 @@ impl Replica {
         let Some(canvass) = &self.elections.canvass else {
             return;
         };
+        self.elections.lost_majority = canvass.has_lost_majority(self.node.config());
         if let Some(campaign) = canvass.verdict(self.node.config()) {
             self.elections.canvass = None;
             self.elections.campaign = Some(campaign);
@@ -242,7 +260,7 @@ impl Replica {
 
     /// Whether this node may answer a vote request at all.
     pub(super) fn may_vote(&self, unanimous: bool) -> bool {
-        !self.elections.abstaining || unanimous
+        !self.elections.is_abstaining() || unanimous
     }
 
     fn check_quorum(&mut self) {
@@ -282,11 +300,11 @@ mod tests {
     use super::*;
     use crate::record::genesis_config;
 
-    fn verdict(grants: &[(u64, bool)]) -> Option<bool> {
+    fn verdict(grants: &[(u64, Abstain)]) -> Option<bool> {
         let config = genesis_config([1, 2, 3].map(NodeId::new));
         let granted = grants
             .iter()
-            .map(|(id, abstaining)| (NodeId::new(*id), *abstaining))
+            .map(|(id, abstain)| (NodeId::new(*id), *abstain))
             .collect();
         Canvass {
             term: Term::new(2),
@@ -298,15 +316,33 @@ mod tests {
 
     #[test]
     fn a_majority_of_nodes_with_sure_logs_wins() {
-        assert_eq!(verdict(&[(1, false)]), None);
-        assert_eq!(verdict(&[(1, false), (2, false)]), Some(false));
+        assert_eq!(verdict(&[(1, Abstain::No)]), None);
+        assert_eq!(verdict(&[(1, Abstain::No), (2, Abstain::No)]), Some(false));
     }
 
     #[test]
     fn an_abstaining_node_counts_only_when_everyone_granted() {
-        assert_eq!(verdict(&[(1, false), (2, true)]), None);
-        assert_eq!(verdict(&[(1, false), (2, true), (3, true)]), Some(true));
-        assert_eq!(verdict(&[(1, true), (2, true), (3, true)]), Some(true));
+        for abstain in [Abstain::Tail, Abstain::Loss] {
+            assert_eq!(verdict(&[(1, Abstain::No), (2, abstain)]), None);
+            assert_eq!(
+                verdict(&[(1, Abstain::No), (2, Abstain::Tail), (3, abstain)]),
+                Some(true)
+            );
+        }
+        assert_eq!(
+            verdict(&[(1, Abstain::Tail), (2, Abstain::Tail), (3, Abstain::Tail)]),
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn nobody_is_elected_after_a_majority_lost_entries_for_certain() {
+        for other in [Abstain::No, Abstain::Tail, Abstain::Loss] {
+            assert_eq!(
+                verdict(&[(1, Abstain::Loss), (2, Abstain::Loss), (3, other)]),
+                None
+            );
+        }
     }
 
     #[test]

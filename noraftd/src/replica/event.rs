@@ -270,6 +270,8 @@ pub struct Status {
     pub voters: Vec<NodeId>,
     /// True while the node neither votes nor campaigns (see [`crate::record::Recovered::abstain`]).
     pub abstaining: bool,
+    /// True when nobody can be elected, because a majority of the voters has lost entries for certain.
+    pub lost_majority: bool,
     /// Entries of the log that are damaged on this node's disk and not repaired yet.
     pub holes: u64,
     /// Entries that were damaged, and are durable here again.

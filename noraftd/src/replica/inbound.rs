@@ -58,9 +58,9 @@ impl Replica {
             PeerMessage::PreVoted {
                 term,
                 granted: true,
-                abstaining,
+                abstain,
             } => {
-                self.on_pre_voted(from, term, abstaining);
+                self.on_pre_voted(from, term, abstain);
             }
             PeerMessage::Forward {
                 id,

@@ -257,6 +257,7 @@ impl Replica {
             snapshot: self.snapshots.newest(),
             voters: self.node.config().voters.iter().copied().collect(),
             abstaining: self.elections.is_abstaining(),
+            lost_majority: self.elections.has_lost_majority(),
             holes: self.repair.holes(),
             repaired: self.repair.repaired(),
             needs_snapshot: self.needs_snapshot(),

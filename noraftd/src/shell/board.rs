@@ -71,6 +71,9 @@ pub struct StatusReport {
     pub snapshot_bytes: u64,
     /// True while the node neither votes nor campaigns, because its tail was ambiguous.
     pub abstaining: bool,
+    /// True when nobody can be elected, because a majority of the nodes has lost entries for certain.
+    #[serde(default)]
+    pub lost_majority: bool,
     /// Entries of the log that are damaged on this node's disk and not repaired yet.
     #[serde(default)]
     pub holes: u64,
@@ -228,6 +231,7 @@ impl Board {
             snapshot_term: status.snapshot.map_or(0, |snapshot| snapshot.position.term.get()),
             snapshot_bytes: status.snapshot.map_or(0, |snapshot| snapshot.bytes),
             abstaining: status.abstaining,
+            lost_majority: status.lost_majority,
             holes: status.holes,
             repaired: status.repaired,
             needs_snapshot: status.needs_snapshot,

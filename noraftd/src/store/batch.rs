@@ -39,7 +39,7 @@
 //! | 5 TRUNCATE | of the last entry that stays | | |
 //! | 6 SNAPSHOT | of the last entry that is covered | | the configuration there |
 //! | 7 SEAL | zero, number of entries | bit 0: the index lacks entries that were damaged | the segment's index, see `seal.rs` |
-//! | 8 MARK | zero, LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up | |
+//! | 8 MARK | zero, LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up, 5 lost | |
 //! | 9 PATCH | of an entry that was damaged | the entry's kind | the entry's |
 
 use std::io::IoSlice;
@@ -135,6 +135,8 @@ pub enum Mark {
     Cut = 3,
     /// The node has caught up with a leader; it abstains no more.
     CaughtUp = 4,
+    /// As a cut, but damage took what had been durable.
+    Lost = 5,
 }
 
 impl Mark {
@@ -144,6 +146,7 @@ impl Mark {
             2 => Self::CleanStop,
             3 => Self::Cut,
             4 => Self::CaughtUp,
+            5 => Self::Lost,
             _ => return None,
         })
     }

@@ -236,7 +236,7 @@ impl Collector {
             base: state.log.snapshot_position(),
             last: state.log.last_position(),
             hard_state: state.hard_state,
-            abstain: state.abstain,
+            abstain: state.abstain.abstains(),
         });
         let segments = self.views.into_values().collect();
         Inspection {

@@ -48,7 +48,7 @@ use std::time::Duration;
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Term};
 
 use crate::record::{
-    Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
+    Abstain, Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
 };
 use crate::time::Instant;
 pub use batch::{Kind, Mark};
@@ -360,11 +360,11 @@ impl Store {
     ///
     /// As for [`Store::persist`].
     pub fn mark_caught_up(&mut self) -> Result<PersistStats, StoreError> {
-        if !self.writer.abstain {
+        if !self.writer.abstain.abstains() {
             return Ok(PersistStats::default());
         }
         let stats = self.mark(Mark::CaughtUp)?;
-        self.writer.abstain = false;
+        self.writer.abstain = Abstain::No;
         Ok(stats)
     }
 
@@ -390,7 +390,7 @@ impl Store {
 
     /// True until [`Store::mark_caught_up`], when the node must abstain.
     pub fn abstains(&self) -> bool {
-        self.writer.abstain
+        self.writer.abstain.abstains()
     }
 
     /// Most bytes of one payload: what fits a segment, and no more than [`PAYLOAD_BYTES_MAX`].

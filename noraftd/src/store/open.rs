@@ -26,7 +26,7 @@ use super::verdict::OpenError;
 use super::writer::{Content, Writer, readable};
 use super::{Identity, Options, Owner, SpareBy, Store, StoreError, StoreStats};
 use crate::prng::Prng;
-use crate::record::{Base, HardState, Recovered, SnapshotHead, encode_config};
+use crate::record::{Abstain, Base, HardState, Recovered, SnapshotHead, encode_config};
 
 /// A directory that is locked by this process.
 pub(super) struct Locked {
@@ -179,7 +179,7 @@ fn create_first_segment(
         segment_bytes: bytes,
         prev: base.position,
         link: Link::default(),
-        abstaining: false,
+        abstain: Abstain::No,
     };
     let (term, index) = (base.position.term.get(), base.position.index.get());
     let config = encode_config(&base.config);
@@ -381,7 +381,12 @@ fn assemble(
         "",
         "starting a thread",
     ))?;
-    let (cut_until, cut_log, shape) = (state.cut_until, state.cut_log, state.held.shape.clone());
+    let (cut_until, cut_log, abstain, shape) = (
+        state.cut_until,
+        state.cut_log,
+        state.abstain,
+        state.held.shape.clone(),
+    );
     let rebase = state.rebase.take();
     let base_segment = state.held.base_segment;
     let (cut_files, broken_headers) = (
@@ -396,7 +401,14 @@ fn assemble(
         report: Default::default(),
         _lock: lock,
     };
-    cut(&mut store, cut_until, cut_log, rebase.as_ref()).map_err(|error| cut_failed(&store, error))?;
+    let mark = if abstain == Abstain::Loss {
+        Mark::Lost
+    } else {
+        Mark::Cut
+    };
+    let tail = cut_until.map(|until| (until, mark));
+    cut(&mut store, tail, cut_log.then_some(mark), rebase.as_ref())
+        .map_err(|error| cut_failed(&store, error))?;
     make_whole(&store, &cut_files, &broken_headers, &files)?;
     store.remove_covered(base_segment);
     Ok((store, recovered))
@@ -404,16 +416,21 @@ fn assemble(
 
 /// Makes durable that the log ends where it does, and that the node abstains; and where it begins, when that was
 /// lost. Both in one batch: where the log ends may only be known by where it begins.
-fn cut(store: &mut Store, until: Option<u64>, log: bool, rebase: Option<&Base>) -> Result<(), StoreError> {
-    if let Some(until) = until {
-        store.writer.cut(until)?;
+fn cut(
+    store: &mut Store,
+    tail: Option<(u64, Mark)>,
+    log: Option<Mark>,
+    rebase: Option<&Base>,
+) -> Result<(), StoreError> {
+    if let Some((until, mark)) = tail {
+        store.writer.cut(until, mark)?;
     }
-    if log || rebase.is_some() {
+    if log.is_some() || rebase.is_some() {
         let (last, lsn) = (store.shape.last_position(), store.writer.last.lsn + 1);
         let content = Content {
             base: rebase,
-            truncate: log.then_some(last),
-            mark: log.then_some((Mark::Cut, lsn)),
+            truncate: log.is_some().then_some(last),
+            mark: log.map(|mark| (mark, lsn)),
             ..Content::default()
         };
         store.writer.append(content, last)?;
@@ -438,7 +455,7 @@ fn replace_segment(
         segment_bytes: bytes,
         prev: state.held.shape.last_position(),
         link: state.last,
-        abstaining: true,
+        abstain: Abstain::Loss,
         ..state.active
     };
     let page = header.encode(state.held.shape.base().as_ref());

@@ -65,7 +65,7 @@ use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{Link, SegmentHeader};
 use super::verdict::{Finding, RecoveryReport, Verdict};
-use crate::record::{Base, HardState};
+use crate::record::{Abstain, Base, HardState};
 
 /// What was read of a directory.
 pub(super) struct Found<'a> {
@@ -100,7 +100,7 @@ pub(super) struct State {
     /// The headers of all segments with batches.
     pub(super) headers: Vec<SegmentHeader>,
     pub(super) held: Held,
-    pub(super) abstain: bool,
+    pub(super) abstain: Abstain,
     /// The segment that is written.
     pub(super) active: SegmentHeader,
     pub(super) front: u64,
@@ -145,7 +145,7 @@ pub(super) fn judge(found: Found<'_>) -> Judgement {
     };
     let state = judge.judge(found);
     let Judge { mut report, .. } = judge;
-    report.abstain = state.as_ref().is_some_and(|state| state.abstain);
+    report.abstain = state.as_ref().is_some_and(|state| state.abstain.abstains());
     report.holes = state.as_ref().map_or(0, |state| state.held.holes.len() as u64);
     let refused = report.findings.iter().any(|finding| finding.verdict.is_fatal());
     Judgement {
@@ -233,13 +233,19 @@ impl Judge {
         let headers = scans().filter_map(SegmentScan::valid_header).copied().collect();
         let last = segments.remove(&written)?;
         let cut_log = self.cut_log || replace.is_some();
+        let forgot = match self.cut_until {
+            _ if cut_log => Abstain::Loss,
+            Some(_) if self.report.tail_damaged => Abstain::Loss,
+            Some(_) => Abstain::Tail,
+            None => Abstain::No,
+        };
         Some(State {
             hard_state: newest.hard_state,
             log_first: log.snapshot_position().index.get() + 1,
             headers,
             log,
             held: replayed.held,
-            abstain: replayed.abstain || self.cut_until.is_some() || cut_log,
+            abstain: replayed.abstain.max(forgot),
             active: *last.valid_header()?,
             front: last.front,
             sealed: last.sealed,

@@ -20,7 +20,7 @@ use super::spare::{fill, publish};
 use super::verdict::{Finding, OpenError, Verdict};
 use super::{Options, Owner, Store};
 use crate::prng::Prng;
-use crate::record::{HardState, Recovered, SnapshotHead, encode_config};
+use crate::record::{Abstain, HardState, Recovered, SnapshotHead, encode_config};
 
 /// See [`Store::replace_log`].
 pub(super) fn replace_log(
@@ -105,7 +105,7 @@ pub(super) fn begin(
             lsn: slot.lsn + LSN_GAP,
             crc: 0,
         },
-        abstaining: true,
+        abstain: Abstain::Tail,
     };
     let (flags, vote) = (
         u8::from(hard_state.voted_for.is_some()),

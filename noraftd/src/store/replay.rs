@@ -23,7 +23,7 @@ use super::log::{Extent, Extents, Run, Shape};
 use super::scan::Event;
 use super::seal::SealedEntry;
 use super::segment::SegmentHeader;
-use crate::record::{Base, HardState, Hole, RecordKind};
+use crate::record::{Abstain, Base, HardState, Hole, RecordKind};
 
 /// A log: its shape, where its entries are, and which of them are not readable.
 #[derive(Debug, Clone)]
@@ -44,7 +44,7 @@ pub(super) struct Replay {
     certainty: Certainty,
     hard_state: Option<(u64, HardState)>,
     hard_state_is_doubtful: bool,
-    abstain: bool,
+    abstain: Abstain,
 }
 
 /// What a log's batches add up to.
@@ -56,7 +56,7 @@ pub(super) struct Replayed {
     pub(super) hard_state: Option<(u64, HardState)>,
     /// True when a later one may have been among what is lost.
     pub(super) hard_state_is_doubtful: bool,
-    pub(super) abstain: bool,
+    pub(super) abstain: Abstain,
 }
 
 /// What may have happened to the log since its last known state.
@@ -145,14 +145,14 @@ impl Replay {
             certainty: Certainty::Sure,
             hard_state: None,
             hard_state_is_doubtful: false,
-            abstain: oldest.abstaining,
+            abstain: oldest.abstain,
         }
     }
 
     /// The next segment was begun: its header tells where the log ended then, where it began, and whether the node
     /// abstained.
     pub(super) fn begin_segment(&mut self, header: &SegmentHeader, base: Option<&Base>) {
-        self.abstain |= header.abstaining;
+        self.abstain = self.abstain.max(header.abstain);
         if self.certainty != Certainty::Sure {
             self.meet(header.prev);
         }
@@ -234,8 +234,9 @@ impl Replay {
             }
             Event::Truncate(position) => self.truncate(*position)?,
             Event::Snapshot { position, config } => self.rebase(segment, *position, config),
-            Event::Mark(Mark::Cut) => self.abstain = true,
-            Event::Mark(Mark::CaughtUp) => self.abstain = false,
+            Event::Mark(Mark::Cut) => self.abstain = self.abstain.max(Abstain::Tail),
+            Event::Mark(Mark::Lost) => self.abstain = Abstain::Loss,
+            Event::Mark(Mark::CaughtUp) => self.abstain = Abstain::No,
             Event::Mark(Mark::Idle | Mark::CleanStop) => {}
             Event::Lost { entries_known, .. } => self.note_loss(*entries_known),
         }

@@ -166,7 +166,7 @@ impl SegmentScan {
         }
     }
 
-    fn lose(&mut self, from: usize, to: usize) {
+    pub(super) fn lose(&mut self, from: usize, to: usize) {
         self.events.push(Event::Lost {
             from: from as u64,
             to: to as u64,

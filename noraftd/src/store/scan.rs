@@ -208,7 +208,10 @@ impl SegmentScan {
             });
             self.salvage_until(bytes, header.salt, own, next);
         }
-        // A batch that stands in the wrong place may have been the last.
+        // A batch that stands in the wrong place may have been the last; or it covers what was.
+        if end > self.front && !self.sealed {
+            self.lose(self.front as usize, end as usize);
+        }
         self.front = end.max(self.front);
         self.judge_rest(bytes, header.salt, fault);
         self.fill_from_seal();

@@ -9,7 +9,7 @@
 //! |-|-|
 //! | 0..8 | magic `nraftseg` |
 //! | 8..12 | format version, 1 |
-//! | 12..16 | flags; bit 0: the node was abstaining when the segment was begun; bit 1: bytes 96.. are in use |
+//! | 12..16 | flags; bit 0: the node was abstaining when the segment was begun; bit 1: bytes 96.. are in use; bit 2: it was, for a loss |
 //! | 16..24 | cluster id |
 //! | 24..32 | node id |
 //! | 32..40 | incarnation id |
@@ -35,7 +35,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::codec::{Fields, crc, put};
 use super::{Identity, Owner};
-use crate::record::{Base, decode_config, encode_config};
+use crate::record::{Abstain, Base, decode_config, encode_config};
 
 /// The unit of placement, and the least that a sync writes.
 pub(super) const PAGE: usize = 4096;
@@ -59,6 +59,7 @@ const MAGIC: [u8; 8] = *b"nraftseg";
 const HEADER_BYTES: usize = 96;
 const FLAG_ABSTAINING: u32 = 1;
 const FLAG_BASE: u32 = 2;
+const FLAG_LOSS: u32 = 4;
 const CONFIG_AT: usize = HEADER_BYTES + 20;
 
 /// The place of a batch in the chain of all batches.
@@ -82,7 +83,7 @@ pub(super) struct SegmentHeader {
     pub(super) prev: LogPosition,
     /// The last batch before this segment.
     pub(super) link: Link,
-    pub(super) abstaining: bool,
+    pub(super) abstain: Abstain,
 }
 
 /// Why 4096 bytes are not a header.
@@ -103,7 +104,12 @@ impl SegmentHeader {
         let has_base = base.is_some_and(|base| put_base(&mut page, base));
         put(&mut page, 0, &MAGIC);
         put(&mut page, 8, &FORMAT_VERSION.to_le_bytes());
-        let flags = if self.abstaining { FLAG_ABSTAINING } else { 0 } | if has_base { FLAG_BASE } else { 0 };
+        let abstain = match self.abstain {
+            Abstain::No => 0,
+            Abstain::Tail => FLAG_ABSTAINING,
+            Abstain::Loss => FLAG_ABSTAINING | FLAG_LOSS,
+        };
+        let flags = abstain | if has_base { FLAG_BASE } else { 0 };
         put(&mut page, 12, &flags.to_le_bytes());
         put(&mut page, 16, &self.identity.owner.cluster_id.to_le_bytes());
         put(&mut page, 24, &self.identity.owner.node_id.get().to_le_bytes());
@@ -157,7 +163,11 @@ impl SegmentHeader {
                 lsn: fields.u64(80),
                 crc: fields.u32(88),
             },
-            abstaining: fields.u32(12) & FLAG_ABSTAINING != 0,
+            abstain: match fields.u32(12) & (FLAG_ABSTAINING | FLAG_LOSS) {
+                0 => Abstain::No,
+                FLAG_ABSTAINING => Abstain::Tail,
+                _ => Abstain::Loss,
+            },
         })
     }
 
@@ -271,7 +281,7 @@ mod tests {
                 index: LogIndex::new(7),
             },
             link: Link { lsn: 8, crc: 9 },
-            abstaining: true,
+            abstain: Abstain::Loss,
         }
     }
 

@@ -253,14 +253,18 @@ impl Snapshots {
         Ok(positions)
     }
 
-    /// Removes the snapshot at `position`.
+    /// Removes the snapshot at `position`; it may be gone already.
     ///
     /// # Errors
     ///
     /// When the directory cannot be written.
     pub fn remove(&self, position: LogPosition) -> Result<(), SnapshotError> {
         let name = file_name(position);
-        self.disk.remove(&name).map_err(failed(&name, "removing"))?;
+        match self.disk.remove(&name) {
+            // The thread that takes old files away was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other.map_err(failed(&name, "removing"))?,
+        }
         self.disk
             .sync_dir()
             .map_err(failed(&name, "syncing the directory"))

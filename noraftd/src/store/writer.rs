@@ -19,7 +19,7 @@ use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
-use crate::record::{Base, HardState, Record, encode_config};
+use crate::record::{Abstain, Base, HardState, Record, encode_config};
 
 /// What one batch on disk holds.
 #[derive(Default)]
@@ -111,7 +111,7 @@ pub(super) struct Writer {
     pub(super) spares: Spares,
     pub(super) salts: Prng,
     pub(super) stats: StoreStats,
-    pub(super) abstain: bool,
+    pub(super) abstain: Abstain,
     /// Where the log begins, repeated in the header of each segment.
     pub(super) base: Base,
     /// Repeated in the first batch of each segment, so that older segments can go.
@@ -272,7 +272,7 @@ impl Writer {
             segment_bytes: size,
             prev,
             link: self.last,
-            abstaining: self.abstain,
+            abstain: self.abstain,
             ..self.header
         };
         let page = header.encode(Some(&self.base));
@@ -332,12 +332,12 @@ impl Writer {
 
     /// Ends the ambiguous tail from the front to `until`, durably: a mark first, in one sector, so that no
     /// crash in between makes the tail look clean.
-    pub(super) fn cut(&mut self, until: u64) -> Result<(), StoreError> {
+    pub(super) fn cut(&mut self, until: u64, mark: Mark) -> Result<(), StoreError> {
         let (salt, lsn) = (self.header.salt, self.take_lsn());
         let cut_lsn = self.last.lsn + 1;
         self.batch.begin(salt, lsn);
         self.batch.control(
-            &RecordHeader::control(Kind::Mark, Mark::Cut as u8, 0, cut_lsn, &[]),
+            &RecordHeader::control(Kind::Mark, mark as u8, 0, cut_lsn, &[]),
             &[],
         );
         let link = self.batch.finish(salt, self.last, false);
@@ -358,7 +358,6 @@ impl Writer {
         self.last = link;
         self.front += span;
         self.dirty_until = self.front;
-        self.abstain = true;
         Ok(())
     }
 

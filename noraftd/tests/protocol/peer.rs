@@ -10,7 +10,7 @@ use noraftd::protocol::peer::{
     REPAIR_POSITIONS_MAX, Reject,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
-use noraftd::record::{Record, RecordKind, SnapshotId, encode_config, genesis_config};
+use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
 use noraftd::replica::event::{Doubt, Outcome, Refusal};
 use noraftd::time::Stamp;
 
@@ -164,7 +164,7 @@ fn messages() -> Vec<PeerMessage> {
         PeerMessage::PreVoted {
             term,
             granted: false,
-            abstaining: true,
+            abstain: Abstain::Tail,
         },
         PeerMessage::Forward {
             id: 1,

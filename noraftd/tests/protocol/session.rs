@@ -34,6 +34,7 @@ fn status(role: Role) -> Status {
         snapshot: None,
         voters: [1, 2, 3].map(NodeId::new).to_vec(),
         abstaining: false,
+        lost_majority: false,
         holes: 0,
         repaired: 0,
         needs_snapshot: false,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId, Term};
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
-use noraftd::record::{HardState, Hole, Recovered, genesis_config};
+use noraftd::record::{Abstain, HardState, Hole, Recovered, genesis_config};
 use noraftd::replica::event::{Input, Output};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
@@ -175,7 +175,7 @@ fn acknowledged_beside_a_hole(commit: u64) -> u64 {
             voted_for: Some(1),
         },
         log: Log::new(config, LogEntries::from_iter(LogPosition::ZERO, entries)),
-        abstain: false,
+        abstain: Abstain::No,
         holes: vec![Hole {
             position: at(3),
             kind: None,

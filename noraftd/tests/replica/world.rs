@@ -10,7 +10,7 @@ use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::record::{
-    Append, Base, Batch, BatchId, HardState, Hole, Record, Recovered, SnapshotId, genesis_config,
+    Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, Recovered, SnapshotId, genesis_config,
 };
 use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
@@ -169,7 +169,7 @@ impl Disk {
         let recovered = Recovered {
             hard_state: self.hard_state,
             log: Log::new(config, entries),
-            abstain: false,
+            abstain: Abstain::No,
             holes: self.holes(),
         };
         let usable = |(id, _): &&(SnapshotId, Snapshot)| recovered.log.entries().contains(id.position);

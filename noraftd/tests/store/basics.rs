@@ -52,7 +52,7 @@ fn a_new_store_is_an_empty_log_with_the_genesis_configuration() {
     assert_eq!(recovered.last_position(), LogPosition::ZERO);
     assert_eq!(recovered.log.snapshot_config(), &genesis());
     assert_eq!(recovered.hard_state, HardState::default());
-    assert!(!recovered.abstain);
+    assert!(!recovered.abstain.abstains());
     assert_eq!(store.identity(), identity());
 }
 

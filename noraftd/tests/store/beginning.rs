@@ -193,7 +193,7 @@ fn the_record_of_the_beginning_is_lost_and_a_header_has_it() {
         let opened = open_disk(&disk).unwrap();
         assert!(opened.has(Verdict::Damage));
         assert_eq!((opened.base(), opened.last()), (0, 3));
-        assert!(!opened.recovered.abstain && opened.recovered.holes.is_empty());
+        assert!(!opened.recovered.abstain.abstains() && opened.recovered.holes.is_empty());
         assert_eq!(opened.recovered.log.snapshot_config(), &genesis());
         opened.check_entries();
     }
@@ -235,7 +235,7 @@ fn every_copy_of_the_beginning_is_lost_and_a_snapshot_has_it() {
         );
         assert_eq!((opened.base(), opened.last()), (9, 12));
         assert_eq!(opened.state, Some(at(1, 9)));
-        assert!(!opened.recovered.abstain);
+        assert!(!opened.recovered.abstain.abstains());
         opened.check_entries();
     }
 }
@@ -269,7 +269,7 @@ fn a_compacted_log_takes_the_oldest_snapshot_that_is_whole() {
         let opened = open_disk(&disk).unwrap();
         assert!(opened.has(Verdict::BaseFromSnapshot));
         assert_eq!((opened.base(), opened.last()), (expected, 40));
-        assert!(!opened.recovered.abstain);
+        assert!(!opened.recovered.abstain.abstains());
         opened.check_entries();
         drop(opened);
         assert_eq!(open_disk(&disk).unwrap().base(), expected);
@@ -307,11 +307,11 @@ fn a_lost_record_of_a_state_that_was_taken_over_is_found_in_its_file() {
         );
         assert_eq!(opened.last(), last, "term {term}, entry {with_entry}");
         // With nothing after it, nobody can tell that nothing was.
-        assert_eq!(opened.recovered.abstain, !with_entry, "term {term}");
+        assert_eq!(opened.recovered.abstain.abstains(), !with_entry, "term {term}");
         let again = opened.recovered.clone();
         drop(opened);
         let opened = open_disk(&disk).unwrap();
-        assert_eq!(opened.recovered.abstain, again.abstain);
+        assert_eq!(opened.recovered.abstain.abstains(), again.abstain.abstains());
         assert_eq!(opened.recovered.last_position(), again.last_position());
     }
 }
@@ -375,7 +375,7 @@ fn a_repeated_beginning_does_not_make_a_loss_unnoticed() {
     let opened = open_disk(&MemDisk::with_files(files)).unwrap();
     let report = opened.store.recovery_report();
     assert!(
-        opened.recovered.abstain && opened.has(Verdict::DamageCut),
+        opened.recovered.abstain.abstains() && opened.has(Verdict::DamageCut),
         "{report:?}"
     );
     assert!(opened.last() < 12, "{:?}", opened.recovered);

@@ -521,7 +521,8 @@ fn a_crash_while_a_log_is_replaced_leaves_a_refusal_or_the_new_log() {
         let found = store.restore(|| (), |(), _| true)?;
         assert_eq!(found.map(|(head, ..)| head.base.position), Some(position));
         assert_eq!(
-            recovered.abstain, is_replaced,
+            recovered.abstain.abstains(),
+            is_replaced,
             "what was acknowledged may be gone"
         );
         assert_eq!(recovered.hard_state.term, term);

@@ -112,10 +112,11 @@ impl Run {
         {
             return Err(format!("a power cut passes for damage: {:?}", report.findings));
         }
-        if recovered.abstain == report.findings.is_empty() {
+        if recovered.abstain.abstains() == report.findings.is_empty() {
             return Err(format!(
                 "abstain: {}, findings: {:?}",
-                recovered.abstain, report.findings
+                recovered.abstain.abstains(),
+                report.findings
             ));
         }
         self.go_on(&mut store, recovered, image)
@@ -133,7 +134,7 @@ impl Run {
         let (reopened, found) = Store::open(Arc::new(image.after_kill()), small_segments(), owner())
             .map_err(|error| format!("after one more batch: {error}"))?;
         model.check(&found, &reopened.reader());
-        (found.abstain == recovered.abstain)
+        (found.abstain.abstains() == recovered.abstain.abstains())
             .then_some(())
             .ok_or_else(|| "forgot to abstain".to_owned())
     }
@@ -194,7 +195,7 @@ fn a_power_cut_while_a_torn_tail_is_cut_never_makes_the_node_forget_to_abstain()
             let again = disk.after_power_cut(seed + op);
             let (store, recovered) = Store::open(Arc::new(again), small_segments(), owner()).unwrap();
             assert!(
-                recovered.abstain,
+                recovered.abstain.abstains(),
                 "seed {seed}, power cut after operation {op} of the opening"
             );
             run.check(&store, &recovered).unwrap();
@@ -211,7 +212,7 @@ fn torn_image(seed: u64) -> Option<(MemDisk, Run)> {
     let run = run_on(&disk, seed % 3);
     let image = disk.after_power_cut(seed);
     let (_, recovered) = Store::open(Arc::new(image.after_kill()), small_segments(), owner()).ok()?;
-    recovered.abstain.then_some((image, run))
+    recovered.abstain.abstains().then_some((image, run))
 }
 
 #[test]
@@ -219,7 +220,7 @@ fn abstaining_ends_when_the_node_has_caught_up_and_not_before() {
     let (image, _) = (0..).find_map(torn_image).unwrap();
     let open = |image: &MemDisk| Store::open(Arc::new(image.clone()), small_segments(), owner()).unwrap();
     let (mut store, recovered) = open(&image);
-    assert!(recovered.abstain && store.abstains());
+    assert!(recovered.abstain.abstains() && store.abstains());
     let mut model = Model {
         hard_state: recovered.hard_state,
         records: read_all(&store.reader(), recovered.log.entries().len()),
@@ -234,14 +235,14 @@ fn abstaining_ends_when_the_node_has_caught_up_and_not_before() {
     drop(store);
     let (mut store, recovered) = open(&image);
     assert!(
-        recovered.abstain,
+        recovered.abstain.abstains(),
         "after batches and rolls, it has still not caught up"
     );
     store.mark_caught_up().unwrap();
     assert!(!store.abstains());
     drop(store);
     let (store, recovered) = open(&image);
-    assert!(!recovered.abstain);
+    assert!(!recovered.abstain.abstains());
     model.check(&recovered, &store.reader());
 }
 
@@ -290,7 +291,7 @@ fn a_full_disk_at_any_write_is_told_and_passes() {
             let (store, recovered) =
                 Store::open(Arc::new(disk.after_power_cut(op)), small_segments(), owner()).unwrap();
             model.check(&recovered, &store.reader());
-            assert!(!recovered.abstain);
+            assert!(!recovered.abstain.abstains());
         }
     }
     assert!(told > 30, "only {told} writes failed");

@@ -165,7 +165,7 @@ impl Small {
             .findings
             .iter()
             .any(|finding| matches!(finding.verdict, Verdict::AmbiguousTail | Verdict::DamageCut));
-        if !(is_whole || is_cut && recovered.abstain) {
+        if !(is_whole || is_cut && recovered.abstain.abstains()) {
             return Err(format!(
                 "{found} entries instead of {}: {report:?}",
                 self.model.records.len()
@@ -175,7 +175,7 @@ impl Small {
         drop(store);
         let (store, again) = Store::open(std::sync::Arc::new(disk), tiny_segments(), owner())
             .map_err(|error| format!("repaired, and refused: {error}"))?;
-        if again.abstain != recovered.abstain || !again.holes.is_empty() {
+        if again.abstain.abstains() != recovered.abstain.abstains() || !again.holes.is_empty() {
             return Err(format!("after the repair: {again:?}"));
         }
         if read_all(&store.reader(), self.model.records.len()) != self.model.records {
@@ -198,7 +198,7 @@ impl Small {
             let read = reader.read(index, index, 1);
             let expected = self.model.records.get(index.get() as usize - 1);
             let is_stale = expected.is_none_or(|record| record.position != position);
-            if is_stale && recovered.abstain {
+            if is_stale && recovered.abstain.abstains() {
                 // A log of an earlier moment: what was made void since is there again.
                 break;
             }

@@ -78,7 +78,7 @@ fn missing(model: &Model, recovered: &noraftd::record::Recovered) -> Vec<Record>
 fn holes_are_named_with_all_that_is_known_and_not_given_to_readers() {
     let (disk, model) = damaged(3);
     let (store, recovered) = open_small(&disk);
-    assert!(recovered.holes.len() > 3 && !recovered.abstain);
+    assert!(recovered.holes.len() > 3 && !recovered.abstain.abstains());
     assert_eq!(store.recovery_report().holes, recovered.holes.len() as u64);
     for hole in &recovered.holes {
         let index = hole.position.index;

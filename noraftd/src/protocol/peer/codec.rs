@@ -11,6 +11,7 @@ use super::{EXTENSIONS_BYTES_MAX, Hello, HelloReply, PeerError, PeerFrame, PeerM
 use crate::protocol::command::Request;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::read::Reader;
+use crate::record::Abstain;
 
 impl PeerFrame {
     /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
@@ -151,11 +152,11 @@ impl PeerMessage {
             Self::PreVoted {
                 term,
                 granted,
-                abstaining,
+                abstain,
             } => {
                 out.put_u64_le(term.get());
                 out.put_u8(u8::from(*granted));
-                out.put_u8(u8::from(*abstaining));
+                out.put_u8(*abstain as u8);
             }
             Self::Append { .. } | Self::Appended { .. } => self.write_append(out),
             Self::Forward {
@@ -297,7 +298,7 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
         21 => PeerMessage::PreVoted {
             term,
             granted: reader.bool()?,
-            abstaining: reader.bool()?,
+            abstain: read_abstain(reader)?,
         },
         33 => PeerMessage::SnapshotReply {
             term,
@@ -347,6 +348,10 @@ fn read_forwarded(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, 
 pub(super) fn write_position(position: LogPosition, out: &mut BytesMut) {
     out.put_u64_le(position.term.get());
     out.put_u64_le(position.index.get());
+}
+
+fn read_abstain(reader: &mut Reader<'_>) -> Option<Abstain> {
+    Abstain::from_byte(reader.u8()?)
 }
 
 pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {

@@ -33,7 +33,7 @@ use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use crate::protocol::command::Request;
-use crate::record::{Record, SnapshotId};
+use crate::record::{Abstain, Record, SnapshotId};
 use crate::replica::event::Outcome;
 
 /// One message from node to node. The sender is known from the connection.
@@ -94,8 +94,8 @@ pub enum PeerMessage {
         term: Term,
         /// Whether the vote would be given.
         granted: bool,
-        /// True when the sender abstains: its grant counts only if all voters grant.
-        abstaining: bool,
+        /// Unless it is [`Abstain::No`], the grant counts only if all voters grant.
+        abstain: Abstain,
     },
     /// A client's request, passed on to the leader.
     Forward {
