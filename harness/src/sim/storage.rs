@@ -480,10 +480,7 @@ impl World {
                 shape.last_position().index.get(),
             ],
             || {
-                let found = store.recovery_report().findings.iter();
-                let found: Vec<String> = found
-                    .map(|finding| {
-                        format!(
+                format!(
                             "; {} byte {}: {}",
                             finding.file,
                             finding.offset,
@@ -499,7 +496,7 @@ impl World {
                     shape.last_position().index.get(),
                     shape.holes.len(),
                     if is_abstaining { ", abstaining" } else { "" },
-                    found.concat()
+                    found_words(&store)
                 )
             },
         );
@@ -625,3 +622,11 @@ const FULL_PAUSE: u64 = 100 * MILLI;
 const IDLE: u64 = 1000 * MILLI;
 /// Opening takes about so many operations.
 const RECOVERY_OPERATIONS: u64 = 30;
+
+/// What the opening of a directory found, beside whole batches.
+fn found_words(store: &Store) -> String {
+    let found = store.recovery_report().findings.iter();
+    found
+        .map(|found| format!("; {} byte {}: {}", found.file, found.offset, found.verdict.name()))
+        .collect()
+}
