@@ -481,14 +481,6 @@ impl World {
             ],
             || {
                 format!(
-                            "; {} byte {}: {}",
-                            finding.file,
-                            finding.offset,
-                            finding.verdict.name()
-                        )
-                    })
-                    .collect();
-                format!(
                     "n{} starts in term {}, vote {:?}, last index {}, {} holes{}{}",
                     at + 1,
                     shape.hard_state.term,
