@@ -267,3 +267,35 @@ fn a_match_index_falls_once_for_each_restart_of_the_follower() {
         "once"
     );
 }
+
+#[test]
+fn logs_that_share_a_position_and_differ_below_are_noticed_whenever_that_becomes_so() {
+    let one = node(1, 3, None, [cfg([0, 1, 2]), t(1), C, t(3)]);
+    let other = node(2, 3, None, [cfg([0, 1, 2]), t(1), t(2), t(3)]);
+    let same = node(2, 3, None, [cfg([0, 1, 2]), t(1), C, t(3)]);
+    let matching = Some(Invariant::LogMatching);
+
+    let mut checker = having_seen([&one]);
+    let all = durable(3, None, 4);
+    assert_eq!(broken(checker.observe(&other, &all)), matching, "at first sight");
+
+    let mut checker = having_seen([&one]);
+    assert_eq!(
+        broken(checker.observe(&other, &durable(3, None, 2))),
+        None,
+        "what is not on disk may be anything"
+    );
+    assert_eq!(
+        broken(checker.observe(&other, &all)),
+        matching,
+        "when it is synced"
+    );
+
+    let mut checker = having_seen([&one, &same]);
+    assert_eq!(broken(checker.observe(&same, &all)), None, "nothing has changed");
+    assert_eq!(
+        broken(checker.observe(&other, &all)),
+        matching,
+        "when another log stands there"
+    );
+}
