@@ -97,6 +97,25 @@ pub(super) fn create(
     open_locked(locked, options, identity.owner)
 }
 
+/// Puts term, vote and state into an empty directory. Without a segment, there is no store yet.
+pub(super) fn begin_with_state(
+    disk: Arc<dyn Disk>,
+    identity: Identity,
+    hard_state: HardState,
+    head: &SnapshotHead,
+    chunks: &mut dyn Iterator<Item = Bytes>,
+) -> Result<Locked, OpenError> {
+    let locked = Locked::new(disk)?;
+    check_vacant(&locked)?;
+    let disk = &*locked.disk;
+    create_hard_state(disk, identity, hard_state).map_err(failure(disk, hard_state::FILE, "creating"))?;
+    let snapshots = Snapshots::new(locked.disk.clone(), identity.owner.cluster_id);
+    snapshots
+        .save(head, chunks)
+        .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
+    Ok(locked)
+}
+
 /// See [`Store::create_from`]. The segment comes last: without it, there is no store yet.
 pub(super) fn create_from(
     disk: Arc<dyn Disk>,
@@ -105,18 +124,8 @@ pub(super) fn create_from(
     head: &SnapshotHead,
     chunks: &mut dyn Iterator<Item = Bytes>,
 ) -> Result<(Store, Recovered), OpenError> {
-    let locked = Locked::new(disk)?;
-    check_vacant(&locked)?;
+    let locked = begin_with_state(disk, identity, HardState::default(), head, chunks)?;
     let disk = &*locked.disk;
-    create_hard_state(disk, identity, HardState::default()).map_err(failure(
-        disk,
-        hard_state::FILE,
-        "creating",
-    ))?;
-    let snapshots = Snapshots::new(locked.disk.clone(), identity.owner.cluster_id);
-    snapshots
-        .save(head, chunks)
-        .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
     create_first_segment(disk, options, identity, &head.base).map_err(failure(
         disk,
         &file_name(1),

@@ -43,7 +43,12 @@ pub(super) fn replace_log(
         .save(head, chunks)
         .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
     let name = file_name(number);
-    begin(disk, options, number, &slot, head).map_err(failure(disk, &name, "making a segment"))?;
+    // A person has decided that this state will do: the node takes part again, when everyone does.
+    begin(disk, options, number, &slot, head, Abstain::Tail).map_err(failure(
+        disk,
+        &name,
+        "making a segment",
+    ))?;
     for old in segments {
         let old = file_name(old);
         disk.rename(&old, &format!("{ASIDE}{old}"))
@@ -85,6 +90,7 @@ pub(super) fn begin(
     number: u64,
     slot: &Slot,
     head: &SnapshotHead,
+    abstain: Abstain,
 ) -> io::Result<()> {
     let bytes = segment::rounded_size(options.segment_bytes);
     let file = fill(disk, number, bytes)?;
@@ -105,7 +111,7 @@ pub(super) fn begin(
             lsn: slot.lsn + LSN_GAP,
             crc: 0,
         },
-        abstain: Abstain::Tail,
+        abstain,
     };
     let (flags, vote) = (
         u8::from(hard_state.voted_for.is_some()),

@@ -10,4 +10,5 @@ mod crash;
 mod damage;
 mod golden;
 mod patches;
+mod rejoining;
 mod rows;

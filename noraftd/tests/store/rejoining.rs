@@ -1,0 +1,39 @@
+//! A member that begins again has forgotten for certain what its predecessor acknowledged, until it has caught up.
+
+use std::sync::Arc;
+
+use noraft::Term;
+use noraftd::machine::Machine;
+use noraftd::record::Abstain;
+use noraftd::store::Store;
+use noraftd::store::mem_disk::MemDisk;
+
+use crate::common::*;
+use crate::compaction::{head, small_segments};
+
+#[test]
+fn a_member_that_begins_again_says_that_it_lost_entries_until_it_has_caught_up() {
+    let disk = MemDisk::new();
+    let open = || Store::open(Arc::new(disk.clone()), small_segments(), owner()).unwrap();
+    let begun = Store::create_rejoining(
+        Arc::new(disk.clone()),
+        small_segments(),
+        identity(),
+        Term::new(7),
+        &head(at(3, 5)),
+        &mut Machine::new().chunks(),
+    );
+    let (store, recovered) = begun.unwrap();
+    assert_eq!(recovered.abstain, Abstain::Loss);
+    assert_eq!(
+        (recovered.hard_state.term(), recovered.hard_state.voted_for()),
+        (Term::new(7), None)
+    );
+    drop(store);
+
+    let (mut store, recovered) = open();
+    assert_eq!(recovered.abstain, Abstain::Loss, "a restart changes nothing");
+    store.mark_caught_up().unwrap();
+    drop(store);
+    assert_eq!(open().1.abstain, Abstain::No);
+}
