@@ -290,8 +290,8 @@ impl LogEntries {
     /// cover `from`.
     pub(crate) fn common_until(&self, other: &Self, from: LogPosition) -> LogPosition {
         let shorter = self.last.index.min(other.last.index);
-        let terms = first_difference(after(self.terms(), from.index), after(other.terms(), from.index));
-        let configs = first_difference(
+        let terms = first_mark_apart(after(self.terms(), from.index), after(other.terms(), from.index));
+        let configs = first_mark_apart(
             after(self.configs(), from.index),
             after(other.configs(), from.index),
         );
@@ -398,7 +398,10 @@ fn within<T>(marks: &[(LogIndex, T)], from: LogIndex, to: LogIndex) -> &[(LogInd
 }
 
 /// The least index at which one list has a mark that the other has not.
-fn first_difference<T: PartialEq>(left: &[(LogIndex, T)], right: &[(LogIndex, T)]) -> Option<LogIndex> {
+pub(crate) fn first_mark_apart<T: PartialEq>(
+    left: &[(LogIndex, T)],
+    right: &[(LogIndex, T)],
+) -> Option<LogIndex> {
     let same = left.iter().zip(right).take_while(|(a, b)| a == b).count();
     let rests = [left.get(same), right.get(same)];
     rests.into_iter().flatten().map(|mark| mark.0).min()

@@ -235,3 +235,25 @@ impl Majority {
         matches[slot] = to;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn match_indices_that_rise_and_fall_stay_sorted() {
+        let index = LogIndex::new;
+        let mut each = alloc::vec![index(2), index(4), index(4), index(7)];
+        let mut majority = Majority::new(5, true, each.clone());
+        // Of each follower in turn; a fall is one whose disk was replaced.
+        let moves = [(1, 9), (3, 0), (0, 4), (2, 0), (2, 4), (1, 4), (0, 1), (3, 8)];
+        for (slot, to) in moves {
+            let from = core::mem::replace(&mut each[slot], index(to));
+            majority.replace(from, index(to));
+            let mut sorted = each.clone();
+            sorted.sort_unstable();
+            assert_eq!(majority.matches, sorted, "after {from:?} became {to}");
+            assert_eq!(majority.agreed_index(index(10)), sorted[2]);
+        }
+    }
+}

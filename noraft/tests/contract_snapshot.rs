@@ -308,3 +308,27 @@ fn an_anchor_below_the_snapshot_is_answered_with_the_tail() {
     let spanning = call(1, 2, 9, run(pos(1, 3), [t(2), C, C, C]));
     assert_eq!(hears(&mut node, &spanning), "Timer; Send 1 AEReply t2 (2,6)");
 }
+
+#[test]
+fn a_follower_behind_the_snapshot_lacks_entries_and_contradicts_none() {
+    let mut leader = compacted_leader();
+    let beyond = reported_by_node_2(&mut leader, pos(1, 3));
+    assert_eq!(
+        beyond,
+        ("Snap 2".to_owned(), 0),
+        "its log ends before ours begins"
+    );
+    let mut leader = compacted_leader();
+    let apart = reported_by_node_2(&mut leader, pos(1, 4));
+    assert_eq!(
+        apart,
+        ("Snap 2".to_owned(), 1),
+        "another entry stands where ours begins"
+    );
+}
+
+/// What a leader does when the log of node 2 ends at `position`, and the divergences that it counts.
+fn reported_by_node_2(leader: &mut Node, position: LogPosition) -> (String, u64) {
+    let done = hears(leader, &reply(2, 2, position));
+    (done, leader.metrics().log_divergences_detected_by_leader)
+}

@@ -299,3 +299,125 @@ fn logs_that_share_a_position_and_differ_below_are_noticed_whenever_that_becomes
         "when another log stands there"
     );
 }
+
+/// A node that has become the leader of the term after `in_term` with the vote of node 1, its own first entry at
+/// the end of `entries`.
+fn elected<const N: usize>(own: u64, in_term: u64, entries: [LogEntry; N]) -> Node {
+    let mut node = node(own, in_term, None, entries);
+    node.handle_election_timeout();
+    hear(&mut node, &vote_reply(1, in_term + 1, true));
+    acts(&mut node);
+    assert!(node.role().is_leader());
+    node
+}
+
+/// A node with `entries`, told by the leader of `in_term` that all of them are committed.
+fn committed<const N: usize>(own: u64, in_term: u64, entries: [LogEntry; N]) -> Node {
+    let mut node = node(own, in_term, None, entries);
+    let last = node.log().last_position();
+    hear(
+        &mut node,
+        &call(0, in_term, last.index.get(), LogEntries::new(last)),
+    );
+    acts(&mut node);
+    assert_eq!(node.commit_index(), last.index);
+    node
+}
+
+#[test]
+fn a_later_leader_that_lacks_what_was_committed_before_is_noticed_when_the_commit_is() {
+    let late = elected(2, 2, [cfg([0, 1, 2]), t(1), C]);
+    let commits = committed(1, 2, [cfg([0, 1, 2]), t(1), C, t(2)]);
+    let all = Durable::everything(&commits);
+    let completeness = Some(Invariant::LeaderCompleteness);
+    assert_eq!(broken(having_seen([&late]).observe(&commits, &all)), completeness);
+
+    let other = committed(1, 2, [cfg([0, 1, 2]), t(1), C]);
+    let mut checker = having_seen([&late, &other]);
+    assert_eq!(
+        broken(checker.observe(&commits, &all)),
+        completeness,
+        "when it rises"
+    );
+
+    let has_it = elected(2, 2, [cfg([0, 1, 2]), t(1), C, t(2)]);
+    assert_eq!(broken(having_seen([&has_it]).observe(&commits, &all)), None);
+    let earlier = elected(2, 1, [cfg([0, 1, 2]), t(1), C]);
+    let commits = committed(1, 3, [cfg([0, 1, 2]), t(1), C, t(3)]);
+    let all = Durable::everything(&commits);
+    assert_eq!(
+        broken(having_seen([&earlier]).observe(&commits, &all)),
+        None,
+        "a leader of an earlier term need not have it"
+    );
+}
+
+#[test]
+fn a_leader_of_another_term_counts_its_followers_anew() {
+    let follower = node(1, 2, Some(0), [cfg([0, 1, 2]), t(1), C, t(2)]);
+    let counted = leader_that_counts_node_1();
+    let mut checker = having_seen([&follower, &counted]);
+    let mut again = counted.clone();
+    hear(&mut again, &call(2, 3, 4, LogEntries::new(pos(2, 4))));
+    again.handle_election_timeout();
+    hear(&mut again, &vote_reply(1, 4, true));
+    acts(&mut again);
+    assert!(again.role().is_leader());
+    assert!(again.follower_match_index(id(1)) < counted.follower_match_index(id(1)));
+    assert_eq!(
+        broken(checker.observe(&again, &Durable::everything(&again))),
+        None
+    );
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_what_is_below_it_and_of_nothing_else() {
+    let compacted = Log::new(voters([0, 1, 2]), LogEntries::new(pos(1, 4)));
+    let follower = restarted(1, 2, Some(0), compacted);
+    let sent = |position| {
+        let mut checker = having_seen([&follower, &leader()]);
+        broken(checker.sent(id(0), &reply(1, 2, position), &durable(2, Some(0), 4)))
+    };
+    assert_eq!(sent(pos(1, 3)), None, "below it");
+    assert_eq!(
+        sent(pos(2, 4)),
+        Some(Invariant::Durability),
+        "another entry stands where it ends"
+    );
+}
+
+/// What is said when a node that was seen as `before` is seen as `after`.
+fn said_of(before: &Node, after: &Node) -> String {
+    let said = having_seen([before]).observe(after, &Durable::everything(after));
+    said.expect_err("a rule was broken").to_string()
+}
+
+#[test]
+fn a_node_that_rewrites_what_it_committed_is_named() {
+    let before = committed(1, 3, [cfg([0, 1, 2]), t(1), C, t(3)]);
+    let after = committed(1, 3, [cfg([0, 1, 2]), t(1), t(2), t(3)]);
+    let said = said_of(&before, &after);
+    assert!(said.contains("has rewritten Some(LogIndex(3))"), "{said}");
+}
+
+#[test]
+fn a_leader_only_appends() {
+    let append_only = |after: &Node| {
+        let longer = {
+            let mut node = leader();
+            node.propose_command();
+            acts(&mut node);
+            node
+        };
+        let seen = having_seen([&longer]).observe(after, &Durable::everything(after));
+        broken(seen)
+    };
+    let violated = Some(Invariant::LeaderAppendOnly);
+    assert_eq!(append_only(&leader()), violated, "an entry is gone");
+    let mut other = elected(0, 1, [cfg([0, 1, 2]), t(1), t(1)]);
+    other.propose_command();
+    acts(&mut other);
+    assert_eq!(append_only(&other), violated, "an entry is another");
+    let later = elected(0, 2, [cfg([0, 1, 2]), t(1), C]);
+    assert_eq!(append_only(&later), None, "it was elected anew meanwhile");
+}

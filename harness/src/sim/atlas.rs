@@ -55,11 +55,18 @@ struct Struck {
     rotten: BTreeSet<u64>,
     /// Since the node last started, which is when these are written again.
     slots: [bool; 2],
-    headers: BTreeSet<(String, usize)>,
+    headers: BTreeSet<(String, HeaderCopy)>,
     /// The record of where the log begins, beyond entry 0.
     base_was_struck: bool,
     /// Snapshot files, until they are gone.
     snapshots: BTreeSet<String>,
+}
+
+/// A segment's header stands on its first page and on its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum HeaderCopy {
+    First,
+    Last,
 }
 
 /// Bytes to put in the place of others; or where a file ends from now on.
@@ -67,6 +74,21 @@ struct Struck {
 enum Change {
     Put { offset: usize, bytes: Vec<u8> },
     Cut { length: usize },
+}
+
+impl Change {
+    fn of(&self, old: &[u8]) -> Vec<u8> {
+        let mut new = old.to_vec();
+        match self {
+            Self::Put { offset, bytes } => {
+                let end = new.len().min(offset + bytes.len());
+                let start = end.min(*offset);
+                new[start..end].copy_from_slice(&bytes[..end - start]);
+            }
+            Self::Cut { length } => new.truncate(*length),
+        }
+        new
+    }
 }
 
 /// One act of damage.
@@ -267,12 +289,15 @@ impl World {
 
     fn strike_disk(&mut self, at: usize, files: &Files, view: &Inspection, blow: &Blow) {
         let Some(old) = files.get(&blow.file) else { return };
-        let mut new = old.clone();
-        match &blow.change {
-            Change::Put { offset, bytes } => new[*offset..offset + bytes.len()].copy_from_slice(bytes),
-            Change::Cut { length } => new.truncate(*length),
-        }
+        let new = blow.change.of(old);
         if new == *old || leaves_no_trace(view, &blow.file, &new) {
+            return;
+        }
+        // What is written and not synced may be gone by the time that it is looked for.
+        if let Some(files) = self.nodes[at].disk.platter_files()
+            && let Some(old) = files.get(&blow.file)
+            && leaves_no_trace(&Inspection::of_files(&files), &blow.file, &blow.change.of(old))
+        {
             return;
         }
         self.note_blow(at, view, &blow.file, old, &new);
@@ -315,16 +340,20 @@ impl World {
             let range = page * PAGE..(page + 1) * PAGE;
             old.get(range.clone()) != new.get(range)
         };
-        let headers = [0, old.len() / PAGE - 1];
-        let struck = headers.into_iter().filter(|page| page_differs(*page));
-        disk.headers.extend(struck.map(|page| (file.to_owned(), page)));
-        disk.may_refuse |= headers
+        // What was cut before has lost its last page already.
+        let copies = [(HeaderCopy::First, 0), (HeaderCopy::Last, old.len() / PAGE - 1)];
+        let struck = copies.into_iter().filter(|(_, page)| page_differs(*page));
+        disk.headers
+            .extend(struck.map(|(copy, _)| (file.to_owned(), copy)));
+        // Without its salt nothing in a segment can be told from garbage.
+        let no_header = copies
             .into_iter()
-            .all(|page| disk.headers.contains(&(file.to_owned(), page)));
+            .all(|(copy, _)| disk.headers.contains(&(file.to_owned(), copy)));
+        disk.may_refuse |= no_header;
         for batch in &segment.batches {
             let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
             let pages = batch.offset as usize / PAGE..(end as usize).div_ceil(PAGE);
-            if pages.into_iter().any(page_differs) {
+            if no_header || pages.into_iter().any(page_differs) {
                 for record in &batch.records {
                     match record.kind {
                         Kind::Term | Kind::Config | Kind::Command | Kind::Patch => {

@@ -146,6 +146,17 @@ impl SimDisk {
         state.names.iter().map(file).collect()
     }
 
+    /// All files, as the platter has them; none when that is what the page cache shows.
+    pub(super) fn platter_files(&self) -> Option<BTreeMap<String, Vec<u8>>> {
+        let state = self.state();
+        let is_clean = |inode: &Inode| inode.undo.is_empty() && inode.left_out.is_empty();
+        if state.inodes.iter().all(is_clean) {
+            return None;
+        }
+        let file = |(name, inode): (&String, &usize)| (name.clone(), state.inodes[*inode].on_platter());
+        Some(state.names.iter().map(file).collect())
+    }
+
     /// Damages a file: from now on it is this.
     pub(super) fn overwrite(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();

@@ -91,6 +91,16 @@ impl Inode {
         lost
     }
 
+    /// The bytes without whatever is not synced.
+    pub(super) fn on_platter(&self) -> Vec<u8> {
+        let mut platter = self.clone();
+        platter.revert(self.undo.iter().rev());
+        for (sector, old) in &self.left_out {
+            platter.put(*sector, old);
+        }
+        platter.live
+    }
+
     /// Undoes writes, the latest first.
     fn revert<'a>(&mut self, undo: impl Iterator<Item = &'a Undo>) -> u64 {
         let mut lost = 0;

@@ -3,6 +3,7 @@
 //! Invariant: every node serves every operation of every workload's finale to a client of its own; then all
 //! come to the same applied index and state, and hold the same log.
 
+use super::node::Process;
 use super::queue::Event;
 use super::world::{MILLI, Phase, World};
 
@@ -59,9 +60,12 @@ impl World {
             return false;
         }
         let reached = |at: usize| {
-            let replica = &self.nodes[at].process.as_ref()?.replica;
+            let Process { replica, store, .. } = self.nodes[at].process.as_ref()?;
             let (applied, commit) = (replica.machine().applied_index(), replica.node().commit_index());
-            (applied == commit && replica.status().holes == 0).then(|| applied.get())
+            let status = replica.status();
+            // A snapshot is applied before the log on disk begins behind it.
+            let is_on_disk = status.base_index <= store.base().index;
+            (applied == commit && status.holes == 0 && is_on_disk).then(|| applied.get())
         };
         let mut reached = self.serving().map(reached);
         let first = reached.next().flatten();

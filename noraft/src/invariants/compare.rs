@@ -1,5 +1,6 @@
 //! Where two logs agree and where they do not, at the cost of their terms and configurations.
 
+use crate::entries::first_mark_apart;
 use crate::{Log, LogEntries, LogIndex, LogPosition};
 
 /// The part of a log in `(from, to]`; `from` must be one of its indices.
@@ -26,16 +27,6 @@ pub(super) fn first_difference(a: &LogEntries, b: &LogEntries, end: LogIndex) ->
     let terms = first_mark_apart(a.0, b.0);
     let configs = first_mark_apart(a.1, b.1);
     terms.into_iter().chain(configs).min()
-}
-
-/// The lowest index at which only one of two lists has a mark, or each has another one.
-fn first_mark_apart<T: PartialEq>(a: &[(LogIndex, T)], b: &[(LogIndex, T)]) -> Option<LogIndex> {
-    let shared = a.len().min(b.len());
-    let apart = (0..shared).find(|at| a[*at] != b[*at]);
-    match apart {
-        Some(at) => Some(a[at].0.min(b[at].0)),
-        None => a.get(shared).or(b.get(shared)).map(|mark| mark.0),
-    }
 }
 
 /// The index of a difference below the highest position that both logs have at or below `end`.

@@ -20,8 +20,9 @@
 //! the entry, exactly as if it could read it. Were it silent instead, damage to single sectors on a majority
 //! would stop a cluster in which nothing is lost.
 //!
-//! **What nobody has any more**, because all other logs begin behind it, is in every state that has applied it: in this
-//! node's own, then the log is made to begin behind it; or else in a snapshot of the leader's.
+//! **What nobody gives any more**, because other logs begin behind it, and who is left has lost it too or is silent,
+//! is in every state that has applied it: in this node's own, then the log is made to begin behind it; or else in a
+//! snapshot of the leader's.
 //!
 //! Invariant: a hole goes only when its entry is durable here again, void, or covered by a snapshot.
 
@@ -51,6 +52,8 @@ pub(super) struct Repair {
     ask_after: Instant,
     /// Peers whose log begins after the first hole.
     gone: BTreeSet<NodeId>,
+    /// How often each was asked since the first hole is what it is, and had nothing that was missing, or said nothing.
+    in_vain: BTreeMap<NodeId, u32>,
     repaired: u64,
     serving: VecDeque<Serving>,
     /// The index that the last fetch began with.
@@ -130,8 +133,19 @@ impl Repair {
         let holes = &self.holes;
         self.filled.retain(|index, _| holes.contains_key(index));
         if self.holes.keys().next().copied() != first {
-            self.gone.clear();
+            self.hope_again();
         }
+    }
+
+    /// Another hole is the first one: who lacked the one before may have it.
+    fn hope_again(&mut self) {
+        self.gone.clear();
+        self.in_vain.clear();
+    }
+
+    /// True when `peer` has not got the first hole's entry, as far as can be known of one that is silent.
+    fn is_past_hope(&self, peer: NodeId) -> bool {
+        self.gone.contains(&peer) || self.in_vain.get(&peer).is_some_and(|asked| *asked >= ASKED_MAX)
     }
 }
 
@@ -206,6 +220,9 @@ impl Replica {
         if first.is_some_and(|first| *first <= base.get()) {
             self.repair.gone.insert(from);
         }
+        if taken > 0 {
+            self.repair.in_vain.remove(&from);
+        }
         if taken > 0 && self.repair.asked == Some(from) {
             // It has some: it may have more.
             self.repair.asked = None;
@@ -214,17 +231,20 @@ impl Replica {
         }
     }
 
-    /// True when no peer has an entry that is missing here, and that is not applied: only a snapshot of another node
+    /// True when no peer gives an entry that is missing here, and that is not applied: only a snapshot of another node
     /// can help.
     pub(super) fn needs_snapshot(&self) -> bool {
         let applied = self.apply.applied_index().get();
         self.gone_for_good().is_some_and(|first| first > applied)
     }
 
-    /// The first entry that is missing, if no peer has it any more.
+    /// The first entry that is missing, if no peer gives it any more.
     fn gone_for_good(&self) -> Option<u64> {
         let first = self.repair.unfilled().next()?.position.index.get();
-        let is_gone = self.node.peers().all(|id| self.repair.gone.contains(&id));
+        // One whose log begins behind it has it in a snapshot: what stands there is committed. Who is silent may
+        // stay silent.
+        let has_snapshot = self.node.peers().any(|id| self.repair.gone.contains(&id));
+        let is_gone = has_snapshot && self.node.peers().all(|id| self.repair.is_past_hope(id));
         is_gone.then_some(first)
     }
 
@@ -283,6 +303,7 @@ impl Replica {
             return;
         };
         self.repair.asked = Some(to);
+        *self.repair.in_vain.entry(to).or_default() += 1;
         self.repair.ask_after = self.now + self.repair_pause();
         self.send(to, PeerMessage::RepairRequest { positions });
     }
@@ -332,7 +353,7 @@ impl Replica {
             self.repair.filled.remove(&index);
             if self.repair.holes.remove(&index).is_some() {
                 self.repair.repaired += 1;
-                self.repair.gone.clear();
+                self.repair.hope_again();
             }
             if record.kind == RecordKind::Config {
                 self.learn_config(&record);
@@ -437,3 +458,6 @@ impl Replica {
 
 /// Payload bytes of one answer: a few milliseconds of the network.
 const REPAIR_BYTES_MAX: usize = 1 << 20;
+
+/// So often a peer is asked in vain before a snapshot has to do. Nothing is lost if it would have answered later.
+const ASKED_MAX: u32 = 8;
