@@ -21,18 +21,18 @@ row() { # plan jobs
         lines+=("$line")
         echo "$1, $2 jobs: ${line% *} simulated seconds a CPU second" >&2
     done
-    echo "| \`$1\` | $2 | $(printf '%s\n' "${lines[@]}" | median) | $(printf '%s\n' "${lines[@]}" | awk '{print $2}' | tail -1) |"
+    echo "| \`$1\` | $2 | $(printf '%s\n' "${lines[@]}" | median) | $(printf '%s\n' "${lines[@]}" | sort -n | awk '{v = $1} END {print v}') | $(printf '%s\n' "${lines[@]}" | awk '{print $2}' | tail -1) |"
 }
 
 {
     echo "# The simulation's speed, measured"
     echo
-    echo "Written by \`make bench-sim\`: seeds $seeds of each plan, $rounds times, the median. \`speed\` is three nodes under a steady"
+    echo "Written by \`make bench-sim\`: seeds $seeds of each plan, $rounds times: the median, and the best, for the machine is shared. \`speed\` is three nodes under a steady"
     echo "load with kills, power cuts and partitions; \`swarm\` draws everything anew for each seed. Every invariant is checked after"
     echo "every event, and every history is checked at the end; both are included, as is the start of the program."
     echo
-    echo "| plan | jobs | simulated seconds a CPU second | operations in a round |"
-    echo "|-|-|-|-|"
+    echo "| plan | jobs | simulated seconds a CPU second | the best | operations in a round |"
+    echo "|-|-|-|-|-|"
     for jobs in 1 "$(nproc)"; do
         row workloads/speed.toml "$jobs"
         row workloads/swarm.toml "$jobs"

@@ -324,7 +324,9 @@ impl Invariants {
 
     fn record_commits(&mut self, id: NodeId, seen: &Seen) -> Checked {
         let index = seen.commit_index.min(seen.durable.synced);
-        if index <= self.committed.entries().prev_position().index {
+        let before = self.nodes.get(&id);
+        let is_known = before.is_some_and(|before| seen.committed_as(before));
+        if is_known || index <= self.committed.entries().prev_position().index {
             return Ok(());
         }
         self.extend_committed(id, seen, index);

@@ -44,6 +44,8 @@ struct Struck {
     is_damaged: bool,
     /// Entries whose batches were struck.
     entries: BTreeSet<u64>,
+    /// A record was struck that says that the log begins behind this entry: all up to it may be missed.
+    covered_until: u64,
     /// What no other node can give back was struck.
     may_refuse: bool,
     must_refuse: bool,
@@ -113,7 +115,8 @@ impl Atlas {
 
     /// True when the batch that holds the entry was struck.
     pub(super) fn has_struck(&self, at: usize, index: u64) -> bool {
-        self.disks[at].entries.contains(&index)
+        let disk = &self.disks[at];
+        disk.entries.contains(&index) || index <= disk.covered_until
     }
 
     pub(super) fn may_refuse(&self, at: usize) -> bool {
@@ -182,6 +185,7 @@ impl World {
             if is_whole && disk.is_damaged && disk.snapshots.is_empty() {
                 (disk.is_damaged, disk.may_refuse) = (false, false);
                 disk.entries.clear();
+                disk.covered_until = 0;
             }
         }
         self.atlas.disks.iter().filter(|disk| disk.is_damaged).count()
@@ -360,7 +364,10 @@ impl World {
                             disk.entries.insert(record.index);
                         }
                         // Headers repeat where the log begins, and snapshots know it.
-                        Kind::Snapshot => disk.base_was_struck |= record.index > 0,
+                        Kind::Snapshot => {
+                            disk.base_was_struck |= record.index > 0;
+                            disk.covered_until = disk.covered_until.max(record.index);
+                        }
                         Kind::HardState | Kind::Truncate | Kind::Seal | Kind::Mark => {}
                     }
                 }

@@ -77,11 +77,6 @@ pub struct Tally {
     pub counters: Counters,
 }
 
-struct Done {
-    simulated: Box<Simulated>,
-    cpu_ns: u64,
-}
-
 impl Campaign {
     /// Runs the seeds. `show` is told of the state about once a second.
     pub fn run(&self, mut show: impl FnMut(&Tally)) -> Tally {
@@ -91,39 +86,37 @@ impl Campaign {
         std::thread::scope(|scope| {
             for _ in 0..self.jobs.max(1) {
                 let send = send.clone();
-                scope.spawn(|| self.work(&next, &stop, send));
+                let (next, stop) = (&next, &stop);
+                scope.spawn(move || self.work(next, stop, &send));
             }
             drop(send);
             self.gather(&receive, &stop, &mut show)
         })
     }
 
-    fn work(&self, next: &AtomicU64, stop: &AtomicBool, send: Sender<Done>) {
+    fn work(&self, next: &AtomicU64, stop: &AtomicBool, send: &Sender<Tally>) {
         let mut before = thread_cpu_ns();
         while !stop.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= self.seeds.end {
                 return;
             }
-            let simulated = Box::new(simulate(&self.plan, seed, Lines::None));
+            let mut one = Tally::of(&simulate(&self.plan, seed, Lines::None));
             let now = thread_cpu_ns();
-            let done = Done {
-                simulated,
-                cpu_ns: now.saturating_sub(before),
-            };
+            one.cpu_ns = now.saturating_sub(before);
             before = now;
-            if send.send(done).is_err() {
+            if send.send(one).is_err() {
                 return;
             }
         }
     }
 
-    fn gather(&self, receive: &Receiver<Done>, stop: &AtomicBool, show: &mut impl FnMut(&Tally)) -> Tally {
+    fn gather(&self, receive: &Receiver<Tally>, stop: &AtomicBool, show: &mut impl FnMut(&Tally)) -> Tally {
         let mut tally = Tally::default();
         loop {
             match receive.recv_timeout(SHOW_EVERY) {
-                Ok(done) => {
-                    tally.add(&done.simulated, done.cpu_ns);
+                Ok(one) => {
+                    tally.merge(one);
                     let is_spent = |max: Duration| u128::from(tally.cpu_ns) >= max.as_nanos();
                     if !tally.failed.is_empty() && !self.keep_going || self.cpu_max.is_some_and(is_spent) {
                         stop.store(true, Ordering::Relaxed);
@@ -141,17 +134,30 @@ impl Campaign {
 }
 
 impl Tally {
-    fn add(&mut self, done: &Simulated, cpu_ns: u64) {
-        self.seeds += 1;
-        self.virtual_ns += done.virtual_ns;
-        self.cpu_ns += cpu_ns;
-        self.events += done.events;
-        let (all, one) = (&mut self.operations, done.results.operations);
-        all.invoked += one.invoked;
-        all.ok += one.ok;
-        all.fail += one.fail;
-        all.info += one.info;
-        self.counters.add(&done.counters);
+    fn merge(&mut self, other: Self) {
+        self.seeds += other.seeds;
+        self.unknown.extend(other.unknown);
+        self.failed.extend(other.failed);
+        self.virtual_ns += other.virtual_ns;
+        self.cpu_ns += other.cpu_ns;
+        self.events += other.events;
+        let (all, more) = (&mut self.operations, other.operations);
+        all.invoked += more.invoked;
+        all.ok += more.ok;
+        all.fail += more.fail;
+        all.info += more.info;
+        self.counters.add(&other.counters);
+    }
+
+    fn of(done: &Simulated) -> Self {
+        let mut tally = Self {
+            seeds: 1,
+            virtual_ns: done.virtual_ns,
+            events: done.events,
+            operations: done.results.operations,
+            ..Self::default()
+        };
+        tally.counters.add(&done.counters);
         match done.verdict() {
             Outcome::Valid => {}
             Outcome::Unknown => {
@@ -159,14 +165,15 @@ impl Tally {
                 let undecided = checks.filter(|check| check.verdict == Outcome::Unknown);
                 let why = undecided.filter_map(|check| check.summary.clone());
                 let why = done.results.reasons.iter().cloned().chain(why).next();
-                self.unknown.push((done.seed, why.unwrap_or_default()));
+                tally.unknown.push((done.seed, why.unwrap_or_default()));
             }
-            Outcome::Invalid => self.failed.push(Failure {
+            Outcome::Invalid => tally.failed.push(Failure {
                 seed: done.seed,
                 rule: done.broken().unwrap_or_else(|| "invalid".to_owned()),
                 detail: detail_of(done),
             }),
         }
+        tally
     }
 
     /// The figures that another program wants.

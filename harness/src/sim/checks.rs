@@ -19,6 +19,8 @@ use noraft::{LogEntries, LogIndex, LogPosition, Message, Node, NodeGeneration, N
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, Recovered, genesis_config};
 
+use crate::checker::hash::FastMap;
+
 /// A broken rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
@@ -56,7 +58,7 @@ pub(super) struct Checks {
     untouched: Vec<Option<u64>>,
     committed: Vec<Identity>,
     /// Where each committed command is.
-    bodies: BTreeMap<u64, u64>,
+    bodies: FastMap<u64, u64>,
     /// The hash of the state after an index, where a snapshot was taken or taken over.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -83,7 +85,7 @@ impl Checks {
             entries: BTreeMap::new(),
             untouched: vec![None; nodes],
             committed: Vec::new(),
-            bodies: BTreeMap::new(),
+            bodies: FastMap::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
         }

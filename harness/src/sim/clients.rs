@@ -45,6 +45,10 @@ struct SimClient {
     /// Counts what it does: whatever belongs to an earlier turn is too late.
     turn: u64,
     open: Option<Open>,
+    /// How long it waits for what is open.
+    gives_up: u64,
+    /// An event will come that looks whether it has waited long enough.
+    is_timed: bool,
     finale: Option<Finale>,
 }
 
@@ -102,6 +106,8 @@ impl Clients {
             prng,
             turn: 0,
             open: None,
+            gives_up: 0,
+            is_timed: false,
             finale,
         });
         self.list.len() - 1
@@ -192,7 +198,11 @@ impl World {
                 life,
             },
         );
-        self.queue.push(gives_up, Event::GiveUp { client: at, turn });
+        let client = &mut self.clients.list[at];
+        client.gives_up = gives_up;
+        if !std::mem::replace(&mut client.is_timed, true) {
+            self.queue.push(gives_up, Event::GiveUp { client: at });
+        }
     }
 
     fn client_delay(&mut self) -> u64 {
@@ -257,8 +267,12 @@ impl World {
         }
     }
 
-    pub(super) fn give_up(&mut self, at: usize, turn: u64) {
-        if self.clients.list[at].turn == turn {
+    pub(super) fn give_up(&mut self, at: usize) {
+        let client = &mut self.clients.list[at];
+        client.is_timed = client.open.is_some() && client.gives_up > self.now;
+        if client.is_timed {
+            self.queue.push(client.gives_up, Event::GiveUp { client: at });
+        } else {
             let patience = std::time::Duration::from_nanos(self.clients.timeout);
             self.finish_operation(at, Err(CallError::Timeout(patience)));
         }

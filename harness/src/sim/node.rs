@@ -51,6 +51,16 @@ pub(super) struct Process {
     /// When the earliest wake-up comes that is scheduled.
     pub(super) wake: Option<u64>,
     pub(super) is_abstaining: bool,
+    /// Since its last batch.
+    pub(super) idle: Option<Idle>,
+}
+
+/// When it has written nothing for a while, unless one of its jobs is done before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Idle {
+    pub(super) due: u64,
+    /// With the last batch.
+    pub(super) jobs_done: u64,
 }
 
 /// Something that the disk does for a node.

@@ -49,8 +49,8 @@ pub(super) enum Event {
         offset: u64,
         bytes_max: usize,
     },
-    /// A node has written nothing for a while.
-    Idle { node: usize, life: u64, batches: u64 },
+    /// A node may have written nothing for a while.
+    Idle { node: usize, life: u64 },
     /// A node reads a part of its log again.
     Scrub { node: usize, life: u64 },
     /// A process is started.
@@ -67,8 +67,8 @@ pub(super) enum Event {
     },
     /// The client's connection breaks.
     Lost { client: usize, turn: u64 },
-    /// The client has waited long enough.
-    GiveUp { client: usize, turn: u64 },
+    /// The client may have waited long enough.
+    GiveUp { client: usize },
     /// A lane of the nemesis begins its next fault.
     Begin { lane: usize },
     /// A lane's fault ends.

@@ -16,7 +16,7 @@ use noraftd::time::Instant;
 
 use super::checks::ensure;
 use super::drive::CLUSTER_ID;
-use super::node::{Job, Process, replica_config};
+use super::node::{Idle, Job, Process, replica_config};
 use super::queue::Event;
 use super::world::{MILLI, Phase, World};
 
@@ -100,14 +100,7 @@ impl World {
             self.counters.batches += 1;
             let checked = self.checks.synced(at, &batch);
             self.check(checked);
-            self.queue.push(
-                self.now + IDLE,
-                Event::Idle {
-                    node: at,
-                    life,
-                    batches,
-                },
-            );
+            self.note_written(at, life, batches);
         }
         if let Some(Input::SnapshotReceived {
             received: Received::Whole(snapshot),
@@ -143,10 +136,33 @@ impl World {
     }
 
     /// The log is marked when nothing was written for a while, as the daemon does it.
-    pub(super) fn idle(&mut self, at: usize, batches: u64) {
-        let process = self.nodes[at].process.as_ref();
-        if process.is_some_and(|process| process.jobs_done == batches && process.jobs.is_empty()) {
-            self.give_job(at, Job::MarkIdle);
+    /// A batch was written; if nothing comes after it for a while, that is noted on the disk.
+    fn note_written(&mut self, at: usize, life: u64, jobs_done: u64) {
+        let due = self.now + IDLE;
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        let is_awaited = process.idle.replace(Idle { due, jobs_done }).is_some();
+        if !is_awaited {
+            self.queue.push(due, Event::Idle { node: at, life });
+        }
+    }
+
+    pub(super) fn idle(&mut self, at: usize, life: u64) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        match process.idle {
+            Some(Idle { due, .. }) if due > self.now => {
+                self.queue.push(due, Event::Idle { node: at, life });
+            }
+            Some(Idle { jobs_done, .. }) => {
+                process.idle = None;
+                if process.jobs_done == jobs_done && process.jobs.is_empty() {
+                    self.give_job(at, Job::MarkIdle);
+                }
+            }
+            None => {}
         }
     }
 
@@ -509,6 +525,7 @@ impl World {
             round_is_due: false,
             wake: None,
             is_abstaining,
+            idle: None,
         });
         self.check(checked);
         self.round(at);

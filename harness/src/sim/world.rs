@@ -188,7 +188,7 @@ impl World {
                 offset,
                 bytes_max,
             } if self.lives(node, life) => self.snapshot_read(node, position, offset, bytes_max),
-            Event::Idle { node, life, batches } if self.lives(node, life) => self.idle(node, batches),
+            Event::Idle { node, life } if self.lives(node, life) => self.idle(node, life),
             Event::Scrub { node, life } if self.lives(node, life) => self.scrub(node),
             Event::Round { .. }
             | Event::Disconnect { .. }
@@ -204,7 +204,7 @@ impl World {
             Event::Request { client, turn, life } => self.request_arrives(client, turn, life),
             Event::Answer { client, turn, reply } => self.answer_arrives(client, turn, &reply),
             Event::Lost { client, turn } => self.connection_lost(client, turn),
-            Event::GiveUp { client, turn } => self.give_up(client, turn),
+            Event::GiveUp { client } => self.give_up(client),
             Event::Begin { lane } => self.begin_fault(lane),
             Event::End { lane, decision } => self.end_fault(lane, decision),
             Event::Flip { lane, decision } => self.flip(lane, decision),

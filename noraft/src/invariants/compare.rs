@@ -15,6 +15,9 @@ fn part(log: &LogEntries, from: LogIndex, to: LogIndex) -> Option<LogEntries> {
 
 /// Where two logs first differ at or below `end`, seen from the higher of their starts.
 pub(super) fn first_difference(a: &LogEntries, b: &LogEntries, end: LogIndex) -> Option<LogIndex> {
+    if core::ptr::eq(a, b) {
+        return None;
+    }
     let start = a.prev_position().index.max(b.prev_position().index);
     let end = end.min(a.last_position().index).min(b.last_position().index);
     if start > end {

@@ -56,6 +56,11 @@ impl Seen {
         before.compared && Arc::ptr_eq(&self.log, &before.log) && self.durable.synced == before.durable.synced
     }
 
+    /// Whether all that it has committed was compared with what others did, and nothing came since.
+    pub(super) fn committed_as(&self, before: &Seen) -> bool {
+        self.was_compared_as(before) && (self.term, self.commit_index) == (before.term, before.commit_index)
+    }
+
     /// A leader whose term or vote a crash could still take back has not been anybody's leader yet.
     pub(super) fn is_durable_leader(&self) -> bool {
         self.leader && self.durable.term == self.term && self.durable.voted_for == self.voted_for

@@ -18,9 +18,9 @@ pub(super) enum Later {
 /// The batch headers of a segment, with their bytes.
 pub(super) type Heads = Vec<(usize, BatchHeader)>;
 
-/// Every intact header of a batch that fits, whether the batch is valid or not.
-pub(super) fn batch_heads(bytes: &[u8], salt: u64) -> Heads {
-    let pages = (PAGE..bytes.len()).step_by(PAGE);
+/// Every intact header from the page at `from` on of a batch that fits, whether the batch is valid or not.
+pub(super) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Heads {
+    let pages = (from..bytes.len()).step_by(PAGE);
     let head = |at: usize| {
         let head = BatchHeader::decode(&bytes[at..], salt).ok()?;
         let fits = head.records > 0 && head.span() <= (bytes.len() - at) as u64;

@@ -190,7 +190,8 @@ impl SegmentScan {
                 end = end.max(self.front);
                 continue;
             };
-            let heads = heads.get_or_insert_with(|| batch_heads(bytes, header.salt));
+            // Up to here every batch was taken, and has an LSN that no later one has.
+            let heads = heads.get_or_insert_with(|| batch_heads(bytes, self.front as usize, header.salt));
             fault = found;
             let own = self.own_head(bytes, header.salt);
             if own.is_some() {

@@ -247,12 +247,11 @@ pub(super) fn publish(disk: &dyn Disk, number: u64) -> io::Result<()> {
 }
 
 fn write_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
-    let zeros = vec![0; ZEROS_PER_WRITE.min(bytes) as usize];
     let mut unsynced = 0;
     let mut at = 0;
     while at < bytes {
-        let length = (bytes - at).min(ZEROS_PER_WRITE);
-        file.write_at(at, &[IoSlice::new(&zeros[..length as usize])])?;
+        let length = (bytes - at).min(ZEROS.len() as u64);
+        file.write_at(at, &[IoSlice::new(&ZEROS[..length as usize])])?;
         at += length;
         unsynced += length;
         if unsynced >= ZEROS_PER_SYNC {
@@ -264,7 +263,7 @@ fn write_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
 }
 
 /// Large enough that the cost of a call does not show.
-const ZEROS_PER_WRITE: u64 = 1 << 20;
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// What a new node writes until its next segment is ready, and not more than a few ten milliseconds of writing.
 const START_BYTES: u64 = 4 << 20;
