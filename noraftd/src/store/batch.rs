@@ -47,7 +47,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, Term};
 
-use super::codec::{Fields, crc, put};
+use super::codec::{Fields, crc, crcs, put};
 use super::segment::{Link, PAGE, ZEROS};
 use crate::record::{Record, RecordKind};
 use crate::time::Stamp;
@@ -208,7 +208,8 @@ impl RecordHeader {
         }
     }
 
-    fn encode(&self, seed: u32) -> [u8; RECORD_HEADER_BYTES] {
+    /// All but the crc, which [`BatchWriter::finish`] fills in.
+    fn encode(&self) -> [u8; RECORD_HEADER_BYTES] {
         let mut head = [0; RECORD_HEADER_BYTES];
         let length = u32::try_from(self.length).expect("a payload has at most PAYLOAD_BYTES_MAX bytes");
         put(&mut head, 0, &length.to_le_bytes());
@@ -218,8 +219,6 @@ impl RecordHeader {
         put(&mut head, 16, &self.index.to_le_bytes());
         put(&mut head, 24, &self.stamp.as_millis().to_le_bytes());
         put(&mut head, 32, &self.payload_crc.to_le_bytes());
-        let sum = crc(seed, &head[..36]);
-        put(&mut head, 36, &sum.to_le_bytes());
         head
     }
 
@@ -227,7 +226,7 @@ impl RecordHeader {
     pub(super) fn decode(bytes: &[u8], seed: u32) -> Result<Self, &'static str> {
         let head = bytes.get(..RECORD_HEADER_BYTES).ok_or("a record is cut short")?;
         let fields = Fields(head);
-        if fields.u32(36) != crc(seed, &head[..36]) {
+        if fields.u32(HEAD_SUMMED_BYTES) != crc(seed, &head[..HEAD_SUMMED_BYTES]) {
             return Err("a record's header is not what was written");
         }
         Ok(Self {
@@ -315,6 +314,14 @@ pub(super) fn record_seed(salt: u64, lsn: u64) -> u32 {
     crc(batch_seed(salt), &lsn.to_le_bytes())
 }
 
+/// What the crc of a record's header, which comes after it, is of.
+const HEAD_SUMMED_BYTES: usize = 36;
+
+/// The part of the record's header at `at` that its crc is of.
+fn summed(bytes: &[u8], at: usize) -> &[u8; HEAD_SUMMED_BYTES] {
+    bytes[at..].first_chunk().expect("a header was written there")
+}
+
 /// Builds one batch after another in one buffer.
 #[derive(Debug, Default)]
 pub(super) struct BatchWriter {
@@ -322,8 +329,9 @@ pub(super) struct BatchWriter {
     bytes: Vec<u8>,
     /// Large payloads, each with the number of `bytes` that come before it.
     large: Vec<(usize, Bytes)>,
+    /// Where in `bytes` the headers of records are.
+    heads: Vec<usize>,
     seed: u32,
-    records: u32,
     length: usize,
     span: u64,
 }
@@ -333,11 +341,12 @@ impl BatchWriter {
     pub(super) fn begin(&mut self, salt: u64, lsn: u64) {
         self.bytes.clear();
         self.large.clear();
+        self.heads.clear();
         self.bytes.resize(BATCH_HEADER_BYTES, 0);
         put(&mut self.bytes, 0, &MAGIC.to_le_bytes());
         put(&mut self.bytes, 8, &lsn.to_le_bytes());
         self.seed = record_seed(salt, lsn);
-        (self.records, self.length) = (0, 0);
+        self.length = 0;
     }
 
     /// Adds a record that is no entry.
@@ -347,7 +356,8 @@ impl BatchWriter {
             payload.len(),
             "a record's header tells its payload's length"
         );
-        self.bytes.extend_from_slice(&head.encode(self.seed));
+        self.heads.push(self.bytes.len());
+        self.bytes.extend_from_slice(&head.encode());
         self.bytes.extend_from_slice(payload);
         self.pad(head);
     }
@@ -363,7 +373,8 @@ impl BatchWriter {
     }
 
     fn add(&mut self, head: &RecordHeader, record: &Record) {
-        self.bytes.extend_from_slice(&head.encode(self.seed));
+        self.heads.push(self.bytes.len());
+        self.bytes.extend_from_slice(&head.encode());
         if record.payload.len() <= COPY_BYTES_MAX {
             self.bytes.extend_from_slice(&record.payload);
         } else {
@@ -375,16 +386,32 @@ impl BatchWriter {
     fn pad(&mut self, head: &RecordHeader) {
         let padding = head.span() - RECORD_HEADER_BYTES - head.length;
         self.bytes.extend_from_slice(&[0; 8][..padding]);
-        self.records += 1;
         self.length += head.span();
+    }
+
+    /// Fills in the crcs of the records' headers.
+    fn seal_heads(&mut self) {
+        let (fours, rest) = self.heads.as_chunks::<4>();
+        for four in fours {
+            let sums = crcs(self.seed, four.map(|at| summed(&self.bytes, at)));
+            for (at, sum) in four.iter().zip(sums) {
+                put(&mut self.bytes, at + HEAD_SUMMED_BYTES, &sum.to_le_bytes());
+            }
+        }
+        for at in rest {
+            let [sum] = crcs(self.seed, [summed(&self.bytes, *at)]);
+            put(&mut self.bytes, at + HEAD_SUMMED_BYTES, &sum.to_le_bytes());
+        }
     }
 
     /// Completes the batch that comes after `prev`, and tells its link. Without `padded`, the rest of the
     /// last page is left as it is on disk.
     pub(super) fn finish(&mut self, salt: u64, prev: Link, padded: bool) -> Link {
-        assert!(self.records > 0, "a batch holds at least one record");
+        assert!(!self.heads.is_empty(), "a batch holds at least one record");
+        self.seal_heads();
+        let records = u32::try_from(self.heads.len()).expect("a batch fits a segment");
         let length = u32::try_from(self.length).expect("a batch fits a segment");
-        put(&mut self.bytes, 4, &self.records.to_le_bytes());
+        put(&mut self.bytes, 4, &records.to_le_bytes());
         put(&mut self.bytes, 16, &length.to_le_bytes());
         put(&mut self.bytes, 20, &prev.crc.to_le_bytes());
         let sum = crc(batch_seed(salt), &self.bytes[..28]);

@@ -45,28 +45,50 @@ fn crc_of_few(seed: u32, bytes: &[u8]) -> u32 {
     let mut sum = !seed;
     let (eights, rest) = bytes.as_chunks::<8>();
     for eight in eights {
-        let [a, b, c, d, e, f, g, h] = (u64::from_le_bytes(*eight) ^ u64::from(sum)).to_le_bytes();
-        sum = TABLES[7][usize::from(a)]
-            ^ TABLES[6][usize::from(b)]
-            ^ TABLES[5][usize::from(c)]
-            ^ TABLES[4][usize::from(d)]
-            ^ TABLES[3][usize::from(e)]
-            ^ TABLES[2][usize::from(f)]
-            ^ TABLES[1][usize::from(g)]
-            ^ TABLES[0][usize::from(h)];
+        sum = over_eight(sum, *eight);
     }
     let (fours, rest) = rest.as_chunks::<4>();
     for four in fours {
-        let [a, b, c, d] = (u32::from_le_bytes(*four) ^ sum).to_le_bytes();
-        sum = TABLES[3][usize::from(a)]
-            ^ TABLES[2][usize::from(b)]
-            ^ TABLES[1][usize::from(c)]
-            ^ TABLES[0][usize::from(d)];
+        sum = over_four(sum, *four);
     }
     for byte in rest {
         sum = TABLES[0][usize::from(sum as u8 ^ byte)] ^ (sum >> 8);
     }
     !sum
+}
+
+/// The crcs of `LANES` pieces of 36 bytes. Each step of a crc waits for the one before it; those of others need not.
+pub(super) fn crcs<const LANES: usize>(seed: u32, pieces: [&[u8; 36]; LANES]) -> [u32; LANES] {
+    let mut sums = [!seed; LANES];
+    for at in 0..4 {
+        for (sum, piece) in sums.iter_mut().zip(&pieces) {
+            *sum = over_eight(*sum, piece.as_chunks::<8>().0[at]);
+        }
+    }
+    for (sum, piece) in sums.iter_mut().zip(&pieces) {
+        *sum = !over_four(*sum, piece.as_chunks::<4>().0[8]);
+    }
+    sums
+}
+
+fn over_eight(sum: u32, eight: [u8; 8]) -> u32 {
+    let [a, b, c, d, e, f, g, h] = (u64::from_le_bytes(eight) ^ u64::from(sum)).to_le_bytes();
+    TABLES[7][usize::from(a)]
+        ^ TABLES[6][usize::from(b)]
+        ^ TABLES[5][usize::from(c)]
+        ^ TABLES[4][usize::from(d)]
+        ^ TABLES[3][usize::from(e)]
+        ^ TABLES[2][usize::from(f)]
+        ^ TABLES[1][usize::from(g)]
+        ^ TABLES[0][usize::from(h)]
+}
+
+fn over_four(sum: u32, four: [u8; 4]) -> u32 {
+    let [a, b, c, d] = (u32::from_le_bytes(four) ^ sum).to_le_bytes();
+    TABLES[3][usize::from(a)]
+        ^ TABLES[2][usize::from(b)]
+        ^ TABLES[1][usize::from(c)]
+        ^ TABLES[0][usize::from(d)]
 }
 
 /// `TABLES[k][b]`: what a byte `b` with `k` zeros after it adds to a crc.
@@ -127,6 +149,18 @@ mod tests {
                 );
                 assert_eq!(crc(seed, &bytes), library.finalize());
             }
+        }
+    }
+
+    #[test]
+    fn pieces_side_by_side_have_the_crcs_that_they_have_alone() {
+        let mut prng = Prng::new(2);
+        for _ in 0..100 {
+            let pieces: [[u8; 36]; 4] =
+                std::array::from_fn(|_| std::array::from_fn(|_| prng.next_u64() as u8));
+            let seed = prng.next_u64() as u32;
+            let sums = crcs(seed, pieces.each_ref());
+            assert_eq!(sums, pieces.map(|piece| crc(seed, &piece)));
         }
     }
 }
