@@ -242,6 +242,39 @@ fn what_no_log_holds_any_more_comes_with_a_snapshot() {
 }
 
 #[test]
+fn a_peer_that_is_silent_is_not_waited_for_when_the_others_have_a_snapshot() {
+    let mut world = World::new(1, 5, Faults::COMPACTING);
+    world.run_for(SECOND * 3);
+    let leader = world.leader().expect("a calm cluster elects a leader");
+    let mut others = (1..=5).filter(|node| *node != leader);
+    let (node, silent) = (others.next().unwrap_or(0), others.next().unwrap_or(0));
+    world.kill(silent);
+    let mut id = 0;
+    let mut write = |world: &mut World| {
+        id += 1;
+        world.request(leader, id, &["XADD", "log", "*", "v", &id.to_string()]);
+        world.run_for(Duration::from_millis(2));
+        id
+    };
+    while status(&world, leader).base_index < LogIndex::new(40) {
+        write(&mut world);
+    }
+    // Of what the node has not applied after its start, and lets go of as late as the others.
+    world.kill(node);
+    let until = last(&world, node);
+    world.damage(node, [until - 5]);
+    while status(&world, leader).base_index < LogIndex::new(until - 5) {
+        assert!(write(&mut world) < 10_000);
+    }
+    world.start(node);
+    world.run_for(SECOND * 20);
+    assert_eq!(status(&world, node).holes, 0, "{:?}", status(&world, node));
+    let written = i64::try_from(write(&mut world)).unwrap_or(0);
+    world.run_for(SECOND);
+    assert_eq!(length(&mut world, node, 100_000), Some(written));
+}
+
+#[test]
 fn random_damage_within_the_budget_is_repaired_under_loss_and_kills() {
     for seed in 0..40 {
         let faults = Faults {
