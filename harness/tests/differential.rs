@@ -78,6 +78,11 @@ fn logs_are_decided_as_by_brute_force() {
 }
 
 #[test]
+fn logs_of_offsets_are_decided_as_by_brute_force() {
+    run("log_offsets", compare::log_offsets);
+}
+
+#[test]
 fn trimmed_logs_are_decided_as_by_brute_force() {
     run_some("log_trimmed", compare::log_trimmed, 2 * ROUNDS);
 }

@@ -185,6 +185,18 @@ fn trimmed_logs() {
 }
 
 #[test]
+fn logs_of_offsets() {
+    let first = (0, "append", "1", r#""type":"ok","offset":0"#);
+    let lost = (1, "append", "2", r#""type":"info""#);
+    let third = (0, "append", "3", r#""type":"ok","offset":2"#);
+    told("log_hole", &log_history(&[first, third, lost]));
+    told("log_hole_filled", &log_history(&[first, lost, third]));
+    told("log_hole_of_nobody", &log_history(&[first, third]));
+    let untold = (0, "append", "4", r#""type":"ok","at":null"#);
+    told("log_offset_missing", &log_history(&[first, untold]));
+}
+
+#[test]
 fn transactions() {
     let write_skew = "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:append 2 20]]}\n\
          {:process 1 :type :invoke :f :txn :value [[:r 2 nil] [:append 1 10]]}\n\

@@ -195,8 +195,9 @@ fn check_log(recording: &Recording, model: ModelName, options: &Options, budget:
             })
         }
     };
+    let labels = log::labels_of(recording);
     join(model, recording, parts, options, |part| {
-        Answer::maybe("log", log::check(&recording.pool, &part.calls, budget))
+        Answer::maybe("log", log::check(&recording.pool, &part.calls, labels, budget))
     })
 }
 

@@ -3,7 +3,7 @@
 //!
 //! | f | `v` of the invocation | completion |
 //! |-|-|-|
-//! | append | the record | `at`: its label |
+//! | append | the record | `at`: its label; or `offset`: the number of records before it |
 //! | read | {from} or {after}: a label; from the start without | `v`: \[\[label, record\], ...\]; `end`: nothing follows |
 //! | tail | | `v`: \[label, record\], null when empty |
 //! | trim | a label | |
@@ -19,8 +19,13 @@
 //! An append of unknown outcome whose record nobody saw is dropped: with labels that are not dense it
 //! leaves no trace. `from` is inclusive, `after` exclusive.
 //!
-//! Not modelled, and why: holes, because labels such as those of a stream leave gaps, so a missing position
-//! proves nothing. A record appended twice under the same name is `unknown`: which of the two a read
+//! With offsets it does leave one. An offset below the highest that is known, of which nobody tells the record, is a
+//! *hole*: an append that nobody saw filled it, called before anything returned that knows of a higher one. That time
+//! never falls with the offset, so the hole with the lowest offset takes the append that was called first, and so on:
+//! if those do not fit, no others do. A history is of offsets when one of its appends tells one; every label in it is
+//! one then, and every acknowledged append has to have one. (Together with trims, offsets are labels like others.)
+//!
+//! Not modelled, and why: a record appended twice under the same name is `unknown`: which of the two a read
 //! saw cannot be told, and the linear argument needs it.
 //!
 //! A log that is trimmed has a second number that only grows, and an order has to fit both; how that is
@@ -35,8 +40,8 @@ use crate::model::Call;
 mod positions;
 mod trimmed;
 
-pub use positions::Label;
 use positions::Positions;
+pub use positions::{Label, Labels};
 
 /// An operation on a log, with its result; lists and labels are in the history's pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -113,6 +118,13 @@ pub enum LogViolation {
         /// Comes after it in the log, returned before.
         later: u32,
     },
+    /// Nobody can have appended what stands at an offset by the time at which `later` shows that something does.
+    Hole {
+        /// The offset.
+        offset: u32,
+        /// Knows of a higher one.
+        later: u32,
+    },
     /// A read lacks a record that nobody can have trimmed before it returned.
     Missing {
         /// The read.
@@ -139,6 +151,7 @@ impl LogViolation {
             | Self::Missing { read, other }
             | Self::Resurrected { read, other } => vec![read, other],
             Self::RealTime { earlier, later } => vec![earlier, later],
+            Self::Hole { later, .. } => vec![later],
         }
     }
 }
@@ -199,13 +212,28 @@ fn from(pool: &Pool, input: Datum) -> From {
     }
 }
 
-/// Decides `calls`, all of one log.
+/// What the labels of a recorded log say.
+pub(crate) fn labels_of(recording: &Recording) -> Labels {
+    let tells_offset = |operation: &Operation| operation.result == ResultKind::Offset;
+    if recording.operations.iter().any(tells_offset) {
+        Labels::Offsets
+    } else {
+        Labels::Ordered
+    }
+}
+
+/// Decides `calls`, all of one log, in order of call.
 ///
 /// # Errors
 /// When a value is not what the workload promises (a label without order, a read that is no list of
 /// pairs, a trim of a log in which an acknowledged append does not tell its position): the operation, and
 /// what was expected.
-pub fn check(pool: &Pool, calls: &[Call<LogOp>], budget: &Budget) -> Result<Verdict, (u32, &'static str)> {
+pub fn check(
+    pool: &Pool,
+    calls: &[Call<LogOp>],
+    labels: Labels,
+    budget: &Budget,
+) -> Result<Verdict, (u32, &'static str)> {
     let mut meter = budget.meter();
     let bytes = positions::bytes_needed(pool, calls) + calls.len() * (size_of::<Sized>() + 16);
     if let Err(limit) = meter.hold(bytes).and_then(|()| budget.check_cancelled()) {
@@ -215,6 +243,10 @@ pub fn check(pool: &Pool, calls: &[Call<LogOp>], budget: &Budget) -> Result<Verd
     if calls.iter().any(|call| matches!(call.op, LogOp::Trim(_))) {
         return trimmed::check(pool, calls, positions, budget, &mut meter);
     }
+    let positions = match (labels, positions) {
+        (Labels::Offsets, Ok(positions)) => positions.with_holes_filled(calls)?,
+        (Labels::Offsets | Labels::Ordered, known) => known,
+    };
     Ok(match decide(pool, calls, positions) {
         Ok(witness) => Verdict::Valid(witness),
         Err(violation) => Verdict::Invalid(Violation::Log(violation)),
@@ -241,6 +273,7 @@ fn decide(
     }
     let mut sized = raise(calls, &bounds)?;
     sized.sort_unstable();
+    in_time_for_holes(calls, &sized, &positions)?;
     real_time(calls, &sized)?;
     Ok(sized
         .into_iter()
@@ -307,6 +340,33 @@ fn raise<O>(calls: &[Call<O>], bounds: &[Option<Bounds>]) -> Result<Vec<Sized>, 
         });
     }
     Ok(sized)
+}
+
+/// What filled a hole was called before anything returned that knows the log to be longer.
+fn in_time_for_holes(
+    calls: &[Call<LogOp>],
+    sized: &[Sized],
+    positions: &Positions,
+) -> Result<(), LogViolation> {
+    let mut first_back: Option<&Call<LogOp>> = None;
+    // The hole with the lowest offset is told of.
+    let mut broken = Ok(());
+    for one in sized.iter().rev() {
+        let call = &calls[one.call_index as usize];
+        if let Some(later) = first_back.filter(|later| later.ret < call.call)
+            && !one.is_read
+            && positions.is_filled(one.length - 1)
+        {
+            broken = Err(LogViolation::Hole {
+                offset: one.length - 1,
+                later: later.id,
+            });
+        }
+        if first_back.is_none_or(|first| call.ret < first.ret) {
+            first_back = Some(call);
+        }
+    }
+    broken
 }
 
 /// In the order of the log, no operation returns before one that precedes it was called.

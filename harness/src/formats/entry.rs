@@ -65,6 +65,7 @@ impl<'a> Fields<'a> {
             b"v" => self.value = Some(scanner.datum(pool)?),
             b"saw" => self.result = Some((scanner.datum(pool)?, ResultKind::Saw)),
             b"at" | b"lease" => self.result = Some((scanner.datum(pool)?, ResultKind::Plain)),
+            b"offset" => self.result = Some((scanner.datum(pool)?, ResultKind::Offset)),
             b"end" => self.end = scanner.datum(pool)? == Datum::bool(true),
             b"index" => self.log_index = number(scanner, "a log index")?,
             b"node" => self.node = Some(scanner.name()?),

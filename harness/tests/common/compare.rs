@@ -1,6 +1,7 @@
 //! One comparison an engine: a seed in, whether the history was valid out, or the difference.
 
 use harness::checker::datum::Pool;
+use harness::checker::log::Labels;
 use harness::checker::register::{Register, RegisterOp, drop_unseen};
 use harness::checker::verdict::{CORE_MAX, Stuck};
 use harness::checker::{self, Budget, NEVER, Verdict, Violation, witness};
@@ -220,20 +221,30 @@ fn by_breadth(mut calls: Vec<Call<RegisterOp>>) -> Outcome {
 }
 
 pub fn log(seed: u64) -> Outcome {
-    log_with(seed, false)
+    log_with(seed, logs::Kind::Ordered)
 }
 
 pub fn log_trimmed(seed: u64) -> Outcome {
-    log_with(seed, true)
+    log_with(seed, logs::Kind::Trimmed)
 }
 
-fn log_with(seed: u64, trims: bool) -> Outcome {
+pub fn log_offsets(seed: u64) -> Outcome {
+    log_with(seed, logs::Kind::Offsets)
+}
+
+fn log_with(seed: u64, kind: logs::Kind) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let mut pool = Pool::default();
-    let calls = logs::history(&mut random, &mut pool, operations, trims);
-    let verdict = checker::log::check(&pool, &calls, &Budget::default())
+    let calls = logs::history(&mut random, &mut pool, operations, kind);
+    let (labels, offsets) = match kind {
+        logs::Kind::Offsets => (Labels::Offsets, true),
+        logs::Kind::Ordered | logs::Kind::Trimmed => (Labels::Ordered, false),
+    };
+    let verdict = checker::log::check(&pool, &calls, labels, &Budget::default())
         .map_err(|(op, problem)| format!("operation {op}: {problem}: {calls:?}"))?;
-    agree(&logs::LogSpec::new(&pool, &calls), &calls, &verdict)
+    let mut spec = logs::LogSpec::new(&pool, &calls);
+    spec.offsets = offsets;
+    agree(&spec, &calls, &verdict)
 }
 
 fn named(result: Result<Verdict, (u32, &'static str)>) -> Result<Verdict, String> {
@@ -266,7 +277,12 @@ pub fn exactly_once(seed: u64) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let mut pool = Pool::default();
     let calls = linear::requests(&mut random, &mut pool, operations);
-    let verdict = named(checker::log::check(&pool, &calls, &Budget::default()))?;
+    let verdict = named(checker::log::check(
+        &pool,
+        &calls,
+        Labels::Ordered,
+        &Budget::default(),
+    ))?;
     agree(&linear::RequestSpec(&pool), &calls, &verdict)
 }
 
@@ -288,7 +304,7 @@ pub fn list_append(seed: u64) -> Outcome {
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 13] = [
+pub const ALL: [(&str, Compare); 14] = [
     ("unique", unique),
     ("frontier", frontier),
     ("frontier_wide", frontier_wide),
@@ -297,6 +313,7 @@ pub const ALL: [(&str, Compare); 13] = [
     ("depth", depth),
     ("log", log),
     ("log_trimmed", log_trimmed),
+    ("log_offsets", log_offsets),
     ("sets", sets),
     ("counter", counter),
     ("lock", lock),

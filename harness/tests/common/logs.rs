@@ -14,6 +14,8 @@ pub struct LogSpec<'a> {
     pub pool: &'a Pool,
     /// Labels that some operation gave to a record whose append does not say.
     pub labels: Vec<(Datum, Datum)>,
+    /// A label is the number of records before it.
+    pub offsets: bool,
 }
 
 impl<'a> LogSpec<'a> {
@@ -29,7 +31,11 @@ impl<'a> LogSpec<'a> {
                 }
             }
         }
-        Self { pool, labels }
+        Self {
+            pool,
+            labels,
+            offsets: false,
+        }
     }
 
     /// The records that are there, from `from` on.
@@ -93,7 +99,11 @@ impl Model for LogSpec<'_> {
                         .find(|(_, known)| *known == record)
                         .map(|(label, _)| *label)
                 };
-                let label = told.or_else(seen)?;
+                let length = datum(state.all.len() as i64);
+                let label = told.or_else(seen).or(self.offsets.then_some(length))?;
+                if self.offsets && label != length {
+                    return None;
+                }
                 let last = state.all.last();
                 let grows = last.is_none_or(|(last, _)| last.as_int() < label.as_int());
                 grows.then(|| Trimmed {
@@ -121,8 +131,20 @@ impl Model for LogSpec<'_> {
     }
 }
 
+/// What a history is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Labels with gaps.
+    Ordered,
+    /// The same, with trims.
+    Trimmed,
+    /// Offsets.
+    Offsets,
+}
+
 /// A history that has an order, or had one before something in it was changed.
-pub fn history(random: &mut Random, pool: &mut Pool, operations: usize, trims: bool) -> Vec<Call<LogOp>> {
+pub fn history(random: &mut Random, pool: &mut Pool, operations: usize, kind: Kind) -> Vec<Call<LogOp>> {
+    let trims = kind == Kind::Trimmed;
     let mut calls: Vec<Call<LogOp>> = Vec::new();
     let mut log = Trimmed::default();
     let mut label = 0;
@@ -138,7 +160,10 @@ pub fn history(random: &mut Random, pool: &mut Pool, operations: usize, trims: b
                 });
             }
             Step::Apply(id) => {
-                label += 1 + random.below(2) as i64;
+                label = match kind {
+                    Kind::Offsets => log.all.len() as i64,
+                    Kind::Ordered | Kind::Trimmed => label + 1 + random.below(2) as i64,
+                };
                 calls[id].op = apply(random, pool, calls[id].op, &mut log, label);
             }
             Step::Return(id) => calls[id].ret = at,
@@ -200,6 +225,7 @@ fn apply(random: &mut Random, pool: &mut Pool, op: LogOp, log: &mut Trimmed, lab
             let spec = LogSpec {
                 pool,
                 labels: Vec::new(),
+                offsets: false,
             };
             let rest = spec.rest(log, from);
             let count = random.below(4).min(rest.len());

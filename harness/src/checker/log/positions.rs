@@ -26,6 +26,15 @@ impl Label {
     }
 }
 
+/// What labels say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// Their order is that of the log; between two of them there may be none.
+    Ordered,
+    /// How many records come before.
+    Offsets,
+}
+
 /// A claim: this record is at this label, says the operation with this index.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Claim {
@@ -38,6 +47,8 @@ struct Claim {
 pub(super) struct Positions {
     known: Vec<Claim>,
     rank_of: FastMap<Datum, u32>,
+    /// Ranks of holes, rising: nobody told what is there.
+    filled: Vec<u32>,
 }
 
 /// Upper bound of what [`Positions::collect`] holds.
@@ -119,7 +130,56 @@ impl Positions {
         Ok(Self {
             known: claims,
             rank_of,
+            filled: Vec::new(),
         })
+    }
+
+    /// Puts appends that nobody saw into the holes, in the order of their calls; the errors are those of
+    /// [`Positions::collect`].
+    pub(super) fn with_holes_filled(
+        self,
+        calls: &[Call<LogOp>],
+    ) -> Result<Result<Self, LogViolation>, (u32, &'static str)> {
+        let mut unseen = Vec::new();
+        for (i, call) in (0_u32..).zip(calls) {
+            match call.op {
+                LogOp::Append { record, .. } if self.rank_of.contains_key(&record) => {}
+                LogOp::Append { record, .. } if call.is_open() => unseen.push((record, i)),
+                LogOp::Append { .. } => {
+                    return Err((call.id, "expected an acknowledged append to tell its offset"));
+                }
+                LogOp::Read { .. } | LogOp::Tail(_) | LogOp::Whole(_) | LogOp::Trim(_) => {}
+            }
+        }
+        let mut unseen = unseen.into_iter();
+        let (mut known, mut filled) = (Vec::with_capacity(self.known.len()), Vec::new());
+        for claim in self.known {
+            if claim.label.1 != 0 {
+                return Err((calls[claim.by as usize].id, "expected offsets, which are numbers"));
+            }
+            while (known.len() as u64) < claim.label.0 {
+                let offset = known.len() as u32;
+                let Some((record, by)) = unseen.next() else {
+                    let later = calls[claim.by as usize].id;
+                    return Ok(Err(LogViolation::Hole { offset, later }));
+                };
+                let label = Label(u64::from(offset), 0);
+                known.push(Claim { label, record, by });
+                filled.push(offset);
+            }
+            known.push(claim);
+        }
+        let rank_of = (0..).zip(&known).map(|(rank, claim)| (claim.record, rank));
+        Ok(Ok(Self {
+            rank_of: rank_of.collect(),
+            known,
+            filled,
+        }))
+    }
+
+    /// True when nobody told what is at `rank`.
+    pub(super) fn is_filled(&self, rank: u32) -> bool {
+        self.filled.binary_search(&rank).is_ok()
     }
 
     /// What `call` says about the length of the log; `None` when it says nothing.

@@ -279,6 +279,7 @@ fn resurrected(violation: LogViolation) -> LogViolation {
         | LogViolation::Disorder { .. }
         | LogViolation::Skipped { .. }
         | LogViolation::Missing { .. }
+        | LogViolation::Hole { .. }
         | LogViolation::Resurrected { .. }) => other,
     }
 }

@@ -27,6 +27,12 @@ pub(super) fn title(story: &Story<'_>, violation: &LogViolation) -> String {
                 story.describe(read)
             )
         }
+        LogViolation::Hole { offset, later } => {
+            format!(
+                "{} knows of more than offset {offset}, where nobody can have appended",
+                story.describe(later)
+            )
+        }
         LogViolation::Resurrected { read, .. } => {
             format!("{} saw a record that had been trimmed", story.describe(read))
         }
@@ -83,6 +89,16 @@ pub(super) fn sentences(story: &Story<'_>, violation: &LogViolation) -> Vec<Stri
                 format!("But no trim that was called before {read} returned has a label above it."),
             ]
         }
+        LogViolation::Hole { offset, later } => vec![
+            format!(
+                "{} shows that the log was longer than {offset} before it returned, and nobody tells what is at \
+                 offset {offset}.",
+                story.name(later)
+            ),
+            "Only an append of unknown outcome that nobody saw can stand there. But all of those that were called in \
+             time, if any, are needed for lower offsets."
+                .to_owned(),
+        ],
         LogViolation::Resurrected { read, other } => {
             let gone = match story.recording.function(story.operation(other)) {
                 "trim" => "removed a record that was in the log when it was called",
