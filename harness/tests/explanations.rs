@@ -197,6 +197,15 @@ fn logs_of_offsets() {
 }
 
 #[test]
+fn an_append_that_repeats_its_record_tells_no_position() {
+    let append = (0, "append", "7", r#""type":"ok","v":7"#);
+    let read = (1, "read", "null", r#""type":"ok","v":[["10-0",7]],"end":true"#);
+    told("log_append_without_position", &log_history(&[append, read]));
+    let empty = (1, "read", "null", r#""type":"ok","v":[],"end":true"#);
+    told("log_append_without_position_lost", &log_history(&[append, empty]));
+}
+
+#[test]
 fn transactions() {
     let write_skew = "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:append 2 20]]}\n\
          {:process 1 :type :invoke :f :txn :value [[:r 2 nil] [:append 1 10]]}\n\

@@ -179,9 +179,11 @@ impl Converter {
         let known = operation.status == Status::Ok;
         let ret = if known { operation.ret } else { NEVER };
         if function == self.append {
+            // A completion that only repeats what was appended tells no position.
+            let repeats = operation.result == ResultKind::Plain && operation.output == operation.input;
             let append = LogOp::Append {
                 record: operation.input,
-                at: operation.output,
+                at: if repeats { Datum::NIL } else { operation.output },
             };
             (operation.status != Status::Fail).then_some((append, ret))
         } else if function == self.read {

@@ -58,6 +58,8 @@ pub enum ResultKind {
     Saw,
     /// A log read reached the end of the log.
     End,
+    /// An append told the position of its record.
+    At,
     /// An append told how many records came before its own.
     Offset,
 }

@@ -43,7 +43,7 @@ fn entry<'a>(at: u64, event: &'a Event, pool: &mut Pool) -> Result<Entry<'a>, Tr
     let key = value(&event.key)?;
     let (value, result) = match (&event.saw, &event.at, event.lease) {
         (Some(_), _, _) => (value(&event.saw)?, ResultKind::Saw),
-        (None, Some(_), _) => (value(&event.at)?, ResultKind::Plain),
+        (None, Some(_), _) => (value(&event.at)?, ResultKind::At),
         (None, None, Some(lease)) => (value(&Some(lease.into()))?, ResultKind::Plain),
         (None, None, None) => (value(&event.value)?, plain),
     };

@@ -309,12 +309,14 @@ impl<'a> Story<'a> {
                     ResultKind::Saw if operation.output != expected => {
                         format!("{swap} (found {})", self.value(operation.output))
                     }
-                    ResultKind::Saw | ResultKind::Plain | ResultKind::End | ResultKind::Offset => {
-                        match operation.status {
-                            Status::Ok | Status::Info => swap,
-                            Status::Fail => format!("{swap} (found another value)"),
-                        }
-                    }
+                    ResultKind::Saw
+                    | ResultKind::Plain
+                    | ResultKind::End
+                    | ResultKind::At
+                    | ResultKind::Offset => match operation.status {
+                        Status::Ok | Status::Info => swap,
+                        Status::Fail => format!("{swap} (found another value)"),
+                    },
                 }
             }
             ("append", _) if known && !operation.output.is_nil() && operation.output != operation.input => {
