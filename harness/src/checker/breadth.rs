@@ -7,7 +7,8 @@
 //!
 //! What keeps the set small: a read that fits is placed at once; of equal open operations the one
 //! that returns first is placed first; of two configurations that differ only in operations of
-//! unknown outcome, the one that used fewer suffices.
+//! unknown outcome, the one that used fewer suffices; one of unknown outcome that all of them have placed is
+//! forgotten.
 
 use super::budget::{Budget, Limit, Meter};
 use super::hash::{FastMap, FastSet};
@@ -182,6 +183,7 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             configuration.placed.clear(slot);
         }
         self.reduce(&mut frontier);
+        self.retire(&mut frontier);
         self.frontier = frontier;
         if self.trail.wants_collection() {
             self.trail
@@ -288,6 +290,21 @@ impl<'a, M: Model, const W: usize> Search<'a, M, W> {
             }
         }
         *frontier = kept;
+    }
+
+    /// Gives up the slots of operations that never return and that every configuration has placed.
+    fn retire(&mut self, frontier: &mut [Configuration<W>]) {
+        let never = *self.slots.never_returning();
+        let everywhere = frontier.iter().fold(never, |all, one| all.and(&one.placed));
+        if everywhere.count() == 0 {
+            return;
+        }
+        for slot in everywhere.iter() {
+            self.slots.close(slot);
+        }
+        for one in frontier {
+            one.placed = one.placed.without(&everywhere);
+        }
     }
 
     fn account(&mut self, expansion: &Expansion<W>) -> Result<(), Limit> {

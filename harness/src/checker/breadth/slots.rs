@@ -1,7 +1,7 @@
 //! Slots: small numbers for the operations that are open, so that a set of them is a few words.
 //!
 //! Invariant: a slot is taken from an operation's invocation to its return; operations that never
-//! return keep theirs.
+//! return keep theirs until they are placed for good.
 
 use crate::checker::bits::Bits;
 use crate::checker::hash::FastMap;
