@@ -9,8 +9,8 @@ use super::register::{Register, RegisterOp};
 use super::split::{self, Part, Parts};
 use super::verdict::{Exhausted, Verdict};
 use super::{
-    Finding, Report, bank, counter, exactly_once, frontier, kv, list_append, lock, log, register, search,
-    sets, txn, unique, witness,
+    Finding, Report, bank, counter, depth, exactly_once, frontier, kv, list_append, lock, log, register,
+    search, sets, txn, unique, witness,
 };
 use crate::model::{Call, Model};
 
@@ -170,11 +170,18 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     }
     let mut calls = calls.to_vec();
     register::drop_unseen(&mut calls);
-    match frontier::check(initial, &calls, budget) {
-        // The search by depth is sometimes lucky where breadth is too much.
-        Verdict::Unknown(exhausted) if exhausted.limit != Limit::Cancelled => search(&model, &calls, budget),
-        verdict => Answer::of("frontier", verdict).verified(&model, &calls),
-    }
+    let (engine, verdict) = search::race(
+        [
+            ("frontier", &|round: &Budget| {
+                frontier::check(initial, &calls, round)
+            }),
+            // It is lucky where there are too many configurations at a time, and there are orders in plenty.
+            ("depth", &|round: &Budget| depth::check(&model, &calls, round)),
+        ],
+        calls.len(),
+        budget,
+    );
+    Answer::of(engine, verdict).verified(&model, &calls)
 }
 
 fn search<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {

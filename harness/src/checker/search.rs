@@ -19,22 +19,31 @@ const GROWTH: u64 = 8;
 
 /// Decides `calls`, in order of invocation; tells which engine did.
 pub fn check<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> (&'static str, Verdict) {
-    let mut steps = STEPS_FIRST.max(STEPS_PER_CALL_FIRST * calls.len() as u64);
+    let engines: [Engine<'_>; 2] = [
+        ("breadth", &|round| breadth::check(model, calls, round)),
+        ("depth", &|round| depth::check(model, calls, round)),
+    ];
+    race(engines, calls.len(), budget)
+}
+
+/// A name, and what decides within a budget.
+pub(crate) type Engine<'a> = (&'static str, &'a dyn Fn(&Budget) -> Verdict);
+
+/// Lets two engines take turns on a history of so many `calls`.
+pub(crate) fn race(engines: [Engine<'_>; 2], calls: usize, budget: &Budget) -> (&'static str, Verdict) {
+    let mut steps = STEPS_FIRST.max(STEPS_PER_CALL_FIRST * calls as u64);
     let mut racing = [true, true];
     loop {
         let round = budget.with_steps(steps.min(budget.steps_max()));
         let mut last = None;
-        for (engine, racing) in racing.iter_mut().enumerate().filter(|(_, racing)| **racing) {
-            let (name, verdict) = match engine {
-                0 => ("breadth", breadth::check(model, calls, &round)),
-                _ => ("depth", depth::check(model, calls, &round)),
-            };
+        for ((name, engine), racing) in engines.iter().zip(&mut racing).filter(|(_, racing)| **racing) {
+            let verdict = engine(&round);
             match &verdict {
                 Verdict::Valid(_) | Verdict::Invalid(_) => return (name, verdict),
                 Verdict::Unknown(exhausted) if exhausted.limit == Limit::Steps => {}
                 Verdict::Unknown(_) => *racing = false,
             }
-            last = Some((name, verdict));
+            last = Some((*name, verdict));
         }
         let over =
             steps >= budget.steps_max() || racing == [false, false] || budget.check_cancelled().is_err();

@@ -30,6 +30,8 @@ pub(super) struct State {
     /// Changes of names since, oldest first.
     pub(super) changes: Vec<Change>,
     pub(super) inodes: Vec<Inode>,
+    /// Memory of files that are gone, for those to come.
+    spares: Vec<Vec<u8>>,
     pub(super) is_locked: bool,
     pub(super) prng: Prng,
     /// How many more operations happen before the process is gone.
@@ -81,6 +83,7 @@ impl SimDisk {
             durable_names: BTreeMap::new(),
             changes: Vec::new(),
             inodes: Vec::new(),
+            spares: Vec::new(),
             is_locked: false,
             prng,
             crash_after: None,
@@ -243,11 +246,17 @@ impl State {
             let has_name = self.names.values().any(|named| *named == inode);
             let inode = &mut self.inodes[inode];
             if !has_name && Arc::strong_count(&inode.handles) == 1 {
-                *inode = Inode::default();
+                let gone = std::mem::take(inode);
+                if self.spares.len() < SPARES_MAX {
+                    self.spares.push(gone.live);
+                }
             }
         }
     }
 }
+
+/// As many segments as are made and let go of at about the same time.
+const SPARES_MAX: usize = 4;
 
 pub(super) fn apply(names: &mut BTreeMap<String, usize>, change: &Change) {
     match change {
@@ -293,9 +302,8 @@ impl Inode {
 
     /// The file has at least this length; what is new reads as zeros.
     fn grow(&mut self, length: usize) {
-        if self.live.is_empty() {
-            (self.live, self.is_blank) = (vec![0; length], true);
-        } else if self.live.len() < length {
+        self.is_blank |= self.live.is_empty();
+        if self.live.len() < length {
             self.live.resize(length, 0);
         }
     }
@@ -468,7 +476,12 @@ impl DiskFile for SimFile {
     fn allocate(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.state();
         state.step(Doing::Growing)?;
+        let spare = state.spares.pop().unwrap_or_default();
         let inode = &mut state.inodes[self.inode];
+        if inode.live.is_empty() {
+            inode.live = spare;
+            inode.live.clear();
+        }
         inode.grow(bytes as usize);
         inode.room_until = inode.room_until.max(bytes as usize);
         Ok(())
