@@ -237,7 +237,14 @@ pub fn check(
     budget: &Budget,
 ) -> Result<Verdict, (u32, &'static str)> {
     let mut meter = budget.meter();
-    let bytes = positions::bytes_needed(pool, calls) + calls.len() * (size_of::<Sized>() + 16);
+    let known = positions::bytes_needed(pool, calls);
+    // Filling holes makes the positions anew, beside those that were told.
+    let known = if labels == Labels::Offsets {
+        2 * known
+    } else {
+        known
+    };
+    let bytes = known + calls.len() * (size_of::<Sized>() + 16);
     if let Err(limit) = meter.hold(bytes).and_then(|()| budget.check_cancelled()) {
         return Ok(exhausted(limit, calls));
     }
