@@ -52,7 +52,7 @@ impl Refusal {
     /// The error's text, its code first.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::NoLeader => "CLUSTERDOWN no leader is known; nothing was written",
+            Self::NoLeader => "CLUSTERDOWN no leader can be reached; nothing was written",
             Self::NotLeader => "NOTLEADER the node that was asked is not the leader; nothing was written",
             Self::Overloaded => "BUSY too many requests are waiting; nothing was written",
             Self::DiskFull => "DISKFULL the node cannot write to its disk; nothing was written",

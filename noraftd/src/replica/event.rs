@@ -214,7 +214,7 @@ pub enum Outcome {
 /// Why nothing was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// No leader was known until the request's deadline.
+    /// No leader was known, or there was no connection to it, until the request's deadline.
     NoLeader,
     /// The node that was asked is not the leader (any more).
     NotLeader,

@@ -122,9 +122,10 @@ impl Forwards {
 }
 
 impl Replica {
-    /// Passes a client's request to the leader.
+    /// Passes a client's request to the leader. Without a connection to it the request stays here, where it
+    /// can still be refused definitely: a message that nobody can be sent is lost, and a write with it.
     pub(super) fn forward(&mut self, pending: Pending) {
-        let Some(leader) = self.leader() else {
+        let Some(leader) = self.reachable_leader() else {
             return self.requests.requeue([pending].into_iter());
         };
         let request = pending.request.clone();

@@ -3,7 +3,7 @@
 //! Invariant: `progress` is empty unless this node is the leader of `term`; rounds count up within a term, so
 //! an echoed round proves that its sender followed this leader after the round went out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use noraft::{LogIndex, LogPosition, NodeId, Role, Term};
@@ -19,6 +19,8 @@ pub(super) struct Leadership {
     term: Term,
     /// The node whose AppendEntries of `term` arrived last.
     leader: Option<NodeId>,
+    /// The nodes that this one has a connection to.
+    connected: BTreeSet<NodeId>,
     /// The leader whose rounds are counted, and the highest one that was handled.
     followed: Option<(NodeId, Term)>,
     handled_round: u64,
@@ -35,6 +37,7 @@ impl Default for Leadership {
             role: Role::Follower,
             term: Term::ZERO,
             leader: None,
+            connected: BTreeSet::new(),
             followed: None,
             handled_round: 0,
             round: 0,
@@ -110,6 +113,14 @@ impl Replica {
         }
     }
 
+    /// The node that leads, if it is another and a message can be sent to it.
+    pub(super) fn reachable_leader(&self) -> Option<NodeId> {
+        let Leadership {
+            leader, connected, ..
+        } = &self.leadership;
+        leader.filter(|leader| connected.contains(leader))
+    }
+
     /// Notices what the last message did to role and term; called after each.
     pub(super) fn follow_role_change(&mut self) {
         let (role, term) = (self.node.role(), self.node.current_term());
@@ -172,6 +183,7 @@ impl Replica {
     /// A leader whose connection ended may be gone: nothing is forwarded to it, and the next election does not
     /// wait for its silence to last. If it is there, the others refuse the pre-vote and it is heard again at once.
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
+        self.leadership.connected.remove(&peer);
         if self.leadership.leader == Some(peer) {
             self.elections.forget_leader();
             let spread = 2 * self.config.heartbeat_interval;
@@ -182,6 +194,7 @@ impl Replica {
     }
 
     pub(super) fn on_connected(&mut self, peer: NodeId) {
+        self.leadership.connected.insert(peer);
         // In a cluster that never had a leader there is none to wait for.
         if self.node.current_term() == Term::ZERO {
             let spread = 2 * self.config.heartbeat_interval;

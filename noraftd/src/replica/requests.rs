@@ -88,9 +88,9 @@ impl Replica {
         self.route_requests();
     }
 
-    /// Sends every waiting request on its way, if the way is known.
+    /// Sends every waiting request on its way, if the way is known and open.
     pub(super) fn route_requests(&mut self) {
-        if self.leader().is_none() {
+        if !self.is_leader() && self.reachable_leader().is_none() {
             return;
         }
         while let Some(pending) = self.requests.unrouted.pop_front() {

@@ -303,14 +303,25 @@ impl World {
         self.replicas
             .insert(node, Replica::recover(&config, seed, recovered, snapshot));
         self.input(node, Input::Deadline);
-        for peer in self.up() {
-            self.input(
-                peer,
-                Input::Connected {
-                    peer: NodeId::new(node),
-                },
-            );
+        let others: Vec<u64> = self.up().into_iter().filter(|peer| *peer != node).collect();
+        for peer in others {
+            self.connect(peer, node);
+            self.connect(node, peer);
         }
+    }
+
+    /// The connection from one node to another stands.
+    pub(crate) fn connect(&mut self, from: u64, to: u64) {
+        self.cut.remove(&(from, to));
+        let peer = NodeId::new(to);
+        self.input(from, Input::Connected { peer });
+    }
+
+    /// The connection from one node to another ends; the other direction has one of its own.
+    pub(crate) fn disconnect(&mut self, from: u64, to: u64) {
+        self.cut.insert((from, to));
+        let peer = NodeId::new(to);
+        self.input(from, Input::Disconnected { peer });
     }
 
     /// Kills the process; a batch whose sync had not returned is on disk or not.
