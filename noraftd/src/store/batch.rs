@@ -48,6 +48,7 @@ use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, Term};
 
 use super::codec::{Fields, crc, crcs, put};
+use super::page_buffer::PageBuffer;
 use super::segment::{Link, PAGE, ZEROS};
 use crate::record::{Record, RecordKind};
 use crate::time::Stamp;
@@ -326,7 +327,7 @@ fn summed(bytes: &[u8], at: usize) -> &[u8; HEAD_SUMMED_BYTES] {
 #[derive(Debug, Default)]
 pub(super) struct BatchWriter {
     /// Headers and small payloads.
-    bytes: Vec<u8>,
+    bytes: PageBuffer,
     /// Large payloads, each with the number of `bytes` that come before it.
     large: Vec<(usize, Bytes)>,
     /// Where in `bytes` the headers of records are.
@@ -342,7 +343,7 @@ impl BatchWriter {
         self.bytes.clear();
         self.large.clear();
         self.heads.clear();
-        self.bytes.resize(BATCH_HEADER_BYTES, 0);
+        self.bytes.extend_from_slice(&[0; BATCH_HEADER_BYTES]);
         put(&mut self.bytes, 0, &MAGIC.to_le_bytes());
         put(&mut self.bytes, 8, &lsn.to_le_bytes());
         self.seed = record_seed(salt, lsn);

@@ -1,18 +1,21 @@
 //! The one seam between the store and the bytes: files of one directory.
 //!
-//! Invariant: every change to durable bytes is one call here, and a write is never a sync, so that a
-//! simulated disk can lose what was written and not synced. Names are plain file names of one directory.
+//! Invariant: every change to durable bytes is one call here, and a write is no sync (but for
+//! [`DiskFile::write_durably`], which a simulated disk need not have), so that a simulated disk can lose what was
+//! written and not synced. Names are plain file names of one directory.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IoSlice};
-use std::os::unix::fs::FileExt;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, Flock, FlockArg, PosixFadviseAdvice, posix_fadvise};
+use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, PosixFadviseAdvice, posix_fadvise};
 
 use super::mmap::Map;
+use super::segment::PAGE;
 
 /// One directory, flat.
 pub trait Disk: Send + Sync {
@@ -80,6 +83,17 @@ pub trait DiskFile: Send + Sync {
     ///
     /// Some of the bytes may have been written.
     fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()>;
+
+    /// Writes all of `pieces` as [`DiskFile::write_at`] does and makes them durable as [`DiskFile::sync_data`] does, where
+    /// both together are cheaper than one after the other. False when the caller has to do it in two steps;
+    /// some of the bytes may have been written.
+    ///
+    /// # Errors
+    ///
+    /// As for both.
+    fn write_durably(&self, _offset: u64, _pieces: &[IoSlice<'_>]) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// Reserves room for `bytes` bytes and makes the file that long; new bytes read as zeros.
     ///
@@ -193,11 +207,7 @@ impl Disk for RealDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(self.at(name))?;
-        Ok(Arc::new(RealFile {
-            name: name.to_owned(),
-            file,
-            map: OnceLock::new(),
-        }))
+        Ok(Arc::new(RealFile::new(name, file)))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -207,11 +217,7 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(true)
             .open(self.at(name))?;
-        Ok(Arc::new(RealFile {
-            name: name.to_owned(),
-            file,
-            map: OnceLock::new(),
-        }))
+        Ok(Arc::new(RealFile::new(name, file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -236,9 +242,30 @@ struct RealFile {
     file: File,
     /// Made at the first view; the file never changes its length after that.
     map: OnceLock<Map>,
+    /// The same file, past the page cache, each write a sync; `None` where the file system does not do that.
+    direct: OnceLock<Option<File>>,
 }
 
 impl RealFile {
+    fn new(name: &str, file: File) -> Self {
+        Self {
+            name: name.to_owned(),
+            file,
+            map: OnceLock::new(),
+            direct: OnceLock::new(),
+        }
+    }
+
+    /// Opened by descriptor, for a file may have another name by now.
+    fn direct(&self) -> Option<&File> {
+        let open = || {
+            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+            let flags = (OFlag::O_DIRECT | OFlag::O_DSYNC).bits();
+            OpenOptions::new().write(true).custom_flags(flags).open(path).ok()
+        };
+        self.direct.get_or_init(open).as_ref()
+    }
+
     fn map(&self) -> io::Result<&Map> {
         if let Some(map) = self.map.get() {
             return Ok(map);
@@ -262,6 +289,20 @@ impl DiskFile for RealFile {
             left = &left[some.len()..];
         }
         Ok(())
+    }
+
+    /// Readers see it at once: a direct write takes the pages of its range out of the cache, also those that are
+    /// mapped. A file that another one shares its blocks with, or a disk with larger blocks, refuses it.
+    fn write_durably(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<bool> {
+        let (true, Some(direct)) = (is_direct(offset, pieces), self.direct()) else {
+            return Ok(false);
+        };
+        let wanted: u64 = pieces.iter().map(|piece| piece.len() as u64).sum();
+        match write_some(direct, offset, pieces) {
+            Ok(written) => Ok(written == wanted),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
@@ -328,6 +369,17 @@ impl RealFile {
     }
 }
 
+/// True for bytes that are worth a direct write and stand as one needs them: on whole pages, here and there.
+fn is_direct(offset: u64, pieces: &[IoSlice<'_>]) -> bool {
+    let is_whole =
+        |piece: &IoSlice<'_>| piece.len().is_multiple_of(PAGE) && piece.as_ptr().align_offset(PAGE) == 0;
+    let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+    bytes >= DIRECT_BYTES_MIN
+        && offset.is_multiple_of(PAGE as u64)
+        && pieces.len() <= PIECES_PER_CALL_MAX
+        && pieces.iter().all(is_whole)
+}
+
 fn write_some(file: &File, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<u64> {
     let offset = i64::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     loop {
@@ -340,6 +392,10 @@ fn write_some(file: &File, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<u6
 
 /// The file whose lock stands for the directory.
 const LOCK_FILE: &str = "lock";
+
+/// From here on the copy into the page cache, and the writing back of each page, cost more than is won by having the bytes
+/// there for whoever reads them next.
+pub(super) const DIRECT_BYTES_MIN: usize = 16 << 10;
 
 /// IOV_MAX of Linux: pieces that one `pwritev` takes.
 const PIECES_PER_CALL_MAX: usize = 1024;

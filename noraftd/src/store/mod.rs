@@ -20,6 +20,7 @@ pub mod mem_disk;
 mod met;
 mod mmap;
 mod open;
+mod page_buffer;
 mod patch;
 mod reader;
 mod recovery;

@@ -259,7 +259,9 @@ fn write_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
             unsynced = 0;
         }
     }
-    file.sync_all()
+    file.sync_all()?;
+    // Nobody reads the zeros, and a direct write has to take them out of the cache page by page.
+    file.forget_cached()
 }
 
 /// Large enough that the cost of a call does not show.

@@ -20,6 +20,7 @@ use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
 use crate::record::{Abstain, Base, HardState, Record, encode_config};
+use crate::time::Instant;
 
 /// What one batch on disk holds.
 #[derive(Default)]
@@ -306,9 +307,15 @@ impl Writer {
             self.batch.span(),
         );
         self.dirty_until = self.front + span;
-        file.write_at(self.front, &self.batch.pieces())
-            .map_err(|error| self.write_failed(&name, "appending", error))?;
-        self.sync(&*file, &name)?;
+        let begun = (self.options.clock)();
+        let written = file.write_durably(self.front, &self.batch.pieces());
+        if written.map_err(|error| self.write_failed(&name, "appending", error))? {
+            self.note_sync(begun);
+        } else {
+            file.write_at(self.front, &self.batch.pieces())
+                .map_err(|error| self.write_failed(&name, "appending", error))?;
+            self.sync(&*file, &name)?;
+        }
         self.stats.bytes += span;
         self.stats.batches += 1;
         self.last = link;
@@ -371,9 +378,13 @@ impl Writer {
         let begun = (self.options.clock)();
         file.sync_data()
             .map_err(|error| self.fail(name, "syncing", &error))?;
+        self.note_sync(begun);
+        Ok(())
+    }
+
+    fn note_sync(&mut self, begun: Instant) {
         self.stats.last_sync = (self.options.clock)() - begun;
         self.stats.syncs += 1;
-        Ok(())
     }
 
     /// A write that failed: a full disk passes, everything else is final.

@@ -8,6 +8,7 @@ mod common;
 mod compaction;
 mod crash;
 mod damage;
+mod direct;
 mod golden;
 mod patches;
 mod rejoining;
