@@ -25,9 +25,13 @@ impl Node {
         }
     }
 
-    /// Raft 6: a leader that appended its own removal and lost office may be the only node whose log
-    /// is complete. It goes on being elected, without a vote of its own, until the removal is committed.
-    fn may_campaign(&self) -> bool {
+    /// Tells whether this node campaigns when its timer expires (unless it leads, or follows for good).
+    ///
+    /// Voters do. So does a node that does not know whether its own removal is committed: a leader that
+    /// appended it and lost office may be the only node whose log is complete. It goes on being elected,
+    /// without a vote of its own, until the removal is committed (Raft 6). An integrator that runs a
+    /// pre-vote asks this before it does.
+    pub fn may_campaign(&self) -> bool {
         let latest = self.config();
         if latest.contains(self.id) {
             return latest.is_voter(self.id);

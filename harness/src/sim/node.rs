@@ -210,6 +210,7 @@ pub(super) fn replica_config(plan: &Plan, id: NodeId) -> ReplicaConfig {
         payload_cache_bytes_max: limits.cache_bytes_max,
         snapshot_log_bytes: limits.snapshot_log_bytes,
         snapshot_chunk_bytes: limits.snapshot_chunk_bytes,
+        members: (1..=plan.cluster.nodes as u64).map(NodeId::new).collect(),
         ..ReplicaConfig::new(id)
     }
 }

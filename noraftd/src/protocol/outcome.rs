@@ -11,6 +11,8 @@
 //! | refused: disk full | `DISKFULL` |
 //! | refused: read not confirmed in time | `TRYAGAIN` |
 //! | refused: shutting down | `TRYAGAIN` |
+//! | refused: the voters are being changed already | `INPROGRESS` |
+//! | refused: no such voters | `ERR` |
 //! | in doubt, for any reason | `INDEFINITE` |
 //! | done, and the state machine objects | `ERR`, `WRONGTYPE`: a definite answer, nothing was changed |
 //!
@@ -40,13 +42,15 @@ impl Outcome {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::NoLeader,
         Self::NotLeader,
         Self::Overloaded,
         Self::DiskFull,
         Self::ReadTimeout,
         Self::ShuttingDown,
+        Self::ChangeInProgress,
+        Self::NotMembers,
     ];
 
     /// The error's text, its code first.
@@ -58,6 +62,12 @@ impl Refusal {
             Self::DiskFull => "DISKFULL the node cannot write to its disk; nothing was written",
             Self::ReadTimeout => "TRYAGAIN no majority confirmed the read in time; nothing was read",
             Self::ShuttingDown => "TRYAGAIN the node is shutting down; nothing was written",
+            Self::ChangeInProgress => {
+                "INPROGRESS another change of the voters is not over; nothing was written"
+            }
+            Self::NotMembers => {
+                "ERR the voters have to be one or more of the cluster's nodes; nothing was written"
+            }
         }
     }
 }

@@ -71,6 +71,7 @@ impl Replica {
                 }
             };
             self.resolve_proposals(record.position, reply);
+            self.resolve_changes(record.position);
         }
     }
 

@@ -123,9 +123,10 @@ impl Elections {
 }
 
 impl Canvass {
-    /// What a majority acknowledged may be in none of the logs that are compared.
+    /// What a majority acknowledged may be in none of the logs that are compared. In a joint configuration that is
+    /// a majority of the old voters: before it nobody else acknowledged anything, and since then they did too.
     fn has_lost_majority(&self, config: &ClusterConfig) -> bool {
-        has_quorum(config, |id| self.granted.get(&id) == Some(&Abstain::Loss))
+        is_majority(&config.voters, |id| self.granted.get(&id) == Some(&Abstain::Loss))
     }
 
     fn verdict(&self, config: &ClusterConfig) -> Option<Campaign> {
@@ -151,8 +152,12 @@ impl Canvass {
 /// True when the nodes that `counts` accepts are a majority of the voters and, in a joint configuration,
 /// also of the new voters (Raft 6).
 pub(super) fn has_quorum(config: &ClusterConfig, counts: impl Fn(NodeId) -> bool) -> bool {
-    let majority = |set: &BTreeSet<NodeId>| set.iter().filter(|id| counts(**id)).count() > set.len() / 2;
-    majority(&config.voters) && (config.new_voters.is_empty() || majority(&config.new_voters))
+    is_majority(&config.voters, &counts)
+        && (config.new_voters.is_empty() || is_majority(&config.new_voters, &counts))
+}
+
+fn is_majority(set: &BTreeSet<NodeId>, counts: impl Fn(NodeId) -> bool) -> bool {
+    set.iter().filter(|id| counts(**id)).count() > set.len() / 2
 }
 
 impl Replica {
@@ -182,8 +187,7 @@ impl Replica {
         let Some(term) = next_term(self.node.current_term()) else {
             return;
         };
-        let is_voter = config.voters.contains(&own) || config.new_voters.contains(&own);
-        if !is_voter || !self.repair.is_whole() {
+        if !self.node.may_campaign() || !self.repair.is_whole() {
             return;
         }
         let others: Vec<NodeId> = config
@@ -343,6 +347,33 @@ mod tests {
                 None
             );
         }
+    }
+
+    #[test]
+    fn in_a_joint_configuration_the_old_voters_losses_count() {
+        let mut config = genesis_config([1, 2, 3].map(NodeId::new));
+        config.new_voters = [3, 4, 5].map(NodeId::new).into();
+        let lost_by = |lost: &[u64]| {
+            let abstain = |id| {
+                if lost.contains(&id) {
+                    Abstain::Loss
+                } else {
+                    Abstain::No
+                }
+            };
+            let granted = (1..=5).map(|id| (NodeId::new(id), abstain(id))).collect();
+            let canvass = Canvass {
+                term: Term::new(2),
+                granted,
+            };
+            canvass.has_lost_majority(&config)
+        };
+        assert!(lost_by(&[1, 2]) && lost_by(&[2, 3]));
+        assert!(
+            !lost_by(&[4, 5]),
+            "what they acknowledged, two of the old ones did too"
+        );
+        assert!(!lost_by(&[1, 4]));
     }
 
     #[test]

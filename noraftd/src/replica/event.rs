@@ -18,6 +18,8 @@
 //!    When unsure, it is indefinite.
 //! 8. A failed sync ends the process; it is never retried, and the replica is never told of it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId};
 
@@ -84,6 +86,14 @@ pub enum Input {
     },
     /// Somebody wants a snapshot, whatever the log's size.
     TakeSnapshot,
+    /// Somebody wants these nodes to be the voters, and no others. Only the leader can do it; answered once, by
+    /// [`Output::Reply`]: done when the configuration is committed and applied here.
+    ChangeVoters {
+        /// The caller's name for the request, given back in the reply.
+        id: RequestId,
+        /// The voters from then on: some of the cluster's nodes, at least one.
+        voters: BTreeSet<NodeId>,
+    },
     /// The answer to [`Output::SaveSnapshot`]: it is durable; `None` when the disk had no room.
     SnapshotSaved(Option<SnapshotId>),
     /// The answer to [`Output::ReadSnapshot`].
@@ -226,6 +236,10 @@ pub enum Refusal {
     ReadTimeout,
     /// The node is shutting down.
     ShuttingDown,
+    /// Another change of the voters is not over yet.
+    ChangeInProgress,
+    /// The voters that were asked for are none, or some of them are no nodes of this cluster.
+    NotMembers,
 }
 
 /// Why nobody can say whether it was done.
@@ -268,6 +282,8 @@ pub struct Status {
     pub snapshot: Option<SnapshotId>,
     /// Voters of the configuration in force.
     pub voters: Vec<NodeId>,
+    /// While a change of the voters is in progress: the voters after it. Empty otherwise.
+    pub new_voters: Vec<NodeId>,
     /// True while the node neither votes nor campaigns (see [`crate::record::Recovered::abstain`]).
     pub abstaining: bool,
     /// True when nobody can be elected, because a majority of the voters has lost entries for certain.

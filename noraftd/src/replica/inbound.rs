@@ -35,6 +35,7 @@ impl Replica {
             }
             Input::Rotten { index } => self.note_hole(index),
             Input::TakeSnapshot => self.want_snapshot(),
+            Input::ChangeVoters { id, voters } => self.accept_change(id, voters),
             Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),
             Input::SnapshotRead {
                 position,
@@ -137,6 +138,7 @@ impl Replica {
             self.feed_peer(from, message);
         }
         self.propose_queued();
+        self.begin_changes();
     }
 
     fn feed_peer(&mut self, from: NodeId, message: PeerMessage) {

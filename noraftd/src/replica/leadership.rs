@@ -147,6 +147,7 @@ impl Replica {
         self.forwards.start_accepting(self.node.current_term());
         let before = self.position_before_tail();
         let now = self.now;
+        self.known_config = self.node.config().clone();
         self.leadership.progress = self
             .node
             .peers()
@@ -172,6 +173,7 @@ impl Replica {
         let (tail, now) = (self.node.log().last_position(), self.now);
         let peers: Vec<NodeId> = self.node.peers().collect();
         self.leadership.progress.retain(|id, _| peers.contains(id));
+        self.snapshots.send_only_to(&peers);
         for id in peers {
             self.leadership
                 .progress

@@ -5,8 +5,8 @@
 //!
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
-//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `snapshots`,
-//! `repair` (damaged entries), `timers`.
+//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
+//! (changes of the voters), `snapshots`, `repair` (damaged entries), `timers`.
 
 mod apply;
 mod durability;
@@ -15,6 +15,7 @@ pub mod event;
 mod forwards;
 mod inbound;
 mod leadership;
+mod membership;
 mod outbound;
 mod payloads;
 mod progress;
@@ -25,7 +26,7 @@ mod requests;
 mod snapshots;
 mod timers;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId, Term};
@@ -42,6 +43,7 @@ use self::elections::Elections;
 use self::event::{Input, Output, Room, Snapshot, Status};
 use self::forwards::Forwards;
 use self::leadership::Leadership;
+use self::membership::Membership;
 use self::payloads::Payloads;
 use self::proposals::Proposals;
 use self::reads::Reads;
@@ -55,6 +57,8 @@ use self::timers::Timers;
 pub struct ReplicaConfig {
     /// This node.
     pub id: NodeId,
+    /// Every node of the cluster, this one among them: who may be made a voter.
+    pub members: BTreeSet<NodeId>,
     /// Time between a leader's heartbeats. A tenth of the election timeout tolerates several lost ones.
     pub heartbeat_interval: Duration,
     /// A follower that hears no leader for this long, or up to twice as long (drawn at random, Raft 9.3),
@@ -84,10 +88,12 @@ pub struct ReplicaConfig {
 }
 
 impl ReplicaConfig {
-    /// The defaults for node `id`: 50 ms heartbeats, elections after 500 ms, answers within a second.
+    /// The defaults for node `id` in a cluster of its own: 50 ms heartbeats, elections after 500 ms, answers
+    /// within a second.
     pub fn new(id: NodeId) -> Self {
         Self {
             id,
+            members: BTreeSet::from([id]),
             heartbeat_interval: Duration::from_millis(50),
             election_timeout: Duration::from_millis(500),
             disk_stall_max: Duration::from_millis(500),
@@ -120,7 +126,7 @@ pub struct Replica {
     /// Peer messages that may need a sync, waiting for the one in flight.
     inbox: VecDeque<(NodeId, PeerMessage)>,
     requests: Requests,
-    /// The configuration that peers' progress was last fitted to.
+    /// The configuration that peers' progress was last fitted to, while this node leads.
     known_config: ClusterConfig,
     durability: Durability,
     payloads: Payloads,
@@ -128,6 +134,7 @@ pub struct Replica {
     reads: Reads,
     forwards: Forwards,
     leadership: Leadership,
+    membership: Membership,
     elections: Elections,
     timers: Timers,
     apply: Apply,
@@ -157,6 +164,7 @@ impl Replica {
         let durable = recovered.last_position();
         let base = recovered.log.snapshot_position();
         let newest = snapshot.as_ref().map(|(id, _)| *id);
+        let covered = snapshot.as_ref().map(|(_, snapshot)| snapshot.head.base.clone());
         let (applied, stamp, machine) = match snapshot {
             Some((_, Snapshot { head, machine })) => (head.base.position.index, head.stamp, machine),
             None => (LogIndex::ZERO, Stamp::default(), Machine::new()),
@@ -175,7 +183,7 @@ impl Replica {
             recovered.hard_state.voted_for(),
             recovered.log,
         );
-        Self {
+        let mut replica = Self {
             config: config.clone(),
             node,
             machine,
@@ -193,6 +201,7 @@ impl Replica {
             reads: Reads::default(),
             forwards: Forwards::new(boot),
             leadership: Leadership::default(),
+            membership: Membership::default(),
             elections: Elections::new(recovered.abstain),
             timers: Timers::default(),
             apply,
@@ -200,7 +209,9 @@ impl Replica {
             room: Room::default(),
             silent: None,
             repair: Repair::new(recovered.holes),
-        }
+        };
+        covered.into_iter().for_each(|base| replica.trust_snapshot(base));
+        replica
     }
 
     /// Takes in what happened at `now`. Several inputs that are ready together may be handled one after
@@ -256,6 +267,7 @@ impl Replica {
             base_index: self.node.log().snapshot_position().index,
             snapshot: self.snapshots.newest(),
             voters: self.node.config().voters.iter().copied().collect(),
+            new_voters: self.node.config().new_voters.iter().copied().collect(),
             abstaining: self.elections.is_abstaining(),
             lost_majority: self.elections.has_lost_majority(),
             holes: self.repair.holes(),
@@ -311,6 +323,7 @@ impl Replica {
         self.cover_holes();
         self.take_snapshot();
         self.serve_reads();
+        self.confirm_changes();
         self.replicate();
         self.send_snapshots();
         self.ask_for_repair();

@@ -56,6 +56,18 @@ impl Replica {
         }
     }
 
+    /// Makes the records of entries that the core has appended by itself, before any command follows them: payloads
+    /// are kept in a row.
+    pub(super) fn keep_own_records(&mut self) {
+        if !self.is_leader() {
+            return;
+        }
+        let pending = self.node.actions().append_log_entries.clone();
+        for (at, entry) in pending.iter().flat_map(LogEntries::iter_with_positions) {
+            self.record_of(at, &entry);
+        }
+    }
+
     /// The record of an entry that the core appended: its payload is in memory, or follows from the entry.
     fn record_of(&mut self, position: LogPosition, entry: &LogEntry) -> Record {
         if let Some(record) = self.payloads.get(position) {

@@ -96,7 +96,8 @@ impl Replica {
 
     /// This node's log was cut and its new tenure has come back to an index where an older proposal waits.
     /// The older entry may live on in another log, so nobody can say what will become of it.
-    fn give_up_superseded(&mut self, index: LogIndex) {
+    pub(super) fn give_up_superseded(&mut self, index: LogIndex) {
+        self.give_up_superseded_changes(index);
         let superseded = self.proposals.split_from(index);
         for proposal in superseded {
             self.answer(

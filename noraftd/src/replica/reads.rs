@@ -119,7 +119,7 @@ impl Replica {
     }
 
     /// Raft 8: before that, a leader does not know which entries are committed.
-    fn has_committed_in_term(&self) -> bool {
+    pub(super) fn has_committed_in_term(&self) -> bool {
         let committed = self.node.log().entries().get_term(self.node.commit_index());
         self.is_leader() && committed == Some(self.node.current_term())
     }

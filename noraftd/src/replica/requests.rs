@@ -74,7 +74,7 @@ impl Replica {
     }
 
     pub(super) fn accept_request(&mut self, origin: Origin, request: Request) {
-        let waiting = self.requests.len() + self.proposals.len() + self.reads.len() + self.forwards.len();
+        let waiting = self.requests_waiting();
         if waiting >= self.config.requests_max {
             self.answer(origin, Outcome::Refused(Refusal::Overloaded));
             return;
@@ -86,6 +86,12 @@ impl Replica {
             deadline,
         });
         self.route_requests();
+    }
+
+    /// Requests that are not answered yet.
+    pub(super) fn requests_waiting(&self) -> usize {
+        let here = self.requests.len() + self.proposals.len() + self.reads.len() + self.membership.len();
+        here + self.forwards.len()
     }
 
     /// Sends every waiting request on its way, if the way is known and open.
@@ -110,6 +116,7 @@ impl Replica {
 
     /// Proposes what waits, up to one batch.
     pub(super) fn propose_queued(&mut self) {
+        self.keep_own_records();
         let mut bytes = 0;
         while bytes < self.config.batch_bytes_max {
             let Some(pending) = self.requests.pop_proposable() else {
@@ -142,6 +149,7 @@ impl Replica {
             self.proposals.earliest_deadline(),
             self.reads.earliest_deadline(),
             self.forwards.earliest_deadline(),
+            self.membership.earliest_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -170,5 +178,6 @@ impl Replica {
             };
             self.answer(pending.origin, outcome);
         }
+        self.expire_changes();
     }
 }

@@ -100,6 +100,11 @@ impl Snapshots {
         self.transfers.clear();
     }
 
+    /// Who is no peer any more needs no snapshot, and the log need not be kept for it.
+    pub(super) fn send_only_to(&mut self, peers: &[NodeId]) {
+        self.transfers.retain(|id, _| peers.contains(id));
+    }
+
     /// When something has to be sent again, or may be sent at last.
     pub(super) fn deadline(&self, resend: Duration) -> Option<Instant> {
         let due = |transfer: &Transfer| match (transfer.sent, self.reading) {
@@ -202,6 +207,23 @@ impl Replica {
             .node
             .handle_snapshot_installed(base.position, base.config.clone())
         {
+            self.snapshots.new_base = Some(base);
+            self.forget_void_holes();
+        }
+    }
+
+    /// A snapshot knows which configuration was in force there. If the log says another one, the entry that set it is
+    /// damaged, and is applied: then the log begins behind it, or the next snapshot would hold a wrong one.
+    pub(super) fn trust_snapshot(&mut self, base: Base) {
+        let log = self.node.log();
+        let is_known = log
+            .get_position_and_config(base.position.index)
+            .is_none_or(|(_, config)| *config == base.config);
+        if is_known {
+            return;
+        }
+        let (position, config) = (base.position, base.config.clone());
+        if self.node.handle_snapshot_installed(position, config) {
             self.snapshots.new_base = Some(base);
             self.forget_void_holes();
         }
@@ -444,6 +466,7 @@ impl Replica {
         while let Some(origin) = self.proposals.pop_covered(index) {
             self.answer(origin, Outcome::Indefinite(Doubt::LeadershipLost));
         }
+        self.give_up_covered_changes(index);
     }
 }
 

@@ -206,6 +206,7 @@ fn replica_config(config: &ServeConfig) -> ReplicaConfig {
         request_timeout: config.request_timeout,
         snapshot_log_bytes: config.snapshot_log_bytes,
         snapshot_bytes_per_second: config.snapshot_rate,
+        members: config.members().collect(),
         ..ReplicaConfig::new(config.id)
     }
 }

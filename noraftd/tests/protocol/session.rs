@@ -32,6 +32,7 @@ fn status(role: Role) -> Status {
         },
         base_index: index(40),
         snapshot: None,
+        new_voters: Vec::new(),
         voters: [1, 2, 3].map(NodeId::new).to_vec(),
         abstaining: false,
         lost_majority: false,

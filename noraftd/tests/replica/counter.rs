@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use noraftd::prng::Prng;
 use noraftd::protocol::resp::Reply;
 use noraftd::replica::event::Outcome;
 
@@ -84,7 +85,25 @@ fn number(reply: &Reply) -> Option<i64> {
 /// Runs one random schedule to its end and checks that the cluster recovers; gives how often a node took over
 /// another's snapshot.
 pub(crate) fn run(seed: u64) -> u64 {
-    let mut prng = noraftd::prng::Prng::new(seed ^ 0x5eed);
+    let size = |prng: &mut Prng| [1, 3, 3, 3, 5][prng.below(5) as usize];
+    run_world(seed, size, 0).installs
+}
+
+/// The same while the voters change all the time; gives how often they did.
+pub(crate) fn run_with_changes(seed: u64) -> u64 {
+    let size = |prng: &mut Prng| [2, 3, 4, 5, 5][prng.below(5) as usize];
+    run_world(seed, size, 8).changes
+}
+
+/// What happened in a world.
+struct Ran {
+    installs: u64,
+    changes: u64,
+}
+
+/// Of a hundred steps, `changes_percent` ask for other voters.
+fn run_world(seed: u64, size: impl Fn(&mut Prng) -> u64, changes_percent: u64) -> Ran {
+    let mut prng = Prng::new(seed ^ 0x5eed);
     let faults = Faults {
         loss: prng.below(80),
         duplicate: prng.below(80),
@@ -93,7 +112,7 @@ pub(crate) fn run(seed: u64) -> u64 {
         sync_max: prng.between(100, 20_000),
         compact: seed % 2 == 1,
     };
-    let size = [1, 3, 3, 3, 5][prng.below(5) as usize];
+    let size = size(&mut prng);
     let mut world = World::with_election(
         seed,
         size,
@@ -101,8 +120,13 @@ pub(crate) fn run(seed: u64) -> u64 {
         Duration::from_millis([60, 150, 500][seed as usize % 3]),
     );
     let (mut bounds, mut id, mut seen) = (Bounds::default(), 0, 0);
+    let mut asked = 0;
     for _ in 0..prng.between(200, 600) {
         disturb(&mut world, &mut prng);
+        if changes_percent > 0 && prng.chance(changes_percent, 100) {
+            asked += 1;
+            ask_for_voters(&mut world, &mut prng, CHANGES + asked);
+        }
         for _ in 0..prng.below(4) {
             ask(&mut world, &mut bounds, &mut prng, &mut id);
         }
@@ -111,14 +135,64 @@ pub(crate) fn run(seed: u64) -> u64 {
     }
     world.heal();
     world.run_for(Duration::from_secs(10));
+    if changes_percent > 0 {
+        asked = make_all_voters(&mut world, asked, seed);
+    }
     settle_answers(&world, &mut bounds, seed, seen);
     finish(&mut world, &mut bounds, seed, id);
-    world.installs
+    Ran {
+        installs: world.installs,
+        changes: count_changes(&world, asked, seed),
+    }
+}
+
+/// Asks the leader, or any node, for a random set of voters.
+fn ask_for_voters(world: &mut World, prng: &mut Prng, id: u64) {
+    let any = prng.between(1, world.size);
+    let node = world.leader().filter(|_| prng.chance(7, 8)).unwrap_or(any);
+    if world.replica(node).is_none() {
+        return;
+    }
+    let mut nodes: Vec<u64> = (1..=world.size).collect();
+    prng.shuffle(&mut nodes);
+    nodes.truncate(prng.between(1, world.size) as usize);
+    world.change_voters(node, id, &nodes);
+}
+
+/// Asks until all nodes are voters; gives how many changes were asked for then.
+fn make_all_voters(world: &mut World, mut asked: u64, seed: u64) -> u64 {
+    let all: Vec<u64> = (1..=world.size).collect();
+    for _ in 0..20 {
+        asked += 1;
+        let leader = world.leader();
+        leader
+            .into_iter()
+            .for_each(|leader| world.change_voters(leader, CHANGES + asked, &all));
+        world.run_for(Duration::from_secs(3));
+        let last = world.done.iter().find(|done| done.id == CHANGES + asked);
+        if last.is_some_and(|done| matches!(done.outcome, Outcome::Done(_))) {
+            return asked;
+        }
+    }
+    panic!("the nodes do not become voters again; repeat: {}", repeat(seed));
+}
+
+/// Every change is answered at most once, and nothing else is under its name.
+fn count_changes(world: &World, asked: u64, seed: u64) -> u64 {
+    let answers = world.done.iter().filter(|done| done.id > CHANGES);
+    let mut seen = BTreeSet::new();
+    let mut made = 0;
+    for done in answers {
+        let is_first = done.id <= CHANGES + asked && seen.insert(done.id);
+        assert!(is_first, "a second answer: {done:?}; repeat: {}", repeat(seed));
+        made += u64::from(matches!(done.outcome, Outcome::Done(_)));
+    }
+    made
 }
 
 /// Kills and cuts, the leader as often as all others together; a killed node is often back at once, so that
 /// it meets the term it had voted in.
-fn disturb(world: &mut World, prng: &mut noraftd::prng::Prng) {
+fn disturb(world: &mut World, prng: &mut Prng) {
     let any = prng.between(1, world.size);
     let node = world.leader().filter(|_| prng.chance(1, 2)).unwrap_or(any);
     match prng.below(40) {
@@ -134,7 +208,7 @@ fn disturb(world: &mut World, prng: &mut noraftd::prng::Prng) {
     }
 }
 
-fn ask(world: &mut World, bounds: &mut Bounds, prng: &mut noraftd::prng::Prng, id: &mut u64) {
+fn ask(world: &mut World, bounds: &mut Bounds, prng: &mut Prng, id: &mut u64) {
     let node = prng.between(1, world.size);
     if world.replica(node).is_none() {
         return;
@@ -151,7 +225,7 @@ fn ask(world: &mut World, bounds: &mut Bounds, prng: &mut noraftd::prng::Prng, i
 }
 
 fn settle_answers(world: &World, bounds: &mut Bounds, seed: u64, seen: usize) -> usize {
-    for done in &world.done[seen..] {
+    for done in world.done[seen..].iter().filter(|done| done.id < CHANGES) {
         bounds.answer(seed, done.id, &done.outcome);
     }
     world.done.len()
@@ -193,3 +267,6 @@ fn finish(world: &mut World, bounds: &mut Bounds, seed: u64, last_id: u64) {
 fn repeat(seed: u64) -> String {
     format!("REPLICA_SEED={seed} cargo test -p noraftd --test replica")
 }
+
+/// Changes of the voters have ids beyond this one.
+const CHANGES: u64 = 1 << 32;

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use noraft::{Log, LogEntries, LogIndex, LogPosition, NodeId};
+use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::record::{
-    Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, Recovered, SnapshotId, genesis_config,
+    Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
+    genesis_config,
 };
 use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
@@ -158,7 +159,13 @@ impl Disk {
     fn recover(&self, voters: u64) -> (Recovered, Option<(SnapshotId, Snapshot)>) {
         let mut entries = LogEntries::new(self.base());
         for record in &self.records {
-            entries.push(record.to_entry().expect("what was written parses"));
+            let is_damaged = self.damaged.contains(&record.position.index.get());
+            let entry = match record.to_entry().expect("what was written parses") {
+                // Which configuration it was cannot be read.
+                LogEntry::ClusterConfig(_) if is_damaged => LogEntry::Command,
+                entry => entry,
+            };
+            entries.push(entry);
             assert_eq!(entries.last_position(), record.position);
         }
         let genesis = || genesis_config((1..=voters).map(NodeId::new));
@@ -296,6 +303,7 @@ impl World {
         let disk = self.disks.entry(node).or_default().clone();
         let mut config = self.config.clone();
         config.id = NodeId::new(node);
+        config.members = (1..=self.size).map(NodeId::new).collect();
         let life = self.lives.entry(node).or_default();
         *life += 1;
         let seed = self.prng.next_u64();
@@ -367,6 +375,20 @@ impl World {
         self.input(node, Input::TakeSnapshot);
     }
 
+    /// Somebody asks `node` for other voters.
+    pub(crate) fn change_voters(&mut self, node: u64, id: u64, voters: &[u64]) {
+        let voters = voters.iter().copied().map(NodeId::new).collect();
+        let id = RequestId(id);
+        self.input(node, Input::ChangeVoters { id, voters });
+    }
+
+    /// The voters that `node` knows, and the new ones while they are being changed.
+    pub(crate) fn voters(&self, node: u64) -> (Vec<u64>, Vec<u64>) {
+        let status = self.replicas[&node].status();
+        let ids = |nodes: Vec<NodeId>| nodes.into_iter().map(NodeId::get).collect();
+        (ids(status.voters), ids(status.new_voters))
+    }
+
     /// None of the snapshots that `node` has can be read from now on.
     pub(crate) fn rot_snapshots(&mut self, node: u64) {
         let disk = self.disks.get_mut(&node).expect("a node has a disk");
@@ -382,6 +404,13 @@ impl World {
     /// The indexes of the entries on a node's disk.
     pub(crate) fn on_disk(&self, node: u64) -> Vec<u64> {
         self.disks[&node].indexes().collect()
+    }
+
+    /// The indexes of the configurations on a node's disk.
+    pub(crate) fn configs_on_disk(&self, node: u64) -> Vec<u64> {
+        let records = self.disks[&node].records.iter();
+        let configs = records.filter(|record| record.kind == RecordKind::Config);
+        configs.map(|record| record.position.index.get()).collect()
     }
 
     /// The term on a node's disk.
