@@ -94,6 +94,36 @@ fn correct_code_passes_a_few_hundred_seeds() {
 }
 
 #[test]
+fn correct_code_passes_while_the_voters_change() {
+    let plan = Plan::load(&workloads().join("voters.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let campaign = Campaign {
+        plan: plan.lasting(Span::from_millis(3000)),
+        seeds: 1..61,
+        jobs: 2,
+        keep_going: true,
+        cpu_max: None,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!(
+        (&tally.failed[..], tally.seeds),
+        (&[][..], 60),
+        "again: harness sim workloads/voters.toml --time 3s --seed <the seed>"
+    );
+    // The last one of each run makes all nodes voters again.
+    assert!(tally.counters.voter_changes > 150, "{:?}", tally.counters);
+}
+
+#[test]
+fn a_plan_that_changes_voters_is_for_the_simulation() {
+    let plan = Plan::load(&workloads().join("voters.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let refused = plan.for_processes().unwrap_err().to_string();
+    assert!(
+        refused.contains("fault[0].kind") && refused.contains("harness sim"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_failed_once_never_fails_again() {
     let folder = workloads().join("regressions");
     let mut plans = 0;

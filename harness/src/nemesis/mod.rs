@@ -168,7 +168,9 @@ impl Nemesis {
             FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await.into(),
             FaultKind::Power(_) => self.power(decision, &claim, duration, stop).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) => Effect::default(),
+            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) | FaultKind::Voters => {
+                Effect::default()
+            }
         };
         let Effect { evidence, lost } = effect;
         let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());

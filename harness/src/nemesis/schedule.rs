@@ -93,6 +93,7 @@ fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
         FaultPlan::Power { target, .. } => FaultKind::Power(*target),
         FaultPlan::Disk { target, trouble, .. } => FaultKind::Disk(*target, *trouble),
         FaultPlan::Clock { target, .. } => FaultKind::Clock(*target),
+        FaultPlan::Voters { .. } => FaultKind::Voters,
     }
 }
 

@@ -55,6 +55,12 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             targets.impaired.sort_unstable();
             Some(targets)
         }
+        // Whom it asks, and for what, is no matter of who is free.
+        FaultKind::Voters => Some(Targets {
+            nodes: Vec::new(),
+            links: Vec::new(),
+            impaired: Vec::new(),
+        }),
         FaultKind::StallKill => leader_first(circumstances),
         FaultKind::VoteRace => vote_race(circumstances),
     }

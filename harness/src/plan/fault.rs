@@ -119,6 +119,15 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// The leader, or any node, is asked to make some of the nodes the voters, drawn at random. Before the end all
+    /// nodes are made voters again. Simulation only.
+    Voters {
+        /// How long before the lane goes on.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
 }
 
 /// What is wrong with a disk.
@@ -216,6 +225,8 @@ pub enum FaultKind {
     Disk(Target, DiskTrouble),
     /// Clocks that jump and drift.
     Clock(Target),
+    /// Other voters.
+    Voters,
 }
 
 impl FaultKind {
@@ -232,6 +243,7 @@ impl FaultKind {
             Self::Power(target) => format!("power-{}", target.name()),
             Self::Disk(target, trouble) => format!("disk-{}-{}", trouble.name(), target.name()),
             Self::Clock(target) => format!("clock-{}", target.name()),
+            Self::Voters => "voters".to_owned(),
         }
     }
 }
@@ -249,7 +261,8 @@ impl FaultPlan {
             | Self::Flap { weight, .. }
             | Self::Power { weight, .. }
             | Self::Disk { weight, .. }
-            | Self::Clock { weight, .. } => *weight,
+            | Self::Clock { weight, .. }
+            | Self::Voters { weight, .. } => *weight,
         }
     }
 
@@ -265,7 +278,8 @@ impl FaultPlan {
             | Self::Flap { duration, .. }
             | Self::Power { duration, .. }
             | Self::Disk { duration, .. }
-            | Self::Clock { duration, .. } => *duration,
+            | Self::Clock { duration, .. }
+            | Self::Voters { duration, .. } => *duration,
         }
     }
 
@@ -281,7 +295,8 @@ impl FaultPlan {
             | Self::Flap { duration, .. }
             | Self::Power { duration, .. }
             | Self::Disk { duration, .. }
-            | Self::Clock { duration, .. } => duration,
+            | Self::Clock { duration, .. }
+            | Self::Voters { duration, .. } => duration,
         }
     }
 
@@ -290,7 +305,7 @@ impl FaultPlan {
         match self {
             Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } | Self::Power { .. } => false,
             Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } => false,
-            Self::Flap { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
+            Self::Flap { .. } | Self::Disk { .. } | Self::Clock { .. } | Self::Voters { .. } => true,
         }
     }
 
@@ -338,6 +353,7 @@ impl FaultPlan {
             }
             Self::StallKill { .. } => (2, "kind", "stall-kill"),
             Self::VoteRace { .. } => (3, "kind", "vote-race"),
+            Self::Voters { .. } => (2, "kind", "voters"),
         }
     }
 }

@@ -258,6 +258,7 @@ impl Counters {
         self.refusals += other.refusals;
         self.scrubbed += other.scrubbed;
         self.stalls += other.stalls;
+        self.voter_changes += other.voter_changes;
     }
 }
 

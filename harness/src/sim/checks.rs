@@ -5,19 +5,22 @@
 //!
 //! | rule | in words |
 //! |-|-|
-//! | committed on a majority | when a node's commit index rises, a majority of disks hold that entry |
+//! | committed on a majority | when a node's commit index rises, a majority of the voters' disks hold that entry; of a joint configuration, both majorities |
+//! | configuration in force | a node goes by the last configuration that its log holds, and by no other |
 //! | committed for ever | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
 //! | acknowledged | a write that a client was told of is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use noraft::invariants::{Durable, Invariants};
-use noraft::{LogEntries, LogIndex, LogPosition, Message, Node, NodeGeneration, NodeId};
+use noraft::{ClusterConfig, LogEntries, LogIndex, LogPosition, Message, Node, NodeGeneration, NodeId};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, Recovered, genesis_config};
+use noraftd::record::{
+    Append, Base, Batch, HardState, Record, RecordKind, Recovered, decode_config, genesis_config,
+};
 
 use crate::checker::hash::FastMap;
 
@@ -54,6 +57,8 @@ pub(super) struct Checks {
     taken: Vec<BTreeMap<u64, u64>>,
     /// Every entry that was ever given to a disk, by term and index.
     entries: BTreeMap<(u64, u64), Identity>,
+    /// Every configuration among them, by index and term.
+    configs: BTreeMap<(u64, u64), ClusterConfig>,
     /// Entries that the batch in flight leaves as they are, where one is.
     untouched: Vec<Option<u64>>,
     committed: Vec<Identity>,
@@ -83,6 +88,7 @@ impl Checks {
             disks: vec![Vec::new(); nodes],
             taken: vec![BTreeMap::new(); nodes],
             entries: BTreeMap::new(),
+            configs: BTreeMap::new(),
             untouched: vec![None; nodes],
             committed: Vec::new(),
             bodies: FastMap::default(),
@@ -96,6 +102,9 @@ impl Checks {
         for record in batch.append.iter().flat_map(|append| &append.records) {
             let position = (record.position.term.get(), record.position.index.get());
             self.entries.entry(position).or_insert_with(|| identity(record));
+            if let (RecordKind::Config, Some(config)) = (record.kind, decode_config(&record.payload)) {
+                self.configs.insert((position.1, position.0), config);
+            }
         }
         let by_append = batch.append.as_ref().map(|append| self.kept_by(at, append));
         let by_base = batch.base.as_ref().map(|base| self.kept_by_base(at, base));
@@ -349,10 +358,33 @@ impl Checks {
         })
     }
 
+    /// Raft 6: a node uses the last configuration in its log, committed or not.
+    pub(super) fn config_in_force(&self, at: usize, node: &Node) -> Checked {
+        let (log, base) = (node.log(), node.log().snapshot_position().index.get());
+        let up_to_last = self
+            .configs
+            .range((base, u64::MAX)..=(log.last_position().index.get(), u64::MAX));
+        let is_held = |(index, term): &(u64, u64)| {
+            let held = log.entries().get_term(LogIndex::new(*index));
+            held.map(noraft::Term::get) == Some(*term)
+        };
+        let last = up_to_last.rev().find(|(position, _)| is_held(position));
+        let expected = last.map_or(log.snapshot_config(), |(_, config)| config);
+        ensure(expected == node.config(), "configuration in force", || {
+            format!(
+                "n{} goes by {:?}; the last in its log is {expected:?}",
+                at + 1,
+                node.config()
+            )
+        })
+    }
+
     fn check_majority(&self, at: usize, node: &Node) -> Checked {
         let index = node.commit_index();
-        let voters = &node.config().voters;
-        if voters.len() < 2 {
+        let sets = deciding(node, index);
+        if let [voters] = sets[..]
+            && voters.len() < 2
+        {
             // A lone voter commits in memory what it is about to write, and applies it only then.
             return Ok(());
         }
@@ -364,15 +396,18 @@ impl Checks {
             let taken = taken.and_then(|taken| taken.get(&index.get()).copied());
             entry.map(|entry| entry.term) == term || taken == term
         };
-        let holders = voters.iter().filter(|id| holds(id)).count();
-        ensure(holders > voters.len() / 2, "committed on a majority", || {
-            format!(
-                "n{} takes entry {} as committed while {holders} of {} disks hold it",
-                at + 1,
-                index.get(),
-                voters.len()
-            )
-        })
+        for voters in sets {
+            let holders = voters.iter().filter(|id| holds(id)).count();
+            ensure(holders > voters.len() / 2, "committed on a majority", || {
+                format!(
+                    "n{} takes entry {} as committed while {holders} of {} disks hold it",
+                    at + 1,
+                    index.get(),
+                    voters.len()
+                )
+            })?;
+        }
+        Ok(())
     }
 
     fn take_commits(&mut self, at: usize, id: NodeId, commit: u64) -> Checked {
@@ -428,6 +463,28 @@ impl Checks {
             )?;
         }
         Ok(())
+    }
+}
+
+/// The sets of voters of which majorities have decided on the entry at `index`.
+///
+/// Entries before a joint configuration are decided by the old voters at least, it itself by both; those after it by
+/// both, or, when the final one has followed meanwhile, by the new voters.
+fn deciding(node: &Node, index: LogIndex) -> Vec<&BTreeSet<NodeId>> {
+    let Some((_, there)) = node.log().get_position_and_config(index) else {
+        return Vec::new();
+    };
+    if !there.is_joint_consensus() {
+        return vec![&there.voters];
+    }
+    let before = index.get().checked_sub(1).map(LogIndex::new);
+    let before = before.and_then(|index| node.log().get_position_and_config(index));
+    let begins_here = before.is_some_and(|(_, config)| config != there);
+    let is_last = node.role().is_leader() && node.config() == there;
+    if begins_here || is_last {
+        vec![&there.voters, &there.new_voters]
+    } else {
+        vec![&there.new_voters]
     }
 }
 

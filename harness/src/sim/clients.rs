@@ -13,6 +13,7 @@ use noraftd::replica::event::{Input, Outcome, RequestId};
 use super::checks::body_hash;
 use super::network::delay;
 use super::queue::Event;
+use super::voters::is_change;
 use super::world::{MILLI, Phase, World};
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
@@ -227,6 +228,9 @@ impl World {
 
     /// A node answers.
     pub(super) fn reply(&mut self, node: usize, id: RequestId, outcome: Outcome) {
+        if is_change(id) {
+            return self.voters_answered(node, id, &outcome);
+        }
         let (at, turn) = ((id.0 >> TURN_BITS) as usize, id.0 & TURN_MASK);
         let client = &self.clients.list[at];
         let current = client.open.as_ref().filter(|_| client.turn == turn);

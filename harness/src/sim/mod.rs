@@ -13,6 +13,7 @@
 //! | `network` | links: delay, loss, order, cuts |
 //! | `clients`, `history` | operations and what is recorded of them |
 //! | `nemesis`, `coup` | faults |
+//! | `voters` | who is asked for other voters, and that all are voters in the end |
 //! | `atlas` | damage to disks: what was struck, and what has to come of it |
 //! | `checks` | what is checked after every event |
 //! | `settle` | the end: everything has to work |
@@ -41,6 +42,7 @@ mod settle;
 pub mod shrink;
 mod storage;
 mod trace;
+mod voters;
 mod world;
 
 pub use checks::Violation;

@@ -130,7 +130,7 @@ impl World {
         let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
             return;
         };
-        let (fault, k) = (force.decision.fault, force.decision.k);
+        let (fault, k, roll) = (force.decision.fault, force.decision.k, force.decision.roll);
         for at in self.targets(lane) {
             let said = match fault {
                 FaultKind::Kill(_) => self.strike_down(at, Crash::Kill),
@@ -138,7 +138,7 @@ impl World {
                 FaultKind::Pause(_) => self.pause(at),
                 FaultKind::Disk(_, trouble) => self.trouble(at, trouble),
                 FaultKind::Clock(_) => self.disturb_clock(at),
-                FaultKind::Partition(..) | FaultKind::Flap(..) => None,
+                FaultKind::Partition(..) | FaultKind::Flap(..) | FaultKind::Voters => None,
                 // A plan is stripped of these before it is simulated.
                 FaultKind::DiskStall(_) | FaultKind::StallKill | FaultKind::VoteRace => None,
             };
@@ -149,6 +149,7 @@ impl World {
         match fault {
             FaultKind::Partition(_, mode) => self.cut(lane, mode),
             FaultKind::Flap(..) => self.flip(lane, k),
+            FaultKind::Voters => self.ask_for_voters(lane, roll),
             FaultKind::Kill(_)
             | FaultKind::Power(_)
             | FaultKind::Pause(_)
@@ -157,6 +158,14 @@ impl World {
             | FaultKind::DiskStall(_)
             | FaultKind::StallKill
             | FaultKind::VoteRace => {}
+        }
+    }
+
+    /// What a lane's fault did turns out while it lasts.
+    pub(super) fn add_evidence(&mut self, lane: usize, said: String) {
+        let force = self.nemesis.lanes[lane].in_force.as_mut();
+        if let Some(force) = force.filter(|force| force.decision.fault == FaultKind::Voters) {
+            force.evidence.push(said);
         }
     }
 
@@ -360,6 +369,7 @@ impl World {
     pub(super) fn calm(&mut self) {
         self.phase = Phase::Draining;
         self.phases.push(("recovery", self.now));
+        self.converge_by = self.now + self.plan.limits.recovery.as_millis() * MILLI;
         for lane in 0..self.nemesis.lanes.len() {
             let k = self.nemesis.lanes[lane]
                 .in_force

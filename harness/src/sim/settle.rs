@@ -1,10 +1,13 @@
 //! The end of a run: nothing is disturbed any more, so everything has to work, within bounded virtual time.
 //!
+//! Where voters were changed, all nodes become voters again first.
+//!
 //! Invariant: every node serves every operation of every workload's finale to a client of its own; then all
 //! come to the same applied index and state, and hold the same log.
 
 use super::node::Process;
 use super::queue::Event;
+use super::voters::told_voters;
 use super::world::{MILLI, Phase, World};
 
 impl World {
@@ -12,6 +15,14 @@ impl World {
     pub(super) fn settle(&mut self) {
         self.look_at_rot();
         match self.phase {
+            Phase::Draining if self.clients.are_idle() && !self.voters_are_back() => {
+                if self.now > self.converge_by {
+                    let told = self.told();
+                    self.stand_still(format!("the nodes do not all become voters again: {told}"));
+                    return;
+                }
+                self.ask_for_all_voters();
+            }
             Phase::Draining if self.clients.are_idle() => {
                 self.phase = Phase::Finale;
                 self.begin_finale();
@@ -77,9 +88,10 @@ impl World {
             Some(process) => {
                 let status = process.replica.status();
                 format!(
-                    "n{} applied {}, {} entries damaged{}",
+                    "n{} applied {}, voters {}, {} entries damaged{}",
                     at + 1,
                     status.applied_index.get(),
+                    told_voters(&status),
                     status.holes,
                     if status.needs_snapshot {
                         ", needs a snapshot"

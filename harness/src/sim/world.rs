@@ -15,6 +15,7 @@ use super::network::Network;
 use super::node::{NORMAL, NodeClock, SimNode};
 use super::queue::{Event, Queue};
 use super::trace::{Lines, Trace};
+use super::voters::Voters;
 use crate::plan::{NetworkPlan, Plan};
 
 /// Everything that takes part.
@@ -32,6 +33,7 @@ pub(super) struct World {
     pub(super) history: History,
     pub(super) nemesis: SimNemesis,
     pub(super) checks: Checks,
+    pub(super) voters: Voters,
     pub(super) atlas: Atlas,
     pub(super) failure: Option<Violation>,
     pub(super) phase: Phase,
@@ -92,6 +94,8 @@ pub struct Counters {
     pub snapshots: u64,
     /// Snapshots of other nodes taken over.
     pub installs: u64,
+    /// Changes of the voters made.
+    pub voter_changes: u64,
 }
 
 impl World {
@@ -114,6 +118,7 @@ impl World {
             history: History::new(plan, seed),
             nemesis: SimNemesis::new(plan, seed),
             checks: Checks::new(count),
+            voters: Voters::new(plan),
             atlas: Atlas::new(count, root.fork(6)),
             failure: None,
             phase: Phase::Disturbed,

@@ -1,0 +1,153 @@
+//! Other voters, now and then, while everything else goes wrong; and all nodes voters again before the end.
+//!
+//! Invariant: at most one change is asked for by a fault at a time in a lane; the last phase of a run begins when
+//! every node's log says that all nodes are voters.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use noraft::NodeId;
+use noraftd::prng::Prng;
+use noraftd::replica::event::{Input, Outcome, RequestId, Status};
+
+use super::world::{MILLI, World};
+use crate::plan::{FaultPlan, Plan};
+
+/// What was asked for.
+pub(super) struct Voters {
+    /// Whether the plan changes voters at all.
+    are_changed: bool,
+    /// Whether one voter may be left alone: not where a power cut may leave a tail that it cannot tell from damage.
+    may_be_lone: bool,
+    asked: u64,
+    /// By request, the lane that asked, and whom for.
+    open: BTreeMap<u64, (usize, BTreeSet<NodeId>)>,
+    /// When all nodes are asked to become voters again.
+    ask_again: u64,
+}
+
+impl Voters {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let changes = |fault: &FaultPlan| matches!(fault, FaultPlan::Voters { .. });
+        Self {
+            are_changed: plan.faults.iter().any(changes),
+            may_be_lone: plan.sim.disk.torn_permille == 0,
+            asked: 0,
+            open: BTreeMap::new(),
+            ask_again: 0,
+        }
+    }
+
+    fn next_id(&mut self) -> RequestId {
+        self.asked += 1;
+        RequestId(CHANGE | self.asked)
+    }
+}
+
+/// True when a request is one of ours, and no client's.
+pub(super) fn is_change(id: RequestId) -> bool {
+    id.0 & CHANGE != 0
+}
+
+/// The voters as a node knows them.
+pub(super) fn told_voters(status: &Status) -> String {
+    let ids = |nodes: &[NodeId]| {
+        let ids: Vec<String> = nodes.iter().map(|id| id.get().to_string()).collect();
+        ids.join(" ")
+    };
+    if status.new_voters.is_empty() {
+        ids(&status.voters)
+    } else {
+        format!("{} to {}", ids(&status.voters), ids(&status.new_voters))
+    }
+}
+
+impl World {
+    /// Asks the leader, mostly, for voters that `roll` decides on.
+    pub(super) fn ask_for_voters(&mut self, lane: usize, roll: u64) {
+        let prng = &mut Prng::new(roll).fork(FORK_VOTERS);
+        let mut nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        prng.shuffle(&mut nodes);
+        let least = if self.voters.may_be_lone && prng.chance(1, 8) {
+            1
+        } else {
+            2
+        };
+        nodes.truncate(prng.between(least, nodes.len() as u64) as usize);
+        let any = prng.below(self.nodes.len() as u64) as usize;
+        let at = self.leader().filter(|_| prng.chance(7, 8)).unwrap_or(any);
+        let id = self.change_voters(at, nodes.into_iter().collect());
+        if let Some((id, voters)) = id {
+            self.voters.open.insert(id.0, (lane, voters));
+        }
+    }
+
+    fn change_voters(
+        &mut self,
+        at: usize,
+        voters: BTreeSet<NodeId>,
+    ) -> Option<(RequestId, BTreeSet<NodeId>)> {
+        self.nodes[at].process.as_ref()?;
+        let id = self.voters.next_id();
+        let numbers: Vec<u64> = voters.iter().map(|id| id.get()).collect();
+        let bits = numbers.iter().fold(0, |bits, id| bits | 1 << (id % 64));
+        self.trace.note(self.now, &[0xb0, at as u64, id.0, bits], || {
+            format!("n{} is asked for the voters {numbers:?}", at + 1)
+        });
+        let asked = voters.clone();
+        self.arrive(at, Input::ChangeVoters { id, voters });
+        Some((id, asked))
+    }
+
+    /// A node says what came of it.
+    pub(super) fn voters_answered(&mut self, at: usize, id: RequestId, outcome: &Outcome) {
+        let is_done = matches!(outcome, Outcome::Done(_));
+        self.trace
+            .note(self.now, &[0xb1, at as u64, id.0, u64::from(is_done)], || {
+                format!("n{} answers who asked for voters: {outcome:?}", at + 1)
+            });
+        let asked = self.voters.open.remove(&id.0);
+        if !is_done {
+            return;
+        }
+        self.counters.voter_changes += 1;
+        if let Some((lane, voters)) = asked {
+            let ids: Vec<String> = voters.iter().map(|id| format!("n{}", id.get())).collect();
+            self.add_evidence(lane, format!("the voters became {}", ids.join(" ")));
+        }
+    }
+
+    /// True when every node's log says that all nodes are voters.
+    pub(super) fn voters_are_back(&self) -> bool {
+        if !self.voters.are_changed {
+            return true;
+        }
+        let all: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let is_back = |at: usize| {
+            let process = self.nodes[at].process.as_ref();
+            process.is_some_and(|process| {
+                let status = process.replica.status();
+                status.voters == all && status.new_voters.is_empty()
+            })
+        };
+        self.serving().all(is_back)
+    }
+
+    /// Asks whoever leads to make all nodes voters, again and again.
+    pub(super) fn ask_for_all_voters(&mut self) {
+        if self.now < self.voters.ask_again {
+            return;
+        }
+        self.voters.ask_again = self.now + ASK_AGAIN;
+        let all = self.nodes.iter().map(|node| node.id).collect();
+        if let Some(leader) = self.leader() {
+            self.change_voters(leader, all);
+        }
+    }
+}
+
+/// Marks the requests that are no client's: those count from zero.
+const CHANGE: u64 = 1 << 63;
+/// Tells the draw of voters from that of targets.
+const FORK_VOTERS: u64 = 0x766f_7465_7273;
+/// A change takes a few round trips.
+const ASK_AGAIN: u64 = 200 * MILLI;
