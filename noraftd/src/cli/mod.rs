@@ -11,6 +11,7 @@ mod repair;
 mod serve;
 mod snapshot;
 mod status;
+mod voters;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -37,6 +38,7 @@ enum Verb {
     Serve(Box<serve::Serve>),
     Dev(dev::Dev),
     Status(status::AskStatus),
+    Voters(voters::Voters),
     Inspect(inspect::Inspect),
     Snapshot(snapshot::Snapshot),
     Repair(Box<repair::Repair>),
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Voters(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Snapshot(verb) => verb.run(),
         Verb::Repair(verb) => verb.run(),

@@ -81,6 +81,22 @@ pub(super) fn ask_to_readmit(endpoint: &Endpoint, node: u64, incarnation: u64) -
     }
 }
 
+/// Has the leader at `endpoint` make these nodes the voters, and waits until they are.
+pub(super) fn ask_for_voters(endpoint: &Endpoint, voters: &[u64]) -> Result<(), QueryError> {
+    let ids: Vec<String> = voters.iter().map(u64::to_string).collect();
+    let words: Vec<&str> = std::iter::once("NORAFT.VOTERS")
+        .chain(ids.iter().map(String::as_str))
+        .collect();
+    match ask(endpoint, &words)? {
+        Value::Status(_) => Ok(()),
+        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
+        other => Err(QueryError::Strange(
+            endpoint.clone(),
+            format!("it says {other:?}"),
+        )),
+    }
+}
+
 fn ask(endpoint: &Endpoint, words: &[&str]) -> Result<Value, QueryError> {
     let mut question = format!("*{}\r\n", words.len());
     for word in words {

@@ -68,7 +68,7 @@ fn describe(report: &StatusReport) -> String {
             .leader
             .map_or_else(|| "unknown".to_owned(), |id| format!("node {id}")),
     );
-    line("voters", join(&report.voters));
+    line("voters", describe_voters(report));
     line(
         "log",
         format!(
@@ -130,6 +130,19 @@ fn describe_storage(report: &StatusReport) -> String {
         "{} batches, {} entries; last sync took {} us, {age} ms ago; slowest {} us{full}",
         storage.batches, storage.entries, storage.last_sync_us, storage.max_sync_us
     )
+}
+
+fn describe_voters(report: &StatusReport) -> String {
+    let is_voter = report.voters.contains(&report.id) || report.new_voters.contains(&report.id);
+    let own = if is_voter {
+        ""
+    } else {
+        "; this node is not one of them"
+    };
+    match &report.new_voters[..] {
+        [] => format!("{}{own}", join(&report.voters)),
+        new => format!("{}, becoming {}{own}", join(&report.voters), join(new)),
+    }
 }
 
 fn join(ids: &[u64]) -> String {

@@ -45,6 +45,9 @@ pub struct StatusReport {
     pub leader: Option<u64>,
     /// The voters of the configuration in force.
     pub voters: Vec<u64>,
+    /// While the voters are being changed: those after the change.
+    #[serde(default)]
+    pub new_voters: Vec<u64>,
     /// Highest index known to be committed.
     pub commit_index: u64,
     /// Highest index applied.
@@ -212,6 +215,7 @@ impl Board {
             term: status.term,
             leader: status.leader.map(NodeId::get),
             voters: status.voters.iter().map(|id| id.get()).collect(),
+            new_voters: status.new_voters.iter().map(|id| id.get()).collect(),
             commit_index: status.commit_index.get(),
             applied_index: status.applied_index.get(),
             durable_index: status.durable_index.get(),

@@ -6,7 +6,7 @@
 //! bounds, and what one read brought.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
-use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, parse};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse};
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
 use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
@@ -198,9 +198,17 @@ impl Clients {
 
     async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
         let own = OwnCommand::parse(&args);
+        if let Some(OwnCommand::Voters(voters)) = own {
+            let ask = |id| Input::ChangeVoters { id, voters };
+            return self.submit(connection, Class::Write, 0, ask).await;
+        }
         let (reply, next) = match parse(args) {
             Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
-                Ok(()) => return self.submit(connection, request).await,
+                Ok(()) => {
+                    let (class, bytes) = (request.class, request.body.len());
+                    let ask = |id| Input::Client { id, request };
+                    return self.submit(connection, class, bytes, ask).await;
+                }
                 Err(reply) => (reply, Next::Command),
             },
             Ok(Parsed::Local(local)) => {
@@ -233,6 +241,7 @@ impl Clients {
             }
             OwnCommand::ReadSnapshot { position, offset } => self.read_snapshot(position, offset).await,
             OwnCommand::Readmit { node, incarnation } => self.readmit(node, incarnation),
+            OwnCommand::Voters(_) => unreachable!("handed to the replica when it was read"),
         }
     }
 
@@ -259,24 +268,30 @@ impl Clients {
         }
     }
 
-    async fn submit(&self, connection: &Rc<Connection>, request: Request) -> Next {
-        if !connection.may_begin(request.class).await {
+    /// Hands the replica what the loop answers later.
+    async fn submit(
+        &self,
+        connection: &Rc<Connection>,
+        class: Class,
+        bytes: usize,
+        ask: impl FnOnce(RequestId) -> Input,
+    ) -> Next {
+        if !connection.may_begin(class).await {
             return Next::End;
         }
-        let sequence = connection.begin(request.class);
         let waiter = Waiter {
             connection: Rc::clone(connection),
-            sequence,
-            class: request.class,
-            bytes: request.body.len(),
+            sequence: connection.begin(class),
+            class,
+            bytes,
         };
-        if let Some(refusal) = self.refusal_of(request.class) {
+        if let Some(refusal) = self.refusal_of(class) {
             self.refuse(&waiter, refusal);
             return Next::Command;
         }
         let inserted = self.requests.borrow_mut().insert(waiter);
         match inserted {
-            Ok(id) => self.inbox.push(Input::Client { id, request }),
+            Ok(id) => self.inbox.push(ask(id)),
             Err(waiter) => self.refuse(&waiter, Refusal::Overloaded),
         }
         Next::Command
@@ -329,7 +344,7 @@ impl Clients {
 }
 
 /// A command for this project's own tools.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum OwnCommand {
     /// `NORAFT.STATUS`: everything about the node, in JSON.
     Status,
@@ -339,6 +354,8 @@ enum OwnCommand {
     ReadSnapshot { position: LogPosition, offset: u64 },
     /// `NORAFT.READMIT node incarnation`: that member has that data directory from now on. Tells this node's term.
     Readmit { node: NodeId, incarnation: u64 },
+    /// `NORAFT.VOTERS id...`: these nodes are the voters from now on. Answered when that is committed.
+    Voters(BTreeSet<NodeId>),
 }
 
 impl OwnCommand {
@@ -366,14 +383,18 @@ impl OwnCommand {
                 node: NodeId::new(node.parse().ok()?),
                 incarnation: u64::from_str_radix(incarnation, 16).ok()?,
             }),
+            ["NORAFT.VOTERS", ref ids @ ..] if (1..WORDS_MAX).contains(&ids.len()) => {
+                let ids = ids.iter().map(|id| id.parse().ok().map(NodeId::new));
+                ids.collect::<Option<_>>().map(Self::Voters)
+            }
             _ => None,
         }
     }
 }
 
 const PREFIX: &[u8] = b"NORAFT.";
-/// The longest of our own commands.
-const WORDS_MAX: usize = 5;
+/// The longest of our own commands: one that names more voters than any cluster has nodes.
+const WORDS_MAX: usize = 32;
 /// Bytes of a snapshot in one answer.
 const SNAPSHOT_PART_BYTES: usize = 1 << 20;
 

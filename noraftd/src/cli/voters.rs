@@ -1,0 +1,66 @@
+//! `noraftd voters`: which of the cluster's nodes vote.
+//!
+//! Invariant: it says that it is done only when the new configuration is committed.
+
+use clap::Args;
+
+use super::query::{QueryError, ask_for_voters, ask_status};
+use super::{complain, say};
+use crate::shell::endpoint::Endpoint;
+use crate::shell::exit::Exit;
+
+/// Makes some of the cluster's nodes its voters, while it serves.
+///
+/// A majority of the voters decides; a node that is none is sent nothing until it is made one again. Only nodes that
+/// every node's configuration names as peers can be voters, and all that are to be voters have to be named. Any set can
+/// follow any other: until the change is over, majorities of the old and of the new voters decide together. When the
+/// new ones have no majority that runs, nothing is written until they do.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Voters {
+    /// The leader's address for clients: HOST:PORT or /path of a Unix socket.
+    address: Endpoint,
+    /// The ids of the nodes that vote from now on.
+    #[arg(required = true, value_name = "ID")]
+    voters: Vec<u64>,
+}
+
+impl Voters {
+    /// Asks, and says what came of it.
+    pub(super) fn run(self) -> Exit {
+        let Err(error) = ask_for_voters(&self.address, &self.voters) else {
+            let ids: Vec<String> = self.voters.iter().map(u64::to_string).collect();
+            say(format_args!("the voters are {}", ids.join(", ")));
+            return Exit::Done;
+        };
+        complain(format_args!("{error}{}", self.advice(&error)));
+        match error {
+            QueryError::Unreachable(..) => Exit::Unavailable,
+            QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
+        }
+    }
+
+    /// What to do about it.
+    fn advice(&self, error: &QueryError) -> String {
+        let QueryError::Refused(_, text) = error else {
+            return String::new();
+        };
+        if text.starts_with("INDEFINITE") {
+            return "; `noraftd status` shows the voters, and it does no harm to ask again".to_owned();
+        }
+        if !text.starts_with("NOTLEADER") {
+            return String::new();
+        }
+        let leader = ask_status(&self.address)
+            .ok()
+            .and_then(|(report, _)| report.leader);
+        leader.map_or_else(String::new, |leader| format!("; node {leader} leads"))
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Node 3 of three is to be put aside for a while:
+    noraftd voters 10.0.0.1:7700 1 2
+  And it is back:
+    noraftd voters 10.0.0.1:7700 1 2 3";
