@@ -1,6 +1,7 @@
 //! Large batches go past the page cache; whoever reads the same file through a mapping sees them at once.
 
 use std::io::IoSlice;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -10,8 +11,10 @@ use noraftd::store::disk::{Disk, DiskFile, RealDisk};
 const FILE_BYTES: usize = 8 << 20;
 const BATCH_BYTES: usize = 64 << 10;
 
-/// A file full of zeros that are in the page cache and mapped; `None` where nothing can be written directly.
-fn mapped_file(disk: &RealDisk) -> Option<Arc<dyn DiskFile>> {
+/// A file full of zeros that are in the page cache and mapped; `None`, with a message, where nothing can be written
+/// directly.
+fn mapped_file(folder: &Path) -> Option<Arc<dyn DiskFile>> {
+    let disk = RealDisk::open(folder).expect("a directory");
     let file = disk.create("file").expect("a writable directory");
     let zeros = vec![0; FILE_BYTES];
     file.allocate(FILE_BYTES as u64).expect("room");
@@ -23,6 +26,12 @@ fn mapped_file(disk: &RealDisk) -> Option<Arc<dyn DiskFile>> {
     .expect("it can be read");
     let aligned = MmapMut::map_anon(BATCH_BYTES).expect("memory");
     let is_direct = file.write_durably(0, &[IoSlice::new(&aligned)]).expect("a disk");
+    if !is_direct {
+        eprintln!(
+            "skipped: the file system of {} has no direct writes",
+            folder.display()
+        );
+    }
     is_direct.then_some(file)
 }
 
@@ -34,12 +43,7 @@ fn pattern(number: u64) -> u8 {
 #[test]
 fn what_is_written_directly_is_seen_through_a_mapping_while_others_read_ahead() {
     let folder = tempfile::tempdir().expect("a directory");
-    let disk = RealDisk::open(folder.path()).expect("a directory");
-    let Some(file) = mapped_file(&disk) else {
-        eprintln!(
-            "skipped: the file system of {} has no direct writes",
-            folder.path().display()
-        );
+    let Some(file) = mapped_file(folder.path()) else {
         return;
     };
     let (written, done) = (AtomicU64::new(0), AtomicBool::new(false));
@@ -91,12 +95,7 @@ fn check(file: &dyn DiskFile, number: u64) {
 #[test]
 fn bytes_that_are_not_whole_aligned_pages_are_left_to_the_page_cache() {
     let folder = tempfile::tempdir().expect("a directory");
-    let disk = RealDisk::open(folder.path()).expect("a directory");
-    let Some(file) = mapped_file(&disk) else {
-        eprintln!(
-            "skipped: the file system of {} has no direct writes",
-            folder.path().display()
-        );
+    let Some(file) = mapped_file(folder.path()) else {
         return;
     };
     let mut batch = MmapMut::map_anon(2 * BATCH_BYTES).expect("memory");
