@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use noraft::NodeId;
 use noraftd::config::cluster_id;
-use noraftd::protocol::peer::{Hello, PeerFrame, Reject};
+use noraftd::protocol::peer::{Features, Hello, PeerFrame, Reject};
 use noraftd::protocol::resp::Value;
 use support::client::{bulk, encode, error_text, ok};
 use support::eventually;
@@ -143,7 +143,7 @@ fn hello(cluster: &str, from: u64, to: u64) -> Vec<u8> {
         extensions: Default::default(),
     });
     let mut out = bytes::BytesMut::new();
-    frame.encode(id, &mut out);
+    frame.encode(id, Features::NONE, &mut out);
     out.to_vec()
 }
 
@@ -209,7 +209,7 @@ fn a_member_with_another_directory_is_turned_away() {
         extensions: Default::default(),
     });
     let mut out = bytes::BytesMut::new();
-    frame.encode(here, &mut out);
+    frame.encode(here, Features::NONE, &mut out);
     let mut answer = bytes::BytesMut::from(&say_to_peer_port(&dir.path().join("p1"), &out)[..]);
     let frame = PeerFrame::decode(here, &mut answer).expect("a frame");
     assert_eq!(

@@ -169,13 +169,13 @@ const STEP: Duration = Duration::from_millis(5);
 mod tests {
     use bytes::BytesMut;
     use noraft::{LogPosition, Term};
-    use noraftd::protocol::peer::PeerMessage;
+    use noraftd::protocol::peer::{Features, PeerMessage};
 
     use super::*;
 
     fn bytes_of(message: &PeerMessage) -> BytesMut {
         let mut out = BytesMut::new();
-        message.encode(7, &mut out);
+        message.encode(7, Features::NONE, &mut out);
         out
     }
 

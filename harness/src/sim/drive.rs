@@ -2,7 +2,7 @@
 //!
 //! Invariant: every output is carried out after the state that it comes from was checked.
 
-use noraftd::protocol::peer::{PeerFrame, PeerMessage};
+use noraftd::protocol::peer::{Features, PeerFrame, PeerMessage};
 use noraftd::replica::event::{Input, Output, Snapshot};
 
 use super::checks::ensure;
@@ -200,7 +200,7 @@ impl World {
     /// What is sent is what arrives: looked at now and then, for it costs as much as the rest.
     fn check_codec(&mut self, message: &PeerMessage) {
         let mut bytes = bytes::BytesMut::new();
-        message.encode(CLUSTER_ID, &mut bytes);
+        message.encode(CLUSTER_ID, Features::SUPPORTED, &mut bytes);
         let decoded = PeerFrame::decode(CLUSTER_ID, &mut bytes);
         let same = matches!(&decoded, Ok(Some(PeerFrame::Message(same))) if same == message);
         let checked = ensure(same, "frames", || {
@@ -212,7 +212,7 @@ impl World {
     /// Flipped bits must be noticed.
     fn check_garbled(&mut self, link: usize, message: &PeerMessage) {
         let mut bytes = bytes::BytesMut::new();
-        message.encode(CLUSTER_ID, &mut bytes);
+        message.encode(CLUSTER_ID, Features::SUPPORTED, &mut bytes);
         self.network.link(link).garble(&mut bytes);
         let taken = matches!(PeerFrame::decode(CLUSTER_ID, &mut bytes), Ok(Some(_)));
         let checked = ensure(!taken, "frames", || {
@@ -341,7 +341,8 @@ impl World {
             self.trace.note(self.now, &[0xc0, at as u64], || {
                 format!("n{} -> n{}: connected", from + 1, to + 1)
             });
-            self.arrive(from, Input::Connected { peer });
+            let features = Features::SUPPORTED;
+            self.arrive(from, Input::Connected { peer, features });
         }
     }
 }

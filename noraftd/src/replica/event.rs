@@ -25,7 +25,7 @@ use noraft::{LogIndex, LogPosition, NodeId};
 
 use crate::machine::Machine;
 use crate::protocol::command::Request;
-use crate::protocol::peer::PeerMessage;
+use crate::protocol::peer::{Features, PeerMessage};
 use crate::protocol::resp::Reply;
 use crate::record::{Batch, BatchId, Record, SnapshotHead, SnapshotId};
 use crate::time::Stamp;
@@ -50,6 +50,8 @@ pub enum Input {
     Connected {
         /// The node at the other end.
         peer: NodeId,
+        /// What that node understands.
+        features: Features,
     },
     /// The connection to `peer` ended: what was on its way there may be lost, and the node may be gone.
     Disconnected {

@@ -23,7 +23,7 @@ impl Replica {
         match input {
             Input::Deadline => {}
             Input::Peer { from, message } => self.accept_peer(from, message),
-            Input::Connected { peer } => self.on_connected(peer),
+            Input::Connected { peer, features } => self.on_connected(peer, features),
             Input::Disconnected { peer } => self.on_disconnected(peer),
             Input::Client { id, request } => self.accept_client(id, request),
             Input::Synced(id) => self.on_synced(id),

@@ -3,11 +3,12 @@
 //! Invariant: `progress` is empty unless this node is the leader of `term`; rounds count up within a term, so
 //! an echoed round proves that its sender followed this leader after the round went out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use noraft::{LogIndex, LogPosition, NodeId, Role, Term};
 
+use crate::protocol::peer::Features;
 use crate::time::Instant;
 
 use super::Replica;
@@ -19,8 +20,8 @@ pub(super) struct Leadership {
     term: Term,
     /// The node whose AppendEntries of `term` arrived last.
     leader: Option<NodeId>,
-    /// The nodes that this one has a connection to.
-    connected: BTreeSet<NodeId>,
+    /// The nodes that this one has a connection to, and what they understand.
+    connected: BTreeMap<NodeId, Features>,
     /// The leader whose rounds are counted, and the highest one that was handled.
     followed: Option<(NodeId, Term)>,
     handled_round: u64,
@@ -37,7 +38,7 @@ impl Default for Leadership {
             role: Role::Follower,
             term: Term::ZERO,
             leader: None,
-            connected: BTreeSet::new(),
+            connected: BTreeMap::new(),
             followed: None,
             handled_round: 0,
             round: 0,
@@ -118,7 +119,7 @@ impl Replica {
         let Leadership {
             leader, connected, ..
         } = &self.leadership;
-        leader.filter(|leader| connected.contains(leader))
+        leader.filter(|leader| connected.contains_key(leader))
     }
 
     /// Notices what the last message did to role and term; called after each.
@@ -195,8 +196,13 @@ impl Replica {
         self.give_up_forwards(peer);
     }
 
-    pub(super) fn on_connected(&mut self, peer: NodeId) {
-        self.leadership.connected.insert(peer);
+    /// What `peer` understands: nothing beyond version 1 while there is no connection to it.
+    pub fn features_of(&self, peer: NodeId) -> Features {
+        self.leadership.connected.get(&peer).copied().unwrap_or_default()
+    }
+
+    pub(super) fn on_connected(&mut self, peer: NodeId, features: Features) {
+        self.leadership.connected.insert(peer, features);
         // In a cluster that never had a leader there is none to wait for.
         if self.node.current_term() == Term::ZERO {
             let spread = 2 * self.config.heartbeat_interval;

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use noraft::NodeId;
 
 use super::complaints::Complaints;
@@ -20,7 +19,9 @@ use super::outgoing::Outgoing;
 use super::peers::Introduction;
 use super::read_buffer::ReadBuffer;
 use crate::protocol::frame::{self, FrameError};
-use crate::protocol::peer::{Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
+use crate::protocol::peer::{
+    Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject,
+};
 use crate::replica::event::Input;
 use crate::store::Met;
 
@@ -36,8 +37,8 @@ pub(super) struct PeerListener {
     inbox: Rc<Inbox>,
     /// The data directory that each member had when it was first met.
     met: RefCell<Met>,
-    /// The connection that each member uses now.
-    current: RefCell<BTreeMap<NodeId, Rc<Outgoing>>>,
+    /// The connection that each member uses now, and what that member understands.
+    current: RefCell<BTreeMap<NodeId, (Rc<Outgoing>, Features)>>,
     open: Cell<usize>,
     complaints: Complaints,
 }
@@ -106,10 +107,11 @@ impl PeerListener {
         let reply = PeerFrame::HelloReply(HelloReply {
             from: self.introduction.id,
             incarnation: self.introduction.incarnation,
-            extensions: Bytes::new(),
+            extensions: Extensions::ours(),
         });
         self.say(&reply, outgoing);
-        if let Some(old) = self.current.borrow_mut().insert(hello.from, Rc::clone(outgoing)) {
+        let new = (Rc::clone(outgoing), hello.extensions.features);
+        if let Some((old, _)) = self.current.borrow_mut().insert(hello.from, new) {
             old.close();
         }
         self.hand_over(hello.from, read, &mut buffer).await
@@ -168,7 +170,7 @@ impl PeerListener {
         }
         let admitted = self.met.borrow_mut().admit(node, incarnation);
         admitted.map_err(|error| format!("cannot write it down: {error}"))?;
-        if let Some(old) = self.current.borrow_mut().remove(&node) {
+        if let Some((old, _)) = self.current.borrow_mut().remove(&node) {
             old.close();
         }
         tracing::warn!(
@@ -246,7 +248,7 @@ impl PeerListener {
     }
 
     fn say(&self, frame: &PeerFrame, outgoing: &Rc<Outgoing>) {
-        outgoing.append(|out| frame.encode(self.introduction.cluster_id, out));
+        outgoing.append(|out| frame.encode(self.introduction.cluster_id, Features::NONE, out));
         outgoing.flush();
     }
 }

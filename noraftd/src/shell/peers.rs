@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use noraft::NodeId;
 use tokio::io::AsyncReadExt;
 
@@ -22,7 +22,7 @@ use super::endpoint::{Endpoint, ReadHalf, Stream};
 use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
-use crate::protocol::peer::{Hello, PeerError, PeerFrame, PeerMessage, Reject};
+use crate::protocol::peer::{Extensions, Features, Hello, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::replica::event::Input;
 
 /// Bytes that may wait for one peer: several times what the replica keeps in flight to it.
@@ -50,6 +50,8 @@ struct Link {
     address: Endpoint,
     introduction: Introduction,
     outgoing: RefCell<Option<Rc<Outgoing>>>,
+    /// What the node at the other end of `outgoing` understands.
+    features: Cell<Features>,
     is_dirty: Cell<bool>,
     dropped: Cell<u64>,
     error: RefCell<Option<String>>,
@@ -108,6 +110,7 @@ impl Link {
             address,
             introduction,
             outgoing: RefCell::default(),
+            features: Cell::default(),
             is_dirty: Cell::default(),
             dropped: Cell::default(),
             error: RefCell::default(),
@@ -123,7 +126,9 @@ impl Link {
             .as_ref()
             .filter(|outgoing| !outgoing.is_closed() && outgoing.len() < QUEUE_BYTES_MAX);
         match open {
-            Some(outgoing) => outgoing.append(|out| message.encode(self.introduction.cluster_id, out)),
+            Some(outgoing) => {
+                outgoing.append(|out| message.encode(self.introduction.cluster_id, self.features.get(), out));
+            }
             None => self.dropped.set(self.dropped.get() + 1),
         }
         open.is_some()
@@ -143,8 +148,9 @@ impl Link {
         let mut backoff = Backoff::new(clock::random_seed());
         loop {
             match tokio::time::timeout(DIAL_TIMEOUT, self.dial()).await {
-                Ok(Ok((outgoing, read))) => {
+                Ok(Ok((outgoing, read, features))) => {
                     backoff.reset();
+                    self.features.set(features);
                     self.stay(outgoing, read, &inbox).await;
                 }
                 Ok(Err(error)) => self.note_failure(error.to_string(), error.is_mistake()),
@@ -154,7 +160,7 @@ impl Link {
         }
     }
 
-    async fn dial(&self) -> Result<(Rc<Outgoing>, ReadHalf), DialError> {
+    async fn dial(&self) -> Result<(Rc<Outgoing>, ReadHalf, Features), DialError> {
         let stream = Stream::connect(&self.address).await?;
         stream.give_up_after(SILENCE_MAX)?;
         let (mut read, write) = stream.into_split();
@@ -164,19 +170,22 @@ impl Link {
             from: self.introduction.id,
             to: self.peer,
             incarnation: self.introduction.incarnation,
-            extensions: Bytes::new(),
+            extensions: Extensions::ours(),
         });
-        outgoing.append(|out| hello.encode(self.introduction.cluster_id, out));
+        outgoing.append(|out| hello.encode(self.introduction.cluster_id, Features::NONE, out));
         outgoing.flush();
-        self.await_consent(&mut read).await?;
-        Ok((outgoing, read))
+        let features = self.await_consent(&mut read).await?;
+        Ok((outgoing, read, features))
     }
 
-    async fn await_consent(&self, read: &mut ReadHalf) -> Result<(), DialError> {
+    /// What the other node understands, once it has consented.
+    async fn await_consent(&self, read: &mut ReadHalf) -> Result<Features, DialError> {
         let mut buffer = ReadBuffer::default();
         loop {
             match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
-                Some(PeerFrame::HelloReply(reply)) if reply.from == self.peer => return Ok(()),
+                Some(PeerFrame::HelloReply(reply)) if reply.from == self.peer => {
+                    return Ok(reply.extensions.features);
+                }
                 Some(PeerFrame::HelloReply(reply)) => return Err(DialError::Stranger(reply.from.get())),
                 Some(PeerFrame::Reject(reject)) => return Err(DialError::Rejected(reject)),
                 Some(PeerFrame::Hello(_) | PeerFrame::Message(_)) => return Err(DialError::OutOfTurn),
@@ -196,7 +205,10 @@ impl Link {
         self.failures.set(0);
         self.complaints.forget();
         self.outgoing.replace(Some(Rc::clone(&outgoing)));
-        inbox.push(Input::Connected { peer: self.peer });
+        inbox.push(Input::Connected {
+            peer: self.peer,
+            features: self.features.get(),
+        });
         // The other side says nothing more on this connection: whatever comes is its end.
         let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
         self.outgoing.replace(None);

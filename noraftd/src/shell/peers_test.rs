@@ -85,7 +85,10 @@ fn messages_arrive_in_order_after_the_replica_heard_of_the_connection() {
             1,
             "nothing is kept for a peer that is not connected"
         );
-        assert!(matches!(next(&inbox).await[..], [Input::Connected { peer: TWO }]));
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Connected { peer: TWO, .. }]
+        ));
         for term in 1..=100 {
             peers.send(TWO, &vote(term));
         }
@@ -131,7 +134,7 @@ fn a_payload_that_no_segment_holds_does_not_reach_the_replica() {
             [Input::Disconnected { peer: TWO }]
         ));
         assert!(
-            matches!(next(&inbox).await[..], [Input::Connected { peer: TWO }]),
+            matches!(next(&inbox).await[..], [Input::Connected { peer: TWO, .. }]),
             "a new connection"
         );
     });
@@ -180,7 +183,10 @@ fn a_peer_that_comes_late_is_found() {
         let (peers, inbox) = connect(dir.path(), introduction(ONE));
         error_of(&peers).await;
         let _received = listen(dir.path(), introduction(TWO)).await;
-        assert!(matches!(next(&inbox).await[..], [Input::Connected { peer: TWO }]));
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Connected { peer: TWO, .. }]
+        ));
         assert_eq!(peers.report()[0].error, None);
     });
 }
@@ -212,10 +218,10 @@ fn what_a_slow_peer_does_not_take_is_bounded() {
         let reply = crate::protocol::peer::PeerFrame::HelloReply(crate::protocol::peer::HelloReply {
             from: TWO,
             incarnation: 1,
-            extensions: bytes::Bytes::new(),
+            extensions: crate::protocol::peer::Extensions::default(),
         });
         let mut out = bytes::BytesMut::new();
-        reply.encode(9, &mut out);
+        reply.encode(9, crate::protocol::peer::Features::NONE, &mut out);
         stream.writable().await.expect("open");
         assert_eq!(stream.try_write(&out).expect("room"), out.len());
         next(&inbox).await;

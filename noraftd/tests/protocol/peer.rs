@@ -6,8 +6,8 @@ use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
 use noraftd::protocol::peer::{
-    APPEND_OVERHEAD_BYTES, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, RECORD_OVERHEAD_BYTES,
-    REPAIR_POSITIONS_MAX, Reject,
+    APPEND_OVERHEAD_BYTES, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage,
+    RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
@@ -36,7 +36,7 @@ fn record(term: u64, index: u64, kind: RecordKind, payload: Bytes) -> Record {
 
 fn encoded(frame: &PeerFrame) -> BytesMut {
     let mut out = BytesMut::new();
-    frame.encode(CLUSTER, &mut out);
+    frame.encode(CLUSTER, Features::SUPPORTED, &mut out);
     out
 }
 
@@ -86,12 +86,14 @@ fn greetings() -> Vec<PeerFrame> {
         from: NodeId::new(1),
         to: NodeId::new(2),
         incarnation: 3,
-        extensions: Bytes::from_static(b"later"),
+        extensions: Extensions {
+            features: Features::CHAIN.with(Features::URGENT),
+        },
     };
     let reply = HelloReply {
         from: NodeId::new(2),
         incarnation: 4,
-        extensions: Bytes::new(),
+        extensions: Extensions::default(),
     };
     let rejects = [
         Reject::Cluster { expected: 7 },
@@ -281,7 +283,7 @@ fn every_frame_arrives_as_it_was_sent() {
     let mut stream = BytesMut::new();
     for frame in frames() {
         assert_eq!(decoded(encoded(&frame)), Ok(Some(frame.clone())));
-        frame.encode(CLUSTER, &mut stream);
+        frame.encode(CLUSTER, Features::SUPPORTED, &mut stream);
     }
     let (mut arrived, mut buffer) = (Vec::new(), BytesMut::new());
     for chunk in stream.chunks(7) {

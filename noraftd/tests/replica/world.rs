@@ -8,7 +8,7 @@ use bytes::Bytes;
 use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
-use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::peer::{Features, PeerMessage};
 use noraftd::record::{
     Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
     genesis_config,
@@ -322,7 +322,8 @@ impl World {
     pub(crate) fn connect(&mut self, from: u64, to: u64) {
         self.cut.remove(&(from, to));
         let peer = NodeId::new(to);
-        self.input(from, Input::Connected { peer });
+        let features = Features::SUPPORTED;
+        self.input(from, Input::Connected { peer, features });
     }
 
     /// The connection from one node to another ends; the other direction has one of its own.

@@ -7,7 +7,7 @@ use super::outcome_codec::{read_outcome, write_outcome};
 use super::record_codec::{CUT, read_records, write_records};
 use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
 use super::snapshot_codec::{read_chunk, write_id};
-use super::{EXTENSIONS_BYTES_MAX, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
+use super::{Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
 use crate::protocol::command::Request;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::read::Reader;
@@ -35,13 +35,13 @@ impl PeerFrame {
         Ok(Some(decoded))
     }
 
-    /// Appends the frame to `out`.
-    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+    /// Appends the frame to `out`, for a node that understands `features`.
+    pub fn encode(&self, cluster_id: u64, features: Features, out: &mut BytesMut) {
         match self {
             Self::Hello(hello) => hello.encode(out),
             Self::HelloReply(reply) => reply.encode(cluster_id, out),
             Self::Reject(reject) => reject.encode(cluster_id, out),
-            Self::Message(message) => message.encode(cluster_id, out),
+            Self::Message(message) => message.encode(cluster_id, features, out),
         }
     }
 }
@@ -53,7 +53,7 @@ impl Hello {
             out.put_u64_le(self.from.get());
             out.put_u64_le(self.to.get());
             out.put_u64_le(self.incarnation);
-            write_extensions(&self.extensions, out);
+            self.extensions.write(out);
         });
     }
 }
@@ -64,7 +64,7 @@ impl HelloReply {
         frame::encode(KIND_HELLO_REPLY, cluster_id, out, |out| {
             out.put_u64_le(self.from.get());
             out.put_u64_le(self.incarnation);
-            write_extensions(&self.extensions, out);
+            self.extensions.write(out);
         });
     }
 }
@@ -103,13 +103,14 @@ impl Reject {
 }
 
 impl PeerMessage {
-    /// Appends the message's frame to `out`.
+    /// Appends the message's frame to `out`, in the form that a node with `features` understands. A message
+    /// that such a node knows in no form is not made for it.
     ///
     /// # Panics
     ///
     /// When the message exceeds [`FRAME_BODY_BYTES_MAX`](frame::FRAME_BODY_BYTES_MAX) or its records are not
     /// consecutive: who makes a message sees to both.
-    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+    pub fn encode(&self, cluster_id: u64, _features: Features, out: &mut BytesMut) {
         frame::encode(self.kind(), cluster_id, out, |out| self.write_body(out));
     }
 
@@ -238,8 +239,8 @@ impl PeerMessage {
 
 fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'static str> {
     match frame.kind {
-        KIND_HELLO => read_hello(reader, frame).map(PeerFrame::Hello).ok_or(CUT),
-        KIND_HELLO_REPLY => read_hello_reply(reader).map(PeerFrame::HelloReply).ok_or(CUT),
+        KIND_HELLO => read_hello(reader, frame).map(PeerFrame::Hello),
+        KIND_HELLO_REPLY => read_hello_reply(reader).map(PeerFrame::HelloReply),
         KIND_REJECT => Reject::read(reader)
             .map(PeerFrame::Reject)
             .ok_or("the reason is unknown"),
@@ -254,21 +255,21 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
     }
 }
 
-fn read_hello(reader: &mut Reader<'_>, frame: &Frame) -> Option<Hello> {
-    Some(Hello {
+fn read_hello(reader: &mut Reader<'_>, frame: &Frame) -> Result<Hello, &'static str> {
+    Ok(Hello {
         cluster_id: frame.cluster_id,
-        from: NodeId::new(reader.u64()?),
-        to: NodeId::new(reader.u64()?),
-        incarnation: reader.u64()?,
-        extensions: read_extensions(reader)?,
+        from: NodeId::new(reader.u64().ok_or(CUT)?),
+        to: NodeId::new(reader.u64().ok_or(CUT)?),
+        incarnation: reader.u64().ok_or(CUT)?,
+        extensions: Extensions::read(reader)?,
     })
 }
 
-fn read_hello_reply(reader: &mut Reader<'_>) -> Option<HelloReply> {
-    Some(HelloReply {
-        from: NodeId::new(reader.u64()?),
-        incarnation: reader.u64()?,
-        extensions: read_extensions(reader)?,
+fn read_hello_reply(reader: &mut Reader<'_>) -> Result<HelloReply, &'static str> {
+    Ok(HelloReply {
+        from: NodeId::new(reader.u64().ok_or(CUT)?),
+        incarnation: reader.u64().ok_or(CUT)?,
+        extensions: Extensions::read(reader)?,
     })
 }
 
@@ -359,22 +360,6 @@ pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
         term: Term::new(reader.u64()?),
         index: LogIndex::new(reader.u64()?),
     })
-}
-
-fn write_extensions(extensions: &[u8], out: &mut BytesMut) {
-    assert!(
-        extensions.len() <= EXTENSIONS_BYTES_MAX,
-        "extensions are within the limit"
-    );
-    out.put_u32_le(u32::try_from(extensions.len()).expect("the limit is below 2^32"));
-    out.extend_from_slice(extensions);
-}
-
-fn read_extensions(reader: &mut Reader<'_>) -> Option<Bytes> {
-    let extensions = reader
-        .bytes()
-        .filter(|bytes| bytes.len() <= EXTENSIONS_BYTES_MAX)?;
-    Some(Bytes::copy_from_slice(extensions))
 }
 
 const KIND_HELLO: u8 = 1;

@@ -5,8 +5,8 @@
 //!
 //! | kind | frame | body |
 //! |-|-|-|
-//! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes) |
-//! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes) |
+//! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes: `extensions.rs`) |
+//! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes: `extensions.rs`) |
 //! | 3 | reject | reason u8 and a number u64: 1 cluster, 2 node, 3 version, 4 not a member (0), 5 incarnation |
 //! | 16 | RequestVote | term u64, last position, unanimous flag |
 //! | 17 | vote | term u64, granted flag |
@@ -24,6 +24,7 @@
 //! Invariant: what decodes is fit for the replica as it is; whatever is not valid in itself stops here.
 
 mod codec;
+mod extensions;
 mod outcome_codec;
 mod record_codec;
 mod repair_codec;
@@ -31,6 +32,8 @@ mod snapshot_codec;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
+
+pub use self::extensions::{Extensions, Features};
 
 use crate::protocol::command::Request;
 use crate::record::{Abstain, Record, SnapshotId};
@@ -163,8 +166,8 @@ pub struct Hello {
     pub to: NodeId,
     /// The sender's data directory (see `store.md`, incarnation).
     pub incarnation: u64,
-    /// Reserved for later versions; empty in version 1.
-    pub extensions: Bytes,
+    /// What the sender says beyond version 1.
+    pub extensions: Extensions,
 }
 
 /// The acceptor's consent to a [`Hello`].
@@ -174,8 +177,8 @@ pub struct HelloReply {
     pub from: NodeId,
     /// The acceptor's data directory.
     pub incarnation: u64,
-    /// Reserved for later versions; empty in version 1.
-    pub extensions: Bytes,
+    /// What the acceptor says beyond version 1.
+    pub extensions: Extensions,
 }
 
 /// Why a connection between nodes is refused; sent before closing it.

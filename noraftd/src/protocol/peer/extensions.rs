@@ -1,0 +1,198 @@
+//! What a greeting says beyond version 1 of the protocol: a list of tagged values.
+//!
+//! Each is a tag u8, a length u16 (little-endian) and that many bytes. Unknown tags are skipped; a node that
+//! has nothing to say sends none, and a node of the first release ignores all of them.
+//!
+//! | tag | value |
+//! |-|-|
+//! | 1 | features: u64, the bits of [`Features`] |
+//!
+//! Invariant: a tag occurs once, and a known tag has a value that parses; else the greeting is malformed.
+//! What a node may send depends only on what the other side announced here.
+
+use bytes::{BufMut, BytesMut};
+
+use super::EXTENSIONS_BYTES_MAX;
+use crate::protocol::read::Reader;
+
+/// What a node says in its greeting about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extensions {
+    /// What it understands.
+    pub features: Features,
+}
+
+impl Extensions {
+    /// What this build says.
+    pub fn ours() -> Self {
+        Self {
+            features: Features::SUPPORTED,
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut BytesMut) {
+        let start = out.len();
+        out.put_u32_le(0);
+        if self.features != Features::NONE {
+            put(TAG_FEATURES, &self.features.0.to_le_bytes(), out);
+        }
+        let bytes = out.len() - start - LENGTH_BYTES;
+        assert!(bytes <= EXTENSIONS_BYTES_MAX, "extensions are within the limit");
+        let length = u32::try_from(bytes).expect("the limit is below 2^32");
+        out[start..start + LENGTH_BYTES].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// Reads the list behind its length.
+    ///
+    /// # Errors
+    ///
+    /// With what is wrong with it.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, &'static str> {
+        let list = reader.bytes().ok_or("its extensions end too early")?;
+        if list.len() > EXTENSIONS_BYTES_MAX {
+            return Err("its extensions are too long");
+        }
+        let (mut extensions, mut seen) = (Self::default(), [false; 1 + u8::MAX as usize]);
+        let mut list = Reader::new(list);
+        while list.end().is_none() {
+            let (tag, value) = take(&mut list).ok_or("an extension ends too early")?;
+            if std::mem::replace(&mut seen[usize::from(tag)], true) {
+                return Err("an extension occurs twice");
+            }
+            extensions.set(tag, value)?;
+        }
+        Ok(extensions)
+    }
+
+    fn set(&mut self, tag: u8, value: &[u8]) -> Result<(), &'static str> {
+        if tag == TAG_FEATURES {
+            let bits = value.try_into().map_err(|_| "its features are not a number")?;
+            self.features = Features(u64::from_le_bytes(bits));
+        }
+        Ok(())
+    }
+}
+
+/// What a node understands beyond version 1, as bits. Only ever added to; a bit is never used again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Features(u64);
+
+impl Features {
+    /// The first release.
+    pub const NONE: Self = Self(0);
+    /// Pre-votes carry the number of their canvass.
+    pub const CANVASS: Self = Self(1 << 0);
+    /// AppendEntries and snapshots carry the chain over the log's content.
+    pub const CHAIN: Self = Self(1 << 1);
+    /// Digests of the state are compared.
+    pub const DIGEST: Self = Self(1 << 2);
+    /// A second connection for what must not wait behind payloads.
+    pub const URGENT: Self = Self(1 << 3);
+
+    /// What this build understands. The simulation's nodes have all of them.
+    pub const SUPPORTED: Self = Self::NONE;
+
+    /// Those of both.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// These and those.
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// True when every one of `wanted` is among these.
+    pub const fn has(self, wanted: Self) -> bool {
+        self.0 & wanted.0 == wanted.0
+    }
+}
+
+/// Appends one extension.
+fn put(tag: u8, value: &[u8], out: &mut BytesMut) {
+    out.put_u8(tag);
+    out.put_u16_le(u16::try_from(value.len()).expect("the limit of all of them is below 2^16"));
+    out.extend_from_slice(value);
+}
+
+/// The next extension; `None` when it is cut off.
+fn take<'a>(list: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
+    let tag = list.u8()?;
+    let length = u16::from_le_bytes([list.u8()?, list.u8()?]);
+    Some((tag, list.take(usize::from(length))?))
+}
+
+const TAG_FEATURES: u8 = 1;
+const LENGTH_BYTES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(list: &[u8]) -> Result<Extensions, &'static str> {
+        let length = u32::try_from(list.len()).expect("short");
+        let bytes = [&length.to_le_bytes()[..], list].concat();
+        Extensions::read(&mut Reader::new(&bytes))
+    }
+
+    fn some() -> Extensions {
+        Extensions {
+            features: Features::CHAIN.with(Features::URGENT),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for extensions in [Extensions::default(), some()] {
+            let mut out = BytesMut::new();
+            extensions.write(&mut out);
+            assert_eq!(Extensions::read(&mut Reader::new(&out)), Ok(extensions));
+        }
+    }
+
+    #[test]
+    fn a_node_without_features_says_nothing() {
+        let mut out = BytesMut::new();
+        Extensions::default().write(&mut out);
+        assert_eq!(out[..], [0; 4]);
+        assert_eq!(read(b""), Ok(Extensions::default()));
+    }
+
+    #[test]
+    fn unknown_tags_are_skipped() {
+        let mut list = BytesMut::new();
+        put(200, b"later", &mut list);
+        put(TAG_FEATURES, &10_u64.to_le_bytes(), &mut list);
+        put(201, b"", &mut list);
+        assert_eq!(read(&list), Ok(some()));
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        let features = [&[TAG_FEATURES, 8, 0][..], &[0; 8]].concat();
+        for end in 1..features.len() {
+            assert!(read(&features[..end]).is_err(), "cut off after {end} bytes");
+        }
+        assert!(
+            read(&[TAG_FEATURES, 4, 0, 1, 2, 3, 4]).is_err(),
+            "features of 4 bytes"
+        );
+        assert!(read(&[features.clone(), features].concat()).is_err(), "twice");
+        assert!(read(&[9, 0, 0].repeat(2)).is_err(), "an unknown one twice");
+        assert!(read(&[0; 3 << 10]).is_err(), "too long");
+        let mut long = BytesMut::new();
+        put(9, &vec![0; EXTENSIONS_BYTES_MAX], &mut long);
+        assert_eq!(read(&long), Err("its extensions are too long"));
+    }
+
+    #[test]
+    fn features_are_compared_as_sets() {
+        let both = Features::CHAIN.with(Features::CANVASS);
+        assert!(both.has(Features::CHAIN) && both.has(Features::NONE));
+        assert!(!both.has(Features::CHAIN.with(Features::DIGEST)));
+        assert_eq!(
+            both.and(Features::CANVASS.with(Features::URGENT)),
+            Features::CANVASS
+        );
+    }
+}
