@@ -6,7 +6,7 @@
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
 //! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
-//! (changes of the voters), `snapshots`, `repair` (damaged entries), `timers`.
+//! (changes of the voters), `snapshots`, `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects), `timers`.
 
 mod apply;
 mod durability;
@@ -21,6 +21,7 @@ mod payloads;
 mod progress;
 mod proposals;
 mod reads;
+mod rebuild;
 mod repair;
 mod requests;
 mod snapshots;

@@ -113,6 +113,13 @@ impl Repair {
         self.holes.iter().filter(is_unfilled).map(|(_, hole)| hole)
     }
 
+    /// Missing entries up to `last` that may be configurations, as far as is known.
+    pub(super) fn may_be_configs(&self, last: LogIndex) -> impl '_ + Iterator<Item = LogIndex> {
+        let upto = self.holes.range(..=last.get());
+        let may_be = upto.filter(|(_, hole)| hole.kind.is_none_or(|kind| kind == RecordKind::Config));
+        may_be.map(|(index, _)| LogIndex::new(*index))
+    }
+
     /// Takes `record` if it is one that is missing; true if it is.
     fn fill(&mut self, record: &Record) -> bool {
         let index = record.position.index.get();

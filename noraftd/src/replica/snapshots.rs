@@ -23,6 +23,7 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::event::{Doubt, Outcome, Output, Received, Snapshot};
+use super::rebuild::Taken;
 
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {
@@ -435,18 +436,20 @@ impl Replica {
         let Some((id, snapshot)) = self.snapshots.ready.take() else {
             return;
         };
-        let Snapshot { head, machine } = *snapshot;
-        let (position, applied) = (head.base.position, self.apply.applied_index());
+        let (position, applied) = (snapshot.head.base.position, self.apply.applied_index());
         if position.index <= applied {
             return;
         }
         let is_kept = self.node.log().entries().contains(position);
-        if !self
-            .node
-            .handle_snapshot_installed(position, head.base.config.clone())
-        {
-            return;
+        match self.begin_log_at(&snapshot.head.base) {
+            Taken::Yes => {}
+            Taken::Refused => return,
+            Taken::Later => {
+                self.snapshots.ready = Some((id, snapshot));
+                return;
+            }
         }
+        let Snapshot { head, machine } = *snapshot;
         if !is_kept {
             self.payloads.clear();
             self.durability.cut(applied);
@@ -459,6 +462,7 @@ impl Replica {
         (self.snapshots.bytes_since, self.snapshots.compact_to) = (0, None);
         self.snapshots.is_covering = false;
         self.snapshots.new_base = Some(head.base);
+        self.forget_void_holes();
     }
 
     /// What became of entries that a snapshot covers, nobody here can say.

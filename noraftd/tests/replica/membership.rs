@@ -339,6 +339,37 @@ fn a_snapshot_knows_the_configuration_that_the_log_has_lost() {
 }
 
 #[test]
+fn a_snapshot_corrects_a_log_that_has_committed_a_configuration_it_cannot_read() {
+    let (mut world, leader) = led_world(4);
+    let others: Vec<u64> = (1..=4).filter(|id| *id != leader).collect();
+    let (node, third, gone) = (others[0], others[1], others[2]);
+    let stay: Vec<u64> = (1..=4).filter(|id| *id != gone).collect();
+    change(&mut world, 1, &stay);
+    let configs: Vec<u64> = world.configs_on_disk(node);
+    assert_eq!(configs.len(), 2, "a joint one and a final one");
+    world.kill(gone);
+    // Two snapshots of both others lie behind the configurations and within this node's log.
+    for id in [100, 200] {
+        assert!(matches!(count(&mut world, id), Reply::Integer(_)));
+        [leader, third]
+            .into_iter()
+            .for_each(|other| world.take_snapshot(other));
+        world.run_for(SECOND);
+    }
+    let base = |world: &World| world.replica(leader).expect("it is up").status().base_index.get();
+    assert!(configs.iter().all(|index| *index <= base(&world)));
+    world.kill(node);
+    world.damage(node, configs);
+    world.start(node);
+    world.run_for(SECOND * 10);
+    let status = world.replica(node).expect("it is up").status();
+    assert_eq!((status.holes, world.damaged(node)), (0, 0), "{status:?}");
+    assert_eq!(world.voters(node), (stay, vec![]));
+    assert_eq!(applied(&world, node), applied(&world, leader));
+    assert!(world.installs <= 2, "{} snapshots were sent", world.installs);
+}
+
+#[test]
 fn random_changes_keep_a_counter_linearizable() {
     let seeds = counter::seeds(60);
     let changes: u64 = seeds.iter().map(|seed| counter::run_with_changes(*seed)).sum();
