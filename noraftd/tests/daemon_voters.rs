@@ -69,6 +69,70 @@ fn a_node_is_removed_and_stopped_and_comes_back() {
     assert_eq!(client.call(&["GET", "c"]), bulk("51"));
 }
 
+/// Every node once: stopped, and started with the flags that it has always had.
+fn restart_all(cluster: &mut Cluster) {
+    for at in 0..cluster.nodes.len() {
+        assert_eq!(cluster.nodes[at].stop(), Some(0));
+        cluster.nodes[at].start();
+        cluster.leader();
+    }
+}
+
+#[test]
+fn every_node_restarts_with_its_own_flags_whoever_votes() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    for (n, ids) in (1..).zip([&[1, 2][..], &[2, 3], &[1, 2, 3], &[3, 1]]) {
+        change(&cluster, ids);
+        count(&cluster, 2 * n - 1);
+        restart_all(&mut cluster);
+        count(&cluster, 2 * n);
+        let status = cluster.nodes[cluster.leader()].status().expect("it answers");
+        assert!(status.voters.iter().map(|id| *id as usize).eq(sorted(ids)));
+    }
+}
+
+fn sorted(ids: &[usize]) -> Vec<usize> {
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids
+}
+
+#[test]
+fn a_voter_of_which_a_node_has_no_address_is_named_and_harms_nobody() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    let (keen, blind) = (cluster.leader(), cluster.followers()[0]);
+    let third = cluster.followers()[1];
+    change(&cluster, &sorted(&[keen + 1, blind + 1]));
+    assert_eq!(cluster.nodes[blind].stop(), Some(0));
+    cluster.nodes[blind].forget_peer(third + 1);
+    cluster.nodes[blind].start();
+    cluster.leader();
+    // Another node's log entry makes a voter of one that this node cannot reach.
+    let stays = eventually("the third is a voter again", || {
+        let leader = cluster.leader();
+        (leader != blind)
+            .then(|| voters(&cluster, leader, &[1, 2, 3]))
+            .filter(|(code, _)| *code == Some(0))
+    });
+    assert_eq!(stays.1, "the voters are 1, 2, 3\n");
+    eventually("it says whom it cannot reach", || {
+        let peers = cluster.nodes[blind].status()?.peers;
+        let peer = peers.into_iter().find(|peer| peer.id == third as u64 + 1)?;
+        let error = peer.error.unwrap_or_default();
+        error
+            .contains(&format!("--peer {}=HOST:PORT", third + 1))
+            .then_some(())
+    });
+    // It leads, with the one that it reaches, and loses what goes to the other.
+    cluster.nodes[third].kill();
+    cluster.nodes[keen].kill();
+    cluster.nodes[keen].start();
+    count(&cluster, 1);
+    assert!(cluster.nodes[blind].is_running());
+    let warnings = cluster.nodes[blind].log().matches("no address of it").count();
+    assert_eq!(warnings, 1, "{}", cluster.nodes[blind].log());
+}
+
 #[test]
 fn what_cannot_be_is_refused_in_words() {
     let cluster = Cluster::start(3, PeersOver::Unix);

@@ -90,13 +90,10 @@ impl Rejoin {
     }
 }
 
-/// Each other member must answer, and nobody else: a vote that one of them knows of must not be missed.
+/// Each other member must answer: a vote that one of them knows of must not be missed. Members are those that the settings
+/// name and, whatever these say, those that vote now.
 fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), Failure> {
-    let expected: BTreeSet<u64> = config
-        .members()
-        .filter(|id| *id != config.id)
-        .map(NodeId::get)
-        .collect();
+    let mut expected: BTreeSet<u64> = config.members().map(NodeId::get).collect();
     let mut found = BTreeSet::new();
     for address in addresses {
         let (report, _) = ask_status(address)?;
@@ -107,12 +104,16 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), F
             )));
         }
         found.insert(report.id);
+        expected.extend(report.voters.into_iter().chain(report.new_voters));
     }
+    let own = config.id.get();
+    expected.remove(&own);
     if found == expected {
         return Ok(());
     }
     Err(Failure::Rejoin(format!(
-        "--from has to name every other node of the cluster, {expected:?}; the given addresses are those of {found:?}"
+        "--from has to name every other node of the cluster, {expected:?} (those given by --peer, and those that vote \
+         now); the given addresses are those of {found:?}"
     )))
 }
 

@@ -162,6 +162,7 @@ impl EventLoop {
             tracing::info!("caught up with the leader: votes and campaigns again");
             self.storage.caught_up();
         }
+        self.peers.notice_unknown(replica.node().peers());
         let now = (replica.node().current_term(), replica.leader());
         if now == self.told {
             return;

@@ -1,12 +1,13 @@
 //! The way to the other nodes: one connection to each, dialled here and used in this direction only.
 //!
 //! Invariant: what is sent may be lost, never altered; how much waits for one peer is bounded, and what
-//! exceeds the bound is dropped and counted (Raft repeats what matters). The replica hears of each new
+//! exceeds the bound is dropped and counted (Raft repeats what matters). So is what goes to a node of which this one has
+//! no address: who votes stands in the log, which knows nothing of this node's settings. The replica hears of each new
 //! connection before any message goes over it. Since each direction has its own connection, a fault in
 //! one direction stays in that direction.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(super) struct Introduction {
 pub(super) struct Peers {
     links: BTreeMap<NodeId, Rc<Link>>,
     dirty: RefCell<Vec<Rc<Link>>>,
+    /// Voters without an address here, and the messages to each that were dropped.
+    unknown: RefCell<BTreeMap<NodeId, u64>>,
 }
 
 /// The connection to one node, whether it stands or not.
@@ -76,12 +79,18 @@ impl Peers {
         Rc::new(Self {
             links,
             dirty: RefCell::default(),
+            unknown: RefCell::default(),
         })
     }
 
     /// Queues a message; it leaves with the next [`Self::flush`], or never.
     pub(super) fn send(&self, to: NodeId, message: &PeerMessage) {
-        let link = self.links.get(&to).expect("the replica sends to members only");
+        let Some(link) = self.links.get(&to) else {
+            if let Some(dropped) = self.unknown.borrow_mut().get_mut(&to) {
+                *dropped += 1;
+            }
+            return;
+        };
         if link.send(message) && !link.is_dirty.replace(true) {
             self.dirty.borrow_mut().push(Rc::clone(link));
         }
@@ -97,9 +106,32 @@ impl Peers {
         }
     }
 
+    /// Says so when the configuration in force, of which `others` are the other nodes, has one that this node was given
+    /// no address of.
+    pub(super) fn notice_unknown(&self, others: impl Iterator<Item = NodeId>) {
+        let now: BTreeSet<NodeId> = others.filter(|id| !self.links.contains_key(id)).collect();
+        let mut unknown = self.unknown.borrow_mut();
+        unknown.retain(|id, _| now.contains(id));
+        for id in now {
+            unknown.entry(id).or_insert_with(|| {
+                tracing::warn!("node {} is a voter: {}", id.get(), no_address(id));
+                0
+            });
+        }
+    }
+
     /// How each of them is reached.
     pub(super) fn report(&self) -> Vec<PeerReport> {
-        self.links.values().map(|link| link.report()).collect()
+        let unknown = self.unknown.borrow();
+        let unreachable = unknown.iter().map(|(id, dropped)| PeerReport {
+            id: id.get(),
+            address: UNKNOWN_ADDRESS.to_owned(),
+            connected: false,
+            dropped: *dropped,
+            error: Some(no_address(*id)),
+        });
+        let reachable = self.links.values().map(|link| link.report());
+        reachable.chain(unreachable).collect()
     }
 }
 
@@ -255,6 +287,12 @@ impl DialError {
     }
 }
 
+fn no_address(id: NodeId) -> String {
+    let id = id.get();
+    format!("this node was given no address of it and cannot reach it; start it with --peer {id}=HOST:PORT")
+}
+
+const UNKNOWN_ADDRESS: &str = "an unknown address";
 /// With the pauses between attempts, about two seconds.
 const FAILURES_WORTH_A_LINE: u64 = 25;
 /// A connection and its greeting take at most this long.

@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use noraft::NodeId;
 use tokio::runtime::{Builder, LocalOptions};
 
 use super::board::Board;
@@ -47,16 +46,6 @@ pub enum StartError {
     /// What is in the data directory cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
-    /// The members on disk are not those that were given.
-    #[error("peers: {directory} belongs to a cluster of the nodes {on_disk:?}, but {given:?} were given")]
-    Members {
-        /// The directory.
-        directory: String,
-        /// The voters of the log's configuration.
-        on_disk: Vec<u64>,
-        /// The members that were given.
-        given: Vec<u64>,
-    },
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -82,7 +71,6 @@ impl StartError {
                 | io::ErrorKind::FileTooLarge => Exit::CannotCreate,
                 _ => Exit::Disk,
             },
-            Self::Members { .. } => Exit::Config,
             Self::Bind(_) => Exit::Unavailable,
             Self::System(_) => Exit::Software,
         }
@@ -113,7 +101,6 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     allow_many_files();
     let disk = use_directory(&config)?;
     let (mut store, recovered) = open_store(&config, &disk)?;
-    check_members(&config, &recovered)?;
     let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
     let is_alone = config.peers.is_empty();
@@ -289,26 +276,6 @@ fn make_directory(path: &Path) -> io::Result<()> {
         .filter(|parent| !parent.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
     std::fs::File::open(parent)?.sync_all()
-}
-
-/// A node that counts quorums among other members than its log says would break every promise.
-fn check_members(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartError> {
-    let on_disk: Vec<u64> = recovered
-        .log
-        .latest_config()
-        .unique_nodes()
-        .map(NodeId::get)
-        .collect();
-    let mut given: Vec<u64> = config.members().map(NodeId::get).collect();
-    given.sort_unstable();
-    if on_disk == given {
-        return Ok(());
-    }
-    Err(StartError::Members {
-        directory: config.data_dir.display().to_string(),
-        on_disk,
-        given,
-    })
 }
 
 /// Logs what recovery found, and gives it for the status.

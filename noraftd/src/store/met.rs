@@ -97,7 +97,15 @@ impl Met {
     /// # Errors
     ///
     /// When the disk fails, or is full and was at the start; then nothing has changed here, and the disk may know it.
+    /// When as many nodes were met as the file has room for: whoever came under whichever id, none is forgotten.
     pub fn admit(&mut self, node: NodeId, incarnation: u64) -> io::Result<()> {
+        if self.known.len() >= MEMBERS_MAX && !self.known.contains_key(&node) {
+            let text = format!(
+                "{FILE}: {MEMBERS_MAX} nodes were met, and there is no room for node {}",
+                node.get()
+            );
+            return Err(io::Error::other(text));
+        }
         let mut known = self.known.clone();
         known.insert(node, incarnation);
         // After an error nobody knows what the file holds: then it is laid out anew.
@@ -223,6 +231,18 @@ mod tests {
             met.admit(NodeId::new(node), node).unwrap();
         }
         assert_eq!(load(&disk).get(NodeId::new(256)), Some(256));
+    }
+
+    #[test]
+    fn a_node_too_many_is_not_met_and_nobody_is_forgotten() {
+        let disk = MemDisk::new();
+        let mut met = load(&disk);
+        (1..=256).for_each(|node| met.admit(NodeId::new(node), node).unwrap());
+        let error = met.admit(NodeId::new(257), 1).unwrap_err().to_string();
+        assert!(error.contains("no room for node 257"), "{error}");
+        met.admit(NodeId::new(256), 7).unwrap();
+        let met = load(&disk);
+        assert_eq!((met.is_lost(), met.get(NodeId::new(256))), (false, Some(7)));
     }
 
     #[test]

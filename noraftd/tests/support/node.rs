@@ -51,6 +51,14 @@ impl Node {
         self.args.iter().skip(1).map(String::as_str).collect()
     }
 
+    /// Takes the address of `peer` out of its settings.
+    pub fn forget_peer(&mut self, peer: usize) {
+        let prefix = format!("{peer}=");
+        let at = self.args.iter().position(|arg| arg.starts_with(&prefix));
+        let at = at.expect("it was given the peer's address");
+        self.args.drain(at - 1..=at);
+    }
+
     /// Points it at the directory of another one.
     pub fn replace_data_dir(&mut self, data_dir: &str) {
         let at = self
