@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::protocol::command::{ClientCommand, Hello, Local};
+use crate::protocol::gate::Gate;
 use crate::protocol::render::{
     ServerFacts, render_command, render_config, render_hello, render_info, render_role, render_time,
 };
@@ -24,6 +25,8 @@ pub struct Session {
     pub lib_name: Bytes,
     /// The client library's version.
     pub lib_version: Bytes,
+    /// What it refuses because it refused something before.
+    pub gate: Gate,
 }
 
 /// The answer to a local command. Encode it in the session's version *after* the call.
@@ -46,6 +49,7 @@ impl Session {
             name: empty.clone(),
             lib_name: empty.clone(),
             lib_version: empty,
+            gate: Gate::default(),
         }
     }
 
@@ -88,6 +92,7 @@ impl Session {
             name,
             lib_name,
             lib_version,
+            gate: _,
         } = self;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         format!(

@@ -16,6 +16,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use tokio::io::AsyncReadExt;
 
 use super::board::Board;
+use super::complaints::Complaints;
 use super::connection::Connection;
 use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
@@ -23,6 +24,7 @@ use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
 use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse};
+use crate::protocol::http::is_http;
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
 use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
@@ -43,6 +45,7 @@ pub(super) struct Clients {
     accepted: Cell<u64>,
     answered: Cell<u64>,
     is_stopping: Cell<bool>,
+    http: Complaints,
 }
 
 impl Clients {
@@ -57,6 +60,7 @@ impl Clients {
             accepted: Cell::default(),
             answered: Cell::default(),
             is_stopping: Cell::default(),
+            http: Complaints::default(),
         })
     }
 
@@ -181,11 +185,13 @@ impl Clients {
                     },
                     Ok(None) => break,
                     Err(error) => {
-                        let reply = Reply::Error(format!("ERR Protocol error: {error}"));
-                        if connection.may_answer().await {
-                            self.answer_now(connection, reply);
+                        if !connection.may_answer().await {
+                            return;
                         }
-                        return;
+                        self.answer_now(connection, error.to_reply());
+                        if !error.is_skipped() {
+                            return;
+                        }
                     }
                 }
             }
@@ -197,6 +203,14 @@ impl Clients {
     }
 
     async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
+        if is_http(&args) {
+            self.complain_of_http(connection);
+            return Next::End;
+        }
+        let refused = connection.session.borrow_mut().gate.refuse(&args);
+        if let Some(reply) = refused {
+            return self.answer_in_turn(connection, reply, Next::Command).await;
+        }
         let own = OwnCommand::parse(&args);
         if let Some(OwnCommand::Voters(voters)) = own {
             let ask = |id| Input::ChangeVoters { id, voters };
@@ -225,11 +239,27 @@ impl Clients {
                 (reply, Next::Command)
             }
         };
+        self.answer_in_turn(connection, reply, next).await
+    }
+
+    async fn answer_in_turn(&self, connection: &Rc<Connection>, reply: Reply, next: Next) -> Next {
         if !connection.may_answer().await {
             return Next::End;
         }
         self.answer_now(connection, reply);
         next
+    }
+
+    /// Whoever sends HTTP here is a browser that somebody misuses, or a probe with a wrong port.
+    fn complain_of_http(&self, connection: &Connection) {
+        let peer = connection.session.borrow().peer.clone();
+        self.http.complain_about(
+            "HTTP",
+            &format!(
+                "client {peer} speaks HTTP: closed, before anything of it was read as a command (a web page can make a browser \
+                 do this to attack the server)"
+            ),
+        );
     }
 
     async fn answer_own(&self, command: OwnCommand) -> Reply {

@@ -18,6 +18,14 @@ impl Complaints {
         }
     }
 
+    /// Logs `text`, unless the last complaint was about the same `matter` and not long ago: for texts that tell who it
+    /// was this time.
+    pub(super) fn complain_about(&self, matter: &str, text: &str) {
+        if self.is_news(matter, clock::now()) {
+            tracing::warn!("{text}");
+        }
+    }
+
     /// The matter is settled: the next complaint is news.
     pub(super) fn forget(&self) {
         self.0.replace(None);

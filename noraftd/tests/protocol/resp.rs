@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use noraftd::prng::Prng;
 use noraftd::protocol::resp::{
     ARGS_MAX, BULK_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, Reply, RequestParser, RespVersion,
-    VALUE_DEPTH_MAX, Value, ValueDecoder, ValueError,
+    SKIPPED_BYTES_MAX, TooLarge, VALUE_DEPTH_MAX, Value, ValueDecoder, ValueError,
 };
 
 use super::support::{as_value, random_bytes};
@@ -56,13 +56,13 @@ fn requests_are_the_same_wherever_they_are_cut() {
 fn each_protocol_error_has_its_text() {
     let cases: [(&[u8], &str); 12] = [
         (b"*x\r\n", "invalid multibulk length"),
-        (b"*70000\r\n", "invalid multibulk length"),
+        (b"*1048577\r\n", "invalid multibulk length"),
         (b"*9999999999999999999999\r\n", "too big count string"),
         (b"*1\rx", "expected a line end (CR LF)"),
         (b"*1\r\n:1\r\n", "expected '$', got ':'"),
         (b"*1\r\n\n", "expected '$', got '\\n'"),
         (b"*1\r\n$-1\r\n", "invalid bulk length"),
-        (b"*1\r\n$16777217\r\n", "invalid bulk length"),
+        (b"*1\r\n$536870913\r\n", "invalid bulk length"),
         (b"*1\r\n$abc\r\n", "invalid bulk length"),
         (b"*1\r\n$1111111111111111111111\r\n", "too big count string"),
         (b"*1\r\n$1\r\nabc", "expected a line end (CR LF)"),
@@ -86,19 +86,61 @@ fn sizes_are_limited() {
 
     let widest = format!("*{ARGS_MAX}\r\n{}", "$0\r\n\r\n".repeat(ARGS_MAX));
     assert_eq!(feed([widest.as_bytes()]).0[0].len(), ARGS_MAX);
+}
 
-    let largest = vec![b'v'; BULK_BYTES_MAX];
-    let header = format!("*3\r\n${BULK_BYTES_MAX}\r\n");
-    let (commands, error) = feed([
-        header.as_bytes(),
-        &largest,
-        b"\r\n$1\r\nx\r\n",
-        format!("${BULK_BYTES_MAX}\r\n").as_bytes(),
-    ]);
-    assert_eq!(
-        (commands, error),
-        (Commands::new(), Some(ProtocolError::CommandTooBig))
-    );
+/// A command of these arguments, as sent.
+fn command(args: &[&[u8]]) -> Vec<u8> {
+    let mut out = format!("*{}\r\n", args.len()).into_bytes();
+    for arg in args {
+        out.extend(format!("${}\r\n", arg.len()).into_bytes());
+        out.extend_from_slice(arg);
+        out.extend_from_slice(b"\r\n");
+    }
+    out
+}
+
+#[test]
+fn a_command_that_is_too_large_is_skipped_and_the_next_one_is_understood() {
+    let (most, one_more) = (vec![b'v'; BULK_BYTES_MAX], vec![b'\n'; BULK_BYTES_MAX + 1]);
+    let wide = vec![&b"*1\r\n"[..]; ARGS_MAX + 1];
+    for (bytes, limit) in [
+        (command(&[b"SET", b"k", &one_more]), TooLarge::Argument),
+        (command(&[&one_more]), TooLarge::Argument),
+        (command(&[b"SET", &one_more, b"v"]), TooLarge::Argument),
+        (command(&[b"MSET", b"a", &most, b"b", &most]), TooLarge::Command),
+        (command(&wide), TooLarge::Arguments),
+    ] {
+        let bytes = [bytes, command(&[b"PING"])].concat();
+        for chunk_bytes in [bytes.len(), 65_536, 65_537] {
+            let (mut parser, mut buffer) = (RequestParser::new(), BytesMut::new());
+            let mut seen = Vec::new();
+            for chunk in bytes.chunks(chunk_bytes) {
+                buffer.extend_from_slice(chunk);
+                while let Some(next) = parser.next(&mut buffer).transpose() {
+                    seen.push(next);
+                }
+            }
+            let expected = vec![Err(ProtocolError::Skipped(limit)), Ok(words(&["PING"]))];
+            assert_eq!(seen, expected, "{limit} in chunks of {chunk_bytes}");
+            assert!(buffer.is_empty());
+        }
+    }
+    let reply = ProtocolError::Skipped(TooLarge::Argument).to_reply();
+    let text = "ERR an argument may have at most 16777216 bytes; nothing was done";
+    assert_eq!(reply, Reply::Error(text.to_owned()));
+}
+
+#[test]
+fn what_is_skipped_is_not_kept_and_has_an_end() {
+    let (mut parser, mut buffer) = (RequestParser::new(), BytesMut::new());
+    buffer.extend_from_slice(format!("*2\r\n${}\r\n", SKIPPED_BYTES_MAX).as_bytes());
+    for _ in 0..SKIPPED_BYTES_MAX / 65_536 {
+        buffer.extend_from_slice(&[b'x'; 65_536]);
+        assert_eq!(parser.next(&mut buffer), Ok(None));
+        assert!(buffer.is_empty());
+    }
+    buffer.extend_from_slice(b"\r\n$1\r\n");
+    assert_eq!(parser.next(&mut buffer), Err(ProtocolError::Endless));
 }
 
 #[test]

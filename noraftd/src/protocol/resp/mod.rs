@@ -13,6 +13,7 @@ use bytes::Bytes;
 
 pub use request::{
     ARGS_MAX, BULK_BYTES_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, RequestParser,
+    SKIPPED_ARGS_MAX, SKIPPED_BYTES_MAX, TooLarge,
 };
 pub use value::{
     VALUE_BULK_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ELEMENTS_MAX, VALUE_LINE_BYTES_MAX, Value, ValueDecoder,

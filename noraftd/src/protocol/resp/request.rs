@@ -1,7 +1,8 @@
 //! Parses what clients send: arrays of bulk strings, and inline commands.
 //!
 //! Invariant: `at` bytes at the front of the buffer belong to the unfinished command and are scanned;
-//! `spans` lie within them. Every announced size is checked against its limit before it is waited for.
+//! `spans` lie within them. Every announced size is checked against its limit before it is waited for. A command
+//! that is too large is read to its end without being kept, so that the next one is understood.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -22,7 +23,15 @@ pub const INLINE_BYTES_MAX: usize = 64 << 10;
 /// argument lets a command slightly too large be refused by name instead of closing the connection.
 pub const COMMAND_BYTES_MAX: usize = PAYLOAD_BYTES_MAX + (1 << 20);
 
-/// Bytes that are not RESP. The connection cannot be resynchronised: send [`Self::to_reply`], then close.
+/// Most arguments that are skipped of a command with too many; what announces more is no client's command.
+pub const SKIPPED_ARGS_MAX: usize = 1 << 20;
+
+/// Most bytes that are skipped of a command that is too large: Redis takes values of so many, so a client that
+/// was made for it may send them.
+pub const SKIPPED_BYTES_MAX: u64 = 512 << 20;
+
+/// What is wrong with a client's bytes. Unless [`Self::is_skipped`], they are not RESP, and the connection cannot be
+/// resynchronised: send [`Self::to_reply`], then close.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProtocolError {
     /// An inline command longer than [`INLINE_BYTES_MAX`].
@@ -34,10 +43,10 @@ pub enum ProtocolError {
     /// A header line that does not end where the longest number would.
     #[error("too big count string")]
     CountTooLong,
-    /// A number of arguments that is no number or above [`ARGS_MAX`].
+    /// A number of arguments that is no number or above [`SKIPPED_ARGS_MAX`].
     #[error("invalid multibulk length")]
     InvalidArrayLength,
-    /// A length of an argument that is no number or above [`BULK_BYTES_MAX`].
+    /// A length of an argument that is no number or above [`SKIPPED_BYTES_MAX`].
     #[error("invalid bulk length")]
     InvalidBulkLength,
     /// Something else where an argument's `$` should be.
@@ -46,15 +55,40 @@ pub enum ProtocolError {
     /// An argument or header that does not end with a line end.
     #[error("expected a line end (CR LF)")]
     ExpectedLineEnd,
-    /// A command longer than [`COMMAND_BYTES_MAX`].
+    /// More than [`SKIPPED_BYTES_MAX`] bytes of a command that is too large anyway.
     #[error("a command may have at most {COMMAND_BYTES_MAX} bytes")]
-    CommandTooBig,
+    Endless,
+    /// The whole of a command that is too large was skipped; the connection goes on.
+    #[error("{0}")]
+    Skipped(TooLarge),
+}
+
+/// Which limit a skipped command exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// [`ARGS_MAX`]
+    #[error("a command may have at most {ARGS_MAX} arguments")]
+    Arguments,
+    /// [`BULK_BYTES_MAX`]
+    #[error("an argument may have at most {BULK_BYTES_MAX} bytes")]
+    Argument,
+    /// [`COMMAND_BYTES_MAX`]
+    #[error("a command may have at most {COMMAND_BYTES_MAX} bytes")]
+    Command,
 }
 
 impl ProtocolError {
-    /// The last reply on the connection.
+    /// The reply: the last one on the connection, unless the command was skipped.
     pub fn to_reply(&self) -> super::Reply {
-        super::Reply::Error(format!("ERR Protocol error: {self}"))
+        super::Reply::Error(match self {
+            Self::Skipped(limit) => format!("ERR {limit}; nothing was done"),
+            other => format!("ERR Protocol error: {other}"),
+        })
+    }
+
+    /// True when the command was read to its end: the parser goes on with the next one.
+    pub fn is_skipped(&self) -> bool {
+        matches!(self, Self::Skipped(_))
     }
 }
 
@@ -64,6 +98,15 @@ pub struct RequestParser {
     state: State,
     at: usize,
     spans: Vec<(usize, usize)>,
+    skipping: Option<Skipping>,
+}
+
+/// A command that is read to its end without being kept.
+#[derive(Debug, Clone, Copy)]
+struct Skipping {
+    limit: TooLarge,
+    /// Bytes of arguments that were announced so far.
+    bytes: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -100,7 +143,8 @@ impl RequestParser {
     ///
     /// # Errors
     ///
-    /// When the bytes are not RESP or exceed a limit; the parser must not be used afterwards.
+    /// When the bytes are not RESP or exceed a limit; unless the command was skipped, the parser must not be used
+    /// afterwards.
     pub fn next(&mut self, buffer: &mut BytesMut) -> Result<Option<Vec<Bytes>>, ProtocolError> {
         loop {
             let step = match self.state {
@@ -112,7 +156,7 @@ impl RequestParser {
             match step {
                 Step::Go(state) => self.state = state,
                 Step::Wait => return Ok(None),
-                Step::Done => return Ok(Some(self.finish(buffer))),
+                Step::Done => return self.finish(buffer).map(Some),
                 Step::Inline(words) => return Ok(Some(words)),
             }
         }
@@ -131,11 +175,13 @@ impl RequestParser {
                     buffer.advance(after);
                     return Ok(Step::Go(State::Start));
                 }
-                let missing = usize::try_from(count).ok().filter(|&n| n <= ARGS_MAX);
+                let missing = usize::try_from(count).ok().filter(|&n| n <= SKIPPED_ARGS_MAX);
+                let missing = missing.ok_or(ProtocolError::InvalidArrayLength)?;
                 self.at = after;
-                Ok(Step::Go(State::Header {
-                    missing: missing.ok_or(ProtocolError::InvalidArrayLength)?,
-                }))
+                if missing > ARGS_MAX {
+                    self.skip(TooLarge::Arguments);
+                }
+                Ok(Step::Go(State::Header { missing }))
             }
             Some(_) => Ok(Step::Go(State::Inline)),
         }
@@ -168,7 +214,8 @@ impl RequestParser {
         })
     }
 
-    fn header(&mut self, buffer: &BytesMut, missing: usize) -> Result<Step, ProtocolError> {
+    fn header(&mut self, buffer: &mut BytesMut, missing: usize) -> Result<Step, ProtocolError> {
+        self.discard_skipped(buffer);
         if missing == 0 {
             return Ok(Step::Done);
         }
@@ -180,23 +227,46 @@ impl RequestParser {
         let Some(text) = number_line(buffer, self.at + 1)? else {
             return Ok(Step::Wait);
         };
-        let bytes = parse_i64(text).and_then(|n| usize::try_from(n).ok());
-        let bytes = bytes
-            .filter(|&n| n <= BULK_BYTES_MAX)
+        let length = parse_i64(text).and_then(|n| u64::try_from(n).ok());
+        let length = length
+            .filter(|&n| n <= SKIPPED_BYTES_MAX)
             .ok_or(ProtocolError::InvalidBulkLength)?;
+        let bytes = usize::try_from(length).map_err(|_| ProtocolError::InvalidBulkLength)?;
         self.at += 1 + text.len() + LINE_END_BYTES;
-        if self.at + bytes + LINE_END_BYTES > COMMAND_BYTES_MAX {
-            return Err(ProtocolError::CommandTooBig);
+        if bytes > BULK_BYTES_MAX {
+            self.skip(TooLarge::Argument);
+        } else if self.at + bytes + LINE_END_BYTES > COMMAND_BYTES_MAX {
+            self.skip(TooLarge::Command);
+        }
+        if let Some(skipping) = &mut self.skipping {
+            skipping.bytes += length;
+            if skipping.bytes > SKIPPED_BYTES_MAX {
+                return Err(ProtocolError::Endless);
+            }
         }
         Ok(Step::Go(State::Body { missing, bytes }))
     }
 
-    fn body(&mut self, buffer: &BytesMut, missing: usize, bytes: usize) -> Result<Step, ProtocolError> {
+    fn body(
+        &mut self,
+        buffer: &mut BytesMut,
+        missing: usize,
+        mut bytes: usize,
+    ) -> Result<Step, ProtocolError> {
+        if self.skipping.is_some() {
+            self.discard_skipped(buffer);
+            let part = bytes.min(buffer.len());
+            buffer.advance(part);
+            bytes -= part;
+            self.state = State::Body { missing, bytes };
+        }
         let end = self.at + bytes;
         match buffer.get(end..end + LINE_END_BYTES) {
             None => Ok(Step::Wait),
             Some(b"\r\n") => {
-                self.spans.push((self.at, end));
+                if self.skipping.is_none() {
+                    self.spans.push((self.at, end));
+                }
                 self.at = end + LINE_END_BYTES;
                 Ok(Step::Go(State::Header { missing: missing - 1 }))
             }
@@ -204,7 +274,23 @@ impl RequestParser {
         }
     }
 
-    fn finish(&mut self, buffer: &mut BytesMut) -> Vec<Bytes> {
+    /// From here to its end nothing of the command is kept; the first limit that it exceeds is told.
+    fn skip(&mut self, limit: TooLarge) {
+        self.skipping.get_or_insert(Skipping { limit, bytes: 0 });
+        self.spans = Vec::new();
+    }
+
+    fn discard_skipped(&mut self, buffer: &mut BytesMut) {
+        if self.skipping.is_some() {
+            buffer.advance(std::mem::take(&mut self.at));
+        }
+    }
+
+    fn finish(&mut self, buffer: &mut BytesMut) -> Result<Vec<Bytes>, ProtocolError> {
+        if let Some(Skipping { limit, .. }) = self.skipping.take() {
+            (self.state, self.at) = (State::Start, 0);
+            return Err(ProtocolError::Skipped(limit));
+        }
         let whole = buffer.split_to(self.at).freeze();
         (self.state, self.at) = (State::Start, 0);
         let args = self
@@ -214,7 +300,7 @@ impl RequestParser {
             .collect();
         self.spans.clear();
         self.spans.shrink_to(SPANS_KEPT);
-        args
+        Ok(args)
     }
 }
 
