@@ -7,7 +7,7 @@
 //!
 //! *Abstaining*: a node whose log had an ambiguous tail may have lost entries that it once acknowledged. Its
 //! vote, and its own candidacy, count only when *every* voter took part: then some intact log with each
-//! acknowledged entry was compared. Otherwise all nodes after a power cut would wait for each other for
+//! acknowledged entry was compared. (A candidate votes for itself, so a majority that it needs its own vote for is none.) Otherwise all nodes after a power cut would wait for each other for
 //! ever. It ends when the node has everything that a leader had when it first heard from it. Where a majority of
 //! the voters has lost entries *for certain*, though, an acknowledged one may be in no log at all: then nobody is
 //! elected, until a person decides (`noraftd repair`).
@@ -129,7 +129,9 @@ impl Canvass {
         is_majority(&config.voters, |id| self.granted.get(&id) == Some(&Abstain::Loss))
     }
 
-    fn verdict(&self, config: &ClusterConfig) -> Option<Campaign> {
+    /// Whether `own`, who asked, may campaign. The core counts a candidate's own vote: one that abstains needs everyone,
+    /// however many sure nodes granted, for an entry that it forgot may be on its way to one of those.
+    fn verdict(&self, own: NodeId, config: &ClusterConfig) -> Option<Campaign> {
         let everyone = config
             .voters
             .union(&config.new_voters)
@@ -140,8 +142,8 @@ impl Canvass {
             .filter(|(_, abstain)| !abstain.abstains())
             .map(|(id, _)| *id)
             .collect();
-        let won =
-            (everyone && !self.has_lost_majority(config)) || has_quorum(config, |id| sure.contains(&id));
+        let is_sure = sure.contains(&own) && has_quorum(config, |id| sure.contains(&id));
+        let won = (everyone && !self.has_lost_majority(config)) || is_sure;
         won.then_some(Campaign {
             term: self.term,
             unanimous: everyone,
@@ -243,7 +245,7 @@ impl Replica {
             return;
         };
         self.elections.lost_majority = canvass.has_lost_majority(self.node.config());
-        if let Some(campaign) = canvass.verdict(self.node.config()) {
+        if let Some(campaign) = canvass.verdict(self.config.id, self.node.config()) {
             self.elections.canvass = None;
             self.elections.campaign = Some(campaign);
         }
@@ -304,8 +306,14 @@ mod tests {
     use super::*;
     use crate::record::genesis_config;
 
+    /// Whether the first of `grants`, who asked, campaigns in a cluster of three, and with everyone's grant.
     fn verdict(grants: &[(u64, Abstain)]) -> Option<bool> {
-        let config = genesis_config([1, 2, 3].map(NodeId::new));
+        verdict_among(3, grants)
+    }
+
+    fn verdict_among(voters: u64, grants: &[(u64, Abstain)]) -> Option<bool> {
+        let config = genesis_config((1..=voters).map(NodeId::new));
+        let own = NodeId::new(grants[0].0);
         let granted = grants
             .iter()
             .map(|(id, abstain)| (NodeId::new(*id), *abstain))
@@ -314,7 +322,7 @@ mod tests {
             term: Term::new(2),
             granted,
         }
-        .verdict(&config)
+        .verdict(own, &config)
         .map(|campaign| campaign.unanimous)
     }
 
@@ -337,6 +345,24 @@ mod tests {
             verdict(&[(1, Abstain::Tail), (2, Abstain::Tail), (3, Abstain::Tail)]),
             Some(true)
         );
+    }
+
+    #[test]
+    fn a_candidate_that_abstains_needs_everyone_however_many_are_sure() {
+        for voters in [3, 5, 6] {
+            for abstain in [Abstain::Tail, Abstain::Loss] {
+                let sure = (2..=voters).map(|id| (id, Abstain::No));
+                let mut grants = vec![(1, abstain)];
+                grants.extend(sure);
+                assert_eq!(verdict_among(voters, &grants), Some(true));
+                grants.pop();
+                assert_eq!(
+                    verdict_among(voters, &grants),
+                    None,
+                    "of {voters}, one is missing"
+                );
+            }
+        }
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl Replica {
         if !self.is_leader() {
             return Some(Refusal::NotLeader);
         }
-        if self.room != Room::Plenty {
+        if self.room != Room::Plenty || self.is_silent() {
             return Some(Refusal::DiskFull);
         }
         (!self.is_settled()).then_some(Refusal::ChangeInProgress)

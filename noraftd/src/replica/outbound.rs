@@ -1,7 +1,9 @@
 //! What leaves: the core's actions become one batch and messages; replication to each peer.
 //!
 //! Invariant: nothing that promises durability leaves before the batch that makes it true; a leader's
-//! AppendEntries may (Raft thesis 10.2.1), once its term and vote are durable.
+//! AppendEntries may (Raft thesis 10.2.1), once its term and vote are durable. No AppendEntries leave while the disk
+//! stands still, and none without entries while a leader without room keeps silent: whatever asks for them (a
+//! heartbeat, a read, a change of the voters, a new connection), each would keep the leader in office.
 
 use noraft::{Actions, LogEntries, LogEntry, LogPosition, Message, NodeId};
 
@@ -139,14 +141,27 @@ impl Replica {
             return;
         }
         self.check_heartbeat();
-        if self.durability.hard_state_in_flight() {
+        if self.durability.hard_state_in_flight() || self.is_stalled() {
             return;
         }
         let peers: Vec<NodeId> = self.leadership.progress.keys().copied().collect();
         for peer in peers {
             while self.send_entries(peer) {}
-            self.send_empty(peer);
+            if !self.is_silent() {
+                self.send_empty(peer);
+            }
         }
+    }
+
+    /// True while the others are to hear nothing that keeps this leader in office.
+    pub(super) fn is_holding_back(&self) -> bool {
+        self.is_stalled() || self.is_silent()
+    }
+
+    /// True while the disk has not answered for so long that this leader may be of no use any more.
+    fn is_stalled(&self) -> bool {
+        let since = self.durability.in_flight_since();
+        since.is_some_and(|since| self.now - since >= self.config.disk_stall_max)
     }
 
     fn check_heartbeat(&mut self) {
@@ -155,11 +170,7 @@ impl Replica {
         }
         self.timers
             .arm_heartbeat(self.now + self.config.heartbeat_interval);
-        let stalled = self
-            .durability
-            .in_flight_since()
-            .is_some_and(|since| self.now - since >= self.config.disk_stall_max);
-        if !stalled && !self.is_silent() {
+        if !self.is_holding_back() {
             self.leadership.want_round();
         }
     }

@@ -103,7 +103,11 @@ impl Replica {
         }
     }
 
+    /// No round starts while this leader is to let the others elect: each one tells them that it is there.
     fn start_read_round(&mut self) -> bool {
+        if self.is_holding_back() {
+            return false;
+        }
         if self.reads.round.is_some() || self.reads.waiting.is_empty() || !self.has_committed_in_term() {
             return false;
         }

@@ -4,6 +4,7 @@
 
 mod appends;
 mod counter;
+mod elections;
 mod membership;
 mod repair;
 mod snapshots;

@@ -13,7 +13,7 @@ use noraftd::record::{
     Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
     genesis_config,
 };
-use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Snapshot};
+use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Room, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 
@@ -254,6 +254,10 @@ pub(crate) struct World {
     disks: BTreeMap<u64, Disk>,
     lives: BTreeMap<u64, u64>,
     cut: BTreeSet<(u64, u64)>,
+    /// Nodes whose every sync takes this many microseconds.
+    slow: BTreeMap<u64, u64>,
+    /// Wake-ups since time last went on.
+    wakes_now: u32,
     /// When the last message on each link arrives.
     last_arrival: BTreeMap<(u64, u64), u64>,
     /// The one wake-up of each node that counts.
@@ -289,6 +293,8 @@ impl World {
             disks: BTreeMap::new(),
             lives: BTreeMap::new(),
             cut: BTreeSet::new(),
+            slow: BTreeMap::new(),
+            wakes_now: 0,
             last_arrival: BTreeMap::new(),
             wakes: BTreeMap::new(),
             done: Vec::new(),
@@ -369,6 +375,21 @@ impl World {
         let held: BTreeSet<u64> = disk.indexes().collect();
         disk.damaged
             .extend(indexes.into_iter().filter(|index| held.contains(index)));
+    }
+
+    /// Every sync of `node` takes this long from now on.
+    pub(crate) fn slow_disk(&mut self, node: u64, sync: Duration) {
+        self.slow.insert(node, sync.as_micros() as u64);
+    }
+
+    /// How much room the disk of `node` has changes.
+    pub(crate) fn room(&mut self, node: u64, room: Room) {
+        self.input(node, Input::Room(room));
+    }
+
+    fn sync_time(&mut self, node: u64) -> u64 {
+        let drawn = self.prng.between(50, self.faults.sync_max.max(51));
+        self.slow.get(&node).copied().unwrap_or(drawn)
     }
 
     /// Somebody asks `node` for a snapshot.
@@ -492,7 +513,9 @@ impl World {
                 self.events.insert(key, event);
                 break;
             }
-            self.now = key.0;
+            if self.now != key.0 {
+                (self.now, self.wakes_now) = (key.0, 0);
+            }
             self.happen(event);
         }
         self.now = end;
@@ -540,6 +563,8 @@ impl World {
                 self.snapshot_done(node, work);
             }
             Event::Wake { node, life } if self.lives[&node] == life && self.wakes[&node] == self.now => {
+                self.wakes_now += 1;
+                assert!(self.wakes_now < SPIN, "a deadline of node {node} stays due");
                 self.input(node, Input::Deadline);
             }
             Event::Synced { .. }
@@ -574,11 +599,11 @@ impl World {
         let life = self.lives[&node];
         match output {
             Output::Persist(batch) => {
-                let delay = self.prng.between(50, self.faults.sync_max.max(51));
+                let delay = self.sync_time(node);
                 self.schedule(delay, Event::Synced { node, life, batch });
             }
             Output::Patch { id, records } => {
-                let delay = self.prng.between(50, self.faults.sync_max.max(51));
+                let delay = self.sync_time(node);
                 let patched = Event::Patched {
                     node,
                     life,
@@ -698,6 +723,9 @@ impl World {
         self.events.insert((at, self.scheduled), event);
     }
 }
+
+/// Wake-ups at one instant; a node needs a few.
+const SPIN: u32 = 10_000;
 
 /// The disk does not look into a snapshot; it takes a few chunks to send.
 const SNAPSHOT_BYTES: u64 = 1000;

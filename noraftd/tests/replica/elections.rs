@@ -1,0 +1,157 @@
+//! Who is elected, and who lets others be.
+
+use std::time::Duration;
+
+use noraft::{Log, LogEntries, LogEntry, LogPosition, NodeId, Term};
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::resp::Reply;
+use noraftd::record::{Abstain, HardState, Recovered, genesis_config};
+use noraftd::replica::event::{Input, Output, Room};
+use noraftd::replica::{Replica, ReplicaConfig};
+use noraftd::time::{Instant, Stamp};
+
+use super::world::World;
+use super::{SECOND, done, led_world};
+
+/// Node 1 of several, driven by hand; its disk answers at once.
+struct Candidate {
+    replica: Replica,
+    now: Instant,
+}
+
+impl Candidate {
+    fn new(voters: u64, abstain: Abstain) -> Self {
+        let config = genesis_config((1..=voters).map(NodeId::new));
+        let entries = [LogEntry::Term(Term::new(1)), LogEntry::Command];
+        let recovered = Recovered {
+            hard_state: HardState {
+                term: 1,
+                voted_for: Some(1),
+            },
+            log: Log::new(config, LogEntries::from_iter(LogPosition::ZERO, entries)),
+            abstain,
+            holes: Vec::new(),
+        };
+        let mut settings = ReplicaConfig::new(NodeId::new(1));
+        settings.members = (1..=voters).map(NodeId::new).collect();
+        Self {
+            replica: Replica::recover(&settings, 1, recovered, None),
+            now: Instant::ZERO,
+        }
+    }
+
+    /// What it says to the others about `input`.
+    fn handle(&mut self, input: Input) -> Vec<PeerMessage> {
+        let (mut said, mut inputs) = (Vec::new(), vec![input]);
+        while let Some(input) = inputs.pop() {
+            self.replica.handle(self.now, Stamp::default(), input);
+            while let Some(output) = self.replica.poll() {
+                match output {
+                    Output::Persist(batch) => inputs.push(Input::Synced(batch.id)),
+                    Output::Send { message, .. } => said.push(message),
+                    _ => {}
+                }
+            }
+        }
+        said
+    }
+
+    /// Its election timeout passes.
+    fn time_out(&mut self) -> Vec<PeerMessage> {
+        self.now = self.now + SECOND * 2;
+        self.handle(Input::Deadline)
+    }
+
+    fn hear(&mut self, from: u64, message: PeerMessage) -> Vec<PeerMessage> {
+        let from = NodeId::new(from);
+        self.handle(Input::Peer { from, message })
+    }
+}
+
+fn asks_for_votes(said: &[PeerMessage]) -> bool {
+    said.iter()
+        .any(|message| matches!(message, PeerMessage::RequestVote { .. }))
+}
+
+fn grant(term: u64) -> PeerMessage {
+    PeerMessage::PreVoted {
+        term: Term::new(term),
+        granted: true,
+        abstain: Abstain::No,
+    }
+}
+
+/// What it forgot may be on its way to one of those that have granted, and its sender may still lead.
+#[test]
+fn of_five_and_six_a_candidate_that_abstains_asks_for_votes_only_with_everyones_grant() {
+    for voters in [5, 6] {
+        for abstain in [Abstain::Tail, Abstain::Loss] {
+            let mut candidate = Candidate::new(voters, abstain);
+            candidate.time_out();
+            for other in 2..voters {
+                let said = candidate.hear(other, grant(2));
+                assert!(!asks_for_votes(&said), "{other} of {voters} granted");
+            }
+            assert!(asks_for_votes(&candidate.hear(voters, grant(2))));
+        }
+    }
+}
+
+#[test]
+fn of_five_a_candidate_that_is_sure_asks_for_votes_with_a_majority_of_grants() {
+    let mut candidate = Candidate::new(5, Abstain::No);
+    candidate.time_out();
+    assert!(!asks_for_votes(&candidate.hear(2, grant(2))));
+    assert!(asks_for_votes(&candidate.hear(3, grant(2))));
+}
+
+/// Asks `node` for reads all the time until another leads, for at most `time`.
+fn read_until_another_leads(world: &mut World, node: u64, time: Duration) -> bool {
+    let end = world.now + time.as_nanos() as u64;
+    let mut id = 10_000;
+    while world.now < end && world.leader() == Some(node) {
+        id += 1;
+        world.request(node, id, &["GET", "k"]);
+        world.run_for(Duration::from_millis(20));
+    }
+    world.leader() != Some(node)
+}
+
+#[test]
+fn reads_do_not_keep_a_leader_in_office_whose_disk_stands_still() {
+    let (mut world, leader) = led_world(3);
+    world.slow_disk(leader, SECOND * 60);
+    world.request(leader, 1, &["SET", "k", "v"]);
+    assert!(read_until_another_leads(&mut world, leader, SECOND * 5));
+}
+
+#[test]
+fn neither_reads_nor_changes_keep_a_leader_in_office_whose_disk_is_full() {
+    for room in [Room::Low, Room::Spent] {
+        let (mut world, leader) = led_world(3);
+        world.room(leader, room);
+        // It is silent for a while even if there is room again at once.
+        world.room(leader, Room::Plenty);
+        let end = world.now + 3 * SECOND.as_nanos() as u64;
+        let mut id = 20_000;
+        while world.now < end && world.leader() == Some(leader) {
+            id += 1;
+            world.change_voters(leader, id, &[1, 2, 3]);
+            read_until_another_leads(&mut world, leader, Duration::from_millis(20));
+        }
+        assert_ne!(world.leader(), Some(leader), "{room:?}");
+    }
+}
+
+#[test]
+fn a_read_is_answered_again_once_the_disk_goes_on() {
+    let (mut world, leader) = led_world(1);
+    world.slow_disk(leader, SECOND * 2);
+    world.request(leader, 1, &["SET", "k", "v"]);
+    world.run_for(SECOND);
+    world.slow_disk(leader, Duration::from_micros(100));
+    world.run_for(SECOND * 2);
+    world.request(leader, 2, &["GET", "k"]);
+    world.run_for(SECOND);
+    assert_eq!(done(&world, 2), Reply::Bulk("v".into()));
+}
