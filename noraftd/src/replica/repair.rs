@@ -22,9 +22,11 @@
 //!
 //! **What nobody gives any more**, because other logs begin behind it, and who is left has lost it too or is silent,
 //! is in every state that has applied it: in this node's own, then the log is made to begin behind it; or else in a
-//! snapshot of the leader's.
+//! snapshot of the leader's. A leader that waits for such a snapshot leaves office, for nobody sends it one. Every
+//! known node is asked, whether it votes or not: who was a voter once may be the last to hold the entry.
 //!
-//! Invariant: a hole goes only when its entry is durable here again, void, or covered by a snapshot.
+//! Invariant: a hole goes only when its entry is durable here again, void, or covered by a snapshot; the deadline to
+//! ask again always lies ahead once it was acted on, even where nobody can be asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -50,7 +52,7 @@ pub(super) struct Repair {
     /// Whom was asked last, and when to ask the next.
     asked: Option<NodeId>,
     ask_after: Instant,
-    /// Peers whose log begins after the first hole.
+    /// Nodes whose log begins after the first hole.
     gone: BTreeSet<NodeId>,
     /// How often each was asked since the first hole is what it is, and had nothing that was missing, or said nothing.
     in_vain: BTreeMap<NodeId, u32>,
@@ -238,21 +240,27 @@ impl Replica {
         }
     }
 
-    /// True when no peer gives an entry that is missing here, and that is not applied: only a snapshot of another node
-    /// can help.
+    /// True when nobody gives an entry that is missing here, and that is not applied: only a snapshot of another node
+    /// can help. One whose log begins behind the entry has such a snapshot: what stands there is committed.
     pub(super) fn needs_snapshot(&self) -> bool {
         let applied = self.apply.applied_index().get();
-        self.gone_for_good().is_some_and(|first| first > applied)
+        let has_snapshot = self.node.peers().any(|id| self.repair.gone.contains(&id));
+        has_snapshot && self.gone_for_good().is_some_and(|first| first > applied)
     }
 
-    /// The first entry that is missing, if no peer gives it any more.
+    /// The first entry that is missing, if nobody gives it any more. Who is silent may stay silent.
     fn gone_for_good(&self) -> Option<u64> {
         let first = self.repair.unfilled().next()?.position.index.get();
-        // One whose log begins behind it has it in a snapshot: what stands there is committed. Who is silent may
-        // stay silent.
-        let has_snapshot = self.node.peers().any(|id| self.repair.gone.contains(&id));
-        let is_gone = has_snapshot && self.node.peers().all(|id| self.repair.is_past_hope(id));
+        let is_gone = self.others().all(|id| self.repair.is_past_hope(id));
         is_gone.then_some(first)
+    }
+
+    /// Every other node that may hold an entry of this log: the members, and whoever the log makes one.
+    fn others(&self) -> impl Iterator<Item = NodeId> {
+        let mut known: BTreeSet<NodeId> = self.node.peers().collect();
+        known.extend(&self.config.members);
+        known.remove(&self.config.id);
+        known.into_iter()
     }
 
     /// An entry that is applied here needs nobody: the state has what it did. So the log begins behind it from now on,
@@ -277,11 +285,13 @@ impl Replica {
     }
 
     /// A leader that lost an entry which may not be committed cannot give it to anybody: those who lack it have to
-    /// be led by one of them. (If they are no majority, it may be committed, and is waited for.)
+    /// be led by one of them. (If they are no majority, it may be committed, and is waited for.) One that can go on
+    /// only from another node's snapshot has to be led by a node that sends it.
     pub(super) fn leave_to_others(&mut self) {
         let first = self.node.commit_index().get() + 1;
         let mut lost = self.repair.holes.range(first..);
-        if self.is_leader() && lost.any(|(index, _)| !self.repair.filled.contains_key(index)) {
+        let has_lost = lost.any(|(index, _)| !self.repair.filled.contains_key(index));
+        if self.is_leader() && (has_lost || self.needs_snapshot()) {
             self.step_down();
         }
     }
@@ -303,15 +313,14 @@ impl Replica {
         if positions.is_empty() {
             return;
         }
+        self.repair.ask_after = self.now + self.repair_pause();
         let last = self.repair.asked;
-        let peers: BTreeSet<NodeId> = self.node.peers().collect();
-        let after = last.and_then(|last| peers.range(last..).find(|id| **id != last));
-        let Some(to) = whom.or(after.copied()).or(peers.first().copied()) else {
+        let after = last.and_then(|last| self.others().find(|id| *id > last));
+        let Some(to) = whom.or(after).or(self.others().next()) else {
             return;
         };
         self.repair.asked = Some(to);
         *self.repair.in_vain.entry(to).or_default() += 1;
-        self.repair.ask_after = self.now + self.repair_pause();
         self.send(to, PeerMessage::RepairRequest { positions });
     }
 

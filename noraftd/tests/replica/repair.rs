@@ -274,6 +274,97 @@ fn a_peer_that_is_silent_is_not_waited_for_when_the_others_have_a_snapshot() {
     assert_eq!(length(&mut world, node, 100_000), Some(written));
 }
 
+/// A leader that finds an entry damaged which it has not applied, and which the others have in snapshots only.
+#[test]
+fn a_leader_that_needs_a_snapshot_lets_another_lead() {
+    let mut led = 0;
+    for seed in 1..=12 {
+        let mut world = World::new(seed, 3, Faults::NONE);
+        world.run_for(SECOND * 3);
+        let node = world.leader().expect("a calm cluster elects a leader");
+        for id in 1..=60 {
+            world.request(node, id, &["XADD", "log", "*", "v", &id.to_string()]);
+            world.run_for(Duration::from_millis(1));
+            if id == 40 || id == 50 {
+                world.run_for(SECOND / 5);
+                (1..=3)
+                    .filter(|peer| *peer != node)
+                    .for_each(|peer| world.take_snapshot(peer));
+                world.run_for(SECOND / 5);
+            }
+        }
+        world.run_for(SECOND);
+        (1..=3).for_each(|node| world.kill(node));
+        (1..=3).for_each(|node| world.start(node));
+        world.damage(node, [20]);
+        while world.leader().is_none() {
+            world.run_for(Duration::from_micros(20));
+        }
+        led += u64::from(world.leader() == Some(node));
+        world.run_for(SECOND * 20);
+        assert_eq!(
+            status(&world, node).holes,
+            0,
+            "seed {seed}: {:?}",
+            status(&world, node)
+        );
+        assert_eq!(length(&mut world, node, 1000), Some(60), "seed {seed}");
+    }
+    assert!(led > 0, "in no seed did the damaged node lead");
+}
+
+/// Three nodes with `count` entries, of which one is the only voter; it has a snapshot, is down, and an entry that the
+/// snapshot covers is damaged.
+fn sole_voter_damaged(count: u64) -> (World, u64) {
+    let (mut world, node) = written(count);
+    world.take_snapshot(node);
+    world.run_for(SECOND / 5);
+    world.change_voters(node, 500, &[node]);
+    world.run_for(SECOND);
+    assert_eq!(done(&world, 500), Reply::Status("OK"));
+    world.kill(node);
+    world.damage(node, [count / 2]);
+    (world, node)
+}
+
+#[test]
+fn a_sole_voter_is_given_back_what_it_lost_by_nodes_that_do_not_vote() {
+    let (mut world, node) = sole_voter_damaged(20);
+    world.start(node);
+    world.run_for(SECOND * 3);
+    assert_eq!((status(&world, node).repaired, world.damaged(node)), (1, 0));
+    assert_eq!(length(&mut world, node, 1000), Some(20));
+}
+
+#[test]
+fn a_sole_voter_goes_on_from_its_own_state_when_nobody_gives_an_entry_back() {
+    let (mut world, node) = sole_voter_damaged(20);
+    (1..=3)
+        .filter(|other| *other != node)
+        .for_each(|other| world.kill(other));
+    world.start(node);
+    world.run_for(SECOND * 6);
+    assert_eq!((status(&world, node).holes, world.damaged(node)), (0, 0));
+    assert_eq!(length(&mut world, node, 1000), Some(20));
+}
+
+#[test]
+fn the_only_node_there_is_goes_on_from_its_own_state() {
+    let (mut world, node) = led_world(1);
+    for id in 1..=20 {
+        world.request(node, id, &["XADD", "log", "*", "v", &id.to_string()]);
+        world.run_for(Duration::from_millis(1));
+    }
+    world.take_snapshot(node);
+    world.run_for(SECOND);
+    world.kill(node);
+    world.damage(node, [10]);
+    world.start(node);
+    world.run_for(SECOND * 3);
+    assert_eq!(world.damaged(node), 0);
+    assert_eq!(length(&mut world, node, 1000), Some(20));
+}
+
 #[test]
 fn random_damage_within_the_budget_is_repaired_under_loss_and_kills() {
     for seed in 0..40 {
