@@ -23,7 +23,7 @@ pub fn save(snapshots: &Snapshots, snapshot: &Snapshot) -> Result<SnapshotId, Sn
 ///
 /// # Errors
 ///
-/// When the disk fails. A full disk, or a snapshot that is not what was announced, is [`Received::Failed`].
+/// When the disk fails. A full disk, a shortage, or a snapshot that is not what was announced, is [`Received::Failed`].
 pub fn receive(
     snapshots: &Snapshots,
     id: SnapshotId,
@@ -41,7 +41,7 @@ pub fn receive(
         Ok(Received::Whole(Box::new(Snapshot { head, machine })))
     });
     match received {
-        Err(error) if error.is_full() => Ok(Received::Failed),
+        Err(error) if error.passes() => Ok(Received::Failed),
         Err(SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => Ok(Received::Failed),
         other @ (Ok(_) | Err(SnapshotError::Disk { .. })) => other,
     }

@@ -103,7 +103,7 @@ impl Job {
             Self::MarkCaughtUp => Ok((store.mark_caught_up()?, None)),
             Self::SaveSnapshot(snapshot) => match snapshot::save(&store.snapshots(), snapshot) {
                 Ok(id) => Ok(written(id.bytes, Input::SnapshotSaved(Some(id)))),
-                Err(error) if error.is_full() => Ok(written(0, Input::SnapshotSaved(None))),
+                Err(error) if error.passes() => Ok(written(0, Input::SnapshotSaved(None))),
                 Err(error) => Err(failed(&error)),
             },
             Self::ReceiveSnapshot { id, offset, bytes } => {

@@ -80,6 +80,10 @@ impl World {
                 let retry = Event::DiskRetry { node: at, life };
                 self.queue.push(self.now + FULL_PAUSE, retry);
             }
+            Err(StoreError::Short { .. }) => {
+                let retry = Event::DiskRetry { node: at, life };
+                self.queue.push(self.now + FULL_PAUSE, retry);
+            }
             Err(StoreError::Failed { .. }) => self.end_by_disk(at),
             Err(error @ StoreError::Invalid(_)) => {
                 self.fail(("store".to_owned(), format!("n{}: {error}", at + 1)));

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use noraft::NodeId;
 use serde::{Deserialize, Serialize};
 
-use super::clients::{CONNECTIONS_MAX, Clients};
+use super::clients::Clients;
 use super::clock;
 use super::endpoint::Endpoint;
 use super::peer_listener::PeerListener;
@@ -151,6 +151,8 @@ pub(super) struct Board {
     pub(super) recovery: Vec<String>,
     /// Most bytes of one command.
     pub(super) payload_bytes_max: usize,
+    /// Connections of clients at once.
+    pub(super) clients_max: u64,
     /// Addresses for clients, as bound.
     pub(super) listen: Vec<Endpoint>,
 }
@@ -169,7 +171,7 @@ impl Board {
             uptime_seconds: self.uptime_ms() / 1000,
             unix_micros: clock::unix_micros(),
             connected_clients,
-            clients_max: CONNECTIONS_MAX as u64,
+            clients_max: self.clients_max,
             connections_received,
             commands_processed,
             keys: replica.machine().key_count() as u64,

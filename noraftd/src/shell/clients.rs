@@ -18,6 +18,7 @@ use tokio::io::AsyncReadExt;
 use super::board::Board;
 use super::complaints::Complaints;
 use super::connection::Connection;
+use super::descriptors::{Seat, Seats};
 use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
 use super::outgoing::Outgoing;
@@ -31,9 +32,6 @@ use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
 use crate::store::Snapshots;
 use crate::store::disk::RealDisk;
 
-/// Connections of clients at once; each costs some KiB and a file descriptor.
-pub(super) const CONNECTIONS_MAX: usize = 10_000;
-
 /// All clients of this node.
 pub(super) struct Clients {
     inbox: Rc<Inbox>,
@@ -42,6 +40,8 @@ pub(super) struct Clients {
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     /// Connections with replies that the event loop has to flush.
     dirty: RefCell<Vec<Rc<Connection>>>,
+    seats: Seats,
+    complaints: Complaints,
     accepted: Cell<u64>,
     answered: Cell<u64>,
     is_stopping: Cell<bool>,
@@ -57,6 +57,8 @@ impl Clients {
             requests: RefCell::default(),
             connections: RefCell::default(),
             dirty: RefCell::default(),
+            seats: Seats::default(),
+            complaints: Complaints::default(),
             accepted: Cell::default(),
             answered: Cell::default(),
             is_stopping: Cell::default(),
@@ -68,13 +70,15 @@ impl Clients {
     pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
         loop {
             match listener.accept().await {
-                Ok(stream) if self.connections.borrow().len() < CONNECTIONS_MAX => {
+                Ok(stream) if self.has_room() => {
                     let session = self.new_session(&stream);
-                    tokio::task::spawn_local(Rc::clone(&self).converse(stream, session));
+                    let seat = self.seats.take();
+                    tokio::task::spawn_local(Rc::clone(&self).converse(stream, session, seat));
                 }
-                Ok(stream) => turn_away(stream),
+                Ok(stream) => self.turn_away(stream),
                 Err(error) => {
-                    tracing::warn!("cannot accept a client: {error}");
+                    self.complaints
+                        .complain(&format!("cannot accept a client: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -150,16 +154,31 @@ impl Clients {
         self.inbox.wake();
     }
 
+    fn has_room(&self) -> bool {
+        self.seats.taken() < self.board.clients_max
+    }
+
+    /// Says to a client that there is no room for it.
+    fn turn_away(&self, stream: Stream) {
+        let most = self.board.clients_max;
+        self.complaints.complain(&format!(
+            "{most} clients are connected, which is the most that there may be: another one is refused"
+        ));
+        let (_, write) = stream.into_split();
+        // A new socket takes a line; when it does not, its end says the same.
+        let _ = write.try_write(b"-ERR max number of clients reached\r\n");
+    }
+
     fn new_session(&self, stream: &Stream) -> Session {
         self.accepted.set(self.accepted.get() + 1);
         Session::new(self.accepted.get(), stream.peer_name())
     }
 
     /// One client's connection, from its first byte to its last.
-    async fn converse(self: Rc<Self>, stream: Stream, session: Session) {
+    async fn converse(self: Rc<Self>, stream: Stream, session: Session, seat: Seat) {
         let id = session.id;
         let (mut read, write) = stream.into_split();
-        let connection = Connection::new(session, Outgoing::new(write));
+        let connection = Connection::new(session, Outgoing::new(write), seat);
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.carry_out_all(&connection, &mut read).await;
         // A client may have ended only its own direction: what it asked is still answered.
@@ -435,13 +454,6 @@ enum Next {
     Command,
     /// The end of the connection, once its replies have left.
     End,
-}
-
-/// Tells a client that there is no room for it.
-fn turn_away(stream: Stream) {
-    let (_, write) = stream.into_split();
-    // A new socket takes a line; when it does not, its end says the same.
-    let _ = write.try_write(b"-ERR max number of clients reached\r\n");
 }
 
 /// Reads until the end and keeps nothing.

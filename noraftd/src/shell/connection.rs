@@ -8,6 +8,9 @@ use std::rc::Rc;
 use tokio::sync::Notify;
 
 use super::conversation::{Conversation, PIPELINE_DEPTH_MAX};
+use super::descriptors::Seat;
+#[cfg(test)]
+use super::descriptors::Seats;
 use super::outgoing::Outgoing;
 use crate::protocol::command::Class;
 use crate::protocol::resp::Reply;
@@ -30,24 +33,31 @@ pub(super) struct Connection {
     is_dirty: Cell<bool>,
     /// Wakes the task that reads from the connection: an answer came.
     answered: Notify,
+    /// Taken until the last who waits for an answer lets go of the socket.
+    _seat: Seat,
 }
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(super) fn new(session: Session, outgoing: Rc<Outgoing>) -> Rc<Self> {
+    pub(super) fn new(session: Session, outgoing: Rc<Outgoing>, seat: Seat) -> Rc<Self> {
         Rc::new(Self {
             session: RefCell::new(session),
             conversation: RefCell::default(),
             outgoing,
             is_dirty: Cell::default(),
             answered: Notify::new(),
+            _seat: seat,
         })
     }
 
     /// A connection to nowhere.
     #[cfg(test)]
     pub(super) fn detached() -> Rc<Self> {
-        Self::new(Session::new(0, String::new()), Outgoing::detached())
+        Self::new(
+            Session::new(0, String::new()),
+            Outgoing::detached(),
+            Seats::default().take(),
+        )
     }
 
     /// Waits until a request of `class` may begin; false when the connection has ended.

@@ -18,6 +18,8 @@ pub enum Exit {
     Unavailable = 69,
     /// The program itself is wrong.
     Software = 70,
+    /// The system has no file descriptor, memory or thread to give.
+    System = 71,
     /// The data directory cannot be made or written.
     CannotCreate = 73,
     /// The disk failed: a sync, a write, or a read.
@@ -50,6 +52,7 @@ Exit codes:
   65  the data directory is damaged, or belongs to another node or cluster
   69  an address is in use or cannot be listened on; a node cannot be reached
   70  a bug in noraftd
+  71  the system has no file descriptor, memory or thread to give
   73  the data directory cannot be made or written
   74  the disk failed
   75  another process works in the data directory

@@ -12,6 +12,7 @@ pub mod clock;
 mod complaints;
 mod connection;
 mod conversation;
+mod descriptors;
 mod directory_watch;
 pub mod endpoint;
 mod event_loop;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use noraft::NodeId;
 
 use super::complaints::Complaints;
+use super::descriptors::STRANGERS;
 use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
 use super::outgoing::Outgoing;
@@ -24,9 +25,6 @@ use crate::protocol::peer::{
 };
 use crate::replica::event::Input;
 use crate::store::Met;
-
-/// Connections from nodes, or from whoever knows the address, at once.
-const CONNECTIONS_MAX: usize = 256;
 
 /// Accepts the other nodes.
 pub(super) struct PeerListener {
@@ -68,7 +66,7 @@ impl PeerListener {
     pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
         loop {
             match listener.accept().await {
-                Ok(stream) if self.open.get() < CONNECTIONS_MAX => {
+                Ok(stream) if self.strangers() < STRANGERS => {
                     tokio::task::spawn_local(Rc::clone(&self).receive(stream));
                 }
                 Ok(_) => self
@@ -81,6 +79,11 @@ impl PeerListener {
                 }
             }
         }
+    }
+
+    /// Connections from nobody knows whom yet.
+    fn strangers(&self) -> u64 {
+        self.open.get().saturating_sub(self.current.borrow().len()) as u64
     }
 
     async fn receive(self: Rc<Self>, stream: Stream) {

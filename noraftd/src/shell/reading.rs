@@ -1,7 +1,7 @@
 //! The disk's reading thread: old entries for slow peers and after a restart, and in between the scrub.
 //!
 //! Invariant: what it gives is intact. Damage is told to the replica, which has it repaired; a disk that cannot be
-//! read at all ends the process.
+//! read at all ends the process; a shortage of memory for its maps passes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use noraft::LogIndex;
 use tokio::sync::mpsc;
 
 use super::exit::Exit;
-use super::storage::{Figures, REPORTS_MAX};
+use super::storage::{Figures, REPORTS_MAX, pause};
 use crate::replica::event::Input;
 use crate::store::{LogReader, ReadError, Scrubber};
 
@@ -69,7 +69,19 @@ impl Reading {
     }
 
     fn fetch(&self, &Fetch { from, to, bytes_max }: &Fetch) {
-        let input = match self.reader.read(from, to, bytes_max) {
+        let mut is_told = false;
+        let read = loop {
+            match self.reader.read(from, to, bytes_max) {
+                Err(error) if error.is_shortage() => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::warn!("cannot read entry {} yet: {error}", from.get());
+                    }
+                    pause(SCRUB_PAUSE_MAX);
+                }
+                read => break read,
+            }
+        };
+        let input = match read {
             Ok(records) => Input::Fetched { from, records },
             // Truncated while the fetch was on its way.
             Err(ReadError::Absent(_)) => {
@@ -89,6 +101,7 @@ impl Reading {
     fn scrub(&mut self) -> Duration {
         let read = match self.scrubber.step(SCRUB_BYTES) {
             Ok(read) => read,
+            Err(error) if error.is_shortage() => return SCRUB_PAUSE_MAX,
             Err(error) => fail_to_read(self.scrubber.position(), &error),
         };
         if let Some(index) = read.damaged {

@@ -8,13 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, LocalOptions};
 
 use super::board::Board;
 use super::clients::Clients;
 use super::clock;
+use super::descriptors::{self, TooFew};
 use super::endpoint::{BindError, Endpoint, Listener};
 use super::event_loop::EventLoop;
 use super::exit::Exit;
@@ -30,7 +31,7 @@ use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, Met, Options, SpareBy, Store};
+use crate::store::{Identity, Met, Options, SpareBy, Store, is_shortage};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +50,9 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The system lets the process have too few files.
+    #[error(transparent)]
+    Descriptors(#[from] TooFew),
     /// The system has no thread, timer or signal to give.
     #[error("cannot start: {0}")]
     System(#[from] io::Error),
@@ -58,6 +62,11 @@ impl StartError {
     /// The process's exit code for this reason.
     pub fn exit(&self) -> Exit {
         match self {
+            Self::Directory { source, .. } | Self::Store(OpenError::Disk { source, .. })
+                if is_shortage(source) =>
+            {
+                Exit::System
+            }
             Self::Directory { .. } => Exit::CannotCreate,
             Self::Store(OpenError::Locked { .. }) => Exit::InUse,
             Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused { .. }) => {
@@ -72,7 +81,7 @@ impl StartError {
                 _ => Exit::Disk,
             },
             Self::Bind(_) => Exit::Unavailable,
-            Self::System(_) => Exit::Software,
+            Self::Descriptors(_) | Self::System(_) => Exit::System,
         }
     }
 }
@@ -85,6 +94,7 @@ impl StartError {
 pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
     let runtime = Builder::new_current_thread()
         .enable_all()
+        .thread_keep_alive(Duration::MAX)
         .build_local(LocalOptions::default())?;
     // A task, not the runtime's main future: waking that one from its own thread costs a write to an eventfd
     // and an empty epoll_wait each time.
@@ -98,7 +108,8 @@ pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
 
 async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
-    allow_many_files();
+    keep_a_thread().await?;
+    let files_max = descriptors::raise_limit()?;
     let disk = use_directory(&config)?;
     let (mut store, recovered) = open_store(&config, &disk)?;
     let snapshot = snapshot::restore(&mut store)?;
@@ -131,6 +142,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
     let peers = Peers::connect(introduction, &config.peers, &inbox);
+    let clients_max = descriptors::clients_max(files_max, config.peers.len())?;
     let board = Board {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
@@ -140,6 +152,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
         recovery,
         payload_bytes_max,
+        clients_max,
         listen: listen.clone(),
         config,
     };
@@ -163,13 +176,14 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     }
 }
 
-/// Connections need file descriptors: takes as many as the system's hard limit lets this process have.
-fn allow_many_files() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(soft, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard));
-    if let Err(errno) = raised {
-        tracing::warn!("cannot raise the limit of open files: {errno}");
+/// Starts the thread that waits for names to be resolved and for parts of snapshots to be read, and stays: the runtime
+/// panics when it needs the first one and the system has none to give.
+async fn keep_a_thread() -> io::Result<()> {
+    let probe = std::thread::Builder::new().spawn(|| {})?;
+    if probe.join().is_err() {
+        return Err(io::Error::other("a thread that does nothing failed"));
     }
+    tokio::task::spawn_blocking(|| {}).await.map_err(io::Error::other)
 }
 
 fn announce(board: &Board, listen: &[Endpoint]) {

@@ -1,7 +1,7 @@
 //! The thread that writes, reads and receives snapshots, beside the one that makes batches durable.
 //!
-//! Invariant: the loop never waits for it, and at most one job of each kind is under way. A full disk is no
-//! failure: there is no snapshot then. Any other failure of the disk ends the process, as for the log.
+//! Invariant: the loop never waits for it, and at most one job of each kind is under way. A full disk, or a
+//! shortage of descriptors or memory, is no failure: there is no snapshot then. Any other failure of the disk ends the process, as for the log.
 
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
@@ -95,7 +95,7 @@ fn save(snapshots: &Snapshots, snapshot: &Snapshot) -> Option<SnapshotId> {
             tracing::info!("took a snapshot of entry {index}: {bytes} bytes");
             Some(id)
         }
-        Err(error) if error.is_full() => {
+        Err(error) if error.passes() => {
             tracing::warn!("cannot take a snapshot: {error}");
             None
         }

@@ -4,7 +4,7 @@
 //! Invariant: the writing thread owns the store and has at most one batch at a time; what it reports as
 //! synced survives a loss of power. A sync that failed is never tried again and never reported: the process
 //! ends. A full disk is not a failed sync: nothing of the batch was written as valid, and the thread tries
-//! again when there may be room.
+//! again when there may be room. Nor is a shortage of file descriptors or memory.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -212,20 +212,34 @@ impl Writer {
     fn mark(&mut self, doing: &str, action: impl FnOnce(&mut Store) -> Result<(), StoreError>) {
         match action(&mut self.store) {
             Ok(()) => {}
-            Err(error @ StoreError::Full { .. }) => tracing::warn!("cannot {doing}: {error}"),
-            Err(error) => fail(doing, &error),
+            Err(error @ (StoreError::Full { .. } | StoreError::Short { .. })) => {
+                tracing::warn!("cannot {doing}: {error}");
+            }
+            Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => fail(doing, &error),
         }
     }
 
-    /// Repeats while the disk is full. Every other failure ends the process.
+    /// Repeats while the disk is full, or the system short of something. Every other failure ends the process.
     fn persist(&mut self, id: BatchId, entries: usize, write: impl Fn(&mut Store) -> Result<(), StoreError>) {
         let started = clock::now();
+        let mut is_short = false;
         loop {
             match write(&mut self.store) {
                 Ok(()) => break,
                 Err(error @ StoreError::Full { .. }) => self.wait_for_room(&error),
-                Err(error) => fail("make a batch durable", &error),
+                Err(error @ StoreError::Short { .. }) => {
+                    if !std::mem::replace(&mut is_short, true) {
+                        tracing::error!("{error}; writes wait until it has passed");
+                    }
+                    pause(FULL_PAUSE);
+                }
+                Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => {
+                    fail("make a batch durable", &error)
+                }
             }
+        }
+        if is_short {
+            tracing::info!("the shortage has passed");
         }
         let ended = clock::now();
         self.look_around(ended);
@@ -273,10 +287,14 @@ impl Writer {
             tracing::error!("{error}; writes wait until there is room");
         }
         self.set_room(Room::Spent);
-        // A channel that nobody sends on: waits without reading a clock.
-        let (_keep, never) = channel::<()>();
-        let _ = never.recv_timeout(FULL_PAUSE);
+        pause(FULL_PAUSE);
     }
+}
+
+/// Waits, without reading a clock: for a channel that nobody sends on.
+pub(super) fn pause(time: Duration) {
+    let (_keep, never) = channel::<()>();
+    let _ = never.recv_timeout(time);
 }
 
 /// Without a spare segment, what is left of the last one is for what is on its way, and then for elections.
@@ -296,7 +314,7 @@ fn fail(doing: &str, error: &StoreError) -> ! {
     match error {
         // The disk did nothing wrong: what it was given contradicts the log.
         StoreError::Invalid(_) => Exit::Software.now(),
-        StoreError::Full { .. } | StoreError::Failed { .. } => Exit::Disk.now(),
+        StoreError::Full { .. } | StoreError::Short { .. } | StoreError::Failed { .. } => Exit::Disk.now(),
     }
 }
 

@@ -10,6 +10,7 @@ use noraft::LogPosition;
 
 use super::reader::Directory;
 use super::segment::file_name;
+use super::shortage::is_shortage;
 use super::snapshot_file::{self, SnapshotError, Snapshots};
 use super::writer::{Content, lock};
 use super::{Finding, OpenError, Store, StoreError, Verdict};
@@ -156,10 +157,15 @@ impl Store {
                 "the log cannot begin at {position:?}: it begins at {now:?}, in {term:?}"
             )));
         }
-        let snapshots = self.snapshots().list().map_err(|error| StoreError::Failed {
-            file: String::new(),
-            doing: "looking for a snapshot",
-            reason: error.to_string(),
+        let snapshots = self.snapshots().list().map_err(|error| match error {
+            SnapshotError::Disk { file, source, .. } if is_shortage(&source) => {
+                StoreError::Short { file, source }
+            }
+            other => StoreError::Failed {
+                file: String::new(),
+                doing: "looking for a snapshot",
+                reason: other.to_string(),
+            },
         })?;
         if !snapshots.contains(&position) {
             return Err(StoreError::Invalid(format!(

@@ -16,6 +16,7 @@ use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, PosixFadviseAdvice, pos
 
 use super::mmap::Map;
 use super::segment::PAGE;
+use super::shortage::is_shortage;
 
 /// One directory, flat.
 pub trait Disk: Send + Sync {
@@ -152,6 +153,8 @@ pub trait DiskFile: Send + Sync {
 #[derive(Debug)]
 pub struct RealDisk {
     path: PathBuf,
+    /// Held open: making names durable must not fail for want of a file descriptor.
+    directory: File,
 }
 
 impl RealDisk {
@@ -169,6 +172,7 @@ impl RealDisk {
         }
         Ok(Self {
             path: path.to_path_buf(),
+            directory: File::open(path)?,
         })
     }
 
@@ -229,7 +233,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        File::open(&self.path)?.sync_all()
+        self.directory.sync_all()
     }
 }
 
@@ -256,14 +260,19 @@ impl RealFile {
         }
     }
 
-    /// Opened by descriptor, for a file may have another name by now.
+    /// Opened by descriptor, for a file may have another name by now. A shortage of descriptors says nothing about
+    /// the file system: the next write tries again.
     fn direct(&self) -> Option<&File> {
-        let open = || {
-            let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
-            let flags = (OFlag::O_DIRECT | OFlag::O_DSYNC).bits();
-            OpenOptions::new().write(true).custom_flags(flags).open(path).ok()
-        };
-        self.direct.get_or_init(open).as_ref()
+        if let Some(known) = self.direct.get() {
+            return known.as_ref();
+        }
+        let path = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let flags = (OFlag::O_DIRECT | OFlag::O_DSYNC).bits();
+        let opened = OpenOptions::new().write(true).custom_flags(flags).open(path);
+        if opened.as_ref().is_err_and(is_shortage) {
+            return None;
+        }
+        self.direct.get_or_init(|| opened.ok()).as_ref()
     }
 
     fn map(&self) -> io::Result<&Map> {

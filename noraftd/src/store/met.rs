@@ -26,6 +26,7 @@ use noraft::NodeId;
 use super::codec::{Fields, crc};
 use super::disk::{Disk, DiskFile};
 use super::segment::PAGE;
+use super::shortage::is_shortage;
 use crate::record::MEMBERS_MAX;
 
 const FILE: &str = "incarnations";
@@ -76,6 +77,7 @@ impl Met {
             met.file = Some(met.disk.open(FILE)?);
         } else if let Err(error) = met.lay_out(&met.known.clone())
             && error.kind() != io::ErrorKind::StorageFull
+            && !is_shortage(&error)
         {
             return Err(error);
         }

@@ -34,6 +34,7 @@ mod scrub;
 mod seal;
 mod segment;
 pub mod shadow;
+mod shortage;
 mod sigbus;
 mod snapshot_file;
 mod spare;
@@ -59,6 +60,7 @@ use log::{Run, Shape};
 pub use met::Met;
 pub use reader::LogReader;
 pub use scrub::{Scrubbed, Scrubber};
+pub use shortage::is_shortage;
 pub use sigbus::name_lost_pages;
 pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
@@ -167,6 +169,15 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The system has no file descriptor or no memory to give. As for a full disk, nothing is acknowledged, and the
+    /// same batch can be tried again.
+    #[error("{file}: a shortage of the system, not of the disk: {source}")]
+    Short {
+        /// The file that could not be opened or written.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The batch contradicts the log or a limit; nothing was written.
     #[error("refused: {0}")]
     Invalid(String),
@@ -208,6 +219,16 @@ pub enum ReadError {
         /// What it said.
         source: io::Error,
     },
+}
+
+impl ReadError {
+    /// True when the system had no memory or descriptor to give, which passes.
+    pub fn is_shortage(&self) -> bool {
+        match self {
+            Self::Disk { source, .. } => is_shortage(source),
+            Self::Absent(_) | Self::Damaged { .. } => false,
+        }
+    }
 }
 
 /// One directory, opened: the only writer of its files.
@@ -299,7 +320,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Full`] and [`StoreError::Invalid`] leave the store usable; [`StoreError::Failed`] is final.
+    /// [`StoreError::Full`], [`StoreError::Short`] and [`StoreError::Invalid`] leave the store usable;
+    /// [`StoreError::Failed`] is final.
     pub fn persist(&mut self, batch: &Batch) -> Result<PersistStats, StoreError> {
         let before = self.writer.stats;
         self.writer.check_usable()?;

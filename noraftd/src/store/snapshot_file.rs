@@ -25,6 +25,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::codec::crc;
 use super::disk::{Disk, DiskFile};
+use super::shortage::is_shortage;
 use crate::record::{Base, SnapshotHead, SnapshotId, decode_config, encode_config};
 use crate::time::Stamp;
 
@@ -64,13 +65,16 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
-    /// True when there was no room, which passes.
-    pub fn is_full(&self) -> bool {
+    /// True when what was missing may be there the next time: room, file descriptors, memory.
+    pub fn passes(&self) -> bool {
         match self {
-            Self::Disk { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-            ),
+            Self::Disk { source, .. } => {
+                let is_full = matches!(
+                    source.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                );
+                is_full || is_shortage(source)
+            }
             Self::Damaged { .. } | Self::Version { .. } => false,
         }
     }

@@ -13,6 +13,7 @@ use std::thread::JoinHandle;
 use super::SpareBy;
 use super::disk::{Disk, DiskFile};
 use super::segment::{file_name, temporary_name};
+use super::shortage::is_shortage;
 
 type Made = io::Result<Arc<dyn DiskFile>>;
 
@@ -106,7 +107,8 @@ impl Spares {
             && let Ok((number, made)) = maker.made.try_recv()
         {
             maker.pending = None;
-            self.failed = made.is_err();
+            // A shortage of descriptors or memory says nothing about room.
+            self.failed = made.as_ref().is_err_and(|error| !is_shortage(error));
             // A failure is told to the call that needs the segment, which tries again.
             self.ready = self.ready.take().or(made.ok().map(|file| (number, file)));
         }

@@ -16,6 +16,7 @@ use super::log::{Extent, Run};
 use super::reader::{Directory, ReadableSegment};
 use super::seal::SealIndex;
 use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
+use super::shortage::is_shortage;
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
@@ -387,10 +388,14 @@ impl Writer {
         self.stats.syncs += 1;
     }
 
-    /// A write that failed: a full disk passes, everything else is final.
+    /// A write that failed: a full disk passes, and so does a shortage; everything else is final.
     pub(super) fn write_failed(&mut self, file: &str, doing: &'static str, error: io::Error) -> StoreError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full {
+                file: file.to_owned(),
+                source: error,
+            },
+            _ if is_shortage(&error) => StoreError::Short {
                 file: file.to_owned(),
                 source: error,
             },

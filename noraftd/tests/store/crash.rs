@@ -248,10 +248,23 @@ fn abstaining_ends_when_the_node_has_caught_up_and_not_before() {
 
 #[test]
 fn a_full_disk_at_any_write_is_told_and_passes() {
+    check_that_it_passes(ENOSPC, |error| matches!(error, StoreError::Full { .. }));
+}
+
+#[test]
+fn a_shortage_of_descriptors_or_memory_at_any_operation_is_told_and_passes() {
+    for errno in [EMFILE, ENFILE, ENOMEM] {
+        check_that_it_passes(errno, |error| matches!(error, StoreError::Short { .. }));
+    }
+}
+
+/// Every operation in turn fails once with `errno`: the batch that met it is told of as `expected`, and goes through the
+/// second time.
+fn check_that_it_passes(errno: i32, expected: impl Fn(&StoreError) -> bool) {
     let mut told = 0;
     for op in 0..operations_of_a_run(0) {
         let disk = MemDisk::new();
-        disk.arm(Some(Fault::Once { op, errno: ENOSPC }));
+        disk.arm(Some(Fault::Once { op, errno }));
         let Ok((mut store, _)) =
             Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis())
         else {
@@ -266,7 +279,7 @@ fn a_full_disk_at_any_write_is_told_and_passes() {
             let batch = model.next_batch(&mut prng);
             match store.persist(&batch) {
                 Ok(_) => {}
-                Err(StoreError::Full { .. }) => {
+                Err(error) if expected(&error) => {
                     told += 1;
                     store.persist(&batch).unwrap();
                 }
@@ -274,7 +287,11 @@ fn a_full_disk_at_any_write_is_told_and_passes() {
                     assert_eq!(doing, "syncing", "operation {op}: only a sync may end the store");
                     break;
                 }
-                Err(error @ StoreError::Invalid(_)) => panic!("operation {op}: {error}"),
+                Err(
+                    error @ (StoreError::Full { .. } | StoreError::Short { .. } | StoreError::Invalid(_)),
+                ) => {
+                    panic!("operation {op}: {error}")
+                }
             }
             model.apply(&batch);
         }
@@ -351,3 +368,6 @@ fn a_store_that_failed_refuses_everything() {
 
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+const EMFILE: i32 = 24;
+const ENFILE: i32 = 23;
+const ENOMEM: i32 = 12;

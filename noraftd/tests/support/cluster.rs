@@ -33,10 +33,24 @@ impl Cluster {
         cluster
     }
 
+    /// Starts `count` nodes with these flags, each with at most `files_max` open files, and waits for their leader.
+    pub fn start_with_files(count: usize, over: PeersOver, flags: &[&str], files_max: u32) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut nodes = Self::prepare(dir.path(), count, over, flags);
+        for node in &mut nodes {
+            node.limit_files(files_max);
+        }
+        Self::run(nodes, Some(dir))
+    }
+
     /// Starts `count` nodes below `dir` with these flags and waits for their leader.
     pub fn start_in(dir: &Path, count: usize, over: PeersOver, flags: &[&str]) -> Self {
+        Self::run(Self::prepare(dir, count, over, flags), None)
+    }
+
+    fn prepare(dir: &Path, count: usize, over: PeersOver, flags: &[&str]) -> Vec<Node> {
         let addresses = peer_addresses(dir, count, over);
-        let mut nodes: Vec<Node> = (1..=count)
+        (1..=count)
             .map(|id| {
                 let mut args: Vec<String> = flags.iter().map(ToString::to_string).collect();
                 args.extend(["--id".to_owned(), id.to_string()]);
@@ -45,9 +59,12 @@ impl Cluster {
                 }
                 Node::new(&dir.join(format!("n{id}")), &args)
             })
-            .collect();
+            .collect()
+    }
+
+    fn run(mut nodes: Vec<Node>, dir: Option<tempfile::TempDir>) -> Self {
         nodes.iter_mut().for_each(Node::start);
-        let cluster = Self { nodes, dir: None };
+        let cluster = Self { nodes, dir };
         cluster.leader();
         cluster
     }

@@ -18,6 +18,8 @@ pub struct Node {
     pub dir: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
+    /// The most files that it may have open, when not as many as this process.
+    files_max: Option<u32>,
     /// The address it serves on, once it does.
     pub tcp: String,
 }
@@ -37,6 +39,7 @@ impl Node {
             dir: dir.to_owned(),
             args: all,
             child: None,
+            files_max: None,
             tcp: String::new(),
         }
     }
@@ -57,6 +60,11 @@ impl Node {
         let at = self.args.iter().position(|arg| arg.starts_with(&prefix));
         let at = at.expect("it was given the peer's address");
         self.args.drain(at - 1..=at);
+    }
+
+    /// Lets it have at most this many files open.
+    pub fn limit_files(&mut self, most: u32) {
+        self.files_max = Some(most);
     }
 
     /// Points it at the directory of another one.
@@ -81,7 +89,20 @@ impl Node {
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = File::create(self.dir.join("log")).expect("a log");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_noraftd"));
+        let program = env!("CARGO_BIN_EXE_noraftd");
+        let mut command = match self.files_max {
+            None => Command::new(program),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                shell.args([
+                    "-c",
+                    "ulimit -n \"$0\" && exec \"$@\"",
+                    &most.to_string(),
+                    program,
+                ]);
+                shell
+            }
+        };
         command.args(&self.args).stdin(Stdio::null()).stderr(log);
         self.child = Some(command.spawn().expect("the program starts"));
     }
