@@ -39,6 +39,17 @@ pub struct Settings {
     /// A member and how to reach it. One for each member; this node may be among them.
     #[arg(long = "peer", value_name = "ID=ADDR")]
     pub peers: Vec<String>,
+    /// A file with the secret that all nodes share, at least 16 bytes; with a second line while it is exchanged. Nodes
+    /// and tools prove that they know it. Read again at SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    pub peer_secret_file: Option<PathBuf>,
+    /// What other nodes have to prove: off (nothing), accept (those that can do it do, as long as a cluster is changed
+    /// over) or require [default: require with a secret, off without]
+    #[arg(long, value_name = "MODE", help_heading = "Security")]
+    pub peer_auth: Option<String>,
+    /// Accept nodes from other machines although nothing proves who they are. Whoever reaches the port owns the cluster
+    #[arg(long, help_heading = "Security")]
+    pub insecure_peers: bool,
     /// Time between a leader's heartbeats [default: 50ms]
     #[arg(long, value_name = "TIME")]
     pub heartbeat: Option<String>,
@@ -110,6 +121,12 @@ pub struct ServeConfig {
     pub peer_listen: Vec<Endpoint>,
     /// Every other member.
     pub peers: BTreeMap<NodeId, Endpoint>,
+    /// The file with the secret that the nodes share.
+    pub peer_secret_file: Option<PathBuf>,
+    /// What other nodes have to prove. Anything but [`PeerAuth::Off`] comes with a secret.
+    pub peer_auth: PeerAuth,
+    /// Other machines may reach a node that demands no proof.
+    pub insecure_peers: bool,
     /// Time between a leader's heartbeats.
     pub heartbeat: Duration,
     /// How long a follower waits for its leader.
@@ -128,6 +145,29 @@ pub struct ServeConfig {
     pub log: LevelFilter,
     /// How to lose what is not synced; only tests want that.
     pub shadow_disk: Option<ShadowOptions>,
+}
+
+/// What a node demands of the other nodes, and does itself. Rolling a cluster over goes through `Accept`: each node
+/// in turn from `Off` (or a release without secrets) to `Accept`, then each in turn to `Require`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAuth {
+    /// Proves nothing, and takes nodes that prove nothing.
+    Off,
+    /// Proves itself to those that ask, asks those that offer it, and takes the others as they are.
+    Accept,
+    /// Takes only nodes that have proven themselves, and proves itself to all.
+    Require,
+}
+
+impl PeerAuth {
+    /// As the setting has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Accept => "accept",
+            Self::Require => "require",
+        }
+    }
 }
 
 impl ServeConfig {
@@ -169,6 +209,9 @@ impl Settings {
             listen: first_given(self.listen, other.listen),
             peer_listen: first_given(self.peer_listen, other.peer_listen),
             peers: first_given(self.peers, other.peers),
+            peer_secret_file: self.peer_secret_file.or(other.peer_secret_file),
+            peer_auth: self.peer_auth.or(other.peer_auth),
+            insecure_peers: self.insecure_peers || other.insecure_peers,
             heartbeat: self.heartbeat.or(other.heartbeat),
             election_timeout: self.election_timeout.or(other.election_timeout),
             request_timeout: self.request_timeout.or(other.request_timeout),
@@ -212,6 +255,9 @@ impl Settings {
             listen: check_endpoints("listen", &listen)?,
             peer_listen,
             peers,
+            peer_auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
+            peer_secret_file: self.peer_secret_file,
+            insecure_peers: self.insecure_peers,
             heartbeat,
             election_timeout,
             request_timeout: check_time("request_timeout", self.request_timeout, REQUEST_DEFAULT)?,
@@ -311,6 +357,24 @@ fn check_peers(texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigErr
         ));
     }
     Ok(peers)
+}
+
+fn check_peer_auth(text: Option<&str>, has_secret: bool) -> Result<PeerAuth, ConfigError> {
+    let mode = match text {
+        None if has_secret => PeerAuth::Require,
+        None | Some("off") => PeerAuth::Off,
+        Some("accept") => PeerAuth::Accept,
+        Some("require") => PeerAuth::Require,
+        Some(text) => {
+            let reason = format!("'{text}' is none of off, accept, require");
+            return Err(invalid("peer_auth", reason));
+        }
+    };
+    if mode != PeerAuth::Off && !has_secret {
+        let reason = format!("'{}' needs a secret: give peer_secret_file", mode.name());
+        return Err(invalid("peer_auth", reason));
+    }
+    Ok(mode)
 }
 
 fn check_time(field: &'static str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {

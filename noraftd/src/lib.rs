@@ -10,6 +10,7 @@ pub mod prng;
 pub mod protocol;
 pub mod record;
 pub mod replica;
+pub mod secret;
 pub mod shell;
 pub mod snapshot;
 pub mod store;

@@ -15,6 +15,7 @@ use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
 use super::{complain, say};
 use crate::config::{ServeConfig, Settings};
+use crate::protocol::peer::TERM_END;
 use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
@@ -68,6 +69,7 @@ impl Rejoin {
             terms.push(ask_to_readmit(address, config.id.get(), identity.incarnation)?);
         }
         let term = terms.into_iter().max().and_then(|term| term.checked_add(1));
+        let term = term.filter(|term| *term < TERM_END.get());
         let term = term.ok_or_else(|| Failure::Rejoin("there is no later term".to_owned()))?;
         let from = self.from.first().expect("the command line demands one");
         let snapshot = fetch_into(&config, from)?;

@@ -16,7 +16,7 @@ use crate::shell::exit::{EXIT_CODES, Exit};
 ///
 /// Every node is started with the same list of members. The data directory is made at the first start;
 /// from then on it belongs to this node of this cluster. Settings come from flags, from a TOML file, or
-/// from both; a flag wins.
+/// from both; a flag wins. SIGHUP reads the secrets again, SIGUSR1 writes the status to the log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
 pub(super) struct Serve {
@@ -97,6 +97,7 @@ Examples:
 
   The first of three (each runs the same with its own --id, --listen and --data-dir):
     noraftd serve --id 1 --data-dir /var/lib/noraft --listen 10.0.0.1:7601 \\
+        --peer-secret-file /etc/noraft.secret \\
         --peer 1=10.0.0.1:7701 --peer 2=10.0.0.2:7701 --peer 3=10.0.0.3:7701
 
   The same from a file, node1.toml:
@@ -104,6 +105,7 @@ Examples:
     data_dir = \"/var/lib/noraft\"
     listen = [\"10.0.0.1:7601\", \"/run/noraft.sock\"]
     peers = [\"1=10.0.0.1:7701\", \"2=10.0.0.2:7701\", \"3=10.0.0.3:7701\"]
+    peer_secret_file = \"/etc/noraft.secret\"
     election_timeout = \"500ms\"";
 
 static LONG_EXAMPLES: std::sync::LazyLock<String> =

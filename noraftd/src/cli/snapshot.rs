@@ -19,6 +19,7 @@ use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 use crate::snapshot::read_file;
 use crate::store::disk::{Disk, RealDisk};
+use crate::store::genesis;
 use crate::store::{Identity, OpenError, Options, SnapshotError, SpareBy, Store};
 
 /// Backs up a running node, shows a backup, and makes a new cluster out of one.
@@ -235,7 +236,10 @@ impl Restore {
         };
         std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
         let disk = RealDisk::open(&config.data_dir).map_err(unusable)?;
-        create(&config, Arc::new(disk), &snapshot)?;
+        let disk: Arc<dyn Disk> = Arc::new(disk);
+        create(&config, Arc::clone(&disk), &snapshot)?;
+        // What it restores begins anew with these nodes.
+        genesis::save(&*disk, &config.members().collect()).map_err(unusable)?;
         sync_parent(&config.data_dir).map_err(unusable)?;
         let members: Vec<u64> = config.members().map(NodeId::get).collect();
         say(format_args!(

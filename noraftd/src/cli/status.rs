@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::query::{QueryError, ask_status};
 use super::{complain, say};
-use crate::shell::board::StatusReport;
+use crate::shell::board::{PeerReport, StatusReport};
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 
@@ -95,22 +95,25 @@ fn describe(report: &StatusReport) -> String {
             report.clients, report.requests_under_way
         ),
     );
+    line("peer auth", report.peer_auth.clone());
     for peer in &report.peers {
-        let state = match (&peer.error, peer.connected) {
-            (_, true) => "connected".to_owned(),
-            (Some(error), false) => format!("not connected: {error}"),
-            (None, false) => "not connected yet".to_owned(),
-        };
-        line(
-            "peer",
-            format!(
-                "node {} at {}: {state}; {} messages dropped",
-                peer.id, peer.address, peer.dropped
-            ),
-        );
+        line("peer", describe_peer(peer));
     }
     line("uptime", format!("{:.1} s", report.uptime_ms as f64 / 1000.0));
     out
+}
+
+fn describe_peer(peer: &PeerReport) -> String {
+    let state = match (&peer.error, peer.connected) {
+        (_, true) if peer.proven => "connected, proven".to_owned(),
+        (_, true) => "connected".to_owned(),
+        (Some(error), false) => format!("not connected: {error}"),
+        (None, false) => "not connected yet".to_owned(),
+    };
+    format!(
+        "node {} at {}: {state}; {} messages dropped",
+        peer.id, peer.address, peer.dropped
+    )
 }
 
 fn describe_snapshot(report: &StatusReport) -> String {

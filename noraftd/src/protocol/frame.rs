@@ -22,6 +22,9 @@ use super::read::Reader;
 /// Most bytes of a frame's body: the largest payload or reply, and a third as much for what goes with it.
 pub const FRAME_BODY_BYTES_MAX: usize = 32 << 20;
 
+/// Bytes that a seal adds to a body (see `seal.rs`).
+const SEAL_BYTES: usize = crate::secret::PROOF_BYTES;
+
 /// Bytes of a frame's header.
 pub const HEADER_BYTES: usize = 20;
 
@@ -65,6 +68,22 @@ pub enum FrameError {
     /// Bytes that have to be zero are not.
     #[error("reserved bytes of the frame are not zero")]
     Reserved,
+    /// The seal does not fit.
+    #[error("the frame's seal does not fit: it was not sent here, now, by a node that knows the secret")]
+    Seal,
+}
+
+impl Frame {
+    /// The header up to the crc.
+    pub(super) fn head(&self) -> [u8; CRC_START] {
+        let length = u32::try_from(self.body.len()).expect("the limit is below 4 GiB");
+        let mut head = [0; CRC_START];
+        head[..LENGTH_END].copy_from_slice(&length.to_le_bytes());
+        head[LENGTH_END] = VERSION;
+        head[LENGTH_END + 1] = self.kind;
+        head[CRC_START - 8..].copy_from_slice(&self.cluster_id.to_le_bytes());
+        head
+    }
 }
 
 /// A header whose length and version are acceptable.
@@ -110,6 +129,19 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Frame>, FrameError> {
     }))
 }
 
+/// Bytes of the frame at the front of `buffer`, header included, whether they are all there or not; zero while that is
+/// not known.
+///
+/// # Errors
+///
+/// When the bytes are not a frame of this version.
+pub fn whole_bytes(buffer: &BytesMut) -> Result<usize, FrameError> {
+    match read_header(buffer) {
+        None => Ok(0),
+        Some(header) => Ok(HEADER_BYTES + header?.body_bytes),
+    }
+}
+
 /// Bytes to wait for before the next [`decode`] can give a frame; zero when it can, or will fail.
 pub fn missing_bytes(buffer: &BytesMut) -> usize {
     match read_header(buffer) {
@@ -136,8 +168,16 @@ pub fn encode(kind: u8, cluster_id: u64, out: &mut BytesMut, write_body: impl Fn
         body_bytes <= FRAME_BODY_BYTES_MAX,
         "a body of {body_bytes} bytes is within the limit"
     );
-    let length = u32::try_from(body_bytes).expect("the limit is below 4 GiB");
+    enclose(frame, |_, _| {});
+}
+
+/// Makes header and body fit: writes the length, lets `finish` have the header up to the crc and the body, and
+/// writes the crc.
+pub(super) fn enclose(frame: &mut [u8], finish: impl FnOnce(&[u8], &mut [u8])) {
+    let length = u32::try_from(frame.len() - HEADER_BYTES).expect("the limit is below 4 GiB");
     frame[..LENGTH_END].copy_from_slice(&length.to_le_bytes());
+    let (head, body) = frame.split_at_mut(HEADER_BYTES);
+    finish(&head[..CRC_START], body);
     let crc = crc(frame);
     frame[CRC_START..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
 }
@@ -152,7 +192,7 @@ fn read_header(buffer: &[u8]) -> Option<Result<Header, FrameError>> {
     if version != VERSION {
         return Some(Err(FrameError::Version { found: version }));
     }
-    if body_bytes > FRAME_BODY_BYTES_MAX {
+    if body_bytes > FRAME_BODY_BYTES_MAX + SEAL_BYTES {
         return Some(Err(FrameError::Oversize { bytes: body_bytes }));
     }
     Some(Ok(Header {
@@ -165,7 +205,7 @@ fn read_header(buffer: &[u8]) -> Option<Result<Header, FrameError>> {
 }
 
 /// The crc of a whole frame: all of it but the crc's own place.
-fn crc(frame: &[u8]) -> u32 {
+pub(super) fn crc(frame: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(frame.get(..CRC_START).unwrap_or_default());
     hasher.update(frame.get(HEADER_BYTES..).unwrap_or_default());

@@ -12,4 +12,5 @@ pub mod peer;
 pub(crate) mod read;
 pub mod render;
 pub mod resp;
+pub mod seal;
 pub mod session;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use noraft::{ClusterConfig, LogIndex, LogPosition, Message, NodeId, Term};
 
-use crate::protocol::peer::PeerMessage;
+use crate::protocol::peer::{PeerMessage, TERM_END};
 use crate::record::Abstain;
 use crate::time::Instant;
 
@@ -298,7 +298,9 @@ impl Replica {
 
 /// The term after `term`, or `None` at the end of terms.
 fn next_term(term: Term) -> Option<Term> {
-    term.get().checked_add(1).map(Term::new)
+    let next = term.get().checked_add(1).map(Term::new);
+    // Nobody believes a later one.
+    next.filter(|next| *next < TERM_END)
 }
 
 #[cfg(test)]

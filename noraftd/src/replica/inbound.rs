@@ -54,6 +54,10 @@ impl Replica {
 
     /// Handles what does not touch the core; the rest goes to the inbox.
     fn accept_peer(&mut self, from: NodeId, message: PeerMessage) {
+        if message.check_terms(self.node.current_term()).is_err() {
+            // The shell ends the connection; here it must have no effect.
+            return;
+        }
         match message {
             PeerMessage::PreVote { term, last_position } => self.on_pre_vote(from, term, last_position),
             PeerMessage::PreVoted {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::clients::Clients;
 use super::clock;
 use super::endpoint::Endpoint;
+use super::keyring::Keyring;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use super::storage::Figures;
@@ -94,6 +95,9 @@ pub struct StatusReport {
     pub clients: u64,
     /// Requests of clients under way.
     pub requests_under_way: u64,
+    /// What other nodes have to prove: `off`, `accept` or `require`.
+    #[serde(default)]
+    pub peer_auth: String,
     /// The other members, as this node reaches them.
     pub peers: Vec<PeerReport>,
 }
@@ -133,6 +137,9 @@ pub struct PeerReport {
     pub address: String,
     /// True while this node is connected to it.
     pub connected: bool,
+    /// True when both have proven on this connection that they know the secret.
+    #[serde(default)]
+    pub proven: bool,
     /// Messages dropped because it was not connected, or too slow.
     pub dropped: u64,
     /// Why the last attempt to connect failed, while not connected.
@@ -146,6 +153,7 @@ pub(super) struct Board {
     pub(super) figures: std::sync::Arc<Figures>,
     pub(super) peers: Rc<Peers>,
     pub(super) from_peers: Rc<PeerListener>,
+    pub(super) keyring: Rc<Keyring>,
     pub(super) boot: u64,
     pub(super) incarnation: u64,
     pub(super) recovery: Vec<String>,
@@ -198,6 +206,20 @@ impl Board {
         self.figures.is_full() && self.replica.borrow().status().role.is_leader()
     }
 
+    /// Reads the secrets again, and ends the connections that rest on one that is gone.
+    pub(super) fn reload_secrets(&self) {
+        match self.keyring.reload() {
+            Ok(None) => tracing::info!("SIGHUP: there is nothing to read again without --peer-secret-file"),
+            Ok(Some(count)) => {
+                let ended = self.peers.drop_outdated() + self.from_peers.drop_outdated();
+                tracing::info!(
+                    "SIGHUP: {count} peer secrets are in force; {ended} connections rested on another one and are made anew"
+                );
+            }
+            Err(error) => tracing::warn!("SIGHUP: the peer secrets stay as they were: {error}"),
+        }
+    }
+
     /// The answer to `NORAFT.STATUS`.
     pub(super) fn status_json(&self, clients: &Clients) -> String {
         serde_json::to_string(&self.report(clients)).expect("a report is plain data")
@@ -245,6 +267,7 @@ impl Board {
             storage: self.figures.report(clock::now()),
             clients: connected,
             requests_under_way: clients.under_way() as u64,
+            peer_auth: self.config.peer_auth.name().to_owned(),
             peers: self.peers.report(),
         }
     }

@@ -107,6 +107,16 @@ impl Clients {
         }
     }
 
+    /// What the node tells about itself.
+    pub(super) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// The answer to `NORAFT.STATUS`.
+    pub(super) fn status_json(&self) -> String {
+        self.board.status_json(self)
+    }
+
     /// Refuses new requests from now on.
     pub(super) fn stop(&self) {
         self.is_stopping.set(true);
@@ -283,7 +293,7 @@ impl Clients {
 
     async fn answer_own(&self, command: OwnCommand) -> Reply {
         match command {
-            OwnCommand::Status => Reply::Bulk(self.board.status_json(self).into()),
+            OwnCommand::Status => Reply::Bulk(self.status_json().into()),
             OwnCommand::Snapshot => {
                 self.inbox.push(Input::TakeSnapshot);
                 Reply::Status("OK")

@@ -58,6 +58,17 @@ pub fn random_seed() -> u64 {
     }
 }
 
+/// Random bytes that nobody can foresee.
+///
+/// # Panics
+///
+/// When the system has none to give.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).expect("Linux has random bytes for every process");
+    bytes
+}
+
 /// Where the monotonic time counts from: its first reading in this process.
 #[expect(
     clippy::disallowed_methods,

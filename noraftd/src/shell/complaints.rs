@@ -1,64 +1,135 @@
-//! Says a thing that goes wrong over and over once, and again from time to time.
+//! Says a thing that goes wrong over and over once, and again from time to time with how often it went wrong.
+//!
+//! Invariant: what is repeated is known by its matter, never by its text: whatever changes from one time to the next
+//! (a port, a count) stays out of the matter. However many matters there are, at most [`MATTERS_MAX`] lines and one
+//! more are written in [`REPEAT`].
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::clock;
 use crate::time::Instant;
 
-/// The last complaint about one matter.
+/// What was complained about lately.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(RefCell<Option<(String, Instant)>>);
+pub(super) struct Complaints(RefCell<BTreeMap<String, Said>>);
+
+#[derive(Debug)]
+struct Said {
+    at: Instant,
+    /// Times since then.
+    kept_back: u64,
+}
 
 impl Complaints {
-    /// Logs `text`, unless it was the last thing logged and that was not long ago.
+    /// Logs `text` as a warning, unless the same was logged not long ago.
     pub(super) fn complain(&self, text: &str) {
-        if self.is_news(text, clock::now()) {
-            tracing::warn!("{text}");
-        }
+        self.complain_about(text, text);
     }
 
-    /// Logs `text`, unless the last complaint was about the same `matter` and not long ago: for texts that tell who it
-    /// was this time.
+    /// Logs `text` as a warning, unless something of this matter was logged not long ago: for texts that are different
+    /// each time.
     pub(super) fn complain_about(&self, matter: &str, text: &str) {
-        if self.is_news(matter, clock::now()) {
-            tracing::warn!("{text}");
+        if let Some(addition) = self.news(matter, clock::now()) {
+            tracing::warn!("{text}{addition}");
         }
     }
 
-    /// The matter is settled: the next complaint is news.
+    /// The same for what is no fault.
+    pub(super) fn mention(&self, text: &str) {
+        if let Some(addition) = self.news(text, clock::now()) {
+            tracing::info!("{text}{addition}");
+        }
+    }
+
+    /// Everything is settled: whatever comes next is news.
     pub(super) fn forget(&self) {
-        self.0.replace(None);
+        self.0.borrow_mut().clear();
     }
 
-    fn is_news(&self, text: &str, now: Instant) -> bool {
-        let mut last = self.0.borrow_mut();
-        let is_old = last
-            .as_ref()
-            .is_some_and(|(said, at)| said == text && now - *at < REPEAT);
-        if !is_old {
-            *last = Some((text.to_owned(), now));
+    /// What to add to the text; `None` when it is not to be said now.
+    fn news(&self, matter: &str, now: Instant) -> Option<String> {
+        let mut matters = self.0.borrow_mut();
+        let is_known = matters.contains_key(matter);
+        if !is_known && matters.len() >= MATTERS_MAX {
+            matters.retain(|_, said| now - said.at < REPEAT);
         }
-        !is_old
+        let matter = match is_known || matters.len() < MATTERS_MAX {
+            true => matter,
+            false => TOO_MANY,
+        };
+        let Some(said) = matters.get_mut(matter) else {
+            let said = Said {
+                at: now,
+                kept_back: 0,
+            };
+            matters.insert(matter.to_owned(), said);
+            return Some(match matter {
+                TOO_MANY => " (others like this are not shown)".to_owned(),
+                _ => String::new(),
+            });
+        };
+        if now - said.at < REPEAT {
+            said.kept_back += 1;
+            return None;
+        }
+        let kept_back = std::mem::take(&mut said.kept_back);
+        said.at = now;
+        Some(match kept_back {
+            0 => String::new(),
+            count => format!(" ({count} more times since it was last said)"),
+        })
     }
 }
 
 /// An operator who looks at the last minute of a log finds what is wrong.
 const REPEAT: Duration = Duration::from_secs(30);
+/// A cluster's worth of nodes with a fault each; strangers from everywhere share what is left.
+const MATTERS_MAX: usize = 64;
+/// The matter of what has no room.
+const TOO_MANY: &str = "";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn start() -> Instant {
+        Instant::from_nanos(1)
+    }
+
     #[test]
-    fn a_complaint_is_news_once_a_while() {
+    fn a_matter_is_news_once_a_while_and_is_counted() {
         let complaints = Complaints::default();
-        let start = Instant::from_nanos(1);
-        assert!(complaints.is_news("a", start));
-        assert!(!complaints.is_news("a", start + REPEAT / 2));
-        assert!(complaints.is_news("b", start));
-        assert!(complaints.is_news("b", start + REPEAT));
-        complaints.forget();
-        assert!(complaints.is_news("b", start + REPEAT));
+        let said = |matter, now| complaints.news(matter, now);
+        assert_eq!(said("a", start()), Some(String::new()));
+        assert_eq!(said("a", start() + REPEAT / 2), None);
+        assert_eq!(said("b", start() + REPEAT / 2), Some(String::new()));
+        assert_eq!(said("a", start() + REPEAT / 2), None);
+        let again = said("a", start() + REPEAT).expect("it is news again");
+        assert!(again.contains("2 more times"), "{again}");
+        assert_eq!(said("a", start() + 2 * REPEAT), Some(String::new()));
+    }
+
+    #[test]
+    fn two_faults_in_turns_are_said_once_each() {
+        let complaints = Complaints::default();
+        let times = (0..100).flat_map(|_| ["a", "b"]);
+        let said = times.filter(|matter| complaints.news(matter, start()).is_some());
+        assert_eq!(said.count(), 2);
+    }
+
+    #[test]
+    fn however_many_matters_there_are_the_log_stays_short() {
+        let complaints = Complaints::default();
+        let said = |at: Instant| {
+            let matters = (0..10_000).map(|n| format!("from {n}"));
+            matters
+                .filter(|matter| complaints.news(matter, at).is_some())
+                .count()
+        };
+        assert_eq!(said(start()), MATTERS_MAX + 1);
+        assert!(said(start() + REPEAT) <= MATTERS_MAX + 1);
+        assert!(complaints.0.borrow().len() <= MATTERS_MAX + 1);
     }
 }

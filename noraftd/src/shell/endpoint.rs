@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,19 @@ pub enum Endpoint {
     Tcp(String),
     /// `/path` or `unix:path`.
     Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// True when only processes of this machine reach it. Of a name that is not known: only the address it is bound to
+    /// tells.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Tcp(address) => address
+                .parse::<SocketAddr>()
+                .is_ok_and(|at| at.ip().to_canonical().is_loopback()),
+        }
+    }
 }
 
 /// Why a text is no address.
@@ -248,6 +262,26 @@ impl Stream {
                 .peer_addr()
                 .map_or_else(|_| "unknown".to_owned(), |at| at.to_string()),
             Self::Unix(_) => "unix".to_owned(),
+        }
+    }
+
+    /// The other side's address without the port, which is another one each time.
+    pub fn peer_host(&self) -> String {
+        match self {
+            Self::Tcp(stream) => stream
+                .peer_addr()
+                .map_or_else(|_| "unknown".to_owned(), |at| at.ip().to_string()),
+            Self::Unix(_) => "unix".to_owned(),
+        }
+    }
+
+    /// True when the other side is a process of this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream
+                .peer_addr()
+                .is_ok_and(|at| at.ip().to_canonical().is_loopback()),
+            Self::Unix(_) => true,
         }
     }
 

@@ -16,7 +16,7 @@ use super::clock::{self, StampClock};
 use super::exit::Exit;
 use super::inbox::Inbox;
 use super::peers::Peers;
-use super::signals::Signals;
+use super::signals::{Signals, Wish};
 use super::snapshots::SnapshotJob;
 use super::storage::Storage;
 use crate::replica::Replica;
@@ -76,10 +76,14 @@ impl EventLoop {
         loop {
             tokio::select! {
                 biased;
-                name = signals.next() => {
-                    tracing::info!("{name}: stopping; once more to stop at once");
-                    return;
-                }
+                wish = signals.next() => match wish {
+                    Wish::Stop(name) => {
+                        tracing::info!("{name}: stopping; once more to stop at once");
+                        return;
+                    }
+                    Wish::Reload => self.clients.board().reload_secrets(),
+                    Wish::Report => tracing::info!("SIGUSR1: status {}", self.clients.status_json()),
+                },
                 () = self.something() => self.round(),
             }
         }
@@ -141,6 +145,10 @@ impl EventLoop {
         while let Some(output) = replica.poll() {
             self.carry_out(output);
         }
+        self.clients
+            .board()
+            .from_peers
+            .note_term(replica.node().current_term());
         self.notice_changes(&replica);
         drop(replica);
         self.peers.flush();

@@ -18,7 +18,9 @@ pub mod endpoint;
 mod event_loop;
 pub mod exit;
 mod inbox;
+mod keyring;
 mod outgoing;
+mod peer_line;
 mod peer_listener;
 mod peers;
 #[cfg(test)]

@@ -2,43 +2,63 @@
 //! they say.
 //!
 //! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
-//! this node, a member, and the data directory that this member had when it was first met (`store/met.rs`). One
-//! connection for each member: a new one ends the old one.
+//! this node, a member, and the data directory that this member had when it was first met (`store/met.rs`), with the same
+//! settings; where proof is required, only sealed by somebody who knows the secret. Nobody learns more than the kind of
+//! what is wrong, and a data directory is not even looked up, before the proof. One connection for each member: a new
+//! one ends the old one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use noraft::NodeId;
+use bytes::BytesMut;
+use noraft::{NodeId, Term};
 
 use super::complaints::Complaints;
 use super::descriptors::STRANGERS;
 use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
+use super::keyring::Keyring;
 use super::outgoing::Outgoing;
-use super::peers::Introduction;
+use super::peer_line::{HearError, Introduction, hear};
 use super::read_buffer::ReadBuffer;
-use crate::protocol::frame::{self, FrameError};
+use crate::config::PeerAuth;
+use crate::protocol::frame::FrameError;
 use crate::protocol::peer::{
-    Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject,
+    Challenge, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject, TermFault,
 };
+use crate::protocol::seal::{Seal, SessionKeys};
 use crate::replica::event::Input;
+use crate::secret::Secret;
 use crate::store::Met;
 
 /// Accepts the other nodes.
 pub(super) struct PeerListener {
     introduction: Introduction,
     members: BTreeSet<NodeId>,
-    /// Most bytes of one payload that this node's segments hold.
-    payload_bytes_max: usize,
     inbox: Rc<Inbox>,
     /// The data directory that each member had when it was first met.
     met: RefCell<Met>,
-    /// The connection that each member uses now, and what that member understands.
-    current: RefCell<BTreeMap<NodeId, (Rc<Outgoing>, Features)>>,
+    /// The connection that each member uses now.
+    current: RefCell<BTreeMap<NodeId, Current>>,
+    /// This node's term, as of the last round of the event loop.
+    term: Cell<Term>,
     open: Cell<usize>,
     complaints: Complaints,
+}
+
+/// A connection that a member uses.
+struct Current {
+    outgoing: Rc<Outgoing>,
+    /// What it was proven with; `None` when it was not.
+    secret: Option<Secret>,
+}
+
+/// Who has come, and how to read what it says.
+struct Caller {
+    id: NodeId,
+    sealed: Option<(Seal, Secret)>,
 }
 
 impl PeerListener {
@@ -46,17 +66,16 @@ impl PeerListener {
     pub(super) fn new(
         introduction: Introduction,
         members: BTreeSet<NodeId>,
-        payload_bytes_max: usize,
         met: Met,
         inbox: Rc<Inbox>,
     ) -> Rc<Self> {
         Rc::new(Self {
             introduction,
             members,
-            payload_bytes_max,
             inbox,
             met: RefCell::new(met),
             current: RefCell::default(),
+            term: Cell::new(Term::ZERO),
             open: Cell::default(),
             complaints: Complaints::default(),
         })
@@ -86,14 +105,39 @@ impl PeerListener {
         self.open.get().saturating_sub(self.current.borrow().len()) as u64
     }
 
+    /// This node's term is this from now on.
+    pub(super) fn note_term(&self, term: Term) {
+        self.term.set(term);
+    }
+
+    /// Ends the connections that were proven with a secret which is not in force any more; tells how many.
+    pub(super) fn drop_outdated(&self) -> usize {
+        let mut current = self.current.borrow_mut();
+        let before = current.len();
+        current.retain(|_, connection| {
+            let secret = connection.secret.as_ref();
+            let is_good = secret.is_none_or(|secret| self.keyring().contains(secret));
+            if !is_good {
+                connection.outgoing.close();
+            }
+            is_good
+        });
+        before - current.len()
+    }
+
+    fn keyring(&self) -> &Keyring {
+        &self.introduction.keyring
+    }
+
     async fn receive(self: Rc<Self>, stream: Stream) {
         self.open.set(self.open.get() + 1);
-        let name = stream.peer_name();
+        let (host, name) = (stream.peer_host(), stream.peer_name());
         let (mut read, write) = stream.into_split();
         let outgoing = Outgoing::new(write);
-        if let Err(error) = self.listen(&mut read, &outgoing).await {
-            self.complaints
-                .complain(&format!("a connection from {name} is closed: {error}"));
+        if let Err(fault) = self.listen(&mut read, &outgoing).await {
+            let matter = format!("{host} {}", fault.matter());
+            let text = format!("a connection from {name} is closed: {fault}");
+            self.complaints.complain_about(&matter, &text);
         }
         outgoing.close();
         self.open.set(self.open.get() - 1);
@@ -102,64 +146,148 @@ impl PeerListener {
     /// Verifies who it is and hands over messages, until the connection ends.
     async fn listen(&self, read: &mut ReadHalf, outgoing: &Rc<Outgoing>) -> Result<(), PeerFault> {
         let mut buffer = ReadBuffer::default();
-        let greeting = tokio::time::timeout(HELLO_TIMEOUT, self.await_hello(read, &mut buffer)).await;
-        let hello = match greeting.map_err(|_| PeerFault::Silent)? {
-            Ok(hello) => hello,
+        let greeting = tokio::time::timeout(HELLO_TIMEOUT, self.greet(read, &mut buffer, outgoing)).await;
+        let caller = match greeting.map_err(|_| PeerFault::Silent)? {
+            Ok(caller) => caller,
             Err(fault) => return Err(self.turn_away(fault, outgoing)),
         };
+        let new = Current {
+            outgoing: Rc::clone(outgoing),
+            secret: caller.sealed.as_ref().map(|(_, secret)| secret.clone()),
+        };
+        if let Some(old) = self.current.borrow_mut().insert(caller.id, new) {
+            old.outgoing.close();
+        }
+        self.hand_over(caller, read, &mut buffer).await
+    }
+
+    /// Lets the other side introduce itself, and prove what it has to; consents.
+    async fn greet(
+        &self,
+        read: &mut ReadHalf,
+        buffer: &mut ReadBuffer,
+        outgoing: &Rc<Outgoing>,
+    ) -> Result<Caller, PeerFault> {
+        let (frame, bytes) = hear(read, buffer, HELLO_BYTES_MAX)
+            .await?
+            .ok_or(PeerFault::Silent)?;
+        let PeerFrame::Hello(hello) = PeerFrame::parse(self.introduction.cluster_id, frame)? else {
+            return Err(PeerFault::OutOfTurn);
+        };
+        self.verify(&hello)?;
+        let proven = match (self.keyring().mode(), hello.extensions.nonce) {
+            (PeerAuth::Off, _) | (PeerAuth::Accept, None) => None,
+            (PeerAuth::Require, None) => {
+                return Err(rejected(&hello, Reject::Unproven, "it does not prove itself"));
+            }
+            (PeerAuth::Accept | PeerAuth::Require, Some(_)) => {
+                Some(self.challenge(&hello, &bytes, read, buffer, outgoing).await?)
+            }
+        };
+        self.admit(&hello)?;
         let reply = PeerFrame::HelloReply(HelloReply {
             from: self.introduction.id,
             incarnation: self.introduction.incarnation,
-            extensions: Extensions::ours(),
+            extensions: Extensions::ours(self.introduction.settings()),
         });
-        self.say(&reply, outgoing);
-        let new = (Rc::clone(outgoing), hello.extensions.features);
-        if let Some((old, _)) = self.current.borrow_mut().insert(hello.from, new) {
-            old.close();
-        }
-        self.hand_over(hello.from, read, &mut buffer).await
-    }
-
-    async fn await_hello(&self, read: &mut ReadHalf, buffer: &mut ReadBuffer) -> Result<Hello, PeerFault> {
-        loop {
-            match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
-                Some(PeerFrame::Hello(hello)) => return self.verify(hello),
-                Some(_) => return Err(PeerFault::OutOfTurn),
-                None if buffer.bytes.len() > HELLO_BYTES_MAX => return Err(PeerFault::OutOfTurn),
-                None => {}
-            }
-            if buffer.read(read).await? == 0 {
-                return Err(PeerFault::Silent);
-            }
-        }
-    }
-
-    fn verify(&self, hello: Hello) -> Result<Hello, PeerFault> {
-        let Introduction { cluster_id, id, .. } = self.introduction;
-        let reject = |reject| {
-            Err(PeerFault::Rejected {
-                from: hello.from.get(),
-                reject,
-            })
+        let Some((secret, keys)) = proven else {
+            self.say(&reply, outgoing);
+            return Ok(Caller {
+                id: hello.from,
+                sealed: None,
+            });
         };
+        outgoing.append(|out| keys.to_caller().append(out, |out| self.encode(&reply, out)));
+        outgoing.flush();
+        Ok(Caller {
+            id: hello.from,
+            sealed: Some((keys.to_acceptor(), secret)),
+        })
+    }
+
+    /// Has the caller prove that it knows a secret.
+    async fn challenge(
+        &self,
+        hello: &Hello,
+        bytes: &[u8],
+        read: &mut ReadHalf,
+        buffer: &mut ReadBuffer,
+        outgoing: &Rc<Outgoing>,
+    ) -> Result<(Secret, SessionKeys), PeerFault> {
+        let mut challenge = BytesMut::new();
+        let nonce = super::clock::random_bytes();
+        self.encode(&PeerFrame::Challenge(Challenge { nonce }), &mut challenge);
+        outgoing.append(|out| out.extend_from_slice(&challenge));
+        outgoing.flush();
+        let (frame, _) = hear(read, buffer, HELLO_BYTES_MAX)
+            .await?
+            .ok_or(PeerFault::Silent)?;
+        let PeerFrame::Proof(proof) = PeerFrame::parse(self.introduction.cluster_id, frame)? else {
+            return Err(PeerFault::OutOfTurn);
+        };
+        let mut known = None;
+        // All are compared, whatever the first one gave: the time tells nothing.
+        for (secret, keys) in self.keyring().keys(bytes, &challenge) {
+            let is_proven = proof
+                .proofs
+                .iter()
+                .fold(false, |found, proof| found | keys.is_proof(proof));
+            known = known.or(is_proven.then_some((secret, keys)));
+        }
+        known.ok_or_else(|| {
+            rejected(
+                hello,
+                Reject::Secret,
+                "it does not know a secret that this node knows",
+            )
+        })
+    }
+
+    /// What can be said of a hello whose sender has proven nothing.
+    fn verify(&self, hello: &Hello) -> Result<(), PeerFault> {
+        let Introduction { cluster_id, id, .. } = self.introduction;
         if hello.cluster_id != cluster_id {
-            return reject(Reject::Cluster { expected: cluster_id });
+            let found = hello.cluster_id;
+            return Err(rejected(
+                hello,
+                Reject::Cluster,
+                format!("it belongs to cluster {found:016x}"),
+            ));
         }
         if hello.to != id {
-            return reject(Reject::Node { actual: id });
+            let meant = hello.to.get();
+            return Err(rejected(hello, Reject::Node, format!("it means node {meant}")));
         }
         if !self.members.contains(&hello.from) {
-            return reject(Reject::NotMember);
+            return Err(rejected(
+                hello,
+                Reject::NotMember,
+                "it is not a member of the cluster",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Looks whether this member, with this directory and these settings, is one to listen to.
+    fn admit(&self, hello: &Hello) -> Result<(), PeerFault> {
+        let (ours, theirs) = (self.introduction.settings(), hello.extensions.settings);
+        let differences = ours.differences(theirs);
+        if !differences.is_empty() {
+            let detail = format!("what every node has to share differs: {differences}");
+            return Err(rejected(hello, Reject::Settings(differences), detail));
         }
         let met = self.met.borrow().get(hello.from);
         match met {
-            Some(expected) if hello.incarnation != expected => reject(Reject::Incarnation { expected }),
-            Some(_) => Ok(hello),
-            // Once for each node, so the loop may wait for the disk.
-            None => {
-                self.met.borrow_mut().admit(hello.from, hello.incarnation)?;
-                Ok(hello)
+            Some(expected) if hello.incarnation != expected => {
+                let detail = format!(
+                    "its data directory is {:016x}, on record is {expected:016x}: it was replaced, and forgot what it voted",
+                    hello.incarnation
+                );
+                Err(rejected(hello, Reject::Incarnation, detail))
             }
+            Some(_) => Ok(()),
+            // Once for each node, so the loop may wait for the disk.
+            None => Ok(self.met.borrow_mut().admit(hello.from, hello.incarnation)?),
         }
     }
 
@@ -173,8 +301,8 @@ impl PeerListener {
         }
         let admitted = self.met.borrow_mut().admit(node, incarnation);
         admitted.map_err(|error| format!("cannot write it down: {error}"))?;
-        if let Some((old, _)) = self.current.borrow_mut().remove(&node) {
-            old.close();
+        if let Some(old) = self.current.borrow_mut().remove(&node) {
+            old.outgoing.close();
         }
         tracing::warn!(
             "node {} begins again, with the data directory {incarnation:016x}",
@@ -185,15 +313,24 @@ impl PeerListener {
 
     async fn hand_over(
         &self,
-        from: NodeId,
+        mut caller: Caller,
         read: &mut ReadHalf,
         buffer: &mut ReadBuffer,
     ) -> Result<(), PeerFault> {
         loop {
-            match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
+            let cluster_id = self.introduction.cluster_id;
+            let decoded = match &mut caller.sealed {
+                Some((seal, _)) => PeerFrame::decode_sealed(cluster_id, seal, &mut buffer.bytes),
+                None => PeerFrame::decode(cluster_id, &mut buffer.bytes),
+            };
+            match decoded? {
                 Some(PeerFrame::Message(message)) => {
                     self.check_size(&message)?;
-                    self.inbox.push(Input::Peer { from, message });
+                    message.check_terms(self.term.get())?;
+                    self.inbox.push(Input::Peer {
+                        from: caller.id,
+                        message,
+                    });
                 }
                 Some(_) => return Err(PeerFault::OutOfTurn),
                 None => {
@@ -222,11 +359,9 @@ impl PeerListener {
             | PeerMessage::SnapshotReply { .. }
             | PeerMessage::RepairRequest { .. } => None,
         };
-        match largest.filter(|bytes| *bytes > self.payload_bytes_max) {
-            Some(bytes) => Err(PeerFault::Oversize {
-                bytes,
-                most: self.payload_bytes_max,
-            }),
+        let most = self.introduction.payload_bytes_max;
+        match largest.filter(|bytes| *bytes > most) {
+            Some(bytes) => Err(PeerFault::Oversize { bytes, most }),
             None => Ok(()),
         }
     }
@@ -235,13 +370,9 @@ impl PeerListener {
     fn turn_away(&self, fault: PeerFault, outgoing: &Rc<Outgoing>) -> PeerFault {
         let reject = match &fault {
             PeerFault::Rejected { reject, .. } => Some(*reject),
-            PeerFault::Frame(PeerError::Cluster { expected, .. }) => {
-                Some(Reject::Cluster { expected: *expected })
-            }
-            PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version {
-                supported: frame::VERSION,
-            }),
-            PeerFault::Frame(_) | PeerFault::Io(_) => None,
+            PeerFault::Frame(PeerError::Cluster { .. }) => Some(Reject::Cluster),
+            PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version),
+            PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Term(_) => None,
             PeerFault::Silent | PeerFault::OutOfTurn | PeerFault::Oversize { .. } => None,
         };
         if let Some(reject) = reject {
@@ -251,8 +382,21 @@ impl PeerListener {
     }
 
     fn say(&self, frame: &PeerFrame, outgoing: &Rc<Outgoing>) {
-        outgoing.append(|out| frame.encode(self.introduction.cluster_id, Features::NONE, out));
+        outgoing.append(|out| self.encode(frame, out));
         outgoing.flush();
+    }
+
+    fn encode(&self, frame: &PeerFrame, out: &mut BytesMut) {
+        frame.encode(self.introduction.cluster_id, Features::NONE, out);
+    }
+}
+
+/// The sender of `hello` is turned away; the log says `detail`, the sender hears `reject`.
+fn rejected(hello: &Hello, reject: Reject, detail: impl Into<String>) -> PeerFault {
+    PeerFault::Rejected {
+        from: hello.from.get(),
+        reject,
+        detail: detail.into(),
     }
 }
 
@@ -263,8 +407,14 @@ enum PeerFault {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Frame(#[from] PeerError),
-    #[error("node {from} is refused: {reject}")]
-    Rejected { from: u64, reject: Reject },
+    #[error("node {from} is refused: {detail}")]
+    Rejected {
+        from: u64,
+        reject: Reject,
+        detail: String,
+    },
+    #[error(transparent)]
+    Term(#[from] TermFault),
     #[error("it did not introduce itself")]
     Silent,
     #[error("it does not speak as a noraftd node does")]
@@ -273,6 +423,29 @@ enum PeerFault {
         "an entry of {bytes} bytes does not fit a log segment here ({most} at most): every node needs the same segment_bytes"
     )]
     Oversize { bytes: usize, most: usize },
+}
+
+impl PeerFault {
+    /// What it is about, without what is different each time.
+    fn matter(&self) -> String {
+        match self {
+            Self::Rejected { from, reject, .. } => format!("{from} {reject}"),
+            Self::Io(error) => error.kind().to_string(),
+            Self::Frame(_) | Self::Term(_) | Self::Silent | Self::OutOfTurn | Self::Oversize { .. } => {
+                format!("{:?}", std::mem::discriminant(self))
+            }
+        }
+    }
+}
+
+impl From<HearError> for PeerFault {
+    fn from(error: HearError) -> Self {
+        match error {
+            HearError::Io(error) => Self::Io(error),
+            HearError::Frame(error) => Self::Frame(error),
+            HearError::TooLong => Self::OutOfTurn,
+        }
+    }
 }
 
 /// An introduction comes at once, or it was not a node.

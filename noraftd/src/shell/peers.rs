@@ -19,28 +19,21 @@ use super::backoff::Backoff;
 use super::board::PeerReport;
 use super::clock;
 use super::complaints::Complaints;
-use super::endpoint::{Endpoint, ReadHalf, Stream};
+use super::endpoint::{Endpoint, ReadHalf};
 use super::inbox::Inbox;
-use super::outgoing::Outgoing;
-use super::read_buffer::ReadBuffer;
-use crate::protocol::peer::{Extensions, Features, Hello, PeerError, PeerFrame, PeerMessage, Reject};
+use super::keyring::Keyring;
+use super::peer_line::{Introduction, PeerLine, dial};
+use crate::protocol::peer::PeerMessage;
 use crate::replica::event::Input;
 
 /// Bytes that may wait for one peer: several times what the replica keeps in flight to it.
 pub(super) const QUEUE_BYTES_MAX: usize = 64 << 20;
 
-/// How this node introduces itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Introduction {
-    pub(super) cluster_id: u64,
-    pub(super) id: NodeId,
-    pub(super) incarnation: u64,
-}
-
 /// The other nodes, as this one reaches them.
 #[derive(Debug)]
 pub(super) struct Peers {
     links: BTreeMap<NodeId, Rc<Link>>,
+    keyring: Rc<Keyring>,
     dirty: RefCell<Vec<Rc<Link>>>,
     /// Voters without an address here, and the messages to each that were dropped.
     unknown: RefCell<BTreeMap<NodeId, u64>>,
@@ -52,9 +45,7 @@ struct Link {
     peer: NodeId,
     address: Endpoint,
     introduction: Introduction,
-    outgoing: RefCell<Option<Rc<Outgoing>>>,
-    /// What the node at the other end of `outgoing` understands.
-    features: Cell<Features>,
+    line: RefCell<Option<Rc<PeerLine>>>,
     is_dirty: Cell<bool>,
     dropped: Cell<u64>,
     error: RefCell<Option<String>>,
@@ -66,18 +57,19 @@ struct Link {
 impl Peers {
     /// Begins to connect to `members`, for as long as the process lives.
     pub(super) fn connect(
-        introduction: Introduction,
+        introduction: &Introduction,
         members: &BTreeMap<NodeId, Endpoint>,
         inbox: &Rc<Inbox>,
     ) -> Rc<Self> {
         let mut links = BTreeMap::new();
         for (peer, address) in members {
-            let link = Rc::new(Link::new(introduction, *peer, address.clone()));
+            let link = Rc::new(Link::new(introduction.clone(), *peer, address.clone()));
             tokio::task::spawn_local(Rc::clone(&link).keep_connected(Rc::clone(inbox)));
             links.insert(*peer, link);
         }
         Rc::new(Self {
             links,
+            keyring: Rc::clone(&introduction.keyring),
             dirty: RefCell::default(),
             unknown: RefCell::default(),
         })
@@ -100,8 +92,8 @@ impl Peers {
     pub(super) fn flush(&self) {
         for link in self.dirty.borrow_mut().drain(..) {
             link.is_dirty.set(false);
-            if let Some(outgoing) = link.outgoing.borrow().as_ref() {
-                outgoing.flush();
+            if let Some(line) = link.line.borrow().as_ref() {
+                line.outgoing.flush();
             }
         }
     }
@@ -120,6 +112,13 @@ impl Peers {
         }
     }
 
+    /// Ends the connections that were proven with a secret which is not in force any more; tells how many.
+    pub(super) fn drop_outdated(&self) -> usize {
+        let lines = self.links.values().filter_map(|link| link.line.borrow().clone());
+        let outdated = lines.filter(|line| !line.is_still_good(&self.keyring));
+        outdated.map(|line| line.outgoing.close()).count()
+    }
+
     /// How each of them is reached.
     pub(super) fn report(&self) -> Vec<PeerReport> {
         let unknown = self.unknown.borrow();
@@ -127,6 +126,7 @@ impl Peers {
             id: id.get(),
             address: UNKNOWN_ADDRESS.to_owned(),
             connected: false,
+            proven: false,
             dropped: *dropped,
             error: Some(no_address(*id)),
         });
@@ -141,8 +141,7 @@ impl Link {
             peer,
             address,
             introduction,
-            outgoing: RefCell::default(),
-            features: Cell::default(),
+            line: RefCell::default(),
             is_dirty: Cell::default(),
             dropped: Cell::default(),
             error: RefCell::default(),
@@ -153,14 +152,12 @@ impl Link {
 
     /// True when the message is on its way.
     fn send(&self, message: &PeerMessage) -> bool {
-        let outgoing = self.outgoing.borrow();
-        let open = outgoing
+        let line = self.line.borrow();
+        let open = line
             .as_ref()
-            .filter(|outgoing| !outgoing.is_closed() && outgoing.len() < QUEUE_BYTES_MAX);
+            .filter(|line| !line.outgoing.is_closed() && line.outgoing.len() < QUEUE_BYTES_MAX);
         match open {
-            Some(outgoing) => {
-                outgoing.append(|out| message.encode(self.introduction.cluster_id, self.features.get(), out));
-            }
+            Some(line) => line.append(message),
             None => self.dropped.set(self.dropped.get() + 1),
         }
         open.is_some()
@@ -170,7 +167,8 @@ impl Link {
         PeerReport {
             id: self.peer.get(),
             address: self.address.to_string(),
-            connected: self.outgoing.borrow().is_some(),
+            connected: self.line.borrow().is_some(),
+            proven: self.line.borrow().as_ref().is_some_and(|line| line.is_proven()),
             dropped: self.dropped.get(),
             error: self.error.borrow().clone(),
         }
@@ -179,11 +177,11 @@ impl Link {
     async fn keep_connected(self: Rc<Self>, inbox: Rc<Inbox>) {
         let mut backoff = Backoff::new(clock::random_seed());
         loop {
-            match tokio::time::timeout(DIAL_TIMEOUT, self.dial()).await {
-                Ok(Ok((outgoing, read, features))) => {
+            let dialled = dial(&self.introduction, self.peer, &self.address);
+            match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
+                Ok(Ok((line, read))) => {
                     backoff.reset();
-                    self.features.set(features);
-                    self.stay(outgoing, read, &inbox).await;
+                    self.stay(Rc::new(line), read, &inbox).await;
                 }
                 Ok(Err(error)) => self.note_failure(error.to_string(), error.is_mistake()),
                 Err(_) => self.note_failure(format!("no answer within {DIAL_TIMEOUT:?}"), false),
@@ -192,60 +190,30 @@ impl Link {
         }
     }
 
-    async fn dial(&self) -> Result<(Rc<Outgoing>, ReadHalf, Features), DialError> {
-        let stream = Stream::connect(&self.address).await?;
-        stream.give_up_after(SILENCE_MAX)?;
-        let (mut read, write) = stream.into_split();
-        let outgoing = Outgoing::new(write);
-        let hello = PeerFrame::Hello(Hello {
-            cluster_id: self.introduction.cluster_id,
-            from: self.introduction.id,
-            to: self.peer,
-            incarnation: self.introduction.incarnation,
-            extensions: Extensions::ours(),
-        });
-        outgoing.append(|out| hello.encode(self.introduction.cluster_id, Features::NONE, out));
-        outgoing.flush();
-        let features = self.await_consent(&mut read).await?;
-        Ok((outgoing, read, features))
-    }
-
-    /// What the other node understands, once it has consented.
-    async fn await_consent(&self, read: &mut ReadHalf) -> Result<Features, DialError> {
-        let mut buffer = ReadBuffer::default();
-        loop {
-            match PeerFrame::decode(self.introduction.cluster_id, &mut buffer.bytes)? {
-                Some(PeerFrame::HelloReply(reply)) if reply.from == self.peer => {
-                    return Ok(reply.extensions.features);
-                }
-                Some(PeerFrame::HelloReply(reply)) => return Err(DialError::Stranger(reply.from.get())),
-                Some(PeerFrame::Reject(reject)) => return Err(DialError::Rejected(reject)),
-                Some(PeerFrame::Hello(_) | PeerFrame::Message(_)) => return Err(DialError::OutOfTurn),
-                None if buffer.bytes.len() > ANSWER_BYTES_MAX => return Err(DialError::OutOfTurn),
-                None => {}
-            }
-            if buffer.read(read).await? == 0 {
-                return Err(DialError::Closed);
-            }
-        }
-    }
-
     /// Uses the connection until it ends.
-    async fn stay(&self, outgoing: Rc<Outgoing>, mut read: ReadHalf, inbox: &Inbox) {
-        tracing::info!("connected to node {} at {}", self.peer.get(), self.address);
+    async fn stay(&self, line: Rc<PeerLine>, mut read: ReadHalf, inbox: &Inbox) {
+        let how = if line.is_proven() { ", proven" } else { "" };
+        self.complaints.mention(&format!(
+            "connected to node {} at {}{how}",
+            self.peer.get(),
+            self.address
+        ));
+        let since = clock::now();
         self.error.replace(None);
         self.failures.set(0);
-        self.complaints.forget();
-        self.outgoing.replace(Some(Rc::clone(&outgoing)));
+        self.line.replace(Some(Rc::clone(&line)));
         inbox.push(Input::Connected {
             peer: self.peer,
-            features: self.features.get(),
+            features: line.features,
         });
         // The other side says nothing more on this connection: whatever comes is its end.
         let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
-        self.outgoing.replace(None);
-        outgoing.close();
+        self.line.replace(None);
+        line.outgoing.close();
         inbox.push(Input::Disconnected { peer: self.peer });
+        if clock::now() - since >= STEADY {
+            self.complaints.forget();
+        }
         self.note_failure("the connection ended".to_owned(), true);
     }
 
@@ -260,45 +228,15 @@ impl Link {
     }
 }
 
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-enum DialError {
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-    #[error(transparent)]
-    Frame(#[from] PeerError),
-    #[error("refuses this node: {0}")]
-    Rejected(Reject),
-    #[error("is node {0}: check the addresses of the members")]
-    Stranger(u64),
-    #[error("does not answer as a noraftd node does")]
-    OutOfTurn,
-    #[error("closed the connection without an answer")]
-    Closed,
-}
-
-impl DialError {
-    /// True when trying again cannot help: somebody has to correct something.
-    fn is_mistake(&self) -> bool {
-        match self {
-            Self::Io(_) | Self::Closed => false,
-            Self::Frame(_) | Self::Rejected(_) | Self::Stranger(_) | Self::OutOfTurn => true,
-        }
-    }
-}
-
 fn no_address(id: NodeId) -> String {
     let id = id.get();
     format!("this node was given no address of it and cannot reach it; start it with --peer {id}=HOST:PORT")
 }
 
 const UNKNOWN_ADDRESS: &str = "an unknown address";
+/// A connection that stood for less is not worth a line of its own each time it comes and goes.
+const STEADY: Duration = Duration::from_secs(2);
 /// With the pauses between attempts, about two seconds.
 const FAILURES_WORTH_A_LINE: u64 = 25;
 /// A connection and its greeting take at most this long.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// A connection whose bytes are not acknowledged for this long is replaced: TCP's own repetitions come
-/// ever more rarely, for minutes after the network has healed.
-const SILENCE_MAX: Duration = Duration::from_secs(2);
-/// An answer to a greeting is small.
-const ANSWER_BYTES_MAX: usize = 4 << 10;

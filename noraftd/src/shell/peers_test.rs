@@ -9,11 +9,14 @@ use tokio::net::UnixListener;
 
 use super::endpoint::{Endpoint, Listener};
 use super::inbox::Inbox;
+use super::keyring::Keyring;
+use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
-use super::peers::{Introduction, Peers, QUEUE_BYTES_MAX};
+use super::peers::{Peers, QUEUE_BYTES_MAX};
 use super::test_support::run;
+use crate::config::PeerAuth;
 use crate::protocol::command::{Class, Command, Request};
-use crate::protocol::peer::PeerMessage;
+use crate::protocol::peer::{PeerMessage, TERM_LEAP_MAX};
 use crate::replica::event::Input;
 use crate::store::Met;
 
@@ -25,6 +28,9 @@ fn introduction(id: NodeId) -> Introduction {
         cluster_id: 9,
         id,
         incarnation: 100 + id.get(),
+        members: Some(1),
+        payload_bytes_max: 1000,
+        keyring: Rc::new(Keyring::none()),
     }
 }
 
@@ -38,7 +44,7 @@ async fn listen(dir: &Path, introduction: Introduction) -> Rc<Inbox> {
     let listener = Listener::bind(&address(dir)).await.expect("a free path");
     let disk = crate::store::disk::RealDisk::open(dir).expect("a directory");
     let met = Met::load(std::sync::Arc::new(disk)).expect("it can be read");
-    let peers = PeerListener::new(introduction, [ONE].into(), 1000, met, Rc::clone(&inbox));
+    let peers = PeerListener::new(introduction, [ONE].into(), met, Rc::clone(&inbox));
     tokio::task::spawn_local(peers.accept(listener));
     inbox
 }
@@ -46,7 +52,7 @@ async fn listen(dir: &Path, introduction: Introduction) -> Rc<Inbox> {
 fn connect(dir: &Path, introduction: Introduction) -> (Rc<Peers>, Rc<Inbox>) {
     let inbox = Rc::new(Inbox::default());
     let members = BTreeMap::from([(TWO, address(dir))]);
-    (Peers::connect(introduction, &members, &inbox), inbox)
+    (Peers::connect(&introduction, &members, &inbox), inbox)
 }
 
 async fn next(inbox: &Inbox) -> Vec<Input> {
@@ -141,16 +147,16 @@ fn a_payload_that_no_segment_holds_does_not_reach_the_replica() {
 }
 
 #[test]
-fn a_stranger_is_told_why_it_is_refused() {
+fn a_stranger_is_told_the_kind_of_the_refusal() {
     let cases = [
         (
             Introduction {
                 cluster_id: 8,
                 ..introduction(ONE)
             },
-            "this node belongs to cluster 0000000000000009",
+            "it belongs to another cluster",
         ),
-        (introduction(NodeId::new(3)), "the sender is not a member"),
+        (introduction(NodeId::new(3)), "this node is not a member"),
     ];
     for (stranger, reason) in cases {
         run(async {
@@ -172,7 +178,11 @@ fn the_wrong_address_of_a_member_is_noticed() {
         let dir = tempfile::tempdir().expect("a directory");
         let _received = listen(dir.path(), introduction(NodeId::new(3))).await;
         let (peers, _inbox) = connect(dir.path(), introduction(ONE));
-        assert!(error_of(&peers).await.contains("refuses this node: this node is"));
+        assert!(
+            error_of(&peers)
+                .await
+                .contains("refuses this node: it is another node")
+        );
     });
 }
 
@@ -243,5 +253,182 @@ fn what_a_slow_peer_does_not_take_is_bounded() {
         }
         let dropped = peers.report()[0].dropped;
         assert!(dropped > sent / 4 && dropped < sent, "{dropped} of {sent}");
+    });
+}
+
+/// Node `id` with these secrets in its file.
+fn with_secrets(dir: &Path, id: NodeId, mode: PeerAuth, secrets: &str) -> Introduction {
+    let path = dir.join(format!("secrets-{}", id.get()));
+    std::fs::write(&path, secrets).expect("written");
+    let keyring = Keyring::open(mode, Some(path)).expect("secrets");
+    Introduction {
+        keyring: Rc::new(keyring),
+        ..introduction(id)
+    }
+}
+
+/// Whether node 1 reaches node 2, and over a proven connection; or why not.
+fn meets(one: impl Fn(&Path) -> Introduction, two: impl Fn(&Path) -> Introduction) -> Result<bool, String> {
+    let mut met = Err(String::new());
+    run(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let received = listen(dir.path(), two(dir.path())).await;
+        let (peers, inbox) = connect(dir.path(), one(dir.path()));
+        tokio::select! {
+            inputs = next(&inbox) => {
+                assert!(matches!(inputs[..], [Input::Connected { peer: TWO, .. }]));
+                peers.send(TWO, &vote(1));
+                peers.flush();
+                assert!(matches!(&next(&received).await[..], [Input::Peer { message, .. }] if *message == vote(1)));
+                met = Ok(peers.report()[0].proven);
+            }
+            error = error_of(&peers) => met = Err(error),
+        }
+    });
+    met
+}
+
+const SECRET: &str = "the secret of all nodes";
+const OTHER: &str = "the secret of some others";
+
+#[test]
+fn what_speaks_what_to_whom() {
+    let plain = |id| move |_: &Path| introduction(id);
+    let with = |id, mode, secrets: &'static str| move |dir: &Path| with_secrets(dir, id, mode, secrets);
+    for mode in [PeerAuth::Accept, PeerAuth::Require] {
+        for other in [PeerAuth::Accept, PeerAuth::Require] {
+            let (one, two) = (with(ONE, mode, SECRET), with(TWO, other, SECRET));
+            assert_eq!(meets(one, two), Ok(true), "{mode:?} and {other:?}");
+        }
+    }
+    assert_eq!(meets(plain(ONE), with(TWO, PeerAuth::Accept, SECRET)), Ok(false));
+    assert_eq!(meets(with(ONE, PeerAuth::Accept, SECRET), plain(TWO)), Ok(false));
+    let error = meets(plain(ONE), with(TWO, PeerAuth::Require, SECRET)).expect_err("refused");
+    assert!(error.contains("demands proof"), "{error}");
+    let error = meets(with(ONE, PeerAuth::Require, SECRET), plain(TWO)).expect_err("refused");
+    assert!(
+        error.contains("does not prove that it knows the secret"),
+        "{error}"
+    );
+}
+
+#[test]
+fn nodes_with_different_secrets_do_not_meet_and_with_one_in_common_they_do() {
+    let with = |id, mode, secrets: &'static str| move |dir: &Path| with_secrets(dir, id, mode, secrets);
+    for mode in [PeerAuth::Accept, PeerAuth::Require] {
+        let error = meets(with(ONE, mode, SECRET), with(TWO, mode, OTHER)).expect_err("refused");
+        assert!(error.contains("it knows another secret"), "{error}");
+    }
+    const BOTH: &str = "the secret of some others\nthe secret of all nodes\n";
+    for secrets in [SECRET, OTHER, BOTH] {
+        let (one, both) = (
+            with(ONE, PeerAuth::Require, secrets),
+            with(TWO, PeerAuth::Require, BOTH),
+        );
+        assert_eq!(meets(one, both), Ok(true), "{secrets}");
+        let (both, two) = (
+            with(ONE, PeerAuth::Require, BOTH),
+            with(TWO, PeerAuth::Require, secrets),
+        );
+        assert_eq!(meets(both, two), Ok(true), "{secrets}");
+    }
+}
+
+#[test]
+fn a_connection_does_not_outlive_its_secret() {
+    run(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let two = with_secrets(
+            dir.path(),
+            TWO,
+            PeerAuth::Require,
+            "the secret of all nodes\nthe secret of some others",
+        );
+        let _received = listen(dir.path(), two).await;
+        let one = with_secrets(dir.path(), ONE, PeerAuth::Require, SECRET);
+        let keyring = Rc::clone(&one.keyring);
+        let (peers, inbox) = connect(dir.path(), one);
+        next(&inbox).await;
+        assert_eq!(keyring.reload(), Ok(Some(1)));
+        assert_eq!(peers.drop_outdated(), 0, "the secret is the same");
+        let file = dir.path().join("secrets-1");
+        std::fs::write(&file, "short").expect("written");
+        keyring.reload().expect_err("it is no secret");
+        assert_eq!(peers.drop_outdated(), 0, "what was in force stays");
+        std::fs::write(&file, OTHER).expect("written");
+        assert_eq!(keyring.reload(), Ok(Some(1)));
+        assert_eq!(peers.drop_outdated(), 1);
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Disconnected { peer: TWO }]
+        ));
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Connected { peer: TWO, .. }]
+        ));
+        assert!(peers.report()[0].proven, "with the secret that is left");
+    });
+}
+
+#[test]
+fn nodes_whose_settings_differ_are_refused_by_the_settings_names() {
+    let base = || introduction(ONE);
+    let cases = [
+        (
+            Introduction {
+                members: Some(2),
+                ..base()
+            },
+            "peers",
+        ),
+        (
+            Introduction {
+                payload_bytes_max: 999,
+                ..base()
+            },
+            "segment_bytes",
+        ),
+        (
+            Introduction {
+                members: Some(2),
+                payload_bytes_max: 999,
+                ..base()
+            },
+            "peers and segment_bytes",
+        ),
+    ];
+    for (one, names) in cases {
+        let error = meets(|_| one.clone(), |_| introduction(TWO)).expect_err("refused");
+        let expected = format!("settings that every node has to share differ: {names}");
+        assert!(error.ends_with(&expected), "{error}");
+    }
+    let unsure = Introduction {
+        members: None,
+        ..base()
+    };
+    assert_eq!(
+        meets(|_| unsure.clone(), |_| introduction(TWO)),
+        Ok(false),
+        "nothing to compare"
+    );
+}
+
+#[test]
+fn a_message_from_far_ahead_ends_the_connection_and_does_not_reach_the_replica() {
+    run(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let received = listen(dir.path(), introduction(TWO)).await;
+        let (peers, inbox) = connect(dir.path(), introduction(ONE));
+        next(&inbox).await;
+        peers.send(TWO, &vote(TERM_LEAP_MAX));
+        peers.send(TWO, &vote(TERM_LEAP_MAX + 1));
+        peers.flush();
+        assert!(
+            matches!(&next(&received).await[..], [Input::Peer { message, .. }] if *message == vote(TERM_LEAP_MAX))
+        );
+        assert!(matches!(
+            next(&inbox).await[..],
+            [Input::Disconnected { peer: TWO }]
+        ));
     });
 }

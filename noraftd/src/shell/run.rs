@@ -20,16 +20,21 @@ use super::endpoint::{BindError, Endpoint, Listener};
 use super::event_loop::EventLoop;
 use super::exit::Exit;
 use super::inbox::Inbox;
+use super::keyring::Keyring;
+use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
-use super::peers::{Introduction, Peers};
+use super::peers::Peers;
 use super::signals::Signals;
 use super::storage::Storage;
-use crate::config::ServeConfig;
+use crate::config::{PeerAuth, ServeConfig};
+use crate::protocol::peer::TERM_END;
 use crate::record::{Recovered, genesis_config};
 use crate::replica::{Replica, ReplicaConfig};
+use crate::secret::SecretsError;
 use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk};
+use crate::store::genesis;
 use crate::store::shadow::ShadowDisk;
 use crate::store::{Identity, Met, Options, SpareBy, Store, is_shortage};
 
@@ -47,6 +52,28 @@ pub enum StartError {
     /// What is in the data directory cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The secrets cannot be used.
+    #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    /// Other machines reach a node that demands no proof.
+    #[error(
+        "peer_listen: {0} can be reached from other machines, and whoever reaches it owns the cluster: give every node \
+         --peer-secret-file, or --insecure-peers where something else keeps strangers away"
+    )]
+    Exposed(Endpoint),
+    /// The directory holds a term that no election leads to.
+    #[error(
+        "{directory} holds term {term}, which no elections lead to: a forged message brought it there, before this \
+         release refused such terms. If other nodes are sound, put the directory aside and set this node up with \
+         `noraftd rejoin`. If no node is, every node begins again from the newest snapshot that one of them has, with \
+         `noraftd snapshot restore`; `noraftd inspect` shows what the directories hold"
+    )]
+    Term {
+        /// The directory.
+        directory: String,
+        /// The term.
+        term: u64,
+    },
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -80,6 +107,8 @@ impl StartError {
                 | io::ErrorKind::FileTooLarge => Exit::CannotCreate,
                 _ => Exit::Disk,
             },
+            Self::Secrets(_) | Self::Exposed(_) => Exit::Config,
+            Self::Term { .. } => Exit::Data,
             Self::Bind(_) => Exit::Unavailable,
             Self::Descriptors(_) | Self::System(_) => Exit::System,
         }
@@ -110,12 +139,14 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     keep_a_thread().await?;
     let files_max = descriptors::raise_limit()?;
+    let keyring = Rc::new(Keyring::open(config.peer_auth, config.peer_secret_file.clone())?);
     let disk = use_directory(&config)?;
     let (mut store, recovered) = open_store(&config, &disk)?;
+    check_term(&config, &recovered)?;
+    let members = genesis::load(&*disk, &recovered.log).map_err(|source| unusable(&config, source))?;
     let snapshot = snapshot::restore(&mut store)?;
     let clients_at = bind_all(&config.listen).await?;
-    let is_alone = config.peers.is_empty();
-    let peers_at = bind_all(if is_alone { &[] } else { &config.peer_listen }).await?;
+    let peers_at = bind_for_peers(&config).await?;
     let listen = clients_at
         .iter()
         .map(Listener::endpoint)
@@ -134,20 +165,19 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         cluster_id: config.cluster_id,
         id: config.id,
         incarnation: identity.incarnation,
+        members: members.as_ref().map(genesis::hash),
+        payload_bytes_max,
+        keyring: Rc::clone(&keyring),
     };
-    let members = config.peers.keys().copied().collect();
     let met = load_met(&config, disk)?;
-    let from_peers = PeerListener::new(introduction, members, payload_bytes_max, met, Rc::clone(&inbox));
-    for listener in peers_at {
-        tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
-    }
-    let peers = Peers::connect(introduction, &config.peers, &inbox);
+    let (from_peers, peers) = meet_others(&config, &introduction, met, peers_at, &inbox);
     let clients_max = descriptors::clients_max(files_max, config.peers.len())?;
     let board = Board {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
         peers: Rc::clone(&peers),
         from_peers,
+        keyring,
         boot,
         incarnation: identity.incarnation,
         recovery,
@@ -168,12 +198,28 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     accepting.shutdown().await;
     tokio::select! {
         biased;
-        name = signals.next() => {
+        name = signals.stop() => {
             tracing::warn!("{name} again: stopping at once");
             Ok(Exit::Failed)
         }
         exit = event_loop.stop() => Ok(exit),
     }
+}
+
+/// Listens to the other nodes, and begins to connect to them.
+fn meet_others(
+    config: &ServeConfig,
+    introduction: &Introduction,
+    met: Met,
+    listeners: Vec<Listener>,
+    inbox: &Rc<Inbox>,
+) -> (Rc<PeerListener>, Rc<Peers>) {
+    let members = config.peers.keys().copied().collect();
+    let from_peers = PeerListener::new(introduction.clone(), members, met, Rc::clone(inbox));
+    for listener in listeners {
+        tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
+    }
+    (from_peers, Peers::connect(introduction, &config.peers, inbox))
 }
 
 /// Starts the thread that waits for names to be resolved and for parts of snapshots to be read, and stays: the runtime
@@ -221,20 +267,61 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
 }
 
 fn use_directory(config: &ServeConfig) -> Result<Arc<dyn Disk>, StartError> {
-    let unusable = |source| StartError::Directory {
+    make_directory(&config.data_dir).map_err(|source| unusable(config, source))?;
+    open_disk(config).map_err(|source| unusable(config, source))
+}
+
+fn unusable(config: &ServeConfig, source: io::Error) -> StartError {
+    StartError::Directory {
         path: config.data_dir.clone(),
         source,
-    };
-    make_directory(&config.data_dir).map_err(unusable)?;
-    open_disk(config).map_err(unusable)
+    }
+}
+
+/// Listens for the other nodes, when there are any.
+async fn bind_for_peers(config: &ServeConfig) -> Result<Vec<Listener>, StartError> {
+    let is_alone = config.peers.is_empty();
+    let listeners = bind_all(if is_alone { &[] } else { &config.peer_listen }).await?;
+    check_exposure(config, &listeners)?;
+    Ok(listeners)
+}
+
+/// Who reaches a peer address of a node that demands no proof can be anybody and say anything.
+fn check_exposure(config: &ServeConfig, peers_at: &[Listener]) -> Result<(), StartError> {
+    for listener in peers_at {
+        let endpoint = listener.endpoint()?;
+        match config.peer_auth {
+            _ if endpoint.is_local() => {}
+            PeerAuth::Require => {}
+            PeerAuth::Off if !config.insecure_peers => return Err(StartError::Exposed(endpoint)),
+            PeerAuth::Off => tracing::warn!(
+                "--insecure-peers: {endpoint} takes messages from whoever reaches it, and so can lose everything; only \
+                 something outside of this node can keep strangers away"
+            ),
+            PeerAuth::Accept => tracing::warn!(
+                "--peer-auth accept: {endpoint} still takes messages from whoever reaches it; say `require` when every \
+                 node runs with the secret"
+            ),
+        }
+    }
+    Ok(())
+}
+
+/// A term that no election leads to ends elections for good: better no start than one that seems to work.
+fn check_term(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartError> {
+    let term = recovered.hard_state.term().max(recovered.last_position().term);
+    if term < TERM_END {
+        return Ok(());
+    }
+    Err(StartError::Term {
+        directory: config.data_dir.display().to_string(),
+        term: term.get(),
+    })
 }
 
 /// Whom this node has met before.
 fn load_met(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<Met, StartError> {
-    let met = Met::load(disk).map_err(|source| StartError::Directory {
-        path: config.data_dir.clone(),
-        source,
-    })?;
+    let met = Met::load(disk).map_err(|source| unusable(config, source))?;
     if met.is_lost() {
         tracing::warn!(
             "which data directories the other nodes had is damaged: this node does not notice if one of them was \

@@ -1,14 +1,28 @@
-//! Being told to stop: SIGTERM and SIGINT.
+//! What a person tells the process: SIGTERM and SIGINT to stop, SIGHUP to read its secrets again, SIGUSR1 to write its
+//! status to the log.
 //!
-//! Invariant: the first signal stops the node in order; a second one ends it at once.
+//! Invariant: the first signal to stop stops the node in order; a second one ends it at once. The others never end it.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The signals that stop this process.
+/// The signals that this process takes.
 #[derive(Debug)]
 pub(super) struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hang_up: Signal,
+    user: Signal,
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Stop; the signal's name.
+    Stop(&'static str),
+    /// Read again what may change while the node serves.
+    Reload,
+    /// Write the status to the log.
+    Report,
 }
 
 impl Signals {
@@ -21,14 +35,29 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            user: signal(SignalKind::user_defined1())?,
         })
     }
 
-    /// Waits for the next one, and names it.
-    pub(super) async fn next(&mut self) -> &'static str {
+    /// Waits for the next one.
+    pub(super) async fn next(&mut self) -> Wish {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            biased;
+            _ = self.terminate.recv() => Wish::Stop("SIGTERM"),
+            _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
+            _ = self.hang_up.recv() => Wish::Reload,
+            _ = self.user.recv() => Wish::Report,
+        }
+    }
+
+    /// Waits for the next one that means to stop, and names it.
+    pub(super) async fn stop(&mut self) -> &'static str {
+        loop {
+            match self.next().await {
+                Wish::Stop(name) => return name,
+                Wish::Reload | Wish::Report => {}
+            }
         }
     }
 }

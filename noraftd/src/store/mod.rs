@@ -13,6 +13,7 @@ mod base;
 mod batch;
 mod codec;
 pub mod disk;
+pub mod genesis;
 mod hard_state;
 pub mod inspect;
 mod log;

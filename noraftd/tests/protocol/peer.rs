@@ -6,8 +6,8 @@ use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
 use noraftd::protocol::peer::{
-    APPEND_OVERHEAD_BYTES, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage,
-    RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject,
+    APPEND_OVERHEAD_BYTES, Challenge, Differences, Extensions, Features, Hello, HelloReply, PeerError,
+    PeerFrame, PeerMessage, ProofOfSecret, RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject, Settings,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
@@ -88,6 +88,11 @@ fn greetings() -> Vec<PeerFrame> {
         incarnation: 3,
         extensions: Extensions {
             features: Features::CHAIN.with(Features::URGENT),
+            nonce: Some([7; 32]),
+            settings: Settings {
+                members: Some(8),
+                payload_bytes_max: Some(9),
+            },
         },
     };
     let reply = HelloReply {
@@ -96,17 +101,46 @@ fn greetings() -> Vec<PeerFrame> {
         extensions: Extensions::default(),
     };
     let rejects = [
-        Reject::Cluster { expected: 7 },
-        Reject::Node {
-            actual: NodeId::new(9),
-        },
-        Reject::Version { supported: 1 },
+        Reject::Cluster,
+        Reject::Node,
+        Reject::Version,
         Reject::NotMember,
-        Reject::Incarnation { expected: 8 },
+        Reject::Incarnation,
+        Reject::Unproven,
+        Reject::Secret,
+        Reject::Settings(differences()),
     ];
+    let challenge = Challenge { nonce: [5; 32] };
+    let proofs = [vec![[1; 16]], vec![[1; 16], [2; 16]]];
     let mut frames = vec![PeerFrame::Hello(hello), PeerFrame::HelloReply(reply)];
     frames.extend(rejects.map(PeerFrame::Reject));
+    frames.push(PeerFrame::Challenge(challenge));
+    frames.extend(proofs.map(|proofs| PeerFrame::Proof(ProofOfSecret { proofs })));
     frames
+}
+
+fn differences() -> Differences {
+    let settings = |members| Settings {
+        members: Some(members),
+        payload_bytes_max: Some(members),
+    };
+    settings(1).differences(settings(2))
+}
+
+/// Whoever is turned away reads these bytes, and knows no more than before.
+#[test]
+fn a_rejection_tells_only_its_kind() {
+    for reject in [
+        Reject::Cluster,
+        Reject::Node,
+        Reject::Version,
+        Reject::Incarnation,
+        Reject::Secret,
+    ] {
+        let bytes = encoded(&PeerFrame::Reject(reject));
+        assert_eq!(bytes[8..16], [0; 8], "the header names no cluster");
+        assert_eq!(bytes[21..], [0; 8], "{reject:?}: the kind is followed by nothing");
+    }
 }
 
 fn snapshot() -> SnapshotId {
@@ -311,7 +345,11 @@ fn another_cluster_is_told_apart_and_only_a_reject_comes_through() {
         let other = PeerFrame::decode(7, &mut encoded(&frame));
         match frame {
             PeerFrame::Reject(_) => assert_eq!(other, Ok(Some(frame))),
-            PeerFrame::Hello(_) | PeerFrame::HelloReply(_) | PeerFrame::Message(_) => {
+            PeerFrame::Hello(_)
+            | PeerFrame::HelloReply(_)
+            | PeerFrame::Challenge(_)
+            | PeerFrame::Proof(_)
+            | PeerFrame::Message(_) => {
                 assert_eq!(
                     other,
                     Err(PeerError::Cluster {
@@ -482,6 +520,8 @@ fn noise_behind_a_right_crc_never_panics() {
         }
         body.truncate(body.len() - prng.below(3).min(body.len() as u64) as usize);
         match forged(kind, |out| out.extend_from_slice(&body)) {
+            // What is skipped in them need not come again: unknown tags, and numbers that nobody reads.
+            Ok(Some(PeerFrame::Hello(_) | PeerFrame::HelloReply(_) | PeerFrame::Reject(_))) => {}
             Ok(Some(frame)) => {
                 let again = encoded(&frame);
                 assert_eq!(

@@ -7,11 +7,16 @@ use super::outcome_codec::{read_outcome, write_outcome};
 use super::record_codec::{CUT, read_records, write_records};
 use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
 use super::snapshot_codec::{read_chunk, write_id};
-use super::{Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject};
+use super::{
+    Challenge, Differences, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage,
+    ProofOfSecret, Reject,
+};
 use crate::protocol::command::Request;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::read::Reader;
+use crate::protocol::seal::Seal;
 use crate::record::Abstain;
+use crate::secret::{NONCE_BYTES, PROOF_BYTES, SECRETS_MAX};
 
 impl PeerFrame {
     /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
@@ -20,9 +25,35 @@ impl PeerFrame {
     ///
     /// When the bytes are not a valid frame of `cluster_id`. A [`Reject`] is taken from any cluster.
     pub fn decode(cluster_id: u64, buffer: &mut BytesMut) -> Result<Option<Self>, PeerError> {
-        let Some(frame) = frame::decode(buffer)? else {
+        match frame::decode(buffer)? {
+            Some(frame) => Self::parse(cluster_id, frame).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Self::decode`], where frames have to be sealed.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not the frame that was sealed next.
+    pub fn decode_sealed(
+        cluster_id: u64,
+        seal: &mut Seal,
+        buffer: &mut BytesMut,
+    ) -> Result<Option<Self>, PeerError> {
+        let Some(mut frame) = frame::decode(buffer)? else {
             return Ok(None);
         };
+        seal.open(&mut frame)?;
+        Self::parse(cluster_id, frame).map(Some)
+    }
+
+    /// What the frame says.
+    ///
+    /// # Errors
+    ///
+    /// When it is not of `cluster_id` (a [`Reject`] is taken from any), or malformed.
+    pub fn parse(cluster_id: u64, frame: Frame) -> Result<Self, PeerError> {
         if frame.cluster_id != cluster_id && frame.kind != KIND_REJECT {
             return Err(PeerError::Cluster {
                 expected: cluster_id,
@@ -32,7 +63,7 @@ impl PeerFrame {
         let mut reader = Reader::new(&frame.body);
         let decoded = decode_body(&frame, &mut reader).map_err(PeerError::Malformed)?;
         reader.end().ok_or(PeerError::Malformed("bytes are left over"))?;
-        Ok(Some(decoded))
+        Ok(decoded)
     }
 
     /// Appends the frame to `out`, for a node that understands `features`.
@@ -40,7 +71,9 @@ impl PeerFrame {
         match self {
             Self::Hello(hello) => hello.encode(out),
             Self::HelloReply(reply) => reply.encode(cluster_id, out),
-            Self::Reject(reject) => reject.encode(cluster_id, out),
+            Self::Reject(reject) => reject.encode(out),
+            Self::Challenge(challenge) => challenge.encode(cluster_id, out),
+            Self::Proof(proof) => proof.encode(cluster_id, out),
             Self::Message(message) => message.encode(cluster_id, features, out),
         }
     }
@@ -69,34 +102,68 @@ impl HelloReply {
     }
 }
 
-impl Reject {
+impl Challenge {
     /// Appends the frame to `out`.
     pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+        frame::encode(KIND_CHALLENGE, cluster_id, out, |out| {
+            out.extend_from_slice(&self.nonce);
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let nonce = reader.take(NONCE_BYTES)?.try_into().ok()?;
+        Some(Self { nonce })
+    }
+}
+
+impl ProofOfSecret {
+    /// Appends the frame to `out`.
+    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
+        frame::encode(KIND_PROOF, cluster_id, out, |out| {
+            self.proofs.iter().for_each(|proof| out.extend_from_slice(proof));
+        });
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut proofs = Vec::with_capacity(SECRETS_MAX);
+        while proofs.is_empty() || (reader.end().is_none() && proofs.len() < SECRETS_MAX) {
+            proofs.push(reader.take(PROOF_BYTES)?.try_into().ok()?);
+        }
+        Some(Self { proofs })
+    }
+}
+
+impl Reject {
+    /// Appends the frame to `out`, under no cluster's id.
+    pub fn encode(&self, out: &mut BytesMut) {
         let (reason, number) = match *self {
-            Self::Cluster { expected } => (1, expected),
-            Self::Node { actual } => (2, actual.get()),
-            Self::Version { supported } => (3, u64::from(supported)),
+            Self::Cluster => (1, 0),
+            Self::Node => (2, 0),
+            Self::Version => (3, 0),
             Self::NotMember => (4, 0),
-            Self::Incarnation { expected } => (5, expected),
+            Self::Incarnation => (5, 0),
+            Self::Unproven => (6, 0),
+            Self::Secret => (7, 0),
+            Self::Settings(Differences(which)) => (8, which),
         };
-        frame::encode(KIND_REJECT, cluster_id, out, |out| {
+        frame::encode(KIND_REJECT, NO_CLUSTER, out, |out| {
             out.put_u8(reason);
             out.put_u64_le(number);
         });
     }
 
+    /// A node of the first release sends numbers that nobody should read.
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (reason, number) = (reader.u8()?, reader.u64()?);
         match reason {
-            1 => Some(Self::Cluster { expected: number }),
-            2 => Some(Self::Node {
-                actual: NodeId::new(number),
-            }),
-            3 => u8::try_from(number)
-                .ok()
-                .map(|supported| Self::Version { supported }),
-            4 if number == 0 => Some(Self::NotMember),
-            5 => Some(Self::Incarnation { expected: number }),
+            1 => Some(Self::Cluster),
+            2 => Some(Self::Node),
+            3 => Some(Self::Version),
+            4 => Some(Self::NotMember),
+            5 => Some(Self::Incarnation),
+            6 => Some(Self::Unproven),
+            7 => Some(Self::Secret),
+            8 => Some(Self::Settings(Differences(number))),
             _ => None,
         }
     }
@@ -244,6 +311,8 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
         KIND_REJECT => Reject::read(reader)
             .map(PeerFrame::Reject)
             .ok_or("the reason is unknown"),
+        KIND_CHALLENGE => Challenge::read(reader).map(PeerFrame::Challenge).ok_or(CUT),
+        KIND_PROOF => ProofOfSecret::read(reader).map(PeerFrame::Proof).ok_or(CUT),
         18 => read_append(reader, &frame.body).map(PeerFrame::Message),
         22 => read_forward(reader, &frame.body).map(PeerFrame::Message),
         23 => read_forwarded(reader, &frame.body).map(PeerFrame::Message),
@@ -365,3 +434,7 @@ pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
 const KIND_HELLO: u8 = 1;
 const KIND_HELLO_REPLY: u8 = 2;
 const KIND_REJECT: u8 = 3;
+const KIND_CHALLENGE: u8 = 4;
+const KIND_PROOF: u8 = 5;
+/// The cluster id of a rejection: the right one is not for strangers.
+const NO_CLUSTER: u64 = 0;

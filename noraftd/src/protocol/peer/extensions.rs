@@ -6,27 +6,39 @@
 //! | tag | value |
 //! |-|-|
 //! | 1 | features: u64, the bits of [`Features`] |
+//! | 2 | nonce: 32 random bytes; the caller can prove that it knows the secret, and wants a challenge |
+//! | 3 | members: u64, a hash of the nodes that the cluster began with |
+//! | 4 | payload limit: u64, the most bytes of one command that the sender's segments hold |
 //!
 //! Invariant: a tag occurs once, and a known tag has a value that parses; else the greeting is malformed.
 //! What a node may send depends only on what the other side announced here.
+
+use std::fmt;
 
 use bytes::{BufMut, BytesMut};
 
 use super::EXTENSIONS_BYTES_MAX;
 use crate::protocol::read::Reader;
+use crate::secret::Nonce;
 
 /// What a node says in its greeting about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extensions {
     /// What it understands.
     pub features: Features,
+    /// The caller's part of a mutual challenge.
+    pub nonce: Option<Nonce>,
+    /// What has to be equal on every node.
+    pub settings: Settings,
 }
 
 impl Extensions {
-    /// What this build says.
-    pub fn ours() -> Self {
+    /// What this build says on a node with these settings.
+    pub fn ours(settings: Settings) -> Self {
         Self {
             features: Features::SUPPORTED,
+            nonce: None,
+            settings,
         }
     }
 
@@ -35,6 +47,15 @@ impl Extensions {
         out.put_u32_le(0);
         if self.features != Features::NONE {
             put(TAG_FEATURES, &self.features.0.to_le_bytes(), out);
+        }
+        if let Some(nonce) = &self.nonce {
+            put(TAG_NONCE, nonce, out);
+        }
+        if let Some(members) = self.settings.members {
+            put(TAG_MEMBERS, &members.to_le_bytes(), out);
+        }
+        if let Some(bytes) = self.settings.payload_bytes_max {
+            put(TAG_PAYLOAD, &bytes.to_le_bytes(), out);
         }
         let bytes = out.len() - start - LENGTH_BYTES;
         assert!(bytes <= EXTENSIONS_BYTES_MAX, "extensions are within the limit");
@@ -65,11 +86,65 @@ impl Extensions {
     }
 
     fn set(&mut self, tag: u8, value: &[u8]) -> Result<(), &'static str> {
-        if tag == TAG_FEATURES {
-            let bits = value.try_into().map_err(|_| "its features are not a number")?;
-            self.features = Features(u64::from_le_bytes(bits));
+        match tag {
+            TAG_FEATURES => self.features = Features(number(value)?),
+            TAG_NONCE => {
+                self.nonce = Some(value.try_into().map_err(|_| "its nonce has another length")?);
+            }
+            TAG_MEMBERS => self.settings.members = Some(number(value)?),
+            TAG_PAYLOAD => self.settings.payload_bytes_max = Some(number(value)?),
+            _ => {}
         }
         Ok(())
+    }
+}
+
+fn number(value: &[u8]) -> Result<u64, &'static str> {
+    let bytes = value.try_into().map_err(|_| "an extension is not a number")?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// What has to be equal on every node of a cluster; `None` where a node does not know, or does not say.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A hash of the nodes that the cluster began with.
+    pub members: Option<u64>,
+    /// Most bytes of one command.
+    pub payload_bytes_max: Option<u64>,
+}
+
+impl Settings {
+    /// The settings that both know and that differ.
+    pub fn differences(self, other: Self) -> Differences {
+        let differ = |one: Option<u64>, other: Option<u64>| one.zip(other).is_some_and(|(a, b)| a != b);
+        let members = u64::from(differ(self.members, other.members));
+        let payload = u64::from(differ(self.payload_bytes_max, other.payload_bytes_max));
+        Differences(members | payload << 1)
+    }
+}
+
+/// Which settings differ, as bits: 0 the members, 1 the payload limit. Says their names, and nothing of their values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Differences(pub(super) u64);
+
+impl Differences {
+    /// True when nothing differs.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl fmt::Display for Differences {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = ["peers", "segment_bytes"].into_iter().zip([1, 2]);
+        let names: Vec<&str> = named
+            .filter(|(_, bit)| self.0 & bit != 0)
+            .map(|(name, _)| name)
+            .collect();
+        match names.is_empty() {
+            true => f.write_str("a setting that only a later version has"),
+            false => f.write_str(&names.join(" and ")),
+        }
     }
 }
 
@@ -123,6 +198,9 @@ fn take<'a>(list: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
 }
 
 const TAG_FEATURES: u8 = 1;
+const TAG_NONCE: u8 = 2;
+const TAG_MEMBERS: u8 = 3;
+const TAG_PAYLOAD: u8 = 4;
 const LENGTH_BYTES: usize = 4;
 
 #[cfg(test)]
@@ -138,12 +216,21 @@ mod tests {
     fn some() -> Extensions {
         Extensions {
             features: Features::CHAIN.with(Features::URGENT),
+            ..Extensions::default()
         }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        for extensions in [Extensions::default(), some()] {
+        let full = Extensions {
+            nonce: Some([9; 32]),
+            settings: Settings {
+                members: Some(7),
+                payload_bytes_max: Some(8),
+            },
+            ..some()
+        };
+        for extensions in [Extensions::default(), some(), full] {
             let mut out = BytesMut::new();
             extensions.write(&mut out);
             assert_eq!(Extensions::read(&mut Reader::new(&out)), Ok(extensions));
@@ -183,6 +270,22 @@ mod tests {
         let mut long = BytesMut::new();
         put(9, &vec![0; EXTENSIONS_BYTES_MAX], &mut long);
         assert_eq!(read(&long), Err("its extensions are too long"));
+    }
+
+    #[test]
+    fn settings_differ_where_both_know_them() {
+        let settings = |members, payload_bytes_max| Settings {
+            members,
+            payload_bytes_max,
+        };
+        let all = settings(Some(1), Some(2));
+        for other in [all, settings(None, None), settings(None, Some(2))] {
+            assert!(all.differences(other).is_empty() && other.differences(all).is_empty());
+        }
+        let named = |other| all.differences(other).to_string();
+        assert_eq!(named(settings(Some(9), None)), "peers");
+        assert_eq!(named(settings(None, Some(9))), "segment_bytes");
+        assert_eq!(named(settings(Some(9), Some(9))), "peers and segment_bytes");
     }
 
     #[test]

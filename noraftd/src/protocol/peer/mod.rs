@@ -7,7 +7,9 @@
 //! |-|-|-|
 //! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes: `extensions.rs`) |
 //! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes: `extensions.rs`) |
-//! | 3 | reject | reason u8 and a number u64: 1 cluster, 2 node, 3 version, 4 not a member (0), 5 incarnation |
+//! | 3 | reject | reason u8 ([`Reject`]) and a number u64: for settings which of them, else 0 |
+//! | 4 | challenge | nonce, 32 bytes |
+//! | 5 | proof | 1 or 2 proofs of 16 bytes, one a secret that the caller knows |
 //! | 16 | RequestVote | term u64, last position, unanimous flag |
 //! | 17 | vote | term u64, granted flag |
 //! | 18 | AppendEntries | term u64, commit index u64, prev position, round u64, last index u64, records (`record_codec.rs`) |
@@ -21,6 +23,10 @@
 //! | 32 | snapshot chunk | term u64, position, bytes of the file u64, its hash u128, offset u64, the bytes (rest of the body) |
 //! | 33 | snapshot reply | term u64, position, bytes received u64 |
 //!
+//! A connection begins with a hello, and either its reply, or, when both sides know a secret: challenge, proof, and
+//! the reply as the first sealed frame (`../seal.rs`); then every frame is sealed. A rejection may stand in place of
+//! challenge and reply, and tells nothing but its kind: not even the cluster, whose id is 0 in its header.
+//!
 //! Invariant: what decodes is fit for the replica as it is; whatever is not valid in itself stops here.
 
 mod codec;
@@ -29,15 +35,18 @@ mod outcome_codec;
 mod record_codec;
 mod repair_codec;
 mod snapshot_codec;
+mod terms;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
-pub use self::extensions::{Extensions, Features};
+pub use self::extensions::{Differences, Extensions, Features, Settings};
+pub use self::terms::{TERM_END, TERM_LEAP_MAX, TermFault};
 
 use crate::protocol::command::Request;
 use crate::record::{Abstain, Record, SnapshotId};
 use crate::replica::event::Outcome;
+use crate::secret::{Nonce, Proof};
 
 /// One message from node to node. The sender is known from the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,39 +190,51 @@ pub struct HelloReply {
     pub extensions: Extensions,
 }
 
-/// Why a connection between nodes is refused; sent before closing it.
+/// The acceptor's part of the mutual challenge, in answer to a [`Hello`] with a nonce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Challenge {
+    /// The acceptor's nonce.
+    pub nonce: Nonce,
+}
+
+/// The caller's answer to a [`Challenge`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProofOfSecret {
+    /// One for each secret that the caller knows, at most [`SECRETS_MAX`](crate::secret::SECRETS_MAX).
+    pub proofs: Vec<Proof>,
+}
+
+/// Why a connection between nodes is refused; sent before closing it. A stranger reads it: it says what kind of
+/// thing is wrong, and the log of the rejecting node says the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reject {
     /// The two belong to different clusters.
-    #[error("this node belongs to cluster {expected:016x}")]
-    Cluster {
-        /// The rejecting node's cluster.
-        expected: u64,
-    },
+    #[error("it belongs to another cluster (`cluster` differs)")]
+    Cluster,
     /// The sender meant another node.
-    #[error("this node is {actual:?}")]
-    Node {
-        /// The rejecting node.
-        actual: NodeId,
-    },
+    #[error("it is another node than the one that was meant: check the addresses of the members")]
+    Node,
     /// The rejecting node does not speak the sender's version.
-    #[error("this node speaks version {supported} of the peer protocol")]
-    Version {
-        /// The version it speaks.
-        supported: u8,
-    },
+    #[error("it does not speak this version of the peer protocol")]
+    Version,
     /// The sender is not a member as far as the rejecting node knows.
-    #[error("the sender is not a member of the cluster")]
+    #[error("this node is not a member of its cluster")]
     NotMember,
     /// The sender's data directory is not the one that is on record for its node id.
     #[error(
-        "the sender's data directory was replaced (on record is {expected:016x}): it forgot what it voted; put the \
-         directory aside and set the node up with `noraftd rejoin`"
+        "this node's data directory was replaced: it forgot what it voted; put the directory aside and set the node \
+         up with `noraftd rejoin`"
     )]
-    Incarnation {
-        /// The incarnation on record.
-        expected: u64,
-    },
+    Incarnation,
+    /// The sender did not offer to prove that it knows the secret.
+    #[error("it demands proof of the secret: give this node --peer-secret-file")]
+    Unproven,
+    /// The sender does not know the secret.
+    #[error("it knows another secret: --peer-secret-file differs")]
+    Secret,
+    /// Settings that have to be equal are not.
+    #[error("settings that every node has to share differ: {0}")]
+    Settings(Differences),
 }
 
 /// Everything that a connection between nodes carries.
@@ -221,10 +242,14 @@ pub enum Reject {
 pub enum PeerFrame {
     /// The connecting node's first frame.
     Hello(Hello),
-    /// The acceptor's first frame.
+    /// The acceptor's consent.
     HelloReply(HelloReply),
-    /// The acceptor's only frame.
+    /// The acceptor's last frame.
     Reject(Reject),
+    /// The acceptor's question.
+    Challenge(Challenge),
+    /// The connecting node's answer to it.
+    Proof(ProofOfSecret),
     /// Anything after that.
     Message(PeerMessage),
 }
