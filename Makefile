@@ -5,6 +5,8 @@ SHELL := /bin/bash
 PLAN ?= workloads/smoke.toml
 TIME ?= 60s
 SEED ?=
+# Runs of a plan that were valid and are kept, the newest (those that failed are kept beside them, up to fifty).
+KEEP ?= 20
 ARGS ?=
 SIM ?= workloads/swarm.toml
 SEEDS ?= 1..3001
@@ -20,7 +22,7 @@ help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=workloads/...)
-	@$(HARNESS) run $(PLAN) --time $(TIME) $(if $(SEED),--seed $(SEED))
+	@$(HARNESS) run $(PLAN) --time $(TIME) --keep $(KEEP) $(if $(SEED),--seed $(SEED))
 
 sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001 SIM=workloads/...)
 	@$(HARNESS) sim $(SIM) --seeds $(SEEDS) --keep-going

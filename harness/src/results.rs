@@ -76,6 +76,9 @@ pub struct Results {
     /// Why the verdict is not simply that of the checks (a vacuous phase, a fault that did not bite).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// What was not quite as the plan wants it, and leaves the verdict as it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// Operations by how they ended.
     pub operations: Counts,
     /// One entry a checker.
@@ -141,6 +144,9 @@ pub struct PhaseResult {
 pub struct FaultResult {
     /// Name and resolved targets.
     pub fault: String,
+    /// The kind that the plan names, such as `kill`.
+    #[serde(default)]
+    pub kind: String,
     /// Begin, nanoseconds since the run began.
     pub from_ns: u64,
     /// Healed, nanoseconds since the run began.
@@ -149,9 +155,23 @@ pub struct FaultResult {
     /// The evidence that it took hold; a fault without any proves nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<String>,
+    /// Why there is no evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// What a power cut took that was not synced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<Lost>,
+}
+
+impl FaultResult {
+    /// Its effect, or why it had none.
+    pub fn effect(&self) -> String {
+        match (&self.evidence, &self.why) {
+            (Some(evidence), _) => evidence.clone(),
+            (None, Some(why)) => format!("NO EFFECT: {why}"),
+            (None, None) => "NO EFFECT".to_owned(),
+        }
+    }
 }
 
 /// What a power cut took.
@@ -189,6 +209,7 @@ impl Results {
             version: RESULTS_VERSION,
             verdict,
             reasons: Vec::new(),
+            remarks: Vec::new(),
             operations,
             checks,
             phases: Vec::new(),

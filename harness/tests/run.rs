@@ -179,15 +179,57 @@ fn a_run_ends_with_a_verdict_and_a_complete_folder() {
     );
     assert!(!ground.folder.path().join("runs/failed").exists());
     let results = ground.results();
+    let idle = results["faults"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|fault| !fault["evidence"].is_string());
     assert!(
-        results["faults"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|fault| fault["evidence"].is_string())
+        idle.clone().all(|fault| fault["why"].is_string()),
+        "{:?}",
+        idle.collect::<Vec<_>>()
     );
     assert_eq!(results["phases"].as_array().unwrap().len(), 3);
     assert_eq!(ground.daemons(), [0; 0], "every process is gone");
+}
+
+/// Voters that change, and every node restarted with its own flags, while clients are served.
+const VOTERS: &str = r#"
+    version = 1
+    name = "voters-short"
+    about = "voters and restarts"
+    time = "12s"
+    seed = 5
+    [clients]
+    count = 4
+    rate = 300
+    [[workload]]
+    kind = "register"
+    [nemesis]
+    warmup = "500ms"
+    calm = ["50ms", "200ms"]
+    [[fault]]
+    kind = "voters"
+    duration = "100ms"
+    [[fault]]
+    kind = "restart"
+    target = "all"
+    duration = "50ms"
+"#;
+
+#[test]
+fn voters_change_and_every_node_restarts() {
+    let Some(ground) = Ground::new() else { return };
+    let output = ground.start(VOTERS).wait_with_output().unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("and became n"), "{said}");
+    for node in ["n1", "n2", "n3"] {
+        let restarted = said
+            .lines()
+            .any(|line| line.contains("restart-all") && line.contains(&format!("started: {node} answered")));
+        assert!(restarted, "{node}: {said}");
+    }
 }
 
 #[test]
@@ -225,8 +267,27 @@ fn a_killed_harness_leaves_no_process_and_keeps_the_history() {
     signal(&child, Signal::SIGKILL);
     child.wait().unwrap();
     ground.await_daemons(0);
-    let history = std::fs::read_to_string(ground.latest().join("history-register.jsonl")).unwrap();
+    let path = ground.latest().join("history-register.jsonl");
+    let history = std::fs::read_to_string(&path).unwrap();
     assert!(history.lines().count() > 10);
+    // Where the power of a pen ended in the middle of a line, what stands before it is checked, and it is said.
+    std::fs::write(&path, &history[..history.trim_end().len() - 3]).unwrap();
+    let checked = Command::new(HARNESS).arg("check").arg(&path).output().unwrap();
+    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    for expected in ["note: the run was cut off", "its last line is not whole"] {
+        assert!(said(&checked).contains(expected), "{}", said(&checked));
+    }
+    let shrunk = Command::new(HARNESS)
+        .arg("shrink")
+        .arg(ground.latest())
+        .output()
+        .unwrap();
+    assert_eq!(shrunk.status.code(), Some(64), "{}", said(&shrunk));
+    assert!(
+        said(&shrunk).contains("is the plan of a run on real processes"),
+        "{}",
+        said(&shrunk)
+    );
 }
 
 #[test]
@@ -281,9 +342,25 @@ fn a_daemon_that_does_not_start_is_trouble_of_the_harness_not_a_verdict() {
             .arg(folder.path().join("runs"));
         command.args(["--noraftd", daemon]).output().unwrap()
     };
-    let ends = run("/bin/false");
+    let script = folder.path().join("ends");
+    std::fs::write(
+        &script,
+        "#!/bin/sh\n[ \"$1\" = --version ] && echo noraftd 0 && exit\nexit 1\n",
+    )
+    .unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ends = run(&script.display().to_string());
     assert_eq!(ends.status.code(), Some(254));
     assert!(said(&ends).contains("it exited with code 1"), "{}", said(&ends));
+    for other in ["/bin/false", "/bin/ls", "/bin/cat"] {
+        let refused = run(other);
+        assert_eq!(refused.status.code(), Some(254), "{other}");
+        assert!(
+            said(&refused).contains("is not noraftd: asked for its version"),
+            "{}",
+            said(&refused)
+        );
+    }
     let missing = run("/nowhere/noraftd");
     assert_eq!(missing.status.code(), Some(254));
     assert!(

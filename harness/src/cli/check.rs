@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use super::cut_off;
 use harness::checker::certificate::Certificate;
 use harness::checker::{self, Budget, ModelName, Options};
 use harness::formats::{self, ReadError};
@@ -260,7 +261,8 @@ fn print(text: &str) -> std::io::Result<()> {
 
 fn check_file(args: &Args, file: &Path, threads: usize, budget: &Budget) -> Result<Checked, Box<dyn Error>> {
     let start = now();
-    let mut recording = match formats::read_path_within(file, budget) {
+    let mut cut_off = cut_off::note(file);
+    let mut recording = match cut_off::read(file, budget, &mut cut_off) {
         Ok(recording) => recording,
         Err(error @ ReadError::Budget { .. }) => return Ok(unread(args, file, &error)),
         Err(error) => return Err(error.into()),
@@ -276,6 +278,7 @@ fn check_file(args: &Args, file: &Path, threads: usize, budget: &Budget) -> Resu
     let line = Line {
         file,
         report: &report,
+        cut_off,
         reading: read - start,
         checking: now() - read,
     };
@@ -349,6 +352,8 @@ fn peak_bytes() -> Option<u64> {
 struct Line<'a> {
     file: &'a Path,
     report: &'a checker::Report,
+    /// What has to be said of a run that did not come to its end.
+    cut_off: Option<String>,
     reading: Duration,
     checking: Duration,
 }
@@ -367,6 +372,7 @@ impl Line<'_> {
             "check_seconds": self.checking.as_secs_f64(),
             "peak_bytes": peak_bytes(),
             "certificate": self.certificate(),
+            "cut_off": self.cut_off,
             "explanation": (outcome != Outcome::Valid).then_some(explanation),
         })
     }
@@ -383,8 +389,12 @@ impl Line<'_> {
         let certificate = self
             .certificate()
             .map_or_else(String::new, |told| format!("; {told}"));
+        let cut_off = self
+            .cut_off
+            .as_ref()
+            .map_or_else(String::new, |note| format!("\n  note: {note}"));
         format!(
-            "{:<8} {}  {} operations, {}, read {:.3} s, checked {:.3} s{certificate}",
+            "{:<8} {}  {} operations, {}, read {:.3} s, checked {:.3} s{certificate}{cut_off}",
             self.report.outcome(),
             self.file.display(),
             self.report.operations,

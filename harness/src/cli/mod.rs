@@ -9,6 +9,7 @@ use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
 mod become_child;
 mod bugs;
 mod check;
+mod cut_off;
 mod generate;
 mod run;
 mod shrink;

@@ -1,16 +1,17 @@
 //! `harness run`: runs a plan on real processes and says what came of it.
 
 use std::error::Error;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use harness::cluster::Programs;
 use harness::cluster::power::private_mounts;
 use harness::plan::{Plan, PlanError, PowerTier, Span};
 use harness::results::EXIT_USAGE;
-use harness::run::{Interrupt, RunOptions, run as run_plan};
+use harness::run::{Interrupt, RunOptions, retain, run as run_plan};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -40,6 +41,10 @@ pub(crate) struct Args {
     /// Where the folders of runs go.
     #[arg(long, default_value = "results/runs")]
     out: PathBuf,
+    /// How many of the plan's runs that were valid are kept, the newest; older ones are removed before the run. Of those
+    /// that were not, fifty are kept.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    keep: usize,
     /// The daemon; when absent, what the environment variable NORAFTD names, or else the one next to this
     /// program.
     #[arg(long)]
@@ -57,6 +62,13 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     };
     let harness = std::env::current_exe()?;
     let noraftd = daemon(args.noraftd, &harness)?;
+    for removed in retain(&args.out, &plan.name, args.keep)? {
+        eprintln!(
+            "removed {}: it was valid or old, and --keep is {}",
+            removed.display(),
+            args.keep
+        );
+    }
     let options = RunOptions {
         seed: args.seed.or(plan.seed).unwrap_or_else(drawn_seed),
         plan,
@@ -100,13 +112,52 @@ fn daemon(given: Option<PathBuf>, harness: &Path) -> Result<PathBuf, Box<dyn Err
     let named = given.or_else(|| std::env::var_os("NORAFTD").map(PathBuf::from));
     let path = named.unwrap_or_else(|| harness.with_file_name("noraftd"));
     match path.canonicalize() {
-        Ok(path) if path.is_file() => Ok(path),
+        Ok(path) if path.is_file() => introduced(path),
         Ok(path) => Err(format!("{} is not a program", path.display()).into()),
         Err(error) => {
             let hint = "build it with `cargo build`, or name it with --noraftd or NORAFTD";
             Err(format!("no daemon at {}: {error}; {hint}", path.display()).into())
         }
     }
+}
+
+/// Another program would be started again and again, and found silent after a long wait.
+fn introduced(path: PathBuf) -> Result<PathBuf, Box<dyn Error>> {
+    let says = version_of(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    if says.starts_with("noraftd ") {
+        return Ok(path);
+    }
+    Err(format!(
+        "{} is not noraftd: asked for its version it says '{}'",
+        path.display(),
+        says.lines().next().unwrap_or_default()
+    )
+    .into())
+}
+
+/// What the program at `path` says to `--version`, the beginning of it.
+fn version_of(path: &Path) -> std::io::Result<String> {
+    let mut child = Command::new(path)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let (said, heard) = mpsc::channel();
+    if let Some(stdout) = child.stdout.take() {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            let read = stdout.take(VERSION_BYTES_MAX).read_to_end(&mut text);
+            // Nobody listens any more when it took too long.
+            let _ = said.send(read.map(|_| text));
+        });
+    }
+    let heard = heard.recv_timeout(VERSION_MAX);
+    // It has said all that matters, or is none that ends by itself.
+    let _ = child.kill();
+    child.wait()?;
+    let text = heard.map_err(|_| std::io::Error::other("it does not answer to --version"))??;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Any seed will do, as long as it is told; short enough to be typed.
@@ -149,4 +200,7 @@ fn on_signals() -> std::io::Result<Interrupt> {
     })
 }
 
+/// A version fits a line.
+const VERSION_BYTES_MAX: u64 = 4096;
+const VERSION_MAX: Duration = Duration::from_secs(10);
 const SEEDS_DRAWN: u64 = 1_000_000_000;

@@ -10,7 +10,10 @@ use harness::sim::shrink::{Failing, failure_of, shrink};
 
 /// Make a failed simulation smaller: less time, fewer faults, nodes, clients and operations, a calmer world.
 ///
-/// Writes `shrunk.toml` beside the plan; `harness sim` runs it.
+/// Writes `shrunk.toml` beside the plan; `harness sim` runs it. Real processes cannot be made to repeat a run event by
+/// event, so a run on them cannot be shrunk itself; with `--sim` its plan is tried in the simulation.
+///
+/// Exit code: 1 when something smaller that fails was written, 2 when nothing fails, 64 wrong usage.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The folder of the failed run, or a plan with a seed in it.
@@ -18,6 +21,9 @@ pub(crate) struct Args {
     /// Seeds that each smaller plan is tried with.
     #[arg(long, default_value_t = 10)]
     tries: u64,
+    /// Look in the simulation for what a plan of real processes may break, without the faults that only those can have.
+    #[arg(long)]
+    sim: bool,
     /// Where to write the smaller plan, instead of beside the one it comes from.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -37,10 +43,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
             return Ok(ExitCode::from(EXIT_USAGE));
         }
     };
+    if let Some(why) = real(&args.run, &plan).filter(|_| !args.sim) {
+        eprintln!(
+            "harness: {} {why}: it cannot be repeated event by event, and so not be shrunk. `harness shrink --sim {}` \
+             tries its plan in the simulation",
+            path.display(),
+            args.run.display()
+        );
+        return Ok(ExitCode::from(EXIT_USAGE));
+    }
+    let plan = plan.for_simulation();
     let seed = plan.seed.unwrap_or(1);
     let Some(failing) = failure_of(&plan, seed) else {
-        println!("{} does not fail with seed {seed}", path.display());
-        return Ok(Outcome::Valid.into());
+        println!(
+            "{} does not fail with seed {seed} in the simulation: there is nothing to shrink",
+            path.display()
+        );
+        return Ok(Outcome::Unknown.into());
     };
     println!("seed {seed} breaks: {}", failing.rule);
     let shrunk = shrink(failing, args.tries, |what, failing| {
@@ -54,6 +73,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     println!("again:   harness sim {}", out.display());
     println!("watch:   harness sim {} --trace", out.display());
     Ok(Outcome::Invalid.into())
+}
+
+/// Why a plan is one of real processes: it ran there, or has a fault that only they can have.
+fn real(run: &Path, plan: &Plan) -> Option<String> {
+    let about = std::fs::read_to_string(run.join("run.json")).ok();
+    if about.is_some_and(|about| !about.contains("\"world\": \"simulation\"")) {
+        return Some("is the plan of a run on real processes".to_owned());
+    }
+    let fault = plan.faults.iter().find(|fault| fault.is_real_only())?;
+    Some(format!(
+        "has `{}`, which only real processes can have",
+        fault.kind()
+    ))
 }
 
 fn write(out: &Path, shrunk: &Failing) -> Result<(), Box<dyn Error>> {

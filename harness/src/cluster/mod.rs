@@ -8,7 +8,7 @@ mod gate;
 pub mod guard;
 mod link;
 pub mod power;
-mod probe;
+pub mod probe;
 mod process;
 mod proxy;
 mod stall;

@@ -3,9 +3,11 @@
 //! Invariant: a probe never takes longer than its patience, and a node that does not answer is `None`, not
 //! an error: it may be down on purpose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use serde::Deserialize;
 
 use crate::client::{CallError, Client, Reply};
 
@@ -20,6 +22,45 @@ pub struct NodeView {
     pub commit_index: u64,
     /// The last entry that it has applied.
     pub applied_index: u64,
+}
+
+/// Who votes, as a node knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct VoterView {
+    /// The voters of the configuration in force.
+    pub voters: BTreeSet<u64>,
+    /// While they are being changed: those after the change.
+    #[serde(default)]
+    pub new_voters: BTreeSet<u64>,
+}
+
+/// Who votes, as the node at `address` knows it; `None` when it does not answer in time.
+pub async fn voters(address: SocketAddr, patience: Duration) -> Option<VoterView> {
+    let ask = async {
+        let mut client = Client::connect(address, patience).await?;
+        client.call(&["NORAFT.STATUS"], patience).await
+    };
+    let said: Result<Reply, CallError> = tokio::time::timeout(patience, ask).await.ok()?;
+    serde_json::from_str(said.ok()?.text()?).ok()
+}
+
+/// Has the leader at `address` make `voters` the voters; `Ok` when they are.
+///
+/// # Errors
+///
+/// What it says instead.
+pub async fn ask_for_voters(
+    address: SocketAddr,
+    voters: &BTreeSet<u64>,
+    patience: Duration,
+) -> Result<(), CallError> {
+    let mut client = Client::connect(address, patience).await?;
+    let ids = voters.iter().map(u64::to_string);
+    let words: Vec<String> = std::iter::once("NORAFT.VOTERS".to_owned()).chain(ids).collect();
+    match client.call(&words, patience).await? {
+        Reply::Status(_) => Ok(()),
+        other => Err(CallError::Malformed(format!("it says {other:?}"))),
+    }
 }
 
 /// Whether the node at `address` answers at all.

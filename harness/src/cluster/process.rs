@@ -39,6 +39,8 @@ pub struct Process {
     launch: Launch,
     life: watch::Sender<Life>,
     crashes: Arc<Mutex<Vec<Crash>>>,
+    /// How it ended the last time.
+    ended: Arc<Mutex<Option<ExitStatus>>>,
 }
 
 /// What a process is doing.
@@ -86,10 +88,18 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// The signal was sent, and did not show.
-    #[error("{signal} did not show within {OBSERVE_MAX:?}")]
+    #[error("{signal} did not show within {patience:?}")]
     NoEffect {
         /// The signal.
         signal: &'static str,
+        /// How long it had.
+        patience: Duration,
+    },
+    /// It went when asked to, but not in order.
+    #[error("it {how}")]
+    Disorder {
+        /// Its exit code or signal, in words.
+        how: String,
     },
     /// The kernel refused the signal.
     #[error("{signal}: {errno}")]
@@ -108,6 +118,7 @@ impl Process {
             launch,
             life: watch::Sender::new(Life::Down),
             crashes: Arc::default(),
+            ended: Arc::default(),
         }
     }
 
@@ -163,6 +174,7 @@ impl Process {
         let obituary = Obituary {
             life: self.life.clone(),
             crashes: Arc::clone(&self.crashes),
+            ended: Arc::clone(&self.ended),
             log: self.launch.log.clone(),
         };
         tokio::spawn(obituary.wait(child));
@@ -192,6 +204,38 @@ impl Process {
         self.until_gone(pid).await
     }
 
+    /// SIGTERM; returns when the process is gone. It has to end with code 0: anything else is a crash.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, when it does not go, or goes otherwise.
+    pub async fn stop(&self) -> Result<i32, ProcessError> {
+        let pid = self.pid().ok_or(ProcessError::NotRunning)?;
+        self.condemn();
+        send(pid, Signal::SIGTERM)?;
+        self.until_ended(pid, "SIGTERM", STOP_MAX).await?;
+        let ended = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        match ended {
+            Some(status) if status.code() == Some(0) => Ok(pid),
+            Some(status) => {
+                let last_words = last_lines(&self.launch.log, LAST_WORDS_MAX);
+                let how = format!("was asked to stop, and {}", describe(&status));
+                let own_fault = is_own_fault(status, &last_words);
+                let crash = Crash {
+                    how: how.clone(),
+                    own_fault,
+                    last_words,
+                };
+                self.crashes
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(crash);
+                Err(ProcessError::Disorder { how })
+            }
+            None => Err(ProcessError::NotRunning),
+        }
+    }
+
     /// Whatever ends it from now on was our doing.
     pub fn condemn(&self) {
         self.life.send_if_modified(|life| match life {
@@ -218,15 +262,20 @@ impl Process {
     ///
     /// When it does not go.
     pub async fn until_gone(&self, pid: i32) -> Result<i32, ProcessError> {
+        self.until_ended(pid, "SIGKILL", OBSERVE_MAX).await
+    }
+
+    async fn until_ended(
+        &self,
+        pid: i32,
+        signal: &'static str,
+        patience: Duration,
+    ) -> Result<i32, ProcessError> {
         let mut life = self.life.subscribe();
-        match timeout(
-            OBSERVE_MAX,
-            life.wait_for(|life| !matches!(life, Life::Up { .. })),
-        )
-        .await
-        {
+        let ended = life.wait_for(|life| !matches!(life, Life::Up { .. }));
+        match timeout(patience, ended).await {
             Ok(Ok(_)) => Ok(pid),
-            Ok(Err(_)) | Err(_) => Err(ProcessError::NoEffect { signal: "SIGKILL" }),
+            Ok(Err(_)) | Err(_) => Err(ProcessError::NoEffect { signal, patience }),
         }
     }
 
@@ -288,7 +337,10 @@ impl Process {
         };
         timeout(OBSERVE_MAX, poll)
             .await
-            .unwrap_or(Err(ProcessError::NoEffect { signal }))
+            .unwrap_or(Err(ProcessError::NoEffect {
+                signal,
+                patience: OBSERVE_MAX,
+            }))
     }
 }
 
@@ -296,12 +348,14 @@ impl Process {
 struct Obituary {
     life: watch::Sender<Life>,
     crashes: Arc<Mutex<Vec<Crash>>>,
+    ended: Arc<Mutex<Option<ExitStatus>>>,
     log: PathBuf,
 }
 
 impl Obituary {
     async fn wait(self, mut child: Child) {
         let ended = child.wait().await;
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().ok().copied();
         let condemned = matches!(*self.life.borrow(), Life::Up { condemned: true, .. });
         if condemned {
             self.life.send_replace(Life::Down);
@@ -378,6 +432,8 @@ pub fn last_lines(path: &Path, lines_max: usize) -> Vec<String> {
 
 /// A signal shows within microseconds; this long only on a machine that has come to a standstill.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
+/// The daemon answers what is under way within a second, and gives its disk five.
+const STOP_MAX: Duration = Duration::from_secs(15);
 const OBSERVE_STEP: Duration = Duration::from_millis(1);
 /// "The program itself is wrong" (sysexits(3)).
 const EXIT_SOFTWARE: i32 = 70;

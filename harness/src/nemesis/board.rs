@@ -145,7 +145,9 @@ mod tests {
             fault: claim.name.clone(),
             from_ns: 0,
             to_ns: None,
+            kind: "kill".to_owned(),
             evidence: None,
+            why: None,
             lost: None,
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Claim, Decision, Nemesis, rest};
+use super::{Claim, Decision, Evidence, Nemesis, evidence_of, rest};
 use crate::cluster::{Node, Stall};
 use crate::op::EventKind;
 
@@ -18,9 +18,9 @@ impl Nemesis {
         claim: &Claim,
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
+    ) -> Evidence {
         let (stalls, evidence) = stall(self.targets(claim));
-        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
         rest(duration, stop).await;
         drop(stalls);
         evidence
@@ -33,11 +33,11 @@ impl Nemesis {
         claim: &Claim,
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
+    ) -> Evidence {
         let nodes: Vec<&Node> = self.targets(claim).collect();
-        let (leader, followers) = nodes.split_first()?;
+        let (leader, followers) = nodes.split_first().ok_or("nobody leads")?;
         let (stalls, evidence) = stall(followers.iter().copied());
-        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
         rest(duration, stop).await;
         let struck: Vec<(&Node, i32)> = nodes
             .iter()
@@ -54,21 +54,29 @@ impl Nemesis {
         }
         sleep(ELECTION).await;
         let _ = self.cluster.restart(leader).await;
-        let disks = evidence.unwrap_or_else(|| "no disk could be made to stand still".to_owned());
-        any_struck.then(|| format!("{disks}; all were killed, n{} came back last", leader.id))
+        let disks = evidence.unwrap_or_else(|why| format!("no disk could be made to stand still ({why})"));
+        if any_struck {
+            Ok(format!("{disks}; all were killed, n{} came back last", leader.id))
+        } else {
+            Err("no node was running".to_owned())
+        }
     }
 }
 
-fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Option<String>) {
-    let (mut stalls, mut told) = (Vec::new(), Vec::new());
+fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Evidence) {
+    let (mut stalls, mut told, mut against) = (Vec::new(), Vec::new(), Vec::new());
     for node in nodes {
         // Where tracing is not allowed there is no evidence, and no claim that a disk stood still.
-        if let Some(Ok(stall)) = node.process.pid().map(Stall::begin) {
-            stalls.push(stall);
-            told.push(format!("the disk of n{} stood still", node.id));
+        match node.process.pid().map(Stall::begin) {
+            Some(Ok(stall)) => {
+                stalls.push(stall);
+                told.push(format!("the disk of n{} stood still", node.id));
+            }
+            Some(Err(error)) => against.push(format!("n{}: {error}", node.id)),
+            None => against.push(format!("n{} is not running", node.id)),
         }
     }
-    (stalls, (!told.is_empty()).then(|| told.join(", ")))
+    (stalls, evidence_of(told, against))
 }
 
 /// Time for those who are back to elect one of them.

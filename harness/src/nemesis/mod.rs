@@ -9,6 +9,7 @@ mod process;
 mod race;
 mod schedule;
 mod target;
+mod voters;
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -22,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 pub use schedule::{Decision, Lane};
 pub use target::{Circumstances, Targets, choose};
+pub use voters::restore_voters;
 
 use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, process_state};
 use crate::op::{Event, EventKind};
@@ -47,18 +49,29 @@ struct Written {
     failure: Option<io::Error>,
 }
 
+/// What was observed of a fault; or why nothing was, and then it proves nothing.
+type Evidence = Result<String, String>;
+
 /// What a fault came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Effect {
-    /// What was observed of it; a fault without any proves nothing.
-    evidence: Option<String>,
+    evidence: Evidence,
     /// What it took, for a power cut.
     lost: Option<Lost>,
 }
 
-impl From<Option<String>> for Effect {
-    fn from(evidence: Option<String>) -> Self {
+impl From<Evidence> for Effect {
+    fn from(evidence: Evidence) -> Self {
         Self { evidence, lost: None }
+    }
+}
+
+/// All that was observed, or, when nothing was, what stood against it.
+fn evidence_of(seen: Vec<String>, against: Vec<String>) -> Evidence {
+    if seen.is_empty() {
+        Err(against.join(", "))
+    } else {
+        Ok(seen.join(", "))
     }
 }
 
@@ -159,6 +172,8 @@ impl Nemesis {
         let effect: Effect = match decision.fault {
             FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await.into(),
             FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await.into(),
+            FaultKind::Restart(_) => self.restart(decision, &claim, duration, stop).await.into(),
+            FaultKind::Voters => self.change_voters(decision, &claim, duration, stop).await.into(),
             FaultKind::Partition(_, mode) => self
                 .partition(decision, &claim, mode, duration, stop)
                 .await
@@ -168,11 +183,15 @@ impl Nemesis {
             FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await.into(),
             FaultKind::Power(_) => self.power(decision, &claim, duration, stop).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) | FaultKind::Voters => {
-                Effect::default()
+            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) => {
+                Effect::from(Err("only a simulation can do it".to_owned()))
             }
         };
         let Effect { evidence, lost } = effect;
+        let (evidence, why) = match evidence {
+            Ok(evidence) => (Some(evidence), None),
+            Err(why) => (None, Some(why)),
+        };
         let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
         // Some systems let nobody trace a thread or mount a disk: then nothing was disturbed, and nothing is claimed.
         if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
@@ -184,9 +203,11 @@ impl Nemesis {
             &claim,
             FaultResult {
                 fault,
+                kind: decision.fault.kind().to_owned(),
                 from_ns,
                 to_ns: Some(to_ns),
                 evidence,
+                why,
                 lost,
             },
         );
@@ -199,7 +220,7 @@ impl Nemesis {
         mode: CutMode,
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
+    ) -> Evidence {
         let network = self.cluster.network();
         let links = &claim.targets.links;
         let before = network.stats(links);
@@ -212,7 +233,11 @@ impl Nemesis {
         }
         rest(duration.saturating_sub(started.elapsed()), stop).await;
         network.heal(CutId(claim.id));
-        network.stats(links).evidence_since(&before)
+        let nothing = || {
+            let waited = round(started.elapsed());
+            format!("nothing was sent over the links in {waited:?}")
+        };
+        network.stats(links).evidence_since(&before).ok_or_else(nothing)
     }
 
     async fn race(
@@ -221,14 +246,14 @@ impl Nemesis {
         claim: &Claim,
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
+    ) -> Evidence {
         let network = self.cluster.network();
         network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
         let evidence = match claim.targets.nodes.first() {
             Some(voter) => self.vote_race(*voter).await,
-            None => None,
+            None => Err("nobody leads".to_owned()),
         };
-        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref());
+        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
         rest(duration, stop).await;
         network.heal(CutId(claim.id));
         evidence

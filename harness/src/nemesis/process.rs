@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Claim, Decision, Effect, Nemesis, rest, round};
+use super::{Claim, Decision, Effect, Evidence, Nemesis, evidence_of, rest, round};
 use crate::cluster::power::{Aim, Cut};
 use crate::cluster::{Life, Node};
 use crate::op::EventKind;
@@ -21,17 +21,50 @@ impl Nemesis {
         claim: &Claim,
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
-        let mut killed = Vec::new();
+    ) -> Evidence {
+        let (mut killed, mut against) = (Vec::new(), Vec::new());
         for node in self.targets(claim) {
-            if let Ok(pid) = node.process.kill().await {
-                killed.push(format!("n{} (pid {pid}) is gone", node.id));
+            match node.process.kill().await {
+                Ok(pid) => killed.push(format!("n{} (pid {pid}) is gone", node.id)),
+                Err(error) => against.push(format!("n{}: {error}", node.id)),
             }
         }
         self.tell(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
         rest(duration, stop).await;
         let back = self.bring_back(claim).await;
-        (!killed.is_empty()).then(|| format!("{}; restarted: {back}", killed.join(", ")))
+        evidence_of(killed, against).map(|killed| format!("{killed}; restarted: {back}"))
+    }
+
+    /// Stops the targets in order and starts them, one after the other: each is back before the next one goes.
+    pub(super) async fn restart(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Evidence {
+        let (mut restarted, mut against) = (Vec::new(), Vec::new());
+        for node in self.targets(claim) {
+            match node.process.stop().await {
+                Ok(pid) => restarted.push(format!("n{} (pid {pid}) stopped when asked to", node.id)),
+                Err(error) => against.push(format!("n{}: {error}", node.id)),
+            }
+            if node.process.life() != Life::Down {
+                continue;
+            }
+            self.tell(
+                EventKind::FaultOk,
+                decision,
+                claim,
+                restarted.last().map(String::as_str),
+            );
+            rest(duration, stop).await;
+            let back = self.start_again(&[node]).await;
+            if let Some(told) = restarted.last_mut() {
+                told.push_str(&format!("; started: {back}"));
+            }
+        }
+        evidence_of(restarted, against)
     }
 
     /// Kills, and takes what was not synced. Without evidence where the plan's tier is not possible.
@@ -42,8 +75,8 @@ impl Nemesis {
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
     ) -> Effect {
-        if self.cluster.power_refused().is_some() {
-            return Effect::default();
+        if let Some(refused) = self.cluster.power_refused() {
+            return Effect::from(Err(refused.to_string()));
         }
         let nodes: Vec<&Node> = self.targets(claim).collect();
         // Half of the cuts come whenever they come, in the middle of a sync too.
@@ -60,10 +93,10 @@ impl Nemesis {
         rest(duration, stop).await;
         let back = self.bring_back(claim).await;
         if cuts.is_empty() {
-            return Effect::default();
+            return Effect::from(Err("no node was running".to_owned()));
         }
         Effect {
-            evidence: Some(format!("{told}; restarted: {back}")),
+            evidence: Ok(format!("{told}; restarted: {back}")),
             lost: Some(lost),
         }
     }
@@ -74,11 +107,12 @@ impl Nemesis {
         claim: &Claim,
         duration: Duration,
         stop: &mut watch::Receiver<bool>,
-    ) -> Option<String> {
-        let mut paused = Vec::new();
+    ) -> Evidence {
+        let (mut paused, mut against) = (Vec::new(), Vec::new());
         for node in self.targets(claim) {
-            if let Ok(pid) = node.process.pause().await {
-                paused.push(format!("n{} (pid {pid}) stood still", node.id));
+            match node.process.pause().await {
+                Ok(pid) => paused.push(format!("n{} (pid {pid}) stood still", node.id)),
+                Err(error) => against.push(format!("n{}: {error}", node.id)),
             }
         }
         self.tell(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
@@ -87,19 +121,23 @@ impl Nemesis {
             // One that died meanwhile is reported as a crash.
             let _ = node.process.resume().await;
         }
-        (!paused.is_empty()).then(|| paused.join(", "))
+        evidence_of(paused, against)
     }
 
     /// Starts the targets that are down, and tells how long they took to answer.
     async fn bring_back(&self, claim: &Claim) -> String {
-        let started = Instant::now();
         let down: Vec<&Node> = self
             .targets(claim)
             .filter(|node| node.process.life() == Life::Down)
             .collect();
+        self.start_again(&down).await
+    }
+
+    async fn start_again(&self, down: &[&Node]) -> String {
+        let started = Instant::now();
         let launched: Vec<_> = down.iter().map(|node| self.cluster.launch(node)).collect();
         let mut back = Vec::new();
-        for (node, launched) in down.into_iter().zip(launched) {
+        for (node, launched) in down.iter().zip(launched) {
             let id = node.id;
             back.push(match launched {
                 Err(error) => format!("n{id} did not start: {error}"),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use noraftd::protocol::frame;
 use tokio::time::{sleep, timeout};
 
-use super::Nemesis;
+use super::{Evidence, Nemesis};
 use crate::cluster::{Cluster, Gate, Node};
 
 /// Kinds of peer frames (see `noraftd::protocol::peer`).
@@ -143,9 +143,13 @@ impl<'a> Race<'a> {
 }
 
 impl Nemesis {
-    pub(super) async fn vote_race(&self, voter: u64) -> Option<String> {
-        let race = Race::new(&self.cluster, voter)?;
-        Some(race.run().await).filter(|told| !told.is_empty())
+    pub(super) async fn vote_race(&self, voter: u64) -> Evidence {
+        let race = Race::new(&self.cluster, voter).ok_or("a race takes three nodes")?;
+        let told = race.run().await;
+        if told.is_empty() {
+            return Err("the voter could not be killed".to_owned());
+        }
+        Ok(told)
     }
 }
 

@@ -34,6 +34,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
     match fault {
         FaultKind::Kill(target)
         | FaultKind::Pause(target)
+        | FaultKind::Restart(target)
         | FaultKind::DiskStall(target)
         | FaultKind::Power(target)
         | FaultKind::Disk(target, _) => {

@@ -30,6 +30,17 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// SIGTERM, and a start with the same flags when the duration is over; one node after the other. Real processes
+    /// only.
+    Restart {
+        /// Whom.
+        target: Target,
+        /// How long each stays down.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
     /// Links between nodes are cut. Clients still reach every node.
     Partition {
         /// Which links.
@@ -119,10 +130,10 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
-    /// The leader, or any node, is asked to make some of the nodes the voters, drawn at random. Before the end all
-    /// nodes are made voters again. Simulation only.
+    /// The leader is asked to make some of the nodes the voters, drawn at random (in a simulation now and then another
+    /// node is asked). Before the end all nodes are made voters again.
     Voters {
-        /// How long before the lane goes on.
+        /// How long before the lane goes on; on real processes, once they are the voters.
         duration: SpanRange,
         /// How often, relative to the other faults.
         #[serde(default = "one")]
@@ -209,6 +220,8 @@ pub enum FaultKind {
     Kill(Target),
     /// SIGSTOP.
     Pause(Target),
+    /// SIGTERM and a start, one after the other.
+    Restart(Target),
     /// Cut links.
     Partition(Shape, CutMode),
     /// Disks that stand still.
@@ -235,6 +248,7 @@ impl FaultKind {
         match self {
             Self::Kill(target) => format!("kill-{}", target.name()),
             Self::Pause(target) => format!("pause-{}", target.name()),
+            Self::Restart(target) => format!("restart-{}", target.name()),
             Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
             Self::DiskStall(target) => format!("disk-stall-{}", target.name()),
             Self::StallKill => "stall-kill".to_owned(),
@@ -246,6 +260,40 @@ impl FaultKind {
             Self::Voters => "voters".to_owned(),
         }
     }
+
+    /// Every kind that a plan may name.
+    pub const KINDS: [&'static str; 12] = [
+        "kill",
+        "pause",
+        "restart",
+        "partition",
+        "disk-stall",
+        "stall-kill",
+        "vote-race",
+        "flap",
+        "power",
+        "disk",
+        "clock",
+        "voters",
+    ];
+
+    /// The kind that a plan names, such as `kill`.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Kill(_) => "kill",
+            Self::Pause(_) => "pause",
+            Self::Restart(_) => "restart",
+            Self::Partition(..) => "partition",
+            Self::DiskStall(_) => "disk-stall",
+            Self::StallKill => "stall-kill",
+            Self::VoteRace => "vote-race",
+            Self::Flap(..) => "flap",
+            Self::Power(_) => "power",
+            Self::Disk(..) => "disk",
+            Self::Clock(_) => "clock",
+            Self::Voters => "voters",
+        }
+    }
 }
 
 impl FaultPlan {
@@ -254,6 +302,7 @@ impl FaultPlan {
         match self {
             Self::Kill { weight, .. }
             | Self::Pause { weight, .. }
+            | Self::Restart { weight, .. }
             | Self::Partition { weight, .. }
             | Self::DiskStall { weight, .. }
             | Self::StallKill { weight, .. }
@@ -271,6 +320,7 @@ impl FaultPlan {
         match self {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
+            | Self::Restart { duration, .. }
             | Self::Partition { duration, .. }
             | Self::DiskStall { duration, .. }
             | Self::StallKill { duration, .. }
@@ -288,6 +338,7 @@ impl FaultPlan {
         match self {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
+            | Self::Restart { duration, .. }
             | Self::Partition { duration, .. }
             | Self::DiskStall { duration, .. }
             | Self::StallKill { duration, .. }
@@ -300,20 +351,39 @@ impl FaultPlan {
         }
     }
 
+    /// The name of its kind, as a plan gives it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Kill { .. } => "kill",
+            Self::Pause { .. } => "pause",
+            Self::Restart { .. } => "restart",
+            Self::Partition { .. } => "partition",
+            Self::DiskStall { .. } => "disk-stall",
+            Self::StallKill { .. } => "stall-kill",
+            Self::VoteRace { .. } => "vote-race",
+            Self::Flap { .. } => "flap",
+            Self::Power { .. } => "power",
+            Self::Disk { .. } => "disk",
+            Self::Clock { .. } => "clock",
+            Self::Voters { .. } => "voters",
+        }
+    }
+
     /// Whether only a simulation can do it.
     pub fn is_simulated_only(&self) -> bool {
         match self {
             Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } | Self::Power { .. } => false,
             Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } => false,
-            Self::Flap { .. } | Self::Disk { .. } | Self::Clock { .. } | Self::Voters { .. } => true,
+            Self::Restart { .. } | Self::Voters { .. } => false,
+            Self::Flap { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
         }
     }
 
-    /// Whether only real processes can have it: it is about threads and frames, which the simulation has not.
+    /// Whether only real processes can have it: it is about threads, frames and signals, which the simulation has not.
     pub fn is_real_only(&self) -> bool {
         matches!(
             self,
-            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. }
+            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } | Self::Restart { .. }
         )
     }
 
@@ -344,6 +414,7 @@ impl FaultPlan {
         match self {
             Self::Kill { target, .. }
             | Self::Pause { target, .. }
+            | Self::Restart { target, .. }
             | Self::DiskStall { target, .. }
             | Self::Power { target, .. }
             | Self::Disk { target, .. }

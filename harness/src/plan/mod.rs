@@ -181,6 +181,9 @@ pub struct LimitsPlan {
     pub faults_min: u64,
     /// Time for checking the history; beyond it the verdict is unknown.
     pub check: Span,
+    /// Kinds of faults that a run may do without: any other kind that is never injected makes the verdict unknown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub optional: Vec<String>,
 }
 
 impl Default for LimitsPlan {
@@ -192,6 +195,7 @@ impl Default for LimitsPlan {
             operations_min: 1,
             faults_min: 0,
             check: Span::from_millis(120_000),
+            optional: Vec::new(),
         }
     }
 }
@@ -283,6 +287,18 @@ impl Plan {
         }
         self.sim.validate()?;
         self.swarm.iter().try_for_each(SwarmPlan::validate)?;
+        for kind in &self.limits.optional {
+            require(
+                FaultKind::KINDS.contains(&kind.as_str()),
+                "limits.optional",
+                || {
+                    format!(
+                        "names `{kind}`, which is none of the kinds {}",
+                        FaultKind::KINDS.join(", ")
+                    )
+                },
+            )?;
+        }
         self.limits.validate()
     }
 

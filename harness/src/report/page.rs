@@ -46,6 +46,7 @@ pub fn page(plan: &Plan, seed: u64, folder: &Path, results: &Results, tally: &Ta
     );
     reasons(&mut text, results);
     found(&mut text, results);
+    remarks(&mut text, results);
     text.push_str("<h2>What happened when</h2>\n");
     text.push_str(&timeline::draw(results, tally));
     operations(&mut text, tally);
@@ -62,9 +63,19 @@ fn reasons(text: &mut String, results: &Results) {
         Outcome::Valid | Outcome::Unknown => "Why this run proves nothing",
         Outcome::Invalid => "What else was wrong with this run",
     };
-    put(text, format_args!("<h2>{cannot}</h2>\n<ul>"));
-    for reason in &results.reasons {
-        put(text, format_args!("<li>{}</li>", escaped(reason)));
+    list(text, cannot, &results.reasons);
+}
+
+fn remarks(text: &mut String, results: &Results) {
+    if !results.remarks.is_empty() {
+        list(text, "Remarks", &results.remarks);
+    }
+}
+
+fn list(text: &mut String, title: &str, items: &[String]) {
+    put(text, format_args!("<h2>{title}</h2>\n<ul>"));
+    for item in items {
+        put(text, format_args!("<li>{}</li>", escaped(item)));
     }
     text.push_str("</ul>\n");
 }
@@ -175,7 +186,7 @@ fn faults(text: &mut String, results: &Results, skipped: u64) {
             .to_ns
             .map_or_else(|| "end".to_owned(), |to| format!("{:.1} s", to as f64 / 1e9));
         let evidence = fault.evidence.as_deref().map_or_else(
-            || "<td class=\"unknown\">did not bite</td>".to_owned(),
+            || format!("<td class=\"unknown\">{}</td>", escaped(&fault.effect())),
             |evidence| format!("<td>{}</td>", escaped(evidence)),
         );
         put(

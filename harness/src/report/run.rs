@@ -19,6 +19,7 @@ pub fn text_report(plan: &Plan, seed: u64, folder: &Path, results: &Results, tal
         faults(results, tally.decisions_skipped),
         found(results),
         reasons(results),
+        remarks(results),
     ];
     for section in sections.iter().filter(|section| !section.is_empty()) {
         text.push_str(section);
@@ -144,7 +145,7 @@ fn faults(results: &Results, skipped: u64) -> String {
         let to = fault
             .to_ns
             .map_or_else(|| "end".to_owned(), |to| format!("{:.1} s", seconds(to)));
-        let evidence = fault.evidence.as_deref().unwrap_or("DID NOT BITE");
+        let evidence = fault.effect();
         put(
             &mut text,
             format_args!(
@@ -197,6 +198,18 @@ fn reasons(results: &Results) -> String {
         .reasons
         .iter()
         .for_each(|reason| put(&mut text, format_args!("  {reason}")));
+    text
+}
+
+fn remarks(results: &Results) -> String {
+    if results.remarks.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("Remarks\n");
+    results
+        .remarks
+        .iter()
+        .for_each(|remark| put(&mut text, format_args!("  {remark}")));
     text
 }
 

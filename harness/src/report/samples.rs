@@ -58,10 +58,17 @@ pub(super) fn results() -> Results {
         fault: "kill-one(n1)".to_owned(),
         from_ns: 1_500_000_000,
         to_ns,
+        kind: "kill".to_owned(),
         evidence: evidence.map(str::to_owned),
+        why: evidence
+            .is_none()
+            .then(|| "n1: the process is not running".to_owned()),
         lost: None,
     };
     results.faults = vec![fault(Some(2_000_000_000), Some("n1 is gone")), fault(None, None)];
-    results.doubt("1 of 2 faults did not bite");
+    results.doubt("kill: 1 of 2 had no effect");
+    results
+        .remarks
+        .push("9 operations completed; the plan wants 10".to_owned());
     results
 }

@@ -201,7 +201,7 @@ fn bar(svg: &mut String, fault: &FaultResult, scale: Scale, top: f64) {
         format_args!(
             "<g><title>{name}: {}</title><rect x=\"{from:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{}\" rx=\"2\" \
              fill=\"{fill}\"/><text x=\"{:.1}\" y=\"{:.1}\">{label}</text></g>",
-            escaped(fault.evidence.as_deref().unwrap_or("did not bite")),
+            escaped(&fault.effect()),
             ROW - 3.0,
             from + 3.0,
             top + 11.0

@@ -4,9 +4,11 @@
 //! recorded before it stays in the run's folder.
 
 mod check;
+mod faults;
 mod folder;
 mod progress;
 mod recovery;
+mod retention;
 mod tally;
 mod verdict;
 
@@ -21,6 +23,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 pub use folder::{FolderError, RunFolder};
+pub use retention::retain;
 pub use tally::{FunctionTally, Phase, STRETCH_NS, Tally};
 
 use crate::cluster::{Cluster, ClusterError, Programs};

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Node, NodeView};
 use crate::interpreter::{Interpreter, Track};
-use crate::nemesis::heal_all;
+use crate::nemesis::{heal_all, restore_voters};
 use crate::results::{CheckResult, Outcome};
 use crate::workload::Completion;
 
@@ -26,6 +26,9 @@ pub(super) async fn recover(
     let start = Instant::now();
     let stages = async {
         demand(heal_all(cluster).await)?;
+        restore_voters(cluster, patience)
+            .await
+            .map_err(|trouble| vec![trouble])?;
         let (operations, troubles) = serve_everywhere(cluster, interpreter, patience).await;
         demand(troubles)?;
         let applied = converge(cluster, patience).await?;

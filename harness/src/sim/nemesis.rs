@@ -140,7 +140,10 @@ impl World {
                 FaultKind::Clock(_) => self.disturb_clock(at),
                 FaultKind::Partition(..) | FaultKind::Flap(..) | FaultKind::Voters => None,
                 // A plan is stripped of these before it is simulated.
-                FaultKind::DiskStall(_) | FaultKind::StallKill | FaultKind::VoteRace => None,
+                FaultKind::DiskStall(_)
+                | FaultKind::StallKill
+                | FaultKind::VoteRace
+                | FaultKind::Restart(_) => None,
             };
             if let (Some(said), Some(force)) = (said, self.nemesis.lanes[lane].in_force.as_mut()) {
                 force.evidence.push(said);
@@ -156,6 +159,7 @@ impl World {
             | FaultKind::Disk(..)
             | FaultKind::Clock(_)
             | FaultKind::DiskStall(_)
+            | FaultKind::Restart(_)
             | FaultKind::StallKill
             | FaultKind::VoteRace => {}
         }
@@ -342,7 +346,9 @@ impl World {
             fault: describe(&force.claim.name, &force.claim.targets),
             from_ns: force.from_ns,
             to_ns: Some(self.now),
+            kind: force.decision.fault.kind().to_owned(),
             evidence: (!force.evidence.is_empty()).then(|| force.evidence.join(", ")),
+            why: None,
             lost: None,
         };
         self.nemesis.board.release(&force.claim, result);

@@ -1,0 +1,166 @@
+//! Other voters, now and then, and all nodes voters again at the end.
+//!
+//! Invariant: a change has evidence only when the leader said that the new voters' configuration is committed, and they
+//! are others than before. What was asked for and not answered may still happen: the next attempt looks first.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use noraftd::prng::Prng;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::{Claim, Decision, Evidence, Nemesis, rest};
+use crate::cluster::Cluster;
+use crate::cluster::probe::{VoterView, ask_for_voters, voters};
+use crate::op::EventKind;
+
+impl Nemesis {
+    /// Asks whoever leads for other voters until it has them.
+    pub(super) async fn change_voters(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Evidence {
+        let started = Instant::now();
+        let mut prng = Prng::new(decision.roll);
+        let changed = loop {
+            match self.try_to_change(&mut prng).await {
+                Err(_) if started.elapsed() < duration + self.bite_max => sleep(ASK_AGAIN).await,
+                tried => break tried,
+            }
+        };
+        self.tell(EventKind::FaultOk, decision, claim, changed.as_deref().ok());
+        rest(duration, stop).await;
+        changed
+    }
+
+    async fn try_to_change(&self, prng: &mut Prng) -> Evidence {
+        let leader = self.cluster.leader().await.ok_or("nobody leads")?;
+        let node = self.cluster.node(leader).ok_or("nobody leads")?;
+        let silent = || format!("n{leader} does not say who votes");
+        let view = voters(node.address, ANSWER_MAX).await.ok_or_else(silent)?;
+        if !view.new_voters.is_empty() {
+            return Err("another change is in progress".to_owned());
+        }
+        let all: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
+        let wanted = draw(prng, &all, &view.voters).ok_or("there is no other set of voters")?;
+        let asked = ask_for_voters(node.address, &wanted, ANSWER_MAX).await;
+        asked.map_err(|error| format!("n{leader}: {error}"))?;
+        Ok(format!(
+            "the voters were {} and became {}",
+            names(&view.voters),
+            names(&wanted)
+        ))
+    }
+}
+
+/// A set of at least two nodes (a lone voter that is away takes everything with it), and not the present one.
+fn draw(prng: &mut Prng, all: &[u64], present: &BTreeSet<u64>) -> Option<BTreeSet<u64>> {
+    (0..DRAWS_MAX).find_map(|_| {
+        let mut nodes = all.to_vec();
+        prng.shuffle(&mut nodes);
+        let least = VOTERS_MIN.min(nodes.len());
+        nodes.truncate(prng.between(least as u64, nodes.len() as u64) as usize);
+        let drawn: BTreeSet<u64> = nodes.into_iter().collect();
+        (drawn != *present).then_some(drawn)
+    })
+}
+
+/// Makes all nodes voters, if they are not, and waits until every one of them knows it.
+///
+/// # Errors
+///
+/// What the nodes say, when they do not become voters within `patience`.
+pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(), String> {
+    let all: BTreeSet<u64> = cluster.nodes().iter().map(|node| node.id).collect();
+    let deadline = Instant::now() + patience;
+    loop {
+        let views = views(cluster).await;
+        let is_back = |view: &Option<VoterView>| {
+            view.as_ref()
+                .is_some_and(|view| view.voters == all && view.new_voters.is_empty())
+        };
+        if views.iter().all(|(_, view)| is_back(view)) {
+            return Ok(());
+        }
+        let leader = match cluster.leader().await {
+            Some(leader) => cluster.node(leader),
+            None => None,
+        };
+        let asked = match leader {
+            Some(node) => ask_for_voters(node.address, &all, ANSWER_MAX)
+                .await
+                .map_err(|error| format!("n{}: {error}", node.id)),
+            None => Err("nobody leads".to_owned()),
+        };
+        if Instant::now() > deadline {
+            let told: Vec<String> = views.iter().map(|(id, view)| tell(*id, view.as_ref())).collect();
+            let asked = asked
+                .err()
+                .unwrap_or_else(|| "the leader says they are".to_owned());
+            return Err(format!(
+                "not every node is a voter again within {patience:?}: {}; asked again: {asked}",
+                told.join(", ")
+            ));
+        }
+        sleep(ASK_AGAIN).await;
+    }
+}
+
+async fn views(cluster: &Cluster) -> Vec<(u64, Option<VoterView>)> {
+    let mut views = Vec::new();
+    for node in cluster.nodes() {
+        views.push((node.id, voters(node.address, ANSWER_MAX).await));
+    }
+    views
+}
+
+fn tell(id: u64, view: Option<&VoterView>) -> String {
+    match view {
+        None => format!("n{id} does not say"),
+        Some(VoterView { voters, new_voters }) if new_voters.is_empty() => {
+            format!("n{id} knows {}", names(voters))
+        }
+        Some(VoterView { voters, new_voters }) => {
+            format!("n{id} knows {} becoming {}", names(voters), names(new_voters))
+        }
+    }
+}
+
+fn names(ids: &BTreeSet<u64>) -> String {
+    ids.iter()
+        .map(|id| format!("n{id}"))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// With two nodes alone there is one set of at least two.
+const VOTERS_MIN: usize = 2;
+/// Of three nodes there are four sets of at least two.
+const DRAWS_MAX: usize = 16;
+/// A change takes a few round trips and syncs; the daemon answers within its request timeout of a second.
+const ANSWER_MAX: Duration = Duration::from_millis(1500);
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_drawn_voters_are_others_and_at_least_two() {
+        let all = [1, 2, 3];
+        let mut drawn = BTreeSet::new();
+        for seed in 0..200 {
+            let present = BTreeSet::from([1, 2]);
+            let wanted = draw(&mut Prng::new(seed), &all, &present).unwrap();
+            assert!(wanted.len() >= 2 && wanted != present, "seed {seed}: {wanted:?}");
+            drawn.insert(wanted);
+        }
+        assert_eq!(drawn.len(), 3);
+        let both = BTreeSet::from([1, 2]);
+        assert_eq!(draw(&mut Prng::new(1), &[1, 2], &both), None);
+    }
+}
