@@ -88,8 +88,8 @@ pub enum ConfigError {
     /// The file cannot be read.
     #[error("cannot read the configuration file {0}: {1}")]
     Unreadable(PathBuf, String),
-    /// The file is no TOML, or names what does not exist.
-    #[error("the configuration file {0} is wrong: {1}")]
+    /// The file is no TOML, or names what does not exist; the reason has several lines and shows the place.
+    #[error("the configuration file {0} is wrong:\n{1}")]
     Malformed(PathBuf, String),
     /// A field has to be given.
     #[error("{0} is missing: give --{flag} or '{0}' in the file", flag = .0.replace('_', "-"))]
@@ -194,10 +194,8 @@ impl Settings {
     pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Unreadable(path.into(), error.to_string()))?;
-        toml::from_str(&text).map_err(|error| {
-            let reason = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            ConfigError::Malformed(path.into(), reason)
-        })
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Malformed(path.into(), error.to_string().trim_end().to_owned()))
     }
 
     /// These settings, and `other`'s where these say nothing.
@@ -543,7 +541,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_a_mistake_is_refused_in_one_line() {
+    fn a_file_with_a_mistake_is_refused_and_the_place_is_shown() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("node.toml");
         for text in ["id = 'one'", "hartbeat = '1s'", "[", "id = -1"] {
@@ -553,7 +551,15 @@ mod tests {
                 error.starts_with(&format!("the configuration file {} is wrong", path.display())),
                 "{error}"
             );
-            assert!(!error.contains('\n'), "{error}");
+            let (place, text_at) = (error.lines().nth(1), error.lines().nth(3));
+            assert!(
+                place.is_some_and(|line| line.contains("at line 1, column")),
+                "{error}"
+            );
+            assert!(
+                text_at.is_some_and(|line| line == format!("1 | {text}")),
+                "{error}"
+            );
         }
         let missing = Settings::from_file(&dir.path().join("none"))
             .expect_err("missing")

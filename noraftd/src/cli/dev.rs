@@ -1,19 +1,24 @@
 //! `noraftd dev`: a cluster on this machine, to try things out.
 //!
 //! Invariant: the nodes are ordinary `noraftd serve` processes; none outlives this one, and a temporary
-//! directory does not outlive them.
+//! directory does not outlive them. What is announced is this cluster's: a port that somebody else has ends it before.
+
+mod control;
+mod nodes;
 
 use std::io;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use clap::Args;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::unistd::Pid;
+use clap::{Args, Subcommand};
+use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
 
+use self::control::Control;
+use self::nodes::{Nodes, Recipe};
 use super::query::ask_status;
 use super::{complain, say};
 use crate::shell::endpoint::Endpoint;
@@ -21,10 +26,13 @@ use crate::shell::exit::Exit;
 
 /// Runs a cluster of several nodes on this machine until Ctrl-C.
 ///
-/// Without --dir, the nodes keep their data in a temporary directory that is removed at the end.
+/// Without --dir, the nodes keep their data in a temporary directory that is removed at the end. What they log comes
+/// here, each line with the node's name before it.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 pub(super) struct Dev {
+    #[command(subcommand)]
+    verb: Option<Verb>,
     /// How many nodes.
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=15))]
     nodes: u16,
@@ -32,16 +40,47 @@ pub(super) struct Dev {
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Node 1 serves clients on this port, node 2 on the next one, and so on.
-    #[arg(long, value_name = "PORT", default_value_t = 7701, value_parser = clap::value_parser!(u16).range(1..=65_000))]
+    #[arg(long, value_name = "PORT", default_value_t = PORT_BASE, value_parser = port_base())]
     port_base: u16,
     /// What the nodes log: error, warn, info, debug, trace or off.
     #[arg(long, value_name = "LEVEL", default_value = "warn")]
     log: String,
 }
 
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Start(Start),
+}
+
+/// Starts a node of a running `noraftd dev` again, after it was killed.
+#[derive(Debug, Args)]
+struct Start {
+    /// Which node, from 1.
+    node: u16,
+    /// The --port-base of the running `noraftd dev`.
+    #[arg(long, value_name = "PORT", default_value_t = PORT_BASE, value_parser = port_base())]
+    port_base: u16,
+}
+
+fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
+    clap::value_parser!(u16).range(1..=65_000)
+}
+
 impl Dev {
-    /// Runs the cluster.
+    /// Runs the cluster, or has a running one start a node.
     pub(super) fn run(self) -> Exit {
+        if let Some(Verb::Start(start)) = self.verb {
+            return match control::ask_to_start(start.port_base, start.node) {
+                Ok(said) => {
+                    say(said);
+                    Exit::Done
+                }
+                Err(error) => {
+                    complain(&error);
+                    error.exit()
+                }
+            };
+        }
         match self.try_run() {
             Ok(exit) => exit,
             Err(error) => {
@@ -55,60 +94,57 @@ impl Dev {
         // Waited for below, one by one; the nodes unblock them again.
         let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGCHLD]);
         signals.thread_block()?;
-        let home = Home::make(self.dir.as_deref())?;
-        let mut cluster = Cluster {
-            nodes: Vec::new(),
-            is_stopping: false,
-            exit: Exit::Done,
+        let control = match self.take_ports() {
+            Ok(control) => control,
+            Err(error) => {
+                complain(error);
+                return Ok(Exit::Unavailable);
+            }
         };
+        let home = Home::make(self.dir.as_deref())?;
+        let nodes = Arc::new(Nodes::new(Recipe {
+            count: self.nodes,
+            dir: home.path().to_owned(),
+            port_base: self.port_base,
+            log: self.log.clone(),
+        }));
         for id in 1..=self.nodes {
-            match self.start_node(id, home.path()) {
-                Ok(child) => cluster.nodes.push(Node {
-                    id,
-                    child: Some(child),
-                }),
-                Err(error) => {
-                    cluster.stop(Exit::Software);
-                    complain(format_args!("cannot start node {id}: {error}"));
-                    break;
-                }
+            if let Err(error) = nodes.start(id) {
+                complain(format_args!("cannot start node {id}: {error}"));
+                nodes.stop(Exit::Software);
+                break;
             }
         }
-        if !cluster.is_stopping {
-            self.introduce(&home, &cluster);
-            self.announce_leader();
+        if !nodes.is_stopping() {
+            self.introduce(&home, &nodes);
+            self.announce_leader(Arc::clone(&nodes));
+            control.serve(Arc::clone(&nodes));
         }
-        cluster.watch(&signals)?;
-        Ok(cluster.exit)
+        nodes.watch(&signals)
     }
 
-    fn start_node(&self, id: u16, dir: &Path) -> io::Result<Child> {
-        use std::os::unix::process::CommandExt;
-        let mut command = Command::new(std::env::current_exe()?);
-        // Relative to `dir`: the path of a Unix socket has to be short.
-        command
-            .current_dir(dir)
-            .args(["serve", "--cluster", "dev", "--log", &self.log]);
-        command.args(["--id", &id.to_string(), "--data-dir", &format!("node-{id}")]);
-        command.args([
-            "--listen",
-            &self.client_address(id),
-            "--listen",
-            &format!("unix:client-{id}.sock"),
-        ]);
-        for peer in 1..=self.nodes {
-            command.args(["--peer", &format!("{peer}=unix:peer-{peer}.sock")]);
+    /// Makes sure that nobody else has the ports: whoever answered there would be taken for this cluster.
+    fn take_ports(&self) -> io::Result<Control> {
+        let other = |what: String| io::Error::new(io::ErrorKind::AddrInUse, what);
+        let base = self.port_base;
+        let control = Control::bind(base).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => other(format!(
+                "another `noraftd dev` runs with --port-base {base}: give this one another"
+            )),
+            _ => error,
+        })?;
+        for id in 1..=self.nodes {
+            let address = nodes::client_address(base, id);
+            TcpListener::bind(&address).map_err(|error| {
+                other(format!(
+                    "node {id} cannot have {address}: {error}; give another --port-base"
+                ))
+            })?;
         }
-        command.args(["--parent", &std::process::id().to_string()]);
-        // A group of its own: Ctrl-C reaches this process, which then stops the nodes in order.
-        command.process_group(0).spawn()
+        Ok(control)
     }
 
-    fn client_address(&self, id: u16) -> String {
-        format!("127.0.0.1:{}", self.port_base + id - 1)
-    }
-
-    fn introduce(&self, home: &Home, cluster: &Cluster) {
+    fn introduce(&self, home: &Home, nodes: &Nodes) {
         let fate = if home.is_temporary() {
             " (removed at the end)"
         } else {
@@ -119,52 +155,66 @@ impl Dev {
             self.nodes,
             home.path().display()
         ));
-        for node in &cluster.nodes {
-            let (id, pid) = (node.id, node.child.as_ref().map_or(0, Child::id));
+        for (id, pid) in nodes.running() {
             let socket = home.path().join(format!("client-{id}.sock"));
             say(format_args!(
                 "  node {id}: {}  {}  pid {pid}",
-                self.client_address(id),
+                nodes::client_address(self.port_base, id),
                 socket.display()
             ));
         }
     }
 
     /// Waits for a leader, beside the signals, and then tells how to connect.
-    fn announce_leader(&self) {
-        let addresses: Vec<String> = (1..=self.nodes).map(|id| self.client_address(id)).collect();
+    fn announce_leader(&self, nodes: Arc<Nodes>) {
         let port = self.port_base;
+        let start_again = if port == PORT_BASE {
+            "noraftd dev start N".to_owned()
+        } else {
+            format!("noraftd dev start N --port-base {port}")
+        };
         std::thread::spawn(move || {
-            let leader = wait_for_leader(&addresses);
+            let Some(leader) = wait_for_leader(&nodes, port) else {
+                return;
+            };
             say(format_args!(
                 "node {leader} leads; every node takes every command:"
             ));
             say(format_args!("  redis-cli -p {port} set greeting hello"));
             say(format_args!("  redis-cli -p {port} get greeting"));
             say(format_args!("  noraftd status 127.0.0.1:{port}"));
-            say("Ctrl-C stops all nodes.");
+            say(format_args!(
+                "`kill PID` ends a node, `{start_again}` starts it again. Ctrl-C stops all nodes."
+            ));
         });
     }
 }
 
-/// Waits until every node serves and knows the leader.
-fn wait_for_leader(addresses: &[String]) -> u64 {
+/// Waits until every node that runs serves and knows the leader; `None` when the cluster is being stopped.
+fn wait_for_leader(nodes: &Nodes, port_base: u16) -> Option<u64> {
     // Nobody sends on it: it only lets time pass.
     let (_keep, pause) = channel::<()>();
-    loop {
-        let leaders: Option<Vec<u64>> = addresses.iter().map(|address| leader_at(address)).collect();
+    while !nodes.is_stopping() {
+        let running = nodes.running();
+        let leaders: Option<Vec<u64>> = running
+            .iter()
+            .map(|(id, pid)| leader_at(&nodes::client_address(port_base, *id), *pid))
+            .collect();
         if let Some([first, others @ ..]) = leaders.as_deref()
             && others.iter().all(|leader| leader == first)
         {
-            return *first;
+            return Some(*first);
         }
         let _ = pause.recv_timeout(ASK_PAUSE);
     }
+    None
 }
 
-fn leader_at(address: &str) -> Option<u64> {
+/// The leader that the process `pid` knows, if it is that one that answers there.
+fn leader_at(address: &str, pid: u32) -> Option<u64> {
     let endpoint: Endpoint = address.parse().expect("an address and a port");
-    ask_status(&endpoint).ok()?.0.leader
+    let (report, _) = ask_status(&endpoint).ok()?;
+    report.leader.filter(|_| report.process_id == pid)
 }
 
 /// Where the nodes keep their data.
@@ -197,94 +247,15 @@ impl Home {
     }
 }
 
-/// The nodes and how it will end.
-struct Cluster {
-    nodes: Vec<Node>,
-    is_stopping: bool,
-    exit: Exit,
-}
-
-/// One node's process, until it has ended.
-struct Node {
-    id: u16,
-    child: Option<Child>,
-}
-
-impl Cluster {
-    /// Waits until every node has ended.
-    fn watch(&mut self, signals: &SigSet) -> io::Result<()> {
-        self.reap()?;
-        while self.nodes.iter().any(|node| node.child.is_some()) {
-            match signals.wait()? {
-                Signal::SIGCHLD => self.reap()?,
-                _ if self.is_stopping => self.signal_all(Signal::SIGKILL),
-                _ => self.stop(Exit::Done),
-            }
-        }
-        Ok(())
-    }
-
-    /// Looks which nodes have ended, and says so.
-    fn reap(&mut self) -> io::Result<()> {
-        let mut failure = None;
-        for node in &mut self.nodes {
-            let Some(child) = &mut node.child else { continue };
-            let Some(status) = child.try_wait()? else { continue };
-            node.child = None;
-            if !self.is_stopping {
-                complain(format_args!("node {} ended: {status}", node.id));
-            }
-            failure = failure.or_else(|| failure_of(status));
-        }
-        if let Some(exit) = failure
-            && !self.is_stopping
-        {
-            self.stop(exit);
-        }
-        Ok(())
-    }
-
-    fn stop(&mut self, exit: Exit) {
-        self.exit = exit;
-        self.is_stopping = true;
-        self.signal_all(Signal::SIGTERM);
-    }
-
-    fn signal_all(&self, signal: Signal) {
-        for child in self.nodes.iter().filter_map(|node| node.child.as_ref()) {
-            let pid = Pid::from_raw(i32::try_from(child.id()).expect("a process id fits"));
-            // It fails only for a process that has ended.
-            let _ = kill(pid, signal);
-        }
-    }
-}
-
-/// A node that gave up says why and takes the cluster with it; one that was killed is an experiment.
-fn failure_of(status: ExitStatus) -> Option<Exit> {
-    let code = status.code()?;
-    let known = [
-        Exit::Usage,
-        Exit::Data,
-        Exit::Unavailable,
-        Exit::CannotCreate,
-        Exit::Disk,
-        Exit::InUse,
-        Exit::Config,
-    ];
-    (code != 0).then(|| {
-        known
-            .into_iter()
-            .find(|exit| *exit as i32 == code)
-            .unwrap_or(Exit::Software)
-    })
-}
-
+/// Where `serve` listens for clients when it is not given an address.
+const PORT_BASE: u16 = 7601;
 /// How often the nodes are asked for their leader.
 const ASK_PAUSE: Duration = Duration::from_millis(50);
 
 const EXAMPLES: &str = "\
 Examples:
-  noraftd dev                           three nodes on ports 7701 to 7703
+  noraftd dev                           three nodes on ports 7601 to 7603
+  noraftd dev start 2                   start node 2 again, after it was killed
   noraftd dev --nodes 5 --port-base 9000
   noraftd dev --dir ./cluster           keeps the data for the next time
 

@@ -1,9 +1,10 @@
 //! The command line: one file a verb.
 //!
 //! Invariant: every verb ends with one of the codes in [`crate::shell::exit`]; an error is one line on
-//! stderr that says what to change.
+//! stderr that says what to change (or a few that show the place in a file).
 
 mod dev;
+mod given;
 mod inspect;
 mod query;
 mod rejoin;
@@ -11,6 +12,7 @@ mod repair;
 mod serve;
 mod snapshot;
 mod status;
+mod status_table;
 mod voters;
 
 use std::io::Write;
@@ -98,8 +100,8 @@ fn complain(reason: impl std::fmt::Display) {
 const EXAMPLES: &str = "\
 Examples:
   noraftd dev                        three nodes on this machine, to try things out
-  redis-cli -p 7701 set greeting hi  talk to the first of them
-  noraftd status 127.0.0.1:7701      role, term, leader and indexes of a node
+  redis-cli -p 7601 set greeting hi  talk to the first of them
+  noraftd status 127.0.0.1:7601      role, term, leader and indexes of a node
   noraftd serve --config node1.toml  one node of a real cluster";
 
 static LONG_EXAMPLES: std::sync::LazyLock<String> =

@@ -10,16 +10,17 @@ use std::sync::Arc;
 use clap::Args;
 use noraft::{NodeId, Term};
 
+use super::given::Given;
 use super::query::{ask_status, ask_to_readmit};
 use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
 use super::{complain, say};
-use crate::config::{ServeConfig, Settings};
+use crate::config::ServeConfig;
 use crate::protocol::peer::TERM_END;
 use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
-use crate::store::disk::RealDisk;
+use crate::store::disk::{RealDisk, make_private_directory};
 use crate::store::{Identity, Store};
 
 /// Sets up an empty data directory for a member whose old one is lost.
@@ -35,7 +36,7 @@ pub(super) struct Rejoin {
     #[arg(long, value_name = "ADDRESS", required = true)]
     from: Vec<Endpoint>,
     #[command(flatten)]
-    settings: Settings,
+    given: Given,
 }
 
 impl Rejoin {
@@ -51,14 +52,14 @@ impl Rejoin {
     }
 
     fn begin_again(self) -> Result<(), Failure> {
-        let config = self.settings.check()?;
+        let config = self.given.check()?;
         check_all_there(&config, &self.from)?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",
             source,
         };
-        std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
+        make_private_directory(&config.data_dir).map_err(unusable)?;
         let disk = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
         let identity = Identity {
             owner: config.owner(),
@@ -122,6 +123,6 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), F
 const EXAMPLES: &str = "\
 Examples:
   Node 3 of three lost its disk, or says that its hard state is lost:
-    mv /var/lib/noraftd /var/lib/noraftd.lost
+    mv /var/lib/noraft /var/lib/noraft.lost
     noraftd rejoin --from 10.0.0.1:7601 --from 10.0.0.2:7601 --config node3.toml
     noraftd serve --config node3.toml";

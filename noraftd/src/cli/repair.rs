@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::given::Given;
 use super::snapshot::{Failure, fetch, load, offline_options};
 use super::{complain, say};
-use crate::config::{ServeConfig, Settings};
+use crate::config::ServeConfig;
 use crate::replica::event::Snapshot;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
@@ -32,7 +33,7 @@ pub(super) struct Repair {
     #[arg(long, value_name = "ADDRESS")]
     from: Option<Endpoint>,
     #[command(flatten)]
-    settings: Settings,
+    given: Given,
 }
 
 impl Repair {
@@ -48,7 +49,7 @@ impl Repair {
     }
 
     fn replace(self) -> Result<(), Failure> {
-        let config = self.settings.check()?;
+        let config = self.given.check()?;
         let snapshot = match (&self.file, &self.from) {
             (Some(file), _) => load(file, Some(config.cluster_id))?.1,
             (None, Some(from)) => fetch_into(&config, from)?,

@@ -1,14 +1,12 @@
 //! `noraftd serve`: one node.
 
-use std::path::PathBuf;
-
 use clap::Args;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
 
+use super::given::Given;
 use super::{complain, log_to_stderr};
-use crate::config::{ConfigError, ServeConfig, Settings};
 use crate::shell;
 use crate::shell::exit::{EXIT_CODES, Exit};
 
@@ -20,11 +18,8 @@ use crate::shell::exit::{EXIT_CODES, Exit};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
 pub(super) struct Serve {
-    /// A TOML file with settings: the names of the flags, with `_` for `-`, and `peers` for `--peer`.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
     #[command(flatten)]
-    settings: Settings,
+    given: Given,
     /// End when this process, which started the node, ends.
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -34,7 +29,7 @@ impl Serve {
     /// Runs the node.
     pub(super) fn run(self) -> Exit {
         let parent = self.parent;
-        let config = match self.check() {
+        let config = match self.given.check() {
             Ok(config) => config,
             Err(error) => {
                 complain(error);
@@ -53,11 +48,6 @@ impl Serve {
                 error.exit()
             }
         }
-    }
-
-    fn check(self) -> Result<ServeConfig, ConfigError> {
-        let from_file = self.config.as_deref().map(Settings::from_file).transpose()?;
-        self.settings.or(from_file.unwrap_or_default()).check()
     }
 }
 

@@ -9,16 +9,17 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
+use super::given::Given;
 use super::query::{QueryError, ask_for_part, ask_for_snapshot, ask_status};
 use super::{complain, say};
-use crate::config::{ConfigError, ServeConfig, Settings};
+use crate::config::{ConfigError, ServeConfig};
 use crate::record::{Base, SnapshotHead, SnapshotId, genesis_config};
 use crate::replica::event;
 use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 use crate::snapshot::read_file;
-use crate::store::disk::{Disk, RealDisk};
+use crate::store::disk::{Disk, RealDisk, create_private, make_private_directory};
 use crate::store::genesis;
 use crate::store::{Identity, OpenError, Options, SnapshotError, SpareBy, Store};
 
@@ -68,7 +69,7 @@ struct Restore {
     /// A file that `save` made.
     file: PathBuf,
     #[command(flatten)]
-    settings: Settings,
+    given: Given,
 }
 
 /// Why a verb failed.
@@ -174,7 +175,7 @@ pub(super) fn fetch(
 }
 
 fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<(), Failure> {
-    let mut file = std::fs::File::create(path).map_err(file_failure("creating", path))?;
+    let mut file = create_private(path).map_err(file_failure("creating", path))?;
     let mut offset = 0;
     loop {
         let bytes = ask_for_part(address, position, offset)?;
@@ -227,14 +228,14 @@ impl Show {
 
 impl Restore {
     fn run(self) -> Result<(), Failure> {
-        let config = self.settings.check()?;
+        let config = self.given.check()?;
         let (_, snapshot) = load(&self.file, None)?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",
             source,
         };
-        std::fs::create_dir_all(&config.data_dir).map_err(unusable)?;
+        make_private_directory(&config.data_dir).map_err(unusable)?;
         let disk = RealDisk::open(&config.data_dir).map_err(unusable)?;
         let disk: Arc<dyn Disk> = Arc::new(disk);
         create(&config, Arc::clone(&disk), &snapshot)?;
@@ -332,7 +333,7 @@ const TAKE_STEP: Duration = Duration::from_millis(20);
 const EXAMPLES: &str = "\
 Examples:
   A backup of what the cluster has committed, taken on any node:
-    noraftd snapshot save 127.0.0.1:7701 backup.snapshot
+    noraftd snapshot save 127.0.0.1:7601 backup.snapshot
     noraftd snapshot show backup.snapshot
 
   A new cluster of three out of it (each node with its own --id and --data-dir):

@@ -1,42 +1,108 @@
-//! `noraftd status`: what one node says about itself.
+//! `noraftd status`: what nodes say about themselves.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 
-use super::query::{QueryError, ask_status};
+use super::query::ask_status;
+use super::status_table::{Answer, table, trouble};
 use super::{complain, say};
 use crate::shell::board::{PeerReport, StatusReport};
+use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
+use crate::units::parse_time;
 
-/// Asks a node for its role, term, leader, indexes, disk and peers.
+/// Asks nodes for their role, term, leader, indexes, disk and peers.
+///
+/// Of one node everything is shown, of several a table. It is well when every node answers and all that vote know the same
+/// leader.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
 pub(super) struct AskStatus {
-    /// The node's address for clients: HOST:PORT or /path of a Unix socket.
-    address: Endpoint,
-    /// Print the answer as one line of JSON.
+    /// The nodes' addresses for clients: HOST:PORT or /path of a Unix socket.
+    #[arg(required = true, value_name = "ADDR")]
+    addresses: Vec<Endpoint>,
+    /// Print each answer as one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Ask again until all is well, at most for this long, as in 30s.
+    #[arg(long, value_name = "TIME", value_parser = parse_wait)]
+    wait: Option<Duration>,
+}
+
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    parse_time(text).ok_or_else(|| "expected a time, as in 500ms or 30s".to_owned())
 }
 
 impl AskStatus {
     /// Asks and prints.
     pub(super) fn run(self) -> Exit {
-        match ask_status(&self.address) {
-            Ok((_, json)) if self.json => say(json),
-            Ok((report, _)) => say(describe(&report).trim_end()),
-            Err(error) => {
-                complain(&error);
-                return match error {
-                    QueryError::Unreachable(..) => Exit::Unavailable,
-                    QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
-                };
+        let deadline = self.wait.map(|wait| clock::now() + wait);
+        let answers = loop {
+            let answers = ask_all(&self.addresses);
+            if trouble(&answers).is_none() || deadline.is_none_or(|deadline| clock::now() >= deadline) {
+                break answers;
+            }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a tool that asks again has nothing else to wait for"
+            )]
+            thread::sleep(ASK_AGAIN);
+        };
+        self.show(&answers);
+        match trouble(&answers) {
+            None => Exit::Done,
+            Some((exit, text)) => {
+                complain(text);
+                exit
             }
         }
-        Exit::Done
     }
+
+    fn show(&self, answers: &[Answer]) {
+        match (self.json, answers) {
+            (true, _) => {
+                for answer in answers {
+                    match &answer.said {
+                        Ok((_, json)) => say(json),
+                        Err(error) => say(serde_json::json!({
+                            "address": answer.address.to_string(),
+                            "error": error.to_string(),
+                        })),
+                    }
+                }
+            }
+            (false, [alone]) => {
+                if let Ok((report, _)) = &alone.said {
+                    say(describe(report).trim_end());
+                }
+            }
+            (false, several) => say(table(several)),
+        }
+    }
+}
+
+/// All at the same time: one that does not answer takes no longer than several.
+fn ask_all(addresses: &[Endpoint]) -> Vec<Answer> {
+    let ask = |address: &Endpoint| Answer {
+        address: address.clone(),
+        said: ask_status(address),
+    };
+    thread::scope(|scope| {
+        let asked: Vec<_> = addresses
+            .iter()
+            .map(|address| scope.spawn(move || ask(address)))
+            .collect();
+        let answers = asked.into_iter().map(|asked| match asked.join() {
+            Ok(answer) => answer,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        answers.collect()
+    })
 }
 
 /// The status in words.
@@ -152,11 +218,21 @@ fn join(ids: &[u64]) -> String {
     ids.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
 }
 
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
 const EXAMPLES: &str = "\
 Examples:
-  noraftd status 127.0.0.1:7701
+  noraftd status 127.0.0.1:7601
   noraftd status /run/noraft.sock
-  noraftd status 127.0.0.1:7701 --json | jq .role";
+  noraftd status 127.0.0.1:7601 --json | jq .role
+  noraftd status 10.0.0.1:7601 10.0.0.2:7601 10.0.0.3:7601 --wait 30s";
+
+static LONG_EXAMPLES: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "{EXAMPLES}\n\nExit codes:\n  0   every node answers, and all that vote know one leader\n  1   they know none, or do \
+         not agree; or an answer is none of noraftd\n  64  the command line is wrong\n  69  a node does not answer"
+    )
+});
 
 fn describe_damage(report: &StatusReport) -> String {
     let repaired = match report.repaired {

@@ -61,6 +61,6 @@ impl Voters {
 const EXAMPLES: &str = "\
 Examples:
   Node 3 of three is to be put aside for a while:
-    noraftd voters 10.0.0.1:7700 1 2
+    noraftd voters 10.0.0.1:7601 1 2
   And it is back:
-    noraftd voters 10.0.0.1:7700 1 2 3";
+    noraftd voters 10.0.0.1:7601 1 2 3";

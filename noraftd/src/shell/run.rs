@@ -33,7 +33,7 @@ use crate::replica::{Replica, ReplicaConfig};
 use crate::secret::SecretsError;
 use crate::snapshot;
 use crate::store::OpenError;
-use crate::store::disk::{Disk, RealDisk};
+use crate::store::disk::{Disk, RealDisk, make_private_directory};
 use crate::store::genesis;
 use crate::store::shadow::ShadowDisk;
 use crate::store::{Identity, Met, Options, SpareBy, Store, is_shortage};
@@ -268,6 +268,7 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
 
 fn use_directory(config: &ServeConfig) -> Result<Arc<dyn Disk>, StartError> {
     make_directory(&config.data_dir).map_err(|source| unusable(config, source))?;
+    warn_of_others(&config.data_dir).map_err(|source| unusable(config, source))?;
     open_disk(config).map_err(|source| unusable(config, source))
 }
 
@@ -366,12 +367,25 @@ fn open_disk(config: &ServeConfig) -> io::Result<Arc<dyn Disk>> {
     Ok(Arc::new(ShadowDisk::open(&config.data_dir, options)?))
 }
 
+/// A directory that was made by hand, or by an earlier version, keeps its mode.
+fn warn_of_others(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        tracing::warn!(
+            "other users may look into the data directory {} (its mode is {mode:03o}); `chmod -R go= {0}` keeps them out",
+            path.display()
+        );
+    }
+    Ok(())
+}
+
 /// Makes the directory, and makes its name durable.
 fn make_directory(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    std::fs::create_dir_all(path)?;
+    make_private_directory(path)?;
     let parent = path
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty())

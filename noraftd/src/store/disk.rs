@@ -4,10 +4,10 @@
 //! [`DiskFile::write_durably`], which a simulated disk need not have), so that a simulated disk can lose what was
 //! written and not synced. Names are plain file names of one directory.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -181,6 +181,45 @@ impl RealDisk {
     }
 }
 
+/// Makes a directory for a node's data, and those above it, unless it is there: nobody but its owner may look into it. One
+/// that is there keeps its mode.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn make_private_directory(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
+/// Makes an empty file for reading and writing, in place of one of that name: what it will hold is nobody else's.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(FILE_MODE)
+        .open(path)
+}
+
+/// Of a directory with data in it.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Of a file with data in it.
+const FILE_MODE: u32 = 0o600;
+
 impl Disk for RealDisk {
     fn describe(&self) -> String {
         self.path.display().to_string()
@@ -191,6 +230,7 @@ impl Disk for RealDisk {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(FILE_MODE)
             .open(self.at(LOCK_FILE))?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Box::new(RealLock(lock))),
@@ -215,12 +255,7 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(self.at(name))?;
+        let file = create_private(&self.at(name))?;
         Ok(Arc::new(RealFile::new(name, file)))
     }
 

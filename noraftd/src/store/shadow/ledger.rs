@@ -8,7 +8,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -58,6 +58,7 @@ impl Ledger {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(directory.join(LEDGER_FILE))?;
         let before = parse(&io::read_to_string(&file)?);
         let ledger = Self {
