@@ -10,13 +10,14 @@
 mod compare;
 mod seen;
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use core::fmt;
 
 use crate::{ClusterConfig, Log, LogEntries, LogIndex, LogPosition, Message, Node, NodeId, Term};
-use compare::{conflict_below_shared_position, extend, first_difference};
+use compare::{View, conflict_below_shared_position, extend, first_difference};
 use seen::{Matched, Seen, check_match_is_held};
 
 /// Checks every invariant over the whole history of one cluster.
@@ -44,6 +45,8 @@ pub struct Invariants {
     votes: BTreeMap<(Term, NodeId), NodeId>,
     /// The last observation of every node, also of one that is down.
     nodes: BTreeMap<NodeId, Seen>,
+    /// What each node cannot read of its log.
+    unread: BTreeMap<NodeId, Arc<BTreeSet<LogIndex>>>,
     /// Everything known to be committed, from the oldest known entry on.
     committed: Log,
     /// The highest index known to be committed by a node of that term.
@@ -131,6 +134,7 @@ impl Invariants {
             leaders: BTreeMap::new(),
             votes: BTreeMap::new(),
             nodes: BTreeMap::new(),
+            unread: BTreeMap::new(),
             committed: Log::new(ClusterConfig::new(), LogEntries::new(LogPosition::ZERO)),
             committed_in: BTreeMap::new(),
         }
@@ -151,7 +155,8 @@ impl Invariants {
     ///
     /// The first invariant found broken.
     pub fn observe(&mut self, node: &Node, durable: &Durable) -> Checked {
-        let mut seen = Seen::of(node, durable, self.nodes.get(&node.id()));
+        let unread = self.unread_by(node.id());
+        let mut seen = Seen::of(node, durable, &unread, self.nodes.get(&node.id()));
         if let Some(before) = self.nodes.get(&node.id()) {
             seen.restarts = before.restarts;
             seen.wiped = before.wiped;
@@ -183,20 +188,36 @@ impl Invariants {
     pub fn restarted(&mut self, node: &Node) -> Checked {
         let id = node.id();
         let durable = Durable::everything(node);
+        let now = Seen::of(node, &durable, &self.unread_by(id), None);
         if let Some(before) = self.nodes.get_mut(&id) {
             let kept = if before.wiped {
                 Ok(())
             } else {
-                before.check_kept(node, self.leaders.get(&node.current_term()).copied())
+                before.check_kept(node, &now, self.leaders.get(&node.current_term()).copied())
             };
             *before = Seen {
                 restarts: before.restarts + 1,
                 wiped: before.wiped,
-                ..Seen::of(node, &durable, None)
+                ..now
             };
             kept?;
         }
         self.observe(node, &durable)
+    }
+
+    /// Says which entries of its log a node cannot read, from its next observation on until said otherwise. Of those it is
+    /// known which term they have, and not whether they set a configuration.
+    pub fn unread(&mut self, id: NodeId, indexes: impl IntoIterator<Item = LogIndex>) {
+        let indexes: BTreeSet<LogIndex> = indexes.into_iter().collect();
+        if indexes.is_empty() {
+            self.unread.remove(&id);
+        } else {
+            self.unread.insert(id, Arc::new(indexes));
+        }
+    }
+
+    fn unread_by(&self, id: NodeId) -> Arc<BTreeSet<LogIndex>> {
+        self.unread.get(&id).map(Arc::clone).unwrap_or_default()
     }
 
     /// Declares the disk of a node lost, so that its promises are no longer held against it.
@@ -314,7 +335,7 @@ impl Invariants {
         }
         for (other_id, other) in self.nodes.iter().filter(|(other_id, _)| **other_id != id) {
             let end = seen.durable.synced.min(other.durable.synced);
-            let conflict = conflict_below_shared_position(seen.log.entries(), other.log.entries(), end);
+            let conflict = conflict_below_shared_position(seen.view(), other.view(), end);
             ensure(conflict.is_none(), Invariant::LogMatching, || {
                 format!("{id:?} and {other_id:?} share a position above {conflict:?}, where they differ")
             })?;
@@ -331,7 +352,7 @@ impl Invariants {
         }
         self.extend_committed(id, seen, index);
         let shared = index.min(self.committed.last_position().index);
-        let differs = first_difference(self.committed.entries(), seen.log.entries(), shared);
+        let differs = first_difference(View::whole(self.committed.entries()), seen.view(), shared);
         ensure(differs.is_none(), Invariant::StateMachineSafety, || {
             format!("{id:?} has committed {differs:?} as another entry than an earlier node did")
         })?;
@@ -356,14 +377,14 @@ impl Invariants {
     fn extend_committed(&mut self, id: NodeId, seen: &Seen, index: LogIndex) {
         // A snapshot may have been taken above the last commit seen here; the log before it is the source.
         let boundary = seen.log.snapshot_position();
-        let before = self.nodes.get(&id).map(|before| before.log.entries());
-        if let Some(source) = before.filter(|source| source.contains(boundary)) {
+        let before = self.nodes.get(&id).map(Seen::view);
+        if let Some(source) = before.filter(|source| source.entries.contains(boundary)) {
             extend(&mut self.committed, source, boundary.index);
         }
-        extend(&mut self.committed, seen.log.entries(), index);
+        extend(&mut self.committed, seen.view(), index);
         if boundary.index > self.committed.last_position().index {
             self.committed = Log::new(seen.log.snapshot_config().clone(), LogEntries::new(boundary));
-            extend(&mut self.committed, seen.log.entries(), index);
+            extend(&mut self.committed, seen.view(), index);
         }
     }
 
@@ -381,7 +402,7 @@ impl Invariants {
         };
         let end = index.min(self.committed.last_position().index);
         let missing = end > seen.log.last_position().index
-            || first_difference(self.committed.entries(), seen.log.entries(), end).is_some();
+            || first_difference(View::whole(self.committed.entries()), seen.view(), end).is_some();
         ensure(!missing, Invariant::LeaderCompleteness, || {
             format!(
                 "{leader:?} leads {:?} without what was committed up to {end:?} before",

@@ -1,7 +1,8 @@
 //! The fault atlas: what was damaged on which disk, by log index, and so what has to come of it.
 //!
-//! Damage strikes at most a minority of the disks at a time; until a disk is whole again, no other one is struck
-//! beyond that. Inside this budget nothing may be lost and everything has to be repaired, and so the atlas says:
+//! Damage strikes at most a minority of the disks at a time, and of every set of voters that may have to decide (where
+//! voters change, a minority of the nodes may be all of them); until a disk is whole again, no other one is struck
+//! beyond that, nor are voters asked for of which it would be more than a minority. Inside this budget nothing may be lost and everything has to be repaired, and so the atlas says:
 //!
 //! | what a node does | when it may |
 //! |-|-|
@@ -18,11 +19,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use noraft::{LogIndex, LogPosition};
+use noraft::{LogIndex, LogPosition, NodeId};
 use noraftd::prng::Prng;
 use noraftd::store::inspect::{Inspection, SegmentView};
 use noraftd::store::{Kind, ReadError, snapshot_file_name};
 
+use super::node::Process;
 use super::world::World;
 use crate::sim::world::Phase;
 
@@ -165,20 +167,12 @@ impl World {
         }
     }
 
-    /// Disks that are damaged, and not seen whole again.
-    fn damaged_disks(&mut self) -> usize {
+    /// Notes which disks are whole again.
+    fn look_at_disks(&mut self) {
         self.look_at_rot();
         for at in 0..self.nodes.len() {
-            let status = self.nodes[at]
-                .process
-                .as_ref()
-                .map(|process| process.replica.status());
             let process = self.nodes[at].process.as_ref();
-            let base = process.map_or(0, |process| process.store.base().index.get());
-            // What the replica has let go of is still there until the disk has.
-            let is_whole = status.is_some_and(|status| {
-                status.holes == 0 && !status.abstaining && status.base_index.get() == base
-            }) && self.atlas.disks[at].rotten.is_empty();
+            let is_whole = process.is_some_and(has_nothing_damaged) && self.atlas.disks[at].rotten.is_empty();
             let disk = &mut self.atlas.disks[at];
             // A snapshot that was struck is only noticed when it is needed.
             disk.snapshots.retain(|name| self.nodes[at].disk.has(name));
@@ -188,24 +182,35 @@ impl World {
                 disk.covered_until = 0;
             }
         }
-        self.atlas.disks.iter().filter(|disk| disk.is_damaged).count()
     }
 
-    /// True when this disk may be damaged, so that a majority of all disks stays whole.
+    /// True when fewer than half of these disks are damaged, `and` counted as one of them.
+    fn is_minority_damaged(&self, set: &BTreeSet<NodeId>, and: Option<usize>) -> bool {
+        let index = |id: &NodeId| id.get() as usize - 1;
+        let is_damaged = |at: &usize| self.atlas.is_damaged(*at) || and == Some(*at);
+        set.iter().map(index).filter(is_damaged).count() <= (set.len() - 1) / 2
+    }
+
+    /// True when voters may be asked for: whatever is damaged is a minority of them.
+    pub(super) fn may_become_voters(&mut self, voters: &BTreeSet<NodeId>) -> bool {
+        self.look_at_disks();
+        self.is_minority_damaged(voters, None)
+    }
+
+    /// True when this disk may be damaged, so that a majority of all disks stays whole, and one of each set of voters
+    /// that it is in.
     fn may_damage(&mut self, at: usize) -> bool {
-        let budget = (self.nodes.len() - 1) / 2;
-        let damaged = self.damaged_disks();
-        let allowed = if self.atlas.is_damaged(at) {
-            budget + 1
-        } else {
-            budget
-        };
+        self.look_at_disks();
+        let mut sets = self.checks.deciding_sets();
+        sets.extend(self.voters.asked_for().cloned());
+        sets.insert(self.nodes.iter().map(|node| node.id).collect());
+        sets.retain(|set| set.contains(&self.nodes[at].id));
+        let is_within = sets.iter().all(|set| self.is_minority_damaged(set, Some(at)));
         let is_calm = self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
-        if is_calm && damaged >= allowed && self.plan.sim.disk.damage_beyond {
+        if is_calm && !is_within && self.plan.sim.disk.damage_beyond {
             self.atlas.went_beyond = true;
-            return true;
         }
-        damaged < allowed && is_calm
+        is_calm && (is_within || self.plan.sim.disk.damage_beyond)
     }
 
     /// Damages an entry of a running node that nobody is about to read, now and then.
@@ -391,6 +396,16 @@ impl Struck {
         let all = begins_later && leading.all(is_struck);
         all || self.base_was_struck && view.snapshots.iter().any(is_struck)
     }
+}
+
+/// True when a running node misses nothing, and no more is on its disk than it goes by: what the replica has let go of,
+/// because it lies before a base or behind a cut, is still there until the disk has, and the scrub reads it.
+fn has_nothing_damaged(process: &Process) -> bool {
+    let Process { replica, store, .. } = process;
+    let status = replica.status();
+    let is_on_disk = status.base_index == store.base().index
+        && replica.node().log().entries().contains(store.last_position());
+    status.holes == 0 && !status.abstaining && is_on_disk
 }
 
 /// True when the last batch would be blank: nobody can tell that it ever was there.

@@ -21,6 +21,7 @@ use noraftd::protocol::peer::PeerMessage;
 use noraftd::record::{
     Append, Base, Batch, HardState, Record, RecordKind, Recovered, decode_config, genesis_config,
 };
+use noraftd::replica::Replica;
 
 use crate::checker::hash::FastMap;
 
@@ -59,6 +60,7 @@ pub(super) struct Checks {
     entries: BTreeMap<(u64, u64), Identity>,
     /// Every configuration among them, by index and term.
     configs: BTreeMap<(u64, u64), ClusterConfig>,
+    genesis: ClusterConfig,
     /// Entries that the batch in flight leaves as they are, where one is.
     untouched: Vec<Option<u64>>,
     committed: Vec<Identity>,
@@ -79,12 +81,15 @@ struct Seen {
     last: (u64, u64),
     durable: Durable,
     matched: Vec<u64>,
+    unread: Vec<LogIndex>,
 }
 
 impl Checks {
     pub(super) fn new(nodes: usize) -> Self {
+        let genesis = genesis_config((1..=nodes as u64).map(NodeId::new));
         Self {
-            invariants: Invariants::from_config(genesis_config((1..=nodes as u64).map(NodeId::new))),
+            invariants: Invariants::from_config(genesis.clone()),
+            genesis,
             disks: vec![Vec::new(); nodes],
             taken: vec![BTreeMap::new(); nodes],
             entries: BTreeMap::new(),
@@ -170,8 +175,14 @@ impl Checks {
         }
     }
 
-    /// A node was driven.
-    pub(super) fn observe(&mut self, at: usize, node: &Node, durable: &Durable) -> Checked {
+    /// A node was driven; `unread` are the entries of its log that may be configurations and cannot be read.
+    pub(super) fn observe(
+        &mut self,
+        at: usize,
+        node: &Node,
+        durable: &Durable,
+        unread: Vec<LogIndex>,
+    ) -> Checked {
         let last = node.log().last_position();
         let leads = node.role().is_leader();
         let matched = |id| node.follower_match_index(id).map_or(0, LogIndex::get);
@@ -187,12 +198,14 @@ impl Checks {
             } else {
                 Vec::new()
             },
+            unread,
         };
         if self.seen[at].as_ref() == Some(&now) {
             return Ok(());
         }
         let before = self.seen[at].as_ref().map_or(0, |seen| seen.commit);
         let commit = now.commit;
+        self.invariants.unread(node.id(), now.unread.iter().copied());
         self.seen[at] = Some(now);
         self.invariants.observe(node, durable).map_err(invariant)?;
         if commit > before {
@@ -205,12 +218,14 @@ impl Checks {
     pub(super) fn restarted(
         &mut self,
         at: usize,
-        node: &Node,
+        replica: &Replica,
         recovered: &Recovered,
         tail: &[Record],
         is_damaged: bool,
     ) -> Checked {
+        let node = replica.node();
         (self.seen[at], self.untouched[at]) = (None, None);
+        self.invariants.unread(node.id(), replica.unread());
         let base = recovered.log.snapshot_position();
         if base.index.get() > self.disks[at].len() as u64 {
             self.rebase(at, base)?;
@@ -358,15 +373,16 @@ impl Checks {
         })
     }
 
-    /// Raft 6: a node uses the last configuration in its log, committed or not.
-    pub(super) fn config_in_force(&self, at: usize, node: &Node) -> Checked {
+    /// Raft 6: a node uses the last configuration in its log, committed or not, of those that it can read.
+    pub(super) fn config_in_force(&self, at: usize, node: &Node, unread: &[LogIndex]) -> Checked {
         let (log, base) = (node.log(), node.log().snapshot_position().index.get());
         let up_to_last = self
             .configs
             .range((base, u64::MAX)..=(log.last_position().index.get(), u64::MAX));
         let is_held = |(index, term): &(u64, u64)| {
-            let held = log.entries().get_term(LogIndex::new(*index));
-            held.map(noraft::Term::get) == Some(*term)
+            let index = LogIndex::new(*index);
+            let held = log.entries().get_term(index);
+            held.map(noraft::Term::get) == Some(*term) && !unread.contains(&index)
         };
         let last = up_to_last.rev().find(|(position, _)| is_held(position));
         let expected = last.map_or(log.snapshot_config(), |(_, config)| config);
@@ -377,6 +393,26 @@ impl Checks {
                 node.config()
             )
         })
+    }
+
+    /// The sets of voters of which majorities may have to decide from now on: both halves of the last configuration that
+    /// is committed, and of every one that was written behind it.
+    pub(super) fn deciding_sets(&self) -> BTreeSet<BTreeSet<NodeId>> {
+        let is_committed = |(index, term): &(u64, u64)| {
+            let entry = self.committed.get((*index as usize).wrapping_sub(1));
+            entry.is_some_and(|entry| entry.term == *term)
+        };
+        let last = self
+            .configs
+            .iter()
+            .rev()
+            .find(|(position, _)| is_committed(position));
+        let from = last.map_or((0, 0), |(position, _)| *position);
+        let later = self.configs.range(from..).map(|(_, config)| config);
+        let genesis = last.is_none().then_some(&self.genesis);
+        let all = later.chain(genesis);
+        let halves = all.flat_map(|config| [config.voters.clone(), config.new_voters.clone()]);
+        halves.filter(|half| !half.is_empty()).collect()
     }
 
     fn check_majority(&self, at: usize, node: &Node) -> Checked {

@@ -88,13 +88,9 @@ impl World {
         };
         let core = process.replica.node();
         let durable = self.checks.durable(at, process.store.hard_state(), core);
-        let checked = self.checks.observe(at, core, &durable);
-        // What a damaged entry said is not known until it is repaired.
-        let goes_by = self.checks.config_in_force(at, core);
-        let goes_by = goes_by.or_else(|broken| {
-            let is_whole = process.replica.status().holes == 0;
-            if is_whole { Err(broken) } else { Ok(()) }
-        });
+        let unread = process.replica.unread();
+        let goes_by = self.checks.config_in_force(at, core, &unread);
+        let checked = self.checks.observe(at, core, &durable, unread);
         self.check(checked);
         self.check(goes_by);
     }

@@ -5,6 +5,10 @@
 //! Invariant: every node serves every operation of every workload's finale to a client of its own; then all
 //! come to the same applied index and state, and hold the same log.
 
+use std::collections::BTreeSet;
+
+use noraft::NodeId;
+
 use super::node::Process;
 use super::queue::Event;
 use super::voters::told_voters;
@@ -48,15 +52,10 @@ impl World {
     }
 
     /// What should be served is not. That breaks a promise, but for two cases: a majority of the disks was damaged;
-    /// or a node is gone for good while another one abstains, which needs everybody.
+    /// or, of a set of voters that has to decide, some are gone for good, and the rest needs them.
     pub(super) fn stand_still(&mut self, said: String) {
-        let is_abstaining = |at: usize| {
-            let process = self.nodes[at].process.as_ref();
-            process.is_some_and(|process| process.replica.status().abstaining)
-        };
-        let is_one_gone = self.serving().count() < self.nodes.len();
-        let needs_everybody = is_one_gone && self.serving().any(is_abstaining);
-        if !needs_everybody && !self.atlas.went_beyond() {
+        let sets = self.checks.deciding_sets();
+        if !sets.iter().any(|set| self.cannot_decide(set)) && !self.atlas.went_beyond() {
             return self.fail(("liveness".to_owned(), said));
         }
         self.counters.stalls += 1;
@@ -64,6 +63,22 @@ impl World {
             format!("the run ends here, and rightly: {said}")
         });
         self.phase = Phase::Over;
+    }
+
+    /// True when some of these voters are gone for good, and those that are there and miss nothing are no majority: an
+    /// abstaining one needs everybody.
+    fn cannot_decide(&self, voters: &BTreeSet<NodeId>) -> bool {
+        let index = |id: &NodeId| id.get() as usize - 1;
+        let is_sure = |at: &usize| {
+            let process = self.nodes[*at].process.as_ref();
+            process.is_some_and(|process| {
+                let status = process.replica.status();
+                !status.abstaining && status.holes == 0
+            })
+        };
+        let is_one_gone = voters.iter().map(index).any(|at| self.atlas.has_refused(at));
+        let sure = voters.iter().map(index).filter(is_sure).count();
+        is_one_gone && sure <= voters.len() / 2
     }
 
     fn has_converged(&self) -> bool {

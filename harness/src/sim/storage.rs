@@ -488,9 +488,7 @@ impl World {
         self.check_verdict(at, &store, &recovered);
         let replica = Replica::recover(&config, seed, recovered, snapshot);
         let is_damaged = self.atlas.is_damaged(at);
-        let checked = self
-            .checks
-            .restarted(at, replica.node(), &shape, &tail, is_damaged);
+        let checked = self.checks.restarted(at, &replica, &shape, &tail, is_damaged);
         self.trace.note(
             self.now,
             &[

@@ -37,6 +37,11 @@ impl Voters {
         }
     }
 
+    /// Voters that were asked for, as far as nobody has said what came of it.
+    pub(super) fn asked_for(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
+        self.open.values().map(|(_, voters)| voters)
+    }
+
     fn next_id(&mut self) -> RequestId {
         self.asked += 1;
         RequestId(CHANGE | self.asked)
@@ -75,7 +80,11 @@ impl World {
         nodes.truncate(prng.between(least, nodes.len() as u64) as usize);
         let any = prng.below(self.nodes.len() as u64) as usize;
         let at = self.leader().filter(|_| prng.chance(7, 8)).unwrap_or(any);
-        let id = self.change_voters(at, nodes.into_iter().collect());
+        let mut voters: BTreeSet<NodeId> = nodes.into_iter().collect();
+        if !self.may_become_voters(&voters) {
+            voters = self.nodes.iter().map(|node| node.id).collect();
+        }
+        let id = self.change_voters(at, voters);
         if let Some((id, voters)) = id {
             self.voters.open.insert(id.0, (lane, voters));
         }

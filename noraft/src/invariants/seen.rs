@@ -1,10 +1,10 @@
 //! One node as it was last observed, and what holds between one observation and the next.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::sync::Arc;
 
-use super::compare::first_difference;
+use super::compare::{View, first_difference};
 use super::{Checked, Durable, Invariant, ensure};
 use crate::{Log, LogIndex, LogPosition, Node, NodeId, Term};
 
@@ -17,6 +17,8 @@ pub(super) struct Seen {
     pub(super) commit_index: LogIndex,
     /// Shared with the observation before, as long as nothing was written.
     pub(super) log: Arc<Log>,
+    /// Entries of it of which nothing is known but the term.
+    pub(super) unread: Arc<BTreeSet<LogIndex>>,
     pub(super) durable: Durable,
     /// The log was compared with those of the other nodes.
     pub(super) compared: bool,
@@ -35,7 +37,12 @@ pub(super) struct Matched {
 }
 
 impl Seen {
-    pub(super) fn of(node: &Node, durable: &Durable, before: Option<&Seen>) -> Self {
+    pub(super) fn of(
+        node: &Node,
+        durable: &Durable,
+        unread: &Arc<BTreeSet<LogIndex>>,
+        before: Option<&Seen>,
+    ) -> Self {
         let same = before.filter(|before| *before.log == *node.log());
         Self {
             term: node.current_term(),
@@ -43,6 +50,7 @@ impl Seen {
             leader: node.role().is_leader(),
             commit_index: node.commit_index(),
             log: same.map_or_else(|| Arc::new(node.log().clone()), |before| Arc::clone(&before.log)),
+            unread: Arc::clone(unread),
             durable: *durable,
             compared: false,
             matched: BTreeMap::new(),
@@ -53,7 +61,16 @@ impl Seen {
 
     /// Whether `before` was compared with the other nodes, and nothing was written since.
     pub(super) fn was_compared_as(&self, before: &Seen) -> bool {
-        before.compared && Arc::ptr_eq(&self.log, &before.log) && self.durable.synced == before.durable.synced
+        let is_same = Arc::ptr_eq(&self.log, &before.log) && self.unread == before.unread;
+        before.compared && is_same && self.durable.synced == before.durable.synced
+    }
+
+    /// The log as far as its node can read it.
+    pub(super) fn view(&self) -> View<'_> {
+        View {
+            entries: self.log.entries(),
+            unread: &self.unread,
+        }
     }
 
     /// Whether all that it has committed was compared with what others did, and nothing came since.
@@ -101,7 +118,7 @@ impl Seen {
             },
         )?;
         let kept = before.commit_index.max(self.log.snapshot_position().index);
-        let differs = first_difference(before.log.entries(), self.log.entries(), before.commit_index);
+        let differs = first_difference(before.view(), self.view(), before.commit_index);
         ensure(
             self.log.last_position().index >= kept && differs.is_none(),
             Invariant::StateMachineSafety,
@@ -116,7 +133,7 @@ impl Seen {
             return Ok(());
         }
         let end = before.log.last_position().index;
-        let differs = first_difference(before.log.entries(), self.log.entries(), end);
+        let differs = first_difference(before.view(), self.view(), end);
         ensure(
             self.log.last_position().index >= end && differs.is_none(),
             Invariant::LeaderAppendOnly,
@@ -130,7 +147,7 @@ impl Seen {
     }
 
     /// Checks that a crash took nothing that was on disk.
-    pub(super) fn check_kept(&self, node: &Node, leader: Option<NodeId>) -> Checked {
+    pub(super) fn check_kept(&self, node: &Node, now: &Self, leader: Option<NodeId>) -> Checked {
         let (id, durable) = (node.id(), &self.durable);
         // A vote that was being written may be there although nobody was told of it yet; a follower takes
         // the leader of its term for its vote.
@@ -150,7 +167,7 @@ impl Seen {
             },
         )?;
         let end = durable.synced.min(self.log.last_position().index);
-        let differs = first_difference(self.log.entries(), node.log().entries(), end);
+        let differs = first_difference(self.view(), now.view(), end);
         let kept = node.log().last_position().index >= end && differs.is_none();
         ensure(kept, Invariant::Durability, || {
             format!(

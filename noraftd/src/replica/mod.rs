@@ -6,7 +6,8 @@
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
 //! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
-//! (changes of the voters), `snapshots`, `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects), `timers`.
+//! (changes of the voters), `snapshots`, `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects),
+//! `void` (damaged entries that were never committed), `timers`.
 
 mod apply;
 mod durability;
@@ -26,11 +27,12 @@ mod repair;
 mod requests;
 mod snapshots;
 mod timers;
+mod void;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use noraft::{ClusterConfig, LogIndex, Node, NodeGeneration, NodeId, Term};
+use noraft::{ClusterConfig, LogEntry, LogIndex, Node, NodeGeneration, NodeId, Term};
 
 use crate::machine::Machine;
 use crate::prng::Prng;
@@ -52,6 +54,7 @@ use self::repair::Repair;
 use self::requests::Requests;
 use self::snapshots::Snapshots;
 use self::timers::Timers;
+use self::void::Lacking;
 
 /// How a replica behaves; every limit has its reason beside it.
 #[derive(Debug, Clone)]
@@ -145,6 +148,7 @@ pub struct Replica {
     /// The term in which this leader keeps silent, and until when.
     silent: Option<(Term, Instant)>,
     repair: Repair,
+    lacking: Lacking,
 }
 
 impl Replica {
@@ -203,12 +207,13 @@ impl Replica {
             forwards: Forwards::new(boot),
             leadership: Leadership::default(),
             membership: Membership::default(),
-            elections: Elections::new(recovered.abstain),
+            elections: Elections::new(recovered.abstain, boot),
             timers: Timers::default(),
             apply,
             snapshots: Snapshots::new(newest),
             room: Room::default(),
             silent: None,
+            lacking: Lacking::new(&recovered.holes, recovered.hard_state.term()),
             repair: Repair::new(recovered.holes),
         };
         covered.into_iter().for_each(|base| replica.trust_snapshot(base));
@@ -289,6 +294,15 @@ impl Replica {
         &self.node
     }
 
+    /// Entries of the core's log that it takes for commands because they cannot be read, and that may be
+    /// configurations, for invariant checks.
+    pub fn unread(&self) -> Vec<LogIndex> {
+        let entries = self.node.log().entries();
+        let is_taken_for_command = |index: &LogIndex| entries.get_entry(*index) == Some(LogEntry::Command);
+        let may_be = self.repair.may_be_configs(entries.last_position().index);
+        may_be.filter(is_taken_for_command).collect()
+    }
+
     /// Highest index that is durable on this node's disk.
     pub fn durable_index(&self) -> LogIndex {
         self.durability.durable_index()
@@ -309,6 +323,7 @@ impl Replica {
     /// Lets everything that the handled inputs caused happen: feed, drain once, apply, read, send.
     fn settle(&mut self) {
         if !self.durability.is_in_flight() && !self.write_patch() {
+            self.cut_void();
             self.feed_inbox();
             self.check_timers();
             self.leave_to_others();
