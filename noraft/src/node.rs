@@ -308,6 +308,21 @@ impl Node {
         }
     }
 
+    /// Cuts the log after `last`, of a follower that knows by other means that nothing behind it was committed with its
+    /// acknowledgement: of damage, say, that no other member has a copy for. The cut is to be stored like any append.
+    ///
+    /// Returns `false`, with nothing done, if this node is no follower, the log does not go beyond `last`, or `last` lies
+    /// below the commit index.
+    pub fn give_up_after(&mut self, last: LogIndex) -> bool {
+        let is_open = self.commit_index <= last && last < self.log.last_position().index;
+        let term = self.log.entries().get_term(last);
+        let Some(term) = term.filter(|_| is_open && self.role().is_follower()) else {
+            return false;
+        };
+        self.append(&LogEntries::new(LogPosition::new(term, last)));
+        true
+    }
+
     /// Tells whether the log has reached the last index there is.
     pub(crate) fn log_is_full(&self) -> bool {
         self.log.last_position().checked_next().is_none()

@@ -19,7 +19,8 @@ use crate::cluster::{Cluster, Gate, Node};
 /// Kinds of peer frames (see `noraftd::protocol::peer`).
 const REQUEST_VOTE: u8 = 16;
 const APPEND: u8 = 18;
-const PRE_VOTE: u8 = 20;
+/// With the number of the canvass, and from nodes that count none.
+const PRE_VOTES: [u8; 2] = [26, 20];
 
 /// Who takes part.
 pub(super) struct Race<'a> {
@@ -57,7 +58,7 @@ impl<'a> Race<'a> {
                 .network()
                 .link(self.voter.id, candidate)
                 .gate()
-                .hold(&[REQUEST_VOTE, PRE_VOTE]);
+                .hold(&[REQUEST_VOTE, PRE_VOTES[0], PRE_VOTES[1]]);
         }
         let outcome = timeout(RACE_MAX, self.stages(&mut told)).await;
         if outcome.is_err() {
@@ -174,12 +175,13 @@ mod tests {
     use bytes::BytesMut;
     use noraft::{LogPosition, Term};
     use noraftd::protocol::peer::{Features, PeerMessage};
+    use noraftd::record::Abstain;
 
     use super::*;
 
     fn bytes_of(message: &PeerMessage) -> BytesMut {
         let mut out = BytesMut::new();
-        message.encode(7, Features::NONE, &mut out);
+        message.encode(7, Features::SUPPORTED, &mut out);
         out
     }
 
@@ -192,12 +194,15 @@ mod tests {
             unanimous: false,
         });
         assert_eq!(term_of(&request), Some(9));
-        let pre_vote = bytes_of(&PeerMessage::PreVote { term, last_position });
+        let pre_vote = bytes_of(&PeerMessage::PreVote {
+            term,
+            last_position,
+            canvass: 7,
+            abstain: Abstain::No,
+        });
         assert_eq!(term_of(&pre_vote), None);
-        assert_eq!(
-            frame::decode(&mut pre_vote.clone()).unwrap().unwrap().kind,
-            PRE_VOTE
-        );
+        let kind = frame::decode(&mut pre_vote.clone()).unwrap().unwrap().kind;
+        assert!(PRE_VOTES.contains(&kind));
         let append = bytes_of(&PeerMessage::Append {
             term,
             commit_index: noraft::LogIndex::ZERO,

@@ -119,21 +119,7 @@ pub(super) fn words(message: &PeerMessage) -> String {
             term.get(),
             position(last_position.term.get(), last_position.index.get())
         ),
-        PeerMessage::PreVote { term, last_position } => format!(
-            "pre-vote request for term {}, last entry {}",
-            term.get(),
-            position(last_position.term.get(), last_position.index.get())
-        ),
-        PeerMessage::PreVoted {
-            term,
-            granted,
-            abstain,
-        } => format!(
-            "pre-vote in term {}: {}{}",
-            term.get(),
-            yes(*granted),
-            abstains(*abstain)
-        ),
+        PeerMessage::PreVote { .. } | PeerMessage::PreVoted { .. } => pre_vote_words(message),
         PeerMessage::Forward { id, term, .. } => {
             format!("forwarded request {id} for the leader of term {}", term.get())
         }
@@ -153,6 +139,34 @@ pub(super) fn words(message: &PeerMessage) -> String {
         ),
         PeerMessage::RepairRequest { positions } => request_words(positions),
         PeerMessage::Repair { base, records } => repair_words(*base, records),
+    }
+}
+
+fn pre_vote_words(message: &PeerMessage) -> String {
+    match message {
+        PeerMessage::PreVote {
+            term,
+            last_position,
+            abstain,
+            ..
+        } => format!(
+            "pre-vote request for term {}, last entry {}{}",
+            term.get(),
+            position(last_position.term.get(), last_position.index.get()),
+            abstains(*abstain)
+        ),
+        PeerMessage::PreVoted {
+            term,
+            granted,
+            abstain,
+            ..
+        } => format!(
+            "pre-vote in term {}: {}{}",
+            term.get(),
+            yes(*granted),
+            abstains(*abstain)
+        ),
+        other => unreachable!("only pre-votes come here, not {other:?}"),
     }
 }
 
@@ -198,15 +212,7 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
             round,
             ..
         } => [4, term.get(), last.term.get(), last.index.get(), *round, 0],
-        PeerMessage::PreVote {
-            term,
-            last_position: last,
-        } => [5, term.get(), last.term.get(), last.index.get(), 0, 0],
-        PeerMessage::PreVoted {
-            term,
-            granted,
-            abstain,
-        } => [6, term.get(), (*granted).into(), *abstain as u64, 0, 0],
+        PeerMessage::PreVote { .. } | PeerMessage::PreVoted { .. } => pre_vote_numbers(message),
         PeerMessage::Forward { id, boot, term, .. } => [7, *id, *boot, term.get(), 0, 0],
         PeerMessage::Forwarded { id, boot, .. } => [8, *id, *boot, 0, 0, 0],
         PeerMessage::SnapshotChunk {
@@ -227,6 +233,24 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
         }
         PeerMessage::RepairRequest { positions } => request_numbers(positions),
         PeerMessage::Repair { base, records } => repair_numbers(*base, records),
+    }
+}
+
+fn pre_vote_numbers(message: &PeerMessage) -> [u64; 6] {
+    match message {
+        PeerMessage::PreVote {
+            term,
+            last_position: last,
+            canvass,
+            ..
+        } => [5, term.get(), last.term.get(), last.index.get(), *canvass, 0],
+        PeerMessage::PreVoted {
+            term,
+            granted,
+            abstain,
+            canvass,
+        } => [6, term.get(), (*granted).into(), *abstain as u64, *canvass, 0],
+        other => unreachable!("only pre-votes come here, not {other:?}"),
     }
 }
 

@@ -12,7 +12,10 @@
 //! the voters has lost entries *for certain*, though, an acknowledged one may be in no log at all: then nobody is
 //! elected, until a person decides (`noraftd repair`).
 //!
-//! Invariant: a pre-vote changes nothing at the granter; an abstaining node never tips a mere majority.
+//! Each canvass has a number, which the grants repeat: one that was given to an earlier canvass compared other logs.
+//!
+//! Invariant: a pre-vote changes nothing at the granter; an abstaining node never tips a mere majority; the grants that
+//! are counted were all given after the canvass began (but for those of nodes of the first release, which do not count).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +39,8 @@ pub(super) struct Elections {
     verified: LogIndex,
     /// When a leader of the current term was last heard from.
     leader_heard: Option<Instant>,
+    /// The number of the last canvass. It begins at one that no other process of this node used.
+    canvasses: u64,
     canvass: Option<Canvass>,
     /// The pre-vote was won; campaign as soon as no sync is in flight.
     campaign: Option<Campaign>,
@@ -46,6 +51,7 @@ pub(super) struct Elections {
 /// A pre-vote round in progress.
 #[derive(Debug)]
 struct Canvass {
+    number: u64,
     term: Term,
     /// Who granted, and whether the granter abstains.
     granted: BTreeMap<NodeId, Abstain>,
@@ -58,9 +64,10 @@ struct Campaign {
 }
 
 impl Elections {
-    pub(super) fn new(abstain: Abstain) -> Self {
+    pub(super) fn new(abstain: Abstain, boot: u64) -> Self {
         Self {
             abstain,
+            canvasses: boot,
             lost_majority: false,
             target: None,
             verified: LogIndex::ZERO,
@@ -69,6 +76,12 @@ impl Elections {
             campaign: None,
             unanimous: false,
         }
+    }
+
+    /// The number of a new canvass; zero says that there is none.
+    fn next_canvass(&mut self) -> u64 {
+        self.canvasses = self.canvasses.checked_add(1).unwrap_or(1);
+        self.canvasses
     }
 
     pub(super) fn is_abstaining(&self) -> bool {
@@ -198,11 +211,21 @@ impl Replica {
             .copied()
             .filter(|id| *id != own)
             .collect();
-        let granted = BTreeMap::from([(own, self.elections.abstain)]);
-        self.elections.canvass = Some(Canvass { term, granted });
+        let (abstain, canvass) = (self.elections.abstain, self.elections.next_canvass());
+        self.elections.canvass = Some(Canvass {
+            number: canvass,
+            term,
+            granted: BTreeMap::from([(own, abstain)]),
+        });
         let last_position = self.node.log().last_position();
         for to in others {
-            self.send(to, PeerMessage::PreVote { term, last_position });
+            let message = PeerMessage::PreVote {
+                term,
+                last_position,
+                canvass,
+                abstain,
+            };
+            self.send(to, message);
         }
         self.count_canvass();
         if let Some(campaign) = self.elections.campaign.take() {
@@ -210,13 +233,17 @@ impl Replica {
         }
     }
 
-    pub(super) fn on_pre_vote(&mut self, from: NodeId, term: Term, last_position: LogPosition) {
+    pub(super) fn on_pre_vote(&mut self, from: NodeId, term: Term, last_position: LogPosition, canvass: u64) {
         let own_term = self.node.current_term();
         let granted = term > own_term
             && last_position >= self.node.log().last_position()
             && !self.is_leader()
             && !self.heard_leader_lately();
-        let term = if granted { term } else { own_term };
+        let term = if granted {
+            term
+        } else {
+            self.term_to_teach(term, last_position).max(own_term)
+        };
         let abstain = self.elections.abstain;
         self.send(
             from,
@@ -224,17 +251,15 @@ impl Replica {
                 term,
                 granted,
                 abstain,
+                canvass,
             },
         );
     }
 
-    pub(super) fn on_pre_voted(&mut self, from: NodeId, term: Term, abstain: Abstain) {
-        if let Some(canvass) = self
-            .elections
-            .canvass
-            .as_mut()
-            .filter(|canvass| canvass.term == term)
-        {
+    pub(super) fn on_pre_voted(&mut self, from: NodeId, term: Term, abstain: Abstain, canvass: u64) {
+        // A node of the first release repeats no number.
+        let is_answer = |asked: &&mut Canvass| asked.term == term && [0, asked.number].contains(&canvass);
+        if let Some(canvass) = self.elections.canvass.as_mut().filter(is_answer) {
             canvass.granted.insert(from, abstain);
             self.count_canvass();
         }
@@ -321,6 +346,7 @@ mod tests {
             .map(|(id, abstain)| (NodeId::new(*id), *abstain))
             .collect();
         Canvass {
+            number: 1,
             term: Term::new(2),
             granted,
         }
@@ -391,6 +417,7 @@ mod tests {
             };
             let granted = (1..=5).map(|id| (NodeId::new(id), abstain(id))).collect();
             let canvass = Canvass {
+                number: 1,
                 term: Term::new(2),
                 granted,
             };

@@ -59,13 +59,22 @@ impl Replica {
             return;
         }
         match message {
-            PeerMessage::PreVote { term, last_position } => self.on_pre_vote(from, term, last_position),
+            PeerMessage::PreVote {
+                term,
+                last_position,
+                canvass,
+                abstain,
+            } => {
+                self.note_lacking(from, term, last_position, abstain);
+                self.on_pre_vote(from, term, last_position, canvass);
+            }
             PeerMessage::PreVoted {
                 term,
                 granted: true,
                 abstain,
+                canvass,
             } => {
-                self.on_pre_voted(from, term, abstain);
+                self.on_pre_voted(from, term, abstain, canvass);
             }
             PeerMessage::Forward {
                 id,

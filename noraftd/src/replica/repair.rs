@@ -122,6 +122,12 @@ impl Repair {
         may_be.map(|(index, _)| LogIndex::new(*index))
     }
 
+    /// The first entry behind `commit` that is missing and was not given back yet.
+    pub(super) fn first_unfilled_after(&self, commit: LogIndex) -> Option<LogPosition> {
+        let mut unfilled = self.unfilled().map(|hole| hole.position);
+        unfilled.find(|position| position.index > commit)
+    }
+
     /// Takes `record` if it is one that is missing; true if it is.
     fn fill(&mut self, record: &Record) -> bool {
         let index = record.position.index.get();
@@ -180,6 +186,7 @@ impl Replica {
             payload_crc: None,
         };
         self.repair.holes.entry(index.get()).or_insert(hole);
+        self.lacking.may_have_acknowledged(self.node.current_term());
         if let Some(record) = self.payloads.get(position).cloned() {
             self.repair.fill(&record);
         }

@@ -77,6 +77,7 @@ fn frames() -> Vec<PeerFrame> {
     };
     frames.extend(outcomes().into_iter().map(forwarded).map(PeerFrame::Message));
     frames.extend(repair_messages().into_iter().map(PeerFrame::Message));
+    frames.extend(counted_messages().into_iter().map(PeerFrame::Message));
     frames
 }
 
@@ -185,7 +186,12 @@ fn messages() -> Vec<PeerMessage> {
             last_position,
             round: 9,
         },
-        PeerMessage::PreVote { term, last_position },
+        PeerMessage::PreVote {
+            term,
+            last_position,
+            canvass: 0,
+            abstain: Abstain::Tail,
+        },
         PeerMessage::SnapshotChunk {
             term,
             snapshot: snapshot(),
@@ -201,6 +207,7 @@ fn messages() -> Vec<PeerMessage> {
             term,
             granted: false,
             abstain: Abstain::Tail,
+            canvass: 0,
         },
         PeerMessage::Forward {
             id: 1,
@@ -215,6 +222,50 @@ fn messages() -> Vec<PeerMessage> {
             request: request("GET k"),
         },
     ]
+}
+
+/// Pre-votes that name their canvass.
+fn counted_messages() -> Vec<PeerMessage> {
+    let (term, last_position) = (Term::new(5), position(4, 7));
+    vec![
+        PeerMessage::PreVote {
+            term,
+            last_position,
+            canvass: 1 << 40,
+            abstain: Abstain::Loss,
+        },
+        PeerMessage::PreVoted {
+            term,
+            granted: true,
+            abstain: Abstain::Tail,
+            canvass: u64::MAX,
+        },
+    ]
+}
+
+/// A node of the first release is asked, and answered, as nodes of that release do it.
+#[test]
+fn pre_votes_name_their_canvass_only_to_nodes_that_count_them() {
+    let (term, last_position) = (Term::new(5), position(4, 7));
+    let as_read = [
+        PeerMessage::PreVote {
+            term,
+            last_position,
+            canvass: 0,
+            abstain: Abstain::Tail,
+        },
+        PeerMessage::PreVoted {
+            term,
+            granted: true,
+            abstain: Abstain::Tail,
+            canvass: 0,
+        },
+    ];
+    for (message, expected) in counted_messages().into_iter().zip(as_read) {
+        let mut out = BytesMut::new();
+        message.encode(CLUSTER, Features::NONE, &mut out);
+        assert_eq!(decoded(out), Ok(Some(PeerFrame::Message(expected))));
+    }
 }
 
 fn repair_messages() -> Vec<PeerMessage> {

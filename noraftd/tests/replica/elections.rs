@@ -73,12 +73,43 @@ fn asks_for_votes(said: &[PeerMessage]) -> bool {
         .any(|message| matches!(message, PeerMessage::RequestVote { .. }))
 }
 
-fn grant(term: u64) -> PeerMessage {
+/// A grant for term 2 that answers `canvass`; zero from a node that does not count them.
+fn grant(canvass: u64) -> PeerMessage {
     PeerMessage::PreVoted {
-        term: Term::new(term),
+        term: Term::new(2),
         granted: true,
         abstain: Abstain::No,
+        canvass,
     }
+}
+
+/// The number of the canvass that is being asked for.
+fn canvass(said: &[PeerMessage]) -> u64 {
+    let mut asked = said.iter().filter_map(|message| match message {
+        PeerMessage::PreVote { canvass, .. } => Some(*canvass),
+        _ => None,
+    });
+    asked.next().expect("it asks for pre-votes")
+}
+
+#[test]
+fn a_grant_of_an_earlier_canvass_does_not_count() {
+    let mut candidate = Candidate::new(3, Abstain::Tail);
+    let first = canvass(&candidate.time_out());
+    assert!(!asks_for_votes(&candidate.hear(2, grant(first))));
+    let second = canvass(&candidate.time_out());
+    assert_ne!(first, second);
+    // The second node has a new log since, or leads; that it was asked before says nothing about it now.
+    candidate.hear(3, grant(second));
+    assert!(!asks_for_votes(&candidate.hear(2, grant(first))));
+    assert!(asks_for_votes(&candidate.hear(2, grant(second))));
+}
+
+#[test]
+fn a_grant_of_a_node_that_counts_no_canvasses_is_matched_by_its_term() {
+    let mut candidate = Candidate::new(3, Abstain::No);
+    candidate.time_out();
+    assert!(asks_for_votes(&candidate.hear(2, grant(0))));
 }
 
 /// What it forgot may be on its way to one of those that have granted, and its sender may still lead.
@@ -87,12 +118,12 @@ fn of_five_and_six_a_candidate_that_abstains_asks_for_votes_only_with_everyones_
     for voters in [5, 6] {
         for abstain in [Abstain::Tail, Abstain::Loss] {
             let mut candidate = Candidate::new(voters, abstain);
-            candidate.time_out();
+            let canvass = canvass(&candidate.time_out());
             for other in 2..voters {
-                let said = candidate.hear(other, grant(2));
+                let said = candidate.hear(other, grant(canvass));
                 assert!(!asks_for_votes(&said), "{other} of {voters} granted");
             }
-            assert!(asks_for_votes(&candidate.hear(voters, grant(2))));
+            assert!(asks_for_votes(&candidate.hear(voters, grant(canvass))));
         }
     }
 }
@@ -100,9 +131,9 @@ fn of_five_and_six_a_candidate_that_abstains_asks_for_votes_only_with_everyones_
 #[test]
 fn of_five_a_candidate_that_is_sure_asks_for_votes_with_a_majority_of_grants() {
     let mut candidate = Candidate::new(5, Abstain::No);
-    candidate.time_out();
-    assert!(!asks_for_votes(&candidate.hear(2, grant(2))));
-    assert!(asks_for_votes(&candidate.hear(3, grant(2))));
+    let canvass = canvass(&candidate.time_out());
+    assert!(!asks_for_votes(&candidate.hear(2, grant(canvass))));
+    assert!(asks_for_votes(&candidate.hear(3, grant(canvass))));
 }
 
 /// Asks `node` for reads all the time until another leads, for at most `time`.

@@ -8,6 +8,7 @@ mod elections;
 mod membership;
 mod repair;
 mod snapshots;
+mod void;
 mod world;
 
 use std::time::Duration;

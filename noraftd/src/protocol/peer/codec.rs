@@ -177,17 +177,21 @@ impl PeerMessage {
     ///
     /// When the message exceeds [`FRAME_BODY_BYTES_MAX`](frame::FRAME_BODY_BYTES_MAX) or its records are not
     /// consecutive: who makes a message sees to both.
-    pub fn encode(&self, cluster_id: u64, _features: Features, out: &mut BytesMut) {
-        frame::encode(self.kind(), cluster_id, out, |out| self.write_body(out));
+    pub fn encode(&self, cluster_id: u64, features: Features, out: &mut BytesMut) {
+        let kind = self.kind(features);
+        frame::encode(kind, cluster_id, out, |out| self.write_body(kind, out));
     }
 
-    fn kind(&self) -> u8 {
+    fn kind(&self, features: Features) -> u8 {
+        let counts = features.has(Features::CANVASS);
         match self {
             Self::RequestVote { .. } => 16,
             Self::Vote { .. } => 17,
             Self::Append { .. } => 18,
             Self::Appended { .. } => 19,
+            Self::PreVote { canvass, .. } if counts && *canvass != 0 => KIND_COUNTED_PRE_VOTE,
             Self::PreVote { .. } => 20,
+            Self::PreVoted { canvass, .. } if counts && *canvass != 0 => KIND_COUNTED_PRE_VOTED,
             Self::PreVoted { .. } => 21,
             Self::Forward { .. } => 22,
             Self::Forwarded { .. } => 23,
@@ -198,7 +202,7 @@ impl PeerMessage {
         }
     }
 
-    fn write_body(&self, out: &mut BytesMut) {
+    fn write_body(&self, kind: u8, out: &mut BytesMut) {
         match self {
             Self::RequestVote {
                 term,
@@ -209,9 +213,18 @@ impl PeerMessage {
                 write_position(*last_position, out);
                 out.put_u8(u8::from(*unanimous));
             }
-            Self::PreVote { term, last_position } => {
+            Self::PreVote {
+                term,
+                last_position,
+                canvass,
+                abstain,
+            } => {
                 out.put_u64_le(term.get());
                 write_position(*last_position, out);
+                if kind == KIND_COUNTED_PRE_VOTE {
+                    out.put_u64_le(*canvass);
+                    out.put_u8(*abstain as u8);
+                }
             }
             Self::Vote { term, granted } => {
                 out.put_u64_le(term.get());
@@ -221,10 +234,14 @@ impl PeerMessage {
                 term,
                 granted,
                 abstain,
+                canvass,
             } => {
                 out.put_u64_le(term.get());
                 out.put_u8(u8::from(*granted));
                 out.put_u8(*abstain as u8);
+                if kind == KIND_COUNTED_PRE_VOTED {
+                    out.put_u64_le(*canvass);
+                }
             }
             Self::Append { .. } | Self::Appended { .. } => self.write_append(out),
             Self::Forward {
@@ -319,7 +336,9 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
         24 => read_repair_request(reader).map(PeerFrame::Message),
         25 => read_repair(reader, &frame.body).map(PeerFrame::Message),
         32 => read_chunk(reader, &frame.body).map(PeerFrame::Message),
-        kind @ (16 | 17 | 19 | 20 | 21 | 33) => read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT),
+        kind @ (16 | 17 | 19 | 20 | 21 | 26 | 27 | 33) => {
+            read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT)
+        }
         _ => Err("the kind is unknown"),
     }
 }
@@ -364,11 +383,26 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
         20 => PeerMessage::PreVote {
             term,
             last_position: read_position(reader)?,
+            canvass: 0,
+            abstain: Abstain::Tail,
+        },
+        KIND_COUNTED_PRE_VOTE => PeerMessage::PreVote {
+            term,
+            last_position: read_position(reader)?,
+            canvass: read_canvass(reader)?,
+            abstain: read_abstain(reader)?,
         },
         21 => PeerMessage::PreVoted {
             term,
             granted: reader.bool()?,
             abstain: read_abstain(reader)?,
+            canvass: 0,
+        },
+        KIND_COUNTED_PRE_VOTED => PeerMessage::PreVoted {
+            term,
+            granted: reader.bool()?,
+            abstain: read_abstain(reader)?,
+            canvass: read_canvass(reader)?,
         },
         33 => PeerMessage::SnapshotReply {
             term,
@@ -420,6 +454,10 @@ pub(super) fn write_position(position: LogPosition, out: &mut BytesMut) {
     out.put_u64_le(position.index.get());
 }
 
+fn read_canvass(reader: &mut Reader<'_>) -> Option<u64> {
+    reader.u64().filter(|canvass| *canvass != 0)
+}
+
 fn read_abstain(reader: &mut Reader<'_>) -> Option<Abstain> {
     Abstain::from_byte(reader.u8()?)
 }
@@ -431,6 +469,8 @@ pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
     })
 }
 
+const KIND_COUNTED_PRE_VOTE: u8 = 26;
+const KIND_COUNTED_PRE_VOTED: u8 = 27;
 const KIND_HELLO: u8 = 1;
 const KIND_HELLO_REPLY: u8 = 2;
 const KIND_REJECT: u8 = 3;

@@ -165,7 +165,7 @@ impl Features {
     pub const URGENT: Self = Self(1 << 3);
 
     /// What this build understands. The simulation's nodes have all of them.
-    pub const SUPPORTED: Self = Self::NONE;
+    pub const SUPPORTED: Self = Self::CANVASS;
 
     /// Those of both.
     pub const fn and(self, other: Self) -> Self {

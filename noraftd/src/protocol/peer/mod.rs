@@ -20,6 +20,8 @@
 //! | 23 | forwarded | id u64, boot u64, outcome (`outcome_codec.rs`) |
 //! | 24 | repair request | count u32, positions |
 //! | 25 | repair | base index u64, count u32, for each record its index u64 and the record as in 18 |
+//! | 26 | pre-vote | as 20, then canvass u64 (not 0), abstaining byte; to nodes with [`Features::CANVASS`] |
+//! | 27 | pre-vote reply | as 21, then canvass u64 (not 0); to nodes with [`Features::CANVASS`] |
 //! | 32 | snapshot chunk | term u64, position, bytes of the file u64, its hash u128, offset u64, the bytes (rest of the body) |
 //! | 33 | snapshot reply | term u64, position, bytes received u64 |
 //!
@@ -99,6 +101,10 @@ pub enum PeerMessage {
         term: Term,
         /// The sender's last entry.
         last_position: LogPosition,
+        /// Which of the sender's canvasses this is; zero from a node that does not count them.
+        canvass: u64,
+        /// Whether the sender may have forgotten what it acknowledged; assumed of a node that does not say.
+        abstain: Abstain,
     },
     /// The answer to a pre-vote.
     PreVoted {
@@ -108,6 +114,8 @@ pub enum PeerMessage {
         granted: bool,
         /// Unless it is [`Abstain::No`], the grant counts only if all voters grant.
         abstain: Abstain,
+        /// The canvass that is answered; zero from a node that does not count them, or to one.
+        canvass: u64,
     },
     /// A client's request, passed on to the leader.
     Forward {

@@ -44,7 +44,9 @@ impl PeerMessage {
             Self::RequestVote {
                 term, last_position, ..
             }
-            | Self::PreVote { term, last_position }
+            | Self::PreVote {
+                term, last_position, ..
+            }
             | Self::Appended {
                 term, last_position, ..
             } => (*term).max(last_position.term),
@@ -111,6 +113,8 @@ mod tests {
             PeerMessage::PreVote {
                 term: Term::new(1),
                 last_position: at(term),
+                canvass: 0,
+                abstain: crate::record::Abstain::No,
             },
             PeerMessage::Vote {
                 term: Term::new(term),
