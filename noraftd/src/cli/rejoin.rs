@@ -1,7 +1,7 @@
 //! `noraftd rejoin`: a member that lost its votes, or its disk, begins again.
 //!
-//! Invariant: nothing that the lost directory promised can be broken by the new one. All other voters refuse the lost
-//! one before anything else happens; each tells its term, and whoever was voted for is one of them, so in a term after
+//! Invariant: nothing that the lost directory promised can be broken by the new one. The new one is locked, and holds no
+//! store, before anybody is asked for anything. All other voters refuse the lost one before anything else happens; each tells its term, and whoever was voted for is one of them, so in a term after
 //! all of these nothing was promised; and what was acknowledged is made good by abstaining until the node has caught up.
 
 use std::collections::BTreeSet;
@@ -21,7 +21,7 @@ use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 use crate::store::disk::{RealDisk, make_private_directory};
-use crate::store::{Identity, Store};
+use crate::store::{Identity, SetUp, Store, Vacant};
 
 /// Sets up an empty data directory for a member whose old one is lost.
 ///
@@ -53,7 +53,6 @@ impl Rejoin {
 
     fn begin_again(self) -> Result<(), Failure> {
         let config = self.given.check()?;
-        check_all_there(&config, &self.from)?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",
@@ -61,6 +60,11 @@ impl Rejoin {
         };
         make_private_directory(&config.data_dir).map_err(unusable)?;
         let disk = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
+        // Held from here on: what the others are made to refuse must be nobody's directory in use.
+        let vacant = Vacant::look(disk, SetUp::Rejoin)?;
+        check_all_there(&config, &self.from)?;
+        vacant.claim()?;
+        sync_parent(&config.data_dir).map_err(unusable)?;
         let identity = Identity {
             owner: config.owner(),
             incarnation: clock::random_seed(),
@@ -75,14 +79,13 @@ impl Rejoin {
         let from = self.from.first().expect("the command line demands one");
         let snapshot = fetch_into(&config, from)?;
         Store::create_rejoining(
-            disk,
+            vacant,
             offline_options(&config),
             identity,
             Term::new(term),
             &snapshot.head,
             &mut snapshot.machine.chunks(),
         )?;
-        sync_parent(&config.data_dir).map_err(unusable)?;
         say(format_args!(
             "{}: node {} begins again after entry {} in term {term}; start it as usual: it catches up before it votes",
             config.data_dir.display(),

@@ -21,7 +21,7 @@ use crate::shell::exit::Exit;
 use crate::snapshot::read_file;
 use crate::store::disk::{Disk, RealDisk, create_private, make_private_directory};
 use crate::store::genesis;
-use crate::store::{Identity, OpenError, Options, SnapshotError, SpareBy, Store};
+use crate::store::{Identity, OpenError, Options, SetUp, SnapshotError, SpareBy, Store, Vacant};
 
 /// Backs up a running node, shows a backup, and makes a new cluster out of one.
 ///
@@ -238,10 +238,12 @@ impl Restore {
         make_private_directory(&config.data_dir).map_err(unusable)?;
         let disk = RealDisk::open(&config.data_dir).map_err(unusable)?;
         let disk: Arc<dyn Disk> = Arc::new(disk);
-        create(&config, Arc::clone(&disk), &snapshot)?;
+        let vacant = Vacant::look(Arc::clone(&disk), SetUp::Restore)?;
+        vacant.claim()?;
         // What it restores begins anew with these nodes.
         genesis::save(&*disk, &config.members().collect()).map_err(unusable)?;
         sync_parent(&config.data_dir).map_err(unusable)?;
+        create(&config, vacant, &snapshot)?;
         let members: Vec<u64> = config.members().map(NodeId::get).collect();
         say(format_args!(
             "{}: node {} of cluster '{}' with the members {members:?} begins with {} keys; start it as usual",
@@ -254,7 +256,7 @@ impl Restore {
     }
 }
 
-fn create(config: &ServeConfig, disk: Arc<dyn Disk>, snapshot: &event::Snapshot) -> Result<(), OpenError> {
+fn create(config: &ServeConfig, vacant: Vacant, snapshot: &event::Snapshot) -> Result<(), OpenError> {
     let identity = Identity {
         owner: config.owner(),
         incarnation: clock::random_seed(),
@@ -267,7 +269,7 @@ fn create(config: &ServeConfig, disk: Arc<dyn Disk>, snapshot: &event::Snapshot)
         stamp: snapshot.head.stamp,
     };
     Store::create_from(
-        disk,
+        vacant,
         offline_options(config),
         identity,
         &head,

@@ -144,6 +144,12 @@ impl Store {
         self.writer.append(content, self.shape.last_position())?;
         self.note_hard_state(hard_state);
         self.writer.base = base.clone();
+        if !self.shape.contains(base.position) {
+            // Another log went on from there: nothing of this one stays, what comes after the base neither.
+            let mut directory = lock(&self.writer.directory);
+            directory.extents.truncate(0);
+            directory.holes.clear();
+        }
         self.shape.rebase(base.position, base.config.clone());
         self.remove_covered(self.writer.header.number);
         Ok(())

@@ -39,7 +39,7 @@
 //! | 5 TRUNCATE | of the last entry that stays | | |
 //! | 6 SNAPSHOT | of the last entry that is covered | | the configuration there |
 //! | 7 SEAL | zero, number of entries | bit 0: the index lacks entries that were damaged | the segment's index, see `seal.rs` |
-//! | 8 MARK | zero, LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up, 5 lost | |
+//! | 8 MARK | the byte up to which a cut goes (zero: not said), LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up, 5 lost | |
 //! | 9 PATCH | of an entry that was damaged | the entry's kind | the entry's |
 
 use std::io::IoSlice;
@@ -47,7 +47,7 @@ use std::io::IoSlice;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, Term};
 
-use super::codec::{Fields, crc, crcs, put};
+use super::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, crcs, put};
 use super::page_buffer::PageBuffer;
 use super::segment::{Link, PAGE, ZEROS};
 use crate::record::{Record, RecordKind};
@@ -103,6 +103,16 @@ impl Kind {
         })
     }
 
+    /// True when a record of this kind may have `index` in its field for that.
+    fn takes_index(self, index: u64) -> bool {
+        match self {
+            Self::Term | Self::Config | Self::Command | Self::Patch => (1..=INDEX_MAX).contains(&index),
+            Self::Truncate | Self::Snapshot => index <= INDEX_MAX,
+            // Somebody's id, a number of entries, an LSN: nothing is counted from these.
+            Self::HardState | Self::Seal | Self::Mark => true,
+        }
+    }
+
     /// The kind of log entry, if the record is one.
     pub(super) fn entry(self) -> Option<RecordKind> {
         match self {
@@ -141,6 +151,14 @@ pub enum Mark {
 }
 
 impl Mark {
+    /// True for the mark of a cut.
+    pub(super) fn is_cut(self) -> bool {
+        match self {
+            Self::Cut | Self::Lost => true,
+            Self::Idle | Self::CleanStop | Self::CaughtUp => false,
+        }
+    }
+
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
         Some(match byte {
             1 => Self::Idle,
@@ -230,12 +248,17 @@ impl RecordHeader {
         if fields.u32(HEAD_SUMMED_BYTES) != crc(seed, &head[..HEAD_SUMMED_BYTES]) {
             return Err("a record's header is not what was written");
         }
+        let kind = Kind::from_byte(head[4]).ok_or("a record is of a kind that this version does not know")?;
+        let index = fields.u64(16);
+        if !kind.takes_index(index) {
+            return Err("a record has an index that no log has");
+        }
         Ok(Self {
             length: fields.u32(0) as usize,
-            kind: Kind::from_byte(head[4]).ok_or("a record is of a kind that this version does not know")?,
+            kind,
             flags: head[5],
             term: fields.u64(8),
-            index: fields.u64(16),
+            index,
             stamp: Stamp::from_millis(fields.u64(24)),
             payload_crc: fields.u32(32),
         })
@@ -288,11 +311,12 @@ impl BatchHeader {
         if fields.u32(28) != sum {
             return Err("a batch's header is not what was written");
         }
+        let lsn = fields.u64(8);
+        if lsn > NUMBER_MAX {
+            return Err("a batch has a number that none has");
+        }
         Ok(Self {
-            link: Link {
-                lsn: fields.u64(8),
-                crc: sum,
-            },
+            link: Link { lsn, crc: sum },
             prev_crc: fields.u32(20),
             records: fields.u32(4),
             length: fields.u32(16) as usize,

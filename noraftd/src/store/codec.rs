@@ -2,6 +2,13 @@
 //!
 //! Invariant: callers hold a slice of the full fixed size before they read a field of it.
 
+/// The last index, LSN or segment number that bytes on disk may name: nothing that begins at one comes close, and what
+/// is added to one of them later does not overflow. A larger one is not what was written, whatever its crc says.
+pub(super) const NUMBER_MAX: u64 = 1 << 62;
+
+/// See [`NUMBER_MAX`].
+pub(super) const INDEX_MAX: u64 = NUMBER_MAX;
+
 /// A header's bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use noraft::NodeId;
 
-use super::codec::{Fields, crc, put};
+use super::codec::{Fields, NUMBER_MAX, crc, put};
 use super::disk::DiskFile;
 use super::segment::{FORMAT_VERSION, PAGE};
 use super::{Identity, Owner};
@@ -93,6 +93,9 @@ impl Slot {
         if fields.u32(8) != FORMAT_VERSION {
             return Err(SlotFault::Version(fields.u32(8)));
         }
+        if fields.u64(40) > NUMBER_MAX {
+            return Err(SlotFault::Damaged);
+        }
         let voted_for = (fields.u32(12) & FLAG_VOTED != 0).then_some(fields.u64(56));
         let owner = Owner {
             cluster_id: fields.u64(16),
@@ -149,11 +152,16 @@ impl Slots {
         }
     }
 
-    /// True when nothing but the making of the file has happened.
+    /// True when nothing but the making of the file has happened, in no term.
     pub(super) fn is_pristine(&self) -> bool {
-        self.0
-            .iter()
-            .all(|slot| slot.is_ok_and(|slot| slot.lsn == 0 && slot.hard_state == HardState::default()))
+        let is_empty =
+            |slot: &Result<Slot, SlotFault>| slot.is_ok_and(|slot| slot.hard_state == HardState::default());
+        self.is_unused() && self.0.iter().all(is_empty)
+    }
+
+    /// True when nothing but the making of the file has happened.
+    pub(super) fn is_unused(&self) -> bool {
+        self.0.iter().all(|slot| slot.is_ok_and(|slot| slot.lsn == 0))
     }
 }
 

@@ -16,7 +16,7 @@ use super::hard_state::{FILE as HARD_STATE_FILE, Slots};
 use super::recovery::{Found, Kept, judge};
 use super::scan::{HeaderFound, SegmentScan, check_record};
 use super::segment::{HeaderFault, PAGE, SegmentHeader, parse_name};
-use super::{Identity, RecoveryReport, snapshot_file};
+use super::{Identity, RecoveryReport, setup, snapshot_file};
 use crate::record::HardState;
 
 /// How much to tell.
@@ -173,8 +173,9 @@ struct Collector {
     detail: Detail,
     scans: BTreeMap<u64, SegmentScan>,
     views: BTreeMap<u64, SegmentView>,
-    hard_state: Slots,
+    hard_state: Option<Slots>,
     snapshots: Vec<LogPosition>,
+    names: Vec<String>,
 }
 
 impl Collector {
@@ -183,8 +184,9 @@ impl Collector {
             detail,
             scans: BTreeMap::new(),
             views: BTreeMap::new(),
-            hard_state: Slots::decode(&[]),
+            hard_state: None,
             snapshots: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -194,11 +196,12 @@ impl Collector {
 
     fn note(&mut self, name: &str) {
         self.snapshots.extend(snapshot_file::parse_name(name));
+        self.names.push(name.to_owned());
     }
 
     fn add(&mut self, name: &str, bytes: &[u8]) {
         if name == HARD_STATE_FILE {
-            self.hard_state = Slots::decode(bytes);
+            self.hard_state = Some(Slots::decode(bytes));
         }
         if let Some(number) = parse_name(name) {
             let scan = SegmentScan::of(number, bytes);
@@ -210,20 +213,21 @@ impl Collector {
 
     /// `read` gives the bytes of a snapshot, should it be needed.
     fn finish(self, directory: String, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Inspection {
-        let slots = self
-            .hard_state
+        let unfinished = setup::unfinished(&self.names, &self.hard_state, &|| read(setup::MARKER));
+        let hard_state = self.hard_state.unwrap_or_else(|| Slots::decode(&[]));
+        let slots = hard_state
             .0
             .map(|slot| slot.ok().map(|slot| (slot.lsn, slot.hard_state)));
-        let of_slots = self.hard_state.newest().map(|(_, slot)| slot.identity);
+        let of_slots = hard_state.newest().map(|(_, slot)| slot.identity);
         let identity = self
             .scans
             .values()
             .find_map(|scan| Some(scan.valid_header()?.identity))
             .or(of_slots);
-        let judgement = judge(Found {
+        let mut judgement = judge(Found {
             owner: None,
             segments: self.scans,
-            hard_state: self.hard_state,
+            hard_state,
             snapshots: Kept {
                 positions: self.snapshots.clone(),
                 load: &|position| {
@@ -232,6 +236,9 @@ impl Collector {
                 },
             },
         });
+        if let Some(finding) = unfinished {
+            judgement.report.findings = vec![finding];
+        }
         let recovered = judgement.state.map(|state| RecoveredView {
             base: state.log.snapshot_position(),
             last: state.log.last_position(),

@@ -34,6 +34,7 @@ mod scan;
 mod scrub;
 mod seal;
 mod segment;
+mod setup;
 pub mod shadow;
 mod shortage;
 mod sigbus;
@@ -61,6 +62,7 @@ use log::{Run, Shape};
 pub use met::Met;
 pub use reader::LogReader;
 pub use scrub::{Scrubbed, Scrubber};
+pub use setup::{SetUp, Vacant};
 pub use shortage::is_shortage;
 pub use sigbus::name_lost_pages;
 pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
@@ -258,20 +260,20 @@ impl Store {
         open::create(disk, options, identity, genesis)
     }
 
-    /// Sets up an empty directory with a state: a log that begins at `head`, in that term, without a vote. The
+    /// Sets up a vacant directory with a state: a log that begins at `head`, in that term, without a vote. The
     /// directory's own name must be made durable by the caller.
     ///
     /// # Errors
     ///
-    /// As for [`Store::create`].
+    /// When the disk is full or fails. The directory stays unfinished then, for the same call again.
     pub fn create_from(
-        disk: Arc<dyn Disk>,
+        vacant: Vacant,
         options: Options,
         identity: Identity,
         head: &SnapshotHead,
         chunks: &mut dyn Iterator<Item = bytes::Bytes>,
     ) -> Result<(Self, Recovered), OpenError> {
-        open::create_from(disk, options, identity, head, chunks)
+        open::create_from(vacant, options, identity, head, chunks)
     }
 
     /// Opens the directory of `owner`.
@@ -299,22 +301,22 @@ impl Store {
         replace::replace_log(disk, options, owner, head, chunks)
     }
 
-    /// Sets up an empty directory for a node that was a member before, and lost what it knew: with another node's
+    /// Sets up a vacant directory for a node that was a member before, and lost what it knew: with another node's
     /// state, in a term in which it certainly has not voted. It abstains until it has caught up. The directory's own
     /// name must be made durable by the caller.
     ///
     /// # Errors
     ///
-    /// As for [`Store::create`].
+    /// As for [`Store::create_from`].
     pub fn create_rejoining(
-        disk: Arc<dyn Disk>,
+        vacant: Vacant,
         options: Options,
         identity: Identity,
         term: Term,
         head: &SnapshotHead,
         chunks: &mut dyn Iterator<Item = bytes::Bytes>,
     ) -> Result<(Self, Recovered), OpenError> {
-        rejoin::create_rejoining(disk, options, identity, term, head, chunks)
+        rejoin::create_rejoining(vacant, options, identity, term, head, chunks)
     }
 
     /// Makes the batch durable: `Ok` means that it survives a loss of power.

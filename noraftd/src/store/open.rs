@@ -20,6 +20,7 @@ use super::recovery::{BrokenHeader, Found, Judgement, Kept, State, judge};
 use super::scan::SegmentScan;
 use super::seal::SealIndex;
 use super::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
+use super::setup::{self, Leftovers, Vacant, check_vacant};
 use super::snapshot_file::{self, Snapshots};
 use super::spare::{Spares, fill, fill_start, publish};
 use super::verdict::OpenError;
@@ -82,7 +83,7 @@ pub(super) fn create(
     genesis: &ClusterConfig,
 ) -> Result<(Store, Recovered), OpenError> {
     let locked = Locked::new(disk)?;
-    check_vacant(&locked)?;
+    check_vacant(&locked, Leftovers::Kept)?;
     let disk = &*locked.disk;
     create_hard_state(disk, identity, HardState::default()).map_err(failure(
         disk,
@@ -97,60 +98,40 @@ pub(super) fn create(
     open_locked(locked, options, identity.owner)
 }
 
-/// Puts term, vote and state into an empty directory. Without a segment, there is no store yet.
+/// Puts term, vote and state into a vacant directory. Without a segment, there is no store yet.
 pub(super) fn begin_with_state(
-    disk: Arc<dyn Disk>,
+    vacant: &Vacant,
     identity: Identity,
     hard_state: HardState,
     head: &SnapshotHead,
     chunks: &mut dyn Iterator<Item = Bytes>,
-) -> Result<Locked, OpenError> {
-    let locked = Locked::new(disk)?;
-    check_vacant(&locked)?;
-    let disk = &*locked.disk;
+) -> Result<(), OpenError> {
+    let disk = &*vacant.locked.disk;
+    vacant.claim()?;
     create_hard_state(disk, identity, hard_state).map_err(failure(disk, hard_state::FILE, "creating"))?;
-    let snapshots = Snapshots::new(locked.disk.clone(), identity.owner.cluster_id);
+    let snapshots = Snapshots::new(vacant.locked.disk.clone(), identity.owner.cluster_id);
     snapshots
         .save(head, chunks)
         .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
-    Ok(locked)
+    Ok(())
 }
 
 /// See [`Store::create_from`]. The segment comes last: without it, there is no store yet.
 pub(super) fn create_from(
-    disk: Arc<dyn Disk>,
+    vacant: Vacant,
     options: Options,
     identity: Identity,
     head: &SnapshotHead,
     chunks: &mut dyn Iterator<Item = Bytes>,
 ) -> Result<(Store, Recovered), OpenError> {
-    let locked = begin_with_state(disk, identity, HardState::default(), head, chunks)?;
-    let disk = &*locked.disk;
+    begin_with_state(&vacant, identity, HardState::default(), head, chunks)?;
+    let disk = &*vacant.locked.disk;
     create_first_segment(disk, options, identity, &head.base).map_err(failure(
         disk,
         &file_name(1),
         "creating",
     ))?;
-    open_locked(locked, options, identity.owner)
-}
-
-/// Refuses a directory with a store in it, even a broken one; but not what an interrupted `create` left.
-pub(super) fn check_vacant(locked: &Locked) -> Result<(), OpenError> {
-    let directory = locked.disk.describe();
-    for name in locked.list()? {
-        let ours = parse_name(&name).is_some();
-        if ours || name == hard_state::FILE && !is_pristine(locked)? {
-            return Err(OpenError::Exists {
-                directory,
-                file: name,
-            });
-        }
-    }
-    Ok(())
-}
-
-fn is_pristine(locked: &Locked) -> Result<bool, OpenError> {
-    Ok(read_slots(&*locked.file(hard_state::FILE)?, &*locked.disk)?.is_pristine())
+    open_locked(vacant.finish()?, options, identity.owner)
 }
 
 pub(super) fn create_hard_state(
@@ -236,10 +217,15 @@ pub(super) fn open_locked(
         .then(|| locked.file(hard_state::FILE))
         .transpose()?;
     sync_all(disk, &files, slots_file.as_deref())?;
-    let hard_state = match &slots_file {
-        Some(file) => read_slots(&**file, disk)?,
-        None => Slots::decode(&[]),
-    };
+    let slots = slots_file
+        .as_deref()
+        .map(|file| read_slots(file, disk))
+        .transpose()?;
+    if let Some(finding) = setup::unfinished(&names, &slots, &|| read_marker(&locked)) {
+        let directory = disk.describe();
+        return Err(OpenError::Refused { directory, finding });
+    }
+    let hard_state = slots.unwrap_or_else(|| Slots::decode(&[]));
     if files.is_empty() && (slots_file.is_none() || hard_state.is_pristine()) {
         return Err(OpenError::NoStore {
             directory: disk.describe(),
@@ -354,8 +340,18 @@ fn scan(number: u64, file: &dyn DiskFile) -> io::Result<SegmentScan> {
     scanned.ok_or_else(|| io::Error::other("the file was not shown"))
 }
 
+/// What the marker of a setting up says, as far as it can be read.
+fn read_marker(locked: &Locked) -> Option<Vec<u8>> {
+    let mut text = None;
+    let file = locked.file(setup::MARKER).ok()?;
+    file.scan(&mut |bytes| text = Some(bytes.to_vec())).ok()?;
+    text
+}
+
+/// Half-made files go, and the marker of a setting up whose store is there.
 fn remove_temporaries(disk: &dyn Disk, names: &[String]) -> Result<(), OpenError> {
-    for name in names.iter().filter(|name| segment::is_temporary(name)) {
+    let is_left = |name: &&String| segment::is_temporary(name) || *name == setup::MARKER;
+    for name in names.iter().filter(is_left) {
         disk.remove(name).map_err(failure(disk, name, "removing"))?;
     }
     Ok(())
@@ -391,7 +387,7 @@ fn assemble(
     let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
         &*disk,
         "",
-        "starting a thread",
+        "taking up the next segment",
     ))?;
     let (cut_until, cut_log, abstain, shape) = (
         state.cut_until,
@@ -434,6 +430,7 @@ fn cut(
     log: Option<Mark>,
     rebase: Option<&Base>,
 ) -> Result<(), StoreError> {
+    store.writer.clean_front()?;
     if let Some((until, mark)) = tail {
         store.writer.cut(until, mark)?;
     }
@@ -478,7 +475,7 @@ fn replace_segment(
     files.insert(number, file);
     state.headers.push(header);
     (state.active, state.front, state.sealed) = (header, PAGE as u64, false);
-    (state.index, state.cut_until) = (SealIndex::default(), None);
+    (state.index, state.cut_until, state.blank_until) = (SealIndex::default(), None, None);
     Ok(())
 }
 
@@ -554,7 +551,7 @@ fn writer(
         last: state.last,
         // One more than an interrupted batch may have used: an LSN is never used twice.
         lsn_next: state.last.lsn.max(state.slot.1.lsn) + 2,
-        dirty_until: state.front,
+        dirty_until: state.blank_until.unwrap_or(state.front),
         batch: BatchWriter::default(),
         directory: Arc::new(Mutex::new(directory)),
         spares,
@@ -586,6 +583,8 @@ fn rewrite_header(file: &dyn DiskFile, broken: &BrokenHeader) -> io::Result<()> 
     file.sync_data()
 }
 
+/// A spare that was made when segments were smaller is not adopted: payloads may be larger than it now. It is
+/// replaced when one is needed, and stays until then, because a SEAL says that there is one.
 fn spares(
     disk: &Arc<dyn Disk>,
     options: Options,
@@ -593,14 +592,12 @@ fn spares(
     files: &mut BTreeMap<u64, Arc<dyn DiskFile>>,
     active: u64,
 ) -> io::Result<Spares> {
-    let mut spares = Spares::new(
-        disk.clone(),
-        segment::rounded_size(options.segment_bytes),
-        options.spare,
-    )?;
+    let bytes = segment::rounded_size(options.segment_bytes);
+    let mut spares = Spares::new(disk.clone(), bytes, options.spare)?;
     for number in found {
         if let Some(file) = files.remove(number)
             && *number == active + 1
+            && (bytes..=segment::SEGMENT_BYTES_MAX).contains(&file.size()?)
         {
             spares.adopt(*number, file);
         }

@@ -9,12 +9,14 @@
 //! | batch invalid, a later valid batch of the same salt exists (this or a later segment) | **damage**: keep identities that are readable, mark holes, repair from peers |
 //! | the same, and what it held cannot be told | the log ends before it: **cut**, abstain |
 //! | last batch invalid, nothing valid after | **ambiguous tail**: cut it, abstain; but see below |
+//! | the same, after the mark of a cut, and nothing written since | the rest of that cut: blank it, the mark's verdict stands |
 //! | last batch invalid after a SEAL or a clean-stop mark | damage |
 //! | header page invalid | second copy at the segment's end; both bad: damage of the whole segment |
 //! | damage, and no other voter can have what it took | refuse |
 //! | the record of where the log begins is lost | a header says it again; or a snapshot that is whole: the log begins there; neither: refuse |
 //! | hard_state: one slot valid | newest valid of slots and stream |
 //! | hard_state: none valid | refuse to vote; rejoin as a new incarnation |
+//! | no segment, but a snapshot or the marker of a setting up, and a term and vote that were never written | refuse: to be set up again |
 //! | segment missing in the middle, gap between snapshot and log, wrong cluster/node/incarnation id | refuse |
 //!
 //! **What proves that a batch was durable.** One batch is in flight at a time, so the header of any later
@@ -109,6 +111,8 @@ pub(super) struct State {
     pub(super) last: Link,
     /// The end of the tail to cut, which begins at the front.
     pub(super) cut_until: Option<u64>,
+    /// The end of what is left, from the front on, of a tail whose cut is on record: to be blanked.
+    pub(super) blank_until: Option<u64>,
     /// True when the log ends earlier than its batches say, which has to be made durable.
     pub(super) cut_log: bool,
     /// A segment behind the active one that nothing can be read of: to be begun anew in its place.
@@ -139,6 +143,7 @@ pub(super) fn judge(found: Found<'_>) -> Judgement {
     let mut judge = Judge {
         report: RecoveryReport::default(),
         cut_until: None,
+        blank_until: None,
         cut_log: false,
         resize: Vec::new(),
         rebase: None,
@@ -157,6 +162,7 @@ pub(super) fn judge(found: Found<'_>) -> Judgement {
 struct Judge {
     report: RecoveryReport,
     cut_until: Option<u64>,
+    blank_until: Option<u64>,
     cut_log: bool,
     resize: Vec<SegmentHeader>,
     rebase: Option<Base>,
@@ -252,6 +258,7 @@ impl Judge {
             index: last.index,
             last: last.last,
             cut_until: self.cut_until,
+            blank_until: self.blank_until,
             cut_log,
             replace,
             resize: std::mem::take(&mut self.resize),

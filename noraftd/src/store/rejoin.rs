@@ -3,16 +3,14 @@
 //! Invariants: it starts in a term in which its predecessor has not voted, and it abstains, for the entries that its
 //! predecessor acknowledged are not here: lost for certain, so that two such members of three elect nobody. The segment comes last: without it, there is no store yet.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use noraft::Term;
 
-use super::disk::Disk;
 use super::hard_state::Slot;
 use super::open::{begin_with_state, failure, open_locked};
 use super::replace::begin;
 use super::segment::file_name;
+use super::setup::Vacant;
 use super::spare::publish;
 use super::verdict::OpenError;
 use super::{Identity, Options, Store};
@@ -20,7 +18,7 @@ use crate::record::{Abstain, HardState, Recovered, SnapshotHead};
 
 /// See [`Store::create_rejoining`].
 pub(super) fn create_rejoining(
-    disk: Arc<dyn Disk>,
+    vacant: Vacant,
     options: Options,
     identity: Identity,
     term: Term,
@@ -28,8 +26,8 @@ pub(super) fn create_rejoining(
     chunks: &mut dyn Iterator<Item = Bytes>,
 ) -> Result<(Store, Recovered), OpenError> {
     let hard_state = HardState::new(term, None);
-    let locked = begin_with_state(disk, identity, hard_state, head, chunks)?;
-    let disk = &*locked.disk;
+    begin_with_state(&vacant, identity, hard_state, head, chunks)?;
+    let disk = &*vacant.locked.disk;
     let slot = Slot {
         identity,
         lsn: 0,
@@ -38,5 +36,5 @@ pub(super) fn create_rejoining(
     begin(disk, options, 1, &slot, head, Abstain::Loss)
         .and_then(|()| publish(disk, 1))
         .map_err(failure(disk, &file_name(1), "creating"))?;
-    open_locked(locked, options, identity.owner)
+    open_locked(vacant.finish()?, options, identity.owner)
 }

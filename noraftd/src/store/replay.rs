@@ -42,6 +42,8 @@ pub(super) struct Replay {
     /// The log before the first loss that nothing has explained yet.
     before: Option<Held>,
     certainty: Certainty,
+    /// As many entries as all segments can have held.
+    entries_max: u64,
     hard_state: Option<(u64, HardState)>,
     hard_state_is_doubtful: bool,
     abstain: Abstain,
@@ -105,9 +107,12 @@ impl Held {
     }
 
     /// Adds entries of the log's last term up to `last`, of which only the place is known.
-    fn append_unread(&mut self, last: u64) -> Result<(), &'static str> {
+    fn append_unread(&mut self, last: u64, most: u64) -> Result<(), &'static str> {
         let end = self.shape.last_position();
         let count = last - end.index.get();
+        if count > most {
+            return Err("more entries are missing than the segments can have held");
+        }
         for index in end.index.get() + 1..=last {
             self.holes
                 .insert(index, unread(position(index, end.term), None, None));
@@ -137,12 +142,13 @@ fn unread(position: LogPosition, kind: Option<RecordKind>, payload_crc: Option<u
 }
 
 impl Replay {
-    /// Begins with the oldest segment.
-    pub(super) fn new(oldest: &SegmentHeader) -> Self {
+    /// Begins with the oldest of segments that can have held so many entries.
+    pub(super) fn new(oldest: &SegmentHeader, entries_max: u64) -> Self {
         Self {
             held: Held::after(oldest.prev),
             before: None,
             certainty: Certainty::Sure,
+            entries_max,
             hard_state: None,
             hard_state_is_doubtful: false,
             abstain: oldest.abstain,
@@ -332,7 +338,10 @@ impl Replay {
         } else {
             position.term == last.term
                 && position.index > last.index
-                && self.held.append_unread(position.index.get()).is_ok()
+                && self
+                    .held
+                    .append_unread(position.index.get(), self.entries_max)
+                    .is_ok()
         };
         if !met {
             self.put_aside(position);

@@ -91,6 +91,9 @@ pub(super) struct InvalidRest {
     pub(super) end: u64,
     /// True when each missing part can be a sector that was never written, as after an interrupted write.
     pub(super) interrupted: bool,
+    /// True when it is what a crash left of a tail while that was blanked: the mark of its cut comes last, and nothing
+    /// that was written after it.
+    pub(super) was_cut: bool,
 }
 
 /// Bytes between valid batches that are no valid batch.
@@ -118,6 +121,8 @@ pub(super) struct SegmentScan {
     pub(super) last: Link,
     /// The byte after the last valid batch.
     pub(super) front: u64,
+    /// Where the tail ended that the last valid batch cut, when that is all it says; zero where it does not say so.
+    cut_until: Option<u64>,
     pub(super) sealed: bool,
     pub(super) rest: Rest,
     /// What was found between valid batches.
@@ -143,6 +148,7 @@ impl SegmentScan {
             entries: 0,
             last: Link::default(),
             front: PAGE as u64,
+            cut_until: None,
             sealed: false,
             rest: Rest::Blank,
             damages: Vec::new(),
@@ -173,6 +179,7 @@ impl SegmentScan {
                 found: "bytes in a segment without a valid header",
                 end: end as u64,
                 interrupted: false,
+                was_cut: false,
             });
         }
     }
@@ -241,6 +248,7 @@ impl SegmentScan {
             return Err((start + at, found));
         }
         self.batches += 1;
+        self.cut_until = sole_cut(area, salt, &batch);
         self.last = batch.link;
         self.front += batch.span();
         Ok(())
@@ -355,6 +363,13 @@ impl SegmentScan {
         u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages")
     }
 
+    /// True when `region`, which is not blank up to `end`, is left of a tail that the last batch cut.
+    fn was_cut(&self, region: &[u8], salt: u64, end: u64) -> bool {
+        let is_within = |until: u64| until == 0 || end <= until;
+        // What a later batch left begins with its header, unless that was not written: then it is part of nothing.
+        self.cut_until.is_some_and(is_within) && check_batch(region, salt, self.last).is_err()
+    }
+
     fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
         let region = bytes.get(self.front as usize..).unwrap_or_default();
         let Some(first) = first_nonzero_page(region) else {
@@ -367,11 +382,23 @@ impl SegmentScan {
             found,
             end,
             interrupted: !self.sealed && looks_interrupted(region, salt, self.last),
+            was_cut: self.was_cut(region, salt, end),
         });
         if !self.sealed {
             self.salvage_tail(bytes, salt, end as usize);
         }
     }
+}
+
+/// Where the tail ended that `batch` cut, if a mark that says so is all it holds.
+fn sole_cut(area: &[u8], salt: u64, batch: &BatchHeader) -> Option<u64> {
+    if batch.records != 1 || batch.length != RECORD_HEADER_BYTES {
+        return None;
+    }
+    let seed = record_seed(salt, batch.link.lsn);
+    let head = RecordHeader::decode(area.get(BATCH_HEADER_BYTES..)?, seed).ok()?;
+    let is_cut = head.kind == Kind::Mark && Mark::from_byte(head.flags).is_some_and(Mark::is_cut);
+    is_cut.then_some(head.term)
 }
 
 /// Reads both header pages of segment `number`, and where they say that the log began.

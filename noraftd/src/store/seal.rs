@@ -12,7 +12,7 @@
 use noraft::{LogIndex, LogPosition, Term};
 
 use super::batch::RecordHeader;
-use super::codec::Fields;
+use super::codec::{Fields, INDEX_MAX};
 
 /// Collects the index of a segment while it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -39,7 +39,23 @@ struct Run {
     count: u32,
 }
 
+impl Run {
+    /// True when its indexes are some that a log has.
+    fn is_possible(&self) -> bool {
+        let end = self.first.checked_add(u64::from(self.count));
+        self.first > 0 && end.is_some_and(|end| end <= INDEX_MAX)
+    }
+}
+
 impl SealIndex {
+    /// An index that lists nothing, and says that it does not list everything.
+    pub(super) fn of_nothing_known() -> Self {
+        Self {
+            lacks: true,
+            ..Self::default()
+        }
+    }
+
     /// Notes the entry at byte `offset` of the segment.
     pub(super) fn add(&mut self, position: LogPosition, offset: u64, payload_crc: u32) {
         let (index, term) = (position.index.get(), position.term.get());
@@ -70,7 +86,7 @@ impl SealIndex {
         let positions = self.runs.iter().flat_map(|run| {
             (0..u64::from(run.count)).map(|nth| LogPosition {
                 term: Term::new(run.term),
-                index: LogIndex::new(run.first.wrapping_add(nth)),
+                index: LogIndex::new(run.first + nth),
             })
         });
         positions
@@ -140,8 +156,12 @@ impl SealIndex {
             count: Fields(bytes).u32(16),
         };
         let entry = |bytes: &[u8]| [Fields(bytes).u32(0), Fields(bytes).u32(4)];
+        let runs: Vec<Run> = runs.chunks_exact(24).map(run).collect();
+        if !runs.iter().all(Run::is_possible) {
+            return None;
+        }
         Some(Self {
-            runs: runs.chunks_exact(24).map(run).collect(),
+            runs,
             entries: entries.chunks_exact(8).map(entry).collect(),
             lacks: flags & FLAG_LACKS != 0,
         })
@@ -189,6 +209,20 @@ mod tests {
             assert_eq!(SealIndex::decode(0, &payload[..end]), None, "cut at {end}");
         }
         assert_eq!(SealIndex::decode(0, &[0xff; 64]), None);
+    }
+
+    #[test]
+    fn a_run_at_the_end_of_the_numbers_is_none() {
+        for first in [0, INDEX_MAX, u64::MAX] {
+            let mut index = SealIndex::default();
+            index.runs.push(Run {
+                first,
+                term: 1,
+                count: 1,
+            });
+            index.entries.push([0, 0]);
+            assert_eq!(SealIndex::decode(0, &index.encode().1), None, "{first}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@
 
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
-use super::codec::{Fields, crc, put};
+use super::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, put};
 use super::{Identity, Owner};
 use crate::record::{Abstain, Base, decode_config, encode_config};
 
@@ -147,22 +147,32 @@ impl SegmentHeader {
             cluster_id: fields.u64(16),
             node_id: NodeId::new(fields.u64(24)),
         };
+        let link = Link {
+            lsn: fields.u64(80),
+            crc: fields.u32(88),
+        };
+        let (number, segment_bytes) = (fields.u64(40), fields.u64(56));
+        let prev = fields.u64(64).checked_sub(1).ok_or(HeaderFault::Damaged)?;
+        let is_possible = (1..=NUMBER_MAX).contains(&number)
+            && is_whole(segment_bytes)
+            && prev <= INDEX_MAX
+            && link.lsn <= NUMBER_MAX;
+        if !is_possible {
+            return Err(HeaderFault::Damaged);
+        }
         Ok(Self {
             identity: Identity {
                 owner,
                 incarnation: fields.u64(32),
             },
-            number: fields.u64(40),
+            number,
             salt: fields.u64(48),
-            segment_bytes: fields.u64(56),
+            segment_bytes,
             prev: LogPosition {
-                index: LogIndex::new(fields.u64(64).wrapping_sub(1)),
+                index: LogIndex::new(prev),
                 term: Term::new(fields.u64(72)),
             },
-            link: Link {
-                lsn: fields.u64(80),
-                crc: fields.u32(88),
-            },
+            link,
             abstain: match fields.u32(12) & (FLAG_ABSTAINING | FLAG_LOSS) {
                 0 => Abstain::No,
                 FLAG_ABSTAINING => Abstain::Tail,
@@ -180,7 +190,7 @@ impl SegmentHeader {
         let end = CONFIG_AT.checked_add(fields.u32(112) as usize)?;
         let sum = Fields(page.get(end..end.checked_add(4)?)?).u32(0);
         let config = page.get(CONFIG_AT..end)?;
-        if sum != crc(0, &page[HEADER_BYTES..end]) {
+        if sum != crc(0, &page[HEADER_BYTES..end]) || fields.u64(96) > INDEX_MAX {
             return None;
         }
         Some(Base {
@@ -224,7 +234,7 @@ pub(super) fn rounded_size(bytes: u64) -> u64 {
 
 /// True for the size of a segment that was made completely.
 pub(super) fn is_whole(size: u64) -> bool {
-    size >= SEGMENT_BYTES_MIN && size.is_multiple_of(PAGE as u64)
+    (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&size) && size.is_multiple_of(PAGE as u64)
 }
 
 /// The file name of segment `number`.
@@ -245,7 +255,7 @@ pub(super) fn is_temporary(name: &str) -> bool {
 /// The number of the segment in file `name`, if it is one.
 pub(super) fn parse_name(name: &str) -> Option<u64> {
     let number = name.strip_prefix(PREFIX)?.parse().ok()?;
-    (file_name(number) == name).then_some(number)
+    (number <= NUMBER_MAX && file_name(number) == name).then_some(number)
 }
 
 /// True when every byte is zero.
@@ -345,6 +355,28 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_no_segment_has_are_damage_whatever_the_crc_says() {
+        for (at, number) in [
+            (40, 0),
+            (40, u64::MAX),
+            (56, 0),
+            (56, SEGMENT_BYTES_MIN + 1),
+            (56, SEGMENT_BYTES_MAX + PAGE as u64),
+            (56, u64::MAX),
+            (64, 0),
+            (64, u64::MAX),
+            (80, u64::MAX),
+        ] {
+            let mut page = header().encode(Some(&base(3)));
+            put(&mut page, at, &number.to_le_bytes());
+            let sum = crc(0, &page[..HEADER_BYTES - 4]);
+            put(&mut page, HEADER_BYTES - 4, &sum.to_le_bytes());
+            let decoded = SegmentHeader::decode(&page);
+            assert_eq!(decoded, Err(HeaderFault::Damaged), "{number} at byte {at}");
+        }
+    }
+
+    #[test]
     fn only_names_that_we_give_are_segments() {
         assert_eq!(parse_name(&file_name(17)), Some(17));
         for name in [
@@ -352,6 +384,7 @@ mod tests {
             "segment-+000000000000017",
             "hard_state",
             "segment-0000000000000001.tmp",
+            "segment-18446744073709551615",
         ] {
             assert_eq!(parse_name(name), None, "{name}");
         }

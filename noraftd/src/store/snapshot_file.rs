@@ -23,7 +23,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use noraft::{LogIndex, LogPosition, Term};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::codec::crc;
+use super::codec::{INDEX_MAX, crc};
 use super::disk::{Disk, DiskFile};
 use super::shortage::is_shortage;
 use crate::record::{Base, SnapshotHead, SnapshotId, decode_config, encode_config};
@@ -434,6 +434,9 @@ fn parse_head(name: &str, cluster_id: Option<u64>, rest: &mut &[u8]) -> Result<S
         return Err(damaged(name, 12, "it belongs to another cluster"));
     }
     let (index, term) = (fields.get_u64_le(), fields.get_u64_le());
+    if index > INDEX_MAX {
+        return Err(damaged(name, 20, "it stands for an index that no log has"));
+    }
     let stamp = Stamp::from_millis(fields.get_u64_le());
     fields.advance(4);
     let config =
@@ -479,8 +482,9 @@ pub fn file_name(position: LogPosition) -> String {
 /// The position of the snapshot in file `name`, if it is one.
 pub(super) fn parse_name(name: &str) -> Option<LogPosition> {
     let (index, term) = name.strip_prefix(PREFIX)?.split_once('-')?;
+    let index = index.parse().ok().filter(|index| *index <= INDEX_MAX)?;
     let position = LogPosition {
-        index: LogIndex::new(index.parse().ok()?),
+        index: LogIndex::new(index),
         term: Term::new(term.parse().ok()?),
     };
     (file_name(position) == name).then_some(position)

@@ -41,6 +41,8 @@ pub enum Verdict {
     WrongIdentity,
     /// A format version that this code does not know.
     UnknownFormat,
+    /// No segment, but a part of a state: the setting up was interrupted.
+    SetUpUnfinished,
 }
 
 impl Verdict {
@@ -62,7 +64,8 @@ impl Verdict {
             | Self::Gap
             | Self::SnapshotLost
             | Self::WrongIdentity
-            | Self::UnknownFormat => true,
+            | Self::UnknownFormat
+            | Self::SetUpUnfinished => true,
         }
     }
 
@@ -85,6 +88,7 @@ impl Verdict {
             Self::SnapshotLost => "snapshot lost",
             Self::WrongIdentity => "wrong identity",
             Self::UnknownFormat => "unknown format version",
+            Self::SetUpUnfinished => "not set up to the end",
         }
     }
 
@@ -127,6 +131,9 @@ impl Verdict {
                  and set the node up again, as a new incarnation, with `noraftd rejoin`"
             }
             Self::WrongIdentity => "point the node at its own data directory; nothing was changed",
+            Self::SetUpUnfinished => {
+                "run the same command again, which begins from the start, or remove the directory; nothing was changed"
+            }
             Self::UnknownFormat => "start the version that wrote this directory, or a later one",
         }
     }

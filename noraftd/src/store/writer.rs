@@ -10,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use noraft::LogPosition;
 
-use super::batch::{BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, batch_span, record_span};
+use super::batch::{
+    BATCH_HEADER_BYTES, BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, batch_span, record_span,
+};
 use super::disk::{Disk, DiskFile};
 use super::log::{Extent, Run};
 use super::reader::{Directory, ReadableSegment};
 use super::seal::SealIndex;
-use super::segment::{Link, PAGE, SegmentHeader, file_name, rounded_size};
+use super::segment::{Link, PAGE, SECTOR, SegmentHeader, file_name, rounded_size};
 use super::shortage::is_shortage;
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
@@ -177,8 +179,7 @@ impl Writer {
         let controls = [content.hard_state.is_some(), content.truncate.is_some()]
             .into_iter()
             .filter(|there| *there);
-        let mut at =
-            start + (super::batch::BATCH_HEADER_BYTES + controls.count() * RECORD_HEADER_BYTES) as u64;
+        let mut at = start + (BATCH_HEADER_BYTES + controls.count() * RECORD_HEADER_BYTES) as u64;
         for record in content.records {
             self.index.add(record.position, at, record.payload_crc);
             at += record_span(record.payload.len()) as u64;
@@ -216,25 +217,39 @@ impl Writer {
         front + batch + seal + reserve <= self.header.batches_end()
     }
 
+    /// Rolls when `content` does not fit, and makes sure that it does then: what ran past the end would take the
+    /// place of the second header page.
     fn ensure_room(&mut self, content: &Content<'_>, prev: LogPosition) -> Result<(), StoreError> {
+        if !self.sealed && self.has_room(content) {
+            return Ok(());
+        }
+        self.roll(prev)?;
+        if self.has_room(content) {
+            return Ok(());
+        }
+        Err(StoreError::Invalid(format!(
+            "records of {} bytes do not fit a segment of {} bytes",
+            content.length(),
+            self.header.segment_bytes
+        )))
+    }
+
+    fn has_room(&self, content: &Content<'_>) -> bool {
         // Entries leave room for term and vote: on a full disk a node goes on voting.
         let reserve = if content.records.is_empty() && content.patches.is_empty() {
             0
         } else {
             reserve_bytes(self.header.segment_bytes)
         };
-        if !self.sealed && self.fits(self.front, &self.index, content, reserve) {
-            return Ok(());
-        }
-        self.roll(prev)
+        self.fits(self.front, &self.index, content, reserve)
     }
 
-    /// The least size that the next segment can have, whoever made it.
+    /// The least size that the next segment has: a smaller one that an earlier process made is not adopted.
     fn next_segment_bytes(&self) -> u64 {
-        rounded_size(self.options.segment_bytes).min(self.header.segment_bytes)
+        rounded_size(self.options.segment_bytes)
     }
 
-    /// The largest payload that fits a segment.
+    /// The largest payload that the next segment takes, whatever the size of this one.
     pub(super) fn payload_bytes_max(&self) -> usize {
         let bytes = self.next_segment_bytes();
         // Two header pages, a SEAL of one entry, and one page for the headers of batch and records.
@@ -251,11 +266,23 @@ impl Writer {
             .get(number)
             .map_err(|error| self.write_failed(&name, "preparing a segment", error))?;
         if !self.sealed {
-            let (head, payload) = self.index.encode();
-            self.write_batch(|out| out.control(&head, &payload))?;
+            if let Some((head, payload)) = self.seal() {
+                self.write_batch(|out| out.control(&head, &payload))?;
+            }
             self.sealed = true;
         }
         self.begin_segment(number, next, prev)
+    }
+
+    /// The SEAL with the index of this segment; or one that lists nothing and says so, where the cut of a torn SEAL
+    /// took the room for that. None where damage left a batch on the last page: its segment ends without, and the next
+    /// one's header says where the log was then.
+    fn seal(&self) -> Option<(RecordHeader, Vec<u8>)> {
+        let fits = |(head, _): &(RecordHeader, Vec<u8>)| {
+            self.front + batch_span(head.span()) <= self.header.batches_end()
+        };
+        let complete = Some(self.index.encode()).filter(fits);
+        complete.or_else(|| Some(SealIndex::of_nothing_known().encode()).filter(fits))
     }
 
     fn begin_segment(
@@ -307,6 +334,7 @@ impl Writer {
             file_name(self.header.number),
             self.batch.span(),
         );
+        self.check_end(&name, span)?;
         self.dirty_until = self.front + span;
         let begun = (self.options.clock)();
         let written = file.write_durably(self.front, &self.batch.pieces());
@@ -324,8 +352,18 @@ impl Writer {
         Ok(())
     }
 
+    /// Ends the store rather than write over the second header page.
+    fn check_end(&mut self, name: &str, span: u64) -> Result<(), StoreError> {
+        let end = self.front + span;
+        if end <= self.header.batches_end() {
+            return Ok(());
+        }
+        let reason = format!("a batch up to byte {end} runs over the second header page");
+        Err(self.fail(name, "appending", &io::Error::other(reason)))
+    }
+
     /// Blanks what a failed write left at the front, so that the next cannot be mixed with it by a crash.
-    fn clean_front(&mut self) -> Result<(), StoreError> {
+    pub(super) fn clean_front(&mut self) -> Result<(), StoreError> {
         if self.dirty_until <= self.front {
             return Ok(());
         }
@@ -339,23 +377,20 @@ impl Writer {
     }
 
     /// Ends the ambiguous tail from the front to `until`, durably: a mark first, in one sector, so that no
-    /// crash in between makes the tail look clean.
+    /// crash in between makes the tail look clean. Where no SEAL would have room behind it, as when the tail is a
+    /// SEAL that was torn on the last page, the mark seals the segment as well.
     pub(super) fn cut(&mut self, until: u64, mark: Mark) -> Result<(), StoreError> {
-        let (salt, lsn) = (self.header.salt, self.take_lsn());
-        let cut_lsn = self.last.lsn + 1;
-        self.batch.begin(salt, lsn);
-        self.batch.control(
-            &RecordHeader::control(Kind::Mark, mark as u8, 0, cut_lsn, &[]),
-            &[],
-        );
-        let link = self.batch.finish(salt, self.last, false);
-        let (file, name, span) = (
-            self.file.clone(),
-            file_name(self.header.number),
-            self.batch.span(),
-        );
-        let written =
-            u64::try_from(super::batch::BATCH_HEADER_BYTES + RECORD_HEADER_BYTES).expect("a small number");
+        let (file, name) = (self.file.clone(), file_name(self.header.number));
+        let seals = self.front + 2 * PAGE as u64 > self.header.batches_end();
+        if seals {
+            let next = self.header.number + 1;
+            self.spares
+                .get(next)
+                .map_err(|error| self.write_failed(&file_name(next), "preparing a segment", error))?;
+        }
+        let (link, written) = self.encode_cut(until, mark, seals);
+        let span = self.batch.span();
+        self.check_end(&name, span)?;
         file.write_at(self.front, &self.batch.pieces())
             .map_err(|error| self.write_failed(&name, "marking a cut", error))?;
         self.sync(&*file, &name)?;
@@ -366,7 +401,27 @@ impl Writer {
         self.last = link;
         self.front += span;
         self.dirty_until = self.front;
+        self.sealed = seals;
         Ok(())
+    }
+
+    /// Builds the mark of a cut; tells its link, and how many bytes it has.
+    fn encode_cut(&mut self, until: u64, mark: Mark, seals: bool) -> (Link, u64) {
+        let (salt, lsn) = (self.header.salt, self.take_lsn());
+        let cut_lsn = self.last.lsn + 1;
+        let mut written = BATCH_HEADER_BYTES + RECORD_HEADER_BYTES;
+        self.batch.begin(salt, lsn);
+        self.batch.control(
+            &RecordHeader::control(Kind::Mark, mark as u8, until, cut_lsn, &[]),
+            &[],
+        );
+        if seals {
+            let (head, payload) = SealIndex::of_nothing_known().encode();
+            self.batch.control(&head, &payload);
+            written += head.span();
+        }
+        assert!(written <= SECTOR, "a mark is there as a whole or not at all");
+        (self.batch.finish(salt, self.last, false), written as u64)
     }
 
     fn take_lsn(&mut self) -> u64 {

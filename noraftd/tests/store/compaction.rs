@@ -552,3 +552,41 @@ fn a_crash_while_a_log_is_replaced_leaves_a_refusal_or_the_new_log() {
     }
     assert!(refused > 10 && op > 10, "{refused} refusals at {op} points");
 }
+
+#[test]
+fn a_snapshot_below_the_end_of_another_log_leaves_nothing_of_that_log() {
+    let disk = MemDisk::new();
+    let created = Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis());
+    let (mut store, _) = created.unwrap();
+    let persist = |store: &mut Store, base: Option<LogPosition>, term, prev, records: Vec<Record>| {
+        let batch = Batch {
+            id: BatchId(1),
+            base: base.map(|position| head(position).base),
+            hard_state: Some(HardState {
+                term,
+                voted_for: None,
+            }),
+            append: Some(Append { prev, records }),
+        };
+        store.persist(&batch).unwrap();
+    };
+    let mut old = vec![term_entry(1, 1)];
+    old.extend((2..=12).map(|index| command(1, index, b"of the other log")));
+    persist(&mut store, None, 1, at(0, 0), old);
+    save(&store.snapshots(), at(2, 5)).unwrap();
+    let new: Vec<Record> = (6..=7).map(|index| command(2, index, b"of this one")).collect();
+    persist(&mut store, Some(at(2, 5)), 2, at(2, 5), new.clone());
+    let read = |store: &Store, to| {
+        store
+            .reader()
+            .read(LogIndex::new(6), LogIndex::new(to), usize::MAX)
+    };
+    assert_eq!(read(&store, 7).unwrap(), new);
+    assert!(
+        read(&store, 12).map_or(true, |records| records.len() == 2),
+        "the log ends at 7"
+    );
+    drop(store);
+    let opened = Store::open(Arc::new(disk.clone()), small_segments(), owner());
+    assert_eq!(read(&opened.unwrap().0, 7).unwrap(), new);
+}

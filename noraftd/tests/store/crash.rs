@@ -14,7 +14,7 @@ const BATCHES: usize = 45;
 /// What is lost is drawn this often for each point.
 const CUTS: u64 = 3;
 
-fn small_segments() -> Options {
+pub(crate) fn small_segments() -> Options {
     Options {
         segment_bytes: 40 << 10,
         ..options()
@@ -22,7 +22,7 @@ fn small_segments() -> Options {
 }
 
 /// What a run had when it ended: what was acknowledged, and the batch that was not.
-struct Run {
+pub(crate) struct Run {
     created: bool,
     acknowledged: Model,
     in_flight: Option<Batch>,
@@ -62,7 +62,7 @@ fn run_on(disk: &MemDisk, seed: u64) -> Run {
 
 impl Run {
     /// Checks that everything acknowledged is there, and nothing that was never asked for.
-    fn check(&self, store: &Store, recovered: &Recovered) -> Result<(), String> {
+    pub(crate) fn check(&self, store: &Store, recovered: &Recovered) -> Result<(), String> {
         let found = read_all(&store.reader(), recovered.log.entries().len());
         let old = &self.acknowledged;
         let mut new = old.clone();
@@ -206,7 +206,7 @@ fn a_power_cut_while_a_torn_tail_is_cut_never_makes_the_node_forget_to_abstain()
 }
 
 /// The image of a run that ended with a torn batch, if `seed` gives one.
-fn torn_image(seed: u64) -> Option<(MemDisk, Run)> {
+pub(crate) fn torn_image(seed: u64) -> Option<(MemDisk, Run)> {
     let disk = MemDisk::new();
     disk.arm(Some(Fault::PowerAfter { op: 40 + seed % 60 }));
     let run = run_on(&disk, seed % 3);

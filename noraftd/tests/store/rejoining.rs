@@ -5,8 +5,8 @@ use std::sync::Arc;
 use noraft::Term;
 use noraftd::machine::Machine;
 use noraftd::record::Abstain;
-use noraftd::store::Store;
 use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::{SetUp, Store, Vacant};
 
 use crate::common::*;
 use crate::compaction::{head, small_segments};
@@ -15,8 +15,9 @@ use crate::compaction::{head, small_segments};
 fn a_member_that_begins_again_says_that_it_lost_entries_until_it_has_caught_up() {
     let disk = MemDisk::new();
     let open = || Store::open(Arc::new(disk.clone()), small_segments(), owner()).unwrap();
+    let vacant = Vacant::look(Arc::new(disk.clone()), SetUp::Rejoin).unwrap();
     let begun = Store::create_rejoining(
-        Arc::new(disk.clone()),
+        vacant,
         small_segments(),
         identity(),
         Term::new(7),

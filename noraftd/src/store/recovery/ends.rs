@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use noraft::{ClusterConfig, Log, NodeId};
 
 use super::super::Verdict;
+use super::super::batch::RECORD_HEADER_BYTES;
 use super::super::replay::{Held, Replay};
 use super::super::rest::Later;
 use super::super::scan::{Damaged, Rest, SegmentScan};
@@ -105,6 +106,11 @@ impl Judge {
             Rest::Invalid(rest) if scan.sealed => {
                 self.find(Verdict::DamageAtMark, &name, rest.offset, "bytes after the SEAL");
             }
+            Rest::Invalid(rest) if rest.was_cut => {
+                let left = format!("{}; left of a tail whose cut was interrupted", rest.found);
+                self.find(Verdict::AmbiguousTail, &name, rest.offset, left);
+                self.blank_until = Some(rest.end);
+            }
             Rest::Invalid(rest) => {
                 let how = if rest.interrupted {
                     "as an interrupted write leaves it"
@@ -132,7 +138,7 @@ impl Judge {
             self.find(Verdict::DamageUncovered, &file_name(active[0]), 0, text);
             return None;
         };
-        let mut replay = Replay::new(header);
+        let mut replay = Replay::new(header, entries_max(segments));
         for (at, number) in active.iter().enumerate() {
             let scan = &segments[number];
             let next = active.get(at + 1).map(|next| segments[next].valid_header());
@@ -254,6 +260,13 @@ fn replay_segment(
     }
     replay.lose();
     Ok(())
+}
+
+/// As many entries as segments of these sizes have room for.
+fn entries_max(segments: &BTreeMap<u64, SegmentScan>) -> u64 {
+    let said = |scan: &SegmentScan| scan.valid_header().map_or(0, |header| header.segment_bytes);
+    let bytes = |scan: &SegmentScan| scan.size.max(said(scan));
+    segments.values().map(bytes).fold(0, u64::saturating_add) / RECORD_HEADER_BYTES as u64
 }
 
 /// True when `node` is a majority by itself.
