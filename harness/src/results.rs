@@ -104,6 +104,69 @@ pub struct Counts {
     pub info: u64,
 }
 
+/// Which operations of a history a checker used.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Operations in the history.
+    pub recorded: u64,
+    /// Those that the verdict rests on.
+    pub used: u64,
+    /// The others, by function and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ignored: Vec<Ignored>,
+}
+
+/// Operations of one function that were left out for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ignored {
+    /// Their function.
+    pub function: String,
+    /// Why they were left out.
+    pub why: String,
+    /// How many they are.
+    pub count: u64,
+}
+
+impl Usage {
+    /// None of `recorded` operations was used.
+    pub fn none(recorded: u64, why: &str) -> Self {
+        let all = Ignored {
+            function: "of all".to_owned(),
+            why: why.to_owned(),
+            count: recorded,
+        };
+        Self {
+            recorded,
+            used: 0,
+            ignored: Some(all).filter(|all| all.count > 0).into_iter().collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Usage {
+    /// `3 of 5 operations used, 2 ignored: 1 cas (failed), 1 read (no value)`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const TOLD_MAX: usize = 8;
+        write!(f, "{} of {} operations used", self.used, self.recorded)?;
+        if self.ignored.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", {} ignored: ", self.recorded - self.used)?;
+        for (at, ignored) in self.ignored.iter().take(TOLD_MAX).enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(
+                f,
+                "{comma}{} {} ({})",
+                ignored.count, ignored.function, ignored.why
+            )?;
+        }
+        match self.ignored.len().checked_sub(TOLD_MAX) {
+            Some(more) if more > 0 => write!(f, ", and for {more} more reasons"),
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
 /// What one checker said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
@@ -111,8 +174,11 @@ pub struct CheckResult {
     pub model: String,
     /// Its verdict.
     pub verdict: Outcome,
-    /// Operations it looked at.
+    /// Operations it used.
     pub operations: u64,
+    /// Which those are, and why the others are not among them; for checkers of histories.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// Seconds it took.
     pub seconds: f64,
     /// One sentence: why invalid, or what ran out.

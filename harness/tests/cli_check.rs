@@ -42,6 +42,11 @@ fn the_exit_code_is_that_of_the_worst_file() {
         harness(&["check", &valid, &invalid, "/nonexistent"])
             .status
             .code(),
+        Some(1),
+        "a file that cannot be read does not hide another's verdict"
+    );
+    assert_eq!(
+        harness(&["check", &valid, "/nonexistent"]).status.code(),
         Some(254)
     );
     assert_eq!(harness(&["check"]).status.code(), Some(64));

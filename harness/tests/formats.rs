@@ -138,12 +138,36 @@ fn what_is_not_understood_is_said_with_its_line() {
             "history:2: expected an operation id (op)",
         ),
         (
-            "INFO jepsen.util - 1 :invoke :read nil\nrubbish\n",
-            "history:2: expected a log line that begins with its level or date, found \"rubbish\"",
+            "[{:process 1 :type :invoke :f :read}\n",
+            "history:2: expected ']' before the end of the file",
         ),
         (
-            "INFO jepsen.util - 1 :begin :read nil\n",
-            "history:1: expected :invoke, :ok, :fail or :info, found \":begin\"",
+            "[{:process 1 :type :invoke :f :read})\n",
+            "history:1: expected ']' or an operation, found ')'",
+        ),
+        (
+            "{:process 1 :type :invoke :f :read}]\n",
+            "history:1: expected an operation, found ']'",
+        ),
+        (
+            "{:process 1 :type :invoke :f :read :value 1 :value 2}\n",
+            "history:1: expected each field once, found \":value 2}\"",
+        ),
+        (
+            "{:process 1 :type :invoke :f :read}\n{:type :ok :f :read :value 1}\n",
+            "history:2: expected a process, as other operations have one",
+        ),
+        (
+            "{:type :invoke :f :read}\n{\"type\": \"ok\", \"f\": \"read\"}\n",
+            "history:2: expected a name, found \": \\\"ok\\\", \\\"f\\\": \\\"read\\\"}\"",
+        ),
+        (
+            "\u{feff}what\n",
+            "history:1: expected a history: JSON lines, EDN operations or Jepsen log lines",
+        ),
+        (
+            "INFO jepsen.util - 1 :invoke :read nil\nINFO jepsen.util - 1 :begin :read nil\n",
+            "history:2: expected :invoke, :ok, :fail or :info, found \":begin\"",
         ),
     ];
     for (text, expected) in cases {

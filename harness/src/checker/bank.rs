@@ -2,58 +2,77 @@
 //!
 //! Decides exactly that, for each read of all accounts; it does not look for an order, so `valid` says
 //! that no read contradicts the two invariants, not that the history is linearizable.
-//! The total is the one most reads agree on.
+//! The total is the one that is given, or else the one most reads agree on: if two differ, one of them is wrong.
 
 use std::collections::BTreeMap;
 
 use super::datum::{Datum, Pool, View};
-use super::recording::{Recording, Status};
+use super::recording::{NEVER, Operation, Recording, Status};
+use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, Tally, seen};
 use super::verdict::{Told, Verdict, Violation, mention};
 
-/// Decides a whole history; the witness lists the reads.
-///
-/// # Errors
-/// When a read is no map from account to balance: the operation, and what was expected.
-pub fn check(recording: &Recording) -> Result<Verdict, (u32, &'static str)> {
-    let mut reads = Vec::new();
-    for (id, operation) in recording.effective() {
-        if operation.status == Status::Ok && recording.function(operation) == "read" {
-            let told = balances(&recording.pool, operation.output);
-            let (total, least) = told.ok_or((id, "expected a map from account to balance"))?;
-            reads.push((id, total, least));
-        }
+/// Decides the reads of a history, each with its balances; `total` is what all accounts have together, if that is
+/// known. The witness lists the reads.
+pub fn check(total: Option<i128>, reads: &[(u32, Balances)]) -> Verdict {
+    let mut votes: BTreeMap<i128, usize> = BTreeMap::new();
+    for (_, read) in reads {
+        *votes.entry(read.total).or_default() += 1;
     }
-    let mut votes: BTreeMap<i64, usize> = BTreeMap::new();
-    for (_, total, _) in &reads {
-        *votes.entry(*total).or_default() += 1;
-    }
-    let expected = votes
-        .into_iter()
-        .max_by_key(|(_, count)| *count)
-        .map_or(0, |(total, _)| total);
-    for (id, total, least) in &reads {
-        if *total != expected {
-            return Ok(wrong_total(&reads, *id, *total, expected));
+    let voted = votes.into_iter().max_by_key(|(_, count)| *count);
+    let expected = total.or(voted.map(|(total, _)| total)).unwrap_or(0);
+    for (id, read) in reads {
+        if read.total != expected {
+            return wrong_total(reads, *id, read.total, expected, total.is_some());
         }
-        if *least < 0 {
-            return Ok(Verdict::Invalid(Violation::Told(Told {
-                title: format!("a balance of {least}"),
+        if read.least < 0 {
+            return Verdict::Invalid(Violation::Told(Told {
+                title: format!("a balance of {}", read.least),
                 operations: vec![*id],
                 why: vec![format!(
                     "{} saw a negative balance; no transfer may make one.",
                     mention(*id)
                 )],
-            })));
+            }));
         }
     }
-    Ok(Verdict::Valid(reads.into_iter().map(|(id, _, _)| id).collect()))
+    Verdict::Valid(reads.iter().map(|(id, _)| *id).collect())
 }
 
-fn wrong_total(reads: &[(u32, i64, i64)], id: u32, total: i64, expected: i64) -> Verdict {
+/// Reads the balances of a history, and counts what became of each operation.
+pub(crate) fn reads(recording: &Recording, nil_reads: Option<NilReads>) -> (Vec<(u32, Balances)>, Tally) {
+    let pool = &recording.pool;
+    let convert = |operation: &Operation| match recording.function(operation) {
+        "read" => {
+            let (read, ret) = seen(pool, operation, nil_reads.unwrap_or(NilReads::Value))?;
+            let told = Balances::of(pool, read);
+            Ok((Some(told.ok_or(Left::look(operation, NO_BALANCES))?), ret))
+        }
+        // What a transfer moves does not matter, only that it is one.
+        "transfer" => match operation.status {
+            Status::Fail => Err(FAILED),
+            Status::Info => Ok((None, NEVER)),
+            Status::Ok => Ok((None, operation.ret)),
+        },
+        _ => Err(Left::change(operation, NO_FUNCTION)),
+    };
+    let (mut reads, mut tally) = (Vec::new(), Tally::default());
+    for (id, operation) in (0_u32..).zip(&recording.operations) {
+        let taken: Taken<Option<Balances>> = convert(operation);
+        tally.note(operation, &taken);
+        if let Ok((Some(read), _)) = taken {
+            reads.push((id, read));
+        }
+    }
+    (reads, tally)
+}
+
+const NO_BALANCES: &str = "no map from account to balance, or a balance that is no integer";
+
+fn wrong_total(reads: &[(u32, Balances)], id: u32, total: i128, expected: i128, is_given: bool) -> Verdict {
     let usual = reads
         .iter()
-        .find(|(_, total, _)| *total == expected)
-        .map(|(usual, _, _)| *usual);
+        .find(|(_, read)| read.total == expected && !is_given)
+        .map(|(usual, _)| *usual);
     let mut why = vec![format!("The balances {} saw add up to {total}.", mention(id))];
     why.extend(usual.map(|usual| {
         format!(
@@ -61,6 +80,9 @@ fn wrong_total(reads: &[(u32, i64, i64)], id: u32, total: i64, expected: i64) ->
             mention(usual)
         )
     }));
+    if is_given {
+        why.push(format!("At the beginning they added up to {expected}."));
+    }
     why.push(
         "A transfer takes from one account what it gives to another, so the total never changes.".to_owned(),
     );
@@ -71,20 +93,37 @@ fn wrong_total(reads: &[(u32, i64, i64)], id: u32, total: i64, expected: i64) ->
     }))
 }
 
-/// Total and least balance.
-fn balances(pool: &Pool, read: Datum) -> Option<(i64, i64)> {
-    let amounts: Vec<Datum> = match pool.view(read) {
-        View::Map(pairs) => pairs.chunks_exact(2).map(|pair| pair[1]).collect(),
-        View::List(amounts) => amounts.to_vec(),
-        View::Nil | View::Bool(_) | View::Int(_) | View::Text(_) => return None,
-    };
-    let mut total = 0_i64;
-    let mut least = i64::MAX;
-    for amount in amounts {
-        // An account that does not exist yet has nothing.
-        let amount = if amount.is_nil() { 0 } else { amount.as_int()? };
-        total = total.checked_add(amount)?;
-        least = least.min(amount);
+/// What a read of all accounts says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Balances {
+    /// All of them together.
+    pub total: i128,
+    /// The lowest; 0 when there is no account.
+    pub least: i128,
+}
+
+impl Balances {
+    /// Reads a map from account to balance, or a list of balances.
+    pub fn of(pool: &Pool, read: Datum) -> Option<Self> {
+        let amounts: Vec<Datum> = match pool.view(read) {
+            View::Map(pairs) => pairs.chunks_exact(2).map(|pair| pair[1]).collect(),
+            View::List(amounts) => amounts.to_vec(),
+            View::Nil
+            | View::Bool(_)
+            | View::Int(_)
+            | View::Text(_)
+            | View::Atom(..)
+            | View::Set(_)
+            | View::Tagged(..) => return None,
+        };
+        let amounts: Option<Vec<i128>> = amounts
+            .into_iter()
+            .map(|amount| pool.as_integer(amount))
+            .collect();
+        let amounts = amounts?;
+        Some(Self {
+            total: amounts.iter().sum(),
+            least: amounts.into_iter().min().unwrap_or(0),
+        })
     }
-    Some((total, least.min(i64::MAX - 1)))
 }

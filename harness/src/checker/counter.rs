@@ -10,8 +10,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::budget::Budget;
-use super::datum::Datum;
+use super::datum::Pool;
 use super::recording::{NEVER, Operation, Recording, Status};
+use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, changed, fits, seen};
 use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
 use crate::model::{Call, Model};
 
@@ -19,27 +20,27 @@ use crate::model::{Call, Model};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CounterOp {
     /// This was added.
-    Add(i64),
+    Add(i128),
     /// The counter was this.
-    Read(i64),
+    Read(i128),
 }
 
 /// The specification; counters begin at `initial`.
 #[derive(Clone, Copy, Debug)]
 pub struct Counter {
     /// Value before the first operation.
-    pub initial: i64,
+    pub initial: i128,
 }
 
 impl Model for Counter {
-    type State = i64;
+    type State = i128;
     type Op = CounterOp;
 
-    fn init(&self) -> i64 {
+    fn init(&self) -> i128 {
         self.initial
     }
 
-    fn step(&self, state: &i64, op: &CounterOp) -> Option<i64> {
+    fn step(&self, state: &i128, op: &CounterOp) -> Option<i128> {
         match *op {
             CounterOp::Add(number) => state.checked_add(number),
             CounterOp::Read(value) => (*state == value).then_some(value),
@@ -51,47 +52,60 @@ impl Model for Counter {
     }
 }
 
-pub(crate) struct Converter {
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     add: Option<u16>,
     increment: Option<u16>,
     decrement: Option<u16>,
     read: Option<u16>,
+    nil_reads: NilReads,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording) -> Self {
+/// Numbers are exact, up to [`EXACT_MAX`](super::datum::EXACT_MAX).
+const NO_NUMBER: &str = "no integer of at most 95 bits";
+
+impl<'a> Converter<'a> {
+    pub(crate) fn new(recording: &'a Recording, nil_reads: Option<NilReads>) -> Self {
         Self {
+            pool: &recording.pool,
             add: recording.function_id("add"),
             increment: recording.function_id("incr"),
             decrement: recording.function_id("decr"),
             read: recording.function_id("read"),
+            nil_reads: nil_reads.unwrap_or(NilReads::Value),
         }
     }
 
-    pub(crate) fn convert(&self, operation: &Operation) -> Option<(CounterOp, u32)> {
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<CounterOp> {
         let function = Some(operation.function);
-        let known = operation.status == Status::Ok;
-        let ret = if known { operation.ret } else { NEVER };
-        let number = |datum: Datum, otherwise| datum.as_int().unwrap_or(otherwise);
-        if operation.status == Status::Fail {
-            None
-        } else if function == self.add || function == self.increment {
-            Some((CounterOp::Add(number(operation.input, 1)), ret))
-        } else if function == self.decrement {
-            Some((CounterOp::Add(-number(operation.input, 1)), ret))
-        } else if function == self.read && known {
-            operation
-                .output
-                .as_int()
-                .map(|value| (CounterOp::Read(value), ret))
+        let (is_increment, is_decrement) = (function == self.increment, function == self.decrement);
+        if function == self.read {
+            let (value, ret) = seen(self.pool, operation, self.nil_reads)?;
+            let value = self.pool.as_integer(value);
+            let value = value.ok_or(Left::look(operation, NO_NUMBER))?;
+            Ok((CounterOp::Read(value), ret))
+        } else if (is_increment || is_decrement) && operation.input.is_nil() {
+            // By one, as its name says.
+            fits(operation)?;
+            let step = if is_decrement { -1 } else { 1 };
+            match operation.status {
+                Status::Fail => Err(FAILED),
+                Status::Info => Ok((CounterOp::Add(step), NEVER)),
+                Status::Ok => Ok((CounterOp::Add(step), operation.ret)),
+            }
+        } else if is_increment || is_decrement || function == self.add {
+            let (number, ret) = changed(self.pool, operation)?;
+            let number = self.pool.as_integer(number);
+            let number = number.ok_or(Left::change(operation, NO_NUMBER))?;
+            Ok((CounterOp::Add(if is_decrement { -number } else { number }), ret))
         } else {
-            None
+            Err(Left::change(operation, NO_FUNCTION))
         }
     }
 }
 
 /// Decides `calls`, in order of invocation, all of one counter.
-pub fn check(initial: i64, calls: &[Call<CounterOp>], budget: &Budget) -> Verdict {
+pub fn check(initial: i128, calls: &[Call<CounterOp>], budget: &Budget) -> Verdict {
     let mut meter = budget.meter();
     if let Err(limit) = meter
         .hold(calls.len() * 64)
@@ -119,7 +133,7 @@ pub fn check(initial: i64, calls: &[Call<CounterOp>], budget: &Budget) -> Verdic
 }
 
 /// A read below what had certainly been added, or above what can have been.
-fn out_of_bounds(initial: i64, calls: &[Call<CounterOp>]) -> Option<Told> {
+fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Told> {
     let mut events: Vec<(u32, bool, u32)> = Vec::with_capacity(2 * calls.len());
     for (i, call) in (0_u32..).zip(calls) {
         events.push((call.call, false, i));
@@ -129,7 +143,7 @@ fn out_of_bounds(initial: i64, calls: &[Call<CounterOp>]) -> Option<Told> {
     }
     events.sort_unstable();
     // What was called and what returned so far, what adds apart from what takes away.
-    let (mut called, mut returned) = ([0_i64; 2], [0_i64; 2]);
+    let (mut called, mut returned) = ([0_i128; 2], [0_i128; 2]);
     let mut returned_at_call = vec![[0; 2]; calls.len()];
     for (_, is_return, i) in events {
         let at = i as usize;
@@ -153,7 +167,7 @@ fn out_of_bounds(initial: i64, calls: &[Call<CounterOp>]) -> Option<Told> {
     None
 }
 
-fn bounds_told(read: &Call<CounterOp>, value: i64, low: i64, high: i64) -> Told {
+fn bounds_told(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> Told {
     let why = if value < low {
         format!(
             "The adds that had returned before {} was called make at least {low}.",
@@ -179,10 +193,10 @@ fn bounds_told(read: &Call<CounterOp>, value: i64, low: i64, high: i64) -> Told 
 
 /// Reads by value and adds of one with the gaps they fit into; gap k lies before read k.
 struct Gaps<'a> {
-    initial: i64,
+    initial: i128,
     calls: &'a [Call<CounterOp>],
     /// Value, call, index.
-    reads: Vec<(i64, u32, u32)>,
+    reads: Vec<(i128, u32, u32)>,
     /// First gap, call, index.
     adds: Vec<(u32, u32, u32)>,
     /// Last gap, by index of the add.
@@ -190,8 +204,8 @@ struct Gaps<'a> {
 }
 
 impl<'a> Gaps<'a> {
-    fn new(initial: i64, calls: &'a [Call<CounterOp>]) -> Self {
-        let mut reads: Vec<(i64, u32, u32)> = (0..)
+    fn new(initial: i128, calls: &'a [Call<CounterOp>]) -> Self {
+        let mut reads: Vec<(i128, u32, u32)> = (0..)
             .zip(calls)
             .filter_map(|(i, call)| match call.op {
                 CounterOp::Read(value) if !call.is_open() => Some((value, call.call, i)),

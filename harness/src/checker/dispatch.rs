@@ -4,18 +4,23 @@ use super::budget::{Budget, Limit};
 use super::certificate::{self, Certificate};
 use super::datum::Datum;
 use super::hash::FastMap;
-use super::recording::{Recording, Status};
+use super::recording::{NEVER, Operation, Recording};
 use super::register::{Register, RegisterOp};
 use super::split::{self, Part, Parts};
+use super::usage::{NilReads, Taken, Tally};
 use super::verdict::{Exhausted, Verdict};
 use super::{
-    Finding, Report, bank, counter, depth, exactly_once, frontier, kv, list_append, lock, log, register,
-    search, sets, txn, unique, witness,
+    Finding, Report, counter, depth, exactly_once, frontier, independent, kv, lock, log, register, search,
+    sets, unique, witness,
 };
 use crate::model::{Call, Model};
+use crate::results::Usage;
 
+mod initial;
 mod name;
+mod whole;
 
+use initial::Initial;
 pub use name::ModelName;
 
 /// How to check.
@@ -23,8 +28,13 @@ pub use name::ModelName;
 pub struct Options {
     /// Model, unless it is to be guessed.
     pub model: Option<ModelName>,
-    /// Value of every register before the first operation, in EDN or JSON, unless the history says.
+    /// Value before the first operation, in EDN or JSON, unless the history says: of every register, of a set its
+    /// elements, of accounts their balances or total, of a lock the token of its holder.
     pub initial: Option<String>,
+    /// Whether values are `[key value]` pairs, unless all operations together are to say.
+    pub independent: Option<bool>,
+    /// What a read of nil means: without an answer nil is a value, except in a register that is never nil.
+    pub nil_reads: Option<NilReads>,
     /// Threads for the parts of one history.
     pub threads: usize,
 }
@@ -34,6 +44,8 @@ impl Default for Options {
         Self {
             model: None,
             initial: None,
+            independent: None,
+            nil_reads: None,
             threads: 1,
         }
     }
@@ -41,99 +53,136 @@ impl Default for Options {
 
 /// Checks a whole history.
 pub fn check(recording: &mut Recording, options: &Options, budget: &Budget) -> Report {
-    match options.model.map_or_else(|| ModelName::guess(recording), Ok) {
-        Ok(model) => check_model(recording, model, options, budget),
-        Err(reason) => Report {
-            model: ModelName::Register,
-            engines: Vec::new(),
-            parts: 0,
-            operations: 0,
-            finding: Finding::Unknown { reason },
-            certificate: Certificate::Absent,
-        },
+    let model = options.model.map_or_else(|| ModelName::guess(recording), Ok);
+    let model = match model {
+        Ok(model) => model,
+        Err(reason) => return unchecked(ModelName::Register, recording, reason),
+    };
+    let prepared = independent::take_keys(recording, model, options.independent)
+        .and_then(|()| Initial::of(recording, model, options));
+    match prepared {
+        Err(reason) => unchecked(model, recording, reason),
+        Ok(initial) => {
+            let report = check_model(recording, model, &initial, options, budget);
+            doubted(recording, report)
+        }
     }
 }
 
-fn check_model(recording: &mut Recording, model: ModelName, options: &Options, budget: &Budget) -> Report {
+/// Nothing was checked, for this reason.
+fn unchecked(model: ModelName, recording: &Recording, reason: String) -> Report {
+    Report {
+        model,
+        engines: Vec::new(),
+        parts: 0,
+        operations: 0,
+        usage: Usage::none(recording.operations.len() as u64, "not checked"),
+        finding: Finding::Unknown { reason },
+        certificate: Certificate::Absent,
+    }
+}
+
+/// What a history whose order is doubtful seems to say decides nothing.
+fn doubted(recording: &Recording, mut report: Report) -> Report {
+    if !recording.doubts.is_empty() {
+        let seems = report.outcome();
+        report.finding = Finding::Unknown {
+            reason: format!(
+                "{}; taken as it stands it would be {seems}",
+                recording.doubts.join("; ")
+            ),
+        };
+    }
+    report
+}
+
+fn check_model(
+    recording: &Recording,
+    model: ModelName,
+    initial: &Initial,
+    options: &Options,
+    budget: &Budget,
+) -> Report {
+    let (pool, nil_reads) = (&recording.pool, options.nil_reads);
+    let task = Task {
+        recording,
+        model,
+        options,
+        budget,
+    };
     match model {
-        ModelName::Register => check_register(recording, options, budget),
+        ModelName::Register => check_register(&task, initial.value),
         ModelName::Kv => {
-            let convert = kv::Converter::new(recording);
-            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
-            let kv = kv::Kv {
-                pool: &recording.pool,
-            };
-            join(model, recording, parts, options, |part| {
-                search(&kv, &part.calls, budget)
-            })
+            let convert = kv::Converter::new(recording, nil_reads);
+            let initial = initial.given.then_some(initial.value);
+            let kv = kv::Kv { pool, initial };
+            task.by_key(|one| convert.convert(one), |calls| search(&kv, calls, budget))
         }
-        ModelName::Log | ModelName::ExactlyOnce => check_log(recording, model, options, budget),
+        ModelName::Log => {
+            let convert = log::Converter::new(recording);
+            let labels = log::labels_of(recording);
+            let check = |calls: &[_]| Answer::maybe("log", log::check(pool, calls, labels, budget));
+            task.by_key(|one| convert.convert(one), check)
+        }
+        ModelName::ExactlyOnce => {
+            let convert = exactly_once::Converter::new(recording, nil_reads);
+            let labels = log::Labels::Ordered;
+            let check = |calls: &[_]| Answer::maybe("log", log::check(pool, calls, labels, budget));
+            task.by_key(|one| convert.convert(one), check)
+        }
         ModelName::Set | ModelName::SetFull => {
-            sets::normalize(recording);
-            let convert = sets::Converter::new(recording);
-            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
-            join(model, recording, parts, options, |part| {
-                Answer::maybe("sets", sets::check(&recording.pool, &part.calls, budget))
-            })
+            let convert = sets::Converter::new(recording, nil_reads);
+            let elements = &initial.elements[..];
+            let check = |calls: &[_]| Answer::maybe("sets", sets::check(pool, elements, calls, budget));
+            task.by_key(|one| convert.convert(one), check)
         }
         ModelName::Counter => {
-            let convert = counter::Converter::new(recording);
-            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
-            let initial = initial_value(recording, options)
-                .and_then(Datum::as_int)
-                .unwrap_or(0);
-            join(model, recording, parts, options, |part| {
-                Answer::of("counter", counter::check(initial, &part.calls, budget))
-            })
+            let convert = counter::Converter::new(recording, nil_reads);
+            let number = initial.number.unwrap_or(0);
+            let check = |calls: &[_]| Answer::of("counter", counter::check(number, calls, budget));
+            task.by_key(|one| convert.convert(one), check)
         }
-        ModelName::Bank => whole(model, recording, "bank", bank::check(recording)),
         ModelName::Lock => {
             let convert = lock::Converter::new(recording);
-            let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
-            join(model, recording, parts, options, |part| {
-                Answer::of("lock", lock::check(&part.calls))
-            })
+            let check = |calls: &[_]| Answer::of("lock", lock::check(initial.number, calls));
+            task.by_key(|one| convert.convert(one), check)
         }
-        ModelName::ListAppend => whole(
-            model,
-            recording,
-            "list-append",
-            list_append::check(recording, budget),
-        ),
-        ModelName::RwRegister => {
-            let verdict = txn::parse(recording).map(|calls| {
-                let transactions = txn::Transactions {
-                    pool: &recording.pool,
-                };
-                search::check(&transactions, &calls, budget).1
-            });
-            whole(model, recording, "search", verdict)
-        }
+        ModelName::Bank => whole::bank(recording, initial, options),
+        ModelName::ListAppend => whole::list_append(recording, initial, options, budget),
+        ModelName::RwRegister => whole::rw_register(recording, initial, options, budget),
     }
 }
 
-fn initial_value(recording: &mut Recording, options: &Options) -> Option<Datum> {
-    match &options.initial {
-        Some(text) => crate::formats::parse_datum(&mut recording.pool, text),
-        None => recording.initial,
+/// A history to be checked, and how.
+struct Task<'a> {
+    recording: &'a Recording,
+    model: ModelName,
+    options: &'a Options,
+    budget: &'a Budget,
+}
+
+impl Task<'_> {
+    /// Converts the history, divides it by key and checks its parts.
+    fn by_key<O: Sync>(
+        &self,
+        convert: impl Fn(&Operation) -> Taken<O>,
+        check: impl Fn(&[Call<O>]) -> Answer + Sync,
+    ) -> Report {
+        self.join(split::by_key(self.recording, self.budget, convert), check)
     }
 }
 
-fn check_register(recording: &mut Recording, options: &Options, budget: &Budget) -> Report {
-    let initial = initial_value(recording, options).unwrap_or(Datum::NIL);
-    register::normalize(recording);
-    let convert = register::Converter::new(recording, initial);
-    let parts = split::by_key(recording, budget, |operation| {
-        convert.convert(&recording.pool, operation)
-    });
+fn check_register(task: &Task<'_>, initial: Datum) -> Report {
+    let (recording, budget) = (task.recording, task.budget);
+    let convert = register::Converter::new(recording, initial, task.options.nil_reads);
+    let parts = split::by_key(recording, budget, |operation| convert.convert(operation));
     let certificate = match &parts {
         Ok(parts) => certify(recording, &Register { initial }, &parts.parts),
         Err(_) => Certificate::Absent,
     };
-    let decide = |part: &Part<_>| decide_register(initial, &part.calls, budget);
     Report {
         certificate,
-        ..join(ModelName::Register, recording, parts, options, decide)
+        ..task.join(parts, |calls| decide_register(initial, calls, budget))
     }
 }
 
@@ -189,25 +238,6 @@ fn search<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer
     Answer::of(engine, verdict).verified(model, calls)
 }
 
-fn check_log(recording: &Recording, model: ModelName, options: &Options, budget: &Budget) -> Report {
-    let parts = match model {
-        ModelName::ExactlyOnce => {
-            let convert = exactly_once::Converter::new(recording);
-            split::by_key(recording, budget, |operation| convert.convert(operation))
-        }
-        _ => {
-            let convert = log::Converter::new(recording);
-            split::by_key(recording, budget, |operation| {
-                convert.convert(&recording.pool, operation)
-            })
-        }
-    };
-    let labels = log::labels_of(recording);
-    join(model, recording, parts, options, |part| {
-        Answer::maybe("log", log::check(&recording.pool, &part.calls, labels, budget))
-    })
-}
-
 /// Orders up to this length are verified before anyone is told: milliseconds.
 const VERIFIED_MAX: usize = 100_000;
 
@@ -242,14 +272,30 @@ impl Answer {
         Self { engine, verdict }
     }
 
-    fn is_violation(&self) -> bool {
-        matches!(self.verdict, Ok(Verdict::Invalid(_)))
+    /// True when the part has no order, whatever the operations did that could not be used: they may have changed
+    /// it from `changed_from` on, and what was called after all operations of a violation had returned does not
+    /// help any of them.
+    fn is_violation(&self, recording: &Recording, changed_from: u32) -> bool {
+        let last = |id: &u32| recording.operations[*id as usize].ret;
+        match &self.verdict {
+            Ok(Verdict::Invalid(violation)) => {
+                let last = violation.operations().iter().map(last).max();
+                changed_from == NEVER || last.is_some_and(|last| last < changed_from)
+            }
+            Ok(Verdict::Valid(_) | Verdict::Unknown(_)) | Err(_) => false,
+        }
     }
 
-    fn finding(self, key: Datum) -> Finding {
+    fn finding(self, recording: &Recording, key: Datum, changed_from: u32) -> Finding {
+        let stands = self.is_violation(recording, changed_from);
         match self.verdict {
             Ok(Verdict::Valid(_)) => Finding::Valid,
-            Ok(Verdict::Invalid(violation)) => Finding::Invalid { key, violation },
+            Ok(Verdict::Invalid(violation)) if stands => Finding::Invalid { key, violation },
+            Ok(Verdict::Invalid(_)) => Finding::Unknown {
+                reason: "the operations that could be used have no order, but one that could not be used may have \
+                         changed that"
+                    .to_owned(),
+            },
             Ok(Verdict::Unknown(exhausted)) => Finding::Unknown {
                 reason: explain_exhausted(exhausted),
             },
@@ -258,83 +304,66 @@ impl Answer {
     }
 }
 
-fn whole(
-    model: ModelName,
-    recording: &Recording,
-    engine: &'static str,
-    verdict: Result<Verdict, (u32, &'static str)>,
-) -> Report {
-    Report {
-        model,
-        engines: vec![engine],
-        parts: 1,
-        operations: recording.effective().count() as u64,
-        finding: Answer::maybe(engine, verdict).finding(Datum::NIL),
-        certificate: Certificate::Absent,
+impl Task<'_> {
+    fn join<O: Sync>(
+        &self,
+        parts: Result<Parts<O>, Limit>,
+        check: impl Fn(&[Call<O>]) -> Answer + Sync,
+    ) -> Report {
+        let (parts, tally) = match &parts {
+            Ok(parts) => (&parts.parts[..], &parts.tally),
+            Err(limit) => {
+                let reason = format!("{} ran out before the check began", limit.name());
+                return unchecked(self.model, self.recording, reason);
+            }
+        };
+        let answers = split::check_parts(
+            parts,
+            self.options.threads,
+            |part| (check(&part.calls), tally.changed_from(part.key)),
+            |(answer, changed_from)| answer.is_violation(self.recording, *changed_from),
+        );
+        let answered = parts.iter().zip(answers);
+        let answered = answered.map(|(part, (answer, changed_from))| {
+            let engine = answer.engine;
+            (engine, answer.finding(self.recording, part.key, changed_from))
+        });
+        report(self.model, self.recording, tally, parts.len(), answered.collect())
     }
 }
 
-fn join<O: Sync>(
+/// Joins the findings of the parts of a history.
+fn report(
     model: ModelName,
     recording: &Recording,
-    parts: Result<Parts<O>, Limit>,
-    options: &Options,
-    check: impl Fn(&Part<O>) -> Answer + Sync,
+    tally: &Tally,
+    parts: usize,
+    findings: Vec<(&'static str, Finding)>,
 ) -> Report {
-    let unchecked = |finding| Report {
-        model,
-        engines: Vec::new(),
-        parts: 0,
-        operations: 0,
-        finding,
-        certificate: Certificate::Absent,
-    };
-    let parts = match parts {
-        // A history in which nothing happened for certain is vacuously valid; one whose operations mean
-        // nothing to the model is not understood.
-        Ok(Parts { parts, .. }) if parts.is_empty() && nothing_to_say(recording) => {
-            let reason = format!(
-                "no operation of this history says anything about a {}",
-                model.name()
-            );
-            return unchecked(Finding::Unknown { reason });
-        }
-        Ok(parts) => parts,
-        Err(limit) => {
-            let reason = format!("{} ran out before the check began", limit.name());
-            return unchecked(Finding::Unknown { reason });
-        }
-    };
-    let parts = &parts.parts[..];
-    let answers = split::check_parts(parts, options.threads, check, Answer::is_violation);
     let mut engines = Vec::new();
-    let mut finding = Finding::Valid;
-    for (part, answer) in parts.iter().zip(answers) {
-        if !engines.contains(&answer.engine) {
-            engines.push(answer.engine);
+    let mut joined = Finding::Valid;
+    for (engine, finding) in findings {
+        if !engines.contains(&engine) {
+            engines.push(engine);
         }
-        match answer.finding(part.key) {
-            Finding::Valid => {}
-            other @ (Finding::Invalid { .. } | Finding::Unknown { .. }) => finding = other,
+        match (&joined, finding) {
+            (_, Finding::Valid) | (Finding::Invalid { .. }, _) => {}
+            (Finding::Valid | Finding::Unknown { .. }, other) => joined = other,
         }
     }
-    let operations = parts.iter().map(|part| part.calls.len() as u64).sum();
+    if let (Finding::Valid, Some(reason)) = (&joined, tally.doubt(recording)) {
+        joined = Finding::Unknown { reason };
+    }
+    let usage = tally.usage(recording);
     Report {
         model,
         engines,
-        parts: parts.len(),
-        operations,
-        finding,
+        parts,
+        operations: usage.used,
+        usage,
+        finding: joined,
         certificate: Certificate::Absent,
     }
-}
-
-fn nothing_to_say(recording: &Recording) -> bool {
-    recording.operations.is_empty()
-        || recording
-            .operations
-            .iter()
-            .any(|operation| operation.status == Status::Ok)
 }
 
 fn explain_exhausted(exhausted: Exhausted) -> String {

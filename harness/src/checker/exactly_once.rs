@@ -5,35 +5,45 @@
 //! that took effect twice is a record with two positions; one that was acknowledged and is missing is a
 //! lost append; one that was refused and is there was appended by nobody.
 
+use super::datum::{Datum, Pool};
 use super::log::LogOp;
-use super::recording::{NEVER, Operation, Recording, Status};
+use super::recording::{Operation, Recording};
+use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
 
-pub(crate) struct Converter {
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     apply: Option<u16>,
     read: Option<u16>,
+    nil_reads: NilReads,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording) -> Self {
+impl<'a> Converter<'a> {
+    pub(crate) fn new(recording: &'a Recording, nil_reads: Option<NilReads>) -> Self {
         Self {
+            pool: &recording.pool,
             apply: recording.function_id("apply"),
             read: recording.function_id("read"),
+            nil_reads: nil_reads.unwrap_or(NilReads::Value),
         }
     }
 
-    pub(crate) fn convert(&self, operation: &Operation) -> Option<(LogOp, u32)> {
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<LogOp> {
         let function = Some(operation.function);
-        let known = operation.status == Status::Ok;
-        if function == self.apply && operation.status != Status::Fail {
-            let apply = LogOp::Append {
-                record: operation.input,
-                at: super::datum::Datum::NIL,
-            };
-            Some((apply, if known { operation.ret } else { NEVER }))
-        } else if function == self.read && known {
-            Some((LogOp::Whole(operation.output), operation.ret))
+        if function == self.apply {
+            let (record, ret) = changed(self.pool, operation)?;
+            let at = Datum::NIL;
+            match record.is_nil() {
+                true => Err(Left::change(operation, "no request")),
+                false => Ok((LogOp::Append { record, at }, ret)),
+            }
+        } else if function == self.read {
+            let (requests, ret) = seen(self.pool, operation, self.nil_reads)?;
+            match self.pool.as_list(requests) {
+                Some(_) => Ok((LogOp::Whole(requests), ret)),
+                None => Err(Left::look(operation, "no list of requests")),
+            }
         } else {
-            None
+            Err(Left::change(operation, NO_FUNCTION))
         }
     }
 }

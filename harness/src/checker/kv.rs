@@ -1,46 +1,77 @@
-//! A key-value store of texts: put, append to the text, get. The sequential specification of one key.
+//! A key-value store: put, append to a text, get. The sequential specification of one key.
 
 use super::datum::{Datum, Pool};
-use super::recording::{NEVER, Operation, Recording, Status};
+use super::recording::{Operation, Recording};
+use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
 use crate::model::Model;
 
-/// An operation on the text of one key, with its result.
+/// An operation on the value of one key, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KvOp {
-    /// The text was this.
+    /// The value was this.
     Get(Datum),
-    /// The text became this.
+    /// The value became this.
     Put(Datum),
-    /// This was added at its end.
+    /// This text was added at its end.
     Append(Datum),
 }
 
-/// The specification: every text is empty at first.
+/// What a key holds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Held {
+    /// Nothing yet: read as nil or as an empty text, and appended to like that.
+    Nothing,
+    /// A text.
+    Text(String),
+    /// Any other value.
+    Value(Datum),
+}
+
+/// The specification.
 #[derive(Clone, Copy, Debug)]
 pub struct Kv<'a> {
-    /// Where the texts are.
+    /// Where the values are.
     pub pool: &'a Pool,
+    /// Value of every key before the first operation; `None` for nothing.
+    pub initial: Option<Datum>,
 }
 
 impl Kv<'_> {
-    fn text(&self, datum: Datum) -> &str {
-        self.pool.as_text(datum).unwrap_or_default()
+    fn held(&self, value: Datum) -> Held {
+        match self.pool.as_text(value) {
+            Some(text) => Held::Text(text.to_owned()),
+            None => Held::Value(value.or_nil()),
+        }
     }
 }
 
 impl Model for Kv<'_> {
-    type State = String;
+    type State = Held;
     type Op = KvOp;
 
-    fn init(&self) -> String {
-        String::new()
+    fn init(&self) -> Held {
+        self.initial.map_or(Held::Nothing, |initial| self.held(initial))
     }
 
-    fn step(&self, state: &String, op: &KvOp) -> Option<String> {
+    fn step(&self, state: &Held, op: &KvOp) -> Option<Held> {
         match *op {
-            KvOp::Get(text) => (state == self.text(text)).then(|| state.clone()),
-            KvOp::Put(text) => Some(self.text(text).to_owned()),
-            KvOp::Append(text) => Some(format!("{state}{}", self.text(text))),
+            KvOp::Get(value) => {
+                let is_same = match state {
+                    Held::Nothing => value.is_nil() || self.pool.as_text(value) == Some(""),
+                    Held::Text(text) => self.pool.as_text(value) == Some(text),
+                    Held::Value(held) => *held == value,
+                };
+                is_same.then(|| state.clone())
+            }
+            KvOp::Put(value) => Some(self.held(value)),
+            KvOp::Append(added) => {
+                let added = self.pool.as_text(added)?;
+                match state {
+                    Held::Nothing | Held::Value(Datum::NIL) => Some(Held::Text(added.to_owned())),
+                    Held::Text(text) => Some(Held::Text(format!("{text}{added}"))),
+                    Held::Value(_) => None,
+                }
+            }
         }
     }
 
@@ -52,38 +83,49 @@ impl Model for Kv<'_> {
     }
 }
 
-pub(crate) struct Converter {
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     get: Option<u16>,
     put: Option<u16>,
     append: Option<u16>,
+    nil_reads: NilReads,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording) -> Self {
+impl<'a> Converter<'a> {
+    pub(crate) fn new(recording: &'a Recording, nil_reads: Option<NilReads>) -> Self {
         Self {
+            pool: &recording.pool,
             get: recording.function_id("get"),
             put: recording.function_id("put"),
             append: recording.function_id("append"),
+            nil_reads: nil_reads.unwrap_or(NilReads::Value),
         }
     }
 
-    pub(crate) fn convert(&self, operation: &Operation) -> Option<(KvOp, u32)> {
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<KvOp> {
         let function = Some(operation.function);
-        let ret = if operation.status == Status::Ok {
-            operation.ret
+        if function == self.get {
+            let (value, ret) = seen(self.pool, operation, self.nil_reads)?;
+            return Ok((KvOp::Get(value), ret));
+        }
+        if function != self.put && function != self.append {
+            return Err(Left::change(operation, NO_FUNCTION));
+        }
+        let (value, ret) = changed(self.pool, operation)?;
+        let is_text = self.pool.as_text(value).is_some();
+        if function == self.append {
+            match is_text {
+                true => Ok((KvOp::Append(value), ret)),
+                false => Err(Left::change(operation, "it appends what is no text")),
+            }
+        } else if self.append.is_some() && !is_text && !value.is_nil() {
+            // What appending to it would make is not known.
+            Err(Left::change(
+                operation,
+                "no text, in a history that appends to texts",
+            ))
         } else {
-            NEVER
-        };
-        if operation.status == Status::Fail {
-            None
-        } else if function == self.get {
-            (operation.status == Status::Ok).then_some((KvOp::Get(operation.output), ret))
-        } else if function == self.put {
-            Some((KvOp::Put(operation.input), ret))
-        } else if function == self.append {
-            Some((KvOp::Append(operation.input), ret))
-        } else {
-            None
+            Ok((KvOp::Put(value), ret))
         }
     }
 }

@@ -14,8 +14,7 @@
 use super::budget::Budget;
 use super::datum::{Datum, Pool};
 use super::hash::FastMap;
-use super::recording::{Recording, Status};
-use super::txn::{self, Micro};
+use super::txn::Micro;
 use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
 use crate::model::Call;
 
@@ -25,22 +24,13 @@ mod internal;
 
 use graph::{Graph, Kind};
 
-/// Decides a whole history.
-///
-/// # Errors
-/// When an operation is no transaction, or an element is appended twice: which, and what was expected.
-pub fn check(recording: &Recording, budget: &Budget) -> Result<Verdict, (u32, &'static str)> {
-    let calls = txn::parse(recording)?;
-    let aborted = aborted_appends(recording);
-    decide(&recording.pool, &calls, &aborted, budget)
-}
-
-/// Decides `calls`; `aborted` are appends of transactions that certainly had no effect.
+/// Decides `calls` on lists that begin with `initial`; `aborted` are appends of transactions that certainly had no effect.
 ///
 /// # Errors
 /// When an element is appended twice: the operation, and what was expected.
 pub fn decide(
     pool: &Pool,
+    initial: &[Datum],
     calls: &[Call<Vec<Micro>>],
     aborted: &FastMap<(Datum, Datum), u32>,
     budget: &Budget,
@@ -57,31 +47,16 @@ pub fn decide(
             total: calls.len() as u32,
         }));
     }
-    let lists = Lists::collect(pool, calls, aborted)?;
+    let lists = Lists::collect(pool, initial, calls, aborted)?;
     let told = |told| Verdict::Invalid(Violation::Told(told));
-    let checked = lists.check_reads().and_then(|()| internal::check(&lists));
+    let checked = lists.begin().and_then(|()| lists.check_reads());
+    let checked = checked.and_then(|()| internal::check(&lists));
     Ok(
         match checked.and_then(|()| cycles::order(&lists, &lists.graph())) {
             Ok(witness) => Verdict::Valid(witness),
             Err(violation) => told(violation),
         },
     )
-}
-
-fn aborted_appends(recording: &Recording) -> FastMap<(Datum, Datum), u32> {
-    let mut aborted = FastMap::default();
-    for (id, operation) in (0_u32..).zip(&recording.operations) {
-        if operation.status != Status::Fail {
-            continue;
-        }
-        // A failed transaction that is not understood aborted nothing that could be seen.
-        for micro in txn::parse_list(&recording.pool, operation.input).unwrap_or_default() {
-            if let Micro::Append { key, value } = micro {
-                aborted.insert((key, value), id);
-            }
-        }
-    }
-    aborted
 }
 
 /// Who appended an element, as which of its appends to that list, and where the element is.
@@ -107,6 +82,8 @@ struct List {
 /// Everything the transactions say about the lists.
 struct Lists<'a> {
     pool: &'a Pool,
+    /// What every list has at its beginning; not repeated in what follows.
+    initial: &'a [Datum],
     calls: &'a [Call<Vec<Micro>>],
     aborted: &'a FastMap<(Datum, Datum), u32>,
     of_key: FastMap<Datum, u32>,
@@ -117,11 +94,13 @@ struct Lists<'a> {
 impl<'a> Lists<'a> {
     fn collect(
         pool: &'a Pool,
+        initial: &'a [Datum],
         calls: &'a [Call<Vec<Micro>>],
         aborted: &'a FastMap<(Datum, Datum), u32>,
     ) -> Result<Self, (u32, &'static str)> {
         let mut lists = Self {
             pool,
+            initial,
             calls,
             aborted,
             of_key: FastMap::default(),
@@ -169,7 +148,7 @@ impl<'a> Lists<'a> {
     }
 
     fn longer(&mut self, txn: u32, key: Datum, value: Datum) {
-        let elements = self.pool.as_list(value).unwrap_or_default();
+        let elements = self.read(value);
         let list = self.list(key);
         if elements.len() > list.elements.len() || list.longest.is_none() {
             list.elements = elements.to_vec();
@@ -185,6 +164,38 @@ impl<'a> Lists<'a> {
                 }
             }
         }
+    }
+
+    /// What a read saw behind what every list begins with.
+    fn read(&self, value: Datum) -> &'a [Datum] {
+        let all = self.pool.as_list(value).unwrap_or_default();
+        all.strip_prefix(self.initial).unwrap_or_default()
+    }
+
+    /// Every read saw what every list begins with.
+    fn begin(&self) -> Result<(), Told> {
+        for (txn, call) in (0_u32..).zip(self.calls) {
+            for micro in &call.op {
+                if let Micro::Read { key, value } = *micro
+                    && !self
+                        .pool
+                        .as_list(value)
+                        .unwrap_or_default()
+                        .starts_with(self.initial)
+                {
+                    let (id, list) = (self.id(txn), self.pool.show(key));
+                    return Err(Told {
+                        title: format!("list {list} lacks its initial elements"),
+                        operations: vec![id],
+                        why: vec![format!(
+                            "{} read list {list}, and did not see what every list begins with.",
+                            mention(id)
+                        )],
+                    });
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Elements were appended by someone, once, and every read is a prefix of the longest.
@@ -204,10 +215,7 @@ impl<'a> Lists<'a> {
             for micro in &call.op {
                 if let Micro::Read { key, value } = *micro {
                     let list = &self.all[self.of_key[&key] as usize];
-                    if !list
-                        .elements
-                        .starts_with(self.pool.as_list(value).unwrap_or_default())
-                    {
+                    if !list.elements.starts_with(self.read(value)) {
                         return Err(self.fork(txn, list));
                     }
                 }
@@ -341,7 +349,7 @@ impl<'a> Lists<'a> {
     fn reads_to_end(&self, txn: u32, list: &List) -> bool {
         self.calls[txn as usize].op.iter().any(|micro| match *micro {
             Micro::Read { key, value } if key == list.key => {
-                let read = self.pool.as_list(value).unwrap_or_default();
+                let read = self.read(value);
                 let own = |element: &&Datum| {
                     self.appends
                         .get(&(key, **element))
@@ -366,7 +374,7 @@ impl<'a> Lists<'a> {
                 seen.push(key);
                 let at = self.of_key[&key];
                 let list = &self.all[at as usize];
-                let read = self.pool.as_list(value).unwrap_or_default();
+                let read = self.read(value);
                 let foreign = read
                     .iter()
                     .rposition(|element| self.appends[&(key, *element)].txn != txn);

@@ -6,9 +6,10 @@
 //! a release of unknown outcome). An acquisition of unknown outcome, whose token nobody knows,
 //! cannot be released, so it can only be the last one and is dropped.
 
-use super::datum::Datum;
+use super::datum::Pool;
 use super::hash::FastMap;
 use super::recording::{NEVER, Operation, Recording, Status};
+use super::usage::{FAILED, Left, NO_FUNCTION, Taken, fits};
 use super::verdict::{Told, Verdict, Violation, mention};
 use crate::model::{Call, Model};
 
@@ -16,9 +17,9 @@ use crate::model::{Call, Model};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LockOp {
     /// It was acquired, with this token.
-    Acquire(i64),
+    Acquire(i128),
     /// The holder of this token gave it back.
-    Release(i64),
+    Release(i128),
 }
 
 /// The specification: free, or held under a token; tokens grow.
@@ -27,14 +28,14 @@ pub struct Lock;
 
 impl Model for Lock {
     /// The last token, and whether it is held.
-    type State = (i64, bool);
+    type State = (i128, bool);
     type Op = LockOp;
 
-    fn init(&self) -> (i64, bool) {
-        (i64::MIN, false)
+    fn init(&self) -> (i128, bool) {
+        (i128::MIN, false)
     }
 
-    fn step(&self, (last, held): &(i64, bool), op: &LockOp) -> Option<(i64, bool)> {
+    fn step(&self, (last, held): &(i128, bool), op: &LockOp) -> Option<(i128, bool)> {
         match *op {
             LockOp::Acquire(token) => (!held && token > *last).then_some((token, true)),
             LockOp::Release(token) => (*held && token == *last).then_some((token, false)),
@@ -42,52 +43,69 @@ impl Model for Lock {
     }
 }
 
-pub(crate) struct Converter {
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     acquire: Option<u16>,
     release: Option<u16>,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording) -> Self {
+const NO_TOKEN: &str = "no fencing token";
+
+impl<'a> Converter<'a> {
+    pub(crate) fn new(recording: &'a Recording) -> Self {
         Self {
+            pool: &recording.pool,
             acquire: recording.function_id("acquire"),
             release: recording.function_id("release"),
         }
     }
 
-    pub(crate) fn convert(&self, operation: &Operation) -> Option<(LockOp, u32)> {
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<LockOp> {
         let function = Some(operation.function);
-        let known = operation.status == Status::Ok;
-        if function == self.acquire && known {
-            operation
-                .output
-                .as_int()
-                .map(|token| (LockOp::Acquire(token), operation.ret))
-        } else if function == self.release && operation.status != Status::Fail {
-            let token = operation.input.as_int().or(operation.output.as_int());
-            token.map(|token| (LockOp::Release(token), if known { operation.ret } else { NEVER }))
+        fits(operation)?;
+        let token = |datum| self.pool.as_integer(datum);
+        let no_token = Left::change(operation, NO_TOKEN);
+        if function == self.acquire {
+            match operation.status {
+                Status::Fail => Err(FAILED),
+                Status::Info => Err(UNRELEASABLE),
+                Status::Ok => {
+                    let token = token(operation.output).ok_or(no_token)?;
+                    Ok((LockOp::Acquire(token), operation.ret))
+                }
+            }
+        } else if function == self.release {
+            let token = token(operation.input).or_else(|| token(operation.output));
+            match operation.status {
+                Status::Fail => Err(FAILED),
+                Status::Info => Ok((LockOp::Release(token.ok_or(no_token)?), NEVER)),
+                Status::Ok => Ok((LockOp::Release(token.ok_or(no_token)?), operation.ret)),
+            }
         } else {
-            None
+            Err(Left::change(operation, NO_FUNCTION))
         }
     }
 }
 
-/// Decides `calls`, all of one lock.
-pub fn check(calls: &[Call<LockOp>]) -> Verdict {
-    match order(calls).and_then(|order| real_time(calls, order)) {
+/// Its token is not known, so nobody released it: at most the last one of all.
+const UNRELEASABLE: Left = Left::harmless("outcome unknown");
+
+/// Decides `calls`, all of one lock; `held` is the token under which it was held at the beginning.
+pub fn check(held: Option<i128>, calls: &[Call<LockOp>]) -> Verdict {
+    match order(held, calls).and_then(|order| real_time(calls, order)) {
         Ok(witness) => Verdict::Valid(witness),
         Err(told) => Verdict::Invalid(Violation::Told(told)),
     }
 }
 
 /// Operations by token, each acquisition before its release.
-fn order(calls: &[Call<LockOp>]) -> Result<Vec<u32>, Told> {
-    let mut acquired: FastMap<Datum, u32> = FastMap::default();
-    let mut order: Vec<(i64, bool, bool, u32)> = Vec::with_capacity(calls.len());
+fn order(held: Option<i128>, calls: &[Call<LockOp>]) -> Result<Vec<u32>, Told> {
+    let mut acquired: FastMap<i128, u32> = FastMap::default();
+    let mut order: Vec<(i128, bool, bool, u32)> = Vec::with_capacity(calls.len());
     for (i, call) in (0_u32..).zip(calls) {
         match call.op {
             LockOp::Acquire(token) => {
-                if let Some(other) = Datum::int(token).and_then(|key| acquired.insert(key, i)) {
+                if let Some(other) = acquired.insert(token, i) {
                     return Err(same_token(calls[other as usize].id, call.id, token));
                 }
                 order.push((token, false, false, i));
@@ -96,9 +114,32 @@ fn order(calls: &[Call<LockOp>]) -> Result<Vec<u32>, Told> {
         }
     }
     order.sort_unstable();
-    let mut kept: Vec<(i64, bool, u32)> = Vec::with_capacity(order.len());
+    if let Some(held) = held
+        && let Some((token, _, _, i)) = order
+            .iter()
+            .find(|(token, is_release, ..)| *token <= held && !is_release)
+    {
+        return Err(held_before(calls[*i as usize].id, held, *token));
+    }
+    // Who holds it before the first operation has no number.
+    let mut before = held;
+    let mut kept: Vec<(i128, bool, u32)> = Vec::with_capacity(order.len());
     for (token, is_release, is_open, i) in order {
         let id = calls[i as usize].id;
+        if let Some(held) = before.take() {
+            match (is_release, token == held) {
+                (true, true) => {
+                    kept.push((token, is_release, i));
+                    continue;
+                }
+                (true, false) if is_open => {
+                    before = Some(held);
+                    continue;
+                }
+                (true, false) => return Err(not_held(id, token)),
+                (false, _) => return Err(held_before(id, held, token)),
+            }
+        }
         match kept.last() {
             Some((held, false, holder)) if !is_release => {
                 return Err(two_holders(calls[*holder as usize].id, id, *held, token));
@@ -143,7 +184,7 @@ fn real_time(calls: &[Call<LockOp>], order: Vec<u32>) -> Result<Vec<u32>, Told> 
     Ok(order.into_iter().map(|i| calls[i as usize].id).collect())
 }
 
-fn same_token(one: u32, other: u32, token: i64) -> Told {
+fn same_token(one: u32, other: u32, token: i128) -> Told {
     Told {
         title: format!("token {token} was given twice"),
         operations: vec![one, other],
@@ -155,7 +196,7 @@ fn same_token(one: u32, other: u32, token: i64) -> Told {
     }
 }
 
-fn two_holders(one: u32, other: u32, held: i64, token: i64) -> Told {
+fn two_holders(one: u32, other: u32, held: i128, token: i128) -> Told {
     Told {
         title: "the lock was given to two holders".to_owned(),
         operations: vec![one, other],
@@ -167,7 +208,18 @@ fn two_holders(one: u32, other: u32, held: i64, token: i64) -> Told {
     }
 }
 
-fn not_held(release: u32, token: i64) -> Told {
+fn held_before(id: u32, held: i128, token: i128) -> Told {
+    Told {
+        title: "the lock was given to two holders".to_owned(),
+        operations: vec![id],
+        why: vec![format!(
+            "At the beginning it was held with token {held}; nobody had released that when {} got token {token}.",
+            mention(id)
+        )],
+    }
+}
+
+fn not_held(release: u32, token: i128) -> Told {
     Told {
         title: "a lock was released that was not held".to_owned(),
         operations: vec![release],

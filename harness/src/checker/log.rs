@@ -34,6 +34,7 @@
 use super::budget::{Budget, Limit};
 use super::datum::{Datum, Pool};
 use super::recording::{NEVER, Operation, Recording, ResultKind, Status};
+use super::usage::{FAILED, Left, NO_FUNCTION, NO_VALUE, NilReads, ODD, Taken, changed, fits, seen};
 use super::verdict::{Exhausted, Verdict, Violation};
 use crate::model::Call;
 
@@ -156,17 +157,19 @@ impl LogViolation {
     }
 }
 
-/// Converts recorded operations; reads of unknown outcome and failures are dropped.
-pub(crate) struct Converter {
+/// Converts recorded operations.
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     append: Option<u16>,
     read: Option<u16>,
     tail: Option<u16>,
     trim: Option<u16>,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording) -> Self {
+impl<'a> Converter<'a> {
+    pub(crate) fn new(recording: &'a Recording) -> Self {
         Self {
+            pool: &recording.pool,
             append: recording.function_id("append"),
             read: recording.function_id("read"),
             tail: recording.function_id("tail"),
@@ -174,33 +177,49 @@ impl Converter {
         }
     }
 
-    pub(crate) fn convert(&self, pool: &Pool, operation: &Operation) -> Option<(LogOp, u32)> {
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<LogOp> {
         let function = Some(operation.function);
-        let known = operation.status == Status::Ok;
-        let ret = if known { operation.ret } else { NEVER };
         if function == self.append {
-            // A completion that only repeats what was appended tells no position.
-            let repeats = operation.result == ResultKind::Plain && operation.output == operation.input;
-            let append = LogOp::Append {
-                record: operation.input,
-                at: if repeats { Datum::NIL } else { operation.output },
-            };
-            (operation.status != Status::Fail).then_some((append, ret))
+            self.convert_append(operation)
         } else if function == self.read {
+            let (entries, ret) = seen(self.pool, operation, NilReads::Value)?;
+            if self.pool.as_list(entries).is_none() || self.pool.is_odd(operation.input) {
+                return Err(Left::look(operation, "no list of entries"));
+            }
             let end = operation.result == ResultKind::End;
-            let read = LogOp::Read {
-                from: from(pool, operation.input),
-                entries: operation.output,
-                end,
-            };
-            known.then_some((read, operation.ret))
+            let from = from(self.pool, operation.input);
+            Ok((LogOp::Read { from, entries, end }, ret))
         } else if function == self.tail {
-            known.then_some((LogOp::Tail(operation.output), operation.ret))
+            let (last, ret) = seen(self.pool, operation, NilReads::Value)?;
+            Ok((LogOp::Tail(last), ret))
         } else if function == self.trim {
-            let trim = LogOp::Trim(operation.input);
-            (operation.status != Status::Fail).then_some((trim, ret))
+            let (label, ret) = changed(self.pool, operation)?;
+            Ok((LogOp::Trim(label), ret))
         } else {
-            None
+            Err(Left::change(operation, NO_FUNCTION))
+        }
+    }
+
+    /// Its completion may tell a position; one that only repeats what was appended tells none.
+    fn convert_append(&self, operation: &Operation) -> Taken<LogOp> {
+        fits(operation)?;
+        let (record, output) = (operation.input, operation.output.or_nil());
+        let repeats = operation.result == ResultKind::Plain && output == record;
+        let at = if repeats { Datum::NIL } else { output };
+        let ret = match operation.status {
+            Status::Fail => return Err(FAILED),
+            Status::Info => NEVER,
+            Status::Ok => operation.ret,
+        };
+        if record.is_nil() {
+            Err(Left::change(operation, NO_VALUE))
+        } else if [record, at, operation.key]
+            .iter()
+            .any(|datum| self.pool.is_odd(*datum))
+        {
+            Err(Left::change(operation, ODD))
+        } else {
+            Ok((LogOp::Append { record, at }, ret))
         }
     }
 }

@@ -86,7 +86,7 @@
 //! [`report::explain`](crate::report::explain).
 
 use crate::model::{Call, Model};
-use crate::results::Outcome;
+use crate::results::{Outcome, Usage};
 
 pub mod bank;
 mod bits;
@@ -100,6 +100,7 @@ mod dispatch;
 pub mod exactly_once;
 pub mod frontier;
 pub mod hash;
+mod independent;
 pub mod kv;
 pub mod list_append;
 pub mod lock;
@@ -113,12 +114,14 @@ pub mod times;
 mod trail;
 pub mod txn;
 pub mod unique;
+mod usage;
 pub mod verdict;
 pub mod witness;
 
 pub use budget::{Budget, Limit};
 pub use dispatch::{ModelName, Options, check};
 pub use recording::NEVER;
+pub use usage::NilReads;
 pub use verdict::{Verdict, Violation};
 
 use datum::Datum;
@@ -168,8 +171,10 @@ pub struct Report {
     pub engines: Vec<&'static str>,
     /// Keys, or other independent parts.
     pub parts: usize,
-    /// Operations considered.
+    /// Operations used.
     pub operations: u64,
+    /// Which those are, and why the others are not among them.
+    pub usage: Usage,
     /// The answer.
     pub finding: Finding,
     /// What the order the daemon itself claims came to, where its replies tell one.

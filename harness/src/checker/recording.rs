@@ -15,6 +15,9 @@ use crate::results::Counts;
 /// `ret` of an operation that nobody saw return.
 pub const NEVER: u32 = u32::MAX;
 
+/// Numbers from here on stand for processes that have names, see [`Recording::process_names`].
+pub const NAMED_PROCESSES: u32 = 1 << 31;
+
 /// How an operation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -33,9 +36,10 @@ pub struct Operation {
     pub process: u32,
     /// Key it touched, or nil.
     pub key: Datum,
-    /// Value of the invocation.
+    /// Value of the invocation, [`Datum::ABSENT`] without one.
     pub input: Datum,
-    /// Result: value read, value a compare-and-set saw, position of an append, token of a lock.
+    /// Result: value read, value a compare-and-set saw, position of an append, token of a lock;
+    /// [`Datum::ABSENT`] without one.
     pub output: Datum,
     /// Position of the invocation in the order of events.
     pub call: u32,
@@ -62,6 +66,10 @@ pub enum ResultKind {
     At,
     /// An append told how many records came before its own.
     Offset,
+    /// The completion contradicts the invocation: it is about another function or key.
+    Contradicts,
+    /// In a history of `[key value]` pairs it has no key.
+    Keyless,
 }
 
 /// A history as the checkers take it.
@@ -73,6 +81,10 @@ pub struct Recording {
     pub times: Times,
     /// Values.
     pub pool: Pool,
+    /// Names of the processes from [`NAMED_PROCESSES`] on.
+    pub process_names: Vec<Datum>,
+    /// Why the order of events, or what they say, is not known for certain.
+    pub doubts: Vec<String>,
     /// Names of functions.
     pub functions: Vec<Box<str>>,
     /// Nodes that were asked, by operation, if the history tells.
@@ -115,6 +127,23 @@ impl Recording {
     /// Name of an operation's function.
     pub fn function(&self, operation: &Operation) -> &str {
         &self.functions[usize::from(operation.function)]
+    }
+
+    /// What a process is called: `p3`, or its name.
+    pub fn process(&self, process: u32) -> String {
+        let named = process.checked_sub(NAMED_PROCESSES).map(|at| at as usize);
+        match named.and_then(|at| self.process_names.get(at)) {
+            Some(name) => self.pool.show(*name),
+            None => format!("p{process}"),
+        }
+    }
+
+    /// Notes what leaves the verdict open, a few times.
+    pub(crate) fn doubt(&mut self, doubt: String) {
+        const DOUBTS_MAX: usize = 4;
+        if self.doubts.len() < DOUBTS_MAX {
+            self.doubts.push(doubt);
+        }
     }
 
     /// Number of the function called `name`, if any operation has it.

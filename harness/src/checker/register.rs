@@ -2,7 +2,8 @@
 //! conversion of recorded operations into it.
 
 use super::datum::{Datum, Pool};
-use super::recording::{NEVER, Operation, Recording, ResultKind, Status};
+use super::recording::{Operation, Recording, ResultKind, Status};
+use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, VALUE_UNKNOWN, changed, seen};
 use crate::model::{Call, Model};
 
 /// An operation on a register, with its result.
@@ -50,116 +51,91 @@ impl Model for Register {
     }
 }
 
-/// Converts the operations of one key. Reads whose outcome is unknown say nothing and are dropped.
-pub(crate) struct Converter {
+/// Converts operations into those of the model.
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     read: Option<u16>,
     write: Option<u16>,
     cas: Option<u16>,
-    /// Nil read means "not read": histories of registers that are never nil say it that way.
-    skip_nil_reads: bool,
+    nil_reads: NilReads,
+    /// The history says exactly what was written, also where that is nil.
+    is_exact: bool,
     failed_cas_differs: bool,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording, initial: Datum) -> Self {
-        Self {
+impl<'a> Converter<'a> {
+    /// Without an answer given in `nil_reads`, a register that is never nil is not read as nil.
+    pub(crate) fn new(recording: &'a Recording, initial: Datum, nil_reads: Option<NilReads>) -> Self {
+        let mut converter = Self {
+            pool: &recording.pool,
             read: recording.function_id("read"),
             write: recording.function_id("write"),
             cas: recording.function_id("cas"),
-            skip_nil_reads: !initial.is_nil() && recording.workload.is_none(),
+            nil_reads: NilReads::Value,
+            is_exact: recording.workload.is_some(),
             failed_cas_differs: recording.failed_cas_differs,
-        }
+        };
+        let nil_is_known =
+            || initial.is_nil() || recording.workload.is_some() || converter.writes_nil(recording);
+        converter.nil_reads = nil_reads.unwrap_or_else(|| match nil_is_known() {
+            true => NilReads::Value,
+            false => NilReads::Unknown,
+        });
+        converter
     }
 
-    /// The operation in terms of the model; `None` when it says nothing.
-    pub(crate) fn convert(&self, pool: &Pool, operation: &Operation) -> Option<(RegisterOp, u32)> {
+    fn writes_nil(&self, recording: &Recording) -> bool {
+        recording
+            .effective()
+            .any(|(_, operation)| match self.convert(operation) {
+                Ok((RegisterOp::Write(value) | RegisterOp::Cas(_, value), _)) => value.is_nil(),
+                Ok((RegisterOp::Read(_) | RegisterOp::Differs(_), _)) | Err(_) => false,
+            })
+    }
+
+    /// The operation in terms of the model.
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<RegisterOp> {
         let function = Some(operation.function);
         if function == self.read {
-            let says_something = !(self.skip_nil_reads && operation.output.is_nil());
-            (operation.status == Status::Ok && says_something)
-                .then_some((RegisterOp::Read(operation.output), operation.ret))
+            let (value, ret) = seen(self.pool, operation, self.nil_reads)?;
+            Ok((RegisterOp::Read(value), ret))
         } else if function == self.write {
-            let ret = if operation.status == Status::Ok {
-                operation.ret
-            } else {
-                NEVER
-            };
-            (operation.status != Status::Fail).then_some((RegisterOp::Write(operation.input), ret))
+            let (value, ret) = changed(self.pool, operation)?;
+            if value.is_nil() && operation.status == Status::Info && !self.is_exact {
+                return Err(Left::change(operation, VALUE_UNKNOWN));
+            }
+            Ok((RegisterOp::Write(value), ret))
         } else if function == self.cas {
-            self.convert_cas(pool, operation)
+            self.convert_cas(operation)
         } else {
-            None
+            Err(Left::change(operation, NO_FUNCTION))
         }
     }
 
-    fn convert_cas(&self, pool: &Pool, operation: &Operation) -> Option<(RegisterOp, u32)> {
-        let Some(&[expected, new]) = pool.as_list(operation.input) else {
-            return None;
-        };
-        match operation.status {
-            Status::Info => Some((RegisterOp::Cas(expected, new), NEVER)),
-            Status::Ok if operation.result == ResultKind::Saw && operation.output != expected => {
-                Some((RegisterOp::Read(operation.output), operation.ret))
-            }
-            Status::Ok => Some((RegisterOp::Cas(expected, new), operation.ret)),
-            Status::Fail => {
-                let explained = pool.as_text(operation.output).is_some();
-                (self.failed_cas_differs && !explained)
-                    .then_some((RegisterOp::Differs(expected), operation.ret))
-            }
-        }
-    }
-}
-
-/// Makes values comparable: lists become scalars, and where every write is a pair `[key value]` (as
-/// Jepsen's independent registers are written down) the key is taken out of it.
-pub(crate) fn normalize(recording: &mut Recording) {
-    if is_keyed_by_pairs(recording) {
-        take_keys_out(recording);
-    }
-    let (read, write, cas) = (
-        recording.function_id("read"),
-        recording.function_id("write"),
-        recording.function_id("cas"),
-    );
-    let pool = &mut recording.pool;
-    for operation in &mut recording.operations {
-        let function = Some(operation.function);
-        if function == read || function == write {
-            operation.input = pool.canonical(operation.input);
-            operation.output = pool.canonical(operation.output);
-        } else if function == cas {
-            operation.output = pool.canonical_inside(operation.output);
-            operation.input = pool.canonical_inside(operation.input);
-        }
-    }
-}
-
-fn is_keyed_by_pairs(recording: &Recording) -> bool {
-    let write = recording.function_id("write");
-    let mut writes = recording
-        .operations
-        .iter()
-        .filter(|operation| Some(operation.function) == write);
-    let is_pair = |operation: &Operation| {
-        operation.key.is_nil()
-            && recording
+    fn convert_cas(&self, operation: &Operation) -> Taken<RegisterOp> {
+        if operation.status == Status::Fail {
+            let explained = self.pool.as_name(operation.output).is_some();
+            let told = self
                 .pool
-                .as_list(operation.input)
-                .is_some_and(|list| list.len() == 2)
-    };
-    recording.workload.is_none() && writes.clone().next().is_some() && writes.all(is_pair)
-}
-
-fn take_keys_out(recording: &mut Recording) {
-    let pool = &mut recording.pool;
-    for operation in &mut recording.operations {
-        if let Some(&[key, value]) = pool.as_list(operation.input) {
-            operation.input = value;
-            operation.key = pool.canonical(key);
+                .as_pair(operation.input)
+                .filter(|_| !self.pool.is_odd(operation.input));
+            return match told {
+                Some([expected, _]) if self.failed_cas_differs && !explained => {
+                    Ok((RegisterOp::Differs(expected), operation.ret))
+                }
+                Some(_) | None => Err(FAILED),
+            };
         }
-        if let Some(&[_, value]) = pool.as_list(operation.output) {
-            operation.output = value;
+        let (pair, ret) = changed(self.pool, operation)?;
+        let Some([expected, new]) = self.pool.as_pair(pair) else {
+            return Err(Left::change(operation, "no [expected new] pair"));
+        };
+        match operation.result {
+            ResultKind::Saw if operation.status == Status::Ok && operation.output != expected => {
+                let (found, ret) = seen(self.pool, operation, NilReads::Value)?;
+                Ok((RegisterOp::Read(found), ret))
+            }
+            _ => Ok((RegisterOp::Cas(expected, new), ret)),
         }
     }
 }

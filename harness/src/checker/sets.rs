@@ -8,7 +8,8 @@
 use super::budget::Budget;
 use super::datum::{Datum, Pool};
 use super::hash::FastMap;
-use super::recording::{NEVER, Operation, Recording, Status};
+use super::recording::{Operation, Recording};
+use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
 use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
 use crate::model::Call;
 
@@ -21,68 +22,53 @@ pub enum SetOp {
     Read(Datum),
 }
 
-/// Makes elements comparable, and takes the key out of `[key value]` pairs where all operations have them
-/// (as Jepsen's independent sets are written down).
-pub(crate) fn normalize(recording: &mut Recording) {
-    let add = recording.function_id("add");
-    let pool = &mut recording.pool;
-    let pair = |pool: &Pool, datum| pool.as_list(datum).is_some_and(|list| list.len() == 2);
-    let keyed = recording.workload.is_none()
-        && recording.operations.iter().all(|operation| {
-            let completed = operation.status != Status::Ok || pair(pool, operation.output);
-            operation.key.is_nil() && pair(pool, operation.input) && completed
-        });
-    for operation in &mut recording.operations {
-        if keyed && let Some(&[key, input]) = pool.as_list(operation.input) {
-            let output = pool
-                .as_list(operation.output)
-                .and_then(|list| list.last().copied());
-            operation.key = pool.canonical(key);
-            operation.input = input;
-            operation.output = output.unwrap_or(Datum::NIL);
-        }
-        if Some(operation.function) == add {
-            operation.input = pool.canonical(operation.input);
-        } else {
-            operation.output = pool.canonical_inside(operation.output);
-        }
-    }
-}
-
-pub(crate) struct Converter {
+pub(crate) struct Converter<'a> {
+    pool: &'a Pool,
     add: Option<u16>,
     read: Option<u16>,
+    nil_reads: NilReads,
 }
 
-impl Converter {
-    pub(crate) fn new(recording: &Recording) -> Self {
+impl<'a> Converter<'a> {
+    pub(crate) fn new(recording: &'a Recording, nil_reads: Option<NilReads>) -> Self {
         Self {
+            pool: &recording.pool,
             add: recording.function_id("add"),
             read: recording.function_id("read"),
+            nil_reads: nil_reads.unwrap_or(NilReads::Value),
         }
     }
 
-    pub(crate) fn convert(&self, operation: &Operation) -> Option<(SetOp, u32)> {
+    pub(crate) fn convert(&self, operation: &Operation) -> Taken<SetOp> {
         let function = Some(operation.function);
-        let known = operation.status == Status::Ok;
-        if function == self.add && operation.status != Status::Fail {
-            Some((
-                SetOp::Add(operation.input),
-                if known { operation.ret } else { NEVER },
-            ))
-        } else if function == self.read && known {
-            Some((SetOp::Read(operation.output), operation.ret))
+        if function == self.add {
+            let (element, ret) = changed(self.pool, operation)?;
+            match element.is_nil() {
+                true => Err(Left::change(operation, "no element")),
+                false => Ok((SetOp::Add(element), ret)),
+            }
+        } else if function == self.read {
+            let (elements, ret) = seen(self.pool, operation, self.nil_reads)?;
+            match self.pool.as_elements(elements) {
+                Some(_) => Ok((SetOp::Read(elements), ret)),
+                None => Err(Left::look(operation, "no set or list of elements")),
+            }
         } else {
-            None
+            Err(Left::change(operation, NO_FUNCTION))
         }
     }
 }
 
-/// Decides `calls`, all of one set; elements must be canonical.
+/// Decides `calls`, all of one set that has the elements `initial` from the beginning.
 ///
 /// # Errors
 /// When an element is added twice, or a read is no list: the operation, and what was expected.
-pub fn check(pool: &Pool, calls: &[Call<SetOp>], budget: &Budget) -> Result<Verdict, (u32, &'static str)> {
+pub fn check(
+    pool: &Pool,
+    initial: &[Datum],
+    calls: &[Call<SetOp>],
+    budget: &Budget,
+) -> Result<Verdict, (u32, &'static str)> {
     let mut meter = budget.meter();
     if let Err(limit) = meter
         .hold(calls.len() * 96)
@@ -99,13 +85,13 @@ pub fn check(pool: &Pool, calls: &[Call<SetOp>], budget: &Budget) -> Result<Verd
     for (i, call) in (0_u32..).zip(calls) {
         match call.op {
             SetOp::Add(element) => {
-                if adds.insert(element, i).is_some() {
+                if initial.contains(&element) || adds.insert(element, i).is_some() {
                     return Err((call.id, "expected elements that are added once"));
                 }
             }
             SetOp::Read(list) => {
                 let elements = pool
-                    .as_list(list)
+                    .as_elements(list)
                     .ok_or((call.id, "expected a list of elements"))?;
                 reads.push((elements.len(), call.call, i));
             }
@@ -115,6 +101,7 @@ pub fn check(pool: &Pool, calls: &[Call<SetOp>], budget: &Budget) -> Result<Verd
     let chain = Chain {
         pool,
         calls,
+        initial,
         adds,
         reads: reads.into_iter().map(|(_, _, i)| i).collect(),
     };
@@ -127,6 +114,7 @@ pub fn check(pool: &Pool, calls: &[Call<SetOp>], budget: &Budget) -> Result<Verd
 struct Chain<'a> {
     pool: &'a Pool,
     calls: &'a [Call<SetOp>],
+    initial: &'a [Datum],
     adds: FastMap<Datum, u32>,
     /// Reads by size, then by call.
     reads: Vec<u32>,
@@ -167,9 +155,9 @@ impl Chain<'_> {
             let SetOp::Read(list) = self.calls[*read as usize].op else {
                 continue;
             };
-            let elements = self.pool.as_list(list).unwrap_or_default();
-            let mut known = 0;
-            for element in elements {
+            let elements = self.pool.as_elements(list).unwrap_or_default();
+            let mut known = self.initially(*read, elements)?;
+            for element in elements.iter().filter(|element| !self.initial.contains(element)) {
                 let Some(add) = self.adds.get(element).map(|add| *add as usize) else {
                     return Err(self.garbage(*read, *element));
                 };
@@ -189,6 +177,18 @@ impl Chain<'_> {
             size_before = elements.len();
         }
         Ok(first_seen)
+    }
+
+    /// Every read has all elements that were there from the beginning, once. Returns how many those are.
+    fn initially(&self, read: u32, elements: &[Datum]) -> Result<usize, Told> {
+        for initial in self.initial {
+            match elements.iter().filter(|element| *element == initial).count() {
+                0 => return Err(self.vanished(read, *initial)),
+                1 => {}
+                _ => return Err(self.doubled(read, *initial)),
+            }
+        }
+        Ok(self.initial.len())
     }
 
     fn real_time(&self, order: &[(u32, bool, u32, u32)]) -> Result<(), Told> {
@@ -218,6 +218,18 @@ impl Chain<'_> {
             operations: vec![read],
             why: vec![format!(
                 "{} saw {element}, but no add of this history that could have taken effect has it.",
+                mention(read)
+            )],
+        }
+    }
+
+    fn vanished(&self, read: u32, element: Datum) -> Told {
+        let (read, element) = (self.id(read), self.pool.show(element));
+        Told {
+            title: format!("an element disappeared: {element}"),
+            operations: vec![read],
+            why: vec![format!(
+                "The set had {element} from the beginning, and {} did not see it.",
                 mention(read)
             )],
         }

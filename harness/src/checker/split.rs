@@ -12,6 +12,7 @@ use super::budget::{Budget, Limit, Meter};
 use super::datum::Datum;
 use super::hash::FastMap;
 use super::recording::{Operation, Recording};
+use super::usage::{Taken, Tally};
 use crate::model::Call;
 
 /// The operations of one key, in order of invocation.
@@ -25,14 +26,16 @@ pub(crate) struct Part<O> {
 #[derive(Debug)]
 pub(crate) struct Parts<O> {
     pub(crate) parts: Vec<Part<O>>,
+    /// What became of each operation.
+    pub(crate) tally: Tally,
     _meter: Meter,
 }
 
-/// Converts and divides; operations for which `convert` has nothing are left out.
+/// Converts and divides; operations that `convert` cannot use are left out, and counted.
 pub(crate) fn by_key<O>(
     recording: &Recording,
     budget: &Budget,
-    convert: impl Fn(&Operation) -> Option<(O, u32)>,
+    convert: impl Fn(&Operation) -> Taken<O>,
 ) -> Result<Parts<O>, Limit> {
     let mut meter = budget.meter();
     meter.hold(recording.operations.len() * size_of::<Call<O>>())?;
@@ -45,11 +48,14 @@ pub(crate) fn by_key<O>(
         })
         .collect();
     let mut last = (Datum::NIL, 0_usize);
+    let mut tally = Tally::default();
     for (id, operation) in (0_u32..).zip(&recording.operations) {
         if operation.key != last.0 || id == 0 {
             last = (operation.key, part_of[&operation.key]);
         }
-        if let Some((op, ret)) = convert(operation) {
+        let taken = convert(operation);
+        tally.note(operation, &taken);
+        if let Ok((op, ret)) = taken {
             parts[last.1].calls.push(Call {
                 id,
                 call: operation.call,
@@ -60,7 +66,11 @@ pub(crate) fn by_key<O>(
     }
     parts.retain(|part| !part.calls.is_empty());
     parts.sort_by_key(|part| std::cmp::Reverse(part.calls.len()));
-    Ok(Parts { parts, _meter: meter })
+    Ok(Parts {
+        parts,
+        tally,
+        _meter: meter,
+    })
 }
 
 fn count_keys(recording: &Recording) -> (FastMap<Datum, usize>, Vec<(Datum, usize)>) {

@@ -2,7 +2,9 @@
 //! specifications: registers, and lists that are appended to.
 
 use super::datum::{Datum, Pool};
-use super::recording::{NEVER, Recording, Status};
+use super::hash::FastMap;
+use super::recording::{Operation, Recording, Status};
+use super::usage::{Left, NilReads, Taken, Tally, changed};
 use crate::model::{Call, Model};
 
 /// One step of a transaction.
@@ -31,49 +33,112 @@ pub enum Micro {
     },
 }
 
+/// What the micro-operations of a history are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cells {
+    /// Lists that are appended to.
+    Lists,
+    /// Registers that are written.
+    Registers,
+}
+
+/// The transactions of a history, and what became of each operation.
+pub(crate) struct Transactional {
+    pub(crate) calls: Vec<Call<Vec<Micro>>>,
+    pub(crate) tally: Tally,
+}
+
 /// Reads the transactions of a history. Of those of unknown outcome only the writes are kept.
-///
-/// # Errors
-/// When an operation is no list of micro-operations: the operation, and what was expected.
-pub(crate) fn parse(recording: &Recording) -> Result<Vec<Call<Vec<Micro>>>, (u32, &'static str)> {
-    let mut calls = Vec::new();
+pub(crate) fn parse(recording: &Recording, cells: Cells, nil_reads: NilReads) -> Transactional {
+    let parser = Parser {
+        pool: &recording.pool,
+        cells,
+        nil_reads,
+    };
+    let (mut calls, mut tally) = (Vec::new(), Tally::default());
     for (id, operation) in (0_u32..).zip(&recording.operations) {
-        let (list, ret) = match operation.status {
-            Status::Ok => (operation.output, operation.ret),
-            Status::Info => (operation.input, NEVER),
-            Status::Fail => continue,
-        };
-        let mut micros = parse_list(&recording.pool, list).map_err(|problem| (id, problem))?;
+        let taken = parser.convert(operation);
+        tally.note(operation, &taken);
+        if let Ok((op, ret)) = taken {
+            let call = operation.call;
+            calls.push(Call { id, call, ret, op });
+        }
+    }
+    Transactional { calls, tally }
+}
+
+/// Appends of transactions that certainly had no effect, by key and element, with the transaction.
+pub(crate) fn aborted(recording: &Recording) -> FastMap<(Datum, Datum), u32> {
+    let mut aborted = FastMap::default();
+    for (id, operation) in (0_u32..).zip(&recording.operations) {
+        if operation.status != Status::Fail {
+            continue;
+        }
+        // A failed transaction that is not understood aborted nothing that could be seen.
+        for micro in parse_list(&recording.pool, operation.input).unwrap_or_default() {
+            if let Micro::Append { key, value } = micro {
+                aborted.insert((key, value), id);
+            }
+        }
+    }
+    aborted
+}
+
+struct Parser<'a> {
+    pool: &'a Pool,
+    cells: Cells,
+    nil_reads: NilReads,
+}
+
+impl Parser<'_> {
+    fn convert(&self, operation: &Operation) -> Taken<Vec<Micro>> {
+        let (list, ret) = changed(self.pool, operation)?;
+        // The invocation of one that returned cannot know what was read.
+        let is_told = operation.status == Status::Info || !operation.output.is_nil();
+        let micros = parse_list(self.pool, list).filter(|_| is_told);
+        let mut micros = micros.ok_or(Left::change(
+            operation,
+            "no list of [:append key value], [:w key value] and [:r key value]",
+        ))?;
         if operation.status == Status::Info {
             micros.retain(|micro| !matches!(micro, Micro::Read { .. }));
         }
-        calls.push(Call {
-            id,
-            call: operation.call,
-            ret,
-            op: micros,
-        });
+        if self.nil_reads == NilReads::Unknown {
+            micros.retain(|micro| !matches!(micro, Micro::Read { value, .. } if value.is_nil()));
+        }
+        match micros.iter().all(|micro| self.is_about(micro)) {
+            true => Ok((micros, ret)),
+            false => Err(Left::change(
+                operation,
+                match self.cells {
+                    Cells::Lists => "not only appends to lists and reads of lists",
+                    Cells::Registers => "not only writes and reads of registers",
+                },
+            )),
+        }
     }
-    Ok(calls)
+
+    fn is_about(&self, micro: &Micro) -> bool {
+        match (self.cells, *micro) {
+            (Cells::Lists, Micro::Append { .. }) | (Cells::Registers, Micro::Write { .. }) => true,
+            (Cells::Lists, Micro::Read { value, .. }) => value.is_nil() || self.pool.as_list(value).is_some(),
+            (Cells::Registers, Micro::Read { .. }) => true,
+            (Cells::Lists, Micro::Write { .. }) | (Cells::Registers, Micro::Append { .. }) => false,
+        }
+    }
 }
 
-/// Reads a list of micro-operations.
-pub(crate) fn parse_list(pool: &Pool, list: Datum) -> Result<Vec<Micro>, &'static str> {
-    const SHAPE: &str =
-        "expected a transaction: a list of [:append key value], [:w key value] or [:r key value]";
-    let micros = pool.as_list(list).ok_or(SHAPE)?;
-    micros
-        .iter()
-        .map(|micro| parse_micro(pool, *micro).ok_or(SHAPE))
-        .collect()
+/// Reads a list of micro-operations; `None` when it is none.
+pub(crate) fn parse_list(pool: &Pool, list: Datum) -> Option<Vec<Micro>> {
+    let micros = pool.as_list(list)?;
+    micros.iter().map(|micro| parse_micro(pool, *micro)).collect()
 }
 
 fn parse_micro(pool: &Pool, micro: Datum) -> Option<Micro> {
     let &[function, key, value] = pool.as_list(micro)? else {
         return None;
     };
-    let function = pool.as_text(function)?;
-    match function.trim_start_matches(':') {
+    match pool.as_name(function)? {
         "append" => Some(Micro::Append { key, value }),
         "w" | "write" => Some(Micro::Write { key, value }),
         "r" | "read" => Some(Micro::Read { key, value }),
@@ -90,11 +155,14 @@ pub enum Cell {
     List(Vec<Datum>),
 }
 
-/// The specification: a transaction happens at once. Keys that were never written read as nil.
+/// The specification: a transaction happens at once. Keys that were never written read as `initial`; if that
+/// is nil, an empty list is as good.
 #[derive(Clone, Copy, Debug)]
 pub struct Transactions<'a> {
     /// Where lists are.
     pub pool: &'a Pool,
+    /// Value of every key before the first transaction.
+    pub initial: Datum,
 }
 
 impl Model for Transactions<'_> {
@@ -117,7 +185,10 @@ impl Model for Transactions<'_> {
                 },
                 Micro::Read { key, value } => {
                     let same = match state.binary_search_by_key(&key, |(key, _)| *key) {
-                        Err(_) => value.is_nil() || self.pool.as_list(value).is_some_and(<[_]>::is_empty),
+                        Err(_) if self.initial.is_nil() => {
+                            value.is_nil() || self.pool.as_list(value).is_some_and(<[_]>::is_empty)
+                        }
+                        Err(_) => value == self.initial,
                         Ok(at) => match &state[at].1 {
                             Cell::Value(known) => *known == value,
                             Cell::List(list) => self.pool.as_list(value) == Some(&list[..]),

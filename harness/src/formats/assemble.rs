@@ -1,12 +1,16 @@
 //! Ties completions to invocations: events in, a [`Recording`] out.
 //!
 //! Invariant: events are numbered densely in the order given; each operation is entered once, at its
-//! invocation, and finished at most once.
+//! invocation, and finished at most once. A completion that contradicts its invocation is marked, and what makes
+//! the order of events doubtful is noted: both are for the checkers to judge.
 
 use super::open::Open;
 use crate::checker::budget::{Budget, Limit, Meter};
-use crate::checker::datum::Datum;
-use crate::checker::recording::{FaultEvent, NEVER, Operation, Recording, ResultKind, Status};
+use crate::checker::datum::{Datum, Pool};
+use crate::checker::hash::FastMap;
+use crate::checker::recording::{
+    FaultEvent, NAMED_PROCESSES, NEVER, Operation, Recording, ResultKind, Status,
+};
 use crate::checker::times::Times;
 use crate::op::EventKind;
 
@@ -16,8 +20,10 @@ pub(crate) struct Entry<'a> {
     pub(crate) kind: EventKind,
     /// Its number, where the format promises dense ones.
     pub(crate) index: Option<u64>,
-    pub(crate) function: &'a [u8],
-    pub(crate) process: Option<u64>,
+    /// Its number, where the format promises that they rise.
+    pub(crate) order: Option<u64>,
+    pub(crate) function: Function<'a>,
+    pub(crate) process: Process,
     pub(crate) op: Option<u64>,
     pub(crate) key: Datum,
     pub(crate) value: Datum,
@@ -25,6 +31,37 @@ pub(crate) struct Entry<'a> {
     pub(crate) time_ns: Option<u64>,
     pub(crate) log_index: Option<u64>,
     pub(crate) node: Option<&'a [u8]>,
+}
+
+/// What an operation is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Function<'a> {
+    Absent,
+    Named(&'a [u8]),
+    /// It is called by a value that is no name.
+    Other(Datum),
+}
+
+/// Who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    Absent,
+    Number(u64),
+    /// A client that has a name.
+    Named(Datum),
+    /// Who injects faults.
+    Nemesis,
+}
+
+impl Process {
+    /// The process that a value other than a small number stands for.
+    pub(crate) fn named(pool: &Pool, name: Datum) -> Self {
+        match pool.as_name(name) {
+            Some("nemesis") => Self::Nemesis,
+            _ if name.is_nil() => Self::Absent,
+            _ => Self::Named(name),
+        }
+    }
 }
 
 /// How a completion finds its invocation.
@@ -55,6 +92,12 @@ pub(crate) struct Assembler {
     pairing: Pairing,
     open: Open,
     next: u32,
+    /// The greatest number so far of events that promise to rise.
+    order: Option<u64>,
+    /// Whether the events of clients have a process; one that has none is an only client.
+    has_processes: Option<bool>,
+    /// Numbers of processes that have names.
+    named: FastMap<Datum, u64>,
     meter: Meter,
     /// Room was made for what is expected.
     expected: bool,
@@ -67,6 +110,9 @@ impl Assembler {
             pairing,
             open: Open::new(),
             next: 0,
+            order: None,
+            has_processes: None,
+            named: FastMap::default(),
             meter: budget.meter(),
             expected: false,
         }
@@ -114,16 +160,66 @@ impl Assembler {
         if let Some(index) = entry.index.filter(|index| *index != u64::from(at)) {
             return Err(format!("event i={at}, found i={index}"));
         }
+        self.in_order(at, entry.order);
         self.time(at, entry.time_ns);
-        match entry.kind {
-            EventKind::Invoke => self.invoke(entry, at),
-            EventKind::Ok => self.complete(entry, at, Status::Ok),
-            EventKind::Fail => self.complete(entry, at, Status::Fail),
-            EventKind::Info => self.complete(entry, at, Status::Info),
-            EventKind::FaultBegin => self.fault(entry, at, "begin"),
-            EventKind::FaultOk => self.fault(entry, at, "ok"),
-            EventKind::FaultEnd => self.fault(entry, at, "end"),
+        let status = match entry.kind {
+            EventKind::FaultBegin => return self.fault(entry, at, "begin"),
+            EventKind::FaultOk => return self.fault(entry, at, "ok"),
+            EventKind::FaultEnd => return self.fault(entry, at, "end"),
+            _ if entry.process == Process::Nemesis => return self.fault(entry, at, ""),
+            EventKind::Invoke => None,
+            EventKind::Ok => Some(Status::Ok),
+            EventKind::Fail => Some(Status::Fail),
+            EventKind::Info => Some(Status::Info),
+        };
+        let process = self.process(entry.process)?;
+        match status {
+            None => self.invoke(entry, at, process),
+            Some(status) => self.complete(entry, at, process, status),
         }
+    }
+
+    /// Numbers that do not rise leave open which event came first.
+    fn in_order(&mut self, at: u32, order: Option<u64>) {
+        let Some(order) = order else { return };
+        if let Some(before) = self.order.filter(|before| *before >= order) {
+            self.recording.doubt(format!(
+                "event {at} has index {order}, but comes after index {before}: the order of events is not known"
+            ));
+        }
+        self.order = self.order.max(Some(order));
+    }
+
+    /// The number of a process.
+    fn process(&mut self, process: Process) -> Result<u64, String> {
+        let has_one = process != Process::Absent;
+        let others_have = *self.has_processes.get_or_insert(has_one);
+        match process {
+            Process::Absent if self.pairing == Pairing::ByOp => Err("a process".to_owned()),
+            Process::Absent if others_have => Err("a process, as other operations have one".to_owned()),
+            _ if others_have != has_one => Err("no process, as other operations have none".to_owned()),
+            Process::Absent | Process::Nemesis => Ok(0),
+            Process::Number(number) if number < u64::from(NAMED_PROCESSES) => Ok(number),
+            Process::Number(number) => {
+                let name = self.recording.pool.text(&number.to_string());
+                self.name(name)
+            }
+            Process::Named(name) => self.name(name),
+        }
+    }
+
+    fn name(&mut self, name: Datum) -> Result<u64, String> {
+        let names = &mut self.recording.process_names;
+        if let Some(number) = self.named.get(&name) {
+            return Ok(*number);
+        }
+        let number = u64::from(NAMED_PROCESSES) + names.len() as u64;
+        if number >= u64::from(u32::MAX) {
+            return Err("fewer than 2^31 processes".to_owned());
+        }
+        names.push(name);
+        self.named.insert(name, number);
+        Ok(number)
     }
 
     /// All events were given; what is still open stays unknown.
@@ -149,10 +245,7 @@ impl Assembler {
         }
     }
 
-    fn invoke(&mut self, entry: &Entry<'_>, at: u32) -> Result<(), String> {
-        let Some(process) = entry.process else {
-            return Err("a process on an invocation".to_owned());
-        };
+    fn invoke(&mut self, entry: &Entry<'_>, at: u32, process: u64) -> Result<(), String> {
         let id = self.recording.operations.len() as u32;
         let token = self.token(entry, process)?;
         if self.open.insert(token, id).is_some() && self.pairing == Pairing::ByOp {
@@ -162,9 +255,9 @@ impl Assembler {
         let process = u32::try_from(process).map_err(|_| "a process number below 2^32".to_owned())?;
         self.recording.operations.push(Operation {
             process,
-            key: self.recording.pool.canonical(entry.key),
+            key: entry.key.or_nil(),
             input: entry.value,
-            output: Datum::NIL,
+            output: Datum::ABSENT,
             call: at,
             ret: NEVER,
             function,
@@ -193,7 +286,19 @@ impl Assembler {
         }
     }
 
-    fn function(&mut self, name: &[u8]) -> Result<u16, String> {
+    fn function(&mut self, function: Function<'_>) -> Result<u16, String> {
+        match function {
+            // Histories of transactions alone leave it out.
+            Function::Absent => self.function_named(b"txn"),
+            Function::Named(name) => self.function_named(name),
+            Function::Other(value) => {
+                let shown = self.recording.pool.show(value);
+                self.function_named(shown.as_bytes())
+            }
+        }
+    }
+
+    fn function_named(&mut self, name: &[u8]) -> Result<u16, String> {
         // A history has few functions; comparing beats hashing.
         let known = self
             .recording
@@ -212,23 +317,38 @@ impl Assembler {
         Ok(count as u16)
     }
 
-    fn complete(&mut self, entry: &Entry<'_>, at: u32, status: Status) -> Result<(), String> {
-        let Some(process) = entry.process else {
-            return self.fault(entry, at, "");
-        };
+    fn complete(&mut self, entry: &Entry<'_>, at: u32, process: u64, status: Status) -> Result<(), String> {
         let token = self.token(entry, process)?;
         let Some(id) = self.open.remove(token) else {
-            return Err(format!("an open operation of process {process} to complete"));
+            return match (entry.process, status) {
+                // Who has a name and never began an operation injects faults, or takes notes.
+                (Process::Named(_), Status::Info) => self.fault(entry, at, ""),
+                (Process::Named(name), _) => {
+                    let name = self.recording.pool.show(name);
+                    Err(format!("an open operation of process {name} to complete"))
+                }
+                _ => Err(format!("an open operation of process {process} to complete")),
+            };
         };
+        let other_key = self.is_of_other_key(entry, id);
+        let contradicts = other_key || self.is_of_other_function(entry, id)?;
         let operation = &mut self.recording.operations[id as usize];
         operation.status = status;
-        operation.result = entry.result;
+        operation.result = if contradicts {
+            ResultKind::Contradicts
+        } else {
+            entry.result
+        };
         if status != Status::Info {
             operation.ret = at;
             operation.output = entry.value;
             if operation.key.is_nil() {
-                operation.key = self.recording.pool.canonical(entry.key);
+                operation.key = entry.key.or_nil();
             }
+        }
+        if other_key {
+            // It may have been about either.
+            operation.key = Datum::NIL;
         }
         match status {
             Status::Ok => self.recording.counts.ok += 1,
@@ -241,9 +361,28 @@ impl Assembler {
         Ok(())
     }
 
+    fn is_of_other_key(&self, entry: &Entry<'_>, id: u32) -> bool {
+        let key = self.recording.operations[id as usize].key;
+        !entry.key.is_nil() && !key.is_nil() && entry.key != key
+    }
+
+    fn is_of_other_function(&mut self, entry: &Entry<'_>, id: u32) -> Result<bool, String> {
+        let operation = self.recording.operations[id as usize];
+        Ok(match entry.function {
+            Function::Absent => false,
+            Function::Named(name) => self.recording.function(&operation).as_bytes() != name,
+            Function::Other(_) => self.function(entry.function)? != operation.function,
+        })
+    }
+
     fn fault(&mut self, entry: &Entry<'_>, at: u32, step: &'static str) -> Result<(), String> {
         const FAULTS_MAX: usize = 10_000;
         const DETAILS_CHARS_MAX: usize = 120;
+        let name = match entry.function {
+            Function::Absent => String::new(),
+            Function::Named(name) => String::from_utf8_lossy(name).into_owned(),
+            Function::Other(value) => self.recording.pool.show(value),
+        };
         if self.recording.faults.len() < FAULTS_MAX {
             let details = self
                 .recording
@@ -256,7 +395,7 @@ impl Assembler {
                 at,
                 time_ns: entry.time_ns.unwrap_or_default(),
                 step,
-                name: String::from_utf8_lossy(entry.function).into_owned(),
+                name,
                 details,
             });
         }

@@ -1,6 +1,6 @@
 //! One operation object, field by field, without an intermediate map.
 
-use super::assemble::Entry;
+use super::assemble::{Entry, Function, Process};
 use super::notation::{Problem, Scanner};
 use crate::checker::datum::{Datum, Pool};
 use crate::checker::recording::ResultKind;
@@ -22,14 +22,24 @@ pub(crate) fn read_entry<'a>(
     dialect: Dialect,
 ) -> Result<Entry<'a>, Problem> {
     let mut fields = Fields::default();
-    while !scanner.take(b'}') {
-        if scanner.peek().is_none() {
-            return Err(Problem::Incomplete);
+    loop {
+        match scanner.peek().ok_or(Problem::Incomplete)? {
+            b'}' => break scanner.at += 1,
+            b'#' if scanner.at_discard() => {
+                scanner.discard()?;
+                continue;
+            }
+            _ => {}
         }
+        let start = scanner.at;
         let name = scanner.name()?;
-        match dialect {
+        let is_new = match dialect {
             Dialect::Ours => fields.ours(name, scanner, pool)?,
             Dialect::Jepsen => fields.jepsen(name, scanner, pool)?,
+        };
+        if !is_new {
+            scanner.at = start;
+            return Err(scanner.bad("each field once"));
         }
     }
     fields.finish(scanner, dialect)
@@ -38,10 +48,9 @@ pub(crate) fn read_entry<'a>(
 #[derive(Default)]
 struct Fields<'a> {
     kind: Option<&'a [u8]>,
-    function: Option<&'a [u8]>,
+    function: Option<Function<'a>>,
     index: Option<u64>,
-    process: Option<u64>,
-    is_nemesis: bool,
+    process: Option<Process>,
     op: Option<u64>,
     key: Option<Datum>,
     value: Option<Datum>,
@@ -53,64 +62,73 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn ours(&mut self, name: &[u8], scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<(), Problem> {
-        match name {
-            b"i" => self.index = number(scanner, "the number i")?,
-            b"t" => self.time_ns = number(scanner, "nanoseconds t")?,
-            b"type" => self.kind = Some(scanner.name()?),
-            b"f" => self.function = Some(scanner.name()?),
-            b"p" => self.process = number(scanner, "a process number p")?,
-            b"op" => self.op = number(scanner, "an operation id op")?,
-            b"k" => self.key = Some(scanner.datum(pool)?),
-            b"v" => self.value = Some(scanner.datum(pool)?),
-            b"saw" => self.result = Some((scanner.datum(pool)?, ResultKind::Saw)),
-            b"at" => self.result = Some((scanner.datum(pool)?, ResultKind::At)),
-            b"lease" => self.result = Some((scanner.datum(pool)?, ResultKind::Plain)),
-            b"offset" => self.result = Some((scanner.datum(pool)?, ResultKind::Offset)),
-            b"end" => self.end = scanner.datum(pool)? == Datum::bool(true),
-            b"index" => self.log_index = number(scanner, "a log index")?,
-            b"node" => self.node = Some(scanner.name()?),
-            _ => skip(scanner, pool)?,
-        }
-        Ok(())
+    /// Takes a field; false when it came before.
+    fn ours(&mut self, name: &[u8], scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<bool, Problem> {
+        let known = match name {
+            b"i" => self.index.replace(number(scanner, "the number i")?).is_some(),
+            b"t" => self.time_ns.replace(number(scanner, "nanoseconds t")?).is_some(),
+            b"type" => self.kind.replace(scanner.name()?).is_some(),
+            b"f" => self.function.replace(Function::Named(scanner.name()?)).is_some(),
+            b"p" => {
+                let process = Process::Number(number(scanner, "a process number p")?);
+                self.process.replace(process).is_some()
+            }
+            b"op" => self.op.replace(number(scanner, "an operation id op")?).is_some(),
+            b"k" => self.key.replace(scanner.datum(pool)?).is_some(),
+            b"v" => self.value.replace(scanner.datum(pool)?).is_some(),
+            b"saw" => self.result(ResultKind::Saw, scanner, pool)?,
+            b"at" => self.result(ResultKind::At, scanner, pool)?,
+            b"lease" => self.result(ResultKind::Plain, scanner, pool)?,
+            b"offset" => self.result(ResultKind::Offset, scanner, pool)?,
+            b"end" => std::mem::replace(&mut self.end, scanner.datum(pool)? == Datum::bool(true)),
+            b"index" => self.log_index.replace(number(scanner, "a log index")?).is_some(),
+            b"node" => self.node.replace(scanner.name()?).is_some(),
+            _ => scanner.skip().map(|()| false)?,
+        };
+        Ok(!known)
     }
 
-    fn jepsen(&mut self, name: &[u8], scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<(), Problem> {
-        match name {
-            b"type" => self.kind = Some(scanner.name()?),
-            b"f" => self.function = optional_name(scanner, pool)?,
-            b"process" => {
-                self.process = optional_number(scanner, pool)?;
-                self.is_nemesis = self.process.is_none();
-            }
-            b"time" => self.time_ns = optional_number(scanner, pool)?,
-            b"key" => self.key = Some(scanner.datum(pool)?),
-            b"value" => self.value = Some(scanner.datum(pool)?),
-            b"node" => self.node = optional_name(scanner, pool)?,
-            _ => skip(scanner, pool)?,
-        }
-        Ok(())
+    fn result(
+        &mut self,
+        kind: ResultKind,
+        scanner: &mut Scanner<'a>,
+        pool: &mut Pool,
+    ) -> Result<bool, Problem> {
+        Ok(self.result.replace((scanner.datum(pool)?, kind)).is_some())
+    }
+
+    /// Takes a field; false when it came before.
+    fn jepsen(&mut self, name: &[u8], scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<bool, Problem> {
+        let known = match name {
+            b"type" => self.kind.replace(scanner.name()?).is_some(),
+            b"f" => self.function.replace(function(scanner, pool)?).is_some(),
+            b"process" => self.process.replace(process(scanner, pool)?).is_some(),
+            b"key" => self.key.replace(scanner.datum(pool)?).is_some(),
+            b"value" => self.value.replace(scanner.datum(pool)?).is_some(),
+            b"index" => replace(&mut self.index, optional_number(scanner)?),
+            b"time" => replace(&mut self.time_ns, optional_number(scanner)?),
+            b"node" => replace(&mut self.node, optional_name(scanner)?),
+            _ => scanner.skip().map(|()| false)?,
+        };
+        Ok(!known)
     }
 
     fn finish(self, scanner: &Scanner<'a>, dialect: Dialect) -> Result<Entry<'a>, Problem> {
         let Some(kind) = self.kind else {
             return Err(Problem::Bad("expected an operation with a type".to_owned()));
         };
-        let mut kind = parse_kind(kind, dialect).ok_or_else(|| {
+        let kind = parse_kind(kind, dialect).ok_or_else(|| {
             Problem::Bad(format!(
                 "expected a type ({}), found {:?}",
                 kinds(dialect),
-                text(kind)
+                String::from_utf8_lossy(kind)
             ))
         })?;
-        let mut process = self.process;
-        if self.is_nemesis {
-            kind = EventKind::Info;
-        } else if dialect == Dialect::Jepsen {
-            // Hand-written histories of one process leave it out.
-            process = process.or(Some(0));
-        }
-        if dialect == Dialect::Ours && self.index.is_none() {
+        let (index, order) = match dialect {
+            Dialect::Ours => (self.index, None),
+            Dialect::Jepsen => (None, self.index),
+        };
+        if dialect == Dialect::Ours && index.is_none() {
             return Err(scanner.bad("an event with its number i"));
         }
         let plain = if self.end {
@@ -118,14 +136,17 @@ impl<'a> Fields<'a> {
         } else {
             ResultKind::Plain
         };
-        let (value, result) = self.result.unwrap_or((self.value.unwrap_or(Datum::NIL), plain));
+        let (value, result) = self
+            .result
+            .unwrap_or((self.value.unwrap_or(Datum::ABSENT), plain));
         Ok(Entry {
             kind,
-            index: self.index,
-            function: self.function.unwrap_or(b"txn"),
-            process,
+            index,
+            order,
+            function: self.function.unwrap_or(Function::Absent),
+            process: self.process.unwrap_or(Process::Absent),
             op: self.op,
-            key: self.key.unwrap_or(Datum::NIL),
+            key: self.key.unwrap_or(Datum::ABSENT),
             value,
             result,
             time_ns: self.time_ns,
@@ -135,8 +156,12 @@ impl<'a> Fields<'a> {
     }
 }
 
+fn replace<T>(field: &mut Option<T>, value: Option<T>) -> bool {
+    std::mem::replace(field, value).is_some()
+}
+
 fn parse_kind(kind: &[u8], dialect: Dialect) -> Option<EventKind> {
-    match (kind, dialect) {
+    match (kind.strip_prefix(b":").unwrap_or(kind), dialect) {
         (b"invoke", _) => Some(EventKind::Invoke),
         (b"ok", _) => Some(EventKind::Ok),
         (b"fail", _) => Some(EventKind::Fail),
@@ -155,36 +180,50 @@ fn kinds(dialect: Dialect) -> &'static str {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+fn number(scanner: &mut Scanner<'_>, what: &str) -> Result<u64, Problem> {
+    scanner.unsigned()?.ok_or_else(|| scanner.bad(what))
 }
 
-/// Skips a value nobody needs; what it put into the pool is bounded by the file's own size.
-fn skip(scanner: &mut Scanner<'_>, pool: &mut Pool) -> Result<(), Problem> {
-    scanner.datum(pool).map(drop)
-}
-
-fn number(scanner: &mut Scanner<'_>, what: &str) -> Result<Option<u64>, Problem> {
+/// A number, or nothing when another value comes, which is skipped.
+fn optional_number(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Problem> {
+    let start = scanner.at;
     match scanner.unsigned()? {
         Some(number) => Ok(Some(number)),
-        None => Err(scanner.bad(what)),
+        None => {
+            scanner.at = start;
+            scanner.skip().map(|()| None)
+        }
     }
 }
 
-/// A number, or nothing when another value comes (`:process :nemesis`).
-fn optional_number(scanner: &mut Scanner<'_>, pool: &mut Pool) -> Result<Option<u64>, Problem> {
-    match scanner.unsigned()? {
-        Some(number) => Ok(Some(number)),
-        None => Ok(scanner
-            .datum(pool)?
-            .as_int()
-            .and_then(|number| u64::try_from(number).ok())),
-    }
-}
-
-fn optional_name<'a>(scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<Option<&'a [u8]>, Problem> {
+fn optional_name<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a [u8]>, Problem> {
     match scanner.peek() {
         Some(b'"' | b':') => scanner.name().map(Some),
-        _ => scanner.datum(pool).map(|_| None),
+        _ => scanner.skip().map(|()| None),
     }
+}
+
+/// A name, or whatever else stands for one.
+fn function<'a>(scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<Function<'a>, Problem> {
+    match scanner.peek() {
+        Some(b'"' | b':') => {
+            let name = scanner.name()?;
+            Ok(Function::Named(name.strip_prefix(b":").unwrap_or(name)))
+        }
+        _ => scanner.datum(pool).map(|value| match value {
+            Datum::NIL => Function::Absent,
+            value => Function::Other(value),
+        }),
+    }
+}
+
+/// A client's number or name, or that of the nemesis.
+fn process(scanner: &mut Scanner<'_>, pool: &mut Pool) -> Result<Process, Problem> {
+    let start = scanner.at;
+    if let Some(number) = scanner.unsigned()? {
+        return Ok(Process::Number(number));
+    }
+    scanner.at = start;
+    let name = scanner.datum(pool)?;
+    Ok(Process::named(pool, name))
 }

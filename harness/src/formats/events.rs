@@ -4,9 +4,9 @@
 
 use serde_json::Value;
 
-use super::assemble::{Assembler, Entry, Pairing, Refusal};
+use super::Trouble;
+use super::assemble::{Assembler, Entry, Function, Pairing, Process, Refusal};
 use super::notation::{Notation, Scanner};
-use super::{Trouble, parse_datum};
 use crate::checker::budget::Budget;
 use crate::checker::datum::{Datum, Pool};
 use crate::checker::recording::{Recording, ResultKind};
@@ -17,9 +17,11 @@ use crate::op::Event;
 pub(crate) fn read(header: &Header, events: &[Event], budget: &Budget) -> Result<Recording, Trouble> {
     let mut assembler = Assembler::new(Pairing::ByOp, budget);
     assembler.recording.workload = Some(header.workload.clone());
-    let initial = header.initial.as_ref().map(Value::to_string);
-    assembler.recording.initial =
-        initial.and_then(|initial| parse_datum(&mut assembler.recording.pool, &initial));
+    if let Some(initial) = &header.initial {
+        let initial = datum(initial, &mut assembler.recording.pool);
+        assembler.recording.initial =
+            Some(initial.ok_or_else(|| malformed(0, "expected an initial value in the header"))?);
+    }
     for (at, event) in (0..).zip(events) {
         let entry = entry(at, event, &mut assembler.recording.pool)?;
         assembler.event(&entry).map_err(|refusal| match refusal {
@@ -38,7 +40,7 @@ fn entry<'a>(at: u64, event: &'a Event, pool: &mut Pool) -> Result<Entry<'a>, Tr
     };
     let mut value = |value: &Option<Value>| match value {
         Some(value) => datum(value, pool).ok_or_else(|| malformed(at, "expected a value of a history")),
-        None => Ok(Datum::NIL),
+        None => Ok(Datum::ABSENT),
     };
     let key = value(&event.key)?;
     let (value, result) = match (&event.saw, &event.at, event.lease) {
@@ -50,8 +52,9 @@ fn entry<'a>(at: u64, event: &'a Event, pool: &mut Pool) -> Result<Entry<'a>, Tr
     Ok(Entry {
         kind: event.kind,
         index: None,
-        function: event.function.as_bytes(),
-        process: event.process,
+        order: None,
+        function: Function::Named(event.function.as_bytes()),
+        process: event.process.map_or(Process::Absent, Process::Number),
         op: event.op,
         key,
         value,
@@ -112,7 +115,7 @@ mod tests {
         told += &format!("{initial:?} {:?} {:?}\n", recording.log_indexes, recording.faults);
         for (id, operation) in (0..).zip(&recording.operations) {
             let [key, input, output] = [operation.key, operation.input, operation.output]
-                .map(|datum| format!("{}{}", recording.pool.show(datum), datum.is_nil()));
+                .map(|datum| format!("{}{}", recording.pool.show(datum), datum.is_absent()));
             told += &format!(
                 "{} {key} {input} {output} {} {} {} {:?} {:?} {:?} {:?}\n",
                 operation.process,

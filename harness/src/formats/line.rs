@@ -4,7 +4,7 @@
 //! Invariant: a line is taken whole or not at all; whatever is unusual about it is left to
 //! [`super::entry`], which knows every spelling and explains what is wrong.
 
-use super::assemble::Entry;
+use super::assemble::{Entry, Function, Process};
 use crate::checker::datum::{Datum, Pool};
 use crate::checker::recording::ResultKind;
 use crate::op::EventKind;
@@ -28,18 +28,19 @@ pub(crate) fn read_event<'a>(bytes: &'a [u8], pool: &mut Pool) -> Option<(Entry<
     let mut entry = Entry {
         kind,
         index: Some(index),
-        function: line.text()?,
-        process: None,
+        order: None,
+        function: Function::Named(line.text()?),
+        process: Process::Absent,
         op: None,
-        key: Datum::NIL,
-        value: Datum::NIL,
+        key: Datum::ABSENT,
+        value: Datum::ABSENT,
         result: ResultKind::Plain,
         time_ns: Some(time_ns),
         log_index: None,
         node: None,
     };
     line.take(b",\"p\":")?;
-    entry.process = Some(line.number()?);
+    entry.process = Process::Number(line.number()?);
     line.take(b",\"op\":")?;
     entry.op = Some(line.number()?);
     if line.take(b",\"k\":").is_some() {

@@ -1,8 +1,10 @@
-//! Readers of histories: our JSONL, Jepsen's EDN and log lines, Porcupine's key-value logs, Elle's JSON.
+//! Readers of histories: our JSONL, Jepsen's EDN, log and history.txt, Porcupine's key-value logs, Elle's JSON;
+//! each also compressed with gzip, and with a byte order mark.
 //!
 //! Every reader streams: memory is that of the recording, not of the file. The format is guessed from
-//! the first bytes. Blank lines and comments are skipped; anything else that is not understood ends
-//! the reading with file, line and what was expected.
+//! the first operation. Blank lines, comments and the lines of a log that are no operations are skipped; anything
+//! else that is not understood ends the reading with file, line and what was expected. A value that is understood
+//! only as far as to find its end is *odd* (see [`datum`](crate::checker::datum)): the checkers leave it out and say so.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -21,6 +23,7 @@ mod events;
 mod jepsen_log;
 mod line;
 mod notation;
+mod number;
 mod objects;
 mod open;
 mod source;
@@ -151,9 +154,12 @@ fn named(read: Result<Recording, Trouble>, path: &Path) -> Result<Recording, Rea
 
 fn read_source(source: &mut Source, budget: &Budget) -> Result<Recording, Trouble> {
     source.more()?;
+    source.skip_byte_order_mark()?;
+    // The first operation may come late in a log.
+    while guess(source.rest()).is_none() && source.rest().len() < SNIFFED_BYTES_MAX && source.more()? {}
     match guess(source.rest()) {
         Some(Guess::Objects(notation)) => objects::read(source, notation, budget),
-        Some(Guess::Log) => jepsen_log::read(source, budget),
+        Some(Guess::Lines(style)) => jepsen_log::read(source, style, budget),
         None => Err(Trouble::Malformed {
             line: source.line(),
             problem: "expected a history: JSON lines, EDN operations or Jepsen log lines".to_owned(),
@@ -161,24 +167,31 @@ fn read_source(source: &mut Source, budget: &Budget) -> Result<Recording, Troubl
     }
 }
 
+/// How far the first operation is looked for.
+const SNIFFED_BYTES_MAX: usize = 8 << 20;
+
 /// True when the beginning of the file at `path` looks like a history. A folder of a run also has files
 /// that are none.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn looks_like_history(path: &Path) -> io::Result<bool> {
-    const SNIFFED_BYTES: u64 = 8 << 10;
-    let mut beginning = Vec::new();
-    File::open(path)?
-        .take(SNIFFED_BYTES)
-        .read_to_end(&mut beginning)?;
+    let mut source = Source::new(Box::new(File::open(path)?), None);
+    let sniffed = source.more().and_then(|_| source.skip_byte_order_mark());
+    match sniffed {
+        Ok(()) => {}
+        Err(Trouble::Io(error)) => return Err(error),
+        // Named as a history, and broken: reading it says how.
+        Err(Trouble::Budget { .. } | Trouble::Malformed { .. }) => return Ok(true),
+    }
+    let beginning = source.rest();
     let has = |word: &[u8]| beginning.windows(word.len()).any(|window| window == word);
-    Ok(match guess(&beginning) {
+    Ok(match guess(beginning) {
         Some(Guess::Objects(Notation::Json)) => {
             has(b"\"history\":") || (has(b"\"process\"") && has(b"\"type\""))
         }
         Some(Guess::Objects(Notation::Edn)) => has(b":type"),
-        Some(Guess::Log) => has(jepsen_log::MARK),
+        Some(Guess::Lines(_)) => true,
         None => false,
     })
 }
@@ -190,18 +203,46 @@ pub fn is_value(text: &str) -> bool {
 
 enum Guess {
     Objects(Notation),
-    Log,
+    Lines(jepsen_log::Style),
 }
 
-/// Looks at the first line that is neither blank nor a comment.
+/// Looks at the first thing that is neither blank nor a comment, or else for a line that is an operation.
 fn guess(bytes: &[u8]) -> Option<Guess> {
-    let mut lines = bytes.split(|byte| *byte == b'\n').map(|line| line.trim_ascii());
-    let first = lines.find(|line| !line.is_empty() && !line.starts_with(b";"))?;
-    let inside = first.iter().find(|byte| !b"[({ \t".contains(byte));
-    match (first[0], inside) {
-        (b'{' | b'[', Some(b'"')) => Some(Guess::Objects(Notation::Json)),
-        (b'{' | b'[' | b'(' | b'#', _) => Some(Guess::Objects(Notation::Edn)),
-        _ if jepsen_log::is_log_line(first) => Some(Guess::Log),
-        _ => None,
+    match objects_at(bytes) {
+        Some(notation) => Some(Guess::Objects(notation)),
+        None => jepsen_log::style_of(bytes).map(Guess::Lines),
     }
+}
+
+/// The notation of the object at the beginning, in brackets or not.
+fn objects_at(bytes: &[u8]) -> Option<Notation> {
+    let mut scanner = notation::Scanner::new(bytes, Notation::Edn);
+    loop {
+        match scanner.peek()? {
+            b'[' | b'(' => scanner.at += 1,
+            // An empty vector, a tag, or something that is to be ignored.
+            b']' | b')' => return Some(Notation::Edn),
+            b'#' if bytes
+                .get(scanner.at + 1)
+                .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_') =>
+            {
+                return Some(Notation::Edn);
+            }
+            b'{' => break scanner.at += 1,
+            _ => return None,
+        }
+    }
+    if scanner.peek() != Some(b'"') {
+        return Some(Notation::Edn);
+    }
+    // In EDN a text may be the name of a field, too, but what follows it is a value, perhaps a keyword.
+    let has_colon = scanner.skip().is_ok() && scanner.peek() == Some(b':');
+    let rest = bytes.get(scanner.at + 1..).unwrap_or_default();
+    let words: [&[u8]; 3] = [b"true", b"false", b"null"];
+    let is_keyword =
+        rest.first().is_some_and(u8::is_ascii_alphabetic) && !words.iter().any(|word| rest.starts_with(word));
+    Some(match has_colon && !is_keyword {
+        true => Notation::Json,
+        false => Notation::Edn,
+    })
 }

@@ -2,11 +2,13 @@
 //!
 //! The two notations differ little enough for data: in JSON `:` and `,` separate, in EDN `:` begins a
 //! keyword and `;`, `#_` and tags are understood. Invariant: never panics, whatever the bytes;
-//! running off the end is [`Problem::Incomplete`], so a caller can read more and try again.
+//! running off the end is [`Problem::Incomplete`], so a caller can read more and try again. What has a
+//! beginning and an end but no known meaning becomes an odd value, which says nothing.
 //! Source: github.com/edn-format/edn; RFC 8259.
 
+use super::number;
 use crate::checker::budget::Limit;
-use crate::checker::datum::{Datum, Pool};
+use crate::checker::datum::{Datum, Kind, Pool};
 
 /// Which notation the text is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +28,16 @@ pub(crate) enum Problem {
     Budget(Limit),
 }
 
-/// Deepest nesting that is read.
+/// What was skipped that begins with `#`.
+enum Skipped {
+    Value,
+    /// A tag, or the sign of a set: the value follows.
+    Prefix,
+    /// The sign that the next value is to be ignored.
+    Discard,
+}
+
+/// Deepest nesting that is read; what is deeper is odd.
 const DEPTH_MAX: usize = 64;
 
 /// Bytes that end a token.
@@ -89,14 +100,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes `byte` if it comes next.
-    #[inline]
-    pub(crate) fn take(&mut self, byte: u8) -> bool {
-        let found = self.peek() == Some(byte);
-        self.at += usize::from(found);
-        found
-    }
-
     /// Takes `byte` or explains what was there.
     pub(crate) fn expect(&mut self, byte: u8, what: &str) -> Result<(), Problem> {
         match self.peek() {
@@ -132,10 +135,16 @@ impl<'a> Scanner<'a> {
                 Ok(&rest[..length])
             }
             Some(b':') => {
+                let start = self.at;
                 self.at += 1;
-                self.token()
+                let name = self.token()?;
+                if name.is_empty() {
+                    self.at = start;
+                    return Err(self.bad("a name"));
+                }
+                Ok(name)
             }
-            Some(_) => Err(self.bad("a field name")),
+            Some(_) => Err(self.bad("a name")),
             None => Err(Problem::Incomplete),
         }
     }
@@ -172,20 +181,17 @@ impl<'a> Scanner<'a> {
     }
 
     fn nested(&mut self, pool: &mut Pool, depth: usize) -> Result<Datum, Problem> {
-        if depth > DEPTH_MAX {
-            return Err(Problem::Bad(format!(
-                "expected at most {DEPTH_MAX} levels of nesting"
-            )));
+        let first = self.peek().ok_or(Problem::Incomplete)?;
+        if depth > DEPTH_MAX && matches!(first, b'[' | b'(' | b'{' | b'#') {
+            self.skip()?;
+            return Ok(pool.atom(Kind::Odd, "(nested too deeply)"));
         }
-        match self.peek().ok_or(Problem::Incomplete)? {
-            b'"' => {
-                self.string()?;
-                let text = std::str::from_utf8(&self.scratch);
-                text.map(|text| pool.text(text))
-                    .map_err(|_| self.bad("UTF-8 text"))
-            }
+        match first {
+            b'"' => self.text(pool),
             b'[' => self.run(pool, b']', depth).map(|elements| pool.list(&elements)),
-            b'(' => self.run(pool, b')', depth).map(|elements| pool.list(&elements)),
+            b'(' if self.notation == Notation::Edn => {
+                self.run(pool, b')', depth).map(|elements| pool.list(&elements))
+            }
             b'{' => {
                 let pairs = self.run(pool, b'}', depth)?;
                 if pairs.len() % 2 == 1 {
@@ -194,7 +200,8 @@ impl<'a> Scanner<'a> {
                 Ok(pool.map(&pairs))
             }
             b'#' if self.notation == Notation::Edn => self.dispatch(pool, depth),
-            b']' | b')' | b'}' => Err(self.bad("a value")),
+            b'\\' if self.notation == Notation::Edn => self.character(pool),
+            b']' | b')' | b'}' | b'(' => Err(self.bad("a value")),
             _ => self.scalar(pool),
         }
     }
@@ -208,36 +215,43 @@ impl<'a> Scanner<'a> {
                     self.at += 1;
                     return Ok(elements);
                 }
-                b'#' if self.bytes[self.at..].starts_with(b"#_") => self.discard_at(pool, depth)?,
+                b'#' if self.at_discard() => self.discard()?,
                 _ => elements.push(self.nested(pool, depth + 1)?),
             }
         }
     }
 
+    /// True when a discarded form comes next.
+    pub(crate) fn at_discard(&self) -> bool {
+        self.notation == Notation::Edn && self.rest().starts_with(b"#_")
+    }
+
     /// Skips `#_` and the form behind it.
-    pub(crate) fn discard(&mut self, pool: &mut Pool) -> Result<(), Problem> {
-        self.discard_at(pool, 0)
-    }
-
-    fn discard_at(&mut self, pool: &mut Pool, depth: usize) -> Result<(), Problem> {
+    pub(crate) fn discard(&mut self) -> Result<(), Problem> {
         self.at += 2;
-        self.nested(pool, depth + 1).map(drop)
+        self.skip()
     }
 
-    /// A set, a discarded form, or a tag before a value (the tag itself carries nothing for us).
+    /// A set, a symbolic number, a discarded form, or a tag before a value.
     fn dispatch(&mut self, pool: &mut Pool, depth: usize) -> Result<Datum, Problem> {
         self.at += 1;
         match self.bytes.get(self.at) {
             None => Err(Problem::Incomplete),
-            Some(b'{') => self.run(pool, b'}', depth).map(|elements| pool.list(&elements)),
+            Some(b'{') => self.run(pool, b'}', depth).map(|elements| pool.set(&elements)),
             Some(b'_') => {
-                self.at -= 1;
-                self.discard_at(pool, depth)?;
+                self.at += 1;
+                self.skip()?;
                 self.nested(pool, depth + 1)
             }
+            Some(b'#') => {
+                self.at += 1;
+                let token = self.token()?;
+                Ok(symbolic(token, pool))
+            }
             Some(_) => {
-                self.skip_tag()?;
-                self.nested(pool, depth + 1)
+                let tag = String::from_utf8_lossy(self.token()?).into_owned();
+                let value = self.nested(pool, depth + 1)?;
+                Ok(pool.tagged(&tag, value))
             }
         }
     }
@@ -247,6 +261,111 @@ impl<'a> Scanner<'a> {
         self.token().map(drop)
     }
 
+    /// Skips one value, whatever it holds: of what it is made is looked at only as far as to find its end.
+    pub(crate) fn skip(&mut self) -> Result<(), Problem> {
+        // Values that are still to be skipped at the outermost level, and open brackets inside of them.
+        let (mut forms, mut open) = (1_usize, 0_usize);
+        while forms > 0 {
+            let is_edn = self.notation == Notation::Edn;
+            match self.peek().ok_or(Problem::Incomplete)? {
+                b'"' => self.skip_string()?,
+                b'\\' if is_edn => self.skip_character()?,
+                b'[' | b'(' | b'{' => {
+                    self.at += 1;
+                    open += 1;
+                    continue;
+                }
+                b']' | b')' | b'}' => {
+                    open = open.checked_sub(1).ok_or_else(|| self.bad("a value"))?;
+                    self.at += 1;
+                }
+                b'#' if is_edn => match self.skip_dispatch()? {
+                    Skipped::Value => {}
+                    Skipped::Prefix => continue,
+                    // What stands inside of brackets is skipped with them.
+                    Skipped::Discard => {
+                        forms += usize::from(open == 0);
+                        continue;
+                    }
+                },
+                _ => {
+                    let start = self.at;
+                    self.token()?;
+                    if self.at == start {
+                        return Err(self.bad("a value"));
+                    }
+                }
+            }
+            forms -= usize::from(open == 0);
+        }
+        Ok(())
+    }
+
+    /// Skips what begins with `#`.
+    fn skip_dispatch(&mut self) -> Result<Skipped, Problem> {
+        self.at += 1;
+        match self.bytes.get(self.at) {
+            None => Err(Problem::Incomplete),
+            Some(b'{') => Ok(Skipped::Prefix),
+            Some(b'_') => {
+                self.at += 1;
+                Ok(Skipped::Discard)
+            }
+            Some(b'#') => self.token().map(|_| Skipped::Value),
+            Some(b'"') => self.skip_string().map(|()| Skipped::Value),
+            Some(_) => {
+                let start = self.at;
+                self.token()?;
+                if self.at == start {
+                    return Err(self.bad("a value"));
+                }
+                Ok(Skipped::Prefix)
+            }
+        }
+    }
+
+    fn skip_string(&mut self) -> Result<(), Problem> {
+        self.at += 1;
+        loop {
+            let byte = *self.bytes.get(self.at).ok_or(Problem::Incomplete)?;
+            self.at += if byte == b'\\' { 2 } else { 1 };
+            if byte == b'"' {
+                return Ok(());
+            }
+        }
+    }
+
+    fn skip_character(&mut self) -> Result<(), Problem> {
+        // The character itself may be one that ends a token.
+        self.at += 2;
+        if self.at > self.bytes.len() {
+            return Err(Problem::Incomplete);
+        }
+        self.token().map(drop)
+    }
+
+    fn character(&mut self, pool: &mut Pool) -> Result<Datum, Problem> {
+        let start = self.at + 1;
+        self.skip_character()?;
+        let text = String::from_utf8_lossy(&self.bytes[start..self.at]).into_owned();
+        let one = match &*text {
+            "newline" => Some('\n'),
+            "return" => Some('\r'),
+            "space" => Some(' '),
+            "tab" => Some('\t'),
+            other => match other.strip_prefix('u').filter(|digits| digits.len() == 4) {
+                Some(digits) => u32::from_str_radix(digits, 16).ok().and_then(char::from_u32),
+                None => Some(other)
+                    .filter(|other| other.chars().count() == 1)
+                    .and_then(|other| other.chars().next()),
+            },
+        };
+        Ok(match one {
+            Some(one) => pool.atom(Kind::Character, one.encode_utf8(&mut [0; 4])),
+            None => pool.atom(Kind::Odd, &format!("\\{text}")),
+        })
+    }
+
     #[inline]
     fn scalar(&mut self, pool: &mut Pool) -> Result<Datum, Problem> {
         let token = self.token()?;
@@ -254,18 +373,47 @@ impl<'a> Scanner<'a> {
             return Ok(pool.int(number));
         }
         match token {
-            b"nil" | b"null" => Ok(Datum::NIL),
+            b"nil" if self.notation == Notation::Edn => Ok(Datum::NIL),
+            b"null" if self.notation == Notation::Json => Ok(Datum::NIL),
             b"true" => Ok(Datum::bool(true)),
             b"false" => Ok(Datum::bool(false)),
-            _ => {
-                let text = std::str::from_utf8(token).map_err(|_| self.bad("UTF-8 text"))?;
-                let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '-');
-                if text.is_empty() || (self.notation == Notation::Json && !number) {
-                    return Err(self.bad("a value"));
-                }
-                Ok(pool.text(text))
-            }
+            // Not JSON, but what several languages write.
+            b"NaN" | b"Infinity" if self.notation == Notation::Json => Ok(symbolic(token, pool)),
+            b"-Infinity" if self.notation == Notation::Json => Ok(symbolic(token, pool)),
+            _ => self.word(token, pool),
         }
+    }
+
+    fn word(&mut self, token: &[u8], pool: &mut Pool) -> Result<Datum, Problem> {
+        let Ok(text) = std::str::from_utf8(token) else {
+            return Ok(pool.atom(Kind::Odd, &escaped(token)));
+        };
+        if number::begins(token) {
+            return Ok(number::read(text, pool));
+        }
+        match (text, self.notation) {
+            ("" | ":", _) | (_, Notation::Json) => {
+                self.at -= token.len();
+                Err(self.bad("a value"))
+            }
+            (_, Notation::Edn) => Ok(match text.strip_prefix(':') {
+                Some(name) => pool.atom(Kind::Keyword, name),
+                None => pool.atom(Kind::Symbol, text),
+            }),
+        }
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
+    /// A quoted string; one that is not UTF-8 is its bytes.
+    fn text(&mut self, pool: &mut Pool) -> Result<Datum, Problem> {
+        self.string()?;
+        Ok(match std::str::from_utf8(&self.scratch) {
+            Ok(text) => pool.text(text),
+            Err(_) => pool.atom(Kind::Bytes, &escaped(&self.scratch)),
+        })
     }
 
     /// Reads a quoted string into the scratch buffer, escapes resolved.
@@ -294,7 +442,10 @@ impl<'a> Scanner<'a> {
             b'f' => 12,
             b'"' | b'\\' | b'/' => byte,
             b'u' => return self.unicode_escape(),
-            _ => return Err(self.bad("an escape sequence")),
+            _ => {
+                self.at -= 2;
+                return Err(self.bad("an escape sequence"));
+            }
         };
         self.scratch.push(plain);
         Ok(())
@@ -302,14 +453,27 @@ impl<'a> Scanner<'a> {
 
     fn unicode_escape(&mut self) -> Result<(), Problem> {
         let mut code = self.hex4()?;
-        if (0xd800..0xdc00).contains(&code) && self.bytes[self.at..].starts_with(b"\\u") {
+        if (0xd800..0xdc00).contains(&code) && self.rest().starts_with(b"\\u") {
+            let high = self.at;
             self.at += 2;
             let low = self.hex4()?;
-            code = 0x10000 + ((code - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
+            if (0xdc00..0xe000).contains(&low) {
+                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
+            } else {
+                self.at = high;
+            }
         }
-        let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
-        self.scratch
-            .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+        match char::from_u32(code) {
+            Some(character) => self
+                .scratch
+                .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            // Half of a pair: the bytes that UTF-8 would have for it, so that it equals only itself.
+            None => self.scratch.extend_from_slice(&[
+                0xe0 | (code >> 12) as u8,
+                0x80 | ((code >> 6) & 0x3f) as u8,
+                0x80 | (code & 0x3f) as u8,
+            ]),
+        }
         Ok(())
     }
 
@@ -320,6 +484,27 @@ impl<'a> Scanner<'a> {
         self.at += 4;
         Ok(code)
     }
+}
+
+/// `##NaN`, which equals nothing, not even itself, or an infinity.
+fn symbolic(token: &[u8], pool: &mut Pool) -> Datum {
+    match token {
+        b"Inf" | b"Infinity" => pool.atom(Kind::Float, "##Inf"),
+        b"-Inf" | b"-Infinity" => pool.atom(Kind::Float, "##-Inf"),
+        _ => pool.atom(Kind::Odd, &format!("##{}", escaped(token))),
+    }
+}
+
+/// Bytes as text; those that are not UTF-8 as `\xFF`, and a backslash doubled, so that different bytes differ.
+fn escaped(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&chunk.valid().replace('\\', "\\\\"));
+        for byte in chunk.invalid() {
+            out.push_str(&format!("\\x{byte:02X}"));
+        }
+    }
+    out
 }
 
 #[inline]
@@ -337,10 +522,17 @@ fn parse_unsigned(token: &[u8]) -> Option<u64> {
 
 #[inline]
 fn parse_int(token: &[u8]) -> Option<i64> {
-    match token {
-        [b'-', digits @ ..] => 0_i64.checked_sub_unsigned(parse_unsigned(digits)?),
-        [b'+', digits @ ..] => i64::try_from(parse_unsigned(digits)?).ok(),
-        digits => i64::try_from(parse_unsigned(digits)?).ok(),
+    let digits = token
+        .strip_prefix(b"-")
+        .or_else(|| token.strip_prefix(b"+"))
+        .unwrap_or(token);
+    // Octal, in some languages.
+    if digits.len() > 1 && digits[0] == b'0' {
+        return None;
+    }
+    match token.first() {
+        Some(b'-') => 0_i64.checked_sub_unsigned(parse_unsigned(digits)?),
+        Some(_) | None => i64::try_from(parse_unsigned(digits)?).ok(),
     }
 }
 
@@ -356,11 +548,11 @@ mod tests {
 
     #[test]
     fn edn_values_are_read() {
-        let text = "{:a [1 -2 nil], :b #{\"x\\\"y\"} #_ skipped ; comment\n :c (true #inst \"2020\" 1.5)} ";
+        let text = "{:b #{\"x\\\"y\"}, :a [1 -2 nil] #_ skipped ; comment\n :c (true #inst \"2020\" 1.50 sym \\, \\a)} ";
         let shown = read(text, Notation::Edn).unwrap();
         assert_eq!(
             shown,
-            "{:a [1 -2 nil] :b [\"x\\\"y\"] :c [true \"2020\" \"1.5\"]}"
+            "{:b #{\"x\\\"y\"} :a [1 -2 nil] :c [true #inst \"2020\" 1.5 sym \\, \\a]}"
         );
     }
 
@@ -369,23 +561,84 @@ mod tests {
         let text = r#"{"a":[1,-2,null],"b":"\u00e9\ud83d\ude00\n","c":true,"d":1e3} "#;
         assert_eq!(
             read(text, Notation::Json).unwrap(),
-            "{\"a\" [1 -2 nil] \"b\" \"é😀\\n\" \"c\" true \"d\" \"1e3\"}"
+            "{\"a\" [1 -2 nil] \"b\" \"é😀\\n\" \"c\" true \"d\" 1000.0}"
         );
     }
 
     #[test]
-    fn every_cut_of_a_value_is_incomplete_or_bad_and_never_panics() {
-        let text = r#"{:a [1 "x\u00e9" #{2}] :b {:c nil}} "#;
-        for cut in 0..text.len() - 2 {
-            let bytes = &text.as_bytes()[..cut];
-            let mut scanner = Scanner::new(bytes, Notation::Edn);
-            assert!(scanner.datum(&mut Pool::default()).is_err(), "cut at {cut}");
+    fn what_is_no_value_is_refused() {
+        for text in [": ", "] ", "{:a} ", "\"\\q\" "] {
+            assert!(
+                matches!(read(text, Notation::Edn), Err(Problem::Bad(_))),
+                "{text}"
+            );
+        }
+        for text in ["nil ", "abc ", "(1) ", "- "] {
+            assert!(
+                matches!(read(text, Notation::Json), Err(Problem::Bad(_))),
+                "{text}"
+            );
         }
     }
 
     #[test]
-    fn deep_nesting_is_refused() {
-        let text = "[".repeat(100_000);
-        assert!(matches!(read(&text, Notation::Json), Err(Problem::Bad(_))));
+    fn a_value_that_is_skipped_ends_where_it_ends() {
+        let forms = [
+            "1",
+            "\"a\\\"]\"",
+            ":a",
+            "\\)",
+            "\\newline",
+            "[1 [2] {:a #{}}]",
+            "#{\\} 1}",
+            "##NaN",
+            "#inst \"x\"",
+            "#_ [1] 2",
+            "#_ #_ 1 2 3",
+            "[#_ 1 2 #_ ]]",
+            "#foo.Bar{:a [1]}",
+            "\"\u{e9}\"",
+            "#\"a[\"",
+            "#_ #tag 1 2",
+        ];
+        for form in forms {
+            // The one that closes a vector early is skipped up to there.
+            let length = if form.contains("#_ ]") {
+                form.len() - 1
+            } else {
+                form.len()
+            };
+            let text = format!("{form} :next ");
+            let mut scanner = Scanner::new(text.as_bytes(), Notation::Edn);
+            assert_eq!(scanner.skip(), Ok(()), "{form}");
+            assert_eq!(scanner.at, length, "{form}");
+        }
+    }
+
+    #[test]
+    fn every_cut_of_a_value_is_incomplete_or_bad_and_never_panics() {
+        let text = r#"{:a [1 "x\u00e9" #{2 \a}] :b {:c ##NaN}} "#;
+        for cut in 0..text.len() - 2 {
+            let bytes = &text.as_bytes()[..cut];
+            let mut scanner = Scanner::new(bytes, Notation::Edn);
+            assert!(scanner.datum(&mut Pool::default()).is_err(), "cut at {cut}");
+            let mut scanner = Scanner::new(bytes, Notation::Edn);
+            assert!(scanner.skip().is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_odd_and_needs_no_stack() {
+        let depth = 1_000_000;
+        let text = format!("{}{} ", "[".repeat(depth), "]".repeat(depth));
+        let mut pool = Pool::default();
+        let datum = Scanner::new(text.as_bytes(), Notation::Json)
+            .datum(&mut pool)
+            .unwrap();
+        assert!(pool.is_odd(datum));
+        let discards = "#_ ".repeat(depth);
+        assert_eq!(read(&discards, Notation::Edn), Err(Problem::Incomplete));
+        let tags = "#a ".repeat(depth);
+        assert_eq!(read(&tags, Notation::Edn), Err(Problem::Incomplete));
     }
 }

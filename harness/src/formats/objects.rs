@@ -1,6 +1,7 @@
 //! Histories made of objects: one a line, or in a vector, in EDN or JSON.
 //!
-//! The header of our own files decides the dialect; without one it is Jepsen's.
+//! The header of our own files decides the dialect; without one it is Jepsen's. A vector that is opened has to be
+//! closed: without its end, nobody knows what else was in it.
 
 use super::Trouble;
 use super::assemble::{Assembler, Pairing, Refusal};
@@ -9,9 +10,12 @@ use super::line;
 use super::notation::{Notation, Problem, Scanner};
 use super::source::Source;
 use crate::checker::budget::Budget;
-use crate::checker::datum::{Pool, View};
+use crate::checker::datum::{Datum, Pool, View};
 use crate::checker::recording::Recording;
 use crate::history::HISTORY_VERSION;
+
+/// Vectors inside of vectors around the operations.
+const BRACKETS_MAX: usize = 8;
 
 /// Reads objects until the input ends.
 pub(crate) fn read(source: &mut Source, notation: Notation, budget: &Budget) -> Result<Recording, Trouble> {
@@ -24,37 +28,46 @@ pub(crate) fn read(source: &mut Source, notation: Notation, budget: &Budget) -> 
         None => (Dialect::Jepsen, Pairing::ByProcess),
     };
     let mut assembler = Assembler::new(pairing, budget);
-    if let Some(header) = header {
-        header.apply(&mut assembler.recording);
+    if let Some(Header {
+        workload,
+        initial,
+        pool,
+    }) = header
+    {
+        let recording = &mut assembler.recording;
+        (recording.workload, recording.initial, recording.pool) = (workload, initial, pool);
     }
+    let mut objects = Objects {
+        assembler,
+        notation,
+        dialect,
+        open: Vec::new(),
+    };
     loop {
         if dialect == Dialect::Ours {
-            plain_lines(source, &mut assembler)?;
+            plain_lines(source, &mut objects.assembler)?;
         }
-        if !next_object(source, &mut assembler, notation, dialect)? {
-            return Ok(assembler.finish());
+        if !objects.next(source)? {
+            return Ok(objects.assembler.finish());
         }
     }
 }
 
 struct Header {
     workload: Option<String>,
-    initial: Option<String>,
+    initial: Option<Datum>,
+    /// Where the initial value is.
+    pool: Pool,
 }
 
-impl Header {
-    fn apply(self, recording: &mut Recording) {
-        recording.workload = self.workload;
-        recording.initial = self
-            .initial
-            .and_then(|text| parse_datum(&mut recording.pool, &text));
-    }
-}
-
-/// Reads a value given in JSON or EDN on a command line or in a header.
-pub(crate) fn parse_datum(pool: &mut Pool, text: &str) -> Option<crate::checker::datum::Datum> {
+/// Reads one value given in EDN or JSON on a command line.
+pub(crate) fn parse_datum(pool: &mut Pool, text: &str) -> Option<Datum> {
     let padded = format!("{text}\n");
-    Scanner::new(padded.as_bytes(), Notation::Edn).datum(pool).ok()
+    [Notation::Edn, Notation::Json].into_iter().find_map(|notation| {
+        let mut scanner = Scanner::new(padded.as_bytes(), notation);
+        let datum = scanner.datum(pool).ok()?;
+        (scanner.peek().is_none() && !pool.is_odd(datum)).then_some(datum)
+    })
 }
 
 /// Takes the first object if it is the header of one of our files.
@@ -66,7 +79,7 @@ fn read_header(source: &mut Source) -> Result<Option<Header>, Trouble> {
         }
         let mut pool = Pool::default();
         match scanner.datum(&mut pool) {
-            Ok(datum) => break (header_of(&pool, datum), scanner.at),
+            Ok(datum) => break (header_of(pool, datum), scanner.at),
             Err(problem) => recover(source, problem, 0)?,
         }
     };
@@ -83,7 +96,7 @@ fn read_header(source: &mut Source) -> Result<Option<Header>, Trouble> {
     }
 }
 
-fn header_of(pool: &Pool, datum: crate::checker::datum::Datum) -> Result<Option<Header>, String> {
+fn header_of(pool: Pool, datum: Datum) -> Result<Option<Header>, String> {
     let Some(version) = pool.field(datum, "history") else {
         return Ok(None);
     };
@@ -93,15 +106,15 @@ fn header_of(pool: &Pool, datum: crate::checker::datum::Datum) -> Result<Option<
             pool.show(version)
         ));
     }
-    let text = |name| {
-        pool.field(datum, name)
-            .and_then(|value| pool.as_text(value))
-            .map(str::to_owned)
-    };
-    let initial = pool.field(datum, "initial").map(|value| pool.show(value));
+    let workload = pool
+        .field(datum, "workload")
+        .and_then(|value| pool.as_text(value))
+        .map(str::to_owned);
+    let initial = pool.field(datum, "initial");
     Ok(Some(Header {
-        workload: text("workload"),
+        workload,
         initial,
+        pool,
     }))
 }
 
@@ -137,62 +150,124 @@ fn problem_of(refusal: Refusal) -> Problem {
     }
 }
 
-/// Reads one object into the assembler; false at the end.
-fn next_object(
-    source: &mut Source,
-    assembler: &mut Assembler,
+/// The operations, and the brackets around them.
+struct Objects {
+    assembler: Assembler,
     notation: Notation,
     dialect: Dialect,
-) -> Result<bool, Trouble> {
-    loop {
-        let mut scanner = Scanner::new(source.rest(), notation);
-        let outcome = step(&mut scanner, assembler, dialect);
-        let at = scanner.at;
-        match outcome {
-            Ok(Step::Taken) => {
-                source.consume(at);
-                return Ok(true);
-            }
-            Ok(Step::Exhausted) => {
-                source.consume(at);
-                if !source.more()? {
-                    return Ok(false);
-                }
-            }
-            Err(problem) => recover(source, problem, at)?,
-        }
-    }
+    /// What closes each bracket that is open.
+    open: Vec<u8>,
 }
 
 enum Step {
     Taken,
+    /// Something before the next operation; the bracket, if it was one.
+    Skipped(Option<u8>),
     Exhausted,
 }
 
-fn step(scanner: &mut Scanner<'_>, assembler: &mut Assembler, dialect: Dialect) -> Result<Step, Problem> {
-    loop {
-        match scanner.peek() {
-            None => return Ok(Step::Exhausted),
-            // The vector around the operations, and tags such as #jepsen.history.Op before them.
-            Some(b'[' | b'(' | b']' | b')') => scanner.at += 1,
-            Some(b'#') if scanner.bytes[scanner.at..].starts_with(b"#_") => {
-                scanner.discard(&mut assembler.recording.pool)?;
+impl Objects {
+    /// Reads one object into the assembler; false at the end.
+    fn next(&mut self, source: &mut Source) -> Result<bool, Trouble> {
+        loop {
+            let mut scanner = Scanner::new(source.rest(), self.notation);
+            let outcome = self.step(&mut scanner);
+            let at = scanner.at;
+            match outcome {
+                Ok(Step::Taken) => {
+                    source.consume(at);
+                    return Ok(true);
+                }
+                Ok(Step::Skipped(bracket)) => {
+                    if let Err(problem) = bracket.map_or(Ok(()), |bracket| self.bracket(bracket)) {
+                        return recover(source, problem, at - 1).map(|()| true);
+                    }
+                    source.consume(at);
+                }
+                Ok(Step::Exhausted) => {
+                    source.consume(at);
+                    if !source.more()? {
+                        return self.end(source).map(|()| false);
+                    }
+                }
+                Err(problem) => recover(source, problem, at)?,
             }
-            Some(b'#') => {
-                scanner.at += 1;
-                scanner.skip_tag()?;
-            }
-            Some(_) => break,
         }
     }
-    let start = scanner.at;
-    scanner.expect(b'{', "an operation object")?;
-    let entry = read_entry(scanner, &mut assembler.recording.pool, dialect)?;
-    assembler.event(&entry).map_err(|refusal| {
-        scanner.at = start;
-        problem_of(refusal)
-    })?;
-    Ok(Step::Taken)
+
+    fn step(&mut self, scanner: &mut Scanner<'_>) -> Result<Step, Problem> {
+        let Some(first) = scanner.peek() else {
+            return Ok(Step::Exhausted);
+        };
+        let is_edn = self.notation == Notation::Edn;
+        match first {
+            // The vector around the operations.
+            b'[' | b']' => {
+                scanner.at += 1;
+                return Ok(Step::Skipped(Some(first)));
+            }
+            b'(' | b')' if is_edn => {
+                scanner.at += 1;
+                return Ok(Step::Skipped(Some(first)));
+            }
+            b'#' if scanner.at_discard() => {
+                scanner.discard()?;
+                return Ok(Step::Skipped(None));
+            }
+            // Tags such as #jepsen.history.Op.
+            b'#' if is_edn => {
+                scanner.at += 1;
+                scanner.skip_tag()?;
+                return Ok(Step::Skipped(None));
+            }
+            _ => {}
+        }
+        let start = scanner.at;
+        scanner.expect(b'{', "an operation object")?;
+        let entry = read_entry(scanner, &mut self.assembler.recording.pool, self.dialect)?;
+        self.assembler.event(&entry).map_err(|refusal| {
+            scanner.at = start;
+            problem_of(refusal)
+        })?;
+        Ok(Step::Taken)
+    }
+
+    fn bracket(&mut self, bracket: u8) -> Result<(), Problem> {
+        let found = char::from(bracket);
+        match bracket {
+            b'[' | b'(' if self.open.len() == BRACKETS_MAX => Err(Problem::Bad(format!(
+                "expected at most {BRACKETS_MAX} brackets around an operation"
+            ))),
+            b'[' => {
+                self.open.push(b']');
+                Ok(())
+            }
+            b'(' => {
+                self.open.push(b')');
+                Ok(())
+            }
+            _ => match self.open.pop() {
+                Some(open) if open == bracket => Ok(()),
+                Some(open) => Err(Problem::Bad(format!(
+                    "expected {:?} or an operation, found {found:?}",
+                    char::from(open)
+                ))),
+                None => Err(Problem::Bad(format!("expected an operation, found {found:?}"))),
+            },
+        }
+    }
+
+    /// Nothing may be open where the file ends.
+    fn end(&self, source: &Source) -> Result<(), Trouble> {
+        match self.open.last() {
+            None => Ok(()),
+            Some(close) => Err(Trouble::Malformed {
+                // The window ends with a line break of its own.
+                line: source.line().saturating_sub(1).max(1),
+                problem: format!("expected {:?} before the end of the file", char::from(*close)),
+            }),
+        }
+    }
 }
 
 /// Reads more after an incomplete object, or gives the problem its line.

@@ -1,9 +1,12 @@
-//! A window over the input that slides forward, so that a history never has to fit in memory as text.
+//! A window over the input that slides forward, so that a history never has to fit in memory as text. What is
+//! compressed (gzip) is read as what it holds.
 //!
 //! Invariant: `buffer[start..]` is what was read and not yet consumed; `lines` counts the line breaks
 //! before it.
 
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
+
+use flate2::read::MultiGzDecoder;
 
 use super::Trouble;
 
@@ -12,9 +15,56 @@ const CHUNK_BYTES: usize = 1 << 18;
 /// Largest single object or line.
 const WINDOW_BYTES_MAX: usize = 256 << 20;
 
+/// What gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// The byte order mark in UTF-8, and in UTF-16 either way.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+const MARKS_OF_UTF16: [&[u8]; 2] = [b"\xff\xfe", b"\xfe\xff"];
+
+/// Bytes that were looked at, and those behind them.
+type Whole = io::Chain<Cursor<Vec<u8>>, Box<dyn Read>>;
+
+/// Where the bytes come from.
+enum Input {
+    /// Not looked at yet; `None` only while it is.
+    Unknown(Option<Box<dyn Read>>),
+    Plain(Whole),
+    Gzip(Box<MultiGzDecoder<Whole>>),
+}
+
+impl Input {
+    /// Looks at the first bytes, once.
+    fn is_compressed(&mut self) -> io::Result<bool> {
+        if let Self::Unknown(input) = self
+            && let Some(mut input) = input.take()
+        {
+            let mut first = vec![0; GZIP.len()];
+            let length = read_fully(&mut input, &mut first)?;
+            first.truncate(length);
+            let is_gzip = first == GZIP;
+            let whole = Cursor::new(first).chain(input);
+            *self = match is_gzip {
+                true => Self::Gzip(Box::new(MultiGzDecoder::new(whole))),
+                false => Self::Plain(whole),
+            };
+        }
+        Ok(matches!(self, Self::Gzip(_)))
+    }
+}
+
+impl Read for Input {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Unknown(_) => Ok(0),
+            Self::Plain(input) => input.read(into),
+            Self::Gzip(input) => input.read(into),
+        }
+    }
+}
+
 /// The window.
 pub(crate) struct Source {
-    input: Box<dyn Read>,
+    input: Input,
     buffer: Vec<u8>,
     start: usize,
     lines: u64,
@@ -27,7 +77,7 @@ pub(crate) struct Source {
 impl Source {
     pub(crate) fn new(input: Box<dyn Read>, bytes: Option<u64>) -> Self {
         Self {
-            input,
+            input: Input::Unknown(Some(input)),
             buffer: Vec::new(),
             start: 0,
             lines: 0,
@@ -83,6 +133,10 @@ impl Source {
         }
         // Growing with what is kept keeps repeated attempts at one large object linear.
         self.buffer.resize(kept + CHUNK_BYTES.max(kept), 0);
+        if self.input.is_compressed()? {
+            // How long it is in the end, nobody knows.
+            self.bytes = None;
+        }
         let read = read_fully(&mut self.input, &mut self.buffer[kept..])?;
         self.buffer.truncate(kept + read);
         self.read_bytes += read as u64;
@@ -91,6 +145,20 @@ impl Source {
             self.buffer.push(b'\n');
         }
         Ok(true)
+    }
+
+    /// Moves past a byte order mark; to be called at the beginning, when some was read.
+    pub(crate) fn skip_byte_order_mark(&mut self) -> Result<(), Trouble> {
+        if self.rest().starts_with(MARK) {
+            self.consume(MARK.len());
+        }
+        if MARKS_OF_UTF16.iter().any(|mark| self.rest().starts_with(mark)) {
+            return Err(Trouble::Malformed {
+                line: 1,
+                problem: "expected UTF-8, found UTF-16".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// The next line without its break, or `None` at the end.

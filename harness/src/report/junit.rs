@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::markup::escaped;
 use crate::plan::Plan;
-use crate::results::{CheckResult, Outcome, Results};
+use crate::results::{CheckResult, Outcome, Results, Usage};
 
 /// Characters of an explanation that are kept.
 const EXPLANATION_CHARS: usize = 20_000;
@@ -46,6 +46,7 @@ fn the_run(results: &Results) -> CheckResult {
         model: "the run proves something".to_owned(),
         verdict,
         operations: results.operations.ok,
+        usage: None,
         seconds: 0.0,
         summary: results.reasons.first().cloned(),
         explanation: Some(results.reasons.join("\n")),
@@ -60,21 +61,36 @@ fn write_case(text: &mut String, plan: &Plan, case: &CheckResult) {
         case.seconds
     );
     let element = match case.verdict {
-        Outcome::Valid => return put(text, format_args!("{open}/>")),
+        Outcome::Valid => {
+            return match &case.usage {
+                Some(usage) => put(
+                    text,
+                    format_args!("{open}>\n    {}\n  </testcase>", system_out(usage)),
+                ),
+                None => put(text, format_args!("{open}/>")),
+            };
+        }
         Outcome::Invalid => "failure",
         Outcome::Unknown => "error",
     };
     let message = escaped(case.summary.as_deref().unwrap_or(case.verdict.name()));
     let explanation = case.explanation.as_deref().unwrap_or_default();
     let explanation: String = explanation.chars().take(EXPLANATION_CHARS).collect();
+    let usage = case.usage.as_ref().map(system_out);
+    let usage = usage.map_or_else(String::new, |usage| format!("\n    {usage}"));
     put(
         text,
         format_args!(
-            "{open}>\n    <{element} type=\"{}\" message=\"{message}\">{}</{element}>\n  </testcase>",
+            "{open}>\n    <{element} type=\"{}\" message=\"{message}\">{}</{element}>{usage}\n  </testcase>",
             case.verdict,
             escaped(&explanation)
         ),
     );
+}
+
+/// Which operations of the history the verdict rests on.
+fn system_out(usage: &Usage) -> String {
+    format!("<system-out>{}</system-out>", escaped(&usage.to_string()))
 }
 
 fn put(text: &mut String, line: std::fmt::Arguments<'_>) {

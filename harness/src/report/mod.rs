@@ -45,6 +45,7 @@ pub fn check_result(recording: &Recording, report: &Report, seconds: f64) -> Che
         model: report.model.name().to_owned(),
         verdict: report.outcome(),
         operations: report.operations,
+        usage: Some(report.usage.clone()),
         seconds,
         explanation: summary.is_some().then(|| explain(recording, report)),
         picture: svg::draw(recording, report),

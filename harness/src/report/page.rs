@@ -90,15 +90,26 @@ fn found(text: &mut String, results: &Results) {
         put(
             text,
             format_args!(
-                "<tr><td>{}</td><td class=\"{verdict}\">{verdict}</td><td>{operations}</td><td>{}</td></tr>",
+                "<tr><td>{}</td><td class=\"{verdict}\">{verdict}</td><td>{operations}</td><td>{}</td></tr>{}",
                 escaped(&check.model),
                 escaped(check.summary.as_deref().unwrap_or_default()),
+                usage(check),
                 verdict = check.verdict,
             ),
         );
     }
     text.push_str("</table>\n");
     results.checks.iter().for_each(|check| explanation(text, check));
+}
+
+fn usage(check: &CheckResult) -> String {
+    match check.usage.as_ref().filter(|usage| !usage.ignored.is_empty()) {
+        Some(usage) => format!(
+            "\n<tr><td></td><td></td><td class=\"dim\" colspan=\"2\">{}</td></tr>",
+            escaped(&usage.to_string())
+        ),
+        None => String::new(),
+    }
 }
 
 fn explanation(text: &mut String, check: &CheckResult) {

@@ -175,6 +175,9 @@ fn found_line(text: &mut String, check: &CheckResult) {
     let summary = check.summary.as_deref().unwrap_or_default();
     let line = format!("  {:<10} {:<8}{operations} {summary}", check.model, check.verdict);
     put(text, format_args!("{}", line.trim_end().trim_end_matches(';')));
+    if let Some(usage) = check.usage.as_ref().filter(|usage| !usage.ignored.is_empty()) {
+        put(text, format_args!("      {usage}"));
+    }
     if let Some(explanation) = &check.explanation {
         let lines: Vec<&str> = explanation.lines().collect();
         lines

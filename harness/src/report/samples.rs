@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::plan::Plan;
-use crate::results::{CheckResult, Counts, FaultResult, Outcome, PhaseResult, Results};
+use crate::results::{CheckResult, Counts, FaultResult, Ignored, Outcome, PhaseResult, Results, Usage};
 use crate::run::{FunctionTally, Tally};
 
 pub(super) fn plan() -> Plan {
@@ -42,6 +42,15 @@ pub(super) fn results() -> Results {
         model: "log".to_owned(),
         verdict: Outcome::Invalid,
         operations: 10,
+        usage: Some(Usage {
+            recorded: 12,
+            used: 10,
+            ignored: vec![Ignored {
+                function: "append".to_owned(),
+                why: "failed".to_owned(),
+                count: 2,
+            }],
+        }),
         seconds: 0.5,
         summary: Some("a stale tail".to_owned()),
         explanation: Some("A tail\nB tail".to_owned()),

@@ -28,11 +28,15 @@ const FAULTS_MAX: usize = 6;
 
 /// What was found, in words; one sentence when there is nothing to explain.
 pub fn explain(recording: &Recording, report: &Report) -> String {
-    match &report.finding {
+    let mut told = match &report.finding {
         Finding::Valid => format!("valid: an order of {} operations exists\n", report.operations),
         Finding::Unknown { reason } => format!("unknown: {reason}\n"),
         Finding::Invalid { key, violation } => Story::new(recording, *key, violation).tell(),
+    };
+    if !report.usage.ignored.is_empty() {
+        let _ = writeln!(told, "\n{}.", report.usage);
     }
+    told
 }
 
 /// One line that names the violation.
@@ -220,9 +224,6 @@ impl<'a> Story<'a> {
             ("cas", Some(&[expected, _])) => expected,
             _ => return None,
         };
-        if needed.is_compound() {
-            return None;
-        }
         let writes = |other: &&Operation| {
             let made = match (self.recording.function(other), pool.as_list(other.input)) {
                 ("write", _) => Some(other.input),
@@ -313,7 +314,9 @@ impl<'a> Story<'a> {
                     | ResultKind::Plain
                     | ResultKind::End
                     | ResultKind::At
-                    | ResultKind::Offset => match operation.status {
+                    | ResultKind::Offset
+                    | ResultKind::Contradicts
+                    | ResultKind::Keyless => match operation.status {
                         Status::Ok | Status::Info => swap,
                         Status::Fail => format!("{swap} (found another value)"),
                     },

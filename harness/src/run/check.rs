@@ -76,6 +76,7 @@ fn unread(path: &Path, error: &ReadError, start: Instant) -> CheckResult {
         model,
         verdict: Outcome::Unknown,
         operations: 0,
+        usage: None,
         seconds: start.elapsed().as_secs_f64(),
         summary: Some(error.to_string()),
         explanation: None,

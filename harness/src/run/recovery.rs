@@ -66,6 +66,7 @@ fn result(verdict: Outcome, operations: u64, start: Instant, said: Vec<String>) 
         model: "liveness".to_owned(),
         verdict,
         operations,
+        usage: None,
         seconds: start.elapsed().as_secs_f64(),
         summary,
         explanation: (!rest.is_empty()).then(|| rest.join("\n")),

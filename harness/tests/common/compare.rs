@@ -255,7 +255,7 @@ pub fn sets(seed: u64) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let mut pool = Pool::default();
     let calls = linear::sets(&mut random, &mut pool, operations);
-    let verdict = named(checker::sets::check(&pool, &calls, &Budget::default()))?;
+    let verdict = named(checker::sets::check(&pool, &[], &calls, &Budget::default()))?;
     agree(&linear::SetSpec(&pool), &calls, &verdict)
 }
 
@@ -270,7 +270,7 @@ pub fn counter(seed: u64) -> Outcome {
 pub fn lock(seed: u64) -> Outcome {
     let (mut random, operations) = random_and_size(seed);
     let calls = linear::locks(&mut random, operations);
-    agree(&checker::lock::Lock, &calls, &checker::lock::check(&calls))
+    agree(&checker::lock::Lock, &calls, &checker::lock::check(None, &calls))
 }
 
 pub fn exactly_once(seed: u64) -> Outcome {
@@ -293,11 +293,19 @@ pub fn list_append(seed: u64) -> Outcome {
     let aborted = Default::default();
     let verdict = named(checker::list_append::decide(
         &pool,
+        &[],
         &calls,
         &aborted,
         &Budget::default(),
     ))?;
-    agree(&checker::txn::Transactions { pool: &pool }, &calls, &verdict)
+    agree(
+        &checker::txn::Transactions {
+            pool: &pool,
+            initial: checker::datum::Datum::NIL,
+        },
+        &calls,
+        &verdict,
+    )
 }
 
 /// A comparison.

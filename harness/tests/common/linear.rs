@@ -130,10 +130,10 @@ pub fn counters(random: &mut Random, operations: usize, by_ones: bool) -> Vec<Ca
     let calls = history(
         random,
         operations,
-        &mut 0_i64,
+        &mut 0_i128,
         |random, _, _| match random.below(2) {
             0 if by_ones => CounterOp::Add(1),
-            0 => CounterOp::Add(random.below(5) as i64 - 1),
+            0 => CounterOp::Add(random.below(5) as i128 - 1),
             _ => CounterOp::Read(0),
         },
         |state, op| {
@@ -162,7 +162,7 @@ pub fn locks(random: &mut Random, operations: usize) -> Vec<Call<LockOp>> {
         random,
         operations,
         &mut (0, false),
-        |random, state: &(i64, bool), _| match random.below(2) {
+        |random, state: &(i128, bool), _| match random.below(2) {
             0 => LockOp::Acquire(0),
             _ => LockOp::Release(state.0),
         },

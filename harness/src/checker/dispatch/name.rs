@@ -1,6 +1,7 @@
 //! Models by name, and which one a history is about.
 
 use crate::checker::recording::Recording;
+use crate::checker::txn::{self, Micro};
 
 /// Models by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,21 +72,32 @@ impl ModelName {
         }
     }
 
+    /// True when each operation touches one object, which a key may name.
+    pub(crate) fn is_of_one_key(self) -> bool {
+        match self {
+            Self::Register
+            | Self::Kv
+            | Self::Log
+            | Self::Set
+            | Self::SetFull
+            | Self::Counter
+            | Self::Lock
+            | Self::ExactlyOnce => true,
+            Self::Bank | Self::ListAppend | Self::RwRegister => false,
+        }
+    }
+
     /// The model a history says or shows that it is about, or why there is none.
     pub(super) fn guess(recording: &Recording) -> Result<Self, String> {
         if let Some(workload) = &recording.workload {
             return Self::parse(workload).ok_or_else(|| format!("no model for the workload {workload:?}"));
         }
         let has = |name| recording.function_id(name).is_some();
+        if let Some(model) = transactional(recording) {
+            return Ok(model);
+        }
         let told = [
-            (
-                "txn",
-                if writes_registers(recording) {
-                    Self::RwRegister
-                } else {
-                    Self::ListAppend
-                },
-            ),
+            ("txn", Self::ListAppend),
             ("transfer", Self::Bank),
             ("acquire", Self::Lock),
             ("apply", Self::ExactlyOnce),
@@ -118,25 +130,30 @@ impl ModelName {
 
 fn reads_lists(recording: &Recording) -> bool {
     let read = recording.function_id("read");
+    let pool = &recording.pool;
     let mut reads = recording
         .operations
         .iter()
-        .filter(|operation| Some(operation.function) == read);
-    reads.any(|operation| recording.pool.as_list(operation.output).is_some())
+        .filter(|operation| Some(operation.function) == read && !operation.output.is_nil());
+    // Perhaps behind a key.
+    reads.any(|operation| match pool.as_pair(operation.output) {
+        Some([_, value]) => pool.as_elements(value).is_some() || pool.as_pair(operation.input).is_none(),
+        None => pool.as_elements(operation.output).is_some(),
+    })
 }
 
-fn writes_registers(recording: &Recording) -> bool {
-    let w = [recording.pool.find_text(":w"), recording.pool.find_text("w")];
-    let is_write = |micro: &super::Datum| {
-        let function = recording
-            .pool
-            .as_list(*micro)
-            .and_then(|micro| micro.first().copied());
-        function.is_some() && w.contains(&function)
-    };
-    let mut inputs = recording
-        .operations
-        .iter()
-        .filter_map(|operation| recording.pool.as_list(operation.input));
-    inputs.any(|list| list.iter().any(is_write))
+/// The model of transactions, if each operation is one, whatever it is called.
+fn transactional(recording: &Recording) -> Option<ModelName> {
+    let mut writes = false;
+    let mut some = false;
+    for operation in &recording.operations {
+        for micro in txn::parse_list(&recording.pool, operation.input)? {
+            some = true;
+            writes |= matches!(micro, Micro::Write { .. });
+        }
+    }
+    some.then_some(match writes {
+        true => ModelName::RwRegister,
+        false => ModelName::ListAppend,
+    })
 }

@@ -26,9 +26,7 @@ pub(super) fn check(lists: &Lists<'_>) -> Result<(), Told> {
             let view = &mut views[at];
             match *micro {
                 Micro::Append { value, .. } => view.own.push(value),
-                Micro::Read { value, .. } => {
-                    view.read(lists, txn, lists.pool.as_list(value).unwrap_or_default())?
-                }
+                Micro::Read { value, .. } => view.read(lists, txn, lists.read(value))?,
                 Micro::Write { .. } => {}
             }
         }

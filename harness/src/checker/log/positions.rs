@@ -21,7 +21,13 @@ impl Label {
                 let (high, low) = text.split_once('-').unwrap_or((text, "0"));
                 Some(Self(high.parse().ok()?, low.parse().ok()?))
             }
-            View::Nil | View::Bool(_) | View::List(_) | View::Map(_) => None,
+            View::Nil
+            | View::Bool(_)
+            | View::Atom(..)
+            | View::List(_)
+            | View::Set(_)
+            | View::Map(_)
+            | View::Tagged(..) => None,
         }
     }
 }
