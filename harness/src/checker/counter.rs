@@ -12,7 +12,7 @@ use std::collections::BinaryHeap;
 use super::budget::Budget;
 use super::datum::Pool;
 use super::recording::{NEVER, Operation, Recording, Status};
-use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, changed, fits, seen};
+use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, change_fits, changed, seen};
 use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
 use crate::model::{Call, Model};
 
@@ -86,7 +86,7 @@ impl<'a> Converter<'a> {
             Ok((CounterOp::Read(value), ret))
         } else if (is_increment || is_decrement) && operation.input.is_nil() {
             // By one, as its name says.
-            fits(operation)?;
+            change_fits(self.pool, operation)?;
             let step = if is_decrement { -1 } else { 1 };
             match operation.status {
                 Status::Fail => Err(FAILED),

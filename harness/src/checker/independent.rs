@@ -43,8 +43,9 @@ fn guess(recording: &Recording) -> Result<bool, String> {
             .as_pair(operation.output)
             .filter(|_| operation.status == Status::Ok);
         let asked = pool.as_pair(operation.input).zip(told);
-        asked.is_some_and(|([key, value], [told, _])| value.is_nil() && key == told && !key.is_nil())
-            && operation.key.is_nil()
+        asked.is_some_and(|([key, value], [told, seen])| {
+            value.is_nil() && !seen.is_nil() && key == told && !key.is_nil()
+        }) && operation.key.is_nil()
             && Some(operation.function) != cas
     };
     let operations = &recording.operations;

@@ -9,7 +9,7 @@
 use super::datum::Pool;
 use super::hash::FastMap;
 use super::recording::{NEVER, Operation, Recording, Status};
-use super::usage::{FAILED, Left, NO_FUNCTION, Taken, fits};
+use super::usage::{FAILED, Left, NO_FUNCTION, Taken, change_fits};
 use super::verdict::{Told, Verdict, Violation, mention};
 use crate::model::{Call, Model};
 
@@ -62,7 +62,7 @@ impl<'a> Converter<'a> {
 
     pub(crate) fn convert(&self, operation: &Operation) -> Taken<LockOp> {
         let function = Some(operation.function);
-        fits(operation)?;
+        change_fits(self.pool, operation)?;
         let token = |datum| self.pool.as_integer(datum);
         let no_token = Left::change(operation, NO_TOKEN);
         if function == self.acquire {

@@ -34,7 +34,7 @@
 use super::budget::{Budget, Limit};
 use super::datum::{Datum, Pool};
 use super::recording::{NEVER, Operation, Recording, ResultKind, Status};
-use super::usage::{FAILED, Left, NO_FUNCTION, NO_VALUE, NilReads, ODD, Taken, changed, fits, seen};
+use super::usage::{FAILED, Left, NO_FUNCTION, NO_VALUE, NilReads, ODD, Taken, change_fits, changed, seen};
 use super::verdict::{Exhausted, Verdict, Violation};
 use crate::model::Call;
 
@@ -202,7 +202,7 @@ impl<'a> Converter<'a> {
 
     /// Its completion may tell a position; one that only repeats what was appended tells none.
     fn convert_append(&self, operation: &Operation) -> Taken<LogOp> {
-        fits(operation)?;
+        change_fits(self.pool, operation)?;
         let (record, output) = (operation.input, operation.output.or_nil());
         let repeats = operation.result == ResultKind::Plain && output == record;
         let at = if repeats { Datum::NIL } else { output };
@@ -213,10 +213,7 @@ impl<'a> Converter<'a> {
         };
         if record.is_nil() {
             Err(Left::change(operation, NO_VALUE))
-        } else if [record, at, operation.key]
-            .iter()
-            .any(|datum| self.pool.is_odd(*datum))
-        {
+        } else if [record, at].iter().any(|datum| self.pool.is_odd(*datum)) {
             Err(Left::change(operation, ODD))
         } else {
             Ok((LogOp::Append { record, at }, ret))

@@ -28,6 +28,8 @@ pub(crate) const NIL_READ: Left = Left::harmless("nil, taken as not read: see --
 
 /// The value cannot be compared.
 pub(crate) const ODD: &str = "its value cannot be compared";
+/// The key cannot be compared, so it may be any.
+const ODD_KEY: &str = "its key cannot be compared";
 /// There is no value.
 pub(crate) const NO_VALUE: &str = "no value";
 /// The model knows no such function.
@@ -74,7 +76,7 @@ impl Left {
 pub(crate) type Taken<O> = Result<(O, u32), Left>;
 
 /// What the completion of an operation makes of it, whatever the model.
-pub(crate) fn fits(operation: &Operation) -> Result<(), Left> {
+fn fits(operation: &Operation) -> Result<(), Left> {
     match (operation.status, operation.result) {
         (Status::Fail, _) => Ok(()),
         (_, ResultKind::Contradicts) => Err(Left::change(
@@ -88,9 +90,18 @@ pub(crate) fn fits(operation: &Operation) -> Result<(), Left> {
     }
 }
 
+/// The same for a change, whose key has to be known.
+pub(crate) fn change_fits(pool: &Pool, operation: &Operation) -> Result<(), Left> {
+    fits(operation)?;
+    match pool.is_odd(operation.key) {
+        true => Err(Left::change(operation, ODD_KEY)),
+        false => Ok(()),
+    }
+}
+
 /// The value with which a change took effect, or may: that of its completion, where it has one.
 pub(crate) fn changed(pool: &Pool, operation: &Operation) -> Result<(Datum, u32), Left> {
-    fits(operation)?;
+    change_fits(pool, operation)?;
     let value = match operation.status {
         Status::Fail => return Err(FAILED),
         Status::Ok if operation.result == ResultKind::Plain && !operation.output.is_nil() => operation.output,
@@ -102,7 +113,7 @@ pub(crate) fn changed(pool: &Pool, operation: &Operation) -> Result<(Datum, u32)
     };
     if value.is_absent() {
         Err(Left::change(operation, NO_VALUE))
-    } else if pool.is_odd(value) || pool.is_odd(operation.key) {
+    } else if pool.is_odd(value) {
         Err(Left::change(operation, ODD))
     } else {
         Ok((value, ret))
@@ -117,9 +128,8 @@ pub(crate) fn seen(pool: &Pool, operation: &Operation, nil_reads: NilReads) -> R
         Status::Info => Err(UNSEEN),
         Status::Ok if operation.output.is_nil() && nil_reads == NilReads::Unknown => Err(NIL_READ),
         Status::Ok if operation.output.is_absent() => Err(Left::look(operation, NO_VALUE)),
-        Status::Ok if pool.is_odd(operation.output) || pool.is_odd(operation.key) => {
-            Err(Left::look(operation, ODD))
-        }
+        Status::Ok if pool.is_odd(operation.key) => Err(Left::look(operation, ODD_KEY)),
+        Status::Ok if pool.is_odd(operation.output) => Err(Left::look(operation, ODD)),
         Status::Ok => Ok((operation.output, operation.ret)),
     }
 }
@@ -176,7 +186,11 @@ impl Tally {
             Err(left) => *left,
         };
         if left.bars_invalid {
-            let first = self.changes.entry(operation.key).or_insert(operation.call);
+            let key = match left.why {
+                ODD_KEY => Datum::NIL,
+                _ => operation.key,
+            };
+            let first = self.changes.entry(key).or_insert(operation.call);
             *first = (*first).min(operation.call);
         }
         let same = |group: &&mut Group| group.function == operation.function && group.left == left;

@@ -98,6 +98,7 @@ pub(crate) struct Assembler {
     has_processes: Option<bool>,
     /// Numbers of processes that have names.
     named: FastMap<Datum, u64>,
+    budget: Budget,
     meter: Meter,
     /// Room was made for what is expected.
     expected: bool,
@@ -113,6 +114,7 @@ impl Assembler {
             order: None,
             has_processes: None,
             named: FastMap::default(),
+            budget: budget.clone(),
             meter: budget.meter(),
             expected: false,
         }
@@ -144,6 +146,7 @@ impl Assembler {
         if self.next.is_multiple_of(EVENTS_PER_LOOK) {
             // Tables that grow hold their old and new halves for a moment.
             let open = self.open.bytes();
+            self.budget.check_cancelled().map_err(Refusal::Budget)?;
             self.meter
                 .hold(self.recording.growing_bytes() + open)
                 .map_err(Refusal::Budget)?;

@@ -113,7 +113,7 @@ fn read_sized(
     path: &Path,
     budget: &Budget,
 ) -> Result<Recording, ReadError> {
-    let mut source = Source::new(Box::new(input), bytes);
+    let mut source = Source::new(Box::new(input), bytes, budget);
     named(read_source(&mut source, budget), path)
 }
 
@@ -176,7 +176,7 @@ const SNIFFED_BYTES_MAX: usize = 8 << 20;
 /// # Errors
 /// When the file cannot be read.
 pub fn looks_like_history(path: &Path) -> io::Result<bool> {
-    let mut source = Source::new(Box::new(File::open(path)?), None);
+    let mut source = Source::new(Box::new(File::open(path)?), None, &Budget::default());
     let sniffed = source.more().and_then(|_| source.skip_byte_order_mark());
     match sniffed {
         Ok(()) => {}
@@ -217,9 +217,16 @@ fn guess(bytes: &[u8]) -> Option<Guess> {
 /// The notation of the object at the beginning, in brackets or not.
 fn objects_at(bytes: &[u8]) -> Option<Notation> {
     let mut scanner = notation::Scanner::new(bytes, Notation::Edn);
+    let mut depth = 0;
     loop {
         match scanner.peek()? {
-            b'[' | b'(' => scanner.at += 1,
+            b'[' | b'(' => {
+                depth += 1;
+                scanner.at += 1;
+                if depth > objects::BRACKETS_MAX {
+                    return Some(Notation::Edn);
+                }
+            }
             // An empty vector, a tag, or something that is to be ignored.
             b']' | b')' => return Some(Notation::Edn),
             b'#' if bytes

@@ -15,7 +15,7 @@ use crate::checker::recording::Recording;
 use crate::history::HISTORY_VERSION;
 
 /// Vectors inside of vectors around the operations.
-const BRACKETS_MAX: usize = 8;
+pub(super) const BRACKETS_MAX: usize = 8;
 
 /// Reads objects until the input ends.
 pub(crate) fn read(source: &mut Source, notation: Notation, budget: &Budget) -> Result<Recording, Trouble> {

@@ -9,6 +9,7 @@ use std::io::{self, Cursor, Read};
 use flate2::read::MultiGzDecoder;
 
 use super::Trouble;
+use crate::checker::budget::{Budget, Limit, Meter};
 
 /// How much is asked for at a time.
 const CHUNK_BYTES: usize = 1 << 18;
@@ -72,10 +73,12 @@ pub(crate) struct Source {
     /// Length of the whole input, if known, and how much of it was read.
     bytes: Option<u64>,
     read_bytes: u64,
+    budget: Budget,
+    meter: Meter,
 }
 
 impl Source {
-    pub(crate) fn new(input: Box<dyn Read>, bytes: Option<u64>) -> Self {
+    pub(crate) fn new(input: Box<dyn Read>, bytes: Option<u64>, budget: &Budget) -> Self {
         Self {
             input: Input::Unknown(Some(input)),
             buffer: Vec::new(),
@@ -84,6 +87,8 @@ impl Source {
             ended: false,
             bytes,
             read_bytes: 0,
+            budget: budget.clone(),
+            meter: budget.meter(),
         }
     }
 
@@ -131,6 +136,10 @@ impl Source {
                 problem,
             });
         }
+        self.hold(kept).map_err(|limit| Trouble::Budget {
+            line: self.line(),
+            limit,
+        })?;
         // Growing with what is kept keeps repeated attempts at one large object linear.
         self.buffer.resize(kept + CHUNK_BYTES.max(kept), 0);
         if self.input.is_compressed()? {
@@ -145,6 +154,14 @@ impl Source {
             self.buffer.push(b'\n');
         }
         Ok(true)
+    }
+
+    /// Charges a window that grows: it holds its old and its new half for a moment. One of usual size is among
+    /// what the process needs anyway.
+    fn hold(&mut self, kept: usize) -> Result<(), Limit> {
+        self.budget.check_cancelled()?;
+        let growing = if kept > CHUNK_BYTES { 3 * kept } else { 0 };
+        self.meter.hold(growing)
     }
 
     /// Moves past a byte order mark; to be called at the beginning, when some was read.

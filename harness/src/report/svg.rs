@@ -140,7 +140,8 @@ impl Picture<'_> {
 
     fn row(&self, row: usize, process: u32, out: &mut String) {
         let y = TOP + row as f64 * ROW;
-        let _ = writeln!(out, "<text x=\"10\" y=\"{:.1}\">p{process}</text>", y + 16.0);
+        let name = escape(&self.recording.process(process));
+        let _ = writeln!(out, "<text x=\"10\" y=\"{:.1}\">{name}</text>", y + 16.0);
         for id in &self.shown {
             let operation = &self.recording.operations[*id as usize];
             if operation.process == process {

@@ -239,9 +239,9 @@ impl<'a> Story<'a> {
             .filter(|other| other.status != Status::Fail);
         Some(match writers.rfind(writes) {
             Some(last) => format!(
-                "It needed {}, which p{} wrote last, called {}; by then it had been overwritten for good.",
+                "It needed {}, which {} wrote last, called {}; by then it had been overwritten for good.",
                 self.value(needed),
-                last.process,
+                self.recording.process(last.process),
                 self.moment(last.call)
             ),
             None => format!(
@@ -256,9 +256,9 @@ impl<'a> Story<'a> {
         let operation = self.operation(id);
         let _ = write!(
             out,
-            "  {}  p{:<4} {:<28} called {}",
+            "  {}  {:<5} {:<28} called {}",
             self.name(id),
-            operation.process,
+            self.recording.process(operation.process),
             self.describe(id),
             self.moment(operation.call)
         );
