@@ -270,3 +270,27 @@ fn the_help_has_not_changed() {
     let output = harness(&["check", "--help"]);
     insta::assert_snapshot!("check_help", stdout(&output));
 }
+
+/// As far as it goes: the files of the examples are not there, and nothing else may be wrong with them.
+#[test]
+fn every_example_of_the_help_is_understood() {
+    let help = harness(&["check", "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let examples: Vec<&str> = help
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("harness "))
+        .collect();
+    assert!(examples.len() >= 3, "{help}");
+    let nowhere = tempfile::tempdir().unwrap();
+    for example in examples {
+        let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+            .args(example.split_whitespace().skip(1))
+            .current_dir(&nowhere)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(254), "{example}: {said}");
+        assert!(said.contains("No such file or directory"), "{example}: {said}");
+    }
+}

@@ -47,6 +47,7 @@ const PLAN: &str = r#"
     shape = "isolate-one"
     duration = "300ms"
     [limits]
+    optional = ["kill", "pause", "partition"]
     faults_min = 1
     operations_min = 50
 "#;
@@ -69,6 +70,10 @@ impl Ground {
     }
 
     fn start(&self, plan: &str) -> Child {
+        self.start_with(plan, &[])
+    }
+
+    fn start_with(&self, plan: &str, flags: &[&str]) -> Child {
         let path = self.folder.path().join("plan.toml");
         std::fs::write(&path, plan).unwrap();
         let mut command = Command::new(HARNESS);
@@ -78,6 +83,7 @@ impl Ground {
             .arg("--out")
             .arg(self.folder.path().join("runs"));
         command
+            .args(flags)
             .env_remove("NORAFTD")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -198,7 +204,7 @@ const VOTERS: &str = r#"
     version = 1
     name = "voters-short"
     about = "voters and restarts"
-    time = "12s"
+    time = "15s"
     seed = 5
     [clients]
     count = 4
@@ -229,6 +235,42 @@ fn voters_change_and_every_node_restarts() {
             .lines()
             .any(|line| line.contains("restart-all") && line.contains(&format!("started: {node} answered")));
         assert!(restarted, "{node}: {said}");
+    }
+}
+
+/// From no secret to one that is required, and back to one that is accepted. Without an older daemon (`NORAFTD_OLD` names
+/// one) the present one begins.
+#[test]
+fn a_cluster_is_rolled_over_to_a_required_secret() {
+    let Some(ground) = Ground::new() else { return };
+    let plan = VOTERS
+        .replace("kind = \"voters\"", "kind = \"roll\"")
+        .replace("voters-short", "roll-short");
+    let present = Path::new(HARNESS).with_file_name("noraftd");
+    let old = std::env::var("NORAFTD_OLD").unwrap_or_else(|_| present.display().to_string());
+    let output = ground
+        .start_with(&plan, &["--noraftd-old", &old])
+        .wait_with_output()
+        .unwrap();
+    let said = said(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    for form in ["accepting: n3 answered", "requiring: n3 answered"] {
+        assert!(said.contains(form), "{form}: {said}");
+    }
+    let secret = std::fs::metadata(ground.latest().join("nodes/peer-secret")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&secret.permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    for (plan, flags, why) in [
+        (
+            plan.as_str(),
+            &[][..],
+            "name the daemon that the cluster begins with",
+        ),
+        (VOTERS, &["--noraftd-old", &old], "would never be started"),
+    ] {
+        let refused = ground.start_with(plan, flags).wait_with_output().unwrap();
+        assert_eq!(refused.status.code(), Some(64));
+        assert!(self::said(&refused).contains(why), "{}", self::said(&refused));
     }
 }
 

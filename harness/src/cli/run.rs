@@ -49,6 +49,9 @@ pub(crate) struct Args {
     /// program.
     #[arg(long)]
     noraftd: Option<PathBuf>,
+    /// The daemon that a plan with `roll` begins with, of an earlier version.
+    #[arg(long, value_name = "PATH")]
+    noraftd_old: Option<PathBuf>,
 }
 
 /// Runs the verb.
@@ -62,6 +65,19 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     };
     let harness = std::env::current_exe()?;
     let noraftd = daemon(args.noraftd, &harness)?;
+    let noraftd_old = match (args.noraftd_old, plan.is_rolled()) {
+        (Some(path), true) => Some(daemon(Some(path), &harness)?),
+        (None, false) => None,
+        (given, _) => {
+            let why = if given.is_some() {
+                "has no fault of the kind `roll`, so --noraftd-old would never be started"
+            } else {
+                "has the fault `roll`: name the daemon that the cluster begins with, --noraftd-old PATH"
+            };
+            eprintln!("harness: plan {} {why}", plan.name);
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
     for removed in retain(&args.out, &plan.name, args.keep)? {
         eprintln!(
             "removed {}: it was valid or old, and --keep is {}",
@@ -73,7 +89,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         seed: args.seed.or(plan.seed).unwrap_or_else(drawn_seed),
         plan,
         root: args.out,
-        programs: Programs { harness, noraftd },
+        programs: Programs {
+            harness,
+            noraftd,
+            noraftd_old,
+        },
         argv: std::env::args().collect(),
     };
     if options.plan.power_tier() == Some(PowerTier::Ext4) {

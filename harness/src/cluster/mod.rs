@@ -4,6 +4,7 @@
 //! only through the [`Network`]'s proxies, clients reach every node directly.
 
 mod address;
+mod form;
 mod gate;
 pub mod guard;
 mod link;
@@ -14,15 +15,19 @@ mod proxy;
 mod stall;
 
 use std::ffi::OsString;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 pub use address::Addresses;
+pub use form::{Form, Forms};
 pub use gate::Gate;
 pub use link::{CutId, Link, LinkStats, Policy};
 pub use probe::{NodeView, answers, view};
@@ -40,6 +45,8 @@ pub struct Programs {
     pub harness: PathBuf,
     /// The daemon.
     pub noraftd: PathBuf,
+    /// An older daemon, for a plan that rolls the cluster over.
+    pub noraftd_old: Option<PathBuf>,
 }
 
 /// A running cluster.
@@ -49,6 +56,8 @@ pub struct Cluster {
     network: Network,
     start_max: Duration,
     power_refused: Option<NotPossible>,
+    /// What every node is, or is becoming.
+    form: Mutex<Form>,
 }
 
 /// One node.
@@ -131,6 +140,8 @@ impl Cluster {
         let network = Network::start(addresses.proxies(), &peers)
             .await
             .map_err(io_error("proxies"))?;
+        let (form, forms) =
+            forms(plan, seed, programs, folder).map_err(io_error("the secret of the nodes"))?;
         let mut power = plan.power_tier();
         let mut power_refused = None;
         let mut nodes = Vec::new();
@@ -153,14 +164,14 @@ impl Cluster {
             };
             let launch = Launch {
                 guard: programs.harness.clone(),
-                program: programs.noraftd.clone(),
+                forms: forms.clone(),
                 arguments: layout.arguments(plan),
                 log: home.join("log"),
             };
             nodes.push(Node {
                 id: *id,
                 address: addresses.client(*id),
-                process: Process::new(launch),
+                process: Process::new(launch, form),
                 ground,
                 data_dir,
             });
@@ -170,14 +181,20 @@ impl Cluster {
             network,
             start_max: plan.limits.start.as_duration(),
             power_refused,
+            form: Mutex::new(form),
         };
-        for node in &cluster.nodes {
-            cluster.launch(node)?;
-        }
-        for node in &cluster.nodes {
-            cluster.await_answer(node).await?;
-        }
+        cluster.start_all().await?;
         Ok(cluster)
+    }
+
+    async fn start_all(&self) -> Result<(), ClusterError> {
+        for node in &self.nodes {
+            self.launch(node)?;
+        }
+        for node in &self.nodes {
+            self.await_answer(node).await?;
+        }
+        Ok(())
     }
 
     /// Every node.
@@ -218,6 +235,13 @@ impl Cluster {
         node.process
             .start()
             .map_err(|source| ClusterError::Process { node: id, source })
+    }
+
+    /// What the nodes become in the next roll; `None` in a cluster that is not rolled.
+    pub fn next_form(&self) -> Option<Form> {
+        let mut form = self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        *form = form.next()?;
+        Some(*form)
     }
 
     /// Why power cuts are not possible, when the plan wants them and they are not.
@@ -295,6 +319,32 @@ impl Cluster {
     }
 }
 
+/// The form that the nodes begin in, and what each form is started with.
+fn forms(plan: &Plan, seed: u64, programs: &Programs, folder: &Path) -> io::Result<(Form, Forms)> {
+    let forms = Forms {
+        program: programs.noraftd.clone(),
+        old: programs.noraftd_old.clone(),
+        secret: folder.join("peer-secret"),
+    };
+    if !plan.is_rolled() {
+        return Ok((Form::Present, forms));
+    }
+    write_secret(&forms.secret, seed)?;
+    Ok((Form::Old, forms))
+}
+
+/// A secret for one run: what it is depends on the seed alone, and it protects nothing.
+fn write_secret(path: &Path, seed: u64) -> io::Result<()> {
+    let mut prng = Prng::new(seed).fork(FORK_SECRET);
+    let secret: String = (0..4).map(|_| format!("{:016x}", prng.next_u64())).collect();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{secret}")
+}
+
 struct Layout<'a> {
     id: u64,
     ids: &'a [u64],
@@ -334,6 +384,8 @@ impl Layout<'_> {
     }
 }
 
+/// Tells the secret from the other random numbers.
+const FORK_SECRET: u64 = 0x0000_7365_6372_6574;
 const CLUSTER_NAME: &str = "under-test";
 /// A node that is up answers within a millisecond; a stopped one never does.
 const PROBE_MAX: Duration = Duration::from_millis(400);

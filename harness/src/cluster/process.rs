@@ -18,6 +18,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use super::form::{Form, Forms};
 use super::guard::GUARD_VERB;
 
 /// How to start a node.
@@ -25,9 +26,9 @@ use super::guard::GUARD_VERB;
 pub struct Launch {
     /// The `harness` program, which makes its children die with it; see [`super::guard`].
     pub guard: PathBuf,
-    /// The daemon.
-    pub program: PathBuf,
-    /// Its arguments.
+    /// The daemon, in each form.
+    pub forms: Forms,
+    /// Its arguments, in every form.
     pub arguments: Vec<OsString>,
     /// Takes its output, appended.
     pub log: PathBuf,
@@ -37,6 +38,7 @@ pub struct Launch {
 #[derive(Debug)]
 pub struct Process {
     launch: Launch,
+    form: Mutex<Form>,
     life: watch::Sender<Life>,
     crashes: Arc<Mutex<Vec<Crash>>>,
     /// How it ended the last time.
@@ -113,13 +115,19 @@ pub enum ProcessError {
 
 impl Process {
     /// A process that is not started yet.
-    pub fn new(launch: Launch) -> Self {
+    pub fn new(launch: Launch, form: Form) -> Self {
         Self {
             launch,
+            form: Mutex::new(form),
             life: watch::Sender::new(Life::Down),
             crashes: Arc::default(),
             ended: Arc::default(),
         }
+    }
+
+    /// The next start is in `form`, and every one after it.
+    pub fn become_form(&self, form: Form) {
+        *self.form.lock().unwrap_or_else(PoisonError::into_inner) = form;
     }
 
     /// What it is doing.
@@ -159,7 +167,7 @@ impl Process {
         }
         let started = self.command().and_then(|mut command| command.spawn());
         let child = started.map_err(|source| ProcessError::Start {
-            program: self.launch.program.clone(),
+            program: self.launch.forms.program.clone(),
             source,
         })?;
         // The id is known until the child is reaped, which only the task below does.
@@ -186,9 +194,11 @@ impl Process {
             .create(true)
             .append(true)
             .open(&self.launch.log)?;
+        let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        let (program, more) = self.launch.forms.of(form);
         let mut command = Command::new(&self.launch.guard);
         command.arg(GUARD_VERB).arg(std::process::id().to_string());
-        command.arg(&self.launch.program).args(&self.launch.arguments);
+        command.arg(program).args(&self.launch.arguments).args(more);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);
         Ok(command)

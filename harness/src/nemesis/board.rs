@@ -130,7 +130,11 @@ impl State {
 pub(crate) fn describe(name: &str, targets: &Targets) -> String {
     let nodes = targets.nodes.iter().map(|node| format!("n{node}"));
     let links = targets.links.iter().map(|(from, to)| format!("n{from}>n{to}"));
-    format!("{name}({})", nodes.chain(links).collect::<Vec<_>>().join(" "))
+    let targets: Vec<String> = nodes.chain(links).collect();
+    if targets.is_empty() {
+        return name.to_owned();
+    }
+    format!("{name}({})", targets.join(" "))
 }
 
 #[cfg(test)]

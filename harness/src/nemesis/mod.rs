@@ -173,6 +173,7 @@ impl Nemesis {
             FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await.into(),
             FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await.into(),
             FaultKind::Restart(_) => self.restart(decision, &claim, duration, stop).await.into(),
+            FaultKind::Roll => self.roll(decision, &claim, duration, stop).await.into(),
             FaultKind::Voters => self.change_voters(decision, &claim, duration, stop).await.into(),
             FaultKind::Partition(_, mode) => self
                 .partition(decision, &claim, mode, duration, stop)

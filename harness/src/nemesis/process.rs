@@ -67,6 +67,38 @@ impl Nemesis {
         evidence_of(restarted, against)
     }
 
+    /// Stops every node in order and starts it in the next form, one after the other.
+    pub(super) async fn roll(
+        &self,
+        decision: &Decision,
+        claim: &Claim,
+        duration: Duration,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Evidence {
+        let Some(form) = self.cluster.next_form() else {
+            return Err("the cluster has one form only".to_owned());
+        };
+        let mut rolled = Vec::new();
+        for node in self.targets(claim) {
+            let pid = node
+                .process
+                .stop()
+                .await
+                .map_err(|error| format!("n{}: {error}", node.id))?;
+            node.process.become_form(form);
+            rest(duration, stop).await;
+            let back = self.start_again(&[node]).await;
+            rolled.push(format!("n{} (pid {pid}) became {}: {back}", node.id, form.name()));
+            self.tell(
+                EventKind::FaultOk,
+                decision,
+                claim,
+                rolled.last().map(String::as_str),
+            );
+        }
+        Ok(rolled.join(", "))
+    }
+
     /// Kills, and takes what was not synced. Without evidence where the plan's tier is not possible.
     pub(super) async fn power(
         &self,

@@ -85,6 +85,7 @@ fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
     match fault {
         FaultPlan::Kill { target, .. } => FaultKind::Kill(*target),
         FaultPlan::Pause { target, .. } => FaultKind::Pause(*target),
+        FaultPlan::Roll { .. } => FaultKind::Roll,
         FaultPlan::Restart { target, .. } => FaultKind::Restart(*target),
         FaultPlan::Partition { shape, mode, .. } => FaultKind::Partition(*shape, mode.unwrap_or(drawn)),
         FaultPlan::DiskStall { target, .. } => FaultKind::DiskStall(*target),

@@ -62,7 +62,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             links: Vec::new(),
             impaired: Vec::new(),
         }),
-        FaultKind::StallKill => leader_first(circumstances),
+        FaultKind::StallKill | FaultKind::Roll => leader_first(circumstances),
         FaultKind::VoteRace => vote_race(circumstances),
     }
 }

@@ -41,6 +41,16 @@ pub enum FaultPlan {
         #[serde(default = "one")]
         weight: u32,
     },
+    /// Every node is stopped and started in its next form, one after the other: first with the old program, then with the
+    /// new one that accepts peers with and without the secret, then with the new one that requires it, and back to
+    /// accepting. Real processes only, with `--noraftd-old`.
+    Roll {
+        /// How long each node stays down.
+        duration: SpanRange,
+        /// How often, relative to the other faults.
+        #[serde(default = "one")]
+        weight: u32,
+    },
     /// Links between nodes are cut. Clients still reach every node.
     Partition {
         /// Which links.
@@ -222,6 +232,8 @@ pub enum FaultKind {
     Pause(Target),
     /// SIGTERM and a start, one after the other.
     Restart(Target),
+    /// SIGTERM and a start in another form, one after the other.
+    Roll,
     /// Cut links.
     Partition(Shape, CutMode),
     /// Disks that stand still.
@@ -249,6 +261,7 @@ impl FaultKind {
             Self::Kill(target) => format!("kill-{}", target.name()),
             Self::Pause(target) => format!("pause-{}", target.name()),
             Self::Restart(target) => format!("restart-{}", target.name()),
+            Self::Roll => "roll".to_owned(),
             Self::Partition(shape, mode) => format!("partition-{}-{}", shape.name(), mode.name()),
             Self::DiskStall(target) => format!("disk-stall-{}", target.name()),
             Self::StallKill => "stall-kill".to_owned(),
@@ -262,10 +275,11 @@ impl FaultKind {
     }
 
     /// Every kind that a plan may name.
-    pub const KINDS: [&'static str; 12] = [
+    pub const KINDS: [&'static str; 13] = [
         "kill",
         "pause",
         "restart",
+        "roll",
         "partition",
         "disk-stall",
         "stall-kill",
@@ -283,6 +297,7 @@ impl FaultKind {
             Self::Kill(_) => "kill",
             Self::Pause(_) => "pause",
             Self::Restart(_) => "restart",
+            Self::Roll => "roll",
             Self::Partition(..) => "partition",
             Self::DiskStall(_) => "disk-stall",
             Self::StallKill => "stall-kill",
@@ -303,6 +318,7 @@ impl FaultPlan {
             Self::Kill { weight, .. }
             | Self::Pause { weight, .. }
             | Self::Restart { weight, .. }
+            | Self::Roll { weight, .. }
             | Self::Partition { weight, .. }
             | Self::DiskStall { weight, .. }
             | Self::StallKill { weight, .. }
@@ -321,6 +337,7 @@ impl FaultPlan {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
             | Self::Restart { duration, .. }
+            | Self::Roll { duration, .. }
             | Self::Partition { duration, .. }
             | Self::DiskStall { duration, .. }
             | Self::StallKill { duration, .. }
@@ -339,6 +356,7 @@ impl FaultPlan {
             Self::Kill { duration, .. }
             | Self::Pause { duration, .. }
             | Self::Restart { duration, .. }
+            | Self::Roll { duration, .. }
             | Self::Partition { duration, .. }
             | Self::DiskStall { duration, .. }
             | Self::StallKill { duration, .. }
@@ -357,6 +375,7 @@ impl FaultPlan {
             Self::Kill { .. } => "kill",
             Self::Pause { .. } => "pause",
             Self::Restart { .. } => "restart",
+            Self::Roll { .. } => "roll",
             Self::Partition { .. } => "partition",
             Self::DiskStall { .. } => "disk-stall",
             Self::StallKill { .. } => "stall-kill",
@@ -374,7 +393,7 @@ impl FaultPlan {
         match self {
             Self::Kill { .. } | Self::Pause { .. } | Self::Partition { .. } | Self::Power { .. } => false,
             Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } => false,
-            Self::Restart { .. } | Self::Voters { .. } => false,
+            Self::Restart { .. } | Self::Roll { .. } | Self::Voters { .. } => false,
             Self::Flap { .. } | Self::Disk { .. } | Self::Clock { .. } => true,
         }
     }
@@ -383,7 +402,11 @@ impl FaultPlan {
     pub fn is_real_only(&self) -> bool {
         matches!(
             self,
-            Self::DiskStall { .. } | Self::StallKill { .. } | Self::VoteRace { .. } | Self::Restart { .. }
+            Self::DiskStall { .. }
+                | Self::StallKill { .. }
+                | Self::VoteRace { .. }
+                | Self::Restart { .. }
+                | Self::Roll { .. }
         )
     }
 
@@ -423,6 +446,7 @@ impl FaultPlan {
                 (shape.nodes_min(), "shape", shape.name())
             }
             Self::StallKill { .. } => (2, "kind", "stall-kill"),
+            Self::Roll { .. } => (3, "kind", "roll"),
             Self::VoteRace { .. } => (3, "kind", "vote-race"),
             Self::Voters { .. } => (2, "kind", "voters"),
         }

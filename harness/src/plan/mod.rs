@@ -319,6 +319,13 @@ impl Plan {
         })
     }
 
+    /// Whether the cluster begins with an older program and is rolled over to the present one.
+    pub fn is_rolled(&self) -> bool {
+        self.faults
+            .iter()
+            .any(|fault| matches!(fault, FaultPlan::Roll { .. }))
+    }
+
     /// How power cuts are made; `None` when the plan has none and does not ask for a tier.
     pub fn power_tier(&self) -> Option<PowerTier> {
         let cuts = self

@@ -53,6 +53,8 @@ struct RunJson<'a> {
     argv: &'a [String],
     harness: Program,
     noraftd: Program,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noraftd_old: Option<Program>,
     kernel: String,
     cpus: usize,
 }
@@ -120,6 +122,11 @@ impl RunFolder {
             argv,
             harness: Program::describe(&programs.harness)?,
             noraftd: Program::describe(&programs.noraftd)?,
+            noraftd_old: programs
+                .noraftd_old
+                .as_deref()
+                .map(Program::describe)
+                .transpose()?,
             kernel: kernel(),
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
         };
@@ -219,10 +226,14 @@ fn kernel() -> String {
 
 fn repro(seed: u64, programs: &Programs) -> String {
     let quote = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
+    let old = programs
+        .noraftd_old
+        .as_ref()
+        .map_or_else(String::new, |old| format!(" --noraftd-old {}", quote(old)));
     format!(
         "#!/bin/sh\n# Runs the same plan with the same seed again: the same decisions, on real processes.\n\
          set -eu\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\n\
-         exec {} run \"$here/plan.toml\" --seed {seed} --noraftd {} \"$@\"\n",
+         exec {} run \"$here/plan.toml\" --seed {seed} --noraftd {}{old} \"$@\"\n",
         quote(&programs.harness),
         quote(&programs.noraftd),
     )
@@ -301,6 +312,7 @@ mod tests {
         let programs = Programs {
             harness: program.clone(),
             noraftd: program,
+            noraftd_old: None,
         };
         folder
             .describe(&plan(), 7, &programs, &["harness".into(), "run".into()])

@@ -143,7 +143,8 @@ impl World {
                 FaultKind::DiskStall(_)
                 | FaultKind::StallKill
                 | FaultKind::VoteRace
-                | FaultKind::Restart(_) => None,
+                | FaultKind::Restart(_)
+                | FaultKind::Roll => None,
             };
             if let (Some(said), Some(force)) = (said, self.nemesis.lanes[lane].in_force.as_mut()) {
                 force.evidence.push(said);
@@ -160,6 +161,7 @@ impl World {
             | FaultKind::Clock(_)
             | FaultKind::DiskStall(_)
             | FaultKind::Restart(_)
+            | FaultKind::Roll
             | FaultKind::StallKill
             | FaultKind::VoteRace => {}
         }
