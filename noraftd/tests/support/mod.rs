@@ -6,6 +6,7 @@
 pub mod client;
 pub mod cluster;
 pub mod node;
+pub mod tamper;
 
 use std::time::{Duration, Instant};
 

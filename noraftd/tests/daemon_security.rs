@@ -1,0 +1,526 @@
+//! Whoever reaches a node's ports and does not know the secret: real processes, hostile bytes.
+
+mod support;
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+
+use bytes::BytesMut;
+use nix::sys::signal::Signal;
+use noraft::{LogIndex, LogPosition, NodeId, Term};
+use noraftd::config::cluster_id;
+use noraftd::protocol::peer::{
+    Extensions, Features, Hello, PeerFrame, PeerMessage, ProofOfSecret, Reject, Settings,
+};
+use noraftd::protocol::seal::SessionKeys;
+use noraftd::secret::Secrets;
+use noraftd::shell::board::StatusReport;
+use support::client::ok;
+use support::cluster::{Cluster, PeersOver};
+use support::eventually;
+use support::node::Node;
+use support::tamper::{Tamper, TamperingProxy};
+
+const CLUSTER: &str = "guarded";
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+const OTHER: &str = "fedcba9876543210fedcba9876543210";
+
+fn secret_file(dir: &Path, name: &str, text: &str) -> PathBuf {
+    let path = dir.join(name);
+    fs::write(&path, text).expect("written");
+    path
+}
+
+/// Three nodes over TCP that know the secret and require it.
+fn guarded(dir: &Path) -> Cluster {
+    let secret = secret_file(dir, "secret", SECRET).display().to_string();
+    let flags = [
+        "--segment-bytes",
+        "1MiB",
+        "--cluster",
+        CLUSTER,
+        "--peer-secret-file",
+        &secret,
+    ];
+    Cluster::start_in(dir, 3, PeersOver::Tcp, &flags)
+}
+
+fn peer_address(node: &Node, id: u64) -> String {
+    let prefix = format!("{id}=");
+    let settings = node.settings();
+    let found = settings.iter().find_map(|word| word.strip_prefix(&prefix));
+    found.expect("every node has every address").to_owned()
+}
+
+fn frame(frame: &PeerFrame) -> BytesMut {
+    let mut out = BytesMut::new();
+    frame.encode(cluster_id(CLUSTER), Features::NONE, &mut out);
+    out
+}
+
+/// What a node knows of itself, and an attacker of it; all but the secret.
+struct Known {
+    from: u64,
+    to: u64,
+    incarnation: u64,
+    term: u64,
+}
+
+impl Known {
+    fn hello(&self, nonce: Option<[u8; 32]>) -> BytesMut {
+        frame(&PeerFrame::Hello(Hello {
+            cluster_id: cluster_id(CLUSTER),
+            from: NodeId::new(self.from),
+            to: NodeId::new(self.to),
+            incarnation: self.incarnation,
+            extensions: Extensions {
+                nonce,
+                ..Extensions::ours(Settings::default())
+            },
+        }))
+    }
+
+    fn forged(&self) -> BytesMut {
+        frame(&PeerFrame::Message(PeerMessage::RequestVote {
+            term: Term::new(self.term + 1000),
+            last_position: LogPosition {
+                term: Term::new(self.term + 1000),
+                index: LogIndex::new(1 << 40),
+            },
+            unanimous: true,
+        }))
+    }
+}
+
+/// A connection to a peer port.
+struct Attacker {
+    stream: TcpStream,
+    buffer: BytesMut,
+}
+
+impl Attacker {
+    fn reach(address: &str) -> Self {
+        Self {
+            stream: TcpStream::connect(address).expect("the port is open"),
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// What is said after the end of the connection is lost, which is no fault.
+    fn say(&mut self, bytes: &[u8]) {
+        use std::io::Write;
+        let _ = self.stream.write_all(bytes);
+    }
+
+    /// The next frame; `None` at the end of the connection.
+    fn hear(&mut self) -> Option<(PeerFrame, BytesMut)> {
+        use std::io::Read;
+        loop {
+            let mut bytes = self.buffer.clone();
+            let decoded = PeerFrame::decode(cluster_id(CLUSTER), &mut self.buffer);
+            if let Some(frame) = decoded.expect("a node sends frames") {
+                bytes.truncate(bytes.len() - self.buffer.len());
+                return Some((frame, bytes));
+            }
+            let mut chunk = [0; 4096];
+            match self.stream.read(&mut chunk) {
+                Ok(0) | Err(_) => return None,
+                Ok(count) => self.buffer.extend_from_slice(&chunk[..count]),
+            }
+        }
+    }
+
+    fn hears_only(&mut self, reject: Option<Reject>) {
+        if let Some(reject) = reject {
+            let (heard, _) = self.hear().expect("an answer");
+            assert_eq!(heard, PeerFrame::Reject(reject));
+        }
+        assert!(self.hear().is_none(), "and then the end");
+    }
+}
+
+fn proof_of(proofs: Vec<[u8; 16]>) -> BytesMut {
+    frame(&PeerFrame::Proof(ProofOfSecret { proofs }))
+}
+
+fn keys_for(secret: &Path, hello: &[u8], challenge: &[u8]) -> SessionKeys {
+    let secrets = Secrets::read(secret).expect("a secret");
+    SessionKeys::derive(secrets.iter().next().expect("one"), hello, challenge)
+}
+
+#[test]
+fn whoever_knows_everything_but_the_secret_gets_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = guarded(dir.path());
+    let lead = cluster.leader();
+    let statuses: Vec<StatusReport> = cluster
+        .nodes
+        .iter()
+        .map(|node| node.status().expect("a status"))
+        .collect();
+    let impersonated = (lead + 1) % 3;
+    let known = Known {
+        from: statuses[impersonated].id,
+        to: statuses[lead].id,
+        incarnation: u64::from_str_radix(&statuses[impersonated].incarnation, 16).expect("hex"),
+        term: statuses[lead].term,
+    };
+    let address = peer_address(&cluster.nodes[lead], known.to);
+    let nonce = Some([7; 32]);
+
+    let mut without_offer = Attacker::reach(&address);
+    without_offer.say(&[known.hello(None), known.forged()].concat());
+    without_offer.hears_only(Some(Reject::Unproven));
+
+    for proofs in [vec![[0; 16]], vec![[0; 16], [0xff; 16]]] {
+        let mut guessing = Attacker::reach(&address);
+        guessing.say(&known.hello(nonce));
+        assert!(matches!(guessing.hear(), Some((PeerFrame::Challenge(_), _))));
+        guessing.say(&[proof_of(proofs), known.forged()].concat());
+        guessing.hears_only(Some(Reject::Secret));
+    }
+
+    let other = secret_file(dir.path(), "other", OTHER);
+    let mut with_another = Attacker::reach(&address);
+    let hello = known.hello(nonce);
+    with_another.say(&hello);
+    let (_, challenge) = with_another.hear().expect("a challenge");
+    with_another.say(&proof_of(vec![keys_for(&other, &hello, &challenge).proof]));
+    with_another.hears_only(Some(Reject::Secret));
+
+    let mut instead_of_a_proof = Attacker::reach(&address);
+    instead_of_a_proof.say(&known.hello(nonce));
+    assert!(matches!(
+        instead_of_a_proof.hear(),
+        Some((PeerFrame::Challenge(_), _))
+    ));
+    instead_of_a_proof.say(&known.forged());
+    instead_of_a_proof.hears_only(None);
+
+    let mut without_a_word = Attacker::reach(&address);
+    without_a_word.say(&known.forged());
+    without_a_word.hears_only(None);
+
+    let mut huge = Attacker::reach(&address);
+    huge.say(&[&(32_u32 << 20).to_le_bytes()[..], &[1, 1], &[0; 30]].concat());
+    huge.hears_only(None);
+
+    let after = cluster.nodes[lead].status().expect("a status");
+    assert_eq!((after.term, after.role), (known.term, "leader".to_owned()));
+    assert_eq!(cluster.nodes[lead].client().call(&["SET", "k", "v"]), ok());
+}
+
+/// An attacker who knows the secret is a node; but a frame of his that no node would send still ends there.
+#[test]
+fn a_node_that_proves_itself_and_then_repeats_a_frame_is_cut_off() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = guarded(dir.path());
+    let lead = cluster.leader();
+    let status = cluster.nodes[(lead + 1) % 3].status().expect("a status");
+    let known = Known {
+        from: status.id,
+        to: lead as u64 + 1,
+        incarnation: u64::from_str_radix(&status.incarnation, 16).expect("hex"),
+        term: status.term,
+    };
+    let mut node = Attacker::reach(&peer_address(&cluster.nodes[lead], known.to));
+    let hello = known.hello(Some([7; 32]));
+    node.say(&hello);
+    let (_, challenge) = node.hear().expect("a challenge");
+    let keys = keys_for(&dir.path().join("secret"), &hello, &challenge);
+    node.say(&proof_of(vec![keys.proof]));
+    let mut sealed = BytesMut::new();
+    let harmless = PeerFrame::Message(PeerMessage::Vote {
+        term: Term::ZERO,
+        granted: false,
+    });
+    keys.to_acceptor()
+        .append(&mut sealed, |out| out.extend_from_slice(&frame(&harmless)));
+    node.say(&sealed);
+    node.say(&sealed);
+    // The reply itself is sealed, and so no frame that an outsider can read.
+    use std::io::Read;
+    let mut rest = Vec::new();
+    let _ = node.stream.read_to_end(&mut rest);
+    assert!(!rest.is_empty(), "the node consented first");
+    eventually("the reason is in the log", || {
+        cluster.nodes[lead]
+            .log()
+            .contains("the frame's seal does not fit")
+            .then_some(())
+    });
+}
+
+/// Three nodes; what is sent to the second passes an attacker.
+fn with_a_man_in_the_middle(dir: &Path) -> (Vec<Node>, TamperingProxy) {
+    let secret = secret_file(dir, "secret", SECRET).display().to_string();
+    let held: Vec<_> = (0..3)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port"))
+        .collect();
+    let addresses: Vec<String> = held
+        .iter()
+        .map(|socket| socket.local_addr().expect("bound").to_string())
+        .collect();
+    drop(held);
+    let proxy = TamperingProxy::start(&addresses[1]);
+    let mut nodes: Vec<Node> = (1..=3)
+        .map(|id| {
+            let mut args = [
+                "--segment-bytes",
+                "1MiB",
+                "--cluster",
+                CLUSTER,
+                "--peer-secret-file",
+                &secret,
+            ]
+            .map(String::from)
+            .to_vec();
+            args.extend(["--id".to_owned(), id.to_string()]);
+            for (peer, address) in (1..).zip(&addresses) {
+                let address = if peer == 2 && id != 2 {
+                    proxy.address()
+                } else {
+                    address
+                };
+                args.extend(["--peer".to_owned(), format!("{peer}={address}")]);
+            }
+            Node::new(&dir.join(format!("n{id}")), &args)
+        })
+        .collect();
+    nodes.iter_mut().for_each(Node::start);
+    (nodes, proxy)
+}
+
+#[test]
+fn what_is_altered_repeated_left_out_moved_or_injected_on_the_way_ends_the_connection() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (nodes, proxy) = with_a_man_in_the_middle(dir.path());
+    nodes[0].wait_for_leader();
+    for tamper in Tamper::ALL {
+        eventually("the links stand", || all_proven(&nodes));
+        let before = proxy.ended();
+        proxy.tamper(tamper);
+        eventually("node 2 ends the connection", || {
+            (proxy.ended() > before).then_some(())
+        });
+        assert!(proxy.has_tampered(), "{tamper:?}");
+    }
+    assert!(
+        nodes[1].log().contains("the frame's seal does not fit"),
+        "{}",
+        nodes[1].log()
+    );
+    // Another connection is another one: what was said on the first means nothing on it.
+    let mut replaying = Attacker::reach(&peer_address(&nodes[1], 2));
+    replaying.say(&proxy.first_connection());
+    assert!(matches!(replaying.hear(), Some((PeerFrame::Challenge(_), _))));
+    replaying.hears_only(Some(Reject::Secret));
+    eventually("the cluster goes on", || {
+        (nodes[0].client().try_call(&["SET", "k", "after"]).ok()? == ok()).then_some(())
+    });
+}
+
+#[test]
+fn a_peer_port_that_others_reach_needs_a_secret_or_a_word() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let secret = secret_file(dir.path(), "secret", SECRET).display().to_string();
+    let node = |name: &str, more: &[&str]| {
+        let mut args = [
+            "--id",
+            "1",
+            "--peer",
+            "2=127.0.0.1:9",
+            "--peer-listen",
+            "0.0.0.0:0",
+            "--segment-bytes",
+            "1MiB",
+        ]
+        .map(String::from)
+        .to_vec();
+        args.extend(more.iter().map(ToString::to_string));
+        Node::new(&dir.path().join(name), &args)
+    };
+    let (code, log) = node("exposed", &[]).start_in_vain();
+    assert_eq!(code, Some(78), "{log}");
+    assert!(log.contains("whoever reaches it owns the cluster"), "{log}");
+    let (code, log) = node("off", &["--peer-secret-file", &secret, "--peer-auth", "off"]).start_in_vain();
+    assert_eq!(
+        code,
+        Some(78),
+        "a secret that is not asked for protects nothing: {log}"
+    );
+
+    let mut insecure = node("insecure", &["--insecure-peers"]);
+    for _ in 0..2 {
+        insecure.start();
+        assert!(
+            insecure.log().contains("--insecure-peers: 0.0.0.0:"),
+            "said at each start"
+        );
+        assert_eq!(insecure.stop(), Some(0));
+    }
+    let mut accepting = node(
+        "accept",
+        &["--peer-secret-file", &secret, "--peer-auth", "accept"],
+    );
+    accepting.start();
+    assert!(accepting.log().contains("--peer-auth accept: 0.0.0.0:"));
+    let mut guarded = node("guarded", &["--peer-secret-file", &secret]);
+    guarded.start();
+    assert!(!guarded.log().contains("WARN"), "{}", guarded.log());
+    assert_eq!(guarded.status().expect("a status").peer_auth, "require");
+}
+
+#[test]
+fn secrets_that_cannot_be_used_are_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let short = secret_file(dir.path(), "short", "too short")
+        .display()
+        .to_string();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--peer-secret-file", &short], "a secret has 16 to 1024 bytes"),
+        (
+            &["--peer-secret-file", "/nowhere/secret"],
+            "/nowhere/secret: No such file",
+        ),
+        (&["--peer-auth", "require"], "peer_auth: 'require' needs a secret"),
+        (
+            &["--peer-auth", "yes"],
+            "peer_auth: 'yes' is none of off, accept, require",
+        ),
+    ];
+    for (at, (flags, text)) in cases.into_iter().enumerate() {
+        let args: Vec<String> = ["--id", "1"]
+            .iter()
+            .chain(flags)
+            .map(ToString::to_string)
+            .collect();
+        let (code, log) = Node::new(&dir.path().join(at.to_string()), &args).start_in_vain();
+        assert_eq!(code, Some(78), "{log}");
+        assert!(log.contains(text), "{log}");
+    }
+}
+
+fn all_proven(nodes: &[Node]) -> Option<()> {
+    let proven = nodes.iter().all(|node| {
+        let status = node.status();
+        status.is_some_and(|status| status.peers.iter().all(|peer| peer.connected && peer.proven))
+    });
+    proven.then_some(())
+}
+
+#[test]
+fn a_secret_is_exchanged_while_the_cluster_serves() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = guarded(dir.path());
+    let secret = dir.path().join("secret");
+    let write = |key: &str| {
+        assert_eq!(
+            cluster.nodes[cluster.leader()].client().call(&["SET", key, "v"]),
+            ok()
+        )
+    };
+    let hang_up_all = |said: &str| {
+        for node in &cluster.nodes {
+            node.signal(Signal::SIGHUP);
+            eventually("it says so", || node.log().contains(said).then_some(()));
+        }
+    };
+    eventually("every link is proven", || all_proven(&cluster.nodes));
+    fs::write(&secret, format!("{SECRET}\n{OTHER}\n")).expect("written");
+    hang_up_all("SIGHUP: 2 peer secrets are in force");
+    write("both");
+    fs::write(&secret, format!("{OTHER}\n")).expect("written");
+    hang_up_all("SIGHUP: 1 peer secrets are in force");
+    eventually("every link is proven with the new one", || {
+        all_proven(&cluster.nodes)
+    });
+    write("new");
+    fs::write(&secret, "x").expect("written");
+    hang_up_all("SIGHUP: the peer secrets stay as they were");
+    write("still");
+}
+
+#[test]
+fn signals_that_ask_do_not_end_a_node() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.start();
+    node.signal(Signal::SIGHUP);
+    node.signal(Signal::SIGUSR1);
+    let line = eventually("both answers", || {
+        let log = node.log();
+        let nothing = log.contains("SIGHUP: there is nothing to read again");
+        let line = log
+            .lines()
+            .find(|line| line.contains("SIGUSR1: status "))?
+            .to_owned();
+        nothing.then_some(line)
+    });
+    let json = line.split("SIGUSR1: status ").nth(1).expect("found by it");
+    let report: StatusReport = serde_json::from_str(json).expect("a status");
+    assert_eq!(report.id, 1);
+    assert!(node.is_running());
+}
+
+#[test]
+fn a_stranger_who_comes_again_and_again_is_logged_once() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = guarded(dir.path());
+    let known = Known {
+        from: 2,
+        to: 1,
+        incarnation: 3,
+        term: 1,
+    };
+    let address = peer_address(&cluster.nodes[0], 1);
+    for _ in 0..40 {
+        let mut stranger = Attacker::reach(&address);
+        stranger.say(&known.hello(None));
+        stranger.hears_only(Some(Reject::Unproven));
+    }
+    let log = cluster.nodes[0].log();
+    assert_eq!(
+        log.matches("is closed: node 2 is refused: it does not prove itself")
+            .count(),
+        1,
+        "{log}"
+    );
+}
+
+#[test]
+fn nodes_that_were_set_up_differently_refuse_each_other_by_name() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = |id: u64| format!("{id}=unix:{}", dir.path().join(format!("p{id}")).display());
+    let node = |id: u64, members: std::ops::RangeInclusive<u64>, size: &str| {
+        let mut args = vec![
+            "--id".to_owned(),
+            id.to_string(),
+            "--segment-bytes".into(),
+            size.into(),
+        ];
+        members.for_each(|member| args.extend(["--peer".to_owned(), socket(member)]));
+        Node::new(&dir.path().join(format!("n{id}")), &args)
+    };
+    let mut nodes = [
+        node(1, 1..=3, "1MiB"),
+        node(2, 1..=3, "512KiB"),
+        node(3, 1..=4, "1MiB"),
+    ];
+    nodes.iter_mut().for_each(Node::start);
+    for (at, text) in [
+        (1, "settings that every node has to share differ: segment_bytes"),
+        (2, "settings that every node has to share differ: peers"),
+    ] {
+        eventually("both sides say so", || {
+            let refused = nodes[at].log().contains(text);
+            (refused && nodes[0].log().contains("what every node has to share differs")).then_some(())
+        });
+    }
+    assert_eq!(
+        nodes[0].status().expect("a status").leader,
+        None,
+        "no majority agrees"
+    );
+}
