@@ -111,12 +111,32 @@ impl Secrets {
         self.0.contains(secret)
     }
 
-    /// True when `proof` answers `challenge` as one of the secrets does.
-    pub fn admit_admin(&self, challenge: &Nonce, proof: &Proof) -> bool {
+    /// The secret that makes `proof` of `challenge`.
+    pub fn admit_admin(&self, challenge: &Nonce, proof: &Proof) -> Option<&Secret> {
         // Each is compared, whatever the first one gave: the time tells nothing.
-        let answers = self.0.iter().map(|secret| secret.admin_proof(challenge));
-        answers.fold(false, |found, answer| found | constant_time_eq_16(&answer, proof))
+        self.0.iter().fold(None, |found, secret| {
+            let is_it = constant_time_eq_16(&secret.admin_proof(challenge), proof);
+            found.or(is_it.then_some(secret))
+        })
     }
+}
+
+/// Bytes as a person or a line of text can carry them.
+pub fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The bytes of [`to_hex`]; `None` when they are not so many, or not that.
+pub fn from_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    if text.len() != 2 * N || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(bytes)
 }
 
 /// Why a file of secrets cannot be used.
@@ -162,9 +182,13 @@ mod tests {
         let challenge = [7; NONCE_BYTES];
         for secret in ours.iter() {
             let proof = secret.admin_proof(&challenge);
-            assert!(ours.admit_admin(&challenge, &proof));
-            assert!(!ours.admit_admin(&[8; NONCE_BYTES], &proof), "another challenge");
-            assert!(!other.admit_admin(&challenge, &proof), "another secret");
+            assert_eq!(ours.admit_admin(&challenge, &proof), Some(secret));
+            assert_eq!(
+                ours.admit_admin(&[8; NONCE_BYTES], &proof),
+                None,
+                "another challenge"
+            );
+            assert_eq!(other.admit_admin(&challenge, &proof), None, "another secret");
         }
     }
 
@@ -173,8 +197,11 @@ mod tests {
     fn what_is_derived_stays_the_same() {
         let secrets = Secrets::parse("0123456789abcdef").expect("one");
         let proof = secrets.iter().next().expect("one").admin_proof(&[7; NONCE_BYTES]);
-        let text: String = proof.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(text, GOLDEN);
+        assert_eq!(to_hex(&proof), GOLDEN);
+        assert_eq!(from_hex(GOLDEN), Some(proof));
+        for text in ["", "d", "zz", &GOLDEN[2..], "+1dee3303504c7b30fdc4ec26635b2e8"] {
+            assert_eq!(from_hex::<PROOF_BYTES>(text), None, "{text}");
+        }
     }
 
     const GOLDEN: &str = "dee3303504c7b30fdc4ec26635b2e8b4";

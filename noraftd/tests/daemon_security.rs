@@ -2,12 +2,10 @@
 
 mod support;
 
-use std::fs;
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::BytesMut;
-use nix::sys::signal::Signal;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::config::cluster_id;
 use noraftd::protocol::peer::{
@@ -17,34 +15,10 @@ use noraftd::protocol::seal::SessionKeys;
 use noraftd::secret::Secrets;
 use noraftd::shell::board::StatusReport;
 use support::client::ok;
-use support::cluster::{Cluster, PeersOver};
 use support::eventually;
+use support::guarded::{CLUSTER, OTHER, SECRET, all_proven, guarded, secret_file};
 use support::node::Node;
 use support::tamper::{Tamper, TamperingProxy};
-
-const CLUSTER: &str = "guarded";
-const SECRET: &str = "0123456789abcdef0123456789abcdef";
-const OTHER: &str = "fedcba9876543210fedcba9876543210";
-
-fn secret_file(dir: &Path, name: &str, text: &str) -> PathBuf {
-    let path = dir.join(name);
-    fs::write(&path, text).expect("written");
-    path
-}
-
-/// Three nodes over TCP that know the secret and require it.
-fn guarded(dir: &Path) -> Cluster {
-    let secret = secret_file(dir, "secret", SECRET).display().to_string();
-    let flags = [
-        "--segment-bytes",
-        "1MiB",
-        "--cluster",
-        CLUSTER,
-        "--peer-secret-file",
-        &secret,
-    ];
-    Cluster::start_in(dir, 3, PeersOver::Tcp, &flags)
-}
 
 fn peer_address(node: &Node, id: u64) -> String {
     let prefix = format!("{id}=");
@@ -322,149 +296,6 @@ fn what_is_altered_repeated_left_out_moved_or_injected_on_the_way_ends_the_conne
 }
 
 #[test]
-fn a_peer_port_that_others_reach_needs_a_secret_or_a_word() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let secret = secret_file(dir.path(), "secret", SECRET).display().to_string();
-    let node = |name: &str, more: &[&str]| {
-        let mut args = [
-            "--id",
-            "1",
-            "--peer",
-            "2=127.0.0.1:9",
-            "--peer-listen",
-            "0.0.0.0:0",
-            "--segment-bytes",
-            "1MiB",
-        ]
-        .map(String::from)
-        .to_vec();
-        args.extend(more.iter().map(ToString::to_string));
-        Node::new(&dir.path().join(name), &args)
-    };
-    let (code, log) = node("exposed", &[]).start_in_vain();
-    assert_eq!(code, Some(78), "{log}");
-    assert!(log.contains("whoever reaches it owns the cluster"), "{log}");
-    let (code, log) = node("off", &["--peer-secret-file", &secret, "--peer-auth", "off"]).start_in_vain();
-    assert_eq!(
-        code,
-        Some(78),
-        "a secret that is not asked for protects nothing: {log}"
-    );
-
-    let mut insecure = node("insecure", &["--insecure-peers"]);
-    for _ in 0..2 {
-        insecure.start();
-        assert!(
-            insecure.log().contains("--insecure-peers: 0.0.0.0:"),
-            "said at each start"
-        );
-        assert_eq!(insecure.stop(), Some(0));
-    }
-    let mut accepting = node(
-        "accept",
-        &["--peer-secret-file", &secret, "--peer-auth", "accept"],
-    );
-    accepting.start();
-    assert!(accepting.log().contains("--peer-auth accept: 0.0.0.0:"));
-    let mut guarded = node("guarded", &["--peer-secret-file", &secret]);
-    guarded.start();
-    assert!(!guarded.log().contains("WARN"), "{}", guarded.log());
-    assert_eq!(guarded.status().expect("a status").peer_auth, "require");
-}
-
-#[test]
-fn secrets_that_cannot_be_used_are_named() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let short = secret_file(dir.path(), "short", "too short")
-        .display()
-        .to_string();
-    let cases: [(&[&str], &str); 4] = [
-        (&["--peer-secret-file", &short], "a secret has 16 to 1024 bytes"),
-        (
-            &["--peer-secret-file", "/nowhere/secret"],
-            "/nowhere/secret: No such file",
-        ),
-        (&["--peer-auth", "require"], "peer_auth: 'require' needs a secret"),
-        (
-            &["--peer-auth", "yes"],
-            "peer_auth: 'yes' is none of off, accept, require",
-        ),
-    ];
-    for (at, (flags, text)) in cases.into_iter().enumerate() {
-        let args: Vec<String> = ["--id", "1"]
-            .iter()
-            .chain(flags)
-            .map(ToString::to_string)
-            .collect();
-        let (code, log) = Node::new(&dir.path().join(at.to_string()), &args).start_in_vain();
-        assert_eq!(code, Some(78), "{log}");
-        assert!(log.contains(text), "{log}");
-    }
-}
-
-fn all_proven(nodes: &[Node]) -> Option<()> {
-    let proven = nodes.iter().all(|node| {
-        let status = node.status();
-        status.is_some_and(|status| status.peers.iter().all(|peer| peer.connected && peer.proven))
-    });
-    proven.then_some(())
-}
-
-#[test]
-fn a_secret_is_exchanged_while_the_cluster_serves() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let cluster = guarded(dir.path());
-    let secret = dir.path().join("secret");
-    let write = |key: &str| {
-        assert_eq!(
-            cluster.nodes[cluster.leader()].client().call(&["SET", key, "v"]),
-            ok()
-        )
-    };
-    let hang_up_all = |said: &str| {
-        for node in &cluster.nodes {
-            node.signal(Signal::SIGHUP);
-            eventually("it says so", || node.log().contains(said).then_some(()));
-        }
-    };
-    eventually("every link is proven", || all_proven(&cluster.nodes));
-    fs::write(&secret, format!("{SECRET}\n{OTHER}\n")).expect("written");
-    hang_up_all("SIGHUP: 2 peer secrets are in force");
-    write("both");
-    fs::write(&secret, format!("{OTHER}\n")).expect("written");
-    hang_up_all("SIGHUP: 1 peer secrets are in force");
-    eventually("every link is proven with the new one", || {
-        all_proven(&cluster.nodes)
-    });
-    write("new");
-    fs::write(&secret, "x").expect("written");
-    hang_up_all("SIGHUP: the peer secrets stay as they were");
-    write("still");
-}
-
-#[test]
-fn signals_that_ask_do_not_end_a_node() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let mut node = Node::alone(dir.path());
-    node.start();
-    node.signal(Signal::SIGHUP);
-    node.signal(Signal::SIGUSR1);
-    let line = eventually("both answers", || {
-        let log = node.log();
-        let nothing = log.contains("SIGHUP: there is nothing to read again");
-        let line = log
-            .lines()
-            .find(|line| line.contains("SIGUSR1: status "))?
-            .to_owned();
-        nothing.then_some(line)
-    });
-    let json = line.split("SIGUSR1: status ").nth(1).expect("found by it");
-    let report: StatusReport = serde_json::from_str(json).expect("a status");
-    assert_eq!(report.id, 1);
-    assert!(node.is_running());
-}
-
-#[test]
 fn a_stranger_who_comes_again_and_again_is_logged_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let cluster = guarded(dir.path());
@@ -486,41 +317,5 @@ fn a_stranger_who_comes_again_and_again_is_logged_once() {
             .count(),
         1,
         "{log}"
-    );
-}
-
-#[test]
-fn nodes_that_were_set_up_differently_refuse_each_other_by_name() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let socket = |id: u64| format!("{id}=unix:{}", dir.path().join(format!("p{id}")).display());
-    let node = |id: u64, members: std::ops::RangeInclusive<u64>, size: &str| {
-        let mut args = vec![
-            "--id".to_owned(),
-            id.to_string(),
-            "--segment-bytes".into(),
-            size.into(),
-        ];
-        members.for_each(|member| args.extend(["--peer".to_owned(), socket(member)]));
-        Node::new(&dir.path().join(format!("n{id}")), &args)
-    };
-    let mut nodes = [
-        node(1, 1..=3, "1MiB"),
-        node(2, 1..=3, "512KiB"),
-        node(3, 1..=4, "1MiB"),
-    ];
-    nodes.iter_mut().for_each(Node::start);
-    for (at, text) in [
-        (1, "settings that every node has to share differ: segment_bytes"),
-        (2, "settings that every node has to share differ: peers"),
-    ] {
-        eventually("both sides say so", || {
-            let refused = nodes[at].log().contains(text);
-            (refused && nodes[0].log().contains("what every node has to share differs")).then_some(())
-        });
-    }
-    assert_eq!(
-        nodes[0].status().expect("a status").leader,
-        None,
-        "no majority agrees"
     );
 }

@@ -6,7 +6,7 @@
 mod control;
 mod nodes;
 
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,6 +21,8 @@ use self::control::Control;
 use self::nodes::{Nodes, Recipe};
 use super::query::ask_status;
 use super::{complain, say};
+use crate::secret::to_hex;
+use crate::shell::clock::random_bytes;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
 
@@ -102,6 +104,7 @@ impl Dev {
             }
         };
         let home = Home::make(self.dir.as_deref())?;
+        make_secret(home.path())?;
         let nodes = Arc::new(Nodes::new(Recipe {
             count: self.nodes,
             dir: home.path().to_owned(),
@@ -154,6 +157,11 @@ impl Dev {
             "{} nodes in {}{fate}",
             self.nodes,
             home.path().display()
+        ));
+        let secret = home.path().join(SECRET_FILE);
+        say(format_args!(
+            "  their secret, for verbs that give orders: --peer-secret-file {}",
+            secret.display()
         ));
         for (id, pid) in nodes.running() {
             let socket = home.path().join(format!("client-{id}.sock"));
@@ -217,6 +225,17 @@ fn leader_at(address: &str, pid: u32) -> Option<u64> {
     report.leader.filter(|_| report.process_id == pid)
 }
 
+/// Makes the cluster a secret, unless it has one of before. A temporary file is readable by its user only.
+fn make_secret(dir: &Path) -> io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    writeln!(file, "{}", to_hex(&random_bytes::<32>()))?;
+    match file.persist_noclobber(dir.join(SECRET_FILE)) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error),
+    }
+}
+
 /// Where the nodes keep their data.
 enum Home {
     Temporary(TempDir),
@@ -247,6 +266,8 @@ impl Home {
     }
 }
 
+/// What the nodes prove to each other, in the cluster's directory.
+const SECRET_FILE: &str = "peer.secret";
 /// Where `serve` listens for clients when it is not given an address.
 const PORT_BASE: u16 = 7601;
 /// How often the nodes are asked for their leader.

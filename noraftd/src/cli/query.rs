@@ -3,12 +3,15 @@
 use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use noraft::LogPosition;
 
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
+use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
 use crate::shell::board::StatusReport;
 use crate::shell::endpoint::Endpoint;
 
@@ -29,7 +32,7 @@ pub(super) enum QueryError {
 /// Asks the node at `endpoint` for its status; the text is the JSON as it came.
 pub(super) fn ask_status(endpoint: &Endpoint) -> Result<(StatusReport, String), QueryError> {
     let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
-    match ask(endpoint, &["NORAFT.STATUS"])? {
+    match ask(endpoint, &STATUS)? {
         Value::Bulk(json) => {
             let report = serde_json::from_slice(&json).map_err(|error| strange(error.to_string()))?;
             Ok((report, String::from_utf8_lossy(&json).into_owned()))
@@ -97,34 +100,95 @@ pub(super) fn ask_for_voters(endpoint: &Endpoint, voters: &[u64]) -> Result<(), 
     }
 }
 
-fn ask(endpoint: &Endpoint, words: &[&str]) -> Result<Value, QueryError> {
-    let mut question = format!("*{}\r\n", words.len());
-    for word in words {
-        question.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+/// From now on this process proves to nodes that it knows the secrets in `file`, before it gives them orders. A process
+/// carries out one verb, so what the verb knows, the process knows.
+///
+/// # Errors
+///
+/// When the file cannot be used.
+pub(super) fn know_secrets(file: Option<&Path>) -> Result<(), SecretsError> {
+    let secrets = file.map(Secrets::read).transpose()?;
+    if let Some(secrets) = secrets {
+        // What was known before stays known: a verb reads one file.
+        SECRETS.get_or_init(|| secrets);
     }
-    let mut stream = connect(endpoint).map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
-    stream
-        .write_all(question.as_bytes())
-        .map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
-    let (mut decoder, mut buffer) = (ValueDecoder::new(), BytesMut::new());
-    let mut chunk = vec![0; READ_BYTES];
-    loop {
-        let decoded = decoder.next(&mut buffer);
-        if let Some(value) =
-            decoded.map_err(|error: ValueError| QueryError::Strange(endpoint.clone(), error.to_string()))?
-        {
-            return Ok(value);
+    Ok(())
+}
+
+fn ask(endpoint: &Endpoint, words: &[&str]) -> Result<Value, QueryError> {
+    let mut line = Line::to(endpoint)?;
+    if let Some(secrets) = SECRETS.get()
+        && words != STATUS
+    {
+        line.prove(secrets)?;
+    }
+    line.ask(words)
+}
+
+/// A connection to a node.
+struct Line<'a> {
+    endpoint: &'a Endpoint,
+    stream: Box<dyn Connection>,
+    decoder: ValueDecoder,
+    buffer: BytesMut,
+}
+
+impl<'a> Line<'a> {
+    fn to(endpoint: &'a Endpoint) -> Result<Self, QueryError> {
+        let stream = connect(endpoint).map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
+        Ok(Self {
+            endpoint,
+            stream,
+            decoder: ValueDecoder::new(),
+            buffer: BytesMut::new(),
+        })
+    }
+
+    fn ask(&mut self, words: &[&str]) -> Result<Value, QueryError> {
+        let mut question = format!("*{}\r\n", words.len());
+        for word in words {
+            question.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
-        match stream.read(&mut chunk) {
-            Ok(0) => {
-                return Err(QueryError::Strange(
-                    endpoint.clone(),
-                    "it closed the connection".to_owned(),
-                ));
+        let unreachable = |error| QueryError::Unreachable(self.endpoint.clone(), error);
+        self.stream.write_all(question.as_bytes()).map_err(unreachable)?;
+        let mut chunk = vec![0; READ_BYTES];
+        loop {
+            let decoded = self.decoder.next(&mut self.buffer);
+            if let Some(value) = decoded.map_err(|error: ValueError| self.strange(error.to_string()))? {
+                return Ok(value);
             }
-            Ok(count) => buffer.extend_from_slice(chunk.get(..count).expect("a read fits its buffer")),
-            Err(error) => return Err(QueryError::Unreachable(endpoint.clone(), error)),
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(self.strange("it closed the connection".to_owned())),
+                Ok(count) => self
+                    .buffer
+                    .extend_from_slice(chunk.get(..count).expect("a read fits its buffer")),
+                Err(error) => return Err(QueryError::Unreachable(self.endpoint.clone(), error)),
+            }
         }
+    }
+
+    /// Proves to the node that one of the secrets is known, if it wants to know that.
+    fn prove(&mut self, secrets: &Secrets) -> Result<(), QueryError> {
+        let mut refusal = None;
+        for secret in secrets.iter() {
+            let challenge = match self.ask(&["NORAFT.AUTH"])? {
+                Value::Bulk(hex) => std::str::from_utf8(&hex).ok().and_then(from_hex),
+                // It has no secret, or never heard of any.
+                Value::Error(_) => return Ok(()),
+                _ => None,
+            };
+            let challenge = challenge.ok_or_else(|| self.strange("its challenge is none".to_owned()))?;
+            match self.ask(&["NORAFT.AUTH", &to_hex(&secret.admin_proof(&challenge))])? {
+                Value::Status(_) => return Ok(()),
+                Value::Error(text) => refusal = Some(QueryError::Refused(self.endpoint.clone(), text)),
+                other => return Err(self.strange(format!("it says {other:?}"))),
+            }
+        }
+        refusal.map_or(Ok(()), Err)
+    }
+
+    fn strange(&self, text: String) -> QueryError {
+        QueryError::Strange(self.endpoint.clone(), text)
     }
 }
 
@@ -151,6 +215,12 @@ fn connect(endpoint: &Endpoint) -> io::Result<Box<dyn Connection>> {
         }
     }
 }
+
+/// The question that everybody may ask.
+const STATUS: [&str; 1] = ["NORAFT.STATUS"];
+
+/// See [`know_secrets`].
+static SECRETS: OnceLock<Secrets> = OnceLock::new();
 
 const READ_BYTES: usize = 64 << 10;
 

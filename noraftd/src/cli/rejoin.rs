@@ -11,7 +11,7 @@ use clap::Args;
 use noraft::{NodeId, Term};
 
 use super::given::Given;
-use super::query::{ask_status, ask_to_readmit};
+use super::query::{ask_status, ask_to_readmit, know_secrets};
 use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
 use super::{complain, say};
@@ -53,6 +53,7 @@ impl Rejoin {
 
     fn begin_again(self) -> Result<(), Failure> {
         let config = self.given.check()?;
+        know_secrets(config.peer_secret_file.as_deref())?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::given::Given;
+use super::query::know_secrets;
 use super::snapshot::{Failure, fetch, load, offline_options};
 use super::{complain, say};
 use crate::config::ServeConfig;
@@ -50,6 +51,7 @@ impl Repair {
 
     fn replace(self) -> Result<(), Failure> {
         let config = self.given.check()?;
+        know_secrets(config.peer_secret_file.as_deref())?;
         let snapshot = match (&self.file, &self.from) {
             (Some(file), _) => load(file, Some(config.cluster_id))?.1,
             (None, Some(from)) => fetch_into(&config, from)?,
@@ -94,5 +96,5 @@ Examples:
     noraftd repair --from 10.0.0.1:7601 --config node2.toml
 
   By way of a file:
-    noraftd snapshot save 10.0.0.1:7601 healthy.snapshot
+    noraftd snapshot save 10.0.0.1:7601 healthy.snapshot --peer-secret-file /etc/noraft.secret
     noraftd repair healthy.snapshot --config node2.toml";

@@ -10,11 +10,12 @@ use clap::{Args, Subcommand};
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::given::Given;
-use super::query::{QueryError, ask_for_part, ask_for_snapshot, ask_status};
+use super::query::{QueryError, ask_for_part, ask_for_snapshot, ask_status, know_secrets};
 use super::{complain, say};
 use crate::config::{ConfigError, ServeConfig};
 use crate::record::{Base, SnapshotHead, SnapshotId, genesis_config};
 use crate::replica::event;
+use crate::secret::SecretsError;
 use crate::shell::clock;
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
@@ -48,6 +49,9 @@ enum Verb {
 struct Save {
     /// The node's address for clients: HOST:PORT or /path of a Unix socket.
     address: Endpoint,
+    /// The file with the peer secret, which the node wants to be proven.
+    #[arg(long, value_name = "FILE")]
+    peer_secret_file: Option<PathBuf>,
     /// Where to put the snapshot; must not exist.
     file: PathBuf,
 }
@@ -80,6 +84,8 @@ pub(super) enum Failure {
     #[error("{0}")]
     Config(#[from] ConfigError),
     #[error(transparent)]
+    Secrets(#[from] SecretsError),
+    #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -99,7 +105,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Query(QueryError::Unreachable(..)) => Exit::Unavailable,
-            Self::Config(_) => Exit::Config,
+            Self::Config(_) | Self::Secrets(_) => Exit::Config,
             Self::Snapshot(SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => Exit::Data,
             Self::Store(_) => Exit::CannotCreate,
             Self::Query(QueryError::Strange(..))
@@ -132,6 +138,7 @@ impl Snapshot {
 
 impl Save {
     fn run(self) -> Result<(), Failure> {
+        know_secrets(self.peer_secret_file.as_deref())?;
         if self.file.exists() {
             let exists = io::ErrorKind::AlreadyExists.into();
             return Err(file_failure("creating", &self.file)(exists));
@@ -335,7 +342,7 @@ const TAKE_STEP: Duration = Duration::from_millis(20);
 const EXAMPLES: &str = "\
 Examples:
   A backup of what the cluster has committed, taken on any node:
-    noraftd snapshot save 127.0.0.1:7601 backup.snapshot
+    noraftd snapshot save 127.0.0.1:7601 backup.snapshot --peer-secret-file /etc/noraft.secret
     noraftd snapshot show backup.snapshot
 
   A new cluster of three out of it (each node with its own --id and --data-dir):

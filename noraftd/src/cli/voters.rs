@@ -2,9 +2,11 @@
 //!
 //! Invariant: it says that it is done only when the new configuration is committed.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
-use super::query::{QueryError, ask_for_voters, ask_status};
+use super::query::{QueryError, ask_for_voters, ask_status, know_secrets};
 use super::{complain, say};
 use crate::shell::endpoint::Endpoint;
 use crate::shell::exit::Exit;
@@ -20,6 +22,9 @@ use crate::shell::exit::Exit;
 pub(super) struct Voters {
     /// The leader's address for clients: HOST:PORT or /path of a Unix socket.
     address: Endpoint,
+    /// The file with the peer secret, which the node wants to be proven.
+    #[arg(long, value_name = "FILE")]
+    peer_secret_file: Option<PathBuf>,
     /// The ids of the nodes that vote from now on.
     #[arg(required = true, value_name = "ID")]
     voters: Vec<u64>,
@@ -28,6 +33,10 @@ pub(super) struct Voters {
 impl Voters {
     /// Asks, and says what came of it.
     pub(super) fn run(self) -> Exit {
+        if let Err(error) = know_secrets(self.peer_secret_file.as_deref()) {
+            complain(error);
+            return Exit::Config;
+        }
         let Err(error) = ask_for_voters(&self.address, &self.voters) else {
             let ids: Vec<String> = self.voters.iter().map(u64::to_string).collect();
             say(format_args!("the voters are {}", ids.join(", ")));
@@ -61,6 +70,6 @@ impl Voters {
 const EXAMPLES: &str = "\
 Examples:
   Node 3 of three is to be put aside for a while:
-    noraftd voters 10.0.0.1:7601 1 2
+    noraftd voters 10.0.0.1:7601 1 2 --peer-secret-file /etc/noraft.secret
   And it is back:
-    noraftd voters 10.0.0.1:7601 1 2 3";
+    noraftd voters 10.0.0.1:7601 1 2 3 --peer-secret-file /etc/noraft.secret";

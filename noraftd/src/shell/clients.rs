@@ -19,6 +19,7 @@ use super::board::Board;
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::descriptors::{Seat, Seats};
+use super::door::{Door, Entrance};
 use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
 use super::outgoing::Outgoing;
@@ -67,13 +68,15 @@ impl Clients {
     }
 
     /// Accepts clients, for ever.
-    pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
+    pub(super) async fn accept(self: Rc<Self>, listener: Listener, entrance: Option<Entrance>) {
         loop {
             match listener.accept().await {
-                Ok(stream) if self.has_room() => {
+                // Whoever may give orders is let in however many clients there are.
+                Ok(stream) if entrance.is_some() || self.has_room() => {
                     let session = self.new_session(&stream);
+                    let door = Door::new(entrance.unwrap_or(Entrance::of(&stream)));
                     let seat = self.seats.take();
-                    tokio::task::spawn_local(Rc::clone(&self).converse(stream, session, seat));
+                    tokio::task::spawn_local(Rc::clone(&self).converse(stream, session, door, seat));
                 }
                 Ok(stream) => self.turn_away(stream),
                 Err(error) => {
@@ -185,10 +188,10 @@ impl Clients {
     }
 
     /// One client's connection, from its first byte to its last.
-    async fn converse(self: Rc<Self>, stream: Stream, session: Session, seat: Seat) {
+    async fn converse(self: Rc<Self>, stream: Stream, session: Session, door: Door, seat: Seat) {
         let id = session.id;
         let (mut read, write) = stream.into_split();
-        let connection = Connection::new(session, Outgoing::new(write), seat);
+        let connection = Connection::new(session, door, Outgoing::new(write), seat);
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.carry_out_all(&connection, &mut read).await;
         // A client may have ended only its own direction: what it asked is still answered.
@@ -241,6 +244,10 @@ impl Clients {
             return self.answer_in_turn(connection, reply, Next::Command).await;
         }
         let own = OwnCommand::parse(&args);
+        let is_order = own.as_ref().is_some_and(OwnCommand::is_order);
+        if is_order && let Some(refusal) = connection.door.refusal(&self.board.keyring) {
+            return self.answer_in_turn(connection, refusal, Next::Command).await;
+        }
         if let Some(OwnCommand::Voters(voters)) = own {
             let ask = |id| Input::ChangeVoters { id, voters };
             return self.submit(connection, Class::Write, 0, ask).await;
@@ -262,7 +269,7 @@ impl Clients {
             }
             Err(reply) => {
                 let reply = match own {
-                    Some(own) => self.answer_own(own).await,
+                    Some(own) => self.answer_own(&connection.door, own).await,
                     None => reply,
                 };
                 (reply, Next::Command)
@@ -291,8 +298,11 @@ impl Clients {
         );
     }
 
-    async fn answer_own(&self, command: OwnCommand) -> Reply {
+    async fn answer_own(&self, door: &Door, command: OwnCommand) -> Reply {
         match command {
+            OwnCommand::Challenge if self.board.keyring.has_secret() => door.challenge(),
+            OwnCommand::Challenge => Reply::Error("ERR this node has no peer secret to ask for".to_owned()),
+            OwnCommand::Prove(answer) => door.prove(&self.board.keyring, &answer),
             OwnCommand::Status => Reply::Bulk(self.status_json().into()),
             OwnCommand::Snapshot => {
                 self.inbox.push(Input::TakeSnapshot);
@@ -415,9 +425,21 @@ enum OwnCommand {
     Readmit { node: NodeId, incarnation: u64 },
     /// `NORAFT.VOTERS id...`: these nodes are the voters from now on. Answered when that is committed.
     Voters(BTreeSet<NodeId>),
+    /// `NORAFT.AUTH`: gives the challenge that the next one answers.
+    Challenge,
+    /// `NORAFT.AUTH answer`: the other side knows the peer secret.
+    Prove(String),
 }
 
 impl OwnCommand {
+    /// True for what not everybody who reaches the port may do.
+    fn is_order(&self) -> bool {
+        match self {
+            Self::Status | Self::Challenge | Self::Prove(_) => false,
+            Self::Snapshot | Self::ReadSnapshot { .. } | Self::Readmit { .. } | Self::Voters(_) => true,
+        }
+    }
+
     fn parse(args: &[Bytes]) -> Option<Self> {
         if !args.first()?.get(..PREFIX.len())?.eq_ignore_ascii_case(PREFIX) {
             return None;
@@ -430,6 +452,8 @@ impl OwnCommand {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match *words {
             ["NORAFT.STATUS"] => Some(Self::Status),
+            ["NORAFT.AUTH"] => Some(Self::Challenge),
+            ["NORAFT.AUTH", answer] => Some(Self::Prove(answer.to_owned())),
             ["NORAFT.SNAPSHOT"] => Some(Self::Snapshot),
             ["NORAFT.SNAPSHOT", "READ", index, term, offset] => Some(Self::ReadSnapshot {
                 position: LogPosition {

@@ -11,6 +11,9 @@ use super::conversation::{Conversation, PIPELINE_DEPTH_MAX};
 use super::descriptors::Seat;
 #[cfg(test)]
 use super::descriptors::Seats;
+use super::door::Door;
+#[cfg(test)]
+use super::door::Entrance;
 use super::outgoing::Outgoing;
 use crate::protocol::command::Class;
 use crate::protocol::resp::Reply;
@@ -28,6 +31,8 @@ pub(super) const OUTPUT_BYTES_MAX: usize = 128 << 20;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) session: RefCell<Session>,
+    /// Whether the other side may give orders.
+    pub(super) door: Door,
     conversation: RefCell<Conversation>,
     outgoing: Rc<Outgoing>,
     is_dirty: Cell<bool>,
@@ -39,9 +44,10 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(super) fn new(session: Session, outgoing: Rc<Outgoing>, seat: Seat) -> Rc<Self> {
+    pub(super) fn new(session: Session, door: Door, outgoing: Rc<Outgoing>, seat: Seat) -> Rc<Self> {
         Rc::new(Self {
             session: RefCell::new(session),
+            door,
             conversation: RefCell::default(),
             outgoing,
             is_dirty: Cell::default(),
@@ -55,6 +61,7 @@ impl Connection {
     pub(super) fn detached() -> Rc<Self> {
         Self::new(
             Session::new(0, String::new()),
+            Door::new(Entrance::Local),
             Outgoing::detached(),
             Seats::default().take(),
         )

@@ -161,6 +161,11 @@ impl Listener {
         }
     }
 
+    /// The socket's file has another name now.
+    pub(super) fn moved_to(&mut self, path: PathBuf) {
+        self.path = Some(path);
+    }
+
     /// Waits for the next connection.
     ///
     /// # Errors
@@ -364,7 +369,9 @@ impl WriteHalf {
 }
 
 /// `sun_path` holds 108 bytes with its terminating zero (unix(7)).
-const UNIX_PATH_BYTES_END: usize = 108;
+const UNIX_PATH_BYTES_END: usize = UNIX_PATH_BYTES_MAX + 1;
+/// The longest path of a socket.
+pub(super) const UNIX_PATH_BYTES_MAX: usize = 107;
 
 #[cfg(test)]
 mod tests {

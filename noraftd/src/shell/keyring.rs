@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::config::PeerAuth;
 use crate::protocol::seal::SessionKeys;
-use crate::secret::{Nonce, Secret, Secrets, SecretsError};
+use crate::secret::{Nonce, Proof, Secret, Secrets, SecretsError};
 
 use super::clock;
 
@@ -84,5 +84,16 @@ impl Keyring {
         secrets
             .map(|secret| (secret.clone(), SessionKeys::derive(secret, hello, challenge)))
             .collect()
+    }
+
+    /// True when there is a secret: then tools have to prove that they know it.
+    pub(super) fn has_secret(&self) -> bool {
+        self.secrets.borrow().is_some()
+    }
+
+    /// The secret with which a tool answered the challenge.
+    pub(super) fn admit_admin(&self, challenge: &Nonce, proof: &Proof) -> Option<Secret> {
+        let secrets = self.secrets.borrow();
+        secrets.as_ref()?.admit_admin(challenge, proof).cloned()
     }
 }

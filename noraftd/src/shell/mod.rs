@@ -14,6 +14,7 @@ mod connection;
 mod conversation;
 mod descriptors;
 mod directory_watch;
+mod door;
 pub mod endpoint;
 mod event_loop;
 pub mod exit;

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::JoinSet;
 
 use super::board::Board;
 use super::clients::Clients;
 use super::clock;
 use super::descriptors::{self, TooFew};
+use super::door::{self, Entrance};
 use super::endpoint::{BindError, Endpoint, Listener};
 use super::event_loop::EventLoop;
 use super::exit::Exit;
@@ -188,10 +190,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     };
     let board = Rc::new(board);
     let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&board));
-    let mut accepting = tokio::task::JoinSet::new();
-    for listener in clients_at {
-        accepting.spawn_local(Rc::clone(&clients).accept(listener));
-    }
+    let mut accepting = accept_clients(&clients, clients_at, &board.config.data_dir).await;
     announce(&board, &listen);
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients);
     event_loop.serve(&mut signals).await;
@@ -204,6 +203,18 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         }
         exit = event_loop.stop() => Ok(exit),
     }
+}
+
+/// Accepts clients at their addresses, and orders at the socket in the data directory.
+async fn accept_clients(clients: &Rc<Clients>, listeners: Vec<Listener>, data_dir: &Path) -> JoinSet<()> {
+    let mut accepting = JoinSet::new();
+    for listener in listeners {
+        accepting.spawn_local(Rc::clone(clients).accept(listener, None));
+    }
+    if let Some(listener) = door::listen(data_dir).await {
+        accepting.spawn_local(Rc::clone(clients).accept(listener, Some(Entrance::Admin)));
+    }
+    accepting
 }
 
 /// Listens to the other nodes, and begins to connect to them.

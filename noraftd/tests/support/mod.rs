@@ -5,6 +5,7 @@
 
 pub mod client;
 pub mod cluster;
+pub mod guarded;
 pub mod node;
 pub mod tamper;
 

@@ -109,6 +109,7 @@ impl Nodes {
         for peer in 1..=*count {
             command.args(["--peer", &format!("{peer}=unix:peer-{peer}.sock")]);
         }
+        command.args(["--peer-secret-file", super::SECRET_FILE]);
         command.args(["--parent", &std::process::id().to_string()]);
         command.stdin(Stdio::null()).stderr(Stdio::piped());
         // A group of its own: Ctrl-C reaches this process, which then stops the nodes in order.
