@@ -12,6 +12,7 @@ use noraft::NodeId;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
+use crate::protocol::peer::is_client_address;
 use crate::shell::endpoint::Endpoint;
 use crate::store::Owner;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
@@ -33,6 +34,10 @@ pub struct Settings {
     /// An address for clients: HOST:PORT or /path of a Unix socket. Repeatable [default: 127.0.0.1:7601]
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
+    /// Where clients reach this node, HOST:PORT, as ROLE and INFO of all nodes say it [default: the first --listen
+    /// address with a port, unless it is 0.0.0.0 or [::]]
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
     /// An address for the other nodes. Repeatable [default: this node's own --peer address]
     #[arg(long, value_name = "ADDR")]
     pub peer_listen: Vec<String>,
@@ -117,6 +122,8 @@ pub struct ServeConfig {
     pub data_dir: PathBuf,
     /// Addresses for clients.
     pub listen: Vec<Endpoint>,
+    /// Where clients reach this node; when absent, the first address of `listen` that says it.
+    pub advertise: Option<String>,
     /// Addresses for the other nodes; none in a cluster of one.
     pub peer_listen: Vec<Endpoint>,
     /// Every other member.
@@ -205,6 +212,7 @@ impl Settings {
             cluster: self.cluster.or(other.cluster),
             data_dir: self.data_dir.or(other.data_dir),
             listen: first_given(self.listen, other.listen),
+            advertise: self.advertise.or(other.advertise),
             peer_listen: first_given(self.peer_listen, other.peer_listen),
             peers: first_given(self.peers, other.peers),
             peer_secret_file: self.peer_secret_file.or(other.peer_secret_file),
@@ -251,6 +259,7 @@ impl Settings {
             cluster,
             data_dir,
             listen: check_endpoints("listen", &listen)?,
+            advertise: check_advertise(self.advertise)?,
             peer_listen,
             peers,
             peer_auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
@@ -324,6 +333,16 @@ fn check_endpoints(field: &'static str, texts: &[String]) -> Result<Vec<Endpoint
         .iter()
         .map(|text| text.parse().map_err(|error| invalid(field, format!("{error}"))))
         .collect()
+}
+
+fn check_advertise(address: Option<String>) -> Result<Option<String>, ConfigError> {
+    match address {
+        Some(address) if !is_client_address(&address) => {
+            let reason = format!("'{address}' is not HOST:PORT (as in 10.0.0.1:7601)");
+            Err(invalid("advertise", reason))
+        }
+        address => Ok(address),
+    }
 }
 
 fn check_peers(texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigError> {

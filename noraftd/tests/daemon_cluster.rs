@@ -210,3 +210,61 @@ fn a_minority_refuses_or_doubts_but_never_acknowledges() {
         error_text(&client.call(&args));
     }
 }
+
+/// Where a node says that clients reach it.
+fn port_of(node: &support::node::Node) -> String {
+    node.tcp.rsplit_once(':').expect("HOST:PORT").1.to_owned()
+}
+
+#[test]
+fn nodes_tell_where_clients_reach_the_others() {
+    let cluster = Cluster::start(3, PeersOver::Unix);
+    let leader = cluster.leader();
+    let port = port_of(&cluster.nodes[leader]);
+    for follower in cluster.followers() {
+        let mut client = cluster.nodes[follower].client();
+        eventually("the follower names the leader's address", || {
+            let info = match client.call(&["INFO", "replication"]) {
+                Value::Bulk(text) => String::from_utf8(text.to_vec()).expect("INFO is text"),
+                other => panic!("{other:?}"),
+            };
+            let told = format!("master_host:127.0.0.1\r\nmaster_port:{port}\r\nmaster_link_status:up\r\n");
+            info.contains(&told).then_some(())
+        });
+        let Value::Array(role) = client.call(&["ROLE"]) else {
+            panic!("ROLE answers an array")
+        };
+        assert_eq!(role[1], Value::Bulk("127.0.0.1".into()));
+        assert_eq!(role[2], Value::Integer(port.parse().expect("a port")));
+    }
+    let mut client = cluster.nodes[leader].client();
+    let expected: Vec<String> = cluster
+        .followers()
+        .into_iter()
+        .map(|at| format!("ip=127.0.0.1,port={},state=online,", port_of(&cluster.nodes[at])))
+        .collect();
+    eventually("the leader names its followers' addresses", || {
+        let info = format!("{:?}", client.call(&["INFO", "replication"]));
+        expected.iter().all(|told| info.contains(told)).then_some(())
+    });
+}
+
+#[test]
+fn a_follower_that_hears_nobody_names_nobody() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    let followers = cluster.followers();
+    let leader = cluster.leader();
+    let alone = followers[0];
+    cluster.nodes[leader].signal(nix::sys::signal::Signal::SIGSTOP);
+    cluster.nodes[followers[1]].kill();
+    let mut client = cluster.nodes[alone].client();
+    eventually("the follower says that the link is down", || {
+        let info = format!("{:?}", client.call(&["INFO", "replication"]));
+        info.contains("master_link_status:down").then_some(())
+    });
+    assert_eq!(cluster.nodes[alone].status().expect("a status").leader, None);
+    // Nothing is sent to a leader that is not heard, so a write is refused definitely.
+    let refused = client.call(&["SET", "k", "v"]);
+    assert!(error_text(&refused).starts_with("CLUSTERDOWN "), "{refused:?}");
+    cluster.nodes[leader].signal(nix::sys::signal::Signal::SIGCONT);
+}

@@ -108,6 +108,7 @@ pub mod log;
 pub mod recording;
 pub mod register;
 pub mod search;
+pub mod session;
 pub mod sets;
 mod split;
 pub mod times;

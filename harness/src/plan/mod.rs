@@ -6,7 +6,7 @@
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
 //! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`            |
-//! | `[clients]`    | `count`, `readers`, `rate`, `timeout`, `pause_after_error`          |
+//! | `[clients]`    | `count`, `readers`, `pipelines`, `rate`, `timeout`, `pause_after_error`          |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
@@ -120,6 +120,9 @@ pub struct ClientsPlan {
     /// How many of them only read. A client that writes to a node that lost touch waits for its answer; one
     /// that only reads goes on asking, and notices when such a node still answers.
     pub readers: usize,
+    /// How many more that do not wait for answers: each appends to a list of its own and reads it in turn, and
+    /// what it sees has to be in the order of its connection.
+    pub pipelines: usize,
     /// Operations a second of all clients together; 0 is no limit.
     pub rate: u64,
     /// How long a client waits for a reply before it records the outcome as unknown.
@@ -133,6 +136,7 @@ impl Default for ClientsPlan {
         Self {
             count: 10,
             readers: 0,
+            pipelines: 0,
             rate: 0,
             timeout: Span::from_millis(1500),
             pause_after_error: Span::from_millis(50),
@@ -392,6 +396,9 @@ impl ClientsPlan {
             "clients.readers",
             || format!("must leave one of {} clients to write", self.count),
         )?;
+        require(self.pipelines <= CLIENTS_MAX, "clients.pipelines", || {
+            format!("must be at most {CLIENTS_MAX}, not {}", self.pipelines)
+        })?;
         require(!self.timeout.is_zero(), "clients.timeout", || {
             "must not be zero".to_owned()
         })

@@ -6,6 +6,7 @@
 mod check;
 mod faults;
 mod folder;
+mod pipelines;
 mod progress;
 mod recovery;
 mod retention;
@@ -23,6 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 pub use folder::{FolderError, RunFolder};
+use pipelines::Pipelines;
 pub use retention::retain;
 pub use tally::{FunctionTally, Phase, STRETCH_NS, Tally};
 
@@ -149,6 +151,7 @@ struct Stage<'a> {
     recorder: Arc<Recorder>,
     interpreter: Arc<Interpreter>,
     nemesis: Arc<Nemesis>,
+    pipelines: Arc<Pipelines>,
 }
 
 impl<'a> Stage<'a> {
@@ -197,6 +200,7 @@ impl<'a> Stage<'a> {
             recorder,
             interpreter: Arc::new(interpreter),
             nemesis: Arc::new(nemesis),
+            pipelines: Arc::new(Pipelines::default()),
         })
     }
 
@@ -221,6 +225,9 @@ impl<'a> Stage<'a> {
         self.recorder.flush()?;
         let (faults, skipped) = self.nemesis.finish()?;
         let mut checks = check::check_all(&self.histories, self.plan.limits.check, interrupt.abort).await?;
+        if self.plan.clients.pipelines > 0 {
+            checks.push(self.pipelines.result(self.recorder.elapsed().as_secs_f64()));
+        }
         checks.push(liveness);
         // The last event may be as late as the end of the last phase.
         phases.iter_mut().next_back().expect("recovery is a phase").to_ns = u64::MAX;
@@ -253,6 +260,7 @@ impl<'a> Stage<'a> {
             let part = if reads { Part::Reader } else { Part::All };
             clients.spawn(async move { interpreter.run(part, prng, stop).await });
         }
+        self.begin_pipelines(&mut clients, &root, &clients_stopped);
         let start = Instant::now();
         let time = self.plan.time.as_duration();
         let warmup = self.plan.nemesis.warmup.as_duration().min(time);
@@ -303,6 +311,21 @@ impl<'a> Stage<'a> {
                 .collect(),
             cut_short,
         )
+    }
+
+    /// Clients that do not wait for answers, beside the others.
+    fn begin_pipelines(&self, clients: &mut JoinSet<()>, root: &Prng, stop: &watch::Receiver<bool>) {
+        let nodes: Arc<[_]> = self
+            .cluster
+            .nodes()
+            .iter()
+            .map(|node| (node.id, node.address))
+            .collect();
+        for slot in 0..self.plan.clients.pipelines as u64 {
+            let (pipelines, nodes, stop) = (Arc::clone(&self.pipelines), Arc::clone(&nodes), stop.clone());
+            let prng = root.fork(FORK_PIPELINES + slot);
+            clients.spawn(async move { pipelines.run(&nodes, prng, stop).await });
+        }
     }
 
     async fn recover(
@@ -373,5 +396,7 @@ fn nanos(duration: Duration) -> u64 {
 
 /// Tells the clients' random numbers from the nemesis's.
 const FORK_CLIENTS: u64 = 0x0063_6c69_656e_7473;
+/// Tells the pipelines' random numbers from those of the other clients.
+const FORK_PIPELINES: u64 = 1 << 32;
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 const LEADER_POLL: Duration = Duration::from_millis(50);

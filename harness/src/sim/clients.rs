@@ -8,10 +8,11 @@ use bytes::{Bytes, BytesMut};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Parsed, Request, parse};
 use noraftd::protocol::resp::{Reply, RespVersion};
-use noraftd::replica::event::{Input, Outcome, RequestId};
+use noraftd::replica::event::{ConnectionId, Input, Outcome, RequestId};
 
 use super::checks::body_hash;
 use super::network::delay;
+use super::pipelines::is_pipelined;
 use super::queue::Event;
 use super::voters::is_change;
 use super::world::{MILLI, Phase, World};
@@ -28,6 +29,8 @@ pub(super) struct Clients {
     pub(super) workloads: Vec<Box<dyn Workload>>,
     mix: Mix<usize>,
     next_process: u64,
+    /// Connections made so far.
+    connections: u64,
     /// When the next turn of the common pace is.
     next_turn: u64,
     interval: u64,
@@ -39,6 +42,8 @@ pub(super) struct Clients {
 struct SimClient {
     part: Part,
     process: u64,
+    /// Each connection has a number of its own.
+    connection: u64,
     node: usize,
     /// The process of the node that it is connected to.
     life: Option<u64>,
@@ -81,6 +86,7 @@ impl Clients {
             workloads: plan.workloads.iter().map(from_plan).collect(),
             mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),
             next_process: 0,
+            connections: 0,
             next_turn: 0,
             interval,
             timeout: plan.clients.timeout.as_millis() * MILLI,
@@ -101,6 +107,7 @@ impl Clients {
         let process = self.fresh_process();
         self.list.push(SimClient {
             process,
+            connection: 0,
             node,
             life: None,
             part: Part::All,
@@ -188,6 +195,10 @@ impl World {
             let lost = CallError::Lost("the process is another one".to_owned());
             return self.finish_operation(at, Err(lost));
         }
+        if client.life.is_none() {
+            self.clients.connections += 1;
+            client.connection = self.clients.connections;
+        }
         client.life = Some(target.life);
         let (life, turn) = (target.life, client.turn);
         let (arrives, gives_up) = (self.now + self.client_delay(), self.now + self.clients.timeout);
@@ -223,13 +234,22 @@ impl World {
         }
         let request = open.request.clone();
         let id = RequestId((at as u64) << TURN_BITS | turn);
-        self.arrive(node, Input::Client { id, request });
+        let connection = ConnectionId(client.connection);
+        let input = Input::Client {
+            id,
+            connection,
+            request,
+        };
+        self.arrive(node, input);
     }
 
     /// A node answers.
     pub(super) fn reply(&mut self, node: usize, id: RequestId, outcome: Outcome) {
         if is_change(id) {
             return self.voters_answered(node, id, &outcome);
+        }
+        if is_pipelined(id) {
+            return self.pipeline_answered(id, outcome);
         }
         let (at, turn) = ((id.0 >> TURN_BITS) as usize, id.0 & TURN_MASK);
         let client = &self.clients.list[at];

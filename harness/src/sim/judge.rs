@@ -20,6 +20,9 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     let histories = world.history.into_tracks();
     let mut checks = vec![watched(world.failure.as_ref(), world.trace.events())];
     checks.extend(histories.iter().map(check_history));
+    if plan.clients.pipelines > 0 {
+        checks.push(pipelined(world.pipelines.reads));
+    }
     let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
     results.faults = faults;
@@ -70,6 +73,24 @@ fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
         summary: Some(summary),
         explanation: None,
         picture: None,
+    }
+}
+
+/// What clients saw that do not wait for answers; had they seen what they must not, the run would have ended there.
+fn pipelined(reads: u64) -> CheckResult {
+    CheckResult {
+        model: "pipelines".to_owned(),
+        verdict: if reads > 0 {
+            Outcome::Valid
+        } else {
+            Outcome::Unknown
+        },
+        operations: reads,
+        seconds: 0.0,
+        summary: Some(format!("{reads} reads saw the order of their connections")),
+        explanation: None,
+        picture: None,
+        usage: None,
     }
 }
 

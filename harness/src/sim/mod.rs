@@ -12,6 +12,7 @@
 //! | `storage`, `disk`, `power` | what the disk does, and what a crash leaves of it |
 //! | `network` | links: delay, loss, order, cuts |
 //! | `clients`, `history` | operations and what is recorded of them |
+//! | `pipelines` | clients that do not wait for answers, and the order that they see |
 //! | `nemesis`, `coup` | faults |
 //! | `voters` | who is asked for other voters, and that all are voters in the end |
 //! | `atlas` | damage to disks: what was struck, and what has to come of it |
@@ -36,6 +37,7 @@ mod nemesis;
 mod network;
 mod node;
 mod panics;
+mod pipelines;
 mod power;
 mod queue;
 mod settle;

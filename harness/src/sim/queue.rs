@@ -7,6 +7,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use noraft::{LogIndex, LogPosition};
+use noraftd::protocol::command::Request;
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
 
@@ -69,6 +70,15 @@ pub(super) enum Event {
     Lost { client: usize, turn: u64 },
     /// The client may have waited long enough.
     GiveUp { client: usize },
+    /// A client that does not wait for answers sends its next requests.
+    Burst { pipeline: usize },
+    /// They arrive at the node.
+    Pipelined {
+        node: usize,
+        life: u64,
+        connection: u64,
+        requests: Vec<(u64, Request)>,
+    },
     /// A lane of the nemesis begins its next fault.
     Begin { lane: usize },
     /// A lane's fault ends.

@@ -13,6 +13,7 @@ use super::history::History;
 use super::nemesis::SimNemesis;
 use super::network::Network;
 use super::node::{NORMAL, NodeClock, SimNode};
+use super::pipelines::Pipelines;
 use super::queue::{Event, Queue};
 use super::trace::{Lines, Trace};
 use super::voters::Voters;
@@ -30,6 +31,7 @@ pub(super) struct World {
     /// What links do at the moment: as the plan says, and nothing any more when all is healed.
     pub(super) links: NetworkPlan,
     pub(super) clients: Clients,
+    pub(super) pipelines: Pipelines,
     pub(super) history: History,
     pub(super) nemesis: SimNemesis,
     pub(super) checks: Checks,
@@ -115,6 +117,7 @@ impl World {
             network: Network::new(count, &root.fork(3)),
             links: plan.sim.network.clone(),
             clients: Clients::new(plan, &root.fork(4)),
+            pipelines: Pipelines::new(plan, &root.fork(7)),
             history: History::new(plan, seed),
             nemesis: SimNemesis::new(plan, seed),
             checks: Checks::new(count),
@@ -156,6 +159,7 @@ impl World {
             let at = self.prng.below(CLIENTS_START_WITHIN);
             self.queue.push(at, Event::Next { client, turn: 0 });
         }
+        self.begin_pipelines();
         self.begin_lanes();
         self.queue.push(COMPARE_EVERY, Event::Compare);
         let time = self.plan.time.as_millis() * MILLI;
@@ -210,6 +214,13 @@ impl World {
             Event::Answer { client, turn, reply } => self.answer_arrives(client, turn, &reply),
             Event::Lost { client, turn } => self.connection_lost(client, turn),
             Event::GiveUp { client } => self.give_up(client),
+            Event::Burst { pipeline } => self.burst(pipeline),
+            Event::Pipelined {
+                node,
+                life,
+                connection,
+                requests,
+            } => self.pipelined_arrive(node, life, connection, requests),
             Event::Begin { lane } => self.begin_fault(lane),
             Event::End { lane, decision } => self.end_fault(lane, decision),
             Event::Flip { lane, decision } => self.flip(lane, decision),
@@ -234,6 +245,7 @@ impl World {
             | Event::FetchDone { node, .. }
             | Event::SnapshotRead { node, .. }
             | Event::Idle { node, .. }
+            | Event::Pipelined { node, .. }
             | Event::Scrub { node, .. } => *node,
             Event::Request { client, .. } => self.clients.node_of(*client),
             Event::Start { .. }
@@ -241,6 +253,7 @@ impl World {
             | Event::Answer { .. }
             | Event::Lost { .. }
             | Event::GiveUp { .. }
+            | Event::Burst { .. }
             | Event::Begin { .. }
             | Event::End { .. }
             | Event::Flip { .. }

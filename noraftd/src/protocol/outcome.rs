@@ -56,17 +56,15 @@ impl Refusal {
     /// The error's text, its code first.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::NoLeader => "CLUSTERDOWN no leader can be reached; nothing was written",
-            Self::NotLeader => "NOTLEADER the node that was asked is not the leader; nothing was written",
-            Self::Overloaded => "BUSY too many requests are waiting; nothing was written",
-            Self::DiskFull => "DISKFULL the node cannot write to its disk; nothing was written",
+            Self::NoLeader => "CLUSTERDOWN no leader can be reached; nothing was done",
+            Self::NotLeader => "NOTLEADER the node that was asked is not the leader; nothing was done",
+            Self::Overloaded => "BUSY too many requests are waiting; nothing was done",
+            Self::DiskFull => "DISKFULL the node cannot write to its disk; nothing was done",
             Self::ReadTimeout => "TRYAGAIN no majority confirmed the read in time; nothing was read",
-            Self::ShuttingDown => "TRYAGAIN the node is shutting down; nothing was written",
-            Self::ChangeInProgress => {
-                "INPROGRESS another change of the voters is not over; nothing was written"
-            }
+            Self::ShuttingDown => "TRYAGAIN the node is shutting down; nothing was done",
+            Self::ChangeInProgress => "INPROGRESS another change of the voters is not over; nothing was done",
             Self::NotMembers => {
-                "ERR the voters have to be one or more of the cluster's nodes; nothing was written"
+                "ERR the voters have to be one or more of the cluster's nodes; nothing was done"
             }
         }
     }

@@ -6,8 +6,9 @@ use std::fmt::Write;
 use bytes::Bytes;
 use noraft::{NodeId, Role};
 
+use crate::protocol::command::syntax::{Argument, Kind, arguments};
 use crate::protocol::command::table::{COMMANDS, CommandSpec};
-use crate::protocol::command::{CommandQuery, Section};
+use crate::protocol::command::{CommandFilter, CommandQuery, Section};
 use crate::protocol::glob::matches;
 use crate::protocol::resp::{BULK_BYTES_MAX, Reply, RespVersion};
 use crate::replica::event::Status;
@@ -57,6 +58,45 @@ pub struct ServerFacts {
     pub unix_socket: String,
     /// Where clients reach each node, as far as this node knows.
     pub addresses: BTreeMap<NodeId, ClientAddress>,
+    /// What the process takes of the machine, where it was asked for.
+    pub resources: Option<Resources>,
+}
+
+/// What a process takes of its machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Resources {
+    /// Memory of its own: what it allocated, and its stacks.
+    pub memory_bytes: u64,
+    /// Memory in all, with mapped files.
+    pub memory_rss_bytes: u64,
+    /// The most that ever was.
+    pub memory_peak_bytes: u64,
+    /// What the machine has.
+    pub system_memory_bytes: u64,
+    /// Processor time in microseconds, in the kernel and outside.
+    pub cpu_micros: (u64, u64),
+    /// The same, of child processes that have ended.
+    pub cpu_children_micros: (u64, u64),
+}
+
+impl ClientAddress {
+    /// Reads HOST:PORT; an IPv6 address in brackets loses them, as Redis shows it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        Some(Self {
+            host: bare.unwrap_or(host).to_owned(),
+            port: port.parse().ok()?,
+        })
+    }
+
+    /// What is said of a node that has not told its address; no port is zero.
+    fn unknown() -> Self {
+        Self {
+            host: "?".to_owned(),
+            port: 0,
+        }
+    }
 }
 
 /// `INFO`: the named sections.
@@ -80,7 +120,7 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
             ("maxclients", &facts.clients_max),
             ("blocked_clients", &0),
         ]),
-        Section::Memory => fields(&[("maxmemory", &0), ("maxmemory_policy", &"noeviction")]),
+        Section::Memory => memory_fields(&facts.resources.unwrap_or_default()),
         Section::Persistence => fields(&[
             ("loading", &0),
             ("aof_enabled", &1),
@@ -91,6 +131,7 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
             ("total_commands_processed", &facts.commands_processed),
         ]),
         Section::Replication => replication_fields(status, facts),
+        Section::Cpu => cpu_fields(&facts.resources.unwrap_or_default()),
         Section::Raft => raft_fields(status, facts),
         Section::Keyspace if facts.keys == 0 => Vec::new(),
         Section::Keyspace => fields(&[("db0", &format!("keys={},expires=0,avg_ttl=0", facts.keys))]),
@@ -106,6 +147,8 @@ fn fields(rows: &[(&str, &dyn std::fmt::Display)]) -> Vec<(String, String)> {
 fn server_fields(facts: &ServerFacts) -> Vec<(String, String)> {
     fields(&[
         ("redis_version", &REDIS_VERSION),
+        ("redis_git_sha1", &COMMIT),
+        ("redis_git_dirty", &COMMIT_DIRTY),
         ("redis_mode", &"standalone"),
         ("server_name", &SERVER_NAME),
         ("noraftd_version", &facts.version),
@@ -120,15 +163,59 @@ fn server_fields(facts: &ServerFacts) -> Vec<(String, String)> {
     ])
 }
 
+fn memory_fields(used: &Resources) -> Vec<(String, String)> {
+    fields(&[
+        ("used_memory", &used.memory_bytes),
+        ("used_memory_human", &human(used.memory_bytes)),
+        ("used_memory_rss", &used.memory_rss_bytes),
+        ("used_memory_rss_human", &human(used.memory_rss_bytes)),
+        ("used_memory_peak", &used.memory_peak_bytes),
+        ("used_memory_peak_human", &human(used.memory_peak_bytes)),
+        ("total_system_memory", &used.system_memory_bytes),
+        ("total_system_memory_human", &human(used.system_memory_bytes)),
+        ("maxmemory", &0),
+        ("maxmemory_human", &"0B"),
+        ("maxmemory_policy", &"noeviction"),
+    ])
+}
+
+/// A size with two decimals, as Redis writes it: `1.50M`.
+fn human(bytes: u64) -> String {
+    let unit = ["K", "M", "G", "T"].iter().zip([10, 20, 30, 40]);
+    match unit.rev().find(|(_, shift)| bytes >> shift > 0) {
+        Some((name, shift)) => format!("{:.2}{name}", bytes as f64 / (1_u64 << shift) as f64),
+        None => format!("{bytes}B"),
+    }
+}
+
+fn cpu_fields(used: &Resources) -> Vec<(String, String)> {
+    let seconds = |micros: u64| format!("{}.{:06}", micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
+    let ((system, user), (system_children, user_children)) = (used.cpu_micros, used.cpu_children_micros);
+    fields(&[
+        ("used_cpu_sys", &seconds(system)),
+        ("used_cpu_user", &seconds(user)),
+        ("used_cpu_sys_children", &seconds(system_children)),
+        ("used_cpu_user_children", &seconds(user_children)),
+    ])
+}
+
+/// The followers that a leader hears: of others it knows what they had, not that they are there.
+fn followers(status: &Status) -> impl Iterator<Item = (NodeId, u64)> + '_ {
+    let known = status.match_indexes.iter();
+    known
+        .filter(|(id, _)| status.followers_heard.contains(id))
+        .map(|(id, index)| (*id, index.get()))
+}
+
 fn replication_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
     if status.role == Role::Leader {
         let mut rows = fields(&[
             ("role", &"master"),
-            ("connected_slaves", &status.match_indexes.len()),
+            ("connected_slaves", &followers(status).count()),
         ]);
-        for (at, (id, index)) in status.match_indexes.iter().enumerate() {
-            let ClientAddress { host, port } = address(*id, facts);
-            let value = format!("ip={host},port={port},state=online,offset={},lag=0", index.get());
+        for (at, (id, index)) in followers(status).enumerate() {
+            let ClientAddress { host, port } = address(id, facts);
+            let value = format!("ip={host},port={port},state=online,offset={index},lag=0");
             rows.push((format!("slave{at}"), value));
         }
         rows.extend(fields(&[(
@@ -137,7 +224,9 @@ fn replication_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, Stri
         )]));
         return rows;
     }
-    let leader = status.leader.map(|id| address(id, facts)).unwrap_or_default();
+    let leader = status
+        .leader
+        .map_or_else(ClientAddress::unknown, |id| address(id, facts));
     fields(&[
         ("role", &"slave"),
         ("master_host", &leader.host),
@@ -200,26 +289,28 @@ fn joined(ids: &[NodeId]) -> String {
     text
 }
 
-/// Where clients reach `id`; empty when this node does not know.
+/// Where clients reach `id`, when it has said so.
 fn address(id: NodeId, facts: &ServerFacts) -> ClientAddress {
-    facts.addresses.get(&id).cloned().unwrap_or_default()
+    facts
+        .addresses
+        .get(&id)
+        .cloned()
+        .unwrap_or_else(ClientAddress::unknown)
 }
 
 /// `ROLE`: `master`, its index and the others'; or `slave`, the leader's address, the link and its index.
 pub fn render_role(status: &Status, facts: &ServerFacts) -> Reply {
     if status.role == Role::Leader {
-        let others = status.match_indexes.iter().map(|(id, index)| {
-            let ClientAddress { host, port } = address(*id, facts);
-            Reply::Array(vec![
-                bulk(host),
-                bulk(port.to_string()),
-                bulk(index.get().to_string()),
-            ])
+        let others = followers(status).map(|(id, index)| {
+            let ClientAddress { host, port } = address(id, facts);
+            Reply::Array(vec![bulk(host), bulk(port.to_string()), bulk(index.to_string())])
         });
         let offset = integer(status.last_position.index.get());
         return Reply::Array(vec![bulk("master"), offset, Reply::Array(others.collect())]);
     }
-    let leader = status.leader.map(|id| address(id, facts)).unwrap_or_default();
+    let leader = status
+        .leader
+        .map_or_else(ClientAddress::unknown, |id| address(id, facts));
     let link = if status.leader.is_some() {
         "connected"
     } else {
@@ -254,12 +345,13 @@ pub fn render_hello(version: RespVersion, id: u64, status: &Status, facts: &Serv
     Reply::Map(vec![
         row("server", bulk(SERVER_NAME)),
         row("version", bulk(REDIS_VERSION)),
-        row("noraftd_version", bulk(facts.version.clone())),
         row("proto", Reply::Integer(version.number())),
         row("id", integer(id)),
         row("mode", bulk("standalone")),
         row("role", bulk(role)),
         row("modules", Reply::Array(Vec::new())),
+        // Last, for clients that read a flat array by position.
+        row("noraftd_version", bulk(facts.version.clone())),
     ])
 }
 
@@ -288,7 +380,7 @@ pub fn render_config(patterns: &[Bytes], facts: &ServerFacts) -> Reply {
 pub fn render_command(query: &CommandQuery) -> Reply {
     match query {
         CommandQuery::Count => integer(COMMANDS.len() as u64),
-        CommandQuery::List => Reply::Array(COMMANDS.iter().map(|spec| bulk(spec.name)).collect()),
+        CommandQuery::List(filter) => command_list(filter),
         CommandQuery::Info(names) if names.is_empty() => {
             Reply::Array(COMMANDS.iter().map(command_info).collect())
         }
@@ -327,17 +419,70 @@ fn command_info(spec: &CommandSpec) -> Reply {
     ])
 }
 
+fn command_list(filter: &CommandFilter) -> Reply {
+    let names = COMMANDS.iter().map(|spec| spec.name);
+    let names = names.filter(|name| match filter {
+        CommandFilter::All => true,
+        CommandFilter::Pattern(pattern) => matches(pattern, name.as_bytes()),
+        CommandFilter::Nothing => false,
+    });
+    Reply::Array(names.map(bulk).collect())
+}
+
 fn command_docs(spec: &CommandSpec) -> (Reply, Reply) {
     let docs = [
         ("summary", spec.summary),
         ("since", spec.since),
         ("group", spec.group),
     ];
-    let docs = docs
+    let mut docs: Vec<(Reply, Reply)> = docs
         .into_iter()
         .map(|(name, text)| (bulk(name), bulk(text)))
         .collect();
+    let arguments = arguments(spec.name);
+    if !arguments.is_empty() {
+        docs.push((bulk("arguments"), argument_list(arguments)));
+    }
     (bulk(spec.name), Reply::Map(docs))
+}
+
+fn argument_list(arguments: &[Argument]) -> Reply {
+    Reply::Array(arguments.iter().map(argument_docs).collect())
+}
+
+fn argument_docs(argument: &Argument) -> Reply {
+    let (kind, parts) = match argument.kind {
+        Kind::Key => ("key", None),
+        Kind::Text => ("string", None),
+        Kind::Integer => ("integer", None),
+        Kind::Pattern => ("pattern", None),
+        Kind::Word => ("pure-token", None),
+        Kind::OneOf(parts) => ("oneof", Some(parts)),
+        Kind::Block(parts) => ("block", Some(parts)),
+    };
+    let mut docs = vec![
+        (bulk("name"), bulk(argument.name)),
+        (bulk("type"), bulk(kind)),
+        (bulk("display_text"), bulk(argument.name)),
+    ];
+    if let Some(token) = argument.token {
+        docs.push((bulk("token"), bulk(token)));
+    }
+    let flags = [
+        ("optional", argument.is_optional),
+        ("multiple", argument.is_multiple),
+    ];
+    let flags: Vec<Reply> = flags
+        .into_iter()
+        .filter_map(|(name, holds)| holds.then_some(Reply::Status(name)))
+        .collect();
+    if !flags.is_empty() {
+        docs.push((bulk("flags"), Reply::Array(flags)));
+    }
+    if let Some(parts) = parts {
+        docs.push((bulk("arguments"), argument_list(parts)));
+    }
+    Reply::Map(docs)
 }
 
 fn bulk(text: impl Into<Bytes>) -> Reply {
@@ -348,6 +493,10 @@ fn bulk(text: impl Into<Bytes>) -> Reply {
 fn integer(n: u64) -> Reply {
     Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX))
 }
+
+/// The commit that the program was built from, zeros where nobody could say; and whether files differed from it.
+const COMMIT: &str = env!("NORAFTD_COMMIT");
+const COMMIT_DIRTY: &str = env!("NORAFTD_DIRTY");
 
 /// How this server calls itself.
 const SERVER_NAME: &str = "noraftd";

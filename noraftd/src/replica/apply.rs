@@ -56,6 +56,7 @@ impl Replica {
             let Some(record) = next.and_then(|position| self.payloads.get(position)).cloned() else {
                 return;
             };
+            self.answer_reads_before(record.position);
             self.apply.applied = record.position.index;
             self.apply.stamp = self.apply.stamp.max(record.stamp);
             self.snapshots.on_applied(record.payload.len());
@@ -72,6 +73,7 @@ impl Replica {
             };
             self.resolve_proposals(record.position, reply);
             self.resolve_changes(record.position);
+            self.order.tidy_applied(record.position.index, self.now);
         }
     }
 

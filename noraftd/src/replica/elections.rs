@@ -284,6 +284,10 @@ impl Replica {
         }
     }
 
+    pub(super) fn leader_heard(&self) -> Option<Instant> {
+        self.elections.leader_heard
+    }
+
     fn heard_leader_lately(&self) -> bool {
         let heard = self.elections.leader_heard;
         heard.is_some_and(|heard| self.now - heard < self.config.election_timeout)

@@ -34,6 +34,11 @@ use crate::time::Stamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+/// Names a client's connection; never reused while the process lives. Requests of one connection take effect in
+/// the order in which they are handed over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u64);
+
 /// Something that happened to the replica.
 #[derive(Debug)]
 pub enum Input {
@@ -62,6 +67,8 @@ pub enum Input {
     Client {
         /// The caller's name for the request, given back in the reply.
         id: RequestId,
+        /// The connection that it came over.
+        connection: ConnectionId,
         /// What it asks for.
         request: Request,
     },
@@ -298,6 +305,8 @@ pub struct Status {
     pub needs_snapshot: bool,
     /// For a leader: each other member, with the last index known to be durable there.
     pub match_indexes: Vec<(NodeId, LogIndex)>,
+    /// For a leader: the other members that it has heard from within an election timeout.
+    pub followers_heard: Vec<NodeId>,
     /// Wall clock of the last entry applied.
     pub applied_stamp: Stamp,
 }

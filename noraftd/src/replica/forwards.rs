@@ -1,8 +1,9 @@
 //! Requests passed on: by a follower to the leader it knows, and accepted by that leader.
 //!
 //! Invariant: a write is sent on again only after a definite refusal, so it is never appended twice by its own
-//! node; and a leader accepts each (node, boot, id) of its own term at most once, so a duplicated or delayed
-//! frame is not appended twice either. Replies are matched by id and boot, never by order.
+//! node; and a leader accepts the writes of each (node, boot) in its own term in the order of their ids, each at most
+//! once: a duplicated or overtaken frame is not appended, and a later write that was done says that no earlier one is
+//! still to come. Replies are matched by id and boot, never by order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,11 +15,12 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::event::{Doubt, Outcome, Refusal};
+use super::order::Turn;
 use super::requests::{Origin, Pending};
 
-/// Ids remembered per follower process. A frame that is delayed behind this many later ones is dropped,
-/// which its sender reports as indefinite.
-const SEEN_IDS_MAX: usize = 65_536;
+/// How long, in request timeouts, a write in doubt keeps reads of its connection from the leader that it was sent
+/// to. No frame is on its way for so long; and a connection must become usable again.
+const DOUBT_TIMEOUTS: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Forwards {
@@ -29,29 +31,26 @@ pub(super) struct Forwards {
     deadlines: BTreeSet<(Instant, u64)>,
     /// The last term this node led, and what it was sent as leader of that term.
     led: Option<Term>,
-    seen: BTreeMap<(NodeId, u64), SeenIds>,
+    seen: BTreeMap<(NodeId, u64), LastId>,
 }
 
 #[derive(Debug)]
-struct Sent {
+pub(super) struct Sent {
+    id: u64,
     leader: NodeId,
-    pending: Pending,
+    term: Term,
+    pub(super) pending: Pending,
 }
 
+/// The id of the last write that was accepted.
 #[derive(Debug, Default)]
-struct SeenIds {
-    /// Ids up to this one count as seen.
-    floor: u64,
-    ids: BTreeSet<u64>,
-}
+struct LastId(u64);
 
-impl SeenIds {
-    /// Remembers `id`; false when it was seen before, or is too old to tell.
+impl LastId {
+    /// Remembers `id`; false when it or a later one was accepted before.
     fn insert(&mut self, id: u64) -> bool {
-        let fresh = id > self.floor && self.ids.insert(id);
-        if self.ids.len() > SEEN_IDS_MAX {
-            self.floor = self.ids.pop_first().unwrap_or(self.floor);
-        }
+        let fresh = id > self.0;
+        self.0 = self.0.max(id);
         fresh
     }
 }
@@ -76,9 +75,9 @@ impl Forwards {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
-    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Pending> {
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Sent> {
         let (_, id) = *self.deadlines.first().filter(|(deadline, _)| *deadline <= now)?;
-        self.take(id)
+        self.take_sent(id)
     }
 
     /// A tenure begins: requests addressed to earlier ones are no longer accepted.
@@ -87,37 +86,35 @@ impl Forwards {
         self.seen.clear();
     }
 
-    fn take(&mut self, id: u64) -> Option<Pending> {
-        self.take_sent(id).map(|sent| sent.pending)
-    }
-
     fn take_sent(&mut self, id: u64) -> Option<Sent> {
         let sent = self.sent.remove(&id)?;
         self.deadlines.remove(&(sent.pending.deadline, id));
         Some(sent)
     }
 
-    fn push(&mut self, leader: NodeId, pending: Pending) -> u64 {
+    fn push(&mut self, leader: NodeId, term: Term, pending: Pending) -> u64 {
         self.last_id += 1;
-        self.deadlines.insert((pending.deadline, self.last_id));
-        self.sent.insert(self.last_id, Sent { leader, pending });
-        self.last_id
+        let id = self.last_id;
+        self.deadlines.insert((pending.deadline, id));
+        let sent = Sent {
+            id,
+            leader,
+            term,
+            pending,
+        };
+        self.sent.insert(id, sent);
+        id
     }
 
     /// Takes back what went to a node that `stranded` names, if it is of `class`.
-    fn take_stranded(
-        &mut self,
-        class: Class,
-        stranded: impl Fn(NodeId) -> bool,
-    ) -> std::vec::IntoIter<Pending> {
+    fn take_stranded(&mut self, class: Class, stranded: impl Fn(NodeId) -> bool) -> Vec<Sent> {
         let stranded = |sent: &Sent| stranded(sent.leader) && sent.pending.request.class == class;
         let sent = self.sent.iter();
         let ids: Vec<u64> = sent
             .filter(|(_, sent)| stranded(sent))
             .map(|(id, _)| *id)
             .collect();
-        let taken: Vec<Pending> = ids.into_iter().filter_map(|id| self.take(id)).collect();
-        taken.into_iter()
+        ids.into_iter().filter_map(|id| self.take_sent(id)).collect()
     }
 }
 
@@ -129,8 +126,9 @@ impl Replica {
             return self.requests.requeue([pending].into_iter());
         };
         let request = pending.request.clone();
-        let id = self.forwards.push(leader, pending);
         let (boot, term) = (self.forwards.boot, self.node.current_term());
+        self.order.went_away(pending.turn, request.class, (leader, term));
+        let id = self.forwards.push(leader, term, pending);
         self.send(
             leader,
             PeerMessage::Forward {
@@ -146,18 +144,40 @@ impl Replica {
     pub(super) fn redirect_reads(&mut self) {
         if let Some(leader) = self.leader() {
             let reads = self.forwards.take_stranded(Class::Read, |asked| asked != leader);
-            self.requests.requeue(reads);
+            self.ask_again(reads);
         }
+    }
+
+    fn ask_again(&mut self, reads: Vec<Sent>) {
+        for read in &reads {
+            self.order.came_back(read.pending.turn, Class::Read);
+        }
+        self.requests.requeue(reads.into_iter().map(|sent| sent.pending));
+    }
+
+    /// Nobody can say whether a write that was sent to a leader will take effect there.
+    pub(super) fn give_up_forward(&mut self, sent: Sent, doubt: Doubt) {
+        let turn = self.doubt_forward(&sent);
+        self.answer(sent.pending.origin, Outcome::Indefinite(doubt));
+        self.go_on(turn);
+    }
+
+    fn doubt_forward(&mut self, sent: &Sent) -> Turn {
+        let turn = sent.pending.turn;
+        let until = self.now + self.config.request_timeout * DOUBT_TIMEOUTS;
+        self.order.came_back(turn, Class::Write);
+        self.order.doubt(turn, (sent.leader, sent.term), sent.id, until);
+        turn
     }
 
     /// The connection to `peer` ended, and with it, perhaps, what was on its way there: reads are asked again,
     /// of a write nobody can say whether it arrived.
     pub(super) fn give_up_forwards(&mut self, peer: NodeId) {
         for write in self.forwards.take_stranded(Class::Write, |asked| asked == peer) {
-            self.answer(write.origin, Outcome::Indefinite(Doubt::ForwardLost));
+            self.give_up_forward(write, Doubt::ForwardLost);
         }
         let reads = self.forwards.take_stranded(Class::Read, |asked| asked == peer);
-        self.requests.requeue(reads);
+        self.ask_again(reads);
     }
 
     /// A follower passes a request to us, whom it believes to lead `term`.
@@ -166,12 +186,13 @@ impl Replica {
         if self.forwards.led != Some(term) {
             return;
         }
-        if !self.forwards.seen.entry((node, boot)).or_default().insert(id) {
+        let is_write = request.class == Class::Write;
+        if is_write && !self.forwards.seen.entry((node, boot)).or_default().insert(id) {
             return;
         }
         let origin = Origin::Peer { node, boot, id };
         if self.is_leader() && self.node.current_term() == term {
-            self.accept_request(origin, request);
+            self.accept_request(origin, None, request);
         } else {
             self.answer(origin, Outcome::Refused(Refusal::NotLeader));
         }
@@ -182,18 +203,30 @@ impl Replica {
         if boot != self.forwards.boot {
             return;
         }
-        let Some(Sent { leader, pending }) = self.forwards.take_sent(id) else {
+        let Some(sent) = self.forwards.take_sent(id) else {
             return;
         };
+        let (turn, class) = (sent.pending.turn, sent.pending.request.class);
         match outcome {
             Outcome::Refused(Refusal::NotLeader | Refusal::NoLeader) => {
-                self.leadership.forget_leader(leader);
-                self.requests.requeue([pending].into_iter());
+                self.leadership.forget_leader(sent.leader);
+                self.order.came_back(turn, class);
+                self.requests.requeue([sent.pending].into_iter());
+            }
+            Outcome::Indefinite(_) if class == Class::Write => {
+                self.doubt_forward(&sent);
+                self.answer(sent.pending.origin, outcome);
             }
             outcome @ (Outcome::Done(_) | Outcome::Refused(_) | Outcome::Indefinite(_)) => {
-                self.answer(pending.origin, outcome);
+                let is_done = class == Class::Write && matches!(outcome, Outcome::Done(_));
+                self.order.came_back(turn, class);
+                self.answer(sent.pending.origin, outcome);
+                if is_done && self.order.settle((sent.leader, sent.term), id) {
+                    self.go_on_all();
+                }
             }
         }
+        self.go_on(turn);
     }
 }
 
@@ -202,19 +235,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_is_accepted_once() {
-        let mut seen = SeenIds::default();
-        assert!(seen.insert(1) && seen.insert(3) && seen.insert(2));
-        assert!(!seen.insert(2) && !seen.insert(1));
-    }
-
-    #[test]
-    fn forgotten_ids_count_as_seen() {
-        let mut seen = SeenIds::default();
-        for id in 1..=(SEEN_IDS_MAX as u64 + 10) {
-            assert!(seen.insert(id));
-        }
-        assert!(!seen.insert(5));
-        assert!(seen.ids.len() <= SEEN_IDS_MAX);
+    fn ids_are_accepted_in_order_and_once() {
+        let mut seen = LastId::default();
+        assert!(seen.insert(1) && seen.insert(3));
+        assert!(!seen.insert(2), "a later one was accepted");
+        assert!(!seen.insert(3) && seen.insert(4));
     }
 }

@@ -25,7 +25,11 @@ impl Replica {
             Input::Peer { from, message } => self.accept_peer(from, message),
             Input::Connected { peer, features } => self.on_connected(peer, features),
             Input::Disconnected { peer } => self.on_disconnected(peer),
-            Input::Client { id, request } => self.accept_client(id, request),
+            Input::Client {
+                id,
+                connection,
+                request,
+            } => self.accept_client(id, connection, request),
             Input::Synced(id) => self.on_synced(id),
             Input::Room(room) => self.on_room(room),
             Input::Fetched { from, records } => self.on_fetched(from, records),
@@ -283,6 +287,7 @@ impl Replica {
         self.keep_payloads(records);
         if !known {
             self.redirect_reads();
+            self.go_on_all();
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use noraft::{LogIndex, LogPosition, NodeId, Role, Term};
 
 use crate::protocol::peer::Features;
+use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
@@ -18,8 +19,10 @@ use super::progress::Progress;
 pub(super) struct Leadership {
     role: Role,
     term: Term,
-    /// The node whose AppendEntries of `term` arrived last.
+    /// The node whose AppendEntries of `term` arrived last, unless it has been silent for an election timeout.
     leader: Option<NodeId>,
+    /// Since when no leader is known.
+    leaderless_since: Option<Instant>,
     /// The nodes that this one has a connection to, and what they understand.
     connected: BTreeMap<NodeId, Features>,
     /// The leader whose rounds are counted, and the highest one that was handled.
@@ -38,6 +41,7 @@ impl Default for Leadership {
             role: Role::Follower,
             term: Term::ZERO,
             leader: None,
+            leaderless_since: None,
             connected: BTreeMap::new(),
             followed: None,
             handled_round: 0,
@@ -122,6 +126,38 @@ impl Replica {
         leader.filter(|leader| connected.contains_key(leader))
     }
 
+    /// Who is not heard is not named, and nothing is sent there: it may have been deposed long ago.
+    pub(super) fn forget_silent_leader(&mut self) {
+        if self.leader_silence().is_some_and(|silence| silence <= self.now) {
+            self.leadership.leader = None;
+        }
+    }
+
+    /// When the leader that this node follows will have been silent for too long. Never while a message of it waits for
+    /// this node's own disk.
+    pub(super) fn leader_silence(&self) -> Option<Instant> {
+        let leader = self.leadership.leader?;
+        let speaks = |(from, message): &(NodeId, PeerMessage)| {
+            *from == leader && matches!(message, PeerMessage::Append { .. })
+        };
+        if self.is_leader() || self.inbox.iter().any(speaks) {
+            return None;
+        }
+        Some(self.leader_heard()? + self.config.election_timeout)
+    }
+
+    pub(super) fn watch_leader(&mut self) {
+        let since = self.leadership.leaderless_since.unwrap_or(self.now);
+        self.leadership.leaderless_since = self.leader().is_none().then_some(since);
+    }
+
+    /// True when there has been no leader for so long that there is no point in waiting for one.
+    pub(super) fn is_hopeless(&self) -> bool {
+        let patience = self.config.election_timeout * LEADERLESS_TIMEOUTS;
+        let since = self.leadership.leaderless_since;
+        self.leader().is_none() && since.is_some_and(|since| self.now - since >= patience)
+    }
+
     /// Notices what the last message did to role and term; called after each.
     pub(super) fn follow_role_change(&mut self) {
         let (role, term) = (self.node.role(), self.node.current_term());
@@ -156,14 +192,16 @@ impl Replica {
             .collect();
         self.timers.arm_heartbeat(now + self.config.heartbeat_interval);
         self.timers.arm_quorum_check(now + self.config.election_timeout);
+        self.redirect_reads();
+        self.go_on_all();
     }
 
     fn stop_leading(&mut self) {
         self.snapshots.stop_sending();
         self.leadership.progress.clear();
         self.elections.forget_leader();
-        let reads = self.reads.interrupt();
-        self.requests.requeue(reads);
+        self.interrupt_reads();
+        self.order.end_tenure(self.apply.applied_index(), self.now);
     }
 
     /// A configuration was appended: peers come and go.
@@ -215,6 +253,9 @@ impl Replica {
         if let (Some(progress), Some(matched)) = (self.leadership.progress.get_mut(&peer), matched) {
             progress.on_connected(matched);
         }
+        if self.leadership.leader == Some(peer) {
+            self.go_on_all();
+        }
     }
 
     /// A new leader's first guess: all followers have what it had before its first entry of this term.
@@ -230,3 +271,6 @@ impl Replica {
         Some(LogPosition { term, index })
     }
 }
+
+/// For so many election timeouts a request waits for a leader: an election takes one to two, a few if votes are split.
+const LEADERLESS_TIMEOUTS: u32 = 4;

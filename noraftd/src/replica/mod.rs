@@ -5,7 +5,7 @@
 //!
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
-//! (ReadIndex), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
+//! (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
 //! (changes of the voters), `snapshots`, `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects),
 //! `void` (damaged entries that were never committed), `timers`.
 
@@ -17,10 +17,12 @@ mod forwards;
 mod inbound;
 mod leadership;
 mod membership;
+mod order;
 mod outbound;
 mod payloads;
 mod progress;
 mod proposals;
+mod queue;
 mod reads;
 mod rebuild;
 mod repair;
@@ -47,6 +49,7 @@ use self::event::{Input, Output, Room, Snapshot, Status};
 use self::forwards::Forwards;
 use self::leadership::Leadership;
 use self::membership::Membership;
+use self::order::Order;
 use self::payloads::Payloads;
 use self::proposals::Proposals;
 use self::reads::Reads;
@@ -130,6 +133,7 @@ pub struct Replica {
     /// Peer messages that may need a sync, waiting for the one in flight.
     inbox: VecDeque<(NodeId, PeerMessage)>,
     requests: Requests,
+    order: Order,
     /// The configuration that peers' progress was last fitted to, while this node leads.
     known_config: ClusterConfig,
     durability: Durability,
@@ -199,6 +203,7 @@ impl Replica {
             outputs: VecDeque::new(),
             inbox: VecDeque::new(),
             requests: Requests::default(),
+            order: Order::default(),
             known_config,
             durability: Durability::new(durable),
             payloads: Payloads::new(config.payload_cache_bytes_max),
@@ -230,6 +235,7 @@ impl Replica {
         self.now = self.now.max(now);
         self.stamp = self.stamp.max(stamp);
         self.unsettled = true;
+        self.forget_silent_leader();
         self.accept(input);
     }
 
@@ -254,6 +260,7 @@ impl Replica {
                 .into_iter()
                 .chain(self.snapshots.deadline(self.config.election_timeout))
                 .chain(self.repair.deadline())
+                .chain(self.leader_silence())
                 .min(),
         )
     }
@@ -280,6 +287,7 @@ impl Replica {
             repaired: self.repair.repaired(),
             needs_snapshot: self.needs_snapshot(),
             match_indexes: self.match_indexes(),
+            followers_heard: self.followers_heard(),
             applied_stamp: self.apply.applied_stamp(),
         }
     }
@@ -320,6 +328,12 @@ impl Replica {
         followers.collect()
     }
 
+    fn followers_heard(&self) -> Vec<NodeId> {
+        let (now, timeout) = (self.now, self.config.election_timeout);
+        let heard = |id: &NodeId| self.leadership.heard_since(*id, now, timeout);
+        self.node.peers().filter(heard).collect()
+    }
+
     /// Lets everything that the handled inputs caused happen: feed, drain once, apply, read, send.
     fn settle(&mut self) {
         if !self.durability.is_in_flight() && !self.write_patch() {
@@ -333,6 +347,7 @@ impl Replica {
             self.compact();
             self.drain_actions();
         }
+        self.watch_leader();
         self.expire_requests();
         self.route_requests();
         self.apply_committed();

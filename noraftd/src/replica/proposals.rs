@@ -14,15 +14,18 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::event::{Outcome, Refusal};
+use super::order::Turn;
+use super::queue::pop_front_when;
 use super::requests::{Origin, Pending};
 
 #[derive(Debug, Default)]
 pub(super) struct Proposals(VecDeque<Proposal>);
 
 #[derive(Debug)]
-struct Proposal {
-    position: LogPosition,
-    origin: Origin,
+pub(super) struct Proposal {
+    pub(super) position: LogPosition,
+    pub(super) origin: Origin,
+    pub(super) turn: Turn,
     deadline: Instant,
 }
 
@@ -35,11 +38,14 @@ impl Proposals {
         self.0.front().map(|proposal| proposal.deadline)
     }
 
-    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Origin> {
-        let expired = self.0.front().is_some_and(|proposal| proposal.deadline <= now);
-        expired
-            .then(|| self.0.pop_front().map(|proposal| proposal.origin))
-            .flatten()
+    pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Proposal> {
+        pop_front_when(&mut self.0, |proposal| proposal.deadline <= now)
+    }
+
+    /// The turn of the request that is waited for at `position`.
+    pub(super) fn turn_at(&self, position: LogPosition) -> Option<Turn> {
+        let first = self.0.front().filter(|proposal| proposal.position == position);
+        first.map(|proposal| proposal.turn)
     }
 
     fn push(&mut self, proposal: Proposal) {
@@ -48,16 +54,12 @@ impl Proposals {
 
     /// The next waiter whose entry is at `index` or before.
     fn pop_upto(&mut self, index: LogIndex) -> Option<Proposal> {
-        let due = self
-            .0
-            .front()
-            .is_some_and(|proposal| proposal.position.index <= index);
-        due.then(|| self.0.pop_front()).flatten()
+        pop_front_when(&mut self.0, |proposal| proposal.position.index <= index)
     }
 
     /// The next waiter whose entry is at `index` or before, for whom nobody knows the outcome.
-    pub(super) fn pop_covered(&mut self, index: LogIndex) -> Option<Origin> {
-        self.pop_upto(index).map(|proposal| proposal.origin)
+    pub(super) fn pop_covered(&mut self, index: LogIndex) -> Option<Proposal> {
+        self.pop_upto(index)
     }
 
     /// Takes out those whose index a new tenure uses again; they lie behind what is not resolved yet.
@@ -68,17 +70,18 @@ impl Proposals {
 }
 
 impl Replica {
-    /// Appends the request to the log (Raft 5.3).
-    pub(super) fn propose(&mut self, pending: Pending) {
+    /// Appends the request to the log (Raft 5.3); gives where.
+    pub(super) fn propose(&mut self, pending: Pending) -> Option<LogIndex> {
         let Pending {
             origin,
+            turn,
             request,
             deadline,
         } = pending;
         let position = self.node.propose_command();
         if position.is_invalid() {
             self.answer(origin, Outcome::Refused(Refusal::NotLeader));
-            return;
+            return None;
         }
         self.give_up_superseded(position.index);
         self.payloads.put(Record::new(
@@ -90,8 +93,10 @@ impl Replica {
         self.proposals.push(Proposal {
             position,
             origin,
+            turn,
             deadline,
         });
+        Some(position.index)
     }
 
     /// This node's log was cut and its new tenure has come back to an index where an older proposal waits.
@@ -104,6 +109,8 @@ impl Replica {
                 proposal.origin,
                 Outcome::Indefinite(super::event::Doubt::LeadershipLost),
             );
+            self.order
+                .tidy(proposal.turn, self.apply.applied_index(), self.now);
         }
     }
 
@@ -117,6 +124,7 @@ impl Replica {
                 None => Outcome::Refused(Refusal::NotLeader),
             };
             self.answer(proposal.origin, outcome);
+            self.order.tidy(proposal.turn, position.index, self.now);
         }
     }
 }

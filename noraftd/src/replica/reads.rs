@@ -4,27 +4,46 @@
 //! this node was still the leader after they arrived, so its commit index then covers every write that was
 //! acknowledged before. A new leader knows that index only once an entry of its own term is committed.
 //!
+//! What a connection's own order asks for is in `order`: a read also waits for the writes of its connection before it,
+//! and is answered before the next one is applied. That state is late enough: what was acknowledged before the read came
+//! stands before a write that was appended after it.
+//!
 //! Invariant: a read is answered from a state at or beyond the commit index at a moment after its arrival at
 //! which a majority followed this leader.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use noraft::LogIndex;
+use noraft::{LogIndex, LogPosition};
 
+use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
 use super::Replica;
 use super::elections::has_quorum;
-use super::event::Outcome;
+use super::event::{Outcome, Refusal};
+use super::order::Turn;
+use super::queue::{pop_first_when, pop_front_when};
 use super::requests::Pending;
 
 #[derive(Debug, Default)]
 pub(super) struct Reads {
-    /// Arrived since the round in flight was started.
-    waiting: VecDeque<Pending>,
+    /// Arrived since the round in flight was started; by arrival.
+    waiting: VecDeque<Read>,
     round: Option<Round>,
     /// Confirmed; waiting for the state machine to reach the index.
     confirmed: VecDeque<(LogIndex, Pending)>,
+    /// Confirmed, by arrival; waiting for the state machine to reach a later index, that of a write before them.
+    behind_writes: BTreeMap<u64, (LogIndex, Pending)>,
+    by_index: BTreeSet<(LogIndex, u64)>,
+    /// Replies, by the reads' arrivals, from the state before a later write of their connections.
+    early: BTreeMap<u64, Reply>,
+}
+
+#[derive(Debug)]
+struct Read {
+    /// The last write before it on its connection.
+    after: LogIndex,
+    pending: Pending,
 }
 
 #[derive(Debug)]
@@ -32,48 +51,99 @@ struct Round {
     /// Messages of this round or later were sent after the reads arrived.
     first_round: u64,
     read_index: LogIndex,
-    reads: VecDeque<Pending>,
+    reads: VecDeque<Read>,
 }
 
 impl Reads {
-    pub(super) fn push(&mut self, read: Pending) {
-        self.waiting.push_back(read);
+    fn push(&mut self, read: Read) {
+        let arrival = read.pending.turn.arrival;
+        let at = self
+            .waiting
+            .partition_point(|other| other.pending.turn.arrival < arrival);
+        self.waiting.insert(at, read);
     }
 
     pub(super) fn len(&self) -> usize {
         let in_round = self.round.as_ref().map_or(0, |round| round.reads.len());
-        self.waiting.len() + in_round + self.confirmed.len()
+        self.waiting.len() + in_round + self.confirmed.len() + self.behind_writes.len()
     }
 
     /// Leadership is lost: hands back the reads that nobody has confirmed.
-    pub(super) fn interrupt(&mut self) -> std::collections::vec_deque::IntoIter<Pending> {
+    fn interrupt(&mut self) -> Vec<Pending> {
         let mut reads = self.round.take().map(|round| round.reads).unwrap_or_default();
         reads.append(&mut self.waiting);
-        reads.into_iter()
+        reads.into_iter().map(|read| read.pending).collect()
+    }
+
+    /// Takes out the confirmed reads that `is_overtaken` names.
+    fn take_confirmed(&mut self, is_overtaken: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let all = std::mem::take(&mut self.confirmed);
+        let (taken, kept) = all.into_iter().partition(|(_, read)| is_overtaken(read));
+        self.confirmed = kept;
+        let mut taken: Vec<Pending> = VecDeque::into_iter(taken).map(|(_, read)| read).collect();
+        let by_index = &mut self.by_index;
+        self.behind_writes.retain(|arrival, (index, read)| {
+            let keeps = !is_overtaken(read);
+            if !keeps {
+                by_index.remove(&(*index, *arrival));
+                taken.push(read.clone());
+            }
+            keeps
+        });
+        taken
     }
 
     pub(super) fn earliest_deadline(&self) -> Option<Instant> {
         let in_round = self.round.as_ref().and_then(|round| round.reads.front());
         let confirmed = self.confirmed.front().map(|(_, read)| read);
-        [self.waiting.front(), in_round, confirmed]
-            .into_iter()
-            .flatten()
-            .map(|read| read.deadline)
-            .min()
+        let behind = self.behind_writes.first_key_value().map(|(_, (_, read))| read);
+        [
+            self.waiting.front().map(|read| &read.pending),
+            in_round.map(|read| &read.pending),
+            confirmed,
+            behind,
+        ]
+        .into_iter()
+        .flatten()
+        .map(|read| read.deadline)
+        .min()
     }
 
     pub(super) fn pop_expired(&mut self, now: Instant) -> Option<Pending> {
-        let expired = |read: Option<&Pending>| read.is_some_and(|read| read.deadline <= now);
-        if expired(self.confirmed.front().map(|(_, read)| read)) {
-            return self.confirmed.pop_front().map(|(_, read)| read);
+        let expired = |read: &Read| read.pending.deadline <= now;
+        if let Some((_, read)) = pop_front_when(&mut self.confirmed, |(_, read)| read.deadline <= now) {
+            return Some(read);
         }
-        if let Some(round) = self.round.as_mut().filter(|round| expired(round.reads.front())) {
-            return round.reads.pop_front();
+        let behind = self.behind_writes.first_key_value();
+        if let Some((arrival, (index, _))) = behind.filter(|(_, (_, read))| read.deadline <= now) {
+            self.by_index.remove(&(*index, *arrival));
+            return self.behind_writes.pop_first().map(|(_, (_, read))| read);
         }
-        if expired(self.waiting.front()) {
-            return self.waiting.pop_front();
+        let round = self.round.as_mut();
+        let in_round = round.and_then(|round| pop_front_when(&mut round.reads, expired));
+        let read = in_round.or_else(|| pop_front_when(&mut self.waiting, expired))?;
+        Some(read.pending)
+    }
+
+    fn confirm(&mut self, round: Round) {
+        for Read { after, pending } in round.reads {
+            if after <= round.read_index {
+                self.confirmed.push_back((round.read_index, pending));
+            } else {
+                let arrival = pending.turn.arrival;
+                self.by_index.insert((after, arrival));
+                self.behind_writes.insert(arrival, (after, pending));
+            }
         }
-        None
+    }
+
+    /// Takes out a confirmed read that the state at `applied` may answer.
+    fn pop_answerable(&mut self, applied: LogIndex) -> Option<Pending> {
+        if let Some((_, read)) = pop_front_when(&mut self.confirmed, |(index, _)| *index <= applied) {
+            return Some(read);
+        }
+        let (_, arrival) = pop_first_when(&mut self.by_index, |(index, _)| *index <= applied)?;
+        self.behind_writes.remove(&arrival).map(|(_, read)| read)
     }
 }
 
@@ -98,8 +168,7 @@ impl Replica {
             return;
         }
         if let Some(round) = self.reads.round.take() {
-            let confirmed = round.reads.into_iter().map(|read| (round.read_index, read));
-            self.reads.confirmed.extend(confirmed);
+            self.reads.confirm(round);
         }
     }
 
@@ -128,18 +197,55 @@ impl Replica {
         self.is_leader() && committed == Some(self.node.current_term())
     }
 
+    /// Takes in a read whose connection's earlier writes have positions.
+    pub(super) fn begin_read(&mut self, pending: Pending) {
+        let after = self.order.reads_here(pending.turn, &pending.request.body);
+        self.reads.push(Read { after, pending });
+    }
+
+    /// The entry at `position` is about to be applied: the reads that came before it on its connection see the state
+    /// without it. They are answered when they are confirmed.
+    pub(super) fn answer_reads_before(&mut self, position: LogPosition) {
+        let Some(turn) = self.proposals.turn_at(position) else {
+            return;
+        };
+        while let Some((arrival, body)) = self.order.pop_read_before(turn) {
+            self.reads.early.insert(arrival, self.machine.query(&body));
+        }
+    }
+
     fn answer_reads(&mut self) {
         let applied = self.apply.applied_index();
-        while self
-            .reads
-            .confirmed
-            .front()
-            .is_some_and(|(index, _)| *index <= applied)
-        {
-            if let Some((_, read)) = self.reads.confirmed.pop_front() {
-                let reply = self.machine.query(&read.request.body);
-                self.answer(read.origin, Outcome::Done(reply));
-            }
+        while let Some(read) = self.reads.pop_answerable(applied) {
+            let early = self.reads.early.remove(&read.turn.arrival);
+            let reply = early.unwrap_or_else(|| self.machine.query(&read.request.body));
+            self.answer(read.origin, Outcome::Done(reply));
+            self.read_is_over(read.turn);
         }
+    }
+
+    /// A read is answered, or begins again elsewhere.
+    pub(super) fn read_is_over(&mut self, turn: Turn) {
+        self.reads.early.remove(&turn.arrival);
+        self.order.read_over(turn);
+        self.go_on(turn);
+    }
+
+    /// Leadership is lost: what nobody has confirmed is asked elsewhere. A read behind which a write of its connection was
+    /// appended is refused: the next leader may have applied that write, and so may this node before the read is due.
+    pub(super) fn interrupt_reads(&mut self) {
+        let (order, early) = (&self.order, std::mem::take(&mut self.reads.early));
+        let is_overtaken =
+            |read: &Pending| early.contains_key(&read.turn.arrival) || order.is_overtaken(read.turn);
+        let confirmed = self.reads.take_confirmed(is_overtaken);
+        let unconfirmed = self.reads.interrupt();
+        let (overtaken, others): (Vec<_>, Vec<_>) = unconfirmed.into_iter().partition(is_overtaken);
+        for read in confirmed.iter().chain(&overtaken) {
+            self.answer(read.origin, Outcome::Refused(Refusal::ReadTimeout));
+        }
+        for read in confirmed.iter().chain(&overtaken).chain(&others) {
+            self.read_is_over(read.turn);
+        }
+        self.requests.requeue(others.into_iter());
     }
 }

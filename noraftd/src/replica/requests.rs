@@ -12,7 +12,10 @@ use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Doubt, Outcome, Refusal, RequestId, Room};
+use super::event::{ConnectionId, Doubt, Outcome, Refusal, RequestId, Room};
+use super::order::Turn;
+use super::proposals::Proposal;
+use super::queue::pop_front_when;
 
 /// Who asked, and so where the answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,7 @@ pub(super) enum Origin {
 #[derive(Debug, Clone)]
 pub(super) struct Pending {
     pub(super) origin: Origin,
+    pub(super) turn: Turn,
     pub(super) request: Request,
     pub(super) deadline: Instant,
 }
@@ -32,16 +36,26 @@ pub(super) struct Pending {
 /// Requests that wait for a leader to be known, or for the core to be free.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
+    /// By arrival.
     unrouted: VecDeque<Pending>,
+    /// Lost their way, and have yet to be put into their places among the unrouted ones.
+    returned: Vec<Pending>,
     /// Writes to propose once no sync is in flight.
     proposable: VecDeque<Pending>,
 }
 
 impl Requests {
-    /// Puts back what lost its way; it was there before all that wait.
-    pub(super) fn requeue(&mut self, pending: impl DoubleEndedIterator<Item = Pending>) {
-        for request in pending.rev() {
-            self.unrouted.push_front(request);
+    /// Puts what lost its way back into its place.
+    pub(super) fn requeue(&mut self, pending: impl Iterator<Item = Pending>) {
+        self.returned.extend(pending);
+    }
+
+    /// Once for all that returned together: there may be thousands.
+    fn put_into_place(&mut self) {
+        if !self.returned.is_empty() {
+            self.unrouted.extend(self.returned.drain(..));
+            let unrouted = self.unrouted.make_contiguous();
+            unrouted.sort_by_key(|pending| pending.turn.arrival);
         }
     }
 
@@ -50,7 +64,7 @@ impl Requests {
     }
 
     fn len(&self) -> usize {
-        self.unrouted.len() + self.proposable.len()
+        self.unrouted.len() + self.returned.len() + self.proposable.len()
     }
 
     fn earliest_deadline(&self) -> Option<Instant> {
@@ -59,29 +73,41 @@ impl Requests {
             .filter_map(|queue| Some(queue.front()?.deadline))
             .min()
     }
+}
 
-    fn pop_expired(&mut self, now: Instant) -> Option<Pending> {
-        [&mut self.unrouted, &mut self.proposable]
-            .into_iter()
-            .find(|queue| queue.front().is_some_and(|pending| pending.deadline <= now))
-            .and_then(VecDeque::pop_front)
+/// A held write was sent nowhere, and a held read has nobody's confirmation.
+fn refusal_of_held(class: Class) -> Refusal {
+    match class {
+        Class::Write => Refusal::NoLeader,
+        Class::Read => Refusal::ReadTimeout,
     }
 }
 
 impl Replica {
-    pub(super) fn accept_client(&mut self, id: RequestId, request: Request) {
-        self.accept_request(Origin::Client(id), request);
+    pub(super) fn accept_client(&mut self, id: RequestId, connection: ConnectionId, request: Request) {
+        self.accept_request(Origin::Client(id), Some(connection), request);
     }
 
-    pub(super) fn accept_request(&mut self, origin: Origin, request: Request) {
+    pub(super) fn accept_request(
+        &mut self,
+        origin: Origin,
+        connection: Option<ConnectionId>,
+        request: Request,
+    ) {
+        if self.is_hopeless() {
+            self.answer(origin, Outcome::Refused(Refusal::NoLeader));
+            return;
+        }
         let waiting = self.requests_waiting();
         if waiting >= self.config.requests_max {
             self.answer(origin, Outcome::Refused(Refusal::Overloaded));
             return;
         }
         let deadline = self.now + self.config.request_timeout;
+        let turn = self.order.arrive(connection);
         self.requests.unrouted.push_back(Pending {
             origin,
+            turn,
             request,
             deadline,
         });
@@ -91,25 +117,40 @@ impl Replica {
     /// Requests that are not answered yet.
     pub(super) fn requests_waiting(&self) -> usize {
         let here = self.requests.len() + self.proposals.len() + self.reads.len() + self.membership.len();
-        here + self.forwards.len()
+        here + self.forwards.len() + self.order.len()
     }
 
     /// Sends every waiting request on its way, if the way is known and open.
     pub(super) fn route_requests(&mut self) {
-        if !self.is_leader() && self.reachable_leader().is_none() {
+        if !self.has_way() {
             return;
         }
+        self.requests.put_into_place();
         while let Some(pending) = self.requests.unrouted.pop_front() {
-            match (self.is_leader(), pending.request.class, pending.origin) {
-                (true, Class::Write, origin) if self.room != Room::Plenty => {
-                    self.answer(origin, Outcome::Refused(Refusal::DiskFull));
-                }
-                (true, Class::Write, _) => self.requests.proposable.push_back(pending),
-                (true, Class::Read, _) => self.reads.push(pending),
-                (false, _, Origin::Client(_)) => self.forward(pending),
-                (false, _, origin @ Origin::Peer { .. }) => {
-                    self.answer(origin, Outcome::Refused(Refusal::NotLeader));
-                }
+            if let Some(pending) = self.hold_back(pending) {
+                self.route(pending);
+            }
+        }
+    }
+
+    /// True when this node leads, or knows who does and can send there.
+    pub(super) fn has_way(&self) -> bool {
+        self.is_leader() || self.reachable_leader().is_some()
+    }
+
+    pub(super) fn route(&mut self, pending: Pending) {
+        match (self.is_leader(), pending.request.class, pending.origin) {
+            (true, Class::Write, origin) if self.room != Room::Plenty => {
+                self.answer(origin, Outcome::Refused(Refusal::DiskFull));
+            }
+            (true, Class::Write, _) => {
+                self.order.will_propose(pending.turn);
+                self.requests.proposable.push_back(pending);
+            }
+            (true, Class::Read, _) => self.begin_read(pending),
+            (false, _, Origin::Client(_)) => self.forward(pending),
+            (false, _, origin @ Origin::Peer { .. }) => {
+                self.answer(origin, Outcome::Refused(Refusal::NotLeader));
             }
         }
     }
@@ -117,18 +158,30 @@ impl Replica {
     /// Proposes what waits, up to one batch.
     pub(super) fn propose_queued(&mut self) {
         self.keep_own_records();
+        if !self.is_leader() {
+            self.take_back_proposable();
+            return;
+        }
         let mut bytes = 0;
         while bytes < self.config.batch_bytes_max {
             let Some(pending) = self.requests.pop_proposable() else {
                 return;
             };
-            if self.is_leader() {
-                bytes += pending.request.body.len();
-                self.propose(pending);
-            } else {
-                self.requests.unrouted.push_back(pending);
-            }
+            let turn = pending.turn;
+            bytes += pending.request.body.len();
+            let index = self.propose(pending);
+            self.order.proposed(turn, index);
+            self.go_on(turn);
         }
+    }
+
+    /// This node no longer leads: the next leader is asked.
+    fn take_back_proposable(&mut self) {
+        let proposable = std::mem::take(&mut self.requests.proposable);
+        for pending in &proposable {
+            self.order.proposed(pending.turn, None);
+        }
+        self.requests.requeue(proposable.into_iter());
     }
 
     /// True when writes wait that the last batch had no room for.
@@ -150,6 +203,7 @@ impl Replica {
             self.reads.earliest_deadline(),
             self.forwards.earliest_deadline(),
             self.membership.earliest_deadline(),
+            self.order.earliest_deadline(),
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -157,27 +211,56 @@ impl Replica {
     /// Answers what has waited long enough, with what is known about it.
     pub(super) fn expire_requests(&mut self) {
         let now = self.now;
-        while let Some(pending) = self.requests.pop_expired(now) {
+        let is_due = |pending: &Pending| pending.deadline <= now;
+        self.requests.put_into_place();
+        while let Some(pending) = pop_front_when(&mut self.requests.unrouted, is_due) {
             self.answer(pending.origin, Outcome::Refused(Refusal::NoLeader));
         }
-        while let Some(origin) = self.proposals.pop_expired(now) {
+        while let Some(pending) = pop_front_when(&mut self.requests.proposable, is_due) {
+            self.order.proposed(pending.turn, None);
+            self.answer(pending.origin, Outcome::Refused(Refusal::NoLeader));
+            self.go_on(pending.turn);
+        }
+        while let Some(pending) = self.order.pop_expired(now) {
+            self.answer(
+                pending.origin,
+                Outcome::Refused(refusal_of_held(pending.request.class)),
+            );
+            self.go_on(pending.turn);
+        }
+        while let Some(Proposal {
+            origin,
+            turn,
+            position,
+            ..
+        }) = self.proposals.pop_expired(now)
+        {
             let doubt = if self.is_leader() {
                 Doubt::CommitTimeout
             } else {
                 Doubt::LeadershipLost
             };
             self.answer(origin, Outcome::Indefinite(doubt));
+            if self.is_leader() {
+                self.order.remember(turn, position.index);
+            }
         }
         while let Some(pending) = self.reads.pop_expired(now) {
             self.answer(pending.origin, Outcome::Refused(Refusal::ReadTimeout));
+            self.read_is_over(pending.turn);
         }
-        while let Some(pending) = self.forwards.pop_expired(now) {
-            let outcome = match pending.request.class {
-                Class::Write => Outcome::Indefinite(Doubt::ForwardTimeout),
-                Class::Read => Outcome::Refused(Refusal::ReadTimeout),
-            };
-            self.answer(pending.origin, outcome);
+        while let Some(sent) = self.forwards.pop_expired(now) {
+            match sent.pending.request.class {
+                Class::Write => self.give_up_forward(sent, Doubt::ForwardTimeout),
+                Class::Read => {
+                    let Pending { origin, turn, .. } = sent.pending;
+                    self.order.came_back(turn, Class::Read);
+                    self.answer(origin, Outcome::Refused(Refusal::ReadTimeout));
+                    self.go_on(turn);
+                }
+            }
         }
+        self.order.expire_doubts(self.apply.applied_index(), now);
         self.expire_changes();
     }
 }

@@ -467,8 +467,9 @@ impl Replica {
 
     /// What became of entries that a snapshot covers, nobody here can say.
     fn give_up_covered(&mut self, index: LogIndex) {
-        while let Some(origin) = self.proposals.pop_covered(index) {
-            self.answer(origin, Outcome::Indefinite(Doubt::LeadershipLost));
+        while let Some(proposal) = self.proposals.pop_covered(index) {
+            self.answer(proposal.origin, Outcome::Indefinite(Doubt::LeadershipLost));
+            self.order.tidy(proposal.turn, index, self.now);
         }
         self.give_up_covered_changes(index);
     }

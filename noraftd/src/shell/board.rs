@@ -18,7 +18,7 @@ use super::peers::Peers;
 use super::storage::Figures;
 use crate::config::ServeConfig;
 use crate::protocol::command::Request;
-use crate::protocol::render::ServerFacts;
+use crate::protocol::render::{ClientAddress, ServerFacts};
 use crate::protocol::resp::Reply;
 use crate::replica::Replica;
 use crate::replica::event::Status;
@@ -163,6 +163,8 @@ pub(super) struct Board {
     pub(super) clients_max: u64,
     /// Addresses for clients, as bound.
     pub(super) listen: Vec<Endpoint>,
+    /// Where clients reach this node, as it tells the others.
+    pub(super) client_address: Option<String>,
 }
 
 impl Board {
@@ -185,9 +187,20 @@ impl Board {
             keys: replica.machine().key_count() as u64,
             tcp_port: self.tcp_port().unwrap_or(0),
             unix_socket: self.unix_socket().unwrap_or_default(),
-            addresses: BTreeMap::new(),
+            addresses: self.client_addresses(),
+            resources: None,
         };
         (replica.status(), facts)
+    }
+
+    fn client_addresses(&self) -> BTreeMap<NodeId, ClientAddress> {
+        let own = self
+            .client_address
+            .clone()
+            .map(|address| (self.config.id, address));
+        let all = self.peers.client_addresses().into_iter().chain(own);
+        all.filter_map(|(id, address)| Some((id, ClientAddress::parse(&address)?)))
+            .collect()
     }
 
     /// Refuses what no segment of this node could hold.

@@ -25,11 +25,12 @@ use super::inbox::Inbox;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
+use super::resources;
 use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse};
 use crate::protocol::http::is_http;
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
-use crate::replica::event::{Doubt, Input, Outcome, Refusal, RequestId};
+use crate::replica::event::{ConnectionId, Doubt, Input, Outcome, Refusal, RequestId};
 use crate::store::Snapshots;
 use crate::store::disk::RealDisk;
 
@@ -256,7 +257,12 @@ impl Clients {
             Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
                 Ok(()) => {
                     let (class, bytes) = (request.class, request.body.len());
-                    let ask = |id| Input::Client { id, request };
+                    let connection_id = ConnectionId(connection.session.borrow().id);
+                    let ask = |id| Input::Client {
+                        id,
+                        connection: connection_id,
+                        request,
+                    };
                     return self.submit(connection, class, bytes, ask).await;
                 }
                 Err(reply) => (reply, Next::Command),
@@ -345,12 +351,12 @@ impl Clients {
         bytes: usize,
         ask: impl FnOnce(RequestId) -> Input,
     ) -> Next {
-        if !connection.may_begin(class).await {
+        if !connection.may_begin().await {
             return Next::End;
         }
         let waiter = Waiter {
             connection: Rc::clone(connection),
-            sequence: connection.begin(class),
+            sequence: connection.begin(),
             class,
             bytes,
         };
@@ -395,7 +401,10 @@ impl Clients {
             Local::Client(ClientCommand::List) => self.other_sessions(connection),
             _ => Vec::new(),
         };
-        let (status, facts) = self.board.facts(self);
+        let (status, mut facts) = self.board.facts(self);
+        if let Local::Info(_) = &local {
+            facts.resources = Some(resources::used());
+        }
         let answer = connection
             .session
             .borrow_mut()

@@ -15,7 +15,6 @@ use super::door::Door;
 #[cfg(test)]
 use super::door::Entrance;
 use super::outgoing::Outgoing;
-use crate::protocol::command::Class;
 use crate::protocol::resp::Reply;
 use crate::protocol::session::Session;
 
@@ -67,9 +66,9 @@ impl Connection {
         )
     }
 
-    /// Waits until a request of `class` may begin; false when the connection has ended.
-    pub(super) async fn may_begin(&self, class: Class) -> bool {
-        self.until(|this| this.has_room() && this.conversation.borrow().may_begin(class))
+    /// Waits until a request may begin; false when the connection has ended.
+    pub(super) async fn may_begin(&self) -> bool {
+        self.until(|this| this.has_room() && this.conversation.borrow().may_begin())
             .await
     }
 
@@ -109,8 +108,8 @@ impl Connection {
     }
 
     /// Begins a request; the number names it in [`Self::answer`].
-    pub(super) fn begin(&self, class: Class) -> u64 {
-        self.conversation.borrow_mut().begin(class)
+    pub(super) fn begin(&self) -> u64 {
+        self.conversation.borrow_mut().begin()
     }
 
     /// Makes the reply to a request known. True when [`Self::flush`] has to be called.
@@ -175,7 +174,7 @@ mod tests {
     #[test]
     fn only_the_first_known_reply_of_a_round_asks_for_a_flush() {
         let connection = Connection::detached();
-        let (one, two) = (connection.begin(Class::Read), connection.begin(Class::Read));
+        let (one, two) = (connection.begin(), connection.begin());
         assert!(
             !connection.answer(two, Reply::Integer(2)),
             "its turn has not come"
@@ -199,29 +198,34 @@ mod tests {
     }
 
     #[test]
-    fn waiting_ends_when_the_connection_does() {
+    fn a_request_beyond_the_pipelines_depth_waits_for_a_reply_to_leave() {
         run(async {
             let connection = Connection::detached();
-            connection.begin(Class::Write);
+            let first = connection.begin();
+            (1..PIPELINE_DEPTH_MAX).for_each(|_| {
+                connection.begin();
+            });
             let waiting = Rc::clone(&connection);
-            let waits = tokio::task::spawn_local(async move { waiting.may_begin(Class::Read).await });
+            let waits = tokio::task::spawn_local(async move { waiting.may_begin().await });
             tokio::task::yield_now().await;
-            connection.close();
-            assert!(!waits.await.expect("no panic"));
+            assert!(!waits.is_finished());
+            connection.answer(first, Reply::Null);
+            assert!(waits.await.expect("no panic"));
         });
     }
 
     #[test]
-    fn a_switch_of_class_waits_for_the_answer() {
+    fn waiting_ends_when_the_connection_does() {
         run(async {
             let connection = Connection::detached();
-            let sequence = connection.begin(Class::Write);
+            (0..PIPELINE_DEPTH_MAX).for_each(|_| {
+                connection.begin();
+            });
             let waiting = Rc::clone(&connection);
-            let waits = tokio::task::spawn_local(async move { waiting.may_begin(Class::Read).await });
+            let waits = tokio::task::spawn_local(async move { waiting.may_begin().await });
             tokio::task::yield_now().await;
-            assert!(!waits.is_finished());
-            connection.answer(sequence, Reply::Null);
-            assert!(waits.await.expect("no panic"));
+            connection.close();
+            assert!(!waits.await.expect("no panic"));
         });
     }
 }

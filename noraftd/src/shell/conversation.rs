@@ -1,12 +1,10 @@
 //! The order of requests and replies on one client connection.
 //!
-//! Invariant: replies leave in the order of their requests, whatever order they become known in. Requests
-//! that are under way together have one class; so a read sees every earlier write of its connection, and no
-//! later one.
+//! Invariant: replies leave in the order of their requests, whatever order they become known in. (That requests also
+//! take effect in their order is the replica's work.)
 
 use std::collections::VecDeque;
 
-use crate::protocol::command::Class;
 use crate::protocol::resp::Reply;
 
 /// Requests of one connection that may be under way at once; more stay in the socket, whose buffer then
@@ -22,15 +20,12 @@ pub(super) struct Conversation {
     first: u64,
     /// Requests whose reply is not known.
     under_way: usize,
-    /// The class of the requests under way; meaningless when there is none.
-    class: Option<Class>,
 }
 
 impl Conversation {
-    /// True when a request of `class` may begin now.
-    pub(super) fn may_begin(&self, class: Class) -> bool {
-        let same_class = self.under_way == 0 || self.class == Some(class);
-        same_class && self.slots.len() < PIPELINE_DEPTH_MAX
+    /// True when a request may begin now.
+    pub(super) fn may_begin(&self) -> bool {
+        self.slots.len() < PIPELINE_DEPTH_MAX
     }
 
     /// Requests without a sent reply.
@@ -44,9 +39,8 @@ impl Conversation {
     }
 
     /// Begins a request; the number names it in [`Self::answer`].
-    pub(super) fn begin(&mut self, class: Class) -> u64 {
-        assert!(self.may_begin(class), "the caller waits until it may begin");
-        self.class = Some(class);
+    pub(super) fn begin(&mut self) -> u64 {
+        assert!(self.may_begin(), "the caller waits until it may begin");
         self.under_way += 1;
         self.slots.push_back(None);
         self.first + (self.slots.len() as u64 - 1)
@@ -91,8 +85,8 @@ mod tests {
             let (mut open, mut asked, mut sent) = (Vec::new(), 0, Vec::new());
             for _ in 0..100 {
                 match prng.below(3) {
-                    0 if conversation.may_begin(Class::Read) => {
-                        open.push((conversation.begin(Class::Read), asked));
+                    0 if conversation.may_begin() => {
+                        open.push((conversation.begin(), asked));
                         asked += 1;
                     }
                     1 => {
@@ -121,26 +115,15 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_of_class_waits_for_the_answers() {
-        let mut conversation = Conversation::default();
-        let (one, two) = (conversation.begin(Class::Write), conversation.begin(Class::Write));
-        assert!(!conversation.may_begin(Class::Read));
-        conversation.answer(two, Reply::Null);
-        assert!(!conversation.may_begin(Class::Read) && conversation.may_begin(Class::Write));
-        conversation.answer(one, Reply::Null);
-        assert!(conversation.may_begin(Class::Read));
-    }
-
-    #[test]
     fn the_pipeline_is_bounded() {
         let mut conversation = Conversation::default();
         for _ in 0..PIPELINE_DEPTH_MAX {
-            conversation.begin(Class::Read);
+            conversation.begin();
         }
-        assert!(!conversation.may_begin(Class::Read));
+        assert!(!conversation.may_begin());
         conversation.answer(0, Reply::Null);
-        assert!(!conversation.may_begin(Class::Read), "its reply has not left yet");
+        assert!(!conversation.may_begin(), "its reply has not left yet");
         conversation.next_reply();
-        assert!(conversation.may_begin(Class::Read));
+        assert!(conversation.may_begin());
     }
 }

@@ -18,6 +18,8 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
 
+use crate::protocol::peer::is_client_address;
+
 /// Where a node listens or can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Endpoint {
@@ -28,6 +30,17 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
+    /// The address as others may be given it, HOST:PORT; `None` for one that only this machine understands.
+    pub fn reachable_from_elsewhere(&self) -> Option<String> {
+        let Self::Tcp(address) = self else { return None };
+        let (host, _) = address.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let is_any = host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_unspecified());
+        (!is_any && is_client_address(address)).then(|| address.clone())
+    }
+
     /// True when only processes of this machine reach it. Of a name that is not known: only the address it is bound to
     /// tells.
     pub fn is_local(&self) -> bool {

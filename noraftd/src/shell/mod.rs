@@ -29,6 +29,7 @@ mod peers_test;
 mod read_buffer;
 mod reading;
 mod requests;
+mod resources;
 pub mod run;
 mod signals;
 mod snapshots;

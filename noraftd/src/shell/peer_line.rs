@@ -32,6 +32,8 @@ pub(super) struct Introduction {
     pub(super) members: Option<u64>,
     /// Most bytes of one payload that this node's segments hold.
     pub(super) payload_bytes_max: usize,
+    /// Where clients reach this node, when it knows.
+    pub(super) client_address: Option<String>,
     pub(super) keyring: Rc<Keyring>,
 }
 
@@ -43,6 +45,14 @@ impl Introduction {
             payload_bytes_max: Some(self.payload_bytes_max as u64),
         }
     }
+
+    /// What it says of itself beyond version 1 of the protocol.
+    pub(super) fn extensions(&self) -> Extensions {
+        Extensions {
+            client_address: self.client_address.clone(),
+            ..Extensions::ours(self.settings())
+        }
+    }
 }
 
 /// A connection that stands.
@@ -52,6 +62,8 @@ pub(super) struct PeerLine {
     pub(super) outgoing: Rc<Outgoing>,
     /// What the other node understands.
     pub(super) features: Features,
+    /// Where clients reach the other node, when it has said so.
+    pub(super) client_address: Option<String>,
     /// Seals what leaves, and the secret that it follows from; `None` where nothing was proven.
     sealed: Option<(RefCell<Seal>, Secret)>,
 }
@@ -97,12 +109,14 @@ pub(super) async fn dial(
         outgoing: Outgoing::new(write),
         read,
         buffer: ReadBuffer::default(),
+        client_address: None,
     };
     let (features, sealed) = greeting.exchange().await?;
     let line = PeerLine {
         cluster_id: introduction.cluster_id,
         outgoing: greeting.outgoing,
         features,
+        client_address: greeting.client_address,
         sealed: sealed.map(|(seal, secret)| (RefCell::new(seal), secret)),
     };
     Ok((line, greeting.read))
@@ -115,6 +129,7 @@ struct Greeting<'a> {
     outgoing: Rc<Outgoing>,
     read: ReadHalf,
     buffer: ReadBuffer,
+    client_address: Option<String>,
 }
 
 impl Greeting<'_> {
@@ -127,7 +142,7 @@ impl Greeting<'_> {
             incarnation: self.introduction.incarnation,
             extensions: Extensions {
                 nonce,
-                ..Extensions::ours(self.introduction.settings())
+                ..self.introduction.extensions()
             },
         }));
         let (answer, bytes) = self.hear().await?;
@@ -170,7 +185,7 @@ impl Greeting<'_> {
     }
 
     /// The other node's consent, once it is the right one with the right settings.
-    fn check(&self, reply: &HelloReply) -> Result<Features, DialError> {
+    fn check(&mut self, reply: &HelloReply) -> Result<Features, DialError> {
         if reply.from != self.peer {
             return Err(DialError::Stranger(reply.from.get()));
         }
@@ -181,6 +196,7 @@ impl Greeting<'_> {
         if !differences.is_empty() {
             return Err(DialError::Settings(differences));
         }
+        self.client_address.clone_from(&reply.extensions.client_address);
         Ok(reply.extensions.features)
     }
 

@@ -26,7 +26,7 @@ use super::read_buffer::ReadBuffer;
 use crate::config::PeerAuth;
 use crate::protocol::frame::FrameError;
 use crate::protocol::peer::{
-    Challenge, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject, TermFault,
+    Challenge, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject, TermFault,
 };
 use crate::protocol::seal::{Seal, SessionKeys};
 use crate::replica::event::Input;
@@ -188,7 +188,7 @@ impl PeerListener {
         let reply = PeerFrame::HelloReply(HelloReply {
             from: self.introduction.id,
             incarnation: self.introduction.incarnation,
-            extensions: Extensions::ours(self.introduction.settings()),
+            extensions: self.introduction.extensions(),
         });
         let Some((secret, keys)) = proven else {
             self.say(&reply, outgoing);

@@ -119,6 +119,15 @@ impl Peers {
         outdated.map(|line| line.outgoing.close()).count()
     }
 
+    /// Where clients reach each of them, as far as they have said on the connections that stand.
+    pub(super) fn client_addresses(&self) -> BTreeMap<NodeId, String> {
+        let address = |link: &Link| link.line.borrow().as_ref()?.client_address.clone();
+        let known = self.links.iter();
+        known
+            .filter_map(|(id, link)| Some((*id, address(link)?)))
+            .collect()
+    }
+
     /// How each of them is reached.
     pub(super) fn report(&self) -> Vec<PeerReport> {
         let unknown = self.unknown.borrow();

@@ -169,6 +169,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
         members: members.as_ref().map(genesis::hash),
         payload_bytes_max,
+        client_address: client_address(&config, &listen),
         keyring: Rc::clone(&keyring),
     };
     let met = load_met(&config, disk)?;
@@ -186,6 +187,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         payload_bytes_max,
         clients_max,
         listen: listen.clone(),
+        client_address: introduction.client_address,
         config,
     };
     let board = Rc::new(board);
@@ -241,6 +243,12 @@ async fn keep_a_thread() -> io::Result<()> {
         return Err(io::Error::other("a thread that does nothing failed"));
     }
     tokio::task::spawn_blocking(|| {}).await.map_err(io::Error::other)
+}
+
+/// Where clients reach this node.
+fn client_address(config: &ServeConfig, listen: &[Endpoint]) -> Option<String> {
+    let bound = || listen.iter().find_map(Endpoint::reachable_from_elsewhere);
+    config.advertise.clone().or_else(bound)
 }
 
 fn announce(board: &Board, listen: &[Endpoint]) {

@@ -94,6 +94,7 @@ fn greetings() -> Vec<PeerFrame> {
                 members: Some(8),
                 payload_bytes_max: Some(9),
             },
+            client_address: Some("10.0.0.1:7601".to_owned()),
         },
     };
     let reply = HelloReply {

@@ -6,6 +6,7 @@ mod appends;
 mod counter;
 mod elections;
 mod membership;
+mod order;
 mod repair;
 mod snapshots;
 mod void;

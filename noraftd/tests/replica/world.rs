@@ -13,7 +13,7 @@ use noraftd::record::{
     Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
     genesis_config,
 };
-use noraftd::replica::event::{Input, Outcome, Output, Received, RequestId, Room, Snapshot};
+use noraftd::replica::event::{ConnectionId, Input, Outcome, Output, Received, RequestId, Room, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 
@@ -264,6 +264,8 @@ pub(crate) struct World {
     wakes: BTreeMap<u64, u64>,
     pub(crate) done: Vec<Done>,
     pub(crate) sent_records: u64,
+    /// Batches given to disks.
+    pub(crate) batches: u64,
     /// Snapshots that a node received whole.
     pub(crate) installs: u64,
 }
@@ -299,6 +301,7 @@ impl World {
             wakes: BTreeMap::new(),
             done: Vec::new(),
             sent_records: 0,
+            batches: 0,
             installs: 0,
         };
         (1..=size).for_each(|node| world.start(node));
@@ -485,7 +488,13 @@ impl World {
         down.into_iter().for_each(|node| self.start(node));
     }
 
+    /// Each request over a connection of its own.
     pub(crate) fn request(&mut self, node: u64, id: u64, words: &[&str]) {
+        self.request_on(node, CONNECTIONS + id, id, words);
+    }
+
+    /// A request over this connection, which numbers below [`CONNECTIONS`] name.
+    pub(crate) fn request_on(&mut self, node: u64, connection: u64, id: u64, words: &[&str]) {
         let args = words
             .iter()
             .map(|word| Bytes::copy_from_slice(word.as_bytes()))
@@ -493,14 +502,16 @@ impl World {
         let Ok(Parsed::Replicated(request)) = command::parse(args) else {
             panic!("{words:?} is replicated")
         };
-        self.raw_request(node, id, request);
+        self.raw_request(node, connection, id, request);
     }
 
-    fn raw_request(&mut self, node: u64, id: u64, request: Request) {
+    fn raw_request(&mut self, node: u64, connection: u64, id: u64, request: Request) {
+        let connection = ConnectionId(connection);
         self.input(
             node,
             Input::Client {
                 id: RequestId(id),
+                connection,
                 request,
             },
         );
@@ -599,6 +610,7 @@ impl World {
         let life = self.lives[&node];
         match output {
             Output::Persist(batch) => {
+                self.batches += 1;
                 let delay = self.sync_time(node);
                 self.schedule(delay, Event::Synced { node, life, batch });
             }
@@ -729,3 +741,5 @@ const SPIN: u32 = 10_000;
 
 /// The disk does not look into a snapshot; it takes a few chunks to send.
 const SNAPSHOT_BYTES: u64 = 1000;
+/// Connections above this number have one request each.
+const CONNECTIONS: u64 = 1 << 32;

@@ -70,10 +70,21 @@ pub enum CommandQuery {
     Info(Vec<Bytes>),
     /// `COMMAND COUNT`
     Count,
-    /// `COMMAND LIST`
-    List,
+    /// `COMMAND LIST [FILTERBY ...]`
+    List(CommandFilter),
     /// `COMMAND DOCS [name...]`; empty means all.
     Docs(Vec<Bytes>),
+}
+
+/// Which commands `COMMAND LIST` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommandFilter {
+    /// Every one.
+    All,
+    /// Those whose names match, whatever their case.
+    Pattern(Bytes),
+    /// Those of a module or a category: there are no such things here.
+    Nothing,
 }
 
 /// A section of `INFO`.
@@ -83,7 +94,7 @@ pub enum Section {
     Server,
     /// Connections.
     Clients,
-    /// Memory limits.
+    /// Memory used, and its limits.
     Memory,
     /// `loading:0` and what is durable.
     Persistence,
@@ -91,6 +102,8 @@ pub enum Section {
     Stats,
     /// Role, leader, members.
     Replication,
+    /// Processor time used.
+    Cpu,
     /// Term, indexes, voters.
     Raft,
     /// Number of keys.
@@ -99,13 +112,14 @@ pub enum Section {
 
 impl Section {
     /// Every section, in the order of the answer.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Server,
         Self::Clients,
         Self::Memory,
         Self::Persistence,
         Self::Stats,
         Self::Replication,
+        Self::Cpu,
         Self::Raft,
         Self::Keyspace,
     ];
@@ -119,6 +133,7 @@ impl Section {
             Self::Persistence => "Persistence",
             Self::Stats => "Stats",
             Self::Replication => "Replication",
+            Self::Cpu => "CPU",
             Self::Raft => "Raft",
             Self::Keyspace => "Keyspace",
         }

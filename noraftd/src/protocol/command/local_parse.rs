@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::parse::{AUTH_REFUSED, ParseResult, error, excerpt, is_word, syntax_error, wrong_arity};
-use super::{ClientCommand, CommandQuery, Hello, Local, Parsed, Section};
+use super::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Parsed, Section};
 use crate::protocol::resp::number::parse_i64;
 use crate::protocol::resp::{Reply, RespVersion};
 
@@ -129,12 +129,33 @@ pub(super) fn command(args: &[Bytes]) -> ParseResult {
     let query = match args {
         [_, subcommand, names @ ..] if is_word(subcommand, "INFO") => CommandQuery::Info(owned(names)),
         [_, subcommand, names @ ..] if is_word(subcommand, "DOCS") => CommandQuery::Docs(owned(names)),
-        [_, subcommand] if is_word(subcommand, "COUNT") => CommandQuery::Count,
-        [_, subcommand] if is_word(subcommand, "LIST") => CommandQuery::List,
+        [_, subcommand, rest @ ..] if is_word(subcommand, "COUNT") => match rest {
+            [] => CommandQuery::Count,
+            [..] => return Err(wrong_arity("command|count")),
+        },
+        [_, subcommand, filter @ ..] if is_word(subcommand, "LIST") => {
+            CommandQuery::List(command_filter(filter)?)
+        }
         [_, subcommand, ..] => return Err(unknown_subcommand("COMMAND", subcommand)),
         [..] => CommandQuery::Info(Vec::new()),
     };
     local(Local::Command(query))
+}
+
+fn command_filter(args: &[Bytes]) -> Result<CommandFilter, Reply> {
+    match args {
+        [] => Ok(CommandFilter::All),
+        [word, kind, value] if is_word(word, "FILTERBY") => {
+            if is_word(kind, "PATTERN") {
+                Ok(CommandFilter::Pattern(Bytes::copy_from_slice(value)))
+            } else if is_word(kind, "MODULE") || is_word(kind, "ACLCAT") {
+                Ok(CommandFilter::Nothing)
+            } else {
+                Err(syntax_error())
+            }
+        }
+        [..] => Err(syntax_error()),
+    }
 }
 
 pub(super) fn config(args: &[Bytes]) -> ParseResult {

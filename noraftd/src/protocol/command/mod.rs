@@ -8,13 +8,14 @@ mod local_parse;
 mod parse;
 mod stream_id;
 mod streams_parse;
+pub mod syntax;
 pub mod table;
 
 use bytes::Bytes;
 
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
-pub use local::{ClientCommand, CommandQuery, Hello, Local, Section};
+pub use local::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Section};
 pub use parse::parse;
 pub use stream_id::{StreamId, StreamIdRequest};
 

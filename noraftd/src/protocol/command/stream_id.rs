@@ -61,12 +61,12 @@ impl StreamId {
     pub fn parse(text: &[u8], seq_default: u64) -> Option<Self> {
         match split_dash(text) {
             (ms, None) => Some(Self {
-                ms: parse_u64(ms)?,
+                ms: number(ms)?,
                 seq: seq_default,
             }),
             (ms, Some(seq)) => Some(Self {
-                ms: parse_u64(ms)?,
-                seq: parse_u64(seq)?,
+                ms: number(ms)?,
+                seq: number(seq)?,
             }),
         }
     }
@@ -96,7 +96,7 @@ impl StreamIdRequest {
             return Some(Self::Auto);
         }
         match split_dash(text) {
-            (ms, Some(b"*")) => parse_u64(ms).map(Self::AutoSeq),
+            (ms, Some(b"*")) => number(ms).map(Self::AutoSeq),
             (_, Some(_) | None) => StreamId::parse(text, 0).map(Self::Explicit),
         }
     }
@@ -123,6 +123,15 @@ impl StreamIdRequest {
     }
 }
 
+/// A part of an id; leading zeros do not change it (as in Redis).
+fn number(text: &[u8]) -> Option<u64> {
+    let zeros = text.iter().take_while(|&&byte| byte == b'0').count();
+    match text.get(zeros..)? {
+        [] if zeros > 0 => Some(0),
+        digits => parse_u64(digits),
+    }
+}
+
 fn split_dash(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     match text
         .iter()
@@ -143,6 +152,9 @@ mod tests {
         let id = |ms, seq| Some(StreamId { ms, seq });
         assert_eq!(StreamId::parse(b"5-7", 0), id(5, 7));
         assert_eq!(StreamId::parse(b"5", 9), id(5, 9));
+        assert_eq!(StreamId::parse(b"005-0007", 0), id(5, 7));
+        assert_eq!(StreamId::parse(b"00-0", 1), id(0, 0));
+        assert_eq!(StreamIdRequest::parse(b"05-*"), Some(StreamIdRequest::AutoSeq(5)));
         for wrong in [
             "",
             "-",

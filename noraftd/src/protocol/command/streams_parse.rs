@@ -71,11 +71,16 @@ pub(super) fn xrevrange(args: &[Bytes]) -> ParseResult {
 
 fn range(key: &[u8], first: &[u8], last: &[u8], options: &[Bytes], reverse: bool) -> ParseResult {
     let (first, last) = (first_of_range(first)?, last_of_range(last)?);
-    let limit = match options {
-        [] => None,
-        [word, count] if is_word(word, "COUNT") => Some(u64::try_from(integer(count)?).unwrap_or(0)),
-        [_, ..] => return Err(syntax_error()),
-    };
+    let mut limit = None;
+    // The last one counts, as in Redis.
+    for option in options.chunks(2) {
+        match option {
+            [word, count] if is_word(word, "COUNT") => {
+                limit = Some(u64::try_from(integer(count)?).unwrap_or(0))
+            }
+            [..] => return Err(syntax_error()),
+        }
+    }
     replicated(&Command::XRange {
         key,
         first,

@@ -9,6 +9,7 @@
 //! | 2 | nonce: 32 random bytes; the caller can prove that it knows the secret, and wants a challenge |
 //! | 3 | members: u64, a hash of the nodes that the cluster began with |
 //! | 4 | payload limit: u64, the most bytes of one command that the sender's segments hold |
+//! | 16 | where clients reach the node: HOST:PORT, printable ASCII of at most 300 bytes |
 //!
 //! Invariant: a tag occurs once, and a known tag has a value that parses; else the greeting is malformed.
 //! What a node may send depends only on what the other side announced here.
@@ -30,6 +31,8 @@ pub struct Extensions {
     pub nonce: Option<Nonce>,
     /// What has to be equal on every node.
     pub settings: Settings,
+    /// Where clients reach the node, HOST:PORT, when it knows.
+    pub client_address: Option<String>,
 }
 
 impl Extensions {
@@ -39,6 +42,7 @@ impl Extensions {
             features: Features::SUPPORTED,
             nonce: None,
             settings,
+            client_address: None,
         }
     }
 
@@ -56,6 +60,9 @@ impl Extensions {
         }
         if let Some(bytes) = self.settings.payload_bytes_max {
             put(TAG_PAYLOAD, &bytes.to_le_bytes(), out);
+        }
+        if let Some(address) = &self.client_address {
+            put(TAG_CLIENT_ADDRESS, address.as_bytes(), out);
         }
         let bytes = out.len() - start - LENGTH_BYTES;
         assert!(bytes <= EXTENSIONS_BYTES_MAX, "extensions are within the limit");
@@ -93,6 +100,11 @@ impl Extensions {
             }
             TAG_MEMBERS => self.settings.members = Some(number(value)?),
             TAG_PAYLOAD => self.settings.payload_bytes_max = Some(number(value)?),
+            TAG_CLIENT_ADDRESS => {
+                let text = std::str::from_utf8(value).ok();
+                let address = text.filter(|text| is_client_address(text));
+                self.client_address = Some(address.ok_or("its client address is none")?.to_owned());
+            }
             _ => {}
         }
         Ok(())
@@ -197,10 +209,21 @@ fn take<'a>(list: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
     Some((tag, list.take(usize::from(length))?))
 }
 
+/// True for HOST:PORT: it is shown to clients, in lines of text.
+pub fn is_client_address(text: &str) -> bool {
+    let port = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+    let port = port.and_then(|(_, port)| port.parse::<u16>().ok());
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    port.is_some_and(|port| port > 0) && is_plain && text.len() <= CLIENT_ADDRESS_BYTES_MAX
+}
+
 const TAG_FEATURES: u8 = 1;
 const TAG_NONCE: u8 = 2;
 const TAG_MEMBERS: u8 = 3;
 const TAG_PAYLOAD: u8 = 4;
+const TAG_CLIENT_ADDRESS: u8 = 16;
+/// A host name has 253 bytes at most.
+const CLIENT_ADDRESS_BYTES_MAX: usize = 300;
 const LENGTH_BYTES: usize = 4;
 
 #[cfg(test)]
@@ -228,6 +251,7 @@ mod tests {
                 members: Some(7),
                 payload_bytes_max: Some(8),
             },
+            client_address: Some("[::1]:7601".to_owned()),
             ..some()
         };
         for extensions in [Extensions::default(), some(), full] {
@@ -266,6 +290,20 @@ mod tests {
         );
         assert!(read(&[features.clone(), features].concat()).is_err(), "twice");
         assert!(read(&[9, 0, 0].repeat(2)).is_err(), "an unknown one twice");
+        for address in [
+            "",
+            "host",
+            ":7601",
+            "host:0",
+            "host:65536",
+            "ho st:1",
+            "a\r\nb:1",
+            "a,b:1",
+        ] {
+            let mut list = BytesMut::new();
+            put(TAG_CLIENT_ADDRESS, address.as_bytes(), &mut list);
+            assert!(read(&list).is_err(), "{address}");
+        }
         assert!(read(&[0; 3 << 10]).is_err(), "too long");
         let mut long = BytesMut::new();
         put(9, &vec![0; EXTENSIONS_BYTES_MAX], &mut long);
