@@ -319,3 +319,16 @@ fn a_stranger_who_comes_again_and_again_is_logged_once() {
         "{log}"
     );
 }
+
+#[test]
+fn idle_strangers_do_not_keep_a_node_out() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut cluster = guarded(dir.path());
+    let followers = cluster.followers();
+    let address = peer_address(&cluster.nodes[followers[0]], followers[0] as u64 + 1);
+    cluster.nodes[followers[1]].kill();
+    let idle: Vec<Attacker> = (0..200).map(|_| Attacker::reach(&address)).collect();
+    cluster.nodes[followers[1]].start();
+    eventually("it is let in", || all_proven(&cluster.nodes));
+    drop(idle);
+}

@@ -444,4 +444,13 @@ mod tests {
         assert!(has_quorum(&config, |_| true));
         assert!(!has_quorum(&config, |id| id.get() >= 4));
     }
+
+    #[test]
+    fn there_is_no_term_after_the_last_that_others_believe() {
+        let before = |term: Term| Term::new(term.get() - 1);
+        let last = before(TERM_END);
+        assert_eq!(next_term(before(last)), Some(last));
+        assert_eq!(next_term(last), None);
+        assert_eq!(next_term(Term::new(u64::MAX)), None);
+    }
 }

@@ -8,7 +8,7 @@
 //! one ends the old one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ pub(super) struct PeerListener {
     current: RefCell<BTreeMap<NodeId, Current>>,
     /// This node's term, as of the last round of the event loop.
     term: Cell<Term>,
-    open: Cell<usize>,
+    /// Connections that have not said yet who they are, the oldest first.
+    strangers: RefCell<VecDeque<Rc<Outgoing>>>,
     complaints: Complaints,
 }
 
@@ -76,7 +77,7 @@ impl PeerListener {
             met: RefCell::new(met),
             current: RefCell::default(),
             term: Cell::new(Term::ZERO),
-            open: Cell::default(),
+            strangers: RefCell::default(),
             complaints: Complaints::default(),
         })
     }
@@ -85,12 +86,9 @@ impl PeerListener {
     pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
         loop {
             match listener.accept().await {
-                Ok(stream) if self.strangers() < STRANGERS => {
+                Ok(stream) => {
                     tokio::task::spawn_local(Rc::clone(&self).receive(stream));
                 }
-                Ok(_) => self
-                    .complaints
-                    .complain("too many connections from nodes: one is refused"),
                 Err(error) => {
                     self.complaints
                         .complain(&format!("cannot accept a node: {error}"));
@@ -100,9 +98,25 @@ impl PeerListener {
         }
     }
 
-    /// Connections from nobody knows whom yet.
-    fn strangers(&self) -> u64 {
-        self.open.get().saturating_sub(self.current.borrow().len()) as u64
+    /// Begins with a connection of nobody knows whom. Where there are too many, the oldest goes: a node says at once who
+    /// it is, and those that do not must not keep it out.
+    fn let_in(&self, outgoing: &Rc<Outgoing>) {
+        let mut strangers = self.strangers.borrow_mut();
+        strangers.push_back(Rc::clone(outgoing));
+        if strangers.len() as u64 > STRANGERS
+            && let Some(oldest) = strangers.pop_front()
+        {
+            oldest.close();
+            self.complaints
+                .complain("too many connections that do not say who they are: the oldest is closed");
+        }
+    }
+
+    /// The connection is not a stranger's any more.
+    fn got_to_know(&self, outgoing: &Rc<Outgoing>) {
+        self.strangers
+            .borrow_mut()
+            .retain(|stranger| !Rc::ptr_eq(stranger, outgoing));
     }
 
     /// This node's term is this from now on.
@@ -130,7 +144,6 @@ impl PeerListener {
     }
 
     async fn receive(self: Rc<Self>, stream: Stream) {
-        self.open.set(self.open.get() + 1);
         let (host, name) = (stream.peer_host(), stream.peer_name());
         let (mut read, write) = stream.into_split();
         let outgoing = Outgoing::new(write);
@@ -140,13 +153,14 @@ impl PeerListener {
             self.complaints.complain_about(&matter, &text);
         }
         outgoing.close();
-        self.open.set(self.open.get() - 1);
     }
 
     /// Verifies who it is and hands over messages, until the connection ends.
     async fn listen(&self, read: &mut ReadHalf, outgoing: &Rc<Outgoing>) -> Result<(), PeerFault> {
         let mut buffer = ReadBuffer::default();
+        self.let_in(outgoing);
         let greeting = tokio::time::timeout(HELLO_TIMEOUT, self.greet(read, &mut buffer, outgoing)).await;
+        self.got_to_know(outgoing);
         let caller = match greeting.map_err(|_| PeerFault::Silent)? {
             Ok(caller) => caller,
             Err(fault) => return Err(self.turn_away(fault, outgoing)),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use noraft::{Log, LogEntries, LogEntry, LogPosition, NodeId, Term};
-use noraftd::protocol::peer::PeerMessage;
+use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId, Term};
+use noraftd::protocol::peer::{PeerMessage, TERM_END, TERM_LEAP_MAX};
 use noraftd::protocol::resp::Reply;
 use noraftd::record::{Abstain, HardState, Recovered, genesis_config};
 use noraftd::replica::event::{Input, Output, Room};
@@ -185,4 +185,25 @@ fn a_read_is_answered_again_once_the_disk_goes_on() {
     world.request(leader, 2, &["GET", "k"]);
     world.run_for(SECOND);
     assert_eq!(done(&world, 2), Reply::Bulk("v".into()));
+}
+
+/// Adopted, such a term would bring the end of the number space nearer for good.
+#[test]
+fn a_term_that_no_elections_lead_to_has_no_effect() {
+    let vote_for = |term| PeerMessage::RequestVote {
+        term: Term::new(term),
+        last_position: LogPosition {
+            term: Term::new(1),
+            index: LogIndex::new(99),
+        },
+        unanimous: true,
+    };
+    let mut node = Candidate::new(3, Abstain::No);
+    node.time_out();
+    for term in [TERM_LEAP_MAX + 100, TERM_END.get(), u64::MAX] {
+        assert_eq!(node.hear(2, vote_for(term)), [], "no answer to term {term}");
+        assert_eq!(node.replica.node().current_term(), Term::new(1));
+    }
+    assert!(!node.hear(2, vote_for(TERM_LEAP_MAX)).is_empty());
+    assert_eq!(node.replica.node().current_term(), Term::new(TERM_LEAP_MAX));
 }

@@ -16,6 +16,7 @@ use noraftd::protocol::resp::Value;
 /// A node, running or not, and where it lives.
 pub struct Node {
     pub dir: PathBuf,
+    program: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
     /// The most files that it may have open, when not as many as this process.
@@ -37,6 +38,7 @@ impl Node {
         all.extend_from_slice(args);
         Self {
             dir: dir.to_owned(),
+            program: env!("CARGO_BIN_EXE_noraftd").into(),
             args: all,
             child: None,
             files_max: None,
@@ -47,6 +49,11 @@ impl Node {
     /// A cluster of one.
     pub fn alone(dir: &Path) -> Self {
         Self::new(dir, &["--id", "1", "--segment-bytes", "1MiB"].map(String::from))
+    }
+
+    /// Runs this program from the next start on.
+    pub fn use_program(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
     }
 
     /// What `serve` is given, for another verb.
@@ -89,17 +96,13 @@ impl Node {
     pub fn spawn(&mut self) {
         assert!(self.child.is_none(), "it runs already");
         let log = File::create(self.dir.join("log")).expect("a log");
-        let program = env!("CARGO_BIN_EXE_noraftd");
+        let program = self.program.as_path();
         let mut command = match self.files_max {
             None => Command::new(program),
             Some(most) => {
                 let mut shell = Command::new("sh");
-                shell.args([
-                    "-c",
-                    "ulimit -n \"$0\" && exec \"$@\"",
-                    &most.to_string(),
-                    program,
-                ]);
+                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string()]);
+                shell.arg(program);
                 shell
             }
         };
