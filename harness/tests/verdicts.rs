@@ -142,6 +142,24 @@ fn compressed_histories_are_read_and_cut_ones_are_not() {
     assert_eq!(check(folder.path(), stale.arguments).code, UNREADABLE);
 }
 
+#[test]
+fn a_line_that_does_not_fit_into_the_budget_is_unknown() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("long.edn");
+    let text = format!(
+        "{{:process 0 :type :invoke :f :write :value {:?}}}\n",
+        "x".repeat(20 << 20)
+    );
+    std::fs::write(&file, text).expect("the folder takes a file");
+    let answer = check(&file, &["--budget-mem", "30M"]);
+    assert_eq!(answer.code, UNKNOWN, "{}", answer.told);
+    assert!(
+        answer.told.contains("the memory budget ran out while reading"),
+        "{}",
+        answer.told
+    );
+}
+
 fn shared() -> Option<PathBuf> {
     let given = std::env::var_os("NORAFT_CASES").map(PathBuf::from);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -521,4 +521,15 @@ pub(crate) const CASES: &[Case] = &[
     case("latin.edn", &[], VALID, "2 of 2", b"{:process 0 :type :invoke :f :write :value \"a\xe9\" :error \"\xff\"}\n{:process 0 :type :ok :f :write :value \"a\xe9\"}\n{:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value \"a\xe9\"}\n"),
     case("latin-other.edn", &[], INVALID, "nobody wrote", b"{:process 0 :type :invoke :f :write :value \"a\xe9\" :error \"\xff\"}\n{:process 0 :type :ok :f :write :value \"a\xe9\"}\n{:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value \"a\xe8\"}\n"),
     case("utf16.edn", &[], UNREADABLE, "found UTF-16", b"\xff\xfe{\x00:\x00p\x00r\x00o\x00c\x00e\x00s\x00s\x00 \x000\x00 \x00:\x00t\x00y\x00p\x00e\x00 \x00:\x00i\x00n\x00v\x00o\x00k\x00e\x00 \x00:\x00f\x00 \x00:\x00w\x00r\x00i\x00t\x00e\x00 \x00:\x00v\x00a\x00l\x00u\x00e\x00 \x001\x00}\x00\n\x00"),
+    case(
+        "odd-key.edn",
+        &[],
+        UNKNOWN,
+        "1 write (its key cannot be compared)",
+        br#"{:process 0 :type :invoke :f :write :value 1 :key ##NaN}
+{:process 0 :type :ok :f :write :value 1 :key ##NaN}
+{:process 1 :type :invoke :f :read :key 4}
+{:process 1 :type :ok :f :read :value 1 :key 4}
+"#,
+    ),
 ];
