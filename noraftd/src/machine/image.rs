@@ -18,6 +18,7 @@ use noraft::LogIndex;
 use super::Machine;
 use super::keys::{Keys, Value};
 use super::streams::{Entry, Stream};
+use super::text::Text;
 use crate::protocol::command::{Args, StreamId};
 use crate::protocol::read::Reader;
 
@@ -70,7 +71,7 @@ impl Restoring {
         match reader.u8()? {
             TAG_STRING => {
                 self.begin_key(reader.bytes()?)?;
-                let value = Value::String(Bytes::copy_from_slice(reader.bytes()?));
+                let value = Value::String(Text::new(Bytes::copy_from_slice(reader.bytes()?)));
                 self.keys.insert(self.newest.as_ref()?, value);
             }
             TAG_STREAM => {
@@ -108,7 +109,10 @@ enum Item<'a> {
 
 fn items_of<'a>(key: &'a Bytes, value: &'a Value) -> impl Iterator<Item = Item<'a>> {
     let (head, entries) = match value {
-        Value::String(value) => (Item::String { key, value }, None),
+        Value::String(text) => {
+            let value = text.bytes();
+            (Item::String { key, value }, None)
+        }
         Value::Stream(stream) => {
             let (last_id, entries) = stream.parts();
             (Item::Stream { key, last_id }, Some(entries))
@@ -203,6 +207,7 @@ mod tests {
             assert!(chunks.len() > keys as usize / 2000, "{}", chunks.len());
             let back = restored(chunks.into_iter()).expect("what was written is read");
             assert_eq!(back.state_hash(), machine.state_hash());
+            assert_eq!(back.read_state_hash(), machine.state_hash());
             assert_eq!(back.key_count(), machine.key_count());
         }
     }

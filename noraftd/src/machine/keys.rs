@@ -2,6 +2,7 @@
 //!
 //! Invariant: a key that exists has a value; a stream without entries exists, as in Redis. A clone costs the
 //! same whatever is in there: it shares everything, and what is changed later is copied a few keys at a time.
+//! `digest` is the sum of what each key and its value contribute, so a change costs what it changes.
 
 use bytes::Bytes;
 use imbl::OrdMap;
@@ -9,13 +10,14 @@ use imbl::OrdMap;
 use super::digest::Digest;
 use super::reply::wrong_type;
 use super::streams::Stream;
+use super::text::Text;
 use crate::protocol::command::Args;
 use crate::protocol::resp::Reply;
 
 /// The value of a key.
 #[derive(Debug, Clone)]
 pub(super) enum Value {
-    String(Bytes),
+    String(Text),
     Stream(Box<Stream>),
 }
 
@@ -23,6 +25,7 @@ pub(super) enum Value {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
     map: OrdMap<Bytes, Value>,
+    digest: u64,
 }
 
 impl Keys {
@@ -34,8 +37,15 @@ impl Keys {
         self.map.get(key)
     }
 
-    pub(super) fn get_mut(&mut self, key: &[u8]) -> Option<&mut Value> {
-        self.map.get_mut(key)
+    /// Lets `change` have the value of `key`, if there is a key.
+    pub(super) fn update<T>(&mut self, key: &[u8], change: impl FnOnce(&mut Value) -> T) -> Option<T> {
+        let held = self.map.get_mut(key)?;
+        let name = name_sum(key);
+        let before = contribution(name, held);
+        let changed = change(held);
+        let after = contribution(name, held);
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        Some(changed)
     }
 
     /// The string at `key`, if there is a key.
@@ -46,7 +56,7 @@ impl Keys {
     pub(super) fn string(&self, key: &[u8]) -> Result<Option<&Bytes>, Reply> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::String(value)) => Ok(Some(value)),
+            Some(Value::String(text)) => Ok(Some(text.bytes())),
             Some(Value::Stream(_)) => Err(wrong_type()),
         }
     }
@@ -66,17 +76,26 @@ impl Keys {
 
     /// Sets the value, whatever the key held before.
     pub(super) fn insert(&mut self, key: &[u8], value: Value) {
-        match self.map.get_mut(key) {
-            Some(held) => *held = value,
+        let name = name_sum(key);
+        let after = contribution(name, &value);
+        let before = match self.map.get_mut(key) {
+            Some(held) => contribution(name, &std::mem::replace(held, value)),
             None => {
                 self.map.insert(Bytes::copy_from_slice(key), value);
+                0
             }
-        }
+        };
+        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
     }
 
     /// Removes the key; true when there was one.
     fn remove(&mut self, key: &[u8]) -> bool {
-        self.map.remove(key).is_some()
+        let Some(held) = self.map.remove(key) else {
+            return false;
+        };
+        let before = contribution(name_sum(key), &held);
+        self.digest = self.digest.wrapping_sub(before);
+        true
     }
 
     /// Every key with its value, in the order of the keys.
@@ -84,25 +103,51 @@ impl Keys {
         self.map.iter()
     }
 
-    /// The sum of what each key and its value contribute.
+    /// The sum of what each key and its value contribute, as every change has kept it.
     pub(super) fn digest(&self) -> u64 {
-        let digests = self.map.iter().map(|(key, value)| {
-            let mut digest = Digest::new();
-            digest.bytes(key);
-            match value {
-                Value::String(value) => {
-                    digest.number(TAG_STRING);
-                    digest.bytes(value);
-                }
-                Value::Stream(stream) => {
-                    digest.number(TAG_STREAM);
-                    stream.digest(&mut digest);
-                }
-            }
-            digest.finish()
-        });
-        digests.fold(0, u64::wrapping_add)
+        self.digest
     }
+
+    /// The same, from the keys and values as they are now.
+    pub(super) fn read_digest(&self) -> u64 {
+        let sums = self.map.iter().map(|(key, value)| match value {
+            Value::String(text) => string_sum(name_sum(key), text.bytes().len(), text.read_sum()),
+            Value::Stream(stream) => stream_sum(name_sum(key), stream, stream.read_sum()),
+        });
+        sums.fold(0, u64::wrapping_add)
+    }
+}
+
+/// What a key contributes beside its value.
+fn name_sum(key: &[u8]) -> u64 {
+    let mut digest = Digest::new();
+    digest.bytes(key);
+    digest.finish()
+}
+
+/// What a key and its value contribute to the digest of the state; costs the same, whatever the value.
+fn contribution(name: u64, value: &Value) -> u64 {
+    match value {
+        Value::String(text) => string_sum(name, text.bytes().len(), text.sum()),
+        Value::Stream(stream) => stream_sum(name, stream, stream.sum()),
+    }
+}
+
+fn string_sum(name: u64, length: usize, sum: u64) -> u64 {
+    let mut digest = Digest::new();
+    [name, TAG_STRING, length as u64, sum]
+        .into_iter()
+        .for_each(|part| digest.number(part));
+    digest.finish()
+}
+
+fn stream_sum(name: u64, stream: &Stream, sum: u64) -> u64 {
+    let mut digest = Digest::new();
+    digest.number(name);
+    digest.number(TAG_STREAM);
+    stream.digest_shape(&mut digest);
+    digest.number(sum);
+    digest.finish()
 }
 
 pub(super) fn del(keys: &mut Keys, names: Args<'_>) -> Reply {

@@ -9,6 +9,7 @@ mod keys;
 mod reply;
 mod streams;
 mod strings;
+mod text;
 
 use noraft::LogIndex;
 
@@ -78,9 +79,14 @@ impl Machine {
     }
 
     /// A digest of keys, values and streams: equal states have equal digests, in every process and version.
-    /// Reads the whole state.
+    /// Costs nothing: each change has kept it.
     pub fn state_hash(&self) -> u64 {
         self.keys.digest()
+    }
+
+    /// What [`Self::state_hash`] has to be, from the whole state as it is in memory now.
+    pub fn read_state_hash(&self) -> u64 {
+        self.keys.read_digest()
     }
 
     /// The last index applied.

@@ -1,7 +1,8 @@
 //! Streams: append-only sequences of entries with growing ids; the replicated log that clients see.
 //!
 //! Invariant: ids grow strictly from entry to entry and none exceeds `last_id`; ids made here depend on the
-//! stream and the entry's stamp alone, never on a clock. An entry owns its memory.
+//! stream and the entry's stamp alone, never on a clock. An entry owns its memory. `sum` is the sum of what each
+//! entry contributes to the digest of the state.
 
 use std::cmp::Ordering;
 use std::ops::RangeInclusive;
@@ -20,6 +21,7 @@ use crate::time::Stamp;
 pub(super) struct Stream {
     entries: Vector<Entry>,
     last_id: StreamId,
+    sum: u64,
 }
 
 /// One entry of a stream.
@@ -56,8 +58,13 @@ impl Stream {
 
     fn push(&mut self, id: StreamId, fields: OwnedArgs) {
         assert!(id > self.last_id, "ids grow: {id:?} after {:?}", self.last_id);
-        self.entries.push_back(Entry { id, fields });
+        self.add(Entry { id, fields });
         self.last_id = id;
+    }
+
+    fn add(&mut self, entry: Entry) {
+        self.sum = self.sum.wrapping_add(entry.sum());
+        self.entries.push_back(entry);
     }
 
     /// Entries with ids in `ids`, first to last.
@@ -89,6 +96,7 @@ impl Stream {
         Self {
             entries: Vector::new(),
             last_id,
+            sum: 0,
         }
     }
 
@@ -97,27 +105,39 @@ impl Stream {
         let newest = self.entries.last().map_or(StreamId::default(), |entry| entry.id);
         let follows = id > newest && id <= self.last_id;
         if follows {
-            self.entries.push_back(Entry { id, fields });
+            self.add(Entry { id, fields });
         }
         follows
     }
 
-    pub(super) fn digest(&self, digest: &mut Digest) {
-        let id = |id: StreamId, digest: &mut Digest| {
-            digest.number(id.ms);
-            digest.number(id.seq);
-        };
-        id(self.last_id, digest);
+    /// Digests what the stream is beside its entries.
+    pub(super) fn digest_shape(&self, digest: &mut Digest) {
+        digest.number(self.last_id.ms);
+        digest.number(self.last_id.seq);
         digest.number(self.entries.len() as u64);
-        for entry in &self.entries {
-            id(entry.id, digest);
-            digest.number(entry.fields.len() as u64);
-            digest.bytes(entry.fields.as_encoded());
-        }
+    }
+
+    /// The sum of what each entry contributes, as every change has kept it.
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// The same, from the entries as they are now.
+    pub(super) fn read_sum(&self) -> u64 {
+        self.entries.iter().map(Entry::sum).fold(0, u64::wrapping_add)
     }
 }
 
 impl Entry {
+    fn sum(&self) -> u64 {
+        let mut digest = Digest::new();
+        digest.number(self.id.ms);
+        digest.number(self.id.seq);
+        digest.number(self.fields.len() as u64);
+        digest.bytes(self.fields.as_encoded());
+        digest.finish()
+    }
+
     /// `[id, [field, value, ...]]`
     fn to_reply(&self, budget: &mut Budget) -> Result<Reply, TooLarge> {
         budget.element(0)?;
@@ -137,9 +157,13 @@ pub(super) fn add(
     wanted: StreamIdRequest,
     fields: Args<'_>,
 ) -> Reply {
-    match keys.get_mut(key) {
-        Some(Value::String(_)) => wrong_type(),
-        Some(Value::Stream(stream)) => add_to(stream, stamp, wanted, fields),
+    let fields = &fields;
+    let added = keys.update(key, |held| match held {
+        Value::String(_) => wrong_type(),
+        Value::Stream(stream) => add_to(stream, stamp, wanted, fields),
+    });
+    match added {
+        Some(reply) => reply,
         None if !create => Reply::Null,
         None => {
             let mut stream = Box::<Stream>::default();
@@ -152,7 +176,7 @@ pub(super) fn add(
     }
 }
 
-fn add_to(stream: &mut Stream, stamp: Stamp, wanted: StreamIdRequest, fields: Args<'_>) -> Reply {
+fn add_to(stream: &mut Stream, stamp: Stamp, wanted: StreamIdRequest, fields: &Args<'_>) -> Reply {
     match stream.new_id(stamp, wanted) {
         Ok(id) => {
             stream.push(id, fields.to_owned_args());

@@ -3,10 +3,11 @@
 //! Invariant: an integer is stored in decimal, so that a counter is an ordinary string. No value exceeds
 //! [`VALUE_BYTES_MAX`]; stored values own their memory and pin no buffer of an entry.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::keys::{Keys, Value};
 use super::reply::{Budget, TooLarge, length, within_budget, wrong_type};
+use super::text::Text;
 use crate::protocol::command::{Args, SetCondition};
 use crate::protocol::resp::Reply;
 use crate::protocol::resp::number::{decimal_bytes, parse_i64};
@@ -41,14 +42,14 @@ pub(super) fn set(
         (false, false) => Reply::Null,
     };
     if sets {
-        keys.insert(key, Value::String(Bytes::copy_from_slice(value)));
+        keys.insert(key, string(value));
     }
     reply
 }
 
 pub(super) fn mset(keys: &mut Keys, pairs: Args<'_>) -> Reply {
     for (key, value) in pairs.pairs() {
-        keys.insert(key, Value::String(Bytes::copy_from_slice(value)));
+        keys.insert(key, string(value));
     }
     Reply::Status("OK")
 }
@@ -89,35 +90,31 @@ pub(super) fn incr_by(keys: &mut Keys, key: &[u8], delta: i64) -> Reply {
     let Some(sum) = held.checked_add(delta) else {
         return Reply::Error("ERR increment or decrement would overflow".to_owned());
     };
-    keys.insert(key, Value::String(decimal_bytes(sum)));
+    keys.insert(key, Value::String(Text::new(decimal_bytes(sum))));
     Reply::Integer(sum)
 }
 
 pub(super) fn append(keys: &mut Keys, key: &[u8], suffix: &[u8]) -> Reply {
-    let held = match keys.get_mut(key) {
-        None => {
-            keys.insert(key, Value::String(Bytes::copy_from_slice(suffix)));
-            return length(suffix.len());
-        }
-        Some(Value::Stream(_)) => return wrong_type(),
-        Some(Value::String(held)) => held,
-    };
-    let bytes = held.len().saturating_add(suffix.len());
+    let appended = keys.update(key, |held| match held {
+        Value::Stream(_) => wrong_type(),
+        Value::String(text) => append_to(text, suffix),
+    });
+    appended.unwrap_or_else(|| {
+        keys.insert(key, string(suffix));
+        length(suffix.len())
+    })
+}
+
+fn append_to(text: &mut Text, suffix: &[u8]) -> Reply {
+    let bytes = text.bytes().len().saturating_add(suffix.len());
     if bytes > VALUE_BYTES_MAX {
         let text = format!("ERR string exceeds maximum allowed size ({VALUE_BYTES_MAX} bytes)");
         return Reply::Error(text);
     }
-    *held = joined(std::mem::take(held), suffix);
+    text.append(suffix);
     length(bytes)
 }
 
-/// Appends in place when nobody else shares `held`, so that many appends cost as much as their bytes.
-fn joined(held: Bytes, suffix: &[u8]) -> Bytes {
-    let mut value = held.try_into_mut().unwrap_or_else(|shared| {
-        let mut copy = BytesMut::with_capacity(shared.len() + suffix.len());
-        copy.extend_from_slice(&shared);
-        copy
-    });
-    value.extend_from_slice(suffix);
-    value.freeze()
+fn string(value: &[u8]) -> Value {
+    Value::String(Text::new(Bytes::copy_from_slice(value)))
 }

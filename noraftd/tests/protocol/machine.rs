@@ -65,6 +65,8 @@ fn two_replicas_agree_on_replies_and_state() {
             );
         }
         assert_eq!(one.machine.state_hash(), two.machine.state_hash(), "seed {seed}");
+        let (kept, read) = (one.machine.state_hash(), one.machine.read_state_hash());
+        assert_eq!(kept, read, "seed {seed}: the digest follows every change");
         assert_eq!(one.machine.applied_index(), LogIndex::new(200));
     }
 }
