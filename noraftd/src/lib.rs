@@ -3,6 +3,7 @@
 //! Data flows one way: client bytes -> `protocol` -> `replica` -> `store` -> peers -> `replica` ->
 //! `machine` -> client bytes. `shell` carries it between sockets, disk and replica; `cli` starts it.
 
+pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod machine;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use noraft::{ClusterConfig, Log, LogEntry, LogIndex, LogPosition, NodeId, Term};
 
+use crate::chain::Chain;
 use crate::time::Stamp;
 
 /// Most bytes of one payload (one client command); larger requests are refused before they are proposed.
@@ -139,6 +140,8 @@ pub struct Base {
     pub position: LogPosition,
     /// The configuration in force there.
     pub config: ClusterConfig,
+    /// The chain of the log up to there, where it is known.
+    pub chain: Option<u64>,
 }
 
 /// What a snapshot stands for.
@@ -223,6 +226,8 @@ pub struct Recovered {
     pub abstain: Abstain,
     /// Entries of the log that are not readable here, by rising index.
     pub holes: Vec<Hole>,
+    /// The chain over the log's content, as far as it could be read.
+    pub chain: Chain,
 }
 
 impl Recovered {

@@ -289,6 +289,7 @@ fn a_start_that_finds_a_term_at_the_end_says_what_to_do() {
                 index: LogIndex::new(5),
             },
             config: genesis_config([1, 2, 3].map(NodeId::new)),
+            chain: None,
         },
         stamp: Stamp::default(),
     };

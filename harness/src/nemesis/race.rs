@@ -21,6 +21,7 @@ const REQUEST_VOTE: u8 = 16;
 const APPEND: u8 = 18;
 /// With the number of the canvass, and from nodes that count none.
 const PRE_VOTES: [u8; 2] = [26, 20];
+const CHAINED_APPEND: u8 = 28;
 
 /// Who takes part.
 pub(super) struct Race<'a> {
@@ -52,7 +53,8 @@ impl<'a> Race<'a> {
     pub(super) async fn run(&self) -> String {
         let mut told = Vec::new();
         for candidate in self.candidates {
-            self.gate_from(candidate).hold(&[REQUEST_VOTE, APPEND]);
+            self.gate_from(candidate)
+                .hold(&[REQUEST_VOTE, APPEND, CHAINED_APPEND]);
             // The voter itself is not to win.
             self.cluster
                 .network()
@@ -203,14 +205,18 @@ mod tests {
         assert_eq!(term_of(&pre_vote), None);
         let kind = frame::decode(&mut pre_vote.clone()).unwrap().unwrap().kind;
         assert!(PRE_VOTES.contains(&kind));
-        let append = bytes_of(&PeerMessage::Append {
+        let append = |chain| PeerMessage::Append {
             term,
             commit_index: noraft::LogIndex::ZERO,
             prev: last_position,
+            chain,
             records: Vec::new(),
             round: 1,
             last_index: noraft::LogIndex::ZERO,
-        });
-        assert_eq!(frame::decode(&mut append.clone()).unwrap().unwrap().kind, APPEND);
+        };
+        for (chain, kind) in [(None, APPEND), (Some(1), CHAINED_APPEND)] {
+            let mut bytes = bytes_of(&append(chain));
+            assert_eq!(frame::decode(&mut bytes).unwrap().unwrap().kind, kind);
+        }
     }
 }

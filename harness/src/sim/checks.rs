@@ -11,6 +11,7 @@
 //! | written once | no command is committed twice |
 //! | acknowledged | a write that a client was told of is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
+//! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -584,7 +585,9 @@ fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
         | PeerMessage::SnapshotChunk { .. }
         | PeerMessage::SnapshotReply { .. }
         | PeerMessage::RepairRequest { .. }
-        | PeerMessage::Repair { .. } => return None,
+        | PeerMessage::Repair { .. }
+        | PeerMessage::Compare { .. }
+        | PeerMessage::Compared { .. } => return None,
     })
 }
 

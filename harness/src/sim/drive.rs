@@ -91,8 +91,15 @@ impl World {
         let unread = process.replica.unread();
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
+        // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
+        let divergence = process.replica.divergence();
+        let agrees = ensure(divergence.is_none(), "the nodes agree", || {
+            let found = divergence.map(|divergence| divergence.to_string());
+            format!("n{} says: {}", at + 1, found.unwrap_or_default())
+        });
         self.check(checked);
         self.check(goes_by);
+        self.check(agrees);
     }
 
     fn carry_out(&mut self, at: usize, output: Output) {

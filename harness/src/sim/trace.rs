@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::Write;
 
 use noraft::{LogIndex, LogPosition, Term};
-use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::peer::{PeerMessage, Print};
 use noraftd::record::{Abstain, Record, SnapshotId};
 
 /// What becomes of the lines.
@@ -131,6 +131,7 @@ pub(super) fn words(message: &PeerMessage) -> String {
             snapshot,
             offset,
             bytes,
+            ..
         } => chunk_words(*term, snapshot, *offset, bytes.len()),
         PeerMessage::SnapshotReply { term, position, next } => format!(
             "snapshot of entry {} in term {}: has {next} bytes",
@@ -139,6 +140,7 @@ pub(super) fn words(message: &PeerMessage) -> String {
         ),
         PeerMessage::RepairRequest { positions } => request_words(positions),
         PeerMessage::Repair { base, records } => repair_words(*base, records),
+        PeerMessage::Compare { prints, .. } | PeerMessage::Compared { prints } => print_words(prints),
     }
 }
 
@@ -190,21 +192,14 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
             term,
             commit_index,
             prev,
+            chain,
             records,
             round,
             ..
         } => {
-            let content = records.iter().fold(records.len() as u64, |sum, record| {
-                sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.stamp.as_millis()
-            });
-            [
-                3,
-                term.get(),
-                commit_index.get(),
-                prev.index.get(),
-                content,
-                *round,
-            ]
+            let content = content_number(records, *chain);
+            let (commit, prev) = (commit_index.get(), prev.index.get());
+            [3, term.get(), commit, prev, content, *round]
         }
         PeerMessage::Appended {
             term,
@@ -220,19 +215,18 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
             snapshot,
             offset,
             bytes,
-        } => [
-            9,
-            term.get(),
-            snapshot.position.index.get(),
-            *offset,
-            bytes.len() as u64,
-            snapshot.hash as u64,
-        ],
+            ..
+        } => {
+            let (index, hash) = (snapshot.position.index.get(), snapshot.hash as u64);
+            [9, term.get(), index, *offset, bytes.len() as u64, hash]
+        }
         PeerMessage::SnapshotReply { term, position, next } => {
             [10, term.get(), position.index.get(), *next, 0, 0]
         }
         PeerMessage::RepairRequest { positions } => request_numbers(positions),
         PeerMessage::Repair { base, records } => repair_numbers(*base, records),
+        PeerMessage::Compare { asks, prints } => print_numbers(13 + u64::from(*asks), prints),
+        PeerMessage::Compared { prints } => print_numbers(15, prints),
     }
 }
 
@@ -252,6 +246,28 @@ fn pre_vote_numbers(message: &PeerMessage) -> [u64; 6] {
         } => [6, term.get(), (*granted).into(), *abstain as u64, *canvass, 0],
         other => unreachable!("only pre-votes come here, not {other:?}"),
     }
+}
+
+fn content_number(records: &[Record], chain: Option<u64>) -> u64 {
+    let start = records.len() as u64 ^ chain.unwrap_or(0);
+    records.iter().fold(start, |sum, record| {
+        sum.rotate_left(7) ^ u64::from(record.payload_crc) ^ record.stamp.as_millis()
+    })
+}
+
+fn print_words(prints: &[Print]) -> String {
+    let last = prints.last().map_or(0, |print| print.position.index.get());
+    format!("what it holds at {} places up to entry {last}", prints.len())
+}
+
+fn print_numbers(tag: u64, prints: &[Print]) -> [u64; 6] {
+    let of = |number: fn(&Print) -> Option<u64>| {
+        let numbers = prints.iter().map(|print| number(print).unwrap_or(0));
+        numbers.fold(0_u64, |sum, number| sum.rotate_left(7) ^ number)
+    };
+    let last = prints.last().map_or(0, |print| print.position.index.get());
+    let (chains, digests) = (of(|print| print.chain), of(|print| print.digest));
+    [tag, prints.len() as u64, last, chains, digests, 0]
 }
 
 fn abstains(abstain: Abstain) -> &'static str {

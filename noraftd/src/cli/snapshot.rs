@@ -272,6 +272,7 @@ fn create(config: &ServeConfig, vacant: Vacant, snapshot: &event::Snapshot) -> R
         base: Base {
             position: snapshot.head.base.position,
             config: genesis_config(config.members()),
+            chain: None,
         },
         stamp: snapshot.head.stamp,
     };

@@ -105,6 +105,22 @@ fn ask_all(addresses: &[Endpoint]) -> Vec<Answer> {
     })
 }
 
+/// What keeps the node from taking its full part.
+fn standing(report: &StatusReport) -> String {
+    if let Some(divergence) = &report.divergence {
+        return format!(", DIVERGED: {divergence}");
+    }
+    let abstaining = if report.lost_majority {
+        ", and nobody is elected: a majority of the nodes has lost entries for certain, so what was acknowledged cannot \
+         be told. `noraftd repair --from ADDRESS` gives a damaged node the state of an intact one, and lets it take part"
+    } else if report.abstaining {
+        ", abstaining until caught up"
+    } else {
+        ""
+    };
+    abstaining.to_owned()
+}
+
 /// The status in words.
 fn describe(report: &StatusReport) -> String {
     let mut out = String::new();
@@ -118,15 +134,7 @@ fn describe(report: &StatusReport) -> String {
             report.id, report.cluster, report.version, report.process_id
         ),
     );
-    let abstaining = if report.lost_majority {
-        ", and nobody is elected: a majority of the nodes has lost entries for certain, so what was acknowledged cannot \
-         be told. `noraftd repair --from ADDRESS` gives a damaged node the state of an intact one, and lets it take part"
-    } else if report.abstaining {
-        ", abstaining until caught up"
-    } else {
-        ""
-    };
-    line("role", format!("{}{abstaining}", report.role));
+    line("role", format!("{}{}", report.role, standing(report)));
     line("term", report.term.to_string());
     line(
         "leader",

@@ -58,7 +58,9 @@ fn sum_of(bytes: &[u8], place: usize) -> u64 {
     last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
     let last = (!rest.is_empty()).then(|| u64::from_le_bytes(last));
     let placed = (place as u64..).zip(whole.chain(last));
-    placed.fold(0, |sum: u64, (place, word)| sum.wrapping_add(scatter(place, word)))
+    placed.fold(0, |sum: u64, (place, word)| {
+        sum.wrapping_add(scatter(place, word))
+    })
 }
 
 /// Spreads a word over 64 bits, differently at each place: a product of 128 bits, folded.

@@ -13,6 +13,7 @@
 //! | refused: shutting down | `TRYAGAIN` |
 //! | refused: the voters are being changed already | `INPROGRESS` |
 //! | refused: no such voters | `ERR` |
+//! | refused: the nodes hold different things | `DIVERGED` |
 //! | in doubt, for any reason | `INDEFINITE` |
 //! | done, and the state machine objects | `ERR`, `WRONGTYPE`: a definite answer, nothing was changed |
 //!
@@ -42,7 +43,7 @@ impl Outcome {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoLeader,
         Self::NotLeader,
         Self::Overloaded,
@@ -51,6 +52,7 @@ impl Refusal {
         Self::ShuttingDown,
         Self::ChangeInProgress,
         Self::NotMembers,
+        Self::Divergent,
     ];
 
     /// The error's text, its code first.
@@ -65,6 +67,9 @@ impl Refusal {
             Self::ChangeInProgress => "INPROGRESS another change of the voters is not over; nothing was done",
             Self::NotMembers => {
                 "ERR the voters have to be one or more of the cluster's nodes; nothing was done"
+            }
+            Self::Divergent => {
+                "DIVERGED this node holds something else than others, and no majority holds the same; nothing was done"
             }
         }
     }

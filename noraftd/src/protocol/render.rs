@@ -11,7 +11,7 @@ use crate::protocol::command::table::{COMMANDS, CommandSpec};
 use crate::protocol::command::{CommandFilter, CommandQuery, Section};
 use crate::protocol::glob::matches;
 use crate::protocol::resp::{BULK_BYTES_MAX, Reply, RespVersion};
-use crate::replica::event::Status;
+use crate::replica::event::{Divergence, Status};
 
 /// The Redis version whose behaviour clients may expect; some refuse servers that name none.
 pub const REDIS_VERSION: &str = "7.2.0";
@@ -264,12 +264,23 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
         ("raft_holes", &status.holes),
         ("raft_repaired", &status.repaired),
         ("raft_needs_snapshot", &u8::from(status.needs_snapshot)),
+        ("raft_divergence", &divergence(status)),
         ("raft_applied_stamp_ms", &status.applied_stamp.as_millis()),
     ]);
     for (id, index) in &status.match_indexes {
         rows.push((format!("raft_match_index_{}", id.get()), index.get().to_string()));
     }
     rows
+}
+
+/// Where nodes hold different things: `none`, or who is wrong and the index at which it was seen.
+fn divergence(status: &Status) -> String {
+    match status.divergence {
+        None => "none".to_owned(),
+        Some(Divergence::Here { index }) => format!("here,{}", index.get()),
+        Some(Divergence::Undecided { index }) => format!("undecided,{}", index.get()),
+        Some(Divergence::Elsewhere { node, index }) => format!("node{},{}", node.get(), index.get()),
+    }
 }
 
 fn role_name(role: Role) -> &'static str {

@@ -51,10 +51,14 @@ impl Apply {
 impl Replica {
     pub(super) fn apply_committed(&mut self) {
         let target = self.apply_target();
+        let before = self.apply.applied;
+        if self.agreement.is_wrong() {
+            return;
+        }
         while self.apply.applied < target {
             let next = next_index(self.apply.applied).and_then(|index| self.position_at(index));
             let Some(record) = next.and_then(|position| self.payloads.get(position)).cloned() else {
-                return;
+                break;
             };
             self.answer_reads_before(record.position);
             self.apply.applied = record.position.index;
@@ -74,6 +78,12 @@ impl Replica {
             self.resolve_proposals(record.position, reply);
             self.resolve_changes(record.position);
             self.order.tidy_applied(record.position.index, self.now);
+            if Self::is_round(record.position.index) {
+                self.note_state(record.position.index);
+            }
+        }
+        if self.apply.applied > before {
+            self.note_state(self.apply.applied);
         }
     }
 

@@ -249,6 +249,8 @@ pub enum Refusal {
     ChangeInProgress,
     /// The voters that were asked for are none, or some of them are no nodes of this cluster.
     NotMembers,
+    /// The node holds something else than others, and no majority holds the same.
+    Divergent,
 }
 
 /// Why nobody can say whether it was done.
@@ -264,6 +266,53 @@ pub enum Doubt {
     ForwardLost,
     /// The node stops; the entry may still be committed by the others.
     ShuttingDown,
+}
+
+/// Nodes hold different things at one place: their states, or the content of their logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Divergence {
+    /// This node differs from a majority: it serves nobody and takes part in nothing until it is started again.
+    Here {
+        /// The place where it was seen.
+        index: LogIndex,
+    },
+    /// No majority holds the one or the other: no node that differs serves.
+    Undecided {
+        /// The place where it was seen.
+        index: LogIndex,
+    },
+    /// Another node differs from a majority that this node is with.
+    Elsewhere {
+        /// That node.
+        node: NodeId,
+        /// The place where it was seen.
+        index: LogIndex,
+    },
+}
+
+impl std::fmt::Display for Divergence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Here { index } => write!(
+                f,
+                "at entry {} this node differs from a majority: it serves nobody and takes part in nothing. The directory is \
+                 as it was; keep a copy of it, then start the node again, or set it up with `noraftd rejoin`",
+                index.get()
+            ),
+            Self::Undecided { index } => write!(
+                f,
+                "at entry {} the nodes differ, and no majority holds the one or the other: no node that differs serves \
+                 until more nodes are there",
+                index.get()
+            ),
+            Self::Elsewhere { node, index } => write!(
+                f,
+                "at entry {} node {} differs from a majority that this node is with",
+                index.get(),
+                node.get()
+            ),
+        }
+    }
 }
 
 /// What a node tells about itself (`ROLE`, `INFO`, `noraftd status`).
@@ -303,6 +352,8 @@ pub struct Status {
     pub repaired: u64,
     /// True while no other node's log has what is damaged here, so that only a snapshot can help.
     pub needs_snapshot: bool,
+    /// Where the nodes were seen to hold different things.
+    pub divergence: Option<Divergence>,
     /// For a leader: each other member, with the last index known to be durable there.
     pub match_indexes: Vec<(NodeId, LogIndex)>,
     /// For a leader: the other members that it has heard from within an election timeout.

@@ -62,6 +62,14 @@ impl Replica {
             // The shell ends the connection; here it must have no effect.
             return;
         }
+        let compares = matches!(
+            message,
+            PeerMessage::Compare { .. } | PeerMessage::Compared { .. }
+        );
+        if self.agreement.is_wrong() && !compares {
+            // Neither a vote nor an acknowledgement of this node is worth anything.
+            return;
+        }
         match message {
             PeerMessage::PreVote {
                 term,
@@ -91,12 +99,15 @@ impl Replica {
             PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
             PeerMessage::RepairRequest { positions } => self.on_repair_request(from, positions),
             PeerMessage::Repair { base, records } => self.on_repair(from, base, &records),
+            PeerMessage::Compare { asks, prints } => self.on_compare(from, asks, &prints),
+            PeerMessage::Compared { prints } => self.on_compared(from, &prints),
             PeerMessage::SnapshotChunk {
                 term,
                 snapshot,
+                chain,
                 offset,
                 bytes,
-            } => self.on_snapshot_chunk(from, term, snapshot, offset, bytes),
+            } => self.on_snapshot_chunk(from, term, (snapshot, chain), offset, bytes),
             PeerMessage::SnapshotReply { term, position, next } => {
                 self.on_snapshot_reply(from, term, position, next);
             }
@@ -194,6 +205,7 @@ impl Replica {
                 term,
                 commit_index,
                 prev,
+                chain,
                 records,
                 round,
                 last_index,
@@ -202,6 +214,7 @@ impl Replica {
                     term,
                     commit_index,
                     prev,
+                    chain,
                     round,
                     last_index,
                 };
@@ -221,7 +234,9 @@ impl Replica {
             | PeerMessage::SnapshotChunk { .. }
             | PeerMessage::SnapshotReply { .. }
             | PeerMessage::RepairRequest { .. }
-            | PeerMessage::Repair { .. } => {
+            | PeerMessage::Repair { .. }
+            | PeerMessage::Compare { .. }
+            | PeerMessage::Compared { .. } => {
                 unreachable!("handled on arrival");
             }
         }
@@ -260,9 +275,13 @@ impl Replica {
             term,
             commit_index,
             prev,
+            chain,
             round,
             last_index,
         } = head;
+        if term >= self.node.current_term() && !self.continues_same(from, prev, chain) {
+            return;
+        }
         let Some(entries) = entries_of(prev, &records) else {
             return;
         };
@@ -300,7 +319,7 @@ impl Replica {
         for record in records {
             let position = record.position;
             if position.index > anchor && self.node.log().entries().contains(position) {
-                self.payloads.put(record);
+                self.keep_record(record);
             }
         }
     }
@@ -363,6 +382,7 @@ struct AppendHead {
     term: Term,
     commit_index: LogIndex,
     prev: LogPosition,
+    chain: Option<u64>,
     round: u64,
     last_index: LogIndex,
 }

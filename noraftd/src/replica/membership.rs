@@ -97,6 +97,9 @@ impl Replica {
         if wanted.voters.is_empty() || !wanted.voters.is_subset(&self.config.members) {
             return Some(Refusal::NotMembers);
         }
+        if !self.serves() {
+            return Some(Refusal::Divergent);
+        }
         if !self.is_leader() {
             return Some(Refusal::NotLeader);
         }

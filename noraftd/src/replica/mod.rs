@@ -6,10 +6,13 @@
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
 //! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
 //! (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
-//! (changes of the voters), `snapshots`, `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects),
-//! `void` (damaged entries that were never committed), `timers`.
+//! (changes of the voters), `snapshots`, `content` (the chain over the log), `agreement` (whether the nodes hold the same),
+//! `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects), `void` (damaged entries that
+//! were never committed), `timers`.
 
+mod agreement;
 mod apply;
+mod content;
 mod durability;
 mod elections;
 pub mod event;
@@ -36,12 +39,14 @@ use std::time::Duration;
 
 use noraft::{ClusterConfig, LogEntry, LogIndex, Node, NodeGeneration, NodeId, Term};
 
+use crate::chain::Chain;
 use crate::machine::Machine;
 use crate::prng::Prng;
 use crate::protocol::peer::PeerMessage;
 use crate::record::{Recovered, SnapshotId};
 use crate::time::{Instant, Stamp};
 
+use self::agreement::Agreement;
 use self::apply::Apply;
 use self::durability::Durability;
 use self::elections::Elections;
@@ -153,6 +158,8 @@ pub struct Replica {
     silent: Option<(Term, Instant)>,
     repair: Repair,
     lacking: Lacking,
+    agreement: Agreement,
+    chain: Chain,
 }
 
 impl Replica {
@@ -220,6 +227,8 @@ impl Replica {
             silent: None,
             lacking: Lacking::new(&recovered.holes, recovered.hard_state.term()),
             repair: Repair::new(recovered.holes),
+            agreement: Agreement::default(),
+            chain: recovered.chain,
         };
         covered.into_iter().for_each(|base| replica.trust_snapshot(base));
         replica
@@ -261,6 +270,7 @@ impl Replica {
                 .chain(self.snapshots.deadline(self.config.election_timeout))
                 .chain(self.repair.deadline())
                 .chain(self.leader_silence())
+                .chain(self.compare_deadline())
                 .min(),
         )
     }
@@ -286,6 +296,7 @@ impl Replica {
             holes: self.repair.holes(),
             repaired: self.repair.repaired(),
             needs_snapshot: self.needs_snapshot(),
+            divergence: self.divergence(),
             match_indexes: self.match_indexes(),
             followers_heard: self.followers_heard(),
             applied_stamp: self.apply.applied_stamp(),
@@ -339,8 +350,12 @@ impl Replica {
         if !self.durability.is_in_flight() && !self.write_patch() {
             self.cut_void();
             self.feed_inbox();
-            self.check_timers();
-            self.leave_to_others();
+            if self.agreement.is_wrong() {
+                self.withdraw();
+            } else {
+                self.check_timers();
+                self.leave_to_others();
+            }
             self.follow_role_change();
             self.elections.on_durable(self.durability.durable_index());
             self.install_snapshot();
@@ -349,8 +364,10 @@ impl Replica {
         }
         self.watch_leader();
         self.expire_requests();
+        self.refuse_in_doubt();
         self.route_requests();
         self.apply_committed();
+        self.compare();
         self.cover_holes();
         self.take_snapshot();
         self.serve_reads();

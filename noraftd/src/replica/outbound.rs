@@ -81,7 +81,7 @@ impl Replica {
             LogEntry::Command => panic!("the payload of the command at {position:?} was never given"),
         };
         let record = Record::new(position, kind, self.stamp, payload);
-        self.payloads.put(record.clone());
+        self.keep_record(record.clone());
         record
     }
 
@@ -222,6 +222,7 @@ impl Replica {
             // Never more than this node has on disk: a lone voter commits before its own sync.
             commit_index: self.apply_target(),
             prev,
+            chain: self.chain_at(prev),
             records,
             round,
             last_index: self.node.log().last_position().index,

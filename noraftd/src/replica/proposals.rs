@@ -84,7 +84,7 @@ impl Replica {
             return None;
         }
         self.give_up_superseded(position.index);
-        self.payloads.put(Record::new(
+        self.keep_record(Record::new(
             position,
             RecordKind::Command,
             self.stamp,

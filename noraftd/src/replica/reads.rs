@@ -63,6 +63,13 @@ impl Reads {
         self.waiting.insert(at, read);
     }
 
+    /// Hands back every read that is not answered.
+    pub(super) fn take_all(&mut self) -> Vec<Pending> {
+        let mut all = self.interrupt();
+        all.extend(self.take_confirmed(|_| true));
+        all
+    }
+
     pub(super) fn len(&self) -> usize {
         let in_round = self.round.as_ref().map_or(0, |round| round.reads.len());
         self.waiting.len() + in_round + self.confirmed.len() + self.behind_writes.len()

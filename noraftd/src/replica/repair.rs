@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, Node, NodeId};
 
+use crate::chain::step_of;
 use crate::protocol::peer::{PeerMessage, REPAIR_POSITIONS_MAX};
 use crate::record::{BatchId, Hole, Record, RecordKind, decode_config};
 use crate::time::Instant;
@@ -374,6 +375,7 @@ impl Replica {
         for record in records {
             let index = record.position.index.get();
             self.repair.filled.remove(&index);
+            self.chain.fill(record.position.index, step_of(&record));
             if self.repair.holes.remove(&index).is_some() {
                 self.repair.repaired += 1;
                 self.repair.hope_again();

@@ -45,6 +45,12 @@ pub(super) struct Requests {
 }
 
 impl Requests {
+    /// Hands back everything that has found no way yet.
+    pub(super) fn take_unrouted(&mut self) -> VecDeque<Pending> {
+        self.put_into_place();
+        std::mem::take(&mut self.unrouted)
+    }
+
     /// Puts what lost its way back into its place.
     pub(super) fn requeue(&mut self, pending: impl Iterator<Item = Pending>) {
         self.returned.extend(pending);
@@ -94,6 +100,10 @@ impl Replica {
         connection: Option<ConnectionId>,
         request: Request,
     ) {
+        if !self.serves() {
+            self.answer(origin, Outcome::Refused(Refusal::Divergent));
+            return;
+        }
         if self.is_hopeless() {
             self.answer(origin, Outcome::Refused(Refusal::NoLeader));
             return;
@@ -190,6 +200,15 @@ impl Replica {
     }
 
     pub(super) fn answer(&mut self, origin: Origin, outcome: Outcome) {
+        let outcome = match (outcome, origin) {
+            // What this node's state says is not to be believed.
+            (Outcome::Done(_), _) if !self.serves() => Outcome::Indefinite(Doubt::LeadershipLost),
+            // Another node asks whoever leads by then.
+            (Outcome::Refused(Refusal::Divergent), Origin::Peer { .. }) => {
+                Outcome::Refused(Refusal::NotLeader)
+            }
+            (outcome, _) => outcome,
+        };
         match origin {
             Origin::Client(id) => self.reply(id, outcome),
             Origin::Peer { node, boot, id } => self.send(node, PeerMessage::Forwarded { id, boot, outcome }),

@@ -71,6 +71,8 @@ struct Incoming {
     /// What is written.
     next: u64,
     is_writing: bool,
+    /// The chain of the log up to there, as the leader says it.
+    chain: Option<u64>,
 }
 
 impl Snapshots {
@@ -157,6 +159,7 @@ impl Replica {
         let base = Base {
             position,
             config: config.clone(),
+            chain: self.chain_at(position),
         };
         let stamp = self.apply.applied_stamp();
         (self.snapshots.is_saving, self.snapshots.bytes_since) = (true, 0);
@@ -200,14 +203,16 @@ impl Replica {
         let Some((position, config)) = self.node.log().get_position_and_config(to.index) else {
             return;
         };
-        let base = Base {
+        let mut base = Base {
             position,
             config: config.clone(),
+            chain: None,
         };
         if self
             .node
             .handle_snapshot_installed(base.position, base.config.clone())
         {
+            self.begin_chain_at(&mut base, true);
             self.snapshots.new_base = Some(base);
             self.forget_void_holes();
         }
@@ -215,7 +220,7 @@ impl Replica {
 
     /// A snapshot knows which configuration was in force there. If the log says another one, the entry that set it is
     /// damaged, and is applied: then the log begins behind it, or the next snapshot would hold a wrong one.
-    pub(super) fn trust_snapshot(&mut self, base: Base) {
+    pub(super) fn trust_snapshot(&mut self, mut base: Base) {
         let log = self.node.log();
         let is_known = log
             .get_position_and_config(base.position.index)
@@ -225,6 +230,7 @@ impl Replica {
         }
         let (position, config) = (base.position, base.config.clone());
         if self.node.handle_snapshot_installed(position, config) {
+            self.begin_chain_at(&mut base, true);
             self.snapshots.new_base = Some(base);
             self.forget_void_holes();
         }
@@ -306,6 +312,7 @@ impl Replica {
         }
         transfer.sent = Some(self.now);
         let snapshot = transfer.id;
+        let chain = self.chain.at(snapshot.position.index);
         let takes =
             Duration::from_secs(1).mul_f64(bytes.len() as f64 / self.config.snapshot_bytes_per_second as f64);
         self.snapshots.send_after = self.now + takes;
@@ -314,6 +321,7 @@ impl Replica {
             PeerMessage::SnapshotChunk {
                 term,
                 snapshot,
+                chain,
                 offset,
                 bytes,
             },
@@ -349,7 +357,7 @@ impl Replica {
         &mut self,
         from: NodeId,
         term: Term,
-        id: SnapshotId,
+        (id, chain): (SnapshotId, Option<u64>),
         offset: u64,
         bytes: Bytes,
     ) {
@@ -378,7 +386,12 @@ impl Replica {
         }
         if !known {
             let next = 0;
-            self.snapshots.incoming = Some(Incoming { id, next, is_writing });
+            self.snapshots.incoming = Some(Incoming {
+                id,
+                next,
+                is_writing,
+                chain,
+            });
         }
         let incoming = self
             .snapshots
@@ -416,7 +429,8 @@ impl Replica {
                 self.snapshots.incoming = Some(incoming);
                 self.answer_leader(id, next);
             }
-            Received::Whole(snapshot) => {
+            Received::Whole(mut snapshot) => {
+                snapshot.head.base.chain = incoming.chain;
                 self.snapshots.ready = Some((id, snapshot));
                 self.answer_leader(id, id.bytes);
             }
@@ -449,7 +463,8 @@ impl Replica {
                 return;
             }
         }
-        let Snapshot { head, machine } = *snapshot;
+        let Snapshot { mut head, machine } = *snapshot;
+        self.begin_chain_at(&mut head.base, is_kept);
         if !is_kept {
             self.payloads.clear();
             self.durability.cut(applied);

@@ -87,6 +87,9 @@ pub struct StatusReport {
     /// True while only a snapshot can repair what is damaged.
     #[serde(default)]
     pub needs_snapshot: bool,
+    /// Where nodes hold different things, in words; absent while they agree.
+    #[serde(default)]
+    pub divergence: Option<String>,
     /// What recovery found when the directory was opened.
     pub recovery: Vec<String>,
     /// The disk.
@@ -276,6 +279,7 @@ impl Board {
             holes: status.holes,
             repaired: status.repaired,
             needs_snapshot: status.needs_snapshot,
+            divergence: status.divergence.map(|divergence| divergence.to_string()),
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),
             clients: connected,

@@ -20,7 +20,7 @@ use super::signals::{Signals, Wish};
 use super::snapshots::SnapshotJob;
 use super::storage::Storage;
 use crate::replica::Replica;
-use crate::replica::event::{Input, Output};
+use crate::replica::event::{Divergence, Input, Output};
 
 /// The parts of a running node, and the loop that moves everything between them.
 pub(super) struct EventLoop {
@@ -36,6 +36,8 @@ pub(super) struct EventLoop {
     is_syncing: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
     is_abstaining: bool,
+    /// Where the nodes differ, as it was said last.
+    divergence: Option<Divergence>,
     /// Damaged entries that the operator was told of.
     holes: u64,
     /// Who led in which term when the operator was last told.
@@ -63,6 +65,7 @@ impl EventLoop {
             inputs: Vec::new(),
             is_syncing: false,
             is_abstaining,
+            divergence: None,
             holes: 0,
             told: (Term::ZERO, None),
             timer: Timer::default(),
@@ -164,6 +167,14 @@ impl EventLoop {
                 _ => tracing::warn!("{holes} entries of the log are damaged and not repaired yet"),
             }
             self.holes = holes;
+        }
+        let divergence = replica.divergence();
+        if divergence != self.divergence {
+            match divergence {
+                None => tracing::info!("the nodes agree again"),
+                Some(divergence) => tracing::error!("{divergence}"),
+            }
+            self.divergence = divergence;
         }
         if self.is_abstaining && !replica.status().abstaining {
             self.is_abstaining = false;

@@ -371,7 +371,9 @@ impl PeerListener {
             | PeerMessage::Forwarded { .. }
             | PeerMessage::SnapshotChunk { .. }
             | PeerMessage::SnapshotReply { .. }
-            | PeerMessage::RepairRequest { .. } => None,
+            | PeerMessage::RepairRequest { .. }
+            | PeerMessage::Compare { .. }
+            | PeerMessage::Compared { .. } => None,
         };
         let most = self.introduction.payload_bytes_max;
         match largest.filter(|bytes| *bytes > most) {

@@ -37,7 +37,7 @@
 //! | 3 ENTRY, a command | of the entry | | the command |
 //! | 4 HARD_STATE | term, vote | bit 0: there is a vote | |
 //! | 5 TRUNCATE | of the last entry that stays | | |
-//! | 6 SNAPSHOT | of the last entry that is covered | | the configuration there |
+//! | 6 SNAPSHOT | of the last entry that is covered; as time, the log's chain up to there, or zero | | the configuration there |
 //! | 7 SEAL | zero, number of entries | bit 0: the index lacks entries that were damaged | the segment's index, see `seal.rs` |
 //! | 8 MARK | the byte up to which a cut goes (zero: not said), LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up, 5 lost | |
 //! | 9 PATCH | of an entry that was damaged | the entry's kind | the entry's |
@@ -50,7 +50,7 @@ use noraft::{LogIndex, LogPosition, Term};
 use super::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, crcs, put};
 use super::page_buffer::PageBuffer;
 use super::segment::{Link, PAGE, ZEROS};
-use crate::record::{Record, RecordKind};
+use crate::record::{Base, Record, RecordKind};
 use crate::time::Stamp;
 
 /// Bytes of a batch's header.
@@ -196,6 +196,21 @@ impl RecordHeader {
             stamp,
             payload_crc,
         }
+    }
+
+    /// Where the log begins; `config` is the payload. The place of the time, which earlier versions write as zero and
+    /// do not read, holds the chain of the log up to there, or zero where it is not known.
+    pub(super) fn of_base(base: &Base, config: &[u8]) -> Self {
+        let (term, index) = (base.position.term.get(), base.position.index.get());
+        Self {
+            stamp: Stamp::from_millis(base.chain.unwrap_or(0)),
+            ..Self::control(Kind::Snapshot, 0, term, index, config)
+        }
+    }
+
+    /// The chain that a record of [`Self::of_base`] holds.
+    pub(super) fn chain(&self) -> Option<u64> {
+        Some(self.stamp.as_millis()).filter(|chain| *chain != 0)
     }
 
     fn of(record: &Record) -> Self {

@@ -86,7 +86,11 @@ impl Shape {
     /// Where the log begins, with the configuration there, once that is known.
     pub(super) fn base(&self) -> Option<Base> {
         let (position, config) = self.base.clone()?;
-        Some(Base { position, config })
+        Some(Base {
+            position,
+            config,
+            chain: None,
+        })
     }
 
     /// True when the entry at `index` begins its term.

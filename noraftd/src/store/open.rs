@@ -93,6 +93,7 @@ pub(super) fn create(
     let base = Base {
         position: LogPosition::ZERO,
         config: genesis.clone(),
+        chain: None,
     };
     create_first_segment(disk, options, identity, &base).map_err(failure(disk, &file_name(1), "creating"))?;
     open_locked(locked, options, identity.owner)
@@ -383,6 +384,7 @@ fn assemble(
         log: state.log.clone(),
         abstain: state.abstain,
         holes: state.held.holes.values().copied().collect(),
+        chain: state.held.chain.clone(),
     };
     let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
         &*disk,
@@ -561,6 +563,7 @@ fn writer(
         base: Base {
             position: state.log.snapshot_position(),
             config: state.log.snapshot_config().clone(),
+            chain: state.held.chain.at(state.log.snapshot_position().index),
         },
         hard_state: state.hard_state,
         ends_with_mark: false,

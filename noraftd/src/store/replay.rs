@@ -16,13 +16,14 @@
 
 use std::collections::BTreeMap;
 
-use noraft::{ClusterConfig, LogIndex, LogPosition, Term};
+use noraft::{LogIndex, LogPosition, Term};
 
 use super::batch::Mark;
 use super::log::{Extent, Extents, Run, Shape};
 use super::scan::Event;
 use super::seal::SealedEntry;
 use super::segment::SegmentHeader;
+use crate::chain::{Chain, step};
 use crate::record::{Abstain, Base, HardState, Hole, RecordKind};
 
 /// A log: its shape, where its entries are, and which of them are not readable.
@@ -31,6 +32,8 @@ pub(super) struct Held {
     pub(super) shape: Shape,
     pub(super) extents: Extents,
     pub(super) holes: BTreeMap<u64, Hole>,
+    /// Over the content of the entries; as long as `shape`.
+    pub(super) chain: Chain,
     /// The segment with the record that says where the log begins; zero while there is none.
     pub(super) base_segment: u64,
 }
@@ -78,6 +81,7 @@ impl Held {
             shape: Shape::after(prev),
             extents: Extents::default(),
             holes: BTreeMap::new(),
+            chain: Chain::after(prev.index, None),
             base_segment: 0,
         }
     }
@@ -85,24 +89,28 @@ impl Held {
     fn truncate(&mut self, position: LogPosition) -> Result<(), &'static str> {
         self.shape.truncate(position)?;
         self.extents.truncate(position.index.get());
+        self.chain.truncate(position.index);
         self.holes.split_off(&position.index.get().saturating_add(1));
         Ok(())
     }
 
-    fn rebase(&mut self, segment: u64, position: LogPosition, config: &ClusterConfig) {
+    fn rebase(&mut self, segment: u64, base: &Base) {
+        let position = base.position;
         if self.shape.begins_after(position) {
             // The log began later before the segments went that held what is between; that is said later.
             return;
         }
         let index = position.index.get();
-        if self.shape.contains(position) {
+        let is_kept = self.shape.contains(position);
+        self.chain.begin_at(position.index, base.chain, is_kept);
+        if is_kept {
             self.extents.drop_until(index);
             self.holes = self.holes.split_off(&index.saturating_add(1));
         } else {
             self.extents = Extents::default();
             self.holes.clear();
         }
-        self.shape.rebase(position, config.clone());
+        self.shape.rebase(position, base.config.clone());
         self.base_segment = segment;
     }
 
@@ -122,7 +130,9 @@ impl Held {
             count: u32::try_from(count).map_err(|_| "more entries are missing than a segment holds")?,
             term: end.term.get(),
             opens: false,
-        })
+        })?;
+        (0..count).for_each(|_| self.chain.push(None));
+        Ok(())
     }
 }
 
@@ -170,7 +180,7 @@ impl Replay {
                 .is_some_and(|known| known.position.index >= base.position.index)
         };
         if let Some(base) = base.filter(|base| !is_repeated(base)) {
-            self.rebase(header.number, base.position, &base.config);
+            self.rebase(header.number, base);
         }
     }
 
@@ -196,7 +206,7 @@ impl Replay {
 
     /// After all batches: the log begins at `base` from now on, which `segment` will say.
     pub(super) fn begin_at(&mut self, segment: u64, base: &Base) {
-        self.rebase(segment, base.position, &base.config);
+        self.rebase(segment, base);
     }
 
     /// Anything may have been written from here on.
@@ -219,8 +229,9 @@ impl Replay {
     /// Takes the next event, which a batch of `segment` says; tells what does not fit what came before.
     pub(super) fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
         match event {
-            Event::Entries { page, run } => {
+            Event::Entries { page, run, steps } => {
                 self.append(*run, Some(run.opens))?;
+                steps.iter().for_each(|step| self.held.chain.push(Some(*step)));
                 self.held.extents.push(Extent {
                     first: run.first,
                     segment,
@@ -232,14 +243,30 @@ impl Replay {
             Event::Hole(hole) => {
                 self.held.holes.insert(hole.position.index.get(), *hole);
             }
-            Event::Patch { page, position, .. } => self.patch(segment, *page, *position),
+            Event::Patch {
+                page,
+                position,
+                kind,
+                payload_crc,
+            } => self.patch(segment, *page, *position, step(*position, *kind, *payload_crc)),
             Event::Config { index, config } => self.held.shape.configure(*index, (**config).clone()),
             Event::HardState { lsn, hard_state } => {
                 self.hard_state = Some((*lsn, *hard_state));
                 self.hard_state_is_doubtful = false;
             }
             Event::Truncate(position) => self.truncate(*position)?,
-            Event::Snapshot { position, config } => self.rebase(segment, *position, config),
+            Event::Snapshot {
+                position,
+                config,
+                chain,
+            } => self.rebase(
+                segment,
+                &Base {
+                    position: *position,
+                    config: (**config).clone(),
+                    chain: *chain,
+                },
+            ),
             Event::Mark(Mark::Cut) => self.abstain = self.abstain.max(Abstain::Tail),
             Event::Mark(Mark::Lost) => self.abstain = Abstain::Loss,
             Event::Mark(Mark::CaughtUp) => self.abstain = Abstain::No,
@@ -290,6 +317,8 @@ impl Replay {
         // The index does not tell configurations from commands.
         let opens = self.held.shape.is_first_of_term(index.get());
         let kind = opens.then_some(RecordKind::Term);
+        let known = kind.map(|kind| step(entry.position, kind, entry.payload_crc));
+        self.held.chain.push(known);
         let hole = unread(entry.position, kind, Some(entry.payload_crc));
         self.held.holes.insert(index.get(), hole);
         Ok(())
@@ -355,12 +384,13 @@ impl Replay {
     }
 
     /// The entry at `position` stands here again, intact.
-    fn patch(&mut self, segment: u64, page: u32, position: LogPosition) {
+    fn patch(&mut self, segment: u64, page: u32, position: LogPosition, step: u64) {
         // Whatever was lost meanwhile, the entry at that position is this one.
         for held in [Some(&mut self.held), self.before.as_mut()].into_iter().flatten() {
             if held.shape.contains(position) && position.index > held.shape.base_position().index {
                 let index = position.index.get();
                 held.holes.remove(&index);
+                held.chain.fill(position.index, step);
                 held.extents.patch(index, segment, page);
             }
         }
@@ -378,16 +408,16 @@ impl Replay {
             .map_err(|found| format!("entry {}: {found}", position.index.get()))
     }
 
-    fn rebase(&mut self, segment: u64, position: LogPosition, config: &ClusterConfig) {
-        let is_behind = position.index < self.held.shape.base_position().index;
+    fn rebase(&mut self, segment: u64, base: &Base) {
+        let is_behind = base.position.index < self.held.shape.base_position().index;
         match &mut self.before {
             // Entries between the snapshot and the loss are not known, so the loss stays one.
-            Some(before) if is_behind => before.rebase(segment, position, config),
-            Some(_) | None if is_behind => self.held.rebase(segment, position, config),
+            Some(before) if is_behind => before.rebase(segment, base),
+            Some(_) | None if is_behind => self.held.rebase(segment, base),
             Some(_) | None => {
                 // An unexplained loss among what is covered does not matter any more; what came after it does.
                 self.before = None;
-                self.held.rebase(segment, position, config);
+                self.held.rebase(segment, base);
             }
         }
     }

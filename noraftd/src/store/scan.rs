@@ -3,8 +3,8 @@
 //! A batch that is not valid does not end the reading when a later one exists: what can be told of its records
 //! is salvaged (`salvage.rs`), and the reading goes on behind it.
 //!
-//! Invariant: pure, and total: any bytes give a scan, never a panic. Memory is O(batches + terms +
-//! configurations + damaged entries), and every crc of a batch was checked before anything of it is reported,
+//! Invariant: pure, and total: any bytes give a scan, never a panic. Memory is O(entries), 8 bytes each beside
+//! batches, terms, configurations and damaged entries, and every crc of a batch was checked before anything of it is reported,
 //! but for what is reported as damaged.
 
 use noraft::{ClusterConfig, LogPosition};
@@ -17,13 +17,14 @@ use super::log::Run;
 use super::rest::{Later, batch_heads, first_nonzero_page, later, looks_interrupted, next_batch, used_bytes};
 use super::seal::{SealIndex, SealedEntry};
 use super::segment::{HeaderFault, Link, PAGE, SegmentHeader};
+use crate::chain::step;
 use crate::record::{Base, HardState, Hole, RecordKind, decode_config};
 
 /// Something a valid batch says, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Consecutive entries of one term in the batch at `page`.
-    Entries { page: u32, run: Run },
+    /// Consecutive entries of one term in the batch at `page`; what each contributes to the log's chain.
+    Entries { page: u32, run: Run, steps: Vec<u64> },
     /// The configuration in an entry that was just told.
     Config { index: u64, config: Box<ClusterConfig> },
     /// Term and vote.
@@ -34,6 +35,8 @@ pub(super) enum Event {
     Snapshot {
         position: LogPosition,
         config: Box<ClusterConfig>,
+        /// The chain of the log up to there, where it is said.
+        chain: Option<u64>,
     },
     /// A remark.
     Mark(Mark),
@@ -42,6 +45,7 @@ pub(super) enum Event {
         page: u32,
         position: LogPosition,
         kind: RecordKind,
+        payload_crc: u32,
     },
     /// An entry that was just told is not readable.
     Hole(Hole),
@@ -313,6 +317,7 @@ impl SegmentScan {
                 self.events.push(Event::Snapshot {
                     position: head.position(),
                     config: config()?,
+                    chain: head.chain(),
                 });
             }
             Kind::Seal => {
@@ -322,7 +327,13 @@ impl SegmentScan {
             Kind::Patch => {
                 let kind = head.held_entry().ok_or("a patch of an unknown kind")?;
                 let (page, position) = (self.page(), head.position());
-                self.events.push(Event::Patch { page, position, kind });
+                let payload_crc = head.payload_crc;
+                self.events.push(Event::Patch {
+                    page,
+                    position,
+                    kind,
+                    payload_crc,
+                });
                 if kind == RecordKind::Config {
                     let (index, config) = (head.index, config()?);
                     self.events.push(Event::Config { index, config });
@@ -341,13 +352,16 @@ impl SegmentScan {
             .add(head.position(), self.front + at as u64, head.payload_crc);
         let page = self.page();
         let opens = head.kind == Kind::Term;
+        let kind = head.kind.entry().expect("an entry is noted");
+        let step = step(head.position(), kind, head.payload_crc);
         if self.events.len() > begun
-            && let Some(Event::Entries { run, .. }) = self.events.last_mut()
+            && let Some(Event::Entries { run, steps, .. }) = self.events.last_mut()
             && !opens
             && run.term == head.term
             && run.last().checked_add(1) == Some(head.index)
         {
             run.count += 1;
+            steps.push(step);
             return;
         }
         let run = Run {
@@ -356,7 +370,8 @@ impl SegmentScan {
             term: head.term,
             opens,
         };
-        self.events.push(Event::Entries { page, run });
+        let steps = vec![step];
+        self.events.push(Event::Entries { page, run, steps });
     }
 
     fn page(&self) -> u32 {

@@ -199,6 +199,7 @@ impl SegmentHeader {
                 term: Term::new(fields.u64(104)),
             },
             config: decode_config(config)?,
+            chain: None,
         })
     }
 
@@ -302,6 +303,7 @@ mod tests {
                 index: LogIndex::new(5),
             },
             config: crate::record::genesis_config((1..=members).map(NodeId::new)),
+            chain: None,
         }
     }
 

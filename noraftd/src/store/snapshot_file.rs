@@ -447,7 +447,11 @@ fn parse_head(name: &str, cluster_id: Option<u64>, rest: &mut &[u8]) -> Result<S
         index: LogIndex::new(index),
     };
     Ok(SnapshotHead {
-        base: Base { position, config },
+        base: Base {
+            position,
+            config,
+            chain: None,
+        },
         stamp,
     })
 }
@@ -521,6 +525,7 @@ mod tests {
                     index: LogIndex::new(17),
                 },
                 config: genesis_config([1, 2, 3].map(NodeId::new)),
+                chain: None,
             },
             stamp: Stamp::from_millis(5),
         }

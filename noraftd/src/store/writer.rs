@@ -71,12 +71,8 @@ impl Content<'_> {
             );
         }
         if let Some(base) = self.base {
-            let (position, config) = (base.position, encode_config(&base.config));
-            let (term, index) = (position.term.get(), position.index.get());
-            out.control(
-                &RecordHeader::control(Kind::Snapshot, 0, term, index, &config),
-                &config,
-            );
+            let config = encode_config(&base.config);
+            out.control(&RecordHeader::of_base(base, &config), &config);
         }
         if let Some(position) = self.truncate {
             let (term, index) = (position.term.get(), position.index.get());

@@ -7,7 +7,8 @@ use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
 use noraftd::protocol::peer::{
     APPEND_OVERHEAD_BYTES, Challenge, Differences, Extensions, Features, Hello, HelloReply, PeerError,
-    PeerFrame, PeerMessage, ProofOfSecret, RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject, Settings,
+    PeerFrame, PeerMessage, Print, ProofOfSecret, RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject,
+    Settings,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
@@ -50,6 +51,7 @@ fn append(records: Vec<Record>) -> PeerMessage {
         term,
         commit_index,
         prev: position(3, 2),
+        chain: None,
         records,
         round: 9,
         last_index: LogIndex::new(8),
@@ -78,6 +80,7 @@ fn frames() -> Vec<PeerFrame> {
     frames.extend(outcomes().into_iter().map(forwarded).map(PeerFrame::Message));
     frames.extend(repair_messages().into_iter().map(PeerFrame::Message));
     frames.extend(counted_messages().into_iter().map(PeerFrame::Message));
+    frames.extend(comparisons().into_iter().map(PeerFrame::Message));
     frames
 }
 
@@ -145,6 +148,97 @@ fn a_rejection_tells_only_its_kind() {
     }
 }
 
+/// The message with what a node of the first release does not know.
+fn chained(mut message: PeerMessage) -> PeerMessage {
+    match &mut message {
+        PeerMessage::Append { chain, .. } | PeerMessage::SnapshotChunk { chain, .. } => {
+            *chain = Some(0x0807_0605_0403_0201);
+        }
+        other => panic!("{other:?} carries no chain"),
+    }
+    message
+}
+
+fn chunk() -> PeerMessage {
+    PeerMessage::SnapshotChunk {
+        term: Term::new(5),
+        snapshot: snapshot(),
+        chain: None,
+        offset: 4,
+        bytes: Bytes::from_static(b"some"),
+    }
+}
+
+fn prints() -> Vec<Print> {
+    let print = |index, chain, digest| Print {
+        position: position(4, index),
+        chain,
+        digest,
+    };
+    vec![
+        print(7, Some(1), Some(2)),
+        print(64, None, Some(u64::MAX)),
+        print(3, Some(0), None),
+    ]
+}
+
+fn comparisons() -> Vec<PeerMessage> {
+    vec![
+        chained(append(records())),
+        chained(chunk()),
+        PeerMessage::Compare {
+            asks: true,
+            prints: prints(),
+        },
+        PeerMessage::Compared { prints: Vec::new() },
+    ]
+}
+
+#[test]
+fn a_node_of_the_first_release_is_sent_what_it_knows() {
+    for message in [append(records()), chunk()] {
+        let encode = |message: &PeerMessage, features| {
+            let mut out = BytesMut::new();
+            message.encode(CLUSTER, features, &mut out);
+            out
+        };
+        let old = encode(&message, Features::NONE);
+        assert_eq!(encode(&chained(message.clone()), Features::NONE), old);
+        assert_ne!(encode(&chained(message.clone()), Features::CHAIN), old);
+        assert_eq!(
+            encode(&message, Features::CHAIN),
+            old,
+            "a chain that is not known"
+        );
+    }
+}
+
+#[test]
+fn prints_with_numbers_that_are_not_known_are_refused() {
+    let compared = |flags: u8, chain: u64, digest: u64| {
+        let mut out = BytesMut::new();
+        frame::encode(30, CLUSTER, &mut out, |out| {
+            out.extend_from_slice(&1_u32.to_le_bytes());
+            for part in [4_u64, 7] {
+                out.extend_from_slice(&part.to_le_bytes());
+            }
+            out.extend_from_slice(&[flags]);
+            for part in [chain, digest] {
+                out.extend_from_slice(&part.to_le_bytes());
+            }
+        });
+        decoded(out)
+    };
+    assert!(compared(3, 1, 2).is_ok() && compared(0, 0, 0).is_ok() && compared(2, 0, 2).is_ok());
+    for (flags, chain, digest) in [(0, 1, 0), (0, 0, 2), (1, 1, 2), (2, 1, 2), (4, 1, 2)] {
+        let refused = compared(flags, chain, digest);
+        assert!(
+            matches!(refused, Err(PeerError::Malformed(_))),
+            "flags {flags}: {refused:?}"
+        );
+    }
+}
+
 fn snapshot() -> SnapshotId {
     SnapshotId {
         position: position(4, 7),
@@ -159,6 +253,7 @@ fn a_chunk_outside_of_its_snapshot_is_refused() {
         let chunk = PeerMessage::SnapshotChunk {
             term: Term::new(5),
             snapshot: snapshot(),
+            chain: None,
             offset,
             bytes: Bytes::from_static(bytes),
         };
@@ -193,12 +288,7 @@ fn messages() -> Vec<PeerMessage> {
             canvass: 0,
             abstain: Abstain::Tail,
         },
-        PeerMessage::SnapshotChunk {
-            term,
-            snapshot: snapshot(),
-            offset: 4,
-            bytes: Bytes::from_static(b"some"),
-        },
+        chunk(),
         PeerMessage::SnapshotReply {
             term,
             position: last_position,
@@ -612,10 +702,10 @@ fn random_requests_survive_forwarding() {
 
 #[test]
 fn the_overheads_are_what_they_are_said_to_be() {
-    let empty = encoded(&PeerFrame::Message(append(vec![]))).len() - frame::HEADER_BYTES;
+    let empty = encoded(&PeerFrame::Message(chained(append(vec![])))).len() - frame::HEADER_BYTES;
     assert_eq!(empty, APPEND_OVERHEAD_BYTES);
     let payloads: usize = records().iter().map(|record| record.payload.len()).sum();
-    let full = encoded(&PeerFrame::Message(append(records()))).len() - frame::HEADER_BYTES;
+    let full = encoded(&PeerFrame::Message(chained(append(records())))).len() - frame::HEADER_BYTES;
     assert_eq!(
         full,
         APPEND_OVERHEAD_BYTES + records().len() * RECORD_OVERHEAD_BYTES + payloads

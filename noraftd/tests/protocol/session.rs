@@ -39,6 +39,7 @@ fn status(role: Role) -> Status {
         holes: 0,
         repaired: 0,
         needs_snapshot: false,
+        divergence: None,
         match_indexes: match role {
             Role::Leader => vec![(NodeId::new(2), index(98)), (NodeId::new(3), index(50))],
             Role::Follower | Role::Candidate => vec![],

@@ -31,6 +31,7 @@ impl Candidate {
             log: Log::new(config, LogEntries::from_iter(LogPosition::ZERO, entries)),
             abstain,
             holes: Vec::new(),
+            chain: noraftd::chain::Chain::after(noraft::LogIndex::ZERO, None),
         };
         let mut settings = ReplicaConfig::new(NodeId::new(1));
         settings.members = (1..=voters).map(NodeId::new).collect();

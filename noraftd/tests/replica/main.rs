@@ -2,6 +2,7 @@
 //!
 //! `REPLICA_SEED=n cargo test -p noraftd --test replica` repeats one seed of the random tests.
 
+mod agreement;
 mod appends;
 mod counter;
 mod elections;

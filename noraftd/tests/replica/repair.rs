@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId, Term};
+use noraftd::chain::Chain;
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
 use noraftd::record::{Abstain, HardState, Hole, Recovered, genesis_config};
@@ -181,12 +182,14 @@ fn acknowledged_beside_a_hole(commit: u64) -> u64 {
             kind: None,
             payload_crc: None,
         }],
+        chain: Chain::after(LogIndex::ZERO, None),
     };
     let mut replica = Replica::recover(&ReplicaConfig::new(NodeId::new(2)), 1, recovered, None);
     let message = PeerMessage::Append {
         term: Term::new(1),
         commit_index: LogIndex::new(commit),
         prev: at(4),
+        chain: None,
         records: Vec::new(),
         round: 1,
         last_index: LogIndex::new(4),

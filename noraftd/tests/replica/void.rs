@@ -109,6 +109,7 @@ impl Holed {
                 kind: None,
                 payload_crc: None,
             }],
+            chain: noraftd::chain::Chain::after(noraft::LogIndex::ZERO, None),
         };
         let mut settings = ReplicaConfig::new(NodeId::new(1));
         settings.members = [1, 2].map(NodeId::new).into();

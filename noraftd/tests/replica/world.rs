@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId};
+use noraftd::chain::{Chain, step_of};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::peer::{Features, PeerMessage};
@@ -61,6 +62,7 @@ struct Disk {
     snapshots: Vec<(SnapshotId, Snapshot)>,
     /// Snapshots that cannot be read any more.
     rotten: BTreeSet<u64>,
+    chain_is_lost: bool,
 }
 
 impl Disk {
@@ -113,6 +115,23 @@ impl Disk {
                 .then_some(record.payload_crc),
         };
         self.records.iter().filter(is_damaged).map(hole).collect()
+    }
+
+    /// The chain, as far as what is damaged lets it be known.
+    fn chain(&self) -> Chain {
+        let value = self.base.as_ref().and_then(|base| base.chain);
+        let mut chain = Chain::after(self.base().index, value);
+        if self.chain_is_lost {
+            (0..self.records.len()).for_each(|_| chain.push(None));
+            return chain;
+        }
+        let holes = self.holes();
+        for record in &self.records {
+            let hole = holes.iter().find(|hole| hole.position == record.position);
+            let is_known = hole.is_none_or(|hole| hole.payload_crc.is_some());
+            chain.push(is_known.then(|| step_of(record)));
+        }
+        chain
     }
 
     fn rebase(&mut self, base: &Base) {
@@ -178,6 +197,7 @@ impl Disk {
             log: Log::new(config, entries),
             abstain: Abstain::No,
             holes: self.holes(),
+            chain: self.chain(),
         };
         let usable = |(id, _): &&(SnapshotId, Snapshot)| recovered.log.entries().contains(id.position);
         let snapshot = self.snapshots.iter().rev().find(usable).cloned();
@@ -419,6 +439,25 @@ impl World {
         let disk = self.disks.get_mut(&node).expect("a node has a disk");
         let held = disk.snapshots.iter().map(|(id, _)| id.position.index.get());
         disk.rotten.extend(held);
+    }
+
+    /// Another record stands in place of the one at `index` on the disk of a node that is down.
+    pub(crate) fn rewrite(&mut self, node: u64, index: u64, by: impl FnOnce(&Record) -> Record) {
+        let disk = self.disks.get_mut(&node).expect("a node has a disk");
+        let held = disk
+            .records
+            .iter_mut()
+            .find(|record| record.position.index.get() == index);
+        let held = held.expect("the log holds the entry");
+        *held = by(held);
+    }
+
+    /// Nothing is known of the chain of the log on a node's disk, as if an earlier version had written it.
+    pub(crate) fn forget_chain(&mut self, node: u64) {
+        self.disks
+            .get_mut(&node)
+            .expect("a node has a disk")
+            .chain_is_lost = true;
     }
 
     /// Entries on a node's disk that cannot be read.

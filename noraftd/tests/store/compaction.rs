@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition};
+use noraftd::chain::Chain;
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record, Recovered, SnapshotHead, SnapshotId};
 use noraftd::store::mem_disk::{Fault, MemDisk};
@@ -117,8 +118,12 @@ impl Node {
         let older = self.snapshots.iter().copied();
         let older = older.filter(|held| held.index < newest.index && self.holds(*held));
         let position = older.max_by_key(|held| held.index)?;
-        let config = genesis();
-        (position.index.get() > self.base).then(|| Self::batch(Some(Base { position, config }), None, None))
+        let base = Base {
+            position,
+            config: genesis(),
+            chain: None,
+        };
+        (position.index.get() > self.base).then(|| Self::batch(Some(base), None, None))
     }
 
     /// Another node's snapshot, of entries that this one does not have.
@@ -128,6 +133,7 @@ impl Node {
         let base = Base {
             position: at(term, index),
             config: genesis(),
+            chain: Some(prng.next_u64()),
         };
         let append = prng.chance(1, 2).then(|| Append {
             prev: base.position,
@@ -179,6 +185,7 @@ pub(crate) fn head(position: LogPosition) -> SnapshotHead {
         base: Base {
             position,
             config: genesis(),
+            chain: None,
         },
         stamp: Stamp::from_millis(position.index.get()),
     }
@@ -289,12 +296,59 @@ fn found(store: &mut Store, recovered: &Recovered) -> Result<Node, String> {
         let read = store.reader().read(from, last, usize::MAX);
         records.extend(read.map_err(|error| error.to_string())?);
     }
+    check_chain(recovered, &records)?;
     Ok(Node {
         hard_state: recovered.hard_state,
         records,
         base: base.index.get(),
         snapshots,
     })
+}
+
+/// The chain that was made of what the opening read is the one of the records that are read back.
+fn check_chain(recovered: &Recovered, records: &[Record]) -> Result<(), String> {
+    let base = recovered.log.snapshot_position().index;
+    let mut chain = recovered.chain.clone();
+    let start = chain.at(base).unwrap_or(7);
+    chain.adopt(base, start);
+    let mut truth = Chain::after(base, Some(start));
+    let after_base = records.iter().skip(base.get() as usize);
+    after_base.for_each(|record| truth.put(record));
+    if chain == truth {
+        Ok(())
+    } else {
+        Err(format!("the chain is {chain:?}, not {truth:?}"))
+    }
+}
+
+#[test]
+fn where_the_log_begins_says_the_chain_up_to_there() {
+    let disk = MemDisk::new();
+    let (mut store, _) =
+        Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis()).unwrap();
+    let base = Base {
+        position: at(3, 50),
+        config: genesis(),
+        chain: Some(99),
+    };
+    receive(&store.snapshots(), base.position).unwrap();
+    let hard_state = HardState {
+        term: 3,
+        voted_for: None,
+    };
+    let append = Append {
+        prev: base.position,
+        records: vec![command(3, 51, b"after it")],
+    };
+    let Step::Persist(batch) = Node::batch(Some(base), Some(hard_state), Some(append.clone())) else {
+        unreachable!("a batch is persisted")
+    };
+    store.persist(&batch).unwrap();
+    drop(store);
+    let (_, recovered) = Store::open(Arc::new(disk), small_segments(), owner()).unwrap();
+    let mut truth = Chain::after(LogIndex::new(50), Some(99));
+    truth.put(&append.records[0]);
+    assert_eq!(recovered.chain, truth);
 }
 
 /// True when `found` is what `node` must have; entries of the last append may be missing when it was cut short.

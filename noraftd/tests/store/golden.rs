@@ -201,6 +201,7 @@ fn golden_state() -> Snapshot {
     let base = Base {
         position: at(2, 3),
         config: genesis(),
+        chain: None,
     };
     let head = SnapshotHead {
         base,

@@ -4,6 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::outcome_codec::{read_outcome, write_outcome};
+use super::prints_codec::{read_compare, read_compared, write_prints};
 use super::record_codec::{CUT, read_records, write_records};
 use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
 use super::snapshot_codec::{read_chunk, write_id};
@@ -179,7 +180,33 @@ impl PeerMessage {
     /// consecutive: who makes a message sees to both.
     pub fn encode(&self, cluster_id: u64, features: Features, out: &mut BytesMut) {
         let kind = self.kind(features);
-        frame::encode(kind, cluster_id, out, |out| self.write_body(kind, out));
+        match self.chained_kind().filter(|_| features.has(Features::CHAIN)) {
+            Some((chained, chain)) => frame::encode(chained, cluster_id, out, |out| {
+                out.put_u64_le(chain);
+                self.write_body(kind, out);
+            }),
+            None => frame::encode(kind, cluster_id, out, |out| self.write_body(kind, out)),
+        }
+    }
+
+    /// The kind of a message that carries a chain, and the chain, which comes first.
+    fn chained_kind(&self) -> Option<(u8, u64)> {
+        match self {
+            Self::Append { chain, .. } => chain.map(|chain| (28, chain)),
+            Self::SnapshotChunk { chain, .. } => chain.map(|chain| (34, chain)),
+            Self::RequestVote { .. }
+            | Self::Vote { .. }
+            | Self::Appended { .. }
+            | Self::PreVote { .. }
+            | Self::PreVoted { .. }
+            | Self::Forward { .. }
+            | Self::Forwarded { .. }
+            | Self::RepairRequest { .. }
+            | Self::Repair { .. }
+            | Self::Compare { .. }
+            | Self::Compared { .. }
+            | Self::SnapshotReply { .. } => None,
+        }
     }
 
     fn kind(&self, features: Features) -> u8 {
@@ -197,6 +224,8 @@ impl PeerMessage {
             Self::Forwarded { .. } => 23,
             Self::RepairRequest { .. } => 24,
             Self::Repair { .. } => 25,
+            Self::Compare { .. } => 29,
+            Self::Compared { .. } => 30,
             Self::SnapshotChunk { .. } => 32,
             Self::SnapshotReply { .. } => 33,
         }
@@ -262,6 +291,11 @@ impl PeerMessage {
             }
             Self::RepairRequest { positions } => write_positions(positions, out),
             Self::Repair { base, records } => write_repair(*base, records, out),
+            Self::Compare { asks, prints } => {
+                out.put_u8(u8::from(*asks));
+                write_prints(prints, out);
+            }
+            Self::Compared { prints } => write_prints(prints, out),
             Self::SnapshotChunk { .. } | Self::SnapshotReply { .. } => self.write_snapshot(out),
         }
     }
@@ -275,6 +309,7 @@ impl PeerMessage {
                 records,
                 round,
                 last_index,
+                chain: _,
             } => {
                 out.put_u64_le(term.get());
                 out.put_u64_le(commit_index.get());
@@ -305,6 +340,7 @@ impl PeerMessage {
                 snapshot,
                 offset,
                 bytes,
+                chain: _,
             } => {
                 out.put_u64_le(term.get());
                 write_id(snapshot, out);
@@ -330,12 +366,22 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
             .ok_or("the reason is unknown"),
         KIND_CHALLENGE => Challenge::read(reader).map(PeerFrame::Challenge).ok_or(CUT),
         KIND_PROOF => ProofOfSecret::read(reader).map(PeerFrame::Proof).ok_or(CUT),
-        18 => read_append(reader, &frame.body).map(PeerFrame::Message),
+        18 => read_append(reader, &frame.body, None).map(PeerFrame::Message),
+        28 => {
+            let chain = reader.u64().ok_or(CUT)?;
+            read_append(reader, &frame.body, Some(chain)).map(PeerFrame::Message)
+        }
         22 => read_forward(reader, &frame.body).map(PeerFrame::Message),
         23 => read_forwarded(reader, &frame.body).map(PeerFrame::Message),
         24 => read_repair_request(reader).map(PeerFrame::Message),
         25 => read_repair(reader, &frame.body).map(PeerFrame::Message),
-        32 => read_chunk(reader, &frame.body).map(PeerFrame::Message),
+        29 => read_compare(reader).map(PeerFrame::Message),
+        30 => read_compared(reader).map(PeerFrame::Message),
+        32 => read_chunk(reader, &frame.body, None).map(PeerFrame::Message),
+        34 => {
+            let chain = reader.u64().ok_or(CUT)?;
+            read_chunk(reader, &frame.body, Some(chain)).map(PeerFrame::Message)
+        }
         kind @ (16 | 17 | 19 | 20 | 21 | 26 | 27 | 33) => {
             read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT)
         }
@@ -413,7 +459,11 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
     })
 }
 
-fn read_append(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {
+fn read_append(
+    reader: &mut Reader<'_>,
+    body: &Bytes,
+    chain: Option<u64>,
+) -> Result<PeerMessage, &'static str> {
     let term = Term::new(reader.u64().ok_or(CUT)?);
     let commit_index = LogIndex::new(reader.u64().ok_or(CUT)?);
     let prev = read_position(reader).ok_or(CUT)?;
@@ -424,6 +474,7 @@ fn read_append(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'s
         term,
         commit_index,
         prev,
+        chain,
         records,
         round,
         last_index,

@@ -177,7 +177,7 @@ impl Features {
     pub const URGENT: Self = Self(1 << 3);
 
     /// What this build understands. The simulation's nodes have all of them.
-    pub const SUPPORTED: Self = Self::CANVASS;
+    pub const SUPPORTED: Self = Self::CANVASS.with(Self::CHAIN).with(Self::DIGEST);
 
     /// Those of both.
     pub const fn and(self, other: Self) -> Self {

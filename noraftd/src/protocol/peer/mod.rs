@@ -22,8 +22,12 @@
 //! | 25 | repair | base index u64, count u32, for each record its index u64 and the record as in 18 |
 //! | 26 | pre-vote | as 20, then canvass u64 (not 0), abstaining byte; to nodes with [`Features::CANVASS`] |
 //! | 27 | pre-vote reply | as 21, then canvass u64 (not 0); to nodes with [`Features::CANVASS`] |
+//! | 28 | AppendEntries, with a chain | the chain u64, then as 18; only to nodes with [`Features::CHAIN`] |
+//! | 29 | compare | asks flag, count u32, prints (`prints_codec.rs`); only to nodes with [`Features::DIGEST`] |
+//! | 30 | compared | count u32, prints; only to nodes with [`Features::DIGEST`] |
 //! | 32 | snapshot chunk | term u64, position, bytes of the file u64, its hash u128, offset u64, the bytes (rest of the body) |
 //! | 33 | snapshot reply | term u64, position, bytes received u64 |
+//! | 34 | snapshot chunk, with a chain | the chain u64, then as 32; only to nodes with [`Features::CHAIN`] |
 //!
 //! A connection begins with a hello, and either its reply, or, when both sides know a secret: challenge, proof, and
 //! the reply as the first sealed frame (`../seal.rs`); then every frame is sealed. A rejection may stand in place of
@@ -34,6 +38,7 @@
 mod codec;
 mod extensions;
 mod outcome_codec;
+mod prints_codec;
 mod record_codec;
 mod repair_codec;
 mod snapshot_codec;
@@ -77,6 +82,8 @@ pub enum PeerMessage {
         commit_index: LogIndex,
         /// The position before the first record.
         prev: LogPosition,
+        /// The chain of the leader's log at `prev` (see [`crate::chain`]), where it is known.
+        chain: Option<u64>,
         /// Consecutive entries after `prev`; none is a heartbeat or a probe.
         records: Vec<Record>,
         /// Counts the leader's AppendEntries of this term; echoed in the reply.
@@ -150,12 +157,26 @@ pub enum PeerMessage {
         /// The entries, by rising index; at most [`REPAIR_POSITIONS_MAX`].
         records: Vec<Record>,
     },
+    /// What the sender holds at some places, to be compared.
+    Compare {
+        /// True when the receiver is to say what it holds there, equal or not; else only what differs.
+        asks: bool,
+        /// At most [`PRINTS_MAX`].
+        prints: Vec<Print>,
+    },
+    /// What the sender holds where it was asked, or holds something else.
+    Compared {
+        /// At most [`PRINTS_MAX`].
+        prints: Vec<Print>,
+    },
     /// A part of a snapshot, for a follower whose log ends before the leader's begins (Raft 7).
     SnapshotChunk {
         /// The leader's term.
         term: Term,
         /// The snapshot.
         snapshot: SnapshotId,
+        /// The chain of the leader's log up to there, where it is known.
+        chain: Option<u64>,
         /// Where in the file the bytes belong.
         offset: u64,
         /// Some of the file, at least one byte.
@@ -170,6 +191,17 @@ pub enum PeerMessage {
         /// Bytes of the file that it has from the beginning on; all when it needs no more.
         next: u64,
     },
+}
+
+/// What a node holds at one place of the log: nodes that hold the same have the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Print {
+    /// The place.
+    pub position: LogPosition,
+    /// The number of the log's content up to there (see [`crate::chain`]), if the log holds the position.
+    pub chain: Option<u64>,
+    /// The digest of the state after that entry, if it was applied and the digest is remembered.
+    pub digest: Option<u64>,
 }
 
 /// The first frame on a connection between nodes.
@@ -287,12 +319,15 @@ pub const RECORDS_MAX: usize = 1 << 16;
 /// Most entries that one message asks for, or brings, to repair a log.
 pub const REPAIR_POSITIONS_MAX: usize = 256;
 
+/// Most prints in one message: what one node remembers, twice over.
+pub const PRINTS_MAX: usize = 128;
+
 /// Bytes that a record adds to an AppendEntries besides its payload; for who fills a frame up to
 /// [`FRAME_BODY_BYTES_MAX`](super::frame::FRAME_BODY_BYTES_MAX).
 pub const RECORD_OVERHEAD_BYTES: usize = record_codec::RECORD_HEADER_BYTES;
 
 /// Bytes of an AppendEntries without records.
-pub const APPEND_OVERHEAD_BYTES: usize = 52;
+pub const APPEND_OVERHEAD_BYTES: usize = 60;
 
 /// Most bytes of a hello's extensions: the first frame comes from a stranger.
 pub const EXTENSIONS_BYTES_MAX: usize = 1 << 10;

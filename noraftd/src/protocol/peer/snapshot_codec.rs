@@ -25,7 +25,11 @@ fn read_id(reader: &mut Reader<'_>) -> Option<SnapshotId> {
     })
 }
 
-pub(super) fn read_chunk(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, &'static str> {
+pub(super) fn read_chunk(
+    reader: &mut Reader<'_>,
+    body: &Bytes,
+    chain: Option<u64>,
+) -> Result<PeerMessage, &'static str> {
     let term = Term::new(reader.u64().ok_or(CUT)?);
     let snapshot = read_id(reader).ok_or(CUT)?;
     let offset = reader.u64().ok_or(CUT)?;
@@ -37,6 +41,7 @@ pub(super) fn read_chunk(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMe
     Ok(PeerMessage::SnapshotChunk {
         term,
         snapshot,
+        chain,
         offset,
         bytes: body.slice_ref(bytes),
     })

@@ -57,6 +57,9 @@ impl PeerMessage {
             Self::Forwarded { .. } => Term::ZERO,
             Self::RepairRequest { positions } => highest_of(positions.iter().copied()),
             Self::Repair { records, .. } => highest(records),
+            Self::Compare { prints, .. } | Self::Compared { prints } => {
+                highest_of(prints.iter().map(|print| print.position))
+            }
             Self::SnapshotChunk { term, snapshot, .. } => (*term).max(snapshot.position.term),
             Self::SnapshotReply { term, position, .. } => (*term).max(position.term),
         }
@@ -99,6 +102,7 @@ mod tests {
             term: Term::new(term),
             commit_index: LogIndex::ZERO,
             prev,
+            chain: None,
             records,
             round: 0,
             last_index: LogIndex::ZERO,

@@ -1,0 +1,179 @@
+//! Nodes whose states or logs differ notice it, and who differs from a majority serves nobody.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use noraft::LogIndex;
+use noraftd::protocol::resp::Reply;
+use noraftd::record::Record;
+use noraftd::replica::event::{Divergence, Outcome, Refusal};
+
+use super::world::{Faults, World};
+use super::{SECOND, done, led_world, other, outcome};
+
+fn divergence(world: &World, node: u64) -> Option<Divergence> {
+    world.replica(node).expect("it is up").divergence()
+}
+
+fn write(world: &mut World, node: u64, ids: std::ops::RangeInclusive<u64>) {
+    for id in ids {
+        world.request(
+            node,
+            id,
+            &["SET", &format!("key-{}", id % 7), &format!("value {id}")],
+        );
+        world.run_for(Duration::from_millis(1));
+    }
+}
+
+/// Puts another command into the log of `node`, which is down, in place of the one at `index`.
+fn forge(world: &mut World, node: u64, index: u64) {
+    world.rewrite(node, index, |record| {
+        let mut payload = record.payload.to_vec();
+        let last = payload.last_mut().expect("a command has bytes");
+        *last ^= 1;
+        Record::new(record.position, record.kind, record.stamp, Bytes::from(payload))
+    });
+}
+
+fn refused(world: &mut World, node: u64, id: u64) -> bool {
+    world.request(node, id, &["GET", "key-1"]);
+    world.run_for(SECOND);
+    outcome(world, id) == Some(Outcome::Refused(Refusal::Divergent))
+}
+
+#[test]
+fn a_node_whose_state_differs_from_a_majority_stops_and_says_where() {
+    let (mut world, leader) = led_world(3);
+    write(&mut world, leader, 1..=40);
+    world.run_for(SECOND * 3);
+    assert!((1..=3).all(|node| divergence(&world, node).is_none()));
+    // A follower applies another command than the others, of which its log knows nothing.
+    let node = other(&world, leader);
+    world.kill(node);
+    let last = world.on_disk(node).last().copied().unwrap_or(0);
+    forge(&mut world, node, last);
+    world.forget_chain(node);
+    world.start(node);
+    world.run_for(SECOND * 4);
+    let Some(Divergence::Here { index }) = divergence(&world, node) else {
+        panic!("{:?}", divergence(&world, node))
+    };
+    assert!(index.get() >= last, "{index:?}, forged was {last}");
+    assert!(refused(&mut world, node, 1000));
+    let third = 6 - leader - node;
+    for well in [leader, third] {
+        let found = divergence(&world, well);
+        assert!(matches!(found, Some(Divergence::Elsewhere { .. })), "{found:?}");
+    }
+    write(&mut world, leader, 2000..=2010);
+    world.run_for(SECOND);
+    assert_eq!(done(&world, 2010), Reply::Status("OK"), "the others go on");
+}
+
+#[test]
+fn a_log_with_a_forged_entry_takes_nothing_and_its_node_stops() {
+    let (mut world, leader) = led_world(3);
+    write(&mut world, leader, 1..=40);
+    let node = other(&world, leader);
+    world.kill(node);
+    forge(&mut world, node, 20);
+    world.start(node);
+    let applied = |world: &World| world.replica(node).expect("it is up").status().applied_index;
+    world.run_for(SECOND * 4);
+    assert!(matches!(divergence(&world, node), Some(Divergence::Here { .. })));
+    assert!(applied(&world) < LogIndex::new(20), "{:?}", applied(&world));
+    assert!(refused(&mut world, node, 1000));
+    assert_eq!(world.leader(), Some(leader));
+}
+
+#[test]
+fn a_leader_with_a_forged_entry_gives_way() {
+    let (mut world, leader) = led_world(3);
+    write(&mut world, leader, 1..=40);
+    world.run_for(SECOND);
+    // The one whose log is forged is elected, for the others are away at first.
+    (1..=3).for_each(|node| world.kill(node));
+    forge(&mut world, leader, 20);
+    let others: Vec<u64> = (1..=3).filter(|node| *node != leader).collect();
+    world.start(leader);
+    world.start(others[0]);
+    world.run_for(SECOND * 6);
+    world.start(others[1]);
+    world.run_for(SECOND * 8);
+    assert!(matches!(
+        divergence(&world, leader),
+        Some(Divergence::Here { .. })
+    ));
+    let leads = world.leader().expect("the others elect");
+    assert!(others.contains(&leads));
+    write(&mut world, leads, 2000..=2001);
+    world.run_for(SECOND);
+    assert_eq!(done(&world, 2001), Reply::Status("OK"));
+}
+
+#[test]
+fn where_no_majority_is_right_nobody_serves_until_one_is() {
+    let (mut world, leader) = led_world(3);
+    write(&mut world, leader, 1..=40);
+    world.run_for(SECOND);
+    let (node, third) = (other(&world, leader), 6 - leader - other(&world, leader));
+    world.kill(third);
+    world.kill(node);
+    forge(&mut world, node, 20);
+    world.start(node);
+    world.run_for(SECOND * 6);
+    for node in [leader, node] {
+        let found = divergence(&world, node);
+        assert!(
+            matches!(found, Some(Divergence::Undecided { .. })),
+            "{node}: {found:?}"
+        );
+    }
+    assert!(refused(&mut world, leader, 1000));
+    assert!(refused(&mut world, node, 1001));
+    world.start(third);
+    world.run_for(SECOND * 8);
+    assert!(matches!(divergence(&world, node), Some(Divergence::Here { .. })));
+    let leads = world.leader().expect("the other two elect");
+    world.request(leads, 2000, &["GET", "key-1"]);
+    world.run_for(SECOND);
+    assert!(matches!(done(&world, 2000), Reply::Bulk(_)));
+}
+
+#[test]
+fn nodes_that_agree_never_differ_whatever_the_network_does() {
+    for seed in 0..20 {
+        let faults = Faults {
+            loss: 50,
+            duplicate: 50,
+            reorder: true,
+            delay_max: 3000,
+            sync_max: 3000,
+            compact: seed % 2 == 0,
+        };
+        let mut world = World::new(seed, 3, faults);
+        world.run_for(SECOND * 2);
+        for round in 0..8u64 {
+            for id in round * 60 + 1..=round * 60 + 60 {
+                world.request(1 + id % 3, id, &["APPEND", "k", &id.to_string()]);
+                world.run_for(Duration::from_millis(3));
+            }
+            let victim = 1 + world.prng.below(3);
+            world.kill(victim);
+            world.damage(victim, (1..400).filter(|index| index % 9 == round));
+            world.run_for(Duration::from_millis(300));
+            world.start(victim);
+            world.run_for(SECOND * 2);
+            for node in 1..=3 {
+                assert_eq!(divergence(&world, node), None, "REPLICA_SEED={seed}, node {node}");
+            }
+        }
+        world.heal();
+        world.run_for(SECOND * 5);
+        for node in 1..=3 {
+            let replica = world.replica(node).expect("it is up");
+            assert!(replica.chain_is_known(), "REPLICA_SEED={seed}, node {node}");
+        }
+    }
+}
