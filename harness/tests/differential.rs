@@ -111,3 +111,13 @@ fn requests_are_decided_as_by_brute_force() {
 fn list_transactions_are_decided_as_by_brute_force() {
     run("list_append", compare::list_append);
 }
+
+#[test]
+fn register_transactions_are_decided_as_by_brute_force() {
+    run("rw_register", compare::rw_register);
+}
+
+#[test]
+fn texts_are_decided_as_by_brute_force() {
+    run("kv", compare::kv);
+}

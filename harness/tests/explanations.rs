@@ -236,3 +236,70 @@ fn transactions() {
         &sequence(&[(1, "txn", "[[:r 1 nil]]", "[[:r 1 [10]]]")]),
     );
 }
+
+#[test]
+fn transactions_on_registers() {
+    told(
+        "rw_stale_read",
+        &sequence(&[
+            (0, "txn", "[[:w 1 10]]", "[[:w 1 10]]"),
+            (0, "txn", "[[:w 1 11]]", "[[:w 1 11]]"),
+            (1, "txn", "[[:r 1 nil]]", "[[:r 1 10]]"),
+        ]),
+    );
+    told(
+        "rw_lost_update",
+        "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:w 1 10]]}\n\
+         {:process 1 :type :invoke :f :txn :value [[:r 1 nil] [:w 1 11]]}\n\
+         {:process 0 :type :ok :f :txn :value [[:r 1 nil] [:w 1 10]]}\n\
+         {:process 1 :type :ok :f :txn :value [[:r 1 nil] [:w 1 11]]}\n",
+    );
+    let write_skew = "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:w 2 20]]}\n\
+         {:process 1 :type :invoke :f :txn :value [[:r 2 nil] [:w 1 10]]}\n\
+         {:process 0 :type :ok :f :txn :value [[:r 1 nil] [:w 2 20]]}\n\
+         {:process 1 :type :ok :f :txn :value [[:r 2 nil] [:w 1 10]]}\n";
+    told("rw_write_skew", write_skew);
+    told(
+        "rw_aborted_read",
+        "{:process 0 :type :invoke :f :txn :value [[:w 1 10]]}\n{:process 0 :type :fail :f :txn :value [[:w 1 10]]}\n\
+         {:process 1 :type :invoke :f :txn :value [[:r 1 nil]]}\n{:process 1 :type :ok :f :txn :value [[:r 1 10]]}\n",
+    );
+}
+
+#[test]
+fn texts() {
+    told(
+        "kv_texts_part",
+        &sequence(&[
+            (0, "append", "\"a one;\"", "\"a one;\""),
+            (0, "append", "\"b two;\"", "\"b two;\""),
+            (1, "get", "nil", "\"a one;b two;\""),
+            (1, "get", "nil", "\"b two;\""),
+        ]),
+    );
+    told(
+        "kv_text_of_no_operation",
+        &sequence(&[
+            (0, "put", "\"a one;\"", "\"a one;\""),
+            (1, "get", "nil", "\"a one;c\""),
+        ]),
+    );
+    told(
+        "kv_stale",
+        &sequence(&[
+            (0, "put", "\"a one;\"", "\"a one;\""),
+            (0, "append", "\"b two;\"", "\"b two;\""),
+            (1, "get", "nil", "\"a one;b two;\""),
+            (1, "get", "nil", "\"a one;\""),
+        ]),
+    );
+}
+
+#[test]
+fn a_dirty_read_is_called_one() {
+    told(
+        "register_dirty_read",
+        "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :fail :f :write :value 1}\n\
+         {:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value 1}\n",
+    );
+}

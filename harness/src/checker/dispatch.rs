@@ -116,35 +116,44 @@ fn check_model(
             let convert = kv::Converter::new(recording, nil_reads);
             let initial = initial.given.then_some(initial.value);
             let kv = kv::Kv { pool, initial };
-            task.by_key(|one| convert.convert(one), |calls| search(&kv, calls, budget))
+            let check = |calls: &[_], budget: &Budget| {
+                let (engine, verdict) = kv::check(&kv, calls, budget);
+                Answer::of(engine, verdict).verified(&kv, calls)
+            };
+            task.by_key(|one| convert.convert(one), check)
         }
         ModelName::Log => {
             let convert = log::Converter::new(recording);
             let labels = log::labels_of(recording);
-            let check = |calls: &[_]| Answer::maybe("log", log::check(pool, calls, labels, budget));
+            let check =
+                |calls: &[_], budget: &Budget| Answer::maybe("log", log::check(pool, calls, labels, budget));
             task.by_key(|one| convert.convert(one), check)
         }
         ModelName::ExactlyOnce => {
             let convert = exactly_once::Converter::new(recording, nil_reads);
             let labels = log::Labels::Ordered;
-            let check = |calls: &[_]| Answer::maybe("log", log::check(pool, calls, labels, budget));
+            let check =
+                |calls: &[_], budget: &Budget| Answer::maybe("log", log::check(pool, calls, labels, budget));
             task.by_key(|one| convert.convert(one), check)
         }
         ModelName::Set | ModelName::SetFull => {
             let convert = sets::Converter::new(recording, nil_reads);
             let elements = &initial.elements[..];
-            let check = |calls: &[_]| Answer::maybe("sets", sets::check(pool, elements, calls, budget));
+            let check = |calls: &[_], budget: &Budget| {
+                Answer::maybe("sets", sets::check(pool, elements, calls, budget))
+            };
             task.by_key(|one| convert.convert(one), check)
         }
         ModelName::Counter => {
             let convert = counter::Converter::new(recording, nil_reads);
             let number = initial.number.unwrap_or(0);
-            let check = |calls: &[_]| Answer::of("counter", counter::check(number, calls, budget));
+            let check =
+                |calls: &[_], budget: &Budget| Answer::of("counter", counter::check(number, calls, budget));
             task.by_key(|one| convert.convert(one), check)
         }
         ModelName::Lock => {
             let convert = lock::Converter::new(recording);
-            let check = |calls: &[_]| Answer::of("lock", lock::check(initial.number, calls));
+            let check = |calls: &[_], _: &Budget| Answer::of("lock", lock::check(initial.number, calls));
             task.by_key(|one| convert.convert(one), check)
         }
         ModelName::Bank => whole::bank(recording, initial, options),
@@ -166,7 +175,7 @@ impl Task<'_> {
     fn by_key<O: Sync>(
         &self,
         convert: impl Fn(&Operation) -> Taken<O>,
-        check: impl Fn(&[Call<O>]) -> Answer + Sync,
+        check: impl Fn(&[Call<O>], &Budget) -> Answer + Sync,
     ) -> Report {
         self.join(split::by_key(self.recording, self.budget, convert), check)
     }
@@ -182,7 +191,7 @@ fn check_register(task: &Task<'_>, initial: Datum) -> Report {
     };
     Report {
         certificate,
-        ..task.join(parts, |calls| decide_register(initial, calls, budget))
+        ..task.join(parts, |calls, budget| decide_register(initial, calls, budget))
     }
 }
 
@@ -233,11 +242,6 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     Answer::of(engine, verdict).verified(&model, &calls)
 }
 
-fn search<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Answer {
-    let (engine, verdict) = search::check(model, calls, budget);
-    Answer::of(engine, verdict).verified(model, calls)
-}
-
 /// Orders up to this length are verified before anyone is told: milliseconds.
 const VERIFIED_MAX: usize = 100_000;
 
@@ -286,6 +290,10 @@ impl Answer {
         }
     }
 
+    fn is_short_of_steps(&self) -> bool {
+        matches!(&self.verdict, Ok(Verdict::Unknown(exhausted)) if exhausted.limit == Limit::Steps)
+    }
+
     fn finding(self, recording: &Recording, key: Datum, changed_from: u32) -> Finding {
         let stands = self.is_violation(recording, changed_from);
         match self.verdict {
@@ -308,7 +316,7 @@ impl Task<'_> {
     fn join<O: Sync>(
         &self,
         parts: Result<Parts<O>, Limit>,
-        check: impl Fn(&[Call<O>]) -> Answer + Sync,
+        check: impl Fn(&[Call<O>], &Budget) -> Answer + Sync,
     ) -> Report {
         let (parts, tally) = match &parts {
             Ok(parts) => (&parts.parts[..], &parts.tally),
@@ -317,11 +325,13 @@ impl Task<'_> {
                 return unchecked(self.model, self.recording, reason);
             }
         };
-        let answers = split::check_parts(
+        let answers = split::check_in_rounds(
             parts,
             self.options.threads,
-            |part| (check(&part.calls), tally.changed_from(part.key)),
+            self.budget,
+            |part, budget| (check(&part.calls, budget), tally.changed_from(part.key)),
             |(answer, changed_from)| answer.is_violation(self.recording, *changed_from),
+            |(answer, _)| answer.is_short_of_steps(),
         );
         let answered = parts.iter().zip(answers);
         let answered = answered.map(|(part, (answer, changed_from))| {

@@ -14,15 +14,13 @@
 use super::budget::Budget;
 use super::datum::{Datum, Pool};
 use super::hash::FastMap;
+use super::precedence::{self, Graph, Kind};
 use super::txn::Micro;
 use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
 use crate::model::Call;
 
-mod cycles;
-mod graph;
 mod internal;
-
-use graph::{Graph, Kind};
+mod words;
 
 /// Decides `calls` on lists that begin with `initial`; `aborted` are appends of transactions that certainly had no effect.
 ///
@@ -52,8 +50,8 @@ pub fn decide(
     let checked = lists.begin().and_then(|()| lists.check_reads());
     let checked = checked.and_then(|()| internal::check(&lists));
     Ok(
-        match checked.and_then(|()| cycles::order(&lists, &lists.graph())) {
-            Ok(witness) => Verdict::Valid(witness),
+        match checked.and_then(|()| precedence::order(&lists, &lists.graph())) {
+            Ok(order) => Verdict::Valid(order.into_iter().map(|txn| lists.id(txn)).collect()),
             Err(violation) => told(violation),
         },
     )
@@ -290,9 +288,19 @@ impl<'a> Lists<'a> {
         happened
     }
 
+    /// The node at the end of a list, reached by all that was seen of it.
+    fn end(&self, list: u32) -> u32 {
+        (self.calls.len() + list as usize) as u32
+    }
+
+    /// The node behind that, before appends that nobody saw.
+    fn beyond(&self, list: u32) -> u32 {
+        self.end(list) + self.all.len() as u32
+    }
+
     fn graph(&self) -> Graph {
         let happened = self.happened();
-        let mut graph = Graph::new(self.calls.len(), self.all.len(), happened);
+        let mut graph = Graph::new(self.calls.len(), 2 * self.all.len(), happened);
         for (at, list) in (0_u32..).zip(&self.all) {
             let writer = |position: usize| self.appends[&(list.key, list.elements[position])].txn;
             for position in 1..list.elements.len() {
@@ -303,7 +311,7 @@ impl<'a> Lists<'a> {
                     (at, position as u32),
                 );
             }
-            let (end, beyond) = (graph.end(at), graph.beyond(at));
+            let (end, beyond) = (self.end(at), self.beyond(at));
             graph.add(end, beyond, Kind::Free, (at, list.elements.len() as u32));
             if let Some(last) = list.elements.len().checked_sub(1) {
                 graph.add(writer(last), end, Kind::Ww, (at, last as u32));
@@ -334,11 +342,11 @@ impl<'a> Lists<'a> {
                 continue;
             }
             if !self.reads_to_end(append.txn, list) {
-                graph.add(graph.beyond(at), append.txn, Kind::Free, about);
+                graph.add(self.beyond(at), append.txn, Kind::Free, about);
                 continue;
             }
-            graph.add(graph.end(at), append.txn, Kind::Free, about);
-            graph.add(append.txn, graph.beyond(at), Kind::Rw, about);
+            graph.add(self.end(at), append.txn, Kind::Free, about);
+            graph.add(append.txn, self.beyond(at), Kind::Rw, about);
             if let Some(other) = first.replace(append.txn) {
                 graph.add(other, append.txn, Kind::Rw, about);
                 graph.add(append.txn, other, Kind::Rw, about);
@@ -389,7 +397,7 @@ impl<'a> Lists<'a> {
                 let to = match next {
                     Some(position) => self.appends[&(key, list.elements[position])].txn,
                     None if self.appends_unseen(call, key) => continue,
-                    None => graph.end(at),
+                    None => self.end(at),
                 };
                 graph.add(
                     txn,

@@ -15,6 +15,7 @@
 //! | [`sets`], [`counter`], [`lock`], [`exactly_once`] | what they are called | n log n |
 //! | [`bank`] | the invariants of accounts | n |
 //! | [`list_append`] | transactions on lists | V + E |
+//! | [`rw_register`] | transactions on registers of unique values, nearly always | E * n / 64 |
 //! | [`certificate`] | any model, given the order | n log n |
 //! | [`search`] = [`breadth`] and [`depth`] | any model | n, times what the open operations allow |
 //!
@@ -105,8 +106,10 @@ pub mod kv;
 pub mod list_append;
 pub mod lock;
 pub mod log;
+mod precedence;
 pub mod recording;
 pub mod register;
+pub mod rw_register;
 pub mod search;
 pub mod session;
 pub mod sets;

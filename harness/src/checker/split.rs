@@ -89,10 +89,49 @@ fn count_keys(recording: &Recording) -> (FastMap<Datum, usize>, Vec<(Datum, usiz
     (part_of, counts)
 }
 
+/// Steps that each part has in the first round.
+const STEPS_FIRST: u64 = 200_000;
+/// How much longer each round is than the one before.
+const GROWTH: u64 = 8;
+
+/// Applies `check` to every part in rounds: first with few steps, then those that ran out of them with more. So one
+/// part that is hard to decide does not keep a violation in another from being found. Returns the answers in order, up to and
+/// including the first that `is_final`.
+pub(crate) fn check_in_rounds<O: Sync, R: Send>(
+    parts: &[Part<O>],
+    threads: usize,
+    budget: &Budget,
+    check: impl Fn(&Part<O>, &Budget) -> R + Sync,
+    is_final: impl Fn(&R) -> bool + Sync,
+    is_short_of_steps: impl Fn(&R) -> bool,
+) -> Vec<R> {
+    let mut answers: Vec<Option<R>> = parts.iter().map(|_| None).collect();
+    let mut open: Vec<usize> = (0..parts.len()).collect();
+    let mut steps = STEPS_FIRST;
+    while !open.is_empty() {
+        let round = budget.with_steps(steps.min(budget.steps_max()));
+        let refs: Vec<&Part<O>> = open.iter().map(|at| &parts[*at]).collect();
+        let found = check_parts(&refs, threads, |part| check(part, &round), &is_final);
+        let over = found.last().is_some_and(&is_final) || steps >= budget.steps_max();
+        let mut again = Vec::new();
+        for (at, answer) in open.iter().zip(found) {
+            if is_short_of_steps(&answer) {
+                again.push(*at);
+            }
+            answers[*at] = Some(answer);
+        }
+        if over || budget.check_cancelled().is_err() {
+            break;
+        }
+        (open, steps) = (again, steps.saturating_mul(GROWTH));
+    }
+    answers.into_iter().flatten().collect()
+}
+
 /// Applies `check` to every part, on at most `threads` threads, until one answer `is_final`.
 /// Returns the answers in order, up to and including the first final one.
-pub(crate) fn check_parts<O: Sync, R: Send>(
-    parts: &[Part<O>],
+fn check_parts<O: Sync, R: Send>(
+    parts: &[&Part<O>],
     threads: usize,
     check: impl Fn(&Part<O>) -> R + Sync,
     is_final: impl Fn(&R) -> bool + Sync,
@@ -106,7 +145,7 @@ pub(crate) fn check_parts<O: Sync, R: Send>(
             if at >= parts.len() || at > stop_at.load(Ordering::Relaxed) {
                 return;
             }
-            let answer = check(&parts[at]);
+            let answer = check(parts[at]);
             if is_final(&answer) {
                 stop_at.fetch_min(at, Ordering::Relaxed);
             }
@@ -130,4 +169,57 @@ pub(crate) fn check_parts<O: Sync, R: Send>(
         .filter(|(at, _)| *at <= last)
         .map(|(_, answer)| answer)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(count: u32) -> Vec<Part<u32>> {
+        let part = |at: u32| Part {
+            key: Datum::NIL,
+            calls: vec![Call {
+                id: at,
+                call: at,
+                ret: at + 1,
+                op: at,
+            }],
+        };
+        (0..count).map(part).collect()
+    }
+
+    #[test]
+    fn a_part_that_is_hard_to_decide_does_not_keep_a_violation_from_being_found() {
+        let budget = Budget::new(1 << 20, u64::MAX);
+        let most = std::sync::atomic::AtomicU64::new(0);
+        let check = |part: &Part<u32>, round: &Budget| match part.calls[0].op {
+            0 => {
+                most.fetch_max(round.steps_max(), Ordering::Relaxed);
+                "hard"
+            }
+            1 => "violation",
+            _ => "fine",
+        };
+        let answers = check_in_rounds(
+            &parts(3),
+            1,
+            &budget,
+            check,
+            |one| *one == "violation",
+            |one| *one == "hard",
+        );
+        assert_eq!(answers, ["hard", "violation"]);
+        assert_eq!(most.into_inner(), STEPS_FIRST);
+    }
+
+    #[test]
+    fn what_ran_out_of_steps_is_tried_again_with_more_until_the_budget_ends() {
+        let budget = Budget::new(1 << 20, 100 * STEPS_FIRST);
+        let check = |part: &Part<u32>, round: &Budget| match part.calls[0].op {
+            0 => round.steps_max() >= 50 * STEPS_FIRST,
+            _ => true,
+        };
+        let answers = check_in_rounds(&parts(2), 1, &budget, check, |_| false, |decided| !decided);
+        assert_eq!(answers, [true, true]);
+    }
 }

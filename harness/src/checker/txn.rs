@@ -67,7 +67,7 @@ pub(crate) fn parse(recording: &Recording, cells: Cells, nil_reads: NilReads) ->
     Transactional { calls, tally }
 }
 
-/// Appends of transactions that certainly had no effect, by key and element, with the transaction.
+/// What transactions that certainly had no effect would have appended or written, by key and value, with the transaction.
 pub(crate) fn aborted(recording: &Recording) -> FastMap<(Datum, Datum), u32> {
     let mut aborted = FastMap::default();
     for (id, operation) in (0_u32..).zip(&recording.operations) {
@@ -76,8 +76,11 @@ pub(crate) fn aborted(recording: &Recording) -> FastMap<(Datum, Datum), u32> {
         }
         // A failed transaction that is not understood aborted nothing that could be seen.
         for micro in parse_list(&recording.pool, operation.input).unwrap_or_default() {
-            if let Micro::Append { key, value } = micro {
-                aborted.insert((key, value), id);
+            match micro {
+                Micro::Append { key, value } | Micro::Write { key, value } => {
+                    aborted.insert((key, value), id);
+                }
+                Micro::Read { .. } => {}
             }
         }
     }

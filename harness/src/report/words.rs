@@ -4,6 +4,7 @@
 //! Invariant: the size is bounded whatever the history: at most [`OPERATIONS_MAX`] operations, every
 //! value cut at [`VALUE_CHARS_MAX`] characters.
 
+use std::cell::RefCell;
 use std::fmt::Write;
 
 use crate::checker::datum::{Datum, View};
@@ -15,7 +16,7 @@ mod log;
 mod register;
 
 /// Operations an explanation names.
-pub const OPERATIONS_MAX: usize = 8;
+pub const OPERATIONS_MAX: usize = 12;
 /// Operations after which an explanation says why it names more.
 const NAMED_MAX: usize = 4;
 /// Characters of a value that are shown.
@@ -48,24 +49,53 @@ pub fn summary(recording: &Recording, report: &Report) -> Option<String> {
     }
 }
 
-/// A violation being told; operations are called A, B, C, D in order of invocation.
+/// The explanation of a violation; operations are called A, B, C, D in order of invocation.
+///
+/// Invariant: whatever a sentence names has a letter, up to [`OPERATIONS_MAX`].
 pub(super) struct Story<'a> {
     recording: &'a Recording,
     key: Datum,
     violation: &'a Violation,
     ids: Vec<u32>,
+    /// Operations that sentences named so far.
+    named: RefCell<Vec<u32>>,
+    /// Some instants differ by less than a microsecond, so that all are given to the nanosecond.
+    is_fine: bool,
 }
 
 impl<'a> Story<'a> {
     pub(super) fn new(recording: &'a Recording, key: Datum, violation: &'a Violation) -> Self {
-        let mut ids = violation.operations();
-        ids.truncate(OPERATIONS_MAX);
-        Self {
+        let mut story = Self {
             recording,
             key,
             violation,
-            ids,
+            ids: violation.operations(),
+            named: RefCell::default(),
+            is_fine: false,
+        };
+        // The sentences may name more operations than the violation does.
+        story.title();
+        story.sentences();
+        story.ids.truncate(OPERATIONS_MAX);
+        let named = story.named.take();
+        for id in named {
+            if !story.ids.contains(&id) && story.ids.len() < OPERATIONS_MAX {
+                story.ids.push(id);
+            }
         }
+        story.ids.sort_unstable();
+        story.is_fine = story.needs_nanoseconds();
+        story
+    }
+
+    /// True when two instants look the same to the microsecond and are not.
+    fn needs_nanoseconds(&self) -> bool {
+        let operations = self.ids.iter().map(|id| self.operation(*id));
+        let events = operations.flat_map(|operation| [operation.call, operation.ret]);
+        let mut times: Vec<u64> = events.filter_map(|event| self.recording.time(event)).collect();
+        times.sort_unstable();
+        times.dedup();
+        times.windows(2).any(|pair| pair[0] / 1000 == pair[1] / 1000)
     }
 
     /// The operations, in order of invocation.
@@ -224,7 +254,7 @@ impl<'a> Story<'a> {
             ("cas", Some(&[expected, _])) => expected,
             _ => return None,
         };
-        let writes = |other: &&Operation| {
+        let writes = |other: &Operation| {
             let made = match (self.recording.function(other), pool.as_list(other.input)) {
                 ("write", _) => Some(other.input),
                 ("cas", Some(&[_, new])) => Some(new),
@@ -232,23 +262,45 @@ impl<'a> Story<'a> {
             };
             made == Some(needed) && other.key == operation.key && other.call < operation.ret
         };
-        let mut writers = self
+        let all = || self.recording.operations.iter().enumerate();
+        let mut writers = all().filter(|(_, other)| other.status != Status::Fail);
+        let mut failed = all().filter(|(_, other)| other.status == Status::Fail);
+        Some(match writers.rfind(|(_, other)| writes(other)) {
+            Some((last, _)) => format!(
+                "It needed {}, which {} wrote last; by then it had been overwritten for good.",
+                self.value(needed),
+                self.name(last as u32)
+            ),
+            None => match failed.rfind(|(_, other)| writes(other)) {
+                Some((last, _)) => format!(
+                    "It needed {}, which only {} would have written, and that failed.",
+                    self.value(needed),
+                    self.name(last as u32)
+                ),
+                None => format!(
+                    "It needed {}, which no operation had begun to write.",
+                    self.value(needed)
+                ),
+            },
+        })
+    }
+
+    /// A failed operation that would have written what `read` saw.
+    pub(super) fn failed_writer(&self, read: u32, value: Datum) -> Option<u32> {
+        let key = self.operation(read).key;
+        let pool = &self.recording.pool;
+        let mut failed = self
             .recording
             .operations
             .iter()
-            .filter(|other| other.status != Status::Fail);
-        Some(match writers.rfind(writes) {
-            Some(last) => format!(
-                "It needed {}, which {} wrote last, called {}; by then it had been overwritten for good.",
-                self.value(needed),
-                self.recording.process(last.process),
-                self.moment(last.call)
-            ),
-            None => format!(
-                "It needed {}, which nobody had begun to write.",
-                self.value(needed)
-            ),
-        })
+            .enumerate()
+            .filter(|(_, other)| other.status == Status::Fail && other.key == key);
+        let writes = |other: &Operation| match (self.recording.function(other), pool.as_list(other.input)) {
+            ("write", _) => other.input == value,
+            ("cas", Some(&[_, new])) => new == value,
+            _ => false,
+        };
+        failed.rfind(|(_, other)| writes(other)).map(|(id, _)| id as u32)
     }
 
     /// `A  p3  write 5    called at 1.2 ms, returned at 1.4 ms (events 17, 20)`.
@@ -275,8 +327,16 @@ impl<'a> Story<'a> {
 
     pub(super) fn moment(&self, event: u32) -> String {
         match self.recording.time(event) {
-            Some(ns) => format!("{:.3} ms (event {event})", ns as f64 / 1e6),
+            Some(ns) => format!("{} ms (event {event})", self.milliseconds(ns)),
             None => format!("event {event}"),
+        }
+    }
+
+    /// Nanoseconds as milliseconds, with as many digits as this story needs.
+    pub(super) fn milliseconds(&self, ns: u64) -> String {
+        match self.is_fine {
+            true => format!("{}.{:06}", ns / 1_000_000, ns % 1_000_000),
+            false => format!("{:.3}", ns as f64 / 1e6),
         }
     }
 
@@ -286,6 +346,7 @@ impl<'a> Story<'a> {
 
     /// The letter of an operation.
     pub(super) fn name(&self, id: u32) -> String {
+        self.named.borrow_mut().push(id);
         match self.ids.iter().position(|known| *known == id) {
             Some(at) => char::from(b'A' + at as u8).to_string(),
             None => format!("event {}", self.operation(id).call),
@@ -366,8 +427,16 @@ impl<'a> Story<'a> {
     }
 }
 
+/// A value of readable length: its beginning and its end, which is where long values mostly differ.
 fn cut(text: &str) -> String {
-    cut_at(text, VALUE_CHARS_MAX)
+    let chars = text.chars().count();
+    if chars <= VALUE_CHARS_MAX {
+        return text.to_owned();
+    }
+    let (head, tail) = (VALUE_CHARS_MAX * 2 / 3, VALUE_CHARS_MAX / 3);
+    let begin: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(chars - tail).collect();
+    format!("{begin} ... {end} ({chars} characters)")
 }
 
 fn cut_at(text: &str, chars_max: usize) -> String {

@@ -1,6 +1,6 @@
 //! One comparison an engine: a seed in, whether the history was valid out, or the difference.
 
-use harness::checker::datum::Pool;
+use harness::checker::datum::{Datum, Pool};
 use harness::checker::log::Labels;
 use harness::checker::register::{Register, RegisterOp, drop_unseen};
 use harness::checker::verdict::{CORE_MAX, Stuck};
@@ -298,21 +298,45 @@ pub fn list_append(seed: u64) -> Outcome {
         &aborted,
         &Budget::default(),
     ))?;
+    let initial = Datum::NIL;
     agree(
-        &checker::txn::Transactions {
-            pool: &pool,
-            initial: checker::datum::Datum::NIL,
-        },
+        &checker::txn::Transactions { pool: &pool, initial },
         &calls,
         &verdict,
     )
+}
+
+pub fn rw_register(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let pool = Pool::default();
+    let calls = linear::register_transactions(&mut random, operations);
+    let initial = datum(0);
+    let aborted = Default::default();
+    let (_, verdict) = checker::rw_register::decide(&pool, &calls, initial, &aborted, &Budget::default());
+    agree(
+        &checker::txn::Transactions { pool: &pool, initial },
+        &calls,
+        &verdict,
+    )
+}
+
+pub fn kv(seed: u64) -> Outcome {
+    let (mut random, operations) = random_and_size(seed);
+    let mut pool = Pool::default();
+    let calls = linear::texts(&mut random, &mut pool, operations);
+    let model = checker::kv::Kv {
+        pool: &pool,
+        initial: None,
+    };
+    let (_, verdict) = checker::kv::check(&model, &calls, &Budget::default());
+    agree(&model, &calls, &verdict)
 }
 
 /// A comparison.
 pub type Compare = fn(u64) -> Outcome;
 
 /// Every comparison.
-pub const ALL: [(&str, Compare); 14] = [
+pub const ALL: [(&str, Compare); 16] = [
     ("unique", unique),
     ("frontier", frontier),
     ("frontier_wide", frontier_wide),
@@ -327,4 +351,6 @@ pub const ALL: [(&str, Compare); 14] = [
     ("lock", lock),
     ("exactly_once", exactly_once),
     ("list_append", list_append),
+    ("rw_register", rw_register),
+    ("kv", kv),
 ];

@@ -3,6 +3,7 @@
 use harness::checker::NEVER;
 use harness::checker::counter::CounterOp;
 use harness::checker::datum::{Datum, Pool};
+use harness::checker::kv::KvOp;
 use harness::checker::lock::LockOp;
 use harness::checker::log::LogOp;
 use harness::checker::sets::SetOp;
@@ -298,6 +299,102 @@ pub fn transactions(random: &mut Random, pool: &mut Pool, operations: usize) -> 
         call.op.retain(|micro| !matches!(micro, Micro::Read { .. }));
     }
     calls
+}
+
+/// Transactions on one to three registers that hold 0 at first; every value is written once.
+pub fn register_transactions(random: &mut Random, operations: usize) -> Vec<Call<Vec<Micro>>> {
+    let keys = 1 + random.below(3);
+    let mut state = vec![datum(0); keys];
+    let mut calls = history(
+        random,
+        operations,
+        &mut state,
+        |random, _, id| {
+            let mut micro = |at: usize| {
+                let key = datum(random.below(keys) as i64);
+                let value = datum((10 * (id + 1) + at) as i64);
+                match random.chance(0.5) {
+                    true => Micro::Write { key, value },
+                    false => Micro::Read { key, value },
+                }
+            };
+            (0..1 + at_most(id, 3)).map(&mut micro).collect::<Vec<_>>()
+        },
+        |registers, op: &Vec<Micro>| {
+            let run = |micro: &Micro| match *micro {
+                Micro::Write { key, value } => {
+                    registers[index(key)] = value;
+                    *micro
+                }
+                Micro::Read { key, .. } => Micro::Read {
+                    key,
+                    value: registers[index(key)],
+                },
+                Micro::Append { .. } => *micro,
+            };
+            Some(op.iter().map(run).collect())
+        },
+        |random, registers, op| {
+            let at = random.below(op.len());
+            let other = registers[random.below(registers.len())];
+            if let Micro::Read { value, .. } = &mut op[at] {
+                *value = if random.chance(0.5) { datum(0) } else { other };
+            }
+        },
+    );
+    for call in calls.iter_mut().filter(|call| call.ret == NEVER) {
+        call.op.retain(|micro| !matches!(micro, Micro::Read { .. }));
+    }
+    calls
+}
+
+/// Puts, appends and gets of a text; now and then two operations write the same.
+pub fn texts(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<KvOp>> {
+    let repeats = random.chance(0.2);
+    let tokens = |letter: char, pool: &mut Pool| -> Vec<Datum> {
+        (0..operations.max(2))
+            .map(|number| pool.text(&format!("{letter}{number};")))
+            .collect()
+    };
+    let (puts, appends) = (tokens('p', pool), tokens('a', pool));
+    let mut state = (pool, String::new());
+    history(
+        random,
+        operations,
+        &mut state,
+        |random, _, id| {
+            let number = if repeats { random.below(2) } else { id };
+            match random.below(8) {
+                0 => KvOp::Put(puts[number]),
+                1..3 => KvOp::Append(appends[number]),
+                _ => KvOp::Get(Datum::NIL),
+            }
+        },
+        |(pool, text), op| {
+            Some(match *op {
+                KvOp::Put(new) => {
+                    *text = pool.as_text(new).expect("puts write texts").to_owned();
+                    *op
+                }
+                KvOp::Append(more) => {
+                    text.push_str(pool.as_text(more).expect("appends add texts"));
+                    *op
+                }
+                KvOp::Get(_) => KvOp::Get(pool.text(text)),
+            })
+        },
+        |random, (pool, _), op| {
+            if let KvOp::Get(seen) = op {
+                let text = pool.as_text(*seen).unwrap_or_default().to_owned();
+                let pieces: Vec<&str> = text.split_inclusive(';').collect();
+                let kept = match pieces.is_empty() {
+                    true => "a0;".to_owned(),
+                    false => pieces.iter().filter(|_| random.chance(0.5)).copied().collect(),
+                };
+                *seen = pool.text(&kept);
+            }
+        },
+    )
 }
 
 fn index(key: Datum) -> usize {

@@ -6,7 +6,7 @@ use crate::checker::datum::Datum;
 use crate::checker::recording::Recording;
 use crate::checker::txn::{self, Cells, Transactional};
 use crate::checker::usage::{NilReads, Tally};
-use crate::checker::{Finding, Report, bank, list_append, search};
+use crate::checker::{Finding, Report, bank, list_append, rw_register};
 
 /// Each bank for itself, where there are several.
 pub(super) fn bank(recording: &Recording, initial: &Initial, options: &Options) -> Report {
@@ -56,16 +56,13 @@ pub(super) fn rw_register(
 ) -> Report {
     let nil_reads = options.nil_reads.unwrap_or(NilReads::Value);
     let Transactional { calls, tally } = txn::parse(recording, Cells::Registers, nil_reads);
-    let transactions = txn::Transactions {
-        pool: &recording.pool,
-        initial: initial.value,
-    };
-    let verdict = search::check(&transactions, &calls, budget).1;
+    let aborted = txn::aborted(recording);
+    let (engine, verdict) = rw_register::decide(&recording.pool, &calls, initial.value, &aborted, budget);
     one(
         ModelName::RwRegister,
         recording,
         &tally,
-        Answer::of("search", verdict),
+        Answer::of(engine, verdict),
     )
 }
 

@@ -6,9 +6,13 @@ use crate::checker::unique::{Contradiction, RegisterViolation, Zone};
 
 pub(super) fn title(story: &Story<'_>, violation: &RegisterViolation) -> String {
     match violation.contradiction {
-        Contradiction::Garbage { read } => {
-            format!("{} saw a value that nobody wrote", story.describe(read))
-        }
+        Contradiction::Garbage { read } => match story.failed_writer(read, needed(story, read)) {
+            Some(_) => format!(
+                "dirty read: {} saw what a failed operation would have written",
+                story.describe(read)
+            ),
+            None => format!("{} saw a value that no operation wrote", story.describe(read)),
+        },
         Contradiction::Future { read, .. } => {
             format!(
                 "{} saw a value before anyone began to write it",
@@ -50,10 +54,18 @@ pub(super) fn sentences(story: &Story<'_>, violation: &RegisterViolation) -> Vec
 
 fn contradiction(story: &Story<'_>, contradiction: &Contradiction) -> Vec<String> {
     match *contradiction {
-        Contradiction::Garbage { read } => vec![format!(
-            "No operation of this history, whatever its outcome, writes the value that {} saw.",
-            story.name(read)
-        )],
+        Contradiction::Garbage { read } => vec![match story.failed_writer(read, needed(story, read)) {
+            Some(failed) => format!(
+                "Only {} would have written the value that {} saw, and {} failed: a failed operation never takes effect.",
+                story.name(failed),
+                story.name(read),
+                story.name(failed)
+            ),
+            None => format!(
+                "No operation of this history, whatever its outcome, writes the value that {} saw.",
+                story.name(read)
+            ),
+        }],
         Contradiction::Future { read, writer } => vec![format!(
             "{} saw {}, which only {} writes. But {} before {}.",
             story.name(read),
@@ -166,6 +178,15 @@ fn subject(story: &Story<'_>, id: u32) -> Datum {
             if swapped { new } else { found }
         }
         _ => operation.input,
+    }
+}
+
+/// The value an operation found or expected.
+fn needed(story: &Story<'_>, id: u32) -> Datum {
+    let operation = story.operation(id);
+    match story.recording.pool.as_list(operation.input) {
+        Some(&[expected, _]) if story.recording.function(operation) == "cas" => expected,
+        _ => operation.output,
     }
 }
 

@@ -1,81 +1,88 @@
 //! The graph of who precedes whom.
 //!
-//! Nodes: transactions; for each list its end, reached by all that was seen of it, and beyond that what
-//! nobody saw; and one instant a return, in a chain, so that real time needs O(n) edges instead of n^2.
+//! Nodes: transactions; then nodes that mean something to the checker only, through which many transactions precede
+//! many others; and one instant a return, in a chain, so that real time needs O(n) edges instead of n^2.
 
-use crate::checker::txn::Micro;
 use crate::model::Call;
 
 /// Why one node precedes another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Appended before.
+pub(in crate::checker) enum Kind {
+    /// Wrote a version that comes before the other's.
     Ww,
-    /// Appended what the other read.
+    /// Wrote what the other read.
     Wr,
-    /// Read without what the other appended.
+    /// Read a version that comes before the one the other wrote.
     Rw,
     /// Returned before the other was called.
     Realtime,
     /// Continues an edge that began as another kind.
     Free,
+    /// The same, where it took an argument about other transactions.
+    Inferred,
 }
 
 impl Kind {
-    pub(super) fn bit(self) -> u8 {
+    pub(in crate::checker) fn bit(self) -> u8 {
         match self {
             Self::Ww => 1,
             Self::Wr => 2,
             Self::Rw => 4,
             Self::Realtime => 8,
             Self::Free => 16,
+            Self::Inferred => 32,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Edge {
-    pub(super) from: u32,
-    pub(super) to: u32,
-    pub(super) kind: Kind,
-    /// List and position it is about.
-    pub(super) about: (u32, u32),
+pub(in crate::checker) struct Edge {
+    pub(in crate::checker) from: u32,
+    pub(in crate::checker) to: u32,
+    pub(in crate::checker) kind: Kind,
+    /// What it is about, in the checker's own numbers.
+    pub(in crate::checker) about: (u32, u32),
 }
 
-pub(super) struct Graph {
-    pub(super) txns: u32,
-    lists: u32,
-    pub(super) nodes: u32,
-    pub(super) happened: Vec<bool>,
+pub(in crate::checker) struct Graph {
+    txns: u32,
+    /// Nodes before the instants.
+    fixed: u32,
+    nodes: u32,
+    pub(in crate::checker) happened: Vec<bool>,
     edges: Vec<Edge>,
+    /// Invocation and return of each transaction, for real time without the chain.
+    spans: Vec<(u32, u32)>,
     /// Edges of node n are `edges[starts[n]..starts[n + 1]]` once sealed.
     starts: Vec<u32>,
 }
 
 impl Graph {
-    pub(super) fn new(txns: usize, lists: usize, happened: Vec<bool>) -> Self {
-        let (txns, lists) = (txns as u32, lists as u32);
+    /// Transactions, and so many nodes of the checker's own, numbered after them.
+    pub(in crate::checker) fn new(txns: usize, own: usize, happened: Vec<bool>) -> Self {
+        let (txns, fixed) = (txns as u32, (txns + own) as u32);
         Self {
             txns,
-            lists,
-            nodes: txns + 2 * lists,
+            fixed,
+            nodes: fixed,
             happened,
             edges: Vec::new(),
+            spans: Vec::new(),
             starts: Vec::new(),
         }
     }
 
-    /// The node at the end of a list.
-    pub(super) fn end(&self, list: u32) -> u32 {
-        self.txns + list
+    /// How many nodes there are.
+    pub(in crate::checker) fn len(&self) -> usize {
+        self.nodes as usize
     }
 
-    /// The node behind that, before what nobody saw.
-    pub(super) fn beyond(&self, list: u32) -> u32 {
-        self.txns + self.lists + list
+    /// How many edges there are.
+    pub(in crate::checker) fn edges(&self) -> usize {
+        self.edges.len()
     }
 
-    pub(super) fn add(&mut self, from: u32, to: u32, kind: Kind, about: (u32, u32)) {
+    pub(in crate::checker) fn add(&mut self, from: u32, to: u32, kind: Kind, about: (u32, u32)) {
         if from != to {
             self.edges.push(Edge {
                 from,
@@ -87,14 +94,15 @@ impl Graph {
     }
 
     /// Adds the chain of instants and seals the graph.
-    pub(super) fn add_realtime(&mut self, calls: &[Call<Vec<Micro>>]) {
+    pub(in crate::checker) fn add_realtime<O>(&mut self, calls: &[Call<O>]) {
+        self.spans = calls.iter().map(|call| (call.call, call.ret)).collect();
         let mut returns: Vec<(u32, u32)> = (0..)
             .zip(calls)
             .filter(|(_, call)| !call.is_open())
             .map(|(txn, call)| (call.ret, txn))
             .collect();
         returns.sort_unstable();
-        let first = self.txns + 2 * self.lists;
+        let first = self.fixed;
         for (at, (_, txn)) in (first..).zip(&returns) {
             self.add(*txn, at, Kind::Realtime, (0, 0));
             if at > first {
@@ -111,7 +119,8 @@ impl Graph {
         self.seal();
     }
 
-    fn seal(&mut self) {
+    /// Makes the edges that were added since available to [`Self::out`].
+    pub(in crate::checker) fn seal(&mut self) {
         self.edges.sort_by_key(|edge| edge.from);
         self.starts = vec![0; self.nodes as usize + 1];
         for edge in &self.edges {
@@ -122,23 +131,38 @@ impl Graph {
         }
     }
 
-    pub(super) fn out(&self, node: u32) -> &[Edge] {
+    pub(in crate::checker) fn out(&self, node: u32) -> &[Edge] {
         let (from, to) = (self.starts[node as usize], self.starts[node as usize + 1]);
         &self.edges[from as usize..to as usize]
     }
 
-    pub(super) fn is_txn(&self, node: u32) -> bool {
+    /// True when one transaction returned before the other was called.
+    pub(in crate::checker) fn is_before(&self, one: u32, other: u32) -> bool {
+        self.spans[one as usize].1 < self.spans[other as usize].0
+    }
+
+    pub(in crate::checker) fn is_txn(&self, node: u32) -> bool {
         node < self.txns
     }
 
-    /// Strongly connected components, each after all that it leads to (Tarjan 1972, without recursion).
-    pub(super) fn components(&self) -> Vec<Vec<u32>> {
+    /// Strongly connected components, each after all that it leads to.
+    pub(in crate::checker) fn components(&self) -> Vec<Vec<u32>> {
+        let all: Vec<u32> = (0..self.nodes).collect();
+        self.components_of(&all, |_| true)
+    }
+
+    /// The same for some nodes and the edges that fit, which stay among them (Tarjan 1972, without recursion).
+    pub(in crate::checker) fn components_of(
+        &self,
+        nodes: &[u32],
+        fits: impl Fn(&Edge) -> bool,
+    ) -> Vec<Vec<u32>> {
         const NEW: u32 = u32::MAX;
         let count = self.nodes as usize;
         let (mut number, mut low, mut on_stack) = (vec![NEW; count], vec![0; count], vec![false; count]);
         let (mut stack, mut work, mut components) = (Vec::new(), Vec::new(), Vec::new());
         let mut next = 0;
-        for root in 0..self.nodes {
+        for root in nodes.iter().copied() {
             if number[root as usize] != NEW {
                 continue;
             }
@@ -153,6 +177,9 @@ impl Graph {
                 if let Some(out) = self.out(node).get(edge) {
                     work.push((node, edge + 1));
                     let to = out.to as usize;
+                    if !fits(out) {
+                        continue;
+                    }
                     if number[to] == NEW {
                         work.push((out.to, 0));
                     } else if on_stack[to] {

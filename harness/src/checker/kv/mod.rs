@@ -1,9 +1,23 @@
 //! A key-value store: put, append to a text, get. The sequential specification of one key.
 
+use super::budget::Budget;
 use super::datum::{Datum, Pool};
 use super::recording::{Operation, Recording};
+use super::search;
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
-use crate::model::Model;
+use super::verdict::Verdict;
+use crate::model::{Call, Model};
+
+mod linear;
+mod texts;
+
+/// Decides `calls` of one key; says which engine did.
+pub fn check(kv: &Kv<'_>, calls: &[Call<KvOp>], budget: &Budget) -> (&'static str, Verdict) {
+    match linear::check(kv, calls, budget) {
+        Some(verdict) => ("unique", verdict),
+        None => search::check(kv, calls, budget),
+    }
+}
 
 /// An operation on the value of one key, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +51,14 @@ pub struct Kv<'a> {
 }
 
 impl Kv<'_> {
+    /// The text; `None` when it is none. What holds nothing yet is as good as an empty text.
+    fn as_text(&self, value: Datum) -> Option<&str> {
+        match value.is_nil() {
+            true => Some(""),
+            false => self.pool.as_text(value),
+        }
+    }
+
     fn held(&self, value: Datum) -> Held {
         match self.pool.as_text(value) {
             Some(text) => Held::Text(text.to_owned()),
