@@ -3,7 +3,7 @@
 mod support;
 
 use noraftd::protocol::resp::Value;
-use support::client::{Client, bulk, error_text, ok};
+use support::client::{Client, bulk, encode, error_text, ok};
 use support::cluster::{Cluster, PeersOver};
 use support::eventually;
 use support::node::Node;
@@ -112,4 +112,88 @@ fn a_limit_too_small_to_work_with_is_named() {
     let (code, log) = node.start_in_vain();
     assert_eq!(code, Some(71), "{log}");
     assert!(log.contains("the limit of open files is 48"), "{log}");
+}
+
+/// Memory that the process had at most, in MiB.
+fn memory_peak(pid: i32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kib.expect("a number of KiB") / 1024
+}
+
+fn node_with_a_large_value() -> (tempfile::TempDir, Node) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let args = ["--id", "1", "--segment-bytes", "32MiB"].map(String::from);
+    let mut node = Node::new(dir.path(), &args);
+    node.start();
+    node.wait_for_leader();
+    assert_eq!(node.client().call(&["SET", "large", &"x".repeat(1 << 20)]), ok());
+    (dir, node)
+}
+
+#[test]
+fn a_client_that_reads_all_the_time_gets_every_reply() {
+    let (_dir, mut node) = node_with_a_large_value();
+    let mut client = node.client();
+    let requests = encode(&["GET", "large"]).repeat(300);
+    client.send_raw(&requests).expect("a few KiB fit a socket");
+    for n in 0..300 {
+        match client.receive() {
+            Ok(Value::Bulk(value)) => assert_eq!(value.len(), 1 << 20, "reply {n}"),
+            other => panic!("reply {n}: {other:?}"),
+        }
+    }
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn clients_that_do_not_read_cost_little_and_keep_nobody_waiting() {
+    let (_dir, mut node) = node_with_a_large_value();
+    let before = memory_peak(node.id());
+    let deaf: Vec<Client> = (0..40)
+        .map(|_| {
+            let mut client = node.client();
+            let requests = encode(&["GET", "large"]).repeat(1024);
+            client.send_raw(&requests).expect("a few KiB fit a socket");
+            client
+        })
+        .collect();
+    let mut other = node.client();
+    for n in 0..100 {
+        assert_eq!(other.call(&["SET", "k", &n.to_string()]), ok());
+    }
+    let grown = memory_peak(node.id()) - before;
+    assert!(grown < 400, "{grown} MiB for {} clients", deaf.len());
+    assert_eq!(node.status().expect("it answers").clients, 42);
+    drop(deaf);
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn requests_that_do_not_arrive_share_a_budget_and_end() {
+    let (_dir, mut node) = node_with_a_large_value();
+    let before = memory_peak(node.id());
+    let (told, ends) = std::sync::mpsc::channel();
+    for _ in 0..60 {
+        let (mut client, told) = (node.client(), told.clone());
+        std::thread::spawn(move || {
+            let part = [
+                b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$16000000\r\n".to_vec(),
+                vec![b'x'; 15_000_000],
+            ];
+            // The node may have ended the connection before it took everything.
+            let _ = client.send_raw(&part.concat());
+            let _ = told.send(client.receive());
+        });
+    }
+    // Nothing is waited for but the node's own deadlines, which come sooner when memory is short.
+    let first = ends.recv().expect("a client is told");
+    if let Ok(reply) = &first {
+        assert!(error_text(reply).contains("did not arrive in time"), "{reply:?}");
+    }
+    let grown = memory_peak(node.id()) - before;
+    assert!(grown < 700, "{grown} MiB for 900 MB of parts");
+    assert_eq!(node.client().call(&["SET", "k", "v"]), ok());
+    assert_eq!(node.stop(), Some(0));
 }

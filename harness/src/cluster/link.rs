@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use noraftd::protocol::peer::Lane;
 use tokio::sync::watch;
 
 use super::gate::Gate;
-use crate::plan::CutMode;
+use crate::plan::{CutMode, LANES};
 
 /// A directed link. Shared by the proxy that carries it and the nemesis that cuts it.
 #[derive(Debug)]
@@ -19,11 +20,15 @@ pub struct Link {
     pub from: u64,
     /// Who receives.
     pub to: u64,
-    cuts: Mutex<BTreeMap<CutId, CutMode>>,
-    policy: watch::Sender<Policy>,
+    cuts: Mutex<BTreeMap<CutId, Cut>>,
+    /// What becomes of connections of the first lane, of the urgent one, and of those whose lane is not known yet.
+    policies: [watch::Sender<Policy>; 3],
     gate: Gate,
     counters: Counters,
 }
+
+/// One cut, and the connections that it concerns.
+type Cut = (CutMode, &'static [Lane]);
 
 /// Names one cut, so that overlapping faults heal only their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,24 +73,24 @@ impl Link {
             from,
             to,
             cuts: Mutex::new(BTreeMap::new()),
-            policy: watch::Sender::new(Policy::Open),
+            policies: [(); 3].map(|()| watch::Sender::new(Policy::Open)),
             gate: Gate::default(),
             counters: Counters::default(),
         }
     }
 
-    /// Cuts the link until [`Link::heal`] is called with the same `id`.
-    pub fn cut(&self, id: CutId, mode: CutMode) {
+    /// Cuts connections of these lanes until [`Link::heal`] is called with the same `id`.
+    pub fn cut(&self, id: CutId, mode: CutMode, lanes: &'static [Lane]) {
         let mut cuts = self.lock();
-        cuts.insert(id, mode);
-        self.policy.send_replace(policy_of(&cuts));
+        cuts.insert(id, (mode, lanes));
+        self.tell(&cuts);
     }
 
     /// Ends the cut `id`; the link opens when it was the last one.
     pub fn heal(&self, id: CutId) {
         let mut cuts = self.lock();
         cuts.remove(&id);
-        self.policy.send_replace(policy_of(&cuts));
+        self.tell(&cuts);
     }
 
     /// Ends every cut.
@@ -93,7 +98,7 @@ impl Link {
         let mut cuts = self.lock();
         cuts.clear();
         self.gate.open();
-        self.policy.send_replace(Policy::Open);
+        self.tell(&cuts);
     }
 
     /// What holds back single frames.
@@ -101,14 +106,34 @@ impl Link {
         &self.gate
     }
 
-    /// What the link does at the moment.
-    pub fn policy(&self) -> Policy {
-        *self.policy.borrow()
+    fn tell(&self, cuts: &BTreeMap<CutId, Cut>) {
+        let [first, urgent] = LANES.map(|lane| policy_of(cuts, lane));
+        // While only one lane is cut, what will be told apart soon may pass.
+        let unknown = if urgent == Policy::Open {
+            Policy::Open
+        } else {
+            first
+        };
+        for (policy, sender) in [first, urgent, unknown].into_iter().zip(&self.policies) {
+            sender.send_replace(policy);
+        }
     }
 
-    /// Follows what the link does.
-    pub fn watch(&self) -> watch::Receiver<Policy> {
-        self.policy.subscribe()
+    /// Whether no lane is cut.
+    pub fn is_open(&self) -> bool {
+        self.policies
+            .iter()
+            .all(|policy| *policy.borrow() == Policy::Open)
+    }
+
+    /// Follows what the link does with connections of `lane`, or with those whose lane is not known yet.
+    pub fn watch(&self, lane: Option<Lane>) -> watch::Receiver<Policy> {
+        let [first, urgent, unknown] = &self.policies;
+        match lane {
+            Some(Lane::First) => first.subscribe(),
+            Some(Lane::Urgent) => urgent.subscribe(),
+            None => unknown.subscribe(),
+        }
     }
 
     /// What the link did so far.
@@ -134,7 +159,7 @@ impl Link {
         counter.fetch_add(amount as u64, Ordering::Relaxed);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<CutId, CutMode>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<CutId, Cut>> {
         // The map is whole after every statement, so a panic elsewhere does not spoil it.
         self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,14 +214,15 @@ impl std::ops::Add for LinkStats {
 }
 
 /// Of overlapping cuts the one that lets least through decides.
-fn policy_of(cuts: &BTreeMap<CutId, CutMode>) -> Policy {
+fn policy_of(cuts: &BTreeMap<CutId, Cut>, lane: Lane) -> Policy {
     let strictness = |mode: &CutMode| match mode {
         CutMode::Stall => 0,
         CutMode::Drop => 1,
         CutMode::Reset => 2,
     };
     cuts.values()
-        .copied()
+        .filter(|(_, lanes)| lanes.contains(&lane))
+        .map(|(mode, _)| *mode)
         .max_by_key(strictness)
         .map_or(Policy::Open, Policy::Cut)
 }

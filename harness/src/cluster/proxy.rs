@@ -11,16 +11,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::BytesMut;
+use noraftd::protocol::peer::{Lane, PeerFrame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::gate::Cutter;
 use super::link::{Carried, CutId, Link, LinkStats, Policy};
-use crate::plan::CutMode;
+use crate::plan::{CutMode, LANES};
 
 /// Every directed link of a cluster, and the proxies that carry them.
 #[derive(Debug)]
@@ -77,7 +81,12 @@ impl Network {
 
     /// Cuts every link of `pairs`, under one name.
     pub fn cut(&self, id: CutId, mode: CutMode, pairs: &[(u64, u64)]) {
-        self.each(pairs).for_each(|link| link.cut(id, mode));
+        self.cut_lanes(id, mode, &LANES, pairs);
+    }
+
+    /// The same, for connections of these lanes only.
+    pub fn cut_lanes(&self, id: CutId, mode: CutMode, lanes: &'static [Lane], pairs: &[(u64, u64)]) {
+        self.each(pairs).for_each(|link| link.cut(id, mode, lanes));
     }
 
     /// Ends the cut `id` on every link.
@@ -92,7 +101,7 @@ impl Network {
 
     /// Whether no link is cut.
     pub fn is_open(&self) -> bool {
-        self.links.values().all(|link| link.policy() == Policy::Open)
+        self.links.values().all(|link| link.is_open())
     }
 
     /// The sum of what the links of `pairs` did.
@@ -139,7 +148,11 @@ async fn serve(listener: TcpListener, route: Route) {
 }
 
 async fn connection(near: TcpStream, route: Route) {
-    let Some(near) = admit(near, &route).await else {
+    let Some(near) = admit(near, &route, None).await else {
+        return;
+    };
+    let lane = lane_of(&near).await;
+    let Some(near) = admit(near, &route, Some(lane)).await else {
         return;
     };
     // A refused dial closes the near side: the caller sees its peer as down.
@@ -153,14 +166,34 @@ async fn connection(near: TcpStream, route: Route) {
     let (near_read, near_write) = near.into_split();
     let (far_read, far_write) = far.into_split();
     tokio::select! {
-        () = pump(near_read, far_write, &route.there, Some(Cutter::default())) => {}
-        () = pump(far_read, near_write, &route.back, None) => {}
+        () = pump(near_read, far_write, (&route.there, lane), Some(Cutter::default())) => {}
+        () = pump(far_read, near_write, (&route.back, lane), None) => {}
     }
 }
 
+/// What a new connection is for, as its greeting says. Whoever greets otherwise than a node uses the first lane.
+async fn lane_of(near: &TcpStream) -> Lane {
+    let read = async {
+        let mut greeting = vec![0; GREETING_BYTES_MAX];
+        loop {
+            let read = near.peek(&mut greeting).await.unwrap_or(0);
+            let mut bytes = BytesMut::from(greeting.get(..read).unwrap_or_default());
+            let cluster_id = bytes
+                .get(8..16)
+                .and_then(|id| Some(u64::from_le_bytes(id.try_into().ok()?)));
+            match PeerFrame::decode(cluster_id.unwrap_or_default(), &mut bytes) {
+                Ok(Some(PeerFrame::Hello(hello))) => return hello.extensions.lane,
+                Ok(None) if read > 0 => tokio::time::sleep(GREETING_PAUSE).await,
+                Ok(_) | Err(_) => return Lane::First,
+            }
+        }
+    };
+    timeout(GREETING_MAX, read).await.unwrap_or(Lane::First)
+}
+
 /// Lets a new connection through when both directions are open; `None` when a cut ends it.
-async fn admit(near: TcpStream, route: &Route) -> Option<TcpStream> {
-    let (mut there, mut back) = (route.there.watch(), route.back.watch());
+async fn admit(near: TcpStream, route: &Route, lane: Option<Lane>) -> Option<TcpStream> {
+    let (mut there, mut back) = (route.there.watch(lane), route.back.watch(lane));
     let mut met = None;
     loop {
         let cut = [
@@ -192,8 +225,13 @@ async fn admit(near: TcpStream, route: &Route) -> Option<TcpStream> {
 
 /// Carries one direction of a connection until it ends, or a cut ends it.
 /// `cutter` cuts the frames of the direction in which a node says something; the other carries only consent.
-async fn pump(mut read: OwnedReadHalf, mut write: OwnedWriteHalf, link: &Link, cutter: Option<Cutter>) {
-    if carry(&mut read, &mut write, link, cutter).await == End::Severed {
+async fn pump(
+    mut read: OwnedReadHalf,
+    mut write: OwnedWriteHalf,
+    (link, lane): (&Link, Lane),
+    cutter: Option<Cutter>,
+) {
+    if carry(&mut read, &mut write, (link, lane), cutter).await == End::Severed {
         link.count(Carried::Severed);
         abort_on_close(read.as_ref());
         abort_on_close(write.as_ref());
@@ -211,10 +249,10 @@ enum End {
 async fn carry(
     read: &mut OwnedReadHalf,
     write: &mut OwnedWriteHalf,
-    link: &Link,
+    (link, lane): (&Link, Lane),
     mut cutter: Option<Cutter>,
 ) -> End {
-    let mut policy = link.watch();
+    let mut policy = link.watch(Some(lane));
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut lossy = false;
     loop {
@@ -291,6 +329,13 @@ fn abort_on_close(stream: &TcpStream) {
     // Fails only on a socket that is already dead: then there is nothing left to reset.
     let _ = stream.set_zero_linger();
 }
+
+/// A greeting comes at once, or it is none.
+const GREETING_MAX: Duration = Duration::from_millis(500);
+/// Between two looks at one that arrives in pieces.
+const GREETING_PAUSE: Duration = Duration::from_millis(1);
+/// A greeting is small.
+const GREETING_BYTES_MAX: usize = 4 << 10;
 
 /// One read: large enough that a busy link costs few system calls.
 const CHUNK_BYTES: usize = 64 << 10;

@@ -225,7 +225,7 @@ impl Nemesis {
         let network = self.cluster.network();
         let links = &claim.targets.links;
         let before = network.stats(links);
-        network.cut(CutId(claim.id), mode, links);
+        network.cut_lanes(CutId(claim.id), mode, decision.fault.lanes(), links);
         let started = Instant::now();
         // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
         let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;

@@ -134,7 +134,9 @@ fn links(shape: Shape, prng: &mut Prng, circumstances: &Circumstances) -> Option
     let leader = circumstances.leader.unwrap_or(any);
     Some(match shape {
         Shape::IsolateOne => isolate(any, &nodes, Way::Both),
-        Shape::IsolateLeader => isolate(leader, &nodes, Way::Both),
+        Shape::IsolateLeader | Shape::LeaderFirstLane | Shape::LeaderUrgentLane => {
+            isolate(leader, &nodes, Way::Both)
+        }
         Shape::OneWayIn => isolate(any, &nodes, Way::In),
         Shape::OneWayOut => isolate(any, &nodes, Way::Out),
         Shape::LeaderOneWayIn => isolate(leader, &nodes, Way::In),

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a fault names *what* and *whom by role*; which node that is gets decided when it happens.
 
+use noraftd::protocol::peer::Lane;
 use serde::{Deserialize, Serialize};
 
 use super::{PlanError, SpanRange, require};
@@ -203,6 +204,10 @@ pub enum Shape {
     LeaderOneWayIn,
     /// The leader hears, but is heard by nobody.
     LeaderOneWayOut,
+    /// Of the two connections between the leader and each other node, the one with entries is cut, both ways.
+    LeaderFirstLane,
+    /// The other one: pulses and votes.
+    LeaderUrgentLane,
 }
 
 /// What a cut link does with what is sent over it.
@@ -215,6 +220,28 @@ pub enum CutMode {
     Reset,
     /// Holds it back, sockets open, and delivers it late at the heal.
     Stall,
+}
+
+/// Every connection between two nodes.
+pub const LANES: [Lane; 2] = [Lane::First, Lane::Urgent];
+
+impl Shape {
+    /// Which of the two connections between nodes it cuts.
+    pub fn lanes(self) -> &'static [Lane] {
+        match self {
+            Self::LeaderFirstLane => &[Lane::First],
+            Self::LeaderUrgentLane => &[Lane::Urgent],
+            Self::IsolateOne
+            | Self::IsolateLeader
+            | Self::Halves
+            | Self::Bridge
+            | Self::MajorityRing
+            | Self::OneWayIn
+            | Self::OneWayOut
+            | Self::LeaderOneWayIn
+            | Self::LeaderOneWayOut => &LANES,
+        }
+    }
 }
 
 impl CutMode {
@@ -255,6 +282,24 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
+    /// Which of the two connections between nodes it cuts.
+    pub fn lanes(self) -> &'static [Lane] {
+        match self {
+            Self::Partition(shape, _) | Self::Flap(shape, _) => shape.lanes(),
+            Self::Kill(_)
+            | Self::Pause(_)
+            | Self::Restart(_)
+            | Self::DiskStall(_)
+            | Self::StallKill
+            | Self::VoteRace
+            | Self::Power(_)
+            | Self::Disk(..)
+            | Self::Clock(_)
+            | Self::Roll
+            | Self::Voters => &LANES,
+        }
+    }
+
     /// The fault's name in histories and reports, such as `kill-leader`.
     pub fn name(self) -> String {
         match self {
@@ -499,6 +544,8 @@ impl Shape {
             Self::OneWayOut => "one-way-out",
             Self::LeaderOneWayIn => "leader-one-way-in",
             Self::LeaderOneWayOut => "leader-one-way-out",
+            Self::LeaderFirstLane => "leader-first-lane",
+            Self::LeaderUrgentLane => "leader-urgent-lane",
         }
     }
 
@@ -510,7 +557,9 @@ impl Shape {
             | Self::OneWayIn
             | Self::OneWayOut
             | Self::LeaderOneWayIn
-            | Self::LeaderOneWayOut => 2,
+            | Self::LeaderOneWayOut
+            | Self::LeaderFirstLane
+            | Self::LeaderUrgentLane => 2,
             Self::Bridge => 3,
             Self::MajorityRing => 5,
         }

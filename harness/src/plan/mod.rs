@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, Shape, Target};
+pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, LANES, Shape, Target};
 pub use power::PowerTier;
 pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};

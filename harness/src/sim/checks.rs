@@ -361,6 +361,14 @@ impl Checks {
         message: &PeerMessage,
         durable: &Durable,
     ) -> Checked {
+        if let PeerMessage::Pulse { term, .. } | PeerMessage::Pulsed { term, .. } = message {
+            ensure(*term == durable.term, "pulses", || {
+                format!(
+                    "n{} sends {message:?}, and {durable:?} is on its disk",
+                    from.get()
+                )
+            })?;
+        }
         match core_message(from, message) {
             Some(message) => self.invariants.sent(to, &message, durable).map_err(invariant),
             None => Ok(()),
@@ -586,6 +594,8 @@ fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
         | PeerMessage::SnapshotReply { .. }
         | PeerMessage::RepairRequest { .. }
         | PeerMessage::Repair { .. }
+        | PeerMessage::Pulse { .. }
+        | PeerMessage::Pulsed { .. }
         | PeerMessage::Compare { .. }
         | PeerMessage::Compared { .. } => return None,
     })

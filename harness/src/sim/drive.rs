@@ -2,7 +2,7 @@
 //!
 //! Invariant: every output is carried out after the state that it comes from was checked.
 
-use noraftd::protocol::peer::{Features, PeerFrame, PeerMessage};
+use noraftd::protocol::peer::{Features, Lane, PeerFrame, PeerMessage};
 use noraftd::replica::event::{Input, Output, Snapshot};
 
 use super::checks::ensure;
@@ -158,8 +158,14 @@ impl World {
             let checked = self.checks.sent(node.id, self.nodes[to].id, &message, &durable);
             self.check(checked);
         }
-        let at = self.network.between(from, to);
+        for at in self.network.ways_of(from, to, &message) {
+            self.send_over(at, message.clone());
+        }
+    }
+
+    fn send_over(&mut self, at: usize, message: PeerMessage) {
         let link = self.network.link(at);
+        let (from, to) = (link.from, link.to);
         let (epoch, way) = (link.epoch, link.send(self.now, &self.links));
         let told = numbers(&message);
         let outcome = match way {
@@ -335,17 +341,21 @@ impl World {
 
     pub(super) fn connect(&mut self, at: usize, epoch: u64) {
         let link = self.network.link(at);
-        let (from, to) = (link.from, link.to);
+        let (from, to, lane) = (link.from, link.to, link.lane);
         let may = link.epoch == epoch && !link.is_open && link.cut_mode().is_none();
         let both = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
         if may && both {
             self.network.link(at).is_open = true;
             let peer = self.nodes[to].id;
             self.trace.note(self.now, &[0xc0, at as u64], || {
-                format!("n{} -> n{}: connected", from + 1, to + 1)
+                format!("n{} -> n{}: connected ({lane:?})", from + 1, to + 1)
             });
             let features = Features::SUPPORTED;
-            self.arrive(from, Input::Connected { peer, features });
+            let connected = match lane {
+                Lane::First => Input::Connected { peer, features },
+                Lane::Urgent => Input::UrgentConnected { peer },
+            };
+            self.arrive(from, connected);
         }
     }
 }

@@ -106,7 +106,12 @@ impl World {
         };
         let links = claim.targets.links.iter();
         let links: Vec<usize> = links
-            .map(|(from, to)| self.network.between(*from as usize - 1, *to as usize - 1))
+            .map(|(from, to)| (*from as usize - 1, *to as usize - 1))
+            .flat_map(|(from, to)| {
+                let lanes = decision.fault.lanes().iter();
+                lanes.map(move |lane| (from, to, *lane))
+            })
+            .map(|(from, to, lane)| self.network.lane_between(from, to, lane))
             .collect();
         let duration = decision.duration.as_millis() * MILLI;
         let k = decision.k;

@@ -1,13 +1,17 @@
-//! Links: one for each ordered pair of nodes, each a connection over which messages go one way.
+//! Links: two for each ordered pair of nodes, each a connection over which messages go one way: the first, and one for
+//! what is urgent.
 //!
 //! Invariant: every decision about a message is one draw of the link's own generator, so what one link does
 //! never depends on what goes over another. A message that was sent on a connection that is gone does not
 //! arrive.
 
 use noraftd::prng::Prng;
-use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::peer::{Lane, PeerMessage};
 
 use crate::plan::{CutMode, NetworkPlan};
+
+/// Every lane.
+pub(super) const LANES: [Lane; 2] = [Lane::First, Lane::Urgent];
 
 /// All links.
 #[derive(Debug)]
@@ -21,6 +25,7 @@ pub(super) struct Network {
 pub(super) struct Link {
     pub(super) from: usize,
     pub(super) to: usize,
+    pub(super) lane: Lane,
     /// Whether the sender has a connection.
     pub(super) is_open: bool,
     /// Counts connections: what was sent on an earlier one is lost.
@@ -53,12 +58,14 @@ pub(super) enum Way {
 
 impl Network {
     pub(super) fn new(nodes: usize, prng: &Prng) -> Self {
-        let pairs = (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to)));
+        let pairs = || (0..nodes).flat_map(move |from| (0..nodes).map(move |to| (from, to)));
+        let all = LANES.map(|lane| pairs().map(move |pair| (lane, pair)));
         let links = (0..)
-            .zip(pairs)
-            .map(|(at, (from, to))| Link {
+            .zip(all.into_iter().flatten())
+            .map(|(at, (lane, (from, to)))| Link {
                 from,
                 to,
+                lane,
                 is_open: false,
                 epoch: 0,
                 cuts: Vec::new(),
@@ -71,9 +78,28 @@ impl Network {
         Self { nodes, links }
     }
 
-    /// The number of the link between two nodes.
+    /// The number of the first link between two nodes. Whoever it leads to is its remainder by the number of nodes.
     pub(super) fn between(&self, from: usize, to: usize) -> usize {
-        from * self.nodes + to
+        self.lane_between(from, to, Lane::First)
+    }
+
+    /// The number of a link between two nodes.
+    pub(super) fn lane_between(&self, from: usize, to: usize, lane: Lane) -> usize {
+        let before = match lane {
+            Lane::First => 0,
+            Lane::Urgent => self.nodes * self.nodes,
+        };
+        before + from * self.nodes + to
+    }
+
+    /// The links that this message takes, as it does between real nodes.
+    pub(super) fn ways_of(&self, from: usize, to: usize, message: &PeerMessage) -> Vec<usize> {
+        let urgent = self.lane_between(from, to, Lane::Urgent);
+        let lanes = message.lanes(self.links[urgent].is_open);
+        lanes
+            .iter()
+            .map(|lane| self.lane_between(from, to, *lane))
+            .collect()
     }
 
     /// The link with this number.
@@ -85,7 +111,8 @@ impl Network {
     pub(super) fn of(&self, node: usize) -> Vec<usize> {
         let others = (0..self.nodes).filter(|other| *other != node);
         others
-            .flat_map(|other| [self.between(node, other), self.between(other, node)])
+            .flat_map(|other| [(node, other), (other, node)])
+            .flat_map(|(from, to)| LANES.map(|lane| self.lane_between(from, to, lane)))
             .collect()
     }
 

@@ -138,6 +138,8 @@ pub(super) fn words(message: &PeerMessage) -> String {
             position.index.get(),
             term.get()
         ),
+        PeerMessage::Pulse { term, pulse, .. } => format!("pulse {pulse} in term {}", term.get()),
+        PeerMessage::Pulsed { term, pulse } => format!("answer to pulse {pulse} in term {}", term.get()),
         PeerMessage::RepairRequest { positions } => request_words(positions),
         PeerMessage::Repair { base, records } => repair_words(*base, records),
         PeerMessage::Compare { prints, .. } | PeerMessage::Compared { prints } => print_words(prints),
@@ -216,13 +218,12 @@ pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
             offset,
             bytes,
             ..
-        } => {
-            let (index, hash) = (snapshot.position.index.get(), snapshot.hash as u64);
-            [9, term.get(), index, *offset, bytes.len() as u64, hash]
-        }
+        } => chunk_numbers(*term, snapshot, *offset, bytes.len()),
         PeerMessage::SnapshotReply { term, position, next } => {
             [10, term.get(), position.index.get(), *next, 0, 0]
         }
+        PeerMessage::Pulse { term, pulse, .. } => [16, term.get(), *pulse, 0, 0, 0],
+        PeerMessage::Pulsed { term, pulse } => [17, term.get(), *pulse, 0, 0, 0],
         PeerMessage::RepairRequest { positions } => request_numbers(positions),
         PeerMessage::Repair { base, records } => repair_numbers(*base, records),
         PeerMessage::Compare { asks, prints } => print_numbers(13 + u64::from(*asks), prints),
@@ -268,6 +269,11 @@ fn print_numbers(tag: u64, prints: &[Print]) -> [u64; 6] {
     let last = prints.last().map_or(0, |print| print.position.index.get());
     let (chains, digests) = (of(|print| print.chain), of(|print| print.digest));
     [tag, prints.len() as u64, last, chains, digests, 0]
+}
+
+fn chunk_numbers(term: Term, snapshot: &SnapshotId, offset: u64, bytes: usize) -> [u64; 6] {
+    let (index, hash) = (snapshot.position.index.get(), snapshot.hash as u64);
+    [9, term.get(), index, offset, bytes as u64, hash]
 }
 
 fn abstains(abstain: Abstain) -> &'static str {

@@ -179,6 +179,7 @@ impl World {
             Event::Disconnect { node, life, peer } if self.lives(node, life) => {
                 let peer = self.nodes[peer].id;
                 self.arrive(node, Input::Disconnected { peer });
+                self.arrive(node, Input::UrgentDisconnected { peer });
             }
             Event::Wake { node, life, at } if self.lives(node, life) => self.wake(node, at),
             Event::DiskDone { node, life } if self.lives(node, life) => self.disk_done(node),
@@ -236,7 +237,7 @@ impl World {
     fn paused_target(&self, event: &Event) -> Option<usize> {
         let node = match event {
             Event::Deliver { link, .. } | Event::Garbled { link, .. } => link % self.nodes.len(),
-            Event::Connect { link, .. } => link / self.nodes.len(),
+            Event::Connect { link, .. } => link / self.nodes.len() % self.nodes.len(),
             Event::Round { node, .. }
             | Event::Disconnect { node, .. }
             | Event::Wake { node, .. }

@@ -304,8 +304,8 @@ impl Replica {
         }
         self.timers
             .arm_quorum_check(self.now + self.config.election_timeout);
-        let (own, now, timeout) = (self.config.id, self.now, self.config.election_timeout);
-        let heard = |id| id == own || self.leadership.heard_since(id, now, timeout);
+        let own = self.config.id;
+        let heard = |id| id == own || self.follows_me(id);
         if has_quorum(self.node.config(), heard) {
             return;
         }

@@ -12,6 +12,7 @@
 //!    count only once they are durable here. A vote request may not: term and vote are synced first.
 //! 5. Heartbeats never wait for a sync. A leader whose sync has not returned for `disk_stall_max` stops
 //!    sending them, so that the others elect.
+//!    Pulses go over a connection of their own and wait for nothing.
 //! 6. Payloads are keyed by (term, index), never by index alone. Core messages carry none; the peer
 //!    message does.
 //! 7. A reply states what is known: done, a *definite* refusal (nothing was appended), or *indefinite*.
@@ -61,6 +62,16 @@ pub enum Input {
     /// The connection to `peer` ended: what was on its way there may be lost, and the node may be gone.
     Disconnected {
         /// The node at the other end.
+        peer: NodeId,
+    },
+    /// There is a second connection to `peer`, for what must not wait behind payloads.
+    UrgentConnected {
+        /// The other node.
+        peer: NodeId,
+    },
+    /// It has ended.
+    UrgentDisconnected {
+        /// The other node.
         peer: NodeId,
     },
     /// A client of this node asks for something.

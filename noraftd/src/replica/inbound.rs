@@ -25,6 +25,8 @@ impl Replica {
             Input::Peer { from, message } => self.accept_peer(from, message),
             Input::Connected { peer, features } => self.on_connected(peer, features),
             Input::Disconnected { peer } => self.on_disconnected(peer),
+            Input::UrgentConnected { peer } => self.on_urgent_connected(peer),
+            Input::UrgentDisconnected { peer } => self.on_urgent_disconnected(peer),
             Input::Client {
                 id,
                 connection,
@@ -124,6 +126,7 @@ impl Replica {
                     self.feed_peer(from, message);
                 }
             }
+            PeerMessage::Pulse { .. } | PeerMessage::Pulsed { .. } => self.accept_pulse(from, message),
             PeerMessage::RequestVote { .. }
             | PeerMessage::Vote { .. }
             | PeerMessage::Append { .. }
@@ -132,7 +135,7 @@ impl Replica {
     }
 
     /// Raft tolerates the loss of a message; memory does not tolerate a disk that stalls for minutes.
-    fn keep_for_later(&mut self, from: NodeId, message: PeerMessage) {
+    pub(super) fn keep_for_later(&mut self, from: NodeId, message: PeerMessage) {
         if self.inbox.len() < INBOX_MAX {
             self.inbox.push_back((from, message));
         }
@@ -228,6 +231,7 @@ impl Replica {
             } => {
                 self.feed_appended(from, term, generation, last_position, round);
             }
+            PeerMessage::Pulse { .. } | PeerMessage::Pulsed { .. } => self.feed_pulse(from, message),
             PeerMessage::PreVote { .. }
             | PeerMessage::Forward { .. }
             | PeerMessage::Forwarded { .. }

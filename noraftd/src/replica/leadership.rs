@@ -32,6 +32,8 @@ pub(super) struct Leadership {
     pub(super) round: u64,
     /// Every peer is to be sent a message at least as new as this round.
     pub(super) round_wanted: u64,
+    /// And, where pulses do not reach, as new as this one.
+    pub(super) read_round_wanted: u64,
     pub(super) progress: BTreeMap<NodeId, Progress>,
 }
 
@@ -47,6 +49,7 @@ impl Default for Leadership {
             handled_round: 0,
             round: 0,
             round_wanted: 0,
+            read_round_wanted: 0,
             progress: BTreeMap::new(),
         }
     }
@@ -65,6 +68,12 @@ impl Leadership {
         self.round_wanted
     }
 
+    /// Asks for a message to every peer that pulses do not reach; returns its lowest round.
+    pub(super) fn want_read_round(&mut self) -> u64 {
+        self.read_round_wanted = self.round + 1;
+        self.read_round_wanted
+    }
+
     /// True when `id` has answered in this term during the last `timeout`.
     pub(super) fn heard_since(&self, id: NodeId, now: Instant, timeout: Duration) -> bool {
         self.progress
@@ -80,6 +89,11 @@ impl Leadership {
     /// True when `round` is the latest that `id` has handled.
     pub(super) fn echoed_last(&self, id: NodeId, round: u64) -> bool {
         self.progress.get(&id).is_some_and(|peer| peer.echo() <= round)
+    }
+
+    /// `leader` leads the current term.
+    pub(super) fn hear(&mut self, leader: NodeId) {
+        self.leader = Some(leader);
     }
 
     /// Remembers that `round` of `leader`, in the current term, was handled.
@@ -181,6 +195,8 @@ impl Replica {
         self.leadership.leader = None;
         self.elections.stop_abstaining();
         (self.leadership.round, self.leadership.round_wanted) = (0, 0);
+        self.leadership.read_round_wanted = 0;
+        self.pulses.begin_term();
         self.forwards.start_accepting(self.node.current_term());
         let before = self.position_before_tail();
         let now = self.now;

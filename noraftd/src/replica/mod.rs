@@ -4,8 +4,9 @@
 //! outputs. [`event`] is the whole interface and states the contract of use.
 //!
 //! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
-//! `progress` (what is in flight to each peer), `proposals` (who waits for which entry), `reads`
-//! (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader), `elections` (pre-vote, check-quorum), `membership`
+//! `progress` (what is in flight to each peer), `pulses` (what overtakes it), `proposals` (who waits for which entry),
+//! `reads` (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader),
+//! `elections` (pre-vote, check-quorum), `membership`
 //! (changes of the voters), `snapshots`, `content` (the chain over the log), `agreement` (whether the nodes hold the same),
 //! `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects), `void` (damaged entries that
 //! were never committed), `timers`.
@@ -25,6 +26,7 @@ mod outbound;
 mod payloads;
 mod progress;
 mod proposals;
+mod pulses;
 mod queue;
 mod reads;
 mod rebuild;
@@ -57,6 +59,7 @@ use self::membership::Membership;
 use self::order::Order;
 use self::payloads::Payloads;
 use self::proposals::Proposals;
+use self::pulses::Pulses;
 use self::reads::Reads;
 use self::repair::Repair;
 use self::requests::Requests;
@@ -145,6 +148,7 @@ pub struct Replica {
     payloads: Payloads,
     proposals: Proposals,
     reads: Reads,
+    pulses: Pulses,
     forwards: Forwards,
     leadership: Leadership,
     membership: Membership,
@@ -216,6 +220,7 @@ impl Replica {
             payloads: Payloads::new(config.payload_cache_bytes_max),
             proposals: Proposals::default(),
             reads: Reads::default(),
+            pulses: Pulses::default(),
             forwards: Forwards::new(boot),
             leadership: Leadership::default(),
             membership: Membership::default(),
@@ -259,7 +264,7 @@ impl Replica {
 
     /// When to call `handle` with [`Input::Deadline`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.unsettled {
+        if self.unsettled || self.reads.is_cut_short() {
             return Some(Instant::ZERO);
         }
         self.timers.next(

@@ -144,6 +144,7 @@ impl Replica {
         if self.durability.hard_state_in_flight() || self.is_stalled() {
             return;
         }
+        self.send_pulses();
         let peers: Vec<NodeId> = self.leadership.progress.keys().copied().collect();
         for peer in peers {
             while self.send_entries(peer) {}
@@ -172,6 +173,7 @@ impl Replica {
             .arm_heartbeat(self.now + self.config.heartbeat_interval);
         if !self.is_holding_back() {
             self.leadership.want_round();
+            self.pulses.want();
         }
     }
 
@@ -199,7 +201,10 @@ impl Replica {
     }
 
     fn send_empty(&mut self, to: NodeId) {
-        let wanted = self.leadership.round_wanted;
+        let mut wanted = self.leadership.round_wanted;
+        if !self.pulses.reach(to) {
+            wanted = wanted.max(self.leadership.read_round_wanted);
+        }
         let Some(progress) = self
             .leadership
             .progress

@@ -1,7 +1,7 @@
 //! Linearizable reads without log entries: ReadIndex (Raft thesis 6.4).
 //!
 //! One round of messages, started after the reads arrived, serves all of them: when a majority has echoed it,
-//! this node was still the leader after they arrived, so its commit index then covers every write that was
+//! (or a pulse that went out with it, `pulses`), this node was still the leader after they arrived, so its commit index then covers every write that was
 //! acknowledged before. A new leader knows that index only once an entry of its own term is committed.
 //!
 //! What a connection's own order asks for is in `order`: a read also waits for the writes of its connection before it,
@@ -25,8 +25,14 @@ use super::order::Turn;
 use super::queue::{pop_first_when, pop_front_when};
 use super::requests::Pending;
 
+/// Answered at once: what reads cost keeps nobody else waiting for more than a few milliseconds.
+const READS_PER_ROUND: usize = 4096;
+/// And what they answer.
+const REPLY_BYTES_PER_ROUND: usize = 4 << 20;
+
 #[derive(Debug, Default)]
 pub(super) struct Reads {
+    is_cut_short: bool,
     /// Arrived since the round in flight was started; by arrival.
     waiting: VecDeque<Read>,
     round: Option<Round>,
@@ -50,11 +56,18 @@ struct Read {
 struct Round {
     /// Messages of this round or later were sent after the reads arrived.
     first_round: u64,
+    /// And so were pulses of this number or later.
+    first_pulse: u64,
     read_index: LogIndex,
     reads: VecDeque<Read>,
 }
 
 impl Reads {
+    /// True when there may be more to answer at once: the last round had enough.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.is_cut_short
+    }
+
     fn push(&mut self, read: Read) {
         let arrival = read.pending.turn.arrival;
         let at = self
@@ -166,11 +179,12 @@ impl Replica {
 
     fn finish_read_round(&mut self) {
         let own = self.config.id;
-        let Some(first) = self.reads.round.as_ref().map(|round| round.first_round) else {
+        let first = self.reads.round.as_ref();
+        let Some((round, pulse)) = first.map(|first| (first.first_round, first.first_pulse)) else {
             return;
         };
         if !has_quorum(self.node.config(), |id| {
-            id == own || self.leadership.echoed(id, first)
+            id == own || self.leadership.echoed(id, round) || self.pulses.echoed(id, pulse)
         }) {
             return;
         }
@@ -188,10 +202,12 @@ impl Replica {
             return false;
         }
         let reads = std::mem::take(&mut self.reads.waiting);
-        let first_round = self.leadership.want_round();
+        let first_round = self.leadership.want_read_round();
+        let first_pulse = self.pulses.want();
         let read_index = self.node.commit_index();
         self.reads.round = Some(Round {
             first_round,
+            first_pulse,
             read_index,
             reads,
         });
@@ -223,11 +239,18 @@ impl Replica {
 
     fn answer_reads(&mut self) {
         let applied = self.apply.applied_index();
+        let (mut count, mut bytes) = (0, 0);
+        self.reads.is_cut_short = false;
         while let Some(read) = self.reads.pop_answerable(applied) {
             let early = self.reads.early.remove(&read.turn.arrival);
             let reply = early.unwrap_or_else(|| self.machine.query(&read.request.body));
+            (count, bytes) = (count + 1, bytes + reply.weight());
             self.answer(read.origin, Outcome::Done(reply));
             self.read_is_over(read.turn);
+            if count >= READS_PER_ROUND || bytes >= REPLY_BYTES_PER_ROUND {
+                self.reads.is_cut_short = true;
+                return;
+            }
         }
     }
 

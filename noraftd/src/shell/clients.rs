@@ -3,7 +3,10 @@
 //! Invariant: every command of a connection is answered once, in order, until the connection ends; one
 //! that cannot be accepted is refused with a definite error. Bytes that are no RESP end the connection,
 //! after an error that says so. Per connection the input buffer holds at most one command, which the parser
-//! bounds, and what one read brought.
+//! bounds, and what one read brought; all buffers together have a budget, and so have the replies that have not left.
+//! Who takes more than that is ended by `house`.
+
+mod house;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +19,8 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use tokio::io::AsyncReadExt;
 
 use super::board::Board;
+use super::budget::{Budget, Charge};
+use super::clock;
 use super::complaints::Complaints;
 use super::connection::Connection;
 use super::descriptors::{Seat, Seats};
@@ -43,6 +48,10 @@ pub(super) struct Clients {
     /// Connections with replies that the event loop has to flush.
     dirty: RefCell<Vec<Rc<Connection>>>,
     seats: Seats,
+    /// What clients have sent and is not a whole request yet.
+    input: Rc<Budget>,
+    /// Replies that clients have not read.
+    output: Rc<Budget>,
     complaints: Complaints,
     accepted: Cell<u64>,
     answered: Cell<u64>,
@@ -53,19 +62,23 @@ pub(super) struct Clients {
 impl Clients {
     /// No client yet.
     pub(super) fn new(inbox: Rc<Inbox>, board: Rc<Board>) -> Rc<Self> {
-        Rc::new(Self {
+        let clients = Rc::new(Self {
             inbox,
             board,
             requests: RefCell::default(),
             connections: RefCell::default(),
             dirty: RefCell::default(),
             seats: Seats::default(),
+            input: Budget::new(INPUT_BYTES_MAX),
+            output: Budget::new(OUTPUT_BYTES_MAX),
             complaints: Complaints::default(),
             accepted: Cell::default(),
             answered: Cell::default(),
             is_stopping: Cell::default(),
             http: Complaints::default(),
-        })
+        });
+        tokio::task::spawn_local(Rc::clone(&clients).keep_house());
+        clients
     }
 
     /// Accepts clients, for ever.
@@ -192,11 +205,11 @@ impl Clients {
     async fn converse(self: Rc<Self>, stream: Stream, session: Session, door: Door, seat: Seat) {
         let id = session.id;
         let (mut read, write) = stream.into_split();
-        let connection = Connection::new(session, door, Outgoing::new(write), seat);
+        let connection = Connection::new(session, door, Outgoing::new(write), seat, &self.output);
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.carry_out_all(&connection, &mut read).await;
         // A client may have ended only its own direction: what it asked is still answered.
-        if tokio::time::timeout(LINGER, connection.is_drained()).await == Ok(true) {
+        if linger(&connection).await {
             connection.end_output();
             // Closing with unread bytes would reset the connection and destroy the last reply on its way.
             let _ = tokio::time::timeout(DISCARD, discard(&mut read)).await;
@@ -208,12 +221,13 @@ impl Clients {
     /// Carries out commands until the client ends, leaves, or does not speak RESP.
     async fn carry_out_all(self: &Rc<Self>, connection: &Rc<Connection>, read: &mut ReadHalf) {
         let mut parser = RequestParser::new();
-        let mut input = ReadBuffer::default();
+        let mut input = ReadBuffer::charged(Charge::new(&self.input));
         loop {
+            let mut is_new = false;
             loop {
                 match parser.next(&mut input.bytes) {
                     Ok(Some(args)) => match self.carry_out(connection, args).await {
-                        Next::Command => {}
+                        Next::Command => is_new = true,
                         Next::End => return,
                     },
                     Ok(None) => break,
@@ -225,10 +239,23 @@ impl Clients {
                         if !error.is_skipped() {
                             return;
                         }
+                        is_new = true;
                     }
                 }
             }
-            match input.read(read).await {
+            connection.intake.note(input.bytes.len(), is_new, clock::now());
+            connection.intake.hold_up(clock::now());
+            input.until_room().await;
+            connection.intake.go_on(clock::now());
+            let came = tokio::select! {
+                came = input.read(read) => came,
+                () = connection.expired() => {
+                    let late = "ERR the rest of a request did not arrive in time";
+                    self.answer_now(connection, Reply::Error(late.to_owned()));
+                    return;
+                }
+            };
+            match came {
                 Ok(0) | Err(_) => return,
                 Ok(_) => {}
             }
@@ -499,6 +526,18 @@ enum Next {
     End,
 }
 
+/// Waits until every reply has left, for as long as some do; false when the connection has ended before.
+async fn linger(connection: &Connection) -> bool {
+    loop {
+        let before = connection.written();
+        match tokio::time::timeout(LINGER, connection.is_drained()).await {
+            Ok(is_drained) => return is_drained,
+            Err(_) if connection.written() > before => {}
+            Err(_) => return false,
+        }
+    }
+}
+
 /// Reads until the end and keeps nothing.
 async fn discard(read: &mut ReadHalf) {
     let mut bytes = BytesMut::with_capacity(DISCARD_BYTES);
@@ -509,7 +548,11 @@ async fn discard(read: &mut ReadHalf) {
 
 /// When no file descriptor is left, one may be free again after this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How long the last replies of an ended conversation may take.
+/// Sixteen of the largest commands. A connection that needs more waits until others have finished theirs.
+const INPUT_BYTES_MAX: usize = 256 << 20;
+/// Replies that wait for clients to read them; most are values of the state, which takes them anyway.
+const OUTPUT_BYTES_MAX: usize = 512 << 20;
+/// How long an ended conversation may last after a client has read some of its last replies.
 const LINGER: Duration = Duration::from_secs(10);
 /// How long a client may go on sending after its conversation was ended.
 const DISCARD: Duration = Duration::from_secs(1);

@@ -1,12 +1,16 @@
 //! One client connection: its session, the order of its replies, and its bytes on the way out.
 //!
-//! Invariant: a reply is encoded when its turn has come, in the version that the session then speaks.
+//! Invariant: a reply is encoded when its turn has come and there is room for it, in the version that the session
+//! then speaks. So a client that reads gets everything, however much, and one that does not costs little memory and
+//! no time. While encoded bytes are there, a flush is due or a task is sending them.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 
+use super::budget::{Budget, Charge};
+use super::clock;
 use super::conversation::{Conversation, PIPELINE_DEPTH_MAX};
 use super::descriptors::Seat;
 #[cfg(test)]
@@ -14,17 +18,25 @@ use super::descriptors::Seats;
 use super::door::Door;
 #[cfg(test)]
 use super::door::Entrance;
-use super::outgoing::Outgoing;
+use super::intake::Intake;
+use super::outgoing::{Outgoing, Progress};
 use crate::protocol::resp::Reply;
 use crate::protocol::session::Session;
+use crate::time::Instant;
 
 /// Replies that a client has not read before its next command waits: a client that reads slowly is slowed
 /// down, not served into memory.
 const OUTPUT_BYTES_PAUSE: usize = 1 << 20;
 
-/// Replies that a client has not read before it is cut off. It can get here only with large replies to
-/// commands that were all under way before the pause.
-pub(super) const OUTPUT_BYTES_MAX: usize = 128 << 20;
+/// Encoded replies that wait for the socket, but for the last of them. What goes beyond stays as it is in the state:
+/// a large value that a thousand commands ask for is one value.
+const ENCODED_BYTES: usize = 256 << 10;
+
+/// Commands that may be under way however large their replies are.
+const DEPTH_MIN: usize = 4;
+
+/// How large the first reply of a connection is taken to be.
+const FIRST_REPLY_BYTES: usize = 4 << 10;
 
 /// A client connection.
 #[derive(Debug)]
@@ -35,6 +47,19 @@ pub(super) struct Connection {
     conversation: RefCell<Conversation>,
     outgoing: Rc<Outgoing>,
     is_dirty: Cell<bool>,
+    /// A task is at work that sends what is there.
+    is_sending: Cell<bool>,
+    /// What the replies take that are known and not encoded yet.
+    held_bytes: Cell<usize>,
+    /// How large replies have been lately; the next are expected to be.
+    usual_bytes: Cell<usize>,
+    /// What of the budget of all clients stands for replies that have not left.
+    unsent: Charge,
+    /// When bytes last left, and how many had left then; for [`Self::stalled_since`].
+    sent: Cell<(Instant, u64)>,
+    pub(super) intake: Intake,
+    /// Wakes the task that reads: the request that is arriving has had its time.
+    expired: Notify,
     /// Wakes the task that reads from the connection: an answer came.
     answered: Notify,
     /// Taken until the last who waits for an answer lets go of the socket.
@@ -43,13 +68,26 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A connection that was just accepted.
-    pub(super) fn new(session: Session, door: Door, outgoing: Rc<Outgoing>, seat: Seat) -> Rc<Self> {
+    pub(super) fn new(
+        session: Session,
+        door: Door,
+        outgoing: Rc<Outgoing>,
+        seat: Seat,
+        unsent: &Rc<Budget>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             session: RefCell::new(session),
             door,
             conversation: RefCell::default(),
             outgoing,
             is_dirty: Cell::default(),
+            is_sending: Cell::default(),
+            held_bytes: Cell::default(),
+            usual_bytes: Cell::new(FIRST_REPLY_BYTES),
+            unsent: Charge::new(unsent),
+            sent: Cell::new((clock::now(), 0)),
+            intake: Intake::default(),
+            expired: Notify::new(),
             answered: Notify::new(),
             _seat: seat,
         })
@@ -63,6 +101,7 @@ impl Connection {
             Door::new(Entrance::Local),
             Outgoing::detached(),
             Seats::default().take(),
+            &Budget::new(usize::MAX),
         )
     }
 
@@ -77,14 +116,14 @@ impl Connection {
         self.until(Self::has_room).await
     }
 
-    /// Waits until every request is answered; false when the connection has ended.
+    /// Waits until every request is answered and every reply encoded; false when the connection has ended.
     pub(super) async fn is_settled(&self) -> bool {
-        self.until(|this| this.conversation.borrow().is_settled()).await
+        self.until(|this| this.conversation.borrow().len() == 0).await
     }
 
     /// Waits until every reply has left; false when the connection has ended.
     pub(super) async fn is_drained(&self) -> bool {
-        self.until(|this| this.conversation.borrow().is_settled() && this.outgoing.len() == 0)
+        self.until(|this| this.conversation.borrow().len() == 0 && this.outgoing.len() == 0)
             .await
     }
 
@@ -103,8 +142,48 @@ impl Connection {
         }
     }
 
+    /// Room for another reply: in the pause that a client who reads slowly causes there is none, nor for more commands
+    /// than would fill it, if their replies are as the last ones were.
     fn has_room(&self) -> bool {
-        self.outgoing.len() < OUTPUT_BYTES_PAUSE && self.conversation.borrow().len() < PIPELINE_DEPTH_MAX
+        let depth = OUTPUT_BYTES_PAUSE / self.usual_bytes.get().max(1);
+        let depth = depth.clamp(DEPTH_MIN, PIPELINE_DEPTH_MAX);
+        self.unsent_bytes() < OUTPUT_BYTES_PAUSE
+            && self.conversation.borrow().len() < depth
+            && !(self.unsent.bytes() > 0 && self.unsent.is_budget_spent())
+    }
+
+    fn unsent_bytes(&self) -> usize {
+        self.outgoing.len() + self.held_bytes.get()
+    }
+
+    /// Looks whether there is room again.
+    pub(super) fn look_again(&self) {
+        self.answered.notify_one();
+    }
+
+    /// Bytes of replies that have not left, and since when none has, as far as `now` shows.
+    pub(super) fn stalled_since(&self, now: Instant) -> (usize, Instant) {
+        let written = self.outgoing.written();
+        let (_, before) = self.sent.get();
+        if written != before || self.unsent.bytes() == 0 {
+            self.sent.set((now, written));
+        }
+        (self.unsent.bytes(), self.sent.get().0)
+    }
+
+    /// Bytes that have left since the connection began.
+    pub(super) fn written(&self) -> u64 {
+        self.outgoing.written()
+    }
+
+    /// The request that is arriving has had its time.
+    pub(super) fn expire(&self) {
+        self.expired.notify_one();
+    }
+
+    /// Waits until the request that is arriving has had its time.
+    pub(super) async fn expired(&self) {
+        self.expired.notified().await;
     }
 
     /// Begins a request; the number names it in [`Self::answer`].
@@ -114,6 +193,7 @@ impl Connection {
 
     /// Makes the reply to a request known. True when [`Self::flush`] has to be called.
     pub(super) fn answer(&self, sequence: u64, reply: Reply) -> bool {
+        self.hold(&reply);
         self.conversation.borrow_mut().answer(sequence, reply);
         self.answered.notify_one();
         self.encode_known()
@@ -121,36 +201,64 @@ impl Connection {
 
     /// Answers in the order of requests, at once. True when [`Self::flush`] has to be called.
     pub(super) fn answer_now(&self, reply: Reply) -> bool {
+        self.hold(&reply);
         self.conversation.borrow_mut().answer_now(reply);
         self.encode_known()
     }
 
+    fn hold(&self, reply: &Reply) {
+        let bytes = reply.weight();
+        self.held_bytes.set(self.held_bytes.get() + bytes);
+        let usual = self.usual_bytes.get();
+        let faded = usual - usual / 8 + bytes / 8;
+        self.usual_bytes
+            .set(bytes.max(faded).min(OUTPUT_BYTES_PAUSE / DEPTH_MIN));
+    }
+
+    /// Encodes the replies whose turn has come, as far as there is room for them.
     fn encode_known(&self) -> bool {
         let mut conversation = self.conversation.borrow_mut();
         let version = self.session.borrow().version;
         let mut encoded = false;
-        while let Some(reply) = conversation.next_reply() {
+        while self.outgoing.len() < ENCODED_BYTES
+            && let Some(reply) = conversation.next_reply()
+        {
+            self.held_bytes.set(self.held_bytes.get() - reply.weight());
             self.outgoing.append(|out| reply.encode(version, out));
             encoded = true;
         }
-        if self.outgoing.len() > OUTPUT_BYTES_MAX {
-            let session = self.session.borrow();
-            tracing::warn!(
-                "client {} ({}) does not read its replies: closed",
-                session.id,
-                session.peer
-            );
-            self.close();
-        }
+        self.unsent.set(self.unsent_bytes());
         encoded && !self.is_dirty.replace(true)
     }
 
-    /// Sends the replies whose turn has come.
-    pub(super) fn flush(&self) {
+    /// Sends the replies whose turn has come, what the socket takes at once; a task sends the rest.
+    pub(super) fn flush(self: &Rc<Self>) {
         self.is_dirty.set(false);
-        self.outgoing.flush();
-        if self.outgoing.len() == 0 {
-            self.answered.notify_one();
+        if !self.is_sending.get() && self.send_some() != Progress::Done {
+            self.is_sending.set(true);
+            tokio::task::spawn_local(Rc::clone(self).send_rest());
+        }
+    }
+
+    async fn send_rest(self: Rc<Self>) {
+        loop {
+            match self.send_some() {
+                Progress::Done => break,
+                progress => self.outgoing.wait(progress).await,
+            }
+        }
+        self.is_sending.set(false);
+    }
+
+    /// Encodes and writes; done when nothing is left of either.
+    fn send_some(&self) -> Progress {
+        let progress = self.outgoing.write_some();
+        self.encode_known();
+        self.is_dirty.set(false);
+        self.answered.notify_one();
+        match progress {
+            Progress::Done if self.outgoing.len() > 0 => Progress::More,
+            progress => progress,
         }
     }
 
@@ -169,7 +277,9 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shell::endpoint::Stream;
     use crate::shell::test_support::run;
+    use tokio::io::AsyncReadExt;
 
     #[test]
     fn only_the_first_known_reply_of_a_round_asks_for_a_flush() {
@@ -186,15 +296,57 @@ mod tests {
     }
 
     #[test]
-    fn a_client_that_does_not_read_is_cut_off_and_costs_nothing_more() {
+    fn a_client_that_does_not_read_costs_no_more_than_its_first_replies_encoded() {
+        run(async {
+            let (here, mut there) = tokio::net::UnixStream::pair().expect("a pair");
+            let (_read, write) = Stream::Unix(here).into_split();
+            let budget = Budget::new(usize::MAX);
+            let session = Session::new(1, String::new());
+            let connection = Connection::new(
+                session,
+                Door::new(Entrance::Local),
+                Outgoing::new(write),
+                Seats::default().take(),
+                &budget,
+            );
+            let value = bytes::Bytes::from(vec![7; 1 << 20]);
+            for _ in 0..300 {
+                connection.answer_now(Reply::Bulk(value.clone()));
+            }
+            connection.flush();
+            assert!(connection.outgoing.len() < 2 << 20, "one reply and its head");
+            assert!(budget.used() > 298 << 20, "the rest is known, and charged");
+            assert!(!connection.has_room());
+            let mut received = vec![0; 300 * ((1 << 20) + "$1048576\r\n\r\n".len())];
+            there.read_exact(&mut received).await.expect("everything arrives");
+            assert!(connection.is_drained().await);
+            assert_eq!(budget.used(), 0);
+        });
+    }
+
+    #[test]
+    fn large_replies_let_fewer_commands_be_under_way() {
         let connection = Connection::detached();
-        let reply = Reply::Bulk(vec![0; OUTPUT_BYTES_MAX / 3].into());
-        for _ in 0..3 {
-            assert!(!connection.outgoing.is_closed());
-            connection.answer_now(reply.clone());
+        let begins = || {
+            let mut begun = Vec::new();
+            while connection.has_room() {
+                begun.push(connection.begin());
+            }
+            begun
+        };
+        let first = begins();
+        assert_eq!(first.len(), OUTPUT_BYTES_PAUSE / FIRST_REPLY_BYTES);
+        for sequence in first {
+            connection.answer(sequence, Reply::Integer(1));
+            connection.flush();
         }
-        assert!(connection.outgoing.is_closed());
-        assert_eq!(connection.outgoing.len(), 0);
+        let small = begins();
+        assert_eq!(small.len(), PIPELINE_DEPTH_MAX, "small replies");
+        let large = Reply::Bulk(vec![0; OUTPUT_BYTES_PAUSE / 8].into());
+        for sequence in small {
+            connection.answer(sequence, large.clone());
+        }
+        assert!(!connection.has_room());
     }
 
     #[test]

@@ -34,6 +34,7 @@ impl Conversation {
     }
 
     /// True when every request's reply is known.
+    #[cfg(test)]
     pub(super) fn is_settled(&self) -> bool {
         self.under_way == 0
     }

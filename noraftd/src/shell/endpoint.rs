@@ -189,6 +189,7 @@ impl Listener {
             ListenerSocket::Tcp(socket) => {
                 let (stream, _) = socket.accept().await?;
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
             ListenerSocket::Unix(socket) => Ok(Stream::Unix(socket.accept().await?.0)),
@@ -253,6 +254,7 @@ impl Stream {
             Endpoint::Tcp(address) => {
                 let stream = TcpStream::connect(address.as_str()).await?;
                 stream.set_nodelay(true)?;
+                keep_alive(&stream)?;
                 Ok(Self::Tcp(stream))
             }
             Endpoint::Unix(path) => Ok(Self::Unix(UnixStream::connect(path).await?)),
@@ -380,6 +382,20 @@ impl WriteHalf {
         let _ = shutdown(descriptor, how);
     }
 }
+
+/// Asks from time to time whether the other side is still there: one that lost its power says nothing, and its
+/// connection would stand for ever.
+fn keep_alive(stream: &TcpStream) -> io::Result<()> {
+    setsockopt(stream, sockopt::KeepAlive, &true)?;
+    setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE_SECONDS)?;
+    setsockopt(stream, sockopt::TcpKeepInterval, &KEEPALIVE_INTERVAL_SECONDS)?;
+    Ok(setsockopt(stream, sockopt::TcpKeepCount, &KEEPALIVE_COUNT)?)
+}
+
+/// With the two below: a host that has vanished is noticed within two minutes.
+const KEEPALIVE_IDLE_SECONDS: u32 = 60;
+const KEEPALIVE_INTERVAL_SECONDS: u32 = 15;
+const KEEPALIVE_COUNT: u32 = 4;
 
 /// `sun_path` holds 108 bytes with its terminating zero (unix(7)).
 const UNIX_PATH_BYTES_END: usize = UNIX_PATH_BYTES_MAX + 1;

@@ -1,7 +1,8 @@
 //! The loop that owns the replica: wait, handle, poll until nothing is left, write.
 //!
-//! Invariant: everything that is ready is handled before anything is written, so a round costs each
-//! connection one write at most, and what arrived during a sync shares the next one.
+//! Invariant: what is ready is handled before anything is written, so a round costs each connection one write at
+//! most, and what arrived during a sync shares the next one. A round is bounded: in inputs (`inbox`), in bytes of
+//! replies (`replica/reads.rs`) and in bytes written to each connection (`outgoing`); connections come in between.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -32,6 +33,8 @@ pub(super) struct EventLoop {
     stamps: StampClock,
     /// What is handled in this round.
     inputs: Vec<Input>,
+    /// More has arrived than one round takes.
+    is_behind: bool,
     /// True from `Persist` until `Synced`.
     is_syncing: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
@@ -63,6 +66,7 @@ impl EventLoop {
             clients,
             stamps: StampClock::default(),
             inputs: Vec::new(),
+            is_behind: false,
             is_syncing: false,
             is_abstaining,
             divergence: None,
@@ -122,6 +126,11 @@ impl EventLoop {
     /// Waits until there is something to do.
     async fn something(&mut self) {
         let deadline = self.replica.borrow().deadline().map(clock::to_tokio);
+        if self.is_behind || deadline.is_some_and(|deadline| deadline <= TokioInstant::now()) {
+            // There is more to do at once, but connections have their turn first. No timer: one that is set in the past
+            // has fired before anybody waits for it.
+            return tokio::task::yield_now().await;
+        }
         self.timer.expect(deadline);
         tokio::select! {
             biased;
@@ -134,7 +143,7 @@ impl EventLoop {
     /// Handles everything that is there, does what the replica wants, and writes.
     fn round(&mut self) {
         self.inputs.extend(self.storage.try_done());
-        self.inbox.take(&mut self.inputs);
+        self.is_behind = self.inbox.take(&mut self.inputs);
         let (now, stamp) = (clock::now(), self.stamps.stamp());
         let replica = Rc::clone(&self.replica);
         let mut replica = replica.borrow_mut();

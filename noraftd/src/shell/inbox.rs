@@ -10,6 +10,9 @@ use tokio::sync::Notify;
 
 use crate::replica::event::Input;
 
+/// Handled before anything is written: a millisecond or two.
+const INPUTS_PER_ROUND: usize = 4096;
+
 /// The inputs that wait for the event loop.
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
@@ -34,8 +37,15 @@ impl Inbox {
         self.wake.notified().await;
     }
 
-    /// Moves everything that is there to the end of `inputs`.
-    pub(super) fn take(&self, inputs: &mut Vec<Input>) {
-        inputs.append(&mut self.inputs.borrow_mut());
+    /// Moves what is there to the end of `inputs`, one round's worth of it; true when more is left.
+    pub(super) fn take(&self, inputs: &mut Vec<Input>) -> bool {
+        let mut waiting = self.inputs.borrow_mut();
+        if waiting.len() <= INPUTS_PER_ROUND {
+            inputs.append(&mut waiting);
+            return false;
+        }
+        inputs.extend(waiting.drain(..INPUTS_PER_ROUND));
+        self.wake.notify_one();
+        true
     }
 }

@@ -7,6 +7,7 @@
 
 mod backoff;
 pub mod board;
+mod budget;
 mod clients;
 pub mod clock;
 mod complaints;
@@ -19,6 +20,7 @@ pub mod endpoint;
 mod event_loop;
 pub mod exit;
 mod inbox;
+mod intake;
 mod keyring;
 mod outgoing;
 mod peer_line;

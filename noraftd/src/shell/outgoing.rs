@@ -1,7 +1,7 @@
 //! Bytes on their way out of one socket.
 //!
 //! Invariant: bytes leave in the order they were appended. The event loop writes what the socket takes,
-//! once a round; only when the socket is full does a task of its own take over until it is drained.
+//! once a round, and not more than [`WRITE_BYTES`] of it; a task of its own takes over until the rest is drained.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -20,6 +20,8 @@ pub(super) struct Outgoing {
     bytes: RefCell<BytesMut>,
     is_draining: Cell<bool>,
     is_closed: Cell<bool>,
+    /// Bytes that have left.
+    written: Cell<u64>,
     changed: Notify,
 }
 
@@ -41,6 +43,7 @@ impl Outgoing {
             bytes: RefCell::default(),
             is_draining: Cell::default(),
             is_closed: Cell::default(),
+            written: Cell::default(),
             changed: Notify::new(),
         }
     }
@@ -55,6 +58,11 @@ impl Outgoing {
     /// Bytes that have not left.
     pub(super) fn len(&self) -> usize {
         self.bytes.borrow().len()
+    }
+
+    /// Bytes that have left since the connection began.
+    pub(super) fn written(&self) -> u64 {
+        self.written.get()
     }
 
     /// True once the connection has ended; nothing is kept or written any more.
@@ -89,32 +97,58 @@ impl Outgoing {
         if self.is_draining.get() || self.is_closed() {
             return;
         }
-        if self.write_some() == Progress::Full {
+        if self.write_some() != Progress::Done {
             self.is_draining.set(true);
             tokio::task::spawn_local(Rc::clone(self).drain());
         }
     }
 
     async fn drain(self: Rc<Self>) {
-        let Some(socket) = &self.socket else { return };
-        while self.write_some() == Progress::Full {
-            if socket.writable().await.is_err() {
-                self.close();
+        loop {
+            match self.write_some() {
+                Progress::Done => break,
+                progress => self.wait(progress).await,
             }
         }
         self.is_draining.set(false);
         self.changed.notify_one();
     }
 
-    fn write_some(&self) -> Progress {
+    /// Waits until it makes sense to write on: the socket takes more, or the others have had their turn.
+    pub(super) async fn wait(&self, after: Progress) {
+        match (after, &self.socket) {
+            (Progress::Full, Some(socket)) => {
+                if socket.writable().await.is_err() {
+                    self.close();
+                }
+            }
+            (Progress::Full | Progress::More | Progress::Done, _) => tokio::task::yield_now().await,
+        }
+    }
+
+    /// Writes what the socket takes now, and not too much of it.
+    pub(super) fn write_some(&self) -> Progress {
+        let mut bytes = self.bytes.borrow_mut();
         let Some(socket) = &self.socket else {
+            bytes.clear();
             return Progress::Done;
         };
-        let mut bytes = self.bytes.borrow_mut();
+        let mut left = WRITE_BYTES;
         while !bytes.is_empty() {
-            match socket.try_write(&bytes) {
-                Ok(written) if written == bytes.len() => reuse(&mut bytes),
-                Ok(written) => bytes.advance(written),
+            if left == 0 {
+                return Progress::More;
+            }
+            let some = bytes.get(..left).unwrap_or(&bytes);
+            match socket.try_write(some) {
+                Ok(written) => {
+                    left -= written.min(left);
+                    self.written.set(self.written.get() + written as u64);
+                    if written == bytes.len() {
+                        reuse(&mut bytes);
+                    } else {
+                        bytes.advance(written);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Full,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
@@ -128,13 +162,19 @@ impl Outgoing {
     }
 }
 
+/// How far a write came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+pub(super) enum Progress {
     /// Nothing is left to write.
     Done,
     /// The socket takes no more for now.
     Full,
+    /// It may take more, but others wait for their turn.
+    More,
 }
+
+/// What one connection writes at once: about a tenth of a millisecond.
+const WRITE_BYTES: usize = 256 << 10;
 
 /// Keeps an emptied buffer for the next round, unless one large reply has made it large.
 fn reuse(bytes: &mut BytesMut) {

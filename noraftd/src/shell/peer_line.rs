@@ -16,8 +16,8 @@ use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::peer::{
-    Differences, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, ProofOfSecret,
-    Reject, Settings,
+    Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
+    ProofOfSecret, Reject, Settings,
 };
 use crate::protocol::seal::Seal;
 use crate::secret::Secret;
@@ -78,6 +78,11 @@ impl PeerLine {
         });
     }
 
+    /// True when the node at its other end understands the message.
+    pub(super) fn takes(&self, message: &PeerMessage) -> bool {
+        self.features.has(message.needs())
+    }
+
     /// True when either side has proven that it knows the secret.
     pub(super) fn is_proven(&self) -> bool {
         self.sealed.is_some()
@@ -90,7 +95,7 @@ impl PeerLine {
     }
 }
 
-/// Connects to `peer` at `address`.
+/// Connects to `peer` at `address`, for what belongs on `lane`.
 ///
 /// # Errors
 ///
@@ -99,6 +104,7 @@ pub(super) async fn dial(
     introduction: &Introduction,
     peer: NodeId,
     address: &Endpoint,
+    lane: Lane,
 ) -> Result<(PeerLine, ReadHalf), DialError> {
     let stream = Stream::connect(address).await?;
     stream.give_up_after(SILENCE_MAX)?;
@@ -106,6 +112,7 @@ pub(super) async fn dial(
     let mut greeting = Greeting {
         introduction,
         peer,
+        lane,
         outgoing: Outgoing::new(write),
         read,
         buffer: ReadBuffer::default(),
@@ -126,6 +133,7 @@ pub(super) async fn dial(
 struct Greeting<'a> {
     introduction: &'a Introduction,
     peer: NodeId,
+    lane: Lane,
     outgoing: Rc<Outgoing>,
     read: ReadHalf,
     buffer: ReadBuffer,
@@ -142,7 +150,7 @@ impl Greeting<'_> {
             incarnation: self.introduction.incarnation,
             extensions: Extensions {
                 nonce,
-                ..self.introduction.extensions()
+                ..self.introduction.extensions().on(self.lane)
             },
         }));
         let (answer, bytes) = self.hear().await?;

@@ -4,8 +4,8 @@
 //! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
 //! this node, a member, and the data directory that this member had when it was first met (`store/met.rs`), with the same
 //! settings; where proof is required, only sealed by somebody who knows the secret. Nobody learns more than the kind of
-//! what is wrong, and a data directory is not even looked up, before the proof. One connection for each member: a new
-//! one ends the old one.
+//! what is wrong, and a data directory is not even looked up, before the proof. One connection of each lane for each
+//! member: a new one ends the old one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -26,7 +26,7 @@ use super::read_buffer::ReadBuffer;
 use crate::config::PeerAuth;
 use crate::protocol::frame::FrameError;
 use crate::protocol::peer::{
-    Challenge, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, Reject, TermFault,
+    Challenge, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage, Reject, TermFault,
 };
 use crate::protocol::seal::{Seal, SessionKeys};
 use crate::replica::event::Input;
@@ -41,7 +41,7 @@ pub(super) struct PeerListener {
     /// The data directory that each member had when it was first met.
     met: RefCell<Met>,
     /// The connection that each member uses now.
-    current: RefCell<BTreeMap<NodeId, Current>>,
+    current: RefCell<BTreeMap<(NodeId, Lane), Current>>,
     /// This node's term, as of the last round of the event loop.
     term: Cell<Term>,
     /// Connections that have not said yet who they are, the oldest first.
@@ -59,6 +59,7 @@ struct Current {
 /// Who has come, and how to read what it says.
 struct Caller {
     id: NodeId,
+    lane: Lane,
     sealed: Option<(Seal, Secret)>,
 }
 
@@ -169,7 +170,7 @@ impl PeerListener {
             outgoing: Rc::clone(outgoing),
             secret: caller.sealed.as_ref().map(|(_, secret)| secret.clone()),
         };
-        if let Some(old) = self.current.borrow_mut().insert(caller.id, new) {
+        if let Some(old) = self.current.borrow_mut().insert((caller.id, caller.lane), new) {
             old.outgoing.close();
         }
         self.hand_over(caller, read, &mut buffer).await
@@ -208,6 +209,7 @@ impl PeerListener {
             self.say(&reply, outgoing);
             return Ok(Caller {
                 id: hello.from,
+                lane: hello.extensions.lane,
                 sealed: None,
             });
         };
@@ -215,6 +217,7 @@ impl PeerListener {
         outgoing.flush();
         Ok(Caller {
             id: hello.from,
+            lane: hello.extensions.lane,
             sealed: Some((keys.to_acceptor(), secret)),
         })
     }
@@ -315,8 +318,10 @@ impl PeerListener {
         }
         let admitted = self.met.borrow_mut().admit(node, incarnation);
         admitted.map_err(|error| format!("cannot write it down: {error}"))?;
-        if let Some(old) = self.current.borrow_mut().remove(&node) {
-            old.outgoing.close();
+        for lane in [Lane::First, Lane::Urgent] {
+            if let Some(old) = self.current.borrow_mut().remove(&(node, lane)) {
+                old.outgoing.close();
+            }
         }
         tracing::warn!(
             "node {} begins again, with the data directory {incarnation:016x}",
@@ -371,6 +376,8 @@ impl PeerListener {
             | PeerMessage::Forwarded { .. }
             | PeerMessage::SnapshotChunk { .. }
             | PeerMessage::SnapshotReply { .. }
+            | PeerMessage::Pulse { .. }
+            | PeerMessage::Pulsed { .. }
             | PeerMessage::RepairRequest { .. }
             | PeerMessage::Compare { .. }
             | PeerMessage::Compared { .. } => None,

@@ -1,4 +1,5 @@
-//! The way to the other nodes: one connection to each, dialled here and used in this direction only.
+//! The way to the other nodes: one connection to each, dialled here and used in this direction only; and a second one
+//! for what must not wait behind payloads, to nodes that know of it.
 //!
 //! Invariant: what is sent may be lost, never altered; how much waits for one peer is bounded, and what
 //! exceeds the bound is dropped and counted (Raft repeats what matters). So is what goes to a node of which this one has
@@ -14,6 +15,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use noraft::NodeId;
 use tokio::io::AsyncReadExt;
+use tokio::sync::Notify;
 
 use super::backoff::Backoff;
 use super::board::PeerReport;
@@ -23,7 +25,7 @@ use super::endpoint::{Endpoint, ReadHalf};
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::peer_line::{Introduction, PeerLine, dial};
-use crate::protocol::peer::PeerMessage;
+use crate::protocol::peer::{Features, Lane, PeerMessage};
 use crate::replica::event::Input;
 
 /// Bytes that may wait for one peer: several times what the replica keeps in flight to it.
@@ -32,20 +34,30 @@ pub(super) const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// The other nodes, as this one reaches them.
 #[derive(Debug)]
 pub(super) struct Peers {
-    links: BTreeMap<NodeId, Rc<Link>>,
+    links: BTreeMap<NodeId, Lanes>,
     keyring: Rc<Keyring>,
     dirty: RefCell<Vec<Rc<Link>>>,
     /// Voters without an address here, and the messages to each that were dropped.
     unknown: RefCell<BTreeMap<NodeId, u64>>,
 }
 
-/// The connection to one node, whether it stands or not.
+/// Both connections to one node.
+#[derive(Debug)]
+struct Lanes {
+    first: Rc<Link>,
+    urgent: Rc<Link>,
+}
+
+/// One connection to one node, whether it stands or not.
 #[derive(Debug)]
 struct Link {
     peer: NodeId,
+    lane: Lane,
     address: Endpoint,
     introduction: Introduction,
     line: RefCell<Option<Rc<PeerLine>>>,
+    /// A connection has begun.
+    opened: Notify,
     is_dirty: Cell<bool>,
     dropped: Cell<u64>,
     error: RefCell<Option<String>>,
@@ -63,9 +75,12 @@ impl Peers {
     ) -> Rc<Self> {
         let mut links = BTreeMap::new();
         for (peer, address) in members {
-            let link = Rc::new(Link::new(introduction.clone(), *peer, address.clone()));
-            tokio::task::spawn_local(Rc::clone(&link).keep_connected(Rc::clone(inbox)));
-            links.insert(*peer, link);
+            let link = |lane| Rc::new(Link::new(introduction.clone(), *peer, address.clone(), lane));
+            let (first, urgent) = (link(Lane::First), link(Lane::Urgent));
+            tokio::task::spawn_local(Rc::clone(&first).keep_connected(None, Rc::clone(inbox)));
+            let waits_for = Some(Rc::clone(&first));
+            tokio::task::spawn_local(Rc::clone(&urgent).keep_connected(waits_for, Rc::clone(inbox)));
+            links.insert(*peer, Lanes { first, urgent });
         }
         Rc::new(Self {
             links,
@@ -77,14 +92,17 @@ impl Peers {
 
     /// Queues a message; it leaves with the next [`Self::flush`], or never.
     pub(super) fn send(&self, to: NodeId, message: &PeerMessage) {
-        let Some(link) = self.links.get(&to) else {
+        let Some(lanes) = self.links.get(&to) else {
             if let Some(dropped) = self.unknown.borrow_mut().get_mut(&to) {
                 *dropped += 1;
             }
             return;
         };
-        if link.send(message) && !link.is_dirty.replace(true) {
-            self.dirty.borrow_mut().push(Rc::clone(link));
+        for lane in message.lanes(lanes.urgent.is_open()) {
+            let link = lanes.link(*lane);
+            if link.send(message) && !link.is_dirty.replace(true) {
+                self.dirty.borrow_mut().push(Rc::clone(link));
+            }
         }
     }
 
@@ -114,7 +132,11 @@ impl Peers {
 
     /// Ends the connections that were proven with a secret which is not in force any more; tells how many.
     pub(super) fn drop_outdated(&self) -> usize {
-        let lines = self.links.values().filter_map(|link| link.line.borrow().clone());
+        let links = self
+            .links
+            .values()
+            .flat_map(|lanes| [&lanes.first, &lanes.urgent]);
+        let lines = links.filter_map(|link| link.line.borrow().clone());
         let outdated = lines.filter(|line| !line.is_still_good(&self.keyring));
         outdated.map(|line| line.outgoing.close()).count()
     }
@@ -124,7 +146,7 @@ impl Peers {
         let address = |link: &Link| link.line.borrow().as_ref()?.client_address.clone();
         let known = self.links.iter();
         known
-            .filter_map(|(id, link)| Some((*id, address(link)?)))
+            .filter_map(|(id, link)| Some((*id, address(&link.first)?)))
             .collect()
     }
 
@@ -139,18 +161,29 @@ impl Peers {
             dropped: *dropped,
             error: Some(no_address(*id)),
         });
-        let reachable = self.links.values().map(|link| link.report());
+        let reachable = self.links.values().map(|lanes| lanes.first.report());
         reachable.chain(unreachable).collect()
     }
 }
 
+impl Lanes {
+    fn link(&self, lane: Lane) -> &Rc<Link> {
+        match lane {
+            Lane::First => &self.first,
+            Lane::Urgent => &self.urgent,
+        }
+    }
+}
+
 impl Link {
-    fn new(introduction: Introduction, peer: NodeId, address: Endpoint) -> Self {
+    fn new(introduction: Introduction, peer: NodeId, address: Endpoint, lane: Lane) -> Self {
         Self {
             peer,
+            lane,
             address,
             introduction,
             line: RefCell::default(),
+            opened: Notify::new(),
             is_dirty: Cell::default(),
             dropped: Cell::default(),
             error: RefCell::default(),
@@ -164,7 +197,8 @@ impl Link {
         let line = self.line.borrow();
         let open = line
             .as_ref()
-            .filter(|line| !line.outgoing.is_closed() && line.outgoing.len() < QUEUE_BYTES_MAX);
+            .filter(|line| !line.outgoing.is_closed() && line.outgoing.len() < QUEUE_BYTES_MAX)
+            .filter(|line| line.takes(message));
         match open {
             Some(line) => line.append(message),
             None => self.dropped.set(self.dropped.get() + 1),
@@ -183,10 +217,27 @@ impl Link {
         }
     }
 
-    async fn keep_connected(self: Rc<Self>, inbox: Rc<Inbox>) {
+    fn is_open(&self) -> bool {
+        let line = self.line.borrow();
+        line.as_ref().is_some_and(|line| !line.outgoing.is_closed())
+    }
+
+    /// Waits until there is a connection to a node that knows of a second one.
+    async fn may_have_second(&self) {
+        let knows = |line: &Rc<PeerLine>| line.features.has(Features::URGENT);
+        while !(self.is_open() && self.line.borrow().as_ref().is_some_and(knows)) {
+            self.opened.notified().await;
+        }
+    }
+
+    /// Connects again and again; where this is the second lane, only after the first one.
+    async fn keep_connected(self: Rc<Self>, waits_for: Option<Rc<Self>>, inbox: Rc<Inbox>) {
         let mut backoff = Backoff::new(clock::random_seed());
         loop {
-            let dialled = dial(&self.introduction, self.peer, &self.address);
+            if let Some(first) = &waits_for {
+                first.may_have_second().await;
+            }
+            let dialled = dial(&self.introduction, self.peer, &self.address, self.lane);
             match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
                 Ok(Ok((line, read))) => {
                     backoff.reset();
@@ -203,23 +254,29 @@ impl Link {
     async fn stay(&self, line: Rc<PeerLine>, mut read: ReadHalf, inbox: &Inbox) {
         let how = if line.is_proven() { ", proven" } else { "" };
         self.complaints.mention(&format!(
-            "connected to node {} at {}{how}",
+            "connected to node {} at {}{}{how}",
             self.peer.get(),
-            self.address
+            self.address,
+            self.lane_name()
         ));
         let since = clock::now();
         self.error.replace(None);
         self.failures.set(0);
         self.line.replace(Some(Rc::clone(&line)));
-        inbox.push(Input::Connected {
-            peer: self.peer,
-            features: line.features,
+        let (peer, features) = (self.peer, line.features);
+        inbox.push(match self.lane {
+            Lane::First => Input::Connected { peer, features },
+            Lane::Urgent => Input::UrgentConnected { peer },
         });
+        self.opened.notify_one();
         // The other side says nothing more on this connection: whatever comes is its end.
         let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
         self.line.replace(None);
         line.outgoing.close();
-        inbox.push(Input::Disconnected { peer: self.peer });
+        inbox.push(match self.lane {
+            Lane::First => Input::Disconnected { peer },
+            Lane::Urgent => Input::UrgentDisconnected { peer },
+        });
         if clock::now() - since >= STEADY {
             self.complaints.forget();
         }
@@ -230,10 +287,21 @@ impl Link {
     fn note_failure(&self, error: String, at_once: bool) {
         self.failures.set(self.failures.get() + 1);
         if at_once || self.failures.get() >= FAILURES_WORTH_A_LINE {
-            self.complaints
-                .complain(&format!("node {} at {}: {error}", self.peer.get(), self.address));
+            self.complaints.complain(&format!(
+                "node {} at {}{}: {error}",
+                self.peer.get(),
+                self.address,
+                self.lane_name()
+            ));
         }
         self.error.replace(Some(error));
+    }
+
+    fn lane_name(&self) -> &'static str {
+        match self.lane {
+            Lane::First => "",
+            Lane::Urgent => " (second connection)",
+        }
     }
 }
 

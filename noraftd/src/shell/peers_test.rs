@@ -57,10 +57,28 @@ fn connect(dir: &Path, introduction: Introduction) -> (Rc<Peers>, Rc<Inbox>) {
 }
 
 async fn next(inbox: &Inbox) -> Vec<Input> {
+    loop {
+        let mut inputs = all_of(inbox).await;
+        inputs.retain(|input| !is_about_second(input));
+        if !inputs.is_empty() {
+            return inputs;
+        }
+    }
+}
+
+async fn all_of(inbox: &Inbox) -> Vec<Input> {
     let mut inputs = Vec::new();
     inbox.woken().await;
     inbox.take(&mut inputs);
     inputs
+}
+
+/// The second connection begins when the first one stands, and whenever it wants.
+fn is_about_second(input: &Input) -> bool {
+    matches!(
+        input,
+        Input::UrgentConnected { .. } | Input::UrgentDisconnected { .. }
+    )
 }
 
 async fn error_of(peers: &Peers) -> String {
@@ -109,6 +127,35 @@ fn messages_arrive_in_order_after_the_replica_heard_of_the_connection() {
         }
         let report = peers.report().remove(0);
         assert_eq!((report.connected, report.error, report.dropped), (true, None, 1));
+    });
+}
+
+#[test]
+fn pulses_take_the_second_connection_and_votes_take_both() {
+    run(async {
+        let dir = tempfile::tempdir().expect("a directory");
+        let received = listen(dir.path(), introduction(TWO)).await;
+        let (peers, inbox) = connect(dir.path(), introduction(ONE));
+        while !all_of(&inbox).await.iter().any(is_about_second) {}
+        let pulse = PeerMessage::Pulse {
+            term: Term::new(1),
+            pulse: 7,
+            last_index: noraft::LogIndex::ZERO,
+        };
+        peers.send(TWO, &vote(1));
+        peers.send(TWO, &pulse);
+        peers.flush();
+        let mut messages = Vec::new();
+        while messages.len() < 3 {
+            for input in next(&received).await {
+                let Input::Peer { from: ONE, message } = input else {
+                    panic!("{input:?}");
+                };
+                messages.push(message);
+            }
+        }
+        assert_eq!(messages.iter().filter(|message| **message == vote(1)).count(), 2);
+        assert_eq!(messages.iter().filter(|message| **message == pulse).count(), 1);
     });
 }
 

@@ -6,7 +6,7 @@ use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
 use noraftd::protocol::peer::{
-    APPEND_OVERHEAD_BYTES, Challenge, Differences, Extensions, Features, Hello, HelloReply, PeerError,
+    APPEND_OVERHEAD_BYTES, Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError,
     PeerFrame, PeerMessage, Print, ProofOfSecret, RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject,
     Settings,
 };
@@ -98,6 +98,7 @@ fn greetings() -> Vec<PeerFrame> {
                 payload_bytes_max: Some(9),
             },
             client_address: Some("10.0.0.1:7601".to_owned()),
+            lane: Lane::Urgent,
         },
     };
     let reply = HelloReply {
@@ -294,6 +295,12 @@ fn messages() -> Vec<PeerMessage> {
             position: last_position,
             next: 8,
         },
+        PeerMessage::Pulse {
+            term,
+            pulse: 11,
+            last_index: last_position.index,
+        },
+        PeerMessage::Pulsed { term, pulse: 11 },
         PeerMessage::PreVoted {
             term,
             granted: false,

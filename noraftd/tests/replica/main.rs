@@ -8,6 +8,7 @@ mod counter;
 mod elections;
 mod membership;
 mod order;
+mod pulses;
 mod repair;
 mod snapshots;
 mod void;

@@ -9,7 +9,7 @@ use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId};
 use noraftd::chain::{Chain, step_of};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
-use noraftd::protocol::peer::{Features, PeerMessage};
+use noraftd::protocol::peer::{Features, Lane, PeerMessage};
 use noraftd::record::{
     Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
     genesis_config,
@@ -276,10 +276,13 @@ pub(crate) struct World {
     cut: BTreeSet<(u64, u64)>,
     /// Nodes whose every sync takes this many microseconds.
     slow: BTreeMap<u64, u64>,
+    /// What a message of the first lane takes besides.
+    first_lane_delay: Duration,
+    second_lane_is_dead: bool,
     /// Wake-ups since time last went on.
     wakes_now: u32,
     /// When the last message on each link arrives.
-    last_arrival: BTreeMap<(u64, u64), u64>,
+    last_arrival: BTreeMap<(u64, u64, Lane), u64>,
     /// The one wake-up of each node that counts.
     wakes: BTreeMap<u64, u64>,
     pub(crate) done: Vec<Done>,
@@ -316,6 +319,8 @@ impl World {
             lives: BTreeMap::new(),
             cut: BTreeSet::new(),
             slow: BTreeMap::new(),
+            first_lane_delay: Duration::ZERO,
+            second_lane_is_dead: false,
             wakes_now: 0,
             last_arrival: BTreeMap::new(),
             wakes: BTreeMap::new(),
@@ -353,6 +358,7 @@ impl World {
         let peer = NodeId::new(to);
         let features = Features::SUPPORTED;
         self.input(from, Input::Connected { peer, features });
+        self.input(from, Input::UrgentConnected { peer });
     }
 
     /// The connection from one node to another ends; the other direction has one of its own.
@@ -360,6 +366,17 @@ impl World {
         self.cut.insert((from, to));
         let peer = NodeId::new(to);
         self.input(from, Input::Disconnected { peer });
+        self.input(from, Input::UrgentDisconnected { peer });
+    }
+
+    /// Messages of the first lane take this long from now on.
+    pub(crate) fn first_lane_takes(&mut self, time: Duration) {
+        self.first_lane_delay = time;
+    }
+
+    /// What is sent over the second lane from now on does not arrive.
+    pub(crate) fn lose_second_lane(&mut self) {
+        self.second_lane_is_dead = true;
     }
 
     /// Kills the process; a batch whose sync had not returned is on disk or not.
@@ -740,14 +757,26 @@ impl World {
         if let PeerMessage::Append { records, .. } = &message {
             self.sent_records += records.len() as u64;
         }
+        for lane in message.lanes(true) {
+            self.transmit_over(from, to, *lane, &message);
+        }
+    }
+
+    fn transmit_over(&mut self, from: u64, to: u64, lane: Lane, message: &PeerMessage) {
+        if lane == Lane::Urgent && self.second_lane_is_dead {
+            return;
+        }
         let copies = 1 + u64::from(self.prng.chance(self.faults.duplicate, 1000));
         for _ in 0..copies {
             if self.cut.contains(&(from, to)) || self.prng.chance(self.faults.loss, 1000) {
                 continue;
             }
             let delay = self.prng.between(20, self.faults.delay_max.max(21));
-            let last = self.last_arrival.entry((from, to)).or_default();
-            let arrival = self.now + delay * 1000;
+            let last = self.last_arrival.entry((from, to, lane)).or_default();
+            let mut arrival = self.now + delay * 1000;
+            if lane == Lane::First {
+                arrival += self.first_lane_delay.as_nanos() as u64;
+            }
             *last = if self.faults.reorder {
                 arrival
             } else {

@@ -137,6 +137,11 @@ impl Node {
         Pid::from_raw(self.child.as_ref().expect("it runs").id() as i32)
     }
 
+    /// The process's number.
+    pub fn id(&self) -> i32 {
+        self.pid().as_raw()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).expect("it runs");
     }

@@ -205,6 +205,8 @@ impl PeerMessage {
             | Self::Repair { .. }
             | Self::Compare { .. }
             | Self::Compared { .. }
+            | Self::Pulse { .. }
+            | Self::Pulsed { .. }
             | Self::SnapshotReply { .. } => None,
         }
     }
@@ -228,6 +230,8 @@ impl PeerMessage {
             Self::Compared { .. } => 30,
             Self::SnapshotChunk { .. } => 32,
             Self::SnapshotReply { .. } => 33,
+            Self::Pulse { .. } => 36,
+            Self::Pulsed { .. } => 37,
         }
     }
 
@@ -297,6 +301,18 @@ impl PeerMessage {
             }
             Self::Compared { prints } => write_prints(prints, out),
             Self::SnapshotChunk { .. } | Self::SnapshotReply { .. } => self.write_snapshot(out),
+            Self::Pulse { .. } | Self::Pulsed { .. } => self.write_pulse(out),
+        }
+    }
+
+    fn write_pulse(&self, out: &mut BytesMut) {
+        let (Self::Pulse { term, pulse, .. } | Self::Pulsed { term, pulse }) = self else {
+            unreachable!("only pulses and their answers come here, not {self:?}");
+        };
+        out.put_u64_le(term.get());
+        out.put_u64_le(*pulse);
+        if let Self::Pulse { last_index, .. } = self {
+            out.put_u64_le(last_index.get());
         }
     }
 
@@ -382,7 +398,7 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
             let chain = reader.u64().ok_or(CUT)?;
             read_chunk(reader, &frame.body, Some(chain)).map(PeerFrame::Message)
         }
-        kind @ (16 | 17 | 19 | 20 | 21 | 26 | 27 | 33) => {
+        kind @ (16 | 17 | 19 | 20 | 21 | 26 | 27 | 33 | 36 | 37) => {
             read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT)
         }
         _ => Err("the kind is unknown"),
@@ -454,6 +470,15 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
             term,
             position: read_position(reader)?,
             next: reader.u64()?,
+        },
+        36 => PeerMessage::Pulse {
+            term,
+            pulse: reader.u64()?,
+            last_index: LogIndex::new(reader.u64()?),
+        },
+        37 => PeerMessage::Pulsed {
+            term,
+            pulse: reader.u64()?,
         },
         _ => return None,
     })

@@ -10,6 +10,7 @@
 //! | 3 | members: u64, a hash of the nodes that the cluster began with |
 //! | 4 | payload limit: u64, the most bytes of one command that the sender's segments hold |
 //! | 16 | where clients reach the node: HOST:PORT, printable ASCII of at most 300 bytes |
+//! | 17 | lane, in a hello: u8, 1 for the connection that carries what is urgent; absent for the first one |
 //!
 //! Invariant: a tag occurs once, and a known tag has a value that parses; else the greeting is malformed.
 //! What a node may send depends only on what the other side announced here.
@@ -33,6 +34,18 @@ pub struct Extensions {
     pub settings: Settings,
     /// Where clients reach the node, HOST:PORT, when it knows.
     pub client_address: Option<String>,
+    /// What this connection carries.
+    pub lane: Lane,
+}
+
+/// What a connection between nodes carries.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Everything, in order; while there is a second one, all that is not urgent.
+    #[default]
+    First,
+    /// What must not wait behind payloads.
+    Urgent,
 }
 
 impl Extensions {
@@ -43,7 +56,13 @@ impl Extensions {
             nonce: None,
             settings,
             client_address: None,
+            lane: Lane::First,
         }
+    }
+
+    /// The same, on a connection of this lane.
+    pub fn on(self, lane: Lane) -> Self {
+        Self { lane, ..self }
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
@@ -63,6 +82,9 @@ impl Extensions {
         }
         if let Some(address) = &self.client_address {
             put(TAG_CLIENT_ADDRESS, address.as_bytes(), out);
+        }
+        if self.lane == Lane::Urgent {
+            put(TAG_LANE, &[LANE_URGENT], out);
         }
         let bytes = out.len() - start - LENGTH_BYTES;
         assert!(bytes <= EXTENSIONS_BYTES_MAX, "extensions are within the limit");
@@ -105,6 +127,8 @@ impl Extensions {
                 let address = text.filter(|text| is_client_address(text));
                 self.client_address = Some(address.ok_or("its client address is none")?.to_owned());
             }
+            TAG_LANE if value == [LANE_URGENT] => self.lane = Lane::Urgent,
+            TAG_LANE => return Err("its lane is unknown"),
             _ => {}
         }
         Ok(())
@@ -177,7 +201,10 @@ impl Features {
     pub const URGENT: Self = Self(1 << 3);
 
     /// What this build understands. The simulation's nodes have all of them.
-    pub const SUPPORTED: Self = Self::CANVASS.with(Self::CHAIN).with(Self::DIGEST);
+    pub const SUPPORTED: Self = Self::CANVASS
+        .with(Self::CHAIN)
+        .with(Self::DIGEST)
+        .with(Self::URGENT);
 
     /// Those of both.
     pub const fn and(self, other: Self) -> Self {
@@ -224,6 +251,8 @@ const TAG_PAYLOAD: u8 = 4;
 const TAG_CLIENT_ADDRESS: u8 = 16;
 /// A host name has 253 bytes at most.
 const CLIENT_ADDRESS_BYTES_MAX: usize = 300;
+const TAG_LANE: u8 = 17;
+const LANE_URGENT: u8 = 1;
 const LENGTH_BYTES: usize = 4;
 
 #[cfg(test)]
@@ -254,7 +283,7 @@ mod tests {
             client_address: Some("[::1]:7601".to_owned()),
             ..some()
         };
-        for extensions in [Extensions::default(), some(), full] {
+        for extensions in [Extensions::default(), some(), full, some().on(Lane::Urgent)] {
             let mut out = BytesMut::new();
             extensions.write(&mut out);
             assert_eq!(Extensions::read(&mut Reader::new(&out)), Ok(extensions));

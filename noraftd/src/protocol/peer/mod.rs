@@ -28,6 +28,8 @@
 //! | 32 | snapshot chunk | term u64, position, bytes of the file u64, its hash u128, offset u64, the bytes (rest of the body) |
 //! | 33 | snapshot reply | term u64, position, bytes received u64 |
 //! | 34 | snapshot chunk, with a chain | the chain u64, then as 32; only to nodes with [`Features::CHAIN`] |
+//! | 36 | pulse | term u64, number u64, last index u64; to nodes with the feature `URGENT` |
+//! | 37 | pulse reply | term u64, number u64 |
 //!
 //! A connection begins with a hello, and either its reply, or, when both sides know a secret: challenge, proof, and
 //! the reply as the first sealed frame (`../seal.rs`); then every frame is sealed. A rejection may stand in place of
@@ -47,7 +49,7 @@ mod terms;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
-pub use self::extensions::{Differences, Extensions, Features, Settings, is_client_address};
+pub use self::extensions::{Differences, Extensions, Features, Lane, Settings, is_client_address};
 pub use self::terms::{TERM_END, TERM_LEAP_MAX, TermFault};
 
 use crate::protocol::command::Request;
@@ -191,6 +193,73 @@ pub enum PeerMessage {
         /// Bytes of the file that it has from the beginning on; all when it needs no more.
         next: u64,
     },
+    /// The sender leads this term. It may overtake AppendEntries, so it says nothing about the log.
+    Pulse {
+        /// The leader's term.
+        term: Term,
+        /// Counts the pulses of this term.
+        pulse: u64,
+        /// The leader's last index when it sent this: an abstaining node is safe once it has that much.
+        last_index: LogIndex,
+    },
+    /// The sender follows the leader of this term, or knows a later one than that of the pulse.
+    Pulsed {
+        /// The sender's term.
+        term: Term,
+        /// The pulse that is answered; zero when it was of an earlier term.
+        pulse: u64,
+    },
+}
+
+impl PeerMessage {
+    /// The lanes that this goes over, when the second one is open or not. What must not wait behind payloads takes the
+    /// second; votes take both, for they are small, may come twice, and one lane may be dead without a word.
+    pub fn lanes(&self, is_urgent_open: bool) -> &'static [Lane] {
+        match self {
+            Self::RequestVote { .. } | Self::Vote { .. } | Self::PreVote { .. } | Self::PreVoted { .. }
+                if is_urgent_open =>
+            {
+                &[Lane::Urgent, Lane::First]
+            }
+            Self::Pulse { .. } | Self::Pulsed { .. } if is_urgent_open => &[Lane::Urgent],
+            Self::RequestVote { .. }
+            | Self::Vote { .. }
+            | Self::PreVote { .. }
+            | Self::PreVoted { .. }
+            | Self::Pulse { .. }
+            | Self::Pulsed { .. } => &[Lane::First],
+            Self::Append { .. }
+            | Self::Appended { .. }
+            | Self::Forward { .. }
+            | Self::Forwarded { .. }
+            | Self::RepairRequest { .. }
+            | Self::Repair { .. }
+            | Self::SnapshotChunk { .. }
+            | Self::SnapshotReply { .. }
+            | Self::Compare { .. }
+            | Self::Compared { .. } => &[Lane::First],
+        }
+    }
+
+    /// What a node has to understand to be sent this.
+    pub fn needs(&self) -> Features {
+        match self {
+            Self::Pulse { .. } | Self::Pulsed { .. } => Features::URGENT,
+            Self::Compare { .. } | Self::Compared { .. } => Features::DIGEST,
+            Self::RequestVote { .. }
+            | Self::Vote { .. }
+            | Self::PreVote { .. }
+            | Self::PreVoted { .. }
+            | Self::Append { .. }
+            | Self::Appended { .. }
+            | Self::Forward { .. }
+            | Self::Forwarded { .. }
+            | Self::RepairRequest { .. }
+            | Self::Repair { .. }
+            | Self::SnapshotChunk { .. }
+            | Self::SnapshotReply { .. } => Features::NONE,
+        }
+    }
 }
 
 /// What a node holds at one place of the log: nodes that hold the same have the same numbers.

@@ -50,7 +50,11 @@ impl PeerMessage {
             | Self::Appended {
                 term, last_position, ..
             } => (*term).max(last_position.term),
-            Self::Vote { term, .. } | Self::PreVoted { term, .. } | Self::Forward { term, .. } => *term,
+            Self::Vote { term, .. }
+            | Self::PreVoted { term, .. }
+            | Self::Forward { term, .. }
+            | Self::Pulse { term, .. }
+            | Self::Pulsed { term, .. } => *term,
             Self::Append {
                 term, prev, records, ..
             } => highest(records).max(*term).max(prev.term),
@@ -123,6 +127,11 @@ mod tests {
             PeerMessage::Vote {
                 term: Term::new(term),
                 granted,
+            },
+            PeerMessage::Pulse {
+                term: Term::new(term),
+                pulse: 1,
+                last_index: LogIndex::ZERO,
             },
             append(term, at(1), vec![]),
             append(1, at(term), vec![]),

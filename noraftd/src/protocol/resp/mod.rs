@@ -63,5 +63,23 @@ pub enum Reply {
     Pairs(Vec<(Reply, Reply)>),
 }
 
+impl Reply {
+    /// About the bytes that it takes, here and on its way.
+    pub fn weight(&self) -> usize {
+        let pair = |(key, value): &(Self, Self)| key.weight() + value.weight();
+        REPLY_BYTES
+            + match self {
+                Self::Status(_) | Self::Integer(_) | Self::Null | Self::NullArray => 0,
+                Self::Error(text) => text.len(),
+                Self::Bulk(bytes) => bytes.len(),
+                Self::Array(items) => items.iter().map(Self::weight).sum(),
+                Self::Map(pairs) | Self::Pairs(pairs) => pairs.iter().map(pair).sum(),
+            }
+    }
+}
+
+/// What a reply takes whatever is in it.
+const REPLY_BYTES: usize = std::mem::size_of::<Reply>();
+
 /// Every status the state machine answers with: what a reply forwarded between nodes may contain.
 pub const STATUSES: [&str; 4] = ["OK", "string", "stream", "none"];
