@@ -55,6 +55,9 @@ pub struct Settings {
     /// Accept nodes from other machines although nothing proves who they are. Whoever reaches the port owns the cluster
     #[arg(long, help_heading = "Security")]
     pub insecure_peers: bool,
+    /// Let clients remove every key with FLUSHALL or FLUSHDB. Every node has to run a version that knows this flag
+    #[arg(long, help_heading = "Testing")]
+    pub allow_flush: bool,
     /// Time between a leader's heartbeats [default: 50ms]
     #[arg(long, value_name = "TIME")]
     pub heartbeat: Option<String>,
@@ -134,6 +137,8 @@ pub struct ServeConfig {
     pub peer_auth: PeerAuth,
     /// Other machines may reach a node that demands no proof.
     pub insecure_peers: bool,
+    /// Whether clients may remove every key at once.
+    pub allow_flush: bool,
     /// Time between a leader's heartbeats.
     pub heartbeat: Duration,
     /// How long a follower waits for its leader.
@@ -218,6 +223,7 @@ impl Settings {
             peer_secret_file: self.peer_secret_file.or(other.peer_secret_file),
             peer_auth: self.peer_auth.or(other.peer_auth),
             insecure_peers: self.insecure_peers || other.insecure_peers,
+            allow_flush: self.allow_flush || other.allow_flush,
             heartbeat: self.heartbeat.or(other.heartbeat),
             election_timeout: self.election_timeout.or(other.election_timeout),
             request_timeout: self.request_timeout.or(other.request_timeout),
@@ -265,6 +271,7 @@ impl Settings {
             peer_auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
             peer_secret_file: self.peer_secret_file,
             insecure_peers: self.insecure_peers,
+            allow_flush: self.allow_flush,
             heartbeat,
             election_timeout,
             request_timeout: check_time("request_timeout", self.request_timeout, REQUEST_DEFAULT)?,

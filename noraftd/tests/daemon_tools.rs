@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use noraftd::protocol::resp::Value;
 use support::client::{Client, bulk, ok};
 use support::cluster::{Cluster, PeersOver};
 use support::eventually;
@@ -298,6 +299,11 @@ fn dev_runs_a_cluster_in_a_directory_and_stops_it_on_ctrl_c() {
             let mut client = Client::unix(&dir.path().join(format!("client-{id}.sock"))).expect("it serves");
             assert_eq!(client.call(&["SET", &format!("k{round}{id}"), "v"]), ok());
             assert_eq!(client.call(&["GET", "k01"]), bulk("v"));
+            // An experiment may begin anew; a cluster that is not one may not.
+            assert_eq!(client.call(&["FLUSHALL"]), ok());
+            assert_eq!(client.call(&["FLUSHDB", "ASYNC"]), ok());
+            assert_eq!(client.call(&["EXISTS", "k01"]), Value::Integer(0));
+            assert_eq!(client.call(&["SET", "k01", "v"]), ok());
         }
         dev.signal(Signal::SIGINT);
         assert_eq!(dev.child.wait().expect("a child").code(), Some(0));

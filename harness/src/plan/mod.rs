@@ -318,6 +318,15 @@ impl Plan {
             &format!("fault[{}].kind", simulated.unwrap_or(0)),
             || "is only possible in a simulation: use `harness sim`".to_owned(),
         )?;
+        let voters = self
+            .faults
+            .iter()
+            .position(|fault| matches!(fault, FaultPlan::Voters { .. }));
+        require(
+            voters.is_none() || self.cluster.nodes > 2,
+            &format!("fault[{}].kind", voters.unwrap_or(0)),
+            || "voters needs 3 nodes: of two, both stay voters".to_owned(),
+        )?;
         require(self.swarm.is_none(), "swarm", || {
             "is only possible in a simulation: use `harness sim`".to_owned()
         })

@@ -16,6 +16,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use nix::sys::signal::{SigSet, Signal};
 use tempfile::TempDir;
+use tracing::level_filters::LevelFilter;
 
 use self::control::Control;
 use self::nodes::{Nodes, Recipe};
@@ -45,7 +46,7 @@ pub(super) struct Dev {
     #[arg(long, value_name = "PORT", default_value_t = PORT_BASE, value_parser = port_base())]
     port_base: u16,
     /// What the nodes log: error, warn, info, debug, trace or off.
-    #[arg(long, value_name = "LEVEL", default_value = "warn")]
+    #[arg(long, value_name = "LEVEL", default_value = "warn", value_parser = level)]
     log: String,
 }
 
@@ -66,6 +67,14 @@ struct Start {
 
 fn port_base() -> clap::builder::RangedI64ValueParser<u16> {
     clap::value_parser!(u16).range(1..=65_000)
+}
+
+/// One refusal here instead of one from each node.
+fn level(text: &str) -> Result<String, String> {
+    match text.parse::<LevelFilter>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("expected error, warn, info, debug, trace or off".to_owned()),
+    }
 }
 
 impl Dev {

@@ -117,6 +117,10 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         Command::Del { keys: names } => keys::del(keys, names),
         Command::MSet { pairs } => strings::mset(keys, pairs),
         Command::IncrBy { key, delta } => strings::incr_by(keys, key, delta),
+        Command::FlushAll => {
+            *keys = Keys::default();
+            Reply::Status("OK")
+        }
         Command::Append { key, value } => strings::append(keys, key, value),
         Command::XAdd {
             key,
@@ -156,6 +160,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
         | Command::Del { .. }
         | Command::MSet { .. }
         | Command::IncrBy { .. }
+        | Command::FlushAll
         | Command::Append { .. }
         | Command::XAdd { .. } => {
             debug_assert_eq!(command.class(), Class::Write);

@@ -31,7 +31,7 @@ use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
 use super::resources;
-use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse, parse_flush};
 use crate::protocol::http::is_http;
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
@@ -280,7 +280,8 @@ impl Clients {
             let ask = |id| Input::ChangeVoters { id, voters };
             return self.submit(connection, Class::Write, 0, ask).await;
         }
-        let (reply, next) = match parse(args) {
+        let flush = parse_flush(&args).filter(|_| self.board.config.allow_flush);
+        let (reply, next) = match flush.map_or_else(|| parse(args), |flush| Ok(Parsed::Replicated(flush))) {
             Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
                 Ok(()) => {
                     let (class, bytes) = (request.class, request.body.len());

@@ -98,7 +98,7 @@ impl Nodes {
         // Relative to `dir`: the path of a Unix socket has to be short.
         command
             .current_dir(dir)
-            .args(["serve", "--cluster", "dev", "--log", log]);
+            .args(["serve", "--cluster", "dev", "--allow-flush", "--log", log]);
         command.args(["--id", &id.to_string(), "--data-dir", &format!("node-{id}")]);
         command.args([
             "--listen",

@@ -11,6 +11,7 @@
 //! | 4 | INCRBY | key bytes, delta i64 |
 //! | 5 | APPEND | key bytes, value bytes |
 //! | 6 | XADD | create u8 (0: NOMKSTREAM), id request u8 (0 `*`, 1 `ms-*`, 2 explicit) and id, key bytes, list of fields and values in turn |
+//! | 7 | FLUSHALL (where it is allowed; the first release does not know it) | none |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
 //! | 66 | MGET | keys list |
@@ -61,6 +62,8 @@ pub enum Command<'a> {
     MSet { pairs: Args<'a> },
     /// `INCRBY key delta`, and `INCR`, `DECR`, `DECRBY`.
     IncrBy { key: &'a [u8], delta: i64 },
+    /// Removes every key.
+    FlushAll,
     /// `APPEND key value`
     Append { key: &'a [u8], value: &'a [u8] },
     /// `XADD key [NOMKSTREAM] id field value...`; `create` unless `NOMKSTREAM`; an even number of fields.
@@ -122,6 +125,7 @@ impl<'a> Command<'a> {
             | Self::MSet { .. }
             | Self::IncrBy { .. }
             | Self::Append { .. }
+            | Self::FlushAll
             | Self::XAdd { .. } => Class::Write,
             Self::Get { .. }
             | Self::Exists { .. }
@@ -172,6 +176,7 @@ impl<'a> Command<'a> {
                     fields: paired(Args::read(reader)?)?,
                 }
             }
+            7 => Self::FlushAll,
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -234,6 +239,7 @@ impl<'a> Command<'a> {
                 put_bytes(key, &mut out);
                 fields.write(&mut out);
             }
+            Self::FlushAll => out.put_u8(7),
             Self::Get { key } => one_key(64, key, &mut out),
             Self::Exists { keys } => list(65, keys, &mut out),
             Self::MGet { keys } => list(66, keys, &mut out),
@@ -282,6 +288,7 @@ impl<'a> Command<'a> {
             | Self::XLen { key } => key.len(),
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
             Self::XRead { streams, .. } => streams.0.encoded_bytes(),
+            Self::FlushAll => 0,
         };
         variable + FIXED_BYTES
     }

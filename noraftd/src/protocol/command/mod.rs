@@ -16,7 +16,7 @@ use bytes::Bytes;
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
 pub use local::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Section};
-pub use parse::parse;
+pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
 
 use super::resp::Reply;

@@ -61,6 +61,20 @@ pub(super) fn excerpt(text: &[u8], bytes_max: usize) -> String {
     String::from_utf8_lossy(cut).into_owned()
 }
 
+/// FLUSHALL or FLUSHDB, for a node that allows them; `None` for any other command, and for words that they do not have.
+pub fn parse_flush(args: &[Bytes]) -> Option<Request> {
+    let (name, options) = args.split_first()?;
+    let is_flush = is_word(name, "FLUSHALL") || is_word(name, "FLUSHDB");
+    let is_known = match options {
+        [] => true,
+        [option] => is_word(option, "SYNC") || is_word(option, "ASYNC"),
+        _ => false,
+    };
+    (is_flush && is_known)
+        .then(|| Request::encode(&Command::FlushAll).ok())
+        .flatten()
+}
+
 /// Commands that exist in Redis and are refused here on purpose, with the reason.
 fn refused(name: &[u8]) -> Option<Reply> {
     if is_word(name, "FLUSHALL") || is_word(name, "FLUSHDB") {
