@@ -353,6 +353,8 @@ mod tests {
     fn a_request_beyond_the_pipelines_depth_waits_for_a_reply_to_leave() {
         run(async {
             let connection = Connection::detached();
+            // Its replies have been small so far.
+            connection.usual_bytes.set(1);
             let first = connection.begin();
             (1..PIPELINE_DEPTH_MAX).for_each(|_| {
                 connection.begin();
