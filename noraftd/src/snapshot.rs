@@ -53,7 +53,22 @@ pub fn receive(
 ///
 /// When the log does not begin at entry 1 and no snapshot leads to where it does.
 pub fn restore(store: &mut Store) -> Result<Option<(SnapshotId, Snapshot)>, OpenError> {
-    let found = store.restore(Restoring::default, |restoring, chunk| restoring.take(chunk))?;
+    restore_watched(store, |_| ())
+}
+
+/// The same; `note` is given the bytes of each part that was read.
+///
+/// # Errors
+///
+/// As for [`restore`].
+pub fn restore_watched(
+    store: &mut Store,
+    mut note: impl FnMut(u64),
+) -> Result<Option<(SnapshotId, Snapshot)>, OpenError> {
+    let found = store.restore(Restoring::default, |restoring, chunk| {
+        note(chunk.len() as u64);
+        restoring.take(chunk)
+    })?;
     Ok(found.map(|(head, id, restoring)| {
         let machine = restoring.finish(head.base.position.index);
         (id, Snapshot { head, machine })

@@ -81,6 +81,9 @@ fn a_node_without_its_vote_begins_again_only_when_told_to() {
         args.extend(cluster.nodes[lost].settings());
         noraftd(&args)
     };
+    let occupied = rejoin(&cluster, &others);
+    assert_eq!(occupied.status.code(), Some(73), "{}", text(&occupied.stderr));
+    std::fs::remove_dir_all(&data).expect("removed");
     let partly = rejoin(&cluster, &others[..1]);
     assert_eq!(partly.status.code(), Some(78), "{}", text(&partly.stderr));
     assert!(
@@ -88,9 +91,6 @@ fn a_node_without_its_vote_begins_again_only_when_told_to() {
         "{}",
         text(&partly.stderr)
     );
-    let occupied = rejoin(&cluster, &others);
-    assert_eq!(occupied.status.code(), Some(73), "{}", text(&occupied.stderr));
-    std::fs::remove_dir_all(&data).expect("removed");
     let done = rejoin(&cluster, &others);
     assert!(done.status.success(), "{}", text(&done.stderr));
     cluster.nodes[lost].start();
@@ -115,6 +115,42 @@ fn a_node_without_its_vote_begins_again_only_when_told_to() {
     std::fs::rename(cluster.nodes[lost].dir.join("lost"), &data).expect("put back");
     let (code, said) = cluster.nodes[lost].start_in_vain();
     assert_eq!(code, Some(65), "{said}");
+}
+
+#[test]
+fn a_directory_in_use_is_not_made_a_stranger_to_the_others() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    write(&cluster, 0, 10);
+    let live = cluster.followers()[0];
+    let rejoin = |cluster: &Cluster| {
+        let mut args = args_of_rejoin(cluster, live);
+        args.extend(cluster.nodes[live].settings());
+        noraftd(&args)
+    };
+    let refused = rejoin(&cluster);
+    assert_eq!(refused.status.code(), Some(73), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("in use"),
+        "{}",
+        text(&refused.stderr)
+    );
+
+    cluster.nodes[live].kill();
+    let stopped = rejoin(&cluster);
+    assert_eq!(stopped.status.code(), Some(73), "{}", text(&stopped.stderr));
+    cluster.nodes[live].start();
+    eventually("the others still know it", || {
+        let peers = cluster.nodes[live].status()?.peers;
+        peers.iter().all(|peer| peer.connected).then_some(())
+    });
+}
+
+fn args_of_rejoin(cluster: &Cluster, node: usize) -> Vec<&str> {
+    let mut args = vec!["rejoin"];
+    for at in (0..cluster.nodes.len()).filter(|at| *at != node) {
+        args.extend(["--from", &cluster.nodes[at].tcp]);
+    }
+    args
 }
 
 #[test]

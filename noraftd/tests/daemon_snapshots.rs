@@ -272,3 +272,87 @@ fn a_node_whose_snapshots_are_gone_is_repaired_over_the_network() {
     assert!(files(&cluster.nodes[broken], "fetched").is_empty());
     check_repaired(&mut cluster, leader, broken);
 }
+
+/// The keys that a backup says it has.
+fn saved_keys(said: &Output) -> u64 {
+    assert!(said.status.success(), "{}", text(&said.stderr));
+    let line = text(&said.stdout);
+    let before = line.split(" keys").next().expect("a number of keys");
+    let number = before.rsplit(' ').next().expect("a number");
+    number.parse().expect("a number of keys")
+}
+
+#[test]
+fn a_backup_of_any_node_has_every_acknowledged_write_and_without_a_leader_there_is_none() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    let dir = tempfile::tempdir().expect("a directory");
+    let save = |node: &Node, name: &str, stale: bool| {
+        let file = dir.path().join(name).display().to_string();
+        let mut args = vec!["snapshot", "save", &node.tcp, &file];
+        args.extend(stale.then_some("--stale"));
+        noraftd(&args)
+    };
+    let followers = cluster.followers();
+    for n in 0..20 {
+        let mut client = cluster.nodes[cluster.leader()].unix_client();
+        assert_eq!(client.call(&["SET", &format!("key-{n}"), "v"]), ok());
+        let saved = save(&cluster.nodes[followers[n % 2]], &format!("backup-{n}"), false);
+        assert_eq!(saved_keys(&saved), n as u64 + 1);
+    }
+    let alone = followers[0];
+    for at in (0..3).filter(|at| *at != alone) {
+        cluster.nodes[at].kill();
+    }
+    eventually("it knows no leader", || {
+        cluster.nodes[alone].status()?.leader.is_none().then_some(())
+    });
+    let refused = save(&cluster.nodes[alone], "refused", false);
+    assert!(!refused.status.success());
+    assert!(
+        text(&refused.stderr).contains("CLUSTERDOWN"),
+        "{}",
+        text(&refused.stderr)
+    );
+    assert!(!dir.path().join("refused").exists());
+    let stale = save(&cluster.nodes[alone], "stale", true);
+    assert!(text(&stale.stdout).contains("STALE"), "{}", text(&stale.stdout));
+    assert!(saved_keys(&stale) >= 19);
+}
+
+#[test]
+fn an_interrupted_restore_is_no_new_node_and_the_same_command_takes_it_over() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut source = Node::alone(&dir.path().join("source"));
+    source.start();
+    source.wait_for_leader();
+    assert_eq!(source.client().call(&["SET", "key", "value"]), ok());
+    let file = dir.path().join("backup").display().to_string();
+    assert!(
+        noraftd(&["snapshot", "save", &source.tcp, &file])
+            .status
+            .success()
+    );
+
+    let mut copy = Node::new(
+        &dir.path().join("copy"),
+        &["--id", "1", "--cluster", "copy", "--segment-bytes", "1MiB"].map(String::from),
+    );
+    let data = copy.dir.join("data");
+    std::fs::create_dir_all(&data).expect("a directory");
+    std::fs::write(data.join("unfinished"), "noraftd snapshot restore").expect("a marker");
+    let (code, said) = copy.start_in_vain();
+    assert_eq!(code, Some(65), "{said}");
+    assert!(
+        said.contains("`noraftd snapshot restore` was interrupted"),
+        "{said}"
+    );
+    assert!(said.contains("run the same command again"), "{said}");
+
+    let mut args = vec!["snapshot", "restore", &file];
+    args.extend(copy.settings());
+    let restored = noraftd(&args);
+    assert!(restored.status.success(), "{}", text(&restored.stderr));
+    copy.start();
+    copy.wait_for_leader();
+    assert_eq!(copy.client().call(&["GET", "key"]), bulk("value"));
+}

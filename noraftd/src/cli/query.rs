@@ -42,6 +42,16 @@ pub(super) fn ask_status(endpoint: &Endpoint) -> Result<(StatusReport, String), 
     }
 }
 
+/// Asks for the index that covers every write that was acknowledged before; without a leader, the node refuses.
+pub(super) fn ask_for_index(endpoint: &Endpoint) -> Result<u64, QueryError> {
+    let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
+    match ask(endpoint, &["NORAFT.INDEX"])? {
+        Value::Integer(index) => u64::try_from(index).map_err(|_| strange(format!("it says {index}"))),
+        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
+        other => Err(strange(format!("it says {other:?}"))),
+    }
+}
+
 /// Asks the node at `endpoint` to take a snapshot; the status tells when it is there.
 pub(super) fn ask_for_snapshot(endpoint: &Endpoint) -> Result<(), QueryError> {
     match ask(endpoint, &["NORAFT.SNAPSHOT"])? {

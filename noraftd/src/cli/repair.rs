@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::given::Given;
 use super::query::know_secrets;
-use super::snapshot::{Failure, fetch, load, offline_options};
+use super::snapshot::{Extent, Failure, fetch, load, offline_options};
 use super::{complain, say};
 use crate::config::ServeConfig;
 use crate::replica::event::Snapshot;
@@ -82,7 +82,8 @@ impl Repair {
 /// Gets a node's state by way of a file in the data directory, where there has to be room for it anyway.
 pub(super) fn fetch_into(config: &ServeConfig, from: &Endpoint) -> Result<Snapshot, Failure> {
     let path = config.data_dir.join(FETCHED);
-    let (_, snapshot) = fetch(from, &path, Some(config.cluster_id))?;
+    // What is missing in it is replicated before the node votes.
+    let (_, snapshot) = fetch(from, &path, Some(config.cluster_id), Extent::Stale)?;
     // The state is in memory now; where this fails, a file too many is left.
     let _ = std::fs::remove_file(&path);
     Ok(snapshot)

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::given::Given;
-use super::query::{QueryError, ask_for_part, ask_for_snapshot, ask_status, know_secrets};
+use super::query::{QueryError, ask_for_index, ask_for_part, ask_for_snapshot, ask_status, know_secrets};
 use super::{complain, say};
 use crate::config::{ConfigError, ServeConfig};
 use crate::record::{Base, SnapshotHead, SnapshotId, genesis_config};
@@ -27,7 +27,7 @@ use crate::store::{Identity, OpenError, Options, SetUp, SnapshotError, SpareBy, 
 /// Backs up a running node, shows a backup, and makes a new cluster out of one.
 ///
 /// A snapshot holds the whole key space as it was after one entry of the log: every write that was acknowledged
-/// before `save` was started, on whichever node. Taking one does not stop the cluster.
+/// before `save` was started, on whichever node; without a leader `save` refuses. Taking one does not stop the cluster.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Snapshot {
@@ -54,6 +54,10 @@ struct Save {
     peer_secret_file: Option<PathBuf>,
     /// Where to put the snapshot; must not exist.
     file: PathBuf,
+    /// Take what this node has, whatever the others have: writes that were acknowledged before may be missing. For a
+    /// node that reaches no leader.
+    #[arg(long)]
+    stale: bool,
 }
 
 /// Checks a snapshot file to the last byte, and says what is in it.
@@ -144,12 +148,21 @@ impl Save {
             return Err(file_failure("creating", &self.file)(exists));
         }
         let temporary = self.file.with_extension("partial");
-        let (id, snapshot) = fetch(&self.address, &temporary, None)?;
+        let extent = if self.stale {
+            Extent::Stale
+        } else {
+            Extent::Acknowledged
+        };
+        let (id, snapshot) = fetch(&self.address, &temporary, None, extent)?;
         std::fs::rename(&temporary, &self.file)
             .and_then(|()| sync_parent(&self.file))
             .map_err(file_failure("writing", &self.file))?;
+        let stale = match extent {
+            Extent::Acknowledged => "",
+            Extent::Stale => "; STALE: writes that were acknowledged before may be missing",
+        };
         say(format_args!(
-            "{}: {}",
+            "{}: {}{stale}",
             self.file.display(),
             describe(&id, &snapshot)
         ));
@@ -157,15 +170,29 @@ impl Save {
     }
 }
 
+/// What a snapshot has to cover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Every write that was acknowledged before, on whichever node.
+    Acknowledged,
+    /// What the node knows to be committed.
+    Stale,
+}
+
 /// Has the node at `address` take a snapshot, and gets it into the file at `path`: whole and durable, or not at all.
 pub(super) fn fetch(
     address: &Endpoint,
     path: &Path,
     cluster_id: Option<u64>,
+    extent: Extent,
 ) -> Result<(SnapshotId, event::Snapshot), Failure> {
+    let wanted = match extent {
+        Extent::Acknowledged => ask_for_index(address)?,
+        Extent::Stale => ask_status(address)?.0.commit_index,
+    };
     let mut result = Err(Failure::NotTaken(address.clone()));
     for _ in 0..FETCHES_MAX {
-        result = take(address)
+        result = take(address, wanted)
             .and_then(|position| fetch_file(address, position, path))
             .and_then(|()| load(path, cluster_id));
         match &result {
@@ -194,9 +221,8 @@ fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<
     }
 }
 
-/// Has a snapshot taken that covers everything that is committed now; tells which it is.
-fn take(address: &Endpoint) -> Result<LogPosition, Failure> {
-    let wanted = ask_status(address)?.0.commit_index;
+/// Has a snapshot taken that covers the entry `wanted`; tells which it is.
+fn take(address: &Endpoint, wanted: u64) -> Result<LogPosition, Failure> {
     let mut asked_at = None;
     for _ in 0..TAKE_PATIENCE.as_millis() / TAKE_STEP.as_millis() {
         let (report, _) = ask_status(address)?;

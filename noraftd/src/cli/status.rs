@@ -134,6 +134,10 @@ fn describe(report: &StatusReport) -> String {
             report.id, report.cluster, report.version, report.process_id
         ),
     );
+    if let Some(loading) = report.loading {
+        line("role", format!("loading: it reads its data directory, {loading}"));
+        return out;
+    }
     line("role", format!("{}{}", report.role, standing(report)));
     line("term", report.term.to_string());
     line(
@@ -156,6 +160,9 @@ fn describe(report: &StatusReport) -> String {
         "indexes",
         format!("durable {durable}, committed {commit}, applied {applied}"),
     );
+    if let Some(unsure) = describe_unsure(report) {
+        line("", unsure);
+    }
     for (id, index) in &report.match_indexes {
         line("", format!("durable on node {id}: {index}"));
     }
@@ -188,6 +195,17 @@ fn describe_peer(peer: &PeerReport) -> String {
         "node {} at {}: {state}; {} messages dropped",
         peer.id, peer.address, peer.dropped
     )
+}
+
+/// What is durable beyond what is known to be committed.
+fn describe_unsure(report: &StatusReport) -> Option<String> {
+    let (durable, commit) = (report.durable_index, report.commit_index);
+    let count = durable.checked_sub(commit).filter(|count| *count > 0)?;
+    let first = commit + 1;
+    Some(format!(
+        "{count} entries ({first} to {durable}) are durable here and not known to be committed: without a leader nobody \
+         knows here which of them were acknowledged"
+    ))
 }
 
 fn describe_snapshot(report: &StatusReport) -> String {

@@ -27,6 +27,10 @@ pub(super) fn trouble(answers: &[Answer]) -> Option<(Exit, String)> {
     if !silent.is_empty() {
         return Some((Exit::Unavailable, silent.join("; ")));
     }
+    if let Some((report, loading)) = reports.iter().find_map(|report| Some((report, report.loading?))) {
+        let text = format!("node {} reads its data directory: {loading}", report.id);
+        return Some((Exit::Loading, text));
+    }
     disagreement(&reports, answers.len() == 1).map(|text| (Exit::Failed, text))
 }
 

@@ -71,6 +71,9 @@ impl Machine {
     /// Answers a command that only reads; any other gets an error.
     pub fn query(&self, body: &[u8]) -> Reply {
         match Command::decode(body) {
+            Some(Command::Index) => {
+                Reply::Integer(i64::try_from(self.applied_index.get()).unwrap_or(i64::MAX))
+            }
             Some(command) => read(&self.keys, &command).unwrap_or_else(|| {
                 Reply::Error("ERR a command that writes cannot be answered as a read".to_owned())
             }),
@@ -136,6 +139,8 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         | Command::XLen { .. }
         | Command::XRange { .. }
         | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
+        // It asks about the state, and is no part of its history.
+        Command::Index => undecodable(),
     }
 }
 
@@ -166,6 +171,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
             debug_assert_eq!(command.class(), Class::Write);
             return None;
         }
+        Command::Index => return None,
     };
     debug_assert_eq!(command.class(), Class::Read);
     Some(reply)

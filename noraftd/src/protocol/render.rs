@@ -56,6 +56,8 @@ pub struct ServerFacts {
     pub tcp_port: u16,
     /// Unix socket for clients, empty for none.
     pub unix_socket: String,
+    /// While the node reads its directory: bytes that were read, and all of them.
+    pub loading: Option<(u64, u64)>,
     /// Where clients reach each node, as far as this node knows.
     pub addresses: BTreeMap<NodeId, ClientAddress>,
     /// What the process takes of the machine, where it was asked for.
@@ -121,11 +123,7 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
             ("blocked_clients", &0),
         ]),
         Section::Memory => memory_fields(&facts.resources.unwrap_or_default()),
-        Section::Persistence => fields(&[
-            ("loading", &0),
-            ("aof_enabled", &1),
-            ("rdb_bgsave_in_progress", &0),
-        ]),
+        Section::Persistence => persistence_fields(facts),
         Section::Stats => fields(&[
             ("total_connections_received", &facts.connections_received),
             ("total_commands_processed", &facts.commands_processed),
@@ -136,6 +134,23 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
         Section::Keyspace if facts.keys == 0 => Vec::new(),
         Section::Keyspace => fields(&[("db0", &format!("keys={},expires=0,avg_ttl=0", facts.keys))]),
     }
+}
+
+fn persistence_fields(facts: &ServerFacts) -> Vec<(String, String)> {
+    let mut rows = fields(&[
+        ("loading", &u8::from(facts.loading.is_some())),
+        ("aof_enabled", &1),
+        ("rdb_bgsave_in_progress", &0),
+    ]);
+    if let Some((read, total)) = facts.loading {
+        let percent = 100.0 * read as f64 / total.max(1) as f64;
+        rows.extend(fields(&[
+            ("loading_total_bytes", &total),
+            ("loading_loaded_bytes", &read),
+            ("loading_loaded_perc", &format_args!("{percent:.2}")),
+        ]));
+    }
+    rows
 }
 
 fn fields(rows: &[(&str, &dyn std::fmt::Display)]) -> Vec<(String, String)> {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use noraft::{NodeId, Term};
 
 use crate::protocol::command::{Class, Request};
-use crate::protocol::peer::PeerMessage;
+use crate::protocol::peer::{Features, PeerMessage};
 use crate::time::Instant;
 
 use super::Replica;
@@ -125,6 +125,9 @@ impl Replica {
         let Some(leader) = self.reachable_leader() else {
             return self.requests.requeue([pending].into_iter());
         };
+        if pending.request.asks_for_index() && !self.features_of(leader).has(Features::READ_INDEX) {
+            return self.answer(pending.origin, Outcome::Refused(Refusal::NotLeader));
+        }
         let request = pending.request.clone();
         let (boot, term) = (self.forwards.boot, self.node.current_term());
         self.order.went_away(pending.turn, request.class, (leader, term));

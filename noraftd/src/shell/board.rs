@@ -24,7 +24,7 @@ use crate::replica::Replica;
 use crate::replica::event::Status;
 
 /// The answer to `NORAFT.STATUS`, in JSON.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// The program's version.
     pub version: String,
@@ -38,8 +38,11 @@ pub struct StatusReport {
     pub id: u64,
     /// Names the data directory.
     pub incarnation: String,
-    /// `leader`, `candidate` or `follower`.
+    /// `leader`, `candidate` or `follower`; `loading` while the node reads its directory, and knows nothing else yet.
     pub role: String,
+    /// While it does: how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loading: Option<LoadingReport>,
     /// The current term.
     pub term: u64,
     /// The leader of the current term, when known.
@@ -103,6 +106,22 @@ pub struct StatusReport {
     pub peer_auth: String,
     /// The other members, as this node reaches them.
     pub peers: Vec<PeerReport>,
+}
+
+/// How far a node is that still reads its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadingReport {
+    /// Bytes of log and snapshots in the directory.
+    pub total_bytes: u64,
+    /// Those that were read.
+    pub read_bytes: u64,
+}
+
+impl std::fmt::Display for LoadingReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [read, total] = [self.read_bytes, self.total_bytes].map(|bytes| bytes.div_ceil(1 << 20));
+        write!(f, "{read} of {total} MiB")
+    }
 }
 
 /// What the storage thread did since the start.
@@ -190,6 +209,7 @@ impl Board {
             keys: replica.machine().key_count() as u64,
             tcp_port: self.tcp_port().unwrap_or(0),
             unix_socket: self.unix_socket().unwrap_or_default(),
+            loading: None,
             addresses: self.client_addresses(),
             resources: None,
         };
@@ -252,6 +272,7 @@ impl Board {
             id: status.id.get(),
             incarnation: format!("{:016x}", self.incarnation),
             role: role_name(&status).to_owned(),
+            loading: None,
             term: status.term,
             leader: status.leader.map(NodeId::get),
             voters: status.voters.iter().map(|id| id.get()).collect(),

@@ -31,7 +31,7 @@ use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
 use super::resources;
-use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse, parse_flush};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, parse, parse_flush};
 use crate::protocol::http::is_http;
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::protocol::session::Session;
@@ -280,6 +280,16 @@ impl Clients {
             let ask = |id| Input::ChangeVoters { id, voters };
             return self.submit(connection, Class::Write, 0, ask).await;
         }
+        if own == Some(OwnCommand::Index) {
+            let request = Request::for_index();
+            let connection_id = ConnectionId(connection.session.borrow().id);
+            let ask = |id| Input::Client {
+                id,
+                connection: connection_id,
+                request,
+            };
+            return self.submit(connection, Class::Read, 0, ask).await;
+        }
         let flush = parse_flush(&args).filter(|_| self.board.config.allow_flush);
         let (reply, next) = match flush.map_or_else(|| parse(args), |flush| Ok(Parsed::Replicated(flush))) {
             Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
@@ -344,7 +354,9 @@ impl Clients {
             }
             OwnCommand::ReadSnapshot { position, offset } => self.read_snapshot(position, offset).await,
             OwnCommand::Readmit { node, incarnation } => self.readmit(node, incarnation),
-            OwnCommand::Voters(_) => unreachable!("handed to the replica when it was read"),
+            OwnCommand::Voters(_) | OwnCommand::Index => {
+                unreachable!("handed to the replica when it was read")
+            }
         }
     }
 
@@ -454,6 +466,8 @@ impl Clients {
 enum OwnCommand {
     /// `NORAFT.STATUS`: everything about the node, in JSON.
     Status,
+    /// `NORAFT.INDEX`: the index that covers every write acknowledged before; refused without a leader.
+    Index,
     /// `NORAFT.SNAPSHOT`: take a snapshot now; the status tells when it is there.
     Snapshot,
     /// `NORAFT.SNAPSHOT READ index term offset`: a part of that snapshot's file; empty at its end.
@@ -473,7 +487,11 @@ impl OwnCommand {
     fn is_order(&self) -> bool {
         match self {
             Self::Status | Self::Challenge | Self::Prove(_) => false,
-            Self::Snapshot | Self::ReadSnapshot { .. } | Self::Readmit { .. } | Self::Voters(_) => true,
+            Self::Snapshot
+            | Self::ReadSnapshot { .. }
+            | Self::Readmit { .. }
+            | Self::Voters(_)
+            | Self::Index => true,
         }
     }
 
@@ -491,6 +509,7 @@ impl OwnCommand {
             ["NORAFT.STATUS"] => Some(Self::Status),
             ["NORAFT.AUTH"] => Some(Self::Challenge),
             ["NORAFT.AUTH", answer] => Some(Self::Prove(answer.to_owned())),
+            ["NORAFT.INDEX"] => Some(Self::Index),
             ["NORAFT.SNAPSHOT"] => Some(Self::Snapshot),
             ["NORAFT.SNAPSHOT", "READ", index, term, offset] => Some(Self::ReadSnapshot {
                 position: LogPosition {

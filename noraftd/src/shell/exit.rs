@@ -26,6 +26,8 @@ pub enum Exit {
     Disk = 74,
     /// Another process works in the data directory.
     InUse = 75,
+    /// The node that was asked still reads its data directory.
+    Loading = 76,
     /// The configuration is wrong.
     Config = 78,
 }
@@ -56,4 +58,5 @@ Exit codes:
   73  the data directory cannot be made or written
   74  the disk failed
   75  another process works in the data directory
+  76  the node that was asked is alive, and still reads its data directory
   78  the configuration is wrong";

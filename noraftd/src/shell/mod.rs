@@ -22,6 +22,7 @@ pub mod exit;
 mod inbox;
 mod intake;
 mod keyring;
+mod loading;
 mod outgoing;
 mod peer_line;
 mod peer_listener;

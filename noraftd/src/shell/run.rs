@@ -1,15 +1,18 @@
 //! Starting a node: directory, addresses, replica; then the loop until it is told to stop.
 //!
-//! Invariant: nothing is promised to anybody before the directory is locked and read and every address is
-//! bound; what goes wrong until then is one error with its own exit code.
+//! Invariant: nothing is promised to anybody before every address is bound and the directory is locked and read, and
+//! whoever asks meanwhile hears so; what goes wrong until then is one error with its own exit code.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use noraft::NodeId;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 
@@ -23,6 +26,7 @@ use super::event_loop::EventLoop;
 use super::exit::Exit;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
+use super::loading::{Loading, Progress};
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
@@ -30,7 +34,8 @@ use super::signals::Signals;
 use super::storage::Storage;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::protocol::peer::TERM_END;
-use crate::record::{Recovered, genesis_config};
+use crate::record::{Recovered, SnapshotId, genesis_config};
+use crate::replica::event::Snapshot;
 use crate::replica::{Replica, ReplicaConfig};
 use crate::secret::SecretsError;
 use crate::snapshot;
@@ -142,23 +147,21 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     keep_a_thread().await?;
     let files_max = descriptors::raise_limit()?;
     let keyring = Rc::new(Keyring::open(config.peer_auth, config.peer_secret_file.clone())?);
-    let disk = use_directory(&config)?;
-    let (mut store, recovered) = open_store(&config, &disk)?;
-    check_term(&config, &recovered)?;
-    let members = genesis::load(&*disk, &recovered.log).map_err(|source| unusable(&config, source))?;
-    let snapshot = snapshot::restore(&mut store)?;
-    let clients_at = bind_all(&config.listen).await?;
+    let progress = Arc::new(Progress::default());
+    let disk = use_directory(&config, &progress)?;
+    Store::check_free(Arc::clone(&disk))?;
+    let (clients_at, listen) = bind_for_clients(&config).await?;
     let peers_at = bind_for_peers(&config).await?;
-    let listen = clients_at
-        .iter()
-        .map(Listener::endpoint)
-        .collect::<io::Result<Vec<_>>>()?;
-
+    let boot = clock::random_seed();
+    let loaded = load_aside(&config, &disk, progress, &clients_at, boot, &mut signals).await?;
+    let Some(loaded) = loaded else {
+        return Ok(Exit::Done);
+    };
+    let (store, recovered, snapshot) = (loaded.store, loaded.recovered, loaded.snapshot);
     let identity = store.identity();
     let payload_bytes_max = store.payload_bytes_max();
     let recovery = tell_recovery(&store);
     let storage = Storage::start(store, &config.data_dir, config.scrub_rate)?;
-    let boot = clock::random_seed();
     let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
     let replica = Rc::new(RefCell::new(replica));
 
@@ -167,7 +170,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         cluster_id: config.cluster_id,
         id: config.id,
         incarnation: identity.incarnation,
-        members: members.as_ref().map(genesis::hash),
+        members: loaded.members.as_ref().map(genesis::hash),
         payload_bytes_max,
         client_address: client_address(&config, &listen),
         keyring: Rc::clone(&keyring),
@@ -208,15 +211,70 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
 }
 
 /// Accepts clients at their addresses, and orders at the socket in the data directory.
-async fn accept_clients(clients: &Rc<Clients>, listeners: Vec<Listener>, data_dir: &Path) -> JoinSet<()> {
+async fn accept_clients(clients: &Rc<Clients>, listeners: Vec<Rc<Listener>>, data_dir: &Path) -> JoinSet<()> {
     let mut accepting = JoinSet::new();
     for listener in listeners {
+        let listener = Rc::into_inner(listener).expect("what answered meanwhile has ended");
         accepting.spawn_local(Rc::clone(clients).accept(listener, None));
     }
     if let Some(listener) = door::listen(data_dir).await {
         accepting.spawn_local(Rc::clone(clients).accept(listener, Some(Entrance::Admin)));
     }
     accepting
+}
+
+/// What was read of the directory.
+struct Loaded {
+    store: Store,
+    recovered: Recovered,
+    members: Option<BTreeSet<NodeId>>,
+    snapshot: Option<(SnapshotId, Snapshot)>,
+}
+
+fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Result<Loaded, StartError> {
+    let (mut store, recovered) = open_store(config, disk)?;
+    check_term(config, &recovered)?;
+    let members = genesis::load(&**disk, &recovered.log).map_err(|source| unusable(config, source))?;
+    let snapshot = snapshot::restore_watched(&mut store, |bytes| {
+        progress.state.fetch_add(bytes, Ordering::Relaxed);
+    })?;
+    Ok(Loaded {
+        store,
+        recovered,
+        members,
+        snapshot,
+    })
+}
+
+/// Reads the directory in another thread, and says meanwhile to clients that it does. `None` when the process is to stop:
+/// reading changes nothing that a crash could not interrupt.
+async fn load_aside(
+    config: &ServeConfig,
+    disk: &Arc<dyn Disk>,
+    progress: Arc<Progress>,
+    clients_at: &[Rc<Listener>],
+    boot: u64,
+    signals: &mut Signals,
+) -> Result<Option<Loaded>, StartError> {
+    let (done, loaded) = tokio::sync::oneshot::channel();
+    let (own_config, own_disk, own_progress) = (config.clone(), Arc::clone(disk), Arc::clone(&progress));
+    std::thread::Builder::new()
+        .name("loading".into())
+        .spawn(move || {
+            // Nobody waits for it any more when the process stops.
+            let _ = done.send(load(&own_config, &own_disk, &own_progress));
+        })?;
+    let mut answering = Loading::new(config, progress, boot).serve(clients_at);
+    let loaded = tokio::select! {
+        biased;
+        name = signals.stop() => {
+            tracing::info!("{name}: stopping while the data directory is read");
+            return Ok(None);
+        }
+        loaded = loaded => loaded.expect("a panic of that thread ends the process"),
+    };
+    answering.shutdown().await;
+    loaded.map(Some)
 }
 
 /// Listens to the other nodes, and begins to connect to them.
@@ -285,10 +343,13 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
     Ok(listeners)
 }
 
-fn use_directory(config: &ServeConfig) -> Result<Arc<dyn Disk>, StartError> {
+fn use_directory(config: &ServeConfig, progress: &Progress) -> Result<Arc<dyn Disk>, StartError> {
     make_directory(&config.data_dir).map_err(|source| unusable(config, source))?;
     warn_of_others(&config.data_dir).map_err(|source| unusable(config, source))?;
-    open_disk(config).map_err(|source| unusable(config, source))
+    progress
+        .expect(&config.data_dir)
+        .and_then(|()| open_disk(config, progress))
+        .map_err(|source| unusable(config, source))
 }
 
 fn unusable(config: &ServeConfig, source: io::Error) -> StartError {
@@ -296,6 +357,14 @@ fn unusable(config: &ServeConfig, source: io::Error) -> StartError {
         path: config.data_dir.clone(),
         source,
     }
+}
+
+/// Listens for clients; tells where.
+async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Vec<Endpoint>), StartError> {
+    let listeners: Vec<_> = bind_all(&config.listen).await?.into_iter().map(Rc::new).collect();
+    let endpoints = listeners.iter().map(|listener| listener.endpoint());
+    let endpoints = endpoints.collect::<io::Result<Vec<_>>>()?;
+    Ok((listeners, endpoints))
 }
 
 /// Listens for the other nodes, when there are any.
@@ -378,9 +447,10 @@ fn open_store(config: &ServeConfig, disk: &Arc<dyn Disk>) -> Result<(Store, Reco
     }
 }
 
-fn open_disk(config: &ServeConfig) -> io::Result<Arc<dyn Disk>> {
+fn open_disk(config: &ServeConfig, progress: &Progress) -> io::Result<Arc<dyn Disk>> {
     let Some(options) = config.shadow_disk else {
-        return Ok(Arc::new(RealDisk::open(&config.data_dir)?));
+        let scanned = Arc::clone(&progress.log);
+        return Ok(Arc::new(RealDisk::open_watched(&config.data_dir, scanned)?));
     };
     tracing::warn!("a test with a shadow disk: what is not synced is lost when this process ends");
     Ok(Arc::new(ShadowDisk::open(&config.data_dir, options)?))

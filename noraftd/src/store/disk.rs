@@ -9,6 +9,7 @@ use std::io::{self, IoSlice};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use nix::errno::Errno;
@@ -153,6 +154,8 @@ pub trait DiskFile: Send + Sync {
 #[derive(Debug)]
 pub struct RealDisk {
     path: PathBuf,
+    /// Bytes of segments that were read as a whole.
+    scanned: Arc<AtomicU64>,
     /// Held open: making names durable must not fail for want of a file descriptor.
     directory: File,
 }
@@ -173,6 +176,19 @@ impl RealDisk {
         Ok(Self {
             path: path.to_path_buf(),
             directory: File::open(path)?,
+            scanned: Arc::default(),
+        })
+    }
+
+    /// The same, which adds the bytes of segments that it reads to `scanned`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`RealDisk::open`].
+    pub fn open_watched(path: &Path, scanned: Arc<AtomicU64>) -> io::Result<Self> {
+        Ok(Self {
+            scanned,
+            ..Self::open(path)?
         })
     }
 
@@ -251,12 +267,12 @@ impl Disk for RealDisk {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = OpenOptions::new().read(true).write(true).open(self.at(name))?;
-        Ok(Arc::new(RealFile::new(name, file)))
+        Ok(Arc::new(RealFile::new(name, file, Arc::clone(&self.scanned))))
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
         let file = create_private(&self.at(name))?;
-        Ok(Arc::new(RealFile::new(name, file)))
+        Ok(Arc::new(RealFile::new(name, file, Arc::clone(&self.scanned))))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -277,6 +293,7 @@ struct RealLock(#[expect(dead_code, reason = "held for its Drop")] Flock<File>);
 impl DirLock for RealLock {}
 
 struct RealFile {
+    scanned: Arc<AtomicU64>,
     name: String,
     file: File,
     /// Made at the first view; the file never changes its length after that.
@@ -286,8 +303,9 @@ struct RealFile {
 }
 
 impl RealFile {
-    fn new(name: &str, file: File) -> Self {
+    fn new(name: &str, file: File, scanned: Arc<AtomicU64>) -> Self {
         Self {
+            scanned,
             name: name.to_owned(),
             file,
             map: OnceLock::new(),
@@ -384,7 +402,12 @@ impl DiskFile for RealFile {
             visit(&[]);
             return Ok(());
         }
-        visit(Map::populated(&self.file, &self.name)?.bytes());
+        let map = Map::populated(&self.file, &self.name)?;
+        visit(map.bytes());
+        if super::segment::parse_name(&self.name).is_some() {
+            self.scanned
+                .fetch_add(map.bytes().len() as u64, Ordering::Relaxed);
+        }
         Ok(())
     }
 

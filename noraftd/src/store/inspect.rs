@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use noraft::{LogPosition, NodeId};
+use noraft::{Log, LogPosition, NodeId};
 
 use super::batch::{BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RecordHeader, record_seed};
 use super::hard_state::{FILE as HARD_STATE_FILE, Slots};
@@ -60,6 +60,8 @@ pub struct RecoveredView {
     pub hard_state: HardState,
     /// Whether the node would abstain.
     pub abstain: bool,
+    /// The first entry of which this directory does not know whether it is committed; all that a snapshot covers are.
+    pub first_unsure: Option<u64>,
 }
 
 /// One segment file.
@@ -244,6 +246,7 @@ impl Collector {
             last: state.log.last_position(),
             hard_state: state.hard_state,
             abstain: state.abstain.abstains(),
+            first_unsure: first_unsure(&state.log, &self.snapshots),
         });
         let segments = self.views.into_values().collect();
         Inspection {
@@ -256,6 +259,14 @@ impl Collector {
             recovered,
         }
     }
+}
+
+/// The entry after those that the log's beginning, or a snapshot of a position in it, covers.
+fn first_unsure(log: &Log, snapshots: &[LogPosition]) -> Option<u64> {
+    let held = |position: &&LogPosition| log.entries().contains(**position);
+    let covered = snapshots.iter().filter(held).map(|position| position.index);
+    let covered = covered.fold(log.snapshot_position().index, std::cmp::Ord::max);
+    covered.get().checked_add(1)
 }
 
 fn view_segment(name: &str, bytes: &[u8], scan: &SegmentScan, detail: Detail) -> SegmentView {
@@ -405,9 +416,17 @@ impl fmt::Display for RecoveredView {
             last,
             hard_state,
             abstain,
+            first_unsure: _,
         } = self;
         let (base, last, state) = (Position(*base), Position(*last), State(*hard_state));
         write!(f, "opening gives the log after {base} up to {last}, {state}")?;
+        if let Some(first) = self.first_unsure.filter(|first| *first <= self.last.index.get()) {
+            let last = self.last.index.get();
+            write!(
+                f,
+                "; entries {first} to {last} are durable here, and which of them are committed only a majority knows"
+            )?;
+        }
         if *abstain {
             write!(f, "; the node abstains")
         } else {

@@ -276,6 +276,15 @@ impl Store {
         open::create_from(vacant, options, identity, head, chunks)
     }
 
+    /// Says whether another process works in the directory, before anything else is done.
+    ///
+    /// # Errors
+    ///
+    /// When one does, or nobody can lock the directory.
+    pub fn check_free(disk: Arc<dyn Disk>) -> Result<(), OpenError> {
+        open::Locked::new(disk).map(drop)
+    }
+
     /// Opens the directory of `owner`.
     ///
     /// # Errors

@@ -72,6 +72,7 @@ fn facts() -> ServerFacts {
         keys: 6,
         tcp_port: 7001,
         unix_socket: "/run/noraftd.sock".into(),
+        loading: None,
         addresses: BTreeMap::from([
             (NodeId::new(1), address("127.0.0.1", 7001)),
             (NodeId::new(2), address("127.0.0.1", 7002)),

@@ -20,6 +20,7 @@
 //! | 69 | XLEN | key bytes |
 //! | 70 | XRANGE | reverse u8, first id, last id, limit (u8 0 none, 1 with a u64), key bytes |
 //! | 71 | XREAD | count u64 (0: all), list of keys and, in turn, 16 bytes of id or none for `$` |
+//! | 72 | how far the state is that answers; for nodes that announce `READ_INDEX` | none |
 //!
 //! Invariant: one command has one encoding; decoding is total and accepts nothing else.
 
@@ -31,6 +32,9 @@ use crate::protocol::read::Reader;
 
 /// The version that every body starts with.
 pub const BODY_VERSION: u8 = 1;
+
+/// The opcode of [`Command::Index`].
+const INDEX: u8 = 72;
 
 /// When `SET` sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +99,8 @@ pub enum Command<'a> {
     },
     /// `XREAD [COUNT count] STREAMS key... id...`; a count of zero is none.
     XRead { count: u64, streams: Streams<'a> },
+    /// `NORAFT.INDEX`: how far the state is that answers.
+    Index,
 }
 
 /// Keys of streams, each with the id after which to read. Always in turn and whole.
@@ -134,7 +140,8 @@ impl<'a> Command<'a> {
             | Self::Type { .. }
             | Self::XLen { .. }
             | Self::XRange { .. }
-            | Self::XRead { .. } => Class::Read,
+            | Self::XRead { .. }
+            | Self::Index => Class::Read,
         }
     }
 
@@ -187,6 +194,7 @@ impl<'a> Command<'a> {
             67 => Self::StrLen { key: reader.bytes()? },
             68 => Self::Type { key: reader.bytes()? },
             69 => Self::XLen { key: reader.bytes()? },
+            INDEX => Self::Index,
             70 => {
                 let reverse = reader.bool()?;
                 let (first, last) = (StreamId::read(reader)?, StreamId::read(reader)?);
@@ -246,6 +254,7 @@ impl<'a> Command<'a> {
             Self::StrLen { key } => one_key(67, key, &mut out),
             Self::Type { key } => one_key(68, key, &mut out),
             Self::XLen { key } => one_key(69, key, &mut out),
+            Self::Index => out.put_u8(INDEX),
             Self::XRange {
                 key,
                 first,
@@ -286,6 +295,7 @@ impl<'a> Command<'a> {
             | Self::StrLen { key }
             | Self::Type { key }
             | Self::XLen { key } => key.len(),
+            Self::Index => 0,
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
             Self::XRead { streams, .. } => streams.0.encoded_bytes(),
             Self::FlushAll => 0,

@@ -51,6 +51,19 @@ impl Request {
         Some(Self { class, body })
     }
 
+    /// Asks how far the state is: an index that covers every write acknowledged before.
+    pub fn for_index() -> Self {
+        Self {
+            class: Class::Read,
+            body: Command::Index.encode().freeze(),
+        }
+    }
+
+    /// True for [`Self::for_index`].
+    pub fn asks_for_index(&self) -> bool {
+        matches!(Command::decode(&self.body), Some(Command::Index))
+    }
+
     /// The request for `command`.
     ///
     /// # Errors

@@ -200,11 +200,15 @@ impl Features {
     /// A second connection for what must not wait behind payloads.
     pub const URGENT: Self = Self(1 << 3);
 
+    /// A forwarded request may ask for the index that a linearizable read would have.
+    pub const READ_INDEX: Self = Self(1 << 4);
+
     /// What this build understands. The simulation's nodes have all of them.
     pub const SUPPORTED: Self = Self::CANVASS
         .with(Self::CHAIN)
         .with(Self::DIGEST)
-        .with(Self::URGENT);
+        .with(Self::URGENT)
+        .with(Self::READ_INDEX);
 
     /// Those of both.
     pub const fn and(self, other: Self) -> Self {

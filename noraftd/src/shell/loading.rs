@@ -1,0 +1,343 @@
+//! A node that still reads its directory: it is bound, and says so.
+//!
+//! As Redis does it: commands that need no state are answered, all others get `LOADING`, which is definite.
+//!
+//! Invariant: nothing that is said here depends on the state, nothing that needs it is accepted, and nothing is done.
+//! Other nodes find the port bound and nobody who greets them: for them the node is not there yet.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use noraft::{LogIndex, LogPosition, Role};
+use tokio::task::JoinSet;
+
+use super::board::{LoadingReport, StatusReport};
+use super::clock;
+use super::endpoint::{Listener, Stream, WriteHalf};
+use super::read_buffer::ReadBuffer;
+use crate::config::ServeConfig;
+use crate::protocol::command::table::CommandSpec;
+use crate::protocol::command::{Parsed, parse};
+use crate::protocol::http::is_http;
+use crate::protocol::render::ServerFacts;
+use crate::protocol::resp::{Reply, RequestParser};
+use crate::protocol::session::Session;
+use crate::replica::event::Status;
+use crate::time::Stamp;
+
+/// How far the reading is. Written by the thread that reads.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Bytes of the log and of snapshots that were there at the start.
+    pub(super) total: AtomicU64,
+    /// Bytes of the log that were read.
+    pub(super) log: Arc<AtomicU64>,
+    /// Bytes of a state that were read.
+    pub(super) state: AtomicU64,
+}
+
+impl Progress {
+    /// What is to be read, as far as the names in the directory tell.
+    pub(super) fn expect(&self, directory: &std::path::Path) -> io::Result<()> {
+        let mut total = 0;
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("segment-") || name.starts_with("snapshot-") {
+                total += entry.metadata()?.len();
+            }
+        }
+        self.total.store(total, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn report(&self) -> LoadingReport {
+        let read = self.log.load(Ordering::Relaxed) + self.state.load(Ordering::Relaxed);
+        let total_bytes = self.total.load(Ordering::Relaxed);
+        LoadingReport {
+            total_bytes,
+            read_bytes: read.min(total_bytes),
+        }
+    }
+}
+
+/// What is said meanwhile.
+pub(super) struct Loading {
+    config: ServeConfig,
+    progress: Arc<Progress>,
+    boot: u64,
+}
+
+impl Loading {
+    pub(super) fn new(config: &ServeConfig, progress: Arc<Progress>, boot: u64) -> Rc<Self> {
+        Rc::new(Self {
+            config: config.clone(),
+            progress,
+            boot,
+        })
+    }
+
+    /// Answers clients until the tasks are shut down.
+    pub(super) fn serve(self: &Rc<Self>, listeners: &[Rc<Listener>]) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(Rc::clone(self).tell());
+        for listener in listeners {
+            tasks.spawn_local(Rc::clone(self).accept(Rc::clone(listener)));
+        }
+        tasks
+    }
+
+    /// Says in the log how far it is, now and then.
+    async fn tell(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TELL, TELL);
+        loop {
+            ticks.tick().await;
+            tracing::info!("reading the data directory: {}", self.progress.report());
+        }
+    }
+
+    /// Its conversations end with it.
+    async fn accept(self: Rc<Self>, listener: Rc<Listener>) {
+        let mut conversations = JoinSet::new();
+        loop {
+            match listener.accept().await {
+                Ok(stream) if conversations.len() < CLIENTS_MAX => {
+                    conversations.spawn_local(Rc::clone(&self).converse(stream));
+                }
+                Ok(stream) => drop(stream),
+                Err(error) => {
+                    tracing::warn!("cannot accept a client: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+            while conversations.try_join_next().is_some() {}
+        }
+    }
+
+    async fn converse(self: Rc<Self>, stream: Stream) {
+        let mut session = Session::new(0, stream.peer_name());
+        let (mut read, write) = stream.into_split();
+        let (mut parser, mut input) = (RequestParser::new(), ReadBuffer::default());
+        let mut output = BytesMut::new();
+        loop {
+            let mut ends = false;
+            while !ends {
+                let (reply, close) = match parser.next(&mut input.bytes) {
+                    Ok(Some(args)) if is_http(&args) => return,
+                    Ok(Some(args)) => self.answer(&mut session, args),
+                    Ok(None) => break,
+                    Err(error) => (Reply::Error(format!("ERR Protocol error: {error}")), true),
+                };
+                reply.encode(session.version, &mut output);
+                ends = close;
+                if output.len() >= OUTPUT_BYTES_MAX && write_all(&write, &mut output).await.is_err() {
+                    return;
+                }
+            }
+            if write_all(&write, &mut output).await.is_err() || ends {
+                return;
+            }
+            match input.read(&mut read).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// The reply, and whether the connection ends with it.
+    fn answer(&self, session: &mut Session, args: Vec<Bytes>) -> (Reply, bool) {
+        let name = args.first().cloned().unwrap_or_default();
+        if args.len() == 1 && name.eq_ignore_ascii_case(b"NORAFT.STATUS") {
+            return (Reply::Bulk(self.status_json().into()), false);
+        }
+        let needs_state = CommandSpec::find(&name).is_some_and(|spec| !spec.flags.contains(&"loading"));
+        if needs_state || name.to_ascii_uppercase().starts_with(b"NORAFT.") {
+            return (self.refusal(), false);
+        }
+        match parse(args) {
+            Ok(Parsed::Local(local)) => {
+                let answer = session.answer(local, &self.status(), &self.facts(), &[]);
+                (answer.reply, answer.close)
+            }
+            Ok(Parsed::Replicated(_)) => (self.refusal(), false),
+            Err(reply) => (reply, false),
+        }
+    }
+
+    fn refusal(&self) -> Reply {
+        Reply::Error(format!(
+            "LOADING the node reads its data directory: {}; nothing was done",
+            self.progress.report()
+        ))
+    }
+
+    fn status_json(&self) -> String {
+        let report = StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process_id: std::process::id(),
+            uptime_ms: clock::now().as_nanos() / 1_000_000,
+            cluster: self.config.cluster.clone(),
+            id: self.config.id.get(),
+            role: "loading".to_owned(),
+            data_dir: self.config.data_dir.display().to_string(),
+            loading: Some(self.progress.report()),
+            ..StatusReport::default()
+        };
+        serde_json::to_string(&report).expect("a report is plain data")
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            id: self.config.id,
+            role: Role::Follower,
+            term: 0,
+            leader: None,
+            commit_index: LogIndex::ZERO,
+            applied_index: LogIndex::ZERO,
+            durable_index: LogIndex::ZERO,
+            last_position: LogPosition::ZERO,
+            base_index: LogIndex::ZERO,
+            snapshot: None,
+            voters: Vec::new(),
+            new_voters: Vec::new(),
+            abstaining: false,
+            lost_majority: false,
+            holes: 0,
+            repaired: 0,
+            needs_snapshot: false,
+            match_indexes: Vec::new(),
+            followers_heard: Vec::new(),
+            divergence: None,
+            applied_stamp: Stamp::default(),
+        }
+    }
+
+    fn facts(&self) -> ServerFacts {
+        let LoadingReport {
+            total_bytes,
+            read_bytes,
+        } = self.progress.report();
+        ServerFacts {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            process_id: std::process::id(),
+            boot: self.boot,
+            cluster_id: self.config.cluster_id,
+            uptime_seconds: clock::now().as_nanos() / 1_000_000_000,
+            unix_micros: clock::unix_micros(),
+            loading: Some((read_bytes, total_bytes)),
+            ..ServerFacts::default()
+        }
+    }
+}
+
+async fn write_all(write: &WriteHalf, output: &mut BytesMut) -> io::Result<()> {
+    while !output.is_empty() {
+        match write.try_write(output) {
+            Ok(count) => drop(output.split_to(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => write.writable().await?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Clients of one address that are answered meanwhile: probes, and clients that come back.
+const CLIENTS_MAX: usize = 128;
+/// Replies to a pipeline leave when they are so many bytes; they are short.
+const OUTPUT_BYTES_MAX: usize = 64 << 10;
+/// When no file descriptor is left, one may be free again after this long.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Often enough to see that it goes on.
+const TELL: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    fn loading(read: u64, total: u64) -> Rc<Loading> {
+        let settings = Settings {
+            id: Some(1),
+            data_dir: Some("/var/lib/noraft".into()),
+            ..Settings::default()
+        };
+        let progress = Progress::default();
+        progress.total.store(total, Ordering::Relaxed);
+        progress.log.store(read, Ordering::Relaxed);
+        Loading::new(&settings.check().expect("good settings"), Arc::new(progress), 7)
+    }
+
+    fn say(loading: &Loading, line: &str) -> (Reply, bool) {
+        let words = line
+            .split(' ')
+            .map(|word| Bytes::copy_from_slice(word.as_bytes()));
+        let mut session = Session::new(1, "a test".to_owned());
+        loading.answer(&mut session, words.collect())
+    }
+
+    fn error(loading: &Loading, line: &str) -> String {
+        match say(loading, line) {
+            (Reply::Error(text), false) => text,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_needs_the_state_is_refused_and_says_how_far_the_reading_is() {
+        let loading = loading(3 << 20, 10 << 20);
+        for line in [
+            "GET k",
+            "SET k v",
+            "PING",
+            "XADD s * f v",
+            "NORAFT.INDEX",
+            "NORAFT.SNAPSHOT",
+        ] {
+            let said = error(&loading, line);
+            assert!(
+                said.starts_with("LOADING ") && said.contains("3 of 10 MiB"),
+                "{said}"
+            );
+        }
+        assert!(error(&loading, "NONSENSE").starts_with("ERR unknown command"));
+    }
+
+    #[test]
+    fn what_needs_no_state_is_answered() {
+        let loading = loading(1 << 20, 4 << 20);
+        let (Reply::Bulk(info), false) = say(&loading, "INFO persistence") else {
+            panic!("no INFO");
+        };
+        let info = String::from_utf8_lossy(&info).into_owned();
+        assert!(
+            info.contains("loading:1\r\n") && info.contains("loading_loaded_perc:25.00\r\n"),
+            "{info}"
+        );
+        for line in [
+            "HELLO 3",
+            "CLIENT SETNAME probe",
+            "COMMAND COUNT",
+            "ROLE",
+            "TIME",
+            "SELECT 0",
+        ] {
+            assert!(!matches!(say(&loading, line).0, Reply::Error(_)), "{line}");
+        }
+        assert!(say(&loading, "QUIT").1, "the connection ends");
+    }
+
+    #[test]
+    fn the_status_is_a_report_that_says_so() {
+        let (Reply::Bulk(json), false) = say(&loading(5, 5), "noraft.status") else {
+            panic!("no status");
+        };
+        let report: StatusReport = serde_json::from_slice(&json).expect("a report");
+        assert_eq!((report.role.as_str(), report.id), ("loading", 1));
+        assert_eq!(report.loading.map(|loading| loading.read_bytes), Some(5));
+    }
+}
