@@ -187,7 +187,7 @@ pub(super) fn fetch(
     extent: Extent,
 ) -> Result<(SnapshotId, event::Snapshot), Failure> {
     let wanted = match extent {
-        Extent::Acknowledged => ask_for_index(address)?,
+        Extent::Acknowledged => ask_for_index_again(address)?,
         Extent::Stale => ask_status(address)?.0.commit_index,
     };
     let mut result = Err(Failure::NotTaken(address.clone()));
@@ -206,6 +206,19 @@ pub(super) fn fetch(
         let _ = std::fs::remove_file(path);
     }
     result
+}
+
+/// Asks again while there is no leader, for as long as an election may take.
+fn ask_for_index_again(address: &Endpoint) -> Result<u64, Failure> {
+    let mut asked = ask_for_index(address);
+    for _ in 1..INDEX_ATTEMPTS_MAX {
+        // The node has waited for a leader before it refused.
+        if !matches!(asked, Err(QueryError::Refused(..))) {
+            break;
+        }
+        asked = ask_for_index(address);
+    }
+    Ok(asked?)
 }
 
 fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<(), Failure> {
@@ -360,6 +373,8 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     std::fs::File::open(directory_of(path))?.sync_all()
 }
 
+/// Each ends with the node's request timeout, a second unless it is set otherwise.
+const INDEX_ATTEMPTS_MAX: u32 = 3;
 /// A node that takes one snapshot after the other forgets the older ones.
 const FETCHES_MAX: u32 = 5;
 /// Writing gigabytes takes a while.
