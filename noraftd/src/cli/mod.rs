@@ -63,6 +63,7 @@ pub fn main() -> ExitCode {
         }
     };
     crate::store::name_lost_pages();
+    crate::store::take_file_limits_as_errors();
     let exit = match cli.verb {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),

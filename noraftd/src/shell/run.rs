@@ -234,7 +234,8 @@ struct Loaded {
 fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Result<Loaded, StartError> {
     let (mut store, recovered) = open_store(config, disk)?;
     check_term(config, &recovered)?;
-    let members = genesis::load(&**disk, &recovered.log).map_err(|source| unusable(config, source))?;
+    let members = genesis::load(&**disk, &recovered.log)
+        .map_err(|source| unusable_file(config, genesis::FILE, source))?;
     let snapshot = snapshot::restore_watched(&mut store, |bytes| {
         progress.state.fetch_add(bytes, Ordering::Relaxed);
     })?;
@@ -359,6 +360,16 @@ fn unusable(config: &ServeConfig, source: io::Error) -> StartError {
     }
 }
 
+fn unusable_file(config: &ServeConfig, file: &str, source: io::Error) -> StartError {
+    OpenError::Disk {
+        directory: config.data_dir.display().to_string(),
+        file: file.to_owned(),
+        doing: "reading",
+        source,
+    }
+    .into()
+}
+
 /// Listens for clients; tells where.
 async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Vec<Endpoint>), StartError> {
     let listeners: Vec<_> = bind_all(&config.listen).await?.into_iter().map(Rc::new).collect();
@@ -410,7 +421,7 @@ fn check_term(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartEr
 
 /// Whom this node has met before.
 fn load_met(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<Met, StartError> {
-    let met = Met::load(disk).map_err(|source| unusable(config, source))?;
+    let met = Met::load(disk).map_err(|source| unusable_file(config, Met::FILE, source))?;
     if met.is_lost() {
         tracing::warn!(
             "which data directories the other nodes had is damaged: this node does not notice if one of them was \

@@ -25,9 +25,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::codec::{Fields, crc};
 use super::disk::Disk;
 use super::segment::PAGE;
+use super::shortage::is_full;
 use crate::record::MEMBERS_MAX;
 
-const FILE: &str = "genesis";
+/// The file's name.
+pub const FILE: &str = "genesis";
 const TEMPORARY: &str = "genesis.tmp";
 const MAGIC: [u8; 8] = *b"nraftgen";
 const FORMAT_VERSION: u32 = 1;
@@ -48,7 +50,7 @@ pub fn load(disk: &dyn Disk, log: &Log) -> io::Result<Option<BTreeSet<NodeId>>> 
     }
     let members: BTreeSet<NodeId> = log.snapshot_config().unique_nodes().collect();
     match save(disk, &members) {
-        Err(error) if error.kind() != io::ErrorKind::StorageFull => Err(error),
+        Err(error) if !is_full(&error) => Err(error),
         Ok(()) | Err(_) => Ok(Some(members)),
     }
 }

@@ -15,7 +15,7 @@ use super::batch::{BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RecordHeader, re
 use super::hard_state::{FILE as HARD_STATE_FILE, Slots};
 use super::recovery::{Found, Kept, judge};
 use super::scan::{HeaderFound, SegmentScan, check_record};
-use super::segment::{HeaderFault, PAGE, SegmentHeader, parse_name};
+use super::segment::{HeaderFault, PAGE, SegmentHeader, check_size, parse_name};
 use super::{Identity, RecoveryReport, setup, snapshot_file};
 use crate::record::HardState;
 
@@ -150,7 +150,11 @@ pub fn inspect(path: &Path, detail: Detail) -> Result<Inspection, InspectError> 
         collector.note(&name);
         if Collector::wants(&name) {
             // Read, not mapped: a file that another process cuts must not kill this one.
-            let bytes = std::fs::read(entry.path()).map_err(|source| failed(&entry.path(), source))?;
+            let read = || {
+                check_size(entry.metadata()?.len())?;
+                std::fs::read(entry.path())
+            };
+            let bytes = read().map_err(|source| failed(&entry.path(), source))?;
             collector.add(&name, &bytes);
         }
     }

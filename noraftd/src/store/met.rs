@@ -26,7 +26,7 @@ use noraft::NodeId;
 use super::codec::{Fields, crc};
 use super::disk::{Disk, DiskFile};
 use super::segment::PAGE;
-use super::shortage::is_shortage;
+use super::shortage::{is_full, is_shortage};
 use crate::record::MEMBERS_MAX;
 
 const FILE: &str = "incarnations";
@@ -48,6 +48,9 @@ pub struct Met {
 }
 
 impl Met {
+    /// The file's name.
+    pub const FILE: &str = FILE;
+
     /// Reads what `disk` has (nobody, when there is no file), and sees to it that the file has its room.
     ///
     /// # Errors
@@ -76,7 +79,7 @@ impl Met {
         } else if is_sound {
             met.file = Some(met.disk.open(FILE)?);
         } else if let Err(error) = met.lay_out(&met.known.clone())
-            && error.kind() != io::ErrorKind::StorageFull
+            && !is_full(&error)
             && !is_shortage(&error)
         {
             return Err(error);

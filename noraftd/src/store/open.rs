@@ -336,6 +336,7 @@ fn scan_all(
 }
 
 fn scan(number: u64, file: &dyn DiskFile) -> io::Result<SegmentScan> {
+    segment::check_size(file.size()?)?;
     let mut scanned = None;
     file.scan(&mut |bytes| scanned = Some(SegmentScan::of(number, bytes)))?;
     scanned.ok_or_else(|| io::Error::other("the file was not shown"))

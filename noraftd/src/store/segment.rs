@@ -31,6 +31,8 @@
 //!
 //! The rest of both pages is zero. Between them lie batches (`batch.rs`), each from a page boundary on.
 
+use std::io;
+
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, put};
@@ -236,6 +238,15 @@ pub(super) fn rounded_size(bytes: u64) -> u64 {
 /// True for the size of a segment that was made completely.
 pub(super) fn is_whole(size: u64) -> bool {
     (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&size) && size.is_multiple_of(PAGE as u64)
+}
+
+/// Refuses a file that is larger than any segment before somebody reads it into memory.
+pub(super) fn check_size(size: u64) -> io::Result<()> {
+    if size <= SEGMENT_BYTES_MAX {
+        return Ok(());
+    }
+    let text = format!("it has {size} bytes, and no segment has more than {SEGMENT_BYTES_MAX}");
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
 }
 
 /// The file name of segment `number`.

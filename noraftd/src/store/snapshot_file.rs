@@ -25,7 +25,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::codec::{INDEX_MAX, crc};
 use super::disk::{Disk, DiskFile};
-use super::shortage::is_shortage;
+use super::shortage::{is_full, is_shortage};
 use crate::record::{Base, SnapshotHead, SnapshotId, decode_config, encode_config};
 use crate::time::Stamp;
 
@@ -68,13 +68,7 @@ impl SnapshotError {
     /// True when what was missing may be there the next time: room, file descriptors, memory.
     pub fn passes(&self) -> bool {
         match self {
-            Self::Disk { source, .. } => {
-                let is_full = matches!(
-                    source.kind(),
-                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-                );
-                is_full || is_shortage(source)
-            }
+            Self::Disk { source, .. } => is_full(source) || is_shortage(source),
             Self::Damaged { .. } | Self::Version { .. } => false,
         }
     }

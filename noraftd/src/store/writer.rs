@@ -18,7 +18,7 @@ use super::log::{Extent, Run};
 use super::reader::{Directory, ReadableSegment};
 use super::seal::SealIndex;
 use super::segment::{Link, PAGE, SECTOR, SegmentHeader, file_name, rounded_size};
-use super::shortage::is_shortage;
+use super::shortage::{is_full, is_shortage};
 use super::spare::Spares;
 use super::{Options, StoreError, StoreStats};
 use crate::prng::Prng;
@@ -441,17 +441,16 @@ impl Writer {
 
     /// A write that failed: a full disk passes, and so does a shortage; everything else is final.
     pub(super) fn write_failed(&mut self, file: &str, doing: &'static str, error: io::Error) -> StoreError {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full {
-                file: file.to_owned(),
-                source: error,
-            },
-            _ if is_shortage(&error) => StoreError::Short {
-                file: file.to_owned(),
-                source: error,
-            },
-            _ => self.fail(file, doing, &error),
+        let name = file.to_owned();
+        if is_full(&error) {
+            let source = error;
+            return StoreError::Full { file: name, source };
         }
+        if is_shortage(&error) {
+            let source = error;
+            return StoreError::Short { file: name, source };
+        }
+        self.fail(file, doing, &error)
     }
 
     /// A failure after which nothing may be written.
