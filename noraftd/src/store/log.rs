@@ -115,6 +115,13 @@ impl Shape {
         self.base.is_none() && position.index.get() < self.prev.index
     }
 
+    /// The position before the first entry, of which only the index was known, is of `term`, if that can be.
+    pub(super) fn follow(&mut self, term: Term) {
+        if self.terms.first().is_some_and(|(_, first)| *first > term.get()) {
+            self.prev.term = term.get();
+        }
+    }
+
     /// Adds entries at the end.
     pub(super) fn append(&mut self, run: Run) -> Result<(), &'static str> {
         let last = self.last_position();

@@ -94,6 +94,19 @@ impl Held {
         Ok(())
     }
 
+    /// True when entries after `position` are held, and nothing tells whether they followed that position or another one
+    /// of its index, which its beginning made void.
+    fn may_follow(&self, position: LogPosition) -> bool {
+        let before = self.shape.base_position();
+        let is_term_known = before.term != Term::ZERO || before.index == LogIndex::ZERO;
+        position.index == before.index && !is_term_known && self.shape.last_position().index > before.index
+    }
+
+    /// True when entries after `position` are held that a beginning there drops.
+    fn goes_on_otherwise(&self, position: LogPosition) -> bool {
+        !self.shape.contains(position) && self.shape.last_position().index > position.index
+    }
+
     fn rebase(&mut self, segment: u64, base: &Base) {
         let position = base.position;
         if self.shape.begins_after(position) {
@@ -180,6 +193,10 @@ impl Replay {
                 .is_some_and(|known| known.position.index >= base.position.index)
         };
         if let Some(base) = base.filter(|base| !is_repeated(base)) {
+            if self.held.may_follow(base.position) && self.held.shape.last_position() == header.prev {
+                // The header says both: what the log went on from, and how far it went.
+                self.held.shape.follow(base.position.term);
+            }
             self.rebase(header.number, base);
         }
     }
@@ -206,7 +223,12 @@ impl Replay {
 
     /// After all batches: the log begins at `base` from now on, which `segment` will say.
     pub(super) fn begin_at(&mut self, segment: u64, base: &Base) {
+        // No batch says that these entries are void: the log may have gone on to them from there.
+        let drops_entries = self.held.goes_on_otherwise(base.position);
         self.rebase(segment, base);
+        if drops_entries {
+            self.certainty = Certainty::Unknown;
+        }
     }
 
     /// Anything may have been written from here on.
@@ -417,6 +439,10 @@ impl Replay {
             Some(_) | None => {
                 // An unexplained loss among what is covered does not matter any more; what came after it does.
                 self.before = None;
+                if self.held.may_follow(base.position) {
+                    // What comes next may tell; otherwise the log ends there, as before something that is lost.
+                    self.certainty = Certainty::Unknown;
+                }
                 self.held.rebase(segment, base);
             }
         }

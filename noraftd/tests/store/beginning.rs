@@ -2,13 +2,14 @@
 //! damaged; what cannot be told any more is refused, and nothing that was lost becomes unnoticed by it.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record, Recovered};
-use noraftd::store::inspect::Inspection;
+use noraftd::store::inspect::{Inspection, RecordView};
 use noraftd::store::mem_disk::MemDisk;
-use noraftd::store::{Kind, OpenError, Store, Verdict, snapshot_file_name};
+use noraftd::store::{Kind, OpenError, Options, Store, Verdict, snapshot_file_name};
 
 use crate::common::*;
 use crate::compaction::{head, receive, save, small_segments};
@@ -27,8 +28,20 @@ struct Log {
 
 impl Log {
     fn new() -> Self {
+        Self::with(small_segments())
+    }
+
+    /// A log that stays in one segment, so that no header and no SEAL tells what is lost.
+    fn in_one_segment() -> Self {
+        Self::with(Options {
+            segment_bytes: 1 << 20,
+            ..options()
+        })
+    }
+
+    fn with(options: Options) -> Self {
         let disk = MemDisk::new();
-        let created = Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis());
+        let created = Store::create(Arc::new(disk.clone()), options, identity(), &genesis());
         let (store, _) = created.unwrap();
         let mut log = Self { disk, store };
         log.vote(1);
@@ -118,6 +131,20 @@ fn lose_records_of_base(files: &mut Files) -> usize {
         }
     }
     lost
+}
+
+/// Damages the batches that hold commands of these indexes.
+fn lose_entries(files: &mut Files, lost: RangeInclusive<u64>) {
+    let view = Inspection::of_files(files);
+    for segment in &view.segments {
+        for batch in &segment.batches {
+            let is_lost = |record: &RecordView| record.kind == Kind::Command && lost.contains(&record.index);
+            if batch.records.iter().any(is_lost) {
+                let start = batch.offset as usize;
+                files.get_mut(&segment.file).unwrap()[start..start + PAGE].fill(0xee);
+            }
+        }
+    }
 }
 
 fn lose_snapshot(files: &mut Files, index: u64) {
@@ -316,6 +343,75 @@ fn a_lost_record_of_a_state_that_was_taken_over_is_found_in_its_file() {
     }
 }
 
+/// Opens the directory twice: each time the log ends at its beginning, `last`, and the node says that it forgot.
+fn check_forgotten(files: Files, last: u64) {
+    let disk = MemDisk::with_files(files);
+    for _ in 0..2 {
+        let opened = open_disk(&disk).unwrap();
+        assert_eq!((opened.base(), opened.last()), (last, last));
+        assert!(opened.recovered.abstain.abstains(), "{:?}", opened.recovered);
+    }
+}
+
+/// Nothing but the lost record tells what the first entry of a term follows: those after it may be void.
+#[test]
+fn entries_of_a_later_term_after_a_lost_beginning_do_not_go_unnoticed() {
+    let mut log = Log::in_one_segment();
+    log.append_until(3);
+    receive(&log.store.snapshots(), at(1, 50)).unwrap();
+    log.begin_at(at(1, 50));
+    log.vote(2);
+    let records = vec![term_entry(2, 51), command(2, 52, b"after")];
+    log.append(at(1, 50), records);
+    let mut files = log.files();
+    lose_bases_of_headers(&mut files);
+    assert!(lose_records_of_base(&mut files) > 0);
+    check_forgotten(files, 50);
+}
+
+/// The next segment's header tells what they follow.
+#[test]
+fn entries_of_a_later_term_after_a_lost_beginning_are_kept_when_a_header_tells_what_they_follow() {
+    let mut log = Log::new();
+    log.append_until(3);
+    receive(&log.store.snapshots(), at(1, 50)).unwrap();
+    log.begin_at(at(1, 50));
+    log.vote(2);
+    log.append(at(1, 50), vec![term_entry(2, 51)]);
+    let (begun, mut next) = (log.store.stats().segments, 52);
+    while log.store.stats().segments == begun {
+        log.append(at(2, next - 1), vec![command(2, next, &[7; 1900])]);
+        next += 1;
+    }
+    let mut files = log.files();
+    assert!(lose_records_of_base(&mut files) > 0);
+    let disk = MemDisk::with_files(files);
+    for _ in 0..2 {
+        let opened = open_disk(&disk).unwrap();
+        assert_eq!((opened.base(), opened.last()), (50, next - 1));
+        assert!(!opened.recovered.abstain.abstains(), "{:?}", opened.recovered);
+    }
+}
+
+/// The same for entries of which a later batch says that the log begins right before them.
+#[test]
+fn a_beginning_right_after_a_loss_does_not_drop_what_follows_it_unnoticed() {
+    for with_entry in [false, true] {
+        let mut log = Log::in_one_segment();
+        log.append_until(20);
+        log.snapshot(20);
+        log.vote(2);
+        log.append(at(1, 20), vec![term_entry(2, 21), command(2, 22, b"later")]);
+        log.begin_at(at(1, 20));
+        if with_entry {
+            log.append(at(2, 22), vec![command(2, 23, b"after")]);
+        }
+        let mut files = log.files();
+        lose_entries(&mut files, 19..=20);
+        check_forgotten(files, 20);
+    }
+}
+
 #[test]
 fn entries_lost_with_a_beginning_further_up_are_holes_and_no_gap() {
     let mut log = Log::new();
@@ -328,20 +424,7 @@ fn entries_lost_with_a_beginning_further_up_are_holes_and_no_gap() {
     log.append_until(25);
     let mut files = log.files();
     // Everything from entry 19 on up to the record of the beginning, but not the record.
-    let view = Inspection::of_files(&files);
-    for segment in &view.segments {
-        for batch in &segment.batches {
-            let is_lost = |index| (19..=24).contains(&index);
-            if batch
-                .records
-                .iter()
-                .any(|record| record.kind == Kind::Command && is_lost(record.index))
-            {
-                let start = batch.offset as usize;
-                files.get_mut(&segment.file).unwrap()[start..start + PAGE].fill(0xee);
-            }
-        }
-    }
+    lose_entries(&mut files, 19..=24);
     let disk = MemDisk::with_files(files);
     let opened = open_disk(&disk).unwrap();
     let holes: Vec<u64> = opened
