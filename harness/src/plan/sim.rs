@@ -99,6 +99,8 @@ pub struct NodePlan {
     pub snapshot_log_bytes: u64,
     /// Bytes of a snapshot sent at once.
     pub snapshot_chunk_bytes: usize,
+    /// Starts, of a thousand, at which a node has other limits than these, and segments of another size.
+    pub resettings_permille: u64,
 }
 
 impl Default for NetworkPlan {
@@ -143,6 +145,7 @@ impl Default for NodePlan {
             request_timeout: Span::from_millis(1000),
             snapshot_log_bytes: 256 << 10,
             snapshot_chunk_bytes: 64 << 10,
+            resettings_permille: 0,
         }
     }
 }
@@ -173,6 +176,11 @@ impl SimPlan {
             ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
             ("sim.clock.drift_permille", self.clock.drift_permille),
         ];
+        require(
+            self.node.resettings_permille <= 1000,
+            "sim.node.resettings_permille",
+            || "must be at most 1000".to_owned(),
+        )?;
         for (key, share) in shares {
             require(share <= SHARE_MAX, key, || format!("must be at most {SHARE_MAX}"))?;
         }

@@ -162,6 +162,7 @@ fn draw_node(plan: &mut Plan, prng: &mut Prng) {
     let sizes = &mut prng.fork(FORK_SNAPSHOTS);
     node.snapshot_log_bytes = 1 << sizes.between(10, 20);
     node.snapshot_chunk_bytes = 1 << sizes.between(6, 16);
+    node.resettings_permille = some(&mut prng.fork(FORK_RESETTINGS), node.resettings_permille);
 }
 
 fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -201,6 +202,8 @@ const FORK_SWARM: u64 = 0x0073_7761_726d;
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
 /// Tells the draw for coups from the others.
 const FORK_COUPS: u64 = 0x636f_7570;
+/// Tells the draw of how often settings change from the others.
+const FORK_RESETTINGS: u64 = 0x7265_7365;
 /// What keeps the draws of damage to snapshots apart.
 const FORK_SNAPSHOT_DAMAGE: u64 = 0x736e_646d;
 /// An election timeout is at most so many heartbeats.

@@ -17,7 +17,7 @@ use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
 use super::queue::Event;
-use crate::plan::Plan;
+use crate::plan::{NodePlan, Plan};
 
 /// One node.
 pub(super) struct SimNode {
@@ -196,9 +196,22 @@ impl NodeClock {
     }
 }
 
-/// How a node of `plan` behaves.
-pub(super) fn replica_config(plan: &Plan, id: NodeId) -> ReplicaConfig {
-    let limits = &plan.sim.node;
+/// What a node is started with, where that is not what the plan says: another size of segments, in KiB, and other limits.
+pub(super) fn other_settings(limits: &NodePlan, prng: &mut Prng) -> (u64, NodePlan) {
+    let segment_kib = 32 << prng.below(5);
+    let limits = NodePlan {
+        batch_bytes_max: 1 << prng.between(6, 16),
+        in_flight_messages_max: 1 << prng.between(0, 6),
+        cache_bytes_max: 1 << prng.between(8, 18),
+        snapshot_log_bytes: 1 << prng.between(10, 20),
+        snapshot_chunk_bytes: 1 << prng.between(6, 16),
+        ..limits.clone()
+    };
+    (segment_kib, limits)
+}
+
+/// How a node of `plan` with these limits behaves.
+pub(super) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> ReplicaConfig {
     let election = plan.cluster.election.as_duration();
     ReplicaConfig {
         heartbeat_interval: plan.cluster.heartbeat.as_duration(),

@@ -5,6 +5,7 @@
 //! so every point of a roll, a truncation or a change of the hard state is a point of crash.
 
 use noraft::{LogIndex, LogPosition};
+use noraftd::prng::Prng;
 use noraftd::record::{Record, Recovered, SnapshotId, genesis_config};
 use noraftd::replica::Replica;
 use noraftd::replica::event::{Input, Received, Snapshot};
@@ -16,9 +17,10 @@ use noraftd::time::Instant;
 
 use super::checks::ensure;
 use super::drive::CLUSTER_ID;
-use super::node::{Idle, Job, Process, replica_config};
+use super::node::{Idle, Job, Process, other_settings, replica_config};
 use super::queue::Event;
 use super::world::{MILLI, Phase, World};
+use crate::plan::NodePlan;
 
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -395,10 +397,22 @@ impl World {
         }
     }
 
+    /// The size of segments, in KiB, and the limits that a node has in this life.
+    fn settings(&self, at: usize) -> (u64, NodePlan) {
+        let (disk, limits) = (&self.plan.sim.disk, &self.plan.sim.node);
+        let label = FORK_SETTINGS ^ ((at as u64) << 32) ^ self.nodes[at].life;
+        let prng = &mut Prng::new(self.plan.seed.unwrap_or_default()).fork(label);
+        if self.phase == Phase::Disturbed && prng.chance(limits.resettings_permille, 1000) {
+            other_settings(limits, prng)
+        } else {
+            (disk.segment_kib, limits.clone())
+        }
+    }
+
     fn open_store(&mut self, at: usize) -> Result<Opened, NotOpened> {
         let disk = std::sync::Arc::new(self.nodes[at].disk.clone());
         let options = Options {
-            segment_bytes: self.plan.sim.disk.segment_kib << 10,
+            segment_bytes: self.settings(at).0 << 10,
             spare: SpareBy::Caller,
             clock: || Instant::ZERO,
             salt_seed: self.prng.next_u64(),
@@ -481,7 +495,7 @@ impl World {
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
         }
-        let config = replica_config(&self.plan, self.nodes[at].id);
+        let config = replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id);
         let seed = self.prng.next_u64();
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain.abstains();
@@ -623,6 +637,8 @@ fn read_after(reader: &LogReader, known: u64, recovered: &Recovered) -> Result<V
     Ok(records)
 }
 
+/// Tells the draws of settings from others.
+const FORK_SETTINGS: u64 = 0x7365_7474;
 /// Until a closed connection is noticed.
 const DISCONNECT_US: u64 = 200;
 /// A few entries, so that a pass takes several steps.
