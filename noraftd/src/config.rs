@@ -35,7 +35,7 @@ pub struct Settings {
     #[arg(long, value_name = "ADDR")]
     pub listen: Vec<String>,
     /// Where clients reach this node, HOST:PORT, as ROLE and INFO of all nodes say it [default: the first --listen
-    /// address with a port, unless it is 0.0.0.0 or [::]]
+    /// address with a port, unless it is a wildcard]
     #[arg(long, value_name = "ADDR")]
     pub advertise: Option<String>,
     /// An address for the other nodes. Repeatable [default: this node's own --peer address]

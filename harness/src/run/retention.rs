@@ -11,7 +11,7 @@ use super::FolderError;
 use crate::results::{Outcome, Results};
 
 /// Removes the oldest runs of the plan `name` below `root`: of those that were valid all but `keep`, of the others all but
-/// [`FAILED_KEPT`]. Returns what is gone.
+/// `FAILED_KEPT`. Returns what is gone.
 ///
 /// # Errors
 ///
