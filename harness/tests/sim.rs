@@ -114,13 +114,9 @@ fn correct_code_passes_while_the_voters_change() {
 }
 
 #[test]
-fn a_plan_that_changes_voters_is_for_the_simulation() {
+fn a_plan_that_changes_voters_is_for_both_worlds() {
     let plan = Plan::load(&workloads().join("voters.toml")).unwrap_or_else(|error| panic!("{error}"));
-    let refused = plan.for_processes().unwrap_err().to_string();
-    assert!(
-        refused.contains("fault[0].kind") && refused.contains("harness sim"),
-        "{refused}"
-    );
+    plan.for_processes().unwrap_or_else(|error| panic!("{error}"));
 }
 
 #[test]

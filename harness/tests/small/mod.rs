@@ -61,42 +61,42 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 2.5M}
 "#),
-    case("float-is-not-int.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value 3}
+    case("float-is-not-int.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 3}
 {:process 0 :type :ok :f :write :value 3}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 3.0}
 "#),
-    case("decimal-is-not-float.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value 2.5M}
+    case("decimal-is-not-float.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 2.5M}
 {:process 0 :type :ok :f :write :value 2.5M}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 2.5}
 "#),
-    case("keyword-is-not-text.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value :k}
+    case("keyword-is-not-text.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value :k}
 {:process 0 :type :ok :f :write :value :k}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value ":k"}
 "#),
-    case("symbol-is-not-text.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value k}
+    case("symbol-is-not-text.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value k}
 {:process 0 :type :ok :f :write :value k}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value "k"}
 "#),
-    case("character.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value \k}
+    case("character.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value \k}
 {:process 0 :type :ok :f :write :value \k}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value "k"}
 "#),
-    case("set-is-not-vector.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value #{7}}
+    case("set-is-not-vector.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value #{7}}
 {:process 0 :type :ok :f :write :value #{7}}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value [7]}
 "#),
-    case("tag-counts.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value #inst "2021-05-05"}
+    case("tag-counts.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value #inst "2021-05-05"}
 {:process 0 :type :ok :f :write :value #inst "2021-05-05"}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value "2021-05-05"}
 "#),
-    case("text-of-map.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value {:a 1}}
+    case("text-of-map.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value {:a 1}}
 {:process 0 :type :ok :f :write :value {:a 1}}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value "{:a 1}"}
@@ -136,7 +136,7 @@ pub(crate) const CASES: &[Case] = &[
 {"process":1,"type":"invoke","f":"read","value":null}
 {"process":1,"type":"ok","f":"read","value":{"b":[null],"a":1.0e2}}
 "#),
-    case("json-text-is-no-number.jsonl", &[], INVALID, "nobody wrote", br#"{"process":0,"type":"invoke","f":"write","value":9}
+    case("json-text-is-no-number.jsonl", &[], INVALID, "no operation wrote", br#"{"process":0,"type":"invoke","f":"write","value":9}
 {"process":0,"type":"ok","f":"write","value":9}
 {"process":1,"type":"invoke","f":"read"}
 {"process":1,"type":"ok","f":"read","value":"9"}
@@ -225,7 +225,7 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 5}
 "#),
-    case("last-word-stale.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value 4}
+    case("last-word-stale.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 4}
 {:process 0 :type :ok :f :write :value 5}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 4}
@@ -285,7 +285,7 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value [:j nil]}
 {:process 1 :type :ok :f :read :value [:j nil]}
 "#),
-    case("not-keyed-by-order.edn", &["--independent", "no"], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value [:k 1]}
+    case("not-keyed-by-order.edn", &["--independent", "no"], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value [:k 1]}
 {:process 0 :type :ok :f :write :value [:k 1]}
 {:process 1 :type :invoke :f :read :value [:j nil]}
 {:process 1 :type :ok :f :read :value [:j nil]}
@@ -335,7 +335,7 @@ pub(crate) const CASES: &[Case] = &[
     case("initial-zero.edn", &["--initial", "0"], VALID, "1 of 1", br#"{:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 0}
 "#),
-    case("initial-zero-is-not-nil.edn", &[], INVALID, "nobody wrote", br#"{:process 1 :type :invoke :f :read :value nil}
+    case("initial-zero-is-not-nil.edn", &[], INVALID, "no operation wrote", br#"{:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 0}
 "#),
     case("initial-nil-read.edn", &["--initial", "0"], VALID, "1 read (nil, taken as not read", br#"{:process 0 :type :invoke :f :write :value 1}
@@ -345,7 +345,7 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 1}
 "#),
-    case("initial-nil-read-counts.edn", &["--initial", "0", "--nil-reads", "value"], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value 1}
+    case("initial-nil-read-counts.edn", &["--initial", "0", "--nil-reads", "value"], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 1}
 {:process 0 :type :ok :f :write :value 1}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value nil}
@@ -486,12 +486,12 @@ pub(crate) const CASES: &[Case] = &[
 {:process 0 :type :ok :f :append :value "a" :key 0}
 "#),
     case("bom-and-crlf.edn", &[], VALID, "2 of 2", b"\xef\xbb\xbf{:process 0 :type :invoke :f :write :value 1}\r\n{:process 0 :type :ok :f :write :value 1}\r\n{:process 1 :type :invoke :f :read :value nil}\r\n{:process 1 :type :ok :f :read :value 1}\r\n"),
-    case("skipped-fields.edn", &[], INVALID, "nobody wrote", br#"{:process 0 :type :invoke :f :write :value 1 :a \" :b [\) #{\}}] :c ##-Inf :d #"[" :e #foo/bar {:x \newline}}
+    case("skipped-fields.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 1 :a \" :b [\) #{\}}] :c ##-Inf :d #"[" :e #foo/bar {:x \newline}}
 {:process 0 :type :ok :f :write :value 1 :a \" :b [\) #{\}}] :c ##-Inf :d #"[" :e #foo/bar {:x \newline}}
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 2}
 "#),
-    case("pretty.json", &[], INVALID, "nobody wrote", br#"[ 
+    case("pretty.json", &[], INVALID, "no operation wrote", br#"[ 
  {
   "type" : "invoke",
  "process": 0, "f": "write", "value": 1},
@@ -501,8 +501,8 @@ pub(crate) const CASES: &[Case] = &[
  {"type": "ok", "process": 0, "f": "read", "value": 5}
 ]
 "#),
-    case("text.txt", &[], INVALID, "nobody wrote", b"0\t:invoke\t:write\t1\n:nemesis\t:info\t:kill\t[\"n1\"]\n0\t:ok\t:write\t1\n0\t:invoke\t:read\tnil\n0\t:ok\t:read\t8\n1\t:invoke\t:cas\t[1 2]\n1\t:fail\t:cas\t[1 2]\t{:reason \"mismatch\"}\n"),
-    case("jepsen.log", &[], INVALID, "nobody wrote", b"2024-01-01 00:00:00,000{GMT}\tINFO\t[main] jepsen.cli: Test options:\n {:a 1}\nINFO [2024-01-01 00:00:01,000] jepsen worker 3 - jepsen.util 3\t:invoke\t:write\t7\nINFO [2024-01-01 00:00:01,001] jepsen worker 3 - jepsen.util 3\t:ok\t:write\t7\njava.lang.RuntimeException: no\n\tat jepsen.util$retry.invoke(util.clj:1)\n  {:type :exit}\nINFO [2024-01-01 00:00:02,000] jepsen worker 3 - jepsen.util 3\t:invoke\t:read\tnil\nINFO [2024-01-01 00:00:02,000] jepsen worker 3 - jepsen.util 3\t:ok\t:read\t6\n"),
+    case("text.txt", &[], INVALID, "no operation wrote", b"0\t:invoke\t:write\t1\n:nemesis\t:info\t:kill\t[\"n1\"]\n0\t:ok\t:write\t1\n0\t:invoke\t:read\tnil\n0\t:ok\t:read\t8\n1\t:invoke\t:cas\t[1 2]\n1\t:fail\t:cas\t[1 2]\t{:reason \"mismatch\"}\n"),
+    case("jepsen.log", &[], INVALID, "no operation wrote", b"2024-01-01 00:00:00,000{GMT}\tINFO\t[main] jepsen.cli: Test options:\n {:a 1}\nINFO [2024-01-01 00:00:01,000] jepsen worker 3 - jepsen.util 3\t:invoke\t:write\t7\nINFO [2024-01-01 00:00:01,001] jepsen worker 3 - jepsen.util 3\t:ok\t:write\t7\njava.lang.RuntimeException: no\n\tat jepsen.util$retry.invoke(util.clj:1)\n  {:type :exit}\nINFO [2024-01-01 00:00:02,000] jepsen worker 3 - jepsen.util 3\t:invoke\t:read\tnil\nINFO [2024-01-01 00:00:02,000] jepsen worker 3 - jepsen.util 3\t:ok\t:read\t6\n"),
     case("cas-with-a-reason.log", &[], VALID, "2 of 3", b"INFO  jepsen.util - 0\t:invoke\t:write\t1\nINFO  jepsen.util - 0\t:ok\t:write\t1\nINFO  jepsen.util - 0\t:invoke\t:cas\t[1 2]\nINFO  jepsen.util - 0\t:fail\t:cas\t[1 2]\t:connection-refused\nINFO  jepsen.util - 0\t:invoke\t:read\tnil\nINFO  jepsen.util - 0\t:ok\t:read\t1\n"),
     case("mixed.edn", &[], UNREADABLE, "expected a value, found", br#"{:process 0 :type :invoke :f :write :value 1}
 {:process 0 :type :ok :f :write :value 1}
@@ -519,7 +519,7 @@ pub(crate) const CASES: &[Case] = &[
 
 "#),
     case("latin.edn", &[], VALID, "2 of 2", b"{:process 0 :type :invoke :f :write :value \"a\xe9\" :error \"\xff\"}\n{:process 0 :type :ok :f :write :value \"a\xe9\"}\n{:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value \"a\xe9\"}\n"),
-    case("latin-other.edn", &[], INVALID, "nobody wrote", b"{:process 0 :type :invoke :f :write :value \"a\xe9\" :error \"\xff\"}\n{:process 0 :type :ok :f :write :value \"a\xe9\"}\n{:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value \"a\xe8\"}\n"),
+    case("latin-other.edn", &[], INVALID, "no operation wrote", b"{:process 0 :type :invoke :f :write :value \"a\xe9\" :error \"\xff\"}\n{:process 0 :type :ok :f :write :value \"a\xe9\"}\n{:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value \"a\xe8\"}\n"),
     case("utf16.edn", &[], UNREADABLE, "found UTF-16", b"\xff\xfe{\x00:\x00p\x00r\x00o\x00c\x00e\x00s\x00s\x00 \x000\x00 \x00:\x00t\x00y\x00p\x00e\x00 \x00:\x00i\x00n\x00v\x00o\x00k\x00e\x00 \x00:\x00f\x00 \x00:\x00w\x00r\x00i\x00t\x00e\x00 \x00:\x00v\x00a\x00l\x00u\x00e\x00 \x001\x00}\x00\n\x00"),
     case(
         "odd-key.edn",
