@@ -198,13 +198,14 @@ fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
 }
 
 /// What cargo needs of the project to build its programs; tests are left out.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 12] = [
     "Cargo.toml",
     "Cargo.lock",
     "noraft/Cargo.toml",
     "noraft/src",
     "noraft/benches",
     "noraftd/Cargo.toml",
+    "noraftd/build.rs",
     "noraftd/src",
     "noraftd/benches",
     "harness/Cargo.toml",
