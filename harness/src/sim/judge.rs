@@ -5,8 +5,8 @@
 use std::path::PathBuf;
 
 use super::Simulated;
-use super::checks::Violation;
-use super::history::Track;
+use super::parts::checks::Violation;
+use super::parts::history::Track;
 use super::world::{Phase, World};
 use crate::checker::{Budget, Options, check};
 use crate::formats;

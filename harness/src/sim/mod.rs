@@ -6,50 +6,24 @@
 //!
 //! | module | what it owns |
 //! |-|-|
-//! | `queue` | what happens next |
-//! | `world` | everything that takes part; which event goes where |
-//! | `drive`, `node` | the loop around a replica |
-//! | `storage`, `disk`, `power` | what the disk does, and what a crash leaves of it |
-//! | `network` | links: delay, loss, order, cuts |
-//! | `clients`, `history` | operations and what is recorded of them |
-//! | `pipelines` | clients that do not wait for answers, and the order that they see |
-//! | `nemesis`, `coup` | faults |
-//! | `voters` | who is asked for other voters, and that all are voters in the end |
-//! | `atlas` | damage to disks: what was struck, and what has to come of it |
-//! | `checks` | what is checked after every event |
-//! | `settle` | the end: everything has to work |
+//! | `parts` | data with its own methods: the queue of events, nodes, disks, links, clients, checks, the trace |
+//! | `world` | acts: what each event does to the parts |
 //! | `judge` | the verdict |
 //! | `campaign`, `folder`, `shrink` | many seeds; what is kept of a failure; a smaller one |
 //!
 //! Invariant: a plan and a seed name one trace, in every process, on every machine.
 
-mod atlas;
 pub mod campaign;
-mod checks;
-mod clients;
-mod coup;
-mod disk;
-mod drive;
 pub mod folder;
-mod history;
 mod judge;
-mod nemesis;
-mod network;
-mod node;
 mod panics;
-mod pipelines;
-mod power;
-mod queue;
-mod settle;
+mod parts;
 pub mod shrink;
-mod storage;
-mod trace;
-mod voters;
 mod world;
 
-pub use checks::Violation;
-pub use history::Track;
-pub use trace::Lines;
+pub use parts::checks::Violation;
+pub use parts::history::Track;
+pub use parts::trace::Lines;
 pub use world::Counters;
 
 use crate::nemesis::Decision;

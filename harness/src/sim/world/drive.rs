@@ -5,13 +5,13 @@
 use noraftd::protocol::peer::{Features, Lane, PeerFrame, PeerMessage};
 use noraftd::replica::event::{Input, Output, Snapshot};
 
-use super::checks::ensure;
-use super::network::{Way, delay};
-use super::node::Job;
-use super::queue::Event;
-use super::trace::{numbers, words};
-use super::world::{MICRO, MILLI, World};
+use super::{MICRO, MILLI, World};
 use crate::plan::DiskTrouble;
+use crate::sim::parts::checks::ensure;
+use crate::sim::parts::network::{Way, delay};
+use crate::sim::parts::node::Job;
+use crate::sim::parts::queue::Event;
+use crate::sim::parts::trace::{numbers, words};
 
 impl World {
     /// Handles everything that has arrived, and does what the replica wants.

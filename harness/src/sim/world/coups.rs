@@ -6,9 +6,9 @@
 //!
 //! Invariant: a node that was cut off is healed after a few election timeouts, or when the disturbed part ends.
 
-use super::queue::Event;
-use super::world::{MICRO, MILLI, Phase, World};
+use super::{MICRO, MILLI, Phase, World};
 use crate::plan::CutMode;
+use crate::sim::parts::queue::Event;
 
 impl World {
     /// A node has just won an election; nothing that it says as a leader has left yet.

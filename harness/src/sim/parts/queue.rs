@@ -13,7 +13,7 @@ use noraftd::protocol::resp::Reply;
 
 /// Something that happens at its time.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A message arrives at the end of a link, unless the connection it was sent on is gone.
     Deliver {
         link: usize,
@@ -97,7 +97,7 @@ pub(super) enum Event {
 
 /// Events to come.
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
     /// The events of the heap's entries; free places are reused.
     events: Vec<Option<Event>>,
@@ -107,7 +107,7 @@ pub(super) struct Queue {
 
 impl Queue {
     /// Lets `event` happen at `at`.
-    pub(super) fn push(&mut self, at: u64, event: Event) {
+    pub(crate) fn push(&mut self, at: u64, event: Event) {
         let place = match self.free.pop() {
             Some(place) => {
                 self.events[place] = Some(event);
@@ -123,7 +123,7 @@ impl Queue {
     }
 
     /// The next event and its time.
-    pub(super) fn pop(&mut self) -> Option<(u64, Event)> {
+    pub(crate) fn pop(&mut self) -> Option<(u64, Event)> {
         let Reverse((at, _, place)) = self.heap.pop()?;
         self.free.push(place);
         let event = self.events[place].take().expect("a place in the heap is filled");

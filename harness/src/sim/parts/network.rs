@@ -11,39 +11,39 @@ use noraftd::protocol::peer::{Lane, PeerMessage};
 use crate::plan::{CutMode, NetworkPlan};
 
 /// Every lane.
-pub(super) const LANES: [Lane; 2] = [Lane::First, Lane::Urgent];
+pub(crate) const LANES: [Lane; 2] = [Lane::First, Lane::Urgent];
 
 /// All links.
 #[derive(Debug)]
-pub(super) struct Network {
+pub(crate) struct Network {
     nodes: usize,
     links: Vec<Link>,
 }
 
 /// One directed link.
 #[derive(Debug)]
-pub(super) struct Link {
-    pub(super) from: usize,
-    pub(super) to: usize,
-    pub(super) lane: Lane,
+pub(crate) struct Link {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) lane: Lane,
     /// Whether the sender has a connection.
-    pub(super) is_open: bool,
+    pub(crate) is_open: bool,
     /// Counts connections: what was sent on an earlier one is lost.
-    pub(super) epoch: u64,
+    pub(crate) epoch: u64,
     /// Cuts in force, by the lane that made them.
     cuts: Vec<(usize, CutMode)>,
     /// Held back by a link that stalls.
-    pub(super) held: Vec<PeerMessage>,
+    pub(crate) held: Vec<PeerMessage>,
     /// When the last message that keeps its place arrives.
     last_arrival: u64,
     /// Messages that a cut kept from passing.
-    pub(super) kept_back: u64,
+    pub(crate) kept_back: u64,
     prng: Prng,
 }
 
 /// What becomes of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// It arrives then.
     Arrives(u64),
     /// It arrives twice.
@@ -57,7 +57,7 @@ pub(super) enum Way {
 }
 
 impl Network {
-    pub(super) fn new(nodes: usize, prng: &Prng) -> Self {
+    pub(crate) fn new(nodes: usize, prng: &Prng) -> Self {
         let pairs = || (0..nodes).flat_map(move |from| (0..nodes).map(move |to| (from, to)));
         let all = LANES.map(|lane| pairs().map(move |pair| (lane, pair)));
         let links = (0..)
@@ -79,12 +79,12 @@ impl Network {
     }
 
     /// The number of the first link between two nodes. Whoever it leads to is its remainder by the number of nodes.
-    pub(super) fn between(&self, from: usize, to: usize) -> usize {
+    pub(crate) fn between(&self, from: usize, to: usize) -> usize {
         self.lane_between(from, to, Lane::First)
     }
 
     /// The number of a link between two nodes.
-    pub(super) fn lane_between(&self, from: usize, to: usize, lane: Lane) -> usize {
+    pub(crate) fn lane_between(&self, from: usize, to: usize, lane: Lane) -> usize {
         let before = match lane {
             Lane::First => 0,
             Lane::Urgent => self.nodes * self.nodes,
@@ -93,7 +93,7 @@ impl Network {
     }
 
     /// The links that this message takes, as it does between real nodes.
-    pub(super) fn ways_of(&self, from: usize, to: usize, message: &PeerMessage) -> Vec<usize> {
+    pub(crate) fn ways_of(&self, from: usize, to: usize, message: &PeerMessage) -> Vec<usize> {
         let urgent = self.lane_between(from, to, Lane::Urgent);
         let lanes = message.lanes(self.links[urgent].is_open);
         lanes
@@ -103,12 +103,12 @@ impl Network {
     }
 
     /// The link with this number.
-    pub(super) fn link(&mut self, at: usize) -> &mut Link {
+    pub(crate) fn link(&mut self, at: usize) -> &mut Link {
         &mut self.links[at]
     }
 
     /// Numbers of the links from or to `node`.
-    pub(super) fn of(&self, node: usize) -> Vec<usize> {
+    pub(crate) fn of(&self, node: usize) -> Vec<usize> {
         let others = (0..self.nodes).filter(|other| *other != node);
         others
             .flat_map(|other| [(node, other), (other, node)])
@@ -117,13 +117,13 @@ impl Network {
     }
 
     /// Messages that cuts have kept from passing over these links.
-    pub(super) fn kept_back(&self, links: &[usize]) -> u64 {
+    pub(crate) fn kept_back(&self, links: &[usize]) -> u64 {
         links.iter().map(|at| self.links[*at].kept_back).sum()
     }
 }
 
 impl Link {
-    pub(super) fn cut(&mut self, lane: usize, mode: CutMode) {
+    pub(crate) fn cut(&mut self, lane: usize, mode: CutMode) {
         self.cuts.push((lane, mode));
         if mode == CutMode::Reset {
             self.close();
@@ -131,14 +131,14 @@ impl Link {
     }
 
     /// Takes back the cut of `lane`; true when there was one.
-    pub(super) fn heal(&mut self, lane: usize) -> bool {
+    pub(crate) fn heal(&mut self, lane: usize) -> bool {
         let before = self.cuts.len();
         self.cuts.retain(|(of, _)| *of != lane);
         self.cuts.len() < before
     }
 
     /// The strongest cut in force.
-    pub(super) fn cut_mode(&self) -> Option<CutMode> {
+    pub(crate) fn cut_mode(&self) -> Option<CutMode> {
         let strength = |mode: &CutMode| match mode {
             CutMode::Reset => 3,
             CutMode::Drop => 2,
@@ -148,14 +148,14 @@ impl Link {
     }
 
     /// The connection is gone, with everything on it.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.is_open = false;
         self.epoch += 1;
         self.held.clear();
     }
 
     /// Decides what becomes of a message sent at `now`.
-    pub(super) fn send(&mut self, now: u64, plan: &NetworkPlan) -> Way {
+    pub(crate) fn send(&mut self, now: u64, plan: &NetworkPlan) -> Way {
         if !self.is_open {
             return Way::Lost("no connection");
         }
@@ -199,7 +199,7 @@ impl Link {
     }
 
     /// Flips a few bits of `bytes`.
-    pub(super) fn garble(&mut self, bytes: &mut [u8]) {
+    pub(crate) fn garble(&mut self, bytes: &mut [u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -216,7 +216,7 @@ impl Link {
 
 /// A time around `median_us`, in nanoseconds, with the long tail of real delays: each of eight fair coins
 /// moves it up or down by a factor, which approximates a log-normal distribution without floating point.
-pub(super) fn delay(prng: &mut Prng, median_us: u64) -> u64 {
+pub(crate) fn delay(prng: &mut Prng, median_us: u64) -> u64 {
     const PERCENT: [u64; 9] = [30, 40, 55, 75, 100, 135, 185, 260, 400];
     let bits = prng.next_u64();
     let factor = PERCENT[(bits & 0xff).count_ones() as usize];

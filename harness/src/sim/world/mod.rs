@@ -3,24 +3,34 @@
 //! Invariant: one thread, virtual time. What happens is a function of the plan and the seed: every draw comes
 //! from a generator that belongs to one part, and every collection that is walked has an order.
 
+mod clients;
+mod coups;
+mod damage;
+mod drive;
+mod faults;
+mod pipelines;
+mod settle;
+mod storage;
+mod voters;
+
 use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Output};
 
-use super::atlas::Atlas;
-use super::checks::{Broken, Checked, Checks, Violation};
-use super::clients::Clients;
-use super::history::History;
-use super::nemesis::SimNemesis;
-use super::network::Network;
-use super::node::{NORMAL, NodeClock, SimNode};
-use super::pipelines::Pipelines;
-use super::queue::{Event, Queue};
-use super::trace::{Lines, Trace};
-use super::voters::Voters;
+use self::clients::Clients;
+use self::damage::Atlas;
+use self::faults::SimNemesis;
+use self::pipelines::Pipelines;
+use self::voters::Voters;
 use crate::plan::{NetworkPlan, Plan};
+use crate::sim::parts::checks::{Broken, Checked, Checks, Violation};
+use crate::sim::parts::history::History;
+use crate::sim::parts::network::Network;
+use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
+use crate::sim::parts::queue::{Event, Queue};
+use crate::sim::parts::trace::{Lines, Trace};
 
 /// Everything that takes part.
-pub(super) struct World {
+pub(crate) struct World {
     pub(super) plan: Plan,
     /// Virtual nanoseconds since the run began.
     pub(super) now: u64,
@@ -101,7 +111,7 @@ pub struct Counters {
 }
 
 impl World {
-    pub(super) fn new(plan: &Plan, seed: u64, lines: Lines) -> Self {
+    pub(crate) fn new(plan: &Plan, seed: u64, lines: Lines) -> Self {
         let root = Prng::new(seed).fork(FORK_WORLD);
         let mut clocks = root.fork(1);
         let disks = root.fork(2);

@@ -20,52 +20,52 @@ use super::queue::Event;
 use crate::plan::{NodePlan, Plan};
 
 /// One node.
-pub(super) struct SimNode {
-    pub(super) id: NodeId,
-    pub(super) disk: SimDisk,
-    pub(super) clock: NodeClock,
+pub(crate) struct SimNode {
+    pub(crate) id: NodeId,
+    pub(crate) disk: SimDisk,
+    pub(crate) clock: NodeClock,
     /// Counts processes: what was meant for an earlier one is not done.
-    pub(super) life: u64,
-    pub(super) process: Option<Process>,
+    pub(crate) life: u64,
+    pub(crate) process: Option<Process>,
     /// The nemesis keeps it down.
-    pub(super) is_kept_down: bool,
+    pub(crate) is_kept_down: bool,
     /// Only the last start that was scheduled counts.
-    pub(super) attempt: u64,
-    pub(super) is_paused: bool,
+    pub(crate) attempt: u64,
+    pub(crate) is_paused: bool,
     /// What happened to it while it stood still.
-    pub(super) held: Vec<Event>,
+    pub(crate) held: Vec<Event>,
 }
 
 /// A running process.
-pub(super) struct Process {
-    pub(super) replica: Replica,
-    pub(super) store: Store,
-    pub(super) reader: LogReader,
-    pub(super) scrubber: Scrubber,
+pub(crate) struct Process {
+    pub(crate) replica: Replica,
+    pub(crate) store: Store,
+    pub(crate) reader: LogReader,
+    pub(crate) scrubber: Scrubber,
     /// What the disk has to do, the first of it now.
-    pub(super) jobs: VecDeque<Job>,
+    pub(crate) jobs: VecDeque<Job>,
     /// Counts jobs done.
-    pub(super) jobs_done: u64,
-    pub(super) inbox: Vec<Input>,
-    pub(super) round_is_due: bool,
+    pub(crate) jobs_done: u64,
+    pub(crate) inbox: Vec<Input>,
+    pub(crate) round_is_due: bool,
     /// When the earliest wake-up comes that is scheduled.
-    pub(super) wake: Option<u64>,
-    pub(super) is_abstaining: bool,
+    pub(crate) wake: Option<u64>,
+    pub(crate) is_abstaining: bool,
     /// Since its last batch.
-    pub(super) idle: Option<Idle>,
+    pub(crate) idle: Option<Idle>,
 }
 
 /// When it has written nothing for a while, unless one of its jobs is done before.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Idle {
-    pub(super) due: u64,
+pub(crate) struct Idle {
+    pub(crate) due: u64,
     /// With the last batch.
-    pub(super) jobs_done: u64,
+    pub(crate) jobs_done: u64,
 }
 
 /// Something that the disk does for a node.
 #[derive(Debug)]
-pub(super) enum Job {
+pub(crate) enum Job {
     Persist(Batch),
     Patch {
         id: BatchId,
@@ -83,7 +83,7 @@ pub(super) enum Job {
 
 impl Job {
     /// The batch that is written, if it is one.
-    pub(super) fn batch(&self) -> Option<&Batch> {
+    pub(crate) fn batch(&self) -> Option<&Batch> {
         match self {
             Self::Persist(batch) => Some(batch),
             Self::Patch { .. }
@@ -95,7 +95,7 @@ impl Job {
     }
 
     /// Does it, as the daemon's threads would; gives what the replica is to be told.
-    pub(super) fn run(&self, store: &mut Store) -> Result<(PersistStats, Option<Input>), StoreError> {
+    pub(crate) fn run(&self, store: &mut Store) -> Result<(PersistStats, Option<Input>), StoreError> {
         match self {
             Self::Persist(batch) => Ok((store.persist(batch)?, Some(Input::Synced(batch.id)))),
             Self::Patch { id, records } => Ok((store.patch(records)?, Some(Input::Synced(*id)))),
@@ -129,7 +129,7 @@ fn failed(error: &SnapshotError) -> StoreError {
 }
 
 impl SimNode {
-    pub(super) fn new(id: u64, prng: &Prng, clock: NodeClock) -> Self {
+    pub(crate) fn new(id: u64, prng: &Prng, clock: NodeClock) -> Self {
         Self {
             id: NodeId::new(id),
             disk: SimDisk::new(prng.fork(id)),
@@ -146,7 +146,7 @@ impl SimNode {
 
 /// A node's clocks: a monotonic one that runs at its own rate, and a wall clock that jumps.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NodeClock {
+pub(crate) struct NodeClock {
     /// The monotonic clock showed `local` at the virtual time `since`.
     since: u64,
     local: u64,
@@ -156,7 +156,7 @@ pub(super) struct NodeClock {
 }
 
 impl NodeClock {
-    pub(super) fn new(rate: u64, wall_offset_ms: i64) -> Self {
+    pub(crate) fn new(rate: u64, wall_offset_ms: i64) -> Self {
         Self {
             since: 0,
             local: 0,
@@ -166,12 +166,12 @@ impl NodeClock {
     }
 
     /// What the monotonic clock shows.
-    pub(super) fn instant(&self, now: u64) -> Instant {
+    pub(crate) fn instant(&self, now: u64) -> Instant {
         Instant::from_nanos(self.local + (now - self.since) * self.rate / NORMAL)
     }
 
     /// When it will show `instant`, rounded up; now, if it did already.
-    pub(super) fn when(&self, instant: Instant, now: u64) -> u64 {
+    pub(crate) fn when(&self, instant: Instant, now: u64) -> u64 {
         let ahead = instant.as_nanos().saturating_sub(self.local);
         let takes = u128::from(ahead) * u128::from(NORMAL);
         let takes = u64::try_from(takes.div_ceil(u128::from(self.rate))).unwrap_or(u64::MAX);
@@ -179,25 +179,25 @@ impl NodeClock {
     }
 
     /// What the wall clock shows.
-    pub(super) fn stamp(&self, now: u64) -> Stamp {
+    pub(crate) fn stamp(&self, now: u64) -> Stamp {
         let millis = EPOCH_MS + now / 1_000_000;
         Stamp::from_millis(millis.saturating_add_signed(self.wall_offset_ms))
     }
 
     /// Runs at `rate` thousandths from now on.
-    pub(super) fn set_rate(&mut self, now: u64, rate: u64) {
+    pub(crate) fn set_rate(&mut self, now: u64, rate: u64) {
         self.local = self.instant(now).as_nanos();
         (self.since, self.rate) = (now, rate);
     }
 
     /// Moves the wall clock.
-    pub(super) fn jump(&mut self, millis: i64) {
+    pub(crate) fn jump(&mut self, millis: i64) {
         self.wall_offset_ms += millis;
     }
 }
 
 /// What a node is started with, where that is not what the plan says: another size of segments, in KiB, and other limits.
-pub(super) fn other_settings(limits: &NodePlan, prng: &mut Prng) -> (u64, NodePlan) {
+pub(crate) fn other_settings(limits: &NodePlan, prng: &mut Prng) -> (u64, NodePlan) {
     let segment_kib = 32 << prng.below(5);
     let limits = NodePlan {
         batch_bytes_max: 1 << prng.between(6, 16),
@@ -211,7 +211,7 @@ pub(super) fn other_settings(limits: &NodePlan, prng: &mut Prng) -> (u64, NodePl
 }
 
 /// How a node of `plan` with these limits behaves.
-pub(super) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> ReplicaConfig {
+pub(crate) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> ReplicaConfig {
     let election = plan.cluster.election.as_duration();
     ReplicaConfig {
         heartbeat_interval: plan.cluster.heartbeat.as_duration(),
@@ -229,7 +229,7 @@ pub(super) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> Repl
 }
 
 /// Thousandths: a clock that neither gains nor loses.
-pub(super) const NORMAL: u64 = 1000;
+pub(crate) const NORMAL: u64 = 1000;
 /// The wall clock at virtual time zero: some day in 2026.
 const EPOCH_MS: u64 = 1_790_000_000_000;
 

@@ -13,7 +13,7 @@ use super::disk::{Inode, SECTOR, SimDisk, State, Undo, apply, is_zero};
 impl SimDisk {
     /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.
     /// Returns how many sectors and names are not as they were.
-    pub(super) fn cut_power(&self, torn_permille: u64) -> u64 {
+    pub(crate) fn cut_power(&self, torn_permille: u64) -> u64 {
         self.release();
         self.state().lose_power(torn_permille)
     }
@@ -92,7 +92,7 @@ impl Inode {
     }
 
     /// The bytes without whatever is not synced.
-    pub(super) fn on_platter(&self) -> Vec<u8> {
+    pub(crate) fn on_platter(&self) -> Vec<u8> {
         let mut platter = self.clone();
         platter.revert(self.undo.iter().rev());
         for (sector, old) in &self.left_out {
@@ -154,7 +154,7 @@ impl Inode {
         bytes
     }
 
-    pub(super) fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
+    pub(crate) fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.live.len());
         if start < end {
@@ -165,7 +165,7 @@ impl Inode {
 }
 
 impl Undo {
-    pub(super) fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
+    pub(crate) fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         let start = (offset * SECTOR).min(self.old.len());
         let end = (start + SECTOR).min(self.old.len());

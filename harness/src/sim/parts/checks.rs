@@ -38,8 +38,8 @@ pub struct Violation {
 }
 
 /// A rule and what was seen; the time is added by the world.
-pub(super) type Broken = (String, String);
-pub(super) type Checked = Result<(), Broken>;
+pub(crate) type Broken = (String, String);
+pub(crate) type Checked = Result<(), Broken>;
 
 /// What makes an entry that entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +51,7 @@ struct Identity {
 }
 
 /// Watches one cluster for one run.
-pub(super) struct Checks {
+pub(crate) struct Checks {
     invariants: Invariants,
     /// What each disk certainly holds, by index.
     disks: Vec<Vec<Identity>>,
@@ -86,7 +86,7 @@ struct Seen {
 }
 
 impl Checks {
-    pub(super) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize) -> Self {
         let genesis = genesis_config((1..=nodes as u64).map(NodeId::new));
         Self {
             invariants: Invariants::from_config(genesis.clone()),
@@ -104,7 +104,7 @@ impl Checks {
     }
 
     /// A node's disk begins to write `batch`.
-    pub(super) fn writing(&mut self, at: usize, batch: &Batch) {
+    pub(crate) fn writing(&mut self, at: usize, batch: &Batch) {
         for record in batch.append.iter().flat_map(|append| &append.records) {
             let position = (record.position.term.get(), record.position.index.get());
             self.entries.entry(position).or_insert_with(|| identity(record));
@@ -154,7 +154,7 @@ impl Checks {
     }
 
     /// A state after `index` was seen.
-    pub(super) fn state(&mut self, at: usize, index: u64, hash: u64) -> Checked {
+    pub(crate) fn state(&mut self, at: usize, index: u64, hash: u64) -> Checked {
         let known = *self.states.entry(index).or_insert(hash);
         ensure(known == hash, "equal states", || {
             format!(
@@ -165,7 +165,7 @@ impl Checks {
     }
 
     /// What of `node` would survive a crash now.
-    pub(super) fn durable(&self, at: usize, hard_state: HardState, node: &Node) -> Durable {
+    pub(crate) fn durable(&self, at: usize, hard_state: HardState, node: &Node) -> Durable {
         let held = self.disks[at].len() as u64;
         let untouched = self.untouched[at].unwrap_or(held);
         let synced = held.min(untouched).min(node.log().last_position().index.get());
@@ -177,7 +177,7 @@ impl Checks {
     }
 
     /// A node was driven; `unread` are the entries of its log that may be configurations and cannot be read.
-    pub(super) fn observe(
+    pub(crate) fn observe(
         &mut self,
         at: usize,
         node: &Node,
@@ -216,7 +216,7 @@ impl Checks {
     }
 
     /// A node was rebuilt from its disk. `tail` are the entries on it beyond those that were certain.
-    pub(super) fn restarted(
+    pub(crate) fn restarted(
         &mut self,
         at: usize,
         replica: &Replica,
@@ -276,7 +276,7 @@ impl Checks {
     }
 
     /// The last index up to which a node has come back with what its disk certainly held.
-    pub(super) fn first_unsure(&self, at: usize, recovered: &Recovered) -> u64 {
+    pub(crate) fn first_unsure(&self, at: usize, recovered: &Recovered) -> u64 {
         let base = recovered.log.snapshot_position().index.get();
         let term = |index| recovered.log.entries().get_term(LogIndex::new(index));
         let held = (1..).zip(&self.disks[at]);
@@ -287,12 +287,12 @@ impl Checks {
     }
 
     /// The highest index that the disk of a node certainly holds.
-    pub(super) fn certain(&self, at: usize) -> u64 {
+    pub(crate) fn certain(&self, at: usize) -> u64 {
         self.disks[at].len() as u64
     }
 
     /// A store acknowledged a batch.
-    pub(super) fn synced(&mut self, at: usize, batch: &Batch) -> Checked {
+    pub(crate) fn synced(&mut self, at: usize, batch: &Batch) -> Checked {
         self.untouched[at] = None;
         if let Some(base) = &batch.base {
             self.rebase(at, base.position)?;
@@ -316,7 +316,7 @@ impl Checks {
     }
 
     /// A node was cut down while `batch` was being written: of what it replaces nothing is certain.
-    pub(super) fn interrupted(&mut self, at: usize, batch: &Batch) {
+    pub(crate) fn interrupted(&mut self, at: usize, batch: &Batch) {
         self.untouched[at] = None;
         if let Some(base) = &batch.base {
             let kept = self.kept_by_base(at, base);
@@ -339,7 +339,7 @@ impl Checks {
     }
 
     /// Entries were read back.
-    pub(super) fn fetched<'a>(&self, at: usize, records: impl Iterator<Item = &'a Record>) -> Checked {
+    pub(crate) fn fetched<'a>(&self, at: usize, records: impl Iterator<Item = &'a Record>) -> Checked {
         for record in records {
             let index = record.position.index.get();
             let held = self.disks[at].get(index as usize - 1);
@@ -354,7 +354,7 @@ impl Checks {
     }
 
     /// A message leaves.
-    pub(super) fn sent(
+    pub(crate) fn sent(
         &mut self,
         from: NodeId,
         to: NodeId,
@@ -376,14 +376,14 @@ impl Checks {
     }
 
     /// A client is told that its write, with this body, is done.
-    pub(super) fn acknowledged(&self, body: u64) -> Checked {
+    pub(crate) fn acknowledged(&self, body: u64) -> Checked {
         ensure(self.bodies.contains_key(&body), "acknowledged", || {
             "a client is told of a write that is not committed".to_owned()
         })
     }
 
     /// Raft 6: a node uses the last configuration in its log, committed or not, of those that it can read.
-    pub(super) fn config_in_force(&self, at: usize, node: &Node, unread: &[LogIndex]) -> Checked {
+    pub(crate) fn config_in_force(&self, at: usize, node: &Node, unread: &[LogIndex]) -> Checked {
         let (log, base) = (node.log(), node.log().snapshot_position().index.get());
         let up_to_last = self
             .configs
@@ -406,7 +406,7 @@ impl Checks {
 
     /// The sets of voters of which majorities may have to decide from now on: both halves of the last configuration that
     /// is committed, and of every one that was written behind it.
-    pub(super) fn deciding_sets(&self) -> BTreeSet<BTreeSet<NodeId>> {
+    pub(crate) fn deciding_sets(&self) -> BTreeSet<BTreeSet<NodeId>> {
         let is_committed = |(index, term): &(u64, u64)| {
             let entry = self.committed.get((*index as usize).wrapping_sub(1));
             entry.is_some_and(|entry| entry.term == *term)
@@ -491,7 +491,7 @@ impl Checks {
     }
 
     /// At the end: all that `at` holds and committed is what everybody committed.
-    pub(super) fn check_whole_log(&self, at: usize, applied: u64) -> Checked {
+    pub(crate) fn check_whole_log(&self, at: usize, applied: u64) -> Checked {
         for index in 0..applied as usize {
             ensure(
                 self.disks[at].get(index) == self.committed.get(index),
@@ -543,7 +543,7 @@ fn identity(record: &Record) -> Identity {
 }
 
 /// Tells commands apart (FNV-1a, 64 bits: nobody chooses them to collide).
-pub(super) fn body_hash(bytes: &[u8]) -> u64 {
+pub(crate) fn body_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })
@@ -605,7 +605,7 @@ fn invariant(violation: noraft::invariants::Violation) -> Broken {
     (format!("{:?}", violation.invariant), violation.detail)
 }
 
-pub(super) fn ensure(holds: bool, rule: &str, detail: impl FnOnce() -> String) -> Checked {
+pub(crate) fn ensure(holds: bool, rule: &str, detail: impl FnOnce() -> String) -> Checked {
     if holds {
         Ok(())
     } else {

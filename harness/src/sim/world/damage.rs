@@ -24,15 +24,15 @@ use noraftd::prng::Prng;
 use noraftd::store::inspect::{Inspection, SegmentView};
 use noraftd::store::{Kind, ReadError, snapshot_file_name};
 
-use super::node::Process;
-use super::world::World;
-use crate::sim::world::Phase;
+use super::Phase;
+use super::World;
+use crate::sim::parts::node::Process;
 
 /// The files of one directory.
 pub(super) type Files = BTreeMap<String, Vec<u8>>;
 
 /// What has happened to all disks.
-pub(super) struct Atlas {
+pub(crate) struct Atlas {
     disks: Vec<Struck>,
     prng: Prng,
     /// True when a majority of the disks was damaged at a time.
@@ -103,7 +103,7 @@ struct Blow {
 }
 
 impl Atlas {
-    pub(super) fn new(nodes: usize, prng: Prng) -> Self {
+    pub(crate) fn new(nodes: usize, prng: Prng) -> Self {
         Self {
             disks: vec![Struck::default(); nodes],
             prng,

@@ -15,12 +15,12 @@ use noraftd::store::{
 };
 use noraftd::time::Instant;
 
-use super::checks::ensure;
 use super::drive::CLUSTER_ID;
-use super::node::{Idle, Job, Process, other_settings, replica_config};
-use super::queue::Event;
-use super::world::{MILLI, Phase, World};
+use super::{MILLI, Phase, World};
 use crate::plan::NodePlan;
+use crate::sim::parts::checks::ensure;
+use crate::sim::parts::node::{Idle, Job, Process, other_settings, replica_config};
+use crate::sim::parts::queue::Event;
 
 /// How a process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,7 +299,7 @@ impl World {
                 continue;
             }
             let life = self.nodes[node].life;
-            let takes = super::network::delay(&mut self.prng, DISCONNECT_US);
+            let takes = crate::sim::parts::network::delay(&mut self.prng, DISCONNECT_US);
             let told = Event::Disconnect { node, life, peer: at };
             self.queue.push(self.now + takes, told);
         }

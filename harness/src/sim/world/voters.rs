@@ -9,11 +9,11 @@ use noraft::NodeId;
 use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Outcome, RequestId, Status};
 
-use super::world::{MILLI, World};
+use super::{MILLI, World};
 use crate::plan::{FaultPlan, Plan};
 
 /// What was asked for.
-pub(super) struct Voters {
+pub(crate) struct Voters {
     /// Whether the plan changes voters at all.
     are_changed: bool,
     /// Whether one voter may be left alone: not where a power cut may leave a tail that it cannot tell from damage.
@@ -26,7 +26,7 @@ pub(super) struct Voters {
 }
 
 impl Voters {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let changes = |fault: &FaultPlan| matches!(fault, FaultPlan::Voters { .. });
         Self {
             are_changed: plan.faults.iter().any(changes),

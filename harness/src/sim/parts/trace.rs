@@ -21,7 +21,7 @@ pub enum Lines {
 }
 
 /// A trace in the making.
-pub(super) struct Trace {
+pub(crate) struct Trace {
     hash: u64,
     events: u64,
     lines: Lines,
@@ -29,7 +29,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn new(lines: Lines) -> Self {
+    pub(crate) fn new(lines: Lines) -> Self {
         Self {
             hash: SEED,
             events: 0,
@@ -39,7 +39,7 @@ impl Trace {
     }
 
     /// Adds an event: what it is in numbers, and in words.
-    pub(super) fn note(&mut self, now: u64, numbers: &[u64], words: impl FnOnce() -> String) {
+    pub(crate) fn note(&mut self, now: u64, numbers: &[u64], words: impl FnOnce() -> String) {
         self.events += 1;
         self.mix(now);
         numbers.iter().for_each(|number| self.mix(*number));
@@ -58,17 +58,17 @@ impl Trace {
     }
 
     /// The hash of everything so far.
-    pub(super) fn hash(&self) -> u64 {
+    pub(crate) fn hash(&self) -> u64 {
         self.hash
     }
 
     /// Events so far.
-    pub(super) fn events(&self) -> u64 {
+    pub(crate) fn events(&self) -> u64 {
         self.events
     }
 
     /// The lines that were kept.
-    pub(super) fn last(self) -> Vec<String> {
+    pub(crate) fn last(self) -> Vec<String> {
         self.last.into()
     }
 
@@ -85,7 +85,7 @@ fn line(now: u64, words: &str) -> String {
 }
 
 /// A message in the words of the glossary.
-pub(super) fn words(message: &PeerMessage) -> String {
+pub(crate) fn words(message: &PeerMessage) -> String {
     match message {
         PeerMessage::RequestVote {
             term,
@@ -175,7 +175,7 @@ fn pre_vote_words(message: &PeerMessage) -> String {
 }
 
 /// A message in numbers, enough to tell two runs apart.
-pub(super) fn numbers(message: &PeerMessage) -> [u64; 6] {
+pub(crate) fn numbers(message: &PeerMessage) -> [u64; 6] {
     match message {
         PeerMessage::RequestVote {
             term,
@@ -329,7 +329,7 @@ fn repair_numbers(base: LogIndex, records: &[Record]) -> [u64; 6] {
 }
 
 /// A position as the glossary writes it: term and index.
-pub(super) fn position(term: u64, index: u64) -> String {
+pub(crate) fn position(term: u64, index: u64) -> String {
     format!("(term {term}, index {index})")
 }
 

@@ -10,21 +10,21 @@ use noraftd::protocol::command::{Class, Parsed, Request, parse};
 use noraftd::protocol::resp::{Reply, RespVersion};
 use noraftd::replica::event::{ConnectionId, Input, Outcome, RequestId};
 
-use super::checks::body_hash;
-use super::network::delay;
 use super::pipelines::is_pipelined;
-use super::queue::Event;
 use super::voters::is_change;
-use super::world::{MILLI, Phase, World};
+use super::{MILLI, Phase, World};
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
 use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::op::Event as Recorded;
 use crate::plan::Plan;
+use crate::sim::parts::checks::body_hash;
+use crate::sim::parts::network::delay;
+use crate::sim::parts::queue::Event;
 use crate::workload::{Completion, Operation, Part, Workload, from_plan};
 
 /// All clients.
-pub(super) struct Clients {
+pub(crate) struct Clients {
     list: Vec<SimClient>,
     pub(super) workloads: Vec<Box<dyn Workload>>,
     mix: Mix<usize>,
@@ -78,7 +78,7 @@ struct Finale {
 }
 
 impl Clients {
-    pub(super) fn new(plan: &Plan, prng: &Prng) -> Self {
+    pub(crate) fn new(plan: &Plan, prng: &Prng) -> Self {
         let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
         let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
         let mut clients = Self {

@@ -14,26 +14,26 @@ use noraftd::store::disk::{DirLock, Disk, DiskFile};
 use crate::plan::DiskTrouble;
 
 /// What a disk writes at once.
-pub(super) const SECTOR: usize = 512;
+pub(crate) const SECTOR: usize = 512;
 
 /// A directory in memory. Clones are the same directory.
 #[derive(Clone)]
-pub(super) struct SimDisk {
+pub(crate) struct SimDisk {
     shared: Arc<Mutex<State>>,
 }
 
-pub(super) struct State {
+pub(crate) struct State {
     /// Names as they are.
-    pub(super) names: BTreeMap<String, usize>,
+    pub(crate) names: BTreeMap<String, usize>,
     /// Names as they were at the last directory sync.
-    pub(super) durable_names: BTreeMap<String, usize>,
+    pub(crate) durable_names: BTreeMap<String, usize>,
     /// Changes of names since, oldest first.
-    pub(super) changes: Vec<Change>,
-    pub(super) inodes: Vec<Inode>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) inodes: Vec<Inode>,
     /// Memory of files that are gone, for those to come.
     spares: Vec<Vec<u8>>,
-    pub(super) is_locked: bool,
-    pub(super) prng: Prng,
+    pub(crate) is_locked: bool,
+    pub(crate) prng: Prng,
     /// How many more operations happen before the process is gone.
     crash_after: Option<u64>,
     is_crashed: bool,
@@ -43,41 +43,41 @@ pub(super) struct State {
 }
 
 #[derive(Debug, Clone)]
-pub(super) enum Change {
+pub(crate) enum Change {
     /// The name leads to the inode from now on.
     Link(String, usize),
     Unlink(String),
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Inode {
-    pub(super) live: Vec<u8>,
-    pub(super) durable_length: usize,
+pub(crate) struct Inode {
+    pub(crate) live: Vec<u8>,
+    pub(crate) durable_length: usize,
     /// What unsynced writes replaced, oldest first.
-    pub(super) undo: Vec<Undo>,
+    pub(crate) undo: Vec<Undo>,
     /// What the platter has in sectors that a failed sync left out. The page cache calls them clean, so no
     /// later sync writes them unless they are written anew.
-    pub(super) left_out: BTreeMap<usize, [u8; SECTOR]>,
+    pub(crate) left_out: BTreeMap<usize, [u8; SECTOR]>,
     /// Room was taken up to here, without a gap: writes into it need no more, however full the disk is.
-    pub(super) room_until: usize,
+    pub(crate) room_until: usize,
     /// Nothing but zeros is in it.
-    pub(super) is_blank: bool,
+    pub(crate) is_blank: bool,
     /// One more than there are open files.
     handles: Arc<()>,
 }
 
 /// Whole sectors as they were before a write.
 #[derive(Debug, Clone)]
-pub(super) struct Undo {
-    pub(super) sector: usize,
-    pub(super) sectors: usize,
+pub(crate) struct Undo {
+    pub(crate) sector: usize,
+    pub(crate) sectors: usize,
     /// Shorter than the sectors where the file ended before; what is missing read as zeros.
-    pub(super) old: Vec<u8>,
+    pub(crate) old: Vec<u8>,
 }
 
 impl SimDisk {
     /// An empty directory; `prng` decides what fails and what a power cut takes.
-    pub(super) fn new(prng: Prng) -> Self {
+    pub(crate) fn new(prng: Prng) -> Self {
         let state = State {
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
@@ -97,60 +97,60 @@ impl SimDisk {
     }
 
     /// The process is gone after `operations` more of them; a write that comes next is cut short.
-    pub(super) fn crash_after(&self, operations: u64) {
+    pub(crate) fn crash_after(&self, operations: u64) {
         self.state().crash_after = Some(operations);
     }
 
     /// It was done before it could be cut down.
-    pub(super) fn disarm(&self) {
+    pub(crate) fn disarm(&self) {
         self.state().crash_after = None;
     }
 
     /// True when the process was cut down in the middle of something.
-    pub(super) fn is_crashed(&self) -> bool {
+    pub(crate) fn is_crashed(&self) -> bool {
         self.state().is_crashed
     }
 
     /// The process is gone, whatever it was doing; another one may come.
-    pub(super) fn release(&self) {
+    pub(crate) fn release(&self) {
         let mut state = self.state();
         (state.crash_after, state.is_crashed, state.is_locked) = (None, false, false);
     }
 
     /// A process that found no store sets one up.
-    pub(super) fn unlock(&self) {
+    pub(crate) fn unlock(&self) {
         self.state().is_locked = false;
     }
 
     /// Puts the disk into trouble, or out of it.
-    pub(super) fn set_trouble(&self, trouble: Option<DiskTrouble>) {
+    pub(crate) fn set_trouble(&self, trouble: Option<DiskTrouble>) {
         self.state().trouble = trouble;
     }
 
     /// The trouble in force.
-    pub(super) fn trouble(&self) -> Option<DiskTrouble> {
+    pub(crate) fn trouble(&self) -> Option<DiskTrouble> {
         self.state().trouble
     }
 
     /// Whether there is a file of this name.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.state().names.contains_key(name)
     }
 
     /// Operations that failed because of a trouble.
-    pub(super) fn failures(&self) -> u64 {
+    pub(crate) fn failures(&self) -> u64 {
         self.state().failures
     }
 
     /// All files, as the page cache shows them.
-    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.state();
         let file = |(name, inode): (&String, &usize)| (name.clone(), state.inodes[*inode].live.clone());
         state.names.iter().map(file).collect()
     }
 
     /// All files, as the platter has them; none when that is what the page cache shows.
-    pub(super) fn platter_files(&self) -> Option<BTreeMap<String, Vec<u8>>> {
+    pub(crate) fn platter_files(&self) -> Option<BTreeMap<String, Vec<u8>>> {
         let state = self.state();
         let is_clean = |inode: &Inode| inode.undo.is_empty() && inode.left_out.is_empty();
         if state.inodes.iter().all(is_clean) {
@@ -161,7 +161,7 @@ impl SimDisk {
     }
 
     /// Damages a file: from now on it is this.
-    pub(super) fn overwrite(&self, name: &str, bytes: Vec<u8>) {
+    pub(crate) fn overwrite(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();
         if let Some(inode) = state.names.get(name).copied() {
             let inode = &mut state.inodes[inode];
@@ -173,7 +173,7 @@ impl SimDisk {
 
     /// The bytes of a file.
     #[cfg(test)]
-    pub(super) fn live(&self, name: &str) -> Option<Vec<u8>> {
+    pub(crate) fn live(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
         state
             .names
@@ -181,7 +181,7 @@ impl SimDisk {
             .map(|inode| state.inodes[*inode].live.clone())
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -258,7 +258,7 @@ impl State {
 /// As many segments as are made and let go of at about the same time.
 const SPARES_MAX: usize = 4;
 
-pub(super) fn apply(names: &mut BTreeMap<String, usize>, change: &Change) {
+pub(crate) fn apply(names: &mut BTreeMap<String, usize>, change: &Change) {
     match change {
         Change::Link(name, inode) => {
             names.insert(name.clone(), *inode);
@@ -338,7 +338,7 @@ impl Inode {
     }
 }
 
-pub(super) fn is_zero(bytes: &[u8]) -> bool {
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
     // Folding lets the compiler use wide registers; an early exit at every byte would not.
     let is_blank = |part: &[u8]| part.iter().fold(0, |all, byte| all | byte) == 0;
     bytes.chunks(SECTOR).all(is_blank)

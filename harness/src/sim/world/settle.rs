@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 
 use noraft::NodeId;
 
-use super::node::Process;
-use super::queue::Event;
 use super::voters::told_voters;
-use super::world::{MILLI, Phase, World};
+use super::{MILLI, Phase, World};
+use crate::sim::parts::node::Process;
+use crate::sim::parts::queue::Event;
 
 impl World {
     /// Looks whether the current phase of the end is over.

@@ -11,20 +11,20 @@ use noraftd::protocol::command::{Parsed, Request, parse};
 use noraftd::protocol::resp::Reply;
 use noraftd::replica::event::{ConnectionId, Input, Outcome, RequestId};
 
-use super::checks::body_hash;
-use super::network::delay;
-use super::queue::Event;
-use super::world::{MILLI, Phase, World};
+use super::{MILLI, Phase, World};
 use crate::checker::session::{Said, Session, numbers};
 use crate::plan::Plan;
+use crate::sim::parts::checks::body_hash;
+use crate::sim::parts::network::delay;
+use crate::sim::parts::queue::Event;
 
 /// All of them.
 #[derive(Debug)]
-pub(super) struct Pipelines {
+pub(crate) struct Pipelines {
     list: Vec<Pipeline>,
     connections: u64,
     /// Reads that were looked at.
-    pub(super) reads: u64,
+    pub(crate) reads: u64,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct Asked {
 }
 
 impl Pipelines {
-    pub(super) fn new(plan: &Plan, prng: &Prng) -> Self {
+    pub(crate) fn new(plan: &Plan, prng: &Prng) -> Self {
         let list = (0..plan.clients.pipelines as u64).map(|slot| Pipeline {
             node: 0,
             life: None,

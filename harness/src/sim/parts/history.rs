@@ -12,14 +12,14 @@ use crate::results::Counts;
 
 /// One history a workload.
 #[derive(Debug)]
-pub(super) struct History {
+pub(crate) struct History {
     tracks: Vec<(Header, Vec<Event>)>,
     next_operation: u64,
-    pub(super) counts: Counts,
+    pub(crate) counts: Counts,
 }
 
 impl History {
-    pub(super) fn new(plan: &Plan, seed: u64) -> Self {
+    pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
         let track = |name: &str| {
             let mut header = Header::new(name);
             (header.plan, header.seed) = (Some(plan.name.clone()), Some(seed));
@@ -37,7 +37,7 @@ impl History {
     }
 
     /// Records an invocation under a fresh operation id and returns it, to be completed.
-    pub(super) fn invoke(&mut self, track: usize, now: u64, build: impl FnOnce(u64) -> Event) -> Event {
+    pub(crate) fn invoke(&mut self, track: usize, now: u64, build: impl FnOnce(u64) -> Event) -> Event {
         let event = build(self.next_operation).at_time(now);
         self.next_operation += 1;
         self.counts.invoked += 1;
@@ -46,7 +46,7 @@ impl History {
     }
 
     /// Records a completion.
-    pub(super) fn complete(&mut self, track: usize, now: u64, event: Event) {
+    pub(crate) fn complete(&mut self, track: usize, now: u64, event: Event) {
         match event.kind {
             EventKind::Ok => self.counts.ok += 1,
             EventKind::Fail => self.counts.fail += 1,
@@ -57,14 +57,14 @@ impl History {
     }
 
     /// Records a step of a fault.
-    pub(super) fn fault(&mut self, now: u64, event: &Event) {
+    pub(crate) fn fault(&mut self, now: u64, event: &Event) {
         for (_, events) in &mut self.tracks {
             events.push(event.clone().at_time(now));
         }
     }
 
     /// What was recorded, a track a workload.
-    pub(super) fn into_tracks(self) -> Vec<Track> {
+    pub(crate) fn into_tracks(self) -> Vec<Track> {
         let track = |(header, events)| Track { header, events };
         self.tracks.into_iter().map(track).collect()
     }

@@ -6,21 +6,21 @@
 use noraftd::prng::Prng;
 use serde_json::{Value, json};
 
-use super::node::NORMAL;
-use super::queue::Event;
 use super::storage::Crash;
-use super::world::{MILLI, Phase, World};
+use super::{MILLI, Phase, World};
 use crate::nemesis::{Board, Claim, Decision, Lane, describe};
 use crate::op::{Event as Recorded, EventKind};
 use crate::plan::{CutMode, DiskTrouble, FaultKind, Plan};
 use crate::results::FaultResult;
+use crate::sim::parts::node::NORMAL;
+use crate::sim::parts::queue::Event;
 
 /// All lanes, and what they have in force.
-pub(super) struct SimNemesis {
+pub(crate) struct SimNemesis {
     lanes: Vec<LaneState>,
     board: Board,
     /// Every decision, in the order of being made.
-    pub(super) schedule: Vec<Decision>,
+    pub(crate) schedule: Vec<Decision>,
     prng: Prng,
 }
 
@@ -42,7 +42,7 @@ struct InForce {
 }
 
 impl SimNemesis {
-    pub(super) fn new(plan: &Plan, seed: u64) -> Self {
+    pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
         let lanes = Lane::all(plan, seed);
         let state = |lane| LaneState {
             lane,
@@ -58,7 +58,7 @@ impl SimNemesis {
     }
 
     /// What became of every fault, and how many decisions could not be carried out.
-    pub(super) fn results(&self) -> (Vec<FaultResult>, u64) {
+    pub(crate) fn results(&self) -> (Vec<FaultResult>, u64) {
         (self.board.results(), self.board.skipped())
     }
 }
