@@ -51,7 +51,7 @@ power: build ## power cuts on real processes, in both tiers; that on ext4 takes 
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too; a few bugs
 	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast
-	cargo test --release -p noraft@0.1.0 --test fuzz --test random
+	cargo test --release -p noraft@0.1.0 --test clusters -- fuzz:: random::
 	@$(MAKE) --no-print-directory bugs-ci
 
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing

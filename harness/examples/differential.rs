@@ -4,7 +4,7 @@
 //!
 //! Names choose comparisons; without them all are made.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/checks/common/mod.rs"]
 mod common;
 
 use common::compare;

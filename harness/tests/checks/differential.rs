@@ -1,11 +1,9 @@
 //! Engines against the definition: small random histories, legal and changed, decided by brute force.
 //!
-//! A difference prints its seed; `NORAFT_SEED=<seed> cargo test -p harness --test differential`
+//! A difference prints its seed; `NORAFT_SEED=<seed> cargo test -p harness --test checks differential::`
 //! repeats it. `cargo run --release -p harness --example differential` runs millions.
 
-mod common;
-
-use common::compare;
+use crate::common::compare;
 
 /// Histories a comparison looks at in a test run.
 const ROUNDS: u64 = 2_000;

@@ -1,6 +1,6 @@
 //! Golden histories: what `harness check` says about every `results/golden/*.jsonl`, word for word.
 //!
-//! To accept new words: `INSTA_UPDATE=always cargo test -p harness --test golden`.
+//! To accept new words: `INSTA_UPDATE=always cargo test -p harness --test checks golden::`.
 
 use std::path::Path;
 

@@ -7,14 +7,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-mod small;
+use crate::small::{CASES, Case};
 
-use small::{CASES, Case};
-
-const VALID: i32 = 0;
-const INVALID: i32 = 1;
-const UNKNOWN: i32 = 2;
-const UNREADABLE: i32 = 254;
+pub(crate) const VALID: i32 = 0;
+pub(crate) const INVALID: i32 = 1;
+pub(crate) const UNKNOWN: i32 = 2;
+pub(crate) const UNREADABLE: i32 = 254;
 
 struct Answer {
     code: i32,

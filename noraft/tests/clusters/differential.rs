@@ -3,16 +3,13 @@
 //! Every server of a small cluster is a pair; what ours sends is delivered to both of the receiver. A
 //! sequence ends at the first difference that [`documented`] knows: there the crate is deliberately
 //! better. Any other difference is a failure.
-#[path = "differential/sides.rs"]
 mod sides;
-mod support;
-
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::support::rng::Rng;
+use crate::support::{env_number, for_each_seed};
 use sides::{Act, Call, Config, Entry, Msg, Run, View, ours, theirs};
-use support::rng::Rng;
-use support::{env_number, for_each_seed};
 
 /// A server in both implementations.
 struct Pair {

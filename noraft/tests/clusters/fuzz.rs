@@ -2,15 +2,13 @@
 //!
 //! [`run`] decodes bytes into calls, so that a fuzzer can drive it; the tests feed it seeded bytes. In a
 //! debug build the overflow checks are on; run it with `--release` too, where a wrap would be silent.
-mod support;
-
 use noraft::{
     ClusterConfig, Log, LogEntries, LogEntry, LogIndex, LogPosition, Message, Node, NodeGeneration, NodeId,
     Term,
 };
 
-use support::for_each_seed;
-use support::rng::Rng;
+use crate::support::for_each_seed;
+use crate::support::rng::Rng;
 
 /// Bytes as a source of choices; when they end, every choice is 0.
 struct Bytes<'a>(std::slice::Iter<'a, u8>);

@@ -3,18 +3,16 @@
 //! A failure prints its seed and the command that repeats it. `NORAFT_SEEDS=100000` makes a campaign of
 //! it, `NORAFT_STEPS` sets the length of a run. The faults seeded into the driver prove that the checks
 //! find what they are for.
-mod support;
-
 use std::cell::Cell;
 
 use noraft::invariants::{Invariant, Violation};
 use noraft::{LogIndex, Node, NodeId};
 
-use support::cluster::{Bug, Cluster, id};
-use support::rng::Rng;
-use support::schedule::Weights;
-use support::ticks::Timers;
-use support::{env_number, for_each_seed};
+use crate::support::cluster::{Bug, Cluster, id};
+use crate::support::rng::Rng;
+use crate::support::schedule::Weights;
+use crate::support::ticks::Timers;
+use crate::support::{env_number, for_each_seed};
 
 const STEPS: u64 = 1500;
 

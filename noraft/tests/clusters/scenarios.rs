@@ -18,16 +18,14 @@
 //! | `crash 2`, `restart 2`, `wipe 2` | a crash loses what is not written; a wipe everything |
 //! | `snapshot 1 [index]` | at the commit index, or at an index |
 //! | `status`, `log 1`, `outcome 1 2.4` | every server in a line; a log; the commit status of a position |
-mod support;
-
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use noraft::{ClusterConfig, LogEntries, LogEntry, LogIndex, LogPosition, Message, Node, NodeId, Role, Term};
 
-use support::cluster::{Cluster, Envelope, id};
-use support::server::Payload;
+use crate::support::cluster::{Cluster, Envelope, id};
+use crate::support::server::Payload;
 
 /// A delivery that has not come to an end by then never will.
 const DELIVERIES_MAX: usize = 2000;

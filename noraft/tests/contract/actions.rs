@@ -1,9 +1,7 @@
 //! The action matrix (contract 2.10): what each input queues, in order, on voters 0, 1, 2 seen from
 //! node 0. How undrained actions merge is in `merging.rs`.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{LogEntries, LogEntry, Node};
 
 /// A name, the node, the input, the actions.

@@ -1,8 +1,6 @@
 //! The numbered scenarios of the contract: cluster start and elections (1-13).
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{LogEntries, LogPosition, Node, NodeGeneration, Role};
 
 #[test]

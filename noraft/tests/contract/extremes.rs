@@ -1,9 +1,7 @@
 //! Numbers at the ends of their range, in every message, role and stored log: nothing panics, wraps
 //! or takes a commit back (contract section 0).
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{ClusterConfig, Log, LogEntries, LogPosition, Message, Node, NodeGeneration};
 
 const MAX: u64 = u64::MAX;

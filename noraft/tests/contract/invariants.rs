@@ -3,9 +3,7 @@
 //! Nodes are built in states that a correct node never comes to; what `random.rs` cannot show, because there
 //! the nodes are correct but for one planted bug.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::invariants::{Durable, Invariant, Invariants, Violation};
 use noraft::{Log, LogEntries, LogEntry, LogPosition, Node};
 

@@ -1,9 +1,7 @@
 //! The numbered scenario 46 of the contract: a run of entries against a plain list, for arbitrary
 //! contents, falling terms and the ends of the number range included.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{ClusterConfig, CommitStatus, Log, LogEntries, LogEntry, LogIndex, LogPosition, Role, Term};
 
 /// A small generator (xorshift), so that a failing case can be repeated from its printed seed.
@@ -142,7 +140,7 @@ fn each_seed(check: impl Fn(&mut Rng)) {
             check(&mut Rng(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15)));
         }));
         if let Err(failure) = result {
-            eprintln!("seed {seed}; repeat with: cargo test -p noraft@0.1.0 --test contract_log");
+            eprintln!("seed {seed}; repeat with: cargo test -p noraft@0.1.0 --test contract log::");
             std::panic::resume_unwind(failure);
         }
     }

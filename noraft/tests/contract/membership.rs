@@ -1,10 +1,8 @@
 //! The numbered scenarios of the contract: membership (27-31, and the fixed part of 33).
 
-mod kit;
-
 use std::collections::BTreeSet;
 
-use kit::*;
+use crate::kit::*;
 use noraft::{ClusterConfig, LogEntries, NodeId, Role};
 
 #[test]

@@ -1,8 +1,6 @@
 //! How undrained actions merge (contract 2.7, scenarios 21-23), and how they may be taken.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{Action, Actions, ClusterConfig, LogEntries, LogPosition, Message, Node};
 
 /// Contract 21: later entries at an inner anchor truncate and extend the pending ones.

@@ -1,9 +1,7 @@
 //! The Raft paper, claim by claim: one test for each thing it says a server does, as far as the core
 //! is responsible for it. The section is cited at each test ("figure 2" is the paper's summary).
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{CommitStatus, Log, LogEntries, LogEntry, LogPosition, Node, NodeGeneration, Role};
 
 // Section 5.1: terms

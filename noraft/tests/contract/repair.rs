@@ -1,9 +1,7 @@
 //! Weak point 4.4.29: a divergent log is repaired in a number of round trips that grows with the
 //! terms in it, not with its entries; and nothing that matches is ever cut on the way.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{Action, ClusterConfig, Log, LogEntries, LogPosition, Message, Node};
 
 /// A log whose entries have these terms, after a configuration entry of term 0.
@@ -97,7 +95,7 @@ fn point_29_random_histories() {
         assert!(
             calls <= distinct + 4,
             "seed {seed}: {calls} calls for {distinct} terms, {leaders:?} against {followers:?}; repeat with: \
-             cargo test -p noraft@0.1.0 --test repair"
+             cargo test -p noraft@0.1.0 --test contract repair::"
         );
     }
 }

@@ -1,9 +1,7 @@
 //! The numbered scenarios of the contract: replication (14-20, 24-26). Scenarios 21-23 are in
 //! `actions.rs`.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{ClusterConfig, CommitStatus, LogEntries, LogPosition, Message, Node, NodeGeneration};
 
 #[test]

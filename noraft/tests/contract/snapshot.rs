@@ -1,8 +1,6 @@
 //! The numbered scenarios of the contract: restart and snapshots (34-43).
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{ClusterConfig, CommitStatus, Error, Log, LogEntries, LogPosition, Node, NodeGeneration};
 
 #[test]

@@ -2,9 +2,7 @@
 //! The number in a test's name is the point's. What costs memory is in `memory.rs`, the speed of
 //! divergence repair (4.4.29) in `repair.rs`, extreme numbers everywhere in `extremes.rs`.
 
-mod kit;
-
-use kit::*;
+use crate::kit::*;
 use noraft::{Action, ClusterConfig, CommitStatus, Error, Log, LogEntries, LogEntry, Node, Role};
 
 const MAX: u64 = u64::MAX;

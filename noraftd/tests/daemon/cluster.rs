@@ -1,15 +1,13 @@
 //! Three real nodes: any of them serves, and nothing acknowledged is lost when they crash.
 
-mod support;
-
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use crate::support::client::{Client, bulk, error_text, ok};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
 use noraftd::protocol::resp::Value;
-use support::client::{Client, bulk, error_text, ok};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
 
 /// Repeats a command until it is done; only for commands that may be done twice.
 fn insist(mut connect: impl FnMut() -> std::io::Result<Client>, args: &[&str]) -> Value {
@@ -212,7 +210,7 @@ fn a_minority_refuses_or_doubts_but_never_acknowledges() {
 }
 
 /// Where a node says that clients reach it.
-fn port_of(node: &support::node::Node) -> String {
+fn port_of(node: &crate::support::node::Node) -> String {
     node.tcp.rsplit_once(':').expect("HOST:PORT").1.to_owned()
 }
 

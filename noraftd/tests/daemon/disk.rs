@@ -1,17 +1,15 @@
 //! Disks that are full, fail or vanish under a real node.
 
-mod support;
-
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::client::{Client, bulk, error_text, ok};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
 use noraftd::store::disk::{Disk, RealDisk};
-use support::client::{Client, bulk, error_text, ok};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
-use support::node::Node;
 
 /// A small file system of its own, where this is allowed.
 struct SmallDisk(tempfile::TempDir);

@@ -1,10 +1,8 @@
 //! Real nodes, and files that are larger than may be, or none.
 
-mod support;
-
 use std::process::Command;
 
-use support::node::Node;
+use crate::support::node::Node;
 
 #[test]
 fn a_limit_of_file_sizes_is_an_error_with_a_message() {

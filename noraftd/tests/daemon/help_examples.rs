@@ -3,8 +3,6 @@
 //! The texts are used as they stand. Addresses, directories and ports are put where a test may have them, each by a
 //! replacement of text; what follows a `|` is left out. An example that no scene carries out fails the last check.
 
-mod support;
-
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -12,10 +10,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use crate::support::client::{Client, ok};
+use crate::support::eventually;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::client::{Client, ok};
-use support::eventually;
 
 const NORAFTD: &str = env!("CARGO_BIN_EXE_noraftd");
 

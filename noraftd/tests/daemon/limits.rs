@@ -1,12 +1,10 @@
 //! What the system lets a node have, and what clients can take of it.
 
-mod support;
-
+use crate::support::client::{Client, bulk, encode, error_text, ok};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
-use support::client::{Client, bulk, encode, error_text, ok};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
-use support::node::Node;
 
 /// Small segments and frequent snapshots: descriptors are needed all the time.
 const BUSY_LOG: [&str; 4] = ["--segment-bytes", "256KiB", "--snapshot-log-bytes", "256KiB"];

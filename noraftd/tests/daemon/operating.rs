@@ -1,7 +1,5 @@
 //! What an operator meets: modes of files, the status of several nodes, `dev` on ports that somebody else has.
 
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
@@ -9,11 +7,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
-use support::node::Node;
 
 fn noraftd(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_noraftd"))

@@ -1,7 +1,5 @@
 //! Bad input to a real node: one clear error each, and nothing lost.
 
-mod support;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -9,13 +7,13 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::client::{bulk, encode, error_text, ok};
+use crate::support::eventually;
+use crate::support::node::Node;
 use noraft::NodeId;
 use noraftd::config::cluster_id;
 use noraftd::protocol::peer::{Features, Hello, PeerFrame, Reject};
 use noraftd::protocol::resp::Value;
-use support::client::{bulk, encode, error_text, ok};
-use support::eventually;
-use support::node::Node;
 
 /// A node of a cluster of three whose others do not run, or of one.
 fn one_of_three(dir: &Path) -> Node {

@@ -1,14 +1,12 @@
 //! A real node that forgot what it voted: the others do not let it back under its id, until a person says so.
 
-mod support;
-
 use std::process::{Command, Output};
 
+use crate::support::client::{bulk, ok};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
-use support::client::{bulk, ok};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
-use support::node::Node;
 
 fn noraftd(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_noraftd"))

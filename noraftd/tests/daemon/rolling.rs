@@ -1,17 +1,15 @@
 //! A running cluster of the first release is changed over to nodes that require proof, one node at a time.
 //!
-//! Needs the first release's program: `NORAFTD_OLD=/path/to/noraftd cargo test -p noraftd --test daemon_rolling`.
-
-mod support;
+//! Needs the first release's program: `NORAFTD_OLD=/path/to/noraftd cargo test -p noraftd --test daemon rolling::`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use support::client::{Client, bulk, ok};
-use support::eventually;
-use support::guarded::{CLUSTER, SECRET, all_proven, secret_file};
-use support::node::Node;
+use crate::support::client::{Client, bulk, ok};
+use crate::support::eventually;
+use crate::support::guarded::{CLUSTER, SECRET, all_proven, secret_file};
+use crate::support::node::Node;
 
 /// How a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! Secrets, signals and orders, as an operator meets them: real processes.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
+use crate::support::client::{error_text, ok};
+use crate::support::eventually;
+use crate::support::guarded::{CLUSTER, OTHER, SECRET, all_proven, guarded, secret_file};
+use crate::support::node::Node;
 use nix::sys::signal::Signal;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::config::cluster_id;
@@ -15,10 +17,6 @@ use noraftd::shell::board::StatusReport;
 use noraftd::store::disk::RealDisk;
 use noraftd::store::{Identity, Options, Owner, SetUp, SpareBy, Store, Vacant};
 use noraftd::time::Stamp;
-use support::client::{error_text, ok};
-use support::eventually;
-use support::guarded::{CLUSTER, OTHER, SECRET, all_proven, guarded, secret_file};
-use support::node::Node;
 
 #[test]
 fn a_peer_port_that_others_reach_needs_a_secret_or_a_word() {

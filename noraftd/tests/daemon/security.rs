@@ -1,10 +1,13 @@
 //! Whoever reaches a node's ports and does not know the secret: real processes, hostile bytes.
 
-mod support;
-
 use std::net::TcpStream;
 use std::path::Path;
 
+use crate::support::client::ok;
+use crate::support::eventually;
+use crate::support::guarded::{CLUSTER, OTHER, SECRET, all_proven, guarded, secret_file};
+use crate::support::node::Node;
+use crate::support::tamper::{Tamper, TamperingProxy};
 use bytes::BytesMut;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::config::cluster_id;
@@ -14,11 +17,6 @@ use noraftd::protocol::peer::{
 use noraftd::protocol::seal::SessionKeys;
 use noraftd::secret::Secrets;
 use noraftd::shell::board::StatusReport;
-use support::client::ok;
-use support::eventually;
-use support::guarded::{CLUSTER, OTHER, SECRET, all_proven, guarded, secret_file};
-use support::node::Node;
-use support::tamper::{Tamper, TamperingProxy};
 
 fn peer_address(node: &Node, id: u64) -> String {
     let prefix = format!("{id}=");

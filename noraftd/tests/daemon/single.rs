@@ -1,10 +1,8 @@
 //! One real node: what it answers, and what it keeps.
 
-mod support;
-
+use crate::support::client::{Client, bulk, encode, error_text, ok};
+use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
-use support::client::{Client, bulk, encode, error_text, ok};
-use support::node::Node;
 
 fn started(dir: &tempfile::TempDir) -> Node {
     let mut node = Node::alone(dir.path());

@@ -1,16 +1,14 @@
 //! Large values over slow links between the nodes: the leader stays, and everything ends.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::support::client::ok;
+use crate::support::eventually;
+use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
-use support::client::ok;
-use support::eventually;
-use support::node::Node;
 
 /// What a link carries.
 const BYTES_PER_SECOND: u64 = 5_000_000;

@@ -1,15 +1,13 @@
 //! Real nodes whose log does not grow for ever: snapshots, catching up with one, backups.
 
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Output};
 
+use crate::support::client::{Client, bulk, ok};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
-use support::client::{Client, bulk, ok};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
-use support::node::Node;
 
 const SMALL: [&str; 4] = ["--segment-bytes", "256KiB", "--snapshot-log-bytes", "256KiB"];
 

@@ -1,17 +1,15 @@
 //! The tools that people use: redis-cli, redis-py, and noraftd's own verbs.
 
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
+use crate::support::client::{Client, bulk, ok};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use noraftd::protocol::resp::Value;
-use support::client::{Client, bulk, ok};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
-use support::node::Node;
 
 /// Runs a program; `None`, with a message, when it is not installed.
 fn installed(program: &str, args: &[&str]) -> Option<Output> {

@@ -1,13 +1,11 @@
 //! Real nodes whose voters change while they serve.
 
-mod support;
-
 use std::process::Command;
 
+use crate::support::client::{bulk, error_text};
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
 use noraftd::protocol::resp::Value;
-use support::client::{bulk, error_text};
-use support::cluster::{Cluster, PeersOver};
-use support::eventually;
 
 /// Runs `noraftd voters`; what it said on either stream, and its code.
 fn voters(cluster: &Cluster, at: usize, ids: &[usize]) -> (Option<i32>, String) {

@@ -1,6 +1,6 @@
 //! The histories, small enough to be judged by eye.
 
-use super::{INVALID, UNKNOWN, UNREADABLE, VALID};
+use crate::verdicts::{INVALID, UNKNOWN, UNREADABLE, VALID};
 
 /// A file, how it is checked, and what is right.
 pub(crate) struct Case {

@@ -12,7 +12,7 @@ pub(crate) mod ticks;
 /// Runs `test` for each seed and reports a failure with the command that repeats it.
 ///
 /// `NORAFT_SEED` runs one seed, `NORAFT_SEEDS` that many from `NORAFT_FIRST_SEED` on.
-pub(crate) fn for_each_seed(target: &str, name: &str, count: u64, test: impl Fn(u64) -> Result<(), String>) {
+pub(crate) fn for_each_seed(module: &str, name: &str, count: u64, test: impl Fn(u64) -> Result<(), String>) {
     let first = env_number("NORAFT_FIRST_SEED").unwrap_or(0);
     let seeds = match env_number("NORAFT_SEED") {
         Some(seed) => seed..seed + 1,
@@ -20,7 +20,7 @@ pub(crate) fn for_each_seed(target: &str, name: &str, count: u64, test: impl Fn(
     };
     for seed in seeds {
         if let Err(reason) = test(seed) {
-            panic!("{reason}\nrepeat: {}", repeat_command(target, name, seed));
+            panic!("{reason}\nrepeat: {}", repeat_command(module, name, seed));
         }
     }
 }
@@ -34,7 +34,7 @@ pub(crate) fn env_number(name: &str) -> Option<u64> {
     )
 }
 
-fn repeat_command(target: &str, name: &str, seed: u64) -> String {
+fn repeat_command(module: &str, name: &str, seed: u64) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    format!("NORAFT_SEED={seed} cargo test -p noraft@{version} --test {target} -- --exact {name}")
+    format!("NORAFT_SEED={seed} cargo test -p noraft@{version} --test clusters -- --exact {module}::{name}")
 }

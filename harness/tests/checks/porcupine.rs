@@ -1,11 +1,10 @@
 //! Our engines beside porcupine-rs on middle-sized random registers, which brute force cannot decide.
 
-mod common;
 #[path = "common/peer.rs"]
 #[allow(unreachable_pub, reason = "shared with the benchmark")]
 mod peer;
 
-use common::registers::{self, Kinds, datum};
+use crate::common::registers::{self, Kinds, datum};
 use harness::checker::register::{Register, drop_unseen};
 use harness::checker::{self, Budget, Verdict};
 use harness::generator::random::Random;

@@ -1,0 +1,14 @@
+//! Histories, and what the checkers say about them.
+
+mod cli_check;
+mod common;
+mod differential;
+mod explanations;
+mod formats;
+mod frontier;
+mod golden;
+mod known_verdicts;
+mod porcupine;
+mod small;
+mod spellings;
+mod verdicts;

@@ -1,0 +1,7 @@
+//! Plans from start to verdict, with real processes and simulated, and what runs are made of.
+
+mod plans;
+mod power;
+mod proxy;
+mod run;
+mod sim;

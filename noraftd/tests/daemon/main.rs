@@ -1,0 +1,20 @@
+//! Real daemons: what clients, peers and operators see of a process.
+
+mod clients;
+mod cluster;
+mod disk;
+mod file_sizes;
+mod help_examples;
+mod limits;
+mod operating;
+mod refusals;
+mod rejoin;
+mod rolling;
+mod secrets;
+mod security;
+mod single;
+mod slow_link;
+mod snapshots;
+mod support;
+mod tools;
+mod voters;
