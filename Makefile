@@ -16,12 +16,13 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help run sim power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build setup-build setup-clients
+.PHONY: help run sim power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
 
 run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=workloads/...)
+	@echo "step 2 of 2: $(PLAN) for $(TIME), then recovery and the verdict"
 	@$(HARNESS) run $(PLAN) --time $(TIME) --keep $(KEEP) $(if $(SEED),--seed $(SEED))
 
 sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001 SIM=workloads/...)
@@ -50,9 +51,7 @@ power: build ## power cuts on real processes, in both tiers; that on ext4 takes 
 	@$(HARNESS) run workloads/power.toml --power-tier ext4 --time $(TIME) $(if $(SEED),--seed $(SEED))
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too; a few bugs
-	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test --workspace --no-fail-fast
-	cargo test --release -p noraft@0.1.0 --test clusters -- fuzz:: random::
-	@$(MAKE) --no-print-directory bugs-ci
+	@scripts/test.sh
 
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check
@@ -60,25 +59,30 @@ check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 
 build: setup-build
+	@echo "step 1 of 2: building the programs; minutes the first time, then seconds"
 	@cargo build --release --bins
+
+# Linked as a whole, which takes minutes: what is measured, and what is handed out.
+dist: setup-build ## the programs as they are released, in target/dist
+	cargo build --profile dist --bins
 
 bench: bench-core bench-store bench-checker bench-sim bench-daemon ## all benchmarks, with their peers, in one run
 
 bench-core: setup-build ## the Raft core in memory, beside noraft 0.7.1 and raft-rs
-	cargo bench -p noraft@0.1.0
+	cargo bench -p bench --bench core
 
 bench-store: setup-build ## the log on disk, beside raw pwrite + fdatasync
-	cargo bench -p noraftd --bench store
+	cargo bench -p bench --bench store
 
 bench-checker: setup-build ## the checkers, beside porcupine-rs, 25 minutes at most (ARGS="--resume --every --ops-max 10000")
-	cargo bench -p harness --bench checker -- $(ARGS)
+	cargo bench -p bench --bench checker -- $(ARGS)
 
-bench-sim: build ## simulated seconds for each second of a processor
+bench-sim: dist ## simulated seconds for each second of a processor
 	@scripts/bench-sim.sh
 
-bench-daemon: build ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
+bench-daemon: dist ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
 	@scripts/setup.sh peers
-	cargo bench -p harness --bench daemon -- $(ARGS)
+	cargo bench -p bench --bench daemon -- $(ARGS)
 
 fmt: ## format the code
 	cargo fmt --all

@@ -3,7 +3,7 @@
 # Writes results/bench/sim.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-harness=target/release/harness
+harness=target/dist/harness
 seeds=${SEEDS:-1..61}
 rounds=${ROUNDS:-5}
 

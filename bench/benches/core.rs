@@ -3,7 +3,7 @@
 //! Every library does the same work: a proposal's bytes are copied once for each node that stores them,
 //! every queued action is executed, every committed entry is read by every node. The libraries take
 //! turns; a cell is the median of its turns. What counts is the ratio in one run, not the figure.
-//! Driven by `cargo bench --bench cluster`.
+//! Driven by `cargo bench -p bench --bench core`.
 #![allow(clippy::unwrap_used, reason = "a benchmark stops at the first surprise")]
 
 use std::collections::VecDeque;

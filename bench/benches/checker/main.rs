@@ -1,6 +1,6 @@
 //! Size against time and memory: our checkers beside porcupine-rs, on the same histories.
 //!
-//! `cargo bench -p harness --bench checker [-- --ops-max N] [--seconds S] [--peer-seconds S]
+//! `cargo bench -p bench --bench checker [-- --ops-max N] [--seconds S] [--peer-seconds S]
 //! [--minutes M] [--logs FOLDER] [--every] [--resume] [--out FILE]` writes `results/bench/checker.md`, anew
 //! after each row: the hardest series first, then small sizes before large ones. Rows are also kept, one a
 //! line, beside the build; `--resume` takes those that are there and measures the others. After

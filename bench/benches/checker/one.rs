@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Failure;
 
-#[path = "../../tests/checks/common/peer.rs"]
+#[path = "../../../harness/tests/checks/common/peer.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests")]
 mod peer;
 

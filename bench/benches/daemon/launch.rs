@@ -160,13 +160,13 @@ fn find_program(system: System, options: &Options) -> Result<PathBuf, String> {
     }
 }
 
-/// This program is `target/release/deps/daemon-HASH`; `cargo build --release` leaves others one level up.
+/// This program is `target/release/deps/daemon-HASH`; the profile `dist` leaves the others in `target/dist`.
 fn beside_this_program(name: &str) -> Result<PathBuf, String> {
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    let found = own.ancestors().nth(2).map(|dir| dir.join(name));
+    let found = own.ancestors().nth(3).map(|dir| dir.join("dist").join(name));
     found
         .filter(|path| path.is_file())
-        .ok_or_else(|| format!("no {name} was built; run cargo build --release"))
+        .ok_or_else(|| format!("no {name} was built; run cargo build --profile dist"))
 }
 
 fn in_path(name: &str) -> Result<PathBuf, String> {

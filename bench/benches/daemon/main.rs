@@ -7,7 +7,7 @@
 //! errors, panics, SIGINT and SIGTERM. After a SIGKILL the kernel still kills the processes; only the
 //! directory, under `target/tmp`, stays.
 //!
-//! `make bench-daemon` runs it; `cargo bench -p harness --bench daemon -- --help` lists the flags.
+//! `make bench-daemon` runs it; `cargo bench -p bench --bench daemon -- --help` lists the flags.
 
 mod clock;
 mod deployment;

@@ -26,7 +26,7 @@ pub(crate) struct Options {
     /// How often the leader is killed; 0 leaves failover out.
     #[arg(long, default_value_t = 10)]
     pub(crate) failovers: u32,
-    /// The daemon; without it, the one that `cargo build --release` left beside this benchmark.
+    /// The daemon; without it, the one that `cargo build --profile dist` left.
     #[arg(long, value_name = "PATH")]
     pub(crate) noraftd: Option<PathBuf>,
     /// A prototype of the bare data path, taken as another peer: `PATH leader|follower PORT DIR MODE [PEER_PORT...]`.

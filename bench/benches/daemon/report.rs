@@ -81,7 +81,7 @@ fn command() -> String {
     if arguments.is_empty() {
         return "make bench-daemon".to_owned();
     }
-    format!("cargo bench -p harness --bench daemon -- {}", arguments.join(" "))
+    format!("cargo bench -p bench --bench daemon -- {}", arguments.join(" "))
 }
 
 fn write_rounds(out: &mut String, rounds: &Rounds) -> fmt::Result {

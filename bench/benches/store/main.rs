@@ -1,4 +1,4 @@
-//! The store beside the least that the disk can do, and beside raft-engine: `cargo bench -p noraftd --bench store`.
+//! The store beside the least that the disk can do, and beside raft-engine: `cargo bench -p bench --bench store`.
 //!
 //! Append and sync of 1, 64 and 1024 entries of 256 bytes against `pwrite` + `fdatasync` of as many bytes
 //! into a preallocated, zero-filled file, and against raft-engine, batch by batch in turns; then the opening of a log

@@ -198,19 +198,18 @@ fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
 }
 
 /// What cargo needs of the project to build its programs; tests are left out.
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 11] = [
     "Cargo.toml",
     "Cargo.lock",
     "noraft/Cargo.toml",
     "noraft/src",
-    "noraft/benches",
     "noraftd/Cargo.toml",
     "noraftd/build.rs",
     "noraftd/src",
-    "noraftd/benches",
     "harness/Cargo.toml",
     "harness/src",
-    "harness/benches",
+    "bench/Cargo.toml",
+    "bench/benches",
 ];
 /// What is built anew when a build fails: the version tells our core from the one that it is compared with.
 const PACKAGES: [&str; 3] = ["noraft@0.1.0", "noraftd", "harness"];

@@ -9,6 +9,8 @@ use harness::checker::{self, Budget, ModelName, Options};
 use harness::formats;
 use harness::results::Outcome;
 
+use crate::skip::skip;
+
 struct Known {
     path: PathBuf,
     model: ModelName,
@@ -31,7 +33,7 @@ fn folder() -> Option<PathBuf> {
         .into_iter()
         .find(|folder| folder.join("VERDICTS.tsv").is_file());
     if found.is_none() {
-        eprintln!("skipped: no recorded histories (set NORAFT_HISTORIES to their folder)");
+        skip("no recorded histories (set NORAFT_HISTORIES to their folder)");
     }
     found
 }

@@ -9,6 +9,8 @@ mod frontier;
 mod golden;
 mod known_verdicts;
 mod porcupine;
+#[path = "../../../noraftd/tests/daemon/support/skip.rs"]
+mod skip;
 mod small;
 mod spellings;
 mod verdicts;

@@ -9,6 +9,8 @@ use std::process::Command;
 
 use crate::small::{CASES, Case};
 
+use crate::skip::skip;
+
 pub(crate) const VALID: i32 = 0;
 pub(crate) const INVALID: i32 = 1;
 pub(crate) const UNKNOWN: i32 = 2;
@@ -165,7 +167,7 @@ fn shared() -> Option<PathBuf> {
     let mut folders = given.into_iter().chain(beside.map(|folder| root.join(folder)));
     let found = folders.find(|folder| folder.join("CASES.tsv").is_file());
     if found.is_none() {
-        eprintln!("skipped: no folder of cases (set NORAFT_CASES to it)");
+        skip("no folder of cases (set NORAFT_CASES to it)");
     }
     found
 }

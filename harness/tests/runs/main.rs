@@ -5,3 +5,5 @@ mod power;
 mod proxy;
 mod run;
 mod sim;
+#[path = "../../../noraftd/tests/daemon/support/skip.rs"]
+mod skip;

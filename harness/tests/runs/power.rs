@@ -15,6 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use serde_json::Value;
 
+use crate::skip::skip;
+
 const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 
 const PLAN: &str = r#"
@@ -55,7 +57,9 @@ impl Run {
     /// `None`, with a message, when there is no daemon.
     fn start(tier: &str, time: &str) -> Option<Self> {
         if !Path::new(HARNESS).with_file_name("noraftd").is_file() {
-            eprintln!("skipped: no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one");
+            skip(&format!(
+                "no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one"
+            ));
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
@@ -101,7 +105,7 @@ fn ext4_is_possible() -> bool {
         .status()
         .is_ok();
     if !root || !tools {
-        eprintln!("skipped: power cuts on ext4 take root, loop devices and mkfs.ext4");
+        skip("power cuts on ext4 take root, loop devices and mkfs.ext4");
     }
     root && tools
 }

@@ -1,6 +1,6 @@
 //! Whole runs on real processes: a verdict, a folder, and nothing left behind.
 //!
-//! They need the daemon next to the harness (`cargo test --workspace` builds it) and are skipped without it.
+//! They need the daemon next to the harness (`cargo test` builds it) and are skipped without it.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
+
+use crate::skip::skip;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 
@@ -61,7 +63,9 @@ impl Ground {
     /// `None`, with a message, when there is no daemon.
     fn new() -> Option<Self> {
         if !Path::new(HARNESS).with_file_name("noraftd").is_file() {
-            eprintln!("skipped: no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one");
+            skip(&format!(
+                "no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one"
+            ));
             return None;
         }
         Some(Self {

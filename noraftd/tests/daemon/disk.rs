@@ -8,6 +8,7 @@ use crate::support::client::{Client, bulk, error_text, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::skip::skip;
 use noraftd::protocol::resp::Value;
 use noraftd::store::disk::{Disk, RealDisk};
 
@@ -25,7 +26,7 @@ impl SmallDisk {
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(dir));
         }
-        eprintln!("skipped: mounting a small file system is not allowed here");
+        skip("mounting a small file system is not allowed here");
         None
     }
 }
@@ -242,7 +243,7 @@ fn reads_a_file_that_is_cut_short() {
 fn a_page_that_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["--exact", "reads_a_file_that_is_cut_short", "--nocapture"])
+        .args(["--exact", "disk::reads_a_file_that_is_cut_short", "--nocapture"])
         .env("TEST_CUT_SHORT", dir.path())
         .output()
         .expect("it runs");

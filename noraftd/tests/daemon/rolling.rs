@@ -10,6 +10,7 @@ use crate::support::client::{Client, bulk, ok};
 use crate::support::eventually;
 use crate::support::guarded::{CLUSTER, SECRET, all_proven, secret_file};
 use crate::support::node::Node;
+use crate::support::skip::skip;
 
 /// How a node runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,7 +110,7 @@ impl Rolling {
 #[test]
 fn a_cluster_of_the_first_release_is_rolled_over_to_require_without_a_stop() {
     let Some(old) = std::env::var_os("NORAFTD_OLD").map(PathBuf::from) else {
-        eprintln!("skipped: NORAFTD_OLD does not name the program of the first release");
+        skip("NORAFTD_OLD does not name the program of the first release");
         return;
     };
     let dir = tempfile::tempdir().expect("a directory");

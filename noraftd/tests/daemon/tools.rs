@@ -7,6 +7,7 @@ use crate::support::client::{Client, bulk, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::skip::skip;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use noraftd::protocol::resp::Value;
@@ -19,7 +20,7 @@ fn installed(program: &str, args: &[&str]) -> Option<Output> {
         .output()
         .ok();
     if output.as_ref().is_none_or(|output| !output.status.success()) {
-        eprintln!("skipped: '{program} {}' does not work here", args.join(" "));
+        skip(&format!("'{program} {}' does not work here", args.join(" ")));
         return None;
     }
     output

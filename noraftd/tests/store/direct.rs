@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use memmap2::MmapMut;
 use noraftd::store::disk::{Disk, DiskFile, RealDisk};
 
+use crate::skip::skip;
+
 const FILE_BYTES: usize = 8 << 20;
 const BATCH_BYTES: usize = 64 << 10;
 
@@ -27,10 +29,10 @@ fn mapped_file(folder: &Path) -> Option<Arc<dyn DiskFile>> {
     let aligned = MmapMut::map_anon(BATCH_BYTES).expect("memory");
     let is_direct = file.write_durably(0, &[IoSlice::new(&aligned)]).expect("a disk");
     if !is_direct {
-        eprintln!(
-            "skipped: the file system of {} has no direct writes",
+        skip(&format!(
+            "the file system of {} has no direct writes",
             folder.display()
-        );
+        ));
     }
     is_direct.then_some(file)
 }

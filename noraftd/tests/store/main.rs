@@ -17,3 +17,5 @@ mod rejoining;
 mod rows;
 mod setting_up;
 mod settings;
+#[path = "../daemon/support/skip.rs"]
+mod skip;

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod guarded;
 pub mod node;
+pub(crate) mod skip;
 pub mod tamper;
 
 use std::time::{Duration, Instant};
