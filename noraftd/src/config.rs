@@ -12,8 +12,8 @@ use noraft::NodeId;
 use serde::Deserialize;
 use tracing::level_filters::LevelFilter;
 
+use crate::endpoint::Endpoint;
 use crate::protocol::peer::is_client_address;
-use crate::shell::endpoint::Endpoint;
 use crate::store::Owner;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
 use crate::units::{parse_size, parse_time};

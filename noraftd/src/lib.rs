@@ -6,6 +6,9 @@
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod endpoint;
+pub mod exit;
+pub mod local;
 pub mod machine;
 pub mod prng;
 pub mod protocol;

@@ -64,7 +64,7 @@ pub(crate) fn report(report: &mut String) {
     line(
         report,
         format_args!(
-            "\nWarm, the store still reads the last segments from the disk, on purpose (see store/open.rs). An open store"
+            "\nWarm, the store still reads the last segments from the disk, on purpose (see store/recovery/open.rs). An open store"
         ),
     );
     line(

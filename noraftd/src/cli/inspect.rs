@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{complain, say};
-use crate::shell::exit::{EXIT_CODES, Exit};
+use crate::exit::{EXIT_CODES, Exit};
 use crate::store::inspect::{Detail, inspect};
 use crate::store::verify::verify;
 

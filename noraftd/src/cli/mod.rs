@@ -1,6 +1,6 @@
 //! The command line: one file a verb.
 //!
-//! Invariant: every verb ends with one of the codes in [`crate::shell::exit`]; an error is one line on
+//! Invariant: every verb ends with one of the codes in [`crate::exit`]; an error is one line on
 //! stderr that says what to change (or a few that show the place in a file).
 
 mod dev;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 
-use crate::shell::exit::{EXIT_CODES, Exit};
+use crate::exit::{EXIT_CODES, Exit};
 
 /// A consensus daemon: a replicated, durable, linearizable key space and log that speaks the Redis
 /// protocol.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use noraft::LogPosition;
 
+use crate::endpoint::Endpoint;
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
 use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
 use crate::shell::board::StatusReport;
-use crate::shell::endpoint::Endpoint;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

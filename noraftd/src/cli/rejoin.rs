@@ -16,10 +16,10 @@ use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
 use super::{complain, say};
 use crate::config::ServeConfig;
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
 use crate::protocol::peer::TERM_END;
 use crate::shell::clock;
-use crate::shell::endpoint::Endpoint;
-use crate::shell::exit::Exit;
 use crate::store::disk::{RealDisk, make_private_directory};
 use crate::store::{Identity, SetUp, Store, Vacant};
 

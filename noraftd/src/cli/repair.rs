@@ -10,9 +10,9 @@ use super::query::know_secrets;
 use super::snapshot::{Extent, Failure, fetch, load, offline_options};
 use super::{complain, say};
 use crate::config::ServeConfig;
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
 use crate::replica::event::Snapshot;
-use crate::shell::endpoint::Endpoint;
-use crate::shell::exit::Exit;
 use crate::store::Store;
 use crate::store::disk::RealDisk;
 

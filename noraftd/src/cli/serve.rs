@@ -7,8 +7,8 @@ use nix::unistd::{Pid, getppid};
 
 use super::given::Given;
 use super::{complain, log_to_stderr};
+use crate::exit::{EXIT_CODES, Exit};
 use crate::shell;
-use crate::shell::exit::{EXIT_CODES, Exit};
 
 /// Runs one node of a cluster until SIGTERM or SIGINT.
 ///

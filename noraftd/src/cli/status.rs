@@ -10,10 +10,10 @@ use clap::Args;
 use super::query::ask_status;
 use super::status_table::{Answer, table, trouble};
 use super::{complain, say};
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
 use crate::shell::board::{PeerReport, StatusReport};
 use crate::shell::clock;
-use crate::shell::endpoint::Endpoint;
-use crate::shell::exit::Exit;
 use crate::units::parse_time;
 
 /// Asks nodes for their role, term, leader, indexes, disk and peers.

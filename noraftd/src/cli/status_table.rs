@@ -3,9 +3,9 @@
 //! Invariant: a cluster is well only when every node that was asked answers, and all that vote know one leader.
 
 use super::query::QueryError;
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
 use crate::shell::board::StatusReport;
-use crate::shell::endpoint::Endpoint;
-use crate::shell::exit::Exit;
 
 /// What one node said, or why it said nothing.
 pub(super) struct Answer {

@@ -8,8 +8,8 @@ use clap::Args;
 
 use super::query::{QueryError, ask_for_voters, ask_status, know_secrets};
 use super::{complain, say};
-use crate::shell::endpoint::Endpoint;
-use crate::shell::exit::Exit;
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
 
 /// Makes some of the cluster's nodes its voters, while it serves.
 ///

@@ -5,12 +5,9 @@
 pub mod command;
 pub mod frame;
 pub mod gate;
-mod glob;
 pub mod http;
 pub mod outcome;
 pub mod peer;
 pub(crate) mod read;
-pub mod render;
 pub mod resp;
 pub mod seal;
-pub mod session;

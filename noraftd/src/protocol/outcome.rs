@@ -1,4 +1,4 @@
-//! The words in which a client learns what is known about its request.
+//! What is known about a request, and the words in which a client learns what is known about its request.
 //!
 //! The first word of an error decides what a client may conclude. `INDEFINITE` alone leaves it open whether
 //! the command takes effect, now or later. After any other error it did not and will not.
@@ -20,7 +20,55 @@
 //! No error of the state machine starts with `INDEFINITE`.
 
 use crate::protocol::resp::Reply;
-use crate::replica::event::{Doubt, Outcome, Refusal};
+
+/// What is known about a request's outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took effect exactly once (a read: it saw a linearizable state).
+    Done(Reply),
+    /// Nothing was appended and nothing will be: safe to retry.
+    Refused(Refusal),
+    /// It may or may not take effect, now or later.
+    Indefinite(Doubt),
+}
+
+/// Why nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// No leader was known, or there was no connection to it, until the request's deadline.
+    NoLeader,
+    /// The node that was asked is not the leader (any more).
+    NotLeader,
+    /// Too many requests are waiting here.
+    Overloaded,
+    /// The node cannot write to its disk at the moment.
+    DiskFull,
+    /// The read was not confirmed by a majority in time.
+    ReadTimeout,
+    /// The node is shutting down.
+    ShuttingDown,
+    /// Another change of the voters is not over yet.
+    ChangeInProgress,
+    /// The voters that were asked for are none, or some of them are no nodes of this cluster.
+    NotMembers,
+    /// The node holds something else than others, and no majority holds the same.
+    Divergent,
+}
+
+/// Why nobody can say whether it was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Doubt {
+    /// Leadership was lost after the entry had been appended.
+    LeadershipLost,
+    /// No majority acknowledged the entry in time.
+    CommitTimeout,
+    /// The leader it was forwarded to did not answer in time.
+    ForwardTimeout,
+    /// The connection to the leader it was forwarded to ended.
+    ForwardLost,
+    /// The node stops; the entry may still be committed by the others.
+    ShuttingDown,
+}
 
 impl Outcome {
     /// The reply for the client. Its first word tells definite errors from `INDEFINITE` ones.

@@ -27,7 +27,8 @@ use crate::protocol::peer::{Features, PeerMessage, Print};
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Divergence, Outcome, Refusal};
+use super::event::Divergence;
+use crate::protocol::outcome::{Outcome, Refusal};
 
 #[derive(Debug, Default)]
 pub(super) struct Agreement {

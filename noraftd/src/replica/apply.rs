@@ -8,7 +8,8 @@ use crate::record::{RecordKind, next_index};
 use crate::time::Stamp;
 
 use super::Replica;
-use super::event::{Outcome, Output};
+use super::event::Output;
+use crate::protocol::outcome::Outcome;
 
 /// Payload bytes that one fetch may bring: a few milliseconds of reading.
 const FETCH_BYTES_MAX: usize = 4 << 20;

@@ -26,8 +26,8 @@ use noraft::{LogIndex, LogPosition, NodeId};
 
 use crate::machine::Machine;
 use crate::protocol::command::Request;
+use crate::protocol::outcome::Outcome;
 use crate::protocol::peer::{Features, PeerMessage};
-use crate::protocol::resp::Reply;
 use crate::record::{Batch, BatchId, Record, SnapshotHead, SnapshotId};
 use crate::time::Stamp;
 
@@ -228,55 +228,6 @@ pub enum Output {
         /// What is known about its outcome.
         outcome: Outcome,
     },
-}
-
-/// What is known about a request's outcome.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It took effect exactly once (a read: it saw a linearizable state).
-    Done(Reply),
-    /// Nothing was appended and nothing will be: safe to retry.
-    Refused(Refusal),
-    /// It may or may not take effect, now or later.
-    Indefinite(Doubt),
-}
-
-/// Why nothing was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Refusal {
-    /// No leader was known, or there was no connection to it, until the request's deadline.
-    NoLeader,
-    /// The node that was asked is not the leader (any more).
-    NotLeader,
-    /// Too many requests are waiting here.
-    Overloaded,
-    /// The node cannot write to its disk at the moment.
-    DiskFull,
-    /// The read was not confirmed by a majority in time.
-    ReadTimeout,
-    /// The node is shutting down.
-    ShuttingDown,
-    /// Another change of the voters is not over yet.
-    ChangeInProgress,
-    /// The voters that were asked for are none, or some of them are no nodes of this cluster.
-    NotMembers,
-    /// The node holds something else than others, and no majority holds the same.
-    Divergent,
-}
-
-/// Why nobody can say whether it was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Doubt {
-    /// Leadership was lost after the entry had been appended.
-    LeadershipLost,
-    /// No majority acknowledged the entry in time.
-    CommitTimeout,
-    /// The leader it was forwarded to did not answer in time.
-    ForwardTimeout,
-    /// The connection to the leader it was forwarded to ended.
-    ForwardLost,
-    /// The node stops; the entry may still be committed by the others.
-    ShuttingDown,
 }
 
 /// Nodes hold different things at one place: their states, or the content of their logs.

@@ -14,9 +14,9 @@ use crate::protocol::peer::{Features, PeerMessage};
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Doubt, Outcome, Refusal};
 use super::order::Turn;
 use super::requests::{Origin, Pending};
+use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 /// How long, in request timeouts, a write in doubt keeps reads of its connection from the leader that it was sent
 /// to. No frame is on its way for so long; and a connection must become usable again.

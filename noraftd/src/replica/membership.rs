@@ -21,7 +21,8 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::elections::has_quorum;
-use super::event::{Doubt, Outcome, Refusal, RequestId, Room};
+use super::event::{RequestId, Room};
+use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 #[derive(Debug, Default)]
 pub(super) struct Membership {

@@ -13,10 +13,10 @@ use crate::record::{Record, RecordKind};
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Outcome, Refusal};
 use super::order::Turn;
 use super::queue::pop_front_when;
 use super::requests::{Origin, Pending};
+use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 #[derive(Debug, Default)]
 pub(super) struct Proposals(VecDeque<Proposal>);
@@ -105,10 +105,7 @@ impl Replica {
         self.give_up_superseded_changes(index);
         let superseded = self.proposals.split_from(index);
         for proposal in superseded {
-            self.answer(
-                proposal.origin,
-                Outcome::Indefinite(super::event::Doubt::LeadershipLost),
-            );
+            self.answer(proposal.origin, Outcome::Indefinite(Doubt::LeadershipLost));
             self.order
                 .tidy(proposal.turn, self.apply.applied_index(), self.now);
         }

@@ -12,10 +12,11 @@ use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{ConnectionId, Doubt, Outcome, Refusal, RequestId, Room};
+use super::event::{ConnectionId, RequestId, Room};
 use super::order::Turn;
 use super::proposals::Proposal;
 use super::queue::pop_front_when;
+use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 /// Who asked, and so where the answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,9 @@ use crate::record::{Base, SnapshotHead, SnapshotId};
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{Doubt, Outcome, Output, Received, Snapshot};
+use super::event::{Output, Received, Snapshot};
 use super::rebuild::Taken;
+use crate::protocol::outcome::{Doubt, Outcome};
 
 #[derive(Debug, Default)]
 pub(super) struct Snapshots {

@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use super::clients::Clients;
 use super::clock;
-use super::endpoint::Endpoint;
 use super::keyring::Keyring;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use super::storage::Figures;
 use crate::config::ServeConfig;
+use crate::endpoint::Endpoint;
+use crate::local::render::{ClientAddress, ServerFacts};
 use crate::protocol::command::Request;
-use crate::protocol::render::{ClientAddress, ServerFacts};
 use crate::protocol::resp::Reply;
 use crate::replica::Replica;
 use crate::replica::event::Status;

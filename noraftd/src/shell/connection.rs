@@ -20,8 +20,8 @@ use super::door::Door;
 use super::door::Entrance;
 use super::intake::Intake;
 use super::outgoing::{Outgoing, Progress};
+use crate::local::session::Session;
 use crate::protocol::resp::Reply;
-use crate::protocol::session::Session;
 use crate::time::Instant;
 
 /// Replies that a client has not read before its next command waits: a client that reads slowly is slowed
@@ -277,7 +277,7 @@ impl Connection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::endpoint::Stream;
+    use crate::shell::sockets::Stream;
     use crate::shell::test_support::run;
     use tokio::io::AsyncReadExt;
 

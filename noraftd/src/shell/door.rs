@@ -13,8 +13,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::clock;
-use super::endpoint::{Endpoint, Listener, Stream};
 use super::keyring::Keyring;
+use super::sockets::{Listener, Stream};
+use crate::endpoint::Endpoint;
 use crate::protocol::resp::Reply;
 use crate::secret::{Nonce, Secret, from_hex, to_hex};
 
@@ -112,11 +113,11 @@ pub(super) async fn listen(data_dir: &Path) -> Option<Listener> {
         let named = std::fs::set_permissions(&unready, Permissions::from_mode(0o600))
             .and_then(|()| std::fs::rename(&unready, &path));
         // Nobody can open it under the name before only its user may.
-        named.map_err(|error| super::endpoint::BindError::Io(Endpoint::Unix(path.clone()), error))?;
+        named.map_err(|error| super::sockets::BindError::Io(Endpoint::Unix(path.clone()), error))?;
         listener.moved_to(path.clone());
-        Ok::<_, super::endpoint::BindError>(listener)
+        Ok::<_, super::sockets::BindError>(listener)
     };
-    let too_long = unready.as_os_str().len() > super::endpoint::UNIX_PATH_BYTES_MAX;
+    let too_long = unready.as_os_str().len() > crate::endpoint::UNIX_PATH_BYTES_MAX;
     let why = match too_long {
         true => "its path is too long".to_owned(),
         false => match bound.await {

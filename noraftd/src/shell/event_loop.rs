@@ -14,12 +14,12 @@ use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use super::clients::Clients;
 use super::clock::{self, StampClock};
-use super::exit::Exit;
 use super::inbox::Inbox;
 use super::peers::Peers;
 use super::signals::{Signals, Wish};
 use super::snapshots::SnapshotJob;
 use super::storage::Storage;
+use crate::exit::Exit;
 use crate::replica::Replica;
 use crate::replica::event::{Divergence, Input, Output};
 

@@ -17,15 +17,15 @@ use tokio::task::JoinSet;
 
 use super::board::{LoadingReport, StatusReport};
 use super::clock;
-use super::endpoint::{Listener, Stream, WriteHalf};
 use super::read_buffer::ReadBuffer;
+use super::sockets::{Listener, Stream, WriteHalf};
 use crate::config::ServeConfig;
+use crate::local::render::ServerFacts;
+use crate::local::session::Session;
 use crate::protocol::command::table::CommandSpec;
 use crate::protocol::command::{Parsed, parse};
 use crate::protocol::http::is_http;
-use crate::protocol::render::ServerFacts;
 use crate::protocol::resp::{Reply, RequestParser};
-use crate::protocol::session::Session;
 use crate::replica::event::Status;
 use crate::time::Stamp;
 

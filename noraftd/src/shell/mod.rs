@@ -16,9 +16,7 @@ mod conversation;
 mod descriptors;
 mod directory_watch;
 mod door;
-pub mod endpoint;
 mod event_loop;
-pub mod exit;
 mod inbox;
 mod intake;
 mod keyring;
@@ -36,6 +34,7 @@ mod resources;
 pub mod run;
 mod signals;
 mod snapshots;
+pub mod sockets;
 mod storage;
 #[cfg(test)]
 mod test_support;

@@ -11,7 +11,7 @@ use bytes::{Buf, BytesMut};
 use nix::sys::socket::Shutdown;
 use tokio::sync::Notify;
 
-use super::endpoint::WriteHalf;
+use super::sockets::WriteHalf;
 
 /// The outgoing side of a connection.
 #[derive(Debug)]
@@ -190,7 +190,7 @@ const KEPT_BYTES_MAX: usize = 256 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::endpoint::Stream;
+    use crate::shell::sockets::Stream;
     use crate::shell::test_support::run;
     use bytes::BufMut;
     use tokio::io::AsyncReadExt;

@@ -10,10 +10,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use noraft::NodeId;
 
-use super::endpoint::{Endpoint, ReadHalf, Stream};
 use super::keyring::Keyring;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
+use super::sockets::{ReadHalf, Stream};
+use crate::endpoint::Endpoint;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::peer::{
     Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,

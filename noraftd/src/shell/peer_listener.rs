@@ -2,7 +2,7 @@
 //! they say.
 //!
 //! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
-//! this node, a member, and the data directory that this member had when it was first met (`store/met.rs`), with the same
+//! this node, a member, and the data directory that this member had when it was first met (`store/known_peers.rs`), with the same
 //! settings; where proof is required, only sealed by somebody who knows the secret. Nobody learns more than the kind of
 //! what is wrong, and a data directory is not even looked up, before the proof. One connection of each lane for each
 //! member: a new one ends the old one.
@@ -17,12 +17,12 @@ use noraft::{NodeId, Term};
 
 use super::complaints::Complaints;
 use super::descriptors::STRANGERS;
-use super::endpoint::{Listener, ReadHalf, Stream};
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::outgoing::Outgoing;
 use super::peer_line::{HearError, Introduction, hear};
 use super::read_buffer::ReadBuffer;
+use super::sockets::{Listener, ReadHalf, Stream};
 use crate::config::PeerAuth;
 use crate::protocol::frame::FrameError;
 use crate::protocol::peer::{

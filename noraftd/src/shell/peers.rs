@@ -21,10 +21,11 @@ use super::backoff::Backoff;
 use super::board::PeerReport;
 use super::clock;
 use super::complaints::Complaints;
-use super::endpoint::{Endpoint, ReadHalf};
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::peer_line::{Introduction, PeerLine, dial};
+use super::sockets::ReadHalf;
+use crate::endpoint::Endpoint;
 use crate::protocol::peer::{Features, Lane, PeerMessage};
 use crate::replica::event::Input;
 

@@ -7,14 +7,15 @@ use std::rc::Rc;
 use noraft::{LogPosition, NodeId, Term};
 use tokio::net::UnixListener;
 
-use super::endpoint::{Endpoint, Listener};
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
 use super::peers::{Peers, QUEUE_BYTES_MAX};
+use super::sockets::Listener;
 use super::test_support::run;
 use crate::config::PeerAuth;
+use crate::endpoint::Endpoint;
 use crate::protocol::command::{Class, Command, Request};
 use crate::protocol::peer::{PeerMessage, TERM_LEAP_MAX};
 use crate::replica::event::Input;

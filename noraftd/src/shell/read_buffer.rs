@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use tokio::io::AsyncReadExt;
 
 use super::budget::Charge;
-use super::endpoint::ReadHalf;
+use super::sockets::ReadHalf;
 
 /// A buffer that grows while reads fill it, so that idle connections stay small.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use noraft::LogPosition;
 use tokio::sync::mpsc;
 
-use super::exit::Exit;
+use crate::exit::Exit;
 use crate::record::SnapshotId;
 use crate::replica::event::{Input, Snapshot};
 use crate::snapshot;

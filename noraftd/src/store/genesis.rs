@@ -22,11 +22,11 @@ use std::io::{self, IoSlice};
 use noraft::{Log, LogPosition, NodeId};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::codec::{Fields, crc};
-use super::disk::Disk;
-use super::segment::PAGE;
-use super::shortage::is_full;
 use crate::record::MEMBERS_MAX;
+use crate::store::disk::Disk;
+use crate::store::disk::shortage::is_full;
+use crate::store::format::codec::{Fields, crc};
+use crate::store::format::segment::PAGE;
 
 /// The file's name.
 pub const FILE: &str = "genesis";
@@ -107,7 +107,7 @@ fn decode(bytes: &[u8]) -> Option<BTreeSet<NodeId>> {
 mod tests {
     use super::*;
     use crate::record::genesis_config;
-    use crate::store::mem_disk::MemDisk;
+    use crate::store::disk::memory::MemDisk;
 
     fn ids(of: &[u64]) -> BTreeSet<NodeId> {
         of.iter().copied().map(NodeId::new).collect()

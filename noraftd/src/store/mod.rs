@@ -1,7 +1,7 @@
 //! The store: what a node has promised, in bytes that survive crashes and show damage.
 //!
-//! A directory holds segments (`segment.rs`), each a row of batches (`batch.rs`), and a file with term and
-//! vote (`hard_state.rs`). One batch is appended and synced at a time; `recovery.rs` has the table of what
+//! A directory holds segments (`format/segment.rs`), each a row of batches (`format/batch.rs`), and a file with term and
+//! vote (`format/hard_state.rs`). One batch is appended and synced at a time; `recovery/judge/mod.rs` has the table of what
 //! each state of the bytes means when they are read again.
 //!
 //! Invariant: [`Store::persist`] returns `Ok` when the batch survives a loss of power, and not before. What
@@ -9,41 +9,16 @@
 //!
 //! One thread owns the [`Store`]; any number of [`LogReader`]s read what is durable beside it.
 
-mod base;
-mod batch;
-mod codec;
 pub mod disk;
+mod format;
 pub mod genesis;
-mod hard_state;
-pub mod inspect;
-mod limits;
-mod log;
-pub mod mem_disk;
-mod met;
-mod mmap;
-mod open;
-mod page_buffer;
-mod patch;
-mod reader;
+mod known_peers;
+mod offline;
+mod read;
 mod recovery;
-mod rejoin;
-mod replace;
-mod replay;
-mod rest;
-mod salvage;
-mod scan;
-mod scrub;
-mod seal;
-mod segment;
-mod setup;
-pub mod shadow;
-mod shortage;
-mod sigbus;
-mod snapshot_file;
-mod spare;
-mod verdict;
-pub mod verify;
-mod writer;
+mod shape;
+mod snapshots;
+mod write;
 
 use std::fmt;
 use std::io;
@@ -56,20 +31,25 @@ use crate::record::{
     Abstain, Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
 };
 use crate::time::Instant;
-pub use batch::{Kind, Mark};
+pub use disk::limits::take_file_limits_as_errors;
+pub use disk::shadow;
+pub use disk::shortage::is_shortage;
+pub use disk::sigbus::name_lost_pages;
 use disk::{DirLock, Disk};
-use hard_state::HardStateFile;
-pub use limits::take_file_limits_as_errors;
-use log::{Run, Shape};
-pub use met::Met;
-pub use reader::LogReader;
-pub use scrub::{Scrubbed, Scrubber};
-pub use setup::{SetUp, Vacant};
-pub use shortage::is_shortage;
-pub use sigbus::name_lost_pages;
-pub use snapshot_file::{SnapshotError, Snapshots, file_name as snapshot_file_name};
-pub use verdict::{Finding, OpenError, RecoveryReport, Verdict};
-use writer::{Content, Writer};
+pub use format::batch::{Kind, Mark};
+use format::hard_state::{self, HardStateFile};
+use format::segment;
+pub use known_peers::Met;
+pub use offline::{inspect, verify};
+use offline::{rejoin, replace};
+pub use read::reader::LogReader;
+pub use read::scrub::{Scrubbed, Scrubber};
+use recovery::open;
+pub use recovery::setup::{SetUp, Vacant};
+pub use recovery::verdict::{Finding, OpenError, RecoveryReport, Verdict};
+use shape::{Run, Shape};
+pub use snapshots::{SnapshotError, Snapshots, file_name as snapshot_file_name};
+use write::writer::{Content, Writer};
 
 /// Whose directory it must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,7 +271,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When it must not be used as it is; nothing was changed then. See the table in `recovery.rs`.
+    /// When it must not be used as it is; nothing was changed then. See the table in `recovery/judge/mod.rs`.
     pub fn open(disk: Arc<dyn Disk>, options: Options, owner: Owner) -> Result<(Self, Recovered), OpenError> {
         open::open(disk, options, owner)
     }

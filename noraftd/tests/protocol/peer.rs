@@ -5,6 +5,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
+use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::peer::{
     APPEND_OVERHEAD_BYTES, Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError,
     PeerFrame, PeerMessage, Print, ProofOfSecret, RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject,
@@ -12,7 +13,6 @@ use noraftd::protocol::peer::{
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
-use noraftd::replica::event::{Doubt, Outcome, Refusal};
 use noraftd::time::Stamp;
 
 use super::support::{random_args, random_bytes, request};

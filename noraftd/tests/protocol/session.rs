@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use noraft::{LogIndex, NodeId, Role};
+use noraftd::local::render::{ClientAddress, Resources, ServerFacts};
+use noraftd::local::session::Session;
 use noraftd::protocol::command::Parsed;
-use noraftd::protocol::render::{ClientAddress, Resources, ServerFacts};
 use noraftd::protocol::resp::{RespVersion, Value};
-use noraftd::protocol::session::Session;
 use noraftd::replica::event::Status;
 use noraftd::time::Stamp;
 

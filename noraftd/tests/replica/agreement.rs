@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use noraft::LogIndex;
+use noraftd::protocol::outcome::{Outcome, Refusal};
 use noraftd::protocol::resp::Reply;
 use noraftd::record::Record;
-use noraftd::replica::event::{Divergence, Outcome, Refusal};
+use noraftd::replica::event::Divergence;
 
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::resp::Reply;
-use noraftd::replica::event::Outcome;
 
 #[derive(Default)]
 pub(crate) struct Appends {

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use noraftd::prng::Prng;
+use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::resp::Reply;
-use noraftd::replica::event::Outcome;
 
 use super::appends::Appends;
 use super::world::{Faults, World};

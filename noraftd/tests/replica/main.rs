@@ -16,8 +16,8 @@ mod world;
 
 use std::time::Duration;
 
+use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::resp::Reply;
-use noraftd::replica::event::{Doubt, Outcome, Refusal};
 
 use world::{Faults, World};
 

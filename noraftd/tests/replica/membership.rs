@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use noraftd::protocol::outcome::{Outcome, Refusal};
 use noraftd::protocol::resp::Reply;
-use noraftd::replica::event::{Outcome, Refusal};
 
 use super::world::{Faults, World};
 use super::{SECOND, counter, done, led_world, other, outcome};

@@ -1,8 +1,8 @@
 //! The order of requests on one connection: pipelines that alternate writes and reads.
 
 use noraftd::prng::Prng;
+use noraftd::protocol::outcome::{Outcome, Refusal};
 use noraftd::protocol::resp::Reply;
-use noraftd::replica::event::{Outcome, Refusal};
 
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};

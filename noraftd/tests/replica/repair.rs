@@ -38,7 +38,7 @@ fn length(world: &mut World, node: u64, id: u64) -> Option<i64> {
     world.request(node, id, &["XLEN", "log"]);
     world.run_for(SECOND);
     match outcome(world, id) {
-        Some(noraftd::replica::event::Outcome::Done(Reply::Integer(length))) => Some(length),
+        Some(noraftd::protocol::outcome::Outcome::Done(Reply::Integer(length))) => Some(length),
         _ => None,
     }
 }

@@ -76,7 +76,7 @@ fn an_entry_that_a_silent_voter_may_have_is_waited_for() {
     world.run_for(SECOND);
     assert!(
         outcome(&world, 10)
-            .is_none_or(|outcome| !matches!(outcome, noraftd::replica::event::Outcome::Done(_)))
+            .is_none_or(|outcome| !matches!(outcome, noraftd::protocol::outcome::Outcome::Done(_)))
     );
     world.start(gone);
     world.run_for(SECOND * 5);

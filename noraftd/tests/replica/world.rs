@@ -9,12 +9,13 @@ use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId};
 use noraftd::chain::{Chain, step_of};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
+use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::peer::{Features, Lane, PeerMessage};
 use noraftd::record::{
     Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
     genesis_config,
 };
-use noraftd::replica::event::{ConnectionId, Input, Outcome, Output, Received, RequestId, Room, Snapshot};
+use noraftd::replica::event::{ConnectionId, Input, Output, Received, RequestId, Room, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 

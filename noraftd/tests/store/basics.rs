@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Batch, BatchId, HardState};
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::disk::{Disk, RealDisk};
-use noraftd::store::mem_disk::MemDisk;
 use noraftd::store::{OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError, Verdict};
 
 fn batch(prev: LogPosition, records: Vec<noraftd::record::Record>) -> Batch {

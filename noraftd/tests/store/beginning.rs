@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record, Recovered};
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::{Inspection, RecordView};
-use noraftd::store::mem_disk::MemDisk;
 use noraftd::store::{Kind, OpenError, Options, Store, Verdict, snapshot_file_name};
 
 use crate::common::*;

@@ -9,7 +9,7 @@ use noraftd::record::{
     Append, Batch, BatchId, HardState, Record, RecordKind, Recovered, encode_config, genesis_config,
 };
 use noraftd::store::disk::Disk;
-use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, SpareBy, Store};
 use noraftd::time::{Instant, Stamp};
 

@@ -8,7 +8,7 @@ use noraft::{LogIndex, LogPosition};
 use noraftd::chain::Chain;
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record, Recovered, SnapshotHead, SnapshotId};
-use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, Options, Snapshots, Store, StoreError, Verdict};
 use noraftd::time::Stamp;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use noraftd::prng::Prng;
 use noraftd::record::{Batch, Recovered};
-use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, Options, Store, StoreError, Verdict};
 
 use crate::common::*;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use noraftd::record::{Append, Batch, BatchId, HardState};
-use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, Options, Store, Verdict};
 
 use crate::common::*;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState, Record, Recovered};
-use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{Finding, Kind, OpenError, Options, ReadError, RecoveryReport, Store, Verdict};
 
 use crate::common::*;
@@ -534,7 +534,7 @@ fn the_seal_tells_of_entries_whose_headers_are_gone() {
 
 #[test]
 fn the_one_loss_that_leaves_no_trace_is_the_whole_of_the_last_batch_before_any_mark() {
-    // Stated in `recovery.rs`; when this fails, something better was found: then say so there.
+    // Stated in `recovery/judge/mod.rs`; when this fails, something better was found: then say so there.
     let small = small();
     let (name, start) = last_batch(&small);
     let files = small.with(&name, |bytes| bytes[start..start + 2 * PAGE].fill(0));

@@ -17,8 +17,8 @@ use noraftd::record::{Append, Base, Batch, BatchId, HardState, SnapshotHead, gen
 use noraftd::replica::event::Snapshot;
 use noraftd::snapshot;
 use noraftd::store::disk::RealDisk;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::{Detail, Inspection, inspect};
-use noraftd::store::mem_disk::MemDisk;
 use noraftd::store::{Options, Snapshots, Store};
 use noraftd::time::Stamp;
 

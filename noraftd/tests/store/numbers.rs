@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use noraft::LogIndex;
 use noraftd::prng::Prng;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::Inspection;
-use noraftd::store::mem_disk::MemDisk;
 use noraftd::store::{OpenError, Store};
 
 use crate::common::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use noraft::LogIndex;
 use noraftd::record::{Append, Batch, BatchId, Record};
-use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{Options, ReadError, Scrubber, Store, StoreError, Verdict};
 
 use crate::common::*;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use noraft::Term;
 use noraftd::machine::Machine;
 use noraftd::record::Abstain;
-use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{SetUp, Store, Vacant};
 
 use crate::common::*;

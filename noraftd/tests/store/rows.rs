@@ -1,10 +1,10 @@
-//! Each row of the table in `recovery.rs`, by name, and that what can be mended is mended.
+//! Each row of the table in `recovery/judge/mod.rs`, by name, and that what can be mended is mended.
 
 use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
-use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, StoreError, Verdict};
 
 use crate::common::*;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use noraft::Term;
-use noraftd::store::mem_disk::{Fault, MemDisk};
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, SetUp, Store, Vacant, Verdict};
 
 use crate::common::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
-use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{Options, Store};
 
 use crate::common::*;

@@ -7,8 +7,9 @@
 use bytes::{Bytes, BytesMut};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Parsed, Request, parse};
+use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::resp::{Reply, RespVersion};
-use noraftd::replica::event::{ConnectionId, Input, Outcome, RequestId};
+use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
 use super::pipelines::is_pipelined;
 use super::voters::is_change;

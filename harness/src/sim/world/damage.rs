@@ -11,7 +11,7 @@
 //! | refuses to start | what no other node gives back was struck: every copy of where the log begins, of term and vote, of the state |
 //! | starts | not when both copies of term and vote were struck |
 //!
-//! Not struck is what `recovery.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
+//! Not struck is what `recovery/judge/mod.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
 //! was written.
 //!
 //! Invariant: what is damaged is drawn from the run's seed and from bytes that were written, and noted before it

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{Parsed, Request, parse};
+use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::resp::Reply;
-use noraftd::replica::event::{ConnectionId, Input, Outcome, RequestId};
+use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
 use super::{MILLI, Phase, World};
 use crate::checker::session::{Said, Session, numbers};

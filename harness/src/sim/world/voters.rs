@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use noraft::NodeId;
 use noraftd::prng::Prng;
-use noraftd::replica::event::{Input, Outcome, RequestId, Status};
+use noraftd::protocol::outcome::Outcome;
+use noraftd::replica::event::{Input, RequestId, Status};
 
 use super::{MILLI, World};
 use crate::plan::{FaultPlan, Plan};

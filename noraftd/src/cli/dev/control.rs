@@ -15,7 +15,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::getuid;
 
 use super::nodes::Nodes;
-use crate::shell::exit::Exit;
+use crate::exit::Exit;
 
 /// Where requests arrive.
 #[derive(Debug)]

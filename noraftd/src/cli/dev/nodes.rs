@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use super::super::complain;
-use crate::shell::exit::Exit;
+use crate::exit::Exit;
 
 /// What the nodes are started with.
 #[derive(Debug)]

@@ -53,8 +53,8 @@ pub use self::extensions::{Differences, Extensions, Features, Lane, Settings, is
 pub use self::terms::{TERM_END, TERM_LEAP_MAX, TermFault};
 
 use crate::protocol::command::Request;
+use crate::protocol::outcome::Outcome;
 use crate::record::{Abstain, Record, SnapshotId};
-use crate::replica::event::Outcome;
 use crate::secret::{Nonce, Proof};
 
 /// One message from node to node. The sender is known from the connection.

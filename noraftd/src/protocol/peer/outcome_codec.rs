@@ -23,9 +23,9 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::read::Reader;
 use crate::protocol::resp::{Reply, STATUSES};
-use crate::replica::event::{Doubt, Outcome, Refusal};
 
 /// Deepest nesting of a forwarded reply; the deepest the state machine makes is four.
 const REPLY_DEPTH_MAX: usize = 8;

@@ -1,0 +1,7 @@
+//! What a node answers by itself: introspection, settings, the state of a connection.
+//!
+//! Invariant: nothing here changes the log or the state machine; an answer is made of what it is given.
+
+mod glob;
+pub mod render;
+pub mod session;

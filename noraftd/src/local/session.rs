@@ -1,0 +1,146 @@
+//! One client connection: what it has told about itself, and answers to the commands that concern it.
+
+use bytes::Bytes;
+
+use crate::local::render::{
+    ServerFacts, render_command, render_config, render_hello, render_info, render_role, render_time,
+};
+use crate::protocol::command::{ClientCommand, Hello, Local};
+use crate::protocol::gate::Gate;
+use crate::protocol::resp::{Reply, RespVersion};
+use crate::replica::event::Status;
+
+/// The state of a client connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The connection's number, as `CLIENT ID` gives it.
+    pub id: u64,
+    /// The client's address, for `CLIENT LIST`.
+    pub peer: String,
+    /// The protocol to write replies in.
+    pub version: RespVersion,
+    /// The name the client gave it.
+    pub name: Bytes,
+    /// The client library's name.
+    pub lib_name: Bytes,
+    /// The client library's version.
+    pub lib_version: Bytes,
+    /// What it refuses because it refused something before.
+    pub gate: Gate,
+}
+
+/// The answer to a local command. Encode it in the session's version *after* the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What to send.
+    pub reply: Reply,
+    /// Close the connection once it is sent.
+    pub close: bool,
+}
+
+impl Session {
+    /// A new connection from `peer`.
+    pub fn new(id: u64, peer: String) -> Self {
+        let empty = Bytes::new();
+        Self {
+            id,
+            peer,
+            version: RespVersion::V2,
+            name: empty.clone(),
+            lib_name: empty.clone(),
+            lib_version: empty,
+            gate: Gate::default(),
+        }
+    }
+
+    /// Carries out a local command. `others` are the other connections' lines, for `CLIENT LIST`.
+    pub fn answer(
+        &mut self,
+        local: Local,
+        status: &Status,
+        facts: &ServerFacts,
+        others: &[String],
+    ) -> Answer {
+        let reply = match local {
+            Local::Ping(None) => Reply::Status("PONG"),
+            Local::Ping(Some(message)) | Local::Echo(message) => Reply::Bulk(message),
+            Local::Hello(hello) => self.hello(hello, status, facts),
+            Local::Quit => {
+                return Answer {
+                    reply: Reply::Status("OK"),
+                    close: true,
+                };
+            }
+            Local::Reset => self.reset(),
+            Local::Select => Reply::Status("OK"),
+            Local::Client(command) => self.client(command, others),
+            Local::Command(query) => render_command(&query),
+            Local::ConfigGet(patterns) => render_config(&patterns, facts),
+            Local::Info(sections) => render_info(&sections, status, facts),
+            Local::Role => render_role(status, facts),
+            Local::Time => render_time(facts),
+        };
+        Answer { reply, close: false }
+    }
+
+    /// The connection's line in `CLIENT LIST`, without a line end.
+    pub fn line(&self) -> String {
+        let Self {
+            id,
+            peer,
+            version,
+            name,
+            lib_name,
+            lib_version,
+            gate: _,
+        } = self;
+        let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+        format!(
+            "id={id} addr={peer} name={} db=0 resp={} lib-name={} lib-ver={}",
+            text(name),
+            version.number(),
+            text(lib_name),
+            text(lib_version),
+        )
+    }
+
+    fn hello(&mut self, hello: Hello, status: &Status, facts: &ServerFacts) -> Reply {
+        let Hello { version, name } = hello;
+        self.version = version.unwrap_or(self.version);
+        if let Some(name) = name {
+            self.name = name;
+        }
+        render_hello(self.version, self.id, status, facts)
+    }
+
+    /// Forgets what the client chose, but not who it is.
+    fn reset(&mut self) -> Reply {
+        self.version = RespVersion::V2;
+        self.name = Bytes::new();
+        Reply::Status("RESET")
+    }
+
+    fn client(&mut self, command: ClientCommand, others: &[String]) -> Reply {
+        match command {
+            ClientCommand::Id => return Reply::Integer(i64::try_from(self.id).unwrap_or(i64::MAX)),
+            ClientCommand::GetName if self.name.is_empty() => return Reply::Null,
+            ClientCommand::GetName => return Reply::Bulk(self.name.clone()),
+            ClientCommand::Info => return Reply::Bulk(Bytes::from(self.line() + "\n")),
+            ClientCommand::List => return self.list(others),
+            ClientCommand::SetName(name) => self.name = name,
+            ClientCommand::SetLibName(name) => self.lib_name = name,
+            ClientCommand::SetLibVersion(version) => self.lib_version = version,
+            ClientCommand::NoEffect => {}
+        }
+        Reply::Status("OK")
+    }
+
+    fn list(&self, others: &[String]) -> Reply {
+        let mut text = self.line() + "\n";
+        for line in others {
+            text.push_str(line);
+            text.push('\n');
+        }
+        Reply::Bulk(Bytes::from(text))
+    }
+}

@@ -1,0 +1,179 @@
+//! What a cut loses: the process is dropped without a word, and another opens the directory.
+
+use std::io::IoSlice;
+
+use super::*;
+use crate::store::format::segment::{PAGE, SECTOR};
+
+struct Plug {
+    directory: tempfile::TempDir,
+    seed: u64,
+}
+
+impl Plug {
+    fn new(seed: u64) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, seed }
+    }
+
+    /// A process that opens the directory.
+    fn boot(&self) -> ShadowDisk {
+        self.boot_with(ShadowOptions {
+            seed: self.seed,
+            ..ShadowOptions::default()
+        })
+    }
+
+    fn boot_with(&self, options: ShadowOptions) -> ShadowDisk {
+        ShadowDisk::open(self.directory.path(), options).unwrap()
+    }
+
+    fn unsynced(&self) -> Unsynced {
+        Unsynced::read(self.directory.path()).unwrap()
+    }
+}
+
+fn write(file: &dyn DiskFile, offset: u64, bytes: &[u8]) {
+    file.write_at(offset, &[IoSlice::new(bytes)]).unwrap();
+}
+
+fn content(file: &dyn DiskFile) -> Vec<u8> {
+    let mut content = Vec::new();
+    file.scan(&mut |bytes| content = bytes.to_vec()).unwrap();
+    content
+}
+
+fn made(disk: &ShadowDisk, name: &str) -> Arc<dyn DiskFile> {
+    let file = disk.create(name).unwrap();
+    file.allocate(2 * PAGE as u64).unwrap();
+    write(&*file, 0, &[1; 2 * PAGE]);
+    file.sync_all().unwrap();
+    disk.sync_dir().unwrap();
+    file
+}
+
+#[test]
+fn what_was_synced_survives_every_cut() {
+    for seed in 0..50 {
+        let plug = Plug::new(seed);
+        let disk = plug.boot();
+        let file = made(&disk, "a");
+        write(&*file, 100, b"synced");
+        file.sync_data().unwrap();
+        disk.rename("a", "b").unwrap();
+        disk.sync_dir().unwrap();
+        assert_eq!(plug.unsynced(), Unsynced::default());
+        drop((disk, file));
+        let disk = plug.boot();
+        assert_eq!(disk.list().unwrap(), ["b"]);
+        let after = content(&*disk.open("b").unwrap());
+        assert_eq!(&after[100..106], b"synced", "seed {seed}");
+        assert_eq!(after.len(), 2 * PAGE);
+    }
+}
+
+#[test]
+fn unsynced_sectors_are_lost_each_by_itself_and_the_process_reads_what_it_wrote() {
+    let (mut lost, mut kept, mut torn) = (0, 0, 0);
+    for seed in 0..100 {
+        let plug = Plug::new(seed);
+        let disk = plug.boot();
+        let file = made(&disk, "a");
+        let new: Vec<u8> = std::iter::repeat_n(2, PAGE).collect();
+        write(&*file, SECTOR as u64 / 2, &new);
+        let mut seen = Vec::new();
+        file.view(0, PAGE, &mut |bytes| seen = bytes.to_vec()).unwrap();
+        assert_eq!((seen[0], seen[PAGE - 1]), (1, 2));
+        let counted = plug.unsynced().sectors;
+        drop((disk, file));
+        let after = content(&*plug.boot().open("a").unwrap());
+        let sectors: Vec<bool> = after
+            .chunks(SECTOR)
+            .take(9)
+            .map(|s| s[SECTOR / 2 - 1..].contains(&2))
+            .collect();
+        let old = sectors.iter().filter(|new| !**new).count();
+        assert_eq!(old as u64, counted, "seed {seed}: the ledger said so");
+        match old {
+            0 => kept += 1,
+            9 => lost += 1,
+            _ => torn += 1,
+        }
+    }
+    assert!(lost > 0 && kept > 0 && torn > 0, "{lost} {kept} {torn}");
+}
+
+#[test]
+fn names_are_lost_from_the_newest_on() {
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 0..100 {
+        let plug = Plug::new(seed);
+        let disk = plug.boot();
+        made(&disk, "a");
+        disk.rename("a", "b").unwrap();
+        drop(disk.create("c").unwrap());
+        disk.remove("b").unwrap();
+        drop(disk);
+        let after = plug.boot().list().unwrap();
+        seen.insert(after.join(" "));
+    }
+    let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
+    assert_eq!(seen, ["a", "b", "b c", "c"]);
+}
+
+#[test]
+fn a_size_may_be_lost_with_what_was_written() {
+    let mut sizes = std::collections::BTreeSet::new();
+    for seed in 0..50 {
+        let plug = Plug::new(seed);
+        let disk = plug.boot();
+        let file = disk.create("a").unwrap();
+        disk.sync_dir().unwrap();
+        file.allocate(PAGE as u64).unwrap();
+        assert_eq!(file.size().unwrap(), PAGE as u64);
+        drop((disk, file));
+        sizes.insert(plug.boot().open("a").unwrap().size().unwrap());
+    }
+    assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [0, PAGE as u64]);
+}
+
+#[test]
+fn a_failed_sync_loses_what_it_left_out_even_when_the_next_succeeds() {
+    let mut lost = 0;
+    for seed in 0..20 {
+        let plug = Plug::new(seed);
+        drop(made(&plug.boot(), "a"));
+        let disk = plug.boot_with(ShadowOptions {
+            seed,
+            fail_sync: Some(1),
+            ..ShadowOptions::default()
+        });
+        let file = disk.open("a").unwrap();
+        write(&*file, 0, &[2; PAGE]);
+        assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(nix::libc::EIO));
+        file.sync_data().unwrap();
+        assert_eq!(content(&*file)[..PAGE], [2; PAGE], "the cache hides it");
+        file.forget_cached().unwrap();
+        let after = content(&*file)[..PAGE].to_vec();
+        drop((disk, file));
+        assert_eq!(content(&*plug.boot().open("a").unwrap())[..PAGE], after);
+        lost += usize::from(after.contains(&1));
+    }
+    assert!(lost > 0);
+}
+
+#[test]
+fn a_missing_name_is_refused_and_orphans_are_removed() {
+    let plug = Plug::new(1);
+    let disk = plug.boot();
+    for refused in [disk.open("a").map(drop), disk.rename("a", "b"), disk.remove("a")] {
+        assert_eq!(refused.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+    std::fs::write(plug.directory.path().join("shadow-orphan-0"), "").unwrap();
+    assert_eq!(plug.boot().list().unwrap(), [""; 0]);
+    assert_eq!(
+        std::fs::read_dir(plug.directory.path()).unwrap().count(),
+        1,
+        "the ledger alone"
+    );
+}

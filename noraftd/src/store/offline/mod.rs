@@ -1,0 +1,6 @@
+//! What a person does with a directory while no node uses it: look, verify, replace the log, rejoin.
+
+pub mod inspect;
+pub(super) mod rejoin;
+pub(super) mod replace;
+pub mod verify;

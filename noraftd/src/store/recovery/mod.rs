@@ -1,0 +1,14 @@
+//! From the files of a directory to a store that can be used, or to the reason why it must not be.
+//!
+//! `setup` (what a directory is), `scan` (one segment), `tail` (what comes after its last whole batch), `salvage` (what a damaged
+//! batch still says), `replay` (the log that the batches add up to), `judge` (what all of it means: the table), `verdict` (in words),
+//! `open` (what is done about it).
+
+pub(super) mod judge;
+pub(super) mod open;
+pub(super) mod replay;
+pub(super) mod salvage;
+pub(super) mod scan;
+pub(super) mod setup;
+pub(super) mod tail;
+pub(super) mod verdict;

@@ -1,0 +1,225 @@
+//! What can still be told of records in a batch that is not valid.
+//!
+//! A record's header has its own crc, so that term, index and payload crc of an entry outlive its payload; the
+//! SEAL of a segment has a second copy of all three. What neither tells is lost, and said to be.
+//!
+//! Invariant: whatever is told here was covered by a crc. An entry that a reader could not reach from the front
+//! of its batch is told as a hole even when its bytes are intact.
+
+use crate::record::{Hole, decode_config};
+use crate::store::format::batch::{
+    BATCH_HEADER_BYTES, BatchHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, record_seed,
+};
+use crate::store::format::codec::crc;
+use crate::store::format::segment::PAGE;
+use crate::store::recovery::scan::{Event, SegmentScan};
+
+/// A stretch of bytes to salvage records from.
+struct Stretch<'a> {
+    bytes: &'a [u8],
+    from: usize,
+    to: usize,
+    /// One for each batch that the records may be of.
+    seeds: &'a [u32],
+    /// The LSN of the batch, where that is known.
+    lsn: u64,
+    /// True when readers find the records from the front of their batch.
+    reachable: bool,
+}
+
+impl SegmentScan {
+    /// Salvages what it can between the front and the batch `next`, and goes on there. `own` is the header of
+    /// the batch at the front, where it is intact.
+    pub(in crate::store) fn salvage_until(
+        &mut self,
+        bytes: &[u8],
+        salt: u64,
+        own: Option<BatchHeader>,
+        next: (usize, BatchHeader),
+    ) {
+        let (to, next) = next;
+        // A batch that follows the last valid one directly proves that what is between them never counted.
+        if next.prev_crc != self.last.crc {
+            let closed = own.is_some_and(|own| own.link.crc == next.prev_crc);
+            let end = to.max(self.front as usize);
+            self.salvage(bytes, salt, own, end, next.link.lsn, closed);
+        }
+        if let Some(own) = own.filter(|own| own.link.lsn < next.link.lsn) {
+            self.last.lsn = own.link.lsn;
+        }
+        self.last.crc = next.prev_crc;
+        self.front = to as u64;
+    }
+
+    /// Salvages what it can of the bytes up to `end`, after which nothing valid comes.
+    pub(in crate::store) fn salvage_tail(&mut self, bytes: &[u8], salt: u64, end: usize) {
+        let (events, index, entries) = (self.events.len(), self.index.mark(), self.entries);
+        let own =
+            crate::store::recovery::scan::check_batch(&bytes[self.front as usize..], salt, self.last).ok();
+        self.salvage(bytes, salt, own, end, self.last.lsn + LSNS_MAX, false);
+        self.tail = self.events.split_off(events);
+        self.index.rewind(&index);
+        (self.entries, self.sealed, self.seal) = (entries, false, None);
+    }
+
+    fn salvage(
+        &mut self,
+        bytes: &[u8],
+        salt: u64,
+        own: Option<BatchHeader>,
+        to: usize,
+        lsn_end: u64,
+        closed: bool,
+    ) {
+        let mut from = self.front as usize;
+        if let Some(own) = own {
+            let end = (from + BATCH_HEADER_BYTES + own.length).min(to);
+            self.salvage_stretch(&Stretch {
+                bytes,
+                from: from + BATCH_HEADER_BYTES,
+                to: end,
+                seeds: &[record_seed(salt, own.link.lsn)],
+                lsn: own.link.lsn,
+                reachable: true,
+            });
+            from = end.next_multiple_of(PAGE).min(to);
+        }
+        if closed {
+            return;
+        }
+        let lsn_first = own.map_or(self.last.lsn, |own| own.link.lsn) + 1;
+        let lsns = lsn_first..lsn_end.min(lsn_first.saturating_add(LSNS_MAX));
+        let seeds: Vec<u32> = lsns.map(|lsn| record_seed(salt, lsn)).collect();
+        let searched = to.min(from + SEARCH_BYTES_MAX);
+        self.salvage_stretch(&Stretch {
+            bytes,
+            from,
+            to: searched,
+            seeds: &seeds,
+            lsn: lsn_first,
+            reachable: false,
+        });
+        self.lose(searched, to);
+    }
+
+    /// Notes all records with an intact header, and what is lost between them.
+    fn salvage_stretch(&mut self, stretch: &Stretch<'_>) {
+        let (mut at, mut known_to, mut reachable) = (stretch.from, stretch.from, stretch.reachable);
+        let begun = self.events.len();
+        while at < stretch.to {
+            let area = &stretch.bytes[at..stretch.to];
+            let Some(head) = stretch.seeds.iter().find_map(|seed| head_at(area, *seed)) else {
+                reachable = false;
+                at += 8;
+                continue;
+            };
+            if known_to < at {
+                self.lose(known_to, at);
+            }
+            let payload = area.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length);
+            let payload = payload.filter(|payload| crc(0, payload) == head.payload_crc);
+            self.note_salvaged(&head, payload, at, begun, reachable, stretch.lsn);
+            at += head.span();
+            known_to = at;
+        }
+        if known_to < stretch.to || !stretch.reachable {
+            self.lose(known_to.min(stretch.to), stretch.to);
+        }
+    }
+
+    fn note_salvaged(
+        &mut self,
+        head: &RecordHeader,
+        payload: Option<&[u8]>,
+        at: usize,
+        begun: usize,
+        reachable: bool,
+        lsn: u64,
+    ) {
+        let offset = at - self.front as usize;
+        if let Some(kind) = head.kind.entry() {
+            self.note_entry(head, offset, begun);
+            if payload.is_none() || !reachable {
+                self.events.push(Event::Hole(Hole {
+                    position: head.position(),
+                    kind: Some(kind),
+                    payload_crc: Some(head.payload_crc),
+                }));
+            }
+            if head.kind == Kind::Config
+                && let Some(config) = payload.and_then(decode_config)
+            {
+                let (index, config) = (head.index, Box::new(config));
+                self.events.push(Event::Config { index, config });
+            }
+            return;
+        }
+        // A patch that readers cannot reach leaves the hole that it was to fill.
+        let noted = match payload {
+            Some(_) if head.kind == Kind::Patch && !reachable => return,
+            Some(payload) => self.note(head, payload, offset, begun, lsn),
+            None if matches!(head.kind, Kind::Patch | Kind::Seal) => {
+                self.sealed |= head.kind == Kind::Seal;
+                return;
+            }
+            None => Err("the payload is not what was written"),
+        };
+        if noted.is_err() {
+            self.lose(at, at + head.span());
+        }
+    }
+
+    pub(in crate::store) fn lose(&mut self, from: usize, to: usize) {
+        self.events.push(Event::Lost {
+            from: from as u64,
+            to: to as u64,
+            entries_known: false,
+        });
+    }
+
+    /// Tells of lost entries what the segment's index has of them. Where nothing is left to tell it by, the
+    /// index that is written next must not be taken for complete.
+    pub(in crate::store) fn fill_from_seal(&mut self) {
+        let is_lost = |event: &Event| matches!(event, Event::Lost { .. });
+        if !self.events.iter().any(is_lost) {
+            return;
+        }
+        let Some(seal) = &self.seal else {
+            self.index.lack();
+            return;
+        };
+        let entries_known = seal.is_complete();
+        let mut events = Vec::with_capacity(self.events.len());
+        for event in std::mem::take(&mut self.events) {
+            let Event::Lost { from, to, .. } = event else {
+                events.push(event);
+                continue;
+            };
+            let lost = Event::Lost {
+                from,
+                to,
+                entries_known,
+            };
+            events.push(lost.clone());
+            let listed = seal
+                .entries()
+                .filter(|entry| (from..to).contains(&entry.offset))
+                .map(Event::Indexed);
+            events.extend(listed);
+            events.push(lost);
+        }
+        self.events = events;
+    }
+}
+
+/// The record header at the front of `area`, if there is one. Where headers are searched for, one more check
+/// makes a false find as good as impossible.
+fn head_at(area: &[u8], seed: u32) -> Option<RecordHeader> {
+    let head = RecordHeader::decode(area, seed).ok()?;
+    (area[6] == 0 && area[7] == 0).then_some(head)
+}
+
+/// LSNs that a batch without a header is tried with: they have gaps, but small ones.
+const LSNS_MAX: u64 = 8;
+/// Bytes that are searched for records of batches whose header is gone; beyond, they are lost.
+const SEARCH_BYTES_MAX: usize = 1 << 20;

@@ -1,0 +1,504 @@
+//! One segment, read from front to back: what is valid, and what the rest looks like.
+//!
+//! A batch that is not valid does not end the reading when a later one exists: what can be told of its records
+//! is salvaged (`salvage.rs`), and the reading goes on behind it.
+//!
+//! Invariant: pure, and total: any bytes give a scan, never a panic. Memory is O(entries), 8 bytes each beside
+//! batches, terms, configurations and damaged entries, and every crc of a batch was checked before anything of it is reported,
+//! but for what is reported as damaged.
+
+use noraft::{ClusterConfig, LogPosition};
+
+use crate::chain::step;
+use crate::record::{Base, HardState, Hole, RecordKind, decode_config};
+use crate::store::format::batch::{
+    BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, record_seed,
+};
+use crate::store::format::codec::crc;
+use crate::store::format::seal::{SealIndex, SealedEntry};
+use crate::store::format::segment::{HeaderFault, Link, PAGE, SegmentHeader};
+use crate::store::recovery::tail::{
+    Later, batch_heads, first_nonzero_page, later, looks_interrupted, next_batch, used_bytes,
+};
+use crate::store::shape::Run;
+
+/// Something a valid batch says, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) enum Event {
+    /// Consecutive entries of one term in the batch at `page`; what each contributes to the log's chain.
+    Entries { page: u32, run: Run, steps: Vec<u64> },
+    /// The configuration in an entry that was just told.
+    Config { index: u64, config: Box<ClusterConfig> },
+    /// Term and vote.
+    HardState { lsn: u64, hard_state: HardState },
+    /// Entries after this are void.
+    Truncate(LogPosition),
+    /// Entries up to this are covered.
+    Snapshot {
+        position: LogPosition,
+        config: Box<ClusterConfig>,
+        /// The chain of the log up to there, where it is said.
+        chain: Option<u64>,
+    },
+    /// A remark.
+    Mark(Mark),
+    /// An entry that was damaged, in the batch at `page` again.
+    Patch {
+        page: u32,
+        position: LogPosition,
+        kind: RecordKind,
+        payload_crc: u32,
+    },
+    /// An entry that was just told is not readable.
+    Hole(Hole),
+    /// An entry that only the segment's index tells of.
+    Indexed(SealedEntry),
+    /// Records of which nothing is known stood in these bytes of the segment.
+    Lost {
+        from: u64,
+        to: u64,
+        /// True when all entries among them are told beside this.
+        entries_known: bool,
+    },
+}
+
+/// What the two header pages say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum HeaderFound {
+    /// Both agree.
+    Both(SegmentHeader),
+    /// One of the two is not valid.
+    One {
+        header: SegmentHeader,
+        broken: HeaderFault,
+        broken_at: u64,
+    },
+    /// Neither is valid.
+    None { fault: HeaderFault },
+}
+
+/// What lies after the last valid batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Rest {
+    /// Only zeros: nothing was ever written there.
+    Blank,
+    /// Something that is no valid batch.
+    Invalid(InvalidRest),
+}
+
+/// Bytes after the last valid batch that are no valid batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct InvalidRest {
+    /// The byte at which reading failed.
+    pub(in crate::store) offset: u64,
+    /// How it failed.
+    pub(in crate::store) found: &'static str,
+    /// The byte after the last that is not zero, rounded up to a page.
+    pub(in crate::store) end: u64,
+    /// True when each missing part can be a sector that was never written, as after an interrupted write.
+    pub(in crate::store) interrupted: bool,
+    /// True when it is what a crash left of a tail while that was blanked: the mark of its cut comes last, and nothing
+    /// that was written after it.
+    pub(in crate::store) was_cut: bool,
+}
+
+/// Bytes between valid batches that are no valid batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Damaged {
+    /// The byte at which reading failed.
+    pub(in crate::store) offset: u64,
+    /// How it failed.
+    pub(in crate::store) found: &'static str,
+    /// What valid batches lie after it.
+    pub(in crate::store) later: Later,
+}
+
+/// One segment file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct SegmentScan {
+    pub(in crate::store) size: u64,
+    pub(in crate::store) header: HeaderFound,
+    /// Where the log began when the segment was begun, as a valid header says it.
+    pub(in crate::store) base: Option<Base>,
+    pub(in crate::store) events: Vec<Event>,
+    pub(in crate::store) batches: u64,
+    pub(in crate::store) entries: u64,
+    /// The last valid batch, or the one that the header names.
+    pub(in crate::store) last: Link,
+    /// The byte after the last valid batch.
+    pub(in crate::store) front: u64,
+    /// Where the tail ended that the last valid batch cut, when that is all it says; zero where it does not say so.
+    cut_until: Option<u64>,
+    pub(in crate::store) sealed: bool,
+    pub(in crate::store) rest: Rest,
+    /// What was found between valid batches.
+    pub(in crate::store) damages: Vec<Damaged>,
+    /// What can be told of the records in the rest, should it turn out that they were durable.
+    pub(in crate::store) tail: Vec<Event>,
+    /// The index that the SEAL carries.
+    pub(in crate::store) seal: Option<SealIndex>,
+    /// The index so far, of a segment that is not sealed.
+    pub(in crate::store) index: SealIndex,
+}
+
+impl SegmentScan {
+    /// Reads the whole file of segment `number`.
+    pub(in crate::store) fn of(number: u64, bytes: &[u8]) -> Self {
+        let (header, base) = read_header(number, bytes);
+        let mut scan = Self {
+            size: bytes.len() as u64,
+            header,
+            base,
+            events: Vec::new(),
+            batches: 0,
+            entries: 0,
+            last: Link::default(),
+            front: PAGE as u64,
+            cut_until: None,
+            sealed: false,
+            rest: Rest::Blank,
+            damages: Vec::new(),
+            tail: Vec::new(),
+            seal: None,
+            index: SealIndex::default(),
+        };
+        match header {
+            HeaderFound::Both(header) | HeaderFound::One { header, .. } => scan.take_all(bytes, &header),
+            HeaderFound::None { .. } => scan.note_unread(bytes),
+        }
+        scan
+    }
+
+    /// The header that is valid, if one is.
+    pub(in crate::store) fn valid_header(&self) -> Option<&SegmentHeader> {
+        match &self.header {
+            HeaderFound::Both(header) | HeaderFound::One { header, .. } => Some(header),
+            HeaderFound::None { .. } => None,
+        }
+    }
+
+    fn note_unread(&mut self, bytes: &[u8]) {
+        let end = bytes.len().saturating_sub(PAGE).max(PAGE);
+        if let Some(offset) = bytes.get(PAGE..end).and_then(first_nonzero_page) {
+            self.rest = Rest::Invalid(InvalidRest {
+                offset: (PAGE + offset) as u64,
+                found: "bytes in a segment without a valid header",
+                end: end as u64,
+                interrupted: false,
+                was_cut: false,
+            });
+        }
+    }
+
+    fn take_all(&mut self, bytes: &[u8], header: &SegmentHeader) {
+        let end = usize::try_from(header.batches_end())
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let bytes = &bytes[..end];
+        self.last = header.link;
+        let (mut heads, mut fault) = (None, (0, "bytes that no batch explains"));
+        let mut end = self.front;
+        while !self.sealed {
+            let Err(found) = self.take_batch(bytes, header.salt) else {
+                end = end.max(self.front);
+                continue;
+            };
+            // Up to here every batch was taken, and has an LSN that no later one has.
+            let heads = heads.get_or_insert_with(|| batch_heads(bytes, self.front as usize, header.salt));
+            fault = found;
+            let own = self.own_head(bytes, header.salt);
+            if own.is_some() {
+                // Nobody comes back to it: two damaged copies of one batch would name each other for ever.
+                heads.retain(|(at, _)| *at as u64 != self.front);
+            }
+            let Some(next) = next_batch(heads, self.front, self.last, own.as_ref()) else {
+                break;
+            };
+            let later = later(bytes, heads, next, header.salt);
+            self.damages.push(Damaged {
+                offset: (found.0 as u64).max(self.front),
+                found: found.1,
+                later,
+            });
+            self.salvage_until(bytes, header.salt, own, next);
+        }
+        // A batch that stands in the wrong place may have been the last; or it covers what was.
+        if end > self.front && !self.sealed {
+            self.lose(self.front as usize, end as usize);
+        }
+        self.front = end.max(self.front);
+        self.judge_rest(bytes, header.salt, fault);
+        self.fill_from_seal();
+        if self.sealed {
+            self.index = SealIndex::default();
+        }
+    }
+
+    /// The header of the batch at the front, if it is the one that comes next.
+    fn own_head(&self, bytes: &[u8], salt: u64) -> Option<BatchHeader> {
+        check_batch(bytes.get(self.front as usize..)?, salt, self.last).ok()
+    }
+
+    /// Takes the batch at the front, or nothing of it.
+    fn take_batch(&mut self, bytes: &[u8], salt: u64) -> Result<(), (usize, &'static str)> {
+        let start = self.front as usize;
+        let area = bytes.get(start..).unwrap_or_default();
+        let batch = check_batch(area, salt, self.last).map_err(|found| (start, found))?;
+        let (events, index, entries) = (self.events.len(), self.index.mark(), self.entries);
+        let area = &area[..BATCH_HEADER_BYTES + batch.length];
+        if let Err((at, found)) = self.take_records(area, salt, &batch) {
+            self.events.truncate(events);
+            self.index.rewind(&index);
+            self.entries = entries;
+            self.sealed = false;
+            return Err((start + at, found));
+        }
+        self.batches += 1;
+        self.cut_until = sole_cut(area, salt, &batch);
+        self.last = batch.link;
+        self.front += batch.span();
+        Ok(())
+    }
+
+    fn take_records(
+        &mut self,
+        area: &[u8],
+        salt: u64,
+        batch: &BatchHeader,
+    ) -> Result<(), (usize, &'static str)> {
+        let seed = record_seed(salt, batch.link.lsn);
+        let (mut at, begun) = (BATCH_HEADER_BYTES, self.events.len());
+        for _ in 0..batch.records {
+            let (head, payload) = check_record(&area[at..], seed).map_err(|found| (at, found))?;
+            self.note(&head, payload, at, begun, batch.link.lsn)
+                .map_err(|found| (at, found))?;
+            at += head.span();
+        }
+        if at != area.len() {
+            return Err((at, "a batch is longer than its records"));
+        }
+        Ok(())
+    }
+
+    /// Notes what a valid record of the batch at the front says; `begun` is the number of events before its batch.
+    pub(in crate::store) fn note(
+        &mut self,
+        head: &RecordHeader,
+        payload: &[u8],
+        at: usize,
+        begun: usize,
+        lsn: u64,
+    ) -> Result<(), &'static str> {
+        let config = || {
+            decode_config(payload)
+                .map(Box::new)
+                .ok_or("a configuration does not parse")
+        };
+        match head.kind {
+            Kind::Term | Kind::Command => self.note_entry(head, at, begun),
+            Kind::Config => {
+                let config = config()?;
+                self.note_entry(head, at, begun);
+                self.events.push(Event::Config {
+                    index: head.index,
+                    config,
+                });
+            }
+            Kind::HardState => {
+                let voted_for = (head.flags & 1 != 0).then_some(head.index);
+                self.events.push(Event::HardState {
+                    lsn,
+                    hard_state: HardState {
+                        term: head.term,
+                        voted_for,
+                    },
+                });
+            }
+            Kind::Truncate => self.events.push(Event::Truncate(head.position())),
+            Kind::Snapshot => {
+                self.events.push(Event::Snapshot {
+                    position: head.position(),
+                    config: config()?,
+                    chain: head.chain(),
+                });
+            }
+            Kind::Seal => {
+                self.sealed = true;
+                self.seal = SealIndex::decode(head.flags, payload);
+            }
+            Kind::Patch => {
+                let kind = head.held_entry().ok_or("a patch of an unknown kind")?;
+                let (page, position) = (self.page(), head.position());
+                let payload_crc = head.payload_crc;
+                self.events.push(Event::Patch {
+                    page,
+                    position,
+                    kind,
+                    payload_crc,
+                });
+                if kind == RecordKind::Config {
+                    let (index, config) = (head.index, config()?);
+                    self.events.push(Event::Config { index, config });
+                }
+            }
+            Kind::Mark => self
+                .events
+                .push(Event::Mark(Mark::from_byte(head.flags).ok_or("an unknown mark")?)),
+        }
+        Ok(())
+    }
+
+    pub(in crate::store) fn note_entry(&mut self, head: &RecordHeader, at: usize, begun: usize) {
+        self.entries += 1;
+        self.index
+            .add(head.position(), self.front + at as u64, head.payload_crc);
+        let page = self.page();
+        let opens = head.kind == Kind::Term;
+        let kind = head.kind.entry().expect("an entry is noted");
+        let step = step(head.position(), kind, head.payload_crc);
+        if self.events.len() > begun
+            && let Some(Event::Entries { run, steps, .. }) = self.events.last_mut()
+            && !opens
+            && run.term == head.term
+            && run.last().checked_add(1) == Some(head.index)
+        {
+            run.count += 1;
+            steps.push(step);
+            return;
+        }
+        let run = Run {
+            first: head.index,
+            count: 1,
+            term: head.term,
+            opens,
+        };
+        let steps = vec![step];
+        self.events.push(Event::Entries { page, run, steps });
+    }
+
+    fn page(&self) -> u32 {
+        u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages")
+    }
+
+    /// True when `region`, which is not blank up to `end`, is left of a tail that the last batch cut.
+    fn was_cut(&self, region: &[u8], salt: u64, end: u64) -> bool {
+        let is_within = |until: u64| until == 0 || end <= until;
+        // What a later batch left begins with its header, unless that was not written: then it is part of nothing.
+        self.cut_until.is_some_and(is_within) && check_batch(region, salt, self.last).is_err()
+    }
+
+    fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
+        let region = bytes.get(self.front as usize..).unwrap_or_default();
+        let Some(first) = first_nonzero_page(region) else {
+            return;
+        };
+        let (offset, found) = fault;
+        let end = self.front + used_bytes(region) as u64;
+        self.rest = Rest::Invalid(InvalidRest {
+            offset: (offset as u64).max(self.front + if offset == 0 { first as u64 } else { 0 }),
+            found,
+            end,
+            interrupted: !self.sealed && looks_interrupted(region, salt, self.last),
+            was_cut: self.was_cut(region, salt, end),
+        });
+        if !self.sealed {
+            self.salvage_tail(bytes, salt, end as usize);
+        }
+    }
+}
+
+/// Where the tail ended that `batch` cut, if a mark that says so is all it holds.
+fn sole_cut(area: &[u8], salt: u64, batch: &BatchHeader) -> Option<u64> {
+    if batch.records != 1 || batch.length != RECORD_HEADER_BYTES {
+        return None;
+    }
+    let seed = record_seed(salt, batch.link.lsn);
+    let head = RecordHeader::decode(area.get(BATCH_HEADER_BYTES..)?, seed).ok()?;
+    let is_cut = head.kind == Kind::Mark && Mark::from_byte(head.flags).is_some_and(Mark::is_cut);
+    is_cut.then_some(head.term)
+}
+
+/// Reads both header pages of segment `number`, and where they say that the log began.
+fn read_header(number: u64, bytes: &[u8]) -> (HeaderFound, Option<Base>) {
+    let copy_at = bytes.len().saturating_sub(PAGE);
+    let pages = [bytes.get(..PAGE).unwrap_or_default(), &bytes[copy_at..]];
+    let found = compare_headers(number, pages.map(SegmentHeader::decode));
+    let [base, copy] = pages.map(SegmentHeader::decode_base);
+    match found {
+        HeaderFound::Both(header) => {
+            let broken_at = match (&base, &copy) {
+                (None, Some(_)) => 0,
+                (Some(_), None) => header.batches_end(),
+                (Some(_), Some(_)) | (None, None) => return (found, base),
+            };
+            let broken = HeaderFault::Damaged;
+            let found = HeaderFound::One {
+                header,
+                broken,
+                broken_at,
+            };
+            (found, base.or(copy))
+        }
+        HeaderFound::One { broken_at, .. } => (found, if broken_at == 0 { copy } else { base }),
+        HeaderFound::None { .. } => (found, None),
+    }
+}
+
+fn compare_headers(number: u64, [first, second]: [Result<SegmentHeader, HeaderFault>; 2]) -> HeaderFound {
+    match (first, second) {
+        (Ok(header), Ok(copy)) if header == copy => HeaderFound::Both(header),
+        // The page of another segment, written to the wrong place.
+        (Ok(header), Ok(copy)) if header.number != number && copy.number == number => HeaderFound::One {
+            header: copy,
+            broken: HeaderFault::Damaged,
+            broken_at: 0,
+        },
+        (Ok(header), copy) => {
+            // A file that was cut has no second copy where it should be.
+            let broken = copy.err().unwrap_or(HeaderFault::Damaged);
+            HeaderFound::One {
+                header,
+                broken,
+                broken_at: header.batches_end(),
+            }
+        }
+        (Err(broken), Ok(header)) => HeaderFound::One {
+            header,
+            broken,
+            broken_at: 0,
+        },
+        (Err(HeaderFault::Version(version)), Err(_)) | (Err(_), Err(HeaderFault::Version(version))) => {
+            HeaderFound::None {
+                fault: HeaderFault::Version(version),
+            }
+        }
+        (Err(fault), Err(_)) => HeaderFound::None { fault },
+    }
+}
+
+/// The batch header at the front of `area`, if it comes after `last` and fits.
+pub(in crate::store) fn check_batch(area: &[u8], salt: u64, last: Link) -> Result<BatchHeader, &'static str> {
+    let batch = BatchHeader::decode(area, salt)?;
+    if batch.link.lsn <= last.lsn || batch.prev_crc != last.crc {
+        return Err("a batch does not follow the one before it");
+    }
+    if batch.records == 0 || batch.span() > area.len() as u64 {
+        return Err("a batch has no records or more than fit");
+    }
+    Ok(batch)
+}
+
+/// The record at the front of `area`, if header and payload are intact.
+pub(in crate::store) fn check_record(area: &[u8], seed: u32) -> Result<(RecordHeader, &[u8]), &'static str> {
+    let head = RecordHeader::decode(area, seed)?;
+    let payload = area
+        .get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length)
+        .ok_or("a record is cut short")?;
+    if crc(0, payload) != head.payload_crc {
+        return Err("a record's payload is not what was written");
+    }
+    if area.len() < head.span() {
+        return Err("a record's padding is cut short");
+    }
+    Ok((head, payload))
+}

@@ -1,0 +1,127 @@
+//! What lies behind the last valid batch, or between two: blank, interrupted, or damaged.
+//!
+//! Invariant: pure, and total: any bytes give an answer.
+
+use crate::store::format::batch::{
+    BATCH_HEADER_BYTES, BatchHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, record_seed,
+};
+use crate::store::format::segment::{Link, PAGE, SECTOR, is_zero};
+use crate::store::recovery::scan::check_record;
+
+/// Valid batches after an invalid one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Later {
+    /// Only marks and a SEAL, the first at this byte.
+    Marks(u64),
+    /// Others, the first batch at this byte.
+    Batches(u64),
+}
+
+/// The batch headers of a segment, with their bytes.
+pub(in crate::store) type Heads = Vec<(usize, BatchHeader)>;
+
+/// Every intact header from the page at `from` on of a batch that fits, whether the batch is valid or not.
+pub(in crate::store) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Heads {
+    let pages = (from..bytes.len()).step_by(PAGE);
+    let head = |at: usize| {
+        let head = BatchHeader::decode(&bytes[at..], salt).ok()?;
+        let fits = head.records > 0 && head.span() <= (bytes.len() - at) as u64;
+        fits.then_some((at, head))
+    };
+    pages.filter_map(head).collect()
+}
+
+/// The batch that comes after an invalid one at `front`, wherever it stands: LSNs tell the order, and a page that
+/// was written to the wrong place repeats a batch, or has one instead of another. A batch that was begun proves
+/// that all before it were durable, because only one is in flight at a time. Its header is enough.
+pub(in crate::store) fn next_batch(
+    heads: &Heads,
+    front: u64,
+    last: Link,
+    own: Option<&BatchHeader>,
+) -> Option<(usize, BatchHeader)> {
+    let least = |lsn: u64, taken: u64| {
+        let is_taken = |at: usize| (front..front + taken).contains(&(at as u64));
+        let later = heads
+            .iter()
+            .filter(|(at, head)| head.link.lsn > lsn && !is_taken(*at));
+        let is_behind = |at: usize| at as u64 >= front;
+        later
+            .min_by_key(|(at, head)| (head.link.lsn, !is_behind(*at), *at))
+            .copied()
+    };
+    match own {
+        // The batch at the front is the one that is invalid.
+        Some(own) => least(own.link.lsn, own.span()).or_else(|| least(last.lsn, PAGE as u64)),
+        // What is at the front may be a batch that follows one that is lost.
+        None => least(last.lsn, 0),
+    }
+}
+
+/// What was begun from the batch `next` on.
+pub(in crate::store) fn later(bytes: &[u8], heads: &Heads, next: (usize, BatchHeader), salt: u64) -> Later {
+    let begun = || heads.iter().filter(|(_, head)| head.link.lsn >= next.1.link.lsn);
+    let other = begun().find(|(at, head)| !is_only_marks(&bytes[*at..], salt, head));
+    match other {
+        Some((at, _)) => Later::Batches(*at as u64),
+        None => Later::Marks(next.0 as u64),
+    }
+}
+
+fn is_only_marks(area: &[u8], salt: u64, batch: &BatchHeader) -> bool {
+    let seed = record_seed(salt, batch.link.lsn);
+    let mut at = BATCH_HEADER_BYTES;
+    (0..batch.records).all(|_| {
+        let head = area
+            .get(at..)
+            .and_then(|rest| RecordHeader::decode(rest, seed).ok());
+        at += head.map_or(0, |head| head.span());
+        head.is_some_and(|head| matches!(head.kind, Kind::Seal | Kind::Mark))
+    })
+}
+
+/// True when `region`, which is not blank, can be what an interrupted write of one batch left: each sector
+/// is what was to be written, or was never written and so is zero.
+pub(in crate::store) fn looks_interrupted(region: &[u8], salt: u64, last: Link) -> bool {
+    let Ok(batch) = BatchHeader::decode(region, salt) else {
+        return is_zero(&region[..SECTOR.min(region.len())]);
+    };
+    if batch.link.lsn <= last.lsn || batch.prev_crc != last.crc || batch.span() > region.len() as u64 {
+        return false;
+    }
+    if !is_zero(&region[batch.span() as usize..]) {
+        return false;
+    }
+    let area = &region[..BATCH_HEADER_BYTES + batch.length];
+    let seed = record_seed(salt, batch.link.lsn);
+    let mut at = BATCH_HEADER_BYTES;
+    while at < area.len() {
+        let Ok(head) = RecordHeader::decode(&area[at..], seed) else {
+            return has_zero_sector(region, at, at + RECORD_HEADER_BYTES);
+        };
+        if check_record(&area[at..], seed).is_err() && !has_zero_sector(region, at, at + head.span()) {
+            return false;
+        }
+        at += head.span();
+    }
+    true
+}
+
+fn has_zero_sector(region: &[u8], from: usize, to: usize) -> bool {
+    let from = from / SECTOR * SECTOR;
+    let to = to.next_multiple_of(SECTOR).min(region.len());
+    region[from..to].chunks(SECTOR).any(is_zero)
+}
+
+pub(in crate::store) fn first_nonzero_page(region: &[u8]) -> Option<usize> {
+    region
+        .chunks(PAGE)
+        .position(|page| !is_zero(page))
+        .map(|page| page * PAGE)
+}
+
+/// Bytes of `region` up to its last page that is not blank.
+pub(in crate::store) fn used_bytes(region: &[u8]) -> usize {
+    let last = region.chunks(PAGE).rposition(|page| !is_zero(page));
+    last.map_or(0, |page| ((page + 1) * PAGE).min(region.len()))
+}

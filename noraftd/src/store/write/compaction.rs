@@ -1,0 +1,225 @@
+//! Where the log begins: compaction, and taking over another node's snapshot (Raft 7).
+//!
+//! Invariant: the record that says where the log begins is durable before anything goes that lies before it,
+//! and the snapshot of that position before the record. What goes, goes oldest first, each name durably gone
+//! before the next, so that no crash leaves a gap between segments.
+
+use std::collections::BTreeMap;
+
+use noraft::LogPosition;
+
+use crate::record::{Base, HardState, SnapshotHead, SnapshotId};
+use crate::store::disk::shortage::is_shortage;
+use crate::store::format::segment::file_name;
+use crate::store::read::reader::Directory;
+use crate::store::snapshots::{self, SnapshotError, Snapshots};
+use crate::store::write::writer::{Content, lock};
+use crate::store::{Finding, OpenError, Store, StoreError, Verdict};
+
+impl Store {
+    /// The snapshots in this directory.
+    pub fn snapshots(&self) -> Snapshots {
+        Snapshots::new(
+            self.writer.disk.clone(),
+            self.writer.header.identity.owner.cluster_id,
+        )
+    }
+
+    /// Where the log begins.
+    pub fn base(&self) -> LogPosition {
+        self.shape.base_position()
+    }
+
+    /// Loads the newest snapshot that is whole and that the log goes on from; removes what was never taken over
+    /// or is not needed any more. To be called once, after opening. `begin` makes the place where the chunks of a
+    /// snapshot go.
+    ///
+    /// # Errors
+    ///
+    /// When the log begins after entry 0 and no snapshot leads there, or the disk fails.
+    pub fn restore<T>(
+        &mut self,
+        mut begin: impl FnMut() -> T,
+        mut take: impl FnMut(&mut T, &[u8]) -> bool,
+    ) -> Result<Option<(SnapshotHead, SnapshotId, T)>, OpenError> {
+        let snapshots = self.snapshots();
+        let mut found = None;
+        for position in self.call(snapshots.list())?.into_iter().rev() {
+            let continues = self.shape.contains(position) && position.index >= self.base().index;
+            let wanted = continues && (found.is_none() || position == self.base());
+            if !wanted {
+                self.call(snapshots.remove(position))?;
+                continue;
+            }
+            if found.is_some() {
+                continue;
+            }
+            let mut place = begin();
+            match snapshots.load(position, &mut |chunk| take(&mut place, chunk)) {
+                Ok((head, id)) => found = Some((head, id, place)),
+                Err(error @ SnapshotError::Disk { .. }) => return Err(self.open_error(error)),
+                Err(error @ (SnapshotError::Damaged { .. } | SnapshotError::Version { .. })) => {
+                    self.note_damaged(position, &error);
+                }
+            }
+        }
+        if found.is_none() && self.base().index.get() > 0 {
+            return Err(self.no_snapshot());
+        }
+        self.remove_newer(&snapshots, found.as_ref().map(|(head, ..)| head.base.position))?;
+        Ok(found)
+    }
+
+    /// Damaged snapshots stay for a person while nothing else leads on, and go when something does.
+    fn remove_newer(&self, snapshots: &Snapshots, used: Option<LogPosition>) -> Result<(), OpenError> {
+        let used = used.map_or(0, |used| used.index.get());
+        for position in self.call(snapshots.list())? {
+            if position.index.get() > used {
+                self.call(snapshots.remove(position))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_damaged(&mut self, position: LogPosition, error: &SnapshotError) {
+        self.report.findings.push(Finding {
+            verdict: Verdict::SnapshotFromOlder,
+            file: snapshots::file_name(position),
+            offset: 0,
+            found: error.to_string(),
+        });
+    }
+
+    fn no_snapshot(&self) -> OpenError {
+        let mut findings = self.report.findings.iter();
+        let damaged = findings.rfind(|finding| finding.verdict == Verdict::SnapshotFromOlder);
+        let found = match damaged {
+            Some(finding) => finding.found.clone(),
+            None => "there is none".to_owned(),
+        };
+        OpenError::Refused {
+            directory: self.writer.disk.describe(),
+            finding: Finding {
+                verdict: Verdict::SnapshotLost,
+                file: snapshots::file_name(self.base()),
+                offset: 0,
+                found: format!(
+                    "the log begins after entry {}, and no snapshot leads there: {found}",
+                    self.base().index.get()
+                ),
+            },
+        }
+    }
+
+    fn call<T>(&self, outcome: Result<T, SnapshotError>) -> Result<T, OpenError> {
+        outcome.map_err(|error| self.open_error(error))
+    }
+
+    fn open_error(&self, error: SnapshotError) -> OpenError {
+        let directory = self.writer.disk.describe();
+        match error {
+            SnapshotError::Disk { file, doing, source } => OpenError::Disk {
+                directory,
+                file,
+                doing,
+                source,
+            },
+            other @ (SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => OpenError::Disk {
+                directory,
+                file: String::new(),
+                doing: "handling snapshots",
+                source: std::io::Error::other(other.to_string()),
+            },
+        }
+    }
+
+    /// The log begins at `base` from now on.
+    pub(in crate::store) fn rebase(
+        &mut self,
+        hard_state: Option<HardState>,
+        base: &Base,
+    ) -> Result<(), StoreError> {
+        self.check_base(hard_state, base)?;
+        let content = Content {
+            hard_state,
+            base: Some(base),
+            ..Content::default()
+        };
+        self.writer.append(content, self.shape.last_position())?;
+        self.note_hard_state(hard_state);
+        self.writer.base = base.clone();
+        if !self.shape.contains(base.position) {
+            // Another log went on from there: nothing of this one stays, what comes after the base neither.
+            let mut directory = lock(&self.writer.directory);
+            directory.extents.truncate(0);
+            directory.holes.clear();
+        }
+        self.shape.rebase(base.position, base.config.clone());
+        self.remove_covered(self.writer.header.number);
+        Ok(())
+    }
+
+    fn check_base(&self, hard_state: Option<HardState>, base: &Base) -> Result<(), StoreError> {
+        let (position, now) = (base.position, self.base());
+        let term = hard_state.unwrap_or(self.writer.hard_state).term();
+        if position.index <= now.index || position.term < now.term || position.term > term {
+            return Err(StoreError::Invalid(format!(
+                "the log cannot begin at {position:?}: it begins at {now:?}, in {term:?}"
+            )));
+        }
+        let snapshots = self.snapshots().list().map_err(|error| match error {
+            SnapshotError::Disk { file, source, .. } if is_shortage(&source) => {
+                StoreError::Short { file, source }
+            }
+            other => StoreError::Failed {
+                file: String::new(),
+                doing: "looking for a snapshot",
+                reason: other.to_string(),
+            },
+        })?;
+        if !snapshots.contains(&position) {
+            return Err(StoreError::Invalid(format!(
+                "the log cannot begin at {position:?}: there is no snapshot of it"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Lets go of everything before the log's beginning, but for the segment that says where that is.
+    pub(in crate::store) fn remove_covered(&mut self, base_segment: u64) {
+        let base = self.base();
+        let mut directory = lock(&self.writer.directory);
+        let mut names: Vec<String> = take_covered(&mut directory, base, base_segment)
+            .into_iter()
+            .map(file_name)
+            .collect();
+        drop(directory);
+        self.writer.stats.segments -= names.len() as u64;
+        // Where the directory cannot be read, the next compaction or opening finds them.
+        let snapshots = self.snapshots().list().unwrap_or_default();
+        let old = snapshots.into_iter().filter(|held| held.index < base.index);
+        names.extend(old.map(snapshots::file_name));
+        self.writer.spares.remove(names);
+    }
+}
+
+/// Takes the segments out that hold nothing after `base`, and neither say that the log begins there.
+fn take_covered(directory: &mut Directory, base: LogPosition, base_segment: u64) -> Vec<u64> {
+    directory.first = base.index.get() + 1;
+    directory.extents.drop_until(base.index.get());
+    directory.holes = directory.holes.split_off(&directory.first);
+    let begins: BTreeMap<u64, u64> = directory
+        .segments
+        .iter()
+        .map(|(number, segment)| (*number, segment.prev_index))
+        .collect();
+    let is_covered = |number: &u64| {
+        let next = begins.get(&(number + 1));
+        *number < base_segment && next.is_some_and(|prev| *prev <= base.index.get())
+    };
+    let covered: Vec<u64> = begins.keys().copied().take_while(is_covered).collect();
+    for number in &covered {
+        directory.segments.remove(number);
+    }
+    covered
+}

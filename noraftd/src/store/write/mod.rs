@@ -1,0 +1,8 @@
+//! Everything that appends to the log: batches, the next segment, repaired entries, the place where the log begins.
+//!
+//! Invariant: one writer; what it reports as durable is.
+
+pub(super) mod compaction;
+pub(super) mod patch;
+pub(super) mod spare;
+pub(super) mod writer;
