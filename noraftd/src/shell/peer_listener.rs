@@ -31,7 +31,7 @@ use crate::protocol::peer::{
 use crate::protocol::seal::{Seal, SessionKeys};
 use crate::replica::event::Input;
 use crate::secret::Secret;
-use crate::store::Met;
+use crate::store::KnownPeers;
 
 /// Accepts the other nodes.
 pub(super) struct PeerListener {
@@ -39,7 +39,7 @@ pub(super) struct PeerListener {
     members: BTreeSet<NodeId>,
     inbox: Rc<Inbox>,
     /// The data directory that each member had when it was first met.
-    met: RefCell<Met>,
+    known_peers: RefCell<KnownPeers>,
     /// The connection that each member uses now.
     current: RefCell<BTreeMap<(NodeId, Lane), Current>>,
     /// This node's term, as of the last round of the event loop.
@@ -68,14 +68,14 @@ impl PeerListener {
     pub(super) fn new(
         introduction: Introduction,
         members: BTreeSet<NodeId>,
-        met: Met,
+        known_peers: KnownPeers,
         inbox: Rc<Inbox>,
     ) -> Rc<Self> {
         Rc::new(Self {
             introduction,
             members,
             inbox,
-            met: RefCell::new(met),
+            known_peers: RefCell::new(known_peers),
             current: RefCell::default(),
             term: Cell::new(Term::ZERO),
             strangers: RefCell::default(),
@@ -293,8 +293,8 @@ impl PeerListener {
             let detail = format!("what every node has to share differs: {differences}");
             return Err(rejected(hello, Reject::Settings(differences), detail));
         }
-        let met = self.met.borrow().get(hello.from);
-        match met {
+        let known_peers = self.known_peers.borrow().get(hello.from);
+        match known_peers {
             Some(expected) if hello.incarnation != expected => {
                 let detail = format!(
                     "its data directory is {:016x}, on record is {expected:016x}: it was replaced, and forgot what it voted",
@@ -304,7 +304,10 @@ impl PeerListener {
             }
             Some(_) => Ok(()),
             // Once for each node, so the loop may wait for the disk.
-            None => Ok(self.met.borrow_mut().admit(hello.from, hello.incarnation)?),
+            None => Ok(self
+                .known_peers
+                .borrow_mut()
+                .admit(hello.from, hello.incarnation)?),
         }
     }
 
@@ -316,7 +319,7 @@ impl PeerListener {
                 node.get()
             ));
         }
-        let admitted = self.met.borrow_mut().admit(node, incarnation);
+        let admitted = self.known_peers.borrow_mut().admit(node, incarnation);
         admitted.map_err(|error| format!("cannot write it down: {error}"))?;
         for lane in [Lane::First, Lane::Urgent] {
             if let Some(old) = self.current.borrow_mut().remove(&(node, lane)) {

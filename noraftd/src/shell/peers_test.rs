@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::protocol::command::{Class, Command, Request};
 use crate::protocol::peer::{PeerMessage, TERM_LEAP_MAX};
 use crate::replica::event::Input;
-use crate::store::Met;
+use crate::store::KnownPeers;
 
 const ONE: NodeId = NodeId::new(1);
 const TWO: NodeId = NodeId::new(2);
@@ -45,7 +45,7 @@ async fn listen(dir: &Path, introduction: Introduction) -> Rc<Inbox> {
     let inbox = Rc::new(Inbox::default());
     let listener = Listener::bind(&address(dir)).await.expect("a free path");
     let disk = crate::store::disk::RealDisk::open(dir).expect("a directory");
-    let met = Met::load(std::sync::Arc::new(disk)).expect("it can be read");
+    let met = KnownPeers::load(std::sync::Arc::new(disk)).expect("it can be read");
     let peers = PeerListener::new(introduction, [ONE].into(), met, Rc::clone(&inbox));
     tokio::task::spawn_local(peers.accept(listener));
     inbox

@@ -44,7 +44,7 @@ use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
 use crate::store::genesis;
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, Met, Options, SpareBy, Store, is_shortage};
+use crate::store::{Identity, KnownPeers, Options, SpareBy, Store, is_shortage};
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -176,8 +176,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         client_address: client_address(&config, &listen),
         keyring: Rc::clone(&keyring),
     };
-    let met = load_met(&config, disk)?;
-    let (from_peers, peers) = meet_others(&config, &introduction, met, peers_at, &inbox);
+    let known_peers = load_known_peers(&config, disk)?;
+    let (from_peers, peers) = meet_others(&config, &introduction, known_peers, peers_at, &inbox);
     let clients_max = descriptors::clients_max(files_max, config.peers.len())?;
     let board = Board {
         replica: Rc::clone(&replica),
@@ -283,12 +283,12 @@ async fn load_aside(
 fn meet_others(
     config: &ServeConfig,
     introduction: &Introduction,
-    met: Met,
+    known_peers: KnownPeers,
     listeners: Vec<Listener>,
     inbox: &Rc<Inbox>,
 ) -> (Rc<PeerListener>, Rc<Peers>) {
     let members = config.peers.keys().copied().collect();
-    let from_peers = PeerListener::new(introduction.clone(), members, met, Rc::clone(inbox));
+    let from_peers = PeerListener::new(introduction.clone(), members, known_peers, Rc::clone(inbox));
     for listener in listeners {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
@@ -421,15 +421,16 @@ fn check_term(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartEr
 }
 
 /// Whom this node has met before.
-fn load_met(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<Met, StartError> {
-    let met = Met::load(disk).map_err(|source| unusable_file(config, Met::FILE, source))?;
-    if met.is_lost() {
+fn load_known_peers(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<KnownPeers, StartError> {
+    let known_peers =
+        KnownPeers::load(disk).map_err(|source| unusable_file(config, KnownPeers::FILE, source))?;
+    if known_peers.is_lost() {
         tracing::warn!(
             "which data directories the other nodes had is damaged: this node does not notice if one of them was \
              replaced; look after the disk"
         );
     }
-    Ok(met)
+    Ok(known_peers)
 }
 
 /// Opens the directory, or sets it up when there is nothing in it.

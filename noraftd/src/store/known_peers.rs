@@ -39,7 +39,7 @@ const NODE_BYTES: usize = 16;
 const COPY_BYTES: usize = (HEAD_BYTES + MEMBERS_MAX * NODE_BYTES + 4).next_multiple_of(PAGE);
 
 /// Which directory each other node had when this node first met it.
-pub struct Met {
+pub struct KnownPeers {
     disk: Arc<dyn Disk>,
     known: BTreeMap<NodeId, u64>,
     is_lost: bool,
@@ -47,7 +47,7 @@ pub struct Met {
     file: Option<Arc<dyn DiskFile>>,
 }
 
-impl Met {
+impl KnownPeers {
     /// The file's name.
     pub const FILE: &str = FILE;
 
@@ -202,11 +202,11 @@ mod tests {
     use super::*;
     use crate::store::disk::memory::{Fault, MemDisk};
 
-    fn load(disk: &MemDisk) -> Met {
-        Met::load(Arc::new(disk.clone())).unwrap()
+    fn load(disk: &MemDisk) -> KnownPeers {
+        KnownPeers::load(Arc::new(disk.clone())).unwrap()
     }
 
-    fn met() -> (MemDisk, Met) {
+    fn met() -> (MemDisk, KnownPeers) {
         let disk = MemDisk::new();
         let mut met = load(&disk);
         met.admit(NodeId::new(1), 11).unwrap();
@@ -273,7 +273,7 @@ mod tests {
             let disk = MemDisk::new();
             disk.arm(Some(Fault::PowerAfter { op }));
             let mut admitted = 0;
-            if let Ok(mut met) = Met::load(Arc::new(disk.clone())) {
+            if let Ok(mut met) = KnownPeers::load(Arc::new(disk.clone())) {
                 while admitted < 3 && met.admit(NodeId::new(1), admitted + 1).is_ok() {
                     admitted += 1;
                 }
@@ -348,7 +348,9 @@ mod tests {
         file[8] = 2;
         let sum = crc(0, &file[..end]);
         file[end..end + 4].copy_from_slice(&sum.to_le_bytes());
-        let error = Met::load(Arc::new(MemDisk::with_files(files))).err().unwrap();
+        let error = KnownPeers::load(Arc::new(MemDisk::with_files(files)))
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("format version 2"), "{error}");
     }
 }

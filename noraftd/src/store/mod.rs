@@ -39,7 +39,7 @@ use disk::{DirLock, Disk};
 pub use format::batch::{Kind, Mark};
 use format::hard_state::{self, HardStateFile};
 use format::segment;
-pub use known_peers::Met;
+pub use known_peers::KnownPeers;
 pub use offline::{inspect, verify};
 use offline::{rejoin, replace};
 pub use read::reader::LogReader;

@@ -15,7 +15,7 @@ use crate::record::HardState;
 use crate::store::format::batch::{BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RecordHeader, record_seed};
 use crate::store::format::hard_state::{FILE as HARD_STATE_FILE, Slots};
 use crate::store::format::segment::{HeaderFault, PAGE, SegmentHeader, check_size, parse_name};
-use crate::store::recovery::judge::{Found, Kept, judge};
+use crate::store::recovery::judge::{DirectoryContents, SnapshotSource, judge};
 use crate::store::recovery::scan::{HeaderFound, SegmentScan, check_record};
 use crate::store::recovery::setup;
 use crate::store::{Identity, RecoveryReport, snapshots};
@@ -231,11 +231,11 @@ impl Collector {
             .values()
             .find_map(|scan| Some(scan.valid_header()?.identity))
             .or(of_slots);
-        let mut judgement = judge(Found {
+        let mut judgement = judge(DirectoryContents {
             owner: None,
             segments: self.scans,
             hard_state,
-            snapshots: Kept {
+            snapshots: SnapshotSource {
                 positions: self.snapshots.clone(),
                 load: &|position| {
                     let name = snapshots::file_name(position);

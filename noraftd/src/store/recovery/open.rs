@@ -20,7 +20,9 @@ use crate::store::format::hard_state::{self, HardStateFile, Slot, Slots};
 use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
 use crate::store::read::reader::Directory;
-use crate::store::recovery::judge::{BrokenHeader, Found, Judgement, Kept, State, judge};
+use crate::store::recovery::judge::{
+    BrokenHeader, DirectoryContents, Judgement, SnapshotSource, State, judge,
+};
 use crate::store::recovery::scan::SegmentScan;
 use crate::store::recovery::setup::{self, Leftovers, Vacant, check_vacant};
 use crate::store::recovery::verdict::OpenError;
@@ -234,11 +236,11 @@ pub(in crate::store) fn open_locked(
     }
     let segments = scan_all(disk, &files, options.spare)?;
     let snapshots = Snapshots::new(locked.disk.clone(), owner.cluster_id);
-    let Judgement { report, state } = judge(Found {
+    let Judgement { report, state } = judge(DirectoryContents {
         owner: Some(owner),
         segments,
         hard_state,
-        snapshots: Kept {
+        snapshots: SnapshotSource {
             positions: names
                 .iter()
                 .filter_map(|name| snapshots::parse_name(name))
@@ -384,8 +386,8 @@ fn assemble(
         hard_state: state.hard_state,
         log: state.log.clone(),
         abstain: state.abstain,
-        holes: state.held.holes.values().copied().collect(),
-        chain: state.held.chain.clone(),
+        holes: state.recovered.holes.values().copied().collect(),
+        chain: state.recovered.chain.clone(),
     };
     let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
         &*disk,
@@ -396,10 +398,10 @@ fn assemble(
         state.cut_until,
         state.cut_log,
         state.abstain,
-        state.held.shape.clone(),
+        state.recovered.shape.clone(),
     );
     let rebase = state.rebase.take();
-    let base_segment = state.held.base_segment;
+    let base_segment = state.recovered.base_segment;
     let (cut_files, broken_headers) = (
         std::mem::take(&mut state.resize),
         std::mem::take(&mut state.broken_headers),
@@ -465,12 +467,12 @@ fn replace_segment(
         number,
         salt: Prng::new(options.salt_seed).fork(number).next_u64(),
         segment_bytes: bytes,
-        prev: state.held.shape.last_position(),
+        prev: state.recovered.shape.last_position(),
         link: state.last,
         abstain: Abstain::Loss,
         ..state.active
     };
-    let page = header.encode(state.held.shape.base().as_ref());
+    let page = header.encode(state.recovered.shape.base().as_ref());
     file.write_at(0, &[IoSlice::new(&page)])?;
     file.write_at(header.batches_end(), &[IoSlice::new(&page)])?;
     file.sync_all()?;
@@ -539,8 +541,8 @@ fn writer(
     };
     let directory = Directory {
         first: state.log_first,
-        extents: state.held.extents,
-        holes: state.held.holes,
+        extents: state.recovered.extents,
+        holes: state.recovered.holes,
         segments,
     };
     Writer {
@@ -564,7 +566,7 @@ fn writer(
         base: Base {
             position: state.log.snapshot_position(),
             config: state.log.snapshot_config().clone(),
-            chain: state.held.chain.at(state.log.snapshot_position().index),
+            chain: state.recovered.chain.at(state.log.snapshot_position().index),
         },
         hard_state: state.hard_state,
         ends_with_mark: false,

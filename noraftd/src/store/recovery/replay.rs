@@ -28,7 +28,7 @@ use crate::store::shape::{Extent, Extents, Run, Shape};
 
 /// A log: its shape, where its entries are, and which of them are not readable.
 #[derive(Debug, Clone)]
-pub(in crate::store) struct Held {
+pub(in crate::store) struct RecoveredLog {
     pub(in crate::store) shape: Shape,
     pub(in crate::store) extents: Extents,
     pub(in crate::store) holes: BTreeMap<u64, Hole>,
@@ -41,9 +41,9 @@ pub(in crate::store) struct Held {
 /// What batches add up to.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Replay {
-    held: Held,
+    recovered: RecoveredLog,
     /// The log before the first loss that nothing has explained yet.
-    before: Option<Held>,
+    before: Option<RecoveredLog>,
     certainty: Certainty,
     /// As many entries as all segments can have held.
     entries_max: u64,
@@ -54,7 +54,7 @@ pub(in crate::store) struct Replay {
 
 /// What a log's batches add up to.
 pub(in crate::store) struct Replayed {
-    pub(in crate::store) held: Held,
+    pub(in crate::store) recovered: RecoveredLog,
     /// True when the log had to end before something that cannot be told.
     pub(in crate::store) is_cut: bool,
     /// The last term and vote in the stream, and the batch they stand in.
@@ -75,7 +75,7 @@ enum Certainty {
     Unknown,
 }
 
-impl Held {
+impl RecoveredLog {
     fn after(prev: LogPosition) -> Self {
         Self {
             shape: Shape::after(prev),
@@ -168,7 +168,7 @@ impl Replay {
     /// Begins with the oldest of segments that can have held so many entries.
     pub(in crate::store) fn new(oldest: &SegmentHeader, entries_max: u64) -> Self {
         Self {
-            held: Held::after(oldest.prev),
+            recovered: RecoveredLog::after(oldest.prev),
             before: None,
             certainty: Certainty::Sure,
             entries_max,
@@ -193,17 +193,18 @@ impl Replay {
                 .is_some_and(|known| known.position.index >= base.position.index)
         };
         if let Some(base) = base.filter(|base| !is_repeated(base)) {
-            if self.held.may_follow(base.position) && self.held.shape.last_position() == header.prev {
+            if self.recovered.may_follow(base.position) && self.recovered.shape.last_position() == header.prev
+            {
                 // The header says both: what the log went on from, and how far it went.
-                self.held.shape.follow(base.position.term);
+                self.recovered.shape.follow(base.position.term);
             }
             self.rebase(header.number, base);
         }
     }
 
     /// The log as far as it is certain.
-    fn log(&self) -> &Held {
-        self.before.as_ref().unwrap_or(&self.held)
+    fn log(&self) -> &RecoveredLog {
+        self.before.as_ref().unwrap_or(&self.recovered)
     }
 
     /// True when the log has to end before something that cannot be told.
@@ -224,7 +225,7 @@ impl Replay {
     /// After all batches: the log begins at `base` from now on, which `segment` will say.
     pub(in crate::store) fn begin_at(&mut self, segment: u64, base: &Base) {
         // No batch says that these entries are void: the log may have gone on to them from there.
-        let drops_entries = self.held.goes_on_otherwise(base.position);
+        let drops_entries = self.recovered.goes_on_otherwise(base.position);
         self.rebase(segment, base);
         if drops_entries {
             self.certainty = Certainty::Unknown;
@@ -240,7 +241,7 @@ impl Replay {
     pub(in crate::store) fn finish(self) -> Replayed {
         let is_cut = self.is_cut();
         Replayed {
-            held: self.before.unwrap_or(self.held),
+            recovered: self.before.unwrap_or(self.recovered),
             is_cut,
             hard_state: self.hard_state,
             hard_state_is_doubtful: self.hard_state_is_doubtful,
@@ -253,8 +254,10 @@ impl Replay {
         match event {
             Event::Entries { page, run, steps } => {
                 self.append(*run, Some(run.opens))?;
-                steps.iter().for_each(|step| self.held.chain.push(Some(*step)));
-                self.held.extents.push(Extent {
+                steps
+                    .iter()
+                    .for_each(|step| self.recovered.chain.push(Some(*step)));
+                self.recovered.extents.push(Extent {
                     first: run.first,
                     segment,
                     page: *page,
@@ -263,7 +266,7 @@ impl Replay {
             }
             Event::Indexed(entry) => self.append_indexed(entry)?,
             Event::Hole(hole) => {
-                self.held.holes.insert(hole.position.index.get(), *hole);
+                self.recovered.holes.insert(hole.position.index.get(), *hole);
             }
             Event::Patch {
                 page,
@@ -271,7 +274,7 @@ impl Replay {
                 kind,
                 payload_crc,
             } => self.patch(segment, *page, *position, step(*position, *kind, *payload_crc)),
-            Event::Config { index, config } => self.held.shape.configure(*index, (**config).clone()),
+            Event::Config { index, config } => self.recovered.shape.configure(*index, (**config).clone()),
             Event::HardState { lsn, hard_state } => {
                 self.hard_state = Some((*lsn, *hard_state));
                 self.hard_state_is_doubtful = false;
@@ -322,8 +325,8 @@ impl Replay {
     }
 
     fn try_append(&mut self, run: Run, opens: Option<bool>) -> Result<(), String> {
-        let opens = opens.unwrap_or(run.term != self.held.shape.last_position().term.get());
-        let added = self.held.shape.append(Run { opens, ..run });
+        let opens = opens.unwrap_or(run.term != self.recovered.shape.last_position().term.get());
+        let added = self.recovered.shape.append(Run { opens, ..run });
         added.map_err(|found| format!("entry {}: {found}", run.first))
     }
 
@@ -337,31 +340,31 @@ impl Replay {
         };
         self.append(run, None)?;
         // The index does not tell configurations from commands.
-        let opens = self.held.shape.is_first_of_term(index.get());
+        let opens = self.recovered.shape.is_first_of_term(index.get());
         let kind = opens.then_some(RecordKind::Term);
         let known = kind.map(|kind| step(entry.position, kind, entry.payload_crc));
-        self.held.chain.push(known);
+        self.recovered.chain.push(known);
         let hole = unread(entry.position, kind, Some(entry.payload_crc));
-        self.held.holes.insert(index.get(), hole);
+        self.recovered.holes.insert(index.get(), hole);
         Ok(())
     }
 
     /// Makes the log end before the entry at `first`, as far as losses leave it open where it ends.
     fn make_way(&mut self, first: u64, term: u64, opens: Option<bool>) {
-        let last = self.held.shape.last_position();
+        let last = self.recovered.shape.last_position();
         let before = |term| position(first.saturating_sub(1), term);
         match self.certainty {
             Certainty::Sure => return,
             // Nothing but a truncation can have come before an entry that was written here.
             Certainty::EntriesKnown if first <= last.index.get().saturating_add(1) => {
-                match self.held.shape.term_at(first.saturating_sub(1)) {
+                match self.recovered.shape.term_at(first.saturating_sub(1)) {
                     Some(term) => self.meet(before(Term::new(term))),
                     None => self.put_aside(before(Term::ZERO)),
                 }
             }
             // Nothing can have been between the log's beginning and its first entry.
             Certainty::EntriesKnown | Certainty::Unknown if self.begins_with(first) => {
-                self.meet(self.held.shape.base_position());
+                self.meet(self.recovered.shape.base_position());
             }
             Certainty::EntriesKnown | Certainty::Unknown => match opens {
                 Some(false) => self.meet(before(Term::new(term))),
@@ -373,7 +376,8 @@ impl Replay {
     }
 
     fn begins_with(&self, first: u64) -> bool {
-        self.before.is_none() && first.checked_sub(1) == Some(self.held.shape.base_position().index.get())
+        self.before.is_none()
+            && first.checked_sub(1) == Some(self.recovered.shape.base_position().index.get())
     }
 
     /// After losses, the log is known to hold `position` as its last.
@@ -381,16 +385,16 @@ impl Replay {
         self.certainty = Certainty::Sure;
         if let Some(before) = self.before.take_if(|before| before.shape.contains(position)) {
             // The loss was made void: up to there, the log is what it was before (Log Matching).
-            self.held = before;
+            self.recovered = before;
         }
-        let last = self.held.shape.last_position();
-        let met = if self.held.shape.contains(position) {
-            self.held.truncate(position).is_ok()
+        let last = self.recovered.shape.last_position();
+        let met = if self.recovered.shape.contains(position) {
+            self.recovered.truncate(position).is_ok()
         } else {
             position.term == last.term
                 && position.index > last.index
                 && self
-                    .held
+                    .recovered
                     .append_unread(position.index.get(), self.entries_max)
                     .is_ok()
         };
@@ -401,19 +405,22 @@ impl Replay {
 
     /// Goes on with a log of which nothing is known up to `position`.
     fn put_aside(&mut self, position: LogPosition) {
-        let aside = std::mem::replace(&mut self.held, Held::after(position));
+        let aside = std::mem::replace(&mut self.recovered, RecoveredLog::after(position));
         self.before.get_or_insert(aside);
     }
 
     /// The entry at `position` stands here again, intact.
     fn patch(&mut self, segment: u64, page: u32, position: LogPosition, step: u64) {
         // Whatever was lost meanwhile, the entry at that position is this one.
-        for held in [Some(&mut self.held), self.before.as_mut()].into_iter().flatten() {
-            if held.shape.contains(position) && position.index > held.shape.base_position().index {
+        for log in [Some(&mut self.recovered), self.before.as_mut()]
+            .into_iter()
+            .flatten()
+        {
+            if log.shape.contains(position) && position.index > log.shape.base_position().index {
                 let index = position.index.get();
-                held.holes.remove(&index);
-                held.chain.fill(position.index, step);
-                held.extents.patch(index, segment, page);
+                log.holes.remove(&index);
+                log.chain.fill(position.index, step);
+                log.extents.patch(index, segment, page);
             }
         }
     }
@@ -421,29 +428,29 @@ impl Replay {
     fn truncate(&mut self, position: LogPosition) -> Result<(), String> {
         if self.before.is_some() || self.certainty != Certainty::Sure {
             self.meet(position);
-        } else if self.held.shape.begins_after(position) {
+        } else if self.recovered.shape.begins_after(position) {
             // Entries from here on were void before the segments that held them went.
-            self.held = Held::after(position);
+            self.recovered = RecoveredLog::after(position);
         }
-        self.held
+        self.recovered
             .truncate(position)
             .map_err(|found| format!("entry {}: {found}", position.index.get()))
     }
 
     fn rebase(&mut self, segment: u64, base: &Base) {
-        let is_behind = base.position.index < self.held.shape.base_position().index;
+        let is_behind = base.position.index < self.recovered.shape.base_position().index;
         match &mut self.before {
             // Entries between the snapshot and the loss are not known, so the loss stays one.
             Some(before) if is_behind => before.rebase(segment, base),
-            Some(_) | None if is_behind => self.held.rebase(segment, base),
+            Some(_) | None if is_behind => self.recovered.rebase(segment, base),
             Some(_) | None => {
                 // An unexplained loss among what is covered does not matter any more; what came after it does.
                 self.before = None;
-                if self.held.may_follow(base.position) {
+                if self.recovered.may_follow(base.position) {
                     // What comes next may tell; otherwise the log ends there, as before something that is lost.
                     self.certainty = Certainty::Unknown;
                 }
-                self.held.rebase(segment, base);
+                self.recovered.rebase(segment, base);
             }
         }
     }

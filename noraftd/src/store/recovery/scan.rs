@@ -18,7 +18,8 @@ use crate::store::format::codec::crc;
 use crate::store::format::seal::{SealIndex, SealedEntry};
 use crate::store::format::segment::{HeaderFault, Link, PAGE, SegmentHeader};
 use crate::store::recovery::tail::{
-    Later, batch_heads, first_nonzero_page, later, looks_interrupted, next_batch, used_bytes,
+    FollowingBatches, batch_heads, first_nonzero_page, following_batches, looks_interrupted, next_batch,
+    used_bytes,
 };
 use crate::store::shape::Run;
 
@@ -79,16 +80,16 @@ pub(in crate::store) enum HeaderFound {
 
 /// What lies after the last valid batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Rest {
+pub(in crate::store) enum TailState {
     /// Only zeros: nothing was ever written there.
     Blank,
     /// Something that is no valid batch.
-    Invalid(InvalidRest),
+    Invalid(InvalidTail),
 }
 
 /// Bytes after the last valid batch that are no valid batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) struct InvalidRest {
+pub(in crate::store) struct InvalidTail {
     /// The byte at which reading failed.
     pub(in crate::store) offset: u64,
     /// How it failed.
@@ -110,7 +111,7 @@ pub(in crate::store) struct Damaged {
     /// How it failed.
     pub(in crate::store) found: &'static str,
     /// What valid batches lie after it.
-    pub(in crate::store) later: Later,
+    pub(in crate::store) following: FollowingBatches,
 }
 
 /// One segment file.
@@ -130,7 +131,7 @@ pub(in crate::store) struct SegmentScan {
     /// Where the tail ended that the last valid batch cut, when that is all it says; zero where it does not say so.
     cut_until: Option<u64>,
     pub(in crate::store) sealed: bool,
-    pub(in crate::store) rest: Rest,
+    pub(in crate::store) end: TailState,
     /// What was found between valid batches.
     pub(in crate::store) damages: Vec<Damaged>,
     /// What can be told of the records in the rest, should it turn out that they were durable.
@@ -156,7 +157,7 @@ impl SegmentScan {
             front: PAGE as u64,
             cut_until: None,
             sealed: false,
-            rest: Rest::Blank,
+            end: TailState::Blank,
             damages: Vec::new(),
             tail: Vec::new(),
             seal: None,
@@ -180,7 +181,7 @@ impl SegmentScan {
     fn note_unread(&mut self, bytes: &[u8]) {
         let end = bytes.len().saturating_sub(PAGE).max(PAGE);
         if let Some(offset) = bytes.get(PAGE..end).and_then(first_nonzero_page) {
-            self.rest = Rest::Invalid(InvalidRest {
+            self.end = TailState::Invalid(InvalidTail {
                 offset: (PAGE + offset) as u64,
                 found: "bytes in a segment without a valid header",
                 end: end as u64,
@@ -214,11 +215,11 @@ impl SegmentScan {
             let Some(next) = next_batch(heads, self.front, self.last, own.as_ref()) else {
                 break;
             };
-            let later = later(bytes, heads, next, header.salt);
+            let following = following_batches(bytes, heads, next, header.salt);
             self.damages.push(Damaged {
                 offset: (found.0 as u64).max(self.front),
                 found: found.1,
-                later,
+                following,
             });
             self.salvage_until(bytes, header.salt, own, next);
         }
@@ -394,7 +395,7 @@ impl SegmentScan {
         };
         let (offset, found) = fault;
         let end = self.front + used_bytes(region) as u64;
-        self.rest = Rest::Invalid(InvalidRest {
+        self.end = TailState::Invalid(InvalidTail {
             offset: (offset as u64).max(self.front + if offset == 0 { first as u64 } else { 0 }),
             found,
             end,

@@ -10,7 +10,7 @@ use crate::store::recovery::scan::check_record;
 
 /// Valid batches after an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Later {
+pub(in crate::store) enum FollowingBatches {
     /// Only marks and a SEAL, the first at this byte.
     Marks(u64),
     /// Others, the first batch at this byte.
@@ -59,12 +59,17 @@ pub(in crate::store) fn next_batch(
 }
 
 /// What was begun from the batch `next` on.
-pub(in crate::store) fn later(bytes: &[u8], heads: &Heads, next: (usize, BatchHeader), salt: u64) -> Later {
+pub(in crate::store) fn following_batches(
+    bytes: &[u8],
+    heads: &Heads,
+    next: (usize, BatchHeader),
+    salt: u64,
+) -> FollowingBatches {
     let begun = || heads.iter().filter(|(_, head)| head.link.lsn >= next.1.link.lsn);
     let other = begun().find(|(at, head)| !is_only_marks(&bytes[*at..], salt, head));
     match other {
-        Some((at, _)) => Later::Batches(*at as u64),
-        None => Later::Marks(next.0 as u64),
+        Some((at, _)) => FollowingBatches::Batches(*at as u64),
+        None => FollowingBatches::Marks(next.0 as u64),
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use noraft::{ClusterConfig, Log, NodeId};
 
-use super::{Judge, Kept};
+use super::{Judge, SnapshotSource};
 use crate::record::Base;
 use crate::store::Verdict;
 use crate::store::format::batch::RECORD_HEADER_BYTES;
 use crate::store::format::segment::{SegmentHeader, file_name};
-use crate::store::recovery::replay::{Held, Replay};
-use crate::store::recovery::scan::{Damaged, Rest, SegmentScan};
-use crate::store::recovery::tail::Later;
+use crate::store::recovery::replay::{RecoveredLog, Replay};
+use crate::store::recovery::scan::{Damaged, SegmentScan, TailState};
+use crate::store::recovery::tail::FollowingBatches;
 use crate::store::snapshots;
 
 impl Judge {
@@ -44,12 +44,12 @@ impl Judge {
 
     /// Batch invalid, a later valid batch of the same salt exists.
     fn note_damage(&mut self, number: u64, damaged: &Damaged) {
-        let (verdict, text) = match damaged.later {
-            Later::Batches(at) => (
+        let (verdict, text) = match damaged.following {
+            FollowingBatches::Batches(at) => (
                 Verdict::Damage,
                 format!("{}; byte {at} begins a later batch", damaged.found),
             ),
-            Later::Marks(at) => (
+            FollowingBatches::Marks(at) => (
                 Verdict::DamageAtMark,
                 format!("{}; byte {at} holds a mark that was written later", damaged.found),
             ),
@@ -76,19 +76,19 @@ impl Judge {
     /// The end of a segment that is followed by another.
     fn check_inner_end(&mut self, number: u64, scan: &SegmentScan, next: Option<&SegmentHeader>) {
         let name = file_name(number);
-        match scan.rest {
-            Rest::Invalid(rest) if scan.sealed => {
-                self.find(Verdict::DamageAtMark, &name, rest.offset, "bytes after the SEAL");
+        match scan.end {
+            TailState::Invalid(tail) if scan.sealed => {
+                self.find(Verdict::DamageAtMark, &name, tail.offset, "bytes after the SEAL");
             }
-            Rest::Invalid(rest) => {
-                let text = format!("{}; a later segment was begun", rest.found);
-                self.find(Verdict::Damage, &name, rest.offset, text);
+            TailState::Invalid(tail) => {
+                let text = format!("{}; a later segment was begun", tail.found);
+                self.find(Verdict::Damage, &name, tail.offset, text);
             }
-            Rest::Blank if !scan.sealed => {
+            TailState::Blank if !scan.sealed => {
                 let text = "the segment ends without a SEAL, but a later segment was begun";
                 self.find(Verdict::Damage, &name, scan.front, text);
             }
-            Rest::Blank => {}
+            TailState::Blank => {}
         }
         if let Some(next) = next.filter(|next| scan.sealed && scan.last != next.link) {
             let text = format!(
@@ -102,31 +102,31 @@ impl Judge {
     /// The end of the log.
     fn check_last_end(&mut self, number: u64, scan: &SegmentScan, spares: &[u64]) {
         let name = file_name(number);
-        match scan.rest {
-            Rest::Invalid(rest) if scan.sealed => {
-                self.find(Verdict::DamageAtMark, &name, rest.offset, "bytes after the SEAL");
+        match scan.end {
+            TailState::Invalid(tail) if scan.sealed => {
+                self.find(Verdict::DamageAtMark, &name, tail.offset, "bytes after the SEAL");
             }
-            Rest::Invalid(rest) if rest.was_cut => {
-                let left = format!("{}; left of a tail whose cut was interrupted", rest.found);
-                self.find(Verdict::AmbiguousTail, &name, rest.offset, left);
-                self.blank_until = Some(rest.end);
+            TailState::Invalid(tail) if tail.was_cut => {
+                let left = format!("{}; left of a tail whose cut was interrupted", tail.found);
+                self.find(Verdict::AmbiguousTail, &name, tail.offset, left);
+                self.blank_until = Some(tail.end);
             }
-            Rest::Invalid(rest) => {
-                let how = if rest.interrupted {
+            TailState::Invalid(tail) => {
+                let how = if tail.interrupted {
                     "as an interrupted write leaves it"
                 } else {
                     "damaged for certain"
                 };
-                let text = format!("{}; {how}", rest.found);
-                self.find(Verdict::AmbiguousTail, &name, rest.offset, text);
-                self.report.tail_damaged |= !rest.interrupted;
-                self.cut_until = Some(rest.end);
+                let text = format!("{}; {how}", tail.found);
+                self.find(Verdict::AmbiguousTail, &name, tail.offset, text);
+                self.report.tail_damaged |= !tail.interrupted;
+                self.cut_until = Some(tail.end);
             }
-            Rest::Blank if scan.sealed && spares.is_empty() => {
+            TailState::Blank if scan.sealed && spares.is_empty() => {
                 let text = format!("{name} is sealed, which is done only when the next one exists");
                 self.find(Verdict::SegmentMissing, &file_name(number + 1), 0, text);
             }
-            Rest::Blank => {}
+            TailState::Blank => {}
         }
     }
 
@@ -155,7 +155,7 @@ impl Judge {
 
     /// Where the log begins is said in the stream and by headers. Where both are lost, a snapshot will do: the
     /// log could be made to begin at any of them. One that makes a loss void is better than one that does not.
-    pub(super) fn begin_at_snapshot(&mut self, replay: &mut Replay, kept: &Kept<'_>, active: u64) {
+    pub(super) fn begin_at_snapshot(&mut self, replay: &mut Replay, kept: &SnapshotSource<'_>, active: u64) {
         if !replay.lacks_base(&kept.positions) {
             return;
         }
@@ -190,8 +190,8 @@ impl Judge {
     }
 
     /// Gap between snapshot and log.
-    pub(super) fn check_base(&mut self, held: &Held, first: u64) -> Option<Log> {
-        let log = held.shape.to_log();
+    pub(super) fn check_base(&mut self, recovered: &RecoveredLog, first: u64) -> Option<Log> {
+        let log = recovered.shape.to_log();
         if log.is_none() {
             let text = "no batch says from which snapshot or genesis the log goes on";
             self.find(Verdict::Gap, &file_name(first), 0, text);
@@ -200,11 +200,11 @@ impl Judge {
     }
 
     /// Damage that nobody else can make good.
-    pub(super) fn check_covered(&mut self, held: &Held, node: NodeId, active: u64) {
-        let is_damaged = self.report.tail_damaged || self.cut_log || !held.holes.is_empty();
-        let config = held.shape.latest_config();
+    pub(super) fn check_covered(&mut self, recovered: &RecoveredLog, node: NodeId, active: u64) {
+        let is_damaged = self.report.tail_damaged || self.cut_log || !recovered.holes.is_empty();
+        let config = recovered.shape.latest_config();
         if is_damaged && config.is_some_and(|config| decides_alone(config, node)) {
-            let text = match held.holes.values().next() {
+            let text = match recovered.holes.values().next() {
                 Some(hole) => format!(
                     "entry {} is not readable, and no other voter can have it",
                     hole.position.index.get()
@@ -217,8 +217,8 @@ impl Judge {
     }
 
     /// What was lost cannot be told, so the log ends before it.
-    pub(super) fn note_cut(&mut self, held: &Held, active: u64) {
-        let last = held.shape.last_position();
+    pub(super) fn note_cut(&mut self, recovered: &RecoveredLog, active: u64) {
+        let last = recovered.shape.last_position();
         let text = format!(
             "what came after entry {} of term {} cannot be told",
             last.index.get(),

@@ -6,7 +6,7 @@ use super::{BrokenHeader, Judge};
 use crate::store::format::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
 use crate::store::format::segment::{HeaderFault, PAGE, file_name, is_whole};
 use crate::store::recovery::replay::Replayed;
-use crate::store::recovery::scan::{HeaderFound, Rest, SegmentScan};
+use crate::store::recovery::scan::{HeaderFound, SegmentScan, TailState};
 use crate::store::{Identity, Owner, Verdict};
 
 impl Judge {
@@ -203,7 +203,7 @@ fn is_unbegun(scan: &SegmentScan) -> bool {
         // A segment has its full size before it has its name, so a smaller one is damaged.
         HeaderFound::None {
             fault: HeaderFault::Blank | HeaderFault::Damaged,
-        } => scan.rest == Rest::Blank && is_whole(scan.size),
+        } => scan.end == TailState::Blank && is_whole(scan.size),
         HeaderFound::None {
             fault: HeaderFault::Version(_),
         }
@@ -214,7 +214,7 @@ fn is_unbegun(scan: &SegmentScan) -> bool {
 
 /// True when a crash came between the two header pages, before the first batch: nothing to report.
 fn is_being_begun(scan: &SegmentScan, broken: HeaderFault) -> bool {
-    broken == HeaderFault::Blank && scan.batches == 0 && scan.rest == Rest::Blank
+    broken == HeaderFault::Blank && scan.batches == 0 && scan.end == TailState::Blank
 }
 
 pub(super) fn broken_header(scan: &SegmentScan) -> Option<BrokenHeader> {

@@ -65,21 +65,21 @@ use crate::store::Owner;
 use crate::store::format::hard_state::{Slot, Slots};
 use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{Link, SegmentHeader};
-use crate::store::recovery::replay::{Held, Replayed};
+use crate::store::recovery::replay::{RecoveredLog, Replayed};
 use crate::store::recovery::scan::SegmentScan;
 use crate::store::recovery::verdict::{Finding, RecoveryReport, Verdict};
 
 /// What was read of a directory.
-pub(in crate::store) struct Found<'a> {
+pub(in crate::store) struct DirectoryContents<'a> {
     /// Whose directory it must be; anybody's when absent.
     pub(in crate::store) owner: Option<Owner>,
     pub(in crate::store) segments: BTreeMap<u64, SegmentScan>,
     pub(in crate::store) hard_state: Slots,
-    pub(in crate::store) snapshots: Kept<'a>,
+    pub(in crate::store) snapshots: SnapshotSource<'a>,
 }
 
 /// The snapshots of a directory. They are read only when the log does not say where it begins.
-pub(in crate::store) struct Kept<'a> {
+pub(in crate::store) struct SnapshotSource<'a> {
     /// As their names say, in any order.
     pub(in crate::store) positions: Vec<LogPosition>,
     /// What the snapshot at a position says, if every byte of it is what was written.
@@ -101,7 +101,7 @@ pub(in crate::store) struct State {
     pub(in crate::store) log_first: u64,
     /// The headers of all segments with batches.
     pub(in crate::store) headers: Vec<SegmentHeader>,
-    pub(in crate::store) held: Held,
+    pub(in crate::store) recovered: RecoveredLog,
     pub(in crate::store) abstain: Abstain,
     /// The segment that is written.
     pub(in crate::store) active: SegmentHeader,
@@ -139,7 +139,7 @@ pub(in crate::store) struct BrokenHeader {
 }
 
 /// Says what the bytes of a directory mean.
-pub(in crate::store) fn judge(found: Found<'_>) -> Judgement {
+pub(in crate::store) fn judge(found: DirectoryContents<'_>) -> Judgement {
     let mut judge = Judge {
         report: RecoveryReport::default(),
         cut_until: None,
@@ -151,7 +151,9 @@ pub(in crate::store) fn judge(found: Found<'_>) -> Judgement {
     let state = judge.judge(found);
     let Judge { mut report, .. } = judge;
     report.abstain = state.as_ref().is_some_and(|state| state.abstain.abstains());
-    report.holes = state.as_ref().map_or(0, |state| state.held.holes.len() as u64);
+    report.holes = state
+        .as_ref()
+        .map_or(0, |state| state.recovered.holes.len() as u64);
     let refused = report.findings.iter().any(|finding| finding.verdict.is_fatal());
     Judgement {
         report,
@@ -179,8 +181,8 @@ impl Judge {
     }
 
     /// `None` after a finding that forbids to go on.
-    fn judge(&mut self, found: Found<'_>) -> Option<State> {
-        let Found {
+    fn judge(&mut self, found: DirectoryContents<'_>) -> Option<State> {
+        let DirectoryContents {
             owner,
             segments,
             hard_state,
@@ -196,10 +198,10 @@ impl Judge {
         self.begin_at_snapshot(&mut replay, &snapshots, *active.last()?);
         let replayed = replay.finish();
         if replayed.is_cut {
-            self.note_cut(&replayed.held, *active.last()?);
+            self.note_cut(&replayed.recovered, *active.last()?);
         }
-        let log = self.check_base(&replayed.held, active[0])?;
-        self.check_covered(&replayed.held, identity.owner.node_id, *active.last()?);
+        let log = self.check_base(&replayed.recovered, active[0])?;
+        self.check_covered(&replayed.recovered, identity.owner.node_id, *active.last()?);
         let slot = self.choose_slot(&hard_state, newest_slot?, &replayed)?;
         self.state(segments, &active, spares, replayed, log, slot)
     }
@@ -211,7 +213,7 @@ impl Judge {
         (number, slot): (usize, Slot),
         replayed: &Replayed,
     ) -> Option<((usize, Slot), bool)> {
-        let last_term = replayed.held.shape.last_position().term;
+        let last_term = replayed.recovered.shape.last_position().term;
         let newest = self.newest_hard_state(slots, slot, replayed, last_term)?;
         let is_stale = newest != slot || slots.broken().is_some();
         let number = if is_stale {
@@ -250,7 +252,7 @@ impl Judge {
             log_first: log.snapshot_position().index.get() + 1,
             headers,
             log,
-            held: replayed.held,
+            recovered: replayed.recovered,
             abstain: replayed.abstain.max(forgot),
             active: *last.valid_header()?,
             front: last.front,
