@@ -244,24 +244,6 @@ fn detail_of(done: &Simulated) -> String {
     broken.and_then(|check| check.summary.clone()).unwrap_or_default()
 }
 
-impl Counters {
-    fn add(&mut self, other: &Self) {
-        self.messages += other.messages;
-        self.batches += other.batches;
-        self.starts += other.starts;
-        self.crashes += other.crashes;
-        self.recovery_crashes += other.recovery_crashes;
-        self.sectors_lost += other.sectors_lost;
-        self.elections += other.elections;
-        self.damages += other.damages;
-        self.holes += other.holes;
-        self.refusals += other.refusals;
-        self.scrubbed += other.scrubbed;
-        self.stalls += other.stalls;
-        self.voter_changes += other.voter_changes;
-    }
-}
-
 /// What the processors spent on this thread so far; zero where the kernel does not say.
 pub fn thread_cpu_ns() -> u64 {
     let said = fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();

@@ -22,9 +22,9 @@ pub mod shrink;
 mod world;
 
 pub use parts::checks::Violation;
+pub use parts::counters::Counters;
 pub use parts::history::Track;
 pub use parts::trace::Lines;
-pub use world::Counters;
 
 use crate::nemesis::Decision;
 use crate::plan::Plan;

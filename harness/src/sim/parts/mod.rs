@@ -2,11 +2,25 @@
 //!
 //! Invariant: no part knows the world, and what a part draws comes from a generator of its own.
 
+pub(crate) mod atlas;
 pub(crate) mod checks;
+pub(crate) mod clients;
+pub(crate) mod corruption;
+pub(crate) mod counters;
+pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod history;
+pub(crate) mod lanes;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod phase;
+pub(crate) mod pipelines;
 mod power;
 pub(crate) mod queue;
 pub(crate) mod trace;
+pub(crate) mod voters;
+
+/// A microsecond of virtual time.
+pub(crate) const MICRO: u64 = 1000;
+/// A millisecond of virtual time.
+pub(crate) const MILLI: u64 = 1_000_000;

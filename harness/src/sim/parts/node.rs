@@ -116,6 +116,35 @@ impl Job {
     }
 }
 
+pub(crate) fn job_words(job: &Job) -> String {
+    match job {
+        Job::Persist(batch) => {
+            let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
+            let state = if batch.hard_state.is_some() {
+                ", hard state"
+            } else {
+                ""
+            };
+            let base = batch.base.as_ref().map_or_else(String::new, |base| {
+                format!(", the log begins after {}", base.position.index.get())
+            });
+            format!("batch {} ({entries} entries{state}{base})", batch.id.0)
+        }
+        Job::Patch { records, .. } => format!("a patch of {} entries", records.len()),
+        Job::MarkIdle => "an idle mark".to_owned(),
+        Job::MarkCaughtUp => "a mark that it caught up".to_owned(),
+        Job::SaveSnapshot(snapshot) => {
+            format!("a snapshot of entry {}", snapshot.head.base.position.index.get())
+        }
+        Job::ReceiveSnapshot { id, offset, bytes } => format!(
+            "bytes {offset}..{} of {} of the snapshot of entry {}",
+            offset + bytes.len() as u64,
+            id.bytes,
+            id.position.index.get()
+        ),
+    }
+}
+
 fn written(bytes: u64, told: Input) -> (PersistStats, Option<Input>) {
     (PersistStats { syncs: 1, bytes }, Some(told))
 }
@@ -228,6 +257,8 @@ pub(crate) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> Repl
     }
 }
 
+/// The cluster's number in frames.
+pub(crate) const CLUSTER_ID: u64 = 0x7369_6d75_6c61_7465;
 /// Thousandths: a clock that neither gains nor loses.
 pub(crate) const NORMAL: u64 = 1000;
 /// The wall clock at virtual time zero: some day in 2026.

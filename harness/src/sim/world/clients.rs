@@ -1,149 +1,26 @@
-//! Simulated clients: the real workloads, the daemon's own parser, the real client's reading of replies.
+//! What clients do: ask, wait, give up, and go through the finale.
 //!
-//! Invariant: as in `crate::interpreter`: a process has at most one operation open, and does nothing after
-//! one whose outcome is unknown. A client talks to one process of one node; when that process is gone, what
-//! the client asked of it is lost, and its outcome unknown.
+//! Invariant: a client talks to one process of one node; when that process is gone, what the client asked of it is
+//! lost, and its outcome unknown.
 
-use bytes::{Bytes, BytesMut};
 use noraftd::prng::Prng;
-use noraftd::protocol::command::{Class, Parsed, Request, parse};
+use noraftd::protocol::command::Class;
 use noraftd::protocol::outcome::Outcome;
-use noraftd::protocol::resp::{Reply, RespVersion};
+use noraftd::protocol::resp::Reply;
 use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
-use super::pipelines::is_pipelined;
-use super::voters::is_change;
-use super::{MILLI, Phase, World};
-use crate::client::{CallError, parse as parse_reply};
-use crate::generator::Mix;
+use super::World;
+use crate::client::CallError;
 use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
-use crate::op::Event as Recorded;
-use crate::plan::Plan;
+use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
+use crate::sim::parts::clients::{Finale, Open, completion_words, read_reply, request_of};
 use crate::sim::parts::network::delay;
+use crate::sim::parts::phase::Phase;
+use crate::sim::parts::pipelines::is_pipelined;
 use crate::sim::parts::queue::Event;
-use crate::workload::{Completion, Operation, Part, Workload, from_plan};
-
-/// All clients.
-pub(crate) struct Clients {
-    list: Vec<SimClient>,
-    pub(super) workloads: Vec<Box<dyn Workload>>,
-    mix: Mix<usize>,
-    next_process: u64,
-    /// Connections made so far.
-    connections: u64,
-    /// When the next turn of the common pace is.
-    next_turn: u64,
-    interval: u64,
-    timeout: u64,
-    pause: u64,
-}
-
-/// One client.
-struct SimClient {
-    part: Part,
-    process: u64,
-    /// Each connection has a number of its own.
-    connection: u64,
-    node: usize,
-    /// The process of the node that it is connected to.
-    life: Option<u64>,
-    prng: Prng,
-    /// Counts what it does: whatever belongs to an earlier turn is too late.
-    turn: u64,
-    open: Option<Open>,
-    /// How long it waits for what is open.
-    gives_up: u64,
-    /// An event will come that looks whether it has waited long enough.
-    is_timed: bool,
-    finale: Option<Finale>,
-}
-
-/// An operation under way.
-struct Open {
-    track: usize,
-    operation: Operation,
-    invocation: Recorded,
-    request: Request,
-    /// Names the command, when it writes.
-    body: Option<u64>,
-}
-
-/// What a client of the final phase has done.
-struct Finale {
-    track: usize,
-    done: Vec<Completion>,
-    /// When it last succeeded.
-    since: u64,
-    is_over: bool,
-}
-
-impl Clients {
-    pub(crate) fn new(plan: &Plan, prng: &Prng) -> Self {
-        let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
-        let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
-        let mut clients = Self {
-            list: Vec::new(),
-            workloads: plan.workloads.iter().map(from_plan).collect(),
-            mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),
-            next_process: 0,
-            connections: 0,
-            next_turn: 0,
-            interval,
-            timeout: plan.clients.timeout.as_millis() * MILLI,
-            pause: plan.clients.pause_after_error.as_millis() * MILLI,
-        };
-        for slot in 0..plan.clients.count as u64 {
-            let mut prng = prng.fork(slot);
-            let node = prng.below(plan.cluster.nodes as u64) as usize;
-            let at = clients.add(node, prng, None);
-            if slot < plan.clients.readers as u64 {
-                clients.list[at].part = Part::Reader;
-            }
-        }
-        clients
-    }
-
-    fn add(&mut self, node: usize, prng: Prng, finale: Option<Finale>) -> usize {
-        let process = self.fresh_process();
-        self.list.push(SimClient {
-            process,
-            connection: 0,
-            node,
-            life: None,
-            part: Part::All,
-            prng,
-            turn: 0,
-            open: None,
-            gives_up: 0,
-            is_timed: false,
-            finale,
-        });
-        self.list.len() - 1
-    }
-
-    fn fresh_process(&mut self) -> u64 {
-        self.next_process += 1;
-        self.next_process
-    }
-
-    /// The node that a client talks to.
-    pub(super) fn node_of(&self, client: usize) -> usize {
-        self.list[client].node
-    }
-
-    /// True when no client waits for anything.
-    pub(super) fn are_idle(&self) -> bool {
-        self.list.iter().all(|client| client.open.is_none())
-    }
-
-    /// The next time at which somebody may begin an operation, `earliest` or later.
-    fn reserve(&mut self, earliest: u64) -> u64 {
-        let at = self.next_turn.max(earliest);
-        self.next_turn = at + self.interval;
-        at
-    }
-}
+use crate::sim::parts::voters::is_change;
+use crate::workload::{Completion, Operation};
 
 impl World {
     /// A client begins its next operation.
@@ -444,60 +321,16 @@ impl World {
     }
 }
 
-/// The command, as the daemon's own parser understands it.
-fn request_of(operation: &Operation) -> Result<Request, String> {
-    let words = operation.request.iter();
-    let words = words
-        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
-        .collect();
-    match parse(words) {
-        Ok(Parsed::Replicated(request)) => Ok(request),
-        other => Err(format!(
-            "`{}` is understood as {other:?}",
-            operation.request.join(" ")
-        )),
-    }
-}
-
-/// The reply as it comes over the wire, read by the harness's own parser.
-fn read_reply(
-    workload: &dyn Workload,
-    operation: &Operation,
-    reply: &Reply,
-) -> Result<Completion, CallError> {
-    let mut bytes = BytesMut::new();
-    reply.encode(RespVersion::V2, &mut bytes);
-    let malformed = |problem: String| CallError::Malformed(problem);
-    let parsed = parse_reply(&bytes).map_err(|error| malformed(error.to_string()))?;
-    match parsed {
-        Some((crate::client::Reply::Error(said), _)) => Err(CallError::from_error_reply(said)),
-        Some((reply, length)) if length == bytes.len() => workload
-            .complete(operation, &reply)
-            .map_err(|error| malformed(error.to_string())),
-        Some(_) | None => Err(malformed("not one whole reply".to_owned())),
-    }
-}
-
-fn completion_words(completion: &Completion) -> String {
-    let parts = [
-        completion.value.as_ref().map(|value| format!("value {value}")),
-        completion.saw.as_ref().map(|saw| format!("found {saw}")),
-        completion.at.as_ref().map(|at| format!("at {at}")),
-    ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() {
-        "done".to_owned()
-    } else {
-        parts.join(", ")
-    }
-}
-
 /// A [`RequestId`] names a client and one of its turns.
 const TURN_BITS: u32 = 40;
+
 const TURN_MASK: u64 = (1 << TURN_BITS) - 1;
+
 /// Clients are near their nodes.
 const CLIENT_DELAY_US: u64 = 30;
+
 /// Between a reply and the next request.
 const LOOK_AT_REPLY: u64 = 10_000;
+
 /// Between two tries of the finale.
 const RETRY_PAUSE: u64 = 50 * MILLI;

@@ -6,9 +6,11 @@
 //!
 //! Invariant: a node that was cut off is healed after a few election timeouts, or when the disturbed part ends.
 
-use super::{MICRO, MILLI, Phase, World};
+use super::World;
 use crate::plan::CutMode;
+use crate::sim::parts::phase::Phase;
 use crate::sim::parts::queue::Event;
+use crate::sim::parts::{MICRO, MILLI};
 
 impl World {
     /// A node has just won an election; nothing that it says as a leader has left yet.

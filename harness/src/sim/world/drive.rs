@@ -5,13 +5,14 @@
 use noraftd::protocol::peer::{Features, Lane, PeerFrame, PeerMessage};
 use noraftd::replica::event::{Input, Output, Snapshot};
 
-use super::{MICRO, MILLI, World};
+use super::World;
 use crate::plan::DiskTrouble;
 use crate::sim::parts::checks::ensure;
 use crate::sim::parts::network::{Way, delay};
-use crate::sim::parts::node::Job;
+use crate::sim::parts::node::{CLUSTER_ID, Job};
 use crate::sim::parts::queue::Event;
 use crate::sim::parts::trace::{numbers, words};
+use crate::sim::parts::{MICRO, MILLI};
 
 impl World {
     /// Handles everything that has arrived, and does what the replica wants.
@@ -370,8 +371,6 @@ fn fate(way: Way) -> String {
     }
 }
 
-/// The cluster's number in frames.
-pub(super) const CLUSTER_ID: u64 = 0x7369_6d75_6c61_7465;
 /// The longest that a disk in trouble takes: what it was given before the heal ends soon after it.
 const SLOW_MAX: u64 = 1000 * MILLI;
 /// Reading a few entries from the page cache.

@@ -1,67 +1,21 @@
-//! The nemesis of the simulated world: the same schedule, targets and budget as for real processes.
+//! Faults of the simulated world: how each begins, what it does, and how it ends.
 //!
 //! Invariant: whatever a lane broke is healed when its fault ends, and at the end of the disturbed part all
 //! is healed. Evidence is what the world itself counted.
 
-use noraftd::prng::Prng;
 use serde_json::{Value, json};
 
-use super::storage::Crash;
-use super::{MILLI, Phase, World};
-use crate::nemesis::{Board, Claim, Decision, Lane, describe};
+use super::World;
+use crate::nemesis::describe;
 use crate::op::{Event as Recorded, EventKind};
-use crate::plan::{CutMode, DiskTrouble, FaultKind, Plan};
+use crate::plan::{CutMode, DiskTrouble, FaultKind};
 use crate::results::FaultResult;
+use crate::sim::parts::MILLI;
+use crate::sim::parts::crash::Crash;
+use crate::sim::parts::lanes::InForce;
 use crate::sim::parts::node::NORMAL;
+use crate::sim::parts::phase::Phase;
 use crate::sim::parts::queue::Event;
-
-/// All lanes, and what they have in force.
-pub(crate) struct SimNemesis {
-    lanes: Vec<LaneState>,
-    board: Board,
-    /// Every decision, in the order of being made.
-    pub(crate) schedule: Vec<Decision>,
-    prng: Prng,
-}
-
-struct LaneState {
-    lane: Lane,
-    next: Option<Decision>,
-    in_force: Option<InForce>,
-}
-
-/// A fault in force.
-struct InForce {
-    decision: Decision,
-    claim: Claim,
-    links: Vec<usize>,
-    from_ns: u64,
-    evidence: Vec<String>,
-    kept_back_before: u64,
-    is_cut: bool,
-}
-
-impl SimNemesis {
-    pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
-        let lanes = Lane::all(plan, seed);
-        let state = |lane| LaneState {
-            lane,
-            next: None,
-            in_force: None,
-        };
-        Self {
-            lanes: lanes.into_iter().map(state).collect(),
-            board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
-            schedule: Vec::new(),
-            prng: Prng::new(seed).fork(FORK_DETAILS),
-        }
-    }
-
-    /// What became of every fault, and how many decisions could not be carried out.
-    pub(crate) fn results(&self) -> (Vec<FaultResult>, u64) {
-        (self.board.results(), self.board.skipped())
-    }
-}
 
 impl World {
     pub(super) fn begin_lanes(&mut self) {
@@ -431,7 +385,5 @@ impl World {
     }
 }
 
-/// Tells the details of faults from the schedule, which is the same for real processes.
-const FORK_DETAILS: u64 = 0x6465_7461_696c;
 /// How far a wall clock jumps at most, either way: half a minute.
 const JUMP_MS_MAX: u64 = 30_000;

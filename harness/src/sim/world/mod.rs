@@ -7,27 +7,32 @@ mod clients;
 mod coups;
 mod damage;
 mod drive;
+mod ends;
 mod faults;
 mod pipelines;
 mod settle;
+mod starts;
 mod storage;
 mod voters;
 
 use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Output};
 
-use self::clients::Clients;
-use self::damage::Atlas;
-use self::faults::SimNemesis;
-use self::pipelines::Pipelines;
-use self::voters::Voters;
 use crate::plan::{NetworkPlan, Plan};
+use crate::sim::parts::atlas::Atlas;
 use crate::sim::parts::checks::{Broken, Checked, Checks, Violation};
+use crate::sim::parts::clients::Clients;
+use crate::sim::parts::counters::Counters;
 use crate::sim::parts::history::History;
+use crate::sim::parts::lanes::SimNemesis;
 use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
+use crate::sim::parts::phase::Phase;
+use crate::sim::parts::pipelines::Pipelines;
 use crate::sim::parts::queue::{Event, Queue};
 use crate::sim::parts::trace::{Lines, Trace};
+use crate::sim::parts::voters::Voters;
+use crate::sim::parts::{MICRO, MILLI};
 
 /// Everything that takes part.
 pub(crate) struct World {
@@ -59,55 +64,6 @@ pub(crate) struct World {
     /// Kept for its allocation.
     pub(super) outputs: Vec<Output>,
     pub(super) counters: Counters,
-}
-
-/// How far the run is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Clients and faults.
-    Disturbed,
-    /// Nothing is disturbed any more; the last operations end.
-    Draining,
-    /// Every node has to serve everything.
-    Finale,
-    /// All nodes have to come to the same state.
-    Converging,
-    Over,
-}
-
-/// What happened, in figures.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Messages sent between nodes.
-    pub messages: u64,
-    /// Batches made durable.
-    pub batches: u64,
-    /// Processes started.
-    pub starts: u64,
-    /// Processes cut down.
-    pub crashes: u64,
-    /// Starts that were cut down while they read the disk.
-    pub recovery_crashes: u64,
-    /// Sectors and names that power cuts took.
-    pub sectors_lost: u64,
-    /// Acts of damage to disks.
-    pub damages: u64,
-    /// Damaged entries that nodes found when they started, or while they read.
-    pub holes: u64,
-    /// Nodes that refused to start, and rightly.
-    pub refusals: u64,
-    /// Damaged entries that nobody but the scrub has found.
-    pub scrubbed: u64,
-    /// Runs that ended because too much was damaged to go on, and rightly.
-    pub stalls: u64,
-    /// Elections won.
-    pub elections: u64,
-    /// Snapshots taken.
-    pub snapshots: u64,
-    /// Snapshots of other nodes taken over.
-    pub installs: u64,
-    /// Changes of the voters made.
-    pub voter_changes: u64,
 }
 
 impl World {
@@ -379,8 +335,6 @@ fn clock(plan: &Plan, prng: &mut Prng) -> NodeClock {
     NodeClock::new(rate, offset)
 }
 
-pub(super) const MICRO: u64 = 1000;
-pub(super) const MILLI: u64 = 1_000_000;
 /// Tells the world's draws from the nemesis's and the swarm's.
 const FORK_WORLD: u64 = 0x0077_6f72_6c64;
 /// Clients do not begin all at once.

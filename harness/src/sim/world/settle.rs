@@ -9,10 +9,12 @@ use std::collections::BTreeSet;
 
 use noraft::NodeId;
 
-use super::voters::told_voters;
-use super::{MILLI, Phase, World};
+use super::World;
+use crate::sim::parts::MILLI;
 use crate::sim::parts::node::Process;
+use crate::sim::parts::phase::Phase;
 use crate::sim::parts::queue::Event;
+use crate::sim::parts::voters::told_voters;
 
 impl World {
     /// Looks whether the current phase of the end is over.

@@ -3,69 +3,15 @@
 //! Invariant: at most one change is asked for by a fault at a time in a lane; the last phase of a run begins when
 //! every node's log says that all nodes are voters.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use noraft::NodeId;
 use noraftd::prng::Prng;
 use noraftd::protocol::outcome::Outcome;
-use noraftd::replica::event::{Input, RequestId, Status};
+use noraftd::replica::event::{Input, RequestId};
 
-use super::{MILLI, World};
-use crate::plan::{FaultPlan, Plan};
-
-/// What was asked for.
-pub(crate) struct Voters {
-    /// Whether the plan changes voters at all.
-    are_changed: bool,
-    /// Whether one voter may be left alone: not where a power cut may leave a tail that it cannot tell from damage.
-    may_be_lone: bool,
-    asked: u64,
-    /// By request, the lane that asked, and whom for.
-    open: BTreeMap<u64, (usize, BTreeSet<NodeId>)>,
-    /// When all nodes are asked to become voters again.
-    ask_again: u64,
-}
-
-impl Voters {
-    pub(crate) fn new(plan: &Plan) -> Self {
-        let changes = |fault: &FaultPlan| matches!(fault, FaultPlan::Voters { .. });
-        Self {
-            are_changed: plan.faults.iter().any(changes),
-            may_be_lone: plan.sim.disk.torn_permille == 0,
-            asked: 0,
-            open: BTreeMap::new(),
-            ask_again: 0,
-        }
-    }
-
-    /// Voters that were asked for, as far as nobody has said what came of it.
-    pub(super) fn asked_for(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
-        self.open.values().map(|(_, voters)| voters)
-    }
-
-    fn next_id(&mut self) -> RequestId {
-        self.asked += 1;
-        RequestId(CHANGE | self.asked)
-    }
-}
-
-/// True when a request is one of ours, and no client's.
-pub(super) fn is_change(id: RequestId) -> bool {
-    id.0 & CHANGE != 0
-}
-
-/// The voters as a node knows them.
-pub(super) fn told_voters(status: &Status) -> String {
-    let ids = |nodes: &[NodeId]| {
-        let ids: Vec<String> = nodes.iter().map(|id| id.get().to_string()).collect();
-        ids.join(" ")
-    };
-    if status.new_voters.is_empty() {
-        ids(&status.voters)
-    } else {
-        format!("{} to {}", ids(&status.voters), ids(&status.new_voters))
-    }
-}
+use super::World;
+use crate::sim::parts::MILLI;
 
 impl World {
     /// Asks the leader, mostly, for voters that `roll` decides on.
@@ -155,9 +101,8 @@ impl World {
     }
 }
 
-/// Marks the requests that are no client's: those count from zero.
-const CHANGE: u64 = 1 << 63;
 /// Tells the draw of voters from that of targets.
 const FORK_VOTERS: u64 = 0x766f_7465_7273;
+
 /// A change takes a few round trips.
 const ASK_AGAIN: u64 = 200 * MILLI;

@@ -1,0 +1,232 @@
+//! The fault atlas: what was damaged on which disk, by log index, and so what has to come of it.
+//!
+//! Damage strikes at most a minority of the disks at a time, and of every set of voters that may have to decide (where
+//! voters change, a minority of the nodes may be all of them); until a disk is whole again, no other one is struck
+//! beyond that, nor are voters asked for of which it would be more than a minority. Inside this budget nothing may be lost and everything has to be repaired, and so the atlas says:
+//!
+//! | what a node does | when it may |
+//! |-|-|
+//! | calls an entry damaged | the bytes of its batch were struck |
+//! | comes back with less than it had synced | it was struck, and says so: it abstains |
+//! | refuses to start | what no other node gives back was struck: every copy of where the log begins, of term and vote, of the state |
+//! | starts | not when both copies of term and vote were struck |
+//!
+//! Not struck is what `recovery/judge/mod.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
+//! was written.
+//!
+//! Invariant: what is damaged is drawn from the run's seed and from bytes that were written, and noted before it
+//! happens.
+
+use std::collections::BTreeSet;
+
+use noraft::LogPosition;
+use noraftd::prng::Prng;
+use noraftd::store::inspect::Inspection;
+use noraftd::store::{Kind, snapshot_file_name};
+
+use super::corruption::{BATCH_HEADER_BYTES, HARD_STATE, PAGE, SLOT_BYTES, SNAPSHOT};
+
+/// What has happened to all disks.
+pub(crate) struct Atlas {
+    disks: Vec<Struck>,
+    /// Decides what is damaged, and when.
+    pub(crate) prng: Prng,
+    /// True when a majority of the disks was damaged at a time.
+    went_beyond: bool,
+}
+
+/// What has happened to one disk.
+#[derive(Debug, Clone, Default)]
+struct Struck {
+    /// True until the node was seen whole again.
+    is_damaged: bool,
+    /// Entries whose batches were struck.
+    entries: BTreeSet<u64>,
+    /// A record was struck that says that the log begins behind this entry: all up to it may be missed.
+    covered_until: u64,
+    /// What no other node can give back was struck.
+    may_refuse: bool,
+    must_refuse: bool,
+    /// Ever, not only since it was last whole.
+    log_was_struck: bool,
+    hard_state_was_struck: bool,
+    refused: bool,
+    /// Entries that were damaged under a running node, and are not readable yet.
+    rotten: BTreeSet<u64>,
+    /// Since the node last started, which is when these are written again.
+    slots: [bool; 2],
+    headers: BTreeSet<(String, HeaderCopy)>,
+    /// The record of where the log begins, beyond entry 0.
+    base_was_struck: bool,
+    /// Snapshot files, until they are gone.
+    snapshots: BTreeSet<String>,
+}
+
+/// A segment's header stands on its first page and on its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum HeaderCopy {
+    First,
+    Last,
+}
+
+impl Atlas {
+    pub(crate) fn new(nodes: usize, prng: Prng) -> Self {
+        Self {
+            disks: vec![Struck::default(); nodes],
+            prng,
+            went_beyond: false,
+        }
+    }
+
+    pub(crate) fn is_damaged(&self, at: usize) -> bool {
+        self.disks[at].is_damaged
+    }
+
+    /// True when the batch that holds the entry was struck.
+    pub(crate) fn has_struck(&self, at: usize, index: u64) -> bool {
+        let disk = &self.disks[at];
+        disk.entries.contains(&index) || index <= disk.covered_until
+    }
+
+    pub(crate) fn may_refuse(&self, at: usize) -> bool {
+        let disk = &self.disks[at];
+        disk.may_refuse || disk.log_was_struck && disk.hard_state_was_struck
+    }
+
+    pub(crate) fn must_refuse(&self, at: usize) -> bool {
+        self.disks[at].must_refuse
+    }
+
+    pub(crate) fn has_refused(&self, at: usize) -> bool {
+        self.disks[at].refused
+    }
+
+    pub(crate) fn note_refused(&mut self, at: usize) {
+        self.disks[at].refused = true;
+    }
+
+    /// What has a good copy was written again from it.
+    pub(crate) fn note_started(&mut self, at: usize) {
+        let disk = &mut self.disks[at];
+        (disk.slots, disk.base_was_struck) = ([false; 2], false);
+        disk.headers.clear();
+        disk.rotten.clear();
+    }
+
+    pub(crate) fn went_beyond(&self) -> bool {
+        self.went_beyond
+    }
+
+    /// A majority of the disks of some voters is damaged now.
+    pub(crate) fn note_beyond(&mut self) {
+        self.went_beyond = true;
+    }
+
+    /// An entry was damaged under a running node.
+    pub(crate) fn note_rot(&mut self, at: usize, index: u64) {
+        self.disks[at].rotten.insert(index);
+    }
+
+    /// Entries that were damaged under a running node are forgotten, but for those that are still unreadable.
+    pub(crate) fn forget_rot(&mut self, at: usize, is_unreadable: impl Fn(u64) -> bool) {
+        self.disks[at].rotten.retain(|index| is_unreadable(*index));
+    }
+
+    /// True when an entry is damaged under the node while it runs.
+    pub(crate) fn has_rot(&self, at: usize) -> bool {
+        !self.disks[at].rotten.is_empty()
+    }
+
+    /// Snapshots that were damaged are forgotten when their files are gone: one is only noticed when it is needed.
+    pub(crate) fn forget_snapshots(&mut self, at: usize, is_there: impl Fn(&str) -> bool) {
+        self.disks[at].snapshots.retain(|name| is_there(name));
+    }
+
+    /// The node misses nothing: its disk is whole again, unless something damaged has not been read yet.
+    pub(crate) fn note_whole(&mut self, at: usize) {
+        let disk = &mut self.disks[at];
+        if disk.is_damaged && disk.rotten.is_empty() && disk.snapshots.is_empty() {
+            (disk.is_damaged, disk.may_refuse) = (false, false);
+            disk.entries.clear();
+            disk.covered_until = 0;
+        }
+    }
+
+    pub(crate) fn note_blow(&mut self, at: usize, view: &Inspection, file: &str, old: &[u8], new: &[u8]) {
+        let disk = &mut self.disks[at];
+        disk.is_damaged = true;
+        if file == HARD_STATE {
+            disk.hard_state_was_struck = true;
+            let is_slot_struck = |slot: usize| {
+                let range = slot * PAGE..slot * PAGE + SLOT_BYTES;
+                old.get(range.clone()) != new.get(range)
+            };
+            (0..2).for_each(|slot| disk.slots[slot] |= is_slot_struck(slot));
+            let both = disk.slots == [true; 2];
+            disk.may_refuse |= both;
+            // A slot that took the other's place is a valid one.
+            disk.must_refuse |= (0..2).all(is_slot_struck)
+                && (0..2).all(|slot| new.get(slot * PAGE..slot * PAGE + 8) != old.get(..8));
+            return;
+        }
+        if file.starts_with(SNAPSHOT) {
+            disk.snapshots.insert(file.to_owned());
+            disk.may_refuse |= disk.lacks_state(view);
+            return;
+        }
+        disk.log_was_struck = true;
+        let Some(segment) = view.segments.iter().find(|segment| segment.file == file) else {
+            return;
+        };
+        let page_differs = |page: usize| {
+            let range = page * PAGE..(page + 1) * PAGE;
+            old.get(range.clone()) != new.get(range)
+        };
+        // What was cut before has lost its last page already.
+        let copies = [(HeaderCopy::First, 0), (HeaderCopy::Last, old.len() / PAGE - 1)];
+        let struck = copies.into_iter().filter(|(_, page)| page_differs(*page));
+        disk.headers
+            .extend(struck.map(|(copy, _)| (file.to_owned(), copy)));
+        // Without its salt nothing in a segment can be told from garbage.
+        let no_header = copies
+            .into_iter()
+            .all(|(copy, _)| disk.headers.contains(&(file.to_owned(), copy)));
+        disk.may_refuse |= no_header;
+        for batch in &segment.batches {
+            let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
+            let pages = batch.offset as usize / PAGE..(end as usize).div_ceil(PAGE);
+            if no_header || pages.into_iter().any(page_differs) {
+                for record in &batch.records {
+                    match record.kind {
+                        Kind::Term | Kind::Config | Kind::Command | Kind::Patch => {
+                            disk.entries.insert(record.index);
+                        }
+                        // Headers repeat where the log begins, and snapshots know it.
+                        Kind::Snapshot => {
+                            disk.base_was_struck |= record.index > 0;
+                            disk.covered_until = disk.covered_until.max(record.index);
+                        }
+                        Kind::HardState | Kind::Truncate | Kind::Seal | Kind::Mark => {}
+                    }
+                }
+            }
+        }
+        disk.may_refuse |= disk.lacks_state(view);
+    }
+}
+
+impl Struck {
+    /// True when no snapshot may be left that the log goes on from; or one less than is needed to know where it
+    /// begins.
+    fn lacks_state(&self, view: &Inspection) -> bool {
+        let Some(recovered) = &view.recovered else {
+            return !self.snapshots.is_empty();
+        };
+        let leads_on = |position: &&LogPosition| position.index <= recovered.last.index;
+        let is_struck = |position: &LogPosition| self.snapshots.contains(&snapshot_file_name(*position));
+        let mut leading = view.snapshots.iter().filter(leads_on);
+        let begins_later = recovered.base.index.get() > 0;
+        let all = begins_later && leading.all(is_struck);
+        all || self.base_was_struck && view.snapshots.iter().any(is_struck)
+    }
+}

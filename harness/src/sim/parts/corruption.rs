@@ -1,0 +1,221 @@
+//! Corruption of a directory's files: what is drawn, and what it makes of the bytes.
+//!
+//! Invariant: what is corrupted is drawn from bytes that were written.
+
+use std::collections::BTreeMap;
+
+use noraftd::prng::Prng;
+use noraftd::store::Kind;
+use noraftd::store::inspect::{Inspection, SegmentView};
+
+/// The files of one directory.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// Bytes to put in the place of others; or where a file ends from now on.
+#[derive(Debug, Clone)]
+pub(crate) enum Change {
+    Put { offset: usize, bytes: Vec<u8> },
+    Cut { length: usize },
+}
+
+impl Change {
+    pub(crate) fn of(&self, old: &[u8]) -> Vec<u8> {
+        let mut new = old.to_vec();
+        match self {
+            Self::Put { offset, bytes } => {
+                let end = new.len().min(offset + bytes.len());
+                let start = end.min(*offset);
+                new[start..end].copy_from_slice(&bytes[..end - start]);
+            }
+            Self::Cut { length } => new.truncate(*length),
+        }
+        new
+    }
+}
+
+/// One act of damage.
+pub(crate) struct Blow {
+    pub(crate) file: String,
+    pub(crate) change: Change,
+    pub(crate) words: String,
+}
+
+/// True when the last batch would be blank: nobody can tell that it ever was there.
+pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, new: &[u8]) -> bool {
+    let begun = |segment: &&SegmentView| !segment.batches.is_empty();
+    let Some(segment) = view.segments.iter().rfind(begun) else {
+        return true;
+    };
+    if file != segment.file {
+        // A spare that is not blank, and a begun segment that is, are told apart by their headers.
+        return false;
+    }
+    let Some(batch) = segment.batches.iter().max_by_key(|batch| batch.lsn) else {
+        return false;
+    };
+    let (start, end) = (
+        batch.offset as usize,
+        (batch.offset + BATCH_HEADER_BYTES + batch.length) as usize,
+    );
+    let is_blank = |range: std::ops::Range<usize>| {
+        new.get(range)
+            .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
+    };
+    is_blank(start..end) || is_blank(0..new.len())
+}
+
+/// Draws what is damaged, and how.
+pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Blow> {
+    let begun: Vec<&SegmentView> = view
+        .segments
+        .iter()
+        .filter(|segment| !segment.batches.is_empty())
+        .collect();
+    let segment = *prng.choose(&begun)?;
+    let old = files.get(&segment.file)?;
+    let pages = old.len() / PAGE;
+    if pages < 3 {
+        return None;
+    }
+    match prng.below(20) {
+        0 => Some(cut(prng, &segment.file, old)),
+        1 => in_hard_state(prng, files),
+        2 => {
+            let page = if prng.chance(1, 2) { 0 } else { pages - 1 };
+            Some(on_page(prng, &segment.file, old, page, old))
+        }
+        _ => {
+            let batch = prng.choose(&segment.batches)?;
+            let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
+            let of_batch = (end as usize).div_ceil(PAGE) - batch.offset as usize / PAGE;
+            let page = batch.offset as usize / PAGE + prng.below(of_batch as u64) as usize;
+            let other = *prng.choose(&begun)?;
+            Some(on_page(prng, &segment.file, old, page, files.get(&other.file)?))
+        }
+    }
+}
+
+/// Damages a snapshot: a bit flips, a part is zero, or it is cut.
+pub(crate) fn in_snapshot(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
+    let at = prng.below(old.len() as u64) as usize;
+    let (change, words) = match prng.below(4) {
+        0 => return cut(prng, file, old),
+        1 => {
+            let length = (old.len() - at).min(PAGE);
+            let bytes = vec![0; length];
+            (
+                Change::Put { offset: at, bytes },
+                format!("{length} bytes from {at} on are zero"),
+            )
+        }
+        _ => {
+            let bytes = vec![old[at] ^ (1 << prng.below(8))];
+            (
+                Change::Put { offset: at, bytes },
+                format!("a bit of it flips (byte {at})"),
+            )
+        }
+    };
+    let file = file.to_owned();
+    Blow { file, change, words }
+}
+
+fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
+    let length = prng.below(old.len() as u64) as usize;
+    Blow {
+        file: file.to_owned(),
+        change: Change::Cut { length },
+        words: format!("cut to {length} bytes"),
+    }
+}
+
+fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Blow> {
+    let old = files.get(HARD_STATE)?;
+    let slot = prng.below(2) as usize;
+    let blow = on_page(prng, HARD_STATE, old, slot, old);
+    let Change::Put { offset, bytes } = &blow.change else {
+        return None;
+    };
+    // Both slots, now and then.
+    if prng.chance(1, 8) {
+        let bytes = vec![0xff; 2 * PAGE].into_iter().take(old.len()).collect();
+        return Some(Blow {
+            change: Change::Put { offset: 0, bytes },
+            words: "both slots overwritten".to_owned(),
+            ..blow
+        });
+    }
+    // Only what is in use of a slot matters.
+    let in_use = *offset % PAGE < SLOT_BYTES || bytes.len() >= PAGE;
+    in_use.then_some(blow)
+}
+
+/// Damages a page: bits flip, it is zero, garbage, or another page that was written to the wrong place.
+fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -> Blow {
+    let start = page * PAGE;
+    let bytes = &old[start..(start + PAGE).min(old.len())];
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(1, |last| last + 1);
+    let (at, put, how) = match prng.below(10) {
+        0..=4 => {
+            let at = prng.below(used as u64) as usize;
+            (at, vec![bytes[at] ^ (1 << prng.below(8))], "a bit of it flips")
+        }
+        5 | 6 => (0, vec![0; bytes.len()], "is zero"),
+        7 => {
+            let sector = prng.below(bytes.len() as u64 / 512) as usize * 512;
+            let garbage = (0..512).map(|_| prng.next_u64() as u8).collect();
+            (sector, garbage, "a sector of it is garbage")
+        }
+        _ => {
+            let from = prng.below(other.len() as u64 / PAGE as u64) as usize * PAGE;
+            (0, other[from..from + bytes.len()].to_vec(), "holds another page")
+        }
+    };
+    Blow {
+        file: file.to_owned(),
+        words: format!("page {page}: {how} (byte {})", start + at),
+        change: Change::Put {
+            offset: start + at,
+            bytes: put,
+        },
+    }
+}
+
+/// Flips a bit of the entry at `index` where it is read from.
+pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64) -> Option<Blow> {
+    let is_entry = |kind| matches!(kind, Kind::Term | Kind::Config | Kind::Command | Kind::Patch);
+    let all = view
+        .segments
+        .iter()
+        .flat_map(|segment| segment.batches.iter().map(move |batch| (segment, batch)));
+    let records =
+        all.flat_map(|(segment, batch)| batch.records.iter().map(move |record| (segment, batch, record)));
+    let (segment, _, record) = records
+        .filter(|(_, _, record)| record.index == index && is_entry(record.kind) && record.length > 0)
+        .max_by_key(|(_, batch, _)| batch.lsn)?;
+    let at = (record.offset + RECORD_HEADER_BYTES + prng.below(record.length)) as usize;
+    let byte = *files.get(&segment.file)?.get(at)?;
+    Some(Blow {
+        file: segment.file.clone(),
+        change: Change::Put {
+            offset: at,
+            bytes: vec![byte ^ (1 << prng.below(8))],
+        },
+        words: format!("a bit of entry {index} flips (byte {at})"),
+    })
+}
+
+pub(crate) const HARD_STATE: &str = "hard_state";
+
+pub(crate) const SNAPSHOT: &str = "snapshot-";
+
+pub(crate) const PAGE: usize = 4096;
+
+pub(crate) const BATCH_HEADER_BYTES: u64 = 32;
+
+const RECORD_HEADER_BYTES: u64 = 40;
+
+pub(crate) const SLOT_BYTES: usize = 68;

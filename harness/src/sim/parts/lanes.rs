@@ -1,0 +1,60 @@
+//! The lanes of the nemesis: what each has decided and has in force.
+//!
+//! Invariant: the schedule, targets and budget are those of `crate::nemesis`, for simulated nodes as for real processes.
+
+use noraftd::prng::Prng;
+
+use crate::nemesis::{Board, Claim, Decision, Lane};
+use crate::plan::Plan;
+use crate::results::FaultResult;
+
+/// All lanes, and what they have in force.
+pub(crate) struct SimNemesis {
+    pub(crate) lanes: Vec<LaneState>,
+    pub(crate) board: Board,
+    /// Every decision, in the order of being made.
+    pub(crate) schedule: Vec<Decision>,
+    pub(crate) prng: Prng,
+}
+
+pub(crate) struct LaneState {
+    pub(crate) lane: Lane,
+    pub(crate) next: Option<Decision>,
+    pub(crate) in_force: Option<InForce>,
+}
+
+/// A fault in force.
+pub(crate) struct InForce {
+    pub(crate) decision: Decision,
+    pub(crate) claim: Claim,
+    pub(crate) links: Vec<usize>,
+    pub(crate) from_ns: u64,
+    pub(crate) evidence: Vec<String>,
+    pub(crate) kept_back_before: u64,
+    pub(crate) is_cut: bool,
+}
+
+impl SimNemesis {
+    pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
+        let lanes = Lane::all(plan, seed);
+        let state = |lane| LaneState {
+            lane,
+            next: None,
+            in_force: None,
+        };
+        Self {
+            lanes: lanes.into_iter().map(state).collect(),
+            board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
+            schedule: Vec::new(),
+            prng: Prng::new(seed).fork(FORK_DETAILS),
+        }
+    }
+
+    /// What became of every fault, and how many decisions could not be carried out.
+    pub(crate) fn results(&self) -> (Vec<FaultResult>, u64) {
+        (self.board.results(), self.board.skipped())
+    }
+}
+
+/// Tells the details of faults from the schedule, which is the same for real processes.
+const FORK_DETAILS: u64 = 0x6465_7461_696c;

@@ -1,0 +1,67 @@
+//! Which voters were asked for, and what is not answered yet.
+//!
+//! Invariant: a request of ours has a number that no client's has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use noraft::NodeId;
+use noraftd::replica::event::{RequestId, Status};
+
+use crate::plan::{FaultPlan, Plan};
+
+/// What was asked for.
+pub(crate) struct Voters {
+    /// Whether the plan changes voters at all.
+    pub(crate) are_changed: bool,
+    /// Whether one voter may be left alone: not where a power cut may leave a tail that it cannot tell from damage.
+    pub(crate) may_be_lone: bool,
+    pub(crate) asked: u64,
+    /// By request, the lane that asked, and whom for.
+    pub(crate) open: BTreeMap<u64, (usize, BTreeSet<NodeId>)>,
+    /// When all nodes are asked to become voters again.
+    pub(crate) ask_again: u64,
+}
+
+impl Voters {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let changes = |fault: &FaultPlan| matches!(fault, FaultPlan::Voters { .. });
+        Self {
+            are_changed: plan.faults.iter().any(changes),
+            may_be_lone: plan.sim.disk.torn_permille == 0,
+            asked: 0,
+            open: BTreeMap::new(),
+            ask_again: 0,
+        }
+    }
+
+    /// Voters that were asked for, as far as nobody has said what came of it.
+    pub(crate) fn asked_for(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
+        self.open.values().map(|(_, voters)| voters)
+    }
+
+    pub(crate) fn next_id(&mut self) -> RequestId {
+        self.asked += 1;
+        RequestId(CHANGE | self.asked)
+    }
+}
+
+/// True when a request is one of ours, and no client's.
+pub(crate) fn is_change(id: RequestId) -> bool {
+    id.0 & CHANGE != 0
+}
+
+/// The voters as a node knows them.
+pub(crate) fn told_voters(status: &Status) -> String {
+    let ids = |nodes: &[NodeId]| {
+        let ids: Vec<String> = nodes.iter().map(|id| id.get().to_string()).collect();
+        ids.join(" ")
+    };
+    if status.new_voters.is_empty() {
+        ids(&status.voters)
+    } else {
+        format!("{} to {}", ids(&status.voters), ids(&status.new_voters))
+    }
+}
+
+/// Marks the requests that are no client's: those count from zero.
+const CHANGE: u64 = 1 << 63;

@@ -1,0 +1,141 @@
+//! How processes end: killed, without power, stopped in good order, or because of their disks.
+//!
+//! Invariant: when a process is cut down while its disk is busy, the job is done up to one of its operations, drawn
+//! from all of them: so every point of a roll, a truncation or a change of the hard state is a point of crash.
+
+use super::World;
+use crate::sim::parts::MILLI;
+use crate::sim::parts::crash::Crash;
+use crate::sim::parts::network::delay;
+use crate::sim::parts::node::job_words;
+use crate::sim::parts::queue::Event;
+
+impl World {
+    /// The daemon ends itself when its disk fails, and somebody starts it again.
+    pub(super) fn end_by_disk(&mut self, at: usize) {
+        if self.nodes[at].disk.failures() == 0 {
+            self.fail((
+                "store".to_owned(),
+                format!("n{} ends because of its disk, which did not fail", at + 1),
+            ));
+            return;
+        }
+        self.interrupt(at);
+        self.end_process(at, "its disk failed");
+        let again = self.prng.between(20, 500) * MILLI;
+        self.schedule_start(at, again);
+    }
+
+    /// Cuts the process down, and whatever its disk is doing with it.
+    pub(super) fn crash(&mut self, at: usize, how: Crash) {
+        if self.nodes[at].process.is_some() {
+            self.counters.crashes += 1;
+            let is_orderly = how == Crash::Kill && self.stop_in_order(at);
+            if !is_orderly {
+                self.run_into_crash(at);
+            }
+            let why = match how {
+                Crash::Kill if is_orderly => "stopped in good order",
+                Crash::Kill => "killed",
+                Crash::Power => "without power",
+            };
+            if how == Crash::Kill {
+                self.tell_peers(at);
+            }
+            self.end_process(at, why);
+        }
+        if how == Crash::Power {
+            let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
+            self.counters.sectors_lost += lost;
+            self.trace.note(self.now, &[0xe1, at as u64, lost], || {
+                format!("n{} lost {lost} unsynced sectors and names", at + 1)
+            });
+        }
+    }
+
+    /// Some are told to stop, and mark the log; those whose disk is busy are killed meanwhile.
+    fn stop_in_order(&mut self, at: usize) -> bool {
+        let wanted = self.prng.chance(1, 3);
+        let process = self.nodes[at].process.as_mut();
+        let Some(process) = process.filter(|process| wanted && process.jobs.is_empty()) else {
+            return false;
+        };
+        process.store.mark_clean_stop().is_ok()
+    }
+
+    /// A kernel closes the connections of a process that is gone; nobody does when the power is.
+    fn tell_peers(&mut self, at: usize) {
+        for node in 0..self.nodes.len() {
+            let link = self.network.between(node, at);
+            if node == at || !self.network.link(link).is_open || self.network.link(link).cut_mode().is_some()
+            {
+                continue;
+            }
+            let life = self.nodes[node].life;
+            let takes = delay(&mut self.prng, DISCONNECT_US);
+            let told = Event::Disconnect { node, life, peer: at };
+            self.queue.push(self.now + takes, told);
+        }
+    }
+
+    /// Does a part of the job in hand.
+    fn run_into_crash(&mut self, at: usize) {
+        self.interrupt(at);
+        let operations = self.drawn_operations();
+        let node = &mut self.nodes[at];
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let Some(job) = process.jobs.front() else { return };
+        node.disk.crash_after(operations);
+        // Nobody is left to be told how it went.
+        let _ = job.run(&mut process.store);
+        self.trace.note(self.now, &[0xe0, at as u64, operations], || {
+            format!(
+                "n{} is cut down {operations} disk operations into {}",
+                at + 1,
+                job_words(job)
+            )
+        });
+    }
+
+    /// Most jobs take a few operations, a roll about twenty.
+    fn drawn_operations(&mut self) -> u64 {
+        let most = if self.prng.chance(1, 2) { 4 } else { 24 };
+        self.prng.below(most)
+    }
+
+    /// Of what the job in hand replaces nothing is certain any more.
+    fn interrupt(&mut self, at: usize) {
+        let process = self.nodes[at].process.as_ref();
+        let Some(batch) = process.and_then(|process| process.jobs.front()?.batch()) else {
+            return;
+        };
+        self.checks.interrupted(at, batch);
+    }
+
+    fn end_process(&mut self, at: usize, why: &str) {
+        let node = &mut self.nodes[at];
+        node.process = None;
+        node.life += 1;
+        node.is_paused = false;
+        node.held.clear();
+        node.disk.release();
+        self.trace.note(self.now, &[0xe2, at as u64], || {
+            format!("n{} ended: {why}", at + 1)
+        });
+        for link in self.network.of(at) {
+            let sends = self.network.link(link).from == at;
+            // What the kernel has taken over may still arrive.
+            if sends && self.prng.chance(1, 2) {
+                self.network.link(link).is_open = false;
+            } else {
+                self.network.link(link).close();
+            }
+        }
+        self.lose_clients(at);
+    }
+}
+
+/// Until a closed connection is noticed.
+const DISCONNECT_US: u64 = 200;

@@ -1,0 +1,286 @@
+//! How processes start: a directory is opened, or refused, or the process is cut down in the middle of it.
+//!
+//! Invariant: what an opening found is what was done to the directory.
+
+use noraft::LogIndex;
+use noraftd::prng::Prng;
+use noraftd::record::{Record, Recovered, SnapshotId, genesis_config};
+use noraftd::replica::Replica;
+use noraftd::replica::event::{Input, Snapshot};
+use noraftd::snapshot;
+use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, Scrubber, SpareBy, Store};
+use noraftd::time::Instant;
+
+use super::World;
+use crate::plan::NodePlan;
+use crate::sim::parts::MILLI;
+use crate::sim::parts::node::{CLUSTER_ID, Process, other_settings, replica_config};
+use crate::sim::parts::phase::Phase;
+use crate::sim::parts::queue::Event;
+
+/// A directory that was opened.
+struct Opened {
+    store: Store,
+    recovered: Recovered,
+    snapshot: Option<(SnapshotId, Snapshot)>,
+    /// Entries beyond those that were certain.
+    tail: Vec<Record>,
+}
+
+impl World {
+    /// Starts the process in `delay` nanoseconds; an earlier plan to start it is void.
+    pub(super) fn schedule_start(&mut self, at: usize, delay: u64) {
+        self.nodes[at].attempt += 1;
+        let attempt = self.nodes[at].attempt;
+        self.queue
+            .push(self.now + delay, Event::Start { node: at, attempt });
+    }
+
+    pub(super) fn start(&mut self, at: usize, attempt: u64) {
+        let node = &self.nodes[at];
+        let is_over = node.process.is_some() || self.atlas.has_refused(at);
+        if node.attempt != attempt || is_over || node.is_kept_down {
+            return;
+        }
+        self.damage_at_rest(at);
+        self.damage_snapshots(at);
+        let share = self.plan.sim.disk.recovery_crash_permille;
+        if self.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
+            let operations = self.prng.below(RECOVERY_OPERATIONS);
+            self.nodes[at].disk.crash_after(operations);
+        }
+        let opened = self.open_store(at);
+        if self.nodes[at].disk.is_crashed() {
+            drop(opened);
+            self.crash_in_recovery(at);
+            return;
+        }
+        self.nodes[at].disk.disarm();
+        match opened {
+            Ok(opened) => self.begin_process(at, opened),
+            Err(error) => self.start_failed(at, &error),
+        }
+    }
+
+    /// The size of segments, in KiB, and the limits that a node has in this life.
+    fn settings(&self, at: usize) -> (u64, NodePlan) {
+        let (disk, limits) = (&self.plan.sim.disk, &self.plan.sim.node);
+        let label = FORK_SETTINGS ^ ((at as u64) << 32) ^ self.nodes[at].life;
+        let prng = &mut Prng::new(self.plan.seed.unwrap_or_default()).fork(label);
+        if self.phase == Phase::Disturbed && prng.chance(limits.resettings_permille, 1000) {
+            other_settings(limits, prng)
+        } else {
+            (disk.segment_kib, limits.clone())
+        }
+    }
+
+    fn open_store(&mut self, at: usize) -> Result<Opened, NotOpened> {
+        let disk = std::sync::Arc::new(self.nodes[at].disk.clone());
+        let options = Options {
+            segment_bytes: self.settings(at).0 << 10,
+            spare: SpareBy::Caller,
+            clock: || Instant::ZERO,
+            salt_seed: self.prng.next_u64(),
+        };
+        let owner = Owner {
+            cluster_id: CLUSTER_ID,
+            node_id: self.nodes[at].id,
+        };
+        let opened = match Store::open(disk.clone(), options, owner) {
+            Err(OpenError::NoStore { .. }) => {
+                self.nodes[at].disk.unlock();
+                let incarnation = self.prng.next_u64();
+                let genesis = genesis_config(self.nodes.iter().map(|node| node.id));
+                Store::create(disk, options, Identity { owner, incarnation }, &genesis)
+            }
+            opened => opened,
+        };
+        let (mut store, recovered) = opened.map_err(NotOpened::Open)?;
+        let snapshot = snapshot::restore(&mut store).map_err(NotOpened::Open)?;
+        let base = recovered.log.snapshot_position().index.get();
+        let known = self.checks.first_unsure(at, &recovered).max(base);
+        let tail = read_after(&store.reader(), known, &recovered).map_err(NotOpened::Read)?;
+        Ok(Opened {
+            store,
+            recovered,
+            snapshot,
+            tail,
+        })
+    }
+
+    fn crash_in_recovery(&mut self, at: usize) {
+        self.counters.recovery_crashes += 1;
+        let power = self.prng.chance(1, 2);
+        let lost = if power {
+            self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille)
+        } else {
+            self.nodes[at].disk.release();
+            0
+        };
+        self.counters.sectors_lost += lost;
+        self.trace.note(self.now, &[0xe3, at as u64, lost], || {
+            format!(
+                "n{} is cut down while it reads its disk; {lost} sectors and names lost",
+                at + 1
+            )
+        });
+        let again = self.prng.between(1, 100) * MILLI;
+        self.schedule_start(at, again);
+    }
+
+    fn start_failed(&mut self, at: usize, error: &NotOpened) {
+        self.nodes[at].disk.release();
+        let refused = matches!(error, NotOpened::Open(OpenError::Refused { .. }));
+        if refused && self.atlas.may_refuse(at) {
+            self.counters.refusals += 1;
+            self.atlas.note_refused(at);
+            self.trace.note(self.now, &[0xe5, at as u64], || {
+                format!("n{} refuses to start: {error}", at + 1)
+            });
+            return;
+        }
+        if self.nodes[at].disk.trouble().is_none() {
+            let said = format!("n{} does not start: {error}", at + 1);
+            self.fail(("starts again".to_owned(), said));
+            return;
+        }
+        let again = self.prng.between(50, 500) * MILLI;
+        self.schedule_start(at, again);
+    }
+
+    fn begin_process(&mut self, at: usize, opened: Opened) {
+        let Opened {
+            store,
+            recovered,
+            snapshot,
+            tail,
+        } = opened;
+        self.counters.starts += 1;
+        self.atlas.note_started(at);
+        if let Some((_, snapshot)) = &snapshot {
+            self.note_state(at, snapshot);
+        }
+        let config = replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id);
+        let seed = self.prng.next_u64();
+        let shape = recovered.clone();
+        let is_abstaining = recovered.abstain.abstains();
+        self.check_verdict(at, &store, &recovered);
+        let replica = Replica::recover(&config, seed, recovered, snapshot);
+        let is_damaged = self.atlas.is_damaged(at);
+        let checked = self.checks.restarted(at, &replica, &shape, &tail, is_damaged);
+        self.trace.note(
+            self.now,
+            &[
+                0xe4,
+                at as u64,
+                shape.hard_state.term,
+                shape.last_position().index.get(),
+            ],
+            || {
+                format!(
+                    "n{} starts in term {}, vote {:?}, last index {}, {} holes{}{}",
+                    at + 1,
+                    shape.hard_state.term,
+                    shape.hard_state.voted_for,
+                    shape.last_position().index.get(),
+                    shape.holes.len(),
+                    if is_abstaining { ", abstaining" } else { "" },
+                    found_words(&store)
+                )
+            },
+        );
+        let reader = store.reader();
+        let scrub = self.plan.sim.disk.scrub.as_millis() * MILLI;
+        if scrub > 0 {
+            let life = self.nodes[at].life;
+            self.queue.push(self.now + scrub, Event::Scrub { node: at, life });
+        }
+        self.nodes[at].process = Some(Process {
+            replica,
+            store,
+            scrubber: Scrubber::new(reader.clone()),
+            reader,
+            jobs: std::collections::VecDeque::new(),
+            jobs_done: 0,
+            inbox: vec![Input::Deadline],
+            round_is_due: false,
+            wake: None,
+            is_abstaining,
+            idle: None,
+        });
+        self.check(checked);
+        self.round(at);
+        self.network.of(at).into_iter().for_each(|link| self.dial(link));
+    }
+
+    /// What the opening of a directory found must be what was done to it.
+    fn check_verdict(&mut self, at: usize, store: &Store, recovered: &Recovered) {
+        self.counters.holes += recovered.holes.len() as u64;
+        let indexes = recovered.holes.iter().map(|hole| hole.position.index.get());
+        let unstruck = indexes
+            .into_iter()
+            .find(|index| !self.atlas.has_struck(at, *index));
+        if let Some(index) = unstruck {
+            let findings: Vec<String> = store
+                .recovery_report()
+                .findings
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let said = format!(
+                "n{} calls entry {index} damaged, which is not: {findings:?}",
+                at + 1
+            );
+            self.fail(("damage is told from the rest".to_owned(), said));
+        }
+        if self.atlas.must_refuse(at) {
+            let said = format!("n{} starts although both copies of its vote are damaged", at + 1);
+            self.fail(("damage is refused".to_owned(), said));
+        }
+    }
+}
+
+/// Why a directory was not opened.
+#[derive(Debug, thiserror::Error)]
+enum NotOpened {
+    #[error(transparent)]
+    Open(OpenError),
+    #[error(transparent)]
+    Read(ReadError),
+}
+
+/// All entries after `known` that can be read.
+fn read_after(reader: &LogReader, known: u64, recovered: &Recovered) -> Result<Vec<Record>, ReadError> {
+    let (mut records, last) = (Vec::new(), recovered.last_position().index);
+    let is_hole = |index: u64| {
+        let holes = &recovered.holes;
+        holes
+            .binary_search_by_key(&index, |hole| hole.position.index.get())
+            .is_ok()
+    };
+    let mut next = known + 1;
+    while next <= last.get() {
+        if is_hole(next) {
+            next += 1;
+            continue;
+        }
+        let read = reader.read(LogIndex::new(next), last, usize::MAX)?;
+        next += read.len() as u64;
+        records.extend(read);
+    }
+    Ok(records)
+}
+
+/// What the opening of a directory found, beside whole batches.
+fn found_words(store: &Store) -> String {
+    let found = store.recovery_report().findings.iter();
+    found
+        .map(|found| format!("; {} byte {}: {}", found.file, found.offset, found.verdict.name()))
+        .collect()
+}
+
+/// Tells the draws of settings from others.
+const FORK_SETTINGS: u64 = 0x7365_7474;
+
+/// Opening takes about so many operations.
+const RECOVERY_OPERATIONS: u64 = 30;
