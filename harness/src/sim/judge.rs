@@ -17,12 +17,15 @@ use crate::results::{CheckResult, Outcome, Results};
 
 /// Weighs everything that a run left.
 pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
-    let counts = world.history.counts;
-    let histories = world.history.into_tracks();
-    let mut checks = vec![watched(world.failure.as_ref(), world.trace.events())];
+    let counts = world.journal.history.counts;
+    let histories = world.journal.history.into_tracks();
+    let mut checks = vec![watched(
+        world.progress.failure.as_ref(),
+        world.journal.trace.events(),
+    )];
     checks.extend(histories.iter().map(check_history));
     if plan.clients.pipelines > 0 {
-        checks.push(pipelined(world.pipelines.reads));
+        checks.push(pipelined(world.clients.pipelines.reads));
     }
     let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
@@ -31,23 +34,23 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     if done < wanted {
         results.doubt(format!("{done} operations completed; the plan wants {wanted}"));
     }
-    if world.phase != Phase::Over && world.failure.is_none() {
+    if world.progress.phase != Phase::Over && world.progress.failure.is_none() {
         results.doubt("the run did not come to its end");
     }
     Simulated {
         plan,
         seed,
-        trace_hash: world.trace.hash(),
-        events: world.trace.events(),
-        virtual_ns: world.now,
-        violation: world.failure,
+        trace_hash: world.journal.trace.hash(),
+        events: world.journal.trace.events(),
+        virtual_ns: world.queue.now(),
+        violation: world.progress.failure,
         results,
-        phases: world.phases,
+        phases: world.progress.phases,
         histories,
         schedule: world.nemesis.schedule,
         decisions_skipped,
-        counters: world.counters,
-        lines: world.trace.last(),
+        counters: world.journal.counters,
+        lines: world.journal.trace.last(),
     }
 }
 

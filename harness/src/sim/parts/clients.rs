@@ -9,6 +9,7 @@ use noraftd::protocol::command::{Parsed, Request, parse};
 use noraftd::protocol::resp::{Reply, RespVersion};
 
 use super::MILLI;
+use super::pipelines::Pipelines;
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
 use crate::op::Event as Recorded;
@@ -17,6 +18,8 @@ use crate::workload::{Completion, Operation, Part, Workload, from_plan};
 
 /// All clients.
 pub(crate) struct Clients {
+    /// Those that do not wait for answers.
+    pub(crate) pipelines: Pipelines,
     pub(crate) list: Vec<SimClient>,
     pub(crate) workloads: Vec<Box<dyn Workload>>,
     pub(crate) mix: Mix<usize>,
@@ -70,10 +73,11 @@ pub(crate) struct Finale {
 }
 
 impl Clients {
-    pub(crate) fn new(plan: &Plan, prng: &Prng) -> Self {
+    pub(crate) fn new(plan: &Plan, prng: &Prng, pipelines: &Prng) -> Self {
         let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
         let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
         let mut clients = Self {
+            pipelines: Pipelines::new(plan, pipelines),
             list: Vec::new(),
             workloads: plan.workloads.iter().map(from_plan).collect(),
             mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),

@@ -15,6 +15,8 @@ pub(crate) struct SimNemesis {
     /// Every decision, in the order of being made.
     pub(crate) schedule: Vec<Decision>,
     pub(crate) prng: Prng,
+    /// Decides which leaders are cut off as they rise.
+    pub(crate) coups: Prng,
 }
 
 pub(crate) struct LaneState {
@@ -35,7 +37,7 @@ pub(crate) struct InForce {
 }
 
 impl SimNemesis {
-    pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
+    pub(crate) fn new(plan: &Plan, seed: u64, coups: Prng) -> Self {
         let lanes = Lane::all(plan, seed);
         let state = |lane| LaneState {
             lane,
@@ -47,6 +49,7 @@ impl SimNemesis {
             board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
             schedule: Vec::new(),
             prng: Prng::new(seed).fork(FORK_DETAILS),
+            coups,
         }
     }
 

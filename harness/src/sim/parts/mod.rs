@@ -10,6 +10,7 @@ pub(crate) mod counters;
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod history;
+pub(crate) mod journal;
 pub(crate) mod lanes;
 pub(crate) mod network;
 pub(crate) mod node;

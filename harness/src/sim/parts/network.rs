@@ -18,6 +18,8 @@ pub(crate) const LANES: [Lane; 2] = [Lane::First, Lane::Urgent];
 pub(crate) struct Network {
     nodes: usize,
     links: Vec<Link>,
+    /// What links do at the moment: as the plan says, until all is healed.
+    pub(crate) conditions: NetworkPlan,
 }
 
 /// One directed link.
@@ -57,7 +59,7 @@ pub(crate) enum Way {
 }
 
 impl Network {
-    pub(crate) fn new(nodes: usize, prng: &Prng) -> Self {
+    pub(crate) fn new(nodes: usize, conditions: &NetworkPlan, prng: &Prng) -> Self {
         let pairs = || (0..nodes).flat_map(move |from| (0..nodes).map(move |to| (from, to)));
         let all = LANES.map(|lane| pairs().map(move |pair| (lane, pair)));
         let links = (0..)
@@ -75,7 +77,24 @@ impl Network {
                 prng: prng.fork(at),
             })
             .collect();
-        Self { nodes, links }
+        Self {
+            nodes,
+            links,
+            conditions: conditions.clone(),
+        }
+    }
+
+    /// Decides what becomes of a message that is sent over a link at `now`.
+    pub(crate) fn send(&mut self, at: usize, now: u64) -> Way {
+        self.links[at].send(now, &self.conditions)
+    }
+
+    /// Nothing is disturbed any more.
+    pub(crate) fn calm(&mut self) {
+        self.conditions = NetworkPlan {
+            delay_us: self.conditions.delay_us,
+            ..NetworkPlan::default()
+        };
     }
 
     /// The number of the first link between two nodes. Whoever it leads to is its remainder by the number of nodes.
@@ -155,7 +174,7 @@ impl Link {
     }
 
     /// Decides what becomes of a message sent at `now`.
-    pub(crate) fn send(&mut self, now: u64, plan: &NetworkPlan) -> Way {
+    fn send(&mut self, now: u64, plan: &NetworkPlan) -> Way {
         if !self.is_open {
             return Way::Lost("no connection");
         }
@@ -233,7 +252,7 @@ mod tests {
     }
 
     fn open_link(seed: u64) -> Link {
-        let mut network = Network::new(2, &Prng::new(seed));
+        let mut network = Network::new(2, &plan(), &Prng::new(seed));
         let at = network.between(0, 1);
         let mut link = network.links.swap_remove(at);
         link.is_open = true;

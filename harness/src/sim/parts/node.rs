@@ -9,7 +9,7 @@ use bytes::Bytes;
 use noraft::NodeId;
 use noraftd::prng::Prng;
 use noraftd::record::{Batch, BatchId, Record, SnapshotId};
-use noraftd::replica::event::{Input, Snapshot};
+use noraftd::replica::event::{Input, Output, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::snapshot;
 use noraftd::store::{LogReader, PersistStats, Scrubber, SnapshotError, Store, StoreError};
@@ -34,6 +34,8 @@ pub(crate) struct SimNode {
     pub(crate) is_paused: bool,
     /// What happened to it while it stood still.
     pub(crate) held: Vec<Event>,
+    /// Kept for its allocation.
+    pub(crate) outputs: Vec<Output>,
 }
 
 /// A running process.
@@ -169,6 +171,7 @@ impl SimNode {
             attempt: 0,
             is_paused: false,
             held: Vec::new(),
+            outputs: Vec::new(),
         }
     }
 }

@@ -1,6 +1,30 @@
 //! How far a simulated run is.
 
-/// How far the run is.
+use super::checks::Violation;
+
+/// How far a run is, and what ends it.
+pub(crate) struct Progress {
+    pub(crate) phase: Phase,
+    /// Where each part of the run began.
+    pub(crate) phases: Vec<(&'static str, u64)>,
+    /// When all nodes must have come to the same state.
+    pub(crate) converge_by: u64,
+    /// The first rule that was broken.
+    pub(crate) failure: Option<Violation>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Disturbed,
+            phases: vec![("faults", 0)],
+            converge_by: 0,
+            failure: None,
+        }
+    }
+}
+
+/// The parts of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// Clients and faults.

@@ -98,6 +98,8 @@ pub(crate) enum Event {
 /// Events to come.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
+    /// When the last event that was taken happens, in virtual nanoseconds since the run began.
+    now: u64,
     heap: BinaryHeap<Reverse<(u64, u64, usize)>>,
     /// The events of the heap's entries; free places are reused.
     events: Vec<Option<Event>>,
@@ -106,6 +108,11 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
+    /// Virtual nanoseconds since the run began.
+    pub(crate) fn now(&self) -> u64 {
+        self.now
+    }
+
     /// Lets `event` happen at `at`.
     pub(crate) fn push(&mut self, at: u64, event: Event) {
         let place = match self.free.pop() {
@@ -122,12 +129,13 @@ impl Queue {
         self.scheduled += 1;
     }
 
-    /// The next event and its time.
-    pub(crate) fn pop(&mut self) -> Option<(u64, Event)> {
+    /// The next event; it is its time now.
+    pub(crate) fn pop(&mut self) -> Option<Event> {
         let Reverse((at, _, place)) = self.heap.pop()?;
         self.free.push(place);
-        let event = self.events[place].take().expect("a place in the heap is filled");
-        Some((at, event))
+        debug_assert!(self.now <= at, "time runs backwards");
+        self.now = at;
+        Some(self.events[place].take().expect("a place in the heap is filled"))
     }
 }
 
@@ -142,9 +150,9 @@ mod tests {
             queue.push(at, Event::Round { node, life: 0 });
         }
         let mut order = Vec::new();
-        while let Some((at, event)) = queue.pop() {
+        while let Some(event) = queue.pop() {
             match event {
-                Event::Round { node, .. } => order.push((at, node)),
+                Event::Round { node, .. } => order.push((queue.now(), node)),
                 other => panic!("{other:?} was never scheduled"),
             }
         }

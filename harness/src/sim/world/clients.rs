@@ -32,7 +32,7 @@ impl World {
         }
         if client.finale.is_some() {
             self.next_of_finale(at);
-        } else if self.phase == Phase::Disturbed {
+        } else if self.progress.phase == Phase::Disturbed {
             let track = *clients.mix.choose(&mut client.prng);
             let operation = clients.workloads[track].next(client.part, &mut client.prng);
             self.begin_operation(at, track, operation);
@@ -43,13 +43,14 @@ impl World {
         let client = &mut self.clients.list[at];
         client.turn += 1;
         let (process, node) = (client.process, client.node);
-        let event = self.history.invoke(track, self.now, |id| {
+        let event = self.journal.history.invoke(track, self.queue.now(), |id| {
             invocation(process, id, node as u64 + 1, &operation)
         });
-        self.trace
-            .note(self.now, &[0xa0, at as u64, client.turn, node as u64], || {
-                format!("client {at} asks n{}: {}", node + 1, operation.request.join(" "))
-            });
+        self.journal.trace.note(
+            self.queue.now(),
+            &[0xa0, at as u64, client.turn, node as u64],
+            || format!("client {at} asks n{}: {}", node + 1, operation.request.join(" ")),
+        );
         let request = match request_of(&operation) {
             Ok(request) => request,
             Err(problem) => return self.fail(("commands".to_owned(), problem)),
@@ -79,7 +80,10 @@ impl World {
         }
         client.life = Some(target.life);
         let (life, turn) = (target.life, client.turn);
-        let (arrives, gives_up) = (self.now + self.client_delay(), self.now + self.clients.timeout);
+        let (arrives, gives_up) = (
+            self.queue.now() + self.client_delay(),
+            self.queue.now() + self.clients.timeout,
+        );
         self.queue.push(
             arrives,
             Event::Request {
@@ -133,15 +137,16 @@ impl World {
         let client = &self.clients.list[at];
         let current = client.open.as_ref().filter(|_| client.turn == turn);
         let body = current.and_then(|open| open.body);
-        self.trace
-            .note(self.now, &[0xa1, at as u64, turn, node as u64], || {
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xa1, at as u64, turn, node as u64], || {
                 format!("n{} answers client {at}: {outcome:?}", node + 1)
             });
         if let (Some(body), Outcome::Done(_)) = (body, &outcome) {
             let checked = self.checks.acknowledged(body);
             self.check(checked);
         }
-        let arrives = self.now + self.client_delay();
+        let arrives = self.queue.now() + self.client_delay();
         let reply = Box::new(outcome.into_reply());
         self.queue.push(
             arrives,
@@ -171,7 +176,7 @@ impl World {
 
     pub(super) fn give_up(&mut self, at: usize) {
         let client = &mut self.clients.list[at];
-        client.is_timed = client.open.is_some() && client.gives_up > self.now;
+        client.is_timed = client.open.is_some() && client.gives_up > self.queue.now();
         if client.is_timed {
             self.queue.push(client.gives_up, Event::GiveUp { client: at });
         } else {
@@ -186,7 +191,7 @@ impl World {
             let client = &self.clients.list[at];
             if client.node == node && client.open.is_some() {
                 let turn = client.turn;
-                let notices = self.now + self.client_delay();
+                let notices = self.queue.now() + self.client_delay();
                 self.queue.push(notices, Event::Lost { client: at, turn });
             }
             if self.clients.list[at].node == node {
@@ -200,15 +205,15 @@ impl World {
         let Some(open) = client.open.take() else { return };
         let event = completion_event(&open.invocation, &result);
         let told = event.kind as u64;
-        self.trace.note(
-            self.now,
+        self.journal.trace.note(
+            self.queue.now(),
             &[0xa2, at as u64, client.turn, told],
             || match &result {
                 Ok(completion) => format!("client {at} has its answer: {}", completion_words(completion)),
                 Err(error) => format!("client {at} has no answer: {error}"),
             },
         );
-        self.history.complete(open.track, self.now, event);
+        self.journal.history.complete(open.track, self.queue.now(), event);
         if let Err(error) = &result {
             if !error.is_definite() {
                 self.clients.list[at].process = self.clients.fresh_process();
@@ -242,7 +247,7 @@ impl World {
             client.life = None;
         }
         let pause = if succeeded { 0 } else { self.clients.pause };
-        let begins = self.clients.reserve(self.now + pause + LOOK_AT_REPLY);
+        let begins = self.clients.reserve(self.queue.now() + pause + LOOK_AT_REPLY);
         self.queue.push(begins, Event::Next { client: at, turn });
     }
 
@@ -253,12 +258,12 @@ impl World {
             let finale = Finale {
                 track: 0,
                 done: Vec::new(),
-                since: self.now,
+                since: self.queue.now(),
                 is_over: false,
             };
             let prng = Prng::new(node as u64);
             let client = self.clients.add(node, prng, Some(finale));
-            self.queue.push(self.now, Event::Next { client, turn: 0 });
+            self.queue.push(self.queue.now(), Event::Next { client, turn: 0 });
         }
     }
 
@@ -294,7 +299,7 @@ impl World {
 
     fn finale_finished(&mut self, at: usize, track: usize, result: Result<Completion, CallError>) {
         let patience = self.plan.limits.recovery;
-        let now = self.now;
+        let now = self.queue.now();
         let client = &mut self.clients.list[at];
         let (turn, node) = (client.turn, client.node);
         let Some(finale) = client.finale.as_mut() else {

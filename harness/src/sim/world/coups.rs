@@ -15,15 +15,15 @@ use crate::sim::parts::{MICRO, MILLI};
 impl World {
     /// A node has just won an election; nothing that it says as a leader has left yet.
     pub(super) fn leader_rose(&mut self, at: usize) {
-        let share = self.links.coup_permille;
-        if share == 0 || self.phase != Phase::Disturbed || !self.coups.chance(share, 1000) {
+        let share = self.network.conditions.coup_permille;
+        if share == 0 || self.progress.phase != Phase::Disturbed || !self.nemesis.coups.chance(share, 1000) {
             return;
         }
-        if self.coups.chance(1, 2) {
+        if self.nemesis.coups.chance(1, 2) {
             self.begin_coup(at);
         } else {
-            let within = 2 * MESSAGES * self.links.delay_us * MICRO;
-            let begins = self.now + self.coups.below(within.max(1));
+            let within = 2 * MESSAGES * self.network.conditions.delay_us * MICRO;
+            let begins = self.queue.now() + self.nemesis.coups.below(within.max(1));
             self.queue.push(
                 begins,
                 Event::Coup {
@@ -35,11 +35,16 @@ impl World {
     }
 
     pub(super) fn begin_coup(&mut self, at: usize) {
-        if self.phase != Phase::Disturbed {
+        if self.progress.phase != Phase::Disturbed {
             return;
         }
-        let way = self.coups.below(4);
-        let mode = self.coups.choose(&CutMode::ALL).copied().unwrap_or(CutMode::Drop);
+        let way = self.nemesis.coups.below(4);
+        let mode = self
+            .nemesis
+            .coups
+            .choose(&CutMode::ALL)
+            .copied()
+            .unwrap_or(CutMode::Drop);
         for link in self.network.of(at) {
             let sends = self.network.link(link).from == at;
             let is_cut = match way {
@@ -51,12 +56,13 @@ impl World {
                 self.network.link(link).cut(lane_of(at), mode);
             }
         }
-        self.trace
-            .note(self.now, &[0xf7, at as u64, way, mode as u64], || {
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xf7, at as u64, way, mode as u64], || {
                 format!("n{} is cut off, having been elected ({})", at + 1, mode.name())
             });
         let election = self.plan.cluster.election.as_millis();
-        let ends = self.now + self.coups.between(1, TIMEOUTS_MAX * election) * MILLI;
+        let ends = self.queue.now() + self.nemesis.coups.between(1, TIMEOUTS_MAX * election) * MILLI;
         self.queue.push(
             ends,
             Event::Coup {

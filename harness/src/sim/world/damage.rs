@@ -62,7 +62,7 @@ impl World {
         sets.insert(self.nodes.iter().map(|node| node.id).collect());
         sets.retain(|set| set.contains(&self.nodes[at].id));
         let is_within = sets.iter().all(|set| self.is_minority_damaged(set, Some(at)));
-        let is_calm = self.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
+        let is_calm = self.progress.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
         if is_calm && !is_within && self.plan.sim.disk.damage_beyond {
             self.atlas.note_beyond();
         }
@@ -89,9 +89,9 @@ impl World {
         let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) else {
             return;
         };
-        let before = self.counters.damages;
+        let before = self.journal.counters.damages;
         self.strike_disk(at, &files, &view, &blow);
-        if self.counters.damages > before {
+        if self.journal.counters.damages > before {
             self.atlas.note_rot(at, index);
         }
     }
@@ -166,12 +166,13 @@ impl World {
         }
         self.atlas.note_blow(at, view, &blow.file, old, &new);
         self.nodes[at].disk.overwrite(&blow.file, new);
-        self.counters.damages += 1;
+        self.journal.counters.damages += 1;
         let words = &blow.words;
-        self.trace
-            .note(self.now, &[0xda, at as u64, self.counters.damages], || {
-                format!("the disk of n{}: {}: {words}", at + 1, blow.file)
-            });
+        self.journal.trace.note(
+            self.queue.now(),
+            &[0xda, at as u64, self.journal.counters.damages],
+            || format!("the disk of n{}: {}: {words}", at + 1, blow.file),
+        );
     }
 }
 

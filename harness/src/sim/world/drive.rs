@@ -21,7 +21,10 @@ impl World {
         let Some(process) = node.process.as_mut() else {
             return;
         };
-        let (now, stamp) = (node.clock.instant(self.now), node.clock.stamp(self.now));
+        let (now, stamp) = (
+            node.clock.instant(self.queue.now()),
+            node.clock.stamp(self.queue.now()),
+        );
         process.round_is_due = false;
         if process.replica.deadline().is_some_and(|deadline| deadline <= now) {
             process.inbox.push(Input::Deadline);
@@ -30,7 +33,7 @@ impl World {
         for input in process.inbox.drain(..) {
             process.replica.handle(now, stamp, input);
         }
-        let mut outputs = std::mem::take(&mut self.outputs);
+        let mut outputs = std::mem::take(&mut node.outputs);
         let (mut batch, mut patch) = (None, None);
         while let Some(output) = process.replica.poll() {
             match output {
@@ -54,7 +57,7 @@ impl World {
             u64::from(core.role().is_leader()),
         ];
         let (leads, term) = (core.role().is_leader(), core.current_term().get());
-        self.trace.note(self.now, &state, || {
+        self.journal.trace.note(self.queue.now(), &state, || {
             format!(
                 "n{} {:?} in term {term}: last index {}, commit index {}, applied {}",
                 at + 1,
@@ -64,7 +67,7 @@ impl World {
                 process.replica.machine().applied_index().get()
             )
         });
-        self.counters.elections += u64::from(leads && !led);
+        self.journal.counters.elections += u64::from(leads && !led);
         if leads && !led {
             self.leader_rose(at);
         }
@@ -77,7 +80,7 @@ impl World {
         for output in outputs.drain(..) {
             self.carry_out(at, output);
         }
-        self.outputs = outputs;
+        self.nodes[at].outputs = outputs;
         self.note_caught_up(at);
         self.schedule_wake(at);
     }
@@ -118,10 +121,10 @@ impl World {
                     bytes_max,
                 };
                 let takes = delay(&mut self.prng, FETCH_US);
-                self.queue.push(self.now + takes, done);
+                self.queue.push(self.queue.now() + takes, done);
             }
             Output::SaveSnapshot(snapshot) => {
-                self.counters.snapshots += 1;
+                self.journal.counters.snapshots += 1;
                 self.note_state(at, &snapshot);
                 self.give_job(at, Job::SaveSnapshot(snapshot));
             }
@@ -139,7 +142,7 @@ impl World {
                     bytes_max,
                 };
                 let takes = delay(&mut self.prng, FETCH_US);
-                self.queue.push(self.now + takes, done);
+                self.queue.push(self.queue.now() + takes, done);
             }
             Output::ReceiveSnapshot { id, offset, bytes } => {
                 self.give_job(at, Job::ReceiveSnapshot { id, offset, bytes });
@@ -151,7 +154,7 @@ impl World {
 
     /// A message leaves; what it promises has to be true by now.
     fn send(&mut self, from: usize, to: usize, message: PeerMessage) {
-        self.counters.messages += 1;
+        self.journal.counters.messages += 1;
         let node = &self.nodes[from];
         if let Some(process) = node.process.as_ref() {
             let core = process.replica.node();
@@ -167,14 +170,15 @@ impl World {
     fn send_over(&mut self, at: usize, message: PeerMessage) {
         let link = self.network.link(at);
         let (from, to) = (link.from, link.to);
-        let (epoch, way) = (link.epoch, link.send(self.now, &self.links));
+        let epoch = link.epoch;
+        let way = self.network.send(at, self.queue.now());
         let told = numbers(&message);
         let outcome = match way {
             Way::Arrives(at) | Way::Twice(at, _) | Way::Garbled(at) => at,
             Way::Lost(_) | Way::Held => 0,
         };
-        self.trace.note(
-            self.now,
+        self.journal.trace.note(
+            self.queue.now(),
             &[
                 at as u64, told[0], told[1], told[2], told[3], told[4], told[5], outcome,
             ],
@@ -189,7 +193,7 @@ impl World {
             epoch,
             message: Box::new(message),
         };
-        if self.counters.messages.is_multiple_of(CODEC_ONE_IN) {
+        if self.journal.counters.messages.is_multiple_of(CODEC_ONE_IN) {
             self.check_codec(&message);
         }
         match way {
@@ -270,7 +274,7 @@ impl World {
         }
         let life = self.nodes[at].life;
         self.queue
-            .push(self.now + takes, Event::DiskDone { node: at, life });
+            .push(self.queue.now() + takes, Event::DiskDone { node: at, life });
     }
 
     pub(super) fn schedule_wake(&mut self, at: usize) {
@@ -283,8 +287,11 @@ impl World {
             return;
         };
         // The daemon's loop takes its time, too, and a deadline that has come is not handled twice at once.
-        let when = clock.when(deadline, self.now + MICRO);
-        if process.wake.is_none_or(|wake| when < wake || wake <= self.now) {
+        let when = clock.when(deadline, self.queue.now() + MICRO);
+        if process
+            .wake
+            .is_none_or(|wake| when < wake || wake <= self.queue.now())
+        {
             process.wake = Some(when);
             self.queue.push(
                 when,
@@ -299,7 +306,7 @@ impl World {
 
     pub(super) fn wake(&mut self, at: usize, when: u64) {
         let node = &mut self.nodes[at];
-        let now = node.clock.instant(self.now);
+        let now = node.clock.instant(self.queue.now());
         let Some(process) = node.process.as_mut() else {
             return;
         };
@@ -337,7 +344,7 @@ impl World {
         let takes = delay(&mut self.prng, CONNECT_US);
         let epoch = self.network.link(at).epoch;
         self.queue
-            .push(self.now + takes, Event::Connect { link: at, epoch });
+            .push(self.queue.now() + takes, Event::Connect { link: at, epoch });
     }
 
     pub(super) fn connect(&mut self, at: usize, epoch: u64) {
@@ -348,7 +355,7 @@ impl World {
         if may && both {
             self.network.link(at).is_open = true;
             let peer = self.nodes[to].id;
-            self.trace.note(self.now, &[0xc0, at as u64], || {
+            self.journal.trace.note(self.queue.now(), &[0xc0, at as u64], || {
                 format!("n{} -> n{}: connected ({lane:?})", from + 1, to + 1)
             });
             let features = Features::SUPPORTED;

@@ -29,7 +29,7 @@ impl World {
     /// Cuts the process down, and whatever its disk is doing with it.
     pub(super) fn crash(&mut self, at: usize, how: Crash) {
         if self.nodes[at].process.is_some() {
-            self.counters.crashes += 1;
+            self.journal.counters.crashes += 1;
             let is_orderly = how == Crash::Kill && self.stop_in_order(at);
             if !is_orderly {
                 self.run_into_crash(at);
@@ -46,10 +46,12 @@ impl World {
         }
         if how == Crash::Power {
             let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
-            self.counters.sectors_lost += lost;
-            self.trace.note(self.now, &[0xe1, at as u64, lost], || {
-                format!("n{} lost {lost} unsynced sectors and names", at + 1)
-            });
+            self.journal.counters.sectors_lost += lost;
+            self.journal
+                .trace
+                .note(self.queue.now(), &[0xe1, at as u64, lost], || {
+                    format!("n{} lost {lost} unsynced sectors and names", at + 1)
+                });
         }
     }
 
@@ -74,7 +76,7 @@ impl World {
             let life = self.nodes[node].life;
             let takes = delay(&mut self.prng, DISCONNECT_US);
             let told = Event::Disconnect { node, life, peer: at };
-            self.queue.push(self.now + takes, told);
+            self.queue.push(self.queue.now() + takes, told);
         }
     }
 
@@ -90,13 +92,15 @@ impl World {
         node.disk.crash_after(operations);
         // Nobody is left to be told how it went.
         let _ = job.run(&mut process.store);
-        self.trace.note(self.now, &[0xe0, at as u64, operations], || {
-            format!(
-                "n{} is cut down {operations} disk operations into {}",
-                at + 1,
-                job_words(job)
-            )
-        });
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xe0, at as u64, operations], || {
+                format!(
+                    "n{} is cut down {operations} disk operations into {}",
+                    at + 1,
+                    job_words(job)
+                )
+            });
     }
 
     /// Most jobs take a few operations, a roll about twenty.
@@ -121,7 +125,7 @@ impl World {
         node.is_paused = false;
         node.held.clear();
         node.disk.release();
-        self.trace.note(self.now, &[0xe2, at as u64], || {
+        self.journal.trace.note(self.queue.now(), &[0xe2, at as u64], || {
             format!("n{} ended: {why}", at + 1)
         });
         for link in self.network.of(at) {

@@ -37,11 +37,12 @@ impl World {
         let calm = decision.calm.as_millis() * MILLI;
         self.nemesis.schedule.push(decision.clone());
         state.next = Some(decision);
-        self.queue.push(self.now + after + calm, Event::Begin { lane });
+        self.queue
+            .push(self.queue.now() + after + calm, Event::Begin { lane });
     }
 
     pub(super) fn begin_fault(&mut self, lane: usize) {
-        if self.phase != Phase::Disturbed {
+        if self.progress.phase != Phase::Disturbed {
             return;
         }
         let Some(decision) = self.nemesis.lanes[lane].next.take() else {
@@ -74,7 +75,7 @@ impl World {
             decision,
             claim,
             links,
-            from_ns: self.now,
+            from_ns: self.queue.now(),
             evidence: Vec::new(),
             is_cut: false,
         };
@@ -82,7 +83,7 @@ impl World {
         self.nemesis.lanes[lane].in_force = Some(in_force);
         self.strike(lane);
         self.queue
-            .push(self.now + duration, Event::End { lane, decision: k });
+            .push(self.queue.now() + duration, Event::End { lane, decision: k });
     }
 
     fn strike(&mut self, lane: usize) {
@@ -151,7 +152,7 @@ impl World {
         let node = &mut self.nodes[at];
         node.is_paused = node.process.is_some();
         let said = node.is_paused.then(|| format!("n{} stood still", at + 1));
-        self.trace.note(self.now, &[0xf0, at as u64], || {
+        self.journal.trace.note(self.queue.now(), &[0xf0, at as u64], || {
             format!("n{} stands still", at + 1)
         });
         said
@@ -162,18 +163,21 @@ impl World {
         if !std::mem::replace(&mut node.is_paused, false) {
             return;
         }
-        self.trace
-            .note(self.now, &[0xf1, at as u64], || format!("n{} goes on", at + 1));
+        self.journal.trace.note(self.queue.now(), &[0xf1, at as u64], || {
+            format!("n{} goes on", at + 1)
+        });
         for event in std::mem::take(&mut node.held) {
-            self.queue.push(self.now, event);
+            self.queue.push(self.queue.now(), event);
         }
     }
 
     fn trouble(&mut self, at: usize, trouble: DiskTrouble) -> Option<String> {
         self.nodes[at].disk.set_trouble(Some(trouble));
-        self.trace.note(self.now, &[0xf2, at as u64, trouble as u64], || {
-            format!("the disk of n{}: {}", at + 1, trouble.name())
-        });
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xf2, at as u64, trouble as u64], || {
+                format!("the disk of n{}: {}", at + 1, trouble.name())
+            });
         let (name, failed) = (trouble.name(), self.nodes[at].disk.failures());
         Some(format!(
             "the disk of n{} is in trouble: {name} ({failed} failures before)",
@@ -186,11 +190,12 @@ impl World {
         let rate = prng.between(NORMAL / 2, NORMAL * 2);
         let jump = prng.below(2 * JUMP_MS_MAX) as i64 - JUMP_MS_MAX as i64;
         let node = &mut self.nodes[at];
-        node.clock.set_rate(self.now, rate);
+        node.clock.set_rate(self.queue.now(), rate);
         node.clock.jump(jump);
         self.rearm(at);
-        self.trace
-            .note(self.now, &[0xf3, at as u64, rate, jump as u64], || {
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xf3, at as u64, rate, jump as u64], || {
                 format!(
                     "the clock of n{} jumps by {jump} ms and runs at {rate}/1000",
                     at + 1
@@ -219,9 +224,11 @@ impl World {
         for link in &links {
             self.network.link(*link).cut(lane, mode);
         }
-        self.trace.note(self.now, &[0xf4, lane as u64, mode as u64], || {
-            format!("{} links are cut ({})", links.len(), mode.name())
-        });
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xf4, lane as u64, mode as u64], || {
+                format!("{} links are cut ({})", links.len(), mode.name())
+            });
     }
 
     /// Opens what the lane has cut.
@@ -235,8 +242,11 @@ impl World {
         for at in force.links.clone() {
             self.heal_link(lane, at);
         }
-        self.trace
-            .note(self.now, &[0xf5, lane as u64], || "links are healed".to_owned());
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xf5, lane as u64], || {
+                "links are healed".to_owned()
+            });
     }
 
     pub(super) fn heal_link(&mut self, lane: usize, at: usize) {
@@ -250,7 +260,7 @@ impl World {
         let (held, epoch) = (std::mem::take(&mut link.held), link.epoch);
         for message in held {
             let message = Box::new(message);
-            let arrives = self.now + self.nemesis.prng.between(1, 2 * MILLI);
+            let arrives = self.queue.now() + self.nemesis.prng.between(1, 2 * MILLI);
             self.queue.push(
                 arrives,
                 Event::Deliver {
@@ -283,7 +293,7 @@ impl World {
         let election = self.plan.cluster.election.as_millis();
         let stays = self.nemesis.prng.between(1, election * 2) * MILLI;
         self.queue
-            .push(self.now + stays, Event::Flip { lane, decision: k });
+            .push(self.queue.now() + stays, Event::Flip { lane, decision: k });
     }
 
     pub(super) fn end_fault(&mut self, lane: usize, k: u64) {
@@ -306,14 +316,14 @@ impl World {
         let result = FaultResult {
             fault: describe(&force.claim.name, &force.claim.targets),
             from_ns: force.from_ns,
-            to_ns: Some(self.now),
+            to_ns: Some(self.queue.now()),
             kind: force.decision.fault.kind().to_owned(),
             evidence: (!force.evidence.is_empty()).then(|| force.evidence.join(", ")),
             why: None,
             lost: None,
         };
         self.nemesis.board.release(&force.claim, result);
-        if self.phase == Phase::Disturbed {
+        if self.progress.phase == Phase::Disturbed {
             self.decide(lane, 0);
         }
     }
@@ -323,7 +333,7 @@ impl World {
         self.resume(at);
         let node = &mut self.nodes[at];
         node.disk.set_trouble(None);
-        node.clock.set_rate(self.now, NORMAL);
+        node.clock.set_rate(self.queue.now(), NORMAL);
         node.is_kept_down = false;
         if node.process.is_none() {
             self.schedule_start(at, 0);
@@ -334,9 +344,9 @@ impl World {
 
     /// The disturbed part is over: everything is healed, and clients end what they do.
     pub(super) fn calm(&mut self) {
-        self.phase = Phase::Draining;
-        self.phases.push(("recovery", self.now));
-        self.converge_by = self.now + self.plan.limits.recovery.as_millis() * MILLI;
+        self.progress.phase = Phase::Draining;
+        self.progress.phases.push(("recovery", self.queue.now()));
+        self.progress.converge_by = self.queue.now() + self.plan.limits.recovery.as_millis() * MILLI;
         for lane in 0..self.nemesis.lanes.len() {
             let k = self.nemesis.lanes[lane]
                 .in_force
@@ -344,17 +354,16 @@ impl World {
                 .map(|force| force.decision.k);
             k.into_iter().for_each(|k| self.end_fault(lane, k));
         }
-        self.links = crate::plan::NetworkPlan {
-            delay_us: self.links.delay_us,
-            ..crate::plan::NetworkPlan::default()
-        };
+        self.network.calm();
         (self.plan.sim.disk.slow_permille, self.plan.sim.disk.torn_permille) = (0, 0);
         for at in 0..self.nodes.len() {
             self.heal_node(at);
             self.end_coup(at);
         }
-        self.trace.note(self.now, &[0xff], || "all is healed".to_owned());
-        self.queue.push(self.now, Event::Settle);
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xff], || "all is healed".to_owned());
+        self.queue.push(self.queue.now(), Event::Settle);
     }
 
     fn tell(&mut self, force: &InForce, kind: EventKind) {
@@ -372,16 +381,19 @@ impl World {
             details["evidence"] = evidence.map_or(Value::Null, Value::from);
         }
         let name = force.claim.name.clone();
-        self.trace.note(self.now, &[0xf6, kind as u64, decision.k], || {
-            let step = if kind == EventKind::FaultBegin {
-                "begins"
-            } else {
-                "ends"
-            };
-            format!("fault {} {step}", describe(&name, targets))
-        });
-        self.history
-            .fault(self.now, &Recorded::fault(kind, name, details));
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xf6, kind as u64, decision.k], || {
+                let step = if kind == EventKind::FaultBegin {
+                    "begins"
+                } else {
+                    "ends"
+                };
+                format!("fault {} {step}", describe(&name, targets))
+            });
+        self.journal
+            .history
+            .fault(self.queue.now(), &Recorded::fault(kind, name, details));
     }
 }
 

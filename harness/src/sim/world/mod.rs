@@ -16,19 +16,19 @@ mod storage;
 mod voters;
 
 use noraftd::prng::Prng;
-use noraftd::replica::event::{Input, Output};
+use noraftd::replica::event::Input;
 
-use crate::plan::{NetworkPlan, Plan};
+use crate::plan::Plan;
 use crate::sim::parts::atlas::Atlas;
 use crate::sim::parts::checks::{Broken, Checked, Checks, Violation};
 use crate::sim::parts::clients::Clients;
 use crate::sim::parts::counters::Counters;
 use crate::sim::parts::history::History;
+use crate::sim::parts::journal::Journal;
 use crate::sim::parts::lanes::SimNemesis;
 use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
-use crate::sim::parts::phase::Phase;
-use crate::sim::parts::pipelines::Pipelines;
+use crate::sim::parts::phase::{Phase, Progress};
 use crate::sim::parts::queue::{Event, Queue};
 use crate::sim::parts::trace::{Lines, Trace};
 use crate::sim::parts::voters::Voters;
@@ -37,33 +37,18 @@ use crate::sim::parts::{MICRO, MILLI};
 /// Everything that takes part.
 pub(crate) struct World {
     pub(super) plan: Plan,
-    /// Virtual nanoseconds since the run began.
-    pub(super) now: u64,
     pub(super) queue: Queue,
-    pub(super) trace: Trace,
     pub(super) nodes: Vec<SimNode>,
     pub(super) network: Network,
-    /// What links do at the moment: as the plan says, and nothing any more when all is healed.
-    pub(super) links: NetworkPlan,
     pub(super) clients: Clients,
-    pub(super) pipelines: Pipelines,
-    pub(super) history: History,
     pub(super) nemesis: SimNemesis,
-    pub(super) checks: Checks,
     pub(super) voters: Voters,
     pub(super) atlas: Atlas,
-    pub(super) failure: Option<Violation>,
-    pub(super) phase: Phase,
-    /// Where each part of the run began.
-    pub(super) phases: Vec<(&'static str, u64)>,
-    /// When all nodes must have come to the same state.
-    pub(super) converge_by: u64,
+    pub(super) checks: Checks,
+    pub(super) progress: Progress,
+    pub(super) journal: Journal,
+    /// Decides what belongs to no other part: how long things take, where a crash strikes.
     pub(super) prng: Prng,
-    /// Decides which leaders fall.
-    pub(super) coups: Prng,
-    /// Kept for its allocation.
-    pub(super) outputs: Vec<Output>,
-    pub(super) counters: Counters,
 }
 
 impl World {
@@ -76,27 +61,21 @@ impl World {
             .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks)))
             .collect();
         Self {
-            now: 0,
             queue: Queue::default(),
-            trace: Trace::new(lines),
             nodes,
-            network: Network::new(count, &root.fork(3)),
-            links: plan.sim.network.clone(),
-            clients: Clients::new(plan, &root.fork(4)),
-            pipelines: Pipelines::new(plan, &root.fork(7)),
-            history: History::new(plan, seed),
-            nemesis: SimNemesis::new(plan, seed),
-            checks: Checks::new(count),
+            network: Network::new(count, &plan.sim.network, &root.fork(3)),
+            clients: Clients::new(plan, &root.fork(4), &root.fork(7)),
+            nemesis: SimNemesis::new(plan, seed, root.fork(6)),
             voters: Voters::new(plan),
             atlas: Atlas::new(count, root.fork(6)),
-            failure: None,
-            phase: Phase::Disturbed,
-            phases: vec![("faults", 0)],
-            converge_by: 0,
+            checks: Checks::new(count),
+            progress: Progress::default(),
+            journal: Journal {
+                trace: Trace::new(lines),
+                history: History::new(plan, seed),
+                counters: Counters::default(),
+            },
             prng: root.fork(5),
-            coups: root.fork(6),
-            outputs: Vec::new(),
-            counters: Counters::default(),
             plan: plan.clone(),
         }
     }
@@ -104,15 +83,14 @@ impl World {
     /// Lets everything happen, until the run is over or a rule is broken.
     pub(super) fn run(&mut self) {
         self.begin();
-        while self.failure.is_none() && self.phase != Phase::Over {
-            let Some((at, event)) = self.queue.pop() else {
+        while self.progress.failure.is_none() && self.progress.phase != Phase::Over {
+            let Some(event) = self.queue.pop() else {
                 self.fail((
                     "liveness".to_owned(),
                     "nothing is left that could happen".to_owned(),
                 ));
                 return;
             };
-            self.now = at;
             self.happen(event);
         }
     }
@@ -247,7 +225,7 @@ impl World {
         if loop_us == 0 {
             self.round(node);
         } else if !process_is_due(&mut self.nodes[node]) {
-            let at = self.now + self.prng.below(2 * loop_us * MICRO);
+            let at = self.queue.now() + self.prng.below(2 * loop_us * MICRO);
             self.queue.push(at, Event::Round { node, life });
         }
     }
@@ -255,12 +233,13 @@ impl World {
     /// A rule is broken: the run ends here.
     pub(super) fn fail(&mut self, (rule, detail): Broken) {
         let numbers = [u64::MAX, rule.len() as u64];
-        self.trace
-            .note(self.now, &numbers, || format!("BROKEN: {rule}: {detail}"));
-        self.failure.get_or_insert(Violation {
+        self.journal
+            .trace
+            .note(self.queue.now(), &numbers, || format!("BROKEN: {rule}: {detail}"));
+        self.progress.failure.get_or_insert(Violation {
             rule,
             detail,
-            at_ns: self.now,
+            at_ns: self.queue.now(),
         });
     }
 
@@ -289,8 +268,8 @@ impl World {
                 self.compare_two(other, at, *index);
             }
         }
-        if self.phase == Phase::Disturbed {
-            self.queue.push(self.now + COMPARE_EVERY, Event::Compare);
+        if self.progress.phase == Phase::Disturbed {
+            self.queue.push(self.queue.now() + COMPARE_EVERY, Event::Compare);
         }
     }
 

@@ -16,20 +16,21 @@ use crate::sim::parts::queue::Event;
 
 impl World {
     pub(super) fn begin_pipelines(&mut self) {
-        for pipeline in 0..self.pipelines.list.len() {
+        for pipeline in 0..self.clients.pipelines.list.len() {
             self.queue.push(MILLI, Event::Burst { pipeline });
         }
     }
 
     /// A client sends the next requests, whether the last ones are answered or not.
     pub(super) fn burst(&mut self, at: usize) {
-        if self.phase != Phase::Disturbed {
+        if self.progress.phase != Phase::Disturbed {
             return;
         }
         let nodes = self.nodes.len() as u64;
-        let pipeline = &mut self.pipelines.list[at];
+        let pipeline = &mut self.clients.pipelines.list[at];
         let wait = pipeline.prng.between(1, BURST_EVERY_MAX) * MILLI;
-        self.queue.push(self.now + wait, Event::Burst { pipeline: at });
+        self.queue
+            .push(self.queue.now() + wait, Event::Burst { pipeline: at });
         if pipeline.asked.len() > UNANSWERED_MAX {
             return;
         }
@@ -37,8 +38,8 @@ impl World {
             .life
             .is_none_or(|life| self.nodes[pipeline.node].life != life);
         if is_lost || pipeline.prng.chance(1, MOVE_ONE_IN) {
-            self.pipelines.connections += 1;
-            pipeline.connection = self.pipelines.connections;
+            self.clients.pipelines.connections += 1;
+            pipeline.connection = self.clients.pipelines.connections;
             pipeline.node = pipeline.prng.below(nodes) as usize;
             pipeline.first += pipeline.asked.len() as u64;
             pipeline.asked.clear();
@@ -48,8 +49,8 @@ impl World {
         pipeline.life = node.process.is_some().then_some(node.life);
         let Some(life) = pipeline.life else { return };
         let requests = pipeline.next_burst();
-        self.trace.note(
-            self.now,
+        self.journal.trace.note(
+            self.queue.now(),
             &[0xb0, at as u64, pipeline.connection, requests.len() as u64],
             || {
                 format!(
@@ -68,7 +69,7 @@ impl World {
                 .map(|(number, request)| (PIPELINED | (at as u64) << NUMBER_BITS | number, request))
                 .collect(),
         };
-        let arrives = self.now + delay(&mut self.prng, DELAY_US);
+        let arrives = self.queue.now() + delay(&mut self.prng, DELAY_US);
         self.queue.push(arrives, sent);
     }
 
@@ -94,10 +95,12 @@ impl World {
 
     pub(super) fn pipeline_answered(&mut self, id: RequestId, outcome: Outcome) {
         let (at, number) = (((id.0 & !PIPELINED) >> NUMBER_BITS) as usize, id.0 & NUMBER_MASK);
-        self.trace.note(self.now, &[0xb1, at as u64, number], || {
-            format!("pipeline {at}, request {number}: {outcome:?}")
-        });
-        let pipeline = &mut self.pipelines.list[at];
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xb1, at as u64, number], || {
+                format!("pipeline {at}, request {number}: {outcome:?}")
+            });
+        let pipeline = &mut self.clients.pipelines.list[at];
         let place = number.checked_sub(pipeline.first);
         let Some(asked) = place.and_then(|place| pipeline.asked.get_mut(place as usize)) else {
             return;
@@ -109,12 +112,15 @@ impl World {
         } else {
             asked.outcome = Some(outcome);
         }
-        let pipeline = &mut self.pipelines.list[at];
+        let pipeline = &mut self.clients.pipelines.list[at];
         match pipeline.check_answered() {
-            Ok(reads) => self.pipelines.reads += reads,
+            Ok(reads) => self.clients.pipelines.reads += reads,
             Err(said) => self.fail((
                 "order of a connection".to_owned(),
-                format!("pipeline {at} of n{}, {said}", self.pipelines.list[at].node + 1),
+                format!(
+                    "pipeline {at} of n{}, {said}",
+                    self.clients.pipelines.list[at].node + 1
+                ),
             )),
         }
     }

@@ -20,9 +20,9 @@ impl World {
     /// Looks whether the current phase of the end is over.
     pub(super) fn settle(&mut self) {
         self.look_at_rot();
-        match self.phase {
+        match self.progress.phase {
             Phase::Draining if self.clients.are_idle() && !self.voters_are_back() => {
-                if self.now > self.converge_by {
+                if self.queue.now() > self.progress.converge_by {
                     let told = self.told();
                     self.stand_still(format!("the nodes do not all become voters again: {told}"));
                     return;
@@ -30,22 +30,22 @@ impl World {
                 self.ask_for_all_voters();
             }
             Phase::Draining if self.clients.are_idle() => {
-                self.phase = Phase::Finale;
+                self.progress.phase = Phase::Finale;
                 self.begin_finale();
             }
             Phase::Finale if self.finale_is_over() => {
-                self.phase = Phase::Converging;
-                self.converge_by = self.now + self.plan.limits.recovery.as_millis() * MILLI;
+                self.progress.phase = Phase::Converging;
+                self.progress.converge_by = self.queue.now() + self.plan.limits.recovery.as_millis() * MILLI;
             }
             Phase::Converging if self.has_converged() => return self.finish(),
-            Phase::Converging if self.now > self.converge_by => {
+            Phase::Converging if self.queue.now() > self.progress.converge_by => {
                 let told = self.told();
                 self.stand_still(format!("the nodes do not come to the same applied index: {told}"));
                 return;
             }
             Phase::Disturbed | Phase::Draining | Phase::Finale | Phase::Converging | Phase::Over => {}
         }
-        self.queue.push(self.now + LOOK_EVERY, Event::Settle);
+        self.queue.push(self.queue.now() + LOOK_EVERY, Event::Settle);
     }
 
     /// Nodes that have to work in the end: all but those that refuse to start, and rightly.
@@ -60,11 +60,11 @@ impl World {
         if !sets.iter().any(|set| self.cannot_decide(set)) && !self.atlas.went_beyond() {
             return self.fail(("liveness".to_owned(), said));
         }
-        self.counters.stalls += 1;
-        self.trace.note(self.now, &[0xe6], || {
+        self.journal.counters.stalls += 1;
+        self.journal.trace.note(self.queue.now(), &[0xe6], || {
             format!("the run ends here, and rightly: {said}")
         });
-        self.phase = Phase::Over;
+        self.progress.phase = Phase::Over;
     }
 
     /// True when some of these voters are gone for good, and those that are there and miss nothing are no majority: an
@@ -132,7 +132,7 @@ impl World {
             let checked = self.checks.check_whole_log(at, applied);
             self.check(checked);
         }
-        self.phase = Phase::Over;
+        self.progress.phase = Phase::Over;
     }
 }
 

@@ -33,7 +33,7 @@ impl World {
         self.nodes[at].attempt += 1;
         let attempt = self.nodes[at].attempt;
         self.queue
-            .push(self.now + delay, Event::Start { node: at, attempt });
+            .push(self.queue.now() + delay, Event::Start { node: at, attempt });
     }
 
     pub(super) fn start(&mut self, at: usize, attempt: u64) {
@@ -45,7 +45,7 @@ impl World {
         self.damage_at_rest(at);
         self.damage_snapshots(at);
         let share = self.plan.sim.disk.recovery_crash_permille;
-        if self.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
+        if self.progress.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
             let operations = self.prng.below(RECOVERY_OPERATIONS);
             self.nodes[at].disk.crash_after(operations);
         }
@@ -67,7 +67,7 @@ impl World {
         let (disk, limits) = (&self.plan.sim.disk, &self.plan.sim.node);
         let label = FORK_SETTINGS ^ ((at as u64) << 32) ^ self.nodes[at].life;
         let prng = &mut Prng::new(self.plan.seed.unwrap_or_default()).fork(label);
-        if self.phase == Phase::Disturbed && prng.chance(limits.resettings_permille, 1000) {
+        if self.progress.phase == Phase::Disturbed && prng.chance(limits.resettings_permille, 1000) {
             other_settings(limits, prng)
         } else {
             (disk.segment_kib, limits.clone())
@@ -109,7 +109,7 @@ impl World {
     }
 
     fn crash_in_recovery(&mut self, at: usize) {
-        self.counters.recovery_crashes += 1;
+        self.journal.counters.recovery_crashes += 1;
         let power = self.prng.chance(1, 2);
         let lost = if power {
             self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille)
@@ -117,13 +117,15 @@ impl World {
             self.nodes[at].disk.release();
             0
         };
-        self.counters.sectors_lost += lost;
-        self.trace.note(self.now, &[0xe3, at as u64, lost], || {
-            format!(
-                "n{} is cut down while it reads its disk; {lost} sectors and names lost",
-                at + 1
-            )
-        });
+        self.journal.counters.sectors_lost += lost;
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xe3, at as u64, lost], || {
+                format!(
+                    "n{} is cut down while it reads its disk; {lost} sectors and names lost",
+                    at + 1
+                )
+            });
         let again = self.prng.between(1, 100) * MILLI;
         self.schedule_start(at, again);
     }
@@ -132,9 +134,9 @@ impl World {
         self.nodes[at].disk.release();
         let refused = matches!(error, NotOpened::Open(OpenError::Refused { .. }));
         if refused && self.atlas.may_refuse(at) {
-            self.counters.refusals += 1;
+            self.journal.counters.refusals += 1;
             self.atlas.note_refused(at);
-            self.trace.note(self.now, &[0xe5, at as u64], || {
+            self.journal.trace.note(self.queue.now(), &[0xe5, at as u64], || {
                 format!("n{} refuses to start: {error}", at + 1)
             });
             return;
@@ -155,7 +157,7 @@ impl World {
             snapshot,
             tail,
         } = opened;
-        self.counters.starts += 1;
+        self.journal.counters.starts += 1;
         self.atlas.note_started(at);
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
@@ -168,8 +170,8 @@ impl World {
         let replica = Replica::recover(&config, seed, recovered, snapshot);
         let is_damaged = self.atlas.is_damaged(at);
         let checked = self.checks.restarted(at, &replica, &shape, &tail, is_damaged);
-        self.trace.note(
-            self.now,
+        self.journal.trace.note(
+            self.queue.now(),
             &[
                 0xe4,
                 at as u64,
@@ -193,7 +195,8 @@ impl World {
         let scrub = self.plan.sim.disk.scrub.as_millis() * MILLI;
         if scrub > 0 {
             let life = self.nodes[at].life;
-            self.queue.push(self.now + scrub, Event::Scrub { node: at, life });
+            self.queue
+                .push(self.queue.now() + scrub, Event::Scrub { node: at, life });
         }
         self.nodes[at].process = Some(Process {
             replica,
@@ -215,7 +218,7 @@ impl World {
 
     /// What the opening of a directory found must be what was done to it.
     fn check_verdict(&mut self, at: usize, store: &Store, recovered: &Recovered) {
-        self.counters.holes += recovered.holes.len() as u64;
+        self.journal.counters.holes += recovered.holes.len() as u64;
         let indexes = recovered.holes.iter().map(|hole| hole.position.index.get());
         let unstruck = indexes
             .into_iter()

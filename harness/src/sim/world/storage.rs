@@ -21,8 +21,8 @@ impl World {
         };
         let Some(job) = process.jobs.front() else { return };
         let done = job.run(&mut process.store);
-        self.trace.note(
-            self.now,
+        self.journal.trace.note(
+            self.queue.now(),
             &[
                 0xd0,
                 at as u64,
@@ -52,11 +52,11 @@ impl World {
                 });
                 self.check(checked);
                 let retry = Event::DiskRetry { node: at, life };
-                self.queue.push(self.now + FULL_PAUSE, retry);
+                self.queue.push(self.queue.now() + FULL_PAUSE, retry);
             }
             Err(StoreError::Short { .. }) => {
                 let retry = Event::DiskRetry { node: at, life };
-                self.queue.push(self.now + FULL_PAUSE, retry);
+                self.queue.push(self.queue.now() + FULL_PAUSE, retry);
             }
             Err(StoreError::Failed { .. }) => self.end_by_disk(at),
             Err(error @ StoreError::Invalid(_)) => {
@@ -75,7 +75,7 @@ impl World {
         let job = process.jobs.pop_front();
         let more = !process.jobs.is_empty();
         if let Some(Job::Persist(batch)) = job {
-            self.counters.batches += 1;
+            self.journal.counters.batches += 1;
             let checked = self.checks.synced(at, &batch);
             self.check(checked);
             self.note_written(at, life, batches);
@@ -85,7 +85,7 @@ impl World {
             ..
         }) = &told
         {
-            self.counters.installs += 1;
+            self.journal.counters.installs += 1;
             self.note_state(at, snapshot);
         }
         if let Some(told) = told {
@@ -116,7 +116,7 @@ impl World {
     /// The log is marked when nothing was written for a while, as the daemon does it.
     /// A batch was written; if nothing comes after it for a while, that is noted on the disk.
     fn note_written(&mut self, at: usize, life: u64, jobs_done: u64) {
-        let due = self.now + IDLE;
+        let due = self.queue.now() + IDLE;
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
@@ -131,7 +131,7 @@ impl World {
             return;
         };
         match process.idle {
-            Some(Idle { due, .. }) if due > self.now => {
+            Some(Idle { due, .. }) if due > self.queue.now() => {
                 self.queue.push(due, Event::Idle { node: at, life });
             }
             Some(Idle { jobs_done, .. }) => {
@@ -168,7 +168,7 @@ impl World {
                 },
             ),
             Err(ReadError::Damaged { .. }) if self.atlas.has_struck(at, from.get()) => {
-                self.counters.holes += 1;
+                self.journal.counters.holes += 1;
                 self.arrive(at, Input::Damaged { from });
             }
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
@@ -186,13 +186,14 @@ impl World {
             return;
         };
         let pause = self.plan.sim.disk.scrub.as_millis() * MILLI;
-        self.queue.push(self.now + pause, Event::Scrub { node: at, life });
+        self.queue
+            .push(self.queue.now() + pause, Event::Scrub { node: at, life });
         match process.scrubber.step(SCRUB_BYTES) {
             Ok(Scrubbed { damaged: None, .. }) => {}
             Ok(Scrubbed {
                 damaged: Some(from), ..
             }) if self.atlas.has_struck(at, from.get()) => {
-                self.counters.scrubbed += 1;
+                self.journal.counters.scrubbed += 1;
                 self.arrive(at, Input::Damaged { from });
             }
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),

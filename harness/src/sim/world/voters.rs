@@ -46,9 +46,11 @@ impl World {
         let id = self.voters.next_id();
         let numbers: Vec<u64> = voters.iter().map(|id| id.get()).collect();
         let bits = numbers.iter().fold(0, |bits, id| bits | 1 << (id % 64));
-        self.trace.note(self.now, &[0xb0, at as u64, id.0, bits], || {
-            format!("n{} is asked for the voters {numbers:?}", at + 1)
-        });
+        self.journal
+            .trace
+            .note(self.queue.now(), &[0xb0, at as u64, id.0, bits], || {
+                format!("n{} is asked for the voters {numbers:?}", at + 1)
+            });
         let asked = voters.clone();
         self.arrive(at, Input::ChangeVoters { id, voters });
         Some((id, asked))
@@ -57,15 +59,16 @@ impl World {
     /// A node says what came of it.
     pub(super) fn voters_answered(&mut self, at: usize, id: RequestId, outcome: &Outcome) {
         let is_done = matches!(outcome, Outcome::Done(_));
-        self.trace
-            .note(self.now, &[0xb1, at as u64, id.0, u64::from(is_done)], || {
-                format!("n{} answers who asked for voters: {outcome:?}", at + 1)
-            });
+        self.journal.trace.note(
+            self.queue.now(),
+            &[0xb1, at as u64, id.0, u64::from(is_done)],
+            || format!("n{} answers who asked for voters: {outcome:?}", at + 1),
+        );
         let asked = self.voters.open.remove(&id.0);
         if !is_done {
             return;
         }
-        self.counters.voter_changes += 1;
+        self.journal.counters.voter_changes += 1;
         if let Some((lane, voters)) = asked {
             let ids: Vec<String> = voters.iter().map(|id| format!("n{}", id.get())).collect();
             self.add_evidence(lane, format!("the voters became {}", ids.join(" ")));
@@ -90,10 +93,10 @@ impl World {
 
     /// Asks whoever leads to make all nodes voters, again and again.
     pub(super) fn ask_for_all_voters(&mut self) {
-        if self.now < self.voters.ask_again {
+        if self.queue.now() < self.voters.ask_again {
             return;
         }
-        self.voters.ask_again = self.now + ASK_AGAIN;
+        self.voters.ask_again = self.queue.now() + ASK_AGAIN;
         let all = self.nodes.iter().map(|node| node.id).collect();
         if let Some(leader) = self.leader() {
             self.change_voters(leader, all);

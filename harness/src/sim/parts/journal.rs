@@ -1,0 +1,12 @@
+//! What is recorded of a run: its trace, its histories, its figures.
+
+use super::counters::Counters;
+use super::history::History;
+use super::trace::Trace;
+
+/// Everything that is recorded.
+pub(crate) struct Journal {
+    pub(crate) trace: Trace,
+    pub(crate) history: History,
+    pub(crate) counters: Counters,
+}
