@@ -9,6 +9,7 @@ pub(crate) mod corruption;
 pub(crate) mod counters;
 pub(crate) mod crash;
 pub(crate) mod disk;
+pub(crate) mod event;
 pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod lanes;

@@ -16,7 +16,7 @@ use noraftd::store::{LogReader, PersistStats, Scrubber, SnapshotError, Store, St
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
-use super::queue::Event;
+use super::event::Event;
 use crate::plan::{NodePlan, Plan};
 
 /// One node.

@@ -15,10 +15,10 @@ use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
 use crate::sim::parts::clients::{Finale, Open, completion_words, read_reply, request_of};
+use crate::sim::parts::event::{ClientEvent, Event};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
-use crate::sim::parts::queue::Event;
 use crate::sim::parts::voters::is_change;
 use crate::workload::{Completion, Operation};
 
@@ -84,18 +84,12 @@ impl World {
             self.queue.now() + self.client_delay(),
             self.queue.now() + self.clients.timeout,
         );
-        self.queue.push(
-            arrives,
-            Event::Request {
-                client: at,
-                turn,
-                life,
-            },
-        );
+        self.queue
+            .push(arrives, Event::client(at, ClientEvent::Request { turn, life }));
         let client = &mut self.clients.list[at];
         client.gives_up = gives_up;
         if !std::mem::replace(&mut client.is_timed, true) {
-            self.queue.push(gives_up, Event::GiveUp { client: at });
+            self.queue.push(gives_up, Event::client(at, ClientEvent::GiveUp));
         }
     }
 
@@ -148,14 +142,8 @@ impl World {
         }
         let arrives = self.queue.now() + self.client_delay();
         let reply = Box::new(outcome.into_reply());
-        self.queue.push(
-            arrives,
-            Event::Answer {
-                client: at,
-                turn,
-                reply,
-            },
-        );
+        self.queue
+            .push(arrives, Event::client(at, ClientEvent::Answer { turn, reply }));
     }
 
     pub(super) fn answer_arrives(&mut self, at: usize, turn: u64, reply: &Reply) {
@@ -178,7 +166,8 @@ impl World {
         let client = &mut self.clients.list[at];
         client.is_timed = client.open.is_some() && client.gives_up > self.queue.now();
         if client.is_timed {
-            self.queue.push(client.gives_up, Event::GiveUp { client: at });
+            self.queue
+                .push(client.gives_up, Event::client(at, ClientEvent::GiveUp));
         } else {
             let patience = std::time::Duration::from_nanos(self.clients.timeout);
             self.finish_operation(at, Err(CallError::Timeout(patience)));
@@ -192,7 +181,8 @@ impl World {
             if client.node == node && client.open.is_some() {
                 let turn = client.turn;
                 let notices = self.queue.now() + self.client_delay();
-                self.queue.push(notices, Event::Lost { client: at, turn });
+                self.queue
+                    .push(notices, Event::client(at, ClientEvent::Lost { turn }));
             }
             if self.clients.list[at].node == node {
                 self.clients.list[at].life = None;
@@ -248,7 +238,8 @@ impl World {
         }
         let pause = if succeeded { 0 } else { self.clients.pause };
         let begins = self.clients.reserve(self.queue.now() + pause + LOOK_AT_REPLY);
-        self.queue.push(begins, Event::Next { client: at, turn });
+        self.queue
+            .push(begins, Event::client(at, ClientEvent::Next { turn }));
     }
 
     /// Every node gets a client of its own, which goes through the finale of every workload.
@@ -263,7 +254,8 @@ impl World {
             };
             let prng = Prng::new(node as u64);
             let client = self.clients.add(node, prng, Some(finale));
-            self.queue.push(self.queue.now(), Event::Next { client, turn: 0 });
+            self.queue
+                .after(0, Event::client(client, ClientEvent::Next { turn: 0 }));
         }
     }
 
@@ -310,7 +302,7 @@ impl World {
                 finale.done.push(completion);
                 finale.since = now;
                 self.queue
-                    .push(now + LOOK_AT_REPLY, Event::Next { client: at, turn });
+                    .push(now + LOOK_AT_REPLY, Event::client(at, ClientEvent::Next { turn }));
             }
             Err(error) if now - finale.since > patience.as_millis() * MILLI => {
                 let name = self.clients.workloads[track].name();
@@ -321,7 +313,7 @@ impl World {
             }
             Err(_) => self
                 .queue
-                .push(now + RETRY_PAUSE, Event::Next { client: at, turn }),
+                .push(now + RETRY_PAUSE, Event::client(at, ClientEvent::Next { turn })),
         }
     }
 }

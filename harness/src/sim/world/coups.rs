@@ -8,8 +8,8 @@
 
 use super::World;
 use crate::plan::CutMode;
+use crate::sim::parts::event::{Event, RunEvent};
 use crate::sim::parts::phase::Phase;
-use crate::sim::parts::queue::Event;
 use crate::sim::parts::{MICRO, MILLI};
 
 impl World {
@@ -24,13 +24,8 @@ impl World {
         } else {
             let within = 2 * MESSAGES * self.network.conditions.delay_us * MICRO;
             let begins = self.queue.now() + self.nemesis.coups.below(within.max(1));
-            self.queue.push(
-                begins,
-                Event::Coup {
-                    node: at,
-                    begins: true,
-                },
-            );
+            self.queue
+                .push(begins, Event::Run(RunEvent::BeginCoup { node: at }));
         }
     }
 
@@ -63,13 +58,7 @@ impl World {
             });
         let election = self.plan.cluster.election.as_millis();
         let ends = self.queue.now() + self.nemesis.coups.between(1, TIMEOUTS_MAX * election) * MILLI;
-        self.queue.push(
-            ends,
-            Event::Coup {
-                node: at,
-                begins: false,
-            },
-        );
+        self.queue.push(ends, Event::Run(RunEvent::EndCoup { node: at }));
     }
 
     pub(super) fn end_coup(&mut self, at: usize) {

@@ -8,9 +8,9 @@ use noraftd::replica::event::{Input, Output, Snapshot};
 use super::World;
 use crate::plan::DiskTrouble;
 use crate::sim::parts::checks::ensure;
+use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
 use crate::sim::parts::network::{Way, delay};
 use crate::sim::parts::node::{CLUSTER_ID, Job};
-use crate::sim::parts::queue::Event;
 use crate::sim::parts::trace::{numbers, words};
 use crate::sim::parts::{MICRO, MILLI};
 
@@ -113,15 +113,9 @@ impl World {
             }
             Output::Fetch { from, to, bytes_max } => {
                 let life = self.nodes[at].life;
-                let done = Event::FetchDone {
-                    node: at,
-                    life,
-                    from,
-                    to,
-                    bytes_max,
-                };
+                let done = Event::node(at, life, NodeEvent::FetchDone { from, to, bytes_max });
                 let takes = delay(&mut self.prng, FETCH_US);
-                self.queue.push(self.queue.now() + takes, done);
+                self.queue.after(takes, done);
             }
             Output::SaveSnapshot(snapshot) => {
                 self.journal.counters.snapshots += 1;
@@ -134,15 +128,17 @@ impl World {
                 bytes_max,
             } => {
                 let life = self.nodes[at].life;
-                let done = Event::SnapshotRead {
-                    node: at,
+                let done = Event::node(
+                    at,
                     life,
-                    position,
-                    offset,
-                    bytes_max,
-                };
+                    NodeEvent::SnapshotRead {
+                        position,
+                        offset,
+                        bytes_max,
+                    },
+                );
                 let takes = delay(&mut self.prng, FETCH_US);
-                self.queue.push(self.queue.now() + takes, done);
+                self.queue.after(takes, done);
             }
             Output::ReceiveSnapshot { id, offset, bytes } => {
                 self.give_job(at, Job::ReceiveSnapshot { id, offset, bytes });
@@ -188,11 +184,7 @@ impl World {
     }
 
     fn transmit(&mut self, link: usize, epoch: u64, way: Way, message: PeerMessage) {
-        let deliver = |message| Event::Deliver {
-            link,
-            epoch,
-            message: Box::new(message),
-        };
+        let deliver = |message| Event::link(link, epoch, LinkEvent::Deliver(Box::new(message)));
         if self.journal.counters.messages.is_multiple_of(CODEC_ONE_IN) {
             self.check_codec(&message);
         }
@@ -204,7 +196,7 @@ impl World {
             }
             Way::Garbled(at) => {
                 self.check_garbled(link, &message);
-                self.queue.push(at, Event::Garbled { link, epoch });
+                self.queue.push(at, Event::link(link, epoch, LinkEvent::Garbled));
             }
             Way::Held => self.network.link(link).held.push(message),
             Way::Lost(_) => {}
@@ -274,7 +266,7 @@ impl World {
         }
         let life = self.nodes[at].life;
         self.queue
-            .push(self.queue.now() + takes, Event::DiskDone { node: at, life });
+            .after(takes, Event::node(at, life, NodeEvent::DiskDone));
     }
 
     pub(super) fn schedule_wake(&mut self, at: usize) {
@@ -293,14 +285,8 @@ impl World {
             .is_none_or(|wake| when < wake || wake <= self.queue.now())
         {
             process.wake = Some(when);
-            self.queue.push(
-                when,
-                Event::Wake {
-                    node: at,
-                    life,
-                    at: when,
-                },
-            );
+            self.queue
+                .push(when, Event::node(at, life, NodeEvent::Wake { at: when }));
         }
     }
 
@@ -344,7 +330,7 @@ impl World {
         let takes = delay(&mut self.prng, CONNECT_US);
         let epoch = self.network.link(at).epoch;
         self.queue
-            .push(self.queue.now() + takes, Event::Connect { link: at, epoch });
+            .after(takes, Event::link(at, epoch, LinkEvent::Connect));
     }
 
     pub(super) fn connect(&mut self, at: usize, epoch: u64) {

@@ -6,9 +6,9 @@
 use super::World;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
+use crate::sim::parts::event::{Event, NodeEvent};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::node::job_words;
-use crate::sim::parts::queue::Event;
 
 impl World {
     /// The daemon ends itself when its disk fails, and somebody starts it again.
@@ -75,8 +75,8 @@ impl World {
             }
             let life = self.nodes[node].life;
             let takes = delay(&mut self.prng, DISCONNECT_US);
-            let told = Event::Disconnect { node, life, peer: at };
-            self.queue.push(self.queue.now() + takes, told);
+            let told = Event::node(node, life, NodeEvent::Disconnect { peer: at });
+            self.queue.after(takes, told);
         }
     }
 

@@ -12,10 +12,10 @@ use crate::plan::{CutMode, DiskTrouble, FaultKind};
 use crate::results::FaultResult;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
+use crate::sim::parts::event::{Event, LaneEvent, LinkEvent, RunEvent};
 use crate::sim::parts::lanes::InForce;
 use crate::sim::parts::node::NORMAL;
 use crate::sim::parts::phase::Phase;
-use crate::sim::parts::queue::Event;
 
 impl World {
     pub(super) fn begin_lanes(&mut self) {
@@ -38,7 +38,7 @@ impl World {
         self.nemesis.schedule.push(decision.clone());
         state.next = Some(decision);
         self.queue
-            .push(self.queue.now() + after + calm, Event::Begin { lane });
+            .after(after + calm, Event::lane(lane, LaneEvent::Begin));
     }
 
     pub(super) fn begin_fault(&mut self, lane: usize) {
@@ -83,7 +83,7 @@ impl World {
         self.nemesis.lanes[lane].in_force = Some(in_force);
         self.strike(lane);
         self.queue
-            .push(self.queue.now() + duration, Event::End { lane, decision: k });
+            .after(duration, Event::lane(lane, LaneEvent::End { decision: k }));
     }
 
     fn strike(&mut self, lane: usize) {
@@ -167,7 +167,7 @@ impl World {
             format!("n{} goes on", at + 1)
         });
         for event in std::mem::take(&mut node.held) {
-            self.queue.push(self.queue.now(), event);
+            self.queue.after(0, event);
         }
     }
 
@@ -261,14 +261,8 @@ impl World {
         for message in held {
             let message = Box::new(message);
             let arrives = self.queue.now() + self.nemesis.prng.between(1, 2 * MILLI);
-            self.queue.push(
-                arrives,
-                Event::Deliver {
-                    link: at,
-                    epoch,
-                    message,
-                },
-            );
+            self.queue
+                .push(arrives, Event::link(at, epoch, LinkEvent::Deliver(message)));
         }
         // A connection that was silent for long is often replaced.
         if self.nemesis.prng.chance(1, 3) {
@@ -293,7 +287,7 @@ impl World {
         let election = self.plan.cluster.election.as_millis();
         let stays = self.nemesis.prng.between(1, election * 2) * MILLI;
         self.queue
-            .push(self.queue.now() + stays, Event::Flip { lane, decision: k });
+            .after(stays, Event::lane(lane, LaneEvent::Flip { decision: k }));
     }
 
     pub(super) fn end_fault(&mut self, lane: usize, k: u64) {
@@ -363,7 +357,7 @@ impl World {
         self.journal
             .trace
             .note(self.queue.now(), &[0xff], || "all is healed".to_owned());
-        self.queue.push(self.queue.now(), Event::Settle);
+        self.queue.after(0, Event::Run(RunEvent::Settle));
     }
 
     fn tell(&mut self, force: &InForce, kind: EventKind) {

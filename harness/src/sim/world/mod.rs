@@ -23,13 +23,14 @@ use crate::sim::parts::atlas::Atlas;
 use crate::sim::parts::checks::{Broken, Checked, Checks, Violation};
 use crate::sim::parts::clients::Clients;
 use crate::sim::parts::counters::Counters;
+use crate::sim::parts::event::{ClientEvent, Event, LaneEvent, LinkEvent, NodeEvent, RunEvent};
 use crate::sim::parts::history::History;
 use crate::sim::parts::journal::Journal;
 use crate::sim::parts::lanes::SimNemesis;
 use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
 use crate::sim::parts::phase::{Phase, Progress};
-use crate::sim::parts::queue::{Event, Queue};
+use crate::sim::parts::queue::Queue;
 use crate::sim::parts::trace::{Lines, Trace};
 use crate::sim::parts::voters::Voters;
 use crate::sim::parts::{MICRO, MILLI};
@@ -101,13 +102,14 @@ impl World {
         }
         for client in 0..self.plan.clients.count {
             let at = self.prng.below(CLIENTS_START_WITHIN);
-            self.queue.push(at, Event::Next { client, turn: 0 });
+            self.queue
+                .push(at, Event::client(client, ClientEvent::Next { turn: 0 }));
         }
         self.begin_pipelines();
         self.begin_lanes();
-        self.queue.push(COMPARE_EVERY, Event::Compare);
+        self.queue.push(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         let time = self.plan.time.as_millis() * MILLI;
-        self.queue.push(time, Event::Calm);
+        self.queue.push(time, Event::Run(RunEvent::Calm));
     }
 
     fn happen(&mut self, event: Event) {
@@ -116,96 +118,81 @@ impl World {
             return;
         }
         match event {
-            Event::Deliver { link, epoch, message } => self.deliver(link, epoch, *message),
-            Event::Garbled { link, epoch } => self.deliver_garbled(link, epoch),
-            Event::Connect { link, epoch } => self.connect(link, epoch),
-            Event::Round { node, life } if self.lives(node, life) => self.round(node),
-            Event::Disconnect { node, life, peer } if self.lives(node, life) => {
+            Event::Node { node, life, event } if self.lives(node, life) => self.node_event(node, event),
+            Event::Node { .. } => {}
+            Event::Link { link, epoch, event } => match event {
+                LinkEvent::Deliver(message) => self.deliver(link, epoch, *message),
+                LinkEvent::Garbled => self.deliver_garbled(link, epoch),
+                LinkEvent::Connect => self.connect(link, epoch),
+            },
+            Event::Client { client, event } => match event {
+                ClientEvent::Next { turn } => self.next_operation(client, turn),
+                ClientEvent::Request { turn, life } => self.request_arrives(client, turn, life),
+                ClientEvent::Answer { turn, reply } => self.answer_arrives(client, turn, &reply),
+                ClientEvent::Lost { turn } => self.connection_lost(client, turn),
+                ClientEvent::GiveUp => self.give_up(client),
+            },
+            Event::Lane { lane, event } => match event {
+                LaneEvent::Begin => self.begin_fault(lane),
+                LaneEvent::End { decision } => self.end_fault(lane, decision),
+                LaneEvent::Flip { decision } => self.flip(lane, decision),
+            },
+            Event::Run(event) => self.run_event(&event),
+        }
+    }
+
+    fn node_event(&mut self, node: usize, event: NodeEvent) {
+        match event {
+            NodeEvent::Round => self.round(node),
+            NodeEvent::Wake { at } => self.wake(node, at),
+            NodeEvent::Disconnect { peer } => {
                 let peer = self.nodes[peer].id;
                 self.arrive(node, Input::Disconnected { peer });
                 self.arrive(node, Input::UrgentDisconnected { peer });
             }
-            Event::Wake { node, life, at } if self.lives(node, life) => self.wake(node, at),
-            Event::DiskDone { node, life } if self.lives(node, life) => self.disk_done(node),
-            Event::DiskRetry { node, life } if self.lives(node, life) => self.disk_done(node),
-            Event::FetchDone {
-                node,
-                life,
-                from,
-                to,
-                bytes_max,
-            } if self.lives(node, life) => self.fetch_done(node, from, to, bytes_max),
-            Event::SnapshotRead {
-                node,
-                life,
+            NodeEvent::DiskDone | NodeEvent::DiskRetry => self.disk_done(node),
+            NodeEvent::FetchDone { from, to, bytes_max } => self.fetch_done(node, from, to, bytes_max),
+            NodeEvent::SnapshotRead {
                 position,
                 offset,
                 bytes_max,
-            } if self.lives(node, life) => self.snapshot_read(node, position, offset, bytes_max),
-            Event::Idle { node, life } if self.lives(node, life) => self.idle(node, life),
-            Event::Scrub { node, life } if self.lives(node, life) => self.scrub(node),
-            Event::Round { .. }
-            | Event::Disconnect { .. }
-            | Event::Wake { .. }
-            | Event::DiskDone { .. }
-            | Event::DiskRetry { .. }
-            | Event::FetchDone { .. }
-            | Event::SnapshotRead { .. }
-            | Event::Idle { .. }
-            | Event::Scrub { .. } => {}
-            Event::Start { node, attempt } => self.start(node, attempt),
-            Event::Next { client, turn } => self.next_operation(client, turn),
-            Event::Request { client, turn, life } => self.request_arrives(client, turn, life),
-            Event::Answer { client, turn, reply } => self.answer_arrives(client, turn, &reply),
-            Event::Lost { client, turn } => self.connection_lost(client, turn),
-            Event::GiveUp { client } => self.give_up(client),
-            Event::Burst { pipeline } => self.burst(pipeline),
-            Event::Pipelined {
-                node,
-                life,
-                connection,
-                requests,
-            } => self.pipelined_arrive(node, life, connection, requests),
-            Event::Begin { lane } => self.begin_fault(lane),
-            Event::End { lane, decision } => self.end_fault(lane, decision),
-            Event::Flip { lane, decision } => self.flip(lane, decision),
-            Event::Coup { node, begins: true } => self.begin_coup(node),
-            Event::Coup { node, begins: false } => self.end_coup(node),
-            Event::Compare => self.compare(),
-            Event::Calm => self.calm(),
-            Event::Settle => self.settle(),
+            } => self.snapshot_read(node, position, offset, bytes_max),
+            NodeEvent::Idle => self.idle(node),
+            NodeEvent::Scrub => self.scrub(node),
+            NodeEvent::Pipelined { connection, requests } => {
+                self.pipelined_arrive(node, connection, requests)
+            }
         }
     }
 
-    /// The node that would have to do something now, if it stands still.
+    fn run_event(&mut self, event: &RunEvent) {
+        match *event {
+            RunEvent::Start { node, attempt } => self.start(node, attempt),
+            RunEvent::Burst { pipeline } => self.burst(pipeline),
+            RunEvent::BeginCoup { node } => self.begin_coup(node),
+            RunEvent::EndCoup { node } => self.end_coup(node),
+            RunEvent::Compare => self.compare(),
+            RunEvent::Calm => self.calm(),
+            RunEvent::Settle => self.settle(),
+        }
+    }
+
+    /// The node that would have to do something now, if it is paused.
     fn paused_target(&self, event: &Event) -> Option<usize> {
         let node = match event {
-            Event::Deliver { link, .. } | Event::Garbled { link, .. } => link % self.nodes.len(),
-            Event::Connect { link, .. } => link / self.nodes.len() % self.nodes.len(),
-            Event::Round { node, .. }
-            | Event::Disconnect { node, .. }
-            | Event::Wake { node, .. }
-            | Event::DiskDone { node, .. }
-            | Event::DiskRetry { node, .. }
-            | Event::FetchDone { node, .. }
-            | Event::SnapshotRead { node, .. }
-            | Event::Idle { node, .. }
-            | Event::Pipelined { node, .. }
-            | Event::Scrub { node, .. } => *node,
-            Event::Request { client, .. } => self.clients.node_of(*client),
-            Event::Start { .. }
-            | Event::Next { .. }
-            | Event::Answer { .. }
-            | Event::Lost { .. }
-            | Event::GiveUp { .. }
-            | Event::Burst { .. }
-            | Event::Begin { .. }
-            | Event::End { .. }
-            | Event::Flip { .. }
-            | Event::Coup { .. }
-            | Event::Compare
-            | Event::Calm
-            | Event::Settle => return None,
+            Event::Node { node, .. } => *node,
+            Event::Link { link, event, .. } => match event {
+                LinkEvent::Deliver(_) | LinkEvent::Garbled => link % self.nodes.len(),
+                LinkEvent::Connect => link / self.nodes.len() % self.nodes.len(),
+            },
+            Event::Client { client, event } => match event {
+                ClientEvent::Request { .. } => self.clients.node_of(*client),
+                ClientEvent::Next { .. }
+                | ClientEvent::Answer { .. }
+                | ClientEvent::Lost { .. }
+                | ClientEvent::GiveUp => return None,
+            },
+            Event::Lane { .. } | Event::Run(_) => return None,
         };
         self.nodes[node].is_paused.then_some(node)
     }
@@ -226,7 +213,7 @@ impl World {
             self.round(node);
         } else if !process_is_due(&mut self.nodes[node]) {
             let at = self.queue.now() + self.prng.below(2 * loop_us * MICRO);
-            self.queue.push(at, Event::Round { node, life });
+            self.queue.push(at, Event::node(node, life, NodeEvent::Round));
         }
     }
 
@@ -269,7 +256,7 @@ impl World {
             }
         }
         if self.progress.phase == Phase::Disturbed {
-            self.queue.push(self.queue.now() + COMPARE_EVERY, Event::Compare);
+            self.queue.after(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         }
     }
 

@@ -9,15 +9,15 @@ use noraftd::replica::event::{ConnectionId, Input, RequestId};
 use super::World;
 use crate::checker::session::Session;
 use crate::sim::parts::MILLI;
+use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::{NUMBER_BITS, NUMBER_MASK, PIPELINED};
-use crate::sim::parts::queue::Event;
 
 impl World {
     pub(super) fn begin_pipelines(&mut self) {
         for pipeline in 0..self.clients.pipelines.list.len() {
-            self.queue.push(MILLI, Event::Burst { pipeline });
+            self.queue.push(MILLI, Event::Run(RunEvent::Burst { pipeline }));
         }
     }
 
@@ -30,7 +30,7 @@ impl World {
         let pipeline = &mut self.clients.pipelines.list[at];
         let wait = pipeline.prng.between(1, BURST_EVERY_MAX) * MILLI;
         self.queue
-            .push(self.queue.now() + wait, Event::Burst { pipeline: at });
+            .after(wait, Event::Run(RunEvent::Burst { pipeline: at }));
         if pipeline.asked.len() > UNANSWERED_MAX {
             return;
         }
@@ -60,29 +60,22 @@ impl World {
                 )
             },
         );
-        let sent = Event::Pipelined {
-            node: pipeline.node,
+        let sent = Event::node(
+            pipeline.node,
             life,
-            connection: pipeline.connection,
-            requests: requests
-                .into_iter()
-                .map(|(number, request)| (PIPELINED | (at as u64) << NUMBER_BITS | number, request))
-                .collect(),
-        };
+            NodeEvent::Pipelined {
+                connection: pipeline.connection,
+                requests: requests
+                    .into_iter()
+                    .map(|(number, request)| (PIPELINED | (at as u64) << NUMBER_BITS | number, request))
+                    .collect(),
+            },
+        );
         let arrives = self.queue.now() + delay(&mut self.prng, DELAY_US);
         self.queue.push(arrives, sent);
     }
 
-    pub(super) fn pipelined_arrive(
-        &mut self,
-        node: usize,
-        life: u64,
-        connection: u64,
-        requests: Vec<(u64, Request)>,
-    ) {
-        if self.nodes[node].process.is_none() || self.nodes[node].life != life {
-            return;
-        }
+    pub(super) fn pipelined_arrive(&mut self, node: usize, connection: u64, requests: Vec<(u64, Request)>) {
         for (id, request) in requests {
             let input = Input::Client {
                 id: RequestId(id),

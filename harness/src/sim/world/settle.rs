@@ -11,9 +11,9 @@ use noraft::NodeId;
 
 use super::World;
 use crate::sim::parts::MILLI;
+use crate::sim::parts::event::{Event, RunEvent};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
-use crate::sim::parts::queue::Event;
 use crate::sim::parts::voters::told_voters;
 
 impl World {
@@ -45,7 +45,7 @@ impl World {
             }
             Phase::Disturbed | Phase::Draining | Phase::Finale | Phase::Converging | Phase::Over => {}
         }
-        self.queue.push(self.queue.now() + LOOK_EVERY, Event::Settle);
+        self.queue.after(LOOK_EVERY, Event::Run(RunEvent::Settle));
     }
 
     /// Nodes that have to work in the end: all but those that refuse to start, and rightly.

@@ -14,9 +14,9 @@ use noraftd::time::Instant;
 use super::World;
 use crate::plan::NodePlan;
 use crate::sim::parts::MILLI;
+use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::node::{CLUSTER_ID, Process, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
-use crate::sim::parts::queue::Event;
 
 /// A directory that was opened.
 struct Opened {
@@ -33,7 +33,7 @@ impl World {
         self.nodes[at].attempt += 1;
         let attempt = self.nodes[at].attempt;
         self.queue
-            .push(self.queue.now() + delay, Event::Start { node: at, attempt });
+            .after(delay, Event::Run(RunEvent::Start { node: at, attempt }));
     }
 
     pub(super) fn start(&mut self, at: usize, attempt: u64) {
@@ -195,8 +195,7 @@ impl World {
         let scrub = self.plan.sim.disk.scrub.as_millis() * MILLI;
         if scrub > 0 {
             let life = self.nodes[at].life;
-            self.queue
-                .push(self.queue.now() + scrub, Event::Scrub { node: at, life });
+            self.queue.after(scrub, Event::node(at, life, NodeEvent::Scrub));
         }
         self.nodes[at].process = Some(Process {
             replica,

@@ -9,8 +9,8 @@ use noraftd::store::{ReadError, Scrubbed, StoreError};
 use super::World;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::ensure;
+use crate::sim::parts::event::{Event, NodeEvent};
 use crate::sim::parts::node::{Idle, Job, job_words};
-use crate::sim::parts::queue::Event;
 
 impl World {
     /// The disk has done the first of its jobs.
@@ -51,12 +51,12 @@ impl World {
                     )
                 });
                 self.check(checked);
-                let retry = Event::DiskRetry { node: at, life };
-                self.queue.push(self.queue.now() + FULL_PAUSE, retry);
+                let retry = Event::node(at, life, NodeEvent::DiskRetry);
+                self.queue.after(FULL_PAUSE, retry);
             }
             Err(StoreError::Short { .. }) => {
-                let retry = Event::DiskRetry { node: at, life };
-                self.queue.push(self.queue.now() + FULL_PAUSE, retry);
+                let retry = Event::node(at, life, NodeEvent::DiskRetry);
+                self.queue.after(FULL_PAUSE, retry);
             }
             Err(StoreError::Failed { .. }) => self.end_by_disk(at),
             Err(error @ StoreError::Invalid(_)) => {
@@ -122,17 +122,18 @@ impl World {
         };
         let is_awaited = process.idle.replace(Idle { due, jobs_done }).is_some();
         if !is_awaited {
-            self.queue.push(due, Event::Idle { node: at, life });
+            self.queue.push(due, Event::node(at, life, NodeEvent::Idle));
         }
     }
 
-    pub(super) fn idle(&mut self, at: usize, life: u64) {
+    pub(super) fn idle(&mut self, at: usize) {
+        let life = self.nodes[at].life;
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
         match process.idle {
             Some(Idle { due, .. }) if due > self.queue.now() => {
-                self.queue.push(due, Event::Idle { node: at, life });
+                self.queue.push(due, Event::node(at, life, NodeEvent::Idle));
             }
             Some(Idle { jobs_done, .. }) => {
                 process.idle = None;
@@ -186,8 +187,7 @@ impl World {
             return;
         };
         let pause = self.plan.sim.disk.scrub.as_millis() * MILLI;
-        self.queue
-            .push(self.queue.now() + pause, Event::Scrub { node: at, life });
+        self.queue.after(pause, Event::node(at, life, NodeEvent::Scrub));
         match process.scrubber.step(SCRUB_BYTES) {
             Ok(Scrubbed { damaged: None, .. }) => {}
             Ok(Scrubbed {

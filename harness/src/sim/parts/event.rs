@@ -1,0 +1,146 @@
+//! What can happen in the simulated world, by whom it happens to.
+//!
+//! Invariant: an event that is meant for one process of a node, or one connection of a link, names it: nothing happens
+//! to the next one.
+
+use noraft::{LogIndex, LogPosition};
+use noraftd::protocol::command::Request;
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::resp::Reply;
+
+/// Something that happens at its time.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// To a process of a node, unless that process is gone.
+    Node {
+        node: usize,
+        life: u64,
+        event: NodeEvent,
+    },
+    /// To a link, unless the connection it is about is gone.
+    Link {
+        link: usize,
+        epoch: u64,
+        event: LinkEvent,
+    },
+    /// To a client.
+    Client { client: usize, event: ClientEvent },
+    /// To a lane of the nemesis.
+    Lane { lane: usize, event: LaneEvent },
+    /// To the run as a whole.
+    Run(RunEvent),
+}
+
+/// Something that happens to a running process.
+#[derive(Debug)]
+pub(crate) enum NodeEvent {
+    /// It handles what has arrived.
+    Round,
+    /// Its own deadline may have come.
+    Wake { at: u64 },
+    /// It learns that its connection to another node has ended.
+    Disconnect { peer: usize },
+    /// Its disk has done the first of its jobs.
+    DiskDone,
+    /// A full disk is tried again.
+    DiskRetry,
+    /// Its disk has read entries.
+    FetchDone {
+        from: LogIndex,
+        to: LogIndex,
+        bytes_max: usize,
+    },
+    /// Its disk has read a part of a snapshot.
+    SnapshotRead {
+        position: LogPosition,
+        offset: u64,
+        bytes_max: usize,
+    },
+    /// It may have written nothing for a while.
+    Idle,
+    /// It reads a part of its log again.
+    Scrub,
+    /// Requests of a client that does not wait for answers arrive.
+    Pipelined {
+        connection: u64,
+        requests: Vec<(u64, Request)>,
+    },
+}
+
+/// Something that happens to a connection between nodes.
+#[derive(Debug)]
+pub(crate) enum LinkEvent {
+    /// A message arrives at its end.
+    Deliver(Box<PeerMessage>),
+    /// A frame arrives with flipped bits.
+    Garbled,
+    /// It is made.
+    Connect,
+}
+
+/// Something that happens to a client. A turn is one operation of it.
+#[derive(Debug)]
+pub(crate) enum ClientEvent {
+    /// It begins its next operation.
+    Next { turn: u64 },
+    /// Its request arrives at its node, if that is still the same process.
+    Request { turn: u64, life: u64 },
+    /// A reply arrives.
+    Answer { turn: u64, reply: Box<Reply> },
+    /// Its connection breaks.
+    Lost { turn: u64 },
+    /// It may have waited long enough.
+    GiveUp,
+}
+
+/// Something that happens to a lane of the nemesis.
+#[derive(Debug)]
+pub(crate) enum LaneEvent {
+    /// It begins its next fault.
+    Begin,
+    /// Its fault ends.
+    End { decision: u64 },
+    /// Links that flap change.
+    Flip { decision: u64 },
+}
+
+/// Something that belongs to no process, link, client or lane.
+#[derive(Debug)]
+pub(crate) enum RunEvent {
+    /// A process is started.
+    Start { node: usize, attempt: u64 },
+    /// A client that does not wait for answers sends its next requests.
+    Burst { pipeline: usize },
+    /// A leader is cut off as it rises.
+    BeginCoup { node: usize },
+    /// It is heard again.
+    EndCoup { node: usize },
+    /// States are compared.
+    Compare,
+    /// The disturbed part of the run is over.
+    Calm,
+    /// The end of the run is looked at again.
+    Settle,
+}
+
+impl Event {
+    /// Something that happens to the process of `node` with this number.
+    pub(crate) fn node(node: usize, life: u64, event: NodeEvent) -> Self {
+        Self::Node { node, life, event }
+    }
+
+    /// Something that happens to the connection of `link` with this number.
+    pub(crate) fn link(link: usize, epoch: u64, event: LinkEvent) -> Self {
+        Self::Link { link, epoch, event }
+    }
+
+    /// Something that happens to a client.
+    pub(crate) fn client(client: usize, event: ClientEvent) -> Self {
+        Self::Client { client, event }
+    }
+
+    /// Something that happens to a lane of the nemesis.
+    pub(crate) fn lane(lane: usize, event: LaneEvent) -> Self {
+        Self::Lane { lane, event }
+    }
+}
