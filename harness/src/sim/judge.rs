@@ -5,9 +5,9 @@
 use std::path::PathBuf;
 
 use super::Simulated;
-use super::parts::checks::Violation;
 use super::parts::history::Track;
 use super::parts::phase::Phase;
+use super::parts::rule::BrokenRule;
 use super::world::World;
 use crate::checker::{Budget, Options, check};
 use crate::formats;
@@ -55,7 +55,7 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
 }
 
 /// What was checked while it ran, the final phase included.
-fn watched(violation: Option<&Violation>, events: u64) -> CheckResult {
+fn watched(violation: Option<&BrokenRule>, events: u64) -> CheckResult {
     let (verdict, summary) = match violation {
         None => (Outcome::Valid, format!("no rule was broken in {events} events")),
         Some(broken) => (

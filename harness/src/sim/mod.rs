@@ -21,9 +21,9 @@ mod parts;
 pub mod shrink;
 mod world;
 
-pub use parts::checks::Violation;
 pub use parts::counters::Counters;
 pub use parts::history::Track;
+pub use parts::rule::{BrokenRule, Rule};
 pub use parts::trace::Lines;
 
 use crate::nemesis::Decision;
@@ -45,7 +45,7 @@ pub struct Simulated {
     /// Virtual time, in nanoseconds.
     pub virtual_ns: u64,
     /// The rule that was broken while it ran.
-    pub violation: Option<Violation>,
+    pub violation: Option<BrokenRule>,
     /// The verdict.
     pub results: Results,
     /// Where each part of the run began, by name, in nanoseconds.
@@ -71,7 +71,7 @@ impl Simulated {
     /// The rule that is broken, in a few words: the same for the same kind of failure.
     pub fn broken(&self) -> Option<String> {
         if let Some(violation) = &self.violation {
-            return Some(violation.rule.clone());
+            return Some(violation.rule.to_string());
         }
         let checks = &self.results.checks;
         let invalid = checks.iter().find(|check| check.verdict == Outcome::Invalid);
@@ -84,7 +84,7 @@ pub fn simulate(plan: &Plan, seed: u64, lines: Lines) -> Simulated {
     let plan = plan.drawn(seed);
     let mut world = World::new(&plan, seed, lines);
     if let Err(panic) = panics::caught(|| world.run()) {
-        world.fail(("panic".to_owned(), panic));
+        world.fail(Rule::NoPanic, panic);
     }
     judge::judge(plan, seed, world)
 }

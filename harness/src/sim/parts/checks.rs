@@ -7,7 +7,7 @@
 //! |-|-|
 //! | committed on a majority | when a node's commit index rises, a majority of the voters' disks hold that entry; of a joint configuration, both majorities |
 //! | configuration in force | a node goes by the last configuration that its log holds, and by no other |
-//! | committed for ever | the entry at a committed index is the same on every node, for the whole run |
+//! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
 //! | acknowledged | a write that a client was told of is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
@@ -24,22 +24,8 @@ use noraftd::record::{
 };
 use noraftd::replica::Replica;
 
+use super::rule::{Broken, Checked, Rule, ensure};
 use crate::checker::hash::FastMap;
-
-/// A broken rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violation {
-    /// Which rule, in a few words; the same rule has the same name in every run.
-    pub rule: String,
-    /// What was seen.
-    pub detail: String,
-    /// When, in virtual nanoseconds.
-    pub at_ns: u64,
-}
-
-/// A rule and what was seen; the time is added by the world.
-pub(crate) type Broken = (String, String);
-pub(crate) type Checked = Result<(), Broken>;
 
 /// What makes an entry that entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +129,7 @@ impl Checks {
         let is_committed = committed
             .last()
             .is_some_and(|last| last.term == position.term.get());
-        ensure(is_committed, "committed for ever", || {
+        ensure(is_committed, Rule::CommittedPermanently, || {
             format!(
                 "n{} has a snapshot of {position:?}, which is not committed",
                 at + 1
@@ -156,7 +142,7 @@ impl Checks {
     /// A state after `index` was seen.
     pub(crate) fn state(&mut self, at: usize, index: u64, hash: u64) -> Checked {
         let known = *self.states.entry(index).or_insert(hash);
-        ensure(known == hash, "equal states", || {
+        ensure(known == hash, Rule::EqualStates, || {
             format!(
                 "n{} has a snapshot of entry {index} that differs from another one",
                 at + 1
@@ -248,7 +234,7 @@ impl Checks {
                 .get_term(LogIndex::new(certain))
                 .map(noraft::Term::get)
                 == self.disks[at].last().map(|last| last.term);
-        ensure(found >= certain && last_is_same, "synced is kept", || {
+        ensure(found >= certain && last_is_same, Rule::SyncedIsKept, || {
             format!(
                 "n{} comes back with entries up to {found}; {certain} were synced",
                 at + 1
@@ -258,7 +244,10 @@ impl Checks {
             let found = self.found(recovered, tail, index);
             let entry = found.ok_or_else(|| {
                 let said = format!("n{} comes back with entry {index}, which nobody wrote", at + 1);
-                ("synced is kept".to_owned(), said)
+                Broken {
+                    rule: Rule::SyncedIsKept,
+                    detail: said,
+                }
             })?;
             self.disks[at].push(entry);
         }
@@ -301,7 +290,7 @@ impl Checks {
             return Ok(());
         };
         for record in records {
-            ensure(record.is_intact(), "intact payloads", || {
+            ensure(record.is_intact(), Rule::IntactPayloads, || {
                 format!(
                     "n{} writes entry {:?} with a payload that is not its own",
                     at + 1,
@@ -343,7 +332,7 @@ impl Checks {
         for record in records {
             let index = record.position.index.get();
             let held = self.disks[at].get(index as usize - 1);
-            ensure(held == Some(&identity(record)), "synced is kept", || {
+            ensure(held == Some(&identity(record)), Rule::SyncedIsKept, || {
                 format!(
                     "n{} reads entry {index} back as another one than was written",
                     at + 1
@@ -362,7 +351,7 @@ impl Checks {
         durable: &Durable,
     ) -> Checked {
         if let PeerMessage::Pulse { term, .. } | PeerMessage::Pulsed { term, .. } = message {
-            ensure(*term == durable.term, "pulses", || {
+            ensure(*term == durable.term, Rule::Pulses, || {
                 format!(
                     "n{} sends {message:?}, and {durable:?} is on its disk",
                     from.get()
@@ -377,7 +366,7 @@ impl Checks {
 
     /// A client is told that its write, with this body, is done.
     pub(crate) fn acknowledged(&self, body: u64) -> Checked {
-        ensure(self.bodies.contains_key(&body), "acknowledged", || {
+        ensure(self.bodies.contains_key(&body), Rule::Acknowledged, || {
             "a client is told of a write that is not committed".to_owned()
         })
     }
@@ -395,7 +384,7 @@ impl Checks {
         };
         let last = up_to_last.rev().find(|(position, _)| is_held(position));
         let expected = last.map_or(log.snapshot_config(), |(_, config)| config);
-        ensure(expected == node.config(), "configuration in force", || {
+        ensure(expected == node.config(), Rule::ConfigurationInForce, || {
             format!(
                 "n{} goes by {:?}; the last in its log is {expected:?}",
                 at + 1,
@@ -443,7 +432,7 @@ impl Checks {
         };
         for voters in sets {
             let holders = voters.iter().filter(|id| holds(id)).count();
-            ensure(holders > voters.len() / 2, "committed on a majority", || {
+            ensure(holders > voters.len() / 2, Rule::CommittedOnMajority, || {
                 format!(
                     "n{} takes entry {} as committed while {holders} of {} disks hold it",
                     at + 1,
@@ -463,7 +452,7 @@ impl Checks {
                 self.disks[at].get(checked as usize),
                 self.committed.get(checked as usize),
             );
-            ensure(theirs == ours, "committed for ever", || {
+            ensure(theirs == ours, Rule::CommittedPermanently, || {
                 format!(
                     "n{} committed {theirs:?} at index {}; it was {ours:?}",
                     id.get(),
@@ -478,7 +467,7 @@ impl Checks {
             self.committed.push(entry);
             if entry.kind == RecordKind::Command {
                 let first = self.bodies.insert(entry.body, index + 1);
-                ensure(first.is_none(), "written once", || {
+                ensure(first.is_none(), Rule::WrittenOnce, || {
                     format!(
                         "one command is committed at index {} and again at {}",
                         first.unwrap_or(0),
@@ -495,7 +484,7 @@ impl Checks {
         for index in 0..applied as usize {
             ensure(
                 self.disks[at].get(index) == self.committed.get(index),
-                "committed for ever",
+                Rule::CommittedPermanently,
                 || {
                     format!(
                         "n{} holds {:?} at index {}; committed was {:?}",
@@ -602,13 +591,8 @@ fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
 }
 
 fn invariant(violation: noraft::invariants::Violation) -> Broken {
-    (format!("{:?}", violation.invariant), violation.detail)
-}
-
-pub(crate) fn ensure(holds: bool, rule: &str, detail: impl FnOnce() -> String) -> Checked {
-    if holds {
-        Ok(())
-    } else {
-        Err((rule.to_owned(), detail()))
+    Broken {
+        rule: Rule::Core(violation.invariant),
+        detail: violation.detail,
     }
 }

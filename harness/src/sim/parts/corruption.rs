@@ -34,6 +34,7 @@ impl Change {
 }
 
 /// One act of damage.
+#[derive(Debug)]
 pub(crate) struct Blow {
     pub(crate) file: String,
     pub(crate) change: Change,

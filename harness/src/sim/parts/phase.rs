@@ -1,6 +1,6 @@
 //! How far a simulated run is.
 
-use super::checks::Violation;
+use super::rule::BrokenRule;
 
 /// How far a run is, and what ends it.
 pub(crate) struct Progress {
@@ -10,7 +10,7 @@ pub(crate) struct Progress {
     /// When all nodes must have come to the same state.
     pub(crate) converge_by: u64,
     /// The first rule that was broken.
-    pub(crate) failure: Option<Violation>,
+    pub(crate) failure: Option<BrokenRule>,
 }
 
 impl Default for Progress {

@@ -14,11 +14,13 @@ use crate::client::CallError;
 use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
-use crate::sim::parts::clients::{Finale, Open, completion_words, read_reply, request_of};
+use crate::sim::parts::clients::{Finale, Open, read_reply, request_of};
 use crate::sim::parts::event::{ClientEvent, Event};
+use crate::sim::parts::happening::{ClientHappening, Happening};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
+use crate::sim::parts::rule::Rule;
 use crate::sim::parts::voters::is_change;
 use crate::workload::{Completion, Operation};
 
@@ -46,14 +48,18 @@ impl World {
         let event = self.journal.history.invoke(track, self.queue.now(), |id| {
             invocation(process, id, node as u64 + 1, &operation)
         });
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[0xa0, at as u64, client.turn, node as u64],
-            || format!("client {at} asks n{}: {}", node + 1, operation.request.join(" ")),
+            Happening::Client(ClientHappening::Asks {
+                client: at,
+                turn: client.turn,
+                node,
+                operation: &operation,
+            }),
         );
         let request = match request_of(&operation) {
             Ok(request) => request,
-            Err(problem) => return self.fail(("commands".to_owned(), problem)),
+            Err(problem) => return self.fail(Rule::Commands, problem),
         };
         let body = (request.class == Class::Write).then(|| body_hash(&request.body));
         client.open = Some(Open {
@@ -131,11 +137,15 @@ impl World {
         let client = &self.clients.list[at];
         let current = client.open.as_ref().filter(|_| client.turn == turn);
         let body = current.and_then(|open| open.body);
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xa1, at as u64, turn, node as u64], || {
-                format!("n{} answers client {at}: {outcome:?}", node + 1)
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Client(ClientHappening::IsAnswered {
+                client: at,
+                turn,
+                node,
+                outcome: &outcome,
+            }),
+        );
         if let (Some(body), Outcome::Done(_)) = (body, &outcome) {
             let checked = self.checks.acknowledged(body);
             self.check(checked);
@@ -194,14 +204,14 @@ impl World {
         let client = &mut self.clients.list[at];
         let Some(open) = client.open.take() else { return };
         let event = completion_event(&open.invocation, &result);
-        let told = event.kind as u64;
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[0xa2, at as u64, client.turn, told],
-            || match &result {
-                Ok(completion) => format!("client {at} has its answer: {}", completion_words(completion)),
-                Err(error) => format!("client {at} has no answer: {error}"),
-            },
+            Happening::Client(ClientHappening::Completes {
+                client: at,
+                turn: client.turn,
+                kind: event.kind,
+                result: &result,
+            }),
         );
         self.journal.history.complete(open.track, self.queue.now(), event);
         if let Err(error) = &result {

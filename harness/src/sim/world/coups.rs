@@ -9,6 +9,7 @@
 use super::World;
 use crate::plan::CutMode;
 use crate::sim::parts::event::{Event, RunEvent};
+use crate::sim::parts::happening::{FaultHappening, Happening};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::{MICRO, MILLI};
 
@@ -51,11 +52,10 @@ impl World {
                 self.network.link(link).cut(lane_of(at), mode);
             }
         }
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xf7, at as u64, way, mode as u64], || {
-                format!("n{} is cut off, having been elected ({})", at + 1, mode.name())
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Fault(FaultHappening::CutsLeader { node: at, way, mode }),
+        );
         let election = self.plan.cluster.election.as_millis();
         let ends = self.queue.now() + self.nemesis.coups.between(1, TIMEOUTS_MAX * election) * MILLI;
         self.queue.push(ends, Event::Run(RunEvent::EndCoup { node: at }));

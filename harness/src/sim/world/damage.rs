@@ -10,6 +10,7 @@ use noraftd::store::inspect::Inspection;
 
 use super::World;
 use crate::sim::parts::corruption::{Blow, Files, SNAPSHOT, draw, in_snapshot, leaves_no_trace, rot};
+use crate::sim::parts::happening::{DiskHappening, Happening};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 
@@ -167,11 +168,13 @@ impl World {
         self.atlas.note_blow(at, view, &blow.file, old, &new);
         self.nodes[at].disk.overwrite(&blow.file, new);
         self.journal.counters.damages += 1;
-        let words = &blow.words;
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[0xda, at as u64, self.journal.counters.damages],
-            || format!("the disk of n{}: {}: {words}", at + 1, blow.file),
+            Happening::Disk(DiskHappening::IsCorrupted {
+                node: at,
+                count: self.journal.counters.damages,
+                corruption: blow,
+            }),
         );
     }
 }

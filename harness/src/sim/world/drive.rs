@@ -7,11 +7,11 @@ use noraftd::replica::event::{Input, Output, Snapshot};
 
 use super::World;
 use crate::plan::DiskTrouble;
-use crate::sim::parts::checks::ensure;
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
+use crate::sim::parts::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::network::{Way, delay};
 use crate::sim::parts::node::{CLUSTER_ID, Job};
-use crate::sim::parts::trace::{numbers, words};
+use crate::sim::parts::rule::{Rule, ensure};
 use crate::sim::parts::{MICRO, MILLI};
 
 impl World {
@@ -49,24 +49,14 @@ impl World {
             }
         }
         let core = process.replica.node();
-        let state = [
-            at as u64,
-            core.current_term().get(),
-            core.commit_index().get(),
-            core.log().last_position().index.get(),
-            u64::from(core.role().is_leader()),
-        ];
-        let (leads, term) = (core.role().is_leader(), core.current_term().get());
-        self.journal.trace.note(self.queue.now(), &state, || {
-            format!(
-                "n{} {:?} in term {term}: last index {}, commit index {}, applied {}",
-                at + 1,
-                core.role(),
-                state[3],
-                state[2],
-                process.replica.machine().applied_index().get()
-            )
-        });
+        let leads = core.role().is_leader();
+        self.journal.note(
+            self.queue.now(),
+            Happening::Node(NodeHappening::Round {
+                node: at,
+                replica: &process.replica,
+            }),
+        );
         self.journal.counters.elections += u64::from(leads && !led);
         if leads && !led {
             self.leader_rose(at);
@@ -97,7 +87,7 @@ impl World {
         let checked = self.checks.observe(at, core, &durable, unread);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
         let divergence = process.replica.divergence();
-        let agrees = ensure(divergence.is_none(), "the nodes agree", || {
+        let agrees = ensure(divergence.is_none(), Rule::NodesAgree, || {
             let found = divergence.map(|divergence| divergence.to_string());
             format!("n{} says: {}", at + 1, found.unwrap_or_default())
         });
@@ -168,17 +158,15 @@ impl World {
         let (from, to) = (link.from, link.to);
         let epoch = link.epoch;
         let way = self.network.send(at, self.queue.now());
-        let told = numbers(&message);
-        let outcome = match way {
-            Way::Arrives(at) | Way::Twice(at, _) | Way::Garbled(at) => at,
-            Way::Lost(_) | Way::Held => 0,
-        };
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[
-                at as u64, told[0], told[1], told[2], told[3], told[4], told[5], outcome,
-            ],
-            || format!("n{} -> n{}: {}{}", from + 1, to + 1, words(&message), fate(way)),
+            Happening::Link(LinkHappening::Sends {
+                link: at,
+                from,
+                to,
+                message: &message,
+                way,
+            }),
         );
         self.transmit(at, epoch, way, message);
     }
@@ -209,7 +197,7 @@ impl World {
         message.encode(CLUSTER_ID, Features::SUPPORTED, &mut bytes);
         let decoded = PeerFrame::decode(CLUSTER_ID, &mut bytes);
         let same = matches!(&decoded, Ok(Some(PeerFrame::Message(same))) if same == message);
-        let checked = ensure(same, "frames", || {
+        let checked = ensure(same, Rule::Frames, || {
             format!("{message:?} is decoded as {decoded:?}")
         });
         self.check(checked);
@@ -221,7 +209,7 @@ impl World {
         message.encode(CLUSTER_ID, Features::SUPPORTED, &mut bytes);
         self.network.link(link).garble(&mut bytes);
         let taken = matches!(PeerFrame::decode(CLUSTER_ID, &mut bytes), Ok(Some(_)));
-        let checked = ensure(!taken, "frames", || {
+        let checked = ensure(!taken, Rule::Frames, || {
             format!("flipped bits in {message:?} go unnoticed")
         });
         self.check(checked);
@@ -341,9 +329,15 @@ impl World {
         if may && both {
             self.network.link(at).is_open = true;
             let peer = self.nodes[to].id;
-            self.journal.trace.note(self.queue.now(), &[0xc0, at as u64], || {
-                format!("n{} -> n{}: connected ({lane:?})", from + 1, to + 1)
-            });
+            self.journal.note(
+                self.queue.now(),
+                Happening::Link(LinkHappening::Connects {
+                    link: at,
+                    from,
+                    to,
+                    lane,
+                }),
+            );
             let features = Features::SUPPORTED;
             let connected = match lane {
                 Lane::First => Input::Connected { peer, features },
@@ -351,16 +345,6 @@ impl World {
             };
             self.arrive(from, connected);
         }
-    }
-}
-
-fn fate(way: Way) -> String {
-    match way {
-        Way::Arrives(_) => String::new(),
-        Way::Twice(..) => " [twice]".to_owned(),
-        Way::Garbled(_) => " [garbled]".to_owned(),
-        Way::Lost(why) => format!(" [{why}]"),
-        Way::Held => " [held]".to_owned(),
     }
 }
 

@@ -7,17 +7,18 @@ use super::World;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::network::delay;
-use crate::sim::parts::node::job_words;
+use crate::sim::parts::rule::Rule;
 
 impl World {
     /// The daemon ends itself when its disk fails, and somebody starts it again.
     pub(super) fn end_by_disk(&mut self, at: usize) {
         if self.nodes[at].disk.failures() == 0 {
-            self.fail((
-                "store".to_owned(),
+            self.fail(
+                Rule::Store,
                 format!("n{} ends because of its disk, which did not fail", at + 1),
-            ));
+            );
             return;
         }
         self.interrupt(at);
@@ -47,11 +48,10 @@ impl World {
         if how == Crash::Power {
             let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
             self.journal.counters.sectors_lost += lost;
-            self.journal
-                .trace
-                .note(self.queue.now(), &[0xe1, at as u64, lost], || {
-                    format!("n{} lost {lost} unsynced sectors and names", at + 1)
-                });
+            self.journal.note(
+                self.queue.now(),
+                Happening::Disk(DiskHappening::LosesPower { node: at, lost }),
+            );
         }
     }
 
@@ -92,15 +92,14 @@ impl World {
         node.disk.crash_after(operations);
         // Nobody is left to be told how it went.
         let _ = job.run(&mut process.store);
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xe0, at as u64, operations], || {
-                format!(
-                    "n{} is cut down {operations} disk operations into {}",
-                    at + 1,
-                    job_words(job)
-                )
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::IsInterrupted {
+                node: at,
+                job,
+                operations,
+            }),
+        );
     }
 
     /// Most jobs take a few operations, a roll about twenty.
@@ -118,16 +117,17 @@ impl World {
         self.checks.interrupted(at, batch);
     }
 
-    fn end_process(&mut self, at: usize, why: &str) {
+    fn end_process(&mut self, at: usize, why: &'static str) {
         let node = &mut self.nodes[at];
         node.process = None;
         node.life += 1;
         node.is_paused = false;
         node.held.clear();
         node.disk.release();
-        self.journal.trace.note(self.queue.now(), &[0xe2, at as u64], || {
-            format!("n{} ended: {why}", at + 1)
-        });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Node(NodeHappening::Ends { node: at, why }),
+        );
         for link in self.network.of(at) {
             let sends = self.network.link(link).from == at;
             // What the kernel has taken over may still arrive.

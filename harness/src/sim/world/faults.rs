@@ -13,6 +13,7 @@ use crate::results::FaultResult;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, LaneEvent, LinkEvent, RunEvent};
+use crate::sim::parts::happening::{DiskHappening, FaultHappening, Happening, NodeHappening};
 use crate::sim::parts::lanes::InForce;
 use crate::sim::parts::node::NORMAL;
 use crate::sim::parts::phase::Phase;
@@ -152,9 +153,10 @@ impl World {
         let node = &mut self.nodes[at];
         node.is_paused = node.process.is_some();
         let said = node.is_paused.then(|| format!("n{} stood still", at + 1));
-        self.journal.trace.note(self.queue.now(), &[0xf0, at as u64], || {
-            format!("n{} stands still", at + 1)
-        });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Node(NodeHappening::Pauses { node: at }),
+        );
         said
     }
 
@@ -163,9 +165,10 @@ impl World {
         if !std::mem::replace(&mut node.is_paused, false) {
             return;
         }
-        self.journal.trace.note(self.queue.now(), &[0xf1, at as u64], || {
-            format!("n{} goes on", at + 1)
-        });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Node(NodeHappening::Resumes { node: at }),
+        );
         for event in std::mem::take(&mut node.held) {
             self.queue.after(0, event);
         }
@@ -173,11 +176,10 @@ impl World {
 
     fn trouble(&mut self, at: usize, trouble: DiskTrouble) -> Option<String> {
         self.nodes[at].disk.set_trouble(Some(trouble));
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xf2, at as u64, trouble as u64], || {
-                format!("the disk of n{}: {}", at + 1, trouble.name())
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::HasTrouble { node: at, trouble }),
+        );
         let (name, failed) = (trouble.name(), self.nodes[at].disk.failures());
         Some(format!(
             "the disk of n{} is in trouble: {name} ({failed} failures before)",
@@ -193,14 +195,10 @@ impl World {
         node.clock.set_rate(self.queue.now(), rate);
         node.clock.jump(jump);
         self.rearm(at);
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xf3, at as u64, rate, jump as u64], || {
-                format!(
-                    "the clock of n{} jumps by {jump} ms and runs at {rate}/1000",
-                    at + 1
-                )
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Node(NodeHappening::ClockJumps { node: at, rate, jump }),
+        );
         Some(format!(
             "the clock of n{} jumped by {jump} ms, rate {rate}/1000",
             at + 1
@@ -224,11 +222,14 @@ impl World {
         for link in &links {
             self.network.link(*link).cut(lane, mode);
         }
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xf4, lane as u64, mode as u64], || {
-                format!("{} links are cut ({})", links.len(), mode.name())
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Fault(FaultHappening::Cuts {
+                lane,
+                links: links.len(),
+                mode,
+            }),
+        );
     }
 
     /// Opens what the lane has cut.
@@ -243,10 +244,7 @@ impl World {
             self.heal_link(lane, at);
         }
         self.journal
-            .trace
-            .note(self.queue.now(), &[0xf5, lane as u64], || {
-                "links are healed".to_owned()
-            });
+            .note(self.queue.now(), Happening::Fault(FaultHappening::Heals { lane }));
     }
 
     pub(super) fn heal_link(&mut self, lane: usize, at: usize) {
@@ -355,8 +353,7 @@ impl World {
             self.end_coup(at);
         }
         self.journal
-            .trace
-            .note(self.queue.now(), &[0xff], || "all is healed".to_owned());
+            .note(self.queue.now(), Happening::Fault(FaultHappening::HealsAll));
         self.queue.after(0, Event::Run(RunEvent::Settle));
     }
 
@@ -375,16 +372,15 @@ impl World {
             details["evidence"] = evidence.map_or(Value::Null, Value::from);
         }
         let name = force.claim.name.clone();
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xf6, kind as u64, decision.k], || {
-                let step = if kind == EventKind::FaultBegin {
-                    "begins"
-                } else {
-                    "ends"
-                };
-                format!("fault {} {step}", describe(&name, targets))
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Fault(FaultHappening::Steps {
+                step: kind,
+                decision: decision.k,
+                name: &name,
+                targets,
+            }),
+        );
         self.journal
             .history
             .fault(self.queue.now(), &Recorded::fault(kind, name, details));

@@ -20,10 +20,11 @@ use noraftd::replica::event::Input;
 
 use crate::plan::Plan;
 use crate::sim::parts::atlas::Atlas;
-use crate::sim::parts::checks::{Broken, Checked, Checks, Violation};
+use crate::sim::parts::checks::Checks;
 use crate::sim::parts::clients::Clients;
 use crate::sim::parts::counters::Counters;
 use crate::sim::parts::event::{ClientEvent, Event, LaneEvent, LinkEvent, NodeEvent, RunEvent};
+use crate::sim::parts::happening::{Happening, RunHappening};
 use crate::sim::parts::history::History;
 use crate::sim::parts::journal::Journal;
 use crate::sim::parts::lanes::SimNemesis;
@@ -31,6 +32,7 @@ use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
 use crate::sim::parts::phase::{Phase, Progress};
 use crate::sim::parts::queue::Queue;
+use crate::sim::parts::rule::{BrokenRule, Checked, Rule};
 use crate::sim::parts::trace::{Lines, Trace};
 use crate::sim::parts::voters::Voters;
 use crate::sim::parts::{MICRO, MILLI};
@@ -86,10 +88,7 @@ impl World {
         self.begin();
         while self.progress.failure.is_none() && self.progress.phase != Phase::Over {
             let Some(event) = self.queue.pop() else {
-                self.fail((
-                    "liveness".to_owned(),
-                    "nothing is left that could happen".to_owned(),
-                ));
+                self.fail(Rule::Liveness, "nothing is left that could happen".to_owned());
                 return;
             };
             self.happen(event);
@@ -218,12 +217,15 @@ impl World {
     }
 
     /// A rule is broken: the run ends here.
-    pub(super) fn fail(&mut self, (rule, detail): Broken) {
-        let numbers = [u64::MAX, rule.len() as u64];
-        self.journal
-            .trace
-            .note(self.queue.now(), &numbers, || format!("BROKEN: {rule}: {detail}"));
-        self.progress.failure.get_or_insert(Violation {
+    pub(super) fn fail(&mut self, rule: Rule, detail: String) {
+        self.journal.note(
+            self.queue.now(),
+            Happening::Run(RunHappening::Fails {
+                rule,
+                detail: &detail,
+            }),
+        );
+        self.progress.failure.get_or_insert(BrokenRule {
             rule,
             detail,
             at_ns: self.queue.now(),
@@ -233,7 +235,7 @@ impl World {
     /// Notes what a check said.
     pub(super) fn check(&mut self, checked: Checked) {
         if let Err(broken) = checked {
-            self.fail(broken);
+            self.fail(broken.rule, broken.detail);
         }
     }
 
@@ -266,10 +268,10 @@ impl World {
             process.map(|process| process.replica.machine().state_hash())
         };
         if hash(one) != hash(other) {
-            self.fail((
-                "equal states".to_owned(),
+            self.fail(
+                Rule::EqualStates,
                 format!("n{} and n{} applied index {index} and differ", one + 1, other + 1),
-            ));
+            );
         }
     }
 

@@ -10,9 +10,11 @@ use super::World;
 use crate::checker::session::Session;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
+use crate::sim::parts::happening::{ClientHappening, Happening};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::{NUMBER_BITS, NUMBER_MASK, PIPELINED};
+use crate::sim::parts::rule::Rule;
 
 impl World {
     pub(super) fn begin_pipelines(&mut self) {
@@ -49,16 +51,13 @@ impl World {
         pipeline.life = node.process.is_some().then_some(node.life);
         let Some(life) = pipeline.life else { return };
         let requests = pipeline.next_burst();
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[0xb0, at as u64, pipeline.connection, requests.len() as u64],
-            || {
-                format!(
-                    "pipeline {at} asks {} requests over connection {}",
-                    requests.len(),
-                    pipeline.connection
-                )
-            },
+            Happening::Client(ClientHappening::Bursts {
+                pipeline: at,
+                connection: pipeline.connection,
+                requests: requests.len(),
+            }),
         );
         let sent = Event::node(
             pipeline.node,
@@ -88,11 +87,14 @@ impl World {
 
     pub(super) fn pipeline_answered(&mut self, id: RequestId, outcome: Outcome) {
         let (at, number) = (((id.0 & !PIPELINED) >> NUMBER_BITS) as usize, id.0 & NUMBER_MASK);
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xb1, at as u64, number], || {
-                format!("pipeline {at}, request {number}: {outcome:?}")
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Client(ClientHappening::BurstIsAnswered {
+                pipeline: at,
+                number,
+                outcome: &outcome,
+            }),
+        );
         let pipeline = &mut self.clients.pipelines.list[at];
         let place = number.checked_sub(pipeline.first);
         let Some(asked) = place.and_then(|place| pipeline.asked.get_mut(place as usize)) else {
@@ -108,13 +110,13 @@ impl World {
         let pipeline = &mut self.clients.pipelines.list[at];
         match pipeline.check_answered() {
             Ok(reads) => self.clients.pipelines.reads += reads,
-            Err(said) => self.fail((
-                "order of a connection".to_owned(),
+            Err(said) => self.fail(
+                Rule::ConnectionOrder,
                 format!(
                     "pipeline {at} of n{}, {said}",
                     self.clients.pipelines.list[at].node + 1
                 ),
-            )),
+            ),
         }
     }
 }

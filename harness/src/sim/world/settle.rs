@@ -12,8 +12,10 @@ use noraft::NodeId;
 use super::World;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, RunEvent};
+use crate::sim::parts::happening::{Happening, RunHappening};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
+use crate::sim::parts::rule::Rule;
 use crate::sim::parts::voters::told_voters;
 
 impl World {
@@ -58,12 +60,13 @@ impl World {
     pub(super) fn stand_still(&mut self, said: String) {
         let sets = self.checks.deciding_sets();
         if !sets.iter().any(|set| self.cannot_decide(set)) && !self.atlas.went_beyond() {
-            return self.fail(("liveness".to_owned(), said));
+            return self.fail(Rule::Liveness, said);
         }
         self.journal.counters.stalls += 1;
-        self.journal.trace.note(self.queue.now(), &[0xe6], || {
-            format!("the run ends here, and rightly: {said}")
-        });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Run(RunHappening::Stalls { detail: &said }),
+        );
         self.progress.phase = Phase::Over;
     }
 

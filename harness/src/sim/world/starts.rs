@@ -15,8 +15,10 @@ use super::World;
 use crate::plan::NodePlan;
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
+use crate::sim::parts::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::node::{CLUSTER_ID, Process, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
+use crate::sim::parts::rule::Rule;
 
 /// A directory that was opened.
 struct Opened {
@@ -118,14 +120,10 @@ impl World {
             0
         };
         self.journal.counters.sectors_lost += lost;
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xe3, at as u64, lost], || {
-                format!(
-                    "n{} is cut down while it reads its disk; {lost} sectors and names lost",
-                    at + 1
-                )
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::IsInterruptedInRecovery { node: at, lost }),
+        );
         let again = self.prng.between(1, 100) * MILLI;
         self.schedule_start(at, again);
     }
@@ -136,14 +134,15 @@ impl World {
         if refused && self.atlas.may_refuse(at) {
             self.journal.counters.refusals += 1;
             self.atlas.note_refused(at);
-            self.journal.trace.note(self.queue.now(), &[0xe5, at as u64], || {
-                format!("n{} refuses to start: {error}", at + 1)
-            });
+            self.journal.note(
+                self.queue.now(),
+                Happening::Node(NodeHappening::Refuses { node: at, error }),
+            );
             return;
         }
         if self.nodes[at].disk.trouble().is_none() {
             let said = format!("n{} does not start: {error}", at + 1);
-            self.fail(("starts again".to_owned(), said));
+            self.fail(Rule::StartsAgain, said);
             return;
         }
         let again = self.prng.between(50, 500) * MILLI;
@@ -170,26 +169,13 @@ impl World {
         let replica = Replica::recover(&config, seed, recovered, snapshot);
         let is_damaged = self.atlas.is_damaged(at);
         let checked = self.checks.restarted(at, &replica, &shape, &tail, is_damaged);
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[
-                0xe4,
-                at as u64,
-                shape.hard_state.term,
-                shape.last_position().index.get(),
-            ],
-            || {
-                format!(
-                    "n{} starts in term {}, vote {:?}, last index {}, {} holes{}{}",
-                    at + 1,
-                    shape.hard_state.term,
-                    shape.hard_state.voted_for,
-                    shape.last_position().index.get(),
-                    shape.holes.len(),
-                    if is_abstaining { ", abstaining" } else { "" },
-                    found_words(&store)
-                )
-            },
+            Happening::Node(NodeHappening::Starts {
+                node: at,
+                recovered: &shape,
+                store: &store,
+            }),
         );
         let reader = store.reader();
         let scrub = self.plan.sim.disk.scrub.as_millis() * MILLI;
@@ -233,11 +219,11 @@ impl World {
                 "n{} calls entry {index} damaged, which is not: {findings:?}",
                 at + 1
             );
-            self.fail(("damage is told from the rest".to_owned(), said));
+            self.fail(Rule::DamageRecognized, said);
         }
         if self.atlas.must_refuse(at) {
             let said = format!("n{} starts although both copies of its vote are damaged", at + 1);
-            self.fail(("damage is refused".to_owned(), said));
+            self.fail(Rule::DamageRefused, said);
         }
     }
 }
@@ -273,16 +259,7 @@ fn read_after(reader: &LogReader, known: u64, recovered: &Recovered) -> Result<V
     Ok(records)
 }
 
-/// What the opening of a directory found, beside whole batches.
-fn found_words(store: &Store) -> String {
-    let found = store.recovery_report().findings.iter();
-    found
-        .map(|found| format!("; {} byte {}: {}", found.file, found.offset, found.verdict.name()))
-        .collect()
-}
-
-/// Tells the draws of settings from others.
+/// Separates the draws of settings from others.
 const FORK_SETTINGS: u64 = 0x7365_7474;
-
 /// Opening takes about so many operations.
 const RECOVERY_OPERATIONS: u64 = 30;

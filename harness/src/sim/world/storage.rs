@@ -8,9 +8,10 @@ use noraftd::store::{ReadError, Scrubbed, StoreError};
 
 use super::World;
 use crate::sim::parts::MILLI;
-use crate::sim::parts::checks::ensure;
 use crate::sim::parts::event::{Event, NodeEvent};
-use crate::sim::parts::node::{Idle, Job, job_words};
+use crate::sim::parts::happening::{DiskHappening, Happening};
+use crate::sim::parts::node::{Idle, Job};
+use crate::sim::parts::rule::{Rule, ensure};
 
 impl World {
     /// The disk has done the first of its jobs.
@@ -21,30 +22,21 @@ impl World {
         };
         let Some(job) = process.jobs.front() else { return };
         let done = job.run(&mut process.store);
-        self.journal.trace.note(
-            self.queue.now(),
-            &[
-                0xd0,
-                at as u64,
-                done.as_ref().map_or(u64::MAX, |(stats, _)| stats.bytes),
-            ],
-            || match &done {
-                Ok((stats, _)) => format!(
-                    "n{} synced {} in {} bytes and {} syncs",
-                    at + 1,
-                    job_words(job),
-                    stats.bytes,
-                    stats.syncs
-                ),
-                Err(error) => format!("n{} could not sync {}: {error}", at + 1, job_words(job)),
+        let happening = match &done {
+            Ok((stats, _)) => DiskHappening::Done {
+                node: at,
+                job,
+                stats: *stats,
             },
-        );
+            Err(error) => DiskHappening::Fails { node: at, job, error },
+        };
+        self.journal.note(self.queue.now(), Happening::Disk(happening));
         match done {
             Ok((_, told)) => self.job_done(at, told),
             Err(StoreError::Full { file, .. }) => {
                 // A segment has its name when it has its room, or votes would end with the space.
                 let made = self.nodes[at].disk.has(&file);
-                let checked = ensure(!made, "room is there before it is needed", || {
+                let checked = ensure(!made, Rule::RoomFirst, || {
                     format!(
                         "n{}: the disk is full, and {file} has not got its room yet",
                         at + 1
@@ -60,7 +52,7 @@ impl World {
             }
             Err(StoreError::Failed { .. }) => self.end_by_disk(at),
             Err(error @ StoreError::Invalid(_)) => {
-                self.fail(("store".to_owned(), format!("n{}: {error}", at + 1)));
+                self.fail(Rule::Store, format!("n{}: {error}", at + 1));
             }
         }
     }
@@ -174,7 +166,7 @@ impl World {
             }
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
             Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
-                self.fail(("synced is kept".to_owned(), format!("n{}: {error}", at + 1)));
+                self.fail(Rule::SyncedIsKept, format!("n{}: {error}", at + 1));
             }
         }
     }
@@ -199,15 +191,15 @@ impl World {
             Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
             Ok(Scrubbed {
                 damaged: Some(from), ..
-            }) => self.fail((
-                "damage is told from the rest".to_owned(),
+            }) => self.fail(
+                Rule::DamageRecognized,
                 format!(
                     "the scrub of n{} calls entry {} damaged, which is not",
                     at + 1,
                     from.get()
                 ),
-            )),
-            Err(error) => self.fail(("synced is kept".to_owned(), format!("n{}: {error}", at + 1))),
+            ),
+            Err(error) => self.fail(Rule::SyncedIsKept, format!("n{}: {error}", at + 1)),
         }
     }
 }

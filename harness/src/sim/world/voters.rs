@@ -12,6 +12,7 @@ use noraftd::replica::event::{Input, RequestId};
 
 use super::World;
 use crate::sim::parts::MILLI;
+use crate::sim::parts::happening::{ClientHappening, Happening};
 
 impl World {
     /// Asks the leader, mostly, for voters that `roll` decides on.
@@ -44,13 +45,14 @@ impl World {
     ) -> Option<(RequestId, BTreeSet<NodeId>)> {
         self.nodes[at].process.as_ref()?;
         let id = self.voters.next_id();
-        let numbers: Vec<u64> = voters.iter().map(|id| id.get()).collect();
-        let bits = numbers.iter().fold(0, |bits, id| bits | 1 << (id % 64));
-        self.journal
-            .trace
-            .note(self.queue.now(), &[0xb0, at as u64, id.0, bits], || {
-                format!("n{} is asked for the voters {numbers:?}", at + 1)
-            });
+        self.journal.note(
+            self.queue.now(),
+            Happening::Client(ClientHappening::AsksForVoters {
+                node: at,
+                id,
+                voters: &voters,
+            }),
+        );
         let asked = voters.clone();
         self.arrive(at, Input::ChangeVoters { id, voters });
         Some((id, asked))
@@ -59,10 +61,13 @@ impl World {
     /// A node says what came of it.
     pub(super) fn voters_answered(&mut self, at: usize, id: RequestId, outcome: &Outcome) {
         let is_done = matches!(outcome, Outcome::Done(_));
-        self.journal.trace.note(
+        self.journal.note(
             self.queue.now(),
-            &[0xb1, at as u64, id.0, u64::from(is_done)],
-            || format!("n{} answers who asked for voters: {outcome:?}", at + 1),
+            Happening::Client(ClientHappening::VotersAreAnswered {
+                node: at,
+                id,
+                outcome,
+            }),
         );
         let asked = self.voters.open.remove(&id.0);
         if !is_done {

@@ -1,0 +1,153 @@
+//! What happens to clients, and to those that ask for voters.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display};
+use std::hash::{Hash, Hasher};
+
+use noraft::NodeId;
+use noraftd::protocol::outcome::Outcome;
+use noraftd::replica::event::RequestId;
+
+use super::write_all;
+use crate::client::CallError;
+use crate::op::EventKind;
+use crate::sim::parts::clients::completion_words;
+use crate::workload::{Completion, Operation};
+
+/// Something that happened to a client. A turn is one operation of it.
+#[derive(Debug)]
+pub(crate) enum ClientHappening<'a> {
+    /// It begins an operation.
+    Asks {
+        client: usize,
+        turn: u64,
+        node: usize,
+        operation: &'a Operation,
+    },
+    /// A node answers it.
+    IsAnswered {
+        client: usize,
+        turn: u64,
+        node: usize,
+        outcome: &'a Outcome,
+    },
+    /// Its operation ends.
+    Completes {
+        client: usize,
+        turn: u64,
+        kind: EventKind,
+        result: &'a Result<Completion, CallError>,
+    },
+    /// A client that does not wait for answers sends its next requests.
+    Bursts {
+        pipeline: usize,
+        connection: u64,
+        requests: usize,
+    },
+    /// One of them is answered.
+    BurstIsAnswered {
+        pipeline: usize,
+        number: u64,
+        outcome: &'a Outcome,
+    },
+    /// A node is asked for other voters.
+    AsksForVoters {
+        node: usize,
+        id: RequestId,
+        voters: &'a BTreeSet<NodeId>,
+    },
+    /// It answers.
+    VotersAreAnswered {
+        node: usize,
+        id: RequestId,
+        outcome: &'a Outcome,
+    },
+}
+
+impl Hash for ClientHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Asks {
+                client, turn, node, ..
+            } => write_all(to, &[0xa0, *client as u64, *turn, *node as u64]),
+            Self::IsAnswered {
+                client, turn, node, ..
+            } => write_all(to, &[0xa1, *client as u64, *turn, *node as u64]),
+            Self::Completes {
+                client, turn, kind, ..
+            } => write_all(to, &[0xa2, *client as u64, *turn, *kind as u64]),
+            Self::Bursts {
+                pipeline,
+                connection,
+                requests,
+            } => write_all(to, &[0xb0, *pipeline as u64, *connection, *requests as u64]),
+            Self::BurstIsAnswered { pipeline, number, .. } => {
+                write_all(to, &[0xb1, *pipeline as u64, *number]);
+            }
+            Self::AsksForVoters { node, id, voters } => {
+                let bits = voters.iter().fold(0, |bits, id| bits | 1 << (id.get() % 64));
+                write_all(to, &[0xb0, *node as u64, id.0, bits]);
+            }
+            Self::VotersAreAnswered { node, id, outcome } => {
+                let is_done = matches!(outcome, Outcome::Done(_));
+                write_all(to, &[0xb1, *node as u64, id.0, u64::from(is_done)]);
+            }
+        }
+    }
+}
+
+impl Display for ClientHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Asks {
+                client,
+                node,
+                operation,
+                ..
+            } => {
+                let request = operation.request.join(" ");
+                write!(f, "client {client} asks n{}: {request}", node + 1)
+            }
+            Self::IsAnswered {
+                client,
+                node,
+                outcome,
+                ..
+            } => write!(f, "n{} answers client {client}: {outcome:?}", node + 1),
+            Self::Completes {
+                client,
+                result: Ok(completion),
+                ..
+            } => write!(
+                f,
+                "client {client} has its answer: {}",
+                completion_words(completion)
+            ),
+            Self::Completes {
+                client,
+                result: Err(error),
+                ..
+            } => write!(f, "client {client} has no answer: {error}"),
+            Self::Bursts {
+                pipeline,
+                connection,
+                requests,
+            } => write!(
+                f,
+                "pipeline {pipeline} asks {requests} requests over connection {connection}"
+            ),
+            Self::BurstIsAnswered {
+                pipeline,
+                number,
+                outcome,
+            } => write!(f, "pipeline {pipeline}, request {number}: {outcome:?}"),
+            Self::AsksForVoters { node, voters, .. } => {
+                let voters: Vec<u64> = voters.iter().map(|id| id.get()).collect();
+                write!(f, "n{} is asked for the voters {voters:?}", node + 1)
+            }
+            Self::VotersAreAnswered { node, outcome, .. } => {
+                write!(f, "n{} answers the request for voters: {outcome:?}", node + 1)
+            }
+        }
+    }
+}

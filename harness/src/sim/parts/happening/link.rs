@@ -1,0 +1,75 @@
+//! What happens to links between nodes.
+
+use std::fmt::{self, Display};
+use std::hash::{Hash, Hasher};
+
+use noraftd::protocol::peer::{Lane, PeerMessage};
+
+use super::write_all;
+use crate::sim::parts::message::{numbers, words};
+use crate::sim::parts::network::Way;
+
+/// Something that happened to a link.
+#[derive(Debug)]
+pub(crate) enum LinkHappening<'a> {
+    /// Its connection was made.
+    Connects {
+        link: usize,
+        from: usize,
+        to: usize,
+        lane: Lane,
+    },
+    /// A message was sent.
+    Sends {
+        link: usize,
+        from: usize,
+        to: usize,
+        message: &'a PeerMessage,
+        way: Way,
+    },
+}
+
+impl Hash for LinkHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Connects { link, .. } => write_all(to, &[0xc0, *link as u64]),
+            Self::Sends {
+                link, message, way, ..
+            } => {
+                let arrives = match way {
+                    Way::Arrives(at) | Way::Twice(at, _) | Way::Garbled(at) => *at,
+                    Way::Lost(_) | Way::Held => 0,
+                };
+                to.write_u64(*link as u64);
+                write_all(to, &numbers(message));
+                to.write_u64(arrives);
+            }
+        }
+    }
+}
+
+impl Display for LinkHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connects { from, to, lane, .. } => {
+                write!(f, "n{} -> n{}: connected ({lane:?})", from + 1, to + 1)
+            }
+            Self::Sends {
+                from,
+                to,
+                message,
+                way,
+                ..
+            } => {
+                write!(f, "n{} -> n{}: {}", from + 1, to + 1, words(message))?;
+                match way {
+                    Way::Arrives(_) => Ok(()),
+                    Way::Twice(..) => f.write_str(" [twice]"),
+                    Way::Garbled(_) => f.write_str(" [garbled]"),
+                    Way::Lost(why) => write!(f, " [{why}]"),
+                    Way::Held => f.write_str(" [held]"),
+                }
+            }
+        }
+    }
+}

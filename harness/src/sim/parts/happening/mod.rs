@@ -1,0 +1,87 @@
+//! What happens in a run, as its trace notes it: in numbers for the hash, in words for a reader.
+//!
+//! Invariant: the numbers are the trace. A code, or the order of the numbers behind it, changes with the traces of all
+//! seeds only.
+
+mod client;
+mod fault;
+mod link;
+mod node;
+
+use std::fmt::{self, Display};
+use std::hash::{Hash, Hasher};
+
+pub(crate) use client::ClientHappening;
+pub(crate) use fault::FaultHappening;
+pub(crate) use link::LinkHappening;
+pub(crate) use node::{DiskHappening, NodeHappening};
+
+use super::rule::Rule;
+
+/// Something that has happened, by whom it happened to.
+#[derive(Debug)]
+pub(crate) enum Happening<'a> {
+    Client(ClientHappening<'a>),
+    Node(NodeHappening<'a>),
+    Disk(DiskHappening<'a>),
+    Link(LinkHappening<'a>),
+    Fault(FaultHappening<'a>),
+    Run(RunHappening<'a>),
+}
+
+/// Something that happened to the run as a whole.
+#[derive(Debug)]
+pub(crate) enum RunHappening<'a> {
+    /// Too much was damaged to go on.
+    Stalls { detail: &'a str },
+    /// A rule is broken.
+    Fails { rule: Rule, detail: &'a str },
+}
+
+impl Hash for Happening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Client(happening) => happening.hash(to),
+            Self::Node(happening) => happening.hash(to),
+            Self::Disk(happening) => happening.hash(to),
+            Self::Link(happening) => happening.hash(to),
+            Self::Fault(happening) => happening.hash(to),
+            Self::Run(happening) => happening.hash(to),
+        }
+    }
+}
+
+impl Display for Happening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(happening) => Display::fmt(happening, f),
+            Self::Node(happening) => Display::fmt(happening, f),
+            Self::Disk(happening) => Display::fmt(happening, f),
+            Self::Link(happening) => Display::fmt(happening, f),
+            Self::Fault(happening) => Display::fmt(happening, f),
+            Self::Run(happening) => Display::fmt(happening, f),
+        }
+    }
+}
+
+impl Hash for RunHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Stalls { .. } => to.write_u64(0xe6),
+            Self::Fails { rule, .. } => write_all(to, &[u64::MAX, rule.to_string().len() as u64]),
+        }
+    }
+}
+
+impl Display for RunHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stalls { detail } => write!(f, "the run ends here, and rightly: {detail}"),
+            Self::Fails { rule, detail } => write!(f, "BROKEN: {rule}: {detail}"),
+        }
+    }
+}
+
+fn write_all<H: Hasher>(to: &mut H, numbers: &[u64]) {
+    numbers.iter().for_each(|number| to.write_u64(*number));
+}

@@ -1,0 +1,219 @@
+//! What happens to nodes: their processes, their clocks, and their disks.
+
+use std::fmt::{self, Display};
+use std::hash::{Hash, Hasher};
+
+use noraftd::record::Recovered;
+use noraftd::replica::Replica;
+use noraftd::store::{PersistStats, Store, StoreError};
+
+use super::write_all;
+use crate::plan::DiskTrouble;
+use crate::sim::parts::corruption::Blow;
+use crate::sim::parts::node::{Job, job_words};
+
+/// Something that happened to a node or its process.
+pub(crate) enum NodeHappening<'a> {
+    /// It handled what had arrived.
+    Round { node: usize, replica: &'a Replica },
+    /// It opened its directory.
+    Starts {
+        node: usize,
+        recovered: &'a Recovered,
+        store: &'a Store,
+    },
+    /// It refuses to start.
+    Refuses { node: usize, error: &'a dyn Display },
+    /// Its process is gone.
+    Ends { node: usize, why: &'static str },
+    /// Its process is stopped for a while.
+    Pauses { node: usize },
+    /// And goes on.
+    Resumes { node: usize },
+    /// Its clocks run at another rate, in thousandths, and the wall clock jumps, in milliseconds.
+    ClockJumps { node: usize, rate: u64, jump: i64 },
+}
+
+/// Something that happened to a node's disk.
+#[derive(Debug)]
+pub(crate) enum DiskHappening<'a> {
+    /// It has done a job.
+    Done {
+        node: usize,
+        job: &'a Job,
+        stats: PersistStats,
+    },
+    /// It could not.
+    Fails {
+        node: usize,
+        job: &'a Job,
+        error: &'a StoreError,
+    },
+    /// The process was killed in the middle of a job.
+    IsInterrupted {
+        node: usize,
+        job: &'a Job,
+        operations: u64,
+    },
+    /// The power failed.
+    LosesPower { node: usize, lost: u64 },
+    /// The process was killed, or lost power, while it read its directory.
+    IsInterruptedInRecovery { node: usize, lost: u64 },
+    /// Bytes are not what was written; so many corruptions there were in the run.
+    IsCorrupted {
+        node: usize,
+        count: u64,
+        corruption: &'a Blow,
+    },
+    /// It is slow, full, or fails.
+    HasTrouble { node: usize, trouble: DiskTrouble },
+}
+
+impl fmt::Debug for NodeHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl Hash for NodeHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Round { node, replica } => {
+                let core = replica.node();
+                let (term, commit) = (core.current_term().get(), core.commit_index().get());
+                let last = core.log().last_position().index.get();
+                let leads = u64::from(core.role().is_leader());
+                write_all(to, &[*node as u64, term, commit, last, leads]);
+            }
+            Self::Starts { node, recovered, .. } => {
+                let last = recovered.last_position().index.get();
+                write_all(to, &[0xe4, *node as u64, recovered.hard_state.term, last]);
+            }
+            Self::Refuses { node, .. } => write_all(to, &[0xe5, *node as u64]),
+            Self::Ends { node, .. } => write_all(to, &[0xe2, *node as u64]),
+            Self::Pauses { node } => write_all(to, &[0xf0, *node as u64]),
+            Self::Resumes { node } => write_all(to, &[0xf1, *node as u64]),
+            Self::ClockJumps { node, rate, jump } => {
+                write_all(to, &[0xf3, *node as u64, *rate, *jump as u64]);
+            }
+        }
+    }
+}
+
+impl Display for NodeHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Round { node, replica } => {
+                let core = replica.node();
+                write!(
+                    f,
+                    "n{} {:?} in term {}: last index {}, commit index {}, applied {}",
+                    node + 1,
+                    core.role(),
+                    core.current_term().get(),
+                    core.log().last_position().index.get(),
+                    core.commit_index().get(),
+                    replica.machine().applied_index().get()
+                )
+            }
+            Self::Starts {
+                node,
+                recovered,
+                store,
+            } => {
+                write!(
+                    f,
+                    "n{} starts in term {}, vote {:?}, last index {}, {} holes",
+                    node + 1,
+                    recovered.hard_state.term,
+                    recovered.hard_state.voted_for,
+                    recovered.last_position().index.get(),
+                    recovered.holes.len(),
+                )?;
+                if recovered.abstain.abstains() {
+                    f.write_str(", abstaining")?;
+                }
+                // What the opening of a directory found, beside whole batches.
+                for found in &store.recovery_report().findings {
+                    write!(
+                        f,
+                        "; {} byte {}: {}",
+                        found.file,
+                        found.offset,
+                        found.verdict.name()
+                    )?;
+                }
+                Ok(())
+            }
+            Self::Refuses { node, error } => write!(f, "n{} refuses to start: {error}", node + 1),
+            Self::Ends { node, why } => write!(f, "n{} ended: {why}", node + 1),
+            Self::Pauses { node } => write!(f, "n{} is paused", node + 1),
+            Self::Resumes { node } => write!(f, "n{} goes on", node + 1),
+            Self::ClockJumps { node, rate, jump } => write!(
+                f,
+                "the clock of n{} jumps by {jump} ms and runs at {rate}/1000",
+                node + 1
+            ),
+        }
+    }
+}
+
+impl Hash for DiskHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Done { node, stats, .. } => write_all(to, &[0xd0, *node as u64, stats.bytes]),
+            Self::Fails { node, .. } => write_all(to, &[0xd0, *node as u64, u64::MAX]),
+            Self::IsInterrupted { node, operations, .. } => write_all(to, &[0xe0, *node as u64, *operations]),
+            Self::LosesPower { node, lost } => write_all(to, &[0xe1, *node as u64, *lost]),
+            Self::IsInterruptedInRecovery { node, lost } => write_all(to, &[0xe3, *node as u64, *lost]),
+            Self::IsCorrupted { node, count, .. } => write_all(to, &[0xda, *node as u64, *count]),
+            Self::HasTrouble { node, trouble } => write_all(to, &[0xf2, *node as u64, *trouble as u64]),
+        }
+    }
+}
+
+impl Display for DiskHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done { node, job, stats } => write!(
+                f,
+                "n{} synced {} in {} bytes and {} syncs",
+                node + 1,
+                job_words(job),
+                stats.bytes,
+                stats.syncs
+            ),
+            Self::Fails { node, job, error } => {
+                write!(f, "n{} could not sync {}: {error}", node + 1, job_words(job))
+            }
+            Self::IsInterrupted {
+                node,
+                job,
+                operations,
+            } => write!(
+                f,
+                "n{} is killed {operations} disk operations into {}",
+                node + 1,
+                job_words(job)
+            ),
+            Self::LosesPower { node, lost } => {
+                write!(f, "n{} lost {lost} unsynced sectors and names", node + 1)
+            }
+            Self::IsInterruptedInRecovery { node, lost } => write!(
+                f,
+                "n{} is killed while it reads its disk; {lost} sectors and names lost",
+                node + 1
+            ),
+            Self::IsCorrupted { node, corruption, .. } => write!(
+                f,
+                "the disk of n{}: {}: {}",
+                node + 1,
+                corruption.file,
+                corruption.words
+            ),
+            Self::HasTrouble { node, trouble } => {
+                write!(f, "the disk of n{}: {}", node + 1, trouble.name())
+            }
+        }
+    }
+}

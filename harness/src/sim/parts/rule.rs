@@ -1,0 +1,113 @@
+//! The rules that are checked while a simulation runs.
+
+use std::fmt;
+
+use noraft::invariants::Invariant;
+
+/// A rule, with the same name in every run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// What should be served is served, within bounded virtual time.
+    Liveness,
+    /// Nothing panics.
+    NoPanic,
+    /// When a commit index rises, majorities of the disks hold the entry.
+    CommittedOnMajority,
+    /// A node uses the last configuration that its log holds.
+    ConfigurationInForce,
+    /// A committed entry is the same on every node, for the whole run.
+    CommittedPermanently,
+    /// No command is committed twice.
+    WrittenOnce,
+    /// A write that a client was told of is committed.
+    Acknowledged,
+    /// What a store acknowledged is there after any crash, and reads back as it was written.
+    SyncedIsKept,
+    /// No node finds that its state or its log differs from another's.
+    NodesAgree,
+    /// Nodes and snapshots of one index have one state.
+    EqualStates,
+    /// The requests of one connection are carried out in order.
+    ConnectionOrder,
+    /// A pulse says the term that is on its sender's disk.
+    Pulses,
+    /// What is sent is what arrives, and flipped bits are noticed.
+    Frames,
+    /// A record has the payload that its checksum is of.
+    IntactPayloads,
+    /// Every operation of a workload is a command of the daemon.
+    Commands,
+    /// A store accepts what the replica gives it, and fails only when its disk does.
+    Store,
+    /// A segment has its name when it has its room.
+    RoomFirst,
+    /// Only what was damaged is called damaged.
+    DamageRecognized,
+    /// A node whose vote is lost does not start.
+    DamageRefused,
+    /// A node whose disk is whole starts.
+    StartsAgain,
+    /// One of the core's own.
+    Core(Invariant),
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Liveness => "liveness",
+            Self::NoPanic => "panic",
+            Self::CommittedOnMajority => "committed on a majority",
+            Self::ConfigurationInForce => "configuration in force",
+            Self::CommittedPermanently => "committed permanently",
+            Self::WrittenOnce => "written once",
+            Self::Acknowledged => "acknowledged",
+            Self::SyncedIsKept => "synced is kept",
+            Self::NodesAgree => "the nodes agree",
+            Self::EqualStates => "equal states",
+            Self::ConnectionOrder => "order of a connection",
+            Self::Pulses => "pulses",
+            Self::Frames => "frames",
+            Self::IntactPayloads => "intact payloads",
+            Self::Commands => "commands",
+            Self::Store => "store",
+            Self::RoomFirst => "room is there before it is needed",
+            Self::DamageRecognized => "only damage is called damage",
+            Self::DamageRefused => "damage is refused",
+            Self::StartsAgain => "starts again",
+            Self::Core(invariant) => return write!(f, "{invariant:?}"),
+        })
+    }
+}
+
+/// A broken rule, and what was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) rule: Rule,
+    pub(crate) detail: String,
+}
+
+/// What a check finds.
+pub(crate) type Checked = Result<(), Broken>;
+
+/// A rule holds, or is broken as `detail` says.
+pub(crate) fn ensure(holds: bool, rule: Rule, detail: impl FnOnce() -> String) -> Checked {
+    if holds {
+        Ok(())
+    } else {
+        Err(Broken {
+            rule,
+            detail: detail(),
+        })
+    }
+}
+
+/// A broken rule of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenRule {
+    /// Which rule.
+    pub rule: Rule,
+    /// What was seen.
+    pub detail: String,
+    /// When, in virtual nanoseconds.
+    pub at_ns: u64,
+}
