@@ -14,6 +14,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::endpoint::Endpoint;
 use crate::protocol::peer::is_client_address;
+use crate::record::MEMBERS_MAX;
 use crate::store::Owner;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
 use crate::units::{parse_size, parse_time};
@@ -460,8 +461,6 @@ const LISTEN_DEFAULT: &str = "127.0.0.1:7601";
 const CLUSTER_DEFAULT: &str = "noraft";
 /// A name is for people; this many bytes fit into a log line.
 const CLUSTER_BYTES_MAX: usize = 128;
-/// What a quorum over a network can bear; the core itself has no limit.
-const MEMBERS_MAX: usize = 64;
 const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(50);
 const ELECTION_DEFAULT: Duration = Duration::from_millis(500);
 const REQUEST_DEFAULT: Duration = Duration::from_secs(1);

@@ -17,8 +17,13 @@ use crate::time::Stamp;
 /// 16 MiB fits a batch into a quarter of a default segment.
 pub const PAYLOAD_BYTES_MAX: usize = 16 << 20;
 
-/// Most members that one configuration may name: a limit on what a peer can make us allocate.
-pub const MEMBERS_MAX: usize = 256;
+/// Most members of a cluster, in its settings and in a command: what a quorum over a network can bear. The core itself
+/// has no limit.
+pub const MEMBERS_MAX: usize = 64;
+
+/// Most members that bytes may name, on disk and from peers: a limit on what they can make us allocate, and the room
+/// that files have for them.
+pub const ENCODED_MEMBERS_MAX: usize = 256;
 
 /// Term and vote: what a node must never forget (Raft figure 2, persistent state).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -251,7 +256,9 @@ pub fn genesis_config(voters: impl IntoIterator<Item = NodeId>) -> ClusterConfig
 pub fn encode_config(config: &ClusterConfig) -> Bytes {
     let mut out = BytesMut::new();
     for set in [&config.voters, &config.new_voters, &config.non_voters] {
-        out.put_u32_le(u32::try_from(set.len()).expect("a configuration has at most MEMBERS_MAX members"));
+        out.put_u32_le(
+            u32::try_from(set.len()).expect("a configuration has at most ENCODED_MEMBERS_MAX members"),
+        );
         for id in set {
             out.put_u64_le(id.get());
         }
@@ -271,7 +278,7 @@ pub fn decode_config(mut bytes: &[u8]) -> Option<ClusterConfig> {
 
 fn decode_members(bytes: &mut &[u8]) -> Option<BTreeSet<NodeId>> {
     let count = bytes.try_get_u32_le().ok()? as usize;
-    if count > MEMBERS_MAX {
+    if count > ENCODED_MEMBERS_MAX {
         return None;
     }
     let mut members = BTreeSet::new();

@@ -11,9 +11,9 @@ use bytes::{Bytes, BytesMut};
 use noraft::LogPosition;
 
 use crate::endpoint::Endpoint;
+use crate::local::status::StatusReport;
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
 use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
-use crate::shell::board::StatusReport;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

@@ -12,7 +12,7 @@ use super::status_table::{Answer, table, trouble};
 use super::{complain, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
-use crate::shell::board::{PeerReport, StatusReport};
+use crate::local::status::{PeerReport, StatusReport};
 use crate::shell::clock;
 use crate::units::parse_time;
 

@@ -5,7 +5,7 @@
 use super::query::QueryError;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
-use crate::shell::board::StatusReport;
+use crate::local::status::StatusReport;
 
 /// What one node said, or why it said nothing.
 pub(super) struct Answer {

@@ -5,3 +5,4 @@
 mod glob;
 pub mod render;
 pub mod session;
+pub mod status;

@@ -88,7 +88,7 @@ impl EventLoop {
                         tracing::info!("{name}: stopping; once more to stop at once");
                         return;
                     }
-                    Wish::Reload => self.clients.board().reload_secrets(),
+                    Wish::Reload => self.clients.node().reload_secrets(),
                     Wish::Report => tracing::info!("SIGUSR1: status {}", self.clients.status_json()),
                 },
                 () = self.something() => self.round(),
@@ -158,7 +158,7 @@ impl EventLoop {
             self.carry_out(output);
         }
         self.clients
-            .board()
+            .node()
             .from_peers
             .note_term(replica.node().current_term());
         self.notice_changes(&replica);

@@ -15,13 +15,13 @@ use bytes::{Bytes, BytesMut};
 use noraft::{LogIndex, LogPosition, Role};
 use tokio::task::JoinSet;
 
-use super::board::{LoadingReport, StatusReport};
 use super::clock;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, Stream, WriteHalf};
 use crate::config::ServeConfig;
 use crate::local::render::ServerFacts;
 use crate::local::session::Session;
+use crate::local::status::{LoadingReport, StatusReport};
 use crate::protocol::command::table::CommandSpec;
 use crate::protocol::command::{Parsed, parse};
 use crate::protocol::http::is_http;
@@ -164,7 +164,7 @@ impl Loading {
                 let answer = session.answer(local, &self.status(), &self.facts(), &[]);
                 (answer.reply, answer.close)
             }
-            Ok(Parsed::Replicated(_)) => (self.refusal(), false),
+            Ok(Parsed::Replicated(_) | Parsed::Own(_)) => (self.refusal(), false),
             Err(reply) => (reply, false),
         }
     }

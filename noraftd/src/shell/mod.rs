@@ -6,27 +6,28 @@
 //! its connection, `event_loop`, the disk's writer, `event_loop`, one write.
 
 mod backoff;
-pub mod board;
 mod budget;
 mod clients;
 pub mod clock;
-mod complaints;
 mod connection;
 mod conversation;
 mod descriptors;
 mod directory_watch;
 mod door;
 mod event_loop;
+mod figures;
 mod inbox;
 mod intake;
 mod keyring;
 mod loading;
+mod node_info;
 mod outgoing;
 mod peer_line;
 mod peer_listener;
 mod peers;
 #[cfg(test)]
 mod peers_test;
+mod rate_limited_warning;
 mod read_buffer;
 mod reading;
 mod requests;

@@ -15,12 +15,12 @@ use std::time::Duration;
 use bytes::BytesMut;
 use noraft::{NodeId, Term};
 
-use super::complaints::Complaints;
 use super::descriptors::STRANGERS;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::outgoing::Outgoing;
 use super::peer_line::{HearError, Introduction, hear};
+use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, ReadHalf, Stream};
 use crate::config::PeerAuth;
@@ -46,7 +46,7 @@ pub(super) struct PeerListener {
     term: Cell<Term>,
     /// Connections that have not said yet who they are, the oldest first.
     strangers: RefCell<VecDeque<Rc<Outgoing>>>,
-    complaints: Complaints,
+    warnings: RateLimitedWarning,
 }
 
 /// A connection that a member uses.
@@ -79,7 +79,7 @@ impl PeerListener {
             current: RefCell::default(),
             term: Cell::new(Term::ZERO),
             strangers: RefCell::default(),
-            complaints: Complaints::default(),
+            warnings: RateLimitedWarning::default(),
         })
     }
 
@@ -91,8 +91,7 @@ impl PeerListener {
                     tokio::task::spawn_local(Rc::clone(&self).receive(stream));
                 }
                 Err(error) => {
-                    self.complaints
-                        .complain(&format!("cannot accept a node: {error}"));
+                    self.warnings.warn(&format!("cannot accept a node: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -108,8 +107,8 @@ impl PeerListener {
             && let Some(oldest) = strangers.pop_front()
         {
             oldest.close();
-            self.complaints
-                .complain("too many connections that do not say who they are: the oldest is closed");
+            self.warnings
+                .warn("too many connections that do not say who they are: the oldest is closed");
         }
     }
 
@@ -151,7 +150,7 @@ impl PeerListener {
         if let Err(fault) = self.listen(&mut read, &outgoing).await {
             let matter = format!("{host} {}", fault.matter());
             let text = format!("a connection from {name} is closed: {fault}");
-            self.complaints.complain_about(&matter, &text);
+            self.warnings.warn_about(&matter, &text);
         }
         outgoing.close();
     }

@@ -18,14 +18,14 @@ use tokio::io::AsyncReadExt;
 use tokio::sync::Notify;
 
 use super::backoff::Backoff;
-use super::board::PeerReport;
 use super::clock;
-use super::complaints::Complaints;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::peer_line::{Introduction, PeerLine, dial};
+use super::rate_limited_warning::RateLimitedWarning;
 use super::sockets::ReadHalf;
 use crate::endpoint::Endpoint;
+use crate::local::status::PeerReport;
 use crate::protocol::peer::{Features, Lane, PeerMessage};
 use crate::replica::event::Input;
 
@@ -64,7 +64,7 @@ struct Link {
     error: RefCell<Option<String>>,
     /// Attempts since the last connection.
     failures: Cell<u64>,
-    complaints: Complaints,
+    warnings: RateLimitedWarning,
 }
 
 impl Peers {
@@ -189,7 +189,7 @@ impl Link {
             dropped: Cell::default(),
             error: RefCell::default(),
             failures: Cell::default(),
-            complaints: Complaints::default(),
+            warnings: RateLimitedWarning::default(),
         }
     }
 
@@ -254,7 +254,7 @@ impl Link {
     /// Uses the connection until it ends.
     async fn stay(&self, line: Rc<PeerLine>, mut read: ReadHalf, inbox: &Inbox) {
         let how = if line.is_proven() { ", proven" } else { "" };
-        self.complaints.mention(&format!(
+        self.warnings.mention(&format!(
             "connected to node {} at {}{}{how}",
             self.peer.get(),
             self.address,
@@ -279,7 +279,7 @@ impl Link {
             Lane::Urgent => Input::UrgentDisconnected { peer },
         });
         if clock::now() - since >= STEADY {
-            self.complaints.forget();
+            self.warnings.forget();
         }
         self.note_failure("the connection ended".to_owned(), true);
     }
@@ -288,7 +288,7 @@ impl Link {
     fn note_failure(&self, error: String, at_once: bool) {
         self.failures.set(self.failures.get() + 1);
         if at_once || self.failures.get() >= FAILURES_WORTH_A_LINE {
-            self.complaints.complain(&format!(
+            self.warnings.warn(&format!(
                 "node {} at {}{}: {error}",
                 self.peer.get(),
                 self.address,

@@ -11,7 +11,8 @@ use std::time::Duration;
 use noraft::LogIndex;
 use tokio::sync::mpsc;
 
-use super::storage::{Figures, REPORTS_MAX, pause};
+use super::figures::Figures;
+use super::storage::{REPORTS_MAX, pause};
 use crate::exit::Exit;
 use crate::replica::event::Input;
 use crate::store::{LogReader, ReadError, Scrubber};

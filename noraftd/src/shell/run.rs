@@ -16,7 +16,6 @@ use noraft::NodeId;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 
-use super::board::Board;
 use super::clients::Clients;
 use super::clock;
 use super::descriptors::{self, TooFew};
@@ -25,6 +24,7 @@ use super::event_loop::EventLoop;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::loading::{Loading, Progress};
+use super::node_info::NodeInfo;
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
@@ -179,7 +179,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let known_peers = load_known_peers(&config, disk)?;
     let (from_peers, peers) = meet_others(&config, &introduction, known_peers, peers_at, &inbox);
     let clients_max = descriptors::clients_max(files_max, config.peers.len())?;
-    let board = Board {
+    let node = NodeInfo {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
         peers: Rc::clone(&peers),
@@ -194,10 +194,10 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         client_address: introduction.client_address,
         config,
     };
-    let board = Rc::new(board);
-    let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&board));
-    let mut accepting = accept_clients(&clients, clients_at, &board.config.data_dir).await;
-    announce(&board, &listen);
+    let node = Rc::new(node);
+    let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&node));
+    let mut accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
+    announce(&node, &listen);
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients);
     event_loop.serve(&mut signals).await;
     accepting.shutdown().await;
@@ -311,8 +311,8 @@ fn client_address(config: &ServeConfig, listen: &[Endpoint]) -> Option<String> {
     config.advertise.clone().or_else(bound)
 }
 
-fn announce(board: &Board, listen: &[Endpoint]) {
-    let id = board.config.id.get();
+fn announce(node: &NodeInfo, listen: &[Endpoint]) {
+    let id = node.config.id.get();
     let addresses = listen
         .iter()
         .map(ToString::to_string)
@@ -320,7 +320,7 @@ fn announce(board: &Board, listen: &[Endpoint]) {
         .join(", ");
     tracing::info!(
         "node {id} of cluster '{}' serves clients on {addresses}",
-        board.config.cluster
+        node.config.cluster
     );
 }
 

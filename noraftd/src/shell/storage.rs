@@ -8,7 +8,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -16,9 +15,9 @@ use std::time::Duration;
 use noraft::LogIndex;
 use tokio::sync::mpsc;
 
-use super::board::StorageReport;
 use super::clock;
 use super::directory_watch::DirectoryWatch;
+use super::figures::Figures;
 use super::reading::{Fetch, Reading};
 use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::exit::Exit;
@@ -273,9 +272,7 @@ impl Writer {
             }
             (Room::Low | Room::Spent, Room::Low | Room::Spent) => {}
         }
-        self.figures
-            .is_full
-            .store(room != Room::Plenty, Ordering::Relaxed);
+        self.figures.note_full(room != Room::Plenty);
         // Taken up before the next batch is answered, or at the next look.
         if self.done.capacity() > REPORTS_MAX / 2 && self.done.try_send(Input::Room(room)).is_ok() {
             self.room = room;
@@ -315,54 +312,6 @@ fn fail(doing: &str, error: &StoreError) -> ! {
         // The disk did nothing wrong: what it was given contradicts the log.
         StoreError::Invalid(_) => Exit::Software.now(),
         StoreError::Full { .. } | StoreError::Short { .. } | StoreError::Failed { .. } => Exit::Disk.now(),
-    }
-}
-
-/// What the disk did since the start; written by its thread, read by anybody.
-#[derive(Debug, Default)]
-pub(super) struct Figures {
-    batches: AtomicU64,
-    entries: AtomicU64,
-    last_sync_us: AtomicU64,
-    max_sync_us: AtomicU64,
-    last_sync_at: AtomicU64,
-    is_full: AtomicBool,
-    pub(super) scrub_index: AtomicU64,
-    pub(super) scrub_passes: AtomicU64,
-    pub(super) scrub_found: AtomicU64,
-}
-
-impl Figures {
-    /// True while the disk is full and a batch waits for room.
-    pub(super) fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
-    }
-
-    /// The figures as the status shows them at `now`.
-    pub(super) fn report(&self, now: Instant) -> StorageReport {
-        let batches = self.batches.load(Ordering::Relaxed);
-        let last_at = Instant::from_nanos(self.last_sync_at.load(Ordering::Relaxed));
-        let age_ms = u64::try_from(now.saturating_since(last_at).as_millis()).unwrap_or(u64::MAX);
-        StorageReport {
-            batches,
-            entries: self.entries.load(Ordering::Relaxed),
-            last_sync_us: self.last_sync_us.load(Ordering::Relaxed),
-            max_sync_us: self.max_sync_us.load(Ordering::Relaxed),
-            last_sync_age_ms: (batches > 0).then_some(age_ms),
-            disk_full: self.is_full(),
-            scrub_index: self.scrub_index.load(Ordering::Relaxed),
-            scrub_passes: self.scrub_passes.load(Ordering::Relaxed),
-            scrub_found: self.scrub_found.load(Ordering::Relaxed),
-        }
-    }
-
-    fn note_batch(&self, started: Instant, ended: Instant, entries: u64) {
-        let took = u64::try_from((ended - started).as_micros()).unwrap_or(u64::MAX);
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        self.entries.fetch_add(entries, Ordering::Relaxed);
-        self.last_sync_us.store(took, Ordering::Relaxed);
-        self.max_sync_us.fetch_max(took, Ordering::Relaxed);
-        self.last_sync_at.store(ended.as_nanos(), Ordering::Relaxed);
     }
 }
 

@@ -22,7 +22,7 @@ use std::io::{self, IoSlice};
 use noraft::{Log, LogPosition, NodeId};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::record::MEMBERS_MAX;
+use crate::record::ENCODED_MEMBERS_MAX;
 use crate::store::disk::Disk;
 use crate::store::disk::shortage::is_full;
 use crate::store::format::codec::{Fields, crc};
@@ -76,7 +76,7 @@ pub fn hash(members: &BTreeSet<NodeId>) -> u64 {
 }
 
 fn encode(members: &BTreeSet<NodeId>) -> Vec<u8> {
-    let count = u32::try_from(members.len()).expect("a cluster has at most MEMBERS_MAX members");
+    let count = u32::try_from(members.len()).expect("a cluster has at most ENCODED_MEMBERS_MAX members");
     let mut out = Vec::with_capacity(PAGE);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -93,11 +93,11 @@ fn encode(members: &BTreeSet<NodeId>) -> Vec<u8> {
 fn decode(bytes: &[u8]) -> Option<BTreeSet<NodeId>> {
     let head = bytes.get(..HEAD_BYTES).map(Fields)?;
     let count = head.u32(12) as usize;
-    let end = HEAD_BYTES + 8 * count.min(MEMBERS_MAX);
+    let end = HEAD_BYTES + 8 * count.min(ENCODED_MEMBERS_MAX);
     let (ids, sum) = (bytes.get(HEAD_BYTES..end)?, bytes.get(end..end + 4)?);
     let is_sound = bytes[..8] == MAGIC
         && head.u32(8) == FORMAT_VERSION
-        && count <= MEMBERS_MAX
+        && count <= ENCODED_MEMBERS_MAX
         && Fields(sum).u32(0) == crc(0, &bytes[..end]);
     let ids = ids.chunks_exact(8).map(|id| NodeId::new(Fields(id).u64(0)));
     is_sound.then(|| ids.collect())

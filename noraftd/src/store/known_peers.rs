@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use noraft::NodeId;
 
-use crate::record::MEMBERS_MAX;
+use crate::record::ENCODED_MEMBERS_MAX;
 use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::format::codec::{Fields, crc};
@@ -36,7 +36,7 @@ const FORMAT_VERSION: u32 = 1;
 const HEAD_BYTES: usize = 16;
 const NODE_BYTES: usize = 16;
 /// One copy, with room for every member that a cluster may have.
-const COPY_BYTES: usize = (HEAD_BYTES + MEMBERS_MAX * NODE_BYTES + 4).next_multiple_of(PAGE);
+const COPY_BYTES: usize = (HEAD_BYTES + ENCODED_MEMBERS_MAX * NODE_BYTES + 4).next_multiple_of(PAGE);
 
 /// Which directory each other node had when this node first met it.
 pub struct KnownPeers {
@@ -104,9 +104,9 @@ impl KnownPeers {
     /// When the disk fails, or is full and was at the start; then nothing has changed here, and the disk may know it.
     /// When as many nodes were met as the file has room for: whoever came under whichever id, none is forgotten.
     pub fn admit(&mut self, node: NodeId, incarnation: u64) -> io::Result<()> {
-        if self.known.len() >= MEMBERS_MAX && !self.known.contains_key(&node) {
+        if self.known.len() >= ENCODED_MEMBERS_MAX && !self.known.contains_key(&node) {
             let text = format!(
-                "{FILE}: {MEMBERS_MAX} nodes were met, and there is no room for node {}",
+                "{FILE}: {ENCODED_MEMBERS_MAX} nodes were met, and there is no room for node {}",
                 node.get()
             );
             return Err(io::Error::other(text));
@@ -144,7 +144,7 @@ impl KnownPeers {
 }
 
 fn encode(known: &BTreeMap<NodeId, u64>) -> Vec<u8> {
-    let count = u32::try_from(known.len()).expect("a cluster has at most MEMBERS_MAX members");
+    let count = u32::try_from(known.len()).expect("a cluster has at most ENCODED_MEMBERS_MAX members");
     let mut out = Vec::with_capacity(COPY_BYTES);
     out.extend_from_slice(&MAGIC);
     out.extend_from_slice(&FORMAT_VERSION.to_le_bytes());
@@ -175,11 +175,11 @@ fn decode(copy: &[u8]) -> io::Result<Option<BTreeMap<NodeId, u64>>> {
         return Ok(None);
     };
     let count = head.u32(12) as usize;
-    let end = HEAD_BYTES + count.min(MEMBERS_MAX) * NODE_BYTES;
+    let end = HEAD_BYTES + count.min(ENCODED_MEMBERS_MAX) * NODE_BYTES;
     let (Some(nodes), Some(sum)) = (copy.get(HEAD_BYTES..end), copy.get(end..end + 4)) else {
         return Ok(None);
     };
-    if copy[..8] != MAGIC || count > MEMBERS_MAX || Fields(sum).u32(0) != crc(0, &copy[..end]) {
+    if copy[..8] != MAGIC || count > ENCODED_MEMBERS_MAX || Fields(sum).u32(0) != crc(0, &copy[..end]) {
         return Ok(None);
     }
     if head.u32(8) != FORMAT_VERSION {
@@ -232,7 +232,7 @@ mod tests {
         let disk = MemDisk::new();
         let mut met = load(&disk);
         disk.arm(Some(Fault::Full));
-        for node in 1..=MEMBERS_MAX as u64 {
+        for node in 1..=ENCODED_MEMBERS_MAX as u64 {
             met.admit(NodeId::new(node), node).unwrap();
         }
         assert_eq!(load(&disk).get(NodeId::new(256)), Some(256));

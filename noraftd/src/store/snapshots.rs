@@ -337,7 +337,9 @@ fn encode_head(cluster_id: u64, head: &SnapshotHead) -> Bytes {
     out.put_u64_le(head.base.position.index.get());
     out.put_u64_le(head.base.position.term.get());
     out.put_u64_le(head.stamp.as_millis());
-    out.put_u32_le(u32::try_from(config.len()).expect("a configuration has at most MEMBERS_MAX members"));
+    out.put_u32_le(
+        u32::try_from(config.len()).expect("a configuration has at most ENCODED_MEMBERS_MAX members"),
+    );
     out.put_slice(&config);
     let sum = crc(0, &out);
     out.put_u32_le(sum);

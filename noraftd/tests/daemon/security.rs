@@ -11,12 +11,12 @@ use crate::support::tamper::{Tamper, TamperingProxy};
 use bytes::BytesMut;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::config::cluster_id;
+use noraftd::local::status::StatusReport;
 use noraftd::protocol::peer::{
     Extensions, Features, Hello, PeerFrame, PeerMessage, ProofOfSecret, Reject, Settings,
 };
 use noraftd::protocol::seal::SessionKeys;
 use noraftd::secret::Secrets;
-use noraftd::shell::board::StatusReport;
 
 fn peer_address(node: &Node, id: u64) -> String {
     let prefix = format!("{id}=");

@@ -156,7 +156,7 @@ fn what_cannot_be_is_refused_in_words() {
         &["NORAFT.VOTERS", "x"],
         &["NORAFT.VOTERS", "-1"],
         &["NORAFT.VOTERS", "99999999999999999999"],
-        &[&["NORAFT.VOTERS"][..], &["1"; 40]].concat(),
+        &[&["NORAFT.VOTERS"][..], &["1"; 65]].concat(),
     ] {
         let said = client.call(words);
         assert!(error_text(&said).starts_with("ERR"), "{words:?}: {said:?}");

@@ -109,6 +109,7 @@ impl Client {
                     .reply
             }
             Ok(Parsed::Replicated(request)) => panic!("{line} is replicated: {request:?}"),
+            Ok(Parsed::Own(own)) => panic!("{line} is our own: {own:?}"),
             Err(reply) => reply,
         };
         as_value(&reply, self.session.version)

@@ -5,6 +5,7 @@ mod codec;
 mod keys_parse;
 mod local;
 mod local_parse;
+mod own;
 mod parse;
 mod stream_id;
 mod streams_parse;
@@ -16,6 +17,7 @@ use bytes::Bytes;
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
 pub use local::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Section};
+pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
 
@@ -89,4 +91,6 @@ pub enum Parsed {
     Replicated(Request),
     /// For the node itself.
     Local(Local),
+    /// For the node itself, from this project's own tools.
+    Own(OwnCommand),
 }

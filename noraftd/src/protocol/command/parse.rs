@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::table::CommandSpec;
-use super::{Command, Parsed, Request};
+use super::{Command, OwnCommand, Parsed, Request};
 use crate::protocol::resp::Reply;
 use crate::protocol::resp::number::parse_i64;
 
@@ -24,7 +24,10 @@ pub fn parse(args: Vec<Bytes>) -> Result<Parsed, Reply> {
     match CommandSpec::find(name) {
         Some(spec) if spec.accepts(args.len()) => (spec.parse)(&args),
         Some(spec) => Err(wrong_arity(spec.name)),
-        None => Err(refused(name).unwrap_or_else(|| unknown(name, args.get(1..).unwrap_or_default()))),
+        None => match OwnCommand::parse(&args) {
+            Some(own) => Ok(Parsed::Own(own)),
+            None => Err(refused(name).unwrap_or_else(|| unknown(name, args.get(1..).unwrap_or_default()))),
+        },
     }
 }
 

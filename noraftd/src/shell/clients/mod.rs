@@ -7,26 +7,25 @@
 //! Who takes more than that is ended by `house`.
 
 mod house;
+mod own;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use noraft::{LogIndex, LogPosition, NodeId, Term};
 use tokio::io::AsyncReadExt;
 
-use super::board::Board;
 use super::budget::{Budget, Charge};
 use super::clock;
-use super::complaints::Complaints;
 use super::connection::Connection;
 use super::descriptors::{Seat, Seats};
 use super::door::{Door, Entrance};
 use super::inbox::Inbox;
+use super::node_info::NodeInfo;
 use super::outgoing::Outgoing;
+use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Requests, Waiter};
 use super::resources;
@@ -37,13 +36,11 @@ use crate::protocol::http::is_http;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::replica::event::{ConnectionId, Input, RequestId};
-use crate::store::Snapshots;
-use crate::store::disk::RealDisk;
 
 /// All clients of this node.
 pub(super) struct Clients {
     inbox: Rc<Inbox>,
-    board: Rc<Board>,
+    node: Rc<NodeInfo>,
     requests: RefCell<Requests>,
     connections: RefCell<BTreeMap<u64, Rc<Connection>>>,
     /// Connections with replies that the event loop has to flush.
@@ -53,30 +50,30 @@ pub(super) struct Clients {
     input: Rc<Budget>,
     /// Replies that clients have not read.
     output: Rc<Budget>,
-    complaints: Complaints,
+    warnings: RateLimitedWarning,
     accepted: Cell<u64>,
     answered: Cell<u64>,
     is_stopping: Cell<bool>,
-    http: Complaints,
+    http: RateLimitedWarning,
 }
 
 impl Clients {
     /// No client yet.
-    pub(super) fn new(inbox: Rc<Inbox>, board: Rc<Board>) -> Rc<Self> {
+    pub(super) fn new(inbox: Rc<Inbox>, node: Rc<NodeInfo>) -> Rc<Self> {
         let clients = Rc::new(Self {
             inbox,
-            board,
+            node,
             requests: RefCell::default(),
             connections: RefCell::default(),
             dirty: RefCell::default(),
             seats: Seats::default(),
             input: Budget::new(INPUT_BYTES_MAX),
             output: Budget::new(OUTPUT_BYTES_MAX),
-            complaints: Complaints::default(),
+            warnings: RateLimitedWarning::default(),
             accepted: Cell::default(),
             answered: Cell::default(),
             is_stopping: Cell::default(),
-            http: Complaints::default(),
+            http: RateLimitedWarning::default(),
         });
         tokio::task::spawn_local(Rc::clone(&clients).keep_house());
         clients
@@ -95,8 +92,7 @@ impl Clients {
                 }
                 Ok(stream) => self.turn_away(stream),
                 Err(error) => {
-                    self.complaints
-                        .complain(&format!("cannot accept a client: {error}"));
+                    self.warnings.warn(&format!("cannot accept a client: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -126,13 +122,13 @@ impl Clients {
     }
 
     /// What the node tells about itself.
-    pub(super) fn board(&self) -> &Board {
-        &self.board
+    pub(super) fn node(&self) -> &NodeInfo {
+        &self.node
     }
 
     /// The answer to `NORAFT.STATUS`.
     pub(super) fn status_json(&self) -> String {
-        self.board.status_json(self)
+        self.node.status_json(self)
     }
 
     /// Refuses new requests from now on.
@@ -183,13 +179,13 @@ impl Clients {
     }
 
     fn has_room(&self) -> bool {
-        self.seats.taken() < self.board.clients_max
+        self.seats.taken() < self.node.clients_max
     }
 
     /// Says to a client that there is no room for it.
     fn turn_away(&self, stream: Stream) {
-        let most = self.board.clients_max;
-        self.complaints.complain(&format!(
+        let most = self.node.clients_max;
+        self.warnings.warn(&format!(
             "{most} clients are connected, which is the most that there may be: another one is refused"
         ));
         let (_, write) = stream.into_split();
@@ -265,45 +261,17 @@ impl Clients {
 
     async fn carry_out(self: &Rc<Self>, connection: &Rc<Connection>, args: Vec<Bytes>) -> Next {
         if is_http(&args) {
-            self.complain_of_http(connection);
+            self.warn_of_http(connection);
             return Next::End;
         }
         let refused = connection.session.borrow_mut().gate.refuse(&args);
         if let Some(reply) = refused {
             return self.answer_in_turn(connection, reply, Next::Command).await;
         }
-        let own = OwnCommand::parse(&args);
-        let is_order = own.as_ref().is_some_and(OwnCommand::is_order);
-        if is_order && let Some(refusal) = connection.door.refusal(&self.board.keyring) {
-            return self.answer_in_turn(connection, refusal, Next::Command).await;
-        }
-        if let Some(OwnCommand::Voters(voters)) = own {
-            let ask = |id| Input::ChangeVoters { id, voters };
-            return self.submit(connection, Class::Write, 0, ask).await;
-        }
-        if own == Some(OwnCommand::Index) {
-            let request = Request::for_index();
-            let connection_id = ConnectionId(connection.session.borrow().id);
-            let ask = |id| Input::Client {
-                id,
-                connection: connection_id,
-                request,
-            };
-            return self.submit(connection, Class::Read, 0, ask).await;
-        }
-        let flush = parse_flush(&args).filter(|_| self.board.config.allow_flush);
+        let flush = parse_flush(&args).filter(|_| self.node.config.allow_flush);
         let (reply, next) = match flush.map_or_else(|| parse(args), |flush| Ok(Parsed::Replicated(flush))) {
-            Ok(Parsed::Replicated(request)) => match self.board.check_size(&request) {
-                Ok(()) => {
-                    let (class, bytes) = (request.class, request.body.len());
-                    let connection_id = ConnectionId(connection.session.borrow().id);
-                    let ask = |id| Input::Client {
-                        id,
-                        connection: connection_id,
-                        request,
-                    };
-                    return self.submit(connection, class, bytes, ask).await;
-                }
+            Ok(Parsed::Replicated(request)) => match self.node.check_size(&request) {
+                Ok(()) => return self.propose(connection, request).await,
                 Err(reply) => (reply, Next::Command),
             },
             Ok(Parsed::Local(local)) => {
@@ -312,15 +280,22 @@ impl Clients {
                 };
                 (reply, next)
             }
-            Err(reply) => {
-                let reply = match own {
-                    Some(own) => self.answer_own(&connection.door, own).await,
-                    None => reply,
-                };
-                (reply, Next::Command)
-            }
+            Ok(Parsed::Own(own)) => return self.carry_out_own(connection, own).await,
+            Err(reply) => (reply, Next::Command),
         };
         self.answer_in_turn(connection, reply, next).await
+    }
+
+    /// Hands a request for the state machine to the replica.
+    async fn propose(&self, connection: &Rc<Connection>, request: Request) -> Next {
+        let (class, bytes) = (request.class, request.body.len());
+        let connection_id = ConnectionId(connection.session.borrow().id);
+        let ask = |id| Input::Client {
+            id,
+            connection: connection_id,
+            request,
+        };
+        self.submit(connection, class, bytes, ask).await
     }
 
     async fn answer_in_turn(&self, connection: &Rc<Connection>, reply: Reply, next: Next) -> Next {
@@ -332,56 +307,15 @@ impl Clients {
     }
 
     /// Whoever sends HTTP here is a browser that somebody misuses, or a probe with a wrong port.
-    fn complain_of_http(&self, connection: &Connection) {
+    fn warn_of_http(&self, connection: &Connection) {
         let peer = connection.session.borrow().peer.clone();
-        self.http.complain_about(
+        self.http.warn_about(
             "HTTP",
             &format!(
                 "client {peer} speaks HTTP: closed, before anything of it was read as a command (a web page can make a browser \
                  do this to attack the server)"
             ),
         );
-    }
-
-    async fn answer_own(&self, door: &Door, command: OwnCommand) -> Reply {
-        match command {
-            OwnCommand::Challenge if self.board.keyring.has_secret() => door.challenge(),
-            OwnCommand::Challenge => Reply::Error("ERR this node has no peer secret to ask for".to_owned()),
-            OwnCommand::Prove(answer) => door.prove(&self.board.keyring, &answer),
-            OwnCommand::Status => Reply::Bulk(self.status_json().into()),
-            OwnCommand::Snapshot => {
-                self.inbox.push(Input::TakeSnapshot);
-                Reply::Status("OK")
-            }
-            OwnCommand::ReadSnapshot { position, offset } => self.read_snapshot(position, offset).await,
-            OwnCommand::Readmit { node, incarnation } => self.readmit(node, incarnation),
-            OwnCommand::Voters(_) | OwnCommand::Index => {
-                unreachable!("handed to the replica when it was read")
-            }
-        }
-    }
-
-    /// A part of a snapshot, from another thread: the loop does not wait for the disk.
-    async fn read_snapshot(&self, position: LogPosition, offset: u64) -> Reply {
-        let (path, cluster_id) = (self.board.config.data_dir.clone(), self.board.config.cluster_id);
-        let read = move || {
-            let disk = RealDisk::open(&path).map_err(|error| error.to_string())?;
-            let snapshots = Snapshots::new(Arc::new(disk), cluster_id);
-            let read = snapshots.read(position, offset, SNAPSHOT_PART_BYTES);
-            read.map_err(|error| error.to_string())
-        };
-        match tokio::task::spawn_blocking(read).await {
-            Ok(Ok(bytes)) => Reply::Bulk(bytes),
-            Ok(Err(error)) => Reply::Error(format!("ERR {error}")),
-            Err(error) => Reply::Error(format!("ERR {error}")),
-        }
-    }
-
-    fn readmit(&self, node: NodeId, incarnation: u64) -> Reply {
-        match self.board.from_peers.readmit(node, incarnation) {
-            Ok(()) => Reply::Bulk(self.board.replica.borrow().status().term.to_string().into()),
-            Err(error) => Reply::Error(format!("ERR {error}")),
-        }
     }
 
     /// Hands the replica what the loop answers later.
@@ -418,7 +352,7 @@ impl Clients {
         if self.is_stopping.get() {
             return Some(Refusal::ShuttingDown);
         }
-        let is_stuck = class == Class::Write && self.board.is_stuck_leader();
+        let is_stuck = class == Class::Write && self.node.is_stuck_leader();
         is_stuck.then_some(Refusal::DiskFull)
     }
 
@@ -442,7 +376,7 @@ impl Clients {
             Local::Client(ClientCommand::List) => self.other_sessions(connection),
             _ => Vec::new(),
         };
-        let (status, mut facts) = self.board.facts(self);
+        let (status, mut facts) = self.node.facts(self);
         if let Local::Info(_) = &local {
             facts.resources = Some(resources::used());
         }
@@ -461,82 +395,6 @@ impl Clients {
         others.map(|other| other.session.borrow().line()).collect()
     }
 }
-
-/// A command for this project's own tools.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum OwnCommand {
-    /// `NORAFT.STATUS`: everything about the node, in JSON.
-    Status,
-    /// `NORAFT.INDEX`: the index that covers every write acknowledged before; refused without a leader.
-    Index,
-    /// `NORAFT.SNAPSHOT`: take a snapshot now; the status tells when it is there.
-    Snapshot,
-    /// `NORAFT.SNAPSHOT READ index term offset`: a part of that snapshot's file; empty at its end.
-    ReadSnapshot { position: LogPosition, offset: u64 },
-    /// `NORAFT.READMIT node incarnation`: that member has that data directory from now on. Tells this node's term.
-    Readmit { node: NodeId, incarnation: u64 },
-    /// `NORAFT.VOTERS id...`: these nodes are the voters from now on. Answered when that is committed.
-    Voters(BTreeSet<NodeId>),
-    /// `NORAFT.AUTH`: gives the challenge that the next one answers.
-    Challenge,
-    /// `NORAFT.AUTH answer`: the other side knows the peer secret.
-    Prove(String),
-}
-
-impl OwnCommand {
-    /// True for what not everybody who reaches the port may do.
-    fn is_order(&self) -> bool {
-        match self {
-            Self::Status | Self::Challenge | Self::Prove(_) => false,
-            Self::Snapshot
-            | Self::ReadSnapshot { .. }
-            | Self::Readmit { .. }
-            | Self::Voters(_)
-            | Self::Index => true,
-        }
-    }
-
-    fn parse(args: &[Bytes]) -> Option<Self> {
-        if !args.first()?.get(..PREFIX.len())?.eq_ignore_ascii_case(PREFIX) {
-            return None;
-        }
-        let words: Vec<String> = args
-            .iter()
-            .take(WORDS_MAX + 1)
-            .map(|word| String::from_utf8_lossy(word).to_ascii_uppercase())
-            .collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        match *words {
-            ["NORAFT.STATUS"] => Some(Self::Status),
-            ["NORAFT.AUTH"] => Some(Self::Challenge),
-            ["NORAFT.AUTH", answer] => Some(Self::Prove(answer.to_owned())),
-            ["NORAFT.INDEX"] => Some(Self::Index),
-            ["NORAFT.SNAPSHOT"] => Some(Self::Snapshot),
-            ["NORAFT.SNAPSHOT", "READ", index, term, offset] => Some(Self::ReadSnapshot {
-                position: LogPosition {
-                    index: LogIndex::new(index.parse().ok()?),
-                    term: Term::new(term.parse().ok()?),
-                },
-                offset: offset.parse().ok()?,
-            }),
-            ["NORAFT.READMIT", node, incarnation] => Some(Self::Readmit {
-                node: NodeId::new(node.parse().ok()?),
-                incarnation: u64::from_str_radix(incarnation, 16).ok()?,
-            }),
-            ["NORAFT.VOTERS", ref ids @ ..] if (1..WORDS_MAX).contains(&ids.len()) => {
-                let ids = ids.iter().map(|id| id.parse().ok().map(NodeId::new));
-                ids.collect::<Option<_>>().map(Self::Voters)
-            }
-            _ => None,
-        }
-    }
-}
-
-const PREFIX: &[u8] = b"NORAFT.";
-/// The longest of our own commands: one that names more voters than any cluster has nodes.
-const WORDS_MAX: usize = 32;
-/// Bytes of a snapshot in one answer.
-const SNAPSHOT_PART_BYTES: usize = 1 << 20;
 
 /// What follows a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use noraftd::shell::board::StatusReport;
+use noraftd::local::status::StatusReport;
 
 use super::client::Client;
 use super::eventually;

@@ -1,175 +1,30 @@
-//! What this node tells about itself, gathered from its parts.
+//! What this node reports about itself, gathered from its parts.
 //!
-//! Invariant: reading never changes anything. The JSON of `NORAFT.STATUS` only ever gains fields.
+//! Invariant: reading never changes anything.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use noraft::NodeId;
-use serde::{Deserialize, Serialize};
 
 use super::clients::Clients;
 use super::clock;
+use super::figures::Figures;
 use super::keyring::Keyring;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
-use super::storage::Figures;
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::local::render::{ClientAddress, ServerFacts};
+use crate::local::status::StatusReport;
 use crate::protocol::command::Request;
 use crate::protocol::resp::Reply;
 use crate::replica::Replica;
 use crate::replica::event::Status;
 
-/// The answer to `NORAFT.STATUS`, in JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StatusReport {
-    /// The program's version.
-    pub version: String,
-    /// The process id.
-    pub process_id: u32,
-    /// Milliseconds since the process started.
-    pub uptime_ms: u64,
-    /// The cluster's name.
-    pub cluster: String,
-    /// This node.
-    pub id: u64,
-    /// Names the data directory.
-    pub incarnation: String,
-    /// `leader`, `candidate` or `follower`; `loading` while the node reads its directory, and knows nothing else yet.
-    pub role: String,
-    /// While it does: how far it is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub loading: Option<LoadingReport>,
-    /// The current term.
-    pub term: u64,
-    /// The leader of the current term, when known.
-    pub leader: Option<u64>,
-    /// The voters of the configuration in force.
-    pub voters: Vec<u64>,
-    /// While the voters are being changed: those after the change.
-    #[serde(default)]
-    pub new_voters: Vec<u64>,
-    /// Highest index known to be committed.
-    pub commit_index: u64,
-    /// Highest index applied.
-    pub applied_index: u64,
-    /// Highest index durable here.
-    pub durable_index: u64,
-    /// Index of the last entry of the log.
-    pub last_index: u64,
-    /// Term of the last entry of the log.
-    pub last_term: u64,
-    /// Wall clock of the last entry applied, in milliseconds since the Unix epoch.
-    pub applied_stamp_ms: u64,
-    /// For a leader: the last index known to be durable on each other member.
-    pub match_indexes: BTreeMap<u64, u64>,
-    /// Where the node keeps everything.
-    pub data_dir: String,
-    /// The log begins after this entry.
-    pub base_index: u64,
-    /// The last entry in the newest snapshot on this node's disk; zero while there is none.
-    pub snapshot_index: u64,
-    /// The term of that entry.
-    pub snapshot_term: u64,
-    /// The bytes of that snapshot.
-    pub snapshot_bytes: u64,
-    /// True while the node neither votes nor campaigns, because its tail was ambiguous.
-    pub abstaining: bool,
-    /// True when nobody can be elected, because a majority of the nodes has lost entries for certain.
-    #[serde(default)]
-    pub lost_majority: bool,
-    /// Entries of the log that are damaged on this node's disk and not repaired yet.
-    #[serde(default)]
-    pub holes: u64,
-    /// Entries that were damaged, and are durable here again.
-    #[serde(default)]
-    pub repaired: u64,
-    /// True while only a snapshot can repair what is damaged.
-    #[serde(default)]
-    pub needs_snapshot: bool,
-    /// Where nodes hold different things, in words; absent while they agree.
-    #[serde(default)]
-    pub divergence: Option<String>,
-    /// What recovery found when the directory was opened.
-    pub recovery: Vec<String>,
-    /// The disk.
-    pub storage: StorageReport,
-    /// Connections of clients.
-    pub clients: u64,
-    /// Requests of clients under way.
-    pub requests_under_way: u64,
-    /// What other nodes have to prove: `off`, `accept` or `require`.
-    #[serde(default)]
-    pub peer_auth: String,
-    /// The other members, as this node reaches them.
-    pub peers: Vec<PeerReport>,
-}
-
-/// How far a node is that still reads its directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LoadingReport {
-    /// Bytes of log and snapshots in the directory.
-    pub total_bytes: u64,
-    /// Those that were read.
-    pub read_bytes: u64,
-}
-
-impl std::fmt::Display for LoadingReport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [read, total] = [self.read_bytes, self.total_bytes].map(|bytes| bytes.div_ceil(1 << 20));
-        write!(f, "{read} of {total} MiB")
-    }
-}
-
-/// What the storage thread did since the start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StorageReport {
-    /// Batches made durable.
-    pub batches: u64,
-    /// Entries in them.
-    pub entries: u64,
-    /// How long the last batch took, in microseconds.
-    pub last_sync_us: u64,
-    /// How long the slowest batch took, in microseconds.
-    pub max_sync_us: u64,
-    /// True while a batch waits because the disk is full.
-    pub disk_full: bool,
-    /// The entry that the scrub reads next.
-    #[serde(default)]
-    pub scrub_index: u64,
-    /// How often the scrub has read the whole log.
-    #[serde(default)]
-    pub scrub_passes: u64,
-    /// Damaged entries that the scrub has found.
-    #[serde(default)]
-    pub scrub_found: u64,
-    /// Milliseconds since the last batch, when there was one.
-    pub last_sync_age_ms: Option<u64>,
-}
-
-/// How this node reaches another one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerReport {
-    /// The other node.
-    pub id: u64,
-    /// Its address.
-    pub address: String,
-    /// True while this node is connected to it.
-    pub connected: bool,
-    /// True when both have proven on this connection that they know the secret.
-    #[serde(default)]
-    pub proven: bool,
-    /// Messages dropped because it was not connected, or too slow.
-    pub dropped: u64,
-    /// Why the last attempt to connect failed, while not connected.
-    pub error: Option<String>,
-}
-
 /// Where everything is to be found.
-pub(super) struct Board {
+pub(super) struct NodeInfo {
     pub(super) config: ServeConfig,
     pub(super) replica: Rc<RefCell<Replica>>,
     pub(super) figures: std::sync::Arc<Figures>,
@@ -189,7 +44,7 @@ pub(super) struct Board {
     pub(super) client_address: Option<String>,
 }
 
-impl Board {
+impl NodeInfo {
     /// What local commands are answered from.
     pub(super) fn facts(&self, clients: &Clients) -> (Status, ServerFacts) {
         let (connected_clients, connections_received, commands_processed) = clients.counts();

@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::clock;
 use crate::time::Instant;
 
-/// What was complained about lately.
+/// What was warned about lately.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(RefCell<BTreeMap<String, Said>>);
+pub(super) struct RateLimitedWarning(RefCell<BTreeMap<String, Said>>);
 
 #[derive(Debug)]
 struct Said {
@@ -22,15 +22,15 @@ struct Said {
     kept_back: u64,
 }
 
-impl Complaints {
+impl RateLimitedWarning {
     /// Logs `text` as a warning, unless the same was logged not long ago.
-    pub(super) fn complain(&self, text: &str) {
-        self.complain_about(text, text);
+    pub(super) fn warn(&self, text: &str) {
+        self.warn_about(text, text);
     }
 
     /// Logs `text` as a warning, unless something of this matter was logged not long ago: for texts that are different
     /// each time.
-    pub(super) fn complain_about(&self, matter: &str, text: &str) {
+    pub(super) fn warn_about(&self, matter: &str, text: &str) {
         if let Some(addition) = self.news(matter, clock::now()) {
             tracing::warn!("{text}{addition}");
         }
@@ -100,8 +100,8 @@ mod tests {
 
     #[test]
     fn a_matter_is_news_once_a_while_and_is_counted() {
-        let complaints = Complaints::default();
-        let said = |matter, now| complaints.news(matter, now);
+        let warnings = RateLimitedWarning::default();
+        let said = |matter, now| warnings.news(matter, now);
         assert_eq!(said("a", start()), Some(String::new()));
         assert_eq!(said("a", start() + REPEAT / 2), None);
         assert_eq!(said("b", start() + REPEAT / 2), Some(String::new()));
@@ -113,23 +113,23 @@ mod tests {
 
     #[test]
     fn two_faults_in_turns_are_said_once_each() {
-        let complaints = Complaints::default();
+        let warnings = RateLimitedWarning::default();
         let times = (0..100).flat_map(|_| ["a", "b"]);
-        let said = times.filter(|matter| complaints.news(matter, start()).is_some());
+        let said = times.filter(|matter| warnings.news(matter, start()).is_some());
         assert_eq!(said.count(), 2);
     }
 
     #[test]
     fn however_many_matters_there_are_the_log_stays_short() {
-        let complaints = Complaints::default();
+        let warnings = RateLimitedWarning::default();
         let said = |at: Instant| {
             let matters = (0..10_000).map(|n| format!("from {n}"));
             matters
-                .filter(|matter| complaints.news(matter, at).is_some())
+                .filter(|matter| warnings.news(matter, at).is_some())
                 .count()
         };
         assert_eq!(said(start()), MATTERS_MAX + 1);
         assert!(said(start() + REPEAT) <= MATTERS_MAX + 1);
-        assert!(complaints.0.borrow().len() <= MATTERS_MAX + 1);
+        assert!(warnings.0.borrow().len() <= MATTERS_MAX + 1);
     }
 }

@@ -1,0 +1,72 @@
+//! `NORAFT.*`: what this project's own tools ask of a node.
+//!
+//! Invariant: an order is carried out only for a client who may give it (`door`).
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use noraft::{LogPosition, NodeId};
+
+use super::{Clients, Next};
+use crate::protocol::command::{Class, OwnCommand, Request};
+use crate::protocol::resp::Reply;
+use crate::replica::event::Input;
+use crate::shell::connection::Connection;
+use crate::store::Snapshots;
+use crate::store::disk::RealDisk;
+
+impl Clients {
+    /// Carries out a command of the project's own tools.
+    pub(super) async fn carry_out_own(&self, connection: &Rc<Connection>, command: OwnCommand) -> Next {
+        if command.is_order()
+            && let Some(refusal) = connection.door.refusal(&self.node.keyring)
+        {
+            return self.answer_in_turn(connection, refusal, Next::Command).await;
+        }
+        let door = &connection.door;
+        let reply = match command {
+            OwnCommand::Challenge if self.node.keyring.has_secret() => door.challenge(),
+            OwnCommand::Challenge => Reply::Error("ERR this node has no peer secret to ask for".to_owned()),
+            OwnCommand::Prove(answer) => door.prove(&self.node.keyring, &answer),
+            OwnCommand::Status => Reply::Bulk(self.status_json().into()),
+            OwnCommand::Snapshot => {
+                self.inbox.push(Input::TakeSnapshot);
+                Reply::Status("OK")
+            }
+            OwnCommand::ReadSnapshot { position, offset } => self.read_snapshot(position, offset).await,
+            OwnCommand::Readmit { node, incarnation } => self.readmit(node, incarnation),
+            OwnCommand::Voters(voters) => {
+                let ask = |id| Input::ChangeVoters { id, voters };
+                return self.submit(connection, Class::Write, 0, ask).await;
+            }
+            OwnCommand::Index => return self.propose(connection, Request::for_index()).await,
+        };
+        self.answer_in_turn(connection, reply, Next::Command).await
+    }
+
+    /// A part of a snapshot, from another thread: the loop does not wait for the disk.
+    async fn read_snapshot(&self, position: LogPosition, offset: u64) -> Reply {
+        let (path, cluster_id) = (self.node.config.data_dir.clone(), self.node.config.cluster_id);
+        let read = move || {
+            let disk = RealDisk::open(&path).map_err(|error| error.to_string())?;
+            let snapshots = Snapshots::new(Arc::new(disk), cluster_id);
+            let read = snapshots.read(position, offset, SNAPSHOT_PART_BYTES);
+            read.map_err(|error| error.to_string())
+        };
+        match tokio::task::spawn_blocking(read).await {
+            Ok(Ok(bytes)) => Reply::Bulk(bytes),
+            Ok(Err(error)) => Reply::Error(format!("ERR {error}")),
+            Err(error) => Reply::Error(format!("ERR {error}")),
+        }
+    }
+
+    fn readmit(&self, node: NodeId, incarnation: u64) -> Reply {
+        match self.node.from_peers.readmit(node, incarnation) {
+            Ok(()) => Reply::Bulk(self.node.replica.borrow().status().term.to_string().into()),
+            Err(error) => Reply::Error(format!("ERR {error}")),
+        }
+    }
+}
+
+/// Bytes of a snapshot in one answer.
+const SNAPSHOT_PART_BYTES: usize = 1 << 20;

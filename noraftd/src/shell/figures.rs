@@ -1,0 +1,60 @@
+//! What the disk's threads did, in figures that any thread may read.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::local::status::StorageReport;
+use crate::time::Instant;
+
+/// What the disk did since the start; written by its thread, read by anybody.
+#[derive(Debug, Default)]
+pub(super) struct Figures {
+    batches: AtomicU64,
+    entries: AtomicU64,
+    last_sync_us: AtomicU64,
+    max_sync_us: AtomicU64,
+    last_sync_at: AtomicU64,
+    is_full: AtomicBool,
+    pub(super) scrub_index: AtomicU64,
+    pub(super) scrub_passes: AtomicU64,
+    pub(super) scrub_found: AtomicU64,
+}
+
+impl Figures {
+    /// True while the disk is full and a batch waits for room.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
+    }
+
+    /// The disk is full, or no longer.
+    pub(super) fn note_full(&self, is_full: bool) {
+        self.is_full.store(is_full, Ordering::Relaxed);
+    }
+
+    /// The figures as the status shows them at `now`.
+    pub(super) fn report(&self, now: Instant) -> StorageReport {
+        let batches = self.batches.load(Ordering::Relaxed);
+        let last_at = Instant::from_nanos(self.last_sync_at.load(Ordering::Relaxed));
+        let age_ms = u64::try_from(now.saturating_since(last_at).as_millis()).unwrap_or(u64::MAX);
+        StorageReport {
+            batches,
+            entries: self.entries.load(Ordering::Relaxed),
+            last_sync_us: self.last_sync_us.load(Ordering::Relaxed),
+            max_sync_us: self.max_sync_us.load(Ordering::Relaxed),
+            last_sync_age_ms: (batches > 0).then_some(age_ms),
+            disk_full: self.is_full(),
+            scrub_index: self.scrub_index.load(Ordering::Relaxed),
+            scrub_passes: self.scrub_passes.load(Ordering::Relaxed),
+            scrub_found: self.scrub_found.load(Ordering::Relaxed),
+        }
+    }
+
+    /// A batch with so many entries was made durable.
+    pub(super) fn note_batch(&self, started: Instant, ended: Instant, entries: u64) {
+        let took = u64::try_from((ended - started).as_micros()).unwrap_or(u64::MAX);
+        self.batches.fetch_add(1, Ordering::Relaxed);
+        self.entries.fetch_add(entries, Ordering::Relaxed);
+        self.last_sync_us.store(took, Ordering::Relaxed);
+        self.max_sync_us.fetch_max(took, Ordering::Relaxed);
+        self.last_sync_at.store(ended.as_nanos(), Ordering::Relaxed);
+    }
+}
