@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail where the test fails")]
 
+mod after_cuts;
 mod basics;
 mod beginning;
 mod common;

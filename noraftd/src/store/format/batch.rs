@@ -39,8 +39,12 @@
 //! | 5 TRUNCATE | of the last entry that stays | | |
 //! | 6 SNAPSHOT | of the last entry that is covered; as time, the log's chain up to there, or zero | | the configuration there |
 //! | 7 SEAL | zero, number of entries | bit 0: the index lacks entries that were damaged | the segment's index, see `seal.rs` |
-//! | 8 MARK | the byte up to which a cut goes (zero: not said), LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up, 5 lost | |
+//! | 8 MARK | see below, LSN it speaks of | 1 idle, 2 clean stop, 3 cut, 4 caught up, 5 lost | |
 //! | 9 PATCH | of an entry that was damaged | the entry's kind | the entry's |
+//!
+//! In the place of the term, the mark of a cut has the byte up to which the cut goes, plus 1: a page begins there, so the
+//! lowest bit is free, and says that nothing but a mark or a SEAL comes next, and only when the tail is blank. Earlier
+//! versions do not write that bit, nor that mark, and do not read it.
 
 use std::io::IoSlice;
 
@@ -57,6 +61,9 @@ use crate::time::Stamp;
 pub(in crate::store) const BATCH_HEADER_BYTES: usize = 32;
 /// Bytes of a record's header.
 pub(in crate::store) const RECORD_HEADER_BYTES: usize = 40;
+
+/// In the mark of a cut, see above.
+pub(in crate::store) const CUT_IS_CLOSED_LATER: u64 = 1;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"nrb1");
 

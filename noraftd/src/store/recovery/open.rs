@@ -394,8 +394,9 @@ fn assemble(
         "",
         "taking up the next segment",
     ))?;
-    let (cut_until, cut_log, abstain, shape) = (
+    let (cut_until, cut_is_open, cut_log, abstain, shape) = (
         state.cut_until,
+        state.cut_is_open,
         state.cut_log,
         state.abstain,
         state.recovered.shape.clone(),
@@ -419,7 +420,11 @@ fn assemble(
     } else {
         Mark::Cut
     };
-    let tail = cut_until.map(|until| (until, mark));
+    let tail = match cut_until {
+        Some(until) => Tail::Cut(until, mark),
+        None if cut_is_open => Tail::WasCut,
+        None => Tail::Clean,
+    };
     cut(&mut store, tail, cut_log.then_some(mark), rebase.as_ref())
         .map_err(|error| cut_failed(&store, error))?;
     make_whole(&store, &cut_files, &broken_headers, &files)?;
@@ -427,17 +432,23 @@ fn assemble(
     Ok((store, recovered))
 }
 
+/// What is behind the last valid batch.
+enum Tail {
+    Clean,
+    /// To be cut up to this byte, with this mark.
+    Cut(u64, Mark),
+    /// Cut already, but it is not on record that it is blank.
+    WasCut,
+}
+
 /// Makes durable that the log ends where it does, and that the node abstains; and where it begins, when that was
 /// lost. Both in one batch: where the log ends may only be known by where it begins.
-fn cut(
-    store: &mut Store,
-    tail: Option<(u64, Mark)>,
-    log: Option<Mark>,
-    rebase: Option<&Base>,
-) -> Result<(), StoreError> {
+fn cut(store: &mut Store, tail: Tail, log: Option<Mark>, rebase: Option<&Base>) -> Result<(), StoreError> {
     store.writer.clean_front()?;
-    if let Some((until, mark)) = tail {
-        store.writer.cut(until, mark)?;
+    match tail {
+        Tail::Clean => {}
+        Tail::Cut(until, mark) => store.writer.cut(until, mark)?,
+        Tail::WasCut => store.writer.close_cut()?,
     }
     if log.is_some() || rebase.is_some() {
         let (last, lsn) = (store.shape.last_position(), store.writer.last.lsn + 1);
@@ -481,6 +492,7 @@ fn replace_segment(
     state.headers.push(header);
     (state.active, state.front, state.sealed) = (header, PAGE as u64, false);
     (state.index, state.cut_until, state.blank_until) = (SealIndex::default(), None, None);
+    state.cut_is_open = false;
     Ok(())
 }
 

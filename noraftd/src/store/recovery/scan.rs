@@ -12,7 +12,8 @@ use noraft::{ClusterConfig, LogPosition};
 use crate::chain::step;
 use crate::record::{Base, HardState, Hole, RecordKind, decode_config};
 use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, record_seed,
+    BATCH_HEADER_BYTES, BatchHeader, CUT_IS_CLOSED_LATER, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader,
+    record_seed,
 };
 use crate::store::format::codec::crc;
 use crate::store::format::seal::{SealIndex, SealedEntry};
@@ -98,8 +99,8 @@ pub(in crate::store) struct InvalidTail {
     pub(in crate::store) end: u64,
     /// True when each missing part can be a sector that was never written, as after an interrupted write.
     pub(in crate::store) interrupted: bool,
-    /// True when it is what a crash left of a tail while that was blanked: the mark of its cut comes last, and nothing
-    /// that was written after it.
+    /// True when it is certainly what a crash left of a tail while that was blanked: the mark of its cut comes last, and
+    /// nothing is written after that mark before another one says that the tail is blank.
     pub(in crate::store) was_cut: bool,
 }
 
@@ -128,8 +129,8 @@ pub(in crate::store) struct SegmentScan {
     pub(in crate::store) last: Link,
     /// The byte after the last valid batch.
     pub(in crate::store) front: u64,
-    /// Where the tail ended that the last valid batch cut, when that is all it says; zero where it does not say so.
-    cut_until: Option<u64>,
+    /// Where the tail ended that the last valid batch cut, while no mark after it says that the tail is blank.
+    pub(in crate::store) open_cut: Option<u64>,
     pub(in crate::store) sealed: bool,
     pub(in crate::store) end: TailState,
     /// What was found between valid batches.
@@ -155,7 +156,7 @@ impl SegmentScan {
             entries: 0,
             last: Link::default(),
             front: PAGE as u64,
-            cut_until: None,
+            open_cut: None,
             sealed: false,
             end: TailState::Blank,
             damages: Vec::new(),
@@ -255,7 +256,7 @@ impl SegmentScan {
             return Err((start + at, found));
         }
         self.batches += 1;
-        self.cut_until = sole_cut(area, salt, &batch);
+        self.open_cut = open_cut(area, salt, &batch);
         self.last = batch.link;
         self.front += batch.span();
         Ok(())
@@ -381,11 +382,13 @@ impl SegmentScan {
         u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages")
     }
 
-    /// True when `region`, which is not blank up to `end`, is left of a tail that the last batch cut.
+    /// True when `region`, which is not blank up to `end`, is left of a tail that the last batch cut. Anything in it that
+    /// was written later, by its LSN, proves that the tail was blank by then: so it is damage.
     fn was_cut(&self, region: &[u8], salt: u64, end: u64) -> bool {
-        let is_within = |until: u64| until == 0 || end <= until;
-        // What a later batch left begins with its header, unless that was not written: then it is part of nothing.
-        self.cut_until.is_some_and(is_within) && check_batch(region, salt, self.last).is_err()
+        let is_known = |event: &Event| !matches!(event, Event::Lost { .. });
+        self.open_cut.is_some_and(|until| end <= until)
+            && check_batch(region, salt, self.last).is_err()
+            && !self.tail.iter().any(is_known)
     }
 
     fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
@@ -395,6 +398,9 @@ impl SegmentScan {
         };
         let (offset, found) = fault;
         let end = self.front + used_bytes(region) as u64;
+        if !self.sealed {
+            self.salvage_tail(bytes, salt, end as usize);
+        }
         self.end = TailState::Invalid(InvalidTail {
             offset: (offset as u64).max(self.front + if offset == 0 { first as u64 } else { 0 }),
             found,
@@ -402,21 +408,19 @@ impl SegmentScan {
             interrupted: !self.sealed && looks_interrupted(region, salt, self.last),
             was_cut: self.was_cut(region, salt, end),
         });
-        if !self.sealed {
-            self.salvage_tail(bytes, salt, end as usize);
-        }
     }
 }
 
-/// Where the tail ended that `batch` cut, if a mark that says so is all it holds.
-fn sole_cut(area: &[u8], salt: u64, batch: &BatchHeader) -> Option<u64> {
+/// Where the tail ended that `batch` cut, if a mark is all it holds that says so, and that another one will follow. Earlier
+/// versions wrote on at once, so behind their marks nothing can be known to be the rest of a tail.
+fn open_cut(area: &[u8], salt: u64, batch: &BatchHeader) -> Option<u64> {
     if batch.records != 1 || batch.length != RECORD_HEADER_BYTES {
         return None;
     }
     let seed = record_seed(salt, batch.link.lsn);
     let head = RecordHeader::decode(area.get(BATCH_HEADER_BYTES..)?, seed).ok()?;
     let is_cut = head.kind == Kind::Mark && Mark::from_byte(head.flags).is_some_and(Mark::is_cut);
-    is_cut.then_some(head.term)
+    (is_cut && head.term & CUT_IS_CLOSED_LATER != 0).then_some(head.term & !CUT_IS_CLOSED_LATER)
 }
 
 /// Reads both header pages of segment `number`, and where they say that the log began.

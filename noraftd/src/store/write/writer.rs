@@ -15,7 +15,8 @@ use crate::record::{Abstain, Base, HardState, Record, encode_config};
 use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchWriter, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader, batch_span, record_span,
+    BATCH_HEADER_BYTES, BatchWriter, CUT_IS_CLOSED_LATER, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader,
+    batch_span, record_span,
 };
 use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{Link, PAGE, SECTOR, SegmentHeader, file_name, rounded_size};
@@ -377,8 +378,8 @@ impl Writer {
     }
 
     /// Ends the ambiguous tail from the front to `until`, durably: a mark first, in one sector, so that no
-    /// crash in between makes the tail look clean. Where no SEAL would have room behind it, as when the tail is a
-    /// SEAL that was torn on the last page, the mark seals the segment as well.
+    /// crash in between makes the tail look clean, and another one when the tail is blank. Where no SEAL would have room
+    /// behind it, as when the tail is a SEAL that was torn on the last page, the mark seals the segment as well.
     pub(in crate::store) fn cut(&mut self, until: u64, mark: Mark) -> Result<(), StoreError> {
         let (file, name) = (self.file.clone(), file_name(self.header.number));
         let seals = self.front + 2 * PAGE as u64 > self.header.batches_end();
@@ -402,6 +403,22 @@ impl Writer {
         self.front += span;
         self.dirty_until = self.front;
         self.sealed = seals;
+        self.close_cut()
+    }
+
+    /// Says that the tail of the cut before is blank. What is found behind the mark of that cut alone is the rest of the
+    /// tail; what is found behind this one was written later, and may have been acknowledged. Where there is no
+    /// room for it, there is none for any batch, and the SEAL comes next and says the same.
+    pub(in crate::store) fn close_cut(&mut self) -> Result<(), StoreError> {
+        let content = Content {
+            mark: Some((Mark::Idle, self.last.lsn)),
+            ..Content::default()
+        };
+        if self.sealed || !self.has_room(&content) {
+            return Ok(());
+        }
+        self.write_batch(|out| content.encode(out))?;
+        self.ends_with_mark = true;
         Ok(())
     }
 
@@ -412,7 +429,7 @@ impl Writer {
         let mut written = BATCH_HEADER_BYTES + RECORD_HEADER_BYTES;
         self.batch.begin(salt, lsn);
         self.batch.control(
-            &RecordHeader::control(Kind::Mark, mark as u8, until, cut_lsn, &[]),
+            &RecordHeader::control(Kind::Mark, mark as u8, until | CUT_IS_CLOSED_LATER, cut_lsn, &[]),
             &[],
         );
         if seals {

@@ -9,7 +9,7 @@
 //! | batch invalid, a later valid batch of the same salt exists (this or a later segment) | **damage**: keep identities that are readable, mark holes, repair from peers |
 //! | the same, and what it held cannot be told | the log ends before it: **cut**, abstain |
 //! | last batch invalid, nothing valid after | **ambiguous tail**: cut it, abstain; but see below |
-//! | the same, after the mark of a cut, and nothing written since | the rest of that cut: blank it, the mark's verdict stands |
+//! | the same, after the mark of a cut, and before the mark that its tail is blank | the rest of that cut: blank it, the first mark's verdict stands |
 //! | last batch invalid after a SEAL or a clean-stop mark | damage |
 //! | header page invalid | second copy at the segment's end; both bad: damage of the whole segment |
 //! | damage, and no other voter can have what it took | refuse |
@@ -113,6 +113,8 @@ pub(in crate::store) struct State {
     pub(in crate::store) cut_until: Option<u64>,
     /// The end of what is left, from the front on, of a tail whose cut is on record: to be blanked.
     pub(in crate::store) blank_until: Option<u64>,
+    /// True when the last batch is the mark of a cut, and it is not on record that its tail is blank.
+    pub(in crate::store) cut_is_open: bool,
     /// True when the log ends earlier than its batches say, which has to be made durable.
     pub(in crate::store) cut_log: bool,
     /// A segment behind the active one that nothing can be read of: to be begun anew in its place.
@@ -261,6 +263,7 @@ impl Judge {
             last: last.last,
             cut_until: self.cut_until,
             blank_until: self.blank_until,
+            cut_is_open: last.open_cut.is_some() && !last.sealed,
             cut_log,
             replace,
             resize: std::mem::take(&mut self.resize),
