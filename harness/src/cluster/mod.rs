@@ -14,6 +14,7 @@ mod process;
 mod proxy;
 mod stall;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -58,6 +59,8 @@ pub struct Cluster {
     power_refused: Option<NotPossible>,
     /// What every node is, or is becoming.
     form: Mutex<Form>,
+    /// By node, the first divergence that it has reported.
+    divergences: Mutex<BTreeMap<u64, String>>,
 }
 
 /// One node.
@@ -182,6 +185,7 @@ impl Cluster {
             start_max: plan.limits.start.as_duration(),
             power_refused,
             form: Mutex::new(form),
+            divergences: Mutex::default(),
         };
         cluster.start_all().await?;
         Ok(cluster)
@@ -297,7 +301,25 @@ impl Cluster {
         }
         let mut views = asked.join_all().await;
         views.sort_by_key(|(id, _)| *id);
+        self.note_divergences(&views);
         views
+    }
+
+    /// A node that differs from the others forgets it when it is killed, so it is noted whenever a node is asked.
+    fn note_divergences(&self, views: &[(u64, Option<NodeView>)]) {
+        let reported = views
+            .iter()
+            .filter_map(|(id, view)| Some((*id, view.as_ref()?.divergence.clone()?)));
+        let mut divergences = self.divergences.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, divergence) in reported {
+            divergences.entry(id).or_insert(divergence);
+        }
+    }
+
+    /// Every divergence that was reported so far, by the node that reported it.
+    pub fn divergences(&self) -> BTreeMap<u64, String> {
+        let divergences = self.divergences.lock();
+        divergences.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Every crash so far, by node.

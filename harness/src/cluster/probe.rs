@@ -22,6 +22,8 @@ pub struct NodeView {
     pub commit_index: u64,
     /// The last entry that it has applied.
     pub applied_index: u64,
+    /// Where its log or its state, or another node's, is not that of the others, in the node's words.
+    pub divergence: Option<String>,
 }
 
 /// Who votes, as a node knows it.
@@ -95,6 +97,11 @@ impl NodeView {
             term: number(TERM)?,
             commit_index: number(COMMIT_INDEX)?,
             applied_index: number(APPLIED_INDEX)?,
+            // A node of the first release does not compare.
+            divergence: fields
+                .get(DIVERGENCE)
+                .filter(|said| **said != NO_DIVERGENCE)
+                .map(ToString::to_string),
         })
     }
 }
@@ -103,6 +110,8 @@ const ROLE: &str = "role";
 const TERM: &str = "raft_term";
 const COMMIT_INDEX: &str = "raft_commit_index";
 const APPLIED_INDEX: &str = "raft_applied_index";
+const DIVERGENCE: &str = "raft_divergence";
+const NO_DIVERGENCE: &str = "none";
 
 #[cfg(test)]
 mod tests {
@@ -117,8 +126,14 @@ mod tests {
             term: 3,
             commit_index: 9,
             applied_index: 8,
+            divergence: None,
         };
-        assert_eq!(NodeView::parse(info), Some(view));
+        assert_eq!(NodeView::parse(info), Some(view.clone()));
+        let none = format!("{info}raft_divergence:none\r\n");
+        assert_eq!(NodeView::parse(&none), Some(view.clone()));
+        let here = format!("{info}raft_divergence:here,7\r\n");
+        let divergence = Some("here,7".to_owned());
+        assert_eq!(NodeView::parse(&here), Some(NodeView { divergence, ..view }));
         assert_eq!(NodeView::parse("role:master\r\n"), None);
     }
 }

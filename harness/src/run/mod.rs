@@ -241,6 +241,7 @@ impl<'a> Stage<'a> {
             tally: tally.clone(),
             faults,
             crashes: self.cluster.crashes(),
+            divergences: self.cluster.divergences(),
             cut_short,
             power_refused: self.cluster.power_refused().map(ToString::to_string),
         };

@@ -191,6 +191,7 @@ mod tests {
             term: 1,
             commit_index,
             applied_index,
+            divergence: None,
         })
     }
 

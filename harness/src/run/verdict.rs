@@ -3,6 +3,8 @@
 //! Invariant: the verdict is the worst of what the checkers, the final phase and the processes say; and a
 //! run that did not do what it set out to do proves nothing, so it is at best `unknown`. What it nearly did is a remark.
 
+use std::collections::BTreeMap;
+
 use crate::cluster::Crash;
 use crate::plan::Plan;
 use crate::results::{CheckResult, FaultResult, Lost, Outcome, Results};
@@ -17,6 +19,8 @@ pub(super) struct Findings {
     pub(super) tally: Tally,
     pub(super) faults: Vec<FaultResult>,
     pub(super) crashes: Vec<(u64, Crash)>,
+    /// By the node that reported it: logs or states differ.
+    pub(super) divergences: BTreeMap<u64, String>,
     /// Why the run ended before its time.
     pub(super) cut_short: Option<String>,
     /// Why the plan's power cuts could not be made.
@@ -30,10 +34,12 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
         tally,
         faults,
         crashes,
+        divergences,
         cut_short,
         power_refused,
     } = findings;
     checks.push(processes(plan.cluster.nodes, &crashes));
+    checks.extend(agreement(&divergences));
     let mut results = Results::from_checks(tally.operations, checks);
     results.phases = tally.phases.clone();
     let mut shortfalls = weigh(plan, &faults);
@@ -58,6 +64,26 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     }
     results.faults = faults;
     results
+}
+
+/// What the nodes themselves have found: each compares its log and its state with the others' every second. That none
+/// of them has found anything proves nothing, and is not in the report.
+fn agreement(divergences: &BTreeMap<u64, String>) -> Option<CheckResult> {
+    let reported: Vec<String> = divergences
+        .iter()
+        .map(|(node, divergence)| format!("n{node} reported that nodes hold different things: {divergence}"))
+        .collect();
+    let (first, rest) = reported.split_first()?;
+    Some(CheckResult {
+        model: "agreement".to_owned(),
+        verdict: Outcome::Invalid,
+        operations: 0,
+        usage: None,
+        seconds: 0.0,
+        summary: Some(first.clone()),
+        explanation: (!rest.is_empty()).then(|| rest.join("\n")),
+        picture: None,
+    })
 }
 
 /// Whether every process lived until it was told to end.
@@ -214,6 +240,7 @@ mod tests {
             },
             faults: vec![fault],
             crashes: Vec::new(),
+            divergences: BTreeMap::new(),
             cut_short: None,
             power_refused: None,
         }
@@ -290,6 +317,25 @@ mod tests {
                 Some("n2 ended by itself: it exited with code 101")
             );
         }
+    }
+
+    #[test]
+    fn a_node_that_differs_from_the_others_makes_a_run_invalid() {
+        let divergences = BTreeMap::from([(2, "here,7".to_owned()), (3, "node2,7".to_owned())]);
+        let results = judge(
+            &plan(),
+            Findings {
+                divergences,
+                ..good()
+            },
+        );
+        assert_eq!(results.verdict, Outcome::Invalid);
+        let found = results.checks.last().unwrap();
+        assert_eq!(
+            found.summary.as_deref(),
+            Some("n2 reported that nodes hold different things: here,7")
+        );
+        assert!(found.explanation.as_ref().unwrap().starts_with("n3 reported"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use noraft::{ClusterConfig, NodeId};
 use noraftd::record::{Abstain, Append, Batch, BatchId, HardState, Record, Recovered, genesis_config};
-use noraftd::store::inspect::{BatchView, Inspection};
 use noraftd::store::disk::memory::MemDisk;
+use noraftd::store::inspect::{BatchView, Inspection};
 use noraftd::store::{Kind, OpenError, RecoveryReport, Store, Verdict};
 
 use crate::common::*;

@@ -3,10 +3,11 @@
 //! Invariant: what is corrupted is drawn from bytes that were written.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use noraftd::prng::Prng;
 use noraftd::store::Kind;
-use noraftd::store::inspect::{Inspection, SegmentView};
+use noraftd::store::inspect::{BatchView, Inspection, SegmentView};
 
 /// The files of one directory.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -41,8 +42,9 @@ pub(crate) struct Blow {
     pub(crate) words: String,
 }
 
-/// True when the last batch would be blank: nobody can tell that it ever was there.
-pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, new: &[u8]) -> bool {
+/// True when the last batch would be blank: nothing shows that it ever was there. It may be one that an earlier act has
+/// made unreadable, so that all that is known of it is bytes behind the batches that are.
+pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, old: &[u8], new: &[u8]) -> bool {
     let begun = |segment: &&SegmentView| !segment.batches.is_empty();
     let Some(segment) = view.segments.iter().rfind(begun) else {
         return true;
@@ -54,15 +56,17 @@ pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, new: &[u8]) -> bool
     let Some(batch) = segment.batches.iter().max_by_key(|batch| batch.lsn) else {
         return false;
     };
-    let (start, end) = (
-        batch.offset as usize,
-        (batch.offset + BATCH_HEADER_BYTES + batch.length) as usize,
-    );
-    let is_blank = |range: std::ops::Range<usize>| {
-        new.get(range)
+    let end_of = |batch: &BatchView| (batch.offset + BATCH_HEADER_BYTES + batch.length) as usize;
+    let is_blank = |bytes: &[u8], range: Range<usize>| {
+        bytes
+            .get(range)
             .is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0))
     };
-    is_blank(start..end) || is_blank(0..new.len())
+    let behind = segment.batches.iter().map(end_of).max().unwrap_or(PAGE);
+    let unread = behind..old.len().saturating_sub(PAGE).max(behind);
+    is_blank(new, batch.offset as usize..end_of(batch))
+        || is_blank(new, 0..new.len())
+        || !is_blank(old, unread.clone()) && is_blank(new, unread)
 }
 
 /// Draws what is damaged, and how.
@@ -220,3 +224,74 @@ pub(crate) const BATCH_HEADER_BYTES: u64 = 32;
 const RECORD_HEADER_BYTES: u64 = 40;
 
 pub(crate) const SLOT_BYTES: usize = 68;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use noraft::NodeId;
+    use noraftd::record::{Batch, BatchId, HardState, genesis_config};
+    use noraftd::store::disk::memory::MemDisk;
+    use noraftd::store::{Identity, Options, Owner, SpareBy, Store};
+    use noraftd::time::Instant;
+
+    use super::*;
+
+    /// A directory with two batches, and the file and the place of the second.
+    fn two_batches() -> (Files, String, usize) {
+        let disk = MemDisk::new();
+        let (cluster_id, node_id) = (1, NodeId::new(1));
+        let identity = Identity {
+            owner: Owner { cluster_id, node_id },
+            incarnation: 1,
+        };
+        let options = Options {
+            segment_bytes: 32 << 10,
+            spare: SpareBy::Caller,
+            clock: || Instant::ZERO,
+            salt_seed: 1,
+        };
+        let genesis = genesis_config([node_id]);
+        let created = Store::create(Arc::new(disk.clone()), options, identity, &genesis);
+        let (mut store, _) = created.expect("an empty disk");
+        for term in 1..=2 {
+            let hard_state = Some(HardState {
+                term,
+                voted_for: None,
+            });
+            let batch = Batch {
+                id: BatchId(term),
+                base: None,
+                hard_state,
+                append: None,
+            };
+            store.persist(&batch).expect("a whole disk");
+        }
+        let files = disk.files();
+        let view = Inspection::of_files(&files);
+        let segment = view.segments.first().expect("one segment");
+        let last = segment.batches.last().expect("batches");
+        (files.clone(), segment.file.clone(), last.offset as usize)
+    }
+
+    #[test]
+    fn two_acts_on_the_last_page_may_not_blank_it_either() {
+        let (mut files, file, at) = two_batches();
+        let blanked = |old: &[u8]| {
+            let mut new = old.to_vec();
+            new[at..at + PAGE].fill(0);
+            new
+        };
+        for flipped in [false, true] {
+            let old = files.get_mut(&file).expect("the segment");
+            if flipped {
+                old[at + 9] ^= 1;
+            }
+            let (old, view) = (old.clone(), Inspection::of_files(&files));
+            assert!(leaves_no_trace(&view, &file, &old, &blanked(&old)), "{flipped}");
+            let mut garbled = old.clone();
+            garbled[at..at + PAGE].fill(7);
+            assert!(!leaves_no_trace(&view, &file, &old, &garbled), "{flipped}");
+        }
+    }
+}

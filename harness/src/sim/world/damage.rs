@@ -155,13 +155,18 @@ impl World {
     fn strike_disk(&mut self, at: usize, files: &Files, view: &Inspection, blow: &Blow) {
         let Some(old) = files.get(&blow.file) else { return };
         let new = blow.change.of(old);
-        if new == *old || leaves_no_trace(view, &blow.file, &new) {
+        if new == *old || leaves_no_trace(view, &blow.file, old, &new) {
             return;
         }
         // What is written and not synced may be gone by the time that it is looked for.
         if let Some(files) = self.nodes[at].disk.platter_files()
             && let Some(old) = files.get(&blow.file)
-            && leaves_no_trace(&Inspection::of_files(&files), &blow.file, &blow.change.of(old))
+            && leaves_no_trace(
+                &Inspection::of_files(&files),
+                &blow.file,
+                old,
+                &blow.change.of(old),
+            )
         {
             return;
         }

@@ -265,7 +265,7 @@ impl World {
     fn compare_two(&mut self, one: usize, other: usize, index: u64) {
         let hash = |at: usize| {
             let process = self.nodes[at].process.as_ref();
-            process.map(|process| process.replica.machine().state_hash())
+            process.map(|process| process.replica.machine().read_state_hash())
         };
         if hash(one) != hash(other) {
             self.fail(
