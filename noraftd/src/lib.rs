@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod exit;
 pub mod local;
 pub mod machine;
+pub mod memory;
 pub mod prng;
 pub mod protocol;
 pub mod record;

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use noraftd::memory::OrExit;
+
+#[global_allocator]
+static ALLOCATOR: OrExit = OrExit;
+
 fn main() -> ExitCode {
     noraftd::cli::main()
 }

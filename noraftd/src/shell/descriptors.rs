@@ -13,7 +13,8 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Connections of clients at once, whatever the system allows; each costs some KiB.
 const CLIENTS_MAX: u64 = 10_000;
 
-/// Segments that are read or written, the next one, snapshots in each direction, a directory that is listed.
+/// The segment that is written and the next one, snapshots in each direction, a directory that is listed. Segments that are
+/// only read hold none.
 const FILES: u64 = 64;
 
 /// One in each direction, two lanes, and the same again while one connection takes the place of another.
@@ -21,6 +22,9 @@ const FOR_EACH_PEER: u64 = 8;
 
 /// Connections to the peer port that have not said yet who they are.
 pub(super) const STRANGERS: u64 = 32;
+
+/// Connections to `admin.sock`: whoever gives orders gets in, however many clients there are.
+pub(super) const OPERATORS: u64 = 8;
 
 /// With fewer than this beyond those that are open at the start, a node cannot work.
 const LEAST: u64 = 48;
@@ -99,7 +103,7 @@ fn share(limit: u64, open: u64, peers: u64) -> Result<u64, TooFew> {
     if left < LEAST {
         return Err(TooFew { limit, open });
     }
-    let reserve = FILES + STRANGERS + FOR_EACH_PEER * peers;
+    let reserve = FILES + STRANGERS + OPERATORS + FOR_EACH_PEER * peers;
     let share = left.saturating_sub(reserve).max(left / LEAST_SHARE);
     Ok(share.min(CLIENTS_MAX))
 }
@@ -121,7 +125,7 @@ mod tests {
 
     #[test]
     fn clients_get_what_is_left_over() {
-        assert_eq!(share(1024, 24, 2), Ok(1024 - 24 - 96 - 16));
+        assert_eq!(share(1024, 24, 2), Ok(1024 - 24 - 104 - 16));
         assert_eq!(share(1 << 20, 24, 2), Ok(CLIENTS_MAX));
     }
 

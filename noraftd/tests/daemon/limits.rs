@@ -112,6 +112,113 @@ fn a_limit_too_small_to_work_with_is_named() {
     assert!(log.contains("the limit of open files is 48"), "{log}");
 }
 
+/// Files of the node's log: on its disk, and those that its process has a descriptor of.
+fn segments(node: &Node) -> (usize, usize) {
+    let is_segment = |name: &std::ffi::OsStr| name.to_string_lossy().starts_with("segment-");
+    let files = std::fs::read_dir(node.dir.join("data")).expect("a directory");
+    let files = files.filter(|file| is_segment(&file.as_ref().expect("an entry").file_name()));
+    let open = std::fs::read_dir(format!("/proc/{}/fd", node.id())).expect("it runs");
+    let targets = open.filter_map(|fd| std::fs::read_link(fd.ok()?.path()).ok());
+    let open = targets.filter(|target| target.file_name().is_some_and(is_segment));
+    (files.count(), open.count())
+}
+
+#[test]
+fn a_log_that_grows_takes_no_more_descriptors() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let args = [
+        "--id",
+        "1",
+        "--segment-bytes",
+        "256KiB",
+        "--snapshot-log-bytes",
+        "1GiB",
+    ];
+    let mut node = Node::new(dir.path(), &args.map(String::from));
+    node.limit_files(160);
+    node.start();
+    node.wait_for_leader();
+    let mut writer = node.client();
+    let mut idle = fill(&node);
+    let value = "x".repeat(100_000);
+    for n in 0..220 {
+        let key = format!("k{}", n % 3);
+        assert_eq!(writer.call(&["SET", &key, &value]), ok(), "write {n}");
+    }
+    let (files, open) = segments(&node);
+    assert!(files > 100, "{files} segments");
+    assert!(open <= 6, "{open} of {files} segments are open");
+    idle.clear();
+    node.kill();
+    node.start();
+    node.wait_for_leader();
+    let (files, open) = segments(&node);
+    assert!(files > 100 && open <= 6, "{open} of {files} segments are open");
+    assert_eq!(node.client().call(&["GET", "k0"]), bulk(&value));
+    assert_eq!(node.stop(), Some(0));
+}
+
+#[test]
+fn clients_leave_seats_to_those_who_give_orders() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.limit_files(192);
+    node.start();
+    node.wait_for_leader();
+    let admin = dir.path().join("data/admin.sock");
+    let operator = || Client::unix(&admin).expect("the socket is there");
+    let mut first = operator();
+    assert_eq!(first.call(&["NORAFT.SNAPSHOT"]), ok());
+    let mut clients = fill(&node);
+    let most = clients_max(&mut clients[0]);
+    assert_eq!(clients.len(), most, "who gives orders takes no client's seat");
+    let mut others: Vec<Client> = (1..OPERATORS).map(|_| operator()).collect();
+    for other in &mut others {
+        assert_eq!(other.call(&["NORAFT.SNAPSHOT"]), ok());
+    }
+    let mut one_more = operator();
+    let refused = one_more.try_call(&["PING"]);
+    assert!(
+        refused
+            .as_ref()
+            .map_or(true, |reply| error_text(reply).contains("max number")),
+        "{refused:?}"
+    );
+    drop((others, one_more));
+    eventually("a seat is free again", || {
+        let reply = operator().try_call(&["NORAFT.SNAPSHOT"]).ok()?;
+        (reply == ok()).then_some(())
+    });
+    assert_eq!(node.stop(), Some(0));
+}
+
+/// Connections to `admin.sock` that a node takes at once.
+const OPERATORS: usize = 8;
+
+#[test]
+fn memory_that_the_system_does_not_give_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut node = Node::alone(dir.path());
+    node.limit_memory(400_000);
+    node.start();
+    node.wait_for_leader();
+    let (mut client, value) = (node.client(), "x".repeat(500_000));
+    let acknowledged = (0..4000).take_while(|n| {
+        let reply = client.try_call(&["SET", &format!("k{n}"), &value]);
+        reply.is_ok_and(|reply| reply == ok())
+    });
+    let acknowledged = acknowledged.count();
+    assert!((1..4000).contains(&acknowledged), "{acknowledged} writes");
+    assert_eq!(node.wait().code(), Some(71), "{}", node.log());
+    assert!(node.log().contains("gives no more memory"), "{}", node.log());
+    node.lift_limit();
+    node.start();
+    node.wait_for_leader();
+    let last = format!("k{}", acknowledged - 1);
+    assert_eq!(node.client().call(&["GET", &last]), bulk(&value));
+    assert_eq!(node.stop(), Some(0));
+}
+
 /// Memory that the process had at most, in MiB.
 fn memory_peak(pid: i32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");

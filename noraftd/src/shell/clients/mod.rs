@@ -20,7 +20,7 @@ use tokio::io::AsyncReadExt;
 use super::budget::{Budget, Charge};
 use super::clock;
 use super::connection::Connection;
-use super::descriptors::{Seat, Seats};
+use super::descriptors::{OPERATORS, Seat, Seats};
 use super::door::{Door, Entrance};
 use super::inbox::Inbox;
 use super::node_info::NodeInfo;
@@ -46,6 +46,8 @@ pub(super) struct Clients {
     /// Connections with replies that the event loop has to flush.
     dirty: RefCell<Vec<Rc<Connection>>>,
     seats: Seats,
+    /// Of connections to `admin.sock`, which are no clients.
+    operators: Seats,
     /// What clients have sent and is not a whole request yet.
     input: Rc<Budget>,
     /// Replies that clients have not read.
@@ -67,6 +69,7 @@ impl Clients {
             connections: RefCell::default(),
             dirty: RefCell::default(),
             seats: Seats::default(),
+            operators: Seats::default(),
             input: Budget::new(INPUT_BYTES_MAX),
             output: Budget::new(OUTPUT_BYTES_MAX),
             warnings: RateLimitedWarning::default(),
@@ -83,14 +86,17 @@ impl Clients {
     pub(super) async fn accept(self: Rc<Self>, listener: Listener, entrance: Option<Entrance>) {
         loop {
             match listener.accept().await {
-                // Whoever may give orders is let in however many clients there are.
-                Ok(stream) if entrance.is_some() || self.has_room() => {
+                Ok(stream) => {
+                    let (seats, most) = self.seats_at(entrance);
+                    if seats.taken() >= most {
+                        self.turn_away(stream, entrance, most);
+                        continue;
+                    }
+                    let seat = seats.take();
                     let session = self.new_session(&stream);
                     let door = Door::new(entrance.unwrap_or(Entrance::of(&stream)));
-                    let seat = self.seats.take();
                     tokio::task::spawn_local(Rc::clone(&self).converse(stream, session, door, seat));
                 }
-                Ok(stream) => self.turn_away(stream),
                 Err(error) => {
                     self.warnings.warn(&format!("cannot accept a client: {error}"));
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -178,15 +184,22 @@ impl Clients {
         self.inbox.wake();
     }
 
-    fn has_room(&self) -> bool {
-        self.seats.taken() < self.node.clients_max
+    /// Seats for whoever comes this way, and how many there are. Clients take none of those who give orders.
+    fn seats_at(&self, entrance: Option<Entrance>) -> (&Seats, u64) {
+        match entrance {
+            Some(Entrance::Admin) => (&self.operators, OPERATORS),
+            Some(Entrance::Local | Entrance::Remote) | None => (&self.seats, self.node.clients_max),
+        }
     }
 
     /// Says to a client that there is no room for it.
-    fn turn_away(&self, stream: Stream) {
-        let most = self.node.clients_max;
+    fn turn_away(&self, stream: Stream, entrance: Option<Entrance>, most: u64) {
+        let to = match entrance {
+            Some(Entrance::Admin) => " to admin.sock",
+            Some(Entrance::Local | Entrance::Remote) | None => "",
+        };
         self.warnings.warn(&format!(
-            "{most} clients are connected, which is the most that there may be: another one is refused"
+            "{most} clients are connected{to}, which is the most that there may be: another one is refused"
         ));
         let (_, write) = stream.into_split();
         // A new socket takes a line; when it does not, its end says the same.

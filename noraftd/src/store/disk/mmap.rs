@@ -49,4 +49,16 @@ impl Map {
     pub(in crate::store) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Shows bytes `offset..offset + length`.
+    ///
+    /// # Errors
+    ///
+    /// `UnexpectedEof` when there are fewer.
+    pub(super) fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
+        let end = start.checked_add(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+        visit(self.bytes.get(start..end).ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
 }

@@ -149,6 +149,12 @@ pub trait DiskFile: Send + Sync {
     /// When the file cannot be read.
     fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()>;
 
+    /// The same file for whoever only reads it from now on, where that takes no file descriptor; `None` where it takes one all
+    /// the same.
+    fn only_read(&self) -> Option<Arc<dyn DiskFile>> {
+        None
+    }
+
     /// Shows bytes `offset..offset + length`, what was written before included.
     ///
     /// # Errors
@@ -304,7 +310,7 @@ struct RealFile {
     name: String,
     file: File,
     /// Made at the first view; the file never changes its length after that.
-    map: OnceLock<Map>,
+    map: OnceLock<Arc<Map>>,
     /// The same file, past the page cache, each write a sync; `None` where the file system does not do that.
     direct: OnceLock<Option<File>>,
 }
@@ -335,11 +341,11 @@ impl RealFile {
         self.direct.get_or_init(|| opened.ok()).as_ref()
     }
 
-    fn map(&self) -> io::Result<&Map> {
+    fn map(&self) -> io::Result<&Arc<Map>> {
         if let Some(map) = self.map.get() {
             return Ok(map);
         }
-        let map = Map::lazy(&self.file, &self.name)?;
+        let map = Arc::new(Map::lazy(&self.file, &self.name)?);
         Ok(self.map.get_or_init(|| map))
     }
 }
@@ -418,13 +424,63 @@ impl DiskFile for RealFile {
         Ok(())
     }
 
+    /// A map outlives the descriptor that it was made with. Where there is no room for one, the descriptor stays.
+    fn only_read(&self) -> Option<Arc<dyn DiskFile>> {
+        let map = Arc::clone(self.map().ok()?);
+        Some(Arc::new(MappedFile { map }))
+    }
+
     fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        let start = usize::try_from(offset).map_err(|_| io::ErrorKind::UnexpectedEof)?;
-        let bytes = start
-            .checked_add(length)
-            .and_then(|end| self.map().map(|map| map.bytes().get(start..end)).transpose());
-        visit(bytes.ok_or(io::ErrorKind::UnexpectedEof)??);
+        self.map()?.view(offset, length, visit)
+    }
+}
+
+/// A file that is only read, and whose descriptor may be closed.
+struct MappedFile {
+    map: Arc<Map>,
+}
+
+impl MappedFile {
+    fn refuse<T>(&self) -> io::Result<T> {
+        Err(io::Error::new(
+            io::ErrorKind::ReadOnlyFilesystem,
+            "the file is only read from now on",
+        ))
+    }
+}
+
+impl DiskFile for MappedFile {
+    fn write_at(&self, _offset: u64, _pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        self.refuse()
+    }
+
+    fn allocate(&self, _bytes: u64) -> io::Result<()> {
+        self.refuse()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.refuse()
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.refuse()
+    }
+
+    fn forget_cached(&self) -> io::Result<()> {
+        self.refuse()
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.map.bytes().len() as u64)
+    }
+
+    fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        visit(self.map.bytes());
         Ok(())
+    }
+
+    fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.map.view(offset, length, visit)
     }
 }
 

@@ -541,10 +541,11 @@ fn writer(
     spares: Spares,
 ) -> Writer {
     let readable = |header: &SegmentHeader| {
-        (
-            header.number,
-            Arc::new(readable(header, files[&header.number].clone())),
-        )
+        let file = &files[&header.number];
+        let is_written = header.number == state.active.number;
+        let only_read = file.only_read().filter(|_| !is_written);
+        let file = only_read.unwrap_or_else(|| Arc::clone(file));
+        (header.number, Arc::new(readable(header, file)))
     };
     let segments: BTreeMap<_, _> = state.headers.iter().map(readable).collect();
     let stats = StoreStats {

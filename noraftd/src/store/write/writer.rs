@@ -312,11 +312,15 @@ impl Writer {
         }
         self.sync(&*file, &name)?;
         self.stats.bytes += 2 * PAGE as u64;
+        let before = readable_only(&self.header, &self.file);
         (self.header, self.file, self.front, self.dirty_until) = (header, file, PAGE as u64, PAGE as u64);
         (self.sealed, self.index) = (false, SealIndex::default());
-        lock(&self.directory)
-            .segments
-            .insert(number, Arc::new(readable(&header, self.file.clone())));
+        let new = readable(&header, self.file.clone());
+        let mut directory = lock(&self.directory);
+        for segment in before.into_iter().chain([(number, new)]) {
+            directory.segments.insert(segment.0, Arc::new(segment.1));
+        }
+        drop(directory);
         self.spares.used();
         self.spares.request(number + 1);
         self.stats.segments += 1;
@@ -522,6 +526,14 @@ pub(in crate::store) fn readable(header: &SegmentHeader, file: Arc<dyn DiskFile>
         file,
         batches_end,
     }
+}
+
+/// The same of a segment that is not written any more, and so needs no descriptor, where the disk can do without.
+pub(super) fn readable_only(
+    header: &SegmentHeader,
+    file: &Arc<dyn DiskFile>,
+) -> Option<(u64, ReadableSegment)> {
+    Some((header.number, readable(header, file.only_read()?)))
 }
 
 /// The directory of the log, whatever became of other threads.

@@ -19,8 +19,8 @@ pub struct Node {
     program: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
-    /// The most files that it may have open, when not as many as this process.
-    files_max: Option<u32>,
+    /// What `ulimit` is told before it starts.
+    limit: Option<String>,
     /// The address it serves on, once it does.
     pub tcp: String,
 }
@@ -41,7 +41,7 @@ impl Node {
             program: env!("CARGO_BIN_EXE_noraftd").into(),
             args: all,
             child: None,
-            files_max: None,
+            limit: None,
             tcp: String::new(),
         }
     }
@@ -71,7 +71,17 @@ impl Node {
 
     /// Lets it have at most this many files open.
     pub fn limit_files(&mut self, most: u32) {
-        self.files_max = Some(most);
+        self.limit = Some(format!("-n {most}"));
+    }
+
+    /// Lets it have at most this much address space.
+    pub fn limit_memory(&mut self, kib: u32) {
+        self.limit = Some(format!("-v {kib}"));
+    }
+
+    /// Lets it have whatever this process may have.
+    pub fn lift_limit(&mut self) {
+        self.limit = None;
     }
 
     /// Points it at the directory of another one.
@@ -97,11 +107,11 @@ impl Node {
         assert!(self.child.is_none(), "it runs already");
         let log = File::create(self.dir.join("log")).expect("a log");
         let program = self.program.as_path();
-        let mut command = match self.files_max {
+        let mut command = match &self.limit {
             None => Command::new(program),
-            Some(most) => {
+            Some(limit) => {
                 let mut shell = Command::new("sh");
-                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string()]);
+                shell.args(["-c", "ulimit $0 && exec \"$@\"", limit]);
                 shell.arg(program);
                 shell
             }
