@@ -198,7 +198,7 @@ fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
 }
 
 /// What cargo needs of the project to build its programs; tests are left out.
-const PARTS: [&str; 11] = [
+const PARTS: [&str; 13] = [
     "Cargo.toml",
     "Cargo.lock",
     "noraft/Cargo.toml",
@@ -210,6 +210,8 @@ const PARTS: [&str; 11] = [
     "harness/src",
     "bench/Cargo.toml",
     "bench/benches",
+    "fuzz/Cargo.toml",
+    "fuzz/src",
 ];
 /// What is built anew when a build fails: the version tells our core from the one that it is compared with.
 const PACKAGES: [&str; 3] = ["noraft@0.1.0", "noraftd", "harness"];

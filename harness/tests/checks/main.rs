@@ -8,6 +8,7 @@ mod formats;
 mod frontier;
 mod golden;
 mod known_verdicts;
+mod own_model;
 mod porcupine;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]
 mod skip;

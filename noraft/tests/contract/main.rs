@@ -13,4 +13,5 @@ mod paper;
 mod repair;
 mod replication;
 mod snapshot;
+mod three_nodes;
 mod weak_points;
