@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use noraft::{LogIndex, NodeId};
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::Inspection;
-use noraftd::store::mem_disk::MemDisk;
 use noraftd::store::{Options, Owner, SpareBy, Store};
 use noraftd::time::Instant;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use noraftd::snapshot;
-use noraftd::store::mem_disk::MemDisk;
+use noraftd::store::disk::memory::MemDisk;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::sums::{put_crc, u32_at};
