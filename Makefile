@@ -16,7 +16,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help run sim power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help docs fuzz run sim power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -57,6 +57,17 @@ check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
+	@scripts/check-links.sh
+
+docs: ## the book, into target/book, with every link checked
+	@scripts/setup.sh docs
+	@scripts/check-links.sh
+	@if [ -x target/tools/bin/mdbook ]; then target/tools/bin/mdbook build docs && echo "docs: target/book/index.html"; \
+		else echo "docs: skipped: no mdbook, so the book was not built; docs/src can be read as it is"; fi
+
+# Steered by coverage, on stable. What is found is in target/fuzz/TARGET; MERGE=1 keeps only the inputs that matter.
+fuzz: setup-build ## arbitrary bytes for a reader of bytes (TARGET=resp|frames|segments|snapshots|histories|plans TIME=1800)
+	@scripts/fuzz.sh $(or $(TARGET),resp) $(subst s,,$(if $(filter 60s,$(TIME)),1800,$(TIME)))
 
 build: setup-build
 	@echo "step 1 of 2: building the programs; minutes the first time, then seconds"

@@ -28,7 +28,7 @@ row() { # plan jobs
     echo "# The simulation's speed, measured"
     echo
     echo "Written by \`make bench-sim\`: seeds $seeds of each plan, $rounds times: the median, and the best, for the machine is shared. \`speed\` is three nodes under a steady"
-    echo "load with kills, power cuts and partitions; \`swarm\` draws everything anew for each seed. Every invariant is checked after"
+    echo "load with kills, power cuts and partitions; \`swarm\` draws everything again for each seed. Every invariant is checked after"
     echo "every event, and every history is checked at the end; both are included, as is the start of the program."
     echo
     echo "| plan | jobs | simulated seconds a CPU second | the best | operations in a round |"

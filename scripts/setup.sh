@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients | peers | mutants
+# Usage: scripts/setup.sh build | clients | peers | mutants | docs
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark and redis-py, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
+#   docs     mdbook, which `make docs` runs; into target/tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -48,6 +49,13 @@ mutants() {
     [ -x target/tools/bin/cargo-mutants ] && return 0
     echo "setup: installing cargo-mutants into target/tools"
     cargo install --quiet --locked --root target/tools cargo-mutants@27.1.0
+}
+
+docs() {
+    [ -x target/tools/bin/mdbook ] && return 0
+    echo "setup: installing mdbook into target/tools; minutes, once"
+    cargo install --quiet --locked --root target/tools --no-default-features --features search mdbook@0.5.4 ||
+        echo "setup: no mdbook"
 }
 
 for part in "$@"; do "$part"; done

@@ -1,9 +1,28 @@
 //! The Raft algorithm with no I/O and no dependencies.
 //!
-//! A [`Node`] takes inputs and queues [`Actions`]; it never sends, stores, waits or looks at a clock.
-//! Everything outside the algorithm is its integrator's: transport, storage, timers, the bytes of
-//! commands, the state machine and snapshots. Sections cited in this crate are those of the extended
-//! Raft paper (Ongaro and Ousterhout, "In Search of an Understandable Consensus Algorithm").
+//! A [`Node`] takes inputs and queues [`Actions`]; it never sends, stores, waits or reads a clock.
+//! Sections cited in this crate are those of the extended Raft paper (Ongaro and Ousterhout, "In Search
+//! of an Understandable Consensus Algorithm").
+//!
+//! # The integrator's duties
+//!
+//! Everything outside the algorithm belongs to the integrator. The promises below hold only if it does this:
+//!
+//! 1. **Storage.** Term, vote and entries are durable before a message that comes after them in the actions
+//!    leaves. After a crash the node restarts ([`Node::restart`]) with all of it, and with a higher
+//!    [`NodeGeneration`].
+//! 2. **Transport.** Messages reach the node they are addressed to, unaltered, from a node of the same cluster.
+//!    They may be lost, delayed, duplicated and reordered.
+//! 3. **Timers.** One timer, started again at [`Action::SetElectionTimeout`]; when it expires,
+//!    [`Node::handle_election_timeout`]. A leader's timeout is a heartbeat interval, a follower's is several times
+//!    longer, a candidate's is random.
+//! 4. **Commands.** The core knows that there is a command at a position, not its bytes. The integrator keeps the
+//!    bytes by [`LogPosition`], and sends them along with the entries.
+//! 5. **State machine.** Entries up to [`Node::commit_index`] are applied in order, each once.
+//! 6. **Snapshots.** The integrator takes, sends and installs them ([`Action::InstallSnapshot`],
+//!    [`Node::handle_snapshot_installed`]); the log can then start after one.
+//!
+//! `examples/three_nodes.rs` is a whole integrator in one file.
 //!
 //! # The loop
 //!

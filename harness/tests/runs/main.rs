@@ -1,8 +1,10 @@
 //! Plans from start to verdict, with real processes and simulated, and what runs are made of.
 
+mod book;
 mod plans;
 mod power;
 mod proxy;
+mod reference;
 mod run;
 mod sim;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]

@@ -1,0 +1,167 @@
+//! The pages of the reference that are made from the programs and their sources are current.
+//!
+//! `NORAFT_BLESS=1 cargo test -p harness --test runs reference` writes them again.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
+mod source;
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::skip::skip;
+
+const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Compares a page with what it has to be, or writes it.
+fn expect_page(name: &str, wanted: &str) {
+    let path = root().join("docs/src/reference").join(name);
+    if std::env::var_os("NORAFT_BLESS").is_some() {
+        std::fs::write(&path, wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        found == wanted,
+        "docs/src/reference/{name} is not current; renew it with\n  \
+         NORAFT_BLESS=1 cargo test -p harness --test runs reference"
+    );
+}
+
+/// The path of noraftd, when it was built.
+fn noraftd() -> Option<PathBuf> {
+    let path = Path::new(HARNESS).with_file_name("noraftd");
+    let found = path.is_file().then_some(path);
+    if found.is_none() {
+        skip("no noraftd beside the harness; `cargo build -p noraftd` makes one");
+    }
+    found
+}
+
+fn help(program: &Path, verbs: &[String]) -> String {
+    let output = Command::new(program)
+        .args(verbs)
+        .arg("--help")
+        .env_remove("COLUMNS")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{verbs:?} --help");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n")
+}
+
+/// The verbs that a help text lists.
+fn verbs_in(help: &str) -> Vec<String> {
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed = lines.take_while(|line| !line.is_empty());
+    // A line further in continues the text of the one above.
+    let names = listed.filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    names
+        .filter(|name| !name.is_empty() && *name != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A section for each verb, those of verbs behind their own.
+fn sections(program: &Path, name: &str, verbs: &[String], page: &mut String) {
+    let text = help(program, verbs);
+    let title = [&[name.to_owned()], verbs].concat().join(" ");
+    let _ = write!(page, "\n## {title}\n\n```text\n{}\n```\n", text.trim_end());
+    for verb in verbs_in(&text) {
+        sections(program, name, &[verbs, &[verb]].concat(), page);
+    }
+}
+
+fn program_page(program: &Path, name: &str) -> String {
+    let mut page = format!("# {name}\n\n{MADE} What `{name} --help` and the help of each verb print.\n");
+    sections(program, name, &[], &mut page);
+    page
+}
+
+const MADE: &str = "*This page is generated.*";
+
+#[test]
+fn the_page_of_noraftd_is_its_help() {
+    let Some(program) = noraftd() else { return };
+    expect_page("noraftd.md", &program_page(&program, "noraftd"));
+}
+
+#[test]
+fn the_page_of_harness_is_its_help() {
+    expect_page("harness.md", &program_page(Path::new(HARNESS), "harness"));
+}
+
+#[test]
+fn the_page_of_exit_codes_is_what_the_programs_say() {
+    let Some(program) = noraftd() else { return };
+    let daemon = help(&program, &[]);
+    let (_, codes) = daemon.split_once("Exit codes:\n").expect("the help lists them");
+    let harness = help(Path::new(HARNESS), &[]);
+    let (_, verdicts) = harness.split_once("Exit codes: ").expect("the help lists them");
+    let verdicts = verdicts
+        .split("\n\n")
+        .next()
+        .unwrap_or_default()
+        .replace('\n', " ");
+    let page = format!(
+        "# Exit codes\n\n{MADE}\n\n## noraftd\n\n```text\n{}\n```\n\n## harness\n\n{verdicts}\n",
+        codes.trim_end()
+    );
+    expect_page("exit-codes.md", &page);
+}
+
+#[test]
+fn the_page_of_the_settings_file_is_what_the_sources_say() {
+    let text = std::fs::read_to_string(root().join("noraftd/src/config.rs")).unwrap();
+    let items = source::items(&text);
+    let settings = items.iter().find(|item| item.name == "Settings");
+    let settings = settings.expect("config.rs has the settings");
+    let mut page = format!(
+        "# The settings file\n\n{MADE} The keys of the file that `noraftd serve --config FILE` reads: TOML, each key named as its flag, \
+         with `_` for `-`. A flag wins over the file; an unknown key is an error.\n\n| key | meaning |\n|-|-|\n"
+    );
+    for field in &settings.members {
+        let _ = writeln!(page, "| `{}` | {} |", field.name, field.doc);
+    }
+    page.push_str(
+        "\n```toml\nid = 1\ncluster = \"orders\"\ndata_dir = \"/var/lib/noraftd\"\nlisten = [\"10.0.0.1:7601\"]\n\
+         peers = [\"1=10.0.0.1:7701\", \"2=10.0.0.2:7701\", \"3=10.0.0.3:7701\"]\npeer_secret_file = \"/etc/noraftd/secret\"\n```\n",
+    );
+    expect_page("settings.md", &page);
+}
+
+#[test]
+fn the_page_of_plan_files_is_what_the_sources_say() {
+    let folder = root().join("harness/src/plan");
+    let files = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> = files
+        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
+        .collect();
+    // The plan itself first.
+    files.sort_by_key(|path| (!path.ends_with("mod.rs"), path.clone()));
+    let mut page = format!(
+        "# Plan files\n\n{MADE} Every table of a plan and every key in it, as `harness/src/plan` defines them. Times are text such as \
+         `\"400ms\"`, ranges of times are two of them.\n"
+    );
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for item in source::items(&text).iter().filter(|item| item.is_read) {
+            let _ = write!(page, "\n## {}\n\n{}\n", item.name, item.doc);
+            if !item.members.is_empty() {
+                page.push_str("\n| key or value | type | meaning |\n|-|-|-|\n");
+            }
+            for member in &item.members {
+                let _ = writeln!(page, "| `{}` | {} | {} |", member.name, member.kind, member.doc);
+            }
+        }
+    }
+    assert!(page.contains("| `warmup` |"), "{page}");
+    expect_page("plan.md", &page);
+}
