@@ -30,6 +30,7 @@ pub mod memory;
 pub mod prng;
 pub mod protocol;
 pub mod record;
+pub mod recovered;
 pub mod replica;
 pub mod secret;
 pub mod shell;

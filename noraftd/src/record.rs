@@ -8,9 +8,8 @@
 use std::collections::BTreeSet;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use noraft::{ClusterConfig, Log, LogEntry, LogIndex, LogPosition, NodeId, Term};
+use noraft::{ClusterConfig, LogEntry, LogIndex, LogPosition, NodeId, Term};
 
-use crate::chain::Chain;
 use crate::time::Stamp;
 
 /// Most bytes of one payload (one client command); larger requests are refused before they are proposed.
@@ -217,28 +216,6 @@ impl Abstain {
     /// True unless it remembers everything.
     pub fn abstains(self) -> bool {
         self != Self::No
-    }
-}
-
-/// What a node finds when it opens its directory.
-#[derive(Debug, Clone)]
-pub struct Recovered {
-    /// Term and vote.
-    pub hard_state: HardState,
-    /// Shape of the log (terms and configurations; payloads are read on demand).
-    pub log: Log,
-    /// Whether to replicate, but neither vote nor campaign, until caught up with a current leader.
-    pub abstain: Abstain,
-    /// Entries of the log that are not readable here, by rising index.
-    pub holes: Vec<Hole>,
-    /// The chain over the log's content, as far as it could be read.
-    pub chain: Chain,
-}
-
-impl Recovered {
-    /// The last position that is durable.
-    pub fn last_position(&self) -> LogPosition {
-        self.log.last_position()
     }
 }
 

@@ -17,7 +17,7 @@ use noraft::LogIndex;
 
 use super::Machine;
 use super::keys::{Keys, Value};
-use super::streams::{Entry, Stream};
+use super::stream::{Entry, Stream};
 use super::text::Text;
 use crate::protocol::command::{Args, StreamId};
 use crate::protocol::read::Reader;

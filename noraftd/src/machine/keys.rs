@@ -9,7 +9,7 @@ use imbl::OrdMap;
 
 use super::digest::Digest;
 use super::reply::wrong_type;
-use super::streams::Stream;
+use super::stream::Stream;
 use super::text::Text;
 use crate::protocol::command::Args;
 use crate::protocol::resp::Reply;

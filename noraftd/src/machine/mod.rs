@@ -7,6 +7,7 @@ mod digest;
 mod image;
 mod keys;
 mod reply;
+mod stream;
 mod streams;
 mod strings;
 mod text;

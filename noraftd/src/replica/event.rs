@@ -304,7 +304,7 @@ pub struct Status {
     pub voters: Vec<NodeId>,
     /// While a change of the voters is in progress: the voters after it. Empty otherwise.
     pub new_voters: Vec<NodeId>,
-    /// True while the node neither votes nor campaigns (see [`crate::record::Recovered::abstain`]).
+    /// True while the node neither votes nor campaigns (see [`crate::recovered::Recovered::abstain`]).
     pub abstaining: bool,
     /// True when nobody can be elected, because a majority of the voters has lost entries for certain.
     pub lost_majority: bool,

@@ -14,8 +14,8 @@ use crate::protocol::peer::{Features, PeerMessage};
 use crate::time::Instant;
 
 use super::Replica;
-use super::order::Turn;
-use super::requests::{Origin, Pending};
+use super::pending::Turn;
+use super::pending::{Origin, Pending};
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 /// How long, in request timeouts, a write in doubt keeps reads of its connection from the leader that it was sent

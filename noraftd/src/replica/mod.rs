@@ -24,6 +24,7 @@ mod membership;
 mod order;
 mod outbound;
 mod payloads;
+mod pending;
 mod progress;
 mod proposals;
 mod pulses;
@@ -45,7 +46,8 @@ use crate::chain::Chain;
 use crate::machine::Machine;
 use crate::prng::Prng;
 use crate::protocol::peer::PeerMessage;
-use crate::record::{Recovered, SnapshotId};
+use crate::record::SnapshotId;
+use crate::recovered::Recovered;
 use crate::time::{Instant, Stamp};
 
 use self::agreement::Agreement;

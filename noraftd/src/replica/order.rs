@@ -26,15 +26,8 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::event::ConnectionId;
+use super::pending::{Pending, Turn};
 use super::queue::{pop_first_when, pop_front_when};
-use super::requests::Pending;
-
-/// When a request came, and over which connection of a client of this node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) arrival: u64,
-    pub(super) connection: Option<ConnectionId>,
-}
 
 /// The tenure that a request is sent to.
 pub(super) type Tenure = (NodeId, Term);

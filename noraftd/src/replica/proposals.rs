@@ -13,9 +13,9 @@ use crate::record::{Record, RecordKind};
 use crate::time::Instant;
 
 use super::Replica;
-use super::order::Turn;
+use super::pending::Turn;
+use super::pending::{Origin, Pending};
 use super::queue::pop_front_when;
-use super::requests::{Origin, Pending};
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 #[derive(Debug, Default)]

@@ -20,9 +20,9 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::elections::has_quorum;
-use super::order::Turn;
+use super::pending::Pending;
+use super::pending::Turn;
 use super::queue::{pop_first_when, pop_front_when};
-use super::requests::Pending;
 use crate::protocol::outcome::{Outcome, Refusal};
 
 /// Answered at once: what reads cost keeps nobody else waiting for more than a few milliseconds.

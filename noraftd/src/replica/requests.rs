@@ -5,34 +5,16 @@
 
 use std::collections::VecDeque;
 
-use noraft::NodeId;
-
 use crate::protocol::command::{Class, Request};
 use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
 use super::event::{ConnectionId, RequestId, Room};
-use super::order::Turn;
+use super::pending::{Origin, Pending};
 use super::proposals::Proposal;
 use super::queue::pop_front_when;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
-
-/// Who asked, and so where the answer goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    Client(RequestId),
-    Peer { node: NodeId, boot: u64, id: u64 },
-}
-
-/// A request that has not been answered.
-#[derive(Debug, Clone)]
-pub(super) struct Pending {
-    pub(super) origin: Origin,
-    pub(super) turn: Turn,
-    pub(super) request: Request,
-    pub(super) deadline: Instant,
-}
 
 /// Requests that wait for a leader to be known, or for the core to be free.
 #[derive(Debug, Default)]

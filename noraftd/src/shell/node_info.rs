@@ -8,7 +8,6 @@ use std::rc::Rc;
 
 use noraft::NodeId;
 
-use super::clients::Clients;
 use super::clock;
 use super::figures::Figures;
 use super::keyring::Keyring;
@@ -22,6 +21,19 @@ use crate::protocol::command::Request;
 use crate::protocol::resp::Reply;
 use crate::replica::Replica;
 use crate::replica::event::Status;
+
+/// How many clients there are, and what they did since the start.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientCounts {
+    /// Connections.
+    pub(super) connected: u64,
+    /// Connections accepted since the start.
+    pub(super) accepted: u64,
+    /// Commands answered since the start.
+    pub(super) answered: u64,
+    /// Requests under way.
+    pub(super) under_way: u64,
+}
 
 /// Where everything is to be found.
 pub(super) struct NodeInfo {
@@ -46,8 +58,7 @@ pub(super) struct NodeInfo {
 
 impl NodeInfo {
     /// What local commands are answered from.
-    pub(super) fn facts(&self, clients: &Clients) -> (Status, ServerFacts) {
-        let (connected_clients, connections_received, commands_processed) = clients.counts();
+    pub(super) fn facts(&self, clients: ClientCounts) -> (Status, ServerFacts) {
         let replica = self.replica.borrow();
         let facts = ServerFacts {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -57,10 +68,10 @@ impl NodeInfo {
             incarnation: self.incarnation,
             uptime_seconds: self.uptime_ms() / 1000,
             unix_micros: clock::unix_micros(),
-            connected_clients,
+            connected_clients: clients.connected,
             clients_max: self.clients_max,
-            connections_received,
-            commands_processed,
+            connections_received: clients.accepted,
+            commands_processed: clients.answered,
             keys: replica.machine().key_count() as u64,
             tcp_port: self.tcp_port().unwrap_or(0),
             unix_socket: self.unix_socket().unwrap_or_default(),
@@ -112,13 +123,12 @@ impl NodeInfo {
     }
 
     /// The answer to `NORAFT.STATUS`.
-    pub(super) fn status_json(&self, clients: &Clients) -> String {
+    pub(super) fn status_json(&self, clients: ClientCounts) -> String {
         serde_json::to_string(&self.report(clients)).expect("a report is plain data")
     }
 
-    fn report(&self, clients: &Clients) -> StatusReport {
+    fn report(&self, clients: ClientCounts) -> StatusReport {
         let status = self.replica.borrow().status();
-        let (connected, ..) = clients.counts();
         StatusReport {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             process_id: std::process::id(),
@@ -158,8 +168,8 @@ impl NodeInfo {
             divergence: status.divergence.map(|divergence| divergence.to_string()),
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),
-            clients: connected,
-            requests_under_way: clients.under_way() as u64,
+            clients: clients.connected,
+            requests_under_way: clients.under_way,
             peer_auth: self.config.peer_auth.name().to_owned(),
             peers: self.peers.report(),
         }

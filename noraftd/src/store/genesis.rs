@@ -26,7 +26,7 @@ use crate::record::ENCODED_MEMBERS_MAX;
 use crate::store::disk::Disk;
 use crate::store::disk::shortage::is_full;
 use crate::store::format::codec::{Fields, crc};
-use crate::store::format::segment::PAGE;
+use crate::store::format::layout::PAGE;
 
 /// The file's name.
 pub const FILE: &str = "genesis";

@@ -27,7 +27,7 @@ use crate::record::ENCODED_MEMBERS_MAX;
 use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::format::codec::{Fields, crc};
-use crate::store::format::segment::PAGE;
+use crate::store::format::layout::PAGE;
 
 const FILE: &str = "incarnations";
 const TEMPORARY: &str = "incarnations.tmp";

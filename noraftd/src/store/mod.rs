@@ -10,6 +10,7 @@
 //! One thread owns the [`Store`]; any number of [`LogReader`]s read what is durable beside it.
 
 pub mod disk;
+mod error;
 mod format;
 pub mod genesis;
 mod known_peers;
@@ -18,203 +19,37 @@ mod read;
 mod recovery;
 mod shape;
 mod snapshots;
+mod types;
 mod write;
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Term};
+use noraft::{ClusterConfig, LogPosition, Term};
 
-use crate::record::{
-    Abstain, Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, Recovered, SnapshotHead,
-};
-use crate::time::Instant;
+use crate::record::{Abstain, Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, SnapshotHead};
+use crate::recovered::Recovered;
 pub use disk::limits::take_file_limits_as_errors;
 pub use disk::shadow;
 pub use disk::shortage::is_shortage;
 pub use disk::sigbus::name_lost_pages;
 use disk::{DirLock, Disk};
+pub use error::{ReadError, StoreError};
 pub use format::batch::{Kind, Mark};
-use format::hard_state::{self, HardStateFile};
-use format::segment;
+use format::hard_state;
+pub use format::layout;
 pub use known_peers::KnownPeers;
 pub use offline::{inspect, verify};
 use offline::{rejoin, replace};
 pub use read::reader::LogReader;
 pub use read::scrub::{Scrubbed, Scrubber};
-use recovery::open;
 pub use recovery::setup::{SetUp, Vacant};
 pub use recovery::verdict::{Finding, OpenError, RecoveryReport, Verdict};
+use recovery::{create, lock, open};
 use shape::{Run, Shape};
 pub use snapshots::{SnapshotError, Snapshots, file_name as snapshot_file_name};
+pub use types::{Identity, Options, Owner, PersistStats, SpareBy, StoreStats};
+use write::hard_state::HardStateFile;
 use write::writer::{Content, Writer};
-
-/// Whose directory it must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Owner {
-    /// The cluster.
-    pub cluster_id: u64,
-    /// The node.
-    pub node_id: NodeId,
-}
-
-/// Whose directory it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Identity {
-    /// Cluster and node.
-    pub owner: Owner,
-    /// A random number drawn when the directory was made: a wiped node is not the node that promised.
-    pub incarnation: u64,
-}
-
-impl fmt::Display for Identity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            owner: Owner { cluster_id, node_id },
-            incarnation,
-        } = self;
-        write!(
-            f,
-            "cluster {cluster_id:016x} node {} incarnation {incarnation:016x}",
-            node_id.get()
-        )
-    }
-}
-
-/// How a store works. Every file remembers the size it was made with.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// Bytes of a segment made from now on; rounded up to whole pages, eight at least.
-    pub segment_bytes: u64,
-    /// Who makes the next segment.
-    pub spare: SpareBy,
-    /// The clock for [`StoreStats`]; the store decides nothing by it.
-    pub clock: fn() -> Instant,
-    /// Seeds the salts of segments made from now on; draw it anew for each opening.
-    pub salt_seed: u64,
-}
-
-impl Options {
-    /// The size of a segment unless told otherwise: a roll costs a few syncs, so it should be rare.
-    pub const SEGMENT_BYTES: u64 = 64 << 20;
-}
-
-/// Who makes the next segment (and whether opening may use several threads).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SpareBy {
-    /// A thread of the store, ahead of need.
-    Thread,
-    /// The call that needs it: deterministic.
-    Caller,
-}
-
-/// What one call did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PersistStats {
-    /// Syncs it took: one, unless hard state changed, a segment was full, or the batch was very large.
-    pub syncs: u64,
-    /// Bytes it wrote.
-    pub bytes: u64,
-}
-
-/// What a store has done since it was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct StoreStats {
-    /// Batches made durable.
-    pub batches: u64,
-    /// Syncs of files that took.
-    pub syncs: u64,
-    /// Bytes written.
-    pub bytes: u64,
-    /// Segments that hold batches.
-    pub segments: u64,
-    /// Bytes that entries can still take in the segment that is written.
-    pub room_bytes: u64,
-    /// True when the next segment is ready.
-    pub spare_ready: bool,
-    /// True when it is not, because the last attempt to make it failed.
-    pub spare_failed: bool,
-    /// Bytes of the segment that is written.
-    pub segment_bytes: u64,
-    /// How long the last sync took.
-    pub last_sync: Duration,
-}
-
-/// Why a batch was not made durable.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk is full. Nothing is acknowledged (of a very large batch, a prefix of the entries may be
-    /// durable); the same or another batch can be tried when there is room.
-    #[error("{file}: no room on the disk: {source}")]
-    Full {
-        /// The file that could not be written.
-        file: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The system has no file descriptor or no memory to give. As for a full disk, nothing is acknowledged, and the
-    /// same batch can be tried again.
-    #[error("{file}: a shortage of the system, not of the disk: {source}")]
-    Short {
-        /// The file that could not be opened or written.
-        file: String,
-        /// What the operating system said.
-        source: io::Error,
-    },
-    /// The batch contradicts the log or a limit; nothing was written.
-    #[error("refused: {0}")]
-    Invalid(String),
-    /// The disk failed, now or before: what it acknowledged is all that is known, and the store is done for.
-    #[error("{file}: {doing}: {reason}; nothing more is written, restart the node")]
-    Failed {
-        /// The file.
-        file: String,
-        /// What was tried.
-        doing: &'static str,
-        /// What the operating system said.
-        reason: String,
-    },
-}
-
-/// Why records could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The log does not hold this index (any more, or yet).
-    #[error("entry {} is not in the log", .0.get())]
-    Absent(LogIndex),
-    /// The bytes are not what was written.
-    #[error("{file}, byte {offset}: entry {index} is damaged: {found}")]
-    Damaged {
-        /// The file.
-        file: String,
-        /// The byte.
-        offset: u64,
-        /// The entry.
-        index: u64,
-        /// What was found.
-        found: &'static str,
-    },
-    /// The operating system failed.
-    #[error("{file}: {source}")]
-    Disk {
-        /// The file.
-        file: String,
-        /// What it said.
-        source: io::Error,
-    },
-}
-
-impl ReadError {
-    /// True when the system had no memory or descriptor to give, which passes.
-    pub fn is_shortage(&self) -> bool {
-        match self {
-            Self::Disk { source, .. } => is_shortage(source),
-            Self::Absent(_) | Self::Damaged { .. } => false,
-        }
-    }
-}
 
 /// One directory, opened: the only writer of its files.
 pub struct Store {
@@ -239,7 +74,7 @@ impl Store {
         identity: Identity,
         genesis: &ClusterConfig,
     ) -> Result<(Self, Recovered), OpenError> {
-        open::create(disk, options, identity, genesis)
+        create::create(disk, options, identity, genesis)
     }
 
     /// Sets up a vacant directory with a state: a log that begins at `head`, in that term, without a vote. The
@@ -255,7 +90,7 @@ impl Store {
         head: &SnapshotHead,
         chunks: &mut dyn Iterator<Item = bytes::Bytes>,
     ) -> Result<(Self, Recovered), OpenError> {
-        open::create_from(vacant, options, identity, head, chunks)
+        create::create_from(vacant, options, identity, head, chunks)
     }
 
     /// Says whether another process works in the directory, before anything else is done.
@@ -264,7 +99,7 @@ impl Store {
     ///
     /// When one does, or nobody can lock the directory.
     pub fn check_free(disk: Arc<dyn Disk>) -> Result<(), OpenError> {
-        open::Locked::new(disk).map(drop)
+        lock::Locked::new(disk).map(drop)
     }
 
     /// Opens the directory of `owner`.
@@ -484,7 +319,7 @@ impl Store {
         written.map_err(|error| self.writer.write_failed(hard_state::FILE, "writing", error))?;
         self.writer.sync(&*self.slots.file, hard_state::FILE)?;
         self.slots.newest = (number, slot);
-        self.writer.stats.bytes += segment::PAGE as u64;
+        self.writer.stats.bytes += layout::PAGE as u64;
         Ok(())
     }
 

@@ -12,9 +12,9 @@ use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::peer::{Features, Lane, PeerMessage};
 use noraftd::record::{
-    Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, Recovered, SnapshotId,
-    genesis_config,
+    Abstain, Append, Base, Batch, BatchId, HardState, Hole, Record, RecordKind, SnapshotId, genesis_config,
 };
+use noraftd::recovered::Recovered;
 use noraftd::replica::event::{ConnectionId, Input, Output, Received, RequestId, Room, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use noraft::{ClusterConfig, NodeId};
-use noraftd::record::{Abstain, Append, Batch, BatchId, HardState, Record, Recovered, genesis_config};
+use noraftd::record::{Abstain, Append, Batch, BatchId, HardState, Record, genesis_config};
+use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::{BatchView, Inspection};
 use noraftd::store::{Kind, OpenError, RecoveryReport, Store, Verdict};

@@ -6,7 +6,8 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use noraft::{LogIndex, LogPosition};
-use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record, Recovered};
+use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record};
+use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::{Inspection, RecordView};
 use noraftd::store::{Kind, OpenError, Options, Store, Verdict, snapshot_file_name};

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Term};
 use noraftd::prng::Prng;
-use noraftd::record::{
-    Append, Batch, BatchId, HardState, Record, RecordKind, Recovered, encode_config, genesis_config,
-};
+use noraftd::record::{Append, Batch, BatchId, HardState, Record, RecordKind, encode_config, genesis_config};
+use noraftd::recovered::Recovered;
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, SpareBy, Store};

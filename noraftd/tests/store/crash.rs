@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use noraftd::prng::Prng;
-use noraftd::record::{Batch, Recovered};
+use noraftd::record::Batch;
+use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, Options, Store, StoreError, Verdict};
 

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
-use noraftd::record::{Append, Batch, BatchId, HardState, Record, Recovered};
+use noraftd::record::{Append, Batch, BatchId, HardState, Record};
+use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{Finding, Kind, OpenError, Options, ReadError, RecoveryReport, Store, Verdict};
 

@@ -19,7 +19,7 @@ fn options_of_tests() -> Options {
     }
 }
 
-fn open_small(disk: &MemDisk) -> (Store, noraftd::record::Recovered) {
+fn open_small(disk: &MemDisk) -> (Store, noraftd::recovered::Recovered) {
     Store::open(Arc::new(disk.clone()), options_of_tests(), owner()).unwrap()
 }
 
@@ -69,7 +69,7 @@ fn damage_payloads(mut files: Files) -> Files {
     files
 }
 
-fn missing(model: &Model, recovered: &noraftd::record::Recovered) -> Vec<Record> {
+fn missing(model: &Model, recovered: &noraftd::recovered::Recovered) -> Vec<Record> {
     let of = |hole: &noraftd::record::Hole| model.records[hole.position.index.get() as usize - 1].clone();
     recovered.holes.iter().map(of).collect()
 }

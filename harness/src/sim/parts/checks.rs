@@ -19,9 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use noraft::invariants::{Durable, Invariants};
 use noraft::{ClusterConfig, LogEntries, LogIndex, LogPosition, Message, Node, NodeGeneration, NodeId};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{
-    Append, Base, Batch, HardState, Record, RecordKind, Recovered, decode_config, genesis_config,
-};
+use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, decode_config, genesis_config};
+use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
 use super::rule::{Broken, Checked, Rule, ensure};

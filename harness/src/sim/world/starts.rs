@@ -4,7 +4,8 @@
 
 use noraft::LogIndex;
 use noraftd::prng::Prng;
-use noraftd::record::{Record, Recovered, SnapshotId, genesis_config};
+use noraftd::record::{Record, SnapshotId, genesis_config};
+use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 use noraftd::replica::event::{Input, Snapshot};
 use noraftd::snapshot;

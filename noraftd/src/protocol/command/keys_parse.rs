@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::parse::{ParseResult, error, excerpt, integer, is_word, replicated, syntax_error, wrong_arity};
+use super::answers::{ParseResult, error, excerpt, integer, is_word, replicated, syntax_error, wrong_arity};
 use super::{Args, Command, SetCondition};
 use crate::protocol::resp::Reply;
 

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::parse::{AUTH_REFUSED, ParseResult, error, excerpt, is_word, syntax_error, wrong_arity};
+use super::answers::{AUTH_REFUSED, ParseResult, error, excerpt, is_word, syntax_error, wrong_arity};
 use super::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Parsed, Section};
 use crate::protocol::resp::number::parse_i64;
 use crate::protocol::resp::{Reply, RespVersion};

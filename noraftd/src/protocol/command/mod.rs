@@ -1,5 +1,6 @@
 //! Client commands: from RESP arguments to what is replicated, read, or answered by the node itself.
 
+mod answers;
 mod args;
 mod codec;
 mod keys_parse;

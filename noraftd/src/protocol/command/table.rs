@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::parse::ParseResult;
+use super::answers::ParseResult;
 use super::{keys_parse as keys, local_parse as local, streams_parse};
 
 /// A row of [`COMMANDS`].

@@ -1,9 +1,10 @@
 //! Encoding and decoding of peer frames; the formats are tabled in `mod.rs`.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use noraft::{LogIndex, LogPosition, NodeId, Term};
+use noraft::{LogIndex, NodeId, Term};
 
 use super::outcome_codec::{read_outcome, write_outcome};
+use super::position_codec::{read_position, write_position};
 use super::prints_codec::{read_compare, read_compared, write_prints};
 use super::record_codec::{CUT, read_records, write_records};
 use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
@@ -525,24 +526,12 @@ fn read_forwarded(reader: &mut Reader<'_>, body: &Bytes) -> Result<PeerMessage, 
     Ok(PeerMessage::Forwarded { id, boot, outcome })
 }
 
-pub(super) fn write_position(position: LogPosition, out: &mut BytesMut) {
-    out.put_u64_le(position.term.get());
-    out.put_u64_le(position.index.get());
-}
-
 fn read_canvass(reader: &mut Reader<'_>) -> Option<u64> {
     reader.u64().filter(|canvass| *canvass != 0)
 }
 
 fn read_abstain(reader: &mut Reader<'_>) -> Option<Abstain> {
     Abstain::from_byte(reader.u8()?)
-}
-
-pub(super) fn read_position(reader: &mut Reader<'_>) -> Option<LogPosition> {
-    Some(LogPosition {
-        term: Term::new(reader.u64()?),
-        index: LogIndex::new(reader.u64()?),
-    })
 }
 
 const KIND_COUNTED_PRE_VOTE: u8 = 26;

@@ -40,6 +40,7 @@
 mod codec;
 mod extensions;
 mod outcome_codec;
+mod position_codec;
 mod prints_codec;
 mod record_codec;
 mod repair_codec;

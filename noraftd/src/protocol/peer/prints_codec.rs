@@ -5,7 +5,7 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::codec::{read_position, write_position};
+use super::position_codec::{read_position, write_position};
 use super::record_codec::CUT;
 use super::{PRINTS_MAX, PeerMessage, Print};
 use crate::protocol::read::Reader;

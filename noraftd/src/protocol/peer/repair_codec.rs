@@ -5,7 +5,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use noraft::{LogIndex, LogPosition, Term};
 
-use super::codec::{read_position, write_position};
+use super::position_codec::{read_position, write_position};
 use super::record_codec::{CUT, RECORD_HEADER_BYTES, read_record, write_record};
 use super::{PeerMessage, REPAIR_POSITIONS_MAX};
 use crate::protocol::read::Reader;

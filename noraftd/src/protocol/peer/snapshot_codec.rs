@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use noraft::Term;
 
 use super::PeerMessage;
-use super::codec::{read_position, write_position};
+use super::position_codec::{read_position, write_position};
 use super::record_codec::CUT;
 use crate::protocol::read::Reader;
 use crate::record::SnapshotId;

@@ -23,7 +23,7 @@ use super::connection::Connection;
 use super::descriptors::{OPERATORS, Seat, Seats};
 use super::door::{Door, Entrance};
 use super::inbox::Inbox;
-use super::node_info::NodeInfo;
+use super::node_info::{ClientCounts, NodeInfo};
 use super::outgoing::Outgoing;
 use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
@@ -134,7 +134,7 @@ impl Clients {
 
     /// The answer to `NORAFT.STATUS`.
     pub(super) fn status_json(&self) -> String {
-        self.node.status_json(self)
+        self.node.status_json(self.counts())
     }
 
     /// Refuses new requests from now on.
@@ -159,13 +159,13 @@ impl Clients {
         }
     }
 
-    /// Connections, those accepted since the start, and commands answered since the start.
-    pub(super) fn counts(&self) -> (u64, u64, u64) {
-        (
-            self.connections.borrow().len() as u64,
-            self.accepted.get(),
-            self.answered.get(),
-        )
+    fn counts(&self) -> ClientCounts {
+        ClientCounts {
+            connected: self.connections.borrow().len() as u64,
+            accepted: self.accepted.get(),
+            answered: self.answered.get(),
+            under_way: self.under_way() as u64,
+        }
     }
 
     fn answer_waiter(&self, waiter: &Waiter, outcome: &Outcome) {
@@ -389,7 +389,7 @@ impl Clients {
             Local::Client(ClientCommand::List) => self.other_sessions(connection),
             _ => Vec::new(),
         };
-        let (status, mut facts) = self.node.facts(self);
+        let (status, mut facts) = self.node.facts(self.counts());
         if let Local::Info(_) = &local {
             facts.resources = Some(resources::used());
         }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::prng::Prng;
 use crate::store::disk::{DirLock, Disk, DiskFile};
 
-const SECTOR: usize = crate::store::format::segment::SECTOR;
+const SECTOR: usize = crate::store::format::layout::SECTOR;
 
 /// Which operations fail, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

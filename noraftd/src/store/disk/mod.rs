@@ -24,7 +24,7 @@ use nix::fcntl::{FallocateFlags, Flock, FlockArg, OFlag, PosixFadviseAdvice, pos
 
 use crate::store::disk::mmap::Map;
 use crate::store::disk::shortage::is_shortage;
-use crate::store::format::segment::PAGE;
+use crate::store::format::layout::{DIRECT_BYTES_MIN, PAGE};
 
 /// One directory, flat.
 pub trait Disk: Send + Sync {
@@ -522,10 +522,6 @@ fn write_some(file: &File, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<u6
 
 /// The file whose lock stands for the directory.
 const LOCK_FILE: &str = "lock";
-
-/// From here on the copy into the page cache, and the writing back of each page, cost more than is won by having the bytes
-/// there for whoever reads them next.
-pub(in crate::store) const DIRECT_BYTES_MIN: usize = 16 << 10;
 
 /// IOV_MAX of Linux: pieces that one `pwritev` takes.
 const PIECES_PER_CALL_MAX: usize = 1024;

@@ -53,14 +53,11 @@ use noraft::{LogIndex, LogPosition, Term};
 
 use crate::record::{Base, Record, RecordKind};
 use crate::store::format::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, crcs, put};
+use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::layout::{PAGE, ZEROS};
 use crate::store::format::page_buffer::PageBuffer;
-use crate::store::format::segment::{Link, PAGE, ZEROS};
+use crate::store::format::segment::Link;
 use crate::time::Stamp;
-
-/// Bytes of a batch's header.
-pub(in crate::store) const BATCH_HEADER_BYTES: usize = 32;
-/// Bytes of a record's header.
-pub(in crate::store) const RECORD_HEADER_BYTES: usize = 40;
 
 /// In the mark of a cut, see above.
 pub(in crate::store) const CUT_IS_CLOSED_LATER: u64 = 1;

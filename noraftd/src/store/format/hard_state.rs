@@ -19,16 +19,12 @@
 //! | 56..64 | vote |
 //! | 64..68 | crc of bytes 0..64 |
 
-use std::io::{self, IoSlice};
-use std::sync::Arc;
-
 use noraft::NodeId;
 
 use crate::record::HardState;
-use crate::store::disk::DiskFile;
 use crate::store::format::codec::{Fields, NUMBER_MAX, crc, put};
-use crate::store::format::segment::{FORMAT_VERSION, PAGE};
-use crate::store::{Identity, Owner};
+use crate::store::format::layout::{FORMAT_VERSION, PAGE};
+use crate::store::types::{Identity, Owner};
 
 /// The file's name.
 pub(in crate::store) const FILE: &str = "hard_state";
@@ -162,39 +158,6 @@ impl Slots {
     /// True when nothing but the making of the file has happened.
     pub(in crate::store) fn is_unused(&self) -> bool {
         self.0.iter().all(|slot| slot.is_ok_and(|slot| slot.lsn == 0))
-    }
-}
-
-/// The open file.
-pub(in crate::store) struct HardStateFile {
-    pub(in crate::store) file: Arc<dyn DiskFile>,
-    /// The newest slot, and its number.
-    pub(in crate::store) newest: (usize, Slot),
-}
-
-impl HardStateFile {
-    /// What the newest slot says.
-    pub(in crate::store) fn get(&self) -> HardState {
-        self.newest.1.hard_state
-    }
-
-    /// The slot to write next, over the older one, for `hard_state`, which the batch `lsn` will carry.
-    pub(in crate::store) fn following(&self, lsn: u64, hard_state: HardState) -> (usize, Slot) {
-        let (number, newest) = self.newest;
-        (
-            1 - number,
-            Slot {
-                lsn,
-                hard_state,
-                ..newest
-            },
-        )
-    }
-
-    /// Writes one slot; durable after a sync.
-    pub(in crate::store) fn write(&self, number: usize, slot: &Slot) -> io::Result<()> {
-        self.file
-            .write_at((number * PAGE) as u64, &[IoSlice::new(&slot.encode())])
     }
 }
 

@@ -4,8 +4,10 @@
 //! any bytes, and nothing here reads or writes a file on its own account.
 
 pub(super) mod batch;
+pub(super) mod check;
 pub(super) mod codec;
 pub(super) mod hard_state;
+pub mod layout;
 pub(super) mod page_buffer;
 pub(super) mod seal;
 pub(super) mod segment;

@@ -9,8 +9,8 @@ use std::ops::{Deref, DerefMut};
 
 use memmap2::{Advice, MmapMut};
 
-use crate::store::disk::DIRECT_BYTES_MIN;
-use crate::store::format::segment::PAGE;
+use crate::store::format::layout::DIRECT_BYTES_MIN;
+use crate::store::format::layout::PAGE;
 
 /// Smaller ones are never written directly, and a simulation has thousands of them.
 const MAPPED_BYTES_MIN: usize = DIRECT_BYTES_MIN / 2;

@@ -37,32 +37,16 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use crate::record::{Abstain, Base, decode_config, encode_config};
 use crate::store::format::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, put};
-use crate::store::{Identity, Owner};
-
-/// The unit of placement, and the least that a sync writes.
-pub(in crate::store) const PAGE: usize = 4096;
-
-/// A blank page.
-pub(in crate::store) static ZEROS: [u8; PAGE] = [0; PAGE];
-
-/// The least that a disk writes as a whole: an interrupted write leaves each sector old or new.
-pub(in crate::store) const SECTOR: usize = 512;
-
-/// Segments have at least a header, a batch, a SEAL and a second header, and some room.
-pub(in crate::store) const SEGMENT_BYTES_MIN: u64 = 8 * PAGE as u64;
-
-/// Offsets within a segment are stored in 32 bits, in units of eight bytes.
-pub(in crate::store) const SEGMENT_BYTES_MAX: u64 = 1 << 34;
-
-/// The version that this code writes.
-pub(in crate::store) const FORMAT_VERSION: u32 = 1;
+use crate::store::format::layout::{
+    FORMAT_VERSION, PAGE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, is_zero,
+};
+use crate::store::types::{Identity, Owner};
 
 const MAGIC: [u8; 8] = *b"nraftseg";
-const HEADER_BYTES: usize = 96;
 const FLAG_ABSTAINING: u32 = 1;
 const FLAG_BASE: u32 = 2;
 const FLAG_LOSS: u32 = 4;
-const CONFIG_AT: usize = HEADER_BYTES + 20;
+const CONFIG_AT: usize = SEGMENT_HEADER_BYTES + 20;
 
 /// The place of a batch in the chain of all batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,19 +111,21 @@ impl SegmentHeader {
         put(&mut page, 72, &self.prev.term.get().to_le_bytes());
         put(&mut page, 80, &self.link.lsn.to_le_bytes());
         put(&mut page, 88, &self.link.crc.to_le_bytes());
-        let sum = crc(0, &page[..HEADER_BYTES - 4]);
-        put(&mut page, HEADER_BYTES - 4, &sum.to_le_bytes());
+        let sum = crc(0, &page[..SEGMENT_HEADER_BYTES - 4]);
+        put(&mut page, SEGMENT_HEADER_BYTES - 4, &sum.to_le_bytes());
         page
     }
 
     /// Reads a header page.
     pub(in crate::store) fn decode(page: &[u8]) -> Result<Self, HeaderFault> {
-        let head = page.get(..HEADER_BYTES).ok_or(HeaderFault::Damaged)?;
+        let head = page.get(..SEGMENT_HEADER_BYTES).ok_or(HeaderFault::Damaged)?;
         if is_zero(page) {
             return Err(HeaderFault::Blank);
         }
         let fields = Fields(head);
-        if head[..8] != MAGIC || fields.u32(HEADER_BYTES - 4) != crc(0, &head[..HEADER_BYTES - 4]) {
+        if head[..8] != MAGIC
+            || fields.u32(SEGMENT_HEADER_BYTES - 4) != crc(0, &head[..SEGMENT_HEADER_BYTES - 4])
+        {
             return Err(HeaderFault::Damaged);
         }
         if fields.u32(8) != FORMAT_VERSION {
@@ -192,7 +178,7 @@ impl SegmentHeader {
         let end = CONFIG_AT.checked_add(fields.u32(112) as usize)?;
         let sum = Fields(page.get(end..end.checked_add(4)?)?).u32(0);
         let config = page.get(CONFIG_AT..end)?;
-        if sum != crc(0, &page[HEADER_BYTES..end]) || fields.u64(96) > INDEX_MAX {
+        if sum != crc(0, &page[SEGMENT_HEADER_BYTES..end]) || fields.u64(96) > INDEX_MAX {
             return None;
         }
         Some(Base {
@@ -223,7 +209,7 @@ fn put_base(page: &mut [u8; PAGE], base: &Base) -> bool {
     put(page, 104, &base.position.term.get().to_le_bytes());
     put(page, 112, &length.to_le_bytes());
     put(page, CONFIG_AT, &config);
-    let sum = crc(0, &page[HEADER_BYTES..end]);
+    let sum = crc(0, &page[SEGMENT_HEADER_BYTES..end]);
     put(page, end, &sum.to_le_bytes());
     true
 }
@@ -268,14 +254,6 @@ pub(in crate::store) fn is_temporary(name: &str) -> bool {
 pub(in crate::store) fn parse_name(name: &str) -> Option<u64> {
     let number = name.strip_prefix(PREFIX)?.parse().ok()?;
     (number <= NUMBER_MAX && file_name(number) == name).then_some(number)
-}
-
-/// True when every byte is zero.
-pub(in crate::store) fn is_zero(bytes: &[u8]) -> bool {
-    // Folding a page at a time lets the compiler use wide registers; an early exit a byte would not.
-    bytes
-        .chunks(PAGE)
-        .all(|page| page.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
 const PREFIX: &str = "segment-";
@@ -336,7 +314,7 @@ mod tests {
     fn every_flipped_bit_of_a_base_is_seen() {
         let page = header().encode(Some(&base(3)));
         let end = page.iter().rposition(|byte| *byte != 0).unwrap() + 1;
-        for bit in HEADER_BYTES * 8..end * 8 {
+        for bit in SEGMENT_HEADER_BYTES * 8..end * 8 {
             let mut page = page;
             page[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(SegmentHeader::decode(&page), Ok(header()), "bit {bit}");
@@ -346,7 +324,7 @@ mod tests {
 
     #[test]
     fn every_flipped_bit_of_a_header_is_seen() {
-        for bit in 0..HEADER_BYTES * 8 {
+        for bit in 0..SEGMENT_HEADER_BYTES * 8 {
             let mut page = header().encode(Some(&base(3)));
             page[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(
@@ -362,8 +340,8 @@ mod tests {
         assert_eq!(SegmentHeader::decode(&[0; PAGE]), Err(HeaderFault::Blank));
         let mut page = header().encode(Some(&base(3)));
         put(&mut page, 8, &2u32.to_le_bytes());
-        let sum = crc(0, &page[..HEADER_BYTES - 4]);
-        put(&mut page, HEADER_BYTES - 4, &sum.to_le_bytes());
+        let sum = crc(0, &page[..SEGMENT_HEADER_BYTES - 4]);
+        put(&mut page, SEGMENT_HEADER_BYTES - 4, &sum.to_le_bytes());
         assert_eq!(SegmentHeader::decode(&page), Err(HeaderFault::Version(2)));
     }
 
@@ -382,8 +360,8 @@ mod tests {
         ] {
             let mut page = header().encode(Some(&base(3)));
             put(&mut page, at, &number.to_le_bytes());
-            let sum = crc(0, &page[..HEADER_BYTES - 4]);
-            put(&mut page, HEADER_BYTES - 4, &sum.to_le_bytes());
+            let sum = crc(0, &page[..SEGMENT_HEADER_BYTES - 4]);
+            put(&mut page, SEGMENT_HEADER_BYTES - 4, &sum.to_le_bytes());
             let decoded = SegmentHeader::decode(&page);
             assert_eq!(decoded, Err(HeaderFault::Damaged), "{number} at byte {at}");
         }

@@ -12,13 +12,18 @@ use std::path::Path;
 use noraft::{Log, LogPosition, NodeId};
 
 use crate::record::HardState;
-use crate::store::format::batch::{BATCH_HEADER_BYTES, BatchHeader, Kind, Mark, RecordHeader, record_seed};
+use crate::store::format::batch::{BatchHeader, Kind, Mark, RecordHeader, record_seed};
+use crate::store::format::check::check_record;
 use crate::store::format::hard_state::{FILE as HARD_STATE_FILE, Slots};
-use crate::store::format::segment::{HeaderFault, PAGE, SegmentHeader, check_size, parse_name};
+use crate::store::format::layout::BATCH_HEADER_BYTES;
+use crate::store::format::layout::PAGE;
+use crate::store::format::segment::{HeaderFault, SegmentHeader, check_size, parse_name};
 use crate::store::recovery::judge::{DirectoryContents, SnapshotSource, judge};
-use crate::store::recovery::scan::{HeaderFound, SegmentScan, check_record};
+use crate::store::recovery::scan::{HeaderFound, SegmentScan};
 use crate::store::recovery::setup;
-use crate::store::{Identity, RecoveryReport, snapshots};
+use crate::store::recovery::verdict::RecoveryReport;
+use crate::store::snapshots;
+use crate::store::types::Identity;
 
 /// How much to tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,15 +6,19 @@
 use bytes::Bytes;
 use noraft::Term;
 
-use crate::record::{Abstain, HardState, Recovered, SnapshotHead};
+use crate::record::{Abstain, HardState, SnapshotHead};
+use crate::recovered::Recovered;
+use crate::store::Store;
 use crate::store::format::hard_state::Slot;
 use crate::store::format::segment::file_name;
 use crate::store::offline::replace::begin;
-use crate::store::recovery::open::{begin_with_state, failure, open_locked};
+use crate::store::recovery::create::begin_with_state;
+use crate::store::recovery::lock::failure;
+use crate::store::recovery::open::open_locked;
 use crate::store::recovery::setup::Vacant;
 use crate::store::recovery::verdict::OpenError;
+use crate::store::types::{Identity, Options};
 use crate::store::write::spare::publish;
-use crate::store::{Identity, Options, Store};
 
 /// See [`Store::create_rejoining`].
 pub(in crate::store) fn create_rejoining(

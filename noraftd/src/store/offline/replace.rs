@@ -11,16 +11,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::prng::Prng;
-use crate::record::{Abstain, HardState, Recovered, SnapshotHead, encode_config};
+use crate::record::{Abstain, HardState, SnapshotHead, encode_config};
+use crate::recovered::Recovered;
+use crate::store::Store;
 use crate::store::disk::Disk;
 use crate::store::format::batch::{BatchWriter, Kind, RecordHeader};
 use crate::store::format::hard_state::{self, Slot};
-use crate::store::format::segment::{self, Link, PAGE, SegmentHeader, file_name, parse_name};
-use crate::store::recovery::open::{Locked, failure, open_locked, read_slots};
+use crate::store::format::layout::PAGE;
+use crate::store::format::segment::{self, Link, SegmentHeader, file_name, parse_name};
+use crate::store::recovery::lock::{Locked, failure, read_slots};
+use crate::store::recovery::open::open_locked;
 use crate::store::recovery::verdict::{Finding, OpenError, Verdict};
 use crate::store::snapshots::Snapshots;
+use crate::store::types::{Options, Owner};
 use crate::store::write::spare::{fill, publish};
-use crate::store::{Options, Owner, Store};
 
 /// See [`Store::replace_log`].
 pub(in crate::store) fn replace_log(

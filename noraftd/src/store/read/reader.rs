@@ -10,13 +10,12 @@ use bytes::Bytes;
 use noraft::LogIndex;
 
 use crate::record::{Hole, Record};
-use crate::store::ReadError;
 use crate::store::disk::DiskFile;
-use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchHeader, RECORD_HEADER_BYTES, RecordHeader, record_seed,
-};
+use crate::store::error::ReadError;
+use crate::store::format::batch::{BatchHeader, RecordHeader, record_seed};
 use crate::store::format::codec::crc;
-use crate::store::format::segment::PAGE;
+use crate::store::format::layout::PAGE;
+use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::store::shape::{Extent, Extents};
 
 /// A segment that readers may look into.

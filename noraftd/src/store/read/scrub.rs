@@ -5,7 +5,8 @@
 
 use noraft::LogIndex;
 
-use crate::store::{LogReader, ReadError};
+use crate::store::error::ReadError;
+use crate::store::read::reader::LogReader;
 
 /// Goes through the log again and again.
 pub struct Scrubber {

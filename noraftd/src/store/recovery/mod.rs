@@ -4,9 +4,13 @@
 //! batch still says), `replay` (the log that the batches add up to), `judge` (what all of it means: the table), `verdict` (in words),
 //! `open` (what is done about it).
 
+mod assemble;
+pub(super) mod create;
 pub(super) mod judge;
+pub(super) mod lock;
 pub(super) mod open;
 pub(super) mod replay;
+mod restore;
 pub(super) mod salvage;
 pub(super) mod scan;
 pub(super) mod setup;

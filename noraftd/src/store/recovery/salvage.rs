@@ -7,11 +7,11 @@
 //! of its batch is told as a hole even when its bytes are intact.
 
 use crate::record::{Hole, decode_config};
-use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, record_seed,
-};
+use crate::store::format::batch::{BatchHeader, Kind, RecordHeader, record_seed};
+use crate::store::format::check::check_batch;
 use crate::store::format::codec::crc;
-use crate::store::format::segment::PAGE;
+use crate::store::format::layout::PAGE;
+use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::store::recovery::scan::{Event, SegmentScan};
 
 /// A stretch of bytes to salvage records from.
@@ -54,8 +54,7 @@ impl SegmentScan {
     /// Salvages what it can of the bytes up to `end`, after which nothing valid comes.
     pub(in crate::store) fn salvage_tail(&mut self, bytes: &[u8], salt: u64, end: usize) {
         let (events, index, entries) = (self.events.len(), self.index.mark(), self.entries);
-        let own =
-            crate::store::recovery::scan::check_batch(&bytes[self.front as usize..], salt, self.last).ok();
+        let own = check_batch(&bytes[self.front as usize..], salt, self.last).ok();
         self.salvage(bytes, salt, own, end, self.last.lsn + LSNS_MAX, false);
         self.tail = self.events.split_off(events);
         self.index.rewind(&index);

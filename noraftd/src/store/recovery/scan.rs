@@ -11,13 +11,12 @@ use noraft::{ClusterConfig, LogPosition};
 
 use crate::chain::step;
 use crate::record::{Base, HardState, Hole, RecordKind, decode_config};
-use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchHeader, CUT_IS_CLOSED_LATER, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader,
-    record_seed,
-};
-use crate::store::format::codec::crc;
+use crate::store::format::batch::{BatchHeader, CUT_IS_CLOSED_LATER, Kind, Mark, RecordHeader, record_seed};
+use crate::store::format::check::{check_batch, check_record};
+use crate::store::format::layout::PAGE;
+use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::store::format::seal::{SealIndex, SealedEntry};
-use crate::store::format::segment::{HeaderFault, Link, PAGE, SegmentHeader};
+use crate::store::format::segment::{HeaderFault, Link, SegmentHeader};
 use crate::store::recovery::tail::{
     FollowingBatches, batch_heads, first_nonzero_page, following_batches, looks_interrupted, next_batch,
     used_bytes,
@@ -479,31 +478,4 @@ fn compare_headers(number: u64, [first, second]: [Result<SegmentHeader, HeaderFa
         }
         (Err(fault), Err(_)) => HeaderFound::None { fault },
     }
-}
-
-/// The batch header at the front of `area`, if it comes after `last` and fits.
-pub(in crate::store) fn check_batch(area: &[u8], salt: u64, last: Link) -> Result<BatchHeader, &'static str> {
-    let batch = BatchHeader::decode(area, salt)?;
-    if batch.link.lsn <= last.lsn || batch.prev_crc != last.crc {
-        return Err("a batch does not follow the one before it");
-    }
-    if batch.records == 0 || batch.span() > area.len() as u64 {
-        return Err("a batch has no records or more than fit");
-    }
-    Ok(batch)
-}
-
-/// The record at the front of `area`, if header and payload are intact.
-pub(in crate::store) fn check_record(area: &[u8], seed: u32) -> Result<(RecordHeader, &[u8]), &'static str> {
-    let head = RecordHeader::decode(area, seed)?;
-    let payload = area
-        .get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length)
-        .ok_or("a record is cut short")?;
-    if crc(0, payload) != head.payload_crc {
-        return Err("a record's payload is not what was written");
-    }
-    if area.len() < head.span() {
-        return Err("a record's padding is cut short");
-    }
-    Ok((head, payload))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use crate::store::disk::Disk;
 use crate::store::format::hard_state::{self, Slots};
 use crate::store::format::segment::parse_name;
-use crate::store::recovery::open::{Locked, failure, read_slots};
+use crate::store::recovery::lock::{Locked, failure, read_slots};
 use crate::store::recovery::verdict::{Finding, OpenError, Verdict};
 use crate::store::snapshots;
 

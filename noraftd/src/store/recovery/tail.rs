@@ -2,11 +2,11 @@
 //!
 //! Invariant: pure, and total: any bytes give an answer.
 
-use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchHeader, Kind, RECORD_HEADER_BYTES, RecordHeader, record_seed,
-};
-use crate::store::format::segment::{Link, PAGE, SECTOR, is_zero};
-use crate::store::recovery::scan::check_record;
+use crate::store::format::batch::{BatchHeader, Kind, RecordHeader, record_seed};
+use crate::store::format::check::check_record;
+use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::layout::{PAGE, SECTOR, is_zero};
+use crate::store::format::segment::Link;
 
 /// Valid batches after an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! Invariant: one writer; what it reports as durable is.
 
 pub(super) mod compaction;
+pub(super) mod hard_state;
 pub(super) mod patch;
 pub(super) mod spare;
 pub(super) mod writer;

@@ -7,8 +7,10 @@
 //! there or not; what is not there is a hole again.
 
 use crate::record::{Record, RecordKind, decode_config};
+use crate::store::Store;
+use crate::store::error::StoreError;
+use crate::store::types::PersistStats;
 use crate::store::write::writer::Content;
-use crate::store::{PersistStats, Store, StoreError};
 
 impl Store {
     /// Writes `records`, each at a position that the log holds, again and durably.

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use crate::store::SpareBy;
 use crate::store::disk::shortage::is_shortage;
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::format::segment::{file_name, temporary_name};
+use crate::store::types::SpareBy;
 
 type Made = io::Result<Arc<dyn DiskFile>>;
 

@@ -14,16 +14,18 @@ use crate::prng::Prng;
 use crate::record::{Abstain, Base, HardState, Record, encode_config};
 use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::disk::{Disk, DiskFile};
+use crate::store::error::StoreError;
 use crate::store::format::batch::{
-    BATCH_HEADER_BYTES, BatchWriter, CUT_IS_CLOSED_LATER, Kind, Mark, RECORD_HEADER_BYTES, RecordHeader,
-    batch_span, record_span,
+    BatchWriter, CUT_IS_CLOSED_LATER, Kind, Mark, RecordHeader, batch_span, record_span,
 };
+use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::layout::{PAGE, SECTOR};
 use crate::store::format::seal::SealIndex;
-use crate::store::format::segment::{Link, PAGE, SECTOR, SegmentHeader, file_name, rounded_size};
+use crate::store::format::segment::{Link, SegmentHeader, file_name, rounded_size};
 use crate::store::read::reader::{Directory, ReadableSegment};
 use crate::store::shape::{Extent, Run};
+use crate::store::types::{Options, StoreStats};
 use crate::store::write::spare::Spares;
-use crate::store::{Options, StoreError, StoreStats};
 use crate::time::Instant;
 
 /// What one batch on disk holds.

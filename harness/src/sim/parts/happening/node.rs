@@ -3,7 +3,7 @@
 use std::fmt::{self, Display};
 use std::hash::{Hash, Hasher};
 
-use noraftd::record::Recovered;
+use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 use noraftd::store::{PersistStats, Store, StoreError};
 

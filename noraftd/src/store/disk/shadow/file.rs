@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Shared, lock};
 use crate::store::disk::DiskFile;
-use crate::store::format::segment::{PAGE, SECTOR};
+use crate::store::format::layout::{PAGE, SECTOR};
 
 pub(super) struct ShadowFile {
     platter: Arc<dyn DiskFile>,

@@ -3,7 +3,7 @@
 use std::io::IoSlice;
 
 use super::*;
-use crate::store::format::segment::{PAGE, SECTOR};
+use crate::store::format::layout::{PAGE, SECTOR};
 
 struct Plug {
     directory: tempfile::TempDir,

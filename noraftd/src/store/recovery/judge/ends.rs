@@ -6,12 +6,12 @@ use noraft::{ClusterConfig, Log, NodeId};
 
 use super::{Judge, SnapshotSource};
 use crate::record::Base;
-use crate::store::Verdict;
-use crate::store::format::batch::RECORD_HEADER_BYTES;
+use crate::store::format::layout::RECORD_HEADER_BYTES;
 use crate::store::format::segment::{SegmentHeader, file_name};
 use crate::store::recovery::replay::{RecoveredLog, Replay};
 use crate::store::recovery::scan::{Damaged, SegmentScan, TailState};
 use crate::store::recovery::tail::FollowingBatches;
+use crate::store::recovery::verdict::Verdict;
 use crate::store::snapshots;
 
 impl Judge {

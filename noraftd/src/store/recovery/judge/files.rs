@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use super::{BrokenHeader, Judge};
 use crate::store::format::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
-use crate::store::format::segment::{HeaderFault, PAGE, file_name, is_whole};
+use crate::store::format::layout::PAGE;
+use crate::store::format::segment::{HeaderFault, file_name, is_whole};
 use crate::store::recovery::replay::Replayed;
 use crate::store::recovery::scan::{HeaderFound, SegmentScan, TailState};
-use crate::store::{Identity, Owner, Verdict};
+use crate::store::recovery::verdict::Verdict;
+use crate::store::types::{Identity, Owner};
 
 impl Judge {
     /// Segment missing in the middle.

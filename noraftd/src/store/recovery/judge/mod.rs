@@ -61,13 +61,13 @@ use std::collections::BTreeMap;
 use noraft::{Log, LogPosition};
 
 use crate::record::{Abstain, Base, HardState};
-use crate::store::Owner;
 use crate::store::format::hard_state::{Slot, Slots};
 use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{Link, SegmentHeader};
 use crate::store::recovery::replay::{RecoveredLog, Replayed};
 use crate::store::recovery::scan::SegmentScan;
 use crate::store::recovery::verdict::{Finding, RecoveryReport, Verdict};
+use crate::store::types::Owner;
 
 /// What was read of a directory.
 pub(in crate::store) struct DirectoryContents<'a> {
