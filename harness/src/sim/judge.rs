@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::Simulated;
-use super::parts::history::Track;
+use super::journal::history::Track;
 use super::parts::phase::Phase;
 use super::parts::rule::BrokenRule;
 use super::world::World;

@@ -6,8 +6,9 @@
 //!
 //! | module | what it owns |
 //! |-|-|
-//! | `parts` | data with its own methods: the queue of events, nodes, disks, links, clients, checks, the trace |
-//! | `world` | acts: what each event does to the parts |
+//! | `parts` | data with its own methods: the queue of events, nodes, disks, links, clients, checks |
+//! | `journal` | what is recorded: the trace, histories, figures |
+//! | `world` | acts: what each event does to the parts, and what of it is recorded |
 //! | `judge` | the verdict |
 //! | `campaign`, `folder`, `shrink` | many seeds; what is kept of a failure; a smaller one |
 //!
@@ -15,16 +16,17 @@
 
 pub mod campaign;
 pub mod folder;
+mod journal;
 mod judge;
 mod panics;
 mod parts;
 pub mod shrink;
 mod world;
 
-pub use parts::counters::Counters;
-pub use parts::history::Track;
+pub use journal::counters::Counters;
+pub use journal::history::Track;
+pub use journal::trace::Lines;
 pub use parts::rule::{BrokenRule, Rule};
-pub use parts::trace::Lines;
 
 use crate::nemesis::Decision;
 use crate::plan::Plan;

@@ -6,15 +6,10 @@ pub(crate) mod atlas;
 pub(crate) mod checks;
 pub(crate) mod clients;
 pub(crate) mod corruption;
-pub(crate) mod counters;
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod event;
-pub(crate) mod happening;
-pub(crate) mod history;
-pub(crate) mod journal;
 pub(crate) mod lanes;
-mod message;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod phase;
@@ -22,7 +17,6 @@ pub(crate) mod pipelines;
 mod power;
 pub(crate) mod queue;
 pub(crate) mod rule;
-pub(crate) mod trace;
 pub(crate) mod voters;
 
 /// A microsecond of virtual time.

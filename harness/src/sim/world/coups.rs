@@ -8,8 +8,8 @@
 
 use super::World;
 use crate::plan::CutMode;
+use crate::sim::journal::happening::{FaultHappening, Happening};
 use crate::sim::parts::event::{Event, RunEvent};
-use crate::sim::parts::happening::{FaultHappening, Happening};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::{MICRO, MILLI};
 

@@ -9,8 +9,8 @@ use noraftd::store::ReadError;
 use noraftd::store::inspect::Inspection;
 
 use super::World;
+use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::corruption::{Blow, Files, SNAPSHOT, draw, in_snapshot, leaves_no_trace, rot};
-use crate::sim::parts::happening::{DiskHappening, Happening};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 
@@ -90,9 +90,7 @@ impl World {
         let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) else {
             return;
         };
-        let before = self.journal.counters.damages;
-        self.strike_disk(at, &files, &view, &blow);
-        if self.journal.counters.damages > before {
+        if self.strike_disk(at, &files, &view, &blow) {
             self.atlas.note_rot(at, index);
         }
     }
@@ -152,11 +150,14 @@ impl World {
         }
     }
 
-    fn strike_disk(&mut self, at: usize, files: &Files, view: &Inspection, blow: &Blow) {
-        let Some(old) = files.get(&blow.file) else { return };
+    /// Damages a disk, unless nothing would be left to notice it by.
+    fn strike_disk(&mut self, at: usize, files: &Files, view: &Inspection, blow: &Blow) -> bool {
+        let Some(old) = files.get(&blow.file) else {
+            return false;
+        };
         let new = blow.change.of(old);
         if new == *old || leaves_no_trace(view, &blow.file, old, &new) {
-            return;
+            return false;
         }
         // What is written and not synced may be gone by the time that it is looked for.
         if let Some(files) = self.nodes[at].disk.platter_files()
@@ -168,7 +169,7 @@ impl World {
                 &blow.change.of(old),
             )
         {
-            return;
+            return false;
         }
         self.atlas.note_blow(at, view, &blow.file, old, &new);
         self.nodes[at].disk.overwrite(&blow.file, new);
@@ -181,6 +182,7 @@ impl World {
                 corruption: blow,
             }),
         );
+        true
     }
 }
 

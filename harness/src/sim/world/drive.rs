@@ -7,8 +7,8 @@ use noraftd::replica::event::{Input, Output, Snapshot};
 
 use super::World;
 use crate::plan::DiskTrouble;
+use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
-use crate::sim::parts::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::network::{Way, delay};
 use crate::sim::parts::node::{CLUSTER_ID, Job};
 use crate::sim::parts::rule::{Rule, ensure};

@@ -4,10 +4,10 @@
 //! from all of them: so every point of a roll, a truncation or a change of the hard state is a point of crash.
 
 use super::World;
+use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, NodeEvent};
-use crate::sim::parts::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::rule::Rule;
 

@@ -19,21 +19,21 @@ use noraftd::prng::Prng;
 use noraftd::replica::event::Input;
 
 use crate::plan::Plan;
+use crate::sim::journal::Journal;
+use crate::sim::journal::counters::Counters;
+use crate::sim::journal::happening::{Happening, RunHappening};
+use crate::sim::journal::history::History;
+use crate::sim::journal::trace::{Lines, Trace};
 use crate::sim::parts::atlas::Atlas;
 use crate::sim::parts::checks::Checks;
 use crate::sim::parts::clients::Clients;
-use crate::sim::parts::counters::Counters;
 use crate::sim::parts::event::{ClientEvent, Event, LaneEvent, LinkEvent, NodeEvent, RunEvent};
-use crate::sim::parts::happening::{Happening, RunHappening};
-use crate::sim::parts::history::History;
-use crate::sim::parts::journal::Journal;
 use crate::sim::parts::lanes::SimNemesis;
 use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
 use crate::sim::parts::phase::{Phase, Progress};
 use crate::sim::parts::queue::Queue;
 use crate::sim::parts::rule::{BrokenRule, Checked, Rule};
-use crate::sim::parts::trace::{Lines, Trace};
 use crate::sim::parts::voters::Voters;
 use crate::sim::parts::{MICRO, MILLI};
 

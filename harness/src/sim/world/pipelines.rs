@@ -8,9 +8,9 @@ use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
 use super::World;
 use crate::checker::session::Session;
+use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
-use crate::sim::parts::happening::{ClientHappening, Happening};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::{NUMBER_BITS, NUMBER_MASK, PIPELINED};

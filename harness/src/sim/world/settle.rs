@@ -10,9 +10,9 @@ use std::collections::BTreeSet;
 use noraft::NodeId;
 
 use super::World;
+use crate::sim::journal::happening::{Happening, RunHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, RunEvent};
-use crate::sim::parts::happening::{Happening, RunHappening};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;

@@ -14,9 +14,9 @@ use noraftd::time::Instant;
 
 use super::World;
 use crate::plan::NodePlan;
+use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
-use crate::sim::parts::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::node::{CLUSTER_ID, Process, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;

@@ -7,9 +7,9 @@ use noraftd::replica::event::{Input, Received};
 use noraftd::store::{ReadError, Scrubbed, StoreError};
 
 use super::World;
+use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent};
-use crate::sim::parts::happening::{DiskHappening, Happening};
 use crate::sim::parts::node::{Idle, Job};
 use crate::sim::parts::rule::{Rule, ensure};
 

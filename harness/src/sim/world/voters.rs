@@ -11,8 +11,8 @@ use noraftd::protocol::outcome::Outcome;
 use noraftd::replica::event::{Input, RequestId};
 
 use super::World;
+use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
-use crate::sim::parts::happening::{ClientHappening, Happening};
 
 impl World {
     /// Asks the leader, mostly, for voters that `roll` decides on.

@@ -16,7 +16,7 @@ pub(crate) use fault::FaultHappening;
 pub(crate) use link::LinkHappening;
 pub(crate) use node::{DiskHappening, NodeHappening};
 
-use super::rule::Rule;
+use crate::sim::parts::rule::Rule;
 
 /// Something that has happened, by whom it happened to.
 #[derive(Debug)]

@@ -1,9 +1,17 @@
 //! What is recorded of a run: its trace, its histories, its figures.
+//!
+//! Invariant: nothing that happens depends on what is recorded.
 
-use super::counters::Counters;
-use super::happening::Happening;
-use super::history::History;
-use super::trace::Trace;
+pub(crate) mod counters;
+pub(crate) mod happening;
+pub(crate) mod history;
+mod message;
+pub(crate) mod trace;
+
+use self::counters::Counters;
+use self::happening::Happening;
+use self::history::History;
+use self::trace::Trace;
 
 /// Everything that is recorded.
 pub(crate) struct Journal {

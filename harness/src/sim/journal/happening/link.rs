@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use noraftd::protocol::peer::{Lane, PeerMessage};
 
 use super::write_all;
-use crate::sim::parts::message::{numbers, words};
+use crate::sim::journal::message::{numbers, words};
 use crate::sim::parts::network::Way;
 
 /// Something that happened to a link.
