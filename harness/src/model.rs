@@ -26,10 +26,13 @@ pub trait Model {
     }
 }
 
+/// `ret` of an operation that nobody saw return.
+pub const NEVER: u32 = u32::MAX;
+
 /// An operation as the engines see it: an interval in the order of events, and what it did.
 ///
 /// Invariant: `call < ret`, and no two intervals share an end. `ret` is
-/// [`NEVER`](crate::checker::NEVER) when the outcome is unknown: such an operation may take effect at
+/// [`NEVER`] when the outcome is unknown: such an operation may take effect at
 /// any time after its call, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Call<O> {
@@ -46,6 +49,6 @@ pub struct Call<O> {
 impl<O> Call<O> {
     /// True when nobody saw it return.
     pub fn is_open(&self) -> bool {
-        self.ret == crate::checker::NEVER
+        self.ret == NEVER
     }
 }

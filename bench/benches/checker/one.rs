@@ -57,8 +57,8 @@ pub(super) fn one(who: &str, file: &Path) -> Result<(), Failure> {
 
 type PeerPart = Vec<porcupine_rs::Operation<peer::PeerRegister>>;
 
-fn peer_parts(recording: &checker::recording::Recording) -> Result<Vec<PeerPart>, Failure> {
-    let mut by_key: std::collections::BTreeMap<checker::datum::Datum, Vec<Call<RegisterOp>>> =
+fn peer_parts(recording: &harness::recording::Recording) -> Result<Vec<PeerPart>, Failure> {
+    let mut by_key: std::collections::BTreeMap<harness::recording::datum::Datum, Vec<Call<RegisterOp>>> =
         Default::default();
     for (id, operation) in recording.effective() {
         let known = operation.ret != NEVER;
@@ -82,7 +82,7 @@ fn peer_parts(recording: &checker::recording::Recording) -> Result<Vec<PeerPart>
         by_key.entry(operation.key).or_default().push(call);
     }
     let initial = Register {
-        initial: checker::datum::Datum::NIL,
+        initial: harness::recording::datum::Datum::NIL,
     }
     .init();
     let parts = by_key.into_values().map(|mut calls| {

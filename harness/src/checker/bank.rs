@@ -6,10 +6,12 @@
 
 use std::collections::BTreeMap;
 
-use super::datum::{Datum, Pool, View};
-use super::recording::{NEVER, Operation, Recording, Status};
 use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, Tally, seen};
-use super::verdict::{Told, Verdict, Violation, mention};
+use super::verdict::Verdict;
+use super::violation::{Told, Violation, mention};
+use crate::model::NEVER;
+use crate::recording::datum::{Datum, Pool, View};
+use crate::recording::{Operation, Recording, Status};
 
 /// Decides the reads of a history, each with its balances; `total` is what all accounts have together, if that is
 /// known. The witness lists the reads.

@@ -10,10 +10,11 @@
 //! unknown outcome, the one that used fewer suffices; one of unknown outcome that all of them have placed is
 //! forgotten.
 
-use super::budget::{Budget, Limit, Meter};
-use super::hash::{FastMap, FastSet};
-use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict, Violation};
+use super::verdict::{Exhausted, Verdict};
+use super::violation::{STUCK_STATES_MAX, Stuck, Violation};
 use crate::model::{Call, Model};
+use crate::recording::budget::{Budget, Limit, Meter};
+use crate::recording::hash::{FastMap, FastSet};
 
 mod slots;
 

@@ -5,9 +5,9 @@
 //! proves *valid*; or it shows that the order the daemon claims is wrong, which is a stronger claim
 //! than that no order exists, and is reported as such. It never decides what clients can tell.
 
-use super::hash::FastMap;
 use super::witness::{self, Flaw};
 use crate::model::{Call, Model};
+use crate::recording::hash::FastMap;
 
 /// What the indexes came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +42,8 @@ pub fn check<M: Model>(model: &M, calls: &[Call<M::Op>], index_of: &FastMap<u32,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checker::datum::Datum;
     use crate::checker::register::{Register, RegisterOp};
+    use crate::recording::datum::Datum;
 
     fn datum(value: i64) -> Datum {
         Datum::int(value).expect("small")

@@ -9,12 +9,13 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-use super::budget::Budget;
-use super::datum::Pool;
-use super::recording::{NEVER, Operation, Recording, Status};
 use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, change_fits, changed, seen};
-use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
-use crate::model::{Call, Model};
+use super::verdict::{Exhausted, Verdict};
+use super::violation::{Told, Violation, mention};
+use crate::model::{Call, Model, NEVER};
+use crate::recording::budget::Budget;
+use crate::recording::datum::Pool;
+use crate::recording::{Operation, Recording, Status};
 
 /// An operation on a counter, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,10 +6,11 @@
 //! never reconsidered. Of equal operations of unknown outcome the first is used first.
 //! Exact. Fast when most orders work; memory grows with what was tried, under the budget.
 
-use super::budget::{Budget, Limit, Meter};
-use super::hash::{FastMap, FastSet};
-use super::verdict::{Exhausted, STUCK_STATES_MAX, Stuck, Verdict, Violation};
+use super::verdict::{Exhausted, Verdict};
+use super::violation::{STUCK_STATES_MAX, Stuck, Violation};
 use crate::model::{Call, Model};
+use crate::recording::budget::{Budget, Limit, Meter};
+use crate::recording::hash::{FastMap, FastSet};
 
 mod remaining;
 

@@ -1,55 +1,31 @@
 //! Chooses model and engine by what the history is, and joins the answers of its parts.
 
-use super::budget::{Budget, Limit};
 use super::certificate::{self, Certificate};
-use super::datum::Datum;
-use super::hash::FastMap;
-use super::recording::{NEVER, Operation, Recording};
+use super::finding::{Finding, Report};
 use super::register::{Register, RegisterOp};
 use super::split::{self, Part, Parts};
-use super::usage::{NilReads, Taken, Tally};
+use super::usage::Taken;
 use super::verdict::{Exhausted, Verdict};
 use super::{
-    Finding, Report, counter, depth, exactly_once, frontier, independent, kv, lock, log, register, search,
-    sets, unique, witness,
+    counter, depth, exactly_once, frontier, independent, kv, lock, log, register, search, sets, unique,
 };
-use crate::model::{Call, Model};
+use crate::model::Call;
+use crate::recording::budget::{Budget, Limit};
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastMap;
+use crate::recording::{Operation, Recording};
 use crate::results::Usage;
 
+mod answer;
 mod initial;
 mod name;
+mod options;
 mod whole;
 
+use answer::{Answer, report};
 use initial::Initial;
 pub use name::ModelName;
-
-/// How to check.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Model, unless it is to be guessed.
-    pub model: Option<ModelName>,
-    /// Value before the first operation, in EDN or JSON, unless the history says: of every register, of a set its
-    /// elements, of accounts their balances or total, of a lock the token of its holder.
-    pub initial: Option<String>,
-    /// Whether values are `[key value]` pairs, unless all operations together are to say.
-    pub independent: Option<bool>,
-    /// What a read of nil means: without an answer nil is a value, except in a register that is never nil.
-    pub nil_reads: Option<NilReads>,
-    /// Threads for the parts of one history.
-    pub threads: usize,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            model: None,
-            initial: None,
-            independent: None,
-            nil_reads: None,
-            threads: 1,
-        }
-    }
-}
+pub use options::Options;
 
 /// Checks a whole history.
 pub fn check(recording: &mut Recording, options: &Options, budget: &Budget) -> Report {
@@ -242,76 +218,6 @@ fn decide_register(initial: Datum, calls: &[Call<RegisterOp>], budget: &Budget) 
     Answer::of(engine, verdict).verified(&model, &calls)
 }
 
-/// Orders up to this length are verified before anyone is told: milliseconds.
-const VERIFIED_MAX: usize = 100_000;
-
-/// What an engine said about a part; an error when it could not make sense of it.
-struct Answer {
-    engine: &'static str,
-    verdict: Result<Verdict, String>,
-}
-
-impl Answer {
-    fn of(engine: &'static str, verdict: Verdict) -> Self {
-        Self {
-            engine,
-            verdict: Ok(verdict),
-        }
-    }
-
-    /// The same, once its order, if it has one, was replayed through the model. That takes as long as
-    /// finding it does, so it is left to the tests for orders longer than [`VERIFIED_MAX`].
-    fn verified<M: Model>(mut self, model: &M, calls: &[Call<M::Op>]) -> Self {
-        if let Ok(Verdict::Valid(order)) = &self.verdict
-            && calls.len() <= VERIFIED_MAX
-            && let Err(flaw) = witness::verify(model, calls, order)
-        {
-            self.verdict = Err(format!("the order that {} found is none: {flaw:?}", self.engine));
-        }
-        self
-    }
-
-    fn maybe(engine: &'static str, verdict: Result<Verdict, (u32, &'static str)>) -> Self {
-        let verdict = verdict.map_err(|(op, problem)| format!("operation {op}: {problem}"));
-        Self { engine, verdict }
-    }
-
-    /// True when the part has no order, whatever the operations did that could not be used: they may have changed
-    /// it from `changed_from` on, and what was called after all operations of a violation had returned does not
-    /// help any of them.
-    fn is_violation(&self, recording: &Recording, changed_from: u32) -> bool {
-        let last = |id: &u32| recording.operations[*id as usize].ret;
-        match &self.verdict {
-            Ok(Verdict::Invalid(violation)) => {
-                let last = violation.operations().iter().map(last).max();
-                changed_from == NEVER || last.is_some_and(|last| last < changed_from)
-            }
-            Ok(Verdict::Valid(_) | Verdict::Unknown(_)) | Err(_) => false,
-        }
-    }
-
-    fn is_short_of_steps(&self) -> bool {
-        matches!(&self.verdict, Ok(Verdict::Unknown(exhausted)) if exhausted.limit == Limit::Steps)
-    }
-
-    fn finding(self, recording: &Recording, key: Datum, changed_from: u32) -> Finding {
-        let stands = self.is_violation(recording, changed_from);
-        match self.verdict {
-            Ok(Verdict::Valid(_)) => Finding::Valid,
-            Ok(Verdict::Invalid(violation)) if stands => Finding::Invalid { key, violation },
-            Ok(Verdict::Invalid(_)) => Finding::Unknown {
-                reason: "the operations that could be used have no order, but one that could not be used may have \
-                         changed that"
-                    .to_owned(),
-            },
-            Ok(Verdict::Unknown(exhausted)) => Finding::Unknown {
-                reason: explain_exhausted(exhausted),
-            },
-            Err(reason) => Finding::Unknown { reason },
-        }
-    }
-}
-
 impl Task<'_> {
     fn join<O: Sync>(
         &self,
@@ -340,47 +246,4 @@ impl Task<'_> {
         });
         report(self.model, self.recording, tally, parts.len(), answered.collect())
     }
-}
-
-/// Joins the findings of the parts of a history.
-fn report(
-    model: ModelName,
-    recording: &Recording,
-    tally: &Tally,
-    parts: usize,
-    findings: Vec<(&'static str, Finding)>,
-) -> Report {
-    let mut engines = Vec::new();
-    let mut joined = Finding::Valid;
-    for (engine, finding) in findings {
-        if !engines.contains(&engine) {
-            engines.push(engine);
-        }
-        match (&joined, finding) {
-            (_, Finding::Valid) | (Finding::Invalid { .. }, _) => {}
-            (Finding::Valid | Finding::Unknown { .. }, other) => joined = other,
-        }
-    }
-    if let (Finding::Valid, Some(reason)) = (&joined, tally.doubt(recording)) {
-        joined = Finding::Unknown { reason };
-    }
-    let usage = tally.usage(recording);
-    Report {
-        model,
-        engines,
-        parts,
-        operations: usage.used,
-        usage,
-        finding: joined,
-        certificate: Certificate::Absent,
-    }
-}
-
-fn explain_exhausted(exhausted: Exhausted) -> String {
-    let Exhausted {
-        limit,
-        decided,
-        total,
-    } = exhausted;
-    format!("{} ran out after {decided} of {total} operations", limit.name())
 }

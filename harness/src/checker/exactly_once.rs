@@ -5,10 +5,10 @@
 //! that took effect twice is a record with two positions; one that was acknowledged and is missing is a
 //! lost append; one that was refused and is there was appended by nobody.
 
-use super::datum::{Datum, Pool};
 use super::log::LogOp;
-use super::recording::{Operation, Recording};
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Operation, Recording};
 
 pub(crate) struct Converter<'a> {
     pool: &'a Pool,

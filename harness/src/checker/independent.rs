@@ -7,8 +7,8 @@
 //! at once, and only who recorded it can say which is right.
 
 use super::ModelName;
-use super::datum::{Datum, Pool};
-use super::recording::{Operation, Recording, ResultKind, Status};
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Operation, Recording, ResultKind, Status};
 
 /// Takes the keys out of the values, if that is what they have; an error says why that is not known.
 pub(super) fn take_keys(

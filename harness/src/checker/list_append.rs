@@ -11,13 +11,14 @@
 //! holds in every order, and an acyclic graph sorted by them is an order: the decision is exact.
 //! (Adya, Liskov, O'Neil 2000 for the names; Kingsbury & Alvaro, Elle, 2020 for the inference.)
 
-use super::budget::Budget;
-use super::datum::{Datum, Pool};
-use super::hash::FastMap;
 use super::precedence::{self, Graph, Kind};
 use super::txn::Micro;
-use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
+use super::verdict::{Exhausted, Verdict};
+use super::violation::{Told, Violation, mention};
 use crate::model::Call;
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
 
 mod internal;
 mod words;

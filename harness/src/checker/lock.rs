@@ -6,12 +6,13 @@
 //! a release of unknown outcome). An acquisition of unknown outcome, whose token nobody knows,
 //! cannot be released, so it can only be the last one and is dropped.
 
-use super::datum::Pool;
-use super::hash::FastMap;
-use super::recording::{NEVER, Operation, Recording, Status};
 use super::usage::{FAILED, Left, NO_FUNCTION, Taken, change_fits};
-use super::verdict::{Told, Verdict, Violation, mention};
-use crate::model::{Call, Model};
+use super::verdict::Verdict;
+use super::violation::{Told, Violation, mention};
+use crate::model::{Call, Model, NEVER};
+use crate::recording::datum::Pool;
+use crate::recording::hash::FastMap;
+use crate::recording::{Operation, Recording, Status};
 
 /// An operation on a lock, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -31,131 +31,23 @@
 //! A log that is trimmed has a second number that only grows, and an order has to fit both; how that is
 //! decided stands in `log/trimmed.rs`.
 
-use super::budget::{Budget, Limit};
-use super::datum::{Datum, Pool};
-use super::recording::{NEVER, Operation, Recording, ResultKind, Status};
 use super::usage::{FAILED, Left, NO_FUNCTION, NO_VALUE, NilReads, ODD, Taken, change_fits, changed, seen};
-use super::verdict::{Exhausted, Verdict, Violation};
-use crate::model::Call;
+use super::verdict::Verdict;
+use super::violation::{LogViolation, Violation};
+use crate::model::{Call, NEVER};
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Operation, Recording, ResultKind, Status};
 
+mod bounds;
+mod op;
 mod positions;
 mod trimmed;
 
+use bounds::{Sized, exhausted, raise, real_time};
+pub use op::{From, LogOp};
 use positions::Positions;
 pub use positions::{Label, Labels};
-
-/// An operation on a log, with its result; lists and labels are in the history's pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LogOp {
-    /// `record` was appended, at label `at` unless that is nil (unknown).
-    Append {
-        /// What was appended.
-        record: Datum,
-        /// Where.
-        at: Datum,
-    },
-    /// The records from `from` on were `entries`, a list of `[label record]`.
-    Read {
-        /// Where the read began.
-        from: From,
-        /// What it returned.
-        entries: Datum,
-        /// Nothing follows `entries`.
-        end: bool,
-    },
-    /// The last entry was this `[label record]`; nil when the log was empty.
-    Tail(Datum),
-    /// The whole log was this list of records; a record's label is its index.
-    Whole(Datum),
-    /// The records with a label below this one were removed.
-    Trim(Datum),
-}
-
-/// Where a read begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum From {
-    /// At the first record.
-    Start,
-    /// At this label.
-    At(Datum),
-    /// Behind this label.
-    After(Datum),
-}
-
-/// Why operations on a log have no order. Ids of operations.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogViolation {
-    /// A record was seen that nobody appended.
-    Garbage {
-        /// Who saw it.
-        read: u32,
-        /// The record.
-        record: Datum,
-    },
-    /// Two operations disagree about a position: another record there, or the record elsewhere.
-    Conflict {
-        /// One of them.
-        one: u32,
-        /// The other; the same one when it contradicts itself.
-        other: u32,
-    },
-    /// A read returned its records out of order, or from before its range.
-    Disorder {
-        /// The read.
-        read: u32,
-    },
-    /// A read returned the records on both sides of one and left that out.
-    Skipped {
-        /// The read.
-        read: u32,
-        /// Who knows the record between.
-        other: u32,
-    },
-    /// `later` needs a log that is at least as long as `earlier` does, but returned before `earlier`
-    /// was called.
-    RealTime {
-        /// Comes first in the log, was called last.
-        earlier: u32,
-        /// Comes after it in the log, returned before.
-        later: u32,
-    },
-    /// Nobody can have appended what stands at an offset by the time at which `later` shows that something does.
-    Hole {
-        /// The offset.
-        offset: u32,
-        /// Knows of a higher one.
-        later: u32,
-    },
-    /// A read lacks a record that nobody can have trimmed before it returned.
-    Missing {
-        /// The read.
-        read: u32,
-        /// Who knows the record.
-        other: u32,
-    },
-    /// A read saw a record that had been trimmed before it was called.
-    Resurrected {
-        /// The read.
-        read: u32,
-        /// The trim, or who did not see the record any more.
-        other: u32,
-    },
-}
-
-impl LogViolation {
-    /// The operations named.
-    pub fn operations(&self) -> Vec<u32> {
-        match *self {
-            Self::Garbage { read, .. } | Self::Disorder { read } => vec![read],
-            Self::Conflict { one, other } => vec![one, other],
-            Self::Skipped { read, other }
-            | Self::Missing { read, other }
-            | Self::Resurrected { read, other } => vec![read, other],
-            Self::RealTime { earlier, later } => vec![earlier, later],
-            Self::Hole { later, .. } => vec![later],
-        }
-    }
-}
 
 /// Converts recorded operations.
 pub(crate) struct Converter<'a> {
@@ -278,14 +170,6 @@ pub fn check(
     })
 }
 
-fn exhausted(limit: Limit, calls: &[Call<LogOp>]) -> Verdict {
-    Verdict::Unknown(Exhausted {
-        limit,
-        decided: 0,
-        total: calls.len() as u32,
-    })
-}
-
 fn decide(
     pool: &Pool,
     calls: &[Call<LogOp>],
@@ -304,67 +188,6 @@ fn decide(
         .into_iter()
         .map(|one| calls[one.call_index as usize].id)
         .collect())
-}
-
-/// What an operation says about the length of the log just after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Bounds {
-    /// It is an append; `None` bounds: nobody saw it happen.
-    is_append: bool,
-    at_least: u32,
-    at_most: u32,
-}
-
-/// An operation and the length it was given, in the order of the log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Sized {
-    length: u32,
-    is_read: bool,
-    call: u32,
-    call_index: u32,
-    /// The operation whose return made it this long (itself, unless it was raised).
-    cause: u32,
-}
-
-/// Gives every operation the least length it can have: its own bound, or that of anything that
-/// returned before its call.
-fn raise<O>(calls: &[Call<O>], bounds: &[Option<Bounds>]) -> Result<Vec<Sized>, LogViolation> {
-    let mut returns: Vec<(u32, u32)> = (0..)
-        .zip(calls)
-        .filter(|(i, call)| !call.is_open() && bounds[*i as usize].is_some())
-        .map(|(i, call)| (call.ret, i))
-        .collect();
-    returns.sort_unstable();
-    let mut returned = returns.into_iter().peekable();
-    let mut lengths = vec![(0, 0); calls.len()];
-    let mut longest = (0, 0);
-    let mut sized = Vec::with_capacity(calls.len());
-    for (i, call) in (0_u32..).zip(calls) {
-        while let Some((_, done)) = returned.next_if(|(ret, _)| *ret < call.call) {
-            longest = longest.max(lengths[done as usize]);
-        }
-        let Some(bound) = bounds[i as usize] else { continue };
-        let mut length = (bound.at_least, i);
-        if !bound.is_append && longest.0 > length.0 {
-            if longest.0 > bound.at_most {
-                let later = calls[longest.1 as usize].id;
-                return Err(LogViolation::RealTime {
-                    earlier: call.id,
-                    later,
-                });
-            }
-            length = longest;
-        }
-        lengths[i as usize] = length;
-        sized.push(Sized {
-            length: length.0,
-            is_read: !bound.is_append,
-            call: call.call,
-            call_index: i,
-            cause: length.1,
-        });
-    }
-    Ok(sized)
 }
 
 /// What filled a hole was called before anything returned that knows the log to be longer.
@@ -392,23 +215,4 @@ fn in_time_for_holes(
         }
     }
     broken
-}
-
-/// In the order of the log, no operation returns before one that precedes it was called.
-fn real_time<O>(calls: &[Call<O>], sized: &[Sized]) -> Result<(), LogViolation> {
-    let mut latest: Option<&Call<O>> = None;
-    for one in sized {
-        let call = &calls[one.call_index as usize];
-        if let Some(earlier) = latest.filter(|latest| call.ret < latest.call) {
-            let later = calls[one.cause as usize].id;
-            return Err(LogViolation::RealTime {
-                earlier: earlier.id,
-                later,
-            });
-        }
-        if latest.is_none_or(|latest| latest.call < call.call) {
-            latest = Some(call);
-        }
-    }
-    Ok(())
 }

@@ -87,48 +87,44 @@
 //! [`report::explain`](crate::report::explain).
 
 use crate::model::{Call, Model};
-use crate::results::{Outcome, Usage};
 
 pub mod bank;
 mod bits;
 pub mod breadth;
-pub mod budget;
 pub mod certificate;
 pub mod counter;
-pub mod datum;
 pub mod depth;
 mod dispatch;
 pub mod exactly_once;
+mod finding;
 pub mod frontier;
-pub mod hash;
 mod independent;
 pub mod kv;
 pub mod list_append;
 pub mod lock;
 pub mod log;
 mod precedence;
-pub mod recording;
 pub mod register;
 pub mod rw_register;
 pub mod search;
 pub mod session;
 pub mod sets;
 mod split;
-pub mod times;
 mod trail;
 pub mod txn;
 pub mod unique;
 mod usage;
 pub mod verdict;
+pub mod violation;
 pub mod witness;
 
-pub use budget::{Budget, Limit};
+pub use crate::model::NEVER;
+pub use crate::recording::budget::{Budget, Limit};
 pub use dispatch::{ModelName, Options, check};
-pub use recording::NEVER;
+pub use finding::{Finding, Report};
 pub use usage::NilReads;
-pub use verdict::{Verdict, Violation};
-
-use datum::Datum;
+pub use verdict::Verdict;
+pub use violation::Violation;
 
 /// Why a history given to [`decide`] is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -163,54 +159,5 @@ pub fn decide<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> Re
     match ends.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         Some(pair) => Err(BadHistory::Tie(pair[1].1)),
         None => Ok(search::check(model, &calls, budget).1),
-    }
-}
-
-/// What checking a whole history came to.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Model it was checked against.
-    pub model: ModelName,
-    /// Engines that took part, in order of first use.
-    pub engines: Vec<&'static str>,
-    /// Keys, or other independent parts.
-    pub parts: usize,
-    /// Operations used.
-    pub operations: u64,
-    /// Which those are, and why the others are not among them.
-    pub usage: Usage,
-    /// The answer.
-    pub finding: Finding,
-    /// What the order the daemon itself claims came to, where its replies tell one.
-    pub certificate: certificate::Certificate,
-}
-
-/// The answer about a whole history.
-#[derive(Clone, Debug)]
-pub enum Finding {
-    /// Every part has an order.
-    Valid,
-    /// The part with this key has none.
-    Invalid {
-        /// Key; nil when there is only one.
-        key: Datum,
-        /// Why.
-        violation: Violation,
-    },
-    /// Not decided.
-    Unknown {
-        /// What ran out and how far it got, or what the checker did not understand.
-        reason: String,
-    },
-}
-
-impl Report {
-    /// Valid, invalid or unknown.
-    pub fn outcome(&self) -> Outcome {
-        match self.finding {
-            Finding::Valid => Outcome::Valid,
-            Finding::Invalid { .. } => Outcome::Invalid,
-            Finding::Unknown { .. } => Outcome::Unknown,
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! Registers: read, write, compare-and-set on one value a key. The sequential specification, and the
 //! conversion of recorded operations into it.
 
-use super::datum::{Datum, Pool};
-use super::recording::{Operation, Recording, ResultKind, Status};
 use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, VALUE_UNKNOWN, changed, seen};
 use crate::model::{Call, Model};
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Operation, Recording, ResultKind, Status};
 
 /// An operation on a register, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -144,7 +144,7 @@ impl<'a> Converter<'a> {
 /// compare-and-set whose value nobody saw. Kept when some operation only says which value it did
 /// *not* see, because any value may then matter.
 pub fn drop_unseen(calls: &mut Vec<Call<RegisterOp>>) {
-    let mut seen = super::hash::FastSet::default();
+    let mut seen = crate::recording::hash::FastSet::default();
     for call in calls.iter() {
         match call.op {
             RegisterOp::Differs(_) => return,

@@ -5,10 +5,10 @@
 //! competition. The answer does not depend on timing. The cost is at most a small multiple of the
 //! cheaper one's.
 
-use super::budget::{Budget, Limit};
 use super::verdict::Verdict;
 use super::{breadth, depth};
 use crate::model::{Call, Model};
+use crate::recording::budget::{Budget, Limit};
 
 /// Steps of the first round.
 const STEPS_FIRST: u64 = 200_000;

@@ -5,13 +5,14 @@
 //! without it and before the first read with it. The operations in that order must not contradict
 //! real time. Adds of unknown outcome whose element nobody saw are dropped.
 
-use super::budget::Budget;
-use super::datum::{Datum, Pool};
-use super::hash::FastMap;
-use super::recording::{Operation, Recording};
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
-use super::verdict::{Exhausted, Told, Verdict, Violation, mention};
+use super::verdict::{Exhausted, Verdict};
+use super::violation::{Told, Violation, mention};
 use crate::model::Call;
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
+use crate::recording::{Operation, Recording};
 
 /// An operation on a set, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

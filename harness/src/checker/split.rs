@@ -8,12 +8,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::budget::{Budget, Limit, Meter};
-use super::datum::Datum;
-use super::hash::FastMap;
-use super::recording::{Operation, Recording};
 use super::usage::{Taken, Tally};
 use crate::model::Call;
+use crate::recording::budget::{Budget, Limit, Meter};
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastMap;
+use crate::recording::{Operation, Recording};
 
 /// The operations of one key, in order of invocation.
 #[derive(Debug)]

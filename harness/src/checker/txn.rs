@@ -1,11 +1,11 @@
 //! Transactions of micro-operations, `[[:append k v] [:r k [..]] [:w k v] ...]`, and their sequential
 //! specifications: registers, and lists that are appended to.
 
-use super::datum::{Datum, Pool};
-use super::hash::FastMap;
-use super::recording::{Operation, Recording, Status};
 use super::usage::{Left, NilReads, Taken, Tally, changed};
 use crate::model::{Call, Model};
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
+use crate::recording::{Operation, Recording, Status};
 
 /// One step of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,17 +10,17 @@
 //! Operations of unknown outcome: those whose value nobody saw are dropped, the others happened.
 //! A violation names two clusters, hence at most four operations.
 
-use super::budget::{Budget, Limit};
-use super::datum::Datum;
-use super::hash::FastMap;
 use super::register::RegisterOp;
-use super::verdict::{Exhausted, Verdict, Violation};
+use super::verdict::{Exhausted, Verdict};
+use super::violation::Violation;
 use crate::model::Call;
+use crate::recording::budget::{Budget, Limit};
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastMap;
 
-mod violation;
 mod zones;
 
-pub use violation::{Contradiction, Effect, RegisterViolation, Zone};
+use super::violation::{Contradiction, Effect, RegisterViolation, Zone};
 use zones::{Clash, Path, place};
 
 /// Decides `calls`, all of one register; `None` when some value is written more than once or an

@@ -6,9 +6,10 @@
 //! changes nothing, so without it the rest can still be invalid. A failed operation, and a look that nobody saw
 //! the result of, bar nothing.
 
-use super::datum::{Datum, Pool};
-use super::hash::FastMap;
-use super::recording::{NEVER, Operation, Recording, ResultKind, Status};
+use crate::model::NEVER;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
+use crate::recording::{Operation, Recording, ResultKind, Status};
 use crate::results::{Ignored, Usage};
 
 /// Why an operation is left out, and which verdicts that bars.

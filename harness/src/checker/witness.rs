@@ -3,8 +3,8 @@
 //! Deliberately knows nothing of any engine: it replays the order through the model and compares it
 //! with real time, in one pass. A `valid` verdict that passes this is a proof.
 
-use super::hash::FastMap;
 use crate::model::{Call, Model};
+use crate::recording::hash::FastMap;
 
 /// Why an order does not explain the history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,6 +16,7 @@ use super::cut_off;
 use harness::checker::certificate::Certificate;
 use harness::checker::{self, Budget, ModelName, NilReads, Options};
 use harness::formats::{self, ReadError};
+use harness::recording::budget::STEPS_DEFAULT;
 use harness::report;
 use harness::results::{EXIT_HARNESS_FAILURE, Outcome};
 use serde_json::json;
@@ -144,7 +145,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let threads = args.threads.map_or(cores, usize::from);
     let charged = (args.budget_mem - BASE_BYTES) / SLACK_DIVISOR;
-    let budget = Budget::new(charged, checker::budget::STEPS_DEFAULT);
+    let budget = Budget::new(charged, STEPS_DEFAULT);
     let (done, over) = mpsc::channel::<()>();
     let deadline = Duration::try_from_secs_f64(args.budget_time)?;
     let timer = budget.clone();

@@ -7,8 +7,8 @@ use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use harness::checker::Budget;
-use harness::checker::recording::Recording;
 use harness::formats::{self, ReadError};
+use harness::recording::Recording;
 use harness::results::Results;
 
 /// What has to be said of the run whose folder the history `file` stands in; nothing when it came to its end, or when the

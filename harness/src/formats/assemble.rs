@@ -5,14 +5,13 @@
 //! the order of events doubtful is noted: both are for the checkers to judge.
 
 use super::open::Open;
-use crate::checker::budget::{Budget, Limit, Meter};
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::hash::FastMap;
-use crate::checker::recording::{
-    FaultEvent, NAMED_PROCESSES, NEVER, Operation, Recording, ResultKind, Status,
-};
-use crate::checker::times::Times;
+use crate::model::NEVER;
 use crate::op::EventKind;
+use crate::recording::budget::{Budget, Limit, Meter};
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
+use crate::recording::times::Times;
+use crate::recording::{FaultEvent, NAMED_PROCESSES, Operation, Recording, ResultKind, Status};
 
 /// An event as a reader understood it, its values in the recording's pool.
 #[derive(Clone, Copy, Debug)]

@@ -2,9 +2,9 @@
 
 use super::assemble::{Entry, Function, Process};
 use super::notation::{Problem, Scanner};
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::recording::ResultKind;
 use crate::op::EventKind;
+use crate::recording::ResultKind;
+use crate::recording::datum::{Datum, Pool};
 
 /// Whose names of fields are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

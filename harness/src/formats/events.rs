@@ -4,14 +4,14 @@
 
 use serde_json::Value;
 
-use super::Trouble;
 use super::assemble::{Assembler, Entry, Function, Pairing, Process, Refusal};
 use super::notation::{Notation, Scanner};
-use crate::checker::budget::Budget;
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::recording::{Recording, ResultKind};
+use super::trouble::Trouble;
 use crate::history::Header;
 use crate::op::Event;
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Recording, ResultKind};
 
 /// Takes the events of one history in their order, whatever their `index` says.
 pub(crate) fn read(header: &Header, events: &[Event], budget: &Budget) -> Result<Recording, Trouble> {

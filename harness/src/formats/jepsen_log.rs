@@ -9,14 +9,14 @@
 //! there, but a line that begins as an operation does has to be one. In a log a failed compare-and-set found another
 //! value than it expected; one that carries an error or a keyword such as `:timed-out` says only that it failed.
 
-use super::Trouble;
 use super::assemble::{Assembler, Entry, Function, Pairing, Process, Refusal};
 use super::notation::{Notation, Problem, Scanner};
 use super::source::Source;
-use crate::checker::budget::Budget;
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::recording::{Recording, ResultKind};
+use super::trouble::Trouble;
 use crate::op::EventKind;
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Recording, ResultKind};
 
 /// Who writes operations into a log.
 const MARK: &[u8] = b"jepsen.util";

@@ -5,9 +5,9 @@
 //! [`super::entry`], which knows every spelling and explains what is wrong.
 
 use super::assemble::{Entry, Function, Process};
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::recording::ResultKind;
 use crate::op::EventKind;
+use crate::recording::ResultKind;
+use crate::recording::datum::{Datum, Pool};
 
 /// Reads the event at the beginning of `bytes`; also gives its length.
 #[inline]

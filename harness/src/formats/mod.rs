@@ -4,7 +4,7 @@
 //! Every reader streams: memory is that of the recording, not of the file. The format is guessed from
 //! the first operation. Blank lines, comments and the lines of a log that are no operations are skipped; anything
 //! else that is not understood ends the reading with file, line and what was expected. A value that is understood
-//! only as far as to find its end is *odd* (see [`datum`](crate::checker::datum)): the checkers leave it out and say so.
+//! only as far as to find its end is *odd* (see [`datum`](crate::recording::datum)): the checkers leave it out and say so.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use crate::checker::budget::{Budget, Limit};
-use crate::checker::recording::Recording;
 use crate::history::Header;
 use crate::op::Event;
+use crate::recording::Recording;
+use crate::recording::budget::{Budget, Limit};
 
 mod assemble;
 mod entry;
@@ -27,10 +27,12 @@ mod number;
 mod objects;
 mod open;
 mod source;
+mod trouble;
 
 use notation::Notation;
 pub(crate) use objects::parse_datum;
 use source::Source;
+use trouble::Trouble;
 
 /// Why a history could not be read.
 #[derive(Debug, Error)]
@@ -63,19 +65,6 @@ pub enum ReadError {
         /// What was expected.
         problem: String,
     },
-}
-
-/// Trouble below the level at which the file's name is known.
-pub(crate) enum Trouble {
-    Io(io::Error),
-    Budget { line: u64, limit: Limit },
-    Malformed { line: u64, problem: String },
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 /// Reads the history in the file at `path`, under the default budget.
@@ -198,7 +187,7 @@ pub fn looks_like_history(path: &Path) -> io::Result<bool> {
 
 /// True when `text` is one value in EDN or JSON.
 pub fn is_value(text: &str) -> bool {
-    parse_datum(&mut crate::checker::datum::Pool::default(), text).is_some()
+    parse_datum(&mut crate::recording::datum::Pool::default(), text).is_some()
 }
 
 enum Guess {

@@ -7,8 +7,8 @@
 //! Source: github.com/edn-format/edn; RFC 8259.
 
 use super::number;
-use crate::checker::budget::Limit;
-use crate::checker::datum::{Datum, Kind, Pool};
+use crate::recording::budget::Limit;
+use crate::recording::datum::{Datum, Kind, Pool};
 
 /// Which notation the text is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

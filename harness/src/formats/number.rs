@@ -4,7 +4,7 @@
 //! 64 bits, with an `M` it is exact. What is spelled in no such way (octal, a ratio) is odd: it may equal something,
 //! but what is not known here.
 
-use crate::checker::datum::{Datum, Kind, Pool};
+use crate::recording::datum::{Datum, Kind, Pool};
 
 /// Reads `token`, which begins as a number does.
 pub(super) fn read(token: &str, pool: &mut Pool) -> Datum {

@@ -3,16 +3,16 @@
 //! The header of our own files decides the dialect; without one it is Jepsen's. A vector that is opened has to be
 //! closed: without its end, nobody knows what else was in it.
 
-use super::Trouble;
 use super::assemble::{Assembler, Pairing, Refusal};
 use super::entry::{Dialect, read_entry};
 use super::line;
 use super::notation::{Notation, Problem, Scanner};
 use super::source::Source;
-use crate::checker::budget::Budget;
-use crate::checker::datum::{Datum, Pool, View};
-use crate::checker::recording::Recording;
+use super::trouble::Trouble;
 use crate::history::HISTORY_VERSION;
+use crate::recording::Recording;
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool, View};
 
 /// Vectors inside of vectors around the operations.
 pub(super) const BRACKETS_MAX: usize = 8;

@@ -1,6 +1,6 @@
 //! Which operations are under way: found by a number that its completion repeats.
 
-use crate::checker::hash::FastMap;
+use crate::recording::hash::FastMap;
 
 /// Places in the direct part: many more than clients work at once.
 const PLACES: usize = 4096;

@@ -8,8 +8,8 @@ use std::io::{self, Cursor, Read};
 
 use flate2::read::MultiGzDecoder;
 
-use super::Trouble;
-use crate::checker::budget::{Budget, Limit, Meter};
+use super::trouble::Trouble;
+use crate::recording::budget::{Budget, Limit, Meter};
 
 /// How much is asked for at a time.
 const CHUNK_BYTES: usize = 1 << 18;

@@ -15,78 +15,14 @@ use crate::op::{Event, EventKind};
 mod log;
 mod plant;
 mod register;
+mod spec;
+mod system;
 
 pub use plant::Planted;
 use plant::{Claim, Step};
-
-/// What to generate.
-#[derive(Clone, Debug)]
-pub struct Spec {
-    /// Kind of system.
-    pub workload: Workload,
-    /// Operations, planted ones included.
-    pub operations: u64,
-    /// Processes that work at the same time.
-    pub clients: usize,
-    /// Keys.
-    pub keys: usize,
-    /// Probability that an operation's outcome is unknown.
-    pub info: f64,
-    /// Share of compare-and-sets among the operations on registers.
-    pub cas: f64,
-    /// Whether every value is written once.
-    pub values: Values,
-    /// Source of every choice.
-    pub seed: u64,
-    /// Violation to plant in the middle.
-    pub violation: Option<Planted>,
-}
-
-/// Kinds of systems.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Workload {
-    /// Read, write, compare-and-set.
-    Register,
-    /// Append, read, tail.
-    Log,
-}
-
-/// What is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Values {
-    /// Every value once.
-    Unique,
-    /// One of this many values.
-    Repeated(u64),
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            workload: Workload::Register,
-            operations: 1000,
-            clients: 5,
-            keys: 1,
-            info: 0.0,
-            cas: 0.2,
-            values: Values::Unique,
-            seed: 0,
-            violation: None,
-        }
-    }
-}
-
-/// A simulated system: what an operation asks, and what it answers when it takes effect.
-trait System {
-    /// An operation to invoke: function, value.
-    fn request(&mut self, random: &mut Random, key: usize) -> (&'static str, Value);
-    /// Lets the operation take effect and completes it.
-    fn apply(&mut self, invocation: &Event, key: usize) -> Event;
-    /// A value that nobody else uses.
-    fn fresh(&mut self) -> i64;
-    /// A position that is free, behind the last one and before the next.
-    fn free_position(&self, key: usize) -> Value;
-}
+pub use spec::{Spec, Values};
+use system::System;
+pub use system::Workload;
 
 /// Generates the events of `spec` in order, each handed to `record`.
 ///

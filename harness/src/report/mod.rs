@@ -4,10 +4,10 @@
 pub mod junit;
 mod markup;
 pub mod page;
-pub mod run;
 #[cfg(test)]
 mod samples;
 pub mod svg;
+pub mod text;
 mod timeline;
 pub mod words;
 
@@ -16,10 +16,10 @@ pub use words::explain;
 use std::path::Path;
 
 use crate::checker::Report;
-use crate::checker::recording::Recording;
 use crate::plan::Plan;
+use crate::recording::Recording;
 use crate::results::{CheckResult, Results};
-use crate::run::Tally;
+use crate::tally::Tally;
 
 /// The reports of a run, by file name.
 pub fn files(
@@ -32,7 +32,10 @@ pub fn files(
     let json = serde_json::to_string_pretty(results).expect("results have a JSON form");
     [
         ("results.json", format!("{json}\n")),
-        ("report.txt", run::text_report(plan, seed, folder, results, tally)),
+        (
+            "report.txt",
+            text::text_report(plan, seed, folder, results, tally),
+        ),
         ("report.html", page::page(plan, seed, folder, results, tally)),
         ("junit.xml", junit::junit(plan, seed, results)),
     ]

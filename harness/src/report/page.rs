@@ -12,7 +12,7 @@ use super::markup::escaped;
 use super::timeline;
 use crate::plan::Plan;
 use crate::results::{CheckResult, Counts, Outcome, Results};
-use crate::run::{FunctionTally, Tally};
+use crate::tally::{FunctionTally, Tally};
 
 /// Faults in the table.
 const FAULTS_SHOWN: usize = 300;

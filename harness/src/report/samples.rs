@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::plan::Plan;
 use crate::results::{CheckResult, Counts, FaultResult, Ignored, Outcome, PhaseResult, Results, Usage};
-use crate::run::{FunctionTally, Tally};
+use crate::tally::{FunctionTally, Tally};
 
 pub(super) fn plan() -> Plan {
     let text =

@@ -7,8 +7,9 @@
 use std::fmt::Write;
 
 use super::words::Story;
-use crate::checker::recording::{NEVER, Operation, Recording};
 use crate::checker::{Finding, Report};
+use crate::model::NEVER;
+use crate::recording::{Operation, Recording};
 
 /// Bars in a picture.
 pub const BARS_MAX: usize = 80;

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::markup::escaped;
 use crate::results::{FaultResult, Results};
-use crate::run::{STRETCH_NS, Tally};
+use crate::tally::{STRETCH_NS, Tally};
 
 /// Columns of the operations.
 const COLUMNS_MAX: usize = 240;

@@ -7,10 +7,11 @@
 use std::cell::RefCell;
 use std::fmt::Write;
 
-use crate::checker::datum::{Datum, View};
-use crate::checker::recording::{NEVER, Operation, Recording, ResultKind, Status};
-use crate::checker::verdict::{Core, MENTION, Stuck};
+use crate::checker::violation::{Core, MENTION, Stuck};
 use crate::checker::{Finding, Report, Violation};
+use crate::model::NEVER;
+use crate::recording::datum::{Datum, View};
+use crate::recording::{Operation, Recording, ResultKind, Status};
 
 mod log;
 mod register;

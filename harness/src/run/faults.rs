@@ -5,9 +5,16 @@
 
 use std::collections::BTreeMap;
 
-use super::verdict::Shortfall;
 use crate::plan::Plan;
 use crate::results::FaultResult;
+
+/// Something that the run did less of than the plan wants.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shortfall {
+    pub(super) text: String,
+    /// True when the run proves what it claims all the same.
+    pub(super) is_slight: bool,
+}
 
 /// What is missing, for each kind.
 pub(super) fn weigh(plan: &Plan, faults: &[FaultResult]) -> Vec<Shortfall> {

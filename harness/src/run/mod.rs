@@ -10,7 +10,6 @@ mod pipelines;
 mod progress;
 mod recovery;
 mod retention;
-mod tally;
 mod verdict;
 
 use std::io;
@@ -26,7 +25,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 pub use folder::{FolderError, RunFolder};
 use pipelines::Pipelines;
 pub use retention::retain;
-pub use tally::{FunctionTally, Phase, STRETCH_NS, Tally};
 
 use crate::cluster::{Cluster, ClusterError, Programs};
 use crate::generator::Mix;
@@ -35,8 +33,9 @@ use crate::interpreter::{Interpreter, Track};
 use crate::nemesis::{Lane, Nemesis};
 use crate::plan::Plan;
 use crate::recorder::Recorder;
-use crate::report::{self, run::text_report};
+use crate::report::{self, text::text_report};
 use crate::results::{CheckResult, Outcome, Results};
+use crate::tally::{Phase, Tally};
 use crate::workload::{self, Part};
 
 /// What to run.

@@ -9,8 +9,8 @@ use crate::cluster::Crash;
 use crate::plan::Plan;
 use crate::results::{CheckResult, FaultResult, Lost, Outcome, Results};
 
-use super::faults::weigh;
-use super::tally::Tally;
+use super::faults::{Shortfall, weigh};
+use crate::tally::Tally;
 
 /// Everything that a run found.
 #[derive(Debug)]
@@ -127,14 +127,6 @@ fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
         explanation: (!crashes.is_empty()).then(|| told.take(CRASHES_TOLD).collect::<Vec<_>>().join("\n")),
         picture: None,
     }
-}
-
-/// Something that the run did less of than the plan wants.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Shortfall {
-    pub(super) text: String,
-    /// True when the run proves what it claims all the same.
-    pub(super) is_slight: bool,
 }
 
 /// The numbers that a plan wants at least. A busy machine misses them by a little, and proves nothing less.

@@ -17,9 +17,10 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Simulated;
-use crate::report::{self, run::text_report};
+use crate::report::{self, text::text_report};
 use crate::results::Outcome;
-use crate::run::{FolderError, Phase, RunError, RunFolder, Tally, history_name};
+use crate::run::{FolderError, RunError, RunFolder, history_name};
+use crate::tally::{Phase, Tally};
 
 /// Writes the folder of a run under `root`.
 ///

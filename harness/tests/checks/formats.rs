@@ -5,8 +5,9 @@ use std::io::Cursor;
 use std::path::Path;
 
 use harness::checker::Budget;
-use harness::checker::recording::{NEVER, Recording, Status};
 use harness::formats;
+use harness::model::NEVER;
+use harness::recording::{Recording, Status};
 
 fn read(text: &str) -> Result<Recording, String> {
     formats::read(
@@ -19,7 +20,7 @@ fn read(text: &str) -> Result<Recording, String> {
 
 fn told(recording: &Recording) -> Vec<String> {
     let show = |datum| recording.pool.show(datum);
-    let line = |operation: &harness::checker::recording::Operation| {
+    let line = |operation: &harness::recording::Operation| {
         let ret = if operation.ret == NEVER {
             "-".to_owned()
         } else {

@@ -1,9 +1,9 @@
 //! Histories that the frontier once misjudged, or would if one of its conditions were missing.
 
-use harness::checker::datum::Datum;
 use harness::checker::register::{Register, RegisterOp};
 use harness::checker::{Budget, NEVER, Verdict, frontier, witness};
 use harness::model::Call;
+use harness::recording::datum::Datum;
 
 fn datum(value: i64) -> Datum {
     Datum::int(value).expect("small")

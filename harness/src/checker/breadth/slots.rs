@@ -4,8 +4,8 @@
 //! return keep theirs until they are placed for good.
 
 use crate::checker::bits::Bits;
-use crate::checker::hash::FastMap;
 use crate::model::Call;
+use crate::recording::hash::FastMap;
 
 /// Who is in which slot.
 pub(super) struct Slots<const W: usize> {

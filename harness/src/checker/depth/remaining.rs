@@ -4,8 +4,8 @@
 //! Invariant: events are put back in the reverse order in which they were taken, so the links an event
 //! keeps while it is out are those it needs to come back.
 
-use crate::checker::hash::FastMap;
 use crate::model::Call;
+use crate::recording::hash::FastMap;
 
 /// Something the search can look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

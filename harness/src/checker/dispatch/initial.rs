@@ -1,9 +1,10 @@
 //! What there was before the first operation, in terms of the model.
 
-use super::{ModelName, Options};
+use super::name::ModelName;
+use super::options::Options;
 use crate::checker::bank::Balances;
-use crate::checker::datum::Datum;
-use crate::checker::recording::Recording;
+use crate::recording::Recording;
+use crate::recording::datum::Datum;
 
 /// The initial value, and what a model reads in it.
 #[derive(Debug, Default)]

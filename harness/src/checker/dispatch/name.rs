@@ -1,7 +1,7 @@
 //! Models by name, and which one a history is about.
 
-use crate::checker::recording::Recording;
 use crate::checker::txn::{self, Micro};
+use crate::recording::Recording;
 
 /// Models by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

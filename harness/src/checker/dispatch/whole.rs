@@ -1,12 +1,18 @@
 //! Models whose operations touch more than one key, so that a history is one part.
 
-use super::{Answer, Initial, ModelName, Options, report};
-use crate::checker::budget::Budget;
-use crate::checker::datum::Datum;
-use crate::checker::recording::Recording;
-use crate::checker::txn::{self, Cells, Transactional};
-use crate::checker::usage::{NilReads, Tally};
-use crate::checker::{Finding, Report, bank, list_append, rw_register};
+use super::answer::{Answer, report};
+use super::initial::Initial;
+use super::name::ModelName;
+use super::options::Options;
+use crate::checker::finding::Report;
+use crate::checker::txn::{self, Cells, Micro, Transactional};
+use crate::checker::usage::NilReads;
+use crate::checker::{bank, list_append, rw_register};
+use crate::model::Call;
+use crate::recording::Recording;
+use crate::recording::budget::Budget;
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastMap;
 
 /// Each bank for itself, where there are several.
 pub(super) fn bank(recording: &Recording, initial: &Initial, options: &Options) -> Report {
@@ -36,16 +42,10 @@ pub(super) fn list_append(
     options: &Options,
     budget: &Budget,
 ) -> Report {
-    let nil_reads = options.nil_reads.unwrap_or(NilReads::Value);
-    let Transactional { calls, tally } = txn::parse(recording, Cells::Lists, nil_reads);
-    let aborted = txn::aborted(recording);
-    let verdict = list_append::decide(&recording.pool, &initial.elements, &calls, &aborted, budget);
-    one(
-        ModelName::ListAppend,
-        recording,
-        &tally,
-        Answer::maybe("list-append", verdict),
-    )
+    transactions(ModelName::ListAppend, recording, options, |calls, aborted| {
+        let verdict = list_append::decide(&recording.pool, &initial.elements, calls, aborted, budget);
+        Answer::maybe("list-append", verdict)
+    })
 }
 
 pub(super) fn rw_register(
@@ -54,20 +54,28 @@ pub(super) fn rw_register(
     options: &Options,
     budget: &Budget,
 ) -> Report {
-    let nil_reads = options.nil_reads.unwrap_or(NilReads::Value);
-    let Transactional { calls, tally } = txn::parse(recording, Cells::Registers, nil_reads);
-    let aborted = txn::aborted(recording);
-    let (engine, verdict) = rw_register::decide(&recording.pool, &calls, initial.value, &aborted, budget);
-    one(
-        ModelName::RwRegister,
-        recording,
-        &tally,
-        Answer::of(engine, verdict),
-    )
+    transactions(ModelName::RwRegister, recording, options, |calls, aborted| {
+        let (engine, verdict) = rw_register::decide(&recording.pool, calls, initial.value, aborted, budget);
+        Answer::of(engine, verdict)
+    })
 }
 
-fn one(model: ModelName, recording: &Recording, tally: &Tally, answer: Answer) -> Report {
+/// All transactions together, decided by `decide`, which also gets the writes of those that certainly had no effect.
+fn transactions(
+    model: ModelName,
+    recording: &Recording,
+    options: &Options,
+    decide: impl FnOnce(&[Call<Vec<Micro>>], &FastMap<(Datum, Datum), u32>) -> Answer,
+) -> Report {
+    let cells = if model == ModelName::ListAppend {
+        Cells::Lists
+    } else {
+        Cells::Registers
+    };
+    let Transactional { calls, tally } =
+        txn::parse(recording, cells, options.nil_reads.unwrap_or(NilReads::Value));
+    let answer = decide(&calls, &txn::aborted(recording));
     let engine = answer.engine;
-    let finding: Finding = answer.finding(recording, Datum::NIL, tally.changed_from(Datum::NIL));
-    report(model, recording, tally, 1, vec![(engine, finding)])
+    let finding = answer.finding(recording, Datum::NIL, tally.changed_from(Datum::NIL));
+    report(model, recording, &tally, 1, vec![(engine, finding)])
 }

@@ -5,12 +5,12 @@
 //! has no order. What remains is a proof that names only these. The effort is bounded: where it
 //! ends early, or the proof counts how often an operation of unknown outcome is used, there is none.
 
-use super::Task;
+use super::task::Task;
 use super::window::{self, Window};
-use crate::checker::budget::Budget;
 use crate::checker::register::RegisterOp;
-use crate::checker::verdict::{Core, Stuck};
+use crate::checker::violation::{Core, Stuck};
 use crate::model::Call;
+use crate::recording::budget::Budget;
 
 /// Attempts to leave something out.
 const ATTEMPTS_MAX: usize = 300;

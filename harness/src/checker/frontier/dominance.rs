@@ -1,8 +1,9 @@
 //! Which configurations another one makes superfluous, and which are given up when there are too many.
 
+use super::checkpoint::Configuration;
+use super::engine::Frontier;
 use super::pending::{Choice, Kind};
-use super::{Configuration, Frontier};
-use crate::checker::budget::Limit;
+use crate::recording::budget::Limit;
 
 impl<const W: usize> Frontier<'_, W> {
     /// Drops configurations another one makes superfluous.

@@ -1,17 +1,7 @@
-//! How hard the frontier tries: first what decides most histories, then what decides all.
-//!
-//! Each stage proves what it answers, so stages can only differ in cost.
-//! - *Patient*: keeps a few configurations and goes back for more where it must ([`super::patience`]). An
-//!   order that it finds is one; getting stuck proves something only if nothing was given up, or if the
-//!   operations around it have no order by themselves.
-//! - *Unlimited*: operations of unknown outcome may be used again and again, so that how many were
-//!   used need not be remembered. Getting stuck even so proves that there is no order; not getting
-//!   stuck proves nothing.
-//! - *Wide*, then *full*: the first with more and more configurations.
+//! How hard one stage of the frontier tries, and how it ends.
 
-use super::{Frontier, Task, core, unknown};
-use crate::checker::budget::{Budget, Limit};
-use crate::checker::verdict::{Stuck, Verdict, Violation};
+use crate::checker::violation::Stuck;
+use crate::recording::budget::Limit;
 
 /// What a stage allows itself.
 #[derive(Clone, Copy, Debug)]
@@ -21,14 +11,12 @@ pub(super) struct Effort {
     /// Operations of unknown outcome may be used more than once.
     pub(super) unlimited: bool,
     /// Share of the steps that it may take.
-    steps_divisor: u64,
+    pub(super) steps_divisor: u64,
 }
 
 impl Effort {
-    /// One after the other, until one decides.
-    const LADDER: [Self; 4] = [Self::PATIENT, Self::UNLIMITED, Self::WIDE, Self::FULL];
-    const PATIENT: Self = Self {
-        width: super::patience::WIDTH,
+    pub(super) const PATIENT: Self = Self {
+        width: WIDTH,
         unlimited: false,
         steps_divisor: 1,
     };
@@ -38,7 +26,7 @@ impl Effort {
         unlimited: true,
         steps_divisor: 4,
     };
-    const WIDE: Self = Self {
+    pub(super) const WIDE: Self = Self {
         width: 4096,
         unlimited: false,
         steps_divisor: 4,
@@ -70,57 +58,5 @@ pub(super) enum Outcome {
     Limit(Limit, u32),
 }
 
-/// Tries one stage after the other until one decides.
-pub(super) fn raise<const W: usize>(task: &Task<'_>, budget: &Budget) -> Verdict {
-    let has_unknown = task.returns.len() < task.calls.len();
-    let mut last = unknown(Limit::Steps, 0, task.calls);
-    for effort in Effort::LADDER {
-        if effort.unlimited && !has_unknown {
-            continue;
-        }
-        let budget = budget.with_steps(budget.steps_max() / effort.steps_divisor);
-        match run::<W>(task, &budget, effort) {
-            Outcome::Order(order) if !effort.unlimited => return Verdict::Valid(order),
-            Outcome::Stuck(stuck) if !effort.unlimited => {
-                return invalid::<W>(task, stuck, &budget);
-            }
-            Outcome::Stuck(stuck) | Outcome::Later(stuck) => {
-                let stuck = earlier::<W>(task, &budget, stuck);
-                return invalid::<W>(task, stuck, &budget);
-            }
-            Outcome::Order(_) | Outcome::GaveUp => {}
-            Outcome::Limit(limit, decided) => last = unknown(limit, decided, task.calls),
-        }
-        if budget.check_cancelled().is_err() {
-            break;
-        }
-    }
-    last
-}
-
-fn invalid<const W: usize>(task: &Task<'_>, stuck: Stuck, budget: &Budget) -> Verdict {
-    let core = core::find::<W>(task, &stuck, budget);
-    Verdict::Invalid(Violation::Stuck(Stuck { core, ..stuck }))
-}
-
-fn run<const W: usize>(task: &Task<'_>, budget: &Budget, effort: Effort) -> Outcome {
-    let frontier = Frontier::<W>::new(task, budget, effort);
-    if effort.width == super::patience::WIDTH {
-        frontier.run_patiently(budget)
-    } else {
-        frontier.run()
-    }
-}
-
-/// The first operation that fits nowhere. A later one may have been found;
-/// if it takes long to find the first, the later one stays: it is as true.
-fn earlier<const W: usize>(task: &Task<'_>, budget: &Budget, later: Stuck) -> Stuck {
-    let budget = budget.with_steps(STEPS_EARLIER.min(budget.steps_max()));
-    match Frontier::<W>::new(task, &budget, Effort::FULL).run() {
-        Outcome::Stuck(stuck) => stuck,
-        Outcome::Order(_) | Outcome::GaveUp | Outcome::Later(_) | Outcome::Limit(..) => later,
-    }
-}
-
-/// Steps spent on a better explanation of what is already decided.
-const STEPS_EARLIER: u64 = 1_000_000;
+/// Configurations at the beginning.
+pub(super) const WIDTH: usize = 1;

@@ -6,33 +6,17 @@
 //! have no order ([`window`]), since then no width will help. So a violation
 //! costs what is around it, not what came before.
 
-use super::effort::Outcome;
-use super::pending::Saved;
-use super::{Configuration, Frontier, window};
-use crate::checker::budget::{Budget, Limit};
-use crate::checker::verdict::Stuck;
-
-/// Where a frontier was.
-pub(super) struct Checkpoint<const W: usize> {
-    returned: usize,
-    called: usize,
-    pub(super) frontier: Vec<Configuration<W>>,
-    pending: Saved,
-    truncated: bool,
-}
-
-impl<const W: usize> Checkpoint<W> {
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.frontier.capacity() * size_of::<Configuration<W>>() + self.pending.bytes()
-    }
-}
+use super::checkpoint::Checkpoint;
+use super::effort::{Outcome, WIDTH};
+use super::engine::Frontier;
+use super::window;
+use crate::checker::violation::Stuck;
+use crate::recording::budget::{Budget, Limit};
 
 /// Returns between checkpoints.
 const SPACING: usize = 64;
 /// Checkpoints that are kept at each distance; four times as far back, a quarter of them stay.
 const KEPT: usize = 16;
-/// Configurations at the beginning.
-pub(super) const WIDTH: usize = 1;
 /// Configurations while all goes well, at most.
 const WIDTH_MAX: usize = 32;
 /// Times a frontier goes back because of the same trouble: twice as far each time, and with four times as

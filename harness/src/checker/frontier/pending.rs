@@ -5,10 +5,10 @@
 
 use super::spent::{Spent, SpentId};
 use crate::checker::bits::Bits;
-use crate::checker::datum::Datum;
-use crate::checker::hash::FastMap;
 use crate::checker::register::RegisterOp;
 use crate::model::Call;
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastMap;
 
 /// An operation on the register, its values numbered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

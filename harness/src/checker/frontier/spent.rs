@@ -1,7 +1,7 @@
 //! How many operations of unknown outcome a configuration has used, by kind: small tables, stored once
 //! each.
 
-use crate::checker::hash::FastMap;
+use crate::recording::hash::FastMap;
 
 /// The tables.
 #[derive(Default)]

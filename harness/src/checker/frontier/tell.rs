@@ -1,8 +1,9 @@
 //! What a frontier has to tell: the order it found, or where it got stuck.
 
-use super::{Configuration, Frontier};
+use super::checkpoint::Configuration;
+use super::engine::Frontier;
 use crate::checker::trail::Step;
-use crate::checker::verdict::{STUCK_STATES_MAX, Stuck};
+use crate::checker::violation::{STUCK_STATES_MAX, Stuck};
 
 impl<const W: usize> Frontier<'_, W> {
     pub(super) fn stuck(&self, i: u32, frontier: &[Configuration<W>]) -> Stuck {

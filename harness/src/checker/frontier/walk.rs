@@ -5,84 +5,12 @@
 //! spent: what was gained on the way round would be nothing. A narrow effort takes the first way to a
 //! value with the same operations placed, whatever it spent.
 
+use super::checkpoint::Configuration;
+use super::engine::Frontier;
 use super::pending::{Choice, Kind};
-use super::{Configuration, Frontier};
-use crate::checker::budget::Limit;
+use super::place::{Goal, Place, Rules};
 use crate::checker::trail::Step;
-
-/// Where a walk may end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Goal {
-    /// As soon as the operation in this slot is placed.
-    Until(usize),
-    /// There, or anywhere behind.
-    Through(usize),
-    /// Anywhere before it is placed.
-    Without(usize),
-}
-
-/// A place in a walk.
-#[derive(Clone, Copy)]
-pub(super) struct Place<const W: usize> {
-    pub(super) configuration: Configuration<W>,
-    /// The value here. Differs from the configuration's in a walk before the last blind write.
-    pub(super) value: u32,
-    /// Something that returns was placed by the last step.
-    pub(super) gained: bool,
-}
-
-impl<const W: usize> Place<W> {
-    pub(super) fn start(configuration: Configuration<W>, value: u32) -> Self {
-        Self {
-            configuration,
-            value,
-            gained: false,
-        }
-    }
-}
-
-/// Lists to use again.
-#[derive(Default)]
-pub(super) struct Spare<const W: usize> {
-    places: Vec<Vec<Place<W>>>,
-    swaps: Vec<Choice>,
-    pub(super) writes: Vec<Choice>,
-    pub(super) values: Vec<u32>,
-}
-
-impl<const W: usize> Spare<W> {
-    /// An empty list.
-    pub(super) fn places(&mut self) -> Vec<Place<W>> {
-        self.places.pop().unwrap_or_default()
-    }
-
-    /// Keeps a list that is not needed any more.
-    pub(super) fn keep(&mut self, mut places: Vec<Place<W>>) {
-        places.clear();
-        self.places.push(places);
-    }
-}
-
-/// Which operations a walk may use, and what it is in a witness.
-#[derive(Clone, Copy)]
-pub(super) struct Rules {
-    pub(super) goal: Goal,
-    /// Operations called before this.
-    pub(super) time: u32,
-    /// How its steps are noted.
-    pub(super) step: Step,
-}
-
-impl Rules {
-    /// On from the last explicit write, until the operation in `slot` is placed.
-    pub(super) fn until(slot: usize, now: u32) -> Self {
-        Self {
-            goal: Goal::Until(slot),
-            time: now,
-            step: Step::Swap,
-        }
-    }
-}
+use crate::recording::budget::Limit;
 
 impl<const W: usize> Frontier<'_, W> {
     /// Walks from `start`; the places where the goal lets a walk end go to `out`.

@@ -7,14 +7,14 @@
 use std::ops::Range;
 
 use super::effort::{Effort, Outcome};
-use super::{Frontier, Task};
-use crate::checker::budget::{Budget, Limit};
-use crate::checker::datum::Datum;
-use crate::checker::hash::FastSet;
-use crate::checker::recording::NEVER;
+use super::engine::Frontier;
+use super::task::Task;
 use crate::checker::register::{RegisterOp, drop_unseen};
-use crate::checker::verdict::Stuck;
-use crate::model::Call;
+use crate::checker::violation::Stuck;
+use crate::model::{Call, NEVER};
+use crate::recording::budget::{Budget, Limit};
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastSet;
 
 /// Steps spent for each return.
 const STEPS_PER_RETURN: u64 = 2_000;

@@ -7,13 +7,15 @@
 
 use super::texts::{Parts, Tokens};
 use super::{Kv, KvOp};
-use crate::checker::budget::Budget;
-use crate::checker::datum::Datum;
-use crate::checker::hash::FastMap;
 use crate::checker::register::RegisterOp;
-use crate::checker::unique::{self, Contradiction, RegisterViolation, Zone};
-use crate::checker::verdict::{Told, Verdict, Violation, mention};
+use crate::checker::unique;
+use crate::checker::verdict::Verdict;
+use crate::checker::violation::{Contradiction, RegisterViolation, Zone};
+use crate::checker::violation::{Told, Violation, mention};
 use crate::model::Call;
+use crate::recording::budget::Budget;
+use crate::recording::datum::Datum;
+use crate::recording::hash::FastMap;
 
 /// Work beyond which the search is not worse: bytes of all texts, times lengths that occur.
 const WORK_MAX: usize = 2_000_000_000;

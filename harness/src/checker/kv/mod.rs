@@ -1,12 +1,12 @@
 //! A key-value store: put, append to a text, get. The sequential specification of one key.
 
-use super::budget::Budget;
-use super::datum::{Datum, Pool};
-use super::recording::{Operation, Recording};
 use super::search;
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
 use super::verdict::Verdict;
 use crate::model::{Call, Model};
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::{Operation, Recording};
 
 mod linear;
 mod texts;

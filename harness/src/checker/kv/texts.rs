@@ -3,7 +3,7 @@
 //! Where no two operations write the same text, and a text can be taken apart in one way only, a get says which put
 //! it goes back to and in which order which appends followed.
 
-use crate::checker::hash::FastMap;
+use crate::recording::hash::FastMap;
 
 /// A text that some operation wrote, by the number of its call.
 #[derive(Clone, Copy)]

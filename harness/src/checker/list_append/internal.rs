@@ -1,9 +1,9 @@
 //! What a transaction sees of itself, and of others half done.
 
 use super::Lists;
-use crate::checker::datum::Datum;
 use crate::checker::txn::Micro;
-use crate::checker::verdict::{Told, mention};
+use crate::checker::violation::{Told, mention};
+use crate::recording::datum::Datum;
 
 /// Each transaction reads its own appends and its own earlier reads again; its appends to a list stay
 /// together and in order; nobody else reads a list between two of them.

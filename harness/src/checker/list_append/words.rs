@@ -2,7 +2,7 @@
 
 use super::Lists;
 use crate::checker::precedence::{Edge, Explained, Graph, Kind, Words};
-use crate::checker::verdict::mention;
+use crate::checker::violation::mention;
 
 impl Words for Lists<'_> {
     fn id(&self, txn: u32) -> u32 {

@@ -3,10 +3,12 @@
 //! Invariant once collected: labels are sorted and distinct, each with one record, each record with
 //! one label, and every record was appended by someone.
 
-use super::{Bounds, From, LogOp, LogViolation};
-use crate::checker::datum::{Datum, Pool, View};
-use crate::checker::hash::FastMap;
+use super::bounds::Bounds;
+use super::op::{From, LogOp};
+use crate::checker::violation::LogViolation;
 use crate::model::Call;
+use crate::recording::datum::{Datum, Pool, View};
+use crate::recording::hash::FastMap;
 
 /// A position: a number, or the two numbers of `ms-n`, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,13 +13,16 @@
 //!
 //! Source: XTRIM MINID; the length alone as in the parent module, Wing and Gong's search for the rest.
 
+use super::bounds::{Bounds, Sized, exhausted, raise, real_time};
+use super::op::{From, LogOp};
 use super::positions::Positions;
-use super::{Bounds, From, LogOp, LogViolation, Sized, exhausted, raise, real_time};
-use crate::checker::budget::{Budget, Meter};
-use crate::checker::datum::Pool;
-use crate::checker::verdict::{Verdict, Violation};
+use crate::checker::verdict::Verdict;
+use crate::checker::violation::LogViolation;
+use crate::checker::violation::Violation;
 use crate::checker::{search, witness};
 use crate::model::{Call, Model};
+use crate::recording::budget::{Budget, Meter};
+use crate::recording::datum::Pool;
 
 /// An operation, with ranks in place of labels and records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,7 +166,7 @@ fn search(
 ) -> Result<Verdict, (u32, &'static str)> {
     if let Err(limit) = meter.hold(size_of_val(ranked)) {
         let total = ranked.len() as u32;
-        return Ok(Verdict::Unknown(super::Exhausted {
+        return Ok(Verdict::Unknown(crate::checker::verdict::Exhausted {
             limit,
             decided: 0,
             total,

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::graph::{Edge, Graph, Kind};
-use crate::checker::hash::{FastMap, FastSet};
-use crate::checker::verdict::Told;
+use crate::checker::violation::Told;
+use crate::recording::hash::{FastMap, FastSet};
 
 /// Cycles are searched from at most this many edges, so that a huge tangle is explained in bounded time.
 const STARTS_MAX: usize = 512;

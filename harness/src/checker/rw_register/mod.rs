@@ -12,14 +12,16 @@
 //! the search decides. (After Papadimitriou, The Serializability of Concurrent Database Updates, 1979; Tan et al.,
 //! Cobra, 2020; Kingsbury & Alvaro, Elle, 2020.)
 
-use super::budget::Budget;
-use super::datum::{Datum, Pool};
-use super::hash::FastMap;
 use super::txn::{Micro, Transactions};
-use super::verdict::{Verdict, Violation};
+use super::verdict::Verdict;
+use super::violation::Violation;
 use super::{search, witness};
 use crate::model::Call;
+use crate::recording::budget::Budget;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
 
+mod link;
 mod order;
 mod saturate;
 mod versions;

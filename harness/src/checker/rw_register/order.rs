@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Versions;
-use crate::checker::datum::Datum;
-use crate::checker::hash::{FastMap, FastSet};
+use super::versions::Versions;
 use crate::checker::precedence::Graph;
 use crate::checker::txn::Micro;
+use crate::recording::datum::Datum;
+use crate::recording::hash::{FastMap, FastSet};
 
 /// Transactions that may happen, and be taken back, before the search gives up.
 const STEPS_MIN: usize = 1_000_000;

@@ -3,12 +3,13 @@
 //! Nodes besides transactions: one a version, passed by everything that wrote or read it, before everything that must
 //! come later. So that a version precedes another one is one edge, however many read it.
 
-use super::Versions;
+use super::link::{Because, Link};
+use super::versions::Versions;
 use super::words::VersionWords;
-use crate::checker::budget::{Budget, Limit, Meter};
-use crate::checker::hash::FastMap;
 use crate::checker::precedence::{self, Graph, Kind};
-use crate::checker::verdict::Told;
+use crate::checker::violation::Told;
+use crate::recording::budget::{Budget, Limit, Meter};
+use crate::recording::hash::FastMap;
 
 /// What following the rules came to.
 pub(super) enum Saturated {
@@ -16,26 +17,6 @@ pub(super) enum Saturated {
     Cycle(Told),
     /// No contradiction; everything that must precede something does.
     Graph(Graph),
-}
-
-/// Why a version precedes the version that a transaction wrote.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Because {
-    /// It was there at the beginning.
-    Beginning,
-    /// The transaction read it.
-    Replaced,
-    /// This transaction, which wrote or read it or one directly behind it, precedes that one, which wrote or read the
-    /// other, by links that came before this one.
-    Precedes(u32, u32),
-}
-
-/// An edge from a version to the writer of a later one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Link {
-    pub(super) earlier: u32,
-    pub(super) later: u32,
-    pub(super) because: Because,
 }
 
 /// Follows the rules to their end.

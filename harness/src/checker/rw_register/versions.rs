@@ -2,11 +2,11 @@
 //!
 //! Invariant: every version but the initial ones has one writer, and every read found its version.
 
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::hash::FastMap;
 use crate::checker::txn::Micro;
-use crate::checker::verdict::{Told, mention};
+use crate::checker::violation::{Told, mention};
 use crate::model::Call;
+use crate::recording::datum::{Datum, Pool};
+use crate::recording::hash::FastMap;
 
 /// A value that a register had.
 #[derive(Debug)]

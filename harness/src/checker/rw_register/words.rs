@@ -1,9 +1,9 @@
 //! Why one transaction on registers precedes another, in words.
 
-use super::Versions;
-use super::saturate::{Because, Link};
+use super::link::{Because, Link};
+use super::versions::Versions;
 use crate::checker::precedence::{Edge, Explained, Graph, Kind, TOLD_MAX, Words, path};
-use crate::checker::verdict::mention;
+use crate::checker::violation::mention;
 
 /// The versions, and what followed from them.
 pub(super) struct VersionWords<'a> {

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Spec, System};
+use super::spec::Spec;
+use super::system::System;
 use crate::generator::random::Random;
 use crate::op::{Event, EventKind};
 

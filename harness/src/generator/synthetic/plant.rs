@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::Workload;
+use super::system::Workload;
 
 /// Violations that can be planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Violations of logs, in words.
 
 use super::Story;
-use crate::checker::log::LogViolation;
+use crate::checker::violation::LogViolation;
 
 pub(super) fn title(story: &Story<'_>, violation: &LogViolation) -> String {
     match *violation {

@@ -1,8 +1,8 @@
 //! Violations of registers of unique values, in words.
 
 use super::Story;
-use crate::checker::datum::Datum;
-use crate::checker::unique::{Contradiction, RegisterViolation, Zone};
+use crate::checker::violation::{Contradiction, RegisterViolation, Zone};
+use crate::recording::datum::Datum;
 
 pub(super) fn title(story: &Story<'_>, violation: &RegisterViolation) -> String {
     match violation.contradiction {
@@ -174,7 +174,7 @@ fn subject(story: &Story<'_>, id: u32) -> Datum {
         ("read", _) => operation.output,
         ("cas", Some(&[expected, new])) => {
             let found = operation.output;
-            let swapped = operation.result != crate::checker::recording::ResultKind::Saw || found == expected;
+            let swapped = operation.result != crate::recording::ResultKind::Saw || found == expected;
             if swapped { new } else { found }
         }
         _ => operation.input,

@@ -24,7 +24,7 @@ use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
 use super::rule::{Broken, Checked, Rule, ensure};
-use crate::checker::hash::FastMap;
+use crate::recording::hash::FastMap;
 
 /// What makes an entry that entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,12 +1,12 @@
 //! One comparison an engine: a seed in, whether the history was valid out, or the difference.
 
-use harness::checker::datum::{Datum, Pool};
 use harness::checker::log::Labels;
 use harness::checker::register::{Register, RegisterOp, drop_unseen};
-use harness::checker::verdict::{CORE_MAX, Stuck};
+use harness::checker::violation::{CORE_MAX, Stuck};
 use harness::checker::{self, Budget, NEVER, Verdict, Violation, witness};
 use harness::generator::random::Random;
 use harness::model::{Call, Model};
+use harness::recording::datum::{Datum, Pool};
 
 use super::registers::{self, Kinds, datum, until_return, with_writers};
 use super::{linear, linearizable, logs};

@@ -2,7 +2,6 @@
 
 use harness::checker::NEVER;
 use harness::checker::counter::CounterOp;
-use harness::checker::datum::{Datum, Pool};
 use harness::checker::kv::KvOp;
 use harness::checker::lock::LockOp;
 use harness::checker::log::LogOp;
@@ -10,6 +9,7 @@ use harness::checker::sets::SetOp;
 use harness::checker::txn::Micro;
 use harness::generator::random::Random;
 use harness::model::{Call, Model};
+use harness::recording::datum::{Datum, Pool};
 
 use super::registers::datum;
 use super::{Step, schedule};

@@ -1,10 +1,10 @@
 //! Small log histories, and the sequential specification of a log.
 
 use harness::checker::NEVER;
-use harness::checker::datum::{Datum, Pool};
 use harness::checker::log::{From, LogOp};
 use harness::generator::random::Random;
 use harness::model::{Call, Model};
+use harness::recording::datum::{Datum, Pool};
 
 use super::registers::datum;
 use super::{Step, schedule};

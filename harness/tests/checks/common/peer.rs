@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use harness::checker::Verdict;
 use harness::checker::register::RegisterOp;
-use harness::checker::{Verdict, datum::Datum};
 use harness::model::Call;
+use harness::recording::datum::Datum;
 use porcupine_rs::{CheckResult, Model, Operation};
 
 /// A register in the peer's terms; operations of unknown outcome are at liberty to fail.

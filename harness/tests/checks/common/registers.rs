@@ -1,10 +1,10 @@
 //! Small register histories.
 
 use harness::checker::NEVER;
-use harness::checker::datum::Datum;
 use harness::checker::register::{Register, RegisterOp};
 use harness::generator::random::Random;
 use harness::model::{Call, Model};
+use harness::recording::datum::Datum;
 
 use super::{PROCESSES_MAX, Step, schedule_of};
 

@@ -90,7 +90,7 @@ impl RegisterViolation {
 }
 
 impl Contradiction {
-    pub(super) fn operations(&self) -> Vec<u32> {
+    pub(crate) fn operations(&self) -> Vec<u32> {
         match *self {
             Self::Garbage { read } => vec![read],
             Self::Future { read, writer } => vec![read, writer],

@@ -4,16 +4,18 @@
 //! an operation whose outcome is unknown has `ret` = [`NEVER`]. Failed operations are kept, because
 //! an explanation may need them; checkers skip them.
 
+pub mod budget;
+pub mod datum;
+pub mod hash;
+pub mod times;
+
 use std::path::PathBuf;
 
-use crate::checker::budget::Meter;
-use crate::checker::datum::{Datum, Pool};
-use crate::checker::hash::FastMap;
-use crate::checker::times::Times;
+use self::budget::Meter;
+use self::datum::{Datum, Pool};
+use self::hash::FastMap;
+use self::times::Times;
 use crate::results::Counts;
-
-/// `ret` of an operation that nobody saw return.
-pub const NEVER: u32 = u32::MAX;
 
 /// Numbers from here on stand for processes that have names, see [`Recording::process_names`].
 pub const NAMED_PROCESSES: u32 = 1 << 31;

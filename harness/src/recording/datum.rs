@@ -12,7 +12,7 @@ use std::hash::Hasher;
 
 use hashbrown::HashTable;
 
-use crate::checker::hash::{FastSet, FoldHasher};
+use crate::recording::hash::{FastSet, FoldHasher};
 
 /// A value: nil, boolean, number, text, name, list, set, map or tagged value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::plan::Plan;
 use crate::results::{CheckResult, Counts, Lost, Outcome, Results};
-use crate::run::{FunctionTally, Tally};
+use crate::tally::{FunctionTally, Tally};
 
 /// Writes the report of a run.
 pub fn text_report(plan: &Plan, seed: u64, folder: &Path, results: &Results, tally: &Tally) -> String {
