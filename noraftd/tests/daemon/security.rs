@@ -1,6 +1,6 @@
 //! Whoever reaches a node's ports and does not know the secret: real processes, hostile bytes.
 
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
 use crate::support::client::ok;
@@ -13,7 +13,8 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::config::cluster_id;
 use noraftd::local::status::StatusReport;
 use noraftd::protocol::peer::{
-    Extensions, Features, Hello, PeerFrame, PeerMessage, ProofOfSecret, Reject, Settings,
+    Challenge, Extensions, Features, Hello, HelloReply, Lane, PeerFrame, PeerMessage, ProofOfSecret, Reject,
+    Settings,
 };
 use noraftd::protocol::seal::SessionKeys;
 use noraftd::secret::Secrets;
@@ -41,6 +42,10 @@ struct Known {
 
 impl Known {
     fn hello(&self, nonce: Option<[u8; 32]>) -> BytesMut {
+        self.hello_on(Lane::First, nonce)
+    }
+
+    fn hello_on(&self, lane: Lane, nonce: Option<[u8; 32]>) -> BytesMut {
         frame(&PeerFrame::Hello(Hello {
             cluster_id: cluster_id(CLUSTER),
             from: NodeId::new(self.from),
@@ -48,7 +53,7 @@ impl Known {
             incarnation: self.incarnation,
             extensions: Extensions {
                 nonce,
-                ..Extensions::ours(Settings::default())
+                ..Extensions::ours(Settings::default()).on(lane)
             },
         }))
     }
@@ -189,18 +194,22 @@ fn a_node_that_proves_itself_and_then_repeats_a_frame_is_cut_off() {
     let dir = tempfile::tempdir().expect("a directory");
     let cluster = guarded(dir.path());
     let lead = cluster.leader();
-    let status = cluster.nodes[(lead + 1) % 3].status().expect("a status");
-    let known = Known {
-        from: status.id,
-        to: lead as u64 + 1,
-        incarnation: u64::from_str_radix(&status.incarnation, 16).expect("hex"),
-        term: status.term,
-    };
-    let mut node = Attacker::reach(&peer_address(&cluster.nodes[lead], known.to));
+    let known = known_of(&cluster.nodes, (lead + 1) % 3, lead);
+    let address = peer_address(&cluster.nodes[lead], known.to);
+    // The node whose name it has may come back meanwhile, which ends the attacker's connection: then once more.
+    eventually("the reason is in the log", || {
+        repeat_a_frame(&known, &address, &dir.path().join("secret"));
+        let log = cluster.nodes[lead].log();
+        log.contains("the frame's seal does not fit").then_some(())
+    });
+}
+
+fn repeat_a_frame(known: &Known, address: &str, secret: &Path) {
+    let mut node = Attacker::reach(address);
     let hello = known.hello(Some([7; 32]));
     node.say(&hello);
     let (_, challenge) = node.hear().expect("a challenge");
-    let keys = keys_for(&dir.path().join("secret"), &hello, &challenge);
+    let keys = keys_for(secret, &hello, &challenge);
     node.say(&proof_of(vec![keys.proof]));
     let mut sealed = BytesMut::new();
     let harmless = PeerFrame::Message(PeerMessage::Vote {
@@ -216,12 +225,6 @@ fn a_node_that_proves_itself_and_then_repeats_a_frame_is_cut_off() {
     let mut rest = Vec::new();
     let _ = node.stream.read_to_end(&mut rest);
     assert!(!rest.is_empty(), "the node consented first");
-    eventually("the reason is in the log", || {
-        cluster.nodes[lead]
-            .log()
-            .contains("the frame's seal does not fit")
-            .then_some(())
-    });
 }
 
 /// Three nodes; what is sent to the second passes an attacker.
@@ -329,4 +332,104 @@ fn idle_strangers_do_not_keep_a_node_out() {
     cluster.nodes[followers[1]].start();
     eventually("it is let in", || all_proven(&cluster.nodes));
     drop(idle);
+}
+
+/// What an attacker knows of a running follower, as the leader's peer.
+fn known_of(nodes: &[Node], from: usize, to: usize) -> Known {
+    let status = nodes[from].status().expect("a status");
+    Known {
+        from: status.id,
+        to: to as u64 + 1,
+        incarnation: u64::from_str_radix(&status.incarnation, 16).expect("hex"),
+        term: status.term,
+    }
+}
+
+#[test]
+fn a_proof_is_that_of_one_hello_and_no_node_is_its_own_peer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let cluster = guarded(dir.path());
+    let lead = cluster.leader();
+    let known = known_of(&cluster.nodes, (lead + 1) % 3, lead);
+    let address = peer_address(&cluster.nodes[lead], known.to);
+    let (nonce, secret) = (Some([7; 32]), dir.path().join("secret"));
+
+    let mut on_the_other_lane = Attacker::reach(&address);
+    on_the_other_lane.say(&known.hello_on(Lane::Urgent, nonce));
+    let (_, challenge) = on_the_other_lane.hear().expect("a challenge");
+    let keys = keys_for(&secret, &known.hello(nonce), &challenge);
+    on_the_other_lane.say(&proof_of(vec![keys.proof]));
+    on_the_other_lane.hears_only(Some(Reject::Secret));
+
+    let own = known_of(&cluster.nodes, lead, lead);
+    let mut in_its_own_name = Attacker::reach(&address);
+    in_its_own_name.say(&[own.hello(nonce), own.forged()].concat());
+    in_its_own_name.hears_only(Some(Reject::NotMember));
+
+    let after = cluster.nodes[lead].status().expect("a status");
+    assert_eq!((after.term, after.role), (known.term, "leader".to_owned()));
+}
+
+/// The next connection of a node to the address of one that is gone, and its hello.
+fn caller(listener: &TcpListener) -> (Attacker, Hello, BytesMut) {
+    let (stream, _) = listener.accept().expect("a node dials again and again");
+    let mut caller = Attacker {
+        stream,
+        buffer: BytesMut::new(),
+    };
+    match caller.hear() {
+        Some((PeerFrame::Hello(hello), bytes)) => (caller, hello, bytes),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reply_in_the_name_of(hello: &Hello) -> BytesMut {
+    frame(&PeerFrame::HelloReply(HelloReply {
+        from: hello.to,
+        incarnation: 7,
+        extensions: Extensions::ours(Settings::default()),
+    }))
+}
+
+#[test]
+fn a_false_node_at_the_address_of_a_real_one_is_not_believed() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut cluster = guarded(dir.path());
+    let (lead, gone) = (cluster.leader(), cluster.followers()[0]);
+    let term = cluster.nodes[lead].status().expect("a status").term;
+    let address = peer_address(&cluster.nodes[gone], gone as u64 + 1);
+    cluster.nodes[gone].kill();
+    let listener = TcpListener::bind(&address).expect("nobody else listens there");
+    let known = |hello: &Hello| Known {
+        from: hello.to.get(),
+        to: hello.from.get(),
+        incarnation: 7,
+        term,
+    };
+
+    let (mut without_a_challenge, hello, _) = caller(&listener);
+    without_a_challenge.say(&[reply_in_the_name_of(&hello), known(&hello).forged()].concat());
+    assert!(without_a_challenge.hear().is_none(), "the caller hangs up");
+
+    let (mut unsealed, hello, _) = caller(&listener);
+    unsealed.say(&frame(&PeerFrame::Challenge(Challenge { nonce: [9; 32] })));
+    assert!(matches!(unsealed.hear(), Some((PeerFrame::Proof(_), _))));
+    unsealed.say(&[reply_in_the_name_of(&hello), known(&hello).forged()].concat());
+    assert!(unsealed.hear().is_none(), "the caller hangs up");
+
+    // A hello that comes back to the one who said it names another node.
+    let (mirror, hello, bytes) = caller(&listener);
+    let own = hello.from.get();
+    let mut mirrored = Attacker::reach(&peer_address(&cluster.nodes[own as usize - 1], own));
+    mirrored.say(&bytes);
+    mirrored.hears_only(Some(Reject::Node));
+    drop(mirror);
+
+    let after = cluster.nodes[lead].status().expect("a status");
+    assert_eq!((after.term, after.role), (term, "leader".to_owned()));
+    let peer = after.peers.iter().find(|peer| peer.id == gone as u64 + 1);
+    assert!(peer.is_some_and(|peer| !peer.connected && !peer.proven));
+    drop(listener);
+    cluster.nodes[gone].start();
+    eventually("the real one is believed", || all_proven(&cluster.nodes));
 }
