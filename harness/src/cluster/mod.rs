@@ -12,6 +12,7 @@ pub mod power;
 pub mod probe;
 mod process;
 mod proxy;
+mod slow_disk;
 mod stall;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ pub use link::{CutId, Link, LinkStats, Policy};
 pub use probe::{NodeView, answers, view};
 pub use process::{Crash, Launch, Life, Process, ProcessError, last_lines, process_state};
 pub use proxy::Network;
+pub use slow_disk::SlowDisk;
 pub use stall::{Stall, StallError};
 
 use crate::plan::Plan;

@@ -1,10 +1,10 @@
-//! A disk that stands still: the thread that writes a node's disk is stopped, the rest of the process goes on.
+//! A disk that stands still: the threads that write a node's disk are stopped, the rest of the process goes on.
 //!
 //! To the node this is a device that does not answer, for as long as we like, without any privileges: ptrace(2)
 //! stops single threads of our own children. What was handed to the disk and not yet written is lost when
 //! the process is killed meanwhile, which SIGKILL alone hardly ever achieves.
 //!
-//! Invariant: a stopped thread goes on when its [`Stall`] is dropped, or with the harness's end.
+//! Invariant: stopped threads go on when their [`Stall`] is dropped, or with the harness's end.
 
 use std::fs;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -16,8 +16,11 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-/// The thread of noraftd that writes and syncs.
+/// The thread of noraftd that writes and syncs the log.
 const DISK_THREAD: &str = "disk-writer";
+
+/// The one that does so for votes, beside it; an older noraftd has none.
+const VOTES_THREAD: &str = "disk-votes";
 
 /// How often a stopped thread is looked after: one whose process was killed has to be reaped by its tracer.
 const LOOK_STEP: Duration = Duration::from_millis(2);
@@ -25,8 +28,8 @@ const LOOK_STEP: Duration = Duration::from_millis(2);
 /// A disk that stands still until this is dropped.
 #[derive(Debug)]
 pub struct Stall {
-    /// Dropping it is the word to go on.
-    _hold: Sender<()>,
+    /// Dropping them is the word to go on.
+    _holds: Vec<Sender<()>>,
 }
 
 /// Why a disk cannot be made to stand still.
@@ -52,28 +55,37 @@ pub enum StallError {
 }
 
 impl Stall {
-    /// Stops the disk thread of `pid`; returns when it stands still.
+    /// Stops the disk threads of `pid`; returns when they stand still.
     ///
     /// # Errors
     ///
     /// When there is no such thread, or it may not be traced.
     pub fn begin(pid: i32) -> Result<Self, StallError> {
-        let tid = disk_thread(pid).ok_or(StallError::NoThread { pid })?;
-        let (hold, held) = mpsc::channel();
-        let (say, said) = mpsc::channel();
-        // The kernel takes all requests for a traced thread from one and the same thread of the tracer.
-        let tracer = thread::Builder::new().name("disk-stall".to_owned());
-        tracer
-            .spawn(move || trace(tid, &say, &held))
-            .map_err(|_| StallError::NoTracer)?;
-        match said.recv() {
-            Ok(Ok(())) => Ok(Self { _hold: hold }),
-            Ok(Err(errno)) => Err(StallError::Refused {
-                tid: tid.as_raw(),
-                errno,
-            }),
-            Err(_) => Err(StallError::NoTracer),
-        }
+        let writer = thread_named(pid, DISK_THREAD).ok_or(StallError::NoThread { pid })?;
+        let threads = [Some(writer), thread_named(pid, VOTES_THREAD)];
+        let holds = threads.into_iter().flatten().map(hold_still);
+        Ok(Self {
+            _holds: holds.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// Stops one thread, until what is returned is dropped.
+fn hold_still(tid: Pid) -> Result<Sender<()>, StallError> {
+    let (hold, held) = mpsc::channel();
+    let (say, said) = mpsc::channel();
+    // The kernel takes all requests for a traced thread from one and the same thread of the tracer.
+    let tracer = thread::Builder::new().name("disk-stall".to_owned());
+    tracer
+        .spawn(move || trace(tid, &say, &held))
+        .map_err(|_| StallError::NoTracer)?;
+    match said.recv() {
+        Ok(Ok(())) => Ok(hold),
+        Ok(Err(errno)) => Err(StallError::Refused {
+            tid: tid.as_raw(),
+            errno,
+        }),
+        Err(_) => Err(StallError::NoTracer),
     }
 }
 
@@ -105,12 +117,12 @@ fn hold(tid: Pid, held: &Receiver<()>) {
     }
 }
 
-fn disk_thread(pid: i32) -> Option<Pid> {
+fn thread_named(pid: i32, wanted: &str) -> Option<Pid> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
-    let writes = |thread: &fs::DirEntry| {
-        fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim() == DISK_THREAD)
+    let is_wanted = |thread: &fs::DirEntry| {
+        fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.trim() == wanted)
     };
-    let thread = threads.filter_map(Result::ok).find(writes)?;
+    let thread = threads.filter_map(Result::ok).find(is_wanted)?;
     thread.file_name().to_str()?.parse().ok().map(Pid::from_raw)
 }
 

@@ -50,6 +50,13 @@ pub struct DiskPlan {
     pub slow_permille: u64,
     /// The longest that a slow one takes.
     pub slow: Span,
+    /// Nodes whose every sync takes at least `slow_node_sync` while the run is disturbed. A swarm plan names none, and each
+    /// seed draws one or two now and then, where `slow_node_syncs` says what they take.
+    pub slow_nodes: Vec<u64>,
+    /// What a sync of theirs takes.
+    pub slow_node_sync: Span,
+    /// What a seed draws that from.
+    pub slow_node_syncs: Vec<Span>,
     /// Bytes of a segment, in KiB: small ones are rolled often.
     pub segment_kib: u64,
     /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
@@ -123,6 +130,9 @@ impl Default for DiskPlan {
             sync_us: 150,
             slow_permille: 0,
             slow: Span::from_millis(300),
+            slow_nodes: Vec::new(),
+            slow_node_sync: Span::from_millis(0),
+            slow_node_syncs: Vec::new(),
             segment_kib: 64,
             torn_permille: 0,
             damage_permille: 0,

@@ -81,6 +81,7 @@ impl Plan {
         draw_load(&mut plan, &swarm, prng);
         draw_network(&mut plan, prng);
         draw_disk(&mut plan, &swarm, prng);
+        draw_slow_nodes(&mut plan, prng);
         draw_node(&mut plan, prng);
         draw_faults(&mut plan, &swarm, prng);
         plan
@@ -153,6 +154,26 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     }
 }
 
+/// Every third seed has a slow disk, or two.
+fn draw_slow_nodes(plan: &mut Plan, prng: &mut Prng) {
+    let prng = &mut prng.fork(FORK_SLOW_NODES);
+    let disk = &mut plan.sim.disk;
+    let syncs = std::mem::take(&mut disk.slow_node_syncs);
+    let Some(sync) = prng.choose(&syncs).copied() else {
+        return;
+    };
+    if prng.chance(1, 3) {
+        let mut nodes: Vec<u64> = (1..=plan.cluster.nodes as u64).collect();
+        prng.shuffle(&mut nodes);
+        nodes.truncate(prng.between(1, 2) as usize);
+        (disk.slow_nodes, disk.slow_node_sync) = (nodes, sync);
+        // A run has to have room for the operations that are asked of it: each waits for some of these syncs.
+        let room = plan.time.as_millis() / (sync.as_millis() * SYNCS_PER_OPERATION).max(1);
+        let least = &mut plan.limits.operations_min;
+        *least = (*least).min(room.max(1));
+    }
+}
+
 fn draw_node(plan: &mut Plan, prng: &mut Prng) {
     let node = &mut plan.sim.node;
     node.loop_us = some(prng, node.loop_us);
@@ -206,5 +227,9 @@ const FORK_COUPS: u64 = 0x636f_7570;
 const FORK_RESETTINGS: u64 = 0x7265_7365;
 /// What keeps the draws of damage to snapshots apart.
 const FORK_SNAPSHOT_DAMAGE: u64 = 0x736e_646d;
+/// What keeps the draws of slow disks apart.
+const FORK_SLOW_NODES: u64 = 0x736c_6f77;
+/// Syncs of a slow disk that an operation may wait for, elections among faults included.
+const SYNCS_PER_OPERATION: u64 = 8;
 /// An election timeout is at most so many heartbeats.
 const HEARTBEATS_MAX: u64 = 10;

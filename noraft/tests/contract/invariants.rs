@@ -298,6 +298,54 @@ fn logs_that_share_a_position_and_differ_below_are_noticed_whenever_that_becomes
     );
 }
 
+/// A node that cannot read an entry takes a configuration for a command.
+#[test]
+fn a_configuration_that_cannot_be_read_is_not_another_entry_and_what_can_be_read_is_compared() {
+    let told = node(1, 3, None, [cfg([0, 1, 2]), t(1), cfg([0, 1]), t(3)]);
+    let unread = node(2, 3, None, [cfg([0, 1, 2]), t(1), C, t(3)]);
+    let (all, matching) = (durable(3, None, 4), Some(Invariant::LogMatching));
+
+    let mut checker = having_seen([&told]);
+    checker.unread(id(2), [index(3)]);
+    assert_eq!(broken(checker.observe(&unread, &all)), None);
+    checker.unread(id(2), []);
+    assert_eq!(
+        broken(checker.observe(&unread, &all)),
+        matching,
+        "as soon as it can be read"
+    );
+
+    let mut checker = having_seen([&told]);
+    checker.unread(id(2), [index(4)]);
+    assert_eq!(
+        broken(checker.observe(&unread, &all)),
+        matching,
+        "another entry is meant"
+    );
+
+    let mut checker = having_seen([&told]);
+    let term = node(2, 3, None, [cfg([0, 1, 2]), t(1), t(2), t(3)]);
+    checker.unread(id(2), [index(3)]);
+    assert_eq!(
+        broken(checker.observe(&term, &all)),
+        matching,
+        "its term is known"
+    );
+}
+
+#[test]
+fn what_a_node_cannot_read_is_not_what_was_committed() {
+    let unread = committed(2, 3, [cfg([0, 1, 2]), t(1), C, t(3)]);
+    let told = committed(1, 3, [cfg([0, 1, 2]), t(1), cfg([0, 1]), t(3)]);
+    let mut checker = Invariants::new();
+    checker.unread(id(2), [index(3)]);
+    for node in [&unread, &told] {
+        assert_eq!(broken(checker.observe(node, &Durable::everything(node))), None);
+    }
+    assert_eq!(checker.committed().last_position(), told.log().last_position());
+    assert_eq!(checker.committed().get_entry(index(3)), Some(cfg([0, 1])));
+}
+
 /// A node that has become the leader of the term after `in_term` with the vote of node 1, its own first entry at
 /// the end of `entries`.
 fn elected<const N: usize>(own: u64, in_term: u64, entries: [LogEntry; N]) -> Node {

@@ -138,7 +138,12 @@ fn describe(report: &StatusReport) -> String {
         line("role", format!("loading: it reads its data directory, {loading}"));
         return out;
     }
-    line("role", format!("{}{}", report.role, standing(report)));
+    let slow = if report.disk_too_slow {
+        ", on a disk that syncs too slowly for its election timeout"
+    } else {
+        ""
+    };
+    line("role", format!("{}{}{slow}", report.role, standing(report)));
     line("term", report.term.to_string());
     line(
         "leader",

@@ -276,6 +276,7 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
         ("raft_voters", &joined(&status.voters)),
         ("raft_abstaining", &u8::from(status.abstaining)),
         ("raft_lost_majority", &u8::from(status.lost_majority)),
+        ("raft_disk_too_slow", &u8::from(status.disk_too_slow)),
         ("raft_holes", &status.holes),
         ("raft_repaired", &status.repaired),
         ("raft_needs_snapshot", &u8::from(status.needs_snapshot)),

@@ -64,6 +64,9 @@ pub struct StatusReport {
     /// True when nobody can be elected, because a majority of the nodes has lost entries for certain.
     #[serde(default)]
     pub lost_majority: bool,
+    /// True while the disk syncs too slowly for the election timeout.
+    #[serde(default)]
+    pub disk_too_slow: bool,
     /// Entries of the log that are damaged on this node's disk and not repaired yet.
     #[serde(default)]
     pub holes: u64,

@@ -12,6 +12,10 @@
 //! the voters has lost entries *for certain*, though, an acknowledged one may be in no log at all: then nobody is
 //! elected, until a person decides (`noraftd repair`).
 //!
+//! *Slow disks*: an election takes the syncs of candidate and voters. Who campaigns or has voted waits for as many as one
+//! takes, by the measure of its own disk and within a bound, before it tries again; and each campaign in vain widens
+//! the range that the next timeout is drawn from, for the others' disks may be slower.
+//!
 //! Each canvass has a number, which the grants repeat: one that was given to an earlier canvass compared other logs.
 //!
 //! Invariant: a pre-vote changes nothing at the granter; an abstaining node never tips a mere majority; the grants that
@@ -44,6 +48,8 @@ pub(super) struct Elections {
     canvass: Option<Canvass>,
     /// The pre-vote was won; campaign as soon as no sync is in flight.
     campaign: Option<Campaign>,
+    /// Campaigns since a leader was last known.
+    campaigns: u32,
     /// The real vote request that is out was preceded by everyone's grant.
     unanimous: bool,
 }
@@ -74,6 +80,7 @@ impl Elections {
             leader_heard: None,
             canvass: None,
             campaign: None,
+            campaigns: 0,
             unanimous: false,
         }
     }
@@ -96,6 +103,7 @@ impl Elections {
     /// This node was elected by everyone's comparison, or did not abstain.
     pub(super) fn stop_abstaining(&mut self) {
         self.abstain = Abstain::No;
+        self.campaigns = 0;
     }
 
     /// Whether the vote request being sent may say that everyone granted the pre-vote.
@@ -114,6 +122,7 @@ impl Elections {
         self.leader_heard = Some(now);
         self.canvass = None;
         self.campaign = None;
+        self.campaigns = 0;
         if self.target.is_none_or(|(of, _)| of != term) {
             self.target = Some((term, last_index));
             self.verified = LogIndex::ZERO;
@@ -192,8 +201,23 @@ impl Replica {
     }
 
     pub(super) fn arm_election(&mut self) {
+        let timeout = self.config.election_timeout;
         self.timers
-            .arm_election(self.now, self.config.election_timeout, &mut self.prng);
+            .arm_election(self.now, timeout, timeout, &mut self.prng);
+    }
+
+    /// Sets the timer again; after a change of term or vote, so that the election has the time that it takes.
+    pub(super) fn arm_election_after(&mut self, has_changed: bool) {
+        if !has_changed || self.leader().is_some() {
+            return self.arm_election();
+        }
+        let timeout = self.config.election_timeout;
+        let takes =
+            (self.durability.sync_time(self.now) * SYNCS_PER_ELECTION).min(timeout * ELECTION_TIMEOUTS_MAX);
+        let in_vain = self.elections.campaigns.saturating_sub(1).min(BACKOFFS_MAX);
+        let spread = timeout * (1 << in_vain);
+        self.timers
+            .arm_election(self.now, takes.max(timeout), spread, &mut self.prng);
     }
 
     fn canvass(&mut self) {
@@ -280,6 +304,7 @@ impl Replica {
     fn campaign(&mut self, campaign: Campaign) {
         if next_term(self.node.current_term()) == Some(campaign.term) && !self.heard_leader_lately() {
             self.elections.unanimous = campaign.unanimous;
+            self.elections.campaigns = self.elections.campaigns.saturating_add(1);
             self.node.handle_election_timeout();
         }
     }
@@ -324,6 +349,13 @@ impl Replica {
         }
     }
 }
+
+/// One for the candidate's term; at a voter, one that is under way, the vote's, and one more in its way.
+pub(super) const SYNCS_PER_ELECTION: u32 = 4;
+/// A disk that stands still does not keep a node from trying for longer than this.
+const ELECTION_TIMEOUTS_MAX: u32 = 8;
+/// Doublings of the range that timeouts are drawn from.
+const BACKOFFS_MAX: u32 = 2;
 
 /// The term after `term`, or `None` at the end of terms.
 fn next_term(term: Term) -> Option<Term> {

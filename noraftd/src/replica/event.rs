@@ -8,6 +8,9 @@
 //!    arrived during the last sync: group commit without a timer.
 //! 3. Order in a batch: hard state; truncate and append; sync; then messages that promise durability
 //!    (votes, append replies), apply, client replies. Nothing that promises leaves before its sync.
+//!    Term and vote that change alone go by themselves, as an [`Output::PersistVote`], of which one may be in
+//!    flight beside the batch: a vote does not wait for a slow sync. It compares logs with what is in flight counted in.
+//!    The next batch carries them again.
 //! 4. A leader may send its AppendEntries before its own sync (Raft thesis 10.2.1), because its own entries
 //!    count only once they are durable here. A vote request may not: term and vote are synced first.
 //! 5. Heartbeats never wait for a sync. A leader whose sync has not returned for `disk_stall_max` stops
@@ -28,7 +31,7 @@ use crate::machine::Machine;
 use crate::protocol::command::Request;
 use crate::protocol::outcome::Outcome;
 use crate::protocol::peer::{Features, PeerMessage};
-use crate::record::{Batch, BatchId, Record, SnapshotHead, SnapshotId};
+use crate::record::{Batch, BatchId, HardState, Record, SnapshotHead, SnapshotId};
 use crate::time::Stamp;
 
 /// Names one request of one client of this node; never reused while the process lives.
@@ -85,6 +88,8 @@ pub enum Input {
     },
     /// The batch is durable.
     Synced(BatchId),
+    /// The answer to [`Output::PersistVote`]: term and vote are durable.
+    VoteSynced,
     /// How much room the disk has changed.
     Room(Room),
     /// The answer to [`Output::Fetch`]: consecutive records from `from` on, at least one, each intact.
@@ -174,6 +179,8 @@ pub enum Room {
 pub enum Output {
     /// Make this durable, then answer [`Input::Synced`].
     Persist(Batch),
+    /// Make term and vote durable, beside a batch that may be in flight, then answer [`Input::VoteSynced`]. One at a time.
+    PersistVote(HardState),
     /// Read durable records `from..=to`, until `bytes_max` payload bytes are exceeded (at least one), then
     /// answer [`Input::Fetched`]. At most one is in flight.
     Fetch {
@@ -292,6 +299,8 @@ pub struct Status {
     pub commit_index: LogIndex,
     /// Highest index applied to the state machine.
     pub applied_index: LogIndex,
+    /// True while the disk syncs too slowly for the election timeout: elections wait for it.
+    pub disk_too_slow: bool,
     /// Highest index durable on this node's disk.
     pub durable_index: LogIndex,
     /// The last entry of the log.

@@ -1,8 +1,8 @@
 //! What arrives: at once, or when the sync in flight has returned.
 //!
 //! Invariant: the core is fed only while no sync is in flight, so that its own entries are durable before any
-//! reply that could commit them counts; the one exception is a reply that acknowledges nothing beyond
-//! what is already durable here.
+//! reply that could commit them counts. Two things are exceptions: a reply that acknowledges nothing beyond
+//! what is already durable here, and a vote request, which commits nothing.
 
 use noraft::{LogEntries, LogIndex, LogPosition, Message, NodeGeneration, NodeId, Term};
 
@@ -33,6 +33,10 @@ impl Replica {
                 request,
             } => self.accept_client(id, connection, request),
             Input::Synced(id) => self.on_synced(id),
+            Input::VoteSynced => {
+                let held = self.durability.complete_vote(self.now);
+                self.outputs.extend(held);
+            }
             Input::Room(room) => self.on_room(room),
             Input::Fetched { from, records } => self.on_fetched(from, records),
             Input::Damaged { from } => {
@@ -53,7 +57,7 @@ impl Replica {
     }
 
     fn on_synced(&mut self, id: BatchId) {
-        let held = self.durability.complete(id);
+        let held = self.durability.complete(self.now, id);
         self.outputs.extend(held);
         self.note_patched(id);
     }
@@ -130,8 +134,26 @@ impl Replica {
             PeerMessage::RequestVote { .. }
             | PeerMessage::Vote { .. }
             | PeerMessage::Append { .. }
-            | PeerMessage::PreVoted { granted: false, .. } => self.keep_for_later(from, message),
+            | PeerMessage::PreVoted { granted: false, .. } => self.accept_for_core(from, message),
         }
+    }
+
+    /// What only the core can handle waits for the sync in flight, but for a vote request that may overtake it.
+    fn accept_for_core(&mut self, from: NodeId, message: PeerMessage) {
+        match message {
+            PeerMessage::RequestVote { unanimous, .. } if self.may_overtake(unanimous) => {
+                self.feed_peer(from, message);
+                self.drain_vote(from);
+            }
+            waits => self.keep_for_later(from, waits),
+        }
+    }
+
+    /// Whether a vote request may overtake the batch in flight. The core compares with its whole log, so with
+    /// what is in flight, too: what that batch acknowledges when it is durable, the candidate has. A leader's vote does
+    /// wait: what it steps down from is in that batch.
+    fn may_overtake(&self, unanimous: bool) -> bool {
+        self.durability.may_overtake() && !self.is_leader() && self.may_vote(unanimous)
     }
 
     /// Raft tolerates the loss of a message; memory does not tolerate a disk that stalls for minutes.

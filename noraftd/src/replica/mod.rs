@@ -218,7 +218,7 @@ impl Replica {
             requests: Requests::default(),
             order: Order::default(),
             known_config,
-            durability: Durability::new(durable),
+            durability: Durability::new(durable, config.election_timeout / elections::SYNCS_PER_ELECTION),
             payloads: Payloads::new(config.payload_cache_bytes_max),
             proposals: Proposals::default(),
             reads: Reads::default(),
@@ -292,6 +292,7 @@ impl Replica {
             // What is in a snapshot is committed, though the core has not heard of it again yet.
             commit_index: self.node.commit_index().max(self.apply.applied_index()),
             applied_index: self.apply.applied_index(),
+            disk_too_slow: self.durability.is_slow(),
             durable_index: self.durability.durable_index(),
             last_position: self.node.log().last_position(),
             base_index: self.node.log().snapshot_position().index,

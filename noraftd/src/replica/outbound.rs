@@ -24,22 +24,55 @@ impl Replica {
     /// Turns the core's actions into a batch; what must wait for its sync is held.
     pub(super) fn drain_actions(&mut self) {
         let actions = std::mem::take(self.node.actions_mut());
+        let has_changed = actions.save_current_term || actions.save_voted_for;
         if actions.set_election_timeout && !self.is_leader() {
-            self.arm_election();
+            self.arm_election_after(has_changed);
         }
-        let hard_state = (actions.save_current_term || actions.save_voted_for)
-            .then(|| HardState::new(self.node.current_term(), self.node.voted_for()));
+        let state = self.hard_state();
         let append = actions
             .append_log_entries
             .as_ref()
             .map(|entries| self.append_of(entries));
         let held = self.messages_of(actions);
         let base = self.snapshots.take_base();
-        if hard_state.is_none() && base.is_none() && append.is_none() {
-            self.outputs.extend(held);
-        } else {
+        if base.is_some() || append.is_some() {
+            let hard_state = (has_changed || self.durability.is_vote_apart()).then_some(state);
             let batch = self.durability.begin(self.now, hard_state, base, append, held);
             self.outputs.push_back(Output::Persist(batch));
+        } else if has_changed {
+            let vote = self.durability.begin_vote(self.now, state, held);
+            self.outputs.push_back(vote);
+        } else {
+            self.outputs.extend(held);
+        }
+    }
+
+    fn hard_state(&self) -> HardState {
+        HardState::new(self.node.current_term(), self.node.voted_for())
+    }
+
+    /// Takes the answer to a candidate out of the core while a batch is in flight, and what it has to be durable for.
+    pub(super) fn drain_vote(&mut self, candidate: NodeId) {
+        let actions = self.node.actions_mut();
+        let saves_term = std::mem::take(&mut actions.save_current_term);
+        let has_changed = std::mem::take(&mut actions.save_voted_for) || saves_term;
+        let is_timer_set = std::mem::take(&mut actions.set_election_timeout);
+        let reply = actions.send_messages.remove(&candidate);
+        if is_timer_set {
+            self.arm_election_after(has_changed);
+        }
+        let reply = reply.and_then(|reply| self.reply_of(candidate, &reply));
+        let reply = reply.map(|message| Output::Send {
+            to: candidate,
+            message,
+        });
+        if has_changed {
+            let (state, held) = (self.hard_state(), reply.into_iter().collect());
+            self.outputs
+                .push_back(self.durability.begin_vote(self.now, state, held));
+        } else if let Some(reply) = reply {
+            // The term that it names may be in the batch.
+            self.outputs.extend(self.durability.hold(reply));
         }
     }
 

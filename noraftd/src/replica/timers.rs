@@ -1,7 +1,7 @@
 //! Deadlines of the node itself: election, heartbeat, quorum check.
 //!
-//! Invariant: election timeouts are drawn at random between one and two times the configured one (Raft 9.3)
-//! each time the timer is set anew.
+//! Invariant: election timeouts are drawn at random each time the timer is set: between one and two times the
+//! configured one (Raft 9.3), or later where an election is on its way that a slow disk holds up (`elections.rs`).
 
 use std::time::Duration;
 
@@ -16,8 +16,14 @@ pub(super) struct Timers {
 }
 
 impl Timers {
-    pub(super) fn arm_election(&mut self, now: Instant, timeout: Duration, prng: &mut Prng) {
-        let nanos = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX / 2);
+    pub(super) fn arm_election(
+        &mut self,
+        now: Instant,
+        timeout: Duration,
+        spread: Duration,
+        prng: &mut Prng,
+    ) {
+        let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX / 2);
         self.election = now + timeout + Duration::from_nanos(prng.below(nanos));
     }
 

@@ -37,6 +37,8 @@ pub(super) struct EventLoop {
     is_behind: bool,
     /// True from `Persist` until `Synced`.
     is_syncing: bool,
+    /// Whether the disk is too slow for the election timeout, as it was said last.
+    is_disk_too_slow: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
     is_abstaining: bool,
     /// Where the nodes differ, as it was said last.
@@ -70,6 +72,7 @@ impl EventLoop {
             is_syncing: false,
             is_abstaining,
             divergence: None,
+            is_disk_too_slow: false,
             holes: 0,
             told: (Term::ZERO, None),
             timer: Timer::default(),
@@ -185,6 +188,14 @@ impl EventLoop {
             }
             self.divergence = divergence;
         }
+        let is_slow = replica.status().disk_too_slow;
+        if std::mem::replace(&mut self.is_disk_too_slow, is_slow) != is_slow {
+            if is_slow {
+                tracing::warn!("the disk syncs too slowly for the election timeout: elections wait for it");
+            } else {
+                tracing::info!("the disk syncs fast enough for the election timeout again");
+            }
+        }
         if self.is_abstaining && !replica.status().abstaining {
             self.is_abstaining = false;
             tracing::info!("caught up with the leader: votes and campaigns again");
@@ -208,6 +219,7 @@ impl EventLoop {
                 self.is_syncing = true;
                 self.storage.persist(batch);
             }
+            Output::PersistVote(hard_state) => self.storage.vote(hard_state),
             Output::Patch { id, records } => {
                 self.is_syncing = true;
                 self.storage.patch(id, records);

@@ -199,6 +199,7 @@ impl Loading {
             leader: None,
             commit_index: LogIndex::ZERO,
             applied_index: LogIndex::ZERO,
+            disk_too_slow: false,
             durable_index: LogIndex::ZERO,
             last_position: LogPosition::ZERO,
             base_index: LogIndex::ZERO,

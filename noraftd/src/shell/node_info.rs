@@ -162,6 +162,7 @@ impl NodeInfo {
             snapshot_bytes: status.snapshot.map_or(0, |snapshot| snapshot.bytes),
             abstaining: status.abstaining,
             lost_majority: status.lost_majority,
+            disk_too_slow: status.disk_too_slow,
             holes: status.holes,
             repaired: status.repaired,
             needs_snapshot: status.needs_snapshot,

@@ -1,5 +1,5 @@
-//! The disk's threads: one makes batches durable, one reads old entries for slow peers; a third has the
-//! snapshots (`snapshots.rs`).
+//! The disk's threads: one makes batches durable, one makes votes durable beside them, one reads old entries for slow
+//! peers; a fourth has the snapshots (`snapshots.rs`).
 //!
 //! Invariant: the writing thread owns the store and has at most one batch at a time; what it reports as
 //! synced survives a loss of power. A sync that failed is never tried again and never reported: the process
@@ -21,9 +21,9 @@ use super::figures::Figures;
 use super::reading::{Fetch, Reading};
 use super::snapshots::{SnapshotJob, SnapshotThread};
 use crate::exit::Exit;
-use crate::record::{Batch, BatchId, Record};
+use crate::record::{Batch, BatchId, HardState, Record};
 use crate::replica::event::{Input, Room};
-use crate::store::{Store, StoreError, StoreStats};
+use crate::store::{Store, StoreError, StoreStats, VoteFile};
 use crate::time::Instant;
 
 /// The way to the disk.
@@ -31,6 +31,7 @@ use crate::time::Instant;
 pub(super) struct Storage {
     jobs: SyncSender<Job>,
     fetches: SyncSender<Fetch>,
+    votes: SyncSender<HardState>,
     snapshots: SnapshotThread,
     done: mpsc::Receiver<Input>,
     figures: Arc<Figures>,
@@ -62,6 +63,7 @@ impl Storage {
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
+        let votes = start_voting(store.votes(), report.clone())?;
         let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
         let read_figures = Arc::clone(&figures);
         let writer = Writer {
@@ -83,6 +85,7 @@ impl Storage {
         Ok(Self {
             jobs,
             fetches,
+            votes,
             snapshots,
             done,
             figures,
@@ -98,6 +101,15 @@ impl Storage {
     /// Makes `batch` durable; [`Self::done`] then gives [`Input::Synced`].
     pub(super) fn persist(&self, batch: Batch) {
         self.order(Job::Persist(batch));
+    }
+
+    /// Makes term and vote durable, whatever the batch under way takes; [`Self::done`] then gives [`Input::VoteSynced`].
+    pub(super) fn vote(&self, hard_state: HardState) {
+        match self.votes.try_send(hard_state) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => panic!("the replica has at most one vote in flight"),
+            Err(TrySendError::Disconnected(_)) => panic!("the voting thread lives as long as the process"),
+        }
     }
 
     /// Makes damaged entries durable again; [`Self::done`] then gives [`Input::Synced`].
@@ -153,6 +165,26 @@ impl Storage {
             Err(TrySendError::Disconnected(_)) => panic!("the writing thread lives until it is stopped"),
         }
     }
+}
+
+/// Starts the thread that makes votes durable.
+fn start_voting(votes: VoteFile, done: mpsc::Sender<Input>) -> std::io::Result<SyncSender<HardState>> {
+    let (sender, wanted) = sync_channel::<HardState>(VOTES_MAX);
+    std::thread::Builder::new()
+        .name("disk-votes".into())
+        .spawn(move || {
+            while let Ok(hard_state) = wanted.recv() {
+                if let Err(error) = votes.save(hard_state) {
+                    fail("make a vote durable", &error);
+                }
+                // The loop ends before this thread only when the process does.
+                let _ = done.try_send(Input::VoteSynced);
+                if let Err(error) = votes.repeat() {
+                    fail("write a vote a second time", &error);
+                }
+            }
+        })?;
+    Ok(sender)
 }
 
 /// The writing thread.
@@ -317,8 +349,11 @@ fn fail(doing: &str, error: &StoreError) -> ! {
 
 /// One batch, one note that the node caught up, one stop.
 const JOBS_MAX: usize = 3;
-/// One batch, one fetch and one of each kind of work on snapshots are under way at most; and one finding of the scrub.
-pub(super) const REPORTS_MAX: usize = 11;
+/// One vote is in flight at most; the one before it may still be written a second time.
+const VOTES_MAX: usize = 1;
+/// One batch, one vote, one fetch and one of each kind of work on snapshots are under way at most; and one finding of the
+/// scrub.
+pub(super) const REPORTS_MAX: usize = 12;
 /// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
 const IDLE: Duration = Duration::from_secs(1);
 /// The last quarter of a segment takes what is on its way when the next one cannot be made,

@@ -49,6 +49,7 @@ use shape::{Run, Shape};
 pub use snapshots::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use types::{Identity, Options, Owner, PersistStats, SpareBy, StoreStats};
 use write::hard_state::HardStateFile;
+pub use write::hard_state::VoteFile;
 use write::writer::{Content, Writer};
 
 /// One directory, opened: the only writer of its files.
@@ -237,7 +238,12 @@ impl Store {
 
     /// Durable term and vote.
     pub fn hard_state(&self) -> HardState {
-        self.writer.hard_state
+        self.slots.get()
+    }
+
+    /// The way for votes that overtake a batch, for another thread.
+    pub fn votes(&self) -> VoteFile {
+        VoteFile::new(self.slots.clone())
     }
 
     /// True until [`Store::mark_caught_up`], when the node must abstain.
@@ -311,16 +317,14 @@ impl Store {
 
     /// Writes the file that holds term and vote, unless they are there.
     fn save_hard_state(&mut self, hard_state: HardState) -> Result<(), StoreError> {
-        if self.slots.get() == hard_state {
-            return Ok(());
-        }
-        let (number, slot) = self.slots.following(self.writer.lsn_next, hard_state);
-        let written = self.slots.write(number, &slot);
-        written.map_err(|error| self.writer.write_failed(hard_state::FILE, "writing", error))?;
-        self.writer.sync(&*self.slots.file, hard_state::FILE)?;
-        self.slots.newest = (number, slot);
-        self.writer.stats.bytes += layout::PAGE as u64;
-        Ok(())
+        let (slots, writer) = (&self.slots, &mut self.writer);
+        slots.save(Some(writer.lsn_next), hard_state, |number, slot| {
+            let written = slots.write(number, slot);
+            written.map_err(|error| writer.write_failed(hard_state::FILE, "writing", error))?;
+            writer.sync(&*slots.file, hard_state::FILE)?;
+            writer.stats.bytes += layout::PAGE as u64;
+            Ok(())
+        })
     }
 
     fn append_hard_state(&mut self, hard_state: Option<HardState>) -> Result<(), StoreError> {

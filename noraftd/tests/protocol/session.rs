@@ -25,6 +25,7 @@ fn status(role: Role) -> Status {
         },
         commit_index: index(90),
         applied_index: index(89),
+        disk_too_slow: false,
         durable_index: index(95),
         last_position: noraft::LogPosition {
             term: noraft::Term::new(7),

@@ -50,6 +50,7 @@ impl Candidate {
             while let Some(output) = self.replica.poll() {
                 match output {
                     Output::Persist(batch) => inputs.push(Input::Synced(batch.id)),
+                    Output::PersistVote(_) => inputs.push(Input::VoteSynced),
                     Output::Send { message, .. } => said.push(message),
                     _ => {}
                 }

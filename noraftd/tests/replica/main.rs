@@ -10,6 +10,7 @@ mod membership;
 mod order;
 mod pulses;
 mod repair;
+mod slow_disk;
 mod snapshots;
 mod void;
 mod world;

@@ -134,6 +134,7 @@ impl Holed {
             while let Some(output) = self.replica.poll() {
                 match output {
                     Output::Persist(batch) => inputs.push(Input::Synced(batch.id)),
+                    Output::PersistVote(_) => inputs.push(Input::VoteSynced),
                     Output::Send {
                         message:
                             PeerMessage::PreVoted {

@@ -73,7 +73,7 @@ impl Disk {
 
     fn write(&mut self, batch: &Batch) {
         if let Some(hard_state) = batch.hard_state {
-            self.hard_state = hard_state;
+            self.vote(hard_state);
         }
         if let Some(base) = &batch.base {
             self.rebase(base);
@@ -89,6 +89,14 @@ impl Disk {
             );
             self.records.extend(records.iter().cloned());
             self.damaged.split_off(&(prev.index.get() + 1));
+        }
+    }
+
+    /// A batch may come later than the vote that overtook it.
+    fn vote(&mut self, new: HardState) {
+        let progress = |state: HardState| (state.term, state.voted_for.is_some());
+        if progress(new) >= progress(self.hard_state) {
+            self.hard_state = new;
         }
     }
 
@@ -217,6 +225,11 @@ enum Event {
         node: u64,
         life: u64,
         batch: Batch,
+    },
+    VoteSynced {
+        node: u64,
+        life: u64,
+        hard_state: HardState,
     },
     Patched {
         node: u64,
@@ -399,6 +412,23 @@ impl World {
                 .get_mut(&node)
                 .expect("a node has a disk")
                 .write(&batch);
+        }
+        let vote = self.events.iter().find_map(|(key, event)| match event {
+            Event::VoteSynced {
+                node: of,
+                life: in_life,
+                hard_state,
+            } if *of == node && *in_life == life => Some((*key, *hard_state)),
+            _ => None,
+        });
+        if let Some((key, hard_state)) = vote {
+            self.events.remove(&key);
+            if self.prng.chance(1, 2) {
+                self.disks
+                    .get_mut(&node)
+                    .expect("a node has a disk")
+                    .vote(hard_state);
+            }
         }
         for peer in self.up() {
             self.input(
@@ -607,6 +637,15 @@ impl World {
                     .write(&batch);
                 self.input(node, Input::Synced(batch.id));
             }
+            Event::VoteSynced {
+                node,
+                life,
+                hard_state,
+            } if self.lives[&node] == life => {
+                let disk = self.disks.get_mut(&node).expect("a node has a disk");
+                disk.vote(hard_state);
+                self.input(node, Input::VoteSynced);
+            }
             Event::Fetched { node, life, from, to } if self.lives[&node] == life => {
                 let disk = &self.disks[&node];
                 let input = if disk.damaged.contains(&from.get()) {
@@ -636,6 +675,7 @@ impl World {
                 self.input(node, Input::Deadline);
             }
             Event::Synced { .. }
+            | Event::VoteSynced { .. }
             | Event::Patched { .. }
             | Event::Fetched { .. }
             | Event::SnapshotDone { .. }
@@ -670,6 +710,15 @@ impl World {
                 self.batches += 1;
                 let delay = self.sync_time(node);
                 self.schedule(delay, Event::Synced { node, life, batch });
+            }
+            Output::PersistVote(hard_state) => {
+                let delay = self.sync_time(node);
+                let synced = Event::VoteSynced {
+                    node,
+                    life,
+                    hard_state,
+                };
+                self.schedule(delay, synced);
             }
             Output::Patch { id, records } => {
                 let delay = self.sync_time(node);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use noraftd::prng::Prng;
-use noraftd::record::Batch;
+use noraftd::record::{Batch, HardState};
 use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{OpenError, Options, Store, StoreError, Verdict};
@@ -372,3 +372,113 @@ const ENOSPC: i32 = 28;
 const EMFILE: i32 = 24;
 const ENFILE: i32 = 23;
 const ENOMEM: i32 = 12;
+
+/// When a vote that does not wait for the batch in flight is written.
+#[derive(Debug, Clone, Copy)]
+enum Order {
+    /// Both slots before the batch.
+    Before,
+    /// One slot before the batch, the other behind it.
+    Around,
+    /// Behind the batch.
+    Behind,
+}
+
+/// Term and vote that were promised last, and those that were being written.
+#[derive(Debug, Clone, Copy, Default)]
+struct Promise {
+    kept: HardState,
+    asked: HardState,
+}
+
+/// Votes beside batches, each of which the next batch carries again, until an error or the end.
+fn vote_beside_batches(disk: &MemDisk, order: Order) -> Promise {
+    let mut promise = Promise::default();
+    let Ok((mut store, _)) = Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis())
+    else {
+        return promise;
+    };
+    let (votes, mut model, mut prng) = (store.votes(), Model::default(), Prng::new(7));
+    for round in 0..5u64 {
+        let mut batch = model.next_batch(&mut prng);
+        // The batch under way still carries the state from before the vote.
+        batch.hard_state = batch
+            .hard_state
+            .or(Some(promise.kept))
+            .filter(|state| state.term > 0);
+        let before = batch.hard_state.unwrap_or(promise.kept);
+        let vote = HardState {
+            term: before.term + round % 2,
+            voted_for: Some(1 + round % 3),
+        };
+        let vote = if before.voted_for.is_some() && vote.term == before.term {
+            HardState {
+                term: vote.term + 1,
+                ..vote
+            }
+        } else {
+            vote
+        };
+        let save = |promise: &mut Promise| {
+            promise.asked = vote;
+            votes.save(vote).map(|()| promise.kept = vote)
+        };
+        let done = match order {
+            Order::Before => save(&mut promise)
+                .and_then(|()| votes.repeat())
+                .and_then(|()| store.persist(&batch).map(drop)),
+            Order::Around => save(&mut promise)
+                .and_then(|()| store.persist(&batch).map(drop))
+                .and_then(|()| votes.repeat()),
+            Order::Behind => store
+                .persist(&batch)
+                .map(drop)
+                .and_then(|()| save(&mut promise))
+                .and_then(|()| votes.repeat()),
+        };
+        if done.is_err() {
+            return promise;
+        }
+        model.apply(&batch);
+        model.hard_state = vote;
+        let again = Batch {
+            id: batch.id,
+            base: None,
+            hard_state: (round % 2 == 0).then_some(vote),
+            append: None,
+        };
+        if store.persist(&again).is_err() {
+            return promise;
+        }
+    }
+    promise
+}
+
+#[test]
+fn a_vote_beside_a_batch_survives_a_power_cut_after_any_operation_in_any_order() {
+    for order in [Order::Before, Order::Around, Order::Behind] {
+        let whole = MemDisk::new();
+        let last = vote_beside_batches(&whole, order);
+        assert_eq!((last.kept, last.kept.term > 2), (last.asked, true));
+        for op in 0..whole.operations() {
+            let disk = MemDisk::new();
+            disk.arm(Some(Fault::PowerAfter { op }));
+            let promise = vote_beside_batches(&disk, order);
+            for cut in 0..CUTS {
+                let image = disk.after_power_cut(op * CUTS + cut);
+                let Ok((store, recovered)) = open(&image) else {
+                    assert_eq!(promise.kept, HardState::default(), "{order:?}, operation {op}");
+                    continue;
+                };
+                let found = recovered.hard_state;
+                let progress = |state: HardState| (state.term, state.voted_for.is_some());
+                let is_kept = found == promise.kept || progress(found) > progress(promise.kept);
+                assert!(is_kept, "{order:?}, operation {op}: {found:?} after {promise:?}");
+                assert_eq!(store.hard_state(), found);
+                // What stood in one place stands in two after an opening: either slot may be lost.
+                drop(store);
+                assert_eq!(open(&image).expect("it opened before").1.hard_state, found);
+            }
+        }
+    }
+}

@@ -8,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use noraft::NodeId;
 use noraftd::prng::Prng;
-use noraftd::record::{Batch, BatchId, Record, SnapshotId};
+use noraftd::record::{Batch, BatchId, HardState, Record, SnapshotId};
 use noraftd::replica::event::{Input, Output, Snapshot};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::snapshot;
-use noraftd::store::{LogReader, PersistStats, Scrubber, SnapshotError, Store, StoreError};
+use noraftd::store::{LogReader, PersistStats, Scrubber, SnapshotError, Store, StoreError, VoteFile};
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
@@ -46,6 +46,8 @@ pub(crate) struct Process {
     pub(crate) scrubber: Scrubber,
     /// What the disk has to do, the first of it now.
     pub(crate) jobs: VecDeque<Job>,
+    /// And beside them, the first of it now: a vote does not wait for a batch.
+    pub(crate) votes: VecDeque<VoteJob>,
     /// Counts jobs done.
     pub(crate) jobs_done: u64,
     pub(crate) inbox: Vec<Input>,
@@ -57,12 +59,39 @@ pub(crate) struct Process {
     pub(crate) idle: Option<Idle>,
 }
 
+impl Process {
+    /// Does what was asked for its votes, as far as the disk goes on; the process learns nothing of it.
+    pub(crate) fn run_votes(&self) {
+        let votes = self.store.votes();
+        let _ = self.votes.iter().try_for_each(|job| job.run(&votes));
+    }
+}
+
 /// When it has written nothing for a while, unless one of its jobs is done before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Idle {
     pub(crate) due: u64,
     /// With the last batch.
     pub(crate) jobs_done: u64,
+}
+
+/// Something that the disk does for a node's vote.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum VoteJob {
+    /// Makes term and vote durable.
+    Save(HardState),
+    /// Writes what is durable to the other slot.
+    Repeat,
+}
+
+impl VoteJob {
+    /// Does it, as the daemon's thread would.
+    pub(crate) fn run(&self, votes: &VoteFile) -> Result<(), StoreError> {
+        match self {
+            Self::Save(hard_state) => votes.save(*hard_state),
+            Self::Repeat => votes.repeat(),
+        }
+    }
 }
 
 /// Something that the disk does for a node.

@@ -11,6 +11,7 @@ use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
 use crate::sim::parts::network::{Way, delay};
 use crate::sim::parts::node::{CLUSTER_ID, Job};
+use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::{Rule, ensure};
 use crate::sim::parts::{MICRO, MILLI};
 
@@ -34,11 +35,12 @@ impl World {
             process.replica.handle(now, stamp, input);
         }
         let mut outputs = std::mem::take(&mut node.outputs);
-        let (mut batch, mut patch) = (None, None);
+        let (mut batch, mut patch, mut vote) = (None, None, None);
         while let Some(output) = process.replica.poll() {
             match output {
                 // The disk has it before anything else is looked at: what it replaces is no longer certain.
                 Output::Persist(new) => batch = Some(new),
+                Output::PersistVote(state) => vote = Some(state),
                 Output::Patch { id, records } => patch = Some(Job::Patch { id, records }),
                 other @ (Output::Fetch { .. }
                 | Output::SaveSnapshot(_)
@@ -66,6 +68,7 @@ impl World {
             self.give_job(at, Job::Persist(batch));
         }
         patch.into_iter().for_each(|patch| self.give_job(at, patch));
+        vote.into_iter().for_each(|vote| self.give_vote(at, vote));
         self.observe(at);
         for output in outputs.drain(..) {
             self.carry_out(at, output);
@@ -98,7 +101,7 @@ impl World {
 
     fn carry_out(&mut self, at: usize, output: Output) {
         match output {
-            Output::Persist(_) | Output::Patch { .. } => {
+            Output::Persist(_) | Output::PersistVote(_) | Output::Patch { .. } => {
                 unreachable!("handed to the disk before the other outputs")
             }
             Output::Fetch { from, to, bytes_max } => {
@@ -244,6 +247,12 @@ impl World {
     }
 
     pub(super) fn begin_job(&mut self, at: usize) {
+        let (takes, life) = (self.sync_takes(at), self.nodes[at].life);
+        self.queue
+            .after(takes, Event::node(at, life, NodeEvent::DiskDone));
+    }
+
+    pub(super) fn sync_takes(&mut self, at: usize) -> u64 {
         let disk = &self.plan.sim.disk;
         let mut takes = delay(&mut self.prng, disk.sync_us);
         if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
@@ -252,9 +261,10 @@ impl World {
         if self.prng.chance(disk.slow_permille, 1000) {
             takes += self.prng.below(disk.slow.as_millis() * MILLI);
         }
-        let life = self.nodes[at].life;
-        self.queue
-            .after(takes, Event::node(at, life, NodeEvent::DiskDone));
+        if disk.slow_nodes.contains(&(at as u64 + 1)) && self.progress.phase == Phase::Disturbed {
+            takes = takes.max(disk.slow_node_sync.as_millis() * MILLI);
+        }
+        takes
     }
 
     pub(super) fn schedule_wake(&mut self, at: usize) {

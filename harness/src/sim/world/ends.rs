@@ -9,6 +9,7 @@ use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, NodeEvent};
 use crate::sim::parts::network::delay;
+use crate::sim::parts::node::Process;
 use crate::sim::parts::rule::Rule;
 
 impl World {
@@ -59,7 +60,8 @@ impl World {
     fn stop_in_order(&mut self, at: usize) -> bool {
         let wanted = self.prng.chance(1, 3);
         let process = self.nodes[at].process.as_mut();
-        let Some(process) = process.filter(|process| wanted && process.jobs.is_empty()) else {
+        let is_idle = |process: &&mut Process| process.jobs.is_empty() && process.votes.is_empty();
+        let Some(process) = process.filter(is_idle).filter(|_| wanted) else {
             return false;
         };
         process.store.mark_clean_stop().is_ok()
@@ -88,15 +90,27 @@ impl World {
         let Some(process) = node.process.as_mut() else {
             return;
         };
-        let Some(job) = process.jobs.front() else { return };
+        let (job, votes) = (process.jobs.front(), process.votes.len());
+        if job.is_none() && votes == 0 {
+            return;
+        }
         node.disk.crash_after(operations);
+        // Two threads of the daemon: either may be the first.
+        let are_votes_first = operations.is_multiple_of(2);
+        if are_votes_first {
+            process.run_votes();
+        }
         // Nobody is left to be told how it went.
-        let _ = job.run(&mut process.store);
+        let _ = job.map(|job| job.run(&mut process.store));
+        if !are_votes_first {
+            process.run_votes();
+        }
         self.journal.note(
             self.queue.now(),
             Happening::Disk(DiskHappening::IsInterrupted {
                 node: at,
-                job,
+                job: process.jobs.front(),
+                votes,
                 operations,
             }),
         );

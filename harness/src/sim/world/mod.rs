@@ -14,6 +14,7 @@ mod settle;
 mod starts;
 mod storage;
 mod voters;
+mod votes;
 
 use noraftd::prng::Prng;
 use noraftd::replica::event::Input;
@@ -150,6 +151,7 @@ impl World {
                 self.arrive(node, Input::UrgentDisconnected { peer });
             }
             NodeEvent::DiskDone | NodeEvent::DiskRetry => self.disk_done(node),
+            NodeEvent::VoteDone => self.vote_done(node),
             NodeEvent::FetchDone { from, to, bytes_max } => self.fetch_done(node, from, to, bytes_max),
             NodeEvent::SnapshotRead {
                 position,

@@ -190,6 +190,7 @@ impl World {
             scrubber: Scrubber::new(reader.clone()),
             reader,
             jobs: std::collections::VecDeque::new(),
+            votes: std::collections::VecDeque::new(),
             jobs_done: 0,
             inbox: vec![Input::Deadline],
             round_is_due: false,

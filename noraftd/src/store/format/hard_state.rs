@@ -1,8 +1,9 @@
 //! Term and vote in a file of their own: no peer can give them back.
 //!
 //! Invariants: a slot lies in one sector, so an interrupted write leaves it old or new; the slot that holds
-//! the newest state is never the one that is written. The same state stands in the log's stream: the newest
-//! valid copy of either wins, and a copy names the batch (LSN) it belongs to, so "newest" is defined.
+//! the newest state is never the one that is written, until the other holds it durably, too. The same state stands in
+//! the log's stream: the newest valid copy of either wins. Terms never fall, and in a term no vote comes before a vote;
+//! between two votes of a term (a follower takes its leader for its vote) the LSN of the batch decides.
 //!
 //! The file has two pages, one slot at the front of each:
 //!
@@ -53,7 +54,22 @@ pub(in crate::store) enum SlotFault {
     Version(u32),
 }
 
+/// Rises with each change of the state, but for a change of the vote within a term.
+pub(in crate::store) fn progress(state: HardState) -> (u64, bool) {
+    (state.term, state.voted_for.is_some())
+}
+
 impl Slot {
+    /// The newest has the greatest.
+    fn age(&self) -> ((u64, bool), u64) {
+        (progress(self.hard_state), self.lsn)
+    }
+
+    /// True when this is older than a state that the stream holds in the batch `lsn`.
+    pub(in crate::store) fn is_before(&self, lsn: u64, state: HardState) -> bool {
+        self.hard_state != state && self.age() < (progress(state), lsn)
+    }
+
     /// The slot as a page.
     pub(in crate::store) fn encode(&self) -> [u8; PAGE] {
         let mut page = [0; PAGE];
@@ -128,7 +144,12 @@ impl Slots {
             .iter()
             .enumerate()
             .filter_map(|(number, slot)| Some((number, slot.ok()?)));
-        valid.max_by_key(|(_, slot)| slot.lsn)
+        valid.max_by_key(|(_, slot)| slot.age())
+    }
+
+    /// What the slot beside `number` holds.
+    pub(in crate::store) fn beside(&self, number: usize) -> Option<HardState> {
+        self.0[1 - number].ok().map(|slot| slot.hard_state)
     }
 
     /// The number of the slot that is not valid, when the other is.

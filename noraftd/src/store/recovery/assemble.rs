@@ -34,10 +34,7 @@ pub(super) fn assemble(
     slots_file: Arc<dyn DiskFile>,
 ) -> Result<(Store, Recovered), OpenError> {
     let Locked { disk, lock } = locked;
-    let slots = HardStateFile {
-        file: slots_file,
-        newest: state.slot,
-    };
+    let slots = HardStateFile::new(slots_file, state.slot);
     rewrite_slot(&*disk, &state, &slots)?;
     if let Some(number) = state.replace {
         replace_segment(&*disk, options, number, &mut state, &mut files).map_err(failure(

@@ -10,7 +10,7 @@ use noraftd::store::{PersistStats, Store, StoreError};
 use super::write_all;
 use crate::plan::DiskTrouble;
 use crate::sim::parts::corruption::Blow;
-use crate::sim::parts::node::{Job, job_words};
+use crate::sim::parts::node::{Job, VoteJob, job_words};
 
 /// Something that happened to a node or its process.
 pub(crate) enum NodeHappening<'a> {
@@ -49,10 +49,17 @@ pub(crate) enum DiskHappening<'a> {
         job: &'a Job,
         error: &'a StoreError,
     },
-    /// The process was killed in the middle of a job.
+    /// It has written a vote beside its jobs, or could not.
+    DoneVote {
+        node: usize,
+        job: VoteJob,
+        done: &'a Result<(), StoreError>,
+    },
+    /// The process was killed in the middle of a job, and of as many for its votes.
     IsInterrupted {
         node: usize,
-        job: &'a Job,
+        job: Option<&'a Job>,
+        votes: usize,
         operations: u64,
     },
     /// The power failed.
@@ -163,7 +170,16 @@ impl Hash for DiskHappening<'_> {
         match self {
             Self::Done { node, stats, .. } => write_all(to, &[0xd0, *node as u64, stats.bytes]),
             Self::Fails { node, .. } => write_all(to, &[0xd0, *node as u64, u64::MAX]),
-            Self::IsInterrupted { node, operations, .. } => write_all(to, &[0xe0, *node as u64, *operations]),
+            Self::DoneVote { node, job, done } => {
+                let is_saved = u64::from(matches!(job, VoteJob::Save(_)));
+                write_all(to, &[0xd1, *node as u64, is_saved, u64::from(done.is_ok())]);
+            }
+            Self::IsInterrupted {
+                node,
+                votes,
+                operations,
+                ..
+            } => write_all(to, &[0xe0, *node as u64, *votes as u64, *operations]),
             Self::LosesPower { node, lost } => write_all(to, &[0xe1, *node as u64, *lost]),
             Self::IsInterruptedInRecovery { node, lost } => write_all(to, &[0xe3, *node as u64, *lost]),
             Self::IsCorrupted { node, count, .. } => write_all(to, &[0xda, *node as u64, *count]),
@@ -186,15 +202,19 @@ impl Display for DiskHappening<'_> {
             Self::Fails { node, job, error } => {
                 write!(f, "n{} could not sync {}: {error}", node + 1, job_words(job))
             }
+            Self::DoneVote { node, job, done } => {
+                write!(f, "n{} wrote its vote, {job:?}: {done:?}", node + 1)
+            }
             Self::IsInterrupted {
                 node,
                 job,
+                votes,
                 operations,
             } => write!(
                 f,
-                "n{} is killed {operations} disk operations into {}",
+                "n{} is killed {operations} disk operations into {} and {votes} writes of votes",
                 node + 1,
-                job_words(job)
+                job.map_or_else(|| "nothing".to_owned(), job_words)
             ),
             Self::LosesPower { node, lost } => {
                 write!(f, "n{} lost {lost} unsynced sectors and names", node + 1)

@@ -178,7 +178,7 @@ impl Judge {
             return None;
         }
         let newest = match replayed.hard_state {
-            Some((lsn, hard_state)) if lsn > slot.lsn && hard_state != slot.hard_state => Slot {
+            Some((lsn, hard_state)) if slot.is_before(lsn, hard_state) => Slot {
                 lsn,
                 hard_state,
                 ..slot

@@ -217,6 +217,15 @@ impl Judge {
     ) -> Option<((usize, Slot), bool)> {
         let last_term = replayed.recovered.shape.last_position().term;
         let newest = self.newest_hard_state(slots, slot, replayed, last_term)?;
+        // A vote that overtook its batch may stand in one place only.
+        let state = Some(newest.hard_state);
+        let in_stream = replayed.hard_state.map(|(_, state)| state);
+        let is_alone = slots.beside(number) != state && in_stream != state;
+        let newest = Slot {
+            // Slots of one LSN are one slot that damage has copied over the other.
+            lsn: newest.lsn + u64::from(is_alone),
+            ..newest
+        };
         let is_stale = newest != slot || slots.broken().is_some();
         let number = if is_stale {
             slots.broken().unwrap_or(1 - number)

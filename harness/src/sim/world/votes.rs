@@ -1,0 +1,61 @@
+//! A node's votes: they do not wait for the batch that its disk is writing.
+//!
+//! Invariant: a vote counts when one slot holds it durably; it is written to the other slot after that, before the next
+//! vote.
+
+use noraftd::record::HardState;
+use noraftd::replica::event::Input;
+
+use super::World;
+use crate::sim::journal::happening::{DiskHappening, Happening};
+use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::node::VoteJob;
+
+impl World {
+    pub(super) fn give_vote(&mut self, at: usize, hard_state: HardState) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        process.votes.push_back(VoteJob::Save(hard_state));
+        if process.votes.len() == 1 {
+            self.begin_vote(at);
+        }
+    }
+
+    fn begin_vote(&mut self, at: usize) {
+        let (takes, life) = (self.sync_takes(at), self.nodes[at].life);
+        self.queue
+            .after(takes, Event::node(at, life, NodeEvent::VoteDone));
+    }
+
+    /// The disk has written term and vote once, or a second time.
+    pub(super) fn vote_done(&mut self, at: usize) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        let Some(job) = process.votes.pop_front() else {
+            return;
+        };
+        let done = job.run(&process.store.votes());
+        let is_saved = matches!(job, VoteJob::Save(_));
+        if is_saved {
+            process.votes.push_front(VoteJob::Repeat);
+        }
+        let waits = !process.votes.is_empty();
+        let happening = DiskHappening::DoneVote {
+            node: at,
+            job,
+            done: &done,
+        };
+        self.journal.note(self.queue.now(), Happening::Disk(happening));
+        if done.is_err() {
+            return self.end_by_disk(at);
+        }
+        if waits {
+            self.begin_vote(at);
+        }
+        if is_saved {
+            self.arrive(at, Input::VoteSynced);
+        }
+    }
+}
