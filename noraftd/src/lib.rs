@@ -35,6 +35,7 @@ pub mod replica;
 pub mod secret;
 pub mod shell;
 pub mod snapshot;
+pub mod storage;
 pub mod store;
 pub mod time;
 mod units;

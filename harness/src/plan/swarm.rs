@@ -152,6 +152,10 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
         (disk.damage_permille, disk.rot_permille) = (0, 0);
         disk.snapshot_damage_permille = 0;
     }
+    if (disk.damage_permille, disk.rot_permille) == (0, 0) {
+        // There is nothing to find.
+        disk.scrub = Span::from_millis(0);
+    }
 }
 
 /// Every third seed has a slow disk, or two.

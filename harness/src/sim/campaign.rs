@@ -206,7 +206,7 @@ impl Tally {
         let seconds = self.virtual_ns as f64 / 1e9;
         format!(
             "{} seeds, {:.0} simulated s in {:.1} CPU s ({:.0} a CPU s), {} operations ok, {} faults' crashes, \
-             {} elections{} | failed {}, unknown {}",
+             {} elections, disks full {} times{} | failed {}, unknown {}",
             self.seeds,
             seconds,
             self.cpu_ns as f64 / 1e9,
@@ -214,6 +214,7 @@ impl Tally {
             self.operations.ok,
             self.counters.crashes,
             self.counters.elections,
+            self.counters.full_disks,
             self.damage(),
             self.failed.len(),
             self.unknown.len(),

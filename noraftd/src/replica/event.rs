@@ -100,12 +100,12 @@ pub enum Input {
         records: Vec<Record>,
     },
     /// The answer to [`Output::Fetch`] when the entry it began with is damaged on the disk.
-    Damaged {
+    FetchFailed {
         /// The first index that was asked for.
         from: LogIndex,
     },
     /// The scrub found this entry damaged on the disk.
-    Rotten {
+    EntryDamaged {
         /// The entry.
         index: LogIndex,
     },

@@ -39,11 +39,11 @@ impl Replica {
             }
             Input::Room(room) => self.on_room(room),
             Input::Fetched { from, records } => self.on_fetched(from, records),
-            Input::Damaged { from } => {
+            Input::FetchFailed { from } => {
                 self.on_fetched(from, Vec::new());
                 self.note_hole(from);
             }
-            Input::Rotten { index } => self.note_hole(index),
+            Input::EntryDamaged { index } => self.note_hole(index),
             Input::TakeSnapshot => self.want_snapshot(),
             Input::ChangeVoters { id, voters } => self.accept_change(id, voters),
             Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),

@@ -330,6 +330,11 @@ impl Replica {
         may_be.filter(is_taken_for_command).collect()
     }
 
+    /// How much room its disk has, as it was last reported.
+    pub fn room(&self) -> Room {
+        self.room
+    }
+
     /// Highest index that is durable on this node's disk.
     pub fn durable_index(&self) -> LogIndex {
         self.durability.durable_index()

@@ -17,11 +17,11 @@ use super::clock::{self, StampClock};
 use super::inbox::Inbox;
 use super::peers::Peers;
 use super::signals::{Signals, Wish};
-use super::snapshots::SnapshotJob;
 use super::storage::Storage;
 use crate::exit::Exit;
 use crate::replica::Replica;
 use crate::replica::event::{Divergence, Input, Output};
+use crate::storage::{Fetch, SnapshotJob};
 
 /// The parts of a running node, and the loop that moves everything between them.
 pub(super) struct EventLoop {
@@ -224,7 +224,7 @@ impl EventLoop {
                 self.is_syncing = true;
                 self.storage.patch(id, records);
             }
-            Output::Fetch { from, to, bytes_max } => self.storage.fetch(from, to, bytes_max),
+            Output::Fetch { from, to, bytes_max } => self.storage.fetch(Fetch { from, to, bytes_max }),
             Output::SaveSnapshot(snapshot) => self.storage.handle_snapshot(SnapshotJob::Save(snapshot)),
             Output::ReadSnapshot {
                 position,

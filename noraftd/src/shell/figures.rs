@@ -20,14 +20,14 @@ pub(super) struct Figures {
 }
 
 impl Figures {
-    /// True while the disk is full and a batch waits for room.
-    pub(super) fn is_full(&self) -> bool {
-        self.is_full.load(Ordering::Relaxed)
+    /// Notes whether there is no room for another segment; gives what was noted before.
+    pub(super) fn set_full(&self, is_full: bool) -> bool {
+        self.is_full.swap(is_full, Ordering::Relaxed)
     }
 
-    /// The disk is full, or no longer.
-    pub(super) fn note_full(&self, is_full: bool) {
-        self.is_full.store(is_full, Ordering::Relaxed);
+    /// True while the disk has no room for another segment.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full.load(Ordering::Relaxed)
     }
 
     /// The figures as the status shows them at `now`.

@@ -1,34 +1,24 @@
-//! The disk's reading thread: old entries for slow peers and after a restart, and in between the scrub.
+//! The disk's reading thread: what the loop asks for, and in between the scrub.
 //!
-//! Invariant: what it gives is intact. Damage is told to the replica, which has it repaired; a disk that cannot be
-//! read at all ends the process; a shortage of memory for its maps passes.
+//! Invariant: a fetch never waits for the scrub longer than one of its steps takes.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use noraft::LogIndex;
 use tokio::sync::mpsc;
 
 use super::figures::Figures;
 use super::storage::{REPORTS_MAX, pause};
-use crate::exit::Exit;
 use crate::replica::event::Input;
-use crate::store::{LogReader, ReadError, Scrubber};
+use crate::storage::reading::ReadStop;
+use crate::storage::{Fetch, FetchStep, ReadDriver};
+use crate::store::LogReader;
 
-/// Which entries to read.
-#[derive(Debug)]
-pub(super) struct Fetch {
-    pub(super) from: LogIndex,
-    pub(super) to: LogIndex,
-    pub(super) bytes_max: usize,
-}
-
-/// The reading thread: what is asked for, and in between the scrub.
+/// The reading thread.
 pub(super) struct Reading {
-    reader: LogReader,
-    scrubber: Scrubber,
+    driver: ReadDriver,
     /// Bytes that the scrub may read in a second.
     rate: u64,
     done: mpsc::Sender<Input>,
@@ -44,15 +34,14 @@ impl Reading {
         figures: Arc<Figures>,
     ) -> Self {
         Self {
-            scrubber: Scrubber::new(reader.clone()),
-            reader,
+            driver: ReadDriver::new(reader, SCRUB_BYTES),
             rate,
             done,
             figures,
         }
     }
 
-    /// Does what is asked for, until nobody can ask any more.
+    /// Does what is asked for, until the loop has ended.
     pub(super) fn run(&mut self, wanted: &Receiver<Fetch>) {
         let mut pause = SCRUB_PAUSE_MAX;
         loop {
@@ -69,69 +58,62 @@ impl Reading {
         }
     }
 
-    fn fetch(&self, &Fetch { from, to, bytes_max }: &Fetch) {
-        let mut is_told = false;
-        let read = loop {
-            match self.reader.read(from, to, bytes_max) {
-                Err(error) if error.is_shortage() => {
-                    if !std::mem::replace(&mut is_told, true) {
-                        tracing::warn!("cannot read entry {} yet: {error}", from.get());
+    fn fetch(&self, fetch: &Fetch) {
+        let mut is_reported = false;
+        let input = loop {
+            match self.driver.fetch(fetch) {
+                FetchStep::Done { input, damage } => {
+                    if let Some(damage) = damage {
+                        tracing::error!("{damage}; it is fetched from another node");
+                    }
+                    break input;
+                }
+                FetchStep::Retry(why) => {
+                    if !std::mem::replace(&mut is_reported, true) {
+                        tracing::warn!("cannot read entry {} yet: {why}", fetch.from.get());
                     }
                     pause(SCRUB_PAUSE_MAX);
                 }
-                read => break read,
+                FetchStep::Stop(stop) => end(&stop),
             }
-        };
-        let input = match read {
-            Ok(records) => Input::Fetched { from, records },
-            // Truncated while the fetch was on its way.
-            Err(ReadError::Absent(_)) => {
-                let records = Vec::new();
-                Input::Fetched { from, records }
-            }
-            Err(error @ ReadError::Damaged { .. }) => {
-                tracing::error!("{error}; it is fetched from another node");
-                Input::Damaged { from }
-            }
-            Err(error @ ReadError::Disk { .. }) => fail_to_read(from, &error),
         };
         let _ = self.done.try_send(input);
     }
 
     /// Reads a little of the log again; gives the pause that keeps to the rate.
     fn scrub(&mut self) -> Duration {
-        let read = match self.scrubber.step(SCRUB_BYTES) {
-            Ok(read) => read,
-            Err(error) if error.is_shortage() => return SCRUB_PAUSE_MAX,
-            Err(error) => fail_to_read(self.scrubber.position(), &error),
-        };
-        if let Some(index) = read.damaged {
+        let read = self.driver.scrub().unwrap_or_else(|stop| end(&stop));
+        if let Some(index) = read.and_then(|read| read.damaged) {
             tracing::error!(
                 "the scrub found entry {} damaged; it is fetched from another node",
                 index.get()
             );
             self.figures.scrub_found.fetch_add(1, Ordering::Relaxed);
-            // One finding at a time, so that there is always room for a sync; the next pass tells of the others.
-            if self.done.capacity() == REPORTS_MAX {
-                let _ = self.done.try_send(Input::Rotten { index });
-            }
         }
+        // One finding at a time, so that there is always room for a sync.
+        if let Some(news) = self.driver.news()
+            && self.done.capacity() == REPORTS_MAX
+            && self.done.try_send(news).is_ok()
+        {
+            self.driver.note_reported();
+        }
+        let scrubber = self.driver.scrubber();
         self.figures
             .scrub_index
-            .store(self.scrubber.position().get(), Ordering::Relaxed);
+            .store(scrubber.position().get(), Ordering::Relaxed);
         self.figures
             .scrub_passes
-            .store(self.scrubber.passes(), Ordering::Relaxed);
-        if read.bytes == 0 {
-            return SCRUB_PAUSE_MAX;
+            .store(scrubber.passes(), Ordering::Relaxed);
+        match read {
+            Some(read) if read.bytes > 0 => Duration::from_secs_f64(read.bytes as f64 / self.rate as f64),
+            Some(_) | None => SCRUB_PAUSE_MAX,
         }
-        Duration::from_secs_f64(read.bytes as f64 / self.rate as f64)
     }
 }
 
-fn fail_to_read(from: LogIndex, error: &ReadError) -> ! {
-    tracing::error!("cannot read entry {}: {error}", from.get());
-    Exit::Data.now();
+fn end(stop: &ReadStop) -> ! {
+    tracing::error!("{stop}");
+    stop.exit().now();
 }
 
 /// Bytes that the scrub reads at once: little, for a fetch may come meanwhile.

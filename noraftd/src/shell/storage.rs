@@ -1,10 +1,8 @@
 //! The disk's threads: one makes batches durable, one makes votes durable beside them, one reads old entries for slow
-//! peers; a fourth has the snapshots (`snapshots.rs`).
+//! peers and scrubs, one has the snapshots. What they do is decided in [`crate::storage`]; here are the threads, their
+//! channels and their log lines.
 //!
-//! Invariant: the writing thread owns the store and has at most one batch at a time; what it reports as
-//! synced survives a loss of power. A sync that failed is never tried again and never reported: the process
-//! ends. A full disk is not a failed sync: nothing of the batch was written as valid, and the thread tries
-//! again when there may be room. Nor is a shortage of file descriptors or memory.
+//! Invariant: the writing thread owns the store and has at most one batch at a time; the loop never waits for a thread.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,43 +10,31 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, chan
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use noraft::LogIndex;
 use tokio::sync::mpsc;
 
 use super::clock;
 use super::directory_watch::DirectoryWatch;
 use super::figures::Figures;
-use super::reading::{Fetch, Reading};
-use super::snapshots::{SnapshotJob, SnapshotThread};
+use super::reading::Reading;
+use super::snapshots::SnapshotThread;
 use crate::exit::Exit;
 use crate::record::{Batch, BatchId, HardState, Record};
 use crate::replica::event::{Input, Room};
-use crate::store::{Store, StoreError, StoreStats, VoteFile};
+use crate::storage::driver::Done;
+use crate::storage::{Driver, Fetch, Retry, SnapshotJob, Step, VoteJob, WriteJob};
+use crate::store::{Store, VoteFile};
 use crate::time::Instant;
 
 /// The way to the disk.
 #[derive(Debug)]
 pub(super) struct Storage {
-    jobs: SyncSender<Job>,
+    jobs: SyncSender<WriteJob>,
     fetches: SyncSender<Fetch>,
     votes: SyncSender<HardState>,
     snapshots: SnapshotThread,
     done: mpsc::Receiver<Input>,
     figures: Arc<Figures>,
     writer: JoinHandle<()>,
-}
-
-/// What the writing thread does.
-#[derive(Debug)]
-enum Job {
-    /// Make it durable and say so.
-    Persist(Batch),
-    /// Make these entries, which are damaged, durable again and say so.
-    Patch(BatchId, Vec<Record>),
-    /// The node has caught up with a leader: it need not abstain after a restart.
-    CaughtUp,
-    /// Mark an orderly stop and end.
-    Stop,
 }
 
 impl Storage {
@@ -66,11 +52,11 @@ impl Storage {
         let votes = start_voting(store.votes(), report.clone())?;
         let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
         let read_figures = Arc::clone(&figures);
+        let now = clock::now();
         let writer = Writer {
-            store,
+            driver: Driver::new(store, now),
             directory: DirectoryWatch::begin(directory)?,
-            room: Room::Plenty,
-            looked_at: clock::now(),
+            watched_at: now,
             done: report.clone(),
             figures: Arc::clone(&figures),
         };
@@ -100,7 +86,7 @@ impl Storage {
 
     /// Makes `batch` durable; [`Self::done`] then gives [`Input::Synced`].
     pub(super) fn persist(&self, batch: Batch) {
-        self.order(Job::Persist(batch));
+        self.order(WriteJob::Persist(batch));
     }
 
     /// Makes term and vote durable, whatever the batch under way takes; [`Self::done`] then gives [`Input::VoteSynced`].
@@ -114,17 +100,17 @@ impl Storage {
 
     /// Makes damaged entries durable again; [`Self::done`] then gives [`Input::Synced`].
     pub(super) fn patch(&self, id: BatchId, records: Vec<Record>) {
-        self.order(Job::Patch(id, records));
+        self.order(WriteJob::Patch { id, records });
     }
 
     /// Notes durably that the node has caught up.
     pub(super) fn caught_up(&self) {
-        self.order(Job::CaughtUp);
+        self.order(WriteJob::MarkCaughtUp);
     }
 
     /// Reads entries; [`Self::done`] then gives [`Input::Fetched`].
-    pub(super) fn fetch(&self, from: LogIndex, to: LogIndex, bytes_max: usize) {
-        match self.fetches.try_send(Fetch { from, to, bytes_max }) {
+    pub(super) fn fetch(&self, fetch: Fetch) {
+        match self.fetches.try_send(fetch) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => panic!("the replica has at most one fetch in flight"),
             Err(TrySendError::Disconnected(_)) => panic!("the reading thread lives as long as the process"),
@@ -151,14 +137,14 @@ impl Storage {
 
     /// Ends the writing thread after what it has to do, and marks an orderly stop.
     pub(super) fn stop(self) {
-        self.order(Job::Stop);
+        self.order(WriteJob::MarkCleanStop);
         if self.writer.join().is_err() {
             tracing::error!("the disk's writer ended with a panic");
             Exit::Software.now();
         }
     }
 
-    fn order(&self, job: Job) {
+    fn order(&self, job: WriteJob) {
         match self.jobs.try_send(job) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => panic!("at most one batch is in flight"),
@@ -174,13 +160,17 @@ fn start_voting(votes: VoteFile, done: mpsc::Sender<Input>) -> std::io::Result<S
         .name("disk-votes".into())
         .spawn(move || {
             while let Ok(hard_state) = wanted.recv() {
-                if let Err(error) = votes.save(hard_state) {
-                    fail("make a vote durable", &error);
-                }
-                // The loop ends before this thread only when the process does.
-                let _ = done.try_send(Input::VoteSynced);
-                if let Err(error) = votes.repeat() {
-                    fail("write a vote a second time", &error);
+                let mut next = Some(VoteJob::Save(hard_state));
+                while let Some(job) = next {
+                    let step = job.run(&votes).unwrap_or_else(|stop| {
+                        tracing::error!("{stop}");
+                        stop.exit().now()
+                    });
+                    // The loop ends before this thread only when the process does.
+                    if let Some(input) = step.input {
+                        let _ = done.try_send(input);
+                    }
+                    next = step.next;
                 }
             }
         })?;
@@ -189,162 +179,108 @@ fn start_voting(votes: VoteFile, done: mpsc::Sender<Input>) -> std::io::Result<S
 
 /// The writing thread.
 struct Writer {
-    store: Store,
+    driver: Driver,
     directory: DirectoryWatch,
-    room: Room,
-    looked_at: Instant,
+    /// When the directory was last looked for.
+    watched_at: Instant,
     done: mpsc::Sender<Input>,
     figures: Arc<Figures>,
 }
 
 impl Writer {
-    fn run(mut self, todo: &Receiver<Job>) {
+    fn run(mut self, todo: &Receiver<WriteJob>) {
         loop {
-            let patience = if self.room == Room::Plenty {
-                IDLE
-            } else {
-                FULL_PAUSE
+            let job = match self.driver.deadline() {
+                Some(deadline) => match todo.recv_timeout(deadline.saturating_since(clock::now())) {
+                    Ok(job) => job,
+                    Err(RecvTimeoutError::Timeout) => match self.driver.due(clock::now()) {
+                        Some(job) => job,
+                        None => continue,
+                    },
+                    Err(RecvTimeoutError::Disconnected) => return,
+                },
+                None => match todo.recv() {
+                    Ok(job) => job,
+                    Err(_) => return,
+                },
             };
-            let job = match todo.recv_timeout(patience) {
-                Ok(job) => job,
-                Err(RecvTimeoutError::Timeout) if self.room != Room::Plenty => {
-                    self.look_around(clock::now());
-                    continue;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    self.mark("mark the log as idle", |store| store.mark_idle().map(drop));
-                    let Ok(job) = todo.recv() else { return };
-                    job
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            match job {
-                Job::Persist(batch) => {
-                    let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
-                    self.persist(batch.id, entries, |store| store.persist(&batch).map(drop));
-                }
-                Job::Patch(id, records) => {
-                    self.persist(id, records.len(), |store| store.patch(&records).map(drop));
-                }
-                Job::CaughtUp => {
-                    self.mark("note that the node caught up", |store| {
-                        store.mark_caught_up().map(drop)
-                    });
-                }
-                Job::Stop => {
-                    self.mark("mark an orderly stop", |store| store.mark_clean_stop().map(drop));
-                    return;
-                }
+            self.watch_directory(clock::now());
+            self.carry_out(&job);
+            if matches!(job, WriteJob::MarkCleanStop) {
+                return;
             }
         }
     }
 
-    /// Writes a mark that is worth having, but not worth waiting for room.
-    fn mark(&mut self, doing: &str, action: impl FnOnce(&mut Store) -> Result<(), StoreError>) {
-        match action(&mut self.store) {
-            Ok(()) => {}
-            Err(error @ (StoreError::Full { .. } | StoreError::Short { .. })) => {
-                tracing::warn!("cannot {doing}: {error}");
-            }
-            Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => fail(doing, &error),
-        }
-    }
-
-    /// Repeats while the disk is full, or the system short of something. Every other failure ends the process.
-    fn persist(&mut self, id: BatchId, entries: usize, write: impl Fn(&mut Store) -> Result<(), StoreError>) {
+    /// Does a job, however long it has to wait for room. Every failure but a shortage ends the process.
+    fn carry_out(&mut self, job: &WriteJob) {
         let started = clock::now();
-        let mut is_short = false;
         loop {
-            match write(&mut self.store) {
-                Ok(()) => break,
-                Err(error @ StoreError::Full { .. }) => self.wait_for_room(&error),
-                Err(error @ StoreError::Short { .. }) => {
-                    if !std::mem::replace(&mut is_short, true) {
-                        tracing::error!("{error}; writes wait until it has passed");
+            let step = self.driver.run(clock::now(), job);
+            self.report_room();
+            match step {
+                Step::Done(done) => return self.finish(started, job, done),
+                Step::Retry(Retry { at, why, is_first }) => {
+                    if is_first {
+                        tracing::error!("{why}; writes wait until it has passed");
                     }
-                    pause(FULL_PAUSE);
+                    pause(at.saturating_since(clock::now()));
                 }
-                Err(error @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => {
-                    fail("make a batch durable", &error)
+                Step::Stop(stop) => {
+                    tracing::error!("{stop}");
+                    stop.exit().now();
                 }
             }
         }
-        if is_short {
+    }
+
+    fn finish(&mut self, started: Instant, job: &WriteJob, done: Done) {
+        if let Some(why) = done.missed {
+            tracing::warn!("cannot {job}: {why}");
+        }
+        if done.was_short {
             tracing::info!("the shortage has passed");
         }
-        let ended = clock::now();
-        self.look_around(ended);
-        self.figures.note_batch(started, ended, entries as u64);
+        let Some(input) = done.input else { return };
+        self.figures.note_batch(started, clock::now(), job.entries());
         // The loop ends before this thread only when the process does.
-        let _ = self.done.try_send(Input::Synced(id));
+        let _ = self.done.try_send(input);
     }
 
-    /// Has the disk room, and, now and then: is the directory still there?
-    fn look_around(&mut self, now: Instant) {
-        if now.saturating_since(self.looked_at) >= LOOK_EVERY {
-            self.looked_at = now;
-            if let Err(gone) = self.directory.check() {
-                tracing::error!("{gone}");
-                Exit::Disk.now();
-            }
-            self.store.retry_spare();
-        }
-        let room = room(&self.store.stats());
-        self.set_room(room);
-    }
-
-    fn set_room(&mut self, room: Room) {
-        if room == self.room {
+    /// Is the directory still there?
+    fn watch_directory(&mut self, now: Instant) {
+        if now.saturating_since(self.watched_at) < WATCH_EVERY {
             return;
         }
-        match (self.room, room) {
-            (_, Room::Plenty) => tracing::info!("the disk has room again"),
-            (Room::Plenty, Room::Low | Room::Spent) => {
-                tracing::error!("no room on the disk for another segment; writes are refused until there is");
-            }
-            (Room::Low | Room::Spent, Room::Low | Room::Spent) => {}
-        }
-        self.figures.note_full(room != Room::Plenty);
-        // Taken up before the next batch is answered, or at the next look.
-        if self.done.capacity() > REPORTS_MAX / 2 && self.done.try_send(Input::Room(room)).is_ok() {
-            self.room = room;
+        self.watched_at = now;
+        if let Err(gone) = self.directory.check() {
+            tracing::error!("{gone}");
+            Exit::Disk.now();
         }
     }
 
-    fn wait_for_room(&mut self, error: &StoreError) {
-        if self.room != Room::Spent {
-            tracing::error!("{error}; writes wait until there is room");
+    /// The replica knows of a change before the next batch is answered, or after the next look for room.
+    fn report_room(&mut self) {
+        let Some(room) = self.driver.news() else { return };
+        if self.done.capacity() <= REPORTS_MAX / 2 || self.done.try_send(Input::Room(room)).is_err() {
+            return;
         }
-        self.set_room(Room::Spent);
-        pause(FULL_PAUSE);
+        let was_full = self.figures.set_full(room != Room::Plenty);
+        match (was_full, room) {
+            (_, Room::Plenty) => tracing::info!("the disk has room again"),
+            (false, Room::Low | Room::Spent) => {
+                tracing::error!("no room on the disk for another segment; writes are refused until there is");
+            }
+            (true, Room::Low | Room::Spent) => {}
+        }
+        self.driver.note_reported(room);
     }
 }
 
-/// Waits, without reading a clock: for a channel that nobody sends on.
+/// Waits, without reading a clock: for a channel that has no sender at work.
 pub(super) fn pause(time: Duration) {
     let (_keep, never) = channel::<()>();
     let _ = never.recv_timeout(time);
-}
-
-/// Without a spare segment, what is left of the last one is for what is on its way, and then for elections.
-fn room(stats: &StoreStats) -> Room {
-    if !stats.spare_failed || stats.room_bytes > stats.segment_bytes / LOW_ROOM_DIVISOR {
-        Room::Plenty
-    } else if stats.room_bytes > stats.segment_bytes / SPENT_ROOM_DIVISOR {
-        Room::Low
-    } else {
-        Room::Spent
-    }
-}
-
-/// Nothing that was not synced is believed: whoever starts the node again reads what is there.
-fn fail(doing: &str, error: &StoreError) -> ! {
-    tracing::error!("cannot {doing}: {error}");
-    match error {
-        // The disk did nothing wrong: what it was given contradicts the log.
-        StoreError::Invalid(_) => Exit::Software.now(),
-        StoreError::Full { .. } | StoreError::Short { .. } | StoreError::Failed { .. } => Exit::Disk.now(),
-    }
 }
 
 /// One batch, one note that the node caught up, one stop.
@@ -354,13 +290,5 @@ const VOTES_MAX: usize = 1;
 /// One batch, one vote, one fetch and one of each kind of work on snapshots are under way at most; and one finding of the
 /// scrub.
 pub(super) const REPORTS_MAX: usize = 12;
-/// After this long without a batch, the log is marked as idle: a later invalid tail is then known damage.
-const IDLE: Duration = Duration::from_secs(1);
-/// The last quarter of a segment takes what is on its way when the next one cannot be made,
-const LOW_ROOM_DIVISOR: u64 = 4;
-/// and the last sixteenth the first entries of new leaders.
-const SPENT_ROOM_DIVISOR: u64 = 16;
-/// How often to look whether the directory is there, and to try for room again.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How often a full disk is tried again.
-const FULL_PAUSE: Duration = Duration::from_millis(100);
+/// How often to look whether the directory is there.
+const WATCH_EVERY: Duration = Duration::from_millis(100);

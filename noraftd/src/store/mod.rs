@@ -256,9 +256,9 @@ impl Store {
         PAYLOAD_BYTES_MAX.min(self.writer.payload_bytes_max())
     }
 
-    /// Asks once more for the next segment, where a thread makes them ahead and could not make it.
-    pub fn retry_spare(&mut self) {
-        self.writer.spares.request(self.writer.header.number + 1);
+    /// Makes the next segment ahead of need, unless it is ready: here, or in the thread that makes them.
+    pub fn prepare_spare(&mut self) {
+        self.writer.spares.prepare(self.writer.header.number + 1);
     }
 
     /// What was done since opening.

@@ -649,7 +649,7 @@ impl World {
             Event::Fetched { node, life, from, to } if self.lives[&node] == life => {
                 let disk = &self.disks[&node];
                 let input = if disk.damaged.contains(&from.get()) {
-                    Input::Damaged { from }
+                    Input::FetchFailed { from }
                 } else {
                     let records = disk.read(from, to);
                     Input::Fetched { from, records }

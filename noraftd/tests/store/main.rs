@@ -11,6 +11,7 @@ mod crash;
 mod cuts;
 mod damage;
 mod direct;
+mod driver;
 mod golden;
 mod numbers;
 mod patches;

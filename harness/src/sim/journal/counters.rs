@@ -23,6 +23,8 @@ pub struct Counters {
     pub refusals: u64,
     /// Damaged entries that nobody but the scrub has found.
     pub scrubbed: u64,
+    /// Times that a disk had no room left.
+    pub full_disks: u64,
     /// Runs that ended because too much was damaged to go on, and rightly.
     pub stalls: u64,
     /// Elections won.
@@ -48,6 +50,7 @@ impl Counters {
         self.holes += other.holes;
         self.refusals += other.refusals;
         self.scrubbed += other.scrubbed;
+        self.full_disks += other.full_disks;
         self.stalls += other.stalls;
         self.voter_changes += other.voter_changes;
     }

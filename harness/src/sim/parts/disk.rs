@@ -137,6 +137,13 @@ impl SimDisk {
         self.state().names.contains_key(name)
     }
 
+    /// Bytes of the file of this name, if there is one.
+    pub(crate) fn length(&self, name: &str) -> Option<u64> {
+        let state = self.state();
+        let inode = state.names.get(name)?;
+        Some(state.inodes[*inode].live.len() as u64)
+    }
+
     /// Operations that failed because of a trouble.
     pub(crate) fn failures(&self) -> u64 {
         self.state().failures

@@ -58,8 +58,8 @@ pub(crate) enum NodeEvent {
         offset: u64,
         bytes_max: usize,
     },
-    /// It may have written nothing for a while.
-    Idle,
+    /// The driver of its disk wants to do something by itself.
+    DiskDue { at: u64 },
     /// It reads a part of its log again.
     Scrub,
     /// Requests of a client that does not wait for answers arrive.

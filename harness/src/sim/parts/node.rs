@@ -5,18 +5,16 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
 use noraft::NodeId;
 use noraftd::prng::Prng;
-use noraftd::record::{Batch, BatchId, HardState, Record, SnapshotId};
-use noraftd::replica::event::{Input, Output, Snapshot};
+use noraftd::replica::event::{Input, Output};
 use noraftd::replica::{Replica, ReplicaConfig};
-use noraftd::snapshot;
-use noraftd::store::{LogReader, PersistStats, Scrubber, SnapshotError, Store, StoreError, VoteFile};
+use noraftd::storage::{Driver, ReadDriver, VoteJob};
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
 use super::event::Event;
+use super::job::Job;
 use crate::plan::{NodePlan, Plan};
 
 /// One node.
@@ -41,150 +39,26 @@ pub(crate) struct SimNode {
 /// A running process.
 pub(crate) struct Process {
     pub(crate) replica: Replica,
-    pub(crate) store: Store,
-    pub(crate) reader: LogReader,
-    pub(crate) scrubber: Scrubber,
+    pub(crate) driver: Driver,
+    pub(crate) reading: ReadDriver,
     /// What the disk has to do, the first of it now.
     pub(crate) jobs: VecDeque<Job>,
     /// And beside them, the first of it now: a vote does not wait for a batch.
     pub(crate) votes: VecDeque<VoteJob>,
-    /// Counts jobs done.
-    pub(crate) jobs_done: u64,
+    /// When the disk's driver wants to do something by itself.
+    pub(crate) disk_due: Option<u64>,
     pub(crate) inbox: Vec<Input>,
     pub(crate) round_is_due: bool,
     /// When the earliest wake-up comes that is scheduled.
     pub(crate) wake: Option<u64>,
     pub(crate) is_abstaining: bool,
-    /// Since its last batch.
-    pub(crate) idle: Option<Idle>,
 }
 
 impl Process {
     /// Does what was asked for its votes, as far as the disk goes on; the process learns nothing of it.
     pub(crate) fn run_votes(&self) {
-        let votes = self.store.votes();
-        let _ = self.votes.iter().try_for_each(|job| job.run(&votes));
-    }
-}
-
-/// When it has written nothing for a while, unless one of its jobs is done before.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Idle {
-    pub(crate) due: u64,
-    /// With the last batch.
-    pub(crate) jobs_done: u64,
-}
-
-/// Something that the disk does for a node's vote.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum VoteJob {
-    /// Makes term and vote durable.
-    Save(HardState),
-    /// Writes what is durable to the other slot.
-    Repeat,
-}
-
-impl VoteJob {
-    /// Does it, as the daemon's thread would.
-    pub(crate) fn run(&self, votes: &VoteFile) -> Result<(), StoreError> {
-        match self {
-            Self::Save(hard_state) => votes.save(*hard_state),
-            Self::Repeat => votes.repeat(),
-        }
-    }
-}
-
-/// Something that the disk does for a node.
-#[derive(Debug)]
-pub(crate) enum Job {
-    Persist(Batch),
-    Patch {
-        id: BatchId,
-        records: Vec<Record>,
-    },
-    MarkIdle,
-    MarkCaughtUp,
-    SaveSnapshot(Box<Snapshot>),
-    ReceiveSnapshot {
-        id: SnapshotId,
-        offset: u64,
-        bytes: Bytes,
-    },
-}
-
-impl Job {
-    /// The batch that is written, if it is one.
-    pub(crate) fn batch(&self) -> Option<&Batch> {
-        match self {
-            Self::Persist(batch) => Some(batch),
-            Self::Patch { .. }
-            | Self::MarkIdle
-            | Self::MarkCaughtUp
-            | Self::SaveSnapshot(_)
-            | Self::ReceiveSnapshot { .. } => None,
-        }
-    }
-
-    /// Does it, as the daemon's threads would; gives what the replica is to be told.
-    pub(crate) fn run(&self, store: &mut Store) -> Result<(PersistStats, Option<Input>), StoreError> {
-        match self {
-            Self::Persist(batch) => Ok((store.persist(batch)?, Some(Input::Synced(batch.id)))),
-            Self::Patch { id, records } => Ok((store.patch(records)?, Some(Input::Synced(*id)))),
-            Self::MarkIdle => Ok((store.mark_idle()?, None)),
-            Self::MarkCaughtUp => Ok((store.mark_caught_up()?, None)),
-            Self::SaveSnapshot(snapshot) => match snapshot::save(&store.snapshots(), snapshot) {
-                Ok(id) => Ok(written(id.bytes, Input::SnapshotSaved(Some(id)))),
-                Err(error) if error.passes() => Ok(written(0, Input::SnapshotSaved(None))),
-                Err(error) => Err(failed(&error)),
-            },
-            Self::ReceiveSnapshot { id, offset, bytes } => {
-                let received = snapshot::receive(&store.snapshots(), *id, *offset, bytes);
-                let received = received.map_err(|error| failed(&error))?;
-                let told = Input::SnapshotReceived { id: *id, received };
-                Ok(written(bytes.len() as u64, told))
-            }
-        }
-    }
-}
-
-pub(crate) fn job_words(job: &Job) -> String {
-    match job {
-        Job::Persist(batch) => {
-            let entries = batch.append.as_ref().map_or(0, |append| append.records.len());
-            let state = if batch.hard_state.is_some() {
-                ", hard state"
-            } else {
-                ""
-            };
-            let base = batch.base.as_ref().map_or_else(String::new, |base| {
-                format!(", the log begins after {}", base.position.index.get())
-            });
-            format!("batch {} ({entries} entries{state}{base})", batch.id.0)
-        }
-        Job::Patch { records, .. } => format!("a patch of {} entries", records.len()),
-        Job::MarkIdle => "an idle mark".to_owned(),
-        Job::MarkCaughtUp => "a mark that it caught up".to_owned(),
-        Job::SaveSnapshot(snapshot) => {
-            format!("a snapshot of entry {}", snapshot.head.base.position.index.get())
-        }
-        Job::ReceiveSnapshot { id, offset, bytes } => format!(
-            "bytes {offset}..{} of {} of the snapshot of entry {}",
-            offset + bytes.len() as u64,
-            id.bytes,
-            id.position.index.get()
-        ),
-    }
-}
-
-fn written(bytes: u64, told: Input) -> (PersistStats, Option<Input>) {
-    (PersistStats { syncs: 1, bytes }, Some(told))
-}
-
-fn failed(error: &SnapshotError) -> StoreError {
-    StoreError::Failed {
-        file: "snapshot".to_owned(),
-        doing: "handling it",
-        reason: error.to_string(),
+        let votes = self.driver.store().votes();
+        let _ = self.votes.iter().try_for_each(|job| job.run(&votes).map(drop));
     }
 }
 

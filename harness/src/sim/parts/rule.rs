@@ -41,6 +41,8 @@ pub enum Rule {
     Store,
     /// A segment has its name when it has its room.
     RoomFirst,
+    /// A replica goes by the room that its disk has.
+    RoomIsKnown,
     /// Only what was damaged is called damaged.
     DamageRecognized,
     /// A node whose vote is lost does not start.
@@ -71,6 +73,7 @@ impl fmt::Display for Rule {
             Self::Commands => "commands",
             Self::Store => "store",
             Self::RoomFirst => "room is there before it is needed",
+            Self::RoomIsKnown => "the room is known",
             Self::DamageRecognized => "only damage is called damage",
             Self::DamageRefused => "damage is refused",
             Self::StartsAgain => "starts again",

@@ -23,7 +23,7 @@ impl World {
             };
             let is_unreadable = |index: u64| {
                 let index = LogIndex::new(index);
-                let read = process.reader.read(index, index, 1);
+                let read = process.reading.reader().read(index, index, 1);
                 matches!(read, Err(ReadError::Damaged { .. }))
             };
             self.atlas.forget_rot(at, is_unreadable);
@@ -189,7 +189,8 @@ impl World {
 /// True when a running node misses nothing, and no more is on its disk than it goes by: what the replica has let go of,
 /// because it lies before a base or behind a cut, is still there until the disk has, and the scrub reads it.
 fn has_nothing_damaged(process: &Process) -> bool {
-    let Process { replica, store, .. } = process;
+    let Process { replica, driver, .. } = process;
+    let store = driver.store();
     let status = replica.status();
     let is_on_disk = status.base_index == store.base().index
         && replica.node().log().entries().contains(store.last_position());

@@ -4,16 +4,16 @@
 
 use noraftd::protocol::peer::{Features, Lane, PeerFrame, PeerMessage};
 use noraftd::replica::event::{Input, Output, Snapshot};
+use noraftd::storage::{SnapshotJob, WriteJob};
 
 use super::World;
-use crate::plan::DiskTrouble;
 use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
+use crate::sim::parts::MICRO;
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
+use crate::sim::parts::job::Job;
 use crate::sim::parts::network::{Way, delay};
-use crate::sim::parts::node::{CLUSTER_ID, Job};
-use crate::sim::parts::phase::Phase;
+use crate::sim::parts::node::CLUSTER_ID;
 use crate::sim::parts::rule::{Rule, ensure};
-use crate::sim::parts::{MICRO, MILLI};
 
 impl World {
     /// Handles everything that has arrived, and does what the replica wants.
@@ -41,7 +41,7 @@ impl World {
                 // The disk has it before anything else is looked at: what it replaces is no longer certain.
                 Output::Persist(new) => batch = Some(new),
                 Output::PersistVote(state) => vote = Some(state),
-                Output::Patch { id, records } => patch = Some(Job::Patch { id, records }),
+                Output::Patch { id, records } => patch = Some(Job::Write(WriteJob::Patch { id, records })),
                 other @ (Output::Fetch { .. }
                 | Output::SaveSnapshot(_)
                 | Output::ReadSnapshot { .. }
@@ -65,7 +65,7 @@ impl World {
         }
         if let Some(batch) = batch {
             self.checks.writing(at, &batch);
-            self.give_job(at, Job::Persist(batch));
+            self.give_job(at, Job::Write(WriteJob::Persist(batch)));
         }
         patch.into_iter().for_each(|patch| self.give_job(at, patch));
         vote.into_iter().for_each(|vote| self.give_vote(at, vote));
@@ -84,7 +84,7 @@ impl World {
             return;
         };
         let core = process.replica.node();
-        let durable = self.checks.durable(at, process.store.hard_state(), core);
+        let durable = self.checks.durable(at, process.driver.store().hard_state(), core);
         let unread = process.replica.unread();
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
@@ -94,7 +94,15 @@ impl World {
             let found = divergence.map(|divergence| divergence.to_string());
             format!("n{} says: {}", at + 1, found.unwrap_or_default())
         });
+        let (has, knows) = (process.driver.room(), process.replica.room());
+        let is_known = ensure(has == knows, Rule::RoomIsKnown, || {
+            format!(
+                "the disk of n{} has room: {has:?}; its replica goes by: {knows:?}",
+                at + 1
+            )
+        });
         self.check(checked);
+        self.check(is_known);
         self.check(goes_by);
         self.check(agrees);
     }
@@ -113,7 +121,7 @@ impl World {
             Output::SaveSnapshot(snapshot) => {
                 self.journal.counters.snapshots += 1;
                 self.note_state(at, &snapshot);
-                self.give_job(at, Job::SaveSnapshot(snapshot));
+                self.give_job(at, Job::Snapshot(SnapshotJob::Save(snapshot)));
             }
             Output::ReadSnapshot {
                 position,
@@ -134,7 +142,7 @@ impl World {
                 self.queue.after(takes, done);
             }
             Output::ReceiveSnapshot { id, offset, bytes } => {
-                self.give_job(at, Job::ReceiveSnapshot { id, offset, bytes });
+                self.give_job(at, Job::Snapshot(SnapshotJob::Receive { id, offset, bytes }));
             }
             Output::Send { to, message } => self.send(at, to.get() as usize - 1, message),
             Output::Reply { id, outcome } => self.reply(at, id, outcome),
@@ -147,7 +155,9 @@ impl World {
         let node = &self.nodes[from];
         if let Some(process) = node.process.as_ref() {
             let core = process.replica.node();
-            let durable = self.checks.durable(from, process.store.hard_state(), core);
+            let durable = self
+                .checks
+                .durable(from, process.driver.store().hard_state(), core);
             let checked = self.checks.sent(node.id, self.nodes[to].id, &message, &durable);
             self.check(checked);
         }
@@ -231,40 +241,8 @@ impl World {
         };
         if process.is_abstaining && !process.replica.status().abstaining {
             process.is_abstaining = false;
-            self.give_job(at, Job::MarkCaughtUp);
+            self.give_job(at, Job::Write(WriteJob::MarkCaughtUp));
         }
-    }
-
-    /// The disk does one thing after the other.
-    pub(super) fn give_job(&mut self, at: usize, job: Job) {
-        let Some(process) = self.nodes[at].process.as_mut() else {
-            return;
-        };
-        process.jobs.push_back(job);
-        if process.jobs.len() == 1 {
-            self.begin_job(at);
-        }
-    }
-
-    pub(super) fn begin_job(&mut self, at: usize) {
-        let (takes, life) = (self.sync_takes(at), self.nodes[at].life);
-        self.queue
-            .after(takes, Event::node(at, life, NodeEvent::DiskDone));
-    }
-
-    pub(super) fn sync_takes(&mut self, at: usize) -> u64 {
-        let disk = &self.plan.sim.disk;
-        let mut takes = delay(&mut self.prng, disk.sync_us);
-        if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
-            takes = (takes * self.prng.between(10, 200) + MILLI).min(SLOW_MAX);
-        }
-        if self.prng.chance(disk.slow_permille, 1000) {
-            takes += self.prng.below(disk.slow.as_millis() * MILLI);
-        }
-        if disk.slow_nodes.contains(&(at as u64 + 1)) && self.progress.phase == Phase::Disturbed {
-            takes = takes.max(disk.slow_node_sync.as_millis() * MILLI);
-        }
-        takes
     }
 
     pub(super) fn schedule_wake(&mut self, at: usize) {
@@ -358,8 +336,6 @@ impl World {
     }
 }
 
-/// The longest that a disk in trouble takes: what it was given before the heal ends soon after it.
-const SLOW_MAX: u64 = 1000 * MILLI;
 /// Reading a few entries from the page cache.
 const FETCH_US: u64 = 40;
 /// A connection and its greeting.

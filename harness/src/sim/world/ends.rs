@@ -3,11 +3,14 @@
 //! Invariant: when a process is cut down while its disk is busy, the job is done up to one of its operations, drawn
 //! from all of them: so every point of a roll, a truncation or a change of the hard state is a point of crash.
 
+use noraftd::storage::WriteJob;
+
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::job::{Job, Ran};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::node::Process;
 use crate::sim::parts::rule::Rule;
@@ -59,12 +62,15 @@ impl World {
     /// Some are told to stop, and mark the log; those whose disk is busy are killed meanwhile.
     fn stop_in_order(&mut self, at: usize) -> bool {
         let wanted = self.prng.chance(1, 3);
-        let process = self.nodes[at].process.as_mut();
+        let node = &mut self.nodes[at];
+        let now = node.clock.instant(self.queue.now());
+        let process = node.process.as_mut();
         let is_idle = |process: &&mut Process| process.jobs.is_empty() && process.votes.is_empty();
         let Some(process) = process.filter(is_idle).filter(|_| wanted) else {
             return false;
         };
-        process.store.mark_clean_stop().is_ok()
+        let mark = Job::Write(WriteJob::MarkCleanStop);
+        matches!(mark.run(now, &mut process.driver), Ran::Done { missed: None, .. })
     }
 
     /// A kernel closes the connections of a process that is gone; nobody does when the power is.
@@ -87,6 +93,7 @@ impl World {
         self.interrupt(at);
         let operations = self.drawn_operations();
         let node = &mut self.nodes[at];
+        let now = node.clock.instant(self.queue.now());
         let Some(process) = node.process.as_mut() else {
             return;
         };
@@ -101,7 +108,7 @@ impl World {
             process.run_votes();
         }
         // Nobody is left to be told how it went.
-        let _ = job.map(|job| job.run(&mut process.store));
+        let _ = job.map(|job| job.run(now, &mut process.driver));
         if !are_votes_first {
             process.run_votes();
         }

@@ -158,7 +158,7 @@ impl World {
                 offset,
                 bytes_max,
             } => self.snapshot_read(node, position, offset, bytes_max),
-            NodeEvent::Idle => self.idle(node),
+            NodeEvent::DiskDue { at } => self.disk_due(node, at),
             NodeEvent::Scrub => self.scrub(node),
             NodeEvent::Pipelined { connection, requests } => {
                 self.pipelined_arrive(node, connection, requests)

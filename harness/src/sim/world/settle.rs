@@ -91,11 +91,11 @@ impl World {
             return false;
         }
         let reached = |at: usize| {
-            let Process { replica, store, .. } = self.nodes[at].process.as_ref()?;
+            let Process { replica, driver, .. } = self.nodes[at].process.as_ref()?;
             let (applied, commit) = (replica.machine().applied_index(), replica.node().commit_index());
             let status = replica.status();
             // A snapshot is applied before the log on disk begins behind it.
-            let is_on_disk = status.base_index <= store.base().index;
+            let is_on_disk = status.base_index <= driver.store().base().index;
             (applied == commit && status.holes == 0 && is_on_disk).then(|| applied.get())
         };
         let mut reached = self.serving().map(reached);

@@ -9,7 +9,8 @@ use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 use noraftd::replica::event::{Input, Snapshot};
 use noraftd::snapshot;
-use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, Scrubber, SpareBy, Store};
+use noraftd::storage::{Driver, ReadDriver};
+use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, SpareBy, Store};
 use noraftd::time::Instant;
 
 use super::World;
@@ -66,7 +67,7 @@ impl World {
     }
 
     /// The size of segments, in KiB, and the limits that a node has in this life.
-    fn settings(&self, at: usize) -> (u64, NodePlan) {
+    pub(super) fn settings(&self, at: usize) -> (u64, NodePlan) {
         let (disk, limits) = (&self.plan.sim.disk, &self.plan.sim.node);
         let label = FORK_SETTINGS ^ ((at as u64) << 32) ^ self.nodes[at].life;
         let prng = &mut Prng::new(self.plan.seed.unwrap_or_default()).fork(label);
@@ -186,19 +187,18 @@ impl World {
         }
         self.nodes[at].process = Some(Process {
             replica,
-            store,
-            scrubber: Scrubber::new(reader.clone()),
-            reader,
+            driver: Driver::new(store, self.nodes[at].clock.instant(self.queue.now())),
+            reading: ReadDriver::new(reader, SCRUB_BYTES),
             jobs: std::collections::VecDeque::new(),
             votes: std::collections::VecDeque::new(),
-            jobs_done: 0,
+            disk_due: None,
             inbox: vec![Input::Deadline],
             round_is_due: false,
             wake: None,
             is_abstaining,
-            idle: None,
         });
         self.check(checked);
+        self.schedule_disk(at);
         self.round(at);
         self.network.of(at).into_iter().for_each(|link| self.dial(link));
     }
@@ -261,6 +261,8 @@ fn read_after(reader: &LogReader, known: u64, recovered: &Recovered) -> Result<V
     Ok(records)
 }
 
+/// The scrub reads a few entries at once, so that a pass takes several steps.
+const SCRUB_BYTES: usize = 4 << 10;
 /// Separates the draws of settings from others.
 const FORK_SETTINGS: u64 = 0x7365_7474;
 /// Opening takes about so many operations.

@@ -1,90 +1,197 @@
-//! What the disk has done, and what the replica gets to know of it.
+//! What a node's disk does while the process lives: its jobs, one after the other, its reads, and its scrub.
 //!
-//! Invariant: a batch is written when its sync returns, so nothing can depend on half of it before.
+//! Invariant: what is decided about a disk is decided by the daemon's own driver (`noraftd::storage`); the simulation
+//! adds delays, faults, and rules. A batch is written when its sync returns, so nothing can depend on half of it before.
 
 use noraft::{LogIndex, LogPosition};
-use noraftd::replica::event::{Input, Received};
-use noraftd::store::{ReadError, Scrubbed, StoreError};
+use noraftd::replica::event::{Input, Received, Room};
+use noraftd::storage::{Fetch, FetchStep, SnapshotJob, SnapshotStep, WriteJob};
+use noraftd::store::{Scrubbed, StoreError};
 
 use super::World;
+use crate::plan::DiskTrouble;
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent};
-use crate::sim::parts::node::{Idle, Job};
+use crate::sim::parts::job::{Job, Ran};
+use crate::sim::parts::network::delay;
+use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::{Rule, ensure};
 
 impl World {
-    /// The disk has done the first of its jobs.
-    pub(super) fn disk_done(&mut self, at: usize) {
-        let life = self.nodes[at].life;
+    /// The disk does one thing after the other.
+    pub(super) fn give_job(&mut self, at: usize, job: Job) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
+        process.jobs.push_back(job);
+        if process.jobs.len() == 1 {
+            self.begin_job(at);
+        }
+    }
+
+    fn begin_job(&mut self, at: usize) {
+        let (takes, life) = (self.sync_takes(at), self.nodes[at].life);
+        self.queue
+            .after(takes, Event::node(at, life, NodeEvent::DiskDone));
+    }
+
+    /// How long the next sync of this disk takes.
+    pub(super) fn sync_takes(&mut self, at: usize) -> u64 {
+        let disk = &self.plan.sim.disk;
+        let mut takes = delay(&mut self.prng, disk.sync_us);
+        if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
+            takes = (takes * self.prng.between(10, 200) + MILLI).min(SLOW_MAX);
+        }
+        if self.prng.chance(disk.slow_permille, 1000) {
+            takes += self.prng.below(disk.slow.as_millis() * MILLI);
+        }
+        if disk.slow_nodes.contains(&(at as u64 + 1)) && self.progress.phase == Phase::Disturbed {
+            takes = takes.max(disk.slow_node_sync.as_millis() * MILLI);
+        }
+        takes
+    }
+
+    /// The disk has done the first of its jobs, or tries it again.
+    pub(super) fn disk_done(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let (life, now) = (node.life, node.clock.instant(self.queue.now()));
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
         let Some(job) = process.jobs.front() else { return };
-        let done = job.run(&mut process.store);
-        let happening = match &done {
-            Ok((stats, _)) => DiskHappening::Done {
+        let ran = job.run(now, &mut process.driver);
+        let happening = match &ran {
+            Ran::Done { stats, .. } => DiskHappening::Done {
                 node: at,
                 job,
                 stats: *stats,
             },
-            Err(error) => DiskHappening::Fails { node: at, job, error },
+            Ran::Retry { why, .. } => DiskHappening::Fails {
+                node: at,
+                job,
+                error: why.to_string(),
+            },
+            Ran::Wrong(error) | Ran::Failed(error) => DiskHappening::Fails {
+                node: at,
+                job,
+                error: error.clone(),
+            },
         };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
-        match done {
-            Ok((_, told)) => self.job_done(at, told),
-            Err(StoreError::Full { file, .. }) => {
-                // A segment has its name when it has its room, or votes would end with the space.
-                let made = self.nodes[at].disk.has(&file);
-                let checked = ensure(!made, Rule::RoomFirst, || {
-                    format!(
-                        "n{}: the disk is full, and {file} has not got its room yet",
-                        at + 1
-                    )
-                });
-                self.check(checked);
-                let retry = Event::node(at, life, NodeEvent::DiskRetry);
-                self.queue.after(FULL_PAUSE, retry);
+        self.report_room(at);
+        match ran {
+            Ran::Done { input, missed, .. } => {
+                missed.iter().for_each(|why| self.check_room_was_taken(at, why));
+                self.job_done(at, input);
             }
-            Err(StoreError::Short { .. }) => {
-                let retry = Event::node(at, life, NodeEvent::DiskRetry);
-                self.queue.after(FULL_PAUSE, retry);
+            Ran::Retry { at: again, why } => {
+                self.check_room_was_taken(at, &why);
+                let again = self.nodes[at].clock.when(again, self.queue.now());
+                self.queue
+                    .push(again, Event::node(at, life, NodeEvent::DiskRetry));
             }
-            Err(StoreError::Failed { .. }) => self.end_by_disk(at),
-            Err(error @ StoreError::Invalid(_)) => {
-                self.fail(Rule::Store, format!("n{}: {error}", at + 1));
-            }
+            Ran::Failed(_) => self.end_by_disk(at),
+            Ran::Wrong(error) => self.fail(Rule::Store, format!("n{}: {error}", at + 1)),
         }
     }
 
-    fn job_done(&mut self, at: usize, told: Option<Input>) {
-        let life = self.nodes[at].life;
+    /// A segment has its name when it has its room, or votes would end with the space. One that an earlier process made
+    /// for smaller segments is no use to this one, and makes way for another.
+    fn check_room_was_taken(&mut self, at: usize, why: &StoreError) {
+        let StoreError::Full { file, .. } = why else {
+            return;
+        };
+        let wanted = self.settings(at).0 << 10;
+        let made = self.nodes[at]
+            .disk
+            .length(file)
+            .is_some_and(|bytes| bytes >= wanted);
+        let checked = ensure(!made, Rule::RoomFirst, || {
+            format!(
+                "n{}: the disk is full, and {file} has not got its room yet",
+                at + 1
+            )
+        });
+        self.check(checked);
+    }
+
+    /// The replica learns how much room there is before it learns what was written; from then on it must know.
+    fn report_room(&mut self, at: usize) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
-        process.jobs_done += 1;
-        let batches = process.jobs_done;
+        if let Some(room) = process.driver.news() {
+            process.driver.note_reported(room);
+            self.journal.counters.full_disks += u64::from(room == Room::Spent);
+            self.arrive(at, Input::Room(room));
+        }
+    }
+
+    fn job_done(&mut self, at: usize, input: Option<Input>) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
         let job = process.jobs.pop_front();
         let more = !process.jobs.is_empty();
-        if let Some(Job::Persist(batch)) = job {
+        if let Some(Job::Write(WriteJob::Persist(batch))) = job {
             self.journal.counters.batches += 1;
             let checked = self.checks.synced(at, &batch);
             self.check(checked);
-            self.note_written(at, life, batches);
         }
         if let Some(Input::SnapshotReceived {
             received: Received::Whole(snapshot),
             ..
-        }) = &told
+        }) = &input
         {
             self.journal.counters.installs += 1;
             self.note_state(at, snapshot);
         }
-        if let Some(told) = told {
-            self.arrive(at, told);
+        if let Some(input) = input {
+            self.arrive(at, input);
         }
         if more {
             self.begin_job(at);
+        }
+        self.schedule_disk(at);
+    }
+
+    /// The disk's driver wants to do something by itself, unless a job comes before.
+    pub(super) fn schedule_disk(&mut self, at: usize) {
+        let node = &mut self.nodes[at];
+        let (life, clock) = (node.life, node.clock);
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let Some(deadline) = process.driver.deadline() else {
+            return;
+        };
+        let due = clock.when(deadline, self.queue.now());
+        if process.disk_due.is_none_or(|earlier| due < earlier) {
+            process.disk_due = Some(due);
+            self.queue
+                .push(due, Event::node(at, life, NodeEvent::DiskDue { at: due }));
+        }
+    }
+
+    /// It does so, if it still wants to.
+    pub(super) fn disk_due(&mut self, at: usize, when: u64) {
+        let node = &mut self.nodes[at];
+        let now = node.clock.instant(self.queue.now());
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        if process.disk_due != Some(when) {
+            return;
+        }
+        process.disk_due = None;
+        if !process.jobs.is_empty() {
+            // The driver is asked again when the last of them is done.
+            return;
+        }
+        match process.driver.due(now) {
+            Some(job) => self.give_job(at, Job::Write(job)),
+            None => self.schedule_disk(at),
         }
     }
 
@@ -94,81 +201,58 @@ impl World {
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };
-        let bytes = process.store.snapshots().read(position, offset, bytes_max).ok();
-        self.arrive(
-            at,
-            Input::SnapshotRead {
-                position,
-                offset,
-                bytes,
-            },
-        );
-    }
-
-    /// The log is marked when nothing was written for a while, as the daemon does it.
-    /// A batch was written; if nothing comes after it for a while, that is noted on the disk.
-    fn note_written(&mut self, at: usize, life: u64, jobs_done: u64) {
-        let due = self.queue.now() + IDLE;
-        let Some(process) = self.nodes[at].process.as_mut() else {
-            return;
+        let job = SnapshotJob::Read {
+            position,
+            offset,
+            bytes_max,
         };
-        let is_awaited = process.idle.replace(Idle { due, jobs_done }).is_some();
-        if !is_awaited {
-            self.queue.push(due, Event::node(at, life, NodeEvent::Idle));
+        match job.run(&process.driver.store().snapshots()) {
+            SnapshotStep::Done { input, .. } => self.arrive(at, input),
+            SnapshotStep::Stop(_) => self.end_by_disk(at),
         }
     }
 
-    pub(super) fn idle(&mut self, at: usize) {
-        let life = self.nodes[at].life;
-        let Some(process) = self.nodes[at].process.as_mut() else {
-            return;
-        };
-        match process.idle {
-            Some(Idle { due, .. }) if due > self.queue.now() => {
-                self.queue.push(due, Event::node(at, life, NodeEvent::Idle));
-            }
-            Some(Idle { jobs_done, .. }) => {
-                process.idle = None;
-                if process.jobs_done == jobs_done && process.jobs.is_empty() {
-                    self.give_job(at, Job::MarkIdle);
-                }
-            }
-            None => {}
-        }
-    }
-
+    /// Entries were read.
     pub(super) fn fetch_done(&mut self, at: usize, from: LogIndex, to: LogIndex, bytes_max: usize) {
         self.damage_before_read(at, from.get());
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };
-        match process.reader.read(from, to, bytes_max) {
-            Ok(records) => {
-                // What is being cut by the batch in flight may be read as it was.
-                let kept = self.checks.certain(at);
-                let known = records
-                    .iter()
-                    .take_while(|record| record.position.index.get() <= kept);
-                let checked = self.checks.fetched(at, known);
-                self.check(checked);
-                self.arrive(at, Input::Fetched { from, records });
+        let is_in_trouble = self.nodes[at].disk.trouble().is_some();
+        match process.reading.fetch(&Fetch { from, to, bytes_max }) {
+            FetchStep::Done {
+                input: Input::FetchFailed { from },
+                damage,
+            } => {
+                if self.atlas.has_struck(at, from.get()) {
+                    self.journal.counters.holes += 1;
+                    self.arrive(at, Input::FetchFailed { from });
+                } else if is_in_trouble {
+                    self.end_by_disk(at);
+                } else {
+                    self.broken_read(at, &format!("entry {}: {damage:?}", from.get()));
+                }
             }
-            Err(ReadError::Absent(_)) => self.arrive(
-                at,
-                Input::Fetched {
-                    from,
-                    records: Vec::new(),
-                },
-            ),
-            Err(ReadError::Damaged { .. }) if self.atlas.has_struck(at, from.get()) => {
-                self.journal.counters.holes += 1;
-                self.arrive(at, Input::Damaged { from });
+            FetchStep::Done { input, .. } => {
+                if let Input::Fetched { records, .. } = &input {
+                    // What is being cut by the batch in flight may be read as it was.
+                    let kept = self.checks.certain(at);
+                    let known = records
+                        .iter()
+                        .take_while(|record| record.position.index.get() <= kept);
+                    let checked = self.checks.fetched(at, known);
+                    self.check(checked);
+                }
+                self.arrive(at, input);
             }
-            Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
-            Err(error @ (ReadError::Damaged { .. } | ReadError::Disk { .. })) => {
-                self.fail(Rule::SyncedIsKept, format!("n{}: {error}", at + 1));
-            }
+            FetchStep::Stop(_) if is_in_trouble => self.end_by_disk(at),
+            FetchStep::Stop(stop) => self.broken_read(at, &stop.to_string()),
+            FetchStep::Retry(why) => self.broken_read(at, &why.to_string()),
         }
+    }
+
+    fn broken_read(&mut self, at: usize, said: &str) {
+        self.fail(Rule::SyncedIsKept, format!("n{}: {said}", at + 1));
     }
 
     /// Reads a part of the log again, as the daemon's reading thread does it.
@@ -180,35 +264,33 @@ impl World {
         };
         let pause = self.plan.sim.disk.scrub.as_millis() * MILLI;
         self.queue.after(pause, Event::node(at, life, NodeEvent::Scrub));
-        match process.scrubber.step(SCRUB_BYTES) {
-            Ok(Scrubbed { damaged: None, .. }) => {}
-            Ok(Scrubbed {
-                damaged: Some(from), ..
-            }) if self.atlas.has_struck(at, from.get()) => {
-                self.journal.counters.scrubbed += 1;
-                self.arrive(at, Input::Damaged { from });
-            }
-            Err(_) if self.nodes[at].disk.trouble().is_some() => self.end_by_disk(at),
-            Ok(Scrubbed {
-                damaged: Some(from), ..
-            }) => self.fail(
+        let (read, news) = (process.reading.scrub(), process.reading.news());
+        process.reading.note_reported();
+        let found = match read {
+            Ok(read) => read.and_then(|Scrubbed { damaged, .. }| damaged),
+            Err(_) if self.nodes[at].disk.trouble().is_some() => return self.end_by_disk(at),
+            Err(stop) => return self.broken_read(at, &stop.to_string()),
+        };
+        if let Some(index) = found {
+            self.journal.counters.scrubbed += 1;
+            let checked = ensure(
+                self.atlas.has_struck(at, index.get()),
                 Rule::DamageRecognized,
-                format!(
-                    "the scrub of n{} calls entry {} damaged, which is not",
-                    at + 1,
-                    from.get()
-                ),
-            ),
-            Err(error) => self.fail(Rule::SyncedIsKept, format!("n{}: {error}", at + 1)),
+                || {
+                    format!(
+                        "the scrub of n{} calls entry {} damaged, which is not",
+                        at + 1,
+                        index.get()
+                    )
+                },
+            );
+            self.check(checked);
+        }
+        if let Some(news) = news {
+            self.arrive(at, news);
         }
     }
 }
 
-/// A few entries, so that a pass takes several steps.
-const SCRUB_BYTES: usize = 4 << 10;
-
-/// As the daemon tries a full disk again.
-const FULL_PAUSE: u64 = 100 * MILLI;
-
-/// As the daemon marks an idle log.
-const IDLE: u64 = 1000 * MILLI;
+/// The longest that a disk in trouble takes: what it was given before the heal ends soon after it.
+const SLOW_MAX: u64 = 1000 * MILLI;

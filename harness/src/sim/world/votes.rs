@@ -4,12 +4,11 @@
 //! vote.
 
 use noraftd::record::HardState;
-use noraftd::replica::event::Input;
+use noraftd::storage::VoteJob;
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::event::{Event, NodeEvent};
-use crate::sim::parts::node::VoteJob;
 
 impl World {
     pub(super) fn give_vote(&mut self, at: usize, hard_state: HardState) {
@@ -36,26 +35,27 @@ impl World {
         let Some(job) = process.votes.pop_front() else {
             return;
         };
-        let done = job.run(&process.store.votes());
-        let is_saved = matches!(job, VoteJob::Save(_));
-        if is_saved {
-            process.votes.push_front(VoteJob::Repeat);
+        let done = job.run(&process.driver.store().votes());
+        if let Ok(step) = &done
+            && let Some(next) = step.next
+        {
+            process.votes.push_front(next);
         }
         let waits = !process.votes.is_empty();
         let happening = DiskHappening::DoneVote {
             node: at,
             job,
-            done: &done,
+            error: done.as_ref().err().map(ToString::to_string),
         };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
-        if done.is_err() {
+        let Ok(step) = done else {
             return self.end_by_disk(at);
-        }
+        };
         if waits {
             self.begin_vote(at);
         }
-        if is_saved {
-            self.arrive(at, Input::VoteSynced);
+        if let Some(input) = step.input {
+            self.arrive(at, input);
         }
     }
 }

@@ -101,6 +101,14 @@ impl Spares {
         }
     }
 
+    /// Makes segment `number` ready ahead of need, now or in the thread; a failure shows in [`Spares::has_failed`].
+    pub(in crate::store) fn prepare(&mut self, number: u64) {
+        match self.maker {
+            Some(_) => self.request(number),
+            None => drop(self.get(number)),
+        }
+    }
+
     /// True when a segment is ready; never waits.
     pub(in crate::store) fn is_ready(&mut self) -> bool {
         if let Some(maker) = &mut self.maker
@@ -133,7 +141,9 @@ impl Spares {
         {
             return Ok(file.clone());
         }
-        let file = make(&*self.disk, number, self.bytes)?;
+        let made = make(&*self.disk, number, self.bytes);
+        self.failed = made.as_ref().is_err_and(|error| !is_shortage(error));
+        let file = made?;
         self.ready = Some((number, file.clone()));
         Ok(file)
     }

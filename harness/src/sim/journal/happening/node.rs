@@ -5,12 +5,13 @@ use std::hash::{Hash, Hasher};
 
 use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
-use noraftd::store::{PersistStats, Store, StoreError};
+use noraftd::storage::VoteJob;
+use noraftd::store::{PersistStats, Store};
 
 use super::write_all;
 use crate::plan::DiskTrouble;
 use crate::sim::parts::corruption::Blow;
-use crate::sim::parts::node::{Job, VoteJob, job_words};
+use crate::sim::parts::job::Job;
 
 /// Something that happened to a node or its process.
 pub(crate) enum NodeHappening<'a> {
@@ -47,13 +48,14 @@ pub(crate) enum DiskHappening<'a> {
     Fails {
         node: usize,
         job: &'a Job,
-        error: &'a StoreError,
+        error: String,
     },
     /// It has written a vote beside its jobs, or could not.
     DoneVote {
         node: usize,
         job: VoteJob,
-        done: &'a Result<(), StoreError>,
+        /// Why it could not.
+        error: Option<String>,
     },
     /// The process was killed in the middle of a job, and of as many for its votes.
     IsInterrupted {
@@ -170,9 +172,9 @@ impl Hash for DiskHappening<'_> {
         match self {
             Self::Done { node, stats, .. } => write_all(to, &[0xd0, *node as u64, stats.bytes]),
             Self::Fails { node, .. } => write_all(to, &[0xd0, *node as u64, u64::MAX]),
-            Self::DoneVote { node, job, done } => {
+            Self::DoneVote { node, job, error } => {
                 let is_saved = u64::from(matches!(job, VoteJob::Save(_)));
-                write_all(to, &[0xd1, *node as u64, is_saved, u64::from(done.is_ok())]);
+                write_all(to, &[0xd1, *node as u64, is_saved, u64::from(error.is_none())]);
             }
             Self::IsInterrupted {
                 node,
@@ -195,16 +197,23 @@ impl Display for DiskHappening<'_> {
                 f,
                 "n{} synced {} in {} bytes and {} syncs",
                 node + 1,
-                job_words(job),
+                job,
                 stats.bytes,
                 stats.syncs
             ),
             Self::Fails { node, job, error } => {
-                write!(f, "n{} could not sync {}: {error}", node + 1, job_words(job))
+                write!(f, "n{} could not sync {}: {error}", node + 1, job)
             }
-            Self::DoneVote { node, job, done } => {
-                write!(f, "n{} wrote its vote, {job:?}: {done:?}", node + 1)
-            }
+            Self::DoneVote {
+                node,
+                job,
+                error: None,
+            } => write!(f, "n{} wrote its vote: {job:?}", node + 1),
+            Self::DoneVote {
+                node,
+                job,
+                error: Some(error),
+            } => write!(f, "n{} could not write its vote, {job:?}: {error}", node + 1),
             Self::IsInterrupted {
                 node,
                 job,
@@ -214,7 +223,7 @@ impl Display for DiskHappening<'_> {
                 f,
                 "n{} is killed {operations} disk operations into {} and {votes} writes of votes",
                 node + 1,
-                job.map_or_else(|| "nothing".to_owned(), job_words)
+                job.map_or_else(|| "nothing".to_owned(), Job::to_string)
             ),
             Self::LosesPower { node, lost } => {
                 write!(f, "n{} lost {lost} unsynced sectors and names", node + 1)
