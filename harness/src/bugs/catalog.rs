@@ -1,4 +1,4 @@
-//! The files of `harness/bugs/`: one bug each, and `left-out.toml` for the rows that have none.
+//! The files of `harness/bugs/`: one bug each, and `left-out.toml` for what no plan can catch.
 //!
 //! ```toml
 //! title = "a deposed leader answers reads"
@@ -26,12 +26,12 @@ use super::hunt::World;
 /// The list of known bugs has so many rows.
 pub const ROWS: u32 = 31;
 
-/// All bugs, and the rows without one.
+/// All bugs, and those without a file.
 #[derive(Debug, Clone)]
 pub struct Catalog {
     /// By name.
     pub bugs: Vec<Bug>,
-    /// By row.
+    /// By row, those of our own last.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -71,12 +71,12 @@ pub struct Edit {
     pub replace: String,
 }
 
-/// A row of the list that no bug stands for.
+/// A bug that no file stands for: of the list, or of our own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {
-    /// The row.
-    pub row: u32,
+    /// Its row, when it is of the list.
+    pub row: Option<u32>,
     /// Its name.
     pub name: String,
     /// Why.
@@ -86,7 +86,7 @@ pub struct LeftOut {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LeftOutFile {
-    row: Vec<LeftOut>,
+    bug: Vec<LeftOut>,
 }
 
 /// Why the files cannot be used.
@@ -142,7 +142,7 @@ impl Catalog {
         for (name, path) in toml_files(&folder)? {
             let text = read(&path)?;
             if name == LEFT_OUT {
-                left_out = parse::<LeftOutFile>(&text, &path)?.row;
+                left_out = parse::<LeftOutFile>(&text, &path)?.bug;
             } else {
                 let bug = Bug {
                     name,
@@ -152,7 +152,7 @@ impl Catalog {
                 bugs.push(bug);
             }
         }
-        left_out.sort_by_key(|left| left.row);
+        left_out.sort_by_key(|left| (left.row.is_none(), left.row));
         Ok(Self { bugs, left_out })
     }
 

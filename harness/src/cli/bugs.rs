@@ -99,7 +99,8 @@ fn list(catalog: &Catalog) {
 
 fn tell_left_out(catalog: &Catalog) {
     for left in &catalog.left_out {
-        println!("left out: row {} ({}): {}", left.row, left.name, left.reason);
+        let row = left.row.map_or_else(String::new, |row| format!("row {row}, "));
+        println!("left out: {row}{}: {}", left.name, left.reason);
     }
 }
 
