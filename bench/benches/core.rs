@@ -137,7 +137,7 @@ macro_rules! contender {
                                 let payloads = payloads_of(store, &message);
                                 self.network.push_back((to, message, payloads));
                             }
-                            Action::InstallSnapshot(_) => unreachable!("nobody compacts a log here"),
+                            Action::InstallSnapshot(_) => unreachable!("no log is compacted here"),
                         }
                     }
                     store.apply(node.commit_index().get());
@@ -246,7 +246,7 @@ macro_rules! bare_contender {
                                 self.network.extend(to_each);
                             }
                             Action::SendMessage(to, message) => self.network.push_back((to, message)),
-                            Action::InstallSnapshot(_) => unreachable!("nobody compacts a log here"),
+                            Action::InstallSnapshot(_) => unreachable!("no log is compacted here"),
                         }
                     }
                 }

@@ -11,13 +11,13 @@ use super::page::Row;
 use super::series::Series;
 
 /// The rows, and where more are added.
-pub(super) struct Kept {
+pub(super) struct Earlier {
     all: Vec<Series>,
     rows: Vec<Value>,
     file: File,
 }
 
-impl Kept {
+impl Earlier {
     /// Those of an earlier run if `resume`, else none.
     pub(super) fn open(all: &[Series], resume: bool) -> Result<Self, Failure> {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-checker.jsonl");
@@ -55,7 +55,7 @@ impl Kept {
             series,
             operations,
             ours: row["ours"].clone(),
-            theirs: Some(row["theirs"].clone()).filter(|told| !told.is_null()),
+            theirs: Some(row["theirs"].clone()).filter(|measured| !measured.is_null()),
         })
     }
 

@@ -1,7 +1,7 @@
 //! Size against time and memory: our checkers beside porcupine-rs, on the same histories.
 //!
 //! `cargo bench -p bench --bench checker [-- --ops-max N] [--seconds S] [--peer-seconds S]
-//! [--minutes M] [--logs FOLDER] [--every] [--resume] [--out FILE]` writes `results/bench/checker.md`, anew
+//! [--minutes M] [--logs FOLDER] [--every] [--resume] [--out FILE]` writes `results/bench/checker.md`, from the start
 //! after each row: the hardest series first, then small sizes before large ones. Rows are also kept, one a
 //! line, beside the build; `--resume` takes those that are there and measures the others. After
 //! `--minutes` (25) no further row is begun, and the page says what is missing.
@@ -25,7 +25,7 @@ mod one;
 mod page;
 mod series;
 
-use kept::Kept;
+use kept::Earlier;
 use page::Row;
 use series::Series;
 
@@ -123,7 +123,7 @@ fn table(options: &Options) -> Result<(), Failure> {
         options,
         temporary: temporary.path(),
         rows: Vec::new(),
-        kept: Kept::open(&all, options.resume)?,
+        kept: Earlier::open(&all, options.resume)?,
         ours_failed: Vec::new(),
         peer_failed: Vec::new(),
     };
@@ -168,7 +168,7 @@ struct Table<'a> {
     options: &'a Options,
     temporary: &'a Path,
     rows: Vec<Row>,
-    kept: Kept,
+    kept: Earlier,
     /// Series that did not finish, and at which size.
     ours_failed: Vec<(Series, u64)>,
     peer_failed: Vec<(Series, u64)>,
@@ -189,7 +189,7 @@ impl Table<'_> {
         if row
             .theirs
             .as_ref()
-            .is_some_and(|told| !told["verdict"].is_string())
+            .is_some_and(|measured| !measured["verdict"].is_string())
         {
             self.peer_failed.push((*series, operations));
         }
@@ -243,8 +243,8 @@ fn measure(who: &str, path: &Path, seconds: u64) -> Result<Value, Failure> {
         .arg(who)
         .arg(path)
         .output()?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    match told.lines().last() {
+    let measured = String::from_utf8_lossy(&output.stdout);
+    match measured.lines().last() {
         Some(line) if output.status.success() => Ok(serde_json::from_str(line)?),
         _ => Ok(json!({"failed": String::from_utf8_lossy(&output.stderr).lines().next()})),
     }

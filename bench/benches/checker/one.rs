@@ -86,7 +86,7 @@ fn peer_parts(recording: &harness::recording::Recording) -> Result<Vec<PeerPart>
     }
     .init();
     let parts = by_key.into_values().map(|mut calls| {
-        // The peer gets the same help: writes nobody saw are dropped.
+        // The peer gets the same help: writes that no client saw are dropped.
         drop_unseen(&mut calls);
         peer::translate(initial, &calls)
     });

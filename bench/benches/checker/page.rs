@@ -25,19 +25,24 @@ impl Row {
 
     /// As a line of the table.
     pub(super) fn line(&self) -> String {
-        let seconds = |told: &Value, name: &str| {
-            told[name]
+        let seconds = |measured: &Value, name: &str| {
+            measured[name]
                 .as_f64()
                 .map_or("-".to_owned(), |value| format!("{value:.3}"))
         };
-        let memory = |told: &Value| {
-            told["bytes"]
+        let memory = |measured: &Value| {
+            measured["bytes"]
                 .as_f64()
                 .map_or("-".to_owned(), |value| format!("{:.0}", value / 1e6))
         };
-        let verdict = |told: &Value| told["verdict"].as_str().unwrap_or("over the limit").to_owned();
+        let verdict = |measured: &Value| {
+            measured["verdict"]
+                .as_str()
+                .unwrap_or("over the limit")
+                .to_owned()
+        };
         let (peer, peer_seconds, peer_memory) = match &self.theirs {
-            Some(told) => (verdict(told), seconds(told, "check"), memory(told)),
+            Some(measured) => (verdict(measured), seconds(measured, "check"), memory(measured)),
             None => ("not tried".to_owned(), "-".to_owned(), "-".to_owned()),
         };
         let Series {
@@ -116,9 +121,9 @@ fn targets(page: &mut String, rows: &[Row], logs: Option<&Value>) -> Result<(), 
     writeln!(page, "## Targets\n\n| target | measured | met |\n|-|-|-|")?;
     let million = hardest("unique", 1_000_000);
     let mut line = |target: &str, measured: Option<(String, bool)>| match measured {
-        Some((told, met)) => writeln!(
+        Some((measured, met)) => writeln!(
             page,
-            "| {target} | {told} | {} |",
+            "| {target} | {measured} | {} |",
             if met { "yes" } else { "**no**" }
         ),
         None => writeln!(page, "| {target} | not measured | - |"),
@@ -140,12 +145,12 @@ fn targets(page: &mut String, rows: &[Row], logs: Option<&Value>) -> Result<(), 
                 .and_then(both)
                 .zip(hardest(name, 1_000_000).and_then(both))
                 .map(|((s, mb), (s1, mb1))| {
-                    let told = format!(
+                    let measured = format!(
                         "{s:.1} s, {mb:.0} MB: {:.1} times and {:.1} times",
                         s / s1,
                         mb / mb1
                     );
-                    (told, s / s1 < 13.0 && mb / mb1 < 13.0)
+                    (measured, s / s1 < 13.0 && mb / mb1 < 13.0)
                 }),
         )?;
         line(
@@ -166,10 +171,10 @@ fn targets(page: &mut String, rows: &[Row], logs: Option<&Value>) -> Result<(), 
     )?;
     line(
         "all Jepsen etcd logs together: under Porcupine's 0.62 s (for 102)",
-        logs.map(|told| {
+        logs.map(|measured| {
             let (files, s) = (
-                told["files"].as_u64().unwrap_or(0),
-                told["all"].as_f64().unwrap_or(f64::NAN),
+                measured["files"].as_u64().unwrap_or(0),
+                measured["all"].as_f64().unwrap_or(f64::NAN),
             );
             (
                 format!("{s:.3} s for {files} logs"),

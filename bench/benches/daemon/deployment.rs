@@ -83,7 +83,7 @@ impl Deployment {
         (0..open).map(|at| self.address(at)).collect()
     }
 
-    /// Fails, with the end of its log, when a node has ended that nobody has killed.
+    /// Fails, with the end of its log, when a node has ended that was not killed.
     pub(crate) fn check_alive(&mut self) -> Result<(), String> {
         for node in &mut self.nodes {
             let ended = match &mut node.process {

@@ -65,7 +65,7 @@ pub(crate) async fn first_write_from_now(
     first_write(protocol, addresses, now(), limit).await
 }
 
-/// Finer than what is told apart, coarse enough to cost the servers nothing.
+/// Finer than what is distinguished, coarse enough to cost the servers nothing.
 const TRY_EVERY: Duration = Duration::from_millis(5);
 
 /// Then an attempt is given up; newer ones are under way.

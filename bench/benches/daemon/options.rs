@@ -1,4 +1,4 @@
-//! What a run is told on its command line.
+//! What the command line says of a run.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -36,7 +36,7 @@ impl Rounds {
                 load_average()
             );
             for at in 0..rounds.workloads.len() {
-                // Whoever comes after a heavy neighbour does so in one round only.
+                // A system comes after a heavy neighbour in one round only.
                 deployments.rotate_left(usize::from(deployments.len() > 1));
                 for deployment in deployments.iter_mut() {
                     rounds.cell(options, round, at, deployment).await;

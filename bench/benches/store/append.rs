@@ -122,7 +122,7 @@ fn blank(file: &dyn DiskFile, bytes: u64) {
     file.sync_all().unwrap();
 }
 
-/// What the store adds to the system call, told apart from the disk: the same without any sync.
+/// What the store adds to the system call, apart from the disk: the same without any sync.
 pub(crate) fn report_without_sync(report: &mut String) {
     line(
         report,

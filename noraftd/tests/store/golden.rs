@@ -35,7 +35,7 @@ fn golden_of(version: &str) -> PathBuf {
         .join(version)
 }
 
-fn golden_files(version: &str) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn golden_files(version: &str) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(golden_of(version))
         .unwrap()
         .map(|entry| entry.unwrap());

@@ -16,6 +16,7 @@ mod golden;
 mod numbers;
 mod patches;
 mod rejoining;
+mod reopening;
 mod rows;
 mod setting_up;
 mod settings;

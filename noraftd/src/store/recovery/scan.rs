@@ -18,8 +18,8 @@ use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::store::format::seal::{SealIndex, SealedEntry};
 use crate::store::format::segment::{HeaderFault, Link, SegmentHeader};
 use crate::store::recovery::tail::{
-    FollowingBatches, batch_heads, first_nonzero_page, following_batches, looks_interrupted, next_batch,
-    used_bytes,
+    FollowingBatches, as_resized, batch_heads, first_nonzero_page, following_batches, looks_interrupted,
+    next_batch, used_bytes,
 };
 use crate::store::shape::Run;
 
@@ -192,10 +192,7 @@ impl SegmentScan {
     }
 
     fn take_all(&mut self, bytes: &[u8], header: &SegmentHeader) {
-        let end = usize::try_from(header.batches_end())
-            .unwrap_or(usize::MAX)
-            .min(bytes.len());
-        let bytes = &bytes[..end];
+        let bytes = &*as_resized(bytes, header);
         self.last = header.link;
         let (mut heads, mut fault) = (None, (0, "bytes that no batch explains"));
         let mut end = self.front;

@@ -2,11 +2,13 @@
 //!
 //! Invariant: pure, and total: any bytes give an answer.
 
+use std::borrow::Cow;
+
 use crate::store::format::batch::{BatchHeader, Kind, RecordHeader, record_seed};
 use crate::store::format::check::check_record;
 use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::store::format::layout::{PAGE, SECTOR, is_zero};
-use crate::store::format::segment::Link;
+use crate::store::format::segment::{Link, SegmentHeader};
 
 /// Valid batches after an invalid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,29 @@ pub(in crate::store) enum FollowingBatches {
 
 /// The batch headers of a segment, with their bytes.
 pub(in crate::store) type Heads = Vec<(usize, BatchHeader)>;
+
+/// The bytes in which batches may be. A file that was cut is read as what it is once it has its size again, as far as a
+/// batch goes that begins in it: the next opening must not find what this one did not.
+pub(in crate::store) fn as_resized<'a>(bytes: &'a [u8], header: &SegmentHeader) -> Cow<'a, [u8]> {
+    let end = usize::try_from(header.batches_end()).unwrap_or(usize::MAX);
+    if end <= bytes.len() {
+        return Cow::Borrowed(&bytes[..end]);
+    }
+    let starts = (PAGE..bytes.len()).step_by(PAGE);
+    let ends = starts.filter_map(|at| {
+        let head = BatchHeader::decode(&bytes[at..], header.salt).ok()?;
+        usize::try_from(head.span()).ok()?.checked_add(at)
+    });
+    let most = bytes.len().saturating_add(EXTENDED_BYTES_MAX);
+    match ends.max().map(|batch| batch.min(end).min(most)) {
+        Some(extended) if extended > bytes.len() => {
+            let mut whole = bytes.to_vec();
+            whole.resize(extended, 0);
+            Cow::Owned(whole)
+        }
+        Some(_) | None => Cow::Borrowed(bytes),
+    }
+}
 
 /// Every intact header from the page at `from` on of a batch that fits, whether the batch is valid or not.
 pub(in crate::store) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Heads {
@@ -130,3 +155,6 @@ pub(in crate::store) fn used_bytes(region: &[u8]) -> usize {
     let last = region.chunks(PAGE).rposition(|page| !is_zero(page));
     last.map_or(0, |page| ((page + 1) * PAGE).min(region.len()))
 }
+
+/// More than a batch has: what a damaged length says beyond that is not made room for.
+const EXTENDED_BYTES_MAX: usize = 64 << 20;
