@@ -7,6 +7,7 @@ mod explanations;
 mod formats;
 mod frontier;
 mod golden;
+mod imports;
 mod known_verdicts;
 mod own_model;
 mod porcupine;
