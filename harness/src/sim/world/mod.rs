@@ -58,8 +58,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(plan: &Plan, seed: u64, lines: Lines) -> Self {
         let root = Prng::new(seed).fork(FORK_WORLD);
-        let mut clocks = root.fork(1);
-        let disks = root.fork(2);
+        let mut clocks = root.fork(FORK_CLOCKS);
+        let disks = root.fork(FORK_DISKS);
         let count = plan.cluster.nodes;
         let nodes = (1..=count as u64)
             .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks)))
@@ -67,11 +67,11 @@ impl World {
         Self {
             queue: Queue::default(),
             nodes,
-            network: Network::new(count, &plan.sim.network, &root.fork(3)),
-            clients: Clients::new(plan, &root.fork(4), &root.fork(7)),
-            nemesis: SimNemesis::new(plan, seed, root.fork(6)),
+            network: Network::new(count, &plan.sim.network, &root.fork(FORK_NETWORK)),
+            clients: Clients::new(plan, &root.fork(FORK_CLIENTS), &root.fork(FORK_PIPELINES)),
+            nemesis: SimNemesis::new(plan, seed, root.fork(FORK_COUPS)),
             voters: Voters::new(plan),
-            atlas: Atlas::new(count, root.fork(6)),
+            atlas: Atlas::new(count, root.fork(FORK_ATLAS)),
             checks: Checks::new(count),
             progress: Progress::default(),
             journal: Journal {
@@ -79,7 +79,7 @@ impl World {
                 history: History::new(plan, seed),
                 counters: Counters::default(),
             },
-            prng: root.fork(5),
+            prng: root.fork(FORK_REST),
             plan: plan.clone(),
         }
     }
@@ -305,8 +305,17 @@ fn clock(plan: &Plan, prng: &mut Prng) -> NodeClock {
     NodeClock::new(rate, offset)
 }
 
-/// Tells the world's draws from the nemesis's and the swarm's.
+/// Separates the world's draws from the nemesis's and the swarm's.
 const FORK_WORLD: u64 = 0x0077_6f72_6c64;
+// The streams of the world, each with a label of its own: parts that shared one would make the same draws.
+const FORK_CLOCKS: u64 = 1;
+const FORK_DISKS: u64 = 2;
+const FORK_NETWORK: u64 = 3;
+const FORK_CLIENTS: u64 = 4;
+const FORK_REST: u64 = 5;
+const FORK_ATLAS: u64 = 6;
+const FORK_PIPELINES: u64 = 7;
+const FORK_COUPS: u64 = 8;
 /// Clients do not begin all at once.
 const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
 /// Hashing a state costs as much as thousands of events.

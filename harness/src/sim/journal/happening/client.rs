@@ -86,11 +86,11 @@ impl Hash for ClientHappening<'_> {
             }
             Self::AsksForVoters { node, id, voters } => {
                 let bits = voters.iter().fold(0, |bits, id| bits | 1 << (id.get() % 64));
-                write_all(to, &[0xb0, *node as u64, id.0, bits]);
+                write_all(to, &[0xb2, *node as u64, id.0, bits]);
             }
             Self::VotersAreAnswered { node, id, outcome } => {
                 let is_done = matches!(outcome, Outcome::Done(_));
-                write_all(to, &[0xb1, *node as u64, id.0, u64::from(is_done)]);
+                write_all(to, &[0xb3, *node as u64, id.0, u64::from(is_done)]);
             }
         }
     }
