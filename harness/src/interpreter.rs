@@ -66,7 +66,7 @@ impl Interpreter {
 
     /// Runs one client until `stop` says true. An operation that is under way then is still completed.
     pub async fn run(&self, part: Part, mut prng: Prng, mut stop: watch::Receiver<bool>) {
-        let mut hand = self.hand(prng.next_u64());
+        let mut slot = self.slot(prng.next_u64());
         while !*stop.borrow() {
             tokio::select! {
                 () = self.pace.turn() => {}
@@ -74,21 +74,21 @@ impl Interpreter {
             }
             let track = self.tracks.choose(&mut prng);
             let operation = track.workload.next(part, &mut prng);
-            if self.perform(&mut hand, track, &operation).await.is_err() {
+            if self.perform(&mut slot, track, &operation).await.is_err() {
                 tokio::select! {
                     () = sleep(self.pause_after_error) => {}
                     _ = stop.wait_for(|stop| *stop) => return,
                 }
-                self.move_on(&mut hand, &mut prng);
+                self.move_on(&mut slot, &mut prng);
             } else if prng.chance(1, ROAM_ONE_IN) {
-                hand.go_to(prng.next_u64());
+                slot.go_to(prng.next_u64());
             }
         }
     }
 
     /// A client that starts at a node chosen by `roll`.
-    pub fn hand(&self, roll: u64) -> Hand {
-        Hand {
+    pub fn slot(&self, roll: u64) -> ClientSlot {
+        ClientSlot {
             process: self.fresh_process(),
             at: roll,
             client: None,
@@ -102,21 +102,21 @@ impl Interpreter {
     /// Why it did not succeed; recorded already.
     pub async fn perform(
         &self,
-        hand: &mut Hand,
+        slot: &mut ClientSlot,
         track: &Track,
         operation: &Operation,
     ) -> Result<Completion, CallError> {
-        let (node, address) = self.node(hand);
-        let invocation = self.invoke(track.history, hand.process, node, operation);
-        let outcome = self.call(hand, address, track.workload.as_ref(), operation).await;
+        let (node, address) = self.node(slot);
+        let invocation = self.invoke(track.history, slot.process, node, operation);
+        let outcome = self.call(slot, address, track.workload.as_ref(), operation).await;
         self.recorder
             .complete(track.history, completion_event(&invocation, &outcome));
         if let Err(error) = &outcome {
             if !error.is_definite() {
-                hand.process = self.fresh_process();
+                slot.process = self.fresh_process();
             }
             if !error.keeps_connection() {
-                hand.client = None;
+                slot.client = None;
             }
         }
         outcome
@@ -124,12 +124,12 @@ impl Interpreter {
 
     async fn call(
         &self,
-        hand: &mut Hand,
+        slot: &mut ClientSlot,
         address: SocketAddr,
         workload: &dyn Workload,
         operation: &Operation,
     ) -> Result<Completion, CallError> {
-        let client = match &mut hand.client {
+        let client = match &mut slot.client {
             Some(client) => client,
             empty => empty.insert(Client::connect(address, self.timeout).await?),
         };
@@ -146,17 +146,17 @@ impl Interpreter {
 
     /// After a failure, a client without a connection goes to another node; one that was refused may stay,
     /// for a node that refuses has to be watched too.
-    fn move_on(&self, hand: &mut Hand, prng: &mut Prng) {
-        if hand.client.is_none() {
+    fn move_on(&self, slot: &mut ClientSlot, prng: &mut Prng) {
+        if slot.client.is_none() {
             let others = (self.nodes.len() as u64).saturating_sub(1);
-            hand.go_to(hand.at + 1 + prng.below(others));
+            slot.go_to(slot.at + 1 + prng.below(others));
         } else if prng.chance(1, 2) {
-            hand.go_to(prng.next_u64());
+            slot.go_to(prng.next_u64());
         }
     }
 
-    fn node(&self, hand: &Hand) -> (u64, SocketAddr) {
-        let at = (hand.at % self.nodes.len() as u64) as usize;
+    fn node(&self, slot: &ClientSlot) -> (u64, SocketAddr) {
+        let at = (slot.at % self.nodes.len() as u64) as usize;
         *self
             .nodes
             .get(at)
@@ -170,14 +170,14 @@ impl Interpreter {
 
 /// One client's place: who it is at the moment, and which node it talks to.
 #[derive(Debug)]
-pub struct Hand {
+pub struct ClientSlot {
     process: u64,
     /// The node's place in the list, modulo its length.
     at: u64,
     client: Option<Client>,
 }
 
-impl Hand {
+impl ClientSlot {
     /// Leaves the node for the one at `at`.
     pub fn go_to(&mut self, at: u64) {
         // Kept small, so that counting on from it never overflows.

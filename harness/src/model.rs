@@ -26,7 +26,7 @@ pub trait Model {
     }
 }
 
-/// `ret` of an operation that nobody saw return.
+/// `ret` of an operation that was never seen to return.
 pub const NEVER: u32 = u32::MAX;
 
 /// An operation as the engines see it: an interval in the order of events, and what it did.
@@ -47,7 +47,7 @@ pub struct Call<O> {
 }
 
 impl<O> Call<O> {
-    /// True when nobody saw it return.
+    /// True when it was never seen to return.
     pub fn is_open(&self) -> bool {
         self.ret == NEVER
     }

@@ -39,7 +39,7 @@ fn every_bug_fits_the_sources() {
         .collect();
     assert!(
         broken.is_empty(),
-        "the code moved on; write the edits anew:\n{}",
+        "the code moved on; rewrite the edits:\n{}",
         broken.join("\n")
     );
 }

@@ -72,7 +72,7 @@ impl Control {
                     found.unknown,
                     if self.passes() { "valid" } else { "PROVES NOTHING" }
                 ),
-                Some(catch) => format!("{head}: FALSE ALARM: {}", told(catch)),
+                Some(catch) => format!("{head}: FALSE ALARM: {}", describe(catch)),
             },
         }
     }
@@ -104,7 +104,7 @@ impl Line {
                 let took = format!("{:5} seeds {:6.1} s", found.seeds, found.seconds);
                 match &found.catch {
                     None => format!("{head} MISSED  {took}"),
-                    Some(catch) => format!("{head} caught  {took}  by {}", told(catch)),
+                    Some(catch) => format!("{head} caught  {took}  by {}", describe(catch)),
                 }
             }
         }
@@ -203,7 +203,7 @@ fn control_row(control: &Control) -> String {
             let verdict = match &found.catch {
                 None if control.passes() => "valid".to_owned(),
                 None => "**proves nothing**".to_owned(),
-                Some(catch) => format!("**false alarm**: {}", cell(&told(catch))),
+                Some(catch) => format!("**false alarm**: {}", cell(&describe(catch))),
             };
             format!(
                 "| {plan} | {} | {} | {:.0} | {verdict} |",
@@ -222,7 +222,7 @@ fn by(catch: &Catch) -> String {
     }
 }
 
-fn told(catch: &Catch) -> String {
+fn describe(catch: &Catch) -> String {
     let Catch {
         plan,
         seed,

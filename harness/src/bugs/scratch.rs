@@ -213,7 +213,7 @@ const PARTS: [&str; 13] = [
     "fuzz/Cargo.toml",
     "fuzz/src",
 ];
-/// What is built anew when a build fails: the version tells our core from the one that it is compared with.
+/// What is built again when a build fails: the version distinguishes our core from the one that it is compared with.
 const PACKAGES: [&str; 3] = ["noraft@0.1.0", "noraftd", "harness"];
 const PROFILE: &str = "bugs";
 /// Enough to see what is wrong with an edit.

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, Tally, seen};
+use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, UsageCount, seen};
 use super::verdict::Verdict;
-use super::violation::{Told, Violation, mention};
+use super::violation::{Explained, Violation, mention};
 use crate::model::NEVER;
 use crate::recording::datum::{Datum, Pool, View};
 use crate::recording::{Operation, Recording, Status};
@@ -27,7 +27,7 @@ pub fn check(total: Option<i128>, reads: &[(u32, Balances)]) -> Verdict {
             return wrong_total(reads, *id, read.total, expected, total.is_some());
         }
         if read.least < 0 {
-            return Verdict::Invalid(Violation::Told(Told {
+            return Verdict::Invalid(Violation::Explained(Explained {
                 title: format!("a balance of {}", read.least),
                 operations: vec![*id],
                 why: vec![format!(
@@ -41,7 +41,10 @@ pub fn check(total: Option<i128>, reads: &[(u32, Balances)]) -> Verdict {
 }
 
 /// Reads the balances of a history, and counts what became of each operation.
-pub(crate) fn reads(recording: &Recording, nil_reads: Option<NilReads>) -> (Vec<(u32, Balances)>, Tally) {
+pub(crate) fn reads(
+    recording: &Recording,
+    nil_reads: Option<NilReads>,
+) -> (Vec<(u32, Balances)>, UsageCount) {
     let pool = &recording.pool;
     let convert = |operation: &Operation| match recording.function(operation) {
         "read" => {
@@ -57,7 +60,7 @@ pub(crate) fn reads(recording: &Recording, nil_reads: Option<NilReads>) -> (Vec<
         },
         _ => Err(Left::change(operation, NO_FUNCTION)),
     };
-    let (mut reads, mut tally) = (Vec::new(), Tally::default());
+    let (mut reads, mut tally) = (Vec::new(), UsageCount::default());
     for (id, operation) in (0_u32..).zip(&recording.operations) {
         let taken: Taken<Option<Balances>> = convert(operation);
         tally.note(operation, &taken);
@@ -88,7 +91,7 @@ fn wrong_total(reads: &[(u32, Balances)], id: u32, total: i128, expected: i128, 
     why.push(
         "A transfer takes from one account what it gives to another, so the total never changes.".to_owned(),
     );
-    Verdict::Invalid(Violation::Told(Told {
+    Verdict::Invalid(Violation::Explained(Explained {
         title: format!("the total is {total} instead of {expected}"),
         operations: usual.into_iter().chain([id]).collect(),
         why,

@@ -11,7 +11,7 @@ use std::collections::BinaryHeap;
 
 use super::usage::{FAILED, Left, NO_FUNCTION, NilReads, Taken, change_fits, changed, seen};
 use super::verdict::{Exhausted, Verdict};
-use super::violation::{Told, Violation, mention};
+use super::violation::{Explained, Violation, mention};
 use crate::model::{Call, Model, NEVER};
 use crate::recording::budget::Budget;
 use crate::recording::datum::Pool;
@@ -119,7 +119,7 @@ pub fn check(initial: i128, calls: &[Call<CounterOp>], budget: &Budget) -> Verdi
         });
     }
     if let Some(told) = out_of_bounds(initial, calls) {
-        return Verdict::Invalid(Violation::Told(told));
+        return Verdict::Invalid(Violation::Explained(told));
     }
     let by_ones = calls
         .iter()
@@ -129,12 +129,12 @@ pub fn check(initial: i128, calls: &[Call<CounterOp>], budget: &Budget) -> Verdi
     }
     match Gaps::new(initial, calls).fill() {
         Ok(witness) => Verdict::Valid(witness),
-        Err(told) => Verdict::Invalid(Violation::Told(told)),
+        Err(told) => Verdict::Invalid(Violation::Explained(told)),
     }
 }
 
 /// A read below what had certainly been added, or above what can have been.
-fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Told> {
+fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Explained> {
     let mut events: Vec<(u32, bool, u32)> = Vec::with_capacity(2 * calls.len());
     for (i, call) in (0_u32..).zip(calls) {
         events.push((call.call, false, i));
@@ -168,7 +168,7 @@ fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Told> {
     None
 }
 
-fn bounds_told(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> Told {
+fn bounds_told(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> Explained {
     let why = if value < low {
         format!(
             "The adds that had returned before {} was called make at least {low}.",
@@ -185,7 +185,7 @@ fn bounds_told(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> To
     } else {
         "more than was added"
     };
-    Told {
+    Explained {
         title: format!("{title}: a read returned {value}"),
         operations: vec![read.id],
         why: vec![why],
@@ -249,7 +249,7 @@ impl<'a> Gaps<'a> {
         }
     }
 
-    fn fill(&self) -> Result<Vec<u32>, Told> {
+    fn fill(&self) -> Result<Vec<u32>, Explained> {
         self.real_time()?;
         let mut witness = Vec::with_capacity(self.calls.len());
         let mut waiting: BinaryHeap<Reverse<(u32, u32, u32)>> = BinaryHeap::new();
@@ -286,14 +286,14 @@ impl<'a> Gaps<'a> {
         Ok(witness)
     }
 
-    fn real_time(&self) -> Result<(), Told> {
+    fn real_time(&self) -> Result<(), Explained> {
         let mut latest: Option<u32> = None;
         for (_, call, i) in &self.reads {
             if let Some(before) = latest
                 && self.calls[*i as usize].ret < self.calls[before as usize].call
             {
                 let (small, large) = (self.id(before), self.id(*i));
-                return Err(Told {
+                return Err(Explained {
                     title: "stale: a read returned less than an earlier one".to_owned(),
                     operations: vec![small, large],
                     why: vec![format!(
@@ -315,9 +315,9 @@ impl<'a> Gaps<'a> {
         self.calls[i as usize].id
     }
 
-    fn late(&self, add: u32, k: u32) -> Told {
+    fn late(&self, add: u32, k: u32) -> Explained {
         let (add, read) = (self.id(add), self.id(self.reads[k as usize].2));
-        Told {
+        Explained {
             title: "an acknowledged add is missing from a read".to_owned(),
             operations: vec![add, read],
             why: vec![format!(
@@ -329,7 +329,7 @@ impl<'a> Gaps<'a> {
         }
     }
 
-    fn too_many(&self, k: u32) -> Told {
+    fn too_many(&self, k: u32) -> Explained {
         let read = self.id(self.reads[k as usize].2);
         let before = k
             .checked_sub(1)
@@ -345,7 +345,7 @@ impl<'a> Gaps<'a> {
                 mention(read)
             ),
         };
-        Told {
+        Explained {
             title: "a read counts more than was added".to_owned(),
             operations: before.into_iter().chain([read]).collect(),
             why: vec![why],

@@ -8,7 +8,7 @@
 
 use super::usage::{FAILED, Left, NO_FUNCTION, Taken, change_fits};
 use super::verdict::Verdict;
-use super::violation::{Told, Violation, mention};
+use super::violation::{Explained, Violation, mention};
 use crate::model::{Call, Model, NEVER};
 use crate::recording::datum::Pool;
 use crate::recording::hash::FastMap;
@@ -95,12 +95,12 @@ const UNRELEASABLE: Left = Left::harmless("outcome unknown");
 pub fn check(held: Option<i128>, calls: &[Call<LockOp>]) -> Verdict {
     match order(held, calls).and_then(|order| real_time(calls, order)) {
         Ok(witness) => Verdict::Valid(witness),
-        Err(told) => Verdict::Invalid(Violation::Told(told)),
+        Err(told) => Verdict::Invalid(Violation::Explained(told)),
     }
 }
 
 /// Operations by token, each acquisition before its release.
-fn order(held: Option<i128>, calls: &[Call<LockOp>]) -> Result<Vec<u32>, Told> {
+fn order(held: Option<i128>, calls: &[Call<LockOp>]) -> Result<Vec<u32>, Explained> {
     let mut acquired: FastMap<i128, u32> = FastMap::default();
     let mut order: Vec<(i128, bool, bool, u32)> = Vec::with_capacity(calls.len());
     for (i, call) in (0_u32..).zip(calls) {
@@ -156,12 +156,12 @@ fn order(held: Option<i128>, calls: &[Call<LockOp>]) -> Result<Vec<u32>, Told> {
     Ok(kept.into_iter().map(|(_, _, i)| i).collect())
 }
 
-fn real_time(calls: &[Call<LockOp>], order: Vec<u32>) -> Result<Vec<u32>, Told> {
+fn real_time(calls: &[Call<LockOp>], order: Vec<u32>) -> Result<Vec<u32>, Explained> {
     let mut latest: Option<&Call<LockOp>> = None;
     for i in &order {
         let call = &calls[*i as usize];
         if let Some(before) = latest.filter(|before| call.ret < before.call) {
-            return Err(Told {
+            return Err(Explained {
                 title: "the lock was given to two holders, or tokens do not grow".to_owned(),
                 operations: vec![before.id, call.id],
                 why: vec![
@@ -185,8 +185,8 @@ fn real_time(calls: &[Call<LockOp>], order: Vec<u32>) -> Result<Vec<u32>, Told> 
     Ok(order.into_iter().map(|i| calls[i as usize].id).collect())
 }
 
-fn same_token(one: u32, other: u32, token: i128) -> Told {
-    Told {
+fn same_token(one: u32, other: u32, token: i128) -> Explained {
+    Explained {
         title: format!("token {token} was given twice"),
         operations: vec![one, other],
         why: vec![format!(
@@ -197,31 +197,31 @@ fn same_token(one: u32, other: u32, token: i128) -> Told {
     }
 }
 
-fn two_holders(one: u32, other: u32, held: i128, token: i128) -> Told {
-    Told {
+fn two_holders(one: u32, other: u32, held: i128, token: i128) -> Explained {
+    Explained {
         title: "the lock was given to two holders".to_owned(),
         operations: vec![one, other],
         why: vec![format!(
-            "{} got token {held} and nobody released it, yet {} got the lock with token {token}.",
+            "{} got token {held} and it was not released, yet {} got the lock with token {token}.",
             mention(one),
             mention(other)
         )],
     }
 }
 
-fn held_before(id: u32, held: i128, token: i128) -> Told {
-    Told {
+fn held_before(id: u32, held: i128, token: i128) -> Explained {
+    Explained {
         title: "the lock was given to two holders".to_owned(),
         operations: vec![id],
         why: vec![format!(
-            "At the beginning it was held with token {held}; nobody had released that when {} got token {token}.",
+            "At the beginning it was held with token {held}; that had not been released when {} got token {token}.",
             mention(id)
         )],
     }
 }
 
-fn not_held(release: u32, token: i128) -> Told {
-    Told {
+fn not_held(release: u32, token: i128) -> Explained {
+    Explained {
         title: "a lock was released that was not held".to_owned(),
         operations: vec![release],
         why: vec![format!(

@@ -141,7 +141,7 @@ impl<'a> Converter<'a> {
 }
 
 /// Drops operations of unknown outcome that no other operation can have noticed: a write or
-/// compare-and-set whose value nobody saw. Kept when some operation only says which value it did
+/// compare-and-set whose value was never seen. Kept when some operation only says which value it did
 /// *not* see, because any value may then matter.
 pub fn drop_unseen(calls: &mut Vec<Call<RegisterOp>>) {
     let mut seen = crate::recording::hash::FastSet::default();

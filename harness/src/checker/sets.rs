@@ -7,7 +7,7 @@
 
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
 use super::verdict::{Exhausted, Verdict};
-use super::violation::{Told, Violation, mention};
+use super::violation::{Explained, Violation, mention};
 use crate::model::Call;
 use crate::recording::budget::Budget;
 use crate::recording::datum::{Datum, Pool};
@@ -108,7 +108,7 @@ pub fn check(
     };
     Ok(match chain.decide() {
         Ok(witness) => Verdict::Valid(witness),
-        Err(told) => Verdict::Invalid(Violation::Told(told)),
+        Err(told) => Verdict::Invalid(Violation::Explained(told)),
     })
 }
 
@@ -125,7 +125,7 @@ struct Chain<'a> {
 const UNSEEN: u32 = u32::MAX;
 
 impl Chain<'_> {
-    fn decide(&self) -> Result<Vec<u32>, Told> {
+    fn decide(&self) -> Result<Vec<u32>, Explained> {
         let first_seen = self.include()?;
         let mut order: Vec<(u32, bool, u32, u32)> = Vec::with_capacity(self.calls.len());
         for (i, call) in (0_u32..).zip(self.calls) {
@@ -148,7 +148,7 @@ impl Chain<'_> {
     }
 
     /// Each read contains the one before it. Returns for each add the first read that has its element.
-    fn include(&self) -> Result<Vec<u32>, Told> {
+    fn include(&self) -> Result<Vec<u32>, Explained> {
         let mut first_seen = vec![UNSEEN; self.calls.len()];
         let mut last_seen = vec![UNSEEN; self.calls.len()];
         let mut size_before = 0;
@@ -181,7 +181,7 @@ impl Chain<'_> {
     }
 
     /// Every read has all elements that were there from the beginning, once. Returns how many those are.
-    fn initially(&self, read: u32, elements: &[Datum]) -> Result<usize, Told> {
+    fn initially(&self, read: u32, elements: &[Datum]) -> Result<usize, Explained> {
         for initial in self.initial {
             match elements.iter().filter(|element| *element == initial).count() {
                 0 => return Err(self.vanished(read, *initial)),
@@ -192,7 +192,7 @@ impl Chain<'_> {
         Ok(self.initial.len())
     }
 
-    fn real_time(&self, order: &[(u32, bool, u32, u32)]) -> Result<(), Told> {
+    fn real_time(&self, order: &[(u32, bool, u32, u32)]) -> Result<(), Explained> {
         let mut latest: Option<(u32, u32)> = None;
         for (k, _, call, i) in order {
             let one = &self.calls[*i as usize];
@@ -212,10 +212,10 @@ impl Chain<'_> {
         self.calls[i as usize].id
     }
 
-    fn garbage(&self, read: u32, element: Datum) -> Told {
+    fn garbage(&self, read: u32, element: Datum) -> Explained {
         let (read, element) = (self.id(read), self.pool.show(element));
-        Told {
-            title: format!("a read saw {element}, which nobody added"),
+        Explained {
+            title: format!("a read saw {element}, which was never added"),
             operations: vec![read],
             why: vec![format!(
                 "{} saw {element}, but no add of this history that could have taken effect has it.",
@@ -224,9 +224,9 @@ impl Chain<'_> {
         }
     }
 
-    fn vanished(&self, read: u32, element: Datum) -> Told {
+    fn vanished(&self, read: u32, element: Datum) -> Explained {
         let (read, element) = (self.id(read), self.pool.show(element));
-        Told {
+        Explained {
             title: format!("an element disappeared: {element}"),
             operations: vec![read],
             why: vec![format!(
@@ -236,9 +236,9 @@ impl Chain<'_> {
         }
     }
 
-    fn doubled(&self, read: u32, element: Datum) -> Told {
+    fn doubled(&self, read: u32, element: Datum) -> Explained {
         let (read, element) = (self.id(read), self.pool.show(element));
-        Told {
+        Explained {
             title: format!("a read saw {element} twice"),
             operations: vec![read],
             why: vec![format!(
@@ -249,14 +249,14 @@ impl Chain<'_> {
     }
 
     /// Read `k` lacks an element of the read before it in the chain.
-    fn missing(&self, k: u32, first_seen: &[u32], last_seen: &[u32]) -> Told {
+    fn missing(&self, k: u32, first_seen: &[u32], last_seen: &[u32]) -> Explained {
         let lacks = |i: &usize| first_seen[*i] < k && last_seen[*i] != k;
         let add = (0..self.calls.len())
             .find(lacks)
             .expect("the read before has an element that this one lacks");
         let holder = self.id(self.reads[first_seen[add] as usize]);
         let (lacking, add) = (self.id(self.reads[k as usize]), self.id(add as u32));
-        Told {
+        Explained {
             title: "an element disappeared".to_owned(),
             operations: vec![add, holder, lacking],
             why: vec![format!(
@@ -270,7 +270,7 @@ impl Chain<'_> {
     }
 
     /// `later` returned before `earlier` was called, though `group` puts it behind.
-    fn out_of_time(&self, group: u32, earlier: u32, later: u32) -> Told {
+    fn out_of_time(&self, group: u32, earlier: u32, later: u32) -> Explained {
         let (first, second) = (mention(self.id(earlier)), mention(self.id(later)));
         let mut operations = vec![self.id(earlier), self.id(later)];
         let is_read = |i: u32| matches!(self.calls[i as usize].op, SetOp::Read(_));
@@ -294,7 +294,7 @@ impl Chain<'_> {
             (false, false) => "adds took effect against the order of time",
         };
         let time = format!("But {second} returned before {first} was called.");
-        Told {
+        Explained {
             title: title.to_owned(),
             operations,
             why: vec![why, time],

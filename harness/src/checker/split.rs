@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use super::usage::{Taken, Tally};
+use super::usage::{Taken, UsageCount};
 use crate::model::Call;
 use crate::recording::budget::{Budget, Limit, Meter};
 use crate::recording::datum::Datum;
@@ -27,7 +27,7 @@ pub(crate) struct Part<O> {
 pub(crate) struct Parts<O> {
     pub(crate) parts: Vec<Part<O>>,
     /// What became of each operation.
-    pub(crate) tally: Tally,
+    pub(crate) tally: UsageCount,
     _meter: Meter,
 }
 
@@ -48,7 +48,7 @@ pub(crate) fn by_key<O>(
         })
         .collect();
     let mut last = (Datum::NIL, 0_usize);
-    let mut tally = Tally::default();
+    let mut tally = UsageCount::default();
     for (id, operation) in (0_u32..).zip(&recording.operations) {
         if operation.key != last.0 || id == 0 {
             last = (operation.key, part_of[&operation.key]);

@@ -1,7 +1,7 @@
 //! Transactions of micro-operations, `[[:append k v] [:r k [..]] [:w k v] ...]`, and their sequential
 //! specifications: registers, and lists that are appended to.
 
-use super::usage::{Left, NilReads, Taken, Tally, changed};
+use super::usage::{Left, NilReads, Taken, UsageCount, changed};
 use crate::model::{Call, Model};
 use crate::recording::datum::{Datum, Pool};
 use crate::recording::hash::FastMap;
@@ -45,7 +45,7 @@ pub(crate) enum Cells {
 /// The transactions of a history, and what became of each operation.
 pub(crate) struct Transactional {
     pub(crate) calls: Vec<Call<Vec<Micro>>>,
-    pub(crate) tally: Tally,
+    pub(crate) tally: UsageCount,
 }
 
 /// Reads the transactions of a history. Of those of unknown outcome only the writes are kept.
@@ -55,7 +55,7 @@ pub(crate) fn parse(recording: &Recording, cells: Cells, nil_reads: NilReads) ->
         cells,
         nil_reads,
     };
-    let (mut calls, mut tally) = (Vec::new(), Tally::default());
+    let (mut calls, mut tally) = (Vec::new(), UsageCount::default());
     for (id, operation) in (0_u32..).zip(&recording.operations) {
         let taken = parser.convert(operation);
         tally.note(operation, &taken);

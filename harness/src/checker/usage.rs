@@ -3,7 +3,7 @@
 //! Invariant: every operation of a recording is either used or left out for a reason, and each reason says which
 //! verdicts it bars. Without an operation that may have changed something, nothing is *invalid*: it may be the one
 //! that explains the rest. Without one that certainly happened, nothing is *valid* either. One that only looked
-//! changes nothing, so without it the rest can still be invalid. A failed operation, and a look that nobody saw
+//! changes nothing, so without it the rest can still be invalid. A failed operation, and a look that was never seen
 //! the result of, bar nothing.
 
 use crate::model::NEVER;
@@ -165,7 +165,7 @@ struct Group {
 
 /// Counts what is used and what is left out.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct UsageCount {
     groups: Vec<Group>,
     used: u64,
     /// Some operation that is used certainly took effect or saw what it saw, or one certainly failed.
@@ -174,7 +174,7 @@ pub(crate) struct Tally {
     changes: FastMap<Datum, u32>,
 }
 
-impl Tally {
+impl UsageCount {
     /// Notes what became of an operation.
     pub(crate) fn note<O>(&mut self, operation: &Operation, taken: &Taken<O>) {
         self.is_settled |= operation.status == Status::Fail;
@@ -215,7 +215,10 @@ impl Tally {
     /// Why the history is not valid although nothing contradicts that; `None` if it is.
     pub(crate) fn doubt(&self, recording: &Recording) -> Option<String> {
         let left = self.groups.iter().filter(|group| group.left.bars_valid);
-        let told: Vec<String> = left.take(TOLD_MAX).map(|group| group.tell(recording)).collect();
+        let told: Vec<String> = left
+            .take(TOLD_MAX)
+            .map(|group| group.describe(recording))
+            .collect();
         if !told.is_empty() {
             return Some(format!(
                 "completed operations could not be used: {}",
@@ -244,7 +247,7 @@ impl Tally {
 const TOLD_MAX: usize = 4;
 
 impl Group {
-    fn tell(&self, recording: &Recording) -> String {
+    fn describe(&self, recording: &Recording) -> String {
         let function = &recording.functions[usize::from(self.function)];
         format!("{} {function} ({})", self.count, self.left.why)
     }

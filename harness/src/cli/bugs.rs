@@ -77,7 +77,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     if args.only.is_empty() {
         write(&args, &card, &whole)?;
     }
-    tell(&card, &whole);
+    print_scorecard(&card, &whole);
     let outcome = if card.passes() {
         Outcome::Valid
     } else {
@@ -94,24 +94,24 @@ fn list(catalog: &Catalog) {
         let worlds: Vec<&str> = worlds.map(World::name).collect();
         println!("{:26} {:12} {}", bug.name, worlds.join(" "), bug.title);
     }
-    tell_left_out(catalog);
+    print_left_out(catalog);
 }
 
-fn tell_left_out(catalog: &Catalog) {
+fn print_left_out(catalog: &Catalog) {
     for left in &catalog.left_out {
         let row = left.row.map_or_else(String::new, |row| format!("row {row}, "));
         println!("left out: {row}{}: {}", left.name, left.reason);
     }
 }
 
-fn tell(card: &Scorecard, catalog: &Catalog) {
+fn print_scorecard(card: &Scorecard, catalog: &Catalog) {
     for control in &card.controls {
         println!("{}", control.words());
     }
     for line in &card.lines {
         println!("{}", line.words());
     }
-    tell_left_out(catalog);
+    print_left_out(catalog);
     println!("{}", card.summary());
 }
 

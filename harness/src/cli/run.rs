@@ -23,7 +23,7 @@ use tokio::sync::watch;
 pub(crate) struct Args {
     /// The plan, such as workloads/smoke.toml.
     plan: PathBuf,
-    /// Decides everything that is random; drawn, and told, when absent.
+    /// Decides everything that is random; drawn, and reported, when absent.
     #[arg(long)]
     seed: Option<u64>,
     /// How long, such as 60s, instead of what the plan says. The plan's minima change with it.

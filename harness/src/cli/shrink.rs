@@ -84,7 +84,7 @@ fn real(run: &Path, plan: &Plan) -> Option<String> {
     let fault = plan.faults.iter().find(|fault| fault.is_real_only())?;
     Some(format!(
         "has `{}`, which only real processes can have",
-        fault.kind()
+        fault.kind().name()
     ))
 }
 

@@ -8,12 +8,12 @@ use std::str::FromStr;
 
 use harness::plan::{Plan, PlanError, Span};
 use harness::results::{EXIT_USAGE, Outcome};
-use harness::sim::campaign::{Campaign, Tally, thread_cpu_ns};
+use harness::sim::campaign::{Campaign, Totals, thread_cpu_ns};
 use harness::sim::{Lines, Simulated, folder, simulate};
 
 /// Run a plan in a simulation: the daemon's own code in one thread, virtual time, one seed one trace.
 ///
-/// The first seed that fails ends it: it is told in words, and its folder holds everything to look into it.
+/// The first seed that fails ends it: it is explained in words, and its folder holds everything to look into it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The plan, such as workloads/swarm.toml.
@@ -30,16 +30,16 @@ pub(crate) struct Args {
     /// Seeds that run at a time; one for each processor when absent.
     #[arg(long)]
     jobs: Option<usize>,
-    /// Goes on after a failure, and tells all seeds that failed.
+    /// Continues after a failure, and reports all seeds that failed.
     #[arg(long)]
     keep_going: bool,
-    /// Begins no more seeds after this much time of the processors, such as 60s.
+    /// Starts no more seeds after this much CPU time, such as 60s.
     #[arg(long, requires = "seeds")]
     cpu: Option<Span>,
     /// Prints the result as JSON for another program, and keeps no folder.
     #[arg(long, requires = "seeds")]
     json: bool,
-    /// Prints a line an event, of one seed.
+    /// Prints one line for each event, for one seed.
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
     /// Where the folders of failed runs go.
@@ -109,7 +109,7 @@ fn run_one(args: &Args, plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {
         run.counters,
     );
     if run.verdict() == Outcome::Invalid {
-        tell(args, plan, seed)?;
+        report_failure(args, plan, seed)?;
     }
     for reason in &run.results.reasons {
         eprintln!("unknown: {reason}");
@@ -139,13 +139,13 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
         return Ok(tally.verdict().into());
     }
     if let Some(failure) = tally.failed.first() {
-        tell(args, &campaign.plan, failure.seed)?;
+        report_failure(args, &campaign.plan, failure.seed)?;
     }
-    tell_tally(&tally);
+    print_totals(&tally);
     Ok(tally.verdict().into())
 }
 
-fn tell_tally(tally: &Tally) {
+fn print_totals(tally: &Totals) {
     println!("{}", tally.line());
     for failure in tally.failed.iter().take(FAILURES_TOLD) {
         println!("failed: seed {}: {}", failure.seed, failure.rule);
@@ -157,7 +157,7 @@ fn tell_tally(tally: &Tally) {
 }
 
 /// Runs a failing seed again, with its lines, and keeps everything.
-fn tell(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Error>> {
+fn report_failure(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Error>> {
     let run = simulate(plan, seed, Lines::Last(LINES_KEPT));
     let argv: Vec<String> = std::env::args().collect();
     let (folder, _) = folder::keep(&args.out, &run, &argv)?;

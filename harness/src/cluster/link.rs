@@ -83,14 +83,14 @@ impl Link {
     pub fn cut(&self, id: CutId, mode: CutMode, lanes: &'static [Lane]) {
         let mut cuts = self.lock();
         cuts.insert(id, (mode, lanes));
-        self.tell(&cuts);
+        self.publish(&cuts);
     }
 
     /// Ends the cut `id`; the link opens when it was the last one.
     pub fn heal(&self, id: CutId) {
         let mut cuts = self.lock();
         cuts.remove(&id);
-        self.tell(&cuts);
+        self.publish(&cuts);
     }
 
     /// Ends every cut.
@@ -98,7 +98,7 @@ impl Link {
         let mut cuts = self.lock();
         cuts.clear();
         self.gate.open();
-        self.tell(&cuts);
+        self.publish(&cuts);
     }
 
     /// What holds back single frames.
@@ -106,9 +106,9 @@ impl Link {
         &self.gate
     }
 
-    fn tell(&self, cuts: &BTreeMap<CutId, Cut>) {
+    fn publish(&self, cuts: &BTreeMap<CutId, Cut>) {
         let [first, urgent] = LANES.map(|lane| policy_of(cuts, lane));
-        // While only one lane is cut, what will be told apart soon may pass.
+        // While only one lane is cut, what will be reported soon may pass.
         let unknown = if urgent == Policy::Open {
             Policy::Open
         } else {

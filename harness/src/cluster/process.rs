@@ -6,7 +6,6 @@
 use std::ffi::OsString;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,9 +13,12 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+
+use super::life::Life;
+use super::obituary::{Crash, LAST_WORDS_MAX, Obituary, describe, is_own_fault, last_lines};
 
 use super::form::{Form, Forms};
 use super::guard::GUARD_VERB;
@@ -43,33 +45,6 @@ pub struct Process {
     crashes: Arc<Mutex<Vec<Crash>>>,
     /// How it ended the last time.
     ended: Arc<Mutex<Option<ExitStatus>>>,
-}
-
-/// What a process is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Life {
-    /// Not started, or killed by us.
-    Down,
-    /// Running, or stopped by SIGSTOP.
-    Up {
-        /// The process id.
-        pid: i32,
-        /// Whether we have asked for its end.
-        condemned: bool,
-    },
-    /// Ended by itself.
-    Crashed,
-}
-
-/// A process that ended without having been told to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Crash {
-    /// Its exit code or signal, in words.
-    pub how: String,
-    /// Whether it was its own doing: an abort, a fault, a panic. Others may have sent SIGKILL.
-    pub own_fault: bool,
-    /// The last lines of its log.
-    pub last_words: Vec<String>,
 }
 
 /// A signal without the wanted effect.
@@ -289,7 +264,7 @@ impl Process {
         }
     }
 
-    /// SIGSTOP; returns when the process stands still.
+    /// SIGSTOP; returns when the process is stopped.
     ///
     /// # Errors
     ///
@@ -310,7 +285,7 @@ impl Process {
         Ok(pid)
     }
 
-    /// Waits until the process `pid`, which was halted, stands still.
+    /// Waits until the process `pid`, which was halted, is stopped.
     ///
     /// # Errors
     ///
@@ -354,62 +329,6 @@ impl Process {
     }
 }
 
-/// Waits for a child's end and says what it was.
-struct Obituary {
-    life: watch::Sender<Life>,
-    crashes: Arc<Mutex<Vec<Crash>>>,
-    ended: Arc<Mutex<Option<ExitStatus>>>,
-    log: PathBuf,
-}
-
-impl Obituary {
-    async fn wait(self, mut child: Child) {
-        let ended = child.wait().await;
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().ok().copied();
-        let condemned = matches!(*self.life.borrow(), Life::Up { condemned: true, .. });
-        if condemned {
-            self.life.send_replace(Life::Down);
-            return;
-        }
-        let last_words = last_lines(&self.log, LAST_WORDS_MAX);
-        let crash = Crash {
-            how: ended.as_ref().map_or_else(ToString::to_string, describe),
-            own_fault: ended
-                .as_ref()
-                .is_ok_and(|status| is_own_fault(*status, &last_words)),
-            last_words,
-        };
-        self.crashes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(crash);
-        self.life.send_replace(Life::Crashed);
-    }
-}
-
-fn describe(status: &ExitStatus) -> String {
-    match (status.code(), status.signal().map(Signal::try_from)) {
-        (Some(code), _) => format!("exited with code {code}"),
-        (None, Some(Ok(signal))) => format!("was ended by {signal}"),
-        (None, Some(Err(_)) | None) => format!("ended: {status}"),
-    }
-}
-
-fn is_own_fault(status: ExitStatus, last_words: &[String]) -> bool {
-    let faults = [
-        Signal::SIGABRT,
-        Signal::SIGSEGV,
-        Signal::SIGBUS,
-        Signal::SIGILL,
-        Signal::SIGFPE,
-    ];
-    let faulted = status
-        .signal()
-        .is_some_and(|signal| faults.iter().any(|fault| *fault as i32 == signal));
-    let confessed = status.code() == Some(EXIT_SOFTWARE);
-    faulted || confessed || last_words.iter().any(|line| line.contains("panicked at"))
-}
-
 fn send(pid: i32, signal: Signal) -> Result<(), ProcessError> {
     kill(Pid::from_raw(pid), signal).map_err(|errno| ProcessError::Signal {
         signal: signal.as_str(),
@@ -425,79 +344,20 @@ pub fn process_state(pid: i32) -> Option<char> {
     rest.trim_start().chars().next()
 }
 
-/// The last lines of a file; empty when it cannot be read.
-pub fn last_lines(path: &Path, lines_max: usize) -> Vec<String> {
-    let bytes = std::fs::read(path).unwrap_or_default();
-    let tail = bytes
-        .get(bytes.len().saturating_sub(LOG_TAIL_BYTES)..)
-        .unwrap_or_default();
-    let text = String::from_utf8_lossy(tail);
-    let lines: Vec<&str> = text.lines().collect();
-    lines
-        .iter()
-        .skip(lines.len().saturating_sub(lines_max))
-        .map(|line| (*line).to_owned())
-        .collect()
-}
-
 /// A signal shows within microseconds; this long only on a machine that has come to a standstill.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
 /// The daemon answers what is under way within a second, and gives its disk five.
 const STOP_MAX: Duration = Duration::from_secs(15);
 const OBSERVE_STEP: Duration = Duration::from_millis(1);
-/// "The program itself is wrong" (sysexits(3)).
-const EXIT_SOFTWARE: i32 = 70;
-/// Enough for a panic message and what led to it.
-const LAST_WORDS_MAX: usize = 12;
-const LOG_TAIL_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ended(raw: i32, last_words: &[&str]) -> (String, bool) {
-        let status = ExitStatus::from_raw(raw);
-        let words: Vec<String> = last_words.iter().map(|line| (*line).to_owned()).collect();
-        (describe(&status), is_own_fault(status, &words))
-    }
-
-    #[test]
-    fn a_panic_an_abort_and_a_confession_are_its_own_fault() {
-        assert_eq!(
-            ended(101 << 8, &["thread panicked at x.rs"]),
-            ("exited with code 101".into(), true)
-        );
-        assert_eq!(ended(70 << 8, &[]), ("exited with code 70".into(), true));
-        assert_eq!(
-            ended(Signal::SIGABRT as i32, &[]),
-            ("was ended by SIGABRT".into(), true)
-        );
-    }
-
-    #[test]
-    fn what_others_may_have_done_is_not() {
-        assert_eq!(
-            ended(Signal::SIGKILL as i32, &[]),
-            ("was ended by SIGKILL".into(), false)
-        );
-        assert_eq!(
-            ended(74 << 8, &["the disk failed"]),
-            ("exited with code 74".into(), false)
-        );
-    }
 
     #[test]
     fn the_state_of_a_process_is_read_past_any_name() {
         let own = i32::try_from(std::process::id()).unwrap();
         assert!(process_state(own).is_some_and(|state| "RSD".contains(state)));
         assert_eq!(process_state(-5), None);
-    }
-
-    #[test]
-    fn the_last_lines_are_the_last() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "1\n2\n3\n").unwrap();
-        assert_eq!(last_lines(file.path(), 2), ["2", "3"]);
-        assert_eq!(last_lines(Path::new("/nowhere"), 2), [""; 0]);
     }
 }

@@ -171,7 +171,7 @@ async fn connection(near: TcpStream, route: Route) {
     }
 }
 
-/// What a new connection is for, as its greeting says. Whoever greets otherwise than a node uses the first lane.
+/// What a new connection is for, as its greeting says. A process that greets otherwise than a node uses the first lane.
 async fn lane_of(near: &TcpStream) -> Lane {
     let read = async {
         let mut greeting = vec![0; GREETING_BYTES_MAX];
@@ -302,7 +302,7 @@ async fn until_severed(policy: &mut watch::Receiver<Policy>, lossy: bool) {
     let _ = policy.wait_for(severing).await;
 }
 
-/// What to do with bytes at hand; waits while the link stalls.
+/// What to do with bytes available; waits while the link stalls.
 async fn until_decided(policy: &mut watch::Receiver<Policy>, link: &Link, length: usize) -> Policy {
     let stalled = |policy: &Policy| *policy == Policy::Cut(CutMode::Stall);
     if stalled(&policy.borrow()) {

@@ -68,7 +68,7 @@ impl Process {
 pub(crate) enum Pairing {
     /// By operation id; anything out of order is an error.
     ByOp,
-    /// By process; a process that begins anew leaves its last operation unknown.
+    /// By process; a process that begins again leaves its last operation unknown.
     ByProcess,
 }
 

@@ -1,4 +1,4 @@
-//! Disks that stand still, alone or with a kill at the end.
+//! Disks that are stopped, alone or with a kill at the end.
 //!
 //! Invariant: a disk that was stopped goes on before the fault ends, unless its process is gone.
 
@@ -20,7 +20,7 @@ impl Nemesis {
         stop: &mut watch::Receiver<bool>,
     ) -> Evidence {
         let (stalls, evidence) = stall(self.targets(claim));
-        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
+        self.record(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
         rest(duration, stop).await;
         drop(stalls);
         evidence
@@ -35,9 +35,9 @@ impl Nemesis {
         stop: &mut watch::Receiver<bool>,
     ) -> Evidence {
         let nodes: Vec<&Node> = self.targets(claim).collect();
-        let (leader, followers) = nodes.split_first().ok_or("nobody leads")?;
+        let (leader, followers) = nodes.split_first().ok_or("there is no leader")?;
         let (stalls, evidence) = stall(followers.iter().copied());
-        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
+        self.record(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
         rest(duration, stop).await;
         let struck: Vec<(&Node, i32)> = nodes
             .iter()
@@ -54,7 +54,7 @@ impl Nemesis {
         }
         sleep(ELECTION).await;
         let _ = self.cluster.restart(leader).await;
-        let disks = evidence.unwrap_or_else(|why| format!("no disk could be made to stand still ({why})"));
+        let disks = evidence.unwrap_or_else(|why| format!("no disk could be stopped ({why})"));
         if any_struck {
             Ok(format!("{disks}; all were killed, n{} came back last", leader.id))
         } else {
@@ -66,11 +66,11 @@ impl Nemesis {
 fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Evidence) {
     let (mut stalls, mut told, mut against) = (Vec::new(), Vec::new(), Vec::new());
     for node in nodes {
-        // Where tracing is not allowed there is no evidence, and no claim that a disk stood still.
+        // Where tracing is not allowed there is no evidence, and no claim that a disk was stopped.
         match node.process.pid().map(Stall::begin) {
             Some(Ok(stall)) => {
                 stalls.push(stall);
-                told.push(format!("the disk of n{} stood still", node.id));
+                told.push(format!("the disk of n{} was stopped", node.id));
             }
             Some(Err(error)) => against.push(format!("n{}: {error}", node.id)),
             None => against.push(format!("n{} is not running", node.id)),

@@ -1,10 +1,10 @@
 //! The nemesis: carries out the schedule on a running cluster, and shows that it did something.
 //!
 //! Invariant: a fault has evidence only when its effect was observed from outside (a process was reaped or
-//! stood still, a link kept something from passing). Whatever was broken is healed before a lane ends.
+//! was stopped, a link kept something from passing). Whatever was broken is healed before a lane ends.
 
-mod board;
 mod disk;
+mod ledger;
 mod process;
 mod race;
 mod schedule;
@@ -17,7 +17,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -26,18 +25,18 @@ pub use target::{Circumstances, Targets, choose};
 pub use voters::restore_voters;
 
 use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, process_state};
-use crate::op::{Event, EventKind};
+use crate::op::EventKind;
 use crate::plan::{CutMode, FaultKind, Plan};
 use crate::recorder::Recorder;
 use crate::results::{FaultResult, Lost};
-pub(crate) use board::{Board, Claim, describe};
+pub(crate) use ledger::{Claim, FaultLedger, describe, step};
 
 /// Acts on one cluster for the length of a run.
 #[derive(Debug)]
 pub struct Nemesis {
     cluster: Arc<Cluster>,
     recorder: Arc<Recorder>,
-    board: Board,
+    ledger: FaultLedger,
     schedule: Mutex<Written>,
     bite_max: Duration,
 }
@@ -88,7 +87,7 @@ impl Nemesis {
         schedule: &Path,
     ) -> io::Result<Self> {
         Ok(Self {
-            board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
+            ledger: FaultLedger::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
             cluster,
             recorder,
             schedule: Mutex::new(Written {
@@ -114,12 +113,12 @@ impl Nemesis {
 
     /// The faults in force, with their targets.
     pub fn in_force(&self) -> Vec<String> {
-        self.board.in_force()
+        self.ledger.in_force()
     }
 
     /// How many faults are over, and how many of them bit.
     pub fn tally(&self) -> (usize, usize) {
-        let results = self.board.results();
+        let results = self.ledger.results();
         (
             results.len(),
             results.iter().filter(|result| result.evidence.is_some()).count(),
@@ -136,9 +135,9 @@ impl Nemesis {
         match written.failure.take() {
             Some(failure) => Err(failure),
             None => {
-                let mut results = self.board.results();
+                let mut results = self.ledger.results();
                 results.sort_by_key(|result| result.from_ns);
-                Ok((results, self.board.skipped()))
+                Ok((results, self.ledger.skipped()))
             }
         }
     }
@@ -162,12 +161,12 @@ impl Nemesis {
             .filter(up)
             .map(|node| node.id)
             .collect();
-        self.board
+        self.ledger
             .claim(decision.fault, decision.roll, &running, &nodes, leader)
     }
 
     async fn carry_out(&self, decision: &Decision, claim: Claim, stop: &mut watch::Receiver<bool>) {
-        let from_ns = self.tell(EventKind::FaultBegin, decision, &claim, None);
+        let from_ns = self.record(EventKind::FaultBegin, decision, &claim, None);
         let duration = decision.duration.as_duration();
         let effect: Effect = match decision.fault {
             FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await.into(),
@@ -193,18 +192,18 @@ impl Nemesis {
             Ok(evidence) => (Some(evidence), None),
             Err(why) => (None, Some(why)),
         };
-        let to_ns = self.tell(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
+        let to_ns = self.record(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
         // Some systems let nobody trace a thread or mount a disk: then nothing was disturbed, and nothing is claimed.
         if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
-            self.board.give_up(&claim);
+            self.ledger.give_up(&claim);
             return;
         }
         let fault = describe(&claim.name, &claim.targets);
-        self.board.release(
+        self.ledger.release(
             &claim,
             FaultResult {
                 fault,
-                kind: decision.fault.kind().to_owned(),
+                kind: decision.fault.kind().name().to_owned(),
                 from_ns,
                 to_ns: Some(to_ns),
                 evidence,
@@ -230,7 +229,7 @@ impl Nemesis {
         // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
         let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;
         if let Ok(evidence) = &bitten {
-            self.tell(EventKind::FaultOk, decision, claim, Some(evidence));
+            self.record(EventKind::FaultOk, decision, claim, Some(evidence));
         }
         rest(duration.saturating_sub(started.elapsed()), stop).await;
         network.heal(CutId(claim.id));
@@ -252,9 +251,9 @@ impl Nemesis {
         network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
         let evidence = match claim.targets.nodes.first() {
             Some(voter) => self.vote_race(*voter).await,
-            None => Err("nobody leads".to_owned()),
+            None => Err("there is no leader".to_owned()),
         };
-        self.tell(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
+        self.record(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
         rest(duration, stop).await;
         network.heal(CutId(claim.id));
         evidence
@@ -273,30 +272,9 @@ impl Nemesis {
         claim.targets.nodes.iter().filter_map(|id| self.cluster.node(*id))
     }
 
-    fn tell(&self, kind: EventKind, decision: &Decision, claim: &Claim, evidence: Option<&str>) -> u64 {
-        let nodes: Vec<String> = claim
-            .targets
-            .nodes
-            .iter()
-            .map(|node| format!("n{node}"))
-            .collect();
-        let links: Vec<String> = claim
-            .targets
-            .links
-            .iter()
-            .map(|(a, b)| format!("n{a}>n{b}"))
-            .collect();
-        let mut details = json!({ "lane": decision.lane, "k": decision.k });
-        for (name, list) in [("nodes", nodes), ("links", links)] {
-            if !list.is_empty() {
-                details[name] = json!(list);
-            }
-        }
-        if kind != EventKind::FaultBegin {
-            details["evidence"] = evidence.map_or(Value::Null, Value::from);
-        }
-        self.recorder
-            .fault(&Event::fault(kind, claim.name.clone(), details))
+    /// Records a step of a fault; gives its time.
+    fn record(&self, kind: EventKind, decision: &Decision, claim: &Claim, evidence: Option<&str>) -> u64 {
+        self.recorder.fault(&step(kind, decision, claim, evidence))
     }
 }
 

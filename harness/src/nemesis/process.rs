@@ -29,7 +29,7 @@ impl Nemesis {
                 Err(error) => against.push(format!("n{}: {error}", node.id)),
             }
         }
-        self.tell(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
+        self.record(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
         rest(duration, stop).await;
         let back = self.bring_back(claim).await;
         evidence_of(killed, against).map(|killed| format!("{killed}; restarted: {back}"))
@@ -52,7 +52,7 @@ impl Nemesis {
             if node.process.life() != Life::Down {
                 continue;
             }
-            self.tell(
+            self.record(
                 EventKind::FaultOk,
                 decision,
                 claim,
@@ -89,7 +89,7 @@ impl Nemesis {
             rest(duration, stop).await;
             let back = self.start_again(&[node]).await;
             rolled.push(format!("n{} (pid {pid}) became {}: {back}", node.id, form.name()));
-            self.tell(
+            self.record(
                 EventKind::FaultOk,
                 decision,
                 claim,
@@ -120,8 +120,8 @@ impl Nemesis {
         let cuts = self.cluster.cut_power(&nodes, aim).await;
         let mut lost = Lost::default();
         cuts.iter().for_each(|cut| lost += cut.lost);
-        let told = cuts.iter().map(tell_cut).collect::<Vec<_>>().join(", ");
-        self.tell(EventKind::FaultOk, decision, claim, Some(&told));
+        let told = cuts.iter().map(describe_cut).collect::<Vec<_>>().join(", ");
+        self.record(EventKind::FaultOk, decision, claim, Some(&told));
         rest(duration, stop).await;
         let back = self.bring_back(claim).await;
         if cuts.is_empty() {
@@ -143,11 +143,11 @@ impl Nemesis {
         let (mut paused, mut against) = (Vec::new(), Vec::new());
         for node in self.targets(claim) {
             match node.process.pause().await {
-                Ok(pid) => paused.push(format!("n{} (pid {pid}) stood still", node.id)),
+                Ok(pid) => paused.push(format!("n{} (pid {pid}) was stopped", node.id)),
                 Err(error) => against.push(format!("n{}: {error}", node.id)),
             }
         }
-        self.tell(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
+        self.record(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
         rest(duration, stop).await;
         for node in self.targets(claim) {
             // One that died meanwhile is reported as a crash.
@@ -183,7 +183,7 @@ impl Nemesis {
     }
 }
 
-fn tell_cut(cut: &Cut) -> String {
+fn describe_cut(cut: &Cut) -> String {
     let Cut { node, pid, lost } = cut;
     let Lost { bytes, names } = lost;
     format!("n{node} (pid {pid}) lost power, and {bytes} bytes and {names} names that were not synced")

@@ -40,7 +40,7 @@ pub struct Lane {
 impl Lane {
     /// The lanes of `plan` under `seed`; none when the plan has no faults.
     pub fn all(plan: &Plan, seed: u64) -> Vec<Self> {
-        let weighted = plan.faults.iter().map(|fault| (fault.weight(), fault.clone()));
+        let weighted = plan.faults.iter().map(|fault| (fault.weight, fault.clone()));
         let Some(faults) = Mix::new(weighted) else {
             return Vec::new();
         };
@@ -70,8 +70,8 @@ impl Iterator for Lane {
             lane: self.lane,
             k,
             calm,
-            fault: kind(fault, mode),
-            duration: within(fault.duration(), &mut prng),
+            fault: fault.fault(mode),
+            duration: within(fault.duration, &mut prng),
             roll: prng.next_u64(),
         })
     }
@@ -81,25 +81,7 @@ fn within(range: SpanRange, prng: &mut Prng) -> Span {
     Span::from_millis(prng.between(range.low.as_millis(), range.high.as_millis()))
 }
 
-fn kind(fault: &FaultPlan, drawn: CutMode) -> FaultKind {
-    match fault {
-        FaultPlan::Kill { target, .. } => FaultKind::Kill(*target),
-        FaultPlan::Pause { target, .. } => FaultKind::Pause(*target),
-        FaultPlan::Roll { .. } => FaultKind::Roll,
-        FaultPlan::Restart { target, .. } => FaultKind::Restart(*target),
-        FaultPlan::Partition { shape, mode, .. } => FaultKind::Partition(*shape, mode.unwrap_or(drawn)),
-        FaultPlan::DiskStall { target, .. } => FaultKind::DiskStall(*target),
-        FaultPlan::StallKill { .. } => FaultKind::StallKill,
-        FaultPlan::VoteRace { .. } => FaultKind::VoteRace,
-        FaultPlan::Flap { shape, mode, .. } => FaultKind::Flap(*shape, mode.unwrap_or(drawn)),
-        FaultPlan::Power { target, .. } => FaultKind::Power(*target),
-        FaultPlan::Disk { target, trouble, .. } => FaultKind::Disk(*target, *trouble),
-        FaultPlan::Clock { target, .. } => FaultKind::Clock(*target),
-        FaultPlan::Voters { .. } => FaultKind::Voters,
-    }
-}
-
-/// Tells the nemesis's random numbers from the clients'.
+/// Separates the nemesis's random numbers from the clients'.
 const FORK_NEMESIS: u64 = 0x006e_656d_6573_6973;
 
 #[cfg(test)]

@@ -32,14 +32,14 @@ impl Nemesis {
                 tried => break tried,
             }
         };
-        self.tell(EventKind::FaultOk, decision, claim, changed.as_deref().ok());
+        self.record(EventKind::FaultOk, decision, claim, changed.as_deref().ok());
         rest(duration, stop).await;
         changed
     }
 
     async fn try_to_change(&self, prng: &mut Prng) -> Evidence {
-        let leader = self.cluster.leader().await.ok_or("nobody leads")?;
-        let node = self.cluster.node(leader).ok_or("nobody leads")?;
+        let leader = self.cluster.leader().await.ok_or("there is no leader")?;
+        let node = self.cluster.node(leader).ok_or("there is no leader")?;
         let silent = || format!("n{leader} does not say who votes");
         let view = voters(node.address, ANSWER_MAX).await.ok_or_else(silent)?;
         if !view.new_voters.is_empty() {
@@ -94,10 +94,13 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
             Some(node) => ask_for_voters(node.address, &all, ANSWER_MAX)
                 .await
                 .map_err(|error| format!("n{}: {error}", node.id)),
-            None => Err("nobody leads".to_owned()),
+            None => Err("there is no leader".to_owned()),
         };
         if Instant::now() > deadline {
-            let told: Vec<String> = views.iter().map(|(id, view)| tell(*id, view.as_ref())).collect();
+            let told: Vec<String> = views
+                .iter()
+                .map(|(id, view)| describe(*id, view.as_ref()))
+                .collect();
             let asked = asked
                 .err()
                 .unwrap_or_else(|| "the leader says they are".to_owned());
@@ -118,7 +121,7 @@ async fn views(cluster: &Cluster) -> Vec<(u64, Option<VoterView>)> {
     views
 }
 
-fn tell(id: u64, view: Option<&VoterView>) -> String {
+fn describe(id: u64, view: Option<&VoterView>) -> String {
     match view {
         None => format!("n{id} does not say"),
         Some(VoterView { voters, new_voters }) if new_voters.is_empty() => {

@@ -14,6 +14,8 @@
 //! | `[sim]`        | the simulated world: `network`, `disk`, `clock`, `node`             |
 //! | `[swarm]`      | what each seed of a simulation draws for itself                     |
 
+mod cluster;
+mod error;
 mod fault;
 mod power;
 mod sim;
@@ -21,11 +23,15 @@ mod span;
 mod swarm;
 mod workload;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, LANES, Shape, Target};
+use error::require;
+
+pub use cluster::{ClientsPlan, ClusterPlan};
+pub use error::PlanError;
+pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, KindName, LANES, Shape, Target};
 pub use power::PowerTier;
 pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
@@ -79,69 +85,6 @@ pub struct Plan {
 
 fn is_default(sim: &SimPlan) -> bool {
     *sim == SimPlan::default()
-}
-
-/// The processes under test.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClusterPlan {
-    /// How many nodes.
-    pub nodes: usize,
-    /// The leader's heartbeat interval.
-    pub heartbeat: Span,
-    /// The election timeout.
-    pub election: Span,
-    /// The size of a log segment in KiB; a small one is rolled over often.
-    pub segment_kib: u64,
-    /// How a power cut is made; the shadow store where the plan has power cuts and says nothing. In
-    /// that tier every SIGKILL is a power cut.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub power: Option<PowerTier>,
-}
-
-impl Default for ClusterPlan {
-    fn default() -> Self {
-        Self {
-            nodes: 3,
-            heartbeat: Span::from_millis(50),
-            election: Span::from_millis(300),
-            segment_kib: 4096,
-            power: None,
-        }
-    }
-}
-
-/// The clients.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ClientsPlan {
-    /// How many, each with one operation at a time.
-    pub count: usize,
-    /// How many of them only read. A client that writes to a node that lost touch waits for its answer; one
-    /// that only reads goes on asking, and notices when such a node still answers.
-    pub readers: usize,
-    /// How many more that do not wait for answers: each appends to a list of its own and reads it in turn, and
-    /// what it sees has to be in the order of its connection.
-    pub pipelines: usize,
-    /// Operations a second of all clients together; 0 is no limit.
-    pub rate: u64,
-    /// How long a client waits for a reply before it records the outcome as unknown.
-    pub timeout: Span,
-    /// How long a client rests after an error: an idle moment is cheaper to check than another unknown.
-    pub pause_after_error: Span,
-}
-
-impl Default for ClientsPlan {
-    fn default() -> Self {
-        Self {
-            count: 10,
-            readers: 0,
-            pipelines: 0,
-            rate: 0,
-            timeout: Span::from_millis(1500),
-            pause_after_error: Span::from_millis(50),
-        }
-    }
 }
 
 /// When faults happen.
@@ -204,35 +147,6 @@ impl Default for LimitsPlan {
     }
 }
 
-/// Why a plan was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// The file could not be read.
-    #[error("plan {path}: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key, or a value of the wrong kind.
-    #[error("plan {path}:\n{source}", path = path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where, and what was expected.
-        source: Box<toml::de::Error>,
-    },
-    /// A value that makes no sense.
-    #[error("plan: `{key}` {why}")]
-    Invalid {
-        /// The key, with its table.
-        key: String,
-        /// What is wrong with its value.
-        why: String,
-    },
-}
-
 impl Plan {
     /// Reads and validates the plan at `path`.
     ///
@@ -293,14 +207,9 @@ impl Plan {
         self.swarm.iter().try_for_each(SwarmPlan::validate)?;
         for kind in &self.limits.optional {
             require(
-                FaultKind::KINDS.contains(&kind.as_str()),
+                KindName::ALL.iter().any(|known| known.name() == kind),
                 "limits.optional",
-                || {
-                    format!(
-                        "names `{kind}`, which is none of the kinds {}",
-                        FaultKind::KINDS.join(", ")
-                    )
-                },
+                || format!("names `{kind}`, which is none of the kinds {}", KindName::names()),
             )?;
         }
         self.limits.validate()
@@ -321,7 +230,7 @@ impl Plan {
         let voters = self
             .faults
             .iter()
-            .position(|fault| matches!(fault, FaultPlan::Voters { .. }));
+            .position(|fault| fault.kind() == KindName::Voters);
         require(
             voters.is_none() || self.cluster.nodes > 2,
             &format!("fault[{}].kind", voters.unwrap_or(0)),
@@ -334,17 +243,12 @@ impl Plan {
 
     /// Whether the cluster begins with an older program and is rolled over to the present one.
     pub fn is_rolled(&self) -> bool {
-        self.faults
-            .iter()
-            .any(|fault| matches!(fault, FaultPlan::Roll { .. }))
+        self.faults.iter().any(|fault| fault.kind() == KindName::Roll)
     }
 
     /// How power cuts are made; `None` when the plan has none and does not ask for a tier.
     pub fn power_tier(&self) -> Option<PowerTier> {
-        let cuts = self
-            .faults
-            .iter()
-            .any(|fault| matches!(fault, FaultPlan::Power { .. }));
+        let cuts = self.faults.iter().any(|fault| fault.kind() == KindName::Power);
         self.cluster.power.or(cuts.then_some(PowerTier::Shadow))
     }
 
@@ -375,45 +279,6 @@ impl Plan {
     }
 }
 
-impl ClusterPlan {
-    fn validate(&self) -> Result<(), PlanError> {
-        require((1..=NODES_MAX).contains(&self.nodes), "cluster.nodes", || {
-            format!("must be 1 to {NODES_MAX}, not {}", self.nodes)
-        })?;
-        require(!self.heartbeat.is_zero(), "cluster.heartbeat", || {
-            "must not be zero".to_owned()
-        })?;
-        require(self.heartbeat < self.election, "cluster.election", || {
-            format!("must be longer than the heartbeat of {}", self.heartbeat)
-        })?;
-        let (low, high) = (SEGMENT_KIB_MIN, SEGMENT_KIB_MAX);
-        require(
-            (low..=high).contains(&self.segment_kib),
-            "cluster.segment_kib",
-            || format!("must be {low} to {high}, not {}", self.segment_kib),
-        )
-    }
-}
-
-impl ClientsPlan {
-    fn validate(&self) -> Result<(), PlanError> {
-        require((1..=CLIENTS_MAX).contains(&self.count), "clients.count", || {
-            format!("must be 1 to {CLIENTS_MAX}, not {}", self.count)
-        })?;
-        require(
-            self.readers < self.count || self.readers == 0,
-            "clients.readers",
-            || format!("must leave one of {} clients to write", self.count),
-        )?;
-        require(self.pipelines <= CLIENTS_MAX, "clients.pipelines", || {
-            format!("must be at most {CLIENTS_MAX}, not {}", self.pipelines)
-        })?;
-        require(!self.timeout.is_zero(), "clients.timeout", || {
-            "must not be zero".to_owned()
-        })
-    }
-}
-
 impl NemesisPlan {
     fn validate(&self, nodes: usize) -> Result<(), PlanError> {
         self.calm.validate("nemesis.calm")?;
@@ -437,17 +302,6 @@ impl LimitsPlan {
     }
 }
 
-fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {
-    if holds {
-        Ok(())
-    } else {
-        Err(PlanError::Invalid {
-            key: key.to_owned(),
-            why: why(),
-        })
-    }
-}
-
 fn name_is_plain(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (1..=40).contains(&name.len()) && name.bytes().all(plain)
@@ -455,13 +309,6 @@ fn name_is_plain(name: &str) -> bool {
 
 /// A day: longer runs want several plans.
 const TIME_MAX: Span = Span::from_millis(24 * 60 * 60 * 1000);
-/// Each pair of nodes costs two proxies; Raft clusters are 3 to 7.
-const NODES_MAX: usize = 9;
-/// What the daemon accepts.
-const SEGMENT_KIB_MIN: u64 = 256;
-const SEGMENT_KIB_MAX: u64 = 1 << 20;
-/// Each client is a task and a connection of one process.
-const CLIENTS_MAX: usize = 1000;
 /// More faults at once than this leave nothing running.
 const LANES_MAX: usize = 4;
 

@@ -4,7 +4,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PlanError, Span, require};
+use super::error::{PlanError, require};
+use super::span::Span;
 
 /// The world of `harness sim`. Real processes take no notice of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -73,7 +74,7 @@ pub struct DiskPlan {
     /// How often a node reads a part of its log again, to find damage; never, when zero. With it, entries are damaged
     /// that nobody reads otherwise.
     pub scrub: Span,
-    /// Starts, of a thousand, that are cut down again while the node reads its disk.
+    /// Starts, of a thousand, that are killed again while the node reads its disk.
     pub recovery_crash_permille: u64,
 }
 

@@ -9,7 +9,11 @@
 use noraftd::prng::Prng;
 use serde::{Deserialize, Serialize};
 
-use super::{FaultPlan, Plan, PlanError, Span, SpanRange, WorkloadPlan, require};
+use super::Plan;
+use super::error::{PlanError, require};
+use super::fault::FaultPlan;
+use super::span::{Span, SpanRange};
+use super::workload::WorkloadPlan;
 
 /// What a seed draws; everything else is as the plan says.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -209,7 +213,7 @@ fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
 /// In some seeds a kind of fault is always short.
 fn shorten(fault: &mut FaultPlan, prng: &mut Prng) {
     if prng.chance(1, 3) {
-        let range = fault.duration_mut();
+        let range = &mut fault.duration;
         let low = range.low.as_millis();
         range.high = Span::from_millis(low + (range.high.as_millis() - low) / 8);
     }
@@ -221,13 +225,13 @@ fn some(prng: &mut Prng, max: u64) -> u64 {
     if prng.chance(1, 2) { drawn } else { 0 }
 }
 
-/// Tells the draws of a plan from those of its run.
+/// Separates the draws of a plan from those of its run.
 const FORK_SWARM: u64 = 0x0073_7761_726d;
-/// Tells the draws for snapshots from the others.
+/// Separates the draws for snapshots from the others.
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
-/// Tells the draw for coups from the others.
+/// Separates the draw for coups from the others.
 const FORK_COUPS: u64 = 0x636f_7570;
-/// Tells the draw of how often settings change from the others.
+/// Separates the draw of how often settings change from the others.
 const FORK_RESETTINGS: u64 = 0x7265_7365;
 /// What keeps the draws of damage to snapshots apart.
 const FORK_SNAPSHOT_DAMAGE: u64 = 0x736e_646d;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{PlanError, require};
+use super::error::{PlanError, require};
 
 /// One workload and its parameters.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,6 +7,7 @@
 pub mod budget;
 pub mod datum;
 pub mod hash;
+mod show;
 pub mod times;
 
 use std::path::PathBuf;
@@ -117,7 +118,7 @@ pub struct FaultEvent {
     pub at: u32,
     /// Nanoseconds since the run began.
     pub time_ns: u64,
-    /// `begin`, `ok` or `end`, if the history tells them apart.
+    /// `begin`, `ok` or `end`, if the history says which.
     pub step: &'static str,
     /// Name of the fault.
     pub name: String,

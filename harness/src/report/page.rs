@@ -182,12 +182,12 @@ fn faults(text: &mut String, results: &Results, skipped: u64) {
     let bit = results.faults.iter().filter(|fault| fault.evidence.is_some());
     let more = match skipped {
         0 => String::new(),
-        skipped => format!("; {skipped} more could not be, with the nodes at hand"),
+        skipped => format!("; {skipped} skipped (no eligible target)"),
     };
     put(
         text,
         format_args!(
-            "<h2>Faults: {}, of which {} bit{more}</h2>\n<table>",
+            "<h2>Faults: {} injected, {} had an observable effect{more}</h2>\n<table>",
             results.faults.len(),
             bit.count()
         ),

@@ -126,7 +126,7 @@ fn cuts(results: &Results) -> String {
     lost.iter().for_each(|lost| sum += *lost);
     let Lost { bytes, names } = sum;
     let cuts = lost.len();
-    format!("  {cuts} power cuts, of which {biting} took what was not synced: {bytes} bytes, {names} names\n")
+    format!("  {cuts} power cuts, {biting} of which lost unsynced data: {bytes} bytes, {names} names\n")
 }
 
 fn faults(results: &Results, skipped: u64) -> String {
@@ -135,9 +135,12 @@ fn faults(results: &Results, skipped: u64) -> String {
         .iter()
         .filter(|fault| fault.evidence.is_some())
         .count();
-    let mut text = format!("Faults: {}, of which {bit} bit", results.faults.len());
+    let mut text = format!(
+        "Faults: {} injected, {bit} had an observable effect",
+        results.faults.len()
+    );
     if skipped > 0 {
-        text.push_str(&format!("; {skipped} more could not be, with the nodes at hand"));
+        text.push_str(&format!("; {skipped} skipped (no eligible target)"));
     }
     text.push('\n');
     text.push_str(&cuts(results));

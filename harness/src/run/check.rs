@@ -38,7 +38,7 @@ pub(super) async fn check_all(
     };
     tokio::select! {
         checked = work => checked.map_err(|panic| RunError::Check(panic.to_string()))?,
-        () = deadline => unreachable!("it waits for ever"),
+        () = deadline => unreachable!("it waits permanently"),
     }
 }
 

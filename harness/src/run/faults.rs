@@ -21,7 +21,7 @@ pub(super) fn weigh(plan: &Plan, faults: &[FaultResult]) -> Vec<Shortfall> {
     let mut kinds: BTreeMap<&str, Vec<&FaultResult>> = plan
         .faults
         .iter()
-        .map(|fault| (fault.kind(), Vec::new()))
+        .map(|fault| (fault.kind().name(), Vec::new()))
         .collect();
     for fault in faults {
         kinds.entry(&fault.kind).or_default().push(fault);

@@ -75,7 +75,7 @@ impl RunFolder {
     pub fn create(root: &Path, plan: &Plan, seed: u64) -> Result<Self, FolderError> {
         let parent = root.join(&plan.name);
         fs::create_dir_all(&parent).map_err(at(&parent))?;
-        // Absolute, because daemons are told of places in it.
+        // Absolute, because daemons get paths in it.
         let root = root.canonicalize().map_err(at(root))?;
         let path = root.join(&plan.name).join(format!("{}-{seed}", utc_now()));
         fs::create_dir(&path).map_err(at(&path))?;

@@ -67,7 +67,7 @@ impl Pipelines {
                 Ok(Err(Trouble::Lost)) | Err(_) => return,
                 Ok(Err(Trouble::Broken(said))) => {
                     let said = format!("connection {number} to n{node}: {said}");
-                    let mut broken = self.broken.lock().expect("nobody panics while holding it");
+                    let mut broken = self.broken.lock().expect("no thread panics while holding it");
                     broken.get_or_insert(said);
                     return;
                 }
@@ -85,7 +85,7 @@ impl Pipelines {
         let broken = self
             .broken
             .lock()
-            .expect("nobody panics while holding it")
+            .expect("no thread panics while holding it")
             .clone();
         let verdict = match (&broken, reads) {
             (Some(_), _) => Outcome::Invalid,

@@ -125,7 +125,7 @@ async fn serve(
     track: &Track,
     patience: Duration,
 ) -> Result<u64, String> {
-    let mut hand = interpreter.hand(at as u64);
+    let mut hand = interpreter.slot(at as u64);
     let mut done: Vec<Completion> = Vec::new();
     let mut since = Instant::now();
     while let Some(operation) = track.workload.finale(&done) {

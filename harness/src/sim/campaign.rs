@@ -58,7 +58,7 @@ pub struct Failure {
 
 /// What came of the seeds that ran.
 #[derive(Debug, Clone, Default)]
-pub struct Tally {
+pub struct Totals {
     /// Seeds that ran.
     pub seeds: u64,
     /// Those that could not be decided.
@@ -79,7 +79,7 @@ pub struct Tally {
 
 impl Campaign {
     /// Runs the seeds. `show` is told of the state about once a second.
-    pub fn run(&self, mut show: impl FnMut(&Tally)) -> Tally {
+    pub fn run(&self, mut show: impl FnMut(&Totals)) -> Totals {
         let next = AtomicU64::new(self.seeds.start);
         let stop = AtomicBool::new(false);
         let (send, receive) = channel();
@@ -94,14 +94,14 @@ impl Campaign {
         })
     }
 
-    fn work(&self, next: &AtomicU64, stop: &AtomicBool, send: &Sender<Tally>) {
+    fn work(&self, next: &AtomicU64, stop: &AtomicBool, send: &Sender<Totals>) {
         let mut before = thread_cpu_ns();
         while !stop.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= self.seeds.end {
                 return;
             }
-            let mut one = Tally::of(&simulate(&self.plan, seed, Lines::None));
+            let mut one = Totals::of(&simulate(&self.plan, seed, Lines::None));
             let now = thread_cpu_ns();
             one.cpu_ns = now.saturating_sub(before);
             before = now;
@@ -111,8 +111,13 @@ impl Campaign {
         }
     }
 
-    fn gather(&self, receive: &Receiver<Tally>, stop: &AtomicBool, show: &mut impl FnMut(&Tally)) -> Tally {
-        let mut tally = Tally::default();
+    fn gather(
+        &self,
+        receive: &Receiver<Totals>,
+        stop: &AtomicBool,
+        show: &mut impl FnMut(&Totals),
+    ) -> Totals {
+        let mut tally = Totals::default();
         loop {
             match receive.recv_timeout(SHOW_EVERY) {
                 Ok(one) => {
@@ -133,7 +138,7 @@ impl Campaign {
     }
 }
 
-impl Tally {
+impl Totals {
     fn merge(&mut self, other: Self) {
         self.seeds += other.seeds;
         self.unknown.extend(other.unknown);
@@ -205,16 +210,16 @@ impl Tally {
     pub fn line(&self) -> String {
         let seconds = self.virtual_ns as f64 / 1e9;
         format!(
-            "{} seeds, {:.0} simulated s in {:.1} CPU s ({:.0} a CPU s), {} operations ok, {} faults' crashes, \
+            "{} seeds, {:.0} simulated s in {:.1} CPU s ({:.0} per CPU s), {} operations ok, {} crashes, \
              {} elections, disks full {} times{} | failed {}, unknown {}",
             self.seeds,
             seconds,
             self.cpu_ns as f64 / 1e9,
             self.speed(),
             self.operations.ok,
-            self.counters.crashes,
+            self.counters.processes.crashes,
             self.counters.elections,
-            self.counters.full_disks,
+            self.counters.disks.full,
             self.damage(),
             self.failed.len(),
             self.unknown.len(),
@@ -222,14 +227,18 @@ impl Tally {
     }
 }
 
-impl Tally {
+impl Totals {
     /// What disks went through, where they went through anything.
     fn damage(&self) -> String {
-        match self.counters.damages {
+        match self.counters.disks.damages {
             0 => String::new(),
             damages => format!(
-                ", {damages} acts of damage ({} entries lost and found, {} by the scrub, {} refusals, {} standstills)",
-                self.counters.holes, self.counters.scrubbed, self.counters.refusals, self.counters.stalls
+                ", disks damaged {damages} times ({} damaged entries found when read, {} by the scrub; {} nodes rightly refused to \
+                 start, {} runs rightly could not go on)",
+                self.counters.disks.holes,
+                self.counters.disks.scrubbed,
+                self.counters.processes.refusals,
+                self.counters.stalls
             ),
         }
     }

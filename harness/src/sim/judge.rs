@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use super::Simulated;
-use super::journal::history::Track;
+use super::journal::history::WorkloadHistory;
 use super::parts::phase::Phase;
 use super::parts::rule::BrokenRule;
 use super::world::World;
@@ -98,7 +98,7 @@ fn pipelined(reads: u64) -> CheckResult {
     }
 }
 
-fn check_history(track: &Track) -> CheckResult {
+fn check_history(track: &WorkloadHistory) -> CheckResult {
     let name = &track.header.workload;
     let path = PathBuf::from(format!("history-{name}.jsonl"));
     let budget = Budget::new(MEMORY_BYTES_MAX, STEPS_MAX);

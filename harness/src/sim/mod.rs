@@ -23,8 +23,8 @@ mod parts;
 pub mod shrink;
 mod world;
 
-pub use journal::counters::Counters;
-pub use journal::history::Track;
+pub use journal::counters::{Counters, DiskCounters, ProcessCounters};
+pub use journal::history::WorkloadHistory;
 pub use journal::trace::Lines;
 pub use parts::rule::{BrokenRule, Rule};
 
@@ -53,7 +53,7 @@ pub struct Simulated {
     /// Where each part of the run began, by name, in nanoseconds.
     pub phases: Vec<(&'static str, u64)>,
     /// Each workload's history.
-    pub histories: Vec<Track>,
+    pub histories: Vec<WorkloadHistory>,
     /// Every decision of the nemesis.
     pub schedule: Vec<Decision>,
     /// Decisions that could not be carried out.

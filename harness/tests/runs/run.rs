@@ -348,7 +348,7 @@ fn a_daemon_that_ends_by_itself_is_reported_with_its_last_words() {
     assert_eq!(
         output.status.code(),
         Some(2),
-        "somebody else's SIGKILL is no proof: {}",
+        "another process's SIGKILL is no proof: {}",
         said(&output)
     );
     let results = ground.results();

@@ -8,7 +8,7 @@ use harness::plan::{Plan, Span};
 use harness::results::Outcome;
 use harness::sim::campaign::Campaign;
 use harness::sim::shrink::{failure_of, shrink};
-use harness::sim::{Lines, Simulated, Track, folder, simulate};
+use harness::sim::{Lines, Simulated, WorkloadHistory, folder, simulate};
 
 fn workloads() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads")
@@ -19,7 +19,7 @@ fn swarm(millis: u64) -> Plan {
     plan.lasting(Span::from_millis(millis))
 }
 
-fn fingerprint(run: &Simulated) -> (u64, u64, &[Track]) {
+fn fingerprint(run: &Simulated) -> (u64, u64, &[WorkloadHistory]) {
     (run.trace_hash, run.events, &run.histories)
 }
 
@@ -82,12 +82,12 @@ fn correct_code_passes_a_few_hundred_seeds() {
     // A seed that draws a slow load and many faults may do too little; most do not.
     assert!(tally.unknown.len() < 25, "{:?}", tally.unknown);
     assert!(
-        tally.counters.crashes > 100 && tally.counters.recovery_crashes > 5,
+        tally.counters.processes.crashes > 100 && tally.counters.processes.recovery_crashes > 5,
         "{:?}",
         tally.counters
     );
     assert!(
-        tally.counters.sectors_lost > 20 && tally.counters.elections > 250,
+        tally.counters.disks.sectors_lost > 20 && tally.counters.elections > 250,
         "{:?}",
         tally.counters
     );

@@ -5,7 +5,7 @@
 use super::name::ModelName;
 use crate::checker::certificate::Certificate;
 use crate::checker::finding::{Finding, Report};
-use crate::checker::usage::Tally;
+use crate::checker::usage::UsageCount;
 use crate::checker::verdict::{Exhausted, Verdict};
 use crate::checker::witness;
 use crate::model::{Call, Model, NEVER};
@@ -84,7 +84,7 @@ impl Answer {
 pub(super) fn report(
     model: ModelName,
     recording: &Recording,
-    tally: &Tally,
+    tally: &UsageCount,
     parts: usize,
     findings: Vec<(&'static str, Finding)>,
 ) -> Report {
@@ -123,5 +123,5 @@ fn explain_exhausted(exhausted: Exhausted) -> String {
     format!("{} ran out after {decided} of {total} operations", limit.name())
 }
 
-/// Orders up to this length are verified before anyone is told: milliseconds.
+/// Orders up to this length are verified before they count: milliseconds.
 const VERIFIED_MAX: usize = 100_000;

@@ -45,7 +45,7 @@ impl Effort {
 }
 
 /// How a stage ended.
-pub(super) enum Outcome {
+pub(super) enum StageEnd {
     /// With an order of the operations.
     Order(Vec<u32>),
     /// Without any configuration, nothing having been given up.

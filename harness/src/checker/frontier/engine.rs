@@ -3,7 +3,7 @@
 //! Invariant: a configuration is dropped only when another one can do all that it can, or `truncated` says so.
 
 use super::checkpoint::{Checkpoint, Configuration};
-use super::effort::{Effort, Outcome, WIDTH};
+use super::effort::{Effort, StageEnd, WIDTH};
 use super::pending::{Choice, Kind, Pending, Values};
 use super::place::{Goal, Place, Rules, Spare};
 use super::spent::Spent;
@@ -70,12 +70,12 @@ impl<'a, const W: usize> Frontier<'a, W> {
         }
     }
 
-    pub(super) fn run(mut self) -> Outcome {
+    pub(super) fn run(mut self) -> StageEnd {
         match self.events() {
-            Ok(None) => Outcome::Order(self.witness()),
-            Ok(Some(_)) if self.truncated => Outcome::GaveUp,
-            Ok(Some(stuck)) => Outcome::Stuck(stuck),
-            Err(limit) => Outcome::Limit(limit, self.returned as u32),
+            Ok(None) => StageEnd::Order(self.witness()),
+            Ok(Some(_)) if self.truncated => StageEnd::GaveUp,
+            Ok(Some(stuck)) => StageEnd::Stuck(stuck),
+            Err(limit) => StageEnd::Limit(limit, self.returned as u32),
         }
     }
 

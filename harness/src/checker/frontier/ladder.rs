@@ -10,7 +10,7 @@
 //! - *Wide*, then *full*: the first with more and more configurations.
 
 use super::core;
-use super::effort::{Effort, Outcome, WIDTH};
+use super::effort::{Effort, StageEnd, WIDTH};
 use super::engine::Frontier;
 use super::task::{Task, unknown};
 use crate::checker::verdict::Verdict;
@@ -27,16 +27,16 @@ pub(super) fn raise<const W: usize>(task: &Task<'_>, budget: &Budget) -> Verdict
         }
         let budget = budget.with_steps(budget.steps_max() / effort.steps_divisor);
         match run::<W>(task, &budget, effort) {
-            Outcome::Order(order) if !effort.unlimited => return Verdict::Valid(order),
-            Outcome::Stuck(stuck) if !effort.unlimited => {
+            StageEnd::Order(order) if !effort.unlimited => return Verdict::Valid(order),
+            StageEnd::Stuck(stuck) if !effort.unlimited => {
                 return invalid::<W>(task, stuck, &budget);
             }
-            Outcome::Stuck(stuck) | Outcome::Later(stuck) => {
+            StageEnd::Stuck(stuck) | StageEnd::Later(stuck) => {
                 let stuck = earlier::<W>(task, &budget, stuck);
                 return invalid::<W>(task, stuck, &budget);
             }
-            Outcome::Order(_) | Outcome::GaveUp => {}
-            Outcome::Limit(limit, decided) => last = unknown(limit, decided, task.calls),
+            StageEnd::Order(_) | StageEnd::GaveUp => {}
+            StageEnd::Limit(limit, decided) => last = unknown(limit, decided, task.calls),
         }
         if budget.check_cancelled().is_err() {
             break;
@@ -50,7 +50,7 @@ fn invalid<const W: usize>(task: &Task<'_>, stuck: Stuck, budget: &Budget) -> Ve
     Verdict::Invalid(Violation::Stuck(Stuck { core, ..stuck }))
 }
 
-fn run<const W: usize>(task: &Task<'_>, budget: &Budget, effort: Effort) -> Outcome {
+fn run<const W: usize>(task: &Task<'_>, budget: &Budget, effort: Effort) -> StageEnd {
     let frontier = Frontier::<W>::new(task, budget, effort);
     if effort.width == WIDTH {
         frontier.run_patiently(budget)
@@ -64,8 +64,8 @@ fn run<const W: usize>(task: &Task<'_>, budget: &Budget, effort: Effort) -> Outc
 fn earlier<const W: usize>(task: &Task<'_>, budget: &Budget, later: Stuck) -> Stuck {
     let budget = budget.with_steps(STEPS_EARLIER.min(budget.steps_max()));
     match Frontier::<W>::new(task, &budget, Effort::FULL).run() {
-        Outcome::Stuck(stuck) => stuck,
-        Outcome::Order(_) | Outcome::GaveUp | Outcome::Later(_) | Outcome::Limit(..) => later,
+        StageEnd::Stuck(stuck) => stuck,
+        StageEnd::Order(_) | StageEnd::GaveUp | StageEnd::Later(_) | StageEnd::Limit(..) => later,
     }
 }
 

@@ -7,7 +7,7 @@
 //! costs what is around it, not what came before.
 
 use super::checkpoint::Checkpoint;
-use super::effort::{Outcome, WIDTH};
+use super::effort::{StageEnd, WIDTH};
 use super::engine::Frontier;
 use super::window;
 use crate::checker::violation::Stuck;
@@ -40,15 +40,15 @@ struct Trouble {
 
 impl<const W: usize> Frontier<'_, W> {
     /// Runs, going back where needed.
-    pub(super) fn run_patiently(mut self, budget: &Budget) -> Outcome {
+    pub(super) fn run_patiently(mut self, budget: &Budget) -> StageEnd {
         match self.patiently(budget) {
-            Ok(None) => Outcome::Order(self.witness()),
+            Ok(None) => StageEnd::Order(self.witness()),
             Ok(Some(outcome)) => outcome,
-            Err(limit) => Outcome::Limit(limit, self.returned as u32),
+            Err(limit) => StageEnd::Limit(limit, self.returned as u32),
         }
     }
 
-    fn patiently(&mut self, budget: &Budget) -> Result<Option<Outcome>, Limit> {
+    fn patiently(&mut self, budget: &Budget) -> Result<Option<StageEnd>, Limit> {
         self.account()?;
         let mut trouble = Trouble {
             width: WIDTH,
@@ -65,7 +65,7 @@ impl<const W: usize> Frontier<'_, W> {
                 continue;
             };
             if !self.truncated {
-                return Ok(Some(Outcome::Stuck(stuck)));
+                return Ok(Some(StageEnd::Stuck(stuck)));
             }
             trouble.at = trouble.at.max(self.returned);
             trouble.attempts += 1;
@@ -100,7 +100,7 @@ impl<const W: usize> Frontier<'_, W> {
         trouble: &mut Trouble,
         stuck: Stuck,
         budget: &Budget,
-    ) -> Result<Option<Outcome>, Limit> {
+    ) -> Result<Option<StageEnd>, Limit> {
         if trouble.proof.is_none() {
             let from = trouble.at.saturating_sub(distance(trouble.attempts));
             let to = trouble.at + distance(trouble.attempts);
@@ -108,9 +108,9 @@ impl<const W: usize> Frontier<'_, W> {
         }
         Ok(match &trouble.proof {
             // No order gets past it, and one that gets to it exists: it is the first that fits nowhere.
-            Some(proof) if proof.op == stuck.op => Some(Outcome::Stuck(stuck)),
-            Some(proof) if trouble.attempts > ATTEMPTS_MAX => Some(Outcome::Later(proof.clone())),
-            None if trouble.attempts > ATTEMPTS_MAX => Some(Outcome::GaveUp),
+            Some(proof) if proof.op == stuck.op => Some(StageEnd::Stuck(stuck)),
+            Some(proof) if trouble.attempts > ATTEMPTS_MAX => Some(StageEnd::Later(proof.clone())),
+            None if trouble.attempts > ATTEMPTS_MAX => Some(StageEnd::GaveUp),
             Some(_) | None => None,
         })
     }

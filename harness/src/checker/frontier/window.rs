@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::effort::{Effort, Outcome};
+use super::effort::{Effort, StageEnd};
 use super::engine::Frontier;
 use super::task::Task;
 use crate::checker::register::{RegisterOp, drop_unseen};
@@ -58,9 +58,9 @@ pub(super) fn stuck<const W: usize>(
     let task = Task::new(initial, &calls);
     let budget = budget.with_steps(steps.min(budget.steps_max()));
     match Frontier::<W>::new(&task, &budget, Effort::UNLIMITED).run() {
-        Outcome::Stuck(stuck) => Ok(Some(stuck)),
-        Outcome::Limit(Limit::Cancelled, _) => Err(Limit::Cancelled),
-        Outcome::Order(_) | Outcome::GaveUp | Outcome::Later(_) | Outcome::Limit(..) => Ok(None),
+        StageEnd::Stuck(stuck) => Ok(Some(stuck)),
+        StageEnd::Limit(Limit::Cancelled, _) => Err(Limit::Cancelled),
+        StageEnd::Order(_) | StageEnd::GaveUp | StageEnd::Later(_) | StageEnd::Limit(..) => Ok(None),
     }
 }
 

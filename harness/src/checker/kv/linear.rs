@@ -11,7 +11,7 @@ use crate::checker::register::RegisterOp;
 use crate::checker::unique;
 use crate::checker::verdict::Verdict;
 use crate::checker::violation::{Contradiction, RegisterViolation, Zone};
-use crate::checker::violation::{Told, Violation, mention};
+use crate::checker::violation::{Explained, Violation, mention};
 use crate::model::Call;
 use crate::recording::budget::Budget;
 use crate::recording::datum::Datum;
@@ -40,7 +40,7 @@ pub(super) fn check(kv: &Kv<'_>, calls: &[Call<KvOp>], budget: &Budget) -> Optio
         false => (Datum::NIL, values(kv, calls)),
         true => {
             if let Err(told) = states.read_gets()? {
-                return Some(Verdict::Invalid(Violation::Told(told)));
+                return Some(Verdict::Invalid(Violation::Explained(told)));
             }
             let convert = |(at, call)| states.convert(at, call);
             (state(INITIAL), (0..).zip(calls).map(convert).collect())
@@ -48,7 +48,7 @@ pub(super) fn check(kv: &Kv<'_>, calls: &[Call<KvOp>], budget: &Budget) -> Optio
     };
     Some(match unique::check(initial, &register, budget)? {
         Verdict::Invalid(Violation::Register(violation)) => {
-            Verdict::Invalid(Violation::Told(states.explain(&violation)))
+            Verdict::Invalid(Violation::Explained(states.explain(&violation)))
         }
         other @ (Verdict::Valid(_) | Verdict::Unknown(_) | Verdict::Invalid(_)) => other,
     })
@@ -105,7 +105,7 @@ impl<'a> States<'a> {
     }
 
     /// Takes every get apart; `None` when one of them can be read in two ways, or two operations write the same.
-    fn read_gets(&mut self) -> Option<Result<(), Told>> {
+    fn read_gets(&mut self) -> Option<Result<(), Explained>> {
         let (kv, calls) = (self.kv, self.calls);
         let written = (0..).zip(calls).filter_map(|(at, call)| match call.op {
             KvOp::Get(_) => None,
@@ -158,7 +158,7 @@ impl<'a> States<'a> {
         })
     }
 
-    fn follow(&mut self, get: u32, put: Option<u32>, appends: &[u32]) -> Result<u32, Told> {
+    fn follow(&mut self, get: u32, put: Option<u32>, appends: &[u32]) -> Result<u32, Explained> {
         let mut at = put.map_or(INITIAL, |put| self.behind(INITIAL, put));
         for append in appends {
             let next = self.behind(at, *append);
@@ -196,7 +196,7 @@ impl<'a> States<'a> {
         self.calls[at as usize].id
     }
 
-    fn garbage(&self, get: u32, text: &str, explained: usize) -> Told {
+    fn garbage(&self, get: u32, text: &str, explained: usize) -> Explained {
         let id = self.id(get);
         let (known, rest) = text.split_at(explained);
         let why = match known.is_empty() {
@@ -214,14 +214,14 @@ impl<'a> States<'a> {
                 last_of(known)
             ),
         };
-        Told {
+        Explained {
             title: "a get saw a text that no operations make".to_owned(),
             operations: vec![id],
             why: vec![why],
         }
     }
 
-    fn two_places(&self, append: u32, one: u32, other: u32) -> Told {
+    fn two_places(&self, append: u32, one: u32, other: u32) -> Explained {
         let (append, one, other) = (self.id(append), self.id(one), self.id(other));
         let why = match one == other {
             true => format!(
@@ -237,7 +237,7 @@ impl<'a> States<'a> {
                 self.parting(other, one)
             ),
         };
-        Told {
+        Explained {
             title: "an append is in two places".to_owned(),
             operations: vec![append, one, other],
             why: vec![why],
@@ -282,7 +282,7 @@ impl<'a> States<'a> {
         )
     }
 
-    fn explain(&self, violation: &RegisterViolation) -> Told {
+    fn explain(&self, violation: &RegisterViolation) -> Explained {
         let mut why = sentences(&violation.contradiction);
         why.extend(self.parting_of(violation));
         for effect in &violation.effects {
@@ -295,7 +295,7 @@ impl<'a> States<'a> {
         let mut operations = violation.operations();
         operations.sort_unstable();
         operations.dedup();
-        Told {
+        Explained {
             title: title(&violation.contradiction).to_owned(),
             operations,
             why,

@@ -2,12 +2,12 @@
 
 use super::Lists;
 use crate::checker::txn::Micro;
-use crate::checker::violation::{Told, mention};
+use crate::checker::violation::{Explained, mention};
 use crate::recording::datum::Datum;
 
 /// Each transaction reads its own appends and its own earlier reads again; its appends to a list stay
 /// together and in order; nobody else reads a list between two of them.
-pub(super) fn check(lists: &Lists<'_>) -> Result<(), Told> {
+pub(super) fn check(lists: &Lists<'_>) -> Result<(), Explained> {
     for (txn, call) in (0_u32..).zip(lists.calls) {
         let mut views: Vec<View> = Vec::new();
         for micro in &call.op {
@@ -44,7 +44,7 @@ struct View {
 }
 
 impl View {
-    fn read(&mut self, lists: &Lists<'_>, txn: u32, read: &[Datum]) -> Result<(), Told> {
+    fn read(&mut self, lists: &Lists<'_>, txn: u32, read: &[Datum]) -> Result<(), Explained> {
         let Some(base) = read.strip_suffix(&self.own[..]) else {
             return Err(self.not_own(lists, txn));
         };
@@ -66,9 +66,9 @@ impl View {
         Ok(())
     }
 
-    fn not_own(&self, lists: &Lists<'_>, txn: u32) -> Told {
+    fn not_own(&self, lists: &Lists<'_>, txn: u32) -> Explained {
         let (id, list) = (lists.id(txn), lists.pool.show(self.key));
-        Told {
+        Explained {
             title: format!("internal: a transaction contradicts itself about list {list}"),
             operations: vec![id],
             why: vec![format!(
@@ -78,9 +78,9 @@ impl View {
         }
     }
 
-    fn intermediate(&self, lists: &Lists<'_>, writer: u32, reader: u32) -> Told {
+    fn intermediate(&self, lists: &Lists<'_>, writer: u32, reader: u32) -> Explained {
         let (writer, reader) = (lists.id(writer), lists.id(reader));
-        Told {
+        Explained {
             title: format!("intermediate read (G1b) of list {}", lists.pool.show(self.key)),
             operations: vec![writer, reader],
             why: vec![format!(
@@ -93,7 +93,7 @@ impl View {
 }
 
 /// Appends of one transaction to one list are neighbours there, in their order.
-fn together(lists: &Lists<'_>, txn: u32, views: &[View]) -> Result<(), Told> {
+fn together(lists: &Lists<'_>, txn: u32, views: &[View]) -> Result<(), Explained> {
     for view in views {
         let places = view
             .own
@@ -108,7 +108,7 @@ fn together(lists: &Lists<'_>, txn: u32, views: &[View]) -> Result<(), Told> {
             };
             if apart {
                 let id = lists.id(txn);
-                return Err(Told {
+                return Err(Explained {
                     title: format!(
                         "torn: appends of one transaction to list {}",
                         lists.pool.show(view.key)

@@ -1,7 +1,7 @@
 //! Why one transaction on lists precedes another, in words.
 
 use super::Lists;
-use crate::checker::precedence::{Edge, Explained, Graph, Kind, Words};
+use crate::checker::precedence::{Draft, Edge, Graph, Kind, Words};
 use crate::checker::violation::mention;
 
 impl Words for Lists<'_> {
@@ -9,7 +9,7 @@ impl Words for Lists<'_> {
         self.id(txn)
     }
 
-    fn explain(&self, leaves: Edge, arrives: Edge, out: &mut Explained) {
+    fn explain(&self, leaves: Edge, arrives: Edge, out: &mut Draft) {
         let (one, other) = (
             mention(out.mentions(self.id(leaves.from))),
             mention(out.mentions(self.id(arrives.to))),
@@ -38,7 +38,7 @@ impl Words for Lists<'_> {
         out.why.push(sentence);
     }
 
-    fn explain_rest(&self, _graph: &Graph, _out: &mut Explained) {
+    fn explain_rest(&self, _graph: &Graph, _out: &mut Draft) {
         // The order of a list's elements is what the longest read shows.
     }
 }

@@ -11,7 +11,7 @@ use crate::recording::budget::Limit;
 /// What an operation says about the length of the log just after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
-    /// It is an append; `None` bounds: nobody saw it happen.
+    /// It is an append; `None` bounds: it was not seen to happen.
     pub(super) is_append: bool,
     pub(super) at_least: u32,
     pub(super) at_most: u32,

@@ -142,7 +142,7 @@ impl Positions {
         })
     }
 
-    /// Puts appends that nobody saw into the holes, in the order of their calls; the errors are those of
+    /// Puts appends that were never seen into the holes, in the order of their calls; the errors are those of
     /// [`Positions::collect`].
     pub(super) fn with_holes_filled(
         self,
@@ -154,7 +154,7 @@ impl Positions {
                 LogOp::Append { record, .. } if self.rank_of.contains_key(&record) => {}
                 LogOp::Append { record, .. } if call.is_open() => unseen.push((record, i)),
                 LogOp::Append { .. } => {
-                    return Err((call.id, "expected an acknowledged append to tell its offset"));
+                    return Err((call.id, "expected an acknowledged append to report its offset"));
                 }
                 LogOp::Read { .. } | LogOp::Tail(_) | LogOp::Whole(_) | LogOp::Trim(_) => {}
             }
@@ -223,7 +223,7 @@ impl Positions {
         }
     }
 
-    /// An append that nobody saw, if it happened, comes behind everything that was seen.
+    /// An append that was never seen, if it happened, comes behind everything that was seen.
     fn append_bounds(&self, record: Datum, is_open: bool) -> Option<Bounds> {
         let rank = self.rank_of(record);
         let rank = rank.or((!is_open).then_some(self.known.len() as u32))?;

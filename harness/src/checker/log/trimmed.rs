@@ -188,13 +188,13 @@ fn demand_positions(calls: &[Call<LogOp>], positions: &Positions) -> Result<(), 
             LogOp::Append { record, .. } if !call.is_open() && positions.rank_of(record).is_none() => {
                 return Err((
                     call.id,
-                    "expected appends that tell their position, as the log is trimmed",
+                    "expected appends that report their position, because the log is trimmed",
                 ));
             }
             LogOp::Whole(_) => {
                 return Err((
                     call.id,
-                    "expected reads that tell positions, as the log is trimmed",
+                    "expected reads that report positions, because the log is trimmed",
                 ));
             }
             LogOp::Append { .. } | LogOp::Read { .. } | LogOp::Tail(_) | LogOp::Trim(_) => {}

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::graph::{Edge, Graph, Kind};
-use crate::checker::violation::Told;
+use crate::checker::violation::Explained;
 use crate::recording::hash::{FastMap, FastSet};
 
 /// Cycles are searched from at most this many edges, so that a huge tangle is explained in bounded time.
@@ -79,15 +79,15 @@ pub(in crate::checker) trait Words {
 
     /// Says why one transaction precedes another: by the edge that leaves the first and the one that arrives at the
     /// second, which are the same unless the way leads through other nodes.
-    fn explain(&self, leaves: Edge, arrives: Edge, out: &mut Explained);
+    fn explain(&self, leaves: Edge, arrives: Edge, out: &mut Draft);
 
     /// Says what the sentences so far took for granted.
-    fn explain_rest(&self, graph: &Graph, out: &mut Explained);
+    fn explain_rest(&self, graph: &Graph, out: &mut Draft);
 }
 
 /// An explanation as it grows.
 #[derive(Default)]
-pub(in crate::checker) struct Explained {
+pub(in crate::checker) struct Draft {
     /// Operations that are mentioned.
     pub(in crate::checker) operations: Vec<u32>,
     /// Sentences.
@@ -98,7 +98,7 @@ pub(in crate::checker) struct Explained {
     pub(in crate::checker) uses_time: bool,
 }
 
-impl Explained {
+impl Draft {
     /// Notes that an operation is mentioned; gives it back.
     pub(in crate::checker) fn mentions(&mut self, id: u32) -> u32 {
         if !self.operations.contains(&id) {
@@ -109,7 +109,7 @@ impl Explained {
 }
 
 /// Transactions in an order, or a cycle in words.
-pub(in crate::checker) fn order(words: &dyn Words, graph: &Graph) -> Result<Vec<u32>, Told> {
+pub(in crate::checker) fn order(words: &dyn Words, graph: &Graph) -> Result<Vec<u32>, Explained> {
     let components = graph.components();
     if let Some(tangle) = components
         .iter()
@@ -124,7 +124,7 @@ pub(in crate::checker) fn order(words: &dyn Words, graph: &Graph) -> Result<Vec<
         .collect())
 }
 
-fn explain(words: &dyn Words, graph: &Graph, tangle: &[u32]) -> Told {
+fn explain(words: &dyn Words, graph: &Graph, tangle: &[u32]) -> Explained {
     let worst = ANOMALIES.iter().find_map(|anomaly| {
         let part = Part::new(graph, tangle, anomaly);
         LEVELS
@@ -153,7 +153,7 @@ fn explain(words: &dyn Words, graph: &Graph, tangle: &[u32]) -> Told {
         .map(|txn| words.id(*txn))
         .collect();
     let why = vec![format!("{} transactions each precede all others.", tangle.len())];
-    Told {
+    Explained {
         title: "a cycle of transactions".to_owned(),
         operations,
         why,
@@ -311,10 +311,10 @@ fn trace(came: &FastMap<u32, (u32, Edge)>, from: u32, to: u32) -> Vec<Edge> {
     path
 }
 
-fn explain_cycle(words: &dyn Words, graph: &Graph, name: &str, cycle: &[Edge]) -> Told {
+fn explain_cycle(words: &dyn Words, graph: &Graph, name: &str, cycle: &[Edge]) -> Explained {
     // Begin at a transaction, so that edges through other nodes stay whole.
     let begin = cycle.iter().position(|edge| graph.is_txn(edge.from)).unwrap_or(0);
-    let mut out = Explained::default();
+    let mut out = Draft::default();
     let mut leaves: Option<Edge> = None;
     for edge in cycle[begin..].iter().chain(&cycle[..begin]) {
         let first = *leaves.get_or_insert(*edge);
@@ -334,7 +334,7 @@ fn explain_cycle(words: &dyn Words, graph: &Graph, name: &str, cycle: &[Edge]) -
     out.why
         .push("So each of them has to come before itself.".to_owned());
     words.explain_rest(graph, &mut out);
-    Told {
+    Explained {
         // What was inferred may need no real time after all.
         title: if out.uses_time {
             name.to_owned()

@@ -52,7 +52,7 @@ fn infer(
     aborted: &FastMap<(Datum, Datum), u32>,
     budget: &Budget,
 ) -> Option<Verdict> {
-    let invalid = |told| Some(Verdict::Invalid(Violation::Told(told)));
+    let invalid = |told| Some(Verdict::Invalid(Violation::Explained(told)));
     let versions = match Versions::collect(pool, calls, initial, aborted) {
         Collected::Versions(versions) => versions,
         Collected::Violation(told) => return invalid(told),

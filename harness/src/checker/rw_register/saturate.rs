@@ -7,14 +7,14 @@ use super::link::{Because, Link};
 use super::versions::Versions;
 use super::words::VersionWords;
 use crate::checker::precedence::{self, Graph, Kind};
-use crate::checker::violation::Told;
+use crate::checker::violation::Explained;
 use crate::recording::budget::{Budget, Limit, Meter};
 use crate::recording::hash::FastMap;
 
 /// What following the rules came to.
 pub(super) enum Saturated {
     /// Transactions that each precede themselves.
-    Cycle(Told),
+    Cycle(Explained),
     /// No contradiction; everything that must precede something does.
     Graph(Graph),
 }

@@ -3,7 +3,7 @@
 //! Invariant: every version but the initial ones has one writer, and every read found its version.
 
 use crate::checker::txn::Micro;
-use crate::checker::violation::{Told, mention};
+use crate::checker::violation::{Explained, mention};
 use crate::model::Call;
 use crate::recording::datum::{Datum, Pool};
 use crate::recording::hash::FastMap;
@@ -42,7 +42,7 @@ pub(super) enum Collected<'a> {
     /// Every read found its version.
     Versions(Versions<'a>),
     /// A single read, or a single transaction, is wrong by itself.
-    Violation(Told),
+    Violation(Explained),
     /// A value is written twice, so that reads do not say what they saw.
     Repeated,
 }
@@ -171,7 +171,7 @@ impl Collector<'_, '_> {
     }
 
     /// Finds the version of every read from outside; checks the others against what the transaction did itself.
-    fn reads(&mut self, txn: u32, call: &Call<Vec<Micro>>) -> Result<(), Told> {
+    fn reads(&mut self, txn: u32, call: &Call<Vec<Micro>>) -> Result<(), Explained> {
         let mut known: FastMap<Datum, Datum> = FastMap::default();
         for micro in &call.op {
             match *micro {
@@ -202,7 +202,7 @@ impl Collector<'_, '_> {
         value == self.initial || (self.initial.is_nil() && empty(value))
     }
 
-    fn read(&mut self, txn: u32, key: Datum, value: Datum) -> Result<(), Told> {
+    fn read(&mut self, txn: u32, key: Datum, value: Datum) -> Result<(), Explained> {
         let name = if self.is_initial(value) {
             (key, self.initial)
         } else {
@@ -240,7 +240,7 @@ impl Collector<'_, '_> {
     }
 
     /// Puts versions directly behind those that their writers had read.
-    fn link(&mut self) -> Result<(), Told> {
+    fn link(&mut self) -> Result<(), Explained> {
         for versions in &self.versions.of_key {
             let mut written: FastMap<u32, u32> = FastMap::default();
             for id in versions {
@@ -266,7 +266,7 @@ impl Collector<'_, '_> {
         Ok(())
     }
 
-    fn garbage(&self, txn: u32, key: Datum, value: Datum) -> Told {
+    fn garbage(&self, txn: u32, key: Datum, value: Datum) -> Explained {
         let reader = self.versions.id(txn);
         let shown = format!(
             "{} = {}",
@@ -274,7 +274,7 @@ impl Collector<'_, '_> {
             self.versions.pool.show(value)
         );
         match self.aborted.get(&(key, value)) {
-            Some(aborted) => Told {
+            Some(aborted) => Explained {
                 title: format!("aborted read (G1a): {shown}"),
                 operations: vec![*aborted, reader],
                 why: vec![format!(
@@ -284,7 +284,7 @@ impl Collector<'_, '_> {
                     mention(*aborted)
                 )],
             },
-            None => Told {
+            None => Explained {
                 title: format!("garbage: {shown}"),
                 operations: vec![reader],
                 why: vec![format!(
@@ -296,9 +296,9 @@ impl Collector<'_, '_> {
         }
     }
 
-    fn early(&self, txn: u32, version: u32) -> Told {
+    fn early(&self, txn: u32, version: u32) -> Explained {
         let id = self.versions.id(txn);
-        Told {
+        Explained {
             title: format!(
                 "internal: a read of {} before it was written",
                 self.versions.show(version)
@@ -312,10 +312,10 @@ impl Collector<'_, '_> {
         }
     }
 
-    fn intermediate(&self, txn: u32, writer: u32, version: u32) -> Told {
+    fn intermediate(&self, txn: u32, writer: u32, version: u32) -> Explained {
         let (writer, reader) = (self.versions.id(writer), self.versions.id(txn));
         let shown = self.versions.show(version);
-        Told {
+        Explained {
             title: format!("intermediate read (G1b): {shown}"),
             operations: vec![writer, reader],
             why: vec![format!(
@@ -326,11 +326,11 @@ impl Collector<'_, '_> {
         }
     }
 
-    fn internal(&self, txn: u32, key: Datum, own: Datum, value: Datum) -> Told {
+    fn internal(&self, txn: u32, key: Datum, own: Datum, value: Datum) -> Explained {
         let id = self.versions.id(txn);
         let pool = self.versions.pool;
         let key = pool.show(key);
-        Told {
+        Explained {
             title: format!("internal: a transaction contradicts itself about {key}"),
             operations: vec![id],
             why: vec![format!(
@@ -342,10 +342,10 @@ impl Collector<'_, '_> {
         }
     }
 
-    fn lost_update(&self, version: u32, one: u32, other: u32) -> Told {
+    fn lost_update(&self, version: u32, one: u32, other: u32) -> Explained {
         let (one, other) = (self.versions.id(one), self.versions.id(other));
         let shown = self.versions.show(version);
-        Told {
+        Explained {
             title: format!("lost update: {shown}"),
             operations: vec![one, other],
             why: vec![format!(

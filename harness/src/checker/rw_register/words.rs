@@ -2,7 +2,7 @@
 
 use super::link::{Because, Link};
 use super::versions::Versions;
-use crate::checker::precedence::{Edge, Explained, Graph, Kind, TOLD_MAX, Words, path};
+use crate::checker::precedence::{Draft, Edge, Graph, Kind, TOLD_MAX, Words, path};
 use crate::checker::violation::mention;
 
 /// The versions, and what followed from them.
@@ -16,7 +16,7 @@ impl Words for VersionWords<'_> {
         self.versions.id(txn)
     }
 
-    fn explain(&self, leaves: Edge, arrives: Edge, out: &mut Explained) {
+    fn explain(&self, leaves: Edge, arrives: Edge, out: &mut Draft) {
         let (one, other) = (
             mention(out.mentions(self.id(leaves.from))),
             mention(out.mentions(self.id(arrives.to))),
@@ -50,7 +50,7 @@ impl Words for VersionWords<'_> {
         out.why.push(sentence);
     }
 
-    fn explain_rest(&self, graph: &Graph, out: &mut Explained) {
+    fn explain_rest(&self, graph: &Graph, out: &mut Draft) {
         let mut explained: Vec<u32> = Vec::new();
         while let Some(at) = out.open.pop() {
             let link = self.links[at as usize];
@@ -85,7 +85,7 @@ impl Words for VersionWords<'_> {
 }
 
 impl VersionWords<'_> {
-    fn explain_way(&self, graph: &Graph, way: &[Edge], out: &mut Explained) {
+    fn explain_way(&self, graph: &Graph, way: &[Edge], out: &mut Draft) {
         let mut leaves: Option<Edge> = None;
         for edge in way {
             let first = *leaves.get_or_insert(*edge);

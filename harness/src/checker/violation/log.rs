@@ -5,7 +5,7 @@ use crate::recording::datum::Datum;
 /// Why operations on a log have no order. Ids of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogViolation {
-    /// A record was seen that nobody appended.
+    /// A record was seen that was never appended.
     Garbage {
         /// Who saw it.
         read: u32,
@@ -46,7 +46,7 @@ pub enum LogViolation {
         /// Knows of a higher one.
         later: u32,
     },
-    /// A read lacks a record that nobody can have trimmed before it returned.
+    /// A read lacks a record that cannot have been trimmed before it returned.
     Missing {
         /// The read.
         read: u32,

@@ -18,12 +18,12 @@ pub enum Violation {
     /// Found by a search.
     Stuck(Stuck),
     /// Found by one of the other engines, which tells it itself.
-    Told(Told),
+    Explained(Explained),
 }
 
 /// A violation in the words of its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct Explained {
     /// What happened, in a few words.
     pub title: String,
     /// The operations involved.
@@ -32,7 +32,7 @@ pub struct Told {
     pub why: Vec<String>,
 }
 
-/// An operation inside a sentence of [`Told`]; the report puts its letter there.
+/// An operation inside a sentence of [`Explained`]; the report puts its letter there.
 pub fn mention(id: u32) -> String {
     format!("{MENTION}{id}{MENTION}")
 }
@@ -93,7 +93,7 @@ impl Violation {
                     std::iter::once(stuck.op).chain(states).collect()
                 }
             },
-            Self::Told(told) => told.operations.clone(),
+            Self::Explained(told) => told.operations.clone(),
         };
         ids.sort_unstable();
         ids.dedup();

@@ -193,7 +193,7 @@ static MOUNTS_ARE_PRIVATE: AtomicBool = AtomicBool::new(false);
 
 /// Sparse; a run of minutes writes a fraction of it.
 const IMAGE_BYTES: u64 = 8 << 30;
-/// No commit of the journal but those that somebody syncs for.
+/// No commit of the journal but those that a sync asks for.
 const MOUNT_OPTIONS: &str = "loop,noatime,commit=900";
 /// The front, a spare, and one that is being made.
 const SEGMENTS_WRITTEN_MAX: usize = 3;

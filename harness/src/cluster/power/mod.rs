@@ -2,7 +2,7 @@
 //!
 //! Kill first would be wrong on a file system: after SIGKILL the kernel still writes back what is dirty. So in
 //! the ext4 tier the file system is shut down first, then the process killed, then the file system mounted
-//! anew; in the shadow tier the process itself holds what is not synced, and the kill is the cut.
+//! again; in the shadow tier the process itself holds what is not synced, and the kill is the cut.
 //!
 //! Invariant: all nodes of one cut lose power at one moment: none of them sees another's end and still syncs.
 

@@ -7,7 +7,7 @@ pub(super) fn title(story: &Story<'_>, violation: &LogViolation) -> String {
     match *violation {
         LogViolation::Garbage { read, record } => {
             format!(
-                "{} saw record {} that nobody appended",
+                "{} saw record {} that was never appended",
                 story.describe(read),
                 story.value(record)
             )
@@ -23,13 +23,13 @@ pub(super) fn title(story: &Story<'_>, violation: &LogViolation) -> String {
         }
         LogViolation::Missing { read, .. } => {
             format!(
-                "lost: {} lacks a record that nobody can have trimmed",
+                "lost: {} lacks a record that cannot have been trimmed",
                 story.describe(read)
             )
         }
         LogViolation::Hole { offset, later } => {
             format!(
-                "{} knows of more than offset {offset}, where nobody can have appended",
+                "{} knows of more than offset {offset}, where nothing can have been appended",
                 story.describe(later)
             )
         }
@@ -91,11 +91,11 @@ pub(super) fn sentences(story: &Story<'_>, violation: &LogViolation) -> Vec<Stri
         }
         LogViolation::Hole { offset, later } => vec![
             format!(
-                "{} shows that the log was longer than {offset} before it returned, and nobody tells what is at \
+                "{} shows that the log was longer than {offset} before it returned, and no operation says what is at \
                  offset {offset}.",
                 story.name(later)
             ),
-            "Only an append of unknown outcome that nobody saw can stand there. But all of those that were called in \
+            "Only an append of unknown outcome that was never seen can be there. But all of those that were called in \
              time, if any, are needed for lower offsets."
                 .to_owned(),
         ],

@@ -44,7 +44,7 @@ pub(super) fn sentences(story: &Story<'_>, violation: &RegisterViolation) -> Vec
     let mut sentences = contradiction(story, &violation.contradiction);
     for effect in &violation.effects {
         sentences.push(format!(
-            "{} took effect although nobody saw it return: {} saw its value, or one made from it.",
+            "{} took effect although it was never seen to return: {} saw its value, or one made from it.",
             story.name(effect.op),
             story.name(effect.seen_by)
         ));

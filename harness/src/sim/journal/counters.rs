@@ -7,51 +7,103 @@ pub struct Counters {
     pub messages: u64,
     /// Batches made durable.
     pub batches: u64,
-    /// Processes started.
-    pub starts: u64,
-    /// Processes cut down.
-    pub crashes: u64,
-    /// Starts that were cut down while they read the disk.
-    pub recovery_crashes: u64,
-    /// Sectors and names that power cuts took.
-    pub sectors_lost: u64,
-    /// Acts of damage to disks.
-    pub damages: u64,
-    /// Damaged entries that nodes found when they started, or while they read.
-    pub holes: u64,
-    /// Nodes that refused to start, and rightly.
-    pub refusals: u64,
-    /// Damaged entries that nobody but the scrub has found.
-    pub scrubbed: u64,
-    /// Times that a disk had no room left.
-    pub full_disks: u64,
-    /// Runs that ended because too much was damaged to go on, and rightly.
-    pub stalls: u64,
     /// Elections won.
     pub elections: u64,
     /// Snapshots taken.
     pub snapshots: u64,
-    /// Snapshots of other nodes taken over.
+    /// Snapshots of other nodes installed.
     pub installs: u64,
     /// Changes of the voters made.
     pub voter_changes: u64,
+    /// Runs that ended because too much was damaged to go on, and rightly.
+    pub stalls: u64,
+    /// What happened to processes.
+    pub processes: ProcessCounters,
+    /// What happened to disks.
+    pub disks: DiskCounters,
+}
+
+/// What happened to processes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ProcessCounters {
+    /// Processes started.
+    pub starts: u64,
+    /// Processes killed.
+    pub crashes: u64,
+    /// Starts that were killed while they read the disk.
+    pub recovery_crashes: u64,
+    /// Nodes that refused to start, and rightly.
+    pub refusals: u64,
+}
+
+/// What happened to disks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct DiskCounters {
+    /// Sectors and names that power cuts took.
+    pub sectors_lost: u64,
+    /// Acts of damage.
+    pub damages: u64,
+    /// Damaged entries that nodes found when they started, or while they read.
+    pub holes: u64,
+    /// Damaged entries that only the scrub has found.
+    pub scrubbed: u64,
+    /// Times that a disk had no room left.
+    pub full: u64,
 }
 
 impl Counters {
     pub(crate) fn add(&mut self, other: &Self) {
-        self.messages += other.messages;
-        self.batches += other.batches;
-        self.starts += other.starts;
-        self.crashes += other.crashes;
-        self.recovery_crashes += other.recovery_crashes;
-        self.sectors_lost += other.sectors_lost;
-        self.elections += other.elections;
-        self.damages += other.damages;
-        self.holes += other.holes;
-        self.refusals += other.refusals;
-        self.scrubbed += other.scrubbed;
-        self.full_disks += other.full_disks;
-        self.stalls += other.stalls;
-        self.voter_changes += other.voter_changes;
+        let Self {
+            messages,
+            batches,
+            elections,
+            snapshots,
+            installs,
+            voter_changes,
+            stalls,
+            processes,
+            disks,
+        } = other;
+        self.messages += messages;
+        self.batches += batches;
+        self.elections += elections;
+        self.snapshots += snapshots;
+        self.installs += installs;
+        self.voter_changes += voter_changes;
+        self.stalls += stalls;
+        self.processes.add(processes);
+        self.disks.add(disks);
+    }
+}
+
+impl ProcessCounters {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            starts,
+            crashes,
+            recovery_crashes,
+            refusals,
+        } = other;
+        self.starts += starts;
+        self.crashes += crashes;
+        self.recovery_crashes += recovery_crashes;
+        self.refusals += refusals;
+    }
+}
+
+impl DiskCounters {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            sectors_lost,
+            damages,
+            holes,
+            scrubbed,
+            full,
+        } = other;
+        self.sectors_lost += sectors_lost;
+        self.damages += damages;
+        self.holes += holes;
+        self.scrubbed += scrubbed;
+        self.full += full;
     }
 }

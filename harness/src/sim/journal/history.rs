@@ -1,4 +1,4 @@
-//! The histories of a simulated run, in memory until somebody wants them as files.
+//! The histories of a simulated run, in memory until they are written as files.
 //!
 //! Invariant: as in `crate::recorder`: events stand in the order of their times, and a fault is in every
 //! history.
@@ -64,22 +64,22 @@ impl History {
     }
 
     /// What was recorded, a track a workload.
-    pub(crate) fn into_tracks(self) -> Vec<Track> {
-        let track = |(header, events)| Track { header, events };
+    pub(crate) fn into_tracks(self) -> Vec<WorkloadHistory> {
+        let track = |(header, events)| WorkloadHistory { header, events };
         self.tracks.into_iter().map(track).collect()
     }
 }
 
 /// The history of one workload.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Track {
+pub struct WorkloadHistory {
     /// What it is the history of.
     pub header: Header,
     /// What happened, in order; numbered when it is written.
     pub events: Vec<Event>,
 }
 
-impl Track {
+impl WorkloadHistory {
     /// The history as a file has it.
     ///
     /// # Errors

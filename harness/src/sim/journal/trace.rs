@@ -10,7 +10,7 @@ use super::happening::Happening;
 
 /// What becomes of the lines.
 pub enum Lines {
-    /// Nobody reads them; they are not made.
+    /// They are not read, so they are not made.
     None,
     /// The last so many are kept.
     Last(usize),

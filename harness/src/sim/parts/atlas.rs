@@ -1,17 +1,17 @@
 //! The fault atlas: what was damaged on which disk, by log index, and so what has to come of it.
 //!
 //! Damage strikes at most a minority of the disks at a time, and of every set of voters that may have to decide (where
-//! voters change, a minority of the nodes may be all of them); until a disk is whole again, no other one is struck
+//! voters change, a minority of the nodes may be all of them); until a disk is whole again, no other one is damaged
 //! beyond that, nor are voters asked for of which it would be more than a minority. Inside this budget nothing may be lost and everything has to be repaired, and so the atlas says:
 //!
 //! | what a node does | when it may |
 //! |-|-|
-//! | calls an entry damaged | the bytes of its batch were struck |
-//! | comes back with less than it had synced | it was struck, and says so: it abstains |
-//! | refuses to start | what no other node gives back was struck: every copy of where the log begins, of term and vote, of the state |
-//! | starts | not when both copies of term and vote were struck |
+//! | calls an entry damaged | the bytes of its batch were damaged |
+//! | comes back with less than it had synced | it was damaged, and says so: it abstains |
+//! | refuses to start | what no other node gives back was damaged: every copy of where the log begins, of term and vote, of the state |
+//! | starts | not when both copies of term and vote were damaged |
 //!
-//! Not struck is what `recovery/judge/mod.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
+//! Not damaged is what `recovery/judge/mod.rs` says cannot be noticed: the whole of the last batch, blanked before a later one
 //! was written.
 //!
 //! Invariant: what is damaged is drawn from the run's seed and from bytes that were written, and noted before it
@@ -28,7 +28,7 @@ use super::corruption::{BATCH_HEADER_BYTES, HARD_STATE, PAGE, SLOT_BYTES, SNAPSH
 
 /// What has happened to all disks.
 pub(crate) struct Atlas {
-    disks: Vec<Struck>,
+    disks: Vec<DiskFaults>,
     /// Decides what is damaged, and when.
     pub(crate) prng: Prng,
     /// True when a majority of the disks was damaged at a time.
@@ -37,19 +37,19 @@ pub(crate) struct Atlas {
 
 /// What has happened to one disk.
 #[derive(Debug, Clone, Default)]
-struct Struck {
+struct DiskFaults {
     /// True until the node was seen whole again.
     is_damaged: bool,
-    /// Entries whose batches were struck.
+    /// Entries whose batches were damaged.
     entries: BTreeSet<u64>,
-    /// A record was struck that says that the log begins behind this entry: all up to it may be missed.
+    /// A record was damaged that says that the log begins behind this entry: all up to it may be missed.
     covered_until: u64,
-    /// What no other node can give back was struck.
+    /// What no other node can give back was damaged.
     may_refuse: bool,
     must_refuse: bool,
     /// Ever, not only since it was last whole.
-    log_was_struck: bool,
-    hard_state_was_struck: bool,
+    log_was_damaged: bool,
+    hard_state_was_damaged: bool,
     refused: bool,
     /// Entries that were damaged under a running node, and are not readable yet.
     rotten: BTreeSet<u64>,
@@ -57,7 +57,7 @@ struct Struck {
     slots: [bool; 2],
     headers: BTreeSet<(String, HeaderCopy)>,
     /// The record of where the log begins, beyond entry 0.
-    base_was_struck: bool,
+    base_was_damaged: bool,
     /// Snapshot files, until they are gone.
     snapshots: BTreeSet<String>,
 }
@@ -72,7 +72,7 @@ enum HeaderCopy {
 impl Atlas {
     pub(crate) fn new(nodes: usize, prng: Prng) -> Self {
         Self {
-            disks: vec![Struck::default(); nodes],
+            disks: vec![DiskFaults::default(); nodes],
             prng,
             went_beyond: false,
         }
@@ -82,15 +82,15 @@ impl Atlas {
         self.disks[at].is_damaged
     }
 
-    /// True when the batch that holds the entry was struck.
-    pub(crate) fn has_struck(&self, at: usize, index: u64) -> bool {
+    /// True when the batch that holds the entry was damaged.
+    pub(crate) fn has_damaged(&self, at: usize, index: u64) -> bool {
         let disk = &self.disks[at];
         disk.entries.contains(&index) || index <= disk.covered_until
     }
 
     pub(crate) fn may_refuse(&self, at: usize) -> bool {
         let disk = &self.disks[at];
-        disk.may_refuse || disk.log_was_struck && disk.hard_state_was_struck
+        disk.may_refuse || disk.log_was_damaged && disk.hard_state_was_damaged
     }
 
     pub(crate) fn must_refuse(&self, at: usize) -> bool {
@@ -108,7 +108,7 @@ impl Atlas {
     /// What has a good copy was written again from it.
     pub(crate) fn note_started(&mut self, at: usize) {
         let disk = &mut self.disks[at];
-        (disk.slots, disk.base_was_struck) = ([false; 2], false);
+        (disk.slots, disk.base_was_damaged) = ([false; 2], false);
         disk.headers.clear();
         disk.rotten.clear();
     }
@@ -152,20 +152,27 @@ impl Atlas {
         }
     }
 
-    pub(crate) fn note_blow(&mut self, at: usize, view: &Inspection, file: &str, old: &[u8], new: &[u8]) {
+    pub(crate) fn note_corruption(
+        &mut self,
+        at: usize,
+        view: &Inspection,
+        file: &str,
+        old: &[u8],
+        new: &[u8],
+    ) {
         let disk = &mut self.disks[at];
         disk.is_damaged = true;
         if file == HARD_STATE {
-            disk.hard_state_was_struck = true;
-            let is_slot_struck = |slot: usize| {
+            disk.hard_state_was_damaged = true;
+            let is_slot_damaged = |slot: usize| {
                 let range = slot * PAGE..slot * PAGE + SLOT_BYTES;
                 old.get(range.clone()) != new.get(range)
             };
-            (0..2).for_each(|slot| disk.slots[slot] |= is_slot_struck(slot));
+            (0..2).for_each(|slot| disk.slots[slot] |= is_slot_damaged(slot));
             let both = disk.slots == [true; 2];
             disk.may_refuse |= both;
             // A slot that took the other's place is a valid one.
-            disk.must_refuse |= (0..2).all(is_slot_struck)
+            disk.must_refuse |= (0..2).all(is_slot_damaged)
                 && (0..2).all(|slot| new.get(slot * PAGE..slot * PAGE + 8) != old.get(..8));
             return;
         }
@@ -174,7 +181,7 @@ impl Atlas {
             disk.may_refuse |= disk.lacks_state(view);
             return;
         }
-        disk.log_was_struck = true;
+        disk.log_was_damaged = true;
         let Some(segment) = view.segments.iter().find(|segment| segment.file == file) else {
             return;
         };
@@ -184,10 +191,10 @@ impl Atlas {
         };
         // What was cut before has lost its last page already.
         let copies = [(HeaderCopy::First, 0), (HeaderCopy::Last, old.len() / PAGE - 1)];
-        let struck = copies.into_iter().filter(|(_, page)| page_differs(*page));
+        let damaged = copies.into_iter().filter(|(_, page)| page_differs(*page));
         disk.headers
-            .extend(struck.map(|(copy, _)| (file.to_owned(), copy)));
-        // Without its salt nothing in a segment can be told from garbage.
+            .extend(damaged.map(|(copy, _)| (file.to_owned(), copy)));
+        // Without its salt nothing in a segment can be distinguished from garbage.
         let no_header = copies
             .into_iter()
             .all(|(copy, _)| disk.headers.contains(&(file.to_owned(), copy)));
@@ -203,7 +210,7 @@ impl Atlas {
                         }
                         // Headers repeat where the log begins, and snapshots know it.
                         Kind::Snapshot => {
-                            disk.base_was_struck |= record.index > 0;
+                            disk.base_was_damaged |= record.index > 0;
                             disk.covered_until = disk.covered_until.max(record.index);
                         }
                         Kind::HardState | Kind::Truncate | Kind::Seal | Kind::Mark => {}
@@ -215,7 +222,7 @@ impl Atlas {
     }
 }
 
-impl Struck {
+impl DiskFaults {
     /// True when no snapshot may be left that the log goes on from; or one less than is needed to know where it
     /// begins.
     fn lacks_state(&self, view: &Inspection) -> bool {
@@ -223,10 +230,11 @@ impl Struck {
             return !self.snapshots.is_empty();
         };
         let leads_on = |position: &&LogPosition| position.index <= recovered.last.index;
-        let is_struck = |position: &LogPosition| self.snapshots.contains(&snapshot_file_name(*position));
+        let is_damaged_file =
+            |position: &LogPosition| self.snapshots.contains(&snapshot_file_name(*position));
         let mut leading = view.snapshots.iter().filter(leads_on);
         let begins_later = recovered.base.index.get() > 0;
-        let all = begins_later && leading.all(is_struck);
-        all || self.base_was_struck && view.snapshots.iter().any(is_struck)
+        let all = begins_later && leading.all(is_damaged_file);
+        all || self.base_was_damaged && view.snapshots.iter().any(is_damaged_file)
     }
 }

@@ -132,7 +132,7 @@ impl Clients {
         self.list.iter().all(|client| client.open.is_none())
     }
 
-    /// The next time at which somebody may begin an operation, `earliest` or later.
+    /// The next time at which a client may begin an operation, `earliest` or later.
     pub(crate) fn reserve(&mut self, earliest: u64) -> u64 {
         let at = self.next_turn.max(earliest);
         self.next_turn = at + self.interval;

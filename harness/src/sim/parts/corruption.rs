@@ -36,7 +36,7 @@ impl Change {
 
 /// One act of damage.
 #[derive(Debug)]
-pub(crate) struct Blow {
+pub(crate) struct Corruption {
     pub(crate) file: String,
     pub(crate) change: Change,
     pub(crate) words: String,
@@ -50,7 +50,7 @@ pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, old: &[u8], new: &[
         return true;
     };
     if file != segment.file {
-        // A spare that is not blank, and a begun segment that is, are told apart by their headers.
+        // A spare that is not blank, and a begun segment that is, are distinguished by their headers.
         return false;
     }
     let Some(batch) = segment.batches.iter().max_by_key(|batch| batch.lsn) else {
@@ -70,7 +70,7 @@ pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, old: &[u8], new: &[
 }
 
 /// Draws what is damaged, and how.
-pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Blow> {
+pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Corruption> {
     let begun: Vec<&SegmentView> = view
         .segments
         .iter()
@@ -101,7 +101,7 @@ pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<
 }
 
 /// Damages a snapshot: a bit flips, a part is zero, or it is cut.
-pub(crate) fn in_snapshot(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
+pub(crate) fn in_snapshot(prng: &mut Prng, file: &str, old: &[u8]) -> Corruption {
     let at = prng.below(old.len() as u64) as usize;
     let (change, words) = match prng.below(4) {
         0 => return cut(prng, file, old),
@@ -122,41 +122,41 @@ pub(crate) fn in_snapshot(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
         }
     };
     let file = file.to_owned();
-    Blow { file, change, words }
+    Corruption { file, change, words }
 }
 
-fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Blow {
+fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Corruption {
     let length = prng.below(old.len() as u64) as usize;
-    Blow {
+    Corruption {
         file: file.to_owned(),
         change: Change::Cut { length },
         words: format!("cut to {length} bytes"),
     }
 }
 
-fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Blow> {
+fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Corruption> {
     let old = files.get(HARD_STATE)?;
     let slot = prng.below(2) as usize;
-    let blow = on_page(prng, HARD_STATE, old, slot, old);
-    let Change::Put { offset, bytes } = &blow.change else {
+    let corruption = on_page(prng, HARD_STATE, old, slot, old);
+    let Change::Put { offset, bytes } = &corruption.change else {
         return None;
     };
     // Both slots, now and then.
     if prng.chance(1, 8) {
         let bytes = vec![0xff; 2 * PAGE].into_iter().take(old.len()).collect();
-        return Some(Blow {
+        return Some(Corruption {
             change: Change::Put { offset: 0, bytes },
             words: "both slots overwritten".to_owned(),
-            ..blow
+            ..corruption
         });
     }
     // Only what is in use of a slot matters.
     let in_use = *offset % PAGE < SLOT_BYTES || bytes.len() >= PAGE;
-    in_use.then_some(blow)
+    in_use.then_some(corruption)
 }
 
 /// Damages a page: bits flip, it is zero, garbage, or another page that was written to the wrong place.
-fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -> Blow {
+fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -> Corruption {
     let start = page * PAGE;
     let bytes = &old[start..(start + PAGE).min(old.len())];
     let used = bytes
@@ -179,7 +179,7 @@ fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -
             (0, other[from..from + bytes.len()].to_vec(), "holds another page")
         }
     };
-    Blow {
+    Corruption {
         file: file.to_owned(),
         words: format!("page {page}: {how} (byte {})", start + at),
         change: Change::Put {
@@ -190,7 +190,7 @@ fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -
 }
 
 /// Flips a bit of the entry at `index` where it is read from.
-pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64) -> Option<Blow> {
+pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64) -> Option<Corruption> {
     let is_entry = |kind| matches!(kind, Kind::Term | Kind::Config | Kind::Command | Kind::Patch);
     let all = view
         .segments
@@ -203,7 +203,7 @@ pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64)
         .max_by_key(|(_, batch, _)| batch.lsn)?;
     let at = (record.offset + RECORD_HEADER_BYTES + prng.below(record.length)) as usize;
     let byte = *files.get(&segment.file)?.get(at)?;
-    Some(Blow {
+    Some(Corruption {
         file: segment.file.clone(),
         change: Change::Put {
             offset: at,

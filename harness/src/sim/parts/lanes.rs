@@ -4,14 +4,14 @@
 
 use noraftd::prng::Prng;
 
-use crate::nemesis::{Board, Claim, Decision, Lane};
+use crate::nemesis::{Claim, Decision, FaultLedger, Lane};
 use crate::plan::Plan;
 use crate::results::FaultResult;
 
 /// All lanes, and what they have in force.
 pub(crate) struct SimNemesis {
     pub(crate) lanes: Vec<LaneState>,
-    pub(crate) board: Board,
+    pub(crate) ledger: FaultLedger,
     /// Every decision, in the order of being made.
     pub(crate) schedule: Vec<Decision>,
     pub(crate) prng: Prng,
@@ -46,7 +46,7 @@ impl SimNemesis {
         };
         Self {
             lanes: lanes.into_iter().map(state).collect(),
-            board: Board::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
+            ledger: FaultLedger::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
             schedule: Vec::new(),
             prng: Prng::new(seed).fork(FORK_DETAILS),
             coups,
@@ -55,9 +55,9 @@ impl SimNemesis {
 
     /// What became of every fault, and how many decisions could not be carried out.
     pub(crate) fn results(&self) -> (Vec<FaultResult>, u64) {
-        (self.board.results(), self.board.skipped())
+        (self.ledger.results(), self.ledger.skipped())
     }
 }
 
-/// Tells the details of faults from the schedule, which is the same for real processes.
+/// Separates the details of faults from the schedule, which is the same for real processes.
 const FORK_DETAILS: u64 = 0x6465_7461_696c;

@@ -9,6 +9,7 @@ pub(crate) mod corruption;
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod event;
+pub(crate) mod inode;
 pub(crate) mod job;
 pub(crate) mod lanes;
 pub(crate) mod network;

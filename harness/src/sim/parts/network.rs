@@ -97,7 +97,7 @@ impl Network {
         };
     }
 
-    /// The number of the first link between two nodes. Whoever it leads to is its remainder by the number of nodes.
+    /// The number of the first link between two nodes. The node that it leads to is its remainder by the number of nodes.
     pub(crate) fn between(&self, from: usize, to: usize) -> usize {
         self.lane_between(from, to, Lane::First)
     }

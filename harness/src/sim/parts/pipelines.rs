@@ -141,7 +141,7 @@ fn list(reply: &Reply) -> Option<Vec<u64>> {
     }
 }
 
-/// Tells these requests from others.
+/// Distinguishes these requests from others.
 pub(crate) const PIPELINED: u64 = 1 << 62;
 
 /// A [`RequestId`] names a client and the number of its request.

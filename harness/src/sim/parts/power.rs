@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
 
-use super::disk::{Inode, SECTOR, SimDisk, State, Undo, apply, is_zero};
+use super::disk::{SimDisk, State, apply};
+use super::inode::{Inode, SECTOR, Undo, is_zero};
 
 impl SimDisk {
     /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.

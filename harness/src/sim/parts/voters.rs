@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use noraft::NodeId;
 use noraftd::replica::event::{RequestId, Status};
 
-use crate::plan::{FaultPlan, Plan};
+use crate::plan::{FaultPlan, KindName, Plan};
 
 /// What was asked for.
 pub(crate) struct Voters {
@@ -24,7 +24,7 @@ pub(crate) struct Voters {
 
 impl Voters {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let changes = |fault: &FaultPlan| matches!(fault, FaultPlan::Voters { .. });
+        let changes = |fault: &FaultPlan| fault.kind() == KindName::Voters;
         Self {
             are_changed: plan.faults.iter().any(changes),
             may_be_lone: plan.sim.disk.torn_permille == 0,
@@ -34,7 +34,7 @@ impl Voters {
         }
     }
 
-    /// Voters that were asked for, as far as nobody has said what came of it.
+    /// Voters that were asked for, as far as no node has said what came of it.
     pub(crate) fn asked_for(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
         self.open.values().map(|(_, voters)| voters)
     }
@@ -51,7 +51,7 @@ pub(crate) fn is_change(id: RequestId) -> bool {
 }
 
 /// The voters as a node knows them.
-pub(crate) fn told_voters(status: &Status) -> String {
+pub(crate) fn describe_voters(status: &Status) -> String {
     let ids = |nodes: &[NodeId]| {
         let ids: Vec<String> = nodes.iter().map(|id| id.get().to_string()).collect();
         ids.join(" ")

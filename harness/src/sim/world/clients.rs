@@ -72,7 +72,7 @@ impl World {
         let target = &self.nodes[node];
         if target.process.is_none() {
             client.life = None;
-            let refused = CallError::Unreachable("nobody listens".to_owned());
+            let refused = CallError::Unreachable("no process is listening".to_owned());
             return self.finish_operation(at, Err(refused));
         }
         if client.life.is_some_and(|life| life != target.life) {

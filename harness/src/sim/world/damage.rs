@@ -10,7 +10,7 @@ use noraftd::store::inspect::Inspection;
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
-use crate::sim::parts::corruption::{Blow, Files, SNAPSHOT, draw, in_snapshot, leaves_no_trace, rot};
+use crate::sim::parts::corruption::{Corruption, Files, SNAPSHOT, draw, in_snapshot, leaves_no_trace, rot};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 
@@ -70,7 +70,7 @@ impl World {
         is_calm && (is_within || self.plan.sim.disk.damage_beyond)
     }
 
-    /// Damages an entry of a running node that nobody is about to read, now and then.
+    /// Damages an entry of a running node that is not about to be read, now and then.
     pub(super) fn damage_cold(&mut self, at: usize) {
         let share = self.plan.sim.disk.rot_permille;
         if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
@@ -87,10 +87,10 @@ impl World {
         let index = self.atlas.prng.between(first, last);
         let files = self.nodes[at].disk.files();
         let view = Inspection::of_files(&files);
-        let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) else {
+        let Some(corruption) = rot(&mut self.atlas.prng, &files, &view, index) else {
             return;
         };
-        if self.strike_disk(at, &files, &view, &blow) {
+        if self.corrupt_disk(at, &files, &view, &corruption) {
             self.atlas.note_rot(at, index);
         }
     }
@@ -107,12 +107,12 @@ impl World {
         if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
             return;
         }
-        let blows = 1 + self.atlas.prng.below(3) * self.atlas.prng.below(2);
-        for _ in 0..blows {
+        let count = 1 + self.atlas.prng.below(3) * self.atlas.prng.below(2);
+        for _ in 0..count {
             let files = self.nodes[at].disk.files();
             let view = Inspection::of_files(&files);
-            if let Some(blow) = draw(&mut self.atlas.prng, &files, &view) {
-                self.strike_disk(at, &files, &view, &blow);
+            if let Some(corruption) = draw(&mut self.atlas.prng, &files, &view) {
+                self.corrupt_disk(at, &files, &view, &corruption);
             }
         }
     }
@@ -131,8 +131,8 @@ impl World {
             names = vec![names[kept]];
         }
         for name in names.into_iter().filter(|name| !files[*name].is_empty()) {
-            let blow = in_snapshot(&mut self.atlas.prng, name, &files[name]);
-            self.strike_disk(at, &files, &view, &blow);
+            let corruption = in_snapshot(&mut self.atlas.prng, name, &files[name]);
+            self.corrupt_disk(at, &files, &view, &corruption);
         }
     }
 
@@ -144,42 +144,42 @@ impl World {
         }
         let files = self.nodes[at].disk.files();
         let view = Inspection::of_files(&files);
-        if let Some(blow) = rot(&mut self.atlas.prng, &files, &view, index) {
-            self.strike_disk(at, &files, &view, &blow);
+        if let Some(corruption) = rot(&mut self.atlas.prng, &files, &view, index) {
+            self.corrupt_disk(at, &files, &view, &corruption);
             self.atlas.note_rot(at, index);
         }
     }
 
     /// Damages a disk, unless nothing would be left to notice it by.
-    fn strike_disk(&mut self, at: usize, files: &Files, view: &Inspection, blow: &Blow) -> bool {
-        let Some(old) = files.get(&blow.file) else {
+    fn corrupt_disk(&mut self, at: usize, files: &Files, view: &Inspection, corruption: &Corruption) -> bool {
+        let Some(old) = files.get(&corruption.file) else {
             return false;
         };
-        let new = blow.change.of(old);
-        if new == *old || leaves_no_trace(view, &blow.file, old, &new) {
+        let new = corruption.change.of(old);
+        if new == *old || leaves_no_trace(view, &corruption.file, old, &new) {
             return false;
         }
         // What is written and not synced may be gone by the time that it is looked for.
         if let Some(files) = self.nodes[at].disk.platter_files()
-            && let Some(old) = files.get(&blow.file)
+            && let Some(old) = files.get(&corruption.file)
             && leaves_no_trace(
                 &Inspection::of_files(&files),
-                &blow.file,
+                &corruption.file,
                 old,
-                &blow.change.of(old),
+                &corruption.change.of(old),
             )
         {
             return false;
         }
-        self.atlas.note_blow(at, view, &blow.file, old, &new);
-        self.nodes[at].disk.overwrite(&blow.file, new);
-        self.journal.counters.damages += 1;
+        self.atlas.note_corruption(at, view, &corruption.file, old, &new);
+        self.nodes[at].disk.overwrite(&corruption.file, new);
+        self.journal.counters.disks.damages += 1;
         self.journal.note(
             self.queue.now(),
             Happening::Disk(DiskHappening::IsCorrupted {
                 node: at,
-                count: self.journal.counters.damages,
-                corruption: blow,
+                count: self.journal.counters.disks.damages,
+                corruption,
             }),
         );
         true

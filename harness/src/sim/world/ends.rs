@@ -34,7 +34,7 @@ impl World {
     /// Cuts the process down, and whatever its disk is doing with it.
     pub(super) fn crash(&mut self, at: usize, how: Crash) {
         if self.nodes[at].process.is_some() {
-            self.journal.counters.crashes += 1;
+            self.journal.counters.processes.crashes += 1;
             let is_orderly = how == Crash::Kill && self.stop_in_order(at);
             if !is_orderly {
                 self.run_into_crash(at);
@@ -45,13 +45,13 @@ impl World {
                 Crash::Power => "without power",
             };
             if how == Crash::Kill {
-                self.tell_peers(at);
+                self.notify_peers(at);
             }
             self.end_process(at, why);
         }
         if how == Crash::Power {
             let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
-            self.journal.counters.sectors_lost += lost;
+            self.journal.counters.disks.sectors_lost += lost;
             self.journal.note(
                 self.queue.now(),
                 Happening::Disk(DiskHappening::LosesPower { node: at, lost }),
@@ -74,7 +74,7 @@ impl World {
     }
 
     /// A kernel closes the connections of a process that is gone; nobody does when the power is.
-    fn tell_peers(&mut self, at: usize) {
+    fn notify_peers(&mut self, at: usize) {
         for node in 0..self.nodes.len() {
             let link = self.network.between(node, at);
             if node == at || !self.network.link(link).is_open || self.network.link(link).cut_mode().is_some()

@@ -3,11 +3,9 @@
 //! Invariant: whatever a lane broke is healed when its fault ends, and at the end of the disturbed part all
 //! is healed. Evidence is what the world itself counted.
 
-use serde_json::{Value, json};
-
 use super::World;
-use crate::nemesis::describe;
-use crate::op::{Event as Recorded, EventKind};
+use crate::nemesis::{Decision, describe, step};
+use crate::op::EventKind;
 use crate::plan::{CutMode, DiskTrouble, FaultKind};
 use crate::results::FaultResult;
 use crate::sim::journal::happening::{DiskHappening, FaultHappening, Happening, NodeHappening};
@@ -55,7 +53,7 @@ impl World {
         let leader = self.leader().map(|at| at as u64 + 1);
         let claim = self
             .nemesis
-            .board
+            .ledger
             .claim(decision.fault, decision.roll, &running, &ids, leader);
         let Some(claim) = claim else {
             return self.decide(lane, 0);
@@ -80,51 +78,44 @@ impl World {
             evidence: Vec::new(),
             is_cut: false,
         };
-        self.tell(&in_force, EventKind::FaultBegin);
+        self.record(&in_force, EventKind::FaultBegin);
         self.nemesis.lanes[lane].in_force = Some(in_force);
-        self.strike(lane);
+        self.begin_effect(lane);
         self.queue
             .after(duration, Event::lane(lane, LaneEvent::End { decision: k }));
     }
 
-    fn strike(&mut self, lane: usize) {
+    /// Does what the lane's fault does at its beginning.
+    fn begin_effect(&mut self, lane: usize) {
         let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
             return;
         };
-        let (fault, k, roll) = (force.decision.fault, force.decision.k, force.decision.roll);
-        for at in self.targets(lane) {
-            let said = match fault {
-                FaultKind::Kill(_) => self.strike_down(at, Crash::Kill),
-                FaultKind::Power(_) => self.strike_down(at, Crash::Power),
-                FaultKind::Pause(_) => self.pause(at),
-                FaultKind::Disk(_, trouble) => self.trouble(at, trouble),
-                FaultKind::Clock(_) => self.disturb_clock(at),
-                FaultKind::Partition(..) | FaultKind::Flap(..) | FaultKind::Voters => None,
-                // A plan is stripped of these before it is simulated.
-                FaultKind::DiskStall(_)
-                | FaultKind::StallKill
-                | FaultKind::VoteRace
-                | FaultKind::Restart(_)
-                | FaultKind::Roll => None,
-            };
-            if let (Some(said), Some(force)) = (said, self.nemesis.lanes[lane].in_force.as_mut()) {
-                force.evidence.push(said);
-            }
-        }
+        let Decision { fault, k, roll, .. } = force.decision;
         match fault {
+            FaultKind::Kill(_) => self.for_each_target(lane, |world, at| world.take_down(at, Crash::Kill)),
+            FaultKind::Power(_) => self.for_each_target(lane, |world, at| world.take_down(at, Crash::Power)),
+            FaultKind::Pause(_) => self.for_each_target(lane, Self::pause),
+            FaultKind::Disk(_, trouble) => self.for_each_target(lane, |world, at| world.trouble(at, trouble)),
+            FaultKind::Clock(_) => self.for_each_target(lane, Self::disturb_clock),
             FaultKind::Partition(_, mode) => self.cut(lane, mode),
             FaultKind::Flap(..) => self.flip(lane, k),
             FaultKind::Voters => self.ask_for_voters(lane, roll),
-            FaultKind::Kill(_)
-            | FaultKind::Power(_)
-            | FaultKind::Pause(_)
-            | FaultKind::Disk(..)
-            | FaultKind::Clock(_)
-            | FaultKind::DiskStall(_)
-            | FaultKind::Restart(_)
-            | FaultKind::Roll
+            // A plan is stripped of these before it is simulated.
+            FaultKind::DiskStall(_)
             | FaultKind::StallKill
-            | FaultKind::VoteRace => {}
+            | FaultKind::VoteRace
+            | FaultKind::Restart(_)
+            | FaultKind::Roll => {}
+        }
+    }
+
+    /// Does it to each of the fault's nodes, and keeps what was seen.
+    fn for_each_target(&mut self, lane: usize, begin_effect: impl Fn(&mut Self, usize) -> Option<String>) {
+        for at in self.targets(lane) {
+            let seen = begin_effect(self, at);
+            if let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() {
+                force.evidence.extend(seen);
+            }
         }
     }
 
@@ -142,7 +133,7 @@ impl World {
         nodes.iter().map(|id| *id as usize - 1).collect()
     }
 
-    fn strike_down(&mut self, at: usize, how: Crash) -> Option<String> {
+    fn take_down(&mut self, at: usize, how: Crash) -> Option<String> {
         let was_up = self.nodes[at].process.is_some();
         self.nodes[at].is_kept_down = true;
         self.crash(at, how);
@@ -152,7 +143,7 @@ impl World {
     fn pause(&mut self, at: usize) -> Option<String> {
         let node = &mut self.nodes[at];
         node.is_paused = node.process.is_some();
-        let said = node.is_paused.then(|| format!("n{} stood still", at + 1));
+        let said = node.is_paused.then(|| format!("n{} was stopped", at + 1));
         self.journal.note(
             self.queue.now(),
             Happening::Node(NodeHappening::Pauses { node: at }),
@@ -304,17 +295,17 @@ impl World {
         if kept > 0 {
             force.evidence.push(format!("{kept} messages did not pass"));
         }
-        self.tell(&force, EventKind::FaultEnd);
+        self.record(&force, EventKind::FaultEnd);
         let result = FaultResult {
             fault: describe(&force.claim.name, &force.claim.targets),
             from_ns: force.from_ns,
             to_ns: Some(self.queue.now()),
-            kind: force.decision.fault.kind().to_owned(),
+            kind: force.decision.fault.kind().name().to_owned(),
             evidence: (!force.evidence.is_empty()).then(|| force.evidence.join(", ")),
             why: None,
             lost: None,
         };
-        self.nemesis.board.release(&force.claim, result);
+        self.nemesis.ledger.release(&force.claim, result);
         if self.progress.phase == Phase::Disturbed {
             self.decide(lane, 0);
         }
@@ -357,33 +348,26 @@ impl World {
         self.queue.after(0, Event::Run(RunEvent::Settle));
     }
 
-    fn tell(&mut self, force: &InForce, kind: EventKind) {
-        let (decision, targets) = (&force.decision, &force.claim.targets);
-        let mut details = json!({ "lane": decision.lane, "k": decision.k });
-        let nodes: Vec<String> = targets.nodes.iter().map(|node| format!("n{node}")).collect();
-        let links: Vec<String> = targets.links.iter().map(|(a, b)| format!("n{a}>n{b}")).collect();
-        for (name, list) in [("nodes", nodes), ("links", links)] {
-            if !list.is_empty() {
-                details[name] = json!(list);
-            }
-        }
-        if kind != EventKind::FaultBegin {
-            let evidence = (!force.evidence.is_empty()).then(|| force.evidence.join(", "));
-            details["evidence"] = evidence.map_or(Value::Null, Value::from);
-        }
-        let name = force.claim.name.clone();
+    /// Records a step of a fault.
+    fn record(&mut self, force: &InForce, kind: EventKind) {
+        let InForce {
+            decision,
+            claim,
+            evidence,
+            ..
+        } = force;
         self.journal.note(
             self.queue.now(),
             Happening::Fault(FaultHappening::Steps {
                 step: kind,
                 decision: decision.k,
-                name: &name,
-                targets,
+                name: &claim.name,
+                targets: &claim.targets,
             }),
         );
-        self.journal
-            .history
-            .fault(self.queue.now(), &Recorded::fault(kind, name, details));
+        let evidence = (!evidence.is_empty()).then(|| evidence.join(", "));
+        let event = step(kind, decision, claim, evidence.as_deref());
+        self.journal.history.fault(self.queue.now(), &event);
     }
 }
 

@@ -121,7 +121,7 @@ impl World {
     }
 }
 
-/// Tells these connections from others.
+/// Distinguishes these connections from others.
 const CONNECTIONS: u64 = 1 << 62;
 
 /// Milliseconds between two bursts.

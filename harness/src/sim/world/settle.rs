@@ -16,7 +16,7 @@ use crate::sim::parts::event::{Event, RunEvent};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;
-use crate::sim::parts::voters::told_voters;
+use crate::sim::parts::voters::describe_voters;
 
 impl World {
     /// Looks whether the current phase of the end is over.
@@ -25,8 +25,10 @@ impl World {
         match self.progress.phase {
             Phase::Draining if self.clients.are_idle() && !self.voters_are_back() => {
                 if self.queue.now() > self.progress.converge_by {
-                    let told = self.told();
-                    self.stand_still(format!("the nodes do not all become voters again: {told}"));
+                    let node_summaries = self.node_summaries();
+                    self.stand_still(format!(
+                        "the nodes do not all become voters again: {node_summaries}"
+                    ));
                     return;
                 }
                 self.ask_for_all_voters();
@@ -41,8 +43,10 @@ impl World {
             }
             Phase::Converging if self.has_converged() => return self.finish(),
             Phase::Converging if self.queue.now() > self.progress.converge_by => {
-                let told = self.told();
-                self.stand_still(format!("the nodes do not come to the same applied index: {told}"));
+                let node_summaries = self.node_summaries();
+                self.stand_still(format!(
+                    "the nodes do not come to the same applied index: {node_summaries}"
+                ));
                 return;
             }
             Phase::Disturbed | Phase::Draining | Phase::Finale | Phase::Converging | Phase::Over => {}
@@ -103,7 +107,7 @@ impl World {
         first.is_some() && reached.all(|other| other == first)
     }
 
-    fn told(&self) -> String {
+    fn node_summaries(&self) -> String {
         let tell = |at: usize| match self.nodes[at].process.as_ref() {
             Some(process) => {
                 let status = process.replica.status();
@@ -111,7 +115,7 @@ impl World {
                     "n{} applied {}, voters {}, {} entries damaged{}",
                     at + 1,
                     status.applied_index.get(),
-                    told_voters(&status),
+                    describe_voters(&status),
                     status.holes,
                     if status.needs_snapshot {
                         ", needs a snapshot"
@@ -122,8 +126,8 @@ impl World {
             }
             None => format!("n{} is down", at + 1),
         };
-        let told: Vec<String> = (0..self.nodes.len()).map(tell).collect();
-        told.join(", ")
+        let node_summaries: Vec<String> = (0..self.nodes.len()).map(tell).collect();
+        node_summaries.join(", ")
     }
 
     fn finish(&mut self) {

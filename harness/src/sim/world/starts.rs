@@ -1,4 +1,4 @@
-//! How processes start: a directory is opened, or refused, or the process is cut down in the middle of it.
+//! How processes start: a directory is opened, or refused, or the process is killed in the middle of it.
 //!
 //! Invariant: what an opening found is what was done to the directory.
 
@@ -113,7 +113,7 @@ impl World {
     }
 
     fn crash_in_recovery(&mut self, at: usize) {
-        self.journal.counters.recovery_crashes += 1;
+        self.journal.counters.processes.recovery_crashes += 1;
         let power = self.prng.chance(1, 2);
         let lost = if power {
             self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille)
@@ -121,7 +121,7 @@ impl World {
             self.nodes[at].disk.release();
             0
         };
-        self.journal.counters.sectors_lost += lost;
+        self.journal.counters.disks.sectors_lost += lost;
         self.journal.note(
             self.queue.now(),
             Happening::Disk(DiskHappening::IsInterruptedInRecovery { node: at, lost }),
@@ -134,7 +134,7 @@ impl World {
         self.nodes[at].disk.release();
         let refused = matches!(error, NotOpened::Open(OpenError::Refused { .. }));
         if refused && self.atlas.may_refuse(at) {
-            self.journal.counters.refusals += 1;
+            self.journal.counters.processes.refusals += 1;
             self.atlas.note_refused(at);
             self.journal.note(
                 self.queue.now(),
@@ -158,7 +158,7 @@ impl World {
             snapshot,
             tail,
         } = opened;
-        self.journal.counters.starts += 1;
+        self.journal.counters.processes.starts += 1;
         self.atlas.note_started(at);
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
@@ -205,12 +205,12 @@ impl World {
 
     /// What the opening of a directory found must be what was done to it.
     fn check_verdict(&mut self, at: usize, store: &Store, recovered: &Recovered) {
-        self.journal.counters.holes += recovered.holes.len() as u64;
+        self.journal.counters.disks.holes += recovered.holes.len() as u64;
         let indexes = recovered.holes.iter().map(|hole| hole.position.index.get());
-        let unstruck = indexes
+        let undamaged = indexes
             .into_iter()
-            .find(|index| !self.atlas.has_struck(at, *index));
-        if let Some(index) = unstruck {
+            .find(|index| !self.atlas.has_damaged(at, *index));
+        if let Some(index) = undamaged {
             let findings: Vec<String> = store
                 .recovery_report()
                 .findings

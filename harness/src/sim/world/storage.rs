@@ -123,7 +123,7 @@ impl World {
         };
         if let Some(room) = process.driver.news() {
             process.driver.note_reported(room);
-            self.journal.counters.full_disks += u64::from(room == Room::Spent);
+            self.journal.counters.disks.full += u64::from(room == Room::Spent);
             self.arrive(at, Input::Room(room));
         }
     }
@@ -224,8 +224,8 @@ impl World {
                 input: Input::FetchFailed { from },
                 damage,
             } => {
-                if self.atlas.has_struck(at, from.get()) {
-                    self.journal.counters.holes += 1;
+                if self.atlas.has_damaged(at, from.get()) {
+                    self.journal.counters.disks.holes += 1;
                     self.arrive(at, Input::FetchFailed { from });
                 } else if is_in_trouble {
                     self.end_by_disk(at);
@@ -272,9 +272,9 @@ impl World {
             Err(stop) => return self.broken_read(at, &stop.to_string()),
         };
         if let Some(index) = found {
-            self.journal.counters.scrubbed += 1;
+            self.journal.counters.disks.scrubbed += 1;
             let checked = ensure(
-                self.atlas.has_struck(at, index.get()),
+                self.atlas.has_damaged(at, index.get()),
                 Rule::DamageRecognized,
                 || {
                     format!(

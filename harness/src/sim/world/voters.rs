@@ -109,7 +109,7 @@ impl World {
     }
 }
 
-/// Tells the draw of voters from that of targets.
+/// Separates the draw of voters from that of targets.
 const FORK_VOTERS: u64 = 0x766f_7465_7273;
 
 /// A change takes a few round trips.

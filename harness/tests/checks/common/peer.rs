@@ -12,7 +12,7 @@ use porcupine_rs::{CheckResult, Model, Operation};
 #[derive(Clone, Debug)]
 pub struct PeerRegister;
 
-/// An operation, and whether nobody saw it return.
+/// An operation, and whether it was never seen to return.
 #[derive(Clone, Debug)]
 pub struct PeerOp {
     op: RegisterOp,

@@ -10,7 +10,7 @@ use noraftd::store::{PersistStats, Store};
 
 use super::write_all;
 use crate::plan::DiskTrouble;
-use crate::sim::parts::corruption::Blow;
+use crate::sim::parts::corruption::Corruption;
 use crate::sim::parts::job::Job;
 
 /// Something that happened to a node or its process.
@@ -72,7 +72,7 @@ pub(crate) enum DiskHappening<'a> {
     IsCorrupted {
         node: usize,
         count: u64,
-        corruption: &'a Blow,
+        corruption: &'a Corruption,
     },
     /// It is slow, full, or fails.
     HasTrouble { node: usize, trouble: DiskTrouble },

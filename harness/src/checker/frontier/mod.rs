@@ -34,8 +34,8 @@ mod patience;
 mod pending;
 mod place;
 mod spent;
+mod stuck;
 mod task;
-mod tell;
 mod walk;
 mod window;
 

@@ -14,21 +14,25 @@
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
-use std::collections::{BTreeMap, BTreeSet};
+mod core_message;
+mod voting;
+
+use std::collections::BTreeMap;
 
 use noraft::invariants::{Durable, Invariants};
-use noraft::{ClusterConfig, LogEntries, LogIndex, LogPosition, Message, Node, NodeGeneration, NodeId};
+use noraft::{ClusterConfig, LogIndex, LogPosition, Node, NodeId};
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, decode_config, genesis_config};
 use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
+use self::core_message::core_message;
 use super::rule::{Broken, Checked, Rule, ensure};
 use crate::recording::hash::FastMap;
 
 /// What makes an entry that entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity {
+struct EntryIdentity {
     term: u64,
     kind: RecordKind,
     stamp: u64,
@@ -39,20 +43,20 @@ struct Identity {
 pub(crate) struct Checks {
     invariants: Invariants,
     /// What each disk certainly holds, by index.
-    disks: Vec<Vec<Identity>>,
+    disks: Vec<Vec<EntryIdentity>>,
     /// What damage took from each disk: the terms of entries that were durable there once.
     taken: Vec<BTreeMap<u64, u64>>,
     /// Every entry that was ever given to a disk, by term and index.
-    entries: BTreeMap<(u64, u64), Identity>,
+    entries: BTreeMap<(u64, u64), EntryIdentity>,
     /// Every configuration among them, by index and term.
     configs: BTreeMap<(u64, u64), ClusterConfig>,
     genesis: ClusterConfig,
     /// Entries that the batch in flight leaves as they are, where one is.
     untouched: Vec<Option<u64>>,
-    committed: Vec<Identity>,
+    committed: Vec<EntryIdentity>,
     /// Where each committed command is.
     bodies: FastMap<u64, u64>,
-    /// The hash of the state after an index, where a snapshot was taken or taken over.
+    /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
     seen: Vec<Option<Seen>>,
@@ -242,7 +246,10 @@ impl Checks {
         for index in certain.max(base.index.get()) + 1..=found {
             let found = self.found(recovered, tail, index);
             let entry = found.ok_or_else(|| {
-                let said = format!("n{} comes back with entry {index}, which nobody wrote", at + 1);
+                let said = format!(
+                    "n{} comes back with entry {index}, which was never written",
+                    at + 1
+                );
                 Broken {
                     rule: Rule::SyncedIsKept,
                     detail: said,
@@ -254,7 +261,7 @@ impl Checks {
     }
 
     /// What a node found at `index`: an entry that it can read, or one whose place it knows.
-    fn found(&self, recovered: &Recovered, tail: &[Record], index: u64) -> Option<Identity> {
+    fn found(&self, recovered: &Recovered, tail: &[Record], index: u64) -> Option<EntryIdentity> {
         let read = tail.binary_search_by_key(&index, |record| record.position.index.get());
         if let Ok(at) = read {
             return tail.get(at).map(identity);
@@ -268,7 +275,7 @@ impl Checks {
         let base = recovered.log.snapshot_position().index.get();
         let term = |index| recovered.log.entries().get_term(LogIndex::new(index));
         let held = (1..).zip(&self.disks[at]);
-        let same = |(index, entry): &(u64, &Identity)| {
+        let same = |(index, entry): &(u64, &EntryIdentity)| {
             *index <= base || term(*index).map(noraft::Term::get) == Some(entry.term)
         };
         held.take_while(same).count() as u64
@@ -303,7 +310,7 @@ impl Checks {
         Ok(())
     }
 
-    /// A node was cut down while `batch` was being written: of what it replaces nothing is certain.
+    /// A node was killed while `batch` was being written: of what it replaces nothing is certain.
     pub(crate) fn interrupted(&mut self, at: usize, batch: &Batch) {
         self.untouched[at] = None;
         if let Some(base) = &batch.base {
@@ -366,81 +373,8 @@ impl Checks {
     /// A client is told that its write, with this body, is done.
     pub(crate) fn acknowledged(&self, body: u64) -> Checked {
         ensure(self.bodies.contains_key(&body), Rule::Acknowledged, || {
-            "a client is told of a write that is not committed".to_owned()
+            "a client gets the acknowledgement of a write that is not committed".to_owned()
         })
-    }
-
-    /// Raft 6: a node uses the last configuration in its log, committed or not, of those that it can read.
-    pub(crate) fn config_in_force(&self, at: usize, node: &Node, unread: &[LogIndex]) -> Checked {
-        let (log, base) = (node.log(), node.log().snapshot_position().index.get());
-        let up_to_last = self
-            .configs
-            .range((base, u64::MAX)..=(log.last_position().index.get(), u64::MAX));
-        let is_held = |(index, term): &(u64, u64)| {
-            let index = LogIndex::new(*index);
-            let held = log.entries().get_term(index);
-            held.map(noraft::Term::get) == Some(*term) && !unread.contains(&index)
-        };
-        let last = up_to_last.rev().find(|(position, _)| is_held(position));
-        let expected = last.map_or(log.snapshot_config(), |(_, config)| config);
-        ensure(expected == node.config(), Rule::ConfigurationInForce, || {
-            format!(
-                "n{} goes by {:?}; the last in its log is {expected:?}",
-                at + 1,
-                node.config()
-            )
-        })
-    }
-
-    /// The sets of voters of which majorities may have to decide from now on: both halves of the last configuration that
-    /// is committed, and of every one that was written behind it.
-    pub(crate) fn deciding_sets(&self) -> BTreeSet<BTreeSet<NodeId>> {
-        let is_committed = |(index, term): &(u64, u64)| {
-            let entry = self.committed.get((*index as usize).wrapping_sub(1));
-            entry.is_some_and(|entry| entry.term == *term)
-        };
-        let last = self
-            .configs
-            .iter()
-            .rev()
-            .find(|(position, _)| is_committed(position));
-        let from = last.map_or((0, 0), |(position, _)| *position);
-        let later = self.configs.range(from..).map(|(_, config)| config);
-        let genesis = last.is_none().then_some(&self.genesis);
-        let all = later.chain(genesis);
-        let halves = all.flat_map(|config| [config.voters.clone(), config.new_voters.clone()]);
-        halves.filter(|half| !half.is_empty()).collect()
-    }
-
-    fn check_majority(&self, at: usize, node: &Node) -> Checked {
-        let index = node.commit_index();
-        let sets = deciding(node, index);
-        if let [voters] = sets[..]
-            && voters.len() < 2
-        {
-            // A lone voter commits in memory what it is about to write, and applies it only then.
-            return Ok(());
-        }
-        let term = node.log().entries().get_term(index).map(noraft::Term::get);
-        let holds = |id: &NodeId| {
-            let disk = self.disks.get(id.get() as usize - 1);
-            let entry = disk.and_then(|disk| disk.get(index.get() as usize - 1));
-            let taken = self.taken.get(id.get() as usize - 1);
-            let taken = taken.and_then(|taken| taken.get(&index.get()).copied());
-            entry.map(|entry| entry.term) == term || taken == term
-        };
-        for voters in sets {
-            let holders = voters.iter().filter(|id| holds(id)).count();
-            ensure(holders > voters.len() / 2, Rule::CommittedOnMajority, || {
-                format!(
-                    "n{} takes entry {} as committed while {holders} of {} disks hold it",
-                    at + 1,
-                    index.get(),
-                    voters.len()
-                )
-            })?;
-        }
-        Ok(())
     }
 
     fn take_commits(&mut self, at: usize, id: NodeId, commit: u64) -> Checked {
@@ -499,30 +433,8 @@ impl Checks {
     }
 }
 
-/// The sets of voters of which majorities have decided on the entry at `index`.
-///
-/// Entries before a joint configuration are decided by the old voters at least, it itself by both; those after it by
-/// both, or, when the final one has followed meanwhile, by the new voters.
-fn deciding(node: &Node, index: LogIndex) -> Vec<&BTreeSet<NodeId>> {
-    let Some((_, there)) = node.log().get_position_and_config(index) else {
-        return Vec::new();
-    };
-    if !there.is_joint_consensus() {
-        return vec![&there.voters];
-    }
-    let before = index.get().checked_sub(1).map(LogIndex::new);
-    let before = before.and_then(|index| node.log().get_position_and_config(index));
-    let begins_here = before.is_some_and(|(_, config)| config != there);
-    let is_last = node.role().is_leader() && node.config() == there;
-    if begins_here || is_last {
-        vec![&there.voters, &there.new_voters]
-    } else {
-        vec![&there.new_voters]
-    }
-}
-
-fn identity(record: &Record) -> Identity {
-    Identity {
+fn identity(record: &Record) -> EntryIdentity {
+    EntryIdentity {
         term: record.position.term.get(),
         kind: record.kind,
         stamp: record.stamp.as_millis(),
@@ -530,62 +442,10 @@ fn identity(record: &Record) -> Identity {
     }
 }
 
-/// Tells commands apart (FNV-1a, 64 bits: nobody chooses them to collide).
+/// Distinguishes commands (FNV-1a, 64 bits: nobody chooses them to collide).
 pub(crate) fn body_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
-}
-
-/// The core's part of a message between nodes.
-fn core_message(from: NodeId, message: &PeerMessage) -> Option<Message> {
-    Some(match message {
-        PeerMessage::RequestVote {
-            term, last_position, ..
-        } => Message::RequestVoteCall {
-            from,
-            term: *term,
-            last_position: *last_position,
-        },
-        PeerMessage::Vote { term, granted } => Message::RequestVoteReply {
-            from,
-            term: *term,
-            vote_granted: *granted,
-        },
-        PeerMessage::Append {
-            term,
-            commit_index,
-            prev,
-            ..
-        } => Message::AppendEntriesCall {
-            from,
-            term: *term,
-            commit_index: *commit_index,
-            entries: LogEntries::new(*prev),
-        },
-        PeerMessage::Appended {
-            term,
-            generation,
-            last_position,
-            ..
-        } => Message::AppendEntriesReply {
-            from,
-            term: *term,
-            generation: NodeGeneration::new(*generation),
-            last_position: *last_position,
-        },
-        PeerMessage::PreVote { .. }
-        | PeerMessage::PreVoted { .. }
-        | PeerMessage::Forward { .. }
-        | PeerMessage::Forwarded { .. }
-        | PeerMessage::SnapshotChunk { .. }
-        | PeerMessage::SnapshotReply { .. }
-        | PeerMessage::RepairRequest { .. }
-        | PeerMessage::Repair { .. }
-        | PeerMessage::Pulse { .. }
-        | PeerMessage::Pulsed { .. }
-        | PeerMessage::Compare { .. }
-        | PeerMessage::Compared { .. } => return None,
     })
 }
 

@@ -6,6 +6,10 @@
 //! beginning and an end but no known meaning becomes an odd value, which says nothing.
 //! Source: github.com/edn-format/edn; RFC 8259.
 
+mod skip;
+mod text;
+
+use self::text::escaped;
 use super::number;
 use crate::recording::budget::Limit;
 use crate::recording::datum::{Datum, Kind, Pool};
@@ -26,15 +30,6 @@ pub(crate) enum Problem {
     Bad(String),
     /// The budget ran out.
     Budget(Limit),
-}
-
-/// What was skipped that begins with `#`.
-enum Skipped {
-    Value,
-    /// A tag, or the sign of a set: the value follows.
-    Prefix,
-    /// The sign that the next value is to be ignored.
-    Discard,
 }
 
 /// Deepest nesting that is read; what is deeper is odd.
@@ -221,17 +216,6 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// True when a discarded form comes next.
-    pub(crate) fn at_discard(&self) -> bool {
-        self.notation == Notation::Edn && self.rest().starts_with(b"#_")
-    }
-
-    /// Skips `#_` and the form behind it.
-    pub(crate) fn discard(&mut self) -> Result<(), Problem> {
-        self.at += 2;
-        self.skip()
-    }
-
     /// A set, a symbolic number, a discarded form, or a tag before a value.
     fn dispatch(&mut self, pool: &mut Pool, depth: usize) -> Result<Datum, Problem> {
         self.at += 1;
@@ -254,94 +238,6 @@ impl<'a> Scanner<'a> {
                 Ok(pool.tagged(&tag, value))
             }
         }
-    }
-
-    /// Skips the name of a tag, the `#` already taken.
-    pub(crate) fn skip_tag(&mut self) -> Result<(), Problem> {
-        self.token().map(drop)
-    }
-
-    /// Skips one value, whatever it holds: of what it is made is looked at only as far as to find its end.
-    pub(crate) fn skip(&mut self) -> Result<(), Problem> {
-        // Values that are still to be skipped at the outermost level, and open brackets inside of them.
-        let (mut forms, mut open) = (1_usize, 0_usize);
-        while forms > 0 {
-            let is_edn = self.notation == Notation::Edn;
-            match self.peek().ok_or(Problem::Incomplete)? {
-                b'"' => self.skip_string()?,
-                b'\\' if is_edn => self.skip_character()?,
-                b'[' | b'(' | b'{' => {
-                    self.at += 1;
-                    open += 1;
-                    continue;
-                }
-                b']' | b')' | b'}' => {
-                    open = open.checked_sub(1).ok_or_else(|| self.bad("a value"))?;
-                    self.at += 1;
-                }
-                b'#' if is_edn => match self.skip_dispatch()? {
-                    Skipped::Value => {}
-                    Skipped::Prefix => continue,
-                    // What stands inside of brackets is skipped with them.
-                    Skipped::Discard => {
-                        forms += usize::from(open == 0);
-                        continue;
-                    }
-                },
-                _ => {
-                    let start = self.at;
-                    self.token()?;
-                    if self.at == start {
-                        return Err(self.bad("a value"));
-                    }
-                }
-            }
-            forms -= usize::from(open == 0);
-        }
-        Ok(())
-    }
-
-    /// Skips what begins with `#`.
-    fn skip_dispatch(&mut self) -> Result<Skipped, Problem> {
-        self.at += 1;
-        match self.bytes.get(self.at) {
-            None => Err(Problem::Incomplete),
-            Some(b'{') => Ok(Skipped::Prefix),
-            Some(b'_') => {
-                self.at += 1;
-                Ok(Skipped::Discard)
-            }
-            Some(b'#') => self.token().map(|_| Skipped::Value),
-            Some(b'"') => self.skip_string().map(|()| Skipped::Value),
-            Some(_) => {
-                let start = self.at;
-                self.token()?;
-                if self.at == start {
-                    return Err(self.bad("a value"));
-                }
-                Ok(Skipped::Prefix)
-            }
-        }
-    }
-
-    fn skip_string(&mut self) -> Result<(), Problem> {
-        self.at += 1;
-        loop {
-            let byte = *self.bytes.get(self.at).ok_or(Problem::Incomplete)?;
-            self.at += if byte == b'\\' { 2 } else { 1 };
-            if byte == b'"' {
-                return Ok(());
-            }
-        }
-    }
-
-    fn skip_character(&mut self) -> Result<(), Problem> {
-        // The character itself may be one that ends a token.
-        self.at += 2;
-        if self.at > self.bytes.len() {
-            return Err(Problem::Incomplete);
-        }
-        self.token().map(drop)
     }
 
     fn character(&mut self, pool: &mut Pool) -> Result<Datum, Problem> {
@@ -406,84 +302,6 @@ impl<'a> Scanner<'a> {
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
-
-    /// A quoted string; one that is not UTF-8 is its bytes.
-    fn text(&mut self, pool: &mut Pool) -> Result<Datum, Problem> {
-        self.string()?;
-        Ok(match std::str::from_utf8(&self.scratch) {
-            Ok(text) => pool.text(text),
-            Err(_) => pool.atom(Kind::Bytes, &escaped(&self.scratch)),
-        })
-    }
-
-    /// Reads a quoted string into the scratch buffer, escapes resolved.
-    fn string(&mut self) -> Result<(), Problem> {
-        self.at += 1;
-        self.scratch.clear();
-        loop {
-            let byte = *self.bytes.get(self.at).ok_or(Problem::Incomplete)?;
-            self.at += 1;
-            match byte {
-                b'"' => return Ok(()),
-                b'\\' => self.escape()?,
-                _ => self.scratch.push(byte),
-            }
-        }
-    }
-
-    fn escape(&mut self) -> Result<(), Problem> {
-        let byte = *self.bytes.get(self.at).ok_or(Problem::Incomplete)?;
-        self.at += 1;
-        let plain = match byte {
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'r' => b'\r',
-            b'b' => 8,
-            b'f' => 12,
-            b'"' | b'\\' | b'/' => byte,
-            b'u' => return self.unicode_escape(),
-            _ => {
-                self.at -= 2;
-                return Err(self.bad("an escape sequence"));
-            }
-        };
-        self.scratch.push(plain);
-        Ok(())
-    }
-
-    fn unicode_escape(&mut self) -> Result<(), Problem> {
-        let mut code = self.hex4()?;
-        if (0xd800..0xdc00).contains(&code) && self.rest().starts_with(b"\\u") {
-            let high = self.at;
-            self.at += 2;
-            let low = self.hex4()?;
-            if (0xdc00..0xe000).contains(&low) {
-                code = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-            } else {
-                self.at = high;
-            }
-        }
-        match char::from_u32(code) {
-            Some(character) => self
-                .scratch
-                .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            // Half of a pair: the bytes that UTF-8 would have for it, so that it equals only itself.
-            None => self.scratch.extend_from_slice(&[
-                0xe0 | (code >> 12) as u8,
-                0x80 | ((code >> 6) & 0x3f) as u8,
-                0x80 | (code & 0x3f) as u8,
-            ]),
-        }
-        Ok(())
-    }
-
-    fn hex4(&mut self) -> Result<u32, Problem> {
-        let digits = self.bytes.get(self.at..self.at + 4).ok_or(Problem::Incomplete)?;
-        let text = std::str::from_utf8(digits).map_err(|_| self.bad("four hex digits"))?;
-        let code = u32::from_str_radix(text, 16).map_err(|_| self.bad("four hex digits"))?;
-        self.at += 4;
-        Ok(code)
-    }
 }
 
 /// `##NaN`, which equals nothing, not even itself, or an infinity.
@@ -493,18 +311,6 @@ fn symbolic(token: &[u8], pool: &mut Pool) -> Datum {
         b"-Inf" | b"-Infinity" => pool.atom(Kind::Float, "##-Inf"),
         _ => pool.atom(Kind::Odd, &format!("##{}", escaped(token))),
     }
-}
-
-/// Bytes as text; those that are not UTF-8 as `\xFF`, and a backslash doubled, so that different bytes differ.
-fn escaped(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for chunk in bytes.utf8_chunks() {
-        out.push_str(&chunk.valid().replace('\\', "\\\\"));
-        for byte in chunk.invalid() {
-            out.push_str(&format!("\\x{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[inline]

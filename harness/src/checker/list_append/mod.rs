@@ -14,7 +14,7 @@
 use super::precedence::{self, Graph, Kind};
 use super::txn::Micro;
 use super::verdict::{Exhausted, Verdict};
-use super::violation::{Told, Violation, mention};
+use super::violation::{Explained, Violation, mention};
 use crate::model::Call;
 use crate::recording::budget::Budget;
 use crate::recording::datum::{Datum, Pool};
@@ -47,7 +47,7 @@ pub fn decide(
         }));
     }
     let lists = Lists::collect(pool, initial, calls, aborted)?;
-    let told = |told| Verdict::Invalid(Violation::Told(told));
+    let told = |told| Verdict::Invalid(Violation::Explained(told));
     let checked = lists.begin().and_then(|()| lists.check_reads());
     let checked = checked.and_then(|()| internal::check(&lists));
     Ok(
@@ -172,7 +172,7 @@ impl<'a> Lists<'a> {
     }
 
     /// Every read saw what every list begins with.
-    fn begin(&self) -> Result<(), Told> {
+    fn begin(&self) -> Result<(), Explained> {
         for (txn, call) in (0_u32..).zip(self.calls) {
             for micro in &call.op {
                 if let Micro::Read { key, value } = *micro
@@ -183,7 +183,7 @@ impl<'a> Lists<'a> {
                         .starts_with(self.initial)
                 {
                     let (id, list) = (self.id(txn), self.pool.show(key));
-                    return Err(Told {
+                    return Err(Explained {
                         title: format!("list {list} lacks its initial elements"),
                         operations: vec![id],
                         why: vec![format!(
@@ -198,7 +198,7 @@ impl<'a> Lists<'a> {
     }
 
     /// Elements were appended by someone, once, and every read is a prefix of the longest.
-    fn check_reads(&self) -> Result<(), Told> {
+    fn check_reads(&self) -> Result<(), Explained> {
         for list in &self.all {
             for (position, element) in (0_u32..).zip(&list.elements) {
                 let reader = self.id(list.longest.expect("elements come from a read"));
@@ -227,10 +227,10 @@ impl<'a> Lists<'a> {
         self.calls[txn as usize].id
     }
 
-    fn garbage(&self, reader: u32, key: Datum, element: Datum) -> Told {
+    fn garbage(&self, reader: u32, key: Datum, element: Datum) -> Explained {
         let (shown, list) = (self.pool.show(element), self.pool.show(key));
         match self.aborted.get(&(key, element)) {
-            Some(aborted) => Told {
+            Some(aborted) => Explained {
                 title: format!("aborted read (G1a): {shown} in list {list}"),
                 operations: vec![*aborted, reader],
                 why: vec![format!(
@@ -239,19 +239,19 @@ impl<'a> Lists<'a> {
                     mention(reader)
                 )],
             },
-            None => Told {
+            None => Explained {
                 title: format!("garbage: {shown} in list {list}"),
                 operations: vec![reader],
                 why: vec![format!(
-                    "{} saw {shown} in list {list}, and nobody appended it.",
+                    "{} saw {shown} in list {list}, which was never appended.",
                     mention(reader)
                 )],
             },
         }
     }
 
-    fn duplicate(&self, reader: u32, key: Datum, shown: &str) -> Told {
-        Told {
+    fn duplicate(&self, reader: u32, key: Datum, shown: &str) -> Explained {
+        Explained {
             title: format!("duplicate: {shown} in list {}", self.pool.show(key)),
             operations: vec![reader],
             why: vec![format!(
@@ -261,10 +261,10 @@ impl<'a> Lists<'a> {
         }
     }
 
-    fn fork(&self, reader: u32, list: &List) -> Told {
+    fn fork(&self, reader: u32, list: &List) -> Explained {
         let longest = self.id(list.longest.expect("elements come from a read"));
         let reader = self.id(reader);
-        Told {
+        Explained {
             title: format!(
                 "incompatible order: two reads of list {}",
                 self.pool.show(list.key)
@@ -294,7 +294,7 @@ impl<'a> Lists<'a> {
         (self.calls.len() + list as usize) as u32
     }
 
-    /// The node behind that, before appends that nobody saw.
+    /// The node behind that, before appends that were never seen.
     fn beyond(&self, list: u32) -> u32 {
         self.end(list) + self.all.len() as u32
     }
@@ -324,7 +324,7 @@ impl<'a> Lists<'a> {
         graph
     }
 
-    /// Appends that nobody saw come behind the end. Of those whose transaction read the list to its end
+    /// Appends that was never seen come behind the end. Of those whose transaction read the list to its end
     /// there can be only one, and it is the first.
     fn add_unseen(&self, graph: &mut Graph, at: u32, list: &List) {
         let about = (at, list.elements.len() as u32);

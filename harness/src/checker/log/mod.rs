@@ -16,17 +16,17 @@
 //! read or tail that reached the end saw it, any other read saw at least as much as it returned.
 //! The length never shrinks, so operations sorted by it must not contradict real time.
 //!
-//! An append of unknown outcome whose record nobody saw is dropped: with labels that are not dense it
+//! An append of unknown outcome whose record was never seen is dropped: with labels that are not dense it
 //! leaves no trace. `from` is inclusive, `after` exclusive.
 //!
 //! With offsets it does leave one. An offset below the highest that is known, of which nobody tells the record, is a
-//! *hole*: an append that nobody saw filled it, called before anything returned that knows of a higher one. That time
+//! *hole*: an append that was never seen filled it, called before anything returned that knows of a higher one. That time
 //! never falls with the offset, so the hole with the lowest offset takes the append that was called first, and so on:
 //! if those do not fit, no others do. A history is of offsets when one of its appends tells one; every label in it is
 //! one then, and every acknowledged append has to have one. (Together with trims, offsets are labels like others.)
 //!
 //! Not modelled, and why: a record appended twice under the same name is `unknown`: which of the two a read
-//! saw cannot be told, and the linear argument needs it.
+//! saw cannot be determined, and the linear argument needs it.
 //!
 //! A log that is trimmed has a second number that only grows, and an order has to fit both; how that is
 //! decided stands in `log/trimmed.rs`.
@@ -146,7 +146,7 @@ pub fn check(
 ) -> Result<Verdict, (u32, &'static str)> {
     let mut meter = budget.meter();
     let known = positions::bytes_needed(pool, calls);
-    // Filling holes makes the positions anew, beside those that were told.
+    // Filling holes makes the positions again, beside those that were reported.
     let known = if labels == Labels::Offsets {
         2 * known
     } else {
@@ -197,7 +197,7 @@ fn in_time_for_holes(
     positions: &Positions,
 ) -> Result<(), LogViolation> {
     let mut first_back: Option<&Call<LogOp>> = None;
-    // The hole with the lowest offset is told of.
+    // The hole with the lowest offset is reported.
     let mut broken = Ok(());
     for one in sized.iter().rev() {
         let call = &calls[one.call_index as usize];

@@ -6,13 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Value, json};
+
+use super::schedule::Decision;
 use super::target::{Circumstances, Targets, choose};
+use crate::op::{Event, EventKind};
 use crate::plan::FaultKind;
 use crate::results::FaultResult;
 
 /// Shared by all lanes.
 #[derive(Debug)]
-pub(crate) struct Board {
+pub(crate) struct FaultLedger {
     impaired_max: usize,
     state: Mutex<State>,
 }
@@ -33,7 +37,7 @@ pub(crate) struct Claim {
     pub(crate) targets: Targets,
 }
 
-impl Board {
+impl FaultLedger {
     pub(crate) fn new(impaired_max: usize) -> Self {
         Self {
             impaired_max,
@@ -126,6 +130,23 @@ impl State {
     }
 }
 
+/// A step of a fault, as every history has it.
+pub(crate) fn step(kind: EventKind, decision: &Decision, claim: &Claim, evidence: Option<&str>) -> Event {
+    let Targets { nodes, links, .. } = &claim.targets;
+    let nodes: Vec<String> = nodes.iter().map(|node| format!("n{node}")).collect();
+    let links: Vec<String> = links.iter().map(|(from, to)| format!("n{from}>n{to}")).collect();
+    let mut details = json!({ "lane": decision.lane, "k": decision.k });
+    for (name, list) in [("nodes", nodes), ("links", links)] {
+        if !list.is_empty() {
+            details[name] = json!(list);
+        }
+    }
+    if kind != EventKind::FaultBegin {
+        details["evidence"] = evidence.map_or(Value::Null, Value::from);
+    }
+    Event::fault(kind, claim.name.clone(), details)
+}
+
 /// A fault and its targets, short: `kill-leader(n2)`, `partition-one-way-in-drop(n1>n3 n2>n3)`.
 pub(crate) fn describe(name: &str, targets: &Targets) -> String {
     let nodes = targets.nodes.iter().map(|node| format!("n{node}"));
@@ -158,25 +179,25 @@ mod tests {
 
     #[test]
     fn a_node_is_in_one_hand_at_a_time() {
-        let board = Board::new(3);
-        let claim = |target| board.claim(FaultKind::Kill(target), 1, &NODES, &NODES, Some(2));
+        let ledger = FaultLedger::new(3);
+        let claim = |target| ledger.claim(FaultKind::Kill(target), 1, &NODES, &NODES, Some(2));
         let first = claim(Target::Leader).unwrap();
         assert_eq!(first.targets.nodes, [2]);
-        assert_eq!(board.in_force(), ["kill-leader(n2)"]);
+        assert_eq!(ledger.in_force(), ["kill-leader(n2)"]);
         let second = claim(Target::All).unwrap();
         assert_eq!(second.targets.nodes, [1, 3]);
         assert!(claim(Target::One).is_none());
-        board.release(&first, result(&first));
+        ledger.release(&first, result(&first));
         assert_eq!(claim(Target::One).unwrap().targets.nodes, [2]);
-        assert_eq!((board.results().len(), board.skipped()), (1, 1));
+        assert_eq!((ledger.results().len(), ledger.skipped()), (1, 1));
     }
 
     #[test]
     fn the_budget_counts_every_impaired_node_once() {
-        let board = Board::new(1);
+        let ledger = FaultLedger::new(1);
         let isolate = FaultKind::Partition(Shape::IsolateLeader, CutMode::Drop);
-        assert!(board.claim(isolate, 1, &NODES, &NODES, Some(2)).is_some());
-        let pause = |leader| board.claim(FaultKind::Pause(Target::Leader), 1, &NODES, &NODES, Some(leader));
+        assert!(ledger.claim(isolate, 1, &NODES, &NODES, Some(2)).is_some());
+        let pause = |leader| ledger.claim(FaultKind::Pause(Target::Leader), 1, &NODES, &NODES, Some(leader));
         assert!(pause(1).is_none(), "a second node would be impaired");
         assert!(pause(2).is_some(), "the same node is impaired already");
     }

@@ -33,7 +33,7 @@ pub fn explain(recording: &Recording, report: &Report) -> String {
     let mut told = match &report.finding {
         Finding::Valid => format!("valid: an order of {} operations exists\n", report.operations),
         Finding::Unknown { reason } => format!("unknown: {reason}\n"),
-        Finding::Invalid { key, violation } => Story::new(recording, *key, violation).tell(),
+        Finding::Invalid { key, violation } => Story::new(recording, *key, violation).explain(),
     };
     if !report.usage.ignored.is_empty() {
         let _ = writeln!(told, "\n{}.", report.usage);
@@ -104,7 +104,7 @@ impl<'a> Story<'a> {
         &self.ids
     }
 
-    fn tell(&self) -> String {
+    fn explain(&self) -> String {
         let mut out = format!("invalid: {}\n\n", self.title());
         for id in &self.ids {
             self.line(*id, &mut out);
@@ -153,7 +153,7 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::title(self, violation),
             Violation::Log(violation) => log::title(self, violation),
             Violation::Stuck(stuck) => format!("{} fits nowhere", self.describe(stuck.op)),
-            Violation::Told(told) => cut_at(&told.title, 2 * VALUE_CHARS_MAX),
+            Violation::Explained(told) => cut_at(&told.title, 2 * VALUE_CHARS_MAX),
         };
         match self.key {
             Datum::NIL => what,
@@ -166,7 +166,7 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::sentences(self, violation),
             Violation::Log(violation) => log::sentences(self, violation),
             Violation::Stuck(stuck) => self.stuck(stuck),
-            Violation::Told(told) => told.why.iter().map(|sentence| self.resolve(sentence)).collect(),
+            Violation::Explained(told) => told.why.iter().map(|sentence| self.resolve(sentence)).collect(),
         }
     }
 

@@ -7,7 +7,7 @@
 //! An order exists iff no two forward zones overlap and no backward zone lies inside a forward one
 //! (after Gibbons & Korach, Testing Shared Memories, 1997, extended to compare-and-set).
 //!
-//! Operations of unknown outcome: those whose value nobody saw are dropped, the others happened.
+//! Operations of unknown outcome: those whose value was never seen are dropped, the others happened.
 //! A violation names two clusters, hence at most four operations.
 
 use super::register::RegisterOp;

@@ -1,0 +1,338 @@
+//! Kinds of faults: the one table that says what each is called, what it takes, and where it is possible.
+//!
+//! Invariant: [`FaultKind::parts`] and [`FaultKind::of`] undo each other.
+
+use noraftd::protocol::peer::Lane;
+use serde::{Deserialize, Serialize};
+
+use super::{CutMode, DiskTrouble, LANES, Shape, Target};
+
+/// A fault, apart from how often and how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// SIGKILL, and a restart at the end.
+    Kill(Target),
+    /// SIGSTOP, and SIGCONT at the end.
+    Pause(Target),
+    /// SIGTERM, and a start with the same flags at the end; one node after the other.
+    Restart(Target),
+    /// Every node is stopped and started in its next form, one after the other: first with the old program, then with the
+    /// new one that accepts peers with and without the secret, then with the new one that requires it, and back to
+    /// accepting. With `--noraftd-old`.
+    Roll,
+    /// Links between nodes are cut. Clients still reach every node.
+    Partition(Shape, CutMode),
+    /// The disk does not answer for a while: what was handed to it waits, the rest of the node goes on.
+    DiskStall(Target),
+    /// The followers' disks are stalled, then all nodes are killed at once, and the followers are started before
+    /// the leader: a node that acknowledges what it has not written loses it. The duration is that of the stall; it is below
+    /// the election timeout, or no node leads by then.
+    StallKill,
+    /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
+    /// requests: a voter that forgets a vote over a restart makes two leaders of one term. The duration is how long the two
+    /// candidates stay apart after the race. Three nodes.
+    VoteRace,
+    /// Links between nodes are cut and healed again and again.
+    Flap(Shape, CutMode),
+    /// The power fails: what was not synced is lost in part; it is back at the end. Real processes have it in the tier
+    /// that the cluster's `power` names.
+    Power(Target),
+    /// The disk is in trouble.
+    Disk(Target, DiskTrouble),
+    /// The clocks jump and run at another rate; the jump stays.
+    Clock(Target),
+    /// The leader is asked to make some of the nodes the voters, drawn at random (in a simulation now and then another
+    /// node is asked). Before the end all nodes are made voters again.
+    Voters,
+}
+
+/// What a plan calls a kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
+#[expect(missing_docs, reason = "`FaultKind` says what each of them is")]
+pub enum KindName {
+    Kill,
+    Pause,
+    Restart,
+    Roll,
+    Partition,
+    DiskStall,
+    StallKill,
+    VoteRace,
+    Flap,
+    Power,
+    Disk,
+    Clock,
+    Voters,
+}
+
+/// Where a kind of fault is possible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum World {
+    Both,
+    Simulation,
+    Processes,
+}
+
+/// What a kind of fault takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    /// `target`.
+    Target,
+    /// `shape`, and `mode` if it is not to be drawn.
+    Links,
+    /// `target` and `trouble`.
+    Trouble,
+}
+
+/// One kind: its name, what it takes, where it is possible, and how many nodes it needs.
+type Row = (&'static str, Takes, World, usize);
+
+impl KindName {
+    /// Every kind.
+    pub const ALL: [Self; 13] = [
+        Self::Kill,
+        Self::Pause,
+        Self::Restart,
+        Self::Roll,
+        Self::Partition,
+        Self::DiskStall,
+        Self::StallKill,
+        Self::VoteRace,
+        Self::Flap,
+        Self::Power,
+        Self::Disk,
+        Self::Clock,
+        Self::Voters,
+    ];
+
+    fn row(self) -> Row {
+        match self {
+            Self::Kill => ("kill", Takes::Target, World::Both, 1),
+            Self::Pause => ("pause", Takes::Target, World::Both, 1),
+            Self::Restart => ("restart", Takes::Target, World::Processes, 1),
+            Self::Roll => ("roll", Takes::Nothing, World::Processes, 3),
+            Self::Partition => ("partition", Takes::Links, World::Both, 2),
+            Self::DiskStall => ("disk-stall", Takes::Target, World::Processes, 1),
+            Self::StallKill => ("stall-kill", Takes::Nothing, World::Processes, 2),
+            Self::VoteRace => ("vote-race", Takes::Nothing, World::Processes, 3),
+            Self::Flap => ("flap", Takes::Links, World::Simulation, 2),
+            Self::Power => ("power", Takes::Target, World::Both, 1),
+            Self::Disk => ("disk", Takes::Trouble, World::Simulation, 1),
+            Self::Clock => ("clock", Takes::Target, World::Simulation, 1),
+            Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
+        }
+    }
+
+    /// The name, such as `kill`.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    pub(super) fn world(self) -> World {
+        self.row().2
+    }
+
+    pub(super) fn nodes_min(self) -> usize {
+        self.row().3
+    }
+
+    /// All names, for a message.
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+}
+
+impl TryFrom<String> for KindName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        found.ok_or_else(|| {
+            format!(
+                "unknown kind of fault `{name}`, expected one of {}",
+                Self::names()
+            )
+        })
+    }
+}
+
+impl From<KindName> for String {
+    fn from(kind: KindName) -> Self {
+        kind.name().to_owned()
+    }
+}
+
+/// Everything that kinds of faults take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Arguments {
+    pub(super) target: Option<Target>,
+    pub(super) shape: Option<Shape>,
+    pub(super) mode: Option<CutMode>,
+    pub(super) trouble: Option<DiskTrouble>,
+}
+
+impl Arguments {
+    /// Refuses what `kind` does not take, and the lack of what it does.
+    ///
+    /// # Errors
+    /// The first key that is wrong.
+    pub(super) fn check(&self, kind: KindName) -> Result<(), String> {
+        let (name, takes, ..) = kind.row();
+        let (target, shape, trouble) = match takes {
+            Takes::Nothing => (false, false, false),
+            Takes::Target => (true, false, false),
+            Takes::Links => (false, true, false),
+            Takes::Trouble => (true, false, true),
+        };
+        let keys = [
+            ("target", self.target.is_some(), target),
+            ("shape", self.shape.is_some(), shape),
+            ("trouble", self.trouble.is_some(), trouble),
+            // May be left out.
+            ("mode", self.mode.is_some() && !shape, false),
+        ];
+        for (key, given, wanted) in keys {
+            match (given, wanted) {
+                (false, true) => return Err(format!("missing field `{key}` of a fault of kind `{name}`")),
+                (true, false) => return Err(format!("unknown field `{key}` of a fault of kind `{name}`")),
+                (true, true) | (false, false) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FaultKind {
+    /// The fault of this kind with these arguments; `None` when it lacks one.
+    pub(super) fn of(kind: KindName, arguments: &Arguments) -> Option<Self> {
+        let Arguments {
+            target,
+            shape,
+            mode,
+            trouble,
+        } = *arguments;
+        Some(match kind {
+            KindName::Kill => Self::Kill(target?),
+            KindName::Pause => Self::Pause(target?),
+            KindName::Restart => Self::Restart(target?),
+            KindName::Roll => Self::Roll,
+            KindName::Partition => Self::Partition(shape?, mode?),
+            KindName::DiskStall => Self::DiskStall(target?),
+            KindName::StallKill => Self::StallKill,
+            KindName::VoteRace => Self::VoteRace,
+            KindName::Flap => Self::Flap(shape?, mode?),
+            KindName::Power => Self::Power(target?),
+            KindName::Disk => Self::Disk(target?, trouble?),
+            KindName::Clock => Self::Clock(target?),
+            KindName::Voters => Self::Voters,
+        })
+    }
+
+    /// Its kind and arguments.
+    fn parts(self) -> (KindName, Arguments) {
+        let none = Arguments::default();
+        let on = |target| Arguments {
+            target: Some(target),
+            ..none
+        };
+        let cut = |shape, mode| Arguments {
+            shape: Some(shape),
+            mode: Some(mode),
+            ..none
+        };
+        match self {
+            Self::Kill(target) => (KindName::Kill, on(target)),
+            Self::Pause(target) => (KindName::Pause, on(target)),
+            Self::Restart(target) => (KindName::Restart, on(target)),
+            Self::Roll => (KindName::Roll, none),
+            Self::Partition(shape, mode) => (KindName::Partition, cut(shape, mode)),
+            Self::DiskStall(target) => (KindName::DiskStall, on(target)),
+            Self::StallKill => (KindName::StallKill, none),
+            Self::VoteRace => (KindName::VoteRace, none),
+            Self::Flap(shape, mode) => (KindName::Flap, cut(shape, mode)),
+            Self::Power(target) => (KindName::Power, on(target)),
+            Self::Disk(target, trouble) => {
+                let trouble = Some(trouble);
+                (
+                    KindName::Disk,
+                    Arguments {
+                        trouble,
+                        ..on(target)
+                    },
+                )
+            }
+            Self::Clock(target) => (KindName::Clock, on(target)),
+            Self::Voters => (KindName::Voters, none),
+        }
+    }
+
+    /// What a plan calls its kind.
+    pub fn kind(self) -> KindName {
+        self.parts().0
+    }
+
+    /// Which of the two connections between nodes it cuts.
+    pub fn lanes(self) -> &'static [Lane] {
+        self.parts().1.shape.map_or(&LANES, Shape::lanes)
+    }
+
+    /// The fault's name in histories and reports, such as `kill-leader`.
+    pub fn name(self) -> String {
+        let (kind, arguments) = self.parts();
+        let words = [
+            Some(kind.name()),
+            arguments.trouble.map(DiskTrouble::name),
+            arguments.target.map(Target::name),
+            arguments.shape.map(Shape::name),
+            arguments.mode.map(CutMode::name),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join("-")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_is_made_of_its_parts() {
+        let all = Arguments {
+            target: Some(Target::Leader),
+            shape: Some(Shape::Halves),
+            mode: Some(CutMode::Stall),
+            trouble: Some(DiskTrouble::Full),
+        };
+        let names: Vec<String> = KindName::ALL
+            .into_iter()
+            .map(|kind| {
+                let fault = FaultKind::of(kind, &all).unwrap();
+                let (same, arguments) = fault.parts();
+                assert_eq!((same, arguments.check(kind)), (kind, Ok(())));
+                assert_eq!(FaultKind::of(kind, &arguments), Some(fault));
+                fault.name()
+            })
+            .collect();
+        let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
+                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader voters";
+        assert_eq!(names.join(" "), expected);
+    }
+
+    #[test]
+    fn a_key_that_a_kind_does_not_take_is_refused() {
+        let mode = Arguments {
+            mode: Some(CutMode::Drop),
+            ..Arguments::default()
+        };
+        let on_node = Arguments {
+            target: Some(Target::One),
+            ..mode
+        };
+        let unknown = "unknown field `mode` of a fault of kind `kill`";
+        assert_eq!(on_node.check(KindName::Kill), Err(unknown.to_owned()));
+        let missing = "missing field `shape` of a fault of kind `flap`";
+        assert_eq!(mode.check(KindName::Flap), Err(missing.to_owned()));
+    }
+}

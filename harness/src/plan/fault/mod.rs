@@ -1,0 +1,163 @@
+//! The faults that a plan may ask for.
+//!
+//! Invariant: a fault says *what*, and *whom by role*; which node that is gets decided when it happens.
+
+mod kind;
+mod links;
+mod target;
+
+use serde::{Deserialize, Serialize};
+
+pub use kind::{FaultKind, KindName};
+pub use links::{CutMode, LANES, Shape};
+pub use target::{DiskTrouble, Target};
+
+use crate::plan::error::{PlanError, require};
+use crate::plan::span::SpanRange;
+use kind::{Arguments, World};
+
+/// A fault, how often, and how long.
+///
+/// Invariant: the arguments are those that its kind takes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "Table", into = "Table")]
+pub struct FaultPlan {
+    kind: KindName,
+    arguments: Arguments,
+    /// How long it lasts.
+    pub duration: SpanRange,
+    /// How often it happens, relative to the other faults.
+    pub weight: u32,
+}
+
+/// A fault as a plan file has it.
+#[derive(Debug, Clone, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    kind: KindName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<Target>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shape: Option<Shape>,
+    /// What a cut link does; drawn each time when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mode: Option<CutMode>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trouble: Option<DiskTrouble>,
+    duration: SpanRange,
+    #[serde(default = "one")]
+    weight: u32,
+}
+
+impl TryFrom<Table> for FaultPlan {
+    type Error = String;
+
+    fn try_from(table: Table) -> Result<Self, String> {
+        let Table {
+            kind,
+            target,
+            shape,
+            mode,
+            trouble,
+            duration,
+            weight,
+        } = table;
+        let arguments = Arguments {
+            target,
+            shape,
+            mode,
+            trouble,
+        };
+        arguments.check(kind)?;
+        Ok(Self {
+            kind,
+            arguments,
+            duration,
+            weight,
+        })
+    }
+}
+
+impl From<FaultPlan> for Table {
+    fn from(plan: FaultPlan) -> Self {
+        let Arguments {
+            target,
+            shape,
+            mode,
+            trouble,
+        } = plan.arguments;
+        Self {
+            kind: plan.kind,
+            target,
+            shape,
+            mode,
+            trouble,
+            duration: plan.duration,
+            weight: plan.weight,
+        }
+    }
+}
+
+impl FaultPlan {
+    /// Which kind it is.
+    pub fn kind(&self) -> KindName {
+        self.kind
+    }
+
+    /// The fault, where links are cut in the way that the plan says, or else as `drawn`.
+    pub fn fault(&self, drawn: CutMode) -> FaultKind {
+        let arguments = Arguments {
+            mode: self.arguments.mode.or(Some(drawn)),
+            ..self.arguments
+        };
+        FaultKind::of(self.kind, &arguments).expect("a fault is made with the arguments of its kind")
+    }
+
+    /// Whether only a simulation can have it.
+    pub fn is_simulated_only(&self) -> bool {
+        self.kind.world() == World::Simulation
+    }
+
+    /// Whether only real processes can have it: it is about threads, frames and signals, which the simulation has not.
+    pub fn is_real_only(&self) -> bool {
+        self.kind.world() == World::Processes
+    }
+
+    /// Whether a cluster of `nodes` is large enough for it.
+    pub fn fits(&self, nodes: usize) -> bool {
+        self.nodes_min().0 <= nodes
+    }
+
+    pub(super) fn validate(&self, table: &str, nodes: usize) -> Result<(), PlanError> {
+        require(
+            (1..=WEIGHT_MAX).contains(&self.weight),
+            &format!("{table}.weight"),
+            || format!("must be 1 to {WEIGHT_MAX}; leave the fault out to disable it"),
+        )?;
+        let duration = format!("{table}.duration");
+        self.duration.validate(&duration)?;
+        require(!self.duration.low.is_zero(), &duration, || {
+            "must not be zero".to_owned()
+        })?;
+        let (needed, key, name) = self.nodes_min();
+        require(needed <= nodes, &format!("{table}.{key}"), || {
+            format!("{name} needs {needed} nodes")
+        })
+    }
+
+    /// The nodes it needs, the key that says so, and that key's value.
+    fn nodes_min(&self) -> (usize, &'static str, &'static str) {
+        let Arguments { target, shape, .. } = &self.arguments;
+        let by_target = target.map(|target| (target.nodes_min(), "target", target.name()));
+        let by_shape = shape.map(|shape| (shape.nodes_min(), "shape", shape.name()));
+        let by_kind = (self.kind.nodes_min(), "kind", self.kind.name());
+        by_target.or(by_shape).unwrap_or(by_kind)
+    }
+}
+
+/// Enough for any proportion; sums of weights stay far from overflow.
+const WEIGHT_MAX: u32 = 1000;
+
+fn one() -> u32 {
+    1
+}

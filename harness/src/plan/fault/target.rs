@@ -1,0 +1,66 @@
+//! Whom a fault of a process hits, and what is wrong with a disk.
+
+use serde::{Deserialize, Serialize};
+
+/// Whom a process fault hits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Target {
+    /// Any one node.
+    One,
+    /// The leader of the moment; any one node while there is none.
+    Leader,
+    /// One node that does not lead.
+    Follower,
+    /// As many nodes as leave a quorum.
+    Minority,
+    /// As few nodes as leave no quorum.
+    Majority,
+    /// Every node.
+    All,
+}
+
+impl Target {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Minority => "minority",
+            Self::Majority => "majority",
+            Self::All => "all",
+        }
+    }
+
+    pub(super) fn nodes_min(self) -> usize {
+        match self {
+            Self::One | Self::Leader | Self::Majority | Self::All => 1,
+            Self::Follower => 2,
+            Self::Minority => 3,
+        }
+    }
+}
+
+/// What is wrong with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskTrouble {
+    /// Batches take tens to hundreds of times as long.
+    Slow,
+    /// Reads, writes and syncs fail now and then with EIO; the node then ends, and is started again.
+    Error,
+    /// No file can grow: ENOSPC.
+    Full,
+}
+
+impl DiskTrouble {
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow",
+            Self::Error => "error",
+            Self::Full => "full",
+        }
+    }
+}
