@@ -1,7 +1,7 @@
 //! What checking a whole history comes to.
 
 use super::certificate::Certificate;
-use super::dispatch::ModelName;
+use super::model_name::ModelName;
 use super::violation::Violation;
 use crate::recording::datum::Datum;
 use crate::results::{Outcome, Usage};

@@ -6,7 +6,7 @@
 //! `[key nil]` and gets `[key value]` is a sign of keys; where others then have none, the history says two things
 //! at once, and only who recorded it can say which is right.
 
-use super::ModelName;
+use super::model_name::ModelName;
 use crate::recording::datum::{Datum, Pool};
 use crate::recording::{Operation, Recording, ResultKind, Status};
 

@@ -103,6 +103,7 @@ pub mod kv;
 pub mod list_append;
 pub mod lock;
 pub mod log;
+mod model_name;
 mod precedence;
 pub mod register;
 pub mod rw_register;
@@ -120,8 +121,9 @@ pub mod witness;
 
 pub use crate::model::NEVER;
 pub use crate::recording::budget::{Budget, Limit};
-pub use dispatch::{ModelName, Options, check};
+pub use dispatch::{Options, check};
 pub use finding::{Finding, Report};
+pub use model_name::ModelName;
 pub use usage::NilReads;
 pub use verdict::Verdict;
 pub use violation::Violation;

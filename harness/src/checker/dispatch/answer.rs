@@ -2,9 +2,9 @@
 //!
 //! Invariant: an order that an engine found is verified before it counts.
 
-use super::name::ModelName;
 use crate::checker::certificate::Certificate;
 use crate::checker::finding::{Finding, Report};
+use crate::checker::model_name::ModelName;
 use crate::checker::usage::UsageCount;
 use crate::checker::verdict::{Exhausted, Verdict};
 use crate::checker::witness;

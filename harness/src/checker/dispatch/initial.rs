@@ -1,8 +1,8 @@
 //! What there was before the first operation, in terms of the model.
 
-use super::name::ModelName;
 use super::options::Options;
 use crate::checker::bank::Balances;
+use crate::checker::model_name::ModelName;
 use crate::recording::Recording;
 use crate::recording::datum::Datum;
 

@@ -18,13 +18,12 @@ use crate::results::Usage;
 
 mod answer;
 mod initial;
-mod name;
 mod options;
 mod whole;
 
+use super::model_name::ModelName;
 use answer::{Answer, report};
 use initial::Initial;
-pub use name::ModelName;
 pub use options::Options;
 
 /// Checks a whole history.

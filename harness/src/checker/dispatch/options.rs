@@ -1,6 +1,6 @@
 //! How to check a history.
 
-use super::name::ModelName;
+use crate::checker::model_name::ModelName;
 use crate::checker::usage::NilReads;
 
 /// How to check.

@@ -2,9 +2,9 @@
 
 use super::answer::{Answer, report};
 use super::initial::Initial;
-use super::name::ModelName;
 use super::options::Options;
 use crate::checker::finding::Report;
+use crate::checker::model_name::ModelName;
 use crate::checker::txn::{self, Cells, Micro, Transactional};
 use crate::checker::usage::NilReads;
 use crate::checker::{bank, list_append, rw_register};

@@ -22,9 +22,10 @@ use std::collections::BTreeSet;
 use noraft::LogPosition;
 use noraftd::prng::Prng;
 use noraftd::store::inspect::Inspection;
+use noraftd::store::layout::{BATCH_HEADER_BYTES, PAGE};
 use noraftd::store::{Kind, snapshot_file_name};
 
-use super::corruption::{BATCH_HEADER_BYTES, HARD_STATE, PAGE, SLOT_BYTES, SNAPSHOT};
+use super::corruption::{HARD_STATE, SLOT_BYTES, SNAPSHOT};
 
 /// What has happened to all disks.
 pub(crate) struct Atlas {
@@ -200,7 +201,7 @@ impl Atlas {
             .all(|(copy, _)| disk.headers.contains(&(file.to_owned(), copy)));
         disk.may_refuse |= no_header;
         for batch in &segment.batches {
-            let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
+            let end = batch.offset + BATCH_HEADER_BYTES as u64 + batch.length;
             let pages = batch.offset as usize / PAGE..(end as usize).div_ceil(PAGE);
             if no_header || pages.into_iter().any(page_differs) {
                 for record in &batch.records {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use noraftd::prng::Prng;
 use noraftd::store::Kind;
 use noraftd::store::inspect::{BatchView, Inspection, SegmentView};
+use noraftd::store::layout::{BATCH_HEADER_BYTES, PAGE, RECORD_HEADER_BYTES, SECTOR};
 
 /// The files of one directory.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -56,7 +57,7 @@ pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, old: &[u8], new: &[
     let Some(batch) = segment.batches.iter().max_by_key(|batch| batch.lsn) else {
         return false;
     };
-    let end_of = |batch: &BatchView| (batch.offset + BATCH_HEADER_BYTES + batch.length) as usize;
+    let end_of = |batch: &BatchView| (batch.offset + BATCH_HEADER_BYTES as u64 + batch.length) as usize;
     let is_blank = |bytes: &[u8], range: Range<usize>| {
         bytes
             .get(range)
@@ -91,7 +92,7 @@ pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<
         }
         _ => {
             let batch = prng.choose(&segment.batches)?;
-            let end = batch.offset + BATCH_HEADER_BYTES + batch.length;
+            let end = batch.offset + BATCH_HEADER_BYTES as u64 + batch.length;
             let of_batch = (end as usize).div_ceil(PAGE) - batch.offset as usize / PAGE;
             let page = batch.offset as usize / PAGE + prng.below(of_batch as u64) as usize;
             let other = *prng.choose(&begun)?;
@@ -170,8 +171,8 @@ fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -
         }
         5 | 6 => (0, vec![0; bytes.len()], "is zero"),
         7 => {
-            let sector = prng.below(bytes.len() as u64 / 512) as usize * 512;
-            let garbage = (0..512).map(|_| prng.next_u64() as u8).collect();
+            let sector = prng.below((bytes.len() / SECTOR) as u64) as usize * SECTOR;
+            let garbage = (0..SECTOR).map(|_| prng.next_u64() as u8).collect();
             (sector, garbage, "a sector of it is garbage")
         }
         _ => {
@@ -201,7 +202,7 @@ pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64)
     let (segment, _, record) = records
         .filter(|(_, _, record)| record.index == index && is_entry(record.kind) && record.length > 0)
         .max_by_key(|(_, batch, _)| batch.lsn)?;
-    let at = (record.offset + RECORD_HEADER_BYTES + prng.below(record.length)) as usize;
+    let at = (record.offset + RECORD_HEADER_BYTES as u64 + prng.below(record.length)) as usize;
     let byte = *files.get(&segment.file)?.get(at)?;
     Some(Corruption {
         file: segment.file.clone(),
@@ -216,12 +217,6 @@ pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64)
 pub(crate) const HARD_STATE: &str = "hard_state";
 
 pub(crate) const SNAPSHOT: &str = "snapshot-";
-
-pub(crate) const PAGE: usize = 4096;
-
-pub(crate) const BATCH_HEADER_BYTES: u64 = 32;
-
-const RECORD_HEADER_BYTES: u64 = 40;
 
 pub(crate) const SLOT_BYTES: usize = 68;
 

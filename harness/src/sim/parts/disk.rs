@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use noraftd::prng::Prng;
 use noraftd::store::disk::{DirLock, Disk, DiskFile};
+use noraftd::store::layout::SECTOR;
 
-use super::inode::{Inode, SECTOR};
+use super::inode::Inode;
 use crate::plan::DiskTrouble;
 
 /// A directory in memory. Clones are the same directory.

@@ -5,9 +5,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use noraftd::prng::Prng;
-
-/// What a disk writes at once.
-pub(crate) const SECTOR: usize = 512;
+use noraftd::store::layout::SECTOR;
 
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Inode {

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
+use noraftd::store::layout::SECTOR;
 
 use super::disk::{SimDisk, State, apply};
-use super::inode::{Inode, SECTOR, Undo, is_zero};
+use super::inode::{Inode, Undo, is_zero};
 
 impl SimDisk {
     /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use source::Source;
 
 /// Folders with circles that are being opened; the list only gets shorter.
-const LEFT: [(&str, &str); 2] = [("harness", "checker"), ("noraftd", "shell")];
+const LEFT: [(&str, &str); 1] = [("noraftd", "shell")];
 
 const PACKAGES: [&str; 3] = ["noraft", "noraftd", "harness"];
 

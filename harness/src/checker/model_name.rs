@@ -88,7 +88,7 @@ impl ModelName {
     }
 
     /// The model a history says or shows that it is about, or why there is none.
-    pub(super) fn guess(recording: &Recording) -> Result<Self, String> {
+    pub(crate) fn guess(recording: &Recording) -> Result<Self, String> {
         if let Some(workload) = &recording.workload {
             return Self::parse(workload).ok_or_else(|| format!("no model for the workload {workload:?}"));
         }
