@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::{Fault, MemDisk};
+use noraftd::store::inspect::Inspection;
 use noraftd::store::{OpenError, StoreError, Verdict};
 
 use crate::common::*;
@@ -124,6 +125,47 @@ fn hard_state_with_one_valid_slot_is_the_newest_of_slots_and_stream() {
             [],
             "it was written again"
         );
+    }
+}
+
+#[test]
+fn hard_state_with_one_valid_slot_and_a_damaged_last_batch_is_refused() {
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).unwrap();
+    for term in 1..=3 {
+        let hard_state = Some(HardState {
+            term,
+            voted_for: Some(term),
+        });
+        let batch = Batch {
+            id: BatchId(term),
+            base: None,
+            hard_state,
+            append: None,
+        };
+        store.persist(&batch).unwrap();
+    }
+    drop(store);
+    let view = Inspection::of_files(&disk.files());
+    let last = view.segments[0].batches.last().unwrap();
+    let record = last.records[0].offset as usize;
+    for slot in [0, 1] {
+        let mut files = disk.files();
+        edit(&mut files, "hard_state", |bytes| {
+            bytes[slot * PAGE..(slot + 1) * PAGE].fill(0)
+        });
+        edit(&mut files, &segment(&disk.files(), 1), |bytes| {
+            bytes[record + 9] ^= 1
+        });
+        let refused = match open(&MemDisk::with_files(files)) {
+            Err(OpenError::Refused { finding, .. }) => finding.verdict,
+            Err(error) => panic!("slot {slot}: {error}"),
+            Ok((_, recovered)) => panic!(
+                "slot {slot}: {:?}, and a vote of term 3 is lost",
+                recovered.hard_state
+            ),
+        };
+        assert_eq!(refused, Verdict::HardStateLost, "slot {slot}");
     }
 }
 

@@ -172,7 +172,9 @@ impl Judge {
         replayed: &Replayed,
         last_term: noraft::Term,
     ) -> Option<Slot> {
-        if slots.is_single() && replayed.hard_state_is_doubtful {
+        // A slot is durable before the batch that repeats it is begun: a crash damages one of the two, never both.
+        let may_have_held_it = slots.broken().is_some() && self.report.tail_damaged;
+        if slots.is_single() && replayed.hard_state_is_doubtful || may_have_held_it {
             let text = "a slot is damaged, and so is a part of the log that may have held a newer state";
             self.find(Verdict::HardStateLost, HARD_STATE_FILE, 0, text);
             return None;

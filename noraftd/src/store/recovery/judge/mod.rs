@@ -15,6 +15,7 @@
 //! | damage, and no other voter can have what it took | refuse |
 //! | the record of where the log begins is lost | a header says it again; or a snapshot that is whole: the log begins there; neither: refuse |
 //! | hard_state: one slot valid | newest valid of slots and stream |
+//! | hard_state: one slot valid, and a part of the log damaged for certain that may have repeated the other | as none valid |
 //! | hard_state: none valid | refuse to vote; rejoin as a new incarnation |
 //! | no segment, but a snapshot or the marker of a setting up, and a term and vote that were never written | refuse: to be set up again |
 //! | segment missing in the middle, gap between snapshot and log, wrong cluster/node/incarnation id | refuse |
