@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use harness::cluster::SlowDisk;
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
@@ -66,6 +67,13 @@ impl Deployment {
     pub(crate) fn kill_node(&mut self, at: usize) -> Result<(), String> {
         let process = self.nodes[at].process.take().expect("the node runs");
         process.kill().map_err(|error| format!("SIGKILL: {error}"))
+    }
+
+    /// Slows the disk of a running node down, until what is returned is dropped.
+    pub(crate) fn slow_disk(&self, at: usize, interval: Duration) -> Result<SlowDisk, String> {
+        let process = self.nodes[at].process.as_ref().expect("the node runs");
+        let pid = i32::try_from(process.id()).map_err(|error| error.to_string())?;
+        SlowDisk::begin(pid, interval).map_err(|error| format!("node {at}: {error}"))
     }
 
     /// Where node `at` serves clients.

@@ -7,6 +7,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use harness::cluster::SlowDisk;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -32,8 +33,12 @@ pub(crate) struct Failover {
 }
 
 impl Failover {
-    /// Kills the leader once.
-    pub(crate) async fn try_once(&mut self, deployment: &mut Deployment) -> Result<(), String> {
+    /// Kills the leader once, while so many other nodes have a disk that answers once in an interval.
+    pub(crate) async fn try_once(
+        &mut self,
+        deployment: &mut Deployment,
+        (slow_disks, interval): (usize, Duration),
+    ) -> Result<(), String> {
         let protocol = deployment.system.protocol();
         let leader = deployment.leader().await?;
         for address in deployment.addresses() {
@@ -44,6 +49,11 @@ impl Failover {
             .into_iter()
             .filter(|address| *address != deployment.address(leader))
             .collect();
+        let others = (0..deployment.addresses().len()).filter(|at| *at != leader);
+        let slow = others
+            .take(slow_disks)
+            .map(|at| deployment.slow_disk(at, interval));
+        let slow = slow.collect::<Result<Vec<SlowDisk>, String>>()?;
         let mut old_clients = Vec::new();
         for address in &survivors {
             old_clients.push(proven_client(deployment, *address).await?);
@@ -56,6 +66,7 @@ impl Failover {
         }
         self.next_write
             .push(first_write(protocol, &survivors, killed, WRITE_MAX).await?);
+        drop(slow);
         let restarted = now();
         deployment.start_node(leader)?;
         let address = deployment.address(leader);

@@ -26,6 +26,12 @@ pub(crate) struct Options {
     /// How often the leader is killed; 0 leaves failover out.
     #[arg(long, default_value_t = 10)]
     pub(crate) failovers: u32,
+    /// How many of noraftd's other nodes have a slow disk while its leader is killed.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    pub(crate) slow_disks: u8,
+    /// Milliseconds in which such a disk answers once.
+    #[arg(long, value_name = "MILLIS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=10_000))]
+    pub(crate) slow_sync: u64,
     /// The daemon; without it, the one that `cargo build --profile dist` left.
     #[arg(long, value_name = "PATH")]
     pub(crate) noraftd: Option<PathBuf>,
@@ -50,6 +56,16 @@ impl Options {
     /// True when `system` is to run.
     pub(crate) fn wants(&self, system: System) -> bool {
         self.only.is_empty() || self.only.contains(&system)
+    }
+
+    /// How many disks of `system` are slow while its leader is killed, and how slow. Only noraftd's can be made so.
+    pub(crate) fn slow_disks_of(&self, system: System) -> (usize, Duration) {
+        let disks = if system == System::Noraftd {
+            self.slow_disks
+        } else {
+            0
+        };
+        (usize::from(disks), Duration::from_millis(self.slow_sync))
     }
 
     /// How long a workload is measured in a round.

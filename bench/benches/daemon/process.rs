@@ -57,6 +57,11 @@ impl Process {
         command.process_group(0).spawn().map(Self)
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Kills it with SIGKILL and waits until it is gone.
     pub(crate) fn kill(mut self) -> io::Result<()> {
         self.0.kill()?;

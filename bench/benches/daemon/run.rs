@@ -152,9 +152,10 @@ async fn kill_leaders(options: &Options, deployment: &mut Deployment, findings: 
     }
     let name = deployment.system.name();
     eprintln!("bench: {name}: killing the leader {} times", options.failovers);
+    let slow_disks = options.slow_disks_of(deployment.system);
     let mut failover = Failover::default();
     for number in 1..=options.failovers {
-        if let Err(error) = failover.try_once(deployment).await {
+        if let Err(error) = failover.try_once(deployment, slow_disks).await {
             let remark = format!("{name}, kill {number} of the leader: {error}");
             eprintln!("bench: {remark}");
             findings.rounds.remarks.push(remark);
