@@ -22,7 +22,7 @@ use serde_json::Value;
 /// | `saw` | what a compare-and-set found: it swapped iff that is the expected value |
 /// | `at`, `end` | log workload: label given to an append; a read reached the end |
 /// | `lease` | lock workload: fencing token |
-/// | `index` | log index of the reply, when the server tells it (certificate) |
+/// | `index` | log index of the reply, when the server reports it (certificate) |
 /// | `node`, `err` | who was asked; why it did not succeed |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,7 +104,7 @@ pub enum EventKind {
     /// It did not and never will take effect.
     #[serde(rename = "fail")]
     Fail,
-    /// Nobody knows: it may take effect at any later time, or never.
+    /// Not known: it may take effect at any later time, or never.
     #[serde(rename = "info")]
     Info,
     /// A fault is about to be injected.

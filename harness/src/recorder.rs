@@ -1,7 +1,7 @@
 //! The histories of a run, one a workload, shared by clients and nemesis.
 //!
 //! Invariant: events are written in the order of their times, both assigned under one lock: an operation
-//! that completed before another one was invoked stands before it. A fault is in every history. A history
+//! that completed before another one was invoked is before it. A fault is in every history. A history
 //! that could not be written is never mistaken for a shorter one: the first failure is kept and ends the run.
 
 use std::fs::File;

@@ -146,13 +146,13 @@ impl Usage {
 impl std::fmt::Display for Usage {
     /// `3 of 5 operations used, 2 ignored: 1 cas (failed), 1 read (no value)`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        const TOLD_MAX: usize = 8;
+        const SHOWN_MAX: usize = 8;
         write!(f, "{} of {} operations used", self.used, self.recorded)?;
         if self.ignored.is_empty() {
             return Ok(());
         }
         write!(f, ", {} ignored: ", self.recorded - self.used)?;
-        for (at, ignored) in self.ignored.iter().take(TOLD_MAX).enumerate() {
+        for (at, ignored) in self.ignored.iter().take(SHOWN_MAX).enumerate() {
             let comma = if at == 0 { "" } else { ", " };
             write!(
                 f,
@@ -160,7 +160,7 @@ impl std::fmt::Display for Usage {
                 ignored.count, ignored.function, ignored.why
             )?;
         }
-        match self.ignored.len().checked_sub(TOLD_MAX) {
+        match self.ignored.len().checked_sub(SHOWN_MAX) {
             Some(more) if more > 0 => write!(f, ", and for {more} more reasons"),
             Some(_) | None => Ok(()),
         }

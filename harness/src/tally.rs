@@ -70,7 +70,7 @@ impl Tally {
             tally.add(path)?;
         }
         for function in tally.functions.values_mut() {
-            // What nobody completed may still take effect.
+            // What was not completed may still take effect.
             let Counts {
                 invoked, ok, fail, ..
             } = function.operations;

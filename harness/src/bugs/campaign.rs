@@ -30,12 +30,12 @@ pub struct Hunts {
     pub first_seed: u64,
 }
 
-/// Hunts all bugs. `tell` gets a line whenever something is known.
+/// Hunts all bugs. `report` gets a line whenever something is known.
 ///
 /// # Errors
 ///
 /// When the unmutated sources cannot be read or built: everything else is a line of the scorecard.
-pub async fn run(hunts: &Hunts, tell: &mut dyn FnMut(&str)) -> Result<Scorecard, ScratchError> {
+pub async fn run(hunts: &Hunts, report: &mut dyn FnMut(&str)) -> Result<Scorecard, ScratchError> {
     let scratch = Scratch::open(&hunts.root, &hunts.scratch)?;
     let mut campaign = Campaign {
         hunts,
@@ -44,8 +44,8 @@ pub async fn run(hunts: &Hunts, tell: &mut dyn FnMut(&str)) -> Result<Scorecard,
         passed: BTreeMap::new(),
         card: Scorecard::default(),
     };
-    campaign.control(tell).await?;
-    campaign.bugs(tell).await?;
+    campaign.control(report).await?;
+    campaign.bugs(report).await?;
     Ok(campaign.card)
 }
 
@@ -60,14 +60,14 @@ struct Campaign<'a> {
 }
 
 impl Campaign<'_> {
-    async fn control(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), ScratchError> {
+    async fn control(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), ScratchError> {
         let (hunts, worlds) = (self.hunts, &self.hunts.worlds);
         let plans = worlds.iter().flat_map(|world| {
             let plans = hunts.catalog.bugs.iter().flat_map(|bug| bug.plans(*world));
             plans.map(|plan| (*world, plan.clone()))
         });
         let plans: BTreeSet<(World, PathBuf)> = plans.collect();
-        tell("building the unmutated daemon");
+        report("building the unmutated daemon");
         self.scratch.build(None, &["harness", "noraftd"])?;
         self.harness = self.scratch.keep("harness", "harness-unmutated")?;
         let noraftd = self.scratch.keep("noraftd", "noraftd-unmutated")?;
@@ -83,13 +83,13 @@ impl Campaign<'_> {
                 self.passed.insert((world, plan.clone()), seeds);
             }
             let control = Control { world, plan, found };
-            tell(&control.words());
+            report(&control.words());
             self.card.controls.push(control);
         }
         Ok(())
     }
 
-    async fn bugs(&mut self, tell: &mut dyn FnMut(&str)) -> Result<(), ScratchError> {
+    async fn bugs(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), ScratchError> {
         let hunts = self.hunts;
         let count = hunts.catalog.bugs.len();
         for (number, bug) in (1..).zip(&hunts.catalog.bugs) {
@@ -106,7 +106,7 @@ impl Campaign<'_> {
                     Err(error) => Score::Failed(error.to_string()),
                 };
                 let line = Line::new(bug, world, score);
-                tell(&format!("{number}/{count} {}", line.words()));
+                report(&format!("{number}/{count} {}", line.words()));
                 self.card.lines.push(line);
             }
         }

@@ -44,7 +44,7 @@ pub struct Bug {
     pub name: String,
     /// What is wrong, in a few words.
     pub title: String,
-    /// The rows of the list that it stands for.
+    /// The rows of the list that it represents.
     pub rows: Vec<u32>,
     /// Where it shipped.
     pub source: String,
@@ -67,11 +67,11 @@ pub struct Edit {
     pub file: PathBuf,
     /// Text that it holds exactly once.
     pub find: String,
-    /// What stands there instead.
+    /// What replaces them.
     pub replace: String,
 }
 
-/// A bug that no file stands for: of the list, or of our own.
+/// A bug without a file: of the list, or of our own.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LeftOut {

@@ -44,7 +44,7 @@ impl World {
         }
     }
 
-    /// The budget unless told otherwise.
+    /// The budget by default.
     pub fn budget(self) -> Span {
         match self {
             Self::Sim => Span::from_millis(60_000),
@@ -211,9 +211,9 @@ async fn output(mut command: Command, patience: Duration) -> Result<Output, Stri
 
 fn no_verdict(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    let last: Vec<&str> = said.lines().rev().take(LINES_TOLD).collect();
-    let told: Vec<&str> = last.into_iter().rev().collect();
-    format!("no verdict ({}): {}", output.status, told.join("\n"))
+    let last: Vec<&str> = said.lines().rev().take(LINES_SHOWN).collect();
+    let shown: Vec<&str> = last.into_iter().rev().collect();
+    format!("no verdict ({}): {}", output.status, shown.join("\n"))
 }
 
 /// A machine may have other work to do: a second of the processor can take several.
@@ -221,4 +221,4 @@ const SIM_PATIENCE: u32 = 10;
 const SIM_PATIENCE_MIN: Duration = Duration::from_secs(60);
 /// Longer than any plan with its deadlines.
 const RUN_PATIENCE: Duration = Duration::from_secs(600);
-const LINES_TOLD: usize = 5;
+const LINES_SHOWN: usize = 5;

@@ -49,8 +49,8 @@ pub(crate) fn reads(
     let convert = |operation: &Operation| match recording.function(operation) {
         "read" => {
             let (read, ret) = seen(pool, operation, nil_reads.unwrap_or(NilReads::Value))?;
-            let told = Balances::of(pool, read);
-            Ok((Some(told.ok_or(Left::look(operation, NO_BALANCES))?), ret))
+            let shown = Balances::of(pool, read);
+            Ok((Some(shown.ok_or(Left::look(operation, NO_BALANCES))?), ret))
         }
         // What a transfer moves does not matter, only that it is one.
         "transfer" => match operation.status {

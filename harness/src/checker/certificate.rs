@@ -3,7 +3,7 @@
 //! Operations sorted by index (at the same index what changes the state before what only reads it) are
 //! replayed through the model and compared with real time. Linear after sorting, for any model. It
 //! proves *valid*; or it shows that the order the daemon claims is wrong, which is a stronger claim
-//! than that no order exists, and is reported as such. It never decides what clients can tell.
+//! than that no order exists, and is reported as such. It never decides what clients can see.
 
 use super::witness::{self, Flaw};
 use crate::model::{Call, Model};

@@ -118,8 +118,8 @@ pub fn check(initial: i128, calls: &[Call<CounterOp>], budget: &Budget) -> Verdi
             total: calls.len() as u32,
         });
     }
-    if let Some(told) = out_of_bounds(initial, calls) {
-        return Verdict::Invalid(Violation::Explained(told));
+    if let Some(explained) = out_of_bounds(initial, calls) {
+        return Verdict::Invalid(Violation::Explained(explained));
     }
     let by_ones = calls
         .iter()
@@ -129,7 +129,7 @@ pub fn check(initial: i128, calls: &[Call<CounterOp>], budget: &Budget) -> Verdi
     }
     match Gaps::new(initial, calls).fill() {
         Ok(witness) => Verdict::Valid(witness),
-        Err(told) => Verdict::Invalid(Violation::Explained(told)),
+        Err(explained) => Verdict::Invalid(Violation::Explained(explained)),
     }
 }
 
@@ -160,7 +160,7 @@ fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Explained> 
                 let low = initial.saturating_add(sure_up).saturating_add(called[1]);
                 let high = initial.saturating_add(called[0]).saturating_add(sure_down);
                 if value < low || value > high {
-                    return Some(bounds_told(&calls[at], value, low, high));
+                    return Some(bounds_explained(&calls[at], value, low, high));
                 }
             }
         }
@@ -168,7 +168,7 @@ fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Explained> 
     None
 }
 
-fn bounds_told(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> Explained {
+fn bounds_explained(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> Explained {
     let why = if value < low {
         format!(
             "The adds that had returned before {} was called make at least {low}.",

@@ -3,7 +3,7 @@
 //!
 //! That is a log whose labels are the indexes of its records, so [`log`](super::log) decides it: an id
 //! that took effect twice is a record with two positions; one that was acknowledged and is missing is a
-//! lost append; one that was refused and is there was appended by nobody.
+//! lost append; one that was refused and is there was never appended.
 
 use super::log::LogOp;
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};

@@ -21,7 +21,7 @@ pub struct Report {
     pub usage: Usage,
     /// The answer.
     pub finding: Finding,
-    /// What the order the daemon itself claims came to, where its replies tell one.
+    /// What the order the daemon itself claims came to, where its replies say one.
     pub certificate: Certificate,
 }
 

@@ -18,7 +18,7 @@ pub(super) fn take_keys(
 ) -> Result<(), String> {
     let is_keyed = match independent {
         Some(given) => given,
-        // Our own files name the key, and only single objects are ever told from pairs by looking.
+        // Our own files name the key, and only single objects are ever distinguished from pairs by looking.
         None if recording.workload.is_some() || !model.is_of_one_key() => false,
         None => guess(recording)?,
     };
@@ -32,19 +32,19 @@ fn guess(recording: &Recording) -> Result<bool, String> {
     let pool = &recording.pool;
     let cas = recording.function_id("cas");
     let is_pair = |operation: &Operation| {
-        let [invoked, told] = [operation.input, operation.output].map(|value| pool.as_pair(value));
+        let [invoked, shown] = [operation.input, operation.output].map(|value| pool.as_pair(value));
         let swaps =
             Some(operation.function) != cas || invoked.is_some_and(|[_, swap]| pool.as_pair(swap).is_some());
-        let completed = operation.status != Status::Ok || operation.output.is_nil() || told.is_some();
+        let completed = operation.status != Status::Ok || operation.output.is_nil() || shown.is_some();
         operation.key.is_nil() && invoked.is_some() && swaps && completed
     };
     let asks = |operation: &Operation| {
-        let told = pool
+        let shown = pool
             .as_pair(operation.output)
             .filter(|_| operation.status == Status::Ok);
-        let asked = pool.as_pair(operation.input).zip(told);
-        asked.is_some_and(|([key, value], [told, seen])| {
-            value.is_nil() && !seen.is_nil() && key == told && !key.is_nil()
+        let asked = pool.as_pair(operation.input).zip(shown);
+        asked.is_some_and(|([key, value], [shown, seen])| {
+            value.is_nil() && !seen.is_nil() && key == shown && !key.is_nil()
         }) && operation.key.is_nil()
             && Some(operation.function) != cas
     };
@@ -66,11 +66,11 @@ fn take_out(recording: &mut Recording, model: ModelName) {
     let pool = &mut recording.pool;
     for operation in &mut recording.operations {
         let invoked = pool.as_pair(operation.input);
-        let told = match operation.status {
+        let shown = match operation.status {
             Status::Ok => pool.as_pair(operation.output),
             Status::Fail | Status::Info => None,
         };
-        let keys = [invoked, told].map(|pair| pair.map(|[key, _]| key));
+        let keys = [invoked, shown].map(|pair| pair.map(|[key, _]| key));
         let key = match keys {
             [Some(one), Some(other)] if one != other => {
                 operation.result = ResultKind::Contradicts;
@@ -84,7 +84,7 @@ fn take_out(recording: &mut Recording, model: ModelName) {
         };
         operation.input = invoked.map_or(Datum::ABSENT, |[_, value]| value);
         if operation.status == Status::Ok && !operation.output.is_nil() {
-            match told {
+            match shown {
                 Some([_, value]) => operation.output = value,
                 None => operation.result = ResultKind::Contradicts,
             }

@@ -3,7 +3,7 @@
 //!
 //! Tokens grow, so they order the acquisitions: acquire t1, release t1, acquire t2, ... That one order
 //! must not contradict real time, and every token but the last must have been released (perhaps by
-//! a release of unknown outcome). An acquisition of unknown outcome, whose token nobody knows,
+//! a release of unknown outcome). An acquisition of unknown outcome, whose token is not known,
 //! cannot be released, so it can only be the last one and is dropped.
 
 use super::usage::{FAILED, Left, NO_FUNCTION, Taken, change_fits};
@@ -88,14 +88,14 @@ impl<'a> Converter<'a> {
     }
 }
 
-/// Its token is not known, so nobody released it: at most the last one of all.
+/// Its token is not known, so it was not released: at most the last one of all.
 const UNRELEASABLE: Left = Left::harmless("outcome unknown");
 
 /// Decides `calls`, all of one lock; `held` is the token under which it was held at the beginning.
 pub fn check(held: Option<i128>, calls: &[Call<LockOp>]) -> Verdict {
     match order(held, calls).and_then(|order| real_time(calls, order)) {
         Ok(witness) => Verdict::Valid(witness),
-        Err(told) => Verdict::Invalid(Violation::Explained(told)),
+        Err(explained) => Verdict::Invalid(Violation::Explained(explained)),
     }
 }
 

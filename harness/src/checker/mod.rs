@@ -78,7 +78,7 @@
 //! # Trust
 //!
 //! A *valid* of the register engines and of the search is replayed by [`witness::verify`] before anyone is
-//! told, up to 100,000 operations a key; beyond that the replay would take as long as the check itself,
+//! shown, up to 100,000 operations a key; beyond that the replay would take as long as the check itself,
 //! and the comparison of the engines with brute force has to do. An *invalid* is not verified in
 //! production: refuting every order of a few operations is easy, but that no other operation can help
 //! is what the engine proves.

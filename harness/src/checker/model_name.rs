@@ -96,7 +96,7 @@ impl ModelName {
         if let Some(model) = transactional(recording) {
             return Ok(model);
         }
-        let told = [
+        let shown = [
             ("txn", Self::ListAppend),
             ("transfer", Self::Bank),
             ("acquire", Self::Lock),
@@ -117,7 +117,7 @@ impl ModelName {
             ("append", Self::Log),
             ("read", Self::Register),
         ];
-        let found = told
+        let found = shown
             .into_iter()
             .find(|(function, _)| has(function))
             .map(|(_, model)| model);

@@ -115,11 +115,11 @@ impl<'a> Converter<'a> {
     fn convert_cas(&self, operation: &Operation) -> Taken<RegisterOp> {
         if operation.status == Status::Fail {
             let explained = self.pool.as_name(operation.output).is_some();
-            let told = self
+            let shown = self
                 .pool
                 .as_pair(operation.input)
                 .filter(|_| !self.pool.is_odd(operation.input));
-            return match told {
+            return match shown {
                 Some([expected, _]) if self.failed_cas_differs && !explained => {
                     Ok((RegisterOp::Differs(expected), operation.ret))
                 }

@@ -17,7 +17,7 @@ const STEPS_PER_CALL_FIRST: u64 = 64;
 /// How much longer each round is than the one before.
 const GROWTH: u64 = 8;
 
-/// Decides `calls`, in order of invocation; tells which engine did.
+/// Decides `calls`, in order of invocation; says which engine did.
 pub fn check<M: Model>(model: &M, calls: &[Call<M::Op>], budget: &Budget) -> (&'static str, Verdict) {
     let engines: [Engine<'_>; 2] = [
         ("breadth", &|round| breadth::check(model, calls, round)),

@@ -9,7 +9,7 @@
 pub enum Said {
     /// It took effect.
     Done,
-    /// Nobody could say.
+    /// Not known.
     Unknown,
     /// It had no effect.
     Refused,
@@ -83,7 +83,7 @@ fn show(list: &[u64]) -> String {
     format!("[{dots}{}]", last.join(" "))
 }
 
-/// The end of a list tells enough.
+/// The end of a list says enough.
 const SHOWN: usize = 12;
 
 #[cfg(test)]
@@ -116,14 +116,14 @@ mod tests {
     #[test]
     fn what_the_order_does_not_allow_is_named() {
         let done = [(1, Said::Done), (2, Said::Done)];
-        for (writes, list, told) in [
+        for (writes, list, shown) in [
             (&done[..], &[1][..], "lacks 2"),
             (&done[..], &[2, 1][..], "lacks 1"),
             (&done[..], &[1, 2, 3][..], "has 3, which was appended later"),
             (&[(1, Said::Refused)][..], &[1][..], "has 1, which was refused"),
         ] {
             let error = session(writes).read(list).expect_err("not allowed");
-            assert!(error.contains(told), "{error}");
+            assert!(error.contains(shown), "{error}");
         }
         let mut late = session(&[(1, Said::Unknown)]);
         assert_eq!(late.read(&[]), Ok(()));

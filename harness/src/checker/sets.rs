@@ -3,7 +3,7 @@
 //!
 //! All reads of a growing set form a chain by inclusion. An element is added behind the last read
 //! without it and before the first read with it. The operations in that order must not contradict
-//! real time. Adds of unknown outcome whose element nobody saw are dropped.
+//! real time. Adds of unknown outcome whose element was never seen are dropped.
 
 use super::usage::{Left, NO_FUNCTION, NilReads, Taken, changed, seen};
 use super::verdict::{Exhausted, Verdict};
@@ -108,7 +108,7 @@ pub fn check(
     };
     Ok(match chain.decide() {
         Ok(witness) => Verdict::Valid(witness),
-        Err(told) => Verdict::Invalid(Violation::Explained(told)),
+        Err(explained) => Verdict::Invalid(Violation::Explained(explained)),
     })
 }
 

@@ -22,7 +22,7 @@ pub(crate) struct Left {
 
 /// It failed, so it did nothing.
 pub(crate) const FAILED: Left = Left::harmless("failed");
-/// Nobody knows what it saw.
+/// What it saw is not known.
 const UNSEEN: Left = Left::harmless("outcome unknown");
 /// What it saw is nil, which means that it saw nothing.
 pub(crate) const NIL_READ: Left = Left::harmless("nil, taken as not read: see --nil-reads");
@@ -215,14 +215,14 @@ impl UsageCount {
     /// Why the history is not valid although nothing contradicts that; `None` if it is.
     pub(crate) fn doubt(&self, recording: &Recording) -> Option<String> {
         let left = self.groups.iter().filter(|group| group.left.bars_valid);
-        let told: Vec<String> = left
-            .take(TOLD_MAX)
+        let shown: Vec<String> = left
+            .take(SHOWN_MAX)
             .map(|group| group.describe(recording))
             .collect();
-        if !told.is_empty() {
+        if !shown.is_empty() {
             return Some(format!(
                 "completed operations could not be used: {}",
-                told.join(", ")
+                shown.join(", ")
             ));
         }
         (!self.is_settled).then(|| "no operation has a known outcome".to_owned())
@@ -244,7 +244,7 @@ impl UsageCount {
 }
 
 /// Reasons that are named.
-const TOLD_MAX: usize = 4;
+const SHOWN_MAX: usize = 4;
 
 impl Group {
     fn describe(&self, recording: &Recording) -> String {

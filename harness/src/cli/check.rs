@@ -158,7 +158,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     drop(done);
     let failed = outcomes.contains(&None);
     let worst = outcomes.into_iter().flatten().max().unwrap_or(Outcome::Unknown);
-    // Proof that one system broke its promise stands, whatever is wrong with another file.
+    // Proof that one system broke its promise remains, whatever is wrong with another file.
     Ok(match worst {
         Outcome::Valid | Outcome::Unknown if failed => ExitCode::from(EXIT_HARNESS_FAILURE),
         worst => worst.into(),
@@ -255,7 +255,7 @@ fn check_all(args: &Args, files: &[PathBuf], threads: usize, budget: &Budget) ->
         .outcomes
 }
 
-/// A verdict and the text that tells it.
+/// A verdict and its text.
 struct Checked {
     outcome: Outcome,
     text: String,
@@ -445,7 +445,7 @@ impl Line<'_> {
     fn text(&self) -> String {
         let certificate = self
             .certificate()
-            .map_or_else(String::new, |told| format!("; {told}"));
+            .map_or_else(String::new, |shown| format!("; {shown}"));
         let cut_off = self
             .cut_off
             .as_ref()

@@ -11,7 +11,7 @@ use harness::formats::{self, ReadError};
 use harness::recording::Recording;
 use harness::results::Results;
 
-/// What has to be said of the run whose folder the history `file` stands in; nothing when it came to its end, or when the
+/// What has to be said of the run whose folder the history `file` is in; nothing when it came to its end, or when the
 /// file is not in the folder of a run.
 pub(crate) fn note(file: &Path) -> Option<String> {
     let folder = file.parent()?;

@@ -60,7 +60,7 @@ pub(crate) fn main() -> ExitCode {
 
 /// Help and version are answers, not errors.
 fn usage(error: &clap::Error) -> ExitCode {
-    // A closed stderr leaves nobody to tell.
+    // A closed stderr leaves no reader.
     let _ = error.print();
     if error.use_stderr() {
         ExitCode::from(EXIT_USAGE)

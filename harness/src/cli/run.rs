@@ -168,7 +168,7 @@ fn version_of(path: &Path) -> std::io::Result<String> {
         std::thread::spawn(move || {
             let mut text = Vec::new();
             let read = stdout.take(VERSION_BYTES_MAX).read_to_end(&mut text);
-            // Nobody listens any more when it took too long.
+            // There is no receiver any more when it took too long.
             let _ = said.send(read.map(|_| text));
         });
     }
@@ -180,7 +180,7 @@ fn version_of(path: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Any seed will do, as long as it is told; short enough to be typed.
+/// Any seed will do, as long as it is reported; short enough to be typed.
 fn drawn_seed() -> u64 {
     #[expect(
         clippy::disallowed_methods,
@@ -201,7 +201,7 @@ fn on_signals() -> std::io::Result<Interrupt> {
     let mut terminations = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
         let mut stages = [stop, abort].into_iter();
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         loop {
             tokio::select! {
                 _ = interrupts.recv() => {}
@@ -210,7 +210,7 @@ fn on_signals() -> std::io::Result<Interrupt> {
             // The senders are kept: a closed channel would be news too.
             if let Some(stage) = stages.next() {
                 stage.send_replace(true);
-                told.push(stage);
+                shown.push(stage);
             }
         }
     });

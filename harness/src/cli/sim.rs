@@ -147,10 +147,10 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
 
 fn print_totals(tally: &Totals) {
     println!("{}", tally.line());
-    for failure in tally.failed.iter().take(FAILURES_TOLD) {
+    for failure in tally.failed.iter().take(FAILURES_SHOWN) {
         println!("failed: seed {}: {}", failure.seed, failure.rule);
     }
-    for (seed, why) in tally.unknown.iter().take(FAILURES_TOLD) {
+    for (seed, why) in tally.unknown.iter().take(FAILURES_SHOWN) {
         println!("unknown: seed {seed}: {why}");
     }
     println!("verdict: {}", tally.verdict());
@@ -184,7 +184,7 @@ fn explain(run: &Simulated) -> String {
     let said = broken.flat_map(|check| [check.summary.clone(), check.explanation.clone()]);
     let mut said: Vec<String> = said.flatten().collect();
     if run.violation.is_some() {
-        let from = run.lines.len().saturating_sub(LINES_TOLD);
+        let from = run.lines.len().saturating_sub(LINES_SHOWN);
         said.push("the last events:".to_owned());
         said.extend(run.lines[from..].iter().cloned());
     }
@@ -197,6 +197,6 @@ fn time_of(args: &Args) -> String {
 }
 
 const SHOW_EVERY_CPU_NS: u64 = 5_000_000_000;
-const FAILURES_TOLD: usize = 20;
+const FAILURES_SHOWN: usize = 20;
 const LINES_KEPT: usize = 20_000;
-const LINES_TOLD: usize = 25;
+const LINES_SHOWN: usize = 25;

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use noraftd::protocol::frame::{FRAME_BODY_BYTES_MAX, HEADER_BYTES, VERSION};
 use tokio::sync::Notify;
 
-/// The gate of one link. Open unless told otherwise.
+/// The gate of one link. Open by default.
 #[derive(Debug, Default)]
 pub struct Gate {
     state: Mutex<State>,
@@ -89,7 +89,7 @@ impl Gate {
 /// Cuts the byte stream of one connection into frames. While the gate is open, bytes pass as they come.
 #[derive(Debug, Default)]
 pub(super) struct Cutter {
-    /// The first bytes of the frame being read, up to the one that tells its kind.
+    /// The first bytes of the frame being read, up to the one that says its kind.
     head: Vec<u8>,
     /// How much of that frame is still to come, once the head is known.
     left: Option<usize>,

@@ -190,12 +190,12 @@ impl LinkStats {
                 "connections severed",
             ),
         ];
-        let told: Vec<String> = grown
+        let shown: Vec<String> = grown
             .iter()
             .filter(|(by, _)| *by > 0)
             .map(|(by, what)| format!("{by} {what}"))
             .collect();
-        (!told.is_empty()).then(|| told.join(", "))
+        (!shown.is_empty()).then(|| shown.join(", "))
     }
 }
 

@@ -78,7 +78,7 @@ pub struct Node {
     pub address: SocketAddr,
     /// Its process. Start it with [`Cluster::launch`].
     pub process: Process,
-    /// What its data directory stands on.
+    /// What its data directory is on.
     pub ground: Ground,
     /// Its data directory.
     pub data_dir: PathBuf,
@@ -412,7 +412,7 @@ impl Layout<'_> {
     }
 }
 
-/// Tells the secret from the other random numbers.
+/// Separates the secret from the other random numbers.
 const FORK_SECRET: u64 = 0x0000_7365_6372_6574;
 const CLUSTER_NAME: &str = "under-test";
 /// A node that is up answers within a millisecond; a stopped one never does.

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::life::Life;
 
-/// A process that ended without having been told to.
+/// A process that ended without having been asked to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Crash {
     /// Its exit code or signal, in words.

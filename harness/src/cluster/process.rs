@@ -1,7 +1,7 @@
 //! One node's process: started, killed, paused, watched.
 //!
 //! Invariant: a signal is reported as having worked only when the kernel shows it (the process was reaped
-//! with that signal; its state is `T`). A process that ends without having been told to is a [`Crash`].
+//! with that signal; its state is `T`). A process that ends without having been asked to is a [`Crash`].
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;

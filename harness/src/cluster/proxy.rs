@@ -139,7 +139,7 @@ async fn serve(listener: TcpListener, route: Route) {
                 Ok((near, _)) => {
                     connections.spawn(connection(near, route.clone()));
                 }
-                // Out of descriptors, or the caller is already gone: the next accept tells.
+                // Out of descriptors, or the caller is already gone: the next accept shows it.
                 Err(_) => tokio::task::yield_now().await,
             },
             Some(_) = connections.join_next() => {}

@@ -1,4 +1,4 @@
-//! A disk that is slow all the time: it stands still ([`Stall`]), lets through what is there, and stands still again.
+//! A disk that is slow all the time: it is stalled ([`Stall`]), lets through what is there, and is stalled again.
 //!
 //! To the node this is a device that answers once in an interval, so that a sync takes up to one interval.
 //!
@@ -18,7 +18,7 @@ pub struct SlowDisk {
 }
 
 impl SlowDisk {
-    /// Slows the disk of the process `pid` down; returns when it stands still for the first time. It ends with the process.
+    /// Slows the disk of the process `pid` down; returns when it is stalled for the first time. It ends with the process.
     ///
     /// # Errors
     ///

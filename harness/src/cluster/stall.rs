@@ -1,4 +1,4 @@
-//! A disk that stands still: the threads that write a node's disk are stopped, the rest of the process goes on.
+//! A stalled disk: the threads that write a node's disk are stopped, the rest of the process goes on.
 //!
 //! To the node this is a device that does not answer, for as long as we like, without any privileges: ptrace(2)
 //! stops single threads of our own children. What was handed to the disk and not yet written is lost when
@@ -25,7 +25,7 @@ const VOTES_THREAD: &str = "disk-votes";
 /// How often a stopped thread is looked after: one whose process was killed has to be reaped by its tracer.
 const LOOK_STEP: Duration = Duration::from_millis(2);
 
-/// A disk that stands still until this is dropped.
+/// A disk that is stalled until this is dropped.
 #[derive(Debug)]
 pub struct Stall {
     /// Dropping them is the word to go on.
@@ -91,7 +91,7 @@ fn hold_still(tid: Pid) -> Result<Sender<()>, StallError> {
 
 fn trace(tid: Pid, say: &Sender<Result<(), Errno>>, held: &Receiver<()>) {
     let stopped = stop(tid);
-    // Nobody listening means that nobody wants it any more; `held` tells the same.
+    // A missing receiver means that the stall is not wanted any more; `held` says the same.
     let _ = say.send(stopped);
     if stopped.is_ok() {
         hold(tid, held);

@@ -53,7 +53,7 @@ pub(crate) enum Process {
 }
 
 impl Process {
-    /// The process that a value other than a small number stands for.
+    /// The process that a value other than a small number represents.
     pub(crate) fn named(pool: &Pool, name: Datum) -> Self {
         match pool.as_name(name) {
             Some("nemesis") => Self::Nemesis,

@@ -203,7 +203,7 @@ fn optional_name<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a [u8]>, Prob
     }
 }
 
-/// A name, or whatever else stands for one.
+/// A name, or what is used as one.
 fn function<'a>(scanner: &mut Scanner<'a>, pool: &mut Pool) -> Result<Function<'a>, Problem> {
     match scanner.peek() {
         Some(b'"' | b':') => {

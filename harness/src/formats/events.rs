@@ -109,14 +109,14 @@ mod tests {
     use crate::sim::{Lines, simulate};
 
     /// Everything that the checkers see of a recording.
-    fn told(recording: &Recording) -> String {
-        let mut told = format!("{:?} {:?}\n", recording.workload, recording.counts);
+    fn shown(recording: &Recording) -> String {
+        let mut shown = format!("{:?} {:?}\n", recording.workload, recording.counts);
         let initial = recording.initial.map(|initial| recording.pool.show(initial));
-        told += &format!("{initial:?} {:?} {:?}\n", recording.log_indexes, recording.faults);
+        shown += &format!("{initial:?} {:?} {:?}\n", recording.log_indexes, recording.faults);
         for (id, operation) in (0..).zip(&recording.operations) {
             let [key, input, output] = [operation.key, operation.input, operation.output]
                 .map(|datum| format!("{}{}", recording.pool.show(datum), datum.is_absent()));
-            told += &format!(
+            shown += &format!(
                 "{} {key} {input} {output} {} {} {} {:?} {:?} {:?} {:?}\n",
                 operation.process,
                 operation.call,
@@ -128,7 +128,7 @@ mod tests {
                 recording.times.get(operation.call as usize),
             );
         }
-        told
+        shown
     }
 
     fn assert_same(header: &Header, events: &[Event]) {
@@ -140,7 +140,7 @@ mod tests {
         let budget = Budget::default();
         let file = crate::formats::read(Cursor::new(bytes), path, &budget).unwrap();
         let memory = crate::formats::read_events(header, events, path, &budget).unwrap();
-        similar(&told(&file), &told(&memory));
+        similar(&shown(&file), &shown(&memory));
     }
 
     fn similar(file: &str, memory: &str) {

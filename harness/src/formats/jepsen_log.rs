@@ -28,7 +28,7 @@ pub(crate) enum Style {
     Text,
 }
 
-/// The first line that is an operation, if there is one, tells the style.
+/// The first line that is an operation, if there is one, shows the style.
 pub(crate) fn style_of(bytes: &[u8]) -> Option<Style> {
     bytes.split(|byte| *byte == b'\n').find_map(|line| {
         [Style::Log, Style::Text]

@@ -1,7 +1,7 @@
 //! Histories made of objects: one a line, or in a vector, in EDN or JSON.
 //!
 //! The header of our own files decides the dialect; without one it is Jepsen's. A vector that is opened has to be
-//! closed: without its end, nobody knows what else was in it.
+//! closed: without its end, it is not known what else was in it.
 
 use super::assemble::{Assembler, Pairing, Refusal};
 use super::entry::{Dialect, read_entry};

@@ -143,7 +143,7 @@ impl Source {
         // Growing with what is kept keeps repeated attempts at one large object linear.
         self.buffer.resize(kept + CHUNK_BYTES.max(kept), 0);
         if self.input.is_compressed()? {
-            // How long it is in the end, nobody knows.
+            // How long it is in the end is not known.
             self.bytes = None;
         }
         let read = read_fully(&mut self.input, &mut self.buffer[kept..])?;

@@ -1,6 +1,6 @@
 //! A common pace for all clients.
 //!
-//! Invariant: turns are spaced evenly; time that nobody used is not made up for by a burst.
+//! Invariant: turns are spaced evenly; time that was not used is not made up for by a burst.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -64,19 +64,19 @@ impl Nemesis {
 }
 
 fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Evidence) {
-    let (mut stalls, mut told, mut against) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stalls, mut shown, mut against) = (Vec::new(), Vec::new(), Vec::new());
     for node in nodes {
         // Where tracing is not allowed there is no evidence, and no claim that a disk was stopped.
         match node.process.pid().map(Stall::begin) {
             Some(Ok(stall)) => {
                 stalls.push(stall);
-                told.push(format!("the disk of n{} was stopped", node.id));
+                shown.push(format!("the disk of n{} was stopped", node.id));
             }
             Some(Err(error)) => against.push(format!("n{}: {error}", node.id)),
             None => against.push(format!("n{} is not running", node.id)),
         }
     }
-    (stalls, evidence_of(told, against))
+    (stalls, evidence_of(shown, against))
 }
 
 /// Time for those who are back to elect one of them.

@@ -193,7 +193,7 @@ impl Nemesis {
             Err(why) => (None, Some(why)),
         };
         let to_ns = self.record(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
-        // Some systems let nobody trace a thread or mount a disk: then nothing was disturbed, and nothing is claimed.
+        // Some systems do not allow tracing a thread or mounting a disk: then nothing was disturbed, and nothing is claimed.
         if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
             self.ledger.give_up(&claim);
             return;
@@ -278,7 +278,7 @@ impl Nemesis {
     }
 }
 
-/// Undoes every fault, whoever made it: opens links, resumes and restarts processes. Returns what could not
+/// Undoes every fault, however it was made: opens links, resumes and restarts processes. Returns what could not
 /// be undone.
 pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
     cluster.network().heal_all();
@@ -303,7 +303,7 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
 
 /// Waits; true when `stop` came first.
 async fn rest(duration: Duration, stop: &mut watch::Receiver<bool>) -> bool {
-    // An error of `wait_for` means that nobody is left who could say stop: as good as stop.
+    // An error of `wait_for` means that no sender is left that could say stop: as good as stop.
     timeout(duration, stop.wait_for(|stop| *stop)).await.is_ok()
 }
 

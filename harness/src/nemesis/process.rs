@@ -1,6 +1,6 @@
 //! Processes killed, paused, and without power.
 //!
-//! Invariant: whoever was taken down here is started again here; one that cannot be started is found missing at
+//! Invariant: a process that was taken down here is started again here; one that cannot be started is found missing at
 //! the end of the run.
 
 use std::time::Duration;
@@ -60,8 +60,8 @@ impl Nemesis {
             );
             rest(duration, stop).await;
             let back = self.start_again(&[node]).await;
-            if let Some(told) = restarted.last_mut() {
-                told.push_str(&format!("; started: {back}"));
+            if let Some(shown) = restarted.last_mut() {
+                shown.push_str(&format!("; started: {back}"));
             }
         }
         evidence_of(restarted, against)
@@ -120,15 +120,15 @@ impl Nemesis {
         let cuts = self.cluster.cut_power(&nodes, aim).await;
         let mut lost = Lost::default();
         cuts.iter().for_each(|cut| lost += cut.lost);
-        let told = cuts.iter().map(describe_cut).collect::<Vec<_>>().join(", ");
-        self.record(EventKind::FaultOk, decision, claim, Some(&told));
+        let shown = cuts.iter().map(describe_cut).collect::<Vec<_>>().join(", ");
+        self.record(EventKind::FaultOk, decision, claim, Some(&shown));
         rest(duration, stop).await;
         let back = self.bring_back(claim).await;
         if cuts.is_empty() {
             return Effect::from(Err("no node was running".to_owned()));
         }
         Effect {
-            evidence: Ok(format!("{told}; restarted: {back}")),
+            evidence: Ok(format!("{shown}; restarted: {back}")),
             lost: Some(lost),
         }
     }
@@ -156,7 +156,7 @@ impl Nemesis {
         evidence_of(paused, against)
     }
 
-    /// Starts the targets that are down, and tells how long they took to answer.
+    /// Starts the targets that are down, and reports how long they took to answer.
     async fn bring_back(&self, claim: &Claim) -> String {
         let down: Vec<&Node> = self
             .targets(claim)

@@ -48,10 +48,10 @@ impl<'a> Race<'a> {
         })
     }
 
-    /// Runs the race; tells how far it got. The gates are open again at the end; the candidates are apart
+    /// Runs the race; reports how far it got. The gates are open again at the end; the candidates are apart
     /// as long as the caller keeps the links between them cut.
     pub(super) async fn run(&self) -> String {
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         for candidate in self.candidates {
             self.gate_from(candidate)
                 .hold(&[REQUEST_VOTE, APPEND, CHAINED_APPEND]);
@@ -62,9 +62,9 @@ impl<'a> Race<'a> {
                 .gate()
                 .hold(&[REQUEST_VOTE, PRE_VOTES[0], PRE_VOTES[1]]);
         }
-        let outcome = timeout(RACE_MAX, self.stages(&mut told)).await;
+        let outcome = timeout(RACE_MAX, self.stages(&mut shown)).await;
         if outcome.is_err() {
-            told.push("and there it ended".to_owned());
+            shown.push("and there it ended".to_owned());
         }
         for candidate in self.candidates {
             self.gate_from(candidate).open();
@@ -74,15 +74,15 @@ impl<'a> Race<'a> {
                 .gate()
                 .open();
         }
-        told.join(", ")
+        shown.join(", ")
     }
 
-    async fn stages(&self, told: &mut Vec<String>) {
+    async fn stages(&self, shown: &mut Vec<String>) {
         let voter = self.voter.id;
         let [first, second] = self.candidates;
-        self.restart_voter(told).await;
+        self.restart_voter(shown).await;
         let term = self.until_same_term().await;
-        told.push(format!(
+        shown.push(format!(
             "n{first} and n{second} both asked n{voter} for its vote in term {term}"
         ));
         self.gate_from(first)
@@ -90,8 +90,8 @@ impl<'a> Race<'a> {
         while !self.leads(first, term).await {
             sleep(STEP).await;
         }
-        told.push(format!("n{first} got it and leads"));
-        self.restart_voter(told).await;
+        shown.push(format!("n{first} got it and leads"));
+        self.restart_voter(shown).await;
         self.gate_from(second)
             .release(|request| term_of(request) == Some(term));
         sleep(VOTE_MAX).await;
@@ -101,12 +101,12 @@ impl<'a> Race<'a> {
         } else {
             "got no second vote"
         };
-        told.push(format!("n{second}, asking after that, {verdict}"));
+        shown.push(format!("n{second}, asking after that, {verdict}"));
     }
 
-    async fn restart_voter(&self, told: &mut Vec<String>) {
+    async fn restart_voter(&self, shown: &mut Vec<String>) {
         if let Ok(pid) = self.voter.process.kill().await {
-            told.push(format!("n{} (pid {pid}) is gone", self.voter.id));
+            shown.push(format!("n{} (pid {pid}) is gone", self.voter.id));
         }
         // One that does not come back is found missing at the end of the run.
         let _ = self.cluster.restart(self.voter).await;
@@ -148,11 +148,11 @@ impl<'a> Race<'a> {
 impl Nemesis {
     pub(super) async fn vote_race(&self, voter: u64) -> Evidence {
         let race = Race::new(&self.cluster, voter).ok_or("a race takes three nodes")?;
-        let told = race.run().await;
-        if told.is_empty() {
+        let shown = race.run().await;
+        if shown.is_empty() {
             return Err("the voter could not be killed".to_owned());
         }
-        Ok(told)
+        Ok(shown)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::cluster::probe::{VoterView, ask_for_voters, voters};
 use crate::op::EventKind;
 
 impl Nemesis {
-    /// Asks whoever leads for other voters until it has them.
+    /// Asks the leader for other voters until it has them.
     pub(super) async fn change_voters(
         &self,
         decision: &Decision,
@@ -97,7 +97,7 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
             None => Err("there is no leader".to_owned()),
         };
         if Instant::now() > deadline {
-            let told: Vec<String> = views
+            let shown: Vec<String> = views
                 .iter()
                 .map(|(id, view)| describe(*id, view.as_ref()))
                 .collect();
@@ -106,7 +106,7 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
                 .unwrap_or_else(|| "the leader says they are".to_owned());
             return Err(format!(
                 "not every node is a voter again within {patience:?}: {}; asked again: {asked}",
-                told.join(", ")
+                shown.join(", ")
             ));
         }
         sleep(ASK_AGAIN).await;

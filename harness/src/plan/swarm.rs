@@ -151,7 +151,7 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
         disk.snapshot_damage_permille,
     );
     if plan.cluster.nodes == 1 {
-        // A lone voter has nobody to ask what a torn sector held: it refuses to start, and rightly.
+        // A lone voter has no peer to ask what a torn sector held: it refuses to start, and rightly.
         disk.torn_permille = 0;
         (disk.damage_permille, disk.rot_permille) = (0, 0);
         disk.snapshot_damage_permille = 0;

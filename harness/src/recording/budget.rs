@@ -42,9 +42,9 @@ struct Shared {
     cancelled: AtomicBool,
 }
 
-/// Memory a check may hold unless told otherwise.
+/// Memory a check may hold by default.
 pub const MEMORY_BYTES_DEFAULT: u64 = 2 << 30;
-/// Steps a search may take unless told otherwise.
+/// Steps a search may take by default.
 pub const STEPS_DEFAULT: u64 = 2_000_000_000;
 
 impl Default for Budget {

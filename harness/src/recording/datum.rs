@@ -31,7 +31,7 @@ const INT_MAX: i64 = (1 << (63 - TAG_BITS)) - 1;
 /// Integers up to this are given out for arithmetic: as many as a history has events add up within 128 bits.
 pub const EXACT_MAX: i128 = 1 << 95;
 
-/// What a [`Datum`] stands for.
+/// What a [`Datum`] represents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View<'a> {
     /// Absent, `nil`, `null`.

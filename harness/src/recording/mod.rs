@@ -28,7 +28,7 @@ pub enum Status {
     Ok,
     /// It never will.
     Fail,
-    /// Nobody knows.
+    /// It is not known.
     Info,
 }
 
@@ -61,13 +61,13 @@ pub struct Operation {
 pub enum ResultKind {
     /// The plain result.
     Plain,
-    /// A compare-and-set told which value it found.
+    /// A compare-and-set reported which value it found.
     Saw,
     /// A log read reached the end of the log.
     End,
-    /// An append told the position of its record.
+    /// An append reported the position of its record.
     At,
-    /// An append told how many records came before its own.
+    /// An append reported how many records came before its own.
     Offset,
     /// The completion contradicts the invocation: it is about another function or key.
     Contradicts,
@@ -80,7 +80,7 @@ pub enum ResultKind {
 pub struct Recording {
     /// Operations in order of invocation.
     pub operations: Vec<Operation>,
-    /// Time of each event in nanoseconds, if the history tells.
+    /// Time of each event in nanoseconds, if the history has it.
     pub times: Times,
     /// Values.
     pub pool: Pool,
@@ -90,9 +90,9 @@ pub struct Recording {
     pub doubts: Vec<String>,
     /// Names of functions.
     pub functions: Vec<Box<str>>,
-    /// Nodes that were asked, by operation, if the history tells.
+    /// Nodes that were asked, by operation, if the history has it.
     pub nodes: FastMap<u32, Box<str>>,
-    /// Log index in the reply, by operation, if the history tells.
+    /// Log index in the reply, by operation, if the history has it.
     pub log_indexes: Vec<(u32, u64)>,
     /// Faults, in order.
     pub faults: Vec<FaultEvent>,

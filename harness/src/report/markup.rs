@@ -1,6 +1,6 @@
 //! Text inside XML and HTML.
 
-/// `text` as it stands between tags and in attributes. What XML cannot hold becomes U+FFFD.
+/// `text` as it is written between tags and in attributes. What XML cannot hold becomes U+FFFD.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {

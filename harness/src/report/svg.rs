@@ -45,7 +45,7 @@ pub fn draw(recording: &Recording, report: &Report) -> Option<String> {
     )
 }
 
-/// The part of the history that is shown: events, and the time they span where the history tells times.
+/// The part of the history that is shown: events, and the time they span where the history has times.
 #[derive(Clone, Copy)]
 struct Window {
     from: u32,

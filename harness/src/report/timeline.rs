@@ -192,7 +192,7 @@ fn bar(svg: &mut String, fault: &FaultResult, scale: Scale, top: f64) {
     } else {
         "#d0d7de"
     };
-    // A name that does not fit its bar, even without its targets, is told when it is pointed at.
+    // A name that does not fit its bar, even without its targets, is shown when it is pointed at.
     let short = name.split('(').next().unwrap_or_default();
     let fits = |label: &&str| label.chars().count() as f64 * 6.0 < width;
     let label = [name.as_str(), short].into_iter().find(fits).unwrap_or_default();

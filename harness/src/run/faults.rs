@@ -51,9 +51,9 @@ fn missing(kind: &str, injected: &[&FaultResult]) -> Option<Shortfall> {
         .collect();
     let (count, effective) = (injected.len(), injected.len() - idle.len());
     let idle_max = if count < FEW { 1 } else { count / IDLE_PART };
-    let told: Vec<String> = idle
+    let shown: Vec<String> = idle
         .iter()
-        .take(TOLD_MAX)
+        .take(SHOWN_MAX)
         .map(|fault| {
             format!(
                 "{} at {:.1} s: {}",
@@ -63,7 +63,7 @@ fn missing(kind: &str, injected: &[&FaultResult]) -> Option<Shortfall> {
             )
         })
         .collect();
-    let more = match idle.len().saturating_sub(TOLD_MAX) {
+    let more = match idle.len().saturating_sub(SHOWN_MAX) {
         0 => String::new(),
         more => format!("; and {more} more"),
     };
@@ -71,7 +71,7 @@ fn missing(kind: &str, injected: &[&FaultResult]) -> Option<Shortfall> {
         text: format!(
             "{kind}: {} of {count} had no effect: {}{more}",
             idle.len(),
-            told.join("; ")
+            shown.join("; ")
         ),
         is_slight: effective > 0 && idle.len() <= idle_max,
     })
@@ -82,7 +82,7 @@ const FEW: usize = 10;
 /// Of more, nine out of ten.
 const IDLE_PART: usize = 10;
 /// Named in a reason; results.json has them all.
-const TOLD_MAX: usize = 5;
+const SHOWN_MAX: usize = 5;
 
 #[cfg(test)]
 mod tests {

@@ -382,7 +382,7 @@ async fn rest(duration: Duration, interrupted: &mut watch::Receiver<bool>) -> bo
     match timeout(duration, interrupted.wait_for(|interrupted| *interrupted)).await {
         Ok(Ok(_)) => true,
         Err(_) => false,
-        // Nobody can interrupt any more: the whole time has to pass.
+        // No interruption is possible any more: the whole time has to pass.
         Ok(Err(_)) => {
             sleep(duration).await;
             false
@@ -394,9 +394,9 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Tells the clients' random numbers from the nemesis's.
+/// Separates the clients' random numbers from the nemesis's.
 const FORK_CLIENTS: u64 = 0x0063_6c69_656e_7473;
-/// Tells the pipelines' random numbers from those of the other clients.
+/// Separates the pipelines' random numbers from those of the other clients.
 const FORK_PIPELINES: u64 = 1 << 32;
 const FLUSH_EVERY: Duration = Duration::from_millis(200);
 const LEADER_POLL: Duration = Duration::from_millis(50);

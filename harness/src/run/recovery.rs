@@ -155,7 +155,7 @@ async fn converge(cluster: &Cluster, patience: Duration) -> Result<u64, Vec<Stri
             return Ok(applied);
         }
         if Instant::now() > deadline {
-            let told = views.iter().map(|(id, view)| match view {
+            let shown = views.iter().map(|(id, view)| match view {
                 Some(view) => format!(
                     "n{id}: applied index {}, commit index {}, term {}",
                     view.applied_index, view.commit_index, view.term
@@ -163,7 +163,7 @@ async fn converge(cluster: &Cluster, patience: Duration) -> Result<u64, Vec<Stri
                 None => format!("n{id}: no answer to INFO"),
             });
             let head = format!("the nodes did not come to the same applied index within {patience:?}");
-            return Err(std::iter::once(head).chain(told).collect());
+            return Err(std::iter::once(head).chain(shown).collect());
         }
         sleep(RETRY_PAUSE).await;
     }

@@ -86,7 +86,7 @@ fn agreement(divergences: &BTreeMap<u64, String>) -> Option<CheckResult> {
     })
 }
 
-/// Whether every process lived until it was told to end.
+/// Whether every process lived until it was asked to end.
 fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
     let verdict = crashes
         .iter()
@@ -109,7 +109,7 @@ fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
             format!("n{node} ended by itself: it {}{more}", crash.how)
         }
     };
-    let told = crashes.iter().map(|(node, crash)| {
+    let shown = crashes.iter().map(|(node, crash)| {
         let words: Vec<String> = crash.last_words.iter().map(|line| format!("  {line}")).collect();
         format!(
             "n{node} {}; the last lines of its log:\n{}",
@@ -124,7 +124,7 @@ fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
         usage: None,
         seconds: 0.0,
         summary: Some(summary),
-        explanation: (!crashes.is_empty()).then(|| told.take(CRASHES_TOLD).collect::<Vec<_>>().join("\n")),
+        explanation: (!crashes.is_empty()).then(|| shown.take(CRASHES_SHOWN).collect::<Vec<_>>().join("\n")),
         picture: None,
     }
 }
@@ -178,7 +178,7 @@ fn vacuous(tally: &Tally, faults: &[FaultResult]) -> Vec<String> {
 /// A rate that is missed by less is a remark.
 const SLIGHT_PERCENT: u64 = 20;
 /// A node that crashes in a loop says the same each time.
-const CRASHES_TOLD: usize = 3;
+const CRASHES_SHOWN: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -303,9 +303,9 @@ mod tests {
                 },
             );
             assert_eq!(results.verdict, verdict);
-            let told = results.checks.last().unwrap();
+            let shown = results.checks.last().unwrap();
             assert_eq!(
-                told.summary.as_deref(),
+                shown.summary.as_deref(),
                 Some("n2 ended by itself: it exited with code 101")
             );
         }

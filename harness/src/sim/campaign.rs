@@ -1,6 +1,6 @@
 //! Many seeds of one plan, on several threads.
 //!
-//! Invariant: a seed's run knows nothing of the others; threads only share out the seeds. What is told of a
+//! Invariant: a seed's run knows nothing of the others; threads only share out the seeds. What is reported of a
 //! failure comes from running its seed again.
 
 use std::fs;
@@ -30,7 +30,7 @@ pub struct Campaign {
     pub cpu_max: Option<Duration>,
 }
 
-/// A campaign in a few figures, as one program tells it another.
+/// A campaign in a few figures, as one program gives it to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Brief {
     /// Seeds that ran: the first ones, without a gap.
@@ -78,7 +78,7 @@ pub struct Totals {
 }
 
 impl Campaign {
-    /// Runs the seeds. `show` is told of the state about once a second.
+    /// Runs the seeds. `show` gets the state about once a second.
     pub fn run(&self, mut show: impl FnMut(&Totals)) -> Totals {
         let next = AtomicU64::new(self.seeds.start);
         let stop = AtomicBool::new(false);

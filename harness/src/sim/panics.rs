@@ -26,7 +26,7 @@ pub(super) fn caught(work: impl FnOnce()) -> Result<(), String> {
         }));
     });
     IS_SIMULATING.set(true);
-    // The world is only read after a panic, to tell what happened before it.
+    // The world is only read after a panic, to report what happened before it.
     let result = catch_unwind(AssertUnwindSafe(work));
     IS_SIMULATING.set(false);
     result.map_err(|_| LAST.take())

@@ -21,8 +21,8 @@ pub struct Failing {
     pub rule: String,
 }
 
-/// Shrinks `failing`. Each candidate is tried with `tries` seeds. `tell` hears of each step that was kept.
-pub fn shrink(failing: Failing, tries: u64, mut tell: impl FnMut(&str, &Failing)) -> Failing {
+/// Shrinks `failing`. Each candidate is tried with `tries` seeds. `report` gets each step that was kept.
+pub fn shrink(failing: Failing, tries: u64, mut report: impl FnMut(&str, &Failing)) -> Failing {
     let mut current = failing;
     loop {
         let found = candidates(&current.plan)
@@ -31,7 +31,7 @@ pub fn shrink(failing: Failing, tries: u64, mut tell: impl FnMut(&str, &Failing)
         let Some((what, smaller)) = found else {
             return current;
         };
-        tell(&what, &smaller);
+        report(&what, &smaller);
         current = smaller;
     }
 }

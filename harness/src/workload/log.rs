@@ -374,10 +374,10 @@ mod tests {
             ..Completion::default()
         };
         let mut done = Vec::new();
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         for completion in [append.clone(), page(false), page(true), append, page(true)] {
             let operation = workload.finale(&done).unwrap();
-            told.push(operation.request[..3].join(" "));
+            shown.push(operation.request[..3].join(" "));
             done.push(completion);
         }
         assert_eq!(workload.finale(&done), None);
@@ -388,7 +388,7 @@ mod tests {
             "XADD log:1 *",
             "XRANGE log:1 -",
         ];
-        assert_eq!(told, wanted);
+        assert_eq!(shown, wanted);
     }
 
     #[test]

@@ -300,15 +300,15 @@ mod tests {
         let mut prng = Prng::new(3);
         (0..300).for_each(|_| drop(workload.next(Part::All, &mut prng)));
         let mut done = Vec::new();
-        let mut told = Vec::new();
+        let mut shown = Vec::new();
         while let Some(operation) = workload.finale(&done) {
-            told.push(operation.function);
+            shown.push(operation.function);
             done.push(Completion::default());
         }
-        assert_eq!(told[..2], ["write", "write"]);
+        assert_eq!(shown[..2], ["write", "write"]);
         assert!(
-            told[2..].iter().all(|function| *function == "read") && told.len() >= 6,
-            "{told:?}"
+            shown[2..].iter().all(|function| *function == "read") && shown.len() >= 6,
+            "{shown:?}"
         );
     }
 

@@ -233,7 +233,7 @@ impl Remaining {
         key.push(u64::from(state) << 32 | first as u64);
         key.extend_from_slice(window);
         key.extend(self.unknown_placed.iter().map(|position| u64::from(*position)));
-        // The length of the window tells where the positions begin.
+        // The length of the window shows where the positions begin.
         key.push(window.len() as u64);
         key.into()
     }

@@ -305,7 +305,7 @@ impl<'a, const W: usize> Frontier<'a, W> {
         self.spare.values = sources;
     }
 
-    /// Walks from `value` and keeps where it ends, after `finish` was told the value there.
+    /// Walks from `value` and keeps where it ends, after `finish` got the value there.
     pub(super) fn walk_on(
         &mut self,
         configuration: Configuration<W>,

@@ -71,7 +71,7 @@ impl Spent {
                 .all(|(kind, count)| *count <= self.count(more, *kind))
     }
 
-    /// True when tables that nobody needs may be the larger part.
+    /// True when tables that are not needed may be the larger part.
     pub(super) fn wants_collection(&self) -> bool {
         self.tables.len() >= COLLECT_AT.max(2 * self.alive)
     }

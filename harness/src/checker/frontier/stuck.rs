@@ -1,4 +1,4 @@
-//! What a frontier has to tell: the order it found, or where it got stuck.
+//! What a frontier reports: the order it found, or where it got stuck.
 
 use super::checkpoint::Configuration;
 use super::engine::Frontier;

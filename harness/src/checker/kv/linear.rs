@@ -39,8 +39,8 @@ pub(super) fn check(kv: &Kv<'_>, calls: &[Call<KvOp>], budget: &Budget) -> Optio
     let (initial, register) = match appends {
         false => (Datum::NIL, values(kv, calls)),
         true => {
-            if let Err(told) = states.read_gets()? {
-                return Some(Verdict::Invalid(Violation::Explained(told)));
+            if let Err(explained) = states.read_gets()? {
+                return Some(Verdict::Invalid(Violation::Explained(explained)));
             }
             let convert = |(at, call)| states.convert(at, call);
             (state(INITIAL), (0..).zip(calls).map(convert).collect())
@@ -144,7 +144,7 @@ impl<'a> States<'a> {
                         known.insert(text, state);
                         self.read.insert(at, state);
                     }
-                    Err(told) => return Some(Err(told)),
+                    Err(explained) => return Some(Err(explained)),
                 },
             }
         }

@@ -7,7 +7,7 @@
 //! - rw: read the list without an element that the other one appended;
 //! - realtime: returned before the other was called.
 //!
-//! An append nobody saw comes behind everything that was seen of its list. Hence each of these edges
+//! An append that was never seen comes behind everything that was seen of its list. Hence each of these edges
 //! holds in every order, and an acyclic graph sorted by them is an order: the decision is exact.
 //! (Adya, Liskov, O'Neil 2000 for the names; Kingsbury & Alvaro, Elle, 2020 for the inference.)
 
@@ -47,13 +47,13 @@ pub fn decide(
         }));
     }
     let lists = Lists::collect(pool, initial, calls, aborted)?;
-    let told = |told| Verdict::Invalid(Violation::Explained(told));
+    let invalid = |explained| Verdict::Invalid(Violation::Explained(explained));
     let checked = lists.begin().and_then(|()| lists.check_reads());
     let checked = checked.and_then(|()| internal::check(&lists));
     Ok(
         match checked.and_then(|()| precedence::order(&lists, &lists.graph())) {
             Ok(order) => Verdict::Valid(order.into_iter().map(|txn| lists.id(txn)).collect()),
-            Err(violation) => told(violation),
+            Err(violation) => invalid(violation),
         },
     )
 }
@@ -64,7 +64,7 @@ struct Append {
     txn: u32,
     /// How many appends to the same list follow in the same transaction.
     followed_by: u32,
-    /// Position in the list; `None` when nobody saw it.
+    /// Position in the list; `None` when it was never seen.
     position: Option<u32>,
 }
 

@@ -1,4 +1,4 @@
-//! A log: append (told its position), read a range, ask for the tail, trim. Exact when records are
+//! A log: append (gets its position), read a range, ask for the tail, trim. Exact when records are
 //! unique; O(n log n) without trims.
 //!
 //! | f | `v` of the invocation | completion |
@@ -19,17 +19,17 @@
 //! An append of unknown outcome whose record was never seen is dropped: with labels that are not dense it
 //! leaves no trace. `from` is inclusive, `after` exclusive.
 //!
-//! With offsets it does leave one. An offset below the highest that is known, of which nobody tells the record, is a
+//! With offsets it does leave one. An offset below the highest that is known, of which no operation says the record, is a
 //! *hole*: an append that was never seen filled it, called before anything returned that knows of a higher one. That time
 //! never falls with the offset, so the hole with the lowest offset takes the append that was called first, and so on:
-//! if those do not fit, no others do. A history is of offsets when one of its appends tells one; every label in it is
+//! if those do not fit, no others do. A history is of offsets when one of its appends reports one; every label in it is
 //! one then, and every acknowledged append has to have one. (Together with trims, offsets are labels like others.)
 //!
 //! Not modelled, and why: a record appended twice under the same name is `unknown`: which of the two a read
 //! saw cannot be determined, and the linear argument needs it.
 //!
 //! A log that is trimmed has a second number that only grows, and an order has to fit both; how that is
-//! decided stands in `log/trimmed.rs`.
+//! decided is in `log/trimmed.rs`.
 
 use super::usage::{FAILED, Left, NO_FUNCTION, NO_VALUE, NilReads, ODD, Taken, change_fits, changed, seen};
 use super::verdict::Verdict;
@@ -92,7 +92,7 @@ impl<'a> Converter<'a> {
         }
     }
 
-    /// Its completion may tell a position; one that only repeats what was appended tells none.
+    /// Its completion may report a position; one that only repeats what was appended does not.
     fn convert_append(&self, operation: &Operation) -> Taken<LogOp> {
         change_fits(self.pool, operation)?;
         let (record, output) = (operation.input, operation.output.or_nil());
@@ -136,7 +136,7 @@ pub(crate) fn labels_of(recording: &Recording) -> Labels {
 ///
 /// # Errors
 /// When a value is not what the workload promises (a label without order, a read that is no list of
-/// pairs, a trim of a log in which an acknowledged append does not tell its position): the operation, and
+/// pairs, a trim of a log in which an acknowledged append does not report its position): the operation, and
 /// what was expected.
 pub fn check(
     pool: &Pool,

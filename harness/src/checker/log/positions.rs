@@ -55,7 +55,7 @@ struct Claim {
 pub(super) struct Positions {
     known: Vec<Claim>,
     rank_of: FastMap<Datum, u32>,
-    /// Ranks of holes, rising: nobody told what is there.
+    /// Ranks of holes, rising: no operation says what is there.
     filled: Vec<u32>,
 }
 
@@ -185,7 +185,7 @@ impl Positions {
         }))
     }
 
-    /// True when nobody told what is at `rank`.
+    /// True when no operation says what is at `rank`.
     pub(super) fn is_filled(&self, rank: u32) -> bool {
         self.filled.binary_search(&rank).is_ok()
     }

@@ -181,7 +181,7 @@ fn search(
     Ok(verdict)
 }
 
-/// A record that was trimmed before anyone saw it has to tell its position itself.
+/// A record that was trimmed before it was seen has to report its position itself.
 fn demand_positions(calls: &[Call<LogOp>], positions: &Positions) -> Result<(), (u32, &'static str)> {
     for call in calls {
         match call.op {
@@ -211,7 +211,7 @@ fn rank(
     let mut ranked = Vec::with_capacity(calls.len());
     for call in calls {
         let op = match call.op {
-            // Nobody saw it: whether it happened changes nothing.
+            // It was never seen: whether it happened changes nothing.
             LogOp::Append { record, .. } => positions.rank_of(record).map(|rank| Ranked::Append { rank }),
             LogOp::Trim(below) => Some(Ranked::Trim {
                 rank: positions.start(pool, From::At(below)),
@@ -352,7 +352,7 @@ fn explained(
 }
 
 /// Drops open trims that no order needs: all but the first called of those that remove the same, and
-/// those after which nobody saw the log begin where they leave it.
+/// those after which the log was never seen to begin where they leave it.
 fn drop_idle(ranked: &mut Vec<Call<Ranked>>, certain: &[u32], count: u32) {
     let mut wanted = vec![false; count as usize + 1];
     let is_append = |call: &&Call<Ranked>| matches!(call.op, Ranked::Append { .. });

@@ -9,7 +9,7 @@ use crate::recording::hash::{FastMap, FastSet};
 /// Cycles are searched from at most this many edges, so that a huge tangle is explained in bounded time.
 const STARTS_MAX: usize = 512;
 /// Transactions of an explanation.
-pub(in crate::checker) const TOLD_MAX: usize = 8;
+pub(in crate::checker) const SHOWN_MAX: usize = 8;
 
 /// A kind of cycle: its name, the edges it may have, and whether exactly one of them must be rw.
 struct Anomaly {
@@ -149,7 +149,7 @@ fn explain(words: &dyn Words, graph: &Graph, tangle: &[u32]) -> Explained {
     let operations: Vec<u32> = tangle
         .iter()
         .filter(|node| graph.is_txn(**node))
-        .take(TOLD_MAX)
+        .take(SHOWN_MAX)
         .map(|txn| words.id(*txn))
         .collect();
     let why = vec![format!("{} transactions each precede all others.", tangle.len())];
@@ -324,9 +324,9 @@ fn explain_cycle(words: &dyn Words, graph: &Graph, name: &str, cycle: &[Edge]) -
         }
     }
     let steps = out.operations.len();
-    if steps > TOLD_MAX {
-        out.operations.truncate(TOLD_MAX);
-        out.why.truncate(TOLD_MAX);
+    if steps > SHOWN_MAX {
+        out.operations.truncate(SHOWN_MAX);
+        out.why.truncate(SHOWN_MAX);
         out.why
             .push(format!("... and so on around a cycle of {steps} transactions."));
         out.open.clear();

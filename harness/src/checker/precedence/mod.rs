@@ -6,5 +6,5 @@
 mod cycles;
 mod graph;
 
-pub(super) use cycles::{Draft, TOLD_MAX, Words, order, path};
+pub(super) use cycles::{Draft, SHOWN_MAX, Words, order, path};
 pub(super) use graph::{Edge, Graph, Kind};

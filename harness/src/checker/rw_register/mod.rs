@@ -52,14 +52,14 @@ fn infer(
     aborted: &FastMap<(Datum, Datum), u32>,
     budget: &Budget,
 ) -> Option<Verdict> {
-    let invalid = |told| Some(Verdict::Invalid(Violation::Explained(told)));
+    let invalid = |explained| Some(Verdict::Invalid(Violation::Explained(explained)));
     let versions = match Versions::collect(pool, calls, initial, aborted) {
         Collected::Versions(versions) => versions,
-        Collected::Violation(told) => return invalid(told),
+        Collected::Violation(explained) => return invalid(explained),
         Collected::Repeated => return None,
     };
     match saturate::run(&versions, budget) {
-        Ok(Saturated::Cycle(told)) => invalid(told),
+        Ok(Saturated::Cycle(explained)) => invalid(explained),
         Ok(Saturated::Graph(graph)) => {
             let order = order::find(&versions, &graph)?;
             let is_one = witness::verify(&Transactions { pool, initial }, calls, &order).is_ok();

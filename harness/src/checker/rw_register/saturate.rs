@@ -30,8 +30,8 @@ pub(super) fn run(versions: &Versions<'_>, budget: &Budget) -> Result<Saturated,
                 versions,
                 links: &state.links,
             };
-            let told = precedence::order(&words, &state.graph).expect_err("a component is a cycle");
-            return Ok(Saturated::Cycle(told));
+            let shown = precedence::order(&words, &state.graph).expect_err("a component is a cycle");
+            return Ok(Saturated::Cycle(shown));
         }
         let reach = state.reach(&components)?;
         if !state.infer(&reach, &components)? {

@@ -74,14 +74,14 @@ impl<'a> Versions<'a> {
             }
         }
         for (txn, call) in (0_u32..).zip(calls) {
-            if let Err(told) = collector.reads(txn, call) {
-                return Collected::Violation(told);
+            if let Err(explained) = collector.reads(txn, call) {
+                return Collected::Violation(explained);
             }
         }
         collector.keep_what_happened();
         match collector.link() {
             Ok(()) => Collected::Versions(collector.versions),
-            Err(told) => Collected::Violation(told),
+            Err(explained) => Collected::Violation(explained),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::link::{Because, Link};
 use super::versions::Versions;
-use crate::checker::precedence::{Draft, Edge, Graph, Kind, TOLD_MAX, Words, path};
+use crate::checker::precedence::{Draft, Edge, Graph, Kind, SHOWN_MAX, Words, path};
 use crate::checker::violation::mention;
 
 /// The versions, and what followed from them.
@@ -62,7 +62,7 @@ impl Words for VersionWords<'_> {
             }
             explained.push(at);
             let names = (self.versions.show(link.later), self.versions.show(link.earlier));
-            if out.operations.len() >= TOLD_MAX {
+            if out.operations.len() >= SHOWN_MAX {
                 out.why.push(format!(
                     "That {} came later than {} follows from other transactions in the same way.",
                     names.0, names.1

@@ -39,7 +39,7 @@ pub enum LogViolation {
         /// Comes after it in the log, returned before.
         later: u32,
     },
-    /// Nobody can have appended what stands at an offset by the time at which `later` shows that something does.
+    /// Nothing can have been appended at an offset by the time at which `later` shows that something does.
     Hole {
         /// The offset.
         offset: u32,

@@ -17,7 +17,7 @@ pub enum Violation {
     Log(LogViolation),
     /// Found by a search.
     Stuck(Stuck),
-    /// Found by one of the other engines, which tells it itself.
+    /// Found by one of the other engines, which explains it itself.
     Explained(Explained),
 }
 
@@ -93,7 +93,7 @@ impl Violation {
                     std::iter::once(stuck.op).chain(states).collect()
                 }
             },
-            Self::Explained(told) => told.operations.clone(),
+            Self::Explained(explained) => explained.operations.clone(),
         };
         ids.sort_unstable();
         ids.dedup();

@@ -21,7 +21,7 @@ pub struct Effect {
 /// What excludes what; ids of operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contradiction {
-    /// `read` saw a value nobody wrote.
+    /// `read` saw a value that was never written.
     Garbage {
         /// The operation that saw it.
         read: u32,

@@ -27,7 +27,7 @@ pub enum Aim {
     Anywhere,
     /// One at which something is lost.
     AtUnsynced,
-    /// One at which a segment has just been begun, and the next is being made: until that is done, nobody has had a
+    /// One at which a segment has just been begun, and the next is being made: until that is done, no process has had a
     /// reason to sync anything that makes the begun one's name durable by the way. (Where the file system is no real
     /// one, names are lost as readily as bytes.)
     AtRoll,
@@ -140,7 +140,7 @@ fn lost(node: &Node, victims: Option<Victims>) -> Lost {
         Ground::Shadow => shadow_unsynced(&node.data_dir),
         Ground::Ext4(ext4) => {
             let bytes = victims.map_or(0, |victims| victims.lost_bytes());
-            // What stays mounted cannot be mounted again; the restart tells.
+            // What stays mounted cannot be mounted again; the restart shows it.
             let _ = ext4.unmount();
             Lost { bytes, names: 0 }
         }

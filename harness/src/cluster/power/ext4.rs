@@ -30,7 +30,7 @@ pub struct Ext4 {
     mounted: Mutex<Option<File>>,
 }
 
-/// Files whose unsynced pages a cut has taken, to be counted when nobody writes any more.
+/// Files whose unsynced pages a cut has taken, to be counted when nothing writes any more.
 #[derive(Debug)]
 pub(crate) struct Victims(Vec<File>);
 
@@ -146,7 +146,7 @@ impl Ext4 {
         }
     }
 
-    /// Forgets what was not written. Nobody may have a file open.
+    /// Forgets what was not written. No process may have a file open.
     pub(crate) fn unmount(&self) -> Result<(), Errno> {
         let mut mounted = self.lock();
         if mounted.take().is_none() {

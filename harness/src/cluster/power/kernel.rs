@@ -18,7 +18,7 @@ pub(super) fn shut_down(directory: &File) -> Result<(), Errno> {
     unsafe { fs_ioc_shutdown(directory.as_raw_fd(), &raw mut how) }.map(drop)
 }
 
-/// Bytes of `file` in the page cache that were not written. `None` where the kernel cannot tell (before 6.5).
+/// Bytes of `file` in the page cache that were not written. `None` where the kernel does not say (before 6.5).
 pub(super) fn dirty_bytes(file: &File) -> Option<u64> {
     let whole = [0_u64; 2];
     let mut answer = [0_u64; 5];

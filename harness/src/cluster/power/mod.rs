@@ -1,4 +1,4 @@
-//! What a node's data directory stands on, and how its power is cut.
+//! What a node's data directory is on, and how its power is cut.
 //!
 //! Kill first would be wrong on a file system: after SIGKILL the kernel still writes back what is dirty. So in
 //! the ext4 tier the file system is shut down first, then the process killed, then the file system mounted
@@ -19,7 +19,7 @@ use crate::results::Lost;
 pub use cut::{Aim, Cut};
 pub use ext4::{Ext4, private_mounts};
 
-/// What a data directory stands on.
+/// What a data directory is on.
 #[derive(Debug)]
 pub enum Ground {
     /// A directory like any other: a kill loses nothing.

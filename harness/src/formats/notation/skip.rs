@@ -49,7 +49,7 @@ impl Scanner<'_> {
                 b'#' if is_edn => match self.skip_dispatch()? {
                     Skipped::Value => {}
                     Skipped::Prefix => continue,
-                    // What stands inside of brackets is skipped with them.
+                    // What is inside of brackets is skipped with them.
                     Skipped::Discard => {
                         forms += usize::from(open == 0);
                         continue;

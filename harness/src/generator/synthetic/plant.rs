@@ -1,6 +1,6 @@
 //! Violations as short scripts of operations.
 //!
-//! Each is a violation whatever happens around it, because nobody else uses its values; nothing of
+//! Each is a violation whatever happens around it, because nothing else uses its values; nothing of
 //! the others' work happens between its steps.
 
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ pub enum Planted {
     LostWrite,
     /// A read returns a value before anyone begins to write it.
     FutureRead,
-    /// A read returns a value nobody writes.
+    /// A read returns a value that is never written.
     GarbageRead,
     /// Two compare-and-sets replace the same value.
     LostUpdate,
@@ -183,7 +183,7 @@ impl Planted {
     }
 }
 
-/// An operation that tells the truth, from invocation to completion.
+/// An operation that reports the truth, from invocation to completion.
 fn done(number: usize, function: &'static str, value: Value) -> [Step; 3] {
     [
         Step::Invoke(function, value),

@@ -20,7 +20,7 @@ pub(super) trait System {
     fn request(&mut self, random: &mut Random, key: usize) -> (&'static str, Value);
     /// Lets the operation take effect and completes it.
     fn apply(&mut self, invocation: &Event, key: usize) -> Event;
-    /// A value that nobody else uses.
+    /// A value that is not used otherwise.
     fn fresh(&mut self) -> i64;
     /// A position that is free, behind the last one and before the next.
     fn free_position(&self, key: usize) -> Value;

@@ -17,13 +17,13 @@ pub enum Shape {
     Bridge,
     /// Every node hears a majority, no two the same one.
     MajorityRing,
-    /// One node is heard, but hears nobody.
+    /// One node is heard, but hears no other node.
     OneWayIn,
-    /// One node hears, but is heard by nobody.
+    /// One node hears, but is heard by no other node.
     OneWayOut,
-    /// The leader is heard, but hears nobody.
+    /// The leader is heard, but hears no other node.
     LeaderOneWayIn,
-    /// The leader hears, but is heard by nobody.
+    /// The leader hears, but is heard by no other node.
     LeaderOneWayOut,
     /// Of the two connections between the leader and each other node, the one with entries is cut, both ways.
     LeaderFirstLane,

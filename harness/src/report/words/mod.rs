@@ -30,15 +30,15 @@ const FAULTS_MAX: usize = 6;
 
 /// What was found, in words; one sentence when there is nothing to explain.
 pub fn explain(recording: &Recording, report: &Report) -> String {
-    let mut told = match &report.finding {
+    let mut shown = match &report.finding {
         Finding::Valid => format!("valid: an order of {} operations exists\n", report.operations),
         Finding::Unknown { reason } => format!("unknown: {reason}\n"),
         Finding::Invalid { key, violation } => Story::new(recording, *key, violation).explain(),
     };
     if !report.usage.ignored.is_empty() {
-        let _ = writeln!(told, "\n{}.", report.usage);
+        let _ = writeln!(shown, "\n{}.", report.usage);
     }
-    told
+    shown
 }
 
 /// One line that names the violation.
@@ -128,8 +128,8 @@ impl<'a> Story<'a> {
             .unwrap_or(from);
         let inside = |at: u32| (from..=to).contains(&at);
         let faults = self.recording.faults.iter().filter(|fault| inside(fault.at));
-        for (told, fault) in faults.take(FAULTS_MAX).enumerate() {
-            if told == 0 {
+        for (shown, fault) in faults.take(FAULTS_MAX).enumerate() {
+            if shown == 0 {
                 out.push_str("\nMeanwhile:\n");
             }
             let details = if fault.details == "nil" {
@@ -153,7 +153,7 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::title(self, violation),
             Violation::Log(violation) => log::title(self, violation),
             Violation::Stuck(stuck) => format!("{} fits nowhere", self.describe(stuck.op)),
-            Violation::Explained(told) => cut_at(&told.title, 2 * VALUE_CHARS_MAX),
+            Violation::Explained(explained) => cut_at(&explained.title, 2 * VALUE_CHARS_MAX),
         };
         match self.key {
             Datum::NIL => what,
@@ -166,7 +166,11 @@ impl<'a> Story<'a> {
             Violation::Register(violation) => register::sentences(self, violation),
             Violation::Log(violation) => log::sentences(self, violation),
             Violation::Stuck(stuck) => self.stuck(stuck),
-            Violation::Explained(told) => told.why.iter().map(|sentence| self.resolve(sentence)).collect(),
+            Violation::Explained(explained) => explained
+                .why
+                .iter()
+                .map(|sentence| self.resolve(sentence))
+                .collect(),
         }
     }
 
@@ -203,9 +207,9 @@ impl<'a> Story<'a> {
                 Some(id) => format!("- the state after {}, {}", self.name(*id), self.describe(*id)),
             });
         }
-        let told = stuck.after.len() as u32;
-        if stuck.states > told {
-            sentences.push(format!("- and {} more", stuck.states - told));
+        let shown = stuck.after.len() as u32;
+        if stuck.states > shown {
+            sentences.push(format!("- and {} more", stuck.states - shown));
         }
         sentences.extend(self.origin(stuck.op));
         sentences

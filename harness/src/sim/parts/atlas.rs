@@ -63,7 +63,7 @@ struct DiskFaults {
     snapshots: BTreeSet<String>,
 }
 
-/// A segment's header stands on its first page and on its last.
+/// A segment's header is on its first page and on its last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum HeaderCopy {
     First,

@@ -213,7 +213,7 @@ impl State {
         self.changes.push(change);
     }
 
-    /// Names are durable as they are; a file without a name, a power cut's included, that nobody has open is gone.
+    /// Names are durable as they are; a file without a name, a power cut's included, that is not open is gone.
     fn sync_names(&mut self) {
         let mut unlinked = Vec::new();
         for change in self.changes.drain(..) {

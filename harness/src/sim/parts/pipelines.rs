@@ -108,7 +108,7 @@ impl Pipeline {
                     reads += 1;
                     let list = list(reply).ok_or_else(|| format!("a list is {reply:?}"))?;
                     let checked = self.session.read(&list);
-                    checked.map_err(|told| format!("read {}: {told}", self.first))?;
+                    checked.map_err(|shown| format!("read {}: {shown}", self.first))?;
                 }
                 (None, Outcome::Refused(_) | Outcome::Indefinite(_)) => {}
             }

@@ -19,7 +19,7 @@ pub enum Rule {
     CommittedPermanently,
     /// No command is committed twice.
     WrittenOnce,
-    /// A write that a client was told of is committed.
+    /// A write that was acknowledged to a client is committed.
     Acknowledged,
     /// What a store acknowledged is there after any crash, and reads back as it was written.
     SyncedIsKept,

@@ -13,7 +13,7 @@ use crate::plan::{FaultPlan, KindName, Plan};
 pub(crate) struct Voters {
     /// Whether the plan changes voters at all.
     pub(crate) are_changed: bool,
-    /// Whether one voter may be left alone: not where a power cut may leave a tail that it cannot tell from damage.
+    /// Whether one voter may be left alone: not where a power cut may leave a tail that it cannot distinguish from damage.
     pub(crate) may_be_lone: bool,
     pub(crate) asked: u64,
     /// By request, the lane that asked, and whom for.

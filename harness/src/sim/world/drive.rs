@@ -228,7 +228,7 @@ impl World {
         self.check(checked);
     }
 
-    /// Snapshots of one place have the same state, whoever took or received them.
+    /// Snapshots of one place have the same state, whichever node took or received them.
     pub(super) fn note_state(&mut self, at: usize, snapshot: &Snapshot) {
         let index = snapshot.head.base.position.index.get();
         let checked = self.checks.state(at, index, snapshot.machine.read_state_hash());

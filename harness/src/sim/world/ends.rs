@@ -59,7 +59,7 @@ impl World {
         }
     }
 
-    /// Some are told to stop, and mark the log; those whose disk is busy are killed meanwhile.
+    /// Some are asked to stop, and mark the log; those whose disk is busy are killed meanwhile.
     fn stop_in_order(&mut self, at: usize) -> bool {
         let wanted = self.prng.chance(1, 3);
         let node = &mut self.nodes[at];
@@ -73,7 +73,7 @@ impl World {
         matches!(mark.run(now, &mut process.driver), Ran::Done { missed: None, .. })
     }
 
-    /// A kernel closes the connections of a process that is gone; nobody does when the power is.
+    /// A kernel closes the connections of a process that is gone; when the power is, none does.
     fn notify_peers(&mut self, at: usize) {
         for node in 0..self.nodes.len() {
             let link = self.network.between(node, at);
@@ -83,8 +83,8 @@ impl World {
             }
             let life = self.nodes[node].life;
             let takes = delay(&mut self.prng, DISCONNECT_US);
-            let told = Event::node(node, life, NodeEvent::Disconnect { peer: at });
-            self.queue.after(takes, told);
+            let shown = Event::node(node, life, NodeEvent::Disconnect { peer: at });
+            self.queue.after(takes, shown);
         }
     }
 
@@ -107,7 +107,7 @@ impl World {
         if are_votes_first {
             process.run_votes();
         }
-        // Nobody is left to be told how it went.
+        // No process is left that could use the result.
         let _ = job.map(|job| job.run(now, &mut process.driver));
         if !are_votes_first {
             process.run_votes();

@@ -108,7 +108,7 @@ impl World {
     }
 
     fn node_summaries(&self) -> String {
-        let tell = |at: usize| match self.nodes[at].process.as_ref() {
+        let summary = |at: usize| match self.nodes[at].process.as_ref() {
             Some(process) => {
                 let status = process.replica.status();
                 format!(
@@ -126,8 +126,8 @@ impl World {
             }
             None => format!("n{} is down", at + 1),
         };
-        let node_summaries: Vec<String> = (0..self.nodes.len()).map(tell).collect();
-        node_summaries.join(", ")
+        let summaries: Vec<String> = (0..self.nodes.len()).map(summary).collect();
+        summaries.join(", ")
     }
 
     fn finish(&mut self) {

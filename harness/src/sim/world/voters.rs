@@ -96,7 +96,7 @@ impl World {
         self.serving().all(is_back)
     }
 
-    /// Asks whoever leads to make all nodes voters, again and again.
+    /// Asks the leader to make all nodes voters, repeatedly.
     pub(super) fn ask_for_all_voters(&mut self) {
         if self.queue.now() < self.voters.ask_again {
             return;

@@ -9,7 +9,7 @@
 //! | configuration in force | a node goes by the last configuration that its log holds, and by no other |
 //! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
-//! | acknowledged | a write that a client was told of is committed |
+//! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
@@ -370,7 +370,7 @@ impl Checks {
         }
     }
 
-    /// A client is told that its write, with this body, is done.
+    /// A client's write, with this body, is acknowledged.
     pub(crate) fn acknowledged(&self, body: u64) -> Checked {
         ensure(self.bodies.contains_key(&body), Rule::Acknowledged, || {
             "a client gets the acknowledgement of a write that is not committed".to_owned()
@@ -442,7 +442,7 @@ fn identity(record: &Record) -> EntryIdentity {
     }
 }
 
-/// Distinguishes commands (FNV-1a, 64 bits: nobody chooses them to collide).
+/// Distinguishes commands (FNV-1a, 64 bits: they are not chosen to collide).
 pub(crate) fn body_hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
