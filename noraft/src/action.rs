@@ -59,7 +59,7 @@ pub struct Actions {
 }
 
 impl Actions {
-    /// Tells whether nothing is pending.
+    /// Returns whether nothing is pending.
     pub fn is_empty(&self) -> bool {
         !self.set_election_timeout
             && !self.save_current_term

@@ -27,12 +27,12 @@ impl ClusterConfig {
         Self::default()
     }
 
-    /// Tells whether `id` is a member in any of the three sets.
+    /// Returns whether `id` is a member in any of the three sets.
     pub fn contains(&self, id: NodeId) -> bool {
         self.is_voter(id) || self.non_voters.contains(&id)
     }
 
-    /// Tells whether a change of the voters is in progress.
+    /// Returns whether a change of the voters is in progress.
     pub fn is_joint_consensus(&self) -> bool {
         !self.new_voters.is_empty()
     }
@@ -77,12 +77,12 @@ impl ClusterConfig {
         joint
     }
 
-    /// Tells whether `id` may vote and campaign.
+    /// Returns whether `id` may vote and campaign.
     pub(crate) fn is_voter(&self, id: NodeId) -> bool {
         self.voters.contains(&id) || self.new_voters.contains(&id)
     }
 
-    /// Tells whether some node is a voter and a non-voter at once, which no configuration may say.
+    /// Returns whether some node is a voter and a non-voter at once, which no configuration may say.
     pub(crate) fn is_contradictory(&self) -> bool {
         self.non_voters.iter().any(|id| self.is_voter(*id))
     }
@@ -96,7 +96,7 @@ impl ClusterConfig {
         }
     }
 
-    /// Tells whether the nodes for which `granted` holds may decide for the cluster (Raft 6: in a
+    /// Returns whether the nodes for which `granted` holds may decide for the cluster (Raft 6: in a
     /// joint configuration, majorities of both sets).
     pub(crate) fn is_quorum(&self, granted: impl Fn(NodeId) -> bool) -> bool {
         let majority = |set: &BTreeSet<NodeId>| {

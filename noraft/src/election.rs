@@ -25,7 +25,7 @@ impl Node {
         }
     }
 
-    /// Tells whether this node campaigns when its timer expires (unless it leads, or follows for good).
+    /// Returns whether this node campaigns when its timer expires (unless it leads, or follows for good).
     ///
     /// Voters do. So does a node that does not know whether its own removal is committed: a leader that
     /// appended it and lost office may be the only node whose log is complete. It goes on being elected,
@@ -40,12 +40,12 @@ impl Node {
         undecided.any(|config| config.is_voter(self.id))
     }
 
-    /// Tells whether `msg` is a vote request that could depose a leader this node follows.
+    /// Returns whether `msg` is a vote request that could depose a leader this node follows.
     ///
     /// That is a request of a higher term, from another node than the one this node's vote went to,
     /// while this node is no candidate. An integrator may drop such requests as long as it hears
     /// from the leader (Raft 6). It should not when it runs a pre-vote, and must not once the
-    /// followers' timers have expired: then nobody would ever be elected.
+    /// followers' timers have expired: then no node would ever be elected.
     pub fn could_be_disruptive_request_vote(&self, msg: &Message) -> bool {
         let Message::RequestVoteCall { from, term, .. } = msg else {
             return false;

@@ -83,7 +83,7 @@ impl LogEntries {
         usize::try_from(self.last.index.get() - self.prev.index.get()).unwrap_or(usize::MAX)
     }
 
-    /// Tells whether there is no entry.
+    /// Returns whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.prev == self.last
     }
@@ -129,12 +129,12 @@ impl LogEntries {
         })
     }
 
-    /// Tells whether the run covers `position` with its term; the anchor counts as covered.
+    /// Returns whether the run covers `position` with its term; the anchor counts as covered.
     pub fn contains(&self, position: LogPosition) -> bool {
         self.get_term(position.index) == Some(position.term)
     }
 
-    /// Tells whether the run covers `index`; the anchor counts as covered.
+    /// Returns whether the run covers `index`; the anchor counts as covered.
     pub fn contains_index(&self, index: LogIndex) -> bool {
         self.prev.index <= index && index <= self.last.index
     }
@@ -303,7 +303,7 @@ impl LogEntries {
         LogPosition::new(self.term_at_covered(end), end)
     }
 
-    /// Tells whether the terms never fall and never exceed `limit`, as in every log a correct
+    /// Returns whether the terms never fall and never exceed `limit`, as in every log a correct
     /// leader of term `limit` can have.
     pub(crate) fn has_rising_terms_up_to(&self, limit: Term) -> bool {
         let mut low = self.prev.term;

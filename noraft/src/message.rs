@@ -106,7 +106,7 @@ impl Message {
         true
     }
 
-    /// Tells whether this is a call, which speaks for a candidate or leader of its term.
+    /// Returns whether this is a call, which speaks for a candidate or leader of its term.
     pub(crate) fn is_call(&self) -> bool {
         match self {
             Self::RequestVoteCall { .. } | Self::AppendEntriesCall { .. } => true,
@@ -144,7 +144,7 @@ impl Message {
         }
     }
 
-    /// Tells whether this is a vote that `newer` would take back without a newer term.
+    /// Returns whether this is a vote that `newer` would take back without a newer term.
     fn outweighs(&self, newer: &Self) -> bool {
         let granted = matches!(
             self,

@@ -46,7 +46,7 @@ impl Node {
     /// Starts a node again from what it had saved, as a follower whose timer is to be set.
     ///
     /// `generation` must be higher than at any earlier start of this node. What is committed is not
-    /// stored: it is the snapshot at first, and learned anew from the leader.
+    /// stored: it is the snapshot at first, and learned again from the leader.
     pub fn restart(
         id: NodeId,
         generation: NodeGeneration,
@@ -192,7 +192,7 @@ impl Node {
         self.propose(LogEntry::Command)
     }
 
-    /// Tells all followers that this leader lives, and how far the log is committed.
+    /// Lets all followers know that this leader is alive, and how far the log is committed.
     ///
     /// Returns `false`, with nothing done, if this node is not the leader.
     pub fn heartbeat(&mut self) -> bool {
@@ -207,7 +207,7 @@ impl Node {
         true
     }
 
-    /// Tells what became of the proposal at `position`. Any node may be asked, at any time.
+    /// Returns what became of the proposal at `position`. Any node may be asked, at any time.
     pub fn get_commit_status(&self, position: LogPosition) -> CommitStatus {
         let entries = self.log.entries();
         if position.index < entries.prev_position().index {
@@ -277,7 +277,7 @@ impl Node {
         Ok(())
     }
 
-    /// Raft 5.1: whoever sees a higher term becomes a follower in it.
+    /// Raft 5.1: a node that sees a higher term becomes a follower in it.
     ///
     /// A mere follower does not start its timer again: only a leader's call or a granted vote do
     /// that (Raft figure 2), or a candidate that cannot win would hold up the others.
@@ -323,7 +323,7 @@ impl Node {
         true
     }
 
-    /// Tells whether the log has reached the last index there is.
+    /// Returns whether the log has reached the last index there is.
     pub(crate) fn log_is_full(&self) -> bool {
         self.log.last_position().checked_next().is_none()
     }

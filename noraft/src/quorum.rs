@@ -75,12 +75,12 @@ impl Leadership {
         }
     }
 
-    /// Tells whether there is anybody to replicate to.
+    /// Returns whether there is any node to replicate to.
     pub(crate) fn has_followers(&self) -> bool {
         !self.followers.is_empty()
     }
 
-    /// Tells whether the leader decides alone.
+    /// Returns whether the leader decides alone.
     pub(crate) fn is_solo(&self) -> bool {
         self.voters.needed == 0
             && self
@@ -134,7 +134,7 @@ impl Leadership {
         Sender::Current(slot)
     }
 
-    /// Raises the match index of a slot to a position found in the log; tells whether it moved.
+    /// Raises the match index of a slot to a position found in the log; returns whether it moved.
     pub(crate) fn advance(&mut self, slot: usize, index: LogIndex) -> bool {
         let news = self
             .followers

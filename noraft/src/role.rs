@@ -17,17 +17,17 @@ pub enum Role {
 }
 
 impl Role {
-    /// Tells whether this is [`Role::Leader`].
+    /// Returns whether this is [`Role::Leader`].
     pub const fn is_leader(self) -> bool {
         matches!(self, Self::Leader)
     }
 
-    /// Tells whether this is [`Role::Follower`].
+    /// Returns whether this is [`Role::Follower`].
     pub const fn is_follower(self) -> bool {
         matches!(self, Self::Follower)
     }
 
-    /// Tells whether this is [`Role::Candidate`].
+    /// Returns whether this is [`Role::Candidate`].
     pub const fn is_candidate(self) -> bool {
         matches!(self, Self::Candidate)
     }
@@ -47,22 +47,22 @@ pub enum CommitStatus {
 }
 
 impl CommitStatus {
-    /// Tells whether this is [`CommitStatus::InProgress`].
+    /// Returns whether this is [`CommitStatus::InProgress`].
     pub const fn is_in_progress(self) -> bool {
         matches!(self, Self::InProgress)
     }
 
-    /// Tells whether this is [`CommitStatus::Committed`].
+    /// Returns whether this is [`CommitStatus::Committed`].
     pub const fn is_committed(self) -> bool {
         matches!(self, Self::Committed)
     }
 
-    /// Tells whether this is [`CommitStatus::Rejected`].
+    /// Returns whether this is [`CommitStatus::Rejected`].
     pub const fn is_rejected(self) -> bool {
         matches!(self, Self::Rejected)
     }
 
-    /// Tells whether this is [`CommitStatus::Unknown`].
+    /// Returns whether this is [`CommitStatus::Unknown`].
     pub const fn is_unknown(self) -> bool {
         matches!(self, Self::Unknown)
     }

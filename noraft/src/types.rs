@@ -79,7 +79,7 @@ scalar! {
 arithmetic!(Term);
 
 scalar! {
-    /// The place of an entry in the log. Entries start at 1; [`LogIndex::ZERO`] stands before the first.
+    /// The place of an entry in the log. Entries start at 1; [`LogIndex::ZERO`] is before the first.
     LogIndex, "a log index"
 }
 arithmetic!(LogIndex);
@@ -188,7 +188,7 @@ impl LogPosition {
         Self { term, index }
     }
 
-    /// Tells whether this is [`LogPosition::INVALID`].
+    /// Returns whether this is [`LogPosition::INVALID`].
     pub const fn is_invalid(self) -> bool {
         self.term.0 == Self::INVALID.term.0 && self.index.0 == Self::INVALID.index.0
     }

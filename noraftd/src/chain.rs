@@ -306,8 +306,8 @@ mod tests {
                 }
                 1 => {
                     base = prng.between(base, records.len() as u64);
-                    let told = prng.chance(1, 2).then(|| truth.at(LogIndex::new(base))).flatten();
-                    chain.begin_at(LogIndex::new(base), told, true);
+                    let known = prng.chance(1, 2).then(|| truth.at(LogIndex::new(base))).flatten();
+                    chain.begin_at(LogIndex::new(base), known, true);
                     missing.retain(|index| *index > base);
                 }
                 2 => {

@@ -1,4 +1,4 @@
-//! What a node is told at its start: flags and a TOML file, merged and checked.
+//! A node's settings: flags and a TOML file, merged and checked.
 //!
 //! Invariant: a [`ServeConfig`] that exists is valid. A flag wins over the file; a field that neither
 //! names has its default; every refusal names the field.
@@ -23,13 +23,13 @@ use crate::units::{parse_size, parse_time};
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// This node's number, from 1 up; each member has its own, for ever.
+    /// This node's number, from 1 up; each member has its own, permanently.
     #[arg(long, value_name = "N")]
     pub id: Option<u64>,
     /// The cluster's name; nodes with another name are refused [default: noraft]
     #[arg(long, value_name = "NAME")]
     pub cluster: Option<String>,
-    /// The directory that holds this node's log. Made when it is missing.
+    /// The directory that holds this node's log. Created when it is missing.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     /// An address for clients: HOST:PORT or /path of a Unix socket. Repeatable [default: 127.0.0.1:7601]
@@ -45,15 +45,15 @@ pub struct Settings {
     /// A member and how to reach it. One for each member; this node may be among them.
     #[arg(long = "peer", value_name = "ID=ADDR")]
     pub peers: Vec<String>,
-    /// A file with the secret that all nodes share, at least 16 bytes; with a second line while it is exchanged. Nodes
+    /// A file with the secret that all nodes share, at least 16 bytes; with a second line while it is being replaced. Nodes
     /// and tools prove that they know it. Read again at SIGHUP
     #[arg(long, value_name = "FILE", help_heading = "Security")]
     pub peer_secret_file: Option<PathBuf>,
-    /// What other nodes have to prove: off (nothing), accept (those that can do it do, as long as a cluster is changed
+    /// What other nodes have to prove: off (nothing), accept (proof is used where possible, while a cluster is switched
     /// over) or require [default: require with a secret, off without]
     #[arg(long, value_name = "MODE", help_heading = "Security")]
     pub peer_auth: Option<String>,
-    /// Accept nodes from other machines although nothing proves who they are. Whoever reaches the port owns the cluster
+    /// Accept nodes from other machines although nothing proves who they are. Anyone who reaches the port owns the cluster
     #[arg(long, help_heading = "Security")]
     pub insecure_peers: bool,
     /// Let clients remove every key with FLUSHALL or FLUSHDB. Every node has to run a version that knows this flag
@@ -456,7 +456,7 @@ fn check_shadow_disk(text: Option<&str>) -> Result<Option<ShadowOptions>, Config
     text.map(parse).transpose()
 }
 
-/// Where clients find a node that was not told where to listen.
+/// Where a node listens for clients unless it is configured otherwise.
 const LISTEN_DEFAULT: &str = "127.0.0.1:7601";
 const CLUSTER_DEFAULT: &str = "noraft";
 /// A name is for people; this many bytes fit into a log line.
@@ -476,7 +476,7 @@ const SNAPSHOT_LOG_BYTES_DEFAULT: u64 = 64 << 20;
 const SNAPSHOT_LOG_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
 const SNAPSHOT_RATE_DEFAULT: u64 = 128 << 20;
 const SNAPSHOT_RATE: RangeInclusive<u64> = 64 << 10..=16 << 30;
-/// A disk of a terabyte is read in three days; nobody notices the reading.
+/// A disk of a terabyte is read in three days; the load is not noticeable.
 const SCRUB_RATE_DEFAULT: u64 = 4 << 20;
 const SCRUB_RATE: RangeInclusive<u64> = 0..=1 << 30;
 /// Segments are whole pages.

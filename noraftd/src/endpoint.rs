@@ -30,8 +30,8 @@ impl Endpoint {
         (!is_any && is_client_address(address)).then(|| address.clone())
     }
 
-    /// True when only processes of this machine reach it. Of a name that is not known: only the address it is bound to
-    /// tells.
+    /// True when only processes of this machine reach it. Not for a host name: ask again with the address
+    /// that it is bound to.
     pub fn is_local(&self) -> bool {
         match self {
             Self::Unix(_) => true,

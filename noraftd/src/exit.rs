@@ -18,13 +18,13 @@ pub enum Exit {
     Unavailable = 69,
     /// The program itself is wrong.
     Software = 70,
-    /// The system has no file descriptor, memory or thread to give.
+    /// The system is out of file descriptors, memory or threads.
     System = 71,
-    /// The data directory cannot be made or written.
+    /// The data directory cannot be created or written.
     CannotCreate = 73,
     /// The disk failed: a sync, a write, or a read.
     Disk = 74,
-    /// Another process works in the data directory.
+    /// Another process is using the data directory.
     InUse = 75,
     /// The node that was asked still reads its data directory.
     Loading = 76,
@@ -48,15 +48,15 @@ impl From<Exit> for ExitCode {
 /// The codes as the help shows them.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0   stopped in order
-  1   the question has no answer
+  0   success, or a clean stop
+  1   a node gave no answer, or a wrong one
   64  the command line is wrong
   65  the data directory is damaged, or belongs to another node or cluster
   69  an address is in use or cannot be listened on; a node cannot be reached
   70  a bug in noraftd
-  71  the system has no file descriptor, memory or thread to give
-  73  the data directory cannot be made or written
+  71  the system is out of file descriptors, memory or threads
+  73  the data directory cannot be created or written
   74  the disk failed
-  75  another process works in the data directory
-  76  the node that was asked is alive, and still reads its data directory
+  75  another process is using the data directory
+  76  the node is alive, but is still reading its data directory
   78  the configuration is wrong";

@@ -1,6 +1,6 @@
 //! A small seeded generator (xoshiro256**, Blackman and Vigna 2018), seeded by SplitMix64.
 //!
-//! Invariant: the same seed gives the same sequence on every platform, for ever; histories, plans and
+//! Invariant: the same seed gives the same sequence on every platform and in every version; histories, plans and
 //! simulations are replayed from it. Not for secrets.
 
 /// A deterministic pseudo-random generator.

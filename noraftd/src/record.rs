@@ -148,7 +148,7 @@ pub struct Base {
     pub chain: Option<u64>,
 }
 
-/// What a snapshot stands for.
+/// What a snapshot represents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotHead {
     /// The last entry that is in it, and the configuration at that place.
@@ -200,13 +200,13 @@ pub enum Abstain {
     No = 0,
     /// Its tail was ambiguous: most likely what was cut was never acknowledged.
     Tail = 1,
-    /// Damage took entries that had been durable. Where a majority did, no comparison of logs can tell what was
-    /// committed.
+    /// Damage took entries that had been durable. Where that happened to a majority, no comparison of logs shows what
+    /// was committed.
     Loss = 2,
 }
 
 impl Abstain {
-    /// The value that `byte` stands for.
+    /// The value that `byte` encodes.
     pub fn from_byte(byte: u8) -> Option<Self> {
         [Self::No, Self::Tail, Self::Loss]
             .into_iter()

@@ -10,7 +10,7 @@ use constant_time_eq::constant_time_eq_16;
 use hkdf::Hkdf;
 use sha2::Sha256;
 
-/// Bytes of a proof, and of the tag on a frame: what nobody guesses, as short as that allows.
+/// Bytes of a proof, and of the tag on a frame: infeasible to guess, and no longer than that takes.
 pub const PROOF_BYTES: usize = 16;
 
 /// Bytes of a random challenge: no two are ever the same.
@@ -113,7 +113,7 @@ impl Secrets {
 
     /// The secret that makes `proof` of `challenge`.
     pub fn admit_admin(&self, challenge: &Nonce, proof: &Proof) -> Option<&Secret> {
-        // Each is compared, whatever the first one gave: the time tells nothing.
+        // Each is compared, whatever the first one gave: the time reveals nothing.
         self.0.iter().fold(None, |found, secret| {
             let is_it = constant_time_eq_16(&secret.admin_proof(challenge), proof);
             found.or(is_it.then_some(secret))

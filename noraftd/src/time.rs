@@ -1,4 +1,4 @@
-//! Time as a value: pure code is told what time it is.
+//! Time as a value: pure code receives the time, and never asks for it.
 //!
 //! Invariant: nothing in this crate outside `shell/` and `cli/` reads a clock. `Instant` counts from an
 //! origin that only its producer knows (process start, or the start of a simulation).

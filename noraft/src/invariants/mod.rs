@@ -4,7 +4,7 @@
 //! a message as it leaves ([`Invariants::sent`]), a node rebuilt after a crash ([`Invariants::restarted`]).
 //! It remembers leaders, votes and committed entries over the whole history and says in words what was
 //! broken. Only what is on disk is held against a node: a lone voter may lead and commit in memory before
-//! it has written anything, and a crash may take that back as long as nobody was told.
+//! it has written anything, and a crash may take that back as long as no other node has learned of it.
 //!
 //! Source: Raft figure 3 (the five properties), 5.1, 5.2, 5.4, 6, 7.
 mod compare;
@@ -41,7 +41,7 @@ use seen::{Matched, Seen, check_match_is_held};
 pub struct Invariants {
     /// The one leader of each term, ever (Raft 5.2).
     leaders: BTreeMap<Term, NodeId>,
-    /// Who got the vote of a node in a term, as far as it was told to anybody.
+    /// Which candidate got the vote of a node in a term, as far as it was announced.
     votes: BTreeMap<(Term, NodeId), NodeId>,
     /// The last observation of every node, also of one that is down.
     nodes: BTreeMap<NodeId, Seen>,
@@ -277,7 +277,7 @@ impl Invariants {
         let on_disk = |to| to == candidate || follows(to);
         let kept = durable.term > term || durable.voted_for.is_some_and(on_disk);
         ensure(kept, Invariant::Durability, || {
-            format!("{voter:?} tells its vote for {candidate:?} in {term:?} with {durable:?} on disk")
+            format!("{voter:?} announces its vote for {candidate:?} in {term:?} with {durable:?} on disk")
         })
     }
 
@@ -458,7 +458,7 @@ impl Invariants {
                 excused: known.map_or(restarts, |known| known.excused),
             };
             if let Some(known) = known.filter(|known| known.index > index) {
-                // A restarted follower may be counted from anew, once for each restart.
+                // A restarted follower may be counted from the start again, once for each restart.
                 ensure(matched.excused < restarts, Invariant::MatchIndex, || {
                     format!(
                         "{:?} lets the match index of {follower:?} fall from {known:?} to {index:?}",

@@ -149,7 +149,7 @@ impl Seen {
     /// Checks that a crash took nothing that was on disk.
     pub(super) fn check_kept(&self, node: &Node, now: &Self, leader: Option<NodeId>) -> Checked {
         let (id, durable) = (node.id(), &self.durable);
-        // A vote that was being written may be there although nobody was told of it yet; a follower takes
+        // A vote that was being written may be there although it was not announced yet; a follower takes
         // the leader of its term for its vote.
         let written =
             node.voted_for().is_some() && (durable.voted_for.is_none() || node.voted_for() == leader);

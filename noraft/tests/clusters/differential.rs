@@ -324,8 +324,8 @@ impl Cluster {
         config
     }
 
-    /// A message nobody sent, of a kind that cannot break a promise: late, from a stranger, or of a
-    /// candidate nobody knows.
+    /// A forged message, of a kind that cannot break a promise: late, from a stranger, or of an
+    /// unknown candidate.
     fn forged(&mut self, at: usize) -> Msg {
         let view = &self.pairs[at].view;
         let from = SERVERS + self.rng.below(3);

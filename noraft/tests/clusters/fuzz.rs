@@ -156,7 +156,7 @@ fn run(data: &[u8]) {
     }
 }
 
-/// Makes one call; tells whether the node is a new one now.
+/// Makes one call; returns whether the node is a new one now.
 fn call(node: &mut Node, bytes: &mut Bytes<'_>) -> bool {
     let choice = bytes.below(64);
     match choice {

@@ -69,7 +69,7 @@ fn heals(cluster: &mut Cluster) -> Result<(), String> {
     }
 }
 
-/// Runs a seed; if it fails, runs it again to tell what happened.
+/// Runs a seed; if it fails, runs it again to report what happened.
 fn safety_run(seed: u64, steps: u64) -> Result<u64, String> {
     let run = |cluster: &mut Cluster, weights: &Weights| {
         run_steps(cluster, weights, steps)
@@ -179,7 +179,7 @@ fn an_acknowledgement_before_the_sync_is_caught() {
 }
 
 #[test]
-fn a_vote_told_before_the_sync_is_caught() {
+fn a_vote_announced_before_the_sync_is_caught() {
     assert_caught(Bug::VoteBeforeSync, &[], &[Invariant::Durability]);
     assert_caught(
         Bug::VoteBeforeSync,
@@ -371,7 +371,7 @@ fn an_isolated_leader_rejoins() {
         }
         let replaced = move |cluster: &Cluster| cluster.leader().is_some_and(|leader| leader != old);
         if !cluster.run_until(&mut timers, 20_000, replaced)? {
-            return Err("nobody takes over".into());
+            return Err("no other node becomes leader".into());
         }
         cluster.links.cut.clear();
         let overruled = cluster.proposals.clone();
@@ -418,7 +418,7 @@ fn a_wiped_follower_of_a_new_generation_is_fed_again() {
                     return Err(format!("the wiped follower is not fed\n{}", cluster.report()));
                 }
             }
-            assert_eq!(cluster.term_max().get(), 1, "nobody had a reason to campaign");
+            assert_eq!(cluster.term_max().get(), 1, "no node had a reason to campaign");
             expect_all_committed(&cluster)
         },
     );

@@ -124,19 +124,19 @@ impl Scene {
         let first = words.first().copied().unwrap_or_default();
         let second = words.get(1).copied().unwrap_or_default();
         match verb {
-            "campaign" => self.act_and_tell(server(first)?, Node::handle_election_timeout),
-            "heartbeat" => self.act_and_tell(server(first)?, |node| _ = node.heartbeat()),
+            "campaign" => self.act_and_report(server(first)?, Node::handle_election_timeout),
+            "heartbeat" => self.act_and_report(server(first)?, |node| _ = node.heartbeat()),
             "propose" => {
                 let count = if second.is_empty() { 1 } else { number(second)? };
                 (0..count).try_for_each(|_| self.propose(server(first)?, Node::propose_command))?;
-                self.tell_sent(server(first)?)
+                self.report_sent(server(first)?)
             }
             "change" => {
                 let (adding, removing) = (signed(words, '+')?, signed(words, '-')?);
                 self.propose(server(first)?, |node| {
                     node.propose_config(node.config().to_joint_consensus(&adding, &removing))
                 })?;
-                self.tell_sent(server(first)?)
+                self.report_sent(server(first)?)
             }
             "learner" => {
                 let (adding, removing) = (signed(words, '+')?, signed(words, '-')?);
@@ -146,7 +146,7 @@ impl Scene {
                     config.non_voters.retain(|id| !removing.contains(id));
                     node.propose_config(config)
                 })?;
-                self.tell_sent(server(first)?)
+                self.report_sent(server(first)?)
             }
             "deliver" if first.is_empty() => self.deliver_all(),
             "deliver" if first.contains("->") => self.deliver_link(link(first)?),
@@ -165,7 +165,7 @@ impl Scene {
             "release" => {
                 self.held.remove(&server(first)?);
                 self.settle(server(first)?)?;
-                self.tell_sent(server(first)?)
+                self.report_sent(server(first)?)
             }
             "crash" => {
                 self.cluster.crash(server(first)?);
@@ -190,13 +190,13 @@ impl Scene {
             .call(id, call)
             .map_err(|violation| violation.to_string())?;
         self.settle(id)?;
-        self.tell_change(id, &before);
+        self.report_change(id, &before);
         Ok(())
     }
 
-    fn act_and_tell(&mut self, id: NodeId, call: impl FnOnce(&mut Node)) -> Done {
+    fn act_and_report(&mut self, id: NodeId, call: impl FnOnce(&mut Node)) -> Done {
         self.act(id, call)?;
-        self.tell_sent(id)
+        self.report_sent(id)
     }
 
     fn propose(&mut self, id: NodeId, call: impl FnOnce(&mut Node) -> LogPosition) -> Done {
@@ -219,8 +219,8 @@ impl Scene {
         self.cluster.sync(id).map_err(|violation| violation.to_string())
     }
 
-    /// Tells what is under way from a server.
-    fn tell_sent(&mut self, from: NodeId) -> Done {
+    /// Reports the messages under way from a server.
+    fn report_sent(&mut self, from: NodeId) -> Done {
         let sent = self
             .cluster
             .network
@@ -272,7 +272,7 @@ impl Scene {
             .deliver(&envelope)
             .map_err(|violation| violation.to_string())?;
         self.settle(envelope.to)?;
-        self.tell_change(envelope.to, &before);
+        self.report_change(envelope.to, &before);
         Ok(())
     }
 
@@ -384,7 +384,7 @@ impl Scene {
         };
         let vote = node
             .voted_for()
-            .map_or("nobody".into(), |vote| vote.get().to_string());
+            .map_or("none".into(), |vote| vote.get().to_string());
         format!(
             "{} {role} of term {}, vote {vote}, log to {}, commit {}, {}",
             id.get(),
@@ -395,7 +395,7 @@ impl Scene {
         )
     }
 
-    fn tell_change(&mut self, id: NodeId, before: &str) {
+    fn report_change(&mut self, id: NodeId, before: &str) {
         let face = self.face(id);
         if face != before {
             self.results.push(format!("  {face}"));

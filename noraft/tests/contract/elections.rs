@@ -270,7 +270,7 @@ fn a_node_without_a_configuration_votes_which_founding_a_cluster_needs() {
 }
 
 #[test]
-fn getters_tell_what_a_node_was_started_with() {
+fn getters_return_what_a_node_was_started_with() {
     let log = log([cfg([0, 1]), t(2)]);
     let node = Node::restart(id(0), NodeGeneration::new(7), term(4), Some(id(1)), log.clone());
     assert_eq!(

@@ -3,7 +3,7 @@
 
 #![allow(
     unused_must_use,
-    reason = "the example calls handle_message as a plain statement, and has to compile as it stands"
+    reason = "the example calls handle_message as a plain statement, and has to compile unchanged"
 )]
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! The checker itself: each history here breaks one rule, or only seems to, and the checker has to tell which.
+//! The checker itself: each history here breaks one rule, or only seems to, and the checker has to know which.
 //!
 //! Nodes are built in states that a correct node never comes to; what `random.rs` cannot show, because there
 //! the nodes are correct but for one planted bug.
@@ -36,7 +36,7 @@ fn node<const N: usize>(own: u64, in_term: u64, vote: Option<u64>, entries: [Log
 }
 
 #[test]
-fn a_violation_is_told_in_words() {
+fn a_violation_is_described_in_words() {
     let before = node(1, 3, Some(2), [cfg([0, 1, 2]), t(1), C]);
     let after = node(1, 2, None, [cfg([0, 1, 2]), t(1), C]);
     let said = having_seen([&before])
@@ -174,7 +174,7 @@ fn an_acknowledgement_promises_what_is_on_disk() {
 }
 
 #[test]
-fn an_acknowledgement_that_nobody_counts_promises_nothing() {
+fn an_acknowledgement_that_no_leader_counts_promises_nothing() {
     let entries = [cfg([0, 1, 2]), t(1), C, t(2)];
     let behind = durable(3, None, 0);
     let mut later = leader_and_follower(3, entries.clone());
@@ -294,18 +294,18 @@ fn logs_that_share_a_position_and_differ_below_are_noticed_whenever_that_becomes
     assert_eq!(
         broken(checker.observe(&other, &all)),
         matching,
-        "when another log stands there"
+        "when another log is there"
     );
 }
 
 /// A node that cannot read an entry takes a configuration for a command.
 #[test]
 fn a_configuration_that_cannot_be_read_is_not_another_entry_and_what_can_be_read_is_compared() {
-    let told = node(1, 3, None, [cfg([0, 1, 2]), t(1), cfg([0, 1]), t(3)]);
+    let readable = node(1, 3, None, [cfg([0, 1, 2]), t(1), cfg([0, 1]), t(3)]);
     let unread = node(2, 3, None, [cfg([0, 1, 2]), t(1), C, t(3)]);
     let (all, matching) = (durable(3, None, 4), Some(Invariant::LogMatching));
 
-    let mut checker = having_seen([&told]);
+    let mut checker = having_seen([&readable]);
     checker.unread(id(2), [index(3)]);
     assert_eq!(broken(checker.observe(&unread, &all)), None);
     checker.unread(id(2), []);
@@ -315,7 +315,7 @@ fn a_configuration_that_cannot_be_read_is_not_another_entry_and_what_can_be_read
         "as soon as it can be read"
     );
 
-    let mut checker = having_seen([&told]);
+    let mut checker = having_seen([&readable]);
     checker.unread(id(2), [index(4)]);
     assert_eq!(
         broken(checker.observe(&unread, &all)),
@@ -323,7 +323,7 @@ fn a_configuration_that_cannot_be_read_is_not_another_entry_and_what_can_be_read
         "another entry is meant"
     );
 
-    let mut checker = having_seen([&told]);
+    let mut checker = having_seen([&readable]);
     let term = node(2, 3, None, [cfg([0, 1, 2]), t(1), t(2), t(3)]);
     checker.unread(id(2), [index(3)]);
     assert_eq!(
@@ -336,13 +336,16 @@ fn a_configuration_that_cannot_be_read_is_not_another_entry_and_what_can_be_read
 #[test]
 fn what_a_node_cannot_read_is_not_what_was_committed() {
     let unread = committed(2, 3, [cfg([0, 1, 2]), t(1), C, t(3)]);
-    let told = committed(1, 3, [cfg([0, 1, 2]), t(1), cfg([0, 1]), t(3)]);
+    let readable = committed(1, 3, [cfg([0, 1, 2]), t(1), cfg([0, 1]), t(3)]);
     let mut checker = Invariants::new();
     checker.unread(id(2), [index(3)]);
-    for node in [&unread, &told] {
+    for node in [&unread, &readable] {
         assert_eq!(broken(checker.observe(node, &Durable::everything(node))), None);
     }
-    assert_eq!(checker.committed().last_position(), told.log().last_position());
+    assert_eq!(
+        checker.committed().last_position(),
+        readable.log().last_position()
+    );
     assert_eq!(checker.committed().get_entry(index(3)), Some(cfg([0, 1])));
 }
 
@@ -357,7 +360,7 @@ fn elected<const N: usize>(own: u64, in_term: u64, entries: [LogEntry; N]) -> No
     node
 }
 
-/// A node with `entries`, told by the leader of `in_term` that all of them are committed.
+/// A node with `entries` that has learned from the leader of `in_term` that all of them are committed.
 fn committed<const N: usize>(own: u64, in_term: u64, entries: [LogEntry; N]) -> Node {
     let mut node = node(own, in_term, None, entries);
     let last = node.log().last_position();
@@ -399,7 +402,7 @@ fn a_later_leader_that_lacks_what_was_committed_before_is_noticed_when_the_commi
 }
 
 #[test]
-fn a_leader_of_another_term_counts_its_followers_anew() {
+fn a_leader_of_another_term_counts_its_followers_again() {
     let follower = node(1, 2, Some(0), [cfg([0, 1, 2]), t(1), C, t(2)]);
     let counted = leader_that_counts_node_1();
     let mut checker = having_seen([&follower, &counted]);
@@ -428,7 +431,7 @@ fn a_snapshot_takes_the_place_of_what_is_below_it_and_of_nothing_else() {
     assert_eq!(
         sent(pos(2, 4)),
         Some(Invariant::Durability),
-        "another entry stands where it ends"
+        "another entry is where it ends"
     );
 }
 
@@ -465,5 +468,5 @@ fn a_leader_only_appends() {
     acts(&mut other);
     assert_eq!(append_only(&other), violated, "an entry is another");
     let later = elected(0, 2, [cfg([0, 1, 2]), t(1), C]);
-    assert_eq!(append_only(&later), None, "it was elected anew meanwhile");
+    assert_eq!(append_only(&later), None, "it was elected again meanwhile");
 }

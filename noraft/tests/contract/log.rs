@@ -275,9 +275,9 @@ fn positions_and_scalars() {
 #[test]
 fn each_role_and_each_commit_status_is_only_itself() {
     let roles = [Role::Follower, Role::Candidate, Role::Leader];
-    let told = roles.map(|role| [role.is_follower(), role.is_candidate(), role.is_leader()]);
+    let answers = roles.map(|role| [role.is_follower(), role.is_candidate(), role.is_leader()]);
     assert_eq!(
-        told,
+        answers,
         [[true, false, false], [false, true, false], [false, false, true]]
     );
     let statuses = [
@@ -287,13 +287,13 @@ fn each_role_and_each_commit_status_is_only_itself() {
         CommitStatus::Unknown,
     ];
     for (at, status) in statuses.into_iter().enumerate() {
-        let told = [
+        let answers = [
             status.is_in_progress(),
             status.is_committed(),
             status.is_rejected(),
             status.is_unknown(),
         ];
         let expected: [bool; 4] = std::array::from_fn(|other| other == at);
-        assert_eq!(told, expected, "{status:?}");
+        assert_eq!(answers, expected, "{status:?}");
     }
 }

@@ -140,7 +140,7 @@ fn at_most_one_vote_in_a_term() {
     );
 }
 
-/// Raft 5.2: a new leader tells all others at once.
+/// Raft 5.2: a new leader announces itself to all others at once.
 #[test]
 fn a_new_leader_announces_itself() {
     let mut node = candidate();
@@ -212,7 +212,7 @@ fn a_leader_appends_and_sends_in_parallel() {
 
 /// Raft 5.3: calls are repeated for as long as a follower lacks entries, even when all is committed.
 #[test]
-fn a_follower_that_lacks_entries_is_sent_them_for_ever() {
+fn a_follower_that_lacks_entries_is_sent_them_until_it_has_them() {
     let mut node = leader();
     hear(&mut node, &reply(1, 2, pos(2, 4)));
     for _ in 0..3 {
@@ -507,7 +507,7 @@ fn non_voting_members_replicate_without_counting() {
     assert_eq!(node.follower_match_index(id(3)), Some(position.index));
 }
 
-/// Raft 6: a server that believes in its leader can tell requests that would only disrupt.
+/// Raft 6: a server that believes in its leader recognizes requests that would only disrupt.
 #[test]
 fn disruptive_vote_requests_are_recognised() {
     assert!(follower().could_be_disruptive_request_vote(&vote_call(2, 9, pos(1, 3))));
@@ -556,7 +556,7 @@ fn a_snapshot_of_a_prefix_keeps_the_rest() {
 
 // Section 8: client interaction
 
-/// Raft 8: a leader begins its term with an entry of its own, which tells it what is committed.
+/// Raft 8: a leader begins its term with an entry of its own, from which it learns what is committed.
 #[test]
 fn a_leader_begins_its_term_with_an_entry() {
     let mut node = leader();

@@ -321,7 +321,7 @@ fn a_follower_behind_the_snapshot_lacks_entries_and_contradicts_none() {
     assert_eq!(
         apart,
         ("Snap 2".to_owned(), 1),
-        "another entry stands where ours begins"
+        "another entry is where ours begins"
     );
 }
 

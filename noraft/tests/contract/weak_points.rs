@@ -147,7 +147,7 @@ fn point_05_a_snapshot_of_a_future_term_is_refused() {
     );
 }
 
-/// 4.1.6: a configuration without voters, or with a node in two roles, elects nobody and harms nobody.
+/// 4.1.6: a configuration without voters, or with a node in two roles, elects no leader and harms no node.
 #[test]
 fn point_06_a_hostile_configuration_makes_no_leader() {
     let mut overlapping = voters([0, 1]);
@@ -439,7 +439,7 @@ fn point_21_a_synthetic_vote_reply_demotes_a_leader() {
 }
 
 /// 4.3.22: before a leader has committed in its term, its commit index may be old; the term at the
-/// commit index tells.
+/// commit index shows it.
 #[test]
 fn point_22_the_commit_index_of_a_fresh_leader_may_be_old() {
     let mut node = leader();

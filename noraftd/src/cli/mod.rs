@@ -57,7 +57,7 @@ pub fn main() -> ExitCode {
             } else {
                 Exit::Done
             };
-            // Nobody reads it when the other end of the pipe is gone.
+            // Nothing reads it when the other end of the pipe is gone.
             let _ = error.print();
             return exit.into();
         }
@@ -89,7 +89,7 @@ fn log_to_stderr(level: LevelFilter) {
 
 /// Says on stdout what was asked for.
 fn say(text: impl std::fmt::Display) {
-    // Whoever reads it may have seen enough and gone away.
+    // The reader may have seen enough and closed the pipe.
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 

@@ -18,10 +18,10 @@ use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum QueryError {
-    /// Nobody answers there.
+    /// Nothing answers there.
     #[error("{0} does not answer: {1}")]
     Unreachable(Endpoint, io::Error),
-    /// Somebody answers, but not as a node does.
+    /// Something answers, but not as a node does.
     #[error("{0} is no noraftd node: {1}")]
     Strange(Endpoint, String),
     /// It does not do what was asked.
@@ -52,7 +52,7 @@ pub(super) fn ask_for_index(endpoint: &Endpoint) -> Result<u64, QueryError> {
     }
 }
 
-/// Asks the node at `endpoint` to take a snapshot; the status tells when it is there.
+/// Asks the node at `endpoint` to take a snapshot; the status shows when it exists.
 pub(super) fn ask_for_snapshot(endpoint: &Endpoint) -> Result<(), QueryError> {
     match ask(endpoint, &["NORAFT.SNAPSHOT"])? {
         Value::Status(_) => Ok(()),
@@ -80,7 +80,7 @@ pub(super) fn ask_for_part(
     }
 }
 
-/// Has the node at `endpoint` accept the data directory `incarnation` of `node`; tells its term.
+/// Has the node at `endpoint` accept the data directory `incarnation` of `node`; returns the term of the node asked.
 pub(super) fn ask_to_readmit(endpoint: &Endpoint, node: u64, incarnation: u64) -> Result<u64, QueryError> {
     let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
     let (node, incarnation) = (node.to_string(), format!("{incarnation:016x}"));
@@ -226,7 +226,7 @@ fn connect(endpoint: &Endpoint) -> io::Result<Box<dyn Connection>> {
     }
 }
 
-/// The question that everybody may ask.
+/// The question that anyone may ask.
 const STATUS: [&str; 1] = ["NORAFT.STATUS"];
 
 /// See [`know_secrets`].

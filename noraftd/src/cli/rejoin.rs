@@ -1,8 +1,9 @@
 //! `noraftd rejoin`: a member that lost its votes, or its disk, begins again.
 //!
 //! Invariant: nothing that the lost directory promised can be broken by the new one. The new one is locked, and holds no
-//! store, before anybody is asked for anything. All other voters refuse the lost one before anything else happens; each tells its term, and whoever was voted for is one of them, so in a term after
-//! all of these nothing was promised; and what was acknowledged is made good by abstaining until the node has caught up.
+//! store, before any other node is asked. Next, all other voters refuse the lost one, and each returns its term. A
+//! candidate that got the lost one's vote is among them, so nothing was promised in a term after all of these; and lost
+//! acknowledgements are made good by abstaining until the node has caught up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,10 +26,10 @@ use crate::store::{Identity, SetUp, Store, Vacant};
 
 /// Sets up an empty data directory for a member whose old one is lost.
 ///
-/// For a node whose term and vote are not readable any more, or whose disk is gone. The cluster refuses a node that
-/// comes back under its id with another data directory, because it forgot what it voted and acknowledged; this makes
-/// the other nodes accept the new directory, and sets it up so that nothing of that is broken. The old directory must
-/// never be used again: keep it under another name, or throw it away. All other voters have to run.
+/// For a node whose term and vote can no longer be read, or whose disk is gone. The cluster refuses a node that
+/// returns under its id with another data directory, because it has forgotten its votes and acknowledgements. This
+/// command makes the other nodes accept the new directory, and sets it up so that no earlier promise is broken. The
+/// old directory must never be used again: rename it, or delete it. All other voters must be running.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Rejoin {
@@ -61,7 +62,7 @@ impl Rejoin {
         };
         make_private_directory(&config.data_dir).map_err(unusable)?;
         let disk = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
-        // Held from here on: what the others are made to refuse must be nobody's directory in use.
+        // Held from here on: no process may be using the directory that the others are made to refuse.
         let vacant = Vacant::look(disk, SetUp::Rejoin)?;
         check_all_there(&config, &self.from)?;
         vacant.claim()?;

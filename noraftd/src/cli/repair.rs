@@ -16,7 +16,7 @@ use crate::replica::event::Snapshot;
 use crate::store::Store;
 use crate::store::disk::RealDisk;
 
-/// Replaces the log of a stopped node by a snapshot of the same cluster.
+/// Replaces the log of a stopped node with a snapshot of the same cluster.
 ///
 /// For a data directory that `serve` refuses to open because of damage. Damage that the other nodes can make good is
 /// repaired by `serve` itself; this is for the rest: a snapshot that is lost, a gap in the log. Term and vote are kept,

@@ -12,7 +12,7 @@ use crate::shell;
 
 /// Runs one node of a cluster until SIGTERM or SIGINT.
 ///
-/// Every node is started with the same list of members. The data directory is made at the first start;
+/// Every node is started with the same list of members. The data directory is created at the first start;
 /// from then on it belongs to this node of this cluster. Settings come from flags, from a TOML file, or
 /// from both; a flag wins. SIGHUP reads the secrets again, SIGUSR1 writes the status to the log.
 #[derive(Debug, Args)]

@@ -24,7 +24,7 @@ use crate::store::disk::{Disk, RealDisk, create_private, make_private_directory}
 use crate::store::genesis;
 use crate::store::{Identity, OpenError, Options, SetUp, SnapshotError, SpareBy, Store, Vacant};
 
-/// Backs up a running node, shows a backup, and makes a new cluster out of one.
+/// Backs up a running node, describes a backup, or creates a new cluster from one.
 ///
 /// A snapshot holds the whole key space as it was after one entry of the log: every write that was acknowledged
 /// before `save` was started, on whichever node; without a leader `save` refuses. Taking one does not stop the cluster.
@@ -70,8 +70,8 @@ struct Show {
 /// Sets up the data directory of one node of a new cluster that begins with this state.
 ///
 /// Run it for every node of the new cluster with the same file and the same members, each with its own --id and
-/// --data-dir; then start them as usual. The old cluster's nodes, votes and log are not taken over: the new one
-/// must have a name of its own, or the old one must never run again.
+/// --data-dir; then start them as usual. Nothing of the old cluster's nodes, votes and log is kept: give the
+/// new one a name of its own, or never run the old one again.
 #[derive(Debug, Args)]
 struct Restore {
     /// A file that `save` made.
@@ -202,7 +202,7 @@ pub(super) fn fetch(
         }
     }
     if result.is_err() {
-        // What is not whole is nobody's backup.
+        // A partial file is no backup.
         let _ = std::fs::remove_file(path);
     }
     result
@@ -234,7 +234,7 @@ fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<
     }
 }
 
-/// Has a snapshot taken that covers the entry `wanted`; tells which it is.
+/// Has a snapshot taken that covers the entry `wanted`; returns its position.
 fn take(address: &Endpoint, wanted: u64) -> Result<LogPosition, Failure> {
     let mut asked_at = None;
     for _ in 0..TAKE_PATIENCE.as_millis() / TAKE_STEP.as_millis() {
@@ -286,7 +286,7 @@ impl Restore {
         let disk: Arc<dyn Disk> = Arc::new(disk);
         let vacant = Vacant::look(Arc::clone(&disk), SetUp::Restore)?;
         vacant.claim()?;
-        // What it restores begins anew with these nodes.
+        // The new cluster begins with these nodes.
         genesis::save(&*disk, &config.members().collect()).map_err(unusable)?;
         sync_parent(&config.data_dir).map_err(unusable)?;
         create(&config, vacant, &snapshot)?;

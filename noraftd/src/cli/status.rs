@@ -18,7 +18,7 @@ use crate::units::parse_time;
 
 /// Asks nodes for their role, term, leader, indexes, disk and peers.
 ///
-/// Of one node everything is shown, of several a table. It is well when every node answers and all that vote know the same
+/// A single node is shown in full, several as a table. All is well when every node answers and all voters know the same
 /// leader.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
@@ -111,8 +111,9 @@ fn standing(report: &StatusReport) -> String {
         return format!(", DIVERGED: {divergence}");
     }
     let abstaining = if report.lost_majority {
-        ", and nobody is elected: a majority of the nodes has lost entries for certain, so what was acknowledged cannot \
-         be told. `noraftd repair --from ADDRESS` gives a damaged node the state of an intact one, and lets it take part"
+        ", and no leader can be elected: a majority of the nodes is known to have lost entries, so acknowledged entries \
+         can no longer be determined. `noraftd repair --from ADDRESS` gives a damaged node the state of an intact one, \
+         after which it takes part again"
     } else if report.abstaining {
         ", abstaining until caught up"
     } else {
@@ -208,8 +209,8 @@ fn describe_unsure(report: &StatusReport) -> Option<String> {
     let count = durable.checked_sub(commit).filter(|count| *count > 0)?;
     let first = commit + 1;
     Some(format!(
-        "{count} entries ({first} to {durable}) are durable here and not known to be committed: without a leader nobody \
-         knows here which of them were acknowledged"
+        "{count} entries ({first} to {durable}) are durable here and not known to be committed: without a leader, \
+         this node cannot know which of them were acknowledged"
     ))
 }
 
@@ -260,8 +261,8 @@ Examples:
 
 static LONG_EXAMPLES: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "{EXAMPLES}\n\nExit codes:\n  0   every node answers, and all that vote know one leader\n  1   they know none, or do \
-         not agree; or an answer is none of noraftd\n  64  the command line is wrong\n  69  a node does not answer"
+        "{EXAMPLES}\n\nExit codes:\n  0   every node answers, and all voters know the same leader\n  1   they know \
+         none, or disagree; or something else than noraftd answers\n  64  the command line is wrong\n  69  a node does not answer"
     )
 });
 

@@ -13,7 +13,7 @@ pub(super) struct Answer {
     pub(super) said: Result<(StatusReport, String), QueryError>,
 }
 
-/// What stands against the cluster's being well, and the exit code for it.
+/// What is wrong with the cluster, and the exit code for it.
 pub(super) fn trouble(answers: &[Answer]) -> Option<(Exit, String)> {
     let mut reports = Vec::new();
     let mut silent = Vec::new();

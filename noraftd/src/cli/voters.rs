@@ -11,12 +11,12 @@ use super::{complain, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 
-/// Makes some of the cluster's nodes its voters, while it serves.
+/// Changes which nodes of a running cluster vote.
 ///
-/// A majority of the voters decides; a node that is none is sent nothing until it is made one again. Only nodes that
-/// every node's configuration names as peers can be voters, and all that are to be voters have to be named. Any set can
-/// follow any other: until the change is over, majorities of the old and of the new voters decide together. When the
-/// new ones have no majority that runs, nothing is written until they do.
+/// A majority of the voters decides; a node that does not vote receives nothing until it is a voter again. Name every
+/// node that is to vote: those left out stop voting. A voter must be a peer in the configuration of every node. Any set
+/// can follow any other: until the change is complete, a decision takes a majority of the old voters and one of the
+/// new. While no majority of the new voters is running, nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Voters {

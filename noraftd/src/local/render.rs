@@ -32,7 +32,7 @@ pub struct ServerFacts {
     pub version: String,
     /// The process id.
     pub process_id: u32,
-    /// The `boot` number: tells runs of the process apart.
+    /// The `boot` number: distinguishes runs of the process.
     pub boot: u64,
     /// The cluster's id.
     pub cluster_id: u64,
@@ -92,7 +92,7 @@ impl ClientAddress {
         })
     }
 
-    /// What is said of a node that has not told its address; no port is zero.
+    /// What is said of a node whose address is not known; no real port is zero.
     fn unknown() -> Self {
         Self {
             host: "?".to_owned(),
@@ -521,7 +521,7 @@ fn integer(n: u64) -> Reply {
     Reply::Integer(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
-/// The commit that the program was built from, zeros where nobody could say; and whether files differed from it.
+/// The commit that the program was built from, zeros where it was not known; and whether files differed from it.
 const COMMIT: &str = env!("NORAFTD_COMMIT");
 const COMMIT_DIRTY: &str = env!("NORAFTD_DIRTY");
 

@@ -1,4 +1,4 @@
-//! One client connection: what it has told about itself, and answers to the commands that concern it.
+//! One client connection: what the client has said about itself, and answers to the commands that concern it.
 
 use bytes::Bytes;
 

@@ -61,7 +61,7 @@ pub struct StatusReport {
     pub snapshot_bytes: u64,
     /// True while the node neither votes nor campaigns, because its tail was ambiguous.
     pub abstaining: bool,
-    /// True when nobody can be elected, because a majority of the nodes has lost entries for certain.
+    /// True when no leader can be elected, because a majority of the nodes is known to have lost entries.
     #[serde(default)]
     pub lost_majority: bool,
     /// True while the disk syncs too slowly for the election timeout.

@@ -1,6 +1,6 @@
-//! The state as a row of chunks, and back: what stands in a snapshot's body.
+//! The state as a row of chunks, and back: the body of a snapshot.
 //!
-//! A chunk holds whole items, one after the other; numbers are little-endian, a run of bytes stands behind its
+//! A chunk holds whole items, one after the other; numbers are little-endian, a run of bytes follows its
 //! length (u32):
 //!
 //! | tag | item | then |

@@ -31,7 +31,7 @@ impl Text {
         sum_of(&self.bytes, 0)
     }
 
-    /// Appends in place when nobody else shares the bytes, so that many appends cost as much as what they append.
+    /// Appends in place when the bytes are not shared, so that many appends cost as much as what they append.
     pub(super) fn append(&mut self, suffix: &[u8]) {
         let cut = self.bytes.len() / WORD;
         let before = sum_of(&self.bytes[cut * WORD..], cut);

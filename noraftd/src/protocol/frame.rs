@@ -13,7 +13,7 @@
 //! | 20 | | the body |
 //!
 //! Invariant: a frame that is handed out has the right version and crc. Length, version and kind keep their
-//! places in every later version, so that a mismatch can always be told.
+//! places in every later version, so that a mismatch is always recognized.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

@@ -1,8 +1,8 @@
 //! What a connection refuses because it refused something before.
 //!
-//! Clients pipeline: behind `MULTI` stand the commands of the transaction, behind `SELECT 5` those for database 5,
-//! and they are sent before the refusal is read. Carried out one by one, or in database 0, they would be what nobody
-//! asked for. So they are refused too, until the client ends what it began.
+//! Clients pipeline: the commands of a transaction follow its `MULTI`, those for database 5 follow `SELECT 5`, and
+//! all are sent before the refusal is read. Carried out one by one, or in database 0, they would do what the client
+//! did not ask for. So they are refused too, until the client ends what it began.
 //!
 //! | refused | until | which answers |
 //! |-|-|-|
@@ -160,7 +160,7 @@ fn is_word(name: &[u8], word: &str) -> bool {
     name.eq_ignore_ascii_case(word.as_bytes())
 }
 
-/// Commands that neither read nor write data, and that tell a client how it stands.
+/// Commands that neither read nor write data, and that a client needs to learn its situation.
 const ALWAYS: [&str; 5] = ["PING", "HELLO", "AUTH", "CLIENT", "QUIT"];
 
 const NO_MULTI: &str = "ERR MULTI is not supported: commands take effect one by one. Until EXEC, DISCARD or RESET \

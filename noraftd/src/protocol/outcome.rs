@@ -55,7 +55,7 @@ pub enum Refusal {
     Divergent,
 }
 
-/// Why nobody can say whether it was done.
+/// Why it is unknown whether it was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Doubt {
     /// Leadership was lost after the entry had been appended.
@@ -71,7 +71,7 @@ pub enum Doubt {
 }
 
 impl Outcome {
-    /// The reply for the client. Its first word tells definite errors from `INDEFINITE` ones.
+    /// The reply for the client. Its first word distinguishes definite errors from `INDEFINITE` ones.
     pub fn to_reply(&self) -> Reply {
         match self {
             Self::Done(reply) => reply.clone(),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_tells_definite_from_indefinite() {
+    fn the_first_word_separates_definite_from_indefinite() {
         for refusal in Refusal::ALL {
             assert_ne!(first_word(refusal.text()), "INDEFINITE");
             assert!(refusal.text().contains("; nothing was "));

@@ -1,4 +1,4 @@
-//! Reads little-endian fields from bytes that nobody vouches for.
+//! Reads little-endian fields from untrusted bytes.
 //!
 //! Invariant: every method gives `None`, and never panics, when the bytes end too early.
 

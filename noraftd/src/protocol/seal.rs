@@ -219,7 +219,7 @@ mod tests {
         for bit in 0..8 * frame.len() {
             let mut altered = frame.clone();
             altered[bit / 8] ^= 1 << (bit % 8);
-            // Whoever alters a frame makes its crc fit.
+            // An attacker who alters a frame makes its crc fit.
             let crc = frame::crc(&altered);
             altered[16..20].copy_from_slice(&crc.to_le_bytes());
             let is_same = altered == frame;

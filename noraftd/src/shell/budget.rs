@@ -1,6 +1,6 @@
 //! What all clients together may make this node hold.
 //!
-//! Invariant: a budget's `used` is the sum of what its charges stand at; a charge that is dropped stands at nothing.
+//! Invariant: a budget's `used` is the sum of its charges; a charge that is dropped counts for nothing.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -81,7 +81,7 @@ impl Charge {
         }
     }
 
-    /// Waits until `more` bytes fit, or nobody else uses any.
+    /// Waits until `more` bytes fit, or no other charge uses any.
     pub(super) async fn has_room(&self, more: usize) {
         let fits = || {
             let used = self.budget.used.get();

@@ -25,7 +25,7 @@ pub fn to_tokio(instant: Instant) -> tokio::time::Instant {
 /// Microseconds since the Unix epoch.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the shell's clock: pure code is told the time from here"
+    reason = "the shell's clock: pure code receives the time from here"
 )]
 pub fn unix_micros() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -58,7 +58,7 @@ pub fn random_seed() -> u64 {
     }
 }
 
-/// Random bytes that nobody can foresee.
+/// Unpredictable random bytes.
 ///
 /// # Panics
 ///
@@ -72,7 +72,7 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 /// Where the monotonic time counts from: its first reading in this process.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the shell's clock: pure code is told the time from here"
+    reason = "the shell's clock: pure code receives the time from here"
 )]
 static ORIGIN: LazyLock<SystemInstant> = LazyLock::new(SystemInstant::now);
 

@@ -53,7 +53,7 @@ pub(super) struct Connection {
     held_bytes: Cell<usize>,
     /// How large replies have been lately; the next are expected to be.
     usual_bytes: Cell<usize>,
-    /// What of the budget of all clients stands for replies that have not left.
+    /// The part of the budget of all clients that replies not yet sent take.
     unsent: Charge,
     /// When bytes last left, and how many had left then; for [`Self::stalled_since`].
     sent: Cell<(Instant, u64)>,

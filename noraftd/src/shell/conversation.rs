@@ -11,7 +11,7 @@ use crate::protocol::resp::Reply;
 /// slows the client down.
 pub(super) const PIPELINE_DEPTH_MAX: usize = 1024;
 
-/// What one client has asked and not yet been told.
+/// What one client has asked and has no answer to yet.
 #[derive(Debug, Default)]
 pub(super) struct Conversation {
     /// A slot for each request without a sent reply, oldest first; filled when the reply is known.

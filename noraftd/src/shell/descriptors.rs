@@ -23,7 +23,7 @@ const FOR_EACH_PEER: u64 = 8;
 /// Connections to the peer port that have not said yet who they are.
 pub(super) const STRANGERS: u64 = 32;
 
-/// Connections to `admin.sock`: whoever gives orders gets in, however many clients there are.
+/// Connections to `admin.sock`: operators get in, however many clients there are.
 pub(super) const OPERATORS: u64 = 8;
 
 /// With fewer than this beyond those that are open at the start, a node cannot work.
@@ -32,7 +32,7 @@ const LEAST: u64 = 48;
 /// Where the reserve would leave clients nothing, they get one in this many.
 const LEAST_SHARE: u64 = 4;
 
-/// Seats for clients: who has one holds it as long as its socket is open, whoever else still knows of it.
+/// Seats for clients: a connection holds its seat as long as its socket is open, whatever else still refers to it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Seats(Rc<Cell<u64>>);
 
@@ -74,7 +74,7 @@ pub struct TooFew {
 ///
 /// # Errors
 ///
-/// When the system does not tell.
+/// When the system does not report its limits.
 pub(super) fn raise_limit() -> io::Result<u64> {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
     let wanted = hard.max(soft);
@@ -116,7 +116,7 @@ fn open_now() -> u64 {
     }
 }
 
-/// About what a node has open before it serves anybody, where the system does not tell.
+/// About what a node has open before it serves a client, where the system does not report it.
 const OPEN_AT_START: u64 = 32;
 
 #[cfg(test)]

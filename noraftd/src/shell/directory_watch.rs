@@ -1,6 +1,6 @@
 //! Whether the data directory is still where it was.
 //!
-//! A process can go on writing into files that nobody will find again: the directory was removed, moved away,
+//! A process can go on writing into files that no one will find again: the directory was removed, moved away,
 //! or another file system was mounted over it. What is promised then is gone with the process.
 //!
 //! Invariant: nothing of this changes anything.
@@ -40,7 +40,7 @@ impl DirectoryWatch {
     pub(super) fn check(&self) -> Result<(), DirectoryGone> {
         let why = match identity(&self.path) {
             Ok(identity) if identity == self.identity => return Ok(()),
-            // Nobody looked, so nothing was seen.
+            // The look failed, so nothing was seen.
             Err(error) if is_shortage(&error) => return Ok(()),
             Ok(_) => "another one is in its place".to_owned(),
             Err(error) => error.to_string(),

@@ -1,9 +1,9 @@
 //! Who may give a node orders: the commands `NORAFT.*`, all but the status.
 //!
-//! Whoever opens the socket `admin.sock` in the data directory may: only the node's own user can. Over any other
-//! connection, a challenge is answered with the peer secret first: `NORAFT.AUTH` gives 32 random bytes as hex,
+//! A process that opens the socket `admin.sock` in the data directory may: only the node's own user can open it. Over
+//! any other connection, a challenge is answered with the peer secret first: `NORAFT.AUTH` gives 32 random bytes as hex,
 //! `NORAFT.AUTH <hex>` takes what [`Secret::admin_proof`](crate::secret::Secret::admin_proof) makes of them. A node
-//! without a secret trusts this machine, and nobody else.
+//! without a secret trusts this machine, and no other.
 //!
 //! Invariant: a challenge is answered once; what was proven holds for its connection, as long as the secret is in force.
 
@@ -112,7 +112,7 @@ pub(super) async fn listen(data_dir: &Path) -> Option<Listener> {
         let mut listener = Listener::bind(&Endpoint::Unix(unready.clone())).await?;
         let named = std::fs::set_permissions(&unready, Permissions::from_mode(0o600))
             .and_then(|()| std::fs::rename(&unready, &path));
-        // Nobody can open it under the name before only its user may.
+        // It gets its name only once no other user can open it.
         named.map_err(|error| super::sockets::BindError::Io(Endpoint::Unix(path.clone()), error))?;
         listener.moved_to(path.clone());
         Ok::<_, super::sockets::BindError>(listener)
@@ -126,7 +126,7 @@ pub(super) async fn listen(data_dir: &Path) -> Option<Listener> {
         },
     };
     tracing::warn!(
-        "there is no {}: {why}; orders are taken over the addresses for clients",
+        "there is no {}: {why}; admin commands are accepted over the client addresses only",
         path.display()
     );
     None

@@ -43,10 +43,10 @@ pub(super) struct EventLoop {
     is_abstaining: bool,
     /// Where the nodes differ, as it was said last.
     divergence: Option<Divergence>,
-    /// Damaged entries that the operator was told of.
+    /// Damaged entries that were reported to the operator.
     holes: u64,
-    /// Who led in which term when the operator was last told.
-    told: (Term, Option<NodeId>),
+    /// The term and leader that were last reported to the operator.
+    reported: (Term, Option<NodeId>),
     timer: Timer,
 }
 
@@ -74,12 +74,12 @@ impl EventLoop {
             divergence: None,
             is_disk_too_slow: false,
             holes: 0,
-            told: (Term::ZERO, None),
+            reported: (Term::ZERO, None),
             timer: Timer::default(),
         }
     }
 
-    /// Serves until the process is told to stop.
+    /// Serves until a signal asks the process to stop.
     pub(super) async fn serve(&mut self, signals: &mut Signals) {
         self.inputs.push(Input::Deadline);
         self.round();
@@ -131,7 +131,7 @@ impl EventLoop {
         let deadline = self.replica.borrow().deadline().map(clock::to_tokio);
         if self.is_behind || deadline.is_some_and(|deadline| deadline <= TokioInstant::now()) {
             // There is more to do at once, but connections have their turn first. No timer: one that is set in the past
-            // has fired before anybody waits for it.
+            // has fired before anything waits for it.
             return tokio::task::yield_now().await;
         }
         self.timer.expect(deadline);
@@ -170,7 +170,7 @@ impl EventLoop {
         self.clients.flush();
     }
 
-    /// Tells the operator who leads, and the disk when the node has caught up.
+    /// Reports to the operator which node leads, and to the disk that the node has caught up.
     fn notice_changes(&mut self, replica: &Replica) {
         let holes = replica.status().holes;
         if holes != self.holes {
@@ -203,10 +203,10 @@ impl EventLoop {
         }
         self.peers.notice_unknown(replica.node().peers());
         let now = (replica.node().current_term(), replica.leader());
-        if now == self.told {
+        if now == self.reported {
             return;
         }
-        self.told = now;
+        self.reported = now;
         match now {
             (term, Some(leader)) => tracing::info!("term {}: node {} leads", term.get(), leader.get()),
             (term, None) => tracing::info!("term {}: no leader is known", term.get()),
@@ -247,7 +247,7 @@ impl EventLoop {
 
 /// Wakes the loop at a deadline, or before it.
 ///
-/// Invariant: set anew only when the deadline has come nearer, or when it has fired. A follower's deadline
+/// Invariant: reset only when the deadline has come nearer, or when it has fired. A follower's deadline
 /// moves away with every message; a timer that followed it would cost a write to an eventfd each time.
 #[derive(Debug, Default)]
 struct Timer(Option<Pin<Box<Sleep>>>);
@@ -264,7 +264,7 @@ impl Timer {
         }
     }
 
-    /// Waits; for ever while nothing is expected.
+    /// Waits; forever while nothing is expected.
     async fn fired(&mut self) {
         match &mut self.0 {
             Some(sleep) if !sleep.is_elapsed() => sleep.await,

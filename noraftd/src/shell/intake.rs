@@ -1,7 +1,8 @@
 //! How long a request may take to arrive.
 //!
-//! Invariant: only a request of which a part is here is timed, and only while it is this client that is waited for. Whoever
-//! sends at a modest rate is never too slow; when others wait for the memory that it takes, the rate has to be higher.
+//! Invariant: only a request of which a part is here is timed, and only while it is this client that is waited for. A
+//! client that sends at a modest rate is never too slow; when others wait for the memory that it takes, the rate has to
+//! be higher.
 
 use std::cell::Cell;
 use std::time::Duration;

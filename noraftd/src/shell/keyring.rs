@@ -43,7 +43,7 @@ impl Keyring {
         Self::open(PeerAuth::Off, None).expect("nothing is read")
     }
 
-    /// Reads the file again; tells what is in force now, or `None` when there is no file.
+    /// Reads the file again; returns what is in force now, or `None` when there is no file.
     ///
     /// # Errors
     ///

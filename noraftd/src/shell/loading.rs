@@ -3,7 +3,7 @@
 //! As Redis does it: commands that need no state are answered, all others get `LOADING`, which is definite.
 //!
 //! Invariant: nothing that is said here depends on the state, nothing that needs it is accepted, and nothing is done.
-//! Other nodes find the port bound and nobody who greets them: for them the node is not there yet.
+//! Other nodes find the port bound, but get no greeting: for them the node is not there yet.
 
 use std::io;
 use std::rc::Rc;
@@ -41,7 +41,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// What is to be read, as far as the names in the directory tell.
+    /// What is to be read, as far as the names in the directory show.
     pub(super) fn expect(&self, directory: &std::path::Path) -> io::Result<()> {
         let mut total = 0;
         for entry in std::fs::read_dir(directory)? {
@@ -85,7 +85,7 @@ impl Loading {
     /// Answers clients until the tasks are shut down.
     pub(super) fn serve(self: &Rc<Self>, listeners: &[Rc<Listener>]) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn_local(Rc::clone(self).tell());
+        tasks.spawn_local(Rc::clone(self).report_progress());
         for listener in listeners {
             tasks.spawn_local(Rc::clone(self).accept(Rc::clone(listener)));
         }
@@ -93,8 +93,8 @@ impl Loading {
     }
 
     /// Says in the log how far it is, now and then.
-    async fn tell(self: Rc<Self>) {
-        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + TELL, TELL);
+    async fn report_progress(self: Rc<Self>) {
+        let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + REPORT_EVERY, REPORT_EVERY);
         loop {
             ticks.tick().await;
             tracing::info!("reading the data directory: {}", self.progress.report());
@@ -254,7 +254,7 @@ const OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// When no file descriptor is left, one may be free again after this long.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Often enough to see that it goes on.
-const TELL: Duration = Duration::from_secs(2);
+const REPORT_EVERY: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -52,7 +52,7 @@ pub(super) struct NodeInfo {
     pub(super) clients_max: u64,
     /// Addresses for clients, as bound.
     pub(super) listen: Vec<Endpoint>,
-    /// Where clients reach this node, as it tells the others.
+    /// Where clients reach this node, as it announces it to the others.
     pub(super) client_address: Option<String>,
 }
 
@@ -115,7 +115,7 @@ impl NodeInfo {
             Ok(Some(count)) => {
                 let ended = self.peers.drop_outdated() + self.from_peers.drop_outdated();
                 tracing::info!(
-                    "SIGHUP: {count} peer secrets are in force; {ended} connections rested on another one and are made anew"
+                    "SIGHUP: {count} peer secrets are in force; {ended} connections were proven with another one and are made again"
                 );
             }
             Err(error) => tracing::warn!("SIGHUP: the peer secrets stay as they were: {error}"),

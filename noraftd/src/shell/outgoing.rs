@@ -70,7 +70,7 @@ impl Outgoing {
         self.is_closed.get()
     }
 
-    /// Ends the connection in both directions: whoever reads from it sees the end.
+    /// Ends the connection in both directions: its reader sees the end.
     pub(super) fn close(&self) {
         self.is_closed.set(true);
         *self.bytes.borrow_mut() = BytesMut::new();
@@ -240,7 +240,7 @@ mod tests {
             let (_read, write) = Stream::Unix(here).into_split();
             drop(there);
             let outgoing = Outgoing::new(write);
-            outgoing.append(|out| out.put_slice(b"nobody"));
+            outgoing.append(|out| out.put_slice(b"unread"));
             outgoing.flush();
             assert!(outgoing.is_closed());
         });

@@ -56,7 +56,7 @@ impl Introduction {
     }
 }
 
-/// A connection that stands.
+/// An established connection.
 #[derive(Debug)]
 pub(super) struct PeerLine {
     cluster_id: u64,
@@ -186,7 +186,7 @@ impl Greeting<'_> {
                 };
             }
         }
-        // A rejection needs no seal: whoever can forge it can as well cut the connection.
+        // A rejection needs no seal: an attacker who can forge it can cut the connection as well.
         match self.parse(answer) {
             Ok(PeerFrame::Reject(reject)) => Err(DialError::Rejected(reject)),
             Ok(_) | Err(_) => Err(DialError::Unproven),

@@ -3,8 +3,8 @@
 //!
 //! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
 //! this node, a member, and the data directory that this member had when it was first met (`store/known_peers.rs`), with the same
-//! settings; where proof is required, only sealed by somebody who knows the secret. Nobody learns more than the kind of
-//! what is wrong, and a data directory is not even looked up, before the proof. One connection of each lane for each
+//! settings; where proof is required, only sealed by a node that knows the secret. Before the
+//! proof, the other side learns only the kind of what is wrong, and its data directory is not even looked up. One connection of each lane for each
 //! member: a new one ends the old one.
 
 use std::cell::{Cell, RefCell};
@@ -64,7 +64,7 @@ struct Caller {
 }
 
 impl PeerListener {
-    /// Nobody has come yet.
+    /// No node has connected yet.
     pub(super) fn new(
         introduction: Introduction,
         members: BTreeSet<NodeId>,
@@ -83,7 +83,7 @@ impl PeerListener {
         })
     }
 
-    /// Accepts nodes, for ever.
+    /// Accepts nodes until it is dropped.
     pub(super) async fn accept(self: Rc<Self>, listener: Listener) {
         loop {
             match listener.accept().await {
@@ -98,8 +98,8 @@ impl PeerListener {
         }
     }
 
-    /// Begins with a connection of nobody knows whom. Where there are too many, the oldest goes: a node says at once who
-    /// it is, and those that do not must not keep it out.
+    /// Begins with a connection whose other side is unknown. Where there are too many, the oldest goes: a node says at
+    /// once which it is, and those that do not must not keep it out.
     fn let_in(&self, outgoing: &Rc<Outgoing>) {
         let mut strangers = self.strangers.borrow_mut();
         strangers.push_back(Rc::clone(outgoing));
@@ -124,7 +124,7 @@ impl PeerListener {
         self.term.set(term);
     }
 
-    /// Ends the connections that were proven with a secret which is not in force any more; tells how many.
+    /// Ends the connections that were proven with a secret that is no longer in force; returns how many.
     pub(super) fn drop_outdated(&self) -> usize {
         let mut current = self.current.borrow_mut();
         let before = current.len();
@@ -242,7 +242,7 @@ impl PeerListener {
             return Err(PeerFault::OutOfTurn);
         };
         let mut known = None;
-        // All are compared, whatever the first one gave: the time tells nothing.
+        // All are compared, whatever the first one gave: the time reveals nothing.
         for (secret, keys) in self.keyring().keys(bytes, &challenge) {
             let is_proven = proof
                 .proofs
@@ -391,7 +391,7 @@ impl PeerListener {
         }
     }
 
-    /// Tells the other side why, when there is a word for it.
+    /// Sends the other side the reason, when there is a word for it.
     fn turn_away(&self, fault: PeerFault, outgoing: &Rc<Outgoing>) -> PeerFault {
         let reject = match &fault {
             PeerFault::Rejected { reject, .. } => Some(*reject),

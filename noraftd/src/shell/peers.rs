@@ -3,7 +3,7 @@
 //!
 //! Invariant: what is sent may be lost, never altered; how much waits for one peer is bounded, and what
 //! exceeds the bound is dropped and counted (Raft repeats what matters). So is what goes to a node of which this one has
-//! no address: who votes stands in the log, which knows nothing of this node's settings. The replica hears of each new
+//! no address: the log says which nodes vote, and knows nothing of this node's settings. The replica hears of each new
 //! connection before any message goes over it. Since each direction has its own connection, a fault in
 //! one direction stays in that direction.
 
@@ -49,7 +49,7 @@ struct Lanes {
     urgent: Rc<Link>,
 }
 
-/// One connection to one node, whether it stands or not.
+/// One connection to one node, established or not.
 #[derive(Debug)]
 struct Link {
     peer: NodeId,
@@ -131,7 +131,7 @@ impl Peers {
         }
     }
 
-    /// Ends the connections that were proven with a secret which is not in force any more; tells how many.
+    /// Ends the connections that were proven with a secret that is no longer in force; returns how many.
     pub(super) fn drop_outdated(&self) -> usize {
         let links = self
             .links
@@ -142,7 +142,7 @@ impl Peers {
         outdated.map(|line| line.outgoing.close()).count()
     }
 
-    /// Where clients reach each of them, as far as they have said on the connections that stand.
+    /// Where clients reach each of them, as far as they have said on the established connections.
     pub(super) fn client_addresses(&self) -> BTreeMap<NodeId, String> {
         let address = |link: &Link| link.line.borrow().as_ref()?.client_address.clone();
         let known = self.links.iter();
@@ -312,7 +312,7 @@ fn no_address(id: NodeId) -> String {
 }
 
 const UNKNOWN_ADDRESS: &str = "an unknown address";
-/// A connection that stood for less is not worth a line of its own each time it comes and goes.
+/// A connection that lasted for less is not worth a line of its own each time it comes and goes.
 const STEADY: Duration = Duration::from_secs(2);
 /// With the pauses between attempts, about two seconds.
 const FAILURES_WORTH_A_LINE: u64 = 25;

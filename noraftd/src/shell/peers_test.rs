@@ -74,7 +74,7 @@ async fn all_of(inbox: &Inbox) -> Vec<Input> {
     inputs
 }
 
-/// The second connection begins when the first one stands, and whenever it wants.
+/// The second connection begins once the first one is established, at any time.
 fn is_about_second(input: &Input) -> bool {
     matches!(
         input,
@@ -196,7 +196,7 @@ fn a_payload_that_no_segment_holds_does_not_reach_the_replica() {
 }
 
 #[test]
-fn a_stranger_is_told_the_kind_of_the_refusal() {
+fn a_stranger_learns_the_kind_of_the_refusal() {
     let cases = [
         (
             Introduction {

@@ -1,7 +1,7 @@
 //! Bytes on their way in.
 //!
 //! Invariant: an idle connection stays small, a busy one reads much at once; and after each full read the
-//! others get their turn. What clients have sent and nobody has understood yet is charged to one budget of them all,
+//! others get their turn. What clients have sent and has not been parsed yet is charged to one budget of them all,
 //! but for the first [`FREE_BYTES`] of each; when that is spent, it stays in their sockets.
 
 use bytes::BytesMut;

@@ -1,8 +1,8 @@
-//! Who waits for which request.
+//! Which client waits for which request.
 //!
 //! Invariant: a [`RequestId`] is never used twice while the process lives: its low bits name a slot, its
-//! high bits count how often the slot was used. So an answer that comes late finds nobody, not somebody
-//! else.
+//! high bits count how often the slot was used. So a late answer finds no waiter, and never the
+//! wrong one.
 
 use std::rc::Rc;
 
@@ -122,7 +122,7 @@ mod tests {
             assert!(ids.iter().all(|id| seen.insert(*id)), "round {round}");
             for (id, n) in ids.iter().zip(0..) {
                 assert_eq!(requests.remove(*id).map(|w| w.sequence), Some(n));
-                assert!(requests.remove(*id).is_none(), "a late answer finds nobody");
+                assert!(requests.remove(*id).is_none(), "a late answer finds no waiter");
             }
         }
         assert_eq!((requests.len(), requests.bytes), (0, 0));

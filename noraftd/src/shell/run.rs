@@ -1,7 +1,7 @@
-//! Starting a node: directory, addresses, replica; then the loop until it is told to stop.
+//! Starting a node: directory, addresses, replica; then the loop until a signal stops it.
 //!
-//! Invariant: nothing is promised to anybody before every address is bound and the directory is locked and read, and
-//! whoever asks meanwhile hears so; what goes wrong until then is one error with its own exit code.
+//! Invariant: nothing is promised before every address is bound and the directory is locked and read, and a client
+//! that asks meanwhile hears so; what goes wrong until then is one error with its own exit code.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -66,7 +66,7 @@ pub enum StartError {
     Secrets(#[from] SecretsError),
     /// Other machines reach a node that demands no proof.
     #[error(
-        "peer_listen: {0} can be reached from other machines, and whoever reaches it owns the cluster: give every node \
+        "peer_listen: {0} can be reached from other machines, and anyone who reaches it owns the cluster: give every node \
          --peer-secret-file, or --insecure-peers where something else keeps strangers away"
     )]
     Exposed(Endpoint),
@@ -124,7 +124,7 @@ impl StartError {
     }
 }
 
-/// Runs a node until it is told to stop.
+/// Runs a node until a signal stops it.
 ///
 /// # Errors
 ///
@@ -162,7 +162,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let (store, recovered, snapshot) = (loaded.store, loaded.recovered, loaded.snapshot);
     let identity = store.identity();
     let payload_bytes_max = store.payload_bytes_max();
-    let recovery = tell_recovery(&store);
+    let recovery = log_recovery(&store);
     let storage = Storage::start(store, &config.data_dir, config.scrub_rate)?;
     let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
     let replica = Rc::new(RefCell::new(replica));
@@ -264,7 +264,7 @@ async fn load_aside(
     std::thread::Builder::new()
         .name("loading".into())
         .spawn(move || {
-            // Nobody waits for it any more when the process stops.
+            // Nothing waits for it any more when the process stops.
             let _ = done.send(load(&own_config, &own_disk, &own_progress));
         })?;
     let mut answering = Loading::new(config, progress, boot).serve(clients_at);
@@ -372,7 +372,7 @@ fn unusable_file(config: &ServeConfig, file: &str, source: io::Error) -> StartEr
     .into()
 }
 
-/// Listens for clients; tells where.
+/// Listens for clients; returns where.
 async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Vec<Endpoint>), StartError> {
     let listeners: Vec<_> = bind_all(&config.listen).await?.into_iter().map(Rc::new).collect();
     let endpoints = listeners.iter().map(|listener| listener.endpoint());
@@ -397,11 +397,11 @@ fn check_exposure(config: &ServeConfig, peers_at: &[Listener]) -> Result<(), Sta
             PeerAuth::Require => {}
             PeerAuth::Off if !config.insecure_peers => return Err(StartError::Exposed(endpoint)),
             PeerAuth::Off => tracing::warn!(
-                "--insecure-peers: {endpoint} takes messages from whoever reaches it, and so can lose everything; only \
-                 something outside of this node can keep strangers away"
+                "--insecure-peers: {endpoint} accepts messages from anyone who reaches it, and so can lose everything; \
+                 only something outside of this node can keep strangers away"
             ),
             PeerAuth::Accept => tracing::warn!(
-                "--peer-auth accept: {endpoint} still takes messages from whoever reaches it; say `require` when every \
+                "--peer-auth accept: {endpoint} still accepts messages from anyone who reaches it; say `require` when every \
                  node runs with the secret"
             ),
         }
@@ -496,8 +496,8 @@ fn make_directory(path: &Path) -> io::Result<()> {
     std::fs::File::open(parent)?.sync_all()
 }
 
-/// Logs what recovery found, and gives it for the status.
-fn tell_recovery(store: &Store) -> Vec<String> {
+/// Logs what recovery found, and returns it for the status.
+fn log_recovery(store: &Store) -> Vec<String> {
     let lines = recovery_lines(store);
     lines.iter().for_each(|line| tracing::info!("{line}"));
     lines

@@ -1,4 +1,4 @@
-//! What a person tells the process: SIGTERM and SIGINT to stop, SIGHUP to read its secrets again, SIGUSR1 to write its
+//! Signals to the process: SIGTERM and SIGINT to stop, SIGHUP to read its secrets again, SIGUSR1 to write its
 //! status to the log.
 //!
 //! Invariant: the first signal to stop stops the node in order; a second one ends it at once. The others never end it.

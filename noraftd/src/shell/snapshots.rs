@@ -21,7 +21,7 @@ impl SnapshotThread {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to give.
+    /// When the system is out of threads.
     pub(super) fn start(snapshots: Snapshots, done: mpsc::Sender<Input>) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         std::thread::Builder::new()

@@ -1,7 +1,6 @@
 //! Listeners and streams: TCP and Unix sockets behind one type each.
 //!
-//! Invariant: a Unix socket file is replaced only when nobody
-//! listens on it, and removed only by the listener that made it.
+//! Invariant: a Unix socket file is replaced only when no process listens on it, and removed only by the listener that made it.
 
 use std::io;
 use std::os::fd::AsRawFd;
@@ -17,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
 
 use crate::endpoint::Endpoint;
 
-/// Why nobody can listen at an address.
+/// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Another process has it.
@@ -76,7 +75,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// When the system cannot tell.
+    /// When the system does not report the address.
     pub fn endpoint(&self) -> io::Result<Endpoint> {
         match (&self.socket, &self.path) {
             (ListenerSocket::Unix(_), Some(path)) => Ok(Endpoint::Unix(path.clone())),
@@ -126,7 +125,7 @@ fn bind_error(endpoint: &Endpoint, error: io::Error) -> BindError {
     }
 }
 
-/// A socket file outlives its process; it is stale when nobody accepts on it.
+/// A socket file outlives its process; it is stale when no process accepts on it.
 fn remove_if_stale(path: &Path, endpoint: &Endpoint) -> Result<(), BindError> {
     let io_error = |error| BindError::Io(endpoint.clone(), error);
     let metadata = match std::fs::symlink_metadata(path) {
@@ -283,7 +282,7 @@ impl WriteHalf {
         }
     }
 
-    /// Ends one direction or both: whoever reads there sees the end.
+    /// Ends one direction or both: a reader there sees the end.
     pub fn shutdown(&self, how: Shutdown) {
         let descriptor = match self {
             Self::Tcp(half) => half.as_ref().as_raw_fd(),
@@ -295,7 +294,7 @@ impl WriteHalf {
 }
 
 /// Asks from time to time whether the other side is still there: one that lost its power says nothing, and its
-/// connection would stand for ever.
+/// connection would stay open forever.
 fn keep_alive(stream: &TcpStream) -> io::Result<()> {
     setsockopt(stream, sockopt::KeepAlive, &true)?;
     setsockopt(stream, sockopt::TcpKeepIdle, &KEEPALIVE_IDLE_SECONDS)?;
@@ -336,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unix_socket_is_replaced_only_when_nobody_listens() {
+    fn a_unix_socket_is_replaced_only_when_no_process_listens() {
         run(async {
             let dir = tempfile::tempdir().expect("a directory");
             let at = Endpoint::Unix(dir.path().join("s"));

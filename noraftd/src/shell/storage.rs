@@ -42,7 +42,7 @@ impl Storage {
     ///
     /// # Errors
     ///
-    /// When the system has no thread to give.
+    /// When the system is out of threads.
     pub(super) fn start(store: Store, directory: &Path, scrub_rate: u64) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         let (fetches, wanted) = sync_channel(1);

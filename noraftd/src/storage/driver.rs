@@ -21,7 +21,7 @@ pub struct Driver {
     looked_at: Instant,
     /// When the log is to be marked as idle, unless something is written before.
     idle_at: Option<Instant>,
-    /// The job at hand waits, and why was reported.
+    /// The current job waits, and the reason was reported.
     waits: Option<Waiting>,
 }
 

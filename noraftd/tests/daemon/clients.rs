@@ -54,7 +54,7 @@ fn the_body_of_an_http_request_is_not_obeyed() {
 }
 
 #[test]
-fn what_stands_before_http_is_answered() {
+fn what_comes_before_http_is_answered() {
     let dir = tempfile::tempdir().expect("a directory");
     let node = started(&dir);
     let mut client = node.client();

@@ -76,11 +76,11 @@ struct Writer {
 impl Writer {
     fn start(name: usize, sockets: Vec<std::path::PathBuf>) -> Self {
         let (acknowledged, stop) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
-        let (noted, told) = (Arc::clone(&acknowledged), Arc::clone(&stop));
+        let (noted, stopped) = (Arc::clone(&acknowledged), Arc::clone(&stop));
         let thread = std::thread::spawn(move || {
             let mut client = None;
             for n in 0.. {
-                if told.load(Ordering::Relaxed) {
+                if stopped.load(Ordering::Relaxed) {
                     return;
                 }
                 let key = format!("{name}:{n}");
@@ -215,7 +215,7 @@ fn port_of(node: &crate::support::node::Node) -> String {
 }
 
 #[test]
-fn nodes_tell_where_clients_reach_the_others() {
+fn nodes_report_where_clients_reach_the_others() {
     let cluster = Cluster::start(3, PeersOver::Unix);
     let leader = cluster.leader();
     let port = port_of(&cluster.nodes[leader]);
@@ -226,8 +226,8 @@ fn nodes_tell_where_clients_reach_the_others() {
                 Value::Bulk(text) => String::from_utf8(text.to_vec()).expect("INFO is text"),
                 other => panic!("{other:?}"),
             };
-            let told = format!("master_host:127.0.0.1\r\nmaster_port:{port}\r\nmaster_link_status:up\r\n");
-            info.contains(&told).then_some(())
+            let link = format!("master_host:127.0.0.1\r\nmaster_port:{port}\r\nmaster_link_status:up\r\n");
+            info.contains(&link).then_some(())
         });
         let Value::Array(role) = client.call(&["ROLE"]) else {
             panic!("ROLE answers an array")
@@ -243,12 +243,15 @@ fn nodes_tell_where_clients_reach_the_others() {
         .collect();
     eventually("the leader names its followers' addresses", || {
         let info = format!("{:?}", client.call(&["INFO", "replication"]));
-        expected.iter().all(|told| info.contains(told)).then_some(())
+        expected
+            .iter()
+            .all(|address| info.contains(address))
+            .then_some(())
     });
 }
 
 #[test]
-fn a_follower_that_hears_nobody_names_nobody() {
+fn a_follower_that_hears_no_leader_names_none() {
     let mut cluster = Cluster::start(3, PeersOver::Unix);
     let followers = cluster.followers();
     let leader = cluster.leader();

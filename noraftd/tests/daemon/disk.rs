@@ -42,7 +42,7 @@ fn a_disk_too_small_to_begin_with_is_named() {
     let Some(disk) = SmallDisk::mount("600k") else {
         return;
     };
-    let (code, log) = Node::alone(disk.0.path()).start_in_vain();
+    let (code, log) = Node::alone(disk.0.path()).start_expecting_refusal();
     assert_eq!(code, Some(73), "{log}");
     assert!(log.contains("No space left on device"), "{log}");
 }
@@ -61,7 +61,7 @@ fn a_disk_that_cannot_be_written_is_named() {
     let elsewhere = tempfile::tempdir().expect("a directory");
     let mut node = Node::alone(elsewhere.path());
     node.replace_data_dir(&data);
-    let (code, log) = node.start_in_vain();
+    let (code, log) = node.start_expecting_refusal();
     assert_eq!(code, Some(73), "{log}");
     assert!(
         log.contains(&data) && log.contains("Read-only file system"),

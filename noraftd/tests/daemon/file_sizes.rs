@@ -27,7 +27,7 @@ fn a_file_larger_than_any_segment_is_not_read_into_memory() {
     let data = node.dir.join("data");
     let file = std::fs::File::create(data.join("segment-0000000000000003")).expect("a file");
     file.set_len(100 << 30).expect("a sparse file");
-    let (code, said) = node.start_in_vain();
+    let (code, said) = node.start_expecting_refusal();
     assert_eq!(code, Some(74), "{said}");
     assert!(said.contains("no segment has more than"), "{said}");
     let inspect = Command::new(env!("CARGO_BIN_EXE_noraftd"))
@@ -48,7 +48,7 @@ fn a_directory_in_the_place_of_a_file_is_named() {
         let file = node.dir.join("data").join(name);
         std::fs::remove_file(&file).expect("a file");
         std::fs::create_dir(&file).expect("a directory");
-        let (code, said) = node.start_in_vain();
+        let (code, said) = node.start_expecting_refusal();
         assert_eq!(code, Some(74), "{said}");
         assert!(said.contains(&file.display().to_string()), "{said}");
     }

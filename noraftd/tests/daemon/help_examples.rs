@@ -1,7 +1,7 @@
 //! Every example in every help text, carried out: a node alone, a cluster of three, its backups, damage, a lost disk, `dev`.
 //!
-//! The texts are used as they stand. Addresses, directories and ports are put where a test may have them, each by a
-//! replacement of text; what follows a `|` is left out. An example that no scene carries out fails the last check.
+//! The texts are used unchanged, but for addresses, directories and ports: each is replaced by one that a test may
+//! use; what follows a `|` is left out. An example that no scene carries out fails the last check.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ const VERBS: [&str; 12] = [
 /// Where the examples are carried out, and which were.
 struct Stage {
     dir: tempfile::TempDir,
-    /// Stands for 10.0.0 and 127.0.0: a part of 127.0.0.0/8 that nobody else uses.
+    /// Replaces 10.0.0 and 127.0.0: a part of 127.0.0.0/8 that no other test uses.
     network: String,
     port_base: u16,
     open: RefCell<BTreeSet<String>>,
@@ -325,17 +325,17 @@ fn dev(stage: &Stage, begins: &str, meanwhile: impl FnOnce(&[String])) {
     let mut child = command.spawn().expect("it starts");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
     let served = Served { child, log };
-    let mut told = Vec::new();
-    while !told
+    let mut printed = Vec::new();
+    while !printed
         .last()
         .is_some_and(|line: &String| line.starts_with("`kill PID`"))
     {
         let line = lines
             .next()
-            .unwrap_or_else(|| panic!("{words:?}: {told:?}: {}", served.log()));
-        told.push(line.expect("text"));
+            .unwrap_or_else(|| panic!("{words:?}: {printed:?}: {}", served.log()));
+        printed.push(line.expect("text"));
     }
-    meanwhile(&told);
+    meanwhile(&printed);
     served.stop();
 }
 
@@ -344,8 +344,8 @@ fn devs(stage: &Stage) {
     dev(stage, "noraftd dev --dir ./cluster", |_| {});
     assert!(stage.dir.path().join("cluster/node-1").is_dir());
     let start = stage.take("noraftd dev start 2");
-    dev(stage, "noraftd dev", |told| {
-        let line = told
+    dev(stage, "noraftd dev", |printed| {
+        let line = printed
             .iter()
             .find(|line| line.starts_with("  node 2: "))
             .expect("node 2");

@@ -35,7 +35,7 @@ fn fill(node: &Node) -> Vec<Client> {
             // The refusal was overtaken by the end of the connection.
             Err(_) => return held,
         }
-        assert!(held.len() < 4096, "nobody is refused");
+        assert!(held.len() < 4096, "no client is refused");
     }
 }
 
@@ -107,7 +107,7 @@ fn a_limit_too_small_to_work_with_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut node = Node::alone(dir.path());
     node.limit_files(48);
-    let (code, log) = node.start_in_vain();
+    let (code, log) = node.start_expecting_refusal();
     assert_eq!(code, Some(71), "{log}");
     assert!(log.contains("the limit of open files is 48"), "{log}");
 }
@@ -253,7 +253,7 @@ fn a_client_that_reads_all_the_time_gets_every_reply() {
 }
 
 #[test]
-fn clients_that_do_not_read_cost_little_and_keep_nobody_waiting() {
+fn clients_that_do_not_read_cost_little_and_keep_no_other_waiting() {
     let (_dir, mut node) = node_with_a_large_value();
     let before = memory_peak(node.id());
     let deaf: Vec<Client> = (0..40)
@@ -279,9 +279,9 @@ fn clients_that_do_not_read_cost_little_and_keep_nobody_waiting() {
 fn requests_that_do_not_arrive_share_a_budget_and_end() {
     let (_dir, mut node) = node_with_a_large_value();
     let before = memory_peak(node.id());
-    let (told, ends) = std::sync::mpsc::channel();
+    let (ended, ends) = std::sync::mpsc::channel();
     for _ in 0..60 {
-        let (mut client, told) = (node.client(), told.clone());
+        let (mut client, ended) = (node.client(), ended.clone());
         std::thread::spawn(move || {
             let part = [
                 b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$16000000\r\n".to_vec(),
@@ -289,11 +289,11 @@ fn requests_that_do_not_arrive_share_a_budget_and_end() {
             ];
             // The node may have ended the connection before it took everything.
             let _ = client.send_raw(&part.concat());
-            let _ = told.send(client.receive());
+            let _ = ended.send(client.receive());
         });
     }
     // Nothing is waited for but the node's own deadlines, which come sooner when memory is short.
-    let first = ends.recv().expect("a client is told");
+    let first = ends.recv().expect("a client is answered");
     if let Ok(reply) = &first {
         assert!(error_text(reply).contains("did not arrive in time"), "{reply:?}");
     }

@@ -88,7 +88,7 @@ fn the_status_of_several_nodes_is_a_table_and_an_exit_code() {
     assert!(lines[0]["role"].is_string() && lines[1]["error"].is_string());
 }
 
-/// The first of three ports in a row that nobody has.
+/// The first of three ports in a row that are free.
 fn free_ports() -> u16 {
     eventually("three free ports", || {
         let first = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -139,6 +139,6 @@ fn dev_does_not_take_another_cluster_for_its_own() {
         assert!(log.contains(&format!("node {id}: ")), "{log}");
     }
     assert!(log.lines().all(|line| line.starts_with("node ")), "{log}");
-    let nobody = noraftd(&["dev", "start", "1", "--port-base", &base.to_string()]);
-    assert_eq!(nobody.status.code(), Some(69), "{}", said(&nobody));
+    let unanswered = noraftd(&["dev", "start", "1", "--port-base", &base.to_string()]);
+    assert_eq!(unanswered.status.code(), Some(69), "{}", said(&unanswered));
 }

@@ -287,7 +287,7 @@ fn a_directory_serves_one_process() {
     let data = dir.path().join("data").display().to_string();
     let mut second = Node::new(&second_home, &["--id", "1"].map(String::from));
     second.replace_data_dir(&data);
-    let (code, log) = second.start_in_vain();
+    let (code, log) = second.start_expecting_refusal();
     assert_eq!(code, Some(75), "{log}");
     assert!(log.contains("in use by another process"), "{log}");
     node.wait_for_leader();
@@ -304,13 +304,13 @@ fn a_directory_belongs_to_its_node_and_cluster() {
     assert_eq!(node.stop(), Some(0));
     for args in [&["--id", "2"][..], &["--id", "1", "--cluster", "another"]] {
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        let (code, log) = Node::new(dir.path(), &args).start_in_vain();
+        let (code, log) = Node::new(dir.path(), &args).start_expecting_refusal();
         assert_eq!(code, Some(65), "{log}");
         assert!(log.contains("data"), "names the directory: {log}");
     }
     let peer = format!("2=unix:{}", dir.path().join("p2").display());
     let own = format!("1=unix:{}", dir.path().join("p1").display());
-    // Who votes stands in the log; another node in the settings is one that could become a voter.
+    // The log says which nodes vote; another node in the settings is one that could become a voter.
     let more = ["--id", "1", "--peer", &peer, "--peer", &own].map(String::from);
     let mut more = Node::new(dir.path(), &more);
     more.start();
@@ -325,7 +325,7 @@ fn a_directory_belongs_to_its_node_and_cluster() {
 fn a_directory_that_cannot_be_made_or_written_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("data"), "a file is in the way").expect("written");
-    let (code, log) = Node::alone(dir.path()).start_in_vain();
+    let (code, log) = Node::alone(dir.path()).start_expecting_refusal();
     assert_eq!(code, Some(73), "{log}");
     assert!(
         log.contains("the data directory") && log.contains("cannot be used"),
@@ -338,8 +338,8 @@ fn an_address_in_use_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound").to_string();
-    let (code, log) =
-        Node::new(dir.path(), &["--id", "1", "--listen", &address].map(String::from)).start_in_vain();
+    let (code, log) = Node::new(dir.path(), &["--id", "1", "--listen", &address].map(String::from))
+        .start_expecting_refusal();
     assert_eq!(code, Some(69), "{log}");
     assert!(
         log.contains(&format!("cannot listen on {address}: the address is in use")),
@@ -396,7 +396,7 @@ fn bad_configuration_is_one_line_and_an_exit_code() {
 }
 
 #[test]
-fn asking_nobody_for_a_status_says_so() {
+fn asking_an_address_without_a_node_for_a_status_says_so() {
     let free = TcpListener::bind("127.0.0.1:0")
         .expect("a free port")
         .local_addr()

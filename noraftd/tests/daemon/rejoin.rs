@@ -39,7 +39,7 @@ fn wait_for_refusals(node: &Node, others: usize) {
 }
 
 #[test]
-fn a_node_without_its_vote_begins_again_only_when_told_to() {
+fn a_node_without_its_vote_begins_again_only_on_command() {
     let mut cluster = Cluster::start(3, PeersOver::Unix);
     write(&cluster, 0, 50);
     let lost = cluster.followers()[0];
@@ -47,14 +47,14 @@ fn a_node_without_its_vote_begins_again_only_when_told_to() {
     cluster.nodes[lost].kill();
     let data = cluster.nodes[lost].dir.join("data");
     std::fs::write(data.join("hard_state"), vec![0xff; 8192]).expect("damaged");
-    let (code, said) = cluster.nodes[lost].start_in_vain();
+    let (code, said) = cluster.nodes[lost].start_expecting_refusal();
     assert_eq!(code, Some(65), "{said}");
     assert!(
         said.contains("hard state lost") && said.contains("noraftd rejoin"),
         "{said}"
     );
 
-    // With an empty directory it runs, but nobody hears it: not even those that were restarted meanwhile.
+    // With an empty directory it runs, but no node listens to it: not even those that were restarted meanwhile.
     std::fs::rename(&data, cluster.nodes[lost].dir.join("lost")).expect("put aside");
     cluster.nodes[lost].start();
     wait_for_refusals(&cluster.nodes[lost], 2);
@@ -106,12 +106,12 @@ fn a_node_without_its_vote_begins_again_only_when_told_to() {
         assert_eq!(client.call(&["GET", &format!("key-{n}")]), bulk(&n.to_string()));
     }
 
-    // The directory that was put aside is nobody's any more.
+    // The directory that was put aside belongs to no member any more.
     cluster.nodes[lost].kill();
     cluster.nodes[gone].start();
     std::fs::rename(&data, cluster.nodes[lost].dir.join("new")).expect("put aside");
     std::fs::rename(cluster.nodes[lost].dir.join("lost"), &data).expect("put back");
-    let (code, said) = cluster.nodes[lost].start_in_vain();
+    let (code, said) = cluster.nodes[lost].start_expecting_refusal();
     assert_eq!(code, Some(65), "{said}");
 }
 

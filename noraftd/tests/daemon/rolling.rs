@@ -156,7 +156,7 @@ fn a_cluster_of_the_first_release_is_rolled_over_to_require_without_a_stop() {
     rolling.roll(2, Step::Require);
 }
 
-/// What was acknowledged while the nodes come and go. Any other answer tells nothing.
+/// What was acknowledged while the nodes come and go. Any other answer proves nothing.
 fn write_all_the_time(addresses: &[String], is_over: &AtomicBool) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for (n, address) in addresses.iter().cycle().enumerate() {

@@ -1,4 +1,4 @@
-//! Whoever reaches a node's ports and does not know the secret: real processes, hostile bytes.
+//! Attackers that reach a node's ports and do not know the secret: real processes, hostile bytes.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -127,7 +127,7 @@ fn keys_for(secret: &Path, hello: &[u8], challenge: &[u8]) -> SessionKeys {
 }
 
 #[test]
-fn whoever_knows_everything_but_the_secret_gets_nothing() {
+fn an_attacker_who_knows_everything_but_the_secret_gets_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
     let cluster = guarded(dir.path());
     let lead = cluster.leader();
@@ -273,7 +273,7 @@ fn what_is_altered_repeated_left_out_moved_or_injected_on_the_way_ends_the_conne
     let (nodes, proxy) = with_a_man_in_the_middle(dir.path());
     nodes[0].wait_for_leader();
     for tamper in Tamper::ALL {
-        eventually("the links stand", || all_proven(&nodes));
+        eventually("the links are up", || all_proven(&nodes));
         let before = proxy.ended();
         proxy.tamper(tamper);
         eventually("node 2 ends the connection", || {
@@ -399,7 +399,7 @@ fn a_false_node_at_the_address_of_a_real_one_is_not_believed() {
     let term = cluster.nodes[lead].status().expect("a status").term;
     let address = peer_address(&cluster.nodes[gone], gone as u64 + 1);
     cluster.nodes[gone].kill();
-    let listener = TcpListener::bind(&address).expect("nobody else listens there");
+    let listener = TcpListener::bind(&address).expect("nothing else listens there");
     let known = |hello: &Hello| Known {
         from: hello.to.get(),
         to: hello.from.get(),

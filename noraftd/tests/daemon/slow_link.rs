@@ -22,7 +22,7 @@ fn slow_link(target: String) -> String {
     let wire = Arc::new(Mutex::new(now()));
     std::thread::spawn(move || {
         for near in listener.incoming().map_while(Result::ok) {
-            // Not there yet: whoever dials tries again.
+            // Not there yet: the node that dials tries again.
             let Ok(far) = TcpStream::connect(&target) else {
                 continue;
             };
@@ -41,7 +41,7 @@ fn slow_link(target: String) -> String {
 /// Carries one direction until it ends; at the wire's speed, where there is one.
 #[expect(
     clippy::disallowed_methods,
-    reason = "a link takes time, and nothing else tells of it"
+    reason = "a link takes time, and nothing signals its end"
 )]
 fn carry(mut from: TcpStream, mut to: TcpStream, wire: Option<&Mutex<Instant>>) {
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -123,7 +123,7 @@ fn leader_of(nodes: &[Node]) -> (usize, u64) {
 }
 
 #[test]
-fn values_of_16_mib_over_slow_links_depose_nobody() {
+fn values_of_16_mib_over_slow_links_depose_no_leader() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut nodes = slow_cluster(dir.path());
     let (leader, term) = leader_of(&nodes);

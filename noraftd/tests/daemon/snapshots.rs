@@ -1,4 +1,4 @@
-//! Real nodes whose log does not grow for ever: snapshots, catching up with one, backups.
+//! Real nodes whose log does not grow without bound: snapshots, catching up with one, backups.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -100,7 +100,7 @@ fn a_node_that_was_away_takes_over_a_snapshot() {
         caught_up.snapshot_index > 0 && caught_up.base_index > 0,
         "{caught_up:?}"
     );
-    // It has what only the others were told.
+    // It has what only the others received.
     cluster.nodes[leader].kill();
     let next = cluster.leader();
     check(&mut cluster.nodes[next].unix_client(), 2000);
@@ -214,7 +214,7 @@ fn with_a_broken_node() -> (Cluster, usize, usize) {
     for name in files(&cluster.nodes[broken], "snapshot-") {
         std::fs::remove_file(data.join(name)).expect("removed");
     }
-    let (code, said) = cluster.nodes[broken].start_in_vain();
+    let (code, said) = cluster.nodes[broken].start_expecting_refusal();
     assert_eq!(code, Some(65), "{said}");
     assert!(
         said.contains("snapshot lost") && said.contains("noraftd repair"),
@@ -263,8 +263,8 @@ fn a_node_whose_snapshots_are_gone_is_repaired_over_the_network() {
     let id = (broken + 1).to_string();
     let data = cluster.nodes[broken].dir.join("data").display().to_string();
     let from = |address: &str| noraftd(&["repair", "--from", address, "--id", &id, "--data-dir", &data]);
-    let nobody = from("127.0.0.1:1");
-    assert_eq!(nobody.status.code(), Some(69), "{}", text(&nobody.stderr));
+    let unanswered = from("127.0.0.1:1");
+    assert_eq!(unanswered.status.code(), Some(69), "{}", text(&unanswered.stderr));
     let repaired = from(&cluster.nodes[leader].tcp);
     assert!(repaired.status.success(), "{}", text(&repaired.stderr));
     assert!(files(&cluster.nodes[broken], "fetched").is_empty());
@@ -338,7 +338,7 @@ fn an_interrupted_restore_is_no_new_node_and_the_same_command_takes_it_over() {
     let data = copy.dir.join("data");
     std::fs::create_dir_all(&data).expect("a directory");
     std::fs::write(data.join("unfinished"), "noraftd snapshot restore").expect("a marker");
-    let (code, said) = copy.start_in_vain();
+    let (code, said) = copy.start_expecting_refusal();
     assert_eq!(code, Some(65), "{said}");
     assert!(
         said.contains("`noraftd snapshot restore` was interrupted"),

@@ -130,7 +130,7 @@ fn noraftd(args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn status_tells_about_a_node_in_words_and_in_json() {
+fn status_describes_a_node_in_words_and_in_json() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut node = Node::alone(dir.path());
     node.start();
@@ -211,9 +211,9 @@ fn verify_gives_each_file_a_verdict_and_finds_every_flipped_bit_of_a_payload() {
         damaged[at] ^= 4;
         std::fs::write(&segment, &damaged).expect("writable");
         let (code, text) = verify();
-        // A page that is zero throughout and stays behind the log is nobody's.
-        let nobodys = intact[at] == 0;
-        assert!(code == Some(65) || nobodys, "byte {at}: {text}");
+        // A page that is all zeros and follows the log belongs to nothing.
+        let is_unused = intact[at] == 0;
+        assert!(code == Some(65) || is_unused, "byte {at}: {text}");
         if code == Some(65) {
             let line = text
                 .lines()
@@ -298,7 +298,7 @@ fn dev_runs_a_cluster_in_a_directory_and_stops_it_on_ctrl_c() {
             let mut client = Client::unix(&dir.path().join(format!("client-{id}.sock"))).expect("it serves");
             assert_eq!(client.call(&["SET", &format!("k{round}{id}"), "v"]), ok());
             assert_eq!(client.call(&["GET", "k01"]), bulk("v"));
-            // An experiment may begin anew; a cluster that is not one may not.
+            // An experiment may start over; any other cluster may not.
             assert_eq!(client.call(&["FLUSHALL"]), ok());
             assert_eq!(client.call(&["FLUSHDB", "ASYNC"]), ok());
             assert_eq!(client.call(&["EXISTS", "k01"]), Value::Integer(0));

@@ -19,7 +19,7 @@ fn voters(cluster: &Cluster, at: usize, ids: &[usize]) -> (Option<i32>, String) 
     (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
-/// The leader makes these the voters, whoever it is by now.
+/// The leader, whichever node it is by now, makes these the voters.
 fn change(cluster: &Cluster, ids: &[usize]) {
     eventually("the voters are changed", || {
         let (code, _) = voters(cluster, cluster.leader(), ids);
@@ -51,7 +51,7 @@ fn a_node_is_removed_and_stopped_and_comes_back() {
     for n in 3..=50 {
         count(&cluster, n);
     }
-    // Of three voters one is gone already; of two, nobody may be missing.
+    // Of three voters one is gone already; of two, neither may be missing.
     cluster.nodes[gone].start();
     change(&cluster, &[1, 2, 3]);
     count(&cluster, 51);
@@ -77,7 +77,7 @@ fn restart_all(cluster: &mut Cluster) {
 }
 
 #[test]
-fn every_node_restarts_with_its_own_flags_whoever_votes() {
+fn every_node_restarts_with_its_own_flags_whichever_nodes_vote() {
     let mut cluster = Cluster::start(3, PeersOver::Unix);
     for (n, ids) in (1..).zip([&[1, 2][..], &[2, 3], &[1, 2, 3], &[3, 1]]) {
         change(&cluster, ids);
@@ -96,7 +96,7 @@ fn sorted(ids: &[usize]) -> Vec<usize> {
 }
 
 #[test]
-fn a_voter_of_which_a_node_has_no_address_is_named_and_harms_nobody() {
+fn a_voter_of_which_a_node_has_no_address_is_named_and_harms_no_node() {
     let mut cluster = Cluster::start(3, PeersOver::Unix);
     let (keen, blind) = (cluster.leader(), cluster.followers()[0]);
     let third = cluster.followers()[1];

@@ -133,9 +133,9 @@ fn differences() -> Differences {
     settings(1).differences(settings(2))
 }
 
-/// Whoever is turned away reads these bytes, and knows no more than before.
+/// A node that is turned away reads these bytes, and knows no more than before.
 #[test]
-fn a_rejection_tells_only_its_kind() {
+fn a_rejection_reveals_only_its_kind() {
     for reject in [
         Reject::Cluster,
         Reject::Node,
@@ -489,7 +489,7 @@ fn frames_have_the_documented_bytes() {
 }
 
 #[test]
-fn another_cluster_is_told_apart_and_only_a_reject_comes_through() {
+fn another_cluster_is_recognized_and_only_a_reject_comes_through() {
     for frame in frames() {
         let other = PeerFrame::decode(7, &mut encoded(&frame));
         match frame {
@@ -512,7 +512,7 @@ fn another_cluster_is_told_apart_and_only_a_reject_comes_through() {
 }
 
 #[test]
-fn another_version_is_told_before_anything_else() {
+fn another_version_is_reported_before_anything_else() {
     let mut bytes = BytesMut::from(&[0xff, 0xff, 0xff, 0xff, 2][..]);
     bytes.extend_from_slice(&[0; 15]);
     assert_eq!(
@@ -669,7 +669,7 @@ fn noise_behind_a_right_crc_never_panics() {
         }
         body.truncate(body.len() - prng.below(3).min(body.len() as u64) as usize);
         match forged(kind, |out| out.extend_from_slice(&body)) {
-            // What is skipped in them need not come again: unknown tags, and numbers that nobody reads.
+            // What is skipped in them need not come again: unknown tags, and numbers that are ignored.
             Ok(Some(PeerFrame::Hello(_) | PeerFrame::HelloReply(_) | PeerFrame::Reject(_))) => {}
             Ok(Some(frame)) => {
                 let again = encoded(&frame);

@@ -129,7 +129,7 @@ fn text(value: Value) -> String {
 }
 
 #[test]
-fn info_tells_what_clients_look_for() {
+fn info_says_what_clients_look_for() {
     // The commit differs from build to build.
     let hidden = |info: String| {
         let lines = info.lines().filter(|line| !line.starts_with("redis_git_"));

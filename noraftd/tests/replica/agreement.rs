@@ -1,4 +1,4 @@
-//! Nodes whose states or logs differ notice it, and who differs from a majority serves nobody.
+//! Nodes whose states or logs differ notice it, and a node that differs from a majority serves no client.
 
 use std::time::Duration;
 
@@ -114,7 +114,7 @@ fn a_leader_with_a_forged_entry_gives_way() {
 }
 
 #[test]
-fn where_no_majority_is_right_nobody_serves_until_one_is() {
+fn where_no_majority_is_right_no_node_serves_until_one_is() {
     let (mut world, leader) = led_world(3);
     write(&mut world, leader, 1..=40);
     world.run_for(SECOND);

@@ -152,7 +152,7 @@ fn read_until_another_leads(world: &mut World, node: u64, time: Duration) -> boo
 }
 
 #[test]
-fn reads_do_not_keep_a_leader_in_office_whose_disk_stands_still() {
+fn reads_do_not_keep_a_leader_in_office_whose_disk_stalls() {
     let (mut world, leader) = led_world(3);
     world.slow_disk(leader, SECOND * 60);
     world.request(leader, 1, &["SET", "k", "v"]);

@@ -84,7 +84,7 @@ fn five_voters_become_three_and_five_again() {
 }
 
 #[test]
-fn a_node_that_was_removed_disturbs_nobody() {
+fn a_node_that_was_removed_disturbs_no_other() {
     let (mut world, leader) = led_world(3);
     let gone = other(&world, leader);
     let stay: Vec<u64> = (1..=3).filter(|node| *node != gone).collect();
@@ -125,7 +125,7 @@ fn run_until(world: &mut World, holds: impl Fn(&World) -> bool) {
     panic!("it does not come to that");
 }
 
-/// Raft 6: until another node has the final configuration, nobody but the removed leader can be elected.
+/// Raft 6: until another node has the final configuration, only the removed leader can be elected.
 #[test]
 fn a_leader_that_removed_itself_and_restarts_finishes_the_change() {
     let (mut world, leader) = led_world(2);
@@ -173,7 +173,7 @@ fn a_cluster_shrinks_to_one_and_grows_again() {
 fn a_change_that_was_cut_off_is_taken_back_with_its_entry() {
     let (mut world, old) = led_world(5);
     let stay: Vec<u64> = (1..=5).filter(|node| *node != old).take(2).collect();
-    // One follower gets the entry, and nobody else does.
+    // Only one follower gets the entry.
     let friend = stay[0];
     world.partition(&[old, friend], false);
     world.change_voters(old, 1, &stay);
@@ -329,7 +329,7 @@ fn a_snapshot_knows_the_configuration_that_the_log_has_lost() {
     world.kill(leader);
     world.kill(node);
     world.damage(node, configs);
-    // Alone, so nobody gives it the entry.
+    // Alone, so no other node gives it the entry.
     world.start(node);
     assert_eq!(world.voters(node), (stay.clone(), vec![]));
     world.run_for(SECOND);

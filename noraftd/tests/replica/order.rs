@@ -115,15 +115,15 @@ struct Seen {
 }
 
 impl Seen {
-    fn read(&mut self, list: Vec<u64>, told: &str) {
+    fn read(&mut self, list: Vec<u64>, context: &str) {
         let fresh = list.strip_prefix(&self.list[..]);
-        let fresh = fresh.unwrap_or_else(|| panic!("{told}: {list:?} after {:?}", self.list));
+        let fresh = fresh.unwrap_or_else(|| panic!("{context}: {list:?} after {:?}", self.list));
         let mut rest = fresh.iter().peekable();
         for (value, is_certain) in self.since.drain(..) {
             let is_seen = rest.next_if(|seen| **seen == value).is_some();
-            assert!(is_seen || !is_certain, "{told}: {list:?} lacks {value}");
+            assert!(is_seen || !is_certain, "{context}: {list:?} lacks {value}");
         }
-        assert_eq!(rest.next(), None, "{told}: {list:?}");
+        assert_eq!(rest.next(), None, "{context}: {list:?}");
         self.list = list;
     }
 }
@@ -179,13 +179,13 @@ fn connections_see_their_own_order(seed: u64, faults: Faults) {
     let mut seen: std::collections::BTreeMap<u64, Seen> = std::collections::BTreeMap::new();
     for (connection, id, is_write) in asked {
         let seen = seen.entry(connection).or_default();
-        let told = format!("seed {seed}, connection {connection}, request {id}");
+        let context = format!("seed {seed}, connection {connection}, request {id}");
         match outcome(&world, id) {
             Some(Outcome::Done(_)) if is_write => seen.since.push((id, true)),
-            Some(Outcome::Done(reply)) => seen.read(numbers(&reply), &told),
+            Some(Outcome::Done(reply)) => seen.read(numbers(&reply), &context),
             Some(Outcome::Indefinite(_)) if is_write => seen.since.push((id, false)),
             Some(Outcome::Refused(_)) => {}
-            other => panic!("{told}: {other:?}"),
+            other => panic!("{context}: {other:?}"),
         }
     }
 }
@@ -209,7 +209,7 @@ fn a_node_that_hears_no_leader_names_none_and_refuses_at_once() {
     world.request(follower, 1, &["SET", "k", "v"]);
     world.run_for(SECOND * 2);
     assert_eq!(outcome(&world, 1), Some(Outcome::Refused(Refusal::NoLeader)));
-    // By now nobody believes that one comes soon.
+    // By now no leader is expected soon.
     world.request(follower, 2, &["SET", "k", "v"]);
     world.run_for(SECOND / 1000);
     assert_eq!(outcome(&world, 2), Some(Outcome::Refused(Refusal::NoLeader)));

@@ -1,4 +1,4 @@
-//! Damaged entries are fetched from the others, and until then nobody relies on them.
+//! Damaged entries are fetched from the others, and until then nothing relies on them.
 
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ fn damage_that_a_running_leader_finds_while_it_serves_a_peer_is_repaired() {
     );
 }
 
-/// What a node of three, whose entry 3 of four is damaged, tells a leader whose commit index is `commit`.
+/// What a node of three, whose entry 3 of four is damaged, acknowledges to a leader whose commit index is `commit`.
 fn acknowledged_beside_a_hole(commit: u64) -> u64 {
     let at = |index| LogPosition::new(Term::new(1), LogIndex::new(index));
     let entries = [
@@ -341,7 +341,7 @@ fn a_sole_voter_is_given_back_what_it_lost_by_nodes_that_do_not_vote() {
 }
 
 #[test]
-fn a_sole_voter_goes_on_from_its_own_state_when_nobody_gives_an_entry_back() {
+fn a_sole_voter_goes_on_from_its_own_state_when_no_node_gives_an_entry_back() {
     let (mut world, node) = sole_voter_damaged(20);
     (1..=3)
         .filter(|other| *other != node)

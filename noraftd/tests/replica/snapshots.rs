@@ -103,7 +103,7 @@ fn a_restarted_cluster_goes_on_from_its_snapshots() {
 }
 
 #[test]
-fn an_applied_entry_that_nobody_has_any_more_is_covered_by_the_nodes_own_state() {
+fn an_applied_entry_that_no_node_has_any_more_is_covered_by_the_nodes_own_state() {
     let (mut world, leader) = led_world();
     let node = other(&world, leader);
     write(&mut world, leader, 1..=300);

@@ -366,7 +366,7 @@ impl World {
         }
     }
 
-    /// The connection from one node to another stands.
+    /// The connection from one node to another is up.
     pub(crate) fn connect(&mut self, from: u64, to: u64) {
         self.cut.remove(&(from, to));
         let peer = NodeId::new(to);
@@ -440,7 +440,7 @@ impl World {
         }
     }
 
-    /// Damages entries on a node's disk; whoever is running finds out when it reads them.
+    /// Damages entries on a node's disk; a running node finds out when it reads them.
     pub(crate) fn damage(&mut self, node: u64, indexes: impl IntoIterator<Item = u64>) {
         let disk = self.disks.get_mut(&node).expect("a node has a disk");
         let held: BTreeSet<u64> = disk.indexes().collect();
@@ -489,7 +489,7 @@ impl World {
         disk.rotten.extend(held);
     }
 
-    /// Another record stands in place of the one at `index` on the disk of a node that is down.
+    /// Puts another record in place of the one at `index` on the disk of a node that is down.
     pub(crate) fn rewrite(&mut self, node: u64, index: u64, by: impl FnOnce(&Record) -> Record) {
         let disk = self.disks.get_mut(&node).expect("a node has a disk");
         let held = disk

@@ -132,7 +132,7 @@ fn alone() -> ClusterConfig {
     genesis_config([NodeId::new(2)])
 }
 
-/// Whoever decides alone must not go on without what it acknowledged, nor blank it.
+/// A node that decides alone must not go on without what it acknowledged, nor blank it.
 fn check_refused(files: &Files, what: &str) {
     let (disk, opened) = open_files(files);
     match opened {

@@ -1,5 +1,5 @@
 //! Where the log begins: said in the stream, repeated by headers, and known to every snapshot. Each of them may be
-//! damaged; what cannot be told any more is refused, and nothing that was lost becomes unnoticed by it.
+//! damaged; what can no longer be determined is refused, and no loss goes unnoticed by it.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -32,7 +32,7 @@ impl Log {
         Self::with(small_segments())
     }
 
-    /// A log that stays in one segment, so that no header and no SEAL tells what is lost.
+    /// A log that stays in one segment, so that no header and no SEAL shows what is lost.
     fn in_one_segment() -> Self {
         Self::with(Options {
             segment_bytes: 1 << 20,
@@ -305,7 +305,7 @@ fn a_compacted_log_takes_the_oldest_snapshot_that_is_whole() {
 }
 
 #[test]
-fn a_lost_record_of_a_state_that_was_taken_over_is_found_in_its_file() {
+fn a_lost_record_of_an_installed_state_is_found_in_its_file() {
     // An entry after it, or nothing; in the term of the old log, or in a later one.
     for (term, with_entry) in [(1, true), (1, false), (2, true), (2, false)] {
         let mut log = Log::new();
@@ -334,7 +334,7 @@ fn a_lost_record_of_a_state_that_was_taken_over_is_found_in_its_file() {
             "term {term}, entry {with_entry}"
         );
         assert_eq!(opened.last(), last, "term {term}, entry {with_entry}");
-        // With nothing after it, nobody can tell that nothing was.
+        // With nothing after it, it is not known that nothing was.
         assert_eq!(opened.recovered.abstain.abstains(), !with_entry, "term {term}");
         let again = opened.recovered.clone();
         drop(opened);
@@ -354,7 +354,7 @@ fn check_forgotten(files: Files, last: u64) {
     }
 }
 
-/// Nothing but the lost record tells what the first entry of a term follows: those after it may be void.
+/// Nothing but the lost record says what the first entry of a term follows: those after it may be void.
 #[test]
 fn entries_of_a_later_term_after_a_lost_beginning_do_not_go_unnoticed() {
     let mut log = Log::in_one_segment();
@@ -370,9 +370,9 @@ fn entries_of_a_later_term_after_a_lost_beginning_do_not_go_unnoticed() {
     check_forgotten(files, 50);
 }
 
-/// The next segment's header tells what they follow.
+/// The next segment's header says what they follow.
 #[test]
-fn entries_of_a_later_term_after_a_lost_beginning_are_kept_when_a_header_tells_what_they_follow() {
+fn entries_of_a_later_term_after_a_lost_beginning_are_kept_when_a_header_says_what_they_follow() {
     let mut log = Log::new();
     log.append_until(3);
     receive(&log.store.snapshots(), at(1, 50)).unwrap();

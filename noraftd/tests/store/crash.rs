@@ -248,21 +248,21 @@ fn abstaining_ends_when_the_node_has_caught_up_and_not_before() {
 }
 
 #[test]
-fn a_full_disk_at_any_write_is_told_and_passes() {
+fn a_full_disk_at_any_write_is_reported_and_passes() {
     check_that_it_passes(ENOSPC, |error| matches!(error, StoreError::Full { .. }));
 }
 
 #[test]
-fn a_shortage_of_descriptors_or_memory_at_any_operation_is_told_and_passes() {
+fn a_shortage_of_descriptors_or_memory_at_any_operation_is_reported_and_passes() {
     for errno in [EMFILE, ENFILE, ENOMEM] {
         check_that_it_passes(errno, |error| matches!(error, StoreError::Short { .. }));
     }
 }
 
-/// Every operation in turn fails once with `errno`: the batch that met it is told of as `expected`, and goes through the
+/// Every operation in turn fails once with `errno`: the batch that met it fails as `expected`, and goes through the
 /// second time.
 fn check_that_it_passes(errno: i32, expected: impl Fn(&StoreError) -> bool) {
-    let mut told = 0;
+    let mut failed = 0;
     for op in 0..operations_of_a_run(0) {
         let disk = MemDisk::new();
         disk.arm(Some(Fault::Once { op, errno }));
@@ -281,7 +281,7 @@ fn check_that_it_passes(errno: i32, expected: impl Fn(&StoreError) -> bool) {
             match store.persist(&batch) {
                 Ok(_) => {}
                 Err(error) if expected(&error) => {
-                    told += 1;
+                    failed += 1;
                     store.persist(&batch).unwrap();
                 }
                 Err(StoreError::Failed { doing, .. }) => {
@@ -312,7 +312,7 @@ fn check_that_it_passes(errno: i32, expected: impl Fn(&StoreError) -> bool) {
             assert!(!recovered.abstain.abstains());
         }
     }
-    assert!(told > 30, "only {told} writes failed");
+    assert!(failed > 30, "only {failed} writes failed");
 }
 
 #[test]
@@ -475,7 +475,7 @@ fn a_vote_beside_a_batch_survives_a_power_cut_after_any_operation_in_any_order()
                 let is_kept = found == promise.kept || progress(found) > progress(promise.kept);
                 assert!(is_kept, "{order:?}, operation {op}: {found:?} after {promise:?}");
                 assert_eq!(store.hard_state(), found);
-                // What stood in one place stands in two after an opening: either slot may be lost.
+                // What was in one place is in two after an opening: either slot may be lost.
                 drop(store);
                 assert_eq!(open(&image).expect("it opened before").1.hard_state, found);
             }

@@ -97,7 +97,7 @@ fn ending_with(last_payload_bytes: usize, marked: bool) -> Small {
 /// What became of a damaged directory.
 #[derive(Debug)]
 enum Outcome {
-    /// Everything is there, but for holes, which are told and can be patched.
+    /// Everything is there, but for holes, which are reported and can be patched.
     Whole(RecoveryReport),
     /// The log ends earlier, and the node abstains.
     Cut(RecoveryReport),
@@ -282,7 +282,7 @@ fn every_flipped_bit_is_harmless_or_has_a_verdict() {
                 let silent = outcome.findings().is_empty();
                 assert!(
                     !silent || bytes[at] == 0,
-                    "{name}, byte {at}, bit {bit}: nobody noticed"
+                    "{name}, byte {at}, bit {bit}: not noticed"
                 );
                 outcome
                     .findings()
@@ -313,7 +313,7 @@ fn a_file_cut_at_any_byte_has_a_verdict() {
             let needs_verdict = name.starts_with("segment-") || length < PAGE + 68;
             assert!(
                 !needs_verdict || !outcome.findings().is_empty(),
-                "{name} cut to {length}: nobody noticed"
+                "{name} cut to {length}: not noticed"
             );
         }
     }
@@ -373,7 +373,7 @@ fn a_missing_file_has_a_verdict() {
         let mut files = small.files.clone();
         files.remove(name);
         let Outcome::Refused(finding) = small.check(&format!("{name} removed"), &files) else {
-            assert_eq!(name, "lock", "{name} removed: nobody noticed");
+            assert_eq!(name, "lock", "{name} removed: not noticed");
             continue;
         };
         let expected = if name == "hard_state" {
@@ -435,7 +435,7 @@ fn a_last_batch_with_a_sector_missing_is_an_interrupted_write() {
         let range = start + sector * 512..start + (sector + 1) * 512;
         let files = small.with(&name, |bytes| bytes[range].fill(0));
         let Outcome::Cut(report) = small.check(&format!("sector {sector}"), &files) else {
-            panic!("sector {sector} missing: nobody noticed");
+            panic!("sector {sector} missing: not noticed");
         };
         assert!(!report.tail_damaged, "sector {sector}");
     }
@@ -448,7 +448,7 @@ fn a_last_batch_with_a_flipped_bit_is_damaged_for_certain() {
     for byte in [0, 9, 40, 75, 300, 1000, 4000] {
         let files = small.with(&name, |bytes| bytes[start + byte] ^= 4);
         let Outcome::Cut(report) = small.check(&format!("byte {byte}"), &files) else {
-            panic!("byte {byte} flipped: nobody noticed");
+            panic!("byte {byte} flipped: not noticed");
         };
         assert!(report.tail_damaged, "byte {byte}");
     }
@@ -493,7 +493,7 @@ fn a_lone_voter_with_a_damaged_last_batch_is_refused() {
     };
     assert!(damage(600, |_| {}).is_ok());
     let Some(OpenError::Refused { finding, .. }) = damage(40, |byte| *byte ^= 1).err() else {
-        panic!("nobody else has the entry");
+        panic!("no other node has the entry");
     };
     assert_eq!(finding.verdict, Verdict::DamageUncovered);
 }
@@ -523,7 +523,7 @@ fn a_record_whose_header_is_intact_is_a_hole_and_not_a_cut() {
 }
 
 #[test]
-fn the_seal_tells_of_entries_whose_headers_are_gone() {
+fn the_seal_reveals_entries_whose_headers_are_gone() {
     let small = marked();
     // The first batch of entries: three of them, and nothing else.
     let name = "segment-0000000000000001";
@@ -649,12 +649,12 @@ fn several_pages_lost_or_in_the_wrong_place_leave_holes_and_never_a_wrong_entry(
 fn a_vote_in_the_place_of_a_terms_first_entry_ends_the_log_and_the_node_abstains() {
     let small = elected();
     let name = "segment-0000000000000001";
-    // The vote stands where the first entry of its term stood, and nothing where it stood itself.
+    // The vote is where the first entry of its term was, and nothing is where the vote was.
     let files = small.with(name, |bytes| {
         bytes.copy_within(3 * PAGE..4 * PAGE, 4 * PAGE);
         bytes[3 * PAGE..4 * PAGE].fill(0);
     });
     let outcome = small.check("the vote in the wrong place", &files);
-    // The lost batch may have cut the log before it began the term: what it left cannot be told.
+    // The lost batch may have cut the log before it began the term: what it left is not known.
     assert!(matches!(&outcome, Outcome::Cut(_)), "{outcome:?}");
 }

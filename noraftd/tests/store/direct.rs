@@ -1,4 +1,4 @@
-//! Large batches go past the page cache; whoever reads the same file through a mapping sees them at once.
+//! Large batches bypass the page cache; a reader of the same file through a mapping sees them at once.
 
 use std::io::IoSlice;
 use std::path::Path;

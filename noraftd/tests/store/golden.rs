@@ -1,8 +1,8 @@
-//! The format, byte for byte: what version 1 wrote is opened for ever.
+//! The format, byte for byte: what version 1 wrote can always be opened.
 //!
 //! `v1` holds what the first builds wrote, `v1-base` what is written since headers say where the log begins.
 //!
-//! `NORAFT_BLESS=1 cargo test -p noraftd --test store golden` writes the golden directory anew. That is
+//! `NORAFT_BLESS=1 cargo test -p noraftd --test store golden` writes the golden directory again. That is
 //! right only before a version is released; a change of format after it is a new version beside the old.
 
 use std::collections::BTreeMap;
@@ -137,7 +137,7 @@ fn the_golden_directory_reads_as_it_should() {
 }
 
 #[test]
-fn a_damaged_directory_is_told_in_words() {
+fn a_damaged_directory_is_described_in_words() {
     let mut files = golden_files("v1");
     let first = files.get_mut("segment-0000000000000001").unwrap();
     first[2 * 4096 + 40] ^= 1;

@@ -97,7 +97,7 @@ fn an_interrupted_setting_up_is_neither_empty_nor_whole_and_can_be_repeated() {
 }
 
 #[test]
-fn what_an_earlier_build_left_of_a_restore_or_a_rejoin_is_refused_and_taken_over() {
+fn what_an_earlier_build_left_of_a_restore_or_a_rejoin_is_refused_and_adopted() {
     for verb in [SetUp::Restore, SetUp::Rejoin] {
         let left = (0..).find_map(|op| {
             let disk = MemDisk::new();

@@ -271,7 +271,7 @@ impl Cluster {
         };
         let mut config = node.config().clone();
         // A leader on its way out that makes itself a learner may not be elected again,
-        // though nobody else has its log: no error, but the end of this cluster.
+        // though no other node has its log: no error, but the end of this cluster.
         if changed == leader {
             return Ok(());
         }

@@ -164,7 +164,7 @@ impl Server {
             .as_ref()
             .map_or(LogIndex::ZERO, |node| self.synced(node.log()));
         let leaves_early = |payload: &Payload| match payload {
-            // A lone voter commits what it has not synced yet; nobody may hear of that commit before.
+            // A lone voter commits what it has not synced yet; no other node may hear of that commit before.
             Payload::Raft(Message::AppendEntriesCall { commit_index, .. }) => {
                 early_appends
                     && hard_state_written

@@ -82,7 +82,7 @@ impl Cluster {
         Ok(())
     }
 
-    /// Lets ticks pass until `done`, at most `limit`; tells whether it came to that.
+    /// Lets ticks pass until `done`, at most `limit`; returns whether it came to that.
     pub(crate) fn run_until(
         &mut self,
         timers: &mut Timers,

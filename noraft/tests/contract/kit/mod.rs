@@ -277,7 +277,7 @@ impl Net {
         self.settle();
     }
 
-    /// Delivers until nobody has anything to say. A snapshot asked for is installed.
+    /// Delivers until no node has anything to say. A snapshot asked for is installed.
     pub(crate) fn settle(&mut self) {
         for _ in 0..10_000 {
             let Some(sender) = self.nodes.iter().position(|node| !node.actions().is_empty()) else {

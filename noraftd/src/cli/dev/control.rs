@@ -3,7 +3,7 @@
 //! The address is a name in Linux's abstract space that the port base gives (unix(7)): nothing to clean up, and one `dev` a
 //! port base. A request is a line, `start N`; so is the answer, `ok ...` or `error ...`.
 //!
-//! Invariant: only who runs the cluster may ask, as the kernel tells.
+//! Invariant: only the user who runs the cluster may ask; the kernel says who asks.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::linux::net::SocketAddrExt;
@@ -81,9 +81,9 @@ fn read_line(stream: &UnixStream) -> io::Result<String> {
 /// Why no node was started.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AskError {
-    /// Nobody is there to be asked.
+    /// No such process runs.
     #[error("no `noraftd dev` runs with --port-base {0}: {1}")]
-    Nobody(u16, io::Error),
+    NotRunning(u16, io::Error),
     /// It does not answer.
     #[error("`noraftd dev` does not answer: {0}")]
     Silent(io::Error),
@@ -95,7 +95,7 @@ pub(super) enum AskError {
 impl AskError {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Nobody(..) => Exit::Unavailable,
+            Self::NotRunning(..) => Exit::Unavailable,
             Self::Silent(_) | Self::Refused(_) => Exit::Failed,
         }
     }
@@ -108,7 +108,7 @@ impl AskError {
 /// When there is none, or it does not start that node.
 pub(super) fn ask_to_start(port_base: u16, id: u16) -> Result<String, AskError> {
     let connected = address(port_base).and_then(|address| UnixStream::connect_addr(&address));
-    let mut stream = connected.map_err(|error| AskError::Nobody(port_base, error))?;
+    let mut stream = connected.map_err(|error| AskError::NotRunning(port_base, error))?;
     let mut ask = || {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("start {id}\n").as_bytes())?;

@@ -135,7 +135,7 @@ impl Dev {
         nodes.watch(&signals)
     }
 
-    /// Makes sure that nobody else has the ports: whoever answered there would be taken for this cluster.
+    /// Makes sure that no other process has the ports: what answered there would be mistaken for this cluster.
     fn take_ports(&self) -> io::Result<Control> {
         let other = |what: String| io::Error::new(io::ErrorKind::AddrInUse, what);
         let base = self.port_base;
@@ -182,7 +182,7 @@ impl Dev {
         }
     }
 
-    /// Waits for a leader, beside the signals, and then tells how to connect.
+    /// Waits for a leader, in parallel with the signals, and then prints how to connect.
     fn announce_leader(&self, nodes: Arc<Nodes>) {
         let port = self.port_base;
         let start_again = if port == PORT_BASE {
@@ -209,7 +209,7 @@ impl Dev {
 
 /// Waits until every node that runs serves and knows the leader; `None` when the cluster is being stopped.
 fn wait_for_leader(nodes: &Nodes, port_base: u16) -> Option<u64> {
-    // Nobody sends on it: it only lets time pass.
+    // Nothing is ever sent on it: it only lets time pass.
     let (_keep, pause) = channel::<()>();
     while !nodes.is_stopping() {
         let running = nodes.running();

@@ -57,7 +57,7 @@ impl Nodes {
         }
     }
 
-    /// Starts node `id`; tells its process id.
+    /// Starts node `id`; returns its process id.
     ///
     /// # Errors
     ///
@@ -131,16 +131,16 @@ impl Nodes {
         self.lock().is_stopping
     }
 
-    /// Tells every node to stop.
+    /// Asks every node to stop.
     pub(super) fn stop(&self, exit: Exit) {
         self.lock().stop(exit);
     }
 
-    /// Waits until it is told to stop and every node has ended.
+    /// Waits for the order to stop, and then until every node has ended.
     ///
     /// # Errors
     ///
-    /// When the system does not tell of signals or children.
+    /// When the system does not report signals or children.
     pub(super) fn watch(&self, signals: &SigSet) -> io::Result<Exit> {
         self.lock().reap()?;
         loop {
@@ -236,7 +236,7 @@ fn pass_on(id: u16, log: impl Read) {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);
-                // Whoever reads it may have gone away.
+                // The reader may have closed the pipe.
                 let _ = writeln!(io::stderr(), "node {id}: {}", text.trim_end());
             }
         }

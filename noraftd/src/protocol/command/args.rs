@@ -1,4 +1,4 @@
-//! A list of arguments: as a client sent it, or as it stands in an encoded command.
+//! A list of arguments: as a client sent it, or as an encoded command holds it.
 //!
 //! Encoded: a count (u32, little-endian), then for each argument its length (u32) and its bytes.
 //! Invariant: the bytes of an encoded list were walked once when it was made, so iterating cannot fail.

@@ -114,7 +114,7 @@ impl<'a> Streams<'a> {
         (ids_fit && is_paired(args)).then_some(Self(args))
     }
 
-    /// The keys and after which id to read each; `None` stands for `$`, the last entry there is.
+    /// The keys and after which id to read each; `None` means `$`, the last entry there is.
     pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<StreamId>)> + use<'a> {
         self.0
             .pairs()

@@ -195,7 +195,7 @@ fn owned(args: &[Bytes]) -> Vec<Bytes> {
     args.iter().map(|arg| Bytes::copy_from_slice(arg)).collect()
 }
 
-/// A name that can stand in a line of `CLIENT LIST`; copied, so that it pins no buffer.
+/// A name that fits into a line of `CLIENT LIST`; copied, so that it pins no buffer.
 fn printable(name: &Bytes, what: &str) -> Result<Bytes, Reply> {
     if name.len() > NAME_BYTES_MAX {
         return Err(error(format!(

@@ -14,7 +14,7 @@ pub enum OwnCommand {
     Status,
     /// `NORAFT.INDEX`: the index that covers every write acknowledged before; refused without a leader.
     Index,
-    /// `NORAFT.SNAPSHOT`: take a snapshot now; the status tells when it is there.
+    /// `NORAFT.SNAPSHOT`: take a snapshot now; the status shows when it exists.
     Snapshot,
     /// `NORAFT.SNAPSHOT READ index term offset`: a part of that snapshot's file; empty at its end.
     ReadSnapshot {
@@ -23,7 +23,7 @@ pub enum OwnCommand {
         /// The first byte.
         offset: u64,
     },
-    /// `NORAFT.READMIT node incarnation`: that member has that data directory from now on. Tells this node's term.
+    /// `NORAFT.READMIT node incarnation`: that member has that data directory from now on. Returns this node's term.
     Readmit {
         /// The member.
         node: NodeId,

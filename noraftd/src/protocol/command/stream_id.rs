@@ -10,7 +10,7 @@ use crate::protocol::resp::number::parse_u64;
 pub struct StreamId {
     /// Milliseconds since the Unix epoch, when it was generated.
     pub ms: u64,
-    /// Tells entries of one millisecond apart.
+    /// Distinguishes entries of the same millisecond.
     pub seq: u64,
 }
 

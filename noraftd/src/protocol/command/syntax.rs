@@ -1,4 +1,4 @@
-//! The arguments of each command, as `COMMAND DOCS` tells them and redis-cli shows them while one types.
+//! The arguments of each command, as `COMMAND DOCS` returns them and redis-cli shows them while one types.
 
 /// One argument, or several that belong together.
 #[derive(Debug, Clone, Copy)]
@@ -149,7 +149,7 @@ mod tests {
     use crate::protocol::command::table::COMMANDS;
 
     #[test]
-    fn every_command_that_takes_arguments_tells_them() {
+    fn every_command_that_takes_arguments_describes_them() {
         for spec in COMMANDS {
             let least = arguments(spec.name)
                 .iter()

@@ -1,4 +1,4 @@
-//! Every command this server knows: one row gives its name, its arity, its parser and what `COMMAND` tells.
+//! Every command this server knows: one row gives its name, its arity, its parser and what `COMMAND` returns.
 //!
 //! Invariant: rows are sorted by name; a name that has no row is an unknown command.
 
@@ -90,7 +90,7 @@ const EVERY_OTHER: KeyRange = key_range(1, -1, 2);
 
 commands! {
     "append" 3 ["write", "denyoom", "fast"] ONE, "string" "2.0.0" "Appends to the value of a key." keys::append;
-    "client" -2 ["loading", "stale"] NONE, "connection" "2.4.0" "Tells or changes what is known about this connection." local::client;
+    "client" -2 ["loading", "stale"] NONE, "connection" "2.4.0" "Shows or sets what is known about this connection." local::client;
     "command" -1 ["loading", "stale"] NONE, "server" "2.8.13" "Describes the commands." local::command;
     "config" -2 ["admin", "loading", "stale"] NONE, "server" "2.0.0" "Gives configuration values (GET only)." local::config;
     "decr" 2 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Decrements an integer by one." keys::decr;
@@ -102,7 +102,7 @@ commands! {
     "hello" -1 ["noscript", "loading", "stale", "fast"] NONE, "connection" "6.0.0" "Greets the server and chooses the protocol." local::hello;
     "incr" 2 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Increments an integer by one." keys::incr;
     "incrby" 3 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Increments an integer by a number." keys::incr_by;
-    "info" -1 ["loading", "stale"] NONE, "server" "1.0.0" "Tells about the server and its cluster." local::info;
+    "info" -1 ["loading", "stale"] NONE, "server" "1.0.0" "Describes the server and its cluster." local::info;
     "mget" -2 ["readonly", "fast"] ALL, "string" "1.0.0" "Returns the values of keys." keys::mget;
     "mset" -3 ["write", "denyoom"] EVERY_OTHER, "string" "1.0.1" "Sets keys, all at once." keys::mset;
     "ping" -1 ["fast"] NONE, "connection" "1.0.0" "Returns PONG, or its argument." local::ping;

@@ -154,7 +154,7 @@ impl Reject {
         });
     }
 
-    /// A node of the first release sends numbers that nobody should read.
+    /// A node of the first release sends numbers that must be ignored.
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let (reason, number) = (reader.u8()?, reader.u64()?);
         match reason {

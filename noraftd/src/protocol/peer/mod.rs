@@ -32,8 +32,8 @@
 //! | 37 | pulse reply | term u64, number u64 |
 //!
 //! A connection begins with a hello, and either its reply, or, when both sides know a secret: challenge, proof, and
-//! the reply as the first sealed frame (`../seal.rs`); then every frame is sealed. A rejection may stand in place of
-//! challenge and reply, and tells nothing but its kind: not even the cluster, whose id is 0 in its header.
+//! the reply as the first sealed frame (`../seal.rs`); then every frame is sealed. A rejection may take the place of
+//! challenge and reply, and reveals nothing but its kind: not even the cluster, whose id is 0 in its header.
 //!
 //! Invariant: what decodes is fit for the replica as it is; whatever is not valid in itself stops here.
 
@@ -129,7 +129,7 @@ pub enum PeerMessage {
     },
     /// A client's request, passed on to the leader.
     Forward {
-        /// The sender's name for the request; never reused by a process, `boot` tells processes apart.
+        /// The sender's name for the request; never reused by a process; `boot` distinguishes processes.
         id: u64,
         /// A random number drawn at the sender's start.
         boot: u64,
@@ -322,7 +322,7 @@ pub enum Reject {
     #[error("it belongs to another cluster (`cluster` differs)")]
     Cluster,
     /// The sender meant another node.
-    #[error("it is another node than the one that was meant: check the addresses of the members")]
+    #[error("it is not the node that was meant: check the addresses of the members")]
     Node,
     /// The rejecting node does not speak the sender's version.
     #[error("it does not speak this version of the peer protocol")]

@@ -17,7 +17,7 @@
 //! | 7 | map | count, keys and values in turn |
 //! | 8 | pairs | count, keys and values in turn |
 //!
-//! RESP itself would not do: it does not tell 4 from 5 in version 3, nor 7 from 6 in version 2. New
+//! RESP itself would not do: it does not distinguish 4 from 5 in version 3, nor 7 from 6 in version 2. New
 //! statuses, refusals and doubts are added at the end of their lists.
 //! Invariant: decoding is total, with limits on depth and number of elements.
 

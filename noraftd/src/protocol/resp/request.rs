@@ -274,7 +274,7 @@ impl RequestParser {
         }
     }
 
-    /// From here to its end nothing of the command is kept; the first limit that it exceeds is told.
+    /// From here to its end nothing of the command is kept; the first limit that it exceeds is reported.
     fn skip(&mut self, limit: TooLarge) {
         self.skipping.get_or_insert(Skipping { limit, bytes: 0 });
         self.spans = Vec::new();
@@ -328,5 +328,5 @@ const LINE_END_BYTES: usize = 2;
 /// Digits and sign of the longest 64-bit number.
 const NUMBER_BYTES_MAX: usize = 20;
 
-/// Places kept for the next command's arguments, so that one wide command does not cost memory for ever.
+/// Places kept for the next command's arguments, so that one wide command does not hold memory permanently.
 const SPANS_KEPT: usize = 64;

@@ -67,5 +67,5 @@ impl Clients {
 
 /// Often enough for [`STALL`], and seldom enough to cost nothing.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// Whoever reads takes something in this time, over any link that is of use.
+/// A client that reads takes something in this time, over any usable link.
 const STALL: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! Clients: who is connected, what they ask, and what they are told.
+//! Clients: which are connected, what they ask, and what they are answered.
 //!
 //! Invariant: every command of a connection is answered once, in order, until the connection ends; one
 //! that cannot be accepted is refused with a definite error. Bytes that are no RESP end the connection,
@@ -82,7 +82,7 @@ impl Clients {
         clients
     }
 
-    /// Accepts clients, for ever.
+    /// Accepts clients until it is dropped.
     pub(super) async fn accept(self: Rc<Self>, listener: Listener, entrance: Option<Entrance>) {
         loop {
             match listener.accept().await {
@@ -105,10 +105,10 @@ impl Clients {
         }
     }
 
-    /// Tells whoever waits for `id` what is known.
+    /// Answers the client that waits for `id`.
     pub(super) fn answer(&self, id: RequestId, outcome: &Outcome) {
         let waiter = self.requests.borrow_mut().remove(id);
-        // Nobody waits any more when the node stops and has answered everybody itself.
+        // No client waits any more when the node stops and has answered all of them itself.
         if let Some(waiter) = waiter {
             self.answer_waiter(&waiter, outcome);
         }
@@ -127,7 +127,7 @@ impl Clients {
         }
     }
 
-    /// What the node tells about itself.
+    /// What the node says about itself.
     pub(super) fn node(&self) -> &NodeInfo {
         &self.node
     }
@@ -184,7 +184,7 @@ impl Clients {
         self.inbox.wake();
     }
 
-    /// Seats for whoever comes this way, and how many there are. Clients take none of those who give orders.
+    /// The seats for connections through this entrance, and how many there are. Clients take none from operators.
     fn seats_at(&self, entrance: Option<Entrance>) -> (&Seats, u64) {
         match entrance {
             Some(Entrance::Admin) => (&self.operators, OPERATORS),
@@ -319,7 +319,7 @@ impl Clients {
         next
     }
 
-    /// Whoever sends HTTP here is a browser that somebody misuses, or a probe with a wrong port.
+    /// HTTP comes here from a browser that an attacker misuses, or from a probe with a wrong port.
     fn warn_of_http(&self, connection: &Connection) {
         let peer = connection.session.borrow().peer.clone();
         self.http.warn_about(

@@ -19,7 +19,7 @@ pub struct Node {
     program: PathBuf,
     args: Vec<String>,
     child: Option<Child>,
-    /// What `ulimit` is told before it starts.
+    /// Arguments for `ulimit` before it starts.
     limit: Option<String>,
     /// The address it serves on, once it does.
     pub tcp: String,
@@ -121,7 +121,7 @@ impl Node {
     }
 
     /// Starts and expects it to give up: its exit code and what it said.
-    pub fn start_in_vain(&mut self) -> (Option<i32>, String) {
+    pub fn start_expecting_refusal(&mut self) -> (Option<i32>, String) {
         self.spawn();
         let status = self.wait();
         (status.code(), self.log())
