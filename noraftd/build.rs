@@ -1,9 +1,9 @@
-//! Tells the program which commit it was built from, where git and its history are at hand.
+//! Records in the program which commit it was built from, where git and its history are available.
 
 use std::process::Command;
 
 fn main() {
-    // Whatever changes the program builds it anew; a release also looks at a commit that changed nothing.
+    // What changes the program rebuilds it; a release is also rebuilt for a commit that changed nothing.
     println!("cargo::rerun-if-changed=src");
     println!("cargo::rerun-if-changed=build.rs");
     if std::env::var("PROFILE").is_ok_and(|profile| profile == "release")
@@ -19,7 +19,7 @@ fn main() {
     println!("cargo::rustc-env=NORAFTD_DIRTY={}", u8::from(is_dirty));
 }
 
-/// What git says; `None` without git, or outside of a repository.
+/// What git prints; `None` without git, or outside of a repository.
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?;

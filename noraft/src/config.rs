@@ -1,4 +1,4 @@
-//! Who belongs to the cluster (Raft 6).
+//! Which nodes belong to the cluster (Raft 6).
 //!
 //! While `new_voters` is not empty the configuration is joint: elections and commits need a
 //! majority of `voters` and, separately, a majority of `new_voters`.

@@ -49,7 +49,7 @@ impl Leadership {
         Self::build(own_id, config, &[])
     }
 
-    /// Follows a change of the configuration: who stays keeps its match index.
+    /// Follows a change of the configuration: a node that stays keeps its match index.
     pub(crate) fn reconfigure(&mut self, own_id: NodeId, config: &ClusterConfig) {
         *self = Self::build(own_id, config, &self.followers);
     }

@@ -2,7 +2,7 @@
 //!
 //! `chain(i) = chain(i - 1) * MULTIPLIER + step(i)`, modulo 2^64; `step` mixes term, index, kind and payload crc of an
 //! entry. The multiplier is odd, so a different step is never lost further on. It is made for comparing what should
-//! be equal, not against somebody who searches for collisions.
+//! be equal, not against an attacker who searches for collisions.
 //!
 //! Where a part is not known (an entry that cannot be read, or what came before a log that begins at a snapshot), the
 //! chain is *broken*: what follows is kept relative to that place. Two numbers of one run differ by a known multiple
@@ -29,7 +29,7 @@ pub struct Chain {
 
 impl Chain {
     /// The chain of an empty log after `base`; without a `value`, what came before is not known. The log of a new
-    /// cluster begins at zero, which everybody knows.
+    /// cluster begins at zero, as every node knows.
     pub fn after(base: LogIndex, value: Option<u64>) -> Self {
         let value = value.or((base == LogIndex::ZERO).then_some(GENESIS));
         Self {

@@ -19,7 +19,7 @@ use crate::store::Owner;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
 use crate::units::{parse_size, parse_time};
 
-/// The settings as somebody wrote them: on the command line, or in a file (same names, `_` for `-`).
+/// The settings as given by the user: on the command line, or in a file (same names, `_` for `-`).
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {

@@ -6,7 +6,7 @@
 //! # The contract of use
 //!
 //! This crate is a program first. As a library it gives its parts to a tester, which runs the same code in virtual time:
-//! [`replica::Replica`] decides, and has no clock, socket, file or thread. Who drives a replica has these duties:
+//! [`replica::Replica`] decides, and has no clock, socket, file or thread. The driver of a replica has these duties:
 //!
 //! 1. **Order.** Outputs are executed in the order in which they are polled. Inputs may be handled in groups before the outputs
 //!    are polled: that is how batching works.

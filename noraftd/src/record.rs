@@ -29,7 +29,7 @@ pub const ENCODED_MEMBERS_MAX: usize = 256;
 pub struct HardState {
     /// The latest term this node has seen; zero before the first election.
     pub term: u64,
-    /// Whom it voted for in that term.
+    /// The candidate that it voted for in that term.
     pub voted_for: Option<u64>,
 }
 

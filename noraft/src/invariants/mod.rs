@@ -267,7 +267,7 @@ impl Invariants {
 
     fn voted(&mut self, voter: NodeId, term: Term, candidate: NodeId, durable: &Durable) -> Checked {
         // A follower takes the leader of its term for its vote, so a late call of that leader may be
-        // granted by a voter of somebody else: the election is over and cannot change.
+        // granted by a node that voted for another: the election is over and cannot change.
         let leads = self.leader_of(term) == Some(candidate);
         let first = *self.votes.entry((term, voter)).or_insert(candidate);
         ensure(first == candidate || leads, Invariant::Vote, || {

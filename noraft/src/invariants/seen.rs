@@ -78,7 +78,7 @@ impl Seen {
         self.was_compared_as(before) && (self.term, self.commit_index) == (before.term, before.commit_index)
     }
 
-    /// A leader whose term or vote a crash could still take back has not been anybody's leader yet.
+    /// A leader whose term or vote a crash could still take back has led no node yet.
     pub(super) fn is_durable_leader(&self) -> bool {
         self.leader && self.durable.term == self.term && self.durable.voted_for == self.voted_for
     }

@@ -208,7 +208,7 @@ fn restart(node: &mut Node, bytes: &mut Bytes<'_>) {
     );
 }
 
-/// Has everybody vote for the node, so that leaders are met often.
+/// Has all nodes vote for the node, so that leaders are met often.
 fn win_election(node: &mut Node, bytes: &mut Bytes<'_>) {
     node.handle_election_timeout();
     let term = node.current_term();

@@ -36,7 +36,7 @@ fn run_steps(cluster: &mut Cluster, weights: &Weights, steps: u64) -> Result<(),
     (0..steps).try_for_each(|_| cluster.step(weights))
 }
 
-/// Brings everybody back and expects that a new proposal gets committed everywhere.
+/// Brings all nodes back and expects that a new proposal gets committed everywhere.
 fn heals(cluster: &mut Cluster) -> Result<(), String> {
     for server in cluster.ids() {
         cluster
@@ -123,7 +123,7 @@ fn assert_caught(bug: Bug, ignored: &[Invariant], expected: &[Invariant]) {
             bug,
             Bug::ForgetVote | Bug::VoteBeforeSync | Bug::LeaderCountsUnsynced
         ) {
-            // Each of these needs somebody to vote or to count with.
+            // Each of these needs another node to vote or to count with.
             cluster = Cluster::new(seed, 3, 3);
             (cluster.bug, cluster.early_appends) = (bug, bug == Bug::LeaderCountsUnsynced);
         }

@@ -279,7 +279,7 @@ fn a_candidate_of_a_joint_configuration_needs_both_majorities() {
 }
 
 #[test]
-fn peers_are_everybody_else_once() {
+fn peers_are_all_other_nodes_once() {
     let mut config = voters([0, 2]);
     config.new_voters.extend(ids([0, 1]));
     config.non_voters.insert(id(5));

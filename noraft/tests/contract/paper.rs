@@ -77,7 +77,7 @@ fn servers_start_as_followers() {
     assert!(again.role().is_follower());
 }
 
-/// Raft 5.2: a leader's heartbeat is an append call without entries, to everybody.
+/// Raft 5.2: a leader's heartbeat is an append call without entries, to all nodes.
 #[test]
 fn a_leader_sends_heartbeats_without_entries() {
     let mut node = leader();

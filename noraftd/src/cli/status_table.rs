@@ -34,7 +34,7 @@ pub(super) fn trouble(answers: &[Answer]) -> Option<(Exit, String)> {
     disagreement(&reports, answers.len() == 1).map(|text| (Exit::Failed, text))
 }
 
-/// What the reports say against each other. A node that does not vote is not heard from, and does not know who leads.
+/// Where the reports contradict each other. A node that does not vote hears from no leader, so its view does not count.
 fn disagreement(reports: &[&StatusReport], is_alone: bool) -> Option<String> {
     let first = reports.first()?;
     if let Some(other) = reports.iter().find(|report| report.cluster != first.cluster) {

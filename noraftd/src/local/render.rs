@@ -289,7 +289,7 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
     rows
 }
 
-/// Where nodes hold different things: `none`, or who is wrong and the index at which it was seen.
+/// Where nodes hold different things: `none`, or which node is wrong and the index at which it was seen.
 fn divergence(status: &Status) -> String {
     match status.divergence {
         None => "none".to_owned(),
@@ -361,7 +361,7 @@ pub fn render_time(facts: &ServerFacts) -> Reply {
     Reply::Array(vec![bulk(seconds.to_string()), bulk(micros.to_string())])
 }
 
-/// `HELLO`: who answers, in which protocol; `id` is the connection's.
+/// `HELLO`: which server answers, in which protocol; `id` is the connection's.
 pub fn render_hello(version: RespVersion, id: u64, status: &Status, facts: &ServerFacts) -> Reply {
     let role = if status.role == Role::Leader {
         "master"

@@ -113,7 +113,7 @@ impl Session {
         render_hello(self.version, self.id, status, facts)
     }
 
-    /// Forgets what the client chose, but not who it is.
+    /// Forgets what the client chose, but not its identity.
     fn reset(&mut self) -> Reply {
         self.version = RespVersion::V2;
         self.name = Bytes::new();

@@ -49,8 +49,8 @@ impl Text {
     }
 }
 
-/// What the words of `bytes` contribute, the first being the word at `place`. The last is filled up with zeros: who
-/// compares sums compares lengths, too.
+/// What the words of `bytes` contribute, the first being the word at `place`. The last is filled up with zeros: a
+/// comparison of sums has to compare lengths, too.
 fn sum_of(bytes: &[u8], place: usize) -> u64 {
     let (words, rest) = bytes.as_chunks::<WORD>();
     let whole = words.iter().map(|word| u64::from_le_bytes(*word));

@@ -155,7 +155,7 @@ pub fn missing_bytes(buffer: &BytesMut) -> usize {
 ///
 /// # Panics
 ///
-/// When the body exceeds [`FRAME_BODY_BYTES_MAX`]: who sends limits what goes into a message.
+/// When the body exceeds [`FRAME_BODY_BYTES_MAX`]: the sender limits what goes into a message.
 pub fn encode(kind: u8, cluster_id: u64, out: &mut BytesMut, write_body: impl FnOnce(&mut BytesMut)) {
     let start = out.len();
     out.extend_from_slice(&[0, 0, 0, 0, VERSION, kind, 0, 0]);

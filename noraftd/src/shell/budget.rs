@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 pub(super) struct Budget {
     bytes_max: usize,
     used: Cell<usize>,
-    /// Who waits for room.
+    /// How many wait for room.
     waiting: Cell<usize>,
     freed: Notify,
 }
@@ -39,7 +39,7 @@ impl Budget {
         self.used.get() > self.bytes_max
     }
 
-    /// True while somebody waits for room.
+    /// True while any task waits for room.
     pub(super) fn is_wanted(&self) -> bool {
         self.waiting.get() > 0
     }
@@ -107,7 +107,7 @@ impl Drop for Charge {
     }
 }
 
-/// Somebody waits, until this is dropped.
+/// A task waits, until this is dropped.
 struct Waiting<'a>(&'a Budget);
 
 impl<'a> Waiting<'a> {

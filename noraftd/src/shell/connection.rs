@@ -62,7 +62,7 @@ pub(super) struct Connection {
     expired: Notify,
     /// Wakes the task that reads from the connection: an answer came.
     answered: Notify,
-    /// Taken until the last who waits for an answer lets go of the socket.
+    /// Taken until the last waiter for an answer lets go of the socket.
     _seat: Seat,
 }
 
@@ -142,7 +142,7 @@ impl Connection {
         }
     }
 
-    /// Room for another reply: in the pause that a client who reads slowly causes there is none, nor for more commands
+    /// Room for another reply: in the pause that a slow reader causes there is none, nor for more commands
     /// than would fill it, if their replies are as the last ones were.
     fn has_room(&self) -> bool {
         let depth = OUTPUT_BYTES_PAUSE / self.usual_bytes.get().max(1);

@@ -20,7 +20,7 @@ const FILES: u64 = 64;
 /// One in each direction, two lanes, and the same again while one connection takes the place of another.
 const FOR_EACH_PEER: u64 = 8;
 
-/// Connections to the peer port that have not said yet who they are.
+/// Connections to the peer port that have not introduced themselves yet.
 pub(super) const STRANGERS: u64 = 32;
 
 /// Connections to `admin.sock`: operators get in, however many clients there are.

@@ -1,4 +1,4 @@
-//! Who may give a node orders: the commands `NORAFT.*`, all but the status.
+//! Which clients may give a node orders: the commands `NORAFT.*`, all but the status.
 //!
 //! A process that opens the socket `admin.sock` in the data directory may: only the node's own user can open it. Over
 //! any other connection, a challenge is answered with the peer secret first: `NORAFT.AUTH` gives 32 random bytes as hex,

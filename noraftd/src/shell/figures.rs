@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::local::status::StorageReport;
 use crate::time::Instant;
 
-/// What the disk did since the start; written by its thread, read by anybody.
+/// What the disk did since the start; written by its thread, read by any.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     batches: AtomicU64,

@@ -298,7 +298,7 @@ impl From<HearError> for DialError {
 }
 
 impl DialError {
-    /// True when trying again cannot help: somebody has to correct something.
+    /// True when trying again cannot help: an operator has to correct something.
     pub(super) fn is_mistake(&self) -> bool {
         match self {
             Self::Io(_) | Self::Closed => false,

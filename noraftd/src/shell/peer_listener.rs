@@ -1,4 +1,4 @@
-//! The way from the other nodes: accepts their connections, verifies who they are, and hands over what
+//! The way from the other nodes: accepts their connections, verifies their identity, and hands over what
 //! they say.
 //!
 //! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
@@ -44,7 +44,7 @@ pub(super) struct PeerListener {
     current: RefCell<BTreeMap<(NodeId, Lane), Current>>,
     /// This node's term, as of the last round of the event loop.
     term: Cell<Term>,
-    /// Connections that have not said yet who they are, the oldest first.
+    /// Connections that have not introduced themselves yet, the oldest first.
     strangers: RefCell<VecDeque<Rc<Outgoing>>>,
     warnings: RateLimitedWarning,
 }
@@ -56,7 +56,7 @@ struct Current {
     secret: Option<Secret>,
 }
 
-/// Who has come, and how to read what it says.
+/// Which node has connected, and how to read what it says.
 struct Caller {
     id: NodeId,
     lane: Lane,
@@ -155,7 +155,7 @@ impl PeerListener {
         outgoing.close();
     }
 
-    /// Verifies who it is and hands over messages, until the connection ends.
+    /// Verifies which node it is and hands over messages, until the connection ends.
     async fn listen(&self, read: &mut ReadHalf, outgoing: &Rc<Outgoing>) -> Result<(), PeerFault> {
         let mut buffer = ReadBuffer::default();
         self.let_in(outgoing);

@@ -230,7 +230,7 @@ fn the_wrong_address_of_a_member_is_noticed() {
         assert!(
             error_of(&peers)
                 .await
-                .contains("refuses this node: it is another node")
+                .contains("refuses this node: it is not the node that was meant")
         );
     });
 }

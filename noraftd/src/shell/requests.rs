@@ -16,7 +16,7 @@ pub(super) const REQUESTS_MAX: usize = 65_536;
 /// Bytes of all requests under way at once: what clients can make this node hold before it refuses.
 pub(super) const REQUEST_BYTES_MAX: usize = 256 << 20;
 
-/// Somebody who waits for an answer.
+/// A request that waits for its answer.
 #[derive(Debug)]
 pub(super) struct Waiter {
     /// Where the answer goes.
@@ -65,7 +65,7 @@ impl Requests {
         Ok(RequestId(slot.uses << SLOT_BITS | u64::from(index)))
     }
 
-    /// Takes out who waits for `id`; `None` when it was answered before.
+    /// Takes out what waits for `id`; `None` when it was answered before.
     pub(super) fn remove(&mut self, id: RequestId) -> Option<Waiter> {
         let index = u32::try_from(id.0 & SLOT_MASK).expect("a masked number is small");
         let slot = self.slots.get_mut(index as usize)?;
@@ -78,7 +78,7 @@ impl Requests {
         Some(waiter)
     }
 
-    /// Takes out everybody who waits.
+    /// Takes out all that wait.
     pub(super) fn remove_all(&mut self) -> Vec<Waiter> {
         let ids = self
             .slots

@@ -388,7 +388,7 @@ async fn bind_for_peers(config: &ServeConfig) -> Result<Vec<Listener>, StartErro
     Ok(listeners)
 }
 
-/// Who reaches a peer address of a node that demands no proof can be anybody and say anything.
+/// Without proof of the secret, anyone who reaches the peer address can claim to be any node and send anything.
 fn check_exposure(config: &ServeConfig, peers_at: &[Listener]) -> Result<(), StartError> {
     for listener in peers_at {
         let endpoint = listener.endpoint()?;
@@ -421,7 +421,7 @@ fn check_term(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartEr
     })
 }
 
-/// Whom this node has met before.
+/// The nodes that this node has met before.
 fn load_known_peers(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<KnownPeers, StartError> {
     let known_peers =
         KnownPeers::load(disk).map_err(|source| unusable_file(config, KnownPeers::FILE, source))?;

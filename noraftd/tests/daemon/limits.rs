@@ -159,7 +159,7 @@ fn a_log_that_grows_takes_no_more_descriptors() {
 }
 
 #[test]
-fn clients_leave_seats_to_those_who_give_orders() {
+fn clients_leave_seats_to_operators() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut node = Node::alone(dir.path());
     node.limit_files(192);

@@ -1,4 +1,4 @@
-//! What an operator meets: modes of files, the status of several nodes, `dev` on ports that somebody else has.
+//! What an operator meets: modes of files, the status of several nodes, `dev` on ports that another process has.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -188,7 +188,7 @@ fn an_attacker_who_knows_everything_but_the_secret_gets_nothing() {
     assert_eq!(cluster.nodes[lead].client().call(&["SET", "k", "v"]), ok());
 }
 
-/// An attacker who knows the secret is a node; but a frame of his that no node would send still ends there.
+/// An attacker who knows the secret is a node; but a frame that no node would send still ends there.
 #[test]
 fn a_node_that_proves_itself_and_then_repeats_a_frame_is_cut_off() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -297,7 +297,7 @@ fn what_is_altered_repeated_left_out_moved_or_injected_on_the_way_ends_the_conne
 }
 
 #[test]
-fn a_stranger_who_comes_again_and_again_is_logged_once() {
+fn a_stranger_that_connects_again_and_again_is_logged_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let cluster = guarded(dir.path());
     let known = Known {
@@ -417,7 +417,7 @@ fn a_false_node_at_the_address_of_a_real_one_is_not_believed() {
     unsealed.say(&[reply_in_the_name_of(&hello), known(&hello).forged()].concat());
     assert!(unsealed.hear().is_none(), "the caller hangs up");
 
-    // A hello that comes back to the one who said it names another node.
+    // A hello that comes back to its sender names another node.
     let (mirror, hello, bytes) = caller(&listener);
     let own = hello.from.get();
     let mut mirrored = Attacker::reach(&peer_address(&cluster.nodes[own as usize - 1], own));

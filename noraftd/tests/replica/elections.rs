@@ -1,4 +1,4 @@
-//! Who is elected, and who lets others be.
+//! Which node is elected, and which ones give way.
 
 use std::time::Duration;
 

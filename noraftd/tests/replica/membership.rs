@@ -1,4 +1,4 @@
-//! Changes of the voters: who counts, who is answered what, and what a later leader takes back.
+//! Changes of the voters: which nodes count, what clients are answered, and what a later leader takes back.
 
 use std::time::Duration;
 

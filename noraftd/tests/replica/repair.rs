@@ -15,7 +15,7 @@ use noraftd::time::{Instant, Stamp};
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};
 
-/// Acknowledged writes on three nodes, and who leads.
+/// Acknowledged writes on three nodes, and the leader.
 fn written(count: u64) -> (World, u64) {
     let (mut world, leader) = led_world(3);
     for id in 1..=count {
@@ -102,7 +102,7 @@ fn a_node_with_a_hole_neither_applies_past_it_nor_campaigns() {
 }
 
 #[test]
-fn a_node_with_a_hole_votes_and_refuses_who_lacks_the_entry() {
+fn a_node_with_a_hole_votes_and_refuses_a_candidate_without_the_entry() {
     let (mut world, leader) = written(30);
     let holed = other(&world, leader);
     let third = 6 - leader - holed;

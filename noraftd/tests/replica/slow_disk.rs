@@ -98,7 +98,7 @@ fn request(term: u64, last_position: LogPosition) -> PeerMessage {
     }
 }
 
-/// The votes that are being written, and the answers to candidates: to whom, in which term, and whether they are votes.
+/// The votes that are being written, and the answers to candidates: to which one, in which term, and whether they are votes.
 fn votes(outputs: &[Output]) -> (Vec<HardState>, Vec<(u64, u64, bool)>) {
     let (mut written, mut said) = (Vec::new(), Vec::new());
     for output in outputs {
@@ -201,7 +201,7 @@ fn a_disk_is_said_to_be_too_slow_for_the_election_timeout_while_it_is() {
     assert!(!sync(5));
 }
 
-/// The world's time until somebody but `old` leads.
+/// The world's time until another node than `old` leads.
 fn time_to_another_leader(world: &mut World, old: u64, max: Duration) -> Duration {
     let begun = world.now;
     let is_led = |world: &World| world.leader().is_some_and(|leader| leader != old);

@@ -1,4 +1,4 @@
-//! The log stays short, and who was away for too long gets the state instead.
+//! The log stays short, and a node that was away for too long gets the state instead.
 
 use std::time::Duration;
 

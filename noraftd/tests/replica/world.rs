@@ -463,12 +463,12 @@ impl World {
         self.slow.get(&node).copied().unwrap_or(drawn)
     }
 
-    /// Somebody asks `node` for a snapshot.
+    /// Asks `node` for a snapshot.
     pub(crate) fn take_snapshot(&mut self, node: u64) {
         self.input(node, Input::TakeSnapshot);
     }
 
-    /// Somebody asks `node` for other voters.
+    /// Asks `node` for other voters.
     pub(crate) fn change_voters(&mut self, node: u64, id: u64, voters: &[u64]) {
         let voters = voters.iter().copied().map(NodeId::new).collect();
         let id = RequestId(id);

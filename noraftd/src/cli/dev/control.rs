@@ -36,7 +36,7 @@ impl Control {
     pub(super) fn serve(self, nodes: Arc<Nodes>) {
         std::thread::spawn(move || {
             for stream in self.0.incoming() {
-                // Who asked and went away has no need of an answer.
+                // A client that has gone away needs no answer.
                 let _ = stream.and_then(|stream| answer(&stream, &nodes));
             }
         });

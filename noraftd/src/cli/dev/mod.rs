@@ -1,7 +1,7 @@
 //! `noraftd dev`: a cluster on this machine, to try things out.
 //!
 //! Invariant: the nodes are ordinary `noraftd serve` processes; none outlives this one, and a temporary
-//! directory does not outlive them. What is announced is this cluster's: a port that somebody else has ends it before.
+//! directory does not outlive them. What is announced is this cluster's: a port that another process has ends it before.
 
 mod control;
 mod nodes;

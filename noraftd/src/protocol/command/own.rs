@@ -39,7 +39,7 @@ pub enum OwnCommand {
 }
 
 impl OwnCommand {
-    /// True for what not everybody who reaches the port may do.
+    /// True for what takes more rights than reaching the port.
     pub fn is_order(&self) -> bool {
         match self {
             Self::Status | Self::Challenge | Self::Prove(_) => false,

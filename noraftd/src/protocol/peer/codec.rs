@@ -178,7 +178,7 @@ impl PeerMessage {
     /// # Panics
     ///
     /// When the message exceeds [`FRAME_BODY_BYTES_MAX`](frame::FRAME_BODY_BYTES_MAX) or its records are not
-    /// consecutive: who makes a message sees to both.
+    /// consecutive: the code that builds a message ensures both.
     pub fn encode(&self, cluster_id: u64, features: Features, out: &mut BytesMut) {
         let kind = self.kind(features);
         match self.chained_kind().filter(|_| features.has(Features::CHAIN)) {

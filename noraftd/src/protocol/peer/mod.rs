@@ -148,7 +148,7 @@ pub enum PeerMessage {
         /// What is known about its outcome.
         outcome: Outcome,
     },
-    /// The sender has lost these entries to damage: who has them?
+    /// The sender has lost these entries to damage, and asks which nodes have them.
     RepairRequest {
         /// Which entries, by rising index; at most [`REPAIR_POSITIONS_MAX`].
         positions: Vec<LogPosition>,
@@ -281,7 +281,7 @@ pub struct Hello {
     pub cluster_id: u64,
     /// The sender.
     pub from: NodeId,
-    /// Whom the sender believes to talk to.
+    /// The node that the sender believes it talks to.
     pub to: NodeId,
     /// The sender's data directory (see `store.md`, incarnation).
     pub incarnation: u64,
@@ -392,7 +392,7 @@ pub const REPAIR_POSITIONS_MAX: usize = 256;
 /// Most prints in one message: what one node remembers, twice over.
 pub const PRINTS_MAX: usize = 128;
 
-/// Bytes that a record adds to an AppendEntries besides its payload; for who fills a frame up to
+/// Bytes that a record adds to an AppendEntries besides its payload; for code that fills a frame up to
 /// [`FRAME_BODY_BYTES_MAX`](super::frame::FRAME_BODY_BYTES_MAX).
 pub const RECORD_OVERHEAD_BYTES: usize = record_codec::RECORD_HEADER_BYTES;
 

@@ -14,7 +14,7 @@ use crate::protocol::read::Reader;
 ///
 /// # Panics
 ///
-/// When there are more than the limit: who makes the message sees to it.
+/// When there are more than the limit: the code that builds the message ensures it.
 pub(super) fn write_prints(prints: &[Print], out: &mut BytesMut) {
     assert!(
         prints.len() <= PRINTS_MAX,

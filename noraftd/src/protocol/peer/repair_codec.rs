@@ -15,7 +15,7 @@ use crate::record::Record;
 ///
 /// # Panics
 ///
-/// When there are more than the limit: who makes the message sees to it.
+/// When there are more than the limit: the code that builds the message ensures it.
 pub(super) fn write_positions(positions: &[LogPosition], out: &mut BytesMut) {
     put_count(positions.len(), out);
     for position in positions {

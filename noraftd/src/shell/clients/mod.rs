@@ -4,7 +4,7 @@
 //! that cannot be accepted is refused with a definite error. Bytes that are no RESP end the connection,
 //! after an error that says so. Per connection the input buffer holds at most one command, which the parser
 //! bounds, and what one read brought; all buffers together have a budget, and so have the replies that have not left.
-//! Who takes more than that is ended by `house`.
+//! A client that takes more than that is disconnected by `house`.
 
 mod house;
 mod own;
@@ -147,7 +147,7 @@ impl Clients {
         self.requests.borrow().len()
     }
 
-    /// Answers everybody who still waits: a read was not done, a write may be, by the others.
+    /// Answers all clients that still wait: a read was not done, a write may be, by the others.
     pub(super) fn give_up_all(&self) {
         let waiters = self.requests.borrow_mut().remove_all();
         for waiter in waiters {

@@ -1,6 +1,6 @@
 //! `NORAFT.*`: what this project's own tools ask of a node.
 //!
-//! Invariant: an order is carried out only for a client who may give it (`door`).
+//! Invariant: an order is carried out only for a client that may give it (`door`).
 
 use std::rc::Rc;
 use std::sync::Arc;
