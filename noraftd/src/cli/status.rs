@@ -262,7 +262,7 @@ Examples:
 static LONG_EXAMPLES: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{EXAMPLES}\n\nExit codes:\n  0   every node answers, and all voters know the same leader\n  1   they know \
-         none, or disagree; or something else than noraftd answers\n  64  the command line is wrong\n  69  a node does not answer"
+         none, or disagree; or something other than noraftd answers\n  64  the command line is wrong\n  69  a node does not answer"
     )
 });
 
