@@ -98,24 +98,9 @@ impl StartError {
     /// The process's exit code for this reason.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Directory { source, .. } | Self::Store(OpenError::Disk { source, .. })
-                if is_shortage(source) =>
-            {
-                Exit::System
-            }
+            Self::Directory { source, .. } if is_shortage(source) => Exit::System,
             Self::Directory { .. } => Exit::CannotCreate,
-            Self::Store(OpenError::Locked { .. }) => Exit::InUse,
-            Self::Store(OpenError::NoStore { .. } | OpenError::Exists { .. } | OpenError::Refused { .. }) => {
-                Exit::Data
-            }
-            Self::Store(OpenError::Disk { source, .. }) => match source.kind() {
-                io::ErrorKind::PermissionDenied
-                | io::ErrorKind::ReadOnlyFilesystem
-                | io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::FileTooLarge => Exit::CannotCreate,
-                _ => Exit::Disk,
-            },
+            Self::Store(error) => error.exit(),
             Self::Secrets(_) | Self::Exposed(_) => Exit::Config,
             Self::Term { .. } => Exit::Data,
             Self::Bind(_) => Exit::Unavailable,

@@ -1,10 +1,12 @@
 //! Why a batch is not durable, and why an entry cannot be read.
 
 use std::io;
+use std::sync::Arc;
 
 use noraft::LogIndex;
 
-use crate::store::disk::shortage::is_shortage;
+use crate::exit::Exit;
+use crate::store::disk::shortage::{is_full, is_shortage};
 
 /// Why a batch was not made durable.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +33,39 @@ pub enum StoreError {
     #[error("refused: {0}")]
     Invalid(String),
     /// The disk failed, now or before: what it acknowledged is all that is known, and the store is done for.
-    #[error("{file}: {doing}: {reason}; nothing more is written, restart the node")]
+    #[error("{file}: {doing}: {source}; nothing more is written, restart the node")]
     Failed {
         /// The file.
         file: String,
         /// What was tried.
         doing: &'static str,
-        /// What the operating system said.
-        reason: String,
+        /// What the operating system said; every later call says it again.
+        source: Arc<io::Error>,
     },
+}
+
+impl StoreError {
+    /// The process's exit code, when this is why a node cannot start.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Full { source, .. } | Self::Short { source, .. } => exit_of(source),
+            Self::Failed { source, .. } => exit_of(source),
+            // The disk did nothing wrong: what it was given contradicts the log.
+            Self::Invalid(_) => Exit::Software,
+        }
+    }
+}
+
+/// The process's exit code for what the operating system said of a file.
+pub(in crate::store) fn exit_of(source: &io::Error) -> Exit {
+    if is_shortage(source) {
+        return Exit::System;
+    }
+    match source.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Exit::CannotCreate,
+        _ if is_full(source) => Exit::CannotCreate,
+        _ => Exit::Disk,
+    }
 }
 
 /// Why records could not be read.

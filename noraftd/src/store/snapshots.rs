@@ -23,9 +23,11 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use noraft::{LogIndex, LogPosition, Term};
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::exit::Exit;
 use crate::record::{Base, SnapshotHead, SnapshotId, decode_config, encode_config};
 use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::disk::{Disk, DiskFile};
+use crate::store::error::exit_of;
 use crate::store::format::codec::{INDEX_MAX, crc};
 use crate::time::Stamp;
 
@@ -65,6 +67,14 @@ pub enum SnapshotError {
 }
 
 impl SnapshotError {
+    /// The process's exit code, when this is why a node cannot start.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Disk { source, .. } => exit_of(source),
+            Self::Damaged { .. } | Self::Version { .. } => Exit::Data,
+        }
+    }
+
     /// True when what was missing may be there the next time: room, file descriptors, memory.
     pub fn passes(&self) -> bool {
         match self {

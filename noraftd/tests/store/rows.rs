@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use noraftd::exit::Exit;
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::{Fault, MemDisk};
@@ -262,6 +263,40 @@ fn on_a_full_disk_entries_are_refused_while_term_and_vote_are_kept() {
     let (store, recovered) = open(&disk.after_power_cut(Prng::new(1).next_u64())).unwrap();
     model.check(&recovered, &store.reader());
 }
+
+#[test]
+fn a_disk_that_is_full_while_a_tail_is_cut_ends_a_start_with_the_code_for_that() {
+    let (mut files, _) = run_files();
+    let name = files
+        .keys()
+        .rfind(|name| name.starts_with("segment-"))
+        .unwrap()
+        .clone();
+    edit(&mut files, &name, |bytes| {
+        let last = bytes.chunks(PAGE).rposition(|page| page[0] == b'n').unwrap();
+        bytes[last * PAGE + 50] ^= 1;
+    });
+    let mut codes = Vec::new();
+    for op in 0.. {
+        let disk = MemDisk::with_files(files.clone());
+        disk.arm(Some(Fault::Once { op, errno: ENOSPC }));
+        match open(&disk) {
+            Ok((store, _)) if disk.operations() <= op => {
+                assert!(store.abstains(), "the tail is cut");
+                break;
+            }
+            // A segment for later can be made later.
+            Ok(_) => {}
+            Err(OpenError::Cut { source, .. }) => codes.push(source.exit()),
+            Err(error) => assert_eq!(error.exit(), Exit::CannotCreate, "{error}"),
+        }
+    }
+    // The mark, its sync, the zeros behind it, their sync.
+    assert_eq!(codes, [Exit::CannotCreate; 4]);
+}
+
+/// No space left on device.
+const ENOSPC: i32 = 28;
 
 #[test]
 fn a_record_is_checked_before_a_reader_gets_it() {

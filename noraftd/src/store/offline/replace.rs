@@ -45,7 +45,10 @@ pub(in crate::store) fn replace_log(
     let number = segments.iter().max().map_or(1, |last| last + 1);
     Snapshots::new(locked.disk.clone(), owner.cluster_id)
         .save(head, chunks)
-        .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
+        .map_err(|source| OpenError::Snapshot {
+            directory: disk.describe(),
+            source,
+        })?;
     let name = file_name(number);
     // A person has decided that this state will do: the node takes part again, when everyone does.
     begin(disk, options, number, &slot, head, Abstain::Tail).map_err(failure(

@@ -248,12 +248,10 @@ fn writer(
     }
 }
 
-fn cut_failed(store: &Store, error: StoreError) -> OpenError {
-    OpenError::Disk {
+fn cut_failed(store: &Store, source: StoreError) -> OpenError {
+    OpenError::Cut {
         directory: store.writer.disk.describe(),
-        file: file_name(store.writer.header.number),
-        doing: "cutting the tail",
-        source: io::Error::other(error.to_string()),
+        source,
     }
 }
 

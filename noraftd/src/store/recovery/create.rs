@@ -63,7 +63,10 @@ pub(in crate::store) fn begin_with_state(
     let snapshots = Snapshots::new(vacant.locked.disk.clone(), identity.owner.cluster_id);
     snapshots
         .save(head, chunks)
-        .map_err(|error| failure(disk, "", "writing the snapshot")(io::Error::other(error.to_string())))?;
+        .map_err(|source| OpenError::Snapshot {
+            directory: disk.describe(),
+            source,
+        })?;
     Ok(())
 }
 

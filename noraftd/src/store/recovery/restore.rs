@@ -93,21 +93,10 @@ impl Store {
         outcome.map_err(|error| self.open_error(error))
     }
 
-    fn open_error(&self, error: SnapshotError) -> OpenError {
-        let directory = self.writer.disk.describe();
-        match error {
-            SnapshotError::Disk { file, doing, source } => OpenError::Disk {
-                directory,
-                file,
-                doing,
-                source,
-            },
-            other @ (SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => OpenError::Disk {
-                directory,
-                file: String::new(),
-                doing: "handling snapshots",
-                source: std::io::Error::other(other.to_string()),
-            },
+    fn open_error(&self, source: SnapshotError) -> OpenError {
+        OpenError::Snapshot {
+            directory: self.writer.disk.describe(),
+            source,
         }
     }
 }

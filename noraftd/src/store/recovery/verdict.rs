@@ -6,6 +6,10 @@
 use std::fmt;
 use std::io;
 
+use crate::exit::Exit;
+use crate::store::error::{StoreError, exit_of};
+use crate::store::snapshots::SnapshotError;
+
 /// What one state of the bytes means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Verdict {
@@ -231,4 +235,33 @@ pub enum OpenError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The end of the log could not be cut off.
+    #[error("{directory}: cutting the tail: {source}")]
+    Cut {
+        /// The directory.
+        directory: String,
+        /// What the writer met.
+        source: StoreError,
+    },
+    /// A snapshot could not be written, read or removed.
+    #[error("{directory}/{source}")]
+    Snapshot {
+        /// The directory.
+        directory: String,
+        /// What was met.
+        source: SnapshotError,
+    },
+}
+
+impl OpenError {
+    /// The process's exit code, when this is why a node cannot start.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Locked { .. } => Exit::InUse,
+            Self::NoStore { .. } | Self::Exists { .. } | Self::Refused { .. } => Exit::Data,
+            Self::Disk { source, .. } => exit_of(source),
+            Self::Cut { source, .. } => source.exit(),
+            Self::Snapshot { source, .. } => source.exit(),
+        }
+    }
 }

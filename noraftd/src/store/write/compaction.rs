@@ -5,6 +5,8 @@
 //! before the next, so that no crash leaves a gap between segments.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
 
 use noraft::LogPosition;
 
@@ -69,10 +71,15 @@ impl Store {
             SnapshotError::Disk { file, source, .. } if is_shortage(&source) => {
                 StoreError::Short { file, source }
             }
-            other => StoreError::Failed {
+            SnapshotError::Disk { file, doing, source } => StoreError::Failed {
+                file,
+                doing,
+                source: Arc::new(source),
+            },
+            other @ (SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => StoreError::Failed {
                 file: String::new(),
                 doing: "looking for a snapshot",
-                reason: other.to_string(),
+                source: Arc::new(io::Error::other(other)),
             },
         })?;
         if !snapshots.contains(&position) {

@@ -121,7 +121,7 @@ impl VoteFile {
     /// [`StoreError::Failed`], which is final.
     pub fn save(&self, state: HardState) -> Result<(), StoreError> {
         let write = |number, slot: &Slot| self.0.write_durably(number, slot);
-        self.0.save(None, state, write).map_err(|error| failed(&error))
+        self.0.save(None, state, write).map_err(failed)
     }
 
     /// Lets both slots hold what the newer one holds. Nothing waits for it.
@@ -137,15 +137,15 @@ impl VoteFile {
             ..newest.slot
         };
         let write = |number, slot: &Slot| self.0.write_durably(number, slot);
-        newest.write(again, write).map_err(|error| failed(&error))
+        newest.write(again, write).map_err(failed)
     }
 }
 
-fn failed(error: &io::Error) -> StoreError {
+fn failed(error: io::Error) -> StoreError {
     StoreError::Failed {
         file: FILE.to_owned(),
         doing: "writing a vote",
-        reason: error.to_string(),
+        source: Arc::new(error),
     }
 }
 

@@ -129,7 +129,7 @@ pub(in crate::store) struct Writer {
 pub(in crate::store) struct Failure {
     file: String,
     doing: &'static str,
-    reason: String,
+    source: Arc<io::Error>,
 }
 
 impl From<Failure> for StoreError {
@@ -137,7 +137,7 @@ impl From<Failure> for StoreError {
         Self::Failed {
             file: failure.file,
             doing: failure.doing,
-            reason: failure.reason,
+            source: failure.source,
         }
     }
 }
@@ -366,7 +366,7 @@ impl Writer {
             return Ok(());
         }
         let reason = format!("a batch up to byte {end} runs over the second header page");
-        Err(self.fail(name, "appending", &io::Error::other(reason)))
+        Err(self.fail(name, "appending", io::Error::other(reason)))
     }
 
     /// Blanks what a failed write left at the front, so that the next cannot be mixed with it by a crash.
@@ -456,7 +456,7 @@ impl Writer {
     pub(in crate::store) fn sync(&mut self, file: &dyn DiskFile, name: &str) -> Result<(), StoreError> {
         let begun = (self.options.clock)();
         file.sync_data()
-            .map_err(|error| self.fail(name, "syncing", &error))?;
+            .map_err(|error| self.fail(name, "syncing", error))?;
         self.note_sync(begun);
         Ok(())
     }
@@ -482,20 +482,15 @@ impl Writer {
             let source = error;
             return StoreError::Short { file: name, source };
         }
-        self.fail(file, doing, &error)
+        self.fail(file, doing, error)
     }
 
     /// A failure after which nothing may be written.
-    pub(in crate::store) fn fail(
-        &mut self,
-        file: &str,
-        doing: &'static str,
-        error: &io::Error,
-    ) -> StoreError {
+    pub(in crate::store) fn fail(&mut self, file: &str, doing: &'static str, error: io::Error) -> StoreError {
         let failure = Failure {
             file: file.to_owned(),
             doing,
-            reason: error.to_string(),
+            source: Arc::new(error),
         };
         self.failed = Some(failure.clone());
         failure.into()
