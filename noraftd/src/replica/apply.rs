@@ -8,17 +8,11 @@ use crate::record::{RecordKind, next_index};
 use crate::time::Stamp;
 
 use super::Replica;
-use super::event::Output;
-use crate::protocol::outcome::Outcome;
-
-/// Payload bytes that one fetch may bring: a few milliseconds of reading.
-const FETCH_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(super) struct Apply {
     applied: LogIndex,
     stamp: Stamp,
-    fetching: bool,
 }
 
 impl Apply {
@@ -26,7 +20,6 @@ impl Apply {
         Self {
             applied,
             stamp: Stamp::default(),
-            fetching: false,
         }
     }
 
@@ -42,10 +35,6 @@ impl Apply {
     pub(super) fn restore(&mut self, applied: LogIndex, stamp: Stamp) {
         self.applied = applied;
         self.stamp = self.stamp.max(stamp);
-    }
-
-    pub(super) fn on_fetched(&mut self) {
-        self.fetching = false;
     }
 }
 
@@ -90,54 +79,5 @@ impl Replica {
 
     pub(super) fn apply_target(&self) -> LogIndex {
         self.node.commit_index().min(self.durability.durable_index())
-    }
-
-    /// Asks for records that are needed and no longer in memory: to apply first, then for lagging peers.
-    pub(super) fn fetch_missing(&mut self) {
-        if self.apply.fetching {
-            return;
-        }
-        let missing = self
-            .missing_to_apply()
-            .or_else(|| self.missing_to_repair())
-            .or_else(|| self.missing_to_send());
-        let Some(from) = missing else {
-            return;
-        };
-        self.apply.fetching = true;
-        let to = self.durability.durable_index();
-        self.outputs.push_back(Output::Fetch {
-            from,
-            to,
-            bytes_max: FETCH_BYTES_MAX,
-        });
-    }
-
-    fn missing_to_apply(&self) -> Option<LogIndex> {
-        let next = next_index(self.apply.applied)?;
-        (next <= self.apply_target() && !self.repair.is_hole(next)).then_some(next)
-    }
-
-    fn missing_to_send(&self) -> Option<LogIndex> {
-        let (bytes, messages) = (
-            self.config.in_flight_bytes_max,
-            self.config.in_flight_messages_max,
-        );
-        let tail = self.durability.durable_index();
-        let open = self
-            .leadership
-            .progress
-            .values()
-            .filter(|peer| peer.may_send(bytes, messages));
-        open.filter_map(|peer| next_index(peer.next().index))
-            .filter(|next| *next <= tail && !self.repair.is_hole(*next))
-            .find(|next| {
-                self.position_at(*next)
-                    .is_some_and(|position| self.payloads.get(position).is_none())
-            })
-    }
-
-    pub(super) fn reply(&mut self, id: super::event::RequestId, outcome: Outcome) {
-        self.outputs.push_back(Output::Reply { id, outcome });
     }
 }

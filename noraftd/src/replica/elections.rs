@@ -30,6 +30,7 @@ use crate::record::Abstain;
 use crate::time::Instant;
 
 use super::Replica;
+use super::quorum::{has_quorum, is_majority};
 
 #[derive(Debug)]
 pub(super) struct Elections {
@@ -171,17 +172,6 @@ impl Canvass {
             unanimous: everyone,
         })
     }
-}
-
-/// True when the nodes that `counts` accepts are a majority of the voters and, in a joint configuration,
-/// also of the new voters (Raft 6).
-pub(super) fn has_quorum(config: &ClusterConfig, counts: impl Fn(NodeId) -> bool) -> bool {
-    is_majority(&config.voters, &counts)
-        && (config.new_voters.is_empty() || is_majority(&config.new_voters, &counts))
-}
-
-fn is_majority(set: &BTreeSet<NodeId>, counts: impl Fn(NodeId) -> bool) -> bool {
-    set.iter().filter(|id| counts(**id)).count() > set.len() / 2
 }
 
 impl Replica {

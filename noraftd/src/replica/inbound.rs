@@ -395,12 +395,6 @@ impl Replica {
             Some(_) | None => {}
         }
     }
-
-    fn on_fetched(&mut self, from: LogIndex, records: Vec<Record>) {
-        self.apply.on_fetched();
-        self.repair.on_fetched(from);
-        self.payloads.keep_fetched(records);
-    }
 }
 
 /// An AppendEntries without its records.

@@ -280,12 +280,6 @@ impl Replica {
         let before = tail.index.get().checked_sub(1).map(LogIndex::new);
         before.and_then(|index| self.position_at(index)).unwrap_or(tail)
     }
-
-    /// The position of the entry at `index`, or the snapshot's.
-    pub(super) fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
-        let term = self.node.log().entries().get_term(index)?;
-        Some(LogPosition { term, index })
-    }
 }
 
 /// For so many election timeouts a request waits for a leader: an election takes one to two, a few if votes are split.

@@ -20,8 +20,8 @@ use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
 use super::Replica;
-use super::elections::has_quorum;
 use super::event::{RequestId, Room};
+use super::quorum::has_quorum;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 #[derive(Debug, Default)]

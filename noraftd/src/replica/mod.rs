@@ -17,6 +17,7 @@ mod content;
 mod durability;
 mod elections;
 pub mod event;
+mod fetch;
 mod forwards;
 mod inbound;
 mod leadership;
@@ -29,9 +30,11 @@ mod progress;
 mod proposals;
 mod pulses;
 mod queue;
+mod quorum;
 mod reads;
 mod rebuild;
 mod repair;
+mod replies;
 mod requests;
 mod snapshots;
 mod timers;
@@ -40,7 +43,7 @@ mod void;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use noraft::{ClusterConfig, LogEntry, LogIndex, Node, NodeGeneration, NodeId, Term};
+use noraft::{ClusterConfig, LogEntry, LogIndex, LogPosition, Node, NodeGeneration, NodeId, Term};
 
 use crate::chain::Chain;
 use crate::machine::Machine;
@@ -157,6 +160,8 @@ pub struct Replica {
     elections: Elections,
     timers: Timers,
     apply: Apply,
+    /// Records are being read from the log.
+    fetching: bool,
     snapshots: Snapshots,
     /// What the disk has left.
     room: Room,
@@ -229,6 +234,7 @@ impl Replica {
             elections: Elections::new(recovered.abstain, boot),
             timers: Timers::default(),
             apply,
+            fetching: false,
             snapshots: Snapshots::new(newest),
             room: Room::default(),
             silent: None,
@@ -340,6 +346,12 @@ impl Replica {
         self.durability.durable_index()
     }
 
+    /// The position of the entry at `index`, or the snapshot's.
+    pub(super) fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
+        let term = self.node.log().entries().get_term(index)?;
+        Some(LogPosition { term, index })
+    }
+
     fn is_leader(&self) -> bool {
         self.node.role().is_leader()
     }
@@ -358,41 +370,65 @@ impl Replica {
         self.node.peers().filter(heard).collect()
     }
 
-    /// Lets everything that the handled inputs caused happen: feed, drain once, apply, read, send.
+    /// Lets everything that the handled inputs caused happen, in three stages. What may change the log comes first, and is
+    /// handed out as one batch; then what only the state as it is now decides; then what is sent or read for others.
     fn settle(&mut self) {
         if !self.durability.is_in_flight() && !self.write_patch() {
-            self.cut_void();
-            self.feed_inbox();
-            if self.agreement.is_wrong() {
-                self.withdraw();
-            } else {
-                self.check_timers();
-                self.leave_to_others();
-            }
-            self.follow_role_change();
-            self.elections.on_durable(self.durability.durable_index());
-            self.install_snapshot();
-            self.compact();
-            self.drain_actions();
+            self.begin_batch();
         }
+        self.serve();
+        self.provide();
+        self.payloads
+            .evict(self.durability.durable_index().min(self.apply.applied_index()));
+        self.unsettled = self.has_more_to_feed();
+    }
+
+    /// First stage, only while no sync is in flight: everything that needs the core.
+    fn begin_batch(&mut self) {
+        // Damaged entries that were never committed go before anything is appended behind them.
+        self.cut_void();
+        // Before the timers: a message that waits may be from a leader, and then no election is due.
+        self.feed_inbox();
+        if self.agreement.is_wrong() {
+            self.withdraw();
+        } else {
+            self.check_timers();
+            self.leave_to_others();
+        }
+        // Messages and timers change the role; what is drained below is of the new one.
+        self.follow_role_change();
+        self.elections.on_durable(self.durability.durable_index());
+        // Where the log begins goes into the batch that is drained next, so both come before that.
+        self.install_snapshot();
+        self.compact();
+        // Last, and once: all that this stage has caused is one batch with one sync.
+        self.drain_actions();
+    }
+
+    /// Second stage: requests, and the state machine.
+    fn serve(&mut self) {
+        // Who leads decides whether a request waits, goes on or is refused; what is late is refused before it is sent anywhere.
         self.watch_leader();
         self.expire_requests();
         self.refuse_in_doubt();
         self.route_requests();
+        // What depends on the applied index comes after applying: comparisons, snapshots, reads, the end of a change.
         self.apply_committed();
         self.compare();
         self.cover_holes();
         self.take_snapshot();
         self.serve_reads();
         self.confirm_changes();
+    }
+
+    /// Third stage: what peers lack. After the first, so that entries leave with the batch that holds them, and after the second,
+    /// because a read round goes out with them. Entries to apply are fetched before those that a peer lacks.
+    fn provide(&mut self) {
         self.replicate();
         self.send_snapshots();
         self.ask_for_repair();
         self.serve_repairs();
         self.fetch_missing();
-        self.payloads
-            .evict(self.durability.durable_index().min(self.apply.applied_index()));
-        self.unsettled = self.has_more_to_feed();
     }
 
     /// True when a limit left something waiting and no sync will come to take it up.

@@ -19,10 +19,10 @@ use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
 use super::Replica;
-use super::elections::has_quorum;
 use super::pending::Pending;
 use super::pending::Turn;
 use super::queue::{pop_first_when, pop_front_when};
+use super::quorum::has_quorum;
 use crate::protocol::outcome::{Outcome, Refusal};
 
 /// Answered at once: what reads cost keeps nobody else waiting for more than a few milliseconds.

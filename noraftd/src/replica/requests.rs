@@ -6,7 +6,6 @@
 use std::collections::VecDeque;
 
 use crate::protocol::command::{Class, Request};
-use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
@@ -180,22 +179,6 @@ impl Replica {
     /// True when writes wait that the last batch had no room for.
     pub(super) fn has_proposable(&self) -> bool {
         !self.requests.proposable.is_empty()
-    }
-
-    pub(super) fn answer(&mut self, origin: Origin, outcome: Outcome) {
-        let outcome = match (outcome, origin) {
-            // What this node's state says is not to be believed.
-            (Outcome::Done(_), _) if !self.serves() => Outcome::Indefinite(Doubt::LeadershipLost),
-            // Another node asks whoever leads by then.
-            (Outcome::Refused(Refusal::Divergent), Origin::Peer { .. }) => {
-                Outcome::Refused(Refusal::NotLeader)
-            }
-            (outcome, _) => outcome,
-        };
-        match origin {
-            Origin::Client(id) => self.reply(id, outcome),
-            Origin::Peer { node, boot, id } => self.send(node, PeerMessage::Forwarded { id, boot, outcome }),
-        }
     }
 
     pub(super) fn earliest_request_deadline(&self) -> Option<Instant> {

@@ -1,0 +1,31 @@
+//! The one way by which an answer leaves: to a client of this node, or to the node that forwarded its request.
+
+use super::Replica;
+use super::event::{Output, RequestId};
+use super::pending::Origin;
+use crate::protocol::outcome::{Doubt, Outcome, Refusal};
+use crate::protocol::peer::PeerMessage;
+
+impl Replica {
+    /// Answers the request of `origin`.
+    pub(super) fn answer(&mut self, origin: Origin, outcome: Outcome) {
+        let outcome = match (outcome, origin) {
+            // What this node's state says is not to be believed.
+            (Outcome::Done(_), _) if !self.serves() => Outcome::Indefinite(Doubt::LeadershipLost),
+            // Another node asks whoever leads by then.
+            (Outcome::Refused(Refusal::Divergent), Origin::Peer { .. }) => {
+                Outcome::Refused(Refusal::NotLeader)
+            }
+            (outcome, _) => outcome,
+        };
+        match origin {
+            Origin::Client(id) => self.reply(id, outcome),
+            Origin::Peer { node, boot, id } => self.send(node, PeerMessage::Forwarded { id, boot, outcome }),
+        }
+    }
+
+    /// Answers a client of this node.
+    pub(super) fn reply(&mut self, id: RequestId, outcome: Outcome) {
+        self.outputs.push_back(Output::Reply { id, outcome });
+    }
+}
