@@ -18,10 +18,10 @@ flags="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 # A target triple keeps the counters out of build scripts.
 RUSTFLAGS=$flags CARGO_TARGET_DIR=target/fuzz cargo build --release --package fuzz --features libfuzzer --target "$triple"
 program=target/fuzz/$triple/release/fuzz
-seeds=()
+seeds=() limits=()
 case $target in
     plans) seeds=(workloads) ;;
-    histories) seeds=(results/golden) ;;
+    histories) limits=(-max_len=2048) ;;
 esac
 export FUZZ_TARGET=$target
 if [ -n "${MERGE:-}" ]; then
@@ -30,6 +30,6 @@ if [ -n "${MERGE:-}" ]; then
     rm -r "$out/before"
 else
     # A finding takes at most a second, or it is one.
-    "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -close_fd_mask=1 \
+    "$program" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 -close_fd_mask=1 "${limits[@]}" \
         -artifact_prefix="$out/" "$corpus" "${seeds[@]}"
 fi
