@@ -58,6 +58,7 @@ check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	@scripts/check-links.sh
+	@scripts/check-words.sh
 
 docs: ## the book, into target/book, with every link checked
 	@scripts/setup.sh docs

@@ -47,7 +47,7 @@ pub(crate) fn check(calls: &[Call<QueueOp>]) -> Result<Verdict, BadHistory> {
     checker::decide(&Queue, calls, &Budget::default())
 }
 
-/// Two pushes at the same time, and two pops that saw them in one order; a third push whose outcome nobody knows.
+/// Two pushes at the same time, and two pops that saw them in one order; a third push of unknown outcome.
 pub(crate) fn valid() -> Vec<Call<QueueOp>> {
     vec![
         seen(0, 0, 3, QueueOp::Push(1)),
