@@ -172,7 +172,8 @@ impl Judge {
         replayed: &Replayed,
         last_term: noraft::Term,
     ) -> Option<Slot> {
-        // A slot is durable before the batch that repeats it is begun: a crash damages one of the two, never both.
+        // A loss of power may tear a slot and the batch that was written beside it. That tail is torn, and holds nothing that was
+        // synced; a tail that is damaged for certain may have repeated what the slot held.
         let may_have_held_it = slots.broken().is_some() && self.report.tail_damaged;
         if slots.is_single() && replayed.hard_state_is_doubtful || may_have_held_it {
             let text = "a slot is damaged, and so is a part of the log that may have held a newer state";
