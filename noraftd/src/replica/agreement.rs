@@ -1,16 +1,16 @@
 //! Whether the nodes still hold the same: their states, and the content of their logs.
 //!
-//! Raft compares positions. A bit that flips in memory, an entry that somebody forged, a bug that applies one entry
-//! differently: none of them shows in a position. So each second every node tells the others, for some places, the
+//! Raft compares positions. A bit that flips in memory, a forged entry, a bug that applies one entry
+//! differently: none of them shows in a position. So each second every node reports to the others, for some places, the
 //! chain of its log (`chain.rs`) and the digest of its state. Which places: the last few at which it stopped applying,
 //! and round numbers, so that nodes at different speeds have some in common. And a leader's AppendEntries says the
 //! chain at the position that it continues: a follower whose log differs there does not take it.
 //!
-//! **Who is wrong** is decided by the majority of the members. Where two nodes differ at a place, each asks all others
-//! what they hold there. A node that differs from a majority *stops*: it serves no client, takes no part in elections
-//! and replication, and keeps its directory. A node that is with a majority goes on. While no majority holds the one
-//! or the other, nobody who differs serves: such a node is *in doubt*. It goes on voting and replicating, because a
-//! node that comes back may decide it.
+//! **Which node is wrong** is decided by the majority of the members. Where two nodes differ at a place, each asks all
+//! others what they hold there. A node that differs from a majority *stops*: it serves no client, takes no part in
+//! elections and replication, and keeps its directory. A node that is with a majority goes on. While no majority holds
+//! the one or the other, no node that differs serves: such a node is *in doubt*. It goes on voting and replicating,
+//! because a node that comes back may decide it.
 //!
 //! **Why the process goes on.** A process that ends is started again by whatever watches it, and serves wrong answers
 //! until it has compared again. One that stays says what happened whenever it is asked, and nothing is lost: a person
@@ -35,7 +35,7 @@ pub(super) struct Agreement {
     /// What was here at the last places where applying stopped, and at multiples of each of [`STRIDES`].
     recent: VecDeque<Print>,
     strides: [VecDeque<Print>; STRIDES.len()],
-    tell_after: Instant,
+    report_after: Instant,
     /// Where another node holds something else, and nothing is decided.
     dispute: Option<Dispute>,
     /// This node differs from a majority at this place.
@@ -201,7 +201,7 @@ impl Replica {
         let dispute = self.agreement.dispute.as_ref();
         let doubt = dispute.map(|dispute| dispute.since + DECIDE_WITHIN);
         let due = [
-            Some(self.agreement.tell_after),
+            Some(self.agreement.report_after),
             dispute.map(|dispute| dispute.ask_after),
             doubt.filter(|doubt| *doubt > self.now),
         ];
@@ -209,16 +209,16 @@ impl Replica {
         due.into_iter().flatten().min()
     }
 
-    /// Tells the others what is held here, when it is time; and asks them where something is in dispute.
+    /// Reports to the others what is held here, when it is time; and asks them where something is in dispute.
     pub(super) fn compare(&mut self) {
         self.drop_members_gone();
-        if self.now >= self.agreement.tell_after {
-            self.agreement.tell_after = self.now + TELL_EVERY;
+        if self.now >= self.agreement.report_after {
+            self.agreement.report_after = self.now + REPORT_EVERY;
             let applied = self.apply.applied_index();
             self.note_state(applied);
             let prints: Vec<Print> = self.agreement.remembered().copied().collect();
             if !prints.is_empty() {
-                self.tell(&PeerMessage::Compare { asks: false, prints });
+                self.report_to_peers(&PeerMessage::Compare { asks: false, prints });
             }
         }
         self.ask_about_dispute();
@@ -233,12 +233,12 @@ impl Replica {
             .as_mut()
             .filter(|dispute| now >= dispute.ask_after);
         let Some(dispute) = due else { return };
-        dispute.ask_after = now + TELL_EVERY;
+        dispute.ask_after = now + REPORT_EVERY;
         let prints = vec![dispute.own];
-        self.tell(&PeerMessage::Compare { asks: true, prints });
+        self.report_to_peers(&PeerMessage::Compare { asks: true, prints });
     }
 
-    fn tell(&mut self, message: &PeerMessage) {
+    fn report_to_peers(&mut self, message: &PeerMessage) {
         let peers: Vec<NodeId> = self.node.peers().collect();
         for to in peers {
             if self.features_of(to).has(Features::DIGEST) {
@@ -252,7 +252,7 @@ impl Replica {
         self.agreement.others_wrong.retain(|id, _| config.contains(*id));
     }
 
-    /// Another node tells what it holds.
+    /// Another node reports what it holds.
     pub(super) fn on_compare(&mut self, from: NodeId, asks: bool, prints: &[Print]) {
         let own: Vec<(Print, Print)> = prints
             .iter()
@@ -379,7 +379,7 @@ impl Replica {
         }
     }
 
-    /// A node that is wrong leads nobody and asks for no votes. Only while no sync is in flight.
+    /// A node that is wrong does not lead and asks for no votes. Only while no sync is in flight.
     pub(super) fn withdraw(&mut self) {
         if self.is_leader() {
             self.step_down();
@@ -389,8 +389,8 @@ impl Replica {
 }
 
 /// How often nodes compare what they hold.
-const TELL_EVERY: Duration = Duration::from_secs(1);
-/// So long a difference may stay undecided before nobody who differs serves any more: two exchanges.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// How long a difference may stay undecided before no node that differs serves any more: two exchanges.
 const DECIDE_WITHIN: Duration = Duration::from_secs(2);
 /// Places remembered of each kind: together with the recent ones, half of what one message may hold.
 const RING: usize = 16;

@@ -1,4 +1,4 @@
-//! From the commit index to the state machine, and from its replies to whoever waits.
+//! From the commit index to the state machine, and from its replies to the waiting clients.
 //!
 //! Invariant: entries are applied in index order, once, and only when committed *and* durable here.
 

@@ -28,7 +28,7 @@ impl Replica {
         self.payloads.put(record);
     }
 
-    /// The log begins later; `base` learns the chain there, or tells it.
+    /// The log begins later; `base` learns the chain there, or has it.
     pub(super) fn begin_chain_at(&mut self, base: &mut Base, is_kept: bool) {
         let index = base.position.index;
         self.chain.begin_at(index, base.chain, is_kept);
@@ -38,7 +38,7 @@ impl Replica {
     /// True when `from`, a leader, continues this log as it is here, as far as that can be compared.
     ///
     /// Two logs that hold one position and differ before it cannot both be right: then this one takes nothing from that
-    /// leader until it is decided who is wrong.
+    /// leader until it is decided which node is wrong.
     pub(super) fn continues_same(&mut self, from: NodeId, prev: LogPosition, chain: Option<u64>) -> bool {
         let Some(theirs) = chain else { return true };
         let Some(ours) = self.chain_at(prev) else {

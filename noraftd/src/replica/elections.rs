@@ -1,20 +1,20 @@
-//! Who may campaign and who may vote: pre-vote, check-quorum, abstaining.
+//! Which nodes may campaign and vote: pre-vote, check-quorum, abstaining.
 //!
 //! *Pre-vote* (Raft thesis 9.6): a node asks whether it would win before it raises its term, so that a node
 //! that was cut off does not depose a working leader. It is granted when the asker's log is up to date and
 //! the granter has not heard from a leader for an election timeout. *Check-quorum* (thesis 6.2): a leader
 //! that hears no majority for an election timeout steps down, so that clients are not left waiting.
 //!
-//! *Abstaining*: a node whose log had an ambiguous tail may have lost entries that it once acknowledged. Its
-//! vote, and its own candidacy, count only when *every* voter took part: then some intact log with each
-//! acknowledged entry was compared. (A candidate votes for itself, so a majority that it needs its own vote for is none.) Otherwise all nodes after a power cut would wait for each other for
-//! ever. It ends when the node has everything that a leader had when it first heard from it. Where a majority of
-//! the voters has lost entries *for certain*, though, an acknowledged one may be in no log at all: then nobody is
-//! elected, until a person decides (`noraftd repair`).
+//! *Abstaining*: a node whose log had an ambiguous tail may have lost entries that it once acknowledged. Its vote, and
+//! its own candidacy, count only when *every* voter took part: then some intact log with each acknowledged entry was
+//! compared. (A candidate votes for itself, so a majority that it needs its own vote for is none.) Otherwise all nodes
+//! would wait for each other forever after a power cut. It ends when the node has everything that a leader had when it
+//! first heard from it. Where a majority of the voters has lost entries *for certain*, though, an acknowledged one may
+//! be in no log at all: then no leader is elected until an operator decides (`noraftd repair`).
 //!
-//! *Slow disks*: an election takes the syncs of candidate and voters. Who campaigns or has voted waits for as many as one
-//! takes, by the measure of its own disk and within a bound, before it tries again; and each campaign in vain widens
-//! the range that the next timeout is drawn from, for the others' disks may be slower.
+//! *Slow disks*: an election takes the syncs of candidate and voters. A node that campaigns or has voted waits for as
+//! many as one takes, by the measure of its own disk and within a bound, before it tries again; and each unsuccessful
+//! campaign widens the range that the next timeout is drawn from, for the others' disks may be slower.
 //!
 //! Each canvass has a number, which the grants repeat: one that was given to an earlier canvass compared other logs.
 //!
@@ -60,7 +60,7 @@ pub(super) struct Elections {
 struct Canvass {
     number: u64,
     term: Term,
-    /// Who granted, and whether the granter abstains.
+    /// Which nodes granted, and whether each abstains.
     granted: BTreeMap<NodeId, Abstain>,
 }
 
@@ -96,7 +96,7 @@ impl Elections {
         self.abstain.abstains()
     }
 
-    /// True when the last canvass found that nobody may be elected, ever: what was committed cannot be told.
+    /// True when the last canvass found that no node may ever be elected: what was committed is not known.
     pub(super) fn has_lost_majority(&self) -> bool {
         self.lost_majority
     }
@@ -131,7 +131,7 @@ impl Elections {
         self.verified = self.verified.max(verified.unwrap_or(LogIndex::ZERO));
     }
 
-    /// This node led and no longer does: nobody is being followed.
+    /// This node led and no longer does: it follows no leader.
     pub(super) fn forget_leader(&mut self) {
         self.leader_heard = None;
     }
@@ -147,13 +147,13 @@ impl Elections {
 
 impl Canvass {
     /// What a majority acknowledged may be in none of the logs that are compared. In a joint configuration that is
-    /// a majority of the old voters: before it nobody else acknowledged anything, and since then they did too.
+    /// a majority of the old voters: before it no others acknowledged anything, and since then they did too.
     fn has_lost_majority(&self, config: &ClusterConfig) -> bool {
         is_majority(&config.voters, |id| self.granted.get(&id) == Some(&Abstain::Loss))
     }
 
-    /// Whether `own`, who asked, may campaign. The core counts a candidate's own vote: one that abstains needs everyone,
-    /// however many sure nodes granted, for an entry that it forgot may be on its way to one of those.
+    /// Whether `own`, which asked, may campaign. The core counts a candidate's own vote: one that abstains needs
+    /// everyone, however many sure nodes granted, for an entry that it forgot may be on its way to one of those.
     fn verdict(&self, own: NodeId, config: &ClusterConfig) -> Option<Campaign> {
         let everyone = config
             .voters
@@ -204,8 +204,8 @@ impl Replica {
         let timeout = self.config.election_timeout;
         let takes =
             (self.durability.sync_time(self.now) * SYNCS_PER_ELECTION).min(timeout * ELECTION_TIMEOUTS_MAX);
-        let in_vain = self.elections.campaigns.saturating_sub(1).min(BACKOFFS_MAX);
-        let spread = timeout * (1 << in_vain);
+        let unsuccessful = self.elections.campaigns.saturating_sub(1).min(BACKOFFS_MAX);
+        let spread = timeout * (1 << unsuccessful);
         self.timers
             .arm_election(self.now, takes.max(timeout), spread, &mut self.prng);
     }
@@ -342,7 +342,7 @@ impl Replica {
 
 /// One for the candidate's term; at a voter, one that is under way, the vote's, and one more in its way.
 pub(super) const SYNCS_PER_ELECTION: u32 = 4;
-/// A disk that stands still does not keep a node from trying for longer than this.
+/// A disk that stalls does not keep a node from trying for longer than this.
 const ELECTION_TIMEOUTS_MAX: u32 = 8;
 /// Doublings of the range that timeouts are drawn from.
 const BACKOFFS_MAX: u32 = 2;
@@ -350,7 +350,7 @@ const BACKOFFS_MAX: u32 = 2;
 /// The term after `term`, or `None` at the end of terms.
 fn next_term(term: Term) -> Option<Term> {
     let next = term.get().checked_add(1).map(Term::new);
-    // Nobody believes a later one.
+    // No node believes a later one.
     next.filter(|next| *next < TERM_END)
 }
 
@@ -359,7 +359,7 @@ mod tests {
     use super::*;
     use crate::record::genesis_config;
 
-    /// Whether the first of `grants`, who asked, campaigns in a cluster of three, and with everyone's grant.
+    /// Whether the first of `grants`, which asked, campaigns in a cluster of three, and with everyone's grant.
     fn verdict(grants: &[(u64, Abstain)]) -> Option<bool> {
         verdict_among(3, grants)
     }

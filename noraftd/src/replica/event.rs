@@ -20,7 +20,7 @@
 //!    message does.
 //! 7. A reply states what is known: done, a *definite* refusal (nothing was appended), or *indefinite*.
 //!    When unsure, it is indefinite.
-//! 8. A failed sync ends the process; it is never retried, and the replica is never told of it.
+//! 8. A failed sync ends the process; it is never retried, and the replica never learns of it.
 
 use std::collections::BTreeSet;
 
@@ -55,7 +55,7 @@ pub enum Input {
         /// What it says.
         message: PeerMessage,
     },
-    /// A connection to `peer` was made anew: whatever was in flight to it may be lost.
+    /// A new connection to `peer` was made: whatever was in flight to it may be lost.
     Connected {
         /// The node at the other end.
         peer: NodeId,
@@ -109,9 +109,9 @@ pub enum Input {
         /// The entry.
         index: LogIndex,
     },
-    /// Somebody wants a snapshot, whatever the log's size.
+    /// An operator wants a snapshot, whatever the log's size.
     TakeSnapshot,
-    /// Somebody wants these nodes to be the voters, and no others. Only the leader can do it; answered once, by
+    /// An operator wants these nodes to be the voters, and no others. Only the leader can do it; answered once, by
     /// [`Output::Reply`]: done when the configuration is committed and applied here.
     ChangeVoters {
         /// The caller's name for the request, given back in the reply.
@@ -240,7 +240,7 @@ pub enum Output {
 /// Nodes hold different things at one place: their states, or the content of their logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Divergence {
-    /// This node differs from a majority: it serves nobody and takes part in nothing until it is started again.
+    /// This node differs from a majority: it serves no client and takes part in nothing until it is started again.
     Here {
         /// The place where it was seen.
         index: LogIndex,
@@ -264,7 +264,7 @@ impl std::fmt::Display for Divergence {
         match self {
             Self::Here { index } => write!(
                 f,
-                "at entry {} this node differs from a majority: it serves nobody and takes part in nothing. The directory is \
+                "at entry {} this node differs from a majority: it serves no client and takes part in nothing. The directory is \
                  as it was; keep a copy of it, then start the node again, or set it up with `noraftd rejoin`",
                 index.get()
             ),
@@ -284,7 +284,7 @@ impl std::fmt::Display for Divergence {
     }
 }
 
-/// What a node tells about itself (`ROLE`, `INFO`, `noraftd status`).
+/// What a node reports about itself (`ROLE`, `INFO`, `noraftd status`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
     /// This node.
@@ -315,7 +315,7 @@ pub struct Status {
     pub new_voters: Vec<NodeId>,
     /// True while the node neither votes nor campaigns (see [`crate::recovered::Recovered::abstain`]).
     pub abstaining: bool,
-    /// True when nobody can be elected, because a majority of the voters has lost entries for certain.
+    /// True when no leader can be elected, because a majority of the voters has lost entries for certain.
     pub lost_majority: bool,
     /// Entries of the log that are damaged on this node's disk and not repaired yet.
     pub holes: u64,

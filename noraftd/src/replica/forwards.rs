@@ -24,7 +24,7 @@ const DOUBT_TIMEOUTS: u32 = 10;
 
 #[derive(Debug)]
 pub(super) struct Forwards {
-    /// Tells this process from earlier ones of the same node.
+    /// Distinguishes this process from earlier ones of the same node.
     boot: u64,
     last_id: u64,
     sent: BTreeMap<u64, Sent>,
@@ -120,7 +120,7 @@ impl Forwards {
 
 impl Replica {
     /// Passes a client's request to the leader. Without a connection to it the request stays here, where it
-    /// can still be refused definitely: a message that nobody can be sent is lost, and a write with it.
+    /// can still be refused definitely: a message without a connection is lost, and a write with it.
     pub(super) fn forward(&mut self, pending: Pending) {
         let Some(leader) = self.reachable_leader() else {
             return self.requests.requeue([pending].into_iter());
@@ -143,7 +143,7 @@ impl Replica {
         );
     }
 
-    /// A leader is known anew: reads that went elsewhere are asked again.
+    /// A leader is known again: reads that went elsewhere are asked again.
     pub(super) fn redirect_reads(&mut self) {
         if let Some(leader) = self.leader() {
             let reads = self.forwards.take_stranded(Class::Read, |asked| asked != leader);
@@ -158,7 +158,7 @@ impl Replica {
         self.requests.requeue(reads.into_iter().map(|sent| sent.pending));
     }
 
-    /// Nobody can say whether a write that was sent to a leader will take effect there.
+    /// It is unknown whether a write that was sent to a leader will take effect there.
     pub(super) fn give_up_forward(&mut self, sent: Sent, doubt: Doubt) {
         let turn = self.doubt_forward(&sent);
         self.answer(sent.pending.origin, Outcome::Indefinite(doubt));
@@ -174,7 +174,7 @@ impl Replica {
     }
 
     /// The connection to `peer` ended, and with it, perhaps, what was on its way there: reads are asked again,
-    /// of a write nobody can say whether it arrived.
+    /// of a write it is unknown whether it arrived.
     pub(super) fn give_up_forwards(&mut self, peer: NodeId) {
         for write in self.forwards.take_stranded(Class::Write, |asked| asked == peer) {
             self.give_up_forward(write, Doubt::ForwardLost);
@@ -183,7 +183,7 @@ impl Replica {
         self.ask_again(reads);
     }
 
-    /// A follower passes a request to us, whom it believes to lead `term`.
+    /// A follower passes a request to this node, which it believes to lead `term`.
     pub(super) fn accept_forward(&mut self, node: NodeId, id: u64, boot: u64, term: Term, request: Request) {
         // Not a term we remember leading: an earlier copy may have been appended, so say nothing.
         if self.forwards.led != Some(term) {

@@ -217,7 +217,7 @@ impl Replica {
                 });
             }
             PeerMessage::PreVoted { term, .. } => {
-                // A refusal teaches the refuser's term, or this node would ask for an old one for ever.
+                // A refusal teaches the refuser's term, or this node would ask for an old one forever.
                 if term > self.node.current_term() {
                     self.feed(&Message::RequestVoteReply {
                         from,
@@ -390,7 +390,7 @@ impl Replica {
                 progress.on_divergence(entries.prev_position());
             }
             // A follower with a longer log differs at our tail. The core waits for its own heartbeat to say so,
-            // which stands at the tail; ours stand where this follower's entries go on.
+            // which is at the tail; ours are where this follower's entries go on.
             None if last_position.index > tail.index => progress.on_divergence(tail),
             Some(_) | None => {}
         }

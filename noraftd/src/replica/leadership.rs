@@ -1,4 +1,4 @@
-//! Who leads, as this node knows it; and, while it leads itself, its peers' progress.
+//! Which node leads, as far as known here; and, while it leads itself, its peers' progress.
 //!
 //! Invariant: `progress` is empty unless this node is the leader of `term`; rounds count up within a term, so
 //! an echoed round proves that its sender followed this leader after the round went out.
@@ -140,7 +140,7 @@ impl Replica {
         leader.filter(|leader| connected.contains_key(leader))
     }
 
-    /// Who is not heard is not named, and nothing is sent there: it may have been deposed long ago.
+    /// A leader that is not heard is not named, and nothing is sent there: it may have been deposed long ago.
     pub(super) fn forget_silent_leader(&mut self) {
         if self.leader_silence().is_some_and(|silence| silence <= self.now) {
             self.leadership.leader = None;

@@ -5,9 +5,9 @@
 //! alone: what a later leader cuts off takes its configuration with it. A node that is no voter any more receives
 //! nothing until it is added again; its pre-votes are refused while the others hear from a leader.
 //!
-//! Who asks is told the truth as for a write: done when the final configuration is applied here, refused when nothing
-//! was appended, or when another entry stands in its place for good, else indefinite. Voters that are voters already
-//! cost no entry, but a round: a deposed leader does not know who the voters are.
+//! The client gets a true answer, as for a write: done when the final configuration is applied here, refused when
+//! nothing was appended, or when another entry has its place permanently, else indefinite. Voters that are voters
+//! already cost no entry, but a round: a deposed leader does not know which nodes are voters.
 //!
 //! Invariant: every change that was asked for is answered exactly once, at the latest at its deadline; no change
 //! begins before the one before it is applied here.
@@ -31,7 +31,7 @@ pub(super) struct Membership {
     begun: Vec<Begun>,
 }
 
-/// A change that nobody has begun with.
+/// A change that has not begun.
 #[derive(Debug)]
 struct Wanted {
     id: RequestId,
@@ -225,7 +225,7 @@ impl Replica {
         self.give_up_changes(|at| at >= index);
     }
 
-    /// A snapshot of `index` was taken over: what became of entries before it, nobody here can say.
+    /// A snapshot of `index` was installed: what became of entries before it is not known here.
     pub(super) fn give_up_covered_changes(&mut self, index: LogIndex) {
         self.give_up_changes(|at| at <= index);
     }

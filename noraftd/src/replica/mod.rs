@@ -3,13 +3,12 @@
 //! Invariant: no clock, no socket, no file, no thread; the same inputs at the same instants give the same
 //! outputs. [`event`] is the whole interface and states the contract of use.
 //!
-//! One concept a file: `durability` (what waits for the sync), `payloads` (records by position),
-//! `progress` (what is in flight to each peer), `pulses` (what overtakes it), `proposals` (who waits for which entry),
-//! `reads` (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader),
-//! `elections` (pre-vote, check-quorum), `membership`
-//! (changes of the voters), `snapshots`, `content` (the chain over the log), `agreement` (whether the nodes hold the same),
-//! `repair` (damaged entries), `rebuild` (a log whose configurations a snapshot corrects), `void` (damaged entries that
-//! were never committed), `timers`.
+//! One concept a file: `durability` (what waits for the sync), `payloads` (records by position), `progress` (what is in
+//! flight to each peer), `pulses` (what overtakes it), `proposals` (which request waits for which entry), `reads`
+//! (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader), `elections`
+//! (pre-vote, check-quorum), `membership` (changes of the voters), `snapshots`, `content` (the chain over the log),
+//! `agreement` (whether the nodes hold the same), `repair` (damaged entries), `rebuild` (a log whose configurations a
+//! snapshot corrects), `void` (damaged entries that were never committed), `timers`.
 
 mod agreement;
 mod apply;
@@ -77,7 +76,7 @@ use self::void::Lacking;
 pub struct ReplicaConfig {
     /// This node.
     pub id: NodeId,
-    /// Every node of the cluster, this one among them: who may be made a voter.
+    /// Every node of the cluster, this one among them: the nodes that may be made voters.
     pub members: BTreeSet<NodeId>,
     /// Time between a leader's heartbeats. A tenth of the election timeout tolerates several lost ones.
     pub heartbeat_interval: Duration,
@@ -288,7 +287,7 @@ impl Replica {
         )
     }
 
-    /// What the node tells about itself.
+    /// What the node reports about itself.
     pub fn status(&self) -> Status {
         Status {
             id: self.config.id,
@@ -407,7 +406,8 @@ impl Replica {
 
     /// Second stage: requests, and the state machine.
     fn serve(&mut self) {
-        // Who leads decides whether a request waits, goes on or is refused; what is late is refused before it is sent anywhere.
+        // The leader, or its absence, decides whether a request waits, goes on or is refused; what is late is refused
+        // before it is sent anywhere.
         self.watch_leader();
         self.expire_requests();
         self.refuse_in_doubt();

@@ -13,8 +13,8 @@
 //!   later write of this node was done there, or their deadlines come: a leader takes the writes of a node
 //!   in their order, or not at all (`Forwards`). A leader of a later term knows: what it has not got is lost.
 //!
-//! Invariant: a request is held only while an earlier one of its connection is on its way, or nobody leads; `held` has every held
-//! request, and each connection's list names its own, both by arrival.
+//! Invariant: a request is held only while an earlier one of its connection is on its way, or there is no leader;
+//! `held` has every held request, and each connection's list names its own, both by arrival.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -73,7 +73,7 @@ struct Line {
     reads: VecDeque<(u64, Bytes)>,
 }
 
-/// A forwarded write that nobody can tell the outcome of.
+/// A forwarded write of unknown outcome.
 #[derive(Debug, Clone, Copy)]
 struct Uncertain {
     tenure: Tenure,
@@ -199,7 +199,7 @@ impl Order {
         }
     }
 
-    /// Nobody can tell what became of the write that was sent to `tenure` under `id`.
+    /// It is unknown what became of the write that was sent to `tenure` under `id`.
     pub(super) fn doubt(&mut self, turn: Turn, tenure: Tenure, id: u64, until: Instant) {
         if let Some(line) = self.line_or_new(turn) {
             line.doubt = Some(Uncertain { tenure, id, until });
@@ -243,7 +243,7 @@ impl Order {
         }
     }
 
-    /// Nobody can tell yet what becomes of the entry at `index`, but its connection's reads have to see it.
+    /// It is not known yet what becomes of the entry at `index`, but its connection's reads have to see it.
     pub(super) fn remember(&mut self, turn: Turn, index: LogIndex) {
         if let Some(connection) = turn.connection {
             self.uncertain.insert((index, connection));

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing that promises durability leaves before the batch that makes it true; a leader's
 //! AppendEntries may (Raft thesis 10.2.1), once its term and vote are durable. No AppendEntries leave while the disk
-//! stands still, and none without entries while a leader without room keeps silent: whatever asks for them (a
+//! is stalled, and none without entries while a leader without room keeps silent: whatever asks for them (a
 //! heartbeat, a read, a change of the voters, a new connection), each would keep the leader in office.
 
 use noraft::{Actions, LogEntries, LogEntry, LogPosition, Message, NodeId};

@@ -1,4 +1,4 @@
-//! A request that has not been answered: who asked, in which place of its connection, until when.
+//! A request that has not been answered: its origin, in which place of its connection, until when.
 
 use noraft::NodeId;
 
@@ -14,7 +14,7 @@ pub(super) struct Turn {
     pub(super) connection: Option<ConnectionId>,
 }
 
-/// Who asked, and so where the answer goes.
+/// Where the request came from, and so where the answer goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Client(RequestId),

@@ -37,7 +37,7 @@ struct Flight {
 }
 
 impl Progress {
-    /// A peer about which nothing is known but the hope that it has everything up to `next`.
+    /// A peer about which nothing is known; it is assumed to have everything up to `next`.
     pub(super) fn new(next: LogPosition, now: Instant) -> Self {
         Self {
             next,

@@ -1,4 +1,4 @@
-//! Who waits for which entry.
+//! Which request waits for which entry.
 //!
 //! Invariant: ordered by index; a waiter is answered with the result of exactly its own entry (same term and
 //! index). A lost leadership does not answer it: the next leader may still commit the entry, so the outcome
@@ -57,7 +57,7 @@ impl Proposals {
         pop_front_when(&mut self.0, |proposal| proposal.position.index <= index)
     }
 
-    /// The next waiter whose entry is at `index` or before, for whom nobody knows the outcome.
+    /// The next waiter whose entry is at `index` or before, and whose outcome is not known.
     pub(super) fn pop_covered(&mut self, index: LogIndex) -> Option<Proposal> {
         self.pop_upto(index)
     }
@@ -100,7 +100,7 @@ impl Replica {
     }
 
     /// This node's log was cut and its new tenure has come back to an index where an older proposal waits.
-    /// The older entry may live on in another log, so nobody can say what will become of it.
+    /// The older entry may live on in another log, so it is unknown what will become of it.
     pub(super) fn give_up_superseded(&mut self, index: LogIndex) {
         self.give_up_superseded_changes(index);
         let superseded = self.proposals.split_from(index);

@@ -41,7 +41,7 @@ struct Answered {
 }
 
 impl Pulses {
-    /// Asks for a pulse to everybody; its number.
+    /// Asks for a pulse to all peers; its number.
     pub(super) fn want(&mut self) -> u64 {
         self.wanted = self.last + 1;
         self.wanted
@@ -80,7 +80,7 @@ impl Replica {
         self.pulses.reachable.remove(&peer);
     }
 
-    /// Sends the pulse that is wanted, to everybody who is sent pulses.
+    /// Sends the pulse that is wanted, to all peers that are sent pulses.
     pub(super) fn send_pulses(&mut self) {
         if self.pulses.wanted <= self.pulses.last {
             return;

@@ -6,7 +6,7 @@
 //!
 //! What a connection's own order asks for is in `order`: a read also waits for the writes of its connection before it,
 //! and is answered before the next one is applied. That state is late enough: what was acknowledged before the read came
-//! stands before a write that was appended after it.
+//! is ordered before a write that was appended after it.
 //!
 //! Invariant: a read is answered from a state at or beyond the commit index at a moment after its arrival at
 //! which a majority followed this leader.
@@ -25,7 +25,7 @@ use super::queue::{pop_first_when, pop_front_when};
 use super::quorum::has_quorum;
 use crate::protocol::outcome::{Outcome, Refusal};
 
-/// Answered at once: what reads cost keeps nobody else waiting for more than a few milliseconds.
+/// Answered at once: what reads cost keeps no other request waiting for more than a few milliseconds.
 const READS_PER_ROUND: usize = 4096;
 /// And what they answer.
 const REPLY_BYTES_PER_ROUND: usize = 4 << 20;
@@ -88,7 +88,7 @@ impl Reads {
         self.waiting.len() + in_round + self.confirmed.len() + self.behind_writes.len()
     }
 
-    /// Leadership is lost: hands back the reads that nobody has confirmed.
+    /// Leadership is lost: hands back the reads that are not confirmed.
     fn interrupt(&mut self) -> Vec<Pending> {
         let mut reads = self.round.take().map(|round| round.reads).unwrap_or_default();
         reads.append(&mut self.waiting);
@@ -193,7 +193,7 @@ impl Replica {
         }
     }
 
-    /// No round starts while this leader is to let the others elect: each one tells them that it is there.
+    /// No round starts while this leader is to let the others elect: each one shows them that it is there.
     fn start_read_round(&mut self) -> bool {
         if self.is_holding_back() {
             return false;
@@ -261,7 +261,7 @@ impl Replica {
         self.go_on(turn);
     }
 
-    /// Leadership is lost: what nobody has confirmed is asked elsewhere. A read behind which a write of its connection was
+    /// Leadership is lost: what is not confirmed is asked elsewhere. A read behind which a write of its connection was
     /// appended is refused: the next leader may have applied that write, and so may this node before the read is due.
     pub(super) fn interrupt_reads(&mut self) {
         let (order, early) = (&self.order, std::mem::take(&mut self.reads.early));

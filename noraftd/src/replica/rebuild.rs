@@ -1,9 +1,9 @@
 //! The core's log, built again from where it begins, when a snapshot proves that its configurations are wrong.
 //!
 //! A damaged entry of which only the place is known counts as a command in the core. If it is a configuration, the
-//! core's account of who votes is wrong from there on, and it refuses the very snapshot that would tell: a snapshot
-//! at or below the commit index has to agree with the log (Raft 7). Who sends it has no other one, so it would be
-//! sent again and again. The entries themselves are not in doubt, and nothing that lies after the snapshot is lost:
+//! core's account of which nodes vote is wrong from there on, and it refuses the very snapshot that would correct it: a
+//! snapshot at or below the commit index has to agree with the log (Raft 7). The sender has no other one, so it would
+//! be sent again and again. The entries themselves are not in doubt, and nothing that lies after the snapshot is lost:
 //! the core starts once more from the same log, as after a restart, takes the snapshot, and keeps the commit index.
 //!
 //! Invariant: only a log with such a hole at or below the snapshot is built again; term, vote, and what the core
@@ -35,7 +35,7 @@ impl Replica {
         if self.is_leader() || !self.may_hide_a_config(base.position) {
             return Taken::Refused;
         }
-        // Who leads vouches for the commit index a second time.
+        // The leader vouches for the commit index a second time.
         let Some(leader) = self.leader() else {
             return Taken::Later;
         };

@@ -4,29 +4,30 @@
 //! the directory is opened, when an entry is read back, or by the scrub. The node asks one peer after the other
 //! for the entries at those positions, compares what comes, makes it durable as a patch, and then the hole is
 //! gone. Neither a leader nor a majority is needed, so nodes that are damaged in different places help each other
-//! before anybody can be elected.
+//! before any node can be elected.
 //!
 //! **Why any peer's record will do.** The same index and term mean the same entry (Raft 5.3, Log Matching), whether
 //! it is committed or not; every hole's term is known, or the log would have ended before it. Kind and crc, where
 //! they survived, are compared as well. A peer gives only what it read with the right crc.
 //!
 //! **What a node with a hole does not do.** It does not apply past it, and so answers nothing that depends on it. It
-//! does not campaign: as leader it could not give the entry to anybody; if it leads and loses an entry that
+//! does not campaign: as leader it could not give the entry to others; if it leads and loses an entry that
 //! may not be committed, it steps down, for others may have to be elected without that entry. It does not acknowledge it: while the entry is
-//! not known to be committed, the leader is told that the log ends before it, so that nobody counts a copy
+//! not known to be committed, it reports to the leader that the log ends before it, so that no copy counts
 //! that cannot be read; the leader's answer happens to bring the entry.
 //!
-//! **Why it may vote.** A vote compares positions, and every position of the log is intact: it refuses whoever lacks
-//! the entry, exactly as if it could read it. Were it silent instead, damage to single sectors on a majority
+//! **Why it may vote.** A vote compares positions, and every position of the log is intact: it refuses a candidate
+//! that lacks the entry, exactly as if it could read it. Were it silent instead, damage to single sectors on a majority
 //! would stop a cluster in which nothing is lost.
 //!
-//! **What nobody gives any more**, because other logs begin behind it, and who is left has lost it too or is silent,
-//! is in every state that has applied it: in this node's own, then the log is made to begin behind it; or else in a
-//! snapshot of the leader's. A leader that waits for such a snapshot leaves office, for nobody sends it one. Every
-//! known node is asked, whether it votes or not: who was a voter once may be the last to hold the entry.
+//! **What no node can give any more**, because other logs begin after it, and the remaining nodes have lost it too or
+//! are silent,
+//! is in every state that has applied it: in this node's own, then the log is made to begin after it; or else in a
+//! snapshot of the leader's. A leader that waits for such a snapshot leaves office, for no node sends it one. Every
+//! known node is asked, whether it votes or not: a former voter may be the last to hold the entry.
 //!
-//! Invariant: a hole goes only when its entry is durable here again, void, or covered by a snapshot; the deadline to
-//! ask again always lies ahead once it was acted on, even where nobody can be asked.
+//! Invariant: a hole goes only when its entry is repaired, void, or covered by a snapshot; the deadline to
+//! ask again always lies ahead once it was acted on, even where no node can be asked.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -50,13 +51,14 @@ pub(super) struct Repair {
     writing: Option<(BatchId, Vec<Record>)>,
     /// The last batch was a patch: others come first now.
     just_wrote: bool,
-    /// Whom was asked last, and when to ask the next.
+    /// Which node was asked last, and when to ask the next.
     asked: Option<NodeId>,
     ask_after: Instant,
     /// Nodes whose log begins after the first hole.
     gone: BTreeSet<NodeId>,
-    /// How often each was asked since the first hole is what it is, and had nothing that was missing, or said nothing.
-    in_vain: BTreeMap<NodeId, u32>,
+    /// How often each was asked without success since the first hole last changed: it had nothing missing, or was
+    /// silent.
+    unanswered: BTreeMap<NodeId, u32>,
     repaired: u64,
     serving: VecDeque<Serving>,
     /// The index that the last fetch began with.
@@ -149,19 +151,23 @@ impl Repair {
         let holes = &self.holes;
         self.filled.retain(|index, _| holes.contains_key(index));
         if self.holes.keys().next().copied() != first {
-            self.hope_again();
+            self.reset_attempts();
         }
     }
 
-    /// Another hole is the first one: who lacked the one before may have it.
-    fn hope_again(&mut self) {
+    /// Another hole is the first one: nodes that lacked the one before may have it.
+    fn reset_attempts(&mut self) {
         self.gone.clear();
-        self.in_vain.clear();
+        self.unanswered.clear();
     }
 
     /// True when `peer` has not got the first hole's entry, as far as can be known of one that is silent.
-    fn is_past_hope(&self, peer: NodeId) -> bool {
-        self.gone.contains(&peer) || self.in_vain.get(&peer).is_some_and(|asked| *asked >= ASKED_MAX)
+    fn is_exhausted(&self, peer: NodeId) -> bool {
+        self.gone.contains(&peer)
+            || self
+                .unanswered
+                .get(&peer)
+                .is_some_and(|asked| *asked >= ASKED_MAX)
     }
 }
 
@@ -238,7 +244,7 @@ impl Replica {
             self.repair.gone.insert(from);
         }
         if taken > 0 {
-            self.repair.in_vain.remove(&from);
+            self.repair.unanswered.remove(&from);
         }
         if taken > 0 && self.repair.asked == Some(from) {
             // It has some: it may have more.
@@ -248,22 +254,22 @@ impl Replica {
         }
     }
 
-    /// True when nobody gives an entry that is missing here, and that is not applied: only a snapshot of another node
-    /// can help. One whose log begins behind the entry has such a snapshot: what stands there is committed.
+    /// True when no node gives an entry that is missing here, and that is not applied: only a snapshot of another node
+    /// can help. One whose log begins after the entry has such a snapshot: what is there is committed.
     pub(super) fn needs_snapshot(&self) -> bool {
         let applied = self.apply.applied_index().get();
         let has_snapshot = self.node.peers().any(|id| self.repair.gone.contains(&id));
         has_snapshot && self.gone_for_good().is_some_and(|first| first > applied)
     }
 
-    /// The first entry that is missing, if nobody gives it any more. Who is silent may stay silent.
+    /// The first entry that is missing, if no node gives it any more. A silent node may stay silent.
     fn gone_for_good(&self) -> Option<u64> {
         let first = self.repair.unfilled().next()?.position.index.get();
-        let is_gone = self.others().all(|id| self.repair.is_past_hope(id));
+        let is_gone = self.others().all(|id| self.repair.is_exhausted(id));
         is_gone.then_some(first)
     }
 
-    /// Every other node that may hold an entry of this log: the members, and whoever the log makes one.
+    /// Every other node that may hold an entry of this log: the members, and those that the log makes members.
     fn others(&self) -> impl Iterator<Item = NodeId> {
         let mut known: BTreeSet<NodeId> = self.node.peers().collect();
         known.extend(&self.config.members);
@@ -271,8 +277,8 @@ impl Replica {
         known.into_iter()
     }
 
-    /// An entry that is applied here needs nobody: the state has what it did. So the log begins behind it from now on,
-    /// with a snapshot of that state.
+    /// An entry that is applied here needs no other node: the state has its effect. So the log begins after it from
+    /// now on, with a snapshot of that state.
     pub(super) fn cover_holes(&mut self) {
         let applied = self.apply.applied_index().get();
         if self.gone_for_good().is_some_and(|first| first <= applied) {
@@ -292,7 +298,7 @@ impl Replica {
         before.map_or(last, |before| before.min(last))
     }
 
-    /// A leader that lost an entry which may not be committed cannot give it to anybody: those who lack it have to
+    /// A leader that lost an entry which may not be committed cannot give it to others: those that lack it have to
     /// be led by one of them. (If they are no majority, it may be committed, and is waited for.) One that can go on
     /// only from another node's snapshot has to be led by a node that sends it.
     pub(super) fn leave_to_others(&mut self) {
@@ -328,7 +334,7 @@ impl Replica {
             return;
         };
         self.repair.asked = Some(to);
-        *self.repair.in_vain.entry(to).or_default() += 1;
+        *self.repair.unanswered.entry(to).or_default() += 1;
         self.send(to, PeerMessage::RepairRequest { positions });
     }
 
@@ -378,7 +384,7 @@ impl Replica {
             self.chain.fill(record.position.index, step_of(&record));
             if self.repair.holes.remove(&index).is_some() {
                 self.repair.repaired += 1;
-                self.repair.hope_again();
+                self.repair.reset_attempts();
             }
             if record.kind == RecordKind::Config {
                 self.learn_config(&record);
@@ -386,7 +392,7 @@ impl Replica {
         }
     }
 
-    /// An entry of which only the place was known turns out to be a configuration: the core's log is built anew.
+    /// An entry of which only the place was known turns out to be a configuration: the core's log is built again.
     /// This node follows (with a hole it could not campaign), and learns the commit index again.
     fn learn_config(&mut self, record: &Record) {
         let log = self.node.log();
@@ -484,5 +490,6 @@ impl Replica {
 /// Payload bytes of one answer: a few milliseconds of the network.
 const REPAIR_BYTES_MAX: usize = 1 << 20;
 
-/// So often a peer is asked in vain before a snapshot has to do. Nothing is lost if it would have answered later.
+/// How often a peer is asked without success before a snapshot has to do. Nothing is lost if it would have answered
+/// later.
 const ASKED_MAX: u32 = 8;

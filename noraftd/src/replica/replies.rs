@@ -12,7 +12,7 @@ impl Replica {
         let outcome = match (outcome, origin) {
             // What this node's state says is not to be believed.
             (Outcome::Done(_), _) if !self.serves() => Outcome::Indefinite(Doubt::LeadershipLost),
-            // Another node asks whoever leads by then.
+            // The other node asks the leader of that time.
             (Outcome::Refused(Refusal::Divergent), Origin::Peer { .. }) => {
                 Outcome::Refused(Refusal::NotLeader)
             }

@@ -63,7 +63,7 @@ impl Requests {
     }
 }
 
-/// A held write was sent nowhere, and a held read has nobody's confirmation.
+/// A held write was sent nowhere, and a held read is not confirmed.
 fn refusal_of_held(class: Class) -> Refusal {
     match class {
         Class::Write => Refusal::NoLeader,
@@ -125,7 +125,7 @@ impl Replica {
         }
     }
 
-    /// True when this node leads, or knows who does and can send there.
+    /// True when this node leads, or knows the leader and can send to it.
     pub(super) fn has_way(&self) -> bool {
         self.is_leader() || self.reachable_leader().is_some()
     }

@@ -1,14 +1,16 @@
-//! A damaged entry that was never committed, and that nobody else has: cut off, when the other voters' logs prove it.
+//! A damaged entry that was never committed, and that no other node has: cut off, when the other voters' logs prove it.
 //!
-//! A node with a hole cannot campaign, and whoever lacks the entry is refused its vote, for the entry may be committed.
+//! A node with a hole cannot campaign, and a candidate that lacks the entry is refused its vote, for the entry may be
+//! committed.
 //! Of three voters the two others then elect one of themselves. Of two, or of any even number with half of them
-//! silent, nobody can be elected without it, although the logs of those who lack the entry say that it was not committed.
+//! silent, no node can be elected without it, although the logs of those that lack the entry show that it was not
+//! committed.
 //!
 //! **What proves it.** A voter says in its pre-vote request which term it is in (one less than it asks for, durably) and
 //! where its log ends. Let it lack the entry, not abstain, and be in a later term than any in which this node may
 //! have acknowledged the entry. Had it once acknowledged the entry in one of those terms, and had the entry been committed
 //! there, it would have the entry still (Raft 5.4); and it acknowledges nothing of those terms any more. So a majority
-//! of the voters that are left, without all who say so, would have to hold the entry; where there is none, it was
+//! of the voters that are left, without all that say so, would have to hold the entry; where there is none, it was
 //! committed in none of those terms. In a later one this node has not acknowledged it, for it does not acknowledge a hole:
 //! whatever became of the entry there, this node's copy did not count, and a log without it is a follower's that lags.
 //!
@@ -74,8 +76,8 @@ impl Replica {
         }
     }
 
-    /// The term to refuse a pre-vote with: who lacks a damaged entry has to be in a later term than those in which it was
-    /// acknowledged, before that proves anything.
+    /// The term to refuse a pre-vote with: a node that lacks a damaged entry has to be in a later term than those in
+    /// which it was acknowledged, before that proves anything.
     pub(super) fn term_to_teach(&self, asked: Term, last: LogPosition) -> Term {
         let until = self.lacking.acknowledged_until;
         let would_prove = self.first_open_hole().is_some_and(|hole| last < hole);
@@ -100,7 +102,7 @@ impl Replica {
             return;
         };
         let before = LogIndex::new(hole.index.get() - 1);
-        // Who decided on it is known only if every configuration before it is.
+        // Which voters decided on it is known only if every configuration before it is.
         let is_config_known = self.repair.may_be_configs(before).next().is_none();
         let config = self.node.log().get_position_and_config(before);
         let is_void =

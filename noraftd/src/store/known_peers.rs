@@ -1,13 +1,13 @@
-//! The data directories of the other nodes, as this node has met them: a node id that comes back with another
-//! directory has forgotten what it promised, and is told from the one that promised, also after a restart here.
+//! The data directories of the other nodes, as this node has met them: a node id that comes back with another directory
+//! has forgotten what it promised, and is distinguished from the one that promised, also after a restart here.
 //!
 //! Invariant: a directory is accepted only after its incarnation is durable here, and another one in its place only
 //! when a person said so.
 //!
-//! The file `incarnations` has its room from the first start on, so that a node whose disk is full still meets the others.
-//! It holds the same bytes twice, the second time from the middle on, each filled up with zeros. They are written one after
-//! the other, each synced, so one of them is always whole; the file is laid out anew when they differ at a start. All numbers
-//! are little-endian:
+//! The file `incarnations` has its room from the first start on, so that a node whose disk is full still meets the
+//! others. It holds the same bytes twice, the second time from the middle on, each filled up with zeros. They are
+//! written one after the other, each synced, so one of them is always whole; the file is laid out again when they
+//! differ at a start. All numbers are little-endian:
 //!
 //! | bytes | field |
 //! |-|-|
@@ -51,12 +51,12 @@ impl KnownPeers {
     /// The file's name.
     pub const FILE: &str = FILE;
 
-    /// Reads what `disk` has (nobody, when there is no file), and sees to it that the file has its room.
+    /// Reads what `disk` has (no node, when there is no file), and ensures that the file has its room.
     ///
     /// # Errors
     ///
     /// When the file cannot be read or written, or is of a version that this code does not know. A full disk is no
-    /// error yet: somebody new can then not be met.
+    /// error yet: a new node can then not be met.
     pub fn load(disk: Arc<dyn Disk>) -> io::Result<Self> {
         let (mut found, mut is_sound) = (Ok(Some(BTreeMap::new())), false);
         let exists = disk.list()?.iter().any(|name| name == FILE);
@@ -75,7 +75,7 @@ impl KnownPeers {
             disk,
         };
         if met.is_lost {
-            // The next start is to say so too, until somebody is met.
+            // The next start is to say so too, until a node is met.
         } else if is_sound {
             met.file = Some(met.disk.open(FILE)?);
         } else if let Err(error) = met.lay_out(&met.known.clone())
@@ -87,7 +87,7 @@ impl KnownPeers {
         Ok(met)
     }
 
-    /// True when both copies are damaged: everybody is met anew.
+    /// True when both copies are damaged: every node is met for the first time again.
     pub fn is_lost(&self) -> bool {
         self.is_lost
     }
@@ -102,7 +102,7 @@ impl KnownPeers {
     /// # Errors
     ///
     /// When the disk fails, or is full and was at the start; then nothing has changed here, and the disk may know it.
-    /// When as many nodes were met as the file has room for: whoever came under whichever id, none is forgotten.
+    /// When as many nodes were met as the file has room for: no node that was met is ever forgotten, whatever its id.
     pub fn admit(&mut self, node: NodeId, incarnation: u64) -> io::Result<()> {
         if self.known.len() >= ENCODED_MEMBERS_MAX && !self.known.contains_key(&node) {
             let text = format!(
@@ -113,7 +113,7 @@ impl KnownPeers {
         }
         let mut known = self.known.clone();
         known.insert(node, incarnation);
-        // After an error nobody knows what the file holds: then it is laid out anew.
+        // After an error it is unknown what the file holds: then it is laid out again.
         match self.file.take() {
             Some(file) => {
                 let copy = encode(&known);

@@ -98,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// When one does, or nobody can lock the directory.
+    /// When one does, or the directory cannot be locked.
     pub fn check_free(disk: Arc<dyn Disk>) -> Result<(), OpenError> {
         lock::Locked::new(disk).map(drop)
     }

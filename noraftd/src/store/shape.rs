@@ -210,7 +210,7 @@ pub(in crate::store) struct Extent {
 #[derive(Debug, Clone, Default)]
 pub(in crate::store) struct Extents {
     batches: VecDeque<Extent>,
-    /// Entries that stand damaged in their batch, and intact in these.
+    /// Entries that are damaged in their batch, and intact in these.
     patches: BTreeMap<u64, (u64, u32)>,
 }
 

@@ -1,4 +1,4 @@
-//! Snapshot files: a state, the log position that it stands for, and the proof that it is whole.
+//! Snapshot files: a state, the log position that it represents, and the proof that it is whole.
 //!
 //! Invariant: a file under its own name is complete and durable; it is written under another name, synced,
 //! renamed, and the directory synced. A crash in between leaves a temporary file, which the next opening
@@ -88,7 +88,7 @@ impl SnapshotError {
 #[derive(Clone)]
 pub struct Snapshots {
     disk: Arc<dyn Disk>,
-    /// Whose they must be; anybody's when absent.
+    /// Whose they must be; any node's when absent.
     cluster_id: Option<u64>,
 }
 
@@ -169,7 +169,7 @@ impl Snapshots {
     }
 
     /// Bytes `offset..`, at most `bytes_max`, of the snapshot file at `position`. At offset 0 the whole file is checked
-    /// first: nobody is sent what he will have to throw away.
+    /// first, so a peer never receives a file that it would reject.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl Snapshots {
         Ok(read)
     }
 
-    /// Writes bytes of a snapshot that another node sends, not durable yet; at offset 0 it begins anew.
+    /// Writes bytes of a snapshot that another node sends, not durable yet; at offset 0 it starts over.
     ///
     /// # Errors
     ///
@@ -240,11 +240,7 @@ impl Snapshots {
         let name = file_name(position);
         let (head, id) = self.load_file(&name, take)?;
         if head.base.position != position {
-            return Err(damaged(
-                &name,
-                20,
-                "it stands for another position than its name says",
-            ));
+            return Err(damaged(&name, 20, "it is of another position than its name says"));
         }
         Ok((head, id))
     }
@@ -441,7 +437,7 @@ fn parse_head(name: &str, cluster_id: Option<u64>, rest: &mut &[u8]) -> Result<S
     }
     let (index, term) = (fields.get_u64_le(), fields.get_u64_le());
     if index > INDEX_MAX {
-        return Err(damaged(name, 20, "it stands for an index that no log has"));
+        return Err(damaged(name, 20, "it is of an index that no log has"));
     }
     let stamp = Stamp::from_millis(fields.get_u64_le());
     fields.advance(4);

@@ -44,20 +44,20 @@ impl fmt::Display for Identity {
 pub struct Options {
     /// Bytes of a segment made from now on; rounded up to whole pages, eight at least.
     pub segment_bytes: u64,
-    /// Who makes the next segment.
+    /// Which thread makes the next segment.
     pub spare: SpareBy,
     /// The clock for [`StoreStats`]; the store decides nothing by it.
     pub clock: fn() -> Instant,
-    /// Seeds the salts of segments made from now on; draw it anew for each opening.
+    /// Seeds the salts of segments made from now on; draw another for each opening.
     pub salt_seed: u64,
 }
 
 impl Options {
-    /// The size of a segment unless told otherwise: a roll costs a few syncs, so it should be rare.
+    /// The size of a segment by default: a roll costs a few syncs, so it should be rare.
     pub const SEGMENT_BYTES: u64 = 64 << 20;
 }
 
-/// Who makes the next segment (and whether opening may use several threads).
+/// Which thread makes the next segment (and whether opening may use several threads).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpareBy {
     /// A thread of the store, ahead of need.

@@ -144,7 +144,7 @@ impl Replica {
         self.forget_void_holes();
     }
 
-    /// What became of entries that a snapshot covers, nobody here can say.
+    /// What became of entries that a snapshot covers is not known here.
     fn give_up_covered(&mut self, index: LogIndex) {
         while let Some(proposal) = self.proposals.pop_covered(index) {
             self.answer(proposal.origin, Outcome::Indefinite(Doubt::LeadershipLost));

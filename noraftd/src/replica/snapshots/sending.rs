@@ -83,7 +83,7 @@ impl Replica {
         }
     }
 
-    /// Gives up what nobody answers, repeats what was lost, and has the next chunk read.
+    /// Gives up what is not answered, repeats what was lost, and has the next chunk read.
     pub(in crate::replica) fn send_snapshots(&mut self) {
         if self.snapshots.sending.transfers.is_empty() {
             return;
@@ -115,7 +115,8 @@ impl Replica {
         });
     }
 
-    /// A chunk was read (or cannot be, for the file is damaged or gone): it goes to whom it is for, if it still is what that one needs.
+    /// A chunk was read (or cannot be, for the file is damaged or gone): it goes to its receiver, if that still
+    /// needs it.
     pub(in crate::replica) fn on_snapshot_read(
         &mut self,
         position: LogPosition,

@@ -133,7 +133,7 @@ impl Replica {
         let is_covering = std::mem::take(&mut taking.purpose) == Purpose::Cover;
         let is_same = older == Some(saved.position);
         if older.is_some_and(|older| older.index >= saved.position.index) && !(is_covering && is_same) {
-            // Another node's was taken over meanwhile; the store removes this one with what lies before.
+            // Another node's was installed meanwhile; the store removes this one with what lies before.
             return;
         }
         self.snapshots.newest = Some(saved);

@@ -28,7 +28,7 @@ impl Map {
     pub(in crate::store) fn lazy(file: &File, name: &str) -> io::Result<Self> {
         // SAFETY: the map is read-only and shared. The directory is locked by this process and segments
         // never shrink while they are open, so no page vanishes. Bytes that an append is writing at this
-        // moment are not read: readers are only told offsets of batches that are durable.
+        // moment are not read: readers only get offsets of batches that are durable.
         let bytes = unsafe { MmapOptions::new().map(file)? };
         Ok(Self::of(bytes, name))
     }

@@ -77,7 +77,7 @@ pub trait Disk: Send + Sync {
     ///
     /// # Errors
     ///
-    /// When the disk fails: names made since the last success may be lost, for ever.
+    /// When the disk fails: names made since the last success may be lost permanently.
     fn sync_dir(&self) -> io::Result<()>;
 }
 
@@ -115,7 +115,7 @@ pub trait DiskFile: Send + Sync {
     ///
     /// # Errors
     ///
-    /// What was written since the last success may be lost, for ever: never retry.
+    /// What was written since the last success may be lost permanently: never retry.
     fn sync_data(&self) -> io::Result<()>;
 
     /// Makes content and attributes durable.
@@ -149,8 +149,8 @@ pub trait DiskFile: Send + Sync {
     /// When the file cannot be read.
     fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()>;
 
-    /// The same file for whoever only reads it from now on, where that takes no file descriptor; `None` where it takes one all
-    /// the same.
+    /// The same file for callers that only read it from now on, where that takes no file descriptor; `None` where
+    /// it takes one all the same.
     fn only_read(&self) -> Option<Arc<dyn DiskFile>> {
         None
     }
@@ -210,7 +210,7 @@ impl RealDisk {
     }
 }
 
-/// Makes a directory for a node's data, and those above it, unless it is there: nobody but its owner may look into it. One
+/// Makes a directory for a node's data, and those above it, unless it is there: only its owner may look into it. One
 /// that is there keeps its mode.
 ///
 /// # Errors
@@ -229,7 +229,7 @@ pub fn make_private_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes an empty file for reading and writing, in place of one of that name: what it will hold is nobody else's.
+/// Makes an empty file for reading and writing, in place of one of that name; only its owner may read it.
 ///
 /// # Errors
 ///
@@ -398,7 +398,7 @@ impl DiskFile for RealFile {
     }
 
     fn forget_cached(&self) -> io::Result<()> {
-        // Drops pages that are clean and not mapped; nobody maps them before they are read.
+        // Drops pages that are clean and not mapped; they are mapped only when they are read.
         match posix_fadvise(&self.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED) {
             // A file system without a cache to speak of.
             Err(Errno::EOPNOTSUPP | Errno::ESPIPE | Errno::ENOSYS) => Ok(()),
@@ -499,7 +499,7 @@ impl RealFile {
     }
 }
 
-/// True for bytes that are worth a direct write and stand as one needs them: on whole pages, here and there.
+/// True for bytes that are worth a direct write and are aligned as one needs them: on whole pages, here and there.
 fn is_direct(offset: u64, pieces: &[IoSlice<'_>]) -> bool {
     let is_whole =
         |piece: &IoSlice<'_>| piece.len().is_multiple_of(PAGE) && piece.as_ptr().align_offset(PAGE) == 0;
@@ -520,7 +520,7 @@ fn write_some(file: &File, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<u6
     }
 }
 
-/// The file whose lock stands for the directory.
+/// The file whose lock covers the directory.
 const LOCK_FILE: &str = "lock";
 
 /// IOV_MAX of Linux: pieces that one `pwritev` takes.

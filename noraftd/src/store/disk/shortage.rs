@@ -1,6 +1,6 @@
 //! What the system lacks for a moment: file descriptors, memory, room on the disk.
 //!
-//! Invariant: a shortage says nothing about the disk. It passes when somebody gives something back, so whatever
+//! Invariant: a shortage says nothing about the disk. It passes when something is given back, so whatever
 //! met it is tried again; it is neither a failure nor a full disk.
 
 use std::io;

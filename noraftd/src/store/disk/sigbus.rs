@@ -1,6 +1,6 @@
 //! Pages of mapped files that cannot be read: the process ends with the file and the byte, not with a bare signal.
 //!
-//! The kernel answers a failed read through a map, or one beyond the end of a file that somebody cut short, with
+//! The kernel answers a failed read through a map, or one beyond the end of a file that was cut short, with
 //! SIGBUS. The handler finds the address among the maps that are there, says which byte of which file it is, and
 //! ends the process.
 //!

@@ -87,7 +87,7 @@ pub enum Kind {
     Seal = 7,
     /// A remark on the batches before.
     Mark = 8,
-    /// An entry that stands damaged further up, again.
+    /// An entry that is damaged further up, again.
     Patch = 9,
 }
 
@@ -112,7 +112,7 @@ impl Kind {
         match self {
             Self::Term | Self::Config | Self::Command | Self::Patch => (1..=INDEX_MAX).contains(&index),
             Self::Truncate | Self::Snapshot => index <= INDEX_MAX,
-            // Somebody's id, a number of entries, an LSN: nothing is counted from these.
+            // A node's id, a number of entries, an LSN: nothing is counted from these.
             Self::HardState | Self::Seal | Self::Mark => true,
         }
     }
@@ -398,7 +398,7 @@ impl BatchWriter {
         assert_eq!(
             head.length,
             payload.len(),
-            "a record's header tells its payload's length"
+            "a record's header has its payload's length"
         );
         self.heads.push(self.bytes.len());
         self.bytes.extend_from_slice(&head.encode());
@@ -411,7 +411,7 @@ impl BatchWriter {
         self.add(&RecordHeader::of(record), record);
     }
 
-    /// Adds an entry that stands damaged further up.
+    /// Adds an entry that is damaged further up.
     pub(in crate::store) fn patch(&mut self, record: &Record) {
         self.add(&RecordHeader::of_patch(record), record);
     }
@@ -448,7 +448,7 @@ impl BatchWriter {
         }
     }
 
-    /// Completes the batch that comes after `prev`, and tells its link. Without `padded`, the rest of the
+    /// Completes the batch that comes after `prev`, and returns its link. Without `padded`, the rest of the
     /// last page is left as it is on disk.
     pub(in crate::store) fn finish(&mut self, salt: u64, prev: Link, padded: bool) -> Link {
         assert!(!self.heads.is_empty(), "a batch holds at least one record");

@@ -1,7 +1,7 @@
 //! Term and vote in a file of their own: no peer can give them back.
 //!
 //! Invariants: a slot lies in one sector, so an interrupted write leaves it old or new; the slot that holds
-//! the newest state is never the one that is written, until the other holds it durably, too. The same state stands in
+//! the newest state is never the one that is written, until the other holds it durably, too. The same state is in
 //! the log's stream: the newest valid copy of either wins. Terms never fall, and in a term no vote comes before a vote;
 //! between two votes of a term (a follower takes its leader for its vote) the LSN of the batch decides.
 //!

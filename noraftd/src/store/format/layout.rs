@@ -27,7 +27,7 @@ pub const BATCH_HEADER_BYTES: usize = 32;
 pub const RECORD_HEADER_BYTES: usize = 40;
 
 /// From here on the copy into the page cache, and the writing back of each page, cost more than is won by having the bytes
-/// there for whoever reads them next.
+/// there for the next reader.
 pub(in crate::store) const DIRECT_BYTES_MIN: usize = 16 << 10;
 
 /// True when every byte is zero.

@@ -1,9 +1,9 @@
 //! A growing buffer that a disk can take bytes from directly.
 //!
-//! Invariant: from [`MAPPED_BYTES_MIN`] bytes on, the first byte stands on a page boundary of memory, and what is put in
-//! after [`PageBuffer::clear`] stands elsewhere than what was there before. Where the disk is a thread of a virtual
-//! machine's monitor, it reads the bytes into the cache of its own core, and whoever overwrites them at once has to take every line
-//! back: for 300 KB that was measured to cost as much as the sync itself.
+//! Invariant: from [`MAPPED_BYTES_MIN`] bytes on, the first byte lies on a page boundary of memory, and what is put in
+//! after [`PageBuffer::clear`] lies elsewhere than what was there before. Where the disk is a thread of a virtual
+//! machine's monitor, it reads the bytes into the cache of its own core, and a writer that overwrites them at once has
+//! to take every line back: for 300 KB that was measured to cost as much as the sync itself.
 
 use std::ops::{Deref, DerefMut};
 

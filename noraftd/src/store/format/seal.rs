@@ -1,6 +1,6 @@
 //! The index that a SEAL record carries: a second copy of the identity of every entry of the segment.
 //!
-//! Invariant: entries are listed in the order in which they stand in the segment, void ones included.
+//! Invariant: entries are listed in the order in which they lie in the segment, void ones included.
 //!
 //! | bytes | field |
 //! |-|-|
@@ -81,7 +81,7 @@ impl SealIndex {
         !self.lacks
     }
 
-    /// All entries, in the order in which they stand in the segment.
+    /// All entries, in the order in which they lie in the segment.
     pub(in crate::store) fn entries(&self) -> impl '_ + Iterator<Item = SealedEntry> {
         let positions = self.runs.iter().flat_map(|run| {
             (0..u64::from(run.count)).map(|nth| LogPosition {

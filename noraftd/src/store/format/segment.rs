@@ -226,7 +226,7 @@ pub(in crate::store) fn is_whole(size: u64) -> bool {
     (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&size) && size.is_multiple_of(PAGE as u64)
 }
 
-/// Refuses a file that is larger than any segment before somebody reads it into memory.
+/// Refuses a file that is larger than any segment before it is read into memory.
 pub(in crate::store) fn check_size(size: u64) -> io::Result<()> {
     if size <= SEGMENT_BYTES_MAX {
         return Ok(());

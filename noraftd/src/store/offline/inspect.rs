@@ -25,7 +25,7 @@ use crate::store::recovery::verdict::RecoveryReport;
 use crate::store::snapshots;
 use crate::store::types::Identity;
 
-/// How much to tell.
+/// How much to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Detail {
     /// Segments and verdicts.
@@ -41,7 +41,7 @@ pub enum Detail {
 pub struct Inspection {
     /// The directory.
     pub directory: String,
-    /// Whose it is, if that can be told.
+    /// Whose it is, if that is known.
     pub identity: Option<Identity>,
     /// Both slots of the file with term and vote, with the LSN of their batch; `None` for a damaged slot.
     pub slots: [Option<(u64, HardState)>; 2],

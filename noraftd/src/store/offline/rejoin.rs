@@ -1,7 +1,8 @@
 //! A member that lost what it knew begins again, under the same id and with another incarnation.
 //!
 //! Invariants: it starts in a term in which its predecessor has not voted, and it abstains, for the entries that its
-//! predecessor acknowledged are not here: lost for certain, so that two such members of three elect nobody. The segment comes last: without it, there is no store yet.
+//! predecessor acknowledged are not here: lost for certain, so that two such members of three elect no
+//! leader. The segment comes last: without it, there is no store yet.
 
 use bytes::Bytes;
 use noraft::Term;

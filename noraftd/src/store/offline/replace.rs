@@ -1,6 +1,6 @@
 //! A log that cannot be used any more gives way to another node's snapshot; a person asks for it.
 //!
-//! Invariant: term and vote stay, or nothing is done: whoever forgot a vote must not go on under its name. The node
+//! Invariant: term and vote stay, or nothing is done: a node that forgot a vote must not go on under its name. The node
 //! abstains until it has caught up, for entries that it acknowledged may be gone. The old segments are kept under
 //! other names, and they go oldest first: what is left after a crash is refused as before, never a shorter log that
 //! looks whole.

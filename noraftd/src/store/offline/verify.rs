@@ -86,7 +86,7 @@ fn of_segment(inspection: &Inspection, segment: &SegmentView) -> FileVerdict {
         Some(_) => format!("{} batches, {records} records{sealed}", segment.batches.len()),
         None => format!("header {}", segment.header),
     };
-    let mut told = Vec::new();
+    let mut faults_found = Vec::new();
     let mut interrupted = None;
     for finding in findings(inspection, &segment.file) {
         match finding.verdict {
@@ -96,7 +96,7 @@ fn of_segment(inspection: &Inspection, segment: &SegmentView) -> FileVerdict {
                     finding.offset, finding.found
                 ));
             }
-            verdict => told.push(format!(
+            verdict => faults_found.push(format!(
                 "byte {}: {}: {}",
                 finding.offset,
                 verdict.name(),
@@ -108,14 +108,14 @@ fn of_segment(inspection: &Inspection, segment: &SegmentView) -> FileVerdict {
         .batches
         .iter()
         .filter_map(|batch| Some((batch.lsn, batch.fault?)));
-    for (lsn, (at, found)) in faults.take(FAULTS_TOLD_MAX) {
-        told.push(format!("byte {at}: batch {lsn}: {found}"));
+    for (lsn, (at, found)) in faults.take(FAULTS_SHOWN_MAX) {
+        faults_found.push(format!("byte {at}: batch {lsn}: {found}"));
     }
     // An interrupted batch may have a good header and half of its records.
-    let state = match (interrupted, told.is_empty()) {
-        (Some(why), _) if told.len() <= 1 => FileState::Interrupted(why),
+    let state = match (interrupted, faults_found.is_empty()) {
+        (Some(why), _) if faults_found.len() <= 1 => FileState::Interrupted(why),
         (None, true) => FileState::Intact,
-        (Some(_) | None, _) => FileState::Damaged(told),
+        (Some(_) | None, _) => FileState::Damaged(faults_found),
     };
     FileVerdict {
         file: segment.file.clone(),
@@ -126,16 +126,16 @@ fn of_segment(inspection: &Inspection, segment: &SegmentView) -> FileVerdict {
 
 fn of_hard_state(inspection: &Inspection) -> FileVerdict {
     let good = inspection.slots.iter().flatten().count();
-    let told: Vec<String> = findings(inspection, hard_state::FILE)
+    let found: Vec<String> = findings(inspection, hard_state::FILE)
         .map(|finding| format!("{}: {}", finding.verdict.name(), finding.found))
         .collect();
     FileVerdict {
         file: hard_state::FILE.to_owned(),
         content: format!("{good} of 2 slots"),
-        state: if good == 2 && told.is_empty() {
+        state: if good == 2 && found.is_empty() {
             FileState::Intact
         } else {
-            FileState::Damaged(told)
+            FileState::Damaged(found)
         },
     }
 }
@@ -191,7 +191,7 @@ impl fmt::Display for Verification {
             match state {
                 FileState::Intact => {}
                 FileState::Interrupted(why) => writeln!(f, "    {why}")?,
-                FileState::Damaged(told) => told.iter().try_for_each(|line| writeln!(f, "    {line}"))?,
+                FileState::Damaged(lines) => lines.iter().try_for_each(|line| writeln!(f, "    {line}"))?,
             }
         }
         self.others
@@ -208,4 +208,4 @@ impl fmt::Display for Verification {
 }
 
 /// A segment that lost a stretch says the same of thousands of batches.
-const FAULTS_TOLD_MAX: usize = 8;
+const FAULTS_SHOWN_MAX: usize = 8;

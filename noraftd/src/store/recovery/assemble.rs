@@ -40,7 +40,7 @@ pub(super) fn assemble(
         replace_segment(&*disk, options, number, &mut state, &mut files).map_err(failure(
             &*disk,
             &file_name(number),
-            "beginning a lost segment anew",
+            "beginning a lost segment again",
         ))?;
     }
     let recovered = Recovered {

@@ -108,14 +108,14 @@ fn sync_all(
         file.sync_all().map_err(failure(disk, &name, "syncing"))?;
         if at < WRITTEN_LAST_MAX {
             file.forget_cached()
-                .map_err(failure(disk, &name, "reading anew"))?;
+                .map_err(failure(disk, &name, "reading again"))?;
         }
     }
     if let Some(file) = slots_file {
         file.sync_all()
             .map_err(failure(disk, hard_state::FILE, "syncing"))?;
         file.forget_cached()
-            .map_err(failure(disk, hard_state::FILE, "reading anew"))?;
+            .map_err(failure(disk, hard_state::FILE, "reading again"))?;
     }
     disk.sync_dir()
         .map_err(failure(disk, "", "syncing the directory"))

@@ -2,13 +2,13 @@
 //!
 //! Invariant: LSN order decides: an entry is in the log when nothing later made it void or covered it.
 //!
-//! **Where records are lost** (`Event::Lost`), the log may have been cut, extended, or both, and nobody knows. What
-//! comes next tells more, by Log Matching (Raft 5.3: the same index and term mean the same log up to there):
+//! **Where records are lost** (`Event::Lost`), the log may have been cut, extended, or both. What
+//! comes next shows more, by Log Matching (Raft 5.3: the same index and term mean the same log up to there):
 //!
 //! - It follows a position that the log holds: then the log up to there is what it was.
 //! - It follows a later position of the term in which the log ends: then all entries between are of that term.
 //!   Their places are known, and they become holes.
-//! - Neither: which entries there were cannot be told. The log as it was before the loss is put aside. What
+//! - Neither: which entries there were is not known. The log as it was before the loss is put aside. What
 //!   comes later may still make the loss void (a truncation to before it) or cover it (a snapshot); otherwise the
 //!   log ends before it.
 //!
@@ -55,9 +55,9 @@ pub(in crate::store) struct Replay {
 /// What a log's batches add up to.
 pub(in crate::store) struct Replayed {
     pub(in crate::store) recovered: RecoveredLog,
-    /// True when the log had to end before something that cannot be told.
+    /// True when the log had to end before something unknown.
     pub(in crate::store) is_cut: bool,
-    /// The last term and vote in the stream, and the batch they stand in.
+    /// The last term and vote in the stream, and the batch that holds them.
     pub(in crate::store) hard_state: Option<(u64, HardState)>,
     /// True when a later one may have been among what is lost.
     pub(in crate::store) hard_state_is_doubtful: bool,
@@ -94,8 +94,8 @@ impl RecoveredLog {
         Ok(())
     }
 
-    /// True when entries after `position` are held, and nothing tells whether they followed that position or another one
-    /// of its index, which its beginning made void.
+    /// True when entries after `position` are held, and nothing shows whether they followed that position or another
+    /// one of its index, which its beginning made void.
     fn may_follow(&self, position: LogPosition) -> bool {
         let before = self.shape.base_position();
         let is_term_known = before.term != Term::ZERO || before.index == LogIndex::ZERO;
@@ -178,7 +178,7 @@ impl Replay {
         }
     }
 
-    /// The next segment was begun: its header tells where the log ended then, where it began, and whether the node
+    /// The next segment was begun: its header says where the log ended then, where it began, and whether the node
     /// abstained.
     pub(in crate::store) fn begin_segment(&mut self, header: &SegmentHeader, base: Option<&Base>) {
         self.abstain = self.abstain.max(header.abstain);
@@ -207,7 +207,7 @@ impl Replay {
         self.before.as_ref().unwrap_or(&self.recovered)
     }
 
-    /// True when the log has to end before something that cannot be told.
+    /// True when the log has to end before something unknown.
     pub(in crate::store) fn is_cut(&self) -> bool {
         self.before.is_some() || self.certainty != Certainty::Sure
     }
@@ -249,7 +249,7 @@ impl Replay {
         }
     }
 
-    /// Takes the next event, which a batch of `segment` says; tells what does not fit what came before.
+    /// Takes the next event, which a batch of `segment` says; returns what does not fit what came before.
     pub(in crate::store) fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
         match event {
             Event::Entries { page, run, steps } => {
@@ -339,7 +339,7 @@ impl Replay {
             opens: false,
         };
         self.append(run, None)?;
-        // The index does not tell configurations from commands.
+        // The index does not distinguish configurations from commands.
         let opens = self.recovered.shape.is_first_of_term(index.get());
         let kind = opens.then_some(RecordKind::Term);
         let known = kind.map(|kind| step(entry.position, kind, entry.payload_crc));
@@ -409,7 +409,7 @@ impl Replay {
         self.before.get_or_insert(aside);
     }
 
-    /// The entry at `position` stands here again, intact.
+    /// The entry at `position` is here again, intact.
     fn patch(&mut self, segment: u64, page: u32, position: LogPosition, step: u64) {
         // Whatever was lost meanwhile, the entry at that position is this one.
         for log in [Some(&mut self.recovered), self.before.as_mut()]
@@ -447,7 +447,7 @@ impl Replay {
                 // An unexplained loss among what is covered does not matter any more; what came after it does.
                 self.before = None;
                 if self.recovered.may_follow(base.position) {
-                    // What comes next may tell; otherwise the log ends there, as before something that is lost.
+                    // What comes next may show it; otherwise the log ends there, as before something that is lost.
                     self.certainty = Certainty::Unknown;
                 }
                 self.recovered.rebase(segment, base);

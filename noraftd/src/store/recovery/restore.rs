@@ -8,8 +8,8 @@ use crate::store::recovery::verdict::{Finding, OpenError, Verdict};
 use crate::store::snapshots::{self, SnapshotError, Snapshots};
 
 impl Store {
-    /// Loads the newest snapshot that is whole and that the log goes on from; removes what was never taken over
-    /// or is not needed any more. To be called once, after opening. `begin` makes the place where the chunks of a
+    /// Loads the newest snapshot that is whole and that the log goes on from; removes what was never installed
+    /// or is no longer needed. To be called once, after opening. `begin` makes the place where the chunks of a
     /// snapshot go.
     ///
     /// # Errors

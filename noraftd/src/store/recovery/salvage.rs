@@ -1,10 +1,10 @@
-//! What can still be told of records in a batch that is not valid.
+//! What is still known of records in a batch that is not valid.
 //!
 //! A record's header has its own crc, so that term, index and payload crc of an entry outlive its payload; the
-//! SEAL of a segment has a second copy of all three. What neither tells is lost, and said to be.
+//! SEAL of a segment has a second copy of all three. What neither has is lost, and reported as lost.
 //!
-//! Invariant: whatever is told here was covered by a crc. An entry that a reader could not reach from the front
-//! of its batch is told as a hole even when its bytes are intact.
+//! Invariant: whatever is reported here was covered by a crc. An entry that a reader could not reach from the front
+//! of its batch is reported as a hole even when its bytes are intact.
 
 use crate::record::{Hole, decode_config};
 use crate::store::format::batch::{BatchHeader, Kind, RecordHeader, record_seed};
@@ -176,8 +176,8 @@ impl SegmentScan {
         });
     }
 
-    /// Tells of lost entries what the segment's index has of them. Where nothing is left to tell it by, the
-    /// index that is written next must not be taken for complete.
+    /// Reports what the segment's index has of lost entries. Where nothing is left to report, the index that is written
+    /// next must not be taken for complete.
     pub(in crate::store) fn fill_from_seal(&mut self) {
         let is_lost = |event: &Event| matches!(event, Event::Lost { .. });
         if !self.events.iter().any(is_lost) {

@@ -1,7 +1,7 @@
 //! One segment, read from front to back: what is valid, and what the rest looks like.
 //!
-//! A batch that is not valid does not end the reading when a later one exists: what can be told of its records
-//! is salvaged (`salvage.rs`), and the reading goes on behind it.
+//! A batch that is not valid does not end the reading when a later one exists: what is known of its records
+//! is salvaged (`salvage.rs`), and the reading goes on after it.
 //!
 //! Invariant: pure, and total: any bytes give a scan, never a panic. Memory is O(entries), 8 bytes each beside
 //! batches, terms, configurations and damaged entries, and every crc of a batch was checked before anything of it is reported,
@@ -28,7 +28,7 @@ use crate::store::shape::Run;
 pub(in crate::store) enum Event {
     /// Consecutive entries of one term in the batch at `page`; what each contributes to the log's chain.
     Entries { page: u32, run: Run, steps: Vec<u64> },
-    /// The configuration in an entry that was just told.
+    /// The configuration in the entry just reported.
     Config { index: u64, config: Box<ClusterConfig> },
     /// Term and vote.
     HardState { lsn: u64, hard_state: HardState },
@@ -50,15 +50,15 @@ pub(in crate::store) enum Event {
         kind: RecordKind,
         payload_crc: u32,
     },
-    /// An entry that was just told is not readable.
+    /// The entry just reported is not readable.
     Hole(Hole),
-    /// An entry that only the segment's index tells of.
+    /// An entry that only the segment's index has.
     Indexed(SealedEntry),
-    /// Records of which nothing is known stood in these bytes of the segment.
+    /// Records of which nothing is known were in these bytes of the segment.
     Lost {
         from: u64,
         to: u64,
-        /// True when all entries among them are told beside this.
+        /// True when all entries among them are reported separately.
         entries_known: bool,
     },
 }
@@ -134,7 +134,7 @@ pub(in crate::store) struct SegmentScan {
     pub(in crate::store) end: TailState,
     /// What was found between valid batches.
     pub(in crate::store) damages: Vec<Damaged>,
-    /// What can be told of the records in the rest, should it turn out that they were durable.
+    /// What is known of the records in the rest, should it turn out that they were durable.
     pub(in crate::store) tail: Vec<Event>,
     /// The index that the SEAL carries.
     pub(in crate::store) seal: Option<SealIndex>,
@@ -206,7 +206,7 @@ impl SegmentScan {
             fault = found;
             let own = self.own_head(bytes, header.salt);
             if own.is_some() {
-                // Nobody comes back to it: two damaged copies of one batch would name each other for ever.
+                // It is not visited again: two damaged copies of one batch would name each other forever.
                 heads.retain(|(at, _)| *at as u64 != self.front);
             }
             let Some(next) = next_batch(heads, self.front, self.last, own.as_ref()) else {
@@ -220,7 +220,7 @@ impl SegmentScan {
             });
             self.salvage_until(bytes, header.salt, own, next);
         }
-        // A batch that stands in the wrong place may have been the last; or it covers what was.
+        // A batch in the wrong place may have been the last; or it covers what was.
         if end > self.front && !self.sealed {
             self.lose(self.front as usize, end as usize);
         }

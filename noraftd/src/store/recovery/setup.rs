@@ -80,7 +80,7 @@ impl Vacant {
     }
 }
 
-/// Whether what an interrupted setting up left may be taken over.
+/// Whether what an interrupted setup left may be adopted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Leftovers {
     /// By the same verb, run again.

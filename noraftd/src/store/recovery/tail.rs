@@ -56,7 +56,7 @@ pub(in crate::store) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Hea
     pages.filter_map(head).collect()
 }
 
-/// The batch that comes after an invalid one at `front`, wherever it stands: LSNs tell the order, and a page that
+/// The batch that comes after an invalid one at `front`, wherever it lies: LSNs give the order, and a page that
 /// was written to the wrong place repeats a batch, or has one instead of another. A batch that was begun proves
 /// that all before it were durable, because only one is in flight at a time. Its header is enough.
 pub(in crate::store) fn next_batch(

@@ -17,7 +17,7 @@ pub enum Verdict {
     Damage,
     /// The same, and which entries it held is not readable.
     DamageCut,
-    /// Damage, and nobody else can have what it took.
+    /// Damage, and no other node can have what it took.
     DamageUncovered,
     /// Last batch invalid, nothing valid after.
     AmbiguousTail,
@@ -118,7 +118,7 @@ impl Verdict {
                  applies past them nor campaigns; look after the disk"
             }
             Self::DamageCut => {
-                "the log ends before it; the node replicates the rest anew, but neither votes nor campaigns on \
+                "the log ends before it; the node replicates the rest again, but neither votes nor campaigns on \
                  its own until it has caught up; look after the disk"
             }
             Self::DamageUncovered | Self::Gap => {

@@ -117,7 +117,7 @@ impl Spares {
             maker.pending = None;
             // A shortage of descriptors or memory says nothing about room.
             self.failed = made.as_ref().is_err_and(|error| !is_shortage(error));
-            // A failure is told to the call that needs the segment, which tries again.
+            // A failure is reported to the call that needs the segment, which tries again.
             self.ready = self.ready.take().or(made.ok().map(|file| (number, file)));
         }
         self.ready.is_some()
@@ -236,7 +236,7 @@ pub(in crate::store) fn fill(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
 }
 
 /// The same, soon: the room for it is taken, which reads as zeros, but only its start is written. Syncs behind that
-/// cost more. For the segment that a node waits for before it serves anybody.
+/// cost more. For the segment that a node waits for before it serves a client.
 pub(in crate::store) fn fill_start(disk: &dyn Disk, number: u64, bytes: u64) -> Made {
     prepare(disk, number, bytes, bytes.min(START_BYTES))
 }
@@ -272,7 +272,7 @@ fn write_zeros(file: &dyn DiskFile, bytes: u64) -> io::Result<()> {
         }
     }
     file.sync_all()?;
-    // Nobody reads the zeros, and a direct write has to take them out of the cache page by page.
+    // The zeros are never read, and a direct write has to take them out of the cache page by page.
     file.forget_cached()
 }
 

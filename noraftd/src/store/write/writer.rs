@@ -36,7 +36,7 @@ pub(in crate::store) struct Content<'a> {
     pub(in crate::store) truncate: Option<LogPosition>,
     pub(in crate::store) records: &'a [Record],
     pub(in crate::store) runs: &'a [Run],
-    /// Entries that stand damaged further up.
+    /// Entries that are damaged further up.
     pub(in crate::store) patches: &'a [Record],
     pub(in crate::store) mark: Option<(Mark, u64)>,
 }
@@ -428,7 +428,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Builds the mark of a cut; tells its link, and how many bytes it has.
+    /// Builds the mark of a cut; returns its link, and how many bytes it has.
     fn encode_cut(&mut self, until: u64, mark: Mark, seals: bool) -> (Link, u64) {
         let (salt, lsn) = (self.header.salt, self.take_lsn());
         let cut_lsn = self.last.lsn + 1;

@@ -1,4 +1,4 @@
-//! What a cut at this moment would lose, for whoever makes the cut.
+//! What a cut at this moment would lose, for the process that makes the cut.
 //!
 //! Invariant: the file says at every moment at least what is in memory alone; it outlives the process, as
 //! the kernel keeps what was written. One line of fixed width, rewritten in place:

@@ -2,13 +2,13 @@
 //!
 //! SIGKILL alone loses nothing, because the kernel keeps what was written and writes it back. Here the files
 //! of the real directory are the platter, and this process's memory is the cache: a write stays in memory
-//! (`file.rs`) until the file is synced, a change of names until the directory is. Whoever kills the process
-//! pulls the plug. So that a cut leaves more than clean edges, the seed lets single sectors, sizes and the
+//! (`file.rs`) until the file is synced, a change of names until the directory is. To kill the process is
+//! to pull the plug. So that a cut leaves more than clean edges, the seed lets single sectors, sizes and the
 //! oldest changes of names reach the platter early, as a disk may at any time.
 //!
 //! Invariant: what a successful sync covered is in the real directory before it returns; everything else may
 //! be missing there in part, but only as store/disk/memory.rs says too: by sectors of 512 bytes, and of the
-//! names the oldest changes first. Nobody but this module knows that it is there: the store above is the
+//! names the oldest changes first. Only this module knows that it is there: the store above is the
 //! production's, and so are the calls below.
 //!
 //! Stricter than most file systems: syncing a new file does not make its name durable.
@@ -215,7 +215,7 @@ impl Disk for ShadowDisk {
     fn remove(&self, name: &str) -> io::Result<()> {
         self.with_names(|names| {
             let gone = names.live.remove(name).ok_or(io::ErrorKind::NotFound)?;
-            // What was not written of a file without a name is nobody's loss.
+            // What was not written of a file without a name is no loss.
             gone.iter().for_each(|file| file.forsake());
             self.change(names, Change::Remove(name.to_owned()))
         })
@@ -229,7 +229,7 @@ impl Disk for ShadowDisk {
 }
 
 impl Shared {
-    /// Takes the time of a slow disk, and fails where it was told to.
+    /// Takes the time of a slow disk, and fails where the options say so.
     fn begin_sync(&self) -> io::Result<()> {
         if !self.options.sync_delay.is_zero() {
             pause(self.options.sync_delay);

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-/// What a shadow disk is told.
+/// Options of a shadow disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ShadowOptions {
     /// Decides what reaches the platter before it is synced.

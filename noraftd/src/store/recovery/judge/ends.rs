@@ -199,7 +199,7 @@ impl Judge {
         log
     }
 
-    /// Damage that nobody else can make good.
+    /// Damage that no other node can make good.
     pub(super) fn check_covered(&mut self, recovered: &RecoveredLog, node: NodeId, active: u64) {
         let is_damaged = self.report.tail_damaged || self.cut_log || !recovered.holes.is_empty();
         let config = recovered.shape.latest_config();
@@ -216,11 +216,11 @@ impl Judge {
         }
     }
 
-    /// What was lost cannot be told, so the log ends before it.
+    /// What was lost is not known, so the log ends before it.
     pub(super) fn note_cut(&mut self, recovered: &RecoveredLog, active: u64) {
         let last = recovered.shape.last_position();
         let text = format!(
-            "what came after entry {} of term {} cannot be told",
+            "what came after entry {} of term {} can no longer be determined",
             last.index.get(),
             last.term.get()
         );

@@ -46,7 +46,7 @@ impl Judge {
         let mut readable = active.iter().map(|number| segments[number].valid_header());
         if readable.all(|header| header.is_none()) {
             for number in &active {
-                let text = "no segment is left that tells whose the log is";
+                let text = "no segment is left that says whose log this is";
                 self.find(Verdict::DamageUncovered, &file_name(*number), 0, text);
             }
             if active.is_empty() {

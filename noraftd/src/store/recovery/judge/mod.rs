@@ -7,9 +7,9 @@
 //! |-|-|
 //! | batch valid | take it |
 //! | batch invalid, a later valid batch of the same salt exists (this or a later segment) | **damage**: keep identities that are readable, mark holes, repair from peers |
-//! | the same, and what it held cannot be told | the log ends before it: **cut**, abstain |
+//! | the same, and what it held is not known | the log ends before it: **cut**, abstain |
 //! | last batch invalid, nothing valid after | **ambiguous tail**: cut it, abstain; but see below |
-//! | the same, after the mark of a cut, and before the mark that its tail is blank | the rest of that cut: blank it, the first mark's verdict stands |
+//! | the same, after the mark of a cut, and before the mark that its tail is blank | the rest of that cut: blank it, the first mark's verdict holds |
 //! | last batch invalid after a SEAL or a clean-stop mark | damage |
 //! | header page invalid | second copy at the segment's end; both bad: damage of the whole segment |
 //! | damage, and no other voter can have what it took | refuse |
@@ -25,15 +25,15 @@
 //!
 //! **What damage takes.** Of a record whose payload is damaged, the header still names term, index and crc; of one
 //! whose header is damaged, the SEAL of its segment does; and where both are gone, the positions around it may
-//! tell (`replay.rs`). Such an entry is a *hole*: the log keeps its shape, so the node may go on voting and
+//! show them (`replay.rs`). Such an entry is a *hole*: the log keeps its shape, so the node may go on voting and
 //! replicating, and the payload comes from a peer (`replica/repair.rs`) and is written again as a PATCH. Where
-//! not even the place of entries can be told, the log ends before them, durably, by a TRUNCATE with a mark; the
+//! not even the place of entries is known, the log ends before them, durably, by a TRUNCATE with a mark; the
 //! node has then forgotten what it acknowledged, and abstains exactly as after an ambiguous tail.
 //!
 //! **Why an ambiguous tail is cut.** An interrupted write leaves each sector old (zero: segments are
-//! zero-filled) or new. Such a tail is what a power cut leaves of a batch that nobody was told of, and so
+//! zero-filled) or new. Such a tail is what a power cut leaves of a batch that was acknowledged to no one, and so
 //! may be dropped. But a disk that lost sectors of the *last* batch after its sync looks the same, and that
-//! batch may have been acknowledged. The node cannot tell, so it says so: it abstains. A tail with bytes
+//! batch may have been acknowledged. The node cannot know, so it says so: it abstains. A tail with bytes
 //! that no interrupted write leaves is damaged for certain; it is cut and abstained from as well, because
 //! the others have its entries, and [`RecoveryReport::tail_damaged`] says it.
 //!
@@ -48,7 +48,7 @@
 //! away for good needs a person. A node abstains until its log holds the last entry of a current leader;
 //! [`crate::store::Store::mark_caught_up`] makes that durable. Until then every opening says `abstain` again.
 //!
-//! **One voter alone** has nobody to ask. Its interrupted writes are cut (`G` is all voters), but a tail
+//! **One voter alone** has no other node to ask. Its interrupted writes are cut (`G` is all voters), but a tail
 //! damaged for certain, or any other damage, is refused: with `q = 1`, no loss is covered.
 //!
 //! **What remains undetected**: the disk loses *every* sector of the last batch, after its sync and before
@@ -72,7 +72,7 @@ use crate::store::types::Owner;
 
 /// What was read of a directory.
 pub(in crate::store) struct DirectoryContents<'a> {
-    /// Whose directory it must be; anybody's when absent.
+    /// Whose directory it must be; any node's when absent.
     pub(in crate::store) owner: Option<Owner>,
     pub(in crate::store) segments: BTreeMap<u64, SegmentScan>,
     pub(in crate::store) hard_state: Slots,
@@ -118,7 +118,7 @@ pub(in crate::store) struct State {
     pub(in crate::store) cut_is_open: bool,
     /// True when the log ends earlier than its batches say, which has to be made durable.
     pub(in crate::store) cut_log: bool,
-    /// A segment behind the active one that nothing can be read of: to be begun anew in its place.
+    /// A segment behind the active one of which nothing can be read: a new one is begun in its place.
     pub(in crate::store) replace: Option<u64>,
     /// Files that were cut, to be made as long as their headers say.
     pub(in crate::store) resize: Vec<SegmentHeader>,
@@ -218,7 +218,7 @@ impl Judge {
     ) -> Option<((usize, Slot), bool)> {
         let last_term = replayed.recovered.shape.last_position().term;
         let newest = self.newest_hard_state(slots, slot, replayed, last_term)?;
-        // A vote that overtook its batch may stand in one place only.
+        // A vote that overtook its batch may be in one place only.
         let state = Some(newest.hard_state);
         let in_stream = replayed.hard_state.map(|(_, state)| state);
         let is_alone = slots.beside(number) != state && in_stream != state;
