@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_to_a_bound_and_begin_anew() {
+    fn pauses_grow_to_a_bound_and_begin_again() {
         let mut backoff = Backoff::new(1);
         assert!(backoff.next() <= FIRST);
         let later: Vec<_> = (0..20).map(|_| backoff.next()).collect();

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_keeps_room_for_whoever_is_met() {
+    fn a_full_disk_keeps_room_for_a_node_that_is_met() {
         let disk = MemDisk::new();
         let mut met = load(&disk);
         disk.arm(Some(Fault::Full));
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_too_many_is_not_met_and_nobody_is_forgotten() {
+    fn a_node_too_many_is_not_met_and_no_node_is_forgotten() {
         let disk = MemDisk::new();
         let mut met = load(&disk);
         (1..=256).for_each(|node| met.admit(NodeId::new(node), node).unwrap());
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_was_full_at_the_start_meets_nobody_until_it_has_room() {
+    fn a_disk_that_was_full_at_the_start_meets_no_node_until_it_has_room() {
         let disk = MemDisk::new();
         disk.arm(Some(Fault::Full));
         let mut met = load(&disk);

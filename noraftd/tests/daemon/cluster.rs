@@ -41,7 +41,7 @@ fn every_node_takes_every_command_over_tcp_and_unix() {
             }
         }
         let followers = cluster.followers();
-        eventually("everybody is connected", || {
+        eventually("all nodes are connected", || {
             let status = cluster.nodes[followers[0]].status()?;
             status.peers.iter().all(|peer| peer.connected).then_some(())
         });

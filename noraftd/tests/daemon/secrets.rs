@@ -220,7 +220,7 @@ fn orders_take_the_admin_socket_or_a_proof() {
             assert!(error_text(&reply).starts_with("NOAUTH"), "{order:?}: {reply:?}");
         }
     }
-    assert_eq!(lead.status().expect("everybody may ask").voters, [1, 2, 3]);
+    assert_eq!(lead.status().expect("any client may ask").voters, [1, 2, 3]);
     let tcp = lead.tcp.as_str();
     let (code, text) = verb(&["voters", tcp, "1", "2", "3"]);
     assert_eq!(code, Some(1), "{text}");

@@ -12,7 +12,7 @@ const OK: Reply = Reply::Status("OK");
 
 /// Changes the voters and waits until it is done; the leader may be another one afterwards.
 fn change(world: &mut World, id: u64, voters: &[u64]) {
-    let leader = world.leader().expect("somebody leads");
+    let leader = world.leader().expect("a node leads");
     world.change_voters(leader, id, voters);
     world.run_for(SECOND / 5);
     assert_eq!(done(world, id), OK);
@@ -21,7 +21,7 @@ fn change(world: &mut World, id: u64, voters: &[u64]) {
 
 /// Increments the counter through the leader.
 fn count(world: &mut World, id: u64) -> Reply {
-    let leader = world.leader().expect("somebody leads");
+    let leader = world.leader().expect("a node leads");
     world.request(leader, id, &["INCR", "c"]);
     world.run_for(SECOND / 5);
     done(world, id)
@@ -265,7 +265,7 @@ fn a_change_without_a_new_majority_is_indefinite_and_goes_on_later() {
     );
     world.start(others[0]);
     world.run_for(SECOND * 4);
-    let now = world.leader().expect("somebody leads");
+    let now = world.leader().expect("a node leads");
     let mut voters = vec![leader, others[0], others[1]];
     voters.sort_unstable();
     assert_eq!(world.voters(now), (voters, vec![]));

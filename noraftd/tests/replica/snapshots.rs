@@ -84,7 +84,7 @@ fn a_transfer_goes_on_where_it_stopped() {
     world.run_for(SECOND * 3);
     assert!(world.installs >= 1);
     let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
-    assert_eq!(applied(away), applied(world.leader().expect("somebody leads")));
+    assert_eq!(applied(away), applied(world.leader().expect("a node leads")));
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn a_damaged_snapshot_is_not_sent_and_another_is_taken() {
     world.run_for(SECOND * 5);
     let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
     assert!(world.installs >= 1);
-    assert_eq!(applied(away), applied(world.leader().expect("somebody leads")));
+    assert_eq!(applied(away), applied(world.leader().expect("a node leads")));
 }

@@ -263,8 +263,8 @@ impl Net {
     /// Nodes 0 to `size - 1`, node 0 leading all of them, everything committed everywhere.
     pub(crate) fn led_by_node_0(size: u64) -> Self {
         let mut net = Self::of((0..size).map(|n| Node::start(id(n))));
-        let everybody: Vec<_> = (0..size).map(NodeId::new).collect();
-        net.nodes[0].create_cluster(&everybody);
+        let everyone: Vec<_> = (0..size).map(NodeId::new).collect();
+        net.nodes[0].create_cluster(&everyone);
         net.settle();
         net.beat(0);
         assert!(net.nodes[0].role().is_leader());

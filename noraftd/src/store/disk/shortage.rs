@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shortage_is_told_from_what_the_disk_says() {
+    fn a_shortage_is_distinguished_from_what_the_disk_says() {
         let of = |errno: Errno| is_shortage(&io::Error::from(errno));
         assert!(of(Errno::EMFILE) && of(Errno::ENFILE) && of(Errno::ENOMEM));
         assert!(!of(Errno::EIO) && !of(Errno::ENOSPC) && !of(Errno::EROFS));
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_from_one_that_fails() {
+    fn a_full_disk_is_distinguished_from_one_that_fails() {
         let of = |errno: Errno| is_full(&io::Error::from(errno));
         assert!(of(Errno::ENOSPC) && of(Errno::EDQUOT) && of(Errno::EFBIG));
         assert!(!of(Errno::EIO) && !of(Errno::EROFS) && !of(Errno::EMFILE));

@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_page_and_a_later_version_are_told_apart_from_damage() {
+    fn a_blank_page_and_a_later_version_are_distinguished_from_damage() {
         assert_eq!(SegmentHeader::decode(&[0; PAGE]), Err(HeaderFault::Blank));
         let mut page = header().encode(Some(&base(3)));
         put(&mut page, 8, &2u32.to_le_bytes());
