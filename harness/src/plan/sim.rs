@@ -71,8 +71,8 @@ pub struct DiskPlan {
     pub snapshot_damage_permille: u64,
     /// Disks of a majority may be damaged too. Then nodes may stop, but what they serve has to be right.
     pub damage_beyond: bool,
-    /// How often a node reads a part of its log again, to find damage; never, when zero. With it, entries are damaged
-    /// that is not read otherwise.
+    /// How often a node reads a part of its log again, to find damage; never, when zero. With it, entries that are not
+    /// read otherwise are damaged, too.
     pub scrub: Span,
     /// Starts, of a thousand, that are killed again while the node reads its disk.
     pub recovery_crash_permille: u64,
