@@ -1,7 +1,7 @@
 //! A whole history in memory: one compact [`Operation`] an invocation, in order of invocation.
 //!
 //! Invariant: `call` and `ret` are positions in the history's order of events, all distinct;
-//! an operation whose outcome is unknown has `ret` = [`NEVER`]. Failed operations are kept, because
+//! an operation whose outcome is unknown has `ret` = [`NEVER`](crate::model::NEVER). Failed operations are kept, because
 //! an explanation may need them; checkers skip them.
 
 pub mod budget;
@@ -46,7 +46,7 @@ pub struct Operation {
     pub output: Datum,
     /// Position of the invocation in the order of events.
     pub call: u32,
-    /// Position of the completion, or [`NEVER`].
+    /// Position of the completion, or [`NEVER`](crate::model::NEVER).
     pub ret: u32,
     /// Index into [`Recording::functions`].
     pub function: u16,
