@@ -125,7 +125,7 @@ fn cuts_of_a_shadow_store_take_what_was_not_synced_and_nothing_else() {
             .sum::<u64>()
     };
     assert!(lost("bytes") + lost("names") > 0, "{report}");
-    assert!(report.contains("power cuts, of which"), "{report}");
+    assert!(report.contains("of which lost unsynced data"), "{report}");
 }
 
 #[test]
