@@ -116,7 +116,7 @@ impl Nemesis {
         self.ledger.in_force()
     }
 
-    /// How many faults are over, and how many of them bit.
+    /// How many faults are over, and how many of them had an effect.
     pub fn tally(&self) -> (usize, usize) {
         let results = self.ledger.results();
         (

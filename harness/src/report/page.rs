@@ -179,7 +179,7 @@ fn operations_row(text: &mut String, name: &str, counts: &Counts, function: &Fun
 }
 
 fn faults(text: &mut String, results: &Results, skipped: u64) {
-    let bit = results.faults.iter().filter(|fault| fault.evidence.is_some());
+    let effective = results.faults.iter().filter(|fault| fault.evidence.is_some());
     let more = match skipped {
         0 => String::new(),
         skipped => format!("; {skipped} skipped (no eligible target)"),
@@ -189,7 +189,7 @@ fn faults(text: &mut String, results: &Results, skipped: u64) {
         format_args!(
             "<h2>Faults: {} injected, {} had an observable effect{more}</h2>\n<table>",
             results.faults.len(),
-            bit.count()
+            effective.count()
         ),
     );
     for fault in results.faults.iter().take(FAULTS_SHOWN) {

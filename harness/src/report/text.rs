@@ -130,13 +130,13 @@ fn cuts(results: &Results) -> String {
 }
 
 fn faults(results: &Results, skipped: u64) -> String {
-    let bit = results
+    let effective = results
         .faults
         .iter()
         .filter(|fault| fault.evidence.is_some())
         .count();
     let mut text = format!(
-        "Faults: {} injected, {bit} had an observable effect",
+        "Faults: {} injected, {effective} had an observable effect",
         results.faults.len()
     );
     if skipped > 0 {

@@ -47,7 +47,7 @@ struct Figures {
     before: Counts,
     now: Counts,
     leader: Option<u64>,
-    /// How many are over, and how many of them bit.
+    /// How many are over, and how many of them had an effect.
     faults: (usize, usize),
     in_force: Vec<String>,
 }
@@ -67,7 +67,7 @@ impl Figures {
         };
         format!(
             "{:>4.0}s {:>6.0} op/s {:>5.0} errors/s | ok {} fail {} unknown {} | leader {leader} | \
-             {} faults, {} bit | in force: {faults}",
+             {} faults, {} with an effect | in force: {faults}",
             self.at.as_secs_f64(),
             rate(self.now.ok, self.before.ok),
             rate(errors(&self.now), errors(&self.before)),
@@ -109,7 +109,7 @@ mod tests {
         };
         assert_eq!(
             figures.line(),
-            "  12s   1000 op/s     2 errors/s | ok 3000 fail 4 unknown 1 | leader n2 | 3 faults, 3 bit | \
+            "  12s   1000 op/s     2 errors/s | ok 3000 fail 4 unknown 1 | leader n2 | 3 faults, 3 with an effect | \
              in force: kill-one(n1)"
         );
     }

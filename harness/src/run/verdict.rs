@@ -131,9 +131,9 @@ fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
 
 /// The numbers that a plan wants at least. A busy machine misses them by a little, and proves nothing less.
 fn rates(plan: &Plan, tally: &Tally, faults: &[FaultResult]) -> Vec<Shortfall> {
-    let bit = faults.iter().filter(|fault| fault.evidence.is_some()).count() as u64;
+    let effective = faults.iter().filter(|fault| fault.evidence.is_some()).count() as u64;
     let rates = [
-        ("faults had an effect", bit, plan.limits.faults_min),
+        ("faults had an effect", effective, plan.limits.faults_min),
         (
             "operations completed",
             tally.operations.ok,
