@@ -1,6 +1,7 @@
 //! The faults that a plan may ask for.
 //!
-//! Invariant: a fault says *what*, and *whom by role*; which node that is gets decided when it happens.
+//! Invariant: a fault names what happens and the *role* of the nodes it happens to; which nodes have that
+//! role is decided at that moment.
 
 mod kind;
 mod links;
