@@ -101,8 +101,8 @@ fn run_one(args: &Args, plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {
     let cpu_ns = thread_cpu_ns() - before;
     eprintln!(
         "seed {seed}: trace {:016x}, {} events, {:.1} simulated s in {:.3} CPU s, {} operations ok, {:?}",
-        run.trace_hash,
-        run.events,
+        run.trace.hash,
+        run.trace.events,
         run.virtual_ns as f64 / 1e9,
         cpu_ns as f64 / 1e9,
         run.results.operations.ok,

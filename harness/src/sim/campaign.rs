@@ -158,7 +158,7 @@ impl Totals {
         let mut tally = Self {
             seeds: 1,
             virtual_ns: done.virtual_ns,
-            events: done.events,
+            events: done.trace.events,
             operations: done.results.operations,
             ..Self::default()
         };

@@ -36,8 +36,8 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
         "seed": run.seed,
         "argv": argv,
         "version": env!("CARGO_PKG_VERSION"),
-        "trace_hash": format!("{:016x}", run.trace_hash),
-        "events": run.events,
+        "trace_hash": format!("{:016x}", run.trace.hash),
+        "events": run.trace.events,
         "broken": run.broken(),
     });
     folder.write("run.json", &format!("{about:#}\n"))?;

@@ -4,11 +4,11 @@
 
 use std::path::PathBuf;
 
-use super::Simulated;
 use super::journal::history::WorkloadHistory;
 use super::parts::phase::Phase;
 use super::parts::rule::BrokenRule;
 use super::world::World;
+use super::{Simulated, TraceSum};
 use crate::checker::{Budget, Options, check};
 use crate::formats;
 use crate::plan::Plan;
@@ -40,8 +40,10 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     Simulated {
         plan,
         seed,
-        trace_hash: world.journal.trace.hash(),
-        events: world.journal.trace.events(),
+        trace: TraceSum {
+            hash: world.journal.trace.hash(),
+            events: world.journal.trace.events(),
+        },
         virtual_ns: world.queue.now(),
         violation: world.progress.failure,
         results,

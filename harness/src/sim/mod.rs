@@ -33,6 +33,15 @@ use crate::plan::Plan;
 use crate::results::{Outcome, Results};
 use world::World;
 
+/// A trace in two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TraceSum {
+    /// The hash of everything that happened.
+    pub hash: u64,
+    /// How many events that was.
+    pub events: u64,
+}
+
 /// A run that has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Simulated {
@@ -40,10 +49,8 @@ pub struct Simulated {
     pub plan: Plan,
     /// The seed.
     pub seed: u64,
-    /// The hash of everything that happened.
-    pub trace_hash: u64,
-    /// How many events that was.
-    pub events: u64,
+    /// Everything that happened, as its trace sums it up.
+    pub trace: TraceSum,
     /// Virtual time, in nanoseconds.
     pub virtual_ns: u64,
     /// The rule that was broken while it ran.

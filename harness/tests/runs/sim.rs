@@ -20,7 +20,7 @@ fn swarm(millis: u64) -> Plan {
 }
 
 fn fingerprint(run: &Simulated) -> (u64, u64, &[WorkloadHistory]) {
-    (run.trace_hash, run.events, &run.histories)
+    (run.trace.hash, run.trace.events, &run.histories)
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_seed_is_one_trace_in_a_process() {
         );
     }
     let (one, other) = (simulate(&plan, 2, Lines::None), simulate(&plan, 3, Lines::None));
-    assert_ne!(one.trace_hash, other.trace_hash);
+    assert_ne!(one.trace.hash, other.trace.hash);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn a_seed_is_one_trace_in_every_process() {
         .output()
         .expect("the harness is a program");
     let said = String::from_utf8_lossy(&there.stderr);
-    let hash = format!("trace {:016x}", here.trace_hash);
+    let hash = format!("trace {:016x}", here.trace.hash);
     assert!(said.contains(&hash), "{hash} here, there: {said}");
     assert_eq!(there.status.code(), Some(0));
 }
