@@ -14,18 +14,23 @@ use crate::checker::trail::{Step, Trail};
 use crate::checker::violation::Stuck;
 use crate::recording::budget::{Budget, Limit, Meter};
 
+/// How many returns and calls have been dealt with.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Dealt {
+    pub(super) returned: usize,
+    pub(super) called: usize,
+}
+
 pub(super) struct Frontier<'a, const W: usize> {
     pub(super) task: &'a Task<'a>,
     pub(super) meter: Meter,
-    pub(super) values: Values,
+    values: Values,
     pub(super) pending: Pending<'a, W>,
     pub(super) spent: Spent,
     pub(super) trail: Trail,
     pub(super) frontier: Vec<Configuration<W>>,
     pub(super) next: Vec<Configuration<W>>,
-    /// Returns that have been dealt with, and calls.
-    pub(super) returned: usize,
-    pub(super) called: usize,
+    pub(super) at: Dealt,
     pub(super) effort: Effort,
     /// Configurations were given up.
     pub(super) truncated: bool,
@@ -61,8 +66,7 @@ impl<'a, const W: usize> Frontier<'a, W> {
             trail: Trail::default(),
             frontier: starts.map(start).collect(),
             next: Vec::new(),
-            returned: 0,
-            called: 0,
+            at: Dealt::default(),
             effort,
             truncated: false,
             checkpoints: Vec::new(),
@@ -75,13 +79,13 @@ impl<'a, const W: usize> Frontier<'a, W> {
             Ok(None) => StageEnd::Order(self.witness()),
             Ok(Some(_)) if self.truncated => StageEnd::GaveUp,
             Ok(Some(stuck)) => StageEnd::Stuck(stuck),
-            Err(limit) => StageEnd::Limit(limit, self.returned as u32),
+            Err(limit) => StageEnd::Limit(limit, self.at.returned as u32),
         }
     }
 
     pub(super) fn events(&mut self) -> Result<Option<Stuck>, Limit> {
         self.account()?;
-        while self.returned < self.task.returns.len() {
+        while self.at.returned < self.task.returns.len() {
             if let Some(stuck) = self.advance()? {
                 return Ok(Some(stuck));
             }
@@ -91,13 +95,13 @@ impl<'a, const W: usize> Frontier<'a, W> {
 
     /// Goes on to the next return and past it.
     pub(super) fn advance(&mut self) -> Result<Option<Stuck>, Limit> {
-        let (ret, i) = self.task.returns[self.returned];
-        while let Some(call) = self.task.calls.get(self.called).filter(|call| call.call < ret) {
-            self.invoke(self.called as u32, call.op);
-            self.called += 1;
+        let (ret, i) = self.task.returns[self.at.returned];
+        while let Some(call) = self.task.calls.get(self.at.called).filter(|call| call.call < ret) {
+            self.invoke(self.at.called as u32, call.op);
+            self.at.called += 1;
         }
         let stuck = self.complete(i)?;
-        self.returned += usize::from(stuck.is_none());
+        self.at.returned += usize::from(stuck.is_none());
         Ok(stuck)
     }
 

@@ -44,7 +44,7 @@ impl<const W: usize> Frontier<'_, W> {
         match self.patiently(budget) {
             Ok(None) => StageEnd::Order(self.witness()),
             Ok(Some(outcome)) => outcome,
-            Err(limit) => StageEnd::Limit(limit, self.returned as u32),
+            Err(limit) => StageEnd::Limit(limit, self.at.returned as u32),
         }
     }
 
@@ -56,8 +56,8 @@ impl<const W: usize> Frontier<'_, W> {
             attempts: 0,
             proof: None,
         };
-        while self.returned < self.task.returns.len() {
-            if self.returned.is_multiple_of(SPACING) {
+        while self.at.returned < self.task.returns.len() {
+            if self.at.returned.is_multiple_of(SPACING) {
                 self.remember();
             }
             let Some(stuck) = self.advance()? else {
@@ -67,7 +67,7 @@ impl<const W: usize> Frontier<'_, W> {
             if !self.truncated {
                 return Ok(Some(StageEnd::Stuck(stuck)));
             }
-            trouble.at = trouble.at.max(self.returned);
+            trouble.at = trouble.at.max(self.at.returned);
             trouble.attempts += 1;
             if let Some(outcome) = self.doubt(&mut trouble, stuck, budget)? {
                 return Ok(Some(outcome));
@@ -80,7 +80,7 @@ impl<const W: usize> Frontier<'_, W> {
 
     /// Past the trouble, the frontier becomes narrow again: less so where trouble is frequent.
     fn relax(&mut self, trouble: &mut Trouble) {
-        if self.returned <= trouble.at + CALM {
+        if self.at.returned <= trouble.at + CALM {
             return;
         }
         if trouble.attempts > 0 {
@@ -88,7 +88,7 @@ impl<const W: usize> Frontier<'_, W> {
             trouble.proof = None;
             trouble.width = WIDTH_MAX.min(2 * trouble.width);
             self.effort.width = trouble.width;
-        } else if trouble.width > WIDTH && self.returned.is_multiple_of(CALM_LONG) {
+        } else if trouble.width > WIDTH && self.at.returned.is_multiple_of(CALM_LONG) {
             trouble.width /= 2;
             self.effort.width = trouble.width;
         }
@@ -120,11 +120,11 @@ impl<const W: usize> Frontier<'_, W> {
         if self
             .checkpoints
             .last()
-            .is_some_and(|last| last.returned == self.returned)
+            .is_some_and(|last| last.returned == self.at.returned)
         {
             return;
         }
-        let now = self.returned / SPACING;
+        let now = self.at.returned / SPACING;
         self.checkpoints.retain(|one| {
             let at = one.returned / SPACING;
             let far = (now - at) / KEPT;
@@ -132,8 +132,8 @@ impl<const W: usize> Frontier<'_, W> {
             at.is_multiple_of(step)
         });
         self.checkpoints.push(Checkpoint {
-            returned: self.returned,
-            called: self.called,
+            returned: self.at.returned,
+            called: self.at.called,
             frontier: self.frontier.clone(),
             pending: self.pending.save(),
             truncated: self.truncated,
@@ -149,8 +149,8 @@ impl<const W: usize> Frontier<'_, W> {
             .checkpoints
             .last()
             .expect("the beginning is always remembered");
-        self.returned = checkpoint.returned;
-        self.called = checkpoint.called;
+        self.at.returned = checkpoint.returned;
+        self.at.called = checkpoint.called;
         self.frontier.clone_from(&checkpoint.frontier);
         self.next.clear();
         self.truncated = checkpoint.truncated;
