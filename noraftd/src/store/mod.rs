@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 use noraft::{ClusterConfig, LogPosition, Term};
 
-use crate::record::{Abstain, Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, SnapshotHead};
+use crate::record::{Append, Batch, HardState, PAYLOAD_BYTES_MAX, Record, RecordKind, SnapshotHead};
 use crate::recovered::Recovered;
 pub use disk::limits::take_file_limits_as_errors;
 pub use disk::shadow;
@@ -35,7 +35,6 @@ pub use disk::sigbus::name_lost_pages;
 use disk::{DirLock, Disk};
 pub use error::{ReadError, StoreError};
 pub use format::batch::{Kind, Mark};
-use format::hard_state;
 pub use format::layout;
 pub use known_peers::KnownPeers;
 pub use offline::{inspect, verify};
@@ -48,9 +47,10 @@ use recovery::{create, lock, open};
 use shape::{Run, Shape};
 pub use snapshots::{SnapshotError, Snapshots, file_name as snapshot_file_name};
 pub use types::{Identity, Options, Owner, PersistStats, SpareBy, StoreStats};
+use write::content::Content;
 use write::hard_state::HardStateFile;
 pub use write::hard_state::VoteFile;
-use write::writer::{Content, Writer};
+use write::writer::Writer;
 
 /// One directory, opened: the only writer of its files.
 pub struct Store {
@@ -153,7 +153,7 @@ impl Store {
     /// [`StoreError::Full`], [`StoreError::Short`] and [`StoreError::Invalid`] leave the store usable;
     /// [`StoreError::Failed`] is final.
     pub fn persist(&mut self, batch: &Batch) -> Result<PersistStats, StoreError> {
-        let before = self.writer.stats;
+        let before = self.writer.counters();
         self.writer.check_usable()?;
         if let Some(hard_state) = batch.hard_state {
             self.check_hard_state(hard_state)?;
@@ -166,7 +166,7 @@ impl Store {
             }
             self.rebase(hard_state.take(), base)?;
         }
-        let term_max = hard_state.unwrap_or(self.writer.hard_state).term;
+        let term_max = hard_state.unwrap_or(self.writer.repeated().hard_state).term;
         let plan = batch
             .append
             .as_ref()
@@ -184,7 +184,7 @@ impl Store {
 
     /// A reader of durable entries, for another thread.
     pub fn reader(&self) -> LogReader {
-        LogReader::new(self.writer.directory.clone())
+        LogReader::new(self.writer.directory().clone())
     }
 
     /// Marks that nothing is in flight, so that damage to the last batch cannot pass for an interrupted write.
@@ -213,11 +213,11 @@ impl Store {
     ///
     /// As for [`Store::persist`].
     pub fn mark_caught_up(&mut self) -> Result<PersistStats, StoreError> {
-        if !self.writer.abstain.abstains() {
+        if !self.writer.repeated().abstain.abstains() {
             return Ok(PersistStats::default());
         }
         let stats = self.mark(Mark::CaughtUp)?;
-        self.writer.abstain = Abstain::No;
+        self.writer.note_caught_up();
         Ok(stats)
     }
 
@@ -228,7 +228,7 @@ impl Store {
 
     /// The directory's identity.
     pub fn identity(&self) -> Identity {
-        self.writer.header.identity
+        self.writer.identity()
     }
 
     /// The last durable position.
@@ -248,7 +248,7 @@ impl Store {
 
     /// True until [`Store::mark_caught_up`], when the node must abstain.
     pub fn abstains(&self) -> bool {
-        self.writer.abstain.abstains()
+        self.writer.repeated().abstain.abstains()
     }
 
     /// Most bytes of one payload: what fits a segment, and no more than [`PAYLOAD_BYTES_MAX`].
@@ -258,19 +258,12 @@ impl Store {
 
     /// Makes the next segment ahead of need, unless it is ready: here, or in the thread that makes them.
     pub fn prepare_spare(&mut self) {
-        self.writer.spares.prepare(self.writer.header.number + 1);
+        self.writer.prepare_spare();
     }
 
     /// What was done since opening.
     pub fn stats(&mut self) -> StoreStats {
-        let (room_bytes, spare_ready) = (self.writer.room_bytes(), self.writer.spares.is_ready());
-        StoreStats {
-            room_bytes,
-            spare_ready,
-            spare_failed: self.writer.spares.has_failed(),
-            segment_bytes: self.writer.header.segment_bytes,
-            ..self.writer.stats
-        }
+        self.writer.stats()
     }
 }
 
@@ -283,7 +276,7 @@ struct Plan<'a> {
 
 impl Store {
     fn check_hard_state(&self, new: HardState) -> Result<(), StoreError> {
-        let now = self.writer.hard_state;
+        let now = self.writer.repeated().hard_state;
         if new.term < now.term {
             return Err(StoreError::Invalid(format!(
                 "{new:?} after {now:?}: a term never falls"
@@ -318,12 +311,8 @@ impl Store {
     /// Writes the file that holds term and vote, unless they are there.
     fn save_hard_state(&mut self, hard_state: HardState) -> Result<(), StoreError> {
         let (slots, writer) = (&self.slots, &mut self.writer);
-        slots.save(Some(writer.lsn_next), hard_state, |number, slot| {
-            let written = slots.write(number, slot);
-            written.map_err(|error| writer.write_failed(hard_state::FILE, "writing", error))?;
-            writer.sync(&*slots.file, hard_state::FILE)?;
-            writer.stats.bytes += layout::PAGE as u64;
-            Ok(())
+        slots.save(Some(writer.lsn_next()), hard_state, |number, slot| {
+            writer.write_slot(slots, number, slot)
         })
     }
 
@@ -344,7 +333,9 @@ impl Store {
     }
 
     fn note_hard_state(&mut self, hard_state: Option<HardState>) {
-        self.writer.hard_state = hard_state.unwrap_or(self.writer.hard_state);
+        if let Some(hard_state) = hard_state {
+            self.writer.note_hard_state(hard_state);
+        }
     }
 
     /// Writes the records in as few batches as fit a segment well.
@@ -394,9 +385,9 @@ impl Store {
     }
 
     fn mark(&mut self, mark: Mark) -> Result<PersistStats, StoreError> {
-        let (before, last) = (self.writer.stats, self.writer.last.lsn);
+        let (before, last) = (self.writer.counters(), self.writer.last_lsn());
         self.writer.check_usable()?;
-        if mark == Mark::Idle && self.writer.ends_with_mark {
+        if mark == Mark::Idle && self.writer.ends_with_mark() {
             return Ok(PersistStats::default());
         }
         let content = Content {
@@ -408,7 +399,7 @@ impl Store {
     }
 
     fn done_since(&self, before: &StoreStats) -> PersistStats {
-        let now = self.writer.stats;
+        let now = self.writer.counters();
         PersistStats {
             syncs: now.syncs - before.syncs,
             bytes: now.bytes - before.bytes,

@@ -254,7 +254,7 @@ impl Collector {
         let recovered = judgement.state.map(|state| RecoveredView {
             base: state.log.snapshot_position(),
             last: state.log.last_position(),
-            hard_state: state.hard_state,
+            hard_state: state.slot.slot.hard_state,
             abstain: state.abstain.abstains(),
             first_unsure: first_unsure(&state.log, &self.snapshots),
         });
@@ -289,9 +289,9 @@ fn view_segment(name: &str, bytes: &[u8], scan: &SegmentScan, detail: Detail) ->
         size: scan.size,
         header: describe_header(&scan.header),
         prev: scan.valid_header().map(|header| header.prev),
-        sealed: scan.sealed,
-        front: scan.front,
-        entries: scan.entries,
+        sealed: scan.is_sealed(),
+        front: scan.reached.front,
+        entries: scan.noted.entries(),
         batches,
     }
 }

@@ -4,7 +4,7 @@
 //! not what was written is named, never given. The lock is held for a few look-ups at a time, never for a read.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use noraft::LogIndex;
@@ -16,6 +16,7 @@ use crate::store::format::batch::{BatchHeader, RecordHeader, record_seed};
 use crate::store::format::codec::crc;
 use crate::store::format::layout::PAGE;
 use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::segment::{SegmentHeader, file_name};
 use crate::store::shape::{Extent, Extents};
 
 /// A segment that readers may look into.
@@ -30,6 +31,18 @@ pub(in crate::store) struct ReadableSegment {
     pub(in crate::store) batches_end: u64,
 }
 
+impl ReadableSegment {
+    pub(in crate::store) fn new(header: &SegmentHeader, file: Arc<dyn DiskFile>) -> Self {
+        Self {
+            name: file_name(header.number),
+            prev_index: header.prev.index.get(),
+            salt: header.salt,
+            file,
+            batches_end: header.batches_end(),
+        }
+    }
+}
+
 /// What writer and readers share.
 #[derive(Default)]
 pub(in crate::store) struct Directory {
@@ -38,6 +51,11 @@ pub(in crate::store) struct Directory {
     /// Entries that are known not to be readable.
     pub(in crate::store) holes: BTreeMap<u64, Hole>,
     pub(in crate::store) segments: BTreeMap<u64, Arc<ReadableSegment>>,
+}
+
+/// The directory of the log, whatever became of other threads.
+pub(in crate::store) fn lock(directory: &Mutex<Directory>) -> MutexGuard<'_, Directory> {
+    directory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Reads entries that are durable, beside the writer.
@@ -53,7 +71,7 @@ impl LogReader {
 
     /// The first and the last entry that are durable; `None` for an empty log.
     pub fn bounds(&self) -> Option<(LogIndex, LogIndex)> {
-        let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = lock(&self.directory);
         let last = directory
             .extents
             .last()
@@ -113,7 +131,7 @@ impl LogReader {
 
     fn locate(&self, index: u64) -> Result<(Extent, Arc<ReadableSegment>), ReadError> {
         // A writer that panicked left both tables whole: each is changed by calls that do not panic.
-        let directory = self.directory.lock().unwrap_or_else(PoisonError::into_inner);
+        let directory = lock(&self.directory);
         if index >= directory.first && directory.holes.contains_key(&index) {
             return Err(ReadError::Damaged {
                 file: "the log".to_owned(),

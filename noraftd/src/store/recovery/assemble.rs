@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, IoSlice};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::prng::Prng;
 use crate::record::{Abstain, Base};
@@ -10,20 +10,20 @@ use crate::recovered::Recovered;
 use crate::store::Store;
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::error::StoreError;
-use crate::store::format::batch::{BatchWriter, Mark};
+use crate::store::format::batch::Mark;
 use crate::store::format::hard_state::{self};
 use crate::store::format::layout;
-use crate::store::format::layout::PAGE;
-use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{self, SegmentHeader, file_name};
-use crate::store::read::reader::Directory;
-use crate::store::recovery::judge::{BrokenHeader, State};
+use crate::store::read::reader::{Directory, ReadableSegment};
+use crate::store::recovery::judge::{BrokenHeader, Repairs, State, Tail};
 use crate::store::recovery::lock::{Locked, failure};
 use crate::store::recovery::verdict::OpenError;
-use crate::store::types::{Options, StoreStats};
+use crate::store::types::Options;
+use crate::store::write::active::{ActiveSegment, LogEnd};
+use crate::store::write::content::Content;
 use crate::store::write::hard_state::HardStateFile;
 use crate::store::write::spare::{Spares, fill, publish};
-use crate::store::write::writer::{Content, Writer, readable};
+use crate::store::write::writer::{Repeated, Resumed, Sequence, Writer};
 
 /// Acts on the verdicts, and builds the store.
 pub(super) fn assemble(
@@ -34,9 +34,9 @@ pub(super) fn assemble(
     slots_file: Arc<dyn DiskFile>,
 ) -> Result<(Store, Recovered), OpenError> {
     let Locked { disk, lock } = locked;
-    let slots = HardStateFile::new(slots_file, state.slot);
+    let slots = HardStateFile::new(slots_file, (state.slot.number, state.slot.slot));
     rewrite_slot(&*disk, &state, &slots)?;
-    if let Some(number) = state.replace {
+    if let Some(number) = state.repairs.replace {
         replace_segment(&*disk, options, number, &mut state, &mut files).map_err(failure(
             &*disk,
             &file_name(number),
@@ -44,30 +44,17 @@ pub(super) fn assemble(
         ))?;
     }
     let recovered = Recovered {
-        hard_state: state.hard_state,
+        hard_state: state.slot.slot.hard_state,
         log: state.log.clone(),
         abstain: state.abstain,
         holes: state.recovered.holes.values().copied().collect(),
         chain: state.recovered.chain.clone(),
     };
-    let spares = spares(&disk, options, &state.spares, &mut files, state.active.number).map_err(failure(
-        &*disk,
-        "",
-        "taking up the next segment",
-    ))?;
-    let (cut_until, cut_is_open, cut_log, abstain, shape) = (
-        state.cut_until,
-        state.cut_is_open,
-        state.cut_log,
-        state.abstain,
-        state.recovered.shape.clone(),
-    );
-    let rebase = state.rebase.take();
+    let spares = spares(&disk, options, &state.spares, &mut files, state.end.header.number)
+        .map_err(failure(&*disk, "", "taking up the next segment"))?;
+    let (tail, abstain, shape) = (state.tail, state.abstain, state.recovered.shape.clone());
     let base_segment = state.recovered.base_segment;
-    let (cut_files, broken_headers) = (
-        std::mem::take(&mut state.resize),
-        std::mem::take(&mut state.broken_headers),
-    );
+    let repairs = std::mem::take(&mut state.repairs);
     let writer = writer(disk, options, state, &files, spares);
     let mut store = Store {
         writer,
@@ -81,42 +68,27 @@ pub(super) fn assemble(
     } else {
         Mark::Cut
     };
-    let tail = match cut_until {
-        Some(until) => Tail::Cut(until, mark),
-        None if cut_is_open => Tail::WasCut,
-        None => Tail::Clean,
-    };
-    cut(&mut store, tail, cut_log.then_some(mark), rebase.as_ref())
-        .map_err(|error| cut_failed(&store, error))?;
-    make_whole(&store, &cut_files, &broken_headers, &files)?;
+    cut(&mut store, tail, mark, &repairs).map_err(|error| cut_failed(&store, error))?;
+    make_whole(&store, &repairs, &files)?;
     store.remove_covered(base_segment);
     Ok((store, recovered))
 }
 
-/// What is behind the last valid batch.
-enum Tail {
-    Clean,
-    /// To be cut up to this byte, with this mark.
-    Cut(u64, Mark),
-    /// Cut already, but it is not on record that it is blank.
-    WasCut,
-}
-
 /// Makes durable that the log ends where it does, and that the node abstains; and where it begins, when that was
 /// lost. Both in one batch: where the log ends may only be known by where it begins.
-fn cut(store: &mut Store, tail: Tail, log: Option<Mark>, rebase: Option<&Base>) -> Result<(), StoreError> {
+fn cut(store: &mut Store, tail: Tail, mark: Mark, repairs: &Repairs) -> Result<(), StoreError> {
     store.writer.clean_front()?;
     match tail {
-        Tail::Clean => {}
-        Tail::Cut(until, mark) => store.writer.cut(until, mark)?,
-        Tail::WasCut => store.writer.close_cut()?,
+        Tail::Blank => {}
+        Tail::Uncut { until } => store.writer.cut(until, mark)?,
+        Tail::Cut { .. } => store.writer.close_cut()?,
     }
-    if log.is_some() || rebase.is_some() {
-        let (last, lsn) = (store.shape.last_position(), store.writer.last.lsn + 1);
+    if repairs.cut_log || repairs.rebase.is_some() {
+        let (last, lsn) = (store.shape.last_position(), store.writer.last_lsn() + 1);
         let content = Content {
-            base: rebase,
-            truncate: log.is_some().then_some(last),
-            mark: log.map(|mark| (mark, lsn)),
+            base: repairs.rebase.as_ref(),
+            truncate: repairs.cut_log.then_some(last),
+            mark: repairs.cut_log.then_some((mark, lsn)),
             ..Content::default()
         };
         store.writer.append(content, last)?;
@@ -142,7 +114,7 @@ fn replace_segment(
         prev: state.recovered.shape.last_position(),
         link: state.last,
         abstain: Abstain::Loss,
-        ..state.active
+        ..state.end.header
     };
     let page = header.encode(state.recovered.shape.base().as_ref());
     file.write_at(0, &[IoSlice::new(&page)])?;
@@ -151,9 +123,7 @@ fn replace_segment(
     publish(disk, number)?;
     files.insert(number, file);
     state.headers.push(header);
-    (state.active, state.front, state.sealed) = (header, PAGE as u64, false);
-    (state.index, state.cut_until, state.blank_until) = (SealIndex::default(), None, None);
-    state.cut_is_open = false;
+    (state.end, state.tail) = (LogEnd::of_new(header), Tail::Blank);
     Ok(())
 }
 
@@ -161,18 +131,17 @@ fn replace_segment(
 /// file of zeros in its full length looks as if nothing had ever been written.
 fn make_whole(
     store: &Store,
-    cut_files: &[SegmentHeader],
-    broken_headers: &[BrokenHeader],
+    repairs: &Repairs,
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
 ) -> Result<(), OpenError> {
-    let disk = &*store.writer.disk;
-    for header in cut_files {
+    let disk = &**store.writer.disk();
+    for header in &repairs.resize {
         let file = &files[&header.number];
         file.allocate(header.segment_bytes)
             .and_then(|()| file.sync_all())
             .map_err(failure(disk, &file_name(header.number), "making it whole again"))?;
     }
-    for broken in broken_headers {
+    for broken in &repairs.broken_headers {
         let number = broken.header.number;
         rewrite_header(&*files[&number], broken).map_err(failure(
             disk,
@@ -185,9 +154,9 @@ fn make_whole(
 
 /// Writes a slot again whose other copy is good.
 fn rewrite_slot(disk: &dyn Disk, state: &State, slots: &HardStateFile) -> Result<(), OpenError> {
-    if state.slot_is_stale {
+    if state.slot.is_stale {
         let rewritten = slots
-            .write(state.slot.0, &state.slot.1)
+            .write(state.slot.number, &state.slot.slot)
             .and_then(|()| slots.file.sync_data());
         rewritten.map_err(failure(disk, hard_state::FILE, "rewriting a slot"))?;
     }
@@ -201,56 +170,42 @@ fn writer(
     files: &BTreeMap<u64, Arc<dyn DiskFile>>,
     spares: Spares,
 ) -> Writer {
+    let active = state.end.header.number;
     let readable = |header: &SegmentHeader| {
         let file = &files[&header.number];
-        let is_written = header.number == state.active.number;
+        let is_written = header.number == active;
         let only_read = file.only_read().filter(|_| !is_written);
         let file = only_read.unwrap_or_else(|| Arc::clone(file));
-        (header.number, Arc::new(readable(header, file)))
+        (header.number, Arc::new(ReadableSegment::new(header, file)))
     };
     let segments: BTreeMap<_, _> = state.headers.iter().map(readable).collect();
-    let stats = StoreStats {
-        segments: segments.len() as u64,
-        ..StoreStats::default()
+    let (position, config) = (state.log.snapshot_position(), state.log.snapshot_config());
+    let base = Base {
+        position,
+        config: config.clone(),
+        chain: state.recovered.chain.at(position.index),
     };
-    let directory = Directory {
-        first: state.log_first,
-        extents: state.recovered.extents,
-        holes: state.recovered.holes,
-        segments,
-    };
-    Writer {
-        disk,
-        options,
-        header: state.active,
-        file: files[&state.active.number].clone(),
-        front: state.front,
-        sealed: state.sealed,
-        index: state.index,
-        last: state.last,
-        // One more than an interrupted batch may have used: an LSN is never used twice.
-        lsn_next: state.last.lsn.max(state.slot.1.lsn) + 2,
-        dirty_until: state.blank_until.unwrap_or(state.front),
-        batch: BatchWriter::default(),
-        directory: Arc::new(Mutex::new(directory)),
-        spares,
-        salts: Prng::new(options.salt_seed).fork(state.last.lsn),
-        stats,
-        abstain: state.abstain,
-        base: Base {
-            position: state.log.snapshot_position(),
-            config: state.log.snapshot_config().clone(),
-            chain: state.recovered.chain.at(state.log.snapshot_position().index),
+    let resumed = Resumed {
+        segment: ActiveSegment::resume(state.end, files[&active].clone(), state.tail.left_until()),
+        sequence: Sequence::after(state.last, state.slot.slot.lsn),
+        repeated: Repeated {
+            base,
+            abstain: state.abstain,
+            hard_state: state.slot.slot.hard_state,
         },
-        hard_state: state.hard_state,
-        ends_with_mark: false,
-        failed: None,
-    }
+        directory: Directory {
+            first: position.index.get() + 1,
+            extents: state.recovered.extents,
+            holes: state.recovered.holes,
+            segments,
+        },
+    };
+    Writer::resume(disk, options, spares, resumed)
 }
 
 fn cut_failed(store: &Store, source: StoreError) -> OpenError {
     OpenError::Cut {
-        directory: store.writer.disk.describe(),
+        directory: store.writer.disk().describe(),
         source,
     }
 }

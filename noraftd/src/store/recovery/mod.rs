@@ -1,6 +1,6 @@
 //! From the files of a directory to a store that can be used, or to the reason why it must not be.
 //!
-//! `setup` (what a directory is), `scan` (one segment), `tail` (what comes after its last whole batch), `salvage` (what a damaged
+//! `setup` (what a directory is), `scan` (one segment), `noted` (what its records say), `tail` (what comes after its last whole batch), `salvage` (what a damaged
 //! batch still says), `replay` (the log that the batches add up to), `judge` (what all of it means: the table), `verdict` (in words),
 //! `open` (what is done about it).
 
@@ -8,6 +8,7 @@ mod assemble;
 pub(super) mod create;
 pub(super) mod judge;
 pub(super) mod lock;
+mod noted;
 pub(super) mod open;
 pub(super) mod replay;
 mod restore;

@@ -23,7 +23,7 @@ use crate::record::{Abstain, Base, HardState, Hole, RecordKind};
 use crate::store::format::batch::Mark;
 use crate::store::format::seal::SealedEntry;
 use crate::store::format::segment::SegmentHeader;
-use crate::store::recovery::scan::Event;
+use crate::store::recovery::noted::Event;
 use crate::store::shape::{Extent, Extents, Run, Shape};
 
 /// A log: its shape, where its entries are, and which of them are not readable.

@@ -76,7 +76,7 @@ impl Store {
             None => "there is none".to_owned(),
         };
         OpenError::Refused {
-            directory: self.writer.disk.describe(),
+            directory: self.writer.disk().describe(),
             finding: Finding {
                 verdict: Verdict::SnapshotLost,
                 file: snapshots::file_name(self.base()),
@@ -95,7 +95,7 @@ impl Store {
 
     fn open_error(&self, source: SnapshotError) -> OpenError {
         OpenError::Snapshot {
-            directory: self.writer.disk.describe(),
+            directory: self.writer.disk().describe(),
             source,
         }
     }

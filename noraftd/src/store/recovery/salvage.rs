@@ -12,7 +12,8 @@ use crate::store::format::check::check_batch;
 use crate::store::format::codec::crc;
 use crate::store::format::layout::PAGE;
 use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
-use crate::store::recovery::scan::{Event, SegmentScan};
+use crate::store::recovery::noted::{Event, Place};
+use crate::store::recovery::scan::SegmentScan;
 
 /// A stretch of bytes to salvage records from.
 struct Stretch<'a> {
@@ -39,26 +40,21 @@ impl SegmentScan {
     ) {
         let (to, next) = next;
         // A batch that follows the last valid one directly proves that what is between them never counted.
-        if next.prev_crc != self.last.crc {
+        if next.prev_crc != self.reached.last.crc {
             let closed = own.is_some_and(|own| own.link.crc == next.prev_crc);
-            let end = to.max(self.front as usize);
+            let end = to.max(self.reached.front as usize);
             self.salvage(bytes, salt, own, end, next.link.lsn, closed);
         }
-        if let Some(own) = own.filter(|own| own.link.lsn < next.link.lsn) {
-            self.last.lsn = own.link.lsn;
-        }
-        self.last.crc = next.prev_crc;
-        self.front = to as u64;
+        let lsn = own.map(|own| own.link.lsn).filter(|lsn| *lsn < next.link.lsn);
+        self.reached.skip(to as u64, next.prev_crc, lsn);
     }
 
     /// Salvages what it can of the bytes up to `end`, after which nothing valid comes.
     pub(in crate::store) fn salvage_tail(&mut self, bytes: &[u8], salt: u64, end: usize) {
-        let (events, index, entries) = (self.events.len(), self.index.mark(), self.entries);
-        let own = check_batch(&bytes[self.front as usize..], salt, self.last).ok();
-        self.salvage(bytes, salt, own, end, self.last.lsn + LSNS_MAX, false);
-        self.tail = self.events.split_off(events);
-        self.index.rewind(&index);
-        (self.entries, self.sealed, self.seal) = (entries, false, None);
+        let mark = self.noted.mark();
+        let own = check_batch(&bytes[self.reached.front as usize..], salt, self.reached.last).ok();
+        self.salvage(bytes, salt, own, end, self.reached.last.lsn + LSNS_MAX, false);
+        self.tail = self.noted.split_off(&mark);
     }
 
     fn salvage(
@@ -70,7 +66,7 @@ impl SegmentScan {
         lsn_end: u64,
         closed: bool,
     ) {
-        let mut from = self.front as usize;
+        let mut from = self.reached.front as usize;
         if let Some(own) = own {
             let end = (from + BATCH_HEADER_BYTES + own.length).min(to);
             self.salvage_stretch(&Stretch {
@@ -86,7 +82,7 @@ impl SegmentScan {
         if closed {
             return;
         }
-        let lsn_first = own.map_or(self.last.lsn, |own| own.link.lsn) + 1;
+        let lsn_first = own.map_or(self.reached.last.lsn, |own| own.link.lsn) + 1;
         let lsns = lsn_first..lsn_end.min(lsn_first.saturating_add(LSNS_MAX));
         let seeds: Vec<u32> = lsns.map(|lsn| record_seed(salt, lsn)).collect();
         let searched = to.min(from + SEARCH_BYTES_MAX);
@@ -98,13 +94,13 @@ impl SegmentScan {
             lsn: lsn_first,
             reachable: false,
         });
-        self.lose(searched, to);
+        self.noted.lose(searched, to);
     }
 
     /// Notes all records with an intact header, and what is lost between them.
     fn salvage_stretch(&mut self, stretch: &Stretch<'_>) {
         let (mut at, mut known_to, mut reachable) = (stretch.from, stretch.from, stretch.reachable);
-        let begun = self.events.len();
+        let place = self.place(stretch.lsn);
         while at < stretch.to {
             let area = &stretch.bytes[at..stretch.to];
             let Some(head) = stretch.seeds.iter().find_map(|seed| head_at(area, *seed)) else {
@@ -113,16 +109,16 @@ impl SegmentScan {
                 continue;
             };
             if known_to < at {
-                self.lose(known_to, at);
+                self.noted.lose(known_to, at);
             }
             let payload = area.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length);
             let payload = payload.filter(|payload| crc(0, payload) == head.payload_crc);
-            self.note_salvaged(&head, payload, at, begun, reachable, stretch.lsn);
+            self.note_salvaged(&head, payload, at, reachable, &place);
             at += head.span();
             known_to = at;
         }
         if known_to < stretch.to || !stretch.reachable {
-            self.lose(known_to.min(stretch.to), stretch.to);
+            self.noted.lose(known_to.min(stretch.to), stretch.to);
         }
     }
 
@@ -131,15 +127,14 @@ impl SegmentScan {
         head: &RecordHeader,
         payload: Option<&[u8]>,
         at: usize,
-        begun: usize,
         reachable: bool,
-        lsn: u64,
+        place: &Place,
     ) {
-        let offset = at - self.front as usize;
+        let offset = at - place.front as usize;
         if let Some(kind) = head.kind.entry() {
-            self.note_entry(head, offset, begun);
+            self.noted.note_entry(head, offset, place);
             if payload.is_none() || !reachable {
-                self.events.push(Event::Hole(Hole {
+                self.noted.push(Event::Hole(Hole {
                     position: head.position(),
                     kind: Some(kind),
                     payload_crc: Some(head.payload_crc),
@@ -149,65 +144,25 @@ impl SegmentScan {
                 && let Some(config) = payload.and_then(decode_config)
             {
                 let (index, config) = (head.index, Box::new(config));
-                self.events.push(Event::Config { index, config });
+                self.noted.push(Event::Config { index, config });
             }
             return;
         }
         // A patch that readers cannot reach leaves the hole that it was to fill.
         let noted = match payload {
             Some(_) if head.kind == Kind::Patch && !reachable => return,
-            Some(payload) => self.note(head, payload, offset, begun, lsn),
+            Some(payload) => self.noted.note(head, payload, offset, place),
             None if matches!(head.kind, Kind::Patch | Kind::Seal) => {
-                self.sealed |= head.kind == Kind::Seal;
+                if head.kind == Kind::Seal {
+                    self.noted.note_sealed();
+                }
                 return;
             }
             None => Err("the payload is not what was written"),
         };
         if noted.is_err() {
-            self.lose(at, at + head.span());
+            self.noted.lose(at, at + head.span());
         }
-    }
-
-    pub(in crate::store) fn lose(&mut self, from: usize, to: usize) {
-        self.events.push(Event::Lost {
-            from: from as u64,
-            to: to as u64,
-            entries_known: false,
-        });
-    }
-
-    /// Reports what the segment's index has of lost entries. Where nothing is left to report, the index that is written
-    /// next must not be taken for complete.
-    pub(in crate::store) fn fill_from_seal(&mut self) {
-        let is_lost = |event: &Event| matches!(event, Event::Lost { .. });
-        if !self.events.iter().any(is_lost) {
-            return;
-        }
-        let Some(seal) = &self.seal else {
-            self.index.lack();
-            return;
-        };
-        let entries_known = seal.is_complete();
-        let mut events = Vec::with_capacity(self.events.len());
-        for event in std::mem::take(&mut self.events) {
-            let Event::Lost { from, to, .. } = event else {
-                events.push(event);
-                continue;
-            };
-            let lost = Event::Lost {
-                from,
-                to,
-                entries_known,
-            };
-            events.push(lost.clone());
-            let listed = seal
-                .entries()
-                .filter(|entry| (from..to).contains(&entry.offset))
-                .map(Event::Indexed);
-            events.extend(listed);
-            events.push(lost);
-        }
-        self.events = events;
     }
 }
 

@@ -7,61 +7,18 @@
 //! batches, terms, configurations and damaged entries, and every crc of a batch was checked before anything of it is reported,
 //! but for what is reported as damaged.
 
-use noraft::{ClusterConfig, LogPosition};
-
-use crate::chain::step;
-use crate::record::{Base, HardState, Hole, RecordKind, decode_config};
+use crate::record::Base;
 use crate::store::format::batch::{BatchHeader, CUT_IS_CLOSED_LATER, Kind, Mark, RecordHeader, record_seed};
 use crate::store::format::check::{check_batch, check_record};
 use crate::store::format::layout::PAGE;
 use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
-use crate::store::format::seal::{SealIndex, SealedEntry};
 use crate::store::format::segment::{HeaderFault, Link, SegmentHeader};
+use crate::store::recovery::noted::{Event, Noted, Place};
 use crate::store::recovery::tail::{
     FollowingBatches, as_resized, batch_heads, first_nonzero_page, following_batches, looks_interrupted,
     next_batch, used_bytes,
 };
-use crate::store::shape::Run;
-
-/// Something a valid batch says, in order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::store) enum Event {
-    /// Consecutive entries of one term in the batch at `page`; what each contributes to the log's chain.
-    Entries { page: u32, run: Run, steps: Vec<u64> },
-    /// The configuration in the entry just reported.
-    Config { index: u64, config: Box<ClusterConfig> },
-    /// Term and vote.
-    HardState { lsn: u64, hard_state: HardState },
-    /// Entries after this are void.
-    Truncate(LogPosition),
-    /// Entries up to this are covered.
-    Snapshot {
-        position: LogPosition,
-        config: Box<ClusterConfig>,
-        /// The chain of the log up to there, where it is said.
-        chain: Option<u64>,
-    },
-    /// A remark.
-    Mark(Mark),
-    /// An entry that was damaged, in the batch at `page` again.
-    Patch {
-        page: u32,
-        position: LogPosition,
-        kind: RecordKind,
-        payload_crc: u32,
-    },
-    /// The entry just reported is not readable.
-    Hole(Hole),
-    /// An entry that only the segment's index has.
-    Indexed(SealedEntry),
-    /// Records of which nothing is known were in these bytes of the segment.
-    Lost {
-        from: u64,
-        to: u64,
-        /// True when all entries among them are reported separately.
-        entries_known: bool,
-    },
-}
+use crate::store::write::active::LogEnd;
 
 /// What the two header pages say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,25 +78,56 @@ pub(in crate::store) struct SegmentScan {
     pub(in crate::store) header: HeaderFound,
     /// Where the log began when the segment was begun, as a valid header says it.
     pub(in crate::store) base: Option<Base>,
-    pub(in crate::store) events: Vec<Event>,
-    pub(in crate::store) batches: u64,
-    pub(in crate::store) entries: u64,
-    /// The last valid batch, or the one that the header names.
-    pub(in crate::store) last: Link,
-    /// The byte after the last valid batch.
-    pub(in crate::store) front: u64,
-    /// Where the tail ended that the last valid batch cut, while no mark after it says that the tail is blank.
-    pub(in crate::store) open_cut: Option<u64>,
-    pub(in crate::store) sealed: bool,
+    /// What its records say, up to the front.
+    pub(in crate::store) noted: Noted,
+    /// The last valid batch, and where it ends.
+    pub(in crate::store) reached: Reached,
     pub(in crate::store) end: TailState,
     /// What was found between valid batches.
     pub(in crate::store) damages: Vec<Damaged>,
     /// What is known of the records in the rest, should it turn out that they were durable.
     pub(in crate::store) tail: Vec<Event>,
-    /// The index that the SEAL carries.
-    pub(in crate::store) seal: Option<SealIndex>,
-    /// The index so far, of a segment that is not sealed.
-    pub(in crate::store) index: SealIndex,
+}
+
+/// How far valid batches were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) struct Reached {
+    /// How many there were.
+    pub(in crate::store) batches: u64,
+    /// The last of them, or the one that the header names.
+    pub(in crate::store) last: Link,
+    /// The byte after the last of them.
+    pub(in crate::store) front: u64,
+    /// Where the tail ended that the last of them cut, while no mark after it says that the tail is blank.
+    open_cut: Option<u64>,
+}
+
+impl Reached {
+    /// Nothing yet.
+    fn start() -> Self {
+        Self {
+            batches: 0,
+            last: Link::default(),
+            front: PAGE as u64,
+            open_cut: None,
+        }
+    }
+
+    /// The valid batch `batch` was at the front; it cut a tail that ended at `open_cut`.
+    fn take(&mut self, batch: &BatchHeader, open_cut: Option<u64>) {
+        self.batches += 1;
+        self.open_cut = open_cut;
+        self.last = batch.link;
+        self.front += batch.span();
+    }
+
+    /// Reading goes on at byte `front`, with the batch that follows one with the crc `prev_crc`; the LSN `lsn` was
+    /// seen before that, if one was.
+    pub(in crate::store) fn skip(&mut self, front: u64, prev_crc: u32, lsn: Option<u64>) {
+        self.last.lsn = lsn.unwrap_or(self.last.lsn);
+        self.last.crc = prev_crc;
+        self.front = front;
+    }
 }
 
 impl SegmentScan {
@@ -150,18 +138,11 @@ impl SegmentScan {
             size: bytes.len() as u64,
             header,
             base,
-            events: Vec::new(),
-            batches: 0,
-            entries: 0,
-            last: Link::default(),
-            front: PAGE as u64,
-            open_cut: None,
-            sealed: false,
+            noted: Noted::default(),
+            reached: Reached::start(),
             end: TailState::Blank,
             damages: Vec::new(),
             tail: Vec::new(),
-            seal: None,
-            index: SealIndex::default(),
         };
         match header {
             HeaderFound::Both(header) | HeaderFound::One { header, .. } => scan.take_all(bytes, &header),
@@ -176,6 +157,27 @@ impl SegmentScan {
             HeaderFound::Both(header) | HeaderFound::One { header, .. } => Some(header),
             HeaderFound::None { .. } => None,
         }
+    }
+
+    /// True when its last batch is its SEAL.
+    pub(in crate::store) fn is_sealed(&self) -> bool {
+        self.noted.is_sealed()
+    }
+
+    /// True when the last batch is the mark of a cut, and it is not on record that its tail is blank.
+    pub(in crate::store) fn is_cut_open(&self) -> bool {
+        self.reached.open_cut.is_some() && !self.is_sealed()
+    }
+
+    /// Where writing goes on in this segment, and after which batch; `None` without a header.
+    pub(in crate::store) fn into_end(self) -> Option<(LogEnd, Link)> {
+        let end = LogEnd {
+            header: *self.valid_header()?,
+            front: self.reached.front,
+            sealed: self.is_sealed(),
+            index: self.noted.into_index(),
+        };
+        Some((end, self.reached.last))
     }
 
     fn note_unread(&mut self, bytes: &[u8]) {
@@ -193,68 +195,60 @@ impl SegmentScan {
 
     fn take_all(&mut self, bytes: &[u8], header: &SegmentHeader) {
         let bytes = &*as_resized(bytes, header);
-        self.last = header.link;
+        self.reached.last = header.link;
         let (mut heads, mut fault) = (None, (0, "bytes that no batch explains"));
-        let mut end = self.front;
-        while !self.sealed {
+        let mut end = self.reached.front;
+        while !self.is_sealed() {
             let Err(found) = self.take_batch(bytes, header.salt) else {
-                end = end.max(self.front);
+                end = end.max(self.reached.front);
                 continue;
             };
             // Up to here every batch was taken, and has an LSN that no later one has.
-            let heads = heads.get_or_insert_with(|| batch_heads(bytes, self.front as usize, header.salt));
+            let heads =
+                heads.get_or_insert_with(|| batch_heads(bytes, self.reached.front as usize, header.salt));
             fault = found;
             let own = self.own_head(bytes, header.salt);
             if own.is_some() {
                 // It is not visited again: two damaged copies of one batch would name each other forever.
-                heads.retain(|(at, _)| *at as u64 != self.front);
+                heads.retain(|(at, _)| *at as u64 != self.reached.front);
             }
-            let Some(next) = next_batch(heads, self.front, self.last, own.as_ref()) else {
+            let Some(next) = next_batch(heads, self.reached.front, self.reached.last, own.as_ref()) else {
                 break;
             };
             let following = following_batches(bytes, heads, next, header.salt);
             self.damages.push(Damaged {
-                offset: (found.0 as u64).max(self.front),
+                offset: (found.0 as u64).max(self.reached.front),
                 found: found.1,
                 following,
             });
             self.salvage_until(bytes, header.salt, own, next);
         }
         // A batch in the wrong place may have been the last; or it covers what was.
-        if end > self.front && !self.sealed {
-            self.lose(self.front as usize, end as usize);
+        if end > self.reached.front && !self.is_sealed() {
+            self.noted.lose(self.reached.front as usize, end as usize);
         }
-        self.front = end.max(self.front);
+        self.reached.front = end.max(self.reached.front);
         self.judge_rest(bytes, header.salt, fault);
-        self.fill_from_seal();
-        if self.sealed {
-            self.index = SealIndex::default();
-        }
+        self.noted.finish();
     }
 
     /// The header of the batch at the front, if it is the one that comes next.
     fn own_head(&self, bytes: &[u8], salt: u64) -> Option<BatchHeader> {
-        check_batch(bytes.get(self.front as usize..)?, salt, self.last).ok()
+        check_batch(bytes.get(self.reached.front as usize..)?, salt, self.reached.last).ok()
     }
 
     /// Takes the batch at the front, or nothing of it.
     fn take_batch(&mut self, bytes: &[u8], salt: u64) -> Result<(), (usize, &'static str)> {
-        let start = self.front as usize;
+        let start = self.reached.front as usize;
         let area = bytes.get(start..).unwrap_or_default();
-        let batch = check_batch(area, salt, self.last).map_err(|found| (start, found))?;
-        let (events, index, entries) = (self.events.len(), self.index.mark(), self.entries);
+        let batch = check_batch(area, salt, self.reached.last).map_err(|found| (start, found))?;
+        let mark = self.noted.mark();
         let area = &area[..BATCH_HEADER_BYTES + batch.length];
         if let Err((at, found)) = self.take_records(area, salt, &batch) {
-            self.events.truncate(events);
-            self.index.rewind(&index);
-            self.entries = entries;
-            self.sealed = false;
+            self.noted.rewind(&mark);
             return Err((start + at, found));
         }
-        self.batches += 1;
-        self.open_cut = open_cut(area, salt, &batch);
-        self.last = batch.link;
-        self.front += batch.span();
+        self.reached.take(&batch, open_cut(area, salt, &batch));
         Ok(())
     }
 
@@ -265,10 +259,12 @@ impl SegmentScan {
         batch: &BatchHeader,
     ) -> Result<(), (usize, &'static str)> {
         let seed = record_seed(salt, batch.link.lsn);
-        let (mut at, begun) = (BATCH_HEADER_BYTES, self.events.len());
+        let place = self.place(batch.link.lsn);
+        let mut at = BATCH_HEADER_BYTES;
         for _ in 0..batch.records {
             let (head, payload) = check_record(&area[at..], seed).map_err(|found| (at, found))?;
-            self.note(&head, payload, at, begun, batch.link.lsn)
+            self.noted
+                .note(&head, payload, at, &place)
                 .map_err(|found| (at, found))?;
             at += head.span();
         }
@@ -278,130 +274,35 @@ impl SegmentScan {
         Ok(())
     }
 
-    /// Notes what a valid record of the batch at the front says; `begun` is the number of events before its batch.
-    pub(in crate::store) fn note(
-        &mut self,
-        head: &RecordHeader,
-        payload: &[u8],
-        at: usize,
-        begun: usize,
-        lsn: u64,
-    ) -> Result<(), &'static str> {
-        let config = || {
-            decode_config(payload)
-                .map(Box::new)
-                .ok_or("a configuration does not parse")
-        };
-        match head.kind {
-            Kind::Term | Kind::Command => self.note_entry(head, at, begun),
-            Kind::Config => {
-                let config = config()?;
-                self.note_entry(head, at, begun);
-                self.events.push(Event::Config {
-                    index: head.index,
-                    config,
-                });
-            }
-            Kind::HardState => {
-                let voted_for = (head.flags & 1 != 0).then_some(head.index);
-                self.events.push(Event::HardState {
-                    lsn,
-                    hard_state: HardState {
-                        term: head.term,
-                        voted_for,
-                    },
-                });
-            }
-            Kind::Truncate => self.events.push(Event::Truncate(head.position())),
-            Kind::Snapshot => {
-                self.events.push(Event::Snapshot {
-                    position: head.position(),
-                    config: config()?,
-                    chain: head.chain(),
-                });
-            }
-            Kind::Seal => {
-                self.sealed = true;
-                self.seal = SealIndex::decode(head.flags, payload);
-            }
-            Kind::Patch => {
-                let kind = head.held_entry().ok_or("a patch of an unknown kind")?;
-                let (page, position) = (self.page(), head.position());
-                let payload_crc = head.payload_crc;
-                self.events.push(Event::Patch {
-                    page,
-                    position,
-                    kind,
-                    payload_crc,
-                });
-                if kind == RecordKind::Config {
-                    let (index, config) = (head.index, config()?);
-                    self.events.push(Event::Config { index, config });
-                }
-            }
-            Kind::Mark => self
-                .events
-                .push(Event::Mark(Mark::from_byte(head.flags).ok_or("an unknown mark")?)),
-        }
-        Ok(())
-    }
-
-    pub(in crate::store) fn note_entry(&mut self, head: &RecordHeader, at: usize, begun: usize) {
-        self.entries += 1;
-        self.index
-            .add(head.position(), self.front + at as u64, head.payload_crc);
-        let page = self.page();
-        let opens = head.kind == Kind::Term;
-        let kind = head.kind.entry().expect("an entry is noted");
-        let step = step(head.position(), kind, head.payload_crc);
-        if self.events.len() > begun
-            && let Some(Event::Entries { run, steps, .. }) = self.events.last_mut()
-            && !opens
-            && run.term == head.term
-            && run.last().checked_add(1) == Some(head.index)
-        {
-            run.count += 1;
-            steps.push(step);
-            return;
-        }
-        let run = Run {
-            first: head.index,
-            count: 1,
-            term: head.term,
-            opens,
-        };
-        let steps = vec![step];
-        self.events.push(Event::Entries { page, run, steps });
-    }
-
-    fn page(&self) -> u32 {
-        u32::try_from(self.front / PAGE as u64).expect("a segment has fewer than 2^32 pages")
+    /// Where the records of the batch `lsn` at the front are noted.
+    pub(in crate::store) fn place(&self, lsn: u64) -> Place {
+        self.noted.place(self.reached.front, lsn)
     }
 
     /// True when `region`, which is not blank up to `end`, is left of a tail that the last batch cut. Anything in it that
     /// was written later, by its LSN, proves that the tail was blank by then: so it is damage.
     fn was_cut(&self, region: &[u8], salt: u64, end: u64) -> bool {
         let is_known = |event: &Event| !matches!(event, Event::Lost { .. });
-        self.open_cut.is_some_and(|until| end <= until)
-            && check_batch(region, salt, self.last).is_err()
+        self.reached.open_cut.is_some_and(|until| end <= until)
+            && check_batch(region, salt, self.reached.last).is_err()
             && !self.tail.iter().any(is_known)
     }
 
     fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
-        let region = bytes.get(self.front as usize..).unwrap_or_default();
+        let region = bytes.get(self.reached.front as usize..).unwrap_or_default();
         let Some(first) = first_nonzero_page(region) else {
             return;
         };
         let (offset, found) = fault;
-        let end = self.front + used_bytes(region) as u64;
-        if !self.sealed {
+        let end = self.reached.front + used_bytes(region) as u64;
+        if !self.is_sealed() {
             self.salvage_tail(bytes, salt, end as usize);
         }
         self.end = TailState::Invalid(InvalidTail {
-            offset: (offset as u64).max(self.front + if offset == 0 { first as u64 } else { 0 }),
+            offset: (offset as u64).max(self.reached.front + if offset == 0 { first as u64 } else { 0 }),
             found,
             end,
-            interrupted: !self.sealed && looks_interrupted(region, salt, self.last),
+            interrupted: !self.is_sealed() && looks_interrupted(region, salt, self.reached.last),
             was_cut: self.was_cut(region, salt, end),
         });
     }

@@ -14,17 +14,16 @@ use crate::record::{Base, HardState};
 use crate::store::Store;
 use crate::store::disk::shortage::is_shortage;
 use crate::store::error::StoreError;
-use crate::store::format::segment::file_name;
 use crate::store::read::reader::Directory;
 use crate::store::snapshots::{self, SnapshotError, Snapshots};
-use crate::store::write::writer::{Content, lock};
+use crate::store::write::content::Content;
 
 impl Store {
     /// The snapshots in this directory.
     pub fn snapshots(&self) -> Snapshots {
         Snapshots::new(
-            self.writer.disk.clone(),
-            self.writer.header.identity.owner.cluster_id,
+            self.writer.disk().clone(),
+            self.writer.identity().owner.cluster_id,
         )
     }
 
@@ -47,21 +46,21 @@ impl Store {
         };
         self.writer.append(content, self.shape.last_position())?;
         self.note_hard_state(hard_state);
-        self.writer.base = base.clone();
+        self.writer.note_base(base.clone());
         if !self.shape.contains(base.position) {
             // Another log went on from there: nothing of this one stays, what comes after the base neither.
-            let mut directory = lock(&self.writer.directory);
+            let mut directory = self.writer.lock_directory();
             directory.extents.truncate(0);
             directory.holes.clear();
         }
         self.shape.rebase(base.position, base.config.clone());
-        self.remove_covered(self.writer.header.number);
+        self.remove_covered(self.writer.segment_number());
         Ok(())
     }
 
     fn check_base(&self, hard_state: Option<HardState>, base: &Base) -> Result<(), StoreError> {
         let (position, now) = (base.position, self.base());
-        let term = hard_state.unwrap_or(self.writer.hard_state).term();
+        let term = hard_state.unwrap_or(self.writer.repeated().hard_state).term();
         if position.index <= now.index || position.term < now.term || position.term > term {
             return Err(StoreError::Invalid(format!(
                 "the log cannot begin at {position:?}: it begins at {now:?}, in {term:?}"
@@ -93,18 +92,13 @@ impl Store {
     /// Lets go of everything before the log's beginning, but for the segment that says where that is.
     pub(in crate::store) fn remove_covered(&mut self, base_segment: u64) {
         let base = self.base();
-        let mut directory = lock(&self.writer.directory);
-        let mut names: Vec<String> = take_covered(&mut directory, base, base_segment)
-            .into_iter()
-            .map(file_name)
-            .collect();
+        let mut directory = self.writer.lock_directory();
+        let segments = take_covered(&mut directory, base, base_segment);
         drop(directory);
-        self.writer.stats.segments -= names.len() as u64;
         // Where the directory cannot be read, the next compaction or opening finds them.
         let snapshots = self.snapshots().list().unwrap_or_default();
         let old = snapshots.into_iter().filter(|held| held.index < base.index);
-        names.extend(old.map(snapshots::file_name));
-        self.writer.spares.remove(names);
+        self.writer.remove(segments, old.map(snapshots::file_name));
     }
 }
 

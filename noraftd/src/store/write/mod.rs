@@ -2,7 +2,9 @@
 //!
 //! Invariant: one writer; what it reports as durable is.
 
+pub(super) mod active;
 pub(super) mod compaction;
+pub(super) mod content;
 pub(super) mod hard_state;
 pub(super) mod patch;
 pub(super) mod spare;

@@ -10,7 +10,7 @@ use crate::record::{Record, RecordKind, decode_config};
 use crate::store::Store;
 use crate::store::error::StoreError;
 use crate::store::types::PersistStats;
-use crate::store::write::writer::Content;
+use crate::store::write::content::Content;
 
 impl Store {
     /// Writes `records`, each at a position that the log holds, again and durably.
@@ -19,7 +19,7 @@ impl Store {
     ///
     /// As for [`Store::persist`]; a prefix of the records may be durable when the disk is full.
     pub fn patch(&mut self, records: &[Record]) -> Result<PersistStats, StoreError> {
-        let before = self.writer.stats;
+        let before = self.writer.counters();
         self.writer.check_usable()?;
         records.iter().try_for_each(|record| self.check_patch(record))?;
         let mut left = records;

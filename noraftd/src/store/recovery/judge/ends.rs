@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use noraft::{ClusterConfig, Log, NodeId};
 
-use super::{Judge, SnapshotSource};
+use super::{Judge, SnapshotSource, Tail};
 use crate::record::Base;
 use crate::store::format::layout::RECORD_HEADER_BYTES;
 use crate::store::format::segment::{SegmentHeader, file_name};
@@ -68,8 +68,8 @@ impl Judge {
         );
         self.find(Verdict::Damage, &file_name(number), scan.size, text);
         if header.segment_bytes > scan.size {
-            self.resize.push(*header);
-            self.report.tail_damaged |= is_last && !scan.sealed;
+            self.repairs.resize.push(*header);
+            self.report.tail_damaged |= is_last && !scan.is_sealed();
         }
     }
 
@@ -77,25 +77,25 @@ impl Judge {
     fn check_inner_end(&mut self, number: u64, scan: &SegmentScan, next: Option<&SegmentHeader>) {
         let name = file_name(number);
         match scan.end {
-            TailState::Invalid(tail) if scan.sealed => {
+            TailState::Invalid(tail) if scan.is_sealed() => {
                 self.find(Verdict::DamageAtMark, &name, tail.offset, "bytes after the SEAL");
             }
             TailState::Invalid(tail) => {
                 let text = format!("{}; a later segment was begun", tail.found);
                 self.find(Verdict::Damage, &name, tail.offset, text);
             }
-            TailState::Blank if !scan.sealed => {
+            TailState::Blank if !scan.is_sealed() => {
                 let text = "the segment ends without a SEAL, but a later segment was begun";
-                self.find(Verdict::Damage, &name, scan.front, text);
+                self.find(Verdict::Damage, &name, scan.reached.front, text);
             }
             TailState::Blank => {}
         }
-        if let Some(next) = next.filter(|next| scan.sealed && scan.last != next.link) {
+        if let Some(next) = next.filter(|next| scan.is_sealed() && scan.reached.last != next.link) {
             let text = format!(
                 "ends with batch {}, the next segment follows batch {}",
-                scan.last.lsn, next.link.lsn
+                scan.reached.last.lsn, next.link.lsn
             );
-            self.find(Verdict::Damage, &name, scan.front, text);
+            self.find(Verdict::Damage, &name, scan.reached.front, text);
         }
     }
 
@@ -103,13 +103,15 @@ impl Judge {
     fn check_last_end(&mut self, number: u64, scan: &SegmentScan, spares: &[u64]) {
         let name = file_name(number);
         match scan.end {
-            TailState::Invalid(tail) if scan.sealed => {
+            TailState::Invalid(tail) if scan.is_sealed() => {
                 self.find(Verdict::DamageAtMark, &name, tail.offset, "bytes after the SEAL");
             }
             TailState::Invalid(tail) if tail.was_cut => {
                 let left = format!("{}; left of a tail whose cut was interrupted", tail.found);
                 self.find(Verdict::AmbiguousTail, &name, tail.offset, left);
-                self.blank_until = Some(tail.end);
+                self.tail = Tail::Cut {
+                    left_until: Some(tail.end),
+                };
             }
             TailState::Invalid(tail) => {
                 let how = if tail.interrupted {
@@ -120,9 +122,9 @@ impl Judge {
                 let text = format!("{}; {how}", tail.found);
                 self.find(Verdict::AmbiguousTail, &name, tail.offset, text);
                 self.report.tail_damaged |= !tail.interrupted;
-                self.cut_until = Some(tail.end);
+                self.tail = Tail::Uncut { until: tail.end };
             }
-            TailState::Blank if scan.sealed && spares.is_empty() => {
+            TailState::Blank if scan.is_sealed() && spares.is_empty() => {
                 let text = format!("{name} is sealed, which is done only when the next one exists");
                 self.find(Verdict::SegmentMissing, &file_name(number + 1), 0, text);
             }
@@ -147,8 +149,8 @@ impl Judge {
                 return None;
             }
             self.report.segments += 1;
-            self.report.batches += scan.batches;
-            self.report.entries += scan.entries;
+            self.report.batches += scan.reached.batches;
+            self.report.entries += scan.noted.entries();
         }
         Some(replay)
     }
@@ -185,7 +187,7 @@ impl Judge {
                 text,
             );
             *replay = begun;
-            self.rebase = Some(base);
+            self.repairs.rebase = Some(base);
         }
     }
 
@@ -201,7 +203,7 @@ impl Judge {
 
     /// Damage that no other node can make good.
     pub(super) fn check_covered(&mut self, recovered: &RecoveredLog, node: NodeId, active: u64) {
-        let is_damaged = self.report.tail_damaged || self.cut_log || !recovered.holes.is_empty();
+        let is_damaged = self.report.tail_damaged || self.repairs.cut_log || !recovered.holes.is_empty();
         let config = recovered.shape.latest_config();
         if is_damaged && config.is_some_and(|config| decides_alone(config, node)) {
             let text = match recovered.holes.values().next() {
@@ -224,7 +226,7 @@ impl Judge {
             last.index.get(),
             last.term.get()
         );
-        self.cut_log = true;
+        self.repairs.cut_log = true;
         self.find(Verdict::DamageCut, &file_name(active), 0, text);
     }
 }
@@ -240,19 +242,19 @@ fn replay_segment(
         Some(header) => replay.begin_segment(header, scan.base.as_ref()),
         None => replay.lose(),
     }
-    for event in &scan.events {
+    for event in scan.noted.events() {
         replay.take(number, event)?;
     }
     let is_cut_short = scan
         .valid_header()
         .is_some_and(|header| header.segment_bytes > scan.size);
     let Some(next) = next else {
-        if is_cut_short && !scan.sealed {
+        if is_cut_short && !scan.is_sealed() {
             replay.lose();
         }
         return Ok(());
     };
-    if scan.sealed && next.is_none_or(|next| scan.last == next.link) {
+    if scan.is_sealed() && next.is_none_or(|next| scan.reached.last == next.link) {
         return Ok(());
     }
     for event in &scan.tail {

@@ -219,7 +219,7 @@ fn is_unbegun(scan: &SegmentScan) -> bool {
 
 /// True when a crash came between the two header pages, before the first batch: nothing to report.
 fn is_being_begun(scan: &SegmentScan, broken: HeaderFault) -> bool {
-    broken == HeaderFault::Blank && scan.batches == 0 && scan.end == TailState::Blank
+    broken == HeaderFault::Blank && scan.reached.batches == 0 && scan.end == TailState::Blank
 }
 
 pub(super) fn broken_header(scan: &SegmentScan) -> Option<BrokenHeader> {

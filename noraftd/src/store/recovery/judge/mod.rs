@@ -61,14 +61,14 @@ use std::collections::BTreeMap;
 
 use noraft::{Log, LogPosition};
 
-use crate::record::{Abstain, Base, HardState};
+use crate::record::{Abstain, Base};
 use crate::store::format::hard_state::{Slot, Slots};
-use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{Link, SegmentHeader};
 use crate::store::recovery::replay::{RecoveredLog, Replayed};
 use crate::store::recovery::scan::SegmentScan;
 use crate::store::recovery::verdict::{Finding, RecoveryReport, Verdict};
 use crate::store::types::Owner;
+use crate::store::write::active::LogEnd;
 
 /// What was read of a directory.
 pub(in crate::store) struct DirectoryContents<'a> {
@@ -96,26 +96,60 @@ pub(in crate::store) struct Judgement {
 
 /// What a store starts from.
 pub(in crate::store) struct State {
-    pub(in crate::store) hard_state: HardState,
     pub(in crate::store) log: Log,
-    /// The first index that may be in the log.
-    pub(in crate::store) log_first: u64,
     /// The headers of all segments with batches.
     pub(in crate::store) headers: Vec<SegmentHeader>,
     pub(in crate::store) recovered: RecoveredLog,
     pub(in crate::store) abstain: Abstain,
-    /// The segment that is written.
-    pub(in crate::store) active: SegmentHeader,
-    pub(in crate::store) front: u64,
-    pub(in crate::store) sealed: bool,
-    pub(in crate::store) index: SealIndex,
+    /// Where the next batch goes.
+    pub(in crate::store) end: LogEnd,
+    /// The last valid batch.
     pub(in crate::store) last: Link,
-    /// The end of the tail to cut, which begins at the front.
-    pub(in crate::store) cut_until: Option<u64>,
-    /// The end of what is left, from the front on, of a tail whose cut is on record: to be blanked.
-    pub(in crate::store) blank_until: Option<u64>,
-    /// True when the last batch is the mark of a cut, and it is not on record that its tail is blank.
-    pub(in crate::store) cut_is_open: bool,
+    /// What is behind it.
+    pub(in crate::store) tail: Tail,
+    pub(in crate::store) repairs: Repairs,
+    /// Segments without content, for later.
+    pub(in crate::store) spares: Vec<u64>,
+    pub(in crate::store) slot: NewestSlot,
+}
+
+/// The newest hard state.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::store) struct NewestSlot {
+    pub(in crate::store) number: usize,
+    pub(in crate::store) slot: Slot,
+    /// True when that slot has to be written first.
+    pub(in crate::store) is_stale: bool,
+}
+
+/// What is behind the last valid batch, in its segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Tail {
+    Blank,
+    /// To be cut, from the front up to this byte.
+    Uncut {
+        until: u64,
+    },
+    /// The last batch is the mark of its cut, and it is not on record that what is behind that mark is blank. Where it
+    /// is not, something is left up to this byte.
+    Cut {
+        left_until: Option<u64>,
+    },
+}
+
+impl Tail {
+    /// The end of what is left of a tail whose cut is on record.
+    pub(in crate::store) fn left_until(self) -> Option<u64> {
+        match self {
+            Self::Cut { left_until } => left_until,
+            Self::Blank | Self::Uncut { .. } => None,
+        }
+    }
+}
+
+/// What has to be written again, so that the bytes say what was judged.
+#[derive(Default)]
+pub(in crate::store) struct Repairs {
     /// True when the log ends earlier than its batches say, which has to be made durable.
     pub(in crate::store) cut_log: bool,
     /// A segment behind the active one of which nothing can be read: a new one is begun in its place.
@@ -126,12 +160,6 @@ pub(in crate::store) struct State {
     pub(in crate::store) broken_headers: Vec<BrokenHeader>,
     /// Where the log begins, when that has to be said again.
     pub(in crate::store) rebase: Option<Base>,
-    /// Segments without content, for later.
-    pub(in crate::store) spares: Vec<u64>,
-    /// The newest hard state as a slot, and the slot's number.
-    pub(in crate::store) slot: (usize, Slot),
-    /// True when that slot has to be written first.
-    pub(in crate::store) slot_is_stale: bool,
 }
 
 /// A header page to write again at byte `at`.
@@ -145,11 +173,8 @@ pub(in crate::store) struct BrokenHeader {
 pub(in crate::store) fn judge(found: DirectoryContents<'_>) -> Judgement {
     let mut judge = Judge {
         report: RecoveryReport::default(),
-        cut_until: None,
-        blank_until: None,
-        cut_log: false,
-        resize: Vec::new(),
-        rebase: None,
+        tail: Tail::Blank,
+        repairs: Repairs::default(),
     };
     let state = judge.judge(found);
     let Judge { mut report, .. } = judge;
@@ -166,11 +191,8 @@ pub(in crate::store) fn judge(found: DirectoryContents<'_>) -> Judgement {
 
 struct Judge {
     report: RecoveryReport,
-    cut_until: Option<u64>,
-    blank_until: Option<u64>,
-    cut_log: bool,
-    resize: Vec<SegmentHeader>,
-    rebase: Option<Base>,
+    tail: Tail,
+    repairs: Repairs,
 }
 
 impl Judge {
@@ -215,7 +237,7 @@ impl Judge {
         slots: &Slots,
         (number, slot): (usize, Slot),
         replayed: &Replayed,
-    ) -> Option<((usize, Slot), bool)> {
+    ) -> Option<NewestSlot> {
         let last_term = replayed.recovered.shape.last_position().term;
         let newest = self.newest_hard_state(slots, slot, replayed, last_term)?;
         // A vote that overtook its batch may be in one place only.
@@ -233,7 +255,11 @@ impl Judge {
         } else {
             number
         };
-        Some(((number, newest), is_stale))
+        Some(NewestSlot {
+            number,
+            slot: newest,
+            is_stale,
+        })
     }
 
     fn state(
@@ -243,45 +269,39 @@ impl Judge {
         spares: Vec<u64>,
         replayed: Replayed,
         log: Log,
-        ((slot_number, newest), slot_is_stale): ((usize, Slot), bool),
+        slot: NewestSlot,
     ) -> Option<State> {
         let is_readable = |number: &&u64| segments[number].valid_header().is_some();
         let written = *active.iter().rfind(is_readable)?;
         let replace = active.last().copied().filter(|last| *last != written);
         let scans = || segments.values();
-        let broken_headers = scans().filter_map(files::broken_header).collect();
         let headers = scans().filter_map(SegmentScan::valid_header).copied().collect();
+        self.repairs.broken_headers = scans().filter_map(files::broken_header).collect();
+        self.repairs.replace = replace;
+        self.repairs.cut_log |= replace.is_some();
+        let cut_log = self.repairs.cut_log;
         let last = segments.remove(&written)?;
-        let cut_log = self.cut_log || replace.is_some();
-        let forgot = match self.cut_until {
+        let forgot = match self.tail {
             _ if cut_log => Abstain::Loss,
-            Some(_) if self.report.tail_damaged => Abstain::Loss,
-            Some(_) => Abstain::Tail,
-            None => Abstain::No,
+            Tail::Uncut { .. } if self.report.tail_damaged => Abstain::Loss,
+            Tail::Uncut { .. } => Abstain::Tail,
+            Tail::Blank | Tail::Cut { .. } => Abstain::No,
         };
+        if self.tail == Tail::Blank && last.is_cut_open() {
+            self.tail = Tail::Cut { left_until: None };
+        }
+        let (end, last) = last.into_end()?;
         Some(State {
-            hard_state: newest.hard_state,
-            log_first: log.snapshot_position().index.get() + 1,
             headers,
             log,
             recovered: replayed.recovered,
             abstain: replayed.abstain.max(forgot),
-            active: *last.valid_header()?,
-            front: last.front,
-            sealed: last.sealed,
-            index: last.index,
-            last: last.last,
-            cut_until: self.cut_until,
-            blank_until: self.blank_until,
-            cut_is_open: last.open_cut.is_some() && !last.sealed,
-            cut_log,
-            replace,
-            resize: std::mem::take(&mut self.resize),
-            broken_headers,
-            rebase: self.rebase.take(),
+            end,
+            last,
+            tail: self.tail,
+            repairs: std::mem::take(&mut self.repairs),
             spares,
-            slot: (slot_number, newest),
-            slot_is_stale,
+            slot,
         })
     }
 }
