@@ -72,11 +72,11 @@ fuzz: setup-build ## arbitrary bytes for a reader of bytes (TARGET=resp|frames|s
 
 build: setup-build
 	@echo "step 1 of 2: building the programs; minutes the first time, then seconds"
-	@cargo build --release --bins
+	@cargo build --release -p noraftd -p harness --bins
 
 # Linked as a whole, which takes minutes: what is measured, and what is handed out.
 dist: setup-build ## the programs as they are released, in target/dist
-	cargo build --profile dist --bins
+	cargo build --profile dist -p noraftd -p harness --bins --features harness/jemalloc
 
 bench: bench-core bench-store bench-checker bench-sim bench-daemon ## all benchmarks, with their peers, in one run
 
