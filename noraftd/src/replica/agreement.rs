@@ -21,13 +21,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use noraft::{LogIndex, LogPosition, NodeId};
+use noraft::{LogIndex, LogPosition, Node, NodeId};
 
 use crate::protocol::peer::{Features, PeerMessage, Print};
 use crate::time::Instant;
 
 use super::Replica;
+use super::applied::Applied;
+use super::content::{Content, position_at};
 use super::event::Divergence;
+use super::leadership::Leadership;
+use super::outputs::Outputs;
 use crate::protocol::outcome::{Outcome, Refusal};
 
 #[derive(Debug, Default)]
@@ -90,6 +94,66 @@ impl Agreement {
     pub(super) fn is_wrong(&self) -> bool {
         self.wrong.is_some()
     }
+
+    /// At this place another node holds something else.
+    pub(super) fn dispute(&mut self, now: Instant, from: NodeId, own: Print, theirs: Print) {
+        let dispute = self.dispute.get_or_insert_with(|| Dispute {
+            own,
+            first: own.position.index,
+            since: now,
+            ask_after: now,
+            claims: BTreeMap::new(),
+        });
+        let is_later = own.position.index > dispute.own.position.index;
+        if dispute.own.position == theirs.position {
+            dispute.claims.insert(from, theirs);
+        } else if is_later && now - dispute.since >= DECIDE_WITHIN {
+            // The others may remember nothing of the earlier place any more; they differ here as well.
+            (dispute.own, dispute.ask_after) = (own, now);
+            dispute.claims = BTreeMap::from([(from, theirs)]);
+        }
+    }
+
+    /// A node that differed holds the same again at a later place: it was replaced, or what differed was overwritten.
+    fn reconcile(&mut self, from: NodeId, pairs: &[(Print, Print)]) {
+        let latest = pairs.iter().filter(|(own, theirs)| agrees(own, theirs));
+        let Some(latest) = latest.map(|(own, _)| own.position.index).max() else {
+            return;
+        };
+        self.others_wrong
+            .retain(|id, index| *id != from || *index >= latest);
+        if let Some(dispute) = &mut self.dispute {
+            let own = dispute.own;
+            let is_over = |claim: &mut Print| differs(&own, claim) && latest > own.position.index;
+            dispute.claims.retain(|id, claim| *id != from || !is_over(claim));
+            if !dispute.claims.values().any(|claim| differs(&own, claim)) {
+                self.dispute = None;
+            }
+        }
+    }
+
+    /// Decides what a majority of `members` decides; `own` is this node.
+    fn decide(&mut self, members: &[NodeId], own_id: NodeId) {
+        let Some(dispute) = &self.dispute else {
+            return;
+        };
+        let (own, index) = (dispute.own, dispute.first);
+        match dispute.decide(members, own_id) {
+            Decision::Open => {}
+            Decision::Wrong => {
+                self.wrong = Some(index);
+                self.dispute = None;
+            }
+            Decision::Right => {
+                let others = dispute.claims.iter().filter(|(_, claim)| differs(&own, claim));
+                let others: Vec<NodeId> = others.map(|(id, _)| *id).collect();
+                self.dispute = None;
+                for id in others {
+                    self.others_wrong.entry(id).or_insert(index);
+                }
+            }
+        }
+    }
 }
 
 impl Dispute {
@@ -136,77 +200,32 @@ fn agrees(one: &Print, other: &Print) -> bool {
     pairs(one, other).next().is_some() && !differs(one, other)
 }
 
-impl Replica {
-    /// True while clients may be answered from this node's state and log.
-    pub(super) fn serves(&self) -> bool {
-        self.agreement.wrong.is_none() && !self.is_in_doubt()
-    }
+/// Compares what nodes hold: reads log and state, and changes neither.
+pub(super) struct Comparer<'a> {
+    own: NodeId,
+    now: Instant,
+    node: &'a Node,
+    content: &'a Content,
+    applied: &'a Applied,
+    leadership: &'a Leadership,
+    agreement: &'a mut Agreement,
+    outputs: &'a mut Outputs,
+}
 
-    fn is_in_doubt(&self) -> bool {
-        let dispute = self.agreement.dispute.as_ref();
-        dispute.is_some_and(|dispute| self.now - dispute.since >= DECIDE_WITHIN)
-    }
-
-    /// Where the nodes were last seen to differ, if they were.
-    pub fn divergence(&self) -> Option<Divergence> {
-        let agreement = &self.agreement;
-        if let Some(index) = agreement.wrong {
-            return Some(Divergence::Here { index });
+impl Comparer<'_> {
+    /// Remembers the state after the entry that was applied last, if its place is a round number.
+    pub(super) fn note_round(&mut self, index: LogIndex) {
+        if index.get().is_multiple_of(STRIDES[0]) {
+            self.note_state(index);
         }
-        if let (true, Some(dispute)) = (self.is_in_doubt(), &agreement.dispute) {
-            let index = dispute.first;
-            return Some(Divergence::Undecided { index });
-        }
-        let (node, index) = agreement.others_wrong.iter().next()?;
-        Some(Divergence::Elsewhere {
-            node: *node,
-            index: *index,
-        })
     }
 
     /// Remembers the state after the entry that was applied last, as `index`.
     pub(super) fn note_state(&mut self, index: LogIndex) {
-        if let Some(print) = self
-            .position_at(index)
-            .map(|position| self.print_of(position, true))
+        if let Some(print) = position_at(self.node.log(), index).map(|position| self.print_of(position, true))
         {
             self.agreement.note(print);
         }
-    }
-
-    /// True when the state after `index` is remembered, whatever comes at once after it.
-    pub(super) fn is_round(index: LogIndex) -> bool {
-        index.get().is_multiple_of(STRIDES[0])
-    }
-
-    fn print_of(&self, position: LogPosition, is_state: bool) -> Print {
-        Print {
-            position,
-            chain: self.chain_at(position),
-            digest: is_state.then(|| self.machine.state_hash()),
-        }
-    }
-
-    /// What is known here of a place; nothing, if nothing can be compared.
-    fn own_print(&self, position: LogPosition) -> Option<Print> {
-        let is_state = position.index == self.apply.applied_index()
-            && self.position_at(position.index) == Some(position);
-        let mut print = self.print_of(position, is_state);
-        print.digest = print.digest.or_else(|| self.agreement.digest_at(position));
-        (print.chain.is_some() || print.digest.is_some()).then_some(print)
-    }
-
-    /// When to compare again.
-    pub(super) fn compare_deadline(&self) -> Option<Instant> {
-        let dispute = self.agreement.dispute.as_ref();
-        let doubt = dispute.map(|dispute| dispute.since + DECIDE_WITHIN);
-        let due = [
-            Some(self.agreement.report_after),
-            dispute.map(|dispute| dispute.ask_after),
-            doubt.filter(|doubt| *doubt > self.now),
-        ];
-        self.node.peers().next()?;
-        due.into_iter().flatten().min()
     }
 
     /// Reports to the others what is held here, when it is time; and asks them where something is in dispute.
@@ -214,7 +233,7 @@ impl Replica {
         self.drop_members_gone();
         if self.now >= self.agreement.report_after {
             self.agreement.report_after = self.now + REPORT_EVERY;
-            let applied = self.apply.applied_index();
+            let applied = self.applied.index();
             self.note_state(applied);
             let prints: Vec<Print> = self.agreement.remembered().copied().collect();
             if !prints.is_empty() {
@@ -241,8 +260,8 @@ impl Replica {
     fn report_to_peers(&mut self, message: &PeerMessage) {
         let peers: Vec<NodeId> = self.node.peers().collect();
         for to in peers {
-            if self.features_of(to).has(Features::DIGEST) {
-                self.send(to, message.clone());
+            if self.leadership.features_of(to).has(Features::DIGEST) {
+                self.outputs.send(to, message.clone());
             }
         }
     }
@@ -260,8 +279,8 @@ impl Replica {
             .collect();
         let wanted = own.iter().filter(|(own, theirs)| asks || differs(own, theirs));
         let prints: Vec<Print> = wanted.map(|(own, _)| *own).collect();
-        if !prints.is_empty() && self.features_of(from).has(Features::DIGEST) {
-            self.send(from, PeerMessage::Compared { prints });
+        if !prints.is_empty() && self.leadership.features_of(from).has(Features::DIGEST) {
+            self.outputs.send(from, PeerMessage::Compared { prints });
         }
         self.weigh(from, &own);
     }
@@ -292,72 +311,87 @@ impl Replica {
         // The roundest number: the others remember it for the longest time.
         let roundest = differing.max_by_key(|(own, _)| own.position.index.get().trailing_zeros());
         match roundest {
-            Some((own, theirs)) => self.dispute(from, *own, *theirs),
-            None => self.reconcile(from, pairs),
+            Some((own, theirs)) => self.agreement.dispute(self.now, from, *own, *theirs),
+            None => self.agreement.reconcile(from, pairs),
         }
         self.decide();
     }
 
-    /// At this place another node holds something else.
-    pub(super) fn dispute(&mut self, from: NodeId, own: Print, theirs: Print) {
-        let now = self.now;
-        let dispute = self.agreement.dispute.get_or_insert_with(|| Dispute {
-            own,
-            first: own.position.index,
-            since: now,
-            ask_after: now,
-            claims: BTreeMap::new(),
-        });
-        let is_later = own.position.index > dispute.own.position.index;
-        if dispute.own.position == theirs.position {
-            dispute.claims.insert(from, theirs);
-        } else if is_later && now - dispute.since >= DECIDE_WITHIN {
-            // The others may remember nothing of the earlier place any more; they differ here as well.
-            (dispute.own, dispute.ask_after) = (own, now);
-            dispute.claims = BTreeMap::from([(from, theirs)]);
+    fn print_of(&self, position: LogPosition, is_state: bool) -> Print {
+        Print {
+            position,
+            chain: self.content.chain_at(self.node.log(), position),
+            digest: is_state.then(|| self.applied.machine().state_hash()),
         }
     }
 
-    /// A node that differed holds the same again at a later place: it was replaced, or what differed was overwritten.
-    fn reconcile(&mut self, from: NodeId, pairs: &[(Print, Print)]) {
-        let latest = pairs.iter().filter(|(own, theirs)| agrees(own, theirs));
-        let Some(latest) = latest.map(|(own, _)| own.position.index).max() else {
-            return;
-        };
-        self.agreement
-            .others_wrong
-            .retain(|id, index| *id != from || *index >= latest);
-        if let Some(dispute) = &mut self.agreement.dispute {
-            let own = dispute.own;
-            let is_over = |claim: &mut Print| differs(&own, claim) && latest > own.position.index;
-            dispute.claims.retain(|id, claim| *id != from || !is_over(claim));
-            if !dispute.claims.values().any(|claim| differs(&own, claim)) {
-                self.agreement.dispute = None;
-            }
-        }
+    /// What is known here of a place; nothing, if nothing can be compared.
+    fn own_print(&self, position: LogPosition) -> Option<Print> {
+        let is_state = position.index == self.applied.index()
+            && position_at(self.node.log(), position.index) == Some(position);
+        let mut print = self.print_of(position, is_state);
+        print.digest = print.digest.or_else(|| self.agreement.digest_at(position));
+        (print.chain.is_some() || print.digest.is_some()).then_some(print)
     }
 
     fn decide(&mut self) {
-        let Some(dispute) = &self.agreement.dispute else {
-            return;
-        };
         let members: Vec<NodeId> = self.node.config().unique_nodes().collect();
-        let (own, index) = (dispute.own, dispute.first);
-        match dispute.decide(&members, self.config.id) {
-            Decision::Open => {}
-            Decision::Wrong => {
-                self.agreement.wrong = Some(index);
-                self.agreement.dispute = None;
-            }
-            Decision::Right => {
-                let others = dispute.claims.iter().filter(|(_, claim)| differs(&own, claim));
-                let others: Vec<NodeId> = others.map(|(id, _)| *id).collect();
-                self.agreement.dispute = None;
-                for id in others {
-                    self.agreement.others_wrong.entry(id).or_insert(index);
-                }
-            }
+        self.agreement.decide(&members, self.own);
+    }
+}
+
+impl Replica {
+    pub(super) fn comparer(&mut self) -> Comparer<'_> {
+        Comparer {
+            own: self.config.id,
+            now: self.now,
+            node: &self.node,
+            content: &self.content,
+            applied: &self.applied,
+            leadership: &self.leadership,
+            agreement: &mut self.agreement,
+            outputs: &mut self.outputs,
         }
+    }
+
+    /// True while clients may be answered from this node's state and log.
+    pub(super) fn serves(&self) -> bool {
+        self.agreement.wrong.is_none() && !self.is_in_doubt()
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        let dispute = self.agreement.dispute.as_ref();
+        dispute.is_some_and(|dispute| self.now - dispute.since >= DECIDE_WITHIN)
+    }
+
+    /// Where the nodes were last seen to differ, if they were.
+    pub fn divergence(&self) -> Option<Divergence> {
+        let agreement = &self.agreement;
+        if let Some(index) = agreement.wrong {
+            return Some(Divergence::Here { index });
+        }
+        if let (true, Some(dispute)) = (self.is_in_doubt(), &agreement.dispute) {
+            let index = dispute.first;
+            return Some(Divergence::Undecided { index });
+        }
+        let (node, index) = agreement.others_wrong.iter().next()?;
+        Some(Divergence::Elsewhere {
+            node: *node,
+            index: *index,
+        })
+    }
+
+    /// When to compare again.
+    pub(super) fn compare_deadline(&self) -> Option<Instant> {
+        let dispute = self.agreement.dispute.as_ref();
+        let doubt = dispute.map(|dispute| dispute.since + DECIDE_WITHIN);
+        let due = [
+            Some(self.agreement.report_after),
+            dispute.map(|dispute| dispute.ask_after),
+            doubt.filter(|doubt| *doubt > self.now),
+        ];
+        self.node.peers().next()?;
+        due.into_iter().flatten().min()
     }
 
     /// Refuses what has not been appended, while this node must not serve.
@@ -365,16 +399,16 @@ impl Replica {
         if self.serves() {
             return;
         }
-        while let Some(pending) = self.requests.pop_proposable() {
-            self.order.proposed(pending.turn, None);
+        while let Some(pending) = self.waiting.queued.pop_proposable() {
+            self.waiting.order.proposed(pending.turn, None);
             self.answer(pending.origin, Outcome::Refused(Refusal::Divergent));
             self.go_on(pending.turn);
         }
-        for pending in self.reads.take_all() {
+        for pending in self.waiting.reads.take_all() {
             self.answer(pending.origin, Outcome::Refused(Refusal::Divergent));
             self.read_is_over(pending.turn);
         }
-        for pending in self.requests.take_unrouted() {
+        for pending in self.waiting.queued.take_unrouted() {
             self.answer(pending.origin, Outcome::Refused(Refusal::Divergent));
         }
     }

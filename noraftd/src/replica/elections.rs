@@ -192,8 +192,7 @@ impl Replica {
 
     pub(super) fn arm_election(&mut self) {
         let timeout = self.config.election_timeout;
-        self.timers
-            .arm_election(self.now, timeout, timeout, &mut self.prng);
+        self.timers.arm_election(self.now, timeout, timeout);
     }
 
     /// Sets the timer again; after a change of term or vote, so that the election has the time that it takes.
@@ -206,8 +205,7 @@ impl Replica {
             (self.durability.sync_time(self.now) * SYNCS_PER_ELECTION).min(timeout * ELECTION_TIMEOUTS_MAX);
         let unsuccessful = self.elections.campaigns.saturating_sub(1).min(BACKOFFS_MAX);
         let spread = timeout * (1 << unsuccessful);
-        self.timers
-            .arm_election(self.now, takes.max(timeout), spread, &mut self.prng);
+        self.timers.arm_election(self.now, takes.max(timeout), spread);
     }
 
     fn canvass(&mut self) {
@@ -239,7 +237,7 @@ impl Replica {
                 canvass,
                 abstain,
             };
-            self.send(to, message);
+            self.outputs.send(to, message);
         }
         self.count_canvass();
         if let Some(campaign) = self.elections.campaign.take() {
@@ -259,7 +257,7 @@ impl Replica {
             self.term_to_teach(term, last_position).max(own_term)
         };
         let abstain = self.elections.abstain;
-        self.send(
+        self.outputs.send(
             from,
             PeerMessage::PreVoted {
                 term,

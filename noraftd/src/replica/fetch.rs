@@ -9,19 +9,19 @@ use crate::record::{Record, next_index};
 impl Replica {
     /// Asks for records that are needed and no longer in memory: to apply first, then for lagging peers.
     pub(super) fn fetch_missing(&mut self) {
-        if self.fetching {
+        if self.content.fetching {
             return;
         }
         let missing = self
             .missing_to_apply()
-            .or_else(|| self.missing_to_repair())
+            .or_else(|| self.repair.missing_to_give())
             .or_else(|| self.missing_to_send());
         let Some(from) = missing else {
             return;
         };
-        self.fetching = true;
+        self.content.fetching = true;
         let to = self.durability.durable_index();
-        self.outputs.push_back(Output::Fetch {
+        self.outputs.push(Output::Fetch {
             from,
             to,
             bytes_max: FETCH_BYTES_MAX,
@@ -29,7 +29,7 @@ impl Replica {
     }
 
     fn missing_to_apply(&self) -> Option<LogIndex> {
-        let next = next_index(self.apply.applied_index())?;
+        let next = next_index(self.applied.index())?;
         (next <= self.apply_target() && !self.repair.is_hole(next)).then_some(next)
     }
 
@@ -48,15 +48,15 @@ impl Replica {
             .filter(|next| *next <= tail && !self.repair.is_hole(*next))
             .find(|next| {
                 self.position_at(*next)
-                    .is_some_and(|position| self.payloads.get(position).is_none())
+                    .is_some_and(|position| self.content.payloads.get(position).is_none())
             })
     }
 
     /// They were read; none, when the first is damaged.
     pub(super) fn on_fetched(&mut self, from: LogIndex, records: Vec<Record>) {
-        self.fetching = false;
+        self.content.fetching = false;
         self.repair.on_fetched(from);
-        self.payloads.keep_fetched(records);
+        self.content.payloads.keep_fetched(records);
     }
 }
 

@@ -86,6 +86,11 @@ impl Forwards {
         self.seen.clear();
     }
 
+    /// Remembers the write `id` of a process; false when it or a later one was accepted before.
+    fn see(&mut self, process: (NodeId, u64), id: u64) -> bool {
+        self.seen.entry(process).or_default().insert(id)
+    }
+
     fn take_sent(&mut self, id: u64) -> Option<Sent> {
         let sent = self.sent.remove(&id)?;
         self.deadlines.remove(&(sent.pending.deadline, id));
@@ -123,16 +128,18 @@ impl Replica {
     /// can still be refused definitely: a message without a connection is lost, and a write with it.
     pub(super) fn forward(&mut self, pending: Pending) {
         let Some(leader) = self.reachable_leader() else {
-            return self.requests.requeue([pending].into_iter());
+            return self.waiting.queued.requeue([pending].into_iter());
         };
         if pending.request.asks_for_index() && !self.features_of(leader).has(Features::READ_INDEX) {
             return self.answer(pending.origin, Outcome::Refused(Refusal::NotLeader));
         }
         let request = pending.request.clone();
-        let (boot, term) = (self.forwards.boot, self.node.current_term());
-        self.order.went_away(pending.turn, request.class, (leader, term));
-        let id = self.forwards.push(leader, term, pending);
-        self.send(
+        let (boot, term) = (self.waiting.forwards.boot, self.node.current_term());
+        self.waiting
+            .order
+            .went_away(pending.turn, request.class, (leader, term));
+        let id = self.waiting.forwards.push(leader, term, pending);
+        self.outputs.send(
             leader,
             PeerMessage::Forward {
                 id,
@@ -146,16 +153,21 @@ impl Replica {
     /// A leader is known again: reads that went elsewhere are asked again.
     pub(super) fn redirect_reads(&mut self) {
         if let Some(leader) = self.leader() {
-            let reads = self.forwards.take_stranded(Class::Read, |asked| asked != leader);
+            let reads = self
+                .waiting
+                .forwards
+                .take_stranded(Class::Read, |asked| asked != leader);
             self.ask_again(reads);
         }
     }
 
     fn ask_again(&mut self, reads: Vec<Sent>) {
         for read in &reads {
-            self.order.came_back(read.pending.turn, Class::Read);
+            self.waiting.order.came_back(read.pending.turn, Class::Read);
         }
-        self.requests.requeue(reads.into_iter().map(|sent| sent.pending));
+        self.waiting
+            .queued
+            .requeue(reads.into_iter().map(|sent| sent.pending));
     }
 
     /// It is unknown whether a write that was sent to a leader will take effect there.
@@ -168,29 +180,38 @@ impl Replica {
     fn doubt_forward(&mut self, sent: &Sent) -> Turn {
         let turn = sent.pending.turn;
         let until = self.now + self.config.request_timeout * DOUBT_TIMEOUTS;
-        self.order.came_back(turn, Class::Write);
-        self.order.doubt(turn, (sent.leader, sent.term), sent.id, until);
+        self.waiting.order.came_back(turn, Class::Write);
+        self.waiting
+            .order
+            .doubt(turn, (sent.leader, sent.term), sent.id, until);
         turn
     }
 
     /// The connection to `peer` ended, and with it, perhaps, what was on its way there: reads are asked again,
     /// of a write it is unknown whether it arrived.
     pub(super) fn give_up_forwards(&mut self, peer: NodeId) {
-        for write in self.forwards.take_stranded(Class::Write, |asked| asked == peer) {
+        for write in self
+            .waiting
+            .forwards
+            .take_stranded(Class::Write, |asked| asked == peer)
+        {
             self.give_up_forward(write, Doubt::ForwardLost);
         }
-        let reads = self.forwards.take_stranded(Class::Read, |asked| asked == peer);
+        let reads = self
+            .waiting
+            .forwards
+            .take_stranded(Class::Read, |asked| asked == peer);
         self.ask_again(reads);
     }
 
     /// A follower passes a request to this node, which it believes to lead `term`.
     pub(super) fn accept_forward(&mut self, node: NodeId, id: u64, boot: u64, term: Term, request: Request) {
         // Not a term we remember leading: an earlier copy may have been appended, so say nothing.
-        if self.forwards.led != Some(term) {
+        if self.waiting.forwards.led != Some(term) {
             return;
         }
         let is_write = request.class == Class::Write;
-        if is_write && !self.forwards.seen.entry((node, boot)).or_default().insert(id) {
+        if is_write && !self.waiting.forwards.see((node, boot), id) {
             return;
         }
         let origin = Origin::Peer { node, boot, id };
@@ -203,18 +224,18 @@ impl Replica {
 
     /// The leader's answer. A definite refusal for want of leadership sends the request on its way again.
     pub(super) fn on_forwarded(&mut self, id: u64, boot: u64, outcome: Outcome) {
-        if boot != self.forwards.boot {
+        if boot != self.waiting.forwards.boot {
             return;
         }
-        let Some(sent) = self.forwards.take_sent(id) else {
+        let Some(sent) = self.waiting.forwards.take_sent(id) else {
             return;
         };
         let (turn, class) = (sent.pending.turn, sent.pending.request.class);
         match outcome {
             Outcome::Refused(Refusal::NotLeader | Refusal::NoLeader) => {
                 self.leadership.forget_leader(sent.leader);
-                self.order.came_back(turn, class);
-                self.requests.requeue([sent.pending].into_iter());
+                self.waiting.order.came_back(turn, class);
+                self.waiting.queued.requeue([sent.pending].into_iter());
             }
             Outcome::Indefinite(_) if class == Class::Write => {
                 self.doubt_forward(&sent);
@@ -222,9 +243,9 @@ impl Replica {
             }
             outcome @ (Outcome::Done(_) | Outcome::Refused(_) | Outcome::Indefinite(_)) => {
                 let is_done = class == Class::Write && matches!(outcome, Outcome::Done(_));
-                self.order.came_back(turn, class);
+                self.waiting.order.came_back(turn, class);
                 self.answer(sent.pending.origin, outcome);
-                if is_done && self.order.settle((sent.leader, sent.term), id) {
+                if is_done && self.waiting.order.settle((sent.leader, sent.term), id) {
                     self.go_on_all();
                 }
             }

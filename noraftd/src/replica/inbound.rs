@@ -4,19 +4,18 @@
 //! reply that could commit them counts. Two things are exceptions: a reply that acknowledges nothing beyond
 //! what is already durable here, and a vote request, which commits nothing.
 
-use noraft::{LogEntries, LogIndex, LogPosition, Message, NodeGeneration, NodeId, Term};
+use noraft::{LogEntries, LogPosition, Message, NodeGeneration, NodeId, Term};
 
 use crate::protocol::peer::PeerMessage;
 use crate::record::{BatchId, Record};
 
 use super::Replica;
+use super::deferred::{Acknowledgement, AppendHead, Deferred, Pulse, VoteRequest};
 use super::event::{Input, Room};
+use super::snapshots::Part;
 
 /// Most peer messages fed before the actions are drained: bounds what one batch can grow to.
 const FEED_MAX: usize = 1024;
-
-/// Most peer messages that wait for a sync; a leader has at most 64 with entries in flight to us.
-const INBOX_MAX: usize = 4096;
 
 impl Replica {
     pub(super) fn accept(&mut self, input: Input) {
@@ -44,15 +43,15 @@ impl Replica {
                 self.note_hole(from);
             }
             Input::EntryDamaged { index } => self.note_hole(index),
-            Input::TakeSnapshot => self.want_snapshot(),
+            Input::TakeSnapshot => self.snapshots.want(),
             Input::ChangeVoters { id, voters } => self.accept_change(id, voters),
-            Input::SnapshotSaved(saved) => self.on_snapshot_saved(saved),
+            Input::SnapshotSaved(saved) => self.snapshots.on_saved(self.now, saved),
             Input::SnapshotRead {
                 position,
                 offset,
                 bytes,
-            } => self.on_snapshot_read(position, offset, bytes),
-            Input::SnapshotReceived { id, received } => self.on_snapshot_received(id, received),
+            } => self.sender().on_read(position, offset, bytes),
+            Input::SnapshotReceived { id, received } => self.receiver().on_written(id, received),
         }
     }
 
@@ -62,7 +61,6 @@ impl Replica {
         self.note_patched(id);
     }
 
-    /// Handles what does not touch the core; the rest goes to the inbox.
     fn accept_peer(&mut self, from: NodeId, message: PeerMessage) {
         if message.check_terms(self.node.current_term()).is_err() {
             // The shell ends the connection; here it must have no effect.
@@ -76,76 +74,64 @@ impl Replica {
             // Neither a vote nor an acknowledgement of this node is worth anything.
             return;
         }
+        self.handle_peer(from, message);
+    }
+
+    /// Handles what does not touch the core; the rest goes to the inbox. (A table, an arm a message.)
+    #[rustfmt::skip]
+    fn handle_peer(&mut self, from: NodeId, message: PeerMessage) {
         match message {
-            PeerMessage::PreVote {
-                term,
-                last_position,
-                canvass,
-                abstain,
-            } => {
+            PeerMessage::PreVote { term, last_position, canvass, abstain } => {
                 self.note_lacking(from, term, last_position, abstain);
                 self.on_pre_vote(from, term, last_position, canvass);
             }
-            PeerMessage::PreVoted {
-                term,
-                granted: true,
-                abstain,
-                canvass,
-            } => {
-                self.on_pre_voted(from, term, abstain, canvass);
+            PeerMessage::PreVoted { term, granted: true, abstain, canvass } =>
+                self.on_pre_voted(from, term, abstain, canvass),
+            PeerMessage::PreVoted { term, granted: false, .. } =>
+                self.inbox.push(from, Deferred::PreVoteRefused { term }),
+            PeerMessage::RequestVote { term, last_position, unanimous } =>
+                self.on_request_vote(from, VoteRequest { term, last_position, unanimous }),
+            PeerMessage::Vote { term, granted } => self.inbox.push(from, Deferred::Vote { term, granted }),
+            PeerMessage::Append { term, commit_index, prev, chain, records, round, last_index } => {
+                let head = AppendHead { term, commit_index, prev, chain, round, last_index };
+                self.inbox.push(from, Deferred::Append(head, records));
             }
-            PeerMessage::Forward {
-                id,
-                boot,
-                term,
-                request,
-            } => {
-                self.accept_forward(from, id, boot, term, request);
-            }
+            PeerMessage::Appended { term, generation, last_position, round } =>
+                self.on_appended(from, Acknowledgement { term, generation, last_position, round }),
+            PeerMessage::Pulse { term, pulse, last_index } =>
+                self.on_pulse(from, Pulse { term, pulse, last_index }),
+            PeerMessage::Pulsed { term, pulse } => self.on_pulsed(from, term, pulse),
+            PeerMessage::Forward { id, boot, term, request } =>
+                self.accept_forward(from, id, boot, term, request),
             PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
-            PeerMessage::RepairRequest { positions } => self.on_repair_request(from, positions),
-            PeerMessage::Repair { base, records } => self.on_repair(from, base, &records),
-            PeerMessage::Compare { asks, prints } => self.on_compare(from, asks, &prints),
-            PeerMessage::Compared { prints } => self.on_compared(from, &prints),
-            PeerMessage::SnapshotChunk {
-                term,
-                snapshot,
-                chain,
-                offset,
-                bytes,
-            } => self.on_snapshot_chunk(from, term, (snapshot, chain), offset, bytes),
-            PeerMessage::SnapshotReply { term, position, next } => {
-                self.on_snapshot_reply(from, term, position, next);
-            }
-            PeerMessage::Appended {
-                term,
-                round,
-                last_position,
-                ..
-            } => {
-                self.note_follower(from, term, round);
-                if self.durability.is_in_flight() && !self.is_safe_early(term, last_position) {
-                    self.keep_for_later(from, message);
-                } else {
-                    self.feed_peer(from, message);
-                }
-            }
-            PeerMessage::Pulse { .. } | PeerMessage::Pulsed { .. } => self.accept_pulse(from, message),
-            PeerMessage::RequestVote { .. }
-            | PeerMessage::Vote { .. }
-            | PeerMessage::Append { .. }
-            | PeerMessage::PreVoted { granted: false, .. } => self.accept_for_core(from, message),
+            PeerMessage::SnapshotChunk { term, snapshot, chain, offset, bytes } =>
+                self.receiver().on_chunk(from, term, (snapshot, chain), Part { offset, bytes }),
+            PeerMessage::SnapshotReply { term, position, next } =>
+                self.sender().on_reply(from, term, position, next),
+            PeerMessage::RepairRequest { positions } => self.repair.on_request(from, positions),
+            PeerMessage::Repair { base, records } => self.asker().on_answer(from, base, &records),
+            PeerMessage::Compare { asks, prints } => self.comparer().on_compare(from, asks, &prints),
+            PeerMessage::Compared { prints } => self.comparer().on_compared(from, &prints),
         }
     }
 
-    /// What only the core can handle waits for the sync in flight, but for a vote request that may overtake it.
-    fn accept_for_core(&mut self, from: NodeId, message: PeerMessage) {
-        match message {
-            PeerMessage::RequestVote { unanimous, .. } if self.may_overtake(unanimous) => {
-                self.feed_peer(from, message);
-                self.drain_vote(from);
-            }
-            waits => self.keep_for_later(from, waits),
+    /// It waits for the sync in flight, unless it may overtake that.
+    fn on_request_vote(&mut self, from: NodeId, request: VoteRequest) {
+        if self.may_overtake(request.unanimous) {
+            self.feed_request_vote(from, &request);
+            self.drain_vote(from);
+        } else {
+            self.inbox.push(from, Deferred::RequestVote(request));
+        }
+    }
+
+    /// It waits for the sync in flight, unless that makes no difference.
+    fn on_appended(&mut self, from: NodeId, reply: Acknowledgement) {
+        self.note_follower(from, reply.term, reply.round);
+        if self.durability.is_in_flight() && !self.is_safe_early(reply.term, reply.last_position) {
+            self.inbox.push(from, Deferred::Appended(reply));
+        } else {
+            self.feed_appended(from, &reply);
         }
     }
 
@@ -154,13 +140,6 @@ impl Replica {
     /// wait: what it steps down from is in that batch.
     fn may_overtake(&self, unanimous: bool) -> bool {
         self.durability.may_overtake() && !self.is_leader() && self.may_vote(unanimous)
-    }
-
-    /// Raft tolerates the loss of a message; memory does not tolerate a disk that stalls for minutes.
-    pub(super) fn keep_for_later(&mut self, from: NodeId, message: PeerMessage) {
-        if self.inbox.len() < INBOX_MAX {
-            self.inbox.push_back((from, message));
-        }
     }
 
     /// Liveness of a follower, and its confirmation of a read round, do not wait for our sync.
@@ -185,86 +164,50 @@ impl Replica {
 
     pub(super) fn feed_inbox(&mut self) {
         for _ in 0..FEED_MAX {
-            let Some((from, message)) = self.inbox.pop_front() else {
+            let Some((from, message)) = self.inbox.pop() else {
                 break;
             };
-            self.feed_peer(from, message);
+            self.feed_deferred(from, message);
         }
         self.propose_queued();
         self.begin_changes();
     }
 
-    fn feed_peer(&mut self, from: NodeId, message: PeerMessage) {
+    fn feed_deferred(&mut self, from: NodeId, message: Deferred) {
         match message {
-            PeerMessage::RequestVote {
-                term,
-                last_position,
-                unanimous,
-            } => {
-                if self.may_vote(unanimous) {
-                    self.feed(&Message::RequestVoteCall {
-                        from,
-                        term,
-                        last_position,
-                    });
-                }
-            }
-            PeerMessage::Vote { term, granted } => {
-                self.feed(&Message::RequestVoteReply {
-                    from,
-                    term,
-                    vote_granted: granted,
-                });
-            }
-            PeerMessage::PreVoted { term, .. } => {
-                // A refusal teaches the refuser's term, or this node would ask for an old one forever.
-                if term > self.node.current_term() {
-                    self.feed(&Message::RequestVoteReply {
-                        from,
-                        term,
-                        vote_granted: false,
-                    });
-                }
-            }
-            PeerMessage::Append {
-                term,
-                commit_index,
-                prev,
-                chain,
-                records,
-                round,
-                last_index,
-            } => {
-                let head = AppendHead {
-                    term,
-                    commit_index,
-                    prev,
-                    chain,
-                    round,
-                    last_index,
-                };
-                self.feed_append(from, head, records);
-            }
-            PeerMessage::Appended {
-                term,
-                generation,
-                last_position,
-                round,
-            } => {
-                self.feed_appended(from, term, generation, last_position, round);
-            }
-            PeerMessage::Pulse { .. } | PeerMessage::Pulsed { .. } => self.feed_pulse(from, message),
-            PeerMessage::PreVote { .. }
-            | PeerMessage::Forward { .. }
-            | PeerMessage::Forwarded { .. }
-            | PeerMessage::SnapshotChunk { .. }
-            | PeerMessage::SnapshotReply { .. }
-            | PeerMessage::RepairRequest { .. }
-            | PeerMessage::Repair { .. }
-            | PeerMessage::Compare { .. }
-            | PeerMessage::Compared { .. } => {
-                unreachable!("handled on arrival");
-            }
+            Deferred::RequestVote(request) => self.feed_request_vote(from, &request),
+            Deferred::Vote { term, granted } => self.feed_vote(from, term, granted),
+            // A refusal teaches the refuser's term, or this node would ask for an old one forever.
+            Deferred::PreVoteRefused { term } => self.adopt_later_term(from, term),
+            Deferred::Append(head, records) => self.feed_append(from, &head, records),
+            Deferred::Appended(reply) => self.feed_appended(from, &reply),
+            Deferred::Pulse(pulse) => self.feed_pulse(from, pulse),
+            Deferred::Pulsed { term, pulse } => self.feed_pulsed(from, term, pulse),
+        }
+    }
+
+    fn feed_request_vote(&mut self, from: NodeId, request: &VoteRequest) {
+        if self.may_vote(request.unanimous) {
+            self.feed(&Message::RequestVoteCall {
+                from,
+                term: request.term,
+                last_position: request.last_position,
+            });
+        }
+    }
+
+    fn feed_vote(&mut self, from: NodeId, term: Term, granted: bool) {
+        self.feed(&Message::RequestVoteReply {
+            from,
+            term,
+            vote_granted: granted,
+        });
+    }
+
+    /// The core knows a later term (Raft 5.1), if `from` is in one.
+    pub(super) fn adopt_later_term(&mut self, from: NodeId, term: Term) {
+        if term > self.node.current_term() {
+            self.feed_vote(from, term, false);
         }
     }
 
@@ -276,24 +219,8 @@ impl Replica {
         self.follow_role_change();
     }
 
-    /// A leader that can take no more proposals lets the others elect, once: one of them may have room.
-    fn on_room(&mut self, room: Room) {
-        let runs_low = self.room == Room::Plenty && room != Room::Plenty;
-        if runs_low && self.is_leader() {
-            let until = self.now + 2 * self.config.election_timeout;
-            self.silent = Some((self.node.current_term(), until));
-        }
-        self.room = room;
-    }
-
-    /// True while this leader sends no heartbeats for want of room.
-    pub(super) fn is_silent(&self) -> bool {
-        self.silent
-            .is_some_and(|(term, until)| term == self.node.current_term() && self.now < until)
-    }
-
-    fn feed_append(&mut self, from: NodeId, head: AppendHead, mut records: Vec<Record>) {
-        if self.room == Room::Spent {
+    fn feed_append(&mut self, from: NodeId, head: &AppendHead, mut records: Vec<Record>) {
+        if self.space.room() == Room::Spent {
             // What is left is a heartbeat; the leader sends the records again.
             records.clear();
         }
@@ -304,7 +231,7 @@ impl Replica {
             chain,
             round,
             last_index,
-        } = head;
+        } = *head;
         if term >= self.node.current_term() && !self.continues_same(from, prev, chain) {
             return;
         }
@@ -318,8 +245,8 @@ impl Replica {
             entries,
         });
         self.durability.cut(self.node.log().last_position().index);
-        self.forget_void_holes();
-        self.repair_from(&records);
+        self.repair.forget_void(self.node.log());
+        self.repair.take_from(self.node.log(), &records);
         if term != self.node.current_term() || self.is_leader() {
             return;
         }
@@ -345,20 +272,19 @@ impl Replica {
         for record in records {
             let position = record.position;
             if position.index > anchor && self.node.log().entries().contains(position) {
-                self.keep_record(record);
+                self.content.keep(record);
             }
         }
     }
 
-    fn feed_appended(
-        &mut self,
-        from: NodeId,
-        term: Term,
-        generation: u64,
-        last_position: LogPosition,
-        round: u64,
-    ) {
-        let generation = NodeGeneration::new(generation);
+    fn feed_appended(&mut self, from: NodeId, reply: &Acknowledgement) {
+        let Acknowledgement {
+            term,
+            last_position,
+            round,
+            ..
+        } = *reply;
+        let generation = NodeGeneration::new(reply.generation);
         self.feed(&Message::AppendEntriesReply {
             from,
             term,
@@ -374,7 +300,7 @@ impl Replica {
         let lacks_covered = last_position.index < self.node.log().snapshot_position().index
             && self.leadership.echoed_last(from, round);
         if self.node.actions_mut().install_snapshots.remove(&from) || lacks_covered {
-            self.begin_transfer(from);
+            self.sender().begin(from);
             return;
         }
         let (contained, tail) = (
@@ -395,16 +321,6 @@ impl Replica {
             Some(_) | None => {}
         }
     }
-}
-
-/// An AppendEntries without its records.
-struct AppendHead {
-    term: Term,
-    commit_index: LogIndex,
-    prev: LogPosition,
-    chain: Option<u64>,
-    round: u64,
-    last_index: LogIndex,
 }
 
 /// The core's view of the records after `prev`; `None` when they do not follow each other.

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use noraft::{LogIndex, LogPosition, NodeId, Role, Term};
+use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Role, Term};
 
 use crate::protocol::peer::Features;
-use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
@@ -35,10 +34,13 @@ pub(super) struct Leadership {
     /// And, where pulses do not reach, as new as this one.
     pub(super) read_round_wanted: u64,
     pub(super) progress: BTreeMap<NodeId, Progress>,
+    /// The configuration that `progress` was last fitted to.
+    pub(super) fitted_to: ClusterConfig,
 }
 
-impl Default for Leadership {
-    fn default() -> Self {
+impl Leadership {
+    /// Of a node that knows of no leader; `config` is the last in its log.
+    pub(super) fn new(config: ClusterConfig) -> Self {
         Self {
             role: Role::Follower,
             term: Term::ZERO,
@@ -51,11 +53,10 @@ impl Default for Leadership {
             round_wanted: 0,
             read_round_wanted: 0,
             progress: BTreeMap::new(),
+            fitted_to: config,
         }
     }
-}
 
-impl Leadership {
     /// The number of the next round.
     pub(super) fn next_round(&mut self) -> u64 {
         self.round += 1;
@@ -89,6 +90,11 @@ impl Leadership {
     /// True when `round` is the latest that `id` has handled.
     pub(super) fn echoed_last(&self, id: NodeId, round: u64) -> bool {
         self.progress.get(&id).is_some_and(|peer| peer.echo() <= round)
+    }
+
+    /// What `peer` understands: nothing beyond version 1 while there is no connection to it.
+    pub(super) fn features_of(&self, peer: NodeId) -> Features {
+        self.connected.get(&peer).copied().unwrap_or_default()
     }
 
     /// `leader` leads the current term.
@@ -151,10 +157,7 @@ impl Replica {
     /// this node's own disk.
     pub(super) fn leader_silence(&self) -> Option<Instant> {
         let leader = self.leadership.leader?;
-        let speaks = |(from, message): &(NodeId, PeerMessage)| {
-            *from == leader && matches!(message, PeerMessage::Append { .. })
-        };
-        if self.is_leader() || self.inbox.iter().any(speaks) {
+        if self.is_leader() || self.inbox.has_append_of(leader) {
             return None;
         }
         Some(self.leader_heard()? + self.config.election_timeout)
@@ -197,10 +200,10 @@ impl Replica {
         (self.leadership.round, self.leadership.round_wanted) = (0, 0);
         self.leadership.read_round_wanted = 0;
         self.pulses.begin_term();
-        self.forwards.start_accepting(self.node.current_term());
+        self.waiting.forwards.start_accepting(self.node.current_term());
         let before = self.position_before_tail();
         let now = self.now;
-        self.known_config = self.node.config().clone();
+        self.leadership.fitted_to = self.node.config().clone();
         self.leadership.progress = self
             .node
             .peers()
@@ -217,7 +220,7 @@ impl Replica {
         self.leadership.progress.clear();
         self.elections.forget_leader();
         self.interrupt_reads();
-        self.order.end_tenure(self.apply.applied_index(), self.now);
+        self.waiting.order.end_tenure(self.applied.index(), self.now);
     }
 
     /// A configuration was appended: peers come and go.
@@ -244,7 +247,7 @@ impl Replica {
         if self.leadership.leader == Some(peer) {
             self.elections.forget_leader();
             let spread = 2 * self.config.heartbeat_interval;
-            self.timers.hasten_election(self.now, spread, &mut self.prng);
+            self.timers.hasten_election(self.now, spread);
         }
         self.leadership.forget_leader(peer);
         self.give_up_forwards(peer);
@@ -252,7 +255,7 @@ impl Replica {
 
     /// What `peer` understands: nothing beyond version 1 while there is no connection to it.
     pub fn features_of(&self, peer: NodeId) -> Features {
-        self.leadership.connected.get(&peer).copied().unwrap_or_default()
+        self.leadership.features_of(peer)
     }
 
     pub(super) fn on_connected(&mut self, peer: NodeId, features: Features) {
@@ -260,7 +263,7 @@ impl Replica {
         // In a cluster that never had a leader there is none to wait for.
         if self.node.current_term() == Term::ZERO {
             let spread = 2 * self.config.heartbeat_interval;
-            self.timers.hasten_election(self.now, spread, &mut self.prng);
+            self.timers.hasten_election(self.now, spread);
         }
         let matched = self
             .node

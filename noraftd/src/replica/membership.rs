@@ -20,7 +20,7 @@ use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{RequestId, Room};
+use super::event::RequestId;
 use super::quorum::has_quorum;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
@@ -76,18 +76,21 @@ impl Membership {
 
 impl Replica {
     pub(super) fn accept_change(&mut self, id: RequestId, voters: BTreeSet<NodeId>) {
-        if self.requests_waiting() >= self.config.requests_max {
-            return self.reply(id, Outcome::Refused(Refusal::Overloaded));
+        if self.waiting.len() >= self.config.requests_max {
+            return self.outputs.reply(id, Outcome::Refused(Refusal::Overloaded));
         }
         let deadline = self.now + self.config.request_timeout;
-        self.membership.wanted.push_back(Wanted { id, voters, deadline });
+        self.waiting
+            .changes
+            .wanted
+            .push_back(Wanted { id, voters, deadline });
     }
 
     /// Begins with what is asked for, or says why not. Only while no sync is in flight.
     pub(super) fn begin_changes(&mut self) {
-        while let Some(wanted) = self.membership.wanted.pop_front() {
+        while let Some(wanted) = self.waiting.changes.wanted.pop_front() {
             if let Some(refusal) = self.refusal_of(&wanted) {
-                self.reply(wanted.id, Outcome::Refused(refusal));
+                self.outputs.reply(wanted.id, Outcome::Refused(refusal));
             } else {
                 self.begin_change(wanted);
             }
@@ -104,7 +107,7 @@ impl Replica {
         if !self.is_leader() {
             return Some(Refusal::NotLeader);
         }
-        if self.room != Room::Plenty || self.is_silent() {
+        if !self.space.is_plenty() || self.is_silent() {
             return Some(Refusal::DiskFull);
         }
         (!self.is_settled()).then_some(Refusal::ChangeInProgress)
@@ -117,10 +120,7 @@ impl Replica {
     }
 
     fn applied_config(&self) -> Option<&ClusterConfig> {
-        let applied = self
-            .node
-            .log()
-            .get_position_and_config(self.apply.applied_index());
+        let applied = self.node.log().get_position_and_config(self.applied.index());
         applied.map(|(_, config)| config)
     }
 
@@ -128,32 +128,35 @@ impl Replica {
         let config = self.node.config();
         if config.voters == wanted.voters {
             let proof = Proof::Round(self.leadership.want_round());
-            return self.membership.begun.push(Begun { wanted, proof });
+            return self.waiting.changes.begun.push(Begun { wanted, proof });
         }
         let adding: Vec<NodeId> = wanted.voters.difference(&config.voters).copied().collect();
         let removing: Vec<NodeId> = config.voters.difference(&wanted.voters).copied().collect();
         let joint = config.to_joint_consensus(&adding, &removing);
         let position = self.node.propose_config(joint);
         if position.is_invalid() {
-            return self.reply(wanted.id, Outcome::Refused(Refusal::NotLeader));
+            return self
+                .outputs
+                .reply(wanted.id, Outcome::Refused(Refusal::NotLeader));
         }
         self.give_up_superseded(position.index);
         let proof = Proof::Entry(position);
-        self.membership.begun.push(Begun { wanted, proof });
+        self.waiting.changes.begun.push(Begun { wanted, proof });
     }
 
     /// The entry at `position` was applied.
     pub(super) fn resolve_changes(&mut self, position: LogPosition) {
-        if self.membership.begun.is_empty() {
+        if self.waiting.changes.begun.is_empty() {
             return;
         }
         let another_is_there = |change: &Begun| match change.proof {
             Proof::Entry(at) => at.index == position.index && at != position,
             Proof::Round(_) => false,
         };
-        for change in self.membership.take(another_is_there) {
+        for change in self.waiting.changes.take(another_is_there) {
             // Another entry is committed at its index, so it never will be.
-            self.reply(change.wanted.id, Outcome::Refused(Refusal::NotLeader));
+            self.outputs
+                .reply(change.wanted.id, Outcome::Refused(Refusal::NotLeader));
         }
         let Some(config) = self
             .applied_config()
@@ -166,20 +169,21 @@ impl Replica {
             Proof::Entry(at) => at.index < position.index && change.wanted.voters == voters,
             Proof::Round(_) => false,
         };
-        for change in self.membership.take(is_final) {
-            self.reply(change.wanted.id, DONE);
+        for change in self.waiting.changes.take(is_final) {
+            self.outputs.reply(change.wanted.id, DONE);
         }
     }
 
     /// Answers those whose voters are voters already.
     pub(super) fn confirm_changes(&mut self) {
-        if self.membership.begun.is_empty() {
+        if self.waiting.changes.begun.is_empty() {
             return;
         }
         let is_round = |change: &Begun| matches!(change.proof, Proof::Round(_));
         if !self.is_leader() {
-            for change in self.membership.take(is_round) {
-                self.reply(change.wanted.id, Outcome::Refused(Refusal::NotLeader));
+            for change in self.waiting.changes.take(is_round) {
+                self.outputs
+                    .reply(change.wanted.id, Outcome::Refused(Refusal::NotLeader));
             }
             return;
         }
@@ -193,8 +197,8 @@ impl Replica {
             }
             Proof::Entry(_) => false,
         };
-        for change in self.membership.take(is_confirmed) {
-            self.reply(change.wanted.id, DONE);
+        for change in self.waiting.changes.take(is_confirmed) {
+            self.outputs.reply(change.wanted.id, DONE);
         }
     }
 
@@ -202,21 +206,27 @@ impl Replica {
     pub(super) fn expire_changes(&mut self) {
         let now = self.now;
         while self
-            .membership
+            .waiting
+            .changes
             .wanted
             .front()
             .is_some_and(|change| change.deadline <= now)
         {
-            let change = self.membership.wanted.pop_front().expect("it was there above");
-            self.reply(change.id, Outcome::Refused(Refusal::NoLeader));
+            let change = self
+                .waiting
+                .changes
+                .wanted
+                .pop_front()
+                .expect("it was there above");
+            self.outputs.reply(change.id, Outcome::Refused(Refusal::NoLeader));
         }
-        for change in self.membership.take(|change| change.wanted.deadline <= now) {
+        for change in self.waiting.changes.take(|change| change.wanted.deadline <= now) {
             let outcome = match (change.proof, self.is_leader()) {
                 (Proof::Round(_), _) => Outcome::Refused(Refusal::ReadTimeout),
                 (Proof::Entry(_), true) => Outcome::Indefinite(Doubt::CommitTimeout),
                 (Proof::Entry(_), false) => Outcome::Indefinite(Doubt::LeadershipLost),
             };
-            self.reply(change.wanted.id, outcome);
+            self.outputs.reply(change.wanted.id, outcome);
         }
     }
 
@@ -235,8 +245,9 @@ impl Replica {
             Proof::Entry(at) => is_void(at.index),
             Proof::Round(_) => false,
         };
-        for change in self.membership.take(is_void) {
-            self.reply(change.wanted.id, Outcome::Indefinite(Doubt::LeadershipLost));
+        for change in self.waiting.changes.take(is_void) {
+            self.outputs
+                .reply(change.wanted.id, Outcome::Indefinite(Doubt::LeadershipLost));
         }
     }
 }

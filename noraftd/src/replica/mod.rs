@@ -3,16 +3,22 @@
 //! Invariant: no clock, no socket, no file, no thread; the same inputs at the same instants give the same
 //! outputs. [`event`] is the whole interface and states the contract of use.
 //!
-//! One concept a file: `durability` (what waits for the sync), `payloads` (records by position), `progress` (what is in
-//! flight to each peer), `pulses` (what overtakes it), `proposals` (which request waits for which entry), `reads`
-//! (ReadIndex), `order` (of the requests on one connection), `forwards` (requests passed to the leader), `elections`
-//! (pre-vote, check-quorum), `membership` (changes of the voters), `snapshots`, `content` (the chain over the log),
-//! `agreement` (whether the nodes hold the same), `repair` (damaged entries), `rebuild` (a log whose configurations a
-//! snapshot corrects), `void` (damaged entries that were never committed), `timers`.
+//! One concept a file:
+//!
+//! - what arrives and leaves: `inbound`, `deferred` (what waits for the sync in flight), `outbound`, `outputs`;
+//! - requests: `waiting` (all of them), `requests` (on their way), `order` (on one connection), `proposals` (in the log),
+//!   `reads` (ReadIndex), `forwards` (passed to the leader), `membership` (changes of the voters), `replies`;
+//! - the log: `content` (payloads, and the chain over them), `payloads` (records by position), `durability`, `fetch`,
+//!   `applied` (the state machine), `snapshots`, `space` (what the disk has left);
+//! - the other nodes: `leadership`, `replication`, `progress` (what is in flight to each peer), `pulses` (what overtakes
+//!   it), `elections` (pre-vote, check-quorum), `timers`;
+//! - damage: `repair`, `void` (entries that were never committed), `rebuild` (a log whose configurations a snapshot
+//!   corrects), `agreement` (whether the nodes hold the same).
 
 mod agreement;
-mod apply;
+mod applied;
 mod content;
+mod deferred;
 mod durability;
 mod elections;
 pub mod event;
@@ -23,6 +29,7 @@ mod leadership;
 mod membership;
 mod order;
 mod outbound;
+mod outputs;
 mod payloads;
 mod pending;
 mod progress;
@@ -33,43 +40,41 @@ mod quorum;
 mod reads;
 mod rebuild;
 mod repair;
+mod replication;
 mod replies;
 mod requests;
 mod snapshots;
+mod space;
 mod timers;
 mod void;
+mod waiting;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use noraft::{ClusterConfig, LogEntry, LogIndex, LogPosition, Node, NodeGeneration, NodeId, Term};
+use noraft::{LogEntry, LogIndex, LogPosition, Node, NodeGeneration, NodeId};
 
-use crate::chain::Chain;
 use crate::machine::Machine;
 use crate::prng::Prng;
-use crate::protocol::peer::PeerMessage;
 use crate::record::SnapshotId;
 use crate::recovered::Recovered;
 use crate::time::{Instant, Stamp};
 
 use self::agreement::Agreement;
-use self::apply::Apply;
+use self::applied::Applied;
+use self::content::Content;
+use self::deferred::Inbox;
 use self::durability::Durability;
 use self::elections::Elections;
 use self::event::{Input, Output, Room, Snapshot, Status};
-use self::forwards::Forwards;
 use self::leadership::Leadership;
-use self::membership::Membership;
-use self::order::Order;
-use self::payloads::Payloads;
-use self::proposals::Proposals;
+use self::outputs::Outputs;
 use self::pulses::Pulses;
-use self::reads::Reads;
 use self::repair::Repair;
-use self::requests::Requests;
 use self::snapshots::Snapshots;
+use self::space::Space;
 use self::timers::Timers;
-use self::void::Lacking;
+use self::waiting::Waiting;
 
 /// How a replica behaves; every limit has its reason beside it.
 #[derive(Debug, Clone)]
@@ -130,46 +135,40 @@ impl ReplicaConfig {
 }
 
 /// One node of the cluster, without its I/O.
+///
+/// A handler that needs a few of these parts borrows them (`Sender`, `Giver`, `Comparing` and others); what is a method of
+/// the whole may cause anything.
 #[derive(Debug)]
 pub struct Replica {
     config: ReplicaConfig,
-    node: Node,
-    machine: Machine,
-    prng: Prng,
     /// The instant and the wall clock of the input being handled.
     now: Instant,
     stamp: Stamp,
     /// True from `handle` until the next `poll` has settled what it caused.
     unsettled: bool,
-    outputs: VecDeque<Output>,
-    /// Peer messages that may need a sync, waiting for the one in flight.
-    inbox: VecDeque<(NodeId, PeerMessage)>,
-    requests: Requests,
-    order: Order,
-    /// The configuration that peers' progress was last fitted to, while this node leads.
-    known_config: ClusterConfig,
+
+    // What arrives and what leaves.
+    inbox: Inbox,
+    waiting: Waiting,
+    outputs: Outputs,
+
+    // The log: what the core says of it, what is in it, how much of it is durable and applied.
+    node: Node,
+    content: Content,
     durability: Durability,
-    payloads: Payloads,
-    proposals: Proposals,
-    reads: Reads,
-    pulses: Pulses,
-    forwards: Forwards,
+    applied: Applied,
+    snapshots: Snapshots,
+    space: Space,
+
+    // The others: which of them leads or may, and what holds them together.
     leadership: Leadership,
-    membership: Membership,
+    pulses: Pulses,
     elections: Elections,
     timers: Timers,
-    apply: Apply,
-    /// Records are being read from the log.
-    fetching: bool,
-    snapshots: Snapshots,
-    /// What the disk has left.
-    room: Room,
-    /// The term in which this leader keeps silent, and until when.
-    silent: Option<(Term, Instant)>,
+
+    // What is wrong with the log or the state.
     repair: Repair,
-    lacking: Lacking,
     agreement: Agreement,
-    chain: Chain,
 }
 
 impl Replica {
@@ -199,50 +198,39 @@ impl Replica {
             base.index <= applied && applied <= durable.index,
             "a snapshot of entry {applied:?} in a log from {base:?} to {durable:?}"
         );
-        let mut apply = Apply::new(applied);
-        apply.restore(applied, stamp);
-        let known_config = recovered.log.latest_config().clone();
+        let leadership = Leadership::new(recovered.log.latest_config().clone());
+        let term = recovered.hard_state.term();
         let node = Node::restart(
             config.id,
             NodeGeneration::new(0),
-            recovered.hard_state.term(),
+            term,
             recovered.hard_state.voted_for(),
             recovered.log,
         );
         let mut replica = Self {
             config: config.clone(),
-            node,
-            machine,
-            prng,
             now: Instant::ZERO,
             stamp: Stamp::default(),
             unsettled: true,
-            outputs: VecDeque::new(),
-            inbox: VecDeque::new(),
-            requests: Requests::default(),
-            order: Order::default(),
-            known_config,
+            inbox: Inbox::default(),
+            waiting: Waiting::new(boot),
+            outputs: Outputs::default(),
+            node,
+            content: Content::new(recovered.chain, config.payload_cache_bytes_max),
             durability: Durability::new(durable, config.election_timeout / elections::SYNCS_PER_ELECTION),
-            payloads: Payloads::new(config.payload_cache_bytes_max),
-            proposals: Proposals::default(),
-            reads: Reads::default(),
-            pulses: Pulses::default(),
-            forwards: Forwards::new(boot),
-            leadership: Leadership::default(),
-            membership: Membership::default(),
-            elections: Elections::new(recovered.abstain, boot),
-            timers: Timers::default(),
-            apply,
-            fetching: false,
+            applied: Applied::new(machine, applied, stamp),
             snapshots: Snapshots::new(newest),
-            room: Room::default(),
-            silent: None,
-            lacking: Lacking::new(&recovered.holes, recovered.hard_state.term()),
-            repair: Repair::new(recovered.holes),
+            space: Space::default(),
+            leadership,
+            pulses: Pulses::default(),
+            elections: Elections::new(recovered.abstain, boot),
+            timers: Timers::new(prng),
+            repair: Repair::new(recovered.holes, term),
             agreement: Agreement::default(),
-            chain: recovered.chain,
         };
-        covered.into_iter().for_each(|base| replica.trust_snapshot(base));
+        covered
+            .into_iter()
+            .for_each(|base| replica.log_start().trust(base));
         replica
     }
 
@@ -266,18 +254,19 @@ impl Replica {
             self.unsettled = false;
             self.settle();
         }
-        self.outputs.pop_front()
+        self.outputs.pop()
     }
 
     /// When to call `handle` with [`Input::Deadline`] at the latest.
     pub fn deadline(&self) -> Option<Instant> {
-        if self.unsettled || self.reads.is_cut_short() {
+        if self.unsettled || self.waiting.reads.is_cut_short() {
             return Some(Instant::ZERO);
         }
         self.timers.next(
             self.durability.is_in_flight(),
             self.is_leader(),
-            self.earliest_request_deadline()
+            self.waiting
+                .earliest_deadline()
                 .into_iter()
                 .chain(self.snapshots.deadline(self.config.election_timeout))
                 .chain(self.repair.deadline())
@@ -295,8 +284,8 @@ impl Replica {
             term: self.node.current_term().get(),
             leader: self.leader(),
             // What is in a snapshot is committed, though the core has not heard of it again yet.
-            commit_index: self.node.commit_index().max(self.apply.applied_index()),
-            applied_index: self.apply.applied_index(),
+            commit_index: self.node.commit_index().max(self.applied.index()),
+            applied_index: self.applied.index(),
             disk_too_slow: self.durability.is_slow(),
             durable_index: self.durability.durable_index(),
             last_position: self.node.log().last_position(),
@@ -312,13 +301,13 @@ impl Replica {
             divergence: self.divergence(),
             match_indexes: self.match_indexes(),
             followers_heard: self.followers_heard(),
-            applied_stamp: self.apply.applied_stamp(),
+            applied_stamp: self.applied.stamp(),
         }
     }
 
     /// The replicated state, as far as it has been applied.
     pub fn machine(&self) -> &Machine {
-        &self.machine
+        self.applied.machine()
     }
 
     /// The core, for invariant checks.
@@ -337,7 +326,7 @@ impl Replica {
 
     /// How much room its disk has, as it was last reported.
     pub fn room(&self) -> Room {
-        self.room
+        self.space.room()
     }
 
     /// Highest index that is durable on this node's disk.
@@ -347,8 +336,7 @@ impl Replica {
 
     /// The position of the entry at `index`, or the snapshot's.
     pub(super) fn position_at(&self, index: LogIndex) -> Option<LogPosition> {
-        let term = self.node.log().entries().get_term(index)?;
-        Some(LogPosition { term, index })
+        content::position_at(self.node.log(), index)
     }
 
     fn is_leader(&self) -> bool {
@@ -372,13 +360,14 @@ impl Replica {
     /// Lets everything that the handled inputs caused happen, in three stages. What may change the log comes first, and is
     /// handed out as one batch; then what only the state as it is now decides; then what is sent or read for others.
     fn settle(&mut self) {
-        if !self.durability.is_in_flight() && !self.write_patch() {
+        if !self.durability.is_in_flight() && !self.patcher().write() {
             self.begin_batch();
         }
         self.serve();
         self.provide();
-        self.payloads
-            .evict(self.durability.durable_index().min(self.apply.applied_index()));
+        self.content
+            .payloads
+            .evict(self.durability.durable_index().min(self.applied.index()));
         self.unsettled = self.has_more_to_feed();
     }
 
@@ -399,7 +388,7 @@ impl Replica {
         self.elections.on_durable(self.durability.durable_index());
         // Where the log begins goes into the batch that is drained next, so both come before that.
         self.install_snapshot();
-        self.compact();
+        self.log_start().compact();
         // Last, and once: all that this stage has caused is one batch with one sync.
         self.drain_actions();
     }
@@ -414,9 +403,9 @@ impl Replica {
         self.route_requests();
         // What depends on the applied index comes after applying: comparisons, snapshots, reads, the end of a change.
         self.apply_committed();
-        self.compare();
+        self.comparer().compare();
         self.cover_holes();
-        self.take_snapshot();
+        self.taker().take_when_due();
         self.serve_reads();
         self.confirm_changes();
     }
@@ -425,15 +414,17 @@ impl Replica {
     /// because a read round goes out with them. Entries to apply are fetched before those that a peer lacks.
     fn provide(&mut self) {
         self.replicate();
-        self.send_snapshots();
-        self.ask_for_repair();
-        self.serve_repairs();
+        self.sender().send_due();
+        self.asker().ask_when_due();
+        self.giver().give();
         self.fetch_missing();
     }
 
     /// True when a limit left something waiting and no sync will come to take it up.
     fn has_more_to_feed(&self) -> bool {
-        let waits = !self.inbox.is_empty() || self.has_proposable() || self.has_patch();
+        let waits = !self.inbox.is_empty()
+            || self.has_proposable()
+            || self.repair.has_patch(self.durability.durable_index());
         !self.durability.is_in_flight() && waits
     }
 }

@@ -323,8 +323,8 @@ impl Replica {
     /// True when `pending` has to wait for earlier requests of its connection, and is kept for that.
     pub(super) fn hold_back(&mut self, pending: Pending) -> Option<Pending> {
         let (turn, class) = (pending.turn, pending.request.class);
-        if self.order.has_held(turn) || self.is_blocked(turn, class) {
-            self.order.hold(pending);
+        if self.waiting.order.has_held(turn) || self.is_blocked(turn, class) {
+            self.waiting.order.hold(pending);
             return None;
         }
         Some(pending)
@@ -333,7 +333,8 @@ impl Replica {
     fn is_blocked(&self, turn: Turn, class: Class) -> bool {
         let leader = self.leader().unwrap_or(self.config.id);
         let tenure = (leader, self.node.current_term());
-        self.order
+        self.waiting
+            .order
             .is_blocked(turn, class, (tenure, self.is_leader()), self.now)
     }
 
@@ -342,22 +343,23 @@ impl Replica {
         let Some(connection) = turn.connection else { return };
         // What lost its way came before what is held behind it.
         self.route_requests();
-        while let Some(first) = self.order.first_held(connection) {
+        while let Some(first) = self.waiting.order.first_held(connection) {
             // Without a way it waits here as well as anywhere.
             if !self.has_way() || self.is_blocked(first.turn, first.request.class) {
                 return;
             }
-            if let Some(pending) = self.order.pop_held(connection) {
+            if let Some(pending) = self.waiting.order.pop_held(connection) {
                 self.route(pending);
             }
         }
-        let applied = self.apply.applied_index();
-        self.order.tidy(turn, applied, self.now);
+        let applied = self.applied.index();
+        self.waiting.order.tidy(turn, applied, self.now);
     }
 
     /// Another node leads, or a doubt is settled: looks at everything that is held.
     pub(super) fn go_on_all(&mut self) {
         let connections: BTreeSet<ConnectionId> = self
+            .waiting
             .order
             .held
             .values()

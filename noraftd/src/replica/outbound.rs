@@ -1,9 +1,7 @@
-//! What leaves: the core's actions become one batch and messages; replication to each peer.
+//! The core's actions become one batch, and messages that wait for it.
 //!
-//! Invariant: nothing that promises durability leaves before the batch that makes it true; a leader's
-//! AppendEntries may (Raft thesis 10.2.1), once its term and vote are durable. No AppendEntries leave while the disk
-//! is stalled, and none without entries while a leader without room keeps silent: whatever asks for them (a
-//! heartbeat, a read, a change of the voters, a new connection), each would keep the leader in office.
+//! Invariant: nothing that promises durability leaves before the batch that makes it true. (A leader's AppendEntries
+//! may, see `replication`.)
 
 use noraft::{Actions, LogEntries, LogEntry, LogPosition, Message, NodeId};
 
@@ -13,14 +11,7 @@ use crate::record::{Append, HardState, Record, RecordKind, encode_config};
 use super::Replica;
 use super::event::Output;
 
-/// Most records in one message to a peer.
-const RECORDS_PER_MESSAGE_MAX: usize = 4096;
-
 impl Replica {
-    pub(super) fn send(&mut self, to: NodeId, message: PeerMessage) {
-        self.outputs.push_back(Output::Send { to, message });
-    }
-
     /// Turns the core's actions into a batch; what must wait for its sync is held.
     pub(super) fn drain_actions(&mut self) {
         let actions = std::mem::take(self.node.actions_mut());
@@ -38,10 +29,10 @@ impl Replica {
         if base.is_some() || append.is_some() {
             let hard_state = (has_changed || self.durability.is_vote_apart()).then_some(state);
             let batch = self.durability.begin(self.now, hard_state, base, append, held);
-            self.outputs.push_back(Output::Persist(batch));
+            self.outputs.push(Output::Persist(batch));
         } else if has_changed {
             let vote = self.durability.begin_vote(self.now, state, held);
-            self.outputs.push_back(vote);
+            self.outputs.push(vote);
         } else {
             self.outputs.extend(held);
         }
@@ -69,7 +60,7 @@ impl Replica {
         if has_changed {
             let (state, held) = (self.hard_state(), reply.into_iter().collect());
             self.outputs
-                .push_back(self.durability.begin_vote(self.now, state, held));
+                .push(self.durability.begin_vote(self.now, state, held));
         } else if let Some(reply) = reply {
             // The term that it names may be in the batch.
             self.outputs.extend(self.durability.hold(reply));
@@ -81,8 +72,8 @@ impl Replica {
             .iter_with_positions()
             .map(|(at, entry)| self.record_of(at, &entry))
             .collect();
-        if self.node.log().latest_config() != &self.known_config {
-            self.known_config = self.node.log().latest_config().clone();
+        if self.node.log().latest_config() != &self.leadership.fitted_to {
+            self.leadership.fitted_to = self.node.log().latest_config().clone();
             self.follow_membership();
         }
         Append {
@@ -105,7 +96,7 @@ impl Replica {
 
     /// The record of an entry that the core appended: its payload is in memory, or follows from the entry.
     fn record_of(&mut self, position: LogPosition, entry: &LogEntry) -> Record {
-        if let Some(record) = self.payloads.get(position) {
+        if let Some(record) = self.content.payloads.get(position) {
             return record.clone();
         }
         let (kind, payload) = match entry {
@@ -114,7 +105,7 @@ impl Replica {
             LogEntry::Command => panic!("the payload of the command at {position:?} was never given"),
         };
         let record = Record::new(position, kind, self.stamp, payload);
-        self.keep_record(record.clone());
+        self.content.keep(record.clone());
         record
     }
 
@@ -166,120 +157,5 @@ impl Replica {
             }),
             Message::RequestVoteCall { .. } | Message::AppendEntriesCall { .. } => None,
         }
-    }
-
-    /// Sends each peer what it lacks, as far as its window allows, and heartbeats that are due.
-    pub(super) fn replicate(&mut self) {
-        if !self.is_leader() {
-            return;
-        }
-        self.check_heartbeat();
-        if self.durability.hard_state_in_flight() || self.is_stalled() {
-            return;
-        }
-        self.send_pulses();
-        let peers: Vec<NodeId> = self.leadership.progress.keys().copied().collect();
-        for peer in peers {
-            while self.send_entries(peer) {}
-            if !self.is_silent() {
-                self.send_empty(peer);
-            }
-        }
-    }
-
-    /// True while the others are to hear nothing that keeps this leader in office.
-    pub(super) fn is_holding_back(&self) -> bool {
-        self.is_stalled() || self.is_silent()
-    }
-
-    /// True while the disk has not answered for so long that this leader may be of no use any more.
-    fn is_stalled(&self) -> bool {
-        let since = self.durability.in_flight_since();
-        since.is_some_and(|since| self.now - since >= self.config.disk_stall_max)
-    }
-
-    fn check_heartbeat(&mut self) {
-        if !self.timers.heartbeat_due(self.now) {
-            return;
-        }
-        self.timers
-            .arm_heartbeat(self.now + self.config.heartbeat_interval);
-        if !self.is_holding_back() {
-            self.leadership.want_round();
-            self.pulses.want();
-        }
-    }
-
-    /// Sends one message of entries; false when there is nothing to send, no room, or no payload in memory.
-    fn send_entries(&mut self, to: NodeId) -> bool {
-        let config = &self.config;
-        let Some(progress) = self.leadership.progress.get(&to) else {
-            return false;
-        };
-        let prev = progress.next();
-        let open = progress.may_send(config.in_flight_bytes_max, config.in_flight_messages_max);
-        if !open || prev == self.node.log().last_position() {
-            return false;
-        }
-        let (records, bytes) = self.records_after(prev);
-        let Some(last) = records.last().map(|record| record.position) else {
-            return false;
-        };
-        let round = self.leadership.next_round();
-        let progress = self.leadership.progress.get_mut(&to).expect("it was there above");
-        progress.on_sent(round, last, bytes);
-        let message = self.append_message(prev, records, round);
-        self.send(to, message);
-        true
-    }
-
-    fn send_empty(&mut self, to: NodeId) {
-        let mut wanted = self.leadership.round_wanted;
-        if !self.pulses.reach(to) {
-            wanted = wanted.max(self.leadership.read_round_wanted);
-        }
-        let Some(progress) = self
-            .leadership
-            .progress
-            .get(&to)
-            .filter(|peer| peer.wants_empty(wanted))
-        else {
-            return;
-        };
-        let prev = progress.next();
-        let round = self.leadership.next_round();
-        let progress = self.leadership.progress.get_mut(&to).expect("it was there above");
-        progress.on_sent_empty(round);
-        let message = self.append_message(prev, Vec::new(), round);
-        self.send(to, message);
-    }
-
-    fn append_message(&self, prev: LogPosition, records: Vec<Record>, round: u64) -> PeerMessage {
-        PeerMessage::Append {
-            term: self.node.current_term(),
-            // Never more than this node has on disk: a lone voter commits before its own sync.
-            commit_index: self.apply_target(),
-            prev,
-            chain: self.chain_at(prev),
-            records,
-            round,
-            last_index: self.node.log().last_position().index,
-        }
-    }
-
-    /// Consecutive records after `prev` that are in memory, up to one batch's worth.
-    fn records_after(&self, prev: LogPosition) -> (Vec<Record>, usize) {
-        let (mut records, mut bytes) = (Vec::new(), 0);
-        let mut index = prev.index;
-        while bytes < self.config.batch_bytes_max && records.len() < RECORDS_PER_MESSAGE_MAX {
-            let next = crate::record::next_index(index).and_then(|index| self.position_at(index));
-            let Some(record) = next.and_then(|position| self.payloads.get(position)) else {
-                break;
-            };
-            bytes += record.payload.len();
-            index = record.position.index;
-            records.push(record.clone());
-        }
-        (records, bytes)
     }
 }

@@ -84,13 +84,13 @@ impl Replica {
             return None;
         }
         self.give_up_superseded(position.index);
-        self.keep_record(Record::new(
+        self.content.keep(Record::new(
             position,
             RecordKind::Command,
             self.stamp,
             request.body,
         ));
-        self.proposals.push(Proposal {
+        self.waiting.proposals.push(Proposal {
             position,
             origin,
             turn,
@@ -103,25 +103,26 @@ impl Replica {
     /// The older entry may live on in another log, so it is unknown what will become of it.
     pub(super) fn give_up_superseded(&mut self, index: LogIndex) {
         self.give_up_superseded_changes(index);
-        let superseded = self.proposals.split_from(index);
+        let superseded = self.waiting.proposals.split_from(index);
         for proposal in superseded {
             self.answer(proposal.origin, Outcome::Indefinite(Doubt::LeadershipLost));
-            self.order
-                .tidy(proposal.turn, self.apply.applied_index(), self.now);
+            self.waiting
+                .order
+                .tidy(proposal.turn, self.applied.index(), self.now);
         }
     }
 
     /// The entry at `position` was applied with `reply`.
     pub(super) fn resolve_proposals(&mut self, position: LogPosition, reply: Option<Reply>) {
         let mut reply = reply;
-        while let Some(proposal) = self.proposals.pop_upto(position.index) {
+        while let Some(proposal) = self.waiting.proposals.pop_upto(position.index) {
             let outcome = match reply.take_if(|_| proposal.position == position) {
                 Some(reply) => Outcome::Done(reply),
                 // Another entry is committed at its index, so it never will be.
                 None => Outcome::Refused(Refusal::NotLeader),
             };
             self.answer(proposal.origin, outcome);
-            self.order.tidy(proposal.turn, position.index, self.now);
+            self.waiting.order.tidy(proposal.turn, position.index, self.now);
         }
     }
 }

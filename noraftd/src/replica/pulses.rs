@@ -12,12 +12,13 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use noraft::{LogIndex, Message, NodeId, Term};
+use noraft::{LogIndex, NodeId, Term};
 
 use crate::protocol::peer::PeerMessage;
 use crate::time::Instant;
 
 use super::Replica;
+use super::deferred::{Deferred, Pulse};
 
 /// Election timeouts without an answer to AppendEntries after which a follower counts as silent. A batch of the largest
 /// entries takes a link of 5 MB/s six or seven of the default ones, and its answer waits for as many again.
@@ -45,6 +46,15 @@ impl Pulses {
     pub(super) fn want(&mut self) -> u64 {
         self.wanted = self.last + 1;
         self.wanted
+    }
+
+    /// The number of the pulse that is to be sent now, if one is wanted.
+    pub(super) fn take_wanted(&mut self) -> Option<u64> {
+        if self.wanted <= self.last {
+            return None;
+        }
+        self.last = self.wanted;
+        Some(self.last)
     }
 
     /// A new term is led.
@@ -80,69 +90,46 @@ impl Replica {
         self.pulses.reachable.remove(&peer);
     }
 
-    /// Sends the pulse that is wanted, to all peers that are sent pulses.
-    pub(super) fn send_pulses(&mut self) {
-        if self.pulses.wanted <= self.pulses.last {
-            return;
-        }
-        self.pulses.last = self.pulses.wanted;
-        let message = PeerMessage::Pulse {
-            term: self.node.current_term(),
-            pulse: self.pulses.last,
-            last_index: self.node.log().last_position().index,
-        };
-        let peers = self.leadership.progress.keys().copied();
-        let peers: Vec<NodeId> = peers.filter(|peer| self.pulses.reach(*peer)).collect();
-        for peer in peers {
-            self.send(peer, message.clone());
+    /// A pulse arrived. In this node's own term it needs no sync, and does not wait for one.
+    pub(super) fn on_pulse(&mut self, from: NodeId, pulse: Pulse) {
+        match pulse.term.cmp(&self.node.current_term()) {
+            Ordering::Greater => self.inbox.push(from, Deferred::Pulse(pulse)),
+            Ordering::Less => self.answer_pulse(from, 0),
+            // Two leaders of one term: the other one broke the protocol.
+            Ordering::Equal if self.is_leader() => {}
+            Ordering::Equal => {
+                self.follow(from, pulse.last_index);
+                self.answer_pulse(from, pulse.pulse);
+            }
         }
     }
 
-    /// A pulse arrived, or the answer to one. In this node's own term it needs no sync, and does not wait for one.
-    pub(super) fn accept_pulse(&mut self, from: NodeId, message: PeerMessage) {
-        let (PeerMessage::Pulse { term, pulse, .. } | PeerMessage::Pulsed { term, pulse }) = message else {
-            unreachable!("only pulses and their answers come here");
-        };
+    /// The answer to one arrived.
+    pub(super) fn on_pulsed(&mut self, from: NodeId, term: Term, pulse: u64) {
         match term.cmp(&self.node.current_term()) {
-            Ordering::Greater => self.keep_for_later(from, message),
-            Ordering::Less if matches!(message, PeerMessage::Pulse { .. }) => self.answer_pulse(from, 0),
+            Ordering::Greater => self.inbox.push(from, Deferred::Pulsed { term, pulse }),
             Ordering::Less => {}
-            Ordering::Equal => match message {
-                // Two leaders of one term: the other one broke the protocol.
-                PeerMessage::Pulse { .. } if self.is_leader() => {}
-                PeerMessage::Pulse { last_index, .. } => {
-                    self.follow(from, last_index);
-                    self.answer_pulse(from, pulse);
-                }
-                _ => self.note_pulsed(from, pulse),
-            },
+            Ordering::Equal => self.note_pulsed(from, pulse),
         }
     }
 
-    /// A pulse or the answer to one has waited for a sync. A later term in it is adopted (Raft 5.1): the next pulse is
-    /// answered, or this leader is deposed.
-    pub(super) fn feed_pulse(&mut self, from: NodeId, message: PeerMessage) {
-        let (PeerMessage::Pulse { term, .. } | PeerMessage::Pulsed { term, .. }) = message else {
-            unreachable!("only pulses and their answers come here");
-        };
+    /// A pulse of a later term has waited for a sync. The term is adopted; the next pulse is answered.
+    pub(super) fn feed_pulse(&mut self, from: NodeId, pulse: Pulse) {
+        if pulse.term <= self.node.current_term() {
+            return self.on_pulse(from, pulse);
+        }
+        self.adopt_later_term(from, pulse.term);
+        if pulse.term == self.node.current_term() {
+            self.follow(from, pulse.last_index);
+        }
+    }
+
+    /// An answer from a later term has waited for a sync: this leader is deposed.
+    pub(super) fn feed_pulsed(&mut self, from: NodeId, term: Term, pulse: u64) {
         if term <= self.node.current_term() {
-            return self.accept_pulse(from, message);
+            return self.on_pulsed(from, term, pulse);
         }
-        self.adopt(from, term);
-        if let PeerMessage::Pulse { last_index, .. } = message
-            && term == self.node.current_term()
-        {
-            self.follow(from, last_index);
-        }
-    }
-
-    /// The core knows a later term: `from` says so.
-    fn adopt(&mut self, from: NodeId, term: Term) {
-        self.feed(&Message::RequestVoteReply {
-            from,
-            term,
-            vote_granted: false,
-        });
+        self.adopt_later_term(from, term);
     }
 
     /// `from` leads the current term. Nothing is known about this node's log.
@@ -162,7 +149,7 @@ impl Replica {
         let is_durable = !self.durability.hard_state_in_flight() && !self.node.actions().save_current_term;
         if is_durable {
             let term = self.node.current_term();
-            self.send(to, PeerMessage::Pulsed { term, pulse });
+            self.outputs.send(to, PeerMessage::Pulsed { term, pulse });
         }
     }
 

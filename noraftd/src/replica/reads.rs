@@ -179,7 +179,7 @@ impl Replica {
 
     fn finish_read_round(&mut self) {
         let own = self.config.id;
-        let first = self.reads.round.as_ref();
+        let first = self.waiting.reads.round.as_ref();
         let Some((round, pulse)) = first.map(|first| (first.first_round, first.first_pulse)) else {
             return;
         };
@@ -188,8 +188,8 @@ impl Replica {
         }) {
             return;
         }
-        if let Some(round) = self.reads.round.take() {
-            self.reads.confirm(round);
+        if let Some(round) = self.waiting.reads.round.take() {
+            self.waiting.reads.confirm(round);
         }
     }
 
@@ -198,14 +198,17 @@ impl Replica {
         if self.is_holding_back() {
             return false;
         }
-        if self.reads.round.is_some() || self.reads.waiting.is_empty() || !self.has_committed_in_term() {
+        if self.waiting.reads.round.is_some()
+            || self.waiting.reads.waiting.is_empty()
+            || !self.has_committed_in_term()
+        {
             return false;
         }
-        let reads = std::mem::take(&mut self.reads.waiting);
+        let reads = std::mem::take(&mut self.waiting.reads.waiting);
         let first_round = self.leadership.want_read_round();
         let first_pulse = self.pulses.want();
         let read_index = self.node.commit_index();
-        self.reads.round = Some(Round {
+        self.waiting.reads.round = Some(Round {
             first_round,
             first_pulse,
             read_index,
@@ -222,33 +225,36 @@ impl Replica {
 
     /// Takes in a read whose connection's earlier writes have positions.
     pub(super) fn begin_read(&mut self, pending: Pending) {
-        let after = self.order.reads_here(pending.turn, &pending.request.body);
-        self.reads.push(Read { after, pending });
+        let after = self.waiting.order.reads_here(pending.turn, &pending.request.body);
+        self.waiting.reads.push(Read { after, pending });
     }
 
     /// The entry at `position` is about to be applied: the reads that came before it on its connection see the state
     /// without it. They are answered when they are confirmed.
     pub(super) fn answer_reads_before(&mut self, position: LogPosition) {
-        let Some(turn) = self.proposals.turn_at(position) else {
+        let Some(turn) = self.waiting.proposals.turn_at(position) else {
             return;
         };
-        while let Some((arrival, body)) = self.order.pop_read_before(turn) {
-            self.reads.early.insert(arrival, self.machine.query(&body));
+        while let Some((arrival, body)) = self.waiting.order.pop_read_before(turn) {
+            self.waiting
+                .reads
+                .early
+                .insert(arrival, self.applied.machine().query(&body));
         }
     }
 
     fn answer_reads(&mut self) {
-        let applied = self.apply.applied_index();
+        let applied = self.applied.index();
         let (mut count, mut bytes) = (0, 0);
-        self.reads.is_cut_short = false;
-        while let Some(read) = self.reads.pop_answerable(applied) {
-            let early = self.reads.early.remove(&read.turn.arrival);
-            let reply = early.unwrap_or_else(|| self.machine.query(&read.request.body));
+        self.waiting.reads.is_cut_short = false;
+        while let Some(read) = self.waiting.reads.pop_answerable(applied) {
+            let early = self.waiting.reads.early.remove(&read.turn.arrival);
+            let reply = early.unwrap_or_else(|| self.applied.machine().query(&read.request.body));
             (count, bytes) = (count + 1, bytes + reply.weight());
             self.answer(read.origin, Outcome::Done(reply));
             self.read_is_over(read.turn);
             if count >= READS_PER_ROUND || bytes >= REPLY_BYTES_PER_ROUND {
-                self.reads.is_cut_short = true;
+                self.waiting.reads.is_cut_short = true;
                 return;
             }
         }
@@ -256,19 +262,19 @@ impl Replica {
 
     /// A read is answered, or begins again elsewhere.
     pub(super) fn read_is_over(&mut self, turn: Turn) {
-        self.reads.early.remove(&turn.arrival);
-        self.order.read_over(turn);
+        self.waiting.reads.early.remove(&turn.arrival);
+        self.waiting.order.read_over(turn);
         self.go_on(turn);
     }
 
     /// Leadership is lost: what is not confirmed is asked elsewhere. A read behind which a write of its connection was
     /// appended is refused: the next leader may have applied that write, and so may this node before the read is due.
     pub(super) fn interrupt_reads(&mut self) {
-        let (order, early) = (&self.order, std::mem::take(&mut self.reads.early));
+        let (order, early) = (&self.waiting.order, std::mem::take(&mut self.waiting.reads.early));
         let is_overtaken =
             |read: &Pending| early.contains_key(&read.turn.arrival) || order.is_overtaken(read.turn);
-        let confirmed = self.reads.take_confirmed(is_overtaken);
-        let unconfirmed = self.reads.interrupt();
+        let confirmed = self.waiting.reads.take_confirmed(is_overtaken);
+        let unconfirmed = self.waiting.reads.interrupt();
         let (overtaken, others): (Vec<_>, Vec<_>) = unconfirmed.into_iter().partition(is_overtaken);
         for read in confirmed.iter().chain(&overtaken) {
             self.answer(read.origin, Outcome::Refused(Refusal::ReadTimeout));
@@ -276,6 +282,6 @@ impl Replica {
         for read in confirmed.iter().chain(&overtaken).chain(&others) {
             self.read_is_over(read.turn);
         }
-        self.requests.requeue(others.into_iter());
+        self.waiting.queued.requeue(others.into_iter());
     }
 }

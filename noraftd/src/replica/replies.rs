@@ -1,7 +1,6 @@
 //! The one way by which an answer leaves: to a client of this node, or to the node that forwarded its request.
 
 use super::Replica;
-use super::event::{Output, RequestId};
 use super::pending::Origin;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::peer::PeerMessage;
@@ -19,13 +18,10 @@ impl Replica {
             (outcome, _) => outcome,
         };
         match origin {
-            Origin::Client(id) => self.reply(id, outcome),
-            Origin::Peer { node, boot, id } => self.send(node, PeerMessage::Forwarded { id, boot, outcome }),
+            Origin::Client(id) => self.outputs.reply(id, outcome),
+            Origin::Peer { node, boot, id } => self
+                .outputs
+                .send(node, PeerMessage::Forwarded { id, boot, outcome }),
         }
-    }
-
-    /// Answers a client of this node.
-    pub(super) fn reply(&mut self, id: RequestId, outcome: Outcome) {
-        self.outputs.push_back(Output::Reply { id, outcome });
     }
 }

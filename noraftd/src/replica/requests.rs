@@ -9,7 +9,7 @@ use crate::protocol::command::{Class, Request};
 use crate::time::Instant;
 
 use super::Replica;
-use super::event::{ConnectionId, RequestId, Room};
+use super::event::{ConnectionId, RequestId};
 use super::pending::{Origin, Pending};
 use super::proposals::Proposal;
 use super::queue::pop_front_when;
@@ -17,7 +17,7 @@ use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 
 /// Requests that wait for a leader to be known, or for the core to be free.
 #[derive(Debug, Default)]
-pub(super) struct Requests {
+pub(super) struct Queued {
     /// By arrival.
     unrouted: VecDeque<Pending>,
     /// Lost their way, and have yet to be put into their places among the unrouted ones.
@@ -26,7 +26,7 @@ pub(super) struct Requests {
     proposable: VecDeque<Pending>,
 }
 
-impl Requests {
+impl Queued {
     /// Hands back everything that has found no way yet.
     pub(super) fn take_unrouted(&mut self) -> VecDeque<Pending> {
         self.put_into_place();
@@ -51,11 +51,11 @@ impl Requests {
         self.proposable.pop_front()
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.unrouted.len() + self.returned.len() + self.proposable.len()
     }
 
-    fn earliest_deadline(&self) -> Option<Instant> {
+    pub(super) fn earliest_deadline(&self) -> Option<Instant> {
         [&self.unrouted, &self.proposable]
             .into_iter()
             .filter_map(|queue| Some(queue.front()?.deadline))
@@ -90,14 +90,14 @@ impl Replica {
             self.answer(origin, Outcome::Refused(Refusal::NoLeader));
             return;
         }
-        let waiting = self.requests_waiting();
+        let waiting = self.waiting.len();
         if waiting >= self.config.requests_max {
             self.answer(origin, Outcome::Refused(Refusal::Overloaded));
             return;
         }
         let deadline = self.now + self.config.request_timeout;
-        let turn = self.order.arrive(connection);
-        self.requests.unrouted.push_back(Pending {
+        let turn = self.waiting.order.arrive(connection);
+        self.waiting.queued.unrouted.push_back(Pending {
             origin,
             turn,
             request,
@@ -106,19 +106,13 @@ impl Replica {
         self.route_requests();
     }
 
-    /// Requests that are not answered yet.
-    pub(super) fn requests_waiting(&self) -> usize {
-        let here = self.requests.len() + self.proposals.len() + self.reads.len() + self.membership.len();
-        here + self.forwards.len() + self.order.len()
-    }
-
     /// Sends every waiting request on its way, if the way is known and open.
     pub(super) fn route_requests(&mut self) {
         if !self.has_way() {
             return;
         }
-        self.requests.put_into_place();
-        while let Some(pending) = self.requests.unrouted.pop_front() {
+        self.waiting.queued.put_into_place();
+        while let Some(pending) = self.waiting.queued.unrouted.pop_front() {
             if let Some(pending) = self.hold_back(pending) {
                 self.route(pending);
             }
@@ -132,12 +126,12 @@ impl Replica {
 
     pub(super) fn route(&mut self, pending: Pending) {
         match (self.is_leader(), pending.request.class, pending.origin) {
-            (true, Class::Write, origin) if self.room != Room::Plenty => {
+            (true, Class::Write, origin) if !self.space.is_plenty() => {
                 self.answer(origin, Outcome::Refused(Refusal::DiskFull));
             }
             (true, Class::Write, _) => {
-                self.order.will_propose(pending.turn);
-                self.requests.proposable.push_back(pending);
+                self.waiting.order.will_propose(pending.turn);
+                self.waiting.queued.proposable.push_back(pending);
             }
             (true, Class::Read, _) => self.begin_read(pending),
             (false, _, Origin::Client(_)) => self.forward(pending),
@@ -156,57 +150,45 @@ impl Replica {
         }
         let mut bytes = 0;
         while bytes < self.config.batch_bytes_max {
-            let Some(pending) = self.requests.pop_proposable() else {
+            let Some(pending) = self.waiting.queued.pop_proposable() else {
                 return;
             };
             let turn = pending.turn;
             bytes += pending.request.body.len();
             let index = self.propose(pending);
-            self.order.proposed(turn, index);
+            self.waiting.order.proposed(turn, index);
             self.go_on(turn);
         }
     }
 
     /// This node no longer leads: the next leader is asked.
     fn take_back_proposable(&mut self) {
-        let proposable = std::mem::take(&mut self.requests.proposable);
+        let proposable = std::mem::take(&mut self.waiting.queued.proposable);
         for pending in &proposable {
-            self.order.proposed(pending.turn, None);
+            self.waiting.order.proposed(pending.turn, None);
         }
-        self.requests.requeue(proposable.into_iter());
+        self.waiting.queued.requeue(proposable.into_iter());
     }
 
     /// True when writes wait that the last batch had no room for.
     pub(super) fn has_proposable(&self) -> bool {
-        !self.requests.proposable.is_empty()
-    }
-
-    pub(super) fn earliest_request_deadline(&self) -> Option<Instant> {
-        let deadlines = [
-            self.requests.earliest_deadline(),
-            self.proposals.earliest_deadline(),
-            self.reads.earliest_deadline(),
-            self.forwards.earliest_deadline(),
-            self.membership.earliest_deadline(),
-            self.order.earliest_deadline(),
-        ];
-        deadlines.into_iter().flatten().min()
+        !self.waiting.queued.proposable.is_empty()
     }
 
     /// Answers what has waited long enough, with what is known about it.
     pub(super) fn expire_requests(&mut self) {
         let now = self.now;
         let is_due = |pending: &Pending| pending.deadline <= now;
-        self.requests.put_into_place();
-        while let Some(pending) = pop_front_when(&mut self.requests.unrouted, is_due) {
+        self.waiting.queued.put_into_place();
+        while let Some(pending) = pop_front_when(&mut self.waiting.queued.unrouted, is_due) {
             self.answer(pending.origin, Outcome::Refused(Refusal::NoLeader));
         }
-        while let Some(pending) = pop_front_when(&mut self.requests.proposable, is_due) {
-            self.order.proposed(pending.turn, None);
+        while let Some(pending) = pop_front_when(&mut self.waiting.queued.proposable, is_due) {
+            self.waiting.order.proposed(pending.turn, None);
             self.answer(pending.origin, Outcome::Refused(Refusal::NoLeader));
             self.go_on(pending.turn);
         }
-        while let Some(pending) = self.order.pop_expired(now) {
+        while let Some(pending) = self.waiting.order.pop_expired(now) {
             self.answer(
                 pending.origin,
                 Outcome::Refused(refusal_of_held(pending.request.class)),
@@ -218,7 +200,7 @@ impl Replica {
             turn,
             position,
             ..
-        }) = self.proposals.pop_expired(now)
+        }) = self.waiting.proposals.pop_expired(now)
         {
             let doubt = if self.is_leader() {
                 Doubt::CommitTimeout
@@ -227,25 +209,25 @@ impl Replica {
             };
             self.answer(origin, Outcome::Indefinite(doubt));
             if self.is_leader() {
-                self.order.remember(turn, position.index);
+                self.waiting.order.remember(turn, position.index);
             }
         }
-        while let Some(pending) = self.reads.pop_expired(now) {
+        while let Some(pending) = self.waiting.reads.pop_expired(now) {
             self.answer(pending.origin, Outcome::Refused(Refusal::ReadTimeout));
             self.read_is_over(pending.turn);
         }
-        while let Some(sent) = self.forwards.pop_expired(now) {
+        while let Some(sent) = self.waiting.forwards.pop_expired(now) {
             match sent.pending.request.class {
                 Class::Write => self.give_up_forward(sent, Doubt::ForwardTimeout),
                 Class::Read => {
                     let Pending { origin, turn, .. } = sent.pending;
-                    self.order.came_back(turn, Class::Read);
+                    self.waiting.order.came_back(turn, Class::Read);
                     self.answer(origin, Outcome::Refused(Refusal::ReadTimeout));
                     self.go_on(turn);
                 }
             }
         }
-        self.order.expire_doubts(self.apply.applied_index(), now);
+        self.waiting.order.expire_doubts(self.applied.index(), now);
         self.expire_changes();
     }
 }

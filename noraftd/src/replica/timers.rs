@@ -8,30 +8,37 @@ use std::time::Duration;
 use crate::prng::Prng;
 use crate::time::Instant;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Timers {
+    prng: Prng,
     election: Instant,
     heartbeat: Instant,
     quorum_check: Instant,
 }
 
 impl Timers {
-    pub(super) fn arm_election(
-        &mut self,
-        now: Instant,
-        timeout: Duration,
-        spread: Duration,
-        prng: &mut Prng,
-    ) {
+    /// `prng` decides the election timeouts.
+    pub(super) fn new(prng: Prng) -> Self {
+        Self {
+            prng,
+            election: Instant::ZERO,
+            heartbeat: Instant::ZERO,
+            quorum_check: Instant::ZERO,
+        }
+    }
+
+    pub(super) fn arm_election(&mut self, now: Instant, timeout: Duration, spread: Duration) {
         let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX / 2);
-        self.election = now + timeout + Duration::from_nanos(prng.below(nanos));
+        self.election = now + timeout + Duration::from_nanos(self.prng.below(nanos));
     }
 
     /// Lets the election come within `spread`, if it was not to come earlier; drawn at random, so that two nodes
     /// that miss the same leader seldom collide.
-    pub(super) fn hasten_election(&mut self, now: Instant, spread: Duration, prng: &mut Prng) {
+    pub(super) fn hasten_election(&mut self, now: Instant, spread: Duration) {
         let nanos = u64::try_from(spread.as_nanos()).unwrap_or(u64::MAX / 2);
-        self.election = self.election.min(now + Duration::from_nanos(prng.below(nanos)));
+        self.election = self
+            .election
+            .min(now + Duration::from_nanos(self.prng.below(nanos)));
     }
 
     pub(super) fn arm_heartbeat(&mut self, deadline: Instant) {

@@ -72,14 +72,14 @@ impl Replica {
             && !abstain.abstains()
             && !self.repair.is_whole()
         {
-            self.lacking.said.insert(from, (term, last));
+            self.repair.lacking.said.insert(from, (term, last));
         }
     }
 
     /// The term to refuse a pre-vote with: a node that lacks a damaged entry has to be in a later term than those in
     /// which it was acknowledged, before that proves anything.
     pub(super) fn term_to_teach(&self, asked: Term, last: LogPosition) -> Term {
-        let until = self.lacking.acknowledged_until;
+        let until = self.repair.lacking.acknowledged_until;
         let would_prove = self.first_open_hole().is_some_and(|hole| last < hole);
         let later = until.get().checked_add(1).map(Term::new);
         later
@@ -89,7 +89,7 @@ impl Replica {
 
     /// The first damaged entry that may not be committed.
     fn first_open_hole(&self) -> Option<LogPosition> {
-        let committed = self.node.commit_index().max(self.apply.applied_index());
+        let committed = self.node.commit_index().max(self.applied.index());
         self.repair.first_unfilled_after(committed)
     }
 
@@ -106,10 +106,10 @@ impl Replica {
         let is_config_known = self.repair.may_be_configs(before).next().is_none();
         let config = self.node.log().get_position_and_config(before);
         let is_void =
-            is_config_known && config.is_some_and(|(_, config)| self.lacking.prove_void(hole, config));
+            is_config_known && config.is_some_and(|(_, config)| self.repair.lacking.prove_void(hole, config));
         if is_void && self.node.give_up_after(before) {
             self.durability.cut(before);
-            self.forget_void_holes();
+            self.repair.forget_void(self.node.log());
         }
     }
 }

@@ -11,6 +11,7 @@
 //! Invariant: the log begins later only when the snapshot of that place is durable; nothing that is being sent is
 //! removed; a follower's state is never a mixture.
 
+mod log_start;
 mod receiving;
 mod sending;
 mod taking;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 use noraft::NodeId;
 
+pub(super) use self::receiving::Part;
 use self::receiving::Receiving;
 use self::sending::Sending;
 use self::taking::Taking;

@@ -3,13 +3,14 @@
 //! Invariant: one part at a time is written; the state is replaced at once, between two batches, when the whole is durable.
 
 use bytes::Bytes;
-use noraft::{LogIndex, NodeId, Term};
+use noraft::{LogIndex, Node, NodeId, Term};
 
 use crate::protocol::outcome::{Doubt, Outcome};
 use crate::protocol::peer::PeerMessage;
 use crate::record::SnapshotId;
 use crate::replica::Replica;
 use crate::replica::event::{Output, Received, Snapshot};
+use crate::replica::outputs::Outputs;
 use crate::replica::rebuild::Taken;
 
 /// How far it is.
@@ -36,40 +37,66 @@ pub(super) struct Incoming {
     chain: Option<u64>,
 }
 
+/// Some of a snapshot's file.
+pub(in crate::replica) struct Part {
+    pub(in crate::replica) offset: u64,
+    pub(in crate::replica) bytes: Bytes,
+}
+
+/// Receives snapshots: until one is whole, nothing else is concerned.
+pub(in crate::replica) struct Receiver<'a> {
+    node: &'a Node,
+    applied: LogIndex,
+    /// The node that leads, if it is known, and another.
+    leader: Option<NodeId>,
+    receiving: &'a mut Receiving,
+    outputs: &'a mut Outputs,
+}
+
 impl Replica {
+    pub(in crate::replica) fn receiver(&mut self) -> Receiver<'_> {
+        Receiver {
+            applied: self.applied.index(),
+            leader: self.leader().filter(|leader| *leader != self.config.id),
+            node: &self.node,
+            receiving: &mut self.snapshots.receiving,
+            outputs: &mut self.outputs,
+        }
+    }
+}
+
+impl Receiver<'_> {
     /// A part of a snapshot arrives from the leader.
-    pub(in crate::replica) fn on_snapshot_chunk(
+    pub(in crate::replica) fn on_chunk(
         &mut self,
         from: NodeId,
         term: Term,
         (id, chain): (SnapshotId, Option<u64>),
-        offset: u64,
-        bytes: Bytes,
+        Part { offset, bytes }: Part,
     ) {
-        if self.is_leader() || term != self.node.current_term() {
+        if self.node.role().is_leader() || term != self.node.current_term() {
             return;
         }
-        if id.position.index <= self.apply.applied_index() {
+        if id.position.index <= self.applied {
             self.answer_chunk(from, id, id.bytes);
             return;
         }
-        let next = match &self.snapshots.receiving {
+        let next = match &*self.receiving {
             Receiving::Writing(_) | Receiving::Whole(..) => return,
             Receiving::Waiting(incoming) if incoming.id == id => incoming.next,
             Receiving::Waiting(_) | Receiving::Nothing => 0,
         };
-        let known = match std::mem::take(&mut self.snapshots.receiving) {
+        let known = match std::mem::take(self.receiving) {
             Receiving::Waiting(incoming) => Some(incoming).filter(|incoming| incoming.id == id),
             Receiving::Nothing | Receiving::Writing(_) | Receiving::Whole(..) => None,
         };
         let incoming = known.unwrap_or(Incoming { id, next, chain });
         let fits = offset == next && !bytes.is_empty() && offset + bytes.len() as u64 <= id.bytes;
         if fits {
-            self.snapshots.receiving = Receiving::Writing(incoming);
-            self.outputs
-                .push_back(Output::ReceiveSnapshot { id, offset, bytes });
+            *self.receiving = Receiving::Writing(incoming);
+            self.outputs.push(Output::ReceiveSnapshot { id, offset, bytes });
         } else {
-            self.snapshots.receiving = Receiving::Waiting(incoming);
+            *self.receiving = Receiving::Waiting(incoming);
             self.answer_chunk(from, id, next);
         }
     }
@@ -77,24 +104,25 @@ impl Replica {
     fn answer_chunk(&mut self, to: NodeId, id: SnapshotId, next: u64) {
         let term = self.node.current_term();
         let position = id.position;
-        self.send(to, PeerMessage::SnapshotReply { term, position, next });
+        self.outputs
+            .send(to, PeerMessage::SnapshotReply { term, position, next });
     }
 
     /// The disk has taken a part, or the last.
-    pub(in crate::replica) fn on_snapshot_received(&mut self, id: SnapshotId, received: Received) {
-        let Receiving::Writing(mut incoming) = std::mem::take(&mut self.snapshots.receiving) else {
+    pub(in crate::replica) fn on_written(&mut self, id: SnapshotId, received: Received) {
+        let Receiving::Writing(mut incoming) = std::mem::take(self.receiving) else {
             unreachable!("a part was handed to the disk");
         };
         assert_eq!(incoming.id, id, "one part is written at a time");
         match received {
             Received::Part { next } => {
                 incoming.next = next;
-                self.snapshots.receiving = Receiving::Waiting(incoming);
+                *self.receiving = Receiving::Waiting(incoming);
                 self.answer_leader(id, next);
             }
             Received::Whole(mut snapshot) => {
                 snapshot.head.base.chain = incoming.chain;
-                self.snapshots.receiving = Receiving::Whole(id, snapshot);
+                *self.receiving = Receiving::Whole(id, snapshot);
                 self.answer_leader(id, id.bytes);
             }
             // From the beginning, when the leader sends again: that long there may be no room.
@@ -103,12 +131,15 @@ impl Replica {
     }
 
     fn answer_leader(&mut self, id: SnapshotId, next: u64) {
-        if let Some(leader) = self.leader().filter(|leader| *leader != self.config.id) {
+        if let Some(leader) = self.leader {
             self.answer_chunk(leader, id, next);
         }
     }
+}
 
-    /// Takes over a state that was received. Only while no sync is in flight.
+/// A state that is installed replaces everything that follows from the log, so the whole is concerned.
+impl Replica {
+    /// Installs a state that was received. Only while no sync is in flight.
     pub(in crate::replica) fn install_snapshot(&mut self) {
         if !matches!(self.snapshots.receiving, Receiving::Whole(..)) {
             return;
@@ -116,7 +147,7 @@ impl Replica {
         let Receiving::Whole(id, snapshot) = std::mem::take(&mut self.snapshots.receiving) else {
             unreachable!("it was looked at");
         };
-        let (position, applied) = (snapshot.head.base.position, self.apply.applied_index());
+        let (position, applied) = (snapshot.head.base.position, self.applied.index());
         if position.index <= applied {
             return;
         }
@@ -130,25 +161,24 @@ impl Replica {
             }
         }
         let Snapshot { mut head, machine } = *snapshot;
-        self.begin_chain_at(&mut head.base, is_kept);
+        self.content.begin_at(&mut head.base, is_kept);
         if !is_kept {
-            self.payloads.clear();
+            self.content.payloads.clear();
             self.durability.cut(applied);
         }
-        self.machine = machine;
-        self.apply.restore(position.index, head.stamp);
-        self.known_config = self.node.log().latest_config().clone();
+        self.applied.replace(machine, position.index, head.stamp);
+        self.leadership.fitted_to = self.node.log().latest_config().clone();
         self.give_up_covered(position.index);
         self.snapshots.newest = Some(id);
         self.snapshots.taking.on_installed(head.base);
-        self.forget_void_holes();
+        self.repair.forget_void(self.node.log());
     }
 
     /// What became of entries that a snapshot covers is not known here.
     fn give_up_covered(&mut self, index: LogIndex) {
-        while let Some(proposal) = self.proposals.pop_covered(index) {
+        while let Some(proposal) = self.waiting.proposals.pop_covered(index) {
             self.answer(proposal.origin, Outcome::Indefinite(Doubt::LeadershipLost));
-            self.order.tidy(proposal.turn, index, self.now);
+            self.waiting.order.tidy(proposal.turn, index, self.now);
         }
         self.give_up_covered_changes(index);
     }

@@ -7,13 +7,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use noraft::{LogPosition, NodeId, Term};
+use noraft::{LogPosition, Node, NodeId, Term};
 
+use crate::chain::Chain;
 use crate::protocol::peer::PeerMessage;
 use crate::record::SnapshotId;
-use crate::replica::Replica;
 use crate::replica::event::Output;
+use crate::replica::outputs::Outputs;
+use crate::replica::progress::Progress;
+use crate::replica::{Replica, ReplicaConfig};
 use crate::time::Instant;
+
+use super::Snapshots;
 
 /// All that is being sent.
 #[derive(Debug, Default)]
@@ -57,9 +62,34 @@ impl Sending {
     }
 }
 
+/// Sends snapshots: reads the log, and changes only what is on its way.
+pub(in crate::replica) struct Sender<'a> {
+    config: &'a ReplicaConfig,
+    now: Instant,
+    node: &'a Node,
+    chain: &'a Chain,
+    progress: &'a mut BTreeMap<NodeId, Progress>,
+    snapshots: &'a mut Snapshots,
+    outputs: &'a mut Outputs,
+}
+
 impl Replica {
+    pub(in crate::replica) fn sender(&mut self) -> Sender<'_> {
+        Sender {
+            config: &self.config,
+            now: self.now,
+            node: &self.node,
+            chain: &self.content.chain,
+            progress: &mut self.leadership.progress,
+            snapshots: &mut self.snapshots,
+            outputs: &mut self.outputs,
+        }
+    }
+}
+
+impl Sender<'_> {
     /// A follower's log ends before this one begins: it needs a snapshot.
-    pub(in crate::replica) fn begin_transfer(&mut self, to: NodeId) {
+    pub(in crate::replica) fn begin(&mut self, to: NodeId) {
         if self.snapshots.sending.transfers.contains_key(&to) {
             return;
         }
@@ -71,7 +101,7 @@ impl Replica {
         else {
             return;
         };
-        if let Some(progress) = self.leadership.progress.get_mut(&to) {
+        if let Some(progress) = self.progress.get_mut(&to) {
             progress.on_snapshot(base);
             let transfer = Transfer {
                 id,
@@ -84,7 +114,7 @@ impl Replica {
     }
 
     /// Gives up what is not answered, repeats what was lost, and has the next chunk read.
-    pub(in crate::replica) fn send_snapshots(&mut self) {
+    pub(in crate::replica) fn send_due(&mut self) {
         if self.snapshots.sending.transfers.is_empty() {
             return;
         }
@@ -108,7 +138,7 @@ impl Replica {
         let Some((to, transfer)) = next else { return };
         let (to, position, offset) = (*to, transfer.id.position, transfer.next);
         self.snapshots.sending.reading = Some(to);
-        self.outputs.push_back(Output::ReadSnapshot {
+        self.outputs.push(Output::ReadSnapshot {
             position,
             offset,
             bytes_max: self.config.snapshot_chunk_bytes,
@@ -117,12 +147,7 @@ impl Replica {
 
     /// A chunk was read (or cannot be, for the file is damaged or gone): it goes to its receiver, if that still
     /// needs it.
-    pub(in crate::replica) fn on_snapshot_read(
-        &mut self,
-        position: LogPosition,
-        offset: u64,
-        bytes: Option<Bytes>,
-    ) {
+    pub(in crate::replica) fn on_read(&mut self, position: LogPosition, offset: u64, bytes: Option<Bytes>) {
         let Some(to) = self.snapshots.sending.reading.take() else {
             return;
         };
@@ -136,7 +161,7 @@ impl Replica {
             if self.snapshots.newest == Some(lost) {
                 // Damaged: the state is whole, so another one is taken, of the same entry if there is no later.
                 self.snapshots.newest = None;
-                self.want_snapshot();
+                self.snapshots.want();
             }
             return;
         };
@@ -149,7 +174,7 @@ impl Replica {
         let takes =
             Duration::from_secs(1).mul_f64(bytes.len() as f64 / self.config.snapshot_bytes_per_second as f64);
         self.snapshots.sending.send_after = self.now + takes;
-        self.send(
+        self.outputs.send(
             to,
             PeerMessage::SnapshotChunk {
                 term,
@@ -162,14 +187,14 @@ impl Replica {
     }
 
     /// A follower says how much of a snapshot it has.
-    pub(in crate::replica) fn on_snapshot_reply(
+    pub(in crate::replica) fn on_reply(
         &mut self,
         from: NodeId,
         term: Term,
         position: LogPosition,
         next: u64,
     ) {
-        if !self.is_leader() || term != self.node.current_term() {
+        if !self.node.role().is_leader() || term != self.node.current_term() {
             return;
         }
         let Some(transfer) = self.snapshots.sending.transfers.get_mut(&from) else {
@@ -185,7 +210,7 @@ impl Replica {
         transfer.next = next;
         if next >= transfer.id.bytes {
             self.snapshots.sending.transfers.remove(&from);
-            if let Some(progress) = self.leadership.progress.get_mut(&from) {
+            if let Some(progress) = self.progress.get_mut(&from) {
                 progress.ask();
             }
         }

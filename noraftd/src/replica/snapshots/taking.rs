@@ -1,15 +1,20 @@
-//! When a snapshot is taken, and where the log begins then.
+//! When a snapshot of this node's own state is taken.
 //!
-//! Invariant: the log begins later only when the snapshot of that place is durable, and nothing older is being sent.
+//! Invariant: one at a time is written; where the log may begin after it is said once it is durable.
 
 use std::time::Duration;
 
-use noraft::{LogIndex, LogPosition};
+use noraft::{LogIndex, LogPosition, Node};
 
 use crate::record::{Base, SnapshotHead, SnapshotId};
-use crate::replica::Replica;
+use crate::replica::applied::Applied;
+use crate::replica::content::Content;
 use crate::replica::event::{Output, Snapshot};
+use crate::replica::outputs::Outputs;
+use crate::replica::{Replica, ReplicaConfig};
 use crate::time::Instant;
+
+use super::Snapshots;
 
 /// Snapshots of this node's own state.
 #[derive(Debug, Default)]
@@ -59,26 +64,75 @@ impl Taking {
     }
 }
 
-impl Replica {
+impl Snapshots {
     /// Asks for a snapshot now, whatever the log's size.
-    pub(in crate::replica) fn want_snapshot(&mut self) {
-        self.snapshots.taking.work = match self.snapshots.taking.work {
+    pub(in crate::replica) fn want(&mut self) {
+        self.taking.work = match self.taking.work {
             Work::Idle | Work::Wanted => Work::Wanted,
             Work::Writing | Work::WritingAndWanted => Work::WritingAndWanted,
         };
     }
 
     /// Asks for a snapshot at which the log is to begin.
-    pub(in crate::replica) fn cover_with_snapshot(&mut self) {
-        let taking = &mut self.snapshots.taking;
+    pub(in crate::replica) fn cover(&mut self) {
+        let taking = &mut self.taking;
         if taking.purpose == Purpose::Keep && taking.compact_to.is_none() {
             taking.purpose = Purpose::Cover;
-            self.want_snapshot();
+            self.want();
         }
     }
 
+    /// The snapshot is durable, or the disk had no room for it.
+    pub(in crate::replica) fn on_saved(&mut self, now: Instant, saved: Option<SnapshotId>) {
+        let taking = &mut self.taking;
+        let Some(saved) = saved else {
+            (taking.work, taking.save_after) = (Work::Wanted, now + SAVE_AGAIN_AFTER);
+            return;
+        };
+        taking.work = match taking.work {
+            Work::Idle | Work::Writing => Work::Idle,
+            Work::Wanted | Work::WritingAndWanted => Work::Wanted,
+        };
+        let older = self.newest.map(|newest| newest.position);
+        let is_covering = std::mem::take(&mut taking.purpose) == Purpose::Cover;
+        let is_same = older == Some(saved.position);
+        if older.is_some_and(|older| older.index >= saved.position.index) && !(is_covering && is_same) {
+            // Another node's was installed meanwhile; the store removes this one with what lies before.
+            return;
+        }
+        self.newest = Some(saved);
+        self.taking.compact_to = if is_covering { Some(saved.position) } else { older };
+    }
+}
+
+/// Takes snapshots: reads log and state, and changes neither.
+pub(in crate::replica) struct Taker<'a> {
+    config: &'a ReplicaConfig,
+    now: Instant,
+    node: &'a Node,
+    content: &'a Content,
+    applied: &'a Applied,
+    snapshots: &'a mut Snapshots,
+    outputs: &'a mut Outputs,
+}
+
+impl Replica {
+    pub(in crate::replica) fn taker(&mut self) -> Taker<'_> {
+        Taker {
+            config: &self.config,
+            now: self.now,
+            node: &self.node,
+            content: &self.content,
+            applied: &self.applied,
+            snapshots: &mut self.snapshots,
+            outputs: &mut self.outputs,
+        }
+    }
+}
+
+impl Taker<'_> {
     /// Takes a snapshot when it is time for one.
-    pub(in crate::replica) fn take_snapshot(&mut self) {
+    pub(in crate::replica) fn take_when_due(&mut self) {
         let due = self
             .snapshots
             .newest
@@ -93,7 +147,7 @@ impl Replica {
         if !is_due || self.now < taking.save_after {
             return;
         }
-        let applied = self.apply.applied_index();
+        let applied = self.applied.index();
         let held = self
             .snapshots
             .newest
@@ -108,84 +162,14 @@ impl Replica {
         let base = Base {
             position,
             config: config.clone(),
-            chain: self.chain_at(position),
+            chain: self.content.chain_at(self.node.log(), position),
         };
-        let stamp = self.apply.applied_stamp();
+        let stamp = self.applied.stamp();
         (self.snapshots.taking.work, self.snapshots.taking.bytes_since) = (Work::Writing, 0);
-        self.outputs.push_back(Output::SaveSnapshot(Box::new(Snapshot {
+        self.outputs.push(Output::SaveSnapshot(Box::new(Snapshot {
             head: SnapshotHead { base, stamp },
-            machine: self.machine.clone(),
+            machine: self.applied.machine().clone(),
         })));
-    }
-
-    /// The snapshot is durable, or the disk had no room for it.
-    pub(in crate::replica) fn on_snapshot_saved(&mut self, saved: Option<SnapshotId>) {
-        let taking = &mut self.snapshots.taking;
-        let Some(saved) = saved else {
-            (taking.work, taking.save_after) = (Work::Wanted, self.now + SAVE_AGAIN_AFTER);
-            return;
-        };
-        taking.work = match taking.work {
-            Work::Idle | Work::Writing => Work::Idle,
-            Work::Wanted | Work::WritingAndWanted => Work::Wanted,
-        };
-        let older = self.snapshots.newest.map(|newest| newest.position);
-        let is_covering = std::mem::take(&mut taking.purpose) == Purpose::Cover;
-        let is_same = older == Some(saved.position);
-        if older.is_some_and(|older| older.index >= saved.position.index) && !(is_covering && is_same) {
-            // Another node's was installed meanwhile; the store removes this one with what lies before.
-            return;
-        }
-        self.snapshots.newest = Some(saved);
-        self.snapshots.taking.compact_to = if is_covering { Some(saved.position) } else { older };
-    }
-
-    /// Lets the log begin at the older of the two snapshots. Only while no sync is in flight.
-    pub(in crate::replica) fn compact(&mut self) {
-        let is_sent = |to: LogPosition| {
-            let mut transfers = self.snapshots.sending.transfers.values();
-            transfers.any(|transfer| transfer.id.position.index < to.index)
-        };
-        let Some(to) = self.snapshots.taking.compact_to.take_if(|to| !is_sent(*to)) else {
-            return;
-        };
-        if to.index <= self.node.log().snapshot_position().index {
-            return;
-        }
-        let Some((position, config)) = self.node.log().get_position_and_config(to.index) else {
-            return;
-        };
-        let mut base = Base {
-            position,
-            config: config.clone(),
-            chain: None,
-        };
-        if self
-            .node
-            .handle_snapshot_installed(base.position, base.config.clone())
-        {
-            self.begin_chain_at(&mut base, true);
-            self.snapshots.taking.new_base = Some(base);
-            self.forget_void_holes();
-        }
-    }
-
-    /// A snapshot knows which configuration was in force there. If the log says another one, the entry that set it is
-    /// damaged, and is applied: then the log begins behind it, or the next snapshot would hold a wrong one.
-    pub(in crate::replica) fn trust_snapshot(&mut self, mut base: Base) {
-        let log = self.node.log();
-        let is_known = log
-            .get_position_and_config(base.position.index)
-            .is_none_or(|(_, config)| *config == base.config);
-        if is_known {
-            return;
-        }
-        let (position, config) = (base.position, base.config.clone());
-        if self.node.handle_snapshot_installed(position, config) {
-            self.begin_chain_at(&mut base, true);
-            self.snapshots.taking.new_base = Some(base);
-            self.forget_void_holes();
-        }
     }
 }
 
