@@ -4,20 +4,19 @@
 //! last batch may then look interrupted). Unlike an opening it goes on behind damage, as far as batch
 //! headers can be found.
 
+mod batches;
+mod text;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::path::Path;
 
-use noraft::{Log, LogPosition, NodeId};
+use noraft::{Log, LogPosition};
 
 use crate::record::HardState;
-use crate::store::format::batch::{BatchHeader, Kind, Mark, RecordHeader, record_seed};
-use crate::store::format::check::check_record;
+use crate::store::format::batch::Kind;
 use crate::store::format::hard_state::{FILE as HARD_STATE_FILE, Slots};
-use crate::store::format::layout::BATCH_HEADER_BYTES;
-use crate::store::format::layout::PAGE;
-use crate::store::format::segment::{HeaderFault, SegmentHeader, check_size, parse_name};
+use crate::store::format::segment::{HeaderFault, check_size, parse_name};
 use crate::store::recovery::judge::{DirectoryContents, SnapshotSource, judge};
 use crate::store::recovery::scan::{HeaderFound, SegmentScan};
 use crate::store::recovery::setup;
@@ -281,7 +280,7 @@ fn first_unsure(log: &Log, snapshots: &[LogPosition]) -> Option<u64> {
 
 fn view_segment(name: &str, bytes: &[u8], scan: &SegmentScan, detail: Detail) -> SegmentView {
     let batches = match scan.valid_header() {
-        Some(header) if detail >= Detail::Batches => view_batches(bytes, header, detail),
+        Some(header) if detail >= Detail::Batches => batches::view(bytes, header, detail),
         Some(_) | None => Vec::new(),
     };
     SegmentView {
@@ -309,242 +308,5 @@ fn describe_header(found: &HeaderFound) -> &'static str {
         HeaderFound::None {
             fault: HeaderFault::Version(_),
         } => "of an unknown version",
-    }
-}
-
-/// Every batch whose header is intact, behind damage too.
-fn view_batches(bytes: &[u8], header: &SegmentHeader, detail: Detail) -> Vec<BatchView> {
-    let end = usize::try_from(header.batches_end())
-        .unwrap_or(usize::MAX)
-        .min(bytes.len());
-    let (mut batches, mut at) = (Vec::new(), PAGE);
-    while let Some(area) = bytes.get(at..end).filter(|area| !area.is_empty()) {
-        let Ok(batch) = BatchHeader::decode(area, header.salt) else {
-            at += PAGE;
-            continue;
-        };
-        let view = view_batch(area, at, header.salt, &batch, detail);
-        // The length of a damaged batch is known all the same: its header is intact.
-        at = at.saturating_add(batch.span() as usize);
-        batches.push(view);
-    }
-    batches
-}
-
-fn view_batch(area: &[u8], start: usize, salt: u64, batch: &BatchHeader, detail: Detail) -> BatchView {
-    let mut view = BatchView {
-        offset: start as u64,
-        length: batch.length as u64,
-        lsn: batch.link.lsn,
-        record_count: batch.records,
-        records: Vec::new(),
-        fault: None,
-    };
-    let seed = record_seed(salt, batch.link.lsn);
-    let mut at = BATCH_HEADER_BYTES;
-    for _ in 0..batch.records {
-        let rest = area.get(at..).unwrap_or_default();
-        let checked = check_record(rest, seed);
-        let offset = (start + at) as u64;
-        if let Err(found) = checked {
-            view.fault = view.fault.or(Some((offset, found)));
-        }
-        let Ok(head) = RecordHeader::decode(rest, seed) else {
-            break;
-        };
-        if detail >= Detail::Records {
-            view.records.push(view_record(&head, offset, checked.is_ok()));
-        }
-        at += head.span();
-    }
-    view
-}
-
-fn view_record(head: &RecordHeader, offset: u64, intact: bool) -> RecordView {
-    let RecordHeader {
-        length,
-        kind,
-        flags,
-        term,
-        index,
-        ..
-    } = *head;
-    RecordView {
-        offset,
-        kind,
-        flags,
-        term,
-        index,
-        length: length as u64,
-        intact,
-    }
-}
-
-impl fmt::Display for Inspection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.directory)?;
-        match self.identity {
-            Some(identity) => writeln!(f, "{identity}")?,
-            None => writeln!(f, "no identity is readable")?,
-        }
-        for (number, slot) in self.slots.iter().enumerate() {
-            match slot {
-                Some((lsn, state)) => {
-                    writeln!(f, "hard state, slot {number}: {} (batch {lsn})", State(*state))?
-                }
-                None => writeln!(f, "hard state, slot {number}: damaged")?,
-            }
-        }
-        self.segments
-            .iter()
-            .try_for_each(|segment| write!(f, "{segment}"))?;
-        let RecoveryReport {
-            segments,
-            batches,
-            entries,
-            findings,
-            ..
-        } = &self.report;
-        writeln!(
-            f,
-            "{segments} segments, {batches} batches, {entries} entries are valid in a row"
-        )?;
-        findings
-            .iter()
-            .try_for_each(|finding| writeln!(f, "verdict: {finding}"))?;
-        match &self.recovered {
-            Some(recovered) => writeln!(f, "{recovered}"),
-            None => writeln!(f, "opening this directory would be refused"),
-        }
-    }
-}
-
-impl fmt::Display for RecoveredView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            base,
-            last,
-            hard_state,
-            abstain,
-            first_unsure: _,
-        } = self;
-        let (base, last, state) = (Position(*base), Position(*last), State(*hard_state));
-        write!(f, "opening gives the log after {base} up to {last}, {state}")?;
-        if let Some(first) = self.first_unsure.filter(|first| *first <= self.last.index.get()) {
-            let last = self.last.index.get();
-            write!(
-                f,
-                "; entries {first} to {last} are durable here, and which of them are committed only a majority knows"
-            )?;
-        }
-        if *abstain {
-            write!(f, "; the node abstains")
-        } else {
-            Ok(())
-        }
-    }
-}
-
-impl fmt::Display for SegmentView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            file,
-            size,
-            header,
-            entries,
-            front,
-            ..
-        } = self;
-        write!(f, "{file}: {size} bytes, header {header}")?;
-        if let Some(prev) = self.prev {
-            write!(
-                f,
-                ", follows {}, {entries} entries up to byte {front}",
-                Position(prev)
-            )?;
-        }
-        writeln!(f, "{}", if self.sealed { ", sealed" } else { "" })?;
-        self.batches.iter().try_for_each(|batch| write!(f, "{batch}"))
-    }
-}
-
-impl fmt::Display for BatchView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            offset,
-            length,
-            lsn,
-            record_count,
-            ..
-        } = self;
-        write!(
-            f,
-            "  {offset:>10}  batch {lsn}: {record_count} records, {length} bytes"
-        )?;
-        match self.fault {
-            Some((at, found)) => writeln!(f, "  DAMAGED at byte {at}: {found}")?,
-            None => writeln!(f)?,
-        }
-        self.records
-            .iter()
-            .try_for_each(|record| writeln!(f, "  {record}"))
-    }
-}
-
-impl fmt::Display for RecordView {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            offset,
-            kind,
-            flags,
-            term,
-            index,
-            length,
-            intact,
-        } = *self;
-        write!(f, "{offset:>10}    ")?;
-        match kind {
-            Kind::Term => write!(f, "TERM {term}.{index}")?,
-            Kind::Config => write!(f, "CONFIG {term}.{index}")?,
-            Kind::Command => write!(f, "COMMAND {term}.{index}")?,
-            Kind::HardState => {
-                write!(
-                    f,
-                    "HARD_STATE {}",
-                    State(HardState {
-                        term,
-                        voted_for: (flags & 1 != 0).then_some(index)
-                    })
-                )?;
-            }
-            Kind::Truncate => write!(f, "TRUNCATE after {term}.{index}")?,
-            Kind::Snapshot => write!(f, "SNAPSHOT up to {term}.{index}")?,
-            Kind::Seal => write!(f, "SEAL of {index} entries")?,
-            Kind::Patch => write!(f, "PATCH of {term}.{index}")?,
-            Kind::Mark => match Mark::from_byte(flags) {
-                Some(mark) => write!(f, "MARK {mark:?} (batch {index})")?,
-                None => write!(f, "MARK {flags}, unknown")?,
-            },
-        }
-        write!(f, ", {length} bytes{}", if intact { "" } else { "  DAMAGED" })
-    }
-}
-
-struct Position(LogPosition);
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.0.term.get(), self.0.index.get())
-    }
-}
-
-struct State(HardState);
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.voted_for.map(NodeId::new) {
-            Some(node) => write!(f, "term {}, voted for {}", self.0.term, node.get()),
-            None => write!(f, "term {}, no vote", self.0.term),
-        }
     }
 }

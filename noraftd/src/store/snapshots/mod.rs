@@ -4,85 +4,31 @@
 //! renamed, and the directory synced. A crash in between leaves a temporary file, which the next opening
 //! removes. Nothing in a file is believed before its crcs and its hash were compared.
 //!
-//! All numbers are little-endian:
-//!
-//! | part | content |
-//! |-|-|
-//! | head | magic `nraftsnp`, format version u32 (1), cluster id u64, index u64, term u64, stamp u64 (ms), length of the configuration u32, the configuration, crc u32 of all that |
-//! | chunk, any number | length u32 (1 or more), crc u32 of length and bytes, the bytes |
-//! | end | length u32 (0), crc u32 of those four zeros, hash of all bytes before it (XXH3, 128 bits) |
-//!
-//! The name is `snapshot-<index>-<term>`, each in 16 digits. The bytes do not depend on the node: nodes that take
-//! a snapshot at one position write equal files.
+//! `layout` (names and sizes), `format` (the bytes), `sink` (writing a file from front to back), `error`.
+
+mod error;
+mod format;
+mod layout;
+mod sink;
 
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use noraft::{LogIndex, LogPosition, Term};
-use xxhash_rust::xxh3::Xxh3;
+use bytes::Bytes;
+use noraft::LogPosition;
 
-use crate::exit::Exit;
-use crate::record::{Base, SnapshotHead, SnapshotId, decode_config, encode_config};
-use crate::store::disk::shortage::{is_full, is_shortage};
+pub use error::SnapshotError;
+use error::{damaged, failed};
+pub(in crate::store) use format::whole_base;
+use format::{chunk_head, encode_head, parse};
+pub use layout::file_name;
+pub(in crate::store) use layout::parse_name;
+use layout::{RECEIVING, TAKING};
+use sink::Sink;
+
+use crate::record::{SnapshotHead, SnapshotId};
 use crate::store::disk::{Disk, DiskFile};
-use crate::store::error::exit_of;
-use crate::store::format::codec::{INDEX_MAX, crc};
-use crate::time::Stamp;
-
-/// Why a snapshot cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum SnapshotError {
-    /// The operating system failed.
-    #[error("{file}: {doing}: {source}")]
-    Disk {
-        /// The file.
-        file: String,
-        /// What was tried.
-        doing: &'static str,
-        /// What it said.
-        source: io::Error,
-    },
-    /// The bytes are not what was written.
-    #[error("{file}, byte {offset}: {found}")]
-    Damaged {
-        /// The file.
-        file: String,
-        /// The byte.
-        offset: u64,
-        /// What was found.
-        found: &'static str,
-    },
-    /// Intact, but of a version that this code does not know.
-    #[error(
-        "{file}: format version {version}, this code knows {FORMAT_VERSION}; start the version that wrote it, or a later one"
-    )]
-    Version {
-        /// The file.
-        file: String,
-        /// Its version.
-        version: u32,
-    },
-}
-
-impl SnapshotError {
-    /// The process's exit code, when this is why a node cannot start.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Disk { source, .. } => exit_of(source),
-            Self::Damaged { .. } | Self::Version { .. } => Exit::Data,
-        }
-    }
-
-    /// True when what was missing may be there the next time: room, file descriptors, memory.
-    pub fn passes(&self) -> bool {
-        match self {
-            Self::Disk { source, .. } => is_full(source) || is_shortage(source),
-            Self::Damaged { .. } | Self::Version { .. } => false,
-        }
-    }
-}
 
 /// The snapshots of one directory. Clones are the same directory.
 #[derive(Clone)]
@@ -301,223 +247,14 @@ impl Snapshots {
     }
 }
 
-/// Writes from front to back, hashes on the way, and syncs in pieces so that the log's syncs do not wait long.
-struct Sink<'a> {
-    file: &'a dyn DiskFile,
-    at: u64,
-    unsynced: u64,
-    hash: Xxh3,
-}
-
-impl<'a> Sink<'a> {
-    fn new(file: &'a dyn DiskFile) -> Self {
-        Self {
-            file,
-            at: 0,
-            unsynced: 0,
-            hash: Xxh3::new(),
-        }
-    }
-
-    fn put(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<()> {
-        self.file.write_at(self.at, pieces)?;
-        for piece in pieces {
-            self.hash.update(piece);
-            self.at += piece.len() as u64;
-            self.unsynced += piece.len() as u64;
-        }
-        if self.unsynced >= BYTES_PER_SYNC {
-            self.file.sync_data()?;
-            self.unsynced = 0;
-        }
-        Ok(())
-    }
-}
-
-fn encode_head(cluster_id: u64, head: &SnapshotHead) -> Bytes {
-    let config = encode_config(&head.base.config);
-    let mut out = BytesMut::new();
-    out.put_slice(&MAGIC);
-    out.put_u32_le(FORMAT_VERSION);
-    out.put_u64_le(cluster_id);
-    out.put_u64_le(head.base.position.index.get());
-    out.put_u64_le(head.base.position.term.get());
-    out.put_u64_le(head.stamp.as_millis());
-    out.put_u32_le(
-        u32::try_from(config.len()).expect("a configuration has at most ENCODED_MEMBERS_MAX members"),
-    );
-    out.put_slice(&config);
-    let sum = crc(0, &out);
-    out.put_u32_le(sum);
-    out.freeze()
-}
-
-fn chunk_head(chunk: &[u8]) -> [u8; CHUNK_HEAD_BYTES] {
-    let length = u32::try_from(chunk.len()).expect("a chunk is far below 4 GiB");
-    let mut head = [0; CHUNK_HEAD_BYTES];
-    head[..4].copy_from_slice(&length.to_le_bytes());
-    head[4..].copy_from_slice(&chunk_crc(length, chunk).to_le_bytes());
-    head
-}
-
-fn chunk_crc(length: u32, chunk: &[u8]) -> u32 {
-    crc(crc(0, &length.to_le_bytes()), chunk)
-}
-
-/// Reads a whole file.
-fn parse(
-    name: &str,
-    cluster_id: Option<u64>,
-    bytes: &[u8],
-    take: &mut dyn FnMut(&[u8]) -> bool,
-) -> Result<(SnapshotHead, SnapshotId), SnapshotError> {
-    let bad = |rest: &[u8], found| damaged(name, (bytes.len() - rest.len()) as u64, found);
-    let mut rest = bytes;
-    let head = parse_head(name, cluster_id, &mut rest)?;
-    loop {
-        let here = rest;
-        let (Ok(length), Ok(sum)) = (rest.try_get_u32_le(), rest.try_get_u32_le()) else {
-            return Err(bad(here, "it is cut short"));
-        };
-        let chunk = rest.get(..length as usize);
-        let Some(chunk) = chunk.filter(|chunk| chunk_crc(length, chunk) == sum) else {
-            return Err(bad(here, "a chunk is not what was written"));
-        };
-        rest = &rest[chunk.len()..];
-        if chunk.is_empty() {
-            break;
-        }
-        if !take(chunk) {
-            return Err(bad(here, "a chunk is intact, but no part of a state"));
-        }
-    }
-    let here = rest;
-    let (hash, end) = rest
-        .split_at_checked(HASH_BYTES)
-        .ok_or_else(|| bad(here, "it is cut short"))?;
-    let mut hasher = Xxh3::new();
-    hasher.update(&bytes[..bytes.len() - here.len()]);
-    if hasher.digest128().to_le_bytes() != hash || !end.is_empty() {
-        return Err(bad(here, "the hash of the file is not what was written"));
-    }
-    let id = SnapshotId {
-        position: head.base.position,
-        bytes: bytes.len() as u64,
-        hash: hasher.digest128(),
-    };
-    Ok((head, id))
-}
-
-fn parse_head(name: &str, cluster_id: Option<u64>, rest: &mut &[u8]) -> Result<SnapshotHead, SnapshotError> {
-    let all = *rest;
-    let config_bytes = all
-        .get(HEAD_BYTES - 4..HEAD_BYTES)
-        .and_then(|bytes| Some(u32::from_le_bytes(bytes.try_into().ok()?) as usize));
-    let end = config_bytes.and_then(|length| HEAD_BYTES.checked_add(length));
-    let (Some(head), Some(sum)) = (
-        end.and_then(|end| all.get(..end)),
-        end.and_then(|end| all.get(end..end.checked_add(4)?)),
-    ) else {
-        return Err(damaged(name, 0, "its head is cut short or damaged"));
-    };
-    if crc(0, head).to_le_bytes() != sum || head[..8] != MAGIC {
-        return Err(damaged(name, 0, "its head is not what was written"));
-    }
-    let mut fields = &head[8..];
-    let version = fields.get_u32_le();
-    if version != FORMAT_VERSION {
-        return Err(SnapshotError::Version {
-            file: name.to_owned(),
-            version,
-        });
-    }
-    let found = fields.get_u64_le();
-    if cluster_id.is_some_and(|expected| expected != found) {
-        return Err(damaged(name, 12, "it belongs to another cluster"));
-    }
-    let (index, term) = (fields.get_u64_le(), fields.get_u64_le());
-    if index > INDEX_MAX {
-        return Err(damaged(name, 20, "it is of an index that no log has"));
-    }
-    let stamp = Stamp::from_millis(fields.get_u64_le());
-    fields.advance(4);
-    let config =
-        decode_config(fields).ok_or_else(|| damaged(name, 48, "its configuration does not parse"))?;
-    *rest = &all[head.len() + 4..];
-    let position = LogPosition {
-        term: Term::new(term),
-        index: LogIndex::new(index),
-    };
-    Ok(SnapshotHead {
-        base: Base {
-            position,
-            config,
-            chain: None,
-        },
-        stamp,
-    })
-}
-
-fn damaged(file: &str, offset: u64, found: &'static str) -> SnapshotError {
-    SnapshotError::Damaged {
-        file: file.to_owned(),
-        offset,
-        found,
-    }
-}
-
-fn failed<'a>(file: &'a str, doing: &'static str) -> impl FnOnce(io::Error) -> SnapshotError + 'a {
-    move |source| SnapshotError::Disk {
-        file: file.to_owned(),
-        doing,
-        source,
-    }
-}
-
-/// Where a log may begin: at the snapshot in file `name`, if these bytes are all of it.
-pub(in crate::store) fn whole_base(name: &str, cluster_id: Option<u64>, bytes: &[u8]) -> Option<Base> {
-    let (head, _) = parse(name, cluster_id, bytes, &mut |_| true).ok()?;
-    (parse_name(name) == Some(head.base.position)).then_some(head.base)
-}
-
-/// The name of the snapshot at `position`.
-pub fn file_name(position: LogPosition) -> String {
-    format!("{PREFIX}{:016}-{:016}", position.index.get(), position.term.get())
-}
-
-/// The position of the snapshot in file `name`, if it is one.
-pub(in crate::store) fn parse_name(name: &str) -> Option<LogPosition> {
-    let (index, term) = name.strip_prefix(PREFIX)?.split_once('-')?;
-    let index = index.parse().ok().filter(|index| *index <= INDEX_MAX)?;
-    let position = LogPosition {
-        index: LogIndex::new(index),
-        term: Term::new(term.parse().ok()?),
-    };
-    (file_name(position) == name).then_some(position)
-}
-
-const PREFIX: &str = "snapshot-";
-/// While it is being taken here; the ending makes the next opening remove it.
-const TAKING: &str = "snapshot-taking.tmp";
-/// While it is being received from another node.
-const RECEIVING: &str = "snapshot-receiving.tmp";
-const MAGIC: [u8; 8] = *b"nraftsnp";
-/// The version that this code writes.
-const FORMAT_VERSION: u32 = 1;
-/// Bytes of a head up to the configuration.
-const HEAD_BYTES: usize = 48;
-const CHUNK_HEAD_BYTES: usize = 8;
-const HASH_BYTES: usize = 16;
-/// Small enough that a batch's sync, which waits behind this one on the disk, is not held up for long.
-const BYTES_PER_SYNC: u64 = 1 << 20;
-
 #[cfg(test)]
 mod tests {
-    use noraft::NodeId;
+    use noraft::{LogIndex, NodeId, Term};
 
     use super::*;
-    use crate::record::genesis_config;
+    use crate::record::{Base, genesis_config};
     use crate::store::disk::memory::MemDisk;
+    use crate::time::Stamp;
 
     fn head() -> SnapshotHead {
         SnapshotHead {
