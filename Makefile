@@ -56,6 +56,7 @@ test: setup-build setup-clients ## all tests, in debug; the fuzz and random test
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy -p noraftd -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --quiet
 	@scripts/check-links.sh
 	@scripts/check-words.sh
@@ -75,8 +76,10 @@ build: setup-build
 	@cargo build --release -p noraftd -p harness --bins
 
 # Linked as a whole, which takes minutes: what is measured, and what is handed out.
+# The daemon by itself: what the harness asks of its library (the feature `memory-disk`) is not compiled into it.
 dist: setup-build ## the programs as they are released, in target/dist
-	cargo build --profile dist -p noraftd -p harness --bins --features harness/jemalloc
+	cargo build --profile dist -p noraftd --bins
+	cargo build --profile dist -p harness --bins --features harness/jemalloc
 
 bench: bench-core bench-store bench-checker bench-sim bench-daemon ## all benchmarks, with their peers, in one run
 

@@ -23,9 +23,7 @@ use noraft::LogPosition;
 use noraftd::prng::Prng;
 use noraftd::store::inspect::Inspection;
 use noraftd::store::layout::{BATCH_HEADER_BYTES, PAGE};
-use noraftd::store::{Kind, snapshot_file_name};
-
-use super::corruption::{HARD_STATE, SLOT_BYTES, SNAPSHOT};
+use noraftd::store::{HARD_STATE_FILE, Kind, SLOT_BYTES, SNAPSHOT_PREFIX, snapshot_file_name};
 
 /// What has happened to all disks.
 pub(crate) struct Atlas {
@@ -163,7 +161,7 @@ impl Atlas {
     ) {
         let disk = &mut self.disks[at];
         disk.is_damaged = true;
-        if file == HARD_STATE {
+        if file == HARD_STATE_FILE {
             disk.hard_state_was_damaged = true;
             let is_slot_damaged = |slot: usize| {
                 let range = slot * PAGE..slot * PAGE + SLOT_BYTES;
@@ -177,7 +175,7 @@ impl Atlas {
                 && (0..2).all(|slot| new.get(slot * PAGE..slot * PAGE + 8) != old.get(..8));
             return;
         }
-        if file.starts_with(SNAPSHOT) {
+        if file.starts_with(SNAPSHOT_PREFIX) {
             disk.snapshots.insert(file.to_owned());
             disk.may_refuse |= disk.lacks_state(view);
             return;

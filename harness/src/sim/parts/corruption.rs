@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use noraftd::prng::Prng;
-use noraftd::store::Kind;
 use noraftd::store::inspect::{BatchView, Inspection, SegmentView};
 use noraftd::store::layout::{BATCH_HEADER_BYTES, PAGE, RECORD_HEADER_BYTES, SECTOR};
+use noraftd::store::{HARD_STATE_FILE, Kind, SLOT_BYTES};
 
 /// The files of one directory.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
@@ -136,9 +136,9 @@ fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Corruption {
 }
 
 fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Corruption> {
-    let old = files.get(HARD_STATE)?;
+    let old = files.get(HARD_STATE_FILE)?;
     let slot = prng.below(2) as usize;
-    let corruption = on_page(prng, HARD_STATE, old, slot, old);
+    let corruption = on_page(prng, HARD_STATE_FILE, old, slot, old);
     let Change::Put { offset, bytes } = &corruption.change else {
         return None;
     };
@@ -213,12 +213,6 @@ pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64)
         words: format!("a bit of entry {index} flips (byte {at})"),
     })
 }
-
-pub(crate) const HARD_STATE: &str = "hard_state";
-
-pub(crate) const SNAPSHOT: &str = "snapshot-";
-
-pub(crate) const SLOT_BYTES: usize = 68;
 
 #[cfg(test)]
 mod tests {

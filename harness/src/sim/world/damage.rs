@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 
 use noraft::{LogIndex, NodeId};
-use noraftd::store::ReadError;
 use noraftd::store::inspect::Inspection;
+use noraftd::store::{ReadError, SNAPSHOT_PREFIX};
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
-use crate::sim::parts::corruption::{Corruption, Files, SNAPSHOT, draw, in_snapshot, leaves_no_trace, rot};
+use crate::sim::parts::corruption::{Corruption, Files, draw, in_snapshot, leaves_no_trace, rot};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 
@@ -125,7 +125,10 @@ impl World {
         }
         let files = self.nodes[at].disk.files();
         let view = Inspection::of_files(&files);
-        let mut names: Vec<&String> = files.keys().filter(|name| name.starts_with(SNAPSHOT)).collect();
+        let mut names: Vec<&String> = files
+            .keys()
+            .filter(|name| name.starts_with(SNAPSHOT_PREFIX))
+            .collect();
         if names.len() > 1 && !self.atlas.prng.chance(1, 5) {
             let kept = self.atlas.prng.below(names.len() as u64) as usize;
             names = vec![names[kept]];

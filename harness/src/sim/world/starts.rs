@@ -79,7 +79,7 @@ impl World {
     }
 
     fn open_store(&mut self, at: usize) -> Result<Opened, NotOpened> {
-        let disk = std::sync::Arc::new(self.nodes[at].disk.clone());
+        let disk = self.nodes[at].disk.open();
         let options = Options {
             segment_bytes: self.settings(at).0 << 10,
             spare: SpareBy::Caller,
@@ -92,7 +92,6 @@ impl World {
         };
         let opened = match Store::open(disk.clone(), options, owner) {
             Err(OpenError::NoStore { .. }) => {
-                self.nodes[at].disk.unlock();
                 let incarnation = self.prng.next_u64();
                 let genesis = genesis_config(self.nodes.iter().map(|node| node.id));
                 Store::create(disk, options, Identity { owner, incarnation }, &genesis)

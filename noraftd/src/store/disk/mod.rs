@@ -5,6 +5,7 @@
 //! written and not synced. Names are plain file names of one directory.
 
 pub(super) mod limits;
+#[cfg(any(test, feature = "memory-disk"))]
 pub mod memory;
 mod mmap;
 mod real;

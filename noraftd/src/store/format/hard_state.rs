@@ -28,12 +28,13 @@ use crate::store::format::layout::{FORMAT_VERSION, PAGE};
 use crate::store::types::{Identity, Owner};
 
 /// The file's name.
-pub(in crate::store) const FILE: &str = "hard_state";
+pub const FILE: &str = "hard_state";
 /// Its name while it is made.
 pub(in crate::store) const TEMPORARY: &str = "hard_state.tmp";
 
 const MAGIC: [u8; 8] = *b"nrafthst";
-const SLOT_BYTES: usize = 68;
+/// Bytes of a slot, at the front of its page.
+pub const SLOT_BYTES: usize = 68;
 const FLAG_VOTED: u32 = 1;
 
 /// One copy of the hard state.

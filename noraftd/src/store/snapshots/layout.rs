@@ -31,7 +31,8 @@ pub(in crate::store) fn parse_name(name: &str) -> Option<LogPosition> {
     (file_name(position) == name).then_some(position)
 }
 
-const PREFIX: &str = "snapshot-";
+/// How the names of snapshots begin.
+pub const PREFIX: &str = "snapshot-";
 /// While it is being taken here; the ending makes the next opening remove it.
 pub(super) const TAKING: &str = "snapshot-taking.tmp";
 /// While it is being received from another node.

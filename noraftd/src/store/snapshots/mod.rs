@@ -22,8 +22,8 @@ pub use error::SnapshotError;
 use error::{damaged, failed};
 pub(in crate::store) use format::whole_base;
 use format::{chunk_head, encode_head, parse};
-pub use layout::file_name;
 pub(in crate::store) use layout::parse_name;
+pub use layout::{PREFIX, file_name};
 use layout::{RECEIVING, TAKING};
 use sink::Sink;
 

@@ -4,38 +4,92 @@ use std::collections::BTreeMap;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use noraftd::prng::Prng;
-use noraftd::store::layout::SECTOR;
+use crate::prng::Prng;
+use crate::store::format::layout::{SECTOR, is_zero};
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Inode {
-    pub(crate) live: Vec<u8>,
-    pub(crate) durable_length: usize,
+pub(super) struct Inode {
+    pub(super) live: Vec<u8>,
+    pub(super) durable_length: usize,
     /// What unsynced writes replaced, oldest first.
-    pub(crate) undo: Vec<Undo>,
+    pub(super) undo: Vec<Undo>,
     /// What the platter has in sectors that a failed sync left out. The page cache calls them clean, so no
     /// later sync writes them unless they are written again.
-    pub(crate) left_out: BTreeMap<usize, [u8; SECTOR]>,
+    pub(super) left_out: BTreeMap<usize, [u8; SECTOR]>,
     /// Room was taken up to here, without a gap: writes into it need no more, however full the disk is.
-    pub(crate) room_until: usize,
+    pub(super) room_until: usize,
     /// Nothing but zeros is in it.
-    pub(crate) is_blank: bool,
+    pub(super) is_blank: bool,
     /// One more than there are open files.
-    pub(crate) handles: Arc<()>,
+    handles: Arc<()>,
 }
 
 /// Whole sectors as they were before a write.
 #[derive(Debug, Clone)]
-pub(crate) struct Undo {
-    pub(crate) sector: usize,
-    pub(crate) sectors: usize,
+pub(super) struct Undo {
+    pub(super) sector: usize,
+    pub(super) sectors: usize,
     /// Shorter than the sectors where the file ended before; what is missing read as zeros.
-    pub(crate) old: Vec<u8>,
+    pub(super) old: Vec<u8>,
 }
 
 impl Inode {
+    /// A file whose bytes are all durable.
+    pub(super) fn durable(bytes: Vec<u8>) -> Self {
+        Self {
+            durable_length: bytes.len(),
+            room_until: bytes.len(),
+            live: bytes,
+            ..Self::default()
+        }
+    }
+
+    /// No file has it open.
+    pub(super) fn close(&mut self) {
+        self.handles = Arc::default();
+    }
+
+    /// Kept by a file while it is open.
+    pub(super) fn handle(&self) -> Arc<()> {
+        Arc::clone(&self.handles)
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        Arc::strong_count(&self.handles) > 1
+    }
+
+    /// True when the platter has what the page cache shows.
+    pub(super) fn is_clean(&self) -> bool {
+        self.undo.is_empty() && self.left_out.is_empty()
+    }
+
+    /// True when a write up to byte `end` needs room that was not taken yet.
+    pub(super) fn needs_room(&self, end: usize) -> bool {
+        end > self.room_until
+    }
+
+    /// Takes room for `bytes` bytes, and makes the file that long; an empty one in the memory of `spare`.
+    pub(super) fn allocate(&mut self, bytes: usize, spare: Vec<u8>) {
+        if self.live.is_empty() {
+            self.live = spare;
+            self.live.clear();
+        }
+        self.grow(bytes);
+        self.room_until = self.room_until.max(bytes);
+    }
+
+    /// From now on it is this, durably.
+    pub(super) fn overwrite(&mut self, bytes: Vec<u8>) {
+        self.durable_length = self.durable_length.min(bytes.len());
+        self.room_until = self.room_until.max(bytes.len());
+        (self.live, self.is_blank) = (bytes, false);
+    }
+
     /// Writes `length` bytes of `pieces` from `at` on.
-    pub(crate) fn write(&mut self, at: usize, pieces: &[IoSlice<'_>], length: usize) {
+    pub(super) fn write(&mut self, at: usize, pieces: &[IoSlice<'_>], length: usize) {
+        if at <= self.room_until {
+            self.room_until = self.room_until.max(at + length);
+        }
         if length == 0 {
             return;
         }
@@ -65,14 +119,14 @@ impl Inode {
     }
 
     /// The file has at least this length; what is new reads as zeros.
-    pub(crate) fn grow(&mut self, length: usize) {
+    fn grow(&mut self, length: usize) {
         self.is_blank |= self.live.is_empty();
         if self.live.len() < length {
             self.live.resize(length, 0);
         }
     }
 
-    pub(crate) fn sync(&mut self) {
+    pub(super) fn sync(&mut self) {
         for write in self.undo.drain(..) {
             for sector in write.sector..write.sector + write.sectors {
                 self.left_out.remove(&sector);
@@ -82,14 +136,14 @@ impl Inode {
     }
 
     /// Clean pages are dropped: from now on the file shows what the platter has.
-    pub(crate) fn forget_cached(&mut self) {
+    pub(super) fn forget_cached(&mut self) {
         for (sector, old) in std::mem::take(&mut self.left_out) {
             self.put(sector, &old);
         }
     }
 
     /// A sync that fails leaves some sectors out, and forgets that they are to be written (as Linux does).
-    pub(crate) fn fail_sync(&mut self, prng: &mut Prng) {
+    pub(super) fn fail_sync(&mut self, prng: &mut Prng) {
         for write in std::mem::take(&mut self.undo) {
             for offset in 0..write.sectors {
                 if prng.chance(1, 2) {
@@ -100,10 +154,4 @@ impl Inode {
         }
         self.durable_length = self.live.len();
     }
-}
-
-pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    // Folding lets the compiler use wide registers; an early exit at every byte would not.
-    let is_blank = |part: &[u8]| part.iter().fold(0, |all, byte| all | byte) == 0;
-    bytes.chunks(SECTOR).all(is_blank)
 }

@@ -6,28 +6,23 @@
 
 use std::collections::BTreeMap;
 
-use noraftd::prng::Prng;
-use noraftd::store::layout::SECTOR;
-
-use super::disk::{SimDisk, State, apply};
-use super::inode::{Inode, Undo, is_zero};
-
-impl SimDisk {
-    /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.
-    /// Returns how many sectors and names are not as they were.
-    pub(crate) fn cut_power(&self, torn_permille: u64) -> u64 {
-        self.release();
-        self.state().lose_power(torn_permille)
-    }
-}
+use super::inode::{Inode, Undo};
+use super::{State, apply};
+use crate::prng::Prng;
+use crate::store::format::layout::{SECTOR, is_zero};
 
 impl State {
-    fn lose_power(&mut self, torn_permille: u64) -> u64 {
-        let mut prng = self.prng.fork(self.prng.clone().next_u64());
-        self.prng.next_u64();
-        let mut lost = self.lose_names(&mut prng);
+    /// The same directory on a disk of its own.
+    pub(super) fn copy(&self) -> Self {
+        let mut copy = self.clone();
+        copy.inodes.iter_mut().for_each(Inode::close);
+        copy
+    }
+
+    pub(super) fn lose_power(&mut self, prng: &mut Prng, torn_permille: u64) -> u64 {
+        let mut lost = self.lose_names(prng);
         for inode in &mut self.inodes {
-            lost += inode.lose(&mut prng, torn_permille);
+            lost += inode.lose(prng, torn_permille);
         }
         lost
     }
@@ -94,7 +89,7 @@ impl Inode {
     }
 
     /// The bytes without whatever is not synced.
-    pub(crate) fn on_platter(&self) -> Vec<u8> {
+    pub(super) fn on_platter(&self) -> Vec<u8> {
         let mut platter = self.clone();
         platter.revert(self.undo.iter().rev());
         for (sector, old) in &self.left_out {
@@ -156,7 +151,7 @@ impl Inode {
         bytes
     }
 
-    pub(crate) fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
+    pub(super) fn put(&mut self, sector: usize, bytes: &[u8; SECTOR]) {
         let start = sector * SECTOR;
         let end = (start + SECTOR).min(self.live.len());
         if start < end {
@@ -167,7 +162,7 @@ impl Inode {
 }
 
 impl Undo {
-    pub(crate) fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
+    pub(super) fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         let start = (offset * SECTOR).min(self.old.len());
         let end = (start + SECTOR).min(self.old.len());
@@ -180,12 +175,18 @@ impl Undo {
 mod tests {
     use std::io::IoSlice;
 
-    use noraftd::store::disk::Disk;
-
     use super::*;
+    use crate::store::disk::Disk;
+    use crate::store::disk::memory::MemDisk;
 
-    fn disk(seed: u64) -> SimDisk {
-        let disk = SimDisk::new(Prng::new(seed));
+    impl MemDisk {
+        fn live(&self, name: &str) -> Option<Vec<u8>> {
+            self.files().remove(name)
+        }
+    }
+
+    fn disk() -> MemDisk {
+        let disk = MemDisk::new();
         let file = disk.create("f").unwrap();
         file.allocate(4 * SECTOR as u64).unwrap();
         file.write_at(0, &[IoSlice::new(&[1; 4 * SECTOR])]).unwrap();
@@ -197,8 +198,8 @@ mod tests {
     #[test]
     fn what_was_synced_survives_a_power_cut() {
         for seed in 0..50 {
-            let disk = disk(seed);
-            disk.cut_power(500);
+            let disk = disk();
+            disk.cut_power(&mut Prng::new(seed), 500);
             assert_eq!(disk.live("f"), Some(vec![1; 4 * SECTOR]), "seed {seed}");
         }
     }
@@ -206,14 +207,14 @@ mod tests {
     #[test]
     fn zeros_over_garbage_of_a_power_cut_are_written() {
         for seed in 0..50 {
-            let disk = SimDisk::new(Prng::new(seed));
+            let disk = MemDisk::new();
             let file = disk.create("f").unwrap();
             file.allocate(4 * SECTOR as u64).unwrap();
             file.sync_all().unwrap();
             disk.sync_dir().unwrap();
             let zeros = [0; 4 * SECTOR];
             file.write_at(0, &[IoSlice::new(&zeros)]).unwrap();
-            disk.cut_power(1000);
+            disk.cut_power(&mut Prng::new(seed), 1000);
             let file = disk.open("f").unwrap();
             file.write_at(0, &[IoSlice::new(&zeros)]).unwrap();
             assert_eq!(disk.live("f"), Some(zeros.to_vec()), "seed {seed}");
@@ -222,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_file_without_a_name_lives_as_long_as_it_is_open() {
-        let disk = disk(1);
+        let disk = disk();
         let file = disk.open("f").unwrap();
         disk.remove("f").unwrap();
         disk.sync_dir().unwrap();
@@ -240,10 +241,10 @@ mod tests {
     fn unsynced_sectors_are_old_or_new_each_by_itself() {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..300 {
-            let disk = disk(seed);
+            let disk = disk();
             let file = disk.open("f").unwrap();
             file.write_at(0, &[IoSlice::new(&[2; 2 * SECTOR])]).unwrap();
-            disk.cut_power(0);
+            disk.cut_power(&mut Prng::new(seed), 0);
             let bytes = disk.live("f").unwrap();
             let sectors: Vec<u8> = bytes.chunks(SECTOR).map(|sector| sector[0]).collect();
             assert!(
@@ -261,14 +262,14 @@ mod tests {
     fn a_kill_keeps_what_was_written_and_a_later_power_cut_may_still_take_it() {
         let mut outcomes = std::collections::BTreeSet::new();
         for seed in 0..100 {
-            let disk = disk(seed);
+            let disk = disk();
             disk.open("f")
                 .unwrap()
                 .write_at(0, &[IoSlice::new(&[2; SECTOR])])
                 .unwrap();
             disk.release();
             assert_eq!(disk.live("f").unwrap()[0], 2);
-            disk.cut_power(0);
+            disk.cut_power(&mut Prng::new(seed), 0);
             outcomes.insert(disk.live("f").unwrap()[0]);
         }
         assert_eq!(outcomes.len(), 2);
@@ -278,49 +279,14 @@ mod tests {
     fn names_without_a_directory_sync_may_be_lost() {
         let mut seen = std::collections::BTreeSet::new();
         for seed in 0..100 {
-            let disk = disk(seed);
+            let disk = disk();
             disk.rename("f", "g").unwrap();
-            disk.cut_power(0);
+            disk.cut_power(&mut Prng::new(seed), 0);
             seen.insert((disk.live("f").is_some(), disk.live("g").is_some()));
         }
         assert!(
             seen.contains(&(true, false)) && seen.contains(&(false, true)),
             "{seen:?}"
         );
-    }
-
-    #[test]
-    fn what_a_failed_sync_left_out_is_gone_with_the_power_unless_it_is_written_anew() {
-        let mut outcomes = std::collections::BTreeSet::new();
-        for seed in 0..200 {
-            let disk = disk(seed);
-            let file = disk.open("f").unwrap();
-            file.write_at(0, &[IoSlice::new(&[2; SECTOR])]).unwrap();
-            disk.set_trouble(Some(crate::plan::DiskTrouble::Error));
-            let failed = file.sync_data().is_err();
-            disk.set_trouble(None);
-            let anew = seed % 2 == 0;
-            if anew {
-                file.write_at(0, &[IoSlice::new(&[2; SECTOR])]).unwrap();
-            }
-            file.sync_data().unwrap();
-            disk.cut_power(0);
-            let kept = disk.live("f").unwrap()[0] == 2;
-            assert!(kept || (failed && !anew), "seed {seed}");
-            outcomes.insert((failed, anew, kept));
-        }
-        assert!(outcomes.contains(&(true, false, false)), "{outcomes:?}");
-    }
-
-    #[test]
-    fn a_crash_is_between_two_operations() {
-        let disk = disk(1);
-        disk.crash_after(1);
-        let file = disk.open("f").unwrap();
-        assert!(file.sync_data().is_err() && disk.is_crashed());
-        assert!(file.write_at(0, &[IoSlice::new(&[3; 9])]).is_err());
-        disk.release();
-        assert_eq!(disk.live("f").unwrap()[0], 1, "nothing happens after it");
-        assert!(file.sync_data().is_ok());
     }
 }

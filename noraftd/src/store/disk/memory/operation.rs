@@ -1,0 +1,105 @@
+//! What is done to a directory, and who may prevent it.
+
+use std::fmt;
+use std::io;
+
+use crate::prng::Prng;
+
+/// One call, before it happens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// Takes the directory.
+    Lock,
+    /// Names all files.
+    List,
+    /// Opens a file.
+    Open(&'a str),
+    /// Makes an empty file.
+    Create(&'a str),
+    /// Gives a file another name.
+    Rename {
+        /// The old one.
+        from: &'a str,
+        /// The new one.
+        to: &'a str,
+    },
+    /// Removes a file.
+    Remove(&'a str),
+    /// Makes names durable.
+    SyncDir,
+    /// Writes bytes.
+    Write {
+        /// The file.
+        name: &'a str,
+        /// The first byte.
+        offset: u64,
+        /// How many.
+        length: usize,
+        /// True when they need room that was not reserved.
+        grows: bool,
+    },
+    /// Reserves room.
+    Allocate {
+        /// The file.
+        name: &'a str,
+        /// How long it is then, at least.
+        bytes: u64,
+    },
+    /// Makes bytes durable.
+    SyncData(&'a str),
+    /// Makes bytes and attributes durable.
+    SyncAll(&'a str),
+    /// Drops what is cached.
+    Forget(&'a str),
+    /// Reads a whole file.
+    Scan(&'a str),
+    /// Reads a part of a file.
+    View(&'a str),
+}
+
+impl fmt::Display for Operation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lock => write!(f, "lock"),
+            Self::List => write!(f, "list"),
+            Self::Open(name) => write!(f, "open {name}"),
+            Self::Create(name) => write!(f, "create {name}"),
+            Self::Rename { from, to } => write!(f, "rename {from} {to}"),
+            Self::Remove(name) => write!(f, "remove {name}"),
+            Self::SyncDir => write!(f, "sync_dir"),
+            Self::Write {
+                name, offset, length, ..
+            } => write!(f, "write {name} {offset}+{length}"),
+            Self::Allocate { name, bytes } => write!(f, "allocate {name} {bytes}"),
+            Self::SyncData(name) => write!(f, "sync_data {name}"),
+            Self::SyncAll(name) => write!(f, "sync_all {name}"),
+            Self::Forget(name) => write!(f, "forget {name}"),
+            Self::Scan(name) => write!(f, "scan {name}"),
+            Self::View(name) => write!(f, "view {name}"),
+        }
+    }
+}
+
+/// What of an operation that fails has happened all the same.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// Nothing.
+    Nothing,
+    /// Of a write, the first so many bytes.
+    Bytes(usize),
+    /// Of a sync, about half of the sectors, which ones is drawn; the page cache calls all of them clean from now on.
+    Sectors(Prng),
+}
+
+/// Whether an operation happens; or how it fails, and what of it has happened.
+pub type Happens = Result<(), (io::Error, Part)>;
+
+/// Decides which operations happen.
+pub trait Interference: Send + Sync {
+    /// Asked once before each operation, in order, while the directory is locked.
+    ///
+    /// # Errors
+    ///
+    /// When it does not happen.
+    fn meet(&self, operation: &Operation<'_>) -> Happens;
+}
