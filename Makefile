@@ -75,8 +75,8 @@ build: setup-build
 	@echo "step 1 of 2: building the programs; minutes the first time, then seconds"
 	@cargo build --release -p noraftd -p harness --bins
 
-# Linked as a whole, which takes minutes: what is measured, and what is handed out.
-# The daemon by itself: what the harness asks of its library (the feature `memory-disk`) is not compiled into it.
+# Linked as a whole, which takes minutes: what is measured, and what is handed out. The daemon by itself, so that what
+# the harness asks of its library (the feature `memory-disk`) is not compiled into it.
 dist: setup-build ## the programs as they are released, in target/dist
 	cargo build --profile dist -p noraftd --bins
 	cargo build --profile dist -p harness --bins --features harness/jemalloc

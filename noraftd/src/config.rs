@@ -15,8 +15,8 @@ use tracing::level_filters::LevelFilter;
 use crate::endpoint::Endpoint;
 use crate::protocol::peer::is_client_address;
 use crate::record::MEMBERS_MAX;
-use crate::store::Owner;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
+use crate::store::{Options, Owner};
 use crate::units::{parse_size, parse_time};
 
 /// The settings as given by the user: on the command line, or in a file (same names, `_` for `-`).
@@ -468,7 +468,7 @@ const REQUEST_DEFAULT: Duration = Duration::from_secs(1);
 const TIME_MIN: Duration = Duration::from_millis(2);
 /// A longer one is a mistake of units.
 const TIME_MAX: Duration = Duration::from_secs(600);
-const SEGMENT_BYTES_DEFAULT: u64 = 64 << 20;
+const SEGMENT_BYTES_DEFAULT: u64 = Options::SEGMENT_BYTES;
 /// Smaller, and a roll costs more than it saves; larger, and the disk is held for what is not written yet.
 const SEGMENT_BYTES: RangeInclusive<u64> = 256 << 10..=1 << 30;
 const SNAPSHOT_LOG_BYTES_DEFAULT: u64 = 64 << 20;

@@ -28,13 +28,6 @@ use crate::store::disk::shortage::is_full;
 use crate::store::format::codec::{Fields, crc};
 use crate::store::format::layout::PAGE;
 
-/// The file's name.
-pub const FILE: &str = "genesis";
-const TEMPORARY: &str = "genesis.tmp";
-const MAGIC: [u8; 8] = *b"nraftgen";
-const FORMAT_VERSION: u32 = 1;
-const HEAD_BYTES: usize = 16;
-
 /// The nodes that the cluster began with; writes them down when `log` still knows and the disk does not.
 ///
 /// # Errors
@@ -102,6 +95,13 @@ fn decode(bytes: &[u8]) -> Option<BTreeSet<NodeId>> {
     let ids = ids.chunks_exact(8).map(|id| NodeId::new(Fields(id).u64(0)));
     is_sound.then(|| ids.collect())
 }
+
+/// The file's name.
+pub const FILE: &str = "genesis";
+const TEMPORARY: &str = "genesis.tmp";
+const MAGIC: [u8; 8] = *b"nraftgen";
+const FORMAT_VERSION: u32 = 1;
+const HEAD_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {

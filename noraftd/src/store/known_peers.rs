@@ -29,15 +29,6 @@ use crate::store::disk::{Disk, DiskFile};
 use crate::store::format::codec::{Fields, crc};
 use crate::store::format::layout::PAGE;
 
-const FILE: &str = "incarnations";
-const TEMPORARY: &str = "incarnations.tmp";
-const MAGIC: [u8; 8] = *b"nraftmet";
-const FORMAT_VERSION: u32 = 1;
-const HEAD_BYTES: usize = 16;
-const NODE_BYTES: usize = 16;
-/// One copy, with room for every member that a cluster may have.
-const COPY_BYTES: usize = (HEAD_BYTES + ENCODED_MEMBERS_MAX * NODE_BYTES + 4).next_multiple_of(PAGE);
-
 /// Which directory each other node had when this node first met it.
 pub struct KnownPeers {
     disk: Arc<dyn Disk>,
@@ -196,6 +187,15 @@ fn decode(copy: &[u8]) -> io::Result<Option<BTreeMap<NodeId, u64>>> {
             .collect(),
     ))
 }
+
+const FILE: &str = "incarnations";
+const TEMPORARY: &str = "incarnations.tmp";
+const MAGIC: [u8; 8] = *b"nraftmet";
+const FORMAT_VERSION: u32 = 1;
+const HEAD_BYTES: usize = 16;
+const NODE_BYTES: usize = 16;
+/// One copy, with room for every member that a cluster may have.
+const COPY_BYTES: usize = (HEAD_BYTES + ENCODED_MEMBERS_MAX * NODE_BYTES + 4).next_multiple_of(PAGE);
 
 #[cfg(test)]
 mod tests {

@@ -59,14 +59,6 @@ use crate::store::format::page_buffer::PageBuffer;
 use crate::store::format::segment::Link;
 use crate::time::Stamp;
 
-/// In the mark of a cut, see above.
-pub(in crate::store) const CUT_IS_CLOSED_LATER: u64 = 1;
-
-const MAGIC: u32 = u32::from_le_bytes(*b"nrb1");
-
-/// Payloads from this size on are written from where they are; below, a copy is cheaper than a piece.
-const COPY_BYTES_MAX: usize = 8 << 10;
-
 /// What a record is, on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -358,9 +350,6 @@ pub(in crate::store) fn record_seed(salt: u64, lsn: u64) -> u32 {
     crc(batch_seed(salt), &lsn.to_le_bytes())
 }
 
-/// What the crc of a record's header, which comes after it, is of.
-const HEAD_SUMMED_BYTES: usize = 36;
-
 /// The part of the record's header at `at` that its crc is of.
 fn summed(bytes: &[u8], at: usize) -> &[u8; HEAD_SUMMED_BYTES] {
     bytes[at..].first_chunk().expect("a header was written there")
@@ -489,3 +478,11 @@ impl BatchWriter {
         pieces
     }
 }
+
+/// In the mark of a cut, see above.
+pub(in crate::store) const CUT_IS_CLOSED_LATER: u64 = 1;
+const MAGIC: u32 = u32::from_le_bytes(*b"nrb1");
+/// Payloads from this size on are written from where they are; below, a copy is cheaper than a piece.
+const COPY_BYTES_MAX: usize = 8 << 10;
+/// What the crc of a record's header, which comes after it, is of.
+const HEAD_SUMMED_BYTES: usize = 36;

@@ -27,16 +27,6 @@ use crate::store::format::codec::{Fields, NUMBER_MAX, crc, put};
 use crate::store::format::layout::{FORMAT_VERSION, PAGE};
 use crate::store::types::{Identity, Owner};
 
-/// The file's name.
-pub const FILE: &str = "hard_state";
-/// Its name while it is made.
-pub(in crate::store) const TEMPORARY: &str = "hard_state.tmp";
-
-const MAGIC: [u8; 8] = *b"nrafthst";
-/// Bytes of a slot, at the front of its page.
-pub const SLOT_BYTES: usize = 68;
-const FLAG_VOTED: u32 = 1;
-
 /// One copy of the hard state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Slot {
@@ -182,6 +172,15 @@ impl Slots {
         self.0.iter().all(|slot| slot.is_ok_and(|slot| slot.lsn == 0))
     }
 }
+
+/// The file's name.
+pub const FILE: &str = "hard_state";
+/// Its name while it is made.
+pub(in crate::store) const TEMPORARY: &str = "hard_state.tmp";
+const MAGIC: [u8; 8] = *b"nrafthst";
+/// Bytes of a slot, at the front of its page.
+pub const SLOT_BYTES: usize = 68;
+const FLAG_VOTED: u32 = 1;
 
 #[cfg(test)]
 mod tests {

@@ -12,12 +12,6 @@ use memmap2::{Advice, MmapMut};
 use crate::store::format::layout::DIRECT_BYTES_MIN;
 use crate::store::format::layout::PAGE;
 
-/// Smaller ones are never written directly, and a simulation has thousands of them.
-const MAPPED_BYTES_MIN: usize = DIRECT_BYTES_MIN / 2;
-
-/// Two huge pages; a dozen batches of a thousand small entries.
-const MAP_BYTES_MIN: usize = 4 << 20;
-
 /// Bytes that are added at the end, and forgotten all at once.
 #[derive(Debug, Default)]
 pub(in crate::store) struct PageBuffer {
@@ -118,6 +112,11 @@ impl DerefMut for PageBuffer {
         &mut self.room.bytes_mut()[self.start..self.start + self.length]
     }
 }
+
+/// Smaller ones are never written directly, and a simulation has thousands of them.
+const MAPPED_BYTES_MIN: usize = DIRECT_BYTES_MIN / 2;
+/// Two huge pages; a dozen batches of a thousand small entries.
+const MAP_BYTES_MIN: usize = 4 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -103,7 +103,7 @@ impl SealIndex {
         8 + 24 * (self.runs.len() + runs) + 8 * (self.entries.len() + entries)
     }
 
-    /// Forgets what was added after the first `entries`, which ended with `runs`.
+    /// Forgets what was added since `mark`.
     pub(in crate::store) fn rewind(&mut self, mark: &SealMark) {
         self.entries.truncate(mark.entries);
         self.runs.truncate(mark.runs);
@@ -171,8 +171,6 @@ impl SealIndex {
     }
 }
 
-const FLAG_LACKS: u8 = 1;
-
 /// A place in a [`SealIndex`].
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct SealMark {
@@ -180,6 +178,8 @@ pub(in crate::store) struct SealMark {
     runs: usize,
     last_count: Option<u32>,
 }
+
+const FLAG_LACKS: u8 = 1;
 
 #[cfg(test)]
 mod tests {

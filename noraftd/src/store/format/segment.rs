@@ -42,12 +42,6 @@ use crate::store::format::layout::{
 };
 use crate::store::types::{Identity, Owner};
 
-const MAGIC: [u8; 8] = *b"nraftseg";
-const FLAG_ABSTAINING: u32 = 1;
-const FLAG_BASE: u32 = 2;
-const FLAG_LOSS: u32 = 4;
-const CONFIG_AT: usize = SEGMENT_HEADER_BYTES + 20;
-
 /// The place of a batch in the chain of all batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::store) struct Link {
@@ -258,6 +252,12 @@ pub(in crate::store) fn parse_name(name: &str) -> Option<u64> {
 
 const PREFIX: &str = "segment-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
+
+const MAGIC: [u8; 8] = *b"nraftseg";
+const FLAG_ABSTAINING: u32 = 1;
+const FLAG_BASE: u32 = 2;
+const FLAG_LOSS: u32 = 4;
+const CONFIG_AT: usize = SEGMENT_HEADER_BYTES + 20;
 
 #[cfg(test)]
 mod tests {

@@ -14,9 +14,6 @@ use crate::store::recovery::lock::{Locked, failure, read_slots};
 use crate::store::recovery::verdict::{Finding, OpenError, Verdict};
 use crate::store::snapshots;
 
-/// The file that is there while a directory is being set up.
-pub(in crate::store) const MARKER: &str = "unfinished";
-
 /// What sets a directory up with a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SetUp {
@@ -148,3 +145,6 @@ pub(in crate::store) fn unfinished(
         found: format!("{begun} was interrupted here: there is a part of a state, and no log"),
     })
 }
+
+/// The file that is there while a directory is being set up.
+pub(in crate::store) const MARKER: &str = "unfinished";

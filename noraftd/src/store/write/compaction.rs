@@ -1,4 +1,4 @@
-//! Where the log begins: compaction, and taking over another node's snapshot (Raft 7).
+//! Where the log begins: compaction, and installing another node's snapshot (Raft 7).
 //!
 //! Invariant: the record that says where the log begins is durable before anything goes that lies before it,
 //! and the snapshot of that position before the record. What goes, goes oldest first, each name durably gone

@@ -7,8 +7,8 @@
 //! oldest changes of names reach the platter early, as a disk may at any time.
 //!
 //! Invariant: what a successful sync covered is in the real directory before it returns; everything else may
-//! be missing there in part, but only as store/disk/memory.rs says too: by sectors of 512 bytes, and of the
-//! names the oldest changes first. Only this module knows that it is there: the store above is the
+//! be missing there in part, but only as `store/disk/memory` says too: by sectors of 512 bytes, and of the
+//! names the oldest changes stay first. Only this module knows that it is there: the store above is the
 //! production's, and so are the calls below.
 //!
 //! Stricter than most file systems: syncing a new file does not make its name durable.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{BrokenHeader, Judge};
 use crate::store::format::hard_state::{FILE as HARD_STATE_FILE, Slot, SlotFault, Slots};
-use crate::store::format::layout::PAGE;
+use crate::store::format::layout::{FORMAT_VERSION, PAGE};
 use crate::store::format::segment::{HeaderFault, file_name, is_whole};
 use crate::store::recovery::replay::Replayed;
 use crate::store::recovery::scan::{HeaderFound, SegmentScan, TailState};
@@ -67,7 +67,7 @@ impl Judge {
                     Verdict::UnknownFormat,
                     &name,
                     8,
-                    format!("format version {version}, this code knows 1"),
+                    format!("format version {version}, this code knows {FORMAT_VERSION}"),
                 );
             }
             HeaderFault::Blank | HeaderFault::Damaged => {
@@ -139,7 +139,7 @@ impl Judge {
     pub(super) fn check_hard_state(&mut self, slots: &Slots) -> Option<(usize, Slot)> {
         for fault in slots.0.iter().filter_map(|slot| slot.err()) {
             if let SlotFault::Version(version) = fault {
-                let text = format!("format version {version}, this code knows 1");
+                let text = format!("format version {version}, this code knows {FORMAT_VERSION}");
                 self.find(Verdict::UnknownFormat, HARD_STATE_FILE, 8, text);
             }
         }
