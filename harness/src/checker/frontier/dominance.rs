@@ -2,7 +2,7 @@
 
 use super::checkpoint::Configuration;
 use super::engine::Frontier;
-use super::pending::{Choice, Kind};
+use super::kind::{Choice, Kind};
 use crate::recording::budget::Limit;
 
 impl<const W: usize> Frontier<'_, W> {
@@ -77,7 +77,7 @@ impl<const W: usize> Frontier<'_, W> {
 
     /// True when writes of `value` can be hidden before `time` without end.
     fn is_unlimited(&self, value: u32, time: u32) -> bool {
-        let first = || self.pending.first_unknown_write(value);
+        let first = || self.pending.unreturned().first_write(value);
         self.effort.unlimited && first().is_some_and(|call| call < time)
     }
 

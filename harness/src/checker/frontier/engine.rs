@@ -4,7 +4,8 @@
 
 use super::checkpoint::{Checkpoint, Configuration};
 use super::effort::{Effort, StageEnd, WIDTH};
-use super::pending::{Choice, Kind, Pending, Values};
+use super::kind::{Choice, Kind, Values};
+use super::pending::Pending;
 use super::place::{Goal, Place, Rules, Spare};
 use super::spent::Spent;
 use super::task::Task;
@@ -133,7 +134,7 @@ impl<'a, const W: usize> Frontier<'a, W> {
             branched = self.place(&frontier, returning, slot)?;
         }
         // Other ways, and those that spent other operations but not fewer, are given up.
-        self.truncated |= branched && self.effort.is_bounded() && self.pending.has_unknown();
+        self.truncated |= branched && self.effort.is_bounded() && self.pending.unreturned().has_kinds();
         if self.next.is_empty() {
             let stuck = self.stuck(i, &frontier);
             self.frontier = frontier;

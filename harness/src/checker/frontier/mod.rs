@@ -29,6 +29,7 @@ mod core;
 mod dominance;
 mod effort;
 mod engine;
+mod kind;
 mod ladder;
 mod patience;
 mod pending;
@@ -36,6 +37,7 @@ mod place;
 mod spent;
 mod stuck;
 mod task;
+mod unreturned;
 mod walk;
 mod window;
 

@@ -1,7 +1,7 @@
 //! Where a walk through compare-and-sets begins, what it may use, and where it ends.
 
 use super::checkpoint::Configuration;
-use super::pending::Choice;
+use super::kind::Choice;
 use crate::checker::trail::Step;
 
 /// Where a walk may end.

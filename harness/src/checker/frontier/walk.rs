@@ -7,7 +7,7 @@
 
 use super::checkpoint::Configuration;
 use super::engine::Frontier;
-use super::pending::{Choice, Kind};
+use super::kind::{Choice, Kind};
 use super::place::{Goal, Place, Rules};
 use crate::checker::trail::Step;
 use crate::recording::budget::Limit;
@@ -116,7 +116,7 @@ impl<const W: usize> Frontier<'_, W> {
             Some(slot) => configuration.placed.set(slot),
             None if self.effort.unlimited => {}
             None => {
-                let number = self.pending.number(choice.kind);
+                let number = self.pending.unreturned().number(choice.kind);
                 configuration.spent = self.spent.spend(configuration.spent, number);
             }
         }
