@@ -122,7 +122,7 @@ impl ModelName {
             .find(|(function, _)| has(function))
             .map(|(_, model)| model);
         found.ok_or_else(|| {
-            let functions: Vec<_> = recording.functions.iter().map(|name| &**name).take(8).collect();
+            let functions: Vec<_> = recording.functions().take(8).collect();
             format!("no model fits the functions {functions:?}: choose one with --model")
         })
     }

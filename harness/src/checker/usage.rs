@@ -231,7 +231,7 @@ impl UsageCount {
     /// For the report.
     pub(crate) fn usage(&self, recording: &Recording) -> Usage {
         let ignored = self.groups.iter().map(|group| Ignored {
-            function: recording.functions[usize::from(group.function)].to_string(),
+            function: recording.function_name(group.function).to_owned(),
             why: group.left.why.to_owned(),
             count: group.count,
         });
@@ -248,7 +248,7 @@ const SHOWN_MAX: usize = 4;
 
 impl Group {
     fn describe(&self, recording: &Recording) -> String {
-        let function = &recording.functions[usize::from(self.function)];
+        let function = recording.function_name(self.function);
         format!("{} {function} ({})", self.count, self.left.why)
     }
 }

@@ -11,7 +11,9 @@ use crate::recording::budget::{Budget, Limit, Meter};
 use crate::recording::datum::{Datum, Pool};
 use crate::recording::hash::FastMap;
 use crate::recording::times::Times;
-use crate::recording::{FaultEvent, NAMED_PROCESSES, Operation, Recording, ResultKind, Status};
+use crate::recording::{
+    FUNCTIONS_MAX, FaultEvent, NAMED_PROCESSES, Operation, Recording, ResultKind, Status,
+};
 
 /// An event as a reader understood it, its values in the recording's pool.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +82,6 @@ pub(crate) enum Refusal {
     Budget(Limit),
 }
 
-/// Different functions in one history.
-const FUNCTIONS_MAX: usize = 256;
 /// How often the memory is looked at.
 const EVENTS_PER_LOOK: u32 = 1024;
 
@@ -211,15 +211,11 @@ impl Assembler {
     }
 
     fn name(&mut self, name: Datum) -> Result<u64, String> {
-        let names = &mut self.recording.process_names;
         if let Some(number) = self.named.get(&name) {
             return Ok(*number);
         }
-        let number = u64::from(NAMED_PROCESSES) + names.len() as u64;
-        if number >= u64::from(u32::MAX) {
-            return Err("fewer than 2^31 processes".to_owned());
-        }
-        names.push(name);
+        let number = self.recording.add_process(name).map(u64::from);
+        let number = number.ok_or_else(|| "fewer than 2^31 processes".to_owned())?;
         self.named.insert(name, number);
         Ok(number)
     }
@@ -301,22 +297,12 @@ impl Assembler {
     }
 
     fn function_named(&mut self, name: &[u8]) -> Result<u16, String> {
-        // A history has few functions; comparing beats hashing.
-        let known = self
-            .recording
-            .functions
-            .iter()
-            .position(|known| known.as_bytes() == name);
-        if let Some(id) = known {
-            return Ok(id as u16);
+        if let Some(id) = self.recording.function_id_of_bytes(name) {
+            return Ok(id);
         }
         let text = std::str::from_utf8(name).map_err(|_| "a function name in UTF-8".to_owned())?;
-        let count = self.recording.functions.len();
-        if count == FUNCTIONS_MAX {
-            return Err(format!("at most {FUNCTIONS_MAX} different functions"));
-        }
-        self.recording.functions.push(text.into());
-        Ok(count as u16)
+        let added = self.recording.add_function(text);
+        added.ok_or_else(|| format!("at most {FUNCTIONS_MAX} different functions"))
     }
 
     fn complete(&mut self, entry: &Entry<'_>, at: u32, process: u64, status: Status) -> Result<(), String> {

@@ -122,7 +122,7 @@ pub(crate) fn read_events(
 /// What came of reading `path`, under its name.
 fn named(read: Result<Recording, Trouble>, path: &Path) -> Result<Recording, ReadError> {
     let path = || path.to_owned();
-    let recording = read.map_err(|trouble| match trouble {
+    let mut recording = read.map_err(|trouble| match trouble {
         Trouble::Io(error) => ReadError::Io { path: path(), error },
         Trouble::Budget { line, limit } => ReadError::Budget {
             path: path(),
@@ -135,10 +135,8 @@ fn named(read: Result<Recording, Trouble>, path: &Path) -> Result<Recording, Rea
             problem,
         },
     })?;
-    Ok(Recording {
-        path: Some(path()),
-        ..recording
-    })
+    recording.path = Some(path());
+    Ok(recording)
 }
 
 fn read_source(source: &mut Source, budget: &Budget) -> Result<Recording, Trouble> {

@@ -18,7 +18,7 @@ use self::hash::FastMap;
 use self::times::Times;
 use crate::results::Counts;
 
-/// Numbers from here on stand for processes that have names, see [`Recording::process_names`].
+/// Numbers from here on stand for processes that have names, see [`Recording::process`].
 pub const NAMED_PROCESSES: u32 = 1 << 31;
 
 /// How an operation ended.
@@ -48,7 +48,7 @@ pub struct Operation {
     pub call: u32,
     /// Position of the completion, or [`NEVER`](crate::model::NEVER).
     pub ret: u32,
-    /// Index into [`Recording::functions`].
+    /// Number of the function, see [`Recording::function_name`].
     pub function: u16,
     /// How it ended.
     pub status: Status,
@@ -85,11 +85,11 @@ pub struct Recording {
     /// Values.
     pub pool: Pool,
     /// Names of the processes from [`NAMED_PROCESSES`] on.
-    pub process_names: Vec<Datum>,
-    /// Why the order of events, or what they say, is not known for certain.
-    pub doubts: Vec<String>,
-    /// Names of functions.
-    pub functions: Vec<Box<str>>,
+    process_names: Vec<Datum>,
+    /// Why the order of events, or what they say, is not known for certain: at most [`DOUBTS_MAX`].
+    doubts: Vec<String>,
+    /// Names of functions, all different: at most [`FUNCTIONS_MAX`].
+    functions: Vec<Box<str>>,
     /// Nodes that were asked, by operation, if the history has it.
     pub nodes: FastMap<u32, Box<str>>,
     /// Log index in the reply, by operation, if the history has it.
@@ -129,7 +129,41 @@ pub struct FaultEvent {
 impl Recording {
     /// Name of an operation's function.
     pub fn function(&self, operation: &Operation) -> &str {
-        &self.functions[usize::from(operation.function)]
+        self.function_name(operation.function)
+    }
+
+    /// Name of the function with the number `id`.
+    ///
+    /// # Panics
+    ///
+    /// When no operation has such a function.
+    pub fn function_name(&self, id: u16) -> &str {
+        &self.functions[usize::from(id)]
+    }
+
+    /// Names of all functions, in order of first appearance.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|name| &**name)
+    }
+
+    /// The number of another function; `None` when there are too many. `name` is new.
+    pub(crate) fn add_function(&mut self, name: &str) -> Option<u16> {
+        let id = self.functions.len();
+        if id == FUNCTIONS_MAX {
+            return None;
+        }
+        self.functions.push(name.into());
+        Some(id as u16)
+    }
+
+    /// The number of another process that has a name; `None` when there are too many. `name` is new.
+    pub(crate) fn add_process(&mut self, name: Datum) -> Option<u32> {
+        let named = u32::try_from(self.process_names.len()).ok()?;
+        let number = NAMED_PROCESSES
+            .checked_add(named)
+            .filter(|number| *number < u32::MAX)?;
+        self.process_names.push(name);
+        Some(number)
     }
 
     /// What a process is called: `p3`, or its name.
@@ -141,9 +175,13 @@ impl Recording {
         }
     }
 
+    /// Why the order of events, or what they say, is not known for certain; the first few reasons.
+    pub fn doubts(&self) -> &[String] {
+        &self.doubts
+    }
+
     /// Notes what leaves the verdict open, a few times.
     pub(crate) fn doubt(&mut self, doubt: String) {
-        const DOUBTS_MAX: usize = 4;
         if self.doubts.len() < DOUBTS_MAX {
             self.doubts.push(doubt);
         }
@@ -151,9 +189,14 @@ impl Recording {
 
     /// Number of the function called `name`, if any operation has it.
     pub fn function_id(&self, name: &str) -> Option<u16> {
+        self.function_id_of_bytes(name.as_bytes())
+    }
+
+    /// As [`Recording::function_id`], for a name that may not be UTF-8. A history has few functions: comparing beats hashing.
+    pub(crate) fn function_id_of_bytes(&self, name: &[u8]) -> Option<u16> {
         self.functions
             .iter()
-            .position(|function| &**function == name)
+            .position(|function| function.as_bytes() == name)
             .map(|id| id as u16)
     }
 
@@ -195,3 +238,8 @@ impl Recording {
             + self.pool.bytes()
     }
 }
+
+/// Doubts that are shown; more say nothing else.
+const DOUBTS_MAX: usize = 4;
+/// Different functions in one history.
+pub(crate) const FUNCTIONS_MAX: usize = 256;

@@ -59,12 +59,12 @@ fn unchecked(model: ModelName, recording: &Recording, reason: String) -> Report 
 
 /// What a history whose order is doubtful seems to say decides nothing.
 fn doubted(recording: &Recording, mut report: Report) -> Report {
-    if !recording.doubts.is_empty() {
+    if !recording.doubts().is_empty() {
         let seems = report.outcome();
         report.finding = Finding::Unknown {
             reason: format!(
                 "{}; taken as it stands it would be {seems}",
-                recording.doubts.join("; ")
+                recording.doubts().join("; ")
             ),
         };
     }
