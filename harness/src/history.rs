@@ -80,10 +80,10 @@ impl<W: Write> HistoryWriter<W> {
     /// # Errors
     /// What the output says.
     pub fn record(&mut self, event: &mut Event) -> io::Result<u64> {
-        event.index = self.next;
+        event.set_index(self.next);
         self.line(event)?;
         self.next += 1;
-        Ok(event.index)
+        Ok(event.index())
     }
 
     /// Pushes what is buffered in the output.
@@ -214,11 +214,11 @@ impl<R: BufRead> HistoryReader<R> {
             line: self.line_number,
             problem: format!("{error} in {}", excerpt(&String::from_utf8_lossy(&self.line))),
         })?;
-        if event.index != self.next {
+        if event.index() != self.next {
             return Err(HistoryError::Gap {
                 line: self.line_number,
                 expected: self.next,
-                found: event.index,
+                found: event.index(),
             });
         }
         self.next += 1;

@@ -29,7 +29,7 @@ use serde_json::Value;
 pub struct Event {
     /// Dense index, assigned by the history writer.
     #[serde(rename = "i")]
-    pub index: u64,
+    index: u64,
     /// Nanoseconds since the run began.
     #[serde(rename = "t")]
     pub time_ns: u64,
@@ -44,7 +44,7 @@ pub struct Event {
     pub process: Option<u64>,
     /// Ties an invocation to its completion; none on faults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub op: Option<u64>,
+    op: Option<u64>,
     /// Key the operation touches.
     #[serde(
         rename = "k",
@@ -83,7 +83,7 @@ pub struct Event {
     pub lease: Option<u64>,
     /// Log index at which the server says the operation took effect.
     #[serde(rename = "index", default, skip_serializing_if = "Option::is_none")]
-    pub log_index: Option<u64>,
+    log_index: Option<u64>,
     /// Node that was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<Cow<'static, str>>,
@@ -200,6 +200,33 @@ impl Event {
             node: None,
             error: None,
         }
+    }
+
+    /// Its place among the events of its history.
+    pub fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// Gives it a place, as the history writer does.
+    pub(crate) fn set_index(&mut self, index: u64) {
+        self.index = index;
+    }
+
+    /// The id that ties an invocation to its completion; none on faults.
+    pub fn op(&self) -> Option<u64> {
+        self.op
+    }
+
+    /// Log index at which the server says the operation took effect.
+    pub fn certificate(&self) -> Option<u64> {
+        self.log_index
+    }
+
+    /// Sets the log index at which the server says the operation took effect.
+    #[must_use]
+    pub fn certified(mut self, log_index: u64) -> Self {
+        self.log_index = Some(log_index);
+        self
     }
 
     /// Sets the time.

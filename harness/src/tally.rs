@@ -92,7 +92,7 @@ impl Tally {
     }
 
     fn count(&mut self, event: &Event, workload: &str, open: &mut BTreeMap<u64, u64>) {
-        let (Some(op), false) = (event.op, event.kind.is_fault()) else {
+        let (Some(op), false) = (event.op(), event.kind.is_fault()) else {
             return;
         };
         let name = format!("{workload} {}", event.function);

@@ -55,12 +55,12 @@ fn entry<'a>(at: u64, event: &'a Event, pool: &mut Pool) -> Result<Entry<'a>, Tr
         order: None,
         function: Function::Named(event.function.as_bytes()),
         process: event.process.map_or(Process::Absent, Process::Number),
-        op: event.op,
+        op: event.op(),
         key,
         value,
         result,
         time_ns: Some(event.time_ns),
-        log_index: event.log_index,
+        log_index: event.certificate(),
         node: event.node.as_deref().map(str::as_bytes),
     })
 }
@@ -178,12 +178,12 @@ mod tests {
                 1 => done.at = Some(value),
                 2 => done.lease = Some(op),
                 3 => done.end = true,
-                _ => done.log_index = Some(op),
+                _ => done = done.certified(op),
             }
             events.extend([call, done.at_time(op * 10 + 5)]);
         }
-        let mut fault = events[0].clone();
-        (fault.kind, fault.process, fault.op) = (EventKind::FaultBegin, None, None);
+        let mut fault = Event::fault(EventKind::FaultBegin, "cas", json!(1)).at_time(0);
+        (fault.key, fault.node) = (Some(json!("k0")), Some("n1".into()));
         events.insert(3, fault);
         assert_same(&header, &events);
     }
