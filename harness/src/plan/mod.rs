@@ -46,7 +46,7 @@ pub const PLAN_VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct Plan {
     /// The format's version: [`PLAN_VERSION`].
-    pub version: u32,
+    version: u32,
     /// Names the plan and the folder of its runs.
     pub name: String,
     /// What the plan is for, in a sentence.
@@ -270,6 +270,13 @@ impl Plan {
         self.limits.operations_min = scale(self.limits.operations_min).max(1);
         self.limits.faults_min = scale(self.limits.faults_min);
         self.time = time;
+        self
+    }
+
+    /// The same plan with a seed.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
         self
     }
 

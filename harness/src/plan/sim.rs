@@ -2,6 +2,7 @@
 //!
 //! Invariant: parameters only. In a plan with a `[swarm]` table they are the most that a seed may draw.
 
+use noraftd::prng::Prng;
 use serde::{Deserialize, Serialize};
 
 use super::error::{PlanError, require};
@@ -53,11 +54,11 @@ pub struct DiskPlan {
     pub slow: Span,
     /// Nodes whose every sync takes at least `slow_node_sync` while the run is disturbed. A swarm plan names none, and each
     /// seed draws one or two now and then, where `slow_node_syncs` says what they take.
-    pub slow_nodes: Vec<u64>,
+    slow_nodes: Vec<u64>,
     /// What a sync of theirs takes.
-    pub slow_node_sync: Span,
+    slow_node_sync: Span,
     /// What a seed draws that from.
-    pub slow_node_syncs: Vec<Span>,
+    slow_node_syncs: Vec<Span>,
     /// Bytes of a segment, in KiB: small ones are rolled often.
     pub segment_kib: u64,
     /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
@@ -158,6 +159,27 @@ impl Default for NodePlan {
             snapshot_chunk_bytes: 64 << 10,
             resettings_permille: 0,
         }
+    }
+}
+
+impl DiskPlan {
+    /// What every sync of `node` takes at least while the run is disturbed; `None` for a disk of the usual speed.
+    pub fn slow_sync(&self, node: u64) -> Option<Span> {
+        self.slow_nodes.contains(&node).then_some(self.slow_node_sync)
+    }
+
+    /// Draws slow disks, one or two of `nodes`, for every third seed; what their syncs take, if there are any.
+    pub(super) fn draw_slow_nodes(&mut self, nodes: u64, prng: &mut Prng) -> Option<Span> {
+        let syncs = std::mem::take(&mut self.slow_node_syncs);
+        let sync = *prng.choose(&syncs)?;
+        if !prng.chance(1, 3) {
+            return None;
+        }
+        self.slow_nodes = (1..=nodes).collect();
+        prng.shuffle(&mut self.slow_nodes);
+        self.slow_nodes.truncate(prng.between(1, 2) as usize);
+        self.slow_node_sync = sync;
+        Some(sync)
     }
 }
 

@@ -75,8 +75,7 @@ impl Plan {
     /// The plan that `seed` runs: what its `[swarm]` table leaves open is drawn.
     #[must_use]
     pub fn drawn(&self, seed: u64) -> Self {
-        let mut plan = self.clone();
-        plan.seed = Some(seed);
+        let mut plan = self.clone().seeded(seed);
         let Some(swarm) = plan.swarm.take() else {
             return plan;
         };
@@ -162,20 +161,10 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     }
 }
 
-/// Every third seed has a slow disk, or two.
+/// A run has to have room for the operations that are asked of it: each waits for some syncs of the slow disks.
 fn draw_slow_nodes(plan: &mut Plan, prng: &mut Prng) {
     let prng = &mut prng.fork(FORK_SLOW_NODES);
-    let disk = &mut plan.sim.disk;
-    let syncs = std::mem::take(&mut disk.slow_node_syncs);
-    let Some(sync) = prng.choose(&syncs).copied() else {
-        return;
-    };
-    if prng.chance(1, 3) {
-        let mut nodes: Vec<u64> = (1..=plan.cluster.nodes as u64).collect();
-        prng.shuffle(&mut nodes);
-        nodes.truncate(prng.between(1, 2) as usize);
-        (disk.slow_nodes, disk.slow_node_sync) = (nodes, sync);
-        // A run has to have room for the operations that are asked of it: each waits for some of these syncs.
+    if let Some(sync) = plan.sim.disk.draw_slow_nodes(plan.cluster.nodes as u64, prng) {
         let room = plan.time.as_millis() / (sync.as_millis() * SYNCS_PER_OPERATION).max(1);
         let least = &mut plan.limits.operations_min;
         *least = (*least).min(room.max(1));

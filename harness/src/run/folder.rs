@@ -132,11 +132,7 @@ impl RunFolder {
         };
         let run = serde_json::to_string_pretty(&run).expect("a run has a JSON form");
         self.write("run.json", &format!("{run}\n"))?;
-        let plan = Plan {
-            seed: Some(seed),
-            ..plan.clone()
-        };
-        self.write("plan.toml", &plan.to_toml())?;
+        self.write("plan.toml", &plan.clone().seeded(seed).to_toml())?;
         self.write("repro.sh", &repro(seed, programs))?;
         let script = self.file("repro.sh");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(at(&script))
@@ -323,13 +319,7 @@ mod tests {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(run["noraftd"]["sha256"], abc);
         let kept = Plan::load(&folder.file("plan.toml")).unwrap();
-        assert_eq!(
-            kept,
-            Plan {
-                seed: Some(7),
-                ..plan()
-            }
-        );
+        assert_eq!(kept, plan().seeded(7));
         let script = fs::read_to_string(folder.file("repro.sh")).unwrap();
         assert!(
             script.contains("program'\\''s name' run \"$here/plan.toml\" --seed 7"),

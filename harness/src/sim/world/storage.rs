@@ -46,8 +46,9 @@ impl World {
         if self.prng.chance(disk.slow_permille, 1000) {
             takes += self.prng.below(disk.slow.as_millis() * MILLI);
         }
-        if disk.slow_nodes.contains(&(at as u64 + 1)) && self.progress.phase == Phase::Disturbed {
-            takes = takes.max(disk.slow_node_sync.as_millis() * MILLI);
+        let slow = disk.slow_sync(at as u64 + 1);
+        if let Some(sync) = slow.filter(|_| self.progress.phase == Phase::Disturbed) {
+            takes = takes.max(sync.as_millis() * MILLI);
         }
         takes
     }
