@@ -4,47 +4,34 @@
 
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{Claim, Decision, Evidence, Nemesis, evidence_of, rest};
+use super::{Evidence, Injection, Nemesis, evidence_of};
 use crate::cluster::{Node, Stall};
 use crate::op::EventKind;
 
 impl Nemesis {
-    pub(super) async fn disk_stall(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
-        let (stalls, evidence) = stall(self.targets(claim));
-        self.record(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
-        rest(duration, stop).await;
+    pub(super) async fn disk_stall(&self, fault: &mut Injection<'_>) -> Evidence {
+        let (stalls, evidence) = stall(self.targets(fault.claim));
+        self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
+        fault.rest().await;
         drop(stalls);
         evidence
     }
 
     /// Stops the followers' disks, kills everybody at one moment, and starts the followers well before the leader.
-    pub(super) async fn stall_kill(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
-        let nodes: Vec<&Node> = self.targets(claim).collect();
+    pub(super) async fn stall_kill(&self, fault: &mut Injection<'_>) -> Evidence {
+        let nodes: Vec<&Node> = self.targets(fault.claim).collect();
         let (leader, followers) = nodes.split_first().ok_or("there is no leader")?;
         let (stalls, evidence) = stall(followers.iter().copied());
-        self.record(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
-        rest(duration, stop).await;
-        let struck: Vec<(&Node, i32)> = nodes
+        self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
+        fault.rest().await;
+        let killed: Vec<(&Node, i32)> = nodes
             .iter()
             .filter_map(|node| Some((*node, node.process.strike().ok()?)))
             .collect();
-        let any_struck = !struck.is_empty();
-        for (node, pid) in struck {
+        let any_killed = !killed.is_empty();
+        for (node, pid) in killed {
             // One that does not go cannot be started either, and is found so at the end of the run.
             let _ = node.process.until_gone(pid).await;
         }
@@ -55,7 +42,7 @@ impl Nemesis {
         sleep(ELECTION).await;
         let _ = self.cluster.restart(leader).await;
         let disks = evidence.unwrap_or_else(|why| format!("no disk could be stopped ({why})"));
-        if any_struck {
+        if any_killed {
             Ok(format!("{disks}; all were killed, n{} came back last", leader.id))
         } else {
             Err("no node was running".to_owned())

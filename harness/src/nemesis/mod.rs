@@ -65,7 +65,27 @@ impl From<Evidence> for Effect {
     }
 }
 
-/// All that was observed, or, when nothing was, what stood against it.
+/// A fault that is being carried out.
+struct Injection<'a> {
+    decision: &'a Decision,
+    claim: &'a Claim,
+    /// Says true when the run ends.
+    stop: &'a mut watch::Receiver<bool>,
+}
+
+impl Injection<'_> {
+    /// How long it lasts.
+    fn duration(&self) -> Duration {
+        self.decision.duration.as_duration()
+    }
+
+    /// Waits as long as it lasts, or until the run ends.
+    async fn rest(&mut self) {
+        rest(self.duration(), self.stop).await;
+    }
+}
+
+/// All that was observed, or, when nothing was, what prevented it.
 fn evidence_of(seen: Vec<String>, against: Vec<String>) -> Evidence {
     if seen.is_empty() {
         Err(against.join(", "))
@@ -166,22 +186,23 @@ impl Nemesis {
     }
 
     async fn carry_out(&self, decision: &Decision, claim: Claim, stop: &mut watch::Receiver<bool>) {
-        let from_ns = self.record(EventKind::FaultBegin, decision, &claim, None);
-        let duration = decision.duration.as_duration();
+        let fault = &mut Injection {
+            decision,
+            claim: &claim,
+            stop,
+        };
+        let from_ns = self.record(EventKind::FaultBegin, fault, None);
         let effect: Effect = match decision.fault {
-            FaultKind::Kill(_) => self.kill(decision, &claim, duration, stop).await.into(),
-            FaultKind::Pause(_) => self.pause(decision, &claim, duration, stop).await.into(),
-            FaultKind::Restart(_) => self.restart(decision, &claim, duration, stop).await.into(),
-            FaultKind::Roll => self.roll(decision, &claim, duration, stop).await.into(),
-            FaultKind::Voters => self.change_voters(decision, &claim, duration, stop).await.into(),
-            FaultKind::Partition(_, mode) => self
-                .partition(decision, &claim, mode, duration, stop)
-                .await
-                .into(),
-            FaultKind::DiskStall(_) => self.disk_stall(decision, &claim, duration, stop).await.into(),
-            FaultKind::StallKill => self.stall_kill(decision, &claim, duration, stop).await.into(),
-            FaultKind::VoteRace => self.race(decision, &claim, duration, stop).await.into(),
-            FaultKind::Power(_) => self.power(decision, &claim, duration, stop).await,
+            FaultKind::Kill(_) => self.kill(fault).await.into(),
+            FaultKind::Pause(_) => self.pause(fault).await.into(),
+            FaultKind::Restart(_) => self.restart(fault).await.into(),
+            FaultKind::Roll => self.roll(fault).await.into(),
+            FaultKind::Voters => self.change_voters(fault).await.into(),
+            FaultKind::Partition(_, mode) => self.partition(fault, mode).await.into(),
+            FaultKind::DiskStall(_) => self.disk_stall(fault).await.into(),
+            FaultKind::StallKill => self.stall_kill(fault).await.into(),
+            FaultKind::VoteRace => self.race(fault).await.into(),
+            FaultKind::Power(_) => self.power(fault).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
             FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) => {
                 Effect::from(Err("only a simulation can do it".to_owned()))
@@ -192,7 +213,7 @@ impl Nemesis {
             Ok(evidence) => (Some(evidence), None),
             Err(why) => (None, Some(why)),
         };
-        let to_ns = self.record(EventKind::FaultEnd, decision, &claim, evidence.as_deref());
+        let to_ns = self.record(EventKind::FaultEnd, fault, evidence.as_deref());
         // Some systems do not allow tracing a thread or mounting a disk: then nothing was disturbed, and nothing is claimed.
         if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
             self.ledger.give_up(&claim);
@@ -213,15 +234,9 @@ impl Nemesis {
         );
     }
 
-    async fn partition(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        mode: CutMode,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
-        let network = self.cluster.network();
+    async fn partition(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
+        let (network, duration) = (self.cluster.network(), fault.duration());
+        let (decision, claim) = (fault.decision, fault.claim);
         let links = &claim.targets.links;
         let before = network.stats(links);
         network.cut_lanes(CutId(claim.id), mode, decision.fault.lanes(), links);
@@ -229,9 +244,9 @@ impl Nemesis {
         // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
         let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;
         if let Ok(evidence) = &bitten {
-            self.record(EventKind::FaultOk, decision, claim, Some(evidence));
+            self.record(EventKind::FaultOk, fault, Some(evidence));
         }
-        rest(duration.saturating_sub(started.elapsed()), stop).await;
+        rest(duration.saturating_sub(started.elapsed()), fault.stop).await;
         network.heal(CutId(claim.id));
         let nothing = || {
             let waited = round(started.elapsed());
@@ -240,21 +255,15 @@ impl Nemesis {
         network.stats(links).evidence_since(&before).ok_or_else(nothing)
     }
 
-    async fn race(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
-        let network = self.cluster.network();
+    async fn race(&self, fault: &mut Injection<'_>) -> Evidence {
+        let (network, claim) = (self.cluster.network(), fault.claim);
         network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
         let evidence = match claim.targets.nodes.first() {
             Some(voter) => self.vote_race(*voter).await,
             None => Err("there is no leader".to_owned()),
         };
-        self.record(EventKind::FaultOk, decision, claim, evidence.as_deref().ok());
-        rest(duration, stop).await;
+        self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
+        fault.rest().await;
         network.heal(CutId(claim.id));
         evidence
     }
@@ -273,7 +282,8 @@ impl Nemesis {
     }
 
     /// Records a step of a fault; gives its time.
-    fn record(&self, kind: EventKind, decision: &Decision, claim: &Claim, evidence: Option<&str>) -> u64 {
+    fn record(&self, kind: EventKind, fault: &Injection<'_>, evidence: Option<&str>) -> u64 {
+        let Injection { decision, claim, .. } = fault;
         self.recorder.fault(&step(kind, decision, claim, evidence))
     }
 }

@@ -3,48 +3,33 @@
 //! Invariant: a process that was taken down here is started again here; one that cannot be started is found missing at
 //! the end of the run.
 
-use std::time::Duration;
-
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::{Claim, Decision, Effect, Evidence, Nemesis, evidence_of, rest, round};
+use super::{Claim, Effect, Evidence, Injection, Nemesis, evidence_of, round};
 use crate::cluster::power::{Aim, Cut};
 use crate::cluster::{Life, Node};
 use crate::op::EventKind;
 use crate::results::Lost;
 
+/// How a process is taken away.
+#[derive(Clone, Copy)]
+enum Taking {
+    Kill,
+    Pause,
+}
+
 impl Nemesis {
-    pub(super) async fn kill(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
-        let (mut killed, mut against) = (Vec::new(), Vec::new());
-        for node in self.targets(claim) {
-            match node.process.kill().await {
-                Ok(pid) => killed.push(format!("n{} (pid {pid}) is gone", node.id)),
-                Err(error) => against.push(format!("n{}: {error}", node.id)),
-            }
-        }
-        self.record(EventKind::FaultOk, decision, claim, Some(&killed.join(", ")));
-        rest(duration, stop).await;
-        let back = self.bring_back(claim).await;
-        evidence_of(killed, against).map(|killed| format!("{killed}; restarted: {back}"))
+    pub(super) async fn kill(&self, fault: &mut Injection<'_>) -> Evidence {
+        let killed = self.take(fault, Taking::Kill).await;
+        fault.rest().await;
+        let back = self.bring_back(fault.claim).await;
+        killed.map(|killed| format!("{killed}; restarted: {back}"))
     }
 
     /// Stops the targets in order and starts them, one after the other: each is back before the next one goes.
-    pub(super) async fn restart(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
+    pub(super) async fn restart(&self, fault: &mut Injection<'_>) -> Evidence {
         let (mut restarted, mut against) = (Vec::new(), Vec::new());
-        for node in self.targets(claim) {
+        for node in self.targets(fault.claim) {
             match node.process.stop().await {
                 Ok(pid) => restarted.push(format!("n{} (pid {pid}) stopped when asked to", node.id)),
                 Err(error) => against.push(format!("n{}: {error}", node.id)),
@@ -52,13 +37,8 @@ impl Nemesis {
             if node.process.life() != Life::Down {
                 continue;
             }
-            self.record(
-                EventKind::FaultOk,
-                decision,
-                claim,
-                restarted.last().map(String::as_str),
-            );
-            rest(duration, stop).await;
+            self.record(EventKind::FaultOk, fault, restarted.last().map(String::as_str));
+            fault.rest().await;
             let back = self.start_again(&[node]).await;
             if let Some(shown) = restarted.last_mut() {
                 shown.push_str(&format!("; started: {back}"));
@@ -68,51 +48,34 @@ impl Nemesis {
     }
 
     /// Stops every node in order and starts it in the next form, one after the other.
-    pub(super) async fn roll(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
+    pub(super) async fn roll(&self, fault: &mut Injection<'_>) -> Evidence {
         let Some(form) = self.cluster.next_form() else {
             return Err("the cluster has one form only".to_owned());
         };
         let mut rolled = Vec::new();
-        for node in self.targets(claim) {
+        for node in self.targets(fault.claim) {
             let pid = node
                 .process
                 .stop()
                 .await
                 .map_err(|error| format!("n{}: {error}", node.id))?;
             node.process.become_form(form);
-            rest(duration, stop).await;
+            fault.rest().await;
             let back = self.start_again(&[node]).await;
             rolled.push(format!("n{} (pid {pid}) became {}: {back}", node.id, form.name()));
-            self.record(
-                EventKind::FaultOk,
-                decision,
-                claim,
-                rolled.last().map(String::as_str),
-            );
+            self.record(EventKind::FaultOk, fault, rolled.last().map(String::as_str));
         }
         Ok(rolled.join(", "))
     }
 
     /// Kills, and takes what was not synced. Without evidence where the plan's tier is not possible.
-    pub(super) async fn power(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Effect {
+    pub(super) async fn power(&self, fault: &mut Injection<'_>) -> Effect {
         if let Some(refused) = self.cluster.power_refused() {
             return Effect::from(Err(refused.to_string()));
         }
-        let nodes: Vec<&Node> = self.targets(claim).collect();
+        let nodes: Vec<&Node> = self.targets(fault.claim).collect();
         // Half of the cuts come whenever they come, in the middle of a sync too.
-        let aim = match decision.roll % 4 {
+        let aim = match fault.decision.roll % 4 {
             0 => Aim::AtRoll,
             2 => Aim::AtUnsynced,
             _ => Aim::Anywhere,
@@ -121,9 +84,9 @@ impl Nemesis {
         let mut lost = Lost::default();
         cuts.iter().for_each(|cut| lost += cut.lost);
         let shown = cuts.iter().map(describe_cut).collect::<Vec<_>>().join(", ");
-        self.record(EventKind::FaultOk, decision, claim, Some(&shown));
-        rest(duration, stop).await;
-        let back = self.bring_back(claim).await;
+        self.record(EventKind::FaultOk, fault, Some(&shown));
+        fault.rest().await;
+        let back = self.bring_back(fault.claim).await;
         if cuts.is_empty() {
             return Effect::from(Err("no node was running".to_owned()));
         }
@@ -133,27 +96,31 @@ impl Nemesis {
         }
     }
 
-    pub(super) async fn pause(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
-        let (mut paused, mut against) = (Vec::new(), Vec::new());
-        for node in self.targets(claim) {
-            match node.process.pause().await {
-                Ok(pid) => paused.push(format!("n{} (pid {pid}) was stopped", node.id)),
-                Err(error) => against.push(format!("n{}: {error}", node.id)),
-            }
-        }
-        self.record(EventKind::FaultOk, decision, claim, Some(&paused.join(", ")));
-        rest(duration, stop).await;
-        for node in self.targets(claim) {
+    pub(super) async fn pause(&self, fault: &mut Injection<'_>) -> Evidence {
+        let paused = self.take(fault, Taking::Pause).await;
+        fault.rest().await;
+        for node in self.targets(fault.claim) {
             // One that died meanwhile is reported as a crash.
             let _ = node.process.resume().await;
         }
-        evidence_of(paused, against)
+        paused
+    }
+
+    /// Kills or pauses each target, and records which of them that worked on.
+    async fn take(&self, fault: &Injection<'_>, taking: Taking) -> Evidence {
+        let (mut taken, mut against) = (Vec::new(), Vec::new());
+        for node in self.targets(fault.claim) {
+            let (result, now) = match taking {
+                Taking::Kill => (node.process.kill().await, "is gone"),
+                Taking::Pause => (node.process.pause().await, "was stopped"),
+            };
+            match result {
+                Ok(pid) => taken.push(format!("n{} (pid {pid}) {now}", node.id)),
+                Err(error) => against.push(format!("n{}: {error}", node.id)),
+            }
+        }
+        self.record(EventKind::FaultOk, fault, Some(&taken.join(", ")));
+        evidence_of(taken, against)
     }
 
     /// Starts the targets that are down, and reports how long they took to answer.

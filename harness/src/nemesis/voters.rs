@@ -7,33 +7,26 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use noraftd::prng::Prng;
-use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::{Claim, Decision, Evidence, Nemesis, rest};
+use super::{Evidence, Injection, Nemesis};
 use crate::cluster::Cluster;
 use crate::cluster::probe::{VoterView, ask_for_voters, voters};
 use crate::op::EventKind;
 
 impl Nemesis {
     /// Asks the leader for other voters until it has them.
-    pub(super) async fn change_voters(
-        &self,
-        decision: &Decision,
-        claim: &Claim,
-        duration: Duration,
-        stop: &mut watch::Receiver<bool>,
-    ) -> Evidence {
+    pub(super) async fn change_voters(&self, fault: &mut Injection<'_>) -> Evidence {
         let started = Instant::now();
-        let mut prng = Prng::new(decision.roll);
+        let mut prng = Prng::new(fault.decision.roll);
         let changed = loop {
             match self.try_to_change(&mut prng).await {
-                Err(_) if started.elapsed() < duration + self.bite_max => sleep(ASK_AGAIN).await,
+                Err(_) if started.elapsed() < fault.duration() + self.bite_max => sleep(ASK_AGAIN).await,
                 tried => break tried,
             }
         };
-        self.record(EventKind::FaultOk, decision, claim, changed.as_deref().ok());
-        rest(duration, stop).await;
+        self.record(EventKind::FaultOk, fault, changed.as_deref().ok());
+        fault.rest().await;
         changed
     }
 
