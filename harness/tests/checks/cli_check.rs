@@ -179,19 +179,7 @@ fn the_memory_budget_is_never_exceeded_and_running_out_is_unknown() {
         "history.jsonl",
         &["--ops", "60000", "--clients", "20", "--seed", "4"],
     );
-    let hard = [
-        "--ops",
-        "20000",
-        "--clients",
-        "40",
-        "--values",
-        "repeated",
-        "--cas",
-        "0.9",
-        "--info",
-        "0.05",
-    ];
-    let hard = generate(folder.path(), "hard.jsonl", &hard);
+    let hard = generate(folder.path(), "hard.jsonl", HARD);
     let mut verdicts = Vec::new();
     for (file, megabytes) in [(&file, 26), (&file, 40), (&file, 400), (&hard, 80)] {
         let budget = format!("{megabytes}M");
@@ -205,7 +193,7 @@ fn the_memory_budget_is_never_exceeded_and_running_out_is_unknown() {
             file,
         ]);
         let line: Value = serde_json::from_str(stdout(&output).trim()).expect("a JSON object");
-        let peak = line["peak_bytes"].as_u64().expect("the kernel tells");
+        let peak = line["peak_bytes"].as_u64().expect("the kernel reports it");
         assert!(
             peak <= megabytes << 20,
             "{peak} bytes with a budget of {budget}: {line}"
@@ -219,19 +207,7 @@ fn the_memory_budget_is_never_exceeded_and_running_out_is_unknown() {
 #[test]
 fn running_out_of_time_is_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let arguments = [
-        "--ops",
-        "20000",
-        "--clients",
-        "40",
-        "--values",
-        "repeated",
-        "--cas",
-        "0.9",
-        "--info",
-        "0.05",
-    ];
-    let file = generate(folder.path(), "history.jsonl", &arguments);
+    let file = generate(folder.path(), "history.jsonl", HARD);
     let output = harness(&["check", "--budget-time", "0.2", &file]);
     let text = stdout(&output);
     assert!(matches!(output.status.code(), Some(0 | 2)), "{text}");
@@ -294,3 +270,17 @@ fn every_example_of_the_help_is_understood() {
         assert!(said.contains("No such file or directory"), "{example}: {said}");
     }
 }
+
+/// Makes a history with more orders than a small budget allows to try.
+const HARD: &[&str] = &[
+    "--ops",
+    "20000",
+    "--clients",
+    "40",
+    "--values",
+    "repeated",
+    "--cas",
+    "0.9",
+    "--info",
+    "0.05",
+];

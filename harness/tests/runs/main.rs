@@ -7,5 +7,6 @@ mod proxy;
 mod reference;
 mod run;
 mod sim;
+mod site;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]
 mod skip;

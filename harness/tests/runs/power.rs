@@ -1,13 +1,12 @@
 //! Power cuts on real processes: they take what was not synced, nothing else, and leave nothing behind.
 //!
-//! They need the daemon next to the harness, as tests/run.rs does, and for the ext4 tier root and loop devices; what
+//! They need the daemon next to the harness, as `run` does, and for the ext4 tier root and loop devices; what
 //! is missing is said, and the test skipped.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use harness::cluster::power::Ground;
 use harness::plan::PowerTier;
@@ -15,9 +14,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, Uid};
 use serde_json::Value;
 
+use crate::site::{Site, said, wait_for};
 use crate::skip::skip;
-
-const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 
 const PLAN: &str = r#"
     version = 1
@@ -48,44 +46,18 @@ const PLAN: &str = r#"
     operations_min = 20
 "#;
 
-struct Run {
-    folder: tempfile::TempDir,
-    child: Child,
+/// Starts a run with power cuts; `None`, with a message, when there is no daemon.
+fn start(tier: &str, time: &str) -> Option<(Site, Child)> {
+    let site = Site::new()?;
+    let child = site.start_with(PLAN, &["--power-tier", tier, "--time", time]);
+    Some((site, child))
 }
 
-impl Run {
-    /// `None`, with a message, when there is no daemon.
-    fn start(tier: &str, time: &str) -> Option<Self> {
-        if !Path::new(HARNESS).with_file_name("noraftd").is_file() {
-            skip(&format!(
-                "no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one"
-            ));
-            return None;
-        }
-        let folder = tempfile::tempdir().unwrap();
-        let plan = folder.path().join("plan.toml");
-        std::fs::write(&plan, PLAN).unwrap();
-        let child = Command::new(HARNESS)
-            .arg("run")
-            .arg(&plan)
-            .args(["--power-tier", tier, "--time", time, "--out"])
-            .arg(folder.path().join("runs"))
-            .env_remove("NORAFTD")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Some(Self { folder, child })
-    }
-
-    /// The report and the results, when it is over.
-    fn finish(self) -> (String, Value) {
-        let output = self.child.wait_with_output().unwrap();
-        let results = self.folder.path().join("runs/latest/results.json");
-        let report = String::from_utf8(output.stdout).unwrap();
-        let results = std::fs::read_to_string(results).unwrap_or_else(|error| panic!("{error}\n{report}"));
-        (report, serde_json::from_str(&results).unwrap())
-    }
+/// The report and the results, when it is over.
+fn finish(site: &Site, run: Child) -> (String, Value) {
+    let output = run.wait_with_output().unwrap();
+    assert!(site.latest().join("results.json").is_file(), "{}", said(&output));
+    (String::from_utf8(output.stdout).unwrap(), site.results())
 }
 
 /// Loop devices whose file is in `folder`.
@@ -112,10 +84,10 @@ fn ext4_is_possible() -> bool {
 
 #[test]
 fn cuts_of_a_shadow_store_take_what_was_not_synced_and_nothing_else() {
-    let Some(run) = Run::start("shadow", "5s") else {
+    let Some((site, run)) = start("shadow", "5s") else {
         return;
     };
-    let (report, results) = run.finish();
+    let (report, results) = finish(&site, run);
     assert_eq!(results["verdict"], "valid", "{report}");
     let faults = results["faults"].as_array().unwrap();
     let lost = |name: &str| {
@@ -133,17 +105,16 @@ fn cuts_of_an_ext4_are_survived_and_nothing_stays_mounted() {
     if !ext4_is_possible() {
         return;
     }
-    let Some(run) = Run::start("ext4", "4s") else {
+    let Some((site, run)) = start("ext4", "4s") else {
         return;
     };
-    let folder = run.folder.path().to_owned();
-    let (report, results) = run.finish();
+    let (report, results) = finish(&site, run);
     // Such cuts may all fall between two batches: then the run proves nothing, and says so.
     let reasons = results["reasons"].as_array().map_or(0, Vec::len);
     let nothing_taken = reasons == 1 && report.contains("took anything that was not synced");
     assert!(results["verdict"] == "valid" || nothing_taken, "{report}");
     assert!(report.contains("lost power"), "{report}");
-    assert_eq!(loops_in(&folder), [""; 0]);
+    assert_eq!(loops_in(site.folder.path()), [""; 0]);
 }
 
 #[test]
@@ -151,18 +122,19 @@ fn a_harness_that_is_killed_leaves_no_loop_device_behind() {
     if !ext4_is_possible() {
         return;
     }
-    let Some(mut run) = Run::start("ext4", "60s") else {
+    let Some((site, mut run)) = start("ext4", "60s") else {
         return;
     };
-    let folder = run.folder.path().to_owned();
-    wait_until("three loop devices", || loops_in(&folder).len() == 3);
-    kill(
-        Pid::from_raw(i32::try_from(run.child.id()).unwrap()),
-        Signal::SIGKILL,
-    )
-    .unwrap();
-    run.child.wait().unwrap();
-    wait_until("no loop device", || loops_in(&folder).is_empty());
+    let await_loops = |count| {
+        let there = || loops_in(site.folder.path()).len();
+        wait_for(&format!("{count} loop devices"), || {
+            (there() == count).then_some(())
+        });
+    };
+    await_loops(3);
+    kill(Pid::from_raw(run.id() as i32), Signal::SIGKILL).unwrap();
+    run.wait().unwrap();
+    await_loops(0);
 }
 
 #[test]
@@ -175,18 +147,4 @@ fn a_tier_that_is_not_possible_says_so() {
         "power cuts of the ext4 tier are not possible here: it takes root, to have mounts of one's own"
     );
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-}
-
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    for _ in 0..600 {
-        if holds() {
-            return;
-        }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "nobody tells when a process of another has come so far"
-        )]
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("waited for {what} in vain");
 }

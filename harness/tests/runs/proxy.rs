@@ -30,8 +30,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let node_2 = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let nobody: SocketAddr = "127.0.0.1:1".parse().unwrap();
-        let nodes = [(1, nobody), (2, node_2.local_addr().unwrap())];
+        let closed: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let nodes = [(1, closed), (2, node_2.local_addr().unwrap())];
         let network = Network::start("127.0.0.1".parse().unwrap(), &nodes)
             .await
             .unwrap();
@@ -213,5 +213,5 @@ async fn a_dead_peer_closes_the_dialling_side() {
     let world = World::new().await;
     let target = world.network.address(2, 1);
     let mut near = within(TcpStream::connect(target)).await.unwrap();
-    assert!(ends(&mut near).await, "nobody listens at node 1");
+    assert!(ends(&mut near).await, "no process listens at node 1");
 }

@@ -4,17 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Child, Command};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use serde_json::Value;
 
-use crate::skip::skip;
-
-const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
+use crate::site::{HARNESS, Site, said};
 
 /// Every kind of fault, often, and little enough demanded that a busy machine manages it.
 const PLAN: &str = r#"
@@ -54,116 +50,14 @@ const PLAN: &str = r#"
     operations_min = 50
 "#;
 
-/// A folder for one test, and how to run plans in it.
-struct Ground {
-    folder: tempfile::TempDir,
-}
-
-impl Ground {
-    /// `None`, with a message, when there is no daemon.
-    fn new() -> Option<Self> {
-        if !Path::new(HARNESS).with_file_name("noraftd").is_file() {
-            skip(&format!(
-                "no noraftd next to {HARNESS}; `cargo build -p noraftd` makes one"
-            ));
-            return None;
-        }
-        Some(Self {
-            folder: tempfile::tempdir().unwrap(),
-        })
-    }
-
-    fn start(&self, plan: &str) -> Child {
-        self.start_with(plan, &[])
-    }
-
-    fn start_with(&self, plan: &str, flags: &[&str]) -> Child {
-        let path = self.folder.path().join("plan.toml");
-        std::fs::write(&path, plan).unwrap();
-        let mut command = Command::new(HARNESS);
-        command
-            .arg("run")
-            .arg(&path)
-            .arg("--out")
-            .arg(self.folder.path().join("runs"));
-        command
-            .args(flags)
-            .env_remove("NORAFTD")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap()
-    }
-
-    fn latest(&self) -> PathBuf {
-        self.folder.path().join("runs/latest")
-    }
-
-    fn results(&self) -> Value {
-        let text = std::fs::read_to_string(self.latest().join("results.json")).unwrap();
-        serde_json::from_str(&text).unwrap()
-    }
-
-    /// Processes that were told of a place in this ground: the daemons of its runs.
-    fn daemons(&self) -> Vec<i32> {
-        let ours = self.folder.path().display().to_string();
-        let processes = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
-            let pid: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
-            let command = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let command = String::from_utf8_lossy(&command).into_owned();
-            (command.contains("--data-dir") && command.contains(&ours)).then_some(pid)
-        });
-        processes.collect()
-    }
-
-    /// Waits until so many daemons run.
-    fn await_daemons(&self, count: usize) -> Vec<i32> {
-        wait_for(&format!("{count} daemons"), || {
-            Some(self.daemons()).filter(|pids| pids.len() == count)
-        })
-    }
-
-    /// Waits until clients have been at work for a moment.
-    fn await_operations(&self) {
-        let history = self.latest().join("history-register.jsonl");
-        wait_for("a history", || {
-            std::fs::metadata(&history)
-                .ok()
-                .filter(|metadata| metadata.len() > HISTORY_BEGUN_BYTES)
-        });
-    }
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..WAIT_STEPS {
-        if let Some(found) = look() {
-            return found;
-        }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "another process is watched from outside"
-        )]
-        std::thread::sleep(WAIT_STEP);
-    }
-    panic!("no {what} within {:?}", WAIT_STEP * WAIT_STEPS);
-}
-
-fn said(output: &Output) -> String {
-    format!(
-        "{}{}",
-        String::from_utf8_lossy(&output.stderr),
-        String::from_utf8_lossy(&output.stdout)
-    )
-}
-
 fn signal(child: &Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
 
 #[test]
 fn a_run_ends_with_a_verdict_and_a_complete_folder() {
-    let Some(ground) = Ground::new() else { return };
-    let output = ground.start(PLAN).wait_with_output().unwrap();
+    let Some(site) = Site::new() else { return };
+    let output = site.start(PLAN).wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
     let report = String::from_utf8(output.stdout).unwrap();
     assert_eq!(report.lines().last(), Some("verdict: valid"));
@@ -181,14 +75,14 @@ fn a_run_ends_with_a_verdict_and_a_complete_folder() {
         "nodes/n3/log",
     ];
     for file in files {
-        assert!(ground.latest().join(file).is_file(), "{file} is missing");
+        assert!(site.latest().join(file).is_file(), "{file} is missing");
     }
     assert!(
-        !ground.latest().join("nodes/n1/data").exists(),
+        !site.latest().join("nodes/n1/data").exists(),
         "data is kept only when something is wrong"
     );
-    assert!(!ground.folder.path().join("runs/failed").exists());
-    let results = ground.results();
+    assert!(!site.folder.path().join("runs/failed").exists());
+    let results = site.results();
     let idle = results["faults"]
         .as_array()
         .unwrap()
@@ -200,7 +94,7 @@ fn a_run_ends_with_a_verdict_and_a_complete_folder() {
         idle.collect::<Vec<_>>()
     );
     assert_eq!(results["phases"].as_array().unwrap().len(), 3);
-    assert_eq!(ground.daemons(), [0; 0], "every process is gone");
+    assert_eq!(site.daemons(), [0; 0], "every process is gone");
 }
 
 /// Voters that change, and every node restarted with its own flags, while clients are served.
@@ -229,8 +123,8 @@ const VOTERS: &str = r#"
 
 #[test]
 fn voters_change_and_every_node_restarts() {
-    let Some(ground) = Ground::new() else { return };
-    let output = ground.start(VOTERS).wait_with_output().unwrap();
+    let Some(site) = Site::new() else { return };
+    let output = site.start(VOTERS).wait_with_output().unwrap();
     let said = said(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("and became n"), "{said}");
@@ -246,13 +140,13 @@ fn voters_change_and_every_node_restarts() {
 /// one) the present one begins.
 #[test]
 fn a_cluster_is_rolled_over_to_a_required_secret() {
-    let Some(ground) = Ground::new() else { return };
+    let Some(site) = Site::new() else { return };
     let plan = VOTERS
         .replace("kind = \"voters\"", "kind = \"roll\"")
         .replace("voters-short", "roll-short");
     let present = Path::new(HARNESS).with_file_name("noraftd");
     let old = std::env::var("NORAFTD_OLD").unwrap_or_else(|_| present.display().to_string());
-    let output = ground
+    let output = site
         .start_with(&plan, &["--noraftd-old", &old])
         .wait_with_output()
         .unwrap();
@@ -261,7 +155,7 @@ fn a_cluster_is_rolled_over_to_a_required_secret() {
     for form in ["accepting: n3 answered", "requiring: n3 answered"] {
         assert!(said.contains(form), "{form}: {said}");
     }
-    let secret = std::fs::metadata(ground.latest().join("nodes/peer-secret")).unwrap();
+    let secret = std::fs::metadata(site.latest().join("nodes/peer-secret")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::mode(&secret.permissions());
     assert_eq!(mode & 0o777, 0o600);
     for (plan, flags, why) in [
@@ -272,7 +166,7 @@ fn a_cluster_is_rolled_over_to_a_required_secret() {
         ),
         (VOTERS, &["--noraftd-old", &old], "would never be started"),
     ] {
-        let refused = ground.start_with(plan, flags).wait_with_output().unwrap();
+        let refused = site.start_with(plan, flags).wait_with_output().unwrap();
         assert_eq!(refused.status.code(), Some(64));
         assert!(self::said(&refused).contains(why), "{}", self::said(&refused));
     }
@@ -280,13 +174,13 @@ fn a_cluster_is_rolled_over_to_a_required_secret() {
 
 #[test]
 fn the_first_interrupt_ends_a_run_in_order() {
-    let Some(ground) = Ground::new() else { return };
-    let child = ground.start(&PLAN.replace("4s", "10m"));
-    ground.await_operations();
+    let Some(site) = Site::new() else { return };
+    let child = site.start(&PLAN.replace("4s", "10m"));
+    site.await_operations();
     signal(&child, Signal::SIGINT);
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    let results = ground.results();
+    let results = site.results();
     assert_eq!(results["verdict"], "unknown");
     assert!(
         results["reasons"][0]
@@ -299,24 +193,24 @@ fn the_first_interrupt_ends_a_run_in_order() {
         checks.iter().all(|check| check["verdict"] == "valid"),
         "what was recorded is checked: {checks:?}"
     );
-    assert!(ground.folder.path().join("runs/failed/report.txt").is_file());
-    assert_eq!(ground.daemons(), [0; 0]);
+    assert!(site.folder.path().join("runs/failed/report.txt").is_file());
+    assert_eq!(site.daemons(), [0; 0]);
 }
 
 #[test]
 fn a_killed_harness_leaves_no_process_and_keeps_the_history() {
-    let Some(ground) = Ground::new() else { return };
+    let Some(site) = Site::new() else { return };
     let calm = PLAN.replace("4s", "10m").replace("\"500ms\"", "\"9m\"");
-    let mut child = ground.start(&calm);
-    ground.await_operations();
-    ground.await_daemons(3);
+    let mut child = site.start(&calm);
+    site.await_operations();
+    site.await_daemons(3);
     signal(&child, Signal::SIGKILL);
     child.wait().unwrap();
-    ground.await_daemons(0);
-    let path = ground.latest().join("history-register.jsonl");
+    site.await_daemons(0);
+    let path = site.latest().join("history-register.jsonl");
     let history = std::fs::read_to_string(&path).unwrap();
     assert!(history.lines().count() > 10);
-    // Where the power of a pen ended in the middle of a line, what stands before it is checked, and it is said.
+    // When the last line is incomplete, the lines before it are checked, and a note says so.
     std::fs::write(&path, &history[..history.trim_end().len() - 3]).unwrap();
     let checked = Command::new(HARNESS).arg("check").arg(&path).output().unwrap();
     assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
@@ -325,7 +219,7 @@ fn a_killed_harness_leaves_no_process_and_keeps_the_history() {
     }
     let shrunk = Command::new(HARNESS)
         .arg("shrink")
-        .arg(ground.latest())
+        .arg(site.latest())
         .output()
         .unwrap();
     assert_eq!(shrunk.status.code(), Some(64), "{}", said(&shrunk));
@@ -338,11 +232,11 @@ fn a_killed_harness_leaves_no_process_and_keeps_the_history() {
 
 #[test]
 fn a_daemon_that_ends_by_itself_is_reported_with_its_last_words() {
-    let Some(ground) = Ground::new() else { return };
+    let Some(site) = Site::new() else { return };
     let calm = PLAN.replace("warmup = \"500ms\"", "warmup = \"9m\"");
-    let child = ground.start(&calm);
-    ground.await_operations();
-    let victim = ground.await_daemons(3)[0];
+    let child = site.start(&calm);
+    site.await_operations();
+    let victim = site.await_daemons(3)[0];
     kill(Pid::from_raw(victim), Signal::SIGKILL).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(
@@ -351,7 +245,7 @@ fn a_daemon_that_ends_by_itself_is_reported_with_its_last_words() {
         "another process's SIGKILL is no proof: {}",
         said(&output)
     );
-    let results = ground.results();
+    let results = site.results();
     let checks = results["checks"].as_array().unwrap();
     let processes = checks.iter().find(|check| check["model"] == "processes").unwrap();
     assert_eq!(processes["verdict"], "unknown");
@@ -369,8 +263,8 @@ fn a_daemon_that_ends_by_itself_is_reported_with_its_last_words() {
             .contains("the last lines of its log")
     );
     assert!(
-        ground.latest().join("nodes/n1/data").exists(),
-        "data is kept for whoever looks into it"
+        site.latest().join("nodes/n1/data").exists(),
+        "data is kept for inspection"
     );
 }
 
@@ -425,8 +319,3 @@ fn a_plan_that_is_none_is_wrong_usage() {
     assert_eq!(output.status.code(), Some(64));
     assert!(said(&output).contains("/nowhere/plan.toml"));
 }
-
-const WAIT_STEP: Duration = Duration::from_millis(20);
-const WAIT_STEPS: u32 = 3000;
-/// Some dozens of events.
-const HISTORY_BEGUN_BYTES: u64 = 10_000;

@@ -42,7 +42,8 @@ pub(super) fn list_append(
     options: &Options,
     budget: &Budget,
 ) -> Report {
-    transactions(ModelName::ListAppend, recording, options, |calls, aborted| {
+    let model = (ModelName::ListAppend, Cells::Lists);
+    transactions(model, recording, options, |calls, aborted| {
         let verdict = list_append::decide(&recording.pool, &initial.elements, calls, aborted, budget);
         Answer::maybe("list-append", verdict)
     })
@@ -54,7 +55,8 @@ pub(super) fn rw_register(
     options: &Options,
     budget: &Budget,
 ) -> Report {
-    transactions(ModelName::RwRegister, recording, options, |calls, aborted| {
+    let model = (ModelName::RwRegister, Cells::Registers);
+    transactions(model, recording, options, |calls, aborted| {
         let (engine, verdict) = rw_register::decide(&recording.pool, calls, initial.value, aborted, budget);
         Answer::of(engine, verdict)
     })
@@ -62,16 +64,11 @@ pub(super) fn rw_register(
 
 /// All transactions together, decided by `decide`, which also gets the writes of those that certainly had no effect.
 fn transactions(
-    model: ModelName,
+    (model, cells): (ModelName, Cells),
     recording: &Recording,
     options: &Options,
     decide: impl FnOnce(&[Call<Vec<Micro>>], &FastMap<(Datum, Datum), u32>) -> Answer,
 ) -> Report {
-    let cells = if model == ModelName::ListAppend {
-        Cells::Lists
-    } else {
-        Cells::Registers
-    };
     let Transactional { calls, tally } =
         txn::parse(recording, cells, options.nil_reads.unwrap_or(NilReads::Value));
     let answer = decide(&calls, &txn::aborted(recording));

@@ -54,6 +54,35 @@ pub fn history<O: Clone, S>(
     calls
 }
 
+/// What never returned is only there when it may have changed something.
+fn without_unanswered<O>(mut calls: Vec<Call<O>>, changes: impl Fn(&O) -> bool) -> Vec<Call<O>> {
+    calls.retain(|call| !call.is_open() || changes(&call.op));
+    calls
+}
+
+/// What a transaction read is not known when it never returned.
+fn without_unanswered_reads(mut calls: Vec<Call<Vec<Micro>>>) -> Vec<Call<Vec<Micro>>> {
+    for call in calls.iter_mut().filter(|call| call.is_open()) {
+        call.op.retain(|micro| !matches!(micro, Micro::Read { .. }));
+    }
+    calls
+}
+
+/// One to three operations on the keys below `keys`; `micro` makes one of a key and a number of its own.
+fn transaction(
+    random: &mut Random,
+    keys: usize,
+    id: usize,
+    micro: impl Fn(&mut Random, Datum, usize) -> Micro,
+) -> Vec<Micro> {
+    let numbers = (0..1 + at_most(id, 3)).map(|at| 10 * id + at);
+    let mut make = |number| {
+        let key = datum(random.below(keys) as i64);
+        micro(random, key, number)
+    };
+    numbers.map(&mut make).collect()
+}
+
 pub fn sets(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<SetOp>> {
     let mut state = (pool, Vec::new());
     let calls = history(
@@ -82,10 +111,7 @@ pub fn sets(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call
             }
         },
     );
-    calls
-        .into_iter()
-        .filter(|call| !call.is_open() || matches!(call.op, SetOp::Add(_)))
-        .collect()
+    without_unanswered(calls, |op| matches!(op, SetOp::Add(_)))
 }
 
 fn spoil(random: &mut Random, pool: &mut Pool, list: Datum, end: usize) -> Datum {
@@ -152,10 +178,7 @@ pub fn counters(random: &mut Random, operations: usize, by_ones: bool) -> Vec<Ca
             }
         },
     );
-    calls
-        .into_iter()
-        .filter(|call| !call.is_open() || matches!(call.op, CounterOp::Add(_)))
-        .collect()
+    without_unanswered(calls, |op| matches!(op, CounterOp::Add(_)))
 }
 
 pub fn locks(random: &mut Random, operations: usize) -> Vec<Call<LockOp>> {
@@ -184,10 +207,7 @@ pub fn locks(random: &mut Random, operations: usize) -> Vec<Call<LockOp>> {
             *token += [-1, 1, 2][random.below(3)];
         },
     );
-    calls
-        .into_iter()
-        .filter(|call| !call.is_open() || matches!(call.op, LockOp::Release(_)))
-        .collect()
+    without_unanswered(calls, |op| matches!(op, LockOp::Release(_)))
 }
 
 pub fn requests(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<LogOp>> {
@@ -220,10 +240,7 @@ pub fn requests(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<
             }
         },
     );
-    calls
-        .into_iter()
-        .filter(|call| !call.is_open() || matches!(call.op, LogOp::Append { .. }))
-        .collect()
+    without_unanswered(calls, |op| matches!(op, LogOp::Append { .. }))
 }
 
 /// The specification of a list of requests that took effect.
@@ -249,26 +266,18 @@ impl Model for RequestSpec<'_> {
 pub fn transactions(random: &mut Random, pool: &mut Pool, operations: usize) -> Vec<Call<Vec<Micro>>> {
     let keys = 1 + random.below(2);
     let mut state = (pool, vec![Vec::new(); keys]);
-    let mut calls = history(
+    let calls = history(
         random,
         operations,
         &mut state,
         |random, _, id| {
-            let mut micro = |at: usize| {
-                let key = datum(random.below(keys) as i64);
-                if random.chance(0.5) {
-                    Micro::Append {
-                        key,
-                        value: datum((10 * id + at) as i64),
-                    }
-                } else {
-                    Micro::Read {
-                        key,
-                        value: Datum::NIL,
-                    }
+            transaction(random, keys, id, |random, key, number| {
+                let value = datum(number as i64);
+                match random.chance(0.5) {
+                    true => Micro::Append { key, value },
+                    false => Micro::Read { key, value },
                 }
-            };
-            (0..1 + at_most(id, 3)).map(&mut micro).collect::<Vec<_>>()
+            })
         },
         |(pool, lists), op: &Vec<Micro>| {
             let run = |micro: &Micro| match *micro {
@@ -295,30 +304,25 @@ pub fn transactions(random: &mut Random, pool: &mut Pool, operations: usize) -> 
             }
         },
     );
-    for call in calls.iter_mut().filter(|call| call.ret == NEVER) {
-        call.op.retain(|micro| !matches!(micro, Micro::Read { .. }));
-    }
-    calls
+    without_unanswered_reads(calls)
 }
 
 /// Transactions on one to three registers that hold 0 at first; every value is written once.
 pub fn register_transactions(random: &mut Random, operations: usize) -> Vec<Call<Vec<Micro>>> {
     let keys = 1 + random.below(3);
     let mut state = vec![datum(0); keys];
-    let mut calls = history(
+    let calls = history(
         random,
         operations,
         &mut state,
         |random, _, id| {
-            let mut micro = |at: usize| {
-                let key = datum(random.below(keys) as i64);
-                let value = datum((10 * (id + 1) + at) as i64);
+            transaction(random, keys, id, |random, key, number| {
+                let value = datum(number as i64 + 10);
                 match random.chance(0.5) {
                     true => Micro::Write { key, value },
                     false => Micro::Read { key, value },
                 }
-            };
-            (0..1 + at_most(id, 3)).map(&mut micro).collect::<Vec<_>>()
+            })
         },
         |registers, op: &Vec<Micro>| {
             let run = |micro: &Micro| match *micro {
@@ -342,10 +346,7 @@ pub fn register_transactions(random: &mut Random, operations: usize) -> Vec<Call
             }
         },
     );
-    for call in calls.iter_mut().filter(|call| call.ret == NEVER) {
-        call.op.retain(|micro| !matches!(micro, Micro::Read { .. }));
-    }
-    calls
+    without_unanswered_reads(calls)
 }
 
 /// Puts, appends and gets of a text; now and then two operations write the same.

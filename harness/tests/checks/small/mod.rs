@@ -32,6 +32,35 @@ const fn case(
     }
 }
 
+/// Two operations of two processes, one after the other: `f => value` as called and returned, then `f => called, returned`.
+macro_rules! two {
+    ($f:literal => $value:literal, $g:literal => $called:literal, $returned:literal) => {
+        concat!(
+            "{:process 0 :type :invoke :f :",
+            $f,
+            " :value ",
+            $value,
+            "}\n",
+            "{:process 0 :type :ok :f :",
+            $f,
+            " :value ",
+            $value,
+            "}\n",
+            "{:process 1 :type :invoke :f :",
+            $g,
+            " :value ",
+            $called,
+            "}\n",
+            "{:process 1 :type :ok :f :",
+            $g,
+            " :value ",
+            $returned,
+            "}\n",
+        )
+        .as_bytes()
+    };
+}
+
 /// All of them.
 pub(crate) const CASES: &[Case] = &[
     case("stale.edn", &[], INVALID, "stale", br#"{:process 0 :type :invoke :f :write :value 1}
@@ -41,96 +70,24 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 1}
 "#),
-    case("map-order.edn", &[], VALID, "2 of 2 operations used", br#"{:process 0 :type :invoke :f :write :value {:x 3 "y" #{4 5}}}
-{:process 0 :type :ok :f :write :value {:x 3 "y" #{4 5}}}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value {"y" #{5 4} :x 3}}
-"#),
-    case("big-n.edn", &[], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :write :value 77777777777777777777777}
-{:process 0 :type :ok :f :write :value 77777777777777777777777}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 77777777777777777777777N}
-"#),
-    case("list-is-vector.edn", &[], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :write :value (1 (2))}
-{:process 0 :type :ok :f :write :value (1 (2))}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value [1 [2]]}
-"#),
-    case("decimal.edn", &[], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :write :value 2.50M}
-{:process 0 :type :ok :f :write :value 2.50M}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 2.5M}
-"#),
-    case("float-is-not-int.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 3}
-{:process 0 :type :ok :f :write :value 3}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 3.0}
-"#),
-    case("decimal-is-not-float.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 2.5M}
-{:process 0 :type :ok :f :write :value 2.5M}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 2.5}
-"#),
-    case("keyword-is-not-text.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value :k}
-{:process 0 :type :ok :f :write :value :k}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value ":k"}
-"#),
-    case("symbol-is-not-text.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value k}
-{:process 0 :type :ok :f :write :value k}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value "k"}
-"#),
-    case("character.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value \k}
-{:process 0 :type :ok :f :write :value \k}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value "k"}
-"#),
-    case("set-is-not-vector.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value #{7}}
-{:process 0 :type :ok :f :write :value #{7}}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value [7]}
-"#),
-    case("tag-counts.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value #inst "2021-05-05"}
-{:process 0 :type :ok :f :write :value #inst "2021-05-05"}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value "2021-05-05"}
-"#),
-    case("text-of-map.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value {:a 1}}
-{:process 0 :type :ok :f :write :value {:a 1}}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value "{:a 1}"}
-"#),
-    case("nan.edn", &[], UNKNOWN, "cannot be compared", br#"{:process 0 :type :invoke :f :write :value ##NaN}
-{:process 0 :type :ok :f :write :value ##NaN}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value ##NaN}
-"#),
-    case("nan-inside.edn", &[], UNKNOWN, "cannot be compared", br#"{:process 0 :type :invoke :f :write :value 8}
-{:process 0 :type :ok :f :write :value 8}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value [##NaN]}
-"#),
-    case("infinity.edn", &[], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :write :value ##Inf}
-{:process 0 :type :ok :f :write :value ##Inf}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value ##Inf}
-"#),
-    case("ratio.edn", &[], UNKNOWN, "cannot be compared", br#"{:process 0 :type :invoke :f :write :value 1/2}
-{:process 0 :type :ok :f :write :value 1/2}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 2/4}
-"#),
-    case("element-twice.edn", &[], UNKNOWN, "cannot be compared", br#"{:process 0 :type :invoke :f :write :value #{1 1}}
-{:process 0 :type :ok :f :write :value #{1 1}}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value #{1}}
-"#),
-    case("deep.edn", &[], UNKNOWN, "cannot be compared", br#"{:process 0 :type :invoke :f :write :value [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}
-{:process 0 :type :ok :f :write :value [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}
-"#),
+    case("map-order.edn", &[], VALID, "2 of 2 operations used", two!("write" => r#"{:x 3 "y" #{4 5}}"#, "read" => "nil", r#"{"y" #{5 4} :x 3}"#)),
+    case("big-n.edn", &[], VALID, "2 of 2", two!("write" => "77777777777777777777777", "read" => "nil", "77777777777777777777777N")),
+    case("list-is-vector.edn", &[], VALID, "2 of 2", two!("write" => "(1 (2))", "read" => "nil", "[1 [2]]")),
+    case("decimal.edn", &[], VALID, "2 of 2", two!("write" => "2.50M", "read" => "nil", "2.5M")),
+    case("float-is-not-int.edn", &[], INVALID, "no operation wrote", two!("write" => "3", "read" => "nil", "3.0")),
+    case("decimal-is-not-float.edn", &[], INVALID, "no operation wrote", two!("write" => "2.5M", "read" => "nil", "2.5")),
+    case("keyword-is-not-text.edn", &[], INVALID, "no operation wrote", two!("write" => ":k", "read" => "nil", r#"":k""#)),
+    case("symbol-is-not-text.edn", &[], INVALID, "no operation wrote", two!("write" => "k", "read" => "nil", r#""k""#)),
+    case("character.edn", &[], INVALID, "no operation wrote", two!("write" => r#"\k"#, "read" => "nil", r#""k""#)),
+    case("set-is-not-vector.edn", &[], INVALID, "no operation wrote", two!("write" => "#{7}", "read" => "nil", "[7]")),
+    case("tag-counts.edn", &[], INVALID, "no operation wrote", two!("write" => r#"#inst "2021-05-05""#, "read" => "nil", r#""2021-05-05""#)),
+    case("text-of-map.edn", &[], INVALID, "no operation wrote", two!("write" => "{:a 1}", "read" => "nil", r#""{:a 1}""#)),
+    case("nan.edn", &[], UNKNOWN, "cannot be compared", two!("write" => "##NaN", "read" => "nil", "##NaN")),
+    case("nan-inside.edn", &[], UNKNOWN, "cannot be compared", two!("write" => "8", "read" => "nil", "[##NaN]")),
+    case("infinity.edn", &[], VALID, "2 of 2", two!("write" => "##Inf", "read" => "nil", "##Inf")),
+    case("ratio.edn", &[], UNKNOWN, "cannot be compared", two!("write" => "1/2", "read" => "nil", "2/4")),
+    case("element-twice.edn", &[], UNKNOWN, "cannot be compared", two!("write" => "#{1 1}", "read" => "nil", "#{1}")),
+    case("deep.edn", &[], UNKNOWN, "cannot be compared", two!("write" => "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "read" => "nil", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]")),
     case("json-numbers.jsonl", &[], VALID, "2 of 2", br#"{"process":0,"type":"invoke","f":"write","value":{"a":1e2,"b":[null]}}
 {"process":0,"type":"ok","f":"write","value":{"a":100.0,"b":[null]}}
 {"process":1,"type":"invoke","f":"read","value":null}
@@ -275,21 +232,9 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value [:k nil]}
 {:process 1 :type :ok :f :read :value [:k 1]}
 "#),
-    case("keyed-apart.edn", &[], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :write :value [:k 1]}
-{:process 0 :type :ok :f :write :value [:k 1]}
-{:process 1 :type :invoke :f :read :value [:j nil]}
-{:process 1 :type :ok :f :read :value [:j nil]}
-"#),
-    case("keyed-by-order.edn", &["--independent", "yes"], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :write :value [:k 1]}
-{:process 0 :type :ok :f :write :value [:k 1]}
-{:process 1 :type :invoke :f :read :value [:j nil]}
-{:process 1 :type :ok :f :read :value [:j nil]}
-"#),
-    case("not-keyed-by-order.edn", &["--independent", "no"], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value [:k 1]}
-{:process 0 :type :ok :f :write :value [:k 1]}
-{:process 1 :type :invoke :f :read :value [:j nil]}
-{:process 1 :type :ok :f :read :value [:j nil]}
-"#),
+    case("keyed-apart.edn", &[], VALID, "2 of 2", two!("write" => "[:k 1]", "read" => "[:j nil]", "[:j nil]")),
+    case("keyed-by-order.edn", &["--independent", "yes"], VALID, "2 of 2", two!("write" => "[:k 1]", "read" => "[:j nil]", "[:j nil]")),
+    case("not-keyed-by-order.edn", &["--independent", "no"], INVALID, "no operation wrote", two!("write" => "[:k 1]", "read" => "[:j nil]", "[:j nil]")),
     case("keyed-by-some.edn", &[], UNKNOWN, "--independent yes or no", br#"{:process 0 :type :invoke :f :write :value [:k 1]}
 {:process 0 :type :ok :f :write :value [:k 1]}
 {:process 0 :type :invoke :f :write :value [:k 2]}
@@ -315,16 +260,8 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value [3 1]}
 "#),
-    case("keyed-set.edn", &["--model", "set"], INVALID, "lost", br#"{:process 0 :type :invoke :f :add :value [1 5]}
-{:process 0 :type :ok :f :add :value [1 5]}
-{:process 1 :type :invoke :f :read :value [1 nil]}
-{:process 1 :type :ok :f :read :value [1 #{}]}
-"#),
-    case("keyed-counter.edn", &["--model", "counter"], INVALID, "more than was added", br#"{:process 0 :type :invoke :f :add :value ["a" 5]}
-{:process 0 :type :ok :f :add :value ["a" 5]}
-{:process 1 :type :invoke :f :read :value ["b" nil]}
-{:process 1 :type :ok :f :read :value ["b" 5]}
-"#),
+    case("keyed-set.edn", &["--model", "set"], INVALID, "lost", two!("add" => "[1 5]", "read" => "[1 nil]", "[1 #{}]")),
+    case("keyed-counter.edn", &["--model", "counter"], INVALID, "more than was added", two!("add" => r#"["a" 5]"#, "read" => r#"["b" nil]"#, r#"["b" 5]"#)),
     case("keyed-transactions.edn", &["--model", "list-append", "--independent", "yes"], INVALID, "list [:p :x]", br#"{:process 0 :type :invoke :f :txn :value [:p [[:append :x 1]]]}
 {:process 0 :type :ok :f :txn :value [:p [[:append :x 1]]]}
 {:process 0 :type :invoke :f :txn :value [:q [[:append :x 1]]]}
@@ -345,46 +282,14 @@ pub(crate) const CASES: &[Case] = &[
 {:process 1 :type :invoke :f :read :value nil}
 {:process 1 :type :ok :f :read :value 1}
 "#),
-    case("initial-nil-read-counts.edn", &["--initial", "0", "--nil-reads", "value"], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 1}
-{:process 0 :type :ok :f :write :value 1}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value nil}
-"#),
-    case("nil-read-is-nothing.edn", &["--nil-reads", "unknown"], VALID, "1 read (nil, taken as not read", br#"{:process 0 :type :invoke :f :write :value 1}
-{:process 0 :type :ok :f :write :value 1}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value nil}
-"#),
-    case("nil-read-is-stale.edn", &[], INVALID, "initial value", br#"{:process 0 :type :invoke :f :write :value 1}
-{:process 0 :type :ok :f :write :value 1}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value nil}
-"#),
-    case("initial-counter.edn", &["--initial", "10"], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :add :value 2}
-{:process 0 :type :ok :f :add :value 2}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 12}
-"#),
-    case("initial-set.edn", &["--initial", "#{1}", "--model", "set"], INVALID, "disappeared", br#"{:process 0 :type :invoke :f :add :value 2}
-{:process 0 :type :ok :f :add :value 2}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value #{2}}
-"#),
-    case("initial-set-kept.edn", &["--initial", "[1]", "--model", "set"], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :add :value 2}
-{:process 0 :type :ok :f :add :value 2}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value [2 1]}
-"#),
-    case("initial-lists.edn", &["--initial", "[1]"], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :txn :value [[:append :x 2]]}
-{:process 0 :type :ok :f :txn :value [[:append :x 2]]}
-{:process 1 :type :invoke :f :txn :value [[:r :x nil]]}
-{:process 1 :type :ok :f :txn :value [[:r :x [1 2]]]}
-"#),
-    case("initial-lists-lost.edn", &["--initial", "[1]"], INVALID, "initial elements", br#"{:process 0 :type :invoke :f :txn :value [[:append :x 2]]}
-{:process 0 :type :ok :f :txn :value [[:append :x 2]]}
-{:process 1 :type :invoke :f :txn :value [[:r :x nil]]}
-{:process 1 :type :ok :f :txn :value [[:r :x [2]]]}
-"#),
+    case("initial-nil-read-counts.edn", &["--initial", "0", "--nil-reads", "value"], INVALID, "no operation wrote", two!("write" => "1", "read" => "nil", "nil")),
+    case("nil-read-is-nothing.edn", &["--nil-reads", "unknown"], VALID, "1 read (nil, taken as not read", two!("write" => "1", "read" => "nil", "nil")),
+    case("nil-read-is-stale.edn", &[], INVALID, "initial value", two!("write" => "1", "read" => "nil", "nil")),
+    case("initial-counter.edn", &["--initial", "10"], VALID, "2 of 2", two!("add" => "2", "read" => "nil", "12")),
+    case("initial-set.edn", &["--initial", "#{1}", "--model", "set"], INVALID, "disappeared", two!("add" => "2", "read" => "nil", "#{2}")),
+    case("initial-set-kept.edn", &["--initial", "[1]", "--model", "set"], VALID, "2 of 2", two!("add" => "2", "read" => "nil", "[2 1]")),
+    case("initial-lists.edn", &["--initial", "[1]"], VALID, "2 of 2", two!("txn" => "[[:append :x 2]]", "txn" => "[[:r :x nil]]", "[[:r :x [1 2]]]")),
+    case("initial-lists-lost.edn", &["--initial", "[1]"], INVALID, "initial elements", two!("txn" => "[[:append :x 2]]", "txn" => "[[:r :x nil]]", "[[:r :x [2]]]")),
     case("initial-registers.edn", &["--model", "rw-register"], INVALID, "", br#"{:process 0 :type :invoke :f :txn :value [[:r :x nil]]}
 {:process 0 :type :ok :f :txn :value [[:r :x 0]]}
 {:process 0 :type :invoke :f :txn :value [[:w :x 1]]}
@@ -407,65 +312,25 @@ pub(crate) const CASES: &[Case] = &[
     case("initial-of-no-counter.edn", &["--initial", "\"x\"", "--model", "counter"], UNKNOWN, "the initial value of a counter is a number", br#"{:process 0 :type :invoke :f :add :value 2}
 {:process 0 :type :ok :f :add :value 2}
 "#),
-    case("counter-text.edn", &["--model", "counter"], UNKNOWN, "1 read (no integer", br#"{:process 0 :type :invoke :f :add :value 2}
-{:process 0 :type :ok :f :add :value 2}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value "2"}
-"#),
-    case("counter-far.edn", &["--model", "counter"], INVALID, "more than was added", br#"{:process 0 :type :invoke :f :add :value 36893488147419103232}
-{:process 0 :type :ok :f :add :value 36893488147419103232}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 36893488147419103233}
-"#),
-    case("counter-far-right.edn", &["--model", "counter"], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :add :value 36893488147419103232}
-{:process 0 :type :ok :f :add :value 36893488147419103232}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 36893488147419103232N}
-"#),
-    case("counter-too-far.edn", &["--model", "counter"], UNKNOWN, "no integer", br#"{:process 0 :type :invoke :f :add :value 10000000000000000000000000000000000000000}
-{:process 0 :type :ok :f :add :value 10000000000000000000000000000000000000000}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 10000000000000000000000000000000000000000}
-"#),
-    case("set-scalar.edn", &["--model", "set"], UNKNOWN, "1 read (no set or list", br#"{:process 0 :type :invoke :f :add :value 2}
-{:process 0 :type :ok :f :add :value 2}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 2}
-"#),
-    case("set-of-sets.edn", &["--model", "set"], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :add :value #{1 2}}
-{:process 0 :type :ok :f :add :value #{1 2}}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value #{#{2 1}}}
-"#),
-    case("lock-without-token.edn", &[], UNKNOWN, "no fencing token", br#"{:process 0 :type :invoke :f :acquire :value nil}
-{:process 0 :type :ok :f :acquire :value nil}
-{:process 1 :type :invoke :f :acquire :value nil}
-{:process 1 :type :ok :f :acquire :value nil}
-"#),
+    case("counter-text.edn", &["--model", "counter"], UNKNOWN, "1 read (no integer", two!("add" => "2", "read" => "nil", r#""2""#)),
+    case("counter-far.edn", &["--model", "counter"], INVALID, "more than was added", two!("add" => "36893488147419103232", "read" => "nil", "36893488147419103233")),
+    case("counter-far-right.edn", &["--model", "counter"], VALID, "2 of 2", two!("add" => "36893488147419103232", "read" => "nil", "36893488147419103232N")),
+    case("counter-too-far.edn", &["--model", "counter"], UNKNOWN, "no integer", two!("add" => "10000000000000000000000000000000000000000", "read" => "nil", "10000000000000000000000000000000000000000")),
+    case("set-scalar.edn", &["--model", "set"], UNKNOWN, "1 read (no set or list", two!("add" => "2", "read" => "nil", "2")),
+    case("set-of-sets.edn", &["--model", "set"], VALID, "2 of 2", two!("add" => "#{1 2}", "read" => "nil", "#{#{2 1}}")),
+    case("lock-without-token.edn", &[], UNKNOWN, "no fencing token", two!("acquire" => "nil", "acquire" => "nil", "nil")),
     case("bank-nil-balance.edn", &["--model", "bank"], UNKNOWN, "no map from account to balance", br#"{:process 0 :type :invoke :f :read :value nil}
 {:process 0 :type :ok :f :read :value {:a 10 :b nil}}
 "#),
     case("append-to-scalar.edn", &["--model", "list-append"], UNKNOWN, "not only appends", br#"{:process 0 :type :invoke :f :txn :value [[:r 4 nil]]}
 {:process 0 :type :ok :f :txn :value [[:r 4 9]]}
 "#),
-    case("composite-cells.edn", &[], INVALID, "stale", br#"{:process 0 :type :invoke :f :txn :value [[:append {:t 1 :r 2} [7 7]]]}
-{:process 0 :type :ok :f :txn :value [[:append {:t 1 :r 2} [7 7]]]}
-{:process 1 :type :invoke :f :txn :value [[:r {:r 2 :t 1} nil]]}
-{:process 1 :type :ok :f :txn :value [[:r {:t 1 :r 2} []]]}
-"#),
-    case("composite-cells-seen.edn", &[], VALID, "2 of 2", br#"{:process 0 :type :invoke :f :txn :value [[:append {:t 1 :r 2} [7 7]]]}
-{:process 0 :type :ok :f :txn :value [[:append {:t 1 :r 2} [7 7]]]}
-{:process 1 :type :invoke :f :txn :value [[:r {:r 2 :t 1} nil]]}
-{:process 1 :type :ok :f :txn :value [[:r {:t 1 :r 2} [(7 7)]]]}
-"#),
+    case("composite-cells.edn", &[], INVALID, "stale", two!("txn" => "[[:append {:t 1 :r 2} [7 7]]]", "txn" => "[[:r {:r 2 :t 1} nil]]", "[[:r {:t 1 :r 2} []]]")),
+    case("composite-cells-seen.edn", &[], VALID, "2 of 2", two!("txn" => "[[:append {:t 1 :r 2} [7 7]]]", "txn" => "[[:r {:r 2 :t 1} nil]]", "[[:r {:t 1 :r 2} [(7 7)]]]")),
     case("txn-without-result.edn", &[], UNKNOWN, "no list of", br#"{:process 0 :type :invoke :f :txn :value [[:r :x nil]]}
 {:process 0 :type :ok :f :txn}
 "#),
-    case("txn-by-another-name.edn", &[], INVALID, "", br#"{:process 0 :type :invoke :f :load :value [[:append :x 1]]}
-{:process 0 :type :ok :f :load :value [[:append :x 1]]}
-{:process 1 :type :invoke :f :peek :value [[:r :x nil]]}
-{:process 1 :type :ok :f :peek :value [[:r :x [3]]]}
-"#),
+    case("txn-by-another-name.edn", &[], INVALID, "", two!("load" => "[[:append :x 1]]", "peek" => "[[:r :x nil]]", "[[:r :x [3]]]")),
     case("kv-numbers.edn", &[], INVALID, "fit", br#"{:process 0 :type :invoke :f :put :value 1 :key 0}
 {:process 0 :type :ok :f :put :value 1 :key 0}
 {:process 0 :type :invoke :f :put :value 2 :key 0}
@@ -486,11 +351,7 @@ pub(crate) const CASES: &[Case] = &[
 {:process 0 :type :ok :f :append :value "a" :key 0}
 "#),
     case("bom-and-crlf.edn", &[], VALID, "2 of 2", b"\xef\xbb\xbf{:process 0 :type :invoke :f :write :value 1}\r\n{:process 0 :type :ok :f :write :value 1}\r\n{:process 1 :type :invoke :f :read :value nil}\r\n{:process 1 :type :ok :f :read :value 1}\r\n"),
-    case("skipped-fields.edn", &[], INVALID, "no operation wrote", br#"{:process 0 :type :invoke :f :write :value 1 :a \" :b [\) #{\}}] :c ##-Inf :d #"[" :e #foo/bar {:x \newline}}
-{:process 0 :type :ok :f :write :value 1 :a \" :b [\) #{\}}] :c ##-Inf :d #"[" :e #foo/bar {:x \newline}}
-{:process 1 :type :invoke :f :read :value nil}
-{:process 1 :type :ok :f :read :value 2}
-"#),
+    case("skipped-fields.edn", &[], INVALID, "no operation wrote", two!("write" => r#"1 :a \" :b [\) #{\}}] :c ##-Inf :d #"[" :e #foo/bar {:x \newline}"#, "read" => "nil", "2")),
     case("pretty.json", &[], INVALID, "no operation wrote", br#"[ 
  {
   "type" : "invoke",
