@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # The words that STYLE.md replaces do not come back: `make check`.
-# scripts/words-allowed.tsv lists exceptions: file, word, reason. The reason `from before the rule` is a debt: a file may leave
-# that list, and none may join it. Any other exception that nothing needs is an error. `--debts` prints the list as it is now.
+# scripts/words-allowed.tsv lists exceptions: file, word, reason. An exception that nothing needs is an error.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 allowed=scripts/words-allowed.tsv
@@ -20,19 +19,12 @@ hits() {
     grep -nIioHE -- "\\b($never|$rarely)\\b" "${files[@]}" | awk -F: -v OFS='\t' '$1 !~ /\.snap$/ {print $1, tolower($3), $2}'
 }
 
-if [ "${1:-}" = --debts ]; then
-    hits | cut -f 1,2 | sort -u | sed 's/$/\tfrom before the rule/'
-    exit
-fi
 hits | awk -F '\t' -v allowed="$allowed" '
     FILENAME == allowed { if ($3 != "") reason[$1 FS $2] = $3; next }
     ($1 FS $2) in reason { used[$1 FS $2] = 1; next }
     { printf "%s:%s: \"%s\": STYLE.md has the better word\n", $1, $3, $2; bad = 1 }
     END {
-        for (exception in reason) {
-            if (reason[exception] == "from before the rule") debts++
-            else if (!(exception in used)) { print "check-words: nothing needs the exception: " exception; bad = 1 }
-        }
-        if (debts) print "check-words: " debts " exceptions are from before the rule"
+        for (exception in reason)
+            if (!(exception in used)) { print "check-words: nothing needs the exception: " exception; bad = 1 }
         exit bad
     }' "$allowed" -

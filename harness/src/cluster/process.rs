@@ -229,7 +229,7 @@ impl Process {
         });
     }
 
-    /// SIGKILL, without waiting for its effect: several nodes can be struck at the same moment.
+    /// SIGKILL, without waiting for its effect: several nodes can be killed at the same moment.
     ///
     /// # Errors
     ///
@@ -241,7 +241,7 @@ impl Process {
         Ok(pid)
     }
 
-    /// Waits until the process `pid`, which was struck, is gone.
+    /// Waits until the process `pid`, which was killed, is gone.
     ///
     /// # Errors
     ///

@@ -17,7 +17,7 @@ fn sequence(operations: &[(u32, &str, &str, &str)]) -> String {
     both.collect()
 }
 
-fn told(name: &str, text: &str) {
+fn explains(name: &str, text: &str) {
     let budget = Budget::default();
     let mut recording = formats::read(Cursor::new(text.to_owned()), Path::new(name), &budget)
         .unwrap_or_else(|error| panic!("{error}"));
@@ -29,7 +29,7 @@ fn told(name: &str, text: &str) {
 
 #[test]
 fn registers() {
-    told(
+    explains(
         "repeated_values",
         &sequence(&[
             (0, "write", "1", "1"),
@@ -38,7 +38,7 @@ fn registers() {
             (1, "read", "nil", "2"),
         ]),
     );
-    told(
+    explains(
         "cas_of_unknown_outcome",
         "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :ok :f :write :value 1}\n\
          {:process 1 :type :invoke :f :cas :value [1 2]}\n{:process 1 :type :info :f :cas :value [1 2]}\n\
@@ -50,7 +50,7 @@ fn registers() {
 
 #[test]
 fn sets() {
-    told(
+    explains(
         "set_lost",
         &sequence(&[
             (0, "add", "1", "1"),
@@ -58,7 +58,7 @@ fn sets() {
             (1, "read", "nil", "[1]"),
         ]),
     );
-    told(
+    explains(
         "set_disappeared",
         &sequence(&[
             (0, "add", "1", "1"),
@@ -67,7 +67,7 @@ fn sets() {
             (1, "read", "nil", "[2]"),
         ]),
     );
-    told(
+    explains(
         "set_garbage",
         &sequence(&[(0, "add", "1", "1"), (1, "read", "nil", "[1 7]")]),
     );
@@ -75,7 +75,7 @@ fn sets() {
 
 #[test]
 fn counters() {
-    told(
+    explains(
         "counter_lost",
         &sequence(&[
             (0, "add", "1", "1"),
@@ -83,7 +83,7 @@ fn counters() {
             (1, "read", "nil", "1"),
         ]),
     );
-    told(
+    explains(
         "counter_too_many",
         &sequence(&[(0, "add", "1", "1"), (1, "read", "nil", "3")]),
     );
@@ -97,8 +97,8 @@ fn banks() {
         (2, "read", "nil", "{0 55, 1 40}"),
     ];
     let transfer = sequence(&[(0, "transfer", "{:from 0 :to 1 :amount 5}", "nil")]);
-    told("bank_total", &(transfer.clone() + &sequence(&reads)));
-    told(
+    explains("bank_total", &(transfer.clone() + &sequence(&reads)));
+    explains(
         "bank_negative",
         &(transfer + &sequence(&[(1, "read", "nil", "{0 -5, 1 105}")])),
     );
@@ -106,7 +106,7 @@ fn banks() {
 
 #[test]
 fn locks() {
-    told(
+    explains(
         "lock_two_holders",
         &sequence(&[(0, "acquire", "nil", "1"), (1, "acquire", "nil", "2")]),
     );
@@ -114,7 +114,7 @@ fn locks() {
 
 #[test]
 fn requests() {
-    told(
+    explains(
         "request_twice",
         &sequence(&[
             (0, "apply", "7", "7"),
@@ -122,7 +122,7 @@ fn requests() {
             (1, "read", "nil", "[7 8 7]"),
         ]),
     );
-    told(
+    explains(
         "request_lost",
         &sequence(&[
             (0, "apply", "7", "7"),
@@ -164,24 +164,24 @@ fn trimmed_logs() {
     let last = r#""type":"ok","v":[["30-0",3]],"end":true"#;
     let read = |of| (2, "read", r#"{"count":9}"#, of);
     let history = |more: &[_]| log_history(&[&appends[..], more].concat());
-    told("log_resurrected", &history(&[trim(done), read(all)]));
-    told(
+    explains("log_resurrected", &history(&[trim(done), read(all)]));
+    explains(
         "log_resurrected_after_a_read",
         &history(&[trim(perhaps), read(two), read(all)]),
     );
-    told("log_trimmed_perhaps", &history(&[trim(perhaps), read(two)]));
+    explains("log_trimmed_perhaps", &history(&[trim(perhaps), read(two)]));
     // Called when the log had one record, the trim may find only that, however high its label is.
     let early = (1, "trim", r#""30-0""#, r#""type":"info","v":"30-0""#);
     let fourth = (0, "append", "4", r#""type":"ok","v":4,"at":"40-0""#);
     let rest = r#""type":"ok","v":[["20-0",2],["30-0",3],["40-0",4]],"end":true"#;
     let late = [&appends[1..], &[fourth, read(rest)]].concat();
     let clipped = [&appends[..1], &[early], &late[..]].concat();
-    told("log_trimmed_before_it_grew", &log_history(&clipped));
-    told(
+    explains("log_trimmed_before_it_grew", &log_history(&clipped));
+    explains(
         "log_trimmed_positions_unknown",
         &log_history(&[(0, "append", "1", r#""type":"ok","at":null"#), trim(done)]),
     );
-    told("log_trimmed_too_much", &history(&[trim(done), read(last)]));
+    explains("log_trimmed_too_much", &history(&[trim(done), read(last)]));
 }
 
 #[test]
@@ -189,20 +189,20 @@ fn logs_of_offsets() {
     let first = (0, "append", "1", r#""type":"ok","offset":0"#);
     let lost = (1, "append", "2", r#""type":"info""#);
     let third = (0, "append", "3", r#""type":"ok","offset":2"#);
-    told("log_hole", &log_history(&[first, third, lost]));
-    told("log_hole_filled", &log_history(&[first, lost, third]));
-    told("log_hole_of_nobody", &log_history(&[first, third]));
-    let untold = (0, "append", "4", r#""type":"ok","at":null"#);
-    told("log_offset_missing", &log_history(&[first, untold]));
+    explains("log_hole", &log_history(&[first, third, lost]));
+    explains("log_hole_filled", &log_history(&[first, lost, third]));
+    explains("log_hole_of_no_append", &log_history(&[first, third]));
+    let without_place = (0, "append", "4", r#""type":"ok","at":null"#);
+    explains("log_offset_missing", &log_history(&[first, without_place]));
 }
 
 #[test]
-fn an_append_that_repeats_its_record_tells_no_position() {
+fn an_append_that_repeats_its_record_reports_no_position() {
     let append = (0, "append", "7", r#""type":"ok","v":7"#);
     let read = (1, "read", "null", r#""type":"ok","v":[["10-0",7]],"end":true"#);
-    told("log_append_without_position", &log_history(&[append, read]));
+    explains("log_append_without_position", &log_history(&[append, read]));
     let empty = (1, "read", "null", r#""type":"ok","v":[],"end":true"#);
-    told("log_append_without_position_lost", &log_history(&[append, empty]));
+    explains("log_append_without_position_lost", &log_history(&[append, empty]));
 }
 
 #[test]
@@ -211,15 +211,15 @@ fn transactions() {
          {:process 1 :type :invoke :f :txn :value [[:r 2 nil] [:append 1 10]]}\n\
          {:process 0 :type :ok :f :txn :value [[:r 1 []] [:append 2 20]]}\n\
          {:process 1 :type :ok :f :txn :value [[:r 2 []] [:append 1 10]]}\n";
-    told("txn_write_skew", write_skew);
-    told(
+    explains("txn_write_skew", write_skew);
+    explains(
         "txn_stale_read",
         &sequence(&[
             (0, "txn", "[[:append 1 10]]", "[[:append 1 10]]"),
             (1, "txn", "[[:r 1 nil]]", "[[:r 1 []]]"),
         ]),
     );
-    told(
+    explains(
         "txn_intermediate",
         &sequence(&[
             (
@@ -231,7 +231,7 @@ fn transactions() {
             (1, "txn", "[[:r 1 nil]]", "[[:r 1 [10]]]"),
         ]),
     );
-    told(
+    explains(
         "txn_garbage",
         &sequence(&[(1, "txn", "[[:r 1 nil]]", "[[:r 1 [10]]]")]),
     );
@@ -239,7 +239,7 @@ fn transactions() {
 
 #[test]
 fn transactions_on_registers() {
-    told(
+    explains(
         "rw_stale_read",
         &sequence(&[
             (0, "txn", "[[:w 1 10]]", "[[:w 1 10]]"),
@@ -247,7 +247,7 @@ fn transactions_on_registers() {
             (1, "txn", "[[:r 1 nil]]", "[[:r 1 10]]"),
         ]),
     );
-    told(
+    explains(
         "rw_lost_update",
         "{:process 0 :type :invoke :f :txn :value [[:r 1 nil] [:w 1 10]]}\n\
          {:process 1 :type :invoke :f :txn :value [[:r 1 nil] [:w 1 11]]}\n\
@@ -258,8 +258,8 @@ fn transactions_on_registers() {
          {:process 1 :type :invoke :f :txn :value [[:r 2 nil] [:w 1 10]]}\n\
          {:process 0 :type :ok :f :txn :value [[:r 1 nil] [:w 2 20]]}\n\
          {:process 1 :type :ok :f :txn :value [[:r 2 nil] [:w 1 10]]}\n";
-    told("rw_write_skew", write_skew);
-    told(
+    explains("rw_write_skew", write_skew);
+    explains(
         "rw_aborted_read",
         "{:process 0 :type :invoke :f :txn :value [[:w 1 10]]}\n{:process 0 :type :fail :f :txn :value [[:w 1 10]]}\n\
          {:process 1 :type :invoke :f :txn :value [[:r 1 nil]]}\n{:process 1 :type :ok :f :txn :value [[:r 1 10]]}\n",
@@ -268,7 +268,7 @@ fn transactions_on_registers() {
 
 #[test]
 fn texts() {
-    told(
+    explains(
         "kv_texts_part",
         &sequence(&[
             (0, "append", "\"a one;\"", "\"a one;\""),
@@ -277,14 +277,14 @@ fn texts() {
             (1, "get", "nil", "\"b two;\""),
         ]),
     );
-    told(
+    explains(
         "kv_text_of_no_operation",
         &sequence(&[
             (0, "put", "\"a one;\"", "\"a one;\""),
             (1, "get", "nil", "\"a one;c\""),
         ]),
     );
-    told(
+    explains(
         "kv_stale",
         &sequence(&[
             (0, "put", "\"a one;\"", "\"a one;\""),
@@ -297,7 +297,7 @@ fn texts() {
 
 #[test]
 fn a_dirty_read_is_called_one() {
-    told(
+    explains(
         "register_dirty_read",
         "{:process 0 :type :invoke :f :write :value 1}\n{:process 0 :type :fail :f :write :value 1}\n\
          {:process 1 :type :invoke :f :read}\n{:process 1 :type :ok :f :read :value 1}\n",

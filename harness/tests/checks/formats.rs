@@ -18,7 +18,7 @@ fn read(text: &str) -> Result<Recording, String> {
     .map_err(|error| error.to_string())
 }
 
-fn told(recording: &Recording) -> Vec<String> {
+fn described(recording: &Recording) -> Vec<String> {
     let show = |datum| recording.pool.show(datum);
     let line = |operation: &harness::recording::Operation| {
         let ret = if operation.ret == NEVER {
@@ -52,7 +52,7 @@ fn our_files_pair_by_operation_id() {
 "#;
     let recording = read(text).unwrap();
     assert_eq!(
-        told(&recording),
+        described(&recording),
         [
             "p1 cas Ok 0..3 \"a\" [1 2] -> nil",
             "p2 write Info 2..- \"a\" 3 -> nil"
@@ -71,17 +71,17 @@ fn edn_is_read_as_vector_or_lines_with_comments() {
     let operations = "{:process 0, :type :invoke, :f :write, :value 1} ; first\n\
                       {:process :nemesis :type :info :f :start :value #{\"n1\"}}\n\
                       #_ {:ignored true} #jepsen.history.Op{:process 0 :type :ok :f :write :value 1 :time 12}\n";
-    let lines = told(&read(&format!("; a comment\n\n{operations}")).unwrap());
+    let lines = described(&read(&format!("; a comment\n\n{operations}")).unwrap());
     assert_eq!(lines, ["p0 write Ok 0..2 nil 1 -> 1"]);
-    assert_eq!(told(&read(&format!("[{operations}]")).unwrap()), lines);
-    assert_eq!(told(&read(&format!("({operations})")).unwrap()), lines);
+    assert_eq!(described(&read(&format!("[{operations}]")).unwrap()), lines);
+    assert_eq!(described(&read(&format!("({operations})")).unwrap()), lines);
 }
 
 #[test]
 fn elle_json_is_read() {
     let text = r#"[{"index":0,"type":"invoke","f":"txn","process":0,"value":[["append",1,2]]},
                    {"index":1,"type":"ok","f":"txn","process":0,"value":[["append",1,2]]}]"#;
-    let lines = told(&read(text).unwrap());
+    let lines = described(&read(text).unwrap());
     assert_eq!(
         lines,
         ["p0 txn Ok 0..1 nil [[\"append\" 1 2]] -> [[\"append\" 1 2]]"]
@@ -94,7 +94,7 @@ fn log_lines_are_read_and_others_skipped() {
                 2015-01-01 10:00:00 INFO jepsen.util: 0 :fail :cas [1 2]\nINFO jepsen.util - 1 :invoke :read nil\n";
     let recording = read(text).unwrap();
     assert_eq!(
-        told(&recording),
+        described(&recording),
         [
             "p0 cas Fail 0..1 nil [1 2] -> [1 2]",
             "p1 read Info 2..- nil nil -> nil"
@@ -172,7 +172,7 @@ fn what_is_not_understood_is_said_with_its_line() {
         ),
     ];
     for (text, expected) in cases {
-        let error = read(text).map(|recording| told(&recording)).unwrap_err();
+        let error = read(text).map(|recording| described(&recording)).unwrap_err();
         assert_eq!(error, expected, "{text}");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const UNREADABLE: i32 = 254;
 
 struct Answer {
     code: i32,
-    told: String,
+    output: String,
 }
 
 fn check(file: &Path, arguments: &[&str]) -> Answer {
@@ -30,7 +30,7 @@ fn check(file: &Path, arguments: &[&str]) -> Answer {
         .expect("the program starts");
     Answer {
         code: output.status.code().expect("it ends by itself"),
-        told: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        output: String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
     }
 }
 
@@ -38,7 +38,7 @@ fn check(file: &Path, arguments: &[&str]) -> Answer {
 /// violation is explained is tested elsewhere.
 fn steady(answer: &Answer, folder: &Path) -> String {
     let folder = format!("{}/", folder.display());
-    let lines = answer.told.lines().filter_map(|line| {
+    let lines = answer.output.lines().filter_map(|line| {
         let line = line.split_once(", read 0.").map_or(line, |(line, _)| line);
         let says = ["valid ", "invalid ", "unknown", "harness:"];
         says.iter()
@@ -52,7 +52,7 @@ fn steady(answer: &Answer, folder: &Path) -> String {
 fn small_histories_have_the_verdict_that_is_right() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let mut wrong = Vec::new();
-    let mut told = String::new();
+    let mut printed = String::new();
     for Case {
         name,
         arguments,
@@ -64,21 +64,21 @@ fn small_histories_have_the_verdict_that_is_right() {
         let file = folder.path().join(name);
         std::fs::write(&file, text).expect("the folder takes a file");
         let answer = check(&file, arguments);
-        if answer.code != *code || !answer.told.contains(says) {
+        if answer.code != *code || !answer.output.contains(says) {
             wrong.push(format!(
                 "{name}: wanted {code} and {says:?}, got {}: {}",
-                answer.code, answer.told
+                answer.code, answer.output
             ));
         }
-        told += &format!("$ harness check {name} {}\n", arguments.join(" "));
-        told += &format!(
+        printed += &format!("$ harness check {name} {}\n", arguments.join(" "));
+        printed += &format!(
             "{}\nexit code {}\n\n",
             steady(&answer, folder.path()),
             answer.code
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    insta::assert_snapshot!("small_histories", told);
+    insta::assert_snapshot!("small_histories", printed);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn the_report_in_json_says_what_was_used() {
                 {:process 0 :type :invoke :f :read}\n{:process 0 :type :fail :f :read}\n";
     std::fs::write(&file, text).expect("the folder takes a file");
     let answer = check(&file, &["--json"]);
-    let line: serde_json::Value = serde_json::from_str(answer.told.trim()).expect("a JSON object");
+    let line: serde_json::Value = serde_json::from_str(answer.output.trim()).expect("a JSON object");
     assert_eq!((answer.code, &line["verdict"]), (UNKNOWN, &"unknown".into()));
     assert_eq!((&line["operations"], &line["recorded"]), (&1.into(), &3.into()));
     assert_eq!(
@@ -101,7 +101,7 @@ fn the_report_in_json_says_what_was_used() {
         ])
     );
     let nowhere = check(&folder.path().join("nowhere.edn"), &["--json"]);
-    let line = nowhere.told.lines().next().expect("a line");
+    let line = nowhere.output.lines().next().expect("a line");
     let line: serde_json::Value = serde_json::from_str(line).expect("a JSON object");
     assert_eq!(
         (nowhere.code, &line["verdict"]),
@@ -152,11 +152,11 @@ fn a_line_that_does_not_fit_into_the_budget_is_unknown() {
     );
     std::fs::write(&file, text).expect("the folder takes a file");
     let answer = check(&file, &["--budget-mem", "30M"]);
-    assert_eq!(answer.code, UNKNOWN, "{}", answer.told);
+    assert_eq!(answer.code, UNKNOWN, "{}", answer.output);
     assert!(
-        answer.told.contains("the memory budget ran out while reading"),
+        answer.output.contains("the memory budget ran out while reading"),
         "{}",
-        answer.told
+        answer.output
     );
 }
 
@@ -196,7 +196,7 @@ fn every_shared_case_has_the_verdict_that_is_right() {
         if !verdicts.split('|').any(|right| right == verdict) {
             wrong.push(format!(
                 "{file} ({why}): {verdict}, wanted {verdicts}: {}",
-                answer.told
+                answer.output
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! The simulation itself: one seed is one trace, correct code passes, and what fails is told, kept and made
+//! The simulation itself: one seed is one trace, correct code passes, and what fails is reported, kept and made
 //! smaller.
 
 use std::path::{Path, PathBuf};
@@ -32,13 +32,13 @@ fn a_seed_is_one_trace_in_a_process() {
             simulate(&plan, seed, Lines::None),
         );
         assert_eq!(fingerprint(&one), fingerprint(&two), "seed {seed}");
-        let told = simulate(&plan, seed, Lines::Last(50));
+        let traced = simulate(&plan, seed, Lines::Last(50));
         assert_eq!(
             fingerprint(&one),
-            fingerprint(&told),
+            fingerprint(&traced),
             "seed {seed}: telling changes nothing"
         );
-        assert_eq!(told.lines.len(), 50);
+        assert_eq!(traced.lines.len(), 50);
         let drawn = simulate(&one.plan, seed, Lines::None);
         assert_eq!(
             fingerprint(&one),

@@ -32,7 +32,7 @@ pub enum KvOp {
 
 /// What a key holds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Held {
+pub enum Content {
     /// Nothing yet: read as nil or as an empty text, and appended to like that.
     Nothing,
     /// A text.
@@ -59,39 +59,40 @@ impl Kv<'_> {
         }
     }
 
-    fn held(&self, value: Datum) -> Held {
+    fn content(&self, value: Datum) -> Content {
         match self.pool.as_text(value) {
-            Some(text) => Held::Text(text.to_owned()),
-            None => Held::Value(value.or_nil()),
+            Some(text) => Content::Text(text.to_owned()),
+            None => Content::Value(value.or_nil()),
         }
     }
 }
 
 impl Model for Kv<'_> {
-    type State = Held;
+    type State = Content;
     type Op = KvOp;
 
-    fn init(&self) -> Held {
-        self.initial.map_or(Held::Nothing, |initial| self.held(initial))
+    fn init(&self) -> Content {
+        self.initial
+            .map_or(Content::Nothing, |initial| self.content(initial))
     }
 
-    fn step(&self, state: &Held, op: &KvOp) -> Option<Held> {
+    fn step(&self, state: &Content, op: &KvOp) -> Option<Content> {
         match *op {
             KvOp::Get(value) => {
                 let is_same = match state {
-                    Held::Nothing => value.is_nil() || self.pool.as_text(value) == Some(""),
-                    Held::Text(text) => self.pool.as_text(value) == Some(text),
-                    Held::Value(held) => *held == value,
+                    Content::Nothing => value.is_nil() || self.pool.as_text(value) == Some(""),
+                    Content::Text(text) => self.pool.as_text(value) == Some(text),
+                    Content::Value(held) => *held == value,
                 };
                 is_same.then(|| state.clone())
             }
-            KvOp::Put(value) => Some(self.held(value)),
+            KvOp::Put(value) => Some(self.content(value)),
             KvOp::Append(added) => {
                 let added = self.pool.as_text(added)?;
                 match state {
-                    Held::Nothing | Held::Value(Datum::NIL) => Some(Held::Text(added.to_owned())),
-                    Held::Text(text) => Some(Held::Text(format!("{text}{added}"))),
-                    Held::Value(_) => None,
+                    Content::Nothing | Content::Value(Datum::NIL) => Some(Content::Text(added.to_owned())),
+                    Content::Text(text) => Some(Content::Text(format!("{text}{added}"))),
+                    Content::Value(_) => None,
                 }
             }
         }

@@ -6,7 +6,7 @@ use crate::checker::violation::{Explained, mention};
 use crate::recording::datum::Datum;
 
 /// Each transaction reads its own appends and its own earlier reads again; its appends to a list stay
-/// together and in order; nobody else reads a list between two of them.
+/// together and in order; no other transaction reads a list between two of them.
 pub(super) fn check(lists: &Lists<'_>) -> Result<(), Explained> {
     for (txn, call) in (0_u32..).zip(lists.calls) {
         let mut views: Vec<View> = Vec::new();

@@ -54,9 +54,9 @@ impl Cluster {
             }
         }
         let victims: Vec<Option<Victims>> = nodes.iter().map(|node| shut_down(node)).collect();
-        let struck: Vec<Option<i32>> = nodes.iter().map(|node| node.process.strike().ok()).collect();
+        let killed: Vec<Option<i32>> = nodes.iter().map(|node| node.process.strike().ok()).collect();
         let mut cuts = Vec::new();
-        for ((node, pid), victims) in nodes.into_iter().zip(struck).zip(victims) {
+        for ((node, pid), victims) in nodes.into_iter().zip(killed).zip(victims) {
             let Some(pid) = pid else { continue };
             // One that does not go cannot be started again either, and is found so at the end of the run.
             if node.process.until_gone(pid).await.is_ok() {
@@ -90,7 +90,7 @@ async fn take_aim(nodes: &[&Node], wanted: impl Fn(&Node) -> bool) {
     loop {
         let halted: Vec<_> = nodes.iter().map(|node| node.process.halt()).collect();
         for (node, pid) in nodes.iter().zip(halted) {
-            // One that ended meanwhile is noticed when it is struck.
+            // One that ended meanwhile is noticed when it is killed.
             if let Ok(pid) = pid {
                 let _ = node.process.until_still(pid).await;
             }

@@ -1,6 +1,6 @@
 //! How processes end: killed, without power, stopped in good order, or because of their disks.
 //!
-//! Invariant: when a process is cut down while its disk is busy, the job is done up to one of its operations, drawn
+//! Invariant: when a process is killed while its disk is busy, the job is done up to one of its operations, drawn
 //! from all of them: so every point of a roll, a truncation or a change of the hard state is a point of crash.
 
 use noraftd::storage::WriteJob;
@@ -151,7 +151,7 @@ impl World {
         );
         for link in self.network.of(at) {
             let sends = self.network.link(link).from == at;
-            // What the kernel has taken over may still arrive.
+            // What the kernel has accepted may still arrive.
             if sends && self.prng.chance(1, 2) {
                 self.network.link(link).is_open = false;
             } else {

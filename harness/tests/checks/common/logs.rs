@@ -92,7 +92,7 @@ impl Model for LogSpec<'_> {
         match *op {
             LogOp::Whole(_) => None,
             LogOp::Append { record, at } => {
-                let told = Some(at).filter(|at| !at.is_nil());
+                let reported = Some(at).filter(|at| !at.is_nil());
                 let seen = || {
                     self.labels
                         .iter()
@@ -100,7 +100,7 @@ impl Model for LogSpec<'_> {
                         .map(|(label, _)| *label)
                 };
                 let length = datum(state.all.len() as i64);
-                let label = told.or_else(seen).or(self.offsets.then_some(length))?;
+                let label = reported.or_else(seen).or(self.offsets.then_some(length))?;
                 if self.offsets && label != length {
                     return None;
                 }
