@@ -8,14 +8,14 @@ use harness::bugs::{Catalog, CatalogError, Hunts, Scorecard, World, run as run_h
 use harness::plan::Span;
 use harness::results::{EXIT_USAGE, Outcome};
 
-/// Put real bugs into the daemon one by one, and see whether each is caught.
+/// Put real bugs into the daemon, one by one, and see whether each is caught.
 ///
-/// Every file of harness/bugs/ is a bug that shipped somewhere. The sources are copied, edited and built beside the
-/// project, with dependencies shared; then the bug's plans run with one seed after the other until something is
-/// caught or the budget is spent. The unmutated daemon runs the same plans first, with at least the same seeds, and
-/// must be valid. The table goes to results/bugs.md, unless only some bugs were asked for.
+/// Every file in harness/bugs/ is a bug that shipped in a real system. The sources are copied, edited and built beside
+/// the project, with shared dependencies; then the bug's plans run with one seed after another until a check catches
+/// it or the budget is spent. The unmutated daemon runs the same plans first, with at least the same seeds, and must
+/// pass. The table goes to results/bugs.md, unless `--only` is given.
 ///
-/// Ends with 0 when every bug was caught and the unmutated daemon passed, with 1 otherwise.
+/// Exit code: 0 when every bug was caught and the unmutated daemon passed, 1 otherwise, 64 wrong usage.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only these bugs.
@@ -24,20 +24,20 @@ pub(crate) struct Args {
     /// Only this world; both when absent.
     #[arg(long, value_enum)]
     world: Option<World>,
-    /// How long a bug is hunted in each world: time of the processors in the simulation (60s when absent), time on
-    /// real processes (3m when absent).
+    /// How long each bug is hunted in each world: CPU time in the simulation (60s when absent), wall-clock time on real
+    /// processes (3m when absent).
     #[arg(long)]
     budget: Option<Span>,
     /// The first seed of every plan.
     #[arg(long, default_value_t = 1)]
     seeds: u64,
-    /// Lists the bugs and what is left out, and does nothing.
+    /// Lists the bugs and what is left out, and runs nothing.
     #[arg(long)]
     list: bool,
     /// The project's folder.
     #[arg(long, default_value = ".")]
     root: PathBuf,
-    /// Where the sources are copied to and built; target/bugs in the project's folder when absent.
+    /// Where the sources are copied and built; when absent, target/bugs in the project's folder.
     #[arg(long)]
     scratch: Option<PathBuf>,
 }

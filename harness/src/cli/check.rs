@@ -23,13 +23,13 @@ use serde_json::json;
 
 /// Check recorded histories: is there an order that explains them, and if not, why not?
 ///
-/// Reads what other tools record as well as our own histories: Jepsen's history.edn (a vector or a map
-/// a line), history.txt and jepsen.log, Porcupine's key-value logs, Elle's JSON, our JSONL; each also
+/// Reads histories of other tools as well as our own: Jepsen's history.edn (a vector, or one map a line),
+/// history.txt and jepsen.log, Porcupine's key-value logs, Elle's JSON, and our JSONL, each also
 /// compressed (.gz). The format and the model are guessed from the file.
 ///
-/// What is not understood never decides: operations that cannot be used are left out and counted, with
-/// the reason. If one of them returned, the verdict is unknown, unless the others contradict each other
-/// without its help.
+/// Operations that the checker does not understand never decide: they are left out and counted, with the
+/// reason. If one of them returned, the verdict is unknown, unless the other operations contradict each
+/// other without it.
 ///
 /// Examples:
 ///   harness check store/my-test/latest/history.edn --initial 0
@@ -45,41 +45,41 @@ use serde_json::json;
 #[derive(clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// History files, or folders in which to look for them (*.jsonl, *.json, *.edn, *.log, *.txt, or with .gz behind)
+    /// History files, or folders to search for them (*.jsonl, *.json, *.edn, *.log, *.txt, each also with .gz)
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Model of the system; guessed from the functions in the history without it
+    /// Model of the system; when absent, guessed from the functions in the history
     #[arg(long, value_parser = parse_model)]
     model: Option<ModelName>,
-    /// What there was before the first operation, in EDN or JSON: the value of every register or key,
+    /// The state before the first operation, in EDN or JSON: the value of every register or key,
     /// the elements of sets and lists, the number of a counter, the balances or total of accounts, the
     /// token of a lock's holder [default: nothing; 0 for counters]
     #[arg(long, value_parser = parse_initial)]
     initial: Option<String>,
-    /// Values are [key value] pairs, of objects that are checked each for itself [default: yes if each
-    /// operation, reads included, is invoked with a pair]
+    /// Values are [key value] pairs, and each key is checked by itself [default: yes if each operation,
+    /// reads included, is invoked with a pair]
     #[arg(long, value_name = "yes|no", value_parser = parse_yes_or_no)]
     independent: Option<bool>,
-    /// What it means that a read returned nil: that nil was there, or that nothing was read [default:
-    /// value, but unknown in a register that is never nil]
+    /// What a read of nil means: the value was nil, or the result is unknown [default: value, but unknown
+    /// for a register that is never nil]
     #[arg(long, value_name = "value|unknown", value_parser = parse_nil_reads)]
     nil_reads: Option<NilReads>,
-    /// A failed compare-and-set found another value than it expected (Jepsen log lines mean that anyway)
+    /// A failed compare-and-set found a value other than the expected one (always so in Jepsen log lines)
     #[arg(long)]
     failed_cas_differs: bool,
-    /// Print one JSON object a file
+    /// Print one JSON object for each file
     #[arg(long)]
     json: bool,
     /// Write an explanation (text) and a picture (SVG) of each violation into this folder
     #[arg(long, value_name = "FOLDER")]
     explain: Option<PathBuf>,
-    /// Memory the whole process may use; running out of it is `unknown` (suffixes K, M, G)
+    /// Memory that the whole process may use; when it runs out, the verdict is unknown (suffixes K, M, G)
     #[arg(long, default_value = "2G", value_parser = parse_bytes)]
     budget_mem: u64,
-    /// Seconds all files together may take; running out of them is `unknown`
+    /// Seconds that all files together may take; when they run out, the verdict is unknown
     #[arg(long, default_value_t = 300.0)]
     budget_time: f64,
-    /// Threads [default: one a core]
+    /// Threads [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
 }

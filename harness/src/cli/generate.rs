@@ -17,13 +17,13 @@ pub(crate) struct Args {
     /// What to simulate
     #[arg(long, value_enum, default_value = "register")]
     workload: WorkloadArg,
-    /// Operations
+    /// How many operations
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..1 << 31))]
     ops: u64,
-    /// Processes that work at the same time
+    /// How many processes run at the same time
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     clients: u16,
-    /// Keys
+    /// How many keys
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     keys: u32,
     /// Probability that the outcome of an operation is unknown
@@ -32,20 +32,20 @@ pub(crate) struct Args {
     /// Share of compare-and-sets (register)
     #[arg(long, default_value_t = 0.2, value_parser = probability)]
     cas: f64,
-    /// Whether every value is written once, or few values again and again (register)
+    /// Whether every value is written once, or a few values repeatedly (register)
     #[arg(long, value_enum, default_value = "unique")]
     values: ValuesArg,
-    /// How many different values `repeated` has
+    /// How many different values `repeated` uses
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     distinct: u64,
-    /// Source of every choice: the same seed gives the same history
+    /// The seed of every choice: the same seed gives the same history
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Violation to plant in the middle: stale-read, lost-write, future-read, garbage-read,
     /// lost-update or flicker (register), reordered-append or duplicate (log)
     #[arg(long, value_parser = parse_violation)]
     violation: Option<Planted>,
-    /// File to write; standard output without it
+    /// File to write; standard output when absent
     #[arg(long, short)]
     out: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `harness run`: runs a plan on real processes and says what came of it.
+//! `harness run`: runs a plan on real processes and reports the verdict.
 
 use std::error::Error;
 use std::io::Read;
@@ -17,16 +17,16 @@ use tokio::sync::watch;
 
 /// Run a plan: real daemons, real faults, a verdict.
 ///
-/// Ctrl-C ends the run in order, with a verdict on what was recorded; a second one does not wait for the
-/// final phase and the checkers.
+/// Ctrl-C ends the run in order, with a verdict on what was recorded; a second Ctrl-C skips the final phase and the
+/// checkers.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The plan, such as workloads/smoke.toml.
     plan: PathBuf,
-    /// Decides everything that is random; drawn, and reported, when absent.
+    /// The seed of every random decision; drawn, and reported, when absent.
     #[arg(long)]
     seed: Option<u64>,
-    /// How long, such as 60s, instead of what the plan says. The plan's minima change with it.
+    /// How long clients and faults run, such as 60s, instead of what the plan says. The plan's minima scale with it.
     #[arg(long)]
     time: Option<Span>,
     /// How many nodes, instead of what the plan says.
@@ -38,18 +38,18 @@ pub(crate) struct Args {
     /// How power cuts are made, instead of what the plan says. `ext4` needs root.
     #[arg(long, value_name = "TIER")]
     power_tier: Option<PowerTier>,
-    /// Where the folders of runs go.
+    /// Where to put the folders of runs.
     #[arg(long, default_value = "results/runs")]
     out: PathBuf,
-    /// How many of the plan's runs that were valid are kept, the newest; older ones are removed before the run. Of those
-    /// that were not, fifty are kept.
+    /// How many valid runs of this plan are kept, the newest; older ones are removed before the run. Of the runs that
+    /// were not valid, fifty are kept.
     #[arg(long, value_name = "N", default_value_t = 20)]
     keep: usize,
-    /// The daemon; when absent, what the environment variable NORAFTD names, or else the one next to this
-    /// program.
+    /// The daemon to test; when absent, the one that the environment variable NORAFTD names, or else the one beside
+    /// this program.
     #[arg(long)]
     noraftd: Option<PathBuf>,
-    /// The daemon that a plan with `roll` begins with, of an earlier version.
+    /// The daemon of an earlier version, with which a plan that has the fault `roll` begins.
     #[arg(long, value_name = "PATH")]
     noraftd_old: Option<PathBuf>,
 }

@@ -10,21 +10,22 @@ use harness::sim::shrink::{Failing, failure_of, shrink};
 
 /// Make a failed simulation smaller: less time, fewer faults, nodes, clients and operations, a calmer world.
 ///
-/// Writes `shrunk.toml` beside the plan; `harness sim` runs it. Real processes cannot be made to repeat a run event by
-/// event, so a run on them cannot be shrunk itself; with `--sim` its plan is tried in the simulation.
+/// Writes `shrunk.toml` beside the plan; `harness sim` runs it. Real processes cannot repeat a run event by event, so their
+/// runs cannot be shrunk; with `--sim`, the plan of such a run is tried in the simulation.
 ///
-/// Exit code: 1 when something smaller that fails was written, 2 when nothing fails, 64 wrong usage.
+/// Exit code: 1 when a smaller plan that fails was written, 2 when nothing fails, 64 wrong usage.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The folder of the failed run, or a plan with a seed in it.
     run: PathBuf,
-    /// Seeds that each smaller plan is tried with.
+    /// How many seeds each smaller plan is tried with.
     #[arg(long, default_value_t = 10)]
     tries: u64,
-    /// Look in the simulation for what a plan of real processes may break, without the faults that only those can have.
+    /// Look in the simulation for failures of a plan of real processes, without the faults that only real processes
+    /// can have.
     #[arg(long)]
     sim: bool,
-    /// Where to write the smaller plan, instead of beside the one it comes from.
+    /// Where to write the smaller plan; when absent, beside the original.
     #[arg(long)]
     out: Option<PathBuf>,
 }
@@ -45,8 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
     };
     if let Some(why) = real(&args.run, &plan).filter(|_| !args.sim) {
         eprintln!(
-            "harness: {} {why}: it cannot be repeated event by event, and so not be shrunk. `harness shrink --sim {}` \
-             tries its plan in the simulation",
+            "harness: {} {why}: such a run cannot be repeated event by event, so it cannot be shrunk. \
+             `harness shrink --sim {}` tries its plan in the simulation",
             path.display(),
             args.run.display()
         );

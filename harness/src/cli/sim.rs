@@ -11,23 +11,24 @@ use harness::results::{EXIT_USAGE, Outcome};
 use harness::sim::campaign::{Campaign, Totals, thread_cpu_ns};
 use harness::sim::{Lines, Simulated, folder, simulate};
 
-/// Run a plan in a simulation: the daemon's own code in one thread, virtual time, one seed one trace.
+/// Run a plan in a simulation: the daemon's own code in one thread with virtual time; one seed is one trace.
 ///
-/// The first seed that fails ends it: it is explained in words, and its folder holds everything to look into it.
+/// The first seed that fails ends the campaign: the failure is explained in words, and its folder holds everything
+/// that is needed to investigate it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The plan, such as workloads/swarm.toml.
     plan: PathBuf,
-    /// The one seed to run; what the plan says, or 1, when absent.
+    /// The one seed to run; when absent, the seed in the plan, or 1.
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
-    /// Many seeds: from the first up to, and without, the second.
+    /// Many seeds: from the first up to the second, which is not included.
     #[arg(long, value_name = "A..B")]
     seeds: Option<Seeds>,
-    /// How much virtual time, such as 60s, instead of what the plan says.
+    /// How long clients and faults run in virtual time, such as 60s, instead of what the plan says.
     #[arg(long)]
     time: Option<Span>,
-    /// Seeds that run at a time; one for each processor when absent.
+    /// How many seeds run at the same time; one for each processor when absent.
     #[arg(long)]
     jobs: Option<usize>,
     /// Continues after a failure, and reports all seeds that failed.
@@ -39,10 +40,10 @@ pub(crate) struct Args {
     /// Prints the result as JSON for another program, and keeps no folder.
     #[arg(long, requires = "seeds")]
     json: bool,
-    /// Prints one line for each event, for one seed.
+    /// Prints one line for each event; only with one seed.
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
-    /// Where the folders of failed runs go.
+    /// Where to put the folders of failed runs.
     #[arg(long, default_value = "results/runs")]
     out: PathBuf,
 }

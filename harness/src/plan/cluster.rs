@@ -18,8 +18,8 @@ pub struct ClusterPlan {
     pub election: Span,
     /// The size of a log segment in KiB; a small one is rolled over often.
     pub segment_kib: u64,
-    /// How a power cut is made; the shadow store where the plan has power cuts and says nothing. In
-    /// that tier every SIGKILL is a power cut.
+    /// How power cuts are made; when absent, with the shadow store if the plan has power cuts. In that tier
+    /// every SIGKILL is a power cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerTier>,
 }
@@ -62,8 +62,8 @@ impl ClusterPlan {
 pub struct ClientsPlan {
     /// How many, each with one operation at a time.
     pub count: usize,
-    /// How many of them only read. A client that writes to a node that lost touch waits for its answer; one
-    /// that only reads goes on asking, and notices when such a node still answers.
+    /// How many of them only read. A client that writes to an isolated node waits for its answer; one that
+    /// only reads keeps asking, and notices when such a node still answers.
     pub readers: usize,
     /// How many more that do not wait for answers: each appends to a list of its own and reads it in turn, and
     /// what it sees has to be in the order of its connection.

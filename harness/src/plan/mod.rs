@@ -60,7 +60,7 @@ pub struct Plan {
     /// The processes under test.
     #[serde(default)]
     pub cluster: ClusterPlan,
-    /// Who drives them.
+    /// The clients of these processes.
     #[serde(default)]
     pub clients: ClientsPlan,
     /// What the clients do.
@@ -72,7 +72,7 @@ pub struct Plan {
     /// Which faults happen.
     #[serde(default, rename = "fault")]
     pub faults: Vec<FaultPlan>,
-    /// Deadlines and the measure of a run that proves something.
+    /// Deadlines, and the least that a run must do to prove something.
     #[serde(default)]
     pub limits: LimitsPlan,
     /// The simulated world.
@@ -112,21 +112,21 @@ impl Default for NemesisPlan {
     }
 }
 
-/// Deadlines and the measure of a run that proves something.
+/// Deadlines, and the least that a run must do to prove something.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsPlan {
-    /// A started process answers within this time.
+    /// Time within which a started process must answer.
     pub start: Span,
-    /// After the last heal every node serves every key, and all have applied the same, within this time.
+    /// Time after the last heal within which every node must serve every key, and all must have applied the same log.
     pub recovery: Span,
-    /// How long a fault that has not bitten yet is kept up beyond its duration.
+    /// How long a fault without an observed effect is kept up beyond its duration.
     pub bite: Span,
     /// Fewer completed operations than this make the verdict unknown.
     pub operations_min: u64,
-    /// Fewer faults that bit than this make the verdict unknown.
+    /// Fewer faults with an observed effect than this make the verdict unknown.
     pub faults_min: u64,
-    /// Time for checking the history; beyond it the verdict is unknown.
+    /// Time for checking the history; when it runs out, the verdict is unknown.
     pub check: Span,
     /// Kinds of faults that a run may do without: any other kind that is never injected makes the verdict unknown.
     #[serde(skip_serializing_if = "Vec::is_empty")]

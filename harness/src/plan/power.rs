@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 )]
 #[serde(rename_all = "kebab-case")]
 pub enum PowerTier {
-    /// The daemon keeps in its own memory what it has not synced, and any SIGKILL is a power cut. Needs no
-    /// privileges. Loses single sectors, sizes and names; sees all that the daemon does above its disk calls.
+    /// The daemon keeps unsynced data in its own memory, so any SIGKILL is a power cut. Needs no privileges.
+    /// Loses single sectors, file sizes and names; tests everything above the daemon's disk calls.
     Shadow,
-    /// The data directory is an ext4 on a loop device, which is shut down without writing its journal, unmounted
-    /// and mounted again. Needs root. Loses what the kernel had not written; sees the disk calls themselves.
+    /// The data directory is an ext4 file system on a loop device, which is shut down without writing its journal,
+    /// unmounted and mounted again. Needs root. Loses what the kernel had not written; tests the disk calls themselves.
     Ext4,
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{PlanError, require};
 use super::span::Span;
 
-/// The world of `harness sim`. Real processes take no notice of it.
+/// The world of `harness sim`. Runs of real processes ignore it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SimPlan {
@@ -18,27 +18,27 @@ pub struct SimPlan {
     pub disk: DiskPlan,
     /// Clocks.
     pub clock: ClockPlan,
-    /// Limits of the nodes: small ones are reached.
+    /// Limits of the nodes; small ones, so that they are reached.
     pub node: NodePlan,
 }
 
-/// Links between nodes. Shares are of a thousand messages.
+/// Links between nodes. Shares are per thousand messages.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetworkPlan {
-    /// The median of a message's way, in microseconds.
+    /// The median delay of a message, in microseconds.
     pub delay_us: u64,
     /// Messages that take ten to a hundred times as long.
     pub late_permille: u64,
-    /// Messages that vanish.
+    /// Messages that are lost.
     pub loss_permille: u64,
     /// Messages that arrive twice.
     pub duplicate_permille: u64,
     /// Messages that others may overtake.
     pub reorder_permille: u64,
-    /// Messages with flipped bits: the receiver must notice, and drops the connection.
+    /// Messages with flipped bits: the receiver must notice and drop the connection.
     pub corrupt_permille: u64,
-    /// Leaders, of a thousand, that are cut off within a few messages of their election, for a while.
+    /// Leaders, of a thousand, that are isolated for a while within a few messages of their election.
     pub coup_permille: u64,
 }
 
@@ -46,20 +46,20 @@ pub struct NetworkPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiskPlan {
-    /// The median of making a batch durable, in microseconds.
+    /// The median time to make a batch durable, in microseconds.
     pub sync_us: u64,
     /// Batches, of a thousand, that take up to `slow`.
     pub slow_permille: u64,
-    /// The longest that a slow one takes.
+    /// The longest time that a slow batch takes.
     pub slow: Span,
-    /// Nodes whose every sync takes at least `slow_node_sync` while the run is disturbed. A swarm plan names none, and each
-    /// seed draws one or two now and then, where `slow_node_syncs` says what they take.
+    /// Nodes on which every sync takes at least `slow_node_sync` while faults happen. A swarm plan names none: a third
+    /// of the seeds draw one or two, and the time from `slow_node_syncs`.
     slow_nodes: Vec<u64>,
-    /// What a sync of theirs takes.
+    /// The shortest time that a sync takes on a slow node.
     slow_node_sync: Span,
-    /// What a seed draws that from.
+    /// The times from which a seed draws `slow_node_sync`.
     slow_node_syncs: Vec<Span>,
-    /// Bytes of a segment, in KiB: small ones are rolled often.
+    /// The size of a log segment, in KiB: small ones are rolled over often.
     pub segment_kib: u64,
     /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
     pub torn_permille: u64,
@@ -67,12 +67,12 @@ pub struct DiskPlan {
     pub damage_permille: u64,
     /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
     pub rot_permille: u64,
-    /// Starts, and reads of a part of a snapshot, of a thousand, before which a snapshot is damaged (with the same
-    /// limit).
+    /// Of a thousand starts, and of a thousand reads of a part of a snapshot, those before which a snapshot is damaged
+    /// (with the same limit).
     pub snapshot_damage_permille: u64,
     /// Disks of a majority may be damaged too. Then nodes may stop, but what they serve has to be right.
     pub damage_beyond: bool,
-    /// How often a node reads a part of its log again, to find damage; never, when zero. With it, entries that are not
+    /// How often a node reads a part of its log again to find damage; 0 is never. With a scrub, entries that are not
     /// read otherwise are damaged, too.
     pub scrub: Span,
     /// Starts, of a thousand, that are killed again while the node reads its disk.
@@ -83,7 +83,7 @@ pub struct DiskPlan {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ClockPlan {
-    /// How far a node's wall clock may be off at the start, either way.
+    /// How far a node's wall clock may be off at the start, in either direction.
     pub skew: Span,
     /// How much faster or slower a node's monotonic clock may run, in thousandths.
     pub drift_permille: u64,
@@ -93,12 +93,12 @@ pub struct ClockPlan {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NodePlan {
-    /// How long a node takes to get around to what has arrived, in microseconds: what arrives meanwhile is
-    /// handled together.
+    /// How long a node takes to turn to its input, in microseconds: everything that arrives meanwhile is handled
+    /// together.
     pub loop_us: u64,
     /// Payload bytes of a batch.
     pub batch_bytes_max: usize,
-    /// Messages sent to one peer and not yet acknowledged.
+    /// Messages sent to one peer that are not yet acknowledged.
     pub in_flight_messages_max: usize,
     /// Payload bytes kept in memory.
     pub cache_bytes_max: usize,
@@ -106,9 +106,9 @@ pub struct NodePlan {
     pub request_timeout: Span,
     /// Bytes of entries after which a node takes a snapshot.
     pub snapshot_log_bytes: u64,
-    /// Bytes of a snapshot sent at once.
+    /// Bytes of a snapshot that are sent at once.
     pub snapshot_chunk_bytes: usize,
-    /// Starts, of a thousand, at which a node has other limits than these, and segments of another size.
+    /// Starts, of a thousand, at which a node gets other limits than these, and segments of another size.
     pub resettings_permille: u64,
 }
 

@@ -19,13 +19,13 @@ use super::workload::WorkloadPlan;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SwarmPlan {
-    /// Numbers of nodes to choose from; one that is given twice is twice as likely.
+    /// Numbers of nodes to choose from; a number given twice is twice as likely.
     pub nodes: Vec<usize>,
-    /// Fewest and most clients.
+    /// The smallest and the largest number of clients.
     pub clients: [usize; 2],
-    /// Lowest and highest rate of all clients together, in operations a second.
+    /// The lowest and the highest rate of all clients together, in operations a second.
     pub rate: [u64; 2],
-    /// Fewest and most keys of each workload.
+    /// The smallest and the largest number of keys of each workload.
     pub keys: [usize; 2],
     /// Shortest and longest election timeout; heartbeats are a fifth to a tenth of it.
     pub election: SpanRange,

@@ -38,7 +38,7 @@ pub(super) async fn check_all(
     };
     tokio::select! {
         checked = work => checked.map_err(|panic| RunError::Check(panic.to_string()))?,
-        () = deadline => unreachable!("it waits permanently"),
+        () = deadline => unreachable!("it never ends"),
     }
 }
 
@@ -60,7 +60,10 @@ fn check_one(path: &Path, budget: &Budget) -> Result<CheckResult, RunError> {
     );
     let mut result = check_result(&recording, &report, start.elapsed().as_secs_f64());
     if report.outcome() == Outcome::Valid {
-        result.summary = Some(format!("every one of {} keys has an order", report.parts));
+        result.summary = Some(match report.parts {
+            1 => "its only key has an order".to_owned(),
+            keys => format!("all {keys} keys have an order"),
+        });
     }
     Ok(result)
 }

@@ -15,7 +15,7 @@ pub enum FaultKind {
     Kill(Target),
     /// SIGSTOP, and SIGCONT at the end.
     Pause(Target),
-    /// SIGTERM, and a start with the same flags at the end; one node after the other.
+    /// SIGTERM, and a start with the same flags at the end, one node after the other.
     Restart(Target),
     /// Every node is stopped and started in its next form, one after the other: first with the old program, then with the
     /// new one that accepts peers with and without the secret, then with the new one that requires it, and back to
@@ -23,24 +23,24 @@ pub enum FaultKind {
     Roll,
     /// Links between nodes are cut. Clients still reach every node.
     Partition(Shape, CutMode),
-    /// The disk does not answer for a while: what was handed to it waits, the rest of the node goes on.
+    /// The disk does not answer for a while: its jobs wait, while the rest of the node continues.
     DiskStall(Target),
     /// The followers' disks are stalled, then all nodes are killed at once, and the followers are started before
-    /// the leader: a node that acknowledges what it has not written loses it. The duration is that of the stall; it is below
-    /// the election timeout, or no node leads by then.
+    /// the leader: a node that acknowledges what it has not written loses it. The duration is that of the stall; it must be
+    /// below the election timeout, or there is no leader by then.
     StallKill,
     /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
-    /// requests: a voter that forgets a vote over a restart makes two leaders of one term. The duration is how long the two
-    /// candidates stay apart after the race. Three nodes.
+    /// requests: a voter that forgets its vote in a restart elects two leaders of one term. The duration is how long the two
+    /// candidates stay apart after the race. It needs three nodes.
     VoteRace,
     /// Links between nodes are cut and healed again and again.
     Flap(Shape, CutMode),
-    /// The power fails: what was not synced is lost in part; it is back at the end. Real processes have it in the tier
-    /// that the cluster's `power` names.
+    /// The power fails until the end: a part of what was not synced is lost. For real processes, the cluster's `power`
+    /// says how.
     Power(Target),
     /// The disk is in trouble.
     Disk(Target, DiskTrouble),
-    /// The clocks jump and run at another rate; the jump stays.
+    /// The clocks jump, and run at another rate until the end; the jump stays.
     Clock(Target),
     /// The leader is asked to make some of the nodes the voters, drawn at random (in a simulation now and then another
     /// node is asked). Before the end all nodes are made voters again.

@@ -7,27 +7,27 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Shape {
-    /// One node neither hears nor is heard.
+    /// One node can neither send nor receive.
     IsolateOne,
-    /// The leader neither hears nor is heard.
+    /// The leader can neither send nor receive.
     IsolateLeader,
-    /// Two groups, as equal as can be, do not hear each other.
+    /// Two groups of nearly equal size cannot reach each other.
     Halves,
-    /// Two groups hear each other only through one node between them.
+    /// Two groups reach each other only through one node that is in both.
     Bridge,
-    /// Every node hears a majority, no two the same one.
+    /// Every node reaches a majority, and no two nodes reach the same one.
     MajorityRing,
-    /// One node is heard, but hears no other node.
+    /// One node can send, but receives from no other node.
     OneWayIn,
-    /// One node hears, but is heard by no other node.
+    /// One node can receive, but reaches no other node.
     OneWayOut,
-    /// The leader is heard, but hears no other node.
+    /// The leader can send, but receives from no other node.
     LeaderOneWayIn,
-    /// The leader hears, but is heard by no other node.
+    /// The leader can receive, but reaches no other node.
     LeaderOneWayOut,
-    /// Of the two connections between the leader and each other node, the one with entries is cut, both ways.
+    /// Of the two connections between the leader and every other node, the one that carries entries is cut, in both directions.
     LeaderFirstLane,
-    /// The other one: pulses and votes.
+    /// The other connection is cut: the one that carries pulses and votes.
     LeaderUrgentLane,
 }
 
@@ -85,11 +85,11 @@ impl Shape {
     }
 }
 
-/// What a cut link does with what is sent over it.
+/// What a cut link does with the data that is sent over it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CutMode {
-    /// Swallows it; sockets stay open until the heal.
+    /// Drops it; sockets stay open until the heal.
     Drop,
     /// Closes connections, and refuses new ones.
     Reset,

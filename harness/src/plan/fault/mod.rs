@@ -35,17 +35,23 @@ pub struct FaultPlan {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
+    /// What happens: a name of `FaultKind`. What it takes is in the next four keys.
     kind: KindName,
+    /// Which nodes it affects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     target: Option<Target>,
+    /// Which links it cuts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shape: Option<Shape>,
     /// What a cut link does; drawn each time when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<CutMode>,
+    /// What is wrong with the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trouble: Option<DiskTrouble>,
+    /// How long it lasts.
     duration: SpanRange,
+    /// How often it happens, relative to the other faults; 1 when absent.
     #[serde(default = "one")]
     weight: u32,
 }

@@ -1,14 +1,14 @@
-//! Whom a fault of a process hits, and what is wrong with a disk.
+//! Which nodes a fault affects, and what is wrong with a disk.
 
 use serde::{Deserialize, Serialize};
 
-/// Whom a process fault hits.
+/// Which nodes a fault affects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// Any one node.
     One,
-    /// The leader of the moment; any one node while there is none.
+    /// The current leader; any one node while there is none.
     Leader,
     /// One node that does not lead.
     Follower,

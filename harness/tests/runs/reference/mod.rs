@@ -6,6 +6,7 @@
 
 mod source;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -135,24 +136,46 @@ fn the_page_of_the_settings_file_is_what_the_sources_say() {
     expect_page("settings.md", &page);
 }
 
+/// The source files of a folder and its subfolders, `mod.rs` first in each.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort_by_key(|path| (!path.ends_with("mod.rs"), path.clone()));
+    let nested = |path: PathBuf| match path.is_dir() {
+        true => sources(&path),
+        false => vec![path],
+    };
+    paths.into_iter().flat_map(nested).collect()
+}
+
+/// Types that a file spells in another way have the members of the type that is read for them, or none that a file shows.
+fn as_read(items: Vec<source::Item>) -> Vec<source::Item> {
+    let (mut stand_ins, mut shown) = (BTreeMap::new(), Vec::new());
+    let wanted: Vec<String> = items.iter().filter_map(|item| item.read_from.clone()).collect();
+    for item in items {
+        if wanted.contains(&item.name) {
+            stand_ins.insert(item.name, item.members);
+        } else {
+            shown.push(item);
+        }
+    }
+    for item in &mut shown {
+        if let Some(from) = &item.read_from {
+            item.members = stand_ins.remove(from).unwrap_or_default();
+        }
+    }
+    shown
+}
+
 #[test]
 fn the_page_of_plan_files_is_what_the_sources_say() {
-    let folder = root().join("harness/src/plan");
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = files
-        .filter(|path| path.extension().is_some_and(|e| e == "rs"))
-        .collect();
-    // The plan itself first.
-    files.sort_by_key(|path| (!path.ends_with("mod.rs"), path.clone()));
     let mut page = format!(
         "# Plan files\n\n{MADE} Every table of a plan and every key in it, as `harness/src/plan` defines them. Times are text such as \
          `\"400ms\"`, ranges of times are two of them.\n"
     );
-    for file in files {
-        let text = std::fs::read_to_string(file).unwrap();
-        for item in source::items(&text).iter().filter(|item| item.is_read) {
+    for file in sources(&root().join("harness/src/plan")) {
+        let items = as_read(source::items(&std::fs::read_to_string(file).unwrap()));
+        for item in items.iter().filter(|item| item.is_read) {
             let _ = write!(page, "\n## {}\n\n{}\n", item.name, item.doc);
             if !item.members.is_empty() {
                 page.push_str("\n| key or value | type | meaning |\n|-|-|-|\n");
@@ -162,6 +185,8 @@ fn the_page_of_plan_files_is_what_the_sources_say() {
             }
         }
     }
-    assert!(page.contains("| `warmup` |"), "{page}");
+    for key in ["warmup", "impaired_max", "trouble", "vote-race", "ext4"] {
+        assert!(page.contains(&format!("| `{key}` |")), "{key}: {page}");
+    }
     expect_page("plan.md", &page);
 }

@@ -6,6 +6,8 @@ pub(super) struct Item {
     pub(super) doc: String,
     /// Whether it is read from a file: it derives `Deserialize`.
     pub(super) is_read: bool,
+    /// The type that a file has in place of it.
+    pub(super) read_from: Option<String>,
     pub(super) members: Vec<Member>,
 }
 
@@ -29,16 +31,27 @@ impl Before {
     fn take(&mut self, line: &str) -> bool {
         let line = line.trim();
         if let Some(doc) = line.strip_prefix("///") {
-            if !self.doc.is_empty() {
+            if !self.doc.is_empty() && !doc.is_empty() {
                 self.doc.push(' ');
             }
             self.doc.push_str(doc.trim());
-        } else if line.starts_with("#[") {
+        } else if line.starts_with("#[") || self.is_inside_attribute() {
             self.attributes.push_str(line);
         } else {
             return false;
         }
         true
+    }
+
+    /// Whether the last attribute goes on in the next line.
+    fn is_inside_attribute(&self) -> bool {
+        !self.attributes.is_empty() && !self.attributes.ends_with(']')
+    }
+
+    /// The type that a file has in place of this one.
+    fn read_from(&self) -> Option<String> {
+        let (_, rest) = self.attributes.split_once("from = \"")?;
+        Some(rest.split_once('"')?.0.to_owned())
     }
 
     /// The name in a file: what serde was asked to call it, or in words with hyphens for a variant.
@@ -80,7 +93,8 @@ pub(super) fn items(text: &str) -> Vec<Item> {
             continue;
         }
         let before = std::mem::take(&mut before);
-        let (is_enum, rest) = match (line.strip_prefix("pub struct "), line.strip_prefix("pub enum ")) {
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        let (is_enum, rest) = match (line.strip_prefix("struct "), line.strip_prefix("enum ")) {
             (Some(rest), _) => (false, rest),
             (None, Some(rest)) => (true, rest),
             (None, None) => continue,
@@ -92,6 +106,7 @@ pub(super) fn items(text: &str) -> Vec<Item> {
             name: name.to_owned(),
             doc: before.text(),
             is_read: before.attributes.contains("Deserialize"),
+            read_from: before.read_from(),
             members: members(&mut lines, is_enum),
         });
     }
