@@ -32,7 +32,7 @@ pub enum StoreError {
     /// The batch contradicts the log or a limit; nothing was written.
     #[error("refused: {0}")]
     Invalid(String),
-    /// The disk failed, now or before: what it acknowledged is all that is known, and the store is done for.
+    /// The disk failed, now or before: what it acknowledged is all that is known, and nothing is written any more.
     #[error("{file}: {doing}: {source}; nothing more is written, restart the node")]
     Failed {
         /// The file.

@@ -80,7 +80,7 @@ pub struct PersistStats {
 pub struct StoreStats {
     /// Batches made durable.
     pub batches: u64,
-    /// Syncs of files that took.
+    /// Syncs of files that succeeded.
     pub syncs: u64,
     /// Bytes written.
     pub bytes: u64,

@@ -14,8 +14,7 @@ use crate::store::disk::DiskFile;
 use crate::store::error::ReadError;
 use crate::store::format::batch::{BatchHeader, RecordHeader, record_seed};
 use crate::store::format::codec::crc;
-use crate::store::format::layout::PAGE;
-use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::layout::{BATCH_HEADER_BYTES, PAGE, RECORD_HEADER_BYTES};
 use crate::store::format::segment::{SegmentHeader, file_name};
 use crate::store::shape::{Extent, Extents};
 

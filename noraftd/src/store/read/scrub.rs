@@ -6,6 +6,7 @@
 use noraft::LogIndex;
 
 use crate::store::error::ReadError;
+use crate::store::format::layout::RECORD_HEADER_BYTES;
 use crate::store::read::reader::LogReader;
 
 /// Goes through the log again and again.
@@ -90,4 +91,4 @@ impl Scrubber {
 }
 
 /// What a record takes beside its payload.
-const ENTRY_BYTES: u64 = 40;
+const ENTRY_BYTES: u64 = RECORD_HEADER_BYTES as u64;

@@ -11,7 +11,7 @@ use crate::store::Store;
 use crate::store::disk::{Disk, DiskFile};
 use crate::store::error::StoreError;
 use crate::store::format::batch::Mark;
-use crate::store::format::hard_state::{self};
+use crate::store::format::hard_state;
 use crate::store::format::layout;
 use crate::store::format::segment::{self, SegmentHeader, file_name};
 use crate::store::read::reader::{Directory, ReadableSegment};

@@ -2,7 +2,7 @@
 //!
 //! `setup` (what a directory is), `scan` (one segment), `noted` (what its records say), `tail` (what comes after its last whole batch), `salvage` (what a damaged
 //! batch still says), `replay` (the log that the batches add up to), `judge` (what all of it means: the table), `verdict` (in words),
-//! `open` (what is done about it).
+//! `open` (in which order files are read), `assemble` (what is done about it).
 
 mod assemble;
 pub(super) mod create;

@@ -1,11 +1,11 @@
-//! Setting up a directory, and opening one.
+//! Opening a directory: what is read, and in which order.
 //!
 //! Invariant: files and directory are synced *before* they are read, and what the last process wrote is read
 //! from the disk (after a failed sync the page cache shows what the disk never got, and no later sync says
 //! so); everything is read before anything is written, and a refused directory is left as it was.
 
 use std::collections::BTreeMap;
-use std::io::{self};
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ use crate::store::recovery::assemble::assemble;
 use crate::store::recovery::judge::{DirectoryContents, Judgement, SnapshotSource, judge};
 use crate::store::recovery::lock::{Locked, failure, read_slots};
 use crate::store::recovery::scan::SegmentScan;
-use crate::store::recovery::setup::{self};
+use crate::store::recovery::setup;
 use crate::store::recovery::verdict::OpenError;
 use crate::store::snapshots::{self, Snapshots};
 use crate::store::types::{Options, Owner, SpareBy};

@@ -10,8 +10,7 @@ use crate::record::{Hole, decode_config};
 use crate::store::format::batch::{BatchHeader, Kind, RecordHeader, record_seed};
 use crate::store::format::check::check_batch;
 use crate::store::format::codec::crc;
-use crate::store::format::layout::PAGE;
-use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::layout::{BATCH_HEADER_BYTES, PAGE, RECORD_HEADER_BYTES};
 use crate::store::recovery::noted::{Event, Place};
 use crate::store::recovery::scan::SegmentScan;
 

@@ -10,8 +10,7 @@
 use crate::record::Base;
 use crate::store::format::batch::{BatchHeader, CUT_IS_CLOSED_LATER, Kind, Mark, RecordHeader, record_seed};
 use crate::store::format::check::{check_batch, check_record};
-use crate::store::format::layout::PAGE;
-use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
+use crate::store::format::layout::{BATCH_HEADER_BYTES, PAGE, RECORD_HEADER_BYTES};
 use crate::store::format::segment::{HeaderFault, Link, SegmentHeader};
 use crate::store::recovery::noted::{Event, Noted, Place};
 use crate::store::recovery::tail::{

@@ -161,7 +161,7 @@ impl Writer {
         lock(&self.directory)
     }
 
-    /// What the log says on its own in every segment.
+    /// What the beginning of each segment says again.
     pub(in crate::store) fn repeated(&self) -> &Repeated {
         &self.repeated
     }
