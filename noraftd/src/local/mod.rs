@@ -2,7 +2,10 @@
 //!
 //! Invariant: nothing here changes the log or the state machine; an answer is made of what it is given.
 
+mod command_docs;
+pub mod facts;
 mod glob;
-pub mod render;
+mod info;
+mod render;
 pub mod session;
 pub mod status;

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use crate::local::render::{
-    ServerFacts, render_command, render_config, render_hello, render_info, render_role, render_time,
-};
+use crate::local::command_docs::render_command;
+use crate::local::facts::ServerFacts;
+use crate::local::info::render_info;
+use crate::local::render::{render_config, render_hello, render_role, render_time};
 use crate::protocol::command::{ClientCommand, Hello, Local};
 use crate::protocol::gate::Gate;
 use crate::protocol::resp::{Reply, RespVersion};

@@ -19,7 +19,7 @@ use super::clock;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, Stream, WriteHalf};
 use crate::config::ServeConfig;
-use crate::local::render::ServerFacts;
+use crate::local::facts::ServerFacts;
 use crate::local::session::Session;
 use crate::local::status::{LoadingReport, StatusReport};
 use crate::protocol::command::table::CommandSpec;

@@ -36,8 +36,10 @@ pub mod run;
 mod signals;
 mod snapshots;
 pub mod sockets;
+mod start_error;
 mod storage;
 #[cfg(test)]
 mod test_support;
 
-pub use run::{StartError, run};
+pub use run::run;
+pub use start_error::StartError;

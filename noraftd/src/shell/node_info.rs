@@ -15,7 +15,7 @@ use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
-use crate::local::render::{ClientAddress, ServerFacts};
+use crate::local::facts::{ClientAddress, ServerFacts};
 use crate::local::status::StatusReport;
 use crate::protocol::command::Request;
 use crate::protocol::resp::Reply;

@@ -3,7 +3,7 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
-use crate::local::render::Resources;
+use crate::local::facts::Resources;
 
 /// Asks the kernel. What it does not say is zero.
 pub(super) fn used() -> Resources {

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 use super::clients::Clients;
 use super::clock;
-use super::descriptors::{self, TooFew};
+use super::descriptors;
 use super::door::{self, Entrance};
 use super::event_loop::EventLoop;
 use super::inbox::Inbox;
@@ -30,6 +30,7 @@ use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use super::signals::Signals;
 use super::sockets::{BindError, Listener};
+use super::start_error::StartError;
 use super::storage::Storage;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::endpoint::Endpoint;
@@ -39,75 +40,12 @@ use crate::record::{SnapshotId, genesis_config};
 use crate::recovered::Recovered;
 use crate::replica::event::Snapshot;
 use crate::replica::{Replica, ReplicaConfig};
-use crate::secret::SecretsError;
 use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
 use crate::store::genesis;
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, KnownPeers, Options, SpareBy, Store, is_shortage};
-
-/// Why a node did not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The data directory cannot be made or read.
-    #[error("the data directory {path} cannot be used: {source}")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// What is in the data directory cannot be used.
-    #[error(transparent)]
-    Store(#[from] OpenError),
-    /// The secrets cannot be used.
-    #[error(transparent)]
-    Secrets(#[from] SecretsError),
-    /// Other machines reach a node that demands no proof.
-    #[error(
-        "peer_listen: {0} can be reached from other machines, and anyone who reaches it owns the cluster: give every node \
-         --peer-secret-file, or --insecure-peers where something else keeps strangers away"
-    )]
-    Exposed(Endpoint),
-    /// The directory holds a term that no election leads to.
-    #[error(
-        "{directory} holds term {term}, which no elections lead to: a forged message brought it there, before this \
-         release refused such terms. If other nodes are sound, put the directory aside and set this node up with \
-         `noraftd rejoin`. If no node is, every node begins again from the newest snapshot that one of them has, with \
-         `noraftd snapshot restore`; `noraftd inspect` shows what the directories hold"
-    )]
-    Term {
-        /// The directory.
-        directory: String,
-        /// The term.
-        term: u64,
-    },
-    /// An address cannot be listened on.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The system lets the process have too few files.
-    #[error(transparent)]
-    Descriptors(#[from] TooFew),
-    /// The system has no thread, timer or signal to give.
-    #[error("cannot start: {0}")]
-    System(#[from] io::Error),
-}
-
-impl StartError {
-    /// The process's exit code for this reason.
-    pub fn exit(&self) -> Exit {
-        match self {
-            Self::Directory { source, .. } if is_shortage(source) => Exit::System,
-            Self::Directory { .. } => Exit::CannotCreate,
-            Self::Store(error) => error.exit(),
-            Self::Secrets(_) | Self::Exposed(_) => Exit::Config,
-            Self::Term { .. } => Exit::Data,
-            Self::Bind(_) => Exit::Unavailable,
-            Self::Descriptors(_) | Self::System(_) => Exit::System,
-        }
-    }
-}
+use crate::store::{Identity, KnownPeers, Options, SpareBy, Store};
 
 /// Runs a node until a signal stops it.
 ///

@@ -4,6 +4,7 @@
 mod command;
 mod machine;
 mod peer;
+mod peer_samples;
 mod redis_semantics;
 mod resp;
 mod session;

@@ -1,137 +1,21 @@
 //! Peer frames: what is sent arrives, and what is not valid in itself goes no further.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use noraft::{LogIndex, LogPosition, NodeId, Term};
+use noraft::{LogPosition, Term};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::frame::{self, FrameError};
-use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::peer::{
-    APPEND_OVERHEAD_BYTES, Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError,
-    PeerFrame, PeerMessage, Print, ProofOfSecret, RECORD_OVERHEAD_BYTES, REPAIR_POSITIONS_MAX, Reject,
-    Settings,
+    APPEND_OVERHEAD_BYTES, Features, PeerError, PeerFrame, PeerMessage, RECORD_OVERHEAD_BYTES,
+    REPAIR_POSITIONS_MAX, Reject,
 };
-use noraftd::protocol::resp::{Reply, STATUSES};
-use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
-use noraftd::time::Stamp;
+use noraftd::record::{Abstain, RecordKind};
 
+use super::peer_samples::{
+    CLUSTER, append, chained, chunk, counted_messages, decoded, encoded, frames, position, record, records,
+    snapshot,
+};
 use super::support::{random_args, random_bytes, request};
-
-const CLUSTER: u64 = 0x1122_3344_5566_7788;
-
-fn position(term: u64, index: u64) -> LogPosition {
-    LogPosition {
-        term: Term::new(term),
-        index: LogIndex::new(index),
-    }
-}
-
-fn record(term: u64, index: u64, kind: RecordKind, payload: Bytes) -> Record {
-    Record::new(
-        position(term, index),
-        kind,
-        Stamp::from_millis(1_000 + index),
-        payload,
-    )
-}
-
-fn encoded(frame: &PeerFrame) -> BytesMut {
-    let mut out = BytesMut::new();
-    frame.encode(CLUSTER, Features::SUPPORTED, &mut out);
-    out
-}
-
-fn decoded(mut bytes: BytesMut) -> Result<Option<PeerFrame>, PeerError> {
-    PeerFrame::decode(CLUSTER, &mut bytes)
-}
-
-fn append(records: Vec<Record>) -> PeerMessage {
-    let (term, commit_index) = (Term::new(5), LogIndex::new(2));
-    PeerMessage::Append {
-        term,
-        commit_index,
-        prev: position(3, 2),
-        chain: None,
-        records,
-        round: 9,
-        last_index: LogIndex::new(8),
-    }
-}
-
-fn records() -> Vec<Record> {
-    let config = encode_config(&genesis_config([1, 2, 3].map(NodeId::new)));
-    vec![
-        record(3, 3, RecordKind::Command, request("SET k v").body),
-        record(5, 4, RecordKind::Term, Bytes::new()),
-        record(5, 5, RecordKind::Config, config),
-        record(5, 6, RecordKind::Command, Bytes::from_static(b"not a command")),
-    ]
-}
-
-/// One of each frame, and more of those with variants.
-fn frames() -> Vec<PeerFrame> {
-    let mut frames = greetings();
-    frames.extend(messages().into_iter().map(PeerFrame::Message));
-    let forwarded = |outcome| PeerMessage::Forwarded {
-        id: 1,
-        boot: 2,
-        outcome,
-    };
-    frames.extend(outcomes().into_iter().map(forwarded).map(PeerFrame::Message));
-    frames.extend(repair_messages().into_iter().map(PeerFrame::Message));
-    frames.extend(counted_messages().into_iter().map(PeerFrame::Message));
-    frames.extend(comparisons().into_iter().map(PeerFrame::Message));
-    frames
-}
-
-fn greetings() -> Vec<PeerFrame> {
-    let hello = Hello {
-        cluster_id: CLUSTER,
-        from: NodeId::new(1),
-        to: NodeId::new(2),
-        incarnation: 3,
-        extensions: Extensions {
-            features: Features::CHAIN.with(Features::URGENT),
-            nonce: Some([7; 32]),
-            settings: Settings {
-                members: Some(8),
-                payload_bytes_max: Some(9),
-            },
-            client_address: Some("10.0.0.1:7601".to_owned()),
-            lane: Lane::Urgent,
-        },
-    };
-    let reply = HelloReply {
-        from: NodeId::new(2),
-        incarnation: 4,
-        extensions: Extensions::default(),
-    };
-    let rejects = [
-        Reject::Cluster,
-        Reject::Node,
-        Reject::Version,
-        Reject::NotMember,
-        Reject::Incarnation,
-        Reject::Unproven,
-        Reject::Secret,
-        Reject::Settings(differences()),
-    ];
-    let challenge = Challenge { nonce: [5; 32] };
-    let proofs = [vec![[1; 16]], vec![[1; 16], [2; 16]]];
-    let mut frames = vec![PeerFrame::Hello(hello), PeerFrame::HelloReply(reply)];
-    frames.extend(rejects.map(PeerFrame::Reject));
-    frames.push(PeerFrame::Challenge(challenge));
-    frames.extend(proofs.map(|proofs| PeerFrame::Proof(ProofOfSecret { proofs })));
-    frames
-}
-
-fn differences() -> Differences {
-    let settings = |members| Settings {
-        members: Some(members),
-        payload_bytes_max: Some(members),
-    };
-    settings(1).differences(settings(2))
-}
 
 /// A node that is turned away reads these bytes, and knows no more than before.
 #[test]
@@ -147,52 +31,6 @@ fn a_rejection_reveals_only_its_kind() {
         assert_eq!(bytes[8..16], [0; 8], "the header names no cluster");
         assert_eq!(bytes[21..], [0; 8], "{reject:?}: the kind is followed by nothing");
     }
-}
-
-/// The message with what a node of the first release does not know.
-fn chained(mut message: PeerMessage) -> PeerMessage {
-    match &mut message {
-        PeerMessage::Append { chain, .. } | PeerMessage::SnapshotChunk { chain, .. } => {
-            *chain = Some(0x0807_0605_0403_0201);
-        }
-        other => panic!("{other:?} carries no chain"),
-    }
-    message
-}
-
-fn chunk() -> PeerMessage {
-    PeerMessage::SnapshotChunk {
-        term: Term::new(5),
-        snapshot: snapshot(),
-        chain: None,
-        offset: 4,
-        bytes: Bytes::from_static(b"some"),
-    }
-}
-
-fn prints() -> Vec<Print> {
-    let print = |index, chain, digest| Print {
-        position: position(4, index),
-        chain,
-        digest,
-    };
-    vec![
-        print(7, Some(1), Some(2)),
-        print(64, None, Some(u64::MAX)),
-        print(3, Some(0), None),
-    ]
-}
-
-fn comparisons() -> Vec<PeerMessage> {
-    vec![
-        chained(append(records())),
-        chained(chunk()),
-        PeerMessage::Compare {
-            asks: true,
-            prints: prints(),
-        },
-        PeerMessage::Compared { prints: Vec::new() },
-    ]
 }
 
 #[test]
@@ -240,14 +78,6 @@ fn prints_with_numbers_that_are_not_known_are_refused() {
     }
 }
 
-fn snapshot() -> SnapshotId {
-    SnapshotId {
-        position: position(4, 7),
-        bytes: 10,
-        hash: 0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10,
-    }
-}
-
 #[test]
 fn a_chunk_outside_of_its_snapshot_is_refused() {
     for (offset, bytes) in [(7, &b"some"[..]), (10, b"x"), (u64::MAX, b"x"), (3, b"")] {
@@ -264,81 +94,6 @@ fn a_chunk_outside_of_its_snapshot_is_refused() {
             "{offset}: {refused:?}"
         );
     }
-}
-
-fn messages() -> Vec<PeerMessage> {
-    let (term, last_position) = (Term::new(5), position(4, 7));
-    vec![
-        PeerMessage::RequestVote {
-            term,
-            last_position,
-            unanimous: true,
-        },
-        PeerMessage::Vote { term, granted: true },
-        append(vec![]),
-        append(records()),
-        PeerMessage::Appended {
-            term,
-            generation: 2,
-            last_position,
-            round: 9,
-        },
-        PeerMessage::PreVote {
-            term,
-            last_position,
-            canvass: 0,
-            abstain: Abstain::Tail,
-        },
-        chunk(),
-        PeerMessage::SnapshotReply {
-            term,
-            position: last_position,
-            next: 8,
-        },
-        PeerMessage::Pulse {
-            term,
-            pulse: 11,
-            last_index: last_position.index,
-        },
-        PeerMessage::Pulsed { term, pulse: 11 },
-        PeerMessage::PreVoted {
-            term,
-            granted: false,
-            abstain: Abstain::Tail,
-            canvass: 0,
-        },
-        PeerMessage::Forward {
-            id: 1,
-            boot: 2,
-            term,
-            request: request("XADD s * f v"),
-        },
-        PeerMessage::Forward {
-            id: 1,
-            boot: 2,
-            term,
-            request: request("GET k"),
-        },
-    ]
-}
-
-/// Pre-votes that name their canvass.
-fn counted_messages() -> Vec<PeerMessage> {
-    let (term, last_position) = (Term::new(5), position(4, 7));
-    vec![
-        PeerMessage::PreVote {
-            term,
-            last_position,
-            canvass: 1 << 40,
-            abstain: Abstain::Loss,
-        },
-        PeerMessage::PreVoted {
-            term,
-            granted: true,
-            abstain: Abstain::Tail,
-            canvass: u64::MAX,
-        },
-    ]
 }
 
 /// A node of the first release is asked, and answered, as nodes of that release do it.
@@ -364,34 +119,6 @@ fn pre_votes_name_their_canvass_only_to_nodes_that_count_them() {
         message.encode(CLUSTER, Features::NONE, &mut out);
         assert_eq!(decoded(out), Ok(Some(PeerFrame::Message(expected))));
     }
-}
-
-fn repair_messages() -> Vec<PeerMessage> {
-    vec![
-        PeerMessage::RepairRequest {
-            positions: Vec::new(),
-        },
-        PeerMessage::RepairRequest {
-            positions: vec![position(1, 2), position(1, 7), position(4, u64::MAX)],
-        },
-        PeerMessage::Repair {
-            base: LogIndex::new(3),
-            records: Vec::new(),
-        },
-        PeerMessage::Repair {
-            base: LogIndex::ZERO,
-            records: vec![
-                record(1, 1, RecordKind::Term, Bytes::new()),
-                record(1, 9, RecordKind::Command, Bytes::from_static(b"nine")),
-                record(
-                    3,
-                    10,
-                    RecordKind::Config,
-                    encode_config(&genesis_config([NodeId::new(1)])),
-                ),
-            ],
-        },
-    ]
 }
 
 #[test]
@@ -438,27 +165,6 @@ fn repairs_out_of_order_or_damaged_are_refused() {
     assert!(repair(9, crc).is_ok());
     assert!(matches!(repair(9, crc ^ 1), Err(PeerError::Malformed(_))));
     assert!(matches!(repair(0, crc), Err(PeerError::Malformed(_))));
-}
-
-fn outcomes() -> Vec<Outcome> {
-    let nested = Reply::Array(vec![
-        Reply::Null,
-        Reply::NullArray,
-        Reply::Integer(-1),
-        Reply::Status("OK"),
-    ]);
-    let mut outcomes = vec![
-        Outcome::Done(Reply::Pairs(vec![(
-            Reply::Bulk(Bytes::from_static(b"s")),
-            nested,
-        )])),
-        Outcome::Done(Reply::Error("WRONGTYPE x".into())),
-        Outcome::Done(Reply::Map(vec![])),
-    ];
-    outcomes.extend(STATUSES.map(|status| Outcome::Done(Reply::Status(status))));
-    outcomes.extend(Refusal::ALL.map(Outcome::Refused));
-    outcomes.extend(Doubt::ALL.map(Outcome::Indefinite));
-    outcomes
 }
 
 #[test]

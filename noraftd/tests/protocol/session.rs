@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use noraft::{LogIndex, NodeId, Role};
-use noraftd::local::render::{ClientAddress, Resources, ServerFacts};
+use noraftd::local::facts::{ClientAddress, Resources, ServerFacts};
 use noraftd::local::session::Session;
 use noraftd::protocol::command::Parsed;
 use noraftd::protocol::resp::{RespVersion, Value};

@@ -5,6 +5,7 @@
 mod agreement;
 mod appends;
 mod counter;
+mod disk;
 mod elections;
 mod membership;
 mod order;

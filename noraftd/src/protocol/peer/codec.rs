@@ -1,8 +1,9 @@
-//! Encoding and decoding of peer frames; the formats are tabled in `mod.rs`.
+//! Encoding and decoding of peer frames, and of messages; the formats are tabled in `mod.rs`.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use noraft::{LogIndex, NodeId, Term};
+use noraft::{LogIndex, Term};
 
+use super::greeting_codec::{KIND_CHALLENGE, KIND_HELLO, KIND_HELLO_REPLY, KIND_PROOF, KIND_REJECT};
 use super::outcome_codec::{read_outcome, write_outcome};
 use super::position_codec::{read_position, write_position};
 use super::prints_codec::{read_compare, read_compared, write_prints};
@@ -10,15 +11,13 @@ use super::record_codec::{CUT, read_records, write_records};
 use super::repair_codec::{read_repair, read_repair_request, write_positions, write_repair};
 use super::snapshot_codec::{read_chunk, write_id};
 use super::{
-    Challenge, Differences, Extensions, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage,
-    ProofOfSecret, Reject,
+    Challenge, Features, Hello, HelloReply, PeerError, PeerFrame, PeerMessage, ProofOfSecret, Reject,
 };
 use crate::protocol::command::Request;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::read::Reader;
 use crate::protocol::seal::Seal;
 use crate::record::Abstain;
-use crate::secret::{NONCE_BYTES, PROOF_BYTES, SECRETS_MAX};
 
 impl PeerFrame {
     /// Takes the next whole frame from the front of `buffer`; `None` when more bytes are needed.
@@ -77,96 +76,6 @@ impl PeerFrame {
             Self::Challenge(challenge) => challenge.encode(cluster_id, out),
             Self::Proof(proof) => proof.encode(cluster_id, out),
             Self::Message(message) => message.encode(cluster_id, features, out),
-        }
-    }
-}
-
-impl Hello {
-    /// Appends the frame to `out`, under the hello's own cluster id.
-    pub fn encode(&self, out: &mut BytesMut) {
-        frame::encode(KIND_HELLO, self.cluster_id, out, |out| {
-            out.put_u64_le(self.from.get());
-            out.put_u64_le(self.to.get());
-            out.put_u64_le(self.incarnation);
-            self.extensions.write(out);
-        });
-    }
-}
-
-impl HelloReply {
-    /// Appends the frame to `out`.
-    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
-        frame::encode(KIND_HELLO_REPLY, cluster_id, out, |out| {
-            out.put_u64_le(self.from.get());
-            out.put_u64_le(self.incarnation);
-            self.extensions.write(out);
-        });
-    }
-}
-
-impl Challenge {
-    /// Appends the frame to `out`.
-    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
-        frame::encode(KIND_CHALLENGE, cluster_id, out, |out| {
-            out.extend_from_slice(&self.nonce);
-        });
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let nonce = reader.take(NONCE_BYTES)?.try_into().ok()?;
-        Some(Self { nonce })
-    }
-}
-
-impl ProofOfSecret {
-    /// Appends the frame to `out`.
-    pub fn encode(&self, cluster_id: u64, out: &mut BytesMut) {
-        frame::encode(KIND_PROOF, cluster_id, out, |out| {
-            self.proofs.iter().for_each(|proof| out.extend_from_slice(proof));
-        });
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let mut proofs = Vec::with_capacity(SECRETS_MAX);
-        while proofs.is_empty() || (reader.end().is_none() && proofs.len() < SECRETS_MAX) {
-            proofs.push(reader.take(PROOF_BYTES)?.try_into().ok()?);
-        }
-        Some(Self { proofs })
-    }
-}
-
-impl Reject {
-    /// Appends the frame to `out`, under no cluster's id.
-    pub fn encode(&self, out: &mut BytesMut) {
-        let (reason, number) = match *self {
-            Self::Cluster => (1, 0),
-            Self::Node => (2, 0),
-            Self::Version => (3, 0),
-            Self::NotMember => (4, 0),
-            Self::Incarnation => (5, 0),
-            Self::Unproven => (6, 0),
-            Self::Secret => (7, 0),
-            Self::Settings(Differences(which)) => (8, which),
-        };
-        frame::encode(KIND_REJECT, NO_CLUSTER, out, |out| {
-            out.put_u8(reason);
-            out.put_u64_le(number);
-        });
-    }
-
-    /// A node of the first release sends numbers that must be ignored.
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (reason, number) = (reader.u8()?, reader.u64()?);
-        match reason {
-            1 => Some(Self::Cluster),
-            2 => Some(Self::Node),
-            3 => Some(Self::Version),
-            4 => Some(Self::NotMember),
-            5 => Some(Self::Incarnation),
-            6 => Some(Self::Unproven),
-            7 => Some(Self::Secret),
-            8 => Some(Self::Settings(Differences(number))),
-            _ => None,
         }
     }
 }
@@ -376,8 +285,8 @@ impl PeerMessage {
 
 fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'static str> {
     match frame.kind {
-        KIND_HELLO => read_hello(reader, frame).map(PeerFrame::Hello),
-        KIND_HELLO_REPLY => read_hello_reply(reader).map(PeerFrame::HelloReply),
+        KIND_HELLO => Hello::read(reader, frame).map(PeerFrame::Hello),
+        KIND_HELLO_REPLY => HelloReply::read(reader).map(PeerFrame::HelloReply),
         KIND_REJECT => Reject::read(reader)
             .map(PeerFrame::Reject)
             .ok_or("the reason is unknown"),
@@ -404,24 +313,6 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
         }
         _ => Err("the kind is unknown"),
     }
-}
-
-fn read_hello(reader: &mut Reader<'_>, frame: &Frame) -> Result<Hello, &'static str> {
-    Ok(Hello {
-        cluster_id: frame.cluster_id,
-        from: NodeId::new(reader.u64().ok_or(CUT)?),
-        to: NodeId::new(reader.u64().ok_or(CUT)?),
-        incarnation: reader.u64().ok_or(CUT)?,
-        extensions: Extensions::read(reader)?,
-    })
-}
-
-fn read_hello_reply(reader: &mut Reader<'_>) -> Result<HelloReply, &'static str> {
-    Ok(HelloReply {
-        from: NodeId::new(reader.u64().ok_or(CUT)?),
-        incarnation: reader.u64().ok_or(CUT)?,
-        extensions: Extensions::read(reader)?,
-    })
 }
 
 /// Messages of a fixed size.
@@ -536,10 +427,3 @@ fn read_abstain(reader: &mut Reader<'_>) -> Option<Abstain> {
 
 const KIND_COUNTED_PRE_VOTE: u8 = 26;
 const KIND_COUNTED_PRE_VOTED: u8 = 27;
-const KIND_HELLO: u8 = 1;
-const KIND_HELLO_REPLY: u8 = 2;
-const KIND_REJECT: u8 = 3;
-const KIND_CHALLENGE: u8 = 4;
-const KIND_PROOF: u8 = 5;
-/// The cluster id of a rejection: the right one is not for strangers.
-const NO_CLUSTER: u64 = 0;

@@ -15,7 +15,7 @@
 //! | 18 | AppendEntries | term u64, commit index u64, prev position, round u64, last index u64, records (`record_codec.rs`) |
 //! | 19 | append reply | term u64, generation u64, last position, round u64 |
 //! | 20 | pre-vote | term u64, last position |
-//! | 21 | pre-vote reply | term u64, granted flag, abstaining flag |
+//! | 21 | pre-vote reply | term u64, granted flag, abstaining byte (0: no; 1: its log may lack an entry; 2: it lost some for certain) |
 //! | 22 | forward | id u64, boot u64, term u64, the command (rest of the body) |
 //! | 23 | forwarded | id u64, boot u64, outcome (`outcome_codec.rs`) |
 //! | 24 | repair request | count u32, positions |
@@ -39,6 +39,7 @@
 
 mod codec;
 mod extensions;
+mod greeting_codec;
 mod outcome_codec;
 mod position_codec;
 mod prints_codec;

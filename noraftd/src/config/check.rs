@@ -1,0 +1,252 @@
+//! From what a user gave to what is valid; defaults and limits are here.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use noraft::NodeId;
+use tracing::level_filters::LevelFilter;
+
+use super::settings::{Settings, first_given};
+use super::{ConfigError, PeerAuth, ServeConfig, cluster_id};
+use crate::endpoint::Endpoint;
+use crate::protocol::peer::is_client_address;
+use crate::record::MEMBERS_MAX;
+use crate::store::Options;
+use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
+use crate::units::{parse_size, parse_time};
+
+impl Settings {
+    /// The configuration that these settings describe.
+    ///
+    /// # Errors
+    ///
+    /// Names the first field that is missing or wrong.
+    pub fn check(self) -> Result<ServeConfig, ConfigError> {
+        let id = check_id("id", self.id.ok_or(ConfigError::Missing("id"))?)?;
+        let data_dir = self.data_dir.ok_or(ConfigError::Missing("data_dir"))?;
+        let cluster = check_cluster(self.cluster)?;
+        let mut peers = check_peers(&self.peers)?;
+        let own = peers.remove(&id);
+        let listen = first_given(self.listen, vec![LISTEN_DEFAULT.to_owned()]);
+        let given = check_endpoints("peer_listen", &self.peer_listen)?;
+        let peer_listen = first_given(given, own.into_iter().collect());
+        if peer_listen.is_empty() && !peers.is_empty() {
+            return Err(ConfigError::Missing("peer_listen"));
+        }
+        let heartbeat = check_time("heartbeat", self.heartbeat, HEARTBEAT_DEFAULT)?;
+        let election_timeout = check_time("election_timeout", self.election_timeout, ELECTION_DEFAULT)?;
+        if election_timeout < 2 * heartbeat {
+            let reason = format!("{election_timeout:?} is less than two heartbeats of {heartbeat:?}");
+            return Err(invalid("election_timeout", reason));
+        }
+        Ok(ServeConfig {
+            id,
+            cluster_id: cluster_id(&cluster),
+            cluster,
+            data_dir,
+            listen: check_endpoints("listen", &listen)?,
+            advertise: check_advertise(self.advertise)?,
+            peer_listen,
+            peers,
+            peer_auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
+            peer_secret_file: self.peer_secret_file,
+            insecure_peers: self.insecure_peers,
+            allow_flush: self.allow_flush,
+            heartbeat,
+            election_timeout,
+            request_timeout: check_time("request_timeout", self.request_timeout, REQUEST_DEFAULT)?,
+            segment_bytes: check_size(
+                "segment_bytes",
+                self.segment_bytes,
+                SEGMENT_BYTES_DEFAULT,
+                SEGMENT_BYTES,
+            )?
+            .next_multiple_of(PAGE_BYTES),
+            snapshot_log_bytes: check_size(
+                "snapshot_log_bytes",
+                self.snapshot_log_bytes,
+                SNAPSHOT_LOG_BYTES_DEFAULT,
+                SNAPSHOT_LOG_BYTES,
+            )?,
+            snapshot_rate: check_size(
+                "snapshot_rate",
+                self.snapshot_rate,
+                SNAPSHOT_RATE_DEFAULT,
+                SNAPSHOT_RATE,
+            )?,
+            scrub_rate: check_size("scrub_rate", self.scrub_rate, SCRUB_RATE_DEFAULT, SCRUB_RATE)?,
+            log: check_log(self.log.as_deref())?,
+            shadow_disk: check_shadow_disk(self.shadow_disk.as_deref())?,
+        })
+    }
+}
+
+fn invalid(field: &'static str, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid {
+        field,
+        reason: reason.into(),
+    }
+}
+
+fn check_id(field: &'static str, id: u64) -> Result<NodeId, ConfigError> {
+    if id == 0 {
+        return Err(invalid(field, "node ids count from 1"));
+    }
+    Ok(NodeId::new(id))
+}
+
+fn check_cluster(name: Option<String>) -> Result<String, ConfigError> {
+    let name = name.unwrap_or_else(|| CLUSTER_DEFAULT.to_owned());
+    if name.is_empty() || name.len() > CLUSTER_BYTES_MAX || name.chars().any(char::is_control) {
+        let reason = format!("a name has 1 to {CLUSTER_BYTES_MAX} bytes, none of them a control character");
+        return Err(invalid("cluster", reason));
+    }
+    Ok(name)
+}
+
+fn check_endpoints(field: &'static str, texts: &[String]) -> Result<Vec<Endpoint>, ConfigError> {
+    texts
+        .iter()
+        .map(|text| text.parse().map_err(|error| invalid(field, format!("{error}"))))
+        .collect()
+}
+
+fn check_advertise(address: Option<String>) -> Result<Option<String>, ConfigError> {
+    match address {
+        Some(address) if !is_client_address(&address) => {
+            let reason = format!("'{address}' is not HOST:PORT (as in 10.0.0.1:7601)");
+            Err(invalid("advertise", reason))
+        }
+        address => Ok(address),
+    }
+}
+
+fn check_peers(texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigError> {
+    let mut peers = BTreeMap::new();
+    for text in texts {
+        let (id, address) = text.split_once('=').ok_or_else(|| {
+            invalid(
+                "peers",
+                format!("'{text}' is not ID=ADDR (as in 2=10.0.0.2:7701)"),
+            )
+        })?;
+        let id = id
+            .trim()
+            .parse()
+            .map_err(|_| invalid("peers", format!("'{id}' is no node id")))?;
+        let id = check_id("peers", id)?;
+        let endpoint: Endpoint = address
+            .trim()
+            .parse()
+            .map_err(|error| invalid("peers", format!("{error}")))?;
+        if peers.insert(id, endpoint).is_some() {
+            return Err(invalid("peers", format!("node {} is named twice", id.get())));
+        }
+    }
+    if peers.len() > MEMBERS_MAX {
+        return Err(invalid(
+            "peers",
+            format!("a cluster has at most {MEMBERS_MAX} members"),
+        ));
+    }
+    Ok(peers)
+}
+
+fn check_peer_auth(text: Option<&str>, has_secret: bool) -> Result<PeerAuth, ConfigError> {
+    let mode = match text {
+        None if has_secret => PeerAuth::Require,
+        None | Some("off") => PeerAuth::Off,
+        Some("accept") => PeerAuth::Accept,
+        Some("require") => PeerAuth::Require,
+        Some(text) => {
+            let reason = format!("'{text}' is none of off, accept, require");
+            return Err(invalid("peer_auth", reason));
+        }
+    };
+    if mode != PeerAuth::Off && !has_secret {
+        let reason = format!("'{}' needs a secret: give peer_secret_file", mode.name());
+        return Err(invalid("peer_auth", reason));
+    }
+    Ok(mode)
+}
+
+fn check_time(field: &'static str, text: Option<String>, default: Duration) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
+    let time =
+        parse_time(&text).ok_or_else(|| invalid(field, format!("'{text}' is no time (as in 50ms or 2s)")))?;
+    if time < TIME_MIN || time > TIME_MAX {
+        return Err(invalid(
+            field,
+            format!("{time:?} is not between {TIME_MIN:?} and {TIME_MAX:?}"),
+        ));
+    }
+    Ok(time)
+}
+
+fn check_size(
+    field: &'static str,
+    text: Option<String>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<u64, ConfigError> {
+    let Some(text) = text else { return Ok(default) };
+    let bytes = parse_size(&text).ok_or_else(|| {
+        invalid(
+            field,
+            format!("'{text}' is no size (as in 65536, 256KiB or 64MiB)"),
+        )
+    })?;
+    if !range.contains(&bytes) {
+        let reason = format!("{bytes} is not between {} and {}", range.start(), range.end());
+        return Err(invalid(field, reason));
+    }
+    Ok(bytes)
+}
+
+fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
+    let Some(level) = level else {
+        return Ok(LevelFilter::INFO);
+    };
+    let unknown = || {
+        invalid(
+            "log",
+            format!("'{level}' is none of error, warn, info, debug, trace, off"),
+        )
+    };
+    level.parse().map_err(|_| unknown())
+}
+
+fn check_shadow_disk(text: Option<&str>) -> Result<Option<ShadowOptions>, ConfigError> {
+    let parse = |text: &str| {
+        text.parse()
+            .map_err(|error: ShadowOptionsError| invalid("shadow_disk", error.to_string()))
+    };
+    text.map(parse).transpose()
+}
+
+/// Where a node listens for clients unless it is configured otherwise.
+pub(super) const LISTEN_DEFAULT: &str = "127.0.0.1:7601";
+const CLUSTER_DEFAULT: &str = "noraft";
+/// A name is for people; this many bytes fit into a log line.
+const CLUSTER_BYTES_MAX: usize = 128;
+pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(50);
+pub(super) const ELECTION_DEFAULT: Duration = Duration::from_millis(500);
+const REQUEST_DEFAULT: Duration = Duration::from_secs(1);
+/// The runtime's timers tick in milliseconds.
+const TIME_MIN: Duration = Duration::from_millis(2);
+/// A longer one is a mistake of units.
+const TIME_MAX: Duration = Duration::from_secs(600);
+const SEGMENT_BYTES_DEFAULT: u64 = Options::SEGMENT_BYTES;
+/// Smaller, and a roll costs more than it saves; larger, and the disk is held for what is not written yet.
+const SEGMENT_BYTES: RangeInclusive<u64> = 256 << 10..=1 << 30;
+const SNAPSHOT_LOG_BYTES_DEFAULT: u64 = 64 << 20;
+/// Smaller, and the node writes snapshots all the time; larger, and a restart reads for seconds.
+const SNAPSHOT_LOG_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
+const SNAPSHOT_RATE_DEFAULT: u64 = 128 << 20;
+const SNAPSHOT_RATE: RangeInclusive<u64> = 64 << 10..=16 << 30;
+/// A disk of a terabyte is read in three days; the load is not noticeable.
+const SCRUB_RATE_DEFAULT: u64 = 4 << 20;
+const SCRUB_RATE: RangeInclusive<u64> = 0..=1 << 30;
+/// Segments are whole pages.
+pub(super) const PAGE_BYTES: u64 = 4096;

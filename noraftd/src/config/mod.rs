@@ -1,0 +1,136 @@
+//! A node's settings: flags and a TOML file, merged and checked.
+//!
+//! Invariant: a [`ServeConfig`] that exists is valid. A flag wins over the file; a field that neither
+//! names has its default; every refusal names the field.
+
+mod check;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use noraft::NodeId;
+use tracing::level_filters::LevelFilter;
+
+use crate::endpoint::Endpoint;
+use crate::store::Owner;
+use crate::store::shadow::ShadowOptions;
+
+pub use self::settings::Settings;
+
+/// Why settings are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {0}: {1}")]
+    Unreadable(PathBuf, String),
+    /// The file is no TOML, or names what does not exist; the reason has several lines and shows the place.
+    #[error("the configuration file {0} is wrong:\n{1}")]
+    Malformed(PathBuf, String),
+    /// A field has to be given.
+    #[error("{0} is missing: give --{flag} or '{0}' in the file", flag = .0.replace('_', "-"))]
+    Missing(&'static str),
+    /// A field's value cannot be used.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field, as the file names it.
+        field: &'static str,
+        /// What is wrong with its value.
+        reason: String,
+    },
+}
+
+/// How one node runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServeConfig {
+    /// This node.
+    pub id: NodeId,
+    /// The cluster's name.
+    pub cluster: String,
+    /// What the name is on the wire and on disk ([`cluster_id`]).
+    pub cluster_id: u64,
+    /// Where the log lives.
+    pub data_dir: PathBuf,
+    /// Addresses for clients.
+    pub listen: Vec<Endpoint>,
+    /// Where clients reach this node; when absent, the first address of `listen` that says it.
+    pub advertise: Option<String>,
+    /// Addresses for the other nodes; none in a cluster of one.
+    pub peer_listen: Vec<Endpoint>,
+    /// Every other member.
+    pub peers: BTreeMap<NodeId, Endpoint>,
+    /// The file with the secret that the nodes share.
+    pub peer_secret_file: Option<PathBuf>,
+    /// What other nodes have to prove. Anything but [`PeerAuth::Off`] comes with a secret.
+    pub peer_auth: PeerAuth,
+    /// Other machines may reach a node that demands no proof.
+    pub insecure_peers: bool,
+    /// Whether clients may remove every key at once.
+    pub allow_flush: bool,
+    /// Time between a leader's heartbeats.
+    pub heartbeat: Duration,
+    /// How long a follower waits for its leader.
+    pub election_timeout: Duration,
+    /// When a request is answered at the latest.
+    pub request_timeout: Duration,
+    /// Size of a new log segment.
+    pub segment_bytes: u64,
+    /// Bytes of entries after which a snapshot is taken.
+    pub snapshot_log_bytes: u64,
+    /// Bytes of a snapshot that are sent in a second.
+    pub snapshot_rate: u64,
+    /// Bytes of the log that are read again in a second.
+    pub scrub_rate: u64,
+    /// What to log.
+    pub log: LevelFilter,
+    /// How to lose what is not synced; only tests want that.
+    pub shadow_disk: Option<ShadowOptions>,
+}
+
+/// What a node demands of the other nodes, and does itself. Rolling a cluster over goes through `Accept`: each node
+/// in turn from `Off` (or a release without secrets) to `Accept`, then each in turn to `Require`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerAuth {
+    /// Proves nothing, and takes nodes that prove nothing.
+    Off,
+    /// Proves itself to those that ask, asks those that offer it, and takes the others as they are.
+    Accept,
+    /// Takes only nodes that have proven themselves, and proves itself to all.
+    Require,
+}
+
+impl PeerAuth {
+    /// As the setting has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Accept => "accept",
+            Self::Require => "require",
+        }
+    }
+}
+
+impl ServeConfig {
+    /// Whose directory it must be.
+    pub fn owner(&self) -> Owner {
+        Owner {
+            cluster_id: self.cluster_id,
+            node_id: self.id,
+        }
+    }
+
+    /// Every member, this node included.
+    pub fn members(&self) -> impl Iterator<Item = NodeId> {
+        self.peers.keys().copied().chain([self.id])
+    }
+}
+
+/// What a cluster's name is on the wire and on disk: its 64-bit FNV-1a hash. It never changes.
+pub fn cluster_id(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+    })
+}

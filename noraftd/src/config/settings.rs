@@ -1,0 +1,123 @@
+//! What a user gives: flags, or the fields of a TOML file.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// The settings as given by the user: on the command line, or in a file (same names, `_` for `-`).
+#[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// This node's number, from 1 up; each member has its own, permanently.
+    #[arg(long, value_name = "N")]
+    pub id: Option<u64>,
+    /// The cluster's name; nodes with another name are refused [default: noraft]
+    #[arg(long, value_name = "NAME")]
+    pub cluster: Option<String>,
+    /// The directory that holds this node's log. Created when it is missing.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// An address for clients: HOST:PORT or /path of a Unix socket. Repeatable [default: 127.0.0.1:7601]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Vec<String>,
+    /// Where clients reach this node, HOST:PORT, as ROLE and INFO of all nodes say it [default: the first --listen
+    /// address with a port, unless it is a wildcard]
+    #[arg(long, value_name = "ADDR")]
+    pub advertise: Option<String>,
+    /// An address for the other nodes. Repeatable [default: this node's own --peer address]
+    #[arg(long, value_name = "ADDR")]
+    pub peer_listen: Vec<String>,
+    /// A member and how to reach it. One for each member; this node may be among them.
+    #[arg(long = "peer", value_name = "ID=ADDR")]
+    pub peers: Vec<String>,
+    /// A file with the secret that all nodes share, at least 16 bytes; with a second line while it is being replaced. Nodes
+    /// and tools prove that they know it. Read again at SIGHUP
+    #[arg(long, value_name = "FILE", help_heading = "Security")]
+    pub peer_secret_file: Option<PathBuf>,
+    /// What other nodes have to prove: off (nothing), accept (proof is used where possible, while a cluster is switched
+    /// over) or require [default: require with a secret, off without]
+    #[arg(long, value_name = "MODE", help_heading = "Security")]
+    pub peer_auth: Option<String>,
+    /// Accept nodes from other machines although nothing proves who they are. Anyone who reaches the port owns the cluster
+    #[arg(long, help_heading = "Security")]
+    pub insecure_peers: bool,
+    /// Let clients remove every key with FLUSHALL or FLUSHDB. Every node has to run a version that knows this flag
+    #[arg(long, help_heading = "Testing")]
+    pub allow_flush: bool,
+    /// Time between a leader's heartbeats [default: 50ms]
+    #[arg(long, value_name = "TIME")]
+    pub heartbeat: Option<String>,
+    /// A follower that hears no leader for this long campaigns [default: 500ms]
+    #[arg(long, value_name = "TIME")]
+    pub election_timeout: Option<String>,
+    /// Every request is answered after at most this long [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    pub request_timeout: Option<String>,
+    /// Bytes of one log segment: 256KiB to 1GiB [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub segment_bytes: Option<String>,
+    /// Take a snapshot after this many bytes of entries, or as many as the last one has: 64KiB to 1GiB
+    /// [default: 64MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub snapshot_log_bytes: Option<String>,
+    /// Bytes of a snapshot sent to a lagging node in a second: 64KiB to 16GiB [default: 128MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub snapshot_rate: Option<String>,
+    /// Bytes of the log read again in a second, to find damage while others can repair it; 0 to never: 0 to 1GiB
+    /// [default: 4MiB]
+    #[arg(long, value_name = "SIZE")]
+    pub scrub_rate: Option<String>,
+    /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    pub log: Option<String>,
+    /// A testing aid: whatever is not synced is lost when the process ends, SIGKILL included, as at a power cut.
+    /// SPEC is a seed, or a list such as seed=7,sync=2ms,fail-sync=40 (slower syncs; the 40th fails)
+    #[arg(long, value_name = "SPEC", help_heading = "Testing")]
+    pub shadow_disk: Option<String>,
+}
+
+impl Settings {
+    /// Reads settings from a TOML file.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, is no TOML, or names an unknown field.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| ConfigError::Unreadable(path.into(), error.to_string()))?;
+        toml::from_str(&text)
+            .map_err(|error| ConfigError::Malformed(path.into(), error.to_string().trim_end().to_owned()))
+    }
+
+    /// These settings, and `other`'s where these say nothing.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            id: self.id.or(other.id),
+            cluster: self.cluster.or(other.cluster),
+            data_dir: self.data_dir.or(other.data_dir),
+            listen: first_given(self.listen, other.listen),
+            advertise: self.advertise.or(other.advertise),
+            peer_listen: first_given(self.peer_listen, other.peer_listen),
+            peers: first_given(self.peers, other.peers),
+            peer_secret_file: self.peer_secret_file.or(other.peer_secret_file),
+            peer_auth: self.peer_auth.or(other.peer_auth),
+            insecure_peers: self.insecure_peers || other.insecure_peers,
+            allow_flush: self.allow_flush || other.allow_flush,
+            heartbeat: self.heartbeat.or(other.heartbeat),
+            election_timeout: self.election_timeout.or(other.election_timeout),
+            request_timeout: self.request_timeout.or(other.request_timeout),
+            segment_bytes: self.segment_bytes.or(other.segment_bytes),
+            snapshot_log_bytes: self.snapshot_log_bytes.or(other.snapshot_log_bytes),
+            snapshot_rate: self.snapshot_rate.or(other.snapshot_rate),
+            scrub_rate: self.scrub_rate.or(other.scrub_rate),
+            log: self.log.or(other.log),
+            shadow_disk: self.shadow_disk.or(other.shadow_disk),
+        }
+    }
+}
+
+pub(super) fn first_given<T>(one: Vec<T>, other: Vec<T>) -> Vec<T> {
+    if one.is_empty() { other } else { one }
+}
