@@ -135,7 +135,13 @@ impl<'a> Converter<'a> {
                 let (found, ret) = seen(self.pool, operation, NilReads::Value)?;
                 Ok((RegisterOp::Read(found), ret))
             }
-            _ => Ok((RegisterOp::Cas(expected, new), ret)),
+            ResultKind::Plain
+            | ResultKind::Saw
+            | ResultKind::End
+            | ResultKind::At
+            | ResultKind::Offset
+            | ResultKind::Contradicts
+            | ResultKind::Keyless => Ok((RegisterOp::Cas(expected, new), ret)),
         }
     }
 }

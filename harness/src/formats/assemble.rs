@@ -309,13 +309,15 @@ impl Assembler {
         let token = self.token(entry, process)?;
         let Some(id) = self.open.remove(token) else {
             return match (entry.process, status) {
-                // Who has a name and never began an operation injects faults, or takes notes.
+                // A process that has a name and never began an operation injects faults, or takes notes.
                 (Process::Named(_), Status::Info) => self.fault(entry, at, ""),
                 (Process::Named(name), _) => {
                     let name = self.recording.pool.show(name);
                     Err(format!("an open operation of process {name} to complete"))
                 }
-                _ => Err(format!("an open operation of process {process} to complete")),
+                (Process::Absent | Process::Nemesis | Process::Number(_), _) => {
+                    Err(format!("an open operation of process {process} to complete"))
+                }
             };
         };
         let other_key = self.is_of_other_key(entry, id);
