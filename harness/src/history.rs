@@ -1,4 +1,4 @@
-//! History files: one JSON object a line, the first a [`Header`], the others [`Event`]s.
+//! History files: one JSON object a line, the first a [`Header`], the others [`HistoryEvent`]s.
 //!
 //! Invariant: the writer alone assigns `i`, densely from 0, so that a lost line is noticed by the
 //! reader; every line is complete before the next one starts, so a crash loses at most the last line.
@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Write};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::op::Event;
+use crate::op::HistoryEvent;
 
 /// Version of the format this program writes and the only one it reads.
 pub const HISTORY_VERSION: u32 = 1;
@@ -79,7 +79,7 @@ impl<W: Write> HistoryWriter<W> {
     ///
     /// # Errors
     /// What the output says.
-    pub fn record(&mut self, event: &mut Event) -> io::Result<u64> {
+    pub fn record(&mut self, event: &mut HistoryEvent) -> io::Result<u64> {
         event.set_index(self.next);
         self.line(event)?;
         self.next += 1;
@@ -206,11 +206,11 @@ impl<R: BufRead> HistoryReader<R> {
     ///
     /// # Errors
     /// When a line is not an event, or an index is missing.
-    pub fn next_event(&mut self) -> Result<Option<Event>, HistoryError> {
+    pub fn next_event(&mut self) -> Result<Option<HistoryEvent>, HistoryError> {
         if !self.fill()? {
             return Ok(None);
         }
-        let event: Event = serde_json::from_slice(&self.line).map_err(|error| HistoryError::Line {
+        let event: HistoryEvent = serde_json::from_slice(&self.line).map_err(|error| HistoryError::Line {
             line: self.line_number,
             problem: format!("{error} in {}", excerpt(&String::from_utf8_lossy(&self.line))),
         })?;
@@ -272,20 +272,21 @@ mod tests {
             ..Header::new("register")
         };
         let mut writer = HistoryWriter::new(Vec::new(), &header).unwrap();
-        let invoke = Event::invoke(3, 0, "cas")
+        let invoke = HistoryEvent::invoke(3, 0, "cas")
             .key("a")
             .value(json!([1, 2]))
             .node("n1")
             .at_time(10);
-        let fault = Event::fault(EventKind::FaultBegin, "kill", json!({"node": "n1"}));
+        let fault = HistoryEvent::fault(EventKind::FaultBegin, "kill", json!({"node": "n1"}));
         let mut events = [
             invoke.clone(),
-            Event::complete(&invoke, EventKind::Ok)
+            HistoryEvent::complete(&invoke, EventKind::Ok)
                 .saw(Value::Null)
                 .at_time(20),
             fault.at_time(30),
-            Event::invoke(3, 1, "read").key("a").at_time(40),
-            Event::complete(&Event::invoke(3, 1, "read"), EventKind::Info).error("timeout", false),
+            HistoryEvent::invoke(3, 1, "read").key("a").at_time(40),
+            HistoryEvent::complete(&HistoryEvent::invoke(3, 1, "read"), EventKind::Info)
+                .error("timeout", false),
         ];
         for event in &mut events {
             writer.record(event).unwrap();

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 
 use crate::client::{CallError, Client};
 use crate::generator::{Mix, Pace};
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 use crate::plan::ClientsPlan;
 use crate::recorder::{HistoryId, Recorder};
 use crate::workload::{Completion, Operation, Part, Workload};
@@ -139,7 +139,7 @@ impl Interpreter {
             .map_err(|error| CallError::Malformed(error.to_string()))
     }
 
-    fn invoke(&self, history: HistoryId, process: u64, node: u64, operation: &Operation) -> Event {
+    fn invoke(&self, history: HistoryId, process: u64, node: u64, operation: &Operation) -> HistoryEvent {
         self.recorder
             .invoke(history, |id| invocation(process, id, node, operation))
     }
@@ -187,8 +187,8 @@ impl ClientSlot {
 }
 
 /// The event with which `process` asks `node` for `operation`, under the name `id`.
-pub(crate) fn invocation(process: u64, id: u64, node: u64, operation: &Operation) -> Event {
-    let event = Event::invoke(process, id, operation.function)
+pub(crate) fn invocation(process: u64, id: u64, node: u64, operation: &Operation) -> HistoryEvent {
+    let event = HistoryEvent::invoke(process, id, operation.function)
         .key(operation.key.clone())
         .node(format!("n{node}"));
     match &operation.value {
@@ -198,10 +198,13 @@ pub(crate) fn invocation(process: u64, id: u64, node: u64, operation: &Operation
 }
 
 /// The event that `outcome` makes of `invocation`.
-pub(crate) fn completion_event(invocation: &Event, outcome: &Result<Completion, CallError>) -> Event {
+pub(crate) fn completion_event(
+    invocation: &HistoryEvent,
+    outcome: &Result<Completion, CallError>,
+) -> HistoryEvent {
     match outcome {
         Ok(completion) => {
-            let mut event = Event::complete(invocation, EventKind::Ok);
+            let mut event = HistoryEvent::complete(invocation, EventKind::Ok);
             event.value = completion.value.clone().or(event.value);
             event.saw = completion.saw.clone();
             event.at = completion.at.clone();
@@ -214,7 +217,7 @@ pub(crate) fn completion_event(invocation: &Event, outcome: &Result<Completion, 
             } else {
                 EventKind::Info
             };
-            Event::complete(invocation, kind).error(error.code().to_owned(), error.is_definite())
+            HistoryEvent::complete(invocation, kind).error(error.code().to_owned(), error.is_definite())
         }
     }
 }
@@ -227,8 +230,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn event(outcome: Result<Completion, CallError>) -> Event {
-        let invocation = Event::invoke(1, 2, "write").key("k").value(5).node("n1");
+    fn event(outcome: Result<Completion, CallError>) -> HistoryEvent {
+        let invocation = HistoryEvent::invoke(1, 2, "write").key("k").value(5).node("n1");
         completion_event(&invocation, &outcome)
     }
 

@@ -26,7 +26,7 @@ use serde_json::Value;
 /// | `node`, `err` | who was asked; why it did not succeed |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Event {
+pub struct HistoryEvent {
     /// Dense index, assigned by the history writer.
     #[serde(rename = "i")]
     index: u64,
@@ -145,7 +145,7 @@ impl EventKind {
     }
 }
 
-impl Event {
+impl HistoryEvent {
     /// Begins operation `op` of `process`.
     pub fn invoke(process: u64, op: u64, function: impl Into<Cow<'static, str>>) -> Self {
         Self {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::history::{Header, HistoryWriter};
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 use crate::results::Counts;
 
 /// Names one history of a run.
@@ -63,7 +63,7 @@ impl Recorder {
     }
 
     /// Records an invocation under a fresh operation id and returns it, to be completed.
-    pub fn invoke(&self, history: HistoryId, build: impl FnOnce(u64) -> Event) -> Event {
+    pub fn invoke(&self, history: HistoryId, build: impl FnOnce(u64) -> HistoryEvent) -> HistoryEvent {
         let mut state = self.lock();
         let event = build(state.next_operation);
         state.next_operation += 1;
@@ -73,7 +73,7 @@ impl Recorder {
     }
 
     /// Records a completion.
-    pub fn complete(&self, history: HistoryId, event: Event) {
+    pub fn complete(&self, history: HistoryId, event: HistoryEvent) {
         let mut state = self.lock();
         match event.kind {
             EventKind::Ok => state.counts.ok += 1,
@@ -85,7 +85,7 @@ impl Recorder {
     }
 
     /// Records a step of a fault in every history. Returns its time in nanoseconds.
-    pub fn fault(&self, event: &Event) -> u64 {
+    pub fn fault(&self, event: &HistoryEvent) -> u64 {
         let mut state = self.lock();
         let now = self.now();
         (0..state.writers.len()).for_each(|at| state.write(HistoryId(at), event.clone(), now));
@@ -123,7 +123,7 @@ impl Recorder {
 }
 
 impl State {
-    fn write(&mut self, HistoryId(at): HistoryId, mut event: Event, time_ns: u64) {
+    fn write(&mut self, HistoryId(at): HistoryId, mut event: HistoryEvent, time_ns: u64) {
         event.time_ns = time_ns;
         let writer = self
             .writers
@@ -156,11 +156,11 @@ mod tests {
         let names = ["register", "log"];
         let path = |name: &str| folder.path().join(name);
         let ids = names.map(|name| recorder.open(&path(name), &Header::new(name)).unwrap());
-        let first = recorder.invoke(ids[0], |op| Event::invoke(0, op, "read"));
-        let second = recorder.invoke(ids[1], |op| Event::invoke(1, op, "tail"));
-        recorder.fault(&Event::fault(EventKind::FaultBegin, "kill-one", json!({})));
-        recorder.complete(ids[1], Event::complete(&second, EventKind::Ok));
-        recorder.complete(ids[0], Event::complete(&first, EventKind::Info));
+        let first = recorder.invoke(ids[0], |op| HistoryEvent::invoke(0, op, "read"));
+        let second = recorder.invoke(ids[1], |op| HistoryEvent::invoke(1, op, "tail"));
+        recorder.fault(&HistoryEvent::fault(EventKind::FaultBegin, "kill-one", json!({})));
+        recorder.complete(ids[1], HistoryEvent::complete(&second, EventKind::Ok));
+        recorder.complete(ids[0], HistoryEvent::complete(&first, EventKind::Info));
         recorder.flush().unwrap();
         assert_eq!(
             recorder.counts(),

@@ -9,7 +9,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use crate::history::{HistoryError, HistoryReader};
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 use crate::results::{Counts, PhaseResult};
 
 /// The figures of one history.
@@ -91,7 +91,7 @@ impl Tally {
         Ok(())
     }
 
-    fn count(&mut self, event: &Event, workload: &str, open: &mut BTreeMap<u64, u64>) {
+    fn count(&mut self, event: &HistoryEvent, workload: &str, open: &mut BTreeMap<u64, u64>) {
         let (Some(op), false) = (event.op(), event.kind.is_fault()) else {
             return;
         };
@@ -175,15 +175,15 @@ mod tests {
         let path = folder.path().join("history.jsonl");
         let file = File::create(&path).unwrap();
         let mut writer = HistoryWriter::new(file, &Header::new("register")).unwrap();
-        let read = Event::invoke(0, 0, "read").key("r").at_time(10);
-        let write = Event::invoke(1, 1, "write").key("r").value(1).at_time(20);
-        let lost = Event::invoke(2, 2, "write").key("r").value(2).at_time(110);
+        let read = HistoryEvent::invoke(0, 0, "read").key("r").at_time(10);
+        let write = HistoryEvent::invoke(1, 1, "write").key("r").value(1).at_time(20);
+        let lost = HistoryEvent::invoke(2, 2, "write").key("r").value(2).at_time(110);
         let mut events = [
             read.clone(),
             write.clone(),
-            Event::complete(&read, EventKind::Ok).at_time(50),
-            Event::fault(EventKind::FaultBegin, "kill-one", serde_json::json!({})).at_time(60),
-            Event::complete(&write, EventKind::Info)
+            HistoryEvent::complete(&read, EventKind::Ok).at_time(50),
+            HistoryEvent::fault(EventKind::FaultBegin, "kill-one", serde_json::json!({})).at_time(60),
+            HistoryEvent::complete(&write, EventKind::Info)
                 .error("timeout", false)
                 .at_time(105),
             lost,

@@ -8,13 +8,13 @@ use super::assemble::{Assembler, Entry, Function, Pairing, Process, Refusal};
 use super::notation::{Notation, Scanner};
 use super::trouble::Trouble;
 use crate::history::Header;
-use crate::op::Event;
+use crate::op::HistoryEvent;
 use crate::recording::budget::Budget;
 use crate::recording::datum::{Datum, Pool};
 use crate::recording::{Recording, ResultKind};
 
 /// Takes the events of one history in their order, whatever their `index` says.
-pub(crate) fn read(header: &Header, events: &[Event], budget: &Budget) -> Result<Recording, Trouble> {
+pub(crate) fn read(header: &Header, events: &[HistoryEvent], budget: &Budget) -> Result<Recording, Trouble> {
     let mut assembler = Assembler::new(Pairing::ByOp, budget);
     assembler.recording.workload = Some(header.workload.clone());
     if let Some(initial) = &header.initial {
@@ -32,7 +32,7 @@ pub(crate) fn read(header: &Header, events: &[Event], budget: &Budget) -> Result
     Ok(assembler.finish())
 }
 
-fn entry<'a>(at: u64, event: &'a Event, pool: &mut Pool) -> Result<Entry<'a>, Trouble> {
+fn entry<'a>(at: u64, event: &'a HistoryEvent, pool: &mut Pool) -> Result<Entry<'a>, Trouble> {
     let plain = if event.end {
         ResultKind::End
     } else {
@@ -131,7 +131,7 @@ mod tests {
         shown
     }
 
-    fn assert_same(header: &Header, events: &[Event]) {
+    fn assert_same(header: &Header, events: &[HistoryEvent]) {
         let mut writer = HistoryWriter::new(Vec::new(), header).unwrap();
         for event in events {
             writer.record(&mut event.clone()).unwrap();
@@ -168,7 +168,7 @@ mod tests {
         ];
         let mut events = Vec::new();
         for (op, value) in (0..).zip(values) {
-            let mut call = Event::invoke(op % 3 + 10 * op, op, "cas").at_time(op * 10);
+            let mut call = HistoryEvent::invoke(op % 3 + 10 * op, op, "cas").at_time(op * 10);
             (call.key, call.value) = (Some(json!(format!("k{}", op % 2))), Some(value.clone()));
             call.node = Some("n1".into());
             let mut done = call.clone();
@@ -182,7 +182,7 @@ mod tests {
             }
             events.extend([call, done.at_time(op * 10 + 5)]);
         }
-        let mut fault = Event::fault(EventKind::FaultBegin, "cas", json!(1)).at_time(0);
+        let mut fault = HistoryEvent::fault(EventKind::FaultBegin, "cas", json!(1)).at_time(0);
         (fault.key, fault.node) = (Some(json!("k0")), Some("n1".into()));
         events.insert(3, fault);
         assert_same(&header, &events);

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use crate::history::Header;
-use crate::op::Event;
+use crate::op::HistoryEvent;
 use crate::recording::Recording;
 use crate::recording::budget::{Budget, Limit};
 
@@ -112,7 +112,7 @@ fn read_sized(
 /// When the events are not a history, or too many for the budget.
 pub(crate) fn read_events(
     header: &Header,
-    events: &[Event],
+    events: &[HistoryEvent],
     path: &Path,
     budget: &Budget,
 ) -> Result<Recording, ReadError> {

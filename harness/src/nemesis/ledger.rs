@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::schedule::Decision;
 use super::target::{Circumstances, Targets, choose};
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 use crate::plan::FaultKind;
 use crate::results::FaultResult;
 
@@ -131,7 +131,12 @@ impl State {
 }
 
 /// A step of a fault, as every history has it.
-pub(crate) fn step(kind: EventKind, decision: &Decision, claim: &Claim, evidence: Option<&str>) -> Event {
+pub(crate) fn step(
+    kind: EventKind,
+    decision: &Decision,
+    claim: &Claim,
+    evidence: Option<&str>,
+) -> HistoryEvent {
     let Targets { nodes, links, .. } = &claim.targets;
     let nodes: Vec<String> = nodes.iter().map(|node| format!("n{node}")).collect();
     let links: Vec<String> = links.iter().map(|(from, to)| format!("n{from}>n{to}")).collect();
@@ -144,7 +149,7 @@ pub(crate) fn step(kind: EventKind, decision: &Decision, claim: &Claim, evidence
     if kind != EventKind::FaultBegin {
         details["evidence"] = evidence.map_or(Value::Null, Value::from);
     }
-    Event::fault(kind, claim.name.clone(), details)
+    HistoryEvent::fault(kind, claim.name.clone(), details)
 }
 
 /// A fault and its targets, short: `kill-leader(n2)`, `partition-one-way-in-drop(n1>n3 n2>n3)`.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::spec::Spec;
 use super::system::System;
 use crate::generator::random::Random;
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 
 /// One log a key.
 pub(super) struct Logs {
@@ -57,8 +57,8 @@ impl System for Logs {
         }
     }
 
-    fn apply(&mut self, invocation: &Event, key: usize) -> Event {
-        let mut done = Event::complete(invocation, EventKind::Ok);
+    fn apply(&mut self, invocation: &HistoryEvent, key: usize) -> HistoryEvent {
+        let mut done = HistoryEvent::complete(invocation, EventKind::Ok);
         let log = &mut self.logs[key];
         match (&*invocation.function, &invocation.value) {
             ("append", Some(record)) => {

@@ -10,7 +10,7 @@ use std::io;
 use serde_json::{Value, json};
 
 use super::random::Random;
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 
 mod log;
 mod plant;
@@ -28,7 +28,7 @@ pub use system::Workload;
 ///
 /// # Errors
 /// What `record` says.
-pub fn generate(spec: &Spec, record: &mut dyn FnMut(Event) -> io::Result<()>) -> io::Result<()> {
+pub fn generate(spec: &Spec, record: &mut dyn FnMut(HistoryEvent) -> io::Result<()>) -> io::Result<()> {
     let system: Box<dyn System> = match spec.workload {
         Workload::Register => Box::new(register::Registers::new(spec)),
         Workload::Log => Box::new(log::Logs::new(spec)),
@@ -59,8 +59,8 @@ struct Client {
 
 enum State {
     Idle,
-    Invoked { invocation: Event, key: usize },
-    Applied { completion: Event },
+    Invoked { invocation: HistoryEvent, key: usize },
+    Applied { completion: HistoryEvent },
 }
 
 struct Simulation<'a> {
@@ -69,11 +69,11 @@ struct Simulation<'a> {
     system: Box<dyn System>,
     clients: Vec<Client>,
     /// Invocations of unknown outcome that may still take effect.
-    lingering: Vec<(Event, usize)>,
+    lingering: Vec<(HistoryEvent, usize)>,
     next_process: u64,
     next_op: u64,
     time_ns: u64,
-    record: &'a mut dyn FnMut(Event) -> io::Result<()>,
+    record: &'a mut dyn FnMut(HistoryEvent) -> io::Result<()>,
 }
 
 /// Invocations that wait to take effect late; older ones never do.
@@ -131,16 +131,16 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    fn invocation(&mut self, process: u64, function: &'static str, value: Value, key: usize) -> Event {
+    fn invocation(&mut self, process: u64, function: &'static str, value: Value, key: usize) -> HistoryEvent {
         let op = self.next_op;
         self.next_op += 1;
-        let mut event = Event::invoke(process, op, function).key(key as u64);
+        let mut event = HistoryEvent::invoke(process, op, function).key(key as u64);
         event.value = Some(value).filter(|value| !value.is_null());
         event
     }
 
     /// The client hears nothing: the operation takes effect now, later, or never.
-    fn lose(&mut self, at: usize, invocation: Event, key: usize) -> io::Result<()> {
+    fn lose(&mut self, at: usize, invocation: HistoryEvent, key: usize) -> io::Result<()> {
         match self.random.below(3) {
             0 => drop(self.system.apply(&invocation, key)),
             1 if self.lingering.len() < LINGERING_MAX => self.lingering.push((invocation.clone(), key)),
@@ -148,10 +148,10 @@ impl Simulation<'_> {
         }
         self.clients[at].process = self.next_process;
         self.next_process += 1;
-        self.emit(Event::complete(&invocation, EventKind::Info).error("timeout", false))
+        self.emit(HistoryEvent::complete(&invocation, EventKind::Info).error("timeout", false))
     }
 
-    fn emit(&mut self, event: Event) -> io::Result<()> {
+    fn emit(&mut self, event: HistoryEvent) -> io::Result<()> {
         self.time_ns += 500 + self.random.below(1000) as u64;
         (self.record)(event.at_time(self.time_ns))
     }
@@ -162,13 +162,13 @@ impl Simulation<'_> {
         let values = [self.system.fresh(), self.system.fresh(), self.system.fresh()];
         let free = self.system.free_position(key);
         let first_process = self.next_process;
-        let mut planting: Vec<Event> = Vec::new();
+        let mut planting: Vec<HistoryEvent> = Vec::new();
         for step in planted.script(self.spec.workload, values, free) {
             match step {
                 Step::Invoke(function, value) => {
                     let process = first_process + planting.len() as u64;
                     let invocation = self.invocation(process, function, value, key);
-                    planting.push(Event::complete(&invocation, EventKind::Ok));
+                    planting.push(HistoryEvent::complete(&invocation, EventKind::Ok));
                     self.emit(invocation)?;
                 }
                 Step::Apply(number) => {
@@ -189,7 +189,7 @@ impl Simulation<'_> {
 }
 
 impl Claim {
-    fn make(self, planting: &[Event], number: usize) -> Event {
+    fn make(self, planting: &[HistoryEvent], number: usize) -> HistoryEvent {
         let mut completion = planting[number].clone();
         match self {
             Self::Truth => {}

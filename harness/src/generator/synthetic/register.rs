@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::spec::{Spec, Values};
 use super::system::System;
 use crate::generator::random::Random;
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 
 /// One register a key.
 pub(super) struct Registers {
@@ -53,8 +53,8 @@ impl System for Registers {
         }
     }
 
-    fn apply(&mut self, invocation: &Event, key: usize) -> Event {
-        let done = Event::complete(invocation, EventKind::Ok);
+    fn apply(&mut self, invocation: &HistoryEvent, key: usize) -> HistoryEvent {
+        let done = HistoryEvent::complete(invocation, EventKind::Ok);
         let before = self.current[key].clone();
         match (&*invocation.function, &invocation.value) {
             ("write", Some(value)) => {

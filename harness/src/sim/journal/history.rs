@@ -6,14 +6,14 @@
 use std::io;
 
 use crate::history::{Header, HistoryWriter};
-use crate::op::{Event, EventKind};
+use crate::op::{EventKind, HistoryEvent};
 use crate::plan::Plan;
 use crate::results::Counts;
 
 /// One history a workload.
 #[derive(Debug)]
 pub(crate) struct History {
-    tracks: Vec<(Header, Vec<Event>)>,
+    tracks: Vec<(Header, Vec<HistoryEvent>)>,
     next_operation: u64,
     pub(crate) counts: Counts,
 }
@@ -37,7 +37,12 @@ impl History {
     }
 
     /// Records an invocation under a fresh operation id and returns it, to be completed.
-    pub(crate) fn invoke(&mut self, track: usize, now: u64, build: impl FnOnce(u64) -> Event) -> Event {
+    pub(crate) fn invoke(
+        &mut self,
+        track: usize,
+        now: u64,
+        build: impl FnOnce(u64) -> HistoryEvent,
+    ) -> HistoryEvent {
         let event = build(self.next_operation).at_time(now);
         self.next_operation += 1;
         self.counts.invoked += 1;
@@ -46,7 +51,7 @@ impl History {
     }
 
     /// Records a completion.
-    pub(crate) fn complete(&mut self, track: usize, now: u64, event: Event) {
+    pub(crate) fn complete(&mut self, track: usize, now: u64, event: HistoryEvent) {
         match event.kind {
             EventKind::Ok => self.counts.ok += 1,
             EventKind::Fail => self.counts.fail += 1,
@@ -57,7 +62,7 @@ impl History {
     }
 
     /// Records a step of a fault.
-    pub(crate) fn fault(&mut self, now: u64, event: &Event) {
+    pub(crate) fn fault(&mut self, now: u64, event: &HistoryEvent) {
         for (_, events) in &mut self.tracks {
             events.push(event.clone().at_time(now));
         }
@@ -76,7 +81,7 @@ pub struct WorkloadHistory {
     /// What it is the history of.
     pub header: Header,
     /// What happened, in order; numbered when it is written.
-    pub events: Vec<Event>,
+    pub events: Vec<HistoryEvent>,
 }
 
 impl WorkloadHistory {

@@ -12,7 +12,7 @@ use super::MILLI;
 use super::pipelines::Pipelines;
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
-use crate::op::Event as Recorded;
+use crate::op::HistoryEvent;
 use crate::plan::Plan;
 use crate::workload::{Completion, Operation, Part, Workload, from_plan};
 
@@ -57,7 +57,7 @@ pub(crate) struct SimClient {
 pub(crate) struct Open {
     pub(crate) track: usize,
     pub(crate) operation: Operation,
-    pub(crate) invocation: Recorded,
+    pub(crate) invocation: HistoryEvent,
     pub(crate) request: Request,
     /// Names the command, when it writes.
     pub(crate) body: Option<u64>,
