@@ -358,3 +358,21 @@ impl DiskFile for MemFile {
 
 /// As many segments as are made and let go of at about the same time.
 const SPARES_MAX: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_that_a_dead_process_drops_stays_with_its_successor() {
+        let disk = MemDisk::new();
+        let of_the_dead = disk.lock().unwrap();
+        disk.release();
+        let held = disk.lock().unwrap();
+        drop(of_the_dead);
+        let refused = disk.lock().err().map(|error| error.kind());
+        assert_eq!(refused, Some(io::ErrorKind::WouldBlock));
+        drop(held);
+        assert!(disk.lock().is_ok());
+    }
+}
