@@ -23,7 +23,7 @@ use serde_json::Value;
 /// | `at`, `end` | log workload: label given to an append; a read reached the end |
 /// | `lease` | lock workload: fencing token |
 /// | `index` | log index of the reply, when the server reports it (certificate) |
-/// | `node`, `err` | who was asked; why it did not succeed |
+/// | `node`, `err` | the node that was asked; why it did not succeed |
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HistoryEvent {
@@ -110,7 +110,7 @@ pub enum EventKind {
     /// A fault is about to be injected.
     #[serde(rename = "fault.begin")]
     FaultBegin,
-    /// The fault was seen to bite.
+    /// The fault was seen to have an effect.
     #[serde(rename = "fault.ok")]
     FaultOk,
     /// The fault has been healed.

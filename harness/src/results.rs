@@ -73,7 +73,7 @@ pub struct Results {
     pub version: u32,
     /// The worst of the checks, or `unknown` when the run proved nothing.
     pub verdict: Outcome,
-    /// Why the verdict is not simply that of the checks (a vacuous phase, a fault that did not bite).
+    /// Why the verdict is not simply that of the checks (a vacuous phase, a fault without an effect).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
     /// What was not quite as the plan wants it, and leaves the verdict as it is.

@@ -71,7 +71,7 @@ pub(crate) fn reads(
     (reads, tally)
 }
 
-const NO_BALANCES: &str = "no map from account to balance, or a balance that is no integer";
+const NO_BALANCES: &str = "no map from account to balance, or a balance that is not an integer";
 
 fn wrong_total(reads: &[(u32, Balances)], id: u32, total: i128, expected: i128, is_given: bool) -> Verdict {
     let usual = reads

@@ -4,7 +4,7 @@
 //! A register of pairs looks much the same, so all operations decide together: where each one, reads included, is
 //! invoked with a pair, and each result is one, the first of the two is a key. A read that asks for
 //! `[key nil]` and gets `[key value]` is a sign of keys; where others then have none, the history says two things
-//! at once, and only who recorded it can say which is right.
+//! at once, and only the person who recorded it can say which is right.
 
 use super::model_name::ModelName;
 use crate::recording::datum::{Datum, Pool};

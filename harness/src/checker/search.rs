@@ -1,7 +1,7 @@
 //! Any model: breadth and depth in competition.
 //!
 //! Neither engine is better on all histories, and each is exact, so they take turns with a budget of
-//! steps that grows each round; who finishes first decides. An engine whose memory ran out leaves the
+//! steps that grows each round; the first to finish decides. An engine whose memory ran out leaves the
 //! competition. The answer does not depend on timing. The cost is at most a small multiple of the
 //! cheaper one's.
 

@@ -276,8 +276,8 @@ impl Chain<'_> {
         let is_read = |i: u32| matches!(self.calls[i as usize].op, SetOp::Read(_));
         let why = match (is_read(earlier), is_read(later)) {
             (true, false) => format!("{first} does not see the element of {second}, so it comes before it."),
-            (false, true) => format!("{second} sees the element of {first}, so it comes behind it."),
-            (true, true) => format!("{second} sees more than {first}, so it comes behind it."),
+            (false, true) => format!("{second} sees the element of {first}, so it comes after it."),
+            (true, true) => format!("{second} sees more than {first}, so it comes after it."),
             (false, false) => {
                 let read = self.id(self.reads[group as usize]);
                 operations.push(read);

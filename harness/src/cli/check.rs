@@ -304,7 +304,7 @@ fn complain(error: &str) -> Option<Outcome> {
     None
 }
 
-/// Prints a line; who closed the pipe does not want to read it.
+/// Prints a line; a reader that closed the pipe does not want it.
 fn print(text: &str) -> std::io::Result<()> {
     match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),

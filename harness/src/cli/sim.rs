@@ -56,7 +56,7 @@ impl FromStr for Seeds {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("`{text}` is no range of seeds: write A..B, such as 1..1000");
+        let wanted = || format!("`{text}` is not a range of seeds: write A..B, such as 1..1000");
         let (from, to) = text.split_once("..").ok_or_else(wanted)?;
         let from = from.parse().map_err(|_| wanted())?;
         let to = to.parse().map_err(|_| wanted())?;

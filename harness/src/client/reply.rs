@@ -131,7 +131,7 @@ impl<'a> Cursor<'a> {
 
 fn number(text: &str) -> Result<i64, Stop> {
     text.parse()
-        .or_else(|_| malformed(format!("{text:?} is no number")))
+        .or_else(|_| malformed(format!("{text:?} is not a number")))
 }
 
 fn bounded(length: i64, max: usize) -> Result<usize, Stop> {

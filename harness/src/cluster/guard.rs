@@ -3,7 +3,7 @@
 //! The harness starts a daemon through itself: this step asks the kernel for SIGKILL at the parent's
 //! death (prctl(2), PR_SET_PDEATHSIG), which survives the exec that follows, and becomes the daemon.
 //!
-//! Invariant: between the request and the exec the parent is checked once more, so that a parent that
+//! Invariant: between the request and the exec the parent is checked again, so that a parent that
 //! died too early for the signal is noticed too.
 
 use std::ffi::OsString;

@@ -1,7 +1,7 @@
 //! One directed link between two nodes: whether it is cut, and what it did.
 //!
-//! Invariant: a link that says it was not bitten carried every byte that it was given while cut; the
-//! counters only grow, so that "did the cut bite" is a difference of two snapshots.
+//! Invariant: a link that reports no effect carried every byte that it was given while cut; the
+//! counters only grow, so that the effect of a cut is the difference of two snapshots.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -50,7 +50,7 @@ pub(crate) enum Process {
     Number(u64),
     /// A client that has a name.
     Named(Datum),
-    /// Who injects faults.
+    /// The process that injects faults.
     Nemesis,
 }
 

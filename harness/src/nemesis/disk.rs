@@ -1,6 +1,6 @@
-//! Disks that are stopped, alone or with a kill at the end.
+//! Disks that are stopped, alone or followed by a kill.
 //!
-//! Invariant: a disk that was stopped goes on before the fault ends, unless its process is gone.
+//! Invariant: a disk that was stopped continues before the fault ends, unless its process is gone.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ impl Nemesis {
         evidence
     }
 
-    /// Stops the followers' disks, kills everybody at one moment, and starts the followers well before the leader.
+    /// Stops the followers' disks, kills all nodes at one moment, and starts the followers well before the leader.
     pub(super) async fn stall_kill(&self, fault: &mut Injection<'_>) -> Evidence {
         let nodes: Vec<&Node> = self.targets(fault.claim).collect();
         let (leader, followers) = nodes.split_first().ok_or("there is no leader")?;
@@ -66,5 +66,5 @@ fn stall<'a>(nodes: impl Iterator<Item = &'a Node>) -> (Vec<Stall>, Evidence) {
     (stalls, evidence_of(shown, against))
 }
 
-/// Time for those who are back to elect one of them.
+/// Time for the nodes that are back to elect a leader.
 const ELECTION: Duration = Duration::from_millis(1500);

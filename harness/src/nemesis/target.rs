@@ -1,4 +1,4 @@
-//! From roles to nodes and links: whom a fault hits, given who is there.
+//! From roles to nodes and links: which ones a fault affects, given which nodes are there.
 //!
 //! Invariant: pure; the same roll and the same circumstances give the same targets.
 
@@ -56,7 +56,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             targets.impaired.sort_unstable();
             Some(targets)
         }
-        // Whom it asks, and for what, is no matter of who is free.
+        // Which node it asks, and for what, does not depend on which nodes are free.
         FaultKind::Voters => Some(Targets {
             nodes: Vec::new(),
             links: Vec::new(),

@@ -209,7 +209,12 @@ impl Plan {
             require(
                 KindName::ALL.iter().any(|known| known.name() == kind),
                 "limits.optional",
-                || format!("names `{kind}`, which is none of the kinds {}", KindName::names()),
+                || {
+                    format!(
+                        "names `{kind}`, which is not one of the kinds {}",
+                        KindName::names()
+                    )
+                },
             )?;
         }
         self.limits.validate()

@@ -49,7 +49,7 @@ impl fmt::Display for Span {
 
 /// Not a duration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no duration: write a whole number and ms, s, m or h, such as 250ms or 2s")]
+#[error("`{0}` is not a duration: write a whole number and ms, s, m or h, such as 250ms or 2s")]
 pub struct SpanParseError(String);
 
 impl FromStr for Span {

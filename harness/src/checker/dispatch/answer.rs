@@ -34,7 +34,10 @@ impl Answer {
             && calls.len() <= VERIFIED_MAX
             && let Err(flaw) = witness::verify(model, calls, order)
         {
-            self.verdict = Err(format!("the order that {} found is none: {flaw:?}", self.engine));
+            self.verdict = Err(format!(
+                "the order that {} found is not valid: {flaw:?}",
+                self.engine
+            ));
         }
         self
     }

@@ -57,13 +57,13 @@ fn unchecked(model: ModelName, recording: &Recording, reason: String) -> Report 
     }
 }
 
-/// What a history whose order is doubtful seems to say decides nothing.
+/// A history with a doubtful order decides nothing, whatever it seems to say.
 fn doubted(recording: &Recording, mut report: Report) -> Report {
     if !recording.doubts().is_empty() {
         let seems = report.outcome();
         report.finding = Finding::Unknown {
             reason: format!(
-                "{}; taken as it stands it would be {seems}",
+                "{}; taken as it is, it would be {seems}",
                 recording.doubts().join("; ")
             ),
         };

@@ -1,7 +1,7 @@
 //! A narrow frontier that goes back when it is stuck.
 //!
 //! A few configurations decide almost every return, but the right one may be given up now and then.
-//! When none is left, the frontier goes back to a checkpoint and comes again with more of them;
+//! When none is left, the frontier goes back to a checkpoint and tries again with more of them;
 //! past the trouble it becomes narrow again. Each time it also asks whether the recent operations alone
 //! have no order ([`window`]), since then no width will help. So a violation
 //! costs what is around it, not what came before.

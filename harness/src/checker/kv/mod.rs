@@ -139,7 +139,7 @@ impl<'a> Converter<'a> {
         if function == self.append {
             match is_text {
                 true => Ok((KvOp::Append(value), ret)),
-                false => Err(Left::change(operation, "it appends what is no text")),
+                false => Err(Left::change(operation, "it appends a value that is not a text")),
             }
         } else if self.append.is_some() && !is_text && !value.is_nil() {
             // What appending to it would make is not known.

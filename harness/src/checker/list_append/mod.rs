@@ -2,7 +2,7 @@
 //! is appended once; O(V + E).
 //!
 //! A read shows the whole order of appends so far, so all reads of a list must be prefixes of the
-//! longest. That order and the reads say who precedes whom:
+//! longest. That order and the reads say which transaction precedes which:
 //! - ww: appended the element before; wr: appended the last element that was read;
 //! - rw: read the list without an element that the other one appended;
 //! - realtime: returned before the other was called.
@@ -71,7 +71,7 @@ struct Append {
 /// A list and what is known of it.
 struct List {
     key: Datum,
-    /// Elements of the longest read, and who read it.
+    /// Elements of the longest read, and the transaction that read them.
     elements: Vec<Datum>,
     longest: Option<u32>,
     /// Appends in order of transactions.

@@ -51,7 +51,7 @@ struct Claim {
     by: u32,
 }
 
-/// Every known label, in order, with the first who claimed it.
+/// Every known label, in order, with the first operation that claimed it.
 pub(super) struct Positions {
     known: Vec<Claim>,
     rank_of: FastMap<Datum, u32>,

@@ -176,7 +176,7 @@ fn search(
     if let Verdict::Valid(order) = &verdict
         && witness::verify(&RankedLog, ranked, order).is_err()
     {
-        return Err((ranked[0].id, "an order was found that is none"));
+        return Err((ranked[0].id, "the order that was found is not valid"));
     }
     Ok(verdict)
 }

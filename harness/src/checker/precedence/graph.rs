@@ -1,4 +1,4 @@
-//! The graph of who precedes whom.
+//! The graph of which transaction precedes which.
 //!
 //! Nodes: transactions; then nodes that mean something to the checker only, through which many transactions precede
 //! many others; and one instant a return, in a chain, so that real time needs O(n) edges instead of n^2.

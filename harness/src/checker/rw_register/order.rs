@@ -57,7 +57,7 @@ struct Walk<'a> {
     waits: Vec<u32>,
     /// Transactions that nothing has to precede any more, by return.
     ready: BTreeSet<(u32, u32)>,
-    /// By key: how many have yet to read the present version, and who wrote it last.
+    /// By key: how many have yet to read the present version, and the transaction that wrote it last.
     readers: Vec<u32>,
     last: Vec<u64>,
     order: Vec<u32>,

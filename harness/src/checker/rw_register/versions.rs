@@ -1,4 +1,4 @@
-//! The versions of each register: who wrote them, and who read them.
+//! The versions of each register: the transactions that wrote them, and those that read them.
 //!
 //! Invariant: every version but the initial ones has one writer, and every read found its version.
 

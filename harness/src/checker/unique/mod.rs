@@ -57,7 +57,7 @@ const NONE: u32 = u32::MAX;
 /// Cluster of the initial value.
 const INITIAL: u32 = 0;
 
-/// A value, who wrote it, and the time in which it was seen. Times are positions plus one, so that 0
+/// A value, the operation that wrote it, and the time in which it was seen. Times are positions plus one, so that 0
 /// lies before everything.
 #[derive(Clone, Copy)]
 struct Cluster {

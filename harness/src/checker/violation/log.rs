@@ -57,7 +57,7 @@ pub enum LogViolation {
     Resurrected {
         /// The read.
         read: u32,
-        /// The trim, or who did not see the record any more.
+        /// The trim, or the read that no longer saw the record.
         other: u32,
     },
 }

@@ -5,7 +5,7 @@
 pub struct RegisterViolation {
     /// What excludes what.
     pub contradiction: Contradiction,
-    /// For each operation of unknown outcome that it names: who shows that it took effect.
+    /// For each operation of unknown outcome that it names: the operation that shows that it took effect.
     pub effects: Vec<Effect>,
 }
 
@@ -81,7 +81,7 @@ pub struct Zone {
 }
 
 impl RegisterViolation {
-    /// The operations named: at most four, and who shows that those of unknown outcome took effect.
+    /// The operations named: at most four, and those that show that the ones of unknown outcome took effect.
     pub fn operations(&self) -> Vec<u32> {
         let mut ids = self.contradiction.operations();
         ids.extend(self.effects.iter().map(|effect| effect.seen_by));

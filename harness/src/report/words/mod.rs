@@ -1,4 +1,4 @@
-//! The explanation of a violation: the operations that cannot be ordered, who saw what when, and why
+//! The explanation of a violation: the operations that cannot be ordered, what each of them saw and when, and why
 //! no order fits.
 //!
 //! Invariant: the size is bounded whatever the history: at most [`OPERATIONS_MAX`] operations, every

@@ -1,4 +1,4 @@
-//! What can happen in the simulated world, by whom it happens to.
+//! What can happen in the simulated world, by the part that it happens to.
 //!
 //! Invariant: an event that is meant for one process of a node, or one connection of a link, names it: nothing happens
 //! to the next one.

@@ -75,7 +75,7 @@ impl World {
     }
 
     /// True when some of these voters are gone for good, and those that are there and miss nothing are no majority: an
-    /// abstaining one needs everybody.
+    /// abstaining one needs every voter.
     fn cannot_decide(&self, voters: &BTreeSet<NodeId>) -> bool {
         let index = |id: &NodeId| id.get() as usize - 1;
         let is_sure = |at: &usize| {

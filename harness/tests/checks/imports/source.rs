@@ -65,7 +65,7 @@ impl Source {
         end
     }
 
-    /// Leaves out what stands behind `#[cfg(test)]`.
+    /// Leaves out what follows `#[cfg(test)]`.
     fn without_tests(&mut self, tokens: &[Token]) -> Vec<Token> {
         let mark: Vec<Token> = self::tokens("#[cfg(test)]");
         let mut kept = Vec::with_capacity(tokens.len());

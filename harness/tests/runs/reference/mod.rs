@@ -118,10 +118,10 @@ fn the_page_of_exit_codes_is_what_the_programs_say() {
 
 #[test]
 fn the_page_of_the_settings_file_is_what_the_sources_say() {
-    let text = std::fs::read_to_string(root().join("noraftd/src/config.rs")).unwrap();
+    let text = std::fs::read_to_string(root().join("noraftd/src/config/settings.rs")).unwrap();
     let items = source::items(&text);
     let settings = items.iter().find(|item| item.name == "Settings");
-    let settings = settings.expect("config.rs has the settings");
+    let settings = settings.expect("the file has the settings");
     let mut page = format!(
         "# The settings file\n\n{MADE} The keys of the file that `noraftd serve --config FILE` reads: TOML, each key named as its flag, \
          with `_` for `-`. A flag wins over the file; an unknown key is an error.\n\n| key | meaning |\n|-|-|\n"

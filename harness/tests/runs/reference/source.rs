@@ -19,7 +19,7 @@ pub(super) struct Member {
     pub(super) doc: String,
 }
 
-/// What stands before a line that names something.
+/// What precedes a line that names something.
 #[derive(Default)]
 struct Before {
     doc: String,

@@ -18,7 +18,7 @@ pub(crate) use node::{DiskHappening, NodeHappening};
 
 use crate::sim::parts::rule::Rule;
 
-/// Something that has happened, by whom it happened to.
+/// Something that has happened, by the part that it happened to.
 #[derive(Debug)]
 pub(crate) enum Happening<'a> {
     Client(ClientHappening<'a>),

@@ -412,7 +412,7 @@ impl Checks {
         Ok(())
     }
 
-    /// At the end: all that `at` holds and committed is what everybody committed.
+    /// At the end: all that `at` holds and committed is what all nodes committed.
     pub(crate) fn check_whole_log(&self, at: usize, applied: u64) -> Checked {
         for index in 0..applied as usize {
             ensure(
