@@ -54,7 +54,7 @@ impl Rejoin {
 
     fn begin_again(self) -> Result<(), Failure> {
         let config = self.given.check()?;
-        know_secrets(config.peer_secret_file.as_deref())?;
+        know_secrets(config.peers.secret_file.as_deref())?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",
@@ -112,7 +112,7 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), F
             )));
         }
         found.insert(report.id);
-        expected.extend(report.voters.into_iter().chain(report.new_voters));
+        expected.extend(report.view.voters.into_iter().chain(report.view.new_voters));
     }
     let own = config.id.get();
     expected.remove(&own);

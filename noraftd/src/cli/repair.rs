@@ -51,7 +51,7 @@ impl Repair {
 
     fn replace(self) -> Result<(), Failure> {
         let config = self.given.check()?;
-        know_secrets(config.peer_secret_file.as_deref())?;
+        know_secrets(config.peers.secret_file.as_deref())?;
         let snapshot = match (&self.file, &self.from) {
             (Some(file), _) => load(file, Some(config.cluster_id))?.1,
             (None, Some(from)) => fetch_into(&config, from)?,

@@ -188,7 +188,7 @@ pub(super) fn fetch(
 ) -> Result<(SnapshotId, event::Snapshot), Failure> {
     let wanted = match extent {
         Extent::Acknowledged => ask_for_index_again(address)?,
-        Extent::Stale => ask_status(address)?.0.commit_index,
+        Extent::Stale => ask_status(address)?.0.log.commit_index,
     };
     let mut result = Err(Failure::NotTaken(address.clone()));
     for _ in 0..FETCHES_MAX {
@@ -239,16 +239,16 @@ fn take(address: &Endpoint, wanted: u64) -> Result<LogPosition, Failure> {
     let mut asked_at = None;
     for _ in 0..TAKE_PATIENCE.as_millis() / TAKE_STEP.as_millis() {
         let (report, _) = ask_status(address)?;
-        if report.snapshot_index >= wanted && wanted > 0 {
+        if report.directory.snapshot_index >= wanted && wanted > 0 {
             return Ok(LogPosition {
-                term: Term::new(report.snapshot_term),
-                index: LogIndex::new(report.snapshot_index),
+                term: Term::new(report.directory.snapshot_term),
+                index: LogIndex::new(report.directory.snapshot_index),
             });
         }
         // A snapshot that was being written when this began may end too early: then another one is wanted.
-        if report.applied_index >= wanted && asked_at != Some(report.snapshot_index) {
+        if report.log.applied_index >= wanted && asked_at != Some(report.directory.snapshot_index) {
             ask_for_snapshot(address)?;
-            asked_at = Some(report.snapshot_index);
+            asked_at = Some(report.directory.snapshot_index);
         }
         #[expect(
             clippy::disallowed_methods,
@@ -328,7 +328,7 @@ fn create(config: &ServeConfig, vacant: Vacant, snapshot: &event::Snapshot) -> R
 /// How a store works for a tool that uses it once.
 pub(super) fn offline_options(config: &ServeConfig) -> Options {
     Options {
-        segment_bytes: config.segment_bytes,
+        segment_bytes: config.disk.segment_bytes,
         spare: SpareBy::Caller,
         clock: clock::now,
         salt_seed: clock::random_seed(),

@@ -107,14 +107,14 @@ fn ask_all(addresses: &[Endpoint]) -> Vec<Answer> {
 
 /// What keeps the node from taking its full part.
 fn standing(report: &StatusReport) -> String {
-    if let Some(divergence) = &report.divergence {
+    if let Some(divergence) = &report.health.divergence {
         return format!(", DIVERGED: {divergence}");
     }
-    let abstaining = if report.lost_majority {
+    let abstaining = if report.health.lost_majority {
         ", and no leader can be elected: a majority of the nodes is known to have lost entries, so acknowledged entries \
          can no longer be determined. `noraftd repair --from ADDRESS` gives a damaged node the state of an intact one, \
          after which it takes part again"
-    } else if report.abstaining {
+    } else if report.health.abstaining {
         ", abstaining until caught up"
     } else {
         ""
@@ -132,36 +132,35 @@ fn describe(report: &StatusReport) -> String {
         "node",
         format!(
             "{} of cluster '{}' (noraftd {}, pid {})",
-            report.id, report.cluster, report.version, report.process_id
+            report.id, report.cluster, report.process.version, report.process.process_id
         ),
     );
-    if let Some(loading) = report.loading {
+    if let Some(loading) = report.view.loading {
         line("role", format!("loading: it reads its data directory, {loading}"));
         return out;
     }
-    let slow = if report.disk_too_slow {
+    let slow = if report.health.disk_too_slow {
         ", on a disk that syncs too slowly for its election timeout"
     } else {
         ""
     };
-    line("role", format!("{}{}{slow}", report.role, standing(report)));
-    line("term", report.term.to_string());
+    line("role", format!("{}{}{slow}", report.view.role, standing(report)));
+    line("term", report.view.term.to_string());
     line(
         "leader",
         report
+            .view
             .leader
             .map_or_else(|| "unknown".to_owned(), |id| format!("node {id}")),
     );
     line("voters", describe_voters(report));
-    line(
-        "log",
-        format!(
-            "after {} to {} (term {})",
-            report.base_index, report.last_index, report.last_term
-        ),
-    );
+    line("log", describe_log(report));
     line("snapshot", describe_snapshot(report));
-    let (commit, applied, durable) = (report.commit_index, report.applied_index, report.durable_index);
+    let (commit, applied, durable) = (
+        report.log.commit_index,
+        report.log.applied_index,
+        report.log.durable_index,
+    );
     line(
         "indexes",
         format!("durable {durable}, committed {commit}, applied {applied}"),
@@ -179,14 +178,17 @@ fn describe(report: &StatusReport) -> String {
         "clients",
         format!(
             "{} connected, {} requests under way",
-            report.clients, report.requests_under_way
+            report.connections.clients, report.connections.requests_under_way
         ),
     );
-    line("peer auth", report.peer_auth.clone());
-    for peer in &report.peers {
+    line("peer auth", report.connections.peer_auth.clone());
+    for peer in &report.connections.peers {
         line("peer", describe_peer(peer));
     }
-    line("uptime", format!("{:.1} s", report.uptime_ms as f64 / 1000.0));
+    line(
+        "uptime",
+        format!("{:.1} s", report.process.uptime_ms as f64 / 1000.0),
+    );
     out
 }
 
@@ -205,7 +207,7 @@ fn describe_peer(peer: &PeerReport) -> String {
 
 /// What is durable beyond what is known to be committed.
 fn describe_unsure(report: &StatusReport) -> Option<String> {
-    let (durable, commit) = (report.durable_index, report.commit_index);
+    let (durable, commit) = (report.log.durable_index, report.log.commit_index);
     let count = durable.checked_sub(commit).filter(|count| *count > 0)?;
     let first = commit + 1;
     Some(format!(
@@ -214,10 +216,18 @@ fn describe_unsure(report: &StatusReport) -> Option<String> {
     ))
 }
 
+fn describe_log(report: &StatusReport) -> String {
+    let log = &report.log;
+    format!(
+        "after {} to {} (term {})",
+        report.directory.base_index, log.last_index, log.last_term
+    )
+}
+
 fn describe_snapshot(report: &StatusReport) -> String {
-    match report.snapshot_index {
+    match report.directory.snapshot_index {
         0 => "none yet".to_owned(),
-        index => format!("of entry {index}, {} bytes", report.snapshot_bytes),
+        index => format!("of entry {index}, {} bytes", report.directory.snapshot_bytes),
     }
 }
 
@@ -234,15 +244,15 @@ fn describe_storage(report: &StatusReport) -> String {
 }
 
 fn describe_voters(report: &StatusReport) -> String {
-    let is_voter = report.voters.contains(&report.id) || report.new_voters.contains(&report.id);
+    let is_voter = report.view.voters.contains(&report.id) || report.view.new_voters.contains(&report.id);
     let own = if is_voter {
         ""
     } else {
         "; this node is not one of them"
     };
-    match &report.new_voters[..] {
-        [] => format!("{}{own}", join(&report.voters)),
-        new => format!("{}, becoming {}{own}", join(&report.voters), join(new)),
+    match &report.view.new_voters[..] {
+        [] => format!("{}{own}", join(&report.view.voters)),
+        new => format!("{}, becoming {}{own}", join(&report.view.voters), join(new)),
     }
 }
 
@@ -267,11 +277,11 @@ static LONG_EXAMPLES: LazyLock<String> = LazyLock::new(|| {
 });
 
 fn describe_damage(report: &StatusReport) -> String {
-    let repaired = match report.repaired {
+    let repaired = match report.health.repaired {
         0 => String::new(),
         count => format!(", {count} repaired since the start"),
     };
-    match (report.holes, report.needs_snapshot) {
+    match (report.health.holes, report.health.needs_snapshot) {
         (0, _) => format!(
             "none known{repaired}; scrub at entry {}, {} passes",
             report.storage.scrub_index, report.storage.scrub_passes

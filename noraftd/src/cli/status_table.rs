@@ -27,7 +27,10 @@ pub(super) fn trouble(answers: &[Answer]) -> Option<(Exit, String)> {
     if !silent.is_empty() {
         return Some((Exit::Unavailable, silent.join("; ")));
     }
-    if let Some((report, loading)) = reports.iter().find_map(|report| Some((report, report.loading?))) {
+    if let Some((report, loading)) = reports
+        .iter()
+        .find_map(|report| Some((report, report.view.loading?)))
+    {
         let text = format!("node {} reads its data directory: {loading}", report.id);
         return Some((Exit::Loading, text));
     }
@@ -50,24 +53,24 @@ fn disagreement(reports: &[&StatusReport], is_alone: bool) -> Option<String> {
     let Some(first) = asked.first() else {
         return Some("none of these nodes votes".to_owned());
     };
-    if let Some(lost) = asked.iter().find(|report| report.leader.is_none()) {
+    if let Some(lost) = asked.iter().find(|report| report.view.leader.is_none()) {
         return Some(format!("node {} knows no leader", lost.id));
     }
-    let view = |report: &StatusReport| (report.term, report.leader);
+    let view = |report: &StatusReport| (report.view.term, report.view.leader);
     let other = asked.iter().find(|report| view(report) != view(first))?;
     Some(format!(
         "the nodes do not agree: for node {} node {} leads in term {}, for node {} node {} in term {}",
         first.id,
-        first.leader.unwrap_or_default(),
-        first.term,
+        first.view.leader.unwrap_or_default(),
+        first.view.term,
         other.id,
-        other.leader.unwrap_or_default(),
-        other.term
+        other.view.leader.unwrap_or_default(),
+        other.view.term
     ))
 }
 
 fn is_voter(report: &StatusReport) -> bool {
-    report.voters.contains(&report.id) || report.new_voters.contains(&report.id)
+    report.view.voters.contains(&report.id) || report.view.new_voters.contains(&report.id)
 }
 
 /// The answers as a table, a node a line.
@@ -126,14 +129,15 @@ fn row(answer: &Answer) -> [String; 9] {
     [
         address,
         report.id.to_string(),
-        report.role.clone(),
-        report.term.to_string(),
+        report.view.role.clone(),
+        report.view.term.to_string(),
         report
+            .view
             .leader
             .map_or_else(|| "none".to_owned(), |id| id.to_string()),
-        report.durable_index.to_string(),
-        report.commit_index.to_string(),
-        report.applied_index.to_string(),
+        report.log.durable_index.to_string(),
+        report.log.commit_index.to_string(),
+        report.log.applied_index.to_string(),
         notes(report),
     ]
 }
@@ -141,6 +145,7 @@ fn row(answer: &Answer) -> [String; 9] {
 /// What is worth a look with the node itself.
 fn notes(report: &StatusReport) -> String {
     let unreached: Vec<String> = report
+        .connections
         .peers
         .iter()
         .filter(|peer| !peer.connected)
@@ -148,10 +153,10 @@ fn notes(report: &StatusReport) -> String {
         .collect();
     let notes = [
         (!is_voter(report)).then(|| "does not vote".to_owned()),
-        (!report.new_voters.is_empty()).then(|| "the voters are being changed".to_owned()),
-        report.abstaining.then(|| "abstains".to_owned()),
+        (!report.view.new_voters.is_empty()).then(|| "the voters are being changed".to_owned()),
+        report.health.abstaining.then(|| "abstains".to_owned()),
         report.storage.disk_full.then(|| "its disk is full".to_owned()),
-        (report.holes > 0).then(|| format!("{} damaged entries", report.holes)),
+        (report.health.holes > 0).then(|| format!("{} damaged entries", report.health.holes)),
         (!unreached.is_empty()).then(|| format!("does not reach {}", unreached.join(", "))),
     ];
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")

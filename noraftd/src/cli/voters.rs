@@ -62,7 +62,7 @@ impl Voters {
         }
         let leader = ask_status(&self.address)
             .ok()
-            .and_then(|(report, _)| report.leader);
+            .and_then(|(report, _)| report.view.leader);
         leader.map_or_else(String::new, |leader| format!("; node {leader} leads"))
     }
 }

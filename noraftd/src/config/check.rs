@@ -8,10 +8,13 @@ use noraft::NodeId;
 use tracing::level_filters::LevelFilter;
 
 use super::settings::{Settings, first_given};
-use super::{ConfigError, PeerAuth, ServeConfig, cluster_id};
+use super::{
+    ClientConfig, ConfigError, DiskConfig, PeerAuth, PeerConfig, ServeConfig, TimeConfig, cluster_id,
+};
 use crate::endpoint::Endpoint;
 use crate::protocol::peer::is_client_address;
 use crate::record::MEMBERS_MAX;
+use crate::replica::{ReplicaConfig, SnapshotConfig};
 use crate::store::Options;
 use crate::store::shadow::{ShadowOptions, ShadowOptionsError};
 use crate::units::{parse_size, parse_time};
@@ -34,52 +37,54 @@ impl Settings {
         if peer_listen.is_empty() && !peers.is_empty() {
             return Err(ConfigError::Missing("peer_listen"));
         }
-        let heartbeat = check_time("heartbeat", self.heartbeat, HEARTBEAT_DEFAULT)?;
-        let election_timeout = check_time("election_timeout", self.election_timeout, ELECTION_DEFAULT)?;
-        if election_timeout < 2 * heartbeat {
-            let reason = format!("{election_timeout:?} is less than two heartbeats of {heartbeat:?}");
-            return Err(invalid("election_timeout", reason));
-        }
         Ok(ServeConfig {
             id,
             cluster_id: cluster_id(&cluster),
             cluster,
             data_dir,
-            listen: check_endpoints("listen", &listen)?,
-            advertise: check_advertise(self.advertise)?,
-            peer_listen,
-            peers,
-            peer_auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
-            peer_secret_file: self.peer_secret_file,
-            insecure_peers: self.insecure_peers,
-            allow_flush: self.allow_flush,
-            heartbeat,
-            election_timeout,
-            request_timeout: check_time("request_timeout", self.request_timeout, REQUEST_DEFAULT)?,
-            segment_bytes: check_size(
-                "segment_bytes",
-                self.segment_bytes,
-                SEGMENT_BYTES_DEFAULT,
-                SEGMENT_BYTES,
-            )?
-            .next_multiple_of(PAGE_BYTES),
-            snapshot_log_bytes: check_size(
-                "snapshot_log_bytes",
-                self.snapshot_log_bytes,
-                SNAPSHOT_LOG_BYTES_DEFAULT,
-                SNAPSHOT_LOG_BYTES,
-            )?,
-            snapshot_rate: check_size(
-                "snapshot_rate",
-                self.snapshot_rate,
-                SNAPSHOT_RATE_DEFAULT,
-                SNAPSHOT_RATE,
-            )?,
-            scrub_rate: check_size("scrub_rate", self.scrub_rate, SCRUB_RATE_DEFAULT, SCRUB_RATE)?,
+            time: check_times(self.heartbeat, self.election_timeout, self.request_timeout)?,
+            clients: ClientConfig {
+                listen: check_endpoints("listen", &listen)?,
+                advertise: check_advertise(self.advertise)?,
+                allow_flush: self.allow_flush,
+            },
+            peers: PeerConfig {
+                listen: peer_listen,
+                others: peers,
+                auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
+                secret_file: self.peer_secret_file,
+                insecure: self.insecure_peers,
+            },
+            disk: DiskConfig {
+                segment_bytes: SEGMENT_BYTES
+                    .check(self.segment_bytes)?
+                    .next_multiple_of(PAGE_BYTES),
+                snapshot_log_bytes: SNAPSHOT_LOG_BYTES.check(self.snapshot_log_bytes)?,
+                snapshot_rate: SNAPSHOT_RATE.check(self.snapshot_rate)?,
+                scrub_rate: SCRUB_RATE.check(self.scrub_rate)?,
+                shadow: check_shadow_disk(self.shadow_disk.as_deref())?,
+            },
             log: check_log(self.log.as_deref())?,
-            shadow_disk: check_shadow_disk(self.shadow_disk.as_deref())?,
         })
     }
+}
+
+fn check_times(
+    heartbeat: Option<String>,
+    election_timeout: Option<String>,
+    request_timeout: Option<String>,
+) -> Result<TimeConfig, ConfigError> {
+    let heartbeat = check_time("heartbeat", heartbeat, HEARTBEAT_DEFAULT)?;
+    let election_timeout = check_time("election_timeout", election_timeout, ELECTION_DEFAULT)?;
+    if election_timeout < 2 * heartbeat {
+        let reason = format!("{election_timeout:?} is less than two heartbeats of {heartbeat:?}");
+        return Err(invalid("election_timeout", reason));
+    }
+    Ok(TimeConfig {
+        heartbeat,
+        election_timeout,
+        request_timeout: check_time("request_timeout", request_timeout, REQUEST_DEFAULT)?,
+    })
 }
 
 fn invalid(field: &'static str, reason: impl Into<String>) -> ConfigError {
@@ -184,24 +189,31 @@ fn check_time(field: &'static str, text: Option<String>, default: Duration) -> R
     Ok(time)
 }
 
-fn check_size(
+/// A setting that is a number of bytes.
+struct Size {
     field: &'static str,
-    text: Option<String>,
     default: u64,
     range: RangeInclusive<u64>,
-) -> Result<u64, ConfigError> {
-    let Some(text) = text else { return Ok(default) };
-    let bytes = parse_size(&text).ok_or_else(|| {
-        invalid(
-            field,
-            format!("'{text}' is no size (as in 65536, 256KiB or 64MiB)"),
-        )
-    })?;
-    if !range.contains(&bytes) {
-        let reason = format!("{bytes} is not between {} and {}", range.start(), range.end());
-        return Err(invalid(field, reason));
+}
+
+impl Size {
+    fn check(&self, text: Option<String>) -> Result<u64, ConfigError> {
+        let Some(text) = text else { return Ok(self.default) };
+        let bytes = parse_size(&text).ok_or_else(|| {
+            invalid(
+                self.field,
+                format!("'{text}' is no size (as in 65536, 256KiB or 64MiB)"),
+            )
+        })?;
+        if !self.range.contains(&bytes) {
+            let (min, max) = (self.range.start(), self.range.end());
+            return Err(invalid(
+                self.field,
+                format!("{bytes} is not between {min} and {max}"),
+            ));
+        }
+        Ok(bytes)
     }
-    Ok(bytes)
 }
 
 fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
@@ -230,23 +242,35 @@ pub(super) const LISTEN_DEFAULT: &str = "127.0.0.1:7601";
 const CLUSTER_DEFAULT: &str = "noraft";
 /// A name is for people; this many bytes fit into a log line.
 const CLUSTER_BYTES_MAX: usize = 128;
-pub(super) const HEARTBEAT_DEFAULT: Duration = Duration::from_millis(50);
-pub(super) const ELECTION_DEFAULT: Duration = Duration::from_millis(500);
-const REQUEST_DEFAULT: Duration = Duration::from_secs(1);
+pub(super) const HEARTBEAT_DEFAULT: Duration = ReplicaConfig::HEARTBEAT;
+pub(super) const ELECTION_DEFAULT: Duration = ReplicaConfig::ELECTION_TIMEOUT;
+const REQUEST_DEFAULT: Duration = ReplicaConfig::REQUEST_TIMEOUT;
 /// The runtime's timers tick in milliseconds.
 const TIME_MIN: Duration = Duration::from_millis(2);
 /// A longer one is a mistake of units.
 const TIME_MAX: Duration = Duration::from_secs(600);
-const SEGMENT_BYTES_DEFAULT: u64 = Options::SEGMENT_BYTES;
 /// Smaller, and a roll costs more than it saves; larger, and the disk is held for what is not written yet.
-const SEGMENT_BYTES: RangeInclusive<u64> = 256 << 10..=1 << 30;
-const SNAPSHOT_LOG_BYTES_DEFAULT: u64 = 64 << 20;
+const SEGMENT_BYTES: Size = Size {
+    field: "segment_bytes",
+    default: Options::SEGMENT_BYTES,
+    range: 256 << 10..=1 << 30,
+};
 /// Smaller, and the node writes snapshots all the time; larger, and a restart reads for seconds.
-const SNAPSHOT_LOG_BYTES: RangeInclusive<u64> = 64 << 10..=1 << 30;
-const SNAPSHOT_RATE_DEFAULT: u64 = 128 << 20;
-const SNAPSHOT_RATE: RangeInclusive<u64> = 64 << 10..=16 << 30;
+const SNAPSHOT_LOG_BYTES: Size = Size {
+    field: "snapshot_log_bytes",
+    default: SnapshotConfig::LOG_BYTES,
+    range: 64 << 10..=1 << 30,
+};
+const SNAPSHOT_RATE: Size = Size {
+    field: "snapshot_rate",
+    default: SnapshotConfig::BYTES_PER_SECOND,
+    range: 64 << 10..=16 << 30,
+};
 /// A disk of a terabyte is read in three days; the load is not noticeable.
-const SCRUB_RATE_DEFAULT: u64 = 4 << 20;
-const SCRUB_RATE: RangeInclusive<u64> = 0..=1 << 30;
+const SCRUB_RATE: Size = Size {
+    field: "scrub_rate",
+    default: 4 << 20,
+    range: 0..=1 << 30,
+};
 /// Segments are whole pages.
 pub(super) const PAGE_BYTES: u64 = 4096;

@@ -54,28 +54,58 @@ pub struct ServeConfig {
     pub cluster_id: u64,
     /// Where the log lives.
     pub data_dir: PathBuf,
+    /// How it meets clients.
+    pub clients: ClientConfig,
+    /// How it meets the other nodes.
+    pub peers: PeerConfig,
+    /// How long it waits for what.
+    pub time: TimeConfig,
+    /// What it does with its disk.
+    pub disk: DiskConfig,
+    /// What to log.
+    pub log: LevelFilter,
+}
+
+/// How a node meets clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientConfig {
     /// Addresses for clients.
     pub listen: Vec<Endpoint>,
     /// Where clients reach this node; when absent, the first address of `listen` that says it.
     pub advertise: Option<String>,
-    /// Addresses for the other nodes; none in a cluster of one.
-    pub peer_listen: Vec<Endpoint>,
-    /// Every other member.
-    pub peers: BTreeMap<NodeId, Endpoint>,
-    /// The file with the secret that the nodes share.
-    pub peer_secret_file: Option<PathBuf>,
-    /// What other nodes have to prove. Anything but [`PeerAuth::Off`] comes with a secret.
-    pub peer_auth: PeerAuth,
-    /// Other machines may reach a node that demands no proof.
-    pub insecure_peers: bool,
     /// Whether clients may remove every key at once.
     pub allow_flush: bool,
+}
+
+/// How a node meets the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerConfig {
+    /// Addresses for the other nodes; none in a cluster of one.
+    pub listen: Vec<Endpoint>,
+    /// Every other member.
+    pub others: BTreeMap<NodeId, Endpoint>,
+    /// The file with the secret that the nodes share.
+    pub secret_file: Option<PathBuf>,
+    /// What other nodes have to prove. Anything but [`PeerAuth::Off`] comes with a secret.
+    pub auth: PeerAuth,
+    /// Other machines may reach a node that demands no proof.
+    pub insecure: bool,
+}
+
+/// How long a node waits for what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimeConfig {
     /// Time between a leader's heartbeats.
     pub heartbeat: Duration,
     /// How long a follower waits for its leader.
     pub election_timeout: Duration,
     /// When a request is answered at the latest.
     pub request_timeout: Duration,
+}
+
+/// What a node does with its disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskConfig {
     /// Size of a new log segment.
     pub segment_bytes: u64,
     /// Bytes of entries after which a snapshot is taken.
@@ -84,10 +114,8 @@ pub struct ServeConfig {
     pub snapshot_rate: u64,
     /// Bytes of the log that are read again in a second.
     pub scrub_rate: u64,
-    /// What to log.
-    pub log: LevelFilter,
     /// How to lose what is not synced; only tests want that.
-    pub shadow_disk: Option<ShadowOptions>,
+    pub shadow: Option<ShadowOptions>,
 }
 
 /// What a node demands of the other nodes, and does itself. Rolling a cluster over goes through `Accept`: each node
@@ -124,7 +152,7 @@ impl ServeConfig {
 
     /// Every member, this node included.
     pub fn members(&self) -> impl Iterator<Item = NodeId> {
-        self.peers.keys().copied().chain([self.id])
+        self.peers.others.keys().copied().chain([self.id])
     }
 }
 

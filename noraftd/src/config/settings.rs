@@ -7,78 +7,91 @@ use serde::Deserialize;
 use super::ConfigError;
 
 /// The settings as given by the user: on the command line, or in a file (same names, `_` for `-`).
+///
+/// One flat list, as the file is, whose mistakes are shown with their places; [`ServeConfig`](super::ServeConfig) has what
+/// is valid by concept. Only this folder reads or writes the fields.
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// This node's number, from 1 up; each member has its own, permanently.
     #[arg(long, value_name = "N")]
-    pub id: Option<u64>,
+    pub(super) id: Option<u64>,
     /// The cluster's name; nodes with another name are refused [default: noraft]
     #[arg(long, value_name = "NAME")]
-    pub cluster: Option<String>,
+    pub(super) cluster: Option<String>,
     /// The directory that holds this node's log. Created when it is missing.
     #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    pub(super) data_dir: Option<PathBuf>,
     /// An address for clients: HOST:PORT or /path of a Unix socket. Repeatable [default: 127.0.0.1:7601]
     #[arg(long, value_name = "ADDR")]
-    pub listen: Vec<String>,
+    pub(super) listen: Vec<String>,
     /// Where clients reach this node, HOST:PORT, as ROLE and INFO of all nodes say it [default: the first --listen
     /// address with a port, unless it is a wildcard]
     #[arg(long, value_name = "ADDR")]
-    pub advertise: Option<String>,
+    pub(super) advertise: Option<String>,
     /// An address for the other nodes. Repeatable [default: this node's own --peer address]
     #[arg(long, value_name = "ADDR")]
-    pub peer_listen: Vec<String>,
+    pub(super) peer_listen: Vec<String>,
     /// A member and how to reach it. One for each member; this node may be among them.
     #[arg(long = "peer", value_name = "ID=ADDR")]
-    pub peers: Vec<String>,
+    pub(super) peers: Vec<String>,
     /// A file with the secret that all nodes share, at least 16 bytes; with a second line while it is being replaced. Nodes
     /// and tools prove that they know it. Read again at SIGHUP
     #[arg(long, value_name = "FILE", help_heading = "Security")]
-    pub peer_secret_file: Option<PathBuf>,
+    pub(super) peer_secret_file: Option<PathBuf>,
     /// What other nodes have to prove: off (nothing), accept (proof is used where possible, while a cluster is switched
     /// over) or require [default: require with a secret, off without]
     #[arg(long, value_name = "MODE", help_heading = "Security")]
-    pub peer_auth: Option<String>,
+    pub(super) peer_auth: Option<String>,
     /// Accept nodes from other machines although nothing proves who they are. Anyone who reaches the port owns the cluster
     #[arg(long, help_heading = "Security")]
-    pub insecure_peers: bool,
+    pub(super) insecure_peers: bool,
     /// Let clients remove every key with FLUSHALL or FLUSHDB. Every node has to run a version that knows this flag
     #[arg(long, help_heading = "Testing")]
-    pub allow_flush: bool,
+    pub(super) allow_flush: bool,
     /// Time between a leader's heartbeats [default: 50ms]
     #[arg(long, value_name = "TIME")]
-    pub heartbeat: Option<String>,
+    pub(super) heartbeat: Option<String>,
     /// A follower that hears no leader for this long campaigns [default: 500ms]
     #[arg(long, value_name = "TIME")]
-    pub election_timeout: Option<String>,
+    pub(super) election_timeout: Option<String>,
     /// Every request is answered after at most this long [default: 1s]
     #[arg(long, value_name = "TIME")]
-    pub request_timeout: Option<String>,
+    pub(super) request_timeout: Option<String>,
     /// Bytes of one log segment: 256KiB to 1GiB [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
-    pub segment_bytes: Option<String>,
+    pub(super) segment_bytes: Option<String>,
     /// Take a snapshot after this many bytes of entries, or as many as the last one has: 64KiB to 1GiB
     /// [default: 64MiB]
     #[arg(long, value_name = "SIZE")]
-    pub snapshot_log_bytes: Option<String>,
+    pub(super) snapshot_log_bytes: Option<String>,
     /// Bytes of a snapshot sent to a lagging node in a second: 64KiB to 16GiB [default: 128MiB]
     #[arg(long, value_name = "SIZE")]
-    pub snapshot_rate: Option<String>,
+    pub(super) snapshot_rate: Option<String>,
     /// Bytes of the log read again in a second, to find damage while others can repair it; 0 to never: 0 to 1GiB
     /// [default: 4MiB]
     #[arg(long, value_name = "SIZE")]
-    pub scrub_rate: Option<String>,
+    pub(super) scrub_rate: Option<String>,
     /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]
-    pub log: Option<String>,
+    pub(super) log: Option<String>,
     /// A testing aid: whatever is not synced is lost when the process ends, SIGKILL included, as at a power cut.
     /// SPEC is a seed, or a list such as seed=7,sync=2ms,fail-sync=40 (slower syncs; the 40th fails)
     #[arg(long, value_name = "SPEC", help_heading = "Testing")]
-    pub shadow_disk: Option<String>,
+    pub(super) shadow_disk: Option<String>,
 }
 
 impl Settings {
+    /// Of a node alone.
+    #[cfg(test)]
+    pub(crate) fn minimal() -> Self {
+        Self {
+            id: Some(1),
+            data_dir: Some("/d".into()),
+            ..Self::default()
+        }
+    }
+
     /// Reads settings from a TOML file.
     ///
     /// # Errors

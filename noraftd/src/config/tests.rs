@@ -3,25 +3,17 @@
 use super::check::{ELECTION_DEFAULT, HEARTBEAT_DEFAULT, LISTEN_DEFAULT, PAGE_BYTES};
 use super::*;
 
-fn minimal() -> Settings {
-    Settings {
-        id: Some(1),
-        data_dir: Some("/d".into()),
-        ..Settings::default()
-    }
-}
-
 fn refusal(settings: Settings) -> String {
     settings.check().expect_err("refused").to_string()
 }
 
 #[test]
 fn a_node_alone_needs_an_id_and_a_directory() {
-    let config = minimal().check().expect("enough");
-    assert_eq!(config.listen, [Endpoint::Tcp(LISTEN_DEFAULT.into())]);
+    let config = Settings::minimal().check().expect("enough");
+    assert_eq!(config.clients.listen, [Endpoint::Tcp(LISTEN_DEFAULT.into())]);
     assert_eq!(config.members().collect::<Vec<_>>(), [NodeId::new(1)]);
     assert_eq!(
-        (config.heartbeat, config.election_timeout),
+        (config.time.heartbeat, config.time.election_timeout),
         (HEARTBEAT_DEFAULT, ELECTION_DEFAULT)
     );
     assert_eq!(
@@ -43,21 +35,21 @@ fn the_members_may_include_this_node_or_not() {
     let all = ["1=h:1", "2=h:2", "3=unix:/3"].map(String::from);
     let with = Settings {
         peers: all.to_vec(),
-        ..minimal()
+        ..Settings::minimal()
     }
     .check()
     .expect("with itself");
     let others = Settings {
         peers: all[1..].to_vec(),
         peer_listen: vec!["h:1".into()],
-        ..minimal()
+        ..Settings::minimal()
     };
     let without = others.check().expect("without itself");
     assert_eq!(with, without);
-    assert_eq!(with.peer_listen, [Endpoint::Tcp("h:1".into())]);
+    assert_eq!(with.peers.listen, [Endpoint::Tcp("h:1".into())]);
     let nowhere = Settings {
         peers: all[1..].to_vec(),
-        ..minimal()
+        ..Settings::minimal()
     };
     assert!(refusal(nowhere).starts_with("peer_listen is missing"));
 }
@@ -71,13 +63,13 @@ fn a_flag_wins_over_the_file() {
         "id = 2\ndata_dir = '/f'\nlisten = ['h:9']\nheartbeat = '20ms'",
     )
     .expect("written");
-    let config = minimal()
+    let config = Settings::minimal()
         .or(Settings::from_file(&path).expect("good"))
         .check()
         .expect("good");
     assert_eq!((config.id.get(), config.data_dir), (1, "/d".into()));
     assert_eq!(
-        (config.listen, config.heartbeat),
+        (config.clients.listen, config.time.heartbeat),
         (vec![Endpoint::Tcp("h:9".into())], Duration::from_millis(20))
     );
 }
@@ -136,7 +128,7 @@ fn every_wrong_value_names_its_field() {
     ];
     for (field, text) in cases {
         let settings: Settings = toml::from_str(text).expect(text);
-        let error = refusal(settings.or(minimal()));
+        let error = refusal(settings.or(Settings::minimal()));
         assert!(error.starts_with(&format!("{field}: ")), "{text}: {error}");
     }
 }
@@ -145,11 +137,11 @@ fn every_wrong_value_names_its_field() {
 fn an_odd_segment_size_is_rounded_up() {
     let odd = Settings {
         segment_bytes: Some("300001".into()),
-        ..minimal()
+        ..Settings::minimal()
     }
     .check()
     .expect("rounded up");
-    assert_eq!(odd.segment_bytes % PAGE_BYTES, 0);
+    assert_eq!(odd.disk.segment_bytes % PAGE_BYTES, 0);
 }
 
 #[test]

@@ -20,28 +20,14 @@ pub struct ClientAddress {
 /// What only the shell knows about the process.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ServerFacts {
-    /// This program's version.
-    pub version: String,
-    /// The process id.
-    pub process_id: u32,
-    /// The `boot` number: distinguishes runs of the process.
-    pub boot: u64,
+    /// The process.
+    pub process: ProcessFacts,
     /// The cluster's id.
     pub cluster_id: u64,
     /// This node's data directory (its incarnation).
     pub incarnation: u64,
-    /// Seconds since the process started.
-    pub uptime_seconds: u64,
-    /// Wall clock, in microseconds since the Unix epoch.
-    pub unix_micros: u64,
-    /// Open client connections.
-    pub connected_clients: u64,
-    /// Most client connections at once.
-    pub clients_max: u64,
-    /// Connections accepted since the start.
-    pub connections_received: u64,
-    /// Commands answered since the start.
-    pub commands_processed: u64,
+    /// Its clients.
+    pub clients: ClientFacts,
     /// Keys in the state machine.
     pub keys: u64,
     /// TCP port for clients, zero for none.
@@ -54,6 +40,34 @@ pub struct ServerFacts {
     pub addresses: BTreeMap<NodeId, ClientAddress>,
     /// What the process takes of the machine, where it was asked for.
     pub resources: Option<Resources>,
+}
+
+/// Which process answers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProcessFacts {
+    /// This program's version.
+    pub version: String,
+    /// The process id.
+    pub id: u32,
+    /// The `boot` number: distinguishes runs of the process.
+    pub boot: u64,
+    /// Seconds since the process started.
+    pub uptime_seconds: u64,
+    /// Wall clock, in microseconds since the Unix epoch.
+    pub unix_micros: u64,
+}
+
+/// How many clients there are, and were since the process started.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ClientFacts {
+    /// Open connections.
+    pub connected: u64,
+    /// Most connections at once.
+    pub most: u64,
+    /// Connections accepted since the start.
+    pub accepted: u64,
+    /// Commands answered since the start.
+    pub answered: u64,
 }
 
 /// What a process takes of its machine.
@@ -95,9 +109,9 @@ impl ClientAddress {
 
 /// The followers that a leader hears: of others it knows what they had, not that they are there.
 pub(super) fn followers(status: &Status) -> impl Iterator<Item = (NodeId, u64)> + '_ {
-    let known = status.match_indexes.iter();
+    let known = status.followers.match_indexes.iter();
     known
-        .filter(|(id, _)| status.followers_heard.contains(id))
+        .filter(|(id, _)| status.followers.heard.contains(id))
         .map(|(id, index)| (*id, index.get()))
 }
 

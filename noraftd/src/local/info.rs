@@ -29,15 +29,15 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
     match section {
         Section::Server => server_fields(facts),
         Section::Clients => fields(&[
-            ("connected_clients", &facts.connected_clients),
-            ("maxclients", &facts.clients_max),
+            ("connected_clients", &facts.clients.connected),
+            ("maxclients", &facts.clients.most),
             ("blocked_clients", &0),
         ]),
         Section::Memory => memory_fields(&facts.resources.unwrap_or_default()),
         Section::Persistence => persistence_fields(facts),
         Section::Stats => fields(&[
-            ("total_connections_received", &facts.connections_received),
-            ("total_commands_processed", &facts.commands_processed),
+            ("total_connections_received", &facts.clients.accepted),
+            ("total_commands_processed", &facts.clients.answered),
         ]),
         Section::Replication => replication_fields(status, facts),
         Section::Cpu => cpu_fields(&facts.resources.unwrap_or_default()),
@@ -77,15 +77,18 @@ fn server_fields(facts: &ServerFacts) -> Vec<(String, String)> {
         ("redis_git_dirty", &COMMIT_DIRTY),
         ("redis_mode", &"standalone"),
         ("server_name", &SERVER_NAME),
-        ("noraftd_version", &facts.version),
+        ("noraftd_version", &facts.process.version),
         ("arch_bits", &usize::BITS),
-        ("process_id", &facts.process_id),
-        ("run_id", &format!("{:024x}{:016x}", 0, facts.boot)),
+        ("process_id", &facts.process.id),
+        ("run_id", &format!("{:024x}{:016x}", 0, facts.process.boot)),
         ("tcp_port", &facts.tcp_port),
         ("unix_socket", &facts.unix_socket),
-        ("server_time_usec", &facts.unix_micros),
-        ("uptime_in_seconds", &facts.uptime_seconds),
-        ("uptime_in_days", &(facts.uptime_seconds / SECONDS_PER_DAY)),
+        ("server_time_usec", &facts.process.unix_micros),
+        ("uptime_in_seconds", &facts.process.uptime_seconds),
+        (
+            "uptime_in_days",
+            &(facts.process.uptime_seconds / SECONDS_PER_DAY),
+        ),
     ])
 }
 
@@ -138,7 +141,7 @@ fn replication_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, Stri
         }
         rows.extend(fields(&[(
             "master_repl_offset",
-            &status.last_position.index.get(),
+            &status.log.last_position.index.get(),
         )]));
         return rows;
     }
@@ -156,9 +159,9 @@ fn replication_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, Stri
         ("master_sync_in_progress", &0),
         // Any node takes any command: a follower passes writes on.
         ("slave_read_only", &0),
-        ("slave_repl_offset", &status.applied_index.get()),
+        ("slave_repl_offset", &status.log.applied_index.get()),
         ("connected_slaves", &0),
-        ("master_repl_offset", &status.last_position.index.get()),
+        ("master_repl_offset", &status.log.last_position.index.get()),
     ])
 }
 
@@ -171,22 +174,22 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
         ("raft_role", &role_name(status.role)),
         ("raft_term", &status.term),
         ("raft_leader", &leader),
-        ("raft_commit_index", &status.commit_index.get()),
-        ("raft_applied_index", &status.applied_index.get()),
-        ("raft_durable_index", &status.durable_index.get()),
-        ("raft_last_term", &status.last_position.term.get()),
-        ("raft_last_index", &status.last_position.index.get()),
+        ("raft_commit_index", &status.log.commit_index.get()),
+        ("raft_applied_index", &status.log.applied_index.get()),
+        ("raft_durable_index", &status.log.durable_index.get()),
+        ("raft_last_term", &status.log.last_position.term.get()),
+        ("raft_last_index", &status.log.last_position.index.get()),
         ("raft_voters", &joined(&status.voters)),
-        ("raft_abstaining", &u8::from(status.abstaining)),
-        ("raft_lost_majority", &u8::from(status.lost_majority)),
-        ("raft_disk_too_slow", &u8::from(status.disk_too_slow)),
-        ("raft_holes", &status.holes),
-        ("raft_repaired", &status.repaired),
-        ("raft_needs_snapshot", &u8::from(status.needs_snapshot)),
+        ("raft_abstaining", &u8::from(status.elections.abstaining)),
+        ("raft_lost_majority", &u8::from(status.elections.lost_majority)),
+        ("raft_disk_too_slow", &u8::from(status.elections.disk_too_slow)),
+        ("raft_holes", &status.damage.holes),
+        ("raft_repaired", &status.damage.repaired),
+        ("raft_needs_snapshot", &u8::from(status.damage.needs_snapshot)),
         ("raft_divergence", &divergence(status)),
-        ("raft_applied_stamp_ms", &status.applied_stamp.as_millis()),
+        ("raft_applied_stamp_ms", &status.log.applied_stamp.as_millis()),
     ]);
-    for (id, index) in &status.match_indexes {
+    for (id, index) in &status.followers.match_indexes {
         rows.push((format!("raft_match_index_{}", id.get()), index.get().to_string()));
     }
     rows
@@ -194,7 +197,7 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
 
 /// Where nodes hold different things: `none`, or which node is wrong and the index at which it was seen.
 fn divergence(status: &Status) -> String {
-    match status.divergence {
+    match status.damage.divergence {
         None => "none".to_owned(),
         Some(Divergence::Here { index }) => format!("here,{}", index.get()),
         Some(Divergence::Undecided { index }) => format!("undecided,{}", index.get()),

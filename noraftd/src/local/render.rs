@@ -18,7 +18,7 @@ pub(super) fn render_role(status: &Status, facts: &ServerFacts) -> Reply {
             let ClientAddress { host, port } = address(id, facts);
             Reply::Array(vec![bulk(host), bulk(port.to_string()), bulk(index.to_string())])
         });
-        let offset = integer(status.last_position.index.get());
+        let offset = integer(status.log.last_position.index.get());
         return Reply::Array(vec![bulk("master"), offset, Reply::Array(others.collect())]);
     }
     let leader = status
@@ -34,15 +34,15 @@ pub(super) fn render_role(status: &Status, facts: &ServerFacts) -> Reply {
         bulk(leader.host),
         Reply::Integer(i64::from(leader.port)),
         bulk(link),
-        integer(status.applied_index.get()),
+        integer(status.log.applied_index.get()),
     ])
 }
 
 /// `TIME`: seconds and microseconds.
 pub(super) fn render_time(facts: &ServerFacts) -> Reply {
     let (seconds, micros) = (
-        facts.unix_micros / MICROS_PER_SECOND,
-        facts.unix_micros % MICROS_PER_SECOND,
+        facts.process.unix_micros / MICROS_PER_SECOND,
+        facts.process.unix_micros % MICROS_PER_SECOND,
     );
     Reply::Array(vec![bulk(seconds.to_string()), bulk(micros.to_string())])
 }
@@ -64,7 +64,7 @@ pub(super) fn render_hello(version: RespVersion, id: u64, status: &Status, facts
         row("role", bulk(role)),
         row("modules", Reply::Array(Vec::new())),
         // Last, for clients that read a flat array by position.
-        row("noraftd_version", bulk(facts.version.clone())),
+        row("noraftd_version", bulk(facts.process.version.clone())),
     ])
 }
 
@@ -74,7 +74,7 @@ pub(super) fn render_config(patterns: &[Bytes], facts: &ServerFacts) -> Reply {
         ("appendfsync", "always".to_owned()),
         ("appendonly", "yes".to_owned()),
         ("databases", "1".to_owned()),
-        ("maxclients", facts.clients_max.to_string()),
+        ("maxclients", facts.clients.most.to_string()),
         ("maxmemory", "0".to_owned()),
         ("maxmemory-policy", "noeviction".to_owned()),
         ("port", facts.tcp_port.to_string()),

@@ -6,21 +6,55 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// The answer to `NORAFT.STATUS`, in JSON.
+/// The answer to `NORAFT.STATUS`, in JSON: one flat object, whatever the groups here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReport {
-    /// The program's version.
-    pub version: String,
-    /// The process id.
-    pub process_id: u32,
-    /// Milliseconds since the process started.
-    pub uptime_ms: u64,
+    /// The process.
+    #[serde(flatten)]
+    pub process: ProcessReport,
     /// The cluster's name.
     pub cluster: String,
     /// This node.
     pub id: u64,
     /// Names the data directory.
     pub incarnation: String,
+    /// Which part this node has in the cluster, as far as it knows.
+    #[serde(flatten)]
+    pub view: ViewReport,
+    /// How far its log is.
+    #[serde(flatten)]
+    pub log: LogReport,
+    /// For a leader: the last index known to be durable on each other member.
+    pub match_indexes: BTreeMap<u64, u64>,
+    /// What is on its disk.
+    #[serde(flatten)]
+    pub directory: DirectoryReport,
+    /// What keeps it from its full part.
+    #[serde(flatten)]
+    pub health: HealthReport,
+    /// What recovery found when the directory was opened.
+    pub recovery: Vec<String>,
+    /// The disk.
+    pub storage: StorageReport,
+    /// Its connections.
+    #[serde(flatten)]
+    pub connections: ConnectionReport,
+}
+
+/// The process.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessReport {
+    /// The program's version.
+    pub version: String,
+    /// The process id.
+    pub process_id: u32,
+    /// Milliseconds since the process started.
+    pub uptime_ms: u64,
+}
+
+/// Which part this node has in the cluster, as far as it knows.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ViewReport {
     /// `leader`, `candidate` or `follower`; `loading` while the node reads its directory, and knows nothing else yet.
     pub role: String,
     /// While it does: how far it is.
@@ -35,6 +69,11 @@ pub struct StatusReport {
     /// While the voters are being changed: those after the change.
     #[serde(default)]
     pub new_voters: Vec<u64>,
+}
+
+/// How far its log is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogReport {
     /// Highest index known to be committed.
     pub commit_index: u64,
     /// Highest index applied.
@@ -47,8 +86,11 @@ pub struct StatusReport {
     pub last_term: u64,
     /// Wall clock of the last entry applied, in milliseconds since the Unix epoch.
     pub applied_stamp_ms: u64,
-    /// For a leader: the last index known to be durable on each other member.
-    pub match_indexes: BTreeMap<u64, u64>,
+}
+
+/// What is on its disk.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DirectoryReport {
     /// Where the node keeps everything.
     pub data_dir: String,
     /// The log begins after this entry.
@@ -59,6 +101,11 @@ pub struct StatusReport {
     pub snapshot_term: u64,
     /// The bytes of that snapshot.
     pub snapshot_bytes: u64,
+}
+
+/// What keeps it from its full part.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthReport {
     /// True while the node neither votes nor campaigns, because its tail was ambiguous.
     pub abstaining: bool,
     /// True when no leader can be elected, because a majority of the nodes is known to have lost entries.
@@ -79,10 +126,11 @@ pub struct StatusReport {
     /// Where nodes hold different things, in words; absent while they agree.
     #[serde(default)]
     pub divergence: Option<String>,
-    /// What recovery found when the directory was opened.
-    pub recovery: Vec<String>,
-    /// The disk.
-    pub storage: StorageReport,
+}
+
+/// Its connections.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectionReport {
     /// Connections of clients.
     pub clients: u64,
     /// Requests of clients under way.
@@ -152,4 +200,32 @@ pub struct PeerReport {
     pub dropped: u64,
     /// Why the last attempt to connect failed, while not connected.
     pub error: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_is_flat_and_its_fields_keep_their_order() {
+        let report = StatusReport {
+            id: 1,
+            match_indexes: BTreeMap::from([(2, 9)]),
+            ..StatusReport::default()
+        };
+        let json = serde_json::to_string(&report).expect("plain data");
+        assert_eq!(
+            json,
+            r#"{"version":"","process_id":0,"uptime_ms":0,"cluster":"","id":1,"incarnation":"","role":"","term":0,"#.to_owned()
+                + r#""leader":null,"voters":[],"new_voters":[],"commit_index":0,"applied_index":0,"durable_index":0,"#
+                + r#""last_index":0,"last_term":0,"applied_stamp_ms":0,"match_indexes":{"2":9},"data_dir":"","#
+                + r#""base_index":0,"snapshot_index":0,"snapshot_term":0,"snapshot_bytes":0,"abstaining":false,"#
+                + r#""lost_majority":false,"disk_too_slow":false,"holes":0,"repaired":0,"needs_snapshot":false,"#
+                + r#""divergence":null,"recovery":[],"storage":{"batches":0,"entries":0,"last_sync_us":0,"max_sync_us":0,"#
+                + r#""disk_full":false,"scrub_index":0,"scrub_passes":0,"scrub_found":0,"last_sync_age_ms":null},"#
+                + r#""clients":0,"requests_under_way":0,"peer_auth":"","peers":[]}"#
+        );
+        let read: StatusReport = serde_json::from_str(&json).expect("its own words");
+        assert_eq!(read, report);
+    }
 }

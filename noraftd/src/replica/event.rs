@@ -295,12 +295,47 @@ pub struct Status {
     pub term: u64,
     /// The leader of the current term, when known.
     pub leader: Option<NodeId>,
+    /// Voters of the configuration in force.
+    pub voters: Vec<NodeId>,
+    /// While a change of the voters is in progress: the voters after it. Empty otherwise.
+    pub new_voters: Vec<NodeId>,
+    /// Its log.
+    pub log: LogStatus,
+    /// What keeps it, or all, from electing.
+    pub elections: ElectionStatus,
+    /// What is damaged.
+    pub damage: DamageStatus,
+    /// For a leader: the others.
+    pub followers: FollowerStatus,
+}
+
+impl Status {
+    /// Of a follower that knows nothing yet.
+    pub fn unknown(id: NodeId) -> Self {
+        Self {
+            id,
+            role: noraft::Role::Follower,
+            term: 0,
+            leader: None,
+            voters: Vec::new(),
+            new_voters: Vec::new(),
+            log: LogStatus::default(),
+            elections: ElectionStatus::default(),
+            damage: DamageStatus::default(),
+            followers: FollowerStatus::default(),
+        }
+    }
+}
+
+/// How far a node's log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStatus {
     /// Highest index known to be committed.
     pub commit_index: LogIndex,
     /// Highest index applied to the state machine.
     pub applied_index: LogIndex,
-    /// True while the disk syncs too slowly for the election timeout: elections wait for it.
-    pub disk_too_slow: bool,
+    /// Wall clock of the last entry applied.
+    pub applied_stamp: Stamp,
     /// Highest index durable on this node's disk.
     pub durable_index: LogIndex,
     /// The last entry of the log.
@@ -309,14 +344,36 @@ pub struct Status {
     pub base_index: LogIndex,
     /// The newest snapshot on this node's disk.
     pub snapshot: Option<SnapshotId>,
-    /// Voters of the configuration in force.
-    pub voters: Vec<NodeId>,
-    /// While a change of the voters is in progress: the voters after it. Empty otherwise.
-    pub new_voters: Vec<NodeId>,
+}
+
+impl Default for LogStatus {
+    fn default() -> Self {
+        Self {
+            commit_index: LogIndex::ZERO,
+            applied_index: LogIndex::ZERO,
+            applied_stamp: Stamp::default(),
+            durable_index: LogIndex::ZERO,
+            last_position: LogPosition::ZERO,
+            base_index: LogIndex::ZERO,
+            snapshot: None,
+        }
+    }
+}
+
+/// What keeps a node, or all nodes, from electing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ElectionStatus {
     /// True while the node neither votes nor campaigns (see [`crate::recovered::Recovered::abstain`]).
     pub abstaining: bool,
     /// True when no leader can be elected, because a majority of the voters has lost entries for certain.
     pub lost_majority: bool,
+    /// True while the disk syncs too slowly for the election timeout: elections wait for it.
+    pub disk_too_slow: bool,
+}
+
+/// What is damaged on a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DamageStatus {
     /// Entries of the log that are damaged on this node's disk and not repaired yet.
     pub holes: u64,
     /// Entries that were damaged, and are durable here again.
@@ -325,10 +382,13 @@ pub struct Status {
     pub needs_snapshot: bool,
     /// Where the nodes were seen to hold different things.
     pub divergence: Option<Divergence>,
-    /// For a leader: each other member, with the last index known to be durable there.
+}
+
+/// What a leader knows of the others.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FollowerStatus {
+    /// Each other member, with the last index known to be durable there.
     pub match_indexes: Vec<(NodeId, LogIndex)>,
-    /// For a leader: the other members that it has heard from within an election timeout.
-    pub followers_heard: Vec<NodeId>,
-    /// Wall clock of the last entry applied.
-    pub applied_stamp: Stamp,
+    /// The other members that it has heard from within an election timeout.
+    pub heard: Vec<NodeId>,
 }

@@ -35,8 +35,8 @@ impl Replica {
 
     fn missing_to_send(&self) -> Option<LogIndex> {
         let (bytes, messages) = (
-            self.config.in_flight_bytes_max,
-            self.config.in_flight_messages_max,
+            self.config.limits.in_flight_bytes_max,
+            self.config.limits.in_flight_messages_max,
         );
         let tail = self.durability.durable_index();
         let open = self

@@ -76,7 +76,7 @@ impl Membership {
 
 impl Replica {
     pub(super) fn accept_change(&mut self, id: RequestId, voters: BTreeSet<NodeId>) {
-        if self.waiting.len() >= self.config.requests_max {
+        if self.waiting.len() >= self.config.limits.requests_max {
             return self.outputs.reply(id, Outcome::Refused(Refusal::Overloaded));
         }
         let deadline = self.now + self.config.request_timeout;

@@ -66,7 +66,9 @@ use self::content::Content;
 use self::deferred::Inbox;
 use self::durability::Durability;
 use self::elections::Elections;
-use self::event::{Input, Output, Room, Snapshot, Status};
+use self::event::{
+    DamageStatus, ElectionStatus, FollowerStatus, Input, LogStatus, Output, Room, Snapshot, Status,
+};
 use self::leadership::Leadership;
 use self::outputs::Outputs;
 use self::pulses::Pulses;
@@ -92,6 +94,15 @@ pub struct ReplicaConfig {
     pub disk_stall_max: Duration,
     /// Every request is answered after at most this long.
     pub request_timeout: Duration,
+    /// How much may be under way.
+    pub limits: Limits,
+    /// When snapshots are taken, and how they are sent.
+    pub snapshots: SnapshotConfig,
+}
+
+/// How much may be under way in a replica.
+#[derive(Debug, Clone)]
+pub struct Limits {
     /// Bytes of payload in one batch: bounds the latency of one sync.
     pub batch_bytes_max: usize,
     /// Payload bytes sent to one peer and not yet acknowledged: what a slow peer may cost in memory.
@@ -102,34 +113,68 @@ pub struct ReplicaConfig {
     pub payload_cache_bytes_max: usize,
     /// Requests of clients and followers that may wait here at once.
     pub requests_max: usize,
-    /// Bytes of entries after which a snapshot is taken (or as many as the last snapshot has, if that is more:
-    /// then the disk writes at most about twice what clients do).
-    pub snapshot_log_bytes: u64,
-    /// Bytes of a snapshot sent at once: what one lost message costs.
-    pub snapshot_chunk_bytes: usize,
-    /// How fast snapshots are sent: the rest of the network is for commits.
-    pub snapshot_bytes_per_second: u64,
 }
 
-impl ReplicaConfig {
-    /// The defaults for node `id` in a cluster of its own: 50 ms heartbeats, elections after 500 ms, answers
-    /// within a second.
-    pub fn new(id: NodeId) -> Self {
+impl Default for Limits {
+    fn default() -> Self {
         Self {
-            id,
-            members: BTreeSet::from([id]),
-            heartbeat_interval: Duration::from_millis(50),
-            election_timeout: Duration::from_millis(500),
-            disk_stall_max: Duration::from_millis(500),
-            request_timeout: Duration::from_millis(1000),
             batch_bytes_max: 4 << 20,
             in_flight_bytes_max: 16 << 20,
             in_flight_messages_max: 64,
             payload_cache_bytes_max: 8 << 20,
             requests_max: 65_536,
-            snapshot_log_bytes: 64 << 20,
-            snapshot_chunk_bytes: 1 << 20,
-            snapshot_bytes_per_second: 128 << 20,
+        }
+    }
+}
+
+/// When a replica takes snapshots, and how it sends them.
+#[derive(Debug, Clone)]
+pub struct SnapshotConfig {
+    /// Bytes of entries after which a snapshot is taken (or as many as the last snapshot has, if that is more:
+    /// then the disk writes at most about twice what clients do).
+    pub log_bytes: u64,
+    /// Bytes of a snapshot sent at once: what one lost message costs.
+    pub chunk_bytes: usize,
+    /// How fast snapshots are sent: the rest of the network is for commits.
+    pub bytes_per_second: u64,
+}
+
+impl SnapshotConfig {
+    /// [`Self::log_bytes`] unless something else is asked for.
+    pub const LOG_BYTES: u64 = 64 << 20;
+    /// [`Self::bytes_per_second`] unless something else is asked for.
+    pub const BYTES_PER_SECOND: u64 = 128 << 20;
+}
+
+impl Default for SnapshotConfig {
+    fn default() -> Self {
+        Self {
+            log_bytes: Self::LOG_BYTES,
+            chunk_bytes: 1 << 20,
+            bytes_per_second: Self::BYTES_PER_SECOND,
+        }
+    }
+}
+
+impl ReplicaConfig {
+    /// [`Self::heartbeat_interval`] unless something else is asked for.
+    pub const HEARTBEAT: Duration = Duration::from_millis(50);
+    /// [`Self::election_timeout`], likewise.
+    pub const ELECTION_TIMEOUT: Duration = Duration::from_millis(500);
+    /// [`Self::request_timeout`], likewise.
+    pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(1);
+
+    /// The defaults for node `id` in a cluster of its own.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            members: BTreeSet::from([id]),
+            heartbeat_interval: Self::HEARTBEAT,
+            election_timeout: Self::ELECTION_TIMEOUT,
+            disk_stall_max: Self::ELECTION_TIMEOUT,
+            request_timeout: Self::REQUEST_TIMEOUT,
+            limits: Limits::default(),
+            snapshots: SnapshotConfig::default(),
         }
     }
 }
@@ -216,7 +261,7 @@ impl Replica {
             waiting: Waiting::new(boot),
             outputs: Outputs::default(),
             node,
-            content: Content::new(recovered.chain, config.payload_cache_bytes_max),
+            content: Content::new(recovered.chain, config.limits.payload_cache_bytes_max),
             durability: Durability::new(durable, config.election_timeout / elections::SYNCS_PER_ELECTION),
             applied: Applied::new(machine, applied, stamp),
             snapshots: Snapshots::new(newest),
@@ -278,30 +323,39 @@ impl Replica {
 
     /// What the node reports about itself.
     pub fn status(&self) -> Status {
+        let (log, config) = (self.node.log(), self.node.config());
         Status {
             id: self.config.id,
             role: self.node.role(),
             term: self.node.current_term().get(),
             leader: self.leader(),
-            // What is in a snapshot is committed, though the core has not heard of it again yet.
-            commit_index: self.node.commit_index().max(self.applied.index()),
-            applied_index: self.applied.index(),
-            disk_too_slow: self.durability.is_slow(),
-            durable_index: self.durability.durable_index(),
-            last_position: self.node.log().last_position(),
-            base_index: self.node.log().snapshot_position().index,
-            snapshot: self.snapshots.newest(),
-            voters: self.node.config().voters.iter().copied().collect(),
-            new_voters: self.node.config().new_voters.iter().copied().collect(),
-            abstaining: self.elections.is_abstaining(),
-            lost_majority: self.elections.has_lost_majority(),
-            holes: self.repair.holes(),
-            repaired: self.repair.repaired(),
-            needs_snapshot: self.needs_snapshot(),
-            divergence: self.divergence(),
-            match_indexes: self.match_indexes(),
-            followers_heard: self.followers_heard(),
-            applied_stamp: self.applied.stamp(),
+            voters: config.voters.iter().copied().collect(),
+            new_voters: config.new_voters.iter().copied().collect(),
+            log: LogStatus {
+                // What is in a snapshot is committed, though the core has not heard of it again yet.
+                commit_index: self.node.commit_index().max(self.applied.index()),
+                applied_index: self.applied.index(),
+                applied_stamp: self.applied.stamp(),
+                durable_index: self.durability.durable_index(),
+                last_position: log.last_position(),
+                base_index: log.snapshot_position().index,
+                snapshot: self.snapshots.newest(),
+            },
+            elections: ElectionStatus {
+                abstaining: self.elections.is_abstaining(),
+                lost_majority: self.elections.has_lost_majority(),
+                disk_too_slow: self.durability.is_slow(),
+            },
+            damage: DamageStatus {
+                holes: self.repair.holes(),
+                repaired: self.repair.repaired(),
+                needs_snapshot: self.needs_snapshot(),
+                divergence: self.divergence(),
+            },
+            followers: FollowerStatus {
+                match_indexes: self.match_indexes(),
+                heard: self.followers_heard(),
+            },
         }
     }
 

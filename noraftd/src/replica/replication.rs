@@ -117,7 +117,10 @@ impl Replicator<'_> {
             return false;
         };
         let prev = progress.next();
-        let open = progress.may_send(config.in_flight_bytes_max, config.in_flight_messages_max);
+        let open = progress.may_send(
+            config.limits.in_flight_bytes_max,
+            config.limits.in_flight_messages_max,
+        );
         if !open || prev == self.node.log().last_position() {
             return false;
         }
@@ -170,7 +173,7 @@ impl Replicator<'_> {
     fn records_after(&self, prev: LogPosition) -> (Vec<Record>, usize) {
         let (mut records, mut bytes) = (Vec::new(), 0);
         let mut index = prev.index;
-        while bytes < self.config.batch_bytes_max && records.len() < RECORDS_PER_MESSAGE_MAX {
+        while bytes < self.config.limits.batch_bytes_max && records.len() < RECORDS_PER_MESSAGE_MAX {
             let next = next_index(index).and_then(|index| position_at(self.node.log(), index));
             let Some(record) = next.and_then(|position| self.content.payloads.get(position)) else {
                 break;

@@ -91,7 +91,7 @@ impl Replica {
             return;
         }
         let waiting = self.waiting.len();
-        if waiting >= self.config.requests_max {
+        if waiting >= self.config.limits.requests_max {
             self.answer(origin, Outcome::Refused(Refusal::Overloaded));
             return;
         }
@@ -149,7 +149,7 @@ impl Replica {
             return;
         }
         let mut bytes = 0;
-        while bytes < self.config.batch_bytes_max {
+        while bytes < self.config.limits.batch_bytes_max {
             let Some(pending) = self.waiting.queued.pop_proposable() else {
                 return;
             };

@@ -59,7 +59,7 @@ impl EventLoop {
         peers: Rc<Peers>,
         clients: Rc<Clients>,
     ) -> Self {
-        let is_abstaining = replica.borrow().status().abstaining;
+        let is_abstaining = replica.borrow().status().elections.abstaining;
         Self {
             replica,
             inbox,
@@ -172,7 +172,7 @@ impl EventLoop {
 
     /// Reports to the operator which node leads, and to the disk that the node has caught up.
     fn notice_changes(&mut self, replica: &Replica) {
-        let holes = replica.status().holes;
+        let holes = replica.status().damage.holes;
         if holes != self.holes {
             match holes {
                 0 => tracing::info!("every damaged entry is repaired"),
@@ -188,7 +188,7 @@ impl EventLoop {
             }
             self.divergence = divergence;
         }
-        let is_slow = replica.status().disk_too_slow;
+        let is_slow = replica.status().elections.disk_too_slow;
         if std::mem::replace(&mut self.is_disk_too_slow, is_slow) != is_slow {
             if is_slow {
                 tracing::warn!("the disk syncs too slowly for the election timeout: elections wait for it");
@@ -196,7 +196,7 @@ impl EventLoop {
                 tracing::info!("the disk syncs fast enough for the election timeout again");
             }
         }
-        if self.is_abstaining && !replica.status().abstaining {
+        if self.is_abstaining && !replica.status().elections.abstaining {
             self.is_abstaining = false;
             tracing::info!("caught up with the leader: votes and campaigns again");
             self.storage.caught_up();

@@ -12,22 +12,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use noraft::{LogIndex, LogPosition, Role};
+
 use tokio::task::JoinSet;
 
 use super::clock;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, Stream, WriteHalf};
 use crate::config::ServeConfig;
-use crate::local::facts::ServerFacts;
+use crate::local::facts::{ProcessFacts, ServerFacts};
 use crate::local::session::Session;
-use crate::local::status::{LoadingReport, StatusReport};
+use crate::local::status::{DirectoryReport, LoadingReport, ProcessReport, StatusReport, ViewReport};
 use crate::protocol::command::table::CommandSpec;
 use crate::protocol::command::{Parsed, parse};
 use crate::protocol::http::is_http;
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::replica::event::Status;
-use crate::time::Stamp;
 
 /// How far the reading is. Written by the thread that reads.
 #[derive(Debug, Default)]
@@ -178,44 +177,29 @@ impl Loading {
 
     fn status_json(&self) -> String {
         let report = StatusReport {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process_id: std::process::id(),
-            uptime_ms: clock::now().as_nanos() / 1_000_000,
+            process: ProcessReport {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                process_id: std::process::id(),
+                uptime_ms: clock::now().as_nanos() / 1_000_000,
+            },
             cluster: self.config.cluster.clone(),
             id: self.config.id.get(),
-            role: "loading".to_owned(),
-            data_dir: self.config.data_dir.display().to_string(),
-            loading: Some(self.progress.report()),
+            view: ViewReport {
+                role: "loading".to_owned(),
+                loading: Some(self.progress.report()),
+                ..ViewReport::default()
+            },
+            directory: DirectoryReport {
+                data_dir: self.config.data_dir.display().to_string(),
+                ..DirectoryReport::default()
+            },
             ..StatusReport::default()
         };
         serde_json::to_string(&report).expect("a report is plain data")
     }
 
     fn status(&self) -> Status {
-        Status {
-            id: self.config.id,
-            role: Role::Follower,
-            term: 0,
-            leader: None,
-            commit_index: LogIndex::ZERO,
-            applied_index: LogIndex::ZERO,
-            disk_too_slow: false,
-            durable_index: LogIndex::ZERO,
-            last_position: LogPosition::ZERO,
-            base_index: LogIndex::ZERO,
-            snapshot: None,
-            voters: Vec::new(),
-            new_voters: Vec::new(),
-            abstaining: false,
-            lost_majority: false,
-            holes: 0,
-            repaired: 0,
-            needs_snapshot: false,
-            match_indexes: Vec::new(),
-            followers_heard: Vec::new(),
-            divergence: None,
-            applied_stamp: Stamp::default(),
-        }
+        Status::unknown(self.config.id)
     }
 
     fn facts(&self) -> ServerFacts {
@@ -224,12 +208,14 @@ impl Loading {
             read_bytes,
         } = self.progress.report();
         ServerFacts {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process_id: std::process::id(),
-            boot: self.boot,
+            process: ProcessFacts {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                id: std::process::id(),
+                boot: self.boot,
+                uptime_seconds: clock::now().as_nanos() / 1_000_000_000,
+                unix_micros: clock::unix_micros(),
+            },
             cluster_id: self.config.cluster_id,
-            uptime_seconds: clock::now().as_nanos() / 1_000_000_000,
-            unix_micros: clock::unix_micros(),
             loading: Some((read_bytes, total_bytes)),
             ..ServerFacts::default()
         }
@@ -262,11 +248,7 @@ mod tests {
     use crate::config::Settings;
 
     fn loading(read: u64, total: u64) -> Rc<Loading> {
-        let settings = Settings {
-            id: Some(1),
-            data_dir: Some("/var/lib/noraft".into()),
-            ..Settings::default()
-        };
+        let settings = Settings::minimal();
         let progress = Progress::default();
         progress.total.store(total, Ordering::Relaxed);
         progress.log.store(read, Ordering::Relaxed);
@@ -338,7 +320,7 @@ mod tests {
             panic!("no status");
         };
         let report: StatusReport = serde_json::from_slice(&json).expect("a report");
-        assert_eq!((report.role.as_str(), report.id), ("loading", 1));
-        assert_eq!(report.loading.map(|loading| loading.read_bytes), Some(5));
+        assert_eq!((report.view.role.as_str(), report.id), ("loading", 1));
+        assert_eq!(report.view.loading.map(|loading| loading.read_bytes), Some(5));
     }
 }

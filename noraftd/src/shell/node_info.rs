@@ -15,8 +15,10 @@ use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
-use crate::local::facts::{ClientAddress, ServerFacts};
-use crate::local::status::StatusReport;
+use crate::local::facts::{ClientAddress, ClientFacts, ProcessFacts, ServerFacts};
+use crate::local::status::{
+    ConnectionReport, DirectoryReport, HealthReport, LogReport, ProcessReport, StatusReport, ViewReport,
+};
 use crate::protocol::command::Request;
 use crate::protocol::resp::Reply;
 use crate::replica::Replica;
@@ -50,10 +52,16 @@ pub(super) struct NodeInfo {
     pub(super) payload_bytes_max: usize,
     /// Connections of clients at once.
     pub(super) clients_max: u64,
-    /// Addresses for clients, as bound.
+    /// Where clients reach this node.
+    pub(super) addresses: Addresses,
+}
+
+/// Where clients reach this node.
+pub(super) struct Addresses {
+    /// As bound.
     pub(super) listen: Vec<Endpoint>,
-    /// Where clients reach this node, as it announces it to the others.
-    pub(super) client_address: Option<String>,
+    /// As it announces it to the others.
+    pub(super) announced: Option<String>,
 }
 
 impl NodeInfo {
@@ -61,17 +69,21 @@ impl NodeInfo {
     pub(super) fn facts(&self, clients: ClientCounts) -> (Status, ServerFacts) {
         let replica = self.replica.borrow();
         let facts = ServerFacts {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process_id: std::process::id(),
-            boot: self.boot,
+            process: ProcessFacts {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                id: std::process::id(),
+                boot: self.boot,
+                uptime_seconds: self.uptime_ms() / 1000,
+                unix_micros: clock::unix_micros(),
+            },
             cluster_id: self.config.cluster_id,
             incarnation: self.incarnation,
-            uptime_seconds: self.uptime_ms() / 1000,
-            unix_micros: clock::unix_micros(),
-            connected_clients: clients.connected,
-            clients_max: self.clients_max,
-            connections_received: clients.accepted,
-            commands_processed: clients.answered,
+            clients: ClientFacts {
+                connected: clients.connected,
+                most: self.clients_max,
+                accepted: clients.accepted,
+                answered: clients.answered,
+            },
             keys: replica.machine().key_count() as u64,
             tcp_port: self.tcp_port().unwrap_or(0),
             unix_socket: self.unix_socket().unwrap_or_default(),
@@ -84,7 +96,8 @@ impl NodeInfo {
 
     fn client_addresses(&self) -> BTreeMap<NodeId, ClientAddress> {
         let own = self
-            .client_address
+            .addresses
+            .announced
             .clone()
             .map(|address| (self.config.id, address));
         let all = self.peers.client_addresses().into_iter().chain(own);
@@ -130,49 +143,66 @@ impl NodeInfo {
     fn report(&self, clients: ClientCounts) -> StatusReport {
         let status = self.replica.borrow().status();
         StatusReport {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            process_id: std::process::id(),
-            uptime_ms: self.uptime_ms(),
+            process: ProcessReport {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                process_id: std::process::id(),
+                uptime_ms: self.uptime_ms(),
+            },
             cluster: self.config.cluster.clone(),
             id: status.id.get(),
             incarnation: format!("{:016x}", self.incarnation),
-            role: role_name(&status).to_owned(),
-            loading: None,
-            term: status.term,
-            leader: status.leader.map(NodeId::get),
-            voters: status.voters.iter().map(|id| id.get()).collect(),
-            new_voters: status.new_voters.iter().map(|id| id.get()).collect(),
-            commit_index: status.commit_index.get(),
-            applied_index: status.applied_index.get(),
-            durable_index: status.durable_index.get(),
-            last_index: status.last_position.index.get(),
-            last_term: status.last_position.term.get(),
-            applied_stamp_ms: status.applied_stamp.as_millis(),
+            view: ViewReport {
+                role: role_name(&status).to_owned(),
+                loading: None,
+                term: status.term,
+                leader: status.leader.map(NodeId::get),
+                voters: status.voters.iter().map(|id| id.get()).collect(),
+                new_voters: status.new_voters.iter().map(|id| id.get()).collect(),
+            },
+            log: LogReport {
+                commit_index: status.log.commit_index.get(),
+                applied_index: status.log.applied_index.get(),
+                durable_index: status.log.durable_index.get(),
+                last_index: status.log.last_position.index.get(),
+                last_term: status.log.last_position.term.get(),
+                applied_stamp_ms: status.log.applied_stamp.as_millis(),
+            },
             match_indexes: status
+                .followers
                 .match_indexes
                 .iter()
                 .map(|(id, index)| (id.get(), index.get()))
                 .collect(),
-            data_dir: self.config.data_dir.display().to_string(),
-            base_index: status.base_index.get(),
-            snapshot_index: status
-                .snapshot
-                .map_or(0, |snapshot| snapshot.position.index.get()),
-            snapshot_term: status.snapshot.map_or(0, |snapshot| snapshot.position.term.get()),
-            snapshot_bytes: status.snapshot.map_or(0, |snapshot| snapshot.bytes),
-            abstaining: status.abstaining,
-            lost_majority: status.lost_majority,
-            disk_too_slow: status.disk_too_slow,
-            holes: status.holes,
-            repaired: status.repaired,
-            needs_snapshot: status.needs_snapshot,
-            divergence: status.divergence.map(|divergence| divergence.to_string()),
+            directory: DirectoryReport {
+                data_dir: self.config.data_dir.display().to_string(),
+                base_index: status.log.base_index.get(),
+                snapshot_index: status
+                    .log
+                    .snapshot
+                    .map_or(0, |snapshot| snapshot.position.index.get()),
+                snapshot_term: status
+                    .log
+                    .snapshot
+                    .map_or(0, |snapshot| snapshot.position.term.get()),
+                snapshot_bytes: status.log.snapshot.map_or(0, |snapshot| snapshot.bytes),
+            },
+            health: HealthReport {
+                abstaining: status.elections.abstaining,
+                lost_majority: status.elections.lost_majority,
+                disk_too_slow: status.elections.disk_too_slow,
+                holes: status.damage.holes,
+                repaired: status.damage.repaired,
+                needs_snapshot: status.damage.needs_snapshot,
+                divergence: status.damage.divergence.map(|divergence| divergence.to_string()),
+            },
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),
-            clients: clients.connected,
-            requests_under_way: clients.under_way,
-            peer_auth: self.config.peer_auth.name().to_owned(),
-            peers: self.peers.report(),
+            connections: ConnectionReport {
+                clients: clients.connected,
+                requests_under_way: clients.under_way,
+                peer_auth: self.config.peers.auth.name().to_owned(),
+                peers: self.peers.report(),
+            },
         }
     }
 
@@ -181,14 +211,14 @@ impl NodeInfo {
     }
 
     fn tcp_port(&self) -> Option<u16> {
-        self.listen.iter().find_map(|endpoint| match endpoint {
+        self.addresses.listen.iter().find_map(|endpoint| match endpoint {
             Endpoint::Tcp(address) => address.rsplit_once(':')?.1.parse().ok(),
             Endpoint::Unix(_) => None,
         })
     }
 
     fn unix_socket(&self) -> Option<String> {
-        self.listen.iter().find_map(|endpoint| match endpoint {
+        self.addresses.listen.iter().find_map(|endpoint| match endpoint {
             Endpoint::Tcp(_) => None,
             Endpoint::Unix(path) => Some(path.display().to_string()),
         })

@@ -24,7 +24,7 @@ use super::event_loop::EventLoop;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::loading::{Loading, Progress};
-use super::node_info::NodeInfo;
+use super::node_info::{Addresses, NodeInfo};
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
@@ -39,7 +39,7 @@ use crate::protocol::peer::TERM_END;
 use crate::record::{SnapshotId, genesis_config};
 use crate::recovered::Recovered;
 use crate::replica::event::Snapshot;
-use crate::replica::{Replica, ReplicaConfig};
+use crate::replica::{Replica, ReplicaConfig, SnapshotConfig};
 use crate::snapshot;
 use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
@@ -71,11 +71,14 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     keep_a_thread().await?;
     let files_max = descriptors::raise_limit()?;
-    let keyring = Rc::new(Keyring::open(config.peer_auth, config.peer_secret_file.clone())?);
+    let keyring = Rc::new(Keyring::open(
+        config.peers.auth,
+        config.peers.secret_file.clone(),
+    )?);
     let progress = Arc::new(Progress::default());
     let disk = use_directory(&config, &progress)?;
     Store::check_free(Arc::clone(&disk))?;
-    let (clients_at, listen) = bind_for_clients(&config).await?;
+    let (clients_at, addresses) = bind_for_clients(&config).await?;
     let peers_at = bind_for_peers(&config).await?;
     let boot = clock::random_seed();
     let loaded = load_aside(&config, &disk, progress, &clients_at, boot, &mut signals).await?;
@@ -86,7 +89,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let identity = store.identity();
     let payload_bytes_max = store.payload_bytes_max();
     let recovery = log_recovery(&store);
-    let storage = Storage::start(store, &config.data_dir, config.scrub_rate)?;
+    let storage = Storage::start(store, &config.data_dir, config.disk.scrub_rate)?;
     let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
     let replica = Rc::new(RefCell::new(replica));
 
@@ -97,12 +100,12 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
         members: loaded.members.as_ref().map(genesis::hash),
         payload_bytes_max,
-        client_address: client_address(&config, &listen),
+        client_address: addresses.announced.clone(),
         keyring: Rc::clone(&keyring),
     };
     let known_peers = load_known_peers(&config, disk)?;
     let (from_peers, peers) = meet_others(&config, &introduction, known_peers, peers_at, &inbox);
-    let clients_max = descriptors::clients_max(files_max, config.peers.len())?;
+    let clients_max = descriptors::clients_max(files_max, config.peers.others.len())?;
     let node = NodeInfo {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
@@ -114,14 +117,13 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         recovery,
         payload_bytes_max,
         clients_max,
-        listen: listen.clone(),
-        client_address: introduction.client_address,
+        addresses,
         config,
     };
     let node = Rc::new(node);
     let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&node));
     let mut accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
-    announce(&node, &listen);
+    announce(&node);
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients);
     event_loop.serve(&mut signals).await;
     accepting.shutdown().await;
@@ -211,12 +213,15 @@ fn meet_others(
     listeners: Vec<Listener>,
     inbox: &Rc<Inbox>,
 ) -> (Rc<PeerListener>, Rc<Peers>) {
-    let members = config.peers.keys().copied().collect();
+    let members = config.peers.others.keys().copied().collect();
     let from_peers = PeerListener::new(introduction.clone(), members, known_peers, Rc::clone(inbox));
     for listener in listeners {
         tokio::task::spawn_local(Rc::clone(&from_peers).accept(listener));
     }
-    (from_peers, Peers::connect(introduction, &config.peers, inbox))
+    (
+        from_peers,
+        Peers::connect(introduction, &config.peers.others, inbox),
+    )
 }
 
 /// Starts the thread that waits for names to be resolved and for parts of snapshots to be read, and stays: the runtime
@@ -232,12 +237,13 @@ async fn keep_a_thread() -> io::Result<()> {
 /// Where clients reach this node.
 fn client_address(config: &ServeConfig, listen: &[Endpoint]) -> Option<String> {
     let bound = || listen.iter().find_map(Endpoint::reachable_from_elsewhere);
-    config.advertise.clone().or_else(bound)
+    config.clients.advertise.clone().or_else(bound)
 }
 
-fn announce(node: &NodeInfo, listen: &[Endpoint]) {
+fn announce(node: &NodeInfo) {
     let id = node.config.id.get();
-    let addresses = listen
+    let addresses = &node.addresses.listen;
+    let addresses = addresses
         .iter()
         .map(ToString::to_string)
         .collect::<Vec<_>>()
@@ -250,12 +256,15 @@ fn announce(node: &NodeInfo, listen: &[Endpoint]) {
 
 fn replica_config(config: &ServeConfig) -> ReplicaConfig {
     ReplicaConfig {
-        heartbeat_interval: config.heartbeat,
-        election_timeout: config.election_timeout,
-        disk_stall_max: config.election_timeout,
-        request_timeout: config.request_timeout,
-        snapshot_log_bytes: config.snapshot_log_bytes,
-        snapshot_bytes_per_second: config.snapshot_rate,
+        heartbeat_interval: config.time.heartbeat,
+        election_timeout: config.time.election_timeout,
+        disk_stall_max: config.time.election_timeout,
+        request_timeout: config.time.request_timeout,
+        snapshots: SnapshotConfig {
+            log_bytes: config.disk.snapshot_log_bytes,
+            bytes_per_second: config.disk.snapshot_rate,
+            ..SnapshotConfig::default()
+        },
         members: config.members().collect(),
         ..ReplicaConfig::new(config.id)
     }
@@ -296,17 +305,22 @@ fn unusable_file(config: &ServeConfig, file: &str, source: io::Error) -> StartEr
 }
 
 /// Listens for clients; returns where.
-async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Vec<Endpoint>), StartError> {
-    let listeners: Vec<_> = bind_all(&config.listen).await?.into_iter().map(Rc::new).collect();
+async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Addresses), StartError> {
+    let listeners: Vec<_> = bind_all(&config.clients.listen)
+        .await?
+        .into_iter()
+        .map(Rc::new)
+        .collect();
     let endpoints = listeners.iter().map(|listener| listener.endpoint());
-    let endpoints = endpoints.collect::<io::Result<Vec<_>>>()?;
-    Ok((listeners, endpoints))
+    let listen = endpoints.collect::<io::Result<Vec<_>>>()?;
+    let announced = client_address(config, &listen);
+    Ok((listeners, Addresses { listen, announced }))
 }
 
 /// Listens for the other nodes, when there are any.
 async fn bind_for_peers(config: &ServeConfig) -> Result<Vec<Listener>, StartError> {
-    let is_alone = config.peers.is_empty();
-    let listeners = bind_all(if is_alone { &[] } else { &config.peer_listen }).await?;
+    let is_alone = config.peers.others.is_empty();
+    let listeners = bind_all(if is_alone { &[] } else { &config.peers.listen }).await?;
     check_exposure(config, &listeners)?;
     Ok(listeners)
 }
@@ -315,10 +329,10 @@ async fn bind_for_peers(config: &ServeConfig) -> Result<Vec<Listener>, StartErro
 fn check_exposure(config: &ServeConfig, peers_at: &[Listener]) -> Result<(), StartError> {
     for listener in peers_at {
         let endpoint = listener.endpoint()?;
-        match config.peer_auth {
+        match config.peers.auth {
             _ if endpoint.is_local() => {}
             PeerAuth::Require => {}
-            PeerAuth::Off if !config.insecure_peers => return Err(StartError::Exposed(endpoint)),
+            PeerAuth::Off if !config.peers.insecure => return Err(StartError::Exposed(endpoint)),
             PeerAuth::Off => tracing::warn!(
                 "--insecure-peers: {endpoint} accepts messages from anyone who reaches it, and so can lose everything; \
                  only something outside of this node can keep strangers away"
@@ -360,7 +374,7 @@ fn load_known_peers(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<KnownPe
 /// Opens the directory, or sets it up when there is nothing in it.
 fn open_store(config: &ServeConfig, disk: &Arc<dyn Disk>) -> Result<(Store, Recovered), StartError> {
     let options = Options {
-        segment_bytes: config.segment_bytes,
+        segment_bytes: config.disk.segment_bytes,
         spare: SpareBy::Thread,
         clock: clock::now,
         salt_seed: clock::random_seed(),
@@ -385,7 +399,7 @@ fn open_store(config: &ServeConfig, disk: &Arc<dyn Disk>) -> Result<(Store, Reco
 }
 
 fn open_disk(config: &ServeConfig, progress: &Progress) -> io::Result<Arc<dyn Disk>> {
-    let Some(options) = config.shadow_disk else {
+    let Some(options) = config.disk.shadow else {
         let scanned = Arc::clone(&progress.log);
         return Ok(Arc::new(RealDisk::open_watched(&config.data_dir, scanned)?));
     };

@@ -43,7 +43,12 @@ fn every_node_takes_every_command_over_tcp_and_unix() {
         let followers = cluster.followers();
         eventually("all nodes are connected", || {
             let status = cluster.nodes[followers[0]].status()?;
-            status.peers.iter().all(|peer| peer.connected).then_some(())
+            status
+                .connections
+                .peers
+                .iter()
+                .all(|peer| peer.connected)
+                .then_some(())
         });
     }
 }
@@ -263,7 +268,7 @@ fn a_follower_that_hears_no_leader_names_none() {
         let info = format!("{:?}", client.call(&["INFO", "replication"]));
         info.contains("master_link_status:down").then_some(())
     });
-    assert_eq!(cluster.nodes[alone].status().expect("a status").leader, None);
+    assert_eq!(cluster.nodes[alone].status().expect("a status").view.leader, None);
     // Nothing is sent to a leader that is not heard, so a write is refused definitely.
     let refused = client.call(&["SET", "k", "v"]);
     assert!(error_text(&refused).starts_with("CLUSTERDOWN "), "{refused:?}");

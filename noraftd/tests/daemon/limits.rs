@@ -92,7 +92,7 @@ fn idle_clients_do_not_end_a_cluster() {
     cluster.nodes[follower].kill();
     cluster.nodes[follower].start();
     assert_eq!(writer.call(&["SET", "after", "1"]), ok());
-    let applied = |node: &Node| node.status().map(|status| status.applied_index);
+    let applied = |node: &Node| node.status().map(|status| status.log.applied_index);
     eventually("the node that was away has caught up", || {
         (applied(&cluster.nodes[follower])? >= 1500).then_some(())
     });
@@ -270,7 +270,7 @@ fn clients_that_do_not_read_cost_little_and_keep_no_other_waiting() {
     }
     let grown = memory_peak(node.id()) - before;
     assert!(grown < 400, "{grown} MiB for {} clients", deaf.len());
-    assert_eq!(node.status().expect("it answers").clients, 42);
+    assert_eq!(node.status().expect("it answers").connections.clients, 42);
     drop(deaf);
     assert_eq!(node.stop(), Some(0));
 }

@@ -269,7 +269,7 @@ fn a_node_that_calls_another_cluster_says_so_once() {
     });
     let status = stranger.status().expect("a status");
     assert!(
-        status.peers[0]
+        status.connections.peers[0]
             .error
             .as_ref()
             .is_some_and(|error| error.contains("refuses this node")),
@@ -314,7 +314,7 @@ fn a_directory_belongs_to_its_node_and_cluster() {
     let more = ["--id", "1", "--peer", &peer, "--peer", &own].map(String::from);
     let mut more = Node::new(dir.path(), &more);
     more.start();
-    assert_eq!(more.wait_for_leader().voters, [1]);
+    assert_eq!(more.wait_for_leader().view.voters, [1]);
     assert_eq!(more.stop(), Some(0));
     node.start();
     node.wait_for_leader();

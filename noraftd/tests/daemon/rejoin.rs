@@ -29,7 +29,7 @@ fn write(cluster: &Cluster, from: u32, to: u32) {
 /// Waits until `node` has tried to reach all others, and each has refused it.
 fn wait_for_refusals(node: &Node, others: usize) {
     eventually("all others refuse it, and say why", || {
-        let peers = node.status()?.peers;
+        let peers = node.status()?.connections.peers;
         let refused = peers.iter().filter(|peer| {
             let error = peer.error.as_deref().unwrap_or_default();
             error.contains("data directory was replaced") && error.contains("noraftd rejoin")
@@ -94,8 +94,9 @@ fn a_node_without_its_vote_begins_again_only_on_command() {
     cluster.nodes[lost].start();
     eventually("it has caught up and votes again", || {
         let (status, other) = (cluster.nodes[lost].status()?, cluster.nodes[others[0]].status()?);
-        let connected = status.peers.iter().all(|peer| peer.connected);
-        (connected && status.applied_index == other.applied_index && !status.abstaining).then_some(())
+        let connected = status.connections.peers.iter().all(|peer| peer.connected);
+        (connected && status.log.applied_index == other.log.applied_index && !status.health.abstaining)
+            .then_some(())
     });
     let leader = cluster.leader();
     let gone = if leader == lost { others[0] } else { leader };
@@ -138,7 +139,7 @@ fn a_directory_in_use_is_not_made_a_stranger_to_the_others() {
     assert_eq!(stopped.status.code(), Some(73), "{}", text(&stopped.stderr));
     cluster.nodes[live].start();
     eventually("the others still know it", || {
-        let peers = cluster.nodes[live].status()?.peers;
+        let peers = cluster.nodes[live].status()?.connections.peers;
         peers.iter().all(|peer| peer.connected).then_some(())
     });
 }

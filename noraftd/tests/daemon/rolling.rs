@@ -140,7 +140,7 @@ fn a_cluster_of_the_first_release_is_rolled_over_to_require_without_a_stop() {
         }
     });
     for node in &rolling.nodes {
-        assert_eq!(node.status().expect("a status").peer_auth, "require");
+        assert_eq!(node.status().expect("a status").connections.peer_auth, "require");
     }
     // A node of the first release does not come in any more; and comes back as one that proves itself.
     assert_eq!(rolling.nodes[2].stop(), Some(0));

@@ -67,7 +67,10 @@ fn a_peer_port_that_others_reach_needs_a_secret_or_a_word() {
     let mut guarded = node("guarded", &["--peer-secret-file", &secret]);
     guarded.start();
     assert!(!guarded.log().contains("WARN"), "{}", guarded.log());
-    assert_eq!(guarded.status().expect("a status").peer_auth, "require");
+    assert_eq!(
+        guarded.status().expect("a status").connections.peer_auth,
+        "require"
+    );
 }
 
 #[test]
@@ -184,7 +187,7 @@ fn nodes_that_were_set_up_differently_refuse_each_other_by_name() {
         });
     }
     assert_eq!(
-        nodes[0].status().expect("a status").leader,
+        nodes[0].status().expect("a status").view.leader,
         None,
         "no majority agrees"
     );
@@ -220,7 +223,7 @@ fn orders_take_the_admin_socket_or_a_proof() {
             assert!(error_text(&reply).starts_with("NOAUTH"), "{order:?}: {reply:?}");
         }
     }
-    assert_eq!(lead.status().expect("any client may ask").voters, [1, 2, 3]);
+    assert_eq!(lead.status().expect("any client may ask").view.voters, [1, 2, 3]);
     let tcp = lead.tcp.as_str();
     let (code, text) = verb(&["voters", tcp, "1", "2", "3"]);
     assert_eq!(code, Some(1), "{text}");

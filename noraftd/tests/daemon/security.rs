@@ -141,7 +141,7 @@ fn an_attacker_who_knows_everything_but_the_secret_gets_nothing() {
         from: statuses[impersonated].id,
         to: statuses[lead].id,
         incarnation: u64::from_str_radix(&statuses[impersonated].incarnation, 16).expect("hex"),
-        term: statuses[lead].term,
+        term: statuses[lead].view.term,
     };
     let address = peer_address(&cluster.nodes[lead], known.to);
     let nonce = Some([7; 32]);
@@ -184,7 +184,10 @@ fn an_attacker_who_knows_everything_but_the_secret_gets_nothing() {
     huge.hears_only(None);
 
     let after = cluster.nodes[lead].status().expect("a status");
-    assert_eq!((after.term, after.role), (known.term, "leader".to_owned()));
+    assert_eq!(
+        (after.view.term, after.view.role),
+        (known.term, "leader".to_owned())
+    );
     assert_eq!(cluster.nodes[lead].client().call(&["SET", "k", "v"]), ok());
 }
 
@@ -341,7 +344,7 @@ fn known_of(nodes: &[Node], from: usize, to: usize) -> Known {
         from: status.id,
         to: to as u64 + 1,
         incarnation: u64::from_str_radix(&status.incarnation, 16).expect("hex"),
-        term: status.term,
+        term: status.view.term,
     }
 }
 
@@ -367,7 +370,10 @@ fn a_proof_is_that_of_one_hello_and_no_node_is_its_own_peer() {
     in_its_own_name.hears_only(Some(Reject::NotMember));
 
     let after = cluster.nodes[lead].status().expect("a status");
-    assert_eq!((after.term, after.role), (known.term, "leader".to_owned()));
+    assert_eq!(
+        (after.view.term, after.view.role),
+        (known.term, "leader".to_owned())
+    );
 }
 
 /// The next connection of a node to the address of one that is gone, and its hello.
@@ -396,7 +402,7 @@ fn a_false_node_at_the_address_of_a_real_one_is_not_believed() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut cluster = guarded(dir.path());
     let (lead, gone) = (cluster.leader(), cluster.followers()[0]);
-    let term = cluster.nodes[lead].status().expect("a status").term;
+    let term = cluster.nodes[lead].status().expect("a status").view.term;
     let address = peer_address(&cluster.nodes[gone], gone as u64 + 1);
     cluster.nodes[gone].kill();
     let listener = TcpListener::bind(&address).expect("nothing else listens there");
@@ -426,8 +432,12 @@ fn a_false_node_at_the_address_of_a_real_one_is_not_believed() {
     drop(mirror);
 
     let after = cluster.nodes[lead].status().expect("a status");
-    assert_eq!((after.term, after.role), (term, "leader".to_owned()));
-    let peer = after.peers.iter().find(|peer| peer.id == gone as u64 + 1);
+    assert_eq!((after.view.term, after.view.role), (term, "leader".to_owned()));
+    let peer = after
+        .connections
+        .peers
+        .iter()
+        .find(|peer| peer.id == gone as u64 + 1);
     assert!(peer.is_some_and(|peer| !peer.connected && !peer.proven));
     drop(listener);
     cluster.nodes[gone].start();

@@ -73,7 +73,10 @@ fn the_node_answers_what_concerns_itself() {
     assert!(matches!(client.call(&["ROLE"]), Value::Array(_)));
     assert!(matches!(client.call(&["CONFIG", "GET", "save"]), Value::Map(_)));
     let status = node.status().expect("a status");
-    assert_eq!((status.role.as_str(), status.leader), ("leader", Some(1)));
+    assert_eq!(
+        (status.view.role.as_str(), status.view.leader),
+        ("leader", Some(1))
+    );
     assert_eq!(client.call(&["QUIT"]), ok());
     assert!(client.is_ended());
 }

@@ -115,9 +115,9 @@ fn slow_cluster(dir: &std::path::Path) -> Vec<Node> {
 fn leader_of(nodes: &[Node]) -> (usize, u64) {
     eventually("a leader that all know", || {
         let views: Vec<_> = nodes.iter().filter_map(Node::status).collect();
-        let leader = views.iter().find(|view| view.role == "leader")?;
-        let all = views.iter().all(|view| view.leader == Some(leader.id));
-        (all && views.len() == nodes.len()).then_some((leader.id as usize - 1, leader.term))
+        let leader = views.iter().find(|view| view.view.role == "leader")?;
+        let all = views.iter().all(|view| view.view.leader == Some(leader.id));
+        (all && views.len() == nodes.len()).then_some((leader.id as usize - 1, leader.view.term))
     })
 }
 

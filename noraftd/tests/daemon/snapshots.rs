@@ -71,7 +71,7 @@ fn a_log_stays_bounded_and_a_restart_goes_on_from_a_snapshot() {
     fill(&mut client, 0, 1000);
     eventually("two snapshots and a log that begins later", || {
         let status = node.status()?;
-        (status.snapshot_index > 0 && status.base_index > 0).then_some(())
+        (status.directory.snapshot_index > 0 && status.directory.base_index > 0).then_some(())
     });
     fill(&mut client, 1000, 3000);
     eventually("old segments and snapshots are gone", || {
@@ -80,7 +80,7 @@ fn a_log_stays_bounded_and_a_restart_goes_on_from_a_snapshot() {
     node.kill();
     node.start();
     let status = node.status().expect("it runs");
-    assert!(status.base_index > 1000, "{status:?}");
+    assert!(status.directory.base_index > 1000, "{status:?}");
     check(&mut node.unix_client(), 4000);
 }
 
@@ -94,10 +94,10 @@ fn a_node_that_was_away_takes_over_a_snapshot() {
     cluster.nodes[away].start();
     let caught_up = eventually("the node has caught up", || {
         let (status, leads) = (cluster.nodes[away].status()?, cluster.nodes[leader].status()?);
-        (status.applied_index == leads.applied_index).then_some(status)
+        (status.log.applied_index == leads.log.applied_index).then_some(status)
     });
     assert!(
-        caught_up.snapshot_index > 0 && caught_up.base_index > 0,
+        caught_up.directory.snapshot_index > 0 && caught_up.directory.base_index > 0,
         "{caught_up:?}"
     );
     // It has what only the others received.
@@ -207,7 +207,7 @@ fn with_a_broken_node() -> (Cluster, usize, usize) {
     fill(&mut cluster.nodes[leader].unix_client(), 0, 1500);
     let broken = cluster.followers()[0];
     eventually("the log begins later", || {
-        (cluster.nodes[broken].status()?.base_index > 0).then_some(())
+        (cluster.nodes[broken].status()?.directory.base_index > 0).then_some(())
     });
     cluster.nodes[broken].kill();
     let data = cluster.nodes[broken].dir.join("data");
@@ -227,7 +227,7 @@ fn check_repaired(cluster: &mut Cluster, leader: usize, broken: usize) {
     cluster.nodes[broken].start();
     eventually("the node has caught up and votes again", || {
         let (status, leads) = (cluster.nodes[broken].status()?, cluster.nodes[leader].status()?);
-        (status.applied_index == leads.applied_index && !status.abstaining).then_some(())
+        (status.log.applied_index == leads.log.applied_index && !status.health.abstaining).then_some(())
     });
     cluster.nodes[leader].kill();
     let next = cluster.leader();
@@ -302,7 +302,7 @@ fn a_backup_of_any_node_has_every_acknowledged_write_and_without_a_leader_there_
         cluster.nodes[at].kill();
     }
     eventually("it knows no leader", || {
-        cluster.nodes[alone].status()?.leader.is_none().then_some(())
+        cluster.nodes[alone].status()?.view.leader.is_none().then_some(())
     });
     let refused = save(&cluster.nodes[alone], "refused", false);
     assert!(!refused.status.success());

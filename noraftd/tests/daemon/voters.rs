@@ -44,7 +44,7 @@ fn a_node_is_removed_and_stopped_and_comes_back() {
     count(&cluster, 2);
     let status = cluster.nodes[cluster.leader()].status().expect("it answers");
     assert_eq!(
-        (status.voters, status.new_voters),
+        (status.view.voters, status.view.new_voters),
         (stay.iter().map(|id| *id as u64).collect(), vec![])
     );
     cluster.nodes[gone].stop();
@@ -58,7 +58,8 @@ fn a_node_is_removed_and_stopped_and_comes_back() {
     eventually("it has everything again", || {
         let status = cluster.nodes[gone].status()?;
         let leader = cluster.nodes[cluster.leader()].status()?;
-        let is_there = status.applied_index == leader.applied_index && status.voters == [1, 2, 3];
+        let is_there =
+            status.log.applied_index == leader.log.applied_index && status.view.voters == [1, 2, 3];
         is_there.then_some(())
     });
     let other = (0..3).find(|at| *at != gone).expect("three nodes");
@@ -85,7 +86,7 @@ fn every_node_restarts_with_its_own_flags_whichever_nodes_vote() {
         restart_all(&mut cluster);
         count(&cluster, 2 * n);
         let status = cluster.nodes[cluster.leader()].status().expect("it answers");
-        assert!(status.voters.iter().map(|id| *id as usize).eq(sorted(ids)));
+        assert!(status.view.voters.iter().map(|id| *id as usize).eq(sorted(ids)));
     }
 }
 
@@ -114,7 +115,7 @@ fn a_voter_of_which_a_node_has_no_address_is_named_and_harms_no_node() {
     });
     assert_eq!(stays.1, "the voters are 1, 2, 3\n");
     eventually("it says whom it cannot reach", || {
-        let peers = cluster.nodes[blind].status()?.peers;
+        let peers = cluster.nodes[blind].status()?.connections.peers;
         let peer = peers.into_iter().find(|peer| peer.id == third as u64 + 1)?;
         let error = peer.error.unwrap_or_default();
         error
@@ -162,5 +163,5 @@ fn what_cannot_be_is_refused_in_words() {
         assert!(error_text(&said).starts_with("ERR"), "{words:?}: {said:?}");
     }
     let status = cluster.nodes[leader].status().expect("it answers");
-    assert_eq!(status.voters, [1, 2, 3]);
+    assert_eq!(status.view.voters, [1, 2, 3]);
 }

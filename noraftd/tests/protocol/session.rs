@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use noraft::{LogIndex, NodeId, Role};
-use noraftd::local::facts::{ClientAddress, Resources, ServerFacts};
+use noraftd::local::facts::{ClientAddress, ClientFacts, ProcessFacts, Resources, ServerFacts};
 use noraftd::local::session::Session;
 use noraftd::protocol::command::Parsed;
 use noraftd::protocol::resp::{RespVersion, Value};
-use noraftd::replica::event::Status;
+use noraftd::replica::event::{DamageStatus, ElectionStatus, FollowerStatus, LogStatus, Status};
 use noraftd::time::Stamp;
 
 use super::support::{as_value, show, typed};
@@ -23,33 +23,29 @@ fn status(role: Role) -> Status {
             Role::Follower => Some(NodeId::new(2)),
             Role::Candidate => None,
         },
-        commit_index: index(90),
-        applied_index: index(89),
-        disk_too_slow: false,
-        durable_index: index(95),
-        last_position: noraft::LogPosition {
-            term: noraft::Term::new(7),
-            index: index(100),
-        },
-        base_index: index(40),
-        snapshot: None,
         new_voters: Vec::new(),
         voters: [1, 2, 3].map(NodeId::new).to_vec(),
-        abstaining: false,
-        lost_majority: false,
-        holes: 0,
-        repaired: 0,
-        needs_snapshot: false,
-        divergence: None,
-        match_indexes: match role {
-            Role::Leader => vec![(NodeId::new(2), index(98)), (NodeId::new(3), index(50))],
-            Role::Follower | Role::Candidate => vec![],
+        log: LogStatus {
+            commit_index: index(90),
+            applied_index: index(89),
+            applied_stamp: Stamp::from_millis(1_700_000_000_000),
+            durable_index: index(95),
+            last_position: noraft::LogPosition {
+                term: noraft::Term::new(7),
+                index: index(100),
+            },
+            base_index: index(40),
+            snapshot: None,
         },
-        followers_heard: match role {
-            Role::Leader => vec![NodeId::new(2)],
-            Role::Follower | Role::Candidate => vec![],
+        elections: ElectionStatus::default(),
+        damage: DamageStatus::default(),
+        followers: match role {
+            Role::Leader => FollowerStatus {
+                match_indexes: vec![(NodeId::new(2), index(98)), (NodeId::new(3), index(50))],
+                heard: vec![NodeId::new(2)],
+            },
+            Role::Follower | Role::Candidate => FollowerStatus::default(),
         },
-        applied_stamp: Stamp::from_millis(1_700_000_000_000),
     }
 }
 
@@ -59,17 +55,21 @@ fn facts() -> ServerFacts {
         port,
     };
     ServerFacts {
-        version: "0.1.0".into(),
-        process_id: 4321,
-        boot: 0xabcd,
+        process: ProcessFacts {
+            version: "0.1.0".into(),
+            id: 4321,
+            boot: 0xabcd,
+            uptime_seconds: 90_000,
+            unix_micros: 1_700_000_000_123_456,
+        },
         cluster_id: 0x1122,
         incarnation: 0x3344,
-        uptime_seconds: 90_000,
-        unix_micros: 1_700_000_000_123_456,
-        connected_clients: 3,
-        clients_max: 1_000,
-        connections_received: 12,
-        commands_processed: 345,
+        clients: ClientFacts {
+            connected: 3,
+            most: 1_000,
+            accepted: 12,
+            answered: 345,
+        },
         keys: 6,
         tcp_port: 7001,
         unix_socket: "/run/noraftd.sock".into(),

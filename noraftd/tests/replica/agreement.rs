@@ -80,7 +80,7 @@ fn a_log_with_a_forged_entry_takes_nothing_and_its_node_stops() {
     world.kill(node);
     forge(&mut world, node, 20);
     world.start(node);
-    let applied = |world: &World| world.replica(node).expect("it is up").status().applied_index;
+    let applied = |world: &World| world.replica(node).expect("it is up").status().log.applied_index;
     world.run_for(SECOND * 4);
     assert!(matches!(divergence(&world, node), Some(Divergence::Here { .. })));
     assert!(applied(&world) < LogIndex::new(20), "{:?}", applied(&world));

@@ -231,7 +231,7 @@ fn a_follower_that_was_away_catches_up_from_the_log() {
     let before = world.sent_records;
     world.start(away);
     world.run_for(SECOND * 2);
-    let tail = |node| world.replica(node).expect("it is up").status().applied_index;
+    let tail = |node| world.replica(node).expect("it is up").status().log.applied_index;
     assert_eq!(tail(away), tail(leader));
     assert!(
         world.sent_records - before <= 330,

@@ -32,6 +32,7 @@ fn applied(world: &World, node: u64) -> u64 {
         .replica(node)
         .expect("it is up")
         .status()
+        .log
         .applied_index
         .get()
 }
@@ -39,7 +40,7 @@ fn applied(world: &World, node: u64) -> u64 {
 /// The index of the last entry in the log of `node`.
 fn last(world: &World, node: u64) -> u64 {
     let status = world.replica(node).expect("it is up").status();
-    status.last_position.index.get()
+    status.log.last_position.index.get()
 }
 
 fn is_leader(world: &World, node: u64) -> bool {
@@ -221,7 +222,12 @@ fn of_two_changes_at_once_the_second_is_refused() {
 #[test]
 fn what_cannot_be_is_refused_and_appends_nothing() {
     let (mut world, leader) = led_world(3);
-    let before = world.replica(leader).expect("it is up").status().last_position;
+    let before = world
+        .replica(leader)
+        .expect("it is up")
+        .status()
+        .log
+        .last_position;
     world.change_voters(leader, 1, &[]);
     world.change_voters(leader, 2, &[1, 2, 9]);
     world.change_voters(other(&world, leader), 3, &[1, 2]);
@@ -232,7 +238,12 @@ fn what_cannot_be_is_refused_and_appends_nothing() {
     assert_eq!(outcome(&world, 2), refused(Refusal::NotMembers));
     assert_eq!(outcome(&world, 3), refused(Refusal::NotLeader));
     assert_eq!(done(&world, 4), OK, "they are the voters already");
-    let after = world.replica(leader).expect("it is up").status().last_position;
+    let after = world
+        .replica(leader)
+        .expect("it is up")
+        .status()
+        .log
+        .last_position;
     assert_eq!(after, before);
 }
 
@@ -356,14 +367,22 @@ fn a_snapshot_corrects_a_log_that_has_committed_a_configuration_it_cannot_read()
             .for_each(|other| world.take_snapshot(other));
         world.run_for(SECOND);
     }
-    let base = |world: &World| world.replica(leader).expect("it is up").status().base_index.get();
+    let base = |world: &World| {
+        world
+            .replica(leader)
+            .expect("it is up")
+            .status()
+            .log
+            .base_index
+            .get()
+    };
     assert!(configs.iter().all(|index| *index <= base(&world)));
     world.kill(node);
     world.damage(node, configs);
     world.start(node);
     world.run_for(SECOND * 10);
     let status = world.replica(node).expect("it is up").status();
-    assert_eq!((status.holes, world.damaged(node)), (0, 0), "{status:?}");
+    assert_eq!((status.damage.holes, world.damaged(node)), (0, 0), "{status:?}");
     assert_eq!(world.voters(node), (stay, vec![]));
     assert_eq!(applied(&world, node), applied(&world, leader));
     assert!(world.installs <= 2, "{} snapshots were sent", world.installs);

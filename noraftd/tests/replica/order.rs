@@ -223,7 +223,7 @@ fn a_node_that_hears_no_leader_names_none_and_refuses_at_once() {
 #[test]
 fn a_leader_names_only_followers_that_it_hears() {
     let (mut world, leader) = led_world(3);
-    let heard = |world: &World| world.replica(leader).expect("it runs").status().followers_heard;
+    let heard = |world: &World| world.replica(leader).expect("it runs").status().followers.heard;
     assert_eq!(heard(&world).len(), 2);
     let gone = other(&world, leader);
     world.kill(gone);

@@ -51,13 +51,13 @@ fn a_follower_with_holes_repairs_them_and_applies_everything() {
     world.kill(node);
     world.damage(node, (10..=90).step_by(7));
     world.start(node);
-    assert!(status(&world, node).holes > 10);
+    assert!(status(&world, node).damage.holes > 10);
     world.run_for(SECOND * 2);
-    assert_eq!((status(&world, node).holes, world.damaged(node)), (0, 0));
-    assert!(status(&world, node).repaired > 10);
+    assert_eq!((status(&world, node).damage.holes, world.damaged(node)), (0, 0));
+    assert!(status(&world, node).damage.repaired > 10);
     assert_eq!(
-        status(&world, node).applied_index,
-        status(&world, leader).applied_index
+        status(&world, node).log.applied_index,
+        status(&world, leader).log.applied_index
     );
 }
 
@@ -89,7 +89,7 @@ fn a_node_with_a_hole_neither_applies_past_it_nor_campaigns() {
     others.iter().for_each(|id| world.kill(*id));
     world.start(node);
     world.run_for(SECOND * 5);
-    assert!(status(&world, node).applied_index.get() < 20);
+    assert!(status(&world, node).log.applied_index.get() < 20);
     assert_eq!(
         status(&world, node).term,
         world.term_on_disk(leader),
@@ -156,8 +156,8 @@ fn damage_that_a_running_leader_finds_while_it_serves_a_peer_is_repaired() {
     assert_eq!(world.leader(), Some(leader), "it goes on leading");
     assert_eq!(world.damaged(leader), 0);
     assert_eq!(
-        status(&world, away).applied_index,
-        status(&world, helper).applied_index
+        status(&world, away).log.applied_index,
+        status(&world, helper).log.applied_index
     );
 }
 
@@ -238,10 +238,10 @@ fn what_no_log_holds_any_more_comes_with_a_snapshot() {
         world.run_for(Duration::from_millis(1));
     }
     world.run_for(SECOND);
-    assert!(status(&world, leader).base_index.get() > last(&world, node));
+    assert!(status(&world, leader).log.base_index.get() > last(&world, node));
     world.start(node);
     world.run_for(SECOND * 8);
-    assert_eq!(status(&world, node).holes, 0, "{:?}", status(&world, node));
+    assert_eq!(status(&world, node).damage.holes, 0, "{:?}", status(&world, node));
     assert_eq!(length(&mut world, node, 1000), Some(400));
 }
 
@@ -260,19 +260,19 @@ fn a_peer_that_is_silent_is_not_waited_for_when_the_others_have_a_snapshot() {
         world.run_for(Duration::from_millis(2));
         id
     };
-    while status(&world, leader).base_index < LogIndex::new(40) {
+    while status(&world, leader).log.base_index < LogIndex::new(40) {
         write(&mut world);
     }
     // Of what the node has not applied after its start, and lets go of as late as the others.
     world.kill(node);
     let until = last(&world, node);
     world.damage(node, [until - 5]);
-    while status(&world, leader).base_index < LogIndex::new(until - 5) {
+    while status(&world, leader).log.base_index < LogIndex::new(until - 5) {
         assert!(write(&mut world) < 10_000);
     }
     world.start(node);
     world.run_for(SECOND * 20);
-    assert_eq!(status(&world, node).holes, 0, "{:?}", status(&world, node));
+    assert_eq!(status(&world, node).damage.holes, 0, "{:?}", status(&world, node));
     let written = i64::try_from(write(&mut world)).unwrap_or(0);
     world.run_for(SECOND);
     assert_eq!(length(&mut world, node, 100_000), Some(written));
@@ -307,7 +307,7 @@ fn a_leader_that_needs_a_snapshot_lets_another_lead() {
         led += u64::from(world.leader() == Some(node));
         world.run_for(SECOND * 20);
         assert_eq!(
-            status(&world, node).holes,
+            status(&world, node).damage.holes,
             0,
             "seed {seed}: {:?}",
             status(&world, node)
@@ -336,7 +336,10 @@ fn a_sole_voter_is_given_back_what_it_lost_by_nodes_that_do_not_vote() {
     let (mut world, node) = sole_voter_damaged(20);
     world.start(node);
     world.run_for(SECOND * 3);
-    assert_eq!((status(&world, node).repaired, world.damaged(node)), (1, 0));
+    assert_eq!(
+        (status(&world, node).damage.repaired, world.damaged(node)),
+        (1, 0)
+    );
     assert_eq!(length(&mut world, node, 1000), Some(20));
 }
 
@@ -348,7 +351,7 @@ fn a_sole_voter_goes_on_from_its_own_state_when_no_node_gives_an_entry_back() {
         .for_each(|other| world.kill(other));
     world.start(node);
     world.run_for(SECOND * 6);
-    assert_eq!((status(&world, node).holes, world.damaged(node)), (0, 0));
+    assert_eq!((status(&world, node).damage.holes, world.damaged(node)), (0, 0));
     assert_eq!(length(&mut world, node, 1000), Some(20));
 }
 
@@ -401,7 +404,7 @@ fn random_damage_within_the_budget_is_repaired_under_loss_and_kills() {
         world.heal();
         world.run_for(SECOND * 5);
         let applied: Vec<u64> = (1..=3)
-            .map(|node| status(&world, node).applied_index.get())
+            .map(|node| status(&world, node).log.applied_index.get())
             .collect();
         assert!(
             applied.iter().all(|index| *index == applied[0] && *index > 20),

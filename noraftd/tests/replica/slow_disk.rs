@@ -192,7 +192,7 @@ fn a_disk_is_said_to_be_too_slow_for_the_election_timeout_while_it_is() {
         let batch = follower.append(2, 1, (1, prev.index.get()));
         follower.now = follower.now + Duration::from_millis(takes);
         follower.handle(Input::Synced(batch.id));
-        follower.replica.status().disk_too_slow
+        follower.replica.status().elections.disk_too_slow
     };
     assert!(!sync(5) && !sync(1000) && !sync(5));
     assert!((0..20).any(|_| sync(300)));

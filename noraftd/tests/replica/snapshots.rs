@@ -28,7 +28,7 @@ fn write(world: &mut World, node: u64, ids: std::ops::RangeInclusive<u64>) {
 /// Entries in the log of `node`.
 fn length(world: &World, node: u64) -> u64 {
     let status = world.replica(node).expect("it is up").status();
-    status.last_position.index.get() - status.base_index.get()
+    status.log.last_position.index.get() - status.log.base_index.get()
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn a_node_that_was_away_for_too_long_gets_a_snapshot() {
         world.replica(away).expect("it is up").status(),
         world.replica(leader).expect("it is up").status(),
     );
-    assert_eq!(status.applied_index, leads.applied_index);
-    assert!(status.base_index.get() > 20, "{status:?}");
+    assert_eq!(status.log.applied_index, leads.log.applied_index);
+    assert!(status.log.base_index.get() > 20, "{status:?}");
     let hash = |node: u64| world.replica(node).expect("it is up").machine().state_hash();
     assert_eq!(hash(away), hash(leader));
     assert!(
@@ -83,7 +83,7 @@ fn a_transfer_goes_on_where_it_stopped() {
     world.faults.loss = 0;
     world.run_for(SECOND * 3);
     assert!(world.installs >= 1);
-    let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
+    let applied = |node: u64| world.replica(node).expect("it is up").status().log.applied_index;
     assert_eq!(applied(away), applied(world.leader().expect("a node leads")));
 }
 
@@ -98,7 +98,16 @@ fn a_restarted_cluster_goes_on_from_its_snapshots() {
     world.run_for(SECOND);
     assert_eq!(done(&world, 1000), Reply::Bulk("value 300".into()));
     for node in 1..=3 {
-        assert!(world.replica(node).expect("it is up").status().base_index.get() > 100);
+        assert!(
+            world
+                .replica(node)
+                .expect("it is up")
+                .status()
+                .log
+                .base_index
+                .get()
+                > 100
+        );
     }
 }
 
@@ -107,7 +116,15 @@ fn an_applied_entry_that_no_node_has_any_more_is_covered_by_the_nodes_own_state(
     let (mut world, leader) = led_world();
     let node = other(&world, leader);
     write(&mut world, leader, 1..=300);
-    let base = |world: &World, node: u64| world.replica(node).expect("it is up").status().base_index.get();
+    let base = |world: &World, node: u64| {
+        world
+            .replica(node)
+            .expect("it is up")
+            .status()
+            .log
+            .base_index
+            .get()
+    };
     // The others' logs begin later.
     for round in 0..2 {
         write(&mut world, leader, 301 + round..=301 + round);
@@ -121,14 +138,14 @@ fn an_applied_entry_that_no_node_has_any_more_is_covered_by_the_nodes_own_state(
     world.kill(node);
     world.damage(node, [lost]);
     world.start(node);
-    assert_eq!(world.replica(node).expect("it is up").status().holes, 1);
+    assert_eq!(world.replica(node).expect("it is up").status().damage.holes, 1);
     world.run_for(SECOND * 5);
     let status = world.replica(node).expect("it is up").status();
-    assert_eq!((status.holes, world.installs), (0, 0), "{status:?}");
-    assert!(status.base_index.get() >= lost);
+    assert_eq!((status.damage.holes, world.installs), (0, 0), "{status:?}");
+    assert!(status.log.base_index.get() >= lost);
     write(&mut world, leader, 400..=420);
     world.run_for(SECOND * 3);
-    let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
+    let applied = |node: u64| world.replica(node).expect("it is up").status().log.applied_index;
     assert_eq!(applied(node), applied(leader));
 }
 
@@ -143,7 +160,7 @@ fn a_damaged_snapshot_is_not_sent_and_another_is_taken() {
     world.rot_snapshots(leader);
     world.start(away);
     world.run_for(SECOND * 5);
-    let applied = |node: u64| world.replica(node).expect("it is up").status().applied_index;
+    let applied = |node: u64| world.replica(node).expect("it is up").status().log.applied_index;
     assert!(world.installs >= 1);
     assert_eq!(applied(away), applied(world.leader().expect("a node leads")));
 }

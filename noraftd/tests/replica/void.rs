@@ -49,7 +49,7 @@ fn two_voters_go_on_without_an_entry_that_only_one_had_and_lost() {
     assert!((1..=2).all(|node| {
         world
             .replica(node)
-            .is_some_and(|replica| replica.status().holes == 0)
+            .is_some_and(|replica| replica.status().damage.holes == 0)
     }));
 }
 
@@ -150,7 +150,7 @@ impl Holed {
     }
 
     fn last(&self) -> u64 {
-        self.replica.status().last_position.index.get()
+        self.replica.status().log.last_position.index.get()
     }
 }
 

@@ -150,9 +150,9 @@ impl World {
     pub(crate) fn with_election(seed: u64, size: u64, faults: Faults, election: Duration) -> Self {
         let mut config = ReplicaConfig::new(NodeId::new(0));
         (config.election_timeout, config.heartbeat_interval) = (election, election / 10);
-        config.payload_cache_bytes_max = 2000;
+        config.limits.payload_cache_bytes_max = 2000;
         if faults.compact {
-            (config.snapshot_log_bytes, config.snapshot_chunk_bytes) = (1000, 300);
+            (config.snapshots.log_bytes, config.snapshots.chunk_bytes) = (1000, 300);
         }
         let mut world = Self {
             now: 0,

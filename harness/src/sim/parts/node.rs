@@ -8,7 +8,7 @@ use std::time::Duration;
 use noraft::NodeId;
 use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Output};
-use noraftd::replica::{Replica, ReplicaConfig};
+use noraftd::replica::{Limits, Replica, ReplicaConfig, SnapshotConfig};
 use noraftd::storage::{Driver, ReadDriver, VoteJob};
 use noraftd::time::{Instant, Stamp};
 
@@ -153,11 +153,17 @@ pub(crate) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> Repl
         election_timeout: election,
         disk_stall_max: election,
         request_timeout: limits.request_timeout.as_duration().max(Duration::from_millis(1)),
-        batch_bytes_max: limits.batch_bytes_max,
-        in_flight_messages_max: limits.in_flight_messages_max,
-        payload_cache_bytes_max: limits.cache_bytes_max,
-        snapshot_log_bytes: limits.snapshot_log_bytes,
-        snapshot_chunk_bytes: limits.snapshot_chunk_bytes,
+        limits: Limits {
+            batch_bytes_max: limits.batch_bytes_max,
+            in_flight_messages_max: limits.in_flight_messages_max,
+            payload_cache_bytes_max: limits.cache_bytes_max,
+            ..Limits::default()
+        },
+        snapshots: SnapshotConfig {
+            log_bytes: limits.snapshot_log_bytes,
+            chunk_bytes: limits.snapshot_chunk_bytes,
+            ..SnapshotConfig::default()
+        },
         members: (1..=plan.cluster.nodes as u64).map(NodeId::new).collect(),
         ..ReplicaConfig::new(id)
     }

@@ -80,7 +80,7 @@ impl World {
             return;
         };
         let status = process.replica.status();
-        let (first, last) = (status.base_index.get() + 1, status.durable_index.get());
+        let (first, last) = (status.log.base_index.get() + 1, status.log.durable_index.get());
         if first > last {
             return;
         }
@@ -195,7 +195,7 @@ fn has_nothing_damaged(process: &Process) -> bool {
     let Process { replica, driver, .. } = process;
     let store = driver.store();
     let status = replica.status();
-    let is_on_disk = status.base_index == store.base().index
+    let is_on_disk = status.log.base_index == store.base().index
         && replica.node().log().entries().contains(store.last_position());
-    status.holes == 0 && !status.abstaining && is_on_disk
+    status.damage.holes == 0 && !status.elections.abstaining && is_on_disk
 }

@@ -239,7 +239,7 @@ impl World {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
-        if process.is_abstaining && !process.replica.status().abstaining {
+        if process.is_abstaining && !process.replica.status().elections.abstaining {
             process.is_abstaining = false;
             self.give_job(at, Job::Write(WriteJob::MarkCaughtUp));
         }

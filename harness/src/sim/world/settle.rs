@@ -82,7 +82,7 @@ impl World {
             let process = self.nodes[*at].process.as_ref();
             process.is_some_and(|process| {
                 let status = process.replica.status();
-                !status.abstaining && status.holes == 0
+                !status.elections.abstaining && status.damage.holes == 0
             })
         };
         let is_one_gone = voters.iter().map(index).any(|at| self.atlas.has_refused(at));
@@ -99,8 +99,8 @@ impl World {
             let (applied, commit) = (replica.machine().applied_index(), replica.node().commit_index());
             let status = replica.status();
             // A snapshot is applied before the log on disk begins behind it.
-            let is_on_disk = status.base_index <= driver.store().base().index;
-            (applied == commit && status.holes == 0 && is_on_disk).then(|| applied.get())
+            let is_on_disk = status.log.base_index <= driver.store().base().index;
+            (applied == commit && status.damage.holes == 0 && is_on_disk).then(|| applied.get())
         };
         let mut reached = self.serving().map(reached);
         let first = reached.next().flatten();
@@ -114,10 +114,10 @@ impl World {
                 format!(
                     "n{} applied {}, voters {}, {} entries damaged{}",
                     at + 1,
-                    status.applied_index.get(),
+                    status.log.applied_index.get(),
                     describe_voters(&status),
-                    status.holes,
-                    if status.needs_snapshot {
+                    status.damage.holes,
+                    if status.damage.needs_snapshot {
                         ", needs a snapshot"
                     } else {
                         ""

@@ -231,7 +231,7 @@ fn wait_for_leader(nodes: &Nodes, port_base: u16) -> Option<u64> {
 fn leader_at(address: &str, pid: u32) -> Option<u64> {
     let endpoint: Endpoint = address.parse().expect("an address and a port");
     let (report, _) = ask_status(&endpoint).ok()?;
-    report.leader.filter(|_| report.process_id == pid)
+    report.view.leader.filter(|_| report.process.process_id == pid)
 }
 
 /// Makes the cluster a secret, unless it has one of before. A temporary file is readable by its user only.

@@ -56,7 +56,7 @@ impl Patcher<'_> {
         for record in filled.take_while(|record| record.position.index <= durable) {
             bytes += record.payload.len();
             records.push(record.clone());
-            if bytes >= self.config.batch_bytes_max || records.len() >= REPAIR_POSITIONS_MAX {
+            if bytes >= self.config.limits.batch_bytes_max || records.len() >= REPAIR_POSITIONS_MAX {
                 break;
             }
         }

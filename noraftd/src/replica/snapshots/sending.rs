@@ -141,7 +141,7 @@ impl Sender<'_> {
         self.outputs.push(Output::ReadSnapshot {
             position,
             offset,
-            bytes_max: self.config.snapshot_chunk_bytes,
+            bytes_max: self.config.snapshots.chunk_bytes,
         });
     }
 
@@ -171,8 +171,8 @@ impl Sender<'_> {
         transfer.chunk = Chunk::Sent(self.now);
         let snapshot = transfer.id;
         let chain = self.chain.at(snapshot.position.index);
-        let takes =
-            Duration::from_secs(1).mul_f64(bytes.len() as f64 / self.config.snapshot_bytes_per_second as f64);
+        let takes = Duration::from_secs(1)
+            .mul_f64(bytes.len() as f64 / self.config.snapshots.bytes_per_second as f64);
         self.snapshots.sending.send_after = self.now + takes;
         self.outputs.send(
             to,

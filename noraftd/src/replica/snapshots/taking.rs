@@ -137,7 +137,7 @@ impl Taker<'_> {
             .snapshots
             .newest
             .map_or(0, |newest| newest.bytes)
-            .max(self.config.snapshot_log_bytes);
+            .max(self.config.snapshots.log_bytes);
         let taking = &mut self.snapshots.taking;
         let is_due = match taking.work {
             Work::Idle => taking.bytes_since >= due,

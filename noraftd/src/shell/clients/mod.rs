@@ -281,7 +281,7 @@ impl Clients {
         if let Some(reply) = refused {
             return self.answer_in_turn(connection, reply, Next::Command).await;
         }
-        let flush = parse_flush(&args).filter(|_| self.node.config.allow_flush);
+        let flush = parse_flush(&args).filter(|_| self.node.config.clients.allow_flush);
         let (reply, next) = match flush.map_or_else(|| parse(args), |flush| Ok(Parsed::Replicated(flush))) {
             Ok(Parsed::Replicated(request)) => match self.node.check_size(&request) {
                 Ok(()) => return self.propose(connection, request).await,

@@ -73,10 +73,10 @@ impl Cluster {
     pub fn leader(&self) -> usize {
         eventually("a leader that a majority knows", || {
             let views: Vec<_> = self.nodes.iter().filter_map(Node::status).collect();
-            let leader = views.iter().find(|view| view.role == "leader")?;
+            let leader = views.iter().find(|view| view.view.role == "leader")?;
             let agree = views
                 .iter()
-                .filter(|view| view.term == leader.term && view.leader == Some(leader.id));
+                .filter(|view| view.view.term == leader.view.term && view.view.leader == Some(leader.id));
             (agree.count() > self.nodes.len() / 2).then_some(leader.id as usize - 1)
         })
     }

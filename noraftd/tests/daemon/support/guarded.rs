@@ -35,7 +35,13 @@ pub fn guarded(dir: &Path) -> Cluster {
 pub fn all_proven(nodes: &[Node]) -> Option<()> {
     let proven = nodes.iter().all(|node| {
         let status = node.status();
-        status.is_some_and(|status| status.peers.iter().all(|peer| peer.connected && peer.proven))
+        status.is_some_and(|status| {
+            status
+                .connections
+                .peers
+                .iter()
+                .all(|peer| peer.connected && peer.proven)
+        })
     });
     proven.then_some(())
 }

@@ -197,7 +197,7 @@ impl Node {
     /// Waits until the node knows a leader.
     pub fn wait_for_leader(&self) -> StatusReport {
         eventually("a leader", || {
-            self.status().filter(|status| status.leader.is_some())
+            self.status().filter(|status| status.view.leader.is_some())
         })
     }
 }
