@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::support::node::Node;
+use crate::support::program::complaint_of;
 
 #[test]
 fn a_limit_of_file_sizes_is_an_error_with_a_message() {
@@ -30,11 +31,7 @@ fn a_file_larger_than_any_segment_is_not_read_into_memory() {
     let (code, said) = node.start_expecting_refusal();
     assert_eq!(code, Some(74), "{said}");
     assert!(said.contains("no segment has more than"), "{said}");
-    let inspect = Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(["inspect", &data.display().to_string()])
-        .output()
-        .expect("the program runs");
-    let said = String::from_utf8_lossy(&inspect.stderr).into_owned();
+    let (_, said) = complaint_of(&["inspect", &data.display().to_string()]);
     assert!(said.contains("no segment has more than"), "{said}");
 }
 

@@ -5,26 +5,14 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::program::{noraftd, said};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-fn noraftd(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program runs")
-}
-
-fn said(output: &Output) -> String {
-    let text = [&output.stdout[..], &output.stderr[..]].concat();
-    String::from_utf8_lossy(&text).into_owned()
-}
 
 fn mode(path: &Path) -> u32 {
     let metadata = fs::metadata(path).expect("it is there");

@@ -5,11 +5,11 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use crate::support::client::{bulk, encode, error_text, ok};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::program::complaint_of;
 use noraft::NodeId;
 use noraftd::config::cluster_id;
 use noraftd::protocol::peer::{Features, Hello, PeerFrame, Reject};
@@ -347,18 +347,6 @@ fn an_address_in_use_is_named() {
     );
 }
 
-fn noraftd(args: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(args)
-        .stdin(Stdio::null())
-        .output();
-    let output = output.expect("the program runs");
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
-
 #[test]
 fn bad_configuration_is_one_line_and_an_exit_code() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -383,7 +371,7 @@ fn bad_configuration_is_one_line_and_an_exit_code() {
         (&["serv"], 64, "serv"),
     ];
     for (args, code, text) in cases {
-        let (found, stderr) = noraftd(args);
+        let (found, stderr) = complaint_of(args);
         assert_eq!(found, Some(code), "{args:?}: {stderr}");
         assert!(stderr.contains(text), "{args:?}: {stderr}");
         // Of a file, the place is shown.
@@ -402,7 +390,7 @@ fn asking_an_address_without_a_node_for_a_status_says_so() {
         .local_addr()
         .expect("bound")
         .to_string();
-    let (code, stderr) = noraftd(&["status", &free]);
+    let (code, stderr) = complaint_of(&["status", &free]);
     assert_eq!(code, Some(69), "{stderr}");
     assert!(stderr.contains(&format!("{free} does not answer")), "{stderr}");
 }

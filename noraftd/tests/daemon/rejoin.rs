@@ -1,23 +1,11 @@
 //! A real node that forgot what it voted: the others do not let it back under its id, until a person says so.
 
-use std::process::{Command, Output};
-
 use crate::support::client::{bulk, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::program::{noraftd, text};
 use noraftd::protocol::resp::Value;
-
-fn noraftd(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(args)
-        .output()
-        .expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
 
 fn write(cluster: &Cluster, from: u32, to: u32) {
     let mut client = cluster.nodes[cluster.leader()].unix_client();

@@ -8,6 +8,7 @@ use crate::support::client::{error_text, ok};
 use crate::support::eventually;
 use crate::support::guarded::{CLUSTER, OTHER, SECRET, all_proven, guarded, secret_file};
 use crate::support::node::Node;
+use crate::support::program::complaint_of;
 use nix::sys::signal::Signal;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::config::cluster_id;
@@ -193,17 +194,6 @@ fn nodes_that_were_set_up_differently_refuse_each_other_by_name() {
     );
 }
 
-fn verb(args: &[&str]) -> (Option<i32>, String) {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(args)
-        .output();
-    let output = output.expect("the program runs");
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stderr).into_owned(),
-    )
-}
-
 #[test]
 fn orders_take_the_admin_socket_or_a_proof() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -225,22 +215,22 @@ fn orders_take_the_admin_socket_or_a_proof() {
     }
     assert_eq!(lead.status().expect("any client may ask").view.voters, [1, 2, 3]);
     let tcp = lead.tcp.as_str();
-    let (code, text) = verb(&["voters", tcp, "1", "2", "3"]);
+    let (code, text) = complaint_of(&["voters", tcp, "1", "2", "3"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("--peer-secret-file"), "says what to do: {text}");
     let other = secret_file(dir.path(), "other", OTHER).display().to_string();
-    let (code, text) = verb(&["voters", tcp, "--peer-secret-file", &other, "1", "2", "3"]);
+    let (code, text) = complaint_of(&["voters", tcp, "--peer-secret-file", &other, "1", "2", "3"]);
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("the peer secret differs"), "{text}");
     let both = secret_file(dir.path(), "both", &format!("{OTHER}\n{SECRET}"))
         .display()
         .to_string();
-    let (code, text) = verb(&["voters", tcp, "--peer-secret-file", &both, "1", "2", "3"]);
+    let (code, text) = complaint_of(&["voters", tcp, "--peer-secret-file", &both, "1", "2", "3"]);
     assert_eq!(code, Some(0), "{text}");
-    let (code, text) = verb(&["voters", &admin.display().to_string(), "1", "2", "3"]);
+    let (code, text) = complaint_of(&["voters", &admin.display().to_string(), "1", "2", "3"]);
     assert_eq!(code, Some(0), "{text}");
     let copy = dir.path().join("copy").display().to_string();
-    let (code, text) = verb(&["snapshot", "save", tcp, &copy, "--peer-secret-file", &both]);
+    let (code, text) = complaint_of(&["snapshot", "save", tcp, &copy, "--peer-secret-file", &both]);
     assert_eq!(code, Some(0), "{text}");
 }
 
@@ -255,12 +245,12 @@ fn a_node_without_a_secret_takes_orders_from_its_own_machine() {
     }
     // A verb that knows a secret gives its orders here too.
     let secret = secret_file(dir.path(), "secret", SECRET).display().to_string();
-    let (code, text) = verb(&["voters", &node.tcp, "--peer-secret-file", &secret, "1"]);
+    let (code, text) = complaint_of(&["voters", &node.tcp, "--peer-secret-file", &secret, "1"]);
     assert_eq!(code, Some(0), "{text}");
     node.kill();
     node.start();
     let admin = dir.path().join("data/admin.sock");
-    let (code, text) = verb(&["voters", &admin.display().to_string(), "1"]);
+    let (code, text) = complaint_of(&["voters", &admin.display().to_string(), "1"]);
     assert_eq!(code, Some(0), "what a killed process left is replaced: {text}");
 }
 

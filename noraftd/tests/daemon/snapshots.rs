@@ -1,12 +1,13 @@
 //! Real nodes whose log does not grow without bound: snapshots, catching up with one, backups.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use crate::support::client::{Client, bulk, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::program::{noraftd, text};
 use noraftd::protocol::resp::Value;
 
 const SMALL: [&str; 4] = ["--segment-bytes", "256KiB", "--snapshot-log-bytes", "256KiB"];
@@ -44,17 +45,6 @@ fn files(node: &Node, prefix: &str) -> Vec<String> {
     let names = std::fs::read_dir(node.dir.join("data")).expect("a data directory");
     let names = names.map(|entry| entry.expect("an entry").file_name().into_string().expect("ours"));
     names.filter(|name| name.starts_with(prefix)).collect()
-}
-
-fn noraftd(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(args)
-        .output()
-        .expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::support::client::{Client, bulk, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
+use crate::support::program::answer_of;
 use crate::support::skip::skip;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -116,19 +117,6 @@ fn redis_py_drives_any_node_over_tcp_and_unix() {
     }
 }
 
-fn noraftd(args: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(args)
-        .env_remove("COLUMNS")
-        .stdin(Stdio::null())
-        .output();
-    let output = output.expect("the program runs");
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&output.stdout).into_owned(),
-    )
-}
-
 #[test]
 fn status_describes_a_node_in_words_and_in_json() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -136,7 +124,7 @@ fn status_describes_a_node_in_words_and_in_json() {
     node.start();
     node.wait_for_leader();
     assert_eq!(node.client().call(&["SET", "k", "v"]), ok());
-    let (code, text) = noraftd(&["status", &node.tcp]);
+    let (code, text) = answer_of(&["status", &node.tcp]);
     assert_eq!(code, Some(0));
     for part in [
         "role       leader",
@@ -146,7 +134,7 @@ fn status_describes_a_node_in_words_and_in_json() {
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    let (code, json) = noraftd(&["status", &node.unix().display().to_string(), "--json"]);
+    let (code, json) = answer_of(&["status", &node.unix().display().to_string(), "--json"]);
     assert_eq!(code, Some(0));
     let report: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(
@@ -167,10 +155,10 @@ fn inspect_shows_what_a_directory_holds_and_what_damage_means() {
     }
     assert_eq!(node.stop(), Some(0));
     let data = dir.path().join("data");
-    let (code, text) = noraftd(&["inspect", &data.display().to_string(), "--records"]);
+    let (code, text) = answer_of(&["inspect", &data.display().to_string(), "--records"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(text.matches("COMMAND").count() >= 20, "{text}");
-    let (code, _) = noraftd(&["inspect", "/nowhere/at/all"]);
+    let (code, _) = answer_of(&["inspect", "/nowhere/at/all"]);
     assert_eq!(code, Some(1));
 }
 
@@ -189,7 +177,7 @@ fn verify_gives_each_file_a_verdict_and_finds_every_flipped_bit_of_a_payload() {
     }
     assert_eq!(node.stop(), Some(0));
     let data = dir.path().join("data");
-    let verify = || noraftd(&["inspect", "--verify", &data.display().to_string()]);
+    let verify = || answer_of(&["inspect", "--verify", &data.display().to_string()]);
     let (code, text) = verify();
     assert_eq!(code, Some(0), "{text}");
     assert!(text.ends_with("every checksum holds\n"), "{text}");
@@ -229,7 +217,7 @@ fn verify_gives_each_file_a_verdict_and_finds_every_flipped_bit_of_a_payload() {
     let (code, text) = verify();
     assert_eq!(code, Some(65), "{text}");
     assert!(text.contains("0 of 2 slots"), "{text}");
-    let (code, _) = noraftd(&["inspect", "--verify", "/nowhere/at/all"]);
+    let (code, _) = answer_of(&["inspect", "--verify", "/nowhere/at/all"]);
     assert_eq!(code, Some(1));
 }
 
@@ -313,7 +301,7 @@ fn dev_runs_a_cluster_in_a_directory_and_stops_it_on_ctrl_c() {
 fn dev_says_when_a_node_dies_and_goes_on_with_the_others() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut dev = Dev::start(Some(dir.path()));
-    let (_, json) = noraftd(&[
+    let (_, json) = answer_of(&[
         "status",
         &dir.path().join("client-2.sock").display().to_string(),
         "--json",
@@ -354,7 +342,7 @@ fn the_help_teaches() {
             .into_iter()
             .filter(|arg| !arg.is_empty())
             .collect();
-        let (code, text) = noraftd(&args);
+        let (code, text) = answer_of(&args);
         assert_eq!(code, Some(0));
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         insta::assert_snapshot!(format!("help_{verb}"), lines.join("\n"));

@@ -1,22 +1,19 @@
 //! Real nodes whose voters change while they serve.
 
-use std::process::Command;
-
 use crate::support::client::{bulk, error_text};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
+use crate::support::program::{noraftd, said};
 use noraftd::protocol::resp::Value;
 
 /// Runs `noraftd voters`; what it said on either stream, and its code.
 fn voters(cluster: &Cluster, at: usize, ids: &[usize]) -> (Option<i32>, String) {
     let address = cluster.nodes[at].unix().display().to_string();
-    let output = Command::new(env!("CARGO_BIN_EXE_noraftd"))
-        .args(["voters", &address])
-        .args(ids.iter().map(ToString::to_string))
-        .output()
-        .expect("the program runs");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let mut args = vec!["voters", &address];
+    args.extend(ids.iter().map(String::as_str));
+    let output = noraftd(&args);
+    (output.status.code(), said(&output))
 }
 
 /// The leader, whichever node it is by now, makes these the voters.

@@ -7,6 +7,7 @@ pub mod client;
 pub mod cluster;
 pub mod guarded;
 pub mod node;
+pub mod program;
 pub(crate) mod skip;
 pub mod tamper;
 
