@@ -1,5 +1,6 @@
 //! `noraftd inspect`: what is in a data directory, without touching it.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -42,36 +43,26 @@ impl Inspect {
             (false, true) => Detail::Batches,
             (false, false) => Detail::Segments,
         };
-        match inspect(&self.dir, detail) {
-            Ok(inspection) => {
-                say(inspection.to_string().trim_end());
-                if inspection.recovered.is_some() {
-                    Exit::Done
-                } else {
-                    Exit::Data
-                }
-            }
-            Err(error) => {
-                complain(error);
-                Exit::Failed
-            }
-        }
+        let inspected = inspect(&self.dir, detail);
+        report(inspected.map(|found| (found.recovered.is_some(), found)))
     }
 
     fn verify(&self) -> Exit {
-        match verify(&self.dir) {
-            Ok(verification) => {
-                say(verification.to_string().trim_end());
-                if verification.is_clean() {
-                    Exit::Done
-                } else {
-                    Exit::Data
-                }
-            }
-            Err(error) => {
-                complain(error);
-                Exit::Failed
-            }
+        let verified = verify(&self.dir);
+        report(verified.map(|found| (found.is_clean(), found)))
+    }
+}
+
+/// Prints what was found, and whether it is sound.
+fn report<T: Display, E: Display>(found: Result<(bool, T), E>) -> Exit {
+    match found {
+        Ok((is_sound, found)) => {
+            say(found.to_string().trim_end());
+            if is_sound { Exit::Done } else { Exit::Data }
+        }
+        Err(error) => {
+            complain(error);
+            Exit::Failed
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::local::command_docs::render_command;
 use crate::local::facts::ServerFacts;
 use crate::local::info::render_info;
 use crate::local::render::{render_config, render_hello, render_role, render_time};
-use crate::protocol::command::{ClientCommand, Hello, Local};
+use crate::protocol::command::{ClientCommand, HelloOptions, Local};
 use crate::protocol::gate::Gate;
 use crate::protocol::resp::{Reply, RespVersion};
 use crate::replica::event::Status;
@@ -105,8 +105,8 @@ impl Session {
         )
     }
 
-    fn hello(&mut self, hello: Hello, status: &Status, facts: &ServerFacts) -> Reply {
-        let Hello { version, name } = hello;
+    fn hello(&mut self, hello: HelloOptions, status: &Status, facts: &ServerFacts) -> Reply {
+        let HelloOptions { version, name } = hello;
         self.version = version.unwrap_or(self.version);
         if let Some(name) = name {
             self.name = name;

@@ -68,9 +68,9 @@ pub(super) struct Pulse {
 
 /// What waits, by arrival.
 #[derive(Debug, Default)]
-pub(super) struct Inbox(VecDeque<(NodeId, Deferred)>);
+pub(super) struct Deferrals(VecDeque<(NodeId, Deferred)>);
 
-impl Inbox {
+impl Deferrals {
     /// Raft tolerates the loss of a message; memory does not tolerate a disk that stalls for minutes.
     pub(super) fn push(&mut self, from: NodeId, message: Deferred) {
         if self.0.len() < INBOX_MAX {

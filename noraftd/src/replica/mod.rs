@@ -63,7 +63,7 @@ use crate::time::{Instant, Stamp};
 use self::agreement::Agreement;
 use self::applied::Applied;
 use self::content::Content;
-use self::deferred::Inbox;
+use self::deferred::Deferrals;
 use self::durability::Durability;
 use self::elections::Elections;
 use self::event::{
@@ -193,7 +193,7 @@ pub struct Replica {
     unsettled: bool,
 
     // What arrives and what leaves.
-    inbox: Inbox,
+    inbox: Deferrals,
     waiting: Waiting,
     outputs: Outputs,
 
@@ -257,7 +257,7 @@ impl Replica {
             now: Instant::ZERO,
             stamp: Stamp::default(),
             unsettled: true,
-            inbox: Inbox::default(),
+            inbox: Deferrals::default(),
             waiting: Waiting::new(boot),
             outputs: Outputs::default(),
             node,

@@ -18,7 +18,7 @@ use crate::endpoint::Endpoint;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::peer::{
     Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
-    ProofOfSecret, Reject, Settings,
+    ProofOfSecret, Reject, SharedSettings,
 };
 use crate::protocol::seal::Seal;
 use crate::secret::Secret;
@@ -40,8 +40,8 @@ pub(super) struct Introduction {
 
 impl Introduction {
     /// What has to be equal on every node.
-    pub(super) fn settings(&self) -> Settings {
-        Settings {
+    pub(super) fn settings(&self) -> SharedSettings {
+        SharedSettings {
             members: self.members,
             payload_bytes_max: Some(self.payload_bytes_max as u64),
         }

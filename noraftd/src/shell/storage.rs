@@ -53,7 +53,7 @@ impl Storage {
         let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
         let read_figures = Arc::clone(&figures);
         let now = clock::now();
-        let writer = Writer {
+        let writer = WriteThread {
             driver: Driver::new(store, now),
             directory: DirectoryWatch::begin(directory)?,
             watched_at: now,
@@ -178,7 +178,7 @@ fn start_voting(votes: VoteFile, done: mpsc::Sender<Input>) -> std::io::Result<S
 }
 
 /// The writing thread.
-struct Writer {
+struct WriteThread {
     driver: Driver,
     directory: DirectoryWatch,
     /// When the directory was last looked for.
@@ -187,7 +187,7 @@ struct Writer {
     figures: Arc<Figures>,
 }
 
-impl Writer {
+impl WriteThread {
     fn run(mut self, todo: &Receiver<WriteJob>) {
         loop {
             let job = match self.driver.deadline() {

@@ -14,7 +14,7 @@ use noraftd::config::cluster_id;
 use noraftd::local::status::StatusReport;
 use noraftd::protocol::peer::{
     Challenge, Extensions, Features, Hello, HelloReply, Lane, PeerFrame, PeerMessage, ProofOfSecret, Reject,
-    Settings,
+    SharedSettings,
 };
 use noraftd::protocol::seal::SessionKeys;
 use noraftd::secret::Secrets;
@@ -53,7 +53,7 @@ impl Known {
             incarnation: self.incarnation,
             extensions: Extensions {
                 nonce,
-                ..Extensions::ours(Settings::default()).on(lane)
+                ..Extensions::ours(SharedSettings::default()).on(lane)
             },
         }))
     }
@@ -393,7 +393,7 @@ fn reply_in_the_name_of(hello: &Hello) -> BytesMut {
     frame(&PeerFrame::HelloReply(HelloReply {
         from: hello.to,
         incarnation: 7,
-        extensions: Extensions::ours(Settings::default()),
+        extensions: Extensions::ours(SharedSettings::default()),
     }))
 }
 

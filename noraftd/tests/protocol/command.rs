@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{
-    Args, ClientCommand, Command, CommandQuery, Hello, Local, Parsed, Request, Section, SetCondition,
+    Args, ClientCommand, Command, CommandQuery, HelloOptions, Local, Parsed, Request, Section, SetCondition,
     StreamId, StreamIdRequest, parse,
 };
 use noraftd::protocol::resp::{Reply, RespVersion};
@@ -220,8 +220,8 @@ fn a_command_that_is_too_large_is_refused_by_name() {
 fn local_commands_are_recognised() {
     assert_eq!(local("PING"), Local::Ping(None));
     assert_eq!(local("ping x"), Local::Ping(Some(Bytes::from_static(b"x"))));
-    assert_eq!(local("HELLO"), Local::Hello(Hello::default()));
-    let named = Hello {
+    assert_eq!(local("HELLO"), Local::Hello(HelloOptions::default()));
+    let named = HelloOptions {
         version: Some(RespVersion::V3),
         name: Some(Bytes::from_static(b"me")),
     };

@@ -5,7 +5,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::peer::{
     Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
-    Print, ProofOfSecret, Reject, Settings,
+    Print, ProofOfSecret, Reject, SharedSettings,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
@@ -89,7 +89,7 @@ fn greetings() -> Vec<PeerFrame> {
         extensions: Extensions {
             features: Features::CHAIN.with(Features::URGENT),
             nonce: Some([7; 32]),
-            settings: Settings {
+            settings: SharedSettings {
                 members: Some(8),
                 payload_bytes_max: Some(9),
             },
@@ -122,7 +122,7 @@ fn greetings() -> Vec<PeerFrame> {
 }
 
 fn differences() -> Differences {
-    let settings = |members| Settings {
+    let settings = |members| SharedSettings {
         members: Some(members),
         payload_bytes_max: Some(members),
     };

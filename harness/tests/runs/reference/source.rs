@@ -93,7 +93,7 @@ pub(super) fn items(text: &str) -> Vec<Item> {
             continue;
         }
         let before = std::mem::take(&mut before);
-        let line = line.strip_prefix("pub ").unwrap_or(line);
+        let line = without_visibility(line);
         let (is_enum, rest) = match (line.strip_prefix("struct "), line.strip_prefix("enum ")) {
             (Some(rest), _) => (false, rest),
             (None, Some(rest)) => (true, rest),
@@ -111,6 +111,15 @@ pub(super) fn items(text: &str) -> Vec<Item> {
         });
     }
     items
+}
+
+/// The item or field behind `pub`, `pub(super)` or the like.
+fn without_visibility(line: &str) -> &str {
+    if let Some(rest) = line.strip_prefix("pub ") {
+        return rest;
+    }
+    let restricted = line.strip_prefix("pub(").and_then(|rest| rest.split_once(") "));
+    restricted.map_or(line, |(_, rest)| rest)
 }
 
 /// The members up to the end of the item.
@@ -136,7 +145,7 @@ fn members<'a>(lines: &mut impl Iterator<Item = &'a str>, is_enum: bool) -> Vec<
                 doc: before.text(),
             });
             variant = Some(name);
-        } else if let Some((name, kind)) = line.trim_start_matches("pub ").split_once(": ") {
+        } else if let Some((name, kind)) = without_visibility(line).split_once(": ") {
             let name = before.spelled(name, false);
             members.push(Member {
                 name: variant

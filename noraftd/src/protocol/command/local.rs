@@ -12,7 +12,7 @@ pub enum Local {
     /// `ECHO message`
     Echo(Bytes),
     /// `HELLO [2|3 [SETNAME name]]`
-    Hello(Hello),
+    Hello(HelloOptions),
     /// `QUIT`: answer `OK`, then close.
     Quit,
     /// `RESET`: the connection as it was when it was opened.
@@ -35,7 +35,7 @@ pub enum Local {
 
 /// The arguments of `HELLO`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Hello {
+pub struct HelloOptions {
     /// The protocol to speak from now on; the reply is already written in it.
     pub version: Option<RespVersion>,
     /// The connection's new name.

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::answers::{AUTH_REFUSED, ParseResult, error, excerpt, is_word, syntax_error, wrong_arity};
-use super::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Parsed, Section};
+use super::{ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Parsed, Section};
 use crate::protocol::resp::number::parse_i64;
 use crate::protocol::resp::{Reply, RespVersion};
 
@@ -52,7 +52,7 @@ pub(super) fn select(args: &[Bytes]) -> ParseResult {
 
 pub(super) fn hello(args: &[Bytes]) -> ParseResult {
     let [_, version, options @ ..] = args else {
-        return local(Local::Hello(Hello::default()));
+        return local(Local::Hello(HelloOptions::default()));
     };
     let version = match parse_i64(version) {
         Some(2) => RespVersion::V2,
@@ -72,7 +72,7 @@ pub(super) fn hello(args: &[Bytes]) -> ParseResult {
             return Err(error(format!("ERR Syntax error in HELLO option '{option}'")));
         }
     };
-    local(Local::Hello(Hello {
+    local(Local::Hello(HelloOptions {
         version: Some(version),
         name,
     }))

@@ -17,7 +17,7 @@ use bytes::Bytes;
 
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
-pub use local::{ClientCommand, CommandFilter, CommandQuery, Hello, Local, Section};
+pub use local::{ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};

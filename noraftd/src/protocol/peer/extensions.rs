@@ -31,7 +31,7 @@ pub struct Extensions {
     /// The caller's part of a mutual challenge.
     pub nonce: Option<Nonce>,
     /// What has to be equal on every node.
-    pub settings: Settings,
+    pub settings: SharedSettings,
     /// Where clients reach the node, HOST:PORT, when it knows.
     pub client_address: Option<String>,
     /// What this connection carries.
@@ -50,7 +50,7 @@ pub enum Lane {
 
 impl Extensions {
     /// What this build says on a node with these settings.
-    pub fn ours(settings: Settings) -> Self {
+    pub fn ours(settings: SharedSettings) -> Self {
         Self {
             features: Features::SUPPORTED,
             nonce: None,
@@ -142,14 +142,14 @@ fn number(value: &[u8]) -> Result<u64, &'static str> {
 
 /// What has to be equal on every node of a cluster; `None` where a node does not know, or does not say.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Settings {
+pub struct SharedSettings {
     /// A hash of the nodes that the cluster began with.
     pub members: Option<u64>,
     /// Most bytes of one command.
     pub payload_bytes_max: Option<u64>,
 }
 
-impl Settings {
+impl SharedSettings {
     /// The settings that both know and that differ.
     pub fn differences(self, other: Self) -> Differences {
         let differ = |one: Option<u64>, other: Option<u64>| one.zip(other).is_some_and(|(a, b)| a != b);
@@ -280,7 +280,7 @@ mod tests {
     fn what_is_written_is_read() {
         let full = Extensions {
             nonce: Some([9; 32]),
-            settings: Settings {
+            settings: SharedSettings {
                 members: Some(7),
                 payload_bytes_max: Some(8),
             },
@@ -345,7 +345,7 @@ mod tests {
 
     #[test]
     fn settings_differ_where_both_know_them() {
-        let settings = |members, payload_bytes_max| Settings {
+        let settings = |members, payload_bytes_max| SharedSettings {
             members,
             payload_bytes_max,
         };

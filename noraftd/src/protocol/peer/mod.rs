@@ -51,7 +51,7 @@ mod terms;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
-pub use self::extensions::{Differences, Extensions, Features, Lane, Settings, is_client_address};
+pub use self::extensions::{Differences, Extensions, Features, Lane, SharedSettings, is_client_address};
 pub use self::terms::{TERM_END, TERM_LEAP_MAX, TermFault};
 
 use crate::protocol::command::Request;
