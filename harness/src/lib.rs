@@ -25,6 +25,7 @@ pub mod formats;
 pub mod generator;
 pub mod history;
 pub mod interpreter;
+pub mod keyspace;
 pub mod model;
 pub mod nemesis;
 pub mod op;

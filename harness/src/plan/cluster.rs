@@ -68,6 +68,9 @@ pub struct ClientsPlan {
     /// How many more that do not wait for answers: each appends to a list of its own and reads it in turn, and
     /// what it sees has to be in the order of its connection.
     pub pipelines: usize,
+    /// How many more that ask for anything, with arguments at their edges; each answer has to be what a second
+    /// implementation of the commands says. Only in the simulation.
+    pub commands: usize,
     /// Operations a second of all clients together; 0 is no limit.
     pub rate: u64,
     /// How long a client waits for a reply before it records the outcome as unknown.
@@ -82,6 +85,7 @@ impl Default for ClientsPlan {
             count: 10,
             readers: 0,
             pipelines: 0,
+            commands: 0,
             rate: 0,
             timeout: Span::from_millis(1500),
             pause_after_error: Span::from_millis(50),
@@ -101,6 +105,9 @@ impl ClientsPlan {
         )?;
         require(self.pipelines <= CLIENTS_MAX, "clients.pipelines", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.pipelines)
+        })?;
+        require(self.commands <= CLIENTS_MAX, "clients.commands", || {
+            format!("must be at most {CLIENTS_MAX}, not {}", self.commands)
         })?;
         require(!self.timeout.is_zero(), "clients.timeout", || {
             "must not be zero".to_owned()

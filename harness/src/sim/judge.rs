@@ -27,6 +27,10 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     if plan.clients.pipelines > 0 {
         checks.push(pipelined(world.clients.pipelines.reads));
     }
+    if plan.clients.commands > 0 {
+        let semantics = &world.clients.commands.semantics;
+        checks.push(commands(semantics.answers, semantics.images));
+    }
     let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
     results.faults = faults;
@@ -94,6 +98,26 @@ fn pipelined(reads: u64) -> CheckResult {
         operations: reads,
         seconds: 0.0,
         summary: Some(format!("{reads} reads saw the order of their connections")),
+        explanation: None,
+        picture: None,
+        usage: None,
+    }
+}
+
+/// What the second implementation was compared with; had anything differed, the run would have ended there.
+fn commands(answers: u64, images: u64) -> CheckResult {
+    CheckResult {
+        model: "commands".to_owned(),
+        verdict: if answers > 0 && images > 0 {
+            Outcome::Valid
+        } else {
+            Outcome::Unknown
+        },
+        operations: answers,
+        seconds: 0.0,
+        summary: Some(format!(
+            "{answers} answers and {images} states are those of the second implementation"
+        )),
         explanation: None,
         picture: None,
         usage: None,

@@ -11,6 +11,7 @@ mod imports;
 mod known_verdicts;
 mod own_model;
 mod porcupine;
+mod semantics;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]
 mod skip;
 mod small;

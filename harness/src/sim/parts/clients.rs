@@ -9,6 +9,7 @@ use noraftd::protocol::command::{Parsed, Request, parse};
 use noraftd::protocol::resp::{Reply, RespVersion};
 
 use super::MILLI;
+use super::commands::Commands;
 use super::pipelines::Pipelines;
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
@@ -20,6 +21,8 @@ use crate::workload::{Completion, Operation, Part, Workload, from_plan};
 pub(crate) struct Clients {
     /// Those that do not wait for answers.
     pub(crate) pipelines: Pipelines,
+    /// Those that ask for anything.
+    pub(crate) commands: Commands,
     pub(crate) list: Vec<SimClient>,
     pub(crate) workloads: Vec<Box<dyn Workload>>,
     pub(crate) mix: Mix<usize>,
@@ -73,11 +76,12 @@ pub(crate) struct Finale {
 }
 
 impl Clients {
-    pub(crate) fn new(plan: &Plan, prng: &Prng, pipelines: &Prng) -> Self {
+    pub(crate) fn new(plan: &Plan, prng: &Prng, pipelines: &Prng, commands: &Prng) -> Self {
         let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
         let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
         let mut clients = Self {
             pipelines: Pipelines::new(plan, pipelines),
+            commands: Commands::new(plan, commands),
             list: Vec::new(),
             workloads: plan.workloads.iter().map(from_plan).collect(),
             mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),
@@ -140,13 +144,17 @@ impl Clients {
     }
 }
 
+/// The words of an operation's command.
+pub(crate) fn words_of(operation: &Operation) -> Vec<Bytes> {
+    let words = operation.request.iter();
+    words
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect()
+}
+
 /// The command, as the daemon's own parser understands it.
 pub(crate) fn request_of(operation: &Operation) -> Result<Request, String> {
-    let words = operation.request.iter();
-    let words = words
-        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
-        .collect();
-    match parse(words) {
+    match parse(words_of(operation)) {
         Ok(Parsed::Replicated(request)) => Ok(request),
         other => Err(format!(
             "`{}` is understood as {other:?}",

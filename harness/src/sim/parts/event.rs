@@ -113,6 +113,8 @@ pub(crate) enum RunEvent {
     Start { node: usize, attempt: u64 },
     /// A client that does not wait for answers sends its next requests.
     Burst { pipeline: usize },
+    /// A client that asks for anything asks for the next few things.
+    Commands { client: usize },
     /// A leader is cut off as it rises.
     BeginCoup { node: usize },
     /// It is heard again.

@@ -5,6 +5,7 @@
 pub(crate) mod atlas;
 pub(crate) mod checks;
 pub(crate) mod clients;
+pub(crate) mod commands;
 pub(crate) mod corruption;
 pub(crate) mod crash;
 pub(crate) mod disk;
@@ -17,6 +18,7 @@ pub(crate) mod phase;
 pub(crate) mod pipelines;
 pub(crate) mod queue;
 pub(crate) mod rule;
+pub(crate) mod semantics;
 pub(crate) mod voters;
 
 /// A microsecond of virtual time.

@@ -68,7 +68,7 @@ pub(crate) struct Asked {
 }
 
 impl Pipeline {
-    pub(crate) fn next_burst(&mut self) -> Vec<(u64, Request)> {
+    pub(crate) fn next_burst(&mut self) -> Vec<(u64, Vec<Bytes>, Request)> {
         let key = format!("pipeline:{}", self.connection);
         let count = self.prng.between(1, BURST_MAX);
         let mut requests = Vec::new();
@@ -80,7 +80,8 @@ impl Pipeline {
             } else {
                 vec!["GET".to_owned(), key.clone()]
             };
-            let Ok(Parsed::Replicated(request)) = parse(words.into_iter().map(Bytes::from).collect()) else {
+            let words: Vec<Bytes> = words.into_iter().map(Bytes::from).collect();
+            let Ok(Parsed::Replicated(request)) = parse(words.clone()) else {
                 unreachable!("both commands are for the state machine");
             };
             self.asked.push_back(Asked {
@@ -88,7 +89,7 @@ impl Pipeline {
                 body: body_hash(&request.body),
                 outcome: None,
             });
-            requests.push((number, request));
+            requests.push((number, words, request));
         }
         requests
     }

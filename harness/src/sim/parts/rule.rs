@@ -35,6 +35,8 @@ pub enum Rule {
     Frames,
     /// A record has the payload that its checksum is of.
     IntactPayloads,
+    /// A command is understood, answered and carried out as the second implementation of the commands says.
+    Semantics,
     /// Every operation of a workload is a command of the daemon.
     Commands,
     /// A store accepts what the replica gives it, and fails only when its disk does.
@@ -70,6 +72,7 @@ impl fmt::Display for Rule {
             Self::Pulses => "pulses",
             Self::Frames => "frames",
             Self::IntactPayloads => "intact payloads",
+            Self::Semantics => "what commands mean",
             Self::Commands => "commands",
             Self::Store => "store",
             Self::RoomFirst => "room is there before it is needed",

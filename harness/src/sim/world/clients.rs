@@ -15,7 +15,8 @@ use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
-use crate::sim::parts::clients::{Finale, Open, read_reply, request_of};
+use crate::sim::parts::clients::{Finale, Open, read_reply, request_of, words_of};
+use crate::sim::parts::commands::drawn;
 use crate::sim::parts::event::{ClientEvent, Event};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
@@ -61,6 +62,8 @@ impl World {
             Ok(request) => request,
             Err(problem) => return self.fail(Rule::Commands, problem),
         };
+        self.note_meaning(&request, &words_of(&operation));
+        let client = &mut self.clients.list[at];
         let body = (request.class == Class::Write).then(|| body_hash(&request.body));
         client.open = Some(Open {
             track,
@@ -132,6 +135,9 @@ impl World {
         }
         if is_pipelined(id) {
             return self.pipeline_answered(id, outcome);
+        }
+        if let Some((client, number)) = drawn(id) {
+            return self.command_answered(client, number, &outcome);
         }
         let (at, turn) = ((id.0 >> TURN_BITS) as usize, id.0 & TURN_MASK);
         let client = &self.clients.list[at];

@@ -102,6 +102,7 @@ impl World {
             )
         });
         self.check(checked);
+        self.follow_commits();
         self.check(is_known);
         self.check(goes_by);
         self.check(agrees);

@@ -4,6 +4,7 @@
 //! from a generator that belongs to one part, and every collection that is walked has an order.
 
 mod clients;
+mod commands;
 mod coups;
 mod damage;
 mod drive;
@@ -68,7 +69,12 @@ impl World {
             queue: Queue::default(),
             nodes,
             network: Network::new(count, &plan.sim.network, &root.fork(FORK_NETWORK)),
-            clients: Clients::new(plan, &root.fork(FORK_CLIENTS), &root.fork(FORK_PIPELINES)),
+            clients: Clients::new(
+                plan,
+                &root.fork(FORK_CLIENTS),
+                &root.fork(FORK_PIPELINES),
+                &root.fork(FORK_COMMANDS),
+            ),
             nemesis: SimNemesis::new(plan, seed, root.fork(FORK_COUPS)),
             voters: Voters::new(plan),
             atlas: Atlas::new(count, root.fork(FORK_ATLAS)),
@@ -106,6 +112,7 @@ impl World {
                 .push(at, Event::client(client, ClientEvent::Next { turn: 0 }));
         }
         self.begin_pipelines();
+        self.begin_commands();
         self.begin_lanes();
         self.queue.push(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         let time = self.plan.time.as_millis() * MILLI;
@@ -170,6 +177,7 @@ impl World {
         match *event {
             RunEvent::Start { node, attempt } => self.start(node, attempt),
             RunEvent::Burst { pipeline } => self.burst(pipeline),
+            RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::BeginCoup { node } => self.begin_coup(node),
             RunEvent::EndCoup { node } => self.end_coup(node),
             RunEvent::Compare => self.compare(),
@@ -259,6 +267,7 @@ impl World {
                 self.compare_two(other, at, *index);
             }
         }
+        self.compare_with_semantics();
         if self.progress.phase == Phase::Disturbed {
             self.queue.after(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         }
@@ -316,6 +325,7 @@ const FORK_REST: u64 = 5;
 const FORK_ATLAS: u64 = 6;
 const FORK_PIPELINES: u64 = 7;
 const FORK_COUPS: u64 = 8;
+const FORK_COMMANDS: u64 = 9;
 /// Clients do not begin all at once.
 const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
 /// Hashing a state costs as much as thousands of events.

@@ -51,6 +51,10 @@ impl World {
         pipeline.life = node.process.is_some().then_some(node.life);
         let Some(life) = pipeline.life else { return };
         let requests = pipeline.next_burst();
+        for (_, words, request) in &requests {
+            self.note_meaning(request, words);
+        }
+        let pipeline = &self.clients.pipelines.list[at];
         self.journal.note(
             self.queue.now(),
             Happening::Client(ClientHappening::Bursts {
@@ -66,7 +70,7 @@ impl World {
                 connection: pipeline.connection,
                 requests: requests
                     .into_iter()
-                    .map(|(number, request)| (PIPELINED | (at as u64) << NUMBER_BITS | number, request))
+                    .map(|(number, _, request)| (PIPELINED | (at as u64) << NUMBER_BITS | number, request))
                     .collect(),
             },
         );

@@ -50,6 +50,18 @@ pub(crate) enum ClientHappening<'a> {
         number: u64,
         outcome: &'a Outcome,
     },
+    /// A client that asks for anything asks for a few things.
+    Draws {
+        client: usize,
+        node: usize,
+        requests: usize,
+    },
+    /// One of them is answered.
+    DrawnIsAnswered {
+        client: usize,
+        number: u64,
+        outcome: &'a Outcome,
+    },
     /// A node is asked for other voters.
     AsksForVoters {
         node: usize,
@@ -83,6 +95,14 @@ impl Hash for ClientHappening<'_> {
             } => write_all(to, &[0xb0, *pipeline as u64, *connection, *requests as u64]),
             Self::BurstIsAnswered { pipeline, number, .. } => {
                 write_all(to, &[0xb1, *pipeline as u64, *number]);
+            }
+            Self::Draws {
+                client,
+                node,
+                requests,
+            } => write_all(to, &[0xb4, *client as u64, *node as u64, *requests as u64]),
+            Self::DrawnIsAnswered { client, number, .. } => {
+                write_all(to, &[0xb5, *client as u64, *number]);
             }
             Self::AsksForVoters { node, id, voters } => {
                 let bits = voters.iter().fold(0, |bits, id| bits | 1 << (id.get() % 64));
@@ -141,6 +161,16 @@ impl Display for ClientHappening<'_> {
                 number,
                 outcome,
             } => write!(f, "pipeline {pipeline}, request {number}: {outcome:?}"),
+            Self::Draws {
+                client,
+                node,
+                requests,
+            } => write!(f, "client {client} of all commands asks n{} {requests} requests", node + 1),
+            Self::DrawnIsAnswered {
+                client,
+                number,
+                outcome,
+            } => write!(f, "client {client} of all commands, request {number}: {outcome:?}"),
             Self::AsksForVoters { node, voters, .. } => {
                 let voters: Vec<u64> = voters.iter().map(|id| id.get()).collect();
                 write!(f, "n{} is asked for the voters {voters:?}", node + 1)

@@ -12,6 +12,7 @@
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
+//! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 mod core_message;
@@ -28,6 +29,7 @@ use noraftd::replica::Replica;
 
 use self::core_message::core_message;
 use super::rule::{Broken, Checked, Rule, ensure};
+use super::semantics::Committed;
 use crate::recording::hash::FastMap;
 
 /// What makes an entry that entry.
@@ -56,6 +58,8 @@ pub(crate) struct Checks {
     committed: Vec<EntryIdentity>,
     /// Where each committed command is.
     bodies: FastMap<u64, u64>,
+    /// Commands that are asked for several times: how many of them are not committed.
+    asked: FastMap<u64, u64>,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -87,6 +91,7 @@ impl Checks {
             untouched: vec![None; nodes],
             committed: Vec::new(),
             bodies: FastMap::default(),
+            asked: FastMap::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
         }
@@ -377,6 +382,21 @@ impl Checks {
         })
     }
 
+    /// A client asks for a command that may have the bytes of another one.
+    pub(crate) fn may_be_committed(&mut self, body: u64) {
+        *self.asked.entry(body).or_insert(0) += 1;
+    }
+
+    /// What was committed after `index`, in order.
+    pub(crate) fn committed_after(&self, index: u64) -> Vec<Committed> {
+        let entries = self.committed.get(index as usize..).unwrap_or_default();
+        let entries = entries.iter().map(|entry| Committed {
+            body: (entry.kind == RecordKind::Command).then_some(entry.body),
+            stamp: entry.stamp,
+        });
+        entries.collect()
+    }
+
     fn take_commits(&mut self, at: usize, id: NodeId, commit: u64) -> Checked {
         let known = self.committed.len() as u64;
         if let Some(checked) = commit.min(known).checked_sub(1) {
@@ -400,7 +420,11 @@ impl Checks {
             self.committed.push(entry);
             if entry.kind == RecordKind::Command {
                 let first = self.bodies.insert(entry.body, index + 1);
-                ensure(first.is_none(), Rule::WrittenOnce, || {
+                let is_due = match self.asked.get_mut(&entry.body) {
+                    Some(asked) => asked.checked_sub(1).map(|left| *asked = left).is_some(),
+                    None => first.is_none(),
+                };
+                ensure(is_due, Rule::WrittenOnce, || {
                     format!(
                         "one command is committed at index {} and again at {}",
                         first.unwrap_or(0),

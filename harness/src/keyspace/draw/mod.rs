@@ -1,0 +1,237 @@
+//! Commands with arguments at their edges, drawn from a seed.
+//!
+//! Invariant: every command of the daemon's table has its line in `arguments`; a test compares the two. What is
+//! drawn is mostly meant to succeed: a store of nothing but errors shows nothing.
+
+mod words;
+
+use bytes::Bytes;
+use noraftd::prng::Prng;
+
+pub use self::words::Vocabulary;
+use self::words::{
+    any_case, bytes, id, id_for_add, integer, key, name, option, stream_key, text_key, value,
+};
+
+/// The commands about keys, each as often as it is named.
+pub const ABOUT_KEYS: [&str; 30] = [
+    "append", "append", "decr", "decrby", "del", "exists", "get", "get", "incr", "incr", "incrby", "incrby",
+    "mget", "mset", "mset", "set", "set", "set", "set", "strlen", "type", "xadd", "xadd", "xadd", "xadd",
+    "xlen", "xrange", "xrange", "xread", "xrevrange",
+];
+
+/// The commands about the connection and the server.
+pub const ABOUT_THE_SERVER: [&str; 13] = [
+    "client", "command", "config", "echo", "hello", "info", "ping", "quit", "reset", "role", "select",
+    "time", "nosuch",
+];
+
+/// A command about keys.
+pub fn about_keys(prng: &mut Prng, vocabulary: &Vocabulary) -> Vec<Bytes> {
+    let name = *prng.choose(&ABOUT_KEYS).expect("there are some");
+    draw(prng, vocabulary, name).expect("each of them can be drawn")
+}
+
+/// A command of any kind.
+pub fn any(prng: &mut Prng, vocabulary: &Vocabulary) -> Vec<Bytes> {
+    if prng.chance(7, 8) {
+        return about_keys(prng, vocabulary);
+    }
+    let name = *prng.choose(&ABOUT_THE_SERVER).expect("there are some");
+    draw(prng, vocabulary, name).expect("each of them can be drawn")
+}
+
+/// The command `name` with arguments; `None` when it is not known here.
+pub fn draw(prng: &mut Prng, vocabulary: &Vocabulary, name: &str) -> Option<Vec<Bytes>> {
+    let mut words = vec![any_case(prng, name)];
+    arguments(prng, vocabulary, name, &mut words)?;
+    if prng.chance(1, WRONG_NUMBER_ONE_IN) {
+        if prng.chance(1, 2) && words.len() > 1 {
+            words.pop();
+        } else {
+            words.push(value(prng, vocabulary));
+        }
+    }
+    Some(words)
+}
+
+/// Appends what the command takes.
+fn arguments(prng: &mut Prng, with: &Vocabulary, name: &str, words: &mut Vec<Bytes>) -> Option<()> {
+    match name {
+        "type" => words.push(key(prng, with)),
+        "xlen" => words.push(stream_key(prng, with)),
+        "get" | "strlen" | "incr" | "decr" => words.push(text_key(prng, with)),
+        "append" => words.extend([text_key(prng, with), value(prng, with)]),
+        "incrby" | "decrby" => words.extend([text_key(prng, with), integer(prng)]),
+        "del" => {
+            for _ in 0..prng.between(1, 2) {
+                words.push(key(prng, with));
+            }
+        }
+        "exists" | "mget" => {
+            for _ in 0..prng.between(1, 4) {
+                words.push(key(prng, with));
+            }
+        }
+        "mset" => {
+            for _ in 0..prng.between(1, 4) {
+                words.extend([text_key(prng, with), value(prng, with)]);
+            }
+        }
+        "set" => set(prng, with, words),
+        "xadd" => xadd(prng, with, words),
+        "xrange" | "xrevrange" => range(prng, with, words),
+        "xread" => xread(prng, with, words),
+        "client" => client(prng, words),
+        "command" => command(prng, words),
+        "config" => {
+            words.push(option(prng, &["GET", "GET", "GET", "SET", "REWRITE"]));
+            words.push(option(prng, &["*", "max*", "save", "nosuch", "[a-m]*"]));
+        }
+        "echo" => words.push(bytes(prng)),
+        "hello" => {
+            if prng.chance(2, 3) {
+                words.push(option(prng, &["2", "3", "2", "4", "x", "-1", "", "02"]));
+                if prng.chance(1, 2) {
+                    words.extend([option(prng, &["SETNAME", "AUTH", "NAME"]), name_of_client(prng)]);
+                }
+            }
+        }
+        "info" => {
+            for _ in 0..prng.below(3) {
+                words.push(option(prng, &["server", "raft", "all", "keyspace", "nosuch", ""]));
+            }
+        }
+        "ping" => {
+            if prng.chance(1, 2) {
+                words.push(bytes(prng));
+            }
+        }
+        "select" => words.push(option(prng, &["0", "0", "1", "-1", "x", "00", ""])),
+        "quit" | "reset" | "role" | "time" => {}
+        "nosuch" => {
+            for _ in 0..prng.below(5) {
+                words.push(bytes(prng));
+            }
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn set(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
+    words.extend([text_key(prng, with), value(prng, with)]);
+    // Mostly one condition or none; now and then several, in any order, or one that is refused.
+    for _ in 0..[0, 0, 0, 1, 1, 1, 2, 3][prng.below(8) as usize] {
+        match prng.below(12) {
+            0..3 => words.push(any_case(prng, "NX")),
+            3..6 => words.push(any_case(prng, "XX")),
+            6..9 => words.push(any_case(prng, "GET")),
+            9..11 if with.has_ifeq => words.extend([any_case(prng, "IFEQ"), value(prng, with)]),
+            _ if with.has_refusals => {
+                words.push(option(prng, &["EX", "px", "KEEPTTL", "IFNE", "IFEQ", "NXX", ""]));
+            }
+            _ => words.push(any_case(prng, "GET")),
+        }
+    }
+}
+
+fn xadd(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
+    words.push(stream_key(prng, with));
+    if prng.chance(1, 6) {
+        words.push(any_case(prng, "NOMKSTREAM"));
+    } else if with.has_refusals && prng.chance(1, 40) {
+        words.push(option(prng, &["MAXLEN", "MINID", "LIMIT"]));
+    }
+    words.push(id_for_add(prng, with));
+    for _ in 0..prng.between(1, 3) {
+        words.extend([name(prng), value(prng, with)]);
+    }
+}
+
+fn range(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
+    words.extend([stream_key(prng, with), id(prng), id(prng)]);
+    if prng.chance(1, 2) {
+        words.extend([any_case(prng, "COUNT"), count(prng)]);
+    }
+    if prng.chance(1, 20) {
+        words.extend([option(prng, &["COUNT", "LIMIT"]), count(prng)]);
+    }
+}
+
+fn xread(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
+    if prng.chance(1, 2) {
+        words.extend([any_case(prng, "COUNT"), count(prng)]);
+    }
+    if with.has_refusals && prng.chance(1, 30) {
+        words.extend([option(prng, &["BLOCK", "NOACK"]), count(prng)]);
+    }
+    words.push(any_case(prng, "STREAMS"));
+    let streams = prng.between(1, 3);
+    for _ in 0..streams {
+        words.push(stream_key(prng, with));
+    }
+    for _ in 0..streams {
+        let odd = prng.chance(1, 8);
+        words.push(if odd { option(prng, &["$", "$", ">"]) } else { id(prng) });
+    }
+}
+
+fn client(prng: &mut Prng, words: &mut Vec<Bytes>) {
+    let sub = option(
+        prng,
+        &[
+            "ID", "GETNAME", "INFO", "LIST", "SETNAME", "SETNAME", "SETINFO", "NO-EVICT", "NO-TOUCH", "KILL",
+        ],
+    );
+    let upper = sub.to_ascii_uppercase();
+    words.push(sub);
+    match &upper[..] {
+        b"SETNAME" => words.push(name_of_client(prng)),
+        b"SETINFO" => {
+            words.extend([option(prng, &["LIB-NAME", "LIB-VER", "LIB"]), name_of_client(prng)]);
+        }
+        b"NO-EVICT" | b"NO-TOUCH" => words.push(option(prng, &["ON", "OFF", "MAYBE"])),
+        _ => {}
+    }
+}
+
+fn command(prng: &mut Prng, words: &mut Vec<Bytes>) {
+    if prng.chance(1, 6) {
+        return;
+    }
+    let sub = option(prng, &["COUNT", "INFO", "DOCS", "LIST", "GETKEYS"]);
+    let upper = sub.to_ascii_uppercase();
+    words.push(sub);
+    match &upper[..] {
+        b"INFO" | b"DOCS" => {
+            for _ in 0..prng.below(3) {
+                words.push(option(prng, &["get", "xadd", "nosuch"]));
+            }
+        }
+        b"LIST" if prng.chance(1, 2) => words.extend([
+            any_case(prng, "FILTERBY"),
+            option(prng, &["PATTERN", "MODULE", "ACLCAT", "NAME"]),
+            option(prng, &["x*", "*", "get"]),
+        ]),
+        _ => {}
+    }
+}
+
+fn count(prng: &mut Prng) -> Bytes {
+    option(
+        prng,
+        &["1", "1", "2", "2", "3", "10", "0", "-1", "9223372036854775807", "01", "x", ""],
+    )
+}
+
+fn name_of_client(prng: &mut Prng) -> Bytes {
+    match prng.below(5) {
+        0 => bytes(prng),
+        1 => Bytes::from(vec![b'n'; prng.between(255, 258) as usize]),
+        _ => option(prng, &["me", "you", "a b", "n-1", ""]),
+    }
+}
+
+/// So often there is a word too many, or one is missing.
+const WRONG_NUMBER_ONE_IN: u64 = 60;
