@@ -195,10 +195,14 @@ fn set(words: &[Bytes]) -> Result<Set, Answer> {
 fn unknown_option(word: &[u8]) -> Answer {
     let known = |names: &[&'static str]| names.iter().copied().find(|name| is(word, name));
     if let Some(name) = known(&["EX", "PX", "EXAT", "PXAT", "KEEPTTL"]) {
-        return Answer::Error(format!("ERR SET option {name} is not supported: keys do not expire"));
+        return Answer::Error(format!(
+            "ERR SET option {name} is not supported: keys do not expire"
+        ));
     }
     if let Some(name) = known(&["IFNE", "IFDEQ", "IFDNE"]) {
-        return Answer::Error(format!("ERR SET option {name} is not supported: compare with IFEQ"));
+        return Answer::Error(format!(
+            "ERR SET option {name} is not supported: compare with IFEQ"
+        ));
     }
     Answer::syntax_error()
 }

@@ -113,10 +113,7 @@ impl Keyspace {
             let newer = stream.entries.iter().filter(|(id, _)| **id > after).take(most);
             let newer: Vec<Answer> = newer.map(|(id, fields)| entry(*id, fields)).collect();
             if !newer.is_empty() {
-                found.push(Answer::List(vec![
-                    Answer::Bulk(key.clone()),
-                    Answer::List(newer),
-                ]));
+                found.push(Answer::List(vec![Answer::Bulk(key.clone()), Answer::List(newer)]));
             }
         }
         if found.is_empty() {

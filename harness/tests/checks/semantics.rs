@@ -48,7 +48,9 @@ impl Both {
         match (parse(words.to_vec()), expected) {
             (Err(reply), Err(answer)) => same(&reply, &answer.to_resp()),
             (Ok(Parsed::Local(local)), Ok(Asked::Connection(expected))) => {
-                let answered = self.session.answer(local, &status(), &ServerFacts::default(), &[]);
+                let answered = self
+                    .session
+                    .answer(local, &status(), &ServerFacts::default(), &[]);
                 let reply = wire(&answered.reply);
                 if self.connection.admits(&expected, &reply) {
                     Ok(())
@@ -189,9 +191,8 @@ fn a_hundred_thousand_commands_mean_what_the_second_implementation_says() {
 fn a_value_grows_to_its_limit_and_no_further() {
     let (mut both, mut prng) = (Both::new(), Prng::new(3));
     let half = Bytes::from(vec![b'x'; VALUE_BYTES_MAX / 2]);
-    let words = |words: &[&[u8]]| -> Vec<Bytes> {
-        words.iter().map(|word| Bytes::copy_from_slice(word)).collect()
-    };
+    let words =
+        |words: &[&[u8]]| -> Vec<Bytes> { words.iter().map(|word| Bytes::copy_from_slice(word)).collect() };
     for words in [
         words(&[b"SET", b"k", &half]),
         words(&[b"APPEND", b"k", &half]),
@@ -285,7 +286,9 @@ fn differs_from_redis(words: &[Bytes], asked: &Result<Asked, harness::keyspace::
         // Redis 7.0 does not know all subcommands of CLIENT.
         Ok(Asked::Connection(Expected::Exactly(_))) => name == *b"QUIT" || name == *b"CLIENT",
         Ok(Asked::Connection(_)) => true,
-        Err(_) => !draw::ABOUT_KEYS.iter().any(|about| name.eq_ignore_ascii_case(about.as_bytes())),
+        Err(_) => !draw::ABOUT_KEYS
+            .iter()
+            .any(|about| name.eq_ignore_ascii_case(about.as_bytes())),
     }
 }
 

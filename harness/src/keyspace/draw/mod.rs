@@ -9,15 +9,40 @@ use bytes::Bytes;
 use noraftd::prng::Prng;
 
 pub use self::words::Vocabulary;
-use self::words::{
-    any_case, bytes, id, id_for_add, integer, key, name, option, stream_key, text_key, value,
-};
+use self::words::{any_case, bytes, id, id_for_add, integer, key, name, option, stream_key, text_key, value};
 
 /// The commands about keys, each as often as it is named.
 pub const ABOUT_KEYS: [&str; 30] = [
-    "append", "append", "decr", "decrby", "del", "exists", "get", "get", "incr", "incr", "incrby", "incrby",
-    "mget", "mset", "mset", "set", "set", "set", "set", "strlen", "type", "xadd", "xadd", "xadd", "xadd",
-    "xlen", "xrange", "xrange", "xread", "xrevrange",
+    "append",
+    "append",
+    "decr",
+    "decrby",
+    "del",
+    "exists",
+    "get",
+    "get",
+    "incr",
+    "incr",
+    "incrby",
+    "incrby",
+    "mget",
+    "mset",
+    "mset",
+    "set",
+    "set",
+    "set",
+    "set",
+    "strlen",
+    "type",
+    "xadd",
+    "xadd",
+    "xadd",
+    "xadd",
+    "xlen",
+    "xrange",
+    "xrange",
+    "xread",
+    "xrevrange",
 ];
 
 /// The commands about the connection and the server.
@@ -173,7 +198,11 @@ fn xread(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
     }
     for _ in 0..streams {
         let odd = prng.chance(1, 8);
-        words.push(if odd { option(prng, &["$", "$", ">"]) } else { id(prng) });
+        words.push(if odd {
+            option(prng, &["$", "$", ">"])
+        } else {
+            id(prng)
+        });
     }
 }
 
@@ -189,7 +218,10 @@ fn client(prng: &mut Prng, words: &mut Vec<Bytes>) {
     match &upper[..] {
         b"SETNAME" => words.push(name_of_client(prng)),
         b"SETINFO" => {
-            words.extend([option(prng, &["LIB-NAME", "LIB-VER", "LIB"]), name_of_client(prng)]);
+            words.extend([
+                option(prng, &["LIB-NAME", "LIB-VER", "LIB"]),
+                name_of_client(prng),
+            ]);
         }
         b"NO-EVICT" | b"NO-TOUCH" => words.push(option(prng, &["ON", "OFF", "MAYBE"])),
         _ => {}
@@ -221,7 +253,20 @@ fn command(prng: &mut Prng, words: &mut Vec<Bytes>) {
 fn count(prng: &mut Prng) -> Bytes {
     option(
         prng,
-        &["1", "1", "2", "2", "3", "10", "0", "-1", "9223372036854775807", "01", "x", ""],
+        &[
+            "1",
+            "1",
+            "2",
+            "2",
+            "3",
+            "10",
+            "0",
+            "-1",
+            "9223372036854775807",
+            "01",
+            "x",
+            "",
+        ],
     )
 }
 

@@ -99,10 +99,7 @@ impl Commander {
 /// The client and the number of the request, when it is one of ours.
 pub(crate) fn drawn(id: RequestId) -> Option<(usize, u64)> {
     let is_ours = id.0 & DRAWN != 0;
-    is_ours.then_some((
-        ((id.0 & !DRAWN) >> NUMBER_BITS) as usize,
-        id.0 & NUMBER_MASK,
-    ))
+    is_ours.then_some((((id.0 & !DRAWN) >> NUMBER_BITS) as usize, id.0 & NUMBER_MASK))
 }
 
 /// Distinguishes these requests from others.

@@ -129,11 +129,16 @@ impl Semantics {
             let positions = self.commands.get(&body).map_or(&[][..], |known| &known.positions);
             let later = positions.iter().rev().filter(|index| **index > since);
             let answers = later.filter_map(|index| self.states.get((index - self.first) as usize));
-            let mut answers = answers.filter_map(|state| state.answer.as_ref()).map(Answer::to_resp);
+            let mut answers = answers
+                .filter_map(|state| state.answer.as_ref())
+                .map(Answer::to_resp);
             none_is(reply, &mut answers)
         } else {
             let states = self.states.range((since - self.first) as usize..).rev();
-            none_is(reply, &mut states.map(|state| state.keyspace.read(request).to_resp()))
+            none_is(
+                reply,
+                &mut states.map(|state| state.keyspace.read(request).to_resp()),
+            )
         };
         match expected {
             None => Ok(()),
@@ -157,7 +162,10 @@ impl Semantics {
         if image == expected {
             return Ok(());
         }
-        let same = image.iter().zip(&expected).take_while(|(one, other)| one == other);
+        let same = image
+            .iter()
+            .zip(&expected)
+            .take_while(|(one, other)| one == other);
         let from = same.count().saturating_sub(SHOWN_BYTES / 4);
         Err(format!(
             "the state after index {index} differs: it goes on with {}; expected was {}",

@@ -129,10 +129,7 @@ impl World {
             }),
         );
         let commands = &mut self.clients.commands;
-        let open = commands
-            .list
-            .get_mut(client)
-            .and_then(|c| c.open.remove(&number));
+        let open = commands.list.get_mut(client).and_then(|c| c.open.remove(&number));
         let (Some(open), Outcome::Done(reply)) = (open, outcome) else {
             return;
         };
@@ -143,9 +140,7 @@ impl World {
             since,
         } = open;
         let request = Rc::clone(&request);
-        let checked = commands
-            .semantics
-            .check(&request, body, since, &in_resp(reply));
+        let checked = commands.semantics.check(&request, body, since, &in_resp(reply));
         if let Err(said) = checked {
             self.fail(Rule::Semantics, format!("{}: {said}", words_shown(&words)));
         }
@@ -174,7 +169,11 @@ impl World {
                 continue;
             };
             let machine = process.replica.machine();
-            let image = || machine.chunks().fold(Vec::new(), |all, chunk| [all, chunk.to_vec()].concat());
+            let image = || {
+                machine
+                    .chunks()
+                    .fold(Vec::new(), |all, chunk| [all, chunk.to_vec()].concat())
+            };
             let semantics = &mut self.clients.commands.semantics;
             if let Err(said) = semantics.check_state(machine.applied_index().get(), image) {
                 self.fail(Rule::Semantics, format!("n{}: {said}", at + 1));

@@ -165,12 +165,19 @@ impl Display for ClientHappening<'_> {
                 client,
                 node,
                 requests,
-            } => write!(f, "client {client} of all commands asks n{} {requests} requests", node + 1),
+            } => write!(
+                f,
+                "client {client} of all commands asks n{} {requests} requests",
+                node + 1
+            ),
             Self::DrawnIsAnswered {
                 client,
                 number,
                 outcome,
-            } => write!(f, "client {client} of all commands, request {number}: {outcome:?}"),
+            } => write!(
+                f,
+                "client {client} of all commands, request {number}: {outcome:?}"
+            ),
             Self::AsksForVoters { node, voters, .. } => {
                 let voters: Vec<u64> = voters.iter().map(|id| id.get()).collect();
                 write!(f, "n{} is asked for the voters {voters:?}", node + 1)
