@@ -54,6 +54,9 @@ fn bugs_are_put_into_the_daemon_and_nowhere_else() {
             assert!(inside, "{}: {}", bug.name, edit.file.display());
         }
         assert!(!bug.title.is_empty() && !bug.source.is_empty(), "{}", bug.name);
+        if let Some(test) = &bug.test {
+            assert!(root().join(test).is_file(), "{}: {}", bug.name, test.display());
+        }
     }
 }
 

@@ -3,9 +3,12 @@
 //! ```toml
 //! title = "a deposed leader answers reads"
 //! rows = [21]                               # of the list of known bugs; empty for one of our own invention
+//! kind = "reads"                            # which part of the system gets it wrong
 //! source = "jgroups-raft#208"               # where it shipped
 //! sim = ["workloads/swarm.toml"]            # plans that ought to catch it in the simulation
 //! cluster = ["workloads/smoke.toml"]        # and on real processes
+//! test = "noraftd/tests/store/voting.rs"    # where no plan sees it: the test that does
+//! missed = "why"                            # where nothing sees it
 //!
 //! [[edit]]
 //! file = "noraftd/src/replica/reads.rs"
@@ -13,7 +16,7 @@
 //! replace = "..."
 //! ```
 //!
-//! Invariant: a bug that was read names at least one edit and at least one plan.
+//! Invariant: a bug that was read is of one of [`KINDS`], and names at least one edit and at least one plan, or a test.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -25,6 +28,22 @@ use super::hunt::World;
 
 /// The list of known bugs has so many rows.
 pub const ROWS: u32 = 31;
+
+/// The kinds of bugs.
+pub const KINDS: [&str; 12] = [
+    "elections",
+    "replication",
+    "durability",
+    "reads",
+    "snapshots",
+    "voters",
+    "recovery",
+    "repair",
+    "forwarding",
+    "machine",
+    "full disk",
+    "restart",
+];
 
 /// All bugs, and those without a file.
 #[derive(Debug, Clone)]
@@ -46,6 +65,8 @@ pub struct Bug {
     pub title: String,
     /// The rows of the list that it represents.
     pub rows: Vec<u32>,
+    /// One of [`KINDS`].
+    pub kind: String,
     /// Where it shipped.
     pub source: String,
     /// Plans that ought to catch it in the simulation.
@@ -54,6 +75,12 @@ pub struct Bug {
     /// Plans that ought to catch it on real processes.
     #[serde(default)]
     pub cluster: Vec<PathBuf>,
+    /// The file of the test that sees it, where no plan does.
+    #[serde(default)]
+    pub test: Option<PathBuf>,
+    /// Why nothing sees it, where that is known.
+    #[serde(default)]
+    pub missed: Option<String>,
     /// What makes it.
     #[serde(rename = "edit")]
     pub edits: Vec<Edit>,
@@ -217,8 +244,12 @@ impl Bug {
         if self.edits.is_empty() {
             return malformed("`edit` must be given at least once");
         }
-        if self.sim.is_empty() && self.cluster.is_empty() {
-            return malformed("`sim` or `cluster` must name a plan");
+        let is_planned = !self.sim.is_empty() || !self.cluster.is_empty();
+        if !is_planned && self.test.is_none() {
+            return malformed("`sim` or `cluster` must name a plan, or `test` a test");
+        }
+        if !KINDS.contains(&self.kind.as_str()) {
+            return malformed("`kind` must be one of the kinds in harness/src/bugs/catalog.rs");
         }
         if self.rows.iter().any(|row| !(1..=ROWS).contains(row)) {
             return malformed("`rows` must be rows of the list of known bugs");
@@ -288,12 +319,14 @@ mod tests {
     fn a_malformed_bug_says_what_is_wrong() {
         let path = Path::new("x.toml");
         let edit = "[[edit]]\nfile = \"a\"\nfind = \"b\"\nreplace = \"c\"\n";
-        let head = "title = \"t\"\nsource = \"s\"\n";
+        let head = "title = \"t\"\nkind = \"reads\"\nsource = \"s\"\n";
+        let odd = "title = \"t\"\nkind = \"odd\"\nsource = \"s\"\n";
         let cases = [
             (format!("{head}rows = [1]\n{edit}"), "`sim` or `cluster`"),
             (format!("{head}rows = [32]\nsim = [\"p\"]\n{edit}"), "`rows`"),
             (format!("{head}rows = []\nsim = [\"p\"]\nedit = []\n"), "`edit`"),
             (format!("{head}rows = []\nsims = [\"p\"]\n{edit}"), "sims"),
+            (format!("{odd}rows = []\nsim = [\"p\"]\n{edit}"), "`kind`"),
         ];
         for (text, said) in cases {
             let bug = parse::<Bug>(&text, path).and_then(|bug| bug.validate(path).map(|()| bug));

@@ -20,7 +20,7 @@ mod scorecard;
 mod scratch;
 
 pub use campaign::{Hunts, run};
-pub use catalog::{Bug, Catalog, CatalogError, Edit, EditError, LeftOut, ROWS};
+pub use catalog::{Bug, Catalog, CatalogError, Edit, EditError, KINDS, LeftOut, ROWS};
 pub use hunt::{Catch, Found, World};
 pub use scorecard::{Control, Line, Scorecard};
 pub use scratch::{Scratch, ScratchError};

@@ -1,11 +1,13 @@
 //! The table: what was caught, by which check, and how soon.
 //!
-//! Invariant: it passes only when every plan was passed by the unmutated daemon and every bug was caught.
+//! Invariant: it passes only when every plan was passed by the unmutated daemon and every bug was caught, but for those
+//! of which it is known that nothing sees them: they stay in the table as missed.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::catalog::{Bug, LeftOut};
+use super::catalog::{Bug, Catalog, LeftOut};
 use super::hunt::{Catch, Found, World};
 
 /// What came of all hunts.
@@ -35,10 +37,14 @@ pub struct Line {
     pub bug: String,
     /// What is wrong.
     pub title: String,
+    /// What kind of bug it is.
+    pub kind: String,
     /// Where it shipped.
     pub source: String,
     /// The rows of the list.
     pub rows: Vec<u32>,
+    /// Why nothing sees it, where that is known.
+    pub missed: Option<String>,
     /// Where it was hunted.
     pub world: World,
     /// What came of it.
@@ -83,8 +89,10 @@ impl Line {
         Self {
             bug: bug.name.clone(),
             title: bug.title.clone(),
+            kind: bug.kind.clone(),
             source: bug.source.clone(),
             rows: bug.rows.clone(),
+            missed: bug.missed.clone(),
             world,
             score,
         }
@@ -93,6 +101,11 @@ impl Line {
     /// True when the bug was caught.
     pub fn is_caught(&self) -> bool {
         matches!(&self.score, Score::Hunted(Found { catch: Some(_), .. }))
+    }
+
+    /// True when it is not worse than known.
+    fn passes(&self) -> bool {
+        self.is_caught() || (self.missed.is_some() && matches!(self.score, Score::Hunted(_)))
     }
 
     /// A line for a person.
@@ -122,15 +135,18 @@ impl Line {
             Score::Hunted(found) => {
                 let (seeds, seconds) = (found.seeds.to_string(), format!("{:.1}", found.seconds));
                 match &found.catch {
-                    None => (seeds, seconds, "**missed**", String::new()),
+                    None => {
+                        let why = self.missed.as_deref().map_or_else(String::new, cell);
+                        (seeds, seconds, "**missed**", why)
+                    }
                     Some(catch) => (seeds, seconds, "caught", cell(&by(catch))),
                 }
             }
         };
         let (title, source) = (cell(&self.title), cell(&self.source));
         format!(
-            "| {rows} | `{}` | {title} | {source} | {verdict} | {by} | {seeds} | {seconds} |",
-            self.bug
+            "| {rows} | `{}` | {} | {title} | {source} | {verdict} | {by} | {seeds} | {seconds} |",
+            self.bug, self.kind
         )
     }
 }
@@ -138,7 +154,7 @@ impl Line {
 impl Scorecard {
     /// True when the unmutated daemon passed everything and every bug was caught.
     pub fn passes(&self) -> bool {
-        self.controls.iter().all(Control::passes) && self.lines.iter().all(Line::is_caught)
+        self.controls.iter().all(Control::passes) && self.lines.iter().all(Line::passes)
     }
 
     /// The counts in a line.
@@ -146,15 +162,17 @@ impl Scorecard {
         let alarms = self.controls.iter().filter(|control| !control.passes()).count();
         let caught = self.lines.iter().filter(|line| line.is_caught()).count();
         format!(
-            "{caught} of {} caught; the unmutated daemon passed {} of {} plans",
+            "{caught} of {} caught, of {} of {} kinds; the unmutated daemon passed {} of {} plans",
             self.lines.len(),
+            kinds_of(self.lines.iter().filter(|line| line.is_caught())),
+            kinds_of(self.lines.iter()),
             self.controls.len() - alarms,
             self.controls.len()
         )
     }
 
     /// The whole as Markdown. A world that was not run keeps its part of `before`.
-    pub fn markdown(&self, left_out: &[LeftOut], before: &str) -> String {
+    pub fn markdown(&self, catalog: &Catalog, before: &str) -> String {
         let mut text = String::from(HEAD);
         for world in World::ALL {
             let was_run = self.controls.iter().any(|control| control.world == world);
@@ -164,12 +182,26 @@ impl Scorecard {
                 text.push_str(part_of(before, heading(world)));
             }
         }
+        text.push_str(&by_tests(&catalog.bugs));
         text.push_str("## Left out\n| row | bug | why |\n|-|-|-|\n");
-        for LeftOut { row, name, reason } in left_out {
+        for LeftOut { row, name, reason } in &catalog.left_out {
             let row = row.map_or_else(String::new, |row| row.to_string());
             let _ = writeln!(text, "| {row} | {} | {} |", cell(name), cell(reason));
         }
         text
+    }
+
+    /// Of how many kinds bugs are caught in `world`.
+    fn kinds(&self, world: World) -> String {
+        let lines = || self.lines.iter().filter(|line| line.world == world);
+        let caught = || lines().filter(|line| line.is_caught());
+        format!(
+            "{} of {} bugs are caught, of {} of {} kinds.",
+            caught().count(),
+            lines().count(),
+            kinds_of(caught()),
+            kinds_of(lines())
+        )
     }
 
     fn part(&self, world: World) -> String {
@@ -184,7 +216,8 @@ impl Scorecard {
         }
         let _ = writeln!(
             text,
-            "\n| row | bug | what is wrong | shipped in | verdict | by | seeds | {} |\n|-|-|-|-|-|-|-|-|",
+            "\n{}\n\n| row | bug | kind | what is wrong | shipped in | verdict | by | seeds | {} |\n|-|-|-|-|-|-|-|-|-|",
+            self.kinds(world),
             world.seconds()
         );
         for line in self.lines.iter().filter(|line| line.world == world) {
@@ -193,6 +226,27 @@ impl Scorecard {
         text.push('\n');
         text
     }
+}
+
+/// How many different kinds of bugs these are.
+fn kinds_of<'a>(lines: impl Iterator<Item = &'a Line>) -> usize {
+    lines.map(|line| &line.kind).collect::<BTreeSet<_>>().len()
+}
+
+/// Those that no plan sees, but a test.
+fn by_tests(bugs: &[Bug]) -> String {
+    let mut text = String::from(
+        "## By tests alone\nNo plan sees these, but a test does.\n\n\
+         | bug | kind | what is wrong | shipped in | test |\n|-|-|-|-|-|\n",
+    );
+    for bug in bugs {
+        let Some(test) = &bug.test else { continue };
+        let (title, source) = (cell(&bug.title), cell(&bug.source));
+        let (name, kind, test) = (&bug.name, &bug.kind, test.display());
+        let _ = writeln!(text, "| `{name}` | {kind} | {title} | {source} | {test} |");
+    }
+    text.push('\n');
+    text
 }
 
 fn control_row(control: &Control) -> String {
@@ -284,7 +338,7 @@ mod tests {
 
     fn card(world: World, caught: bool) -> Scorecard {
         let bug: Bug = toml::from_str(
-            "title = \"t\"\nsource = \"s\"\nrows = [3]\nsim = [\"p\"]\n\
+            "title = \"t\"\nkind = \"reads\"\nsource = \"s\"\nrows = [3]\nsim = [\"p\"]\n\
              [[edit]]\nfile = \"f\"\nfind = \"a\"\nreplace = \"b\"\n",
         )
         .unwrap();
@@ -311,21 +365,48 @@ mod tests {
     }
 
     #[test]
+    fn a_known_miss_does_not_fail_and_says_why() {
+        let mut known = card(World::Sim, false);
+        known.lines[0].missed = Some("it costs time only".into());
+        assert!(known.passes());
+        let table = known.markdown(
+            &Catalog {
+                bugs: Vec::new(),
+                left_out: Vec::new(),
+            },
+            "",
+        );
+        assert!(table.contains("**missed** | it costs time only |"), "{table}");
+        assert!(
+            table.contains("0 of 1 bugs are caught, of 0 of 1 kinds."),
+            "{table}"
+        );
+    }
+
+    #[test]
     fn the_table_keeps_what_another_run_said_of_the_other_world() {
-        let left_out = [LeftOut {
+        let left_out = vec![LeftOut {
             row: Some(22),
             name: "lease".into(),
             reason: "no leases".into(),
         }];
+        let left_out = Catalog {
+            bugs: Vec::new(),
+            left_out,
+        };
         let first = card(World::Cluster, false).markdown(&left_out, "");
         assert!(
-            first.contains("| 3 | `` | t | s | **missed** |  | 7 | 1.2 |"),
+            first.contains("| 3 | `` | reads | t | s | **missed** |  | 7 | 1.2 |"),
             "{first}"
         );
         let both = card(World::Sim, true).markdown(&left_out, &first);
         assert!(both.contains("caught | panic: a \\| b | 7 | 1.2 |"), "{both}");
         assert!(
             both.contains("**missed**") && both.contains("| 22 | lease | no leases |"),
+            "{both}"
+        );
+        assert!(
+            both.contains("1 of 1 bugs are caught, of 1 of 1 kinds."),
             "{both}"
         );
         let again = card(World::Sim, true).markdown(&left_out, &both);

@@ -119,6 +119,6 @@ fn write(args: &Args, card: &Scorecard, catalog: &Catalog) -> Result<(), Box<dyn
     let path = args.root.join("results/bugs.md");
     // The first time there is none.
     let before = std::fs::read_to_string(&path).unwrap_or_default();
-    let text = card.markdown(&catalog.left_out, &before);
+    let text = card.markdown(catalog, &before);
     std::fs::write(&path, text).map_err(|error| format!("{}: {error}", path.display()).into())
 }
