@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use harness::keyspace::draw::{self, Vocabulary};
 use harness::keyspace::{Asked, Connection, Expected, Keyspace, Request, understand};
 use noraft::{LogIndex, LogPosition, NodeId, Role, Term};
-use noraftd::local::render::ServerFacts;
+use noraftd::local::facts::ServerFacts;
 use noraftd::local::session::Session;
 use noraftd::machine::{Machine, Restoring, VALUE_BYTES_MAX};
 use noraftd::prng::Prng;
