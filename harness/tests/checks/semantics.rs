@@ -16,7 +16,7 @@ use noraftd::prng::Prng;
 use noraftd::protocol::command::table::COMMANDS;
 use noraftd::protocol::command::{Class, Parsed, parse};
 use noraftd::protocol::resp::{Reply, RespVersion};
-use noraftd::replica::event::Status;
+use noraftd::replica::event::{DamageStatus, ElectionStatus, FollowerStatus, LogStatus, Status};
 use noraftd::time::Stamp;
 
 use crate::skip::skip;
@@ -91,29 +91,26 @@ impl Both {
 
 /// A node that knows of nothing but itself.
 fn status() -> Status {
+    let log = LogStatus {
+        commit_index: LogIndex::ZERO,
+        applied_index: LogIndex::ZERO,
+        applied_stamp: Stamp::from_millis(0),
+        durable_index: LogIndex::ZERO,
+        last_position: LogPosition::new(Term::new(0), LogIndex::ZERO),
+        base_index: LogIndex::ZERO,
+        snapshot: None,
+    };
     Status {
         id: NodeId::new(1),
         role: Role::Follower,
         term: 0,
         leader: None,
-        commit_index: LogIndex::ZERO,
-        applied_index: LogIndex::ZERO,
-        disk_too_slow: false,
-        durable_index: LogIndex::ZERO,
-        last_position: LogPosition::new(Term::new(0), LogIndex::ZERO),
-        base_index: LogIndex::ZERO,
-        snapshot: None,
         voters: vec![NodeId::new(1)],
         new_voters: Vec::new(),
-        abstaining: false,
-        lost_majority: false,
-        holes: 0,
-        repaired: 0,
-        needs_snapshot: false,
-        divergence: None,
-        match_indexes: Vec::new(),
-        followers_heard: Vec::new(),
-        applied_stamp: Stamp::from_millis(0),
+        log,
+        elections: ElectionStatus::default(),
+        damage: DamageStatus::default(),
+        followers: FollowerStatus::default(),
     }
 }
 
