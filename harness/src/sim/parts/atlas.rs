@@ -19,7 +19,7 @@
 
 use std::collections::BTreeSet;
 
-use noraft::LogPosition;
+use noraft::{LogPosition, NodeId};
 use noraftd::prng::Prng;
 use noraftd::store::inspect::Inspection;
 use noraftd::store::layout::{BATCH_HEADER_BYTES, PAGE};
@@ -119,6 +119,32 @@ impl Atlas {
     /// A majority of the disks of some voters is damaged now.
     pub(crate) fn note_beyond(&mut self) {
         self.went_beyond = true;
+    }
+
+    /// True when fewer than half of these disks are damaged, `and` counted as one of them.
+    pub(crate) fn is_minority_damaged(&self, set: &BTreeSet<NodeId>, and: Option<usize>) -> bool {
+        let is_damaged = |at: &usize| self.is_damaged(*at) || and == Some(*at);
+        set.iter().map(index).filter(is_damaged).count() <= (set.len() - 1) / 2
+    }
+
+    /// True when this disk may be damaged, too, and of each of these sets that it is in a majority stays whole.
+    pub(crate) fn leaves_majorities(&self, at: usize, sets: &BTreeSet<BTreeSet<NodeId>>) -> bool {
+        let with_it = sets
+            .iter()
+            .filter(|set| set.iter().map(index).any(|other| other == at));
+        with_it
+            .into_iter()
+            .all(|set| self.is_minority_damaged(set, Some(at)))
+    }
+
+    /// True when one of these sets of voters cannot decide, and for a good reason: some of them are gone for good, and
+    /// those that are sure of what they hold are no majority. One that abstains needs every other one.
+    pub(crate) fn excuses(&self, sets: &BTreeSet<BTreeSet<NodeId>>, is_sure: impl Fn(usize) -> bool) -> bool {
+        sets.iter().any(|voters| {
+            let is_one_gone = voters.iter().map(index).any(|at| self.has_refused(at));
+            let sure = voters.iter().map(index).filter(|at| is_sure(*at)).count();
+            is_one_gone && sure <= voters.len() / 2
+        })
     }
 
     /// An entry was damaged under a running node.
@@ -235,5 +261,73 @@ impl DiskFaults {
         let begins_later = recovered.base.index.get() > 0;
         let all = begins_later && leading.all(is_damaged_file);
         all || self.base_was_damaged && view.snapshots.iter().any(is_damaged_file)
+    }
+}
+
+/// Nodes count from one.
+fn index(id: &NodeId) -> usize {
+    id.get() as usize - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ids: &[u64]) -> BTreeSet<NodeId> {
+        ids.iter().copied().map(NodeId::new).collect()
+    }
+
+    fn atlas(damaged: &[usize], refused: &[usize]) -> Atlas {
+        let mut atlas = Atlas::new(5, Prng::new(1));
+        damaged.iter().for_each(|at| atlas.disks[*at].is_damaged = true);
+        refused.iter().for_each(|at| atlas.note_refused(*at));
+        atlas
+    }
+
+    /// What decides is voters: a minority of the nodes may be all of them.
+    #[test]
+    fn damage_is_counted_in_the_voters_of_every_set() {
+        let (all, two, one) = (set(&[1, 2, 3, 4, 5]), set(&[1, 2]), set(&[1]));
+        let none = atlas(&[], &[]);
+        assert!(none.leaves_majorities(0, &BTreeSet::from([all.clone()])));
+        assert!(!none.leaves_majorities(0, &BTreeSet::from([all.clone(), two.clone()])));
+        assert!(!none.leaves_majorities(0, &BTreeSet::from([all.clone(), one.clone()])));
+        assert!(none.leaves_majorities(2, &BTreeSet::from([all.clone(), two])));
+
+        let second = atlas(&[1], &[]);
+        let halves = BTreeSet::from([set(&[3, 4, 5]), set(&[1, 2, 3])]);
+        assert!(!second.leaves_majorities(2, &halves), "it is in both halves");
+        assert!(
+            second.leaves_majorities(3, &halves),
+            "the other half loses nothing"
+        );
+        assert!(second.is_minority_damaged(&all, None) && second.is_minority_damaged(&one, None));
+        assert!(!second.is_minority_damaged(&set(&[2]), None));
+    }
+
+    #[test]
+    fn only_a_set_that_lost_its_majority_to_nodes_that_refuse_is_excused() {
+        let is_sure = |refused: &'static [usize]| move |at: usize| !refused.contains(&at);
+        let (all, half) = (set(&[1, 2, 3, 4, 5]), set(&[1, 2]));
+        let one_gone = atlas(&[0], &[0]);
+        assert!(!one_gone.excuses(&BTreeSet::from([all.clone()]), is_sure(&[0])));
+        assert!(
+            one_gone.excuses(&BTreeSet::from([all.clone(), half.clone()]), is_sure(&[0])),
+            "one of two is gone: that half cannot decide"
+        );
+        let other = set(&[3, 4, 5]);
+        assert!(
+            !one_gone.excuses(&BTreeSet::from([all.clone(), other]), is_sure(&[0])),
+            "who is no voter takes no majority"
+        );
+        assert!(
+            one_gone.excuses(&BTreeSet::from([set(&[1, 2, 3])]), is_sure(&[0, 1])),
+            "one refuses, one abstains"
+        );
+        let none_gone = atlas(&[0, 1], &[]);
+        assert!(
+            !none_gone.excuses(&BTreeSet::from([all, half]), is_sure(&[0, 1, 2, 3, 4])),
+            "no node refuses: whatever is missing has to come back"
+        );
     }
 }

@@ -41,17 +41,10 @@ impl World {
         }
     }
 
-    /// True when fewer than half of these disks are damaged, `and` counted as one of them.
-    fn is_minority_damaged(&self, set: &BTreeSet<NodeId>, and: Option<usize>) -> bool {
-        let index = |id: &NodeId| id.get() as usize - 1;
-        let is_damaged = |at: &usize| self.atlas.is_damaged(*at) || and == Some(*at);
-        set.iter().map(index).filter(is_damaged).count() <= (set.len() - 1) / 2
-    }
-
     /// True when voters may be asked for: whatever is damaged is a minority of them.
     pub(super) fn may_become_voters(&mut self, voters: &BTreeSet<NodeId>) -> bool {
         self.look_at_disks();
-        self.is_minority_damaged(voters, None)
+        self.atlas.is_minority_damaged(voters, None)
     }
 
     /// True when this disk may be damaged, so that a majority of all disks stays whole, and one of each set of voters
@@ -61,8 +54,7 @@ impl World {
         let mut sets = self.checks.deciding_sets();
         sets.extend(self.voters.asked_for().cloned());
         sets.insert(self.nodes.iter().map(|node| node.id).collect());
-        sets.retain(|set| set.contains(&self.nodes[at].id));
-        let is_within = sets.iter().all(|set| self.is_minority_damaged(set, Some(at)));
+        let is_within = self.atlas.leaves_majorities(at, &sets);
         let is_calm = self.progress.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
         if is_calm && !is_within && self.plan.sim.disk.damage_beyond {
             self.atlas.note_beyond();

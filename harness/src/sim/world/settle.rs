@@ -5,10 +5,6 @@
 //! Invariant: every node serves every operation of every workload's finale to a client of its own; then all
 //! come to the same applied index and state, and hold the same log.
 
-use std::collections::BTreeSet;
-
-use noraft::NodeId;
-
 use super::World;
 use crate::sim::journal::happening::{Happening, RunHappening};
 use crate::sim::parts::MILLI;
@@ -63,7 +59,7 @@ impl World {
     /// or, of a set of voters that has to decide, some are gone for good, and the rest needs them.
     pub(super) fn stand_still(&mut self, said: String) {
         let sets = self.checks.deciding_sets();
-        if !sets.iter().any(|set| self.cannot_decide(set)) && !self.atlas.went_beyond() {
+        if !self.atlas.excuses(&sets, |at| self.is_sure(at)) && !self.atlas.went_beyond() {
             return self.fail(Rule::Liveness, said);
         }
         self.journal.counters.stalls += 1;
@@ -74,20 +70,13 @@ impl World {
         self.progress.phase = Phase::Over;
     }
 
-    /// True when some of these voters are gone for good, and those that are there and miss nothing are no majority: an
-    /// abstaining one needs every voter.
-    fn cannot_decide(&self, voters: &BTreeSet<NodeId>) -> bool {
-        let index = |id: &NodeId| id.get() as usize - 1;
-        let is_sure = |at: &usize| {
-            let process = self.nodes[*at].process.as_ref();
-            process.is_some_and(|process| {
-                let status = process.replica.status();
-                !status.elections.abstaining && status.damage.holes == 0
-            })
-        };
-        let is_one_gone = voters.iter().map(index).any(|at| self.atlas.has_refused(at));
-        let sure = voters.iter().map(index).filter(is_sure).count();
-        is_one_gone && sure <= voters.len() / 2
+    /// True when the node runs and misses nothing.
+    fn is_sure(&self, at: usize) -> bool {
+        let process = self.nodes[at].process.as_ref();
+        process.is_some_and(|process| {
+            let status = process.replica.status();
+            !status.elections.abstaining && status.damage.holes == 0
+        })
     }
 
     fn has_converged(&self) -> bool {

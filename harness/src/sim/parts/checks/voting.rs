@@ -103,3 +103,93 @@ fn deciding(node: &Node, index: LogIndex) -> Vec<&BTreeSet<NodeId>> {
         vec![&there.new_voters]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use noraft::{LogPosition, Term};
+    use noraftd::record::{Append, Batch, BatchId, Record, RecordKind, encode_config, genesis_config};
+    use noraftd::time::Stamp;
+
+    use super::*;
+
+    fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
+        ids.iter().copied().map(NodeId::new).collect()
+    }
+
+    fn joint() -> noraft::ClusterConfig {
+        let mut config = genesis_config(ids(&[1, 2, 3]));
+        config.new_voters = ids(&[3]);
+        config
+    }
+
+    fn position(index: u64) -> LogPosition {
+        let (term, index) = (Term::new(1), LogIndex::new(index));
+        LogPosition { term, index }
+    }
+
+    /// A disk writes a joint configuration as its first entry.
+    fn writing_joint(checks: &mut Checks) -> Batch {
+        let payload = encode_config(&joint());
+        let record = Record::new(position(1), RecordKind::Config, Stamp::from_millis(0), payload);
+        let prev = LogPosition::ZERO;
+        let records = vec![record];
+        let append = Some(Append { prev, records });
+        let batch = Batch {
+            id: BatchId(1),
+            hard_state: None,
+            base: None,
+            append,
+        };
+        checks.writing(0, &batch);
+        batch
+    }
+
+    #[test]
+    fn both_halves_of_a_configuration_decide_from_when_it_is_written_and_alone_when_it_is_committed() {
+        let mut checks = Checks::new(3);
+        assert_eq!(checks.deciding_sets(), BTreeSet::from([ids(&[1, 2, 3])]));
+        let batch = writing_joint(&mut checks);
+        let both = BTreeSet::from([ids(&[1, 2, 3]), ids(&[3])]);
+        assert_eq!(
+            checks.deciding_sets(),
+            both,
+            "it may decide as soon as it is written"
+        );
+
+        checks.synced(0, &batch).expect("its payload is intact");
+        checks
+            .take_commits(0, NodeId::new(1), 1)
+            .expect("nothing else was committed there");
+        assert_eq!(checks.deciding_sets(), both);
+        checks.configs.insert((2, 1), genesis_config(ids(&[3])));
+        checks.committed.push(checks.committed[0]);
+        assert_eq!(
+            checks.deciding_sets(),
+            BTreeSet::from([ids(&[3])]),
+            "the old voters decide no more"
+        );
+    }
+
+    /// A node that cannot read a configuration goes by the one before.
+    #[test]
+    fn a_configuration_that_cannot_be_read_is_not_in_force() {
+        let mut checks = Checks::new(3);
+        writing_joint(&mut checks);
+        let log = noraft::Log::new(genesis_config(ids(&[1, 2, 3])), {
+            let mut entries = noraft::LogEntries::new(LogPosition::ZERO);
+            entries.push(noraft::LogEntry::Term(Term::new(1)));
+            entries
+        });
+        let node = Node::restart(
+            NodeId::new(1),
+            noraft::NodeGeneration::new(1),
+            Term::new(1),
+            None,
+            log,
+        );
+        assert!(checks.config_in_force(0, &node, &[]).is_err());
+        checks
+            .config_in_force(0, &node, &[LogIndex::new(1)])
+            .expect("it is unread");
+    }
+}
