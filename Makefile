@@ -16,7 +16,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help docs fuzz run sim power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -27,6 +27,11 @@ run: build ## three real nodes, real faults, a verdict (TIME=20s SEED=7 PLAN=wor
 
 sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001 SIM=workloads/...)
 	@$(HARNESS) sim $(SIM) --seeds $(SEEDS) --keep-going
+
+# The tables are in results/, those of parts with their numbers in the names.
+topologies: build ## every directed topology of five nodes, and again with a link that flaps: who serves (ARGS="--shard 2/8")
+	@$(HARNESS) topologies --nodes 5 --every-log --out results/topologies.md $(ARGS)
+	@$(HARNESS) topologies --nodes 5 --every-log --flaps --out results/topologies-flaps.md $(ARGS)
 
 bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
 	@cargo build --quiet --bin harness

@@ -14,6 +14,7 @@ mod generate;
 mod run;
 mod shrink;
 mod sim;
+mod topologies;
 
 /// A Jepsen-style tester: faults, histories, linearizability checking, explanations.
 ///
@@ -30,6 +31,7 @@ enum Verb {
     Run(run::Args),
     Sim(sim::Args),
     Shrink(shrink::Args),
+    Topologies(topologies::Args),
     Bugs(bugs::Args),
     Check(check::Args),
     Generate(generate::Args),
@@ -47,6 +49,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Run(args) => run::run(args),
         Verb::Sim(args) => sim::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
+        Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),
         Verb::Check(args) => check::run(&args),
         Verb::Generate(args) => generate::run(&args),

@@ -10,6 +10,7 @@
 //! | `journal` | what is recorded: the trace, histories, figures |
 //! | `world` | acts: what each event does to the parts, and what of it is recorded |
 //! | `judge` | the verdict |
+//! | `topologies` | every directed topology of a few nodes, instead of a plan |
 //! | `campaign`, `folder`, `shrink` | many seeds; what is kept of a failure; a smaller one |
 //!
 //! Invariant: a plan and a seed name one trace, in every process, on every machine.
@@ -21,6 +22,7 @@ mod judge;
 mod panics;
 mod parts;
 pub mod shrink;
+pub mod topologies;
 mod world;
 
 pub use journal::counters::{Counters, DiskCounters, ProcessCounters};

@@ -10,3 +10,4 @@ mod sim;
 mod site;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]
 mod skip;
+mod topologies;

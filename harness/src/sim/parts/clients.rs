@@ -11,6 +11,7 @@ use noraftd::protocol::resp::{Reply, RespVersion};
 use super::MILLI;
 use super::commands::Commands;
 use super::pipelines::Pipelines;
+use super::probes::Probes;
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
 use crate::op::HistoryEvent;
@@ -23,6 +24,8 @@ pub(crate) struct Clients {
     pub(crate) pipelines: Pipelines,
     /// Those that ask for anything.
     pub(crate) commands: Commands,
+    /// Writes that a driver from outside asks for.
+    pub(crate) probes: Probes,
     pub(crate) list: Vec<SimClient>,
     pub(crate) workloads: Vec<Box<dyn Workload>>,
     pub(crate) mix: Mix<usize>,
@@ -82,6 +85,7 @@ impl Clients {
         let mut clients = Self {
             pipelines: Pipelines::new(plan, pipelines),
             commands: Commands::new(plan, commands),
+            probes: Probes::default(),
             list: Vec::new(),
             workloads: plan.workloads.iter().map(from_plan).collect(),
             mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),

@@ -125,6 +125,8 @@ pub(crate) enum RunEvent {
     Calm,
     /// The end of the run is looked at again.
     Settle,
+    /// Who drives the world from outside looks at it.
+    Look,
 }
 
 impl Event {

@@ -16,6 +16,7 @@ pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod phase;
 pub(crate) mod pipelines;
+pub(crate) mod probes;
 pub(crate) mod queue;
 pub(crate) mod rule;
 pub(crate) mod semantics;

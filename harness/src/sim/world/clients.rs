@@ -21,6 +21,7 @@ use crate::sim::parts::event::{ClientEvent, Event};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
+use crate::sim::parts::probes::is_probe;
 use crate::sim::parts::rule::Rule;
 use crate::sim::parts::voters::is_change;
 use crate::workload::{Completion, Operation};
@@ -138,6 +139,9 @@ impl World {
         }
         if let Some((client, number)) = drawn(id) {
             return self.command_answered(client, number, &outcome);
+        }
+        if is_probe(id) {
+            return self.probe_answered(node, id, &outcome);
         }
         let (at, turn) = ((id.0 >> TURN_BITS) as usize, id.0 & TURN_MASK);
         let client = &self.clients.list[at];

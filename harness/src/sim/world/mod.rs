@@ -10,6 +10,7 @@ mod damage;
 mod drive;
 mod ends;
 mod faults;
+mod outside;
 mod pipelines;
 mod settle;
 mod starts;
@@ -183,6 +184,8 @@ impl World {
             RunEvent::Compare => self.compare(),
             RunEvent::Calm => self.calm(),
             RunEvent::Settle => self.settle(),
+            // `run_for` takes it out itself.
+            RunEvent::Look => {}
         }
     }
 

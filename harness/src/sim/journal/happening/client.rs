@@ -74,6 +74,34 @@ pub(crate) enum ClientHappening<'a> {
         id: RequestId,
         outcome: &'a Outcome,
     },
+    /// A node is asked to write, from outside, or answers.
+    Probes(Probe<'a>),
+}
+
+/// A write that is asked for from outside, and its answer.
+#[derive(Debug)]
+pub(crate) struct Probe<'a> {
+    pub(crate) node: usize,
+    pub(crate) number: u64,
+    pub(crate) outcome: Option<&'a Outcome>,
+}
+
+impl Hash for Probe<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let outcome = self.outcome.map(|outcome| matches!(outcome, Outcome::Done(_)));
+        let code = outcome.map_or(0xb6, |is_done| 0xb7 + u64::from(is_done));
+        write_all(to, &[code, self.node as u64, self.number]);
+    }
+}
+
+impl Display for Probe<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (node, number) = (self.node + 1, self.number);
+        match self.outcome {
+            None => write!(f, "n{node} is asked for write {number}"),
+            Some(outcome) => write!(f, "n{node} answers write {number}: {outcome:?}"),
+        }
+    }
 }
 
 impl Hash for ClientHappening<'_> {
@@ -112,6 +140,7 @@ impl Hash for ClientHappening<'_> {
                 let is_done = matches!(outcome, Outcome::Done(_));
                 write_all(to, &[0xb3, *node as u64, id.0, u64::from(is_done)]);
             }
+            Self::Probes(probe) => probe.hash(to),
         }
     }
 }
@@ -185,6 +214,7 @@ impl Display for ClientHappening<'_> {
             Self::VotersAreAnswered { node, outcome, .. } => {
                 write!(f, "n{} answers the request for voters: {outcome:?}", node + 1)
             }
+            Self::Probes(probe) => Display::fmt(probe, f),
         }
     }
 }

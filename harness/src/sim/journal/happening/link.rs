@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use noraftd::protocol::peer::{Lane, PeerMessage};
 
 use super::write_all;
+use crate::plan::CutMode;
 use crate::sim::journal::message::{numbers, words};
 use crate::sim::parts::network::Way;
 
@@ -27,6 +28,14 @@ pub(crate) enum LinkHappening<'a> {
         message: &'a PeerMessage,
         way: Way,
     },
+    /// It was opened or cut, from outside.
+    IsSet {
+        link: usize,
+        from: usize,
+        to: usize,
+        lane: Lane,
+        cut: Option<CutMode>,
+    },
 }
 
 impl Hash for LinkHappening<'_> {
@@ -43,6 +52,10 @@ impl Hash for LinkHappening<'_> {
                 to.write_u64(*link as u64);
                 write_all(to, &numbers(message));
                 to.write_u64(arrives);
+            }
+            Self::IsSet { link, cut, .. } => {
+                let mode = cut.map_or(u64::MAX, |mode| mode as u64);
+                write_all(to, &[0xc1, *link as u64, mode]);
             }
         }
     }
@@ -68,6 +81,15 @@ impl Display for LinkHappening<'_> {
                     Way::Garbled(_) => f.write_str(" [garbled]"),
                     Way::Lost(why) => write!(f, " [{why}]"),
                     Way::Held => f.write_str(" [held]"),
+                }
+            }
+            Self::IsSet {
+                from, to, lane, cut, ..
+            } => {
+                write!(f, "n{} -> n{}: ", from + 1, to + 1)?;
+                match cut {
+                    Some(mode) => write!(f, "cut: {mode:?} ({lane:?})"),
+                    None => write!(f, "opened ({lane:?})"),
                 }
             }
         }
