@@ -12,11 +12,12 @@ pub use self::words::Vocabulary;
 use self::words::{any_case, bytes, id, id_for_add, integer, key, name, option, stream_key, text_key, value};
 
 /// The commands about keys, each as often as it is named.
-pub const ABOUT_KEYS: [&str; 30] = [
+pub const ABOUT_KEYS: [&str; 31] = [
     "append",
     "append",
     "decr",
     "decrby",
+    "del",
     "del",
     "exists",
     "get",
