@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::answer::Answer;
 use super::number::signed;
-use super::request::{Asked, is};
+use super::words::is;
 
 /// What is expected of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ fn length(reply: &[u8], tag: u8) -> Option<usize> {
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-pub(super) fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
+pub(super) fn understand(words: &[Bytes]) -> Result<Expected, Answer> {
     let Some(name) = words.first() else {
         return Err(Answer::error("ERR empty command"));
     };
@@ -115,7 +115,7 @@ pub(super) fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
     } else {
         return Err(unknown(words));
     };
-    Ok(Asked::Connection(expected))
+    Ok(expected)
 }
 
 fn client(words: &[Bytes]) -> Result<Expected, Answer> {

@@ -6,7 +6,8 @@
 //!
 //! | module | what it owns |
 //! |-|-|
-//! | `request`, `stream_request` | from words to a request, or the error that refuses them |
+//! | `request`, `entries` | what can be asked |
+//! | `understand`, `stream_words` | from words to a request, or the error that refuses them |
 //! | `strings`, `streams` | what a request does to the keys, and its answer |
 //! | `connection` | commands that say nothing about keys |
 //! | `image` | the state as a snapshot holds it |
@@ -15,20 +16,24 @@
 mod answer;
 mod connection;
 pub mod draw;
+mod entries;
 mod image;
 mod number;
 mod request;
-mod stream_request;
+mod stream_words;
 mod streams;
 mod strings;
+mod understand;
+mod words;
 
 use bytes::Bytes;
 use imbl::OrdMap;
 
 pub use self::answer::Answer;
 pub use self::connection::{Connection, Expected};
-pub use self::request::{Asked, Request, understand};
+pub use self::request::{Asked, Request};
 use self::streams::Stream;
+pub use self::understand::understand;
 
 /// Every key with its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

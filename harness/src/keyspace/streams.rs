@@ -4,7 +4,7 @@ use bytes::Bytes;
 use imbl::OrdMap;
 
 use super::answer::Answer;
-use super::stream_request::{After, Id, NewEntry, NewId, Range};
+use super::entries::{After, Id, NewEntry, NewId, Range};
 use super::{Keyspace, Value};
 
 /// Entries by their ids, and the last id that was ever given.

@@ -3,103 +3,12 @@
 use bytes::Bytes;
 
 use super::answer::Answer;
+use super::entries::{After, Id, NewEntry, NewId, Range, invalid_id};
 use super::number::{id_part, signed};
-use super::request::{Asked, Request, is};
+use super::request::Request;
+use super::words::is;
 
-/// The id of an entry: milliseconds, and a number among those of one millisecond.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Id(pub u64, pub u64);
-
-/// Which id a new entry wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NewId {
-    /// `*`
-    Clock,
-    /// `ms-*`
-    Within(u64),
-    /// `ms-seq`
-    Exactly(Id),
-}
-
-/// `XADD`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewEntry {
-    /// The stream.
-    pub key: Bytes,
-    /// `NOMKSTREAM`
-    pub only_existing: bool,
-    /// Its id.
-    pub id: NewId,
-    /// Fields and values in turn.
-    pub fields: Vec<Bytes>,
-}
-
-/// `XRANGE` and `XREVRANGE`; both ends belong to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Range {
-    /// The stream.
-    pub key: Bytes,
-    /// The lower end.
-    pub first: Id,
-    /// The upper end.
-    pub last: Id,
-    /// Last entry first.
-    pub is_reverse: bool,
-    /// At most so many.
-    pub count: Option<u64>,
-}
-
-/// After what `XREAD` reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
-    /// `$`
-    Last,
-    /// An id.
-    Id(Id),
-}
-
-impl Id {
-    pub(super) const MAX: Self = Self(u64::MAX, u64::MAX);
-
-    /// The smallest id above this one.
-    pub(super) fn following(self) -> Option<Self> {
-        if self.1 < u64::MAX {
-            Some(Self(self.0, self.1 + 1))
-        } else {
-            Some(Self(self.0.checked_add(1)?, 0))
-        }
-    }
-
-    /// The largest id below this one.
-    fn preceding(self) -> Option<Self> {
-        if self.1 > 0 {
-            Some(Self(self.0, self.1 - 1))
-        } else {
-            Some(Self(self.0.checked_sub(1)?, u64::MAX))
-        }
-    }
-
-    pub(super) fn answer(self) -> Answer {
-        Answer::Bulk(Bytes::from(format!("{}-{}", self.0, self.1)))
-    }
-
-    /// `ms-seq`, or `ms` alone, which stands for the `seq` given.
-    fn read(text: &[u8], seq: u64) -> Result<Self, Answer> {
-        let mut parts = text.splitn(2, |byte| *byte == b'-');
-        let ms = parts.next().and_then(id_part);
-        let seq = parts.next().map_or(Some(seq), id_part);
-        match (ms, seq) {
-            (Some(ms), Some(seq)) => Ok(Self(ms, seq)),
-            (None, _) | (_, None) => Err(invalid_id()),
-        }
-    }
-}
-
-fn invalid_id() -> Answer {
-    Answer::error("ERR Invalid stream ID specified as stream command argument")
-}
-
-pub(super) fn xadd(words: &[Bytes]) -> Result<Asked, Answer> {
+pub(super) fn xadd(words: &[Bytes]) -> Result<Request, Answer> {
     let key = words[1].clone();
     let only_existing = is(&words[2], "NOMKSTREAM");
     let at = if only_existing { 3 } else { 2 };
@@ -127,15 +36,15 @@ pub(super) fn xadd(words: &[Bytes]) -> Result<Asked, Answer> {
             "ERR The ID specified in XADD must be greater than 0-0",
         ));
     }
-    Ok(Asked::Keys(Request::AddEntry(NewEntry {
+    Ok(Request::AddEntry(NewEntry {
         key,
         only_existing,
         id,
         fields,
-    })))
+    }))
 }
 
-pub(super) fn xrange(words: &[Bytes], is_reverse: bool) -> Result<Asked, Answer> {
+pub(super) fn xrange(words: &[Bytes], is_reverse: bool) -> Result<Request, Answer> {
     let (first, last) = if is_reverse {
         (&words[3], &words[2])
     } else {
@@ -162,13 +71,13 @@ pub(super) fn xrange(words: &[Bytes], is_reverse: bool) -> Result<Asked, Answer>
         count = Some(not_negative(&rest[1])?);
         rest = &rest[2..];
     }
-    Ok(Asked::Keys(Request::Range(Range {
+    Ok(Request::Range(Range {
         key: words[1].clone(),
         first,
         last,
         is_reverse,
         count,
-    })))
+    }))
 }
 
 fn bound(text: &[u8], seq: u64) -> Result<Id, Answer> {
@@ -185,7 +94,7 @@ fn not_negative(text: &[u8]) -> Result<u64, Answer> {
     Ok(n.max(0).unsigned_abs())
 }
 
-pub(super) fn xread(words: &[Bytes]) -> Result<Asked, Answer> {
+pub(super) fn xread(words: &[Bytes]) -> Result<Request, Answer> {
     let (mut count, mut at) = (None, 1);
     loop {
         let Some(word) = words.get(at) else {
@@ -215,7 +124,7 @@ pub(super) fn xread(words: &[Bytes]) -> Result<Asked, Answer> {
     let (keys, ids) = rest.split_at(rest.len() / 2);
     let ids: Result<Vec<After>, Answer> = ids.iter().map(|id| after(id)).collect();
     let streams = keys.iter().cloned().zip(ids?).collect();
-    Ok(Asked::Keys(Request::ReadStreams { count, streams }))
+    Ok(Request::ReadStreams { count, streams })
 }
 
 fn after(text: &[u8]) -> Result<After, Answer> {
