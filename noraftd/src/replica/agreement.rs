@@ -21,7 +21,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use noraft::{LogIndex, LogPosition, Node, NodeId};
+use noraft::{ClusterConfig, LogIndex, LogPosition, Node, NodeId};
 
 use crate::protocol::peer::{Features, PeerMessage, Print};
 use crate::time::Instant;
@@ -132,13 +132,14 @@ impl Agreement {
         }
     }
 
-    /// Decides what a majority of `members` decides; `own` is this node.
-    fn decide(&mut self, members: &[NodeId], own_id: NodeId) {
+    /// Decides what a majority of the members of `config` decides; `own_id` is this node.
+    fn decide(&mut self, config: &ClusterConfig, own_id: NodeId) {
         let Some(dispute) = &self.dispute else {
             return;
         };
+        let members: Vec<NodeId> = config.unique_nodes().collect();
         let (own, index) = (dispute.own, dispute.first);
-        match dispute.decide(members, own_id) {
+        match dispute.decide(&members, own_id) {
             Decision::Open => {}
             Decision::Wrong => {
                 self.wrong = Some(index);
@@ -335,8 +336,7 @@ impl Comparer<'_> {
     }
 
     fn decide(&mut self) {
-        let members: Vec<NodeId> = self.node.config().unique_nodes().collect();
-        self.agreement.decide(&members, self.own);
+        self.agreement.decide(self.node.config(), self.own);
     }
 }
 
