@@ -25,6 +25,22 @@ impl Node {
         }
     }
 
+    /// Stops leading or campaigning, in the same term.
+    ///
+    /// A leader that hears no quorum does so (Raft thesis 6.2): the term has no other leader, and a node that raised its
+    /// term would later depose whichever leader was elected meanwhile.
+    ///
+    /// Returns `false`, with nothing done, if this node is a follower.
+    pub fn step_down(&mut self) -> bool {
+        if self.role().is_follower() {
+            return false;
+        }
+        self.state = State::Follower;
+        self.actions.set_election_timeout = true;
+        self.actions.drop_calls();
+        true
+    }
+
     /// Returns whether this node campaigns when its timer expires (unless it leads, or follows for good).
     ///
     /// Voters do. So does a node that does not know whether its own removal is committed: a leader that

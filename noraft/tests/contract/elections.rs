@@ -325,3 +325,40 @@ fn metrics_count_elections_and_leaderships() {
     );
     assert_eq!(node.clone().metrics(), node.metrics(), "copied with the node");
 }
+
+#[test]
+fn a_leader_steps_down_in_its_term_and_votes_in_the_next() {
+    let mut node = leader();
+    let (in_term, vote, last) = (node.current_term(), node.voted_for(), node.log().last_position());
+    node.propose_command();
+    assert!(node.step_down());
+    let said = acts(&mut node);
+    assert!(
+        said.contains("Timer") && said.contains("Append") && !said.contains("AECall"),
+        "what was proposed is stored, and not sent: {said}"
+    );
+    assert_eq!(
+        (node.role(), node.current_term(), node.voted_for()),
+        (Role::Follower, in_term, vote)
+    );
+    assert!(!node.step_down() && node.propose_command().is_invalid());
+    // An acknowledgement of its tenure commits nothing any more.
+    let commit = node.commit_index();
+    hear(
+        &mut node,
+        &reply(1, in_term.get(), pos(in_term.get(), last.index.get() + 1)),
+    );
+    assert_eq!(node.commit_index(), commit);
+    let call = vote_call(1, in_term.get() + 1, pos(in_term.get(), last.index.get() + 9));
+    assert!(hears(&mut node, &call).contains("true"));
+}
+
+#[test]
+fn a_candidate_steps_down_and_leads_by_no_late_vote() {
+    let mut node = candidate();
+    let in_term = node.current_term();
+    assert!(node.step_down());
+    hear(&mut node, &vote_reply(1, in_term.get(), true));
+    hear(&mut node, &vote_reply(2, in_term.get(), true));
+    assert_eq!((node.role(), node.current_term()), (Role::Follower, in_term));
+}

@@ -23,7 +23,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use noraft::{ClusterConfig, LogIndex, LogPosition, Message, NodeId, Term};
+use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Term};
 
 use crate::protocol::peer::{PeerMessage, TERM_END};
 use crate::record::Abstain;
@@ -325,15 +325,11 @@ impl Replica {
         self.step_down();
     }
 
-    /// Stops leading. The core does so when it hears of a later term.
+    /// Stops leading, where another node could lead. The term stays: a later one would void the canvasses of the others, and
+    /// depose the leader that they elect.
     pub(super) fn step_down(&mut self) {
-        let other = self.node.peers().next();
-        if let (Some(from), Some(term)) = (other, next_term(self.node.current_term())) {
-            self.feed(&Message::RequestVoteReply {
-                from,
-                term,
-                vote_granted: false,
-            });
+        if self.node.peers().next().is_some() {
+            self.node.step_down();
         }
     }
 }

@@ -210,3 +210,22 @@ fn a_term_that_no_elections_lead_to_has_no_effect() {
     assert!(!node.hear(2, vote_for(TERM_LEAP_MAX)).is_empty());
     assert_eq!(node.replica.node().current_term(), Term::new(TERM_LEAP_MAX));
 }
+
+/// A node that raised its term alone would void the canvasses of the others, and depose the leader that they elect.
+#[test]
+fn a_leader_that_hears_no_quorum_steps_down_and_keeps_its_term() {
+    let (mut world, leader) = led_world(3);
+    let term = |world: &World| world.replica(leader).expect("it is up").status().term;
+    let before = term(&world);
+    world.partition(&[leader], false);
+    world.run_for(SECOND * 20);
+    let status = world.replica(leader).expect("it is up").status();
+    assert!(!status.role.is_leader());
+    assert_eq!(term(&world), before);
+    let elected = world.leader().expect("the others elect a leader");
+    let term_elected = world.replica(elected).expect("it is up").status().term;
+    world.heal();
+    world.run_for(SECOND * 5);
+    assert_eq!(world.leader(), Some(elected), "it is not deposed");
+    assert_eq!(term(&world), term_elected);
+}
