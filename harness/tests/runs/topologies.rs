@@ -44,6 +44,16 @@ fn a_quorum_linked_pairwise_serves_in_every_topology_of_three_nodes() {
 }
 
 #[test]
+fn it_serves_while_another_link_comes_and_goes() {
+    let what = Topologies {
+        flaps: true,
+        ..topologies(3, Placement::Every)
+    };
+    let tally = passed(&what);
+    assert_eq!(tally.counts(Kind::Quorum), (58, 58));
+}
+
+#[test]
 fn a_quorum_linked_pairwise_serves_in_a_sample_of_the_topologies_of_five_nodes() {
     let what = Topologies {
         sample: Some(200),

@@ -29,6 +29,8 @@ pub enum Rule {
     EqualStates,
     /// The requests of one connection are carried out in order.
     ConnectionOrder,
+    /// A node campaigns when majorities have granted it the pre-vote, and only then.
+    PreVote,
     /// A pulse says the term that is on its sender's disk.
     Pulses,
     /// What is sent is what arrives, and flipped bits are noticed.
@@ -69,6 +71,7 @@ impl fmt::Display for Rule {
             Self::NodesAgree => "the nodes agree",
             Self::EqualStates => "equal states",
             Self::ConnectionOrder => "order of a connection",
+            Self::PreVote => "pre-vote",
             Self::Pulses => "pulses",
             Self::Frames => "frames",
             Self::IntactPayloads => "intact payloads",

@@ -211,7 +211,8 @@ impl Row {
 fn demands() -> String {
     format!(
         "The links of a healthy cluster are cut as the topology says and held so for {HELD} election timeouts, while a client at \
-         each node writes; what is sent over a cut link vanishes. Where a quorum is linked pairwise, both ways, a write through each such quorum has to succeed within \
+         each node writes; in half of the cases what is sent over a cut link vanishes, in the others its connections \
+         are reset. Where a quorum is linked pairwise, both ways, a write through each such quorum has to succeed within \
          {SERVES_WITHIN} election timeouts, writes have to go on succeeding, and the highest term may grow by {TERMS_MAX}. Everywhere, \
          a node that is not linked both ways to a quorum may lead for {LEADS_WITHIN} election timeouts."
     )

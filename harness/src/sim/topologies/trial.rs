@@ -87,6 +87,8 @@ struct Trial {
     /// Since when each node has not been linked to a quorum.
     cut_off_since: Vec<Option<u64>>,
     kind: Kind,
+    /// What is sent over a link that is cut vanishes; or its connections are reset, and there are none while it is cut.
+    mode: CutMode,
 }
 
 /// Tries `case`. Where `flaps`, a link that the topology lacks comes and goes.
@@ -110,6 +112,7 @@ pub fn attempt(case: Case, seed: u64, flaps: bool, lines: Lines) -> Tried {
         cut_in: 0,
         cut_off_since: vec![None; nodes],
         kind: Kind::NoCenter,
+        mode: CutMode::Drop,
     };
     if let Err(panic) = panics::caught(|| trial.run()) {
         trial.world.fail(Rule::NoPanic, panic);
@@ -194,6 +197,9 @@ impl Trial {
     }
 
     fn cut(&mut self) {
+        if self.prng.chance(1, 2) {
+            self.mode = CutMode::Reset;
+        }
         let graph = self.graph;
         self.set_links(|from, to| graph.has(from, to));
         (self.cut_at, self.cut_in) = (self.world.now(), self.world.highest_term());
@@ -310,7 +316,7 @@ impl Trial {
     fn set_links(&mut self, is_open: impl Fn(usize, usize) -> bool) {
         for (from, to) in self.case.graph.pairs() {
             let (one, other) = (self.nodes[from], self.nodes[to]);
-            let cut = (!is_open(from, to)).then_some(CutMode::Drop);
+            let cut = (!is_open(from, to)).then_some(self.mode);
             self.world.set_link(one, other, cut);
         }
     }

@@ -9,12 +9,14 @@
 //! | configuration in force | a node goes by the last configuration that its log holds, and by no other |
 //! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
+//! | pre-vote | a node that campaigns was granted the pre-vote by majorities |
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
+mod campaigns;
 mod core_message;
 mod voting;
 
@@ -27,6 +29,7 @@ use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, decode
 use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
+use self::campaigns::Grants;
 use self::core_message::core_message;
 use super::rule::{Broken, Checked, Rule, ensure};
 use super::semantics::Committed;
@@ -60,6 +63,7 @@ pub(crate) struct Checks {
     bodies: FastMap<u64, u64>,
     /// Commands that are asked for several times: how many of them are not committed.
     asked: FastMap<u64, u64>,
+    grants: Grants,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -92,6 +96,7 @@ impl Checks {
             committed: Vec::new(),
             bodies: FastMap::default(),
             asked: FastMap::default(),
+            grants: Grants::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
         }
@@ -199,6 +204,11 @@ impl Checks {
             return Ok(());
         }
         let before = self.seen[at].as_ref().map_or(0, |seen| seen.commit);
+        // What a node that has just started did before is not known.
+        let campaigns_in = self.seen[at].as_ref().map_or(now.term, |seen| seen.term);
+        if node.role().is_candidate() && now.term > campaigns_in {
+            self.grants.check(node)?;
+        }
         let commit = now.commit;
         self.invariants.unread(node.id(), now.unread.iter().copied());
         self.seen[at] = Some(now);
@@ -361,6 +371,7 @@ impl Checks {
         message: &PeerMessage,
         durable: &Durable,
     ) -> Checked {
+        self.grants.note(from, to, message);
         if let PeerMessage::Pulse { term, .. } | PeerMessage::Pulsed { term, .. } = message {
             ensure(*term == durable.term, Rule::Pulses, || {
                 format!(
