@@ -199,6 +199,7 @@ impl Nemesis {
             FaultKind::Roll => self.roll(fault).await.into(),
             FaultKind::Voters => self.change_voters(fault).await.into(),
             FaultKind::Partition(_, mode) => self.partition(fault, mode).await.into(),
+            FaultKind::Coup(mode) => self.coup(fault, mode).await.into(),
             FaultKind::DiskStall(_) => self.disk_stall(fault).await.into(),
             FaultKind::StallKill => self.stall_kill(fault).await.into(),
             FaultKind::VoteRace => self.race(fault).await.into(),

@@ -5,10 +5,11 @@
 
 use tokio::time::Instant;
 
-use super::{Claim, Effect, Evidence, Injection, Nemesis, evidence_of, round};
+use super::{Claim, Effect, Evidence, Injection, Nemesis, evidence_of, rest, round};
 use crate::cluster::power::{Aim, Cut};
-use crate::cluster::{Life, Node};
+use crate::cluster::{CutId, Life, Node};
 use crate::op::EventKind;
+use crate::plan::CutMode;
 use crate::results::Lost;
 
 /// How a process is taken away.
@@ -121,6 +122,26 @@ impl Nemesis {
         }
         self.record(EventKind::FaultOk, fault, Some(&taken.join(", ")));
         evidence_of(taken, against)
+    }
+
+    /// Stops the leader and cuts it off; lets it go on, still cut off; and connects it again.
+    pub(super) async fn coup(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
+        let (network, claim) = (self.cluster.network(), fault.claim);
+        let links = &claim.targets.links;
+        let before = network.stats(links);
+        let half = fault.duration() / 2;
+        network.cut(CutId(claim.id), mode, links);
+        let paused = self.take(fault, Taking::Pause).await;
+        rest(half, fault.stop).await;
+        for node in self.targets(claim) {
+            // One that died meanwhile is reported as a crash.
+            let _ = node.process.resume().await;
+        }
+        rest(half, fault.stop).await;
+        network.heal(CutId(claim.id));
+        let cut = network.stats(links).evidence_since(&before);
+        let cut = cut.ok_or_else(|| "nothing was sent over the links".to_owned())?;
+        paused.map(|paused| format!("{paused}, {cut}"))
     }
 
     /// Starts the targets that are down, and reports how long they took to answer.

@@ -56,6 +56,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             targets.impaired.sort_unstable();
             Some(targets)
         }
+        FaultKind::Coup(_) => coup(circumstances),
         // Which node it asks, and for what, does not depend on which nodes are free.
         FaultKind::Voters => Some(Targets {
             nodes: Vec::new(),
@@ -65,6 +66,16 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         FaultKind::StallKill | FaultKind::Roll => leader_first(circumstances),
         FaultKind::VoteRace => vote_race(circumstances),
     }
+}
+
+/// The leader and its links; `None` unless one leads, and no other fault has its process.
+fn coup(circumstances: &Circumstances) -> Option<Targets> {
+    let leader = circumstances.leader?;
+    let is_free = circumstances.free.contains(&leader);
+    let mut targets = isolate(leader, &circumstances.nodes, Way::Both);
+    targets.links.sort_unstable();
+    targets.nodes.push(leader);
+    is_free.then_some(targets)
 }
 
 /// Every process, the leader first; `None` unless all are free and one leads.
@@ -277,6 +288,18 @@ mod tests {
         assert_eq!(targets.links, [(1, 2), (2, 1), (2, 3), (3, 2)]);
         assert_eq!(targets.impaired, [2]);
         assert_eq!(friends(1, 3, &targets.links), 2);
+    }
+
+    #[test]
+    fn a_coup_stops_and_cuts_off_the_same_node_and_no_node_while_none_leads() {
+        let coup = FaultKind::Coup(CutMode::Drop);
+        let targets = choose(coup, 1, &there(3, Some(2))).unwrap();
+        assert_eq!(targets.links, [(1, 2), (2, 1), (2, 3), (3, 2)]);
+        assert_eq!((&targets.nodes[..], &targets.impaired[..]), (&[2][..], &[2][..]));
+        assert_eq!(choose(coup, 1, &there(3, None)), None);
+        let mut taken = there(3, Some(2));
+        taken.free = vec![1, 3];
+        assert_eq!(choose(coup, 1, &taken), None);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub struct NetworkPlan {
     pub corrupt_permille: u64,
     /// Leaders, of a thousand, that are isolated for a while within a few messages of their election.
     pub coup_permille: u64,
+    /// Answers between nodes of which a copy arrives again, one or two terms later.
+    pub stale_permille: u64,
 }
 
 /// Disks.
@@ -122,6 +124,7 @@ impl Default for NetworkPlan {
             reorder_permille: 0,
             corrupt_permille: 0,
             coup_permille: 0,
+            stale_permille: 0,
         }
     }
 }
@@ -184,6 +187,23 @@ impl DiskPlan {
 }
 
 impl SimPlan {
+    /// Shares of elections, answers and starts: nearly all of them may be affected.
+    fn validate_rare(&self) -> Result<(), PlanError> {
+        let network = &self.network;
+        for (key, share, max) in [
+            ("sim.network.coup_permille", network.coup_permille, COUPS_MAX),
+            ("sim.network.stale_permille", network.stale_permille, 1000),
+            (
+                "sim.node.resettings_permille",
+                self.node.resettings_permille,
+                1000,
+            ),
+        ] {
+            require(share <= max, key, || format!("must be at most {max}"))?;
+        }
+        Ok(())
+    }
+
     pub(super) fn validate(&self) -> Result<(), PlanError> {
         let NetworkPlan {
             delay_us,
@@ -192,7 +212,8 @@ impl SimPlan {
             duplicate_permille,
             reorder_permille,
             corrupt_permille,
-            coup_permille,
+            coup_permille: _,
+            stale_permille: _,
         } = self.network;
         let disk = &self.disk;
         let shares = [
@@ -209,17 +230,10 @@ impl SimPlan {
             ("sim.disk.recovery_crash_permille", disk.recovery_crash_permille),
             ("sim.clock.drift_permille", self.clock.drift_permille),
         ];
-        require(
-            self.node.resettings_permille <= 1000,
-            "sim.node.resettings_permille",
-            || "must be at most 1000".to_owned(),
-        )?;
         for (key, share) in shares {
             require(share <= SHARE_MAX, key, || format!("must be at most {SHARE_MAX}"))?;
         }
-        require(coup_permille <= COUPS_MAX, "sim.network.coup_permille", || {
-            format!("must be at most {COUPS_MAX}")
-        })?;
+        self.validate_rare()?;
         for (key, micros) in [
             ("sim.network.delay_us", delay_us),
             ("sim.disk.sync_us", disk.sync_us),

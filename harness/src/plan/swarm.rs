@@ -101,7 +101,10 @@ fn draw_cluster(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
 }
 
 fn draw_load(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
+    let declared = plan.clients.count;
     plan.clients.count = prng.between(swarm.clients[0] as u64, swarm.clients[1] as u64) as usize;
+    // As large a part of them as the plan says, and never all.
+    plan.clients.readers = plan.clients.readers * plan.clients.count / declared.max(1);
     plan.clients.rate = prng.between(swarm.rate[0], swarm.rate[1]);
     let mut kept: Vec<WorkloadPlan> = plan.workloads.clone();
     if kept.len() > 1 && prng.chance(1, 2) {
@@ -130,6 +133,7 @@ fn draw_network(plan: &mut Plan, prng: &mut Prng) {
         *share = some(prng, *share);
     }
     network.coup_permille = some(&mut prng.fork(FORK_COUPS), network.coup_permille);
+    network.stale_permille = some(&mut prng.fork(FORK_STALE), network.stale_permille);
 }
 
 fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -220,6 +224,8 @@ const FORK_SWARM: u64 = 0x0073_7761_726d;
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
 /// Separates the draw for coups from the others.
 const FORK_COUPS: u64 = 0x636f_7570;
+/// Separates the draw for answers that come too late from the others.
+const FORK_STALE: u64 = 0x7374_616c;
 /// Separates the draw of how often settings change from the others.
 const FORK_RESETTINGS: u64 = 0x7265_7365;
 /// What keeps the draws of damage to snapshots apart.

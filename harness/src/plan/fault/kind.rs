@@ -42,6 +42,9 @@ pub enum FaultKind {
     Disk(Target, DiskTrouble),
     /// The clocks jump, and run at another rate until the end; the jump stays.
     Clock(Target),
+    /// The leader is paused and isolated at the same time. Halfway it continues, still isolated, while another node may
+    /// lead; clients still reach it.
+    Coup(CutMode),
     /// The leader is asked to make some of the nodes the voters, drawn at random (in a simulation now and then another
     /// node is asked). Before the end all nodes are made voters again.
     Voters,
@@ -64,6 +67,7 @@ pub enum KindName {
     Power,
     Disk,
     Clock,
+    Coup,
     Voters,
 }
 
@@ -85,6 +89,8 @@ enum Takes {
     Links,
     /// `target` and `trouble`.
     Trouble,
+    /// `mode`, if it is not to be drawn.
+    Mode,
 }
 
 /// One kind: its name, what it takes, where it is possible, and how many nodes it needs.
@@ -92,7 +98,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -105,6 +111,7 @@ impl KindName {
         Self::Power,
         Self::Disk,
         Self::Clock,
+        Self::Coup,
         Self::Voters,
     ];
 
@@ -122,6 +129,7 @@ impl KindName {
             Self::Power => ("power", Takes::Target, World::Both, 1),
             Self::Disk => ("disk", Takes::Trouble, World::Simulation, 1),
             Self::Clock => ("clock", Takes::Target, World::Simulation, 1),
+            Self::Coup => ("coup", Takes::Mode, World::Both, 3),
             Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
         }
     }
@@ -181,18 +189,19 @@ impl Arguments {
     /// The first key that is wrong.
     pub(super) fn check(&self, kind: KindName) -> Result<(), String> {
         let (name, takes, ..) = kind.row();
-        let (target, shape, trouble) = match takes {
-            Takes::Nothing => (false, false, false),
-            Takes::Target => (true, false, false),
-            Takes::Links => (false, true, false),
-            Takes::Trouble => (true, false, true),
+        let (target, shape, trouble, mode) = match takes {
+            Takes::Nothing => (false, false, false, false),
+            Takes::Target => (true, false, false, false),
+            Takes::Links => (false, true, false, true),
+            Takes::Trouble => (true, false, true, false),
+            Takes::Mode => (false, false, false, true),
         };
         let keys = [
             ("target", self.target.is_some(), target),
             ("shape", self.shape.is_some(), shape),
             ("trouble", self.trouble.is_some(), trouble),
             // May be left out.
-            ("mode", self.mode.is_some() && !shape, false),
+            ("mode", self.mode.is_some() && !mode, false),
         ];
         for (key, given, wanted) in keys {
             match (given, wanted) {
@@ -227,6 +236,7 @@ impl FaultKind {
             KindName::Power => Self::Power(target?),
             KindName::Disk => Self::Disk(target?, trouble?),
             KindName::Clock => Self::Clock(target?),
+            KindName::Coup => Self::Coup(mode?),
             KindName::Voters => Self::Voters,
         })
     }
@@ -265,6 +275,10 @@ impl FaultKind {
                 )
             }
             Self::Clock(target) => (KindName::Clock, on(target)),
+            Self::Coup(mode) => {
+                let mode = Some(mode);
+                (KindName::Coup, Arguments { mode, ..none })
+            }
             Self::Voters => (KindName::Voters, none),
         }
     }
@@ -316,7 +330,7 @@ mod tests {
             })
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
-                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader voters";
+                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters";
         assert_eq!(names.join(" "), expected);
     }
 

@@ -81,6 +81,12 @@ impl Atlas {
         self.disks[at].is_damaged
     }
 
+    /// True when a log or votes were damaged, ever: a copy of something may be missing that was not needed since.
+    pub(crate) fn was_damaged(&self, at: usize) -> bool {
+        let disk = &self.disks[at];
+        disk.log_was_damaged || disk.hard_state_was_damaged
+    }
+
     /// True when the batch that holds the entry was damaged.
     pub(crate) fn has_damaged(&self, at: usize, index: u64) -> bool {
         let disk = &self.disks[at];

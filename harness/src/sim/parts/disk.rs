@@ -113,6 +113,20 @@ impl SimDisk {
         self.files.platter_files()
     }
 
+    /// The first of the files that `is_meant` names of which a loss of power could take something.
+    pub(crate) fn uncertain(&self, is_meant: impl Fn(&str, &[u8]) -> bool) -> Option<String> {
+        self.files.uncertain(is_meant)
+    }
+
+    /// The first of the files that `is_meant` names whose bytes are not right.
+    pub(crate) fn find_wrong(
+        &self,
+        is_meant: impl Fn(&str) -> bool,
+        is_right: impl Fn(&[u8]) -> bool,
+    ) -> Option<String> {
+        self.files.find_wrong(is_meant, is_right)
+    }
+
     /// Damages a file: from now on it is this.
     pub(crate) fn overwrite(&self, name: &str, bytes: Vec<u8>) {
         self.files.overwrite(name, bytes);

@@ -20,6 +20,7 @@ pub(crate) mod probes;
 pub(crate) mod queue;
 pub(crate) mod rule;
 pub(crate) mod semantics;
+pub(crate) mod stale;
 pub(crate) mod voters;
 
 /// A microsecond of virtual time.

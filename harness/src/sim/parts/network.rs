@@ -8,6 +8,7 @@
 use noraftd::prng::Prng;
 use noraftd::protocol::peer::{Lane, PeerMessage};
 
+use super::stale::Stale;
 use crate::plan::{CutMode, NetworkPlan};
 
 /// Every lane.
@@ -20,6 +21,8 @@ pub(crate) struct Network {
     links: Vec<Link>,
     /// What links do at the moment: as the plan says, until all is healed.
     pub(crate) conditions: NetworkPlan,
+    /// Answers that come too late.
+    pub(crate) stale: Stale,
 }
 
 /// One directed link.
@@ -81,6 +84,7 @@ impl Network {
             nodes,
             links,
             conditions: conditions.clone(),
+            stale: Stale::new(prng.fork(FORK_STALE)),
         }
     }
 
@@ -242,6 +246,9 @@ pub(crate) fn delay(prng: &mut Prng, median_us: u64) -> u64 {
     // Never two of a kind: times that are equal by accident hide races.
     median_us * factor * 10 + (bits >> 8) % (median_us * 100 + 100)
 }
+
+/// Separates the draws of answers that come too late from those of links, which count from zero.
+const FORK_STALE: u64 = 0x0073_7461_6c65;
 
 #[cfg(test)]
 mod tests {

@@ -53,6 +53,16 @@ pub enum Rule {
     DamageRefused,
     /// A node whose disk is whole starts.
     StartsAgain,
+    /// A read is answered from a state that is at least as late as what was committed when it came.
+    ReadsAreCurrent,
+    /// Who asked for other voters is answered when the committed configuration has them.
+    VotersAreCommitted,
+    /// Who accepted entries of the leader of a term is no candidate in it.
+    FollowsInItsTerm,
+    /// What is called durable would survive any loss of power.
+    DurableIsOnDisk,
+    /// What no other node can give back is on a disk twice.
+    TwiceOnDisk,
     /// One of the core's own.
     Core(Invariant),
 }
@@ -83,6 +93,11 @@ impl fmt::Display for Rule {
             Self::DamageRecognized => "only damage is called damage",
             Self::DamageRefused => "damage is refused",
             Self::StartsAgain => "starts again",
+            Self::ReadsAreCurrent => "reads are current",
+            Self::VotersAreCommitted => "voters are committed",
+            Self::FollowsInItsTerm => "follows in its term",
+            Self::DurableIsOnDisk => "durable is on disk",
+            Self::TwiceOnDisk => "twice on disk",
             Self::Core(invariant) => return write!(f, "{invariant:?}"),
         })
     }

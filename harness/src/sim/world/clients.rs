@@ -15,6 +15,7 @@ use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
+use crate::sim::parts::checks::reads::{Answerer, AsLeader};
 use crate::sim::parts::clients::{Finale, Open, read_reply, request_of, words_of};
 use crate::sim::parts::commands::drawn;
 use crate::sim::parts::event::{ClientEvent, Event};
@@ -120,6 +121,10 @@ impl World {
         }
         let request = open.request.clone();
         let id = RequestId((at as u64) << TURN_BITS | turn);
+        if request.class == Class::Read {
+            let came_to = self.as_leader(node);
+            self.checks.reads.came(at, id.0, &request.body, came_to);
+        }
         let connection = ConnectionId(client.connection);
         let input = Input::Client {
             id,
@@ -160,10 +165,32 @@ impl World {
             let checked = self.checks.acknowledged(body);
             self.check(checked);
         }
+        if let Outcome::Done(reply) = &outcome {
+            let checked = self.checks.reads.answered(at, id.0, reply, &self.answerer(node));
+            self.check(checked);
+        }
         let arrives = self.queue.now() + self.client_delay();
         let reply = Box::new(outcome.into_reply());
         self.queue
             .push(arrives, Event::client(at, ClientEvent::Answer { turn, reply }));
+    }
+
+    /// The node, and the term that it leads.
+    fn as_leader(&self, node: usize) -> AsLeader {
+        let process = self.nodes[node].process.as_ref();
+        let core = process.map(|process| process.replica.node());
+        let core = core.filter(|core| core.role().is_leader());
+        let term = core.map(|core| core.current_term().get());
+        AsLeader { node, term }
+    }
+
+    fn answerer(&self, node: usize) -> Answerer {
+        let process = self.nodes[node].process.as_ref();
+        let applied = process.map(|process| process.replica.machine().applied_index().get());
+        Answerer {
+            is: self.as_leader(node),
+            applied: applied.unwrap_or(0),
+        }
     }
 
     pub(super) fn answer_arrives(&mut self, at: usize, turn: u64, reply: &Reply) {
@@ -213,6 +240,8 @@ impl World {
     fn finish_operation(&mut self, at: usize, result: Result<Completion, CallError>) {
         let client = &mut self.clients.list[at];
         let Some(open) = client.open.take() else { return };
+        self.checks.reads.over(at);
+        let client = &mut self.clients.list[at];
         let event = completion_event(&open.invocation, &result);
         self.journal.note(
             self.queue.now(),

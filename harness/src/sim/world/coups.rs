@@ -9,7 +9,7 @@
 use super::World;
 use crate::plan::CutMode;
 use crate::sim::journal::happening::{FaultHappening, Happening};
-use crate::sim::parts::event::{Event, RunEvent};
+use crate::sim::parts::event::{Event, LinkEvent, RunEvent};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::{MICRO, MILLI};
 
@@ -27,6 +27,16 @@ impl World {
             let begins = self.queue.now() + self.nemesis.coups.below(within.max(1));
             self.queue
                 .push(begins, Event::Run(RunEvent::BeginCoup { node: at }));
+        }
+    }
+
+    /// Answers to earlier leaders come now, as far as their connections are still there.
+    pub(super) fn return_stale(&mut self) {
+        let election = self.plan.cluster.election.as_millis() * MILLI;
+        for (after, kept) in self.network.stale.leader_rose(election) {
+            let message = Box::new(kept.message);
+            let delivered = Event::link(kept.link, kept.epoch, LinkEvent::Deliver(message));
+            self.queue.after(after, delivered);
         }
     }
 

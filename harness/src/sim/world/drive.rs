@@ -61,6 +61,7 @@ impl World {
         );
         self.journal.counters.elections += u64::from(leads && !led);
         if leads && !led {
+            self.return_stale();
             self.leader_rose(at);
         }
         if let Some(batch) = batch {
@@ -88,6 +89,7 @@ impl World {
         let unread = process.replica.unread();
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
+        let follows = self.checks.follows(at, core);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
         let divergence = process.replica.divergence();
         let agrees = ensure(divergence.is_none(), Rule::NodesAgree, || {
@@ -103,6 +105,7 @@ impl World {
         });
         self.check(checked);
         self.follow_commits();
+        self.check(follows);
         self.check(is_known);
         self.check(goes_by);
         self.check(agrees);
@@ -172,6 +175,8 @@ impl World {
         let (from, to) = (link.from, link.to);
         let epoch = link.epoch;
         let way = self.network.send(at, self.queue.now());
+        let share = self.network.conditions.stale_permille;
+        self.network.stale.note(share, (at, epoch), &message);
         self.journal.note(
             self.queue.now(),
             Happening::Link(LinkHappening::Sends {

@@ -99,6 +99,7 @@ impl World {
             FaultKind::Clock(_) => self.for_each_target(lane, Self::disturb_clock),
             FaultKind::Partition(_, mode) => self.cut(lane, mode),
             FaultKind::Flap(..) => self.flip(lane, k),
+            FaultKind::Coup(mode) => self.begin_coup_of_lane(lane, k, mode),
             FaultKind::Voters => self.ask_for_voters(lane, roll),
             // A plan is stripped of these before it is simulated.
             FaultKind::DiskStall(_)
@@ -223,6 +224,16 @@ impl World {
         );
     }
 
+    /// The leader is stopped and cut off at once; it goes on halfway, still cut off.
+    fn begin_coup_of_lane(&mut self, lane: usize, k: u64, mode: CutMode) {
+        self.for_each_target(lane, Self::pause);
+        self.cut(lane, mode);
+        let duration = self.nemesis.lanes[lane].in_force.as_ref();
+        let duration = duration.map_or(0, |force| force.decision.duration.as_millis() * MILLI);
+        self.queue
+            .after(duration / 2, Event::lane(lane, LaneEvent::Flip { decision: k }));
+    }
+
     /// Opens what the lane has cut.
     fn heal_links(&mut self, lane: usize) {
         let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
@@ -265,7 +276,12 @@ impl World {
         let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
             return;
         };
-        let (FaultKind::Flap(_, mode), true) = (force.decision.fault, force.decision.k == k) else {
+        let (fault, is_current) = (force.decision.fault, force.decision.k == k);
+        if let (FaultKind::Coup(_), true) = (fault, is_current) {
+            self.targets(lane).into_iter().for_each(|at| self.resume(at));
+            return;
+        }
+        let (FaultKind::Flap(_, mode), true) = (fault, is_current) else {
             return;
         };
         if force.is_cut {

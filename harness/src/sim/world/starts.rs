@@ -178,7 +178,7 @@ impl World {
                 store: &store,
             }),
         );
-        let reader = store.reader();
+        let (reader, base) = (store.reader(), store.base());
         let scrub = self.plan.sim.disk.scrub.as_millis() * MILLI;
         if scrub > 0 {
             let life = self.nodes[at].life;
@@ -197,6 +197,7 @@ impl World {
             is_abstaining,
         });
         self.check(checked);
+        self.check_kept(at, base);
         self.schedule_disk(at);
         self.round(at);
         self.network.of(at).into_iter().for_each(|link| self.dial(link));

@@ -12,6 +12,7 @@ use super::World;
 use crate::plan::DiskTrouble;
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
+use crate::sim::parts::checks::kept;
 use crate::sim::parts::event::{Event, NodeEvent};
 use crate::sim::parts::job::{Job, Ran};
 use crate::sim::parts::network::delay;
@@ -135,6 +136,10 @@ impl World {
         };
         let job = process.jobs.pop_front();
         let more = !process.jobs.is_empty();
+        let base = process.driver.store().base();
+        if matches!(job, Some(Job::Write(_))) {
+            self.check_kept(at, base);
+        }
         if let Some(Job::Write(WriteJob::Persist(batch))) = job {
             self.journal.counters.batches += 1;
             let checked = self.checks.synced(at, &batch);
@@ -155,6 +160,18 @@ impl World {
             self.begin_job(at);
         }
         self.schedule_disk(at);
+    }
+
+    /// Something was written: it is certain, and what has to be there twice is.
+    pub(super) fn check_kept(&mut self, at: usize, base: LogPosition) {
+        let disk = &self.nodes[at].disk;
+        if self.atlas.is_damaged(at) || self.atlas.was_damaged(at) {
+            return;
+        }
+        let is_certain = kept::check_certain(at, disk);
+        let are_twice = kept::check_beginnings_are_twice(at, disk, base);
+        self.check(is_certain);
+        self.check(are_twice);
     }
 
     /// The disk's driver wants to do something by itself, unless a job comes before.

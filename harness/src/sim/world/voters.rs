@@ -54,6 +54,7 @@ impl World {
             }),
         );
         let asked = voters.clone();
+        self.checks.asks_for_voters(id.0, &voters);
         self.arrive(at, Input::ChangeVoters { id, voters });
         Some((id, asked))
     }
@@ -69,6 +70,8 @@ impl World {
                 outcome,
             }),
         );
+        let checked = self.checks.voters_answered(at, id.0, is_done);
+        self.check(checked);
         let asked = self.voters.open.remove(&id.0);
         if !is_done {
             return;

@@ -8,6 +8,7 @@ use noraftd::storage::VoteJob;
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
+use crate::sim::parts::checks::kept;
 use crate::sim::parts::event::{Event, NodeEvent};
 
 impl World {
@@ -18,6 +19,15 @@ impl World {
         process.votes.push_back(VoteJob::Save(hard_state));
         if process.votes.len() == 1 {
             self.begin_vote(at);
+        }
+    }
+
+    /// No vote is on its way: the last one is in both slots.
+    pub(super) fn check_votes(&mut self, at: usize) {
+        if !self.atlas.is_damaged(at) && !self.atlas.was_damaged(at) {
+            let disk = &self.nodes[at].disk;
+            let checked = kept::check_certain(at, disk).and_then(|()| kept::check_votes_are_twice(at, disk));
+            self.check(checked);
         }
     }
 
@@ -53,6 +63,8 @@ impl World {
         };
         if waits {
             self.begin_vote(at);
+        } else {
+            self.check_votes(at);
         }
         if let Some(input) = step.input {
             self.arrive(at, input);

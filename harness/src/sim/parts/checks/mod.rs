@@ -14,10 +14,20 @@
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
+//! | reads are current | a read is answered with the state at an index between what was committed when it came and now (`reads`) |
+//! | voters are committed | who asked for other voters is answered when the committed configuration has them (`changes`) |
+//! | follows in its term | who accepted entries of a term's leader is no candidate in it (`following`) |
+//! | durable is on disk | what a store calls durable would survive any loss of power (`kept`) |
+//! | twice on disk | what no other node can give back is there twice (`kept`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 mod campaigns;
+mod changes;
 mod core_message;
+mod following;
+mod identity;
+pub(crate) mod kept;
+pub(crate) mod reads;
 mod voting;
 
 use std::collections::BTreeMap;
@@ -30,19 +40,14 @@ use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
 use self::campaigns::Grants;
+use self::changes::Changes;
 use self::core_message::core_message;
+pub(crate) use self::identity::body_hash;
+use self::identity::{EntryIdentity, identity};
+use self::reads::Reads;
 use super::rule::{Broken, Checked, Rule, ensure};
 use super::semantics::Committed;
 use crate::recording::hash::FastMap;
-
-/// What makes an entry that entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct EntryIdentity {
-    term: u64,
-    kind: RecordKind,
-    stamp: u64,
-    body: u64,
-}
 
 /// Watches one cluster for one run.
 pub(crate) struct Checks {
@@ -68,6 +73,11 @@ pub(crate) struct Checks {
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
     seen: Vec<Option<Seen>>,
+    /// Reads of clients.
+    pub(crate) reads: Reads,
+    changes: Changes,
+    /// The highest term in which each node has accepted entries of the leader.
+    followed: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +109,9 @@ impl Checks {
             grants: Grants::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
+            reads: Reads::default(),
+            changes: Changes::default(),
+            followed: vec![0; nodes],
         }
     }
 
@@ -107,6 +120,7 @@ impl Checks {
         for record in batch.append.iter().flat_map(|append| &append.records) {
             let position = (record.position.term.get(), record.position.index.get());
             self.entries.entry(position).or_insert_with(|| identity(record));
+            self.reads.written(record);
             if let (RecordKind::Config, Some(config)) = (record.kind, decode_config(&record.payload)) {
                 self.configs.insert((position.1, position.0), config);
             }
@@ -380,6 +394,7 @@ impl Checks {
                 )
             })?;
         }
+        self.note_following(from, message);
         match core_message(from, message) {
             Some(message) => self.invariants.sent(to, &message, durable).map_err(invariant),
             None => Ok(()),
@@ -429,6 +444,7 @@ impl Checks {
                 break;
             };
             self.committed.push(entry);
+            self.reads.committed(index + 1, entry.term);
             if entry.kind == RecordKind::Command {
                 let first = self.bodies.insert(entry.body, index + 1);
                 let is_due = match self.asked.get_mut(&entry.body) {
@@ -466,22 +482,6 @@ impl Checks {
         }
         Ok(())
     }
-}
-
-fn identity(record: &Record) -> EntryIdentity {
-    EntryIdentity {
-        term: record.position.term.get(),
-        kind: record.kind,
-        stamp: record.stamp.as_millis(),
-        body: body_hash(&record.payload),
-    }
-}
-
-/// Distinguishes commands (FNV-1a, 64 bits: they are not chosen to collide).
-pub(crate) fn body_hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    })
 }
 
 fn invariant(violation: noraft::invariants::Violation) -> Broken {

@@ -6,6 +6,7 @@
 //! Invariant: `live` bytes are what the page cache shows; an undo log beside them leads back to what the platter has. A
 //! killed process loses nothing that it wrote, and what it had not synced is still not synced.
 
+mod certain;
 mod faults;
 mod inode;
 mod operation;

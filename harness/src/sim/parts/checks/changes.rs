@@ -1,0 +1,135 @@
+//! Who asks for other voters gets its answer when the committed configuration says so.
+//!
+//! The answer permits what only then is safe: the nodes that were removed may be stopped for good.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use noraft::{ClusterConfig, NodeId};
+
+use super::Checks;
+use crate::sim::parts::rule::{Checked, Rule, ensure};
+
+/// Changes of voters that are not answered, by request.
+#[derive(Default)]
+pub(crate) struct Changes {
+    open: BTreeMap<u64, Change>,
+}
+
+struct Change {
+    voters: BTreeSet<NodeId>,
+    /// What was committed when it was asked for.
+    since: u64,
+}
+
+impl Checks {
+    /// Somebody asks for these voters.
+    pub(crate) fn asks_for_voters(&mut self, request: u64, voters: &BTreeSet<NodeId>) {
+        let (voters, since) = (voters.clone(), self.committed.len() as u64);
+        self.changes.open.insert(request, Change { voters, since });
+    }
+
+    /// A node answers; `is_done` is what it says.
+    pub(crate) fn voters_answered(&mut self, at: usize, request: u64, is_done: bool) -> Checked {
+        let Some(Change { voters, since }) = self.changes.open.remove(&request) else {
+            return Ok(());
+        };
+        let is_asked = |config: &ClusterConfig| config.voters == voters && config.new_voters.is_empty();
+        let is_so = !is_done || self.committed_since(since).any(is_asked);
+        ensure(is_so, Rule::VotersAreCommitted, || {
+            format!(
+                "n{} says that the voters are {voters:?}; committed since that was asked are {:?}",
+                at + 1,
+                self.committed_since(since).collect::<Vec<_>>()
+            )
+        })
+    }
+
+    /// The configuration in force at `index`, and those committed after it; the last first.
+    fn committed_since(&self, index: u64) -> impl Iterator<Item = &ClusterConfig> {
+        let is_committed = |(index, term): &(u64, u64)| {
+            let entry = self.committed.get((*index as usize).wrapping_sub(1));
+            entry.is_some_and(|entry| entry.term == *term)
+        };
+        let committed = self
+            .configs
+            .iter()
+            .filter(move |(position, _)| is_committed(position));
+        let genesis = std::iter::once((0, &self.genesis));
+        let all = genesis.chain(committed.map(|((index, _), config)| (*index, config)));
+        let all: Vec<(u64, &ClusterConfig)> = all.collect();
+        let in_force = all.iter().rposition(|(at, _)| *at <= index).unwrap_or(0);
+        all.into_iter().skip(in_force).rev().map(|(_, config)| config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noraftd::record::{RecordKind, genesis_config};
+
+    use super::*;
+    use crate::sim::parts::checks::EntryIdentity;
+
+    fn ids(ids: &[u64]) -> BTreeSet<NodeId> {
+        ids.iter().copied().map(NodeId::new).collect()
+    }
+
+    fn commit(checks: &mut Checks, voters: &[u64], new_voters: &[u64]) {
+        let index = checks.committed.len() as u64 + 1;
+        let mut config = genesis_config(ids(voters));
+        config.new_voters = ids(new_voters);
+        checks.configs.insert((index, 1), config);
+        checks.committed.push(EntryIdentity {
+            term: 1,
+            kind: RecordKind::Config,
+            stamp: 0,
+            body: index,
+        });
+    }
+
+    #[test]
+    fn an_answer_comes_when_the_configuration_is_committed() {
+        let mut checks = Checks::new(3);
+        let asked = |checks: &mut Checks| checks.asks_for_voters(5, &ids(&[1, 2]));
+        let answer = |checks: &mut Checks| checks.voters_answered(0, 5, true);
+
+        asked(&mut checks);
+        let broken = answer(&mut checks).expect_err("nothing is committed");
+        assert_eq!(broken.rule, Rule::VotersAreCommitted);
+        asked(&mut checks);
+        commit(&mut checks, &[1, 2, 3], &[1, 2]);
+        answer(&mut checks).expect_err("the joint configuration is");
+        asked(&mut checks);
+        commit(&mut checks, &[1, 2], &[]);
+        answer(&mut checks).expect("it is committed");
+
+        asked(&mut checks);
+        answer(&mut checks).expect("it is in force already");
+        commit(&mut checks, &[1, 2], &[2, 3]);
+        commit(&mut checks, &[2, 3], &[]);
+        asked(&mut checks);
+        answer(&mut checks).expect_err("other voters were committed before it was asked for");
+        asked(&mut checks);
+        checks
+            .voters_answered(0, 5, false)
+            .expect("a refusal says nothing of the voters");
+    }
+
+    #[test]
+    fn the_first_configuration_is_committed() {
+        let mut checks = Checks::new(3);
+        checks.asks_for_voters(5, &ids(&[1, 2, 3]));
+        checks
+            .voters_answered(0, 5, true)
+            .expect("all nodes are voters from the start");
+    }
+
+    #[test]
+    fn what_was_written_and_not_committed_does_not_count() {
+        let mut checks = Checks::new(3);
+        checks.asks_for_voters(5, &ids(&[1]));
+        checks.configs.insert((1, 1), genesis_config(ids(&[1])));
+        checks
+            .voters_answered(0, 5, true)
+            .expect_err("it may be replaced by another entry");
+    }
+}

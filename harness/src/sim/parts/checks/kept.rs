@@ -1,0 +1,159 @@
+//! What a store calls durable is certain, and what no other node could give back is there twice.
+//!
+//! | what | where |
+//! |-|-|
+//! | entries, term and vote, once they are acknowledged | synced, under names that are synced |
+//! | term and vote | in both slots, when the second one is written |
+//! | a segment's header | on its first page and on its last |
+//! | where the log begins, with the state there | in the log, and in a snapshot of that place |
+//!
+//! Both are looked at where the disk is as the daemon made it: damage is the atlas' business.
+
+use noraft::LogPosition;
+use noraftd::store::layout::PAGE;
+use noraftd::store::{HARD_STATE_FILE, snapshot_file_name};
+
+use crate::sim::parts::disk::SimDisk;
+use crate::sim::parts::rule::{Checked, Rule, ensure};
+
+/// A store has said that something is durable: no loss of power may take anything of its log, or of its votes.
+pub(crate) fn check_certain(at: usize, disk: &SimDisk) -> Checked {
+    // Nothing is promised of a segment that is not begun.
+    let is_begun = |bytes: &[u8]| bytes.first().is_some_and(|byte| *byte != 0);
+    let uncertain =
+        disk.uncertain(|name, bytes| is_segment(name) && is_begun(bytes) || name == HARD_STATE_FILE);
+    ensure(uncertain.is_none(), Rule::DurableIsOnDisk, || {
+        format!(
+            "n{} takes something for durable, and a loss of power could take a part of {}",
+            at + 1,
+            uncertain.unwrap_or_default()
+        )
+    })
+}
+
+/// Both slots hold the same term and vote.
+pub(crate) fn check_votes_are_twice(at: usize, disk: &SimDisk) -> Checked {
+    let once = disk.find_wrong(|name| name == HARD_STATE_FILE, are_slots_equal);
+    ensure(once.is_none(), Rule::TwiceOnDisk, || {
+        format!("the slots of n{}'s {HARD_STATE_FILE} differ", at + 1)
+    })
+}
+
+/// Every segment has its header twice, and the log begins behind a snapshot that is there.
+pub(crate) fn check_beginnings_are_twice(at: usize, disk: &SimDisk, base: LogPosition) -> Checked {
+    let once = disk.find_wrong(is_segment, has_header_twice);
+    ensure(once.is_none(), Rule::TwiceOnDisk, || {
+        format!("n{}'s {} has its header once", at + 1, once.unwrap_or_default())
+    })?;
+    if base.index.get() == 0 {
+        return Ok(());
+    }
+    let snapshot = snapshot_file_name(base);
+    let is_there = disk.has(&snapshot) && disk.uncertain(|name, _| name == snapshot).is_none();
+    ensure(is_there, Rule::TwiceOnDisk, || {
+        format!(
+            "n{}'s log begins at {base:?}, and no loss of power spares {snapshot}",
+            at + 1
+        )
+    })
+}
+
+fn is_segment(name: &str) -> bool {
+    name.starts_with(SEGMENT) && !name.ends_with(TEMPORARY)
+}
+
+/// Bytes of a slot that say whether there is a vote, which term, and whom the vote is for.
+fn are_slots_equal(bytes: &[u8]) -> bool {
+    let state = |slot: usize| {
+        let part = |from: usize, to: usize| bytes.get(slot * PAGE + from..slot * PAGE + to);
+        (part(12, 16), part(48, 64))
+    };
+    state(0).1.is_some() && state(0) == state(1)
+}
+
+fn has_header_twice(bytes: &[u8]) -> bool {
+    let first = bytes.get(..PAGE);
+    let last = bytes.len().checked_sub(PAGE).and_then(|from| bytes.get(from..));
+    // Both are blank until the segment is begun.
+    first.is_some() && first == last
+}
+
+const SEGMENT: &str = "segment-";
+const TEMPORARY: &str = ".tmp";
+
+#[cfg(test)]
+mod tests {
+    use std::io::IoSlice;
+
+    use noraft::{LogIndex, Term};
+    use noraftd::prng::Prng;
+    use noraftd::store::disk::DiskFile;
+
+    use super::*;
+
+    fn file(disk: &SimDisk, name: &str, bytes: &[u8]) -> std::sync::Arc<dyn DiskFile> {
+        let file = disk.open().create(name).unwrap();
+        file.write_at(0, &[IoSlice::new(bytes)]).unwrap();
+        file
+    }
+
+    fn broken(checked: Checked) -> Option<Rule> {
+        checked.err().map(|broken| broken.rule)
+    }
+
+    #[test]
+    fn what_is_not_synced_or_has_no_synced_name_is_not_certain() {
+        let disk = SimDisk::new(Prng::new(1));
+        let segment = file(&disk, "segment-0000000000000001", &[1; PAGE]);
+        segment.sync_data().unwrap();
+        assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+        disk.open().sync_dir().unwrap();
+        assert_eq!(broken(check_certain(0, &disk)), None);
+        segment.write_at(8, &[IoSlice::new(&[2])]).unwrap();
+        assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+        segment.sync_data().unwrap();
+        assert_eq!(broken(check_certain(0, &disk)), None);
+        file(&disk, "segment-0000000000000002.tmp", &[1; PAGE]);
+        file(&disk, "segment-0000000000000003", &[0; PAGE]);
+        assert_eq!(broken(check_certain(0, &disk)), None, "nothing is promised of it");
+        file(&disk, HARD_STATE_FILE, &[1; PAGE]);
+        assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+    }
+
+    #[test]
+    fn slots_that_differ_in_term_or_vote_are_noticed() {
+        let disk = SimDisk::new(Prng::new(1));
+        let mut slots = vec![0; 2 * PAGE];
+        slots[48] = 3;
+        let votes = file(&disk, HARD_STATE_FILE, &slots);
+        assert_eq!(broken(check_votes_are_twice(0, &disk)), Some(Rule::TwiceOnDisk));
+        votes.write_at(PAGE as u64 + 48, &[IoSlice::new(&[3])]).unwrap();
+        votes.write_at(PAGE as u64 + 40, &[IoSlice::new(&[9])]).unwrap();
+        assert_eq!(broken(check_votes_are_twice(0, &disk)), None, "LSNs differ");
+        votes.write_at(12, &[IoSlice::new(&[1])]).unwrap();
+        assert_eq!(broken(check_votes_are_twice(0, &disk)), Some(Rule::TwiceOnDisk));
+    }
+
+    #[test]
+    fn a_header_that_is_there_once_and_a_beginning_without_a_snapshot_are_noticed() {
+        let disk = SimDisk::new(Prng::new(1));
+        let index = LogIndex::new(4);
+        let base = LogPosition {
+            term: Term::new(1),
+            index,
+        };
+        let mut bytes = vec![0; 4 * PAGE];
+        bytes[0] = 7;
+        let segment = file(&disk, "segment-0000000000000001", &bytes);
+        let check = |base| broken(check_beginnings_are_twice(0, &disk, base));
+        assert_eq!(check(LogPosition::ZERO), Some(Rule::TwiceOnDisk));
+        segment.write_at(3 * PAGE as u64, &[IoSlice::new(&[7])]).unwrap();
+        assert_eq!(check(LogPosition::ZERO), None);
+        assert_eq!(check(base), Some(Rule::TwiceOnDisk));
+        let snapshot = file(&disk, &snapshot_file_name(base), &[1; 100]);
+        snapshot.sync_data().unwrap();
+        assert_eq!(check(base), Some(Rule::TwiceOnDisk), "its name is not synced");
+        disk.open().sync_dir().unwrap();
+        assert_eq!(check(base), None);
+    }
+}

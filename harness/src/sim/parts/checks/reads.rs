@@ -1,0 +1,250 @@
+//! A read sees a state between two moments: when it came to a node, and when it is answered.
+//!
+//! The states are those of one machine, to which each entry is applied as soon as a node has committed it anywhere. How
+//! far that had come when the read arrived is the first index that its answer may be of. Where the node that was asked
+//! answers as the leader that it was when the read came, it must have applied as much itself, whatever the answer.
+//!
+//! Requests that are sent without waiting (`parts/pipelines`) have a rule of their own.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use noraftd::machine::Machine;
+use noraftd::protocol::resp::Reply;
+use noraftd::record::{Record, RecordKind};
+
+use crate::sim::parts::rule::{Checked, Rule, ensure};
+
+/// Reads that are not answered, and the states that they may see.
+#[derive(Default)]
+pub(crate) struct Reads {
+    /// Entries that were written and that are not known to be committed, by index and term.
+    written: BTreeMap<(u64, u64), Record>,
+    /// After each committed entry, from the first one on that a read may see; the last is that of now.
+    states: VecDeque<Machine>,
+    /// By client.
+    open: BTreeMap<usize, OpenRead>,
+}
+
+struct OpenRead {
+    request: u64,
+    body: Bytes,
+    /// What was committed when it came.
+    since: u64,
+    came_to: AsLeader,
+}
+
+/// A node, and the term that it leads, if it leads one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AsLeader {
+    pub(crate) node: usize,
+    pub(crate) term: Option<u64>,
+}
+
+/// Who answers, and how far its own state is.
+pub(crate) struct Answerer {
+    pub(crate) is: AsLeader,
+    pub(crate) applied: u64,
+}
+
+impl Reads {
+    pub(super) fn written(&mut self, record: &Record) {
+        let position = (record.position.index.get(), record.position.term.get());
+        if position.0 > self.committed_index() {
+            self.written.entry(position).or_insert_with(|| record.clone());
+        }
+    }
+
+    fn committed_index(&self) -> u64 {
+        self.states.back().map_or(0, |state| state.applied_index().get())
+    }
+
+    /// The entry after all that are committed is so now, too.
+    pub(super) fn committed(&mut self, index: u64, term: u64) {
+        let mut state = self.states.back().cloned().unwrap_or_default();
+        if let Some(record) = self.written.remove(&(index, term)) {
+            match record.kind {
+                RecordKind::Command => {
+                    state.apply(record.position.index, record.stamp, &record.payload);
+                }
+                RecordKind::Term | RecordKind::Config => state.advance(record.position.index),
+            }
+        }
+        self.states.push_back(state);
+        let is_void = |first: &(u64, u64)| first.0 <= index;
+        while self
+            .written
+            .first_key_value()
+            .is_some_and(|(first, _)| is_void(first))
+        {
+            self.written.pop_first();
+        }
+        let needed = self.open.values().map(|read| read.since).min();
+        let needed = needed.unwrap_or(index);
+        while self.states.len() > 1 && self.states[0].applied_index().get() < needed {
+            self.states.pop_front();
+        }
+    }
+
+    /// A client's read comes to a node.
+    pub(crate) fn came(&mut self, client: usize, request: u64, body: &Bytes, came_to: AsLeader) {
+        let since = self.committed_index();
+        let body = body.clone();
+        if self.states.is_empty() {
+            self.states.push_back(Machine::new());
+        }
+        self.open.insert(
+            client,
+            OpenRead {
+                request,
+                body,
+                since,
+                came_to,
+            },
+        );
+    }
+
+    /// A client waits no more.
+    pub(crate) fn over(&mut self, client: usize) {
+        self.open.remove(&client);
+    }
+
+    /// A node answers a request; no rule is about it unless it is a read that a client waits for.
+    pub(crate) fn answered(&self, client: usize, request: u64, reply: &Reply, by: &Answerer) -> Checked {
+        let Some(read) = self.open.get(&client).filter(|read| read.request == request) else {
+            return Ok(());
+        };
+        let is_own = by.is.term.is_some() && by.is == read.came_to;
+        ensure(!is_own || by.applied >= read.since, Rule::ReadsAreCurrent, || {
+            format!(
+                "n{} answers a read from its state of index {}; {} was committed when the read came",
+                by.is.node + 1,
+                by.applied,
+                read.since
+            )
+        })?;
+        let may_see = self
+            .states
+            .iter()
+            .rev()
+            .take_while(|state| state.applied_index().get() >= read.since);
+        let is_seen = may_see.into_iter().any(|state| state.query(&read.body) == *reply);
+        ensure(is_seen, Rule::ReadsAreCurrent, || {
+            format!(
+                "n{} answers a read with {reply:?}, which is the state of no index from {} to {}",
+                by.is.node + 1,
+                read.since,
+                self.committed_index()
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use noraft::{LogIndex, LogPosition, Term};
+    use noraftd::protocol::command::{Parsed, parse};
+    use noraftd::time::Stamp;
+
+    use super::*;
+
+    const LEADER: AsLeader = AsLeader {
+        node: 0,
+        term: Some(1),
+    };
+
+    fn body(words: &[&'static str]) -> Bytes {
+        let words = words.iter().map(|word| Bytes::from_static(word.as_bytes()));
+        match parse(words.collect()) {
+            Ok(Parsed::Replicated(request)) => request.body,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn record(index: u64, term: u64, value: &'static str) -> Record {
+        let (term, index) = (Term::new(term), LogIndex::new(index));
+        let position = LogPosition { term, index };
+        let payload = body(&["SET", "key", value]);
+        Record::new(position, RecordKind::Command, Stamp::from_millis(1), payload)
+    }
+
+    fn text(value: &'static str) -> Reply {
+        Reply::Bulk(Bytes::from_static(value.as_bytes()))
+    }
+
+    fn by(applied: u64) -> Answerer {
+        Answerer { is: LEADER, applied }
+    }
+
+    /// Entries 1 to 3 set the key to their numbers; entry 2 of an earlier term was replaced.
+    fn written() -> Reads {
+        let mut reads = Reads::default();
+        reads.written(&record(1, 1, "1"));
+        reads.written(&record(2, 1, "lost"));
+        reads.written(&record(2, 2, "2"));
+        reads.written(&record(3, 2, "3"));
+        reads
+    }
+
+    #[test]
+    fn an_answer_is_that_of_a_state_between_arrival_and_answer() {
+        let mut reads = written();
+        reads.committed(1, 1);
+        reads.came(7, 70, &body(&["GET", "key"]), LEADER);
+        reads.committed(2, 2);
+        for value in ["1", "2"] {
+            reads
+                .answered(7, 70, &text(value), &by(2))
+                .expect("it may see both");
+        }
+        for value in ["lost", "3"] {
+            let broken = reads.answered(7, 70, &text(value), &by(2)).unwrap_err();
+            assert_eq!(broken.rule, Rule::ReadsAreCurrent, "{value}");
+        }
+        reads.came(7, 71, &body(&["GET", "key"]), LEADER);
+        reads.answered(7, 71, &text("1"), &by(2)).unwrap_err();
+        reads
+            .answered(7, 71, &text("2"), &by(2))
+            .expect("it is the state of now");
+        reads.committed(3, 2);
+        reads.over(7);
+        reads
+            .answered(7, 71, &text("1"), &by(2))
+            .expect("no client waits for it");
+    }
+
+    /// The value is right by chance: nothing that was committed since has changed it.
+    #[test]
+    fn a_leader_that_answers_has_applied_what_was_committed_before() {
+        let mut reads = written();
+        reads.committed(1, 1);
+        reads.came(7, 70, &body(&["GET", "other"]), LEADER);
+        let nothing = Machine::new().query(&body(&["GET", "other"]));
+        reads.answered(7, 70, &nothing, &by(0)).unwrap_err();
+        reads
+            .answered(7, 70, &nothing, &by(1))
+            .expect("it has applied entry 1");
+        let later = AsLeader {
+            term: Some(2),
+            ..LEADER
+        };
+        let other = Answerer {
+            is: later,
+            applied: 0,
+        };
+        reads
+            .answered(7, 70, &nothing, &other)
+            .expect("another leader may have been asked");
+    }
+
+    #[test]
+    fn states_that_no_read_may_see_are_forgotten() {
+        let mut reads = written();
+        reads.committed(1, 1);
+        reads.committed(2, 2);
+        assert_eq!((reads.states.len(), reads.written.len()), (1, 1));
+        reads.came(7, 70, &body(&["GET", "key"]), LEADER);
+        reads.committed(3, 2);
+        assert_eq!((reads.states.len(), reads.written.len()), (2, 0));
+    }
+}

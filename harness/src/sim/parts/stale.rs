@@ -1,0 +1,137 @@
+//! Answers that come back a term or two too late.
+//!
+//! A copy of an answer is kept, and delivered over the same connection when another leader has risen meanwhile: a vote, an
+//! acknowledgement or an echo that is still right about its own term, and proves nothing of the later one. Chance hardly ever
+//! makes a message that old, for connections are replaced and terms are long.
+
+use std::collections::VecDeque;
+
+use noraftd::prng::Prng;
+use noraftd::protocol::peer::PeerMessage;
+
+/// Copies of answers.
+#[derive(Debug)]
+pub(crate) struct Stale {
+    kept: VecDeque<Late>,
+    prng: Prng,
+}
+
+/// One copy.
+#[derive(Debug)]
+pub(crate) struct Late {
+    pub(crate) link: usize,
+    pub(crate) epoch: u64,
+    pub(crate) message: PeerMessage,
+    /// Leaders that rise until it is delivered.
+    leaders: u64,
+}
+
+impl Stale {
+    pub(crate) fn new(prng: Prng) -> Self {
+        Self {
+            kept: VecDeque::new(),
+            prng,
+        }
+    }
+
+    /// A message is sent over a link: of a thousand answers, `permille` are kept, too.
+    pub(crate) fn note(&mut self, permille: u64, (link, epoch): (usize, u64), message: &PeerMessage) {
+        if permille == 0 || !is_answer(message) || !self.prng.chance(permille, 1000) {
+            return;
+        }
+        if self.kept.len() == KEPT_MAX {
+            self.kept.pop_front();
+        }
+        let leaders = self.prng.between(1, 2);
+        let message = message.clone();
+        self.kept.push_back(Late {
+            link,
+            epoch,
+            message,
+            leaders,
+        });
+    }
+
+    /// Another leader has risen: what is to be delivered now, each after a part of `within`.
+    pub(crate) fn leader_rose(&mut self, within: u64) -> Vec<(u64, Late)> {
+        let (due, kept) = std::mem::take(&mut self.kept)
+            .into_iter()
+            .partition(|kept| kept.leaders <= 1);
+        self.kept = kept;
+        self.kept.iter_mut().for_each(|kept| kept.leaders -= 1);
+        let due: VecDeque<Late> = due;
+        due.into_iter()
+            .map(|kept| (self.prng.below(within.max(1)), kept))
+            .collect()
+    }
+}
+
+/// What says something that was right in its own term: that its sender follows, holds, voted, or did.
+fn is_answer(message: &PeerMessage) -> bool {
+    match message {
+        PeerMessage::Vote { .. }
+        | PeerMessage::PreVoted { .. }
+        | PeerMessage::Appended { .. }
+        | PeerMessage::Pulsed { .. }
+        | PeerMessage::Forwarded { .. }
+        | PeerMessage::SnapshotReply { .. } => true,
+        PeerMessage::RequestVote { .. }
+        | PeerMessage::PreVote { .. }
+        | PeerMessage::Append { .. }
+        | PeerMessage::Pulse { .. }
+        | PeerMessage::Forward { .. }
+        | PeerMessage::RepairRequest { .. }
+        | PeerMessage::Repair { .. }
+        | PeerMessage::Compare { .. }
+        | PeerMessage::Compared { .. }
+        | PeerMessage::SnapshotChunk { .. } => false,
+    }
+}
+
+/// As many as a few busy hundredths of a second have: the oldest are forgotten.
+const KEPT_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use noraft::Term;
+
+    use super::*;
+
+    fn pulsed(term: u64) -> PeerMessage {
+        let (term, pulse) = (Term::new(term), 1);
+        PeerMessage::Pulsed { term, pulse }
+    }
+
+    #[test]
+    fn answers_come_back_when_one_or_two_leaders_have_risen_and_once() {
+        let mut stale = Stale::new(Prng::new(1));
+        let granted = PeerMessage::RequestVote {
+            term: Term::new(1),
+            last_position: noraft::LogPosition::ZERO,
+            unanimous: false,
+        };
+        stale.note(1000, (0, 0), &granted);
+        for at in 0..20 {
+            stale.note(1000, (at, 3), &pulsed(1));
+        }
+        let (first, second) = (stale.leader_rose(100), stale.leader_rose(100));
+        assert!(!first.is_empty() && !second.is_empty(), "each is drawn");
+        assert_eq!(first.len() + second.len(), 20, "questions are not kept");
+        let all = first.iter().chain(&second);
+        for (after, kept) in all {
+            assert!(*after < 100 && kept.epoch == 3 && kept.message == pulsed(1));
+        }
+        assert!(stale.leader_rose(100).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_kept_that_the_plan_does_not_ask_for_and_no_more_than_there_is_room_for() {
+        let mut stale = Stale::new(Prng::new(1));
+        stale.note(0, (0, 0), &pulsed(1));
+        assert!(stale.kept.is_empty());
+        for at in 0..2 * KEPT_MAX {
+            stale.note(1000, (at, 0), &pulsed(1));
+        }
+        assert_eq!((stale.kept.len(), stale.kept[0].link), (KEPT_MAX, KEPT_MAX));
+    }
+}
