@@ -19,6 +19,7 @@
 //! The loop: wait for an input or the deadline; handle it; poll the outputs until there is none. [`shell`] does that with
 //! threads and sockets, the simulation with a queue of events.
 
+pub mod admission;
 pub mod chain;
 pub mod cli;
 pub mod config;

@@ -14,14 +14,16 @@ use super::keyring::Keyring;
 use super::outgoing::Outgoing;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{ReadHalf, Stream};
+use crate::admission::{Unfit, check_reply};
 use crate::endpoint::Endpoint;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::peer::{
-    Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
-    ProofOfSecret, Reject, SharedSettings,
+    Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage, ProofOfSecret, Reject,
+    SharedSettings,
 };
 use crate::protocol::seal::Seal;
 use crate::secret::Secret;
+use crate::store::Owner;
 
 /// How this node introduces itself.
 #[derive(Debug, Clone)]
@@ -39,6 +41,14 @@ pub(super) struct Introduction {
 }
 
 impl Introduction {
+    /// Which node of which cluster it is.
+    pub(super) fn owner(&self) -> Owner {
+        Owner {
+            cluster_id: self.cluster_id,
+            node_id: self.id,
+        }
+    }
+
     /// What has to be equal on every node.
     pub(super) fn settings(&self) -> SharedSettings {
         SharedSettings {
@@ -195,16 +205,7 @@ impl Greeting<'_> {
 
     /// The other node's consent, once it is the right one with the right settings.
     fn check(&mut self, reply: &HelloReply) -> Result<Features, DialError> {
-        if reply.from != self.peer {
-            return Err(DialError::Stranger(reply.from.get()));
-        }
-        let differences = self
-            .introduction
-            .settings()
-            .differences(reply.extensions.settings);
-        if !differences.is_empty() {
-            return Err(DialError::Settings(differences));
-        }
+        check_reply(self.peer, self.introduction.settings(), reply)?;
         self.client_address.clone_from(&reply.extensions.client_address);
         Ok(reply.extensions.features)
     }
@@ -275,10 +276,8 @@ pub(super) enum DialError {
     Frame(#[from] PeerError),
     #[error("refuses this node: {0}")]
     Rejected(Reject),
-    #[error("is node {0}: check the addresses of the members")]
-    Stranger(u64),
-    #[error("has other values for what every node has to share: {0}")]
-    Settings(Differences),
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     #[error("does not prove that it knows the secret: --peer-auth require takes no other node")]
     Unproven,
     #[error("does not answer as a noraftd node does")]
@@ -302,8 +301,8 @@ impl DialError {
     pub(super) fn is_mistake(&self) -> bool {
         match self {
             Self::Io(_) | Self::Closed => false,
-            Self::Frame(_) | Self::Rejected(_) | Self::Stranger(_) | Self::OutOfTurn => true,
-            Self::Settings(_) | Self::Unproven => true,
+            Self::Frame(_) | Self::Rejected(_) | Self::Unfit(_) | Self::OutOfTurn => true,
+            Self::Unproven => true,
         }
     }
 }

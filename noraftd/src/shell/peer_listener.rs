@@ -1,11 +1,9 @@
 //! The way from the other nodes: accepts their connections, verifies their identity, and hands over what
 //! they say.
 //!
-//! Invariant: a message reaches the replica only over a connection whose first frame named this cluster,
-//! this node, a member, and the data directory that this member had when it was first met (`store/known_peers.rs`), with the same
-//! settings; where proof is required, only sealed by a node that knows the secret. Before the
-//! proof, the other side learns only the kind of what is wrong, and its data directory is not even looked up. One connection of each lane for each
-//! member: a new one ends the old one.
+//! Invariant: a message reaches the replica only over a connection whose first frame was admitted (`admission.rs`);
+//! where proof is required, only sealed by a node that knows the secret. One connection of each lane for each member: a
+//! new one ends the old one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,6 +21,7 @@ use super::peer_line::{HearError, Introduction, hear};
 use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, ReadHalf, Stream};
+use crate::admission::{Admission, NotAdmitted, NotReadmitted, Refusal};
 use crate::config::PeerAuth;
 use crate::protocol::frame::FrameError;
 use crate::protocol::peer::{
@@ -36,10 +35,8 @@ use crate::store::KnownPeers;
 /// Accepts the other nodes.
 pub(super) struct PeerListener {
     introduction: Introduction,
-    members: BTreeSet<NodeId>,
+    admission: RefCell<Admission>,
     inbox: Rc<Inbox>,
-    /// The data directory that each member had when it was first met.
-    known_peers: RefCell<KnownPeers>,
     /// The connection that each member uses now.
     current: RefCell<BTreeMap<(NodeId, Lane), Current>>,
     /// This node's term, as of the last round of the event loop.
@@ -71,11 +68,16 @@ impl PeerListener {
         known_peers: KnownPeers,
         inbox: Rc<Inbox>,
     ) -> Rc<Self> {
+        let admission = Admission::new(
+            introduction.owner(),
+            introduction.settings(),
+            members,
+            known_peers,
+        );
         Rc::new(Self {
             introduction,
-            members,
+            admission: RefCell::new(admission),
             inbox,
-            known_peers: RefCell::new(known_peers),
             current: RefCell::default(),
             term: Cell::new(Term::ZERO),
             strangers: RefCell::default(),
@@ -188,17 +190,17 @@ impl PeerListener {
         let PeerFrame::Hello(hello) = PeerFrame::parse(self.introduction.cluster_id, frame)? else {
             return Err(PeerFault::OutOfTurn);
         };
-        self.verify(&hello)?;
+        self.admission.borrow().verify(&hello)?;
         let proven = match (self.keyring().mode(), hello.extensions.nonce) {
             (PeerAuth::Off, _) | (PeerAuth::Accept, None) => None,
             (PeerAuth::Require, None) => {
-                return Err(rejected(&hello, Reject::Unproven, "it does not prove itself"));
+                return Err(Refusal::of(&hello, Reject::Unproven, "it does not prove itself").into());
             }
             (PeerAuth::Accept | PeerAuth::Require, Some(_)) => {
                 Some(self.challenge(&hello, &bytes, read, buffer, outgoing).await?)
             }
         };
-        self.admit(&hello)?;
+        self.admission.borrow_mut().admit(&hello)?;
         let reply = PeerFrame::HelloReply(HelloReply {
             from: self.introduction.id,
             incarnation: self.introduction.incarnation,
@@ -251,75 +253,14 @@ impl PeerListener {
             known = known.or(is_proven.then_some((secret, keys)));
         }
         known.ok_or_else(|| {
-            rejected(
-                hello,
-                Reject::Secret,
-                "it does not know a secret that this node knows",
-            )
+            let detail = "it does not know a secret that this node knows";
+            Refusal::of(hello, Reject::Secret, detail).into()
         })
     }
 
-    /// What can be said of a hello whose sender has proven nothing.
-    fn verify(&self, hello: &Hello) -> Result<(), PeerFault> {
-        let Introduction { cluster_id, id, .. } = self.introduction;
-        if hello.cluster_id != cluster_id {
-            let found = hello.cluster_id;
-            return Err(rejected(
-                hello,
-                Reject::Cluster,
-                format!("it belongs to cluster {found:016x}"),
-            ));
-        }
-        if hello.to != id {
-            let meant = hello.to.get();
-            return Err(rejected(hello, Reject::Node, format!("it means node {meant}")));
-        }
-        if !self.members.contains(&hello.from) {
-            return Err(rejected(
-                hello,
-                Reject::NotMember,
-                "it is not a member of the cluster",
-            ));
-        }
-        Ok(())
-    }
-
-    /// Looks whether this member, with this directory and these settings, is one to listen to.
-    fn admit(&self, hello: &Hello) -> Result<(), PeerFault> {
-        let (ours, theirs) = (self.introduction.settings(), hello.extensions.settings);
-        let differences = ours.differences(theirs);
-        if !differences.is_empty() {
-            let detail = format!("what every node has to share differs: {differences}");
-            return Err(rejected(hello, Reject::Settings(differences), detail));
-        }
-        let known_peers = self.known_peers.borrow().get(hello.from);
-        match known_peers {
-            Some(expected) if hello.incarnation != expected => {
-                let detail = format!(
-                    "its data directory is {:016x}, on record is {expected:016x}: it was replaced, and forgot what it voted",
-                    hello.incarnation
-                );
-                Err(rejected(hello, Reject::Incarnation, detail))
-            }
-            Some(_) => Ok(()),
-            // Once for each node, so the loop may wait for the disk.
-            None => Ok(self
-                .known_peers
-                .borrow_mut()
-                .admit(hello.from, hello.incarnation)?),
-        }
-    }
-
     /// Accepts another data directory of a member from now on, and the one it had no more. Durable when this returns.
-    pub(super) fn readmit(&self, node: NodeId, incarnation: u64) -> Result<(), String> {
-        if !self.members.contains(&node) {
-            return Err(format!(
-                "node {} is not another member of this cluster",
-                node.get()
-            ));
-        }
-        let admitted = self.known_peers.borrow_mut().admit(node, incarnation);
-        admitted.map_err(|error| format!("cannot write it down: {error}"))?;
+    pub(super) fn readmit(&self, node: NodeId, incarnation: u64) -> Result<(), NotReadmitted> {
+        self.admission.borrow_mut().readmit(node, incarnation)?;
         for lane in [Lane::First, Lane::Urgent] {
             if let Some(old) = self.current.borrow_mut().remove(&(node, lane)) {
                 old.outgoing.close();
@@ -394,7 +335,7 @@ impl PeerListener {
     /// Sends the other side the reason, when there is a word for it.
     fn turn_away(&self, fault: PeerFault, outgoing: &Rc<Outgoing>) -> PeerFault {
         let reject = match &fault {
-            PeerFault::Rejected { reject, .. } => Some(*reject),
+            PeerFault::Refused(refusal) => Some(refusal.reject),
             PeerFault::Frame(PeerError::Cluster { .. }) => Some(Reject::Cluster),
             PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version),
             PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Term(_) => None,
@@ -416,15 +357,6 @@ impl PeerListener {
     }
 }
 
-/// The sender of `hello` is turned away; the log says `detail`, the sender hears `reject`.
-fn rejected(hello: &Hello, reject: Reject, detail: impl Into<String>) -> PeerFault {
-    PeerFault::Rejected {
-        from: hello.from.get(),
-        reject,
-        detail: detail.into(),
-    }
-}
-
 /// Why a connection from a node is closed.
 #[derive(Debug, thiserror::Error)]
 enum PeerFault {
@@ -432,12 +364,8 @@ enum PeerFault {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Frame(#[from] PeerError),
-    #[error("node {from} is refused: {detail}")]
-    Rejected {
-        from: u64,
-        reject: Reject,
-        detail: String,
-    },
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     #[error(transparent)]
     Term(#[from] TermFault),
     #[error("it did not introduce itself")]
@@ -454,11 +382,20 @@ impl PeerFault {
     /// What it is about, without what is different each time.
     fn matter(&self) -> String {
         match self {
-            Self::Rejected { from, reject, .. } => format!("{from} {reject}"),
+            Self::Refused(Refusal { from, reject, .. }) => format!("{from} {reject}"),
             Self::Io(error) => error.kind().to_string(),
             Self::Frame(_) | Self::Term(_) | Self::Silent | Self::OutOfTurn | Self::Oversize { .. } => {
                 format!("{:?}", std::mem::discriminant(self))
             }
+        }
+    }
+}
+
+impl From<NotAdmitted> for PeerFault {
+    fn from(reason: NotAdmitted) -> Self {
+        match reason {
+            NotAdmitted::Refused(refusal) => Self::Refused(refusal),
+            NotAdmitted::Disk(error) => Self::Io(error),
         }
     }
 }
