@@ -89,6 +89,11 @@ impl Admission {
         }
     }
 
+    /// The data directory that this member had when it was met, or was readmitted with.
+    pub fn known(&self, member: NodeId) -> Option<u64> {
+        self.known_peers.get(member)
+    }
+
     /// Accepts another data directory of a member from now on, and the one it had no more. Durable when this returns.
     ///
     /// # Errors
@@ -170,7 +175,7 @@ pub enum Unfit {
     /// Another node than the one that was meant.
     #[error("is node {0}: check the addresses of the members")]
     Stranger(u64),
-    /// SharedSettings that have to be equal are not.
+    /// Settings that have to be equal are not.
     #[error("has other values for what every node has to share: {0}")]
     Settings(Differences),
 }

@@ -205,7 +205,7 @@ impl Nemesis {
             FaultKind::VoteRace => self.race(fault).await.into(),
             FaultKind::Power(_) => self.power(fault).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) => {
+            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) | FaultKind::Wipe(_) => {
                 Effect::from(Err("only a simulation can do it".to_owned()))
             }
         };

@@ -37,6 +37,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::Restart(target)
         | FaultKind::DiskStall(target)
         | FaultKind::Power(target)
+        | FaultKind::Wipe(target)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {

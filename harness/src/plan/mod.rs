@@ -254,6 +254,11 @@ impl Plan {
         self.faults.iter().any(|fault| fault.kind() == KindName::Roll)
     }
 
+    /// Whether nodes lose their data directories.
+    pub fn loses_directories(&self) -> bool {
+        self.faults.iter().any(|fault| fault.kind() == KindName::Wipe)
+    }
+
     /// How power cuts are made; `None` when the plan has none and does not ask for a tier.
     pub fn power_tier(&self) -> Option<PowerTier> {
         let cuts = self.faults.iter().any(|fault| fault.kind() == KindName::Power);

@@ -48,6 +48,10 @@ pub enum FaultKind {
     /// The leader is asked to make some of the nodes the voters, drawn at random (in a simulation now and then another
     /// node is asked). Before the end all nodes are made voters again.
     Voters,
+    /// SIGKILL, and the data directory is lost, where at most a minority of the disks is damaged with it and every other
+    /// node has met the directory (else it is only the kill). Half of the nodes are started all the same, with an empty
+    /// directory: no other node may listen to them. After the end the operator sets them up again with `noraftd rejoin`.
+    Wipe(Target),
 }
 
 /// What a plan calls a kind of fault.
@@ -69,6 +73,7 @@ pub enum KindName {
     Clock,
     Coup,
     Voters,
+    Wipe,
 }
 
 /// Where a kind of fault is possible.
@@ -98,7 +103,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -113,6 +118,7 @@ impl KindName {
         Self::Clock,
         Self::Coup,
         Self::Voters,
+        Self::Wipe,
     ];
 
     fn row(self) -> Row {
@@ -131,6 +137,7 @@ impl KindName {
             Self::Clock => ("clock", Takes::Target, World::Simulation, 1),
             Self::Coup => ("coup", Takes::Mode, World::Both, 3),
             Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
+            Self::Wipe => ("wipe", Takes::Target, World::Simulation, 1),
         }
     }
 
@@ -238,6 +245,7 @@ impl FaultKind {
             KindName::Clock => Self::Clock(target?),
             KindName::Coup => Self::Coup(mode?),
             KindName::Voters => Self::Voters,
+            KindName::Wipe => Self::Wipe(target?),
         })
     }
 
@@ -280,6 +288,7 @@ impl FaultKind {
                 (KindName::Coup, Arguments { mode, ..none })
             }
             Self::Voters => (KindName::Voters, none),
+            Self::Wipe(target) => (KindName::Wipe, on(target)),
         }
     }
 

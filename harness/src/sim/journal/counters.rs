@@ -34,6 +34,10 @@ pub struct ProcessCounters {
     pub recovery_crashes: u64,
     /// Nodes that refused to start, and rightly.
     pub refusals: u64,
+    /// Connections that were refused.
+    pub hellos_refused: u64,
+    /// Nodes that were set up again after they had lost their directories.
+    pub rejoins: u64,
 }
 
 /// What happened to disks.
@@ -49,6 +53,8 @@ pub struct DiskCounters {
     pub scrubbed: u64,
     /// Times that a disk had no room left.
     pub full: u64,
+    /// Directories that were lost.
+    pub lost: u64,
 }
 
 impl Counters {
@@ -83,11 +89,15 @@ impl ProcessCounters {
             crashes,
             recovery_crashes,
             refusals,
+            hellos_refused,
+            rejoins,
         } = other;
         self.starts += starts;
         self.crashes += crashes;
         self.recovery_crashes += recovery_crashes;
         self.refusals += refusals;
+        self.hellos_refused += hellos_refused;
+        self.rejoins += rejoins;
     }
 }
 
@@ -99,11 +109,13 @@ impl DiskCounters {
             holes,
             scrubbed,
             full,
+            lost,
         } = other;
         self.sectors_lost += sectors_lost;
         self.damages += damages;
         self.holes += holes;
         self.scrubbed += scrubbed;
         self.full += full;
+        self.lost += lost;
     }
 }

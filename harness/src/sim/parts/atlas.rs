@@ -118,6 +118,14 @@ impl Atlas {
         disk.rotten.clear();
     }
 
+    /// The whole directory is gone: nothing of what was damaged in it is there any more, and the node misses everything.
+    pub(crate) fn note_lost(&mut self, at: usize) {
+        self.disks[at] = DiskFaults {
+            is_damaged: true,
+            ..DiskFaults::default()
+        };
+    }
+
     pub(crate) fn went_beyond(&self) -> bool {
         self.went_beyond
     }

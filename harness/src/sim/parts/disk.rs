@@ -78,6 +78,12 @@ impl SimDisk {
         self.files.cut_power(&mut prng, torn_permille)
     }
 
+    /// The directory is another one from now on: these files. Its process is gone.
+    pub(crate) fn replace(&self, files: BTreeMap<String, Vec<u8>>) {
+        self.files.replace(files);
+        self.release();
+    }
+
     /// Puts the disk into trouble, or out of it.
     pub(crate) fn set_trouble(&self, trouble: Option<DiskTrouble>) {
         self.state().trouble = trouble;

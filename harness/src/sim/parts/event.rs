@@ -111,6 +111,8 @@ pub(crate) enum LaneEvent {
 pub(crate) enum RunEvent {
     /// A process is started.
     Start { node: usize, attempt: u64 },
+    /// The operator sets a node up again that lost its directory.
+    Rejoin { node: usize },
     /// A client that does not wait for answers sends its next requests.
     Burst { pipeline: usize },
     /// A client that asks for anything asks for the next few things.

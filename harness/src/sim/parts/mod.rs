@@ -10,6 +10,7 @@ pub(crate) mod corruption;
 pub(crate) mod crash;
 pub(crate) mod disk;
 pub(crate) mod event;
+pub(crate) mod hello;
 pub(crate) mod job;
 pub(crate) mod lanes;
 pub(crate) mod network;

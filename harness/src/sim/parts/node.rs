@@ -3,6 +3,7 @@
 //! Invariant: what a process knew is gone with it. Only the disk and the clocks go on.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use noraft::NodeId;
@@ -10,10 +11,13 @@ use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Output};
 use noraftd::replica::{Limits, Replica, ReplicaConfig, SnapshotConfig};
 use noraftd::storage::{Driver, ReadDriver, VoteJob};
+use noraftd::store::disk::Disk;
+use noraftd::store::disk::memory::MemDisk;
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
 use super::event::Event;
+use super::hello::Greeter;
 use super::job::Job;
 use crate::plan::{NodePlan, Plan};
 
@@ -25,6 +29,13 @@ pub(crate) struct SimNode {
     /// Counts processes: what was meant for an earlier one is not done.
     pub(crate) life: u64,
     pub(crate) process: Option<Process>,
+    /// Where it writes down which directories the other nodes have: its disk, where directories are lost in the plan.
+    /// Elsewhere a disk of its own, on which nothing fails.
+    pub(crate) met: Arc<dyn Disk>,
+    /// It lost its directory, and was not set up again: no other node may listen to it.
+    pub(crate) is_outcast: bool,
+    /// The operator will set it up again.
+    pub(crate) rejoin_is_due: bool,
     /// The nemesis keeps it down.
     pub(crate) is_kept_down: bool,
     /// Only the last start that was scheduled counts.
@@ -41,6 +52,7 @@ pub(crate) struct Process {
     pub(crate) replica: Replica,
     pub(crate) driver: Driver,
     pub(crate) reading: ReadDriver,
+    pub(crate) greeter: Greeter,
     /// What the disk has to do, the first of it now.
     pub(crate) jobs: VecDeque<Job>,
     /// And beside them, the first of it now: a vote does not wait for a batch.
@@ -63,10 +75,20 @@ impl Process {
 }
 
 impl SimNode {
-    pub(crate) fn new(id: u64, prng: &Prng, clock: NodeClock) -> Self {
+    /// `may_be_lost` says whether the plan makes nodes lose their directories.
+    pub(crate) fn new(id: u64, prng: &Prng, clock: NodeClock, may_be_lost: bool) -> Self {
+        let disk = SimDisk::new(prng.fork(id));
+        let met = if may_be_lost {
+            disk.open()
+        } else {
+            Arc::new(MemDisk::new())
+        };
         Self {
             id: NodeId::new(id),
-            disk: SimDisk::new(prng.fork(id)),
+            disk,
+            met,
+            is_outcast: false,
+            rejoin_is_due: false,
             clock,
             life: 0,
             process: None,

@@ -63,6 +63,8 @@ pub enum Rule {
     DurableIsOnDisk,
     /// What no other node can give back is on a disk twice.
     TwiceOnDisk,
+    /// A node that lost its directory is heard by no other until all have accepted its new one.
+    LostIsNotHeard,
     /// One of the core's own.
     Core(Invariant),
 }
@@ -98,6 +100,7 @@ impl fmt::Display for Rule {
             Self::FollowsInItsTerm => "follows in its term",
             Self::DurableIsOnDisk => "durable is on disk",
             Self::TwiceOnDisk => "twice on disk",
+            Self::LostIsNotHeard => "a node that lost its directory is not heard",
             Self::Core(invariant) => return write!(f, "{invariant:?}"),
         })
     }

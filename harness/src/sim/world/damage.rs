@@ -35,7 +35,8 @@ impl World {
         self.look_at_rot();
         for (at, node) in self.nodes.iter().enumerate() {
             self.atlas.forget_snapshots(at, |name| node.disk.has(name));
-            if node.process.as_ref().is_some_and(has_nothing_damaged) {
+            let is_whole = node.process.as_ref().is_some_and(has_nothing_damaged);
+            if is_whole && !node.is_outcast {
                 self.atlas.note_whole(at);
             }
         }
@@ -49,7 +50,7 @@ impl World {
 
     /// True when this disk may be damaged, so that a majority of all disks stays whole, and one of each set of voters
     /// that it is in.
-    fn may_damage(&mut self, at: usize) -> bool {
+    pub(super) fn may_damage(&mut self, at: usize) -> bool {
         self.look_at_disks();
         let mut sets = self.checks.deciding_sets();
         sets.extend(self.voters.asked_for().cloned());

@@ -157,7 +157,8 @@ impl World {
     fn send(&mut self, from: usize, to: usize, message: PeerMessage) {
         self.journal.counters.messages += 1;
         let node = &self.nodes[from];
-        if let Some(process) = node.process.as_ref() {
+        // What a node says that lost its directory is heard by no other.
+        if let Some(process) = node.process.as_ref().filter(|_| !node.is_outcast) {
             let core = process.replica.node();
             let durable = self
                 .checks
@@ -320,7 +321,7 @@ impl World {
         let (from, to, lane) = (link.from, link.to, link.lane);
         let may = link.epoch == epoch && !link.is_open && link.cut_mode().is_none();
         let both = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
-        if may && both {
+        if may && both && self.greet(at, from, to, lane) {
             self.network.link(at).is_open = true;
             let peer = self.nodes[to].id;
             self.journal.note(

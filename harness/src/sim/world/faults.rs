@@ -101,6 +101,7 @@ impl World {
             FaultKind::Flap(..) => self.flip(lane, k),
             FaultKind::Coup(mode) => self.begin_coup_of_lane(lane, k, mode),
             FaultKind::Voters => self.ask_for_voters(lane, roll),
+            FaultKind::Wipe(_) => self.for_each_target(lane, Self::wipe),
             // A plan is stripped of these before it is simulated.
             FaultKind::DiskStall(_)
             | FaultKind::StallKill
@@ -134,7 +135,7 @@ impl World {
         nodes.iter().map(|id| *id as usize - 1).collect()
     }
 
-    fn take_down(&mut self, at: usize, how: Crash) -> Option<String> {
+    pub(super) fn take_down(&mut self, at: usize, how: Crash) -> Option<String> {
         let was_up = self.nodes[at].process.is_some();
         self.nodes[at].is_kept_down = true;
         self.crash(at, how);
@@ -334,7 +335,9 @@ impl World {
         node.disk.set_trouble(None);
         node.clock.set_rate(self.queue.now(), NORMAL);
         node.is_kept_down = false;
-        if node.process.is_none() {
+        if node.is_outcast {
+            self.schedule_rejoin(at);
+        } else if node.process.is_none() {
             self.schedule_start(at, 0);
         } else {
             self.rearm(at);

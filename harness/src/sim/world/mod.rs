@@ -12,6 +12,7 @@ mod ends;
 mod faults;
 mod outside;
 mod pipelines;
+mod rejoin;
 mod settle;
 mod starts;
 mod storage;
@@ -64,7 +65,7 @@ impl World {
         let disks = root.fork(FORK_DISKS);
         let count = plan.cluster.nodes;
         let nodes = (1..=count as u64)
-            .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks)))
+            .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks), plan.loses_directories()))
             .collect();
         Self {
             queue: Queue::default(),
@@ -177,6 +178,7 @@ impl World {
     fn run_event(&mut self, event: &RunEvent) {
         match *event {
             RunEvent::Start { node, attempt } => self.start(node, attempt),
+            RunEvent::Rejoin { node } => self.rejoin(node),
             RunEvent::Burst { pipeline } => self.burst(pipeline),
             RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::BeginCoup { node } => self.begin_coup(node),

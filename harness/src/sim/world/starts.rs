@@ -2,6 +2,9 @@
 //!
 //! Invariant: what an opening found is what was done to the directory.
 
+use std::io;
+use std::sync::Arc;
+
 use noraft::LogIndex;
 use noraftd::prng::Prng;
 use noraftd::record::{Record, SnapshotId, genesis_config};
@@ -18,6 +21,7 @@ use crate::plan::NodePlan;
 use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
+use crate::sim::parts::hello::Greeter;
 use crate::sim::parts::node::{CLUSTER_ID, Process, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;
@@ -29,6 +33,7 @@ struct Opened {
     snapshot: Option<(SnapshotId, Snapshot)>,
     /// Entries beyond those that were certain.
     tail: Vec<Record>,
+    greeter: Greeter,
 }
 
 impl World {
@@ -103,12 +108,24 @@ impl World {
         let base = recovered.log.snapshot_position().index.get();
         let known = self.checks.first_unsure(at, &recovered).max(base);
         let tail = read_after(&store.reader(), known, &recovered).map_err(NotOpened::Read)?;
+        let greeter = self.greeter(at, &store).map_err(NotOpened::Met)?;
         Ok(Opened {
+            greeter,
             store,
             recovered,
             snapshot,
             tail,
         })
+    }
+
+    /// How the process introduces itself. Nodes that are started with other segments than the plan says do not say so: it
+    /// would keep them apart.
+    fn greeter(&self, at: usize, store: &Store) -> io::Result<Greeter> {
+        let nodes = self.nodes.iter().map(|node| node.id).collect();
+        let is_same = self.plan.sim.node.resettings_permille == 0;
+        let payload_bytes_max = is_same.then_some(store.payload_bytes_max() as u64);
+        let disk = Arc::clone(&self.nodes[at].met);
+        Greeter::open(disk, store.identity(), &nodes, payload_bytes_max)
     }
 
     fn crash_in_recovery(&mut self, at: usize) {
@@ -156,6 +173,7 @@ impl World {
             recovered,
             snapshot,
             tail,
+            greeter,
         } = opened;
         self.journal.counters.processes.starts += 1;
         self.atlas.note_started(at);
@@ -188,6 +206,7 @@ impl World {
             replica,
             driver: Driver::new(store, self.nodes[at].clock.instant(self.queue.now())),
             reading: ReadDriver::new(reader, SCRUB_BYTES),
+            greeter,
             jobs: std::collections::VecDeque::new(),
             votes: std::collections::VecDeque::new(),
             disk_due: None,
@@ -237,6 +256,8 @@ enum NotOpened {
     Open(OpenError),
     #[error(transparent)]
     Read(ReadError),
+    #[error("which nodes it has met: {0}")]
+    Met(io::Error),
 }
 
 /// All entries after `known` that can be read.

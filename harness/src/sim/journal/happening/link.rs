@@ -20,6 +20,13 @@ pub(crate) enum LinkHappening<'a> {
         to: usize,
         lane: Lane,
     },
+    /// One of its ends does not want the connection.
+    IsRefused {
+        link: usize,
+        from: usize,
+        to: usize,
+        why: String,
+    },
     /// A message was sent.
     Sends {
         link: usize,
@@ -42,6 +49,7 @@ impl Hash for LinkHappening<'_> {
     fn hash<H: Hasher>(&self, to: &mut H) {
         match self {
             Self::Connects { link, .. } => write_all(to, &[0xc0, *link as u64]),
+            Self::IsRefused { link, .. } => write_all(to, &[0xc1, *link as u64]),
             Self::Sends {
                 link, message, way, ..
             } => {
@@ -66,6 +74,9 @@ impl Display for LinkHappening<'_> {
         match self {
             Self::Connects { from, to, lane, .. } => {
                 write!(f, "n{} -> n{}: connected ({lane:?})", from + 1, to + 1)
+            }
+            Self::IsRefused { from, to, why, .. } => {
+                write!(f, "n{} -> n{}: no connection: {why}", from + 1, to + 1)
             }
             Self::Sends {
                 from,

@@ -68,6 +68,10 @@ pub(crate) enum DiskHappening<'a> {
     LosesPower { node: usize, lost: u64 },
     /// The process was killed, or lost power, while it read its directory.
     IsInterruptedInRecovery { node: usize, lost: u64 },
+    /// The whole directory is gone.
+    IsLost { node: usize },
+    /// The operator has set it up again, or could not.
+    IsSetUp { node: usize, outcome: &'a str },
     /// Bytes are not what was written; so many corruptions there were in the run.
     IsCorrupted {
         node: usize,
@@ -183,6 +187,8 @@ impl Hash for DiskHappening<'_> {
                 ..
             } => write_all(to, &[0xe0, *node as u64, *votes as u64, *operations]),
             Self::LosesPower { node, lost } => write_all(to, &[0xe1, *node as u64, *lost]),
+            Self::IsLost { node } => write_all(to, &[0xdb, *node as u64]),
+            Self::IsSetUp { node, .. } => write_all(to, &[0xdc, *node as u64]),
             Self::IsInterruptedInRecovery { node, lost } => write_all(to, &[0xe3, *node as u64, *lost]),
             Self::IsCorrupted { node, count, .. } => write_all(to, &[0xda, *node as u64, *count]),
             Self::HasTrouble { node, trouble } => write_all(to, &[0xf2, *node as u64, *trouble as u64]),
@@ -227,6 +233,10 @@ impl Display for DiskHappening<'_> {
             ),
             Self::LosesPower { node, lost } => {
                 write!(f, "n{} lost {lost} unsynced sectors and names", node + 1)
+            }
+            Self::IsLost { node } => write!(f, "n{} loses its data directory", node + 1),
+            Self::IsSetUp { node, outcome } => {
+                write!(f, "the operator sets n{} up again: {outcome}", node + 1)
             }
             Self::IsInterruptedInRecovery { node, lost } => write!(
                 f,

@@ -27,6 +27,7 @@ mod core_message;
 mod following;
 mod identity;
 pub(crate) mod kept;
+mod loss;
 pub(crate) mod reads;
 mod voting;
 

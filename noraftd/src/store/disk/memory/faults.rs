@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Happens, Inode, Interference, MemDisk, Operation, Part, State};
+use super::{Happens, Interference, MemDisk, Operation, Part, State};
 use crate::prng::Prng;
 
 /// Which operations fail, and how.
@@ -99,14 +99,7 @@ impl MemDisk {
 
     /// A directory with these files, all durable.
     pub fn with_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
-        let mut state = State::default();
-        for (name, bytes) in files {
-            let inode = state.inodes.len();
-            state.inodes.push(Inode::durable(bytes));
-            state.names.insert(name, inode);
-        }
-        state.durable_names.clone_from(&state.names);
-        Self::of(state)
+        Self::of(State::with_files(files))
     }
 
     fn of(state: State) -> Self {

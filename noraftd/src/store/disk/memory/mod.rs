@@ -104,6 +104,14 @@ impl MemDisk {
         }
     }
 
+    /// The whole directory is another one from now on, durably: these files. The process that had it is gone.
+    pub fn replace(&self, files: BTreeMap<String, Vec<u8>>) {
+        let mut state = self.state();
+        let process = state.process + 1;
+        *state = State::with_files(files);
+        state.process = process;
+    }
+
     /// The process is gone, whatever it was doing; another one may come.
     pub fn release(&self) {
         let mut state = self.state();
@@ -138,6 +146,18 @@ impl MemDisk {
 }
 
 impl State {
+    /// These files, all durable.
+    fn with_files(files: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let mut state = Self::default();
+        for (name, bytes) in files {
+            let inode = state.inodes.len();
+            state.inodes.push(Inode::durable(bytes));
+            state.names.insert(name, inode);
+        }
+        state.durable_names.clone_from(&state.names);
+        state
+    }
+
     fn find(&self, name: &str) -> io::Result<usize> {
         let inode = self.names.get(name).copied();
         inode.ok_or_else(|| io::ErrorKind::NotFound.into())

@@ -1,0 +1,88 @@
+//! How a simulated process introduces itself to the others, and whom it listens to: the daemon's own policy
+//! (`noraftd::admission`), with the record of data directories on the node's disk.
+//!
+//! Invariant: what a process knows of the others' directories is what its disk says.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use noraft::NodeId;
+use noraftd::admission::{Admission, NotAdmitted, Unfit, check_reply};
+use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, SharedSettings};
+use noraftd::store::disk::Disk;
+use noraftd::store::{Identity, KnownPeers, genesis};
+
+/// One end of every greeting of a process.
+pub(crate) struct Greeter {
+    identity: Identity,
+    settings: SharedSettings,
+    pub(crate) admission: Admission,
+}
+
+/// Why two nodes have no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoConnection {
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    #[error("the other node {0}")]
+    Unfit(#[from] Unfit),
+}
+
+impl Greeter {
+    /// For the process that opened the directory of `identity`, in a cluster of `nodes`. `payload_bytes_max` is what it
+    /// says of its segments, if anything.
+    ///
+    /// # Errors
+    ///
+    /// When the record of directories cannot be read, or is lost.
+    pub(crate) fn open(
+        disk: Arc<dyn Disk>,
+        identity: Identity,
+        nodes: &BTreeSet<NodeId>,
+        payload_bytes_max: Option<u64>,
+    ) -> io::Result<Self> {
+        let known_peers = KnownPeers::load(disk)?;
+        if known_peers.is_lost() {
+            return Err(io::Error::other(
+                "the record of the other nodes' directories is lost, and was not damaged",
+            ));
+        }
+        let settings = SharedSettings {
+            members: Some(genesis::hash(nodes)),
+            payload_bytes_max,
+        };
+        let mut others = nodes.clone();
+        others.remove(&identity.owner.node_id);
+        Ok(Self {
+            identity,
+            settings,
+            admission: Admission::new(identity.owner, settings, others, known_peers),
+        })
+    }
+
+    /// The directory that this process goes by.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.identity.incarnation
+    }
+
+    /// Dials `acceptor`: each has to find the other fit. What is new is on the acceptor's disk when this returns.
+    pub(crate) fn greet(&self, acceptor: &mut Self, lane: Lane) -> Result<(), NoConnection> {
+        let to = acceptor.identity.owner.node_id;
+        let hello = Hello {
+            cluster_id: self.identity.owner.cluster_id,
+            from: self.identity.owner.node_id,
+            to,
+            incarnation: self.identity.incarnation,
+            extensions: Extensions::ours(self.settings).on(lane),
+        };
+        acceptor.admission.verify(&hello).map_err(NotAdmitted::from)?;
+        acceptor.admission.admit(&hello)?;
+        let reply = HelloReply {
+            from: to,
+            incarnation: acceptor.identity.incarnation,
+            extensions: Extensions::ours(acceptor.settings),
+        };
+        Ok(check_reply(to, self.settings, &reply)?)
+    }
+}

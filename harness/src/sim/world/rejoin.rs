@@ -1,0 +1,229 @@
+//! Connections that begin with a hello, data directories that are lost, and the operator who sets a node up again.
+//!
+//! Invariant: a node that lost its directory is heard by no other node until the operator has made all others accept the
+//! new one. At most one node has lost its directory at a time, a minority of the disks is damaged with it, and it is one
+//! whose directory every other node has met: a node that was never met is not distinguished from another one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use noraft::Term;
+use noraftd::protocol::peer::Lane;
+use noraftd::replica::event::{Input, Snapshot};
+use noraftd::snapshot;
+use noraftd::store::{
+    Identity, OpenError, Options, Owner, SetUp, Snapshots, SpareBy, Store, Vacant, snapshot_file_name,
+};
+use noraftd::time::Instant;
+
+use super::World;
+use crate::sim::journal::happening::{DiskHappening, Happening, LinkHappening};
+use crate::sim::parts::MILLI;
+use crate::sim::parts::crash::Crash;
+use crate::sim::parts::event::{Event, LinkEvent, RunEvent};
+use crate::sim::parts::network::LANES;
+use crate::sim::parts::node::CLUSTER_ID;
+use crate::sim::parts::rule::{Rule, ensure};
+
+impl World {
+    /// The two ends of a new connection introduce themselves; true when it may be used. If not, it is tried again.
+    pub(super) fn greet(&mut self, link: usize, from: usize, to: usize, lane: Lane) -> bool {
+        let Ok([caller, acceptor]) = self.nodes.get_disjoint_mut([from, to]) else {
+            return false;
+        };
+        let (Some(calling), Some(accepting)) = (caller.process.as_ref(), acceptor.process.as_mut()) else {
+            return false;
+        };
+        let is_outcast = caller.is_outcast;
+        if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane) {
+            self.journal.counters.processes.hellos_refused += 1;
+            self.journal.note(
+                self.queue.now(),
+                Happening::Link(LinkHappening::IsRefused {
+                    link,
+                    from,
+                    to,
+                    why: why.to_string(),
+                }),
+            );
+            let (epoch, again) = (self.network.link(link).epoch, self.prng.between(20, 200) * MILLI);
+            self.queue
+                .after(again, Event::link(link, epoch, LinkEvent::Connect));
+            return false;
+        }
+        let checked = ensure(!is_outcast, Rule::LostIsNotHeard, || {
+            format!(
+                "n{} lost its directory, and n{} listens to it all the same",
+                from + 1,
+                to + 1
+            )
+        });
+        self.check(checked);
+        true
+    }
+
+    /// A node is killed, and its directory with it, if that may happen to it now. Half of them are started all the same,
+    /// with nothing, until the operator notices.
+    pub(super) fn wipe(&mut self, at: usize) -> Option<String> {
+        let may_be_lost = self.may_be_lost(at);
+        let seen = self.take_down(at, Crash::Kill)?;
+        if !may_be_lost {
+            return Some(format!("{seen}; its directory stays"));
+        }
+        let node = &mut self.nodes[at];
+        node.disk.replace(BTreeMap::new());
+        node.is_outcast = true;
+        self.atlas.note_lost(at);
+        self.checks.lost(at, self.nodes[at].id);
+        self.journal.counters.disks.lost += 1;
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::IsLost { node: at }),
+        );
+        if self.nemesis.prng.chance(1, 2) {
+            self.nodes[at].is_kept_down = false;
+            let soon = self.nemesis.prng.between(1, 50) * MILLI;
+            self.schedule_start(at, soon);
+        }
+        Some(format!("{seen}, and so is its directory"))
+    }
+
+    fn may_be_lost(&mut self, at: usize) -> bool {
+        let (id, node) = (self.nodes[at].id, &self.nodes[at]);
+        let Some(incarnation) = node.process.as_ref().map(|process| process.greeter.incarnation()) else {
+            return false;
+        };
+        let others = self.nodes.iter().filter(|other| other.id != id);
+        let has_met = others.clone().all(|other| {
+            let process = other.process.as_ref();
+            process.is_some_and(|process| process.greeter.admission.known(id) == Some(incarnation))
+        });
+        let is_alone = self.nodes.iter().all(|node| !node.is_outcast);
+        has_met && is_alone && self.may_damage(at)
+    }
+
+    /// The operator sets the node up again, soon.
+    pub(super) fn schedule_rejoin(&mut self, at: usize) {
+        if !std::mem::replace(&mut self.nodes[at].rejoin_is_due, true) {
+            self.queue
+                .after(REJOIN_AFTER, Event::Run(RunEvent::Rejoin { node: at }));
+        }
+    }
+
+    /// The operator tries to set the node up again.
+    pub(super) fn rejoin(&mut self, at: usize) {
+        self.nodes[at].rejoin_is_due = false;
+        if !self.nodes[at].is_outcast {
+            return;
+        }
+        // Only another fault keeps it down, and its end leads here again.
+        if self.nodes[at].is_kept_down || self.nodes[at].is_paused {
+            return;
+        }
+        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();
+        let is_there = |other: &usize| self.nodes[*other].process.is_some() && !self.nodes[*other].is_paused;
+        let state = others
+            .iter()
+            .all(is_there)
+            .then(|| self.ask_for_state(&others))
+            .flatten();
+        let Some(state) = state else {
+            return self.schedule_rejoin(at);
+        };
+        self.crash(at, Crash::Kill);
+        self.nodes[at].disk.replace(BTreeMap::new());
+        let set_up = self.set_up(at, &others, &state);
+        self.nodes[at].disk.release();
+        match set_up {
+            Ok(()) => {
+                self.nodes[at].is_outcast = false;
+                self.journal.counters.processes.rejoins += 1;
+                self.note_rejoin(at, "begins again");
+                self.schedule_start(at, MILLI);
+            }
+            Err(why) => {
+                // Half a directory is not to be started.
+                self.nodes[at].attempt += 1;
+                self.note_rejoin(at, &why.to_string());
+                self.schedule_rejoin(at);
+            }
+        }
+    }
+
+    fn note_rejoin(&mut self, at: usize, outcome: &str) {
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::IsSetUp { node: at, outcome }),
+        );
+    }
+
+    /// The newest state that one of these nodes has; it is asked for one, if it has none.
+    fn ask_for_state(&mut self, others: &[usize]) -> Option<Snapshot> {
+        let donor = *self.prng.choose(others)?;
+        let disk = self.nodes[donor].disk.open();
+        let newest = Snapshots::new(Arc::clone(&disk), CLUSTER_ID).list().ok()?.pop();
+        let Some(position) = newest else {
+            self.arrive(donor, Input::TakeSnapshot);
+            return None;
+        };
+        // What is damaged, or on a disk in trouble, is asked of another one next.
+        let read = snapshot::read_file(disk, &snapshot_file_name(position), Some(CLUSTER_ID));
+        read.ok().map(|(_, snapshot)| snapshot)
+    }
+
+    /// What `noraftd rejoin` does.
+    fn set_up(&mut self, at: usize, others: &[usize], state: &Snapshot) -> Result<(), NotSetUp> {
+        let disk = self.nodes[at].disk.open();
+        let vacant = Vacant::look(disk, SetUp::Rejoin)?;
+        vacant.claim()?;
+        let id = self.nodes[at].id;
+        let identity = Identity {
+            owner: Owner {
+                cluster_id: CLUSTER_ID,
+                node_id: id,
+            },
+            incarnation: self.prng.next_u64(),
+        };
+        let mut latest = 0;
+        for other in others {
+            let process = self.nodes[*other]
+                .process
+                .as_mut()
+                .ok_or(NotSetUp::Down(other + 1))?;
+            process
+                .greeter
+                .admission
+                .readmit(id, identity.incarnation)
+                .map_err(|error| NotSetUp::Refused(error.to_string()))?;
+            latest = latest.max(process.replica.status().term);
+            for lane in LANES {
+                let link = self.network.lane_between(at, *other, lane);
+                self.network.link(link).close();
+            }
+        }
+        let options = Options {
+            segment_bytes: self.settings(at).0 << 10,
+            spare: SpareBy::Caller,
+            clock: || Instant::ZERO,
+            salt_seed: self.prng.next_u64(),
+        };
+        let term = Term::new(latest + 1);
+        let chunks = &mut state.machine.chunks();
+        Store::create_rejoining(vacant, options, identity, term, &state.head, chunks)?;
+        Ok(())
+    }
+}
+
+/// Why a node could not be set up again; the operator tries once more.
+#[derive(Debug, thiserror::Error)]
+enum NotSetUp {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error("n{0} is down")]
+    Down(usize),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// An operator is no faster.
+const REJOIN_AFTER: u64 = 100 * MILLI;
