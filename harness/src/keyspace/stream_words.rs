@@ -118,7 +118,7 @@ pub(super) fn xread(words: &[Bytes]) -> Result<Request, Answer> {
     let rest = &words[at + 1..];
     if rest.len() % 2 == 1 {
         return Err(Answer::error(
-            "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.",
+            "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.",
         ));
     }
     let (keys, ids) = rest.split_at(rest.len() / 2);

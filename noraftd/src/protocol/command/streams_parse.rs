@@ -175,4 +175,4 @@ const BLOCK_UNSUPPORTED: &str =
     "ERR XREAD option BLOCK is not supported: ask again with the last id that was returned";
 
 const UNBALANCED: &str =
-    "ERR Unbalanced 'xread' list of streams: for each stream key an ID or '$' must be specified.";
+    "ERR Unbalanced XREAD list of streams: for each stream key an ID or '$' must be specified.";
