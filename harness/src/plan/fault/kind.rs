@@ -339,7 +339,7 @@ mod tests {
             })
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
-                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters";
+                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader";
         assert_eq!(names.join(" "), expected);
     }
 
