@@ -216,7 +216,7 @@ impl World {
             is_abstaining,
         });
         self.check(checked);
-        self.check_kept(at, base);
+        self.check_beginnings(at, base);
         self.schedule_disk(at);
         self.round(at);
         self.network.of(at).into_iter().for_each(|link| self.dial(link));

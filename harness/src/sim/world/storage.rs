@@ -83,9 +83,9 @@ impl World {
         self.journal.note(self.queue.now(), Happening::Disk(happening));
         self.report_room(at);
         match ran {
-            Ran::Done { input, missed, .. } => {
+            Ran::Done { input, missed, stats } => {
                 missed.iter().for_each(|why| self.check_room_was_taken(at, why));
-                self.job_done(at, input);
+                self.job_done(at, input, stats.syncs > 1);
             }
             Ran::Retry { at: again, why } => {
                 self.check_room_was_taken(at, &why);
@@ -130,15 +130,20 @@ impl World {
         }
     }
 
-    fn job_done(&mut self, at: usize, input: Option<Input>) {
+    /// `is_large` when it took more syncs than one batch does: a segment was full, perhaps.
+    fn job_done(&mut self, at: usize, input: Option<Input>, is_large: bool) {
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
         let job = process.jobs.pop_front();
         let more = !process.jobs.is_empty();
         let base = process.driver.store().base();
-        if matches!(job, Some(Job::Write(_))) {
-            self.check_kept(at, base);
+        if let Some(Job::Write(write)) = &job {
+            let rebases = matches!(write, WriteJob::Persist(batch) if batch.base.is_some());
+            self.check_certain(at);
+            if is_large || rebases {
+                self.check_beginnings(at, base);
+            }
         }
         if let Some(Job::Write(WriteJob::Persist(batch))) = job {
             self.journal.counters.batches += 1;
@@ -162,16 +167,25 @@ impl World {
         self.schedule_disk(at);
     }
 
-    /// Something was written: it is certain, and what has to be there twice is.
-    pub(super) fn check_kept(&mut self, at: usize, base: LogPosition) {
-        let disk = &self.nodes[at].disk;
-        if self.atlas.is_damaged(at) || self.atlas.was_damaged(at) {
-            return;
+    /// Something was written: no loss of power takes it.
+    fn check_certain(&mut self, at: usize) {
+        if !self.is_ever_damaged(at) {
+            let checked = kept::check_certain(at, &self.nodes[at].disk);
+            self.check(checked);
         }
-        let is_certain = kept::check_certain(at, disk);
-        let are_twice = kept::check_beginnings_are_twice(at, disk, base);
-        self.check(is_certain);
-        self.check(are_twice);
+    }
+
+    /// A segment was begun, or the log begins elsewhere now.
+    pub(super) fn check_beginnings(&mut self, at: usize, base: LogPosition) {
+        if !self.is_ever_damaged(at) {
+            let checked = kept::check_beginnings_are_twice(at, &self.nodes[at].disk, base);
+            self.check(checked);
+        }
+    }
+
+    /// Of a damaged disk a copy may be missing for as long as it is not needed.
+    pub(super) fn is_ever_damaged(&self, at: usize) -> bool {
+        self.atlas.is_damaged(at) || self.atlas.was_damaged(at)
     }
 
     /// The disk's driver wants to do something by itself, unless a job comes before.

@@ -24,7 +24,7 @@ impl World {
 
     /// No vote is on its way: the last one is in both slots.
     pub(super) fn check_votes(&mut self, at: usize) {
-        if !self.atlas.is_damaged(at) && !self.atlas.was_damaged(at) {
+        if !self.is_ever_damaged(at) {
             let disk = &self.nodes[at].disk;
             let checked = kept::check_certain(at, disk).and_then(|()| kept::check_votes_are_twice(at, disk));
             self.check(checked);

@@ -6,16 +6,17 @@ impl MemDisk {
     /// The first of the files that `is_meant` names of which a loss of power could take something.
     pub fn uncertain(&self, is_meant: impl Fn(&str, &[u8]) -> bool) -> Option<String> {
         let state = self.state();
+        let are_names_synced = state.changes.is_empty();
         let is_certain = |name: &String, at: usize| {
             let inode = &state.inodes[at];
             inode.is_clean()
                 && inode.durable_length == inode.live.len()
-                && state.durable_names.get(name) == Some(&at)
+                && (are_names_synced || state.durable_names.get(name) == Some(&at))
         };
-        let bytes = |at: &usize| &state.inodes[*at].live[..];
-        let mut meant = state.names.iter().filter(|(name, at)| is_meant(name, bytes(at)));
-        let uncertain = meant.find(|(name, at)| !is_certain(name, **at));
-        uncertain.map(|(name, _)| name.clone())
+        // Few files are uncertain: their names are looked at last.
+        let mut uncertain = state.names.iter().filter(|(name, at)| !is_certain(name, **at));
+        let found = uncertain.find(|(name, at)| is_meant(name, &state.inodes[**at].live));
+        found.map(|(name, _)| name.clone())
     }
 
     /// The first of the files that `is_meant` names whose bytes, as the page cache shows them, are not right.
