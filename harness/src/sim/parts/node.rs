@@ -32,10 +32,7 @@ pub(crate) struct SimNode {
     /// Where it writes down which directories the other nodes have: its disk, where directories are lost in the plan.
     /// Elsewhere a disk of its own, on which nothing fails.
     pub(crate) met: Arc<dyn Disk>,
-    /// It lost its directory, and was not set up again: no other node may listen to it.
-    pub(crate) is_outcast: bool,
-    /// The operator will set it up again.
-    pub(crate) rejoin_is_due: bool,
+    pub(crate) loss: Loss,
     /// The nemesis keeps it down.
     pub(crate) is_kept_down: bool,
     /// Only the last start that was scheduled counts.
@@ -45,6 +42,15 @@ pub(crate) struct SimNode {
     pub(crate) held: Vec<Event>,
     /// Kept for its allocation.
     pub(crate) outputs: Vec<Output>,
+}
+
+/// What became of a node's directory.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Loss {
+    /// It is lost, and was not set up again: no other node may listen to this one.
+    pub(crate) is_outcast: bool,
+    /// The operator will set it up again.
+    pub(crate) rejoin_is_due: bool,
 }
 
 /// A running process.
@@ -87,8 +93,7 @@ impl SimNode {
             id: NodeId::new(id),
             disk,
             met,
-            is_outcast: false,
-            rejoin_is_due: false,
+            loss: Loss::default(),
             clock,
             life: 0,
             process: None,

@@ -36,7 +36,7 @@ impl World {
         for (at, node) in self.nodes.iter().enumerate() {
             self.atlas.forget_snapshots(at, |name| node.disk.has(name));
             let is_whole = node.process.as_ref().is_some_and(has_nothing_damaged);
-            if is_whole && !node.is_outcast {
+            if is_whole && !node.loss.is_outcast {
                 self.atlas.note_whole(at);
             }
         }

@@ -158,7 +158,7 @@ impl World {
         self.journal.counters.messages += 1;
         let node = &self.nodes[from];
         // What a node says that lost its directory is heard by no other.
-        if let Some(process) = node.process.as_ref().filter(|_| !node.is_outcast) {
+        if let Some(process) = node.process.as_ref().filter(|_| !node.loss.is_outcast) {
             let core = process.replica.node();
             let durable = self
                 .checks

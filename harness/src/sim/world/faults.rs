@@ -335,7 +335,7 @@ impl World {
         node.disk.set_trouble(None);
         node.clock.set_rate(self.queue.now(), NORMAL);
         node.is_kept_down = false;
-        if node.is_outcast {
+        if node.loss.is_outcast {
             self.schedule_rejoin(at);
         } else if node.process.is_none() {
             self.schedule_start(at, 0);

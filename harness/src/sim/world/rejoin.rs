@@ -34,7 +34,7 @@ impl World {
         let (Some(calling), Some(accepting)) = (caller.process.as_ref(), acceptor.process.as_mut()) else {
             return false;
         };
-        let is_outcast = caller.is_outcast;
+        let is_outcast = caller.loss.is_outcast;
         if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane) {
             self.journal.counters.processes.hellos_refused += 1;
             self.journal.note(
@@ -72,7 +72,7 @@ impl World {
         }
         let node = &mut self.nodes[at];
         node.disk.replace(BTreeMap::new());
-        node.is_outcast = true;
+        node.loss.is_outcast = true;
         self.atlas.note_lost(at);
         self.checks.lost(at, self.nodes[at].id);
         self.journal.counters.disks.lost += 1;
@@ -98,13 +98,13 @@ impl World {
             let process = other.process.as_ref();
             process.is_some_and(|process| process.greeter.admission.known(id) == Some(incarnation))
         });
-        let is_alone = self.nodes.iter().all(|node| !node.is_outcast);
+        let is_alone = self.nodes.iter().all(|node| !node.loss.is_outcast);
         has_met && is_alone && self.may_damage(at)
     }
 
     /// The operator sets the node up again, soon.
     pub(super) fn schedule_rejoin(&mut self, at: usize) {
-        if !std::mem::replace(&mut self.nodes[at].rejoin_is_due, true) {
+        if !std::mem::replace(&mut self.nodes[at].loss.rejoin_is_due, true) {
             self.queue
                 .after(REJOIN_AFTER, Event::Run(RunEvent::Rejoin { node: at }));
         }
@@ -112,8 +112,8 @@ impl World {
 
     /// The operator tries to set the node up again.
     pub(super) fn rejoin(&mut self, at: usize) {
-        self.nodes[at].rejoin_is_due = false;
-        if !self.nodes[at].is_outcast {
+        self.nodes[at].loss.rejoin_is_due = false;
+        if !self.nodes[at].loss.is_outcast {
             return;
         }
         // Only another fault keeps it down, and its end leads here again.
@@ -136,7 +136,7 @@ impl World {
         self.nodes[at].disk.release();
         match set_up {
             Ok(()) => {
-                self.nodes[at].is_outcast = false;
+                self.nodes[at].loss.is_outcast = false;
                 self.journal.counters.processes.rejoins += 1;
                 self.note_rejoin(at, "begins again");
                 self.schedule_start(at, MILLI);
