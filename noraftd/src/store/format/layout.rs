@@ -18,8 +18,12 @@ pub(in crate::store) const SEGMENT_BYTES_MAX: u64 = 1 << 34;
 /// The version that this code writes.
 pub(in crate::store) const FORMAT_VERSION: u32 = 1;
 
+/// What a segment's header begins with.
+pub const SEGMENT_MAGIC: [u8; 8] = *b"nraftseg";
 /// Bytes of a segment's header that are not where the log begins.
 pub const SEGMENT_HEADER_BYTES: usize = 96;
+/// Where a segment's header has the configuration at the log's beginning; the four bytes before say how long it is.
+pub const SEGMENT_CONFIG_AT: usize = SEGMENT_HEADER_BYTES + 20;
 
 /// Bytes of a batch's header.
 pub const BATCH_HEADER_BYTES: usize = 32;

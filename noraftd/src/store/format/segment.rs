@@ -38,7 +38,8 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use crate::record::{Abstain, Base, decode_config, encode_config};
 use crate::store::format::codec::{Fields, INDEX_MAX, NUMBER_MAX, crc, put};
 use crate::store::format::layout::{
-    FORMAT_VERSION, PAGE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_HEADER_BYTES, is_zero,
+    FORMAT_VERSION, PAGE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_CONFIG_AT, SEGMENT_HEADER_BYTES,
+    SEGMENT_MAGIC, is_zero,
 };
 use crate::store::types::{Identity, Owner};
 
@@ -82,7 +83,7 @@ impl SegmentHeader {
     pub(in crate::store) fn encode(&self, base: Option<&Base>) -> [u8; PAGE] {
         let mut page = [0; PAGE];
         let has_base = base.is_some_and(|base| put_base(&mut page, base));
-        put(&mut page, 0, &MAGIC);
+        put(&mut page, 0, &SEGMENT_MAGIC);
         put(&mut page, 8, &FORMAT_VERSION.to_le_bytes());
         let abstain = match self.abstain {
             Abstain::No => 0,
@@ -117,7 +118,7 @@ impl SegmentHeader {
             return Err(HeaderFault::Blank);
         }
         let fields = Fields(head);
-        if head[..8] != MAGIC
+        if head[..8] != SEGMENT_MAGIC
             || fields.u32(SEGMENT_HEADER_BYTES - 4) != crc(0, &head[..SEGMENT_HEADER_BYTES - 4])
         {
             return Err(HeaderFault::Damaged);
@@ -165,13 +166,13 @@ impl SegmentHeader {
 
     /// Where the log began, if this header page says so and says what was written.
     pub(in crate::store) fn decode_base(page: &[u8]) -> Option<Base> {
-        let fields = Fields(page.get(..CONFIG_AT)?);
+        let fields = Fields(page.get(..SEGMENT_CONFIG_AT)?);
         if fields.u32(12) & FLAG_BASE == 0 {
             return None;
         }
-        let end = CONFIG_AT.checked_add(fields.u32(112) as usize)?;
+        let end = SEGMENT_CONFIG_AT.checked_add(fields.u32(112) as usize)?;
         let sum = Fields(page.get(end..end.checked_add(4)?)?).u32(0);
-        let config = page.get(CONFIG_AT..end)?;
+        let config = page.get(SEGMENT_CONFIG_AT..end)?;
         if sum != crc(0, &page[SEGMENT_HEADER_BYTES..end]) || fields.u64(96) > INDEX_MAX {
             return None;
         }
@@ -194,7 +195,7 @@ impl SegmentHeader {
 /// Puts the base into a header page, if there is room.
 fn put_base(page: &mut [u8; PAGE], base: &Base) -> bool {
     let config = encode_config(&base.config);
-    let end = CONFIG_AT + config.len();
+    let end = SEGMENT_CONFIG_AT + config.len();
     if end + 4 > PAGE {
         return false;
     }
@@ -202,7 +203,7 @@ fn put_base(page: &mut [u8; PAGE], base: &Base) -> bool {
     put(page, 96, &base.position.index.get().to_le_bytes());
     put(page, 104, &base.position.term.get().to_le_bytes());
     put(page, 112, &length.to_le_bytes());
-    put(page, CONFIG_AT, &config);
+    put(page, SEGMENT_CONFIG_AT, &config);
     let sum = crc(0, &page[SEGMENT_HEADER_BYTES..end]);
     put(page, end, &sum.to_le_bytes());
     true
@@ -253,11 +254,9 @@ pub(in crate::store) fn parse_name(name: &str) -> Option<u64> {
 const PREFIX: &str = "segment-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
-const MAGIC: [u8; 8] = *b"nraftseg";
 const FLAG_ABSTAINING: u32 = 1;
 const FLAG_BASE: u32 = 2;
 const FLAG_LOSS: u32 = 4;
-const CONFIG_AT: usize = SEGMENT_HEADER_BYTES + 20;
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@
 //! Both are looked at where the disk is as the daemon made it: damage is the atlas' business.
 
 use noraft::LogPosition;
-use noraftd::store::layout::PAGE;
+use noraftd::store::layout::{PAGE, SEGMENT_CONFIG_AT, SEGMENT_MAGIC};
 use noraftd::store::{HARD_STATE_FILE, snapshot_file_name};
 
 use crate::sim::parts::disk::SimDisk;
@@ -62,7 +62,7 @@ fn is_segment(name: &str) -> bool {
     name.starts_with(SEGMENT) && !name.ends_with(TEMPORARY)
 }
 
-/// Bytes of a slot that say whether there is a vote, which term, and whom the vote is for.
+/// Bytes of a slot that say which term it is, whether there is a vote, and for which node.
 fn are_slots_equal(bytes: &[u8]) -> bool {
     let state = |slot: usize| {
         let part = |from: usize, to: usize| bytes.get(slot * PAGE + from..slot * PAGE + to);
@@ -71,12 +71,26 @@ fn are_slots_equal(bytes: &[u8]) -> bool {
     state(0).1.is_some() && state(0) == state(1)
 }
 
+/// What a loss of power tore is allowed: in a segment that is not begun, and behind what a header says.
 fn has_header_twice(bytes: &[u8]) -> bool {
     let first = bytes.get(..PAGE);
     let last = bytes.len().checked_sub(PAGE).and_then(|from| bytes.get(from..));
-    // Both are blank until the segment is begun.
-    first.is_some() && first == last
+    let (Some(first), Some(last)) = (first, last) else {
+        return false;
+    };
+    let is_begun = [first, last].iter().any(|page| page.starts_with(&SEGMENT_MAGIC));
+    !is_begun || header(first) == header(last)
 }
+
+/// A header page without the rest of it, which says nothing.
+fn header(page: &[u8]) -> &[u8] {
+    let length = page[SEGMENT_CONFIG_AT - 4..SEGMENT_CONFIG_AT].iter().rev();
+    let config = length.fold(0, |length: usize, byte| length << 8 | usize::from(*byte));
+    let end = SEGMENT_CONFIG_AT.saturating_add(config).saturating_add(CRC_BYTES);
+    page.get(..end).unwrap_or(page)
+}
+
+const CRC_BYTES: usize = 4;
 
 const SEGMENT: &str = "segment-";
 const TEMPORARY: &str = ".tmp";
@@ -88,6 +102,7 @@ mod tests {
     use noraft::{LogIndex, Term};
     use noraftd::prng::Prng;
     use noraftd::store::disk::DiskFile;
+    use noraftd::store::layout::SECTOR;
 
     use super::*;
 
@@ -143,12 +158,20 @@ mod tests {
             index,
         };
         let mut bytes = vec![0; 4 * PAGE];
-        bytes[0] = 7;
+        bytes[..8].copy_from_slice(&SEGMENT_MAGIC);
         let segment = file(&disk, "segment-0000000000000001", &bytes);
         let check = |base| broken(check_beginnings_are_twice(0, &disk, base));
         assert_eq!(check(LogPosition::ZERO), Some(Rule::TwiceOnDisk));
-        segment.write_at(3 * PAGE as u64, &[IoSlice::new(&[7])]).unwrap();
+        let last = 3 * PAGE as u64;
+        segment.write_at(last, &[IoSlice::new(&SEGMENT_MAGIC)]).unwrap();
         assert_eq!(check(LogPosition::ZERO), None);
+        segment.write_at(last + 70, &[IoSlice::new(&[1])]).unwrap();
+        assert_eq!(check(LogPosition::ZERO), Some(Rule::TwiceOnDisk), "they differ");
+        segment.write_at(70, &[IoSlice::new(&[1])]).unwrap();
+        segment.write_at(1024, &[IoSlice::new(&[1; SECTOR])]).unwrap();
+        assert_eq!(check(LogPosition::ZERO), None, "a torn sector behind it");
+        file(&disk, "segment-0000000000000002", &[5; 2 * PAGE][..PAGE + 9]);
+        assert_eq!(check(LogPosition::ZERO), None, "it was torn before it was begun");
         assert_eq!(check(base), Some(Rule::TwiceOnDisk));
         let snapshot = file(&disk, &snapshot_file_name(base), &[1; 100]);
         snapshot.sync_data().unwrap();
