@@ -1,4 +1,4 @@
-//! How a simulated process introduces itself to the others, and whom it listens to: the daemon's own policy
+//! How a simulated process introduces itself to the others, and which of them it listens to: the daemon's own policy
 //! (`noraftd::admission`), with the record of data directories on the node's disk.
 //!
 //! Invariant: what a process knows of the others' directories is what its disk says.

@@ -62,7 +62,7 @@ impl Asker<'_> {
         }
     }
 
-    fn ask(&mut self, whom: Option<NodeId>) {
+    fn ask(&mut self, peer: Option<NodeId>) {
         let unfilled = self.repair.unfilled().take(REPAIR_POSITIONS_MAX);
         let positions: Vec<LogPosition> = unfilled.map(|hole| hole.position).collect();
         if positions.is_empty() {
@@ -71,7 +71,7 @@ impl Asker<'_> {
         self.repair.ask_after = self.now + self.pause();
         let last = self.repair.asked;
         let after = last.and_then(|last| self.others().find(|id| *id > last));
-        let Some(to) = whom.or(after).or(self.others().next()) else {
+        let Some(to) = peer.or(after).or(self.others().next()) else {
             return;
         };
         self.repair.asked = Some(to);
