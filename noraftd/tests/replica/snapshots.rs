@@ -31,6 +31,11 @@ fn length(world: &World, node: u64) -> u64 {
     status.log.last_position.index.get() - status.log.base_index.get()
 }
 
+fn base_index(world: &World, node: u64) -> u64 {
+    let replica = world.replica(node).expect("it is up");
+    replica.status().log.base_index.get()
+}
+
 #[test]
 fn the_log_stays_short_under_endless_writes() {
     let (mut world, leader) = led_world();
@@ -98,16 +103,7 @@ fn a_restarted_cluster_goes_on_from_its_snapshots() {
     world.run_for(SECOND);
     assert_eq!(done(&world, 1000), Reply::Bulk("value 300".into()));
     for node in 1..=3 {
-        assert!(
-            world
-                .replica(node)
-                .expect("it is up")
-                .status()
-                .log
-                .base_index
-                .get()
-                > 100
-        );
+        assert!(base_index(&world, node) > 100);
     }
 }
 
@@ -116,15 +112,6 @@ fn an_applied_entry_that_no_node_has_any_more_is_covered_by_the_nodes_own_state(
     let (mut world, leader) = led_world();
     let node = other(&world, leader);
     write(&mut world, leader, 1..=300);
-    let base = |world: &World, node: u64| {
-        world
-            .replica(node)
-            .expect("it is up")
-            .status()
-            .log
-            .base_index
-            .get()
-    };
     // The others' logs begin later.
     for round in 0..2 {
         write(&mut world, leader, 301 + round..=301 + round);
@@ -133,8 +120,8 @@ fn an_applied_entry_that_no_node_has_any_more_is_covered_by_the_nodes_own_state(
         others.for_each(|at| world.take_snapshot(at));
         world.run_for(SECOND);
     }
-    assert!((1..=3).all(|at| at == node || base(&world, at) > base(&world, node)));
-    let lost = base(&world, node) + 1;
+    assert!((1..=3).all(|at| at == node || base_index(&world, at) > base_index(&world, node)));
+    let lost = base_index(&world, node) + 1;
     world.kill(node);
     world.damage(node, [lost]);
     world.start(node);

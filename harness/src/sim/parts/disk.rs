@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use noraftd::prng::Prng;
 use noraftd::store::disk::Disk;
-use noraftd::store::disk::memory::{Happens, Interference, MemDisk, Operation, Part};
+use noraftd::store::disk::memory::{Divides, Happens, Interference, MemDisk, Operation, Part};
 use noraftd::store::layout::SECTOR;
 
 use crate::plan::DiskTrouble;
@@ -227,29 +227,17 @@ impl State {
 
     /// What has happened of an operation that fails now.
     fn done_of(&mut self, operation: &Operation<'_>) -> Part {
-        match operation {
+        match operation.divides() {
             // A process that dies or fails in a write has written some of it; sectors are whole.
-            Operation::Write { length, .. } => {
+            Divides::IntoBytes(length) => {
                 Part::Bytes(self.prng.below((length / SECTOR) as u64 + 1) as usize * SECTOR)
             }
-            Operation::SyncData(_) | Operation::SyncAll(_) if !self.is_crashed => {
+            Divides::IntoSectors if !self.is_crashed => {
                 let prng = self.prng.fork(FORK_SYNC);
                 self.prng.next_u64();
                 Part::Sectors(prng)
             }
-            Operation::SyncData(_)
-            | Operation::SyncAll(_)
-            | Operation::Lock
-            | Operation::List
-            | Operation::Open(_)
-            | Operation::Create(_)
-            | Operation::Rename { .. }
-            | Operation::Remove(_)
-            | Operation::SyncDir
-            | Operation::Allocate { .. }
-            | Operation::Forget(_)
-            | Operation::Scan(_)
-            | Operation::View(_) => Part::Nothing,
+            Divides::IntoSectors | Divides::Never => Part::Nothing,
         }
     }
 }

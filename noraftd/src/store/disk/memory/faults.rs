@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Happens, Interference, MemDisk, Operation, Part, State};
+use super::{Divides, Happens, Interference, MemDisk, Operation, Part, State};
 use crate::prng::Prng;
 
 /// Which operations fail, and how.
@@ -74,20 +74,10 @@ impl Interference for Faults {
 }
 
 fn half(operation: &Operation<'_>, number: u64) -> Part {
-    match operation {
-        Operation::Write { length, .. } => Part::Bytes(length / 2),
-        Operation::SyncData(_) | Operation::SyncAll(_) => Part::Sectors(Prng::new(number)),
-        Operation::Lock
-        | Operation::List
-        | Operation::Open(_)
-        | Operation::Create(_)
-        | Operation::Rename { .. }
-        | Operation::Remove(_)
-        | Operation::SyncDir
-        | Operation::Allocate { .. }
-        | Operation::Forget(_)
-        | Operation::Scan(_)
-        | Operation::View(_) => Part::Nothing,
+    match operation.divides() {
+        Divides::IntoBytes(length) => Part::Bytes(length / 2),
+        Divides::IntoSectors => Part::Sectors(Prng::new(number)),
+        Divides::Never => Part::Nothing,
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub use faults::Fault;
 use faults::Faults;
 use inode::Inode;
-pub use operation::{Happens, Interference, Operation, Part};
+pub use operation::{Divides, Happens, Interference, Operation, Part};
 
 use crate::prng::Prng;
 use crate::store::disk::{DirLock, Disk, DiskFile};

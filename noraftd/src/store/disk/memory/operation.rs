@@ -80,6 +80,38 @@ impl fmt::Display for Operation<'_> {
     }
 }
 
+/// What an operation that fails may have done a part of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Divides {
+    /// It writes so many bytes, the first of which may be written.
+    IntoBytes(usize),
+    /// It syncs a file, some sectors of which may be durable.
+    IntoSectors,
+    /// It happens as a whole, or not at all.
+    Never,
+}
+
+impl Operation<'_> {
+    /// Whether a part of it can happen.
+    pub fn divides(&self) -> Divides {
+        match self {
+            Self::Write { length, .. } => Divides::IntoBytes(*length),
+            Self::SyncData(_) | Self::SyncAll(_) => Divides::IntoSectors,
+            Self::Lock
+            | Self::List
+            | Self::Open(_)
+            | Self::Create(_)
+            | Self::Rename { .. }
+            | Self::Remove(_)
+            | Self::SyncDir
+            | Self::Allocate { .. }
+            | Self::Forget(_)
+            | Self::Scan(_)
+            | Self::View(_) => Divides::Never,
+        }
+    }
+}
+
 /// What of an operation that fails has happened all the same.
 #[derive(Debug, Clone)]
 pub enum Part {
