@@ -311,7 +311,7 @@ fn part_of<'a>(text: &'a str, heading: &str) -> &'a str {
 }
 
 const HEAD: &str = "# Seeded bugs\n\
-    Bugs that shipped in real systems, put into the daemon one by one (`make bugs`; the edits are in `harness/bugs/`).\n\
+    Bugs, most of which shipped in real systems, put into the daemon one by one (`make bugs`; the edits are in `harness/bugs/`).\n\
     *Seeds* and the time are those up to the first detection, one seed after the other from seed 1. Each bug is hunted\n\
     only with seeds that the unmutated daemon has passed.\n\n";
 /// A table is read in lines.

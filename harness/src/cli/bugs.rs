@@ -10,7 +10,7 @@ use harness::results::{EXIT_USAGE, Outcome};
 
 /// Put real bugs into the daemon, one by one, and see whether each is caught.
 ///
-/// Every file in harness/bugs/ is a bug that shipped in a real system. The sources are copied, edited and built beside
+/// Every file in harness/bugs/ is a bug, and most of them shipped in a real system. The sources are copied, edited and built beside
 /// the project, with shared dependencies; then the bug's plans run with one seed after another until a check catches
 /// it or the budget is spent. The unmutated daemon runs the same plans first, with at least the same seeds, and must
 /// pass. The table goes to results/bugs.md, unless `--only` is given.
