@@ -6,7 +6,8 @@
 //! is not even looked up.
 //!
 //! Invariant: who is admitted named this cluster, this node, a member, and the data directory that this member had when
-//! it was first met, with the same settings. What is remembered of it is durable before it is admitted.
+//! it was first met, with the same settings. Where it says how often it was started, no later process with that directory
+//! was met, and no other one of the same number. What is remembered of it is durable before it is admitted.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,7 +15,7 @@ use std::io;
 use noraft::NodeId;
 
 use crate::protocol::peer::{Differences, Hello, HelloReply, Reject, SharedSettings};
-use crate::store::{KnownPeers, Owner};
+use crate::store::{KnownPeer, KnownPeers, Owner, Start};
 
 /// Decides which of the other nodes this node listens to.
 pub struct Admission {
@@ -76,21 +77,56 @@ impl Admission {
             return Err(Refusal::of(hello, Reject::Settings(differences), detail).into());
         }
         match self.known_peers.get(hello.from) {
-            Some(expected) if hello.incarnation != expected => {
+            Some(known) if hello.incarnation != known.incarnation => {
                 let detail = format!(
-                    "its data directory is {:016x}, on record is {expected:016x}: it was replaced, and forgot what it voted",
-                    hello.incarnation
+                    "its data directory is {:016x}, on record is {:016x}: it was replaced, and forgot what it voted",
+                    hello.incarnation, known.incarnation
                 );
                 Err(Refusal::of(hello, Reject::Incarnation, detail).into())
             }
-            Some(_) => Ok(()),
+            Some(known) => self.admit_start(hello, known),
             // Once for each node, so the caller may wait for the disk.
-            None => Ok(self.known_peers.admit(hello.from, hello.incarnation)?),
+            None => Ok(self.known_peers.admit(hello.from, peer_of(hello))?),
         }
     }
 
-    /// The data directory that this member had when it was met, or was readmitted with.
-    pub fn known(&self, member: NodeId) -> Option<u64> {
+    /// Looks whether the process is the one that was met last with this directory, or a later one. A node of an earlier
+    /// version does not say.
+    fn admit_start(&mut self, hello: &Hello, known: KnownPeer) -> Result<(), NotAdmitted> {
+        let Some(starts) = &hello.extensions.starts else {
+            return Ok(());
+        };
+        let is_known_process = match known.start {
+            None => false,
+            Some(latest) => {
+                let since = starts.count.checked_sub(latest.count).map(usize::try_from);
+                let is_later = match since {
+                    None => false,
+                    Some(since) => since
+                        .ok()
+                        .and_then(|since| starts.marks.get(since))
+                        .is_none_or(|mark| *mark == latest.mark),
+                };
+                if !is_later {
+                    let detail = format!(
+                        "it says that this is start {} of its data directory, and that start {} was another one than the one that \
+                         was met: the directory is an old copy, or a second process has the same",
+                        starts.count, latest.count
+                    );
+                    return Err(Refusal::of(hello, Reject::OldCopy, detail).into());
+                }
+                starts.count == latest.count
+            }
+        };
+        if !is_known_process {
+            // Once for each start of a node.
+            self.known_peers.admit(hello.from, peer_of(hello))?;
+        }
+        Ok(())
+    }
+
+    /// What this node has met of a member.
+    pub fn known(&self, member: NodeId) -> Option<KnownPeer> {
         self.known_peers.get(member)
     }
 
@@ -103,7 +139,27 @@ impl Admission {
         if !self.members.contains(&node) {
             return Err(NotReadmitted::NotMember(node.get()));
         }
-        Ok(self.known_peers.admit(node, incarnation)?)
+        let peer = KnownPeer {
+            incarnation,
+            start: None,
+        };
+        Ok(self.known_peers.admit(node, peer)?)
+    }
+}
+
+/// What the sender says of itself that is remembered.
+fn peer_of(hello: &Hello) -> KnownPeer {
+    let starts = hello.extensions.starts.as_ref();
+    let start = starts.and_then(|starts| {
+        let mark = *starts.marks.first()?;
+        Some(Start {
+            count: starts.count,
+            mark,
+        })
+    });
+    KnownPeer {
+        incarnation: hello.incarnation,
+        start,
     }
 }
 
@@ -185,7 +241,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::protocol::peer::Extensions;
+    use crate::protocol::peer::{Extensions, Starts};
     use crate::store::disk::memory::{Fault, MemDisk};
 
     const CLUSTER: u64 = 9;
@@ -260,6 +316,74 @@ mod tests {
         }
         let error = two(&disk).readmit(NodeId::new(3), 2).unwrap_err().to_string();
         assert_eq!(error, "node 3 is not another member of this cluster");
+    }
+
+    /// A process of node 1, whose directory was started with these marks, the latest first.
+    fn started(marks: &[u32]) -> Hello {
+        let mut hello = hello(1);
+        hello.extensions.starts = Some(Starts {
+            count: marks.len() as u64,
+            marks: marks.to_vec(),
+        });
+        hello
+    }
+
+    #[test]
+    fn an_old_copy_of_a_directory_is_refused_however_often_it_is_started() {
+        let disk = MemDisk::new();
+        two(&disk).admit(&started(&[2, 1])).unwrap();
+        two(&disk).admit(&started(&[4, 3, 2, 1])).unwrap();
+        for seed in 0..20 {
+            let disk = disk.after_power_cut(seed);
+            let old = [
+                &[2, 1][..],
+                &[9, 2, 1],
+                &[9, 9, 2, 1],
+                &[9, 9, 9, 2, 1],
+                &[9, 9, 9, 9, 9, 2, 1],
+            ];
+            for old in old {
+                let reject = reject_of(two(&disk).admit(&started(old)));
+                assert_eq!(reject, Some(Reject::OldCopy), "{old:?}");
+            }
+            let same = started(&[4, 3, 2, 1]);
+            assert_eq!(reject_of(two(&disk).admit(&same)), None, "the same process");
+            let later = started(&[7, 6, 5, 4, 3, 2, 1]);
+            assert_eq!(reject_of(two(&disk).admit(&later)), None, "a restart");
+            assert_eq!(reject_of(two(&disk).admit(&same)), Some(Reject::OldCopy));
+        }
+    }
+
+    #[test]
+    fn of_two_processes_with_copies_of_one_directory_only_the_first_is_heard() {
+        let disk = MemDisk::new();
+        let mut two = two(&disk);
+        two.admit(&started(&[2, 1])).unwrap();
+        assert_eq!(reject_of(two.admit(&started(&[3, 1]))), Some(Reject::OldCopy));
+        assert_eq!(reject_of(two.admit(&started(&[2, 1]))), None);
+        two.readmit(ONE, 1).unwrap();
+        assert_eq!(reject_of(two.admit(&started(&[3]))), None, "it was set up again");
+    }
+
+    #[test]
+    fn a_node_of_an_earlier_version_says_no_start_and_is_admitted() {
+        let disk = MemDisk::new();
+        let mut two = two(&disk);
+        two.admit(&hello(1)).unwrap();
+        two.admit(&started(&[2, 1])).unwrap();
+        assert_eq!(reject_of(two.admit(&hello(1))), None);
+        assert_eq!(reject_of(two.admit(&started(&[1]))), Some(Reject::OldCopy));
+    }
+
+    /// What is longer ago than the marks go back cannot be compared.
+    #[test]
+    fn a_start_beyond_the_marks_is_admitted() {
+        let disk = MemDisk::new();
+        let mut two = two(&disk);
+        two.admit(&started(&[1])).unwrap();
+        let mut later = started(&[9, 8]);
+        later.extensions.starts.as_mut().unwrap().count = 100;
+        assert_eq!(reject_of(two.admit(&later)), None);
     }
 
     #[test]

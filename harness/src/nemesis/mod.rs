@@ -205,9 +205,11 @@ impl Nemesis {
             FaultKind::VoteRace => self.race(fault).await.into(),
             FaultKind::Power(_) => self.power(fault).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Flap(..) | FaultKind::Disk(..) | FaultKind::Clock(_) | FaultKind::Wipe(_) => {
-                Effect::from(Err("only a simulation can do it".to_owned()))
-            }
+            FaultKind::Flap(..)
+            | FaultKind::Disk(..)
+            | FaultKind::Clock(_)
+            | FaultKind::Wipe(_)
+            | FaultKind::Mistake(_) => Effect::from(Err("only a simulation can do it".to_owned())),
         };
         let Effect { evidence, lost } = effect;
         let (evidence, why) = match evidence {

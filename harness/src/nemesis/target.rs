@@ -38,6 +38,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::DiskStall(target)
         | FaultKind::Power(target)
         | FaultKind::Wipe(target)
+        | FaultKind::Mistake(target)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {

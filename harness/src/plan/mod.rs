@@ -256,7 +256,8 @@ impl Plan {
 
     /// Whether nodes lose their data directories.
     pub fn loses_directories(&self) -> bool {
-        self.faults.iter().any(|fault| fault.kind() == KindName::Wipe)
+        let loses = |fault: &FaultPlan| matches!(fault.kind(), KindName::Wipe | KindName::Mistake);
+        self.faults.iter().any(loses)
     }
 
     /// How power cuts are made; `None` when the plan has none and does not ask for a tier.

@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::peer::{
     Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage, ProofOfSecret, Reject,
-    SharedSettings,
+    SharedSettings, Starts,
 };
 use crate::protocol::seal::Seal;
 use crate::secret::Secret;
@@ -35,6 +35,8 @@ pub(super) struct Introduction {
     pub(super) members: Option<u64>,
     /// Most bytes of one payload that this node's segments hold.
     pub(super) payload_bytes_max: usize,
+    /// Which process of the node this is; `None` when the directory does not say how often it was started.
+    pub(super) starts: Option<Starts>,
     /// Where clients reach this node, when it knows.
     pub(super) client_address: Option<String>,
     pub(super) keyring: Rc<Keyring>,
@@ -60,6 +62,7 @@ impl Introduction {
     /// What it says of itself beyond version 1 of the protocol.
     pub(super) fn extensions(&self) -> Extensions {
         Extensions {
+            starts: self.starts.clone(),
             client_address: self.client_address.clone(),
             ..Extensions::ours(self.settings())
         }

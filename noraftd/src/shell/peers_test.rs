@@ -29,6 +29,7 @@ fn introduction(id: NodeId) -> Introduction {
         cluster_id: 9,
         id,
         client_address: None,
+        starts: None,
         incarnation: 100 + id.get(),
         members: Some(1),
         payload_bytes_max: 1000,

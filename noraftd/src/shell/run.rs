@@ -35,7 +35,7 @@ use super::storage::Storage;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
-use crate::protocol::peer::TERM_END;
+use crate::protocol::peer::{Starts, TERM_END};
 use crate::record::{SnapshotId, genesis_config};
 use crate::recovered::Recovered;
 use crate::replica::event::Snapshot;
@@ -45,6 +45,7 @@ use crate::store::OpenError;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
 use crate::store::genesis;
 use crate::store::shadow::ShadowDisk;
+use crate::store::start_count;
 use crate::store::{Identity, KnownPeers, Options, SpareBy, Store};
 
 /// Runs a node until a signal stops it.
@@ -100,6 +101,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         incarnation: identity.incarnation,
         members: loaded.members.as_ref().map(genesis::hash),
         payload_bytes_max,
+        starts: count_start(&config, &*disk)?,
         client_address: addresses.announced.clone(),
         keyring: Rc::clone(&keyring),
     };
@@ -356,6 +358,24 @@ fn check_term(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartEr
         directory: config.data_dir.display().to_string(),
         term: term.get(),
     })
+}
+
+/// Counts this start of the node, durably and before another node hears of it.
+fn count_start(config: &ServeConfig, disk: &dyn Disk) -> Result<Option<Starts>, StartError> {
+    let mark = clock::random_seed() as u32;
+    let starts = start_count::count_start(disk, mark)
+        .map_err(|source| unusable_file(config, start_count::FILE, source))?;
+    if starts.is_none() {
+        tracing::warn!(
+            "{}: how often this node was started is not known (no room, or damage): the others do not notice if its data \
+             directory is an old copy",
+            start_count::FILE
+        );
+    }
+    Ok(starts.map(|starts| Starts {
+        count: starts.count,
+        marks: starts.marks,
+    }))
 }
 
 /// The nodes that this node has met before.

@@ -19,6 +19,7 @@ mod read;
 mod recovery;
 mod shape;
 mod snapshots;
+pub mod start_count;
 mod types;
 mod write;
 
@@ -37,7 +38,7 @@ pub use error::{ReadError, StoreError};
 pub use format::batch::{Kind, Mark};
 pub use format::hard_state::{FILE as HARD_STATE_FILE, SLOT_BYTES};
 pub use format::layout;
-pub use known_peers::KnownPeers;
+pub use known_peers::{KnownPeer, KnownPeers, Start};
 pub use offline::{inspect, verify};
 use offline::{rejoin, replace};
 pub use read::reader::LogReader;

@@ -37,7 +37,7 @@ fn a_file_larger_than_any_segment_is_not_read_into_memory() {
 
 #[test]
 fn a_directory_in_the_place_of_a_file_is_named() {
-    for name in ["genesis", "incarnations"] {
+    for name in ["genesis", "incarnations", "starts"] {
         let dir = tempfile::tempdir().expect("a directory");
         let mut node = Node::alone(dir.path());
         node.start();

@@ -1,5 +1,7 @@
 //! A real node that forgot what it voted: the others do not let it back under its id, until a person says so.
 
+use std::path::Path;
+
 use crate::support::client::{bulk, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
@@ -14,13 +16,17 @@ fn write(cluster: &Cluster, from: u32, to: u32) {
     }
 }
 
-/// Waits until `node` has tried to reach all others, and each has refused it.
+/// Waits until `node` has tried to reach all others, and each has refused it because its directory is another one.
 fn wait_for_refusals(node: &Node, others: usize) {
+    wait_until_refused(node, others, "data directory was replaced");
+}
+
+fn wait_until_refused(node: &Node, others: usize, because: &str) {
     eventually("all others refuse it, and say why", || {
         let peers = node.status()?.connections.peers;
         let refused = peers.iter().filter(|peer| {
             let error = peer.error.as_deref().unwrap_or_default();
-            error.contains("data directory was replaced") && error.contains("noraftd rejoin")
+            error.contains(because) && error.contains("noraftd rejoin")
         });
         (refused.count() == others).then_some(())
     });
@@ -130,6 +136,103 @@ fn a_directory_in_use_is_not_made_a_stranger_to_the_others() {
         let peers = cluster.nodes[live].status()?.connections.peers;
         peers.iter().all(|peer| peer.connected).then_some(())
     });
+}
+
+fn wait_until_connected(node: &Node) {
+    eventually("all others have admitted it", || {
+        let peers = node.status()?.connections.peers;
+        peers.iter().all(|peer| peer.connected).then_some(())
+    });
+}
+
+/// Copies a data directory, of which no process is running.
+fn copy_directory(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a directory");
+    for entry in std::fs::read_dir(from).expect("a directory") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("a type").is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+        }
+    }
+}
+
+#[test]
+fn an_old_copy_of_a_directory_is_not_heard_until_the_node_rejoins() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    write(&cluster, 0, 10);
+    let node = cluster.followers()[0];
+    let (data, copy) = (
+        cluster.nodes[node].dir.join("data"),
+        cluster.nodes[node].dir.join("copy"),
+    );
+    cluster.nodes[node].kill();
+    copy_directory(&data, &copy);
+    for _ in 0..2 {
+        cluster.nodes[node].start();
+        wait_until_connected(&cluster.nodes[node]);
+        cluster.nodes[node].kill();
+    }
+    write(&cluster, 10, 20);
+
+    std::fs::remove_dir_all(&data).expect("removed");
+    std::fs::rename(&copy, &data).expect("put back");
+    cluster.nodes[node].start();
+    wait_until_refused(&cluster.nodes[node], 2, "old copy");
+    // Those that heard of the later start remember it.
+    let others: Vec<usize> = (0..3).filter(|at| *at != node).collect();
+    for at in &others {
+        cluster.nodes[*at].kill();
+    }
+    for at in &others {
+        cluster.nodes[*at].start();
+    }
+    cluster.leader();
+    cluster.nodes[node].kill();
+    // However often it is started: after this the copy was started more often than the directory that was lost.
+    for _ in 0..3 {
+        cluster.nodes[node].start();
+        wait_until_refused(&cluster.nodes[node], 2, "old copy");
+        cluster.nodes[node].kill();
+    }
+    cluster.nodes[node].start();
+    wait_until_refused(&cluster.nodes[node], 2, "old copy");
+    write(&cluster, 20, 30);
+
+    cluster.nodes[node].kill();
+    std::fs::remove_dir_all(&data).expect("removed");
+    let mut args = args_of_rejoin(&cluster, node);
+    args.extend(cluster.nodes[node].settings());
+    let done = noraftd(&args);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    cluster.nodes[node].start();
+    wait_until_connected(&cluster.nodes[node]);
+}
+
+#[test]
+fn of_two_processes_with_copies_of_one_directory_one_is_not_heard() {
+    let mut cluster = Cluster::start(3, PeersOver::Unix);
+    write(&cluster, 0, 10);
+    let node = cluster.followers()[0];
+    cluster.nodes[node].kill();
+    let dir = cluster.nodes[node].dir.join("clone");
+    copy_directory(&cluster.nodes[node].dir.join("data"), &dir.join("data"));
+    let mut args: Vec<String> = cluster.nodes[node].settings()[6..]
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    // It listens elsewhere; the others are where they were.
+    let own = format!("{}=", node + 1);
+    let address = args.iter().position(|arg| arg.starts_with(&own));
+    args[address.expect("it has an address")] = format!("{own}unix:{}", dir.join("peer.sock").display());
+    let mut clone = Node::new(&dir, &args);
+
+    cluster.nodes[node].start();
+    wait_until_connected(&cluster.nodes[node]);
+    clone.start();
+    wait_until_refused(&clone, 2, "old copy");
+    wait_until_connected(&cluster.nodes[node]);
+    write(&cluster, 10, 20);
+    clone.kill();
 }
 
 fn args_of_rejoin(cluster: &Cluster, node: usize) -> Vec<&str> {

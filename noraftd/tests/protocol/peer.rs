@@ -25,6 +25,7 @@ fn a_rejection_reveals_only_its_kind() {
         Reject::Node,
         Reject::Version,
         Reject::Incarnation,
+        Reject::OldCopy,
         Reject::Secret,
     ] {
         let bytes = encoded(&PeerFrame::Reject(reject));

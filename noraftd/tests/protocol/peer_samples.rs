@@ -5,7 +5,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::peer::{
     Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
-    Print, ProofOfSecret, Reject, SharedSettings,
+    Print, ProofOfSecret, Reject, SharedSettings, Starts,
 };
 use noraftd::protocol::resp::{Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
@@ -93,6 +93,7 @@ fn greetings() -> Vec<PeerFrame> {
                 members: Some(8),
                 payload_bytes_max: Some(9),
             },
+            starts: None,
             client_address: Some("10.0.0.1:7601".to_owned()),
             lane: Lane::Urgent,
         },
@@ -108,13 +109,20 @@ fn greetings() -> Vec<PeerFrame> {
         Reject::Version,
         Reject::NotMember,
         Reject::Incarnation,
+        Reject::OldCopy,
         Reject::Unproven,
         Reject::Secret,
         Reject::Settings(differences()),
     ];
     let challenge = Challenge { nonce: [5; 32] };
     let proofs = [vec![[1; 16]], vec![[1; 16], [2; 16]]];
+    let mut counting = hello.clone();
+    counting.extensions.starts = Some(Starts {
+        count: 300,
+        marks: vec![6, 5],
+    });
     let mut frames = vec![PeerFrame::Hello(hello), PeerFrame::HelloReply(reply)];
+    frames.push(PeerFrame::Hello(counting));
     frames.extend(rejects.map(PeerFrame::Reject));
     frames.push(PeerFrame::Challenge(challenge));
     frames.extend(proofs.map(|proofs| PeerFrame::Proof(ProofOfSecret { proofs })));

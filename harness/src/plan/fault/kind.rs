@@ -52,6 +52,10 @@ pub enum FaultKind {
     /// node has met the directory (else it is only the kill). Half of the nodes are started all the same, with an empty
     /// directory: no other node may listen to them. After the end the operator sets them up again with `noraftd rejoin`.
     Wipe(Target),
+    /// SIGKILL, and an operator's mistake: the first one that strikes a node only takes a copy of its data directory; after that
+    /// the copy is put in the place of the directory, where `wipe` might take it away, and the node is started with it. No
+    /// other node may listen to it. After the end the operator sets it up again with `noraftd rejoin`.
+    Mistake(Target),
 }
 
 /// What a plan calls a kind of fault.
@@ -74,6 +78,7 @@ pub enum KindName {
     Coup,
     Voters,
     Wipe,
+    Mistake,
 }
 
 /// Where a kind of fault is possible.
@@ -103,7 +108,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -119,6 +124,7 @@ impl KindName {
         Self::Coup,
         Self::Voters,
         Self::Wipe,
+        Self::Mistake,
     ];
 
     fn row(self) -> Row {
@@ -138,6 +144,7 @@ impl KindName {
             Self::Coup => ("coup", Takes::Mode, World::Both, 3),
             Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
             Self::Wipe => ("wipe", Takes::Target, World::Simulation, 1),
+            Self::Mistake => ("mistake", Takes::Target, World::Simulation, 1),
         }
     }
 
@@ -246,6 +253,7 @@ impl FaultKind {
             KindName::Coup => Self::Coup(mode?),
             KindName::Voters => Self::Voters,
             KindName::Wipe => Self::Wipe(target?),
+            KindName::Mistake => Self::Mistake(target?),
         })
     }
 
@@ -289,6 +297,7 @@ impl FaultKind {
             }
             Self::Voters => (KindName::Voters, none),
             Self::Wipe(target) => (KindName::Wipe, on(target)),
+            Self::Mistake(target) => (KindName::Mistake, on(target)),
         }
     }
 

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use noraft::NodeId;
 use noraftd::admission::{Admission, NotAdmitted, Unfit, check_reply};
-use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, SharedSettings};
+use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, SharedSettings, Starts};
 use noraftd::store::disk::Disk;
-use noraftd::store::{Identity, KnownPeers, genesis};
+use noraftd::store::{Identity, KnownPeers, genesis, start_count};
 
 /// One end of every greeting of a process.
 pub(crate) struct Greeter {
     identity: Identity,
+    starts: Option<Starts>,
     settings: SharedSettings,
     pub(crate) admission: Admission,
 }
@@ -31,7 +32,7 @@ pub(crate) enum NoConnection {
 
 impl Greeter {
     /// For the process that opened the directory of `identity`, in a cluster of `nodes`. `payload_bytes_max` is what it
-    /// says of its segments, if anything.
+    /// says of its segments, if anything; `mark` is its own.
     ///
     /// # Errors
     ///
@@ -41,7 +42,9 @@ impl Greeter {
         identity: Identity,
         nodes: &BTreeSet<NodeId>,
         payload_bytes_max: Option<u64>,
+        mark: u32,
     ) -> io::Result<Self> {
+        let starts = start_count::count_start(&*disk, mark)?;
         let known_peers = KnownPeers::load(disk)?;
         if known_peers.is_lost() {
             return Err(io::Error::other(
@@ -56,14 +59,24 @@ impl Greeter {
         others.remove(&identity.owner.node_id);
         Ok(Self {
             identity,
+            starts: starts.map(|starts| Starts {
+                count: starts.count,
+                marks: starts.marks,
+            }),
             settings,
             admission: Admission::new(identity.owner, settings, others, known_peers),
         })
     }
 
-    /// The directory that this process goes by.
-    pub(crate) fn incarnation(&self) -> u64 {
-        self.identity.incarnation
+    /// True when this process has met that one, and no other of its node since.
+    pub(crate) fn has_met(&self, other: &Self) -> bool {
+        let latest = other.starts.as_ref();
+        let start = latest.and_then(|starts| Some((starts.count, *starts.marks.first()?)));
+        let known = self.admission.known(other.identity.owner.node_id);
+        known.is_some_and(|known| {
+            let met = known.start.map(|start| (start.count, start.mark));
+            known.incarnation == other.identity.incarnation && met == start && start.is_some()
+        })
     }
 
     /// Dials `acceptor`: each has to find the other fit. What is new is on the acceptor's disk when this returns.
@@ -74,7 +87,10 @@ impl Greeter {
             from: self.identity.owner.node_id,
             to,
             incarnation: self.identity.incarnation,
-            extensions: Extensions::ours(self.settings).on(lane),
+            extensions: Extensions {
+                starts: self.starts.clone(),
+                ..Extensions::ours(self.settings).on(lane)
+            },
         };
         acceptor.admission.verify(&hello).map_err(NotAdmitted::from)?;
         acceptor.admission.admit(&hello)?;

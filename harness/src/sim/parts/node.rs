@@ -2,7 +2,7 @@
 //!
 //! Invariant: what a process knew is gone with it. Only the disk and the clocks go on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,10 +45,12 @@ pub(crate) struct SimNode {
 }
 
 /// What became of a node's directory.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Loss {
     /// It is lost, and was not set up again: no other node may listen to this one.
     pub(crate) is_outcast: bool,
+    /// An old copy of it, which the operator took while the node was down.
+    pub(crate) copy: Option<BTreeMap<String, Vec<u8>>>,
     /// The operator will set it up again.
     pub(crate) rejoin_is_due: bool,
 }

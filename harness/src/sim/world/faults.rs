@@ -102,6 +102,7 @@ impl World {
             FaultKind::Coup(mode) => self.begin_coup_of_lane(lane, k, mode),
             FaultKind::Voters => self.ask_for_voters(lane, roll),
             FaultKind::Wipe(_) => self.for_each_target(lane, Self::wipe),
+            FaultKind::Mistake(_) => self.for_each_target(lane, Self::mistake),
             // A plan is stripped of these before it is simulated.
             FaultKind::DiskStall(_)
             | FaultKind::StallKill

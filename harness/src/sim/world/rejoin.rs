@@ -70,16 +70,7 @@ impl World {
         if !may_be_lost {
             return Some(format!("{seen}; its directory stays"));
         }
-        let node = &mut self.nodes[at];
-        node.disk.replace(BTreeMap::new());
-        node.loss.is_outcast = true;
-        self.atlas.note_lost(at);
-        self.checks.lost(at, self.nodes[at].id);
-        self.journal.counters.disks.lost += 1;
-        self.journal.note(
-            self.queue.now(),
-            Happening::Disk(DiskHappening::IsLost { node: at }),
-        );
+        self.lose(at, BTreeMap::new());
         if self.nemesis.prng.chance(1, 2) {
             self.nodes[at].is_kept_down = false;
             let soon = self.nemesis.prng.between(1, 50) * MILLI;
@@ -88,15 +79,48 @@ impl World {
         Some(format!("{seen}, and so is its directory"))
     }
 
+    /// A node is killed. The first time, a copy of its directory is taken meanwhile; afterwards the copy is put in the
+    /// place of the directory, if that may be lost now, and the node is started with it.
+    pub(super) fn mistake(&mut self, at: usize) -> Option<String> {
+        let may_be_lost = self.may_be_lost(at);
+        let seen = self.take_down(at, Crash::Kill)?;
+        if self.nodes[at].loss.is_outcast {
+            return Some(seen);
+        }
+        let Some(copy) = self.nodes[at].loss.copy.clone().filter(|_| may_be_lost) else {
+            self.nodes[at].loss.copy = Some(self.nodes[at].disk.files());
+            return Some(format!("{seen}; a copy of its directory is taken"));
+        };
+        self.lose(at, copy);
+        self.nodes[at].is_kept_down = false;
+        let soon = self.nemesis.prng.between(1, 50) * MILLI;
+        self.schedule_start(at, soon);
+        Some(format!("{seen}; an old copy of its directory is put back"))
+    }
+
+    /// The directory is another one from now on.
+    fn lose(&mut self, at: usize, files: BTreeMap<String, Vec<u8>>) {
+        let node = &mut self.nodes[at];
+        node.disk.replace(files);
+        node.loss.is_outcast = true;
+        self.atlas.note_lost(at);
+        self.checks.lost(at, self.nodes[at].id);
+        self.journal.counters.disks.lost += 1;
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::IsLost { node: at }),
+        );
+    }
+
     fn may_be_lost(&mut self, at: usize) -> bool {
         let (id, node) = (self.nodes[at].id, &self.nodes[at]);
-        let Some(incarnation) = node.process.as_ref().map(|process| process.greeter.incarnation()) else {
+        let Some(process) = node.process.as_ref() else {
             return false;
         };
         let others = self.nodes.iter().filter(|other| other.id != id);
         let has_met = others.clone().all(|other| {
-            let process = other.process.as_ref();
-            process.is_some_and(|process| process.greeter.admission.known(id) == Some(incarnation))
+            let other = other.process.as_ref();
+            other.is_some_and(|other| other.greeter.has_met(&process.greeter))
         });
         let is_alone = self.nodes.iter().all(|node| !node.loss.is_outcast);
         has_met && is_alone && self.may_damage(at)
@@ -137,6 +161,8 @@ impl World {
         match set_up {
             Ok(()) => {
                 self.nodes[at].loss.is_outcast = false;
+                // A copy of the directory that was lost is of no use to the one that takes its place.
+                self.nodes[at].loss.copy = None;
                 self.journal.counters.processes.rejoins += 1;
                 self.note_rejoin(at, "begins again");
                 self.schedule_start(at, MILLI);

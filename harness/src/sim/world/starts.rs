@@ -125,7 +125,9 @@ impl World {
         let is_same = self.plan.sim.node.resettings_permille == 0;
         let payload_bytes_max = is_same.then_some(store.payload_bytes_max() as u64);
         let disk = Arc::clone(&self.nodes[at].met);
-        Greeter::open(disk, store.identity(), &nodes, payload_bytes_max)
+        // Not drawn: another draw would be another trace.
+        let mark = self.nodes[at].life as u32;
+        Greeter::open(disk, store.identity(), &nodes, payload_bytes_max, mark)
     }
 
     fn crash_in_recovery(&mut self, at: usize) {

@@ -9,6 +9,7 @@
 //! | 2 | nonce: 32 random bytes; the caller can prove that it knows the secret, and wants a challenge |
 //! | 3 | members: u64, a hash of the nodes that the cluster began with |
 //! | 4 | payload limit: u64, the most bytes of one command that the sender's segments hold |
+//! | 5 | starts: u64, how often the node was started with its directory, and u32 for each of the last ones, 64 at most, a mark, the latest first |
 //! | 16 | where clients reach the node: HOST:PORT, printable ASCII of at most 300 bytes |
 //! | 17 | lane, in a hello: u8, 1 for the connection that carries what is urgent; absent for the first one |
 //!
@@ -32,6 +33,8 @@ pub struct Extensions {
     pub nonce: Option<Nonce>,
     /// What has to be equal on every node.
     pub settings: SharedSettings,
+    /// Which process of the node it is, when it knows.
+    pub starts: Option<Starts>,
     /// Where clients reach the node, HOST:PORT, when it knows.
     pub client_address: Option<String>,
     /// What this connection carries.
@@ -55,6 +58,7 @@ impl Extensions {
             features: Features::SUPPORTED,
             nonce: None,
             settings,
+            starts: None,
             client_address: None,
             lane: Lane::First,
         }
@@ -79,6 +83,12 @@ impl Extensions {
         }
         if let Some(bytes) = self.settings.payload_bytes_max {
             put(TAG_PAYLOAD, &bytes.to_le_bytes(), out);
+        }
+        if let Some(starts) = &self.starts {
+            let mut value = starts.count.to_le_bytes().to_vec();
+            let marks = starts.marks.iter().take(MARKS_MAX);
+            marks.for_each(|mark| value.extend_from_slice(&mark.to_le_bytes()));
+            put(TAG_STARTS, &value, out);
         }
         if let Some(address) = &self.client_address {
             put(TAG_CLIENT_ADDRESS, address.as_bytes(), out);
@@ -122,6 +132,7 @@ impl Extensions {
             }
             TAG_MEMBERS => self.settings.members = Some(number(value)?),
             TAG_PAYLOAD => self.settings.payload_bytes_max = Some(number(value)?),
+            TAG_STARTS => self.starts = Some(starts(value)?),
             TAG_CLIENT_ADDRESS => {
                 let text = std::str::from_utf8(value).ok();
                 let address = text.filter(|text| is_client_address(text));
@@ -138,6 +149,28 @@ impl Extensions {
 fn number(value: &[u8]) -> Result<u64, &'static str> {
     let bytes = value.try_into().map_err(|_| "an extension is not a number")?;
     Ok(u64::from_le_bytes(bytes))
+}
+
+fn starts(value: &[u8]) -> Result<Starts, &'static str> {
+    let fault = "its starts have another length";
+    let (count, marks) = value.split_first_chunk().ok_or(fault)?;
+    let (marks, rest) = marks.as_chunks();
+    if marks.is_empty() || marks.len() > MARKS_MAX || !rest.is_empty() {
+        return Err(fault);
+    }
+    Ok(Starts {
+        count: u64::from_le_bytes(*count),
+        marks: marks.iter().map(|mark| u32::from_le_bytes(*mark)).collect(),
+    })
+}
+
+/// Which process of a node it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Starts {
+    /// How often the node was started with its data directory, this time included.
+    pub count: u64,
+    /// A mark that this process has drawn, and those of the starts before it, the latest first.
+    pub marks: Vec<u32>,
 }
 
 /// What has to be equal on every node of a cluster; `None` where a node does not know, or does not say.
@@ -252,6 +285,9 @@ const TAG_FEATURES: u8 = 1;
 const TAG_NONCE: u8 = 2;
 const TAG_MEMBERS: u8 = 3;
 const TAG_PAYLOAD: u8 = 4;
+const TAG_STARTS: u8 = 5;
+/// They all fit into a greeting.
+const MARKS_MAX: usize = 64;
 const TAG_CLIENT_ADDRESS: u8 = 16;
 /// A host name has 253 bytes at most.
 const CLIENT_ADDRESS_BYTES_MAX: usize = 300;
@@ -284,6 +320,10 @@ mod tests {
                 members: Some(7),
                 payload_bytes_max: Some(8),
             },
+            starts: Some(Starts {
+                count: 3,
+                marks: vec![6, 5, 4],
+            }),
             client_address: Some("[::1]:7601".to_owned()),
             ..some()
         };
@@ -321,6 +361,11 @@ mod tests {
             read(&[TAG_FEATURES, 4, 0, 1, 2, 3, 4]).is_err(),
             "features of 4 bytes"
         );
+        for bytes in [7, 8, 11, 13, 8 + 4 * (MARKS_MAX + 1)] {
+            let mut list = BytesMut::new();
+            put(TAG_STARTS, &vec![1; bytes], &mut list);
+            assert!(read(&list).is_err(), "starts of {bytes} bytes");
+        }
         assert!(read(&[features.clone(), features].concat()).is_err(), "twice");
         assert!(read(&[9, 0, 0].repeat(2)).is_err(), "an unknown one twice");
         for address in [

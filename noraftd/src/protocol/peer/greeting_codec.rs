@@ -93,6 +93,8 @@ impl Reject {
             Self::Unproven => (6, 0),
             Self::Secret => (7, 0),
             Self::Settings(Differences(which)) => (8, which),
+            // Only a node that says how often it was started gets to hear it, and such a node knows it.
+            Self::OldCopy => (9, 0),
         };
         frame::encode(KIND_REJECT, NO_CLUSTER, out, |out| {
             out.put_u8(reason);
@@ -112,6 +114,7 @@ impl Reject {
             6 => Some(Self::Unproven),
             7 => Some(Self::Secret),
             8 => Some(Self::Settings(Differences(number))),
+            9 => Some(Self::OldCopy),
             _ => None,
         }
     }

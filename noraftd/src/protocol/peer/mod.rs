@@ -51,7 +51,9 @@ mod terms;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
-pub use self::extensions::{Differences, Extensions, Features, Lane, SharedSettings, is_client_address};
+pub use self::extensions::{
+    Differences, Extensions, Features, Lane, SharedSettings, Starts, is_client_address,
+};
 pub use self::terms::{TERM_END, TERM_LEAP_MAX, TermFault};
 
 use crate::protocol::command::Request;
@@ -337,6 +339,12 @@ pub enum Reject {
          up with `noraftd rejoin`"
     )]
     Incarnation,
+    /// The rejecting node has met a later process with the sender's data directory, or another one of the same number.
+    #[error(
+        "this node's data directory is an old copy, or a second process has the same: it may have forgotten what it voted; \
+         stop this node, put the directory aside and set the node up with `noraftd rejoin`"
+    )]
+    OldCopy,
     /// The sender did not offer to prove that it knows the secret.
     #[error("it demands proof of the secret: give this node --peer-secret-file")]
     Unproven,
