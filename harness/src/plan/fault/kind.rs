@@ -348,7 +348,8 @@ mod tests {
             })
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
-                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader";
+                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader \
+                        mistake-leader";
         assert_eq!(names.join(" "), expected);
     }
 
