@@ -30,7 +30,7 @@ use noraft::NodeId;
 use crate::record::ENCODED_MEMBERS_MAX;
 use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::disk::{Disk, DiskFile};
-use crate::store::format::codec::{Fields, crc};
+use crate::store::format::codec::{Fields, crc, unknown_version};
 use crate::store::format::layout::{PAGE, is_zero};
 
 /// What is known of another node.
@@ -207,11 +207,7 @@ fn decode(copy: &[u8]) -> io::Result<Option<BTreeMap<NodeId, KnownPeer>>> {
         return Ok(None);
     }
     if head.u32(8) != FORMAT_VERSION {
-        let text = format!(
-            "{FILE}: format version {}, this code knows {FORMAT_VERSION}; start the version that wrote it, or a later one",
-            head.u32(8)
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        return Err(unknown_version(FILE, head.u32(8), FORMAT_VERSION));
     }
     let Some(starts) = decode_starts(&copy[end + SUM_BYTES..], count) else {
         return Ok(None);

@@ -24,9 +24,9 @@
 
 use std::io::{self, IoSlice};
 
-use crate::store::disk::Disk;
 use crate::store::disk::shortage::{is_full, is_shortage};
-use crate::store::format::codec::{Fields, crc};
+use crate::store::disk::{Disk, DiskFile};
+use crate::store::format::codec::{Fields, crc, unknown_version};
 use crate::store::format::layout::PAGE;
 
 /// The starts of a node with its directory.
@@ -38,8 +38,8 @@ pub struct Starts {
     pub marks: Vec<u32>,
 }
 
-/// Counts this start, whose mark is `mark`, durably; `None` where that is not possible: the disk was full from the first
-/// start on, or both copies are damaged. To be called by the process that has the directory locked.
+/// Counts this start, whose mark is `mark`, durably; `None` where that is not possible: there is no room, or both copies are
+/// damaged. To be called by the process that has the directory locked.
 ///
 /// # Errors
 ///
@@ -50,11 +50,7 @@ pub fn count_start(disk: &dyn Disk, mark: u32) -> io::Result<Option<Starts>> {
             count: 1,
             marks: vec![mark],
         };
-        return match lay_out(disk, &first) {
-            Ok(()) => Ok(Some(first)),
-            Err(error) if is_full(&error) || is_shortage(&error) => Ok(None),
-            Err(error) => Err(error),
-        };
+        return unless_full(lay_out(disk, &first), first);
     }
     let file = disk.open(FILE)?;
     let mut found = Ok(None);
@@ -68,12 +64,25 @@ pub fn count_start(disk: &dyn Disk, mark: u32) -> io::Result<Option<Starts>> {
     starts.count = count;
     starts.marks.insert(0, mark);
     starts.marks.truncate(MARKS_MAX);
-    let page = encode(&starts);
+    unless_full(write_twice(&*file, &encode(&starts)), starts)
+}
+
+/// What was written, or `None` where there was no room for it: a file system that copies on write wants some for bytes that
+/// take the place of others too. What it left of them was not said to any node, and the next start counts on from it.
+fn unless_full(written: io::Result<()>, starts: Starts) -> io::Result<Option<Starts>> {
+    match written {
+        Ok(()) => Ok(Some(starts)),
+        Err(error) if is_full(&error) || is_shortage(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn write_twice(file: &dyn DiskFile, page: &[u8]) -> io::Result<()> {
     for at in [0, PAGE] {
-        file.write_at(at as u64, &[IoSlice::new(&page)])?;
+        file.write_at(at as u64, &[IoSlice::new(page)])?;
         file.sync_data()?;
     }
-    Ok(Some(starts))
+    Ok(())
 }
 
 fn lay_out(disk: &dyn Disk, starts: &Starts) -> io::Result<()> {
@@ -127,11 +136,7 @@ fn decode(copy: &[u8]) -> io::Result<Option<Starts>> {
         return Ok(None);
     }
     if head.u32(8) != FORMAT_VERSION {
-        let text = format!(
-            "{FILE}: format version {}, this code knows {FORMAT_VERSION}; start the version that wrote it, or a later one",
-            head.u32(8)
-        );
-        return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        return Err(unknown_version(FILE, head.u32(8), FORMAT_VERSION));
     }
     let marks = copy[HEAD_BYTES..end].chunks_exact(MARK_BYTES);
     Ok(Some(Starts {
@@ -222,6 +227,30 @@ mod tests {
         assert_eq!(count(&disk, 2), Some(1));
         disk.arm(Some(Fault::Full));
         assert_eq!(count(&disk, 3), Some(2), "it has its room");
+    }
+
+    #[test]
+    fn an_overwrite_without_room_keeps_no_node_from_starting_and_the_next_start_counts_on() {
+        let before = three().operations();
+        let whole = three();
+        count(&whole, 14);
+        let mut failed = 0;
+        for op in before..whole.operations() {
+            let disk = three();
+            let errno = nix::libc::ENOSPC;
+            disk.arm(Some(Fault::Once { op, errno }));
+            // Looking for the file and reading it want no room.
+            let Ok(None) = count_start(&disk, 14) else {
+                continue;
+            };
+            failed += 1;
+            disk.arm(None);
+            let starts = count_start(&disk, 15).unwrap().unwrap();
+            assert!((4..=5).contains(&starts.count), "operation {op}: {starts:?}");
+            let third = starts.count as usize - 3;
+            assert_eq!(starts.marks[third], 13, "operation {op}");
+        }
+        assert!(failed >= 4, "two writes and two syncs");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! Invariant: callers hold a slice of the full fixed size before they read a field of it.
 
+use std::io;
+
 /// The last index, LSN or segment number that bytes on disk may name: nothing that begins at one comes close, and what
 /// is added to one of them later does not overflow. A larger one is not what was written, whatever its crc says.
 pub(in crate::store) const NUMBER_MAX: u64 = 1 << 62;
@@ -29,6 +31,14 @@ impl Fields<'_> {
             .try_into()
             .expect("a range of N bytes has N bytes")
     }
+}
+
+/// The error of a file in a version of its format that this code does not know.
+pub(in crate::store) fn unknown_version(file: &str, found: u32, known: u32) -> io::Error {
+    let text = format!(
+        "{file}: format version {found}, this code knows {known}; start the version that wrote it, or a later one"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
 /// Stores `bytes` at `at`.
