@@ -114,6 +114,29 @@ fn correct_code_passes_while_the_voters_change() {
 }
 
 #[test]
+fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
+    let plan = Plan::load(&workloads().join("mistakes.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let campaign = Campaign {
+        plan: plan.lasting(Span::from_millis(4000)),
+        seeds: 1..61,
+        jobs: 2,
+        keep_going: true,
+        cpu_max: None,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!(
+        (&tally.failed[..], tally.seeds),
+        (&[][..], 60),
+        "again: harness sim workloads/mistakes.toml --time 4s --seed <the seed>"
+    );
+    let processes = &tally.counters.processes;
+    assert!(
+        processes.rejoins > 10 && processes.hellos_refused > 50,
+        "{processes:?}"
+    );
+}
+
+#[test]
 fn a_plan_that_changes_voters_is_for_both_worlds() {
     let plan = Plan::load(&workloads().join("voters.toml")).unwrap_or_else(|error| panic!("{error}"));
     plan.for_processes().unwrap_or_else(|error| panic!("{error}"));
