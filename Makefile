@@ -16,7 +16,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci mutants test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci mutants mutants-daemon test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -45,6 +45,10 @@ bugs-ci: setup-build
 mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice
 	@scripts/setup.sh mutants
 	scripts/mutants.sh $(ARGS)
+
+mutants-daemon: setup-build ## a sample of 200 small changes of the daemon, each against the tests of its folder; resumes (COUNT, SEED, HOURS)
+	@scripts/setup.sh mutants
+	scripts/mutants-daemon.sh
 
 # Every operation of a run is a point of crash: a kill, and power cuts that keep parts of what was not synced.
 crash-points: setup-build ## a crash at every write and sync of whole runs of the store, thousands a run (STORE_RUNS=20)
