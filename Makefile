@@ -16,7 +16,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci mutants mutants-daemon test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ topologies: build ## every directed topology of five nodes, and again with a lin
 bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
 	@cargo build --quiet --bin harness
 	@target/debug/harness bugs $(ARGS)
+
+bugs-check: setup-build ## whether the edit of every bug applies and compiles, in minutes; hunts nothing
+	@cargo build --quiet --bin harness
+	@target/debug/harness bugs --check
 
 # A few of them, as a test.
 bugs-ci: setup-build

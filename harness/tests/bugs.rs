@@ -13,7 +13,7 @@ fn root() -> PathBuf {
 }
 
 fn catalog() -> Catalog {
-    Catalog::load(&root()).unwrap_or_else(|error| panic!("{error}"))
+    Catalog::load_all(&root()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// Edits the sources in memory, as a hunt edits its copy.

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use super::catalog::{Bug, Catalog};
 use super::hunt::{Found, Hunt, World};
+use super::parts::{Origin, PartError, Rows, commit};
+use super::progress::Progress;
 use super::scorecard::{Control, Line, Score, Scorecard};
 use super::scratch::{Scratch, ScratchError};
 use crate::plan::Span;
+use crate::sim::topologies::Shard;
 
 /// What to hunt, and how.
 #[derive(Debug, Clone)]
@@ -28,18 +31,38 @@ pub struct Hunts {
     pub budget: Option<Span>,
     /// The first seed of every plan.
     pub first_seed: u64,
+    /// Which part the bugs are of the whole, and where its rows go; when absent, they are the whole.
+    pub part: Option<(Shard, PathBuf)>,
+}
+
+/// Why hunts could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum HuntsError {
+    /// The unmutated sources.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
+    /// The rows of the part.
+    #[error(transparent)]
+    Part(#[from] PartError),
 }
 
 /// Hunts all bugs. `report` gets a line whenever something is known.
 ///
 /// # Errors
 ///
-/// When the unmutated sources cannot be read or built: everything else is a line of the scorecard.
-pub async fn run(hunts: &Hunts, report: &mut dyn FnMut(&str)) -> Result<Scorecard, ScratchError> {
+/// When the unmutated sources cannot be read or built, or a row cannot be written: everything else is a line of the scorecard.
+pub async fn run(hunts: &Hunts, report: &mut dyn FnMut(&str)) -> Result<Scorecard, HuntsError> {
     let scratch = Scratch::open(&hunts.root, &hunts.scratch)?;
+    let rows = match &hunts.part {
+        None => None,
+        Some((part, folder)) => Some(Rows::create(folder, *part, hunts.origin(&scratch)?)?),
+    };
+    let steps = hunts.plans().len() + hunts.pairs().count();
     let mut campaign = Campaign {
         hunts,
         scratch,
+        rows,
+        progress: Progress::new(steps),
         harness: PathBuf::new(),
         passed: BTreeMap::new(),
         card: Scorecard::default(),
@@ -49,9 +72,45 @@ pub async fn run(hunts: &Hunts, report: &mut dyn FnMut(&str)) -> Result<Scorecar
     Ok(campaign.card)
 }
 
+impl Hunts {
+    fn origin(&self, scratch: &Scratch) -> Result<Origin, ScratchError> {
+        Ok(Origin {
+            commit: commit(&self.root),
+            sources: scratch.digest(&self.root)?,
+            edits: self.catalog.digest.clone(),
+            worlds: self.worlds.clone(),
+            budget: self.budget,
+            first_seed: self.first_seed,
+        })
+    }
+
+    /// Every plan, in the worlds in which a bug is hunted with it.
+    fn plans(&self) -> BTreeSet<(World, PathBuf)> {
+        self.pairs()
+            .flat_map(|(bug, world)| {
+                let plans = bug.plans(world).iter();
+                plans.map(move |plan| (world, plan.clone()))
+            })
+            .collect()
+    }
+
+    /// Every bug in its worlds.
+    fn pairs(&self) -> impl Iterator<Item = (&Bug, World)> {
+        let bugs = self.catalog.bugs.iter();
+        bugs.flat_map(|bug| self.worlds_of(bug).into_iter().map(move |world| (bug, world)))
+    }
+
+    fn worlds_of(&self, bug: &Bug) -> Vec<World> {
+        let wanted = |world: &World| self.worlds.contains(world) && !bug.plans(*world).is_empty();
+        World::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
 struct Campaign<'a> {
     hunts: &'a Hunts,
     scratch: Scratch,
+    rows: Option<Rows>,
+    progress: Progress,
     /// The unmutated harness.
     harness: PathBuf,
     /// How many seeds of each plan the unmutated daemon passed.
@@ -60,18 +119,12 @@ struct Campaign<'a> {
 }
 
 impl Campaign<'_> {
-    async fn control(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), ScratchError> {
-        let (hunts, worlds) = (self.hunts, &self.hunts.worlds);
-        let plans = worlds.iter().flat_map(|world| {
-            let plans = hunts.catalog.bugs.iter().flat_map(|bug| bug.plans(*world));
-            plans.map(|plan| (*world, plan.clone()))
-        });
-        let plans: BTreeSet<(World, PathBuf)> = plans.collect();
+    async fn control(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), HuntsError> {
         report("building the unmutated daemon");
         self.scratch.build(None, &["harness", "noraftd"])?;
         self.harness = self.scratch.keep("harness", "harness-unmutated")?;
         let noraftd = self.scratch.keep("noraftd", "noraftd-unmutated")?;
-        for (world, plan) in plans {
+        for (world, plan) in self.hunts.plans() {
             let harness = self.harness.clone();
             let found = self
                 .hunt(world, &plan, harness, noraftd.clone(), u64::MAX, 1)
@@ -83,18 +136,19 @@ impl Campaign<'_> {
                 self.passed.insert((world, plan.clone()), seeds);
             }
             let control = Control { world, plan, found };
-            report(&control.words());
+            report(&format!("{} ({})", control.words(), self.progress.step()));
+            if let Some(rows) = &mut self.rows {
+                rows.add_control(&control)?;
+            }
             self.card.controls.push(control);
         }
         Ok(())
     }
 
-    async fn bugs(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), ScratchError> {
+    async fn bugs(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), HuntsError> {
         let hunts = self.hunts;
-        let count = hunts.catalog.bugs.len();
-        for (number, bug) in (1..).zip(&hunts.catalog.bugs) {
-            let wanted = |world: &World| hunts.worlds.contains(world) && !bug.plans(*world).is_empty();
-            let worlds: Vec<World> = World::ALL.into_iter().filter(wanted).collect();
+        for bug in &hunts.catalog.bugs {
+            let worlds = hunts.worlds_of(bug);
             let programs: Vec<&str> = worlds.iter().map(|world| program_of(*world)).collect();
             if programs.is_empty() {
                 continue;
@@ -106,7 +160,10 @@ impl Campaign<'_> {
                     Err(error) => Score::Failed(error.to_string()),
                 };
                 let line = Line::new(bug, world, score);
-                report(&format!("{number}/{count} {}", line.words()));
+                report(&format!("{} ({})", line.words(), self.progress.step()));
+                if let Some(rows) = &mut self.rows {
+                    rows.add_line(&line)?;
+                }
                 self.card.lines.push(line);
             }
         }

@@ -1,4 +1,5 @@
-//! The files of `harness/bugs/`: one bug each, and `left-out.toml` for what no plan can catch.
+//! The files of `harness/bugs/`: one bug each, and `left-out.toml` for what no plan can catch. Those in `harness/bugs/held-out/` are
+//! of the same form, and hunted by themselves: they were unknown to those who wrote the plans and rules.
 //!
 //! ```toml
 //! title = "a deposed leader answers reads"
@@ -19,12 +20,15 @@
 //! Invariant: a bug that was read is of one of [`KINDS`], and names at least one edit and at least one plan, or a test.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::hunt::World;
+use crate::sim::topologies::Shard;
 
 /// The list of known bugs has so many rows.
 pub const ROWS: u32 = 31;
@@ -46,12 +50,16 @@ pub const KINDS: [&str; 12] = [
 ];
 
 /// All bugs, and those without a file.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Catalog {
     /// By name.
     pub bugs: Vec<Bug>,
     /// By row, those of our own last.
     pub left_out: Vec<LeftOut>,
+    /// The folder of the files, from the root of the project.
+    pub folder: PathBuf,
+    /// A digest of all files.
+    pub digest: String,
 }
 
 /// One bug.
@@ -163,11 +171,38 @@ impl Catalog {
     ///
     /// When a file cannot be read or is malformed.
     pub fn load(root: &Path) -> Result<Self, CatalogError> {
-        let folder = root.join("harness/bugs");
+        Self::load_folder(root, FOLDER)
+    }
+
+    /// Reads `harness/bugs/held-out/` under `root`.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is malformed, or there is no such folder.
+    pub fn load_held_out(root: &Path) -> Result<Self, CatalogError> {
+        Self::load_folder(root, HELD_OUT)
+    }
+
+    /// The bugs of both folders, the second of which need not be there.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read or is malformed.
+    pub fn load_all(root: &Path) -> Result<Self, CatalogError> {
+        let mut all = Self::load(root)?;
+        if root.join(HELD_OUT).exists() {
+            all.bugs.extend(Self::load_held_out(root)?.bugs);
+        }
+        Ok(all)
+    }
+
+    fn load_folder(root: &Path, folder: &str) -> Result<Self, CatalogError> {
         let mut bugs = Vec::new();
         let mut left_out = Vec::new();
-        for (name, path) in toml_files(&folder)? {
+        let mut digest = Sha256::new();
+        for (name, path) in toml_files(&root.join(folder))? {
             let text = read(&path)?;
+            add_to_digest(&mut digest, name.as_bytes(), text.as_bytes());
             if name == LEFT_OUT {
                 left_out = parse::<LeftOutFile>(&text, &path)?.bug;
             } else {
@@ -180,7 +215,20 @@ impl Catalog {
             }
         }
         left_out.sort_by_key(|left| (left.row.is_none(), left.row));
-        Ok(Self { bugs, left_out })
+        Ok(Self {
+            bugs,
+            left_out,
+            folder: folder.into(),
+            digest: hex(digest),
+        })
+    }
+
+    /// Keeps one part, by the order of the names: neighbours, which are often alike, go to different ones.
+    pub fn part(mut self, part: Shard) -> Self {
+        let mut numbers = 0..;
+        self.bugs
+            .retain(|_| numbers.next().is_some_and(|number| part.has(number)));
+        self
     }
 
     /// Keeps the bugs with these names; all of them when none is named.
@@ -200,6 +248,21 @@ impl Catalog {
         self.bugs.retain(|bug| names.contains(&bug.name));
         Ok(self)
     }
+}
+
+/// A name and a content, so that neither can be taken for the other.
+pub(super) fn add_to_digest(digest: &mut Sha256, name: &[u8], content: &[u8]) {
+    for part in [name, content] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
+}
+
+pub(super) fn hex(digest: Sha256) -> String {
+    digest.finalize().iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn toml_files(folder: &Path) -> Result<BTreeMap<String, PathBuf>, CatalogError> {
@@ -287,6 +350,9 @@ impl Edit {
     }
 }
 
+/// Bugs that are held out, from the root of the project.
+pub const HELD_OUT: &str = "harness/bugs/held-out";
+const FOLDER: &str = "harness/bugs";
 const LEFT_OUT: &str = "left-out";
 
 #[cfg(test)]
@@ -313,6 +379,27 @@ mod tests {
             assert_eq!(refused, expected);
         }
         assert!(matches!(edit("b", "b").apply("b"), Err(EditError::Nothing(_))));
+    }
+
+    #[test]
+    fn what_is_held_out_is_read_by_itself_and_with_the_rest() {
+        let root = tempfile::tempdir().unwrap();
+        let text = "title = \"t\"\nrows = []\nkind = \"reads\"\nsource = \"s\"\nsim = [\"p\"]\n\
+                    [[edit]]\nfile = \"f\"\nfind = \"x\"\nreplace = \"y\"\n";
+        let names =
+            |catalog: Catalog| -> Vec<String> { catalog.bugs.into_iter().map(|bug| bug.name).collect() };
+        fs::create_dir_all(root.path().join(FOLDER)).unwrap();
+        fs::write(root.path().join(FOLDER).join("a.toml"), text).unwrap();
+        assert_eq!(names(Catalog::load_all(root.path()).unwrap()), ["a"]);
+        assert!(Catalog::load_held_out(root.path()).is_err());
+        fs::create_dir(root.path().join(HELD_OUT)).unwrap();
+        fs::write(root.path().join(HELD_OUT).join("b.toml"), text).unwrap();
+        assert_eq!(names(Catalog::load(root.path()).unwrap()), ["a"]);
+        assert_eq!(names(Catalog::load_held_out(root.path()).unwrap()), ["b"]);
+        assert_eq!(names(Catalog::load_all(root.path()).unwrap()), ["a", "b"]);
+        let digests = [Catalog::load(root.path()), Catalog::load_held_out(root.path())];
+        let [a, b] = digests.map(|catalog| catalog.unwrap().digest);
+        assert_ne!(a, b, "the name counts too");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::{Instant, timeout};
 
@@ -16,7 +17,8 @@ use crate::results::{Outcome, Results};
 use crate::sim::campaign::Brief;
 
 /// Where plans run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum World {
     /// The simulation.
     Sim,
@@ -54,7 +56,7 @@ impl World {
 }
 
 /// What came of hunting in one plan, or in several one after the other.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Found {
     /// Seeds that ran.
     pub seeds: u64,
@@ -67,7 +69,7 @@ pub struct Found {
 }
 
 /// A seed that failed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Catch {
     /// The plan.
     pub plan: PathBuf,

@@ -9,18 +9,26 @@
 //! | `scratch` | a copy of the sources, edited and built |
 //! | `hunt` | plans run on what was built, in either world, until something is caught |
 //! | `campaign` | the order of it all: the unmutated daemon first, then each bug |
+//! | `progress` | how far that is |
+//! | `parts` | hunts in parts, and the joining of what they found |
+//! | `check` | whether every edit applies and compiles, without a hunt |
 //! | `scorecard` | the table |
 //!
 //! Invariant: the unmutated daemon has passed every seed that a bug is hunted with, so what is caught is the bug.
 
 mod campaign;
 mod catalog;
+mod check;
 mod hunt;
+mod parts;
+mod progress;
 mod scorecard;
 mod scratch;
 
-pub use campaign::{Hunts, run};
-pub use catalog::{Bug, Catalog, CatalogError, Edit, EditError, KINDS, LeftOut, ROWS};
+pub use campaign::{Hunts, HuntsError, run};
+pub use catalog::{Bug, Catalog, CatalogError, Edit, EditError, HELD_OUT, KINDS, LeftOut, ROWS};
+pub use check::check;
 pub use hunt::{Catch, Found, World};
+pub use parts::{PartError, join};
 pub use scorecard::{Control, Line, Scorecard};
 pub use scratch::{Scratch, ScratchError};

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::catalog::{Bug, Catalog, LeftOut};
+use serde::{Deserialize, Serialize};
+
+use super::catalog::{Bug, Catalog, KINDS, LeftOut};
 use super::hunt::{Catch, Found, World};
 
 /// What came of all hunts.
@@ -20,7 +22,7 @@ pub struct Scorecard {
 }
 
 /// The unmutated daemon on one plan.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Control {
     /// Where.
     pub world: World,
@@ -51,7 +53,8 @@ pub struct Line {
     pub(super) score: Score,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Score {
     Hunted(Found),
     /// Not built, or no verdict.
@@ -173,7 +176,7 @@ impl Scorecard {
 
     /// The whole as Markdown. A world that was not run keeps its part of `before`.
     pub fn markdown(&self, catalog: &Catalog, before: &str) -> String {
-        let mut text = String::from(HEAD);
+        let mut text = head(&catalog.folder);
         for world in World::ALL {
             let was_run = self.controls.iter().any(|control| control.world == world);
             if was_run {
@@ -204,6 +207,22 @@ impl Scorecard {
         )
     }
 
+    /// How many bugs of each kind are caught in `world`.
+    fn by_kind(&self, world: World) -> String {
+        let mut text = String::from("| kind | bugs | caught |\n|-|-|-|\n");
+        for kind in KINDS {
+            let lines = || {
+                let of_world = self.lines.iter().filter(|line| line.world == world);
+                of_world.filter(|line| line.kind == kind)
+            };
+            let caught = lines().filter(|line| line.is_caught()).count();
+            if lines().next().is_some() {
+                let _ = writeln!(text, "| {kind} | {} | {caught} |", lines().count());
+            }
+        }
+        text
+    }
+
     fn part(&self, world: World) -> String {
         let mut text = format!("{}\n", heading(world));
         let _ = writeln!(
@@ -216,8 +235,9 @@ impl Scorecard {
         }
         let _ = writeln!(
             text,
-            "\n{}\n\n| row | bug | kind | what is wrong | shipped in | verdict | by | seeds | {} |\n|-|-|-|-|-|-|-|-|-|",
+            "\n{}\n\n{}\n| row | bug | kind | what is wrong | shipped in | verdict | by | seeds | {} |\n|-|-|-|-|-|-|-|-|-|",
             self.kinds(world),
+            self.by_kind(world),
             world.seconds()
         );
         for line in self.lines.iter().filter(|line| line.world == world) {
@@ -310,10 +330,16 @@ fn part_of<'a>(text: &'a str, heading: &str) -> &'a str {
     end.map_or(rest, |end| &rest[..heading.len() + end + 1])
 }
 
-const HEAD: &str = "# Seeded bugs\n\
-    Bugs, most of which shipped in real systems, put into the daemon one by one (`make bugs`; the edits are in `harness/bugs/`).\n\
-    *Seeds* and the time are those up to the first detection, one seed after the other from seed 1. Each bug is hunted\n\
-    only with seeds that the unmutated daemon has passed.\n\n";
+fn head(folder: &Path) -> String {
+    format!(
+        "# Seeded bugs\n\
+         Bugs, most of which shipped in real systems, put into the daemon one by one (`make bugs`; the edits are in `{}/`).\n\
+         *Seeds* and the time are those up to the first detection, one seed after the other from seed 1. Each bug is hunted\n\
+         only with seeds that the unmutated daemon has passed.\n\n",
+        folder.display()
+    )
+}
+
 /// A table is read in lines.
 const CELL_CHARS: usize = 160;
 
@@ -369,18 +395,13 @@ mod tests {
         let mut known = card(World::Sim, false);
         known.lines[0].missed = Some("it costs time only".into());
         assert!(known.passes());
-        let table = known.markdown(
-            &Catalog {
-                bugs: Vec::new(),
-                left_out: Vec::new(),
-            },
-            "",
-        );
+        let table = known.markdown(&Catalog::default(), "");
         assert!(table.contains("**missed** | it costs time only |"), "{table}");
         assert!(
             table.contains("0 of 1 bugs are caught, of 0 of 1 kinds."),
             "{table}"
         );
+        assert!(table.contains("| reads | 1 | 0 |\n\n"), "{table}");
     }
 
     #[test]
@@ -391,8 +412,8 @@ mod tests {
             reason: "no leases".into(),
         }];
         let left_out = Catalog {
-            bugs: Vec::new(),
             left_out,
+            ..Catalog::default()
         };
         let first = card(World::Cluster, false).markdown(&left_out, "");
         assert!(

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
 
-use super::catalog::{Bug, EditError};
+use super::catalog::{Bug, EditError, add_to_digest, hex};
 
 /// The copy, and where it is built.
 pub struct Scratch {
@@ -75,21 +76,49 @@ impl Scratch {
         &self.folder
     }
 
+    /// A digest of the sources as they are, and of the plans.
+    ///
+    /// # Errors
+    ///
+    /// When a plan cannot be read.
+    pub fn digest(&self, root: &Path) -> Result<String, ScratchError> {
+        let mut files = self.sources.clone();
+        collect(root, Path::new("workloads"), &mut files)?;
+        let mut digest = Sha256::new();
+        for (name, content) in &files {
+            add_to_digest(&mut digest, name.as_os_str().as_encoded_bytes(), content);
+        }
+        Ok(hex(digest))
+    }
+
     /// Builds `programs` of the sources as they are, or with a bug in them.
     ///
     /// # Errors
     ///
     /// When an edit does not fit, or the result does not compile.
     pub fn build(&self, bug: Option<&Bug>, programs: &[&str]) -> Result<(), ScratchError> {
+        self.compile("build", bug, programs)
+    }
+
+    /// Checks that `programs` would compile, which takes less time than building them.
+    ///
+    /// # Errors
+    ///
+    /// When an edit does not fit, or the result does not compile.
+    pub fn check(&self, bug: Option<&Bug>, programs: &[&str]) -> Result<(), ScratchError> {
+        self.compile("check", bug, programs)
+    }
+
+    fn compile(&self, verb: &str, bug: Option<&Bug>, programs: &[&str]) -> Result<(), ScratchError> {
         let mutated = bug.map_or_else(|| Ok(BTreeMap::new()), |bug| self.mutated(bug))?;
         self.write_tree(&mutated)?;
         let build = |scratch: &Self| {
             let bins = programs.iter().flat_map(|program| ["--bin", program]);
-            let options = ["build", "--locked", "--profile", PROFILE];
+            let options = [verb, "--locked", "--profile", PROFILE];
             scratch.cargo(options.into_iter().chain(bins))
         };
         let mut output = build(self)?;
-        if !output.status.success() {
+        if verb == "build" && !output.status.success() {
             // A build that was interrupted can leave behind what the next one cannot be linked with.
             let packages = PACKAGES.iter().flat_map(|package| ["--package", package]);
             self.cargo(["clean", "--profile", PROFILE].into_iter().chain(packages))?;

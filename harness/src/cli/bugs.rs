@@ -4,9 +4,12 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use harness::bugs::{Catalog, CatalogError, Hunts, Scorecard, World, run as run_hunts};
+use harness::bugs::{Catalog, CatalogError, Hunts, Scorecard, World, check, join, run as run_hunts};
 use harness::plan::Span;
 use harness::results::{EXIT_USAGE, Outcome};
+use harness::sim::topologies::Shard;
+
+use super::shard::ShardArg;
 
 /// Put real bugs into the daemon, one by one, and see whether each is caught.
 ///
@@ -14,6 +17,8 @@ use harness::results::{EXIT_USAGE, Outcome};
 /// the project, with shared dependencies; then the bug's plans run with one seed after another until a check catches
 /// it or the budget is spent. The unmutated daemon runs the same plans first, with at least the same seeds, and must
 /// pass. The table goes to results/bugs.md, unless `--only` is given.
+///
+/// On several machines, each hunts a part with `--shard`, and `--join` makes the table of all parts.
 ///
 /// Exit code: 0 when every bug was caught and the unmutated daemon passed, 1 otherwise, 64 wrong usage.
 #[derive(clap::Args)]
@@ -34,17 +39,43 @@ pub(crate) struct Args {
     /// Lists the bugs and what is left out, and runs nothing.
     #[arg(long)]
     list: bool,
+    /// The bugs in harness/bugs/held-out/, whose table is results/bugs-held-out.md.
+    #[arg(long)]
+    held_out: bool,
+    /// Whether every edit of every bug, those held out included, applies and compiles; hunts nothing.
+    #[arg(long, conflicts_with_all = ["list", "held_out", "shard", "join"])]
+    check: bool,
+    /// One part of the bugs, such as 2/8, by the order of their names; its rows are written, and no table.
+    #[arg(long, value_name = "I/N", conflicts_with = "only")]
+    shard: Option<ShardArg>,
+    /// The folder for the rows of a part; when absent, target/bugs-rows/2-of-8 in the project's folder.
+    #[arg(long, value_name = "DIR", requires = "shard")]
+    rows: Option<PathBuf>,
+    /// Runs nothing: makes the table of the parts whose rows are in these folders, all of them.
+    #[arg(long, num_args = 1.., value_name = "DIR", conflicts_with_all = ["only", "shard", "list", "world", "budget"])]
+    join: Vec<PathBuf>,
     /// The project's folder.
     #[arg(long, default_value = ".")]
     root: PathBuf,
-    /// Where the sources are copied and built; when absent, target/bugs in the project's folder.
+    /// Where the sources are copied and built; when absent, target/bugs in the project's folder, with --check
+    /// target/bugs-check.
     #[arg(long)]
     scratch: Option<PathBuf>,
 }
 
 /// Runs the verb.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
-    let whole = Catalog::load(&args.root)?;
+    let whole = if args.check {
+        Catalog::load_all(&args.root)?
+    } else if args.held_out {
+        Catalog::load_held_out(&args.root)?
+    } else {
+        Catalog::load(&args.root)?
+    };
+    if !args.join.is_empty() {
+        let card = join(&args.join, &whole)?;
+        return conclude(&args, &card, &whole);
+    }
     let catalog = match whole.clone().only(&args.only) {
         Ok(catalog) => catalog,
         Err(error @ CatalogError::NoSuchBug(_)) => {
@@ -57,13 +88,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         list(&catalog);
         return Ok(ExitCode::SUCCESS);
     }
+    if args.check {
+        return check_edits(&args, &catalog);
+    }
+    let shard = args.shard.map(ShardArg::shard);
     let hunts = Hunts {
-        scratch: args
-            .scratch
-            .clone()
-            .unwrap_or_else(|| args.root.join("target/bugs")),
+        scratch: args.scratch("target/bugs"),
         root: args.root.clone(),
-        catalog,
+        catalog: shard.map_or_else(|| catalog.clone(), |shard| catalog.clone().part(shard)),
+        part: shard.map(|shard| (shard, args.rows(shard))),
         worlds: args
             .world
             .map_or_else(|| World::ALL.to_vec(), |world| vec![world]),
@@ -74,16 +107,60 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         .enable_all()
         .build()?;
     let card = runtime.block_on(run_hunts(&hunts, &mut |line| eprintln!("{line}")))?;
-    if args.only.is_empty() {
-        write(&args, &card, &whole)?;
+    if let Some((part, folder)) = &hunts.part {
+        print_scorecard(&card, &Catalog::default());
+        println!("the rows of part {part} are in {}", folder.display());
+        return Ok(outcome(&card));
     }
-    print_scorecard(&card, &whole);
+    conclude(&args, &card, &whole)
+}
+
+impl Args {
+    fn scratch(&self, usual: &str) -> PathBuf {
+        let given = self.scratch.clone();
+        given.unwrap_or_else(|| self.root.join(usual))
+    }
+
+    fn rows(&self, Shard { index, count }: Shard) -> PathBuf {
+        let given = self.rows.clone();
+        given.unwrap_or_else(|| self.root.join(format!("target/bugs-rows/{index}-of-{count}")))
+    }
+}
+
+fn check_edits(args: &Args, catalog: &Catalog) -> Result<ExitCode, Box<dyn Error>> {
+    let scratch = args.scratch("target/bugs-check");
+    let failed = check(&args.root, &scratch, &catalog.bugs, &mut |line| {
+        eprintln!("{line}")
+    })?;
+    for (name, error) in &failed {
+        println!("{name}: {error}");
+    }
+    let (all, failed) = (catalog.bugs.len(), failed.len());
+    println!("{} of {all} bugs apply and compile", all - failed);
+    Ok(if failed == 0 {
+        Outcome::Valid
+    } else {
+        Outcome::Invalid
+    }
+    .into())
+}
+
+/// Writes the table of everything, and prints it.
+fn conclude(args: &Args, card: &Scorecard, whole: &Catalog) -> Result<ExitCode, Box<dyn Error>> {
+    if args.only.is_empty() {
+        write(args, card, whole)?;
+    }
+    print_scorecard(card, whole);
+    Ok(outcome(card))
+}
+
+fn outcome(card: &Scorecard) -> ExitCode {
     let outcome = if card.passes() {
         Outcome::Valid
     } else {
         Outcome::Invalid
     };
-    Ok(outcome.into())
+    outcome.into()
 }
 
 fn list(catalog: &Catalog) {
@@ -116,7 +193,8 @@ fn print_scorecard(card: &Scorecard, catalog: &Catalog) {
 }
 
 fn write(args: &Args, card: &Scorecard, catalog: &Catalog) -> Result<(), Box<dyn Error>> {
-    let path = args.root.join("results/bugs.md");
+    let name = if args.held_out { "bugs-held-out" } else { "bugs" };
+    let path = args.root.join(format!("results/{name}.md"));
     // The first time there is none.
     let before = std::fs::read_to_string(&path).unwrap_or_default();
     let text = card.markdown(catalog, &before);

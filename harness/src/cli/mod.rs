@@ -12,6 +12,7 @@ mod check;
 mod cut_off;
 mod generate;
 mod run;
+mod shard;
 mod shrink;
 mod sim;
 mod topologies;

@@ -3,11 +3,12 @@
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::str::FromStr;
 
 use harness::results::{EXIT_USAGE, Outcome};
 use harness::sim::Lines;
 use harness::sim::topologies::{Case, NODES_MAX, Placement, Shard, Tally, Topologies, attempt, letter};
+
+use super::shard::ShardArg;
 
 /// Try every directed topology of a few nodes: which links are cut, which node leads, which has the longest log.
 ///
@@ -50,26 +51,6 @@ pub(crate) struct Args {
     /// Where the table goes, instead of being printed; that of a part has its number in its name.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-}
-
-/// A part of the topologies.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ShardArg(Shard);
-
-impl FromStr for ShardArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("`{text}` is no part: write I/N with I from 1 to N, such as 2/8");
-        let (index, count) = text.split_once('/').ok_or_else(wanted)?;
-        let index: usize = index.parse().map_err(|_| wanted())?;
-        let count: usize = count.parse().map_err(|_| wanted())?;
-        if (1..=count).contains(&index) {
-            Ok(Self(Shard { index, count }))
-        } else {
-            Err(wanted())
-        }
-    }
 }
 
 /// Runs the verb.
@@ -127,7 +108,7 @@ fn what(args: &Args) -> Topologies {
         seed: args.seed,
         placement,
         flaps: args.flaps,
-        shard: args.shard.map(|shard| shard.0),
+        shard: args.shard.map(ShardArg::shard),
         sample: args.sample,
         only: args.only,
     }
@@ -144,7 +125,7 @@ fn cases(args: &Args, what: &Topologies) -> Vec<Case> {
 
 /// Tables of parts do not replace each other.
 fn path_of(path: &Path, shard: Option<ShardArg>) -> PathBuf {
-    let Some(ShardArg(Shard { index, count })) = shard else {
+    let Some(Shard { index, count }) = shard.map(ShardArg::shard) else {
         return path.to_owned();
     };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();

@@ -36,7 +36,7 @@ pub enum Placement {
 /// Part `index` of `count`, from one on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
-    /// Which part.
+    /// Which part, from 1.
     pub index: usize,
     /// Of how many.
     pub count: usize,
@@ -82,6 +82,12 @@ impl Shard {
     /// Whether a topology belongs to this part. Neighbours, which are alike, go to different ones.
     pub fn has(&self, number: usize) -> bool {
         number % self.count == self.index - 1
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index, self.count)
     }
 }
 
