@@ -16,7 +16,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -53,6 +53,10 @@ mutants: setup-build ## small changes of the core, made by cargo-mutants, that i
 mutants-daemon: setup-build ## a sample of 200 small changes of the daemon, each against the tests of its folder; resumes (COUNT, SEED, HOURS)
 	@scripts/setup.sh mutants
 	scripts/mutants-daemon.sh
+
+# One summary, whatever failed.
+nightly: setup-build ## everything that takes hours, one after the other; goes on after a failure (ONLY="bugs-check power")
+	@scripts/nightly.sh
 
 # Every operation of a run is a point of crash: a kill, and power cuts that keep parts of what was not synced.
 crash-points: setup-build ## a crash at every write and sync of whole runs of the store, thousands a run (STORE_RUNS=20)
