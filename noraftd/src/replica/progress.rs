@@ -219,6 +219,13 @@ mod tests {
     }
 
     #[test]
+    fn a_follower_that_has_more_than_was_sent_is_served_from_there() {
+        let mut progress = three_in_flight();
+        reply(&mut progress, 3, 40);
+        assert_eq!((progress.next(), progress.flight_bytes), (at(40), 0));
+    }
+
+    #[test]
     fn divergence_stops_entries_until_a_match() {
         let mut progress = three_in_flight();
         progress.on_divergence(at(5));

@@ -3,9 +3,12 @@
 //! `REPLICA_SEED=n cargo test -p noraftd --test replica` repeats one seed of the random tests.
 
 mod agreement;
+mod answers;
 mod appends;
+mod asking;
 mod counter;
 mod disk;
+mod driven;
 mod elections;
 mod membership;
 mod order;
@@ -13,6 +16,7 @@ mod pulses;
 mod repair;
 mod slow_disk;
 mod snapshots;
+mod transfers;
 mod void;
 mod world;
 

@@ -11,6 +11,7 @@ use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 
 use super::SECOND;
+use super::driven::{Setup, messages, term_begins, write};
 use super::world::{Faults, World};
 
 /// Node 1 of three, in term 1, whose disk answers when the test says so.
@@ -181,6 +182,57 @@ fn a_term_that_is_in_the_batch_in_flight_is_not_named_before_it_is_durable() {
     assert_eq!(votes(&refused), (vec![], vec![]));
     let synced = follower.handle(Input::Synced(batch.id));
     assert_eq!(votes(&synced), (vec![], vec![(2, 2, false)]));
+}
+
+/// Whatever of term and vote is new is written before the answer leaves, beside a batch too.
+#[test]
+fn what_overtakes_the_batch_in_flight_is_written_if_only_the_vote_or_only_the_term_is_new() {
+    let later = HardState {
+        term: 2,
+        voted_for: None,
+    };
+    let granted = vec![(3, 1, true)];
+    // One that lacks entries gets no answer, and its term is written.
+    for (term, last, state, said) in [
+        (1, at(1, 5), vote_for(1, 3), granted),
+        (2, at(1, 1), later, vec![]),
+    ] {
+        let mut setup = Setup::new(3, 4);
+        setup.disk.damaged = [3].into();
+        let mut follower = setup.start();
+        follower.is_disk_held = true;
+        let (base, records) = (LogIndex::ZERO, vec![write(1, 3)]);
+        let repaired = follower.hear(2, PeerMessage::Repair { base, records });
+        assert!(
+            repaired
+                .iter()
+                .any(|output| matches!(output, Output::Patch { .. }))
+        );
+        let asked = follower.hear(3, request(term, last));
+        assert_eq!(votes(&asked), (vec![state], vec![]));
+        follower.sync();
+        assert_eq!(votes(&follower.sync()), (vec![], said));
+        assert_eq!(follower.disk.hard_state, state);
+    }
+}
+
+/// Its disk was slow; that is a reason to wait for votes, and none to wait for a leader that falls silent.
+#[test]
+fn a_node_that_has_a_leader_campaigns_after_the_usual_time_however_slow_its_disk() {
+    let mut follower = Setup::new(3, 0).start();
+    follower.is_disk_held = true;
+    follower.append(2, 1, at(1, 1), vec![write(1, 2)], 1);
+    follower.now = follower.now + SECOND * 2;
+    follower.sync();
+    // The next leader: its term has to be written.
+    follower.append(3, 2, at(1, 2), vec![term_begins(2, 3)], 1);
+    follower.sync();
+    let said = messages(&follower.pass(SECOND));
+    assert!(
+        said.iter()
+            .any(|message| matches!(message, PeerMessage::PreVote { .. })),
+        "two election timeouts have passed: {said:?}"
+    );
 }
 
 /// One slow sync is no slow disk; when most are, it is said, until they are fast for some time.

@@ -175,8 +175,13 @@ fn who_may_have_forgotten_the_entry_proves_nothing() {
 }
 
 #[test]
-fn who_has_the_entry_proves_nothing() {
+fn who_has_the_entry_proves_nothing_and_is_led_to_no_later_term() {
     let mut holed = Holed::new();
+    assert_eq!(
+        holed.asked(2, 3, Abstain::No),
+        Some(3),
+        "the term that both could be in"
+    );
     holed.asked(9, 3, Abstain::No);
     assert_eq!(holed.last(), 3);
 }

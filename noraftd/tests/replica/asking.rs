@@ -1,0 +1,140 @@
+//! Whom a node asks for what is damaged, how often, and what it gives to others that ask.
+
+use std::time::Duration;
+
+use noraft::{LogIndex, LogPosition};
+use noraftd::protocol::peer::PeerMessage;
+use noraftd::record::Record;
+use noraftd::replica::event::{Input, Output};
+
+use super::driven::{Driven, Setup, at, write};
+
+/// The entries that other nodes are asked for, and which nodes.
+fn asked(outputs: &[Output]) -> Vec<(u64, Vec<LogPosition>)> {
+    let requests = outputs.iter().filter_map(|output| match output {
+        Output::Send {
+            to,
+            message: PeerMessage::RepairRequest { positions },
+        } => Some((to.get(), positions.clone())),
+        _ => None,
+    });
+    requests.collect()
+}
+
+/// What other nodes are given, and which.
+fn given(outputs: &[Output]) -> Vec<(u64, Vec<LogPosition>)> {
+    let answers = outputs.iter().filter_map(|output| match output {
+        Output::Send {
+            to,
+            message: PeerMessage::Repair { records, .. },
+        } => Some((to.get(), records.iter().map(|record| record.position).collect())),
+        _ => None,
+    });
+    answers.collect()
+}
+
+fn gives(driven: &mut Driven, from: u64, records: Vec<Record>) -> Vec<Output> {
+    let base = LogIndex::ZERO;
+    driven.hear(from, PeerMessage::Repair { base, records })
+}
+
+/// Node 1 of three, of whose ten entries these are damaged; what it asks for when it starts.
+fn damaged(indexes: &[u64]) -> (Driven, Vec<Output>) {
+    let mut setup = Setup::new(3, 9);
+    setup.disk.damaged = indexes.iter().copied().collect();
+    let mut driven = setup.start();
+    let outputs = driven.handle(Input::Deadline);
+    (driven, outputs)
+}
+
+#[test]
+fn a_node_that_gave_some_of_what_is_missing_is_asked_for_the_rest_at_once() {
+    let (mut driven, first) = damaged(&[3, 5, 7]);
+    assert_eq!(asked(&first), [(2, vec![at(1, 3), at(1, 5), at(1, 7)])]);
+    let next = gives(&mut driven, 2, vec![write(1, 5)]);
+    assert_eq!(asked(&next), [(2, vec![at(1, 3), at(1, 7)])]);
+    let last = gives(&mut driven, 2, vec![write(1, 3), write(1, 7)]);
+    assert_eq!((asked(&last), driven.replica.status().damage.holes), (vec![], 0));
+    assert_eq!(driven.replica.status().damage.repaired, 3);
+}
+
+#[test]
+fn a_node_that_gave_nothing_is_not_asked_again_before_the_others_and_none_before_a_pause() {
+    let (mut driven, first) = damaged(&[3]);
+    assert_eq!(asked(&first), [(2, vec![at(1, 3)])]);
+    assert_eq!(asked(&gives(&mut driven, 2, vec![])), []);
+    assert_eq!(
+        asked(&gives(&mut driven, 2, vec![write(1, 4)])),
+        [],
+        "it is not missing"
+    );
+    let pause = Duration::from_millis(100);
+    assert_eq!(asked(&driven.pass(pause - Duration::from_nanos(1))), []);
+    assert_eq!(
+        asked(&driven.pass(Duration::from_nanos(1))),
+        [(3, vec![at(1, 3)])]
+    );
+    assert_eq!(
+        asked(&driven.pass(pause)),
+        [(2, vec![at(1, 3)])],
+        "the first again"
+    );
+}
+
+#[test]
+fn an_entry_that_the_scrub_finds_damaged_is_missing_from_the_first_to_the_last_that_is_durable() {
+    for index in [1, 5, 10] {
+        let (mut driven, _) = damaged(&[]);
+        let found = driven.handle(Input::EntryDamaged {
+            index: LogIndex::new(index),
+        });
+        assert_eq!(driven.replica.status().damage.holes, 1, "entry {index}");
+        assert_eq!(asked(&found), [(2, vec![at(1, index)])]);
+    }
+}
+
+#[test]
+fn an_entry_that_is_being_written_or_was_never_there_is_not_missing() {
+    let (mut driven, _) = damaged(&[]);
+    driven.is_disk_held = true;
+    driven.append(2, 1, at(1, 10), vec![write(1, 11)], 10);
+    for index in [11, 12] {
+        driven.handle(Input::EntryDamaged {
+            index: LogIndex::new(index),
+        });
+        assert_eq!(driven.replica.status().damage.holes, 0, "entry {index}");
+    }
+}
+
+#[test]
+fn every_node_that_asks_is_answered_and_one_that_asks_again_is_answered_what_it_asked_last() {
+    let (mut driven, _) = damaged(&[]);
+    driven.is_disk_held = true;
+    let wants = |indexes: &[u64]| PeerMessage::RepairRequest {
+        positions: indexes.iter().map(|index| at(1, *index)).collect(),
+    };
+    // All of it has to be read first.
+    let asked = [
+        driven.hear(2, wants(&[2])),
+        driven.hear(3, wants(&[4])),
+        driven.hear(2, wants(&[6])),
+    ];
+    assert!(asked.iter().all(|outputs| given(outputs).is_empty()));
+    driven.is_disk_held = false;
+    let mut answers = given(&driven.fetch());
+    answers.extend(given(&driven.handle(Input::Deadline)));
+    assert_eq!(answers, [(3, vec![at(1, 4)]), (2, vec![at(1, 6)])]);
+}
+
+#[test]
+fn what_a_node_has_not_got_it_does_not_look_for() {
+    let (mut driven, _) = damaged(&[5]);
+    driven.is_disk_held = true;
+    // Beyond the end, of another term, damaged.
+    for wanted in [at(1, 11), at(2, 3), at(1, 5)] {
+        let positions = vec![wanted];
+        let said = driven.hear(2, PeerMessage::RepairRequest { positions });
+        let reads = said.iter().any(|output| matches!(output, Output::Fetch { .. }));
+        assert_eq!((given(&said), reads), (vec![(2, vec![])], false), "{wanted:?}");
+    }
+}
