@@ -137,6 +137,34 @@ fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
 }
 
 #[test]
+fn correct_code_passes_every_family_of_faults_at_once() {
+    let plan = Plan::load(&workloads().join("everything.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let campaign = Campaign {
+        plan: plan.lasting(Span::from_millis(4000)),
+        seeds: 1..61,
+        jobs: 2,
+        keep_going: true,
+        cpu_max: None,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!(
+        (&tally.failed[..], tally.seeds),
+        (&[][..], 60),
+        "again: harness sim workloads/everything.toml --time 4s --seed <the seed>"
+    );
+    let (processes, disks) = (&tally.counters.processes, &tally.counters.disks);
+    assert!(
+        disks.damages > 20 && disks.sectors_lost > 20 && disks.full > 0 && disks.lost > 0,
+        "{disks:?}"
+    );
+    assert!(
+        tally.counters.voter_changes > 0 && tally.counters.installs > 0 && processes.recovery_crashes > 5,
+        "{:?}",
+        tally.counters
+    );
+}
+
+#[test]
 fn a_plan_that_changes_voters_is_for_both_worlds() {
     let plan = Plan::load(&workloads().join("voters.toml")).unwrap_or_else(|error| panic!("{error}"));
     plan.for_processes().unwrap_or_else(|error| panic!("{error}"));

@@ -28,6 +28,8 @@ use noraftd::store::{HARD_STATE_FILE, Kind, SLOT_BYTES, SNAPSHOT_PREFIX, snapsho
 /// What has happened to all disks.
 pub(crate) struct Atlas {
     disks: Vec<DiskFaults>,
+    /// What was damaged on each disk when a copy of its directory was taken.
+    copies: Vec<DiskFaults>,
     /// Decides what is damaged, and when.
     pub(crate) prng: Prng,
     /// True when a majority of the disks was damaged at a time.
@@ -72,6 +74,7 @@ impl Atlas {
     pub(crate) fn new(nodes: usize, prng: Prng) -> Self {
         Self {
             disks: vec![DiskFaults::default(); nodes],
+            copies: vec![DiskFaults::default(); nodes],
             prng,
             went_beyond: false,
         }
@@ -124,6 +127,24 @@ impl Atlas {
             is_damaged: true,
             ..DiskFaults::default()
         };
+    }
+
+    /// A copy of the directory is taken, with what is damaged in it.
+    pub(crate) fn note_copied(&mut self, at: usize) {
+        self.copies[at] = self.disks[at].clone();
+    }
+
+    /// The copy is put in the place of the directory.
+    pub(crate) fn note_put_back(&mut self, at: usize) {
+        self.disks[at] = DiskFaults {
+            is_damaged: true,
+            ..self.copies[at].clone()
+        };
+    }
+
+    /// True when a node has refused to start: no other one can be set up again.
+    pub(crate) fn has_any_refused(&self) -> bool {
+        self.disks.iter().any(|disk| disk.refused)
     }
 
     pub(crate) fn went_beyond(&self) -> bool {
@@ -317,6 +338,20 @@ mod tests {
         );
         assert!(second.is_minority_damaged(&all, None) && second.is_minority_damaged(&one, None));
         assert!(!second.is_minority_damaged(&set(&[2]), None));
+    }
+
+    /// What was damaged before the copy was taken is damaged again when it is put back, and nothing else.
+    #[test]
+    fn a_copy_has_the_damage_of_its_time() {
+        let mut atlas = atlas(&[], &[]);
+        atlas.disks[1].entries.insert(7);
+        atlas.note_copied(1);
+        atlas.disks[1].entries.insert(9);
+        atlas.note_whole(1);
+        atlas.note_put_back(1);
+        assert!(atlas.is_damaged(1) && atlas.has_damaged(1, 7) && !atlas.has_damaged(1, 9));
+        atlas.note_lost(1);
+        assert!(atlas.is_damaged(1) && !atlas.has_damaged(1, 7));
     }
 
     #[test]

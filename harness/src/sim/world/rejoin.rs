@@ -1,10 +1,11 @@
 //! Connections that begin with a hello, data directories that are lost, and the operator who sets a node up again.
 //!
 //! Invariant: a node that lost its directory is heard by no other node until the operator has made all others accept the
-//! new one. At most one node has lost its directory at a time, a minority of the disks is damaged with it, and it is one
-//! whose directory every other node has met: a node that was never met is not distinguished from another one.
+//! new one. At most one node has lost its directory at a time, a minority of the disks is damaged with it, no node refuses to
+//! start (the operator needs all others), and it is one whose directory every other node has met: a node that was never met
+//! is not distinguished from another one. No copy is taken while a node decides alone: started again, it would do so with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use noraft::Term;
@@ -88,14 +89,24 @@ impl World {
             return Some(seen);
         }
         let Some(copy) = self.nodes[at].loss.copy.clone().filter(|_| may_be_lost) else {
-            self.nodes[at].loss.copy = Some(self.nodes[at].disk.files());
-            return Some(format!("{seen}; a copy of its directory is taken"));
+            return Some(self.copy(at, &seen));
         };
         self.lose(at, copy);
+        self.atlas.note_put_back(at);
         self.nodes[at].is_kept_down = false;
         let soon = self.nemesis.prng.between(1, 50) * MILLI;
         self.schedule_start(at, soon);
         Some(format!("{seen}; an old copy of its directory is put back"))
+    }
+
+    fn copy(&mut self, at: usize, seen: &str) -> String {
+        let alone = BTreeSet::from([self.nodes[at].id]);
+        if self.checks.deciding_sets().contains(&alone) {
+            return format!("{seen}; it decides alone, so that no copy of its directory is taken");
+        }
+        self.nodes[at].loss.copy = Some(self.nodes[at].disk.files());
+        self.atlas.note_copied(at);
+        format!("{seen}; a copy of its directory is taken")
     }
 
     /// The directory is another one from now on.
@@ -123,7 +134,7 @@ impl World {
             other.is_some_and(|other| other.greeter.has_met(&process.greeter))
         });
         let is_alone = self.nodes.iter().all(|node| !node.loss.is_outcast);
-        has_met && is_alone && self.may_damage(at)
+        has_met && is_alone && !self.atlas.has_any_refused() && self.may_damage(at)
     }
 
     /// The operator sets the node up again, soon.
@@ -156,6 +167,7 @@ impl World {
         };
         self.crash(at, Crash::Kill);
         self.nodes[at].disk.replace(BTreeMap::new());
+        self.atlas.note_lost(at);
         let set_up = self.set_up(at, &others, &state);
         self.nodes[at].disk.release();
         match set_up {

@@ -50,9 +50,11 @@ impl World {
         self.queue.after(LOOK_EVERY, Event::Run(RunEvent::Settle));
     }
 
-    /// Nodes that have to work in the end: all but those that refuse to start, and rightly.
+    /// Nodes that have to work in the end: all but those that refuse to start, and rightly, and one that lost its directory
+    /// and cannot be set up again because another refuses.
     pub(super) fn serving(&self) -> impl '_ + Iterator<Item = usize> {
-        (0..self.nodes.len()).filter(|at| !self.atlas.has_refused(*at))
+        let is_stuck = |at: usize| self.nodes[at].loss.is_outcast && self.atlas.has_any_refused();
+        (0..self.nodes.len()).filter(move |at| !self.atlas.has_refused(*at) && !is_stuck(*at))
     }
 
     /// What should be served is not. That breaks a promise, but for two cases: a majority of the disks was damaged;
