@@ -18,6 +18,7 @@
 //! [`checker::check`] decides those of the models that are built in.
 
 pub mod bugs;
+pub mod campaign;
 pub mod checker;
 pub mod client;
 pub mod cluster;

@@ -8,9 +8,11 @@ use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
 
 mod become_child;
 mod bugs;
+mod campaign;
 mod check;
 mod cut_off;
 mod generate;
+mod merge;
 mod run;
 mod shard;
 mod shrink;
@@ -31,6 +33,8 @@ struct Cli {
 enum Verb {
     Run(run::Args),
     Sim(sim::Args),
+    Campaign(campaign::Args),
+    Merge(merge::Args),
     Shrink(shrink::Args),
     Topologies(topologies::Args),
     Bugs(bugs::Args),
@@ -49,6 +53,8 @@ pub(crate) fn main() -> ExitCode {
     let result = match cli.verb {
         Verb::Run(args) => run::run(args),
         Verb::Sim(args) => sim::run(&args),
+        Verb::Campaign(args) => campaign::run(&args),
+        Verb::Merge(args) => merge::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),

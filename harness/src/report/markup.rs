@@ -1,7 +1,7 @@
 //! Text inside XML and HTML.
 
 /// `text` as it is written between tags and in attributes. What XML cannot hold becomes U+FFFD.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {

@@ -11,6 +11,7 @@ pub mod text;
 mod timeline;
 pub mod words;
 
+pub(crate) use markup::escaped;
 pub use words::explain;
 
 use std::path::Path;

@@ -236,7 +236,8 @@ fn repro(seed: u64, programs: &Programs) -> String {
 }
 
 /// The time of day as `20261123T131500Z`.
-fn utc_now() -> String {
+/// The time of day, as the names of folders have it.
+pub fn utc_now() -> String {
     #[expect(
         clippy::disallowed_methods,
         reason = "a run's folder is named by the time of day, once"

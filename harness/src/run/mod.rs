@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
-pub use folder::{FolderError, RunFolder};
+pub use folder::{FolderError, RunFolder, utc_now};
 use pipelines::Pipelines;
 pub use retention::retain;
 

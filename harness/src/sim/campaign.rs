@@ -43,6 +43,15 @@ pub struct Brief {
     pub unknown: u64,
     /// Those that failed, by seed.
     pub failed: Vec<Failure>,
+    /// Operations that took effect.
+    pub operations: u64,
+    /// Faults that had an effect.
+    pub faults: u64,
+    /// Kinds of happenings that were seen.
+    pub coverage: u64,
+    /// Why the first of those that could not be decided could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
 }
 
 /// A seed that failed.
@@ -54,6 +63,10 @@ pub struct Failure {
     pub rule: String,
     /// What was seen, in a line.
     pub detail: String,
+    /// Where: the line of source that panicked, or the checker.
+    pub place: String,
+    /// How many events it took.
+    pub events: u64,
 }
 
 /// What came of the seeds that ran.
@@ -73,6 +86,8 @@ pub struct Totals {
     pub events: u64,
     /// Operations of all.
     pub operations: Counts,
+    /// Faults that had an effect, of all.
+    pub faults: u64,
     /// What happened in all of them, in figures.
     pub counters: Counters,
 }
@@ -151,6 +166,7 @@ impl Totals {
         all.ok += more.ok;
         all.fail += more.fail;
         all.info += more.info;
+        self.faults += other.faults;
         self.counters.add(&other.counters);
     }
 
@@ -160,6 +176,7 @@ impl Totals {
             virtual_ns: done.virtual_ns,
             events: done.trace.events,
             operations: done.results.operations,
+            faults: effective(done),
             ..Self::default()
         };
         tally.counters.add(&done.counters);
@@ -176,6 +193,8 @@ impl Totals {
                 seed: done.seed,
                 rule: done.broken().unwrap_or_else(|| "invalid".to_owned()),
                 detail: detail_of(done),
+                place: done.place(),
+                events: done.trace.events,
             }),
         }
         tally
@@ -189,6 +208,13 @@ impl Totals {
             virtual_seconds: self.virtual_ns as f64 / 1e9,
             unknown: self.unknown.len() as u64,
             failed: self.failed.clone(),
+            operations: self.operations.ok,
+            faults: self.faults,
+            coverage: self.counters.kinds(),
+            doubt: self
+                .unknown
+                .first()
+                .map(|(seed, why)| format!("seed {seed}: {why}")),
         }
     }
 
@@ -252,6 +278,12 @@ fn detail_of(done: &Simulated) -> String {
     let mut checks = done.results.checks.iter();
     let broken = checks.find(|check| check.verdict == Outcome::Invalid);
     broken.and_then(|check| check.summary.clone()).unwrap_or_default()
+}
+
+/// How many of its faults had an effect.
+fn effective(done: &Simulated) -> u64 {
+    let faults = done.results.faults.iter();
+    faults.filter(|fault| fault.evidence.is_some()).count() as u64
 }
 
 /// What the processors spent on this thread so far; zero where the kernel does not say.

@@ -90,6 +90,24 @@ impl Simulated {
     }
 }
 
+impl Simulated {
+    /// Where it is broken: the line of source that panicked, or the name of the check.
+    pub fn place(&self) -> String {
+        if let Some(BrokenRule {
+            rule: Rule::NoPanic,
+            detail,
+            ..
+        }) = &self.violation
+            && let Some((_, place)) = detail.rsplit_once('(')
+        {
+            return place.trim_end_matches(')').to_owned();
+        }
+        let mut checks = self.results.checks.iter();
+        let broken = checks.find(|check| check.verdict == Outcome::Invalid);
+        broken.map(|check| check.model.clone()).unwrap_or_default()
+    }
+}
+
 /// Runs `plan`, or what `seed` draws from it.
 pub fn simulate(plan: &Plan, seed: u64, lines: Lines) -> Simulated {
     let plan = plan.drawn(seed);

@@ -1,0 +1,357 @@
+//! The file of a campaign: which plans run, in which world, with which seeds, and how often each.
+//!
+//! | key | what it says |
+//! |-|-|
+//! | `version` | 1 |
+//! | `name`, `about` | what the campaign is called, and what it is for |
+//! | `seed` | decides the order of everything |
+//! | `budget` | time after which no more is begun; without it, all seeds are run |
+//! | `keep` | room for the folders of runs |
+//! | `[[entry]]` | `plan` (a path, from this file), `world`, `weight`, `seeds`, `block`, `nodes`, `time` |
+//!
+//! Invariant: a [`CampaignFile`] that exists is valid, and so are the plans that it names, in the world that it names for each.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::Bytes;
+use crate::plan::{Plan, PlanError, Span};
+
+/// The format of campaigns that this harness reads.
+const CAMPAIGN_VERSION: u32 = 1;
+
+/// Where a plan runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Place {
+    /// The simulation.
+    Simulation,
+    /// Real processes.
+    Processes,
+}
+
+impl Place {
+    /// As it is written in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Simulation => "simulation",
+            Self::Processes => "processes",
+        }
+    }
+}
+
+/// Why a campaign was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The file could not be read.
+    #[error("campaign {path}: {source}", path = path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Not TOML, an unknown key, or a value of the wrong kind.
+    #[error("campaign {path}:\n{source}", path = path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Where, and what was expected.
+        source: Box<toml::de::Error>,
+    },
+    /// A value that makes no sense.
+    #[error("campaign: `{key}` {why}")]
+    Invalid {
+        /// The key, with its table.
+        key: String,
+        /// What is wrong with its value.
+        why: String,
+    },
+    /// A plan that is named.
+    #[error("campaign: `{key}`: {source}")]
+    Plan {
+        /// The key, with its table.
+        key: String,
+        /// What is wrong with the plan.
+        source: PlanError,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    version: u32,
+    name: String,
+    #[serde(default)]
+    about: String,
+    #[serde(default = "one")]
+    seed: u64,
+    budget: Option<Span>,
+    keep: Option<Bytes>,
+    #[serde(rename = "entry")]
+    entries: Vec<WrittenEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenEntry {
+    plan: PathBuf,
+    world: Place,
+    #[serde(default = "one")]
+    weight: u64,
+    /// From the first up to the second, which is not included.
+    seeds: [u64; 2],
+    block: Option<u64>,
+    #[serde(default)]
+    nodes: Vec<usize>,
+    time: Option<Span>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+/// A campaign, declared.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct CampaignFile {
+    /// Names the campaign.
+    pub name: String,
+    /// What it is for.
+    pub about: String,
+    /// Decides the order of everything.
+    pub seed: u64,
+    /// Time after which nothing more is begun.
+    pub budget: Option<Span>,
+    /// Room for the folders of runs.
+    pub keep: Option<Bytes>,
+    /// What runs.
+    pub entries: Vec<Entry>,
+}
+
+/// A plan in one world, with one number of nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Entry {
+    /// Its name, unique in the campaign.
+    pub name: String,
+    /// The plan as it runs.
+    pub plan: Plan,
+    /// Where.
+    pub place: Place,
+    /// How often it is drawn, beside the others.
+    pub weight: u64,
+    /// Its seeds.
+    pub seeds: Range<u64>,
+    /// How many seeds are a unit of work.
+    pub block: u64,
+}
+
+impl CampaignFile {
+    /// Reads the campaign at `path`, and the plans that it names.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be read, or says something impossible.
+    pub fn load(path: &Path) -> Result<Self, FileError> {
+        let text = std::fs::read_to_string(path).map_err(|source| FileError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let written: Written = toml::from_str(&text).map_err(|source| FileError::Syntax {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        written.into_campaign(|plan| Plan::load(&folder.join(plan)))
+    }
+}
+
+impl Written {
+    fn into_campaign(
+        self,
+        load: impl Fn(&Path) -> Result<Plan, PlanError>,
+    ) -> Result<CampaignFile, FileError> {
+        require(self.version == CAMPAIGN_VERSION, "version", || {
+            format!("must be {CAMPAIGN_VERSION}")
+        })?;
+        let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let plain = (1..=40).contains(&self.name.len()) && self.name.bytes().all(is_plain);
+        require(plain, "name", || "must be 1 to 40 of a-z, 0-9 and -".to_owned())?;
+        let many = 1..=ENTRIES_MAX;
+        require(many.contains(&self.entries.len()), "entry", || {
+            format!("must be given 1 to {ENTRIES_MAX} times")
+        })?;
+        let mut entries: Vec<Entry> = Vec::new();
+        for (at, entry) in self.entries.into_iter().enumerate() {
+            let key = format!("entry[{at}]");
+            for entry in entry.variants(&key, &load)? {
+                let is_new = entries.iter().all(|other| other.name != entry.name);
+                require(is_new, &key, || {
+                    format!("is `{}` a second time: give that one more weight", entry.name)
+                })?;
+                entries.push(entry);
+            }
+        }
+        Ok(CampaignFile {
+            name: self.name,
+            about: self.about,
+            seed: self.seed,
+            budget: self.budget,
+            keep: self.keep,
+            entries,
+        })
+    }
+}
+
+impl WrittenEntry {
+    /// One for each number of nodes.
+    fn variants(
+        self,
+        key: &str,
+        load: impl Fn(&Path) -> Result<Plan, PlanError>,
+    ) -> Result<Vec<Entry>, FileError> {
+        let [from, to] = self.seeds;
+        require(
+            (1..=WEIGHT_MAX).contains(&self.weight),
+            &format!("{key}.weight"),
+            || format!("must be 1 to {WEIGHT_MAX}"),
+        )?;
+        // Seeds are signed numbers in TOML and in the ledger, and those that follow findings come after these.
+        require(from < to && to <= SEED_MAX, &format!("{key}.seeds"), || {
+            format!("must be a first seed and one above the last, at most {SEED_MAX}")
+        })?;
+        let block = match (self.block, self.world) {
+            (Some(block), Place::Simulation) => block,
+            (None, Place::Simulation) => BLOCK,
+            (None | Some(1), Place::Processes) => 1,
+            (Some(_), Place::Processes) => 0,
+        };
+        require((1..=BLOCK_MAX).contains(&block), &format!("{key}.block"), || {
+            format!("must be 1 to {BLOCK_MAX}, and on real processes 1")
+        })?;
+        let in_plan = |source| FileError::Plan {
+            key: format!("{key}.plan"),
+            source,
+        };
+        let plan = load(&self.plan).map_err(in_plan)?;
+        let plan = self.time.map_or(plan.clone(), |time| plan.lasting(time));
+        require(
+            self.nodes.is_empty() || plan.swarm.is_none(),
+            &format!("{key}.nodes"),
+            || "is drawn by each seed: the plan has a table [swarm]".to_owned(),
+        )?;
+        let mut numbers: Vec<Option<usize>> = self.nodes.iter().copied().map(Some).collect();
+        if numbers.is_empty() {
+            numbers.push(None);
+        }
+        let variant = |nodes: Option<usize>| {
+            let mut plan = plan.clone();
+            let mut name = format!("{}-{}", plan.name, self.world.name());
+            if let Some(nodes) = nodes {
+                plan.cluster.nodes = nodes;
+                name = format!("{name}-{nodes}");
+            }
+            plan.validate().map_err(in_plan)?;
+            let plan = match self.world {
+                Place::Simulation => plan.for_simulation(),
+                Place::Processes => {
+                    plan.for_processes().map_err(in_plan)?;
+                    plan
+                }
+            };
+            Ok(Entry {
+                name,
+                plan,
+                place: self.world,
+                weight: self.weight,
+                seeds: from..to,
+                block,
+            })
+        };
+        numbers.into_iter().map(variant).collect()
+    }
+}
+
+fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), FileError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(FileError::Invalid {
+            key: key.to_owned(),
+            why: why(),
+        })
+    }
+}
+
+/// Seeds of a unit in the simulation: some seconds of work, so that a SIGKILL loses little.
+const BLOCK: u64 = 20;
+const BLOCK_MAX: u64 = 10_000;
+/// More than anybody lists by hand.
+const ENTRIES_MAX: usize = 100;
+const WEIGHT_MAX: u64 = 1000;
+/// With the seeds after these, still far from the largest of SQLite.
+const SEED_MAX: u64 = 1 << 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALL: &str =
+        "version = 1\nname = \"n\"\n[[entry]]\nplan = \"p\"\nworld = \"simulation\"\nseeds = [1, 101]\n";
+
+    fn parse(text: &str) -> Result<CampaignFile, String> {
+        let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
+        let plan = "version = 1\nname = \"p\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n";
+        let load = |path: &Path| Plan::parse(plan, path);
+        written.into_campaign(load).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_small_campaign_has_defaults() {
+        let campaign = parse(SMALL).unwrap();
+        assert_eq!((campaign.seed, campaign.budget, campaign.keep), (1, None, None));
+        let [entry] = &campaign.entries[..] else {
+            panic!("{campaign:?}")
+        };
+        assert_eq!((entry.name.as_str(), entry.block), ("p-simulation", BLOCK));
+    }
+
+    #[test]
+    fn each_number_of_nodes_is_an_entry() {
+        let campaign = parse(&format!("{SMALL}nodes = [3, 5]\ntime = \"1s\"\n")).unwrap();
+        let found: Vec<_> = campaign
+            .entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), entry.plan.cluster.nodes))
+            .collect();
+        assert_eq!(found, [("p-simulation-3", 3), ("p-simulation-5", 5)]);
+    }
+
+    #[test]
+    fn a_senseless_value_is_refused_with_its_key() {
+        let cases = [
+            (SMALL.replace("[1, 101]", "[5, 5]"), "entry[0].seeds"),
+            (format!("{SMALL}weight = 0"), "entry[0].weight"),
+            (format!("{SMALL}block = 0"), "entry[0].block"),
+            (format!("{SMALL}nodes = [0]"), "entry[0].plan"),
+            (format!("{SMALL}colour = 0"), "colour"),
+            (SMALL.replace("version = 1", "version = 2"), "version"),
+            (SMALL.replace("\"n\"", "\"N n\""), "name"),
+            (SMALL.replace("simulation", "cloud"), "cloud"),
+            (format!("keep = \"10\"\n{SMALL}"), "10GiB"),
+            (
+                SMALL.replace("simulation", "processes") + "block = 2",
+                "entry[0].block",
+            ),
+            (
+                SMALL.to_owned() + SMALL.split_once("[[").map_or("", |(_, rest)| rest).trim_end(),
+                "entry",
+            ),
+        ];
+        for (text, key) in cases {
+            let said = parse(&text).unwrap_err();
+            assert!(said.contains(key), "{text}: {said}");
+        }
+    }
+}
