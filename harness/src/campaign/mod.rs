@@ -168,7 +168,7 @@ pub async fn run(
 /// Writes the reproduction of each group, the most frequent first.
 async fn reproduce(works: &Works, campaign: &CampaignFile, records: &[Record]) -> Result<(), CampaignError> {
     let mut groups = group(records);
-    groups.sort_by(|a, b| b.seeds.cmp(&a.seeds));
+    groups.sort_by_key(|group| std::cmp::Reverse(group.seeds));
     for group in groups.iter().take(GROUPS_MAX) {
         reproduction::write(works, campaign, group).await?;
     }

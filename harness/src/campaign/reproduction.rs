@@ -43,12 +43,12 @@ pub struct Reproduction {
 }
 
 /// The folder of a group.
-pub fn folder_of(campaign: &Path, group: &Group) -> PathBuf {
+pub(super) fn folder_of(campaign: &Path, group: &Group) -> PathBuf {
     campaign.join("groups").join(group.signature())
 }
 
 /// What is known of a group's reproduction, if it is complete and still the best.
-pub fn read(campaign: &Path, group: &Group) -> Option<Reproduction> {
+pub(super) fn read(campaign: &Path, group: &Group) -> Option<Reproduction> {
     let text = std::fs::read(folder_of(campaign, group).join(ABOUT)).ok()?;
     let found: Reproduction = serde_json::from_slice(&text).ok()?;
     ((found.cost, found.seed) == (group.best.cost, group.best.seed)).then_some(found)

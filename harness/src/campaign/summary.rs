@@ -80,7 +80,7 @@ impl Summary {
                 group,
             })
             .collect();
-        groups.sort_by(|a, b| b.group.seeds.cmp(&a.group.seeds));
+        groups.sort_by_key(|finding| std::cmp::Reverse(finding.group.seeds));
         Self {
             name: name.to_owned(),
             shard,

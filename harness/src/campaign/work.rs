@@ -19,11 +19,11 @@ use crate::sim::campaign::{Brief, Failure};
 
 /// Where units run, and with what.
 #[derive(Debug, Clone)]
-pub struct Works {
+pub(super) struct Works {
     /// The campaign's folder.
-    pub folder: PathBuf,
+    pub(super) folder: PathBuf,
     /// The programs.
-    pub programs: Programs,
+    pub(super) programs: Programs,
 }
 
 /// What one child came to.

@@ -1,0 +1,318 @@
+//! Campaigns: killed and resumed, in shards, within their room; and what they say at the end.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use harness::campaign::{
+    About, CampaignFile, Figures, LEDGER, Ledger, LedgerError, Record, Shard, Verdict, group,
+};
+use harness::plan::{Plan, Span};
+
+const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
+
+fn swarm(millis: u64) -> Plan {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/swarm.toml");
+    let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    plan.lasting(Span::from_millis(millis))
+}
+
+/// A plan that must fail: no write is ever durable before its request is given up.
+fn impatient() -> Plan {
+    let mut plan = swarm(500).drawn(3);
+    plan.name = "impatient".to_owned();
+    plan.seed = None;
+    plan.sim.disk.sync_us = 50_000;
+    plan.sim.node.request_timeout = Span::from_millis(1);
+    plan.limits.recovery = Span::from_millis(300);
+    plan
+}
+
+/// A folder with a campaign of a plan that passes and one that fails.
+fn folder(seeds: u64) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("swarm.toml", &swarm(300).to_toml());
+    write("impatient.toml", &impatient().to_toml());
+    write(
+        "campaign.toml",
+        &format!(
+            "version = 1\nname = \"small\"\nseed = 5\n\
+             [[entry]]\nplan = \"swarm.toml\"\nworld = \"simulation\"\nseeds = [1, {}]\nblock = 3\nweight = 2\n\
+             [[entry]]\nplan = \"impatient.toml\"\nworld = \"simulation\"\nseeds = [3, 5]\nblock = 1\n",
+            seeds + 1
+        ),
+    );
+    folder
+}
+
+fn campaign(folder: &Path, out: &str, more: &[&str]) -> Command {
+    let mut command = Command::new(HARNESS);
+    command.current_dir(folder).arg("campaign").args(["--jobs", "2"]);
+    if more.contains(&"--resume") {
+        command.args(more);
+    } else {
+        command.args(["campaign.toml", "--out", out]).args(more);
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// What the ledger has, without what differs from one machine to another.
+fn records(folder: &Path) -> Vec<Record> {
+    let mut records = Ledger::open(folder).unwrap().records().unwrap();
+    for record in &mut records {
+        record.figures = Figures {
+            cpu_ms: 0,
+            wall_ms: 0,
+            ..record.figures
+        };
+    }
+    records
+}
+
+/// The groups with their plans, by name.
+fn plans(folder: &Path) -> Vec<(String, String)> {
+    let mut plans: Vec<(String, String)> = fs::read_dir(folder.join("groups"))
+        .unwrap()
+        .map(|entry| {
+            let entry = entry.unwrap();
+            let plan = fs::read_to_string(entry.path().join("plan.toml")).unwrap();
+            (entry.file_name().into_string().unwrap(), plan)
+        })
+        .collect();
+    plans.sort();
+    plans
+}
+
+#[expect(clippy::disallowed_methods, reason = "a kill comes at any moment")]
+fn pause(millis: u64) {
+    std::thread::sleep(Duration::from_millis(millis));
+}
+
+/// Processes that have `folder` in their command lines.
+fn processes_of(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let lines = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let line = fs::read(entry.ok()?.path().join("cmdline")).ok()?;
+        Some(String::from_utf8_lossy(&line).into_owned())
+    });
+    lines.filter(|line| line.contains(&folder)).collect()
+}
+
+fn await_units(child: &mut Child, out: &Path, units: u64) {
+    // The write-ahead log grows with every result; the ledger itself is locked while the campaign runs.
+    let wal = out.join(format!("{LEDGER}-wal"));
+    let grown = |at: u64| fs::metadata(&wal).is_ok_and(|about| about.len() > at * 8192);
+    while !grown(units) && child.try_wait().unwrap().is_none() {
+        pause(5);
+    }
+}
+
+#[test]
+fn a_campaign_that_was_killed_twice_is_the_one_that_was_not() {
+    let folder = folder(90);
+    let whole = campaign(folder.path(), "whole", &[]).output().unwrap();
+    assert_eq!(whole.status.code(), Some(1), "{}", said(&whole));
+    let out = folder.path().join("killed");
+    let mut kills = 0;
+    for (round, units) in [2, 5].into_iter().enumerate() {
+        let more: &[&str] = if round == 0 { &[] } else { &["--resume", "killed"] };
+        let mut child = campaign(folder.path(), "killed", more).spawn().unwrap();
+        await_units(&mut child, &out, units);
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        kills += u64::from(status.signal() == Some(9));
+        let plans = out.join("plans");
+        while !processes_of(&plans).is_empty() {
+            pause(5);
+        }
+    }
+    assert_eq!(kills, 2, "the campaign was over before it was killed");
+    let last = campaign(folder.path(), "killed", &["--resume", "killed"])
+        .output()
+        .unwrap();
+    assert_eq!(last.status.code(), Some(1), "{}", said(&last));
+    assert_eq!(records(&out), records(&folder.path().join("whole")));
+    assert_eq!(plans(&out), plans(&folder.path().join("whole")));
+}
+
+#[test]
+fn what_finds_something_runs_more_often_and_is_one_group_with_a_plan_that_fails() {
+    let folder = folder(6);
+    let files = ["--summary-file", "chat.txt", "--junit", "junit.xml", "--github"];
+    let done = campaign(folder.path(), "out", &files).output().unwrap();
+    let text = said(&done);
+    assert_eq!(done.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("verdict: invalid") && text.contains("::error title=liveness"),
+        "{text}"
+    );
+    let out = folder.path().join("out");
+    let records = records(&out);
+    let impatient = records
+        .iter()
+        .filter(|record| record.entry.starts_with("impatient"));
+    assert_eq!(
+        impatient.count(),
+        30,
+        "two base units, each with all that may follow it"
+    );
+    let groups = group(&records);
+    assert_eq!(groups.len(), 1, "{groups:?}");
+    let written = plans(&out);
+    let [(name, plan)] = &written[..] else {
+        panic!("{written:?}")
+    };
+    assert_eq!(*name, groups[0].signature());
+    assert!(
+        plan.starts_with("# Expected verdict: invalid: liveness"),
+        "{plan}"
+    );
+    let about = fs::read_to_string(out.join("groups").join(name).join("group.json")).unwrap();
+    assert!(
+        about.contains("\"replays\": 10") && about.contains("\"again\": 10"),
+        "{about}"
+    );
+    let path = out.join("groups").join(name).join("plan.toml");
+    let again = Command::new(HARNESS)
+        .current_dir(folder.path())
+        .args(["sim", "--out", "runs"])
+        .arg(path)
+        .output()
+        .unwrap();
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    let chat = fs::read_to_string(folder.path().join("chat.txt")).unwrap();
+    assert!(
+        chat.lines().count() == 1 && chat.contains("One finding: liveness"),
+        "{chat}"
+    );
+    let junit = fs::read_to_string(folder.path().join("junit.xml")).unwrap();
+    assert!(junit.contains("failures=\"1\""), "{junit}");
+}
+
+#[test]
+fn two_shards_are_the_whole() {
+    let folder = folder(30);
+    let whole = campaign(folder.path(), "whole", &[]).output().unwrap();
+    for (out, shard) in [("one", "1/2"), ("two", "2/2")] {
+        let done = campaign(folder.path(), out, &["--shard", shard])
+            .output()
+            .unwrap();
+        assert!(matches!(done.status.code(), Some(0..=2)), "{}", said(&done));
+    }
+    let merge = |folders: &[&str], out: &str| {
+        let mut command = Command::new(HARNESS);
+        command
+            .current_dir(folder.path())
+            .arg("merge")
+            .args(folders)
+            .args(["--out", out]);
+        command.output().unwrap()
+    };
+    let merged = merge(&["one", "two"], "merged");
+    assert_eq!(merged.status.code(), whole.status.code(), "{}", said(&merged));
+    let (merged, whole) = (folder.path().join("merged"), folder.path().join("whole"));
+    assert_eq!(records(&merged), records(&whole));
+    assert_eq!(plans(&merged), plans(&whole));
+    let twice = merge(&["one", "one"], "twice");
+    assert_eq!(twice.status.code(), Some(254));
+    assert!(said(&twice).contains("not different shards"), "{}", said(&twice));
+}
+
+#[test]
+fn an_interrupted_campaign_says_how_to_go_on() {
+    let folder = folder(3000);
+    let mut child = campaign(folder.path(), "out", &[]).spawn().unwrap();
+    await_units(&mut child, &folder.path().join("out"), 2);
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = said(&output);
+    assert!(matches!(output.status.code(), Some(1 | 2)), "{text}");
+    assert!(text.contains("harness campaign --resume"), "{text}");
+    assert!(records(&folder.path().join("out")).len() < 1000);
+}
+
+#[test]
+fn a_budget_of_nothing_proves_nothing() {
+    let folder = folder(6);
+    let done = campaign(folder.path(), "out", &["--budget", "0s"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+    let again = campaign(folder.path(), "out", &[]).output().unwrap();
+    assert_eq!(again.status.code(), Some(64), "{}", said(&again));
+    assert!(said(&again).contains("--resume"), "{}", said(&again));
+}
+
+fn ledger_in(folder: &Path) -> Ledger {
+    let about = About {
+        campaign: CampaignFile::load(&folder.join("campaign.toml")).unwrap_or_else(|error| panic!("{error}")),
+        shard: Shard::WHOLE,
+    };
+    Ledger::create(&folder.join("out"), &about).unwrap()
+}
+
+#[test]
+fn a_ledger_that_is_none_is_refused_with_a_reason() {
+    let folder = folder(6);
+    let path: PathBuf = folder.path().join("out").join(LEDGER);
+    let ledger = ledger_in(folder.path());
+    let busy = Ledger::open(&folder.path().join("out"));
+    assert!(matches!(busy, Err(LedgerError::Busy(_))), "{busy:?}");
+    drop(ledger);
+    let whole = fs::read(&path).unwrap();
+    let mut other = whole.clone();
+    other[68..72].copy_from_slice(&[0, 0, 0, 9]);
+    let mut later = whole.clone();
+    later[60..64].copy_from_slice(&[0, 0, 0, 2]);
+    let mut damaged = whole.clone();
+    damaged[4096..4200].fill(0x5a);
+    for (bytes, wanted) in [
+        (
+            b"no database, but long enough to be taken for one".to_vec(),
+            "is not the ledger",
+        ),
+        (other, "is not the ledger"),
+        (later, "has version 2"),
+        (damaged, "is damaged"),
+    ] {
+        for file in fs::read_dir(folder.path().join("out")).unwrap() {
+            fs::remove_file(file.unwrap().path()).unwrap();
+        }
+        fs::write(&path, bytes).unwrap();
+        let done = campaign(folder.path(), "out", &["--resume", "out"])
+            .output()
+            .unwrap();
+        assert_eq!(done.status.code(), Some(254), "{}", said(&done));
+        assert!(said(&done).contains(wanted), "{wanted}: {}", said(&done));
+    }
+}
+
+#[test]
+fn a_harness_that_fails_is_no_finding() {
+    let folder = folder(6);
+    drop(ledger_in(folder.path()));
+    // A plan that is gone when its units start.
+    let out = folder.path().join("out");
+    fs::create_dir_all(out.join("plans/swarm-simulation.toml")).unwrap();
+    let done = campaign(folder.path(), "out", &["--resume", "out"])
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(254), "{}", said(&done));
+    assert!(
+        records(&out)
+            .iter()
+            .all(|record| record.verdict != Verdict::Invalid)
+    );
+}
