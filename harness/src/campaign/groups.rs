@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
+use super::file::Place;
 use super::record::{Failed, Record};
 
 /// Failures of one signature.
@@ -20,6 +21,8 @@ pub struct Group {
     pub best_unit: u64,
     /// Of which entry.
     pub entry: String,
+    /// In which world.
+    pub place: Place,
 }
 
 impl Group {
@@ -42,6 +45,7 @@ pub fn group(records: &[Record]) -> Vec<Group> {
                 best: failed.clone(),
                 best_unit: record.unit.id,
                 entry: record.entry.clone(),
+                place: record.place,
             };
             let group = groups
                 .entry((&failed.rule, &failed.place))

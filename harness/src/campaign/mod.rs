@@ -45,7 +45,7 @@ pub use groups::{Group, group};
 pub use ledger::{About, LEDGER, Ledger, LedgerError};
 pub use merge::merge;
 pub use notices::{github, junit};
-pub use record::{Failed, Figures, Record, Verdict};
+pub use record::{Failed, Figures, Record, Run, Verdict};
 pub use reproduction::Reproduction;
 pub use runner::{End, Progress};
 pub use summary::{Finding, Summary, Totals};

@@ -72,6 +72,25 @@ pub struct Record {
     pub folder: Option<String>,
     /// What was found.
     pub failures: Vec<Failed>,
+    /// Each of its seeds; none where the harness failed.
+    pub runs: Vec<Run>,
+}
+
+/// One seed, in figures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// Its verdict.
+    pub verdict: Outcome,
+    /// Operations that took effect.
+    pub operations: u64,
+    /// Faults that had an effect.
+    pub faults: u64,
+    /// States that were reached, where they are counted.
+    pub coverage: Option<u64>,
+    /// How long it took: time of the processor in the simulation, time of day on real processes, in microseconds.
+    pub micros: u64,
 }
 
 /// What a unit did.
@@ -83,8 +102,6 @@ pub struct Figures {
     pub operations: u64,
     /// Faults that had an effect.
     pub faults: u64,
-    /// Kinds of happenings that were seen.
-    pub coverage: u64,
     /// Time of the processors, in milliseconds.
     pub cpu_ms: u64,
     /// Time, in milliseconds.

@@ -38,7 +38,7 @@ pub struct Reproduction {
     pub again: u64,
     /// Faults of the plan that failed, and of the one that was written.
     pub faults: [usize; 2],
-    /// The command that repeats it.
+    /// The command that repeats it, in the campaign's folder.
     pub command: String,
 }
 
@@ -79,12 +79,10 @@ pub(super) async fn write(
     };
     let plan = smaller.unwrap_or_else(|| original.clone());
     let seed = plan.seed.unwrap_or(group.best.seed);
-    let (verb, plan_path) = (verb_of(entry.place), folder.join("plan.toml"));
-    let command = format!("harness {verb} {signature}.toml --seed {seed}");
-    let head = format!(
-        "# Expected verdict: invalid: {}, in {}\n# Repeat: {command}\n",
-        group.best.rule, group.best.place
-    );
+    let (verb, plan_path) = (entry.place.verb(), folder.join("plan.toml"));
+    // The seed is in the plan.
+    let command = format!("harness {verb} groups/{signature}/plan.toml");
+    let head = head_of(group, campaign, verb);
     put(&plan_path, &format!("{head}{}", plan.to_toml()))?;
     let (replays, again) = replay(works, entry, &folder, &group.best, seed).await;
     let about = Reproduction {
@@ -99,6 +97,17 @@ pub(super) async fn write(
     };
     let text = serde_json::to_string_pretty(&about).expect("a reproduction has a JSON form");
     put(&folder.join(ABOUT), &format!("{text}\n"))
+}
+
+/// What a person wants to know who finds the plan among the others.
+fn head_of(group: &Group, campaign: &CampaignFile, verb: &str) -> String {
+    let (best, signature) = (&group.best, group.signature());
+    let detail = best.detail.lines().next().unwrap_or_default();
+    format!(
+        "# Breaks \"{}\" in {}: {detail}\n# Found by the campaign {}, in {} with seed {}; expected verdict until it is mended: \
+         invalid.\n# Again: harness {verb} workloads/regressions/{signature}.toml\n",
+        best.rule, best.place, campaign.name, group.entry, best.seed
+    )
 }
 
 /// The plan made smaller; none when that takes too long, or the harness fails at it.
@@ -152,13 +161,6 @@ async fn on_processes(works: &Works, entry: &Entry, folder: &Path, seed: u64) ->
     let results = results_of(&output, &out.join("latest"));
     std::fs::remove_dir_all(&out).map_err(|error| format!("{}: {error}", out.display()))?;
     Ok(broken(&results?, seed, 0))
-}
-
-fn verb_of(place: Place) -> &'static str {
-    match place {
-        Place::Simulation => "sim",
-        Place::Processes => "run",
-    }
 }
 
 fn clear(folder: &Path) -> Result<(), CampaignError> {

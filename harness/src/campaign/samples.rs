@@ -22,12 +22,12 @@ pub(super) fn record(id: u64, verdict: Verdict, failures: Vec<Failed>) -> Record
             unknown: u64::from(verdict == Verdict::Unknown),
             operations: 100,
             faults: 7,
-            coverage: 12,
             cpu_ms: 1500,
             wall_ms: 1600,
         },
         folder: None,
         failures,
+        runs: Vec::new(),
     }
 }
 

@@ -125,38 +125,38 @@ impl Summary {
         }
         let _ = write!(
             text,
-            ": {}. {} seeds of {} entries in {} CPU s: {} operations, {} faults with an effect.",
+            ": {}. {} of {} in {} CPU s: {} operations, {} faults with an effect.",
             self.verdict().name(),
-            all.seeds,
-            self.entries.len(),
+            counted(all.seeds, "seed"),
+            counted_as(self.entries.len() as u64, "entry", "entries"),
             all.cpu_ms / 1000,
             all.operations,
             all.faults
         );
-        let seeds = all.invalid;
+        let seeds = counted(all.invalid, "seed");
         match &self.groups[..] {
             [] => text.push_str(" Nothing was found."),
             [one] => {
-                let _ = write!(text, " One finding: {} ({seeds} seeds).", one.name());
+                let _ = write!(text, " One finding: {} ({seeds}).", one.name());
             }
             [first, ..] => {
                 let count = self.groups.len();
                 let _ = write!(
                     text,
-                    " {count} findings ({seeds} seeds), the most frequent: {}.",
+                    " {count} findings ({seeds}), the most frequent: {}.",
                     first.name()
                 );
             }
         }
         if let Some(again) = self.groups.first().and_then(|first| first.reproduction.as_ref()) {
-            let _ = write!(text, " Repeat: {}.", again.command);
+            let _ = write!(text, " Repeat, in the campaign's folder: {}.", again.command);
         }
         if all.unknown > 0 {
-            let _ = write!(text, " {} seeds could not be decided.", all.unknown);
+            let _ = write!(text, " {} could not be decided.", counted(all.unknown, "seed"));
         }
         if let Some((unit, _)) = self.failed.first() {
-            let count = self.failed.len();
-            let _ = write!(text, " The harness failed in {count} units, first in {unit}.");
+            let count = counted(self.failed.len() as u64, "unit");
+            let _ = write!(text, " The harness failed in {count}, first in {unit}.");
         }
         text.push('\n');
         text
@@ -206,7 +206,10 @@ impl Totals {
     fn add(&mut self, record: &Record) {
         let figures = &record.figures;
         self.units += 1;
-        self.seeds += record.unit.seeds;
+        // Of a unit in which the harness failed, no seed says anything.
+        if record.verdict != Verdict::Failed {
+            self.seeds += record.unit.seeds;
+        }
         self.unknown += figures.unknown;
         self.invalid += record.failures.len() as u64;
         self.failed += u64::from(record.verdict == Verdict::Failed);
@@ -223,18 +226,18 @@ impl Totals {
         (self.unknown * UNKNOWN_PART > self.seeds).then(|| {
             let why = self.doubt.as_deref().unwrap_or("no reason was given");
             format!(
-                "{} of {} seeds could not be decided; {why}",
-                self.unknown, self.seeds
+                "{} of {} could not be decided; {why}",
+                self.unknown,
+                counted(self.seeds, "seed")
             )
         })
     }
 
     fn line(&self) -> String {
         format!(
-            "{} seeds in {} units, {} CPU s, {} operations, {} faults with an effect | invalid {}, unknown {}, harness \
-             failures {}",
-            self.seeds,
-            self.units,
+            "{} in {}, {} CPU s, {} operations, {} faults with an effect | invalid {}, unknown {}, harness failures {}",
+            counted(self.seeds, "seed"),
+            counted(self.units, "unit"),
             self.cpu_ms / 1000,
             self.operations,
             self.faults,
@@ -255,28 +258,37 @@ impl Finding {
     pub fn repeat(&self) -> String {
         match &self.reproduction {
             Some(again) => format!(
-                "groups/{}/plan.toml, failed in {} of {} replays, {} of {} faults left",
-                self.group.signature(),
-                again.again,
-                again.replays,
-                again.faults[1],
-                again.faults[0]
+                "{} (failed in {} of {} replays, {} of {} faults left)",
+                again.command, again.again, again.replays, again.faults[1], again.faults[0]
             ),
-            None => format!("plans/{}.toml --seed {}", self.group.entry, self.group.best.seed),
+            None => format!(
+                "harness {} plans/{}.toml --seed {}",
+                self.group.place.verb(),
+                self.group.entry,
+                self.group.best.seed
+            ),
         }
     }
 
     fn text(&self) -> String {
         format!(
-            "found: {}: {} seeds, fastest in {} with seed {}: {}\n  repeat: {}\n",
+            "found: {}: {}, fastest in {} with seed {}: {}\n  repeat: {}\n",
             self.name(),
-            self.group.seeds,
+            counted(self.group.seeds, "seed"),
             self.group.entry,
             self.group.best.seed,
             self.group.best.detail.lines().next().unwrap_or_default(),
             self.repeat()
         )
     }
+}
+
+fn counted(count: u64, one: &str) -> String {
+    counted_as(count, one, &format!("{one}s"))
+}
+
+fn counted_as(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 /// Of so many seeds of an entry one may stay undecided.

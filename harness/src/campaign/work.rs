@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::child::{Programs, no_verdict};
 use super::draw::Unit;
 use super::file::{Entry, Place};
-use super::record::{Failed, Figures, Record, Verdict};
+use super::record::{Failed, Figures, Record, Run, Verdict};
 use crate::results::{Outcome, Results};
-use crate::sim::campaign::{Brief, Failure};
+use crate::sim::campaign::{Brief, Failure, SeedRun};
 
 /// Where units run, and with what.
 #[derive(Debug, Clone)]
@@ -33,6 +33,7 @@ struct Done {
     figures: Figures,
     folder: Option<String>,
     failures: Vec<Failed>,
+    runs: Vec<Run>,
 }
 
 impl Works {
@@ -66,6 +67,7 @@ impl Works {
             figures: Figures::default(),
             folder: Some(folder_of(&unit)).filter(|name| self.folder.join(name).exists()),
             failures: Vec::new(),
+            runs: Vec::new(),
         });
         done.figures.wall_ms = millis(started.elapsed());
         let build = match entry.place {
@@ -82,6 +84,7 @@ impl Works {
             figures: done.figures,
             folder: done.folder,
             failures: done.failures,
+            runs: done.runs,
         }
     }
 
@@ -107,12 +110,12 @@ impl Works {
                 unknown: brief.unknown,
                 operations: brief.operations,
                 faults: brief.faults,
-                coverage: brief.coverage,
                 cpu_ms: (brief.cpu_seconds * 1e3) as u64,
                 wall_ms: 0,
             },
             folder: None,
             failures: brief.failed.into_iter().map(failed).collect(),
+            runs: brief.runs.into_iter().map(run_of).collect(),
         })
     }
 
@@ -120,7 +123,7 @@ impl Works {
         let name = folder_of(unit);
         let folder = self.folder.join(&name);
         // What a killed campaign left of this unit is no result.
-        remove(&folder)?;
+        remove(&folder).await?;
         let before = children_cpu_ms();
         let started = Instant::now();
         let child = self.programs.command("run").arg(self.plan(entry));
@@ -129,22 +132,29 @@ impl Works {
         let child = child.arg("--noraftd").arg(self.programs.noraftd());
         let output = child.output(run_patience(entry)).await?;
         let results = results_of(&output, &folder.join("latest"))?;
+        let took = started.elapsed();
         let effective = results.faults.iter().filter(|fault| fault.evidence.is_some());
-        let kinds = effective.clone().map(|fault| fault.kind.as_str());
-        let kinds: std::collections::BTreeSet<&str> = kinds.collect();
+        let run = Run {
+            seed: unit.first_seed,
+            verdict: results.verdict,
+            operations: results.operations.ok,
+            faults: effective.count() as u64,
+            coverage: None,
+            micros: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        };
         Ok(Done {
             verdict: results.verdict.into(),
             reason: results.reasons.first().cloned(),
             figures: Figures {
                 unknown: u64::from(results.verdict == Outcome::Unknown),
-                operations: results.operations.ok,
-                faults: effective.count() as u64,
-                coverage: kinds.len() as u64,
+                operations: run.operations,
+                faults: run.faults,
                 cpu_ms: children_cpu_ms().saturating_sub(before),
                 wall_ms: 0,
             },
             folder: Some(name),
-            failures: broken(&results, unit.first_seed, millis(started.elapsed())),
+            failures: broken(&results, unit.first_seed, millis(took)),
+            runs: vec![run],
         })
     }
 }
@@ -205,6 +215,17 @@ pub(super) fn failed(failure: Failure) -> Failed {
     }
 }
 
+fn run_of(run: SeedRun) -> Run {
+    Run {
+        seed: run.seed,
+        verdict: run.verdict,
+        operations: run.operations,
+        faults: run.faults,
+        coverage: run.coverage,
+        micros: run.cpu_us,
+    }
+}
+
 /// Longer than any run of this entry with its deadlines.
 pub(super) fn run_patience(entry: &Entry) -> Duration {
     let limits = &entry.plan.limits;
@@ -217,12 +238,21 @@ fn folder_of(unit: &Unit) -> String {
     format!("runs/{}", unit.id)
 }
 
-fn remove(folder: &std::path::Path) -> Result<(), String> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(format!("{}: {error}", folder.display()))
+/// A campaign that was killed a moment ago may have children that still write.
+async fn remove(folder: &std::path::Path) -> Result<(), String> {
+    let mut tries = 0;
+    loop {
+        match std::fs::remove_dir_all(folder) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if tries == REMOVE_TRIES => {
+                return Err(format!("{}: {error}", folder.display()));
+            }
+            Err(_) => {
+                tries += 1;
+                sleep(REMOVE_PAUSE).await;
+            }
         }
-        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -245,5 +275,7 @@ fn millis(duration: Duration) -> u64 {
 
 /// A seed takes a fraction of a second, on a machine with other work to do some seconds.
 const SEED_PATIENCE: Duration = Duration::from_secs(60);
+const REMOVE_TRIES: u32 = 50;
+const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 /// For programs that are hashed, and for a machine with other work to do.
 const RUN_PATIENCE_MIN: Duration = Duration::from_secs(300);

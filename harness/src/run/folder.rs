@@ -235,8 +235,7 @@ fn repro(seed: u64, programs: &Programs) -> String {
     )
 }
 
-/// The time of day as `20261123T131500Z`.
-/// The time of day, as the names of folders have it.
+/// The time of day as `20261123T131500Z`, as the names of folders have it.
 pub fn utc_now() -> String {
     #[expect(
         clippy::disallowed_methods,

@@ -47,11 +47,29 @@ pub struct Brief {
     pub operations: u64,
     /// Faults that had an effect.
     pub faults: u64,
-    /// Kinds of happenings that were seen.
-    pub coverage: u64,
+    /// Every seed that ran.
+    pub runs: Vec<SeedRun>,
     /// Why the first of those that could not be decided could not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
+}
+
+/// One seed, in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SeedRun {
+    /// The seed.
+    pub seed: u64,
+    /// Its verdict.
+    pub verdict: Outcome,
+    /// Operations that took effect.
+    pub operations: u64,
+    /// Faults that had an effect.
+    pub faults: u64,
+    /// States that were reached, where they are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<u64>,
+    /// Time of the processors, in microseconds.
+    pub cpu_us: u64,
 }
 
 /// A seed that failed.
@@ -88,6 +106,8 @@ pub struct Totals {
     pub operations: Counts,
     /// Faults that had an effect, of all.
     pub faults: u64,
+    /// Each of them.
+    pub runs: Vec<SeedRun>,
     /// What happened in all of them, in figures.
     pub counters: Counters,
 }
@@ -119,6 +139,9 @@ impl Campaign {
             let mut one = Totals::of(&simulate(&self.plan, seed, Lines::None));
             let now = thread_cpu_ns();
             one.cpu_ns = now.saturating_sub(before);
+            for run in &mut one.runs {
+                run.cpu_us = one.cpu_ns / 1000;
+            }
             before = now;
             if send.send(one).is_err() {
                 return;
@@ -149,6 +172,7 @@ impl Campaign {
         }
         tally.failed.sort_unstable();
         tally.unknown.sort_unstable();
+        tally.runs.sort_unstable();
         tally
     }
 }
@@ -167,6 +191,7 @@ impl Totals {
         all.fail += more.fail;
         all.info += more.info;
         self.faults += other.faults;
+        self.runs.extend(other.runs);
         self.counters.add(&other.counters);
     }
 
@@ -177,6 +202,14 @@ impl Totals {
             events: done.trace.events,
             operations: done.results.operations,
             faults: effective(done),
+            runs: vec![SeedRun {
+                seed: done.seed,
+                verdict: done.verdict(),
+                operations: done.results.operations.ok,
+                faults: effective(done),
+                coverage: None,
+                cpu_us: 0,
+            }],
             ..Self::default()
         };
         tally.counters.add(&done.counters);
@@ -210,7 +243,7 @@ impl Totals {
             failed: self.failed.clone(),
             operations: self.operations.ok,
             faults: self.faults,
-            coverage: self.counters.kinds(),
+            runs: self.runs.clone(),
             doubt: self
                 .unknown
                 .first()

@@ -1,5 +1,7 @@
 //! Campaigns: killed and resumed, in shards, within their room; and what they say at the end.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,9 @@ use harness::campaign::{
     About, CampaignFile, Figures, LEDGER, Ledger, LedgerError, Record, Shard, Verdict, group,
 };
 use harness::plan::{Plan, Span};
+use noraftd::prng::Prng;
+
+use crate::site::Site;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 
@@ -71,6 +76,7 @@ fn said(output: &Output) -> String {
 fn records(folder: &Path) -> Vec<Record> {
     let mut records = Ledger::open(folder).unwrap().records().unwrap();
     for record in &mut records {
+        record.runs.iter_mut().for_each(|run| run.micros = 0);
         record.figures = Figures {
             cpu_ms: 0,
             wall_ms: 0,
@@ -118,33 +124,56 @@ fn await_units(child: &mut Child, out: &Path, units: u64) {
     }
 }
 
-#[test]
-fn a_campaign_that_was_killed_twice_is_the_one_that_was_not() {
-    let folder = folder(90);
-    let whole = campaign(folder.path(), "whole", &[]).output().unwrap();
-    assert_eq!(whole.status.code(), Some(1), "{}", said(&whole));
-    let out = folder.path().join("killed");
+/// Kills the campaign in `out` after each of `delays`, and starts it again each time; how often it was killed.
+fn killed(folder: &Path, out: &str, delays: impl Iterator<Item = u64>) -> u64 {
+    let at = folder.join(out);
+    let mut seen: Vec<Record> = Vec::new();
     let mut kills = 0;
-    for (round, units) in [2, 5].into_iter().enumerate() {
-        let more: &[&str] = if round == 0 { &[] } else { &["--resume", "killed"] };
-        let mut child = campaign(folder.path(), "killed", more).spawn().unwrap();
-        await_units(&mut child, &out, units);
+    for delay in delays {
+        let started = at.join(LEDGER).exists();
+        let more: &[&str] = if started { &["--resume", out] } else { &[] };
+        let mut child = campaign(folder, out, more).spawn().unwrap();
+        pause(delay);
         child.kill().unwrap();
-        let status = child.wait().unwrap();
-        kills += u64::from(status.signal() == Some(9));
-        let plans = out.join("plans");
-        while !processes_of(&plans).is_empty() {
+        kills += u64::from(child.wait().unwrap().signal() == Some(9));
+        while !processes_of(&at).is_empty() {
             pause(5);
         }
+        if !at.join(LEDGER).exists() {
+            continue;
+        }
+        let now = Ledger::open(&at).unwrap().records().unwrap();
+        // With their times: what was run again would have taken another time.
+        let lost: Vec<_> = seen.iter().filter(|record| !now.contains(record)).collect();
+        assert!(lost.is_empty(), "lost or run again: {lost:?}");
+        seen = now;
     }
-    assert_eq!(kills, 2, "the campaign was over before it was killed");
+    kills
+}
+
+#[test]
+fn a_campaign_that_is_killed_at_any_moment_ends_as_one_that_is_not() {
+    let folder = folder(240);
+    let whole = campaign(folder.path(), "whole", &[]).output().unwrap();
+    assert_eq!(whole.status.code(), Some(1), "{}", said(&whole));
+    let mut prng = Prng::new(KILLS_SEED);
+    let delays: Vec<u64> = (0..KILLS).map(|_| prng.between(1, DELAY_MAX)).collect();
+    let kills = killed(folder.path(), "killed", delays.iter().copied());
     let last = campaign(folder.path(), "killed", &["--resume", "killed"])
         .output()
         .unwrap();
-    assert_eq!(last.status.code(), Some(1), "{}", said(&last));
-    assert_eq!(records(&out), records(&folder.path().join("whole")));
-    assert_eq!(plans(&out), plans(&folder.path().join("whole")));
+    let context = format!("killed after {delays:?} ms: {}", said(&last));
+    assert!(kills >= KILLS / 2, "only {kills} kills came in time: {context}");
+    assert_eq!(last.status.code(), Some(1), "{context}");
+    let (whole, out) = (folder.path().join("whole"), folder.path().join("killed"));
+    assert_eq!(records(&out), records(&whole), "{context}");
+    assert_eq!(plans(&out), plans(&whole), "{context}");
 }
+
+const KILLS: u64 = 16;
+const KILLS_SEED: u64 = 14;
+/// Some kills hit a campaign that starts, others one that ends.
+const DELAY_MAX: u64 = 500;
 
 #[test]
 fn what_finds_something_runs_more_often_and_is_one_group_with_a_plan_that_fails() {
@@ -174,10 +203,7 @@ fn what_finds_something_runs_more_often_and_is_one_group_with_a_plan_that_fails(
         panic!("{written:?}")
     };
     assert_eq!(*name, groups[0].signature());
-    assert!(
-        plan.starts_with("# Expected verdict: invalid: liveness"),
-        "{plan}"
-    );
+    assert!(plan.starts_with("# Breaks \"liveness\" in "), "{plan}");
     let about = fs::read_to_string(out.join("groups").join(name).join("group.json")).unwrap();
     assert!(
         about.contains("\"replays\": 10") && about.contains("\"again\": 10"),
@@ -228,6 +254,46 @@ fn two_shards_are_the_whole() {
     assert_eq!(twice.status.code(), Some(254));
     assert!(said(&twice).contains("not different shards"), "{}", said(&twice));
 }
+
+#[test]
+fn both_worlds_are_in_one_ledger_and_folders_of_runs_keep_within_their_room() {
+    if Site::new().is_none() {
+        return;
+    }
+    let folder = folder(6);
+    fs::write(
+        folder.path().join("campaign.toml"),
+        "version = 1\nname = \"small\"\nkeep = \"1B\"\n\
+         [[entry]]\nplan = \"swarm.toml\"\nworld = \"simulation\"\nseeds = [1, 7]\nblock = 3\n\
+         [[entry]]\nplan = \"real.toml\"\nworld = \"processes\"\nseeds = [1, 3]\nnodes = [3]\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("real.toml"), REAL).unwrap();
+    let mut command = campaign(folder.path(), "out", &[]);
+    let done = command.env_remove("NORAFTD").output().unwrap();
+    assert!(matches!(done.status.code(), Some(0 | 2)), "{}", said(&done));
+    let out = folder.path().join("out");
+    let left: Vec<_> = fs::read_dir(out.join("runs")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let rows = rusqlite::Connection::open(out.join(LEDGER)).unwrap();
+    let query = "SELECT plan, world, count(*), min(operations) FROM runs WHERE coverage IS NULL GROUP BY 1, 2 ORDER BY 1";
+    let mut query = rows.prepare(query).unwrap();
+    let read = |row: &rusqlite::Row<'_>| {
+        let words = format!("{} {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?);
+        Ok((words, row.get(2)?, row.get(3)?))
+    };
+    let found: Vec<(String, u64, u64)> = query.query_map([], read).unwrap().map(Result::unwrap).collect();
+    let [real, simulated] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((real.0.as_str(), real.1), ("real processes", 2));
+    assert_eq!((simulated.0.as_str(), simulated.1), ("swarm simulation", 6));
+    assert!(real.2 > 0, "{found:?}");
+}
+
+/// A little of everything, for a moment.
+const REAL: &str =
+    "version = 1\nname = \"real\"\ntime = \"2s\"\n[cluster]\nnodes = 3\n[[workload]]\nkind = \"log\"\n";
 
 #[test]
 fn an_interrupted_campaign_says_how_to_go_on() {

@@ -82,59 +82,6 @@ impl Counters {
     }
 }
 
-impl Counters {
-    /// How many kinds of happenings were seen at least once.
-    pub(crate) fn kinds(&self) -> u64 {
-        let Self {
-            messages,
-            batches,
-            elections,
-            snapshots,
-            installs,
-            voter_changes,
-            stalls,
-            processes,
-            disks,
-        } = *self;
-        let ProcessCounters {
-            starts,
-            crashes,
-            recovery_crashes,
-            refusals,
-            hellos_refused,
-            rejoins,
-        } = processes;
-        let DiskCounters {
-            sectors_lost,
-            damages,
-            holes,
-            scrubbed,
-            full,
-            lost,
-        } = disks;
-        let own = [
-            messages,
-            batches,
-            elections,
-            snapshots,
-            installs,
-            voter_changes,
-            stalls,
-        ];
-        let theirs = [
-            starts,
-            crashes,
-            recovery_crashes,
-            refusals,
-            hellos_refused,
-            rejoins,
-        ];
-        let disks = [sectors_lost, damages, holes, scrubbed, full, lost];
-        let all = own.into_iter().chain(theirs).chain(disks);
-        all.filter(|count| *count > 0).count() as u64
-    }
-}
-
 impl ProcessCounters {
     fn add(&mut self, other: &Self) {
         let Self {

@@ -4,20 +4,26 @@
 //! |-|-|
 //! | `meta` | a key and its value: the campaign, its shard, the time it has taken |
 //! | `unit` | a unit of work that has ended |
+//! | `entry` | an entry of the campaign, with its plan |
+//! | `run` | a seed that has run |
 //! | `failure` | a seed with which the system broke its promise |
+//! | `runs` | (a view) a seed that has run, with all that is known of it |
 //!
 //! Invariant: a result is one transaction, with the time that had passed. The file is made beside its place and renamed, so
 //! that whatever ends the harness leaves a whole ledger or none.
 
+mod rows;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::draw::{Shard, Unit};
-use super::file::{CampaignFile, Place};
-use super::record::{Failed, Figures, Record, Verdict};
+use super::draw::Shard;
+use super::file::CampaignFile;
+use super::record::Record;
+use rows::{TABLES, insert, read_failures, read_runs, read_units, write_entries};
 
 /// The name of the file in a campaign's folder.
 pub const LEDGER: &str = "campaign.sqlite";
@@ -26,18 +32,6 @@ pub const LEDGER: &str = "campaign.sqlite";
 const APPLICATION: i64 = 0x6e72_636c;
 /// The tables below.
 const VERSION: i64 = 1;
-
-const TABLES: &str = "
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-    CREATE TABLE unit (
-        id INTEGER PRIMARY KEY, entry TEXT NOT NULL, at INTEGER NOT NULL, block INTEGER NOT NULL, world TEXT NOT NULL,
-        first_seed INTEGER NOT NULL, seeds INTEGER NOT NULL, build TEXT NOT NULL, verdict TEXT NOT NULL, reason TEXT,
-        unknown INTEGER NOT NULL, operations INTEGER NOT NULL, faults INTEGER NOT NULL, coverage INTEGER NOT NULL,
-        cpu_ms INTEGER NOT NULL, wall_ms INTEGER NOT NULL, folder TEXT) STRICT;
-    CREATE TABLE failure (
-        unit INTEGER NOT NULL REFERENCES unit (id), seed INTEGER NOT NULL, rule TEXT NOT NULL, place TEXT NOT NULL,
-        detail TEXT NOT NULL, cost INTEGER NOT NULL, PRIMARY KEY (unit, seed)) STRICT;
-";
 
 /// Why there is no ledger to work with.
 #[derive(Debug, thiserror::Error)]
@@ -119,9 +113,12 @@ impl Ledger {
         };
         std::fs::create_dir_all(folder).map_err(io)?;
         let draft = folder.join(DRAFT);
-        if draft.exists() {
-            // What was killed while it made this file had no result yet.
-            std::fs::remove_file(&draft).map_err(io)?;
+        // What was killed while it made these files had no result yet.
+        for left in [&draft, &folder.join(DRAFT_JOURNAL)] {
+            match std::fs::remove_file(left) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(io(error)),
+                Ok(()) | Err(_) => {}
+            }
         }
         write_draft(&draft, about).map_err(|source| LedgerError::Sql {
             path: draft.clone(),
@@ -237,6 +234,8 @@ impl Ledger {
             }
             record.failures = read_failures(&self.connection, record.unit.id)
                 .map_err(|error| refused(self.path.clone(), error))?;
+            record.runs = read_runs(&self.connection, record.unit.id)
+                .map_err(|error| refused(self.path.clone(), error))?;
         }
         Ok(records)
     }
@@ -273,6 +272,7 @@ fn write_draft(draft: &Path, about: &About) -> rusqlite::Result<()> {
     meta.execute(["about", &text])?;
     meta.execute(["spent_ms", "0"])?;
     drop(meta);
+    write_entries(&transaction, &about.campaign.entries)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
 }
@@ -302,105 +302,6 @@ fn refused(path: PathBuf, source: rusqlite::Error) -> LedgerError {
     }
 }
 
-fn insert(connection: &mut Connection, record: &Record, spent: Duration) -> rusqlite::Result<()> {
-    let (unit, figures) = (&record.unit, &record.figures);
-    let transaction = connection.transaction()?;
-    transaction.execute(
-        "INSERT INTO unit VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-        params![
-            unit.id,
-            record.entry,
-            unit.entry as u64,
-            unit.block,
-            record.place.name(),
-            unit.first_seed,
-            unit.seeds,
-            record.build,
-            record.verdict.name(),
-            record.reason,
-            figures.unknown,
-            figures.operations,
-            figures.faults,
-            figures.coverage,
-            figures.cpu_ms,
-            figures.wall_ms,
-            record.folder,
-        ],
-    )?;
-    for failed in &record.failures {
-        transaction.execute(
-            "INSERT INTO failure VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            params![
-                unit.id,
-                failed.seed,
-                failed.rule,
-                failed.place,
-                failed.detail,
-                failed.cost
-            ],
-        )?;
-    }
-    let millis = u64::try_from(spent.as_millis()).unwrap_or(u64::MAX).to_string();
-    transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'spent_ms'", [millis])?;
-    transaction.commit()
-}
-
-fn read_units(connection: &Connection) -> rusqlite::Result<Vec<Record>> {
-    let mut statement = connection.prepare("SELECT * FROM unit ORDER BY id")?;
-    statement.query_map([], read_unit)?.collect()
-}
-
-fn read_unit(row: &Row<'_>) -> rusqlite::Result<Record> {
-    let place = match row.get::<_, String>("world")?.as_str() {
-        "simulation" => Place::Simulation,
-        "processes" => Place::Processes,
-        _ => return Err(senseless(row, "world")),
-    };
-    let verdict: String = row.get("verdict")?;
-    Ok(Record {
-        unit: Unit {
-            id: row.get("id")?,
-            entry: row.get("at")?,
-            first_seed: row.get("first_seed")?,
-            seeds: row.get("seeds")?,
-            block: row.get("block")?,
-        },
-        entry: row.get("entry")?,
-        place,
-        build: row.get("build")?,
-        verdict: Verdict::of_name(&verdict).ok_or_else(|| senseless(row, "verdict"))?,
-        reason: row.get("reason")?,
-        figures: Figures {
-            unknown: row.get("unknown")?,
-            operations: row.get("operations")?,
-            faults: row.get("faults")?,
-            coverage: row.get("coverage")?,
-            cpu_ms: row.get("cpu_ms")?,
-            wall_ms: row.get("wall_ms")?,
-        },
-        folder: row.get("folder")?,
-        failures: Vec::new(),
-    })
-}
-
-/// A word that no ledger of this version has.
-fn senseless(row: &Row<'_>, column: &'static str) -> rusqlite::Error {
-    let at = row.as_ref().column_index(column).unwrap_or_default();
-    rusqlite::Error::InvalidColumnType(at, column.to_owned(), rusqlite::types::Type::Text)
-}
-
-fn read_failures(connection: &Connection, unit: u64) -> rusqlite::Result<Vec<Failed>> {
-    let mut statement = connection.prepare_cached("SELECT * FROM failure WHERE unit = ?1 ORDER BY seed")?;
-    let read = |row: &Row<'_>| {
-        Ok(Failed {
-            cost: row.get("cost")?,
-            seed: row.get("seed")?,
-            rule: row.get("rule")?,
-            place: row.get("place")?,
-            detail: row.get("detail")?,
-        })
-    };
-    statement.query_map([unit], read)?.collect()
-}
-
 const DRAFT: &str = "campaign.sqlite.new";
+/// What SQLite writes beside it.
+const DRAFT_JOURNAL: &str = "campaign.sqlite.new-journal";
