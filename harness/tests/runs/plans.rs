@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use harness::campaign::{CampaignFile, Place};
 use harness::nemesis::Lane;
 use harness::plan::Plan;
 
@@ -9,9 +10,27 @@ fn shipped() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads");
     let files = std::fs::read_dir(folder).expect("the project has a folder of plans");
     let paths = files.map(|file| file.expect("it can be listed").path());
-    let mut paths: Vec<PathBuf> = paths.filter(|path| path.is_file()).collect();
+    let mut paths: Vec<PathBuf> = paths
+        .filter(|path| path.is_file() && !is_campaign(path))
+        .collect();
     paths.sort();
     paths
+}
+
+/// The one file there that is no plan.
+fn is_campaign(path: &Path) -> bool {
+    path.ends_with("nightly.toml")
+}
+
+#[test]
+fn the_campaign_of_a_night_is_valid_and_has_both_worlds() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads");
+    let campaign = CampaignFile::load(&folder.join("nightly.toml")).unwrap_or_else(|error| panic!("{error}"));
+    for place in [Place::Simulation, Place::Processes] {
+        let entries = campaign.entries.iter().filter(|entry| entry.place == place);
+        assert!(entries.count() >= 5, "{place:?}");
+    }
+    assert!(campaign.keep.is_some(), "its room is bounded");
 }
 
 #[test]
