@@ -257,7 +257,7 @@ impl Plan {
     /// Whether nodes lose their data directories.
     pub fn loses_directories(&self) -> bool {
         let loses = |fault: &FaultPlan| matches!(fault.kind(), KindName::Wipe | KindName::Mistake);
-        self.faults.iter().any(loses)
+        self.faults.iter().any(loses) || self.sim.node.remove_permille > 0
     }
 
     /// How power cuts are made; `None` when the plan has none and does not ask for a tier.

@@ -112,6 +112,10 @@ pub struct NodePlan {
     pub snapshot_chunk_bytes: usize,
     /// Starts, of a thousand, at which a node gets other limits than these, and segments of another size.
     pub resettings_permille: u64,
+    /// Changes of the voters, of a thousand, after whose answer an operator stops the nodes that are no voters any more, and
+    /// wipes the directory of one of them, where `wipe` might take it away. They come back before the end, the wiped one
+    /// by `noraftd rejoin`.
+    pub remove_permille: u64,
 }
 
 impl Default for NetworkPlan {
@@ -161,6 +165,7 @@ impl Default for NodePlan {
             snapshot_log_bytes: 256 << 10,
             snapshot_chunk_bytes: 64 << 10,
             resettings_permille: 0,
+            remove_permille: 0,
         }
     }
 }
@@ -198,6 +203,7 @@ impl SimPlan {
                 self.node.resettings_permille,
                 1000,
             ),
+            ("sim.node.remove_permille", self.node.remove_permille, 1000),
         ] {
             require(share <= max, key, || format!("must be at most {max}"))?;
         }

@@ -114,6 +114,29 @@ fn correct_code_passes_while_the_voters_change() {
 }
 
 #[test]
+fn nodes_that_are_no_voters_any_more_may_be_stopped_and_wiped() {
+    let plan = Plan::load(&workloads().join("removed.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let campaign = Campaign {
+        plan: plan.lasting(Span::from_millis(4000)),
+        seeds: 1..61,
+        jobs: 2,
+        keep_going: true,
+        cpu_max: None,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!(
+        (&tally.failed[..], tally.seeds),
+        (&[][..], 60),
+        "again: harness sim workloads/removed.toml --time 4s --seed <the seed>"
+    );
+    let (processes, disks) = (&tally.counters.processes, &tally.counters.disks);
+    assert!(
+        processes.removals > 60 && disks.lost > 20 && processes.rejoins > 20,
+        "{processes:?} {disks:?}"
+    );
+}
+
+#[test]
 fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
     let plan = Plan::load(&workloads().join("mistakes.toml")).unwrap_or_else(|error| panic!("{error}"));
     let campaign = Campaign {

@@ -38,6 +38,8 @@ pub struct ProcessCounters {
     pub hellos_refused: u64,
     /// Nodes that were set up again after they had lost their directories.
     pub rejoins: u64,
+    /// Nodes that were stopped when they were no voters any more.
+    pub removals: u64,
 }
 
 /// What happened to disks.
@@ -91,6 +93,7 @@ impl ProcessCounters {
             refusals,
             hellos_refused,
             rejoins,
+            removals,
         } = other;
         self.starts += starts;
         self.crashes += crashes;
@@ -98,6 +101,7 @@ impl ProcessCounters {
         self.refusals += refusals;
         self.hellos_refused += hellos_refused;
         self.rejoins += rejoins;
+        self.removals += removals;
     }
 }
 

@@ -113,6 +113,10 @@ pub(crate) enum RunEvent {
     Start { node: usize, attempt: u64 },
     /// The operator sets a node up again that lost its directory.
     Rejoin { node: usize },
+    /// The nodes are stopped that are no voters any more, since the change of that number was answered.
+    StopRemoved { request: u64 },
+    /// A node that was stopped for that comes back.
+    Return { node: usize },
     /// A client that does not wait for answers sends its next requests.
     Burst { pipeline: usize },
     /// A client that asks for anything asks for the next few things.

@@ -51,6 +51,8 @@ pub(crate) struct Loss {
     pub(crate) is_outcast: bool,
     /// An old copy of it, which the operator took while the node was down.
     pub(crate) copy: Option<BTreeMap<String, Vec<u8>>>,
+    /// The operator stopped the node, which is no voter any more.
+    pub(crate) is_stopped: bool,
     /// The operator will set it up again.
     pub(crate) rejoin_is_due: bool,
 }

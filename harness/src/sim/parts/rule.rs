@@ -55,7 +55,7 @@ pub enum Rule {
     StartsAgain,
     /// A read is answered from a state that is at least as late as what was committed when it came.
     ReadsAreCurrent,
-    /// Who asked for other voters is answered when the committed configuration has them.
+    /// Who asked for other voters is answered when the committed configuration has them, and needs no other node.
     VotersAreCommitted,
     /// Who accepted entries of the leader of a term is no candidate in it.
     FollowsInItsTerm,

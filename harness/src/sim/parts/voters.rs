@@ -18,6 +18,10 @@ pub(crate) struct Voters {
     pub(crate) asked: u64,
     /// By request, the lane that asked, and whom for.
     pub(crate) open: BTreeMap<u64, (usize, BTreeSet<NodeId>)>,
+    /// By request, the voters that a node said there are now, which permits to stop the others.
+    pub(crate) permitted: BTreeMap<u64, BTreeSet<NodeId>>,
+    /// Requests that were done or may have been: how many had been asked for when that was said, and whom for.
+    decided: Vec<(u64, BTreeSet<NodeId>)>,
     /// When all nodes are asked to become voters again.
     pub(crate) ask_again: u64,
 }
@@ -30,6 +34,8 @@ impl Voters {
             may_be_lone: plan.sim.disk.torn_permille == 0,
             asked: 0,
             open: BTreeMap::new(),
+            permitted: BTreeMap::new(),
+            decided: Vec::new(),
             ask_again: 0,
         }
     }
@@ -37,6 +43,20 @@ impl Voters {
     /// Voters that were asked for, as far as no node has said what came of it.
     pub(crate) fn asked_for(&self) -> impl Iterator<Item = &BTreeSet<NodeId>> {
         self.open.values().map(|(_, voters)| voters)
+    }
+
+    /// A request that named these voters was done, or may have been.
+    pub(crate) fn note_decided(&mut self, voters: BTreeSet<NodeId>) {
+        self.decided.push((self.asked, voters));
+    }
+
+    /// True when `request`, which asked for other voters than `node`, is the last word about it: no request names it that
+    /// is not answered, or that may have been done since this one was asked for.
+    pub(crate) fn are_without(&self, node: NodeId, request: RequestId) -> bool {
+        let number = request.0 & !CHANGE;
+        let since = self.decided.iter().filter(|(asked, _)| *asked >= number);
+        let mut named = since.map(|(_, voters)| voters).chain(self.asked_for());
+        !named.any(|voters| voters.contains(&node))
     }
 
     pub(crate) fn next_id(&mut self) -> RequestId {

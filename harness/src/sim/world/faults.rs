@@ -360,6 +360,7 @@ impl World {
         self.network.calm();
         (self.plan.sim.disk.slow_permille, self.plan.sim.disk.torn_permille) = (0, 0);
         for at in 0..self.nodes.len() {
+            self.nodes[at].loss.is_stopped = false;
             self.heal_node(at);
             self.end_coup(at);
         }

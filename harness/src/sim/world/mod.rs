@@ -13,6 +13,7 @@ mod faults;
 mod outside;
 mod pipelines;
 mod rejoin;
+mod removal;
 mod settle;
 mod starts;
 mod storage;
@@ -179,6 +180,8 @@ impl World {
         match *event {
             RunEvent::Start { node, attempt } => self.start(node, attempt),
             RunEvent::Rejoin { node } => self.rejoin(node),
+            RunEvent::StopRemoved { request } => self.stop_removed(request),
+            RunEvent::Return { node } => self.bring_back(node),
             RunEvent::Burst { pipeline } => self.burst(pipeline),
             RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::BeginCoup { node } => self.begin_coup(node),

@@ -74,8 +74,7 @@ impl World {
         self.lose(at, BTreeMap::new());
         if self.nemesis.prng.chance(1, 2) {
             self.nodes[at].is_kept_down = false;
-            let soon = self.nemesis.prng.between(1, 50) * MILLI;
-            self.schedule_start(at, soon);
+            self.start_soon(at);
         }
         Some(format!("{seen}, and so is its directory"))
     }
@@ -94,8 +93,7 @@ impl World {
         self.lose(at, copy);
         self.atlas.note_put_back(at);
         self.nodes[at].is_kept_down = false;
-        let soon = self.nemesis.prng.between(1, 50) * MILLI;
-        self.schedule_start(at, soon);
+        self.start_soon(at);
         Some(format!("{seen}; an old copy of its directory is put back"))
     }
 
@@ -109,8 +107,14 @@ impl World {
         format!("{seen}; a copy of its directory is taken")
     }
 
+    /// The operator has not noticed that the directory is another one.
+    pub(super) fn start_soon(&mut self, at: usize) {
+        let soon = self.nemesis.prng.between(1, 50) * MILLI;
+        self.schedule_start(at, soon);
+    }
+
     /// The directory is another one from now on.
-    fn lose(&mut self, at: usize, files: BTreeMap<String, Vec<u8>>) {
+    pub(super) fn lose(&mut self, at: usize, files: BTreeMap<String, Vec<u8>>) {
         let node = &mut self.nodes[at];
         node.disk.replace(files);
         node.loss.is_outcast = true;
@@ -123,7 +127,8 @@ impl World {
         );
     }
 
-    fn may_be_lost(&mut self, at: usize) -> bool {
+    /// True when the others would notice that the node's directory is another one, and nothing is lost with it.
+    pub(super) fn may_be_lost(&mut self, at: usize) -> bool {
         let (id, node) = (self.nodes[at].id, &self.nodes[at]);
         let Some(process) = node.process.as_ref() else {
             return false;
@@ -151,8 +156,9 @@ impl World {
         if !self.nodes[at].loss.is_outcast {
             return;
         }
-        // Only another fault keeps it down, and its end leads here again.
-        if self.nodes[at].is_kept_down || self.nodes[at].is_paused {
+        // Only another fault or the operator keeps it down, and its end leads here again.
+        let node = &self.nodes[at];
+        if node.is_kept_down || node.is_paused || node.loss.is_stopped {
             return;
         }
         let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();

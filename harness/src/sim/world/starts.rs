@@ -48,7 +48,7 @@ impl World {
     pub(super) fn start(&mut self, at: usize, attempt: u64) {
         let node = &self.nodes[at];
         let is_over = node.process.is_some() || self.atlas.has_refused(at);
-        if node.attempt != attempt || is_over || node.is_kept_down {
+        if node.attempt != attempt || is_over || node.is_kept_down || node.loss.is_stopped {
             return;
         }
         self.damage_at_rest(at);

@@ -73,13 +73,18 @@ impl World {
         let checked = self.checks.voters_answered(at, id.0, is_done);
         self.check(checked);
         let asked = self.voters.open.remove(&id.0);
+        if let (Some((_, voters)), Outcome::Done(_) | Outcome::Indefinite(_)) = (&asked, outcome) {
+            self.voters.note_decided(voters.clone());
+        }
         if !is_done {
             return;
         }
         self.journal.counters.voter_changes += 1;
         if let Some((lane, voters)) = asked {
+            self.check_permitted(at, id, &voters);
             let ids: Vec<String> = voters.iter().map(|id| format!("n{}", id.get())).collect();
             self.add_evidence(lane, format!("the voters became {}", ids.join(" ")));
+            self.permit_removal(id, voters);
         }
     }
 

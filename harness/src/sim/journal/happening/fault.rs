@@ -28,6 +28,8 @@ pub(crate) enum FaultHappening<'a> {
     Heals { lane: usize },
     /// A leader is cut off as it rises; `way` draws in which directions.
     CutsLeader { node: usize, way: u64, mode: CutMode },
+    /// A node is stopped that is no voter any more.
+    StopsRemoved { node: usize, is_wiped: bool },
     /// The disturbed part of the run is over.
     HealsAll,
 }
@@ -40,6 +42,9 @@ impl Hash for FaultHappening<'_> {
             Self::Heals { lane } => write_all(to, &[0xf5, *lane as u64]),
             Self::CutsLeader { node, way, mode } => {
                 write_all(to, &[0xf7, *node as u64, *way, *mode as u64]);
+            }
+            Self::StopsRemoved { node, is_wiped } => {
+                write_all(to, &[0xf8, *node as u64, u64::from(*is_wiped)]);
             }
             Self::HealsAll => write_all(to, &[0xff]),
         }
@@ -65,6 +70,10 @@ impl Display for FaultHappening<'_> {
                     node + 1,
                     mode.name()
                 )
+            }
+            Self::StopsRemoved { node, is_wiped } => {
+                let wiped = if *is_wiped { ", and wiped" } else { "" };
+                write!(f, "n{} is no voter any more: it is stopped{wiped}", node + 1)
             }
             Self::HealsAll => f.write_str("all is healed"),
         }

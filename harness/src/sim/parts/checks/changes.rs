@@ -44,6 +44,33 @@ impl Checks {
         })
     }
 
+    /// A node said that the voters are `voters`, so that another node may be stopped and wiped: no configuration that is
+    /// committed last, or may be committed after it, names that one.
+    pub(crate) fn is_needed_no_more(&self, at: usize, removed: NodeId, voters: &BTreeSet<NodeId>) -> Checked {
+        let needs = self.deciding_configs().find(|config| config.contains(removed));
+        ensure(needs.is_none(), Rule::VotersAreCommitted, || {
+            format!(
+                "n{} says that the voters are {voters:?}, so n{} may be stopped for good; it is needed in {needs:?}",
+                at + 1,
+                removed.get()
+            )
+        })
+    }
+
+    /// The configuration that is committed last, and those that may be committed after it: what a leader of an earlier term
+    /// wrote is in no log beside the last committed entry.
+    fn deciding_configs(&self) -> impl Iterator<Item = &ClusterConfig> {
+        let last = self.last_committed_config();
+        let committed = last.map_or(&self.genesis, |position| &self.configs[&position]);
+        let (end, term) = (
+            self.committed.len() as u64,
+            self.committed.last().map_or(0, |last| last.term),
+        );
+        let later = self.configs.range((end + 1, 0)..);
+        let may_follow = later.filter(move |((_, other), _)| *other >= term);
+        std::iter::once(committed).chain(may_follow.map(|(_, config)| config))
+    }
+
     /// The configuration in force at `index`, and those committed after it; the last first.
     fn committed_since(&self, index: u64) -> impl Iterator<Item = &ClusterConfig> {
         let is_committed = |(index, term): &(u64, u64)| {
@@ -112,6 +139,27 @@ mod tests {
         checks
             .voters_answered(0, 5, false)
             .expect("a refusal says nothing of the voters");
+    }
+
+    /// What was asked for was committed once, and is so no more, or not for long.
+    #[test]
+    fn a_node_that_is_still_named_may_not_be_stopped() {
+        let mut checks = Checks::new(3);
+        let three = NodeId::new(3);
+        let stop = |checks: &Checks| checks.is_needed_no_more(0, three, &ids(&[1, 2]));
+        let broken = stop(&checks).expect_err("all nodes are voters at first");
+        assert_eq!(broken.rule, Rule::VotersAreCommitted);
+        commit(&mut checks, &[1, 2, 3], &[1, 2]);
+        stop(&checks).expect_err("it still decides with the others");
+        commit(&mut checks, &[1, 2], &[]);
+        stop(&checks).expect("it is in no configuration that counts");
+
+        let mut joint = genesis_config(ids(&[1, 2]));
+        joint.new_voters = ids(&[2, 3]);
+        checks.configs.insert((3, 0), joint.clone());
+        stop(&checks).expect("no log holds this beside the committed one");
+        checks.configs.insert((3, 1), joint);
+        stop(&checks).expect_err("it may be committed next");
     }
 
     #[test]

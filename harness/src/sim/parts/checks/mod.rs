@@ -15,7 +15,7 @@
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
 //! | reads are current | a read is answered with the state at an index between what was committed when it came and now (`reads`) |
-//! | voters are committed | who asked for other voters is answered when the committed configuration has them (`changes`) |
+//! | voters are committed | who asked for other voters is answered when the committed configuration has them, and no other node is needed any more (`changes`) |
 //! | follows in its term | who accepted entries of a term's leader is no candidate in it (`following`) |
 //! | durable is on disk | what a store calls durable would survive any loss of power (`kept`) |
 //! | twice on disk | what no other node can give back is there twice (`kept`) |

@@ -33,21 +33,23 @@ impl Checks {
     /// The sets of voters of which majorities may have to decide from now on: both halves of the last configuration that
     /// is committed, and of every one that was written behind it.
     pub(crate) fn deciding_sets(&self) -> BTreeSet<BTreeSet<NodeId>> {
-        let is_committed = |(index, term): &(u64, u64)| {
-            let entry = self.committed.get((*index as usize).wrapping_sub(1));
-            entry.is_some_and(|entry| entry.term == *term)
-        };
-        let last = self
-            .configs
-            .iter()
-            .rev()
-            .find(|(position, _)| is_committed(position));
-        let from = last.map_or((0, 0), |(position, _)| *position);
+        let last = self.last_committed_config();
+        let from = last.unwrap_or((0, 0));
         let later = self.configs.range(from..).map(|(_, config)| config);
         let genesis = last.is_none().then_some(&self.genesis);
         let all = later.chain(genesis);
         let halves = all.flat_map(|config| [config.voters.clone(), config.new_voters.clone()]);
         halves.filter(|half| !half.is_empty()).collect()
+    }
+
+    /// Index and term of the last configuration that is committed; none when that is the first one.
+    pub(super) fn last_committed_config(&self) -> Option<(u64, u64)> {
+        let is_committed = |(index, term): &(u64, u64)| {
+            let entry = self.committed.get((*index as usize).wrapping_sub(1));
+            entry.is_some_and(|entry| entry.term == *term)
+        };
+        let mut positions = self.configs.keys().rev();
+        positions.find(|position| is_committed(position)).copied()
     }
 
     pub(super) fn check_majority(&self, at: usize, node: &Node) -> Checked {
