@@ -2,102 +2,24 @@
 
 use std::time::Duration;
 
-use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId, Term};
+use noraft::{LogIndex, LogPosition, Term};
 use noraftd::protocol::peer::{PeerMessage, TERM_END, TERM_LEAP_MAX};
 use noraftd::protocol::resp::Reply;
-use noraftd::record::{Abstain, HardState, genesis_config};
-use noraftd::recovered::Recovered;
-use noraftd::replica::event::{Input, Output, Room};
-use noraftd::replica::{Replica, ReplicaConfig};
-use noraftd::time::{Instant, Stamp};
+use noraftd::record::Abstain;
+use noraftd::replica::event::Room;
 
+use super::alone::{Alone, Found, TAIL, asks_for_votes, at, canvass, grant_of};
 use super::world::World;
 use super::{SECOND, done, led_world};
 
-/// Node 1 of several, driven by hand; its disk answers at once.
-struct Candidate {
-    replica: Replica,
-    now: Instant,
-}
-
-impl Candidate {
-    fn new(voters: u64, abstain: Abstain) -> Self {
-        let config = genesis_config((1..=voters).map(NodeId::new));
-        let entries = [LogEntry::Term(Term::new(1)), LogEntry::Command];
-        let recovered = Recovered {
-            hard_state: HardState {
-                term: 1,
-                voted_for: Some(1),
-            },
-            log: Log::new(config, LogEntries::from_iter(LogPosition::ZERO, entries)),
-            abstain,
-            holes: Vec::new(),
-            chain: noraftd::chain::Chain::after(noraft::LogIndex::ZERO, None),
-        };
-        let mut settings = ReplicaConfig::new(NodeId::new(1));
-        settings.members = (1..=voters).map(NodeId::new).collect();
-        Self {
-            replica: Replica::recover(&settings, 1, recovered, None),
-            now: Instant::ZERO,
-        }
-    }
-
-    /// What it says to the others about `input`.
-    fn handle(&mut self, input: Input) -> Vec<PeerMessage> {
-        let (mut said, mut inputs) = (Vec::new(), vec![input]);
-        while let Some(input) = inputs.pop() {
-            self.replica.handle(self.now, Stamp::default(), input);
-            while let Some(output) = self.replica.poll() {
-                match output {
-                    Output::Persist(batch) => inputs.push(Input::Synced(batch.id)),
-                    Output::PersistVote(_) => inputs.push(Input::VoteSynced),
-                    Output::Send { message, .. } => said.push(message),
-                    _ => {}
-                }
-            }
-        }
-        said
-    }
-
-    /// Its election timeout passes.
-    fn time_out(&mut self) -> Vec<PeerMessage> {
-        self.now = self.now + SECOND * 2;
-        self.handle(Input::Deadline)
-    }
-
-    fn hear(&mut self, from: u64, message: PeerMessage) -> Vec<PeerMessage> {
-        let from = NodeId::new(from);
-        self.handle(Input::Peer { from, message })
-    }
-}
-
-fn asks_for_votes(said: &[PeerMessage]) -> bool {
-    said.iter()
-        .any(|message| matches!(message, PeerMessage::RequestVote { .. }))
-}
-
-/// A grant for term 2 that answers `canvass`; zero from a node that does not count them.
+/// A grant for term 2.
 fn grant(canvass: u64) -> PeerMessage {
-    PeerMessage::PreVoted {
-        term: Term::new(2),
-        granted: true,
-        abstain: Abstain::No,
-        canvass,
-    }
-}
-
-/// The number of the canvass that is being asked for.
-fn canvass(said: &[PeerMessage]) -> u64 {
-    let mut asked = said.iter().filter_map(|message| match message {
-        PeerMessage::PreVote { canvass, .. } => Some(*canvass),
-        _ => None,
-    });
-    asked.next().expect("it asks for pre-votes")
+    grant_of(2, canvass)
 }
 
 #[test]
 fn a_grant_of_an_earlier_canvass_does_not_count() {
-    let mut candidate = Candidate::new(3, Abstain::Tail);
+    let mut candidate = Alone::new(3, Abstain::Tail);
     let first = canvass(&candidate.time_out());
     assert!(!asks_for_votes(&candidate.hear(2, grant(first))));
     let second = canvass(&candidate.time_out());
@@ -110,7 +32,7 @@ fn a_grant_of_an_earlier_canvass_does_not_count() {
 
 #[test]
 fn a_grant_of_a_node_that_counts_no_canvasses_is_matched_by_its_term() {
-    let mut candidate = Candidate::new(3, Abstain::No);
+    let mut candidate = Alone::new(3, Abstain::No);
     candidate.time_out();
     assert!(asks_for_votes(&candidate.hear(2, grant(0))));
 }
@@ -120,7 +42,7 @@ fn a_grant_of_a_node_that_counts_no_canvasses_is_matched_by_its_term() {
 fn of_five_and_six_a_candidate_that_abstains_asks_for_votes_only_with_everyones_grant() {
     for voters in [5, 6] {
         for abstain in [Abstain::Tail, Abstain::Loss] {
-            let mut candidate = Candidate::new(voters, abstain);
+            let mut candidate = Alone::new(voters, abstain);
             let canvass = canvass(&candidate.time_out());
             for other in 2..voters {
                 let said = candidate.hear(other, grant(canvass));
@@ -133,7 +55,7 @@ fn of_five_and_six_a_candidate_that_abstains_asks_for_votes_only_with_everyones_
 
 #[test]
 fn of_five_a_candidate_that_is_sure_asks_for_votes_with_a_majority_of_grants() {
-    let mut candidate = Candidate::new(5, Abstain::No);
+    let mut candidate = Alone::new(5, Abstain::No);
     let canvass = canvass(&candidate.time_out());
     assert!(!asks_for_votes(&candidate.hear(2, grant(canvass))));
     assert!(asks_for_votes(&candidate.hear(3, grant(canvass))));
@@ -201,7 +123,7 @@ fn a_term_that_no_elections_lead_to_has_no_effect() {
         },
         unanimous: true,
     };
-    let mut node = Candidate::new(3, Abstain::No);
+    let mut node = Alone::new(3, Abstain::No);
     node.time_out();
     for term in [TERM_LEAP_MAX + 100, TERM_END.get(), u64::MAX] {
         assert_eq!(node.hear(2, vote_for(term)), [], "no answer to term {term}");
@@ -228,4 +150,90 @@ fn a_leader_that_hears_no_quorum_steps_down_and_keeps_its_term() {
     world.run_for(SECOND * 5);
     assert_eq!(world.leader(), Some(elected), "it is not deposed");
     assert_eq!(term(&world), term_elected);
+}
+
+/// What it last acknowledged may be what it lost: until its log holds all that the leader had, it is not sure.
+#[test]
+fn a_node_that_lost_entries_abstains_until_it_has_what_the_leader_had() {
+    let asks_as = |node: &mut Alone| {
+        let said = node.time_out();
+        let mut asked = said.iter().filter_map(|message| match message {
+            PeerMessage::PreVote { abstain, .. } => Some(*abstain),
+            _ => None,
+        });
+        asked.next().expect("it asks for pre-votes")
+    };
+    for abstain in [Abstain::Tail, Abstain::Loss] {
+        let mut node = Alone::new(3, abstain);
+        assert_eq!(asks_as(&mut node), abstain);
+        node.hear_leader(2, 2, at(2, 9), 9);
+        assert_eq!(asks_as(&mut node), abstain, "it lacks entries");
+        node.hear_leader(2, 2, TAIL, 9);
+        assert_eq!(asks_as(&mut node), abstain, "what it has is not all");
+        node.hear_leader(3, 3, TAIL, TAIL.index.get());
+        assert_eq!(asks_as(&mut node), Abstain::No, "it has everything");
+    }
+}
+
+#[test]
+fn a_node_that_cannot_read_an_entry_asks_for_no_votes() {
+    let damaged = Found {
+        holes: vec![2],
+        ..Found::default()
+    };
+    let mut node = Alone::start(3, damaged);
+    let asks = |said: &[PeerMessage]| {
+        said.iter()
+            .any(|message| matches!(message, PeerMessage::PreVote { .. }))
+    };
+    for _ in 0..5 {
+        assert!(!asks(&node.time_out()));
+    }
+    assert!(asks(&Alone::new(3, Abstain::No).time_out()), "a whole one does");
+}
+
+/// The logs were other ones then; and a process cannot know what its predecessor asked.
+#[test]
+fn a_grant_that_an_earlier_process_asked_for_does_not_count() {
+    for seed in 1..=20 {
+        let process = |seed| {
+            let found = Found {
+                abstain: Abstain::Tail,
+                seed,
+                ..Found::default()
+            };
+            Alone::start(3, found)
+        };
+        let before = canvass(&process(seed).time_out());
+        let mut node = process(seed + 1);
+        let now = canvass(&node.time_out());
+        node.hear(3, grant(now));
+        assert!(
+            !asks_for_votes(&node.hear(2, grant(before))),
+            "processes {seed} and {}",
+            seed + 1
+        );
+        assert!(asks_for_votes(&node.hear(2, grant(now))));
+    }
+}
+
+/// Or it would ask for the same old term again and again, which the others refuse.
+#[test]
+fn a_refused_canvass_teaches_the_later_term() {
+    let mut node = Alone::new(3, Abstain::No);
+    let canvass = canvass(&node.time_out());
+    let refused = PeerMessage::PreVoted {
+        term: Term::new(7),
+        granted: false,
+        abstain: Abstain::No,
+        canvass,
+    };
+    node.hear(2, refused);
+    assert_eq!(node.replica.node().current_term(), Term::new(7));
+    let said = node.time_out();
+    let asks_for = |term| {
+        let is_for = |message: &PeerMessage| matches!(message, PeerMessage::PreVote { term: asked, .. } if *asked == Term::new(term));
+        said.iter().any(is_for)
+    };
+    assert!(asks_for(8), "{said:?}");
 }

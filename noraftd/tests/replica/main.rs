@@ -3,6 +3,7 @@
 //! `REPLICA_SEED=n cargo test -p noraftd --test replica` repeats one seed of the random tests.
 
 mod agreement;
+mod alone;
 mod answers;
 mod appends;
 mod asking;
@@ -16,6 +17,7 @@ mod pulses;
 mod repair;
 mod slow_disk;
 mod snapshots;
+mod stale;
 mod transfers;
 mod void;
 mod world;
