@@ -68,6 +68,9 @@ pub struct ClientsPlan {
     /// How many more that do not wait for answers: each appends to a list of its own and reads it in turn, and
     /// what it sees has to be in the order of its connection.
     pub pipelines: usize,
+    /// Of a thousand of their reads, those of a list that another one of them appends to: what they see may not be older than
+    /// the read. Only in the simulation.
+    pub elsewhere_permille: u64,
     /// How many more that ask for anything, with arguments at their edges; each answer has to be what a second
     /// implementation of the commands says. Only in the simulation.
     pub commands: usize,
@@ -85,6 +88,7 @@ impl Default for ClientsPlan {
             count: 10,
             readers: 0,
             pipelines: 0,
+            elsewhere_permille: 0,
             commands: 0,
             rate: 0,
             timeout: Span::from_millis(1500),
@@ -106,6 +110,11 @@ impl ClientsPlan {
         require(self.pipelines <= CLIENTS_MAX, "clients.pipelines", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.pipelines)
         })?;
+        require(
+            self.elsewhere_permille <= 1000,
+            "clients.elsewhere_permille",
+            || "must be at most 1000".to_owned(),
+        )?;
         require(self.commands <= CLIENTS_MAX, "clients.commands", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.commands)
         })?;

@@ -6,7 +6,7 @@
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
 //! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`            |
-//! | `[clients]`    | `count`, `readers`, `pipelines`, `commands`, `rate`, `timeout`, `pause_after_error` |
+//! | `[clients]`    | `count`, `readers`, `pipelines`, `elsewhere_permille`, `commands`, `rate`, `timeout`, `pause_after_error` |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
@@ -241,9 +241,15 @@ impl Plan {
             &format!("fault[{}].kind", voters.unwrap_or(0)),
             || "voters needs 3 nodes: of two, both stay voters".to_owned(),
         )?;
-        require(self.clients.commands == 0, "clients.commands", || {
-            "is only possible in a simulation: use `harness sim`".to_owned()
-        })?;
+        let clients = &self.clients;
+        for (key, is_asked) in [
+            ("clients.commands", clients.commands > 0),
+            ("clients.elsewhere_permille", clients.elsewhere_permille > 0),
+        ] {
+            require(!is_asked, key, || {
+                "is only possible in a simulation: use `harness sim`".to_owned()
+            })?;
+        }
         require(self.swarm.is_none(), "swarm", || {
             "is only possible in a simulation: use `harness sim`".to_owned()
         })

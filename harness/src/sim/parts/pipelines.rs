@@ -1,7 +1,9 @@
-//! Clients that do not wait for answers: each appends to a list of its own and reads it, in turn.
+//! Clients that do not wait for answers: each appends to a list of its own and reads it, in turn, or, where the plan asks for
+//! it, that of another one.
 //!
 //! Invariant: what is asked over one connection is checked in its order (`checker::session`), as soon as
-//! everything before it is answered. What a connection that is gone had asked is not looked at.
+//! everything before it is answered; every read, also of another list, is as late as it came (`checks::reads`). What a
+//! connection that is gone had asked is not looked at.
 
 use std::collections::VecDeque;
 
@@ -21,6 +23,7 @@ use crate::plan::Plan;
 pub(crate) struct Pipelines {
     pub(crate) list: Vec<Pipeline>,
     pub(crate) connections: u64,
+    elsewhere_permille: u64,
     /// Reads that were looked at.
     pub(crate) reads: u64,
 }
@@ -39,9 +42,27 @@ impl Pipelines {
         Self {
             list: list.collect(),
             connections: 0,
+            elsewhere_permille: plan.clients.elsewhere_permille,
             reads: 0,
         }
     }
+
+    /// The next requests of one of them.
+    pub(crate) fn next_burst(&mut self, at: usize) -> Vec<(u64, Vec<Bytes>, Request)> {
+        let lately = self.connections.saturating_sub(self.list.len() as u64) + 1;
+        let elsewhere = Elsewhere {
+            permille: self.elsewhere_permille,
+            connections: (lately, self.connections),
+        };
+        self.list[at].next_burst(&elsewhere)
+    }
+}
+
+/// Which other lists are read, and how often.
+struct Elsewhere {
+    permille: u64,
+    /// The first and the last connection that may be in use.
+    connections: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -62,23 +83,29 @@ pub(crate) struct Pipeline {
 pub(crate) struct Asked {
     /// What it appends; nothing for a read.
     pub(crate) number: Option<u64>,
+    /// It is about the list of its own connection.
+    is_own: bool,
     /// Names the command, when it writes.
     pub(crate) body: u64,
     pub(crate) outcome: Option<Outcome>,
 }
 
 impl Pipeline {
-    pub(crate) fn next_burst(&mut self) -> Vec<(u64, Vec<Bytes>, Request)> {
-        let key = format!("pipeline:{}", self.connection);
+    fn next_burst(&mut self, elsewhere: &Elsewhere) -> Vec<(u64, Vec<Bytes>, Request)> {
+        let key = key_of(self.connection);
         let count = self.prng.between(1, BURST_MAX);
         let mut requests = Vec::new();
         for _ in 0..count {
             let number = self.first + self.asked.len() as u64;
             let is_write = self.prng.chance(1, 2);
+            let is_own = is_write || elsewhere.permille == 0 || !self.prng.chance(elsewhere.permille, 1000);
             let words = if is_write {
                 vec!["APPEND".to_owned(), key.clone(), format!("{number},")]
-            } else {
+            } else if is_own {
                 vec!["GET".to_owned(), key.clone()]
+            } else {
+                let (first, last) = elsewhere.connections;
+                vec!["GET".to_owned(), key_of(self.prng.between(first, last))]
             };
             let words: Vec<Bytes> = words.into_iter().map(Bytes::from).collect();
             let Ok(Parsed::Replicated(request)) = parse(words.clone()) else {
@@ -86,6 +113,7 @@ impl Pipeline {
             };
             self.asked.push_back(Asked {
                 number: is_write.then_some(number),
+                is_own,
                 body: body_hash(&request.body),
                 outcome: None,
             });
@@ -99,11 +127,13 @@ impl Pipeline {
         let mut reads = 0;
         while let Some(Asked {
             number,
+            is_own,
             outcome: Some(outcome),
             ..
         }) = self.asked.front()
         {
             match (number, outcome) {
+                (None, Outcome::Done(_)) if !is_own => {}
                 (Some(number), outcome) => self.session.wrote(*number, said(outcome)),
                 (None, Outcome::Done(reply)) => {
                     reads += 1;
@@ -123,6 +153,10 @@ impl Pipeline {
 /// True when a request is one of ours.
 pub(crate) fn is_pipelined(id: RequestId) -> bool {
     id.0 & PIPELINED != 0
+}
+
+fn key_of(connection: u64) -> String {
+    format!("pipeline:{connection}")
 }
 
 fn said(outcome: &Outcome) -> Said {

@@ -15,7 +15,7 @@ use crate::interpreter::{ROAM_ONE_IN, completion_event, invocation};
 use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
-use crate::sim::parts::checks::reads::{Answerer, AsLeader};
+use crate::sim::parts::checks::reads::{Answerer, AsLeader, Asker};
 use crate::sim::parts::clients::{Finale, Open, read_reply, request_of, words_of};
 use crate::sim::parts::commands::drawn;
 use crate::sim::parts::event::{ClientEvent, Event};
@@ -123,7 +123,9 @@ impl World {
         let id = RequestId((at as u64) << TURN_BITS | turn);
         if request.class == Class::Read {
             let came_to = self.as_leader(node);
-            self.checks.reads.came(at, id.0, &request.body, came_to);
+            self.checks
+                .reads
+                .came(Asker::Client(at), id.0, &request.body, came_to);
         }
         let connection = ConnectionId(client.connection);
         let input = Input::Client {
@@ -140,7 +142,7 @@ impl World {
             return self.voters_answered(node, id, &outcome);
         }
         if is_pipelined(id) {
-            return self.pipeline_answered(id, outcome);
+            return self.pipeline_answered(node, id, outcome);
         }
         if let Some((client, number)) = drawn(id) {
             return self.command_answered(client, number, &outcome);
@@ -166,7 +168,8 @@ impl World {
             self.check(checked);
         }
         if let Outcome::Done(reply) = &outcome {
-            let checked = self.checks.reads.answered(at, id.0, reply, &self.answerer(node));
+            let (asker, by) = (Asker::Client(at), self.answerer(node));
+            let checked = self.checks.reads.answered(asker, id.0, reply, &by);
             self.check(checked);
         }
         let arrives = self.queue.now() + self.client_delay();
@@ -176,7 +179,7 @@ impl World {
     }
 
     /// The node, and the term that it leads.
-    fn as_leader(&self, node: usize) -> AsLeader {
+    pub(super) fn as_leader(&self, node: usize) -> AsLeader {
         let process = self.nodes[node].process.as_ref();
         let core = process.map(|process| process.replica.node());
         let core = core.filter(|core| core.role().is_leader());
@@ -184,7 +187,7 @@ impl World {
         AsLeader { node, term }
     }
 
-    fn answerer(&self, node: usize) -> Answerer {
+    pub(super) fn answerer(&self, node: usize) -> Answerer {
         let process = self.nodes[node].process.as_ref();
         let applied = process.map(|process| process.replica.machine().applied_index().get());
         Answerer {
@@ -223,6 +226,7 @@ impl World {
 
     /// The process that these clients talk to is gone.
     pub(super) fn lose_clients(&mut self, node: usize) {
+        self.lose_pipelines(node);
         for at in 0..self.clients.list.len() {
             let client = &self.clients.list[at];
             if client.node == node && client.open.is_some() {
@@ -240,7 +244,7 @@ impl World {
     fn finish_operation(&mut self, at: usize, result: Result<Completion, CallError>) {
         let client = &mut self.clients.list[at];
         let Some(open) = client.open.take() else { return };
-        self.checks.reads.over(at);
+        self.checks.reads.over(Asker::Client(at));
         let client = &mut self.clients.list[at];
         let event = completion_event(&open.invocation, &result);
         self.journal.note(

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a burst goes over one connection, to one process of one node.
 
-use noraftd::protocol::command::Request;
+use noraftd::protocol::command::{Class, Request};
 use noraftd::protocol::outcome::Outcome;
 use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
@@ -10,10 +10,11 @@ use super::World;
 use crate::checker::session::Session;
 use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
+use crate::sim::parts::checks::reads::Asker;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
-use crate::sim::parts::pipelines::{NUMBER_BITS, NUMBER_MASK, PIPELINED};
+use crate::sim::parts::pipelines::{NUMBER_BITS, NUMBER_MASK, PIPELINED, is_pipelined};
 use crate::sim::parts::rule::Rule;
 
 impl World {
@@ -43,14 +44,18 @@ impl World {
             self.clients.pipelines.connections += 1;
             pipeline.connection = self.clients.pipelines.connections;
             pipeline.node = pipeline.prng.below(nodes) as usize;
-            pipeline.first += pipeline.asked.len() as u64;
+            let next = pipeline.first + pipeline.asked.len() as u64;
+            self.checks
+                .reads
+                .lost(request_id(at, pipeline.first)..request_id(at, next));
+            pipeline.first = next;
             pipeline.asked.clear();
             pipeline.session = Session::default();
         }
         let node = &self.nodes[pipeline.node];
         pipeline.life = node.process.is_some().then_some(node.life);
         let Some(life) = pipeline.life else { return };
-        let requests = pipeline.next_burst();
+        let requests = self.clients.pipelines.next_burst(at);
         for (_, words, request) in &requests {
             self.note_meaning(request, words);
         }
@@ -70,7 +75,7 @@ impl World {
                 connection: pipeline.connection,
                 requests: requests
                     .into_iter()
-                    .map(|(number, _, request)| (PIPELINED | (at as u64) << NUMBER_BITS | number, request))
+                    .map(|(number, _, request)| (request_id(at, number), request))
                     .collect(),
             },
         );
@@ -78,8 +83,26 @@ impl World {
         self.queue.push(arrives, sent);
     }
 
+    /// The process that these clients talk to is gone: no read of theirs is answered any more.
+    pub(super) fn lose_pipelines(&mut self, node: usize) {
+        for (at, pipeline) in self.clients.pipelines.list.iter().enumerate() {
+            if pipeline.node == node {
+                let next = pipeline.first + pipeline.asked.len() as u64;
+                self.checks
+                    .reads
+                    .lost(request_id(at, pipeline.first)..request_id(at, next));
+            }
+        }
+    }
+
     pub(super) fn pipelined_arrive(&mut self, node: usize, connection: u64, requests: Vec<(u64, Request)>) {
         for (id, request) in requests {
+            // Those of clients that ask for anything have a rule of their own, with a second implementation.
+            if is_pipelined(RequestId(id)) && request.class == Class::Read {
+                let came_to = self.as_leader(node);
+                let asker = Asker::Pipelined(id);
+                self.checks.reads.came(asker, id, &request.body, came_to);
+            }
             let input = Input::Client {
                 id: RequestId(id),
                 connection: ConnectionId(CONNECTIONS | connection),
@@ -89,7 +112,7 @@ impl World {
         }
     }
 
-    pub(super) fn pipeline_answered(&mut self, id: RequestId, outcome: Outcome) {
+    pub(super) fn pipeline_answered(&mut self, node: usize, id: RequestId, outcome: Outcome) {
         let (at, number) = (((id.0 & !PIPELINED) >> NUMBER_BITS) as usize, id.0 & NUMBER_MASK);
         self.journal.note(
             self.queue.now(),
@@ -99,6 +122,12 @@ impl World {
                 outcome: &outcome,
             }),
         );
+        let reply = match &outcome {
+            Outcome::Done(reply) => Some(reply),
+            Outcome::Refused(_) | Outcome::Indefinite(_) => None,
+        };
+        let checked = self.checks.reads.pipelined(id.0, reply, &self.answerer(node));
+        self.check(checked);
         let pipeline = &mut self.clients.pipelines.list[at];
         let place = number.checked_sub(pipeline.first);
         let Some(asked) = place.and_then(|place| pipeline.asked.get_mut(place as usize)) else {
@@ -123,6 +152,10 @@ impl World {
             ),
         }
     }
+}
+
+fn request_id(pipeline: usize, number: u64) -> u64 {
+    PIPELINED | (pipeline as u64) << NUMBER_BITS | number
 }
 
 /// Distinguishes these connections from others.

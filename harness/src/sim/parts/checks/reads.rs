@@ -4,7 +4,9 @@
 //! far that had come when the read arrived is the first index that its answer may be of. Where the node that was asked
 //! answers as the leader that it was when the read came, it must have applied as much itself, whatever the answer.
 //!
-//! Requests that are sent without waiting (`parts/pipelines`) have a rule of their own.
+//! A client that does not wait for answers (`parts/pipelines`) has many reads open at once, over one connection, between
+//! writes. The same holds for each of them, counted from its own arrival; what their order asks for beside that is the
+//! business of `checker::session`.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,8 +24,18 @@ pub(crate) struct Reads {
     written: BTreeMap<(u64, u64), Record>,
     /// After each committed entry, from the first one on that a read may see; the last is that of now.
     states: VecDeque<Machine>,
-    /// By client.
-    open: BTreeMap<usize, OpenRead>,
+    open: BTreeMap<Asker, OpenRead>,
+    /// How many reads of clients that do not wait were answered.
+    pipelined: u64,
+}
+
+/// Who waits for the answer of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Asker {
+    /// A client, for one at a time.
+    Client(usize),
+    /// One that does not wait, by the number of the request.
+    Pipelined(u64),
 }
 
 struct OpenRead {
@@ -87,14 +99,14 @@ impl Reads {
     }
 
     /// A client's read comes to a node.
-    pub(crate) fn came(&mut self, client: usize, request: u64, body: &Bytes, came_to: AsLeader) {
+    pub(crate) fn came(&mut self, asker: Asker, request: u64, body: &Bytes, came_to: AsLeader) {
         let since = self.committed_index();
         let body = body.clone();
         if self.states.is_empty() {
             self.states.push_back(Machine::new());
         }
         self.open.insert(
-            client,
+            asker,
             OpenRead {
                 request,
                 body,
@@ -105,13 +117,30 @@ impl Reads {
     }
 
     /// A client waits no more.
-    pub(crate) fn over(&mut self, client: usize) {
-        self.open.remove(&client);
+    pub(crate) fn over(&mut self, asker: Asker) {
+        self.open.remove(&asker);
+    }
+
+    /// The connection is gone, over which these were asked for.
+    pub(crate) fn lost(&mut self, requests: std::ops::Range<u64>) {
+        let asked = Asker::Pipelined(requests.start)..Asker::Pipelined(requests.end);
+        let lost: Vec<Asker> = self.open.range(asked).map(|(asker, _)| *asker).collect();
+        lost.iter().for_each(|asker| self.over(*asker));
+    }
+
+    /// A client that does not wait is answered.
+    pub(crate) fn pipelined(&mut self, request: u64, reply: Option<&Reply>, by: &Answerer) -> Checked {
+        let asker = Asker::Pipelined(request);
+        let is_read = self.open.contains_key(&asker);
+        self.pipelined += u64::from(is_read && reply.is_some());
+        let checked = reply.map_or(Ok(()), |reply| self.answered(asker, request, reply, by));
+        self.over(asker);
+        checked
     }
 
     /// A node answers a request; no rule is about it unless it is a read that a client waits for.
-    pub(crate) fn answered(&self, client: usize, request: u64, reply: &Reply, by: &Answerer) -> Checked {
-        let Some(read) = self.open.get(&client).filter(|read| read.request == request) else {
+    pub(crate) fn answered(&self, asker: Asker, request: u64, reply: &Reply, by: &Answerer) -> Checked {
+        let Some(read) = self.open.get(&asker).filter(|read| read.request == request) else {
             return Ok(());
         };
         let is_own = by.is.term.is_some() && by.is == read.came_to;
@@ -153,6 +182,8 @@ mod tests {
         term: Some(1),
     };
 
+    const SEVEN: Asker = Asker::Client(7);
+
     fn body(words: &[&'static str]) -> Bytes {
         let words = words.iter().map(|word| Bytes::from_static(word.as_bytes()));
         match parse(words.collect()) {
@@ -190,26 +221,26 @@ mod tests {
     fn an_answer_is_that_of_a_state_between_arrival_and_answer() {
         let mut reads = written();
         reads.committed(1, 1);
-        reads.came(7, 70, &body(&["GET", "key"]), LEADER);
+        reads.came(SEVEN, 70, &body(&["GET", "key"]), LEADER);
         reads.committed(2, 2);
         for value in ["1", "2"] {
             reads
-                .answered(7, 70, &text(value), &by(2))
+                .answered(SEVEN, 70, &text(value), &by(2))
                 .expect("it may see both");
         }
         for value in ["lost", "3"] {
-            let broken = reads.answered(7, 70, &text(value), &by(2)).unwrap_err();
+            let broken = reads.answered(SEVEN, 70, &text(value), &by(2)).unwrap_err();
             assert_eq!(broken.rule, Rule::ReadsAreCurrent, "{value}");
         }
-        reads.came(7, 71, &body(&["GET", "key"]), LEADER);
-        reads.answered(7, 71, &text("1"), &by(2)).unwrap_err();
+        reads.came(SEVEN, 71, &body(&["GET", "key"]), LEADER);
+        reads.answered(SEVEN, 71, &text("1"), &by(2)).unwrap_err();
         reads
-            .answered(7, 71, &text("2"), &by(2))
+            .answered(SEVEN, 71, &text("2"), &by(2))
             .expect("it is the state of now");
         reads.committed(3, 2);
-        reads.over(7);
+        reads.over(SEVEN);
         reads
-            .answered(7, 71, &text("1"), &by(2))
+            .answered(SEVEN, 71, &text("1"), &by(2))
             .expect("no client waits for it");
     }
 
@@ -218,11 +249,11 @@ mod tests {
     fn a_leader_that_answers_has_applied_what_was_committed_before() {
         let mut reads = written();
         reads.committed(1, 1);
-        reads.came(7, 70, &body(&["GET", "other"]), LEADER);
+        reads.came(SEVEN, 70, &body(&["GET", "other"]), LEADER);
         let nothing = Machine::new().query(&body(&["GET", "other"]));
-        reads.answered(7, 70, &nothing, &by(0)).unwrap_err();
+        reads.answered(SEVEN, 70, &nothing, &by(0)).unwrap_err();
         reads
-            .answered(7, 70, &nothing, &by(1))
+            .answered(SEVEN, 70, &nothing, &by(1))
             .expect("it has applied entry 1");
         let later = AsLeader {
             term: Some(2),
@@ -233,8 +264,35 @@ mod tests {
             applied: 0,
         };
         reads
-            .answered(7, 70, &nothing, &other)
+            .answered(SEVEN, 70, &nothing, &other)
             .expect("another leader may have been asked");
+    }
+
+    #[test]
+    fn each_read_of_a_pipeline_counts_from_its_own_arrival() {
+        let mut reads = written();
+        let get = body(&["GET", "key"]);
+        reads.committed(1, 1);
+        reads.came(Asker::Pipelined(70), 70, &get, LEADER);
+        reads.committed(2, 2);
+        reads.came(Asker::Pipelined(71), 71, &get, LEADER);
+        reads.came(Asker::Pipelined(72), 72, &get, LEADER);
+        let mut answered =
+            |request, reply: Option<Reply>, applied| reads.pipelined(request, reply.as_ref(), &by(applied));
+        answered(70, Some(text("1")), 1).expect("it came before the second entry");
+        let broken = answered(71, Some(text("1")), 2).unwrap_err();
+        assert_eq!(broken.rule, Rule::ReadsAreCurrent);
+        answered(72, None, 0).expect("no answer is no state");
+        answered(72, Some(text("1")), 0).expect("it was given up");
+        assert_eq!(reads.pipelined, 2);
+
+        reads.came(Asker::Pipelined(80), 80, &get, LEADER);
+        reads.came(Asker::Pipelined(90), 90, &get, LEADER);
+        reads.lost(80..90);
+        reads
+            .pipelined(80, Some(&text("1")), &by(0))
+            .expect("its connection is gone");
+        reads.pipelined(90, Some(&text("1")), &by(0)).unwrap_err();
     }
 
     #[test]
@@ -243,7 +301,7 @@ mod tests {
         reads.committed(1, 1);
         reads.committed(2, 2);
         assert_eq!((reads.states.len(), reads.written.len()), (1, 1));
-        reads.came(7, 70, &body(&["GET", "key"]), LEADER);
+        reads.came(SEVEN, 70, &body(&["GET", "key"]), LEADER);
         reads.committed(3, 2);
         assert_eq!((reads.states.len(), reads.written.len()), (2, 0));
     }
