@@ -209,7 +209,9 @@ impl Nemesis {
             | FaultKind::Disk(..)
             | FaultKind::Clock(_)
             | FaultKind::Wipe(_)
-            | FaultKind::Mistake(_) => Effect::from(Err("only a simulation can do it".to_owned())),
+            | FaultKind::Mistake(_)
+            | FaultKind::MistakeClone(_)
+            | FaultKind::MistakeForeign(_) => Effect::from(Err("only a simulation can do it".to_owned())),
         };
         let Effect { evidence, lost } = effect;
         let (evidence, why) = match evidence {

@@ -39,6 +39,8 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::Power(target)
         | FaultKind::Wipe(target)
         | FaultKind::Mistake(target)
+        | FaultKind::MistakeClone(target)
+        | FaultKind::MistakeForeign(target)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {

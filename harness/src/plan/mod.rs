@@ -262,7 +262,12 @@ impl Plan {
 
     /// Whether nodes lose their data directories.
     pub fn loses_directories(&self) -> bool {
-        let loses = |fault: &FaultPlan| matches!(fault.kind(), KindName::Wipe | KindName::Mistake);
+        let loses = |fault: &FaultPlan| {
+            matches!(
+                fault.kind(),
+                KindName::Wipe | KindName::Mistake | KindName::MistakeClone
+            )
+        };
         self.faults.iter().any(loses) || self.sim.node.remove_permille > 0
     }
 

@@ -137,6 +137,29 @@ fn nodes_that_are_no_voters_any_more_may_be_stopped_and_wiped() {
 }
 
 #[test]
+fn of_two_copies_of_a_directory_one_is_heard_and_that_of_another_node_is_refused() {
+    let plan = Plan::load(&workloads().join("twins.toml")).unwrap_or_else(|error| panic!("{error}"));
+    let campaign = Campaign {
+        plan: plan.lasting(Span::from_millis(4000)),
+        seeds: 1..61,
+        jobs: 2,
+        keep_going: true,
+        cpu_max: None,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!(
+        (&tally.failed[..], tally.seeds),
+        (&[][..], 60),
+        "again: harness sim workloads/twins.toml --time 4s --seed <the seed>"
+    );
+    let processes = &tally.counters.processes;
+    assert!(
+        processes.twins_refused > 100 && processes.foreign_refused > 20 && processes.rejoins > 10,
+        "{processes:?}"
+    );
+}
+
+#[test]
 fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
     let plan = Plan::load(&workloads().join("mistakes.toml")).unwrap_or_else(|error| panic!("{error}"));
     let campaign = Campaign {

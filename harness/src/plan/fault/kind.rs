@@ -56,6 +56,14 @@ pub enum FaultKind {
     /// the copy is put in the place of the directory, where `wipe` might take it away, and the node is started with it. No
     /// other node may listen to it. After the end the operator sets it up again with `noraftd rejoin`.
     Mistake(Target),
+    /// SIGKILL, and two processes with the same data directory, the node and a copy of it. Where the node says hello first, the
+    /// copy does so again and again, with some starts of its own, to every node that has met the node: none may listen to
+    /// it. Else, where `wipe` might take the directory away, the copy is met by all others, and none may listen to
+    /// the node; after the end the operator sets it up again with `noraftd rejoin`.
+    MistakeClone(Target),
+    /// SIGKILL, and the node is started with the data directory of another node, or as a node of another cluster: that has to be
+    /// refused, and to leave every file as it was.
+    MistakeForeign(Target),
 }
 
 /// What a plan calls a kind of fault.
@@ -79,6 +87,8 @@ pub enum KindName {
     Voters,
     Wipe,
     Mistake,
+    MistakeClone,
+    MistakeForeign,
 }
 
 /// Where a kind of fault is possible.
@@ -108,7 +118,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -125,6 +135,8 @@ impl KindName {
         Self::Voters,
         Self::Wipe,
         Self::Mistake,
+        Self::MistakeClone,
+        Self::MistakeForeign,
     ];
 
     fn row(self) -> Row {
@@ -145,6 +157,8 @@ impl KindName {
             Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
             Self::Wipe => ("wipe", Takes::Target, World::Simulation, 1),
             Self::Mistake => ("mistake", Takes::Target, World::Simulation, 1),
+            Self::MistakeClone => ("mistake-clone", Takes::Target, World::Simulation, 2),
+            Self::MistakeForeign => ("mistake-foreign", Takes::Target, World::Simulation, 2),
         }
     }
 
@@ -254,6 +268,8 @@ impl FaultKind {
             KindName::Voters => Self::Voters,
             KindName::Wipe => Self::Wipe(target?),
             KindName::Mistake => Self::Mistake(target?),
+            KindName::MistakeClone => Self::MistakeClone(target?),
+            KindName::MistakeForeign => Self::MistakeForeign(target?),
         })
     }
 
@@ -298,6 +314,8 @@ impl FaultKind {
             Self::Voters => (KindName::Voters, none),
             Self::Wipe(target) => (KindName::Wipe, on(target)),
             Self::Mistake(target) => (KindName::Mistake, on(target)),
+            Self::MistakeClone(target) => (KindName::MistakeClone, on(target)),
+            Self::MistakeForeign(target) => (KindName::MistakeForeign, on(target)),
         }
     }
 
@@ -349,7 +367,7 @@ mod tests {
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader \
-                        mistake-leader";
+                        mistake-leader mistake-clone-leader mistake-foreign-leader";
         assert_eq!(names.join(" "), expected);
     }
 

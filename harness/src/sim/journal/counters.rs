@@ -40,6 +40,10 @@ pub struct ProcessCounters {
     pub rejoins: u64,
     /// Nodes that were stopped when they were no voters any more.
     pub removals: u64,
+    /// Hellos of second processes with a node's directory that were refused.
+    pub twins_refused: u64,
+    /// Directories of other nodes that were refused.
+    pub foreign_refused: u64,
 }
 
 /// What happened to disks.
@@ -94,6 +98,8 @@ impl ProcessCounters {
             hellos_refused,
             rejoins,
             removals,
+            twins_refused,
+            foreign_refused,
         } = other;
         self.starts += starts;
         self.crashes += crashes;
@@ -102,6 +108,8 @@ impl ProcessCounters {
         self.hellos_refused += hellos_refused;
         self.rejoins += rejoins;
         self.removals += removals;
+        self.twins_refused += twins_refused;
+        self.foreign_refused += foreign_refused;
     }
 }
 

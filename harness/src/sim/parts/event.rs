@@ -113,6 +113,8 @@ pub(crate) enum RunEvent {
     Start { node: usize, attempt: u64 },
     /// The operator sets a node up again that lost its directory.
     Rejoin { node: usize },
+    /// A second process with a copy of a node's directory says hello.
+    TwinCalls { node: usize },
     /// The nodes are stopped that are no voters any more, since the change of that number was answered.
     StopRemoved { request: u64 },
     /// A node that was stopped for that comes back.

@@ -21,6 +21,29 @@ pub(crate) struct Greeter {
     pub(crate) admission: Admission,
 }
 
+/// What every process with one directory says of itself, or with a copy of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Card {
+    identity: Identity,
+    payload_bytes_max: Option<u64>,
+}
+
+impl Card {
+    /// A process with a copy of the directory, which is on `disk`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Greeter::open`].
+    pub(crate) fn greeter(
+        self,
+        disk: Arc<dyn Disk>,
+        nodes: &BTreeSet<NodeId>,
+        mark: u32,
+    ) -> io::Result<Greeter> {
+        Greeter::open(disk, self.identity, nodes, self.payload_bytes_max, mark)
+    }
+}
+
 /// Why two nodes have no connection.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NoConnection {
@@ -66,6 +89,14 @@ impl Greeter {
             settings,
             admission: Admission::new(identity.owner, settings, others, known_peers),
         })
+    }
+
+    /// What another process with a copy of the same directory says of itself, apart from its starts.
+    pub(crate) fn card(&self) -> Card {
+        Card {
+            identity: self.identity,
+            payload_bytes_max: self.settings.payload_bytes_max,
+        }
     }
 
     /// True when this process has met that one, and no other of its node since.

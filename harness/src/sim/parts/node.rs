@@ -45,16 +45,26 @@ pub(crate) struct SimNode {
 }
 
 /// What became of a node's directory.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Loss {
     /// It is lost, and was not set up again: no other node may listen to this one.
     pub(crate) is_outcast: bool,
     /// An old copy of it, which the operator took while the node was down.
     pub(crate) copy: Option<BTreeMap<String, Vec<u8>>>,
+    /// A second process, with a copy of it.
+    pub(crate) twin: Option<Twin>,
     /// The operator stopped the node, which is no voter any more.
     pub(crate) is_stopped: bool,
     /// The operator will set it up again.
     pub(crate) rejoin_is_due: bool,
+}
+
+/// A second process with a copy of a node's directory: no more of it than the other nodes can notice.
+pub(crate) struct Twin {
+    pub(crate) disk: MemDisk,
+    pub(crate) greeter: Greeter,
+    /// How often it will say hello yet.
+    pub(crate) calls: u64,
 }
 
 /// A running process.

@@ -65,6 +65,10 @@ pub enum Rule {
     TwiceOnDisk,
     /// A node that lost its directory is heard by no other until all have accepted its new one.
     LostIsNotHeard,
+    /// Of two processes with copies of one directory, a node that has met one hears no other.
+    OneTwinIsHeard,
+    /// The directory of another node is refused, and every file of it stays as it was.
+    ForeignIsRefused,
     /// One of the core's own.
     Core(Invariant),
 }
@@ -101,6 +105,8 @@ impl fmt::Display for Rule {
             Self::DurableIsOnDisk => "durable is on disk",
             Self::TwiceOnDisk => "twice on disk",
             Self::LostIsNotHeard => "a node that lost its directory is not heard",
+            Self::OneTwinIsHeard => "of two copies of a directory one is heard",
+            Self::ForeignIsRefused => "a directory of another node is refused",
             Self::Core(invariant) => return write!(f, "{invariant:?}"),
         })
     }

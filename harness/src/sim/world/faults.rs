@@ -103,6 +103,8 @@ impl World {
             FaultKind::Voters => self.ask_for_voters(lane, roll),
             FaultKind::Wipe(_) => self.for_each_target(lane, Self::wipe),
             FaultKind::Mistake(_) => self.for_each_target(lane, Self::mistake),
+            FaultKind::MistakeClone(_) => self.for_each_target(lane, Self::start_twin),
+            FaultKind::MistakeForeign(_) => self.for_each_target(lane, Self::start_with_foreign),
             // A plan is stripped of these before it is simulated.
             FaultKind::DiskStall(_)
             | FaultKind::StallKill

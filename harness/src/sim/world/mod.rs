@@ -17,6 +17,7 @@ mod removal;
 mod settle;
 mod starts;
 mod storage;
+mod twins;
 mod voters;
 mod votes;
 
@@ -180,6 +181,7 @@ impl World {
         match *event {
             RunEvent::Start { node, attempt } => self.start(node, attempt),
             RunEvent::Rejoin { node } => self.rejoin(node),
+            RunEvent::TwinCalls { node } => self.twin_calls(node),
             RunEvent::StopRemoved { request } => self.stop_removed(request),
             RunEvent::Return { node } => self.bring_back(node),
             RunEvent::Burst { pipeline } => self.burst(pipeline),

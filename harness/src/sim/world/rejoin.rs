@@ -117,7 +117,7 @@ impl World {
     pub(super) fn lose(&mut self, at: usize, files: BTreeMap<String, Vec<u8>>) {
         let node = &mut self.nodes[at];
         node.disk.replace(files);
-        node.loss.is_outcast = true;
+        (node.loss.is_outcast, node.loss.twin) = (true, None);
         self.atlas.note_lost(at);
         self.checks.lost(at, self.nodes[at].id);
         self.journal.counters.disks.lost += 1;
@@ -180,7 +180,7 @@ impl World {
             Ok(()) => {
                 self.nodes[at].loss.is_outcast = false;
                 // A copy of the directory that was lost is of no use to the one that takes its place.
-                self.nodes[at].loss.copy = None;
+                (self.nodes[at].loss.copy, self.nodes[at].loss.twin) = (None, None);
                 self.journal.counters.processes.rejoins += 1;
                 self.note_rejoin(at, "begins again");
                 self.schedule_start(at, MILLI);

@@ -30,6 +30,10 @@ pub(crate) enum FaultHappening<'a> {
     CutsLeader { node: usize, way: u64, mode: CutMode },
     /// A node is stopped that is no voter any more.
     StopsRemoved { node: usize, is_wiped: bool },
+    /// A second process with a copy of a node's directory says hello to others; `refused` is by how many it is refused.
+    TwinCalls { node: usize, refused: u64 },
+    /// A node is started with the directory of another one.
+    StartsForeign { node: usize, other: usize },
     /// The disturbed part of the run is over.
     HealsAll,
 }
@@ -46,6 +50,8 @@ impl Hash for FaultHappening<'_> {
             Self::StopsRemoved { node, is_wiped } => {
                 write_all(to, &[0xf8, *node as u64, u64::from(*is_wiped)]);
             }
+            Self::TwinCalls { node, refused } => write_all(to, &[0xf9, *node as u64, *refused]),
+            Self::StartsForeign { node, other } => write_all(to, &[0xfa, *node as u64, *other as u64]),
             Self::HealsAll => write_all(to, &[0xff]),
         }
     }
@@ -74,6 +80,14 @@ impl Display for FaultHappening<'_> {
             Self::StopsRemoved { node, is_wiped } => {
                 let wiped = if *is_wiped { ", and wiped" } else { "" };
                 write!(f, "n{} is no voter any more: it is stopped{wiped}", node + 1)
+            }
+            Self::TwinCalls { node, refused } => write!(
+                f,
+                "a second process with the directory of n{} says hello: refused by {refused}",
+                node + 1
+            ),
+            Self::StartsForeign { node, other } => {
+                write!(f, "n{} is started with the directory of n{}", node + 1, other + 1)
             }
             Self::HealsAll => f.write_str("all is healed"),
         }

@@ -19,6 +19,8 @@
 //! | follows in its term | who accepted entries of a term's leader is no candidate in it (`following`) |
 //! | durable is on disk | what a store calls durable would survive any loss of power (`kept`) |
 //! | twice on disk | what no other node can give back is there twice (`kept`) |
+//! | of two copies of a directory one is heard | who has met a process with a directory listens to no other one with a copy of it (`world/twins`) |
+//! | a directory of another node is refused | and every file of it stays as it was (`world/twins`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 mod campaigns;
