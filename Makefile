@@ -11,12 +11,13 @@ ARGS ?=
 SIM ?= workloads/swarm.toml
 SEEDS ?= 1..3001
 STORE_RUNS ?= 20
+BUDGET ?= 2h
 HARNESS := target/release/harness
 
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help campaign docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,6 +33,9 @@ sim: build ## thousands of simulated clusters, one seed one trace (SEEDS=1..3001
 topologies: build ## every directed topology of five nodes, and again with a link that flaps: who serves (ARGS="--shard 2/8")
 	@$(HARNESS) topologies --nodes 5 --every-log --out results/topologies.md $(ARGS)
 	@$(HARNESS) topologies --nodes 5 --every-log --flaps --out results/topologies-flaps.md $(ARGS)
+
+campaign: build ## every plan of both worlds with new seeds, in a folder that can be resumed (BUDGET=2h ARGS="--shard 2/8")
+	@$(HARNESS) campaign workloads/nightly.toml --seed "$$(date +%Y%m%d)" --budget $(BUDGET) $(ARGS)
 
 bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
 	@cargo build --quiet --bin harness

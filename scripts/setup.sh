@@ -2,7 +2,7 @@
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
 # Usage: scripts/setup.sh build | clients | peers | mutants | docs
 #   build    a C linker (cargo itself has to be there already)
-#   clients  redis-cli, redis-benchmark and redis-py, which some tests drive; they are skipped without
+#   clients  redis-cli, redis-benchmark, redis-py and check-jsonschema, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
 #   docs     mdbook, which `make docs` runs; into target/tools
@@ -33,6 +33,11 @@ clients() {
             { python3 -m venv target/venv 2>/dev/null || { apt_install python3-venv && python3 -m venv target/venv; }; } &&
             target/venv/bin/pip -q install --disable-pip-version-check 'redis>=8,<9' ||
             echo "setup: no redis-py; the tests that drive it will be skipped"
+    fi
+    if [ -x target/venv/bin/pip ] && [ ! -x target/venv/bin/check-jsonschema ]; then
+        echo "setup: installing check-jsonschema into target/venv"
+        target/venv/bin/pip -q install --disable-pip-version-check 'check-jsonschema>=0.30,<1' ||
+            echo "setup: no check-jsonschema; the test of the workflow for GitHub will be skipped"
     fi
 }
 

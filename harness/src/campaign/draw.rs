@@ -1,6 +1,7 @@
 //! Which units of work there are, and in which order.
 //!
-//! A *base unit* is a block of an entry's seeds; the campaign's seed and the weights decide the order. A unit that found
+//! A *base unit* is a block of an entry's seeds; the campaign's seed and the weights decide the order, and with which block each
+//! entry starts. A unit that found
 //! something is followed by two more of its entry, and each of those by two more when it finds something too, so that
 //! what finds things runs more often. Their seeds come after those of the entry.
 //!
@@ -70,6 +71,8 @@ pub struct Draw<'a> {
     prng: Prng,
     /// Blocks drawn, of each entry.
     drawn: Vec<u64>,
+    /// The block with which each entry starts.
+    starts: Vec<u64>,
     number: u64,
     shard: Shard,
 }
@@ -77,9 +80,11 @@ pub struct Draw<'a> {
 impl<'a> Draw<'a> {
     /// The units that `seed` draws from `entries`, those of `shard`.
     pub fn new(entries: &'a [Entry], seed: u64, shard: Shard) -> Self {
+        let mut prng = Prng::new(seed);
         Self {
             entries,
-            prng: Prng::new(seed),
+            starts: entries.iter().map(|entry| prng.below(blocks(entry))).collect(),
+            prng,
             drawn: vec![0; entries.len()],
             number: 0,
             shard,
@@ -87,7 +92,7 @@ impl<'a> Draw<'a> {
     }
 
     fn any(&mut self) -> Option<Unit> {
-        let left = |at: &usize| self.first_seed(*at) < self.entries[*at].seeds.end;
+        let left = |at: &usize| self.drawn[*at] < blocks(&self.entries[*at]);
         let open: Vec<usize> = (0..self.entries.len()).filter(left).collect();
         let total: u64 = open.iter().map(|at| self.entries[*at].weight).sum();
         let mut ticket = self.prng.below(total);
@@ -97,24 +102,27 @@ impl<'a> Draw<'a> {
             ticket = ticket.saturating_sub(weight);
             is_it
         })?;
-        let first_seed = self.first_seed(entry);
+        let block = (self.starts[entry] + self.drawn[entry]) % blocks(&self.entries[entry]);
+        let Entry {
+            seeds, block: size, ..
+        } = &self.entries[entry];
+        let first_seed = seeds.start + block * size;
         let unit = Unit {
             id: self.number * FAMILY,
             entry,
             first_seed,
-            seeds: self.entries[entry]
-                .block
-                .min(self.entries[entry].seeds.end - first_seed),
-            block: self.drawn[entry],
+            seeds: (*size).min(seeds.end - first_seed),
+            block,
         };
         self.drawn[entry] += 1;
         self.number += 1;
         Some(unit)
     }
+}
 
-    fn first_seed(&self, entry: usize) -> u64 {
-        self.entries[entry].seeds.start + self.drawn[entry] * self.entries[entry].block
-    }
+/// How many blocks of seeds an entry has; the last may be shorter.
+fn blocks(entry: &Entry) -> u64 {
+    (entry.seeds.end - entry.seeds.start).div_ceil(entry.block)
 }
 
 impl Iterator for Draw<'_> {
@@ -143,6 +151,13 @@ pub struct Shard {
 impl Shard {
     /// All of it.
     pub const WHOLE: Self = Self { index: 1, count: 1 };
+
+    /// Those of the same number of parts that are not among `there`.
+    pub(super) fn missing(there: &[Self]) -> Vec<Self> {
+        let count = there.iter().map(|shard| shard.count).max().unwrap_or(0);
+        let all = (1..=count).map(|index| Self { index, count });
+        all.filter(|shard| !there.contains(shard)).collect()
+    }
 
     fn has(self, number: u64) -> bool {
         number % self.count == self.index - 1
@@ -245,6 +260,17 @@ mod tests {
         let mut parts: Vec<Unit> = of("1/3").chain(of("2/3")).chain(of("3/3")).collect();
         parts.sort();
         assert_eq!(parts, of("1/1").collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn another_seed_of_the_campaign_starts_with_other_seeds() {
+        let entries = entries();
+        let first = |seed| {
+            let first = Draw::new(&entries, seed, Shard::WHOLE).find(|unit| unit.entry == 0);
+            first.map(|unit| unit.first_seed)
+        };
+        let found: BTreeSet<_> = (1..=20).map(first).collect();
+        assert!(found.len() > 4, "of eleven blocks: {found:?}");
     }
 
     #[test]

@@ -156,6 +156,13 @@ pub struct Entry {
 }
 
 impl CampaignFile {
+    /// The same campaign with another order, which starts with other seeds.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
     /// Reads the campaign at `path`, and the plans that it names.
     ///
     /// # Errors
@@ -293,7 +300,7 @@ fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), F
 }
 
 /// Seeds of a unit in the simulation: some seconds of work, so that a SIGKILL loses little.
-const BLOCK: u64 = 20;
+const BLOCK: u64 = 100;
 const BLOCK_MAX: u64 = 10_000;
 /// More than anybody lists by hand.
 const ENTRIES_MAX: usize = 100;

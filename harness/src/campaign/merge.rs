@@ -1,6 +1,7 @@
 //! Shards joined: their ledgers, groups and folders of runs.
 //!
-//! Invariant: what comes out is what one machine would have written; nothing of the shards is changed.
+//! Invariant: what comes out is what one machine would have written; nothing of the shards is changed. A shard that is missing is
+//! a failure of the harness, never a pass.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -52,6 +53,7 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Summary, CampaignError> 
             return Err(CampaignError::Parts(why));
         }
     }
+    let shards: Vec<Shard> = parts.iter().map(|(_, about, ..)| about.shard).collect();
     let mut ledger = Ledger::create(out, &about)?;
     let spent: Duration = parts.iter().map(|(.., spent)| *spent).max().unwrap_or_default();
     for (folder, record) in &records {
@@ -68,7 +70,12 @@ pub fn merge(folders: &[PathBuf], out: &Path) -> Result<Summary, CampaignError> 
             copy(&folder_of(folder, &group), &folder_of(out, &group))?;
         }
     }
-    Ok(Summary::new(out, &about.campaign.name, Shard::WHOLE, &records))
+    let mut summary = Summary::new(out, &about.campaign.name, Shard::WHOLE, &records);
+    for shard in Shard::missing(&shards) {
+        let lost = (format!("shard {shard}"), "its folder is missing".to_owned());
+        summary.failed.push(lost);
+    }
+    Ok(summary)
 }
 
 /// Copies a folder with everything below it; links stay links.

@@ -93,7 +93,8 @@ impl Works {
         let child = self.programs.command("sim").arg(self.plan(entry));
         let child = child.args(["--keep-going", "--json", "--jobs", "1", "--seeds"]);
         let child = child.arg(format!("{}..{}", range.start, range.end));
-        let output = child.output(SEED_PATIENCE * seeds_of(unit)).await?;
+        let patience = UNIT_PATIENCE + SEED_PATIENCE * seeds_of(unit);
+        let output = child.output(patience).await?;
         let brief = brief_of(&output)?;
         if brief.seeds != unit.seeds {
             return Err(format!("{} of {} seeds were run", brief.seeds, unit.seeds));
@@ -274,7 +275,8 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A seed takes a fraction of a second, on a machine with other work to do some seconds.
-const SEED_PATIENCE: Duration = Duration::from_secs(60);
+const SEED_PATIENCE: Duration = Duration::from_secs(5);
+const UNIT_PATIENCE: Duration = Duration::from_secs(120);
 const REMOVE_TRIES: u32 = 50;
 const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 /// For programs that are hashed, and for a machine with other work to do.

@@ -33,11 +33,15 @@ pub(crate) struct Args {
     /// Begins nothing more after this time, such as 2h, instead of what the campaign says.
     #[arg(long)]
     budget: Option<Span>,
+    /// Instead of the campaign's seed: another order, which starts with other seeds. A night takes one of its own, such as
+    /// its date.
+    #[arg(long, requires = "file")]
+    seed: Option<u64>,
     /// Only a part of the campaign, such as 2/8: `harness merge` joins the parts.
-    #[arg(long, value_name = "I/N", conflicts_with = "resume")]
+    #[arg(long, value_name = "I/N", requires = "file")]
     shard: Option<Shard>,
-    /// Continues the campaign in this folder.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["file", "out"])]
+    /// Continues the campaign in this folder; with FILE, starts it there when there is none yet.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
     resume: Option<PathBuf>,
     /// Room for the folders of runs, such as 10GiB: beyond it they are removed, valid ones first.
     #[arg(long, value_name = "SIZE")]
@@ -129,37 +133,49 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
 
 /// The campaign's folder and ledger; or what is wrong with what was asked for.
 fn open(args: &Args) -> Result<Result<(PathBuf, Ledger), String>, Box<dyn Error>> {
+    let about = match args.file.as_deref().map(CampaignFile::load) {
+        None => None,
+        Some(Ok(campaign)) => Some(About {
+            campaign: match args.seed {
+                Some(seed) => campaign.seeded(seed),
+                None => campaign,
+            },
+            shard: args.shard.unwrap_or(Shard::WHOLE),
+        }),
+        Some(Err(error)) => return Ok(Err(error.to_string())),
+    };
     if let Some(folder) = &args.resume {
-        let ledger = match Ledger::open(folder) {
-            Ok(ledger) => ledger,
-            Err(LedgerError::Io { path, source }) if source.kind() == std::io::ErrorKind::NotFound => {
+        match (Ledger::open(folder), &about) {
+            (Ok(ledger), Some(about)) if ledger.about()? != *about => {
                 return Ok(Err(format!(
-                    "there is no campaign to resume: no {}",
-                    path.display()
+                    "the campaign in {} is another one, or another shard of it: its ledger says which",
+                    folder.display()
                 )));
             }
-            Err(error) => return Err(error.into()),
-        };
-        return Ok(Ok((folder.canonicalize()?, ledger)));
+            (Ok(ledger), _) => return Ok(Ok((folder.canonicalize()?, ledger))),
+            (Err(error), Some(_)) if is_absent(&error) => {}
+            (Err(error), None) if is_absent(&error) => {
+                return Ok(Err(format!("there is no campaign to resume: {error}")));
+            }
+            (Err(error), _) => return Err(error.into()),
+        }
     }
-    let file = args.file.as_deref().unwrap_or(Path::new(""));
-    let campaign = match CampaignFile::load(file) {
-        Ok(campaign) => campaign,
-        Err(error) => return Ok(Err(error.to_string())),
-    };
-    let named = Path::new("results/campaigns")
-        .join(&campaign.name)
-        .join(utc_now());
-    let folder = args.out.clone().unwrap_or(named);
-    let about = About {
-        campaign,
-        shard: args.shard.unwrap_or(Shard::WHOLE),
-    };
+    let about = about.expect("without --resume, FILE is required");
+    let folder = args.resume.clone().or_else(|| args.out.clone());
+    let folder = folder.unwrap_or_else(|| {
+        Path::new("results/campaigns")
+            .join(&about.campaign.name)
+            .join(utc_now())
+    });
     match Ledger::create(&folder, &about) {
         Ok(ledger) => Ok(Ok((folder.canonicalize()?, ledger))),
         Err(error @ LedgerError::Exists(_)) => Ok(Err(error.to_string())),
         Err(error) => Err(error.into()),
     }
+}
+
+fn is_absent(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
 }
 
 impl Notices {

@@ -13,6 +13,7 @@ mod check;
 mod cut_off;
 mod generate;
 mod merge;
+mod plans;
 mod run;
 mod shard;
 mod shrink;
@@ -35,6 +36,7 @@ enum Verb {
     Sim(sim::Args),
     Campaign(campaign::Args),
     Merge(merge::Args),
+    Plans(plans::Args),
     Shrink(shrink::Args),
     Topologies(topologies::Args),
     Bugs(bugs::Args),
@@ -55,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Sim(args) => sim::run(&args),
         Verb::Campaign(args) => campaign::run(&args),
         Verb::Merge(args) => merge::run(&args),
+        Verb::Plans(args) => plans::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),

@@ -2,6 +2,7 @@
 
 mod book;
 mod campaign;
+mod deploy;
 mod plans;
 mod power;
 mod proxy;
