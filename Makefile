@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help campaign deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,10 @@ topologies: build ## every directed topology of five nodes, and again with a lin
 
 campaign: build ## every plan of both worlds with new seeds, in a folder that can be resumed (BUDGET=2h ARGS="--shard 2/8")
 	@$(HARNESS) campaign workloads/nightly.toml --seed "$$(date +%Y%m%d)" --budget $(BUDGET) $(ARGS)
+
+# Outside of `make test`: the types of Kubernetes take minutes to build.
+deploy-check: setup-build ## whether Kubernetes knows every key of the manifests in deploy/
+	cargo test --manifest-path deploy/check/Cargo.toml --target-dir target/deploy-check
 
 bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
 	@cargo build --quiet --bin harness
