@@ -124,6 +124,8 @@ impl Campaign<'_> {
         self.scratch.build(None, &["harness", "noraftd"])?;
         self.harness = self.scratch.keep("harness", "harness-unmutated")?;
         let noraftd = self.scratch.keep("noraftd", "noraftd-unmutated")?;
+        // The other builds are small.
+        self.progress = Progress::new(self.progress.all);
         for (world, plan) in self.hunts.plans() {
             let harness = self.harness.clone();
             let found = self

@@ -10,6 +10,7 @@
 //! cluster = ["workloads/smoke.toml"]        # and on real processes
 //! test = "noraftd/tests/store/voting.rs"    # where no plan sees it: the test that does
 //! missed = "why"                            # where nothing sees it
+//! harmless = "why"                          # where it can do no harm, so that there is nothing to see
 //!
 //! [[edit]]
 //! file = "noraftd/src/replica/reads.rs"
@@ -89,6 +90,9 @@ pub struct Bug {
     /// Why nothing sees it, where that is known.
     #[serde(default)]
     pub missed: Option<String>,
+    /// Why it can do no harm, where that is certain.
+    #[serde(default)]
+    pub harmless: Option<String>,
     /// What makes it.
     #[serde(rename = "edit")]
     pub edits: Vec<Edit>,
@@ -311,6 +315,9 @@ impl Bug {
         if !is_planned && self.test.is_none() {
             return malformed("`sim` or `cluster` must name a plan, or `test` a test");
         }
+        if self.missed.is_some() && self.harmless.is_some() {
+            return malformed("`missed` and `harmless` exclude each other");
+        }
         if !KINDS.contains(&self.kind.as_str()) {
             return malformed("`kind` must be one of the kinds in harness/src/bugs/catalog.rs");
         }
@@ -413,6 +420,10 @@ mod tests {
             (format!("{head}rows = [32]\nsim = [\"p\"]\n{edit}"), "`rows`"),
             (format!("{head}rows = []\nsim = [\"p\"]\nedit = []\n"), "`edit`"),
             (format!("{head}rows = []\nsims = [\"p\"]\n{edit}"), "sims"),
+            (
+                format!("{head}rows = []\nsim = [\"p\"]\nmissed = \"m\"\nharmless = \"h\"\n{edit}"),
+                "`harmless`",
+            ),
             (format!("{odd}rows = []\nsim = [\"p\"]\n{edit}"), "`kind`"),
         ];
         for (text, said) in cases {

@@ -1,7 +1,7 @@
 //! The table: what was caught, by which check, and how soon.
 //!
 //! Invariant: it passes only when every plan was passed by the unmutated daemon and every bug was caught, but for those
-//! of which it is known that nothing sees them: they stay in the table as missed.
+//! of which it is known that nothing sees them: they stay in the table as missed, or as harmless with the reason.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -47,6 +47,8 @@ pub struct Line {
     pub rows: Vec<u32>,
     /// Why nothing sees it, where that is known.
     pub missed: Option<String>,
+    /// Why it can do no harm.
+    pub harmless: Option<String>,
     /// Where it was hunted.
     pub world: World,
     /// What came of it.
@@ -96,6 +98,7 @@ impl Line {
             source: bug.source.clone(),
             rows: bug.rows.clone(),
             missed: bug.missed.clone(),
+            harmless: bug.harmless.clone(),
             world,
             score,
         }
@@ -108,7 +111,13 @@ impl Line {
 
     /// True when it is not worse than known.
     fn passes(&self) -> bool {
-        self.is_caught() || (self.missed.is_some() && matches!(self.score, Score::Hunted(_)))
+        let is_known = self.missed.is_some() || self.harmless.is_some();
+        self.is_caught() || (is_known && matches!(self.score, Score::Hunted(_)))
+    }
+
+    /// True when it was not caught, and there was nothing to catch.
+    fn is_harmless(&self) -> bool {
+        !self.is_caught() && self.harmless.is_some()
     }
 
     /// A line for a person.
@@ -139,8 +148,13 @@ impl Line {
                 let (seeds, seconds) = (found.seeds.to_string(), format!("{:.1}", found.seconds));
                 match &found.catch {
                     None => {
-                        let why = self.missed.as_deref().map_or_else(String::new, cell);
-                        (seeds, seconds, "**missed**", why)
+                        let why = self.harmless.as_deref().or(self.missed.as_deref());
+                        let verdict = if self.is_harmless() {
+                            "harmless"
+                        } else {
+                            "**missed**"
+                        };
+                        (seeds, seconds, verdict, why.map_or_else(String::new, reason))
                     }
                     Some(catch) => (seeds, seconds, "caught", cell(&by(catch))),
                 }
@@ -164,11 +178,13 @@ impl Scorecard {
     pub fn summary(&self) -> String {
         let alarms = self.controls.iter().filter(|control| !control.passes()).count();
         let caught = self.lines.iter().filter(|line| line.is_caught()).count();
+        let harmful = || self.lines.iter().filter(|line| !line.is_harmless());
         format!(
-            "{caught} of {} caught, of {} of {} kinds; the unmutated daemon passed {} of {} plans",
-            self.lines.len(),
-            kinds_of(self.lines.iter().filter(|line| line.is_caught())),
-            kinds_of(self.lines.iter()),
+            "{caught} of {} caught, of {} of {} kinds, {} more are harmless; the unmutated daemon passed {} of {} plans",
+            harmful().count(),
+            kinds_of(harmful().filter(|line| line.is_caught())),
+            kinds_of(harmful()),
+            self.lines.len() - harmful().count(),
             self.controls.len() - alarms,
             self.controls.len()
         )
@@ -196,15 +212,20 @@ impl Scorecard {
 
     /// Of how many kinds bugs are caught in `world`.
     fn kinds(&self, world: World) -> String {
-        let lines = || self.lines.iter().filter(|line| line.world == world);
+        let of_world = || self.lines.iter().filter(|line| line.world == world);
+        let lines = || of_world().filter(|line| !line.is_harmless());
         let caught = || lines().filter(|line| line.is_caught());
-        format!(
+        let counted = format!(
             "{} of {} bugs are caught, of {} of {} kinds.",
             caught().count(),
             lines().count(),
             kinds_of(caught()),
             kinds_of(lines())
-        )
+        );
+        match of_world().count() - lines().count() {
+            0 => counted,
+            harmless => format!("{counted} Besides, {harmless} can do no harm, as their rows say."),
+        }
     }
 
     /// How many bugs of each kind are caught in `world`.
@@ -213,7 +234,7 @@ impl Scorecard {
         for kind in KINDS {
             let lines = || {
                 let of_world = self.lines.iter().filter(|line| line.world == world);
-                of_world.filter(|line| line.kind == kind)
+                of_world.filter(|line| line.kind == kind && !line.is_harmless())
             };
             let caught = lines().filter(|line| line.is_caught()).count();
             if lines().next().is_some() {
@@ -315,6 +336,11 @@ fn cell(text: &str) -> String {
     }
 }
 
+/// A whole argument.
+fn reason(text: &str) -> String {
+    text.trim().replace('|', "\\|").replace('\n', " ")
+}
+
 fn heading(world: World) -> &'static str {
     match world {
         World::Sim => "## In the simulation",
@@ -402,6 +428,30 @@ mod tests {
             "{table}"
         );
         assert!(table.contains("| reads | 1 | 0 |\n\n"), "{table}");
+    }
+
+    #[test]
+    fn what_can_do_no_harm_is_not_counted_and_says_why() {
+        let mut harmless = card(World::Sim, false);
+        harmless.lines[0].harmless = Some(format!("because {}", "of this ".repeat(40)));
+        assert!(harmless.passes());
+        let table = harmless.markdown(&Catalog::default(), "");
+        let row = format!("| harmless | because {}|", "of this ".repeat(39) + "of this ");
+        assert!(
+            table.contains(row.trim_end_matches(" |")),
+            "the whole argument: {table}"
+        );
+        assert!(
+            table.contains("0 of 0 bugs are caught, of 0 of 0 kinds. Besides, 1 can do no harm"),
+            "{table}"
+        );
+        let mut caught = card(World::Sim, true);
+        caught.lines[0].harmless = Some("so it was said".into());
+        assert!(
+            caught
+                .markdown(&Catalog::default(), "")
+                .contains("1 of 1 bugs are caught")
+        );
     }
 
     #[test]
