@@ -42,6 +42,9 @@ pub struct NetworkPlan {
     pub coup_permille: u64,
     /// Answers between nodes of which a copy arrives again, one or two terms later.
     pub stale_permille: u64,
+    /// Leaders, of a thousand that continue in the middle of the fault `coup`, to which the last echoes that they were sent before
+    /// arrive again at that moment: those of a round before the reads that came meanwhile.
+    pub late_round_permille: u64,
 }
 
 /// Disks.
@@ -129,6 +132,7 @@ impl Default for NetworkPlan {
             corrupt_permille: 0,
             coup_permille: 0,
             stale_permille: 0,
+            late_round_permille: 0,
         }
     }
 }
@@ -199,6 +203,11 @@ impl SimPlan {
             ("sim.network.coup_permille", network.coup_permille, COUPS_MAX),
             ("sim.network.stale_permille", network.stale_permille, 1000),
             (
+                "sim.network.late_round_permille",
+                network.late_round_permille,
+                1000,
+            ),
+            (
                 "sim.node.resettings_permille",
                 self.node.resettings_permille,
                 1000,
@@ -220,6 +229,7 @@ impl SimPlan {
             corrupt_permille,
             coup_permille: _,
             stale_permille: _,
+            late_round_permille: _,
         } = self.network;
         let disk = &self.disk;
         let shares = [

@@ -8,7 +8,7 @@
 use noraftd::prng::Prng;
 use noraftd::protocol::peer::{Lane, PeerMessage};
 
-use super::stale::Stale;
+use super::stale::{Echo, Stale};
 use crate::plan::{CutMode, NetworkPlan};
 
 /// Every lane.
@@ -91,6 +91,12 @@ impl Network {
     /// Decides what becomes of a message that is sent over a link at `now`.
     pub(crate) fn send(&mut self, at: usize, now: u64) -> Way {
         self.links[at].send(now, &self.conditions)
+    }
+
+    /// The last echoes that were sent over these links, on the connections that they have now.
+    pub(crate) fn last_echoes(&self, links: &[usize]) -> Vec<Echo> {
+        self.stale
+            .last_echoes(links, |link, epoch| self.links[link].epoch == epoch)
     }
 
     /// Nothing is disturbed any more.

@@ -3,8 +3,10 @@
 //! A copy of an answer is kept, and delivered over the same connection when another leader has risen meanwhile: a vote, an
 //! acknowledgement or an echo that is still right about its own term, and proves nothing of the later one. Chance hardly ever
 //! makes a message that old, for connections are replaced and terms are long.
+//!
+//! And echoes that come back a round too late: the last one of each connection, when its leader continues that was paused.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use noraftd::prng::Prng;
 use noraftd::protocol::peer::PeerMessage;
@@ -13,6 +15,8 @@ use noraftd::protocol::peer::PeerMessage;
 #[derive(Debug)]
 pub(crate) struct Stale {
     kept: VecDeque<Late>,
+    /// By link, the last echo that was sent over it, and over which connection.
+    echoes: BTreeMap<usize, (u64, PeerMessage)>,
     prng: Prng,
 }
 
@@ -26,10 +30,14 @@ pub(crate) struct Late {
     leaders: u64,
 }
 
+/// An echo, its link and its connection.
+pub(crate) type Echo = (usize, u64, PeerMessage);
+
 impl Stale {
     pub(crate) fn new(prng: Prng) -> Self {
         Self {
             kept: VecDeque::new(),
+            echoes: BTreeMap::new(),
             prng,
         }
     }
@@ -50,6 +58,22 @@ impl Stale {
             message,
             leaders,
         });
+    }
+
+    /// A message is sent over a link: it is kept when it is an echo.
+    pub(crate) fn note_echo(&mut self, (link, epoch): (usize, u64), message: &PeerMessage) {
+        if matches!(message, PeerMessage::Pulsed { .. } | PeerMessage::Appended { .. }) {
+            self.echoes.insert(link, (epoch, message.clone()));
+        }
+    }
+
+    /// The last echoes that were sent over these links, as far as their connections, which `is_epoch` knows, are still there.
+    pub(crate) fn last_echoes(&self, links: &[usize], is_epoch: impl Fn(usize, u64) -> bool) -> Vec<Echo> {
+        let last = links.iter().filter_map(|link| {
+            let (epoch, message) = self.echoes.get(link)?;
+            is_epoch(*link, *epoch).then(|| (*link, *epoch, message.clone()))
+        });
+        last.collect()
     }
 
     /// Another leader has risen: what is to be delivered now, each after a part of `within`.
@@ -122,6 +146,16 @@ mod tests {
             assert!(*after < 100 && kept.epoch == 3 && kept.message == pulsed(1));
         }
         assert!(stale.leader_rose(100).is_empty());
+    }
+
+    #[test]
+    fn the_last_echo_of_a_connection_comes_again_while_that_lasts() {
+        let mut stale = Stale::new(Prng::new(1));
+        stale.note_echo((4, 2), &pulsed(1));
+        stale.note_echo((4, 2), &pulsed(2));
+        stale.note_echo((5, 7), &pulsed(3));
+        let last = stale.last_echoes(&[4, 5, 6], |link, epoch| (link, epoch) == (4, 2));
+        assert_eq!(last, [(4, 2, pulsed(2))]);
     }
 
     #[test]

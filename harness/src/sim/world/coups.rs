@@ -40,6 +40,24 @@ impl World {
         }
     }
 
+    /// A leader continues that was paused: the last echoes that it was sent arrive again, behind what has waited for it.
+    pub(super) fn return_echoes(&mut self, at: usize) {
+        let share = self.network.conditions.late_round_permille;
+        if share == 0 || !self.nemesis.coups.chance(share, 1000) {
+            return;
+        }
+        let links = self.network.of(at);
+        let to: Vec<usize> = links
+            .into_iter()
+            .filter(|link| self.network.link(*link).to == at)
+            .collect();
+        for (link, epoch, message) in self.network.last_echoes(&to) {
+            let message = Box::new(message);
+            let delivered = Event::link(link, epoch, LinkEvent::Deliver(message));
+            self.queue.after(0, delivered);
+        }
+    }
+
     pub(super) fn begin_coup(&mut self, at: usize) {
         if self.progress.phase != Phase::Disturbed {
             return;

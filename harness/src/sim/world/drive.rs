@@ -178,6 +178,9 @@ impl World {
         let way = self.network.send(at, self.queue.now());
         let share = self.network.conditions.stale_permille;
         self.network.stale.note(share, (at, epoch), &message);
+        if self.network.conditions.late_round_permille > 0 {
+            self.network.stale.note_echo((at, epoch), &message);
+        }
         self.journal.note(
             self.queue.now(),
             Happening::Link(LinkHappening::Sends {

@@ -282,7 +282,10 @@ impl World {
         };
         let (fault, is_current) = (force.decision.fault, force.decision.k == k);
         if let (FaultKind::Coup(_), true) = (fault, is_current) {
-            self.targets(lane).into_iter().for_each(|at| self.resume(at));
+            for at in self.targets(lane) {
+                self.resume(at);
+                self.return_echoes(at);
+            }
             return;
         }
         let (FaultKind::Flap(_, mode), true) = (fault, is_current) else {
