@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use noraft::LogIndex;
+use noraft::{LogIndex, NodeId};
 use noraftd::protocol::outcome::{Outcome, Refusal};
+use noraftd::protocol::peer::{PeerMessage, Print};
 use noraftd::protocol::resp::Reply;
 use noraftd::record::Record;
 use noraftd::replica::event::Divergence;
 
+use super::driven::{Driven, Setup, at};
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};
 
@@ -177,4 +179,58 @@ fn nodes_that_agree_never_differ_whatever_the_network_does() {
             assert!(replica.chain_is_known(), "REPLICA_SEED={seed}, node {node}");
         }
     }
+}
+
+/// Of one of three nodes with ten entries: what its log holds there, and something else.
+fn prints(index: u64) -> (Print, Print) {
+    let setup = Setup::new(3, 9);
+    let own = Print {
+        position: at(1, index),
+        chain: setup.disk.chain().at(LogIndex::new(index)),
+        digest: None,
+    };
+    let chain = own.chain.map(|chain| chain ^ 1);
+    (own, Print { chain, ..own })
+}
+
+fn reports(driven: &mut Driven, from: u64, print: Print) {
+    let (asks, prints) = (false, vec![print]);
+    driven.hear(from, PeerMessage::Compare { asks, prints });
+}
+
+#[test]
+fn what_a_majority_reports_is_believed_without_asking_for_it_again() {
+    let mut driven = Setup::new(3, 9).start();
+    let (_, other) = prints(8);
+    reports(&mut driven, 2, other);
+    assert_eq!(driven.replica.divergence(), None, "it is one of three");
+    reports(&mut driven, 3, other);
+    let index = LogIndex::new(8);
+    assert_eq!(driven.replica.divergence(), Some(Divergence::Here { index }));
+}
+
+#[test]
+fn a_node_that_differs_is_named_until_it_agrees_itself_at_a_later_place() {
+    let mut driven = Setup::new(3, 9).start();
+    reports(&mut driven, 2, prints(5).1);
+    reports(&mut driven, 3, prints(5).0);
+    let answer = vec![prints(5).0];
+    driven.hear(3, PeerMessage::Compared { prints: answer });
+    let (node, index) = (NodeId::new(2), LogIndex::new(5));
+    let named = Some(Divergence::Elsewhere { node, index });
+    assert_eq!(driven.replica.divergence(), named);
+    reports(&mut driven, 3, prints(9).0);
+    assert_eq!(
+        driven.replica.divergence(),
+        named,
+        "another agrees, which it always did"
+    );
+    reports(&mut driven, 2, prints(4).0);
+    assert_eq!(
+        driven.replica.divergence(),
+        named,
+        "they agreed before that place"
+    );
+    reports(&mut driven, 2, prints(9).0);
+    assert_eq!(driven.replica.divergence(), None);
 }

@@ -6,9 +6,11 @@ use noraft::{LogIndex, LogPosition, Term};
 use noraftd::protocol::peer::{PeerMessage, TERM_END, TERM_LEAP_MAX};
 use noraftd::protocol::resp::Reply;
 use noraftd::record::Abstain;
+use noraftd::replica::ReplicaConfig;
 use noraftd::replica::event::Room;
 
 use super::alone::{Alone, Found, TAIL, asks_for_votes, at, canvass, grant_of};
+use super::driven::{Driven, Setup, messages};
 use super::world::World;
 use super::{SECOND, done, led_world};
 
@@ -59,6 +61,35 @@ fn of_five_a_candidate_that_is_sure_asks_for_votes_with_a_majority_of_grants() {
     let canvass = canvass(&candidate.time_out());
     assert!(!asks_for_votes(&candidate.hear(2, grant(canvass))));
     assert!(asks_for_votes(&candidate.hear(3, grant(canvass))));
+}
+
+#[test]
+fn a_node_grants_no_pre_vote_while_it_hears_a_leader_and_for_an_election_timeout_after() {
+    let mut node = Setup::new(3, 4).start();
+    let last = node.last();
+    let asks = |node: &mut Driven| {
+        let said = node.hear(
+            3,
+            PeerMessage::PreVote {
+                term: Term::new(2),
+                last_position: last,
+                canvass: 7,
+                abstain: Abstain::No,
+            },
+        );
+        let mut answers = messages(&said).into_iter().filter_map(|message| match message {
+            PeerMessage::PreVoted { granted, canvass, .. } => Some((granted, canvass)),
+            _ => None,
+        });
+        answers.next().expect("a pre-vote is answered")
+    };
+    assert_eq!(asks(&mut node), (true, 7), "it has heard no leader");
+    node.append(2, 1, last, Vec::new(), 1);
+    assert_eq!(asks(&mut node), (false, 7));
+    node.now = node.now + (ReplicaConfig::ELECTION_TIMEOUT - Duration::from_nanos(1));
+    assert_eq!(asks(&mut node), (false, 7));
+    node.now = node.now + Duration::from_nanos(1);
+    assert_eq!(asks(&mut node), (true, 7));
 }
 
 /// Asks `node` for reads all the time until another leads, for at most `time`.

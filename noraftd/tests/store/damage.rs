@@ -522,6 +522,34 @@ fn a_record_whose_header_is_intact_is_a_hole_and_not_a_cut() {
     );
 }
 
+/// Where the records of the first batch of entries are.
+fn first_records(small: &Small) -> Vec<usize> {
+    let inspection = noraftd::store::inspect::Inspection::of_files(&small.files);
+    let batches = inspection.segments[0].batches.iter();
+    let has_entries = |batch: &&noraftd::store::inspect::BatchView| {
+        batch.records.iter().any(|record| record.kind == Kind::Command)
+    };
+    let batch = batches.clone().find(has_entries).unwrap();
+    let entries = batch.records.iter().filter(|record| record.kind == Kind::Command);
+    entries.map(|record| record.offset as usize).collect()
+}
+
+/// The last of its batch, too: that something came after it is known from the batch's length alone.
+#[test]
+fn an_entry_whose_header_is_damaged_is_a_hole_wherever_in_its_batch_it_is() {
+    let small = marked();
+    let records = first_records(&small);
+    assert_eq!(records.len(), 2);
+    for offset in records {
+        for byte in [8, 20] {
+            let files = small.with("segment-0000000000000001", |bytes| bytes[offset + byte] ^= 1);
+            let outcome = small.check(&format!("byte {byte} of the header at {offset}"), &files);
+            assert!(matches!(&outcome, Outcome::Whole(_)), "{offset}: {outcome:?}");
+            assert!(outcome.holes() >= 1, "{offset}: {outcome:?}");
+        }
+    }
+}
+
 #[test]
 fn the_seal_reveals_entries_whose_headers_are_gone() {
     let small = marked();

@@ -131,6 +131,34 @@ fn a_damaged_patch_is_a_hole_again() {
     model.check_reader(&store.reader());
 }
 
+/// What could be written can be written again.
+#[test]
+fn the_largest_entry_that_a_segment_takes_can_be_patched() {
+    let disk = MemDisk::new();
+    let (mut store, _) =
+        Store::create(Arc::new(disk.clone()), options_of_tests(), identity(), &genesis()).unwrap();
+    let bytes = store.payload_bytes_max();
+    let vote = Some(noraftd::record::HardState {
+        term: 1,
+        voted_for: Some(2),
+    });
+    let records = vec![term_entry(1, 1), command(1, 2, &vec![7; bytes])];
+    let batch = Batch {
+        id: BatchId(1),
+        hard_state: vote,
+        base: None,
+        append: Some(Append {
+            prev: at(0, 0),
+            records: records.clone(),
+        }),
+    };
+    store.persist(&batch).unwrap();
+    store.patch(&records[1..]).unwrap();
+    assert_eq!(read_all(&store.reader(), 2), records);
+    let larger = command(1, 2, &vec![7; bytes + 1]);
+    assert!(matches!(store.patch(&[larger]), Err(StoreError::Invalid(_))));
+}
+
 #[test]
 fn a_patch_of_what_the_log_does_not_hold_is_refused() {
     let (disk, model) = damaged(2);

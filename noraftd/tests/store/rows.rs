@@ -7,7 +7,7 @@ use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::inspect::Inspection;
-use noraftd::store::{OpenError, StoreError, Verdict};
+use noraftd::store::{Kind, OpenError, StoreError, Verdict};
 
 use crate::common::*;
 
@@ -71,6 +71,29 @@ fn batch_invalid_with_a_later_valid_batch_is_damage() {
         });
     });
     assert_eq!(by_a_later_segment, [Verdict::Damage]);
+}
+
+#[test]
+fn bytes_after_a_seal_are_named_by_the_page_that_they_are_on() {
+    let (files, _) = run_files();
+    let view = Inspection::of_files(&files);
+    let seal = view.segments[0].batches.last().unwrap();
+    assert!(seal.records.iter().any(|record| record.kind == Kind::Seal));
+    let name = segment(&files, 1);
+    let end = files[&name].len() - PAGE;
+    let blank = (seal.offset as usize + seal.length as usize).next_multiple_of(PAGE) + PAGE;
+    let pages: Vec<usize> = (blank..end).step_by(PAGE).collect();
+    assert!(pages.len() > 1, "there are blank pages");
+    for page in pages {
+        let mut files = files.clone();
+        edit(&mut files, &name, |bytes| bytes[page + 77] = 1);
+        let (store, _) = open(&MemDisk::with_files(files)).unwrap();
+        let findings = store.recovery_report().findings.iter();
+        let found: Vec<_> = findings
+            .map(|finding| (finding.verdict, finding.offset))
+            .collect();
+        assert_eq!(found, [(Verdict::DamageAtMark, page as u64)]);
+    }
 }
 
 #[test]
