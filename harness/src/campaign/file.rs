@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
-use crate::plan::{Plan, PlanError, Span};
+use crate::plan::{Plan, PlanError, Span, locate};
 
 /// The format of campaigns that this harness reads.
 const CAMPAIGN_VERSION: u32 = 1;
@@ -77,6 +77,20 @@ pub enum FileError {
         /// What is wrong with its value.
         why: String,
     },
+    /// The same, in a file.
+    #[error("campaign {path}, line {line}, column {column}: `{key}` {why}", path = path.display())]
+    Senseless {
+        /// The file.
+        path: PathBuf,
+        /// Where the key is, or its table, from 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// The key, with its table.
+        key: String,
+        /// What is wrong with its value.
+        why: String,
+    },
     /// A plan that is named.
     #[error("campaign: `{key}`: {source}")]
     Plan {
@@ -85,6 +99,26 @@ pub enum FileError {
         /// What is wrong with the plan.
         source: PlanError,
     },
+}
+
+impl FileError {
+    /// The same, about the file `text` at `path`.
+    fn in_file(self, text: &str, path: &Path) -> Self {
+        match self {
+            Self::Invalid { key, why } => {
+                let (line, column) = locate(text, &key);
+                let path = path.to_owned();
+                Self::Senseless {
+                    path,
+                    line,
+                    column,
+                    key,
+                    why,
+                }
+            }
+            Self::Read { .. } | Self::Syntax { .. } | Self::Senseless { .. } | Self::Plan { .. } => self,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -178,7 +212,8 @@ impl CampaignFile {
             source: Box::new(source),
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        written.into_campaign(|plan| Plan::load(&folder.join(plan)))
+        let campaign = written.into_campaign(|plan| Plan::load(&folder.join(plan)));
+        campaign.map_err(|error| error.in_file(&text, path))
     }
 }
 

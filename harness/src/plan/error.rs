@@ -1,6 +1,8 @@
 //! What is wrong with a plan.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::locate::locate;
 
 /// Why a plan was refused.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,40 @@ pub enum PlanError {
         /// What is wrong with its value.
         why: String,
     },
+    /// The same, in a file.
+    #[error("plan {path}, line {line}, column {column}: `{key}` {why}", path = path.display())]
+    Senseless {
+        /// The file.
+        path: PathBuf,
+        /// Where the key is, or its table, from 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// The key, with its table.
+        key: String,
+        /// What is wrong with its value.
+        why: String,
+    },
+}
+
+impl PlanError {
+    /// The same, about the file `text` at `path`.
+    pub(super) fn in_file(self, text: &str, path: &Path) -> Self {
+        match self {
+            Self::Invalid { key, why } => {
+                let (line, column) = locate(text, &key);
+                let path = path.to_owned();
+                Self::Senseless {
+                    path,
+                    line,
+                    column,
+                    key,
+                    why,
+                }
+            }
+            Self::Read { .. } | Self::Syntax { .. } | Self::Senseless { .. } => self,
+        }
+    }
 }
 
 pub(super) fn require(holds: bool, key: &str, why: impl FnOnce() -> String) -> Result<(), PlanError> {

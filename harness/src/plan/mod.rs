@@ -17,6 +17,7 @@
 mod cluster;
 mod error;
 mod fault;
+mod locate;
 mod power;
 mod sim;
 mod span;
@@ -32,6 +33,7 @@ use error::require;
 pub use cluster::{ClientsPlan, ClusterPlan};
 pub use error::PlanError;
 pub use fault::{CutMode, DiskTrouble, FaultKind, FaultPlan, KindName, LANES, Shape, Target};
+pub(crate) use locate::locate;
 pub use power::PowerTier;
 pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
@@ -171,7 +173,7 @@ impl Plan {
             path: path.to_owned(),
             source: Box::new(source),
         })?;
-        plan.validate()?;
+        plan.validate().map_err(|error| error.in_file(text, path))?;
         Ok(plan)
     }
 

@@ -199,6 +199,17 @@ fn every_plan_is_listed_with_what_it_is_for_and_one_that_is_wrong_with_its_line(
     let wrong = machine.run("harness plans", &[]);
     assert_eq!(wrong.status.code(), Some(64), "{}", said(&wrong));
     assert!(said(&wrong).contains("line 3, column 1"), "{}", said(&wrong));
+    fs::write(
+        machine.path("workloads/wrong.toml"),
+        "version = 1\nname = \"wrong\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n[cluster]\n  nodes = 0\n",
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let senseless = machine.run("harness plans", &[]);
+    let said_of_it = said(&senseless);
+    assert!(
+        said_of_it.contains("line 7, column 3: `cluster.nodes` must be"),
+        "{said_of_it}"
+    );
     assert!(
         said(&wrong).contains("swarm "),
         "the others are listed: {}",
