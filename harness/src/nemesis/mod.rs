@@ -211,7 +211,9 @@ impl Nemesis {
             | FaultKind::Wipe(_)
             | FaultKind::Mistake(_)
             | FaultKind::MistakeClone(_)
-            | FaultKind::MistakeForeign(_) => Effect::from(Err("only a simulation can do it".to_owned())),
+            | FaultKind::MistakeForeign(_)
+            | FaultKind::CrashAt(..)
+            | FaultKind::CrashLoop(_) => Effect::from(Err("only a simulation can do it".to_owned())),
         };
         let Effect { evidence, lost } = effect;
         let (evidence, why) = match evidence {

@@ -41,6 +41,8 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::Mistake(target)
         | FaultKind::MistakeClone(target)
         | FaultKind::MistakeForeign(target)
+        | FaultKind::CrashAt(target, _)
+        | FaultKind::CrashLoop(target)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {

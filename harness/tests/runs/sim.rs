@@ -208,6 +208,7 @@ fn correct_code_passes_every_family_of_faults_at_once() {
         "{:?}",
         tally.counters
     );
+    assert!(processes.aimed > 5 && processes.stumbles > 10, "{processes:?}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 use noraftd::protocol::peer::Lane;
 use serde::{Deserialize, Serialize};
 
-use super::{CutMode, DiskTrouble, LANES, Shape, Target};
+use super::{CutMode, DiskTrouble, LANES, RareOperations, Shape, Target};
 
 /// A fault, apart from how often and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -64,6 +64,12 @@ pub enum FaultKind {
     /// SIGKILL, and the node is started with the data directory of another node, or as a node of another cluster: that has to be
     /// refused, and to leave every file as it was.
     MistakeForeign(Target),
+    /// The process is killed, or loses power, in the middle of a rare operation of its disk: which of these it is, is drawn
+    /// first, so that the rarest is met as often as the most frequent. Where none comes, it is gone at the end.
+    CrashAt(Target, RareOperations),
+    /// The process is killed, or loses power, and so are the next two to four, each within milliseconds of its start or
+    /// while it reads its disk.
+    CrashLoop(Target),
 }
 
 /// What a plan calls a kind of fault.
@@ -89,6 +95,8 @@ pub enum KindName {
     Mistake,
     MistakeClone,
     MistakeForeign,
+    CrashAt,
+    CrashLoop,
 }
 
 /// Where a kind of fault is possible.
@@ -111,6 +119,8 @@ enum Takes {
     Trouble,
     /// `mode`, if it is not to be drawn.
     Mode,
+    /// `target` and `operations`.
+    Operations,
 }
 
 /// One kind: its name, what it takes, where it is possible, and how many nodes it needs.
@@ -118,7 +128,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -137,6 +147,8 @@ impl KindName {
         Self::Mistake,
         Self::MistakeClone,
         Self::MistakeForeign,
+        Self::CrashAt,
+        Self::CrashLoop,
     ];
 
     fn row(self) -> Row {
@@ -159,6 +171,8 @@ impl KindName {
             Self::Mistake => ("mistake", Takes::Target, World::Simulation, 1),
             Self::MistakeClone => ("mistake-clone", Takes::Target, World::Simulation, 2),
             Self::MistakeForeign => ("mistake-foreign", Takes::Target, World::Simulation, 2),
+            Self::CrashAt => ("crash-at", Takes::Operations, World::Simulation, 1),
+            Self::CrashLoop => ("crash-loop", Takes::Target, World::Simulation, 1),
         }
     }
 
@@ -208,6 +222,7 @@ pub(super) struct Arguments {
     pub(super) shape: Option<Shape>,
     pub(super) mode: Option<CutMode>,
     pub(super) trouble: Option<DiskTrouble>,
+    pub(super) operations: Option<RareOperations>,
 }
 
 impl Arguments {
@@ -217,17 +232,17 @@ impl Arguments {
     /// The first key that is wrong.
     pub(super) fn check(&self, kind: KindName) -> Result<(), String> {
         let (name, takes, ..) = kind.row();
-        let (target, shape, trouble, mode) = match takes {
-            Takes::Nothing => (false, false, false, false),
-            Takes::Target => (true, false, false, false),
-            Takes::Links => (false, true, false, true),
-            Takes::Trouble => (true, false, true, false),
-            Takes::Mode => (false, false, false, true),
-        };
+        let target = matches!(takes, Takes::Target | Takes::Trouble | Takes::Operations);
+        let mode = matches!(takes, Takes::Links | Takes::Mode);
         let keys = [
             ("target", self.target.is_some(), target),
-            ("shape", self.shape.is_some(), shape),
-            ("trouble", self.trouble.is_some(), trouble),
+            ("shape", self.shape.is_some(), takes == Takes::Links),
+            ("trouble", self.trouble.is_some(), takes == Takes::Trouble),
+            (
+                "operations",
+                self.operations.is_some(),
+                takes == Takes::Operations,
+            ),
             // May be left out.
             ("mode", self.mode.is_some() && !mode, false),
         ];
@@ -250,6 +265,7 @@ impl FaultKind {
             shape,
             mode,
             trouble,
+            operations,
         } = *arguments;
         Some(match kind {
             KindName::Kill => Self::Kill(target?),
@@ -270,6 +286,8 @@ impl FaultKind {
             KindName::Mistake => Self::Mistake(target?),
             KindName::MistakeClone => Self::MistakeClone(target?),
             KindName::MistakeForeign => Self::MistakeForeign(target?),
+            KindName::CrashAt => Self::CrashAt(target?, operations?),
+            KindName::CrashLoop => Self::CrashLoop(target?),
         })
     }
 
@@ -316,6 +334,17 @@ impl FaultKind {
             Self::Mistake(target) => (KindName::Mistake, on(target)),
             Self::MistakeClone(target) => (KindName::MistakeClone, on(target)),
             Self::MistakeForeign(target) => (KindName::MistakeForeign, on(target)),
+            Self::CrashAt(target, operations) => {
+                let operations = Some(operations);
+                (
+                    KindName::CrashAt,
+                    Arguments {
+                        operations,
+                        ..on(target)
+                    },
+                )
+            }
+            Self::CrashLoop(target) => (KindName::CrashLoop, on(target)),
         }
     }
 
@@ -346,6 +375,7 @@ impl FaultKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::RareOperation;
 
     #[test]
     fn a_fault_is_made_of_its_parts() {
@@ -354,6 +384,7 @@ mod tests {
             shape: Some(Shape::Halves),
             mode: Some(CutMode::Stall),
             trouble: Some(DiskTrouble::Full),
+            operations: RareOperations::try_from(vec![RareOperation::Patch]).ok(),
         };
         let names: Vec<String> = KindName::ALL
             .into_iter()
@@ -367,7 +398,7 @@ mod tests {
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader \
-                        mistake-leader mistake-clone-leader mistake-foreign-leader";
+                        mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader";
         assert_eq!(names.join(" "), expected);
     }
 

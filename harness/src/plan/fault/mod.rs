@@ -5,12 +5,14 @@
 
 mod kind;
 mod links;
+mod rare;
 mod target;
 
 use serde::{Deserialize, Serialize};
 
 pub use kind::{FaultKind, KindName};
 pub use links::{CutMode, LANES, Shape};
+pub use rare::{RareOperation, RareOperations};
 pub use target::{DiskTrouble, Target};
 
 use crate::plan::error::{PlanError, require};
@@ -35,7 +37,7 @@ pub struct FaultPlan {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// What happens: a name of `FaultKind`. What it takes is in the next four keys.
+    /// What happens: a name of `FaultKind`. What it takes is in the next five keys.
     kind: KindName,
     /// Which nodes it affects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,6 +51,9 @@ struct Table {
     /// What is wrong with the disk.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     trouble: Option<DiskTrouble>,
+    /// Which operations a crash is aimed at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operations: Option<RareOperations>,
     /// How long it lasts.
     duration: SpanRange,
     /// How often it happens, relative to the other faults; 1 when absent.
@@ -66,6 +71,7 @@ impl TryFrom<Table> for FaultPlan {
             shape,
             mode,
             trouble,
+            operations,
             duration,
             weight,
         } = table;
@@ -74,6 +80,7 @@ impl TryFrom<Table> for FaultPlan {
             shape,
             mode,
             trouble,
+            operations,
         };
         arguments.check(kind)?;
         Ok(Self {
@@ -92,6 +99,7 @@ impl From<FaultPlan> for Table {
             shape,
             mode,
             trouble,
+            operations,
         } = plan.arguments;
         Self {
             kind: plan.kind,
@@ -99,6 +107,7 @@ impl From<FaultPlan> for Table {
             shape,
             mode,
             trouble,
+            operations,
             duration: plan.duration,
             weight: plan.weight,
         }

@@ -30,6 +30,10 @@ pub struct ProcessCounters {
     pub starts: u64,
     /// Processes killed.
     pub crashes: u64,
+    /// Of these, in the middle of a rare operation that was aimed at.
+    pub aimed: u64,
+    /// And within milliseconds of their start, or in it, again and again.
+    pub stumbles: u64,
     /// Starts that were killed while they read the disk.
     pub recovery_crashes: u64,
     /// Nodes that refused to start, and rightly.
@@ -93,6 +97,8 @@ impl ProcessCounters {
         let Self {
             starts,
             crashes,
+            aimed,
+            stumbles,
             recovery_crashes,
             refusals,
             hellos_refused,
@@ -103,6 +109,8 @@ impl ProcessCounters {
         } = other;
         self.starts += starts;
         self.crashes += crashes;
+        self.aimed += aimed;
+        self.stumbles += stumbles;
         self.recovery_crashes += recovery_crashes;
         self.refusals += refusals;
         self.hellos_refused += hellos_refused;

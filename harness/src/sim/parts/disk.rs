@@ -13,7 +13,8 @@ use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::{Divides, Happens, Interference, MemDisk, Operation, Part};
 use noraftd::store::layout::SECTOR;
 
-use crate::plan::DiskTrouble;
+use super::aim::Aim;
+use crate::plan::{DiskTrouble, RareOperation};
 
 /// The disk of a node, which outlives its processes.
 pub(crate) struct SimDisk {
@@ -28,6 +29,8 @@ impl SimDisk {
             prng,
             crash_after: None,
             is_crashed: false,
+            aim: None,
+            struck: None,
             trouble: None,
             failures: 0,
         })));
@@ -49,7 +52,28 @@ impl SimDisk {
 
     /// It was done before it could be killed.
     pub(crate) fn disarm(&self) {
-        self.state().crash_after = None;
+        let mut state = self.state();
+        (state.crash_after, state.aim) = (None, None);
+    }
+
+    /// The process will be gone in the middle of such an operation.
+    pub(crate) fn aim(&self, aim: Aim) {
+        self.state().aim = Some(aim);
+    }
+
+    /// What is aimed at, and has not come yet.
+    pub(crate) fn aimed_at(&self) -> Option<Aim> {
+        self.state().aim
+    }
+
+    /// An operation begins that was aimed at.
+    pub(crate) fn meet_aim(&self) {
+        self.state().meet_aim();
+    }
+
+    /// The kind of the operation that was aimed at, once it has come: the process does not outlive this job.
+    pub(crate) fn struck(&self) -> Option<RareOperation> {
+        self.state().struck
     }
 
     /// True when the process was killed in the middle of something.
@@ -62,6 +86,7 @@ impl SimDisk {
         self.files.release();
         let mut state = self.state();
         (state.crash_after, state.is_crashed) = (None, false);
+        (state.aim, state.struck) = (None, None);
     }
 
     /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.
@@ -151,6 +176,8 @@ struct State {
     /// How many more operations happen before the process is gone.
     crash_after: Option<u64>,
     is_crashed: bool,
+    aim: Option<Aim>,
+    struck: Option<RareOperation>,
     trouble: Option<DiskTrouble>,
     /// Operations that failed because of the trouble.
     failures: u64,
@@ -167,6 +194,9 @@ impl Interference for Troubles {
         let mut state = self.lock();
         if state.is_crashed {
             return Err((gone(), Part::Nothing));
+        }
+        if state.aim.is_some_and(|aim| aim.begins_with(operation)) {
+            state.meet_aim();
         }
         state.step(Doing::of(operation)).map_err(|error| {
             let part = state.done_of(operation);
@@ -202,6 +232,18 @@ impl Doing {
 }
 
 impl State {
+    /// An operation begins that was aimed at: it is let go, or the crash is armed.
+    fn meet_aim(&mut self) {
+        match &mut self.aim {
+            Some(aim) if aim.left > 0 => aim.left -= 1,
+            Some(aim) => {
+                (self.crash_after, self.struck) = (Some(aim.calls), Some(aim.operation));
+                self.aim = None;
+            }
+            None => {}
+        }
+    }
+
     /// Counts an operation; an error when it does not happen.
     fn step(&mut self, doing: Doing) -> io::Result<()> {
         match &mut self.crash_after {
@@ -258,6 +300,7 @@ mod tests {
     use std::io::IoSlice;
 
     use super::*;
+    use crate::plan::RareOperations;
 
     fn disk(seed: u64) -> SimDisk {
         let disk = SimDisk::new(Prng::new(seed));
@@ -294,6 +337,31 @@ mod tests {
             outcomes.insert((failed, again, kept));
         }
         assert!(outcomes.contains(&(true, false, false)), "{outcomes:?}");
+    }
+
+    #[test]
+    fn a_crash_that_is_aimed_comes_with_its_operation_and_not_before() {
+        let disk = disk(1);
+        let renames = RareOperations::try_from(vec![RareOperation::Rename]).unwrap();
+        let aim = Aim::draw(renames, 0, &mut Prng::new(1));
+        disk.aim(Aim {
+            left: 1,
+            calls: 1,
+            ..aim
+        });
+        let open = disk.open();
+        open.rename("f", "g").unwrap();
+        open.sync_dir().unwrap();
+        assert_eq!(disk.struck(), None, "the first goes by");
+        open.rename("g", "h").unwrap();
+        assert_eq!(
+            (disk.struck(), disk.is_crashed()),
+            (Some(RareOperation::Rename), false)
+        );
+        assert!(open.sync_dir().is_err() && disk.is_crashed());
+        disk.release();
+        assert!(disk.struck().is_none() && disk.aimed_at().is_none());
+        assert!(disk.open().sync_dir().is_ok() && disk.has("h"));
     }
 
     #[test]

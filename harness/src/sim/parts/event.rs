@@ -62,6 +62,8 @@ pub(crate) enum NodeEvent {
     DiskDue { at: u64 },
     /// It reads a part of its log again.
     Scrub,
+    /// It is gone, having only just begun.
+    Stumble,
     /// Requests of a client that does not wait for answers arrive.
     Pipelined {
         connection: u64,

@@ -8,8 +8,10 @@ use noraftd::record::Batch;
 use noraftd::replica::event::Input;
 use noraftd::storage::driver::{Done, Retry};
 use noraftd::storage::{Driver, SnapshotJob, SnapshotStep, Step, WriteJob};
-use noraftd::store::{PersistStats, StoreError};
+use noraftd::store::{PersistStats, Store, StoreError};
 use noraftd::time::Instant;
+
+use crate::plan::RareOperation;
 
 /// Something that the disk does for a node.
 #[derive(Debug)]
@@ -50,6 +52,27 @@ impl Job {
         match self {
             Self::Write(job) => job.batch(),
             Self::Snapshot(_) => None,
+        }
+    }
+
+    /// Whether it is an operation of this kind, as far as that shows before it is done.
+    pub(crate) fn is_of(&self, operation: RareOperation, store: &Store) -> bool {
+        let append = self.batch().and_then(|batch| batch.append.as_ref());
+        match operation {
+            RareOperation::Compaction => self.batch().is_some_and(|batch| batch.base.is_some()),
+            RareOperation::Truncation => {
+                append.is_some_and(|append| append.prev.index < store.last_position().index)
+            }
+            RareOperation::Patch => matches!(self, Self::Write(WriteJob::Patch { .. })),
+            RareOperation::Snapshot => matches!(
+                self,
+                Self::Snapshot(SnapshotJob::Save(_) | SnapshotJob::Receive { .. })
+            ),
+            RareOperation::Roll
+            | RareOperation::SegmentBegin
+            | RareOperation::Rename
+            | RareOperation::DirectorySync
+            | RareOperation::Vote => false,
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Invariant: the schedule, targets and budget are those of `crate::nemesis`, for simulated nodes as for real processes.
 
+use std::collections::BTreeMap;
+
 use noraftd::prng::Prng;
 
 use crate::nemesis::{Claim, Decision, FaultLedger, Lane};
@@ -17,6 +19,8 @@ pub(crate) struct SimNemesis {
     pub(crate) prng: Prng,
     /// Decides which leaders are cut off as they rise.
     pub(crate) coups: Prng,
+    /// How many more crashes each node in a crash loop has before it.
+    pub(crate) crash_loops: BTreeMap<usize, u64>,
 }
 
 pub(crate) struct LaneState {
@@ -50,6 +54,7 @@ impl SimNemesis {
             schedule: Vec::new(),
             prng: Prng::new(seed).fork(FORK_DETAILS),
             coups,
+            crash_loops: BTreeMap::new(),
         }
     }
 

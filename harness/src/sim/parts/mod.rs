@@ -2,6 +2,7 @@
 //!
 //! Invariant: no part knows the world, and what a part draws comes from a generator of its own.
 
+pub(crate) mod aim;
 pub(crate) mod atlas;
 pub(crate) mod checks;
 pub(crate) mod clients;

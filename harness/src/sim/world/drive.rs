@@ -324,7 +324,12 @@ impl World {
         let (from, to, lane) = (link.from, link.to, link.lane);
         let may = link.epoch == epoch && !link.is_open && link.cut_mode().is_none();
         let both = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
-        if may && both && self.greet(at, from, to, lane) {
+        let is_greeted = may && both && self.greet(at, from, to, lane);
+        // What it learned of the other is on its disk.
+        if may && both && self.strike(to) {
+            return;
+        }
+        if is_greeted {
             self.network.link(at).is_open = true;
             let peer = self.nodes[to].id;
             self.journal.note(

@@ -44,19 +44,30 @@ impl World {
                 Crash::Kill => "killed",
                 Crash::Power => "without power",
             };
-            if how == Crash::Kill {
-                self.notify_peers(at);
-            }
-            self.end_process(at, why);
+            self.vanish(at, how, why);
+        } else if how == Crash::Power {
+            self.lose_power(at);
         }
+    }
+
+    /// The process is gone, as it is.
+    pub(super) fn vanish(&mut self, at: usize, how: Crash, why: &'static str) {
+        if how == Crash::Kill {
+            self.notify_peers(at);
+        }
+        self.end_process(at, why);
         if how == Crash::Power {
-            let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
-            self.journal.counters.disks.sectors_lost += lost;
-            self.journal.note(
-                self.queue.now(),
-                Happening::Disk(DiskHappening::LosesPower { node: at, lost }),
-            );
+            self.lose_power(at);
         }
+    }
+
+    fn lose_power(&mut self, at: usize) {
+        let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
+        self.journal.counters.disks.sectors_lost += lost;
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::LosesPower { node: at, lost }),
+        );
     }
 
     /// Some are asked to stop, and mark the log; those whose disk is busy are killed meanwhile.
@@ -130,7 +141,7 @@ impl World {
     }
 
     /// Of what the job in hand replaces nothing is certain any more.
-    fn interrupt(&mut self, at: usize) {
+    pub(super) fn interrupt(&mut self, at: usize) {
         let process = self.nodes[at].process.as_ref();
         let Some(batch) = process.and_then(|process| process.jobs.front()?.batch()) else {
             return;

@@ -105,6 +105,11 @@ impl World {
             FaultKind::Mistake(_) => self.for_each_target(lane, Self::mistake),
             FaultKind::MistakeClone(_) => self.for_each_target(lane, Self::start_twin),
             FaultKind::MistakeForeign(_) => self.for_each_target(lane, Self::start_with_foreign),
+            FaultKind::CrashAt(_, operations) => {
+                let targets = self.targets(lane);
+                targets.into_iter().for_each(|at| self.aim(at, operations));
+            }
+            FaultKind::CrashLoop(_) => self.for_each_target(lane, Self::begin_crash_loop),
             // A plan is stripped of these before it is simulated.
             FaultKind::DiskStall(_)
             | FaultKind::StallKill
@@ -309,6 +314,8 @@ impl World {
         }
         self.heal_links(lane);
         for at in self.targets(lane) {
+            self.end_aim(at);
+            self.nemesis.crash_loops.remove(&at);
             self.heal_node(at);
         }
         let Some(mut force) = self.nemesis.lanes[lane].in_force.take() else {

@@ -3,6 +3,7 @@
 //! Invariant: one thread, virtual time. What happens is a function of the plan and the seed: every draw comes
 //! from a generator that belongs to one part, and every collection that is walked has an order.
 
+mod aims;
 mod clients;
 mod commands;
 mod coups;
@@ -171,6 +172,7 @@ impl World {
             } => self.snapshot_read(node, position, offset, bytes_max),
             NodeEvent::DiskDue { at } => self.disk_due(node, at),
             NodeEvent::Scrub => self.scrub(node),
+            NodeEvent::Stumble => self.stumble(node),
             NodeEvent::Pipelined { connection, requests } => {
                 self.pipelined_arrive(node, connection, requests)
             }

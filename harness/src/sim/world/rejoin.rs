@@ -176,6 +176,9 @@ impl World {
         self.atlas.note_lost(at);
         let set_up = self.set_up(at, &others, &state);
         self.nodes[at].disk.release();
+        others.iter().for_each(|other| {
+            self.strike(*other);
+        });
         match set_up {
             Ok(()) => {
                 self.nodes[at].loss.is_outcast = false;

@@ -54,12 +54,14 @@ impl World {
         self.damage_at_rest(at);
         self.damage_snapshots(at);
         let share = self.plan.sim.disk.recovery_crash_permille;
-        if self.progress.phase == Phase::Disturbed && self.prng.chance(share, 1000) {
+        let is_interrupted = self.is_interrupted_start(at);
+        if self.progress.phase == Phase::Disturbed && (self.prng.chance(share, 1000) || is_interrupted) {
             let operations = self.prng.below(RECOVERY_OPERATIONS);
             self.nodes[at].disk.crash_after(operations);
         }
         let opened = self.open_store(at);
         if self.nodes[at].disk.is_crashed() {
+            self.count_down(at);
             drop(opened);
             self.crash_in_recovery(at);
             return;
@@ -220,6 +222,7 @@ impl World {
         self.check(checked);
         self.check_beginnings(at, base);
         self.schedule_disk(at);
+        self.schedule_stumble(at);
         self.round(at);
         self.network.of(at).into_iter().for_each(|link| self.dial(link));
     }

@@ -56,6 +56,7 @@ impl World {
 
     /// The disk has done the first of its jobs, or tries it again.
     pub(super) fn disk_done(&mut self, at: usize) {
+        self.meet_job(at);
         let node = &mut self.nodes[at];
         let (life, now) = (node.life, node.clock.instant(self.queue.now()));
         let Some(process) = node.process.as_mut() else {
@@ -81,6 +82,9 @@ impl World {
             },
         };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
+        if self.strike(at) {
+            return;
+        }
         self.report_room(at);
         match ran {
             Ran::Done { input, missed, stats } => {

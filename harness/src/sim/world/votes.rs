@@ -58,6 +58,9 @@ impl World {
             error: done.as_ref().err().map(ToString::to_string),
         };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
+        if self.strike(at) {
+            return;
+        }
         let Ok(step) = done else {
             return self.end_by_disk(at);
         };

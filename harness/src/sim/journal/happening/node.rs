@@ -10,6 +10,7 @@ use noraftd::store::{PersistStats, Store};
 
 use super::write_all;
 use crate::plan::DiskTrouble;
+use crate::sim::parts::aim::Aim;
 use crate::sim::parts::corruption::Corruption;
 use crate::sim::parts::job::Job;
 
@@ -78,6 +79,8 @@ pub(crate) enum DiskHappening<'a> {
         count: u64,
         corruption: &'a Corruption,
     },
+    /// A crash is aimed at it.
+    IsAimedAt { node: usize, aim: Aim },
     /// It is slow, full, or fails.
     HasTrouble { node: usize, trouble: DiskTrouble },
 }
@@ -191,6 +194,15 @@ impl Hash for DiskHappening<'_> {
             Self::IsSetUp { node, .. } => write_all(to, &[0xdc, *node as u64]),
             Self::IsInterruptedInRecovery { node, lost } => write_all(to, &[0xe3, *node as u64, *lost]),
             Self::IsCorrupted { node, count, .. } => write_all(to, &[0xda, *node as u64, *count]),
+            Self::IsAimedAt { node, aim } => {
+                let Aim {
+                    operation,
+                    left,
+                    calls,
+                    ..
+                } = *aim;
+                write_all(to, &[0xe6, *node as u64, operation as u64, left, calls]);
+            }
             Self::HasTrouble { node, trouble } => write_all(to, &[0xf2, *node as u64, *trouble as u64]),
         }
     }
@@ -249,6 +261,14 @@ impl Display for DiskHappening<'_> {
                 node + 1,
                 corruption.file,
                 corruption.words
+            ),
+            Self::IsAimedAt { node, aim } => write!(
+                f,
+                "a crash is aimed at n{}: {} more of kind {} go by, and then {} calls of the disk",
+                node + 1,
+                aim.left,
+                aim.operation.name(),
+                aim.calls
             ),
             Self::HasTrouble { node, trouble } => {
                 write!(f, "the disk of n{}: {}", node + 1, trouble.name())

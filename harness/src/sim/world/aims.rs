@@ -1,0 +1,156 @@
+//! Crashes at a chosen moment: aimed at a rare operation of the disk, or at a process that has only just begun.
+//!
+//! Invariant: what is aimed at a node is void when its fault ends, at the latest.
+
+use super::World;
+use crate::plan::{FaultKind, RareOperations};
+use crate::sim::journal::happening::{DiskHappening, Happening};
+use crate::sim::parts::MILLI;
+use crate::sim::parts::aim::Aim;
+use crate::sim::parts::crash::Crash;
+use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::job::Job;
+use crate::sim::parts::phase::Phase;
+
+impl World {
+    /// The node will be gone in the middle of one of these operations.
+    pub(super) fn aim(&mut self, at: usize, operations: RareOperations) {
+        let segment_bytes = self.settings(at).0 << 10;
+        let aim = Aim::draw(operations, segment_bytes, &mut self.nemesis.prng);
+        self.nodes[at].disk.aim(aim);
+        self.journal.note(
+            self.queue.now(),
+            Happening::Disk(DiskHappening::IsAimedAt { node: at, aim }),
+        );
+    }
+
+    /// The disk is about to do the first of its jobs: perhaps that is what was aimed at.
+    pub(super) fn meet_job(&mut self, at: usize) {
+        let node = &self.nodes[at];
+        let Some(aim) = node.disk.aimed_at() else { return };
+        let job = node
+            .process
+            .as_ref()
+            .and_then(|process| Some((process.jobs.front()?, process.driver.store())));
+        if job.is_some_and(|(job, store)| Job::is_of(job, aim.operation, store)) {
+            node.disk.meet_aim();
+        }
+    }
+
+    /// The process is gone if what was aimed at has come; true then.
+    pub(super) fn strike(&mut self, at: usize) -> bool {
+        let Some(operation) = self.nodes[at].disk.struck() else {
+            return false;
+        };
+        if self.nodes[at].process.is_none() {
+            return false;
+        }
+        let how = self.drawn_crash();
+        self.nodes[at].is_kept_down = true;
+        self.journal.counters.processes.crashes += 1;
+        self.journal.counters.processes.aimed += 1;
+        self.interrupt(at);
+        self.vanish(at, how, "in the middle of what was aimed at");
+        let how = match how {
+            Crash::Kill => "is killed",
+            Crash::Power => "loses power",
+        };
+        self.add_node_evidence(at, format!("n{} {how} in a {}", at + 1, operation.name()));
+        true
+    }
+
+    /// The fault ends: what has not come by now, will not.
+    pub(super) fn end_aim(&mut self, at: usize) {
+        let Some(aim) = self.nodes[at].disk.aimed_at() else {
+            return;
+        };
+        self.nodes[at].disk.disarm();
+        if self.progress.phase == Phase::Disturbed {
+            let how = self.drawn_crash();
+            self.crash(at, how);
+        }
+        let said = format!(
+            "n{}: no {} came, so it is gone without",
+            at + 1,
+            aim.operation.name()
+        );
+        self.add_node_evidence(at, said);
+    }
+
+    /// The process is gone, and so are the next few, each within milliseconds of its start or in the middle of it.
+    pub(super) fn begin_crash_loop(&mut self, at: usize) -> Option<String> {
+        let how = self.drawn_crash();
+        let seen = self.take_down(at, how)?;
+        self.nodes[at].is_kept_down = false;
+        let crashes = self.nemesis.prng.between(2, 4);
+        self.nemesis.crash_loops.insert(at, crashes);
+        let soon = self.nemesis.prng.below(START_WITHIN);
+        self.schedule_start(at, soon);
+        Some(format!("{seen}, and {crashes} times more"))
+    }
+
+    /// Whether this start is one that is interrupted.
+    pub(super) fn is_interrupted_start(&mut self, at: usize) -> bool {
+        self.nemesis.crash_loops.contains_key(&at) && self.nemesis.prng.chance(1, 3)
+    }
+
+    /// The process has begun: if it is to be gone at once, it will be.
+    pub(super) fn schedule_stumble(&mut self, at: usize) {
+        if self.nemesis.crash_loops.contains_key(&at) {
+            let life = self.nodes[at].life;
+            let soon = self.nemesis.prng.below(LIVES_AT_MOST);
+            self.queue.after(soon, Event::node(at, life, NodeEvent::Stumble));
+        }
+    }
+
+    pub(super) fn stumble(&mut self, at: usize) {
+        if !self.count_down(at) {
+            return;
+        }
+        let how = self.drawn_crash();
+        self.crash(at, how);
+        let soon = self.nemesis.prng.below(START_WITHIN);
+        self.schedule_start(at, soon);
+    }
+
+    /// One crash of a loop has happened, or happens now; false when there are no more.
+    pub(super) fn count_down(&mut self, at: usize) -> bool {
+        let Some(left) = self.nemesis.crash_loops.get_mut(&at) else {
+            return false;
+        };
+        *left -= 1;
+        if *left == 0 {
+            self.nemesis.crash_loops.remove(&at);
+        }
+        self.journal.counters.processes.stumbles += 1;
+        true
+    }
+
+    fn drawn_crash(&mut self) -> Crash {
+        if self.nemesis.prng.chance(1, 2) {
+            Crash::Kill
+        } else {
+            Crash::Power
+        }
+    }
+
+    /// Something turned out about a crash that was aimed at this node.
+    fn add_node_evidence(&mut self, at: usize, said: String) {
+        let id = self.nodes[at].id.get();
+        let mut lanes = self.nemesis.lanes.iter_mut();
+        let force = lanes.find_map(|lane| {
+            lane.in_force.as_mut().filter(|force| {
+                matches!(force.decision.fault, FaultKind::CrashAt(..))
+                    && force.claim.targets.nodes.contains(&id)
+            })
+        });
+        if let Some(force) = force {
+            force.evidence.push(said);
+        }
+    }
+}
+
+/// What watches over a process starts it again at once.
+const START_WITHIN: u64 = 20 * MILLI;
+/// As long as a process of a loop lives.
+const LIVES_AT_MOST: u64 = 10 * MILLI;
