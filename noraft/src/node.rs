@@ -59,6 +59,14 @@ impl Node {
         node
     }
 
+    /// Keeps what is known to be committed, for a node that starts again within its process, from the same log.
+    #[must_use]
+    pub fn with_commit_index(mut self, commit_index: LogIndex) -> Self {
+        let known = commit_index.min(self.log.last_position().index);
+        self.commit_index = self.commit_index.max(known);
+        self
+    }
+
     fn with_state(
         id: NodeId,
         generation: NodeGeneration,

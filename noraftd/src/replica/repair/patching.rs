@@ -90,7 +90,7 @@ impl Replica {
     }
 
     /// An entry of which only the place was known turns out to be a configuration: the core's log is built again.
-    /// This node follows (with a hole it could not campaign), and learns the commit index again.
+    /// This node follows (with a hole it could not campaign), and keeps the commit index: what it has applied is committed.
     fn learn_config(&mut self, record: &Record) {
         let log = self.node.log();
         let index = record.position.index;
@@ -116,7 +116,8 @@ impl Replica {
             node.current_term(),
             node.voted_for(),
             log,
-        );
+        )
+        .with_commit_index(node.commit_index());
         self.leadership.fitted_to = self.node.log().latest_config().clone();
         self.follow_role_change();
     }
