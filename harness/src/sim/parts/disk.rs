@@ -30,7 +30,7 @@ impl SimDisk {
             crash_after: None,
             is_crashed: false,
             aim: None,
-            struck: None,
+            hit: None,
             trouble: None,
             failures: 0,
         })));
@@ -72,8 +72,8 @@ impl SimDisk {
     }
 
     /// The kind of the operation that was aimed at, once it has come: the process does not outlive this job.
-    pub(crate) fn struck(&self) -> Option<RareOperation> {
-        self.state().struck
+    pub(crate) fn hit(&self) -> Option<RareOperation> {
+        self.state().hit
     }
 
     /// True when the process was killed in the middle of something.
@@ -86,7 +86,7 @@ impl SimDisk {
         self.files.release();
         let mut state = self.state();
         (state.crash_after, state.is_crashed) = (None, false);
-        (state.aim, state.struck) = (None, None);
+        (state.aim, state.hit) = (None, None);
     }
 
     /// Cuts the power. Of a thousand sectors that are neither old nor new, `torn_permille` hold garbage.
@@ -177,7 +177,7 @@ struct State {
     crash_after: Option<u64>,
     is_crashed: bool,
     aim: Option<Aim>,
-    struck: Option<RareOperation>,
+    hit: Option<RareOperation>,
     trouble: Option<DiskTrouble>,
     /// Operations that failed because of the trouble.
     failures: u64,
@@ -237,7 +237,7 @@ impl State {
         match &mut self.aim {
             Some(aim) if aim.left > 0 => aim.left -= 1,
             Some(aim) => {
-                (self.crash_after, self.struck) = (Some(aim.calls), Some(aim.operation));
+                (self.crash_after, self.hit) = (Some(aim.calls), Some(aim.operation));
                 self.aim = None;
             }
             None => {}
@@ -352,15 +352,15 @@ mod tests {
         let open = disk.open();
         open.rename("f", "g").unwrap();
         open.sync_dir().unwrap();
-        assert_eq!(disk.struck(), None, "the first goes by");
+        assert_eq!(disk.hit(), None, "the first goes by");
         open.rename("g", "h").unwrap();
         assert_eq!(
-            (disk.struck(), disk.is_crashed()),
+            (disk.hit(), disk.is_crashed()),
             (Some(RareOperation::Rename), false)
         );
         assert!(open.sync_dir().is_err() && disk.is_crashed());
         disk.release();
-        assert!(disk.struck().is_none() && disk.aimed_at().is_none());
+        assert!(disk.hit().is_none() && disk.aimed_at().is_none());
         assert!(disk.open().sync_dir().is_ok() && disk.has("h"));
     }
 

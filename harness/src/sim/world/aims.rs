@@ -38,8 +38,8 @@ impl World {
     }
 
     /// The process is gone if what was aimed at has come; true then.
-    pub(super) fn strike(&mut self, at: usize) -> bool {
-        let Some(operation) = self.nodes[at].disk.struck() else {
+    pub(super) fn carry_out_aim(&mut self, at: usize) -> bool {
+        let Some(operation) = self.nodes[at].disk.hit() else {
             return false;
         };
         if self.nodes[at].process.is_none() {

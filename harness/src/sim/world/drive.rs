@@ -326,7 +326,7 @@ impl World {
         let both = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
         let is_greeted = may && both && self.greet(at, from, to, lane);
         // What it learned of the other is on its disk.
-        if may && both && self.strike(to) {
+        if may && both && self.carry_out_aim(to) {
             return;
         }
         if is_greeted {

@@ -195,7 +195,7 @@ impl World {
         let set_up = self.set_up(at, &others, &state);
         self.nodes[at].disk.release();
         others.iter().for_each(|other| {
-            self.strike(*other);
+            self.carry_out_aim(*other);
         });
         match set_up {
             Ok(()) => {

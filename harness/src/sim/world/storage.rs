@@ -82,7 +82,7 @@ impl World {
             },
         };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
-        if self.strike(at) {
+        if self.carry_out_aim(at) {
             return;
         }
         self.report_room(at);

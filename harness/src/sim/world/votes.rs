@@ -58,7 +58,7 @@ impl World {
             error: done.as_ref().err().map(ToString::to_string),
         };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
-        if self.strike(at) {
+        if self.carry_out_aim(at) {
             return;
         }
         let Ok(step) = done else {
