@@ -32,10 +32,10 @@ use error::require;
 
 pub use cluster::{ClientsPlan, ClusterPlan};
 pub use error::PlanError;
-pub(crate) use locate::locate;
 pub use fault::{
     CutMode, DiskTrouble, FaultKind, FaultPlan, KindName, LANES, RareOperation, RareOperations, Shape, Target,
 };
+pub(crate) use locate::locate;
 pub use power::PowerTier;
 pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
