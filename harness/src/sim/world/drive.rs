@@ -9,6 +9,7 @@ use noraftd::storage::{SnapshotJob, WriteJob};
 use super::World;
 use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::MICRO;
+use crate::sim::parts::checks::kept;
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
 use crate::sim::parts::job::Job;
 use crate::sim::parts::network::{Way, delay};
@@ -90,6 +91,8 @@ impl World {
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
         let follows = self.checks.follows(at, core);
+        let last = core.log().last_position().index;
+        let is_held = kept::check_held(at, process.replica.durable_index(), last);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
         let divergence = process.replica.divergence();
         let agrees = ensure(divergence.is_none(), Rule::NodesAgree, || {
@@ -106,6 +109,7 @@ impl World {
         self.check(checked);
         self.follow_commits();
         self.check(follows);
+        self.check(is_held);
         self.check(is_known);
         self.check(goes_by);
         self.check(agrees);

@@ -9,7 +9,7 @@
 //!
 //! Both are looked at where the disk is as the daemon made it: damage is the atlas' business.
 
-use noraft::LogPosition;
+use noraft::{LogIndex, LogPosition};
 use noraftd::store::layout::{PAGE, SEGMENT_CONFIG_AT, SEGMENT_MAGIC};
 use noraftd::store::{HARD_STATE_FILE, snapshot_file_name};
 
@@ -27,6 +27,17 @@ pub(crate) fn check_certain(at: usize, disk: &SimDisk) -> Checked {
             "n{} takes something for durable, and a loss of power could take a part of {}",
             at + 1,
             uncertain.unwrap_or_default()
+        )
+    })
+}
+
+/// What a replica calls durable, up to `durable`, is in its log, which ends at `last`: what was cut off is on the disk too, but as another entry.
+pub(crate) fn check_held(at: usize, durable: LogIndex, last: LogIndex) -> Checked {
+    ensure(durable <= last, Rule::DurableIsOnDisk, || {
+        let (durable, last) = (durable.get(), last.get());
+        format!(
+            "n{} calls entry {durable} durable, and its log ends at entry {last}",
+            at + 1
         )
     })
 }
@@ -99,7 +110,7 @@ const TEMPORARY: &str = ".tmp";
 mod tests {
     use std::io::IoSlice;
 
-    use noraft::{LogIndex, Term};
+    use noraft::Term;
     use noraftd::prng::Prng;
     use noraftd::store::disk::DiskFile;
     use noraftd::store::layout::SECTOR;
@@ -133,6 +144,16 @@ mod tests {
         assert_eq!(broken(check_certain(0, &disk)), None, "nothing is promised of it");
         file(&disk, HARD_STATE_FILE, &[1; PAGE]);
         assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+    }
+
+    #[test]
+    fn what_the_log_does_not_hold_is_not_durable() {
+        let index = LogIndex::new;
+        assert_eq!(broken(check_held(0, index(3), index(3))), None);
+        assert_eq!(
+            broken(check_held(0, index(4), index(3))),
+            Some(Rule::DurableIsOnDisk)
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@
 //! | reads are current | a read is answered with the state at an index between what was committed when it came and now (`reads`) |
 //! | voters are committed | who asked for other voters is answered when the committed configuration has them, and no other node is needed any more (`changes`) |
 //! | follows in its term | who accepted entries of a term's leader is no candidate in it (`following`) |
-//! | durable is on disk | what a store calls durable would survive any loss of power (`kept`) |
+//! | durable is on disk | what a store calls durable would survive any loss of power, and is in the log (`kept`) |
 //! | twice on disk | what no other node can give back is there twice (`kept`) |
 //! | of two copies of a directory one is heard | who has met a process with a directory listens to no other one with a copy of it (`world/twins`) |
 //! | a directory of another node is refused | and every file of it stays as it was (`world/twins`) |
