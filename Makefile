@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -40,6 +40,9 @@ campaign: build ## every plan of both worlds with new seeds, in a folder that ca
 # Outside of `make test`: the types of Kubernetes take minutes to build.
 deploy-check: setup-build ## whether Kubernetes knows every key of the manifests in deploy/
 	cargo test --manifest-path deploy/check/Cargo.toml --target-dir target/deploy-check
+
+campaign-proof: setup-build ## a campaign of a daemon with a bug, killed twice: one finding, whose plan fails with the bug alone (BUG=name)
+	@scripts/campaign-proof.sh
 
 bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
 	@cargo build --quiet --bin harness

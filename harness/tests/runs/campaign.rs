@@ -291,6 +291,56 @@ fn both_worlds_are_in_one_ledger_and_folders_of_runs_keep_within_their_room() {
     assert!(real.2 > 0, "{found:?}");
 }
 
+#[test]
+fn a_run_on_real_processes_dies_with_the_campaign_and_is_run_again() {
+    if Site::new().is_none() {
+        return;
+    }
+    let folder = folder(6);
+    fs::write(
+        folder.path().join("campaign.toml"),
+        "version = 1\nname = \"small\"\n[[entry]]\nplan = \"real.toml\"\nworld = \"processes\"\nseeds = [1, 2]\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("real.toml"), REAL).unwrap();
+    let out = folder.path().join("out");
+    let mut command = campaign(folder.path(), "out", &[]);
+    let mut child = command.env_remove("NORAFTD").spawn().unwrap();
+    let daemons = || {
+        let lines = processes_of(&out);
+        lines.iter().filter(|line| line.contains("--data-dir")).count()
+    };
+    while daemons() < 3 && child.try_wait().unwrap().is_none() {
+        pause(5);
+    }
+    child.kill().unwrap();
+    assert_eq!(
+        child.wait().unwrap().signal(),
+        Some(9),
+        "it was over before it was killed"
+    );
+    while !processes_of(&out).is_empty() {
+        pause(5);
+    }
+    assert_eq!(Ledger::open(&out).unwrap().records().unwrap(), []);
+    let mut command = campaign(folder.path(), "out", &["--resume", "out"]);
+    let done = command.env_remove("NORAFTD").output().unwrap();
+    assert!(matches!(done.status.code(), Some(0 | 2)), "{}", said(&done));
+    let records = records(&out);
+    let [record] = &records[..] else {
+        panic!("{records:?}")
+    };
+    assert!(
+        record.figures.operations > 0 && record.runs.len() == 1,
+        "{record:?}"
+    );
+    let kept = record
+        .folder
+        .as_ref()
+        .map(|name| out.join(name).join("latest/results.json"));
+    assert!(kept.as_ref().is_some_and(|path| path.exists()), "{kept:?}");
+}
+
 /// A little of everything, for a moment.
 const REAL: &str =
     "version = 1\nname = \"real\"\ntime = \"2s\"\n[cluster]\nnodes = 3\n[[workload]]\nkind = \"log\"\n";
