@@ -21,7 +21,7 @@ pub(crate) struct Aim {
     /// How many calls of the disk happen from its beginning on; the next one happens in part.
     pub(crate) calls: u64,
     /// Where a segment is nearly full.
-    nearly_full: u64,
+    pub(crate) nearly_full: u64,
 }
 
 impl Aim {
