@@ -163,3 +163,36 @@ impl Entry {
         Ok(Reply::Array(vec![id, Reply::Array(fields?)]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ending_at(ms: u64, seq: u64) -> Stream {
+        Stream {
+            last_id: StreamId { ms, seq },
+            ..Stream::default()
+        }
+    }
+
+    /// dragonfly#4237: `XADD s 5-* f v` asks for an entry of millisecond 5, or none.
+    #[test]
+    fn a_millisecond_whose_numbers_are_used_up_takes_no_more_entries() {
+        let stamp = Stamp::from_millis(0);
+        let id = |stream: &Stream, wanted| stream.new_id(stamp, wanted).ok();
+        let at = |ms, seq| Some(StreamId { ms, seq });
+
+        let full = ending_at(5, u64::MAX);
+        assert_eq!(id(&full, StreamIdRequest::AutoSeq(5)), None);
+        assert_eq!(id(&full, StreamIdRequest::AutoSeq(4)), None);
+        assert_eq!(id(&full, StreamIdRequest::AutoSeq(6)), at(6, 0));
+        // It names no millisecond: the next one will do.
+        assert_eq!(id(&full, StreamIdRequest::Auto), at(6, 0));
+
+        let almost = ending_at(5, u64::MAX - 1);
+        assert_eq!(id(&almost, StreamIdRequest::AutoSeq(5)), at(5, u64::MAX));
+        for wanted in [StreamIdRequest::Auto, StreamIdRequest::AutoSeq(u64::MAX)] {
+            assert_eq!(id(&ending_at(u64::MAX, u64::MAX), wanted), None);
+        }
+    }
+}
