@@ -282,6 +282,23 @@ fn a_change_without_a_new_majority_is_indefinite_and_goes_on_later() {
     assert_eq!(world.voters(now), (voters, vec![]));
 }
 
+/// The answer would permit to stop the node that the change under way makes a voter.
+#[test]
+fn a_change_under_way_is_not_taken_back_by_the_voters_before_it() {
+    let (mut world, leader) = led_world(3);
+    let two = [leader, other(&world, leader)];
+    change(&mut world, 1, &two);
+    let leader = world.leader().expect("one of the two leads");
+    world.change_voters(leader, 2, &[1, 2, 3]);
+    world.change_voters(leader, 3, &two);
+    world.run_for(SECOND);
+    assert_eq!(done(&world, 2), OK);
+    assert_eq!(
+        outcome(&world, 3),
+        Some(Outcome::Refused(Refusal::ChangeInProgress))
+    );
+}
+
 #[test]
 fn a_node_that_was_removed_for_long_gets_a_snapshot_and_its_configuration() {
     let mut world = World::new(1, 3, Faults::COMPACTING);
