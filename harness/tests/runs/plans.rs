@@ -31,6 +31,18 @@ fn the_campaign_of_a_night_is_valid_and_has_both_worlds() {
         assert!(entries.count() >= 5, "{place:?}");
     }
     assert!(campaign.keep.is_some(), "its room is bounded");
+    let has = |name: &str| campaign.entries.iter().any(|entry| entry.plan.name == name);
+    let absent: Vec<String> = shipped()
+        .iter()
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| !has(name))
+        .collect();
+    // One takes an older program, the other measures.
+    assert_eq!(
+        absent,
+        ["roll", "speed"],
+        "every other plan is in workloads/nightly.toml"
+    );
 }
 
 #[test]
