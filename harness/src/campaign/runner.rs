@@ -99,7 +99,12 @@ impl Runner<'_> {
             budget: self.budget,
             ..Progress::default()
         };
-        records.iter().for_each(|record| progress.count(record));
+        for record in &records {
+            progress.count(record);
+            if record.verdict == Verdict::Invalid {
+                progress.followers += record.unit.followers(entries).len() as u64;
+            }
+        }
         let started = Instant::now();
         let deadline = self.budget.map(|budget| started + budget.saturating_sub(before));
         let mut running: JoinSet<Record> = JoinSet::new();
