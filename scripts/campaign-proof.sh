@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Does a campaign find a bug? `make campaign-proof` (BUG, SEEDS). A copy of the sources gets an edit of harness/bugs/; the campaign of that build is
+# Does a campaign find a bug? `make campaign-proof` (BUG, SEEDS, BUDGET). A copy of the sources gets an edit of harness/bugs/; the campaign of that build is
 # killed with SIGKILL twice and resumed. It has to end with exit code 1 and one finding. The plan that it writes has to fail with the
 # bug in at least 8 of 10 replays, to have at most a quarter of the faults, and to pass without the bug.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bug=${BUG:-read-without-quorum}
 seeds=${SEEDS:-3001}
+budget=${BUDGET:-5m}
 here=target/campaign-proof
 tree=$here/tree
 # The harness of the sources as they are, when there is one already.
@@ -50,7 +51,7 @@ fail() {
     echo "campaign-proof: $*" >&2
     exit 1
 }
-campaign() { "$@" "$mutated" campaign "$here/campaign.toml" --resume "$night"; }
+campaign() { "$@" "$mutated" campaign "$here/campaign.toml" --resume "$night" --budget "$budget"; }
 for seconds in 20 30; do
     code=0
     campaign timeout --signal=KILL "$seconds" || code=$?
