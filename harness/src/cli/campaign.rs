@@ -115,6 +115,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
             .await
             .map_err(Box::<dyn Error>::from)
     })?;
+    // Its bar goes before the answer comes.
+    drop(show);
     args.notices.publish(&summary)?;
     print!("{}", summary.text());
     let interrupted = end == End::Interrupted;
@@ -200,7 +202,7 @@ impl Notices {
 /// A bar on a terminal, a line now and then elsewhere.
 fn shown() -> Box<dyn FnMut(&Progress)> {
     if std::io::stderr().is_terminal() {
-        let style = ProgressStyle::with_template("{bar:30} {msg}").expect("the template is one");
+        let style = ProgressStyle::with_template("{bar:20} {wide_msg}").expect("the template is one");
         let bar = ProgressBar::new(1000).with_style(style);
         return Box::new(move |progress| {
             bar.set_position(progress.permille());
@@ -218,13 +220,14 @@ fn shown() -> Box<dyn FnMut(&Progress)> {
 
 fn line(progress: &Progress) -> String {
     let [valid, unknown, failed, invalid] = progress.verdicts;
+    // A narrow terminal cuts off the end.
     format!(
-        "{} of {} units, {} seeds; valid {valid}, invalid {invalid}, unknown {unknown}, harness failures {failed}; {}{}",
+        "{}{}; {} of {} units, {} seeds; invalid {invalid}, unknown {unknown}, valid {valid}, harness failures {failed}",
+        time(progress.spent),
+        left(progress).map_or_else(String::new, |left| format!(", about {} left", time(left))),
         progress.units,
         progress.base_units + progress.followers,
-        progress.seeds,
-        time(progress.spent),
-        left(progress).map_or_else(String::new, |left| format!(", about {} left", time(left)))
+        progress.seeds
     )
 }
 
