@@ -96,6 +96,58 @@ fn bytes_after_a_seal_are_named_by_the_page_that_they_are_on() {
     }
 }
 
+/// What other voters could give back is a hole; here there are none.
+#[test]
+fn an_entry_that_the_only_voter_cannot_read_is_refused_and_one_of_several_opens_with_a_hole() {
+    let only = noraftd::record::genesis_config([owner().node_id]);
+    for (config, is_refused) in [(only, true), (genesis(), false)] {
+        let disk = MemDisk::new();
+        let shared = std::sync::Arc::new(disk.clone());
+        let created = noraftd::store::Store::create(shared, options(), identity(), &config);
+        let (mut store, _) = created.unwrap();
+        let payload: &[u8] = b"a payload to be found";
+        let hard_state = Some(HardState {
+            term: 1,
+            voted_for: Some(2),
+        });
+        for (hard_state, prev, records) in [
+            (
+                hard_state,
+                at(0, 0),
+                vec![term_entry(1, 1), command(1, 2, payload)],
+            ),
+            (None, at(1, 2), vec![command(1, 3, b"later")]),
+        ] {
+            let append = Some(Append { prev, records });
+            let (id, base) = (BatchId(1), None);
+            let batch = Batch {
+                id,
+                hard_state,
+                base,
+                append,
+            };
+            store.persist(&batch).unwrap();
+        }
+        drop(store);
+        let mut files = disk.files();
+        let name = segment(&files, 1);
+        edit(&mut files, &name, |bytes| {
+            let found = bytes.windows(payload.len()).position(|part| part == payload);
+            bytes[found.unwrap()] ^= 1;
+        });
+        match open(&MemDisk::with_files(files)) {
+            Ok((_, recovered)) => assert!(!is_refused && recovered.holes.len() == 1),
+            Err(OpenError::Refused { finding, .. }) => {
+                assert!(
+                    is_refused && finding.verdict == Verdict::DamageUncovered,
+                    "{finding}"
+                );
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
 #[test]
 fn header_page_invalid_takes_the_second_copy_and_mends_the_first() {
     let (mut files, model) = run_files();
