@@ -1,12 +1,13 @@
 //! Damaged entries are fetched from the others, and until then nothing relies on them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use noraft::{Log, LogEntries, LogEntry, LogIndex, LogPosition, NodeId, Term};
 use noraftd::chain::Chain;
-use noraftd::protocol::peer::PeerMessage;
+use noraftd::protocol::peer::{Features, PeerMessage};
 use noraftd::protocol::resp::Reply;
-use noraftd::record::{Abstain, HardState, Hole, genesis_config};
+use noraftd::record::{Abstain, HardState, Hole, Record, RecordKind, encode_config, genesis_config};
 use noraftd::recovered::Recovered;
 use noraftd::replica::event::{Input, Output};
 use noraftd::replica::{Replica, ReplicaConfig};
@@ -161,8 +162,8 @@ fn damage_that_a_running_leader_finds_while_it_serves_a_peer_is_repaired() {
     );
 }
 
-/// What a node of three, whose entry 3 of four is damaged, acknowledges to a leader whose commit index is `commit`.
-fn acknowledged_beside_a_hole(commit: u64) -> u64 {
+/// A node of three whose entry 3 of four is damaged, so that nothing is known of it but its place.
+fn with_a_hole() -> Replica {
     let at = |index| LogPosition::new(Term::new(1), LogIndex::new(index));
     let entries = [
         LogEntry::Term(Term::new(1)),
@@ -185,17 +186,26 @@ fn acknowledged_beside_a_hole(commit: u64) -> u64 {
         }],
         chain: Chain::after(LogIndex::ZERO, None),
     };
-    let mut replica = Replica::recover(&ReplicaConfig::new(NodeId::new(2)), 1, recovered, None);
-    let message = PeerMessage::Append {
+    Replica::recover(&ReplicaConfig::new(NodeId::new(2)), 1, recovered, None)
+}
+
+/// An append of the leader of term 1, whose commit index is `commit`, with nothing in it.
+fn empty_append(commit: u64) -> PeerMessage {
+    PeerMessage::Append {
         term: Term::new(1),
         commit_index: LogIndex::new(commit),
-        prev: at(4),
+        prev: LogPosition::new(Term::new(1), LogIndex::new(4)),
         chain: None,
         records: Vec::new(),
         round: 1,
         last_index: LogIndex::new(4),
-    };
-    let from = NodeId::new(1);
+    }
+}
+
+/// What such a node acknowledges to a leader whose commit index is `commit`.
+fn acknowledged_beside_a_hole(commit: u64) -> u64 {
+    let mut replica = with_a_hole();
+    let (from, message) = (NodeId::new(1), empty_append(commit));
     replica.handle(Instant::ZERO, Stamp::default(), Input::Peer { from, message });
     let outputs = std::iter::from_fn(|| replica.poll());
     let mut replies = outputs.filter_map(|output| match output {
@@ -216,6 +226,61 @@ fn an_entry_that_may_not_be_committed_is_not_acknowledged_while_it_is_damaged() 
         4,
         "others have committed it already"
     );
+}
+
+/// The core begins again with the configuration, and what was committed before stays so.
+#[test]
+fn a_hole_that_turns_out_to_be_a_configuration_does_not_lower_the_commit_index() {
+    let mut replica = with_a_hole();
+    let from = NodeId::new(1);
+    let (mut now, mut inputs) = (Instant::ZERO, VecDeque::new());
+    inputs.push_back(Input::Connected {
+        peer: from,
+        features: Features::SUPPORTED,
+    });
+    inputs.push_back(Input::Peer {
+        from,
+        message: empty_append(4),
+    });
+    let config = genesis_config([1, 2, 3].map(NodeId::new));
+    let position = LogPosition::new(Term::new(1), LogIndex::new(3));
+    let record = Record::new(
+        position,
+        RecordKind::Config,
+        Stamp::default(),
+        encode_config(&config),
+    );
+    for _ in 0..100 {
+        let input = inputs.pop_front().unwrap_or(Input::Deadline);
+        replica.handle(now, Stamp::default(), input);
+        while let Some(output) = replica.poll() {
+            match output {
+                Output::Send {
+                    message: PeerMessage::RepairRequest { .. },
+                    ..
+                } => inputs.push_back(Input::Peer {
+                    from,
+                    message: PeerMessage::Repair {
+                        base: LogIndex::ZERO,
+                        records: vec![record.clone()],
+                    },
+                }),
+                Output::Patch { id, .. } => inputs.push_back(Input::Synced(id)),
+                _ => {}
+            }
+        }
+        if replica.status().damage.repaired == 1 {
+            break;
+        }
+        now = now + Duration::from_millis(10);
+    }
+    let log = replica.node().log().entries();
+    assert_eq!(
+        log.get_entry(position.index),
+        Some(LogEntry::ClusterConfig(config)),
+        "it is repaired"
+    );
+    assert_eq!(replica.node().commit_index(), LogIndex::new(4));
 }
 
 #[test]
