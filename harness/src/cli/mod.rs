@@ -10,6 +10,7 @@ mod become_child;
 mod bugs;
 mod campaign;
 mod check;
+mod coverage;
 mod cut_off;
 mod generate;
 mod merge;

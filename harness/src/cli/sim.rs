@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
+use super::coverage::CoverageArgs;
 use harness::plan::{Plan, PlanError, Span};
 use harness::results::{EXIT_USAGE, Outcome};
 use harness::sim::campaign::{Campaign, Totals, thread_cpu_ns};
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     /// Prints one line for each event; only with one seed.
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
+    #[command(flatten)]
+    coverage: CoverageArgs,
     /// Where to put the folders of failed runs.
     #[arg(long, default_value = "results/runs")]
     out: PathBuf,
@@ -120,6 +123,13 @@ fn run_one(args: &Args, plan: &Plan) -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<dyn Error>> {
+    let wanted = match args.coverage.open(&plan, &seeds) {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            eprintln!("harness: {error}");
+            return Ok(ExitCode::from(EXIT_USAGE));
+        }
+    };
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let campaign = Campaign {
         plan,
@@ -127,6 +137,7 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
         jobs: args.jobs.unwrap_or(processors),
         keep_going: args.keep_going,
         cpu_max: args.cpu.map(Span::as_duration),
+        counts_states: args.coverage.is_asked(),
     };
     let mut shown = 0;
     let tally = campaign.run(|tally| {
@@ -137,13 +148,24 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
     });
     if args.json {
         println!("{}", serde_json::to_string(&tally.brief())?);
-        return Ok(tally.verdict().into());
+        let is_kept = wanted.report(&campaign, &tally, |line| eprintln!("{line}"))?;
+        return Ok(code_of(&tally, is_kept));
     }
     if let Some(failure) = tally.failed.first() {
         report_failure(args, &campaign.plan, failure.seed)?;
     }
     print_totals(&tally);
-    Ok(tally.verdict().into())
+    let is_kept = wanted.report(&campaign, &tally, |line| println!("{line}"))?;
+    println!("verdict: {}", tally.verdict());
+    Ok(code_of(&tally, is_kept))
+}
+
+/// A campaign that reaches less than before leaves open what a valid one says.
+fn code_of(tally: &Totals, is_coverage_kept: bool) -> ExitCode {
+    match tally.verdict() {
+        Outcome::Valid if !is_coverage_kept => Outcome::Unknown.into(),
+        verdict @ (Outcome::Valid | Outcome::Unknown | Outcome::Invalid) => verdict.into(),
+    }
 }
 
 fn print_totals(tally: &Totals) {
@@ -154,7 +176,6 @@ fn print_totals(tally: &Totals) {
     for (seed, why) in tally.unknown.iter().take(FAILURES_SHOWN) {
         println!("unknown: seed {seed}: {why}");
     }
-    println!("verdict: {}", tally.verdict());
 }
 
 /// Runs a failing seed again, with its lines, and keeps everything.

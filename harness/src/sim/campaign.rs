@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, Lines, Simulated, simulate};
+use super::{Counters, Coverage, Lines, Simulated, simulate, simulate_counted};
 use crate::plan::Plan;
 use crate::results::{Counts, Outcome};
 
@@ -28,6 +28,8 @@ pub struct Campaign {
     pub keep_going: bool,
     /// Begins no seed after this much time of the processors, all threads together.
     pub cpu_max: Option<Duration>,
+    /// Whether to count the kinds of states that are reached.
+    pub counts_states: bool,
 }
 
 /// A campaign in a few figures, as one program gives it to another.
@@ -110,6 +112,8 @@ pub struct Totals {
     pub runs: Vec<SeedRun>,
     /// What happened in all of them, in figures.
     pub counters: Counters,
+    /// The kinds of states that they reached, where those are counted.
+    pub coverage: Option<Coverage>,
 }
 
 impl Campaign {
@@ -136,7 +140,7 @@ impl Campaign {
             if seed >= self.seeds.end {
                 return;
             }
-            let mut one = Totals::of(&simulate(&self.plan, seed, Lines::None));
+            let mut one = Totals::of(self.simulate(seed));
             let now = thread_cpu_ns();
             one.cpu_ns = now.saturating_sub(before);
             for run in &mut one.runs {
@@ -146,6 +150,14 @@ impl Campaign {
             if send.send(one).is_err() {
                 return;
             }
+        }
+    }
+
+    fn simulate(&self, seed: u64) -> Simulated {
+        if self.counts_states {
+            simulate_counted(&self.plan, seed)
+        } else {
+            simulate(&self.plan, seed, Lines::None)
         }
     }
 
@@ -193,23 +205,27 @@ impl Totals {
         self.faults += other.faults;
         self.runs.extend(other.runs);
         self.counters.add(&other.counters);
+        if let Some(coverage) = other.coverage {
+            self.coverage.get_or_insert_default().merge(coverage);
+        }
     }
 
-    fn of(done: &Simulated) -> Self {
+    fn of(mut done: Simulated) -> Self {
         let mut tally = Self {
             seeds: 1,
             virtual_ns: done.virtual_ns,
             events: done.trace.events,
             operations: done.results.operations,
-            faults: effective(done),
+            faults: effective(&done),
             runs: vec![SeedRun {
                 seed: done.seed,
                 verdict: done.verdict(),
                 operations: done.results.operations.ok,
-                faults: effective(done),
-                coverage: None,
+                faults: effective(&done),
+                coverage: done.coverage.as_ref().map(Coverage::clusters),
                 cpu_us: 0,
             }],
+            coverage: done.coverage.take(),
             ..Self::default()
         };
         tally.counters.add(&done.counters);
@@ -225,7 +241,7 @@ impl Totals {
             Outcome::Invalid => tally.failed.push(Failure {
                 seed: done.seed,
                 rule: done.broken().unwrap_or_else(|| "invalid".to_owned()),
-                detail: detail_of(done),
+                detail: detail_of(&done),
                 place: done.place(),
                 events: done.trace.events,
             }),

@@ -53,7 +53,7 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
         paths.push(folder.file(&name));
     }
     let mut tally = Tally::read(&paths, &phases(run))?;
-    tally.decisions_skipped = run.decisions_skipped;
+    tally.decisions_skipped = run.decisions.skipped;
     let mut results = run.results.clone();
     results.phases = tally.phases.clone();
     for (name, text) in report::files(&run.plan, run.seed, folder.path(), &results, &tally) {
@@ -67,7 +67,7 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
 }
 
 fn schedule(run: &Simulated) -> String {
-    let lines = run.schedule.iter();
+    let lines = run.decisions.made.iter();
     lines
         .map(|decision| serde_json::to_string(decision).expect("a decision has a JSON form") + "\n")
         .collect()

@@ -4,11 +4,12 @@
 
 use std::path::PathBuf;
 
+use super::journal::coverage::watcher::Watcher;
 use super::journal::history::WorkloadHistory;
 use super::parts::phase::Phase;
 use super::parts::rule::BrokenRule;
 use super::world::World;
-use super::{Simulated, TraceSum};
+use super::{Decisions, Simulated, TraceSum};
 use crate::checker::{Budget, Options, check};
 use crate::formats;
 use crate::plan::Plan;
@@ -53,10 +54,13 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
         results,
         phases: world.progress.phases,
         histories,
-        schedule: world.nemesis.schedule,
-        decisions_skipped,
+        decisions: Decisions {
+            made: world.nemesis.schedule,
+            skipped: decisions_skipped,
+        },
         counters: world.journal.counters,
         lines: world.journal.trace.last(),
+        coverage: world.journal.coverage.map(Watcher::into_coverage),
     }
 }
 

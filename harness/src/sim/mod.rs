@@ -7,14 +7,16 @@
 //! | module | what it owns |
 //! |-|-|
 //! | `parts` | data with its own methods: the queue of events, nodes, disks, links, clients, checks |
-//! | `journal` | what is recorded: the trace, histories, figures |
+//! | `journal` | what is recorded: the trace, histories, figures, kinds of states |
 //! | `world` | acts: what each event does to the parts, and what of it is recorded |
 //! | `judge` | the verdict |
 //! | `topologies` | every directed topology of a few nodes, instead of a plan |
 //! | `campaign`, `folder`, `shrink` | many seeds; what is kept of a failure; a smaller one |
+//! | `baseline` | the kinds of states that a campaign reached, as a file, and compared with those of an earlier one |
 //!
 //! Invariant: a plan and a seed name one trace, in every process, on every machine.
 
+mod baseline;
 pub mod campaign;
 pub mod folder;
 mod journal;
@@ -25,7 +27,9 @@ pub mod shrink;
 pub mod topologies;
 mod world;
 
+pub use baseline::{Comparison, Incomparable, Reached, ReachedError};
 pub use journal::counters::{Counters, DiskCounters, ProcessCounters};
+pub use journal::coverage::Coverage;
 pub use journal::history::WorkloadHistory;
 pub use journal::trace::Lines;
 pub use parts::rule::{BrokenRule, Rule};
@@ -63,14 +67,23 @@ pub struct Simulated {
     pub phases: Vec<(&'static str, u64)>,
     /// Each workload's history.
     pub histories: Vec<WorkloadHistory>,
-    /// Every decision of the nemesis.
-    pub schedule: Vec<Decision>,
-    /// Decisions that could not be carried out.
-    pub decisions_skipped: u64,
+    /// What the nemesis decided.
+    pub decisions: Decisions,
     /// What happened, in figures.
     pub counters: Counters,
     /// The last lines of the trace, when they were wanted.
     pub lines: Vec<String>,
+    /// The kinds of states that were reached, when they were counted.
+    pub coverage: Option<Coverage>,
+}
+
+/// What the nemesis decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decisions {
+    /// Every decision.
+    pub made: Vec<Decision>,
+    /// How many of them could not be carried out.
+    pub skipped: u64,
 }
 
 impl Simulated {
@@ -111,7 +124,19 @@ impl Simulated {
 /// Runs `plan`, or what `seed` draws from it.
 pub fn simulate(plan: &Plan, seed: u64, lines: Lines) -> Simulated {
     let plan = plan.drawn(seed);
-    let mut world = World::new(&plan, seed, lines);
+    let world = World::new(&plan, seed, lines);
+    finish(plan, seed, world)
+}
+
+/// As [`simulate`], and counts the kinds of states that are reached. Counting changes nothing of what happens.
+pub fn simulate_counted(plan: &Plan, seed: u64) -> Simulated {
+    let plan = plan.drawn(seed);
+    let mut world = World::new(&plan, seed, Lines::None);
+    world.count_states();
+    finish(plan, seed, world)
+}
+
+fn finish(plan: Plan, seed: u64, mut world: World) -> Simulated {
     if let Err(panic) = panics::caught(|| world.run()) {
         world.fail(Rule::NoPanic, panic);
     }

@@ -2,6 +2,7 @@
 
 mod book;
 mod campaign;
+mod coverage;
 mod deploy;
 mod plans;
 mod power;

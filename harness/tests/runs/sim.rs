@@ -72,6 +72,7 @@ fn correct_code_passes_a_few_hundred_seeds() {
         jobs: 2,
         keep_going: true,
         cpu_max: None,
+        counts_states: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -102,6 +103,7 @@ fn correct_code_passes_while_the_voters_change() {
         jobs: 2,
         keep_going: true,
         cpu_max: None,
+        counts_states: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -122,6 +124,7 @@ fn nodes_that_are_no_voters_any_more_may_be_stopped_and_wiped() {
         jobs: 2,
         keep_going: true,
         cpu_max: None,
+        counts_states: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -145,6 +148,7 @@ fn of_two_copies_of_a_directory_one_is_heard_and_that_of_another_node_is_refused
         jobs: 2,
         keep_going: true,
         cpu_max: None,
+        counts_states: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -168,6 +172,7 @@ fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
         jobs: 2,
         keep_going: true,
         cpu_max: None,
+        counts_states: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -191,6 +196,7 @@ fn correct_code_passes_every_family_of_faults_at_once() {
         jobs: 2,
         keep_going: true,
         cpu_max: None,
+        counts_states: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(

@@ -14,6 +14,7 @@ use crate::record::{Append, Base, Batch, BatchId, HardState};
 use crate::time::Instant;
 
 use super::event::Output;
+use super::glance::Syncing;
 
 #[derive(Debug)]
 pub(super) struct Durability {
@@ -73,6 +74,16 @@ impl Durability {
 
     pub(super) fn is_in_flight(&self) -> bool {
         self.in_flight.is_some() || self.vote.is_some()
+    }
+
+    /// What is in flight, at a glance.
+    pub(super) fn syncing(&self) -> Syncing {
+        match (&self.in_flight, &self.vote) {
+            (None, None) => Syncing::Nothing,
+            (Some(_), None) => Syncing::Batch,
+            (None, Some(_)) => Syncing::Vote,
+            (Some(_), Some(_)) => Syncing::BatchAndVote,
+        }
     }
 
     /// True while a batch is in flight that a vote may overtake.

@@ -30,6 +30,7 @@ use crate::record::Abstain;
 use crate::time::Instant;
 
 use super::Replica;
+use super::glance::Canvassing;
 use super::quorum::{has_quorum, is_majority};
 
 #[derive(Debug)]
@@ -94,6 +95,20 @@ impl Elections {
 
     pub(super) fn is_abstaining(&self) -> bool {
         self.abstain.abstains()
+    }
+
+    pub(super) fn abstain(&self) -> Abstain {
+        self.abstain
+    }
+
+    /// How far this node is with an election, at a glance.
+    pub(super) fn progress(&self, is_leader_known: bool) -> Canvassing {
+        match (&self.campaign, &self.canvass) {
+            _ if is_leader_known => Canvassing::LeaderKnown,
+            (Some(_), _) => Canvassing::Won,
+            (None, Some(_)) => Canvassing::Canvass,
+            (None, None) => Canvassing::NoLeader,
+        }
     }
 
     /// True when the last canvass found that no node may ever be elected: what was committed is not known.

@@ -13,7 +13,8 @@
 //! - the other nodes: `leadership`, `replication`, `progress` (what is in flight to each peer), `pulses` (what overtakes
 //!   it), `elections` (pre-vote, check-quorum), `timers`;
 //! - damage: `repair`, `void` (entries that were never committed), `rebuild` (a log whose configurations a snapshot
-//!   corrects), `agreement` (whether the nodes hold the same).
+//!   corrects), `agreement` (whether the nodes hold the same);
+//! - for those who watch: `glance`.
 
 mod agreement;
 mod applied;
@@ -24,6 +25,7 @@ mod elections;
 pub mod event;
 mod fetch;
 mod forwards;
+pub mod glance;
 mod inbound;
 mod leadership;
 mod membership;

@@ -19,6 +19,7 @@ use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
 use super::Replica;
+use super::glance::ReadWork;
 use super::pending::Pending;
 use super::pending::Turn;
 use super::queue::{pop_first_when, pop_front_when};
@@ -86,6 +87,17 @@ impl Reads {
     pub(super) fn len(&self) -> usize {
         let in_round = self.round.as_ref().map_or(0, |round| round.reads.len());
         self.waiting.len() + in_round + self.confirmed.len() + self.behind_writes.len()
+    }
+
+    /// What they wait for, at a glance.
+    pub(super) fn work(&self) -> ReadWork {
+        match (self.round.is_some(), self.waiting.is_empty()) {
+            (true, false) => ReadWork::InRoundAndWaiting,
+            (true, true) => ReadWork::InRound,
+            (false, false) => ReadWork::Waiting,
+            (false, true) if self.len() > 0 => ReadWork::Confirmed,
+            (false, true) => ReadWork::Nothing,
+        }
     }
 
     /// Leadership is lost: hands back the reads that are not confirmed.

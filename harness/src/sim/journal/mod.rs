@@ -1,14 +1,16 @@
-//! What is recorded of a run: its trace, its histories, its figures.
+//! What is recorded of a run: its trace, its histories, its figures, the kinds of states it reached.
 //!
 //! Invariant: nothing that happens depends on what is recorded.
 
 pub(crate) mod counters;
+pub(crate) mod coverage;
 pub(crate) mod happening;
 pub(crate) mod history;
 mod message;
 pub(crate) mod trace;
 
 use self::counters::Counters;
+use self::coverage::watcher::Watcher;
 use self::happening::Happening;
 use self::history::History;
 use self::trace::Trace;
@@ -18,6 +20,8 @@ pub(crate) struct Journal {
     pub(crate) trace: Trace,
     pub(crate) history: History,
     pub(crate) counters: Counters,
+    /// Where it is wanted.
+    pub(crate) coverage: Option<Watcher>,
 }
 
 impl Journal {

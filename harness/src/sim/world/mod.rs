@@ -11,6 +11,7 @@ mod damage;
 mod drive;
 mod ends;
 mod faults;
+mod look;
 mod outside;
 mod pipelines;
 mod rejoin;
@@ -89,6 +90,7 @@ impl World {
                 trace: Trace::new(lines),
                 history: History::new(plan, seed),
                 counters: Counters::default(),
+                coverage: None,
             },
             prng: root.fork(FORK_REST),
             plan: plan.clone(),
@@ -125,6 +127,12 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
+        let touched = self.touched(&event);
+        self.act(event);
+        self.look(touched);
+    }
+
+    fn act(&mut self, event: Event) {
         if let Some(node) = self.paused_target(&event) {
             self.nodes[node].held.push(event);
             return;

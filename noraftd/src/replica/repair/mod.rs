@@ -41,6 +41,7 @@ use crate::record::{BatchId, Hole, Record, RecordKind};
 use crate::time::Instant;
 
 use self::giving::Serving;
+use super::glance::Holes;
 use super::void::Lacking;
 use super::{Replica, ReplicaConfig};
 
@@ -108,6 +109,28 @@ impl Repair {
     /// Entries that were missing, and are durable again.
     pub(super) fn repaired(&self) -> u64 {
         self.repaired
+    }
+
+    /// True while repaired entries are being written.
+    pub(super) fn is_writing(&self) -> bool {
+        self.writing.is_some()
+    }
+
+    /// Where entries are missing, at a glance; `commit` is at least `applied`.
+    pub(super) fn where_holes(&self, applied: LogIndex, commit: LogIndex) -> Holes {
+        let (applied, commit) = (applied.get(), commit.get());
+        Holes {
+            applied: self.holes.range(..=applied).next().is_some(),
+            committed: self
+                .holes
+                .range(applied.saturating_add(1)..)
+                .next()
+                .is_some_and(|(index, _)| *index <= commit),
+            open: self
+                .holes
+                .last_key_value()
+                .is_some_and(|(index, _)| *index > commit),
+        }
     }
 
     pub(super) fn on_fetched(&mut self, from: LogIndex) {

@@ -23,7 +23,8 @@ use noraft::NodeId;
 pub(super) use self::receiving::Part;
 use self::receiving::Receiving;
 use self::sending::Sending;
-use self::taking::Taking;
+use self::taking::{Taking, Work};
+use super::glance::{Receipt, SnapshotWork};
 use crate::record::{Base, SnapshotId};
 use crate::time::Instant;
 
@@ -47,6 +48,23 @@ impl Snapshots {
 
     pub(super) fn newest(&self) -> Option<SnapshotId> {
         self.newest
+    }
+
+    /// What is being written or sent, at a glance.
+    pub(super) fn work(&self) -> SnapshotWork {
+        SnapshotWork {
+            takes: match self.taking.work {
+                Work::Idle | Work::Wanted => false,
+                Work::Writing | Work::WritingAndWanted => true,
+            },
+            sends: !self.sending.transfers.is_empty(),
+            receipt: match self.receiving {
+                Receiving::Nothing => Receipt::Nothing,
+                Receiving::Waiting(_) => Receipt::Waiting,
+                Receiving::Writing(_) => Receipt::Writing,
+                Receiving::Whole(..) => Receipt::Whole,
+            },
+        }
     }
 
     /// An entry of this many bytes was applied.

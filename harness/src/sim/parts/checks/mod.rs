@@ -25,6 +25,7 @@
 
 mod campaigns;
 mod changes;
+mod committed;
 mod core_message;
 mod following;
 mod identity;

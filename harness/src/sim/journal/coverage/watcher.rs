@@ -1,0 +1,113 @@
+//! Watches one run: which states its nodes were in, and which states they were in together.
+//!
+//! A cluster's state is the sorted outlines of its nodes' states: which node is in which one makes no difference. A node is
+//! looked at when something happened to it.
+//!
+//! Invariant: what is remembered does not depend on the order in which states were reached.
+
+use std::collections::BTreeSet;
+use std::hash::Hasher;
+
+use noraftd::protocol::peer::PeerMessage;
+
+use super::Coverage;
+use super::dimensions::{Arrival, MESSAGES, Termed, Termless};
+use super::state::NodeState;
+use crate::recording::hash::FoldHasher;
+
+/// What was seen of one run so far.
+pub(crate) struct Watcher {
+    now: Vec<NodeState>,
+    nodes: BTreeSet<NodeState>,
+    clusters: BTreeSet<u64>,
+    has_changed: bool,
+    /// Kept for its allocation.
+    sorted: Vec<u128>,
+    /// A bit for each kind of message in each dimension.
+    messages: [u16; MESSAGES.len()],
+}
+
+impl Watcher {
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self {
+            now: vec![NodeState::default(); nodes],
+            nodes: BTreeSet::new(),
+            clusters: BTreeSet::new(),
+            has_changed: false,
+            sorted: Vec::with_capacity(nodes),
+            messages: [0; MESSAGES.len()],
+        }
+    }
+
+    /// A node is in this state.
+    pub(crate) fn saw(&mut self, at: usize, state: NodeState) {
+        let before = std::mem::replace(&mut self.now[at], state);
+        if before != state {
+            self.nodes.insert(state);
+            self.has_changed |= before.outline() != state.outline();
+        }
+    }
+
+    /// All nodes that were touched have been seen.
+    pub(crate) fn saw_cluster(&mut self) {
+        if !std::mem::take(&mut self.has_changed) {
+            return;
+        }
+        self.sorted.clear();
+        self.sorted.extend(self.now.iter().map(|state| state.outline()));
+        self.sorted.sort_unstable();
+        let mut hasher = FoldHasher::default();
+        for outline in &self.sorted {
+            hasher.write_u64(*outline as u64);
+            hasher.write_u64((*outline >> 64) as u64);
+        }
+        self.clusters.insert(hasher.finish());
+    }
+
+    /// A message arrives at a node that is in `term`.
+    pub(crate) fn heard(&mut self, message: &PeerMessage, term: u64) {
+        let (dimension, kind) = place_of(message, term);
+        self.messages[dimension] |= 1 << kind;
+    }
+
+    pub(crate) fn into_coverage(self) -> Coverage {
+        let bits = self.messages.iter().enumerate();
+        let heard = bits.flat_map(|(dimension, bits)| {
+            let kinds = (0..u16::BITS as usize).filter(move |kind| bits >> kind & 1 == 1);
+            kinds.map(move |kind| (dimension, kind))
+        });
+        Coverage::of_run(self.nodes, self.clusters, heard)
+    }
+}
+
+/// The dimension of a message, and its kind in it.
+fn place_of(message: &PeerMessage, receiver: u64) -> (usize, usize) {
+    let (term, kind) = match message {
+        PeerMessage::RequestVote { term, .. } => (term, Termed::RequestVote),
+        PeerMessage::Vote { term, .. } => (term, Termed::Vote),
+        PeerMessage::Append { term, records, .. } if records.is_empty() => (term, Termed::EmptyAppend),
+        PeerMessage::Append { term, .. } => (term, Termed::Append),
+        PeerMessage::Appended { term, .. } => (term, Termed::Appended),
+        PeerMessage::PreVote { term, .. } => (term, Termed::PreVote),
+        PeerMessage::PreVoted { term, .. } => (term, Termed::PreVoted),
+        PeerMessage::Forward { term, .. } => (term, Termed::Forward),
+        PeerMessage::SnapshotChunk { term, .. } => (term, Termed::SnapshotChunk),
+        PeerMessage::SnapshotReply { term, .. } => (term, Termed::SnapshotReply),
+        PeerMessage::Pulse { term, .. } => (term, Termed::Pulse),
+        PeerMessage::Pulsed { term, .. } => (term, Termed::Pulsed),
+        PeerMessage::Forwarded { .. } => return (TERMLESS, Termless::Forwarded as usize),
+        PeerMessage::RepairRequest { .. } => return (TERMLESS, Termless::RepairRequest as usize),
+        PeerMessage::Repair { .. } => return (TERMLESS, Termless::Repair as usize),
+        PeerMessage::Compare { .. } => return (TERMLESS, Termless::Compare as usize),
+        PeerMessage::Compared { .. } => return (TERMLESS, Termless::Compared as usize),
+    };
+    let arrival = match term.get().cmp(&receiver) {
+        std::cmp::Ordering::Equal => Arrival::Same,
+        std::cmp::Ordering::Less => Arrival::Earlier,
+        std::cmp::Ordering::Greater => Arrival::Later,
+    };
+    (arrival as usize, kind as usize)
+}
+
+/// The place of the last of [`MESSAGES`].
+const TERMLESS: usize = MESSAGES.len() - 1;
