@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use noraft::LogIndex;
+use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Batch, BatchId, Record};
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{Options, ReadError, Scrubber, Store, StoreError, Verdict};
@@ -129,6 +129,67 @@ fn a_damaged_patch_is_a_hole_again() {
     assert_eq!(again.holes, recovered.holes);
     store.patch(&lost).unwrap();
     model.check_reader(&store.reader());
+}
+
+/// What a patch says is of the entry, wherever the log is known to hold it: also where the patch follows a loss that
+/// ends the log before it.
+#[test]
+fn a_configuration_that_was_patched_behind_a_loss_is_in_the_log_that_is_left() {
+    let batch = |term: u64, prev: LogPosition, records: Vec<Record>| Batch {
+        id: BatchId(0),
+        hard_state: Some(noraftd::record::HardState {
+            term,
+            voted_for: Some(2),
+        }),
+        base: None,
+        append: Some(Append { prev, records }),
+    };
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).unwrap();
+    let config = noraftd::record::genesis_config([1, 2, 3, 4].map(noraft::NodeId::new));
+    let changed = config_entry(1, 2, &config);
+    store
+        .persist(&batch(1, at(0, 0), vec![term_entry(1, 1)]))
+        .unwrap();
+    store.persist(&batch(1, at(1, 1), vec![changed.clone()])).unwrap();
+    store
+        .persist(&batch(1, at(1, 2), vec![command(1, 3, b"x")]))
+        .unwrap();
+    drop(store);
+    // The payload of entry 2.
+    let disk = flipped(&disk, noraftd::store::Kind::Config, 40);
+    let (mut store, recovered) = open(&disk).unwrap();
+    assert_eq!(recovered.holes.len(), 1);
+    store
+        .persist(&batch(2, at(1, 3), vec![term_entry(2, 4)]))
+        .unwrap();
+    store.patch(&[changed]).unwrap();
+    drop(store);
+    // The head of the last term and vote: whether the log was cut there, before entry 4, is not known any more.
+    let disk = flipped(&disk, noraftd::store::Kind::HardState, 17);
+    let (_store, recovered) = open(&disk).unwrap();
+    let left = &recovered.log;
+    assert_eq!(left.last_position(), at(1, 3));
+    assert_eq!(recovered.holes, []);
+    let held = left.get_position_and_config(LogIndex::new(2));
+    assert_eq!(held, Some((at(1, 2), &config)));
+}
+
+/// The same files with a bit flipped in the last record of `kind`, `offset` bytes from its beginning.
+fn flipped(disk: &MemDisk, kind: noraftd::store::Kind, offset: u64) -> MemDisk {
+    let mut files = disk.files();
+    let inspection = noraftd::store::inspect::Inspection::of_files(&files);
+    let records = inspection.segments.iter().flat_map(|segment| {
+        let records = segment.batches.iter().flat_map(|batch| &batch.records);
+        records.map(|record| (segment.file.clone(), record))
+    });
+    let (file, record) = records
+        .filter(|(_, record)| record.kind == kind)
+        .max_by_key(|(file, record)| (file.clone(), record.offset))
+        .expect("there is such a record");
+    let byte = (record.offset + offset) as usize;
+    files.get_mut(&file).expect("it was read")[byte] ^= 1;
+    MemDisk::with_files(files)
 }
 
 /// What could be written can be written again.

@@ -50,6 +50,8 @@ pub(in crate::store) enum Event {
         position: LogPosition,
         kind: RecordKind,
         payload_crc: u32,
+        /// What the entry says, if it is a configuration.
+        config: Option<Box<ClusterConfig>>,
     },
     /// The entry just reported is not readable.
     Hole(Hole),
@@ -194,16 +196,14 @@ impl Noted {
                 let kind = head.held_entry().ok_or("a patch of an unknown kind")?;
                 let (page, position) = (place.page(), head.position());
                 let payload_crc = head.payload_crc;
+                let config = (kind == RecordKind::Config).then(config).transpose()?;
                 self.events.push(Event::Patch {
                     page,
                     position,
                     kind,
                     payload_crc,
+                    config,
                 });
-                if kind == RecordKind::Config {
-                    let (index, config) = (head.index, config()?);
-                    self.events.push(Event::Config { index, config });
-                }
             }
             Kind::Mark => self
                 .events

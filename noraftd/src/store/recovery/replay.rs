@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use noraft::{LogIndex, LogPosition, Term};
+use noraft::{ClusterConfig, LogIndex, LogPosition, Term};
 
 use crate::chain::{Chain, step};
 use crate::record::{Abstain, Base, HardState, Hole, RecordKind};
@@ -273,7 +273,11 @@ impl Replay {
                 position,
                 kind,
                 payload_crc,
-            } => self.patch(segment, *page, *position, step(*position, *kind, *payload_crc)),
+                config,
+            } => {
+                let step = step(*position, *kind, *payload_crc);
+                self.patch(segment, *page, *position, step, config.as_deref());
+            }
             Event::Config { index, config } => self.recovered.shape.configure(*index, (**config).clone()),
             Event::HardState { lsn, hard_state } => {
                 self.hard_state = Some((*lsn, *hard_state));
@@ -410,7 +414,14 @@ impl Replay {
     }
 
     /// The entry at `position` is here again, intact.
-    fn patch(&mut self, segment: u64, page: u32, position: LogPosition, step: u64) {
+    fn patch(
+        &mut self,
+        segment: u64,
+        page: u32,
+        position: LogPosition,
+        step: u64,
+        config: Option<&ClusterConfig>,
+    ) {
         // Whatever was lost meanwhile, the entry at that position is this one.
         for log in [Some(&mut self.recovered), self.before.as_mut()]
             .into_iter()
@@ -421,6 +432,9 @@ impl Replay {
                 log.holes.remove(&index);
                 log.chain.fill(position.index, step);
                 log.extents.patch(index, segment, page);
+                if let Some(config) = config {
+                    log.shape.configure(index, config.clone());
+                }
             }
         }
     }
