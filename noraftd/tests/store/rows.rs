@@ -1,13 +1,14 @@
 //! Each row of the table in `recovery/judge/mod.rs`, by name, and that what can be mended is mended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use noraftd::exit::Exit;
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::inspect::Inspection;
-use noraftd::store::{Kind, OpenError, StoreError, Verdict};
+use noraftd::store::{Kind, OpenError, Options, Store, StoreError, Verdict};
 
 use crate::common::*;
 
@@ -420,4 +421,58 @@ fn a_record_is_checked_before_a_reader_gets_it() {
     );
     assert_eq!(read(1).unwrap().len(), 1, "what comes before the damage is given");
     assert_eq!(read(3).unwrap().len(), 1);
+}
+
+/// The index of a sealed segment lists entries only, so a cut among what is lost shows as an index that goes back.
+#[test]
+fn entries_are_known_from_the_seal_where_a_cut_among_them_is_lost() {
+    let disk = MemDisk::new();
+    let options = || Options {
+        segment_bytes: 40 << 10,
+        ..options()
+    };
+    let shared = Arc::new(disk.clone());
+    let (mut store, _) = Store::create(shared, options(), identity(), &genesis()).unwrap();
+    let mut persist = |term: u64, prev, records: Vec<noraftd::record::Record>| {
+        let hard_state = HardState {
+            term,
+            voted_for: Some(2),
+        };
+        let batch = Batch {
+            id: BatchId(0),
+            hard_state: Some(hard_state),
+            base: None,
+            append: Some(Append { prev, records }),
+        };
+        store.persist(&batch).unwrap();
+    };
+    let first = [term_entry(1, 1), command(1, 2, b"void"), command(1, 3, b"void")];
+    persist(1, at(0, 0), first.to_vec());
+    persist(2, at(1, 1), vec![term_entry(2, 2), command(2, 3, b"kept")]);
+    let mut last = 3;
+    let is_sealed = |disk: &MemDisk| {
+        let inspection = Inspection::of_files(&disk.files());
+        let mut records = inspection.segments[0]
+            .batches
+            .iter()
+            .flat_map(|batch| &batch.records);
+        records.any(|record| record.kind == Kind::Seal)
+    };
+    while !is_sealed(&disk) {
+        last += 1;
+        persist(2, at(2, last - 1), vec![command(2, last, &[7; 3000])]);
+    }
+    drop(store);
+    let mut files = disk.files();
+    let (_, bytes) = files
+        .iter_mut()
+        .find(|(name, _)| name.as_str() == "segment-0000000000000001")
+        .expect("the first segment is there");
+    bytes[8 << 10..16 << 10].fill(0);
+    let disk = MemDisk::with_files(files);
+    let opened = Store::open(Arc::new(disk), options(), owner());
+    let (_store, recovered) = opened.unwrap();
+    assert_eq!(recovered.log.last_position(), at(2, last));
+    let holes: Vec<_> = recovered.holes.iter().map(|hole| hole.position).collect();
+    assert_eq!(holes, [at(1, 1), at(2, 2), at(2, 3)]);
 }

@@ -280,12 +280,15 @@ impl Noted {
                 to,
                 entries_known,
             };
-            events.push(lost.clone());
-            let listed = seal
-                .entries()
-                .filter(|entry| (from..to).contains(&entry.offset))
-                .map(Event::Indexed);
-            events.extend(listed);
+            let mut next = None;
+            for entry in seal.entries().filter(|entry| (from..to).contains(&entry.offset)) {
+                // Before one that does not follow, the log was cut, or entries came that are not listed.
+                if next != Some(entry.position.index.get()) {
+                    events.push(lost.clone());
+                }
+                next = entry.position.index.get().checked_add(1);
+                events.push(Event::Indexed(entry));
+            }
             events.push(lost);
         }
         self.events = events;
