@@ -13,6 +13,8 @@ touch "$verdicts"
 # What was committed, in a copy: a run that is killed leaves its change there.
 rm -rf "$out/tree"
 mkdir "$out/tree"
+# A build that was killed leaves parts that do not fit together.
+rm -rf "$out/build/debug/incremental"
 git archive HEAD | tar -x -C "$out/tree"
 export CARGO_TARGET_DIR=$out/build
 # Hundreds of builds want no debug information.
@@ -61,9 +63,16 @@ while IFS= read -r name; do
     place=$(grep -nxF -- "$name" "$out/file.txt" | cut -d : -f 1)
     one=$((place - 1))/$(wc -l < "$out/file.txt")
     [ "$(cargo mutants "${of_file[@]}" --list --shard "$one")" = "$name" ] || { echo "mutants-daemon: part $one of $file is not: $name"; exit 1; }
-    code=0
-    nice cargo mutants "${of_file[@]}" --shard "$one" --in-place --baseline skip --timeout 120 --build-timeout 600 \
-        --output "$out" -- --lib --test "$(tests_of "$name")" > "$out/last.log" 2>&1 < /dev/null || code=$?
+    test=$(tests_of "$name")
+    for attempt in 1 2; do
+        code=0
+        nice cargo mutants "${of_file[@]}" --shard "$one" --in-place --baseline skip --timeout 120 --build-timeout 600 \
+            --output "$out" --cargo-arg=--lib --cargo-arg="--test=$test" > "$out/last.log" 2>&1 < /dev/null || code=$?
+        # Only the compiler says that something does not compile.
+        grep -qE 'error: (linking|could not (write|exec))' "$out"/mutants.out/log/*.log || break
+        [ "$attempt" = 1 ] || { echo "mutants-daemon: the linker fails on: $name"; exit 1; }
+        rm -rf "$out/build/debug/incremental"
+    done
     case $code in
     0) grep -q '1 unviable' "$out/last.log" && verdict='does not compile' || verdict=caught ;;
     2) verdict=survived ;;
