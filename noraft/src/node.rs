@@ -59,7 +59,8 @@ impl Node {
         node
     }
 
-    /// Keeps what is known to be committed, for a node that starts again within its process, from the same log.
+    /// Keeps what is known to be committed, at most the whole log, for a node that starts again within its process from the
+    /// same log. Not part of Raft's state on disk: after a restart of the process a leader teaches it (Raft 5.3).
     #[must_use]
     pub fn with_commit_index(mut self, commit_index: LogIndex) -> Self {
         let known = commit_index.min(self.log.last_position().index);

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use harness::plan::{Plan, Span};
 use harness::results::Outcome;
-use harness::sim::campaign::Campaign;
+use harness::sim::campaign::{Campaign, Totals};
 use harness::sim::shrink::{failure_of, shrink};
 use harness::sim::{Lines, Simulated, WorkloadHistory, folder, simulate};
 
@@ -117,21 +117,7 @@ fn correct_code_passes_while_the_voters_change() {
 
 #[test]
 fn nodes_that_are_no_voters_any_more_may_be_stopped_and_wiped() {
-    let plan = Plan::load(&workloads().join("removed.toml")).unwrap_or_else(|error| panic!("{error}"));
-    let campaign = Campaign {
-        plan: plan.lasting(Span::from_millis(4000)),
-        seeds: 1..61,
-        jobs: 2,
-        keep_going: true,
-        cpu_max: None,
-        counts_states: false,
-    };
-    let tally = campaign.run(|_| {});
-    assert_eq!(
-        (&tally.failed[..], tally.seeds),
-        (&[][..], 60),
-        "again: harness sim workloads/removed.toml --time 4s --seed <the seed>"
-    );
+    let tally = sixty_valid_seeds("removed");
     let (processes, disks) = (&tally.counters.processes, &tally.counters.disks);
     assert!(
         processes.removals > 60 && disks.lost > 20 && processes.rejoins > 20,
@@ -139,9 +125,10 @@ fn nodes_that_are_no_voters_any_more_may_be_stopped_and_wiped() {
     );
 }
 
-#[test]
-fn of_two_copies_of_a_directory_one_is_heard_and_that_of_another_node_is_refused() {
-    let plan = Plan::load(&workloads().join("twins.toml")).unwrap_or_else(|error| panic!("{error}"));
+/// Runs 60 seeds of a plan, of four simulated seconds each; none may fail.
+fn sixty_valid_seeds(name: &str) -> Totals {
+    let path = workloads().join(name).with_extension("toml");
+    let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
     let campaign = Campaign {
         plan: plan.lasting(Span::from_millis(4000)),
         seeds: 1..61,
@@ -154,8 +141,14 @@ fn of_two_copies_of_a_directory_one_is_heard_and_that_of_another_node_is_refused
     assert_eq!(
         (&tally.failed[..], tally.seeds),
         (&[][..], 60),
-        "again: harness sim workloads/twins.toml --time 4s --seed <the seed>"
+        "again: harness sim workloads/{name}.toml --time 4s --seed <the seed>"
     );
+    tally
+}
+
+#[test]
+fn of_two_copies_of_a_directory_one_is_heard_and_that_of_another_node_is_refused() {
+    let tally = sixty_valid_seeds("twins");
     let processes = &tally.counters.processes;
     assert!(
         processes.twins_refused > 100 && processes.foreign_refused > 20 && processes.rejoins > 10,
@@ -165,21 +158,7 @@ fn of_two_copies_of_a_directory_one_is_heard_and_that_of_another_node_is_refused
 
 #[test]
 fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
-    let plan = Plan::load(&workloads().join("mistakes.toml")).unwrap_or_else(|error| panic!("{error}"));
-    let campaign = Campaign {
-        plan: plan.lasting(Span::from_millis(4000)),
-        seeds: 1..61,
-        jobs: 2,
-        keep_going: true,
-        cpu_max: None,
-        counts_states: false,
-    };
-    let tally = campaign.run(|_| {});
-    assert_eq!(
-        (&tally.failed[..], tally.seeds),
-        (&[][..], 60),
-        "again: harness sim workloads/mistakes.toml --time 4s --seed <the seed>"
-    );
+    let tally = sixty_valid_seeds("mistakes");
     let processes = &tally.counters.processes;
     assert!(
         processes.rejoins > 10 && processes.hellos_refused > 50,
@@ -189,21 +168,7 @@ fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
 
 #[test]
 fn correct_code_passes_every_family_of_faults_at_once() {
-    let plan = Plan::load(&workloads().join("everything.toml")).unwrap_or_else(|error| panic!("{error}"));
-    let campaign = Campaign {
-        plan: plan.lasting(Span::from_millis(4000)),
-        seeds: 1..61,
-        jobs: 2,
-        keep_going: true,
-        cpu_max: None,
-        counts_states: false,
-    };
-    let tally = campaign.run(|_| {});
-    assert_eq!(
-        (&tally.failed[..], tally.seeds),
-        (&[][..], 60),
-        "again: harness sim workloads/everything.toml --time 4s --seed <the seed>"
-    );
+    let tally = sixty_valid_seeds("everything");
     let (processes, disks) = (&tally.counters.processes, &tally.counters.disks);
     assert!(
         disks.damages > 20 && disks.sectors_lost > 20 && disks.full > 0 && disks.lost > 0,

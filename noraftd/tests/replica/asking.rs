@@ -1,4 +1,4 @@
-//! Whom a node asks for what is damaged, how often, and what it gives to others that ask.
+//! Which nodes are asked for damaged entries and how often, and what a node gives when it is asked.
 
 use std::time::Duration;
 

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use noraft::{LogPosition, Term};
-use noraftd::machine::Machine;
+use noraft::LogPosition;
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record};
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::Inspection;
-use noraftd::store::{Kind, SetUp, Store, Vacant};
+use noraftd::store::{Kind, Store};
 
 use crate::common::*;
-use crate::compaction::{head, save, small_segments};
+use crate::compaction::{save, small_segments};
+use crate::rejoining::begin_again;
 
 const PAGE: usize = 4096;
 
@@ -102,16 +102,7 @@ fn a_seal_lists_the_entries_that_earlier_processes_wrote() {
 #[test]
 fn a_node_that_has_caught_up_does_not_abstain_again_in_later_segments() {
     let disk = MemDisk::new();
-    let vacant = Vacant::look(Arc::new(disk.clone()), SetUp::Rejoin).unwrap();
-    let begun = Store::create_rejoining(
-        vacant,
-        small_segments(),
-        identity(),
-        Term::new(7),
-        &head(at(3, 5)),
-        &mut Machine::new().chunks(),
-    );
-    let (mut store, recovered) = begun.unwrap();
+    let (mut store, recovered) = begin_again(&disk);
     assert!(recovered.abstain.abstains() && store.abstains());
     let hard_state = Some(HardState {
         term: 8,

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use noraft::Term;
 use noraftd::machine::Machine;
 use noraftd::record::Abstain;
+use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{SetUp, Store, Vacant};
 
 use crate::common::*;
 use crate::compaction::{head, small_segments};
 
-#[test]
-fn a_member_that_begins_again_says_that_it_lost_entries_until_it_has_caught_up() {
-    let disk = MemDisk::new();
-    let open = || Store::open(Arc::new(disk.clone()), small_segments(), owner()).unwrap();
+/// A member begins again on an empty disk, from a snapshot of entry 5, in term 7.
+pub(crate) fn begin_again(disk: &MemDisk) -> (Store, Recovered) {
     let vacant = Vacant::look(Arc::new(disk.clone()), SetUp::Rejoin).unwrap();
     let begun = Store::create_rejoining(
         vacant,
@@ -24,7 +23,14 @@ fn a_member_that_begins_again_says_that_it_lost_entries_until_it_has_caught_up()
         &head(at(3, 5)),
         &mut Machine::new().chunks(),
     );
-    let (store, recovered) = begun.unwrap();
+    begun.unwrap()
+}
+
+#[test]
+fn a_member_that_begins_again_says_that_it_lost_entries_until_it_has_caught_up() {
+    let disk = MemDisk::new();
+    let open = || Store::open(Arc::new(disk.clone()), small_segments(), owner()).unwrap();
+    let (store, recovered) = begin_again(&disk);
     assert_eq!(recovered.abstain, Abstain::Loss);
     assert_eq!(
         (recovered.hard_state.term(), recovered.hard_state.voted_for()),

@@ -20,7 +20,7 @@ pub(crate) struct Voters {
     pub(crate) open: BTreeMap<u64, (usize, BTreeSet<NodeId>)>,
     /// By request, the voters that a node said there are now, which permits to stop the others.
     pub(crate) permitted: BTreeMap<u64, BTreeSet<NodeId>>,
-    /// Requests that were done or may have been: how many had been asked for when that was said, and whom for.
+    /// Requests that were done or may have been: the number of requests asked until then, and the voters that each asked for.
     decided: Vec<(u64, BTreeSet<NodeId>)>,
     /// When all nodes are asked to become voters again.
     pub(crate) ask_again: u64,
