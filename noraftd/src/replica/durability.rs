@@ -231,9 +231,12 @@ impl Durability {
         batch.held
     }
 
-    /// The log in memory ends at `tail`: what lies beyond on disk is no longer part of it.
+    /// The log in memory ends at `tail`: what lies beyond, on disk or in the batch in flight, is no longer part of it.
     pub(super) fn cut(&mut self, tail: LogIndex) {
         self.durable = self.durable.min(tail);
+        if let Some(batch) = &mut self.in_flight {
+            batch.last = batch.last.map(|last| last.min(tail));
+        }
     }
 }
 

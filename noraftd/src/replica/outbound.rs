@@ -29,6 +29,8 @@ impl Replica {
         if base.is_some() || append.is_some() {
             let hard_state = (has_changed || self.durability.is_vote_apart()).then_some(state);
             let batch = self.durability.begin(self.now, hard_state, base, append, held);
+            // The core gives out what it appended though a later message has cut it off again.
+            self.durability.cut(self.node.log().last_position().index);
             self.outputs.push(Output::Persist(batch));
         } else if has_changed {
             let vote = self.durability.begin_vote(self.now, state, held);

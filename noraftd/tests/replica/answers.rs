@@ -8,7 +8,7 @@ use noraftd::protocol::resp::Reply;
 use noraftd::time::Instant;
 
 use super::SECOND;
-use super::driven::{Driven, Setup, answered, answers, at, batches, messages, term_begins};
+use super::driven::{Driven, Setup, answered, answers, at, batches, messages, term_begins, write};
 
 const OK: Outcome = Outcome::Done(Reply::Status("OK"));
 
@@ -356,4 +356,22 @@ fn a_change_without_a_majority_is_in_doubt_at_its_deadline_and_not_before() {
     assert_eq!(answers(&driven.pass(step - Duration::from_nanos(1))), []);
     let late = answers(&driven.pass(Duration::from_nanos(1)));
     assert_eq!(late, [(1, Outcome::Indefinite(Doubt::CommitTimeout))]);
+}
+
+#[test]
+fn what_a_later_leader_cut_off_before_it_was_written_is_not_called_durable() {
+    let mut driven = Setup::new(3, 1).start();
+    driven.is_disk_held = true;
+    driven.append(2, 1, at(1, 2), vec![write(1, 3)], 0);
+    // Both wait until this batch is durable.
+    driven.append(2, 2, at(1, 3), vec![term_begins(2, 4), write(2, 5)], 0);
+    driven.append(3, 3, at(3, 5), Vec::new(), 0);
+    driven.sync();
+    let last = driven.last();
+    assert!(last < at(2, 5), "the later leader has another entry there: {last:?}");
+    while driven.is_disk_busy() {
+        driven.sync();
+        let durable = driven.replica.durable_index();
+        assert!(durable <= last.index, "{durable:?} is durable of a log that ends at {last:?}");
+    }
 }

@@ -163,6 +163,11 @@ impl Driven {
         self.let_disk(|work| matches!(work, Work::Batch(_) | Work::Vote(_) | Work::Patch(..)))
     }
 
+    /// The disk has been given something that it has not done.
+    pub(crate) fn is_disk_busy(&self) -> bool {
+        !self.undone.is_empty()
+    }
+
     /// What it wants to read is read.
     pub(crate) fn fetch(&mut self) -> Vec<Output> {
         self.let_disk(|work| matches!(work, Work::Fetch(..)))
