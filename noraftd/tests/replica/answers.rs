@@ -368,10 +368,16 @@ fn what_a_later_leader_cut_off_before_it_was_written_is_not_called_durable() {
     driven.append(3, 3, at(3, 5), Vec::new(), 0);
     driven.sync();
     let last = driven.last();
-    assert!(last < at(2, 5), "the later leader has another entry there: {last:?}");
+    assert!(
+        last < at(2, 5),
+        "the later leader has another entry there: {last:?}"
+    );
     while driven.is_disk_busy() {
         driven.sync();
         let durable = driven.replica.durable_index();
-        assert!(durable <= last.index, "{durable:?} is durable of a log that ends at {last:?}");
+        assert!(
+            durable <= last.index,
+            "{durable:?} is durable of a log that ends at {last:?}"
+        );
     }
 }

@@ -14,6 +14,7 @@ mod direct;
 mod driver;
 mod going_on;
 mod golden;
+mod misplaced;
 mod numbers;
 mod patches;
 mod rejoining;

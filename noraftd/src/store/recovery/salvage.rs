@@ -41,7 +41,10 @@ impl SegmentScan {
         // A batch that follows the last valid one directly proves that what is between them never counted.
         if next.prev_crc != self.reached.last.crc {
             let closed = own.is_some_and(|own| own.link.crc == next.prev_crc);
-            let end = to.max(self.reached.front as usize);
+            // A batch in the wrong place may lie before the front: then what is lost is the one at the front, as far as it goes.
+            let front = self.reached.front as usize;
+            let own_end = front + own.map_or(0, |own| own.span() as usize);
+            let end = if to > front { to } else { own_end.min(bytes.len()) };
             self.salvage(bytes, salt, own, end, next.link.lsn, closed);
         }
         let lsn = own.map(|own| own.link.lsn).filter(|lsn| *lsn < next.link.lsn);
