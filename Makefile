@@ -38,8 +38,10 @@ campaign: build ## every plan of both worlds with new seeds, in a folder that ca
 	@$(HARNESS) campaign workloads/nightly.toml --seed "$$(date +%Y%m%d)" --budget $(BUDGET) $(ARGS)
 
 # Outside of `make test`: the types of Kubernetes take minutes to build.
-deploy-check: setup-build ## whether Kubernetes knows every key of the manifests in deploy/
+deploy-check: setup-build ## whether Kubernetes knows every key of the manifests in deploy/, and a campaign on a real Slurm
 	cargo test --manifest-path deploy/check/Cargo.toml --target-dir target/deploy-check
+	@scripts/setup.sh slurm
+	cargo test -p harness --test runs -- --nocapture slurm
 
 campaign-proof: setup-build ## a campaign of a daemon with a bug, killed twice: one finding, whose plan fails with the bug alone (BUG=name)
 	@scripts/campaign-proof.sh

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients | peers | mutants | docs
+# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark, redis-py and check-jsonschema, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
+#   slurm    Slurm and munge, on which `make deploy-check` runs a campaign; that test is skipped without
 #   docs     mdbook, which `make docs` runs; into target/tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -54,6 +55,12 @@ mutants() {
     [ -x target/tools/bin/cargo-mutants ] && return 0
     echo "setup: installing cargo-mutants into target/tools"
     cargo install --quiet --locked --root target/tools cargo-mutants@27.1.0
+}
+
+slurm() {
+    command -v slurmctld >/dev/null && command -v slurmd >/dev/null && command -v munged >/dev/null && return 0
+    echo "setup: apt-get may also start the services of Slurm and munge; the test starts its own and needs none"
+    apt_install --no-install-recommends slurmctld slurmd slurm-client munge || echo "setup: no Slurm; its test will be skipped"
 }
 
 docs() {

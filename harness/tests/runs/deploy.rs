@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use crate::site::{HARNESS, said};
 use crate::skip::skip;
 
-fn deploy(name: &str) -> PathBuf {
+pub(crate) fn deploy(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(name)
 }
 
@@ -49,12 +49,12 @@ fn systemd_accepts_the_units() {
 }
 
 /// A folder with the programs in `bin`, and a campaign of two shards where the files for schedulers look for one.
-struct Machine {
-    folder: tempfile::TempDir,
+pub(crate) struct Machine {
+    pub(crate) folder: tempfile::TempDir,
 }
 
 impl Machine {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap_or_else(|error| panic!("{error}"));
         let machine = Self { folder };
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
@@ -73,12 +73,12 @@ impl Machine {
         machine
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Runs `script` in the folder, with the programs in the PATH.
-    fn run(&self, script: &str, variables: &[(&str, &str)]) -> Output {
+    pub(crate) fn run(&self, script: &str, variables: &[(&str, &str)]) -> Output {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("/bin/bash");
         command.current_dir(self.folder.path()).arg("-ec").arg(script);
@@ -88,7 +88,7 @@ impl Machine {
     }
 
     /// Joins all shards; each of them ran, and together they are all seeds.
-    fn assert_whole(&self, shards: usize) {
+    pub(crate) fn assert_whole(&self, shards: usize) {
         let merged = self.run("harness merge campaign/shard-* --out night", &[]);
         assert!(matches!(merged.status.code(), Some(0 | 2)), "{}", said(&merged));
         assert!(

@@ -13,4 +13,5 @@ mod sim;
 mod site;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]
 mod skip;
+mod slurm;
 mod topologies;
