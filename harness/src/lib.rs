@@ -24,6 +24,7 @@ pub mod client;
 pub mod cluster;
 pub mod formats;
 pub mod generator;
+pub mod golden;
 pub mod history;
 pub mod interpreter;
 pub mod keyspace;

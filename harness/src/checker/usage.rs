@@ -153,6 +153,14 @@ impl NilReads {
             _ => None,
         }
     }
+
+    /// As [`NilReads::parse`] takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Operations of one function that were left out for one reason.

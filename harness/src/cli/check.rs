@@ -13,8 +13,9 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::cut_off;
+use super::how::HowArgs;
 use harness::checker::certificate::Certificate;
-use harness::checker::{self, Budget, ModelName, NilReads, Options};
+use harness::checker::{self, Budget};
 use harness::formats::{self, ReadError};
 use harness::recording::budget::STEPS_DEFAULT;
 use harness::report;
@@ -48,25 +49,8 @@ pub(crate) struct Args {
     /// History files, or folders to search for them (*.jsonl, *.json, *.edn, *.log, *.txt, each also with .gz)
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Model of the system; when absent, guessed from the functions in the history
-    #[arg(long, value_parser = parse_model)]
-    model: Option<ModelName>,
-    /// The state before the first operation, in EDN or JSON: the value of every register or key,
-    /// the elements of sets and lists, the number of a counter, the balances or total of accounts, the
-    /// token of a lock's holder [default: nothing; 0 for counters]
-    #[arg(long, value_parser = parse_initial)]
-    initial: Option<String>,
-    /// Values are [key value] pairs, and each key is checked by itself [default: yes if each operation,
-    /// reads included, is invoked with a pair]
-    #[arg(long, value_name = "yes|no", value_parser = parse_yes_or_no)]
-    independent: Option<bool>,
-    /// What a read of nil means: the value was nil, or the result is unknown [default: value, but unknown
-    /// for a register that is never nil]
-    #[arg(long, value_name = "value|unknown", value_parser = parse_nil_reads)]
-    nil_reads: Option<NilReads>,
-    /// A failed compare-and-set found a value other than the expected one (always so in Jepsen log lines)
-    #[arg(long)]
-    failed_cas_differs: bool,
+    #[command(flatten)]
+    how: HowArgs,
     /// Print one JSON object for each file
     #[arg(long)]
     json: bool,
@@ -82,33 +66,6 @@ pub(crate) struct Args {
     /// Threads [default: one for each core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..))]
     threads: Option<u16>,
-}
-
-fn parse_model(text: &str) -> Result<ModelName, String> {
-    ModelName::parse(text).ok_or_else(|| {
-        let names: Vec<_> = ModelName::ALL.iter().map(|model| model.name()).collect();
-        format!("expected one of {}", names.join(", "))
-    })
-}
-
-fn parse_initial(text: &str) -> Result<String, String> {
-    if formats::is_value(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("expected one value in EDN or JSON".to_owned())
-    }
-}
-
-fn parse_yes_or_no(text: &str) -> Result<bool, String> {
-    match text {
-        "yes" => Ok(true),
-        "no" => Ok(false),
-        _ => Err("expected yes or no".to_owned()),
-    }
-}
-
-fn parse_nil_reads(text: &str) -> Result<NilReads, String> {
-    NilReads::parse(text).ok_or_else(|| "expected value or unknown".to_owned())
 }
 
 fn parse_bytes(text: &str) -> Result<u64, String> {
@@ -320,15 +277,9 @@ fn check_file(args: &Args, file: &Path, threads: usize, budget: &Budget) -> Resu
         Err(error @ ReadError::Budget { .. }) => return Ok(unread(args, file, &error)),
         Err(error) => return Err(error.into()),
     };
-    recording.failed_cas_differs |= args.failed_cas_differs;
+    recording.failed_cas_differs |= args.how.failed_cas_differs;
     let read = now();
-    let options = Options {
-        model: args.model,
-        initial: args.initial.clone(),
-        independent: args.independent,
-        nil_reads: args.nil_reads,
-        threads,
-    };
+    let options = args.how.options(threads);
     let report = checker::check(&mut recording, &options, budget);
     let line = Line {
         file,

@@ -13,6 +13,8 @@ mod check;
 mod coverage;
 mod cut_off;
 mod generate;
+mod golden;
+mod how;
 mod merge;
 mod plans;
 mod run;
@@ -42,6 +44,7 @@ enum Verb {
     Topologies(topologies::Args),
     Bugs(bugs::Args),
     Check(check::Args),
+    Golden(golden::Args),
     Generate(generate::Args),
     #[command(name = GUARD_VERB, hide = true)]
     Become(become_child::Args),
@@ -63,6 +66,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Golden(args) => golden::run(&args),
         Verb::Generate(args) => generate::run(&args),
         Verb::Become(args) => become_child::run(&args),
     };

@@ -34,8 +34,8 @@ fn generate(folder: &Path, name: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn the_exit_code_is_that_of_the_worst_file() {
-    let valid = golden("register-valid.jsonl");
-    let invalid = golden("register-stale-read.jsonl");
+    let valid = golden("register-valid.jsonl.gz");
+    let invalid = golden("register-stale-read.jsonl.gz");
     assert_eq!(harness(&["check", &valid]).status.code(), Some(0));
     assert_eq!(harness(&["check", &valid, &invalid]).status.code(), Some(1));
     assert_eq!(
@@ -95,7 +95,7 @@ fn in_a_folder_only_histories_are_checked() {
     assert_eq!(stdout(&output).lines().count(), 1);
     let nothing = harness(&["check", deep.to_str().unwrap()]);
     assert_eq!(nothing.status.code(), Some(254), "{nothing:?}");
-    let initial = harness(&["check", "--initial", "[", &golden("register-valid.jsonl")]);
+    let initial = harness(&["check", "--initial", "[", &golden("register-valid.jsonl.gz")]);
     assert_eq!(initial.status.code(), Some(64), "{initial:?}");
 }
 
@@ -225,7 +225,7 @@ fn explanations_are_written_as_text_and_picture() {
         "check",
         "--explain",
         out.to_str().unwrap(),
-        &golden("register-stale-read.jsonl"),
+        &golden("register-stale-read.jsonl.gz"),
     ]);
     assert_eq!(output.status.code(), Some(1));
     let mut files: Vec<_> = std::fs::read_dir(&out)
