@@ -1,7 +1,9 @@
 //! Accounts: transfers keep the total, and no balance is negative. Linear.
 //!
 //! Decides exactly that, for each read of all accounts; it does not look for an order, so `valid` says
-//! that no read contradicts the two invariants, not that the history is linearizable.
+//! that no read contradicts the two invariants, not that the history is linearizable. Where each transfer says which
+//! balances it replaces by which, as those of our own workload do, a bank is a register as well, and has to have an
+//! order as such: [`swaps`].
 //! The total is the one that is given, or else the one most reads agree on: if two differ, one of them is wrong.
 
 use std::collections::BTreeMap;
@@ -38,6 +40,21 @@ pub fn check(total: Option<i128>, reads: &[(u32, Balances)]) -> Verdict {
         }
     }
     Verdict::Valid(reads.iter().map(|(id, _)| *id).collect())
+}
+
+/// Whether each transfer is a compare-and-set from balances to balances, of all accounts.
+pub(crate) fn swaps(recording: &Recording) -> bool {
+    let pool = &recording.pool;
+    let transfer = recording.function_id("transfer");
+    let mut transfers = recording
+        .operations
+        .iter()
+        .filter(|operation| Some(operation.function) == transfer);
+    let of_all = |operation: &Operation| {
+        let swap = pool.as_pair(operation.input);
+        swap.is_some_and(|swap| swap.iter().all(|state| Balances::of(pool, *state).is_some()))
+    };
+    transfer.is_some() && transfers.all(of_all)
 }
 
 /// Reads the balances of a history, and counts what became of each operation.
@@ -108,8 +125,22 @@ pub struct Balances {
 }
 
 impl Balances {
-    /// Reads a map from account to balance, or a list of balances.
+    /// Reads a map from account to balance, a list of balances, or one of the two behind a number that says which
+    /// transfer made them.
     pub fn of(pool: &Pool, read: Datum) -> Option<Self> {
+        let read = match pool.as_pair(read) {
+            Some([number, balances]) if pool.as_integer(number).is_some() => match pool.view(balances) {
+                View::Map(_) | View::List(_) => balances,
+                View::Nil
+                | View::Bool(_)
+                | View::Int(_)
+                | View::Text(_)
+                | View::Atom(..)
+                | View::Set(_)
+                | View::Tagged(..) => read,
+            },
+            Some(_) | None => read,
+        };
         let amounts: Vec<Datum> = match pool.view(read) {
             View::Map(pairs) => pairs.chunks_exact(2).map(|pair| pair[1]).collect(),
             View::List(amounts) => amounts.to_vec(),

@@ -84,6 +84,14 @@ impl<'a> Converter<'a> {
         converter
     }
 
+    /// For a bank whose transfers are compare-and-sets.
+    pub(crate) fn of_bank(recording: &'a Recording, initial: Datum, nil_reads: Option<NilReads>) -> Self {
+        Self {
+            cas: recording.function_id("transfer"),
+            ..Self::new(recording, initial, nil_reads)
+        }
+    }
+
     fn writes_nil(&self, recording: &Recording) -> bool {
         recording
             .effective()

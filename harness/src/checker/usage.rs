@@ -180,6 +180,8 @@ pub(crate) struct UsageCount {
     is_settled: bool,
     /// By key, when the first operation was called that is left out and may have changed something.
     changes: FastMap<Datum, u32>,
+    /// The first of them.
+    first_change: Option<u32>,
 }
 
 impl UsageCount {
@@ -201,6 +203,8 @@ impl UsageCount {
             };
             let first = self.changes.entry(key).or_insert(operation.call);
             *first = (*first).min(operation.call);
+            let earliest = self.first_change.get_or_insert(operation.call);
+            *earliest = (*earliest).min(operation.call);
         }
         let same = |group: &&mut Group| group.function == operation.function && group.left == left;
         match self.groups.iter_mut().find(same) {
@@ -218,6 +222,11 @@ impl UsageCount {
     pub(crate) fn changed_from(&self, key: Datum) -> u32 {
         let of = |key| self.changes.get(&key).copied().unwrap_or(NEVER);
         of(key).min(of(Datum::NIL))
+    }
+
+    /// When something was called that is left out and may have changed any key; [`NEVER`] if nothing was.
+    pub(crate) fn changed_first(&self) -> u32 {
+        self.first_change.unwrap_or(NEVER)
     }
 
     /// Why the history is not valid although nothing contradicts that; `None` if it is.

@@ -40,7 +40,7 @@ pub use power::PowerTier;
 pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
 pub use swarm::SwarmPlan;
-pub use workload::{LogPlan, RegisterPlan, WorkloadPlan};
+pub use workload::{LogPlan, ObjectPlan, RegisterPlan, WorkloadPlan};
 
 /// The plan format that this harness reads.
 pub const PLAN_VERSION: u32 = 1;

@@ -112,10 +112,7 @@ fn draw_load(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     }
     for workload in &mut kept {
         let keys = prng.between(swarm.keys[0] as u64, swarm.keys[1] as u64) as usize;
-        match workload {
-            WorkloadPlan::Register(register) => register.keys = keys,
-            WorkloadPlan::Log(log) => log.keys = keys,
-        }
+        *workload.keys_mut() = keys;
     }
     plan.workloads = kept;
 }

@@ -14,6 +14,14 @@ pub enum WorkloadPlan {
     Register(RegisterPlan),
     /// Append-only logs: append, read a range, ask for the tail.
     Log(LogPlan),
+    /// Sets that only grow: add an element, read them all.
+    Set(ObjectPlan),
+    /// Counters: add one, read.
+    Counter(ObjectPlan),
+    /// Lists: append an element, read one list or all of them at once.
+    ListAppend(ObjectPlan),
+    /// Accounts: transfers by compare-and-set, reads of all balances.
+    Bank(ObjectPlan),
 }
 
 /// Parameters of the register workload.
@@ -78,12 +86,41 @@ impl Default for LogPlan {
     }
 }
 
+/// Parameters of the workloads on sets, counters, lists and banks.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectPlan {
+    /// How often clients choose this workload, relative to the plan's other ones.
+    pub weight: u32,
+    /// How many objects are in use at a time.
+    pub keys: usize,
+    /// After so many operations an object is retired and a fresh one takes its place; at most 1000.
+    pub operations_per_key: u64,
+    /// Share of reads.
+    pub read: u32,
+    /// Share of adds, appends or transfers.
+    pub write: u32,
+}
+
+impl Default for ObjectPlan {
+    fn default() -> Self {
+        Self {
+            weight: 1,
+            keys: 3,
+            operations_per_key: 100,
+            read: 50,
+            write: 50,
+        }
+    }
+}
+
 impl WorkloadPlan {
     /// How often clients choose this workload, relative to the plan's other ones.
     pub fn weight(&self) -> u32 {
         match self {
             Self::Register(plan) => plan.weight,
             Self::Log(plan) => plan.weight,
+            Self::Set(plan) | Self::Counter(plan) | Self::ListAppend(plan) | Self::Bank(plan) => plan.weight,
         }
     }
 
@@ -92,23 +129,55 @@ impl WorkloadPlan {
         match self {
             Self::Register(_) => "register",
             Self::Log(_) => "log",
+            Self::Set(_) => "set",
+            Self::Counter(_) => "counter",
+            Self::ListAppend(_) => "list-append",
+            Self::Bank(_) => "bank",
+        }
+    }
+
+    /// How many keys are in use at a time.
+    pub fn keys(&self) -> usize {
+        match self {
+            Self::Register(plan) => plan.keys,
+            Self::Log(plan) => plan.keys,
+            Self::Set(plan) | Self::Counter(plan) | Self::ListAppend(plan) | Self::Bank(plan) => plan.keys,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn keys_mut(&mut self) -> &mut usize {
+        match self {
+            Self::Register(plan) => &mut plan.keys,
+            Self::Log(plan) => &mut plan.keys,
+            Self::Set(plan) | Self::Counter(plan) | Self::ListAppend(plan) | Self::Bank(plan) => {
+                &mut plan.keys
+            }
         }
     }
 
     pub(super) fn validate(&self, table: &str) -> Result<(), PlanError> {
         let key = |name: &str| format!("{table}.{name}");
-        let (keys, shares) = match self {
-            Self::Register(plan) => (plan.keys, vec![plan.read, plan.write, plan.cas]),
+        let shares = match self {
+            Self::Register(plan) => vec![plan.read, plan.write, plan.cas],
             Self::Log(plan) => {
                 require(
                     (1..=READ_COUNT_MAX).contains(&plan.read_count_max),
                     &key("read_count_max"),
                     || format!("must be 1 to {READ_COUNT_MAX}"),
                 )?;
-                (plan.keys, vec![plan.append, plan.read, plan.tail])
+                vec![plan.append, plan.read, plan.tail]
+            }
+            Self::Set(plan) | Self::Counter(plan) | Self::ListAppend(plan) | Self::Bank(plan) => {
+                require(
+                    (1..=OBJECT_OPERATIONS_MAX).contains(&plan.operations_per_key),
+                    &key("operations_per_key"),
+                    || format!("must be 1 to {OBJECT_OPERATIONS_MAX}"),
+                )?;
+                vec![plan.read, plan.write]
             }
         };
-        require((1..=KEYS_MAX).contains(&keys), &key("keys"), || {
+        require((1..=KEYS_MAX).contains(&self.keys()), &key("keys"), || {
             format!("must be 1 to {KEYS_MAX}")
         })?;
         require((1..=SHARE_MAX).contains(&self.weight()), &key("weight"), || {
@@ -125,6 +194,8 @@ impl WorkloadPlan {
 
 /// One reply with so many records is still far below any frame limit.
 const READ_COUNT_MAX: u64 = 10_000;
+/// A read shows a whole object.
+const OBJECT_OPERATIONS_MAX: u64 = 1000;
 /// The final phase reads every key from every node.
 const KEYS_MAX: usize = 1000;
 /// Enough for any proportion; sums stay far from overflow.

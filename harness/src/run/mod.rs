@@ -28,7 +28,7 @@ pub use retention::retain;
 
 use crate::cluster::{Cluster, ClusterError, Programs};
 use crate::generator::Mix;
-use crate::history::{Header, HistoryError};
+use crate::history::HistoryError;
 use crate::interpreter::{Interpreter, Track};
 use crate::nemesis::{Lane, Nemesis};
 use crate::plan::Plan;
@@ -168,19 +168,13 @@ impl<'a> Stage<'a> {
         let mut histories = Vec::new();
         let mut tracks = Vec::new();
         for workload in &plan.workloads {
-            let mut header = Header::new(workload.name());
-            header.plan = Some(plan.name.clone());
-            header.seed = Some(seed);
+            let weight = workload.weight();
+            let workload = workload::from_plan(workload);
+            let header = workload::header(plan, workload.as_ref(), seed);
             let path = folder.file(&history_name(plan, workload.name()));
             let history = recorder.open(&path, &header)?;
             histories.push(path);
-            tracks.push((
-                workload.weight(),
-                Track {
-                    workload: workload::from_plan(workload),
-                    history,
-                },
-            ));
+            tracks.push((weight, Track { workload, history }));
         }
         let tracks = Mix::new(tracks).expect("a valid plan has a workload, and each has a weight");
         let nodes = cluster

@@ -8,7 +8,7 @@
 //! broke at first.
 
 use super::{Lines, simulate};
-use crate::plan::{FaultPlan, NetworkPlan, Plan, Span, WorkloadPlan};
+use crate::plan::{FaultPlan, NetworkPlan, Plan, Span};
 
 /// A plan that fails.
 #[derive(Debug, Clone)]
@@ -148,20 +148,11 @@ fn fewer_parts(plan: &Plan, found: &mut Candidates) {
             });
         }
     }
-    if plan.workloads.iter().any(|workload| keys(workload) > 1) {
+    if plan.workloads.iter().any(|workload| workload.keys() > 1) {
         push(found, "one key".to_owned(), plan, |plan| {
-            plan.workloads.iter_mut().for_each(|workload| match workload {
-                WorkloadPlan::Register(register) => register.keys = 1,
-                WorkloadPlan::Log(log) => log.keys = 1,
-            });
+            let workloads = plan.workloads.iter_mut();
+            workloads.for_each(|workload| *workload.keys_mut() = 1);
         });
-    }
-}
-
-fn keys(workload: &WorkloadPlan) -> usize {
-    match workload {
-        WorkloadPlan::Register(register) => register.keys,
-        WorkloadPlan::Log(log) => log.keys,
     }
 }
 

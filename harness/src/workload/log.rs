@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use noraftd::prng::Prng;
 use serde_json::{Value, json};
 
+use super::ids::Ids;
 use super::{Completion, Operation, Part, UnexpectedReply, Workload, number_or_text};
 use crate::client::Reply;
 use crate::generator::Mix;
@@ -21,7 +22,7 @@ use crate::plan::LogPlan;
 
 /// The log workload.
 #[derive(Debug)]
-pub struct LogWorkload {
+pub(super) struct LogWorkload {
     mix: Mix<Function>,
     keys: usize,
     read_count_max: u64,
@@ -39,26 +40,13 @@ enum Function {
 struct State {
     /// The last number appended.
     appended: i64,
-    known: BTreeMap<String, Known>,
-}
-
-/// Ids of a log that replies have shown: where reads begin.
-#[derive(Debug, Default)]
-struct Known {
-    /// Spread over the whole log.
-    anywhere: Vec<String>,
-    /// The newest ones, in a ring.
-    recent: Vec<String>,
-    seen: u64,
+    /// What replies have shown of each log.
+    known: BTreeMap<String, Ids>,
 }
 
 impl LogWorkload {
     /// The workload that `plan` describes.
-    ///
-    /// # Panics
-    ///
-    /// When no operation has a share, which a valid plan excludes.
-    pub fn new(plan: &LogPlan) -> Self {
+    pub(super) fn new(plan: &LogPlan) -> Self {
         let mix = [
             (plan.append, Function::Append),
             (plan.read, Function::Read),
@@ -76,18 +64,12 @@ impl LogWorkload {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn append(&self, key: String) -> Operation {
+    fn append(&self, key: &str) -> Operation {
         let mut state = self.lock();
         state.appended += 1;
         let number = state.appended;
-        let words = ["XADD", &key, "*", FIELD, &number.to_string()];
-        let request = words.map(str::to_owned).to_vec();
-        Operation {
-            function: APPEND,
-            key,
-            value: Some(json!(number)),
-            request,
-        }
+        let words = ["XADD", key, "*", FIELD, &number.to_string()];
+        Operation::new(APPEND, key, Some(json!(number)), &words)
     }
 }
 
@@ -104,12 +86,12 @@ impl Workload for LogWorkload {
             Part::Reader => Function::Read,
         };
         match function {
-            Function::Append => self.append(key),
-            Function::Tail => tail(key),
+            Function::Append => self.append(&key),
+            Function::Tail => tail(&key),
             Function::Read => {
                 let count = prng.between(1, self.read_count_max);
                 let from = self.lock().known.get(&key).and_then(|known| known.choose(prng));
-                read(key, from.unwrap_or_else(|| START.to_owned()), count)
+                read(&key, from.as_deref().unwrap_or(START), count)
             }
         }
     }
@@ -138,73 +120,29 @@ impl Workload for LogWorkload {
         }
         let key = format!("{KEY_PREFIX}{finished}");
         match done.last() {
-            None => Some(self.append(key)),
-            Some(last) if last.end => Some(self.append(key)),
+            None => Some(self.append(&key)),
+            Some(last) if last.end => Some(self.append(&key)),
             // Pages overlap in one record: what lies between two pages is then known to be nothing.
             Some(last) => {
                 let from = if last.at.is_some() { None } else { newest_id(last) };
-                Some(read(key, from.unwrap_or(START).to_owned(), PAGE_RECORDS))
+                Some(read(&key, from.unwrap_or(START), PAGE_RECORDS))
             }
         }
     }
 }
 
-impl Known {
-    fn learn(&mut self, id: &str) {
-        let at = self.seen as usize;
-        self.seen += 1;
-        replace(&mut self.recent, at % RECENT, id);
-        if self.anywhere.len() < ANYWHERE_MAX {
-            self.anywhere.push(id.to_owned());
-        } else if at.is_multiple_of(ANYWHERE_STRIDE) {
-            replace(&mut self.anywhere, (at / ANYWHERE_STRIDE) % ANYWHERE_MAX, id);
-        }
-    }
-
-    fn choose(&self, prng: &mut Prng) -> Option<String> {
-        let from = if prng.chance(1, 2) {
-            &self.recent
-        } else {
-            &self.anywhere
-        };
-        prng.choose(from).cloned()
-    }
-}
-
-/// Puts `id` at `at`, or at the end of a list that is still shorter.
-fn replace(list: &mut Vec<String>, at: usize, id: &str) {
-    match list.get_mut(at) {
-        Some(place) => id.clone_into(place),
-        None => list.push(id.to_owned()),
-    }
-}
-
-fn read(key: String, from: String, count: u64) -> Operation {
-    let words = ["XRANGE", &key, &from, "+", "COUNT", &count.to_string()];
-    let request = words.map(str::to_owned).to_vec();
+fn read(key: &str, from: &str, count: u64) -> Operation {
     let value = if from == START {
         json!({ "count": count })
     } else {
         json!({ "from": from, "count": count })
     };
-    Operation {
-        function: READ,
-        key,
-        value: Some(value),
-        request,
-    }
+    let words = ["XRANGE", key, from, "+", "COUNT", &count.to_string()];
+    Operation::new(READ, key, Some(value), &words)
 }
 
-fn tail(key: String) -> Operation {
-    let request = ["XREVRANGE", &key, "+", "-", "COUNT", "1"]
-        .map(str::to_owned)
-        .to_vec();
-    Operation {
-        function: TAIL,
-        key,
-        value: None,
-        request,
-    }
+fn tail(key: &str) -> Operation {
+    Operation::new(TAIL, key, None, &["XREVRANGE", key, "+", "-", "COUNT", "1"])
 }
 
 fn count_of(operation: &Operation) -> u64 {
@@ -218,21 +156,15 @@ fn count_of(operation: &Operation) -> u64 {
 
 fn appended(reply: &Reply) -> Option<Completion> {
     let Reply::Bulk(_) = reply else { return None };
-    Some(Completion {
-        at: Some(json!(reply.text()?)),
-        ..Completion::default()
-    })
+    Some(Completion::at(json!(reply.text()?)))
 }
 
 fn records(reply: &Reply, count: u64) -> Option<Completion> {
     let Reply::Array(items) = reply else { return None };
     let records: Option<Vec<Value>> = items.iter().map(record).collect();
     let end = (items.len() as u64) < count;
-    Some(Completion {
-        value: Some(Value::Array(records?)),
-        end,
-        ..Completion::default()
-    })
+    let read = Completion::value(Value::Array(records?));
+    Some(Completion { end, ..read })
 }
 
 fn tail_record(reply: &Reply) -> Option<Completion> {
@@ -242,10 +174,7 @@ fn tail_record(reply: &Reply) -> Option<Completion> {
         [last] => record(last)?,
         _ => return None,
     };
-    Some(Completion {
-        value: Some(value),
-        ..Completion::default()
-    })
+    Some(Completion::value(value))
 }
 
 /// `[id, ["v", n]]`
@@ -283,119 +212,3 @@ const FIELD: &str = "v";
 const START: &str = "-";
 /// One page of the final scan.
 const PAGE_RECORDS: u64 = 1000;
-/// Reads that begin near the end are the ones that can be stale.
-const RECENT: usize = 16;
-/// Bounds memory; old ids are replaced slowly.
-const ANYWHERE_MAX: usize = 4096;
-const ANYWHERE_STRIDE: usize = 16;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn bulk(text: &str) -> Reply {
-        Reply::Bulk(bytes::Bytes::copy_from_slice(text.as_bytes()))
-    }
-
-    fn entry(id: &str, number: &str) -> Reply {
-        Reply::Array(vec![bulk(id), Reply::Array(vec![bulk("v"), bulk(number)])])
-    }
-
-    fn workload(plan: &LogPlan) -> LogWorkload {
-        LogWorkload::new(plan)
-    }
-
-    #[test]
-    fn reads_begin_at_ids_that_were_seen() {
-        let workload = workload(&LogPlan {
-            append: 0,
-            tail: 0,
-            ..LogPlan::default()
-        });
-        let mut prng = Prng::new(1);
-        assert_eq!(workload.next(Part::All, &mut prng).request[2], "-");
-        let append = workload.append("log:0".into());
-        let completion = workload.complete(&append, &bulk("5-0")).unwrap();
-        assert_eq!(completion.at, Some(json!("5-0")));
-        assert_eq!(
-            workload.next(Part::All, &mut prng).request[..4],
-            ["XRANGE", "log:0", "5-0", "+"]
-        );
-    }
-
-    #[test]
-    fn a_read_tells_whether_it_reached_the_end() {
-        let workload = workload(&LogPlan::default());
-        let operation = read("log:0".into(), "-".into(), 2);
-        let short = workload
-            .complete(&operation, &Reply::Array(vec![entry("1-0", "1")]))
-            .unwrap();
-        assert_eq!((short.value, short.end), (Some(json!([["1-0", 1]])), true));
-        let full = Reply::Array(vec![entry("1-0", "1"), entry("2-0", "2")]);
-        assert!(!workload.complete(&operation, &full).unwrap().end);
-        assert!(workload.complete(&operation, &Reply::Null).is_err());
-        assert!(
-            workload
-                .complete(&operation, &Reply::Array(vec![bulk("1-0")]))
-                .is_err()
-        );
-    }
-
-    #[test]
-    fn the_tail_is_one_record_or_none() {
-        let workload = workload(&LogPlan::default());
-        let operation = tail("log:0".into());
-        let said = |reply| {
-            workload
-                .complete(&operation, &reply)
-                .map(|completion| completion.value)
-        };
-        assert_eq!(said(Reply::Array(vec![])), Ok(Some(Value::Null)));
-        assert_eq!(
-            said(Reply::Array(vec![entry("9-1", "4")])),
-            Ok(Some(json!(["9-1", 4])))
-        );
-        assert!(said(Reply::Array(vec![entry("1-0", "1"), entry("2-0", "2")])).is_err());
-    }
-
-    #[test]
-    fn the_finale_appends_to_and_pages_through_every_log() {
-        let workload = workload(&LogPlan {
-            keys: 2,
-            ..LogPlan::default()
-        });
-        let page = |end| Completion {
-            value: Some(json!([["7-0", 1], ["8-0", 2]])),
-            end,
-            ..Completion::default()
-        };
-        let append = Completion {
-            at: Some(json!("8-0")),
-            ..Completion::default()
-        };
-        let mut done = Vec::new();
-        let mut shown = Vec::new();
-        for completion in [append.clone(), page(false), page(true), append, page(true)] {
-            let operation = workload.finale(&done).unwrap();
-            shown.push(operation.request[..3].join(" "));
-            done.push(completion);
-        }
-        assert_eq!(workload.finale(&done), None);
-        let wanted = [
-            "XADD log:0 *",
-            "XRANGE log:0 -",
-            "XRANGE log:0 8-0",
-            "XADD log:1 *",
-            "XRANGE log:1 -",
-        ];
-        assert_eq!(shown, wanted);
-    }
-
-    #[test]
-    fn what_is_remembered_is_bounded_and_keeps_the_newest() {
-        let mut known = Known::default();
-        (0..100_000).for_each(|id| known.learn(&id.to_string()));
-        assert_eq!((known.anywhere.len(), known.recent.len()), (ANYWHERE_MAX, RECENT));
-        assert!(known.recent.contains(&"99999".to_owned()));
-    }
-}

@@ -17,3 +17,4 @@ mod skip;
 mod small;
 mod spellings;
 mod verdicts;
+mod workloads;

@@ -131,7 +131,7 @@ fn check_model(
             let check = |calls: &[_], _: &Budget| Answer::of("lock", lock::check(initial.number, calls));
             task.by_key(|one| convert.convert(one), check)
         }
-        ModelName::Bank => whole::bank(recording, initial, options),
+        ModelName::Bank => whole::bank(&task, initial),
         ModelName::ListAppend => whole::list_append(recording, initial, options, budget),
         ModelName::RwRegister => whole::rw_register(recording, initial, options, budget),
     }

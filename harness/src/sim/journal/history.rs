@@ -9,6 +9,7 @@ use crate::history::{Header, HistoryWriter};
 use crate::op::{EventKind, HistoryEvent};
 use crate::plan::Plan;
 use crate::results::Counts;
+use crate::workload::{from_plan, header};
 
 /// One history a workload.
 #[derive(Debug)]
@@ -20,17 +21,10 @@ pub(crate) struct History {
 
 impl History {
     pub(crate) fn new(plan: &Plan, seed: u64) -> Self {
-        let track = |name: &str| {
-            let mut header = Header::new(name);
-            (header.plan, header.seed) = (Some(plan.name.clone()), Some(seed));
-            (header, Vec::new())
-        };
+        let header = |workload| header(plan, from_plan(workload).as_ref(), seed);
+        let tracks = plan.workloads.iter().map(header);
         Self {
-            tracks: plan
-                .workloads
-                .iter()
-                .map(|workload| track(workload.name()))
-                .collect(),
+            tracks: tracks.map(|header| (header, Vec::new())).collect(),
             next_operation: 0,
             counts: Counts::default(),
         }
