@@ -6,6 +6,10 @@ use clap::{Parser, Subcommand};
 use harness::cluster::guard::GUARD_VERB;
 use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
 
+// First: its macros are those of the modules behind it.
+#[macro_use]
+mod output;
+
 mod become_child;
 mod bugs;
 mod campaign;

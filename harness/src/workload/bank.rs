@@ -13,7 +13,8 @@
 
 use serde_json::{Value, json};
 
-use super::object::{Object, Turn};
+use super::keys::Turn;
+use super::object::Object;
 use super::{Completion, Operation};
 use crate::client::Reply;
 

@@ -9,7 +9,8 @@
 
 use serde_json::{Value, json};
 
-use super::object::{Object, Turn};
+use super::keys::Turn;
+use super::object::Object;
 use super::{Completion, Operation, text_or_null};
 use crate::client::Reply;
 

@@ -4,8 +4,6 @@
 
 use noraftd::prng::Prng;
 
-use super::object::Turn;
-
 /// Keys, with what is known of each.
 #[derive(Debug)]
 pub(super) struct Keys<K> {
@@ -23,6 +21,18 @@ pub(super) struct Slot<K> {
     generation: u64,
     operations: u64,
     known: K,
+}
+
+/// An operation's object.
+pub(super) struct Turn<'a, K> {
+    /// Its key.
+    pub(super) key: &'a str,
+    /// How many operations it had before, while it was in use.
+    pub(super) nth: u64,
+    /// What replies have shown of it.
+    pub(super) known: &'a K,
+    /// The objects in use.
+    pub(super) in_use: &'a [Slot<K>],
 }
 
 impl<K: Default> Keys<K> {

@@ -12,7 +12,8 @@
 
 use serde_json::{Value, json};
 
-use super::object::{Object, Turn};
+use super::keys::Turn;
+use super::object::Object;
 use super::{Completion, Operation, number_or_text};
 use crate::client::Reply;
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use noraftd::prng::Prng;
 use serde_json::Value;
 
-use super::keys::{Keys, Slot};
+use super::keys::{Keys, Turn};
 use super::{Completion, Operation, Part, UnexpectedReply, Workload};
 use crate::client::Reply;
 use crate::generator::Mix;
@@ -47,18 +47,6 @@ pub(super) trait Object: Debug + Send + Sync {
     fn initial(&self) -> Option<Value> {
         None
     }
-}
-
-/// An operation's object.
-pub(super) struct Turn<'a, K> {
-    /// Its key.
-    pub(super) key: &'a str,
-    /// How many operations it had before, while it was in use.
-    pub(super) nth: u64,
-    /// What replies have shown of it.
-    pub(super) known: &'a K,
-    /// The objects in use.
-    pub(super) in_use: &'a [Slot<K>],
 }
 
 /// The workload on objects of one kind.

@@ -10,8 +10,8 @@
 
 use serde_json::{Value, json};
 
-use super::keys::Keys;
-use super::object::{Object, Objects, Turn};
+use super::keys::{Keys, Turn};
+use super::object::{Object, Objects};
 use super::{Completion, Operation, text_or_null};
 use crate::client::Reply;
 use crate::plan::RegisterPlan;

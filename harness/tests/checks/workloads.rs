@@ -1,6 +1,8 @@
 //! Each workload, asked of one state machine that is right and of one that is not: what is wrong is found, and the
 //! explanation says it in words.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests, where a panic is the report")]
+
 use std::path::Path;
 
 use bytes::BytesMut;
@@ -18,7 +20,7 @@ use noraftd::protocol::command::{Class, Parsed, parse};
 use noraftd::protocol::resp::RespVersion;
 use noraftd::time::Stamp;
 
-/// Answers each command, from the second on perhaps not as it should.
+/// The state machine of a node, asked with the words of commands.
 struct Server {
     machine: Machine,
     applied: u64,
@@ -126,7 +128,7 @@ fn an_element_that_is_lost_is_missed() {
     is_found(
         "set",
         |at, operation, _| is_lost(at, operation).then(|| Reply::Status("OK".into())),
-        &["an element", "disappeared", "add"],
+        &["lost: a read does not see an acknowledged add", "returned before"],
     );
 }
 

@@ -93,3 +93,19 @@ fn every_fault_of_the_smoke_plan_turns_up_in_a_minute() {
     }
     assert_eq!(wanted, 10, "every seed has kills, pauses and partitions");
 }
+
+#[test]
+fn the_page_on_workloads_shows_the_code_as_it_is() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = root.join("docs/src/tasks/workloads.md");
+    let page = std::fs::read_to_string(page).expect("there is a page");
+    let blocks: Vec<&str> = page.split("```rust\n// ").skip(1).collect();
+    assert!(blocks.len() >= 3, "{} blocks of code", blocks.len());
+    for block in blocks {
+        let (file, code) = block.split_once('\n').expect("a block names its file first");
+        let (code, _) = code.split_once("```").expect("a block ends");
+        let source =
+            std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        assert!(source.contains(code.trim_end()), "{file} does not have:\n{code}");
+    }
+}

@@ -276,3 +276,21 @@ fn real_processes_refuse_what_only_a_simulation_can_do() {
         None
     );
 }
+
+#[test]
+fn a_reader_that_has_gone_does_not_change_the_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.toml");
+    let text = "version = 1\nname = \"p\"\ntime = \"300ms\"\n[[workload]]\nkind = \"counter\"\n";
+    std::fs::write(&plan, text).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_harness"))
+        .arg("sim")
+        .arg(&plan)
+        .args(["--seeds", "1..3"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop((child.stdout.take(), child.stderr.take()));
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
