@@ -65,8 +65,12 @@ impl World {
             Err(problem) => return self.fail(Rule::Commands, problem),
         };
         self.note_meaning(&request, &words_of(&operation));
-        let client = &mut self.clients.list[at];
         let body = (request.class == Class::Write).then(|| body_hash(&request.body));
+        if let Some(body) = body {
+            // Some commands, such as INCR, have the bytes of others.
+            self.checks.may_be_committed(body);
+        }
+        let client = &mut self.clients.list[at];
         client.open = Some(Open {
             track,
             operation,
