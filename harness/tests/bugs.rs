@@ -64,7 +64,7 @@ fn bugs_are_put_into_the_daemon_and_nowhere_else() {
 fn every_plan_that_hunts_a_bug_can_run_in_its_world() {
     let mut seen = BTreeSet::new();
     for bug in catalog().bugs {
-        for world in World::ALL {
+        for world in [World::Sim, World::Cluster] {
             for path in bug.plans(world) {
                 if seen.insert((world, path.clone())) {
                     let plan = Plan::load(&root().join(path))

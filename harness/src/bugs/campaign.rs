@@ -12,7 +12,8 @@ use super::hunt::{Found, Hunt, World};
 use super::parts::{Origin, PartError, Rows, commit};
 use super::progress::Progress;
 use super::scorecard::{Control, Line, Score, Scorecard};
-use super::scratch::{Scratch, ScratchError};
+use super::scratch::{Scratch, ScratchError, Tests};
+use super::test_programs::target;
 use crate::plan::Span;
 use crate::sim::topologies::Shard;
 
@@ -64,6 +65,7 @@ pub async fn run(hunts: &Hunts, report: &mut dyn FnMut(&str)) -> Result<Scorecar
         rows,
         progress: Progress::new(steps),
         harness: PathBuf::new(),
+        tests: Tests::new(),
         passed: BTreeMap::new(),
         card: Scorecard::default(),
     };
@@ -113,6 +115,8 @@ struct Campaign<'a> {
     progress: Progress,
     /// The unmutated harness.
     harness: PathBuf,
+    /// The programs of tests, as they were built last.
+    tests: Tests,
     /// How many seeds of each plan the unmutated daemon passed.
     passed: BTreeMap<(World, PathBuf), u64>,
     card: Scorecard,
@@ -121,16 +125,13 @@ struct Campaign<'a> {
 impl Campaign<'_> {
     async fn control(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), HuntsError> {
         report("building the unmutated daemon");
-        self.scratch.build(None, &["harness", "noraftd"])?;
-        self.harness = self.scratch.keep("harness", "harness-unmutated")?;
-        let noraftd = self.scratch.keep("noraftd", "noraftd-unmutated")?;
+        let plans = self.hunts.plans();
+        let noraftd = self.build_unmutated(&plans)?;
         // The other builds are small.
         self.progress = Progress::new(self.progress.all);
-        for (world, plan) in self.hunts.plans() {
-            let harness = self.harness.clone();
-            let found = self
-                .hunt(world, &plan, harness, noraftd.clone(), u64::MAX, 1)
-                .await;
+        for (world, plan) in plans {
+            let programs = (self.harness.clone(), noraftd.clone());
+            let found = self.hunt(world, &plan, programs, u64::MAX, 1).await;
             if let Ok(Found {
                 seeds, catch: None, ..
             }) = found
@@ -147,17 +148,40 @@ impl Campaign<'_> {
         Ok(())
     }
 
+    /// Builds what `plans` run with; gives the daemon.
+    fn build_unmutated(&mut self, plans: &BTreeSet<(World, PathBuf)>) -> Result<PathBuf, HuntsError> {
+        let mut noraftd = PathBuf::new();
+        if plans.iter().any(|(world, _)| *world != World::Tests) {
+            self.scratch.build(None, &["harness", "noraftd"])?;
+            self.harness = self.scratch.keep("harness", "harness-unmutated")?;
+            noraftd = self.scratch.keep("noraftd", "noraftd-unmutated")?;
+        }
+        let tests = plans.iter().filter(|(world, _)| *world == World::Tests);
+        let tests: BTreeSet<PathBuf> = tests.map(|(_, path)| path.clone()).collect();
+        if !tests.is_empty() {
+            self.tests = self.scratch.build_tests(None, &tests)?;
+        }
+        Ok(noraftd)
+    }
+
+    /// Builds what hunts in `world` run with.
+    fn build_mutated(&mut self, bug: &Bug, world: World) -> Result<(), ScratchError> {
+        match world {
+            World::Sim => self.scratch.build(Some(bug), &["harness"]),
+            World::Cluster => self.scratch.build(Some(bug), &["noraftd"]),
+            World::Tests => {
+                let paths = bug.plans(world).iter().cloned().collect();
+                self.tests = self.scratch.build_tests(Some(bug), &paths)?;
+                Ok(())
+            }
+        }
+    }
+
     async fn bugs(&mut self, report: &mut dyn FnMut(&str)) -> Result<(), HuntsError> {
         let hunts = self.hunts;
         for bug in &hunts.catalog.bugs {
-            let worlds = hunts.worlds_of(bug);
-            let programs: Vec<&str> = worlds.iter().map(|world| program_of(*world)).collect();
-            if programs.is_empty() {
-                continue;
-            }
-            let built = self.scratch.build(Some(bug), &programs);
-            for world in worlds {
-                let score = match &built {
+            for world in hunts.worlds_of(bug) {
+                let score = match self.build_mutated(bug, world) {
                     Ok(()) => self.hunt_bug(bug, world).await,
                     Err(error) => Score::Failed(error.to_string()),
                 };
@@ -187,13 +211,10 @@ impl Campaign<'_> {
             };
             let harness = match world {
                 World::Sim => self.scratch.program("harness"),
-                World::Cluster => self.harness.clone(),
+                World::Cluster | World::Tests => self.harness.clone(),
             };
-            let noraftd = self.scratch.program("noraftd");
-            match self
-                .hunt(world, plan, harness, noraftd, *seeds, plans.len())
-                .await
-            {
+            let programs = (harness, self.scratch.program("noraftd"));
+            match self.hunt(world, plan, programs, *seeds, plans.len()).await {
                 Err(problem) => return Score::Failed(problem),
                 Ok(found) => {
                     all.seeds += found.seeds;
@@ -209,34 +230,37 @@ impl Campaign<'_> {
         Score::Hunted(all)
     }
 
+    /// Runs one plan with a harness and a daemon, or one program of tests; a plan gets its `share` of the budget.
     async fn hunt(
         &self,
         world: World,
         plan: &Path,
-        harness: PathBuf,
-        noraftd: PathBuf,
+        (mut harness, noraftd): (PathBuf, PathBuf),
         seeds_max: u64,
         share: usize,
     ) -> Result<Found, String> {
-        let budget = self.hunts.budget.unwrap_or(world.budget()).as_duration();
+        let mut root = self.hunts.root.clone();
+        let mut budget = self.hunts.budget.unwrap_or(world.budget()).as_duration();
+        budget /= u32::try_from(share).unwrap_or(1);
+        if world == World::Tests {
+            let (package, target) = target(plan).ok_or("neither src/ nor tests/ of a package")?;
+            let program = self.tests.get(&(package.to_owned(), target.option()));
+            harness = program.ok_or("there is no such program of tests")?.clone();
+            root = self.scratch.tree();
+            // They end by themselves.
+            budget = world.budget().as_duration();
+        }
         let hunt = Hunt {
             world,
             harness,
             noraftd,
-            root: &self.hunts.root,
+            root: &root,
             runs: self.scratch.folder().join("runs"),
             plan,
             first_seed: self.hunts.first_seed,
             seeds_max,
-            budget: (budget / u32::try_from(share).unwrap_or(1)).max(Duration::from_millis(1)),
+            budget: budget.max(Duration::from_millis(1)),
         };
         hunt.run().await
-    }
-}
-
-fn program_of(world: World) -> &'static str {
-    match world {
-        World::Sim => "harness",
-        World::Cluster => "noraftd",
     }
 }

@@ -87,6 +87,9 @@ pub struct Bug {
     /// The file of the test that sees it, where no plan does.
     #[serde(default)]
     pub test: Option<PathBuf>,
+    /// What is run of the tests: that file, or whole programs of tests for a bug that is held out.
+    #[serde(skip)]
+    pub tests: Vec<PathBuf>,
     /// Why nothing sees it, where that is known.
     #[serde(default)]
     pub missed: Option<String>,
@@ -184,7 +187,11 @@ impl Catalog {
     ///
     /// When a file cannot be read or is malformed, or there is no such folder.
     pub fn load_held_out(root: &Path) -> Result<Self, CatalogError> {
-        Self::load_folder(root, HELD_OUT)
+        let mut catalog = Self::load_folder(root, HELD_OUT)?;
+        for bug in &mut catalog.bugs {
+            bug.tests = TESTS.iter().map(PathBuf::from).collect();
+        }
+        Ok(catalog)
     }
 
     /// The bugs of both folders, the second of which need not be there.
@@ -210,10 +217,9 @@ impl Catalog {
             if name == LEFT_OUT {
                 left_out = parse::<LeftOutFile>(&text, &path)?.bug;
             } else {
-                let bug = Bug {
-                    name,
-                    ..parse(&text, &path)?
-                };
+                let bug: Bug = parse(&text, &path)?;
+                let tests = bug.test.iter().cloned().collect();
+                let bug = Bug { name, tests, ..bug };
                 bug.validate(&path)?;
                 bugs.push(bug);
             }
@@ -332,6 +338,7 @@ impl Bug {
         match world {
             World::Sim => &self.sim,
             World::Cluster => &self.cluster,
+            World::Tests => &self.tests,
         }
     }
 }
@@ -360,6 +367,14 @@ impl Edit {
 /// Bugs that are held out, from the root of the project.
 pub const HELD_OUT: &str = "harness/bugs/held-out";
 const FOLDER: &str = "harness/bugs";
+/// The programs of tests, by their folders, that run within the budget of a bug: all but those that start daemons.
+const TESTS: [&str; 5] = [
+    "noraft/tests/contract",
+    "noraftd/src",
+    "noraftd/tests/protocol",
+    "noraftd/tests/replica",
+    "noraftd/tests/store",
+];
 const LEFT_OUT: &str = "left-out";
 
 #[cfg(test)]

@@ -24,17 +24,28 @@ pub enum World {
     Sim,
     /// Real processes.
     Cluster,
+    /// No plan at all: the project's tests.
+    Tests,
 }
 
 impl World {
     /// Every world.
-    pub const ALL: [Self; 2] = [Self::Sim, Self::Cluster];
+    pub const ALL: [Self; 3] = [Self::Sim, Self::Cluster, Self::Tests];
 
     /// The name used on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sim => "sim",
             Self::Cluster => "cluster",
+            Self::Tests => "tests",
+        }
+    }
+
+    /// What is counted.
+    pub fn runs(self) -> &'static str {
+        match self {
+            Self::Sim | Self::Cluster => "seeds",
+            Self::Tests => "tests",
         }
     }
 
@@ -42,7 +53,7 @@ impl World {
     pub fn seconds(self) -> &'static str {
         match self {
             Self::Sim => "CPU seconds",
-            Self::Cluster => "seconds",
+            Self::Cluster | Self::Tests => "seconds",
         }
     }
 
@@ -51,6 +62,7 @@ impl World {
         match self {
             Self::Sim => Span::from_millis(60_000),
             Self::Cluster => Span::from_millis(180_000),
+            Self::Tests => Span::from_millis(600_000),
         }
     }
 }
@@ -73,9 +85,9 @@ pub struct Found {
 pub struct Catch {
     /// The plan.
     pub plan: PathBuf,
-    /// The seed.
+    /// The seed; 0 for a test.
     pub seed: u64,
-    /// The check, or the rule.
+    /// The check, the rule, or the test.
     pub by: String,
     /// What was seen, in a line.
     pub detail: String,
@@ -84,11 +96,11 @@ pub struct Catch {
 /// What to run.
 pub(super) struct Hunt<'a> {
     pub(super) world: World,
-    /// The harness to run: with the bug in it for the simulation, without it for real processes.
+    /// The harness to run: with the bug in it for the simulation, without it for real processes; a program of tests for these.
     pub(super) harness: PathBuf,
     /// The daemon, for real processes.
     pub(super) noraftd: PathBuf,
-    /// The project, which plans are relative to.
+    /// The project, which plans are relative to; for tests, the copy.
     pub(super) root: &'a Path,
     /// Where runs leave their folders.
     pub(super) runs: PathBuf,
@@ -105,7 +117,29 @@ impl Hunt<'_> {
         match self.world {
             World::Sim => self.simulate().await,
             World::Cluster => self.run_processes().await,
+            World::Tests => self.run_tests().await,
         }
+    }
+
+    /// Runs a program of tests, or those of one file of it.
+    async fn run_tests(&self) -> Result<Found, String> {
+        let started = Instant::now();
+        let mut command = Command::new(&self.harness);
+        command
+            .current_dir(self.root)
+            .args(super::test_programs::filter(self.plan));
+        let output = output(command, self.budget).await?;
+        let said = String::from_utf8_lossy(&output.stdout);
+        let (count, failed) = super::test_programs::outcome(&said).ok_or_else(|| no_verdict(&output))?;
+        if count == 0 || output.status.success() != failed.is_none() {
+            return Err(no_verdict(&output));
+        }
+        Ok(Found {
+            seeds: count,
+            unknown: 0,
+            seconds: started.elapsed().as_secs_f64(),
+            catch: failed.map(|name| self.catch(0, name, "")),
+        })
     }
 
     async fn simulate(&self) -> Result<Found, String> {

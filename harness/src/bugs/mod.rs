@@ -8,6 +8,7 @@
 //! | `catalog` | the files: which bugs there are, and which rows of the list are left out |
 //! | `scratch` | a copy of the sources, edited and built |
 //! | `hunt` | plans run on what was built, in either world, until something is caught |
+//! | `test_programs` | programs of tests in the place of plans |
 //! | `campaign` | the order of it all: the unmutated daemon first, then each bug |
 //! | `progress` | how far that is |
 //! | `parts` | hunts in parts, and the joining of what they found |
@@ -24,6 +25,7 @@ mod parts;
 mod progress;
 mod scorecard;
 mod scratch;
+mod test_programs;
 
 pub use campaign::{Hunts, HuntsError, run};
 pub use catalog::{Bug, Catalog, CatalogError, Edit, EditError, HELD_OUT, KINDS, LeftOut, ROWS};

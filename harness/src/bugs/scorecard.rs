@@ -76,8 +76,9 @@ impl Control {
             Err(problem) => format!("{head}: ERROR: {problem}"),
             Ok(found) => match &found.catch {
                 None => format!(
-                    "{head}: {} seeds in {:.1} {}, {} undecided: {}",
+                    "{head}: {} {} in {:.1} {}, {} undecided: {}",
                     found.seeds,
+                    self.world.runs(),
                     found.seconds,
                     self.world.seconds(),
                     found.unknown,
@@ -126,7 +127,7 @@ impl Line {
         match &self.score {
             Score::Failed(problem) => format!("{head} ERROR   {problem}"),
             Score::Hunted(found) => {
-                let took = format!("{:5} seeds {:6.1} s", found.seeds, found.seconds);
+                let took = format!("{:5} {} {:6.1} s", found.seeds, self.world.runs(), found.seconds);
                 match &found.catch {
                     None => format!("{head} MISSED  {took}"),
                     Some(catch) => format!("{head} caught  {took}  by {}", describe(catch)),
@@ -201,7 +202,6 @@ impl Scorecard {
                 text.push_str(part_of(before, heading(world)));
             }
         }
-        text.push_str(&by_tests(&catalog.bugs));
         text.push_str("## Left out\n| row | bug | why |\n|-|-|-|\n");
         for LeftOut { row, name, reason } in &catalog.left_out {
             let row = row.map_or_else(String::new, |row| row.to_string());
@@ -248,7 +248,10 @@ impl Scorecard {
         let mut text = format!("{}\n", heading(world));
         let _ = writeln!(
             text,
-            "The unmutated daemon first:\n\n| plan | seeds | undecided | {} | verdict |\n|-|-|-|-|-|",
+            "{}The unmutated daemon first:\n\n| {} | {} | undecided | {} | verdict |\n|-|-|-|-|-|",
+            introduction(world),
+            if world == World::Tests { "tests of" } else { "plan" },
+            world.runs(),
             world.seconds()
         );
         for control in self.controls.iter().filter(|control| control.world == world) {
@@ -256,9 +259,10 @@ impl Scorecard {
         }
         let _ = writeln!(
             text,
-            "\n{}\n\n{}\n| row | bug | kind | what is wrong | shipped in | verdict | by | seeds | {} |\n|-|-|-|-|-|-|-|-|-|",
+            "\n{}\n\n{}\n| row | bug | kind | what is wrong | shipped in | verdict | by | {} | {} |\n|-|-|-|-|-|-|-|-|-|",
             self.kinds(world),
             self.by_kind(world),
+            world.runs(),
             world.seconds()
         );
         for line in self.lines.iter().filter(|line| line.world == world) {
@@ -272,22 +276,6 @@ impl Scorecard {
 /// How many different kinds of bugs these are.
 fn kinds_of<'a>(lines: impl Iterator<Item = &'a Line>) -> usize {
     lines.map(|line| &line.kind).collect::<BTreeSet<_>>().len()
-}
-
-/// Those that no plan sees, but a test.
-fn by_tests(bugs: &[Bug]) -> String {
-    let mut text = String::from(
-        "## By tests alone\nNo plan sees these, but a test does.\n\n\
-         | bug | kind | what is wrong | shipped in | test |\n|-|-|-|-|-|\n",
-    );
-    for bug in bugs {
-        let Some(test) = &bug.test else { continue };
-        let (title, source) = (cell(&bug.title), cell(&bug.source));
-        let (name, kind, test) = (&bug.name, &bug.kind, test.display());
-        let _ = writeln!(text, "| `{name}` | {kind} | {title} | {source} | {test} |");
-    }
-    text.push('\n');
-    text
 }
 
 fn control_row(control: &Control) -> String {
@@ -324,6 +312,9 @@ fn describe(catch: &Catch) -> String {
         by,
         detail,
     } = catch;
+    if *seed == 0 {
+        return format!("{by} ({})", plan.display());
+    }
     let plan = plan.file_stem().map_or_else(|| plan.as_path(), Path::new);
     format!("{by}: {detail} ({}, seed {seed})", plan.display())
 }
@@ -345,6 +336,17 @@ fn heading(world: World) -> &'static str {
     match world {
         World::Sim => "## In the simulation",
         World::Cluster => "## On real processes",
+        World::Tests => "## By tests",
+    }
+}
+
+fn introduction(world: World) -> &'static str {
+    match world {
+        World::Sim | World::Cluster => "",
+        World::Tests => {
+            "The daemon's own tests on the same edits: of the bugs that no plan sees, the test that does; of those held out, all \
+             tests but those that start daemons. The first by name that fails is shown.\n\n"
+        }
     }
 }
 

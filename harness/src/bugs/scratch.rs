@@ -3,7 +3,7 @@
 //! Invariant: the project's own files are only read, once, at the beginning; a file of the copy is written only
 //! when its content changes, so a build compiles no more than what an edit touches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use super::catalog::{Bug, EditError, add_to_digest, hex};
+use super::test_programs::{programs, target};
 
 /// The copy, and where it is built.
 pub struct Scratch {
@@ -21,6 +22,9 @@ pub struct Scratch {
     sources: BTreeMap<PathBuf, Vec<u8>>,
     _lock: Flock<File>,
 }
+
+/// The programs of tests, by package and option.
+pub(super) type Tests = BTreeMap<(String, String), PathBuf>;
 
 /// Why there is no build.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,11 @@ impl Scratch {
             sources,
             _lock: lock,
         })
+    }
+
+    /// The sources as they were written last.
+    pub(super) fn tree(&self) -> PathBuf {
+        self.folder.join("tree")
     }
 
     /// Where other files of a hunt may go.
@@ -124,13 +133,34 @@ impl Scratch {
             self.cargo(["clean", "--profile", PROFILE].into_iter().chain(packages))?;
             output = build(self)?;
         }
-        if output.status.success() {
-            return Ok(());
-        }
-        let said = String::from_utf8_lossy(&output.stderr);
-        let errors = said.find("error").map_or(&*said, |from| &said[from..]);
-        let lines: Vec<&str> = errors.lines().take(BUILD_LINES).collect();
-        Err(ScratchError::Build(lines.join("\n")))
+        errors_of(&output)
+    }
+
+    /// Builds the programs of tests that `paths` name, and says where each is, by its package and the option that chooses it.
+    ///
+    /// # Errors
+    ///
+    /// When an edit does not fit, or the result does not compile.
+    pub(super) fn build_tests(
+        &self,
+        bug: Option<&Bug>,
+        paths: &BTreeSet<PathBuf>,
+    ) -> Result<Tests, ScratchError> {
+        let mutated = bug.map_or_else(|| Ok(BTreeMap::new()), |bug| self.mutated(bug))?;
+        self.write_tree(&mutated)?;
+        let targets: BTreeSet<_> = paths.iter().filter_map(|path| target(path)).collect();
+        let options = ["test", "--locked", "--no-run", "--message-format=json"].map(str::to_owned);
+        let packages: BTreeSet<&str> = targets.iter().map(|(package, _)| *package).collect();
+        let packages = PACKAGES.iter().filter(|known| {
+            let name = known.split('@').next().unwrap_or(known);
+            packages.contains(name)
+        });
+        let packages = packages.map(|package| format!("--package={package}"));
+        let chosen: BTreeSet<String> = targets.iter().map(|(_, target)| target.option()).collect();
+        let options: Vec<String> = options.into_iter().chain(packages).chain(chosen).collect();
+        let output = self.cargo(options.iter().map(String::as_str))?;
+        errors_of(&output)?;
+        Ok(programs(&String::from_utf8_lossy(&output.stdout)))
     }
 
     /// A program as it was built last.
@@ -169,7 +199,7 @@ impl Scratch {
     }
 
     fn write_tree(&self, mutated: &BTreeMap<&Path, String>) -> Result<(), ScratchError> {
-        let tree = self.folder.join("tree");
+        let tree = self.tree();
         let mut strangers = BTreeMap::new();
         for part in PARTS.iter().filter(|part| tree.join(part).exists()) {
             collect(&tree, Path::new(part), &mut strangers)?;
@@ -196,11 +226,23 @@ impl Scratch {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = Command::new(&cargo);
         command
-            .current_dir(self.folder.join("tree"))
+            .current_dir(self.tree())
             .env("CARGO_TARGET_DIR", self.folder.join("target"))
+            // A backtrace of what is meant to fail is of no use.
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .args(arguments);
         command.output().map_err(at(Path::new(&cargo)))
     }
+}
+
+fn errors_of(output: &Output) -> Result<(), ScratchError> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let errors = said.find("error").map_or(&*said, |from| &said[from..]);
+    let lines: Vec<&str> = errors.lines().take(BUILD_LINES).collect();
+    Err(ScratchError::Build(lines.join("\n")))
 }
 
 /// Reads a file, or all files in a folder.
@@ -226,15 +268,17 @@ fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
     }
 }
 
-/// What cargo needs of the project to build its programs; tests are left out.
-const PARTS: [&str; 13] = [
+/// What cargo needs of the project to build its programs and the tests of the daemon.
+const PARTS: [&str; 15] = [
     "Cargo.toml",
     "Cargo.lock",
     "noraft/Cargo.toml",
     "noraft/src",
+    "noraft/tests",
     "noraftd/Cargo.toml",
     "noraftd/build.rs",
     "noraftd/src",
+    "noraftd/tests",
     "harness/Cargo.toml",
     "harness/src",
     "bench/Cargo.toml",

@@ -16,7 +16,8 @@ use super::shard::ShardArg;
 /// Every file in harness/bugs/ is a bug, and most of them shipped in a real system. The sources are copied, edited and built beside
 /// the project, with shared dependencies; then the bug's plans run with one seed after another until a check catches
 /// it or the budget is spent. The unmutated daemon runs the same plans first, with at least the same seeds, and must
-/// pass. The table goes to results/bugs.md, unless `--only` is given.
+/// pass. A bug that no plan sees names the test that does, which is run on it in the same way. The table goes to results/bugs.md, unless
+/// `--only` is given.
 ///
 /// On several machines, each hunts a part with `--shard`, and `--join` makes the table of all parts.
 ///
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     /// Only these bugs.
     #[arg(long, num_args = 1.., value_name = "NAME")]
     only: Vec<String>,
-    /// Only this world; both when absent.
+    /// Only this world; all when absent.
     #[arg(long, value_enum)]
     world: Option<World>,
     /// How long each bug is hunted in each world: CPU time in the simulation (60s when absent), wall-clock time on real
