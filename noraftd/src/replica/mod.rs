@@ -380,6 +380,11 @@ impl Replica {
         may_be.filter(is_taken_for_command).collect()
     }
 
+    /// True while its vote does not count beside those of a mere majority, for invariant checks.
+    pub fn abstains(&self) -> bool {
+        self.elections.is_abstaining()
+    }
+
     /// How much room its disk has, as it was last reported.
     pub fn room(&self) -> Room {
         self.space.room()

@@ -61,6 +61,8 @@ pub enum Rule {
     FollowsInItsTerm,
     /// What is called durable would survive any loss of power.
     DurableIsOnDisk,
+    /// A node that forgot what it had acknowledged abstains until it has it again.
+    Remembers,
     /// What no other node can give back is on a disk twice.
     TwiceOnDisk,
     /// A node that lost its directory is heard by no other until all have accepted its new one.
@@ -103,6 +105,7 @@ impl fmt::Display for Rule {
             Self::VotersAreCommitted => "voters are committed",
             Self::FollowsInItsTerm => "follows in its term",
             Self::DurableIsOnDisk => "durable is on disk",
+            Self::Remembers => "abstains until it remembers",
             Self::TwiceOnDisk => "twice on disk",
             Self::LostIsNotHeard => "a node that lost its directory is not heard",
             Self::OneTwinIsHeard => "of two copies of a directory one is heard",

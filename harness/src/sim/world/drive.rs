@@ -91,6 +91,7 @@ impl World {
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
         let follows = self.checks.follows(at, core);
+        let remembers = self.checks.remembers(at, core, process.replica.abstains());
         let last = core.log().last_position().index;
         let is_held = kept::check_held(at, process.replica.durable_index(), last);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
@@ -109,6 +110,7 @@ impl World {
         self.check(checked);
         self.follow_commits();
         self.check(follows);
+        self.check(remembers);
         self.check(is_held);
         self.check(is_known);
         self.check(goes_by);

@@ -13,6 +13,8 @@ impl Checks {
             self.taken[at].insert(index, entry.term);
         }
         (self.seen[at], self.untouched[at], self.followed[at]) = (None, None, 0);
+        // With a new directory it begins again, as a node that has promised nothing.
+        self.abstained[at] = false;
         self.invariants.wiped(id);
     }
 }

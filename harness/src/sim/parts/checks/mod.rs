@@ -21,8 +21,10 @@
 //! | twice on disk | what no other node can give back is there twice (`kept`) |
 //! | of two copies of a directory one is heard | who has met a process with a directory listens to no other one with a copy of it (`world/twins`) |
 //! | a directory of another node is refused | and every file of it stays as it was (`world/twins`) |
+//! | abstains until it remembers | what damage took from a node's disk, and is committed, is in its log when its vote counts again (`remembering`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
+mod beginnings;
 mod campaigns;
 mod changes;
 mod committed;
@@ -32,6 +34,7 @@ mod identity;
 pub(crate) mod kept;
 mod loss;
 pub(crate) mod reads;
+mod remembering;
 mod voting;
 
 use std::collections::BTreeMap;
@@ -39,7 +42,7 @@ use std::collections::BTreeMap;
 use noraft::invariants::{Durable, Invariants};
 use noraft::{ClusterConfig, LogIndex, LogPosition, Node, NodeId};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::record::{Append, Base, Batch, HardState, Record, RecordKind, decode_config, genesis_config};
+use noraftd::record::{Append, Batch, HardState, Record, RecordKind, decode_config, genesis_config};
 use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
@@ -82,6 +85,8 @@ pub(crate) struct Checks {
     changes: Changes,
     /// The highest term in which each node has accepted entries of the leader.
     followed: Vec<u64>,
+    /// Which nodes abstained when they were last driven.
+    abstained: Vec<bool>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +121,7 @@ impl Checks {
             reads: Reads::default(),
             changes: Changes::default(),
             followed: vec![0; nodes],
+            abstained: vec![false; nodes],
         }
     }
 
@@ -134,40 +140,9 @@ impl Checks {
         self.untouched[at] = by_append.into_iter().chain(by_base).min();
     }
 
-    /// Entries of a disk that stay what they were when the log begins at `base`: all, where it holds that entry.
-    fn kept_by_base(&self, at: usize, base: &Base) -> u64 {
-        if self.holds(at, base.position) {
-            return self.disks[at].len() as u64;
-        }
-        let same = self.disks[at].iter().zip(&self.committed);
-        same.take_while(|(held, committed)| held == committed)
-            .take(base.position.index.get() as usize)
-            .count() as u64
-    }
-
     fn holds(&self, at: usize, position: LogPosition) -> bool {
         let held = self.disks[at].get((position.index.get() as usize).wrapping_sub(1));
         held.is_some_and(|held| held.term == position.term.get())
-    }
-
-    /// The log of a node begins at `position`, of which it holds a snapshot: all before it is there.
-    fn rebase(&mut self, at: usize, position: LogPosition) -> Checked {
-        if position.index.get() == 0 || self.holds(at, position) {
-            return Ok(());
-        }
-        let index = position.index.get() as usize;
-        let committed = self.committed.get(..index).unwrap_or_default();
-        let is_committed = committed
-            .last()
-            .is_some_and(|last| last.term == position.term.get());
-        ensure(is_committed, Rule::CommittedPermanently, || {
-            format!(
-                "n{} has a snapshot of {position:?}, which is not committed",
-                at + 1
-            )
-        })?;
-        self.disks[at] = committed.to_vec();
-        Ok(())
     }
 
     /// A state after `index` was seen.
