@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -58,6 +58,9 @@ bugs-check: setup-build ## whether the edit of every bug applies and compiles, i
 bugs-ci: setup-build
 	@cargo build --quiet --bin harness
 	@target/debug/harness bugs --world sim --budget 30s --only $(BUGS_CI)
+
+report-check: setup-build ## the page of a run in headless Chromium: both themes, pointer and keyboard, narrow, a million operations (OPERATIONS=1000)
+	@scripts/report-check.sh
 
 mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice
 	@scripts/setup.sh mutants

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm
+# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark, redis-py and check-jsonschema, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
 #   slurm    Slurm and munge, on which `make deploy-check` runs a campaign; that test is skipped without
+#   browser  chromium, and playwright-core into target/browser, which `make report-check` drives; it is skipped without
 #   docs     mdbook, which `make docs` runs; into target/tools
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -68,6 +69,17 @@ docs() {
     echo "setup: installing mdbook into target/tools; minutes, once"
     cargo install --quiet --locked --root target/tools --no-default-features --features search mdbook@0.5.4 ||
         echo "setup: no mdbook"
+}
+
+browser() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || apt_install chromium fonts-dejavu-core ||
+        echo "setup: no chromium; the pages of runs will not be opened"
+    [ -d target/browser/node_modules/playwright-core ] && return 0
+    command -v npm >/dev/null || apt_install npm || { echo "setup: no npm; the pages of runs will not be opened" && return 0; }
+    echo "setup: installing playwright-core into target/browser"
+    mkdir -p target/browser
+    npm install --silent --no-fund --no-audit --prefix target/browser playwright-core@1 >/dev/null ||
+        echo "setup: no playwright-core; the pages of runs will not be opened"
 }
 
 for part in "$@"; do "$part"; done

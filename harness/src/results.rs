@@ -89,6 +89,13 @@ pub struct Results {
     /// One entry a fault that was injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultResult>,
+    /// Decisions of the nemesis that could not be carried out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub decisions_skipped: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Operations by how they ended.
@@ -187,9 +194,49 @@ pub struct CheckResult {
     /// The explanation in full, bounded in size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
-    /// A picture of what cannot be ordered, as an SVG document; for reports only.
+    /// The violation, for those who want to see when it was and what takes part in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Account>,
+}
+
+/// A violation as people read it. Bounded, like an explanation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The beginning of what is wrong, nanoseconds since the run began; absent when the history has no times.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_ns: Option<u64>,
+    /// Its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_ns: Option<u64>,
+    /// The operations that have no order, in order of invocation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Involved>,
+    /// Why they have none, in sentences.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why: Vec<String>,
+    /// The operations over time, as an SVG document: a file of its own in a run's folder.
     #[serde(skip)]
-    pub picture: Option<String>,
+    pub drawing: Option<String>,
+}
+
+/// An operation that takes part in a violation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Involved {
+    /// What sentences call it.
+    pub letter: String,
+    /// Who did it.
+    pub process: String,
+    /// What was done.
+    pub what: String,
+    /// The node that was asked, if the history has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// When it was called, nanoseconds since the run began, if the history has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub called_ns: Option<u64>,
+    /// When it returned; absent when its outcome is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returned_ns: Option<u64>,
 }
 
 /// What happened during one phase of a plan.
@@ -280,6 +327,7 @@ impl Results {
             checks,
             phases: Vec::new(),
             faults: Vec::new(),
+            decisions_skipped: 0,
         }
     }
 

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::history::{HistoryError, HistoryReader};
 use crate::op::{EventKind, HistoryEvent};
 use crate::results::{Counts, PhaseResult};
+use crate::series::Series;
 
 /// The figures of one history.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Tally {
     pub stretches: Vec<Counts>,
     /// Decisions of the nemesis that could not be carried out.
     pub decisions_skipped: u64,
+    /// Each operation over time.
+    pub series: Series,
 }
 
 /// The length of a stretch of [`Tally::stretches`], in nanoseconds.
@@ -77,6 +80,7 @@ impl Tally {
             function.operations.info = invoked - ok - fail;
             function.latencies.sort_unstable();
         }
+        tally.series.finish();
         Ok(tally)
     }
 
@@ -88,6 +92,7 @@ impl Tally {
             self.count(&event, &workload, &mut open);
         }
         self.operations.info += open.len() as u64;
+        self.series.end_of_history();
         Ok(())
     }
 
@@ -96,6 +101,7 @@ impl Tally {
             return;
         };
         let name = format!("{workload} {}", event.function);
+        self.series.add(event, op, &name);
         let function = self.functions.entry(name).or_default();
         let phase = self
             .phases

@@ -21,6 +21,7 @@ mod golden;
 mod how;
 mod merge;
 mod plans;
+mod report;
 mod run;
 mod shard;
 mod shrink;
@@ -44,6 +45,7 @@ enum Verb {
     Campaign(campaign::Args),
     Merge(merge::Args),
     Plans(plans::Args),
+    Report(report::Args),
     Shrink(shrink::Args),
     Topologies(topologies::Args),
     Bugs(bugs::Args),
@@ -66,6 +68,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Campaign(args) => campaign::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Plans(args) => plans::run(&args),
+        Verb::Report(args) => report::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),

@@ -50,7 +50,7 @@ fn the_run(results: &Results) -> CheckResult {
         seconds: 0.0,
         summary: results.reasons.first().cloned(),
         explanation: Some(results.reasons.join("\n")),
-        picture: None,
+        account: None,
     }
 }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::plan::Plan;
-use crate::results::{CheckResult, Counts, FaultResult, Ignored, Outcome, PhaseResult, Results, Usage};
+use crate::results::{
+    Account, CheckResult, Counts, FaultResult, Ignored, Involved, Outcome, PhaseResult, Results, Usage,
+};
 use crate::tally::{FunctionTally, Tally};
 
 pub(super) fn plan() -> Plan {
@@ -34,6 +36,28 @@ pub(super) fn tally() -> Tally {
         phases: Vec::new(),
         stretches: vec![operations; 21],
         decisions_skipped: 1,
+        series: crate::series::Series::default(),
+    }
+}
+
+fn account() -> Account {
+    let involved = |letter: &str, called_ns, returned_ns| Involved {
+        letter: letter.to_owned(),
+        process: "p1".to_owned(),
+        what: "tail -> 3".to_owned(),
+        node: Some("n2".to_owned()),
+        called_ns: Some(called_ns),
+        returned_ns,
+    };
+    Account {
+        from_ns: Some(1_600_000_000),
+        to_ns: Some(1_650_000_000),
+        operations: vec![
+            involved("A", 1_600_000_000, Some(1_620_000_000)),
+            involved("B", 1_640_000_000, None),
+        ],
+        why: vec!["B returned less than A had seen.".to_owned()],
+        drawing: Some("<svg></svg>".to_owned()),
     }
 }
 
@@ -54,7 +78,7 @@ pub(super) fn results() -> Results {
         seconds: 0.5,
         summary: Some("a stale tail".to_owned()),
         explanation: Some("A tail\nB tail".to_owned()),
-        picture: Some("<svg></svg>".to_owned()),
+        account: Some(account()),
     };
     let mut results = Results::from_checks(tally().operations, vec![check]);
     results.phases = vec![PhaseResult {

@@ -83,6 +83,6 @@ fn unread(path: &Path, error: &ReadError, start: Instant) -> CheckResult {
         seconds: start.elapsed().as_secs_f64(),
         summary: Some(error.to_string()),
         explanation: None,
-        picture: None,
+        account: None,
     }
 }

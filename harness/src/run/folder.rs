@@ -6,6 +6,8 @@
 //! | `plan.toml` | the plan, complete, with the seed |
 //! | `schedule.jsonl` | every decision of the nemesis |
 //! | `history.jsonl` | every operation and fault |
+//! | `nodes.jsonl` | what each node said of itself, five times a second: [`nodes`](crate::nodes) |
+//! | `violation-*.svg` | the operations of each violation over time |
 //! | `results.json`, `junit.xml` | the verdict, for programs |
 //! | `report.txt`, `report.html` | the same for people; the page opens without anything else |
 //! | `nodes/nK/` | `log`; `data/` too unless the verdict is valid |

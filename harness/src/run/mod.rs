@@ -3,6 +3,7 @@
 //! Invariant: trouble of the harness or the machine is a [`RunError`], never a verdict; and whatever was
 //! recorded before it stays in the run's folder.
 
+mod again;
 mod check;
 mod faults;
 mod folder;
@@ -10,6 +11,7 @@ mod pipelines;
 mod progress;
 mod recovery;
 mod retention;
+mod sampler;
 mod verdict;
 
 use std::io;
@@ -22,6 +24,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
+pub use again::{AgainError, report_again};
 pub use folder::{FolderError, RunFolder, utc_now};
 use pipelines::Pipelines;
 pub use retention::retain;
@@ -31,6 +34,7 @@ use crate::generator::Mix;
 use crate::history::HistoryError;
 use crate::interpreter::{Interpreter, Track};
 use crate::nemesis::{Lane, Nemesis};
+use crate::nodes::NODES_FILE;
 use crate::plan::Plan;
 use crate::recorder::Recorder;
 use crate::report::{self, text::text_report};
@@ -128,7 +132,7 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
     }
     let (results, tally) = finished?;
     for (name, text) in report::files(&plan, seed, folder.path(), &results, &tally) {
-        folder.write(name, &text)?;
+        folder.write(&name, &text)?;
     }
     let report = text_report(&plan, seed, folder.path(), &results, &tally);
     if results.verdict == Outcome::Valid {
@@ -151,6 +155,8 @@ struct Stage<'a> {
     interpreter: Arc<Interpreter>,
     nemesis: Arc<Nemesis>,
     pipelines: Arc<Pipelines>,
+    /// Where the nodes' samples go.
+    nodes: PathBuf,
 }
 
 impl<'a> Stage<'a> {
@@ -194,6 +200,7 @@ impl<'a> Stage<'a> {
             interpreter: Arc::new(interpreter),
             nemesis: Arc::new(nemesis),
             pipelines: Arc::new(Pipelines::default()),
+            nodes: folder.file(NODES_FILE),
         })
     }
 
@@ -204,6 +211,7 @@ impl<'a> Stage<'a> {
             Arc::clone(&self.nemesis),
             move |line| print(line),
         );
+        let samples = sampler::record(&self.cluster, &self.recorder, &self.nodes);
         let acts = async {
             let (phases, cut_short) = self.disturb(interrupt.stop.clone()).await;
             let (phases, liveness) = self.recover(phases, interrupt.abort.clone()).await;
@@ -213,6 +221,7 @@ impl<'a> Stage<'a> {
             done = acts => done,
             () = progress => unreachable!("progress is shown until the run is over"),
             error = self.keep_writing() => return Err(error.into()),
+            error = samples => return Err(error.into()),
         };
         self.cluster.stop().await;
         self.recorder.flush()?;

@@ -101,7 +101,7 @@ impl Pipelines {
             seconds,
             summary: Some(broken.unwrap_or(seen)),
             explanation: None,
-            picture: None,
+            account: None,
             usage: None,
         }
     }

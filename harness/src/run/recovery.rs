@@ -70,7 +70,7 @@ fn result(verdict: Outcome, operations: u64, start: Instant, said: Vec<String>) 
         seconds: start.elapsed().as_secs_f64(),
         summary,
         explanation: (!rest.is_empty()).then(|| rest.join("\n")),
-        picture: None,
+        account: None,
     }
 }
 

@@ -42,6 +42,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     checks.extend(agreement(&divergences));
     let mut results = Results::from_checks(tally.operations, checks);
     results.phases = tally.phases.clone();
+    results.decisions_skipped = tally.decisions_skipped;
     let mut shortfalls = weigh(plan, &faults);
     if power_refused.is_some() {
         // That no power cut was made is said with its reason.
@@ -82,7 +83,7 @@ fn agreement(divergences: &BTreeMap<u64, String>) -> Option<CheckResult> {
         seconds: 0.0,
         summary: Some(first.clone()),
         explanation: (!rest.is_empty()).then(|| rest.join("\n")),
-        picture: None,
+        account: None,
     })
 }
 
@@ -125,7 +126,7 @@ fn processes(nodes: usize, crashes: &[(u64, Crash)]) -> CheckResult {
         seconds: 0.0,
         summary: Some(summary),
         explanation: (!crashes.is_empty()).then(|| shown.take(CRASHES_SHOWN).collect::<Vec<_>>().join("\n")),
-        picture: None,
+        account: None,
     }
 }
 
@@ -212,7 +213,7 @@ mod tests {
             seconds: 0.1,
             summary: None,
             explanation: None,
-            picture: None,
+            account: None,
         };
         let fault = FaultResult {
             fault: "kill-one(n1)".into(),

@@ -5,6 +5,7 @@
 //! | `run.json` | command line, seed, trace hash, broken rule |
 //! | `plan.toml` | the plan as it ran, complete, with the seed: `harness sim` takes it |
 //! | `schedule.jsonl`, `history*.jsonl` | decisions and operations |
+//! | `nodes.jsonl` | what each node was, a hundred times a virtual second |
 //! | `trace.txt` | the last events, a line each |
 //! | `results.json`, `junit.xml`, `report.txt`, `report.html` | the verdict |
 //! | `repro.sh` | runs it again |
@@ -17,6 +18,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::Simulated;
+use crate::nodes::{NODES_FILE, NodeWriter};
 use crate::report::{self, text::text_report};
 use crate::results::Outcome;
 use crate::run::{FolderError, RunError, RunFolder, history_name};
@@ -46,6 +48,7 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     folder.write("schedule.jsonl", &schedule(run))?;
     folder.write("repro.sh", &repro(run.seed))?;
     make_executable(&folder.file("repro.sh"))?;
+    NodeWriter::create(&folder.file(NODES_FILE), None)?.add(&run.samples)?;
     let mut paths = Vec::new();
     for track in &run.histories {
         let name = history_name(&run.plan, &track.header.workload);
@@ -56,8 +59,9 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     tally.decisions_skipped = run.decisions.skipped;
     let mut results = run.results.clone();
     results.phases = tally.phases.clone();
+    results.decisions_skipped = tally.decisions_skipped;
     for (name, text) in report::files(&run.plan, run.seed, folder.path(), &results, &tally) {
-        folder.write(name, &text)?;
+        folder.write(&name, &text)?;
     }
     let report = text_report(&run.plan, run.seed, folder.path(), &results, &tally);
     if results.verdict != Outcome::Valid {

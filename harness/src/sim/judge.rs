@@ -14,7 +14,7 @@ use crate::checker::{Budget, Options, check};
 use crate::formats;
 use crate::plan::Plan;
 use crate::report::check_result;
-use crate::results::{CheckResult, Outcome, Results};
+use crate::results::{Account, CheckResult, Outcome, Results};
 
 /// Weighs everything that a run left.
 pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
@@ -59,6 +59,11 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
             skipped: decisions_skipped,
         },
         counters: world.journal.counters,
+        samples: world
+            .journal
+            .samples
+            .map(|samples| samples.taken)
+            .unwrap_or_default(),
         lines: world.journal.trace.last(),
         coverage: world.journal.coverage.map(Watcher::into_coverage),
     }
@@ -86,7 +91,19 @@ fn watched(violation: Option<&BrokenRule>, events: u64) -> CheckResult {
         seconds: 0.0,
         summary: Some(summary),
         explanation: None,
-        picture: None,
+        account: violation.map(account),
+    }
+}
+
+fn account(broken: &BrokenRule) -> Account {
+    Account {
+        from_ns: Some(broken.at_ns),
+        to_ns: Some(broken.at_ns),
+        why: vec![format!(
+            "The rule `{}` was broken: {}.",
+            broken.rule, broken.detail
+        )],
+        ..Account::default()
     }
 }
 
@@ -103,7 +120,7 @@ fn pipelined(reads: u64) -> CheckResult {
         seconds: 0.0,
         summary: Some(format!("{reads} reads saw the order of their connections")),
         explanation: None,
-        picture: None,
+        account: None,
         usage: None,
     }
 }
@@ -123,7 +140,7 @@ fn commands(answers: u64, images: u64) -> CheckResult {
             "{answers} answers and {images} states are those of the second implementation"
         )),
         explanation: None,
-        picture: None,
+        account: None,
         usage: None,
     }
 }
@@ -149,7 +166,7 @@ fn unreadable(name: &str, problem: String) -> CheckResult {
         seconds: 0.0,
         summary: Some(problem),
         explanation: None,
-        picture: None,
+        account: None,
     }
 }
 

@@ -35,6 +35,7 @@ pub use journal::trace::Lines;
 pub use parts::rule::{BrokenRule, Rule};
 
 use crate::nemesis::Decision;
+use crate::nodes::NodeSample;
 use crate::plan::Plan;
 use crate::results::{Outcome, Results};
 use world::World;
@@ -71,6 +72,8 @@ pub struct Simulated {
     pub decisions: Decisions,
     /// What happened, in figures.
     pub counters: Counters,
+    /// What each node was over time, when lines were wanted.
+    pub samples: Vec<NodeSample>,
     /// The last lines of the trace, when they were wanted.
     pub lines: Vec<String>,
     /// The kinds of states that were reached, when they were counted.

@@ -13,8 +13,11 @@ use crate::model::NEVER;
 use crate::recording::datum::{Datum, View};
 use crate::recording::{Operation, Recording, ResultKind, Status};
 
+mod account;
 mod log;
 mod register;
+
+pub use account::account;
 
 /// Operations an explanation names.
 pub const OPERATIONS_MAX: usize = 12;

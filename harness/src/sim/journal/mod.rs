@@ -7,12 +7,14 @@ pub(crate) mod coverage;
 pub(crate) mod happening;
 pub(crate) mod history;
 mod message;
+pub(crate) mod samples;
 pub(crate) mod trace;
 
 use self::counters::Counters;
 use self::coverage::watcher::Watcher;
 use self::happening::Happening;
 use self::history::History;
+use self::samples::Samples;
 use self::trace::Trace;
 
 /// Everything that is recorded.
@@ -22,6 +24,8 @@ pub(crate) struct Journal {
     pub(crate) counters: Counters,
     /// Where it is wanted.
     pub(crate) coverage: Option<Watcher>,
+    /// Where lines of the trace are wanted.
+    pub(crate) samples: Option<Samples>,
 }
 
 impl Journal {

@@ -2,9 +2,11 @@
 //!
 //! Invariant: looking draws nothing and changes nothing; where nothing is counted it costs one comparison an event.
 
+use noraft::Role;
 use noraftd::protocol::peer::PeerMessage;
 
 use super::World;
+use crate::nodes::{NodeSample, Said};
 use crate::sim::journal::coverage::state::{Surroundings, state_of};
 use crate::sim::journal::coverage::watcher::Watcher;
 use crate::sim::parts::event::{ClientEvent, Event, LinkEvent};
@@ -52,6 +54,26 @@ impl World {
         }
     }
 
+    /// Notes what each node is, where that is wanted and it is time.
+    pub(super) fn sample(&mut self) {
+        let time_ns = self.queue.now();
+        let Some(samples) = self
+            .journal
+            .samples
+            .as_mut()
+            .filter(|samples| samples.are_due(time_ns))
+        else {
+            return;
+        };
+        let nodes = self.nodes.iter();
+        let taken = nodes.map(|node| NodeSample {
+            time_ns,
+            node: node.id.get(),
+            said: said(node),
+        });
+        samples.take(time_ns, taken);
+    }
+
     /// Counts the states of the nodes that something happened to.
     pub(super) fn look(&mut self, touched: Touched) {
         let Some(watcher) = self.journal.coverage.as_mut() else {
@@ -86,6 +108,18 @@ impl World {
             watcher.heard(message, term);
         }
     }
+}
+
+/// A node that is paused would give no answer.
+fn said(node: &SimNode) -> Option<Said> {
+    let process = node.process.as_ref().filter(|_| !node.is_paused)?;
+    let core = process.replica.node();
+    Some(Said {
+        leads: core.role() == Role::Leader,
+        term: core.current_term().get(),
+        commit: core.commit_index().get(),
+        applied: process.replica.glance().applied.get(),
+    })
 }
 
 fn term_of(node: &SimNode) -> Option<u64> {

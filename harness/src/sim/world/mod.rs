@@ -31,6 +31,7 @@ use crate::sim::journal::Journal;
 use crate::sim::journal::counters::Counters;
 use crate::sim::journal::happening::{Happening, RunHappening};
 use crate::sim::journal::history::History;
+use crate::sim::journal::samples::Samples;
 use crate::sim::journal::trace::{Lines, Trace};
 use crate::sim::parts::atlas::Atlas;
 use crate::sim::parts::checks::Checks;
@@ -87,6 +88,7 @@ impl World {
             checks: Checks::new(count),
             progress: Progress::default(),
             journal: Journal {
+                samples: (!matches!(lines, Lines::None)).then(Samples::default),
                 trace: Trace::new(lines),
                 history: History::new(plan, seed),
                 counters: Counters::default(),
@@ -130,6 +132,7 @@ impl World {
         let touched = self.touched(&event);
         self.act(event);
         self.look(touched);
+        self.sample();
     }
 
     fn act(&mut self, event: Event) {
