@@ -88,11 +88,17 @@ impl Works {
         }
     }
 
+    /// Where the kinds of states are that a unit reached.
+    fn coverage(&self, unit: &Unit) -> PathBuf {
+        self.folder.join("coverage").join(format!("{}.json", unit.id))
+    }
+
     async fn simulate(&self, unit: &Unit, entry: &Entry) -> Result<Done, String> {
         let range = unit.range();
         let child = self.programs.command("sim").arg(self.plan(entry));
         let child = child.args(["--keep-going", "--json", "--jobs", "1", "--seeds"]);
         let child = child.arg(format!("{}..{}", range.start, range.end));
+        let child = child.arg("--coverage").arg(self.coverage(unit));
         let patience = UNIT_PATIENCE + SEED_PATIENCE * seeds_of(unit);
         let output = child.output(patience).await?;
         let brief = brief_of(&output)?;

@@ -276,19 +276,26 @@ fn both_worlds_are_in_one_ledger_and_folders_of_runs_keep_within_their_room() {
     let left: Vec<_> = fs::read_dir(out.join("runs")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
     let rows = rusqlite::Connection::open(out.join(LEDGER)).unwrap();
-    let query = "SELECT plan, world, count(*), min(operations) FROM runs WHERE coverage IS NULL GROUP BY 1, 2 ORDER BY 1";
+    let query = "SELECT plan, world, count(*), min(operations), ifnull(min(coverage), 0) FROM runs GROUP BY 1, 2 ORDER BY 1";
     let mut query = rows.prepare(query).unwrap();
     let read = |row: &rusqlite::Row<'_>| {
         let words = format!("{} {}", row.get::<_, String>(0)?, row.get::<_, String>(1)?);
-        Ok((words, row.get(2)?, row.get(3)?))
+        Ok((words, row.get(2)?, row.get(3)?, row.get(4)?))
     };
-    let found: Vec<(String, u64, u64)> = query.query_map([], read).unwrap().map(Result::unwrap).collect();
+    let found: Vec<(String, u64, u64, u64)> =
+        query.query_map([], read).unwrap().map(Result::unwrap).collect();
     let [real, simulated] = &found[..] else {
         panic!("{found:?}")
     };
     assert_eq!((real.0.as_str(), real.1), ("real processes", 2));
     assert_eq!((simulated.0.as_str(), simulated.1), ("swarm simulation", 6));
     assert!(real.2 > 0, "{found:?}");
+    assert!(
+        real.3 == 0 && simulated.3 > 0,
+        "only the simulation counts states: {found:?}"
+    );
+    let reached: Vec<_> = fs::read_dir(out.join("coverage")).unwrap().collect();
+    assert_eq!(reached.len(), 2, "a file a unit of the simulation: {reached:?}");
 }
 
 #[test]

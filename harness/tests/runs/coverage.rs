@@ -80,6 +80,8 @@ fn the_default_plan_reaches_every_kind_of_the_list() {
 fn a_plan_without_a_family_of_faults_misses_kinds_of_the_list() {
     let ends = |kind| matches!(kind, KindName::Kill | KindName::Power | KindName::Disk);
     let pauses = |kind| kind == KindName::Pause;
+    let partitions = |kind| kind == KindName::Partition;
+    let clocks = |kind| kind == KindName::Clock;
     let expect = |is_lost: &dyn Fn(KindName) -> bool, kinds_lost: &[&str]| {
         let mut plan = swarm();
         plan.faults.retain(|fault| !is_lost(fault.kind()));
@@ -91,6 +93,22 @@ fn a_plan_without_a_family_of_faults_misses_kinds_of_the_list() {
     };
     expect(&ends, &["process: down", "process: running, started again"]);
     expect(&pauses, &["process: paused"]);
+    // So few seeds have few of these.
+    let all = kinds(&reached(swarm()), 1);
+    let expect_few = |is_lost: &dyn Fn(KindName) -> bool, some_of: [&str; 2]| {
+        assert!(some_of.iter().any(|kind| all.contains(*kind)), "{some_of:?}");
+        let mut plan = swarm();
+        plan.faults.retain(|fault| !is_lost(fault.kind()));
+        let reached = kinds(&reached(plan), 1);
+        let left = some_of.iter().find(|kind| reached.contains(**kind));
+        assert_eq!(left, None, "reached without its faults");
+    };
+    let bridge = "links: links nodes that are not linked to each other";
+    expect_few(
+        &partitions,
+        [bridge, "links: one of the two connections to some is cut"],
+    );
+    expect_few(&clocks, ["clock: fast", "clock: slow"]);
 }
 
 #[test]

@@ -56,9 +56,28 @@ pub(crate) enum Way {
     /// It arrives garbled.
     Garbled(u64),
     /// It does not arrive, for this reason.
-    Lost(&'static str),
+    Lost(Loss),
     /// It is held back until the link is healed.
     Held,
+}
+
+/// Why a message does not arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Loss {
+    NoConnection,
+    Cut,
+    Chance,
+}
+
+impl Loss {
+    /// The word for it in a trace.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::NoConnection => "no connection",
+            Self::Cut => "cut",
+            Self::Chance => "lost",
+        }
+    }
 }
 
 impl Network {
@@ -145,6 +164,22 @@ impl Network {
             .collect()
     }
 
+    /// How many nodes there are.
+    pub(crate) fn nodes(&self) -> usize {
+        self.nodes
+    }
+
+    /// True when this link is cut.
+    pub(crate) fn is_cut(&self, from: usize, to: usize, lane: Lane) -> bool {
+        let link = &self.links[self.lane_between(from, to, lane)];
+        !link.cuts.is_empty()
+    }
+
+    /// True when any link is cut.
+    pub(crate) fn has_cuts(&self) -> bool {
+        self.links.iter().any(|link| !link.cuts.is_empty())
+    }
+
     /// Messages that cuts have kept from passing over these links.
     pub(crate) fn kept_back(&self, links: &[usize]) -> u64 {
         links.iter().map(|at| self.links[*at].kept_back).sum()
@@ -186,7 +221,7 @@ impl Link {
     /// Decides what becomes of a message sent at `now`.
     fn send(&mut self, now: u64, plan: &NetworkPlan) -> Way {
         if !self.is_open {
-            return Way::Lost("no connection");
+            return Way::Lost(Loss::NoConnection);
         }
         match self.cut_mode() {
             Some(CutMode::Stall) => {
@@ -195,7 +230,7 @@ impl Link {
             }
             Some(CutMode::Drop | CutMode::Reset) => {
                 self.kept_back += 1;
-                return Way::Lost("cut");
+                return Way::Lost(Loss::Cut);
             }
             None => {}
         }
@@ -203,7 +238,7 @@ impl Link {
         let arrival = self.arrival(now, plan);
         let [loss, garbled, twice] = [plan.loss_permille, plan.corrupt_permille, plan.duplicate_permille];
         if roll < loss {
-            Way::Lost("lost")
+            Way::Lost(Loss::Chance)
         } else if roll < loss + garbled {
             Way::Garbled(arrival)
         } else if roll < loss + garbled + twice {
@@ -301,7 +336,7 @@ mod tests {
         let mut link = open_link(3);
         link.cut(0, CutMode::Drop);
         link.cut(1, CutMode::Stall);
-        assert_eq!(link.send(0, &plan()), Way::Lost("cut"));
+        assert_eq!(link.send(0, &plan()), Way::Lost(Loss::Cut));
         assert!(link.heal(0));
         assert_eq!(link.send(0, &plan()), Way::Held);
         assert!(link.heal(1) && !link.heal(1));

@@ -160,6 +160,16 @@ impl NodeClock {
         Stamp::from_millis(millis.saturating_add_signed(self.wall_offset_ms))
     }
 
+    /// At how many thousandths the monotonic clock runs.
+    pub(crate) fn rate(&self) -> u64 {
+        self.rate
+    }
+
+    /// How far the wall clock is ahead, in milliseconds.
+    pub(crate) fn wall_offset_ms(&self) -> i64 {
+        self.wall_offset_ms
+    }
+
     /// Runs at `rate` thousandths from now on.
     pub(crate) fn set_rate(&mut self, now: u64, rate: u64) {
         self.local = self.instant(now).as_nanos();

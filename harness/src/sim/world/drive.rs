@@ -197,6 +197,7 @@ impl World {
                 way,
             }),
         );
+        self.look_at_way(way);
         self.transmit(at, epoch, way, message);
     }
 

@@ -9,7 +9,9 @@ use super::World;
 use crate::nodes::{NodeSample, Said};
 use crate::sim::journal::coverage::state::{Surroundings, state_of};
 use crate::sim::journal::coverage::watcher::Watcher;
+use crate::sim::parts::MICRO;
 use crate::sim::parts::event::{ClientEvent, Event, LinkEvent};
+use crate::sim::parts::network::Way;
 use crate::sim::parts::node::SimNode;
 
 /// The nodes whose states an event may change.
@@ -90,12 +92,21 @@ impl World {
             greatest,
             in_greatest: terms().filter(|term| *term == greatest).count(),
             checks: &self.checks,
+            cut: self.network.has_cuts().then_some(&self.network),
         };
         for at in range {
             let state = state_of(&self.nodes[at], self.atlas.has_refused(at), &around);
             watcher.saw(at, state);
         }
         watcher.saw_cluster();
+    }
+
+    /// Counts what becomes of a message.
+    pub(super) fn look_at_way(&mut self, way: Way) {
+        if let Some(watcher) = self.journal.coverage.as_mut() {
+            let usual = self.network.conditions.delay_us * MICRO;
+            watcher.sent(way, self.queue.now(), usual);
+        }
     }
 
     fn note_message(&mut self, link: usize, epoch: u64, message: &PeerMessage) {

@@ -228,6 +228,45 @@ dimension! {
     }
 }
 
+dimension! {
+    /// Which of its links to the others are cut: the worst that is true of them.
+    Links "links" {
+        Whole "none cut",
+        OneLane "one of the two connections to some is cut",
+        OneWay "some are cut one way, a majority is linked",
+        BothWays "some are cut both ways, a majority is linked",
+        Bridge "links nodes that are not linked to each other",
+        NoMajority "linked to a minority",
+        HearsNone "hears no other",
+        HeardByNone "heard by no other",
+        Isolated "isolated",
+        LeaderNoMajority "leads, linked to a minority",
+        LeaderHearsNone "leads, hears no other",
+        LeaderHeardByNone "leads, heard by no other",
+        LeaderIsolated "leads, isolated",
+    }
+}
+
+dimension! {
+    /// How fast its monotonic clock runs.
+    ClockRate "clock" {
+        Normal "runs as it should",
+        Drifts "drifts",
+        Slow "slow",
+        Fast "fast",
+    }
+}
+
+dimension! {
+    /// What its wall clock shows.
+    WallClock "wall clock" {
+        Right "within a second",
+        Off "seconds off",
+        FarAhead "far ahead",
+        FarBehind "far behind",
+    }
+}
+
 /// Kinds of messages; all arrive in some term.
 const MESSAGE_KINDS: &[&str] = &[
     "vote request",
@@ -252,6 +291,20 @@ dimension! {
         Repair "repair",
         Compare "comparison",
         Compared "comparison reply",
+    }
+}
+
+dimension! {
+    /// What becomes of a message that is sent.
+    Fate "way of a message" {
+        InTime "arrives",
+        Late "arrives much later than most",
+        Twice "arrives twice",
+        Garbled "arrives garbled",
+        Lost "is lost",
+        NoConnection "has no connection",
+        Cut "does not pass a cut",
+        Held "is held back until a cut is healed",
     }
 }
 
@@ -281,7 +334,7 @@ pub(super) enum Arrival {
 }
 
 /// What each state has a kind in, in the order of its bits.
-pub(super) const STATES: [Dimension; 17] = [
+pub(super) const STATES: [Dimension; 20] = [
     Process::DIMENSION,
     Office::DIMENSION,
     RelativeTerm::DIMENSION,
@@ -299,10 +352,14 @@ pub(super) const STATES: [Dimension; 17] = [
     ReadKind::DIMENSION,
     RequestKind::DIMENSION,
     DiskKind::DIMENSION,
+    Links::DIMENSION,
+    ClockRate::DIMENSION,
+    WallClock::DIMENSION,
 ];
 
-/// What a message that arrives at a running node has a kind in: one of the first three, or the last.
-pub(super) const MESSAGES: [Dimension; 4] = [
+/// What a message that arrives at a running node has a kind in: one of the first three, or that at [`TERMLESS`]. The last
+/// is of what is sent.
+pub(super) const MESSAGES: [Dimension; 5] = [
     Dimension {
         name: "message of the receiver's term",
         kinds: MESSAGE_KINDS,
@@ -316,7 +373,13 @@ pub(super) const MESSAGES: [Dimension; 4] = [
         kinds: MESSAGE_KINDS,
     },
     Termless::DIMENSION,
+    Fate::DIMENSION,
 ];
+
+/// The place in [`MESSAGES`] of those that name no term.
+pub(super) const TERMLESS: usize = 3;
+/// The place in [`MESSAGES`] of what becomes of a message.
+pub(super) const FATES: usize = 4;
 
 /// The dimensions of which a cluster's state is made, by their places: what the nodes are to each other. The rest changes
 /// with every request.
@@ -363,5 +426,7 @@ mod tests {
         ];
         assert_eq!(outline, wanted);
         assert_eq!(MESSAGE_KINDS.len(), Termed::Pulsed as usize + 1);
+        assert_eq!(MESSAGES[TERMLESS].name, Termless::DIMENSION.name);
+        assert_eq!(MESSAGES[FATES].name, Fate::DIMENSION.name);
     }
 }

@@ -9,6 +9,7 @@
 //! Invariant: the figures of several runs are the same in whatever order the runs are merged.
 
 pub(super) mod dimensions;
+mod outside;
 pub(crate) mod state;
 pub(crate) mod watcher;
 

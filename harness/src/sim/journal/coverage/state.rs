@@ -18,7 +18,9 @@ use super::dimensions::{
     LogStart, Membership, OUTLINE, Office, Process, ReadKind, RelativeTerm, RequestKind, STATES,
     SnapshotKind, Sync,
 };
+use super::outside::{clock_rate, links, wall_clock};
 use crate::sim::parts::checks::Checks;
+use crate::sim::parts::network::Network;
 use crate::sim::parts::node::SimNode;
 
 /// A kind in each dimension, four bits each; zero where it has none.
@@ -32,6 +34,8 @@ pub(crate) struct Surroundings<'a> {
     /// How many are in it.
     pub(crate) in_greatest: usize,
     pub(crate) checks: &'a Checks,
+    /// The links, where any is cut.
+    pub(crate) cut: Option<&'a Network>,
 }
 
 impl NodeState {
@@ -92,6 +96,9 @@ pub(crate) fn state_of(node: &SimNode, has_refused: bool, around: &Surroundings<
         read_kind(glance.reads) as usize,
         request_kind(glance.requests) as usize,
         disk_kind(&glance) as usize,
+        links(around.cut, node.id.get() as usize - 1, core.role().is_leader()) as usize,
+        clock_rate(&node.clock) as usize,
+        wall_clock(&node.clock) as usize,
     ];
     let places = kinds.into_iter().enumerate();
     places.fold(NodeState::default(), |state, (dimension, kind)| {

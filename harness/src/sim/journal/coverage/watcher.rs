@@ -11,9 +11,10 @@ use std::hash::Hasher;
 use noraftd::protocol::peer::PeerMessage;
 
 use super::Coverage;
-use super::dimensions::{Arrival, MESSAGES, Termed, Termless};
+use super::dimensions::{Arrival, FATES, Fate, MESSAGES, TERMLESS, Termed, Termless};
 use super::state::NodeState;
 use crate::recording::hash::FoldHasher;
+use crate::sim::parts::network::{Loss, Way};
 
 /// What was seen of one run so far.
 pub(crate) struct Watcher {
@@ -70,6 +71,21 @@ impl Watcher {
         self.messages[dimension] |= 1 << kind;
     }
 
+    /// A message is sent at `now`; most take about `usual`, in nanoseconds.
+    pub(crate) fn sent(&mut self, way: Way, now: u64, usual: u64) {
+        let fate = match way {
+            Way::Arrives(at) if at.saturating_sub(now) >= usual * LATE => Fate::Late,
+            Way::Arrives(_) => Fate::InTime,
+            Way::Twice(..) => Fate::Twice,
+            Way::Garbled(_) => Fate::Garbled,
+            Way::Lost(Loss::NoConnection) => Fate::NoConnection,
+            Way::Lost(Loss::Cut) => Fate::Cut,
+            Way::Lost(Loss::Chance) => Fate::Lost,
+            Way::Held => Fate::Held,
+        };
+        self.messages[FATES] |= 1 << fate as u16;
+    }
+
     pub(crate) fn into_coverage(self) -> Coverage {
         let bits = self.messages.iter().enumerate();
         let heard = bits.flat_map(|(dimension, bits)| {
@@ -109,5 +125,5 @@ fn place_of(message: &PeerMessage, receiver: u64) -> (usize, usize) {
     (arrival as usize, kind as usize)
 }
 
-/// The place of the last of [`MESSAGES`].
-const TERMLESS: usize = MESSAGES.len() - 1;
+/// Times as long as most: beyond what delays scatter.
+const LATE: u64 = 10;

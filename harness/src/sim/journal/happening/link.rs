@@ -90,7 +90,7 @@ impl Display for LinkHappening<'_> {
                     Way::Arrives(_) => Ok(()),
                     Way::Twice(..) => f.write_str(" [twice]"),
                     Way::Garbled(_) => f.write_str(" [garbled]"),
-                    Way::Lost(why) => write!(f, " [{why}]"),
+                    Way::Lost(why) => write!(f, " [{}]", why.name()),
                     Way::Held => f.write_str(" [held]"),
                 }
             }
