@@ -48,7 +48,7 @@ impl Replica {
             .filter(|next| *next <= tail && !self.repair.is_hole(*next))
             .find(|next| {
                 self.position_at(*next)
-                    .is_some_and(|position| self.content.payloads.get(position).is_none())
+                    .is_some_and(|position| self.content.payloads.intact(position).is_none())
             })
     }
 

@@ -53,13 +53,23 @@ impl Payloads {
 
     /// The record at exactly this position, if it is in memory.
     pub(super) fn get(&self, position: LogPosition) -> Option<&Record> {
-        at(&self.window, position).or_else(|| {
-            let first = self.fetched.first()?.position.index.get();
-            let offset = usize::try_from(position.index.get().checked_sub(first)?).ok()?;
-            self.fetched
-                .get(offset)
-                .filter(|record| record.position == position)
-        })
+        at(&self.window, position).or_else(|| self.fetched_at(position))
+    }
+
+    /// The record at exactly this position, if it is in memory and still what it was: what has rotted there is to be read
+    /// again, and must not spread.
+    pub(super) fn intact(&self, position: LogPosition) -> Option<&Record> {
+        let is_intact = |record: &&Record| record.is_intact();
+        let in_window = at(&self.window, position).filter(is_intact);
+        in_window.or_else(|| self.fetched_at(position).filter(is_intact))
+    }
+
+    fn fetched_at(&self, position: LogPosition) -> Option<&Record> {
+        let first = self.fetched.first()?.position.index.get();
+        let offset = usize::try_from(position.index.get().checked_sub(first)?).ok()?;
+        self.fetched
+            .get(offset)
+            .filter(|record| record.position == position)
     }
 
     /// Keeps a chunk that was read back, until the next one.
@@ -150,6 +160,22 @@ mod tests {
         assert_eq!(payloads.get(position(1, 3)), Some(&record(1, 3)));
         payloads.evict(LogIndex::new(4));
         assert_eq!(payloads.window_bytes, 0);
+    }
+
+    #[test]
+    fn what_has_rotted_in_memory_is_given_when_it_was_read_again() {
+        let mut payloads = Payloads::new(usize::MAX);
+        let whole = record(1, 1);
+        let rotten = Record {
+            payload: Bytes::from_static(b"1;1"),
+            ..whole.clone()
+        };
+        payloads.put(rotten);
+        assert!(payloads.get(position(1, 1)).is_some());
+        assert!(payloads.intact(position(1, 1)).is_none());
+        payloads.keep_fetched(vec![whole.clone()]);
+        assert_eq!(payloads.intact(position(1, 1)), Some(&whole));
+        assert!(payloads.intact(position(2, 1)).is_none());
     }
 
     #[test]

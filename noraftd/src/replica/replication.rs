@@ -169,13 +169,14 @@ impl Replicator<'_> {
         }
     }
 
-    /// Consecutive records after `prev` that are in memory, up to one batch's worth.
+    /// Consecutive records after `prev` that are in memory, up to one batch's worth. Of what has rotted there, the others would
+    /// refuse the message and the connection, again and again.
     fn records_after(&self, prev: LogPosition) -> (Vec<Record>, usize) {
         let (mut records, mut bytes) = (Vec::new(), 0);
         let mut index = prev.index;
         while bytes < self.config.limits.batch_bytes_max && records.len() < RECORDS_PER_MESSAGE_MAX {
             let next = next_index(index).and_then(|index| position_at(self.node.log(), index));
-            let Some(record) = next.and_then(|position| self.content.payloads.get(position)) else {
+            let Some(record) = next.and_then(|position| self.content.payloads.intact(position)) else {
                 break;
             };
             bytes += record.payload.len();

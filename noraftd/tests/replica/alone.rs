@@ -40,6 +40,8 @@ pub(crate) struct Alone {
     pub(crate) replica: Replica,
     now: Instant,
     holes: Vec<u64>,
+    /// What it can read of its log: the two entries that it started with. Later ones are in memory.
+    pub(crate) disk: Vec<Record>,
     /// What its clients were answered.
     pub(crate) replies: Vec<(u64, Outcome)>,
     /// Snapshots that it wanted to save. Its disk has no room for any.
@@ -95,6 +97,9 @@ impl Alone {
             replica: Replica::recover(&settings, found.seed, recovered, None),
             now: Instant::ZERO,
             holes: found.holes,
+            disk: [(1, RecordKind::Term), (2, RecordKind::Command)]
+                .map(|(index, kind)| Record::new(at(1, index), kind, Stamp::default(), Bytes::new()))
+                .into(),
             replies: Vec::new(),
             saves: 0,
             incoming: None,
@@ -134,15 +139,12 @@ impl Alone {
         said
     }
 
-    /// Of the two entries that it started with; later ones are in memory.
     fn fetched(&self, from: LogIndex, to: LogIndex) -> Input {
         if self.holes.contains(&from.get()) {
             return Input::FetchFailed { from };
         }
-        let record = |(index, kind)| Record::new(at(1, index), kind, Stamp::default(), Bytes::new());
-        let records = [(1, RecordKind::Term), (2, RecordKind::Command)].map(record);
-        let is_wanted = |record: &Record| (from..=to).contains(&record.position.index);
-        let records = records.into_iter().filter(is_wanted).collect();
+        let is_wanted = |record: &&Record| (from..=to).contains(&record.position.index);
+        let records = self.disk.iter().filter(is_wanted).cloned().collect();
         Input::Fetched { from, records }
     }
 

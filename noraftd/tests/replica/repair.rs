@@ -13,6 +13,7 @@ use noraftd::replica::event::{Input, Output};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 
+use super::alone::{Alone, TAIL, at, request};
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};
 
@@ -482,4 +483,42 @@ fn random_damage_within_the_budget_is_repaired_under_loss_and_kills() {
             assert_eq!(world.damaged(node), 0, "seed {seed}: node {node}");
         }
     }
+}
+
+/// What has rotted in its memory would be refused by every other node, with the connection that it comes over.
+#[test]
+fn an_entry_that_has_rotted_in_memory_is_read_again_before_it_is_sent() {
+    let mut node = Alone::new(3, Abstain::No);
+    let body = request(&["SET", "k", "v"]).body;
+    let whole = Record::new(at(2, 3), RecordKind::Command, Stamp::default(), body);
+    let mut payload = whole.payload.to_vec();
+    payload[0] ^= 1;
+    let rotten = Record {
+        payload: payload.into(),
+        ..whole.clone()
+    };
+    let append = PeerMessage::Append {
+        term: Term::new(2),
+        commit_index: LogIndex::ZERO,
+        prev: TAIL,
+        chain: None,
+        records: vec![rotten],
+        round: 1,
+        last_index: LogIndex::new(3),
+    };
+    node.hear(2, append);
+    node.disk.push(whole.clone());
+    let term = node.lead();
+    let lacks_it = PeerMessage::Appended {
+        term: Term::new(term),
+        generation: 1,
+        last_position: TAIL,
+        round: 1,
+    };
+    let said = node.hear(3, lacks_it);
+    let sent = said.iter().find_map(|message| match message {
+        PeerMessage::Append { records, .. } => records.first(),
+        _ => None,
+    });
+    assert_eq!(sent, Some(&whole));
 }

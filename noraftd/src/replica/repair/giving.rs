@@ -82,13 +82,11 @@ impl Giver<'_> {
                 return None;
             }
             if self.can_give(want) {
-                match self.payloads.get(want) {
-                    // What was damaged in memory must not spread.
-                    Some(record) if record.is_intact() => {
+                match self.payloads.intact(want) {
+                    Some(record) => {
                         serving.bytes += record.payload.len();
                         serving.records.push(record.clone());
                     }
-                    Some(_) => {}
                     None if self.repair.last_fetched != Some(want.index) => return Some(want.index),
                     None => {}
                 }

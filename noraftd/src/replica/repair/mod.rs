@@ -256,7 +256,7 @@ impl Replica {
         self.repair
             .lacking
             .may_have_acknowledged(self.node.current_term());
-        if let Some(record) = self.content.payloads.get(position).cloned() {
+        if let Some(record) = self.content.payloads.intact(position).cloned() {
             self.repair.fill(&record);
         }
     }
