@@ -45,6 +45,15 @@ pub struct NetworkPlan {
     /// Leaders, of a thousand that continue in the middle of the fault `coup`, to which the last echoes that they were sent before
     /// arrive again at that moment: those of a round before the reads that came meanwhile.
     pub late_round_permille: u64,
+    /// Messages that are on their way when their connection ends, and arrive over the next one. With `stale_permille`, copies of
+    /// answers do so, too, and of requests that were passed on.
+    pub cross_permille: u64,
+    /// Requests that a node passes on with a number that an earlier process of it used, and that meet the answer to that
+    /// process.
+    pub repeat_permille: u64,
+    /// Messages with entries or a part of a snapshot, in which a bit of those has rotted in the sender's memory: the frame's
+    /// checksum is right. An entry must be refused, and a snapshot not installed.
+    pub rotten_permille: u64,
 }
 
 /// Disks.
@@ -119,6 +128,9 @@ pub struct NodePlan {
     /// wipes the directory of one of them, where `wipe` might take it away. They come back before the end, the wiped one
     /// by `noraftd rejoin`.
     pub remove_permille: u64,
+    /// Starts, of a thousand, at which the number by which a process names itself is, but for one bit, that of the process
+    /// before; so it is with the numbers of new data directories.
+    pub alike_permille: u64,
 }
 
 impl Default for NetworkPlan {
@@ -133,6 +145,9 @@ impl Default for NetworkPlan {
             coup_permille: 0,
             stale_permille: 0,
             late_round_permille: 0,
+            cross_permille: 0,
+            repeat_permille: 0,
+            rotten_permille: 0,
         }
     }
 }
@@ -170,6 +185,7 @@ impl Default for NodePlan {
             snapshot_chunk_bytes: 64 << 10,
             resettings_permille: 0,
             remove_permille: 0,
+            alike_permille: 0,
         }
     }
 }
@@ -207,12 +223,15 @@ impl SimPlan {
                 network.late_round_permille,
                 1000,
             ),
+            ("sim.network.cross_permille", network.cross_permille, 1000),
+            ("sim.network.repeat_permille", network.repeat_permille, 1000),
             (
                 "sim.node.resettings_permille",
                 self.node.resettings_permille,
                 1000,
             ),
             ("sim.node.remove_permille", self.node.remove_permille, 1000),
+            ("sim.node.alike_permille", self.node.alike_permille, 1000),
         ] {
             require(share <= max, key, || format!("must be at most {max}"))?;
         }
@@ -230,6 +249,9 @@ impl SimPlan {
             coup_permille: _,
             stale_permille: _,
             late_round_permille: _,
+            cross_permille: _,
+            repeat_permille: _,
+            rotten_permille,
         } = self.network;
         let disk = &self.disk;
         let shares = [
@@ -238,6 +260,7 @@ impl SimPlan {
             ("sim.network.duplicate_permille", duplicate_permille),
             ("sim.network.reorder_permille", reorder_permille),
             ("sim.network.corrupt_permille", corrupt_permille),
+            ("sim.network.rotten_permille", rotten_permille),
             ("sim.disk.slow_permille", disk.slow_permille),
             ("sim.disk.torn_permille", disk.torn_permille),
             ("sim.disk.damage_permille", disk.damage_permille),

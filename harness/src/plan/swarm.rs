@@ -131,6 +131,9 @@ fn draw_network(plan: &mut Plan, prng: &mut Prng) {
     }
     network.coup_permille = some(&mut prng.fork(FORK_COUPS), network.coup_permille);
     network.stale_permille = some(&mut prng.fork(FORK_STALE), network.stale_permille);
+    network.cross_permille = some(&mut prng.fork(FORK_CROSS), network.cross_permille);
+    network.repeat_permille = some(&mut prng.fork(FORK_REPEAT), network.repeat_permille);
+    network.rotten_permille = some(&mut prng.fork(FORK_ROTTEN), network.rotten_permille);
 }
 
 fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -182,6 +185,7 @@ fn draw_node(plan: &mut Plan, prng: &mut Prng) {
     node.snapshot_log_bytes = 1 << sizes.between(10, 20);
     node.snapshot_chunk_bytes = 1 << sizes.between(6, 16);
     node.resettings_permille = some(&mut prng.fork(FORK_RESETTINGS), node.resettings_permille);
+    node.alike_permille = some(&mut prng.fork(FORK_ALIKE), node.alike_permille);
 }
 
 fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
@@ -223,6 +227,12 @@ const FORK_SNAPSHOTS: u64 = 0x736e_6170;
 const FORK_COUPS: u64 = 0x636f_7570;
 /// Separates the draw for answers that come too late from the others.
 const FORK_STALE: u64 = 0x7374_616c;
+/// Separate the draws for what crosses connections, meets an earlier answer, and rots.
+const FORK_CROSS: u64 = 0x6372_6f73;
+const FORK_REPEAT: u64 = 0x7265_7065;
+const FORK_ROTTEN: u64 = 0x726f_7474;
+/// Separates the draw for numbers that are alike from the others.
+const FORK_ALIKE: u64 = 0x616c_696b;
 /// Separates the draw of how often settings change from the others.
 const FORK_RESETTINGS: u64 = 0x7265_7365;
 /// What keeps the draws of damage to snapshots apart.

@@ -17,10 +17,25 @@ pub struct Counters {
     pub voter_changes: u64,
     /// Runs that ended because too much was damaged to go on, and rightly.
     pub stalls: u64,
+    /// What happened on links.
+    pub links: LinkCounters,
     /// What happened to processes.
     pub processes: ProcessCounters,
     /// What happened to disks.
     pub disks: DiskCounters,
+}
+
+/// What happened on links.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LinkCounters {
+    /// Messages that arrived over a later connection than they were sent on.
+    pub crossed: u64,
+    /// Answers to earlier processes that met a request of the same number.
+    pub repeated: u64,
+    /// Entries that rotted before they were sent, and were refused.
+    pub rotten: u64,
+    /// Parts of snapshots that rotted before they were sent.
+    pub rotten_parts: u64,
 }
 
 /// What happened to processes.
@@ -48,6 +63,8 @@ pub struct ProcessCounters {
     pub twins_refused: u64,
     /// Directories of other nodes that were refused.
     pub foreign_refused: u64,
+    /// Processes and directories with nearly the number of those before.
+    pub alike: u64,
 }
 
 /// What happened to disks.
@@ -77,6 +94,7 @@ impl Counters {
             installs,
             voter_changes,
             stalls,
+            links,
             processes,
             disks,
         } = other;
@@ -87,8 +105,24 @@ impl Counters {
         self.installs += installs;
         self.voter_changes += voter_changes;
         self.stalls += stalls;
+        self.links.add(links);
         self.processes.add(processes);
         self.disks.add(disks);
+    }
+}
+
+impl LinkCounters {
+    fn add(&mut self, other: &Self) {
+        let Self {
+            crossed,
+            repeated,
+            rotten,
+            rotten_parts,
+        } = other;
+        self.crossed += crossed;
+        self.repeated += repeated;
+        self.rotten += rotten;
+        self.rotten_parts += rotten_parts;
     }
 }
 
@@ -106,6 +140,7 @@ impl ProcessCounters {
             removals,
             twins_refused,
             foreign_refused,
+            alike,
         } = other;
         self.starts += starts;
         self.crashes += crashes;
@@ -118,6 +153,7 @@ impl ProcessCounters {
         self.removals += removals;
         self.twins_refused += twins_refused;
         self.foreign_refused += foreign_refused;
+        self.alike += alike;
     }
 }
 

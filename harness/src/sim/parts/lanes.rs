@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use noraftd::prng::Prng;
 
+use super::alike::Drawn;
 use crate::nemesis::{Claim, Decision, FaultLedger, Lane};
 use crate::plan::Plan;
 use crate::results::FaultResult;
@@ -21,6 +22,8 @@ pub(crate) struct SimNemesis {
     pub(crate) coups: Prng,
     /// How many more crashes each node in a crash loop has before it.
     pub(crate) crash_loops: BTreeMap<usize, u64>,
+    /// What the processes and directories of each node have drawn.
+    pub(crate) drawn: BTreeMap<usize, Drawn>,
 }
 
 pub(crate) struct LaneState {
@@ -55,6 +58,7 @@ impl SimNemesis {
             prng: Prng::new(seed).fork(FORK_DETAILS),
             coups,
             crash_loops: BTreeMap::new(),
+            drawn: BTreeMap::new(),
         }
     }
 

@@ -3,12 +3,14 @@
 //! Invariant: no part knows the world, and what a part draws comes from a generator of its own.
 
 pub(crate) mod aim;
+pub(crate) mod alike;
 pub(crate) mod atlas;
 pub(crate) mod checks;
 pub(crate) mod clients;
 pub(crate) mod commands;
 pub(crate) mod corruption;
 pub(crate) mod crash;
+pub(crate) mod crossing;
 pub(crate) mod disk;
 pub(crate) mod event;
 pub(crate) mod hello;
@@ -20,6 +22,7 @@ pub(crate) mod phase;
 pub(crate) mod pipelines;
 pub(crate) mod probes;
 pub(crate) mod queue;
+pub(crate) mod rot;
 pub(crate) mod rule;
 pub(crate) mod semantics;
 pub(crate) mod stale;

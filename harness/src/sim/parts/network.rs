@@ -8,6 +8,8 @@
 use noraftd::prng::Prng;
 use noraftd::protocol::peer::{Lane, PeerMessage};
 
+use super::crossing::Crossing;
+use super::rot::rotten;
 use super::stale::{Echo, Stale};
 use crate::plan::{CutMode, NetworkPlan};
 
@@ -23,6 +25,10 @@ pub(crate) struct Network {
     pub(crate) conditions: NetworkPlan,
     /// Answers that come too late.
     pub(crate) stale: Stale,
+    /// What outlives its connection.
+    pub(crate) crossing: Crossing,
+    /// Decides what rots before it is sent.
+    rot: Prng,
 }
 
 /// One directed link.
@@ -55,6 +61,8 @@ pub(crate) enum Way {
     Twice(u64, u64),
     /// It arrives garbled.
     Garbled(u64),
+    /// It arrives as it was sent; a part of it had rotted before.
+    Rotten(u64),
     /// It does not arrive, for this reason.
     Lost(Loss),
     /// It is held back until the link is healed.
@@ -103,13 +111,28 @@ impl Network {
             nodes,
             links,
             conditions: conditions.clone(),
-            stale: Stale::new(prng.fork(FORK_STALE)),
+            stale: Stale::new(prng.fork(FORK_STALE), conditions.cross_permille > 0),
+            crossing: Crossing::new(prng.fork(FORK_CROSSING)),
+            rot: prng.fork(FORK_ROT),
         }
     }
 
     /// Decides what becomes of a message that is sent over a link at `now`.
     pub(crate) fn send(&mut self, at: usize, now: u64) -> Way {
         self.links[at].send(now, &self.conditions)
+    }
+
+    /// A message that will arrive may rot before it is sent: it, and its way.
+    pub(crate) fn rot(&mut self, way: Way, message: PeerMessage) -> (Way, PeerMessage) {
+        let share = self.conditions.rotten_permille;
+        let Way::Arrives(at) = way else {
+            return (way, message);
+        };
+        let rots = share > 0 && self.rot.chance(share, 1000);
+        match rots.then(|| rotten(&message, &mut self.rot)).flatten() {
+            Some(rotten) => (Way::Rotten(at), rotten),
+            None => (way, message),
+        }
     }
 
     /// The last echoes that were sent over these links, on the connections that they have now.
@@ -290,6 +313,10 @@ pub(crate) fn delay(prng: &mut Prng, median_us: u64) -> u64 {
 
 /// Separates the draws of answers that come too late from those of links, which count from zero.
 const FORK_STALE: u64 = 0x0073_7461_6c65;
+/// Separates those of what outlives its connection.
+const FORK_CROSSING: u64 = 0x0063_726f_7373;
+/// Separates those of what rots.
+const FORK_ROT: u64 = 0x0072_6f74;
 
 #[cfg(test)]
 mod tests {

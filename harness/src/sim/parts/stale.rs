@@ -1,4 +1,4 @@
-//! Answers that come back a term or two too late.
+//! Answers that come back a term or two too late, and requests that are passed on again.
 //!
 //! A copy of an answer is kept, and delivered over the same connection when another leader has risen meanwhile: a vote, an
 //! acknowledgement or an echo that is still right about its own term, and proves nothing of the later one. Chance hardly ever
@@ -17,6 +17,8 @@ pub(crate) struct Stale {
     kept: VecDeque<Late>,
     /// By link, the last echo that was sent over it, and over which connection.
     echoes: BTreeMap<usize, (u64, PeerMessage)>,
+    /// Requests that a node passes on are kept, too.
+    keeps_requests: bool,
     prng: Prng,
 }
 
@@ -34,17 +36,20 @@ pub(crate) struct Late {
 pub(crate) type Echo = (usize, u64, PeerMessage);
 
 impl Stale {
-    pub(crate) fn new(prng: Prng) -> Self {
+    pub(crate) fn new(prng: Prng, keeps_requests: bool) -> Self {
         Self {
             kept: VecDeque::new(),
             echoes: BTreeMap::new(),
+            keeps_requests,
             prng,
         }
     }
 
     /// A message is sent over a link: of a thousand answers, `permille` are kept, too.
     pub(crate) fn note(&mut self, permille: u64, (link, epoch): (usize, u64), message: &PeerMessage) {
-        if permille == 0 || !is_answer(message) || !self.prng.chance(permille, 1000) {
+        let is_request = matches!(message, PeerMessage::Forward { .. }) && self.keeps_requests;
+        let is_kept = is_request || is_answer(message);
+        if permille == 0 || !is_kept || !self.prng.chance(permille, 1000) {
             return;
         }
         if self.kept.len() == KEPT_MAX {
@@ -128,7 +133,7 @@ mod tests {
 
     #[test]
     fn answers_come_back_when_one_or_two_leaders_have_risen_and_once() {
-        let mut stale = Stale::new(Prng::new(1));
+        let mut stale = Stale::new(Prng::new(1), false);
         let granted = PeerMessage::RequestVote {
             term: Term::new(1),
             last_position: noraft::LogPosition::ZERO,
@@ -150,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_last_echo_of_a_connection_comes_again_while_that_lasts() {
-        let mut stale = Stale::new(Prng::new(1));
+        let mut stale = Stale::new(Prng::new(1), false);
         stale.note_echo((4, 2), &pulsed(1));
         stale.note_echo((4, 2), &pulsed(2));
         stale.note_echo((5, 7), &pulsed(3));
@@ -160,7 +165,7 @@ mod tests {
 
     #[test]
     fn nothing_is_kept_that_the_plan_does_not_ask_for_and_no_more_than_there_is_room_for() {
-        let mut stale = Stale::new(Prng::new(1));
+        let mut stale = Stale::new(Prng::new(1), false);
         stale.note(0, (0, 0), &pulsed(1));
         assert!(stale.kept.is_empty());
         for at in 0..2 * KEPT_MAX {

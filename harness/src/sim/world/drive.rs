@@ -182,6 +182,7 @@ impl World {
         let (from, to) = (link.from, link.to);
         let epoch = link.epoch;
         let way = self.network.send(at, self.queue.now());
+        let (way, message) = self.network.rot(way, message);
         let share = self.network.conditions.stale_permille;
         self.network.stale.note(share, (at, epoch), &message);
         if self.network.conditions.late_round_permille > 0 {
@@ -198,7 +199,13 @@ impl World {
             }),
         );
         self.look_at_way(way);
-        self.transmit(at, epoch, way, message);
+        self.repeat_answer(from, to, &message);
+        match way {
+            Way::Rotten(arrives) => self.transmit_rotten((at, epoch), arrives, message),
+            Way::Arrives(_) | Way::Twice(..) | Way::Garbled(_) | Way::Lost(_) | Way::Held => {
+                self.transmit(at, epoch, way, message);
+            }
+        }
     }
 
     fn transmit(&mut self, link: usize, epoch: u64, way: Way, message: PeerMessage) {
@@ -217,7 +224,7 @@ impl World {
                 self.queue.push(at, Event::link(link, epoch, LinkEvent::Garbled));
             }
             Way::Held => self.network.link(link).held.push(message),
-            Way::Lost(_) => {}
+            Way::Lost(_) | Way::Rotten(_) => {}
         }
     }
 
@@ -306,6 +313,8 @@ impl World {
         if epoch == current {
             let from = self.nodes[from].id;
             self.arrive(to, Input::Peer { from, message });
+        } else {
+            self.outlive(at, epoch, message);
         }
     }
 
@@ -354,6 +363,7 @@ impl World {
                 Lane::Urgent => Input::UrgentConnected { peer },
             };
             self.arrive(from, connected);
+            self.arrive_late(at);
         }
     }
 }

@@ -109,6 +109,13 @@ impl World {
         }
     }
 
+    /// Counts a message that outlived its connection.
+    pub(super) fn look_at_crossing(&mut self) {
+        if let Some(watcher) = self.journal.coverage.as_mut() {
+            watcher.crossed();
+        }
+    }
+
     fn note_message(&mut self, link: usize, epoch: u64, message: &PeerMessage) {
         let current = self.network.link(link).epoch;
         let receiver = &self.nodes[link % self.nodes.len()];

@@ -7,6 +7,7 @@ mod aims;
 mod clients;
 mod commands;
 mod coups;
+mod crossings;
 mod damage;
 mod drive;
 mod ends;

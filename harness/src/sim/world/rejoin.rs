@@ -118,6 +118,7 @@ impl World {
         let node = &mut self.nodes[at];
         node.disk.replace(files);
         (node.loss.is_outcast, node.loss.twin) = (true, None);
+        self.forget_crossing(at);
         self.atlas.note_lost(at);
         self.checks.lost(at, self.nodes[at].id);
         self.journal.counters.disks.lost += 1;
@@ -191,6 +192,7 @@ impl World {
         };
         self.crash(at, Crash::Kill);
         self.nodes[at].disk.replace(BTreeMap::new());
+        self.forget_crossing(at);
         self.atlas.note_lost(at);
         let set_up = self.set_up(at, &others, &state);
         self.nodes[at].disk.release();
@@ -247,7 +249,7 @@ impl World {
                 cluster_id: CLUSTER_ID,
                 node_id: id,
             },
-            incarnation: self.prng.next_u64(),
+            incarnation: self.draw_incarnation(at),
         };
         let mut latest = 0;
         for other in others {

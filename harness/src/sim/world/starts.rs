@@ -99,7 +99,7 @@ impl World {
         };
         let opened = match Store::open(disk.clone(), options, owner) {
             Err(OpenError::NoStore { .. }) => {
-                let incarnation = self.prng.next_u64();
+                let incarnation = self.draw_incarnation(at);
                 let genesis = genesis_config(self.nodes.iter().map(|node| node.id));
                 Store::create(disk, options, Identity { owner, incarnation }, &genesis)
             }
@@ -185,7 +185,7 @@ impl World {
             self.note_state(at, snapshot);
         }
         let config = replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id);
-        let seed = self.prng.next_u64();
+        let seed = self.draw_seed(at);
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain.abstains();
         self.check_verdict(at, &store, &recovered);

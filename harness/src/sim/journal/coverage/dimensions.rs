@@ -305,6 +305,8 @@ dimension! {
         NoConnection "has no connection",
         Cut "does not pass a cut",
         Held "is held back until a cut is healed",
+        Rotten "rots before it is sent",
+        Crosses "arrives over a later connection",
     }
 }
 

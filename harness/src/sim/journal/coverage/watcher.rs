@@ -82,8 +82,14 @@ impl Watcher {
             Way::Lost(Loss::Cut) => Fate::Cut,
             Way::Lost(Loss::Chance) => Fate::Lost,
             Way::Held => Fate::Held,
+            Way::Rotten(_) => Fate::Rotten,
         };
         self.messages[FATES] |= 1 << fate as u16;
+    }
+
+    /// A message arrives over a later connection than it was sent on.
+    pub(crate) fn crossed(&mut self) {
+        self.messages[FATES] |= 1 << Fate::Crosses as u16;
     }
 
     pub(crate) fn into_coverage(self) -> Coverage {

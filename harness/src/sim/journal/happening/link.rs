@@ -35,6 +35,13 @@ pub(crate) enum LinkHappening<'a> {
         message: &'a PeerMessage,
         way: Way,
     },
+    /// A message arrives over it that was sent on an earlier connection, or to an earlier process.
+    Crosses {
+        link: usize,
+        from: usize,
+        to: usize,
+        message: &'a PeerMessage,
+    },
     /// It was opened or cut, from outside.
     IsSet {
         link: usize,
@@ -54,12 +61,16 @@ impl Hash for LinkHappening<'_> {
                 link, message, way, ..
             } => {
                 let arrives = match way {
-                    Way::Arrives(at) | Way::Twice(at, _) | Way::Garbled(at) => *at,
+                    Way::Arrives(at) | Way::Twice(at, _) | Way::Garbled(at) | Way::Rotten(at) => *at,
                     Way::Lost(_) | Way::Held => 0,
                 };
                 to.write_u64(*link as u64);
                 write_all(to, &numbers(message));
                 to.write_u64(arrives);
+            }
+            Self::Crosses { link, message, .. } => {
+                write_all(to, &[0xc2, *link as u64]);
+                write_all(to, &numbers(message));
             }
             Self::IsSet { link, cut, .. } => {
                 let mode = cut.map_or(u64::MAX, |mode| mode as u64);
@@ -90,9 +101,21 @@ impl Display for LinkHappening<'_> {
                     Way::Arrives(_) => Ok(()),
                     Way::Twice(..) => f.write_str(" [twice]"),
                     Way::Garbled(_) => f.write_str(" [garbled]"),
+                    Way::Rotten(_) => f.write_str(" [rotten]"),
                     Way::Lost(why) => write!(f, " [{}]", why.name()),
                     Way::Held => f.write_str(" [held]"),
                 }
+            }
+            Self::Crosses {
+                from, to, message, ..
+            } => {
+                let message = words(message);
+                write!(
+                    f,
+                    "n{} -> n{}: {message} [of an earlier connection]",
+                    from + 1,
+                    to + 1
+                )
             }
             Self::IsSet {
                 from, to, lane, cut, ..
