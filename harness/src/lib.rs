@@ -39,6 +39,7 @@ pub mod report;
 pub mod results;
 pub mod run;
 pub mod series;
+pub mod shard;
 pub mod sim;
 pub mod tally;
 pub mod workload;

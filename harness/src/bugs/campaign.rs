@@ -15,7 +15,7 @@ use super::scorecard::{Control, Line, Score, Scorecard};
 use super::scratch::{Scratch, ScratchError, Tests};
 use super::test_programs::target;
 use crate::plan::Span;
-use crate::sim::topologies::Shard;
+use crate::shard::Shard;
 
 /// What to hunt, and how.
 #[derive(Debug, Clone)]

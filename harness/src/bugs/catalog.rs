@@ -29,7 +29,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::hunt::World;
-use crate::sim::topologies::Shard;
+use crate::shard::Shard;
 
 /// The list of known bugs has so many rows.
 pub const ROWS: u32 = 31;
@@ -235,7 +235,7 @@ impl Catalog {
 
     /// Keeps one part, by the order of the names: neighbours, which are often alike, go to different ones.
     pub fn part(mut self, part: Shard) -> Self {
-        let mut numbers = 0..;
+        let mut numbers = 0_u64..;
         self.bugs
             .retain(|_| numbers.next().is_some_and(|number| part.has(number)));
         self

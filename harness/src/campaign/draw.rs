@@ -8,14 +8,12 @@
 //! Invariant: what follows a unit depends on that unit alone, never on others or on when they ended. So a campaign that was
 //! killed and resumed, and one that ran in shards, has the very units of one that ran undisturbed.
 
-use std::num::ParseIntError;
 use std::ops::Range;
-use std::str::FromStr;
 
 use noraftd::prng::Prng;
-use serde::{Deserialize, Serialize};
 
 use super::file::Entry;
+use crate::shard::Shard;
 
 /// A unit of work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -138,68 +136,6 @@ impl Iterator for Draw<'_> {
     }
 }
 
-/// A part of a campaign: every n-th base unit, with what follows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Shard {
-    /// Which one, from 1.
-    index: u64,
-    /// Of how many.
-    count: u64,
-}
-
-impl Shard {
-    /// All of it.
-    pub const WHOLE: Self = Self { index: 1, count: 1 };
-
-    /// Those of the same number of parts that are not among `there`.
-    pub(super) fn missing(there: &[Self]) -> Vec<Self> {
-        let count = there.iter().map(|shard| shard.count).max().unwrap_or(0);
-        let all = (1..=count).map(|index| Self { index, count });
-        all.filter(|shard| !there.contains(shard)).collect()
-    }
-
-    fn has(self, number: u64) -> bool {
-        number % self.count == self.index - 1
-    }
-}
-
-impl std::fmt::Display for Shard {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.index, self.count)
-    }
-}
-
-impl TryFrom<String> for Shard {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Shard> for String {
-    fn from(shard: Shard) -> Self {
-        shard.to_string()
-    }
-}
-
-impl FromStr for Shard {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wanted = || format!("`{text}` is not a shard: write I/N, such as 2/8");
-        let (index, count) = text.split_once('/').ok_or_else(wanted)?;
-        let number = |text: &str| text.parse().map_err(|_: ParseIntError| wanted());
-        let (index, count) = (number(index)?, number(count)?);
-        if (1..=count).contains(&index) {
-            Ok(Self { index, count })
-        } else {
-            Err(wanted())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -279,12 +215,5 @@ mod tests {
         let first: Vec<Unit> = Draw::new(&entries, 3, Shard::WHOLE).take(12).collect();
         let heavy = first.iter().filter(|unit| unit.entry == 0).count();
         assert!((7..=11).contains(&heavy), "{heavy} of 12");
-    }
-
-    #[test]
-    fn what_is_no_shard_is_refused() {
-        for text in ["", "1", "0/2", "3/2", "a/b", "1/0"] {
-            assert!(text.parse::<Shard>().is_err(), "{text}");
-        }
     }
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::CampaignError;
-use super::draw::Shard;
 use super::groups::group;
 use super::ledger::{About, Ledger};
 use super::reproduction::{folder_of, read};
 use super::summary::Summary;
+use crate::shard::Shard;
 
 /// Joins the campaigns in `folders` into one in `out`.
 ///

@@ -39,7 +39,7 @@ use tokio::sync::watch;
 
 pub use bytes::{Bytes, BytesParseError};
 pub use child::Programs;
-pub use draw::{Draw, FAMILY, Shard, Unit};
+pub use draw::{Draw, FAMILY, Unit};
 pub use file::{CampaignFile, Entry, FileError, Place};
 pub use groups::{Group, group};
 pub use ledger::{About, LEDGER, Ledger, LedgerError};

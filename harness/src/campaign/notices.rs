@@ -89,9 +89,9 @@ const SHOWN_MAX: usize = 10;
 
 #[cfg(test)]
 mod tests {
-    use super::super::draw::Shard;
     use super::super::samples;
     use super::*;
+    use crate::shard::Shard;
 
     fn summary(records: &[super::super::record::Record]) -> Summary {
         Summary::new(std::path::Path::new("/nowhere"), "nightly", Shard::WHOLE, records)

@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
-use super::draw::Shard;
 use super::groups::{Group, group};
 use super::record::{Record, Verdict};
 use super::reproduction::{self, Reproduction};
 use crate::results::{EXIT_HARNESS_FAILURE, Outcome};
+use crate::shard::Shard;
 
 /// A campaign in figures.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,9 +7,7 @@ use std::process::ExitCode;
 use harness::bugs::{Catalog, CatalogError, Hunts, Scorecard, World, check, join, run as run_hunts};
 use harness::plan::Span;
 use harness::results::{EXIT_USAGE, Outcome};
-use harness::sim::topologies::Shard;
-
-use super::shard::ShardArg;
+use harness::shard::Shard;
 
 /// Put real bugs into the daemon, one by one, and see whether each is caught.
 ///
@@ -48,7 +46,7 @@ pub(crate) struct Args {
     check: bool,
     /// One part of the bugs, such as 2/8, by the order of their names; its rows are written, and no table.
     #[arg(long, value_name = "I/N", conflicts_with = "only")]
-    shard: Option<ShardArg>,
+    shard: Option<Shard>,
     /// The folder for the rows of a part; when absent, target/bugs-rows/2-of-8 in the project's folder.
     #[arg(long, value_name = "DIR", requires = "shard")]
     rows: Option<PathBuf>,
@@ -92,7 +90,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     if args.check {
         return check_edits(&args, &catalog);
     }
-    let shard = args.shard.map(ShardArg::shard);
+    let shard = args.shard;
     let hunts = Hunts {
         scratch: args.scratch("target/bugs"),
         root: args.root.clone(),
@@ -122,9 +120,12 @@ impl Args {
         given.unwrap_or_else(|| self.root.join(usual))
     }
 
-    fn rows(&self, Shard { index, count }: Shard) -> PathBuf {
+    fn rows(&self, shard: Shard) -> PathBuf {
         let given = self.rows.clone();
-        given.unwrap_or_else(|| self.root.join(format!("target/bugs-rows/{index}-of-{count}")))
+        given.unwrap_or_else(|| {
+            let (index, count) = (shard.index(), shard.count());
+            self.root.join(format!("target/bugs-rows/{index}-of-{count}"))
+        })
     }
 }
 

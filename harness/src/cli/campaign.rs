@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use harness::campaign::{
-    About, Bytes, CampaignFile, End, Ledger, LedgerError, Options, Programs, Progress, Shard, Summary,
-    Verdict, github, junit, run as run_campaign,
+    About, Bytes, CampaignFile, End, Ledger, LedgerError, Options, Programs, Progress, Summary, Verdict,
+    github, junit, run as run_campaign,
 };
 use harness::plan::Span;
 use harness::results::{EXIT_USAGE, Outcome};
 use harness::run::utc_now;
+use harness::shard::Shard;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;

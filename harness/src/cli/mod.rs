@@ -23,7 +23,6 @@ mod merge;
 mod plans;
 mod report;
 mod run;
-mod shard;
 mod shrink;
 mod sim;
 mod topologies;

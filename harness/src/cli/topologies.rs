@@ -6,9 +6,9 @@ use std::process::ExitCode;
 
 use harness::results::{EXIT_USAGE, Outcome};
 use harness::sim::Lines;
-use harness::sim::topologies::{Case, NODES_MAX, Placement, Shard, Tally, Topologies, attempt, letter};
+use harness::sim::topologies::{Case, NODES_MAX, Placement, Tally, Topologies, attempt, letter};
 
-use super::shard::ShardArg;
+use harness::shard::Shard;
 
 /// Try every directed topology of a few nodes: which links are cut, which node leads, which has the longest log.
 ///
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     seed: u64,
     /// One part of the topologies, such as 2/8.
     #[arg(long, value_name = "I/N")]
-    shard: Option<ShardArg>,
+    shard: Option<Shard>,
     /// So many topologies, drawn by the seed, each with one leader and one longest log.
     #[arg(long, value_name = "COUNT")]
     sample: Option<usize>,
@@ -108,7 +108,7 @@ fn what(args: &Args) -> Topologies {
         seed: args.seed,
         placement,
         flaps: args.flaps,
-        shard: args.shard.map(ShardArg::shard),
+        shard: args.shard,
         sample: args.sample,
         only: args.only,
     }
@@ -124,12 +124,12 @@ fn cases(args: &Args, what: &Topologies) -> Vec<Case> {
 }
 
 /// Tables of parts do not replace each other.
-fn path_of(path: &Path, shard: Option<ShardArg>) -> PathBuf {
-    let Some(Shard { index, count }) = shard.map(ShardArg::shard) else {
+fn path_of(path: &Path, shard: Option<Shard>) -> PathBuf {
+    let Some(shard) = shard else {
         return path.to_owned();
     };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!("{stem}-{index}-of-{count}.md"))
+    path.with_file_name(format!("{stem}-{}-of-{}.md", shard.index(), shard.count()))
 }
 
 fn print_failures(tally: &Tally, what: &Topologies) {

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use harness::campaign::{
-    About, CampaignFile, Figures, LEDGER, Ledger, LedgerError, Record, Shard, Verdict, group,
-};
+use harness::campaign::{About, CampaignFile, Figures, LEDGER, Ledger, LedgerError, Record, Verdict, group};
 use harness::plan::{Plan, Span};
+use harness::shard::Shard;
 use noraftd::prng::Prng;
 
 use crate::site::Site;

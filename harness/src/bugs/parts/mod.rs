@@ -18,7 +18,7 @@ use super::catalog::{Bug, Catalog};
 use super::hunt::World;
 use super::scorecard::{Control, Line, Score, Scorecard};
 use crate::plan::Span;
-use crate::sim::topologies::Shard;
+use crate::shard::Shard;
 
 /// What a part is a part of. Those of another origin prove nothing about each other.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,17 +39,9 @@ pub(super) struct Origin {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 enum Entry {
-    Part {
-        index: usize,
-        count: usize,
-        origin: Origin,
-    },
+    Part { index: u64, count: u64, origin: Origin },
     Control(Control),
-    Row {
-        bug: String,
-        world: World,
-        score: Score,
-    },
+    Row { bug: String, world: World, score: Score },
 }
 
 /// Why parts cannot be written or joined.
@@ -271,7 +263,7 @@ impl Part {
         let shard = self.shard;
         let of_part = catalog.bugs.iter().enumerate();
         of_part
-            .filter(move |(number, _)| shard.has(*number))
+            .filter(move |(number, _)| shard.has(*number as u64))
             .map(|(_, bug)| bug)
     }
 
@@ -347,7 +339,7 @@ fn all_there_once(parts: &[Part]) -> Result<(), PartError> {
         return Err(PartError::Missing("every part".to_owned()));
     };
     let count = first.shard.count;
-    let mut seen: BTreeMap<usize, &Part> = BTreeMap::new();
+    let mut seen: BTreeMap<u64, &Part> = BTreeMap::new();
     for part in parts {
         let of_other_whole = (part.shard.count != count).then_some(first);
         let twice = seen.insert(part.shard.index, part);

@@ -20,9 +20,9 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
-use super::draw::Shard;
 use super::file::CampaignFile;
 use super::record::Record;
+use crate::shard::Shard;
 use rows::{TABLES, insert, read_failures, read_runs, read_units, write_entries};
 
 /// The name of the file in a campaign's folder.

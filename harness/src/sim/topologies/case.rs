@@ -33,15 +33,6 @@ pub enum Placement {
     Every,
 }
 
-/// Part `index` of `count`, from one on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Shard {
-    /// Which part, from 1.
-    pub index: usize,
-    /// Of how many.
-    pub count: usize,
-}
-
 impl Case {
     /// Every case of a topology, each once up to the nodes' names.
     pub fn all_of(number: usize, graph: Digraph) -> Vec<Self> {
@@ -75,19 +66,6 @@ impl Case {
                 leaders.filter_map(|cases| prng.choose(cases).copied()).collect()
             }
         }
-    }
-}
-
-impl Shard {
-    /// Whether a topology belongs to this part. Neighbours, which are alike, go to different ones.
-    pub fn has(&self, number: usize) -> bool {
-        number % self.count == self.index - 1
-    }
-}
-
-impl fmt::Display for Shard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.index, self.count)
     }
 }
 
@@ -134,14 +112,6 @@ mod tests {
         assert_eq!(cases(3, Placement::Leaders), 36);
         // Two marks, which may be on one node: (9 * 64 + 3 * 8) / 6 of three nodes.
         assert_eq!(cases(3, Placement::Every), 100);
-    }
-
-    #[test]
-    fn shards_are_all_topologies_and_share_none() {
-        for number in 0..100 {
-            let shards = (1..=7).map(|index| Shard { index, count: 7 });
-            assert_eq!(shards.filter(|shard| shard.has(number)).count(), 1);
-        }
     }
 
     #[test]

@@ -23,7 +23,9 @@ mod trial;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 
-pub use case::{Case, Placement, Shard};
+use crate::shard::Shard;
+
+pub use case::{Case, Placement};
 pub use digraph::{Digraph, NODES_MAX, letter};
 pub use limits::{HELD, LEADS_WITHIN, SERVES_WITHIN, TERMS_MAX};
 pub use tally::Tally;
@@ -57,7 +59,8 @@ impl Topologies {
         let graphs = Digraph::all(self.nodes);
         let sampled = case::sample(graphs.len(), self.sample.unwrap_or(graphs.len()), self.seed);
         let is_wanted = |number: &usize| {
-            self.shard.is_none_or(|shard| shard.has(*number)) && self.only.is_none_or(|only| only == *number)
+            self.shard.is_none_or(|shard| shard.has(*number as u64))
+                && self.only.is_none_or(|only| only == *number)
         };
         let numbers = sampled.into_iter().filter(is_wanted);
         numbers

@@ -133,7 +133,7 @@ impl Tally {
             .flat_map(|row| row.topologies.iter().copied())
             .collect();
         let part = match (what.shard, what.sample, what.only) {
-            (Some(shard), _, _) => format!(" (part {} of {})", shard.index, shard.count),
+            (Some(shard), _, _) => format!(" (part {} of {})", shard.index(), shard.count()),
             (None, Some(_), _) => " (a sample)".to_owned(),
             (None, None, Some(only)) => format!(" (number {only} alone)"),
             (None, None, None) => String::new(),
