@@ -4,7 +4,8 @@
 //! Reads of a counter that only grows are ordered by their value. An add of one fills a gap between
 //! two reads: not before a read that returned before its call, not behind one that was called after
 //! its return. The gap before a read has as many adds as the value grew, so this is a matching with
-//! deadlines, and serving the earliest deadline first finds it if there is one.
+//! deadlines, and serving the earliest deadline first finds it if there is one. An add that says what it made the
+//! counter has its place among the reads, before those that returned the same.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -15,7 +16,7 @@ use super::violation::{Explained, Violation, mention};
 use crate::model::{Call, Model, NEVER};
 use crate::recording::budget::Budget;
 use crate::recording::datum::Pool;
-use crate::recording::{Operation, Recording, Status};
+use crate::recording::{Operation, Recording, ResultKind, Status};
 
 /// An operation on a counter, with its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +25,27 @@ pub enum CounterOp {
     Add(i128),
     /// The counter was this.
     Read(i128),
+    /// One was added, which made the counter this.
+    Reached(i128),
+}
+
+impl CounterOp {
+    /// What it adds, if it does.
+    fn added(self) -> Option<i128> {
+        match self {
+            Self::Add(number) => Some(number),
+            Self::Reached(_) => Some(1),
+            Self::Read(_) => None,
+        }
+    }
+
+    /// What the counter was at its end, if it says so.
+    fn shown(self) -> Option<i128> {
+        match self {
+            Self::Read(value) | Self::Reached(value) => Some(value),
+            Self::Add(_) => None,
+        }
+    }
 }
 
 /// The specification; counters begin at `initial`.
@@ -45,6 +67,7 @@ impl Model for Counter {
         match *op {
             CounterOp::Add(number) => state.checked_add(number),
             CounterOp::Read(value) => (*state == value).then_some(value),
+            CounterOp::Reached(value) => (state.checked_add(1) == Some(value)).then_some(value),
         }
     }
 
@@ -98,6 +121,11 @@ impl<'a> Converter<'a> {
             let (number, ret) = changed(self.pool, operation)?;
             let number = self.pool.as_integer(number);
             let number = number.ok_or(Left::change(operation, NO_NUMBER))?;
+            let reached = self.pool.as_integer(operation.output);
+            let is_shown = operation.status == Status::Ok && operation.result == ResultKind::At;
+            if let (true, 1, Some(sum), true) = (is_shown, number, reached, function == self.add) {
+                return Ok((CounterOp::Reached(sum), ret));
+            }
             Ok((CounterOp::Add(if is_decrement { -number } else { number }), ret))
         } else {
             Err(Left::change(operation, NO_FUNCTION))
@@ -147,22 +175,24 @@ fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Explained> 
     let (mut called, mut returned) = ([0_i128; 2], [0_i128; 2]);
     let mut returned_at_call = vec![[0; 2]; calls.len()];
     for (_, is_return, i) in events {
-        let at = i as usize;
-        match calls[at].op {
-            CounterOp::Add(number) => {
-                let sums = if is_return { &mut returned } else { &mut called };
-                let sum = &mut sums[usize::from(number < 0)];
-                *sum = sum.saturating_add(number);
+        let (at, op) = (i as usize, calls[i as usize].op);
+        if let Some(number) = op.added() {
+            let sums = if is_return { &mut returned } else { &mut called };
+            let sum = &mut sums[usize::from(number < 0)];
+            *sum = sum.saturating_add(number);
+        }
+        let Some(value) = op.shown() else { continue };
+        if is_return {
+            let [sure_up, sure_down] = returned_at_call[at];
+            let own = op.added().unwrap_or(0);
+            let sure = initial.saturating_add(sure_up).saturating_add(own);
+            let low = sure.saturating_add(called[1]);
+            let high = initial.saturating_add(called[0]).saturating_add(sure_down);
+            if value < low || value > high {
+                return Some(bounds_explained(&calls[at], value, low, high));
             }
-            CounterOp::Read(_) if !is_return => returned_at_call[at] = returned,
-            CounterOp::Read(value) => {
-                let [sure_up, sure_down] = returned_at_call[at];
-                let low = initial.saturating_add(sure_up).saturating_add(called[1]);
-                let high = initial.saturating_add(called[0]).saturating_add(sure_down);
-                if value < low || value > high {
-                    return Some(bounds_explained(&calls[at], value, low, high));
-                }
-            }
+        } else {
+            returned_at_call[at] = returned;
         }
     }
     None
@@ -171,8 +201,13 @@ fn out_of_bounds(initial: i128, calls: &[Call<CounterOp>]) -> Option<Explained> 
 fn bounds_explained(read: &Call<CounterOp>, value: i128, low: i128, high: i128) -> Explained {
     let why = if value < low {
         format!(
-            "The adds that had returned before {} was called make at least {low}.",
-            mention(read.id)
+            "The adds that had returned before {} was called make at least {low}{}.",
+            mention(read.id),
+            if read.op.added().is_some() {
+                ", with its own"
+            } else {
+                ""
+            }
         )
     } else {
         format!(
@@ -186,18 +221,21 @@ fn bounds_explained(read: &Call<CounterOp>, value: i128, low: i128, high: i128) 
         "more than was added"
     };
     Explained {
-        title: format!("{title}: a read returned {value}"),
+        title: match read.op {
+            CounterOp::Read(_) | CounterOp::Add(_) => format!("{title}: a read returned {value}"),
+            CounterOp::Reached(_) => format!("{title}: an add made it {value}"),
+        },
         operations: vec![read.id],
         why: vec![why],
     }
 }
 
-/// Reads by value and adds of one with the gaps they fit into; gap k lies before read k.
+/// What shows the counter, by value, and the other adds of one with the gaps they fit into; gap k lies before read k.
 struct Gaps<'a> {
     initial: i128,
     calls: &'a [Call<CounterOp>],
-    /// Value, call, index.
-    reads: Vec<(i128, u32, u32)>,
+    /// Reads, and adds that say what they made the counter: value, whether it only reads, call, index.
+    reads: Vec<(i128, bool, u32, u32)>,
     /// First gap, call, index.
     adds: Vec<(u32, u32, u32)>,
     /// Last gap, by index of the add.
@@ -206,24 +244,22 @@ struct Gaps<'a> {
 
 impl<'a> Gaps<'a> {
     fn new(initial: i128, calls: &'a [Call<CounterOp>]) -> Self {
-        let mut reads: Vec<(i128, u32, u32)> = (0..)
+        let mut reads: Vec<(i128, bool, u32, u32)> = (0..)
             .zip(calls)
-            .filter_map(|(i, call)| match call.op {
-                CounterOp::Read(value) if !call.is_open() => Some((value, call.call, i)),
-                CounterOp::Read(_) | CounterOp::Add(_) => None,
-            })
+            .filter(|(_, call)| !call.is_open())
+            .filter_map(|(i, call)| Some((call.op.shown()?, call.op.added().is_none(), call.call, i)))
             .collect();
         reads.sort_unstable();
         // The last read that returned by then, and the first that was called from then on.
         let mut returned: Vec<(u32, u32)> = (0..)
             .zip(&reads)
-            .map(|(k, (_, _, i))| (calls[*i as usize].ret, k))
+            .map(|(k, (_, _, _, i))| (calls[*i as usize].ret, k))
             .collect();
         returned.sort_unstable();
         for at in 1..returned.len() {
             returned[at].1 = returned[at].1.max(returned[at - 1].1);
         }
-        let mut called: Vec<(u32, u32)> = (0..).zip(&reads).map(|(k, (_, call, _))| (*call, k)).collect();
+        let mut called: Vec<(u32, u32)> = (0..).zip(&reads).map(|(k, (_, _, call, _))| (*call, k)).collect();
         called.sort_unstable();
         for at in (1..called.len()).rev() {
             called[at - 1].1 = called[at - 1].1.min(called[at].1);
@@ -255,11 +291,12 @@ impl<'a> Gaps<'a> {
         let mut waiting: BinaryHeap<Reverse<(u32, u32, u32)>> = BinaryHeap::new();
         let mut adds = self.adds.iter().peekable();
         let mut value = self.initial;
-        for (k, (seen, _, read)) in (0_u32..).zip(&self.reads) {
+        for (k, (seen, only_reads, _, read)) in (0_u32..).zip(&self.reads) {
+            let before = if *only_reads { *seen } else { *seen - 1 };
             while let Some((_, call, i)) = adds.next_if(|(first, _, _)| *first <= k) {
                 waiting.push(Reverse((self.last_gap[*i as usize], *call, *i)));
             }
-            while value < *seen {
+            while value < before {
                 match waiting.pop() {
                     Some(Reverse((last, _, add))) if last >= k => witness.push(self.id(add)),
                     Some(Reverse((_, _, add))) => return Err(self.late(add, k)),
@@ -272,6 +309,10 @@ impl<'a> Gaps<'a> {
             {
                 return Err(self.late(*add, k));
             }
+            if value > before {
+                return Err(self.same(k));
+            }
+            value = *seen;
             witness.push(self.id(*read));
         }
         let rest = adds.map(|(_, call, i)| (*call, *i));
@@ -288,21 +329,11 @@ impl<'a> Gaps<'a> {
 
     fn real_time(&self) -> Result<(), Explained> {
         let mut latest: Option<u32> = None;
-        for (_, call, i) in &self.reads {
+        for (_, _, call, i) in &self.reads {
             if let Some(before) = latest
                 && self.calls[*i as usize].ret < self.calls[before as usize].call
             {
-                let (small, large) = (self.id(before), self.id(*i));
-                return Err(Explained {
-                    title: "stale: a read returned less than an earlier one".to_owned(),
-                    operations: vec![small, large],
-                    why: vec![format!(
-                        "The counter only grows, but {} returned more than {} and was over before {} was called.",
-                        mention(large),
-                        mention(small),
-                        mention(small)
-                    )],
-                });
+                return Err(self.stale(before, *i));
             }
             if latest.is_none_or(|latest| self.calls[latest as usize].call < *call) {
                 latest = Some(*i);
@@ -311,12 +342,57 @@ impl<'a> Gaps<'a> {
         Ok(())
     }
 
+    /// `large` has its place behind `small`, and was over before it was called.
+    fn stale(&self, small: u32, large: u32) -> Explained {
+        let shown = |i: u32| self.calls[i as usize].op.shown();
+        let is_same = shown(small) == shown(large);
+        let (small, large) = (self.id(small), self.id(large));
+        let (title, why) = if is_same {
+            let why = format!(
+                "{} returned what {} says that it made the counter, and was over before {} was called.",
+                mention(large),
+                mention(small),
+                mention(small)
+            );
+            ("an add counts for nothing: the counter was that before it", why)
+        } else {
+            let why = format!(
+                "The counter only grows, but {} returned more than {} and was over before {} was called.",
+                mention(large),
+                mention(small),
+                mention(small)
+            );
+            ("stale: a read returned less than an earlier one", why)
+        };
+        Explained {
+            title: title.to_owned(),
+            operations: vec![small, large],
+            why: vec![why],
+        }
+    }
+
+    /// Add `k` and the one before it made the counter the same.
+    fn same(&self, k: u32) -> Explained {
+        let id = |k: u32| self.id(self.reads[k as usize].3);
+        let (one, other) = (id(k.saturating_sub(1)), id(k));
+        Explained {
+            title: "two adds made the counter the same".to_owned(),
+            operations: vec![one, other],
+            why: vec![format!(
+                "{} and {} each say that they made the counter {}: one of the two counts for nothing.",
+                mention(one),
+                mention(other),
+                self.reads[k as usize].0
+            )],
+        }
+    }
+
     fn id(&self, i: u32) -> u32 {
         self.calls[i as usize].id
     }
 
     fn late(&self, add: u32, k: u32) -> Explained {
-        let (add, read) = (self.id(add), self.id(self.reads[k as usize].2));
+        let (add, read) = (self.id(add), self.id(self.reads[k as usize].3));
         Explained {
             title: "an acknowledged add is missing from a read".to_owned(),
             operations: vec![add, read],
@@ -330,10 +406,10 @@ impl<'a> Gaps<'a> {
     }
 
     fn too_many(&self, k: u32) -> Explained {
-        let read = self.id(self.reads[k as usize].2);
+        let read = self.id(self.reads[k as usize].3);
         let before = k
             .checked_sub(1)
-            .map(|before| self.id(self.reads[before as usize].2));
+            .map(|before| self.id(self.reads[before as usize].3));
         let why = match before {
             Some(before) => format!(
                 "Between {} and {} the counter grew by more than there are adds that fit between the two.",

@@ -159,6 +159,7 @@ pub fn counters(random: &mut Random, operations: usize, by_ones: bool) -> Vec<Ca
         operations,
         &mut 0_i128,
         |random, _, _| match random.below(2) {
+            0 if by_ones && random.below(2) == 0 => CounterOp::Reached(0),
             0 if by_ones => CounterOp::Add(1),
             0 => CounterOp::Add(random.below(5) as i128 - 1),
             _ => CounterOp::Read(0),
@@ -170,15 +171,26 @@ pub fn counters(random: &mut Random, operations: usize, by_ones: bool) -> Vec<Ca
                     *op
                 }
                 CounterOp::Read(_) => CounterOp::Read(*state),
+                CounterOp::Reached(_) => {
+                    *state += 1;
+                    CounterOp::Reached(*state)
+                }
             })
         },
         |random, _, op| {
-            if let CounterOp::Read(value) = op {
+            if let CounterOp::Read(value) | CounterOp::Reached(value) = op {
                 *value += [-1, 1, 2][random.below(3)];
             }
         },
     );
-    without_unanswered(calls, |op| matches!(op, CounterOp::Add(_)))
+    let mut calls = without_unanswered(calls, |op| !matches!(op, CounterOp::Read(_)));
+    // What an add made the counter is not known without its answer.
+    for call in calls.iter_mut().filter(|call| call.is_open()) {
+        if let CounterOp::Reached(_) = call.op {
+            call.op = CounterOp::Add(1);
+        }
+    }
+    calls
 }
 
 pub fn locks(random: &mut Random, operations: usize) -> Vec<Call<LockOp>> {
