@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test check bench bench-core bench-store bench-checker bench-sim bench-daemon fmt build dist setup-build setup-clients replay-proof
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ deploy-check: setup-build ## whether Kubernetes knows every key of the manifests
 
 campaign-proof: setup-build ## a campaign of a daemon with a bug, killed twice: one finding, whose plan fails with the bug alone (BUG=name)
 	@scripts/campaign-proof.sh
+
+replay-proof: setup-build ## a run of a daemon with a bug is replayed, made smaller, and passes without the bug (BUG=name RUNS=10 BUDGET=20m)
+	@scripts/replay-proof.sh
 
 bugs: setup-build ## real bugs put into the daemon one by one, each has to be caught (ARGS="--only NAME --world sim")
 	@cargo build --quiet --bin harness

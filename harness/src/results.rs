@@ -331,6 +331,19 @@ impl Results {
         }
     }
 
+    /// The check that failed, by name: what a run on real processes broke.
+    pub fn broken(&self) -> Option<&str> {
+        let mut checks = self.checks.iter();
+        let broken = checks.find(|check| check.verdict == Outcome::Invalid)?;
+        Some(&broken.model)
+    }
+
+    /// Whether the check called `rule` failed, whatever else did.
+    pub fn breaks(&self, rule: &str) -> bool {
+        let mut checks = self.checks.iter();
+        checks.any(|check| check.verdict == Outcome::Invalid && check.model == rule)
+    }
+
     /// Records that the run does not prove what it claims: at best the verdict is now `unknown`.
     pub fn doubt(&mut self, reason: impl Into<String>) {
         self.verdict = self.verdict.worst(Outcome::Unknown);

@@ -36,6 +36,7 @@ use serde_json::json;
 ///   harness check store/my-test/latest/history.edn --initial 0
 ///   harness check results/runs --explain out
 ///   harness check a.jsonl b.jsonl --json --budget-mem 1G --budget-time 60
+///   harness check --model list-append --format elle-cli history.edn
 ///
 /// Models: register (read, write, cas), kv (get, put, append), log (append, read, tail, trim), set,
 /// set-full, counter (add, read), bank (transfer, read), lock (acquire, release),
@@ -51,8 +52,12 @@ pub(crate) struct Args {
     files: Vec<PathBuf>,
     #[command(flatten)]
     how: HowArgs,
-    /// Print one JSON object for each file
-    #[arg(long)]
+    /// What to print for each file: a line and the explanation of what is not valid, one JSON object, or
+    /// what elle-cli prints: the file, a tab, and true, false or unknown
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print one JSON object for each file: short for --format json
+    #[arg(long, conflicts_with = "format")]
     json: bool,
     /// Write an explanation (text) and a picture (SVG) of each violation into this folder
     #[arg(long, value_name = "FOLDER")]
@@ -88,6 +93,30 @@ fn parse_bytes(text: &str) -> Result<u64, String> {
         ));
     }
     Ok(bytes)
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    ElleCli,
+}
+
+impl Args {
+    fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+/// As elle-cli prints it: Clojure puts spaces between the three.
+fn elle_cli_line(file: &Path, outcome: Outcome) -> String {
+    let valid = match outcome {
+        Outcome::Valid => "true",
+        Outcome::Invalid => "false",
+        Outcome::Unknown => "unknown",
+    };
+    format!("{} \t {valid}", file.display())
 }
 
 /// What the process uses beside what is charged: its code, threads, read windows and reports.
@@ -192,7 +221,7 @@ fn check_all(args: &Args, files: &[PathBuf], threads: usize, budget: &Budget) ->
             let checked = check_file(args, file, inner, budget).map_err(|error| Unread {
                 file: file.display().to_string(),
                 error: error.to_string(),
-                as_json: args.json,
+                as_json: args.format() == Format::Json,
             });
             printer
                 .lock()
@@ -293,10 +322,11 @@ fn check_file(args: &Args, file: &Path, threads: usize, budget: &Budget) -> Resu
     if let Some(folder) = args.explain.as_ref().filter(|_| outcome != Outcome::Valid) {
         write_explanation(folder, file, &explanation, report::svg::draw(&recording, &report))?;
     }
-    let text = match (args.json, outcome) {
-        (true, _) => line.json(&explanation).to_string(),
-        (false, Outcome::Valid) => line.text(),
-        (false, Outcome::Invalid | Outcome::Unknown) => format!("{}\n{explanation}", line.text()),
+    let text = match (args.format(), outcome) {
+        (Format::Json, _) => line.json(&explanation).to_string(),
+        (Format::ElleCli, _) => elle_cli_line(file, outcome),
+        (Format::Text, Outcome::Valid) => line.text(),
+        (Format::Text, Outcome::Invalid | Outcome::Unknown) => format!("{}\n{explanation}", line.text()),
     };
     Ok(Checked { outcome, text })
 }
@@ -304,13 +334,14 @@ fn check_file(args: &Args, file: &Path, threads: usize, budget: &Budget) -> Resu
 /// The answer about a file that does not fit into the budget.
 fn unread(args: &Args, file: &Path, error: &ReadError) -> Checked {
     let name = file.display().to_string();
-    let text = match args.json {
-        true => json!({
+    let text = match args.format() {
+        Format::Json => json!({
             "file": name, "verdict": Outcome::Unknown, "operations": 0, "seconds": 0.0,
             "explanation": error.to_string(), "peak_bytes": peak_bytes(),
         })
         .to_string(),
-        false => format!("{:<8} {name}\nunknown: {error}\n", Outcome::Unknown),
+        Format::ElleCli => elle_cli_line(file, Outcome::Unknown),
+        Format::Text => format!("{:<8} {name}\nunknown: {error}\n", Outcome::Unknown),
     };
     Checked {
         outcome: Outcome::Unknown,

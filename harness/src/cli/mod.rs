@@ -16,14 +16,17 @@ mod campaign;
 mod check;
 mod coverage;
 mod cut_off;
+mod export;
 mod generate;
 mod golden;
 mod how;
 mod merge;
 mod plans;
+mod replay;
 mod report;
 mod run;
 mod shrink;
+mod shrink_real;
 mod sim;
 mod topologies;
 
@@ -44,11 +47,13 @@ enum Verb {
     Campaign(campaign::Args),
     Merge(merge::Args),
     Plans(plans::Args),
+    Replay(replay::Args),
     Report(report::Args),
     Shrink(shrink::Args),
     Topologies(topologies::Args),
     Bugs(bugs::Args),
     Check(check::Args),
+    Export(export::Args),
     Golden(golden::Args),
     Generate(generate::Args),
     #[command(name = GUARD_VERB, hide = true)]
@@ -67,11 +72,13 @@ pub(crate) fn main() -> ExitCode {
         Verb::Campaign(args) => campaign::run(&args),
         Verb::Merge(args) => merge::run(&args),
         Verb::Plans(args) => plans::run(&args),
+        Verb::Replay(args) => replay::run(&args),
         Verb::Report(args) => report::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),
         Verb::Check(args) => check::run(&args),
+        Verb::Export(args) => export::run(&args),
         Verb::Golden(args) => golden::run(&args),
         Verb::Generate(args) => generate::run(&args),
         Verb::Become(args) => become_child::run(&args),

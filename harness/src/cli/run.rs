@@ -88,6 +88,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let options = RunOptions {
         seed: args.seed.or(plan.seed).unwrap_or_else(drawn_seed),
         plan,
+        schedule: None,
         root: args.out,
         programs: Programs {
             harness,
@@ -100,11 +101,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         // Refused, the mounts are refused too, and the run says so.
         let _ = private_mounts();
     }
-    // One thread: the daemons need the others, and a child's death signal is bound to its parent thread.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    let finished = runtime.block_on(async {
+    let finished = run_on_one_thread(async {
         let interrupt = on_signals()?;
         run_plan(options, interrupt, Arc::new(|line| eprintln!("{line}")))
             .await
@@ -112,6 +109,16 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     })?;
     print!("{}", finished.report);
     Ok(ExitCode::from(finished.results.verdict))
+}
+
+/// One thread: the daemons need the others, and a child's death signal is bound to its parent thread.
+pub(super) fn run_on_one_thread<T>(
+    work: impl Future<Output = Result<T, Box<dyn Error>>>,
+) -> Result<T, Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
 }
 
 fn plan_of(args: &Args) -> Result<Plan, PlanError> {
@@ -128,7 +135,8 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
     Ok(plan)
 }
 
-fn daemon(given: Option<PathBuf>, harness: &Path) -> Result<PathBuf, Box<dyn Error>> {
+/// The daemon that is given, or named by the environment, or beside this program.
+pub(super) fn daemon(given: Option<PathBuf>, harness: &Path) -> Result<PathBuf, Box<dyn Error>> {
     let named = given.or_else(|| std::env::var_os("NORAFTD").map(PathBuf::from));
     let path = named.unwrap_or_else(|| harness.with_file_name("noraftd"));
     match path.canonicalize() {
@@ -194,7 +202,7 @@ fn drawn_seed() -> u64 {
 }
 
 /// SIGINT or SIGTERM stops the run, the next one aborts it.
-fn on_signals() -> std::io::Result<Interrupt> {
+pub(super) fn on_signals() -> std::io::Result<Interrupt> {
     let (stop, stopped) = watch::channel(false);
     let (abort, aborted) = watch::channel(false);
     let mut interrupts = signal(SignalKind::interrupt())?;

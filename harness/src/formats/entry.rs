@@ -108,6 +108,12 @@ impl<'a> Fields<'a> {
             b"index" => replace(&mut self.index, optional_number(scanner)?),
             b"time" => replace(&mut self.time_ns, optional_number(scanner)?),
             b"node" => replace(&mut self.node, optional_name(scanner)?),
+            // Exported histories of our own.
+            b"noraft/saw" => self.result(ResultKind::Saw, scanner, pool)?,
+            b"noraft/at" => self.result(ResultKind::At, scanner, pool)?,
+            b"noraft/lease" => self.result(ResultKind::Plain, scanner, pool)?,
+            b"noraft/end" => std::mem::replace(&mut self.end, scanner.datum(pool)? == Datum::bool(true)),
+            b"noraft/log-index" => self.log_index.replace(number(scanner, "a log index")?).is_some(),
             _ => scanner.skip().map(|()| false)?,
         };
         Ok(!known)
@@ -139,6 +145,11 @@ impl<'a> Fields<'a> {
         let (value, result) = self
             .result
             .unwrap_or((self.value.unwrap_or(Datum::ABSENT), plain));
+        // That a compare-and-set found another value is a failure to Jepsen, and a look at the value to us.
+        let kind = match (kind, result, dialect) {
+            (EventKind::Fail, ResultKind::Saw, Dialect::Jepsen) => EventKind::Ok,
+            (kind, ..) => kind,
+        };
         Ok(Entry {
             kind,
             index,

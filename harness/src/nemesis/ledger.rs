@@ -55,15 +55,9 @@ impl FaultLedger {
         leader: Option<u64>,
     ) -> Option<Claim> {
         let mut state = self.lock();
-        let held = state.held();
-        let free = running
-            .iter()
-            .copied()
-            .filter(|node| !held.contains(node))
-            .collect();
         let circumstances = Circumstances {
             nodes: nodes.to_vec(),
-            free,
+            free: state.free(running),
             leader,
         };
         let affordable = choose(fault, roll, &circumstances)
@@ -72,11 +66,20 @@ impl FaultLedger {
             state.skipped += 1;
             return None;
         };
-        state.next_id += 1;
-        let id = state.next_id;
-        let name = fault.name();
-        state.in_force.insert(id, (name.clone(), targets.clone()));
-        Some(Claim { id, name, targets })
+        Some(state.grant(fault, targets))
+    }
+
+    /// Takes these targets, of a fault that was carried out before; `None` while another fault holds one of them.
+    pub(crate) fn claim_again(&self, fault: FaultKind, targets: Targets, running: &[u64]) -> Option<Claim> {
+        let mut state = self.lock();
+        let free = state.free(running);
+        let is_free = targets.nodes.iter().all(|node| free.contains(node));
+        is_free.then(|| state.grant(fault, targets))
+    }
+
+    /// A decision could not be carried out.
+    pub(crate) fn skip(&self) {
+        self.lock().skipped += 1;
     }
 
     pub(crate) fn release(&self, claim: &Claim, result: FaultResult) {
@@ -117,6 +120,23 @@ impl FaultLedger {
 }
 
 impl State {
+    fn grant(&mut self, fault: FaultKind, targets: Targets) -> Claim {
+        self.next_id += 1;
+        let (id, name) = (self.next_id, fault.name());
+        self.in_force.insert(id, (name.clone(), targets.clone()));
+        Claim { id, name, targets }
+    }
+
+    /// Those of the running nodes that no fault holds.
+    fn free(&self, running: &[u64]) -> Vec<u64> {
+        let held = self.held();
+        running
+            .iter()
+            .copied()
+            .filter(|node| !held.contains(node))
+            .collect()
+    }
+
     fn held(&self) -> BTreeSet<u64> {
         self.in_force
             .values()
@@ -195,6 +215,18 @@ mod tests {
         ledger.release(&first, result(&first));
         assert_eq!(claim(Target::One).unwrap().targets.nodes, [2]);
         assert_eq!((ledger.results().len(), ledger.skipped()), (1, 1));
+    }
+
+    #[test]
+    fn a_fault_of_an_earlier_run_waits_for_its_targets() {
+        let ledger = FaultLedger::new(3);
+        let kill = FaultKind::Kill(Target::Leader);
+        let first = ledger.claim(kill, 1, &NODES, &NODES, Some(2)).unwrap();
+        let again = |running: &[u64]| ledger.claim_again(kill, first.targets.clone(), running);
+        assert!(again(&NODES).is_none(), "n2 is in the hands of the first");
+        ledger.release(&first, result(&first));
+        assert!(again(&[1, 3]).is_none(), "n2 is down");
+        assert_eq!(again(&NODES).unwrap().targets.nodes, [2]);
     }
 
     #[test]

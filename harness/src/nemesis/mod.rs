@@ -7,6 +7,7 @@ mod disk;
 mod ledger;
 mod process;
 mod race;
+mod recorded;
 mod schedule;
 mod target;
 mod voters;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+pub use recorded::{Schedule, ScheduleError, ScheduleLine, Scheduled, Sequence};
 pub use schedule::{Decision, Lane};
 pub use target::{Circumstances, Targets, choose};
 pub use voters::restore_voters;
@@ -119,14 +121,42 @@ impl Nemesis {
     }
 
     /// Carries out one lane until `stop` says true; the fault in force then is still healed.
-    pub async fn run(&self, lane: Lane, mut stop: watch::Receiver<bool>) {
+    pub async fn run(&self, lane: Sequence, mut stop: watch::Receiver<bool>) {
+        match lane {
+            Sequence::Drawn(lane) => self.run_drawn(lane, &mut stop).await,
+            Sequence::Recorded(faults) => self.run_again(faults, &mut stop).await,
+        }
+    }
+
+    async fn run_drawn(&self, lane: Lane, stop: &mut watch::Receiver<bool>) {
         for decision in lane {
-            self.write_down(&decision);
-            if rest(decision.calm.as_duration(), &mut stop).await {
+            if rest(decision.calm.as_duration(), stop).await {
                 return;
             }
-            if let Some(claim) = self.claim(&decision).await {
-                self.carry_out(&decision, claim, &mut stop).await;
+            match self.claim(&decision).await {
+                Some((claim, leader)) => self.carry_out(&decision, claim, leader, stop).await,
+                None => self.write_skip(&decision),
+            }
+        }
+    }
+
+    /// Each fault as late as it was, once its targets are free.
+    async fn run_again(&self, faults: Vec<Scheduled>, stop: &mut watch::Receiver<bool>) {
+        for scheduled in faults {
+            let at = Duration::from_nanos(scheduled.at_ns);
+            if rest(at.saturating_sub(self.recorder.elapsed()), stop).await {
+                return;
+            }
+            let claimed = tokio::select! {
+                claimed = timeout(FREE_MAX, self.claim_again(&scheduled)) => claimed,
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match claimed {
+                Ok((claim, leader)) => self.carry_out(&scheduled.decision, claim, leader, stop).await,
+                Err(_) => {
+                    self.ledger.skip();
+                    self.write_skip(&scheduled.decision);
+                }
             }
         }
     }
@@ -162,37 +192,103 @@ impl Nemesis {
         }
     }
 
-    fn write_down(&self, decision: &Decision) {
-        let line = serde_json::to_string(decision).expect("a decision has a JSON form");
+    fn write_down(&self, line: &ScheduleLine) {
         let mut written = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = writeln!(written.file, "{line}") {
+        if let Err(error) = written.file.write_all(line.to_text().as_bytes()) {
             written.failure.get_or_insert(error);
         }
     }
 
-    async fn claim(&self, decision: &Decision) -> Option<Claim> {
-        let leader = self.cluster.leader().await;
-        let nodes: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
-        let up = |node: &&Node| matches!(node.process.life(), Life::Up { .. });
-        let running: Vec<u64> = self
-            .cluster
-            .nodes()
-            .iter()
-            .filter(up)
-            .map(|node| node.id)
-            .collect();
-        self.ledger
-            .claim(decision.fault, decision.roll, &running, &nodes, leader)
+    fn write_skip(&self, decision: &Decision) {
+        let at_ns = u64::try_from(self.recorder.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.write_down(&ScheduleLine::Skip {
+            decision: decision.clone(),
+            at_ns: Some(at_ns),
+        });
     }
 
-    async fn carry_out(&self, decision: &Decision, claim: Claim, stop: &mut watch::Receiver<bool>) {
+    /// The right to carry a decision out, and who leads.
+    async fn claim(&self, decision: &Decision) -> Option<(Claim, Option<u64>)> {
+        let leader = self.cluster.leader().await;
+        let nodes: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
+        let (fault, roll) = (decision.fault, decision.roll);
+        let claim = self.ledger.claim(fault, roll, &self.running(), &nodes, leader)?;
+        Some((claim, leader))
+    }
+
+    /// As [`Nemesis::claim`], for a fault of an earlier run; waits until its targets are free.
+    async fn claim_again(&self, scheduled: &Scheduled) -> (Claim, Option<u64>) {
+        loop {
+            let leader = self.cluster.leader().await;
+            let targets = scheduled.targets_under(leader);
+            let claim = self
+                .ledger
+                .claim_again(scheduled.decision.fault, targets, &self.running());
+            match claim {
+                Some(claim) => return (claim, leader),
+                None => sleep(BITE_STEP).await,
+            }
+        }
+    }
+
+    fn running(&self) -> Vec<u64> {
+        let up = |node: &&Node| matches!(node.process.life(), Life::Up { .. });
+        let nodes = self.cluster.nodes().iter().filter(up);
+        nodes.map(|node| node.id).collect()
+    }
+
+    async fn carry_out(
+        &self,
+        decision: &Decision,
+        claim: Claim,
+        leader: Option<u64>,
+        stop: &mut watch::Receiver<bool>,
+    ) {
         let fault = &mut Injection {
             decision,
             claim: &claim,
             stop,
         };
         let from_ns = self.record(EventKind::FaultBegin, fault, None);
-        let effect: Effect = match decision.fault {
+        self.write_down(&ScheduleLine::Begin(Scheduled {
+            decision: decision.clone(),
+            at_ns: from_ns,
+            targets: claim.targets.clone(),
+            leader,
+        }));
+        let Effect { evidence, lost } = self.inject(fault).await;
+        let (evidence, why) = match evidence {
+            Ok(evidence) => (Some(evidence), None),
+            Err(why) => (None, Some(why)),
+        };
+        let to_ns = self.record(EventKind::FaultEnd, fault, evidence.as_deref());
+        self.write_down(&ScheduleLine::End {
+            lane: decision.lane,
+            k: decision.k,
+            at_ns: to_ns,
+        });
+        // Some systems do not allow tracing a thread or mounting a disk: then nothing was disturbed, and nothing is claimed.
+        if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
+            self.ledger.give_up(&claim);
+            return;
+        }
+        let fault = describe(&claim.name, &claim.targets);
+        self.ledger.release(
+            &claim,
+            FaultResult {
+                fault,
+                kind: decision.fault.kind().name().to_owned(),
+                from_ns,
+                to_ns: Some(to_ns),
+                evidence,
+                why,
+                lost,
+            },
+        );
+    }
+
+    async fn inject(&self, fault: &mut Injection<'_>) -> Effect {
+        match fault.decision.fault {
             FaultKind::Kill(_) => self.kill(fault).await.into(),
             FaultKind::Pause(_) => self.pause(fault).await.into(),
             FaultKind::Restart(_) => self.restart(fault).await.into(),
@@ -214,31 +310,7 @@ impl Nemesis {
             | FaultKind::MistakeForeign(_)
             | FaultKind::CrashAt(..)
             | FaultKind::CrashLoop(_) => Effect::from(Err("only a simulation can do it".to_owned())),
-        };
-        let Effect { evidence, lost } = effect;
-        let (evidence, why) = match evidence {
-            Ok(evidence) => (Some(evidence), None),
-            Err(why) => (None, Some(why)),
-        };
-        let to_ns = self.record(EventKind::FaultEnd, fault, evidence.as_deref());
-        // Some systems do not allow tracing a thread or mounting a disk: then nothing was disturbed, and nothing is claimed.
-        if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
-            self.ledger.give_up(&claim);
-            return;
         }
-        let fault = describe(&claim.name, &claim.targets);
-        self.ledger.release(
-            &claim,
-            FaultResult {
-                fault,
-                kind: decision.fault.kind().name().to_owned(),
-                from_ns,
-                to_ns: Some(to_ns),
-                evidence,
-                why,
-                lost,
-            },
-        );
     }
 
     async fn partition(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
@@ -328,5 +400,7 @@ fn round(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// How long a fault of an earlier run waits for its targets: longer than a node takes to start.
+const FREE_MAX: Duration = Duration::from_secs(5);
 /// Heartbeats are tens of milliseconds apart.
 const BITE_STEP: Duration = Duration::from_millis(5);

@@ -5,13 +5,13 @@
 //! the same decisions, even when the cluster answers differently.
 
 use noraftd::prng::Prng;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::generator::Mix;
 use crate::plan::{CutMode, FaultKind, FaultPlan, Plan, Span, SpanRange};
 
 /// One decision of the nemesis.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
     /// Which of the concurrent sequences of faults.
     pub lane: usize,

@@ -3,6 +3,7 @@
 //! Invariant: pure; the same roll and the same circumstances give the same targets.
 
 use noraftd::prng::Prng;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::{FaultKind, Shape, Target};
 
@@ -18,7 +19,7 @@ pub struct Circumstances {
 }
 
 /// Whom a fault hits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Targets {
     /// Processes; empty for a partition.
     pub nodes: Vec<u64>,

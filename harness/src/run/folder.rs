@@ -4,11 +4,11 @@
 //! |-|-|
 //! | `run.json` | command line, seed, programs and their SHA-256, kernel, time |
 //! | `plan.toml` | the plan, complete, with the seed |
-//! | `schedule.jsonl` | every decision of the nemesis |
+//! | `schedule.jsonl` | every decision of the nemesis, with what it hit and when: `harness replay` carries it out again |
 //! | `history.jsonl` | every operation and fault |
 //! | `nodes.jsonl` | what each node said of itself, five times a second: [`nodes`](crate::nodes) |
 //! | `violation-*.svg` | the operations of each violation over time |
-//! | `results.json`, `junit.xml` | the verdict, for programs |
+//! | `results.json`, `results.edn`, `junit.xml` | the verdict, for programs |
 //! | `report.txt`, `report.html` | the same for people; the page opens without anything else |
 //! | `nodes/nK/` | `log`; `data/` too unless the verdict is valid |
 //! | `repro.sh` | runs the plan again with the same seed |

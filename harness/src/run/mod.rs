@@ -33,7 +33,8 @@ use crate::cluster::{Cluster, ClusterError, Programs};
 use crate::generator::Mix;
 use crate::history::HistoryError;
 use crate::interpreter::{Interpreter, Track};
-use crate::nemesis::{Lane, Nemesis};
+use crate::jepsen::results_edn;
+use crate::nemesis::{Lane, Nemesis, Schedule, Sequence};
 use crate::nodes::NODES_FILE;
 use crate::plan::Plan;
 use crate::recorder::Recorder;
@@ -49,6 +50,8 @@ pub struct RunOptions {
     pub plan: Plan,
     /// Decides everything that is random.
     pub seed: u64,
+    /// The faults of an earlier run, in place of those that the seed draws.
+    pub schedule: Option<Schedule>,
     /// Where the folders of runs are.
     pub root: PathBuf,
     /// The programs.
@@ -109,6 +112,7 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
     let RunOptions {
         plan,
         seed,
+        schedule,
         root,
         programs,
         argv,
@@ -121,7 +125,10 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
         folder.path().display()
     ));
     let finished = match Stage::set(&plan, seed, &programs, &folder).await {
-        Ok(stage) => stage.play(interrupt, print).await,
+        Ok(stage) => {
+            let lanes = lanes(&plan, seed, schedule);
+            stage.play(lanes, interrupt, print).await
+        }
         Err(error) => Err(error),
     };
     if !finished
@@ -134,6 +141,7 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
     for (name, text) in report::files(&plan, seed, folder.path(), &results, &tally) {
         folder.write(&name, &text)?;
     }
+    folder.write("results.edn", &results_edn(&results))?;
     let report = text_report(&plan, seed, folder.path(), &results, &tally);
     if results.verdict == Outcome::Valid {
         folder.remove_data(plan.cluster.nodes)?;
@@ -204,7 +212,12 @@ impl<'a> Stage<'a> {
         })
     }
 
-    async fn play(self, interrupt: Interrupt, print: Print) -> Result<(Results, Tally), RunError> {
+    async fn play(
+        self,
+        lanes: Vec<Sequence>,
+        interrupt: Interrupt,
+        print: Print,
+    ) -> Result<(Results, Tally), RunError> {
         let progress = progress::show(
             Arc::clone(&self.recorder),
             Arc::clone(&self.cluster),
@@ -213,7 +226,7 @@ impl<'a> Stage<'a> {
         );
         let samples = sampler::record(&self.cluster, &self.recorder, &self.nodes);
         let acts = async {
-            let (phases, cut_short) = self.disturb(interrupt.stop.clone()).await;
+            let (phases, cut_short) = self.disturb(lanes, interrupt.stop.clone()).await;
             let (phases, liveness) = self.recover(phases, interrupt.abort.clone()).await;
             (phases, cut_short, liveness)
         };
@@ -251,7 +264,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Clients and faults, for the plan's time or until interrupted.
-    async fn disturb(&self, mut interrupted: watch::Receiver<bool>) -> (Vec<Phase>, Option<String>) {
+    async fn disturb(
+        &self,
+        sequences: Vec<Sequence>,
+        mut interrupted: watch::Receiver<bool>,
+    ) -> (Vec<Phase>, Option<String>) {
         let (stop_faults, faults_stopped) = watch::channel(false);
         let (stop_clients, clients_stopped) = watch::channel(false);
         let root = Prng::new(self.seed).fork(FORK_CLIENTS);
@@ -278,7 +295,7 @@ impl<'a> Stage<'a> {
         let mut cut_short = end(rest(warmup, &mut interrupted).await);
         let warm = nanos(self.recorder.elapsed());
         let mut lanes = JoinSet::new();
-        for lane in Lane::all(self.plan, self.seed) {
+        for lane in sequences {
             let (nemesis, stop) = (Arc::clone(&self.nemesis), faults_stopped.clone());
             lanes.spawn(async move { nemesis.run(lane, stop).await });
         }
@@ -357,6 +374,14 @@ impl<'a> Stage<'a> {
                 return error;
             }
         }
+    }
+}
+
+/// What the lanes of the nemesis carry out.
+fn lanes(plan: &Plan, seed: u64, schedule: Option<Schedule>) -> Vec<Sequence> {
+    match schedule {
+        Some(schedule) => schedule.lanes().into_iter().map(Sequence::Recorded).collect(),
+        None => Lane::all(plan, seed).into_iter().map(Sequence::Drawn).collect(),
     }
 }
 

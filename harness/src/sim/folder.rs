@@ -4,21 +4,25 @@
 //! |-|-|
 //! | `run.json` | command line, seed, trace hash, broken rule |
 //! | `plan.toml` | the plan as it ran, complete, with the seed: `harness sim` takes it |
-//! | `schedule.jsonl`, `history*.jsonl` | decisions and operations |
 //! | `nodes.jsonl` | what each node was, a hundred times a virtual second |
+//! | `schedule.jsonl`, `history*.jsonl` | decisions, with what they hit and when; operations |
 //! | `trace.txt` | the last events, a line each |
-//! | `results.json`, `junit.xml`, `report.txt`, `report.html` | the verdict |
+//! | `results.json`, `results.edn`, `junit.xml`, `report.txt`, `report.html` | the verdict |
 //! | `repro.sh` | runs it again |
 //!
 //! Invariant: the plan and the seed in it repeat the run event by event.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Simulated;
+use crate::jepsen::results_edn;
+use crate::nemesis::{Decision, ScheduleLine, Scheduled, Targets};
 use crate::nodes::{NODES_FILE, NodeWriter};
+use crate::op::EventKind;
 use crate::report::{self, text::text_report};
 use crate::results::Outcome;
 use crate::run::{FolderError, RunError, RunFolder, history_name};
@@ -63,6 +67,7 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     for (name, text) in report::files(&run.plan, run.seed, folder.path(), &results, &tally) {
         folder.write(&name, &text)?;
     }
+    folder.write("results.edn", &results_edn(&results))?;
     let report = text_report(&run.plan, run.seed, folder.path(), &results, &tally);
     if results.verdict != Outcome::Valid {
         folder.mark_failed()?;
@@ -70,11 +75,66 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     Ok((folder, report))
 }
 
+/// What was decided, what it hit and when, as the histories have it; and what found no target.
 fn schedule(run: &Simulated) -> String {
-    let lines = run.decisions.made.iter();
+    let mut left: BTreeMap<(u64, u64), &Decision> = BTreeMap::new();
+    for decision in &run.decisions.made {
+        left.insert((decision.lane as u64, decision.k), decision);
+    }
+    let mut lines = String::new();
+    // Each history has every fault.
+    let events = run.histories.first().map_or(&[][..], |track| &track.events);
+    for event in events.iter().filter(|event| event.kind.is_fault()) {
+        let Some(details) = &event.value else { continue };
+        let (lane, k) = (details["lane"].as_u64(), details["k"].as_u64());
+        let (Some(lane), Some(k)) = (lane, k) else {
+            continue;
+        };
+        let line = match event.kind {
+            EventKind::FaultBegin => left.remove(&(lane, k)).map(|decision| {
+                ScheduleLine::Begin(Scheduled {
+                    decision: decision.clone(),
+                    at_ns: event.time_ns,
+                    targets: targets_of(details),
+                    leader: None,
+                })
+            }),
+            EventKind::FaultEnd => Some(ScheduleLine::End {
+                lane: lane as usize,
+                k,
+                at_ns: event.time_ns,
+            }),
+            EventKind::FaultOk | EventKind::Invoke | EventKind::Ok | EventKind::Fail | EventKind::Info => {
+                None
+            }
+        };
+        lines.extend(line.map(|line| line.to_text()));
+    }
+    let skipped = left.into_values().map(|decision| ScheduleLine::Skip {
+        decision: decision.clone(),
+        at_ns: None,
+    });
+    lines.extend(skipped.map(|line| line.to_text()));
     lines
-        .map(|decision| serde_json::to_string(decision).expect("a decision has a JSON form") + "\n")
-        .collect()
+}
+
+/// The nodes and links that the details of a fault name.
+fn targets_of(details: &Value) -> Targets {
+    let names = |field: &str| {
+        let list = details[field].as_array().into_iter().flatten();
+        list.filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    let node = |name: &str| name.strip_prefix('n')?.parse::<u64>().ok();
+    let nodes: Vec<u64> = names("nodes").into_iter().filter_map(node).collect();
+    let link = |name: &str| {
+        let (from, to) = name.split_once('>')?;
+        Some((node(from)?, node(to)?))
+    };
+    Targets {
+        links: names("links").into_iter().filter_map(link).collect(),
+        impaired: nodes.clone(),
+        nodes,
+    }
 }
 
 fn phases(run: &Simulated) -> Vec<Phase> {

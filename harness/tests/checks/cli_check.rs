@@ -242,6 +242,52 @@ fn explanations_are_written_as_text_and_picture() {
 }
 
 #[test]
+fn the_format_of_elle_cli_is_file_tab_and_result() {
+    let (valid, invalid) = (
+        golden("register-valid.jsonl.gz"),
+        golden("register-stale-read.jsonl.gz"),
+    );
+    let output = harness(&["check", "--format", "elle-cli", &valid, &invalid]);
+    assert_eq!(stdout(&output), format!("{valid} \t true\n{invalid} \t false\n"));
+    assert_eq!(output.status.code(), Some(1));
+    let both = harness(&["check", "--format", "text", "--json", &valid]);
+    assert_eq!(both.status.code(), Some(64));
+}
+
+#[test]
+fn an_exported_history_has_the_same_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_str().unwrap();
+    let mut exported = 0;
+    for entry in std::fs::read_dir(golden("")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let Some(stem) = name.strip_suffix(".jsonl.gz") else {
+            continue;
+        };
+        let output = harness(&["export", path.to_str().unwrap(), "--out", out]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let edn = folder.path().join(format!("{stem}.edn"));
+        let answer = |path: &Path| -> Value {
+            let output = harness(&["check", "--json", path.to_str().unwrap()]);
+            serde_json::from_str(stdout(&output).trim()).expect("a JSON object")
+        };
+        let (ours, theirs) = (answer(&path), answer(&edn));
+        for field in ["verdict", "model", "operations", "recorded", "ignored"] {
+            assert_eq!(ours[field], theirs[field], "{name}: {field}");
+        }
+        // The steps of faults have other words.
+        let words = |answer: &Value| {
+            let text = answer["explanation"].as_str().unwrap_or_default().to_owned();
+            text.split("\nMeanwhile:").next().unwrap_or_default().to_owned()
+        };
+        assert_eq!(words(&ours), words(&theirs), "{name}");
+        exported += 1;
+    }
+    assert!(exported >= 10, "{exported} histories");
+}
+
+#[test]
 fn the_help_has_not_changed() {
     let output = harness(&["check", "--help"]);
     insta::assert_snapshot!("check_help", stdout(&output));

@@ -8,6 +8,7 @@ mod plans;
 mod power;
 mod proxy;
 mod reference;
+mod replay;
 mod report;
 mod run;
 mod sim;

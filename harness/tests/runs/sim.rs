@@ -252,6 +252,7 @@ fn a_failure_is_kept_with_everything_to_repeat_it() {
         "run.json",
         "trace.txt",
         "schedule.jsonl",
+        "results.edn",
         "results.json",
         "report.html",
         "junit.xml",
