@@ -20,10 +20,14 @@ async function open(browser, name, options) {
   page.on("console", (message) => check(name, `the console says ${message.text()}`, message.type() !== "error" && message.type() !== "warning"));
   page.on("pageerror", (error) => check(name, `a script fails: ${error}`, false));
   page.on("request", (request) => check(name, `it asks for ${request.url()}`, request.url().startsWith("file:")));
-  const begun = Date.now();
+  const begun = Date.now(), session = await context.newCDPSession(page);
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
   await page.goto(pathToFileURL(resolve(pages, name, "report.html")).href);
   await page.waitForFunction(() => document.documentElement.dataset.ready === "yes", null, { timeout: 60000 });
-  page.usableAfter = Date.now() - begun;
+  const { metrics } = await session.send("Performance.getMetrics");
+  // Of the processor's time, so that a busy machine says the same; and that of the clock, to be printed.
+  page.usableAfter = Math.round(1000 * metrics.find((metric) => metric.name === "TaskDuration").value);
+  page.clock = Date.now() - begun;
   return page;
 }
 
@@ -110,15 +114,14 @@ async function keyboard(page, name) {
 
 async function themes(page, name) {
   const back = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
-  const seen = [];
-  await page.evaluate(() => { document.getElementById("theme").dataset.at === "light" && document.getElementById("theme").click() });
-  const dark = await back();
+  // The system is dark; then the switch goes from the system's to light, to dark, and back.
+  const seen = [await back()];
+  for (let clicks = 0; clicks < 2; clicks++) { await page.click("#theme"); seen.push(await back()) }
   await page.click("#theme");
-  await page.emulateMedia({ colorScheme: "dark" });
-  seen.push(await back());
   await page.emulateMedia({ colorScheme: "light" });
   seen.push(await back());
-  check(name, `both themes, by the switch and by the system: ${dark}, ${seen}`, dark === seen[0] && seen[0] !== seen[1]);
+  const [dark, light] = seen;
+  check(name, `both themes, by the system and by the switch: ${seen}`, dark !== light && seen[2] === dark && seen[3] === light);
 }
 
 async function contrast(page, name) {
@@ -144,10 +147,11 @@ const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "
 for (const name of readdirSync(pages).filter((name) => existsSync(join(pages, name, "report.html"))).sort()) {
   const size = statSync(join(pages, name, "report.html")).size / 1e6;
   check(name, `${size.toFixed(1)} MB are at most ${MEGABYTES_MAX}`, size <= MEGABYTES_MAX);
-  let best = Infinity;
+  let best = Infinity, clock = Infinity;
   for (const theme of ["light", "dark"]) for (const [form, viewport] of [["wide", { width: 1280, height: 900 }], ["narrow", { width: 360, height: 740 }]]) {
     const page = await open(browser, name, { colorScheme: theme, viewport, deviceScaleFactor: form === "narrow" ? 2 : 1 });
     best = Math.min(best, page.usableAfter);
+    clock = Math.min(clock, page.clock);
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     check(name, `${form}, ${theme}: it is ${overflow} px too wide`, overflow <= 0);
     await contrast(page, `${name} ${theme}`);
@@ -157,8 +161,8 @@ for (const name of readdirSync(pages).filter((name) => existsSync(join(pages, na
     if (form === "wide" && theme === "dark") await themes(page, name);
     await page.context().close();
   }
-  check(name, `it is usable after ${best} ms, at most ${USABLE_MS}`, best <= USABLE_MS);
-  console.log(`${name}: ${size.toFixed(1)} MB, usable after ${best} ms`);
+  check(name, `it is usable after ${best} ms of CPU time, at most ${USABLE_MS}`, best <= USABLE_MS);
+  console.log(`${name}: ${size.toFixed(1)} MB, usable after ${best} ms of CPU time, ${clock} ms by the clock`);
 }
 const plain = await (await browser.newContext({ javaScriptEnabled: false })).newPage();
 await plain.goto(pathToFileURL(resolve(pages, "invalid", "report.html")).href);

@@ -8,6 +8,8 @@
   const ENDINGS = ["ok", "failed", "unknown"];
   const GAP = 10, AXIS = 20, RATE = 84, LATENCY = 92, NODE = 52, LANE_MAX = 14, LANE_MIN = 5, LANES_SHOWN = 64;
   let left = 64, width = 800, from = 0, to = data.end, rows = [], columns = [], colours = {}, drag = null;
+  const chosen = document.createElement("div");
+  chosen.id = "chosen"; chosen.hidden = true; canvas.after(chosen);
   const hidden = new Set();
   const kinds = [...new Set(data.faults.map((fault) => fault.kind))].sort();
   const involved = new Set((data.violation ? data.violation.operations : []).map((operation) => operation[1]));
@@ -74,19 +76,17 @@
   const BUCKETS = 384, bucket = (us) => Math.min(BUCKETS - 1, us < 1 ? 0 : Math.floor(Math.log2(us) * 12));
   function aggregate() {
     const count = Math.max(20, Math.min(400, Math.floor(width / 3))), span = (to - from) / count;
-    columns = Array.from({ length: count }, () => ({ ok: 0, failed: 0, unknown: 0, max: 0 }));
-    const buckets = new Uint32Array(count * BUCKETS);
+    const buckets = new Uint32Array(count * BUCKETS), ended = new Uint32Array(count * 3), longest = new Float64Array(count);
     each((i) => {
-      const end = ops.micros[i] < 0 ? data.end : ops.begin[i] + ops.micros[i];
-      const at = Math.floor((end - from) / span);
-      if (at < 0 || at >= count || ops.micros[i] < 0) return;
-      const column = columns[at];
-      column[ENDINGS[ops.ending[i]]]++;
+      const micros = ops.micros[i], at = Math.floor((ops.begin[i] + micros - from) / span);
+      if (micros < 0 || at < 0 || at >= count) return;
+      ended[at * 3 + ops.ending[i]]++;
       if (ops.ending[i] === 0) {
-        buckets[at * BUCKETS + bucket(ops.micros[i])]++;
-        if (ops.micros[i] > column.max) column.max = ops.micros[i];
+        buckets[at * BUCKETS + bucket(micros)]++;
+        if (micros > longest[at]) longest[at] = micros;
       }
     });
+    columns = Array.from({ length: count }, (_, at) => ({ ok: ended[at * 3], failed: ended[at * 3 + 1], unknown: ended[at * 3 + 2], max: longest[at] }));
     columns.forEach((column, at) => {
       const rank = (part) => {
         let left = Math.ceil(column.ok * part), b = -1;
@@ -129,7 +129,7 @@
   }
 
   function draw() {
-    left = canvas.parentElement.clientWidth < 520 ? 46 : 64;
+    left = canvas.parentElement.clientWidth < 520 ? 52 : 64;
     width = Math.max(120, canvas.parentElement.clientWidth - left - 10);
     const height = layout(), scale = devicePixelRatio || 1;
     canvas.width = (left + width + 10) * scale; canvas.height = height * scale;
@@ -140,7 +140,7 @@
     axis(height);
     for (const row of rows) {
       ctx.fillStyle = colours.dim; ctx.textAlign = "right";
-      if (row.h >= 9) ctx.fillText(row.label.slice(0, left < 60 ? 7 : 10), left - 6, row.y + Math.min(row.h / 2, 8));
+      if (row.h >= 9) ctx.fillText(row.label.slice(0, left < 60 ? 8 : 10), left - 6, row.y + Math.min(row.h / 2, 8));
       ctx.textAlign = "left";
       ctx.save(); ctx.beginPath(); ctx.rect(left, row.y - 2, width, row.h + 4); ctx.clip();
       paint[row.type](row, span);
@@ -348,9 +348,8 @@
   canvas.addEventListener("wheel", (event) => { if (event.ctrlKey) { event.preventDefault(); zoom(event.deltaY > 0 ? 1.25 : .8, timeAt(event.offsetX)) } }, { passive: false });
   canvas.addEventListener("pointerdown", (event) => { if (event.pointerType !== "touch") { drag = event.offsetX; canvas.setPointerCapture(event.pointerId) } });
   canvas.addEventListener("pointermove", (event) => {
-    if (drag !== null && Math.abs(event.offsetX - drag) > 4) {
-      draw(); ctx.globalAlpha = .2; ctx.fillStyle = colours.link; ctx.fillRect(drag, AXIS, event.offsetX - drag, canvas.height); ctx.globalAlpha = 1;
-    }
+    chosen.hidden = drag === null;
+    if (drag !== null) { chosen.style.left = Math.min(drag, event.offsetX) + "px"; chosen.style.width = Math.abs(event.offsetX - drag) + "px" }
     const text = under(event.offsetX, event.offsetY);
     tip.hidden = !text; tip.textContent = text;
     tip.style.left = Math.max(0, Math.min(event.offsetX + 14, left + width - tip.offsetWidth)) + "px"; tip.style.top = event.offsetY + 16 + "px";
@@ -358,6 +357,7 @@
   canvas.addEventListener("pointerup", (event) => {
     if (drag !== null && Math.abs(event.offsetX - drag) > 4) show(timeAt(Math.min(drag, event.offsetX)), timeAt(Math.max(drag, event.offsetX)));
     drag = null;
+    chosen.hidden = true;
   });
   canvas.addEventListener("pointerleave", () => { tip.hidden = true });
   canvas.addEventListener("dblclick", all);
