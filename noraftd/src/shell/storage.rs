@@ -21,7 +21,7 @@ use crate::exit::Exit;
 use crate::record::{Batch, BatchId, HardState, Record};
 use crate::replica::event::{Input, Room};
 use crate::storage::driver::Done;
-use crate::storage::{Driver, Fetch, Retry, SnapshotJob, Step, VoteJob, WriteJob};
+use crate::storage::{Driver, Fetch, Retry, SnapshotJob, Step, VOTE_PAUSE, VoteJob, WriteJob};
 use crate::store::{Store, VoteFile};
 use crate::time::Instant;
 
@@ -160,21 +160,32 @@ fn start_voting(votes: VoteFile, done: mpsc::Sender<Input>) -> std::io::Result<S
         .name("disk-votes".into())
         .spawn(move || {
             while let Ok(hard_state) = wanted.recv() {
-                let mut next = Some(VoteJob::Save(hard_state));
-                while let Some(job) = next {
-                    let step = job.run(&votes).unwrap_or_else(|stop| {
-                        tracing::error!("{stop}");
-                        stop.exit().now()
-                    });
-                    // The loop ends before this thread only when the process does.
-                    if let Some(input) = step.input {
-                        let _ = done.try_send(input);
-                    }
-                    next = step.next;
-                }
+                save_vote(&votes, hard_state, &done);
             }
         })?;
     Ok(sender)
+}
+
+/// Writes term and vote to one slot, reports that, and writes them to the other one, however long it has to wait for room.
+fn save_vote(votes: &VoteFile, hard_state: HardState, done: &mpsc::Sender<Input>) {
+    let (mut next, mut waited) = (Some(VoteJob::Save(hard_state)), false);
+    while let Some(job) = next {
+        let step = job.run(votes).unwrap_or_else(|stop| {
+            tracing::error!("{stop}");
+            stop.exit().now()
+        });
+        // The loop ends before this thread only when the process does.
+        if let Some(input) = step.input {
+            let _ = done.try_send(input);
+        }
+        if let Some(why) = step.waits {
+            if !std::mem::replace(&mut waited, true) {
+                tracing::error!("{why}; votes wait until it has passed");
+            }
+            pause(VOTE_PAUSE);
+        }
+        next = step.next;
+    }
 }
 
 /// The writing thread.

@@ -224,4 +224,4 @@ const IDLE: Duration = Duration::from_secs(1);
 /// How often to try whether the next segment can be made.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How often a full disk is tried again.
-const FULL_PAUSE: Duration = Duration::from_millis(100);
+pub(super) const FULL_PAUSE: Duration = Duration::from_millis(100);

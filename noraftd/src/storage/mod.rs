@@ -17,4 +17,4 @@ pub use driver::{Driver, Retry, Step, Stop};
 pub use job::WriteJob;
 pub use reading::{Fetch, FetchStep, ReadDriver};
 pub use snapshots::{SnapshotJob, SnapshotStep};
-pub use votes::{VoteJob, VoteStep};
+pub use votes::{VOTE_PAUSE, VoteJob, VoteStep};

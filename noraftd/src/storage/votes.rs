@@ -1,11 +1,15 @@
 //! Votes: written beside the batch that is under way, in the file of term and vote.
 //!
-//! Invariant: a vote counts when one slot holds it durably; the other slot follows after that, and before the next vote.
+//! Invariant: a vote counts when one slot holds it durably; the other slot follows after that, and before the next vote. A
+//! full disk, or a shortage of the system, is no failure: the slot is written again after a while, and until then there is no
+//! vote.
 
-use super::driver::Stop;
+use std::time::Duration;
+
+use super::driver::{FULL_PAUSE, Stop};
 use crate::record::HardState;
 use crate::replica::event::Input;
-use crate::store::VoteFile;
+use crate::store::{StoreError, VoteFile};
 
 /// One write of one slot.
 #[derive(Debug, Clone, Copy)]
@@ -23,6 +27,8 @@ pub struct VoteStep {
     pub input: Option<Input>,
     /// What has to follow, before the next vote.
     pub next: Option<VoteJob>,
+    /// Why that has to wait for [`VOTE_PAUSE`]: the slot was not written.
+    pub waits: Option<StoreError>,
 }
 
 impl VoteJob {
@@ -32,28 +38,33 @@ impl VoteJob {
     ///
     /// When the disk fails: the process has to end.
     pub fn run(&self, votes: &VoteFile) -> Result<VoteStep, Stop> {
-        match self {
-            Self::Save(hard_state) => match votes.save(*hard_state) {
-                Ok(()) => Ok(VoteStep {
-                    input: Some(Input::VoteSynced),
-                    next: Some(Self::Repeat),
-                }),
-                Err(why) => Err(stop("make a vote durable", why)),
-            },
-            Self::Repeat => match votes.repeat() {
-                Ok(()) => Ok(VoteStep {
-                    input: None,
-                    next: None,
-                }),
-                Err(why) => Err(stop("write a vote a second time", why)),
-            },
+        let (written, doing, input, next) = match self {
+            Self::Save(hard_state) => (
+                votes.save(*hard_state),
+                "make a vote durable",
+                Some(Input::VoteSynced),
+                Some(Self::Repeat),
+            ),
+            Self::Repeat => (votes.repeat(), "write a vote a second time", None, None),
+        };
+        match written {
+            Ok(()) => Ok(VoteStep {
+                input,
+                next,
+                waits: None,
+            }),
+            Err(why @ (StoreError::Full { .. } | StoreError::Short { .. })) => Ok(VoteStep {
+                input: None,
+                next: Some(*self),
+                waits: Some(why),
+            }),
+            Err(why @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => Err(Stop {
+                doing: doing.to_owned(),
+                why,
+            }),
         }
     }
 }
 
-fn stop(doing: &str, why: crate::store::StoreError) -> Stop {
-    Stop {
-        doing: doing.to_owned(),
-        why,
-    }
-}
+/// How often a vote without room is tried again.
+pub const VOTE_PAUSE: Duration = FULL_PAUSE;

@@ -31,7 +31,12 @@ pub(crate) struct Run {
 }
 
 /// Runs until an error or the end.
-fn run_on(disk: &MemDisk, seed: u64) -> Run {
+pub(crate) fn run_on(disk: &MemDisk, seed: u64) -> Run {
+    run_with(disk, seed, |_| false)
+}
+
+/// The same, but what failed is tried once more when `tries_again`.
+pub(crate) fn run_with(disk: &MemDisk, seed: u64, mut tries_again: impl FnMut(&StoreError) -> bool) -> Run {
     let mut run = Run {
         created: false,
         acknowledged: Model::default(),
@@ -46,7 +51,11 @@ fn run_on(disk: &MemDisk, seed: u64) -> Run {
     let mut prng = Prng::new(seed);
     for number in 0..BATCHES {
         let batch = run.acknowledged.next_batch(&mut prng);
-        if let Err(error) = store.persist(&batch) {
+        let mut written = store.persist(&batch);
+        if written.as_ref().is_err_and(&mut tries_again) {
+            written = store.persist(&batch);
+        }
+        if let Err(error) = written {
             (run.in_flight, run.error) = (Some(batch), Some(error));
             return run;
         }
@@ -94,7 +103,7 @@ impl Run {
     }
 
     /// Opens what a crash left, checks it, and goes on with it.
-    fn check_image(&self, image: &MemDisk) -> Result<(), String> {
+    pub(crate) fn check_image(&self, image: &MemDisk) -> Result<(), String> {
         let (mut store, recovered) = match Store::open(Arc::new(image.clone()), small_segments(), owner()) {
             Ok(opened) => opened,
             Err(OpenError::NoStore { .. }) if !self.created => {
@@ -141,7 +150,7 @@ impl Run {
     }
 }
 
-fn operations_of_a_run(seed: u64) -> u64 {
+pub(crate) fn operations_of_a_run(seed: u64) -> u64 {
     let disk = MemDisk::new();
     let run = run_on(&disk, seed);
     assert!(run.created && run.error.is_none());

@@ -7,7 +7,7 @@ use noraft::LogIndex;
 use noraftd::exit::Exit;
 use noraftd::record::{Append, Batch, BatchId, HardState, Record};
 use noraftd::replica::event::{Input, Room};
-use noraftd::storage::{Driver, Fetch, FetchStep, ReadDriver, Retry, Step, WriteJob};
+use noraftd::storage::{Driver, Fetch, FetchStep, ReadDriver, Retry, Step, VoteJob, WriteJob};
 use noraftd::store::StoreError;
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::{Fault, MemDisk};
@@ -173,6 +173,93 @@ fn a_shortage_of_descriptors_is_no_full_disk() {
 }
 
 #[test]
+fn a_write_into_reserved_room_that_finds_none_waits_and_loses_nothing() {
+    let mut bench = Bench::new();
+    let kept = bench.last;
+    bench.disk.arm(Some(Fault::FullOverwrite));
+    let job = bench.append(5000);
+    for attempt in 0..3 {
+        match bench.run(&job) {
+            Step::Retry(Retry { why, is_first, .. }) => {
+                assert!(matches!(why, StoreError::Full { .. }), "{why}");
+                assert_eq!(is_first, attempt == 0);
+            }
+            step => panic!("attempt {attempt}: {step:?}"),
+        }
+        for seed in 0..8 {
+            let (store, _) = open(&bench.disk.after_power_cut(seed)).unwrap();
+            let last = store.last_position().index.get();
+            assert!((kept..=kept + 1).contains(&last), "seed {seed}: {last}");
+        }
+        bench.now = bench.now + PAUSE;
+    }
+    assert_eq!(
+        bench.driver.news(),
+        Some(Room::Spent),
+        "clients are refused meanwhile"
+    );
+    bench.disk.arm(None);
+    assert!(matches!(bench.run(&job), Step::Done(_)));
+    assert_eq!(bench.driver.room(), Room::Plenty);
+    bench.last += 1;
+    let job = bench.append(10);
+    assert!(matches!(bench.run(&job), Step::Done(_)));
+    for seed in 0..8 {
+        let (store, recovered) = open(&bench.disk.after_power_cut(seed)).unwrap();
+        assert_eq!(store.last_position(), at(1, bench.last + 1));
+        assert!(recovered.holes.is_empty() && store.recovery_report().findings.is_empty());
+    }
+}
+
+#[test]
+fn a_vote_that_finds_no_room_waits_and_is_given_once_there_is() {
+    let bench = Bench::new();
+    let votes = bench.driver.store().votes();
+    let given = HardState {
+        term: 7,
+        voted_for: Some(3),
+    };
+    let before = open(&bench.disk.after_kill()).unwrap().1.hard_state;
+    bench.disk.arm(Some(Fault::FullOverwrite));
+    let mut job = VoteJob::Save(given);
+    for _ in 0..3 {
+        let step = job.run(&votes).unwrap();
+        assert!(matches!(step.waits, Some(StoreError::Full { .. })));
+        assert!(step.input.is_none(), "it is not given yet");
+        job = step.next.expect("it is to be tried again");
+        for seed in 0..8 {
+            // The slot that is written may hold anything; the other one is as it was.
+            let (_, recovered) = open(&bench.disk.after_power_cut(seed)).unwrap();
+            assert!([before, given].contains(&recovered.hard_state), "seed {seed}");
+        }
+    }
+    bench.disk.arm(None);
+    let step = job.run(&votes).unwrap();
+    assert!(matches!(step.input, Some(Input::VoteSynced)) && step.waits.is_none());
+    bench.disk.arm(Some(Fault::FullOverwrite));
+    let again = step.next.expect("the other slot follows").run(&votes).unwrap();
+    assert!(again.waits.is_some() && matches!(again.next, Some(VoteJob::Repeat)));
+    for seed in 0..8 {
+        let (_, recovered) = open(&bench.disk.after_power_cut(seed)).unwrap();
+        assert_eq!(recovered.hard_state, given, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_vote_whose_sync_fails_ends_the_process_even_for_want_of_room() {
+    let bench = Bench::new();
+    let votes = bench.driver.store().votes();
+    let op = bench.disk.operations() + 1;
+    bench.disk.arm(Some(Fault::Once { op, errno: ENOSPC }));
+    let vote = VoteJob::Save(HardState {
+        term: 7,
+        voted_for: Some(3),
+    });
+    let stop = vote.run(&votes).expect_err("what was written may be lost");
+    assert_eq!(stop.exit(), Exit::Disk, "{stop}");
+}
+
+#[test]
 fn the_log_is_marked_as_idle_once_a_second_without_a_batch_is_over() {
     let mut bench = Bench::new();
     let idle = Instant::ZERO + Duration::from_secs(1);
@@ -265,3 +352,4 @@ fn a_finding_of_the_scrub_is_news_until_it_was_passed_on_and_a_fetch_of_it_fails
 
 const EMFILE: i32 = 24;
 const EIO: i32 = 5;
+const ENOSPC: i32 = 28;

@@ -12,6 +12,7 @@ mod cuts;
 mod damage;
 mod direct;
 mod driver;
+mod early_ends;
 mod going_on;
 mod golden;
 mod misplaced;

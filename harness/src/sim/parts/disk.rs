@@ -219,12 +219,14 @@ impl Doing {
     fn of(operation: &Operation<'_>) -> Self {
         match operation {
             Operation::Lock | Operation::List | Operation::Open(_) | Operation::Forget(_) => Self::Looking,
-            Operation::Create(_) | Operation::Allocate { .. } | Operation::Write { grows: true, .. } => {
-                Self::Growing
-            }
-            Operation::Rename { .. } | Operation::Remove(_) | Operation::Write { grows: false, .. } => {
-                Self::Writing
-            }
+            Operation::Create(_)
+            | Operation::Allocate { .. }
+            | Operation::Write { grows: true, .. }
+            | Operation::WriteDurably { grows: true, .. } => Self::Growing,
+            Operation::Rename { .. }
+            | Operation::Remove(_)
+            | Operation::Write { grows: false, .. }
+            | Operation::WriteDurably { grows: false, .. } => Self::Writing,
             Operation::SyncDir | Operation::SyncData(_) | Operation::SyncAll(_) => Self::Syncing,
             Operation::Scan(_) | Operation::View(_) => Self::Reading,
         }
@@ -275,6 +277,11 @@ impl State {
                 Part::Bytes(self.prng.below((length / SECTOR) as u64 + 1) as usize * SECTOR)
             }
             Divides::IntoSectors if !self.is_crashed => {
+                let prng = self.prng.fork(FORK_SYNC);
+                self.prng.next_u64();
+                Part::Sectors(prng)
+            }
+            Divides::IntoDurableSectors => {
                 let prng = self.prng.fork(FORK_SYNC);
                 self.prng.next_u64();
                 Part::Sectors(prng)

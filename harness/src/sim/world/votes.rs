@@ -4,7 +4,7 @@
 //! vote.
 
 use noraftd::record::HardState;
-use noraftd::storage::VoteJob;
+use noraftd::storage::{VOTE_PAUSE, VoteJob};
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
@@ -52,11 +52,11 @@ impl World {
             process.votes.push_front(next);
         }
         let waits = !process.votes.is_empty();
-        let happening = DiskHappening::DoneVote {
-            node: at,
-            job,
-            error: done.as_ref().err().map(ToString::to_string),
+        let error = match &done {
+            Ok(step) => step.waits.as_ref().map(ToString::to_string),
+            Err(stop) => Some(stop.to_string()),
         };
+        let happening = DiskHappening::DoneVote { node: at, job, error };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
         if self.carry_out_aim(at) {
             return;
@@ -64,7 +64,13 @@ impl World {
         let Ok(step) = done else {
             return self.end_by_disk(at);
         };
-        if waits {
+        if step.waits.is_some() {
+            let node = &self.nodes[at];
+            let again = node.clock.instant(self.queue.now()) + VOTE_PAUSE;
+            let again = node.clock.when(again, self.queue.now());
+            self.queue
+                .push(again, Event::node(at, node.life, NodeEvent::VoteDone));
+        } else if waits {
             self.begin_vote(at);
         } else {
             self.check_votes(at);

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::record::HardState;
 use crate::store::disk::DiskFile;
+use crate::store::disk::shortage::{is_full, is_shortage};
 use crate::store::error::StoreError;
 use crate::store::format::hard_state::{FILE, Slot, progress};
 use crate::store::format::layout::PAGE;
@@ -84,9 +85,9 @@ impl HardStateFile {
             .write_at((number * PAGE) as u64, &[IoSlice::new(&slot.encode())])
     }
 
-    fn write_durably(&self, number: usize, slot: &Slot) -> io::Result<()> {
-        self.write(number, slot)?;
-        self.file.sync_data()
+    fn write_durably(&self, number: usize, slot: &Slot) -> Result<(), StoreError> {
+        self.write(number, slot).map_err(write_failed)?;
+        self.file.sync_data().map_err(failed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Newest> {
@@ -118,17 +119,18 @@ impl VoteFile {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Failed`], which is final.
+    /// [`StoreError::Failed`], which is final. After [`StoreError::Full`] and [`StoreError::Short`] the slot holds the old
+    /// state, the new one or neither, the other slot is as it was, and the same can be tried again.
     pub fn save(&self, state: HardState) -> Result<(), StoreError> {
         let write = |number, slot: &Slot| self.0.write_durably(number, slot);
-        self.0.save(None, state, write).map_err(failed)
+        self.0.save(None, state, write)
     }
 
     /// Lets both slots hold what the newer one holds. Nothing waits for it.
     ///
     /// # Errors
     ///
-    /// [`StoreError::Failed`], which is final.
+    /// As for [`Self::save`].
     pub fn repeat(&self) -> Result<(), StoreError> {
         let mut newest = self.0.lock();
         let again = Slot {
@@ -137,8 +139,20 @@ impl VoteFile {
             ..newest.slot
         };
         let write = |number, slot: &Slot| self.0.write_durably(number, slot);
-        newest.write(again, write).map_err(failed)
+        newest.write(again, write)
     }
+}
+
+/// The slot has its room; a file system that copies on write, or a thin disk, may lack it all the same.
+fn write_failed(source: io::Error) -> StoreError {
+    let file = FILE.to_owned();
+    if is_full(&source) {
+        return StoreError::Full { file, source };
+    }
+    if is_shortage(&source) {
+        return StoreError::Short { file, source };
+    }
+    failed(source)
 }
 
 fn failed(error: io::Error) -> StoreError {

@@ -21,10 +21,21 @@ pub enum Fault {
     },
     /// No file can grow until the fault is taken back.
     Full,
+    /// No write has room, not even one into room that was taken, until the fault is taken back: so say file systems that copy
+    /// on write, and thin disks. A write leaves its first half.
+    FullOverwrite,
     /// The power goes after operation `op`: it and all before it happen, none after it.
     PowerAfter {
         /// The operation, counted from zero.
         op: u64,
+    },
+    /// The power goes in the middle of operation `op`: of a write past the cache any sectors are there, of another one the
+    /// first half; none after it happens.
+    PowerWithin {
+        /// The operation, counted from zero.
+        op: u64,
+        /// Decides which sectors.
+        seed: u64,
     },
 }
 
@@ -38,6 +49,7 @@ struct Armed {
     power_is_off: bool,
     /// What the operations were, in order.
     log: Vec<String>,
+    direct_bytes_min: Option<usize>,
 }
 
 impl Faults {
@@ -65,18 +77,57 @@ impl Interference for Faults {
                 armed.power_is_off = true;
                 Ok(())
             }
+            Some(Fault::PowerWithin { op, seed }) if op == number => {
+                armed.power_is_off = true;
+                Err((io::Error::other("the power is off"), half(operation, seed)))
+            }
             Some(Fault::Full) if matches!(operation, Operation::Allocate { .. }) => {
                 Err((io::ErrorKind::StorageFull.into(), Part::Nothing))
             }
-            Some(Fault::Once { .. } | Fault::PowerAfter { .. } | Fault::Full) | None => Ok(()),
+            Some(Fault::FullOverwrite) if writes(operation) => {
+                Err((io::ErrorKind::StorageFull.into(), half(operation, number)))
+            }
+            Some(
+                Fault::Once { .. }
+                | Fault::PowerAfter { .. }
+                | Fault::PowerWithin { .. }
+                | Fault::Full
+                | Fault::FullOverwrite,
+            )
+            | None => Ok(()),
         }
+    }
+
+    fn direct_bytes_min(&self) -> Option<usize> {
+        self.lock().direct_bytes_min
+    }
+}
+
+/// True when a file system that copies on write needs room for it.
+fn writes(operation: &Operation<'_>) -> bool {
+    match operation {
+        Operation::Create(_)
+        | Operation::Rename { .. }
+        | Operation::Remove(_)
+        | Operation::Write { .. }
+        | Operation::WriteDurably { .. }
+        | Operation::Allocate { .. } => true,
+        Operation::Lock
+        | Operation::List
+        | Operation::Open(_)
+        | Operation::SyncDir
+        | Operation::SyncData(_)
+        | Operation::SyncAll(_)
+        | Operation::Forget(_)
+        | Operation::Scan(_)
+        | Operation::View(_) => false,
     }
 }
 
 fn half(operation: &Operation<'_>, number: u64) -> Part {
     match operation.divides() {
         Divides::IntoBytes(length) => Part::Bytes(length / 2),
-        Divides::IntoSectors => Part::Sectors(Prng::new(number)),
+        Divides::IntoSectors | Divides::IntoDurableSectors => Part::Sectors(Prng::new(number)),
         Divides::Never => Part::Nothing,
     }
 }
@@ -109,6 +160,11 @@ impl MemDisk {
     /// What the operations were, in order.
     pub fn operation_log(&self) -> Vec<String> {
         self.armed().log.clone()
+    }
+
+    /// From now on whole sectors go past the cache when there are at least so many bytes of them.
+    pub fn write_directly_from(&self, bytes: usize) {
+        self.armed().direct_bytes_min = Some(bytes);
     }
 
     /// Arms a fault; operations are counted from the beginning.

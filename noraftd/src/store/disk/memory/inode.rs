@@ -118,6 +118,37 @@ impl Inode {
         }
     }
 
+    /// Writes past the cache, of all sectors those that `part` draws, or all: they are durable, and so is the length.
+    pub(super) fn write_durably(
+        &mut self,
+        at: usize,
+        pieces: &[IoSlice<'_>],
+        length: usize,
+        part: Option<&mut Prng>,
+    ) {
+        if length == 0 {
+            return;
+        }
+        let (first, end) = (at / SECTOR, (at + length).div_ceil(SECTOR));
+        self.durable_length = self.durable_length.max(at + length);
+        // What the cache has of these sectors goes to the disk first.
+        let before = std::mem::take(&mut self.undo);
+        self.undo = before
+            .into_iter()
+            .flat_map(|undo| undo.outside(first, end))
+            .collect();
+        self.write(at, pieces, length);
+        let Some(written) = self.undo.pop() else { return };
+        let is_there = part.map_or_else(|| vec![true; end - first], |prng| some_sectors(end - first, prng));
+        for (offset, is_there) in is_there.into_iter().enumerate() {
+            if is_there {
+                self.left_out.remove(&(first + offset));
+            } else {
+                self.put(first + offset, &written.old_sector(offset));
+            }
+        }
+    }
+
     /// The file has at least this length; what is new reads as zeros.
     fn grow(&mut self, length: usize) {
         self.is_blank |= self.live.is_empty();
@@ -154,4 +185,18 @@ impl Inode {
         }
         self.durable_length = self.live.len();
     }
+}
+
+/// Which of `count` sectors are written when a write past the cache ends early: a disk takes them in any order.
+fn some_sectors(count: usize, prng: &mut Prng) -> Vec<bool> {
+    let border = prng.below(count as u64 + 1) as usize;
+    let way = prng.below(4);
+    (0..count)
+        .map(|sector| match way {
+            0 => sector < border,
+            1 => sector >= border,
+            2 => sector != border,
+            _ => prng.chance(1, 2),
+        })
+        .collect()
 }

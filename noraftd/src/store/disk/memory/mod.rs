@@ -23,6 +23,7 @@ pub use operation::{Divides, Happens, Interference, Operation, Part};
 
 use crate::prng::Prng;
 use crate::store::disk::{DirLock, Disk, DiskFile};
+use crate::store::format::layout::SECTOR;
 
 /// A directory in memory. Clones are the same directory.
 #[derive(Clone)]
@@ -327,6 +328,36 @@ impl DiskFile for MemFile {
         };
         inode.write(at, pieces, length);
         done
+    }
+
+    fn write_durably(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<bool> {
+        let at = usize::try_from(offset).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let least = self.disk.interference.direct_bytes_min();
+        let is_whole = at.is_multiple_of(SECTOR) && length.is_multiple_of(SECTOR);
+        if !is_whole || least.is_none_or(|least| length < least) {
+            return Ok(false);
+        }
+        let mut state = self.disk.state();
+        let inode = &mut state.inodes[self.inode];
+        let grows = inode.needs_room(at + length);
+        let met = self.disk.interference.meet(&Operation::WriteDurably {
+            name: &self.name,
+            offset,
+            length,
+            grows,
+        });
+        match met {
+            Ok(()) => {
+                inode.write_durably(at, pieces, length, None);
+                Ok(true)
+            }
+            Err((error, Part::Sectors(mut prng))) => {
+                inode.write_durably(at, pieces, length, Some(&mut prng));
+                Err(error)
+            }
+            Err((error, Part::Nothing | Part::Bytes(_))) => Err(error),
+        }
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {

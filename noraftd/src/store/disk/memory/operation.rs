@@ -38,6 +38,17 @@ pub enum Operation<'a> {
         /// True when they need room that was not reserved.
         grows: bool,
     },
+    /// Writes bytes past the cache: they are durable when it returns.
+    WriteDurably {
+        /// The file.
+        name: &'a str,
+        /// The first byte.
+        offset: u64,
+        /// How many.
+        length: usize,
+        /// True when they need room that was not reserved.
+        grows: bool,
+    },
     /// Reserves room.
     Allocate {
         /// The file.
@@ -70,6 +81,9 @@ impl fmt::Display for Operation<'_> {
             Self::Write {
                 name, offset, length, ..
             } => write!(f, "write {name} {offset}+{length}"),
+            Self::WriteDurably {
+                name, offset, length, ..
+            } => write!(f, "write_durably {name} {offset}+{length}"),
             Self::Allocate { name, bytes } => write!(f, "allocate {name} {bytes}"),
             Self::SyncData(name) => write!(f, "sync_data {name}"),
             Self::SyncAll(name) => write!(f, "sync_all {name}"),
@@ -87,6 +101,8 @@ pub enum Divides {
     IntoBytes(usize),
     /// It syncs a file, some sectors of which may be durable.
     IntoSectors,
+    /// It writes past the cache: any of its sectors may be written, and those are durable.
+    IntoDurableSectors,
     /// It happens as a whole, or not at all.
     Never,
 }
@@ -97,6 +113,7 @@ impl Operation<'_> {
         match self {
             Self::Write { length, .. } => Divides::IntoBytes(*length),
             Self::SyncData(_) | Self::SyncAll(_) => Divides::IntoSectors,
+            Self::WriteDurably { .. } => Divides::IntoDurableSectors,
             Self::Lock
             | Self::List
             | Self::Open(_)
@@ -119,7 +136,8 @@ pub enum Part {
     Nothing,
     /// Of a write, the first so many bytes.
     Bytes(usize),
-    /// Of a sync, about half of the sectors, which ones is drawn; the page cache calls all of them clean from now on.
+    /// Of a sync, about half of the sectors, which ones is drawn; the page cache calls all of them clean from now on. Of a
+    /// write past the cache, any of its sectors, which ones is drawn; the others are as they were.
     Sectors(Prng),
 }
 
@@ -134,4 +152,9 @@ pub trait Interference: Send + Sync {
     ///
     /// When it does not happen.
     fn meet(&self, operation: &Operation<'_>) -> Happens;
+
+    /// Whole pages go past the cache when there are at least so many bytes of them; never, when there is none.
+    fn direct_bytes_min(&self) -> Option<usize> {
+        None
+    }
 }

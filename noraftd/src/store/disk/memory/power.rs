@@ -162,6 +162,24 @@ impl Inode {
 }
 
 impl Undo {
+    /// The parts of it that lie before the sector `first`, and from `end` on.
+    pub(super) fn outside(self, first: usize, end: usize) -> Vec<Self> {
+        let own_end = self.sector + self.sectors;
+        if own_end <= first || end <= self.sector {
+            return vec![self];
+        }
+        let part = |from: usize, to: usize| {
+            let byte = |sector: usize| ((sector - self.sector) * SECTOR).min(self.old.len());
+            (from < to).then(|| Self {
+                sector: from,
+                sectors: to - from,
+                old: self.old[byte(from)..byte(to)].to_vec(),
+            })
+        };
+        let parts = [part(self.sector, first), part(end, own_end)];
+        parts.into_iter().flatten().collect()
+    }
+
     pub(super) fn old_sector(&self, offset: usize) -> [u8; SECTOR] {
         let mut bytes = [0; SECTOR];
         let start = (offset * SECTOR).min(self.old.len());
@@ -177,7 +195,7 @@ mod tests {
 
     use super::*;
     use crate::store::disk::Disk;
-    use crate::store::disk::memory::MemDisk;
+    use crate::store::disk::memory::{Fault, MemDisk};
 
     impl MemDisk {
         fn live(&self, name: &str) -> Option<Vec<u8>> {
@@ -256,6 +274,45 @@ mod tests {
             seen.insert(sectors[..2].to_vec());
         }
         assert_eq!(seen.len(), 4, "{seen:?}");
+    }
+
+    #[test]
+    fn a_direct_write_is_durable_or_in_part_any_of_its_sectors_are() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..300 {
+            let disk = disk();
+            disk.write_directly_from(SECTOR);
+            let file = disk.open("f").unwrap();
+            // Not synced: the direct write takes the place of some of it.
+            file.write_at(0, &[IoSlice::new(&[2; 4 * SECTOR])]).unwrap();
+            let op = disk.operations();
+            disk.arm(Some(Fault::PowerWithin { op, seed }));
+            let bytes = [3; 2 * SECTOR];
+            assert!(
+                file.write_durably(SECTOR as u64, &[IoSlice::new(&bytes)])
+                    .is_err()
+            );
+            let cached = disk.live("f").unwrap();
+            disk.cut_power(&mut Prng::new(seed), 0);
+            let bytes = disk.live("f").unwrap();
+            assert_eq!(
+                bytes[SECTOR..3 * SECTOR],
+                cached[SECTOR..3 * SECTOR],
+                "seed {seed}: what a direct write did is certain"
+            );
+            let sectors: Vec<u8> = bytes.chunks(SECTOR).map(|sector| sector[0]).collect();
+            assert!(sectors[1..3].iter().all(|byte| [2, 3].contains(byte)));
+            assert!([sectors[0], sectors[3]].iter().all(|byte| [1, 2].contains(byte)));
+            seen.insert(sectors[1..3].to_vec());
+        }
+        assert_eq!(seen.len(), 4, "{seen:?}");
+        let disk = disk();
+        disk.write_directly_from(SECTOR);
+        let file = disk.open("f").unwrap();
+        assert!(!file.write_durably(0, &[IoSlice::new(&[3; SECTOR - 1])]).unwrap());
+        assert!(file.write_durably(0, &[IoSlice::new(&[3; 4 * SECTOR])]).unwrap());
+        disk.cut_power(&mut Prng::new(1), 500);
+        assert_eq!(disk.live("f"), Some(vec![3; 4 * SECTOR]));
     }
 
     #[test]

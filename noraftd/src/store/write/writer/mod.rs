@@ -6,11 +6,13 @@
 //! report success the next time.
 
 mod cut;
+mod salts;
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use noraft::LogPosition;
+use salts::Salts;
 
 use crate::prng::Prng;
 use crate::record::{Abstain, Base, HardState, Record};
@@ -39,7 +41,7 @@ pub(in crate::store) struct Writer {
     batch: BatchWriter,
     directory: Arc<Mutex<Directory>>,
     spares: Spares,
-    salts: Prng,
+    salts: Salts,
     stats: StoreStats,
     repeated: Repeated,
     /// True when an idle mark would say nothing new.
@@ -127,7 +129,7 @@ impl Writer {
             sequence,
             batch: BatchWriter::default(),
             spares,
-            salts: Prng::new(options.salt_seed).fork(sequence.last.lsn),
+            salts: Salts::new(Prng::new(options.salt_seed).fork(sequence.last.lsn)),
             stats: StoreStats {
                 segments: directory.segments.len() as u64,
                 ..StoreStats::default()
@@ -316,7 +318,7 @@ impl Writer {
             .map_err(|error| self.write_failed(&name, "asking for its size", error))?;
         let header = SegmentHeader {
             number,
-            salt: self.salts.next_u64(),
+            salt: self.salts.of(number),
             segment_bytes: size,
             prev,
             link: self.sequence.last,
