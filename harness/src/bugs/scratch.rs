@@ -149,7 +149,7 @@ impl Scratch {
         let mutated = bug.map_or_else(|| Ok(BTreeMap::new()), |bug| self.mutated(bug))?;
         self.write_tree(&mutated)?;
         let targets: BTreeSet<_> = paths.iter().filter_map(|path| target(path)).collect();
-        let options = ["test", "--locked", "--no-run", "--message-format=json"].map(str::to_owned);
+        let options = ["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"].map(str::to_owned);
         let packages: BTreeSet<&str> = targets.iter().map(|(package, _)| *package).collect();
         let packages = PACKAGES.iter().filter(|known| {
             let name = known.split('@').next().unwrap_or(known);
@@ -269,11 +269,12 @@ fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
 }
 
 /// What cargo needs of the project to build its programs and the tests of the daemon.
-const PARTS: [&str; 15] = [
+const PARTS: [&str; 16] = [
     "Cargo.toml",
     "Cargo.lock",
     "noraft/Cargo.toml",
     "noraft/src",
+    "noraft/examples",
     "noraft/tests",
     "noraftd/Cargo.toml",
     "noraftd/build.rs",

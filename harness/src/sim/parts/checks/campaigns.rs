@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use noraft::{Node, NodeId};
+use noraft::{ClusterConfig, LogEntry, LogIndex, Node, NodeId};
 use noraftd::protocol::peer::PeerMessage;
 
 use crate::sim::parts::rule::{Checked, Rule, ensure};
@@ -31,6 +31,12 @@ impl Grants {
 
     /// `node` has begun to campaign in its term.
     pub(super) fn check(&self, node: &Node) -> Checked {
+        ensure(may_be_voter(node), Rule::PreVote, || {
+            let (id, term) = (node.id().get(), node.current_term().get());
+            format!(
+                "n{id} campaigns in term {term}, and votes in no configuration that may be the last one committed"
+            )
+        })?;
         let granted = self.list.get(&(node.id(), node.current_term().get()));
         let counts = |id: &NodeId| *id == node.id() || granted.is_some_and(|granted| granted.contains(id));
         let config = node.config();
@@ -47,4 +53,23 @@ impl Grants {
         }
         Ok(())
     }
+}
+
+/// True when a configuration that may be the last one committed has `node` as a voter (Raft 6): one that was removed goes on until it
+/// knows that this is committed, and no longer.
+fn may_be_voter(node: &Node) -> bool {
+    let votes =
+        |config: &ClusterConfig| config.voters.contains(&node.id()) || config.new_voters.contains(&node.id());
+    let latest = node.config();
+    if latest.contains(node.id()) {
+        return votes(latest);
+    }
+    let (entries, commit) = (node.log().entries(), node.commit_index());
+    let at_commit = node.log().get_position_and_config(commit);
+    let mut later = (commit.get() + 1..=entries.last_position().index.get()).map(LogIndex::new);
+    at_commit.is_some_and(|(_, config)| votes(config))
+        || later.any(|index| match entries.get_entry(index) {
+            Some(LogEntry::ClusterConfig(config)) => votes(&config),
+            Some(LogEntry::Term(_) | LogEntry::Command) | None => false,
+        })
 }
