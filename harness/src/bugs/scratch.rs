@@ -149,7 +149,13 @@ impl Scratch {
         let mutated = bug.map_or_else(|| Ok(BTreeMap::new()), |bug| self.mutated(bug))?;
         self.write_tree(&mutated)?;
         let targets: BTreeSet<_> = paths.iter().filter_map(|path| target(path)).collect();
-        let options = ["test", "--locked", "--no-run", "--message-format=json-render-diagnostics"].map(str::to_owned);
+        let options = [
+            "test",
+            "--locked",
+            "--no-run",
+            "--message-format=json-render-diagnostics",
+        ]
+        .map(str::to_owned);
         let packages: BTreeSet<&str> = targets.iter().map(|(package, _)| *package).collect();
         let packages = PACKAGES.iter().filter(|known| {
             let name = known.split('@').next().unwrap_or(known);

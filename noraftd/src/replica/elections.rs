@@ -122,6 +122,12 @@ impl Elections {
         self.campaigns = 0;
     }
 
+    /// This node leads now: what it asked for before, and what it was granted, is over.
+    pub(super) fn end_canvass(&mut self) {
+        self.canvass = None;
+        self.campaign = None;
+    }
+
     /// Whether the vote request being sent may say that everyone granted the pre-vote.
     pub(super) fn is_unanimous(&self) -> bool {
         self.unanimous
@@ -136,8 +142,7 @@ impl Elections {
         verified: Option<LogIndex>,
     ) {
         self.leader_heard = Some(now);
-        self.canvass = None;
-        self.campaign = None;
+        self.end_canvass();
         self.campaigns = 0;
         if self.target.is_none_or(|(of, _)| of != term) {
             self.target = Some((term, last_index));

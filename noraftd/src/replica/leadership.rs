@@ -197,6 +197,7 @@ impl Replica {
     fn start_leading(&mut self) {
         self.leadership.leader = None;
         self.elections.stop_abstaining();
+        self.elections.end_canvass();
         (self.leadership.round, self.leadership.round_wanted) = (0, 0);
         self.leadership.read_round_wanted = 0;
         self.pulses.begin_term();

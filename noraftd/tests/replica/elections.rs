@@ -268,3 +268,41 @@ fn a_refused_canvass_teaches_the_later_term() {
     };
     assert!(asks_for(8), "{said:?}");
 }
+
+#[test]
+fn what_was_granted_before_a_term_in_office_is_not_used_after_it() {
+    let mut driven = Setup::new(3, 0).start();
+    let asked_for = |driven: &mut Driven| loop {
+        let said = messages(&driven.pass(SECOND));
+        let asks_for_votes = |message: &PeerMessage| matches!(message, PeerMessage::RequestVote { .. });
+        assert!(!said.iter().any(asks_for_votes), "it has no grants: {said:?}");
+        let asked = said.iter().find_map(|message| match message {
+            PeerMessage::PreVote { term, canvass, .. } => Some((*term, *canvass)),
+            _ => None,
+        });
+        if let Some(asked) = asked {
+            break asked;
+        }
+    };
+    let grant = |(term, canvass)| PeerMessage::PreVoted {
+        term,
+        granted: true,
+        abstain: Abstain::No,
+        canvass,
+    };
+    let first = asked_for(&mut driven);
+    driven.hear(2, grant(first));
+    let second = asked_for(&mut driven);
+    driven.hear(
+        2,
+        PeerMessage::Vote {
+            term: first.0,
+            granted: true,
+        },
+    );
+    assert!(driven.replica.node().role().is_leader());
+    driven.hear(2, grant(second));
+    // It hears no majority, steps down, and asks again.
+    let third = asked_for(&mut driven);
+    assert_eq!((third.0, driven.term()), (second.0, first.0));
+}
