@@ -67,6 +67,25 @@ fn a_reply_to_an_earlier_process_answers_no_request() {
     assert_eq!(node.replies, [(7, Outcome::Done(Reply::Status("OK")))]);
 }
 
+/// Rounds begin again in each term.
+#[test]
+fn an_acknowledgement_of_an_earlier_term_confirms_no_read() {
+    let mut node = Alone::new(3, Abstain::No);
+    let term = node.lead();
+    let acknowledged = |term, round| PeerMessage::Appended {
+        term: Term::new(term),
+        generation: 1,
+        last_position: at(term, 3),
+        round,
+    };
+    node.hear(2, acknowledged(term, 2));
+    node.ask(7, &["GET", "k"]);
+    node.hear(2, acknowledged(term - 1, 99));
+    assert_eq!(node.replies, [], "it says nothing of this term");
+    node.hear(2, acknowledged(term, 99));
+    assert_eq!(node.replies, [(7, Outcome::Done(Reply::Null))]);
+}
+
 /// All echoes of earlier rounds are here, and say nothing about who leads since the read came.
 #[test]
 fn a_round_that_went_out_before_the_read_came_does_not_confirm_it() {
