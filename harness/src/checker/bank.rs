@@ -3,7 +3,7 @@
 //! Decides exactly that, for each read of all accounts; it does not look for an order, so `valid` says
 //! that no read contradicts the two invariants, not that the history is linearizable. Where each transfer says which
 //! balances it replaces by which, as those of our own workload do, a bank is a register as well, and has to have an
-//! order as such: [`swaps`].
+//! order as such.
 //! The total is the one that is given, or else the one most reads agree on: if two differ, one of them is wrong.
 
 use std::collections::BTreeMap;

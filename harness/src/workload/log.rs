@@ -15,7 +15,8 @@ use noraftd::prng::Prng;
 use serde_json::{Value, json};
 
 use super::ids::Ids;
-use super::{Completion, Operation, Part, UnexpectedReply, Workload, number_or_text};
+use super::records::{FIELD, appended, newest_id, records, tail_record};
+use super::{Completion, Operation, Part, UnexpectedReply, Workload};
 use crate::client::Reply;
 use crate::generator::Mix;
 use crate::plan::LogPlan;
@@ -154,60 +155,10 @@ fn count_of(operation: &Operation) -> u64 {
         .unwrap_or(0)
 }
 
-fn appended(reply: &Reply) -> Option<Completion> {
-    let Reply::Bulk(_) = reply else { return None };
-    Some(Completion::at(json!(reply.text()?)))
-}
-
-fn records(reply: &Reply, count: u64) -> Option<Completion> {
-    let Reply::Array(items) = reply else { return None };
-    let records: Option<Vec<Value>> = items.iter().map(record).collect();
-    let end = (items.len() as u64) < count;
-    let read = Completion::value(Value::Array(records?));
-    Some(Completion { end, ..read })
-}
-
-fn tail_record(reply: &Reply) -> Option<Completion> {
-    let Reply::Array(items) = reply else { return None };
-    let value = match items.as_slice() {
-        [] => Value::Null,
-        [last] => record(last)?,
-        _ => return None,
-    };
-    Some(Completion::value(value))
-}
-
-/// `[id, ["v", n]]`
-fn record(item: &Reply) -> Option<Value> {
-    let Reply::Array(parts) = item else { return None };
-    let [id, Reply::Array(fields)] = parts.as_slice() else {
-        return None;
-    };
-    let [Reply::Bulk(name), Reply::Bulk(number)] = fields.as_slice() else {
-        return None;
-    };
-    (name == FIELD).then_some(json!([id.text()?, number_or_text(number)]))
-}
-
-/// The last id that a completion shows.
-fn newest_id(completion: &Completion) -> Option<&str> {
-    let id = match (&completion.at, &completion.value) {
-        (Some(at), _) => Some(at),
-        (None, Some(Value::Array(parts))) => match parts.last() {
-            Some(Value::Array(record)) => record.first(),
-            Some(_) => parts.first(),
-            None => None,
-        },
-        (None, _) => None,
-    };
-    id.and_then(Value::as_str)
-}
-
 const APPEND: &str = "append";
 const READ: &str = "read";
 const TAIL: &str = "tail";
 const KEY_PREFIX: &str = "log:";
-const FIELD: &str = "v";
 /// Before every id.
 const START: &str = "-";
 /// One page of the final scan.

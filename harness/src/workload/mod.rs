@@ -10,6 +10,7 @@ mod keys;
 mod list_append;
 mod log;
 mod object;
+mod records;
 mod register;
 mod set;
 #[cfg(test)]
