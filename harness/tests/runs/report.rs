@@ -38,6 +38,7 @@ fn smoke() -> Plan {
     plan.clients.readers = 1;
     plan.clients.rate = 400;
     plan.nemesis.warmup = Span::from_millis(300);
+    plan.limits.operations_min = 300;
     plan
 }
 

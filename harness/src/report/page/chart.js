@@ -189,6 +189,9 @@
     let is_on = false;
     for (const [px, py] of points) { if (py === null) { is_on = false; continue } is_on ? ctx.lineTo(px, py) : ctx.moveTo(px, py); is_on = true }
     ctx.stroke(); ctx.setLineDash([]);
+    // A figure without a neighbour is a dot.
+    ctx.fillStyle = colour;
+    points.forEach(([px, py], at) => { if (py !== null && !points[at - 1]?.[1] && !points[at + 1]?.[1]) ctx.fillRect(px - 1.5, py - 1.5, 3, 3) });
   };
 
   const paint = {
