@@ -194,6 +194,8 @@ impl World {
         self.nodes[at].disk.replace(BTreeMap::new());
         self.forget_crossing(at);
         self.atlas.note_lost(at);
+        // An old copy of what was lost may have been there meanwhile.
+        self.checks.discarded(at, self.nodes[at].id);
         let set_up = self.set_up(at, &others, &state);
         self.nodes[at].disk.release();
         others.iter().for_each(|other| {

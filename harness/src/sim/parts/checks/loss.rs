@@ -12,8 +12,18 @@ impl Checks {
         for (index, entry) in (1..).zip(self.disks[at].drain(..)) {
             self.taken[at].insert(index, entry.term);
         }
+        self.begin_again(at, id);
+    }
+
+    /// A directory that no other node listens to is replaced: what is on it counts for nothing.
+    pub(crate) fn discarded(&mut self, at: usize, id: NodeId) {
+        self.disks[at].clear();
+        self.begin_again(at, id);
+    }
+
+    /// With a new directory a node begins again, as one that has promised nothing.
+    fn begin_again(&mut self, at: usize, id: NodeId) {
         (self.seen[at], self.untouched[at], self.followed[at]) = (None, None, 0);
-        // With a new directory it begins again, as a node that has promised nothing.
         self.abstained[at] = false;
         self.invariants.wiped(id);
     }
