@@ -74,10 +74,12 @@ pub(super) fn programs(messages: &str) -> BTreeMap<(String, String), PathBuf> {
     parsed
         .filter_map(|message| {
             let package = message.manifest_path.parent()?.file_name()?.to_str()?.to_owned();
-            let option = if message.target.kind.iter().any(|kind| kind == "test") {
-                Target::Program(&message.target.name).option()
-            } else {
-                Target::Library.option()
+            let is = |kind: &str| message.target.kind.iter().any(|of| of == kind);
+            // Programs are built as well, for tests that start them.
+            let option = match (message.profile.test, is("test"), is("lib")) {
+                (true, true, _) => Target::Program(&message.target.name).option(),
+                (true, false, true) => Target::Library.option(),
+                (true, false, false) | (false, _, _) => return None,
             };
             Some(((package, option), message.executable?))
         })
@@ -89,7 +91,13 @@ pub(super) fn programs(messages: &str) -> BTreeMap<(String, String), PathBuf> {
 struct Message {
     manifest_path: PathBuf,
     target: Built,
+    profile: Profile,
     executable: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
 }
 
 #[derive(Deserialize)]
@@ -139,5 +147,29 @@ mod tests {
             outcome("running 1 test\ntest a ... ok\ntest result: ok. 1 passed"),
             Some((1, None))
         );
+    }
+
+    #[test]
+    fn a_program_is_no_program_of_tests() {
+        let line = |kind: &str, name: &str, test: bool| {
+            format!(
+                "{{\"manifest_path\":\"/x/noraftd/Cargo.toml\",\"target\":{{\"kind\":[\"{kind}\"],\"name\":\"{name}\"}},\
+                 \"profile\":{{\"test\":{test}}},\"executable\":\"/x/{kind}-{name}-{test}\"}}\n"
+            )
+        };
+        let messages = [
+            line("lib", "noraftd", true),
+            line("test", "store", true),
+            line("bin", "noraftd", true),
+            line("bin", "noraftd", false),
+        ];
+        let found = programs(&messages.concat());
+        let expected = [
+            ("--lib", "/x/lib-noraftd-true"),
+            ("--test=store", "/x/test-store-true"),
+        ];
+        let expected =
+            expected.map(|(option, path)| (("noraftd".to_owned(), option.to_owned()), path.into()));
+        assert_eq!(found, BTreeMap::from(expected));
     }
 }
