@@ -3,7 +3,7 @@
 //! Invariant: what a batch added is taken back as a whole when the batch turns out not to be valid. The index lists every
 //! entry that an event names, or says that it lacks some.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use noraft::{ClusterConfig, LogPosition};
 
@@ -66,19 +66,6 @@ pub(in crate::store) enum Event {
         /// True when all entries among them are reported separately.
         entries_known: bool,
     },
-}
-
-impl Event {
-    /// Of a run of entries: its term and first index; its last index, and the byte at which its batch begins.
-    fn place_of_run(&self) -> Option<((u64, u64), (u64, u64))> {
-        let Self::Entries { page, run, .. } = self else {
-            return None;
-        };
-        Some((
-            (run.term, run.first),
-            (run.last(), u64::from(*page) * PAGE as u64),
-        ))
-    }
 }
 
 /// A place to rewind to.
@@ -284,16 +271,9 @@ impl Noted {
             return;
         };
         let entries_known = seal.is_complete();
-        // What was read there, from a batch in the wrong place, is not what was lost there.
-        let read: BTreeMap<(u64, u64), (u64, u64)> =
-            self.events.iter().filter_map(Event::place_of_run).collect();
-        let was_read = |entry: &SealedEntry| {
-            let (term, index) = (entry.position.term.get(), entry.position.index.get());
-            let before = read.range(..=(term, index)).next_back();
-            before.is_some_and(|((of, _), (last, begins))| {
-                *of == term && index <= *last && *begins <= entry.offset
-            })
-        };
+        // What was read at a place, from a batch in the wrong one, is not what was lost there.
+        let place = |entry: SealedEntry| (entry.offset, entry.position);
+        let read: BTreeSet<_> = self.index.entries().map(place).collect();
         let mut events = Vec::with_capacity(self.events.len());
         for event in std::mem::take(&mut self.events) {
             let Event::Lost { from, to, .. } = event else {
@@ -306,7 +286,8 @@ impl Noted {
                 entries_known,
             };
             let mut next = None;
-            let is_lost = |entry: &SealedEntry| (from..to).contains(&entry.offset) && !was_read(entry);
+            let is_lost =
+                |entry: &SealedEntry| (from..to).contains(&entry.offset) && !read.contains(&place(*entry));
             for entry in seal.entries().filter(is_lost) {
                 // Before one that does not follow, the log was cut, or entries came that are not listed.
                 if next != Some(entry.position.index.get()) {
