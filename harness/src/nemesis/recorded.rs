@@ -55,7 +55,7 @@ pub struct Scheduled {
     pub decision: Decision,
     /// When its targets were chosen.
     pub at_ns: u64,
-    /// Whom it hit.
+    /// The nodes and links that it hit.
     pub targets: Targets,
     /// Who led then, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -147,7 +147,7 @@ impl ScheduleLine {
 }
 
 impl Scheduled {
-    /// Whom it has to hit in a cluster that `leader` leads.
+    /// The nodes and links that it has to hit in a cluster that `leader` leads.
     pub(crate) fn targets_under(&self, leader: Option<u64>) -> Targets {
         let swapped = |node: u64| match (self.leader, leader) {
             (Some(then), Some(now)) if node == then => now,

@@ -36,3 +36,42 @@ impl Checks {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use noraft::{LogPosition, NodeId};
+    use noraftd::record::{Record, RecordKind};
+    use noraftd::time::Stamp;
+
+    use super::*;
+    use crate::sim::parts::checks::identity::identity;
+
+    /// Node 1 of three, whose disk lost its only entry, which is committed; its log is empty.
+    fn forgetful() -> (Checks, Node) {
+        let mut checks = Checks::new(3);
+        let position = LogPosition {
+            term: Term::new(1),
+            index: LogIndex::new(1),
+        };
+        let record = Record::new(position, RecordKind::Term, Stamp::default(), bytes::Bytes::new());
+        checks.taken[0].insert(1, 1);
+        checks.committed.push(identity(&record));
+        (checks, Node::start(NodeId::new(1)))
+    }
+
+    #[test]
+    fn a_node_whose_vote_counts_again_without_what_it_acknowledged_is_noticed() {
+        let (mut checks, node) = forgetful();
+        assert!(checks.remembers(0, &node, true).is_ok());
+        let broken = checks.remembers(0, &node, false).unwrap_err();
+        assert_eq!(broken.rule, Rule::Remembers);
+    }
+
+    #[test]
+    fn what_is_not_committed_may_be_forgotten() {
+        let (mut checks, node) = forgetful();
+        checks.committed.clear();
+        assert!(checks.remembers(0, &node, true).is_ok());
+        assert!(checks.remembers(0, &node, false).is_ok());
+    }
+}
