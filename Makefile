@@ -43,8 +43,8 @@ deploy-check: setup-build ## whether Kubernetes knows every key of the manifests
 	@scripts/setup.sh slurm
 	cargo test -p harness --test runs -- --nocapture slurm
 
-campaign-proof: setup-build ## a campaign of a daemon with a bug, killed twice: one finding, whose plan fails with the bug alone (BUG=name)
-	@scripts/campaign-proof.sh
+campaign-proof: setup-build ## campaigns killed twice: a valid one, its folder in order; one with a bug, found once (PART=bug BUDGET=2h BUG_BUDGET=1h)
+	@scripts/campaign-proof.py $(PART) --budget $(BUDGET) --bug-budget $(or $(BUG_BUDGET),1h)
 
 replay-proof: setup-build ## a run of a daemon with a bug is replayed, made smaller, and passes without the bug (BUG=name RUNS=10 BUDGET=20m)
 	@scripts/replay-proof.sh
