@@ -363,7 +363,7 @@ def simulate(harness, plan):
 def main():
     name = os.environ.get
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=["valid", "bug"], help="both when absent")
+    parser.add_argument("parts", nargs="*", metavar="valid|bug", help="which campaigns; both when absent")
     parser.add_argument("--budget", type=seconds, default=name("BUDGET") or "2h")
     parser.add_argument("--bug-budget", type=seconds, default=name("BUG_BUDGET") or "1h")
     parser.add_argument("--bug", default=name("BUG") or "torn-tail-is-damage")
@@ -373,9 +373,13 @@ def main():
     parser.add_argument("--noraftd", type=pathlib.Path, default=name("NORAFTD"))
     parser.add_argument("--buggy", type=pathlib.Path, default=name("BUGGY"))
     args = parser.parse_args()
+    known = {"valid": valid, "bug": bug}
+    for part in args.parts:
+        if part not in known:
+            parser.error(f"{part} is neither valid nor bug")
     HERE.mkdir(parents=True, exist_ok=True)
-    for part in args.parts or ["valid", "bug"]:
-        {"valid": valid, "bug": bug}[part](args)
+    for part in args.parts or known:
+        known[part](args)
 
 
 main()
