@@ -17,6 +17,7 @@
 //! `examples/own_model.rs` is a whole model with two histories. [`formats::read_path`] reads histories of other tools, and
 //! [`checker::check`] decides those of the models that are built in.
 
+pub mod browse;
 pub mod bugs;
 pub mod campaign;
 pub mod checker;

@@ -222,7 +222,7 @@ impl Totals {
     }
 
     /// Why the entry proves nothing, if it does not.
-    pub(super) fn doubtful(&self) -> Option<String> {
+    pub fn doubtful(&self) -> Option<String> {
         (self.unknown * UNKNOWN_PART > self.seeds).then(|| {
             let why = self.doubt.as_deref().unwrap_or("no reason was given");
             format!(

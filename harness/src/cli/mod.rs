@@ -22,9 +22,11 @@ mod golden;
 mod how;
 mod merge;
 mod plans;
+mod publish;
 mod replay;
 mod report;
 mod run;
+mod serve;
 mod shrink;
 mod shrink_real;
 mod sim;
@@ -49,6 +51,8 @@ enum Verb {
     Plans(plans::Args),
     Replay(replay::Args),
     Report(report::Args),
+    Serve(serve::Args),
+    Publish(publish::Args),
     Shrink(shrink::Args),
     Topologies(topologies::Args),
     Bugs(bugs::Args),
@@ -74,6 +78,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Plans(args) => plans::run(&args),
         Verb::Replay(args) => replay::run(&args),
         Verb::Report(args) => report::run(&args),
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Publish(args) => publish::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),

@@ -248,7 +248,7 @@ pub fn utc_now() -> String {
 }
 
 /// Seconds since 1970 in the proleptic Gregorian calendar.
-fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (mut year, mut day) = (1970, days);
     while day >= year_days(year) {

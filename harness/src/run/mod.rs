@@ -25,7 +25,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 pub use again::{AgainError, report_again};
-pub use folder::{FolderError, RunFolder, utc_now};
+pub use folder::{FolderError, RunFolder, utc, utc_now};
 use pipelines::Pipelines;
 pub use retention::retain;
 

@@ -1,6 +1,7 @@
 //! Plans from start to verdict, with real processes and simulated, and what runs are made of.
 
 mod book;
+mod browse;
 mod campaign;
 mod coverage;
 mod deploy;

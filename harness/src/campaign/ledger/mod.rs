@@ -167,6 +167,10 @@ impl Ledger {
                 found,
             });
         }
+        // A view of this name could take without end.
+        if number(TABLES_THERE)? != TABLES_COUNT {
+            return Err(self.damaged("its tables are not those of a ledger".to_owned()));
+        }
         let check = self
             .connection
             .query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
@@ -302,6 +306,9 @@ fn refused(path: PathBuf, source: rusqlite::Error) -> LedgerError {
     }
 }
 
+/// How many of them there are.
+const TABLES_THERE: &str = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('meta', 'unit', 'entry', 'run', 'failure')";
+const TABLES_COUNT: i64 = 5;
 const DRAFT: &str = "campaign.sqlite.new";
 /// What SQLite writes beside it.
 const DRAFT_JOURNAL: &str = "campaign.sqlite.new-journal";

@@ -55,7 +55,7 @@ impl Page<'_> {
 }
 
 /// The path as a shell reads it back.
-fn quoted(path: &Path) -> String {
+pub(crate) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+:=@%,".contains(char);
     if !text.is_empty() && text.chars().all(is_plain) {

@@ -10,13 +10,14 @@ mod command;
 mod details;
 mod headings;
 mod logs;
-mod words;
+pub(crate) mod words;
 
 use std::io;
 use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub(crate) use self::command::quoted;
 use super::origin::Origin;
 use crate::nodes::{NODES_FILE, NodeLog, NodesError};
 use crate::plan::Plan;
@@ -32,8 +33,10 @@ pub const HEADINGS: [&str; 5] = [
     "Command to repeat",
 ];
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// The look of all pages.
+pub(crate) const STYLE: &str = include_str!("page.css");
+/// The switch of the theme, and buttons that copy.
+pub(crate) const SCRIPT: &str = include_str!("page.js");
 const CHART: &str = include_str!("chart.js");
 
 /// What a page is made from.

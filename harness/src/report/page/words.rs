@@ -13,7 +13,7 @@ pub(super) fn moment(nanos: u64) -> String {
 }
 
 /// How long something took: `340 ms`, `2.31 s`.
-pub(super) fn duration(nanos: u64) -> String {
+pub(crate) fn duration(nanos: u64) -> String {
     match nanos {
         0..1_000_000 => format!("{} µs", nanos / 1000),
         1_000_000..1_000_000_000 => format!("{} ms", nanos / 1_000_000),
@@ -22,7 +22,7 @@ pub(super) fn duration(nanos: u64) -> String {
 }
 
 /// `12,034`.
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -35,7 +35,7 @@ pub(super) fn count(number: u64) -> String {
 }
 
 /// `1 fault`, `2,000 faults`.
-pub(super) fn counted(number: u64, what: &str) -> String {
+pub(crate) fn counted(number: u64, what: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{} {what}{s}", count(number))
 }
