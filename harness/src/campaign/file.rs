@@ -40,14 +40,6 @@ impl Place {
             Self::Processes => "processes",
         }
     }
-
-    /// The verb that runs a plan there.
-    pub(super) fn verb(self) -> &'static str {
-        match self {
-            Self::Simulation => "sim",
-            Self::Processes => "run",
-        }
-    }
 }
 
 /// Why a campaign was refused.

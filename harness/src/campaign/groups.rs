@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::file::Place;
 use super::record::{Failed, Record};
+use super::work::folder_of;
 
 /// Failures of one signature.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,14 @@ pub struct Group {
 }
 
 impl Group {
+    /// What repeats it, in the campaign's folder: the plan and the seed, or what was recorded on real processes.
+    pub(super) fn command(&self) -> String {
+        match self.place {
+            Place::Simulation => format!("harness sim plans/{}.toml --seed {}", self.entry, self.best.seed),
+            Place::Processes => format!("harness replay {}/latest", folder_of(self.best_unit)),
+        }
+    }
+
     /// Names it, and its folder: short enough for a plan, and different for different rules and places.
     pub fn signature(&self) -> String {
         let whole = format!("{}\n{}", self.best.rule, self.best.place);

@@ -97,6 +97,8 @@ pub struct Options {
     pub budget: Option<Duration>,
     /// Instead of what the campaign says.
     pub keep: Option<Bytes>,
+    /// How long a finding of real processes is made smaller, after the campaign.
+    pub shrink_budget: Duration,
     /// Says true: end now.
     pub stop: watch::Receiver<bool>,
 }
@@ -116,6 +118,7 @@ pub async fn run(
     let works = Works {
         folder: options.folder.clone(),
         programs: options.programs,
+        shrink_budget: options.shrink_budget,
     };
     let real = campaign
         .entries

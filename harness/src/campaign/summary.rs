@@ -258,15 +258,11 @@ impl Finding {
     pub fn repeat(&self) -> String {
         match &self.reproduction {
             Some(again) => format!(
-                "{} (failed in {} of {} replays, {} of {} faults left)",
-                again.command, again.again, again.replays, again.faults[1], again.faults[0]
+                "{} ({})",
+                again.command,
+                again.trouble.clone().unwrap_or_else(|| again.rate())
             ),
-            None => format!(
-                "harness {} plans/{}.toml --seed {}",
-                self.group.place.verb(),
-                self.group.entry,
-                self.group.best.seed
-            ),
+            None => self.group.command(),
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Works {
     pub(super) folder: PathBuf,
     /// The programs.
     pub(super) programs: Programs,
+    /// How long a run of real processes is made smaller.
+    pub(super) shrink_budget: Duration,
 }
 
 /// What one child came to.
@@ -65,7 +67,7 @@ impl Works {
             verdict: Verdict::Failed,
             reason: Some(reason),
             figures: Figures::default(),
-            folder: Some(folder_of(&unit)).filter(|name| self.folder.join(name).exists()),
+            folder: Some(folder_of(unit.id)).filter(|name| self.folder.join(name).exists()),
             failures: Vec::new(),
             runs: Vec::new(),
         });
@@ -127,7 +129,7 @@ impl Works {
     }
 
     async fn run_processes(&self, unit: &Unit, entry: &Entry) -> Result<Done, String> {
-        let name = folder_of(unit);
+        let name = folder_of(unit.id);
         let folder = self.folder.join(&name);
         // What a killed campaign left of this unit is no result.
         remove(&folder).await?;
@@ -241,8 +243,8 @@ pub(super) fn run_patience(entry: &Entry) -> Duration {
 }
 
 /// Where the run of a unit on real processes leaves its folder.
-fn folder_of(unit: &Unit) -> String {
-    format!("runs/{}", unit.id)
+pub(super) fn folder_of(unit: u64) -> String {
+    format!("runs/{unit}")
 }
 
 /// A campaign that was killed a moment ago may have children that still write.

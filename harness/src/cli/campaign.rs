@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Room for the folders of runs, such as 10GiB: beyond it they are removed, valid ones first.
     #[arg(long, value_name = "SIZE")]
     keep: Option<Bytes>,
+    /// How long each finding of real processes is made smaller, after the campaign; one of the simulation takes minutes at most.
+    #[arg(long, value_name = "TIME", default_value = "20m")]
+    shrink_budget: Span,
     /// The campaign's folder; when absent, a new one in results/campaigns.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -110,6 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
             jobs: args.jobs.unwrap_or(processors),
             budget: args.budget.map(Span::as_duration),
             keep: args.keep,
+            shrink_budget: args.shrink_budget.as_duration(),
             stop: on_signals()?,
         };
         run_campaign(ledger, options, &mut *show)

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// How often to run the schedule on real processes
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
-    /// The daemon to run; when absent, the one of the recorded run
+    /// The daemon to run; when absent, the one of the recorded run, or, where the folder does not say which, as of `harness run`
     #[arg(long)]
     noraftd: Option<PathBuf>,
     /// Where to put the folders of the replays
@@ -114,8 +114,11 @@ pub(super) fn of_processes(
     }
     let harness = std::env::current_exe()?;
     let is_named = noraftd.is_some();
-    let program = daemon(noraftd.or_else(|| Some(then.path.clone())), &harness)?;
-    if !is_named {
+    let program = daemon(
+        noraftd.or_else(|| then.as_ref().map(|then| then.path.clone())),
+        &harness,
+    )?;
+    if let Some(then) = then.as_ref().filter(|_| !is_named) {
         warn_of_another(then, &program)?;
     }
     let programs = Programs {

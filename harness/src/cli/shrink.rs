@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// The daemon to run; when absent, the one of the recorded run
     #[arg(long)]
     noraftd: Option<PathBuf>,
+    /// Where to put the folders of the replays on real processes
+    #[arg(long, value_name = "DIR", default_value = replay::OUT)]
+    replays: PathBuf,
     /// Look in the simulation for failures of a plan of real processes, without the faults that only
     /// real processes can have
     #[arg(long)]
@@ -120,7 +123,7 @@ fn shrink_processes(args: &Args, recorded: &Recorded) -> Result<ExitCode, Box<dy
         budget: args.budget,
         noraftd: args.noraftd.clone(),
         out: args.out.as_deref().unwrap_or(&beside),
-        replays: Path::new(replay::OUT),
+        replays: &args.replays,
     })
 }
 

@@ -63,7 +63,9 @@ pub(super) fn run(wanted: &Wanted<'_>) -> Result<ExitCode, Box<dyn Error>> {
         })
         .await?;
         let after = replay(&replays, &small, wanted.runs, &interrupt).await?.rate;
-        write(wanted, &small, &Expected::broken(&rule, after))?;
+        let mut expected = Expected::broken(&rule, after);
+        expected.recorded = Some(before);
+        write(wanted, &small, &expected)?;
         report(&case, &small, after);
         println!("again:   harness replay {}", wanted.out.display());
         Ok(Outcome::Invalid.into())

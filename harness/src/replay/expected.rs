@@ -19,6 +19,9 @@ pub struct Expected {
     pub failed: u64,
     /// All replays.
     pub runs: u64,
+    /// Replays of the recorded run, before it was made smaller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<Rate>,
 }
 
 impl Expected {
@@ -29,6 +32,7 @@ impl Expected {
             rule: rule.to_owned(),
             failed: rate.failed,
             runs: rate.runs,
+            recorded: None,
         }
     }
 

@@ -37,8 +37,8 @@ pub enum Origin {
     },
     /// On real processes.
     Processes {
-        /// The daemon.
-        noraftd: RecordedProgram,
+        /// The daemon; `None` for a run that was made smaller and committed, which is one of any build.
+        noraftd: Option<RecordedProgram>,
         /// The older one, of a cluster that was rolled over.
         noraftd_old: Option<RecordedProgram>,
         /// What was decided, and what it hit.
@@ -89,6 +89,9 @@ impl Recorded {
     pub fn load(folder: &Path) -> Result<Self, RecordedError> {
         // A link such as `latest` may point elsewhere while replays run.
         let folder = &folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        if let Some(committed) = committed(folder)? {
+            return Ok(committed);
+        }
         let about: About = read_json(&folder.join("run.json"))?;
         let plan = Plan::load(&folder.join("plan.toml"))?;
         let (origin, rule) = match (about.world.as_deref(), about.noraftd) {
@@ -96,7 +99,7 @@ impl Recorded {
             (None, Some(noraftd)) => {
                 let schedule = Schedule::load(&folder.join("schedule.jsonl"))?;
                 let origin = Origin::Processes {
-                    noraftd,
+                    noraftd: Some(noraftd),
                     noraftd_old: about.noraftd_old,
                     schedule,
                 };
@@ -130,6 +133,37 @@ impl RecordedProgram {
         let found: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(found == self.sha256)
     }
+}
+
+/// A run that was made smaller and committed: a plan with its seed, its schedule and what it has to come to, and nothing of the
+/// machine that it ran on. `None` when `folder` is not one.
+fn committed(folder: &Path) -> Result<Option<Recorded>, RecordedError> {
+    if folder.join("run.json").exists() {
+        return Ok(None);
+    }
+    let Some(expected) = Expected::load(folder).map_err(RecordedError::File)? else {
+        return Ok(None);
+    };
+    let path = folder.join("plan.toml");
+    let plan = Plan::load(&path)?;
+    let without = || {
+        RecordedError::File(format!(
+            "{}: expected `seed`, as of a run that was made smaller",
+            path.display()
+        ))
+    };
+    let seed = plan.seed.ok_or_else(without)?;
+    Ok(Some(Recorded {
+        folder: folder.to_owned(),
+        plan,
+        seed,
+        origin: Origin::Processes {
+            noraftd: None,
+            noraftd_old: None,
+            schedule: Schedule::load(&folder.join("schedule.jsonl"))?,
+        },
+        rule: Some(expected.rule),
+    }))
 }
 
 fn simulated(folder: &Path, hash: Option<String>, events: Option<u64>) -> Result<Origin, RecordedError> {

@@ -4,7 +4,8 @@
 //! debugging does (Zeller and Hildebrandt 2002). Then time, nodes, clients, keys and workloads. All of it again, until
 //! nothing can be left out.
 //!
-//! Invariant: the current case was seen to fail, and each step makes it smaller; so there is an end.
+//! Invariant: the current case was seen to fail, and each step makes it smaller; so there is an end. A case that was tried has no
+//! kind of fault that its schedule does not have, so that none is left whenever the time is over.
 
 use std::collections::BTreeSet;
 
@@ -71,6 +72,7 @@ struct Search<F> {
 impl<E, F: AsyncFnMut(&str, &Case) -> Result<Trial, E>> Search<F> {
     /// Goes on with `candidate` if it fails.
     async fn attempt(&mut self, what: &str, candidate: Case) -> Result<Trial, E> {
+        let candidate = tidied(candidate);
         if candidate.plan.validate().is_err() || self.rejected.contains(&candidate) {
             return Ok(Trial::Passes);
         }
@@ -133,6 +135,19 @@ fn without(left_out: &[Scheduled], current: &Case) -> String {
     }
 }
 
+/// Without the kinds of faults that its schedule no longer has, which say nothing about the run, and without demands that were meant
+/// for a larger run.
+fn tidied(case: Case) -> Case {
+    let Case { plan, schedule } = case;
+    let mut plan = plan.demanding_nothing();
+    plan.faults.retain(|fault| {
+        let kind = fault.kind();
+        let mut scheduled = schedule.faults.iter();
+        scheduled.any(|scheduled| scheduled.decision.fault.kind() == kind)
+    });
+    Case { plan, schedule }
+}
+
 /// A way to make a case smaller.
 type Step = fn(&Case) -> Vec<(String, Case)>;
 
@@ -142,7 +157,7 @@ const STEPS: [Step; 6] = [
     fewer_clients,
     one_key,
     fewer_workloads,
-    fewer_kinds,
+    only_its_kinds,
 ];
 
 /// Only as long as the faults last, and shares of it.
@@ -235,29 +250,20 @@ fn fewer_workloads(case: &Case) -> Vec<(String, Case)> {
     .collect()
 }
 
-/// Kinds of faults that the schedule no longer has say nothing about the run.
-fn fewer_kinds(case: &Case) -> Vec<(String, Case)> {
-    let faults = &case.schedule.faults;
-    let smaller = changed(case, |plan| {
-        plan.faults.retain(|fault| {
-            let kind = fault.kind();
-            faults
-                .iter()
-                .any(|scheduled| scheduled.decision.fault.kind() == kind)
-        });
-    });
-    vec![("with the kinds of faults that are left".to_owned(), smaller)]
-        .into_iter()
-        .filter(|(_, smaller)| smaller.plan.faults != case.plan.faults)
-        .collect()
+/// Where nothing else can be left out: the kinds of faults that the plan has, and that were not drawn.
+fn only_its_kinds(case: &Case) -> Vec<(String, Case)> {
+    vec![(
+        "with the kinds of faults that happened".to_owned(),
+        tidied(case.clone()),
+    )]
+    .into_iter()
+    .filter(|(_, smaller)| smaller.plan.faults != case.plan.faults)
+    .collect()
 }
 
-/// What a run must do at least was meant for the plan as it was.
 fn changed(case: &Case, change: impl FnOnce(&mut Plan)) -> Case {
     let mut smaller = case.clone();
     change(&mut smaller.plan);
-    smaller.plan.limits.operations_min = 0;
-    smaller.plan.limits.faults_min = 0;
     smaller
 }
 
@@ -270,7 +276,7 @@ const AFTER_FAULTS_MS: u64 = 1000;
 mod tests {
     use super::*;
     use crate::nemesis::{Decision, Targets};
-    use crate::plan::{FaultKind, Target};
+    use crate::plan::{FaultKind, KindName, Target};
     use std::convert::Infallible;
     use std::path::Path;
 
@@ -386,6 +392,32 @@ mod tests {
             tried += 1;
             Ok::<_, Infallible>(if tried > 1 { Trial::Over } else { Trial::Fails })
         }));
-        assert!(small.unwrap().schedule.faults.is_empty());
+        let small = small.unwrap();
+        assert!(small.schedule.faults.is_empty() && small.plan.faults.is_empty());
+    }
+
+    #[test]
+    fn no_kind_of_fault_is_left_that_the_schedule_no_longer_has_when_the_time_is_over() {
+        // What takes pauses fails, and there is time until none but pauses are left.
+        let is_pause = |fault: &Scheduled| fault.decision.fault.kind() == KindName::Pause;
+        let mut over = false;
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let small = runtime.block_on(shrink(case(), async |_: &str, case: &Case| {
+            let pauses = case
+                .schedule
+                .faults
+                .iter()
+                .filter(|fault| is_pause(fault))
+                .count();
+            if over {
+                return Ok::<_, Infallible>(Trial::Over);
+            }
+            over = pauses == 8 && case.schedule.faults.len() == 8;
+            Ok(if pauses == 8 { Trial::Fails } else { Trial::Passes })
+        }));
+        let small = small.unwrap();
+        assert!(over && small.schedule.faults.iter().all(is_pause), "{small:?}");
+        let kinds: Vec<KindName> = small.plan.faults.iter().map(|fault| fault.kind()).collect();
+        assert_eq!(kinds, [KindName::Pause]);
     }
 }

@@ -11,7 +11,7 @@
 //! | `results.json`, `results.edn`, `junit.xml` | the verdict, for programs |
 //! | `report.txt`, `report.html` | the same for people; the page opens without anything else |
 //! | `nodes/nK/` | `log`; `data/` too unless the verdict is valid |
-//! | `repro.sh` | runs the plan again with the same seed |
+//! | `repro.sh` | replays the run: its recorded schedule, on real processes |
 //!
 //! Invariant: each file is there as early as its content is known, so a crash of the harness keeps what
 //! there was; an existing file is never overwritten.
@@ -69,18 +69,17 @@ struct Program {
 }
 
 impl RunFolder {
-    /// Makes `root/<plan>/<utc>-<seed>`.
+    /// Makes `root/<plan>/<utc>-<seed>`, with a number after it when another run of that second has that name.
     ///
     /// # Errors
     ///
-    /// When it exists already, or cannot be made.
+    /// When it cannot be made.
     pub fn create(root: &Path, plan: &Plan, seed: u64) -> Result<Self, FolderError> {
         let parent = root.join(&plan.name);
         fs::create_dir_all(&parent).map_err(at(&parent))?;
         // Absolute, because daemons get paths in it.
         let root = root.canonicalize().map_err(at(root))?;
-        let path = root.join(&plan.name).join(format!("{}-{seed}", utc_now()));
-        fs::create_dir(&path).map_err(at(&path))?;
+        let path = create_new(&root.join(&plan.name).join(format!("{}-{seed}", utc_now())))?;
         let folder = Self { root, path };
         let nodes = folder.nodes();
         fs::create_dir(&nodes).map_err(at(&nodes))?;
@@ -135,7 +134,7 @@ impl RunFolder {
         let run = serde_json::to_string_pretty(&run).expect("a run has a JSON form");
         self.write("run.json", &format!("{run}\n"))?;
         self.write("plan.toml", &plan.clone().seeded(seed).to_toml())?;
-        self.write("repro.sh", &repro(seed, programs))?;
+        self.write("repro.sh", &repro(programs))?;
         let script = self.file("repro.sh");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(at(&script))
     }
@@ -186,7 +185,9 @@ impl RunFolder {
     /// Points `root/name` here. A reader sees the old link or the new one, never none.
     fn link(&self, name: &str) -> Result<(), FolderError> {
         let target = self.path.strip_prefix(&self.root).unwrap_or(&self.path);
-        let fresh = self.root.join(format!(".{name}.{}", std::process::id()));
+        // The folder's name is its own: no other run, of this process or another, makes a link of that name.
+        let own = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let fresh = self.root.join(format!(".{name}.{own}"));
         let link = self.root.join(name);
         symlink(target, &fresh).map_err(at(&fresh))?;
         fs::rename(&fresh, &link).map_err(at(&link))
@@ -209,6 +210,24 @@ impl Program {
     }
 }
 
+/// Makes the folder `wanted`, or `wanted-2`, `wanted-3` and so on when that is there.
+fn create_new(wanted: &Path) -> Result<PathBuf, FolderError> {
+    let mut path = wanted.to_owned();
+    for number in 2..=FOLDERS_A_SECOND_MAX + 1 {
+        match fs::create_dir(&path) {
+            Ok(()) => return Ok(path),
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists || number > FOLDERS_A_SECOND_MAX => {
+                return Err(at(&path)(error));
+            }
+            Err(_) => {
+                path = wanted.to_owned();
+                path.as_mut_os_string().push(format!("-{number}"));
+            }
+        }
+    }
+    Err(at(&path)(io::ErrorKind::AlreadyExists.into()))
+}
+
 fn at(path: &Path) -> impl Fn(io::Error) -> FolderError + use<> {
     let path = path.to_owned();
     move |source| FolderError {
@@ -222,18 +241,13 @@ fn kernel() -> String {
         .map_or_else(|_| "unknown".into(), |text| text.trim().into())
 }
 
-fn repro(seed: u64, programs: &Programs) -> String {
-    let quote = |path: &Path| format!("'{}'", path.display().to_string().replace('\'', r"'\''"));
-    let old = programs
-        .noraftd_old
-        .as_ref()
-        .map_or_else(String::new, |old| format!(" --noraftd-old {}", quote(old)));
+fn repro(programs: &Programs) -> String {
+    let harness = programs.harness.display().to_string().replace('\'', r"'\''");
     format!(
-        "#!/bin/sh\n# Runs the same plan with the same seed again: the same decisions, on real processes.\n\
+        "#!/bin/sh\n# Carries out the recorded faults again, on real processes: the same faults, on the same nodes, at the same times.\n\
+         # --runs N says how often, --noraftd PATH with another daemon.\n\
          set -eu\nhere=$(cd \"$(dirname \"$0\")\" && pwd)\n\
-         exec {} run \"$here/plan.toml\" --seed {seed} --noraftd {}{old} \"$@\"\n",
-        quote(&programs.harness),
-        quote(&programs.noraftd),
+         exec '{harness}' replay \"$here\" \"$@\"\n"
     )
 }
 
@@ -282,6 +296,8 @@ fn month_days(year: u64, month: usize) -> u64 {
 }
 
 const RUN_VERSION: u32 = 1;
+/// More runs of one plan and seed than a machine begins in a second.
+const FOLDERS_A_SECOND_MAX: u32 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -324,7 +340,7 @@ mod tests {
         assert_eq!(kept, plan().seeded(7));
         let script = fs::read_to_string(folder.file("repro.sh")).unwrap();
         assert!(
-            script.contains("program'\\''s name' run \"$here/plan.toml\" --seed 7"),
+            script.contains("program'\\''s name' replay \"$here\" \"$@\""),
             "{script}"
         );
         let latest = fs::canonicalize(root.path().join("latest")).unwrap();
@@ -335,6 +351,22 @@ mod tests {
             fs::canonicalize(root.path().join("failed")).unwrap(),
             folder.path()
         );
+    }
+
+    #[test]
+    fn runs_of_one_second_have_folders_of_their_own() {
+        let root = tempfile::tempdir().unwrap();
+        let folders: Vec<PathBuf> = (0..4)
+            .map(|_| RunFolder::create(root.path(), &plan(), 7).unwrap().path)
+            .collect();
+        let others: std::collections::BTreeSet<_> = folders.iter().collect();
+        assert_eq!(others.len(), folders.len(), "{folders:?}");
+        let latest = fs::canonicalize(root.path().join("latest")).unwrap();
+        assert_eq!(latest, folders[3]);
+        let wanted = root.path().join("name");
+        assert_eq!(create_new(&wanted).unwrap(), wanted);
+        assert_eq!(create_new(&wanted).unwrap(), root.path().join("name-2"));
+        assert_eq!(create_new(&wanted).unwrap(), root.path().join("name-3"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use harness::campaign::{About, CampaignFile, Figures, LEDGER, Ledger, LedgerError, Record, Verdict, group};
+use harness::nemesis::Schedule;
 use harness::plan::{Plan, Span};
 use harness::shard::Shard;
 use noraftd::prng::Prng;
@@ -437,4 +438,102 @@ fn a_harness_that_fails_is_no_finding() {
             .iter()
             .all(|record| record.verdict != Verdict::Invalid)
     );
+}
+
+/// A daemon that starts once in each directory, as if what a kill left were damage.
+fn starts_once(folder: &Path) -> PathBuf {
+    let daemon = Path::new(HARNESS).with_file_name("noraftd");
+    let path = folder.join("starts-once");
+    let text = format!(
+        "#!/bin/sh\ndata=\nfor word in \"$@\"; do [ \"$last\" = --data-dir ] && data=$word; last=$word; done\n\
+         if [ -n \"$data\" ]; then [ ! -e \"$data.once\" ] || exit 1; : > \"$data.once\"; fi\nexec '{}' \"$@\"\n",
+        daemon.display()
+    );
+    fs::write(&path, text).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&path, executable).unwrap();
+    path
+}
+
+/// Kills, which break what starts once, and pauses, which do not.
+const KILLS_AND_PAUSES: &str = "version = 1\nname = \"kills\"\ntime = \"3s\"\n[cluster]\nnodes = 3\n[clients]\ncount = 2\nrate = 100\n\
+     [[workload]]\nkind = \"log\"\n[nemesis]\nwarmup = \"300ms\"\ncalm = [\"100ms\", \"200ms\"]\n\
+     [[fault]]\nkind = \"kill\"\ntarget = \"one\"\nduration = \"100ms\"\nweight = 2\n\
+     [[fault]]\nkind = \"pause\"\ntarget = \"one\"\nduration = \"100ms\"\nweight = 2\n\
+     [limits]\nrecovery = \"1s\"\noptional = [\"kill\", \"pause\"]\n";
+
+#[test]
+fn a_finding_of_real_processes_is_replayed_made_smaller_and_written_with_its_schedule() {
+    if Site::new().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("campaign.toml"),
+        "version = 1\nname = \"small\"\n[[entry]]\nplan = \"kills.toml\"\nworld = \"processes\"\nseeds = [1, 2]\n",
+    )
+    .unwrap();
+    fs::write(folder.path().join("kills.toml"), KILLS_AND_PAUSES).unwrap();
+    let daemon = starts_once(folder.path());
+    let daemon = daemon.to_str().unwrap();
+    // The budget ends what follows the first run, and the search for what is smaller after a candidate or two.
+    let flags = ["--noraftd", daemon, "--budget", "1s", "--shrink-budget", "20s"];
+    let done = campaign(folder.path(), "out", &flags).output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    let out = folder.path().join("out");
+    let groups: Vec<PathBuf> = fs::read_dir(out.join("groups"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let [group] = &groups[..] else {
+        panic!("{groups:?}: {}", said(&done))
+    };
+    let signature = group.file_name().unwrap().to_str().unwrap();
+    let repeat = format!("repeat: harness replay groups/{signature} (failed in 5 of 5 replays, ");
+    assert!(said(&done).contains(&repeat), "{}", said(&done));
+    let about = fs::read_to_string(group.join("group.json")).unwrap();
+    let about: serde_json::Value = serde_json::from_str(&about).unwrap();
+    assert_eq!(about["recorded"]["failed"], 5, "{about}");
+    let mut names: Vec<String> = fs::read_dir(group)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["expected.json", "group.json", "plan.toml", "schedule.jsonl"]
+    );
+    let schedule = Schedule::load(&group.join("schedule.jsonl")).unwrap();
+    assert_eq!(about["faults"][1], schedule.faults.len(), "{about}");
+    assert!(
+        about["faults"][0].as_u64() > about["faults"][1].as_u64(),
+        "{about}"
+    );
+    let plan = Plan::load(&group.join("plan.toml")).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(plan.name, signature);
+    assert_committed(folder.path(), group, daemon);
+}
+
+/// The folder of a group repeats its finding where nothing else of the machine is, and passes with a daemon that is whole.
+fn assert_committed(folder: &Path, group: &Path, daemon: &str) {
+    let committed = folder.join("committed");
+    fs::create_dir(&committed).unwrap();
+    for name in ["expected.json", "plan.toml", "schedule.jsonl"] {
+        fs::copy(group.join(name), committed.join(name)).unwrap();
+    }
+    let replay = |daemon: &str| {
+        let mut command = Command::new(HARNESS);
+        command
+            .current_dir(folder)
+            .args(["replay", "committed", "--runs", "1"])
+            .args(["--noraftd", daemon, "--out", "replays"]);
+        command.output().unwrap()
+    };
+    let again = replay(daemon);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    let wanted = "failed with the same rule, \"liveness\": 1 of 1";
+    assert!(said(&again).contains(wanted), "{}", said(&again));
+    let whole = Path::new(HARNESS).with_file_name("noraftd");
+    let mended = replay(whole.to_str().unwrap());
+    assert_ne!(mended.status.code(), Some(1), "{}", said(&mended));
 }

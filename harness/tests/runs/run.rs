@@ -83,6 +83,13 @@ fn a_run_ends_with_a_verdict_and_a_complete_folder() {
         "data is kept only when something is wrong"
     );
     assert!(!site.folder.path().join("runs/failed").exists());
+    let page = std::fs::read_to_string(site.latest().join("report.html")).unwrap();
+    let folder = site.latest().canonicalize().unwrap();
+    let replay = format!("{HARNESS} replay {}", folder.display());
+    assert!(
+        page.contains(&replay) && !page.contains("harness run "),
+        "{replay}"
+    );
     let results = site.results();
     let idle = results["faults"]
         .as_array()

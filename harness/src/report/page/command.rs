@@ -21,24 +21,7 @@ impl Page<'_> {
                 does: "Runs the same events again, one by one, and comes to the same verdict.",
             }
         } else {
-            let program = self.origin.harness.as_ref();
-            let program = program.map_or_else(harness, |program| quoted(&program.path));
-            let daemons = [
-                ("--noraftd", &self.origin.noraftd),
-                ("--noraftd-old", &self.origin.noraftd_old),
-            ];
-            let daemons = daemons.iter().filter_map(|(flag, daemon)| {
-                let path = &daemon.as_ref()?.path;
-                Some(format!(" {flag} {}", quoted(path)))
-            });
-            Command {
-                line: format!(
-                    "{program} run {plan} --seed {}{}",
-                    self.seed,
-                    daemons.collect::<String>()
-                ),
-                does: "Makes the same decisions again, on real processes: what they do may differ.",
-            }
+            self.on_processes(&plan)
         };
         let files: String = self
             .origin
@@ -51,6 +34,25 @@ impl Page<'_> {
             does: "Checks what was recorded again.",
         });
         std::iter::once(run).chain(check).collect()
+    }
+}
+
+impl Page<'_> {
+    /// The daemon of a recorded run is in its folder, and the harness that recorded it knows the schedule.
+    fn on_processes(&self, plan: &str) -> Command {
+        let program = self.origin.harness.as_ref();
+        let program = program.map_or_else(|| "harness".to_owned(), |program| quoted(&program.path));
+        match &self.origin.noraftd {
+            Some(_) => Command {
+                line: format!("{program} replay {}", quoted(self.folder)),
+                does: "Carries out the recorded faults again, on real processes, 20 times: what they do may differ, so the answer is \
+                       how often it fails.",
+            },
+            None => Command {
+                line: format!("{program} run {plan} --seed {}", self.seed),
+                does: "Makes the same decisions again, on real processes: what they do may differ.",
+            },
+        }
     }
 }
 

@@ -1,0 +1,60 @@
+//! A reproduction of the simulation: a smaller plan, replayed with its seed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Found, PLAN, Written, put};
+use crate::campaign::CampaignError;
+use crate::campaign::record::Failed;
+use crate::campaign::work::{brief_of, failed};
+use crate::plan::Plan;
+
+pub(super) async fn write(found: &Found<'_>) -> Result<Written, CampaignError> {
+    let best = &found.group.best;
+    let original = found.named(found.entry.plan.drawn(best.seed));
+    let path = found.folder.join("original.toml");
+    put(&path, &original.to_toml())?;
+    let smaller = shrunk(found, &path).await;
+    let plan = smaller.unwrap_or_else(|| original.clone());
+    let seed = plan.seed.unwrap_or(best.seed);
+    found.put_plan(&plan)?;
+    let mut again = 0;
+    for _ in 0..REPLAYS {
+        // A replay that gives no verdict did not break the rule again.
+        let failures = replay(found, seed).await.unwrap_or_default();
+        again += u64::from(failures.iter().any(|failure| failure.rule == best.rule));
+    }
+    Ok(Written {
+        replays: REPLAYS,
+        again,
+        recorded: None,
+        faults: [original.faults.len(), plan.faults.len()],
+        // The seed is in the plan.
+        command: format!("harness sim groups/{}/{PLAN}", found.group.signature()),
+        trouble: None,
+    })
+}
+
+/// The plan made smaller; none when that takes too long, or the harness fails at it.
+async fn shrunk(found: &Found<'_>, original: &Path) -> Option<Plan> {
+    let out = found.folder.join("shrunk.toml");
+    let child = found.works.programs.command("shrink").arg(original);
+    let child = child.arg("--out").arg(&out).args(["--tries", "3"]);
+    child.output(SHRINK_PATIENCE).await.ok()?;
+    Plan::load(&out).ok()
+}
+
+async fn replay(found: &Found<'_>, seed: u64) -> Result<Vec<Failed>, String> {
+    let child = found.works.programs.command("sim").arg(found.folder.join(PLAN));
+    let child = child.args(["--json", "--jobs", "1", "--seeds"]);
+    let output = child
+        .arg(format!("{seed}..{}", seed + 1))
+        .output(REPLAY_PATIENCE)
+        .await?;
+    Ok(brief_of(&output)?.failed.into_iter().map(failed).collect())
+}
+
+const REPLAYS: u64 = 10;
+const REPLAY_PATIENCE: Duration = Duration::from_secs(120);
+/// A plan that is not small by then is written as it was.
+const SHRINK_PATIENCE: Duration = Duration::from_secs(300);
