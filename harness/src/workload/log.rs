@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use noraftd::prng::Prng;
-use serde_json::{Value, json};
 
 use super::ids::Ids;
-use super::records::{FIELD, appended, newest_id, records, tail_record};
+use super::records::{
+    APPEND, START, TAIL, append, appended, count_of, newest_id, read, records, tail, tail_record,
+};
 use super::{Completion, Operation, Part, UnexpectedReply, Workload};
 use crate::client::Reply;
 use crate::generator::Mix;
@@ -68,9 +69,7 @@ impl LogWorkload {
     fn append(&self, key: &str) -> Operation {
         let mut state = self.lock();
         state.appended += 1;
-        let number = state.appended;
-        let words = ["XADD", key, "*", FIELD, &number.to_string()];
-        Operation::new(APPEND, key, Some(json!(number)), &words)
+        append(key, state.appended)
     }
 }
 
@@ -132,34 +131,6 @@ impl Workload for LogWorkload {
     }
 }
 
-fn read(key: &str, from: &str, count: u64) -> Operation {
-    let value = if from == START {
-        json!({ "count": count })
-    } else {
-        json!({ "from": from, "count": count })
-    };
-    let words = ["XRANGE", key, from, "+", "COUNT", &count.to_string()];
-    Operation::new(READ, key, Some(value), &words)
-}
-
-fn tail(key: &str) -> Operation {
-    Operation::new(TAIL, key, None, &["XREVRANGE", key, "+", "-", "COUNT", "1"])
-}
-
-fn count_of(operation: &Operation) -> u64 {
-    operation
-        .value
-        .as_ref()
-        .and_then(|value| value.get("count"))
-        .and_then(Value::as_u64)
-        .unwrap_or(0)
-}
-
-const APPEND: &str = "append";
-const READ: &str = "read";
-const TAIL: &str = "tail";
 const KEY_PREFIX: &str = "log:";
-/// Before every id.
-const START: &str = "-";
 /// One page of the final scan.
 const PAGE_RECORDS: u64 = 1000;

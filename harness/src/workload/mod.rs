@@ -10,6 +10,7 @@ mod keys;
 mod list_append;
 mod log;
 mod object;
+mod objects;
 mod records;
 mod register;
 mod set;
@@ -20,7 +21,7 @@ use noraftd::prng::Prng;
 use serde_json::Value;
 
 use log::LogWorkload;
-use object::Objects;
+use objects::Objects;
 use register::Register;
 
 use crate::client::Reply;

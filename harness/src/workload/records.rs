@@ -1,14 +1,43 @@
-//! Records of a log, as replies have them and as histories do.
+//! Records of a log, as requests ask for them, and as replies and histories have them.
 //!
 //! Invariant: a record is `[id, n]`; a reply that has anything else in it is none.
 
 use serde_json::{Value, json};
 
-use super::{Completion, number_or_text};
+use super::{Completion, Operation, number_or_text};
 use crate::client::Reply;
 
-/// The one field of a record.
-pub(super) const FIELD: &str = "v";
+/// Appends `number`.
+pub(super) fn append(key: &str, number: i64) -> Operation {
+    let words = ["XADD", key, "*", FIELD, &number.to_string()];
+    Operation::new(APPEND, key, Some(json!(number)), &words)
+}
+
+/// Up to `count` records from `from` on.
+pub(super) fn read(key: &str, from: &str, count: u64) -> Operation {
+    let value = if from == START {
+        json!({ "count": count })
+    } else {
+        json!({ "from": from, "count": count })
+    };
+    let words = ["XRANGE", key, from, "+", "COUNT", &count.to_string()];
+    Operation::new(READ, key, Some(value), &words)
+}
+
+/// The last record.
+pub(super) fn tail(key: &str) -> Operation {
+    Operation::new(TAIL, key, None, &["XREVRANGE", key, "+", "-", "COUNT", "1"])
+}
+
+/// How many records a read asked for.
+pub(super) fn count_of(operation: &Operation) -> u64 {
+    operation
+        .value
+        .as_ref()
+        .and_then(|value| value.get("count"))
+        .and_then(Value::as_u64)
+        .unwrap_or(0)
+}
 
 /// The id that an append was given.
 pub(super) fn appended(reply: &Reply) -> Option<Completion> {
@@ -61,3 +90,11 @@ pub(super) fn newest_id(completion: &Completion) -> Option<&str> {
     };
     id.and_then(Value::as_str)
 }
+
+pub(super) const APPEND: &str = "append";
+const READ: &str = "read";
+pub(super) const TAIL: &str = "tail";
+/// The one field of a record.
+const FIELD: &str = "v";
+/// Before every id.
+pub(super) const START: &str = "-";

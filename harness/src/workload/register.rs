@@ -11,7 +11,8 @@
 use serde_json::{Value, json};
 
 use super::keys::{Keys, Turn};
-use super::object::{Object, Objects};
+use super::object::Object;
+use super::objects::Objects;
 use super::{Completion, Operation, text_or_null};
 use crate::client::Reply;
 use crate::plan::RegisterPlan;
