@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser
+# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser | jepsen
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark, redis-py and check-jsonschema, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
@@ -8,6 +8,7 @@
 #   slurm    Slurm and munge, on which `make deploy-check` runs a campaign; that test is skipped without
 #   browser  chromium, and playwright-core into target/browser, which `make report-check` drives; it is skipped without
 #   docs     mdbook, which `make docs` runs; into target/tools
+#   jepsen   clojure, in which a test runs the checker of docs/jepsen; that test is skipped without
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -50,6 +51,10 @@ peers() {
     [ ${#missing[@]} -gt 0 ] || return 0
     echo "setup: apt-get may also start the services of ${missing[*]}; the benchmark starts its own and needs none"
     apt_install "${missing[@]}" || echo "setup: could not install ${missing[*]}; the benchmark leaves out what is missing"
+}
+
+jepsen() {
+    command -v clojure >/dev/null || apt_install clojure || echo "setup: no clojure; the test of docs/jepsen will be skipped"
 }
 
 mutants() {

@@ -301,6 +301,9 @@ mod tests {
         kind = "pause"
         target = "one"
         duration = "1s"
+        [limits]
+        operations_min = 1000
+        faults_min = 5
     "#;
 
     fn fault(k: u64, node: u64) -> Scheduled {
@@ -373,6 +376,11 @@ mod tests {
         assert_eq!(small.plan.workloads.len(), 1);
         assert_eq!(small.plan.time, Span::from_millis(12_500));
         assert!(small.plan.validate().is_ok());
+        // They were meant for the run as it was.
+        assert_eq!(
+            (small.plan.limits.operations_min, small.plan.limits.faults_min),
+            (0, 0)
+        );
         assert!(tried < 60, "{tried} candidates were tried");
     }
 

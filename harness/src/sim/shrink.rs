@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn every_candidate_is_smaller_and_the_end_is_reached() {
         let mut plan = Plan::parse(PLAN, Path::new("large.toml")).unwrap();
-        plan.limits.operations_min = 0;
+        (plan.limits.operations_min, plan.limits.faults_min) = (1000, 5);
         let mut steps = 0;
         while let Some((what, smaller)) = candidates(&plan).into_iter().next() {
             assert_ne!(smaller, plan, "{what}");
@@ -272,6 +272,8 @@ mod tests {
             (1, 1, 0)
         );
         assert_eq!(plan.workloads.len(), 1);
+        // They were meant for the plan as it was.
+        assert_eq!((plan.limits.operations_min, plan.limits.faults_min), (0, 0));
     }
 
     #[test]

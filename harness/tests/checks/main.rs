@@ -8,6 +8,7 @@ mod formats;
 mod frontier;
 mod golden;
 mod imports;
+mod jepsen;
 mod known_verdicts;
 mod own_model;
 mod porcupine;

@@ -1,0 +1,5 @@
+;; As much of jepsen.checker as a checker sees.
+(ns jepsen.checker)
+
+(defprotocol Checker
+  (check [checker test history opts]))
