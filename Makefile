@@ -62,7 +62,7 @@ bugs-ci: setup-build
 	@cargo build --quiet --bin harness
 	@target/debug/harness bugs --world sim --budget 30s --only $(BUGS_CI)
 
-report-check: setup-build ## the page of a run in headless Chromium: both themes, pointer and keyboard, narrow, a million operations (OPERATIONS=1000)
+report-check: setup-build ## the page of a run, and those of many runs, in headless Chromium: both themes, pointer and keyboard, narrow, a million operations (OPERATIONS=1000)
 	@scripts/report-check.sh
 
 mutants: setup-build ## small changes of the core, made by cargo-mutants, that its tests have to notice

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The page of a run in a browser: `make report-check`. Pages of a valid, an invalid, an unknown and a broken run, of a run on real processes, and of
 # a million operations are opened in headless Chromium, clicked, and reached with the keyboard, in both themes, wide and narrow.
+# Then the pages of many runs: published, as files, and from a server (site-check.mjs).
 # Without Chromium or playwright-core, when they cannot be installed, it is skipped, and says so.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -40,5 +41,17 @@ touch "$here/pages/million/schedule.jsonl" "$here/pages/million/nodes.jsonl"
 mkdir -p "$here/pages/million/nodes"
 for node in 1 2 3; do mkdir "$here/pages/million/nodes/n$node" && touch "$here/pages/million/nodes/n$node/log"; done
 "$harness" report "$here/pages/million" > "$here/million.txt"
+mkdir -p "$here/results"
+REPORT_RESULTS=$here/results cargo test --quiet -p harness --test runs results_for_a_browser
+cp -r "$here/runs" "$here/results/processes"
+"$harness" publish "$here/site" --results "$here/results" > "$here/publish.txt"
+"$harness" serve "$here/results" --listen 127.0.0.1:0 > "$here/serve.txt" &
+server=$!
+trap 'kill "$server" 2> /dev/null || true' EXIT
+until [ -s "$here/serve.txt" ]; do
+    kill -0 "$server" || { echo "report-check: harness serve ended"; exit 1; }
+    sleep 0.1
+done
 cd target/browser
+node ../../scripts/site-check.mjs "$here/site" "$(head -n 1 "$here/serve.txt")" "$here/shots" "$browser"
 node ../../scripts/report-check.mjs "$here/pages" "$here/shots" "$browser"

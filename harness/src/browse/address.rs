@@ -30,7 +30,7 @@ pub enum Page {
     Run(String),
     /// The campaign in a folder.
     Campaign(String),
-    /// Two runs side by side.
+    /// Two runs, or two campaigns, side by side.
     Compare(String, String),
 }
 
@@ -237,7 +237,7 @@ pub enum Links {
 /// What is in a published folder.
 #[derive(Debug, Default)]
 pub struct Published {
-    /// Pairs of runs that have a page.
+    /// Pairs of runs and of campaigns that have a page.
     pub compared: BTreeSet<(String, String)>,
     /// Files that were copied, below the folder of results.
     pub copied: BTreeSet<String>,

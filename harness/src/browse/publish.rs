@@ -130,7 +130,7 @@ fn bound(catalogue: &mut Catalogue) {
     catalogue.campaigns.truncate(RUNS_MAX);
 }
 
-/// Each run with the one before it, and with the last valid one before it.
+/// Each run with the one before it, and with the last valid one before it; each campaign with the one before it.
 fn pairs(catalogue: &Catalogue) -> std::collections::BTreeSet<(String, String)> {
     let of = |run: &Arc<Run>| {
         let earlier = [catalogue.previous(run), catalogue.last_valid(run)];
@@ -140,7 +140,12 @@ fn pairs(catalogue: &Catalogue) -> std::collections::BTreeSet<(String, String)> 
             .map(|other| (other.path.clone(), run.path.clone()));
         pairs.collect::<Vec<_>>()
     };
-    catalogue.runs.iter().flat_map(of).collect()
+    let campaigns = catalogue.campaigns.iter();
+    let campaigns = campaigns.filter_map(|campaign| {
+        let other = catalogue.previous_campaign(campaign)?;
+        Some((other.path.clone(), campaign.path.clone()))
+    });
+    catalogue.runs.iter().flat_map(of).chain(campaigns).collect()
 }
 
 /// Copies the files of the newest runs, of each run all that its report links; the names of those that were copied.

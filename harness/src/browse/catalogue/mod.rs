@@ -83,6 +83,19 @@ impl Catalogue {
             .find(|other| other.came.verdict == crate::results::Outcome::Valid)
     }
 
+    /// The campaign of the same name and shard before `campaign`.
+    pub fn previous_campaign(&self, campaign: &Campaign) -> Option<&Arc<Campaign>> {
+        let at = self
+            .campaigns
+            .iter()
+            .position(|other| other.path == campaign.path)?;
+        let same = |other: &&Arc<Campaign>| {
+            let (one, two) = (&campaign.about, &other.about);
+            (&one.name, one.shard) == (&two.name, two.shard)
+        };
+        self.campaigns.iter().skip(at + 1).find(same)
+    }
+
     /// Whether `file`, a path below the folder, is listed as a file of a run or of a folder that could not be read.
     pub fn lists(&self, file: &str) -> bool {
         let is_in = |folder: &str, files: &[(String, u64)]| {

@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::View;
 use super::words::{class, command, count, counted, figure, scrolled, span, when};
+use crate::browse::address::Page;
 use crate::browse::catalogue::{Campaign, EntryFigures};
 use crate::campaign::Finding;
 use crate::shard::Shard;
@@ -23,16 +24,34 @@ pub(super) fn name(campaign: &Campaign) -> String {
     }
 }
 
+/// What it came to, in a paragraph; its name and its verdict are said elsewhere.
+pub(super) fn paragraph(campaign: &Campaign) -> &str {
+    let verdict = format!(": {}. ", campaign.verdict.name());
+    let all = campaign.paragraph.trim_end();
+    all.split_once(&verdict).map_or(all, |(_, rest)| rest)
+}
+
 impl View<'_> {
     pub(super) fn campaign(&self, campaign: &Campaign) -> Markup {
         html! {
             section #verdict .(class(campaign.verdict)) {
                 h2 { "Verdict" }
-                p .verdict { b .badge { (campaign.verdict.name()) } " " (campaign.paragraph.trim_end()) }
+                p .verdict { b .badge { (campaign.verdict.name()) } " " (paragraph(campaign)) }
+                (self.earlier(campaign))
             }
             section { h2 { "What was found" } (self.findings(campaign)) }
             section { h2 { "What ran" } (ran(campaign)) (entries(campaign)) }
             (self.runs_of(campaign))
+        }
+    }
+
+    fn earlier(&self, campaign: &Campaign) -> Markup {
+        let previous = self.catalogue.previous_campaign(campaign);
+        html! {
+            @if let Some(previous) = previous {
+                p { (self.link(&Page::Compare(previous.path.clone(), campaign.path.clone()),
+                    &format!("Compare with the one before it, {}", previous.about.when))) }
+            }
         }
     }
 
@@ -52,18 +71,23 @@ impl View<'_> {
 
     fn finding(&self, campaign: &Campaign, finding: &Finding) -> Markup {
         let best = &finding.group.best;
-        let folder = std::path::Path::new(&self.catalogue.root).join(&campaign.path);
         html! {
             h3 .invalid { (finding.name()) }
             p { (counted(finding.group.seeds, "seed")) ", fastest in " (finding.group.entry) " with seed " (best.seed) ": "
                 (best.detail.lines().next().unwrap_or_default()) }
             @if let Some(again) = &finding.reproduction {
                 p { "Its plan failed in " (again.again) " of " (again.replays) " replays; " (again.faults[1]) " of " (again.faults[0]) " faults are left." }
-                (command(&format!("cd {} && {}", crate::report::page::quoted(&folder), again.command)))
-            } @else {
-                (command(&format!("cd {} && {}", crate::report::page::quoted(&folder), finding.repeat())))
             }
+            (self.repeat_finding(campaign, finding))
         }
+    }
+
+    /// The command that repeats a finding, from any directory.
+    pub(super) fn repeat_finding(&self, campaign: &Campaign, finding: &Finding) -> Markup {
+        let folder = std::path::Path::new(&self.catalogue.root).join(&campaign.path);
+        let again = finding.reproduction.as_ref().map(|again| again.command.clone());
+        let line = again.unwrap_or_else(|| finding.repeat());
+        command(&format!("cd {} && {line}", crate::report::page::quoted(&folder)))
     }
 
     fn runs_of(&self, campaign: &Campaign) -> Markup {

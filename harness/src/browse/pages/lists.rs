@@ -34,9 +34,9 @@ impl View<'_> {
         let shown = &taken[from..taken.len().min(from + most)];
         html! {
             section {
-                h2 { "Runs" }
                 (self.form(&Page::Runs(filter.clone(), 0), filter))
-                p #shown role="status" { (counted(taken.len() as u64, "run")) (self.counts(filter, &taken))
+                p #left role="status" hidden {}
+                p #shown { (counted(taken.len() as u64, "run")) (self.counts(filter, &taken))
                     @if shown.len() < taken.len() {
                         ". Shown: " (count(from as u64 + 1)) " to " (count((from + shown.len()) as u64))
                     }
@@ -92,7 +92,7 @@ impl View<'_> {
     /// Runs, a line each.
     pub(super) fn run_table(&self, runs: &[&Arc<Run>]) -> Markup {
         let table = html! {
-            table .list {
+            table .list.folds {
                 thead { tr {
                     th { "Began" } th { "Plan" } th { "Verdict" } th .n { "Completed" } th .n { "a second" } th .n { "Faults with an effect" }
                     th { "Place" } th { "Build" }
@@ -111,15 +111,15 @@ impl View<'_> {
         html! {
             tr data-plan=(about.plan) data-verdict=(Verdict::from(came.verdict).name()) data-place=(place(about.place))
                 data-build=(about.build.as_deref().unwrap_or_default()) data-day=(about.when.day()) {
-                td { (when(&about.when)) }
-                td { (self.link(&Page::Run(run.path.clone()), &super::words::name(run))) }
-                td { (verdict(came.verdict.into()))
+                td data-label="Began" { (when(&about.when)) }
+                td data-label="Plan" .key { (self.link(&Page::Run(run.path.clone()), &super::words::name(run))) }
+                td data-label="Verdict" { (verdict(came.verdict.into()))
                     @if let Some(reason) = came.reasons.first() { div .reason { (reason) } } }
-                td .n { (count(came.operations.ok)) }
-                td .n { @if let Some(rate) = came.rate() { (figure(rate)) } }
-                td .n { (effect.effective) " of " (effect.injected) }
-                td { (place(about.place)) }
-                td { code { (about.build.as_deref().unwrap_or("not recorded")) } }
+                td data-label="Completed" .n { (count(came.operations.ok)) }
+                td data-label="a second" .n { @if let Some(rate) = came.rate() { (figure(rate)) } @else { span .dim { "not known" } } }
+                td data-label="Faults with an effect" .n { (effect.effective) " of " (effect.injected) }
+                td data-label="Place" { (place(about.place)) }
+                td data-label="Build" { code { (about.build.as_deref().unwrap_or("not recorded")) } }
             }
         }
     }
@@ -129,9 +129,9 @@ impl View<'_> {
         let taken: Vec<&Arc<Campaign>> = all.filter(|campaign| filter.takes_campaign(campaign)).collect();
         html! {
             section {
-                h2 { "Campaigns" }
                 (self.form(&Page::Campaigns(filter.clone()), filter))
-                p #shown role="status" { (counted(taken.len() as u64, "campaign")) "." }
+                p #left role="status" hidden {}
+                p #shown { (counted(taken.len() as u64, "campaign")) "." }
                 @if taken.is_empty() {
                     p .dim { @if filter.is_empty() { "There is no campaign in the folder. `harness campaign` makes some in results/campaigns." }
                         @else { "No campaign is like this." } }
@@ -144,7 +144,7 @@ impl View<'_> {
     /// Campaigns, a line each.
     pub(super) fn campaign_table(&self, campaigns: &[&Arc<Campaign>]) -> Markup {
         let table = html! {
-            table .list {
+            table .list.folds {
                 thead { tr {
                     th { "Began" } th { "Campaign" } th { "Verdict" } th .n { "Seeds" } th .n { "Findings" } th .n { "Operations" } th .n { "Took" }
                     th { "Builds" }
@@ -176,15 +176,15 @@ impl View<'_> {
         html! {
             tr data-plan=(format!("{}\n{}", about.name, plans.join("\n"))) data-verdict=(campaign.verdict.name()) data-place=(places.join("\n"))
                 data-build=(builds.join("\n")) data-day=(about.when.day()) {
-                td { (when(&about.when)) }
-                td { (self.link(&Page::Campaign(campaign.path.clone()), &super::campaign::name(campaign))) }
-                td { (verdict(campaign.verdict))
+                td data-label="Began" { (when(&about.when)) }
+                td data-label="Campaign" .key { (self.link(&Page::Campaign(campaign.path.clone()), &super::campaign::name(campaign))) }
+                td data-label="Verdict" { (verdict(campaign.verdict))
                     @if let Some(finding) = campaign.findings.first() { div .reason { (finding.name()) } } }
-                td .n { (count(sum(|totals| totals.seeds))) }
-                td .n { (campaign.findings.len()) }
-                td .n { (count(sum(|totals| totals.operations))) }
-                td .n { (span(about.spent_ms)) }
-                td { @for build in &builds { code { (build) } " " } }
+                td data-label="Seeds" .n { (count(sum(|totals| totals.seeds))) }
+                td data-label="Findings" .n { (campaign.findings.len()) }
+                td data-label="Operations" .n { (count(sum(|totals| totals.operations))) }
+                td data-label="Took" .n { (span(about.spent_ms)) }
+                td data-label="Builds" { @for build in &builds { code { (build) } " " } }
             }
         }
     }
@@ -193,7 +193,6 @@ impl View<'_> {
         let troubles = &self.catalogue.troubles;
         html! {
             section {
-                h2 { "Not readable" }
                 p { (counted(troubles.len() as u64, "folder")) " of which it is not known what they hold. They count for nothing on the other pages." }
                 @for trouble in troubles.iter().take(LISTED_MAX) {
                     h3 { code { (if trouble.path.is_empty() { "." } else { &trouble.path }) } }

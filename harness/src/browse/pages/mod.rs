@@ -5,7 +5,7 @@
 //! | `overview` | what is wrong now, since when, and how to see it again |
 //! | `lists` | runs, campaigns, and what could not be read; `form` narrows the first two |
 //! | `run`, `campaign` | one of them |
-//! | `compare` | two runs side by side |
+//! | `compare` | two runs, or two campaigns, side by side |
 //! | `trends` | figures by day, drawn by `plot` |
 //!
 //! Invariant: a page is a function of the catalogue. Everything on it is text that needs no script; what comes from a file is
@@ -69,15 +69,21 @@ impl View<'_> {
                     self.campaign(campaign),
                 )
             }
-            Page::Compare(one, two) => {
-                let (one, two) = (self.catalogue.run(one)?, self.catalogue.run(two)?);
-                (
-                    format!("{} and {}", words::name(one), words::name(two)),
-                    self.compare(one, two),
-                )
-            }
+            Page::Compare(one, two) => self.comparison(one, two)?,
         };
         Some(self.document(&title, Some(page), &body))
+    }
+
+    /// Two runs, or two campaigns.
+    fn comparison(&self, one: &str, two: &str) -> Option<(String, Markup)> {
+        let catalogue = self.catalogue;
+        if let (Some(one), Some(two)) = (catalogue.run(one), catalogue.run(two)) {
+            let title = format!("{} and {}", words::name(one), words::name(two));
+            return Some((title, self.compare_runs(one, two)));
+        }
+        let (one, two) = (catalogue.campaign(one)?, catalogue.campaign(two)?);
+        let title = format!("{} and {}, campaigns", campaign::name(one), campaign::name(two));
+        Some((title, self.compare_campaigns(one, two)))
     }
 
     /// A page that says why there is none.

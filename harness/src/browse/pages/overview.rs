@@ -99,11 +99,17 @@ impl View<'_> {
             (0, 0) => format!(
                 "Nothing is wrong: the last result of every plan and every campaign is valid ({there})."
             ),
-            (campaigns, runs) => format!(
-                "The last result is not valid of {} and {} ({there}).",
-                counted(campaigns as u64, "campaign"),
-                counted(runs as u64, "plan")
-            ),
+            (campaigns, runs) => {
+                let wrong = [
+                    counted(campaigns as u64, "campaign"),
+                    counted(runs as u64, "plan"),
+                ];
+                let wrong: Vec<String> = wrong
+                    .into_iter()
+                    .filter(|wrong| !wrong.starts_with("0 "))
+                    .collect();
+                format!("Not valid now: {} ({there} in all).", wrong.join(" and "))
+            }
         }
     }
 
@@ -113,8 +119,9 @@ impl View<'_> {
             section .wrong {
                 h3 { (self.link(&Page::Campaign(campaign.path.clone()), &format!("Campaign {}", super::campaign::name(campaign)))) " "
                     (verdict(campaign.verdict)) }
-                p { (campaign.paragraph.trim_end()) }
+                p { (super::campaign::paragraph(campaign)) }
                 (since(wrong.since, wrong.count))
+                @if let Some(first) = campaign.findings.first() { (self.repeat_finding(campaign, first)) }
             }
         }
     }

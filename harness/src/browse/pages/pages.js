@@ -3,7 +3,7 @@
   const form = document.getElementById("filter"), table = document.querySelector("table.list");
   if (!form || !form.hidden) return;
   form.hidden = false;
-  const shown = document.getElementById("shown"), all = shown ? shown.textContent : "";
+  const shown = document.getElementById("shown"), said = document.getElementById("left");
   const rows = table ? [...table.tBodies[0].rows] : [];
   const read = () => new URLSearchParams(location.hash.slice(1));
   const takes = (row, wanted) => {
@@ -17,7 +17,14 @@
     let left = 0;
     for (const row of rows) { row.hidden = !takes(row, wanted); left += !row.hidden }
     for (const field of form.elements) if (field.name) field.value = wanted.get(field.name) || "";
-    if (shown) shown.textContent = left === rows.length ? all : `${left} of ${rows.length} are like this.`;
+    shown.hidden = left < rows.length;
+    said.hidden = !shown.hidden;
+    said.textContent = `${left} of ${rows.length} are like this.`;
+    if (!said.hidden) {
+      const all = document.createElement("a");
+      all.href = "#"; all.textContent = "Show all";
+      said.append(" ", all);
+    }
   };
   form.addEventListener("submit", (event) => {
     event.preventDefault();

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::View;
 use super::plot::{Plot, bars, line};
-use super::words::{count, duration, figure, scrolled, span};
+use super::words::{count, counted, duration, figure, scrolled, span};
 use crate::browse::address::{Filter, Page};
 use crate::browse::catalogue::{Night, nights};
 use crate::campaign::Verdict;
@@ -77,6 +77,10 @@ impl View<'_> {
             outage,
         );
         let days = &all[all.len().saturating_sub(DAYS_MAX)..];
+        let is_measured = |measure: &&Measure| days.iter().any(|night| (measure.of)(night).is_some());
+        let (drawn_measures, missing): (Vec<&Measure>, Vec<&Measure>) =
+            MEASURES.iter().partition(is_measured);
+        let missing: Vec<&str> = missing.iter().map(|measure| measure.name).collect();
         let of_files = self
             .catalogue
             .campaigns
@@ -85,18 +89,18 @@ impl View<'_> {
             .count();
         html! {
             section {
-                h2 { "Trends" }
                 @if self.links.is_served() { (self.form(&Page::Trends(filter.clone()), filter)) }
                 p { "By the day on which a run or a campaign began. A day without a measurement has no point." }
                 @if days.is_empty() { p .dim { "There is nothing to draw." } }
                 @if days.len() < all.len() { p .dim { "The last " (DAYS_MAX) " of " (all.len()) " days." } }
-                @if of_files > 0 { p .dim { (of_files) " campaigns do not say when they began: the day is that of their last result." } }
+                @if of_files > 0 { p .dim { "Of " (counted(of_files as u64, "campaign")) " the beginning is not known: the day is that of the last result." } }
             }
             @if !days.is_empty() {
                 div .plots {
                     (verdicts(days))
-                    @for measure in &MEASURES { (drawn(measure, days)) }
+                    @for measure in drawn_measures.iter() { (drawn(measure, days)) }
                 }
+                @if !missing.is_empty() { p .dim { "Not measured on these days: " (missing.join("; ")) "." } }
                 section { h2 { "In figures" } (figures(days)) }
             }
         }
@@ -129,7 +133,7 @@ fn drawn(measure: &Measure, days: &[Night]) -> Markup {
         section {
             h2 { (measure.name) }
             p .dim { (measure.about) }
-            @if values.iter().all(Option::is_none) { p { "Not measured on these days." } } @else { (line(&plot, &values)) }
+            (line(&plot, &values))
         }
     }
 }

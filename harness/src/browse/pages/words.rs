@@ -48,7 +48,7 @@ pub(super) fn when(when: &When) -> Markup {
 /// A rate, with as many digits as say something.
 pub(super) fn figure(value: f64) -> String {
     match value {
-        value if value >= 100.0 => count(value.round() as u64),
+        value if value >= 100.0 || value.fract() == 0.0 => count(value.round() as u64),
         value if value >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.2}"),
     }
@@ -102,7 +102,10 @@ mod tests {
 
     #[test]
     fn figures_have_as_many_digits_as_say_something() {
-        assert_eq!([0.456, 12.34, 1234.6].map(figure), ["0.46", "12.3", "1,235"]);
+        assert_eq!(
+            [0.456, 4.0, 12.34, 1234.6].map(figure),
+            ["0.46", "4", "12.3", "1,235"]
+        );
         assert_eq!(span(1234), "1.2 s");
         assert_eq!(span(125_000), "2 min 5 s");
         assert_eq!(span(7_500_000), "2 h 5 min");

@@ -1,88 +1,36 @@
-//! Two runs side by side, with what differs marked: by a word as well as by a colour.
+//! Two runs side by side.
 
 use std::collections::BTreeSet;
 
 use maud::{Markup, html};
 
-use super::View;
-use super::words::{count, duration, figure, place, scrolled, verdict, when};
+use super::super::View;
+use super::super::words::{duration, figure, place, verdict, when};
+use super::rows::{Row, part, table};
 use crate::browse::address::Page;
 use crate::browse::catalogue::{Figures, Run};
 
 /// Settings that are listed.
 const SETTINGS_MAX: usize = 200;
 
-/// A fact of both runs.
-struct Row {
-    name: String,
-    one: Option<String>,
-    two: Option<String>,
-    change: Change,
-}
-
-/// How a fact of the second differs from that of the first.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Change {
-    Same,
-    Differs,
-    /// The second is so many times the first.
-    Times(f64),
-}
-
-impl Row {
-    fn text(name: &str, one: Option<String>, two: Option<String>) -> Self {
-        let change = if one == two { Change::Same } else { Change::Differs };
-        Self {
-            name: name.to_owned(),
-            one,
-            two,
-            change,
-        }
-    }
-
-    /// Figures, written by `write`. Those that differ by less than a tenth are the same: runs are never alike to the last operation.
-    fn measured(name: &str, one: Option<f64>, two: Option<f64>, write: fn(f64) -> String) -> Self {
-        let change = match (one, two) {
-            (Some(one), Some(two)) if one > 0.0 && two > 0.0 => match two / one {
-                times if (0.9..=1.1).contains(&times) => Change::Same,
-                times => Change::Times(times),
-            },
-            (one, two) if one == two => Change::Same,
-            (_, _) => Change::Differs,
-        };
-        Self {
-            name: name.to_owned(),
-            one: one.map(write),
-            two: two.map(write),
-            change,
-        }
-    }
-
-    fn counted(name: &str, one: u64, two: u64) -> Self {
-        Self::measured(name, Some(one as f64), Some(two as f64), |number| {
-            count(number as u64)
-        })
-    }
-}
-
 impl View<'_> {
-    pub(super) fn compare(&self, one: &Run, two: &Run) -> Markup {
+    pub(in crate::browse::pages) fn compare_runs(&self, one: &Run, two: &Run) -> Markup {
         let figures = [one, two].map(|run| (self.figures)(run));
         let swapped = Page::Compare(two.path.clone(), one.path.clone());
         let settings = settings(one, two);
         let left_out = settings.len().saturating_sub(SETTINGS_MAX);
         html! {
-            section #verdict .(super::words::class(two.came.verdict.into())) {
+            section #verdict .(super::super::words::class(two.came.verdict.into())) {
                 h2 { "Verdict" }
                 div .two { (self.side("First", one)) (self.side("Second", two)) }
                 @if let Some(href) = self.links.page(&swapped) { p { a href=(href) { "Exchange them" } } }
             }
-            (part("What differs in what ran", &about(one, two)))
-            (part("What differs in the plan", &settings[..settings.len() - left_out]))
+            (part("What ran", &about(one, two)))
+            (part("Settings of the plan that differ", &settings[..settings.len() - left_out]))
             @if left_out > 0 { p .dim { "and " (left_out) " more settings" } }
             (part("Checks", &checks(one, two)))
             (part("Operations", &operations(one, two)))
-            (self::latencies(&figures[0], &figures[1]))
+            (latencies(&figures[0], &figures[1]))
             (part("Faults with an effect", &faults(one, two)))
         }
     }
@@ -91,39 +39,10 @@ impl View<'_> {
         html! {
             div {
                 p .dim { (which) ", " (when(&run.about.when)) }
-                p { (self.link(&Page::Run(run.path.clone()), &super::words::name(run))) " " (verdict(run.came.verdict.into())) }
+                p { (self.link(&Page::Run(run.path.clone()), &super::super::words::name(run))) " " (verdict(run.came.verdict.into())) }
                 @for reason in run.came.reasons.iter().take(3) { p .reason { (reason) } }
             }
         }
-    }
-}
-
-fn part(title: &str, rows: &[Row]) -> Markup {
-    html! { section { h2 { (title) } (table(title, rows)) } }
-}
-
-fn table(title: &str, rows: &[Row]) -> Markup {
-    let table = html! {
-        table .compared {
-            thead { tr { th { "Fact" } th { "First" } th { "Second" } th { "Difference" } } }
-            tbody { @for row in rows {
-                tr .differs[row.change != Change::Same] {
-                    td { (row.name) }
-                    td { (row.one.as_deref().unwrap_or("none")) }
-                    td { (row.two.as_deref().unwrap_or("none")) }
-                    td { (difference(row.change)) }
-                }
-            } }
-        }
-    };
-    html! { @if rows.is_empty() { p .dim { "Nothing." } } @else { (scrolled(title, &table)) } }
-}
-
-fn difference(change: Change) -> Markup {
-    match change {
-        Change::Same => html! { span .dim { "same" } },
-        Change::Differs => html! { b { "differs" } },
-        Change::Times(times) => html! { b { "× " (figure(times)) } },
     }
 }
 
@@ -234,20 +153,4 @@ fn faults(one: &Run, two: &Run) -> Vec<Row> {
         Row::text(kind, said(one), said(two))
     });
     rows.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_tenth_is_no_difference_and_more_says_how_much() {
-        let change = |one, two| Row::measured("p99", one, two, figure).change;
-        assert_eq!(change(Some(100.0), Some(109.0)), Change::Same);
-        assert_eq!(change(Some(100.0), Some(250.0)), Change::Times(2.5));
-        assert_eq!(change(Some(0.0), Some(0.0)), Change::Same);
-        assert_eq!(change(Some(0.0), Some(1.0)), Change::Differs);
-        assert_eq!(change(None, Some(1.0)), Change::Differs);
-        assert_eq!(change(None, None), Change::Same);
-    }
 }

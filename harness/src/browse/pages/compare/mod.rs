@@ -1,0 +1,5 @@
+//! Two runs, or two campaigns, side by side.
+
+mod campaigns;
+mod rows;
+mod runs;
