@@ -61,11 +61,10 @@ def seconds(text):
 # Programs
 
 
-def cargo(tree, programs):
-    """Builds in `tree`; what the sources have in common with the project's is compiled once."""
-    target = os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target"))
+def cargo(tree, programs, target):
+    """Builds in `tree`. Two trees never share `target`: cargo takes their packages for the same ones, and what was built last for both."""
     bins = [word for program in programs for word in ("--bin", program)]
-    command = ["cargo", "build", "--quiet", "--profile", "bugs", "--target-dir", target, *bins]
+    command = ["cargo", "build", "--quiet", "--profile", "bugs", "--target-dir", str(target), *bins]
     if subprocess.run(command, cwd=tree).returncode:
         fail(f"{tree} does not build")
     return pathlib.Path(target) / "bugs"
@@ -86,7 +85,7 @@ def clean_programs(args):
     def build():
         if not built:
             say("building the programs")
-            built.append(cargo(ROOT, ["harness", "noraftd"]))
+            built.append(cargo(ROOT, ["harness", "noraftd"], os.environ.get("CARGO_TARGET_DIR", ROOT / "target")))
         return built[0]
 
     folder = HERE / "clean"
@@ -96,7 +95,7 @@ def clean_programs(args):
 def buggy_harness(args):
     def build():
         say(f"building the harness with {args.bug}")
-        return cargo(mutated_tree(args.bug), ["harness"])
+        return cargo(mutated_tree(args.bug), ["harness"], HERE / "build")
 
     return program(args.buggy, build, HERE / "buggy", "harness")
 
