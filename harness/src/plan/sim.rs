@@ -91,6 +91,9 @@ pub struct DiskPlan {
     pub scrub: Span,
     /// Starts, of a thousand, that are killed again while the node reads its disk.
     pub recovery_crash_permille: u64,
+    /// Batches of at least so many KiB are written past the page cache and are durable at once, as on real disks; 0: none. One that
+    /// a crash or an error interrupts leaves any of its sectors. In a swarm plan, half of the seeds have none.
+    pub direct_kib: u64,
 }
 
 /// Clocks.
@@ -169,6 +172,7 @@ impl Default for DiskPlan {
             damage_beyond: false,
             scrub: Span::from_millis(0),
             recovery_crash_permille: 0,
+            direct_kib: 0,
         }
     }
 }
@@ -191,6 +195,12 @@ impl Default for NodePlan {
 }
 
 impl DiskPlan {
+    /// The fewest bytes of a batch that is written past the page cache.
+    pub(crate) fn direct_bytes_min(&self) -> Option<usize> {
+        let bytes = usize::try_from(self.direct_kib << 10).unwrap_or(usize::MAX);
+        (bytes > 0).then_some(bytes)
+    }
+
     /// What every sync of `node` takes at least while the run is disturbed; `None` for a disk of the usual speed.
     pub fn slow_sync(&self, node: u64) -> Option<Span> {
         self.slow_nodes.contains(&node).then_some(self.slow_node_sync)
@@ -287,6 +297,9 @@ impl SimPlan {
             "sim.disk.segment_kib",
             || format!("must be {SEGMENT_KIB_MIN} to {SEGMENT_KIB_MAX}"),
         )?;
+        require(disk.direct_kib <= SEGMENT_KIB_MAX, "sim.disk.direct_kib", || {
+            format!("must be at most {SEGMENT_KIB_MAX}")
+        })?;
         require(self.node.batch_bytes_max > 0, "sim.node.batch_bytes_max", || {
             "must not be zero".to_owned()
         })?;

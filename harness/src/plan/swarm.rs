@@ -153,6 +153,9 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
         &mut prng.fork(FORK_SNAPSHOT_DAMAGE),
         disk.snapshot_damage_permille,
     );
+    if prng.fork(FORK_DIRECT).chance(1, 2) {
+        disk.direct_kib = 0;
+    }
     if plan.cluster.nodes == 1 {
         // A lone voter has no peer to ask what a torn sector held: it refuses to start, and rightly.
         disk.torn_permille = 0;
@@ -237,6 +240,8 @@ const FORK_ALIKE: u64 = 0x616c_696b;
 const FORK_RESETTINGS: u64 = 0x7265_7365;
 /// What keeps the draws of damage to snapshots apart.
 const FORK_SNAPSHOT_DAMAGE: u64 = 0x736e_646d;
+/// What keeps the draw of direct writes apart.
+const FORK_DIRECT: u64 = 0x6469_7265;
 /// What keeps the draws of slow disks apart.
 const FORK_SLOW_NODES: u64 = 0x736c_6f77;
 /// Syncs of a slow disk that an operation may wait for, elections among faults included.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use harness::plan::{Plan, Span};
+use harness::plan::{KindName, Plan, RareOperation, Span};
 use harness::results::Outcome;
 use harness::sim::campaign::{Campaign, Totals};
 use harness::sim::shrink::{failure_of, shrink};
@@ -179,7 +179,6 @@ fn correct_code_passes_every_family_of_faults_at_once() {
         "{:?}",
         tally.counters
     );
-    assert!(processes.aimed > 5 && processes.stumbles > 10, "{processes:?}");
     let links = &tally.counters.links;
     assert!(
         links.crossed > 20 && links.rotten > 20 && processes.alike > 20,
@@ -191,6 +190,39 @@ fn correct_code_passes_every_family_of_faults_at_once() {
         "answers to earlier processes arrive: {:?}",
         tally.counters
     );
+    let aimed: u64 = processes.aimed.iter().sum();
+    assert!(aimed > 20 && processes.stumbles > 10, "{processes:?}");
+    let writes = &disks.writes;
+    assert!(
+        writes.overwrites_full > 5 && writes.short > 5 && writes.divided > 2,
+        "{writes:?}"
+    );
+}
+
+#[test]
+fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
+    let path = workloads().join("everything.toml");
+    let mut plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    plan.faults.retain(|fault| fault.kind() == KindName::CrashAt);
+    let swarm = plan.swarm.as_mut().expect("it draws");
+    swarm.fault_permille = 1000;
+    let campaign = Campaign {
+        plan: plan.lasting(Span::from_millis(8000)),
+        seeds: 1..41,
+        jobs: 2,
+        keep_going: true,
+        cpu_max: None,
+        counts_states: false,
+    };
+    let tally = campaign.run(|_| {});
+    assert_eq!((&tally.failed[..], tally.seeds), (&[][..], 40));
+    let aimed = tally.counters.processes.aimed;
+    let never: Vec<&str> = RareOperation::ALL
+        .into_iter()
+        .filter(|operation| aimed[*operation as usize] == 0)
+        .map(RareOperation::name)
+        .collect();
+    assert_eq!(never, [""; 0], "{aimed:?}");
 }
 
 #[test]

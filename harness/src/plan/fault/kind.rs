@@ -65,7 +65,9 @@ pub enum FaultKind {
     /// refused, and to leave every file as it was.
     MistakeForeign(Target),
     /// The process is killed, or loses power, in the middle of a rare operation of its disk: which of these it is, is drawn
-    /// first, so that the rarest is met as often as the most frequent. Where none comes, it is gone at the end.
+    /// first, so that the rarest is met as often as the most frequent. What hardly ever comes by itself is brought about: the node
+    /// is cut off for the first half, or an entry of it is damaged. It is down for a moment, and the fault is over; where none
+    /// comes, it is gone at the end.
     CrashAt(Target, RareOperations),
     /// The process is killed, or loses power, and so are the next two to four, each within milliseconds of its start or
     /// while it reads its disk.

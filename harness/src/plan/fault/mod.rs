@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use kind::{FaultKind, KindName};
 pub use links::{CutMode, LANES, Shape};
-pub use rare::{RareOperation, RareOperations};
+pub use rare::{Cause, RareOperation, RareOperations};
 pub use target::{DiskTrouble, Target};
 
 use crate::plan::error::{PlanError, require};

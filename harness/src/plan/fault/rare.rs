@@ -16,19 +16,22 @@ pub enum RareOperation {
     Rename,
     /// Names become durable.
     DirectorySync,
-    /// Damaged entries are written again.
+    /// Damaged entries are written again. Where the plan damages disks, an entry of the node is damaged first.
     Patch,
     /// A snapshot is written, or a part of another node's.
     Snapshot,
-    /// Entries replace others.
+    /// Entries replace others. The node is cut off first: if it leads, it has entries then that no other node has.
     Truncation,
     /// A slot of term and vote is written.
     Vote,
+    /// Another node's snapshot becomes this node's state: its last part, or the record that the log begins there. The node is cut
+    /// off first, so that it has to have one.
+    Installation,
 }
 
 impl RareOperation {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Roll,
         Self::SegmentBegin,
         Self::Compaction,
@@ -38,6 +41,7 @@ impl RareOperation {
         Self::Snapshot,
         Self::Truncation,
         Self::Vote,
+        Self::Installation,
     ];
 
     /// The name used in plans.
@@ -52,6 +56,7 @@ impl RareOperation {
             Self::Snapshot => "snapshot",
             Self::Truncation => "truncation",
             Self::Vote => "vote",
+            Self::Installation => "installation",
         }
     }
 
@@ -60,7 +65,7 @@ impl RareOperation {
         match self {
             Self::Roll => 16,
             Self::SegmentBegin => 6,
-            Self::Compaction => 14,
+            Self::Compaction | Self::Installation => 14,
             Self::Rename | Self::DirectorySync => 2,
             Self::Patch | Self::Truncation => 4,
             Self::Snapshot => 10,
@@ -68,9 +73,48 @@ impl RareOperation {
         }
     }
 
+    /// How many of them come in a few seconds, or more: so many may go by before the one that is meant.
+    pub fn occurrences(self) -> u64 {
+        match self {
+            Self::Roll | Self::Rename | Self::DirectorySync | Self::Vote => 5,
+            Self::SegmentBegin
+            | Self::Compaction
+            | Self::Patch
+            | Self::Snapshot
+            | Self::Truncation
+            | Self::Installation => 1,
+        }
+    }
+
+    /// What has to happen to a node, or it hardly ever comes.
+    pub fn cause(self) -> Cause {
+        match self {
+            Self::Truncation | Self::Installation => Cause::Absence,
+            Self::Patch => Cause::Damage,
+            Self::Roll
+            | Self::SegmentBegin
+            | Self::Compaction
+            | Self::Rename
+            | Self::DirectorySync
+            | Self::Snapshot
+            | Self::Vote => Cause::Load,
+        }
+    }
+
     fn bit(self) -> u16 {
         1 << self as u16
     }
+}
+
+/// What brings a rare operation about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// Clients write, and time passes.
+    Load,
+    /// The node was cut off from all others for a while.
+    Absence,
+    /// An entry on its disk is damaged.
+    Damage,
 }
 
 /// Some of them, at least one.

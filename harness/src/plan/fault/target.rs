@@ -52,6 +52,11 @@ pub enum DiskTrouble {
     Error,
     /// No file can grow: ENOSPC.
     Full,
+    /// No write has room, not even one into room that was reserved, and no name can change: so say file systems that copy on
+    /// write, and thin disks. A part of the write may be done.
+    FullOverwrite,
+    /// Of three writes, one ends in the middle with ENOSPC or ENOMEM, which passes: the next one may succeed.
+    ShortWrite,
 }
 
 impl DiskTrouble {
@@ -61,6 +66,8 @@ impl DiskTrouble {
             Self::Slow => "slow",
             Self::Error => "error",
             Self::Full => "full",
+            Self::FullOverwrite => "full-overwrite",
+            Self::ShortWrite => "short-write",
         }
     }
 }

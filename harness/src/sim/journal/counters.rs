@@ -1,5 +1,7 @@
 //! What happened in a simulated run, in figures.
 
+use crate::plan::RareOperation;
+
 /// What happened, in figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -45,8 +47,8 @@ pub struct ProcessCounters {
     pub starts: u64,
     /// Processes killed.
     pub crashes: u64,
-    /// Of these, in the middle of a rare operation that was aimed at.
-    pub aimed: u64,
+    /// Of these, in the middle of a rare operation that was aimed at, by its place in [`RareOperation::ALL`].
+    pub aimed: [u64; RareOperation::ALL.len()],
     /// And within milliseconds of their start, or in it, again and again.
     pub stumbles: u64,
     /// Starts that were killed while they read the disk.
@@ -82,6 +84,32 @@ pub struct DiskCounters {
     pub full: u64,
     /// Directories that were lost.
     pub lost: u64,
+    /// What came of faults in the middle of a write.
+    pub writes: WriteCounters,
+}
+
+/// Writes that ended early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WriteCounters {
+    /// Writes into reserved room that had none.
+    pub overwrites_full: u64,
+    /// Writes that ended in the middle, with an error that passes.
+    pub short: u64,
+    /// Writes past the cache that a crash or an error ended in the middle: any of their sectors are durable.
+    pub divided: u64,
+}
+
+impl WriteCounters {
+    pub(crate) fn add(&mut self, other: &Self) {
+        let Self {
+            overwrites_full,
+            short,
+            divided,
+        } = other;
+        self.overwrites_full += overwrites_full;
+        self.short += short;
+        self.divided += divided;
+    }
 }
 
 impl Counters {
@@ -144,7 +172,9 @@ impl ProcessCounters {
         } = other;
         self.starts += starts;
         self.crashes += crashes;
-        self.aimed += aimed;
+        for (sum, met) in self.aimed.iter_mut().zip(aimed) {
+            *sum += met;
+        }
         self.stumbles += stumbles;
         self.recovery_crashes += recovery_crashes;
         self.refusals += refusals;
@@ -166,6 +196,7 @@ impl DiskCounters {
             scrubbed,
             full,
             lost,
+            writes,
         } = other;
         self.sectors_lost += sectors_lost;
         self.damages += damages;
@@ -173,5 +204,6 @@ impl DiskCounters {
         self.scrubbed += scrubbed;
         self.full += full;
         self.lost += lost;
+        self.writes.add(writes);
     }
 }

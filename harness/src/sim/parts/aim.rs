@@ -29,7 +29,8 @@ impl Aim {
     pub(crate) fn draw(operations: RareOperations, segment_bytes: u64, prng: &mut Prng) -> Self {
         let all = operations.to_vec();
         let operation = prng.choose(&all).copied().unwrap_or(RareOperation::Roll);
-        let left = prng.below(OCCURRENCES) * prng.below(2);
+        // The first is as likely as all later ones together.
+        let left = prng.below(operation.occurrences()) * prng.below(2);
         let calls = prng.below(operation.calls());
         Self {
             operation,
@@ -46,6 +47,9 @@ impl Aim {
             (
                 RareOperation::Roll,
                 Operation::Write {
+                    name, offset, length, ..
+                }
+                | Operation::WriteDurably {
                     name, offset, length, ..
                 },
             ) => is_begun(name) && *offset > 0 && offset + *length as u64 > self.nearly_full,
@@ -70,7 +74,8 @@ impl Aim {
                 | RareOperation::Compaction
                 | RareOperation::Patch
                 | RareOperation::Snapshot
-                | RareOperation::Truncation,
+                | RareOperation::Truncation
+                | RareOperation::Installation,
                 _,
             ) => false,
         }
@@ -88,8 +93,6 @@ fn is_begun(name: &str) -> bool {
 
 /// What a batch, the SEAL, and the second header may take.
 const LAST_PAGES: u64 = 4;
-/// The first is as likely as all later ones together.
-const OCCURRENCES: u64 = 5;
 const SEGMENT: &str = "segment-";
 const TEMPORARY: &str = ".tmp";
 
@@ -111,7 +114,7 @@ mod tests {
         let all = RareOperations::try_from(RareOperation::ALL.to_vec()).unwrap();
         let mut prng = Prng::new(1);
         let mut counts = [0; RareOperation::ALL.len()];
-        for _ in 0..9000 {
+        for _ in 0..10_000 {
             let drawn = Aim::draw(all, 32 << 10, &mut prng);
             counts[drawn.operation as usize] += 1;
             assert!(drawn.calls < drawn.operation.calls());

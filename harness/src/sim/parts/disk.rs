@@ -15,6 +15,7 @@ use noraftd::store::layout::SECTOR;
 
 use super::aim::Aim;
 use crate::plan::{DiskTrouble, RareOperation};
+use crate::sim::journal::counters::WriteCounters;
 
 /// The disk of a node, which outlives its processes.
 pub(crate) struct SimDisk {
@@ -23,9 +24,10 @@ pub(crate) struct SimDisk {
 }
 
 impl SimDisk {
-    /// An empty directory; `prng` decides what fails and what a power cut takes.
-    pub(crate) fn new(prng: Prng) -> Self {
-        let troubles = Arc::new(Troubles(Mutex::new(State {
+    /// An empty directory; `prng` decides what fails and what a power cut takes. Whole sectors go past the cache when there are
+    /// at least `direct_bytes_min` bytes of them.
+    pub(crate) fn new(prng: Prng, direct_bytes_min: Option<usize>) -> Self {
+        let state = Mutex::new(State {
             prng,
             crash_after: None,
             is_crashed: false,
@@ -33,7 +35,12 @@ impl SimDisk {
             hit: None,
             trouble: None,
             failures: 0,
-        })));
+            writes: WriteCounters::default(),
+        });
+        let troubles = Arc::new(Troubles {
+            state,
+            direct_bytes_min,
+        });
         Self {
             files: MemDisk::with_interference(Arc::clone(&troubles) as Arc<dyn Interference>),
             troubles,
@@ -124,6 +131,11 @@ impl SimDisk {
         self.state().failures
     }
 
+    /// Writes that ended early since this was asked last.
+    pub(crate) fn take_writes(&self) -> WriteCounters {
+        std::mem::take(&mut self.state().writes)
+    }
+
     /// Whether there is a file of this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.files.has(name)
@@ -169,7 +181,10 @@ impl SimDisk {
 }
 
 /// Decides which operations of one disk happen.
-struct Troubles(Mutex<State>);
+struct Troubles {
+    state: Mutex<State>,
+    direct_bytes_min: Option<usize>,
+}
 
 struct State {
     prng: Prng,
@@ -181,11 +196,13 @@ struct State {
     trouble: Option<DiskTrouble>,
     /// Operations that failed because of the trouble.
     failures: u64,
+    /// Writes that ended early.
+    writes: WriteCounters,
 }
 
 impl Troubles {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -202,6 +219,10 @@ impl Interference for Troubles {
             let part = state.done_of(operation);
             (error, part)
         })
+    }
+
+    fn direct_bytes_min(&self) -> Option<usize> {
+        self.direct_bytes_min
     }
 }
 
@@ -257,7 +278,17 @@ impl State {
             None => {}
         }
         let errno = match (self.trouble, doing) {
-            (Some(DiskTrouble::Full), Doing::Growing) => ENOSPC,
+            (Some(DiskTrouble::Full | DiskTrouble::FullOverwrite), Doing::Growing) => ENOSPC,
+            (Some(DiskTrouble::FullOverwrite), Doing::Writing) => {
+                self.writes.overwrites_full += 1;
+                ENOSPC
+            }
+            (Some(DiskTrouble::ShortWrite), Doing::Writing | Doing::Growing)
+                if self.prng.chance(1, SHORT_ONE_IN) =>
+            {
+                self.writes.short += 1;
+                if self.prng.chance(1, 2) { ENOSPC } else { ENOMEM }
+            }
             (Some(DiskTrouble::Error), Doing::Reading | Doing::Writing | Doing::Growing | Doing::Syncing)
                 if self.prng.chance(1, ERROR_ONE_IN) =>
             {
@@ -282,6 +313,7 @@ impl State {
                 Part::Sectors(prng)
             }
             Divides::IntoDurableSectors => {
+                self.writes.divided += 1;
                 let prng = self.prng.fork(FORK_SYNC);
                 self.prng.next_u64();
                 Part::Sectors(prng)
@@ -298,9 +330,12 @@ fn gone() -> io::Error {
 /// Separates the draws of a failed sync from others.
 const FORK_SYNC: u64 = 1;
 const EIO: i32 = 5;
+const ENOMEM: i32 = 12;
 const ENOSPC: i32 = 28;
 /// Often enough that a second of trouble ends the node, seldom enough that the failures differ.
 const ERROR_ONE_IN: u64 = 20;
+/// Often enough that the retry fails too, now and then, and seldom enough that the node goes on between.
+const SHORT_ONE_IN: u64 = 3;
 
 #[cfg(test)]
 mod tests {
@@ -310,7 +345,7 @@ mod tests {
     use crate::plan::RareOperations;
 
     fn disk(seed: u64) -> SimDisk {
-        let disk = SimDisk::new(Prng::new(seed));
+        let disk = SimDisk::new(Prng::new(seed), None);
         let file = disk.files.create("f").unwrap();
         file.allocate(4 * SECTOR as u64).unwrap();
         file.write_at(0, &[IoSlice::new(&[1; 4 * SECTOR])]).unwrap();

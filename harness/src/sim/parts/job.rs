@@ -4,13 +4,14 @@
 
 use std::fmt;
 
-use noraftd::record::Batch;
+use noraftd::record::{Base, Batch};
 use noraftd::replica::event::Input;
 use noraftd::storage::driver::{Done, Retry};
 use noraftd::storage::{Driver, SnapshotJob, SnapshotStep, Step, WriteJob};
 use noraftd::store::{PersistStats, Store, StoreError};
 use noraftd::time::Instant;
 
+use super::aim::Aim;
 use crate::plan::RareOperation;
 
 /// Something that the disk does for a node.
@@ -55,10 +56,10 @@ impl Job {
         }
     }
 
-    /// Whether it is an operation of this kind, as far as that shows before it is done.
-    pub(crate) fn is_of(&self, operation: RareOperation, store: &Store) -> bool {
+    /// Whether it is what was aimed at, as far as that shows before it is done.
+    pub(crate) fn is_met_by(&self, aim: &Aim, store: &Store) -> bool {
         let append = self.batch().and_then(|batch| batch.append.as_ref());
-        match operation {
+        match aim.operation {
             RareOperation::Compaction => self.batch().is_some_and(|batch| batch.base.is_some()),
             RareOperation::Truncation => {
                 append.is_some_and(|append| append.prev.index < store.last_position().index)
@@ -68,6 +69,18 @@ impl Job {
                 self,
                 Self::Snapshot(SnapshotJob::Save(_) | SnapshotJob::Receive { .. })
             ),
+            RareOperation::Installation => match self {
+                // The last part, and the record after it, are met as often.
+                Self::Snapshot(SnapshotJob::Receive { id, offset, bytes }) => {
+                    aim.calls.is_multiple_of(2) && offset + bytes.len() as u64 >= id.bytes
+                }
+                Self::Snapshot(SnapshotJob::Save(_) | SnapshotJob::Read { .. }) => false,
+                Self::Write(_) => {
+                    let base = self.batch().and_then(|batch| batch.base.as_ref());
+                    let installs = |base: &Base| base.position.index > store.last_position().index;
+                    !aim.calls.is_multiple_of(2) && base.is_some_and(installs)
+                }
+            },
             RareOperation::Roll
             | RareOperation::SegmentBegin
             | RareOperation::Rename

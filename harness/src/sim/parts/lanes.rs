@@ -40,6 +40,8 @@ pub(crate) struct InForce {
     pub(crate) from_ns: u64,
     pub(crate) evidence: Vec<String>,
     pub(crate) kept_back_before: u64,
+    /// Calls of its nodes' disks that had failed before.
+    pub(crate) failures_before: u64,
     pub(crate) is_cut: bool,
 }
 

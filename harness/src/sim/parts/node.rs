@@ -13,12 +13,13 @@ use noraftd::replica::{Limits, Replica, ReplicaConfig, SnapshotConfig};
 use noraftd::storage::{Driver, ReadDriver, VoteJob};
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::MemDisk;
+use noraftd::store::{HARD_STATE_FILE, StoreError};
 use noraftd::time::{Instant, Stamp};
 
 use super::disk::SimDisk;
 use super::event::Event;
 use super::hello::Greeter;
-use super::job::Job;
+use super::job::{Job, Ran};
 use crate::plan::{NodePlan, Plan};
 
 /// One node.
@@ -84,9 +85,64 @@ pub(crate) struct Process {
     /// When the earliest wake-up comes that is scheduled.
     pub(crate) wake: Option<u64>,
     pub(crate) is_abstaining: bool,
+    pub(crate) unfinished: Unfinished,
+}
+
+/// Where a write ended early and was not made good yet: what it left is not certain, and counts for nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unfinished {
+    /// At the end of the log.
+    pub(crate) log: bool,
+    /// In the older slot of term and vote.
+    pub(crate) slot: bool,
+}
+
+impl Unfinished {
+    /// A write into `file` ended early.
+    fn note(&mut self, why: &StoreError) {
+        let (StoreError::Full { file, .. } | StoreError::Short { file, .. }) = why else {
+            return;
+        };
+        let part = if file == HARD_STATE_FILE {
+            &mut self.slot
+        } else {
+            &mut self.log
+        };
+        *part = true;
+    }
 }
 
 impl Process {
+    /// The first of its jobs was run.
+    pub(crate) fn note_unfinished(&mut self, ran: &Ran) {
+        match (ran, self.jobs.front()) {
+            (
+                Ran::Retry { why, .. }
+                | Ran::Done {
+                    missed: Some(why), ..
+                },
+                _,
+            ) => self.unfinished.note(why),
+            (
+                Ran::Done {
+                    missed: None, stats, ..
+                },
+                Some(Job::Write(job)),
+            ) if stats.syncs > 0 => {
+                let writes_slot = job.batch().is_some_and(|batch| batch.hard_state.is_some());
+                self.unfinished.log = false;
+                self.unfinished.slot &= !(writes_slot && self.votes.is_empty());
+            }
+            (Ran::Done { .. } | Ran::Wrong(_) | Ran::Failed(_), _) => {}
+        }
+    }
+
+    /// A vote was written, or waits because of this.
+    pub(crate) fn note_vote(&mut self, waits: Option<&StoreError>) {
+        self.unfinished.slot = false;
+        waits.into_iter().for_each(|why| self.unfinished.note(why));
+    }
+
     /// Does what was asked for its votes, as far as the disk goes on; the process learns nothing of it.
     pub(crate) fn run_votes(&self) {
         let votes = self.driver.store().votes();
@@ -95,10 +151,10 @@ impl Process {
 }
 
 impl SimNode {
-    /// `may_be_lost` says whether the plan makes nodes lose their directories.
-    pub(crate) fn new(id: u64, prng: &Prng, clock: NodeClock, may_be_lost: bool) -> Self {
-        let disk = SimDisk::new(prng.fork(id));
-        let met = if may_be_lost {
+    /// A node of `plan` that was never started.
+    pub(crate) fn new(id: u64, prng: &Prng, clock: NodeClock, plan: &Plan) -> Self {
+        let disk = SimDisk::new(prng.fork(id), plan.sim.disk.direct_bytes_min());
+        let met = if plan.loses_directories() {
             disk.open()
         } else {
             Arc::new(MemDisk::new())

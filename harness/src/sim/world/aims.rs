@@ -3,18 +3,44 @@
 //! Invariant: what is aimed at a node is void when its fault ends, at the latest.
 
 use super::World;
-use crate::plan::{FaultKind, RareOperations};
+use crate::plan::{Cause, CutMode, FaultKind, RareOperations};
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::aim::Aim;
 use crate::sim::parts::crash::Crash;
-use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::event::{Event, LaneEvent, NodeEvent};
 use crate::sim::parts::job::Job;
 use crate::sim::parts::phase::Phase;
 
 impl World {
-    /// The node will be gone in the middle of one of these operations.
-    pub(super) fn aim(&mut self, at: usize, operations: RareOperations) {
+    /// The nodes of this lane will be gone, each in the middle of one of these operations.
+    pub(super) fn begin_aims(&mut self, lane: usize, operations: RareOperations) {
+        let mut absent = Vec::new();
+        for at in self.targets(lane) {
+            match self.aim(at, operations).operation.cause() {
+                Cause::Load => {}
+                Cause::Absence => absent.extend(self.network.of(at)),
+                Cause::Damage => self.damage_for_a_patch(at),
+            }
+        }
+        if absent.is_empty() {
+            return;
+        }
+        absent.sort_unstable();
+        absent.dedup();
+        let mode = self.nemesis.prng.choose(&CutMode::ALL).copied();
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
+            return;
+        };
+        force.kept_back_before = self.network.kept_back(&absent);
+        force.links = absent;
+        let (k, duration) = (force.decision.k, force.decision.duration.as_millis() * MILLI);
+        self.cut(lane, mode.unwrap_or(CutMode::Drop));
+        self.queue
+            .after(duration / 2, Event::lane(lane, LaneEvent::Flip { decision: k }));
+    }
+
+    fn aim(&mut self, at: usize, operations: RareOperations) -> Aim {
         let segment_bytes = self.settings(at).0 << 10;
         let aim = Aim::draw(operations, segment_bytes, &mut self.nemesis.prng);
         self.nodes[at].disk.aim(aim);
@@ -22,6 +48,7 @@ impl World {
             self.queue.now(),
             Happening::Disk(DiskHappening::IsAimedAt { node: at, aim }),
         );
+        aim
     }
 
     /// The disk is about to do the first of its jobs: perhaps that is what was aimed at.
@@ -32,7 +59,7 @@ impl World {
             .process
             .as_ref()
             .and_then(|process| Some((process.jobs.front()?, process.driver.store())));
-        if job.is_some_and(|(job, store)| Job::is_of(job, aim.operation, store)) {
+        if job.is_some_and(|(job, store)| Job::is_met_by(job, &aim, store)) {
             node.disk.meet_aim();
         }
     }
@@ -48,15 +75,33 @@ impl World {
         let how = self.drawn_crash();
         self.nodes[at].is_kept_down = true;
         self.journal.counters.processes.crashes += 1;
-        self.journal.counters.processes.aimed += 1;
+        self.journal.counters.processes.aimed[operation as usize] += 1;
         self.interrupt(at);
         self.vanish(at, how, "in the middle of what was aimed at");
         let how = match how {
             Crash::Kill => "is killed",
             Crash::Power => "loses power",
         };
-        self.add_node_evidence(at, format!("n{} {how} in a {}", at + 1, operation.name()));
+        let said = format!("n{} {how}, aimed at: {}", at + 1, operation.name());
+        if let Some(lane) = self.add_node_evidence(at, said) {
+            self.end_soon(lane);
+        }
         true
+    }
+
+    /// What the lane aimed at has come, at all of its nodes: the fault ends before long.
+    fn end_soon(&mut self, lane: usize) {
+        let is_aimed_at = |at: usize| self.nodes[at].disk.aimed_at().is_some();
+        if self.targets(lane).into_iter().any(is_aimed_at) {
+            return;
+        }
+        let force = self.nemesis.lanes[lane].in_force.as_ref();
+        let Some(k) = force.map(|force| force.decision.k) else {
+            return;
+        };
+        let soon = self.nemesis.prng.between(DOWN_MIN, DOWN_MAX);
+        self.queue
+            .after(soon, Event::lane(lane, LaneEvent::End { decision: k }));
     }
 
     /// The fault ends: what has not come by now, will not.
@@ -74,7 +119,7 @@ impl World {
             at + 1,
             aim.operation.name()
         );
-        self.add_node_evidence(at, said);
+        let _ = self.add_node_evidence(at, said);
     }
 
     /// The process is gone, and so are the next few, each within milliseconds of its start or in the middle of it.
@@ -134,22 +179,25 @@ impl World {
         }
     }
 
-    /// Something turned out about a crash that was aimed at this node.
-    fn add_node_evidence(&mut self, at: usize, said: String) {
+    /// Something turned out about a crash that was aimed at this node, by the lane that is returned.
+    fn add_node_evidence(&mut self, at: usize, said: String) -> Option<usize> {
         let id = self.nodes[at].id.get();
-        let mut lanes = self.nemesis.lanes.iter_mut();
-        let force = lanes.find_map(|lane| {
-            lane.in_force.as_mut().filter(|force| {
+        let mut lanes = self.nemesis.lanes.iter_mut().enumerate();
+        let (lane, force) = lanes.find_map(|(number, lane)| {
+            let force = lane.in_force.as_mut().filter(|force| {
                 matches!(force.decision.fault, FaultKind::CrashAt(..))
                     && force.claim.targets.nodes.contains(&id)
-            })
-        });
-        if let Some(force) = force {
-            force.evidence.push(said);
-        }
+            });
+            Some((number, force?))
+        })?;
+        force.evidence.push(said);
+        Some(lane)
     }
 }
 
+/// As long as a node is down that was killed in the middle of what was aimed at.
+const DOWN_MIN: u64 = 5 * MILLI;
+const DOWN_MAX: u64 = 800 * MILLI;
 /// What watches over a process starts it again at once.
 const START_WITHIN: u64 = 20 * MILLI;
 /// As long as a process of a loop lives.

@@ -69,6 +69,19 @@ impl World {
         if share == 0 || !self.atlas.prng.chance(share, 1000) || !self.may_damage(at) {
             return;
         }
+        self.damage_an_entry(at);
+    }
+
+    /// Damages an entry of a running node, which the scrub will find, where the plan damages disks.
+    pub(super) fn damage_for_a_patch(&mut self, at: usize) {
+        let disk = &self.plan.sim.disk;
+        let damages = (disk.rot_permille, disk.damage_permille) != (0, 0) && !disk.scrub.is_zero();
+        if damages && self.may_damage(at) {
+            self.damage_an_entry(at);
+        }
+    }
+
+    fn damage_an_entry(&mut self, at: usize) {
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };

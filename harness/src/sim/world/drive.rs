@@ -2,11 +2,13 @@
 //!
 //! Invariant: every output is carried out after the state that it comes from was checked.
 
+use noraft::NodeId;
 use noraftd::protocol::peer::{Features, Lane, PeerFrame, PeerMessage};
 use noraftd::replica::event::{Input, Output, Snapshot};
 use noraftd::storage::{SnapshotJob, WriteJob};
 
 use super::World;
+use crate::plan::LANES;
 use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::MICRO;
 use crate::sim::parts::checks::kept;
@@ -357,14 +359,30 @@ impl World {
                     lane,
                 }),
             );
-            let features = Features::SUPPORTED;
-            let connected = match lane {
-                Lane::First => Input::Connected { peer, features },
-                Lane::Urgent => Input::UrgentConnected { peer },
-            };
-            self.arrive(from, connected);
+            self.arrive(from, connected(peer, lane));
             self.arrive_late(at);
         }
+    }
+
+    /// A node notices that a process of `peer` is gone. If it has a connection to the next one already, it keeps that.
+    pub(super) fn notice_end(&mut self, node: usize, peer: usize) {
+        let id = self.nodes[peer].id;
+        self.arrive(node, Input::Disconnected { peer: id });
+        self.arrive(node, Input::UrgentDisconnected { peer: id });
+        for lane in LANES {
+            let link = self.network.lane_between(node, peer, lane);
+            if self.network.link(link).is_open {
+                self.arrive(node, connected(id, lane));
+            }
+        }
+    }
+}
+
+fn connected(peer: NodeId, lane: Lane) -> Input {
+    let features = Features::SUPPORTED;
+    match lane {
+        Lane::First => Input::Connected { peer, features },
+        Lane::Urgent => Input::UrgentConnected { peer },
     }
 }
 

@@ -156,6 +156,7 @@ impl World {
         node.is_paused = false;
         node.held.clear();
         node.disk.release();
+        self.journal.counters.disks.writes.add(&node.disk.take_writes());
         self.journal.note(
             self.queue.now(),
             Happening::Node(NodeHappening::Ends { node: at, why }),

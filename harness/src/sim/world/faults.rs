@@ -76,10 +76,15 @@ impl World {
             links,
             from_ns: self.queue.now(),
             evidence: Vec::new(),
+            failures_before: 0,
             is_cut: false,
         };
         self.record(&in_force, EventKind::FaultBegin);
         self.nemesis.lanes[lane].in_force = Some(in_force);
+        let failures = self.failures(lane);
+        if let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() {
+            force.failures_before = failures;
+        }
         self.begin_effect(lane);
         self.queue
             .after(duration, Event::lane(lane, LaneEvent::End { decision: k }));
@@ -105,10 +110,7 @@ impl World {
             FaultKind::Mistake(_) => self.for_each_target(lane, Self::mistake),
             FaultKind::MistakeClone(_) => self.for_each_target(lane, Self::start_twin),
             FaultKind::MistakeForeign(_) => self.for_each_target(lane, Self::start_with_foreign),
-            FaultKind::CrashAt(_, operations) => {
-                let targets = self.targets(lane);
-                targets.into_iter().for_each(|at| self.aim(at, operations));
-            }
+            FaultKind::CrashAt(_, operations) => self.begin_aims(lane, operations),
             FaultKind::CrashLoop(_) => self.for_each_target(lane, Self::begin_crash_loop),
             // A plan is stripped of these before it is simulated.
             FaultKind::DiskStall(_)
@@ -137,7 +139,7 @@ impl World {
         }
     }
 
-    fn targets(&self, lane: usize) -> Vec<usize> {
+    pub(super) fn targets(&self, lane: usize) -> Vec<usize> {
         let force = self.nemesis.lanes[lane].in_force.as_ref();
         let nodes = force.map_or(&[][..], |force| &force.claim.targets.nodes);
         nodes.iter().map(|id| *id as usize - 1).collect()
@@ -182,10 +184,15 @@ impl World {
             Happening::Disk(DiskHappening::HasTrouble { node: at, trouble }),
         );
         let (name, failed) = (trouble.name(), self.nodes[at].disk.failures());
-        Some(format!(
+        let shows_at_the_end = match trouble {
+            DiskTrouble::FullOverwrite | DiskTrouble::ShortWrite => true,
+            DiskTrouble::Slow | DiskTrouble::Error | DiskTrouble::Full => false,
+        };
+        let said = format!(
             "the disk of n{} is in trouble: {name} ({failed} failures before)",
             at + 1
-        ))
+        );
+        (!shows_at_the_end).then_some(said)
     }
 
     fn disturb_clock(&mut self, at: usize) -> Option<String> {
@@ -214,7 +221,7 @@ impl World {
         self.schedule_wake(at);
     }
 
-    fn cut(&mut self, lane: usize, mode: CutMode) {
+    pub(super) fn cut(&mut self, lane: usize, mode: CutMode) {
         let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
             return;
         };
@@ -293,6 +300,9 @@ impl World {
             }
             return;
         }
+        if let (FaultKind::CrashAt(..), true) = (fault, is_current) {
+            return self.heal_links(lane);
+        }
         let (FaultKind::Flap(_, mode), true) = (fault, is_current) else {
             return;
         };
@@ -313,6 +323,7 @@ impl World {
             return;
         }
         self.heal_links(lane);
+        self.count_short_writes(lane);
         for at in self.targets(lane) {
             self.end_aim(at);
             self.nemesis.crash_loops.remove(&at);
@@ -339,6 +350,34 @@ impl World {
         if self.progress.phase == Phase::Disturbed {
             self.decide(lane, 0);
         }
+    }
+
+    /// Whether writes found no room, or ended in the middle, shows when the fault ends.
+    fn count_short_writes(&mut self, lane: usize) {
+        for at in self.targets(lane) {
+            let writes = self.nodes[at].disk.take_writes();
+            self.journal.counters.disks.writes.add(&writes);
+        }
+        let failures = self.failures(lane);
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
+            return;
+        };
+        let failed = failures - force.failures_before;
+        let FaultKind::Disk(_, trouble @ (DiskTrouble::FullOverwrite | DiskTrouble::ShortWrite)) =
+            force.decision.fault
+        else {
+            return;
+        };
+        if failed > 0 {
+            let said = format!("{failed} calls of the disk failed: {}", trouble.name());
+            force.evidence.push(said);
+        }
+    }
+
+    /// Calls that failed by now on the disks of a lane's nodes.
+    fn failures(&self, lane: usize) -> u64 {
+        let targets = self.targets(lane).into_iter();
+        targets.map(|at| self.nodes[at].disk.failures()).sum()
     }
 
     /// Undoes what any fault of a node did.

@@ -71,7 +71,7 @@ impl World {
         let disks = root.fork(FORK_DISKS);
         let count = plan.cluster.nodes;
         let nodes = (1..=count as u64)
-            .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks), plan.loses_directories()))
+            .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks), plan))
             .collect();
         Self {
             queue: Queue::default(),
@@ -169,11 +169,7 @@ impl World {
         match event {
             NodeEvent::Round => self.round(node),
             NodeEvent::Wake { at } => self.wake(node, at),
-            NodeEvent::Disconnect { peer } => {
-                let peer = self.nodes[peer].id;
-                self.arrive(node, Input::Disconnected { peer });
-                self.arrive(node, Input::UrgentDisconnected { peer });
-            }
+            NodeEvent::Disconnect { peer } => self.notice_end(node, peer),
             NodeEvent::DiskDone | NodeEvent::DiskRetry => self.disk_done(node),
             NodeEvent::VoteDone => self.vote_done(node),
             NodeEvent::FetchDone { from, to, bytes_max } => self.fetch_done(node, from, to, bytes_max),

@@ -22,7 +22,7 @@ use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::hello::Greeter;
-use crate::sim::parts::node::{CLUSTER_ID, Process, other_settings, replica_config};
+use crate::sim::parts::node::{CLUSTER_ID, Process, Unfinished, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;
 
@@ -218,6 +218,7 @@ impl World {
             round_is_due: false,
             wake: None,
             is_abstaining,
+            unfinished: Unfinished::default(),
         });
         self.check(checked);
         self.check_beginnings(at, base);

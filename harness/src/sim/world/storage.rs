@@ -16,6 +16,7 @@ use crate::sim::parts::checks::kept;
 use crate::sim::parts::event::{Event, NodeEvent};
 use crate::sim::parts::job::{Job, Ran};
 use crate::sim::parts::network::delay;
+use crate::sim::parts::node::Unfinished;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::{Rule, ensure};
 
@@ -64,6 +65,8 @@ impl World {
         };
         let Some(job) = process.jobs.front() else { return };
         let ran = job.run(now, &mut process.driver);
+        process.note_unfinished(&ran);
+        let Some(job) = process.jobs.front() else { return };
         let happening = match &ran {
             Ran::Done { stats, .. } => DiskHappening::Done {
                 node: at,
@@ -108,6 +111,11 @@ impl World {
         let StoreError::Full { file, .. } = why else {
             return;
         };
+        match self.nodes[at].disk.trouble() {
+            // A write into room that was taken finds none either.
+            Some(DiskTrouble::FullOverwrite | DiskTrouble::ShortWrite) => return,
+            Some(DiskTrouble::Slow | DiskTrouble::Error | DiskTrouble::Full) | None => {}
+        }
         let wanted = self.settings(at).0 << 10;
         let made = self.nodes[at]
             .disk
@@ -174,9 +182,15 @@ impl World {
     /// Something was written: no loss of power takes it.
     fn check_certain(&mut self, at: usize) {
         if !self.is_ever_damaged(at) {
-            let checked = kept::check_certain(at, &self.nodes[at].disk);
+            let checked = kept::check_certain(at, &self.nodes[at].disk, self.unfinished(at));
             self.check(checked);
         }
+    }
+
+    /// What of the node's last writes is not certain.
+    pub(super) fn unfinished(&self, at: usize) -> Unfinished {
+        let process = self.nodes[at].process.as_ref();
+        process.map(|process| process.unfinished).unwrap_or_default()
     }
 
     /// A segment was begun, or the log begins elsewhere now.

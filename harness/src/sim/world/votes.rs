@@ -25,8 +25,9 @@ impl World {
     /// No vote is on its way: the last one is in both slots.
     pub(super) fn check_votes(&mut self, at: usize) {
         if !self.is_ever_damaged(at) {
-            let disk = &self.nodes[at].disk;
-            let checked = kept::check_certain(at, disk).and_then(|()| kept::check_votes_are_twice(at, disk));
+            let (disk, unfinished) = (&self.nodes[at].disk, self.unfinished(at));
+            let checked = kept::check_certain(at, disk, unfinished)
+                .and_then(|()| kept::check_votes_are_twice(at, disk));
             self.check(checked);
         }
     }
@@ -50,6 +51,9 @@ impl World {
             && let Some(next) = step.next
         {
             process.votes.push_front(next);
+        }
+        if let Ok(step) = &done {
+            process.note_vote(step.waits.as_ref());
         }
         let waits = !process.votes.is_empty();
         let error = match &done {

@@ -14,14 +14,18 @@ use noraftd::store::layout::{PAGE, SEGMENT_CONFIG_AT, SEGMENT_MAGIC};
 use noraftd::store::{HARD_STATE_FILE, snapshot_file_name};
 
 use crate::sim::parts::disk::SimDisk;
+use crate::sim::parts::node::Unfinished;
 use crate::sim::parts::rule::{Checked, Rule, ensure};
 
-/// A store has said that something is durable: no loss of power may take anything of its log, or of its votes.
-pub(crate) fn check_certain(at: usize, disk: &SimDisk) -> Checked {
+/// A store has said that something is durable: no loss of power may take anything of its log, or of its votes, apart from what an
+/// `unfinished` write left.
+pub(crate) fn check_certain(at: usize, disk: &SimDisk, unfinished: Unfinished) -> Checked {
     // Nothing is promised of a segment that is not begun.
     let is_begun = |bytes: &[u8]| bytes.first().is_some_and(|byte| *byte != 0);
-    let uncertain =
-        disk.uncertain(|name, bytes| is_segment(name) && is_begun(bytes) || name == HARD_STATE_FILE);
+    let uncertain = disk.uncertain(|name, bytes| {
+        let is_log = is_segment(name) && is_begun(bytes);
+        (is_log && !unfinished.log) || (name == HARD_STATE_FILE && !unfinished.slot)
+    });
     ensure(uncertain.is_none(), Rule::DurableIsOnDisk, || {
         format!(
             "n{} takes something for durable, and a loss of power could take a part of {}",
@@ -129,21 +133,34 @@ mod tests {
 
     #[test]
     fn what_is_not_synced_or_has_no_synced_name_is_not_certain() {
-        let disk = SimDisk::new(Prng::new(1));
+        let disk = SimDisk::new(Prng::new(1), None);
         let segment = file(&disk, "segment-0000000000000001", &[1; PAGE]);
         segment.sync_data().unwrap();
-        assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+        assert_eq!(
+            broken(check_certain(0, &disk, Unfinished::default())),
+            Some(Rule::DurableIsOnDisk)
+        );
         disk.open().sync_dir().unwrap();
-        assert_eq!(broken(check_certain(0, &disk)), None);
+        assert_eq!(broken(check_certain(0, &disk, Unfinished::default())), None);
         segment.write_at(8, &[IoSlice::new(&[2])]).unwrap();
-        assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+        assert_eq!(
+            broken(check_certain(0, &disk, Unfinished::default())),
+            Some(Rule::DurableIsOnDisk)
+        );
         segment.sync_data().unwrap();
-        assert_eq!(broken(check_certain(0, &disk)), None);
+        assert_eq!(broken(check_certain(0, &disk, Unfinished::default())), None);
         file(&disk, "segment-0000000000000002.tmp", &[1; PAGE]);
         file(&disk, "segment-0000000000000003", &[0; PAGE]);
-        assert_eq!(broken(check_certain(0, &disk)), None, "nothing is promised of it");
+        assert_eq!(
+            broken(check_certain(0, &disk, Unfinished::default())),
+            None,
+            "nothing is promised of it"
+        );
         file(&disk, HARD_STATE_FILE, &[1; PAGE]);
-        assert_eq!(broken(check_certain(0, &disk)), Some(Rule::DurableIsOnDisk));
+        assert_eq!(
+            broken(check_certain(0, &disk, Unfinished::default())),
+            Some(Rule::DurableIsOnDisk)
+        );
     }
 
     #[test]
@@ -158,7 +175,7 @@ mod tests {
 
     #[test]
     fn slots_that_differ_in_term_or_vote_are_noticed() {
-        let disk = SimDisk::new(Prng::new(1));
+        let disk = SimDisk::new(Prng::new(1), None);
         let mut slots = vec![0; 2 * PAGE];
         slots[48] = 3;
         let votes = file(&disk, HARD_STATE_FILE, &slots);
@@ -172,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_header_that_is_there_once_and_a_beginning_without_a_snapshot_are_noticed() {
-        let disk = SimDisk::new(Prng::new(1));
+        let disk = SimDisk::new(Prng::new(1), None);
         let index = LogIndex::new(4);
         let base = LogPosition {
             term: Term::new(1),
