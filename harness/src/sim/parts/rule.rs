@@ -55,6 +55,12 @@ pub enum Rule {
     StartsAgain,
     /// A read is answered from a state that is at least as late as what was committed when it came.
     ReadsAreCurrent,
+    /// A leader answers a read when a majority of its voters has said, since the read came, that it follows.
+    ReadsAreConfirmed,
+    /// A write that was refused is never committed.
+    RefusedIsNotDone,
+    /// What a node is asked is answered in time.
+    AskedIsAnswered,
     /// Who asked for other voters is answered when the committed configuration has them, and needs no other node.
     VotersAreCommitted,
     /// Who accepted entries of the leader of a term is no candidate in it.
@@ -102,6 +108,9 @@ impl fmt::Display for Rule {
             Self::DamageRefused => "damage is refused",
             Self::StartsAgain => "starts again",
             Self::ReadsAreCurrent => "reads are current",
+            Self::ReadsAreConfirmed => "reads are confirmed",
+            Self::RefusedIsNotDone => "what is refused is not done",
+            Self::AskedIsAnswered => "what is asked is answered",
             Self::VotersAreCommitted => "voters are committed",
             Self::FollowsInItsTerm => "follows in its term",
             Self::DurableIsOnDisk => "durable is on disk",

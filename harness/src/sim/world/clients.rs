@@ -126,12 +126,15 @@ impl World {
         let request = open.request.clone();
         let id = RequestId((at as u64) << TURN_BITS | turn);
         if request.class == Class::Read {
-            let came_to = self.as_leader(node);
+            let (now, came_to) = (self.queue.now(), self.as_leader(node));
             self.checks
                 .reads
-                .came(Asker::Client(at), id.0, &request.body, came_to);
+                .came(now, Asker::Client(at), id.0, &request.body, came_to);
         }
-        let connection = ConnectionId(client.connection);
+        let connection = ConnectionId(self.clients.list[at].connection);
+        self.checks
+            .answers
+            .asked(self.queue.now(), self.nodes[node].id, id);
         let input = Input::Client {
             id,
             connection,
@@ -142,6 +145,7 @@ impl World {
 
     /// A node answers.
     pub(super) fn reply(&mut self, node: usize, id: RequestId, outcome: Outcome) {
+        self.checks.answers.answered(self.nodes[node].id, id);
         if is_change(id) {
             return self.voters_answered(node, id, &outcome);
         }
@@ -167,19 +171,37 @@ impl World {
                 outcome: &outcome,
             }),
         );
-        if let (Some(body), Outcome::Done(_)) = (body, &outcome) {
-            let checked = self.checks.acknowledged(body);
-            self.check(checked);
+        if let Some(body) = body {
+            self.check_written(body, &outcome);
         }
         if let Outcome::Done(reply) = &outcome {
             let (asker, by) = (Asker::Client(at), self.answerer(node));
             let checked = self.checks.reads.answered(asker, id.0, reply, &by);
             self.check(checked);
+            self.check_confirmed(asker, id, by.is);
         }
         let arrives = self.queue.now() + self.client_delay();
         let reply = Box::new(outcome.into_reply());
         self.queue
             .push(arrives, Event::client(at, ClientEvent::Answer { turn, reply }));
+    }
+
+    /// A client learns what became of its write.
+    pub(super) fn check_written(&mut self, body: u64, outcome: &Outcome) {
+        let checked = match outcome {
+            Outcome::Done(_) => self.checks.acknowledged(body),
+            Outcome::Refused(_) => self.checks.refused(body),
+            Outcome::Indefinite(_) => Ok(()),
+        };
+        self.check(checked);
+    }
+
+    /// A leader answers: if it is a read that came to it, a majority has confirmed it since.
+    pub(super) fn check_confirmed(&mut self, asker: Asker, id: RequestId, by: AsLeader) {
+        if let Some(since) = self.checks.reads.came_to_leader(asker, id.0, by) {
+            let checked = self.checks.confirmed.check(self.nodes[by.node].id, since);
+            self.check(checked);
+        }
     }
 
     /// The node, and the term that it leads.

@@ -130,7 +130,11 @@ impl World {
         );
         let commands = &mut self.clients.commands;
         let open = commands.list.get_mut(client).and_then(|c| c.open.remove(&number));
-        let (Some(open), Outcome::Done(reply)) = (open, outcome) else {
+        let Some(open) = open else { return };
+        if let (true, Outcome::Refused(_)) = (open.request.writes(), outcome) {
+            self.check_written(open.body, outcome);
+        }
+        let Outcome::Done(reply) = outcome else {
             return;
         };
         let OpenCommand {
@@ -140,6 +144,7 @@ impl World {
             since,
         } = open;
         let request = Rc::clone(&request);
+        let commands = &mut self.clients.commands;
         let checked = commands.semantics.check(&request, body, since, &in_resp(reply));
         if let Err(said) = checked {
             self.fail(Rule::Semantics, format!("{}: {said}", words_shown(&words)));

@@ -64,6 +64,7 @@ impl World {
         );
         self.journal.counters.elections += u64::from(leads && !led);
         if leads && !led {
+            self.checks.answers.leads(core.id(), core.current_term().get());
             self.return_stale();
             self.leader_rose(at);
         }
@@ -90,6 +91,9 @@ impl World {
         let core = process.replica.node();
         let durable = self.checks.durable(at, process.driver.store().hard_state(), core);
         let unread = process.replica.unread();
+        self.checks
+            .confirmed
+            .goes_by(self.queue.now(), node.id, core.config());
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
         let follows = self.checks.follows(at, core);
@@ -171,8 +175,12 @@ impl World {
             let durable = self
                 .checks
                 .durable(from, process.driver.store().hard_state(), core);
-            let checked = self.checks.sent(node.id, self.nodes[to].id, &message, &durable);
+            let (from, to) = (node.id, self.nodes[to].id);
+            let checked = self.checks.sent(from, to, &message, &durable);
+            let confirmed = self.checks.confirmed.sent(self.queue.now(), from, to, &message);
+            self.checks.answers.sent(from, to, &message);
             self.check(checked);
+            self.check(confirmed);
         }
         for at in self.network.ways_of(from, to, &message) {
             self.send_over(at, message.clone());
@@ -314,9 +322,20 @@ impl World {
         let (from, to, current) = (link.from, link.to, link.epoch);
         if epoch == current {
             let from = self.nodes[from].id;
+            self.note_arrival(from, to, &message);
             self.arrive(to, Input::Peer { from, message });
         } else {
             self.outlive(at, epoch, message);
+        }
+    }
+
+    fn note_arrival(&mut self, from: NodeId, to: usize, message: &PeerMessage) {
+        let to = &self.nodes[to];
+        if to.process.is_some() {
+            self.checks.confirmed.arrived(from, to.id, message);
+            self.checks
+                .answers
+                .arrived(self.queue.now(), from, to.id, message);
         }
     }
 

@@ -151,6 +151,7 @@ impl World {
 
     fn end_process(&mut self, at: usize, why: &'static str) {
         let node = &mut self.nodes[at];
+        self.checks.answers.ended(node.id);
         node.process = None;
         node.life += 1;
         node.is_paused = false;

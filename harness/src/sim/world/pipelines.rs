@@ -101,8 +101,11 @@ impl World {
             if is_pipelined(RequestId(id)) && request.class == Class::Read {
                 let came_to = self.as_leader(node);
                 let asker = Asker::Pipelined(id);
-                self.checks.reads.came(asker, id, &request.body, came_to);
+                let now = self.queue.now();
+                self.checks.reads.came(now, asker, id, &request.body, came_to);
             }
+            let now = self.queue.now();
+            self.checks.answers.asked(now, self.nodes[node].id, RequestId(id));
             let input = Input::Client {
                 id: RequestId(id),
                 connection: ConnectionId(CONNECTIONS | connection),
@@ -126,6 +129,9 @@ impl World {
             Outcome::Done(reply) => Some(reply),
             Outcome::Refused(_) | Outcome::Indefinite(_) => None,
         };
+        if reply.is_some() {
+            self.check_confirmed(Asker::Pipelined(id.0), id, self.as_leader(node));
+        }
         let checked = self.checks.reads.pipelined(id.0, reply, &self.answerer(node));
         self.check(checked);
         let pipeline = &mut self.clients.pipelines.list[at];
@@ -133,12 +139,10 @@ impl World {
         let Some(asked) = place.and_then(|place| pipeline.asked.get_mut(place as usize)) else {
             return;
         };
-        if let (Some(_), Outcome::Done(_)) = (asked.number, &outcome) {
-            let checked = self.checks.acknowledged(asked.body);
-            asked.outcome = Some(outcome);
-            self.check(checked);
-        } else {
-            asked.outcome = Some(outcome);
+        let written = asked.number.is_some().then_some(asked.body);
+        asked.outcome = Some(outcome.clone());
+        if let Some(body) = written {
+            self.check_written(body, &outcome);
         }
         let pipeline = &mut self.clients.pipelines.list[at];
         match pipeline.check_answered() {

@@ -9,12 +9,15 @@
 //! | configuration in force | a node goes by the last configuration that its log holds, and by no other |
 //! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
+//! | what is refused is not done | a write that was refused is not committed, neither before nor later (`once`) |
 //! | pre-vote | a node that campaigns was granted the pre-vote by majorities |
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
 //! | reads are current | a read is answered with the state at an index between what was committed when it came and now (`reads`) |
+//! | reads are confirmed | since a read came, its leader has heard from a majority of its voters that they follow it (`confirmed`) |
+//! | what is asked is answered | what a client asks by the process that it came to; what that passes on by the leader it was meant for (`answers`) |
 //! | voters are committed | who asked for other voters is answered when the committed configuration has them, and no other node is needed any more (`changes`) |
 //! | follows in its term | who accepted entries of a term's leader is no candidate in it (`following`) |
 //! | durable is on disk | what a store calls durable would survive any loss of power, and is in the log (`kept`) |
@@ -24,15 +27,18 @@
 //! | abstains until it remembers | what damage took from a node's disk, and is committed, is in its log when its vote counts again (`remembering`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
+mod answers;
 mod beginnings;
 mod campaigns;
 mod changes;
 mod committed;
+mod confirmed;
 mod core_message;
 mod following;
 mod identity;
 pub(crate) mod kept;
 mod loss;
+mod once;
 pub(crate) mod reads;
 mod remembering;
 mod voting;
@@ -46,15 +52,17 @@ use noraftd::record::{Append, Batch, HardState, Record, RecordKind, decode_confi
 use noraftd::recovered::Recovered;
 use noraftd::replica::Replica;
 
+use self::answers::Answers;
 use self::campaigns::Grants;
 use self::changes::Changes;
+use self::confirmed::Confirmed;
 use self::core_message::core_message;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
+use self::once::Once;
 use self::reads::Reads;
 use super::rule::{Broken, Checked, Rule, ensure};
 use super::semantics::Committed;
-use crate::recording::hash::FastMap;
 
 /// Watches one cluster for one run.
 pub(crate) struct Checks {
@@ -71,10 +79,7 @@ pub(crate) struct Checks {
     /// Entries that the batch in flight leaves as they are, where one is.
     untouched: Vec<Option<u64>>,
     committed: Vec<EntryIdentity>,
-    /// Where each committed command is.
-    bodies: FastMap<u64, u64>,
-    /// Commands that are asked for several times: how many of them are not committed.
-    asked: FastMap<u64, u64>,
+    once: Once,
     grants: Grants,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
@@ -82,6 +87,9 @@ pub(crate) struct Checks {
     seen: Vec<Option<Seen>>,
     /// Reads of clients.
     pub(crate) reads: Reads,
+    pub(crate) confirmed: Confirmed,
+    /// What nodes pass on.
+    pub(crate) answers: Answers,
     changes: Changes,
     /// The highest term in which each node has accepted entries of the leader.
     followed: Vec<u64>,
@@ -113,12 +121,13 @@ impl Checks {
             configs: BTreeMap::new(),
             untouched: vec![None; nodes],
             committed: Vec::new(),
-            bodies: FastMap::default(),
-            asked: FastMap::default(),
+            once: Once::default(),
             grants: Grants::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
             reads: Reads::default(),
+            confirmed: Confirmed::default(),
+            answers: Answers::default(),
             changes: Changes::default(),
             followed: vec![0; nodes],
             abstained: vec![false; nodes],
@@ -382,14 +391,17 @@ impl Checks {
 
     /// A client's write, with this body, is acknowledged.
     pub(crate) fn acknowledged(&self, body: u64) -> Checked {
-        ensure(self.bodies.contains_key(&body), Rule::Acknowledged, || {
-            "a client gets the acknowledgement of a write that is not committed".to_owned()
-        })
+        self.once.acknowledge(body)
+    }
+
+    /// A client's write, with this body, is refused for good.
+    pub(crate) fn refused(&mut self, body: u64) -> Checked {
+        self.once.refuse(body)
     }
 
     /// A client asks for a command that may have the bytes of another one.
     pub(crate) fn may_be_committed(&mut self, body: u64) {
-        *self.asked.entry(body).or_insert(0) += 1;
+        self.once.ask(body);
     }
 
     /// What was committed after `index`, in order.
@@ -425,18 +437,7 @@ impl Checks {
             self.committed.push(entry);
             self.reads.committed(index + 1, entry.term);
             if entry.kind == RecordKind::Command {
-                let first = self.bodies.insert(entry.body, index + 1);
-                let is_due = match self.asked.get_mut(&entry.body) {
-                    Some(asked) => asked.checked_sub(1).map(|left| *asked = left).is_some(),
-                    None => first.is_none(),
-                };
-                ensure(is_due, Rule::WrittenOnce, || {
-                    format!(
-                        "one command is committed at index {} and again at {}",
-                        first.unwrap_or(0),
-                        index + 1
-                    )
-                })?;
+                self.once.commit(entry.body, index + 1)?;
             }
         }
         Ok(())

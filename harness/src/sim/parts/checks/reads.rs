@@ -43,6 +43,7 @@ struct OpenRead {
     body: Bytes,
     /// What was committed when it came.
     since: u64,
+    came_ns: u64,
     came_to: AsLeader,
 }
 
@@ -99,7 +100,7 @@ impl Reads {
     }
 
     /// A client's read comes to a node.
-    pub(crate) fn came(&mut self, asker: Asker, request: u64, body: &Bytes, came_to: AsLeader) {
+    pub(crate) fn came(&mut self, now: u64, asker: Asker, request: u64, body: &Bytes, came_to: AsLeader) {
         let since = self.committed_index();
         let body = body.clone();
         if self.states.is_empty() {
@@ -111,6 +112,7 @@ impl Reads {
                 request,
                 body,
                 since,
+                came_ns: now,
                 came_to,
             },
         );
@@ -126,6 +128,12 @@ impl Reads {
         let asked = Asker::Pipelined(requests.start)..Asker::Pipelined(requests.end);
         let lost: Vec<Asker> = self.open.range(asked).map(|(asker, _)| *asker).collect();
         lost.iter().for_each(|asker| self.over(*asker));
+    }
+
+    /// When a read came, whose answer is that of the leader to whom it came.
+    pub(crate) fn came_to_leader(&self, asker: Asker, request: u64, by: AsLeader) -> Option<u64> {
+        let read = self.open.get(&asker).filter(|read| read.request == request)?;
+        (by.term.is_some() && by == read.came_to).then_some(read.came_ns)
     }
 
     /// A client that does not wait is answered.
@@ -221,7 +229,7 @@ mod tests {
     fn an_answer_is_that_of_a_state_between_arrival_and_answer() {
         let mut reads = written();
         reads.committed(1, 1);
-        reads.came(SEVEN, 70, &body(&["GET", "key"]), LEADER);
+        reads.came(0, SEVEN, 70, &body(&["GET", "key"]), LEADER);
         reads.committed(2, 2);
         for value in ["1", "2"] {
             reads
@@ -232,7 +240,7 @@ mod tests {
             let broken = reads.answered(SEVEN, 70, &text(value), &by(2)).unwrap_err();
             assert_eq!(broken.rule, Rule::ReadsAreCurrent, "{value}");
         }
-        reads.came(SEVEN, 71, &body(&["GET", "key"]), LEADER);
+        reads.came(0, SEVEN, 71, &body(&["GET", "key"]), LEADER);
         reads.answered(SEVEN, 71, &text("1"), &by(2)).unwrap_err();
         reads
             .answered(SEVEN, 71, &text("2"), &by(2))
@@ -249,7 +257,7 @@ mod tests {
     fn a_leader_that_answers_has_applied_what_was_committed_before() {
         let mut reads = written();
         reads.committed(1, 1);
-        reads.came(SEVEN, 70, &body(&["GET", "other"]), LEADER);
+        reads.came(0, SEVEN, 70, &body(&["GET", "other"]), LEADER);
         let nothing = Machine::new().query(&body(&["GET", "other"]));
         reads.answered(SEVEN, 70, &nothing, &by(0)).unwrap_err();
         reads
@@ -273,10 +281,10 @@ mod tests {
         let mut reads = written();
         let get = body(&["GET", "key"]);
         reads.committed(1, 1);
-        reads.came(Asker::Pipelined(70), 70, &get, LEADER);
+        reads.came(0, Asker::Pipelined(70), 70, &get, LEADER);
         reads.committed(2, 2);
-        reads.came(Asker::Pipelined(71), 71, &get, LEADER);
-        reads.came(Asker::Pipelined(72), 72, &get, LEADER);
+        reads.came(0, Asker::Pipelined(71), 71, &get, LEADER);
+        reads.came(0, Asker::Pipelined(72), 72, &get, LEADER);
         let mut answered =
             |request, reply: Option<Reply>, applied| reads.pipelined(request, reply.as_ref(), &by(applied));
         answered(70, Some(text("1")), 1).expect("it came before the second entry");
@@ -286,8 +294,8 @@ mod tests {
         answered(72, Some(text("1")), 0).expect("it was given up");
         assert_eq!(reads.pipelined, 2);
 
-        reads.came(Asker::Pipelined(80), 80, &get, LEADER);
-        reads.came(Asker::Pipelined(90), 90, &get, LEADER);
+        reads.came(0, Asker::Pipelined(80), 80, &get, LEADER);
+        reads.came(0, Asker::Pipelined(90), 90, &get, LEADER);
         reads.lost(80..90);
         reads
             .pipelined(80, Some(&text("1")), &by(0))
@@ -301,7 +309,7 @@ mod tests {
         reads.committed(1, 1);
         reads.committed(2, 2);
         assert_eq!((reads.states.len(), reads.written.len()), (1, 1));
-        reads.came(SEVEN, 70, &body(&["GET", "key"]), LEADER);
+        reads.came(0, SEVEN, 70, &body(&["GET", "key"]), LEADER);
         reads.committed(3, 2);
         assert_eq!((reads.states.len(), reads.written.len()), (2, 0));
     }
