@@ -31,6 +31,8 @@ pub enum Rule {
     ConnectionOrder,
     /// A node campaigns when majorities have granted it the pre-vote, and only then.
     PreVote,
+    /// A vote goes to a log that is as long.
+    Grants,
     /// A pulse says the term that is on its sender's disk.
     Pulses,
     /// What is sent is what arrives, and flipped bits are noticed.
@@ -96,6 +98,7 @@ impl fmt::Display for Rule {
             Self::EqualStates => "equal states",
             Self::ConnectionOrder => "order of a connection",
             Self::PreVote => "pre-vote",
+            Self::Grants => "grants",
             Self::Pulses => "pulses",
             Self::Frames => "frames",
             Self::IntactPayloads => "intact payloads",

@@ -178,7 +178,9 @@ impl World {
             let (from, to) = (node.id, self.nodes[to].id);
             let checked = self.checks.sent(from, to, &message, &durable);
             let confirmed = self.checks.confirmed.sent(self.queue.now(), from, to, &message);
+            let grants = self.checks.granting.sent(core, to, &message);
             self.checks.answers.sent(from, to, &message);
+            self.check(grants);
             self.check(checked);
             self.check(confirmed);
         }
@@ -331,7 +333,10 @@ impl World {
 
     fn note_arrival(&mut self, from: NodeId, to: usize, message: &PeerMessage) {
         let to = &self.nodes[to];
-        if to.process.is_some() {
+        if let Some(process) = to.process.as_ref() {
+            self.checks
+                .granting
+                .arrived(from, process.replica.node(), message);
             self.checks.confirmed.arrived(from, to.id, message);
             self.checks
                 .answers

@@ -255,7 +255,7 @@ mod tests {
                 request: get(),
             };
             confirmed.sent(at, id(2), id(1), &forward).expect("no answer yet");
-            let outcome = Outcome::Done(Reply::Nil);
+            let outcome = Outcome::Done(Reply::Null);
             let forwarded = PeerMessage::Forwarded {
                 id: number,
                 boot,

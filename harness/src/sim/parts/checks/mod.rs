@@ -10,6 +10,7 @@
 //! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
 //! | what is refused is not done | a write that was refused is not committed, neither before nor later (`once`) |
+//! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote (`granting`) |
 //! | pre-vote | a node that campaigns was granted the pre-vote by majorities |
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
@@ -35,6 +36,7 @@ mod committed;
 mod confirmed;
 mod core_message;
 mod following;
+mod granting;
 mod identity;
 pub(crate) mod kept;
 mod loss;
@@ -57,6 +59,7 @@ use self::campaigns::Grants;
 use self::changes::Changes;
 use self::confirmed::Confirmed;
 use self::core_message::core_message;
+use self::granting::Granting;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
 use self::once::Once;
@@ -81,6 +84,7 @@ pub(crate) struct Checks {
     committed: Vec<EntryIdentity>,
     once: Once,
     grants: Grants,
+    pub(crate) granting: Granting,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -123,6 +127,7 @@ impl Checks {
             committed: Vec::new(),
             once: Once::default(),
             grants: Grants::default(),
+            granting: Granting::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
             reads: Reads::default(),

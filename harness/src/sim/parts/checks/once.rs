@@ -85,7 +85,7 @@ mod tests {
     fn what_was_refused_was_not_done_and_never_is() {
         for asks in [true, false] {
             let mut once = Once::default();
-            let mut ask = |once: &mut Once, body| {
+            let ask = |once: &mut Once, body| {
                 if asks {
                     once.ask(body);
                 }
