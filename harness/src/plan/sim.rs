@@ -62,6 +62,8 @@ pub struct NetworkPlan {
 pub struct DiskPlan {
     /// The median time to make a batch durable, in microseconds.
     pub sync_us: u64,
+    /// The median time to read a few entries or a part of a snapshot back, in microseconds; from the page cache, that of default.
+    pub read_us: u64,
     /// Batches, of a thousand, that take up to `slow`.
     pub slow_permille: u64,
     /// The longest time that a slow batch takes.
@@ -159,6 +161,7 @@ impl Default for DiskPlan {
     fn default() -> Self {
         Self {
             sync_us: 150,
+            read_us: READ_US,
             slow_permille: 0,
             slow: Span::from_millis(300),
             slow_nodes: Vec::new(),
@@ -286,6 +289,7 @@ impl SimPlan {
         for (key, micros) in [
             ("sim.network.delay_us", delay_us),
             ("sim.disk.sync_us", disk.sync_us),
+            ("sim.disk.read_us", disk.read_us),
             ("sim.node.loop_us", self.node.loop_us),
         ] {
             require(micros <= MICROS_MAX, key, || {
@@ -327,6 +331,8 @@ const SHARE_MAX: u64 = 500;
 const COUPS_MAX: u64 = 950;
 /// A second.
 const MICROS_MAX: u64 = 1_000_000;
+/// Reading a few entries from the page cache.
+pub(super) const READ_US: u64 = 40;
 /// Eight pages: what the store takes at least.
 const SEGMENT_KIB_MIN: u64 = 32;
 /// A simulated disk is in memory.

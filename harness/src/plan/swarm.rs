@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::Plan;
 use super::error::{PlanError, require};
 use super::fault::FaultPlan;
+use super::sim::READ_US;
 use super::span::{Span, SpanRange};
 use super::workload::WorkloadPlan;
 
@@ -139,6 +140,9 @@ fn draw_network(plan: &mut Plan, prng: &mut Prng) {
 fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     let disk = &mut plan.sim.disk;
     disk.sync_us = prng.between(10, disk.sync_us.max(10));
+    if disk.read_us > READ_US {
+        disk.read_us = prng.fork(FORK_READS).between(READ_US, disk.read_us);
+    }
     disk.segment_kib = prng.between(swarm.segment_kib[0] / 4, swarm.segment_kib[1] / 4) * 4;
     disk.slow_permille = some(prng, disk.slow_permille);
     disk.torn_permille = some(prng, disk.torn_permille);
@@ -234,6 +238,8 @@ const FORK_STALE: u64 = 0x7374_616c;
 const FORK_CROSS: u64 = 0x6372_6f73;
 const FORK_REPEAT: u64 = 0x7265_7065;
 const FORK_ROTTEN: u64 = 0x726f_7474;
+/// Separates those of the time that reading takes.
+const FORK_READS: u64 = 0x7265_6164;
 /// Separates the draw for numbers that are alike from the others.
 const FORK_ALIKE: u64 = 0x616c_696b;
 /// Separates the draw of how often settings change from the others.

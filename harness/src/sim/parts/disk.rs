@@ -35,6 +35,7 @@ impl SimDisk {
             hit: None,
             trouble: None,
             failures: 0,
+            errors: 0,
             writes: WriteCounters::default(),
         });
         let troubles = Arc::new(Troubles {
@@ -131,6 +132,11 @@ impl SimDisk {
         self.state().failures
     }
 
+    /// Operations that failed for another reason than a lack of room.
+    pub(crate) fn errors(&self) -> u64 {
+        self.state().errors
+    }
+
     /// Writes that ended early since this was asked last.
     pub(crate) fn take_writes(&self) -> WriteCounters {
         std::mem::take(&mut self.state().writes)
@@ -196,6 +202,8 @@ struct State {
     trouble: Option<DiskTrouble>,
     /// Operations that failed because of the trouble.
     failures: u64,
+    /// Those of them that were more than a lack of room.
+    errors: u64,
     /// Writes that ended early.
     writes: WriteCounters,
 }
@@ -297,6 +305,7 @@ impl State {
             (Some(_) | None, _) => return Ok(()),
         };
         self.failures += 1;
+        self.errors += u64::from(errno != ENOSPC);
         Err(io::Error::from_raw_os_error(errno))
     }
 

@@ -33,6 +33,8 @@ pub enum Rule {
     PreVote,
     /// A vote goes to a log that is as long.
     Grants,
+    /// A leader that hears no majority leads no more.
+    LeadsAMajority,
     /// A pulse says the term that is on its sender's disk.
     Pulses,
     /// What is sent is what arrives, and flipped bits are noticed.
@@ -99,6 +101,7 @@ impl fmt::Display for Rule {
             Self::ConnectionOrder => "order of a connection",
             Self::PreVote => "pre-vote",
             Self::Grants => "grants",
+            Self::LeadsAMajority => "leads a majority",
             Self::Pulses => "pulses",
             Self::Frames => "frames",
             Self::IntactPayloads => "intact payloads",

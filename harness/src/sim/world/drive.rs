@@ -97,6 +97,11 @@ impl World {
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
         let follows = self.checks.follows(at, core);
+        let (instant, election) = (
+            node.clock.instant(self.queue.now()),
+            self.plan.cluster.election.as_duration(),
+        );
+        let leads = self.checks.office.check(core, instant, election);
         let remembers = self.checks.remembers(at, core, process.replica.abstains());
         let last = core.log().last_position().index;
         let is_held = kept::check_held(at, process.replica.durable_index(), last);
@@ -117,6 +122,7 @@ impl World {
         self.follow_commits();
         self.check(follows);
         self.check(remembers);
+        self.check(leads);
         self.check(is_held);
         self.check(is_known);
         self.check(goes_by);
@@ -131,7 +137,7 @@ impl World {
             Output::Fetch { from, to, bytes_max } => {
                 let life = self.nodes[at].life;
                 let done = Event::node(at, life, NodeEvent::FetchDone { from, to, bytes_max });
-                let takes = delay(&mut self.prng, FETCH_US);
+                let takes = delay(&mut self.prng, self.plan.sim.disk.read_us);
                 self.queue.after(takes, done);
             }
             Output::SaveSnapshot(snapshot) => {
@@ -154,7 +160,7 @@ impl World {
                         bytes_max,
                     },
                 );
-                let takes = delay(&mut self.prng, FETCH_US);
+                let takes = delay(&mut self.prng, self.plan.sim.disk.read_us);
                 self.queue.after(takes, done);
             }
             Output::ReceiveSnapshot { id, offset, bytes } => {
@@ -334,6 +340,8 @@ impl World {
     fn note_arrival(&mut self, from: NodeId, to: usize, message: &PeerMessage) {
         let to = &self.nodes[to];
         if let Some(process) = to.process.as_ref() {
+            let instant = to.clock.instant(self.queue.now());
+            self.checks.office.arrived(from, to.id, instant);
             self.checks
                 .granting
                 .arrived(from, process.replica.node(), message);
@@ -410,8 +418,6 @@ fn connected(peer: NodeId, lane: Lane) -> Input {
     }
 }
 
-/// Reading a few entries from the page cache.
-const FETCH_US: u64 = 40;
 /// A connection and its greeting.
 const CONNECT_US: u64 = 800;
 /// Messages between two that are encoded and decoded for comparison.

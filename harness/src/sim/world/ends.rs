@@ -18,10 +18,14 @@ use crate::sim::parts::rule::Rule;
 impl World {
     /// The daemon ends itself when its disk fails, and somebody starts it again.
     pub(super) fn end_by_disk(&mut self, at: usize) {
-        if self.nodes[at].disk.failures() == 0 {
+        if self.nodes[at].disk.errors() == 0 {
             self.fail(
                 Rule::Store,
-                format!("n{} ends because of its disk, which did not fail", at + 1),
+                format!(
+                    "n{} ends because of its disk, which did not fail but {} times had no room",
+                    at + 1,
+                    self.nodes[at].disk.failures()
+                ),
             );
             return;
         }

@@ -82,7 +82,12 @@ impl Granting {
         let (Some(said), Some(asked)) = (self.said.get(&(to, asks)), asked) else {
             return Ok(());
         };
-        let giver = asked.at_both(Giver::of(sender));
+        let now = Giver::of(sender);
+        if now.last.term > asked.last.term {
+            // A later leader has changed its log meanwhile, which may have been shorter for a moment.
+            return Ok(());
+        }
+        let giver = asked.at_both(now);
         let (from, to) = (sender.id().get(), to.get());
         let may_lead = matches!(asks, Asks::Vote(_));
         ensure(may_lead || !giver.leads, Rule::Grants, || {

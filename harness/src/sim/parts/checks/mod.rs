@@ -11,6 +11,7 @@
 //! | written once | no command is committed twice |
 //! | what is refused is not done | a write that was refused is not committed, neither before nor later (`once`) |
 //! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote (`granting`) |
+//! | leads a majority | a leader that has not heard a majority for three election timeouts leads no more (`office`) |
 //! | pre-vote | a node that campaigns was granted the pre-vote by majorities |
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
@@ -40,6 +41,7 @@ mod granting;
 mod identity;
 pub(crate) mod kept;
 mod loss;
+mod office;
 mod once;
 pub(crate) mod reads;
 mod remembering;
@@ -62,6 +64,7 @@ use self::core_message::core_message;
 use self::granting::Granting;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
+use self::office::Office;
 use self::once::Once;
 use self::reads::Reads;
 use super::rule::{Broken, Checked, Rule, ensure};
@@ -85,6 +88,7 @@ pub(crate) struct Checks {
     once: Once,
     grants: Grants,
     pub(crate) granting: Granting,
+    pub(crate) office: Office,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -128,6 +132,7 @@ impl Checks {
             once: Once::default(),
             grants: Grants::default(),
             granting: Granting::default(),
+            office: Office::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
             reads: Reads::default(),
