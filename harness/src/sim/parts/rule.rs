@@ -27,6 +27,8 @@ pub enum Rule {
     NodesAgree,
     /// Nodes and snapshots of one index have one state.
     EqualStates,
+    /// The state of a process never goes back.
+    StateGoesOn,
     /// The requests of one connection are carried out in order.
     ConnectionOrder,
     /// A node campaigns when majorities have granted it the pre-vote, and only then.
@@ -98,6 +100,7 @@ impl fmt::Display for Rule {
             Self::SyncedIsKept => "synced is kept",
             Self::NodesAgree => "the nodes agree",
             Self::EqualStates => "equal states",
+            Self::StateGoesOn => "a state goes on",
             Self::ConnectionOrder => "order of a connection",
             Self::PreVote => "pre-vote",
             Self::Grants => "grants",

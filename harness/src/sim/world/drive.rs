@@ -101,9 +101,16 @@ impl World {
             node.clock.instant(self.queue.now()),
             self.plan.cluster.election.as_duration(),
         );
-        let leads = self.checks.office.check(core, instant, election);
+        // Giving up its office needs a sync of its own, which waits for the one that is under way.
+        let leads = if process.jobs.is_empty() && process.votes.is_empty() {
+            self.checks.office.check(core, instant, election)
+        } else {
+            Ok(())
+        };
         let remembers = self.checks.remembers(at, core, process.replica.abstains());
         let last = core.log().last_position().index;
+        let applied = process.replica.machine().applied_index().get();
+        let goes_on = self.checks.goes_on(at, applied);
         let is_held = kept::check_held(at, process.replica.durable_index(), last);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
         let divergence = process.replica.divergence();
@@ -123,6 +130,7 @@ impl World {
         self.check(follows);
         self.check(remembers);
         self.check(leads);
+        self.check(goes_on);
         self.check(is_held);
         self.check(is_known);
         self.check(goes_by);

@@ -27,6 +27,7 @@
 //! | of two copies of a directory one is heard | who has met a process with a directory listens to no other one with a copy of it (`world/twins`) |
 //! | a directory of another node is refused | and every file of it stays as it was (`world/twins`) |
 //! | abstains until it remembers | what damage took from a node's disk, and is committed, is in its log when its vote counts again (`remembering`) |
+//! | a state goes on | the state of a process never goes back to that of an earlier index |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 mod answers;
@@ -103,6 +104,8 @@ pub(crate) struct Checks {
     followed: Vec<u64>,
     /// Which nodes abstained when they were last driven.
     abstained: Vec<bool>,
+    /// How far the state of each process was when it was last driven.
+    applied: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,6 +144,7 @@ impl Checks {
             changes: Changes::default(),
             followed: vec![0; nodes],
             abstained: vec![false; nodes],
+            applied: vec![0; nodes],
         }
     }
 
@@ -162,6 +166,17 @@ impl Checks {
     fn holds(&self, at: usize, position: LogPosition) -> bool {
         let held = self.disks[at].get((position.index.get() as usize).wrapping_sub(1));
         held.is_some_and(|held| held.term == position.term.get())
+    }
+
+    /// A process was driven, and its state is that after `index`.
+    pub(crate) fn goes_on(&mut self, at: usize, index: u64) -> Checked {
+        let before = std::mem::replace(&mut self.applied[at], index);
+        ensure(before <= index, Rule::StateGoesOn, || {
+            format!(
+                "the state of n{} goes back from entry {before} to {index}",
+                at + 1
+            )
+        })
     }
 
     /// A state after `index` was seen.
@@ -242,6 +257,7 @@ impl Checks {
     ) -> Checked {
         let node = replica.node();
         (self.seen[at], self.untouched[at]) = (None, None);
+        self.applied[at] = 0;
         self.invariants.unread(node.id(), replica.unread());
         let base = recovered.log.snapshot_position();
         if base.index.get() > self.disks[at].len() as u64 {
