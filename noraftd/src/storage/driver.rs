@@ -23,6 +23,8 @@ pub struct Driver {
     idle_at: Option<Instant>,
     /// The current job waits, and the reason was reported.
     waits: Option<Waiting>,
+    /// The mark that the node caught up could not be written yet: without it, the node abstains again after its next start.
+    owes_caught_up: bool,
 }
 
 /// What a job waits for.
@@ -100,6 +102,7 @@ impl Driver {
             looked_at: now,
             idle_at: Some(now + IDLE),
             waits: None,
+            owes_caught_up: false,
         }
     }
 
@@ -150,6 +153,7 @@ impl Driver {
             WriteJob::MarkCleanStop => self.store.mark_clean_stop(),
             WriteJob::LookForRoom => Ok(PersistStats::default()),
         };
+        let written = written.and_then(|stats| self.make_up_for(job, stats));
         match written {
             Ok(stats) => Step::Done(self.done(now, job, stats)),
             Err(why @ (StoreError::Full { .. } | StoreError::Short { .. })) => self.put_off(now, job, why),
@@ -157,6 +161,23 @@ impl Driver {
                 doing: job.to_string(),
                 why,
             }),
+        }
+    }
+
+    /// After `job`, for which there was room, tries again to write the mark that was missed.
+    fn make_up_for(&mut self, job: &WriteJob, stats: PersistStats) -> Result<PersistStats, StoreError> {
+        let is_it = matches!(job, WriteJob::MarkCaughtUp);
+        if is_it || !std::mem::take(&mut self.owes_caught_up) {
+            self.owes_caught_up &= !is_it;
+            return Ok(stats);
+        }
+        match self.store.mark_caught_up() {
+            Ok(mark) => Ok(stats + mark),
+            Err(StoreError::Full { .. } | StoreError::Short { .. }) => {
+                self.owes_caught_up = true;
+                Ok(stats)
+            }
+            Err(why @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => Err(why),
         }
     }
 
@@ -199,7 +220,9 @@ impl Driver {
                 why,
             }),
             WriteJob::MarkCaughtUp | WriteJob::MarkIdle | WriteJob::LookForRoom | WriteJob::MarkCleanStop => {
-                self.idle_at = None;
+                self.owes_caught_up |= matches!(job, WriteJob::MarkCaughtUp);
+                // The idle mark is the next chance for the mark that is owed.
+                self.idle_at = self.owes_caught_up.then(|| now + IDLE);
                 Step::Done(Done {
                     missed: Some(why),
                     ..Done::default()

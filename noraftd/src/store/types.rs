@@ -1,6 +1,7 @@
 //! Whose a directory is, how a store works, and what it has done.
 
 use std::fmt;
+use std::ops::Add;
 use std::time::Duration;
 
 use noraft::NodeId;
@@ -73,6 +74,17 @@ pub struct PersistStats {
     pub syncs: u64,
     /// Bytes it wrote.
     pub bytes: u64,
+}
+
+impl Add for PersistStats {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            syncs: self.syncs + other.syncs,
+            bytes: self.bytes + other.bytes,
+        }
+    }
 }
 
 /// What a store has done since it was opened.

@@ -1,6 +1,7 @@
 //! The disk's driver: what it reports, when it tries again, and what ends the process.
 
 use std::io::IoSlice;
+use std::sync::Arc;
 use std::time::Duration;
 
 use noraft::LogIndex;
@@ -8,12 +9,14 @@ use noraftd::exit::Exit;
 use noraftd::record::{Append, Batch, BatchId, HardState, Record};
 use noraftd::replica::event::{Input, Room};
 use noraftd::storage::{Driver, Fetch, FetchStep, ReadDriver, Retry, Step, VoteJob, WriteJob};
-use noraftd::store::StoreError;
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::{Fault, MemDisk};
+use noraftd::store::{Store, StoreError};
 use noraftd::time::Instant;
 
-use crate::common::{at, command, create, open, term_entry};
+use crate::common::{at, command, create, open, owner, term_entry};
+use crate::compaction::small_segments;
+use crate::rejoining::begin_again;
 
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -353,3 +356,32 @@ fn a_finding_of_the_scrub_is_news_until_it_was_passed_on_and_a_fetch_of_it_fails
 const EMFILE: i32 = 24;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
+
+/// Without the mark, the node would abstain again after its next start, and with two such nodes of three nothing could go on.
+#[test]
+fn the_mark_that_a_node_caught_up_is_written_once_there_is_room() {
+    let disk = MemDisk::new();
+    let (store, _) = begin_again(&disk);
+    let mut driver = Driver::new(store, Instant::ZERO);
+    disk.arm(Some(Fault::FullOverwrite));
+    let missed = driver.run(Instant::ZERO, &WriteJob::MarkCaughtUp);
+    assert!(matches!(missed, Step::Done(done) if done.missed.is_some()));
+    let again = |driver: &mut Driver, now| {
+        let due = driver.due(now).expect("the mark is owed");
+        let step = driver.run(now, &due);
+        assert!(matches!(step, Step::Done(_)), "{step:?}");
+    };
+    let mut now = Instant::ZERO;
+    for _ in 0..3 {
+        now = driver.deadline().expect("the mark is owed").max(now);
+        again(&mut driver, now);
+        assert!(driver.store().abstains(), "there is no room yet");
+    }
+    disk.arm(None);
+    now = driver.deadline().expect("the mark is owed").max(now);
+    again(&mut driver, now);
+    assert!(!driver.store().abstains());
+    drop(driver);
+    let (_, recovered) = Store::open(Arc::new(disk), small_segments(), owner()).unwrap();
+    assert!(!recovered.abstain.abstains());
+}

@@ -1,6 +1,7 @@
 //! What happened in a simulated run, in figures.
 
 use crate::plan::RareOperation;
+use crate::sim::parts::disk::EndedWrites;
 
 /// What happened, in figures.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -100,7 +101,15 @@ pub struct WriteCounters {
 }
 
 impl WriteCounters {
-    pub(crate) fn add(&mut self, other: &Self) {
+    pub(crate) fn note(&mut self, ended: EndedWrites) {
+        self.add(&Self {
+            overwrites_full: ended.overwrites_full,
+            short: ended.short,
+            divided: ended.divided,
+        });
+    }
+
+    fn add(&mut self, other: &Self) {
         let Self {
             overwrites_full,
             short,

@@ -15,7 +15,17 @@ use noraftd::store::layout::SECTOR;
 
 use super::aim::Aim;
 use crate::plan::{DiskTrouble, RareOperation};
-use crate::sim::journal::counters::WriteCounters;
+
+/// Writes that ended early.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct EndedWrites {
+    /// Those into reserved room that had none.
+    pub(crate) overwrites_full: u64,
+    /// Those that ended in the middle, with an error that passes.
+    pub(crate) short: u64,
+    /// Those past the cache that a crash or an error ended in the middle: any of their sectors are durable.
+    pub(crate) divided: u64,
+}
 
 /// The disk of a node, which outlives its processes.
 pub(crate) struct SimDisk {
@@ -36,7 +46,7 @@ impl SimDisk {
             trouble: None,
             failures: 0,
             errors: 0,
-            writes: WriteCounters::default(),
+            writes: EndedWrites::default(),
         });
         let troubles = Arc::new(Troubles {
             state,
@@ -138,7 +148,7 @@ impl SimDisk {
     }
 
     /// Writes that ended early since this was asked last.
-    pub(crate) fn take_writes(&self) -> WriteCounters {
+    pub(crate) fn take_writes(&self) -> EndedWrites {
         std::mem::take(&mut self.state().writes)
     }
 
@@ -205,7 +215,7 @@ struct State {
     /// Those of them that were more than a lack of room.
     errors: u64,
     /// Writes that ended early.
-    writes: WriteCounters,
+    writes: EndedWrites,
 }
 
 impl Troubles {

@@ -161,7 +161,7 @@ impl World {
         node.is_paused = false;
         node.held.clear();
         node.disk.release();
-        self.journal.counters.disks.writes.add(&node.disk.take_writes());
+        self.journal.counters.disks.writes.note(node.disk.take_writes());
         self.journal.note(
             self.queue.now(),
             Happening::Node(NodeHappening::Ends { node: at, why }),

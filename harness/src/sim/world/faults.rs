@@ -356,7 +356,7 @@ impl World {
     fn count_short_writes(&mut self, lane: usize) {
         for at in self.targets(lane) {
             let writes = self.nodes[at].disk.take_writes();
-            self.journal.counters.disks.writes.add(&writes);
+            self.journal.counters.disks.writes.note(writes);
         }
         let failures = self.failures(lane);
         let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() else {
