@@ -193,10 +193,7 @@ fn correct_code_passes_every_family_of_faults_at_once() {
     let aimed: u64 = processes.aimed.iter().sum();
     assert!(aimed > 10 && processes.stumbles > 10, "{processes:?}");
     let writes = &disks.writes;
-    assert!(
-        writes.overwrites_full > 5 && writes.short > 5 && writes.divided > 2,
-        "{writes:?}"
-    );
+    assert!(writes.overwrites_full > 5 && writes.short > 5, "{writes:?}");
 }
 
 #[test]
@@ -223,6 +220,11 @@ fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
         .map(RareOperation::name)
         .collect();
     assert_eq!(never, [""; 0], "{aimed:?}");
+    let writes = tally.counters.disks.writes;
+    assert!(
+        writes.divided > 0,
+        "a crash ends a large write in the middle: {writes:?}"
+    );
 }
 
 #[test]
