@@ -1,4 +1,4 @@
-//! A leader that hears no majority of its voters gives up its office (Raft thesis 6.2): its clients could wait for it for ever,
+//! A leader that hears no majority of its voters gives up its office (Raft thesis 6.2): its clients could wait for it without end,
 //! and nothing else would make them go to the next leader.
 //!
 //! Invariant: time is the leader's own, so a clock that runs fast, jumps, or rests while the process is paused excuses nothing;

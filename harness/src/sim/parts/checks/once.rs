@@ -1,4 +1,4 @@
-//! What clients ask for is committed once, or not at all where they were told so.
+//! What clients ask for is committed once, or not at all where the answer says so.
 //!
 //! Invariant: a command is known by its bytes. Where several were asked for with the same bytes, as many may be committed.
 
@@ -50,7 +50,7 @@ impl Once {
         })
     }
 
-    /// A client is told that its write was not done and never will be.
+    /// A client learns that its write was not done and never will be.
     pub(super) fn refuse(&mut self, body: u64) -> Checked {
         *self.refused.entry(body).or_insert(0) += 1;
         let may_be_so = match self.asked.get_mut(&body) {
