@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
 use super::beneath::inside;
-use super::catalogue::{Campaign, Run, is_day};
+use super::catalogue::{Campaign, EntryFigures, Run, is_day};
 use crate::campaign::{Place, Verdict};
 
 /// A page.
@@ -91,6 +91,13 @@ impl Filter {
             && is_wanted(&self.place, |place| entries.any(|entry| entry.place == *place))
             && is_wanted(&self.build, |build| builds.any(|own| own.starts_with(build)))
             && self.takes_day(&about.when.day())
+    }
+
+    /// Whether it takes this entry of a campaign that it takes.
+    pub fn takes_entry(&self, campaign: &Campaign, entry: &EntryFigures) -> bool {
+        is_wanted(&self.plan, |plan| {
+            *plan == campaign.about.name || *plan == entry.plan
+        }) && is_wanted(&self.place, |place| entry.place == *place)
     }
 
     fn takes_day(&self, day: &str) -> bool {

@@ -126,15 +126,22 @@ impl Campaign {
 
     /// The seeds, by verdict, and units in which the harness failed: as [`Verdict::ALL`] orders them.
     pub fn counts(&self) -> [u64; 4] {
-        let mut counts = [0; 4];
+        let mut sums = [0; 4];
         for entry in self.entries.values() {
-            let totals = &entry.totals;
-            counts[0] += totals.seeds.saturating_sub(totals.unknown + totals.invalid);
-            counts[1] += totals.unknown;
-            counts[2] += totals.failed;
-            counts[3] += totals.invalid;
+            for (sum, count) in sums.iter_mut().zip(entry.counts()) {
+                *sum += count;
+            }
         }
-        counts
+        sums
+    }
+}
+
+impl EntryFigures {
+    /// As [`Campaign::counts`], of this entry.
+    pub fn counts(&self) -> [u64; 4] {
+        let totals = &self.totals;
+        let valid = totals.seeds.saturating_sub(totals.unknown + totals.invalid);
+        [valid, totals.unknown, totals.failed, totals.invalid]
     }
 }
 

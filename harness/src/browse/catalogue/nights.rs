@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Campaign, Catalogue, Run};
+use super::{Campaign, Catalogue, EntryFigures, Run};
 use crate::campaign::{Place, Verdict};
 
 /// A day, in UTC: what began on it.
@@ -40,29 +40,30 @@ struct Day {
     simulated: (u64, u64),
 }
 
-/// The days of the catalogue's runs and campaigns that `takes_run` and `takes_campaign` take, the earliest first; `outage_ns` says
+/// The days of the catalogue's runs that `takes_run` takes, and of the entries of campaigns that `takes_entry` takes, the earliest first. When
+/// a campaign failed first is a figure of the campaign: it counts where all entries are taken. `outage_ns` says
 /// how long a run completed nothing.
 pub fn nights(
     catalogue: &Catalogue,
     takes_run: impl Fn(&Run) -> bool,
-    takes_campaign: impl Fn(&Campaign) -> bool,
+    takes_entry: impl Fn(&Campaign, &EntryFigures) -> bool,
     mut outage_ns: impl FnMut(&Run) -> Option<u64>,
 ) -> Vec<Night> {
     let mut days: BTreeMap<String, Day> = BTreeMap::new();
-    for campaign in catalogue
-        .campaigns
-        .iter()
-        .filter(|campaign| takes_campaign(campaign))
-    {
-        days.entry(campaign.about.when.day())
-            .or_default()
-            .add_campaign(campaign);
+    for campaign in &catalogue.campaigns {
+        let entries = campaign.entries.values();
+        let taken: Vec<&EntryFigures> = entries.filter(|entry| takes_entry(campaign, entry)).collect();
+        if !taken.is_empty() {
+            let day = days.entry(campaign.about.when.day()).or_default();
+            day.add_campaign(campaign, &taken);
+        }
     }
     for run in catalogue.runs.iter().filter(|run| takes_run(run)) {
         let day = days.entry(run.about.when.day()).or_default();
-        let is_of_campaign = catalogue
-            .owner(run)
-            .is_some_and(|campaign| takes_campaign(campaign));
+        let is_of_campaign = catalogue.owner(run).is_some_and(|campaign| {
+            let mut entries = campaign.entries.values();
+            entries.any(|entry| entry.plan == run.about.plan && takes_entry(campaign, entry))
+        });
         // A campaign has counted it already.
         if !is_of_campaign {
             day.verdicts[place_of(Verdict::from(run.came.verdict))] += 1;
@@ -87,11 +88,11 @@ fn place_of(verdict: Verdict) -> usize {
 }
 
 impl Day {
-    fn add_campaign(&mut self, campaign: &Campaign) {
-        for (sum, count) in self.verdicts.iter_mut().zip(campaign.counts()) {
-            *sum += count;
-        }
-        for entry in campaign.entries.values() {
+    fn add_campaign(&mut self, campaign: &Campaign, taken: &[&EntryFigures]) {
+        for entry in taken {
+            for (sum, count) in self.verdicts.iter_mut().zip(entry.counts()) {
+                *sum += count;
+            }
             self.rates.extend(&entry.rates);
             self.coverage
                 .extend(entry.coverage.iter().map(|states| *states as f64));
@@ -100,7 +101,9 @@ impl Day {
                 self.simulated.1 += entry.totals.cpu_ms;
             }
         }
-        if let Some(detection) = campaign.detection {
+        if let Some(detection) = campaign.detection
+            && taken.len() == campaign.entries.len()
+        {
             self.seeds.push(detection.seeds as f64);
             self.cpu_ms.push(detection.cpu_ms as f64);
         }

@@ -73,7 +73,7 @@ impl View<'_> {
         let all = nights(
             self.catalogue,
             |run| filter.takes_run(run),
-            |campaign| filter.takes_campaign(campaign),
+            |campaign, entry| filter.takes_campaign(campaign) && filter.takes_entry(campaign, entry),
             outage,
         );
         let days = &all[all.len().saturating_sub(DAYS_MAX)..];

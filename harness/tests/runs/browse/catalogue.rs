@@ -83,7 +83,7 @@ fn figures_by_day_are_those_of_what_began_on_it() {
     let days = nights(
         &catalogue,
         |_| true,
-        |_| true,
+        |_, _| true,
         |run| reader.figures(run).as_ref().as_ref().unwrap().outage_ns,
     );
     let names: Vec<&str> = days.iter().map(|night| night.day.as_str()).collect();

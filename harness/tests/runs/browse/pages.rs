@@ -237,6 +237,18 @@ fn trends_are_in_figures_as_text_and_drawn() {
         ],
     );
     assert_eq!(trends.matches("<svg").count(), 7, "{trends}");
+    // Of a campaign only the entries of the plan count; its throughput is that of another entry, its detection that of all.
+    let swarm = words(&page(root.path(), "/trends?plan=swarm"));
+    assert_says(
+        &swarm,
+        &[
+            "2026-11-29 3 0 0 1 none none none none 1,000",
+            "2026-11-28 4 0 0 0 none none none none 900",
+        ],
+    );
+    assert!(!swarm.contains("2026-11-27"), "{swarm}");
+    let processes = words(&page(root.path(), "/trends?place=processes"));
+    assert_says(&processes, &["2026-11-29 2 0 0 1 100 100 ms none none none none"]);
     let narrowed = page(root.path(), "/trends?plan=bank+%26+more");
     assert!(words(&narrowed).contains("2026-11-29 1 0 0 0") && !narrowed.contains("2026-11-28</td>"));
 }
