@@ -127,10 +127,24 @@ impl Node {
         (position.index.get() > self.base).then(|| Self::batch(Some(base), None, None))
     }
 
-    /// Another node's snapshot, of entries that this one does not have.
+    /// Another node's snapshot: of entries that this one does not have, or of a later term and before the end of a log that
+    /// none of its leaders had.
     fn install(&self, prng: &mut Prng) -> Step {
-        let term = self.hard_state.term;
-        let index = self.last().index.get() + prng.between(1, 30);
+        let last = self.last().index.get();
+        let floor = self
+            .newest()
+            .map_or(0, |newest| newest.index.get())
+            .max(self.base);
+        let is_behind = floor + 1 < last && prng.chance(1, 2);
+        let (term, index) = if is_behind {
+            (self.hard_state.term + 1, prng.between(floor + 1, last - 1))
+        } else {
+            (self.hard_state.term, last + prng.between(1, 30))
+        };
+        let hard_state = is_behind.then_some(HardState {
+            term,
+            voted_for: None,
+        });
         let base = Base {
             position: at(term, index),
             config: genesis(),
@@ -140,7 +154,7 @@ impl Node {
             prev: base.position,
             records: vec![command(term, index + 1, b"after the snapshot")],
         });
-        Self::batch(Some(base), None, append)
+        Self::batch(Some(base), hard_state, append)
     }
 
     fn apply(&mut self, step: &Step) {

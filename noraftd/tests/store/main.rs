@@ -20,6 +20,7 @@ mod numbers;
 mod patches;
 mod rejoining;
 mod reopening;
+mod replaced;
 mod rows;
 mod setting_up;
 mod settings;

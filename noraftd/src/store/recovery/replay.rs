@@ -26,16 +26,17 @@ use crate::store::format::segment::SegmentHeader;
 use crate::store::recovery::noted::Event;
 use crate::store::shape::{Extent, Extents, Run, Shape};
 
-/// A log: its shape, where its entries are, and which of them are not readable.
+/// A log: its shape, where its entries are, which of them are not readable, and the chain over its content.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct RecoveredLog {
     pub(in crate::store) shape: Shape,
     pub(in crate::store) extents: Extents,
     pub(in crate::store) holes: BTreeMap<u64, Hole>,
-    /// Over the content of the entries; as long as `shape`.
     pub(in crate::store) chain: Chain,
     /// The segment with the record that says where the log begins; zero while there is none.
     pub(in crate::store) base_segment: u64,
+    /// A beginning before all that is known, and the segment of its record. What comes next shows whether the log went on there.
+    passed_over: Option<(u64, Base)>,
 }
 
 /// What batches add up to.
@@ -83,6 +84,7 @@ impl RecoveredLog {
             holes: BTreeMap::new(),
             chain: Chain::after(prev.index, None),
             base_segment: 0,
+            passed_over: None,
         }
     }
 
@@ -110,9 +112,11 @@ impl RecoveredLog {
     fn rebase(&mut self, segment: u64, base: &Base) {
         let position = base.position;
         if self.shape.begins_after(position) {
-            // The log began later before the segments went that held what is between; that is said later.
+            // The log began later before the segments went that held what is between, and that is said later; or nothing was kept.
+            self.passed_over = Some((segment, base.clone()));
             return;
         }
+        self.passed_over = None;
         let index = position.index.get();
         let is_kept = self.shape.contains(position);
         self.chain.begin_at(position.index, base.chain, is_kept);
@@ -125,6 +129,14 @@ impl RecoveredLog {
         }
         self.shape.rebase(position, base.config.clone());
         self.base_segment = segment;
+    }
+
+    /// The log went on from the beginning that was passed over: nothing that was held before was kept.
+    fn go_on_from_passed_over(&mut self) {
+        if let Some((segment, base)) = self.passed_over.take() {
+            *self = Self::after(base.position);
+            self.rebase(segment, &base);
+        }
     }
 
     /// Adds entries of the log's last term up to `last`, of which only the place is known.
@@ -198,11 +210,14 @@ impl Replay {
                 // The header says both: what the log went on from, and how far it went.
                 self.recovered.shape.follow(base.position.term);
             }
+            // Only a batch can say that a log was replaced.
+            let passed_over = self.recovered.passed_over.take();
             self.rebase(header.number, base);
+            self.recovered.passed_over = passed_over.filter(|_| self.recovered.shape.base().is_none());
         }
     }
 
-    /// The log as far as it is certain.
+    /// As far as it is certain.
     fn log(&self) -> &RecoveredLog {
         self.before.as_ref().unwrap_or(&self.recovered)
     }
@@ -237,7 +252,6 @@ impl Replay {
         self.note_loss(false);
     }
 
-    /// What it all adds up to.
     pub(in crate::store) fn finish(self) -> Replayed {
         let is_cut = self.is_cut();
         Replayed {
@@ -307,17 +321,16 @@ impl Replay {
 
     fn note_loss(&mut self, entries_known: bool) {
         self.hard_state_is_doubtful = true;
-        let still_sure = entries_known && self.certainty != Certainty::Unknown;
-        self.certainty = if still_sure {
-            Certainty::EntriesKnown
-        } else {
-            Certainty::Unknown
+        self.certainty = match self.certainty {
+            Certainty::Sure | Certainty::EntriesKnown if entries_known => Certainty::EntriesKnown,
+            Certainty::Sure | Certainty::EntriesKnown | Certainty::Unknown => Certainty::Unknown,
         };
     }
 
     /// Adds a run; `opens` is absent where it is not known whether its first entry begins its term.
     fn append(&mut self, run: Run, opens: Option<bool>) -> Result<(), String> {
         let was_sure = self.certainty == Certainty::Sure;
+        self.look_at_passed_over(run.first);
         self.make_way(run.first, run.term, opens);
         let added = self.try_append(run, opens);
         if added.is_ok() || was_sure {
@@ -326,6 +339,22 @@ impl Replay {
         // What was lost made it follow from something else than it seemed.
         self.put_aside(position(run.first.saturating_sub(1), Term::ZERO));
         self.try_append(run, Some(true))
+    }
+
+    /// An entry comes next: where nothing was lost, it follows what was held, or the beginning that was passed over.
+    fn look_at_passed_over(&mut self, first: u64) {
+        let follows = |(_, base): &(u64, Base)| first.checked_sub(1) == Some(base.position.index.get());
+        if self.certainty == Certainty::Sure && self.recovered.passed_over.as_ref().is_some_and(follows) {
+            self.recovered.go_on_from_passed_over();
+        }
+        self.recovered.passed_over = None;
+    }
+
+    /// No batch comes after. Had the log kept what it held, its beginning would be later, and a later record would say so.
+    pub(in crate::store) fn end(&mut self) {
+        if self.certainty == Certainty::Sure && self.before.is_none() {
+            self.recovered.go_on_from_passed_over();
+        }
     }
 
     fn try_append(&mut self, run: Run, opens: Option<bool>) -> Result<(), String> {
@@ -380,8 +409,8 @@ impl Replay {
     }
 
     fn begins_with(&self, first: u64) -> bool {
-        self.before.is_none()
-            && first.checked_sub(1) == Some(self.recovered.shape.base_position().index.get())
+        let base = self.recovered.shape.base_position().index.get();
+        self.before.is_none() && first.checked_sub(1) == Some(base)
     }
 
     /// After losses, the log is known to hold `position` as its last.

@@ -152,6 +152,7 @@ impl Judge {
             self.report.batches += scan.reached.batches;
             self.report.entries += scan.noted.entries();
         }
+        replay.end();
         Some(replay)
     }
 
