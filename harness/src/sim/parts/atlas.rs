@@ -289,7 +289,9 @@ impl DiskFaults {
         let Some(recovered) = &view.recovered else {
             return !self.snapshots.is_empty();
         };
-        let leads_on = |position: &&LogPosition| position.index <= recovered.last.index;
+        // Older ones are there until a compaction has come to its end.
+        let log = recovered.base.index..=recovered.last.index;
+        let leads_on = |position: &&LogPosition| log.contains(&position.index);
         let is_damaged_file =
             |position: &LogPosition| self.snapshots.contains(&snapshot_file_name(*position));
         let mut leading = view.snapshots.iter().filter(leads_on);
