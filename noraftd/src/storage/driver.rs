@@ -146,14 +146,14 @@ impl Driver {
     /// Does `job`, at `now`.
     pub fn run(&mut self, now: Instant, job: &WriteJob) -> Step {
         let written = match job {
-            WriteJob::Persist(batch) => self.store.persist(batch),
-            WriteJob::Patch { records, .. } => self.store.patch(records),
+            WriteJob::Persist(batch) => self.then_owed(|store| store.persist(batch)),
+            WriteJob::Patch { records, .. } => self.then_owed(|store| store.patch(records)),
             WriteJob::MarkCaughtUp => self.store.mark_caught_up(),
-            WriteJob::MarkIdle => self.store.mark_idle(),
-            WriteJob::MarkCleanStop => self.store.mark_clean_stop(),
-            WriteJob::LookForRoom => Ok(PersistStats::default()),
+            // What these say is so only while nothing comes after them.
+            WriteJob::MarkIdle => self.after_owed(Store::mark_idle),
+            WriteJob::MarkCleanStop => self.after_owed(Store::mark_clean_stop),
+            WriteJob::LookForRoom => self.write_owed(),
         };
-        let written = written.and_then(|stats| self.make_up_for(job, stats));
         match written {
             Ok(stats) => Step::Done(self.done(now, job, stats)),
             Err(why @ (StoreError::Full { .. } | StoreError::Short { .. })) => self.put_off(now, job, why),
@@ -164,20 +164,35 @@ impl Driver {
         }
     }
 
-    /// After `job`, for which there was room, tries again to write the mark that was missed.
-    fn make_up_for(&mut self, job: &WriteJob, stats: PersistStats) -> Result<PersistStats, StoreError> {
-        let is_it = matches!(job, WriteJob::MarkCaughtUp);
-        if is_it || !std::mem::take(&mut self.owes_caught_up) {
-            self.owes_caught_up &= !is_it;
-            return Ok(stats);
+    /// Writes, and then the mark that is owed: what was just written had room.
+    fn then_owed(
+        &mut self,
+        write: impl FnOnce(&mut Store) -> Result<PersistStats, StoreError>,
+    ) -> Result<PersistStats, StoreError> {
+        let stats = write(&mut self.store)?;
+        Ok(stats + self.write_owed()?)
+    }
+
+    /// Writes the mark that is owed, and then the other one.
+    fn after_owed(
+        &mut self,
+        write: impl FnOnce(&mut Store) -> Result<PersistStats, StoreError>,
+    ) -> Result<PersistStats, StoreError> {
+        let owed = self.write_owed()?;
+        Ok(owed + write(&mut self.store)?)
+    }
+
+    /// Tries again to write the mark that was missed, if one was. Without room it stays owed.
+    fn write_owed(&mut self) -> Result<PersistStats, StoreError> {
+        if !self.owes_caught_up {
+            return Ok(PersistStats::default());
         }
         match self.store.mark_caught_up() {
-            Ok(mark) => Ok(stats + mark),
-            Err(StoreError::Full { .. } | StoreError::Short { .. }) => {
-                self.owes_caught_up = true;
-                Ok(stats)
+            Err(StoreError::Full { .. } | StoreError::Short { .. }) => Ok(PersistStats::default()),
+            written @ (Ok(_) | Err(StoreError::Invalid(_) | StoreError::Failed { .. })) => {
+                self.owes_caught_up = false;
+                written
             }
-            Err(why @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => Err(why),
         }
     }
 
@@ -185,10 +200,12 @@ impl Driver {
         let was_short = self.waits.take() == Some(Waiting::System);
         self.look_for_room(now);
         self.idle_at = match job {
-            WriteJob::MarkIdle | WriteJob::MarkCleanStop => None,
+            WriteJob::MarkIdle => self.owes_caught_up.then(|| now + IDLE),
+            WriteJob::MarkCleanStop => None,
             WriteJob::LookForRoom => self.idle_at,
             WriteJob::Persist(_) | WriteJob::Patch { .. } | WriteJob::MarkCaughtUp => Some(now + IDLE),
         };
+        self.owes_caught_up &= !matches!(job, WriteJob::MarkCaughtUp);
         let input = match job {
             WriteJob::Persist(batch) => Some(Input::Synced(batch.id)),
             WriteJob::Patch { id, .. } => Some(Input::Synced(*id)),

@@ -11,6 +11,7 @@ use noraftd::replica::event::{Input, Room};
 use noraftd::storage::{Driver, Fetch, FetchStep, ReadDriver, Retry, Step, VoteJob, WriteJob};
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::{Fault, MemDisk};
+use noraftd::store::inspect::Inspection;
 use noraftd::store::{Store, StoreError};
 use noraftd::time::Instant;
 
@@ -384,4 +385,30 @@ fn the_mark_that_a_node_caught_up_is_written_once_there_is_room() {
     drop(driver);
     let (_, recovered) = Store::open(Arc::new(disk), small_segments(), owner()).unwrap();
     assert!(!recovered.abstain.abstains());
+}
+
+/// What such a mark says is so only while nothing comes after it.
+#[test]
+fn the_mark_that_was_missed_does_not_come_after_an_idle_mark_or_a_clean_stop() {
+    for job in [WriteJob::MarkIdle, WriteJob::MarkCleanStop] {
+        let last_record = |is_missed: bool| {
+            let disk = MemDisk::new();
+            let (store, _) = begin_again(&disk);
+            let mut driver = Driver::new(store, Instant::ZERO);
+            if is_missed {
+                disk.arm(Some(Fault::FullOverwrite));
+            }
+            driver.run(Instant::ZERO, &WriteJob::MarkCaughtUp);
+            disk.arm(None);
+            let step = driver.run(Instant::ZERO, &job);
+            assert!(matches!(step, Step::Done(_)), "{step:?}");
+            assert!(!driver.store().abstains());
+            let view = Inspection::of_files(&disk.files());
+            let mut batches = view.segments.iter().flat_map(|segment| &segment.batches);
+            let last = batches.next_back().and_then(|batch| batch.records.last());
+            let last = last.expect("a mark was written");
+            (last.kind, last.flags)
+        };
+        assert_eq!(last_record(true), last_record(false), "{job}");
+    }
 }

@@ -130,7 +130,7 @@ impl Reads {
         lost.iter().for_each(|asker| self.over(*asker));
     }
 
-    /// When a read came, whose answer is that of the leader to whom it came.
+    /// When a read came, if the leader that it came to answers it itself.
     pub(crate) fn came_to_leader(&self, asker: Asker, request: u64, by: AsLeader) -> Option<u64> {
         let read = self.open.get(&asker).filter(|read| read.request == request)?;
         (by.term.is_some() && by == read.came_to).then_some(read.came_ns)
