@@ -313,6 +313,8 @@ impl Store {
     /// Writes the file that holds term and vote, unless they are there.
     fn save_hard_state(&mut self, hard_state: HardState) -> Result<(), StoreError> {
         let (slots, writer) = (&self.slots, &mut self.writer);
+        // A vote was written twice, with LSNs of its own. What follows in its term differs from it by its LSN alone.
+        writer.pass_over(slots.lsn());
         slots.save(Some(writer.lsn_next()), hard_state, |number, slot| {
             writer.write_slot(slots, number, slot)
         })

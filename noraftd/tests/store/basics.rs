@@ -8,7 +8,7 @@ use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::disk::{Disk, RealDisk};
-use noraftd::store::{OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError, Verdict};
+use noraftd::store::{HARD_STATE_FILE, OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError, Verdict};
 
 fn batch(prev: LogPosition, records: Vec<noraftd::record::Record>) -> Batch {
     Batch {
@@ -359,4 +359,38 @@ fn readers_on_other_threads_see_only_whole_durable_batches() {
         }
         reading.join().unwrap();
     });
+}
+
+/// A candidate voted for itself, lost, and follows the leader of the same term: both are a state with a vote, of one term.
+#[test]
+fn what_follows_a_vote_in_its_term_is_newer_than_both_its_copies() {
+    for (votes_before, broken) in (1..4).flat_map(|votes| [(votes, 0), (votes, 1)]) {
+        let disk = MemDisk::new();
+        let (mut store, _) = create(&disk).expect("an empty disk");
+        let state = |term, voted_for| HardState {
+            term,
+            voted_for: Some(voted_for),
+        };
+        let own = owner().node_id.get();
+        for term in 1..=votes_before {
+            store.votes().save(state(term, own)).expect("it is written");
+            store.votes().repeat().expect("it is written");
+        }
+        let followed = state(votes_before, own + 1);
+        let records = vec![term_entry(votes_before, 1)];
+        let batch = Batch {
+            hard_state: Some(followed),
+            ..batch(at(0, 0), records)
+        };
+        store.persist(&batch).expect("it is written");
+        drop(store);
+        let mut slots = disk.files()[HARD_STATE_FILE].clone();
+        slots[broken * 4096 + 50] ^= 1;
+        disk.overwrite(HARD_STATE_FILE, slots);
+        let (_, recovered) = open(&disk).expect("one slot and the log are whole");
+        assert_eq!(
+            recovered.hard_state, followed,
+            "{votes_before} votes, slot {broken} is damaged"
+        );
+    }
 }

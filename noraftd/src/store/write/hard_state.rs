@@ -50,6 +50,11 @@ impl HardStateFile {
         self.lock().slot.hard_state
     }
 
+    /// The LSN of the newest slot.
+    pub(in crate::store) fn lsn(&self) -> u64 {
+        self.lock().slot.lsn
+    }
+
     /// Makes `state` durable in the older slot, unless the file is as new: `write` makes a slot durable. The batch
     /// `carried_by` will carry it; without one, a later batch.
     ///

@@ -193,6 +193,11 @@ impl Writer {
         self.sequence.lsn_next
     }
 
+    /// The next batch has a later LSN than `voted`, that of a vote.
+    pub(in crate::store) fn pass_over(&mut self, voted: u64) {
+        self.sequence.lsn_next = self.sequence.lsn_next.max(voted + 1);
+    }
+
     /// True when an idle mark would say nothing new.
     pub(in crate::store) fn ends_with_mark(&self) -> bool {
         self.ends_with_mark
