@@ -83,11 +83,16 @@ pub struct DiskPlan {
     pub damage_permille: u64,
     /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
     pub rot_permille: u64,
+    /// Of a thousand entries that are damaged under a running node otherwise, those that it does not know to be committed, where it has any.
+    pub rot_tail_permille: u64,
     /// Of a thousand starts, and of a thousand reads of a part of a snapshot, those before which a snapshot is damaged
     /// (with the same limit).
     pub snapshot_damage_permille: u64,
     /// Disks of a majority may be damaged too. Then nodes may stop, but what they serve has to be right.
     pub damage_beyond: bool,
+    /// Of a thousand times that all nodes are down, those after which the last committed entry is damaged on each disk that has it
+    /// (with `damage_beyond`; otherwise with the same limit).
+    pub common_permille: u64,
     /// How often a node reads a part of its log again to find damage; 0 is never. With a scrub, entries that are not
     /// read otherwise are damaged, too.
     pub scrub: Span,
@@ -171,8 +176,10 @@ impl Default for DiskPlan {
             torn_permille: 0,
             damage_permille: 0,
             rot_permille: 0,
+            rot_tail_permille: 0,
             snapshot_damage_permille: 0,
             damage_beyond: false,
+            common_permille: 0,
             scrub: Span::from_millis(0),
             recovery_crash_permille: 0,
             direct_kib: 0,
@@ -243,6 +250,8 @@ impl SimPlan {
                 self.node.resettings_permille,
                 1000,
             ),
+            ("sim.disk.rot_tail_permille", self.disk.rot_tail_permille, 1000),
+            ("sim.disk.common_permille", self.disk.common_permille, 1000),
             ("sim.node.remove_permille", self.node.remove_permille, 1000),
             ("sim.node.alike_permille", self.node.alike_permille, 1000),
         ] {

@@ -371,10 +371,7 @@ fn a_proof_is_that_of_one_hello_and_no_node_is_its_own_peer() {
     in_its_own_name.hears_only(Some(Reject::NotMember));
 
     let after = cluster.nodes[lead].status().expect("a status");
-    assert_eq!(
-        (after.view.term, after.view.role),
-        (term, "leader".to_owned())
-    );
+    assert_eq!((after.view.term, after.view.role), (term, "leader".to_owned()));
 }
 
 /// The next connection of a node to the address of one that is gone, and its hello.

@@ -8,7 +8,9 @@ use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::disk::{Disk, RealDisk};
-use noraftd::store::{HARD_STATE_FILE, OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError, Verdict};
+use noraftd::store::{
+    HARD_STATE_FILE, OpenError, Options, Owner, ReadError, SpareBy, Store, StoreError, Verdict,
+};
 
 fn batch(prev: LogPosition, records: Vec<noraftd::record::Record>) -> Batch {
     Batch {

@@ -34,6 +34,8 @@ pub(crate) struct Atlas {
     pub(crate) prng: Prng,
     /// True when a majority of the disks was damaged at a time.
     went_beyond: bool,
+    /// The entry that is lost on each disk that has it, when its node starts, and until when.
+    pub(crate) common: Option<(LogPosition, u64)>,
 }
 
 /// What has happened to one disk.
@@ -77,6 +79,7 @@ impl Atlas {
             copies: vec![DiskFaults::default(); nodes],
             prng,
             went_beyond: false,
+            common: None,
         }
     }
 

@@ -214,6 +214,28 @@ pub(crate) fn rot(prng: &mut Prng, files: &Files, view: &Inspection, index: u64)
     })
 }
 
+/// The header of the batch that holds `index` becomes unreadable, and with it which entries it has.
+pub(crate) fn unheaded(files: &Files, view: &Inspection, index: u64) -> Option<Corruption> {
+    let all = view
+        .segments
+        .iter()
+        .flat_map(|segment| segment.batches.iter().map(move |batch| (segment, batch)));
+    let holds = |batch: &BatchView| batch.records.iter().any(|record| record.index == index);
+    let (segment, batch) = all
+        .filter(|(_, batch)| holds(batch))
+        .max_by_key(|(_, batch)| batch.lsn)?;
+    let offset = batch.offset as usize;
+    let old = files.get(&segment.file)?.get(offset..offset + SECTOR)?;
+    Some(Corruption {
+        file: segment.file.clone(),
+        change: Change::Put {
+            offset,
+            bytes: old.iter().map(|byte| !byte).collect(),
+        },
+        words: format!("the sector at byte {offset}, where the batch of entry {index} begins, turns over"),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

@@ -37,6 +37,10 @@ pub enum Rule {
     Grants,
     /// A leader that hears no majority leads no more.
     LeadsAMajority,
+    /// A leader that hears a majority commits, and a follower that hears its leader gets what is committed.
+    GetsOn,
+    /// What a node misses is in its log.
+    MissingIsInTheLog,
     /// A pulse says the term that is on its sender's disk.
     Pulses,
     /// What is sent is what arrives, and flipped bits are noticed.
@@ -105,6 +109,8 @@ impl fmt::Display for Rule {
             Self::PreVote => "pre-vote",
             Self::Grants => "grants",
             Self::LeadsAMajority => "leads a majority",
+            Self::GetsOn => "who is heard gets on",
+            Self::MissingIsInTheLog => "what is missed is in the log",
             Self::Pulses => "pulses",
             Self::Frames => "frames",
             Self::IntactPayloads => "intact payloads",

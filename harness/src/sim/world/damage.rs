@@ -10,7 +10,8 @@ use noraftd::store::{ReadError, SNAPSHOT_PREFIX};
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
-use crate::sim::parts::corruption::{Corruption, Files, draw, in_snapshot, leaves_no_trace, rot};
+use crate::sim::parts::MILLI;
+use crate::sim::parts::corruption::{Corruption, Files, draw, in_snapshot, leaves_no_trace, rot, unheaded};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 
@@ -90,6 +91,7 @@ impl World {
         if first > last {
             return;
         }
+        let first = self.first_to_rot(at, first, last);
         let index = self.atlas.prng.between(first, last);
         let files = self.nodes[at].disk.files();
         let view = Inspection::of_files(&files);
@@ -101,10 +103,49 @@ impl World {
         }
     }
 
+    /// The first entry that may be damaged: now and then, one that may be cut off yet.
+    fn first_to_rot(&mut self, at: usize, first: u64, last: u64) -> u64 {
+        let share = self.plan.sim.disk.rot_tail_permille;
+        let process = self.nodes[at].process.as_ref();
+        let commit = process.map_or(0, |process| process.replica.node().commit_index().get());
+        let tail = (commit + 1).max(first);
+        if share > 0 && tail <= last && self.atlas.prng.chance(share, 1000) {
+            tail
+        } else {
+            first
+        }
+    }
+
     /// True when an entry is damaged under a running node.
     pub(super) fn has_rot(&self) -> bool {
         let is_rotten = |at: usize| self.nodes[at].process.is_some() && self.atlas.has_rot(at);
         (0..self.nodes.len()).any(is_rotten)
+    }
+
+    /// Damages one entry, the last that is committed, on each disk that has it, now and then when no node is up: the others may not
+    /// have had it yet.
+    pub(super) fn damage_in_common(&mut self, at: usize) {
+        let (now, share) = (self.queue.now(), self.plan.sim.disk.common_permille);
+        if share == 0 {
+            return;
+        }
+        let is_first = self.nodes.iter().all(|node| node.process.is_none());
+        if self.atlas.common.is_none_or(|(_, until)| until < now) {
+            let last = self.checks.last_committed().filter(|_| is_first);
+            let drawn = last.filter(|_| self.atlas.prng.chance(share, 1000));
+            self.atlas.common = drawn.map(|position| (position, now + COMMON_SPAN));
+        }
+        let Some((position, _)) = self.atlas.common else {
+            return;
+        };
+        if !self.checks.holds(at, position) || !self.may_damage(at) {
+            return;
+        }
+        let files = self.nodes[at].disk.files();
+        let view = Inspection::of_files(&files);
+        if let Some(corruption) = unheaded(&files, &view, position.index.get()) {
+            self.corrupt_disk(at, &files, &view, &corruption);
+        }
     }
 
     /// Damages a disk while its node is down, now and then.
@@ -205,3 +246,6 @@ fn has_nothing_damaged(process: &Process) -> bool {
         && replica.node().log().entries().contains(store.last_position());
     status.damage.holes == 0 && !status.elections.abstaining && is_on_disk
 }
+
+/// All nodes that are to come back after they were down together have come back by then.
+const COMMON_SPAN: u64 = 2000 * MILLI;

@@ -75,6 +75,7 @@ impl World {
         patch.into_iter().for_each(|patch| self.give_job(at, patch));
         vote.into_iter().for_each(|vote| self.give_vote(at, vote));
         self.observe(at);
+        self.look_at_steps(at);
         for output in outputs.drain(..) {
             self.carry_out(at, output);
         }
@@ -111,6 +112,7 @@ impl World {
         let last = core.log().last_position().index;
         let applied = process.replica.machine().applied_index().get();
         let goes_on = self.checks.goes_on(at, applied);
+        let misses = self.checks.misses(at, &process.replica);
         let is_held = kept::check_held(at, process.replica.durable_index(), last);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
         let divergence = process.replica.divergence();
@@ -131,6 +133,7 @@ impl World {
         self.check(remembers);
         self.check(leads);
         self.check(goes_on);
+        self.check(misses);
         self.check(is_held);
         self.check(is_known);
         self.check(goes_by);
@@ -350,6 +353,9 @@ impl World {
         if let Some(process) = to.process.as_ref() {
             let instant = to.clock.instant(self.queue.now());
             self.checks.office.arrived(from, to.id, instant);
+            self.checks
+                .getting_on
+                .arrived(self.queue.now(), from, to.id, message);
             self.checks
                 .granting
                 .arrived(from, process.replica.node(), message);

@@ -12,6 +12,7 @@ mod damage;
 mod drive;
 mod ends;
 mod faults;
+mod getting_on;
 mod look;
 mod outside;
 mod pipelines;

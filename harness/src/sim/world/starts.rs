@@ -51,6 +51,7 @@ impl World {
         if node.attempt != attempt || is_over || node.is_kept_down || node.loss.is_stopped {
             return;
         }
+        self.damage_in_common(at);
         self.damage_at_rest(at);
         self.damage_snapshots(at);
         let share = self.plan.sim.disk.recovery_crash_permille;

@@ -232,6 +232,11 @@ impl Repair {
 }
 
 impl Replica {
+    /// The positions of the entries that are damaged here, for invariant checks.
+    pub fn missing(&self) -> impl '_ + Iterator<Item = LogPosition> {
+        self.repair.holes.values().map(|hole| hole.position)
+    }
+
     /// The entry at `index` cannot be read.
     pub(super) fn note_hole(&mut self, index: LogIndex) {
         if index > self.durability.durable_index() || index <= self.node.log().snapshot_position().index {

@@ -27,6 +27,8 @@
 //! | of two copies of a directory one is heard | who has met a process with a directory listens to no other one with a copy of it (`world/twins`) |
 //! | a directory of another node is refused | and every file of it stays as it was (`world/twins`) |
 //! | abstains until it remembers | what damage took from a node's disk, and is committed, is in its log when its vote counts again (`remembering`) |
+//! | who is heard gets on | a leader that hears a majority commits, and a follower that hears its leader comes to have what is committed (`getting_on`) |
+//! | what is missed is in the log | of each entry that a node misses, its log holds the position |
 //! | a state goes on | the state of a process never goes back to that of an earlier index |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
@@ -38,12 +40,14 @@ mod committed;
 mod confirmed;
 mod core_message;
 mod following;
+pub(crate) mod getting_on;
 mod granting;
 mod identity;
 pub(crate) mod kept;
 mod loss;
 mod office;
 mod once;
+mod process;
 pub(crate) mod reads;
 mod remembering;
 mod voting;
@@ -62,6 +66,7 @@ use self::campaigns::Grants;
 use self::changes::Changes;
 use self::confirmed::Confirmed;
 use self::core_message::core_message;
+use self::getting_on::GettingOn;
 use self::granting::Granting;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
@@ -90,6 +95,7 @@ pub(crate) struct Checks {
     grants: Grants,
     pub(crate) granting: Granting,
     pub(crate) office: Office,
+    pub(crate) getting_on: GettingOn,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -136,6 +142,7 @@ impl Checks {
             grants: Grants::default(),
             granting: Granting::default(),
             office: Office::default(),
+            getting_on: GettingOn::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
             reads: Reads::default(),
@@ -163,31 +170,10 @@ impl Checks {
         self.untouched[at] = by_append.into_iter().chain(by_base).min();
     }
 
-    fn holds(&self, at: usize, position: LogPosition) -> bool {
+    /// True when the disk of a node certainly holds the entry at `position`.
+    pub(crate) fn holds(&self, at: usize, position: LogPosition) -> bool {
         let held = self.disks[at].get((position.index.get() as usize).wrapping_sub(1));
         held.is_some_and(|held| held.term == position.term.get())
-    }
-
-    /// A process was driven, and its state is that after `index`.
-    pub(crate) fn goes_on(&mut self, at: usize, index: u64) -> Checked {
-        let before = std::mem::replace(&mut self.applied[at], index);
-        ensure(before <= index, Rule::StateGoesOn, || {
-            format!(
-                "the state of n{} goes back from entry {before} to {index}",
-                at + 1
-            )
-        })
-    }
-
-    /// A state after `index` was seen.
-    pub(crate) fn state(&mut self, at: usize, index: u64, hash: u64) -> Checked {
-        let known = *self.states.entry(index).or_insert(hash);
-        ensure(known == hash, Rule::EqualStates, || {
-            format!(
-                "n{} has a snapshot of entry {index} that differs from another one",
-                at + 1
-            )
-        })
     }
 
     /// What of `node` would survive a crash now.
@@ -322,6 +308,13 @@ impl Checks {
             *index <= base || term(*index).map(noraft::Term::get) == Some(entry.term)
         };
         held.take_while(same).count() as u64
+    }
+
+    /// The last entry that is known to be committed.
+    pub(crate) fn last_committed(&self) -> Option<LogPosition> {
+        let index = LogIndex::new(self.committed.len() as u64);
+        let last = self.committed.last()?;
+        Some(LogPosition::new(noraft::Term::new(last.term), index))
     }
 
     /// The highest index that the disk of a node certainly holds.
