@@ -7,6 +7,7 @@ mod basics;
 mod beginning;
 mod common;
 mod compaction;
+mod counters;
 mod crash;
 mod cuts;
 mod damage;
