@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::catalog::{Bug, Catalog};
-use super::hunt::{Found, Hunt, World};
+use super::hunt::{Found, Hunt, Order, World};
 use super::parts::{Origin, PartError, Rows, commit};
 use super::progress::Progress;
 use super::scorecard::{Control, Line, Score, Scorecard};
@@ -260,6 +260,7 @@ impl Campaign<'_> {
             first_seed: self.hunts.first_seed,
             seeds_max,
             budget: budget.max(Duration::from_millis(1)),
+            order: Order::Parallel,
         };
         hunt.run().await
     }

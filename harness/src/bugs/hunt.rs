@@ -93,6 +93,17 @@ pub struct Catch {
     pub detail: String,
 }
 
+/// How the seeds of a plan are run in the simulation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// As many at a time as there are processors.
+    Parallel,
+    /// One after the other.
+    Single,
+    /// One after the other, where coverage steers.
+    Steered,
+}
+
 /// What to run.
 pub(super) struct Hunt<'a> {
     pub(super) world: World,
@@ -109,6 +120,7 @@ pub(super) struct Hunt<'a> {
     /// At most so many.
     pub(super) seeds_max: u64,
     pub(super) budget: Duration,
+    pub(super) order: Order,
 }
 
 impl Hunt<'_> {
@@ -148,6 +160,11 @@ impl Hunt<'_> {
         let mut command = self.command("sim");
         command.args(["--seeds", &format!("{}..{last}", self.first_seed)]);
         command.args(["--cpu", &budget, "--json"]);
+        match self.order {
+            Order::Parallel => &mut command,
+            Order::Single => command.args(["--jobs", "1"]),
+            Order::Steered => command.arg("--steer"),
+        };
         let output = output(command, self.budget * SIM_PATIENCE + SIM_PATIENCE_MIN).await?;
         let said = String::from_utf8_lossy(&output.stdout);
         let brief: Brief = serde_json::from_str(&said).map_err(|_| no_verdict(&output))?;

@@ -14,6 +14,7 @@
 //! | `parts` | hunts in parts, and the joining of what they found |
 //! | `check` | whether every edit applies and compiles, without a hunt |
 //! | `scorecard` | the table |
+//! | `steering` | whether coverage that steers finds bugs in less time |
 //!
 //! Invariant: the unmutated daemon has passed every seed that a bug is hunted with, so what is caught is the bug.
 
@@ -25,6 +26,7 @@ mod parts;
 mod progress;
 mod scorecard;
 mod scratch;
+pub mod steering;
 mod test_programs;
 
 pub use campaign::{Hunts, HuntsError, run};

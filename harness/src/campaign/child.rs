@@ -79,7 +79,7 @@ impl Child {
         self
     }
 
-    pub(super) fn args<const N: usize>(mut self, args: [&str; N]) -> Self {
+    pub(super) fn args(mut self, args: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Self {
         self.0.args(args);
         self
     }

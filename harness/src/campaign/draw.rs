@@ -154,6 +154,7 @@ mod tests {
             weight,
             seeds: 1..102,
             block,
+            steer: false,
         };
         vec![entry(3, 10), entry(1, 7)]
     }

@@ -7,7 +7,7 @@
 //! | `seed` | decides the order of everything |
 //! | `budget` | time after which no more is begun; without it, all seeds are run |
 //! | `keep` | room for the folders of runs |
-//! | `[[entry]]` | `plan` (a path, from this file), `world`, `weight`, `seeds`, `block`, `nodes`, `time` |
+//! | `[[entry]]` | `plan` (a path, from this file), `world`, `weight`, `seeds`, `block`, `nodes`, `time`, `steer` |
 //!
 //! Invariant: a [`CampaignFile`] that exists is valid, and so are the plans that it names, in the world that it names for each.
 
@@ -141,6 +141,9 @@ struct WrittenEntry {
     #[serde(default)]
     nodes: Vec<usize>,
     time: Option<Span>,
+    /// Whether coverage steers the units of this entry; only in the simulation.
+    #[serde(default)]
+    steer: bool,
 }
 
 fn one() -> u64 {
@@ -179,6 +182,9 @@ pub struct Entry {
     pub seeds: Range<u64>,
     /// How many seeds are a unit of work.
     pub block: u64,
+    /// Whether coverage steers: the runs of a unit are mutants of those before them in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub steer: bool,
 }
 
 impl CampaignFile {
@@ -272,6 +278,11 @@ impl WrittenEntry {
         require((1..=BLOCK_MAX).contains(&block), &format!("{key}.block"), || {
             format!("must be 1 to {BLOCK_MAX}, and on real processes 1")
         })?;
+        require(
+            !self.steer || self.world == Place::Simulation,
+            &format!("{key}.steer"),
+            || "is only possible in the simulation".to_owned(),
+        )?;
         let in_plan = |source| FileError::Plan {
             key: format!("{key}.plan"),
             source,
@@ -294,6 +305,9 @@ impl WrittenEntry {
                 plan.cluster.nodes = nodes;
                 name = format!("{name}-{nodes}");
             }
+            if self.steer {
+                name += "-steered";
+            }
             plan.validate().map_err(in_plan)?;
             let plan = match self.world {
                 Place::Simulation => plan.for_simulation(),
@@ -309,6 +323,7 @@ impl WrittenEntry {
                 weight: self.weight,
                 seeds: from..to,
                 block,
+                steer: self.steer,
             })
         };
         numbers.into_iter().map(variant).collect()
@@ -357,6 +372,25 @@ mod tests {
             panic!("{campaign:?}")
         };
         assert_eq!((entry.name.as_str(), entry.block), ("p-simulation", BLOCK));
+    }
+
+    #[test]
+    fn an_entry_may_be_steered_beside_one_that_is_not() {
+        let (_, entry) = SMALL.split_at(SMALL.find("[[").unwrap());
+        let campaign = parse(&format!("{SMALL}{entry}steer = true\n")).unwrap();
+        let found: Vec<_> = campaign
+            .entries
+            .iter()
+            .map(|entry| (entry.name.as_str(), entry.steer))
+            .collect();
+        assert_eq!(found, [("p-simulation", false), ("p-simulation-steered", true)]);
+        // A ledger of before has entries without this.
+        let text = serde_json::to_string(&campaign.entries[0]).unwrap();
+        assert!(!text.contains("steer"), "{text}");
+        assert_eq!(serde_json::from_str::<Entry>(&text).unwrap(), campaign.entries[0]);
+        let real = SMALL.replace("simulation", "processes");
+        let said = parse(&format!("{real}steer = true\n")).unwrap_err();
+        assert!(said.contains("entry[0].steer"), "{said}");
     }
 
     #[test]

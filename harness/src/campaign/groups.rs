@@ -20,6 +20,8 @@ pub struct Group {
     pub best: Failed,
     /// Which unit that was.
     pub best_unit: u64,
+    /// Where coverage steered that unit: the first of its numbers.
+    pub steered_from: Option<u64>,
     /// Of which entry.
     pub entry: String,
     /// In which world.
@@ -29,9 +31,16 @@ pub struct Group {
 impl Group {
     /// What repeats it, in the campaign's folder: the plan and the seed, or what was recorded on real processes.
     pub(super) fn command(&self) -> String {
-        match self.place {
-            Place::Simulation => format!("harness sim plans/{}.toml --seed {}", self.entry, self.best.seed),
-            Place::Processes => format!("harness replay {}/latest", folder_of(self.best_unit)),
+        match (self.place, self.steered_from) {
+            (Place::Simulation, Some(first)) => format!(
+                "harness sim plans/{}.toml --steer --keep-going --seeds {first}..{}",
+                self.entry,
+                self.best.seed + 1
+            ),
+            (Place::Simulation, None) => {
+                format!("harness sim plans/{}.toml --seed {}", self.entry, self.best.seed)
+            }
+            (Place::Processes, _) => format!("harness replay {}/latest", folder_of(self.best_unit)),
         }
     }
 
@@ -53,6 +62,7 @@ pub fn group(records: &[Record]) -> Vec<Group> {
                 seeds: 0,
                 best: failed.clone(),
                 best_unit: record.unit.id,
+                steered_from: record.steered.then_some(record.unit.first_seed),
                 entry: record.entry.clone(),
                 place: record.place,
             };
@@ -101,6 +111,18 @@ mod tests {
             .map(|group| (group.best.rule.as_str(), group.seeds, group.best.seed))
             .collect();
         assert_eq!(found, [("liveness", 3, 24), ("panic", 1, 22)]);
+    }
+
+    #[test]
+    fn what_was_found_while_coverage_steered_is_repeated_with_its_unit() {
+        let mut records = samples::records();
+        assert_eq!(
+            group(&records)[0].command(),
+            "harness sim plans/swarm-simulation.toml --seed 24"
+        );
+        records.iter_mut().for_each(|record| record.steered = true);
+        let again = "harness sim plans/swarm-simulation.toml --steer --keep-going --seeds 21..25";
+        assert_eq!(group(&records)[0].command(), again);
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Record {
     pub entry: String,
     /// Where it ran.
     pub place: Place,
+    /// Whether coverage steered it.
+    pub steered: bool,
     /// Which build ran: the beginning of the program's SHA-256.
     pub build: String,
     /// The worst of its seeds.

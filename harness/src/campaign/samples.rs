@@ -15,6 +15,7 @@ pub(super) fn record(id: u64, verdict: Verdict, failures: Vec<Failed>) -> Record
         },
         entry: "swarm-simulation".to_owned(),
         place: Place::Simulation,
+        steered: false,
         build: "0123456789ab".to_owned(),
         verdict,
         reason: None,

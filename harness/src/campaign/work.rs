@@ -80,6 +80,7 @@ impl Works {
             unit,
             entry: entry.name,
             place: entry.place,
+            steered: entry.steer,
             build: build.to_owned(),
             verdict: done.verdict,
             reason: done.reason,
@@ -98,8 +99,14 @@ impl Works {
     async fn simulate(&self, unit: &Unit, entry: &Entry) -> Result<Done, String> {
         let range = unit.range();
         let child = self.programs.command("sim").arg(self.plan(entry));
-        let child = child.args(["--keep-going", "--json", "--jobs", "1", "--seeds"]);
-        let child = child.arg(format!("{}..{}", range.start, range.end));
+        let child = child.args(if entry.steer {
+            ["--keep-going", "--json", "--steer"].as_slice()
+        } else {
+            ["--keep-going", "--json", "--jobs", "1"].as_slice()
+        });
+        let child = child
+            .arg("--seeds")
+            .arg(format!("{}..{}", range.start, range.end));
         let child = child.arg("--coverage").arg(self.coverage(unit));
         let patience = UNIT_PATIENCE + SEED_PATIENCE * seeds_of(unit);
         let output = child.output(patience).await?;

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use harness::bugs::steering::{Comparison, compare, table};
 use harness::bugs::{Catalog, CatalogError, Hunts, Scorecard, World, check, join, run as run_hunts};
 use harness::plan::Span;
 use harness::results::{EXIT_USAGE, Outcome};
@@ -44,6 +45,10 @@ pub(crate) struct Args {
     /// Whether every edit of every bug, those held out included, applies and compiles; hunts nothing.
     #[arg(long, conflicts_with_all = ["list", "held_out", "shard", "join"])]
     check: bool,
+    /// Compares coverage that steers with seeds alone, instead of hunting: the bugs of `--only` are hunted ten times in both ways, each
+    /// for `--budget` of CPU time (20s when absent), and the medians are printed as a table. See results/steering.md.
+    #[arg(long, requires = "only", conflicts_with_all = ["list", "check", "shard", "join", "world"])]
+    compare_steering: bool,
     /// One part of the bugs, such as 2/8, by the order of their names; its rows are written, and no table.
     #[arg(long, value_name = "I/N", conflicts_with = "only")]
     shard: Option<Shard>,
@@ -89,6 +94,9 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     }
     if args.check {
         return check_edits(&args, &catalog);
+    }
+    if args.compare_steering {
+        return compare_steering(&args, catalog);
     }
     let shard = args.shard;
     let hunts = Hunts {
@@ -146,6 +154,26 @@ fn check_edits(args: &Args, catalog: &Catalog) -> Result<ExitCode, Box<dyn Error
     }
     .into())
 }
+
+fn compare_steering(args: &Args, catalog: Catalog) -> Result<ExitCode, Box<dyn Error>> {
+    let limit = args.budget.unwrap_or(COMPARED_FOR);
+    let wanted = Comparison {
+        root: args.root.clone(),
+        scratch: args.scratch("target/bugs"),
+        bugs: catalog.bugs,
+        tries: COMPARED_TRIES,
+        limit,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let rows = runtime.block_on(compare(&wanted, &mut |line| eprintln!("{line}")))?;
+    print!("{}", table(&rows, limit));
+    Ok(ExitCode::SUCCESS)
+}
+
+const COMPARED_TRIES: u64 = 10;
+const COMPARED_FOR: Span = Span::from_millis(20_000);
 
 /// Writes the table of everything, and prints it.
 fn conclude(args: &Args, card: &Scorecard, whole: &Catalog) -> Result<ExitCode, Box<dyn Error>> {

@@ -2,14 +2,14 @@
 
 use std::error::Error;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use super::coverage::CoverageArgs;
 use harness::plan::{Plan, PlanError, Span};
 use harness::results::{EXIT_USAGE, Outcome};
-use harness::sim::campaign::{Campaign, Totals, thread_cpu_ns};
+use harness::sim::campaign::{Campaign, Failure, Totals, thread_cpu_ns};
 use harness::sim::{Lines, Simulated, folder, simulate};
 
 /// Run a plan in a simulation: the daemon's own code in one thread with virtual time; one seed is one trace.
@@ -41,6 +41,14 @@ pub(crate) struct Args {
     /// Prints the result as JSON for another program, and keeps no folder.
     #[arg(long, requires = "seeds")]
     json: bool,
+    /// Lets coverage steer: most runs are mutants of those that reached new states of the cluster.
+    ///
+    /// A third of the runs are those that the seeds draw. The others are one of the runs before up to about the moment at
+    /// which it reached a rare state, with other draws from there on, or its plan changed in one or two ways (a fault more or less, a share,
+    /// a limit). What runs depends on the first seed, so runs are one after the other, and a run is named by its number in the place of a
+    /// seed. A mutant that fails is written as a plan that repeats it. Whether this finds more than seeds alone is measured in results/steering.md.
+    #[arg(long, requires = "seeds", conflicts_with = "jobs")]
+    steer: bool,
     /// Prints one line for each event; only with one seed.
     #[arg(long, conflicts_with = "seeds")]
     trace: bool,
@@ -138,6 +146,7 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
         keep_going: args.keep_going,
         cpu_max: args.cpu.map(Span::as_duration),
         counts_states: args.coverage.is_asked(),
+        steers: args.steer,
     };
     let mut shown = 0;
     let tally = campaign.run(|tally| {
@@ -152,9 +161,10 @@ fn run_many(args: &Args, plan: Plan, seeds: Range<u64>) -> Result<ExitCode, Box<
         return Ok(code_of(&tally, is_kept));
     }
     if let Some(failure) = tally.failed.first() {
-        report_failure(args, &campaign.plan, failure.seed)?;
+        report_first(args, &campaign.plan, failure)?;
     }
     print_totals(&tally);
+    keep_mutants(args, &tally)?;
     let is_kept = wanted.report(&campaign, &tally, |line| println!("{line}"))?;
     println!("verdict: {}", tally.verdict());
     Ok(code_of(&tally, is_kept))
@@ -178,14 +188,46 @@ fn print_totals(tally: &Totals) {
     }
 }
 
-/// Runs a failing seed again, with its lines, and keeps everything.
-fn report_failure(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Error>> {
+/// Writes the plan of each mutant that failed.
+fn keep_mutants(args: &Args, tally: &Totals) -> Result<(), Box<dyn Error>> {
+    let folder = args.out.join("mutants");
+    for failure in tally.failed.iter().take(FAILURES_SHOWN) {
+        let Some(plan) = &failure.mutant else { continue };
+        std::fs::create_dir_all(&folder)?;
+        let name = args.plan.file_stem().unwrap_or_default().to_string_lossy();
+        let file = folder.join(format!("{name}-{}.toml", failure.seed));
+        std::fs::write(&file, plan)?;
+        println!("run {} again: harness sim {}", failure.seed, file.display());
+    }
+    Ok(())
+}
+
+fn report_first(args: &Args, plan: &Plan, failure: &Failure) -> Result<(), Box<dyn Error>> {
+    let Some(mutant) = &failure.mutant else {
+        return report_failure(args, plan, failure.seed);
+    };
+    let plan = Plan::parse(mutant, Path::new("mutant.toml"))?;
+    let run = run_again(args, &plan, plan.seed.unwrap_or_default())?;
+    println!("run {} is {}", failure.seed, plan.about);
+    println!("again:   harness sim {}/plan.toml", run.display());
+    println!("watch:   harness sim {}/plan.toml --trace", run.display());
+    println!("smaller: harness shrink {}", run.display());
+    Ok(())
+}
+
+/// Runs a failing seed again, with its lines, and keeps everything: in this folder.
+fn run_again(args: &Args, plan: &Plan, seed: u64) -> Result<PathBuf, Box<dyn Error>> {
     let run = simulate(plan, seed, Lines::Last(LINES_KEPT));
     let argv: Vec<String> = std::env::args().collect();
     let (folder, _) = folder::keep(&args.out, &run, &argv)?;
     println!("seed {seed} failed: {}", run.broken().unwrap_or_default());
     println!("{}", explain(&run));
     println!("everything is in {}", folder.path().display());
+    Ok(folder.path().to_owned())
+}
+
+fn report_failure(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Error>> {
+    let folder = run_again(args, plan, seed)?;
     println!(
         "again:   harness sim {}{} --seed {seed}",
         args.plan.display(),
@@ -196,7 +238,7 @@ fn report_failure(args: &Args, plan: &Plan, seed: u64) -> Result<(), Box<dyn Err
         args.plan.display(),
         time_of(args)
     );
-    println!("smaller: harness shrink {}", folder.path().display());
+    println!("smaller: harness shrink {}", folder.display());
     Ok(())
 }
 

@@ -54,6 +54,11 @@ impl Lane {
         };
         (0..plan.nemesis.lanes).map(lane).collect()
     }
+
+    /// Makes its further decisions those of another seed, of which `root` is forked.
+    pub(crate) fn branch_off(&mut self, root: &Prng) {
+        self.seed = root.fork(self.lane as u64);
+    }
 }
 
 impl Iterator for Lane {

@@ -11,7 +11,7 @@
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
 //! | `[limits]`     | deadlines, and the least a run must do to prove something           |
-//! | `[sim]`        | the simulated world: `network`, `disk`, `clock`, `node`             |
+//! | `[sim]`        | the simulated world: `network`, `disk`, `clock`, `node`, `branch`   |
 //! | `[swarm]`      | what each seed of a simulation draws for itself                     |
 
 mod cluster;
@@ -38,7 +38,7 @@ pub use fault::{
 };
 pub(crate) use locate::locate;
 pub use power::PowerTier;
-pub use sim::{ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
+pub use sim::{BranchPlan, ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
 pub use swarm::SwarmPlan;
 pub use workload::{LogPlan, ObjectPlan, RegisterPlan, WorkloadPlan};

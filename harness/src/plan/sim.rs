@@ -20,6 +20,20 @@ pub struct SimPlan {
     pub clock: ClockPlan,
     /// Limits of the nodes; small ones, so that they are reached.
     pub node: NodePlan,
+    /// Moments from which on the run draws other numbers.
+    #[serde(rename = "branch", skip_serializing_if = "Vec::is_empty")]
+    pub branches: Vec<BranchPlan>,
+}
+
+/// A moment at which a run leaves the one that it would be: up to then it is the same, event by event; from then on all that is
+/// drawn (further faults, delays, what crashes leave) is drawn from another seed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct BranchPlan {
+    /// When, in virtual microseconds since the run began.
+    pub at_us: u64,
+    /// The seed from then on.
+    pub seed: u64,
 }
 
 /// Links between nodes. Shares are per thousand messages.
@@ -257,7 +271,14 @@ impl SimPlan {
         ] {
             require(share <= max, key, || format!("must be at most {max}"))?;
         }
-        Ok(())
+        self.validate_branches()
+    }
+
+    fn validate_branches(&self) -> Result<(), PlanError> {
+        let is_late = |branch: &BranchPlan| branch.at_us > BRANCH_US_MAX;
+        require(!self.branches.iter().any(is_late), "sim.branch.at_us", || {
+            format!("must be at most {BRANCH_US_MAX}")
+        })
     }
 
     pub(super) fn validate(&self) -> Result<(), PlanError> {
@@ -340,6 +361,8 @@ const SHARE_MAX: u64 = 500;
 const COUPS_MAX: u64 = 950;
 /// A second.
 const MICROS_MAX: u64 = 1_000_000;
+/// A day, as long as a run may be.
+const BRANCH_US_MAX: u64 = 24 * 60 * 60 * 1_000_000;
 /// Reading a few entries from the page cache.
 pub(super) const READ_US: u64 = 40;
 /// Eight pages: what the store takes at least.

@@ -1,7 +1,8 @@
 //! Many seeds of one plan, on several threads.
 //!
 //! Invariant: a seed's run knows nothing of the others; threads only share out the seeds. What is reported of a
-//! failure comes from running its seed again.
+//! failure comes from running its seed again. Where coverage steers, a run depends on those before it, so they run one after
+//! the other, and what ran is a function of the plan and the first seed.
 
 use std::fs;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Counters, Coverage, Lines, Simulated, simulate, simulate_counted};
+use super::{Counters, Coverage, Lines, Simulated, Steering, simulate, simulate_counted};
 use crate::plan::Plan;
 use crate::results::{Counts, Outcome};
 
@@ -30,6 +31,9 @@ pub struct Campaign {
     pub cpu_max: Option<Duration>,
     /// Whether to count the kinds of states that are reached.
     pub counts_states: bool,
+    /// Whether most runs are of plans that are mutated from those that reached new states; a number of a run then takes the
+    /// place of its seed.
+    pub steers: bool,
 }
 
 /// A campaign in a few figures, as one program gives it to another.
@@ -87,6 +91,9 @@ pub struct Failure {
     pub place: String,
     /// How many events it took.
     pub events: u64,
+    /// Where coverage steers: the plan that failed, with its seed, if it is a mutant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mutant: Option<String>,
 }
 
 /// What came of the seeds that ran.
@@ -123,7 +130,7 @@ impl Campaign {
         let stop = AtomicBool::new(false);
         let (send, receive) = channel();
         std::thread::scope(|scope| {
-            for _ in 0..self.jobs.max(1) {
+            for _ in 0..self.threads() {
                 let send = send.clone();
                 let (next, stop) = (&next, &stop);
                 scope.spawn(move || self.work(next, stop, &send));
@@ -133,14 +140,22 @@ impl Campaign {
         })
     }
 
+    fn threads(&self) -> usize {
+        if self.steers { 1 } else { self.jobs.max(1) }
+    }
+
     fn work(&self, next: &AtomicU64, stop: &AtomicBool, send: &Sender<Totals>) {
         let mut before = thread_cpu_ns();
+        let mut steering = self.steers.then(|| Steering::new(&self.plan, self.seeds.start));
         while !stop.load(Ordering::Relaxed) {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= self.seeds.end {
                 return;
             }
-            let mut one = Totals::of(self.simulate(seed));
+            let mut one = match steering.as_mut() {
+                None => Totals::of(self.simulate(seed)),
+                Some(steering) => self.steered(steering, seed),
+            };
             let now = thread_cpu_ns();
             one.cpu_ns = now.saturating_sub(before);
             for run in &mut one.runs {
@@ -159,6 +174,24 @@ impl Campaign {
         } else {
             simulate(&self.plan, seed, Lines::None)
         }
+    }
+
+    /// The run of this number, where coverage steers.
+    fn steered(&self, steering: &mut Steering, number: u64) -> Totals {
+        let trial = steering.next_trial(number);
+        let run = simulate_counted(&trial.plan, trial.seed);
+        steering.learn(&trial, &run);
+        let mut one = Totals::of(run);
+        one.runs.iter_mut().for_each(|run| run.seed = number);
+        for failure in &mut one.failed {
+            failure.seed = number;
+            failure.mutant = trial.is_mutant().then(|| trial.plan.to_toml());
+        }
+        one.unknown.iter_mut().for_each(|(seed, _)| *seed = number);
+        if !self.counts_states {
+            one.coverage = None;
+        }
+        one
     }
 
     fn gather(
@@ -244,6 +277,7 @@ impl Totals {
                 detail: detail_of(&done),
                 place: done.place(),
                 events: done.trace.events,
+                mutant: None,
             }),
         }
         tally

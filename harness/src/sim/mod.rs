@@ -12,6 +12,7 @@
 //! | `judge` | the verdict |
 //! | `topologies` | every directed topology of a few nodes, instead of a plan |
 //! | `campaign`, `folder`, `shrink` | many seeds; what is kept of a failure; a smaller one |
+//! | `steer` | which plan runs next, by what the runs before reached |
 //! | `baseline` | the kinds of states that a campaign reached, as a file, and compared with those of an earlier one |
 //!
 //! Invariant: a plan and a seed name one trace, in every process, on every machine.
@@ -24,6 +25,7 @@ mod judge;
 mod panics;
 mod parts;
 pub mod shrink;
+mod steer;
 pub mod topologies;
 mod world;
 
@@ -33,6 +35,7 @@ pub use journal::coverage::Coverage;
 pub use journal::history::WorkloadHistory;
 pub use journal::trace::Lines;
 pub use parts::rule::{BrokenRule, Rule};
+pub use steer::{Steering, Trial};
 
 use crate::nemesis::Decision;
 use crate::nodes::NodeSample;

@@ -164,6 +164,14 @@ fn calmer_world(plan: &Plan, found: &mut Candidates) {
         delay_us: plan.sim.network.delay_us,
         ..NetworkPlan::default()
     };
+    if !plan.sim.branches.is_empty() {
+        push(found, "no branch".to_owned(), plan, |plan| {
+            plan.sim.branches.clear()
+        });
+        push(found, "one branch less".to_owned(), plan, |plan| {
+            plan.sim.branches.pop();
+        });
+    }
     if plan.sim.network != calm {
         push(found, "a calm network".to_owned(), plan, |plan| {
             plan.sim.network = calm.clone()

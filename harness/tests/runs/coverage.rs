@@ -30,6 +30,7 @@ fn campaign(plan: Plan, jobs: usize) -> Totals {
         keep_going: true,
         cpu_max: None,
         counts_states: true,
+        steers: false,
     };
     let totals = campaign.run(|_| {});
     assert_eq!(totals.verdict(), Outcome::Valid, "{:?}", totals.failed);

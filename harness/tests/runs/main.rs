@@ -17,4 +17,5 @@ mod site;
 #[path = "../../../noraftd/tests/daemon/support/skip.rs"]
 mod skip;
 mod slurm;
+mod steer;
 mod topologies;

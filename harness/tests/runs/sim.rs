@@ -73,6 +73,7 @@ fn correct_code_passes_a_few_hundred_seeds() {
         keep_going: true,
         cpu_max: None,
         counts_states: false,
+        steers: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -104,6 +105,7 @@ fn correct_code_passes_while_the_voters_change() {
         keep_going: true,
         cpu_max: None,
         counts_states: false,
+        steers: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -136,6 +138,7 @@ fn sixty_valid_seeds(name: &str) -> Totals {
         keep_going: true,
         cpu_max: None,
         counts_states: false,
+        steers: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!(
@@ -210,6 +213,7 @@ fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
         keep_going: true,
         cpu_max: None,
         counts_states: false,
+        steers: false,
     };
     let tally = campaign.run(|_| {});
     assert_eq!((&tally.failed[..], tally.seeds), (&[][..], 40));

@@ -231,11 +231,12 @@ impl Ledger {
     /// When one cannot be read.
     pub fn records(&self) -> Result<Vec<Record>, LedgerError> {
         let mut records = read_units(&self.connection).map_err(|error| refused(self.path.clone(), error))?;
-        let entries = self.about()?.campaign.entries.len();
+        let entries = self.about()?.campaign.entries;
         for record in &mut records {
-            if record.unit.entry >= entries {
+            let Some(entry) = entries.get(record.unit.entry) else {
                 return Err(self.damaged(format!("unit {} is of no entry", record.unit.id)));
-            }
+            };
+            record.steered = entry.steer;
             record.failures = read_failures(&self.connection, record.unit.id)
                 .map_err(|error| refused(self.path.clone(), error))?;
             record.runs = read_runs(&self.connection, record.unit.id)

@@ -122,6 +122,8 @@ fn read_unit(row: &Row<'_>) -> rusqlite::Result<Record> {
         },
         entry: row.get("name")?,
         place,
+        // The campaign says so, not the table.
+        steered: false,
         build: row.get("build")?,
         verdict: read_verdict(row)?,
         reason: row.get("reason")?,

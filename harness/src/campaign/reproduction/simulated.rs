@@ -11,7 +11,11 @@ use crate::plan::Plan;
 
 pub(super) async fn write(found: &Found<'_>) -> Result<Written, CampaignError> {
     let best = &found.group.best;
-    let original = found.named(found.entry.plan.drawn(best.seed));
+    let plan = match failed_plan(found).await {
+        Ok(plan) => plan,
+        Err(trouble) => return Ok(not_repeated(found, trouble)),
+    };
+    let original = found.named(plan);
     let path = found.folder.join("original.toml");
     put(&path, &original.to_toml())?;
     let smaller = shrunk(found, &path).await;
@@ -35,6 +39,39 @@ pub(super) async fn write(found: &Found<'_>) -> Result<Written, CampaignError> {
     })
 }
 
+/// The plan that failed: what its seed draws, or, where coverage steered, the mutant that is the run of its number. Its unit is run
+/// again up to there, for what a run is depends on those before it.
+async fn failed_plan(found: &Found<'_>) -> Result<Plan, String> {
+    let number = found.group.best.seed;
+    let drawn = || found.entry.plan.drawn(number);
+    let Some(first) = found.group.steered_from else {
+        return Ok(drawn());
+    };
+    let child = found.works.programs.command("sim");
+    let child = child.arg(found.works.plan(found.entry));
+    let child = child.args(["--steer", "--keep-going", "--json", "--seeds"]);
+    let child = child.arg(format!("{first}..{}", number + 1));
+    let brief = brief_of(&child.output(UNIT_PATIENCE).await?)?;
+    let again = brief.failed.into_iter().find(|failure| failure.seed == number);
+    let again = again.ok_or_else(|| format!("run {number} did not fail again"))?;
+    match again.mutant {
+        None => Ok(drawn()),
+        Some(text) => Plan::parse(&text, Path::new("mutant.toml")).map_err(|error| error.to_string()),
+    }
+}
+
+fn not_repeated(found: &Found<'_>, trouble: String) -> Written {
+    let faults = found.entry.plan.faults.len();
+    Written {
+        replays: 0,
+        again: 0,
+        recorded: None,
+        faults: [faults, faults],
+        command: found.group.command(),
+        trouble: Some(trouble),
+    }
+}
+
 /// The plan made smaller; none when that takes too long, or the harness fails at it.
 async fn shrunk(found: &Found<'_>, original: &Path) -> Option<Plan> {
     let out = found.folder.join("shrunk.toml");
@@ -55,6 +92,7 @@ async fn replay(found: &Found<'_>, seed: u64) -> Result<Vec<Failed>, String> {
 }
 
 const REPLAYS: u64 = 10;
+const UNIT_PATIENCE: Duration = Duration::from_secs(1800);
 const REPLAY_PATIENCE: Duration = Duration::from_secs(120);
 /// A plan that is not small by then is written as it was.
 const SHRINK_PATIENCE: Duration = Duration::from_secs(300);

@@ -120,6 +120,23 @@ impl FaultPlan {
         self.kind
     }
 
+    /// Its name, such as `kill-leader`, without how links are cut.
+    pub fn name(&self) -> String {
+        let Arguments {
+            target,
+            shape,
+            trouble,
+            ..
+        } = &self.arguments;
+        let words = [
+            Some(self.kind.name()),
+            trouble.map(DiskTrouble::name),
+            target.map(Target::name),
+            shape.map(Shape::name),
+        ];
+        words.into_iter().flatten().collect::<Vec<_>>().join("-")
+    }
+
     /// The fault, where links are cut in the way that the plan says, or else as `drawn`.
     pub fn fault(&self, drawn: CutMode) -> FaultKind {
         let arguments = Arguments {

@@ -107,6 +107,16 @@ impl Clients {
         clients
     }
 
+    /// Draws from `root` from now on.
+    pub(crate) fn branch_off(&mut self, root: &Prng) {
+        let clients = self.list.iter_mut().map(|client| &mut client.prng);
+        let pipelines = self.pipelines.list.iter_mut().map(|pipeline| &mut pipeline.prng);
+        let commands = self.commands.list.iter_mut().map(|commander| &mut commander.prng);
+        for (at, prng) in (0..).zip(clients.chain(pipelines).chain(commands)) {
+            *prng = root.fork(at);
+        }
+    }
+
     pub(crate) fn add(&mut self, node: usize, prng: Prng, finale: Option<Finale>) -> usize {
         let process = self.fresh_process();
         self.list.push(SimClient {

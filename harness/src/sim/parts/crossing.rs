@@ -54,6 +54,11 @@ impl Crossing {
         }
     }
 
+    /// Draws from `prng` from now on.
+    pub(crate) fn branch_off(&mut self, prng: Prng) {
+        self.prng = prng;
+    }
+
     /// A message arrives that was sent over the connection of that number, which is gone: of a thousand `permille` are not
     /// lost. `is_open` says whether there is another one.
     pub(crate) fn outlives(

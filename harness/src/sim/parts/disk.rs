@@ -137,6 +137,11 @@ impl SimDisk {
         self.state().trouble
     }
 
+    /// Draws from `prng` from now on.
+    pub(crate) fn branch_off(&self, prng: Prng) {
+        self.state().prng = prng;
+    }
+
     /// Operations that failed because of a trouble.
     pub(crate) fn failures(&self) -> u64 {
         self.state().failures

@@ -129,6 +129,8 @@ pub(crate) enum RunEvent {
     BeginCoup { node: usize },
     /// It is heard again.
     EndCoup { node: usize },
+    /// From now on, other numbers are drawn.
+    Branch { seed: u64 },
     /// States are compared.
     Compare,
     /// The disturbed part of the run is over.

@@ -64,6 +64,16 @@ impl SimNemesis {
         }
     }
 
+    /// Draws from `root` from now on; what each lane has decided next is kept.
+    pub(crate) fn branch_off(&mut self, root: &Prng) {
+        let lanes = root.fork(FORK_LANES);
+        for state in &mut self.lanes {
+            state.lane.branch_off(&lanes);
+        }
+        self.prng = root.fork(FORK_DETAILS);
+        self.coups = root.fork(FORK_COUPS);
+    }
+
     /// What became of every fault, and how many decisions could not be carried out.
     pub(crate) fn results(&self) -> (Vec<FaultResult>, u64) {
         (self.ledger.results(), self.ledger.skipped())
@@ -72,3 +82,6 @@ impl SimNemesis {
 
 /// Separates the details of faults from the schedule, which is the same for real processes.
 const FORK_DETAILS: u64 = 0x6465_7461_696c;
+// After a branch: the lanes, and the leaders that are cut off.
+const FORK_LANES: u64 = 1;
+const FORK_COUPS: u64 = 2;

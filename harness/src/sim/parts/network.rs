@@ -117,6 +117,16 @@ impl Network {
         }
     }
 
+    /// Draws from `root` from now on.
+    pub(crate) fn branch_off(&mut self, root: &Prng) {
+        for (at, link) in (0..).zip(&mut self.links) {
+            link.prng = root.fork(at);
+        }
+        self.stale.branch_off(root.fork(FORK_STALE));
+        self.crossing.branch_off(root.fork(FORK_CROSSING));
+        self.rot = root.fork(FORK_ROT);
+    }
+
     /// Decides what becomes of a message that is sent over a link at `now`.
     pub(crate) fn send(&mut self, at: usize, now: u64) -> Way {
         self.links[at].send(now, &self.conditions)

@@ -45,6 +45,11 @@ impl Stale {
         }
     }
 
+    /// Draws from `prng` from now on.
+    pub(crate) fn branch_off(&mut self, prng: Prng) {
+        self.prng = prng;
+    }
+
     /// A message is sent over a link: of a thousand answers, `permille` are kept, too.
     pub(crate) fn note(&mut self, permille: u64, (link, epoch): (usize, u64), message: &PeerMessage) {
         let is_request = matches!(message, PeerMessage::Forward { .. }) && self.keeps_requests;

@@ -98,7 +98,7 @@ impl World {
             let state = state_of(&self.nodes[at], self.atlas.has_refused(at), &around);
             watcher.saw(at, state);
         }
-        watcher.saw_cluster();
+        watcher.saw_cluster(self.queue.now());
     }
 
     /// Counts what becomes of a message.

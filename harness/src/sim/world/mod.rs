@@ -4,6 +4,7 @@
 //! from a generator that belongs to one part, and every collection that is walked has an order.
 
 mod aims;
+mod branches;
 mod clients;
 mod commands;
 mod coups;
@@ -128,6 +129,7 @@ impl World {
         self.queue.push(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         let time = self.plan.time.as_millis() * MILLI;
         self.queue.push(time, Event::Run(RunEvent::Calm));
+        self.begin_branches();
     }
 
     fn happen(&mut self, event: Event) {
@@ -199,6 +201,7 @@ impl World {
             RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::BeginCoup { node } => self.begin_coup(node),
             RunEvent::EndCoup { node } => self.end_coup(node),
+            RunEvent::Branch { seed } => self.branch_off(seed),
             RunEvent::Compare => self.compare(),
             RunEvent::Calm => self.calm(),
             RunEvent::Settle => self.settle(),

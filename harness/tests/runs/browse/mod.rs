@@ -175,6 +175,7 @@ fn record(id: u64, place: Place, runs: Vec<Run>, failures: Vec<Failed>) -> Recor
         },
         entry: name.to_owned(),
         place,
+        steered: false,
         build: "0a1b2c3d4e5f".to_owned(),
         verdict: if failures.is_empty() {
             Verdict::Valid

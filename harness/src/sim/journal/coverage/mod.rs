@@ -23,7 +23,8 @@ use self::state::NodeState;
 pub struct Coverage {
     runs: u64,
     nodes: BTreeSet<NodeState>,
-    clusters: BTreeSet<u64>,
+    /// The states of the cluster, and when each was reached, in virtual nanoseconds: by the run that reached it earliest.
+    clusters: BTreeMap<u64, u64>,
     /// Runs that reached each kind, by the places of its dimension and of itself.
     reached: BTreeMap<(usize, usize), u64>,
 }
@@ -32,7 +33,7 @@ impl Coverage {
     /// Of one run; `heard` are the places of the messages that arrived.
     fn of_run(
         nodes: BTreeSet<NodeState>,
-        clusters: BTreeSet<u64>,
+        clusters: BTreeMap<u64, u64>,
         heard: impl Iterator<Item = (usize, usize)>,
     ) -> Self {
         let kinds_of = |state: &NodeState| {
@@ -56,7 +57,10 @@ impl Coverage {
     pub fn merge(&mut self, other: Self) {
         self.runs += other.runs;
         self.nodes.extend(other.nodes);
-        self.clusters.extend(other.clusters);
+        for (state, at_ns) in other.clusters {
+            let earliest = self.clusters.entry(state).or_insert(at_ns);
+            *earliest = at_ns.min(*earliest);
+        }
         for (place, runs) in other.reached {
             *self.reached.entry(place).or_insert(0) += runs;
         }
@@ -64,8 +68,13 @@ impl Coverage {
 
     /// How many states of the cluster were reached that `seen` lacks: a run that has some went where none had been.
     pub fn new_since(&self, seen: &Self) -> u64 {
-        let is_new = |state: &&u64| !seen.clusters.contains(state);
-        self.clusters.iter().filter(is_new).count() as u64
+        let is_new = |state: &&u64| !seen.clusters.contains_key(state);
+        self.clusters.keys().filter(is_new).count() as u64
+    }
+
+    /// The states of the cluster, and when each was reached, in virtual nanoseconds.
+    pub fn cluster_states(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.clusters.iter().map(|(state, at_ns)| (*state, *at_ns))
     }
 
     /// Runs that were counted.
@@ -117,7 +126,8 @@ mod tests {
 
     fn run(states: &[u128], clusters: &[u64], heard: &[(usize, usize)]) -> Coverage {
         let nodes = states.iter().map(|bits| NodeState::from_bits(*bits)).collect();
-        Coverage::of_run(nodes, clusters.iter().copied().collect(), heard.iter().copied())
+        let clusters = clusters.iter().map(|state| (*state, state * 10)).collect();
+        Coverage::of_run(nodes, clusters, heard.iter().copied())
     }
 
     #[test]

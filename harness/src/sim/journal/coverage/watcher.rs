@@ -5,7 +5,7 @@
 //!
 //! Invariant: what is remembered does not depend on the order in which states were reached.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hasher;
 
 use noraftd::protocol::peer::PeerMessage;
@@ -20,7 +20,8 @@ use crate::sim::parts::network::{Loss, Way};
 pub(crate) struct Watcher {
     now: Vec<NodeState>,
     nodes: BTreeSet<NodeState>,
-    clusters: BTreeSet<u64>,
+    /// With the time at which each was reached.
+    clusters: BTreeMap<u64, u64>,
     has_changed: bool,
     /// Kept for its allocation.
     sorted: Vec<u128>,
@@ -33,7 +34,7 @@ impl Watcher {
         Self {
             now: vec![NodeState::default(); nodes],
             nodes: BTreeSet::new(),
-            clusters: BTreeSet::new(),
+            clusters: BTreeMap::new(),
             has_changed: false,
             sorted: Vec::with_capacity(nodes),
             messages: [0; MESSAGES.len()],
@@ -49,8 +50,8 @@ impl Watcher {
         }
     }
 
-    /// All nodes that were touched have been seen.
-    pub(crate) fn saw_cluster(&mut self) {
+    /// All nodes that were touched have been seen at `now`.
+    pub(crate) fn saw_cluster(&mut self, now: u64) {
         if !std::mem::take(&mut self.has_changed) {
             return;
         }
@@ -62,7 +63,7 @@ impl Watcher {
             hasher.write_u64(*outline as u64);
             hasher.write_u64((*outline >> 64) as u64);
         }
-        self.clusters.insert(hasher.finish());
+        self.clusters.entry(hasher.finish()).or_insert(now);
     }
 
     /// A message arrives at a node that is in `term`.

@@ -36,6 +36,8 @@ pub(crate) enum RunHappening<'a> {
     Stalls { detail: &'a str },
     /// A rule is broken.
     Fails { rule: Rule, detail: &'a str },
+    /// From here on, other numbers are drawn.
+    Branches { seed: u64 },
 }
 
 impl Hash for Happening<'_> {
@@ -69,6 +71,7 @@ impl Hash for RunHappening<'_> {
         match self {
             Self::Stalls { .. } => to.write_u64(0xe6),
             Self::Fails { rule, .. } => write_all(to, &[u64::MAX, rule.to_string().len() as u64]),
+            Self::Branches { seed } => write_all(to, &[0xe7, *seed]),
         }
     }
 }
@@ -77,6 +80,7 @@ impl Display for RunHappening<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stalls { detail } => write!(f, "the run ends here, and rightly: {detail}"),
+            Self::Branches { seed } => write!(f, "from here on, the run draws from seed {seed}"),
             Self::Fails { rule, detail } => write!(f, "BROKEN: {rule}: {detail}"),
         }
     }
