@@ -16,6 +16,7 @@ mod driver;
 mod early_ends;
 mod going_on;
 mod golden;
+mod lost;
 mod making;
 mod misplaced;
 mod numbers;
