@@ -441,7 +441,7 @@ fn a_harness_that_fails_is_no_finding() {
 }
 
 /// A daemon that starts once in each directory, as if what a kill left were damage.
-fn starts_once(folder: &Path) -> PathBuf {
+pub(crate) fn starts_once(folder: &Path) -> PathBuf {
     let daemon = Path::new(HARNESS).with_file_name("noraftd");
     let path = folder.join("starts-once");
     let text = format!(
@@ -456,7 +456,7 @@ fn starts_once(folder: &Path) -> PathBuf {
 }
 
 /// Kills, which break what starts once, and pauses, which do not.
-const KILLS_AND_PAUSES: &str = "version = 1\nname = \"kills\"\ntime = \"3s\"\n[cluster]\nnodes = 3\n[clients]\ncount = 2\nrate = 100\n\
+pub(crate) const KILLS_AND_PAUSES: &str = "version = 1\nname = \"kills\"\ntime = \"3s\"\n[cluster]\nnodes = 3\n[clients]\ncount = 2\nrate = 100\n\
      [[workload]]\nkind = \"log\"\n[nemesis]\nwarmup = \"300ms\"\ncalm = [\"100ms\", \"200ms\"]\n\
      [[fault]]\nkind = \"kill\"\ntarget = \"one\"\nduration = \"100ms\"\nweight = 2\n\
      [[fault]]\nkind = \"pause\"\ntarget = \"one\"\nduration = \"100ms\"\nweight = 2\n\

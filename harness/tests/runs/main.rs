@@ -9,6 +9,7 @@ mod plans;
 mod power;
 mod proxy;
 mod reference;
+mod regressions;
 mod replay;
 mod report;
 mod run;

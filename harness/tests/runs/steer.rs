@@ -10,16 +10,15 @@ use harness::sim::campaign::Brief;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
 
-/// Writes a plan that must fail: no write is ever durable before its request is given up.
+/// Writes a plan of which about every third run fails: disks are slow, and requests are given up early.
 fn put_impatient(folder: &Path) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/swarm.toml");
     let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
-    let mut plan = plan.lasting(Span::from_millis(500)).drawn(3);
+    let mut plan = plan.lasting(Span::from_millis(500));
     plan.name = "impatient".to_owned();
-    plan.seed = None;
     plan.sim.disk.sync_us = 50_000;
-    plan.sim.node.request_timeout = Span::from_millis(1);
-    plan.limits.recovery = Span::from_millis(300);
+    plan.sim.node.request_timeout = Span::from_millis(10);
+    plan.limits.recovery = Span::from_millis(200);
     fs::write(folder.join("impatient.toml"), plan.to_toml()).expect("it can be written");
 }
 
@@ -61,8 +60,8 @@ fn brief(folder: &Path, seeds: &str) -> Brief {
 fn a_unit_is_the_same_in_every_process_and_a_mutant_that_failed_fails_again() {
     let folder = tempfile::tempdir().unwrap();
     put_impatient(folder.path());
-    let unit = brief(folder.path(), "3..15");
-    assert_eq!(unit, brief(folder.path(), "3..15"));
+    let unit = brief(folder.path(), "3..33");
+    assert_eq!(unit, brief(folder.path(), "3..33"));
     let beginning = brief(folder.path(), "3..9");
     assert_eq!(
         beginning.runs,
@@ -75,8 +74,8 @@ fn a_unit_is_the_same_in_every_process_and_a_mutant_that_failed_fails_again() {
         .iter()
         .filter(|failure| failure.mutant.is_some())
         .collect();
-    assert!(mutants.len() > 2, "{:?}", unit.failed);
-    let done = steered(folder.path(), "3..15", &["--out", "runs"]);
+    assert!(!mutants.is_empty(), "{:?}", unit.failed);
+    let done = steered(folder.path(), "3..33", &["--out", "runs"]);
     let text = said(&done);
     assert_eq!(done.status.code(), Some(1), "{text}");
     for mutant in mutants {

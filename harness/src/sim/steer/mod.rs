@@ -21,6 +21,7 @@ use self::corpus::Corpus;
 use self::mutation::Mutation;
 use super::Simulated;
 use crate::plan::{BranchPlan, Plan};
+use crate::results::Outcome;
 
 /// Decides what runs next.
 #[derive(Debug)]
@@ -71,9 +72,11 @@ impl Steering {
         }
     }
 
-    /// Takes in what a run reached.
+    /// Takes in what a run reached. One that failed is not mutated: its mutants would fail as it did, and hide what else there is.
     pub fn learn(&mut self, trial: &Trial, run: &Simulated) {
-        if let Some(coverage) = &run.coverage {
+        if run.verdict() != Outcome::Invalid
+            && let Some(coverage) = &run.coverage
+        {
             let states = coverage.cluster_states();
             self.corpus.learn(trial, states, run.trace.events, &mut self.prng);
         }
@@ -157,6 +160,21 @@ mod tests {
             all[..12],
             "a run does not depend on how many follow it"
         );
+    }
+
+    #[test]
+    fn what_failed_is_not_mutated() {
+        let mut steering = Steering::new(&swarm(), 1);
+        let trial = steering.next_trial(1);
+        let mut run = simulate_counted(&trial.plan, trial.seed);
+        run.results.verdict = Outcome::Invalid;
+        steering.learn(&trial, &run);
+        let mut following = (2..30).map(|number| steering.next_trial(number));
+        assert!(following.all(|trial| !trial.is_mutant()));
+        run.results.verdict = Outcome::Valid;
+        steering.learn(&trial, &run);
+        let mut following = (30..60).map(|number| steering.next_trial(number));
+        assert!(following.any(|trial| trial.is_mutant()));
     }
 
     #[test]
