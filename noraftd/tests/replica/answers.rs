@@ -280,6 +280,27 @@ fn a_leader_that_comes_back_to_an_index_says_that_it_does_not_know_what_became_o
 }
 
 #[test]
+fn a_change_in_whose_place_another_entry_is_proposed_is_in_doubt() {
+    let mut driven = leader();
+    driven.is_disk_held = false;
+    let term = driven.term().get();
+    let before = driven.last();
+    (1..=2).for_each(|id| drop(driven.ask(id, id, &["SET", "k", "old"])));
+    assert_eq!(answers(&driven.change(3, &[1, 2])), []);
+    let index = before.index.get() + 1;
+    driven.append(2, term + 1, before, vec![term_begins(term + 1, index)], 0);
+    driven.lead();
+    assert_eq!(
+        driven.last(),
+        at(term + 2, index + 1),
+        "the change was one behind"
+    );
+    let again = answers(&driven.ask(4, 4, &["SET", "k", "new"]));
+    assert_eq!(again, [(3, Outcome::Indefinite(Doubt::LeadershipLost))]);
+    assert_eq!(answers(&driven.acknowledge(2)), [(4, OK)]);
+}
+
+#[test]
 fn what_is_committed_in_the_place_of_a_write_refuses_it() {
     let mut driven = leader();
     driven.is_disk_held = false;
@@ -319,6 +340,42 @@ fn a_confirmed_read_behind_which_a_write_was_appended_is_refused_when_leadership
         }
     }
     assert_eq!(answered, [(2, Outcome::Done(Reply::Bulk("1.21".into())))]);
+}
+
+/// Wherever a request waits, the driver has to come back in time to refuse it.
+#[test]
+fn the_deadline_that_is_named_is_that_of_the_request_that_waits_longest() {
+    let timeout = Duration::from_millis(1);
+    let setup = || {
+        let mut setup = Setup::new(3, 0);
+        setup.settings.request_timeout = timeout;
+        setup
+    };
+    let lone = || setup().start();
+    let leading = || {
+        let mut driven = setup().start();
+        driven.lead();
+        driven.is_disk_held = true;
+        driven
+    };
+    let following = || follower_of(setup());
+    let writes = |driven: &mut Driven| drop(driven.ask(1, 1, &["SET", "k", "v"]));
+    let reads = |driven: &mut Driven| drop(driven.ask(1, 1, &["GET", "k"]));
+    let check = |mut driven: Driven, ask: &dyn Fn(&mut Driven)| {
+        let begun = driven.now;
+        ask(&mut driven);
+        assert_eq!(driven.replica.deadline(), Some(begun + timeout));
+        driven.now = begun + timeout / 2;
+        ask(&mut driven);
+        assert_eq!(driven.replica.deadline(), Some(begun + timeout), "of the first");
+    };
+    for driven in [lone(), leading(), following()] {
+        check(driven, &writes);
+    }
+    for driven in [lone(), leading(), following()] {
+        check(driven, &reads);
+    }
+    check(leading(), &|driven| drop(driven.change(1, &[1, 2])));
 }
 
 #[test]

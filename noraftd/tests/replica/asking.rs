@@ -8,6 +8,7 @@ use noraftd::record::Record;
 use noraftd::replica::event::{Input, Output};
 
 use super::driven::{Driven, Setup, at, write};
+use super::transfers::snapshot_at;
 
 /// The entries that other nodes are asked for, and which nodes.
 fn asked(outputs: &[Output]) -> Vec<(u64, Vec<LogPosition>)> {
@@ -137,4 +138,51 @@ fn what_a_node_has_not_got_it_does_not_look_for() {
         let reads = said.iter().any(|output| matches!(output, Output::Fetch { .. }));
         assert_eq!((given(&said), reads), (vec![(2, vec![])], false), "{wanted:?}");
     }
+}
+
+#[test]
+fn an_entry_that_a_snapshot_covers_is_not_looked_for() {
+    let mut setup = Setup::new(3, 9);
+    let snapshot = snapshot_at(5);
+    let base = snapshot.head.base.clone();
+    setup.disk.save(snapshot, 1000);
+    setup.disk.rebase(&base);
+    let mut driven = setup.start();
+    driven.is_disk_held = true;
+    for (wanted, is_read) in [(4, false), (5, false), (6, true)] {
+        let positions = vec![at(1, wanted)];
+        let said = driven.hear(2, PeerMessage::RepairRequest { positions });
+        let reads = said.iter().any(|output| matches!(output, Output::Fetch { .. }));
+        assert_eq!(
+            (reads, given(&said).is_empty()),
+            (is_read, is_read),
+            "entry {wanted}"
+        );
+    }
+}
+
+/// A node that no other can give an entry to takes a snapshot of the state in which it is applied.
+#[test]
+fn who_lacks_one_entry_may_have_the_next() {
+    let (mut driven, _) = damaged(&[]);
+    driven.append(2, 1, at(1, 10), vec![], 10);
+    for index in [3, 5] {
+        driven.handle(Input::EntryDamaged {
+            index: LogIndex::new(index),
+        });
+    }
+    let begins_after = |driven: &mut Driven, from: u64, base: u64, records: Vec<Record>| {
+        let base = LogIndex::new(base);
+        let said = driven.hear(from, PeerMessage::Repair { base, records });
+        said.iter()
+            .any(|output| matches!(output, Output::SaveSnapshot(_)))
+    };
+    assert!(!begins_after(&mut driven, 2, 4, vec![]));
+    assert!(!begins_after(&mut driven, 3, 2, vec![write(1, 3)]));
+    assert_eq!(driven.replica.status().damage.holes, 1);
+    assert!(
+        !begins_after(&mut driven, 3, 5, vec![]),
+        "the other was not asked for it yet"
+    );
+    assert!(begins_after(&mut driven, 2, 5, vec![]));
 }

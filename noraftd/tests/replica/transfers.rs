@@ -14,7 +14,7 @@ use super::driven::{Driven, Setup, at, write};
 
 const PART: u64 = 1000;
 
-fn snapshot_at(index: u64) -> Snapshot {
+pub(crate) fn snapshot_at(index: u64) -> Snapshot {
     let mut machine = Machine::new();
     (2..=index).for_each(|index| {
         machine.apply(
