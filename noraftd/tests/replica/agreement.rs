@@ -10,7 +10,7 @@ use noraftd::protocol::resp::Reply;
 use noraftd::record::Record;
 use noraftd::replica::event::Divergence;
 
-use super::driven::{Driven, Setup, at};
+use super::driven::{Driven, Setup, answers, at, messages};
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};
 
@@ -233,4 +233,71 @@ fn a_node_that_differs_is_named_until_it_agrees_itself_at_a_later_place() {
     );
     reports(&mut driven, 2, prints(9).0);
     assert_eq!(driven.replica.divergence(), None);
+}
+
+/// A follower of node 2 whose log of so many writes is applied.
+fn applied(writes: u64) -> Driven {
+    let mut setup = Setup::new(3, writes);
+    setup.settings.election_timeout = SECOND * 60;
+    let mut driven = setup.start();
+    driven.connect(2);
+    let last = driven.last();
+    driven.append(2, 1, last, Vec::new(), last.index.get());
+    while driven.replica.status().log.applied_index < last.index {
+        driven.pass(Duration::ZERO);
+    }
+    driven
+}
+
+/// Nodes stop at different places, and remember the same ones between.
+#[test]
+fn the_state_at_a_round_index_is_remembered_though_applying_did_not_stop_there() {
+    let mut driven = applied(99);
+    let (_, other) = prints(9);
+    let asked = Print {
+        position: at(1, 64),
+        ..other
+    };
+    let prints = vec![asked];
+    let said = driven.hear(2, PeerMessage::Compare { asks: true, prints });
+    let answers = messages(&said).into_iter().filter_map(|message| match message {
+        PeerMessage::Compared { prints } => Some(prints),
+        _ => None,
+    });
+    let answers: Vec<Print> = answers.flatten().collect();
+    assert_eq!(answers.len(), 1);
+    assert!(answers[0].digest.is_some(), "{answers:?}");
+}
+
+#[test]
+fn nodes_compare_every_second_whatever_else_there_is_to_do() {
+    let mut driven = applied(3);
+    assert_eq!(driven.replica.deadline(), Some(driven.now + SECOND));
+    let said = messages(&driven.pass(SECOND));
+    assert!(
+        said.iter()
+            .any(|message| matches!(message, PeerMessage::Compare { .. })),
+        "{said:?}"
+    );
+    assert_eq!(driven.replica.deadline(), Some(driven.now + SECOND));
+}
+
+#[test]
+fn what_waits_at_a_node_that_turns_out_to_be_wrong_is_refused_at_once() {
+    let mut driven = Setup::new(3, 9).start();
+    driven.lead();
+    driven.is_disk_held = true;
+    driven.ask(1, 1, &["SET", "k", "in flight"]);
+    driven.ask(2, 2, &["SET", "k", "waits"]);
+    driven.ask(3, 3, &["GET", "k"]);
+    let (_, other) = prints(8);
+    reports(&mut driven, 2, other);
+    let prints = vec![other];
+    let said = answers(&driven.hear(3, PeerMessage::Compare { asks: false, prints }));
+    assert!(matches!(
+        driven.replica.divergence(),
+        Some(Divergence::Here { .. })
+    ));
+    let divergent = Outcome::Refused(Refusal::Divergent);
+    assert_eq!(said, [(2, divergent.clone()), (3, divergent)]);
 }

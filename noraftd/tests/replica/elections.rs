@@ -197,12 +197,14 @@ fn a_node_that_lost_entries_abstains_until_it_has_what_the_leader_had() {
     for abstain in [Abstain::Tail, Abstain::Loss] {
         let mut node = Alone::new(3, abstain);
         assert_eq!(asks_as(&mut node), abstain);
+        assert!(node.replica.abstains());
         node.hear_leader(2, 2, at(2, 9), 9);
         assert_eq!(asks_as(&mut node), abstain, "it lacks entries");
         node.hear_leader(2, 2, TAIL, 9);
         assert_eq!(asks_as(&mut node), abstain, "what it has is not all");
         node.hear_leader(3, 3, TAIL, TAIL.index.get());
         assert_eq!(asks_as(&mut node), Abstain::No, "it has everything");
+        assert!(!node.replica.abstains());
     }
 }
 

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use noraft::{LogIndex, Term};
+use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
 
+use super::driven::{Driven, Setup, messages};
 use super::{SECOND, done, led_world, outcome};
 
 fn term(world: &super::World, node: u64) -> u64 {
@@ -57,4 +60,25 @@ fn votes_arrive_when_the_second_lane_is_dead_without_a_word() {
     world.request(new, 2, &["GET", "k"]);
     world.run_for(SECOND);
     assert_eq!(done(&world, 2), Reply::Bulk("v".into()));
+}
+
+#[test]
+fn a_pulse_of_a_later_term_makes_a_follower_of_it() {
+    let mut driven = Setup::new(3, 0).start();
+    let pulse = |driven: &mut Driven, pulse: u64| {
+        let (term, last_index) = (Term::new(5), LogIndex::new(1));
+        let message = PeerMessage::Pulse {
+            term,
+            pulse,
+            last_index,
+        };
+        messages(&driven.hear(2, message))
+    };
+    assert_eq!(pulse(&mut driven, 1), [], "its term is not durable yet");
+    assert_eq!(driven.term(), Term::new(5));
+    let answer = PeerMessage::Pulsed {
+        term: Term::new(5),
+        pulse: 2,
+    };
+    assert_eq!(pulse(&mut driven, 2), [answer]);
 }

@@ -464,3 +464,68 @@ fn a_repeated_beginning_does_not_make_a_loss_unnoticed() {
     );
     assert!(opened.last() < 12, "{:?}", opened.recovered);
 }
+
+/// The log may have gone on to those entries from there.
+#[test]
+fn entries_that_do_not_follow_the_only_snapshot_are_not_dropped_unnoticed() {
+    let mut log = Log::new();
+    log.append_until(12);
+    log.vote(2);
+    save(&log.store.snapshots(), at(2, 9)).unwrap();
+    let mut files = log.files();
+    lose_bases_of_headers(&mut files);
+    lose_records_of_base(&mut files);
+    let opened = open_disk(&MemDisk::with_files(files)).unwrap();
+    assert!(opened.has(Verdict::BaseFromSnapshot));
+    assert_eq!((opened.base(), opened.last()), (9, 9));
+    assert!(opened.recovered.abstain.abstains());
+}
+
+/// The log of before the loss has no state to go on from any more.
+#[test]
+fn a_beginning_that_is_lost_with_what_led_there_is_found_in_its_snapshot() {
+    let mut log = Log::in_one_segment();
+    log.append_until(9);
+    log.snapshot(9);
+    log.begin_at(at(1, 9));
+    log.append_until(20);
+    log.snapshot(20);
+    log.begin_at(at(1, 20));
+    log.vote(2);
+    log.append(at(1, 20), vec![term_entry(2, 21)]);
+    let mut files = log.files();
+    assert!(
+        !files.contains_key(&snapshot_file_name(at(1, 9))),
+        "nothing needs it"
+    );
+    lose_entries(&mut files, 15..=20);
+    let view = Inspection::of_files(&files);
+    let mut batches = view.segments.iter().flat_map(|segment| &segment.batches);
+    let says = |record: &RecordView| record.kind == Kind::Snapshot && record.index == 20;
+    let batch = batches.find(|batch| batch.records.iter().any(says)).unwrap();
+    let start = batch.offset as usize;
+    files.get_mut("segment-0000000000000001").unwrap()[start..start + PAGE].fill(0xee);
+    let opened = open_disk(&MemDisk::with_files(files)).unwrap();
+    assert!(opened.has(Verdict::BaseFromSnapshot));
+    // What follows opens a term: the log may have been longer before.
+    assert_eq!((opened.base(), opened.last()), (20, 20));
+    assert!(opened.recovered.abstain.abstains());
+    assert_eq!(opened.state.map(|state| state.index.get()), Some(20));
+}
+
+/// Its state is there without a snapshot.
+#[test]
+fn a_log_that_begins_at_the_genesis_keeps_what_is_before_a_loss() {
+    let mut log = Log::in_one_segment();
+    log.append_until(9);
+    log.vote(2);
+    log.append(at(1, 9), vec![term_entry(2, 10)]);
+    save(&log.store.snapshots(), at(2, 10)).unwrap();
+    let mut files = log.files();
+    lose_entries(&mut files, 5..=9);
+    let opened = open_disk(&MemDisk::with_files(files)).unwrap();
+    assert!(!opened.has(Verdict::BaseFromSnapshot));
+    assert_eq!((opened.base(), opened.last()), (0, 4));
+    assert!(opened.recovered.abstain.abstains());
+    opened.check_entries();
+}

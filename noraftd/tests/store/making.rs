@@ -136,3 +136,29 @@ fn a_segment_that_the_thread_is_making_is_waited_for() {
     let (store, _) = open(&disk.disk).unwrap();
     assert_eq!(read_all(&store.reader(), records.len()), records);
 }
+
+/// A sync into blocks that were never written would write their allocation as well.
+#[test]
+fn a_segment_is_written_as_a_whole_and_durable_before_it_has_its_name() {
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).unwrap();
+    let before = disk.operation_log().len();
+    store.prepare_spare();
+    let mut made = disk.operation_log().split_off(before).into_iter();
+    let name = "segment-0000000000000002";
+    assert!(made.any(|line| line == format!("create {name}.tmp")));
+    let filled: Vec<_> = made
+        .by_ref()
+        .take_while(|line| *line != format!("rename {name}.tmp {name}"))
+        .collect();
+    let (synced, written) = filled.split_last().unwrap();
+    assert_eq!(*synced, format!("sync_all {name}.tmp"));
+    let mut end = 0;
+    for line in written.iter().filter(|line| line.starts_with("write")) {
+        let (offset, length) = line.rsplit(' ').next().unwrap().split_once('+').unwrap();
+        assert_eq!(offset.parse::<u64>().unwrap(), end, "{line}");
+        end += length.parse::<u64>().unwrap();
+    }
+    assert_eq!(end, SEGMENT_BYTES);
+    assert_eq!(made.next().as_deref(), Some("sync_dir"));
+}

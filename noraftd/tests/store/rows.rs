@@ -182,6 +182,29 @@ fn both_header_pages_invalid_is_damage() {
     assert_eq!(found, [Verdict::HeaderLost]);
 }
 
+/// Whichever pages of it are blank.
+#[test]
+fn a_segment_of_which_only_some_pages_and_no_header_are_left_is_damage() {
+    let (files, _) = run_files();
+    let name = segment(&files, 2);
+    for blank in 0..6 {
+        let mut files = files.clone();
+        edit(&mut files, &name, |bytes| {
+            let last = bytes.len() - PAGE;
+            bytes[..(1 + blank) * PAGE].fill(0);
+            bytes[last..].fill(0);
+        });
+        let (store, _) = open(&MemDisk::with_files(files)).unwrap();
+        let findings = &store.recovery_report().findings;
+        assert!(
+            findings
+                .iter()
+                .any(|finding| finding.verdict == Verdict::HeaderLost && finding.file == name),
+            "{blank} blank pages: {findings:?}"
+        );
+    }
+}
+
 #[test]
 fn hard_state_with_one_valid_slot_is_the_newest_of_slots_and_stream() {
     for slot in [0, 1] {
