@@ -85,12 +85,15 @@ pub async fn view(address: SocketAddr, patience: Duration) -> Option<NodeView> {
 }
 
 impl NodeView {
-    /// Reads the answer to `INFO`: lines of `name:value`.
+    /// Reads the answer to `INFO`: lines of `name:value`. `None` also for a node that reads its directory: it does not know yet.
     pub fn parse(info: &str) -> Option<Self> {
         let fields: BTreeMap<&str, &str> = info
             .lines()
             .filter_map(|line| line.trim().split_once(':'))
             .collect();
+        if fields.get(LOADING) == Some(&"1") {
+            return None;
+        }
         let number = |name: &str| fields.get(name)?.parse().ok();
         Some(Self {
             leads: matches!(*fields.get(ROLE)?, "master" | "leader"),
@@ -106,6 +109,7 @@ impl NodeView {
     }
 }
 
+const LOADING: &str = "loading";
 const ROLE: &str = "role";
 const TERM: &str = "raft_term";
 const COMMIT_INDEX: &str = "raft_commit_index";
@@ -135,5 +139,10 @@ mod tests {
         let divergence = Some("here,7".to_owned());
         assert_eq!(NodeView::parse(&here), Some(NodeView { divergence, ..view }));
         assert_eq!(NodeView::parse("role:master\r\n"), None);
+        assert_eq!(
+            NodeView::parse(&format!("loading:0\r\n{info}")).map(|view| view.term),
+            Some(3)
+        );
+        assert_eq!(NodeView::parse(&format!("loading:1\r\n{info}")), None);
     }
 }

@@ -93,6 +93,9 @@ pub struct DiskPlan {
     pub segment_kib: u64,
     /// Sectors, of a thousand that a power cut interrupts, that hold neither the old nor the new bytes.
     pub torn_permille: u64,
+    /// Of a thousand nodes that lose power while they write, those that lose it just before the sync: of what is written, each sector
+    /// fares by itself.
+    pub caught_permille: u64,
     /// Starts, of a thousand, before which the disk is damaged (at most a minority of disks at a time).
     pub damage_permille: u64,
     /// Reads of entries, of a thousand, before which the entry is damaged (with the same limit).
@@ -188,6 +191,7 @@ impl Default for DiskPlan {
             slow_node_syncs: Vec::new(),
             segment_kib: 64,
             torn_permille: 0,
+            caught_permille: 0,
             damage_permille: 0,
             rot_permille: 0,
             rot_tail_permille: 0,
@@ -264,6 +268,7 @@ impl SimPlan {
                 self.node.resettings_permille,
                 1000,
             ),
+            ("sim.disk.caught_permille", self.disk.caught_permille, 1000),
             ("sim.disk.rot_tail_permille", self.disk.rot_tail_permille, 1000),
             ("sim.disk.common_permille", self.disk.common_permille, 1000),
             ("sim.node.remove_permille", self.node.remove_permille, 1000),

@@ -6,7 +6,7 @@
   const ops = decode($("ops").textContent, data.count);
   const canvas = $("canvas"), tip = $("tip"), ctx = canvas.getContext("2d");
   const ENDINGS = ["ok", "failed", "unknown"];
-  const GAP = 10, AXIS = 20, RATE = 84, LATENCY = 92, NODE = 52, LANE_MAX = 14, LANE_MIN = 5, LANES_SHOWN = 64;
+  const GAP = 10, AXIS = 20, RATE = 84, LATENCY = 92, LABEL = 13, NODE = 52, LANE_MAX = 14, LANE_MIN = 5, LANES_SHOWN = 64;
   let left = 64, width = 800, from = 0, to = data.end, rows = [], columns = [], colours = {}, drag = null;
   const chosen = document.createElement("div");
   chosen.id = "chosen"; chosen.hidden = true; canvas.after(chosen);
@@ -194,6 +194,12 @@
     points.forEach(([px, py], at) => { if (py !== null && !points[at - 1]?.[1] && !points[at + 1]?.[1]) ctx.fillRect(px - 1.5, py - 1.5, 3, 3) });
   };
 
+  // Text over lines and bars.
+  const caption = (text, at, y, colour) => {
+    ctx.globalAlpha = .75; ctx.fillStyle = colours.card; ctx.fillRect(at - 2, y - 5.5, ctx.measureText(text).width + 4, 10); ctx.globalAlpha = 1;
+    ctx.fillStyle = colour; ctx.fillText(text, at, y);
+  };
+
   const paint = {
     rate(row, span) {
       shade(row);
@@ -216,10 +222,14 @@
       const y = (us) => row.y + row.h - (Math.log10(Math.max(us, 1)) - low) / Math.max(high - low, .3) * (row.h - 10);
       for (let power = Math.ceil(low); power <= high; power++) {
         ctx.fillStyle = colours.line; ctx.fillRect(left, y(10 ** power), width, 1);
-        ctx.fillStyle = colours.dim; ctx.fillText(took(10 ** power), left + 4, Math.max(row.y + 5, y(10 ** power) - 6));
       }
       const middle = (at) => left + (at + .5) * width / columns.length;
       for (const name of ["max", "p99", "p50"]) plot(row, columns.map((column, at) => [middle(at), column.ok ? y(column[name]) : null]), colours[name], name === "max" ? [2, 3] : []);
+      let above = Infinity;
+      for (let power = Math.ceil(low); power <= high; power++) {
+        const at = Math.max(row.y + 5, y(10 ** power) - 6);
+        if (above - at >= LABEL) { caption(took(10 ** power), left + 4, at, colours.dim); above = at }
+      }
     },
     faults(row) {
       const named = new Set(data.nodes.map((node) => node.name));
@@ -246,8 +256,7 @@
         commit.push([a, y(s[i + 3])]); applied.push([a, y(s[i + 4])]);
       }
       for (const [text, at] of labels) {
-        ctx.globalAlpha = .75; ctx.fillStyle = colours.card; ctx.fillRect(at - 2, bar, ctx.measureText(text).width + 4, 10); ctx.globalAlpha = 1;
-        ctx.fillStyle = colours.text; ctx.fillText(text, at, bar + 5.5);
+        caption(text, at, bar + 5.5, colours.text);
       }
       plot(row, commit, colours.p50); plot(row, applied, colours.p99, [3, 3]);
     },

@@ -40,6 +40,8 @@ impl SimDisk {
         let state = Mutex::new(State {
             prng,
             crash_after: None,
+            crash_at_sync: false,
+            is_caught: false,
             is_crashed: false,
             aim: None,
             hit: None,
@@ -66,6 +68,12 @@ impl SimDisk {
     /// The process is gone after `operations` more of them; a write that comes next is cut short.
     pub(crate) fn crash_after(&self, operations: u64) {
         self.state().crash_after = Some(operations);
+    }
+
+    /// The power goes between a write and its sync, in the middle of both.
+    pub(crate) fn crash_at_sync(&self) {
+        let mut state = self.state();
+        (state.crash_at_sync, state.is_caught) = (true, true);
     }
 
     /// It was done before it could be killed.
@@ -104,6 +112,7 @@ impl SimDisk {
         self.files.release();
         let mut state = self.state();
         (state.crash_after, state.is_crashed) = (None, false);
+        state.crash_at_sync = false;
         (state.aim, state.hit) = (None, None);
     }
 
@@ -111,6 +120,7 @@ impl SimDisk {
     /// Returns how many sectors and names are not as they were.
     pub(crate) fn cut_power(&self, torn_permille: u64) -> u64 {
         self.release();
+        let is_caught = std::mem::take(&mut self.state().is_caught);
         let mut prng = {
             let prng = &mut self.state().prng;
             let label = prng.clone().next_u64();
@@ -118,6 +128,9 @@ impl SimDisk {
             prng.next_u64();
             fork
         };
+        if is_caught {
+            return self.files.cut_power_in_writes(&mut prng, torn_permille);
+        }
         self.files.cut_power(&mut prng, torn_permille)
     }
 
@@ -211,6 +224,10 @@ struct State {
     prng: Prng,
     /// How many more operations happen before the process is gone.
     crash_after: Option<u64>,
+    /// The process is gone before the next sync.
+    crash_at_sync: bool,
+    /// The power goes in the middle of a write, and has not gone yet.
+    is_caught: bool,
     is_crashed: bool,
     aim: Option<Aim>,
     hit: Option<RareOperation>,
@@ -292,6 +309,10 @@ impl State {
 
     /// Counts an operation; an error when it does not happen.
     fn step(&mut self, doing: Doing) -> io::Result<()> {
+        if self.crash_at_sync && doing == Doing::Syncing {
+            self.is_crashed = true;
+            return Err(gone());
+        }
         match &mut self.crash_after {
             Some(0) => {
                 self.is_crashed = true;

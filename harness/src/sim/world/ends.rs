@@ -41,7 +41,9 @@ impl World {
             self.journal.counters.processes.crashes += 1;
             let is_orderly = how == Crash::Kill && self.stop_in_order(at);
             if !is_orderly {
-                self.run_into_crash(at);
+                let share = self.plan.sim.disk.caught_permille;
+                let is_caught = how == Crash::Power && share > 0 && self.prng.chance(share, 1000);
+                self.run_into_crash(at, is_caught);
             }
             let why = match how {
                 Crash::Kill if is_orderly => "stopped in good order",
@@ -104,7 +106,7 @@ impl World {
     }
 
     /// Does a part of the job in hand.
-    fn run_into_crash(&mut self, at: usize) {
+    fn run_into_crash(&mut self, at: usize, is_caught: bool) {
         self.interrupt(at);
         let operations = self.drawn_operations();
         let node = &mut self.nodes[at];
@@ -116,7 +118,11 @@ impl World {
         if job.is_none() && votes == 0 {
             return;
         }
-        node.disk.crash_after(operations);
+        if is_caught {
+            node.disk.crash_at_sync();
+        } else {
+            node.disk.crash_after(operations);
+        }
         // Two threads of the daemon: either may be the first.
         let are_votes_first = operations.is_multiple_of(2);
         if are_votes_first {

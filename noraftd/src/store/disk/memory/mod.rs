@@ -127,6 +127,12 @@ impl MemDisk {
         self.state().lose_power(prng, torn_permille)
     }
 
+    /// As [`Self::cut_power`], while all that is not synced is being written: each of its sectors is as old or as new by itself, or neither.
+    pub fn cut_power_in_writes(&self, prng: &mut Prng, torn_permille: u64) -> u64 {
+        self.release();
+        self.state().lose_power_in_writes(prng, torn_permille)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }

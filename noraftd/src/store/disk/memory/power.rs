@@ -22,7 +22,16 @@ impl State {
     pub(super) fn lose_power(&mut self, prng: &mut Prng, torn_permille: u64) -> u64 {
         let mut lost = self.lose_names(prng);
         for inode in &mut self.inodes {
-            lost += inode.lose(prng, torn_permille);
+            lost += inode.lose(prng, torn_permille, None);
+        }
+        lost
+    }
+
+    /// The power goes while all that is not synced is being written: each sector fares by itself.
+    pub(super) fn lose_power_in_writes(&mut self, prng: &mut Prng, torn_permille: u64) -> u64 {
+        let mut lost = self.lose_names(prng);
+        for inode in &mut self.inodes {
+            lost += inode.lose(prng, torn_permille, Some(Fate::Mixed));
         }
         lost
     }
@@ -59,12 +68,14 @@ enum Fate {
 }
 
 impl Inode {
-    fn lose(&mut self, prng: &mut Prng, torn_permille: u64) -> u64 {
+    /// Where `fate` is not given, it is drawn.
+    fn lose(&mut self, prng: &mut Prng, torn_permille: u64, fate: Option<Fate>) -> u64 {
         let grown = self.live.len() != self.durable_length;
         if self.undo.is_empty() && self.left_out.is_empty() && !grown {
             return 0;
         }
-        let fate = [Fate::New, Fate::Old, Fate::Beginning, Fate::Mixed][prng.below(4) as usize];
+        let fates = [Fate::New, Fate::Old, Fate::Beginning, Fate::Mixed];
+        let fate = fate.unwrap_or_else(|| fates[prng.below(4) as usize]);
         let undo = std::mem::take(&mut self.undo);
         let lost = match fate {
             Fate::New => 0,
