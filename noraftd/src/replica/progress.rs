@@ -184,6 +184,15 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_message_is_due_until_one_of_the_wanted_round_went_out() {
+        let mut progress = three_in_flight();
+        assert!(!progress.wants_empty(3));
+        assert!(progress.wants_empty(4));
+        progress.on_sent_empty(4);
+        assert!(!progress.wants_empty(4));
+    }
+
+    #[test]
     fn one_reply_for_several_messages_is_enough() {
         let mut progress = three_in_flight();
         reply(&mut progress, 3, 30);

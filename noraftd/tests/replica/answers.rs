@@ -238,6 +238,27 @@ fn a_write_is_not_passed_on_before_every_read_before_it_is_answered() {
     assert_eq!(passed_on(&answer(&mut driven, second[0])).len(), 1);
 }
 
+/// It may be on its way still, and would come after the read.
+#[test]
+fn a_read_behind_a_write_in_doubt_is_passed_on_once_a_later_write_was_done_there() {
+    let mut driven = follower_of(Setup::new(3, 0));
+    let last = driven.last();
+    assert_eq!(passed_on(&driven.ask(1, 1, &["SET", "k", "v"])).len(), 1);
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        said.extend(answers(&driven.pass(SECOND / 10)));
+        driven.append(2, 1, last, Vec::new(), 1);
+    }
+    assert!(matches!(said[..], [(1, Outcome::Indefinite(_))]), "{said:?}");
+    assert_eq!(passed_on(&driven.ask(1, 2, &["GET", "k"])), []);
+    let later = passed_on(&driven.ask(2, 3, &["SET", "k", "w"]));
+    let (id, boot) = later[0];
+    let outcome = OK;
+    let done = driven.hear(2, PeerMessage::Forwarded { id, boot, outcome });
+    assert_eq!(answers(&done), [(3, OK)]);
+    assert_eq!(passed_on(&done).len(), 1, "nothing can come after it any more");
+}
+
 /// The connection's earlier read is over, and all that is left of it is a write that is not committed.
 #[test]
 fn a_read_waits_for_the_write_before_it_though_an_earlier_read_was_answered_meanwhile() {

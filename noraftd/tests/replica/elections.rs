@@ -198,6 +198,7 @@ fn a_node_that_lost_entries_abstains_until_it_has_what_the_leader_had() {
         let mut node = Alone::new(3, abstain);
         assert_eq!(asks_as(&mut node), abstain);
         assert!(node.replica.abstains());
+        assert_eq!(node.replica.glance().abstain, abstain);
         node.hear_leader(2, 2, at(2, 9), 9);
         assert_eq!(asks_as(&mut node), abstain, "it lacks entries");
         node.hear_leader(2, 2, TAIL, 9);

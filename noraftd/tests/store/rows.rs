@@ -97,6 +97,28 @@ fn bytes_after_a_seal_are_named_by_the_page_that_they_are_on() {
     }
 }
 
+/// Nothing is written behind a SEAL, so it is no tail of a write: there is nothing to cut, and no node has forgotten anything.
+#[test]
+fn bytes_after_the_last_seal_are_damage_at_it_and_no_tail() {
+    let (mut files, _) = run_files();
+    let first = segment(&files, 1);
+    files.retain(|name, _| !name.starts_with("segment-") || *name == first);
+    // The next segment was made, and not begun.
+    let blank = vec![0; files[&first].len()];
+    files.insert("segment-0000000000000002".to_owned(), blank);
+    let page = files[&first].len() - 2 * PAGE;
+    assert!(files[&first][page..page + PAGE].iter().all(|byte| *byte == 0));
+    edit(&mut files, &first, |bytes| bytes[page + 77] = 1);
+    // Term and vote were written after it.
+    let (store, recovered) = open(&MemDisk::with_files(files)).unwrap();
+    let findings = store.recovery_report().findings.iter();
+    let found: Vec<_> = findings
+        .map(|finding| (finding.verdict, finding.offset))
+        .collect();
+    assert_eq!(found, [(Verdict::DamageAtMark, page as u64)]);
+    assert!(!recovered.abstain.abstains());
+}
+
 /// What other voters could give back is a hole; here there are none.
 #[test]
 fn an_entry_that_the_only_voter_cannot_read_is_refused_and_one_of_several_opens_with_a_hole() {
