@@ -186,3 +186,57 @@ fn who_lacks_one_entry_may_have_the_next() {
     );
     assert!(begins_after(&mut driven, 2, 5, vec![]));
 }
+
+#[test]
+fn what_is_written_again_at_once_is_bounded() {
+    let mut setup = Setup::new(3, 9);
+    setup.settings.limits.batch_bytes_max = 2 * write(1, 3).payload.len();
+    setup.disk.damaged = [3, 4, 5, 6, 7].into();
+    let mut driven = setup.start();
+    driven.is_disk_held = true;
+    driven.handle(Input::Deadline);
+    let patched = |outputs: &[Output]| {
+        let patches = outputs.iter().filter_map(|output| match output {
+            Output::Patch { records, .. } => Some(records.len()),
+            _ => None,
+        });
+        patches.collect::<Vec<_>>()
+    };
+    let records = (3..=7).map(|index| write(1, index)).collect();
+    let mut written = patched(&gives(&mut driven, 2, records));
+    while driven.is_disk_busy() {
+        written.extend(patched(&driven.sync()));
+        // Each takes its turn with other batches.
+        written.extend(patched(&driven.handle(Input::Deadline)));
+    }
+    assert_eq!(written, [2, 2, 1]);
+    assert_eq!(driven.replica.status().damage.holes, 0);
+}
+
+#[test]
+fn what_cannot_be_read_is_looked_for_once_and_the_others_are_given() {
+    let (mut driven, _) = damaged(&[]);
+    driven.is_disk_held = true;
+    let positions = vec![at(1, 4), at(1, 9)];
+    let fetched = |outputs: &[Output]| {
+        let reads = outputs.iter().filter_map(|output| match output {
+            Output::Fetch { from, .. } => Some(from.get()),
+            _ => None,
+        });
+        reads.collect::<Vec<_>>()
+    };
+    let asked = driven.hear(2, PeerMessage::RepairRequest { positions });
+    assert_eq!((fetched(&asked), given(&asked)), (vec![4], vec![]));
+    let nothing = |driven: &mut Driven, from: u64| {
+        let (from, records) = (LogIndex::new(from), vec![]);
+        driven.handle(Input::Fetched { from, records })
+    };
+    let next = nothing(&mut driven, 4);
+    assert_eq!((fetched(&next), given(&next)), (vec![9], vec![]));
+    let (from, records) = (LogIndex::new(9), vec![write(1, 9)]);
+    let last = driven.handle(Input::Fetched { from, records });
+    assert_eq!(
+        (fetched(&last), given(&last)),
+        (vec![], vec![(2, vec![at(1, 9)])])
+    );
+}

@@ -148,6 +148,12 @@ fn a_torn_seal_on_the_last_page_costs_no_header_page() {
                 opened => opened.unwrap_or_else(|error| panic!("operation {op}, draw {draw}: {error}")),
             };
             torn += u64::from(recovered.abstain.abstains());
+            let report = store.recovery_report();
+            assert!(
+                !report.tail_damaged,
+                "operation {op}, draw {draw}: {:?}",
+                report.findings
+            );
             for term in 10..=30 {
                 store.persist(&vote(term)).unwrap();
             }

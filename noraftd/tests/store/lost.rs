@@ -207,3 +207,180 @@ fn an_entry_after_a_replaced_log_is_not_taken_for_one_that_follows_what_was_repl
     let mut holes = recovered.holes.iter().map(|hole| hole.position);
     assert!(holes.any(|hole| hole == at(2, 51)), "{:?}", recovered.holes);
 }
+
+/// What was written again belongs to an entry that nothing else shows any more.
+#[test]
+fn a_patch_of_an_entry_whose_place_is_lost_touches_no_other() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, options());
+    for index in 2..=5 {
+        append(&mut store, at(1, index - 1), vec![command(1, index, b"written")]);
+    }
+    store.persist(&vote(2)).unwrap();
+    append(&mut store, at(1, 5), vec![term_entry(2, 6)]);
+    store.patch(&[command(1, 5, b"written")]).unwrap();
+    drop(store);
+    let is_lost = |batch: &BatchView| {
+        let mut records = batch.records.iter();
+        records.any(|record| (record.kind, record.index) == (Kind::Command, 5))
+    };
+    let disk = without(&disk, is_lost);
+    let (mut store, recovered) = open(&disk).unwrap();
+    assert_eq!(recovered.last_position(), at(1, 4));
+    assert!(recovered.abstain.abstains());
+    store.persist(&vote(3)).unwrap();
+    let again = vec![term_entry(3, 5), command(3, 6, b"again")];
+    append(&mut store, at(1, 4), again.clone());
+    let read = |store: &Store| {
+        let (from, to) = (noraft::LogIndex::new(5), noraft::LogIndex::new(6));
+        store.reader().read(from, to, usize::MAX).unwrap()
+    };
+    assert_eq!(read(&store), again);
+    drop(store);
+    let (store, recovered) = open(&disk).unwrap();
+    assert_eq!((recovered.last_position(), recovered.holes.len()), (at(3, 6), 0));
+    assert_eq!(read(&store), again);
+}
+
+/// It was of a later term than the entry that is left at its index.
+#[test]
+fn a_patch_of_an_entry_that_replaced_another_is_not_taken_for_that_one() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, options());
+    for index in 2..=5 {
+        append(&mut store, at(1, index - 1), vec![command(1, index, b"first")]);
+    }
+    store.persist(&vote(2)).unwrap();
+    append(
+        &mut store,
+        at(1, 3),
+        vec![term_entry(2, 4), command(2, 5, b"second")],
+    );
+    store.patch(&[command(2, 5, b"second")]).unwrap();
+    append(&mut store, at(2, 5), vec![command(2, 6, b"third")]);
+    drop(store);
+    let is_lost = |batch: &BatchView| {
+        let mut records = batch.records.iter();
+        records.any(|record| (record.kind, record.term, record.index) == (Kind::Term, 2, 4))
+    };
+    let (store, recovered) = open(&without(&disk, is_lost)).unwrap();
+    assert_eq!(recovered.last_position(), at(1, 5));
+    assert!(recovered.abstain.abstains() && recovered.holes.is_empty());
+    let five = noraft::LogIndex::new(5);
+    let read = store.reader().read(five, five, usize::MAX).unwrap();
+    assert_eq!(read, [command(1, 5, b"first")]);
+}
+
+/// Where the payload of a SEAL is damaged, nothing is missing.
+#[test]
+fn a_seal_that_is_damaged_costs_no_entry() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, pages(12));
+    while store.stats().segments < 2 {
+        let last = store.last_position();
+        append(
+            &mut store,
+            last,
+            vec![command(1, last.index.get() + 1, &[7; 3000])],
+        );
+    }
+    let last = store.last_position();
+    drop(store);
+    let mut files = disk.files();
+    let seal = batches(&files).pop().unwrap();
+    assert_eq!(kinds(&seal), [Kind::Seal]);
+    files.get_mut(FIRST).unwrap()[seal.records[0].offset as usize + 45] ^= 1;
+    let (store, recovered) = open_sized(&MemDisk::with_files(files), pages(12));
+    let findings = &store.recovery_report().findings;
+    assert_eq!(findings.len(), 1, "{findings:?}");
+    assert_eq!(findings[0].offset, seal.records[0].offset);
+    assert_eq!(recovered.last_position(), last);
+    assert!(recovered.holes.is_empty() && !recovered.abstain.abstains());
+}
+
+/// The index of a segment that lost something once is not complete, and what it lists is known all the same.
+#[test]
+fn an_entry_that_an_incomplete_seal_lists_is_a_hole() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, pages(12));
+    for index in 2..=4 {
+        append(&mut store, at(1, index - 1), vec![command(1, index, b"early")]);
+    }
+    drop(store);
+    let holds = |batch: &BatchView, index: u64| {
+        let mut records = batch.records.iter();
+        records.any(|record| (record.kind, record.index) == (Kind::Command, index))
+    };
+    let disk = without(&disk, |batch| holds(batch, 3));
+    let (mut store, recovered) = open_sized(&disk, pages(12));
+    assert_eq!(recovered.holes.len(), 1);
+    while store.stats().segments < 2 {
+        let last = store.last_position();
+        append(
+            &mut store,
+            last,
+            vec![command(1, last.index.get() + 1, &[7; 3000])],
+        );
+    }
+    let last = store.last_position();
+    drop(store);
+    let (_store, recovered) = open_sized(&without(&disk, |batch| holds(batch, 6)), pages(12));
+    assert_eq!(recovered.last_position(), last);
+    assert!(!recovered.abstain.abstains());
+    let holes: Vec<_> = recovered.holes.iter().map(|hole| hole.position).collect();
+    assert_eq!(holes, [at(1, 3), at(1, 6)]);
+}
+
+/// Its records are found one by one: where the log was cut, and what came then.
+#[test]
+fn a_truncation_whose_batch_has_no_header_is_one() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, options());
+    for index in 2..=5 {
+        append(&mut store, at(1, index - 1), vec![command(1, index, b"first")]);
+    }
+    store.persist(&vote(2)).unwrap();
+    append(
+        &mut store,
+        at(1, 3),
+        vec![term_entry(2, 4), command(2, 5, b"second")],
+    );
+    append(&mut store, at(2, 5), vec![command(2, 6, b"third")]);
+    drop(store);
+    let mut files = disk.files();
+    let batches = batches(&files);
+    let truncates = |batch: &&BatchView| kinds(batch).contains(&Kind::Truncate);
+    let header = batches.iter().find(truncates).unwrap().offset as usize;
+    files.get_mut(FIRST).unwrap()[header + 9] ^= 1;
+    let (_store, recovered) = open(&MemDisk::with_files(files)).unwrap();
+    assert_eq!(recovered.last_position(), at(2, 6));
+    assert!(!recovered.abstain.abstains());
+    let holes: Vec<_> = recovered.holes.iter().map(|hole| hole.position).collect();
+    assert_eq!(holes, [at(2, 4), at(2, 5)]);
+}
+
+/// The beginning of a log is lost when the configuration in its record is, whatever the record's header says.
+#[test]
+fn a_record_of_the_beginning_with_a_damaged_payload_is_a_loss() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, options());
+    append(&mut store, at(1, 1), vec![command(1, 2, b"replaced")]);
+    save(&store.snapshots(), at(2, 50)).unwrap();
+    let replaced = Batch {
+        base: Some(head(at(2, 50)).base),
+        ..vote(2)
+    };
+    store.persist(&replaced).unwrap();
+    append(&mut store, at(2, 50), vec![command(2, 51, b"after it")]);
+    drop(store);
+    let mut files = disk.files();
+    let batches = batches(&files);
+    let mut records = batches.iter().flat_map(|batch| &batch.records);
+    let record = records
+        .find(|record| (record.kind, record.index) == (Kind::Snapshot, 50))
+        .unwrap();
+    files.get_mut(FIRST).unwrap()[record.offset as usize + 50] ^= 1;
+    let (_store, recovered) = open(&MemDisk::with_files(files)).unwrap();
+    assert_eq!(recovered.last_position(), at(1, 2));
+    assert!(recovered.abstain.abstains());
+}
