@@ -46,7 +46,8 @@ pub(crate) struct Args {
     /// A third of the runs are those that the seeds draw. The others are one of the runs before up to about the moment at
     /// which it reached a rare state, with other draws from there on, or its plan changed in one or two ways (a fault more or less, a share,
     /// a limit). What runs depends on the first seed, so runs are one after the other, and a run is named by its number in the place of a
-    /// seed. A mutant that fails is written as a plan that repeats it. Whether this finds more than seeds alone is measured in results/steering.md.
+    /// seed. A mutant that fails is written as a plan that repeats it. It is off by default, for
+    /// it finds slow bugs no sooner than seeds alone: results/steering.md.
     #[arg(long, requires = "seeds", conflicts_with = "jobs")]
     steer: bool,
     /// Prints one line for each event; only with one seed.
