@@ -384,3 +384,24 @@ fn a_record_of_the_beginning_with_a_damaged_payload_is_a_loss() {
     assert_eq!(recovered.last_position(), at(1, 2));
     assert!(recovered.abstain.abstains());
 }
+
+/// The last batch was written twice, to its place and to another, and is damaged in its place.
+#[test]
+fn a_last_batch_whose_copy_lies_elsewhere_is_read_there() {
+    let disk = MemDisk::new();
+    let mut store = begun(&disk, options());
+    for index in 2..=3 {
+        let payload = b"a payload of some length";
+        append(&mut store, at(1, index - 1), vec![command(1, index, payload)]);
+    }
+    drop(store);
+    let mut files = disk.files();
+    let last = batches(&files).pop().unwrap();
+    let (from, record) = (last.offset as usize, last.records[0].offset as usize);
+    let bytes = files.get_mut(FIRST).unwrap();
+    bytes.copy_within(from..from + PAGE, from + PAGE);
+    bytes[record + 50] ^= 1;
+    let (store, recovered) = open(&MemDisk::with_files(files)).unwrap();
+    assert_eq!(recovered.last_position(), at(1, 3));
+    assert!(!recovered.abstain.abstains(), "{:?}", store.recovery_report());
+}
