@@ -396,3 +396,24 @@ fn what_follows_a_vote_in_its_term_is_newer_than_both_its_copies() {
         );
     }
 }
+
+/// It overtook its batch, which a crash prevented: whichever slot is damaged next, the other one has it.
+#[test]
+fn a_vote_that_was_in_one_place_is_in_two_after_an_opening() {
+    for broken in [0, 1] {
+        let disk = MemDisk::new();
+        let (store, _) = create(&disk).expect("an empty disk");
+        let voted = HardState {
+            term: 3,
+            voted_for: Some(1),
+        };
+        store.votes().save(voted).expect("it is written");
+        drop(store);
+        assert_eq!(open(&disk).expect("it is whole").1.hard_state, voted);
+        let mut slots = disk.files()[HARD_STATE_FILE].clone();
+        slots[broken * 4096 + 50] ^= 1;
+        disk.overwrite(HARD_STATE_FILE, slots);
+        let (_, recovered) = open(&disk).expect("one slot is whole");
+        assert_eq!(recovered.hard_state, voted, "slot {broken} is damaged");
+    }
+}

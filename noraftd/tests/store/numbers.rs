@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use noraft::LogIndex;
 use noraftd::prng::Prng;
+use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::Inspection;
 use noraftd::store::{OpenError, Store};
@@ -249,4 +250,49 @@ fn a_segment_that_says_it_has_no_bytes_is_damaged() {
     assert_eq!(u64_at(bytes, 56), 0);
     let shown = Inspection::of_files(&files).to_string();
     assert!(shown.contains("both pages damaged"), "{shown}");
+}
+
+/// Its checksum is good, and what it says cannot be.
+#[test]
+fn a_log_is_no_longer_than_its_segments_hold_whatever_a_header_says() {
+    let disk = MemDisk::new();
+    let created = Store::create(Arc::new(disk.clone()), small_segments(), identity(), &genesis());
+    let (mut store, _) = created.unwrap();
+    let mut term = 0;
+    while store.stats().segments < 2 {
+        term += 1;
+        let hard_state = Some(HardState {
+            term,
+            voted_for: None,
+        });
+        let append = (term == 1).then(|| Append {
+            prev: at(0, 0),
+            records: vec![term_entry(1, 1), command(1, 2, b"lost")],
+        });
+        let batch = Batch {
+            id: BatchId(term),
+            base: None,
+            hard_state,
+            append,
+        };
+        store.persist(&batch).unwrap();
+    }
+    drop(store);
+    let mut files = disk.files();
+    let first = files.get_mut("segment-0000000000000001").unwrap();
+    let end = first.len() - PAGE;
+    // All that followed the entries is lost, and some of them may be.
+    first[3 * PAGE..end].fill(0);
+    let second = files.get_mut("segment-0000000000000002").unwrap();
+    let claimed = 100_000_u64;
+    for start in [0, second.len() - PAGE] {
+        put(second, start + 64, &(claimed + 1).to_le_bytes());
+        let sum = crc(0, &second[start..start + 92]);
+        put(second, start + 92, &sum.to_le_bytes());
+    }
+    let disk = MemDisk::with_files(files);
+    let opened = Store::open(Arc::new(disk), small_segments(), owner());
+    let (_store, recovered) = opened.unwrap();
+    assert_eq!(recovered.last_position(), at(1, 2));
+    assert!(recovered.abstain.abstains());
 }
