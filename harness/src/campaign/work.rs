@@ -290,8 +290,8 @@ fn millis(duration: Duration) -> u64 {
 }
 
 /// A seed takes a fraction of a second, on a machine with other work to do some seconds.
-const SEED_PATIENCE: Duration = Duration::from_secs(5);
-const UNIT_PATIENCE: Duration = Duration::from_secs(120);
+const SEED_PATIENCE: Duration = Duration::from_secs(10);
+const UNIT_PATIENCE: Duration = Duration::from_secs(600);
 const REMOVE_TRIES: u32 = 50;
 const REMOVE_PAUSE: Duration = Duration::from_millis(100);
 /// For programs that are hashed, and for a machine with other work to do.

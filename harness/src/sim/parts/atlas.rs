@@ -177,9 +177,16 @@ impl Atlas {
 
     /// True when one of these sets of voters cannot decide, and for a good reason: some of them are gone for good, and
     /// those that are sure of what they hold are no majority. One that abstains needs every other one.
-    pub(crate) fn excuses(&self, sets: &BTreeSet<BTreeSet<NodeId>>, is_sure: impl Fn(usize) -> bool) -> bool {
+    /// Gone is a node that refuses to start, and rightly, and `is_lost` one whose directory is gone.
+    pub(crate) fn excuses(
+        &self,
+        sets: &BTreeSet<BTreeSet<NodeId>>,
+        is_lost: impl Fn(usize) -> bool,
+        is_sure: impl Fn(usize) -> bool,
+    ) -> bool {
         sets.iter().any(|voters| {
-            let is_one_gone = voters.iter().map(index).any(|at| self.has_refused(at));
+            let is_gone = |at: usize| self.has_refused(at) || is_lost(at);
+            let is_one_gone = voters.iter().map(index).any(is_gone);
             let sure = voters.iter().map(index).filter(|at| is_sure(*at)).count();
             is_one_gone && sure <= voters.len() / 2
         })
@@ -362,26 +369,37 @@ mod tests {
     #[test]
     fn only_a_set_that_lost_its_majority_to_nodes_that_refuse_is_excused() {
         let is_sure = |refused: &'static [usize]| move |at: usize| !refused.contains(&at);
+        let nowhere = |_| false;
         let (all, half) = (set(&[1, 2, 3, 4, 5]), set(&[1, 2]));
         let one_gone = atlas(&[0], &[0]);
-        assert!(!one_gone.excuses(&BTreeSet::from([all.clone()]), is_sure(&[0])));
+        assert!(!one_gone.excuses(&BTreeSet::from([all.clone()]), nowhere, is_sure(&[0])));
         assert!(
-            one_gone.excuses(&BTreeSet::from([all.clone(), half.clone()]), is_sure(&[0])),
+            one_gone.excuses(
+                &BTreeSet::from([all.clone(), half.clone()]),
+                nowhere,
+                is_sure(&[0])
+            ),
             "one of two is gone: that half cannot decide"
         );
         let other = set(&[3, 4, 5]);
         assert!(
-            !one_gone.excuses(&BTreeSet::from([all.clone(), other]), is_sure(&[0])),
+            !one_gone.excuses(&BTreeSet::from([all.clone(), other]), nowhere, is_sure(&[0])),
             "who is no voter takes no majority"
         );
         assert!(
-            one_gone.excuses(&BTreeSet::from([set(&[1, 2, 3])]), is_sure(&[0, 1])),
+            one_gone.excuses(&BTreeSet::from([set(&[1, 2, 3])]), nowhere, is_sure(&[0, 1])),
             "one refuses, one abstains"
         );
         let none_gone = atlas(&[0, 1], &[]);
         assert!(
-            !none_gone.excuses(&BTreeSet::from([all, half]), is_sure(&[0, 1, 2, 3, 4])),
+            !none_gone.excuses(&BTreeSet::from([all, half]), nowhere, is_sure(&[0, 1, 2, 3, 4])),
             "no node refuses: whatever is missing has to come back"
         );
+        let three = BTreeSet::from([set(&[1, 2, 3])]);
+        assert!(
+            none_gone.excuses(&three, |at| at == 2, is_sure(&[1, 2])),
+            "the directory of one is gone, and another one abstains"
+        );
+        assert!(!none_gone.excuses(&three, |at| at == 2, is_sure(&[2])));
     }
 }

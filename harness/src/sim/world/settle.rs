@@ -61,7 +61,9 @@ impl World {
     /// or, of a set of voters that has to decide, some are gone for good, and the rest needs them.
     pub(super) fn stand_still(&mut self, said: String) {
         let sets = self.checks.deciding_sets();
-        if !self.atlas.excuses(&sets, |at| self.is_sure(at)) && !self.atlas.went_beyond() {
+        // The operator sets a lost node up again from what the others have committed.
+        let is_lost = |at: usize| self.nodes[at].loss.is_outcast;
+        if !self.atlas.excuses(&sets, is_lost, |at| self.is_sure(at)) && !self.atlas.went_beyond() {
             return self.fail(Rule::Liveness, said);
         }
         self.journal.counters.stalls += 1;
