@@ -1,8 +1,11 @@
 //! Pages in the wrong place, beside other damage: what they repeat is never taken for more than it is.
 
 use noraftd::prng::Prng;
-use noraftd::store::Verdict;
+use noraftd::record::{Append, Batch, BatchId, HardState};
+use noraftd::store::disk::memory::MemDisk;
+use noraftd::store::{OpenError, Verdict};
 
+use crate::common::{at, command, create, open, term_entry};
 use crate::damage::{Outcome, marked};
 
 const PAGE: usize = 4096;
@@ -75,4 +78,54 @@ fn several_pages_lost_or_in_the_wrong_place_leave_holes_and_never_a_wrong_entry(
         holes += small.check(&format!("seed {seed}"), &files).holes();
     }
     assert!(holes > 500, "only {holes} holes: the test tests nothing");
+}
+
+/// The records of a batch of several pages have one seed, wherever in it they lie.
+#[test]
+fn a_page_of_a_batch_in_the_place_of_another_page_of_it_leaves_no_gap() {
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).expect("an empty disk");
+    let mut first = 1;
+    for count in [1, 90, 40, 3] {
+        let entry = |index| match index {
+            1 => term_entry(1, 1),
+            _ => command(1, index, b"a payload of some bytes"),
+        };
+        let batch = Batch {
+            id: BatchId(first),
+            base: None,
+            hard_state: (first == 1).then_some(HardState {
+                term: 1,
+                voted_for: Some(2),
+            }),
+            append: Some(Append {
+                prev: at(u64::from(first > 1), first - 1),
+                records: (first..first + count).map(entry).collect(),
+            }),
+        };
+        store.persist(&batch).expect("it is written");
+        first += count;
+    }
+    store.mark_clean_stop().expect("it is written");
+    drop(store);
+    let name = "segment-0000000000000001";
+    let whole = disk.files()[name].clone();
+    for (page, other) in (2..8).flat_map(|page| (2..8).map(move |other| (page, other))) {
+        for flipped in (0..8).map(|page| page * PAGE + 100) {
+            let mut bytes = whole.clone();
+            bytes.copy_within(other * PAGE..(other + 1) * PAGE, page * PAGE);
+            bytes[flipped] ^= 1;
+            disk.overwrite(name, bytes);
+            let copy = MemDisk::new();
+            copy.replace(disk.files());
+            let what = format!("page {page} repeats page {other}, a bit of byte {flipped} flips");
+            match open(&copy) {
+                Ok((_, recovered)) => assert!(recovered.last_position() <= at(1, first - 1), "{what}"),
+                Err(OpenError::Refused { finding, .. }) => {
+                    assert_ne!(finding.verdict, Verdict::Gap, "{what}: {}", finding.found);
+                }
+                Err(other) => panic!("{what}: {other}"),
+            }
+        }
+    }
 }

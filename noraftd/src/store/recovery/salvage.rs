@@ -103,9 +103,16 @@ impl SegmentScan {
     fn salvage_stretch(&mut self, stretch: &Stretch<'_>) {
         let (mut at, mut known_to, mut reachable) = (stretch.from, stretch.from, stretch.reachable);
         let place = self.place(stretch.lsn);
+        let mut last = None;
         while at < stretch.to {
             let area = &stretch.bytes[at..stretch.to];
-            let Some(head) = stretch.seeds.iter().find_map(|seed| head_at(area, *seed)) else {
+            let found = stretch.seeds.iter().find_map(|seed| head_at(area, *seed));
+            // The entries of one batch rise. One that does not is in a page of it that was written to the place of another.
+            let is_copy = |head: &RecordHeader| {
+                let rises = last.is_none_or(|last| head.index > last);
+                stretch.reachable && head.kind.entry().is_some() && !rises
+            };
+            let Some(head) = found.filter(|head| !is_copy(head)) else {
                 reachable = false;
                 at += 8;
                 continue;
@@ -116,6 +123,7 @@ impl SegmentScan {
             let payload = area.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + head.length);
             let payload = payload.filter(|payload| crc(0, payload) == head.payload_crc);
             self.note_salvaged(&head, payload, at, reachable, &place);
+            last = head.kind.entry().map(|_| head.index).or(last);
             at += head.span();
             known_to = at;
         }
