@@ -6,6 +6,8 @@
 //! Invariant: two numbers differ in a bit beyond those that are counted up from the first (`canvass`): within the design they
 //! are as good as any.
 
+use std::collections::BTreeSet;
+
 use noraftd::prng::Prng;
 
 /// What the processes and directories of one node have drawn.
@@ -14,32 +16,44 @@ pub(crate) struct Drawn {
     /// The number that the last process names itself by.
     boot: Option<u64>,
     incarnation: Option<u64>,
+    /// All that were drawn: the same bit twice would be the number of the process before the last.
+    used: BTreeSet<u64>,
 }
 
 impl Drawn {
     /// The seed of a process, `drawn` for it, or one by which it has nearly the number of the process before.
     pub(crate) fn seed(&mut self, drawn: u64, alike: Option<&mut Prng>) -> u64 {
         let seed = match (self.boot, alike) {
-            (Some(before), Some(prng)) => seed_of(neighbour(before, prng)),
+            (Some(before), Some(prng)) => seed_of(self.neighbour(before, prng)),
             (Some(_) | None, _) => drawn,
         };
-        self.boot = Some(Prng::new(seed).next_u64());
+        let boot = Prng::new(seed).next_u64();
+        self.used.insert(boot);
+        self.boot = Some(boot);
         seed
     }
 
     /// The incarnation of a new directory, likewise.
     pub(crate) fn incarnation(&mut self, drawn: u64, alike: Option<&mut Prng>) -> u64 {
         let incarnation = match (self.incarnation, alike) {
-            (Some(before), Some(prng)) => neighbour(before, prng),
+            (Some(before), Some(prng)) => self.neighbour(before, prng),
             (Some(_) | None, _) => drawn,
         };
+        self.used.insert(incarnation);
         self.incarnation = Some(incarnation);
         incarnation
     }
-}
 
-fn neighbour(number: u64, prng: &mut Prng) -> u64 {
-    number ^ 1 << prng.between(COUNTED_BITS, 63)
+    /// Differs from `number` in one bit, and from every other that was drawn. (All bits of one number are never used: no node
+    /// starts so often from it.)
+    fn neighbour(&self, number: u64, prng: &mut Prng) -> u64 {
+        let first = prng.between(COUNTED_BITS, 63);
+        let bits = (first..64).chain(COUNTED_BITS..first);
+        let mut numbers = bits.map(|bit| number ^ 1 << bit);
+        numbers
+            .find(|number| !self.used.contains(number))
+            .unwrap_or(number ^ 1 << first)
+    }
 }
 
 /// The seed of the generator whose first number is `first`: each step of xoshiro256** and SplitMix64 backwards.
@@ -95,10 +109,12 @@ mod tests {
         let (mut prng, mut drawn) = (Prng::new(1), Drawn::default());
         assert_eq!(drawn.seed(7, Some(&mut prng)), 7, "there is none before it");
         assert_eq!(drawn.incarnation(7, Some(&mut prng)), 7);
-        for _ in 0..100 {
+        let mut all = BTreeSet::new();
+        for _ in 0..300 {
             let (boot, incarnation) = (drawn.boot.unwrap(), drawn.incarnation.unwrap());
             let next = Prng::new(drawn.seed(8, Some(&mut prng))).next_u64();
             let other = drawn.incarnation(8, Some(&mut prng));
+            assert!(all.insert(next) && all.insert(other), "a number comes again");
             for (before, after) in [(boot, next), (incarnation, other)] {
                 assert_eq!((before ^ after).count_ones(), 1);
                 assert!((before ^ after).trailing_zeros() >= 20);
