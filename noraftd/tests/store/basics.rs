@@ -21,18 +21,6 @@ fn batch(prev: LogPosition, records: Vec<noraftd::record::Record>) -> Batch {
     }
 }
 
-fn vote(term: u64) -> Batch {
-    Batch {
-        id: BatchId(1),
-        base: None,
-        hard_state: Some(HardState {
-            term,
-            voted_for: Some(2),
-        }),
-        append: None,
-    }
-}
-
 /// A store at position (1, 4).
 fn small(disk: &MemDisk) -> Store {
     let (mut store, _) = create(disk).unwrap();

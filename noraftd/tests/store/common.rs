@@ -80,6 +80,19 @@ pub(crate) fn term_entry(term: u64, index: u64) -> Record {
     )
 }
 
+/// A vote for node 2, and nothing else.
+pub(crate) fn vote(term: u64) -> Batch {
+    Batch {
+        id: BatchId(term),
+        hard_state: Some(HardState {
+            term,
+            voted_for: Some(2),
+        }),
+        base: None,
+        append: None,
+    }
+}
+
 pub(crate) fn config_entry(term: u64, index: u64, config: &ClusterConfig) -> Record {
     Record::new(
         at(term, index),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use noraft::LogPosition;
-use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record};
+use noraftd::record::{Append, Base, Batch, BatchId, Record};
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{Options, PersistStats, Store, StoreError};
 use noraftd::time::Instant;
@@ -30,18 +30,6 @@ fn sized(pages: u64) -> Options {
         segment_bytes: pages * PAGE,
         clock,
         ..options()
-    }
-}
-
-fn vote(term: u64) -> Batch {
-    Batch {
-        id: BatchId(term),
-        hard_state: Some(HardState {
-            term,
-            voted_for: Some(2),
-        }),
-        base: None,
-        append: None,
     }
 }
 

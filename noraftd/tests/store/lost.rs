@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use noraft::LogPosition;
-use noraftd::record::{Abstain, Append, Base, Batch, BatchId, HardState, Record};
+use noraftd::record::{Abstain, Append, Base, Batch, BatchId, Record};
 use noraftd::recovered::Recovered;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::inspect::{BatchView, Inspection};
@@ -34,16 +34,19 @@ fn open_sized(disk: &MemDisk, options: Options) -> (Store, Recovered) {
     Store::open(Arc::new(disk.clone()), options, owner()).unwrap()
 }
 
-fn vote(term: u64) -> Batch {
-    Batch {
-        id: BatchId(term),
-        hard_state: Some(HardState {
-            term,
-            voted_for: Some(2),
-        }),
-        base: None,
-        append: None,
+/// Entries 1 to 5, of which the last two were replaced in the next term.
+fn replaced_from_four_on(disk: &MemDisk) -> Store {
+    let mut store = begun(disk, options());
+    for index in 2..=5 {
+        append(&mut store, at(1, index - 1), vec![command(1, index, b"first")]);
     }
+    store.persist(&vote(2)).unwrap();
+    append(
+        &mut store,
+        at(1, 3),
+        vec![term_entry(2, 4), command(2, 5, b"second")],
+    );
+    store
 }
 
 fn append(store: &mut Store, prev: LogPosition, records: Vec<Record>) {
@@ -246,16 +249,7 @@ fn a_patch_of_an_entry_whose_place_is_lost_touches_no_other() {
 #[test]
 fn a_patch_of_an_entry_that_replaced_another_is_not_taken_for_that_one() {
     let disk = MemDisk::new();
-    let mut store = begun(&disk, options());
-    for index in 2..=5 {
-        append(&mut store, at(1, index - 1), vec![command(1, index, b"first")]);
-    }
-    store.persist(&vote(2)).unwrap();
-    append(
-        &mut store,
-        at(1, 3),
-        vec![term_entry(2, 4), command(2, 5, b"second")],
-    );
+    let mut store = replaced_from_four_on(&disk);
     store.patch(&[command(2, 5, b"second")]).unwrap();
     append(&mut store, at(2, 5), vec![command(2, 6, b"third")]);
     drop(store);
@@ -335,16 +329,7 @@ fn an_entry_that_an_incomplete_seal_lists_is_a_hole() {
 #[test]
 fn a_truncation_whose_batch_has_no_header_is_one() {
     let disk = MemDisk::new();
-    let mut store = begun(&disk, options());
-    for index in 2..=5 {
-        append(&mut store, at(1, index - 1), vec![command(1, index, b"first")]);
-    }
-    store.persist(&vote(2)).unwrap();
-    append(
-        &mut store,
-        at(1, 3),
-        vec![term_entry(2, 4), command(2, 5, b"second")],
-    );
+    let mut store = replaced_from_four_on(&disk);
     append(&mut store, at(2, 5), vec![command(2, 6, b"third")]);
     drop(store);
     let mut files = disk.files();

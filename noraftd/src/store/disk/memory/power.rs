@@ -234,6 +234,27 @@ mod tests {
     }
 
     #[test]
+    fn each_sector_fares_by_itself_when_the_power_goes_in_the_middle_of_a_write() {
+        let mut mixed = 0;
+        for seed in 0..100 {
+            let disk = disk();
+            let file = disk.open("f").unwrap();
+            file.write_at(0, &[IoSlice::new(&[2; 4 * SECTOR])]).unwrap();
+            disk.cut_power_in_writes(&mut Prng::new(seed), 0);
+            let live = disk.live("f").unwrap();
+            let sectors: Vec<&[u8]> = live.chunks(SECTOR).collect();
+            for sector in &sectors {
+                assert!(
+                    [[1; SECTOR], [2; SECTOR]].iter().any(|whole| whole == sector),
+                    "seed {seed}"
+                );
+            }
+            mixed += u64::from(sectors.iter().any(|sector| *sector != sectors[0]));
+        }
+        assert!(mixed > 70, "only {mixed} of 100 are mixtures");
+    }
+
+    #[test]
     fn zeros_over_garbage_of_a_power_cut_are_written() {
         for seed in 0..50 {
             let disk = MemDisk::new();
