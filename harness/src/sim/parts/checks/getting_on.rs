@@ -125,9 +125,8 @@ impl GettingOn {
             .all(|set| set.iter().filter(agrees).count() > set.len() / 2);
         let waits = has_majority && leader.last > leader.commit;
         let steps = waits.then(|| {
-            able.iter()
-                .flat_map(|follower| self.steps(leader, follower))
-                .collect()
+            let of_followers = able.iter().flat_map(|follower| self.steps(leader, follower));
+            std::iter::once(leader.commit).chain(of_followers).collect()
         });
         let is_stuck = self.is_stuck(now, timeout, (leader.id.get(), None), steps);
         ensure(!is_stuck, Rule::GetsOn, || {
@@ -150,11 +149,14 @@ impl GettingOn {
     fn steps(&self, leader: &Leading, follower: &Following) -> Steps {
         let part = self.arrived.get(&(leader.id.get(), follower.id.get()));
         let (position, offset) = part.map_or((0, 0), |(_, part)| *part);
-        let (leads, follows) = ([leader.term, leader.commit], [follower.id.get(), follower.life]);
-        [leads[0], follows[0], follows[1], follower.has, position, offset]
-            .into_iter()
-            .chain((follower.has >= leader.commit).then_some(leads[1]))
-            .collect()
+        vec![
+            leader.term,
+            follower.id.get(),
+            follower.life,
+            follower.has,
+            position,
+            offset,
+        ]
     }
 
     /// True when the same `steps` were seen for too long. `None`: nothing is waited for.
