@@ -7,14 +7,16 @@ use std::process::ExitCode;
 use harness::plan::{Plan, Span};
 use harness::replay::{Origin, Recorded};
 use harness::results::{EXIT_USAGE, Outcome};
-use harness::sim::shrink::{Failing, failure_of, shrink};
+use harness::sim::shrink::{EVENTS, Failing, failure_of, shrink};
 
 use super::{replay, shrink_real};
 
 /// Make a failed run smaller: fewer faults, nodes, clients, keys and operations, less time.
 ///
 /// Of a run of the simulation, the plan is made smaller: `shrunk.toml` beside it, which
-/// `harness sim` runs, says what it breaks.
+/// `harness sim` runs, says what it breaks. Each smaller plan is tried with many seeds; it counts
+/// when it breaks the same rule in the same place. The smallest so far is written whenever there is
+/// one, so Ctrl-C loses nothing.
 ///
 /// Of a run on real processes, the schedule is made smaller, too. What fails there fails at a rate,
 /// so the run is replayed first; then each candidate is tried as often as that rate asks for, and
@@ -32,9 +34,10 @@ use super::{replay, shrink_real};
 pub(crate) struct Args {
     /// The folder of the failed run, or a plan of the simulation with a seed in it
     run: PathBuf,
-    /// How many seeds each smaller plan of the simulation is tried with
-    #[arg(long, default_value_t = 10)]
-    tries: u64,
+    /// How many events of the simulation are spent, all runs together; a million takes one or
+    /// two seconds. What comes out depends on them, never on the machine
+    #[arg(long, default_value_t = EVENTS, value_parser = clap::value_parser!(u64).range(1..))]
+    events: u64,
     /// How often a run on real processes is replayed, before and after
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     runs: u64,
@@ -102,14 +105,24 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
         return Ok(Outcome::Unknown.into());
     };
     println!("seed {seed} breaks: {}", failing.rule);
-    let shrunk = shrink(failing, args.tries, |what, failing| {
-        println!("still, with {what} (seed {})", failing.seed);
-    });
+    println!("before:   {}", brief(&failing));
     let out = args
         .out
         .clone()
         .unwrap_or_else(|| path.with_file_name("shrunk.toml"));
-    write(&out, &shrunk)?;
+    let mut written = write(&out, &failing);
+    let shrunk = shrink(failing, args.events, |progress| {
+        let (percent, what) = (progress.spent_percent, progress.what);
+        match progress.found {
+            None => println!("{percent:3} %: trying {what}"),
+            Some(smaller) => {
+                println!("{percent:3} %: still, with {what} (seed {})", smaller.seed);
+                written = write(&out, smaller);
+            }
+        }
+    });
+    written?;
+    println!("smallest: {}", brief(&shrunk));
     println!("again:   harness sim {}", out.display());
     println!("watch:   harness sim {} --trace", out.display());
     Ok(Outcome::Invalid.into())
@@ -127,19 +140,26 @@ fn shrink_processes(args: &Args, recorded: &Recorded) -> Result<ExitCode, Box<dy
     })
 }
 
-fn write(out: &Path, shrunk: &Failing) -> Result<(), Box<dyn Error>> {
-    let Failing { plan, rule, .. } = shrunk;
-    println!(
-        "smallest: {} nodes, {} clients, {} faults, {}, seed {}",
+fn brief(failing: &Failing) -> String {
+    let plan = &failing.plan;
+    format!(
+        "{} nodes, {} clients, {} faults, {}, seed {}",
         plan.cluster.nodes,
         plan.clients.count,
         plan.faults.len(),
         plan.time,
-        shrunk.seed
-    );
+        failing.seed
+    )
+}
+
+/// Writes the smallest plan so far: it is whole whenever this process ends.
+fn write(out: &Path, failing: &Failing) -> Result<(), String> {
     let text = format!(
-        "# Breaks: {rule}\n# Expected verdict until it is mended: invalid.\n{}",
-        plan.to_toml()
+        "# Breaks: {}\n# Expected verdict until it is mended: invalid.\n{}",
+        failing.rule,
+        failing.plan.to_toml()
     );
-    std::fs::write(out, text).map_err(|error| format!("{}: {error}", out.display()).into())
+    let draft = out.with_extension("new");
+    let written = std::fs::write(&draft, text).and_then(|()| std::fs::rename(&draft, out));
+    written.map_err(|error| format!("{}: {error}", out.display()))
 }

@@ -1,78 +1,73 @@
-//! Shrinking: a smaller plan that still breaks the same rule.
+//! The ways to make a plan smaller by one step.
 //!
-//! Greedy: each round tries every way to make the plan smaller, the largest cuts first, and keeps the first
-//! that still fails; it ends when none does. A changed plan is another run, so each candidate is tried with
-//! several seeds, the last one that failed first.
-//!
-//! Invariant: the plan in hand was seen to fail, with the seed that is in it, and breaks the rule that it
-//! broke at first.
+//! Invariant: each of them is smaller in something and larger in nothing, so that steps come to an end.
 
-use super::{Lines, simulate};
-use crate::plan::{FaultPlan, NetworkPlan, Plan, Span};
+use crate::plan::{FaultPlan, NetworkPlan, NodePlan, Plan, Span};
 
-/// A plan that fails.
-#[derive(Debug, Clone)]
-pub struct Failing {
-    /// The plan, with its seed in it.
-    pub plan: Plan,
-    /// The seed.
-    pub seed: u64,
-    /// The broken rule.
-    pub rule: String,
+/// What makes a plan smaller, in words, and the smaller plan.
+pub(super) type Candidates = Vec<(String, Plan)>;
+
+/// Adds the ways to make one thing smaller, the largest cut first.
+pub(super) type Step = fn(&Plan, &mut Candidates);
+
+/// Everything but faults.
+pub(super) const STEPS: [Step; 8] = [
+    shorter,
+    fewer_nodes,
+    fewer_clients,
+    lower_rate,
+    fewer_workloads,
+    fewer_lanes,
+    calmer_world,
+    calmer_nodes,
+];
+
+/// The plans that have `size` of the faults of `plan`, each set of them once.
+pub(super) fn only(plan: &Plan, size: usize) -> Candidates {
+    let all: Vec<usize> = (0..plan.faults.len()).collect();
+    let sets = subsets(&all, size).into_iter();
+    sets.filter(|set| set.len() < plan.faults.len())
+        .map(|set| {
+            let faults: Vec<FaultPlan> = set.iter().map(|at| plan.faults[*at].clone()).collect();
+            let names: Vec<String> = faults.iter().map(name).collect();
+            let what = match names.is_empty() {
+                true => "no faults".to_owned(),
+                false => format!("nothing but {}", names.join(" and ")),
+            };
+            (what, with_faults(plan, faults))
+        })
+        .collect()
 }
 
-/// Shrinks `failing`. Each candidate is tried with `tries` seeds. `report` gets each step that was kept.
-pub fn shrink(failing: Failing, tries: u64, mut report: impl FnMut(&str, &Failing)) -> Failing {
-    let mut current = failing;
-    loop {
-        let found = candidates(&current.plan)
-            .into_iter()
-            .find_map(|(what, plan)| Some((what, current.fails_as(&plan, tries)?)));
-        let Some((what, smaller)) = found else {
-            return current;
-        };
-        report(&what, &smaller);
-        current = smaller;
+/// `plan` without `count` of its faults, from the fault `from` on.
+pub(super) fn without(plan: &Plan, from: usize, count: usize) -> (String, Plan) {
+    let mut faults = plan.faults.clone();
+    let to = (from + count).min(faults.len());
+    let left_out: Vec<FaultPlan> = faults.drain(from..to).collect();
+    let what = match left_out.as_slice() {
+        [one] => format!("without {}", name(one)),
+        some => format!("without {} of {} faults", some.len(), plan.faults.len()),
+    };
+    (what, with_faults(plan, faults))
+}
+
+fn subsets(of: &[usize], size: usize) -> Vec<Vec<usize>> {
+    if size == 0 {
+        return vec![Vec::new()];
     }
+    let Some((first, others)) = of.split_first() else {
+        return Vec::new();
+    };
+    let with = subsets(others, size - 1).into_iter();
+    let with = with.map(|set| std::iter::once(*first).chain(set).collect());
+    with.chain(subsets(others, size)).collect()
 }
 
-/// Runs `plan` with `seed`: the plan that was drawn, and what it breaks.
-pub fn failure_of(plan: &Plan, seed: u64) -> Option<Failing> {
-    let run = simulate(plan, seed, Lines::None);
-    let rule = run.broken()?;
-    Some(Failing {
-        plan: run.plan,
-        seed,
-        rule,
-    })
+fn with_faults(plan: &Plan, faults: Vec<FaultPlan>) -> Plan {
+    let mut smaller = plan.clone().demanding_nothing();
+    smaller.faults = faults;
+    smaller
 }
-
-impl Failing {
-    /// `plan` with a seed with which it breaks the same rule.
-    fn fails_as(&self, plan: &Plan, tries: u64) -> Option<Self> {
-        if plan.validate().is_err() {
-            return None;
-        }
-        let seeds = std::iter::once(self.seed).chain((1..tries).map(|n| self.seed.wrapping_add(n)));
-        seeds
-            .into_iter()
-            .filter_map(|seed| failure_of(plan, seed))
-            .find(|failing| failing.rule == self.rule)
-    }
-}
-
-/// Every way to make `plan` smaller by one step.
-fn candidates(plan: &Plan) -> Vec<(String, Plan)> {
-    let mut found = Vec::new();
-    shorter(plan, &mut found);
-    fewer_faults(plan, &mut found);
-    fewer_parts(plan, &mut found);
-    calmer_world(plan, &mut found);
-    calmer_nodes(plan, &mut found);
-    found
-}
-
-type Candidates = Vec<(String, Plan)>;
 
 fn shorter(plan: &Plan, found: &mut Candidates) {
     let millis = plan.time.as_millis();
@@ -86,38 +81,13 @@ fn shorter(plan: &Plan, found: &mut Candidates) {
     }
 }
 
-fn fewer_faults(plan: &Plan, found: &mut Candidates) {
-    let count = plan.faults.len();
-    if count == 0 {
-        return;
-    }
-    push(found, "no faults".to_owned(), plan, |plan| plan.faults.clear());
-    if count > 2 {
-        let half = count / 2;
-        push(found, format!("the first {half} faults"), plan, |plan| {
-            plan.faults.truncate(half)
-        });
-        push(found, format!("the last {} faults", count - half), plan, |plan| {
-            plan.faults.drain(..half);
-        });
-    }
-    for (at, fault) in plan.faults.iter().enumerate() {
-        push(found, format!("without {}", name(fault)), plan, |plan| {
-            plan.faults.remove(at);
-        });
-    }
-    if plan.nemesis.lanes > 1 {
-        push(found, "one lane".to_owned(), plan, |plan| plan.nemesis.lanes = 1);
-    }
-}
-
 fn name(fault: &FaultPlan) -> String {
-    // How a fault is written says enough of it.
     let text = toml::to_string(fault).unwrap_or_default();
-    text.lines().take(2).collect::<Vec<_>>().join(" ")
+    let is_what = |line: &&str| !line.starts_with("duration") && !line.starts_with("weight");
+    text.lines().filter(is_what).collect::<Vec<_>>().join(" ")
 }
 
-fn fewer_parts(plan: &Plan, found: &mut Candidates) {
+fn fewer_nodes(plan: &Plan, found: &mut Candidates) {
     for nodes in [1, 3] {
         if nodes < plan.cluster.nodes {
             push(found, format!("{nodes} nodes"), plan, |plan| {
@@ -127,13 +97,20 @@ fn fewer_parts(plan: &Plan, found: &mut Candidates) {
             });
         }
     }
+}
+
+fn fewer_clients(plan: &Plan, found: &mut Candidates) {
     for count in [1, plan.clients.count / 2, plan.clients.count.saturating_sub(1)] {
         if (1..plan.clients.count).contains(&count) {
             push(found, format!("{count} clients"), plan, |plan| {
-                plan.clients.count = count
+                plan.clients.count = count;
+                plan.clients.readers = plan.clients.readers.min(count - 1);
             });
         }
     }
+}
+
+fn lower_rate(plan: &Plan, found: &mut Candidates) {
     for rate in [plan.clients.rate / 10, plan.clients.rate / 2] {
         if rate > 0 {
             push(found, format!("{rate} operations a second"), plan, |plan| {
@@ -141,6 +118,9 @@ fn fewer_parts(plan: &Plan, found: &mut Candidates) {
             });
         }
     }
+}
+
+fn fewer_workloads(plan: &Plan, found: &mut Candidates) {
     if plan.workloads.len() > 1 {
         for at in 0..plan.workloads.len() {
             push(found, "one workload less".to_owned(), plan, |plan| {
@@ -153,6 +133,12 @@ fn fewer_parts(plan: &Plan, found: &mut Candidates) {
             let workloads = plan.workloads.iter_mut();
             workloads.for_each(|workload| *workload.keys_mut() = 1);
         });
+    }
+}
+
+fn fewer_lanes(plan: &Plan, found: &mut Candidates) {
+    if plan.nemesis.lanes > 1 {
+        push(found, "one lane".to_owned(), plan, |plan| plan.nemesis.lanes = 1);
     }
 }
 
@@ -204,9 +190,9 @@ fn calmer_world(plan: &Plan, found: &mut Candidates) {
 }
 
 fn calmer_nodes(plan: &Plan, found: &mut Candidates) {
-    let usual = crate::plan::NodePlan {
+    let usual = NodePlan {
         loop_us: 0,
-        ..crate::plan::NodePlan::default()
+        ..NodePlan::default()
     };
     if plan.sim.node != usual {
         push(found, "usual limits of the nodes".to_owned(), plan, |plan| {
@@ -264,35 +250,65 @@ mod tests {
         loss_permille = 50
     "#;
 
+    fn plan() -> Plan {
+        Plan::parse(PLAN, Path::new("large.toml")).unwrap()
+    }
+
     #[test]
-    fn every_candidate_is_smaller_and_the_end_is_reached() {
-        let mut plan = Plan::parse(PLAN, Path::new("large.toml")).unwrap();
+    fn every_step_makes_a_plan_smaller_and_there_is_an_end() {
+        let mut plan = plan();
         (plan.limits.operations_min, plan.limits.faults_min) = (1000, 5);
         let mut steps = 0;
-        while let Some((what, smaller)) = candidates(&plan).into_iter().next() {
-            assert_ne!(smaller, plan, "{what}");
-            plan = smaller;
-            steps += 1;
-            assert!(steps < 200, "{what}");
+        for step in STEPS {
+            loop {
+                let mut found = Candidates::new();
+                step(&plan, &mut found);
+                let Some((what, smaller)) = found.into_iter().next() else {
+                    break;
+                };
+                assert_ne!(smaller, plan, "{what}");
+                plan = smaller;
+                steps += 1;
+                assert!(steps < 200, "{what}");
+            }
         }
-        assert_eq!(
-            (plan.cluster.nodes, plan.clients.count, plan.faults.len()),
-            (1, 1, 0)
-        );
-        assert_eq!(plan.workloads.len(), 1);
+        assert_eq!((plan.cluster.nodes, plan.clients.count), (1, 1));
+        assert_eq!((plan.workloads.len(), plan.nemesis.lanes), (1, 1));
         // They were meant for the plan as it was.
         assert_eq!((plan.limits.operations_min, plan.limits.faults_min), (0, 0));
     }
 
     #[test]
     fn faults_that_no_longer_fit_go_with_the_nodes() {
-        let plan = Plan::parse(PLAN, Path::new("large.toml")).unwrap();
-        let three = candidates(&plan)
-            .into_iter()
-            .find(|(what, _)| what == "3 nodes")
-            .unwrap()
-            .1;
+        let mut found = Candidates::new();
+        fewer_nodes(&plan(), &mut found);
+        let three = found.into_iter().find(|(what, _)| what == "3 nodes").unwrap().1;
         assert!(three.validate().is_ok());
         assert_eq!(three.faults.len(), 1);
+    }
+
+    #[test]
+    fn each_set_of_faults_is_there_once() {
+        let mut plan = plan();
+        let clock = r#"
+            kind = "clock"
+            target = "one"
+            duration = "1s"
+        "#;
+        plan.faults.push(toml::from_str(clock).unwrap());
+        let kinds = |(_, plan): (String, Plan)| -> Vec<&'static str> {
+            plan.faults.iter().map(|fault| fault.kind().name()).collect()
+        };
+        let sets = |size| -> Vec<_> { only(&plan, size).into_iter().map(kinds).collect() };
+        assert_eq!(sets(0), [[""; 0]]);
+        assert_eq!(sets(1), [["kill"], ["partition"], ["clock"]]);
+        assert_eq!(
+            sets(2),
+            [["kill", "partition"], ["kill", "clock"], ["partition", "clock"]]
+        );
+        // That would be the plan itself.
+        assert_eq!(sets(3).len(), 0);
+        assert_eq!(kinds(without(&plan, 0, 2)), ["clock"]);
+        assert_eq!(kinds(without(&plan, 2, 2)), ["kill", "partition"]);
     }
 }
