@@ -309,7 +309,10 @@ impl Nemesis {
             | FaultKind::MistakeClone(_)
             | FaultKind::MistakeForeign(_)
             | FaultKind::CrashAt(..)
-            | FaultKind::CrashLoop(_) => Effect::from(Err("only a simulation can do it".to_owned())),
+            | FaultKind::CrashLoop(_)
+            | FaultKind::CrashStorm(_)
+            | FaultKind::DiskAt(..)
+            | FaultKind::Quiet => Effect::from(Err("only a simulation can do it".to_owned())),
         }
     }
 

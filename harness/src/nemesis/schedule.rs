@@ -34,6 +34,8 @@ pub struct Lane {
     seed: Prng,
     calm: SpanRange,
     faults: Mix<FaultPlan>,
+    /// What its first decisions are about, whatever the weights.
+    first: Vec<FaultPlan>,
     k: u64,
 }
 
@@ -45,12 +47,22 @@ impl Lane {
             return Vec::new();
         };
         let root = Prng::new(seed).fork(FORK_NEMESIS);
-        let lane = |lane: usize| Self {
-            lane,
-            seed: root.fork(lane as u64),
-            calm: plan.nemesis.calm,
-            faults: faults.clone(),
-            k: 0,
+        let lane = |lane: usize| {
+            let seed = root.fork(lane as u64);
+            let mut first = if plan.nemesis.each_once {
+                plan.faults.clone()
+            } else {
+                Vec::new()
+            };
+            seed.fork(FORK_ORDER).shuffle(&mut first);
+            Self {
+                lane,
+                seed,
+                calm: plan.nemesis.calm,
+                faults: faults.clone(),
+                first,
+                k: 0,
+            }
         };
         (0..plan.nemesis.lanes).map(lane).collect()
     }
@@ -69,7 +81,9 @@ impl Iterator for Lane {
         self.k += 1;
         let mut prng = self.seed.fork(k);
         let calm = within(self.calm, &mut prng);
-        let fault = self.faults.choose(&mut prng);
+        let drawn = self.faults.choose(&mut prng);
+        let first = usize::try_from(k).ok().and_then(|k| self.first.get(k));
+        let fault = first.unwrap_or(drawn);
         let mode = *prng.choose(&CutMode::ALL)?;
         Some(Decision {
             lane: self.lane,
@@ -88,6 +102,8 @@ fn within(range: SpanRange, prng: &mut Prng) -> Span {
 
 /// Separates the nemesis's random numbers from the clients'.
 const FORK_NEMESIS: u64 = 0x006e_656d_6573_6973;
+/// Separates the order of first faults from the decisions, which are numbered.
+const FORK_ORDER: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +145,18 @@ mod tests {
     fn a_seed_names_one_schedule() {
         assert_eq!(decisions(7), decisions(7));
         assert_ne!(decisions(7), decisions(8));
+    }
+
+    #[test]
+    fn each_fault_comes_once_before_any_is_left_to_chance() {
+        let mut plan = plan();
+        plan.nemesis.each_once = true;
+        for seed in 0..50 {
+            for lane in Lane::all(&plan, seed) {
+                let kinds: Vec<_> = lane.take(2).map(|decision| decision.fault.kind()).collect();
+                assert_ne!(kinds[0], kinds[1], "seed {seed}");
+            }
+        }
     }
 
     #[test]

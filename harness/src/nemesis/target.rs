@@ -44,6 +44,8 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::MistakeForeign(target)
         | FaultKind::CrashAt(target, _)
         | FaultKind::CrashLoop(target)
+        | FaultKind::CrashStorm(target)
+        | FaultKind::DiskAt(target, ..)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {
@@ -64,8 +66,8 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             Some(targets)
         }
         FaultKind::Coup(_) => coup(circumstances),
-        // Which node it asks, and for what, does not depend on which nodes are free.
-        FaultKind::Voters => Some(Targets {
+        // Which node is asked, and for what, does not depend on which nodes are free.
+        FaultKind::Voters | FaultKind::Quiet => Some(Targets {
             nodes: Vec::new(),
             links: Vec::new(),
             impaired: Vec::new(),

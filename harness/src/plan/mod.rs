@@ -104,6 +104,10 @@ pub struct NemesisPlan {
     pub lanes: usize,
     /// How many nodes may be down, paused or cut off at a time; all of them when absent.
     pub impaired_max: Option<usize>,
+    /// Each lane has every fault once, in an order that the seed says, before it draws by weight: for runs that are too short for
+    /// chance, and prove nothing when a kind of fault never came.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub each_once: bool,
 }
 
 impl Default for NemesisPlan {
@@ -113,6 +117,7 @@ impl Default for NemesisPlan {
             calm: SpanRange::new(Span::from_millis(500), Span::from_millis(2000)),
             lanes: 1,
             impaired_max: None,
+            each_once: false,
         }
     }
 }
@@ -265,6 +270,16 @@ impl Plan {
         self.faults.iter().any(|fault| fault.kind() == KindName::Roll)
     }
 
+    /// Parts of snapshots have at least two to the power of this many bytes: of a large state, smaller ones take longer than a run
+    /// has time.
+    pub(crate) fn chunk_bits_min(&self) -> u64 {
+        if self.workloads.iter().any(|workload| workload.padding() > 0) {
+            CHUNK_BITS_MIN_PADDED
+        } else {
+            CHUNK_BITS_MIN
+        }
+    }
+
     /// Whether nodes lose their data directories.
     pub fn loses_directories(&self) -> bool {
         let loses = |fault: &FaultPlan| {
@@ -356,6 +371,10 @@ fn name_is_plain(name: &str) -> bool {
 const TIME_MAX: Span = Span::from_millis(24 * 60 * 60 * 1000);
 /// More faults at once than this leave nothing running.
 const LANES_MAX: usize = 4;
+
+/// Of parts of snapshots.
+const CHUNK_BITS_MIN: u64 = 6;
+const CHUNK_BITS_MIN_PADDED: u64 = 11;
 
 #[cfg(test)]
 mod tests {

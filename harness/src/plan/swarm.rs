@@ -114,6 +114,9 @@ fn draw_load(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     for workload in &mut kept {
         let keys = prng.between(swarm.keys[0] as u64, swarm.keys[1] as u64) as usize;
         *workload.keys_mut() = keys;
+        if let Some(padding) = workload.padding_mut() {
+            *padding = some(&mut prng.fork(FORK_PADDING), *padding);
+        }
     }
     plan.workloads = kept;
 }
@@ -183,6 +186,7 @@ fn draw_slow_nodes(plan: &mut Plan, prng: &mut Prng) {
 }
 
 fn draw_node(plan: &mut Plan, prng: &mut Prng) {
+    let chunk_bits_min = plan.chunk_bits_min();
     let node = &mut plan.sim.node;
     node.loop_us = some(prng, node.loop_us);
     node.batch_bytes_max = 1 << prng.between(6, 16);
@@ -190,7 +194,7 @@ fn draw_node(plan: &mut Plan, prng: &mut Prng) {
     node.cache_bytes_max = 1 << prng.between(8, 18);
     let sizes = &mut prng.fork(FORK_SNAPSHOTS);
     node.snapshot_log_bytes = 1 << sizes.between(10, 20);
-    node.snapshot_chunk_bytes = 1 << sizes.between(6, 16);
+    node.snapshot_chunk_bytes = 1 << sizes.between(chunk_bits_min, 16);
     node.resettings_permille = some(&mut prng.fork(FORK_RESETTINGS), node.resettings_permille);
     node.alike_permille = some(&mut prng.fork(FORK_ALIKE), node.alike_permille);
 }
@@ -240,6 +244,8 @@ const FORK_REPEAT: u64 = 0x7265_7065;
 const FORK_ROTTEN: u64 = 0x726f_7474;
 /// Separates those of the time that reading takes.
 const FORK_READS: u64 = 0x7265_6164;
+/// Separates that of how long records are.
+const FORK_PADDING: u64 = 0x7061_6464;
 /// Separates the draw for numbers that are alike from the others.
 const FORK_ALIKE: u64 = 0x616c_696b;
 /// Separates the draw of how often settings change from the others.

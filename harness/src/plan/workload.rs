@@ -34,6 +34,8 @@ pub struct RegisterPlan {
     pub keys: usize,
     /// After so many operations a key is retired and a fresh one takes its place; 0 is never.
     pub operations_per_key: u64,
+    /// Every other value is made longer by up to so many bytes, every fourth one by up to a sixteenth of that; 0: none is.
+    pub padding_bytes_max: u64,
     /// Share of reads.
     pub read: u32,
     /// Share of writes.
@@ -48,6 +50,7 @@ impl Default for RegisterPlan {
             weight: 1,
             keys: 5,
             operations_per_key: 2000,
+            padding_bytes_max: 0,
             read: 45,
             write: 35,
             cas: 20,
@@ -65,6 +68,9 @@ pub struct LogPlan {
     pub keys: usize,
     /// The most records that a read asks for.
     pub read_count_max: u64,
+    /// Every other record is made longer by up to so many bytes, every fourth one by up to a sixteenth of that; 0: none is. So states
+    /// become large, and batches long.
+    pub padding_bytes_max: u64,
     /// Share of appends.
     pub append: u32,
     /// Share of range reads.
@@ -79,6 +85,7 @@ impl Default for LogPlan {
             weight: 1,
             keys: 1,
             read_count_max: 20,
+            padding_bytes_max: 0,
             append: 50,
             read: 35,
             tail: 15,
@@ -145,6 +152,24 @@ impl WorkloadPlan {
         }
     }
 
+    /// How much longer records are at most, in bytes.
+    pub(super) fn padding(&self) -> u64 {
+        match self {
+            Self::Register(plan) => plan.padding_bytes_max,
+            Self::Log(plan) => plan.padding_bytes_max,
+            Self::Set(_) | Self::Counter(_) | Self::ListAppend(_) | Self::Bank(_) => 0,
+        }
+    }
+
+    /// How much longer records are at most, where a workload has any that may be longer; to be changed.
+    pub(super) fn padding_mut(&mut self) -> Option<&mut u64> {
+        match self {
+            Self::Register(plan) => Some(&mut plan.padding_bytes_max),
+            Self::Log(plan) => Some(&mut plan.padding_bytes_max),
+            Self::Set(_) | Self::Counter(_) | Self::ListAppend(_) | Self::Bank(_) => None,
+        }
+    }
+
     /// The same, to be changed.
     pub(crate) fn keys_mut(&mut self) -> &mut usize {
         match self {
@@ -177,6 +202,11 @@ impl WorkloadPlan {
                 vec![plan.read, plan.write]
             }
         };
+        require(
+            self.padding() <= PADDING_BYTES_MAX,
+            &key("padding_bytes_max"),
+            || format!("must be at most {PADDING_BYTES_MAX}"),
+        )?;
         require((1..=KEYS_MAX).contains(&self.keys()), &key("keys"), || {
             format!("must be 1 to {KEYS_MAX}")
         })?;
@@ -194,6 +224,8 @@ impl WorkloadPlan {
 
 /// One reply with so many records is still far below any frame limit.
 const READ_COUNT_MAX: u64 = 10_000;
+/// A page of the final scan holds a thousand records.
+const PADDING_BYTES_MAX: u64 = 64 << 10;
 /// A read shows a whole object.
 const OBJECT_OPERATIONS_MAX: u64 = 1000;
 /// The final phase reads every key from every node.

@@ -2,7 +2,7 @@
 //!
 //! | f | command | `v` of the invocation | completion |
 //! |-|-|-|-|
-//! | append | `XADD k * v n` | n | `at`: the record's id |
+//! | append | `XADD k * v n`, or `XADD k * v n p padding` | n | `at`: the record's id |
 //! | read | `XRANGE k from + COUNT c` | {from, count}; from the start without `from` | `v`: \[\[id, n\], ...\]; `end`: fewer than c came |
 //! | tail | `XREVRANGE k + - COUNT 1` | | `v`: \[id, n\], null when empty |
 //!
@@ -28,6 +28,7 @@ pub(super) struct LogWorkload {
     mix: Mix<Function>,
     keys: usize,
     read_count_max: u64,
+    padding_bytes_max: u64,
     state: Mutex<State>,
 }
 
@@ -58,6 +59,7 @@ impl LogWorkload {
             mix: Mix::new(mix).expect("a valid plan has an operation with a share"),
             keys: plan.keys,
             read_count_max: plan.read_count_max,
+            padding_bytes_max: plan.padding_bytes_max,
             state: Mutex::default(),
         }
     }
@@ -69,7 +71,7 @@ impl LogWorkload {
     fn append(&self, key: &str) -> Operation {
         let mut state = self.lock();
         state.appended += 1;
-        append(key, state.appended)
+        append(key, state.appended, self.padding_bytes_max)
     }
 }
 
@@ -99,8 +101,8 @@ impl Workload for LogWorkload {
     fn complete(&self, operation: &Operation, reply: &Reply) -> Result<Completion, UnexpectedReply> {
         let completion = match operation.function {
             APPEND => appended(reply),
-            TAIL => tail_record(reply),
-            _ => records(reply, count_of(operation)),
+            TAIL => tail_record(reply, self.padding_bytes_max),
+            _ => records(reply, count_of(operation), self.padding_bytes_max),
         };
         let completion = completion.ok_or_else(|| UnexpectedReply::new(operation, reply))?;
         if let Some(id) = newest_id(&completion) {

@@ -11,6 +11,7 @@ mod list_append;
 mod log;
 mod object;
 mod objects;
+mod padding;
 mod records;
 mod register;
 mod set;

@@ -1,15 +1,21 @@
 //! Records of a log, as requests ask for them, and as replies and histories have them.
 //!
-//! Invariant: a record is `[id, n]`; a reply that has anything else in it is none.
+//! Invariant: a record is `[id, n]`; a reply that has anything else in it is none. A record that is made longer has a second field,
+//! which follows from its number, byte by byte: one that came back otherwise is none either.
 
 use serde_json::{Value, json};
 
+use super::padding::padding;
 use super::{Completion, Operation, number_or_text};
 use crate::client::Reply;
 
-/// Appends `number`.
-pub(super) fn append(key: &str, number: i64) -> Operation {
-    let words = ["XADD", key, "*", FIELD, &number.to_string()];
+/// Appends `number`, with a padding of up to `padding_max` bytes.
+pub(super) fn append(key: &str, number: i64, padding_max: u64) -> Operation {
+    let (digits, padding) = (number.to_string(), padding(number, padding_max));
+    let mut words = vec!["XADD", key, "*", FIELD, &digits];
+    if !padding.is_empty() {
+        words.extend([PADDING, &padding]);
+    }
     Operation::new(APPEND, key, Some(json!(number)), &words)
 }
 
@@ -46,35 +52,48 @@ pub(super) fn appended(reply: &Reply) -> Option<Completion> {
 }
 
 /// The records of a range of which `count` were asked for; fewer are its end.
-pub(super) fn records(reply: &Reply, count: u64) -> Option<Completion> {
+pub(super) fn records(reply: &Reply, count: u64, padding_max: u64) -> Option<Completion> {
     let Reply::Array(items) = reply else { return None };
-    let records: Option<Vec<Value>> = items.iter().map(record).collect();
+    let records: Option<Vec<Value>> = items.iter().map(|item| record(item, padding_max)).collect();
     let end = (items.len() as u64) < count;
     let read = Completion::value(Value::Array(records?));
     Some(Completion { end, ..read })
 }
 
 /// The last record, or null.
-pub(super) fn tail_record(reply: &Reply) -> Option<Completion> {
+pub(super) fn tail_record(reply: &Reply, padding_max: u64) -> Option<Completion> {
     let Reply::Array(items) = reply else { return None };
     let value = match items.as_slice() {
         [] => Value::Null,
-        [last] => record(last)?,
+        [last] => record(last, padding_max)?,
         _ => return None,
     };
     Some(Completion::value(value))
 }
 
-/// `[id, ["v", n]]`
-fn record(item: &Reply) -> Option<Value> {
+/// `[id, ["v", n]]`, or `[id, ["v", n, "p", padding]]`
+fn record(item: &Reply, padding_max: u64) -> Option<Value> {
     let Reply::Array(parts) = item else { return None };
     let [id, Reply::Array(fields)] = parts.as_slice() else {
         return None;
     };
-    let [Reply::Bulk(name), Reply::Bulk(number)] = fields.as_slice() else {
-        return None;
+    let (name, number, padded) = match fields.as_slice() {
+        [Reply::Bulk(name), Reply::Bulk(number)] => (name, number, None),
+        [
+            Reply::Bulk(name),
+            Reply::Bulk(number),
+            Reply::Bulk(second),
+            Reply::Bulk(padded),
+        ] if second == PADDING => (name, number, Some(padded)),
+        _ => return None,
     };
-    (name == FIELD).then_some(json!([id.text()?, number_or_text(number)]))
+    let shown = number_or_text(number);
+    let wanted = padding(shown.as_i64().unwrap_or(0), padding_max);
+    let is_whole = match padded {
+        Some(padded) => *padded == wanted,
+        None => wanted.is_empty(),
+    };
+    (name == FIELD && is_whole).then_some(json!([id.text()?, shown]))
 }
 
 /// The last id that a completion shows.
@@ -94,7 +113,9 @@ pub(super) fn newest_id(completion: &Completion) -> Option<&str> {
 pub(super) const APPEND: &str = "append";
 const READ: &str = "read";
 pub(super) const TAIL: &str = "tail";
-/// The one field of a record.
+/// The field of a record that has its number.
 const FIELD: &str = "v";
+/// The one that makes it longer.
+const PADDING: &str = "p";
 /// Before every id.
 pub(super) const START: &str = "-";

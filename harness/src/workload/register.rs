@@ -6,6 +6,8 @@
 //! | write | `SET k n` | n | |
 //! | cas | `SET k new IFEQ old GET` | \[old, new\] | `saw`: what was there; swapped iff it is old |
 //!
+//! Where the plan makes values longer, a value is the number and its padding, and one that comes back with another padding is none.
+//!
 //! Invariant: no two writes or compare-and-sets of a run write the same number.
 
 use serde_json::{Value, json};
@@ -13,13 +15,16 @@ use serde_json::{Value, json};
 use super::keys::{Keys, Turn};
 use super::object::Object;
 use super::objects::Objects;
+use super::padding::padding;
 use super::{Completion, Operation, text_or_null};
 use crate::client::Reply;
 use crate::plan::RegisterPlan;
 
 /// A register.
 #[derive(Debug)]
-pub(super) struct Register;
+pub(super) struct Register {
+    padding_bytes_max: u64,
+}
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Change {
@@ -36,7 +41,24 @@ impl Register {
             (plan.cas, Some(Change::Cas)),
         ];
         let keys = Keys::new(Self::NAME, plan.keys, plan.operations_per_key);
-        Objects::new(Self, keys, shares)
+        let padding_bytes_max = plan.padding_bytes_max;
+        Objects::new(Self { padding_bytes_max }, keys, shares)
+    }
+
+    fn text(&self, number: i64) -> String {
+        format!("{number}{}", padding(number, self.padding_bytes_max))
+    }
+
+    /// What a value shows: its number, or its whole text where that is no value of ours.
+    fn shown(&self, reply: &Reply) -> Option<Value> {
+        let shown = text_or_null(reply)?;
+        let Reply::Bulk(bytes) = reply else {
+            return Some(shown);
+        };
+        let text = String::from_utf8_lossy(bytes);
+        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_lowercase());
+        let number = digits.parse().ok().filter(|number| self.text(*number) == text);
+        Some(number.map_or_else(|| json!(text), |number: i64| json!(number)))
     }
 }
 
@@ -54,10 +76,10 @@ impl Object for Register {
     }
 
     fn change(&self, change: Change, on: &Turn<'_, Option<i64>>, number: i64) -> Operation {
-        let new = number.to_string();
+        let new = self.text(number);
         match (change, on.known) {
             (Change::Cas, Some(old)) => {
-                let words = ["SET", on.key, &new, "IFEQ", &old.to_string(), "GET"];
+                let words = ["SET", on.key, &new, "IFEQ", &self.text(*old), "GET"];
                 Operation::new(CAS, on.key, Some(json!([old, number])), &words)
             }
             // Nothing is known that could be expected: write something.
@@ -69,8 +91,8 @@ impl Object for Register {
 
     fn completion(&self, operation: &Operation, reply: &Reply) -> Option<Completion> {
         match operation.function {
-            READ => Some(Completion::value(text_or_null(reply)?)),
-            CAS => Some(Completion::saw(text_or_null(reply)?)),
+            READ => Some(Completion::value(self.shown(reply)?)),
+            CAS => Some(Completion::saw(self.shown(reply)?)),
             _ => Completion::done(reply),
         }
     }

@@ -236,6 +236,78 @@ fn the_finale_appends_to_and_pages_through_every_log() {
 }
 
 #[test]
+fn a_padded_record_comes_back_byte_by_byte() {
+    let workload = log(LogPlan {
+        keys: 1,
+        append: 1,
+        read: 0,
+        tail: 0,
+        padding_bytes_max: 1000,
+        ..LogPlan::default()
+    });
+    let appends: Vec<Operation> = (0..40).map(|_| next(workload.as_ref())).collect();
+    let padded: Vec<&Operation> = appends
+        .iter()
+        .filter(|append| append.request.len() == 7)
+        .collect();
+    let lengths: Vec<usize> = padded.iter().map(|append| append.request[6].len()).collect();
+    assert!(
+        (10..40).contains(&padded.len()),
+        "some are, and some are not: {lengths:?}"
+    );
+    assert!(lengths.iter().any(|length| *length > 500) && lengths.iter().all(|length| *length <= 1000));
+    let page = |fields: &[String]| {
+        let fields = fields.iter().map(|field| bulk(field)).collect();
+        let record = Reply::Array(vec![bulk("7-0"), Reply::Array(fields)]);
+        let read = workload.finale(&[Completion::at(json!("7-0"))]).unwrap();
+        workload.complete(&read, &Reply::Array(vec![record]))
+    };
+    let fields = &padded[0].request[3..];
+    assert_eq!(
+        page(fields).unwrap().value,
+        Some(json!([["7-0", padded[0].value]]))
+    );
+    let mut cut = fields.to_vec();
+    cut[3].pop();
+    assert!(page(&cut).is_err() && page(&fields[..2]).is_err());
+}
+
+#[test]
+fn a_padded_register_is_expected_and_shown_with_its_padding() {
+    let workload = from_plan(&WorkloadPlan::Register(RegisterPlan {
+        keys: 1,
+        padding_bytes_max: 1000,
+        ..RegisterPlan::default()
+    }));
+    let mut prng = Prng::new(1);
+    let mut swaps = 0;
+    for _ in 0..400 {
+        let operation = workload.next(Part::All, &mut prng);
+        match (operation.function, operation.request.as_slice()) {
+            ("write", [_, _, value]) => {
+                let reply = Reply::Status("OK".into());
+                workload.complete(&operation, &reply).unwrap();
+                let read = Operation::new("read", &operation.key, None, &["GET", &operation.key]);
+                let other = workload.complete(&read, &bulk(&format!("{value}z"))).unwrap();
+                assert_ne!(other.value, operation.value, "another padding");
+                let shown = workload.complete(&read, &bulk(value)).unwrap();
+                assert_eq!(shown.value, operation.value);
+            }
+            ("cas", [_, _, _, _, old, _]) => {
+                swaps += usize::from(old.len() > 20);
+                let seen = workload.complete(&operation, &bulk(old)).unwrap();
+                assert_eq!(
+                    seen.saw.as_ref(),
+                    operation.value.as_ref().and_then(|pair| pair.get(0))
+                );
+            }
+            _ => {}
+        }
+    }
+    assert!(swaps > 5, "{swaps} expect a long value");
+}
+
+#[test]
 fn a_set_is_read_with_every_element_that_it_can_ever_have() {
     let adds = object(WorkloadPlan::Set, 0);
     let asked: Vec<String> = (0..5).map(|_| words(&next(adds.as_ref()))).collect();

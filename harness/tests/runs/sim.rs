@@ -200,6 +200,16 @@ fn correct_code_passes_every_family_of_faults_at_once() {
 }
 
 #[test]
+fn correct_code_passes_long_records_and_clients_that_rest() {
+    let tally = sixty_valid_seeds("large");
+    let counters = &tally.counters;
+    assert!(
+        counters.installs > 10 && counters.disks.full > 5 && counters.disks.writes.overwrites_full > 5,
+        "{counters:?}"
+    );
+}
+
+#[test]
 fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
     let path = workloads().join("everything.toml");
     let mut plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));

@@ -72,6 +72,14 @@ pub enum FaultKind {
     /// The process is killed, or loses power, and so are the next two to four, each within milliseconds of its start or
     /// while it reads its disk.
     CrashLoop(Target),
+    /// The process is killed, or loses power, again and again, each time within milliseconds of its start or while it reads its
+    /// disk, until the end: what is kept of each start has to stay within bounds.
+    CrashStorm(Target),
+    /// The disk gets into trouble in the middle of a rare operation, which is chosen and brought about as for `crash-at`, and stays
+    /// in it until the end.
+    DiskAt(Target, DiskTrouble, RareOperations),
+    /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait for the next request.
+    Quiet,
 }
 
 /// What a plan calls a kind of fault.
@@ -99,6 +107,9 @@ pub enum KindName {
     MistakeForeign,
     CrashAt,
     CrashLoop,
+    CrashStorm,
+    DiskAt,
+    Quiet,
 }
 
 /// Where a kind of fault is possible.
@@ -123,6 +134,8 @@ enum Takes {
     Mode,
     /// `target` and `operations`.
     Operations,
+    /// `target`, `trouble` and `operations`.
+    TroubleAt,
 }
 
 /// One kind: its name, what it takes, where it is possible, and how many nodes it needs.
@@ -130,7 +143,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -151,6 +164,9 @@ impl KindName {
         Self::MistakeForeign,
         Self::CrashAt,
         Self::CrashLoop,
+        Self::CrashStorm,
+        Self::DiskAt,
+        Self::Quiet,
     ];
 
     fn row(self) -> Row {
@@ -160,7 +176,7 @@ impl KindName {
             Self::Restart => ("restart", Takes::Target, World::Processes, 1),
             Self::Roll => ("roll", Takes::Nothing, World::Processes, 3),
             Self::Partition => ("partition", Takes::Links, World::Both, 2),
-            Self::DiskStall => ("disk-stall", Takes::Target, World::Processes, 1),
+            Self::DiskStall => ("disk-stall", Takes::Target, World::Both, 1),
             Self::StallKill => ("stall-kill", Takes::Nothing, World::Processes, 2),
             Self::VoteRace => ("vote-race", Takes::Nothing, World::Processes, 3),
             Self::Flap => ("flap", Takes::Links, World::Simulation, 2),
@@ -175,6 +191,9 @@ impl KindName {
             Self::MistakeForeign => ("mistake-foreign", Takes::Target, World::Simulation, 2),
             Self::CrashAt => ("crash-at", Takes::Operations, World::Simulation, 1),
             Self::CrashLoop => ("crash-loop", Takes::Target, World::Simulation, 1),
+            Self::CrashStorm => ("crash-storm", Takes::Target, World::Simulation, 1),
+            Self::DiskAt => ("disk-at", Takes::TroubleAt, World::Simulation, 1),
+            Self::Quiet => ("quiet", Takes::Nothing, World::Simulation, 1),
         }
     }
 
@@ -234,17 +253,18 @@ impl Arguments {
     /// The first key that is wrong.
     pub(super) fn check(&self, kind: KindName) -> Result<(), String> {
         let (name, takes, ..) = kind.row();
-        let target = matches!(takes, Takes::Target | Takes::Trouble | Takes::Operations);
+        let target = matches!(
+            takes,
+            Takes::Target | Takes::Trouble | Takes::Operations | Takes::TroubleAt
+        );
+        let trouble = matches!(takes, Takes::Trouble | Takes::TroubleAt);
+        let operations = matches!(takes, Takes::Operations | Takes::TroubleAt);
         let mode = matches!(takes, Takes::Links | Takes::Mode);
         let keys = [
             ("target", self.target.is_some(), target),
             ("shape", self.shape.is_some(), takes == Takes::Links),
-            ("trouble", self.trouble.is_some(), takes == Takes::Trouble),
-            (
-                "operations",
-                self.operations.is_some(),
-                takes == Takes::Operations,
-            ),
+            ("trouble", self.trouble.is_some(), trouble),
+            ("operations", self.operations.is_some(), operations),
             // May be left out.
             ("mode", self.mode.is_some() && !mode, false),
         ];
@@ -290,6 +310,9 @@ impl FaultKind {
             KindName::MistakeForeign => Self::MistakeForeign(target?),
             KindName::CrashAt => Self::CrashAt(target?, operations?),
             KindName::CrashLoop => Self::CrashLoop(target?),
+            KindName::CrashStorm => Self::CrashStorm(target?),
+            KindName::DiskAt => Self::DiskAt(target?, trouble?, operations?),
+            KindName::Quiet => Self::Quiet,
         })
     }
 
@@ -347,6 +370,19 @@ impl FaultKind {
                 )
             }
             Self::CrashLoop(target) => (KindName::CrashLoop, on(target)),
+            Self::CrashStorm(target) => (KindName::CrashStorm, on(target)),
+            Self::DiskAt(target, trouble, operations) => {
+                let (trouble, operations) = (Some(trouble), Some(operations));
+                (
+                    KindName::DiskAt,
+                    Arguments {
+                        trouble,
+                        operations,
+                        ..on(target)
+                    },
+                )
+            }
+            Self::Quiet => (KindName::Quiet, none),
         }
     }
 
@@ -400,7 +436,8 @@ mod tests {
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader \
-                        mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader";
+                        mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
+                        disk-at-full-leader quiet";
         assert_eq!(names.join(" "), expected);
     }
 

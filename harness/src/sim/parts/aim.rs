@@ -1,21 +1,23 @@
-//! A crash that is aimed at a rare operation of a disk.
+//! A crash, or a trouble, that is aimed at a rare operation of a disk.
 //!
-//! Drawn evenly, crashes strike what is done all the time. So the kind of the operation is drawn first, then its occurrence, and
+//! Drawn evenly, they strike what is done all the time. So the kind of the operation is drawn first, then its occurrence, and
 //! then the moment in it.
 //!
-//! Invariant: an aim is met once, and its process does not outlive the job that it is met in.
+//! Invariant: an aim is met once. If it is a crash, the process does not outlive the job that it is met in.
 
 use noraftd::prng::Prng;
 use noraftd::store::HARD_STATE_FILE;
 use noraftd::store::disk::memory::Operation;
 use noraftd::store::layout::PAGE;
 
-use crate::plan::{RareOperation, RareOperations};
+use crate::plan::{DiskTrouble, RareOperation, RareOperations};
 
-/// What a crash is aimed at.
+/// What is aimed at, and what comes then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Aim {
     pub(crate) operation: RareOperation,
+    /// The trouble in which the disk is from then on; a crash when it is none.
+    pub(crate) brings: Option<DiskTrouble>,
     /// How many of these go by before.
     pub(crate) left: u64,
     /// How many calls of the disk happen from its beginning on; the next one happens in part.
@@ -26,7 +28,12 @@ pub(crate) struct Aim {
 
 impl Aim {
     /// `segment_bytes` is the size of segments at the moment.
-    pub(crate) fn draw(operations: RareOperations, segment_bytes: u64, prng: &mut Prng) -> Self {
+    pub(crate) fn draw(
+        operations: RareOperations,
+        segment_bytes: u64,
+        brings: Option<DiskTrouble>,
+        prng: &mut Prng,
+    ) -> Self {
         let all = operations.to_vec();
         let operation = prng.choose(&all).copied().unwrap_or(RareOperation::Roll);
         // The first is as likely as all later ones together.
@@ -34,6 +41,7 @@ impl Aim {
         let calls = prng.below(operation.calls());
         Self {
             operation,
+            brings,
             left,
             calls,
             nearly_full: segment_bytes.saturating_sub(LAST_PAGES * PAGE as u64),
@@ -103,6 +111,7 @@ mod tests {
     fn aim(operation: RareOperation) -> Aim {
         Aim {
             operation,
+            brings: None,
             left: 0,
             calls: 0,
             nearly_full: 8 * PAGE as u64,
@@ -115,7 +124,7 @@ mod tests {
         let mut prng = Prng::new(1);
         let mut counts = [0; RareOperation::ALL.len()];
         for _ in 0..10_000 {
-            let drawn = Aim::draw(all, 32 << 10, &mut prng);
+            let drawn = Aim::draw(all, 32 << 10, None, &mut prng);
             counts[drawn.operation as usize] += 1;
             assert!(drawn.calls < drawn.operation.calls());
         }

@@ -10,6 +10,7 @@ use noraftd::protocol::resp::{Reply, RespVersion};
 
 use super::MILLI;
 use super::commands::Commands;
+use super::event::Event;
 use super::pipelines::Pipelines;
 use super::probes::Probes;
 use crate::client::{CallError, parse as parse_reply};
@@ -27,6 +28,7 @@ pub(crate) struct Clients {
     /// Writes that a driver from outside asks for.
     pub(crate) probes: Probes,
     pub(crate) list: Vec<SimClient>,
+    pub(crate) rest: Resting,
     pub(crate) workloads: Vec<Box<dyn Workload>>,
     pub(crate) mix: Mix<usize>,
     pub(crate) next_process: u64,
@@ -37,6 +39,17 @@ pub(crate) struct Clients {
     pub(crate) interval: u64,
     pub(crate) timeout: u64,
     pub(crate) pause: u64,
+}
+
+/// Clients that ask for nothing new for a while.
+#[derive(Debug, Default)]
+pub(crate) struct Resting {
+    /// Of the nemesis, those that want it so.
+    pub(crate) lanes: usize,
+    /// Those of them in which clients that only read go on.
+    pub(crate) reading_lanes: usize,
+    /// What they would have begun.
+    pub(crate) held: Vec<Event>,
 }
 
 /// One client.
@@ -87,6 +100,7 @@ impl Clients {
             commands: Commands::new(plan, commands),
             probes: Probes::default(),
             list: Vec::new(),
+            rest: Resting::default(),
             workloads: plan.workloads.iter().map(from_plan).collect(),
             mix: Mix::new(weights).expect("a valid plan has a workload, and each has a weight"),
             next_process: 0,

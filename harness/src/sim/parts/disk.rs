@@ -40,6 +40,7 @@ impl SimDisk {
         let state = Mutex::new(State {
             prng,
             crash_after: None,
+            trouble_after: None,
             crash_at_sync: false,
             is_caught: false,
             is_crashed: false,
@@ -79,10 +80,10 @@ impl SimDisk {
     /// It was done before it could be killed.
     pub(crate) fn disarm(&self) {
         let mut state = self.state();
-        (state.crash_after, state.aim) = (None, None);
+        (state.crash_after, state.trouble_after, state.aim) = (None, None, None);
     }
 
-    /// The process will be gone in the middle of such an operation.
+    /// The process will be gone in the middle of such an operation, or the disk in trouble.
     pub(crate) fn aim(&self, aim: Aim) {
         self.state().aim = Some(aim);
     }
@@ -111,7 +112,7 @@ impl SimDisk {
     pub(crate) fn release(&self) {
         self.files.release();
         let mut state = self.state();
-        (state.crash_after, state.is_crashed) = (None, false);
+        (state.crash_after, state.trouble_after, state.is_crashed) = (None, None, false);
         state.crash_at_sync = false;
         (state.aim, state.hit) = (None, None);
     }
@@ -140,9 +141,10 @@ impl SimDisk {
         self.release();
     }
 
-    /// Puts the disk into trouble, or out of it.
+    /// Puts the disk into trouble, or out of it; what was to come is void.
     pub(crate) fn set_trouble(&self, trouble: Option<DiskTrouble>) {
-        self.state().trouble = trouble;
+        let mut state = self.state();
+        (state.trouble, state.trouble_after) = (trouble, None);
     }
 
     /// The trouble in force.
@@ -224,6 +226,8 @@ struct State {
     prng: Prng,
     /// How many more operations happen before the process is gone.
     crash_after: Option<u64>,
+    /// How many more operations happen before the disk is in this trouble.
+    trouble_after: Option<(u64, DiskTrouble)>,
     /// The process is gone before the next sync.
     crash_at_sync: bool,
     /// The power goes in the middle of a write, and has not gone yet.
@@ -295,12 +299,15 @@ impl Doing {
 }
 
 impl State {
-    /// An operation begins that was aimed at: it is let go, or the crash is armed.
+    /// An operation begins that was aimed at: it is let go, or what is to come is armed.
     fn meet_aim(&mut self) {
         match &mut self.aim {
             Some(aim) if aim.left > 0 => aim.left -= 1,
             Some(aim) => {
-                (self.crash_after, self.hit) = (Some(aim.calls), Some(aim.operation));
+                match aim.brings {
+                    None => (self.crash_after, self.hit) = (Some(aim.calls), Some(aim.operation)),
+                    Some(trouble) => self.trouble_after = Some((aim.calls, trouble)),
+                }
                 self.aim = None;
             }
             None => {}
@@ -319,6 +326,14 @@ impl State {
                 return Err(gone());
             }
             Some(left) => *left -= 1,
+            None => {}
+        }
+        match &mut self.trouble_after {
+            Some((0, trouble)) => {
+                self.trouble = Some(*trouble);
+                self.trouble_after = None;
+            }
+            Some((left, _)) => *left -= 1,
             None => {}
         }
         let errno = match (self.trouble, doing) {
@@ -430,7 +445,7 @@ mod tests {
     fn a_crash_that_is_aimed_comes_with_its_operation_and_not_before() {
         let disk = disk(1);
         let renames = RareOperations::try_from(vec![RareOperation::Rename]).unwrap();
-        let aim = Aim::draw(renames, 0, &mut Prng::new(1));
+        let aim = Aim::draw(renames, 0, None, &mut Prng::new(1));
         disk.aim(Aim {
             left: 1,
             calls: 1,
@@ -449,6 +464,27 @@ mod tests {
         disk.release();
         assert!(disk.hit().is_none() && disk.aimed_at().is_none());
         assert!(disk.open().sync_dir().is_ok() && disk.has("h"));
+    }
+
+    #[test]
+    fn a_trouble_that_is_aimed_begins_in_the_middle_of_its_operation_and_lasts() {
+        let disk = disk(1);
+        let renames = RareOperations::try_from(vec![RareOperation::Rename]).unwrap();
+        let aim = Aim::draw(renames, 0, Some(DiskTrouble::Full), &mut Prng::new(1));
+        disk.aim(Aim {
+            left: 0,
+            calls: 1,
+            ..aim
+        });
+        let open = disk.open();
+        open.create("new").unwrap();
+        open.rename("f", "g").unwrap();
+        assert_eq!((disk.trouble(), disk.aimed_at()), (None, None));
+        assert!(open.create("newer").is_err());
+        assert_eq!((disk.trouble(), disk.hit()), (Some(DiskTrouble::Full), None));
+        assert!(open.create("newest").is_err() && open.rename("g", "h").is_ok());
+        disk.set_trouble(None);
+        assert!(open.create("newest").is_ok());
     }
 
     #[test]

@@ -20,10 +20,20 @@ pub(crate) struct SimNemesis {
     pub(crate) prng: Prng,
     /// Decides which leaders are cut off as they rise.
     pub(crate) coups: Prng,
-    /// How many more crashes each node in a crash loop has before it.
-    pub(crate) crash_loops: BTreeMap<usize, u64>,
+    /// The nodes whose processes do not last.
+    pub(crate) crash_loops: BTreeMap<usize, CrashLoop>,
     /// What the processes and directories of each node have drawn.
     pub(crate) drawn: BTreeMap<usize, Drawn>,
+}
+
+/// How a node crashes again and again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CrashLoop {
+    /// How many more crashes it has before it; `None`: until its fault ends.
+    pub(crate) left: Option<u64>,
+    /// How long a process lives at most, and how soon after its end the next one is started, in nanoseconds.
+    pub(crate) lives: u64,
+    pub(crate) starts_within: u64,
 }
 
 pub(crate) struct LaneState {

@@ -41,6 +41,8 @@ pub(crate) struct SimNode {
     pub(crate) is_paused: bool,
     /// What happened to it while it stood still.
     pub(crate) held: Vec<Event>,
+    /// Its disk does not answer: what it has done is kept here until it does.
+    pub(crate) stalled: Option<Vec<Event>>,
     /// Kept for its allocation.
     pub(crate) outputs: Vec<Output>,
 }
@@ -76,6 +78,8 @@ pub(crate) struct Process {
     pub(crate) greeter: Greeter,
     /// What the disk has to do, the first of it now.
     pub(crate) jobs: VecDeque<Job>,
+    /// Since when a batch of entries is on its way to the disk, by the node's clock.
+    pub(crate) writes_since: Option<Instant>,
     /// And beside them, the first of it now: a vote does not wait for a batch.
     pub(crate) votes: VecDeque<VoteJob>,
     /// When the disk's driver wants to do something by itself.
@@ -171,6 +175,7 @@ impl SimNode {
             attempt: 0,
             is_paused: false,
             held: Vec::new(),
+            stalled: None,
             outputs: Vec::new(),
         }
     }
@@ -238,15 +243,16 @@ impl NodeClock {
     }
 }
 
-/// What a node is started with, where that is not what the plan says: another size of segments, in KiB, and other limits.
-pub(crate) fn other_settings(limits: &NodePlan, prng: &mut Prng) -> (u64, NodePlan) {
+/// What a node is started with, where that is not what the plan says: another size of segments, in KiB, and other limits; parts of
+/// snapshots have at least two to the power of `chunk_bits_min` bytes.
+pub(crate) fn other_settings(limits: &NodePlan, chunk_bits_min: u64, prng: &mut Prng) -> (u64, NodePlan) {
     let segment_kib = 32 << prng.below(5);
     let limits = NodePlan {
         batch_bytes_max: 1 << prng.between(6, 16),
         in_flight_messages_max: 1 << prng.between(0, 6),
         cache_bytes_max: 1 << prng.between(8, 18),
         snapshot_log_bytes: 1 << prng.between(10, 20),
-        snapshot_chunk_bytes: 1 << prng.between(6, 16),
+        snapshot_chunk_bytes: 1 << prng.between(chunk_bits_min, 16),
         ..limits.clone()
     };
     (segment_kib, limits)

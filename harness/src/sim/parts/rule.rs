@@ -37,6 +37,12 @@ pub enum Rule {
     Grants,
     /// A leader that hears no majority leads no more.
     LeadsAMajority,
+    /// A leader whose disk does not answer says nothing that keeps it in office.
+    StalledIsSilent,
+    /// A node that hears the leader of its term does not campaign.
+    HearsItsLeader,
+    /// A majority that lacks nothing has a leader before long.
+    HasALeader,
     /// A leader that hears a majority commits, and a follower that hears its leader gets what is committed.
     GetsOn,
     /// What a node misses is in its log.
@@ -109,6 +115,9 @@ impl fmt::Display for Rule {
             Self::PreVote => "pre-vote",
             Self::Grants => "grants",
             Self::LeadsAMajority => "leads a majority",
+            Self::StalledIsSilent => "a stalled leader is silent",
+            Self::HearsItsLeader => "who hears its leader does not campaign",
+            Self::HasALeader => "a majority has a leader",
             Self::GetsOn => "who is heard gets on",
             Self::MissingIsInTheLog => "what is missed is in the log",
             Self::Pulses => "pulses",

@@ -1,23 +1,30 @@
-//! Crashes at a chosen moment: aimed at a rare operation of the disk, or at a process that has only just begun.
+//! Crashes, and troubles of disks, at a chosen moment: aimed at a rare operation of the disk, or at a process that has only just begun.
 //!
 //! Invariant: what is aimed at a node is void when its fault ends, at the latest.
 
 use super::World;
-use crate::plan::{Cause, CutMode, FaultKind, RareOperations};
+use crate::plan::{Cause, CutMode, DiskTrouble, FaultKind, RareOperations};
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::aim::Aim;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, LaneEvent, NodeEvent};
 use crate::sim::parts::job::Job;
+use crate::sim::parts::lanes::CrashLoop;
 use crate::sim::parts::phase::Phase;
 
 impl World {
-    /// The nodes of this lane will be gone, each in the middle of one of these operations.
-    pub(super) fn begin_aims(&mut self, lane: usize, operations: RareOperations) {
+    /// The nodes of this lane will be gone, each in the middle of one of these operations, or their disks in the trouble that this
+    /// `brings`.
+    pub(super) fn begin_aims(
+        &mut self,
+        lane: usize,
+        operations: RareOperations,
+        brings: Option<DiskTrouble>,
+    ) {
         let mut absent = Vec::new();
         for at in self.targets(lane) {
-            match self.aim(at, operations).operation.cause() {
+            match self.aim(at, operations, brings).operation.cause() {
                 Cause::Load => {}
                 Cause::Absence => absent.extend(self.network.of(at)),
                 Cause::Damage => self.damage_for_a_patch(at),
@@ -40,9 +47,9 @@ impl World {
             .after(duration / 2, Event::lane(lane, LaneEvent::Flip { decision: k }));
     }
 
-    fn aim(&mut self, at: usize, operations: RareOperations) -> Aim {
+    fn aim(&mut self, at: usize, operations: RareOperations, brings: Option<DiskTrouble>) -> Aim {
         let segment_bytes = self.settings(at).0 << 10;
-        let aim = Aim::draw(operations, segment_bytes, &mut self.nemesis.prng);
+        let aim = Aim::draw(operations, segment_bytes, brings, &mut self.nemesis.prng);
         self.nodes[at].disk.aim(aim);
         self.journal.note(
             self.queue.now(),
@@ -110,6 +117,9 @@ impl World {
             return;
         };
         self.nodes[at].disk.disarm();
+        if aim.brings.is_some() {
+            return;
+        }
         if self.progress.phase == Phase::Disturbed {
             let how = self.drawn_crash();
             self.crash(at, how);
@@ -126,12 +136,39 @@ impl World {
     pub(super) fn begin_crash_loop(&mut self, at: usize) -> Option<String> {
         let how = self.drawn_crash();
         let seen = self.take_down(at, how)?;
-        self.nodes[at].is_kept_down = false;
         let crashes = self.nemesis.prng.between(2, 4);
-        self.nemesis.crash_loops.insert(at, crashes);
-        let soon = self.nemesis.prng.below(START_WITHIN);
-        self.schedule_start(at, soon);
+        self.begin_looping(
+            at,
+            CrashLoop {
+                left: Some(crashes),
+                lives: LIVES_AT_MOST,
+                starts_within: START_WITHIN,
+            },
+        );
         Some(format!("{seen}, and {crashes} times more"))
+    }
+
+    /// The process is gone, and so are all that follow it until the fault ends. Some are seen by the other nodes, or none is.
+    pub(super) fn begin_crash_storm(&mut self, at: usize) -> Option<String> {
+        let how = self.drawn_crash();
+        let seen = self.take_down(at, how)?;
+        let lives = self.nemesis.prng.choose(&[LIVES_UNSEEN, LIVES_AT_MOST]).copied();
+        self.begin_looping(
+            at,
+            CrashLoop {
+                left: None,
+                lives: lives.unwrap_or(LIVES_AT_MOST),
+                starts_within: STORM_START_WITHIN,
+            },
+        );
+        Some(format!("{seen}, and so is what follows"))
+    }
+
+    fn begin_looping(&mut self, at: usize, crashes: CrashLoop) {
+        self.nodes[at].is_kept_down = false;
+        self.nemesis.crash_loops.insert(at, crashes);
+        let soon = self.nemesis.prng.below(crashes.starts_within);
+        self.schedule_start(at, soon);
     }
 
     /// Whether this start is one that is interrupted.
@@ -141,30 +178,34 @@ impl World {
 
     /// The process has begun: if it is to be gone at once, it will be.
     pub(super) fn schedule_stumble(&mut self, at: usize) {
-        if self.nemesis.crash_loops.contains_key(&at) {
+        if let Some(crashes) = self.nemesis.crash_loops.get(&at) {
             let life = self.nodes[at].life;
-            let soon = self.nemesis.prng.below(LIVES_AT_MOST);
+            let soon = self.nemesis.prng.below(crashes.lives);
             self.queue.after(soon, Event::node(at, life, NodeEvent::Stumble));
         }
     }
 
     pub(super) fn stumble(&mut self, at: usize) {
-        if !self.count_down(at) {
+        let crashes = self.nemesis.crash_loops.get(&at).copied();
+        let Some(crashes) = crashes.filter(|_| self.count_down(at)) else {
             return;
-        }
+        };
         let how = self.drawn_crash();
         self.crash(at, how);
-        let soon = self.nemesis.prng.below(START_WITHIN);
+        let soon = self.nemesis.prng.below(crashes.starts_within);
         self.schedule_start(at, soon);
     }
 
     /// One crash of a loop has happened, or happens now; false when there are no more.
     pub(super) fn count_down(&mut self, at: usize) -> bool {
-        let Some(left) = self.nemesis.crash_loops.get_mut(&at) else {
+        let Some(crashes) = self.nemesis.crash_loops.get_mut(&at) else {
             return false;
         };
-        *left -= 1;
-        if *left == 0 {
+        let left = crashes.left.as_mut().map(|left| {
+            *left -= 1;
+            *left
+        });
+        if left == Some(0) {
             self.nemesis.crash_loops.remove(&at);
         }
         self.journal.counters.processes.stumbles += 1;
@@ -200,5 +241,9 @@ const DOWN_MIN: u64 = 5 * MILLI;
 const DOWN_MAX: u64 = 800 * MILLI;
 /// What watches over a process starts it again at once.
 const START_WITHIN: u64 = 20 * MILLI;
+/// What watches over it has lost its patience.
+const STORM_START_WITHIN: u64 = 8 * MILLI;
 /// As long as a process of a loop lives.
 const LIVES_AT_MOST: u64 = 10 * MILLI;
+/// Too short for a connection.
+const LIVES_UNSEEN: u64 = MILLI / 50;

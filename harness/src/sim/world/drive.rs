@@ -11,7 +11,7 @@ use super::World;
 use crate::plan::LANES;
 use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::MICRO;
-use crate::sim::parts::checks::kept;
+use crate::sim::parts::checks::{kept, office};
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
 use crate::sim::parts::job::Job;
 use crate::sim::parts::network::{Way, delay};
@@ -80,6 +80,12 @@ impl World {
             self.carry_out(at, output);
         }
         self.nodes[at].outputs = outputs;
+        let node = &self.nodes[at];
+        let writes = node
+            .process
+            .as_ref()
+            .is_none_or(|process| !process.jobs.is_empty() || !process.votes.is_empty());
+        self.checks.led.driven(node.id, writes);
         self.note_caught_up(at);
         self.schedule_wake(at);
     }
@@ -197,6 +203,15 @@ impl World {
             let confirmed = self.checks.confirmed.sent(self.queue.now(), from, to, &message);
             let grants = self.checks.granting.sent(core, to, &message);
             self.checks.answers.sent(from, to, &message);
+            let (now, election) = (
+                node.clock.instant(self.queue.now()),
+                self.plan.cluster.election.as_duration(),
+            );
+            let writes_for = process.writes_since.map(|since| now - since);
+            let is_silent = office::check_silence(from, &message, writes_for, election);
+            let is_led = self.checks.led.sent(core, now, election, &message);
+            self.check(is_led);
+            self.check(is_silent);
             self.check(grants);
             self.check(checked);
             self.check(confirmed);
@@ -352,7 +367,8 @@ impl World {
         let to = &self.nodes[to];
         if let Some(process) = to.process.as_ref() {
             let instant = to.clock.instant(self.queue.now());
-            self.checks.office.arrived(from, to.id, instant);
+            self.checks.office.arrived(from, to.id, instant, message);
+            self.checks.led.arrived(from, to.id, instant, message);
             self.checks
                 .getting_on
                 .arrived(self.queue.now(), from, to.id, message);
@@ -413,6 +429,7 @@ impl World {
     /// A node notices that a process of `peer` is gone. If it has a connection to the next one already, it keeps that.
     pub(super) fn notice_end(&mut self, node: usize, peer: usize) {
         let id = self.nodes[peer].id;
+        self.checks.led.lost(self.nodes[node].id, id);
         self.arrive(node, Input::Disconnected { peer: id });
         self.arrive(node, Input::UrgentDisconnected { peer: id });
         for lane in LANES {

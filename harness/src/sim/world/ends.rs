@@ -162,10 +162,12 @@ impl World {
     fn end_process(&mut self, at: usize, why: &'static str) {
         let node = &mut self.nodes[at];
         self.checks.answers.ended(node.id);
+        self.checks.led.ended(node.id);
         node.process = None;
         node.life += 1;
         node.is_paused = false;
         node.held.clear();
+        node.stalled.iter_mut().for_each(Vec::clear);
         node.disk.release();
         self.journal.counters.disks.writes.note(node.disk.take_writes());
         self.journal.note(

@@ -110,14 +110,14 @@ impl World {
             FaultKind::Mistake(_) => self.for_each_target(lane, Self::mistake),
             FaultKind::MistakeClone(_) => self.for_each_target(lane, Self::start_twin),
             FaultKind::MistakeForeign(_) => self.for_each_target(lane, Self::start_with_foreign),
-            FaultKind::CrashAt(_, operations) => self.begin_aims(lane, operations),
+            FaultKind::CrashAt(_, operations) => self.begin_aims(lane, operations, None),
+            FaultKind::DiskAt(_, trouble, operations) => self.begin_aims(lane, operations, Some(trouble)),
             FaultKind::CrashLoop(_) => self.for_each_target(lane, Self::begin_crash_loop),
+            FaultKind::CrashStorm(_) => self.for_each_target(lane, Self::begin_crash_storm),
+            FaultKind::DiskStall(_) => self.for_each_target(lane, Self::stall),
+            FaultKind::Quiet => self.begin_rest(roll),
             // A plan is stripped of these before it is simulated.
-            FaultKind::DiskStall(_)
-            | FaultKind::StallKill
-            | FaultKind::VoteRace
-            | FaultKind::Restart(_)
-            | FaultKind::Roll => {}
+            FaultKind::StallKill | FaultKind::VoteRace | FaultKind::Restart(_) | FaultKind::Roll => {}
         }
     }
 
@@ -300,7 +300,7 @@ impl World {
             }
             return;
         }
-        if let (FaultKind::CrashAt(..), true) = (fault, is_current) {
+        if let (FaultKind::CrashAt(..) | FaultKind::DiskAt(..), true) = (fault, is_current) {
             return self.heal_links(lane);
         }
         let (FaultKind::Flap(_, mode), true) = (fault, is_current) else {
@@ -326,12 +326,19 @@ impl World {
         self.count_short_writes(lane);
         for at in self.targets(lane) {
             self.end_aim(at);
+            let seen = self.end_stall(at);
+            if let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() {
+                force.evidence.extend(seen);
+            }
             self.nemesis.crash_loops.remove(&at);
             self.heal_node(at);
         }
         let Some(mut force) = self.nemesis.lanes[lane].in_force.take() else {
             return;
         };
+        if force.decision.fault == FaultKind::Quiet {
+            force.evidence.push(self.end_rest(force.decision.roll));
+        }
         let kept = self.network.kept_back(&force.links) - force.kept_back_before;
         if kept > 0 {
             force.evidence.push(format!("{kept} messages did not pass"));
@@ -363,8 +370,8 @@ impl World {
             return;
         };
         let failed = failures - force.failures_before;
-        let FaultKind::Disk(_, trouble @ (DiskTrouble::FullOverwrite | DiskTrouble::ShortWrite)) =
-            force.decision.fault
+        let (FaultKind::Disk(_, trouble @ (DiskTrouble::FullOverwrite | DiskTrouble::ShortWrite))
+        | FaultKind::DiskAt(_, trouble, _)) = force.decision.fault
         else {
             return;
         };

@@ -1,4 +1,4 @@
-//! A leader and its followers, for the rule that who is heard gets on.
+//! A leader and its followers, for the rules that who is heard gets on, and that a majority has a leader.
 //!
 //! Invariant: looking draws nothing and changes nothing but the rule's own notes.
 
@@ -7,12 +7,13 @@ use noraftd::replica::event::Room;
 
 use super::World;
 use crate::sim::parts::checks::getting_on::{Following, Leading};
-use crate::sim::parts::node::SimNode;
+use crate::sim::parts::node::{NORMAL, SimNode};
 
 impl World {
     /// A node was driven: if it leads, and it is time, looks whether it and its followers take steps.
     pub(super) fn look_at_steps(&mut self, at: usize) {
         let (now, timeout) = (self.queue.now(), self.plan.cluster.election.as_duration());
+        let (leads, has_slow_write) = (self.as_leader(at), self.has_slow_write(at));
         let node = &self.nodes[at];
         let rule = &mut self.checks.getting_on;
         let core = node.process.as_ref().map(|process| process.replica.node());
@@ -22,13 +23,18 @@ impl World {
         if !rule.is_due(now, node.id, timeout) {
             return;
         }
+        let has_slow_disk = self.plan.sim.disk.slow_sync(node.id.get()).is_some();
+        let waits = (!has_slow_disk).then(|| self.checks.reads.wait_since(leads));
+        let counters = &self.journal.counters;
         let leader = Leading {
             id: node.id,
             term: core.current_term().get(),
             commit: core.commit_index().get(),
             last: core.log().last_position().index.get(),
-            is_able: node.disk.trouble().is_none(),
+            is_able: node.disk.trouble().is_none() && node.stalled.is_none() && !has_slow_write,
             misses_committed: misses_committed(node),
+            reads_wait_since: waits.flatten(),
+            damages: counters.links.rotten_parts + counters.disks.damages,
         };
         let config = core.config();
         let sets: Vec<Vec<NodeId>> = [&config.voters, &config.new_voters]
@@ -43,6 +49,61 @@ impl World {
         let checked = rule.look(now, timeout, &leader, &followers, &sets);
         self.check(checked);
     }
+}
+
+impl World {
+    /// Its disk has not answered for so long that it keeps silent.
+    fn has_slow_write(&self, at: usize) -> bool {
+        let node = &self.nodes[at];
+        let since = node.process.as_ref().and_then(|process| process.writes_since);
+        let now = node.clock.instant(self.queue.now());
+        since.is_some_and(|since| now - since >= self.plan.cluster.election.as_duration())
+    }
+
+    /// Looks whether the nodes that lack nothing have a leader among them, if they are a majority of all voters that they go by and
+    /// hear each other.
+    pub(super) fn look_for_a_leader(&mut self) {
+        let (now, timeout) = (self.queue.now(), self.plan.cluster.election.as_duration());
+        let lacks_nothing = |node: &&SimNode| {
+            let is_usual =
+                node.clock.rate() == NORMAL && self.plan.sim.disk.slow_sync(node.id.get()).is_none();
+            is_usual && is_electable(node)
+        };
+        let able: Vec<&SimNode> = self.nodes.iter().filter(lacks_nothing).collect();
+        let cores = able
+            .iter()
+            .filter_map(|node| Some(node.process.as_ref()?.replica.node()));
+        let is_majority = cores.clone().all(|core| {
+            let config = core.config();
+            [&config.voters, &config.new_voters].into_iter().all(|voters| {
+                let count = able.iter().filter(|node| voters.contains(&node.id)).count();
+                voters.is_empty() || count > voters.len() / 2
+            })
+        });
+        // Another one may lead them, with a slow disk.
+        let mut running = self.nodes.iter().filter(|node| !node.is_paused);
+        let is_led = running.any(|node| {
+            let process = node.process.as_ref();
+            process.is_some_and(|process| process.replica.node().role().is_leader())
+        });
+        let able: Vec<(NodeId, u64)> = able.iter().map(|node| (node.id, node.life)).collect();
+        let excused = is_led || !is_majority || able.is_empty() || self.network.has_cuts();
+        let checked = self.checks.led.look(now, timeout, able, excused);
+        self.check(checked);
+    }
+}
+
+/// It could be elected, and elect: it runs, its disk answers, it has all that it ever had, and its vote counts.
+fn is_electable(node: &SimNode) -> bool {
+    node.process.as_ref().is_some_and(|process| {
+        let is_whole = process.replica.missing().next().is_none() && !process.replica.abstains();
+        let has_disk = node.disk.trouble().is_none() && node.stalled.is_none();
+        is_whole
+            && has_disk
+            && !node.loss.is_outcast
+            && !node.is_paused
+            && process.driver.room() == Room::Plenty
+    })
 }
 
 fn following(leader: &Node, node: &SimNode) -> Following {

@@ -14,6 +14,7 @@ mod drive;
 mod ends;
 mod faults;
 mod getting_on;
+mod holds;
 mod look;
 mod outside;
 mod pipelines;
@@ -144,6 +145,10 @@ impl World {
             self.nodes[node].held.push(event);
             return;
         }
+        let held = self.hold_by_disk(event);
+        let Some(event) = held.and_then(|event| self.hold_by_rest(event)) else {
+            return;
+        };
         match event {
             Event::Node { node, life, event } if self.lives(node, life) => self.node_event(node, event),
             Event::Node { .. } => {}
@@ -292,6 +297,7 @@ impl World {
             }
         }
         self.compare_with_semantics();
+        self.look_for_a_leader();
         if self.progress.phase == Phase::Disturbed {
             self.queue.after(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         }

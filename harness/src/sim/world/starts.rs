@@ -80,7 +80,7 @@ impl World {
         let label = FORK_SETTINGS ^ ((at as u64) << 32) ^ self.nodes[at].life;
         let prng = &mut Prng::new(self.plan.seed.unwrap_or_default()).fork(label);
         if self.progress.phase == Phase::Disturbed && prng.chance(limits.resettings_permille, 1000) {
-            other_settings(limits, prng)
+            other_settings(limits, self.plan.chunk_bits_min(), prng)
         } else {
             (disk.segment_kib, limits.clone())
         }
@@ -208,6 +208,7 @@ impl World {
             self.queue.after(scrub, Event::node(at, life, NodeEvent::Scrub));
         }
         self.nodes[at].process = Some(Process {
+            writes_since: None,
             replica,
             driver: Driver::new(store, self.nodes[at].clock.instant(self.queue.now())),
             reading: ReadDriver::new(reader, SCRUB_BYTES),

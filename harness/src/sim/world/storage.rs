@@ -23,9 +23,13 @@ use crate::sim::parts::rule::{Rule, ensure};
 impl World {
     /// The disk does one thing after the other.
     pub(super) fn give_job(&mut self, at: usize, job: Job) {
+        let now = self.nodes[at].clock.instant(self.queue.now());
         let Some(process) = self.nodes[at].process.as_mut() else {
             return;
         };
+        if job.batch().is_some() {
+            process.writes_since.get_or_insert(now);
+        }
         process.jobs.push_back(job);
         if process.jobs.len() == 1 {
             self.begin_job(at);
@@ -148,6 +152,9 @@ impl World {
             return;
         };
         let job = process.jobs.pop_front();
+        if job.as_ref().is_some_and(|job| job.batch().is_some()) {
+            process.writes_since = None;
+        }
         let more = !process.jobs.is_empty();
         let base = process.driver.store().base();
         if let Some(Job::Write(write)) = &job {
@@ -268,8 +275,10 @@ impl World {
         let Some(process) = self.nodes[at].process.as_ref() else {
             return;
         };
+        let step = process.reading.fetch(&Fetch { from, to, bytes_max });
+        // A trouble may have begun with this read.
         let is_in_trouble = self.nodes[at].disk.trouble().is_some();
-        match process.reading.fetch(&Fetch { from, to, bytes_max }) {
+        match step {
             FetchStep::Done {
                 input: Input::FetchFailed { from },
                 damage,

@@ -83,6 +83,8 @@ pub(crate) enum DiskHappening<'a> {
     IsAimedAt { node: usize, aim: Aim },
     /// It is slow, full, or fails.
     HasTrouble { node: usize, trouble: DiskTrouble },
+    /// It takes what it is given, and does not answer for a while.
+    Stalls { node: usize },
 }
 
 impl fmt::Debug for NodeHappening<'_> {
@@ -204,6 +206,7 @@ impl Hash for DiskHappening<'_> {
                 write_all(to, &[0xe6, *node as u64, operation as u64, left, calls]);
             }
             Self::HasTrouble { node, trouble } => write_all(to, &[0xf2, *node as u64, *trouble as u64]),
+            Self::Stalls { node } => write_all(to, &[0xf3, *node as u64]),
         }
     }
 }
@@ -273,6 +276,7 @@ impl Display for DiskHappening<'_> {
             Self::HasTrouble { node, trouble } => {
                 write!(f, "the disk of n{}: {}", node + 1, trouble.name())
             }
+            Self::Stalls { node } => write!(f, "the disk of n{} does not answer", node + 1),
         }
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! The end of a run does not show it, for a next leader begins again, and most runs have one before they end.
 //!
+//! A part of a snapshot that arrives is a step; but a snapshot that is begun again and again, each time another one before the last was
+//! whole, is none.
+//!
 //! Invariant: a step of any kind counts, and so does whatever may hold one up: a disk that works or has no room, a process that stands
 //! still, a connection over which nothing came for an election timeout.
 
@@ -19,10 +22,14 @@ use crate::sim::parts::rule::{Checked, Rule, ensure};
 pub(crate) struct GettingOn {
     /// By sender and receiver: when something arrived last, and which part of a snapshot.
     arrived: FastMap<(u64, u64), (u64, Part)>,
+    /// By leader and follower: how many snapshots were begun after another one, since the follower was at this.
+    begun: FastMap<(u64, u64), (Steps, u32)>,
     /// By leader and follower, and by leader alone: how far they were when they last took a step, and when that was.
     stuck: FastMap<(u64, Option<u64>), (Steps, u64)>,
     /// By leader: when it was last looked at.
     looked: FastMap<u64, u64>,
+    /// By leader: since when it has heard a majority.
+    hears: FastMap<u64, u64>,
 }
 
 /// The entry that a snapshot is of, and where the part begins.
@@ -42,6 +49,10 @@ pub(crate) struct Leading {
     pub(crate) is_able: bool,
     /// Committed entries are missing on its disk: it has to get them first.
     pub(crate) misses_committed: bool,
+    /// When the first of the reads came that wait for it.
+    pub(crate) reads_wait_since: Option<u64>,
+    /// What was damaged anywhere, on disks and on its way, for which a snapshot may have to be sent again.
+    pub(crate) damages: u64,
 }
 
 /// One of its followers.
@@ -65,7 +76,11 @@ impl GettingOn {
         let last = self.arrived.entry((from.get(), to.get())).or_default();
         last.0 = now;
         if let PeerMessage::SnapshotChunk { snapshot, offset, .. } = message {
-            last.1 = (snapshot.position.index.get(), *offset);
+            let position = snapshot.position.index.get();
+            if last.1.0 != position {
+                self.begun.entry((from.get(), to.get())).or_default().1 += 1;
+            }
+            last.1 = (position, *offset);
         }
     }
 
@@ -83,6 +98,7 @@ impl GettingOn {
     pub(crate) fn leads_not(&mut self, leader: NodeId) {
         if self.looked.remove(&leader.get()).is_some() {
             self.stuck.retain(|(of, _), _| *of != leader.get());
+            self.hears.remove(&leader.get());
         }
     }
 
@@ -106,6 +122,7 @@ impl GettingOn {
             .collect();
         for follower in followers {
             let is_held = follower.has >= leader.commit || !able.iter().any(|able| able.id == follower.id);
+            self.count_begun(leader, follower);
             let steps = (!is_held).then(|| self.steps(leader, follower));
             let key = (leader.id.get(), Some(follower.id.get()));
             let is_stuck = self.is_stuck(now, timeout, key, steps);
@@ -123,6 +140,7 @@ impl GettingOn {
         let has_majority = sets
             .iter()
             .all(|set| set.iter().filter(agrees).count() > set.len() / 2);
+        self.look_at_reads(now, timeout, leader, has_majority && leader.is_able)?;
         let waits = has_majority && leader.last > leader.commit;
         let steps = waits.then(|| {
             let of_followers = able.iter().flat_map(|follower| self.steps(leader, follower));
@@ -139,6 +157,29 @@ impl GettingOn {
         })
     }
 
+    /// Reads wait for no write: a leader that hears a majority answers them.
+    fn look_at_reads(&mut self, now: u64, timeout: Duration, leader: &Leading, hears: bool) -> Checked {
+        if !hears {
+            self.hears.remove(&leader.id.get());
+            return Ok(());
+        }
+        let hears_since = *self.hears.entry(leader.id.get()).or_insert(now);
+        let waits = leader
+            .reads_wait_since
+            .map_or(0, |since| now - since.max(hears_since));
+        ensure(
+            waits <= nanos(timeout * TIMEOUTS_OF_READS + GRACE_OF_READS),
+            Rule::GetsOn,
+            || {
+                format!(
+                    "the leader n{} hears a majority, and has not answered a read for {:?}",
+                    leader.id.get(),
+                    Duration::from_nanos(waits)
+                )
+            },
+        )
+    }
+
     fn is_linked(&self, now: u64, timeout: Duration, one: NodeId, other: NodeId) -> bool {
         [(one, other), (other, one)].iter().all(|(from, to)| {
             let last = self.arrived.get(&(from.get(), to.get()));
@@ -146,8 +187,22 @@ impl GettingOn {
         })
     }
 
+    /// Begins to count again where the follower, its leader or what is damaged is not as it was.
+    fn count_begun(&mut self, leader: &Leading, follower: &Following) {
+        let begun = self
+            .begun
+            .entry((leader.id.get(), follower.id.get()))
+            .or_default();
+        let is_at = vec![leader.term, follower.life, follower.has, leader.damages];
+        if begun.0 != is_at {
+            *begun = (is_at, 0);
+        }
+    }
+
     fn steps(&self, leader: &Leading, follower: &Following) -> Steps {
-        let part = self.arrived.get(&(leader.id.get(), follower.id.get()));
+        let link = (leader.id.get(), follower.id.get());
+        let begins_again = self.begun.get(&link).is_some_and(|(_, begun)| *begun > BEGUN_MAX);
+        let part = self.arrived.get(&link).filter(|_| !begins_again);
         let (position, offset) = part.map_or((0, 0), |(_, part)| *part);
         vec![
             leader.term,
@@ -210,6 +265,11 @@ const TIMEOUTS: u32 = 10;
 /// For what takes its time however short the election timeouts are: a slow read, a connection that is made again.
 const GRACE: Duration = Duration::from_millis(500);
 const LOOKS_IN_A_TIMEOUT: u64 = 4;
+/// Reads are refused at the latest when a second is over, so this has to be less: a round or two that are lost.
+const TIMEOUTS_OF_READS: u32 = 5;
+const GRACE_OF_READS: Duration = Duration::from_millis(250);
+/// A snapshot may be replaced by a newer one before it is sent, and once more where it is damaged; not without end.
+const BEGUN_MAX: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -244,6 +304,8 @@ mod tests {
                     last,
                     is_able: true,
                     misses_committed: false,
+                    reads_wait_since: None,
+                    damages: 0,
                 },
                 followers: [follower(0), follower(1)],
             }
@@ -332,6 +394,56 @@ mod tests {
         case.rule.arrived(5000 * MILLI, IDS[0], IDS[2], &part);
         assert!(case.look(5100).is_ok() && case.look(6600).is_ok());
         assert!(case.look(6601).is_err());
+    }
+
+    #[test]
+    fn a_snapshot_that_is_begun_again_and_again_is_no_step() {
+        let mut case = Case::new(9, 9, [9, 4]);
+        let part = |index, offset| PeerMessage::SnapshotChunk {
+            term: Term::new(2),
+            snapshot: noraftd::record::SnapshotId {
+                position: LogPosition::new(Term::new(1), LogIndex::new(index)),
+                bytes: 6,
+                hash: 0,
+            },
+            chain: None,
+            offset,
+            bytes: bytes::Bytes::from_static(b"abc"),
+        };
+        let mut broken = None;
+        for (number, millis) in (0..30_u64).zip((0..).step_by(200)) {
+            let message = part(100 + number / 2, number % 2 * 3);
+            case.rule.arrived(millis * MILLI, IDS[0], IDS[2], &message);
+            broken = broken.or(case.look(millis).err().map(|_| number));
+        }
+        assert_eq!(
+            broken,
+            Some(18),
+            "the sixth one is begun with part 10, and then no step comes for 1.5 s"
+        );
+        let mut case = Case::new(9, 9, [9, 4]);
+        for (number, millis) in (0..30_u64).zip((0..).step_by(200)) {
+            case.rule
+                .arrived(millis * MILLI, IDS[0], IDS[2], &part(100, number * 3));
+            assert!(case.look(millis).is_ok(), "one snapshot, part by part");
+        }
+    }
+
+    #[test]
+    fn a_read_that_waits_for_a_write_is_noticed() {
+        let mut case = Case::new(9, 9, [9, 9]);
+        assert!(case.look(0).is_ok());
+        case.leader.reads_wait_since = Some(100 * MILLI);
+        assert!(case.look(850).is_ok());
+        let broken = case.look(851).unwrap_err();
+        assert!(
+            broken.detail.contains("has not answered a read"),
+            "{}",
+            broken.detail
+        );
+        let mut case = Case::new(9, 9, [9, 9]);
+        case.leader.reads_wait_since = Some(0);
+        assert!(case.look(5000).is_ok(), "it hears a majority only now");
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! | written once | no command is committed twice |
 //! | what is refused is not done | a write that was refused is not committed, neither before nor later (`once`) |
 //! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote (`granting`) |
-//! | leads a majority | a leader that has not heard a majority for three election timeouts leads no more (`office`) |
+//! | leads a majority | a leader that has not heard a majority for three election timeouts, or over the connection of the log for twenty-three, leads no more (`office`) |
+//! | a stalled leader is silent | a leader whose disk has not answered for an election timeout says nothing that keeps it in office (`office`) |
 //! | pre-vote | a node that campaigns was granted the pre-vote by majorities |
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
@@ -28,6 +29,8 @@
 //! | a directory of another node is refused | and every file of it stays as it was (`world/twins`) |
 //! | abstains until it remembers | what damage took from a node's disk, and is committed, is in its log when its vote counts again (`remembering`) |
 //! | who is heard gets on | a leader that hears a majority commits, and a follower that hears its leader comes to have what is committed (`getting_on`) |
+//! | who hears its leader does not campaign | a node asks for no pre-vote within an election timeout of what the leader of its term said (`led`) |
+//! | a majority has a leader | where a majority of the voters lacks nothing, one of them leads before long (`led`) |
 //! | what is missed is in the log | of each entry that a node misses, its log holds the position |
 //! | a state goes on | the state of a process never goes back to that of an earlier index |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
@@ -44,8 +47,9 @@ pub(crate) mod getting_on;
 mod granting;
 mod identity;
 pub(crate) mod kept;
+mod led;
 mod loss;
-mod office;
+pub(crate) mod office;
 mod once;
 mod process;
 pub(crate) mod reads;
@@ -70,6 +74,7 @@ use self::getting_on::GettingOn;
 use self::granting::Granting;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
+use self::led::Led;
 use self::office::Office;
 use self::once::Once;
 use self::reads::Reads;
@@ -95,6 +100,7 @@ pub(crate) struct Checks {
     grants: Grants,
     pub(crate) granting: Granting,
     pub(crate) office: Office,
+    pub(crate) led: Led,
     pub(crate) getting_on: GettingOn,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
@@ -142,6 +148,7 @@ impl Checks {
             grants: Grants::default(),
             granting: Granting::default(),
             office: Office::default(),
+            led: Led::default(),
             getting_on: GettingOn::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],

@@ -118,6 +118,15 @@ impl Reads {
         );
     }
 
+    /// When the first of the reads came that wait for this leader, and for nothing else: one in a pipeline waits for what its client
+    /// asked before, too.
+    pub(crate) fn wait_since(&self, leader: AsLeader) -> Option<u64> {
+        let waits =
+            |asker: &Asker, read: &OpenRead| matches!(asker, Asker::Client(_)) && read.came_to == leader;
+        let waiting = self.open.iter().filter(|(asker, read)| waits(asker, read));
+        waiting.map(|(_, read)| read.came_ns).min()
+    }
+
     /// A client waits no more.
     pub(crate) fn over(&mut self, asker: Asker) {
         self.open.remove(&asker);
