@@ -52,6 +52,13 @@ impl Log {
             .map_or(&self.snapshot_config, |(_, config)| config)
     }
 
+    /// Returns the index of the entry that set the latest configuration, or of the snapshot.
+    pub fn latest_config_index(&self) -> LogIndex {
+        self.entries
+            .last_config()
+            .map_or(self.snapshot_position().index, |(index, _)| index)
+    }
+
     /// Returns the position at `index` and the configuration in force there.
     ///
     /// That is what a snapshot at `index` has to record. Returns `None` outside the log.
@@ -73,13 +80,6 @@ impl Log {
     pub(crate) fn configs_from(&self, index: LogIndex) -> impl Iterator<Item = &ClusterConfig> {
         let there = self.entries.config_at(index).unwrap_or(&self.snapshot_config);
         core::iter::once(there).chain(self.entries.configs_after(index))
-    }
-
-    /// The index of the entry that set the latest configuration, or of the snapshot.
-    pub(crate) fn latest_config_index(&self) -> LogIndex {
-        self.entries
-            .last_config()
-            .map_or(self.snapshot_position().index, |(index, _)| index)
     }
 
     /// Cuts everything after `end`, which is not below the snapshot.

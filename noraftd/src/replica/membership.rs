@@ -113,10 +113,11 @@ impl Replica {
         (!self.is_settled()).then_some(Refusal::ChangeInProgress)
     }
 
-    /// True when no change of the voters is in progress, as far as this node has applied the log.
+    /// True when no change of the voters is in progress, as far as this node has applied the log. That the configuration
+    /// it has applied is equal says nothing: voters of long ago may be about to become voters again.
     fn is_settled(&self) -> bool {
-        let config = self.node.config();
-        !config.is_joint_consensus() && self.applied_config() == Some(config)
+        let is_applied = self.node.log().latest_config_index() <= self.applied.index();
+        is_applied && !self.node.config().is_joint_consensus()
     }
 
     fn applied_config(&self) -> Option<&ClusterConfig> {

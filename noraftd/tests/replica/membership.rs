@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use noraft::{ClusterConfig, NodeId};
 use noraftd::protocol::outcome::{Outcome, Refusal};
 use noraftd::protocol::resp::Reply;
+use noraftd::record::{Record, RecordKind, encode_config, genesis_config};
+use noraftd::time::Stamp;
 
+use super::driven::{Setup, answers, at};
 use super::world::{Faults, World};
 use super::{SECOND, counter, done, led_world, other, outcome};
 
@@ -297,6 +301,46 @@ fn a_change_under_way_is_not_taken_back_by_the_voters_before_it() {
         outcome(&world, 3),
         Some(Outcome::Refused(Refusal::ChangeInProgress))
     );
+}
+
+/// What a node has applied after a start is the first configuration, which has the same voters as the one that is not
+/// committed yet.
+#[test]
+fn voters_of_long_ago_who_become_voters_again_are_not_so_before_that_is_committed() {
+    let ids = |ids: &[u64]| ids.iter().copied().map(NodeId::new).collect();
+    let config = |index, voters: &[u64], new_voters: &[u64]| {
+        let config = ClusterConfig {
+            new_voters: ids(new_voters),
+            ..genesis_config(voters.iter().copied().map(NodeId::new))
+        };
+        let payload = encode_config(&config);
+        Record::new(at(1, index), RecordKind::Config, Stamp::default(), payload)
+    };
+    let mut setup = Setup::new(3, 0);
+    setup.disk.records.extend([
+        config(2, &[1, 2, 3], &[1, 2]),
+        config(3, &[1, 2], &[]),
+        config(4, &[1, 2], &[1, 2, 3]),
+    ]);
+    let mut node = setup.start();
+    node.is_disk_held = true;
+    node.lead();
+    // The joint configuration is committed, the final one is on its own disk only, and nothing is applied.
+    node.sync();
+    let status = node.replica.status();
+    assert_eq!((node.last().index.get(), status.voters.len()), (6, 3));
+    assert!(status.new_voters.is_empty());
+    assert_eq!(status.log.applied_index.get(), 0);
+    let mut said = node.change(1, &[1, 2, 3]);
+    said.extend(node.acknowledge_until(2, at(2, 5)));
+    let in_progress = Outcome::Refused(Refusal::ChangeInProgress);
+    assert_eq!(answers(&said), [(1, in_progress)]);
+
+    node.is_disk_held = false;
+    node.acknowledge(2);
+    let mut said = node.change(2, &[1, 2, 3]);
+    said.extend(node.acknowledge(2));
+    assert_eq!(answers(&said), [(2, Outcome::Done(OK))], "now they are");
 }
 
 #[test]
