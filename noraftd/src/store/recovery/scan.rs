@@ -211,7 +211,8 @@ impl SegmentScan {
                 // It is not visited again: two damaged copies of one batch would name each other forever.
                 heads.retain(|(at, _)| *at as u64 != self.reached.front);
             }
-            let Some(next) = next_batch(heads, self.reached.front, self.reached.last, own.as_ref()) else {
+            let reached = (self.reached.front, self.reached.last);
+            let Some(next) = next_batch(bytes, heads, header.salt, reached, own.as_ref()) else {
                 break;
             };
             let following = following_batches(bytes, heads, next, header.salt);

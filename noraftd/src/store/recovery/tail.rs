@@ -58,22 +58,26 @@ pub(in crate::store) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Hea
 
 /// The batch that comes after an invalid one at `front`, wherever it lies: LSNs give the order, and a page that
 /// was written to the wrong place repeats a batch, or has one instead of another. A batch that was begun proves
-/// that all before it were durable, because only one is in flight at a time. Its header is enough.
+/// that all before it were durable, because only one is in flight at a time. Its header is enough; but where a page
+/// repeats the header of a batch that is whole elsewhere, that one is meant.
 pub(in crate::store) fn next_batch(
+    bytes: &[u8],
     heads: &Heads,
-    front: u64,
-    last: Link,
+    salt: u64,
+    reached: (u64, Link),
     own: Option<&BatchHeader>,
 ) -> Option<(usize, BatchHeader)> {
+    let (front, last) = reached;
     let least = |lsn: u64, taken: u64| {
         let is_taken = |at: usize| (front..front + taken).contains(&(at as u64));
         let later = heads
             .iter()
             .filter(|(at, head)| head.link.lsn > lsn && !is_taken(*at));
-        let is_behind = |at: usize| at as u64 >= front;
-        later
-            .min_by_key(|(at, head)| (head.link.lsn, !is_behind(*at), *at))
-            .copied()
+        let order = |(at, head): &(usize, BatchHeader)| (head.link.lsn, (*at as u64) < front);
+        let first = later.clone().map(order).min()?;
+        let mut copies = later.filter(|next| order(next) == first);
+        let whole = |(at, head): &&(usize, BatchHeader)| is_whole(&bytes[*at..], salt, head);
+        copies.clone().find(whole).or_else(|| copies.next()).copied()
     };
     match own {
         // The batch at the front is the one that is invalid.
@@ -81,6 +85,17 @@ pub(in crate::store) fn next_batch(
         // What is at the front may be a batch that follows one that is lost.
         None => least(last.lsn, 0),
     }
+}
+
+/// True when every record of `batch`, at the front of `area`, is what was written.
+fn is_whole(area: &[u8], salt: u64, batch: &BatchHeader) -> bool {
+    let seed = record_seed(salt, batch.link.lsn);
+    let mut at = BATCH_HEADER_BYTES;
+    (0..batch.records).all(|_| {
+        let record = area.get(at..).and_then(|rest| check_record(rest, seed).ok());
+        at += record.map_or(0, |(head, _)| head.span());
+        record.is_some()
+    })
 }
 
 /// What was begun from the batch `next` on.
