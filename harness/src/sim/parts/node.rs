@@ -10,7 +10,7 @@ use noraft::NodeId;
 use noraftd::prng::Prng;
 use noraftd::replica::event::{Input, Output};
 use noraftd::replica::{Limits, Replica, ReplicaConfig, SnapshotConfig};
-use noraftd::storage::{Driver, ReadDriver, VoteJob};
+use noraftd::storage::{Driver, ReadDriver, VoteJob, WriteJob};
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{HARD_STATE_FILE, StoreError};
@@ -117,6 +117,14 @@ impl Unfinished {
 }
 
 impl Process {
+    /// True when it would abstain after a crash although it has caught up: the mark that says so waits for what is written
+    /// before it, or for room. One that is never tried again is no reason.
+    pub(crate) fn is_about_to_mark(&self) -> bool {
+        let is_mark = |job: &Job| matches!(job, Job::Write(WriteJob::MarkCaughtUp));
+        let waits = self.unfinished.log || self.jobs.iter().any(is_mark);
+        waits && self.driver.store().abstains()
+    }
+
     /// The first of its jobs was run.
     pub(crate) fn note_unfinished(&mut self, ran: &Ran) {
         match (ran, self.jobs.front()) {

@@ -237,14 +237,16 @@ impl World {
 }
 
 /// True when a running node misses nothing, and no more is on its disk than it goes by: what the replica has let go of,
-/// because it lies before a base or behind a cut, is still there until the disk has, and the scrub reads it.
+/// because it lies before a base or behind a cut, is still there until the disk has, and the scrub reads it. Nor is it
+/// about to mark that it has caught up.
 fn has_nothing_damaged(process: &Process) -> bool {
     let Process { replica, driver, .. } = process;
     let store = driver.store();
     let status = replica.status();
     let is_on_disk = status.log.base_index == store.base().index
         && replica.node().log().entries().contains(store.last_position());
-    status.damage.holes == 0 && !status.elections.abstaining && is_on_disk
+    let is_sure = !status.elections.abstaining && !process.is_about_to_mark();
+    status.damage.holes == 0 && is_sure && is_on_disk
 }
 
 /// All nodes that are to come back after they were down together have come back by then.
