@@ -5,7 +5,8 @@
 //! arrives when a later one has just asked with the same number, for numbers begin again with each process.
 //!
 //! Invariant: nothing outlives the data directory of its sender or receiver: what is believed of a directory ends with
-//! it, and no operator is so fast.
+//! it, and no operator is so fast. What a leader says of its log never reaches a process that begins later and abstains:
+//! such a process takes it for the end of the leader's log now, as it may, for frames are bound to their connection.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,6 +20,8 @@ pub(crate) struct Crossing {
     waiting: BTreeMap<usize, VecDeque<PeerMessage>>,
     /// By link, the first connection of which something may be left.
     since: BTreeMap<usize, u64>,
+    /// By link, the first connection to a process that began abstaining.
+    abstaining_since: BTreeMap<usize, u64>,
     /// Answers to requests that were passed on, by the link that they take, the oldest first.
     answers: BTreeMap<usize, VecDeque<Answer>>,
     prng: Prng,
@@ -49,6 +52,7 @@ impl Crossing {
         Self {
             waiting: BTreeMap::new(),
             since: BTreeMap::new(),
+            abstaining_since: BTreeMap::new(),
             answers: BTreeMap::new(),
             prng,
         }
@@ -68,7 +72,9 @@ impl Crossing {
         message: PeerMessage,
         is_open: bool,
     ) -> Fate {
-        let is_void = self.since.get(&link).is_some_and(|since| epoch < *since);
+        let is_before = |since: Option<&u64>| since.is_some_and(|since| epoch < *since);
+        let is_void = is_before(self.since.get(&link))
+            || says_where_log_ends(&message) && is_before(self.abstaining_since.get(&link));
         if permille == 0 || is_void || !self.prng.chance(permille, 1000) {
             return Fate::Lost;
         }
@@ -97,6 +103,15 @@ impl Crossing {
         self.waiting.remove(&link);
         self.answers.remove(&link);
         self.since.insert(link, epoch);
+    }
+
+    /// A process begins at the end of this link, and abstains: what leaders said before the connection of that number of
+    /// where their logs end does not arrive.
+    pub(crate) fn forget_log_ends(&mut self, link: usize, epoch: u64) {
+        if let Some(waiting) = self.waiting.get_mut(&link) {
+            waiting.retain(|message| !says_where_log_ends(message));
+        }
+        self.abstaining_since.insert(link, epoch);
     }
 
     /// An answer to a request that was passed on is sent over a link, to a node whose processes are counted by `life`.
@@ -133,6 +148,11 @@ impl Crossing {
     }
 }
 
+/// True for what an abstaining node compares its own log with.
+fn says_where_log_ends(message: &PeerMessage) -> bool {
+    matches!(message, PeerMessage::Append { .. } | PeerMessage::Pulse { .. })
+}
+
 /// What one buffer holds of small messages: the oldest are forgotten.
 const KEPT_MAX: usize = 16;
 /// Numbers begin again with each process, so that the first few come again most often.
@@ -140,7 +160,7 @@ const ANSWERS_MAX: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use noraft::Term;
+    use noraft::{LogIndex, Term};
     use noraftd::protocol::outcome::{Outcome, Refusal};
 
     use super::*;
@@ -187,6 +207,25 @@ mod tests {
             crossing.outlives(1000, (4, 7), pulse(3), true),
             Fate::Arrives(pulse(3))
         );
+    }
+
+    #[test]
+    fn a_process_that_abstains_hears_no_leader_of_before_it_and_all_else() {
+        let said = || PeerMessage::Pulse {
+            term: Term::new(1),
+            pulse: 2,
+            last_index: LogIndex::new(3),
+        };
+        let mut crossing = Crossing::new(Prng::new(1));
+        crossing.outlives(1000, (4, 6), said(), false);
+        crossing.outlives(1000, (4, 6), pulse(1), false);
+        crossing.forget_log_ends(4, 7);
+        assert!(matches!(&crossing.connected(4, 100)[..], [(_, message)] if *message == pulse(1)));
+        assert_eq!(crossing.outlives(1000, (4, 6), said(), true), Fate::Lost);
+        for (of, message) in [((4, 6), pulse(2)), ((4, 7), said()), ((5, 6), said())] {
+            let fate = crossing.outlives(1000, of, message.clone(), true);
+            assert_eq!(fate, Fate::Arrives(message));
+        }
     }
 
     #[test]

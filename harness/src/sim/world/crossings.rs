@@ -64,6 +64,17 @@ impl World {
         }
     }
 
+    /// A process of this node begins, and abstains: no connection leads to it yet, and no leader is heard that spoke before.
+    pub(super) fn forget_log_ends(&mut self, node: usize) {
+        for at in self.network.of(node) {
+            let link = self.network.link(at);
+            if link.to == node {
+                let next = link.epoch;
+                self.network.crossing.forget_log_ends(at, next);
+            }
+        }
+    }
+
     /// A message is sent. If it passes a request on with a number that an earlier process used, the answer that this one got
     /// arrives.
     pub(super) fn repeat_answer(&mut self, from: usize, to: usize, message: &PeerMessage) {

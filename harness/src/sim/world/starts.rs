@@ -189,6 +189,9 @@ impl World {
         let seed = self.draw_seed(at);
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain.abstains();
+        if is_abstaining {
+            self.forget_log_ends(at);
+        }
         self.check_verdict(at, &store, &recovered);
         let replica = Replica::recover(&config, seed, recovered, snapshot);
         let is_damaged = self.atlas.is_damaged(at);
