@@ -8,7 +8,7 @@ use std::sync::Arc;
 use noraft::{LogIndex, LogPosition};
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, Record};
 use noraftd::recovered::Recovered;
-use noraftd::store::disk::memory::MemDisk;
+use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::inspect::{Inspection, RecordView};
 use noraftd::store::{Kind, OpenError, Options, Store, Verdict, snapshot_file_name};
 
@@ -511,6 +511,47 @@ fn a_beginning_that_is_lost_with_what_led_there_is_found_in_its_snapshot() {
     assert_eq!((opened.base(), opened.last()), (20, 20));
     assert!(opened.recovered.abstain.abstains());
     assert_eq!(opened.state.map(|state| state.index.get()), Some(20));
+}
+
+/// It was durable before the snapshot went at which the log had begun, whenever the power goes as this is made good.
+#[test]
+fn a_beginning_that_is_lost_as_the_last_batch_is_found_in_its_snapshot() {
+    let mut log = Log::in_one_segment();
+    log.append_until(9);
+    log.snapshot(9);
+    log.begin_at(at(1, 9));
+    log.append_until(12);
+    log.snapshot(30);
+    log.begin_at(at(1, 30));
+    let mut files = log.files();
+    assert!(
+        !files.contains_key(&snapshot_file_name(at(1, 9))),
+        "nothing needs it"
+    );
+    let view = Inspection::of_files(&files);
+    let last = view.segments.iter().flat_map(|segment| &segment.batches).last();
+    let last = last.unwrap();
+    assert!(
+        last.records
+            .iter()
+            .any(|record| record.kind == Kind::Snapshot && record.index == 30)
+    );
+    files.get_mut("segment-0000000000000001").unwrap()[last.offset as usize + 40] ^= 1;
+    let check = |opened: &Opened| {
+        assert_eq!((opened.base(), opened.last()), (30, 30));
+        assert_eq!(opened.state, Some(at(1, 30)));
+        assert!(opened.recovered.abstain.abstains());
+    };
+    let disk = MemDisk::with_files(files.clone());
+    let opened = open_disk(&disk).unwrap();
+    assert!(opened.has(Verdict::BaseFromSnapshot));
+    check(&opened);
+    for op in 0..disk.operations() {
+        let disk = MemDisk::with_files(files.clone());
+        disk.arm(Some(Fault::PowerAfter { op }));
+        let _ = open_disk(&disk);
+        check(&open_disk(&disk.after_power_cut(op)).unwrap());
+    }
 }
 
 /// Its state is there without a snapshot.

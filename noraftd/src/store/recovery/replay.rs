@@ -228,13 +228,13 @@ impl Replay {
     }
 
     /// True when it is not known where the log begins; or when it is, but the snapshot of that has gone, for the log
-    /// began later before something was lost.
-    pub(in crate::store) fn lacks_base(&self, snapshots: &[LogPosition]) -> bool {
+    /// began later before something was lost: its tail now, or what it abstains for.
+    pub(in crate::store) fn lacks_base(&self, snapshots: &[LogPosition], is_tail_lost: bool) -> bool {
         let shape = &self.log().shape;
         let Some(base) = shape.base() else { return true };
-        let leads_there =
-            |position: &LogPosition| position.index >= base.position.index && shape.contains(*position);
-        base.position.index.get() > 0 && self.is_cut() && !snapshots.iter().any(leads_there)
+        let leads_there = |at: &LogPosition| at.index >= base.position.index && shape.contains(*at);
+        let has_lost = self.is_cut() || is_tail_lost || self.abstain.abstains();
+        base.position.index.get() > 0 && has_lost && !snapshots.iter().any(leads_there)
     }
 
     /// After all batches: the log begins at `base` from now on, which `segment` will say.

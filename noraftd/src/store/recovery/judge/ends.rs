@@ -159,7 +159,8 @@ impl Judge {
     /// Where the log begins is said in the stream and by headers. Where both are lost, a snapshot will do: the
     /// log could be made to begin at any of them. One that makes a loss void is better than one that does not.
     pub(super) fn begin_at_snapshot(&mut self, replay: &mut Replay, kept: &SnapshotSource<'_>, active: u64) {
-        if !replay.lacks_base(&kept.positions) {
+        let is_tail_lost = matches!(self.tail, Tail::Uncut { .. });
+        if !replay.lacks_base(&kept.positions, is_tail_lost) {
             return;
         }
         let mut positions = kept.positions.clone();
@@ -168,7 +169,7 @@ impl Judge {
         for base in positions.into_iter().filter_map(kept.load) {
             let mut tried = replay.clone();
             tried.begin_at(active, &base);
-            if !tried.lacks_base(&[base.position]) {
+            if !tried.lacks_base(&[base.position], is_tail_lost) {
                 let explains_all = !tried.is_cut();
                 best = Some((base, tried));
                 if explains_all {
