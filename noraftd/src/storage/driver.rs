@@ -27,6 +27,14 @@ pub struct Driver {
     owes_caught_up: bool,
 }
 
+/// What was written of a job and of the mark that is owed.
+#[derive(Default)]
+struct Written {
+    stats: PersistStats,
+    /// Why the mark stays owed.
+    owed: Option<StoreError>,
+}
+
 /// What a job waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
@@ -56,6 +64,8 @@ pub struct Done {
     pub stats: PersistStats,
     /// Why a mark that can be missed was not written.
     pub missed: Option<StoreError>,
+    /// Why the mark that was missed before was not written this time either. What the attempt left counts for nothing.
+    pub owed: Option<StoreError>,
     /// The job had waited for the system's descriptors or memory.
     pub was_short: bool,
 }
@@ -148,14 +158,17 @@ impl Driver {
         let written = match job {
             WriteJob::Persist(batch) => self.then_owed(|store| store.persist(batch)),
             WriteJob::Patch { records, .. } => self.then_owed(|store| store.patch(records)),
-            WriteJob::MarkCaughtUp => self.store.mark_caught_up(),
+            WriteJob::MarkCaughtUp => self.store.mark_caught_up().map(|stats| Written {
+                stats,
+                ..Written::default()
+            }),
             // What these say is so only while nothing comes after them.
             WriteJob::MarkIdle => self.after_owed(Store::mark_idle),
             WriteJob::MarkCleanStop => self.after_owed(Store::mark_clean_stop),
             WriteJob::LookForRoom => self.write_owed(),
         };
         match written {
-            Ok(stats) => Step::Done(self.done(now, job, stats)),
+            Ok(written) => Step::Done(self.done(now, job, written)),
             Err(why @ (StoreError::Full { .. } | StoreError::Short { .. })) => self.put_off(now, job, why),
             Err(why @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => Step::Stop(Stop {
                 doing: job.to_string(),
@@ -168,35 +181,46 @@ impl Driver {
     fn then_owed(
         &mut self,
         write: impl FnOnce(&mut Store) -> Result<PersistStats, StoreError>,
-    ) -> Result<PersistStats, StoreError> {
+    ) -> Result<Written, StoreError> {
         let stats = write(&mut self.store)?;
-        Ok(stats + self.write_owed()?)
+        let owed = self.write_owed()?;
+        Ok(Written {
+            stats: stats + owed.stats,
+            ..owed
+        })
     }
 
     /// Writes the mark that is owed, and then the other one.
     fn after_owed(
         &mut self,
         write: impl FnOnce(&mut Store) -> Result<PersistStats, StoreError>,
-    ) -> Result<PersistStats, StoreError> {
+    ) -> Result<Written, StoreError> {
         let owed = self.write_owed()?;
-        Ok(owed + write(&mut self.store)?)
+        let stats = write(&mut self.store)?;
+        Ok(Written {
+            stats: owed.stats + stats,
+            // What the attempt left was blanked before something else was written.
+            owed: owed.owed.filter(|_| stats.syncs == 0),
+        })
     }
 
     /// Tries again to write the mark that was missed, if one was. Without room it stays owed.
-    fn write_owed(&mut self) -> Result<PersistStats, StoreError> {
+    fn write_owed(&mut self) -> Result<Written, StoreError> {
         if !self.owes_caught_up {
-            return Ok(PersistStats::default());
+            return Ok(Written::default());
         }
-        match self.store.mark_caught_up() {
-            Err(StoreError::Full { .. } | StoreError::Short { .. }) => Ok(PersistStats::default()),
-            written @ (Ok(_) | Err(StoreError::Invalid(_) | StoreError::Failed { .. })) => {
-                self.owes_caught_up = false;
-                written
+        let (stats, owed) = match self.store.mark_caught_up() {
+            Ok(stats) => (stats, None),
+            Err(why @ (StoreError::Full { .. } | StoreError::Short { .. })) => {
+                (PersistStats::default(), Some(why))
             }
-        }
+            Err(why @ (StoreError::Invalid(_) | StoreError::Failed { .. })) => return Err(why),
+        };
+        self.owes_caught_up = owed.is_some();
+        Ok(Written { stats, owed })
     }
 
-    fn done(&mut self, now: Instant, job: &WriteJob, stats: PersistStats) -> Done {
+    fn done(&mut self, now: Instant, job: &WriteJob, written: Written) -> Done {
         let was_short = self.waits.take() == Some(Waiting::System);
         self.look_for_room(now);
         self.idle_at = match job {
@@ -215,8 +239,9 @@ impl Driver {
         };
         Done {
             input,
-            stats,
+            stats: written.stats,
             missed: None,
+            owed: written.owed,
             was_short,
         }
     }

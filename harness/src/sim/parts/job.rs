@@ -94,8 +94,16 @@ impl Job {
         match self {
             Self::Write(job) => match driver.run(now, job) {
                 Step::Done(Done {
-                    input, stats, missed, ..
-                }) => Ran::Done { input, stats, missed },
+                    input,
+                    stats,
+                    missed,
+                    owed,
+                    ..
+                }) => Ran::Done {
+                    input,
+                    stats,
+                    missed: missed.or(owed),
+                },
                 Step::Retry(Retry { at, why, .. }) => Ran::Retry { at, why },
                 Step::Stop(stop) => match stop.why {
                     StoreError::Invalid(_) => Ran::Wrong(stop.to_string()),

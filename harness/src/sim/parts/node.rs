@@ -127,26 +127,20 @@ impl Process {
 
     /// The first of its jobs was run.
     pub(crate) fn note_unfinished(&mut self, ran: &Ran) {
-        match (ran, self.jobs.front()) {
-            (
-                Ran::Retry { why, .. }
-                | Ran::Done {
-                    missed: Some(why), ..
-                },
-                _,
-            ) => self.unfinished.note(why),
-            (
-                Ran::Done {
-                    missed: None, stats, ..
-                },
-                Some(Job::Write(job)),
-            ) if stats.syncs > 0 => {
-                let writes_slot = job.batch().is_some_and(|batch| batch.hard_state.is_some());
-                self.unfinished.log = false;
-                self.unfinished.slot &= !(writes_slot && self.votes.is_empty());
-            }
-            (Ran::Done { .. } | Ran::Wrong(_) | Ran::Failed(_), _) => {}
+        let (syncs, why) = match ran {
+            Ran::Done { stats, missed, .. } => (stats.syncs, missed.as_ref()),
+            Ran::Retry { why, .. } => (0, Some(why)),
+            Ran::Wrong(_) | Ran::Failed(_) => return,
+        };
+        if let Some(Job::Write(job)) = self.jobs.front()
+            && syncs > 0
+        {
+            let writes_slot = job.batch().is_some_and(|batch| batch.hard_state.is_some());
+            self.unfinished.log = false;
+            self.unfinished.slot &= !(writes_slot && self.votes.is_empty());
         }
+        // A mark that is owed is tried behind what the job wrote.
+        why.into_iter().for_each(|why| self.unfinished.note(why));
     }
 
     /// A vote was written, or waits because of this.
