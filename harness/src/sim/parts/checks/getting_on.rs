@@ -28,8 +28,8 @@ pub(crate) struct GettingOn {
     stuck: FastMap<(u64, Option<u64>), (Steps, u64)>,
     /// By leader: when it was last looked at.
     looked: FastMap<u64, u64>,
-    /// By leader: since when it has heard a majority.
-    hears: FastMap<u64, u64>,
+    /// By leader: since when it has heard a majority, and when it was last seen to.
+    hears: FastMap<u64, (u64, u64)>,
 }
 
 /// The entry that a snapshot is of, and where the part begins.
@@ -163,7 +163,13 @@ impl GettingOn {
             self.hears.remove(&leader.id.get());
             return Ok(());
         }
-        let hears_since = *self.hears.entry(leader.id.get()).or_insert(now);
+        let (hears_since, seen) = self.hears.entry(leader.id.get()).or_insert((now, now));
+        // A leader that was paused meanwhile was not driven, and could answer nothing.
+        if now - *seen > nanos(timeout) {
+            *hears_since = now;
+        }
+        *seen = now;
+        let hears_since = *hears_since;
         let waits = leader
             .reads_wait_since
             .map_or(0, |since| now - since.max(hears_since));
@@ -434,7 +440,7 @@ mod tests {
         let mut case = Case::new(9, 9, [9, 9]);
         assert!(case.look(0).is_ok());
         case.leader.reads_wait_since = Some(100 * MILLI);
-        assert!(case.look(850).is_ok());
+        assert!((50..=850).step_by(100).all(|millis| case.look(millis).is_ok()));
         let broken = case.look(851).unwrap_err();
         assert!(
             broken.detail.contains("has not answered a read"),
@@ -444,6 +450,7 @@ mod tests {
         let mut case = Case::new(9, 9, [9, 9]);
         case.leader.reads_wait_since = Some(0);
         assert!(case.look(5000).is_ok(), "it hears a majority only now");
+        assert!(case.look(6000).is_ok(), "it was paused");
     }
 
     #[test]
