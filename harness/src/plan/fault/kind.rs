@@ -78,7 +78,8 @@ pub enum FaultKind {
     /// The disk gets into trouble in the middle of a rare operation, which is chosen and brought about as for `crash-at`, and stays
     /// in it until the end.
     DiskAt(Target, DiskTrouble, RareOperations),
-    /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait for the next request.
+    /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait
+    /// for the next request.
     Quiet,
 }
 

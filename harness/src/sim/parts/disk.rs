@@ -14,6 +14,7 @@ use noraftd::store::disk::memory::{Divides, Happens, Interference, MemDisk, Oper
 use noraftd::store::layout::SECTOR;
 
 use super::aim::Aim;
+use super::doing::Doing;
 use crate::plan::{DiskTrouble, RareOperation};
 
 /// Writes that ended early.
@@ -267,34 +268,6 @@ impl Interference for Troubles {
 
     fn direct_bytes_min(&self) -> Option<usize> {
         self.direct_bytes_min
-    }
-}
-
-/// What kind of operation it is: troubles distinguish them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doing {
-    Reading,
-    Writing,
-    Growing,
-    Syncing,
-    Looking,
-}
-
-impl Doing {
-    fn of(operation: &Operation<'_>) -> Self {
-        match operation {
-            Operation::Lock | Operation::List | Operation::Open(_) | Operation::Forget(_) => Self::Looking,
-            Operation::Create(_)
-            | Operation::Allocate { .. }
-            | Operation::Write { grows: true, .. }
-            | Operation::WriteDurably { grows: true, .. } => Self::Growing,
-            Operation::Rename { .. }
-            | Operation::Remove(_)
-            | Operation::Write { grows: false, .. }
-            | Operation::WriteDurably { grows: false, .. } => Self::Writing,
-            Operation::SyncDir | Operation::SyncData(_) | Operation::SyncAll(_) => Self::Syncing,
-            Operation::Scan(_) | Operation::View(_) => Self::Reading,
-        }
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod corruption;
 pub(crate) mod crash;
 pub(crate) mod crossing;
 pub(crate) mod disk;
+mod doing;
 pub(crate) mod event;
 pub(crate) mod hello;
 pub(crate) mod job;

@@ -337,7 +337,7 @@ impl World {
             return;
         };
         if force.decision.fault == FaultKind::Quiet {
-            force.evidence.push(self.end_rest(force.decision.roll));
+            force.evidence.extend(self.end_rest(force.decision.roll));
         }
         let kept = self.network.kept_back(&force.links) - force.kept_back_before;
         if kept > 0 {

@@ -84,18 +84,18 @@ impl World {
     }
 
     /// A lane lets the clients go on; once all do, they begin one after the other. Says what was held.
-    pub(super) fn end_rest(&mut self, roll: u64) -> String {
+    pub(super) fn end_rest(&mut self, roll: u64) -> Option<String> {
         let rest = &mut self.clients.rest;
         rest.lanes -= 1;
         rest.reading_lanes -= usize::from(lets_read(roll));
-        let said = format!("{} clients rested", rest.held.len());
+        let count = rest.held.len();
         if rest.lanes == 0 {
             for event in std::mem::take(&mut rest.held) {
                 let soon = self.nemesis.prng.below(GO_ON_WITHIN);
                 self.queue.after(soon, event);
             }
         }
-        said
+        (count > 0).then(|| format!("{count} clients rested"))
     }
 }
 

@@ -15,7 +15,7 @@ use noraftd::time::Instant;
 use crate::recording::hash::FastMap;
 use crate::sim::parts::rule::{Checked, Rule, ensure};
 
-/// Who leads whom, as far as it is heard.
+/// What each node has heard of its leader, and which nodes could elect one.
 #[derive(Debug, Default)]
 pub(crate) struct Led {
     /// By node: what it heard last of a leader, and handled.

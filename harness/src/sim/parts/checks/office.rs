@@ -3,7 +3,8 @@
 //! that carries entries: pulses alone commit nothing. And one whose disk does not answer keeps silent, so that another is elected.
 //!
 //! Invariant: time is the leader's own, so a clock that runs fast, jumps, or rests while the process is paused excuses nothing;
-//! and whatever arrives counts as heard, over the connection that it came on. Not looked at while the disk works, for giving up the office is a write too.
+//! and whatever arrives counts as heard, over the connection that it came on. Not looked at while the disk works, for giving up the
+//! office is a write too.
 
 use std::time::Duration;
 
