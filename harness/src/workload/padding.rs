@@ -4,8 +4,8 @@
 
 use noraftd::prng::Prng;
 
-/// The padding of `number`: up to `max` bytes, letters alone; half of the time up to that, of four times once at most a sixteenth of it,
-/// else none.
+/// The padding of `number`, all one letter: of two numbers, one has up to `max` bytes; of four, one has up to a sixteenth of that, and
+/// one has none.
 pub(super) fn padding(number: i64, max: u64) -> String {
     let mut prng = Prng::new(number.unsigned_abs());
     let max = match prng.below(4) {

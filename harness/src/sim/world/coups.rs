@@ -62,6 +62,7 @@ impl World {
         if self.progress.phase != Phase::Disturbed {
             return;
         }
+        self.checks.led.disturbed(self.queue.now());
         let way = self.nemesis.coups.below(4);
         let mode = self
             .nemesis
@@ -90,6 +91,7 @@ impl World {
     }
 
     pub(super) fn end_coup(&mut self, at: usize) {
+        self.checks.led.disturbed(self.queue.now());
         for link in self.network.of(at) {
             self.heal_link(lane_of(at), link);
         }

@@ -227,6 +227,7 @@ impl World {
         };
         force.is_cut = true;
         let links = force.links.clone();
+        self.checks.led.disturbed(self.queue.now());
         for link in &links {
             self.network.link(*link).cut(lane, mode);
         }
@@ -258,6 +259,7 @@ impl World {
         if !std::mem::replace(&mut force.is_cut, false) {
             return;
         }
+        self.checks.led.disturbed(self.queue.now());
         for at in force.links.clone() {
             self.heal_link(lane, at);
         }
@@ -429,6 +431,7 @@ impl World {
 
     /// Records a step of a fault.
     fn record(&mut self, force: &InForce, kind: EventKind) {
+        self.checks.led.disturbed(self.queue.now());
         let InForce {
             decision,
             claim,
