@@ -59,8 +59,9 @@ pub struct NetworkPlan {
     /// Leaders, of a thousand that continue in the middle of the fault `coup`, to which the last echoes that they were sent before
     /// arrive again at that moment: those of a round before the reads that came meanwhile.
     pub late_round_permille: u64,
-    /// Messages that are on their way when their connection ends, and arrive over the next one. With `stale_permille`, copies of
-    /// answers do so, too, and of requests that were passed on.
+    /// Messages that are on their way when their connection ends, and arrive over the next one; but no entries or pulses of a
+    /// leader at a later process that abstains. With `stale_permille`, copies of answers do so, too, and of requests that
+    /// were passed on.
     pub cross_permille: u64,
     /// Requests that a node passes on with a number that an earlier process of it used, and that meet the answer to that
     /// process.

@@ -62,7 +62,6 @@ impl World {
         if self.progress.phase != Phase::Disturbed {
             return;
         }
-        self.checks.led.disturbed(self.queue.now());
         let way = self.nemesis.coups.below(4);
         let mode = self
             .nemesis
@@ -85,13 +84,14 @@ impl World {
             self.queue.now(),
             Happening::Fault(FaultHappening::CutsLeader { node: at, way, mode }),
         );
+        self.look_for_a_leader();
         let election = self.plan.cluster.election.as_millis();
         let ends = self.queue.now() + self.nemesis.coups.between(1, TIMEOUTS_MAX * election) * MILLI;
         self.queue.push(ends, Event::Run(RunEvent::EndCoup { node: at }));
     }
 
     pub(super) fn end_coup(&mut self, at: usize) {
-        self.checks.led.disturbed(self.queue.now());
+        self.look_for_a_leader();
         for link in self.network.of(at) {
             self.heal_link(lane_of(at), link);
         }

@@ -86,6 +86,7 @@ impl World {
             force.failures_before = failures;
         }
         self.begin_effect(lane);
+        self.look_for_a_leader();
         self.queue
             .after(duration, Event::lane(lane, LaneEvent::End { decision: k }));
     }
@@ -227,7 +228,6 @@ impl World {
         };
         force.is_cut = true;
         let links = force.links.clone();
-        self.checks.led.disturbed(self.queue.now());
         for link in &links {
             self.network.link(*link).cut(lane, mode);
         }
@@ -239,6 +239,7 @@ impl World {
                 mode,
             }),
         );
+        self.look_for_a_leader();
     }
 
     /// The leader is stopped and cut off at once; it goes on halfway, still cut off.
@@ -259,8 +260,9 @@ impl World {
         if !std::mem::replace(&mut force.is_cut, false) {
             return;
         }
-        self.checks.led.disturbed(self.queue.now());
-        for at in force.links.clone() {
+        let links = force.links.clone();
+        self.look_for_a_leader();
+        for at in links {
             self.heal_link(lane, at);
         }
         self.journal
@@ -324,6 +326,7 @@ impl World {
         if force.is_none_or(|force| force.decision.k != k) {
             return;
         }
+        self.look_for_a_leader();
         self.heal_links(lane);
         self.count_short_writes(lane);
         for at in self.targets(lane) {
@@ -431,7 +434,6 @@ impl World {
 
     /// Records a step of a fault.
     fn record(&mut self, force: &InForce, kind: EventKind) {
-        self.checks.led.disturbed(self.queue.now());
         let InForce {
             decision,
             claim,

@@ -61,7 +61,7 @@ impl World {
     }
 
     /// Looks whether the nodes that lack nothing have a leader among them, if they are a majority of all voters that they go by and
-    /// hear each other.
+    /// hear each other. To be called whenever a fault changes which nodes those are.
     pub(super) fn look_for_a_leader(&mut self) {
         let (now, timeout) = (self.queue.now(), self.plan.cluster.election.as_duration());
         let lacks_nothing = |node: &&SimNode| {

@@ -18,6 +18,7 @@ impl World {
     /// Looks whether the current phase of the end is over.
     pub(super) fn settle(&mut self) {
         self.look_at_rot();
+        self.look_for_a_leader();
         match self.progress.phase {
             Phase::Draining if self.clients.are_idle() && !self.voters_are_back() => {
                 if self.queue.now() > self.progress.converge_by {
