@@ -202,11 +202,15 @@ impl WorkloadPlan {
                 vec![plan.read, plan.write]
             }
         };
-        require(
-            self.padding() <= PADDING_BYTES_MAX,
-            &key("padding_bytes_max"),
-            || format!("must be at most {PADDING_BYTES_MAX}"),
-        )?;
+        let padding_max = match self {
+            Self::Log(_) => RECORD_PADDING_BYTES_MAX,
+            Self::Register(_) | Self::Set(_) | Self::Counter(_) | Self::ListAppend(_) | Self::Bank(_) => {
+                VALUE_PADDING_BYTES_MAX
+            }
+        };
+        require(self.padding() <= padding_max, &key("padding_bytes_max"), || {
+            format!("must be at most {padding_max}")
+        })?;
         require((1..=KEYS_MAX).contains(&self.keys()), &key("keys"), || {
             format!("must be 1 to {KEYS_MAX}")
         })?;
@@ -225,7 +229,9 @@ impl WorkloadPlan {
 /// One reply with so many records is still far below any frame limit.
 const READ_COUNT_MAX: u64 = 10_000;
 /// A page of the final scan holds a thousand records.
-const PADDING_BYTES_MAX: u64 = 64 << 10;
+const RECORD_PADDING_BYTES_MAX: u64 = 64 << 10;
+/// More than what an answer or a message has room for elsewhere.
+const VALUE_PADDING_BYTES_MAX: u64 = 4 << 20;
 /// A read shows a whole object.
 const OBJECT_OPERATIONS_MAX: u64 = 1000;
 /// The final phase reads every key from every node.

@@ -210,6 +210,24 @@ fn correct_code_passes_long_records_and_clients_that_rest() {
 }
 
 #[test]
+fn correct_code_passes_values_of_a_megabyte_on_damaged_disks() {
+    let counters = sixty_valid_seeds("huge").counters;
+    assert!(
+        counters.installs > 5 && counters.disks.holes > 20 && counters.snapshots > 200,
+        "{counters:?}"
+    );
+}
+
+#[test]
+fn correct_code_passes_disks_that_do_not_answer() {
+    let counters = sixty_valid_seeds("stalls").counters;
+    assert!(
+        counters.elections > 100 && counters.snapshots > 100,
+        "{counters:?}"
+    );
+}
+
+#[test]
 fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
     let path = workloads().join("everything.toml");
     let mut plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));

@@ -42,6 +42,8 @@ pub(crate) enum NodeEvent {
     Disconnect { peer: usize },
     /// Its disk has done the first of its jobs.
     DiskDone,
+    /// Its disk has done the first of the jobs for its snapshots.
+    SnapshotDone,
     /// Its disk has done the first of the jobs for its votes.
     VoteDone,
     /// A full disk is tried again.

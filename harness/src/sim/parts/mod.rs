@@ -8,6 +8,7 @@ pub(crate) mod atlas;
 pub(crate) mod checks;
 pub(crate) mod clients;
 pub(crate) mod commands;
+pub(crate) mod connections;
 pub(crate) mod corruption;
 pub(crate) mod crash;
 pub(crate) mod crossing;

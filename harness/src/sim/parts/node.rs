@@ -16,6 +16,7 @@ use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{HARD_STATE_FILE, StoreError};
 use noraftd::time::{Instant, Stamp};
 
+use super::connections::Connections;
 use super::disk::SimDisk;
 use super::event::Event;
 use super::hello::Greeter;
@@ -80,15 +81,20 @@ pub(crate) struct Process {
     pub(crate) jobs: VecDeque<Job>,
     /// Since when a batch of entries is on its way to the disk, by the node's clock.
     pub(crate) writes_since: Option<Instant>,
-    /// And beside them, the first of it now: a vote does not wait for a batch.
+    /// And beside them, the first of it now: the log does not wait for a snapshot.
+    pub(crate) snapshots: VecDeque<Job>,
+    /// And beside both, the first of it now: a vote does not wait for a batch.
     pub(crate) votes: VecDeque<VoteJob>,
     /// When the disk's driver wants to do something by itself.
     pub(crate) disk_due: Option<u64>,
     pub(crate) inbox: Vec<Input>,
+    pub(crate) connections: Connections,
     pub(crate) round_is_due: bool,
     /// When the earliest wake-up comes that is scheduled.
     pub(crate) wake: Option<u64>,
     pub(crate) is_abstaining: bool,
+    /// After so many bytes of entries it takes a snapshot.
+    pub(crate) snapshot_log_bytes: u64,
     pub(crate) unfinished: Unfinished,
 }
 
@@ -147,6 +153,18 @@ impl Process {
     pub(crate) fn note_vote(&mut self, waits: Option<&StoreError>) {
         self.unfinished.slot = false;
         waits.into_iter().for_each(|why| self.unfinished.note(why));
+    }
+
+    /// True when its disk has nothing to do.
+    pub(crate) fn has_idle_disk(&self) -> bool {
+        self.jobs.is_empty() && self.snapshots.is_empty() && self.votes.is_empty()
+    }
+
+    /// Does the first of what was asked for its snapshots, as far as the disk goes on; the process learns nothing of it.
+    pub(crate) fn run_snapshot(&mut self, now: Instant) {
+        if let Some(job) = self.snapshots.front() {
+            let _ = job.run(now, &mut self.driver);
+        }
     }
 
     /// Does what was asked for its votes, as far as the disk goes on; the process learns nothing of it.

@@ -45,6 +45,12 @@ pub enum Rule {
     HasALeader,
     /// A leader that hears a majority commits, and a follower that hears its leader gets what is committed.
     GetsOn,
+    /// A log stays short: snapshots are taken, and it begins later.
+    ShortLog,
+    /// A snapshot that is on its way to another node is kept.
+    SentIsKept,
+    /// A request is passed on over a connection.
+    PassedOnOverAConnection,
     /// What a node misses is in its log.
     MissingIsInTheLog,
     /// A pulse says the term that is on its sender's disk.
@@ -119,6 +125,9 @@ impl fmt::Display for Rule {
             Self::HearsItsLeader => "who hears its leader does not campaign",
             Self::HasALeader => "a majority has a leader",
             Self::GetsOn => "who is heard gets on",
+            Self::ShortLog => "a log stays short",
+            Self::SentIsKept => "what is sent is kept",
+            Self::PassedOnOverAConnection => "passed on over a connection",
             Self::MissingIsInTheLog => "what is missed is in the log",
             Self::Pulses => "pulses",
             Self::Frames => "frames",

@@ -2,6 +2,8 @@
 //!
 //! Invariant: what is aimed at a node is void when its fault ends, at the latest.
 
+use std::collections::VecDeque;
+
 use super::World;
 use crate::plan::{Cause, CutMode, DiskTrouble, FaultKind, RareOperations};
 use crate::sim::journal::happening::{DiskHappening, Happening};
@@ -11,6 +13,7 @@ use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, LaneEvent, NodeEvent};
 use crate::sim::parts::job::Job;
 use crate::sim::parts::lanes::CrashLoop;
+use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 
 impl World {
@@ -58,14 +61,14 @@ impl World {
         aim
     }
 
-    /// The disk is about to do the first of its jobs: perhaps that is what was aimed at.
-    pub(super) fn meet_job(&mut self, at: usize) {
+    /// The disk is about to do the first of these jobs: perhaps that is what was aimed at.
+    pub(super) fn meet_job(&mut self, at: usize, jobs: impl Fn(&Process) -> &VecDeque<Job>) {
         let node = &self.nodes[at];
         let Some(aim) = node.disk.aimed_at() else { return };
         let job = node
             .process
             .as_ref()
-            .and_then(|process| Some((process.jobs.front()?, process.driver.store())));
+            .and_then(|process| Some((jobs(process).front()?, process.driver.store())));
         if job.is_some_and(|(job, store)| Job::is_met_by(job, &aim, store)) {
             node.disk.meet_aim();
         }
@@ -106,6 +109,10 @@ impl World {
         let Some(k) = force.map(|force| force.decision.k) else {
             return;
         };
+        // Some stay away until the fault would have ended anyway: what the others keep for them has to be given up then.
+        if self.nemesis.prng.chance(1, STAYS_AWAY_ONE_IN) {
+            return;
+        }
         let soon = self.nemesis.prng.between(DOWN_MIN, DOWN_MAX);
         self.queue
             .after(soon, Event::lane(lane, LaneEvent::End { decision: k }));
@@ -239,6 +246,8 @@ impl World {
 /// As long as a node is down that was killed in the middle of what was aimed at.
 const DOWN_MIN: u64 = 5 * MILLI;
 const DOWN_MAX: u64 = 800 * MILLI;
+/// Of the nodes that are gone, one in so many is for as long as the fault was to last.
+const STAYS_AWAY_ONE_IN: u64 = 4;
 /// What watches over a process starts it again at once.
 const START_WITHIN: u64 = 20 * MILLI;
 /// What watches over it has lost its patience.

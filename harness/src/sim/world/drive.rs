@@ -34,6 +34,7 @@ impl World {
             process.inbox.push(Input::Deadline);
         }
         let led = process.replica.node().role().is_leader();
+        process.connections.handles(&process.inbox);
         for input in process.inbox.drain(..) {
             process.replica.handle(now, stamp, input);
         }
@@ -76,6 +77,7 @@ impl World {
         vote.into_iter().for_each(|vote| self.give_vote(at, vote));
         self.observe(at);
         self.look_at_steps(at);
+        self.look_at_log(at);
         for output in outputs.drain(..) {
             self.carry_out(at, output);
         }
@@ -114,6 +116,7 @@ impl World {
         } else {
             Ok(())
         };
+        let keeps = self.checks.sending.check(self.queue.now(), election, core);
         let remembers = self.checks.remembers(at, core, process.replica.abstains());
         let last = core.log().last_position().index;
         let applied = process.replica.machine().applied_index().get();
@@ -137,6 +140,7 @@ impl World {
         self.follow_commits();
         self.check(follows);
         self.check(remembers);
+        self.check(keeps);
         self.check(leads);
         self.check(goes_on);
         self.check(misses);
@@ -160,7 +164,7 @@ impl World {
             Output::SaveSnapshot(snapshot) => {
                 self.journal.counters.snapshots += 1;
                 self.note_state(at, &snapshot);
-                self.give_job(at, Job::Snapshot(SnapshotJob::Save(snapshot)));
+                self.give_snapshot(at, SnapshotJob::Save(snapshot));
             }
             Output::ReadSnapshot {
                 position,
@@ -181,7 +185,7 @@ impl World {
                 self.queue.after(takes, done);
             }
             Output::ReceiveSnapshot { id, offset, bytes } => {
-                self.give_job(at, Job::Snapshot(SnapshotJob::Receive { id, offset, bytes }));
+                self.give_snapshot(at, SnapshotJob::Receive { id, offset, bytes });
             }
             Output::Send { to, message } => self.send(at, to.get() as usize - 1, message),
             Output::Reply { id, outcome } => self.reply(at, id, outcome),
@@ -203,6 +207,12 @@ impl World {
             let confirmed = self.checks.confirmed.sent(self.queue.now(), from, to, &message);
             let grants = self.checks.granting.sent(core, to, &message);
             self.checks.answers.sent(from, to, &message);
+            let is_passed_on = process.connections.check(from, to, &message);
+            self.checks.sending.sent(self.queue.now(), from, to, &message);
+            let timeout = self.plan.cluster.election.as_duration();
+            self.checks
+                .short_log
+                .sent(self.queue.now(), from, to, timeout, &message);
             let (now, election) = (
                 node.clock.instant(self.queue.now()),
                 self.plan.cluster.election.as_duration(),
@@ -210,6 +220,7 @@ impl World {
             let writes_for = process.writes_since.map(|since| now - since);
             let is_silent = office::check_silence(from, &message, writes_for, election);
             let is_led = self.checks.led.sent(core, now, election, &message);
+            self.check(is_passed_on);
             self.check(is_led);
             self.check(is_silent);
             self.check(grants);
@@ -376,6 +387,7 @@ impl World {
                 .granting
                 .arrived(from, process.replica.node(), message);
             self.checks.confirmed.arrived(from, to.id, message);
+            self.checks.sending.arrived(from, to.id, message);
             self.checks
                 .answers
                 .arrived(self.queue.now(), from, to.id, message);

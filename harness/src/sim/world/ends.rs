@@ -82,7 +82,7 @@ impl World {
         let node = &mut self.nodes[at];
         let now = node.clock.instant(self.queue.now());
         let process = node.process.as_mut();
-        let is_idle = |process: &&mut Process| process.jobs.is_empty() && process.votes.is_empty();
+        let is_idle = |process: &&mut Process| process.has_idle_disk();
         let Some(process) = process.filter(is_idle).filter(|_| wanted) else {
             return false;
         };
@@ -114,30 +114,38 @@ impl World {
         let Some(process) = node.process.as_mut() else {
             return;
         };
-        let (job, votes) = (process.jobs.front(), process.votes.len());
-        if job.is_none() && votes == 0 {
+        if process.has_idle_disk() {
             return;
         }
+        let votes = process.votes.len();
         if is_caught {
             node.disk.crash_at_sync();
         } else {
             node.disk.crash_after(operations);
         }
-        // Two threads of the daemon: either may be the first.
+        // Three threads of the daemon: any may be the first, and any the last.
+        let is_snapshot_first = operations.is_multiple_of(3);
+        if is_snapshot_first {
+            process.run_snapshot(now);
+        }
         let are_votes_first = operations.is_multiple_of(2);
         if are_votes_first {
             process.run_votes();
         }
         // No process is left that could use the result.
+        let job = process.jobs.front();
         let _ = job.map(|job| job.run(now, &mut process.driver));
         if !are_votes_first {
             process.run_votes();
+        }
+        if !is_snapshot_first {
+            process.run_snapshot(now);
         }
         self.journal.note(
             self.queue.now(),
             Happening::Disk(DiskHappening::IsInterrupted {
                 node: at,
-                job: process.jobs.front(),
+                job: process.jobs.front().or(process.snapshots.front()),
                 votes,
                 operations,
             }),
@@ -163,6 +171,8 @@ impl World {
         let node = &mut self.nodes[at];
         self.checks.answers.ended(node.id);
         self.checks.led.ended(node.id);
+        self.checks.sending.forget(node.id);
+        self.checks.short_log.ended(node.id);
         node.process = None;
         node.life += 1;
         node.is_paused = false;

@@ -1,4 +1,4 @@
-//! A leader and its followers, for the rules that who is heard gets on, and that a majority has a leader.
+//! A leader and its followers, for the rules that who is heard gets on, that a majority has a leader, and that a log stays short.
 //!
 //! Invariant: looking draws nothing and changes nothing but the rule's own notes.
 
@@ -7,6 +7,7 @@ use noraftd::replica::event::Room;
 
 use super::World;
 use crate::sim::parts::checks::getting_on::{Following, Leading};
+use crate::sim::parts::checks::short_log::Logged;
 use crate::sim::parts::node::{NORMAL, SimNode};
 
 impl World {
@@ -52,6 +53,36 @@ impl World {
 }
 
 impl World {
+    /// A node was driven: if it is time, looks how long its log is.
+    pub(super) fn look_at_log(&mut self, at: usize) {
+        let (now, timeout) = (self.queue.now(), self.plan.cluster.election.as_duration());
+        let node = &self.nodes[at];
+        let Some(process) = node.process.as_ref() else {
+            return;
+        };
+        if !self.checks.short_log.is_due(now, node.id, timeout) {
+            return;
+        }
+        let log = process.replica.status().log;
+        let has_usual_disk = self.plan.sim.disk.slow_sync(node.id.get()).is_none();
+        let is_free = node.disk.trouble().is_none() && node.stalled.is_none();
+        let logged = Logged {
+            id: node.id,
+            base: log.base_index.get(),
+            applied: log.applied_index.get(),
+            snapshot: log.snapshot,
+            log_bytes: process.snapshot_log_bytes,
+            is_able: is_free
+                && has_usual_disk
+                && has_usual_clock(node)
+                && process.driver.room() == Room::Plenty,
+        };
+        let checked = self.checks.short_log.look(now, timeout, &logged);
+        self.check(checked);
+    }
+}
+
+impl World {
     /// Its disk has not answered for so long that it keeps silent.
     fn has_slow_write(&self, at: usize) -> bool {
         let node = &self.nodes[at];
@@ -65,9 +96,8 @@ impl World {
     pub(super) fn look_for_a_leader(&mut self) {
         let (now, timeout) = (self.queue.now(), self.plan.cluster.election.as_duration());
         let lacks_nothing = |node: &&SimNode| {
-            let is_usual =
-                node.clock.rate() == NORMAL && self.plan.sim.disk.slow_sync(node.id.get()).is_none();
-            is_usual && is_electable(node)
+            let has_usual_disk = self.plan.sim.disk.slow_sync(node.id.get()).is_none();
+            has_usual_clock(node) && has_usual_disk && is_electable(node)
         };
         let able: Vec<&SimNode> = self.nodes.iter().filter(lacks_nothing).collect();
         let cores = able
@@ -91,6 +121,11 @@ impl World {
         let checked = self.checks.led.look(now, timeout, able, excused);
         self.check(checked);
     }
+}
+
+/// It runs at the speed of the others, or nearly so.
+fn has_usual_clock(node: &SimNode) -> bool {
+    node.clock.rate().abs_diff(NORMAL) <= NORMAL / 10
 }
 
 /// It could be elected, and elect: it runs, its disk answers, it has all that it ever had, and its vote counts.
@@ -124,7 +159,7 @@ fn following(leader: &Node, node: &SimNode) -> Following {
 /// Nothing holds it up: it runs, its vote counts, and its disk has room and nothing to do.
 fn is_able(node: &SimNode) -> bool {
     node.process.as_ref().is_some_and(|process| {
-        let is_idle = process.jobs.is_empty() && process.votes.is_empty();
+        let is_idle = process.has_idle_disk();
         let is_sure = !process.replica.abstains() && !node.loss.is_outcast;
         is_idle && is_sure && !node.is_paused && process.driver.room() == Room::Plenty
     })

@@ -36,7 +36,7 @@ impl World {
         let Event::Node {
             node,
             life,
-            event: NodeEvent::DiskDone | NodeEvent::DiskRetry | NodeEvent::VoteDone,
+            event: NodeEvent::DiskDone | NodeEvent::DiskRetry | NodeEvent::SnapshotDone | NodeEvent::VoteDone,
         } = event
         else {
             return Some(event);

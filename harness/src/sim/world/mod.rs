@@ -21,6 +21,7 @@ mod pipelines;
 mod rejoin;
 mod removal;
 mod settle;
+mod snapshots;
 mod starts;
 mod storage;
 mod twins;
@@ -179,6 +180,7 @@ impl World {
             NodeEvent::Wake { at } => self.wake(node, at),
             NodeEvent::Disconnect { peer } => self.notice_end(node, peer),
             NodeEvent::DiskDone | NodeEvent::DiskRetry => self.disk_done(node),
+            NodeEvent::SnapshotDone => self.snapshot_done(node),
             NodeEvent::VoteDone => self.vote_done(node),
             NodeEvent::FetchDone { from, to, bytes_max } => self.fetch_done(node, from, to, bytes_max),
             NodeEvent::SnapshotRead {

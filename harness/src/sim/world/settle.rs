@@ -94,7 +94,8 @@ impl World {
             let status = replica.status();
             // A snapshot is applied before the log on disk begins behind it.
             let is_on_disk = status.log.base_index <= driver.store().base().index;
-            (applied == commit && status.damage.holes == 0 && is_on_disk).then(|| applied.get())
+            let is_short = !self.checks.short_log.waits(self.nodes[at].id);
+            (applied == commit && status.damage.holes == 0 && is_on_disk && is_short).then(|| applied.get())
         };
         let mut reached = self.serving().map(reached);
         let first = reached.next().flatten();

@@ -20,6 +20,7 @@ use super::World;
 use crate::plan::NodePlan;
 use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
+use crate::sim::parts::connections::Connections;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::hello::Greeter;
 use crate::sim::parts::node::{CLUSTER_ID, Process, Unfinished, other_settings, replica_config};
@@ -217,12 +218,15 @@ impl World {
             reading: ReadDriver::new(reader, SCRUB_BYTES),
             greeter,
             jobs: std::collections::VecDeque::new(),
+            snapshots: std::collections::VecDeque::new(),
             votes: std::collections::VecDeque::new(),
             disk_due: None,
             inbox: vec![Input::Deadline],
+            connections: Connections::default(),
             round_is_due: false,
             wake: None,
             is_abstaining,
+            snapshot_log_bytes: config.snapshots.log_bytes,
             unfinished: Unfinished::default(),
         });
         self.check(checked);

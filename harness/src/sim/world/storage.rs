@@ -4,8 +4,8 @@
 //! adds delays, faults, and rules. A batch is written when its sync returns, so nothing can depend on half of it before.
 
 use noraft::{LogIndex, LogPosition};
-use noraftd::replica::event::{Input, Received, Room};
-use noraftd::storage::{Fetch, FetchStep, SnapshotJob, SnapshotStep, WriteJob};
+use noraftd::replica::event::{Input, Room};
+use noraftd::storage::{Fetch, FetchStep, WriteJob};
 use noraftd::store::{Scrubbed, StoreError};
 
 use super::World;
@@ -61,7 +61,7 @@ impl World {
 
     /// The disk has done the first of its jobs, or tries it again.
     pub(super) fn disk_done(&mut self, at: usize) {
-        self.meet_job(at);
+        self.meet_job(at, |process| &process.jobs);
         let node = &mut self.nodes[at];
         let (life, now) = (node.life, node.clock.instant(self.queue.now()));
         let Some(process) = node.process.as_mut() else {
@@ -169,14 +169,6 @@ impl World {
             let checked = self.checks.synced(at, &batch);
             self.check(checked);
         }
-        if let Some(Input::SnapshotReceived {
-            received: Received::Whole(snapshot),
-            ..
-        }) = &input
-        {
-            self.journal.counters.installs += 1;
-            self.note_state(at, snapshot);
-        }
         if let Some(input) = input {
             self.arrive(at, input);
         }
@@ -249,23 +241,6 @@ impl World {
         match process.driver.due(now) {
             Some(job) => self.give_job(at, Job::Write(job)),
             None => self.schedule_disk(at),
-        }
-    }
-
-    /// A part of a snapshot was read, or the snapshot has gone meanwhile.
-    pub(super) fn snapshot_read(&mut self, at: usize, position: LogPosition, offset: u64, bytes_max: usize) {
-        self.damage_snapshots(at);
-        let Some(process) = self.nodes[at].process.as_ref() else {
-            return;
-        };
-        let job = SnapshotJob::Read {
-            position,
-            offset,
-            bytes_max,
-        };
-        match job.run(&process.driver.store().snapshots()) {
-            SnapshotStep::Done { input, .. } => self.arrive(at, input),
-            SnapshotStep::Stop(_) => self.end_by_disk(at),
         }
     }
 

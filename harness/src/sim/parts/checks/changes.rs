@@ -110,6 +110,7 @@ mod tests {
             kind: RecordKind::Config,
             stamp: 0,
             body: index,
+            bytes: 0,
         });
     }
 

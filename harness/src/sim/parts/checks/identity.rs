@@ -9,6 +9,8 @@ pub(super) struct EntryIdentity {
     pub(super) kind: RecordKind,
     pub(super) stamp: u64,
     pub(super) body: u64,
+    /// Of its payload.
+    pub(super) bytes: u64,
 }
 
 pub(super) fn identity(record: &Record) -> EntryIdentity {
@@ -17,6 +19,7 @@ pub(super) fn identity(record: &Record) -> EntryIdentity {
         kind: record.kind,
         stamp: record.stamp.as_millis(),
         body: body_hash(&record.payload),
+        bytes: record.payload.len() as u64,
     }
 }
 

@@ -31,6 +31,9 @@
 //! | who is heard gets on | a leader that hears a majority commits, and a follower that hears its leader comes to have what is committed (`getting_on`) |
 //! | who hears its leader does not campaign | a node asks for no pre-vote within an election timeout of what the leader of its term said (`led`) |
 //! | a majority has a leader | where a majority of the voters lacks nothing, one of them leads before long (`led`) |
+//! | a log stays short | once enough was applied since a snapshot, the next one is taken before long, and the log begins later (`short_log`) |
+//! | what is sent is kept | a log does not begin later while an older snapshot is on its way to another node (`sending`) |
+//! | passed on over a connection | a request is passed on to a node that there is a connection to (`connections.rs`) |
 //! | what is missed is in the log | of each entry that a node misses, its log holds the position |
 //! | a state goes on | the state of a process never goes back to that of an earlier index |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
@@ -54,6 +57,8 @@ mod once;
 mod process;
 pub(crate) mod reads;
 mod remembering;
+mod sending;
+pub(crate) mod short_log;
 mod voting;
 
 use std::collections::BTreeMap;
@@ -78,6 +83,8 @@ use self::led::Led;
 use self::office::Office;
 use self::once::Once;
 use self::reads::Reads;
+use self::sending::Sending;
+use self::short_log::ShortLog;
 use super::rule::{Broken, Checked, Rule, ensure};
 use super::semantics::Committed;
 
@@ -102,6 +109,8 @@ pub(crate) struct Checks {
     pub(crate) office: Office,
     pub(crate) led: Led,
     pub(crate) getting_on: GettingOn,
+    pub(crate) short_log: ShortLog,
+    pub(crate) sending: Sending,
     /// The hash of the state after an index, where a snapshot was taken or installed.
     states: BTreeMap<u64, u64>,
     /// What was last observed of each node; an event that changes none of it needs no check.
@@ -150,6 +159,8 @@ impl Checks {
             office: Office::default(),
             led: Led::default(),
             getting_on: GettingOn::default(),
+            short_log: ShortLog::default(),
+            sending: Sending::default(),
             states: BTreeMap::new(),
             seen: vec![None; nodes],
             reads: Reads::default(),
@@ -462,6 +473,7 @@ impl Checks {
             };
             self.committed.push(entry);
             self.reads.committed(index + 1, entry.term);
+            self.short_log.committed(entry.bytes);
             if entry.kind == RecordKind::Command {
                 self.once.commit(entry.body, index + 1)?;
             }

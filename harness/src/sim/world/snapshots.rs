@@ -1,0 +1,123 @@
+//! What a node's disk does with snapshots, beside the log: the daemon has a thread of its own for them.
+//!
+//! Invariant: a snapshot is written when its sync returns, as a batch is; batches and votes go on meanwhile.
+
+use noraft::LogPosition;
+use noraftd::replica::event::{Input, Received};
+use noraftd::storage::{SnapshotJob, SnapshotStep};
+
+use super::World;
+use crate::sim::journal::happening::{DiskHappening, Happening};
+use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::job::{Job, Ran};
+
+impl World {
+    /// One snapshot, or a part of one, is written after the other.
+    pub(super) fn give_snapshot(&mut self, at: usize, job: SnapshotJob) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        process.snapshots.push_back(Job::Snapshot(job));
+        if process.snapshots.len() == 1 {
+            self.begin_snapshot(at);
+        }
+    }
+
+    fn begin_snapshot(&mut self, at: usize) {
+        let (takes, life) = (self.sync_takes(at), self.nodes[at].life);
+        self.queue
+            .after(takes, Event::node(at, life, NodeEvent::SnapshotDone));
+    }
+
+    /// The disk has written a snapshot, or a part of one.
+    pub(super) fn snapshot_done(&mut self, at: usize) {
+        self.meet_job(at, |process| &process.snapshots);
+        let node = &mut self.nodes[at];
+        let now = node.clock.instant(self.queue.now());
+        let Some(process) = node.process.as_mut() else {
+            return;
+        };
+        let Some(job) = process.snapshots.front() else {
+            return;
+        };
+        let ran = job.run(now, &mut process.driver);
+        let Some(job) = process.snapshots.front() else {
+            return;
+        };
+        let happening = match &ran {
+            Ran::Done { stats, .. } => DiskHappening::Done {
+                node: at,
+                job,
+                stats: *stats,
+            },
+            Ran::Retry { why, .. } => DiskHappening::Fails {
+                node: at,
+                job,
+                error: why.to_string(),
+            },
+            Ran::Wrong(error) | Ran::Failed(error) => DiskHappening::Fails {
+                node: at,
+                job,
+                error: error.clone(),
+            },
+        };
+        self.journal.note(self.queue.now(), Happening::Disk(happening));
+        if self.carry_out_aim(at) {
+            return;
+        }
+        let Ran::Done { input, .. } = ran else {
+            return self.end_by_disk(at);
+        };
+        self.snapshot_written(at, input);
+    }
+
+    fn snapshot_written(&mut self, at: usize, input: Option<Input>) {
+        let Some(process) = self.nodes[at].process.as_mut() else {
+            return;
+        };
+        process.snapshots.pop_front();
+        let more = !process.snapshots.is_empty();
+        match &input {
+            Some(Input::SnapshotSaved(None)) => {
+                let id = self.nodes[at].id;
+                self.checks.short_log.save_failed(self.queue.now(), id);
+            }
+            Some(Input::SnapshotReceived {
+                received: Received::Whole(snapshot),
+                ..
+            }) => {
+                self.journal.counters.installs += 1;
+                self.note_state(at, snapshot);
+            }
+            _ => {}
+        }
+        if let Some(input) = input {
+            self.arrive(at, input);
+        }
+        if more {
+            self.begin_snapshot(at);
+        }
+    }
+
+    /// A part of a snapshot was read, or the snapshot has gone meanwhile.
+    pub(super) fn snapshot_read(&mut self, at: usize, position: LogPosition, offset: u64, bytes_max: usize) {
+        self.damage_snapshots(at);
+        let Some(process) = self.nodes[at].process.as_ref() else {
+            return;
+        };
+        let job = SnapshotJob::Read {
+            position,
+            offset,
+            bytes_max,
+        };
+        match job.run(&process.driver.store().snapshots()) {
+            SnapshotStep::Done { input, .. } => {
+                if matches!(input, Input::SnapshotRead { bytes: None, .. }) {
+                    self.checks.sending.forget(self.nodes[at].id);
+                }
+                self.arrive(at, input);
+            }
+            SnapshotStep::Stop(_) => self.end_by_disk(at),
+        }
+    }
+}
