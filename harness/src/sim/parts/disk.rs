@@ -183,6 +183,11 @@ impl SimDisk {
         self.files.length(name)
     }
 
+    /// What is in the file of this name, if there is one.
+    pub(crate) fn content(&self, name: &str) -> Option<Vec<u8>> {
+        self.files.content(name)
+    }
+
     /// All files, as the page cache shows them.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         self.files.files()

@@ -31,12 +31,18 @@ impl World {
         is_felt.then_some(said)
     }
 
-    /// Keeps what a disk has done while it does not answer.
+    /// Keeps what a disk has done, or read, while it does not answer.
     pub(super) fn hold_by_disk(&mut self, event: Event) -> Option<Event> {
         let Event::Node {
             node,
             life,
-            event: NodeEvent::DiskDone | NodeEvent::DiskRetry | NodeEvent::SnapshotDone | NodeEvent::VoteDone,
+            event:
+                NodeEvent::DiskDone
+                | NodeEvent::DiskRetry
+                | NodeEvent::SnapshotDone
+                | NodeEvent::VoteDone
+                | NodeEvent::FetchDone { .. }
+                | NodeEvent::SnapshotRead { .. },
         } = event
         else {
             return Some(event);

@@ -17,7 +17,7 @@ use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, 
 use noraftd::time::Instant;
 
 use super::World;
-use crate::plan::NodePlan;
+use crate::plan::{DiskTrouble, NodePlan};
 use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::connections::Connections;
@@ -164,7 +164,11 @@ impl World {
             );
             return;
         }
-        if self.nodes[at].disk.trouble().is_none() {
+        // A start needs no room: what it would write can wait.
+        if matches!(
+            self.nodes[at].disk.trouble(),
+            None | Some(DiskTrouble::Full | DiskTrouble::FullOverwrite)
+        ) {
             let said = format!("n{} does not start: {error}", at + 1);
             self.fail(Rule::StartsAgain, said);
             return;

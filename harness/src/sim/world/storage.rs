@@ -59,6 +59,16 @@ impl World {
         takes
     }
 
+    /// How long the next read of this disk takes.
+    pub(super) fn read_takes(&mut self, at: usize) -> u64 {
+        let takes = delay(&mut self.prng, self.plan.sim.disk.read_us);
+        if self.nodes[at].disk.trouble() == Some(DiskTrouble::Slow) {
+            (takes * self.prng.between(10, 200) + MILLI).min(SLOW_MAX)
+        } else {
+            takes
+        }
+    }
+
     /// The disk has done the first of its jobs, or tries it again.
     pub(super) fn disk_done(&mut self, at: usize) {
         self.meet_job(at, |process| &process.jobs);

@@ -54,7 +54,7 @@ impl World {
             }),
         );
         let asked = voters.clone();
-        self.checks.asks_for_voters(id.0, &voters);
+        self.checks.asks_for_voters(at, id.0, &voters);
         self.arrive(at, Input::ChangeVoters { id, voters });
         Some((id, asked))
     }
@@ -70,6 +70,10 @@ impl World {
                 outcome,
             }),
         );
+        if matches!(outcome, Outcome::Refused(_)) {
+            let checked = self.checks.voters_refused(id.0);
+            self.check(checked);
+        }
         let checked = self.checks.voters_answered(at, id.0, is_done);
         self.check(checked);
         let asked = self.voters.open.remove(&id.0);

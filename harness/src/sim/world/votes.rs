@@ -5,11 +5,13 @@
 
 use noraftd::record::HardState;
 use noraftd::storage::{VOTE_PAUSE, VoteJob};
+use noraftd::store::HARD_STATE_FILE;
 
 use super::World;
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::checks::kept;
 use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::node::SimNode;
 
 impl World {
     pub(super) fn give_vote(&mut self, at: usize, hard_state: HardState) {
@@ -40,13 +42,17 @@ impl World {
 
     /// The disk has written term and vote once, or a second time.
     pub(super) fn vote_done(&mut self, at: usize) {
-        let Some(process) = self.nodes[at].process.as_mut() else {
+        let SimNode { process, disk, .. } = &mut self.nodes[at];
+        let Some(process) = process.as_mut() else {
             return;
         };
         let Some(job) = process.votes.pop_front() else {
             return;
         };
+        let durable = process.driver.store().hard_state();
+        let before = disk.content(HARD_STATE_FILE);
         let done = job.run(&process.driver.store().votes());
+        let after = disk.content(HARD_STATE_FILE);
         if let Ok(step) = &done
             && let Some(next) = step.next
         {
@@ -62,6 +68,11 @@ impl World {
         };
         let happening = DiskHappening::DoneVote { node: at, job, error };
         self.journal.note(self.queue.now(), Happening::Disk(happening));
+        if !self.is_ever_damaged(at)
+            && let (Some(before), Some(after)) = (before, after)
+        {
+            self.check(kept::check_vote_is_kept(at, durable, &before, &after));
+        }
         if self.carry_out_aim(at) {
             return;
         }

@@ -1,6 +1,7 @@
 //! Who asks for other voters gets its answer when the committed configuration says so.
 //!
-//! The answer permits what only then is safe: the nodes that were removed may be stopped for good.
+//! The answer permits what only then is safe: the nodes that were removed may be stopped for good. A refusal permits to ask for others:
+//! what was begun for the refused ones must not be committed later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +14,89 @@ use crate::sim::parts::rule::{Checked, Rule, ensure};
 #[derive(Default)]
 pub(crate) struct Changes {
     open: BTreeMap<u64, Change>,
+    /// Entries that begin a change, by index and term: who wrote them first.
+    begun: BTreeMap<(u64, u64), Beginning>,
 }
 
 struct Change {
+    /// Who was asked.
+    at: usize,
     voters: BTreeSet<NodeId>,
+    /// Another one for the same voters was open there meanwhile: which of the two was begun is not known.
+    is_alike: bool,
     /// What was committed when it was asked for.
     since: u64,
 }
 
+/// An entry that begins a change.
+struct Beginning {
+    /// For whom, if that is certain.
+    request: Option<u64>,
+    /// That request was refused for good.
+    is_refused: bool,
+}
+
 impl Checks {
     /// Somebody asks for these voters.
-    pub(crate) fn asks_for_voters(&mut self, request: u64, voters: &BTreeSet<NodeId>) {
-        let (voters, since) = (voters.clone(), self.committed.len() as u64);
-        self.changes.open.insert(request, Change { voters, since });
+    pub(crate) fn asks_for_voters(&mut self, at: usize, request: u64, voters: &BTreeSet<NodeId>) {
+        let mut change = Change {
+            at,
+            voters: voters.clone(),
+            is_alike: false,
+            since: self.committed.len() as u64,
+        };
+        let open = self.changes.open.values_mut();
+        for other in open.filter(|other| other.at == at && other.voters == *voters) {
+            (other.is_alike, change.is_alike) = (true, true);
+        }
+        self.changes.open.insert(request, change);
+    }
+
+    /// A node writes a configuration that begins a change; who writes it first leads its term.
+    pub(super) fn begins_change(&mut self, at: usize, position: (u64, u64), config: &ClusterConfig) {
+        if config.new_voters.is_empty() {
+            return;
+        }
+        let open = self.changes.open.iter();
+        let mut asked = open
+            .filter(|(_, change)| change.at == at && change.voters == config.new_voters && !change.is_alike);
+        let request = asked.next().map(|(request, _)| *request);
+        let is_refused = false;
+        self.changes
+            .begun
+            .entry(position)
+            .or_insert(Beginning { request, is_refused });
+    }
+
+    /// A node refuses a change for good: what was begun for it is never committed.
+    pub(crate) fn voters_refused(&mut self, request: u64) -> Checked {
+        let mut of_it = Vec::new();
+        for (position, beginning) in &mut self.changes.begun {
+            if beginning.request == Some(request) {
+                beginning.is_refused = true;
+                of_it.push(*position);
+            }
+        }
+        of_it
+            .into_iter()
+            .filter(|(index, term)| self.committed_term(*index) == Some(*term))
+            .try_for_each(|(index, term)| self.begin_committed(index, term))
+    }
+
+    /// An entry is committed.
+    pub(super) fn begin_committed(&self, index: u64, term: u64) -> Checked {
+        let begun = self.changes.begun.get(&(index, term));
+        let is_refused = begun.is_some_and(|beginning| beginning.is_refused);
+        ensure(!is_refused, Rule::RefusedIsNotDone, || {
+            format!(
+                "entry {index} of term {term} changes the voters, was refused as never begun, and is committed"
+            )
+        })
     }
 
     /// A node answers; `is_done` is what it says.
     pub(crate) fn voters_answered(&mut self, at: usize, request: u64, is_done: bool) -> Checked {
-        let Some(Change { voters, since }) = self.changes.open.remove(&request) else {
+        let Some(Change { voters, since, .. }) = self.changes.open.remove(&request) else {
             return Ok(());
         };
         let is_asked = |config: &ClusterConfig| config.voters == voters && config.new_voters.is_empty();
@@ -117,7 +183,7 @@ mod tests {
     #[test]
     fn an_answer_comes_when_the_configuration_is_committed() {
         let mut checks = Checks::new(3);
-        let asked = |checks: &mut Checks| checks.asks_for_voters(5, &ids(&[1, 2]));
+        let asked = |checks: &mut Checks| checks.asks_for_voters(0, 5, &ids(&[1, 2]));
         let answer = |checks: &mut Checks| checks.voters_answered(0, 5, true);
 
         asked(&mut checks);
@@ -166,7 +232,7 @@ mod tests {
     #[test]
     fn the_first_configuration_is_committed() {
         let mut checks = Checks::new(3);
-        checks.asks_for_voters(5, &ids(&[1, 2, 3]));
+        checks.asks_for_voters(0, 5, &ids(&[1, 2, 3]));
         checks
             .voters_answered(0, 5, true)
             .expect("all nodes are voters from the start");
@@ -175,10 +241,36 @@ mod tests {
     #[test]
     fn what_was_written_and_not_committed_does_not_count() {
         let mut checks = Checks::new(3);
-        checks.asks_for_voters(5, &ids(&[1]));
+        checks.asks_for_voters(0, 5, &ids(&[1]));
         checks.configs.insert((1, 1), genesis_config(ids(&[1])));
         checks
             .voters_answered(0, 5, true)
             .expect_err("it may be replaced by another entry");
+    }
+
+    #[test]
+    fn what_was_refused_as_never_begun_is_not_committed() {
+        let begun = |checks: &mut Checks| {
+            checks.asks_for_voters(0, 5, &ids(&[1, 2]));
+            let mut config = genesis_config(ids(&[1, 2, 3]));
+            config.new_voters = ids(&[1, 2]);
+            checks.begins_change(0, (1, 4), &config);
+            checks.begins_change(1, (1, 4), &config);
+        };
+        let broken = |checked: Checked| checked.err().map(|broken| broken.rule);
+        let mut checks = Checks::new(3);
+        begun(&mut checks);
+        assert_eq!(broken(checks.voters_refused(5)), None);
+        assert_eq!(broken(checks.begin_committed(1, 4)), Some(Rule::RefusedIsNotDone));
+        assert_eq!(broken(checks.begin_committed(1, 3)), None, "another one");
+        let mut checks = Checks::new(3);
+        checks.asks_for_voters(0, 4, &ids(&[1, 2]));
+        begun(&mut checks);
+        assert_eq!(broken(checks.voters_refused(5)), None);
+        assert_eq!(
+            broken(checks.begin_committed(1, 4)),
+            None,
+            "it may be that of the other request"
+        );
     }
 }

@@ -3,13 +3,14 @@
 //! | what | where |
 //! |-|-|
 //! | entries, term and vote, once they are acknowledged | synced, under names that are synced |
-//! | term and vote | in both slots, when the second one is written |
+//! | term and vote | in both slots, when the second one is written; the only slot that holds what is durable is never written over |
 //! | a segment's header | on its first page and on its last |
 //! | where the log begins, with the state there | in the log, and in a snapshot of that place |
 //!
 //! Both are looked at where the disk is as the daemon made it: damage is the atlas' business.
 
 use noraft::{LogIndex, LogPosition};
+use noraftd::record::HardState;
 use noraftd::store::layout::{PAGE, SEGMENT_CONFIG_AT, SEGMENT_MAGIC};
 use noraftd::store::{HARD_STATE_FILE, snapshot_file_name};
 
@@ -51,6 +52,41 @@ pub(crate) fn check_votes_are_twice(at: usize, disk: &SimDisk) -> Checked {
     let once = disk.find_wrong(|name| name == HARD_STATE_FILE, are_slots_equal);
     ensure(once.is_none(), Rule::TwiceOnDisk, || {
         format!("the slots of n{}'s {HARD_STATE_FILE} differ", at + 1)
+    })
+}
+
+/// What the file of votes was, and is after one write: of the slots that held `state`, which is durable, one is as it was.
+pub(crate) fn check_vote_is_kept(at: usize, state: HardState, before: &[u8], after: &[u8]) -> Checked {
+    let slot = |bytes: &[u8], slot: usize| {
+        bytes
+            .get(slot * PAGE..slot * PAGE + SLOT_BYTES)
+            .map(<[u8]>::to_vec)
+    };
+    let mut holding = (0..2)
+        .filter(|number| state_of(before, *number) == Some(state))
+        .peekable();
+    let is_held = holding.peek().is_some();
+    let is_kept = holding.any(|number| slot(before, number) == slot(after, number));
+    ensure(!is_held || is_kept, Rule::TwiceOnDisk, || {
+        format!(
+            "n{} writes over the only slot of its {HARD_STATE_FILE} that holds {state:?}",
+            at + 1
+        )
+    })
+}
+
+/// The term and the vote of a slot; `None` for one that is not whole.
+fn state_of(bytes: &[u8], slot: usize) -> Option<HardState> {
+    let slot = bytes.get(slot * PAGE..slot * PAGE + SLOT_BYTES)?;
+    let number = |from: usize| {
+        let bytes = slot[from..from + 8].iter().rev();
+        bytes.fold(0, |all, byte| all << 8 | u64::from(*byte))
+    };
+    let sum = number(SLOT_BYTES - 8) >> 32;
+    let is_whole = sum == u64::from(crc32fast::hash(&slot[..SLOT_BYTES - CRC_BYTES]));
+    is_whole.then(|| HardState {
+        term: number(48),
+        voted_for: (slot[12] & 1 != 0).then(|| number(56)),
     })
 }
 
@@ -106,6 +142,8 @@ fn header(page: &[u8]) -> &[u8] {
 }
 
 const CRC_BYTES: usize = 4;
+/// With its checksum.
+const SLOT_BYTES: usize = 68;
 
 const SEGMENT: &str = "segment-";
 const TEMPORARY: &str = ".tmp";
@@ -185,6 +223,36 @@ mod tests {
         assert_eq!(broken(check_votes_are_twice(0, &disk)), None, "LSNs differ");
         votes.write_at(12, &[IoSlice::new(&[1])]).unwrap();
         assert_eq!(broken(check_votes_are_twice(0, &disk)), Some(Rule::TwiceOnDisk));
+    }
+
+    fn slot(term: u8, lsn: u8) -> Vec<u8> {
+        let mut page = vec![0; PAGE];
+        (page[40], page[48]) = (lsn, term);
+        let sum = crc32fast::hash(&page[..SLOT_BYTES - CRC_BYTES]);
+        page[SLOT_BYTES - CRC_BYTES..SLOT_BYTES].copy_from_slice(&sum.to_le_bytes());
+        page
+    }
+
+    #[test]
+    fn the_only_slot_with_what_is_durable_is_not_written_over() {
+        let durable = HardState {
+            term: 2,
+            voted_for: None,
+        };
+        let check = |before: [&[u8]; 2], after: [&[u8]; 2]| {
+            broken(check_vote_is_kept(0, durable, &before.concat(), &after.concat()))
+        };
+        let [old, new, next, torn] = [slot(1, 1), slot(2, 2), slot(3, 3), vec![7; PAGE]];
+        assert_eq!(check([&old, &new], [&next, &new]), None);
+        assert_eq!(check([&old, &new], [&old, &next]), Some(Rule::TwiceOnDisk));
+        assert_eq!(check([&new, &new], [&new, &next]), None, "both held it");
+        assert_eq!(check([&torn, &new], [&new, &new]), None);
+        assert_eq!(check([&torn, &new], [&torn, &next]), Some(Rule::TwiceOnDisk));
+        assert_eq!(
+            check([&next, &new], [&torn, &new]),
+            None,
+            "what is not durable yet"
+        );
     }
 
     #[test]

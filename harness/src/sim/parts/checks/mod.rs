@@ -9,7 +9,7 @@
 //! | configuration in force | a node goes by the last configuration that its log holds, and by no other |
 //! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
-//! | what is refused is not done | a write that was refused is not committed, neither before nor later (`once`) |
+//! | what is refused is not done | a write, or a change of the voters, that was refused is not committed, neither before nor later (`once`, `changes`) |
 //! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote (`granting`) |
 //! | leads a majority | a leader that has not heard a majority for three election timeouts, or over the connection of the log for twenty-three, leads no more (`office`) |
 //! | a stalled leader is silent | a leader whose disk has not answered for an election timeout says nothing that keeps it in office (`office`) |
@@ -180,6 +180,7 @@ impl Checks {
             self.entries.entry(position).or_insert_with(|| identity(record));
             self.reads.written(record);
             if let (RecordKind::Config, Some(config)) = (record.kind, decode_config(&record.payload)) {
+                self.begins_change(at, (position.1, position.0), &config);
                 self.configs.insert((position.1, position.0), config);
             }
         }
@@ -474,6 +475,7 @@ impl Checks {
             self.committed.push(entry);
             self.reads.committed(index + 1, entry.term);
             self.short_log.committed(entry.bytes);
+            self.begin_committed(index + 1, entry.term)?;
             if entry.kind == RecordKind::Command {
                 self.once.commit(entry.body, index + 1)?;
             }

@@ -97,6 +97,13 @@ impl MemDisk {
         Some(state.inodes[*inode].live.len() as u64)
     }
 
+    /// What is in the file of this name, as the page cache shows it, if there is one.
+    pub fn content(&self, name: &str) -> Option<Vec<u8>> {
+        let state = self.state();
+        let inode = state.names.get(name)?;
+        Some(state.inodes[*inode].live.clone())
+    }
+
     /// Damages a file, if there is one of this name: from now on it is this, durably.
     pub fn overwrite(&self, name: &str, bytes: Vec<u8>) {
         let mut state = self.state();
