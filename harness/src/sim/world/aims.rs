@@ -219,7 +219,7 @@ impl World {
         true
     }
 
-    fn drawn_crash(&mut self) -> Crash {
+    pub(super) fn drawn_crash(&mut self) -> Crash {
         if self.nemesis.prng.chance(1, 2) {
             Crash::Kill
         } else {

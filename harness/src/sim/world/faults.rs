@@ -101,7 +101,10 @@ impl World {
             FaultKind::Kill(_) => self.for_each_target(lane, |world, at| world.take_down(at, Crash::Kill)),
             FaultKind::Power(_) => self.for_each_target(lane, |world, at| world.take_down(at, Crash::Power)),
             FaultKind::Pause(_) => self.for_each_target(lane, Self::pause),
-            FaultKind::Disk(_, trouble) => self.for_each_target(lane, |world, at| world.trouble(at, trouble)),
+            FaultKind::Disk(_, trouble) => {
+                self.for_each_target(lane, |world, at| world.trouble(at, trouble));
+                self.restart_in_trouble(lane, trouble);
+            }
             FaultKind::Clock(_) => self.for_each_target(lane, Self::disturb_clock),
             FaultKind::Partition(_, mode) => self.cut(lane, mode),
             FaultKind::Flap(..) => self.flip(lane, k),
@@ -194,6 +197,21 @@ impl World {
             at + 1
         );
         (!shows_at_the_end).then_some(said)
+    }
+
+    /// Some processes without room end, and are started again while there is still none.
+    fn restart_in_trouble(&mut self, lane: usize, trouble: DiskTrouble) {
+        let is_full = matches!(trouble, DiskTrouble::Full | DiskTrouble::FullOverwrite);
+        if !is_full || !self.nemesis.prng.chance(1, RESTARTS_ONE_IN) {
+            return;
+        }
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
+            return;
+        };
+        let (k, duration) = (force.decision.k, force.decision.duration.as_millis() * MILLI);
+        let after = self.nemesis.prng.below(duration.max(1));
+        self.queue
+            .after(after, Event::lane(lane, LaneEvent::Flip { decision: k }));
     }
 
     fn disturb_clock(&mut self, at: usize) -> Option<String> {
@@ -291,7 +309,7 @@ impl World {
         }
     }
 
-    /// Links that flap are cut when they are open, and healed when they are cut.
+    /// What a fault does in its middle. Links that flap are cut when they are open, and healed when they are cut.
     pub(super) fn flip(&mut self, lane: usize, k: u64) {
         let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
             return;
@@ -306,6 +324,14 @@ impl World {
         }
         if let (FaultKind::CrashAt(..) | FaultKind::DiskAt(..), true) = (fault, is_current) {
             return self.heal_links(lane);
+        }
+        if let (FaultKind::Disk(..), true) = (fault, is_current) {
+            for at in self.targets(lane) {
+                let how = self.drawn_crash();
+                self.crash(at, how);
+                self.schedule_start(at, 0);
+            }
+            return;
         }
         let (FaultKind::Flap(_, mode), true) = (fault, is_current) else {
             return;
@@ -455,5 +481,7 @@ impl World {
     }
 }
 
+/// Of the nodes whose disk is full, one in so many is started again meanwhile.
+const RESTARTS_ONE_IN: u64 = 3;
 /// How far a wall clock jumps at most, either way: half a minute.
 const JUMP_MS_MAX: u64 = 30_000;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use noraft::{LogIndex, Node, NodeId};
+use noraft::{ClusterConfig, LogIndex, Node, NodeId};
 
 use super::Checks;
 use crate::sim::parts::rule::{Checked, Rule, ensure};
@@ -10,17 +10,7 @@ use crate::sim::parts::rule::{Checked, Rule, ensure};
 impl Checks {
     /// Raft 6: a node uses the last configuration in its log, committed or not, of those that it can read.
     pub(crate) fn config_in_force(&self, at: usize, node: &Node, unread: &[LogIndex]) -> Checked {
-        let (log, base) = (node.log(), node.log().snapshot_position().index.get());
-        let up_to_last = self
-            .configs
-            .range((base, u64::MAX)..=(log.last_position().index.get(), u64::MAX));
-        let is_held = |(index, term): &(u64, u64)| {
-            let index = LogIndex::new(*index);
-            let held = log.entries().get_term(index);
-            held.map(noraft::Term::get) == Some(*term) && !unread.contains(&index)
-        };
-        let last = up_to_last.rev().find(|(position, _)| is_held(position));
-        let expected = last.map_or(log.snapshot_config(), |(_, config)| config);
+        let expected = self.config_held(node, node.log().last_position().index, unread);
         ensure(expected == node.config(), Rule::ConfigurationInForce, || {
             format!(
                 "n{} goes by {:?}; the last in its log is {expected:?}",
@@ -28,6 +18,21 @@ impl Checks {
                 node.config()
             )
         })
+    }
+
+    /// The last configuration up to `index` that a node's log holds, whether or not the node can read it, but for the entries `without`.
+    fn config_held<'a>(&'a self, node: &'a Node, index: LogIndex, without: &[LogIndex]) -> &'a ClusterConfig {
+        let (log, base) = (node.log(), node.log().snapshot_position().index.get());
+        let is_held = |(index, term): &(u64, u64)| {
+            let index = LogIndex::new(*index);
+            let held = log.entries().get_term(index);
+            held.map(noraft::Term::get) == Some(*term) && !without.contains(&index)
+        };
+        let mut up_to = self
+            .configs
+            .range((base, u64::MAX)..=(index.get().max(base), u64::MAX));
+        let last = up_to.rfind(|(position, _)| is_held(position));
+        last.map_or(log.snapshot_config(), |(_, config)| config)
     }
 
     /// The sets of voters of which majorities may have to decide from now on: both halves of the last configuration that
@@ -54,7 +59,7 @@ impl Checks {
 
     pub(super) fn check_majority(&self, at: usize, node: &Node) -> Checked {
         let index = node.commit_index();
-        let sets = deciding(node, index);
+        let sets = self.deciding(node, index);
         if let [voters] = sets[..]
             && voters.len() < 2
         {
@@ -82,27 +87,24 @@ impl Checks {
         }
         Ok(())
     }
-}
 
-/// The sets of voters of which majorities have decided on the entry at `index`.
-///
-/// Entries before a joint configuration are decided by the old voters at least, it itself by both; those after it by
-/// both, or, when the final one has followed meanwhile, by the new voters.
-fn deciding(node: &Node, index: LogIndex) -> Vec<&BTreeSet<NodeId>> {
-    let Some((_, there)) = node.log().get_position_and_config(index) else {
-        return Vec::new();
-    };
-    if !there.is_joint_consensus() {
-        return vec![&there.voters];
-    }
-    let before = index.get().checked_sub(1).map(LogIndex::new);
-    let before = before.and_then(|index| node.log().get_position_and_config(index));
-    let begins_here = before.is_some_and(|(_, config)| config != there);
-    let is_last = node.role().is_leader() && node.config() == there;
-    if begins_here || is_last {
-        vec![&there.voters, &there.new_voters]
-    } else {
-        vec![&there.new_voters]
+    /// The sets of voters of which majorities have decided on the entry at `index`.
+    ///
+    /// Entries before a joint configuration are decided by the old voters at least, it itself by both; those after it by
+    /// both, or, when the final one has followed meanwhile, by the new voters.
+    fn deciding<'a>(&'a self, node: &'a Node, index: LogIndex) -> Vec<&'a BTreeSet<NodeId>> {
+        let there = self.config_held(node, index, &[]);
+        if !there.is_joint_consensus() {
+            return vec![&there.voters];
+        }
+        let before = index.get().checked_sub(1).map(LogIndex::new);
+        let begins_here = before.is_some_and(|before| self.config_held(node, before, &[]) != there);
+        let is_last = node.role().is_leader() && node.config() == there;
+        if begins_here || is_last {
+            vec![&there.voters, &there.new_voters]
+        } else {
+            vec![&there.new_voters]
+        }
     }
 }
 
@@ -193,5 +195,10 @@ mod tests {
         checks
             .config_in_force(0, &node, &[LogIndex::new(1)])
             .expect("it is unread");
+        assert_eq!(
+            checks.deciding(&node, LogIndex::new(1)),
+            [&ids(&[1, 2, 3]), &ids(&[3])],
+            "it decides all the same"
+        );
     }
 }
