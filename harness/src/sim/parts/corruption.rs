@@ -96,6 +96,10 @@ pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<
             let of_batch = (end as usize).div_ceil(PAGE) - batch.offset as usize / PAGE;
             let page = batch.offset as usize / PAGE + prng.below(of_batch as u64) as usize;
             let other = *prng.choose(&begun)?;
+            if page >= pages {
+                // It was cut off before.
+                return None;
+            }
             Some(on_page(prng, &segment.file, old, page, files.get(&other.file)?))
         }
     }

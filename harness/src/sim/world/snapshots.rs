@@ -2,6 +2,7 @@
 //!
 //! Invariant: a snapshot is written when its sync returns, as a batch is; batches and votes go on meanwhile.
 
+use bytes::Bytes;
 use noraft::LogPosition;
 use noraftd::replica::event::{Input, Received};
 use noraftd::storage::{SnapshotJob, SnapshotStep};
@@ -112,8 +113,12 @@ impl World {
         };
         match job.run(&process.driver.store().snapshots()) {
             SnapshotStep::Done { input, .. } => {
-                if matches!(input, Input::SnapshotRead { bytes: None, .. }) {
-                    self.checks.sending.forget(self.nodes[at].id);
+                if let Input::SnapshotRead { bytes, .. } = &input
+                    && bytes.as_ref().is_none_or(Bytes::is_empty)
+                {
+                    let id = self.nodes[at].id;
+                    self.checks.sending.forget(id);
+                    self.checks.short_log.lost(id, position.index.get());
                 }
                 self.arrive(at, input);
             }

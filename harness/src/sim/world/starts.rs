@@ -164,11 +164,13 @@ impl World {
             );
             return;
         }
-        // A start needs no room: what it would write can wait.
-        if matches!(
-            self.nodes[at].disk.trouble(),
-            None | Some(DiskTrouble::Full | DiskTrouble::FullOverwrite)
-        ) {
+        // A start needs no room, except to write a slot of its vote again; counting it can wait.
+        let is_excused = match self.nodes[at].disk.trouble() {
+            None | Some(DiskTrouble::Full) => false,
+            Some(DiskTrouble::FullOverwrite) => !matches!(error, NotOpened::Met(_)),
+            Some(DiskTrouble::Slow | DiskTrouble::Error | DiskTrouble::ShortWrite) => true,
+        };
+        if !is_excused {
             let said = format!("n{} does not start: {error}", at + 1);
             self.fail(Rule::StartsAgain, said);
             return;

@@ -32,6 +32,8 @@ struct Noted {
     at: Option<(Option<u64>, u64)>,
     /// The snapshot before its newest, if this process has taken both.
     older: Option<u64>,
+    /// A snapshot that could not be read.
+    lost: Option<u64>,
     /// Since when its log is too long, and nothing holds it up.
     since: Option<u64>,
     /// It is too long, whatever holds it up.
@@ -68,6 +70,11 @@ impl ShortLog {
     /// A node found no room for a snapshot.
     pub(crate) fn save_failed(&mut self, now: u64, node: NodeId) {
         self.nodes.entry(node.get()).or_default().saves_after = now + nanos(SAVES_AGAIN_AFTER);
+    }
+
+    /// The snapshot of `node` of the entry `index` cannot be read: if it is the newest, the one that takes its place is the first again.
+    pub(crate) fn lost(&mut self, node: NodeId, index: u64) {
+        self.nodes.entry(node.get()).or_default().lost = Some(index);
     }
 
     /// The process of `node` is gone.
@@ -118,7 +125,8 @@ impl ShortLog {
         if noted.at != Some((newest, logged.base)) {
             let before = noted.at.map_or(newest, |(before, _)| before);
             if newest != before {
-                noted.older = before.filter(|before| newest.is_some_and(|newest| newest > *before));
+                let is_before = |before: &u64| newest > Some(*before) && noted.lost != Some(*before);
+                noted.older = before.filter(is_before);
             }
             (noted.at, noted.since) = (Some((newest, logged.base)), None);
         }
@@ -273,7 +281,14 @@ mod tests {
         let log = &mut log();
         assert_eq!(look(log, 0, 9000, &logged(0, 4, 10)), None);
         assert_eq!(look(log, 9000, 20_000, &logged(0, 10, 12)), Some(10_700));
-        assert_eq!(look(log, 10_700, 19_000, &logged(4, 10, 12)), None);
+        assert_eq!(look(log, 10_700, 11_000, &logged(4, 10, 12)), None);
+        assert_eq!(look(log, 11_100, 19_000, &logged(4, 11, 12)), Some(12_800));
+        log.lost(IDS[0], 11);
+        assert_eq!(
+            look(log, 12_800, 19_000, &logged(4, 12, 12)),
+            None,
+            "there is no other"
+        );
         let part = |offset| PeerMessage::SnapshotChunk {
             term: Term::new(1),
             snapshot: snapshot(4),
@@ -283,6 +298,6 @@ mod tests {
         };
         log.sent(20_000 * MILLI, IDS[0], IDS[1], TIMEOUT, &part(0));
         log.sent(23_000 * MILLI, IDS[0], IDS[1], TIMEOUT, &part(0));
-        assert_eq!(look(log, 19_100, 30_000, &logged(4, 12, 12)), Some(25_100));
+        assert_eq!(look(log, 19_100, 30_000, &logged(4, 13, 13)), Some(25_100));
     }
 }
