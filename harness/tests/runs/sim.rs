@@ -129,11 +129,16 @@ fn nodes_that_are_no_voters_any_more_may_be_stopped_and_wiped() {
 
 /// Runs 60 seeds of a plan, of four simulated seconds each; none may fail.
 fn sixty_valid_seeds(name: &str) -> Totals {
+    valid_seeds(name, 60)
+}
+
+/// The first seeds of a plan, four seconds each, which are all valid.
+fn valid_seeds(name: &str, seeds: u64) -> Totals {
     let path = workloads().join(name).with_extension("toml");
     let plan = Plan::load(&path).unwrap_or_else(|error| panic!("{error}"));
     let campaign = Campaign {
         plan: plan.lasting(Span::from_millis(4000)),
-        seeds: 1..61,
+        seeds: 1..seeds + 1,
         jobs: 2,
         keep_going: true,
         cpu_max: None,
@@ -143,7 +148,7 @@ fn sixty_valid_seeds(name: &str) -> Totals {
     let tally = campaign.run(|_| {});
     assert_eq!(
         (&tally.failed[..], tally.seeds),
-        (&[][..], 60),
+        (&[][..], seeds),
         "again: harness sim workloads/{name}.toml --time 4s --seed <the seed>"
     );
     tally
@@ -211,9 +216,9 @@ fn correct_code_passes_long_records_and_clients_that_rest() {
 
 #[test]
 fn correct_code_passes_values_of_a_megabyte_on_damaged_disks() {
-    let counters = sixty_valid_seeds("huge").counters;
+    let counters = valid_seeds("huge", 20).counters;
     assert!(
-        counters.installs > 5 && counters.disks.holes > 20 && counters.snapshots > 200,
+        counters.installs > 2 && counters.disks.holes > 5 && counters.snapshots > 50,
         "{counters:?}"
     );
 }

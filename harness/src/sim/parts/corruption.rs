@@ -142,6 +142,8 @@ fn cut(prng: &mut Prng, file: &str, old: &[u8]) -> Corruption {
 fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Corruption> {
     let old = files.get(HARD_STATE_FILE)?;
     let slot = prng.below(2) as usize;
+    // A vote that is written for the first time is there once until it is written again, and no node can know that it was.
+    let slot = newer_slot(old).map_or(slot, |newer| 1 - newer);
     let corruption = on_page(prng, HARD_STATE_FILE, old, slot, old);
     let Change::Put { offset, bytes } = &corruption.change else {
         return None;
@@ -158,6 +160,18 @@ fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Corruption> {
     // Only what is in use of a slot matters.
     let in_use = *offset % PAGE < SLOT_BYTES || bytes.len() >= PAGE;
     in_use.then_some(corruption)
+}
+
+/// The slot with the newer term and vote, where the two differ.
+fn newer_slot(votes: &[u8]) -> Option<usize> {
+    let state = |slot: usize| {
+        let bytes = votes.get(slot * PAGE..slot * PAGE + SLOT_BYTES)?;
+        let number = |from: usize| Some(u64::from_le_bytes(bytes.get(from..from + 8)?.try_into().ok()?));
+        Some((number(48)?, bytes[12] & 1, number(56)?, number(40)?))
+    };
+    let (first, second) = (state(0)?, state(1)?);
+    let is_same = (first.0, first.1, first.2) == (second.0, second.1, second.2);
+    (!is_same).then(|| usize::from((second.0, second.1, second.3) > (first.0, first.1, first.3)))
 }
 
 /// Damages a page: bits flip, it is zero, garbage, or another page that was written to the wrong place.
@@ -287,6 +301,29 @@ mod tests {
         let segment = view.segments.first().expect("one segment");
         let last = segment.batches.last().expect("batches");
         (files.clone(), segment.file.clone(), last.offset as usize)
+    }
+
+    #[test]
+    fn a_vote_that_is_there_once_is_spared() {
+        let (mut files, ..) = two_batches();
+        for newer in [0, 1] {
+            let votes = files.get_mut(HARD_STATE_FILE).expect("votes");
+            votes[newer * PAGE + 48] = 9 + newer as u8;
+            for seed in 0..200 {
+                let Some(corruption) = in_hard_state(&mut Prng::new(seed), &files) else {
+                    continue;
+                };
+                let Change::Put { offset, bytes } = corruption.change else {
+                    panic!("a page is damaged");
+                };
+                let is_older = offset as usize / PAGE == 1 - newer;
+                assert!(
+                    is_older || bytes.len() > PAGE,
+                    "both, or the older one: {}",
+                    corruption.words
+                );
+            }
+        }
     }
 
     #[test]

@@ -57,12 +57,10 @@ impl Led {
 
     /// `node` learns that its connection to `peer` has ended: it need not wait for it any longer.
     pub(crate) fn lost(&mut self, node: NodeId, peer: NodeId) {
-        if self
-            .heard
-            .get(&node.get())
-            .is_some_and(|(leader, ..)| *leader == peer)
-        {
-            self.ended(node);
+        for known in [&mut self.heard, &mut self.arrived] {
+            if known.get(&node.get()).is_some_and(|(leader, ..)| *leader == peer) {
+                known.remove(&node.get());
+            }
         }
     }
 
@@ -170,6 +168,10 @@ mod tests {
         led.arrived(IDS[1], IDS[0], at(10), &pulse(0));
         led.driven(IDS[0], true);
         assert!(asks(&led, 20).is_ok(), "that waits for the disk");
+        led.arrived(IDS[1], IDS[0], at(10), &pulse(0));
+        led.lost(IDS[0], IDS[1]);
+        led.driven(IDS[0], false);
+        assert!(asks(&led, 20).is_ok(), "it handles both at once");
     }
 
     #[test]
