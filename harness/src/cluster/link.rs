@@ -10,8 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use noraftd::protocol::peer::Lane;
 use tokio::sync::watch;
 
+use super::effects::Trouble;
 use super::gate::Gate;
-use crate::plan::{CutMode, LANES};
+use crate::plan::{CutMode, LANES, LinkEffect};
 
 /// A directed link. Shared by the proxy that carries it and the nemesis that cuts it.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub struct Link {
     /// What becomes of connections of the first lane, of the urgent one, and of those whose lane is not known yet.
     policies: [watch::Sender<Policy>; 3],
     gate: Gate,
+    troubles: Mutex<BTreeMap<CutId, (Trouble, &'static [Lane])>>,
     counters: Counters,
 }
 
@@ -50,6 +52,9 @@ struct Counters {
     bytes_held: AtomicU64,
     connections_refused: AtomicU64,
     connections_severed: AtomicU64,
+    frames_troubled: AtomicU64,
+    /// Since the last trouble began.
+    frames_met: AtomicU64,
 }
 
 /// What a link did since the run began.
@@ -65,6 +70,8 @@ pub struct LinkStats {
     pub connections_refused: u64,
     /// Connections that a cut, or its heal, closed.
     pub connections_severed: u64,
+    /// Frames that a trouble kept from just passing.
+    pub frames_troubled: u64,
 }
 
 impl Link {
@@ -75,6 +82,7 @@ impl Link {
             cuts: Mutex::new(BTreeMap::new()),
             policies: [(); 3].map(|()| watch::Sender::new(Policy::Open)),
             gate: Gate::default(),
+            troubles: Mutex::new(BTreeMap::new()),
             counters: Counters::default(),
         }
     }
@@ -86,17 +94,38 @@ impl Link {
         self.publish(&cuts);
     }
 
-    /// Ends the cut `id`; the link opens when it was the last one.
+    /// Puts connections of these lanes into trouble until [`Link::heal`] is called with the same `id`.
+    pub fn trouble(&self, id: CutId, effect: LinkEffect, seed: u64, lanes: &'static [Lane]) {
+        let trouble = Trouble::draw(effect, seed);
+        self.lock_troubles().insert(id, (trouble, lanes));
+        self.counters.frames_met.store(0, Ordering::Relaxed);
+    }
+
+    /// The trouble of connections of `lane`, the one that began last.
+    pub(super) fn trouble_of(&self, lane: Lane) -> Option<Trouble> {
+        let troubles = self.lock_troubles();
+        let of_lane = troubles.values().rev().find(|(_, lanes)| lanes.contains(&lane));
+        of_lane.map(|(trouble, _)| *trouble)
+    }
+
+    /// The number of the next frame that meets a trouble.
+    pub(super) fn next_frame(&self) -> u64 {
+        self.counters.frames_met.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Ends the cut or trouble `id`; the link opens when it was the last one.
     pub fn heal(&self, id: CutId) {
+        self.lock_troubles().remove(&id);
         let mut cuts = self.lock();
         cuts.remove(&id);
         self.publish(&cuts);
     }
 
-    /// Ends every cut.
+    /// Ends every cut and trouble.
     pub fn heal_all(&self) {
         let mut cuts = self.lock();
         cuts.clear();
+        self.lock_troubles().clear();
         self.gate.open();
         self.publish(&cuts);
     }
@@ -145,6 +174,7 @@ impl Link {
             bytes_held: read(&self.counters.bytes_held),
             connections_refused: read(&self.counters.connections_refused),
             connections_severed: read(&self.counters.connections_severed),
+            frames_troubled: read(&self.counters.frames_troubled),
         }
     }
 
@@ -155,8 +185,14 @@ impl Link {
             Carried::Held(bytes) => (&self.counters.bytes_held, bytes),
             Carried::Refused => (&self.counters.connections_refused, 1),
             Carried::Severed => (&self.counters.connections_severed, 1),
+            Carried::Troubled(frames) => (&self.counters.frames_troubled, frames),
         };
         counter.fetch_add(amount as u64, Ordering::Relaxed);
+    }
+
+    fn lock_troubles(&self) -> MutexGuard<'_, BTreeMap<CutId, (Trouble, &'static [Lane])>> {
+        // As for the cuts.
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<CutId, Cut>> {
@@ -173,6 +209,7 @@ pub(super) enum Carried {
     Held(usize),
     Refused,
     Severed,
+    Troubled(usize),
 }
 
 impl LinkStats {
@@ -209,6 +246,7 @@ impl std::ops::Add for LinkStats {
             bytes_held: self.bytes_held + other.bytes_held,
             connections_refused: self.connections_refused + other.connections_refused,
             connections_severed: self.connections_severed + other.connections_severed,
+            frames_troubled: self.frames_troubled + other.frames_troubled,
         }
     }
 }

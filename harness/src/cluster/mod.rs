@@ -4,6 +4,7 @@
 //! only through the [`Network`]'s proxies, clients reach every node directly.
 
 mod address;
+mod effects;
 mod form;
 mod gate;
 pub mod guard;

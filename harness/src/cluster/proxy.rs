@@ -20,11 +20,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use super::effects::{Departure, Transit};
 use super::gate::Cutter;
 use super::link::{Carried, CutId, Link, LinkStats, Policy};
-use crate::plan::{CutMode, LANES};
+use crate::plan::{CutMode, LANES, LinkEffect};
 
 /// Every directed link of a cluster, and the proxies that carry them.
 #[derive(Debug)]
@@ -89,7 +90,19 @@ impl Network {
         self.each(pairs).for_each(|link| link.cut(id, mode, lanes));
     }
 
-    /// Ends the cut `id` on every link.
+    /// Puts every link of `pairs` into trouble, under one name, for connections of these lanes; what it does is drawn by `seed`.
+    pub fn trouble(
+        &self,
+        id: CutId,
+        (effect, seed): (LinkEffect, u64),
+        lanes: &'static [Lane],
+        pairs: &[(u64, u64)],
+    ) {
+        self.each(pairs)
+            .for_each(|link| link.trouble(id, effect, seed, lanes));
+    }
+
+    /// Ends the cut or trouble `id` on every link.
     pub fn heal(&self, id: CutId) {
         self.links.values().for_each(|link| link.heal(id));
     }
@@ -255,13 +268,23 @@ async fn carry(
     let mut policy = link.watch(Some(lane));
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut lossy = false;
+    let mut transit = Transit::default();
     loop {
+        let due = transit.due();
         let greeted = cutter.as_ref().is_some_and(Cutter::is_greeted);
         let chunk = tokio::select! {
-            read = read.read(&mut buffer) => buffer.get(..read.unwrap_or(0)).unwrap_or_default(),
+            read = read.read(&mut buffer), if transit.has_room() => buffer.get(..read.unwrap_or(0)).unwrap_or_default(),
             frame = link.gate().next_leaving(), if greeted => {
                 if write.write_all(&frame).await.is_err() {
                     return End::HungUp;
+                }
+                continue;
+            }
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                tokio::select! {
+                    end = leave(&mut transit, write, link) => if let Some(end) = end { return end },
+                    // A receiver that does not read must not keep a cut from closing the connection.
+                    () = until_severed(&mut policy, lossy) => return End::Severed,
                 }
                 continue;
             }
@@ -275,6 +298,18 @@ async fn carry(
             Policy::Open => {
                 let passed = cutter.as_mut().map(|cutter| cutter.cut(chunk, link.gate()));
                 let passed = passed.as_deref().unwrap_or(chunk);
+                // Only in this direction are there frames.
+                let trouble = cutter.as_ref().and_then(|_| link.trouble_of(lane));
+                if transit.is_half_closed() && trouble.is_none() {
+                    return End::Severed;
+                }
+                if cutter.is_some() {
+                    let ends = (link.from, link.to);
+                    let next = || link.next_frame();
+                    let changed = transit.send(passed, Instant::now(), ends, trouble.as_ref(), next);
+                    link.count(Carried::Troubled(changed as usize));
+                    continue;
+                }
                 tokio::select! {
                     written = write.write_all(passed) => if written.is_err() { return End::HungUp },
                     // A receiver that does not read must not keep a cut from closing the connection.
@@ -288,6 +323,19 @@ async fn carry(
             }
             Policy::Cut(CutMode::Reset | CutMode::Stall) => return End::Severed,
         }
+    }
+}
+
+/// Delivers what leaves next; how the connection ends, if it does.
+async fn leave(transit: &mut Transit, write: &mut OwnedWriteHalf, link: &Link) -> Option<End> {
+    match transit.pop()? {
+        Departure::Bytes(_) if transit.is_half_closed() => None,
+        Departure::Bytes(bytes) => {
+            link.count(Carried::Delivered(bytes.len()));
+            write.write_all(&bytes).await.is_err().then_some(End::HungUp)
+        }
+        Departure::Reset => Some(End::Severed),
+        Departure::HalfClose => write.shutdown().await.is_err().then_some(End::HungUp),
     }
 }
 

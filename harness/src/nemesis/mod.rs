@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use noraftd::prng::Prng;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -28,7 +29,7 @@ pub use voters::restore_voters;
 
 use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, process_state};
 use crate::op::EventKind;
-use crate::plan::{CutMode, FaultKind, Plan};
+use crate::plan::{CutMode, FaultKind, LinkEffect, Plan};
 use crate::recorder::Recorder;
 use crate::results::{FaultResult, Lost};
 pub(crate) use ledger::{Claim, FaultLedger, describe, step};
@@ -295,14 +296,15 @@ impl Nemesis {
             FaultKind::Roll => self.roll(fault).await.into(),
             FaultKind::Voters => self.change_voters(fault).await.into(),
             FaultKind::Partition(_, mode) => self.partition(fault, mode).await.into(),
+            FaultKind::Flap(_, mode) => self.flap(fault, mode).await.into(),
+            FaultKind::Link(_, effect) => self.trouble_links(fault, effect).await.into(),
             FaultKind::Coup(mode) => self.coup(fault, mode).await.into(),
             FaultKind::DiskStall(_) => self.disk_stall(fault).await.into(),
             FaultKind::StallKill => self.stall_kill(fault).await.into(),
             FaultKind::VoteRace => self.race(fault).await.into(),
             FaultKind::Power(_) => self.power(fault).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Flap(..)
-            | FaultKind::Disk(..)
+            FaultKind::Disk(..)
             | FaultKind::Clock(_)
             | FaultKind::Wipe(_)
             | FaultKind::Mistake(_)
@@ -335,6 +337,51 @@ impl Nemesis {
             format!("nothing was sent over the links in {waited:?}")
         };
         network.stats(links).evidence_since(&before).ok_or_else(nothing)
+    }
+
+    /// Cuts the links and heals them again and again, each time for up to two heartbeats and then for up to an election timeout.
+    async fn flap(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
+        let network = self.cluster.network();
+        let (decision, claim) = (fault.decision, fault.claim);
+        let (links, id) = (&claim.targets.links, CutId(claim.id));
+        let (before, ends) = (network.stats(links), Instant::now() + fault.duration());
+        let mut prng = Prng::new(decision.roll).fork(FORK_FLAP);
+        let mut is_cut = false;
+        while Instant::now() < ends {
+            is_cut = !is_cut;
+            if is_cut {
+                network.cut_lanes(id, mode, decision.fault.lanes(), links);
+            } else {
+                network.heal(id);
+            }
+            let stays = Duration::from_millis(prng.between(1, FLAP_MAX_MS));
+            if rest(stays.min(ends - Instant::now()), fault.stop).await {
+                break;
+            }
+        }
+        network.heal(id);
+        let nothing = || "nothing was sent over the links while they were cut".to_owned();
+        network.stats(links).evidence_since(&before).ok_or_else(nothing)
+    }
+
+    /// Links carry what is sent otherwise than it was sent.
+    async fn trouble_links(&self, fault: &mut Injection<'_>, effect: LinkEffect) -> Evidence {
+        let network = self.cluster.network();
+        let (decision, claim) = (fault.decision, fault.claim);
+        let links = &claim.targets.links;
+        let before = network.stats(links).frames_troubled;
+        network.trouble(
+            CutId(claim.id),
+            (effect, decision.roll),
+            decision.fault.lanes(),
+            links,
+        );
+        fault.rest().await;
+        network.heal(CutId(claim.id));
+        match network.stats(links).frames_troubled - before {
+            0 => Err(format!("no frame was {}", effect.past())),
+            frames => Ok(format!("{frames} frames were {}", effect.past())),
+        }
     }
 
     async fn race(&self, fault: &mut Injection<'_>) -> Evidence {
@@ -405,5 +452,9 @@ fn round(duration: Duration) -> Duration {
 
 /// How long a fault of an earlier run waits for its targets: longer than a node takes to start.
 const FREE_MAX: Duration = Duration::from_secs(5);
+/// Links that flap stay as they are for up to so long: some heartbeats.
+const FLAP_MAX_MS: u64 = 250;
+/// Separates the draws of a flapping link from those of its targets.
+const FORK_FLAP: u64 = 0x0066_6c61_7073;
 /// Heartbeats are tens of milliseconds apart.
 const BITE_STEP: Duration = Duration::from_millis(5);

@@ -59,7 +59,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             impaired: Vec::new(),
             links: Vec::new(),
         }),
-        FaultKind::Partition(shape, _) | FaultKind::Flap(shape, _) => {
+        FaultKind::Partition(shape, _) | FaultKind::Flap(shape, _) | FaultKind::Link(shape, _) => {
             let mut targets = links(shape, &mut prng, circumstances)?;
             targets.links.sort_unstable();
             targets.impaired.sort_unstable();

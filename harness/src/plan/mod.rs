@@ -33,8 +33,8 @@ use error::require;
 pub use cluster::{ClientsPlan, ClusterPlan};
 pub use error::PlanError;
 pub use fault::{
-    Cause, CutMode, DiskTrouble, FaultKind, FaultPlan, KindName, LANES, RareOperation, RareOperations, Shape,
-    Target,
+    Cause, CutMode, DiskTrouble, FaultKind, FaultPlan, KindName, LANES, LinkEffect, RareOperation,
+    RareOperations, Shape, Target,
 };
 pub(crate) use locate::locate;
 pub use power::PowerTier;

@@ -5,7 +5,7 @@
 use noraftd::protocol::peer::Lane;
 use serde::{Deserialize, Serialize};
 
-use super::{CutMode, DiskTrouble, LANES, RareOperations, Shape, Target};
+use super::{CutMode, DiskTrouble, LANES, LinkEffect, RareOperations, Shape, Target};
 
 /// A fault, apart from how often and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -23,6 +23,8 @@ pub enum FaultKind {
     Roll,
     /// Links between nodes are cut. Clients still reach every node.
     Partition(Shape, CutMode),
+    /// Links between nodes carry what is sent, but not as it was sent. Both connections of two nodes are hit.
+    Link(Shape, LinkEffect),
     /// The disk does not answer for a while: its jobs wait, while the rest of the node continues.
     DiskStall(Target),
     /// The followers' disks are stalled, then all nodes are killed at once, and the followers are started before
@@ -93,6 +95,7 @@ pub enum KindName {
     Restart,
     Roll,
     Partition,
+    Link,
     DiskStall,
     StallKill,
     VoteRace,
@@ -131,6 +134,8 @@ enum Takes {
     Links,
     /// `target` and `trouble`.
     Trouble,
+    /// `shape` and `effect`.
+    Effect,
     /// `mode`, if it is not to be drawn.
     Mode,
     /// `target` and `operations`.
@@ -144,12 +149,13 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 24] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
         Self::Roll,
         Self::Partition,
+        Self::Link,
         Self::DiskStall,
         Self::StallKill,
         Self::VoteRace,
@@ -177,10 +183,11 @@ impl KindName {
             Self::Restart => ("restart", Takes::Target, World::Processes, 1),
             Self::Roll => ("roll", Takes::Nothing, World::Processes, 3),
             Self::Partition => ("partition", Takes::Links, World::Both, 2),
+            Self::Link => ("link", Takes::Effect, World::Processes, 2),
             Self::DiskStall => ("disk-stall", Takes::Target, World::Both, 1),
             Self::StallKill => ("stall-kill", Takes::Nothing, World::Processes, 2),
             Self::VoteRace => ("vote-race", Takes::Nothing, World::Processes, 3),
-            Self::Flap => ("flap", Takes::Links, World::Simulation, 2),
+            Self::Flap => ("flap", Takes::Links, World::Both, 2),
             Self::Power => ("power", Takes::Target, World::Both, 1),
             Self::Disk => ("disk", Takes::Trouble, World::Simulation, 1),
             Self::Clock => ("clock", Takes::Target, World::Simulation, 1),
@@ -242,6 +249,7 @@ impl From<KindName> for String {
 pub(super) struct Arguments {
     pub(super) target: Option<Target>,
     pub(super) shape: Option<Shape>,
+    pub(super) effect: Option<LinkEffect>,
     pub(super) mode: Option<CutMode>,
     pub(super) trouble: Option<DiskTrouble>,
     pub(super) operations: Option<RareOperations>,
@@ -263,7 +271,12 @@ impl Arguments {
         let mode = matches!(takes, Takes::Links | Takes::Mode);
         let keys = [
             ("target", self.target.is_some(), target),
-            ("shape", self.shape.is_some(), takes == Takes::Links),
+            (
+                "shape",
+                self.shape.is_some(),
+                matches!(takes, Takes::Links | Takes::Effect),
+            ),
+            ("effect", self.effect.is_some(), takes == Takes::Effect),
             ("trouble", self.trouble.is_some(), trouble),
             ("operations", self.operations.is_some(), operations),
             // May be left out.
@@ -286,6 +299,7 @@ impl FaultKind {
         let Arguments {
             target,
             shape,
+            effect,
             mode,
             trouble,
             operations,
@@ -296,6 +310,7 @@ impl FaultKind {
             KindName::Restart => Self::Restart(target?),
             KindName::Roll => Self::Roll,
             KindName::Partition => Self::Partition(shape?, mode?),
+            KindName::Link => Self::Link(shape?, effect?),
             KindName::DiskStall => Self::DiskStall(target?),
             KindName::StallKill => Self::StallKill,
             KindName::VoteRace => Self::VoteRace,
@@ -335,6 +350,17 @@ impl FaultKind {
             Self::Restart(target) => (KindName::Restart, on(target)),
             Self::Roll => (KindName::Roll, none),
             Self::Partition(shape, mode) => (KindName::Partition, cut(shape, mode)),
+            Self::Link(shape, effect) => {
+                let (shape, effect) = (Some(shape), Some(effect));
+                (
+                    KindName::Link,
+                    Arguments {
+                        shape,
+                        effect,
+                        ..none
+                    },
+                )
+            }
             Self::DiskStall(target) => (KindName::DiskStall, on(target)),
             Self::StallKill => (KindName::StallKill, none),
             Self::VoteRace => (KindName::VoteRace, none),
@@ -402,6 +428,7 @@ impl FaultKind {
         let (kind, arguments) = self.parts();
         let words = [
             Some(kind.name()),
+            arguments.effect.map(LinkEffect::name),
             arguments.trouble.map(DiskTrouble::name),
             arguments.target.map(Target::name),
             arguments.shape.map(Shape::name),
@@ -421,6 +448,7 @@ mod tests {
         let all = Arguments {
             target: Some(Target::Leader),
             shape: Some(Shape::Halves),
+            effect: Some(LinkEffect::Tear),
             mode: Some(CutMode::Stall),
             trouble: Some(DiskTrouble::Full),
             operations: RareOperations::try_from(vec![RareOperation::Patch]).ok(),
@@ -435,7 +463,7 @@ mod tests {
                 fault.name()
             })
             .collect();
-        let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall disk-stall-leader stall-kill \
+        let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall link-tear-halves disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader \
                         mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
                         disk-at-full-leader quiet";

@@ -113,5 +113,74 @@ impl CutMode {
     }
 }
 
+/// What a link in trouble does with what is sent over it. How bad it is, is drawn each time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkEffect {
+    /// Frames arrive late, each by another time, in their order.
+    Delay,
+    /// Some frames never arrive.
+    Loss,
+    /// Some frames arrive twice.
+    Duplicate,
+    /// Some frames are overtaken by the next one.
+    Reorder,
+    /// A bit of some frames flips.
+    Corrupt,
+    /// Only so many bytes a second pass.
+    Narrow,
+    /// The beginning of each frame arrives in small pieces.
+    Slice,
+    /// The connection is reset in the middle of some frames.
+    Tear,
+    /// The receiver learns that nothing more comes, and nothing does; the other direction continues.
+    HalfClose,
+}
+
+impl LinkEffect {
+    /// Every effect.
+    pub const ALL: [Self; 9] = [
+        Self::Delay,
+        Self::Loss,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Corrupt,
+        Self::Narrow,
+        Self::Slice,
+        Self::Tear,
+        Self::HalfClose,
+    ];
+
+    /// The name used in plans.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delay => "delay",
+            Self::Loss => "loss",
+            Self::Duplicate => "duplicate",
+            Self::Reorder => "reorder",
+            Self::Corrupt => "corrupt",
+            Self::Narrow => "narrow",
+            Self::Slice => "slice",
+            Self::Tear => "tear",
+            Self::HalfClose => "half-close",
+        }
+    }
+
+    /// What it does to frames, in the past.
+    pub fn past(self) -> &'static str {
+        match self {
+            Self::Delay => "delayed",
+            Self::Loss => "lost",
+            Self::Duplicate => "repeated",
+            Self::Reorder => "overtaken",
+            Self::Corrupt => "damaged",
+            Self::Narrow => "slowed down",
+            Self::Slice => "sliced",
+            Self::Tear => "torn",
+            Self::HalfClose => "not said any more",
+        }
+    }
+}
+
 /// Every connection between two nodes.
 pub const LANES: [Lane; 2] = [Lane::First, Lane::Urgent];

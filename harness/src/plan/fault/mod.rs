@@ -11,7 +11,7 @@ mod target;
 use serde::{Deserialize, Serialize};
 
 pub use kind::{FaultKind, KindName};
-pub use links::{CutMode, LANES, Shape};
+pub use links::{CutMode, LANES, LinkEffect, Shape};
 pub use rare::{Cause, RareOperation, RareOperations};
 pub use target::{DiskTrouble, Target};
 
@@ -37,7 +37,7 @@ pub struct FaultPlan {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// What happens: a name of `FaultKind`. What it takes is in the next five keys.
+    /// What happens: a name of `FaultKind`. What it takes is in the next six keys.
     kind: KindName,
     /// Which nodes it affects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -45,6 +45,9 @@ struct Table {
     /// Which links it cuts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     shape: Option<Shape>,
+    /// What a link in trouble does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    effect: Option<LinkEffect>,
     /// What a cut link does; drawn each time when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     mode: Option<CutMode>,
@@ -69,6 +72,7 @@ impl TryFrom<Table> for FaultPlan {
             kind,
             target,
             shape,
+            effect,
             mode,
             trouble,
             operations,
@@ -78,6 +82,7 @@ impl TryFrom<Table> for FaultPlan {
         let arguments = Arguments {
             target,
             shape,
+            effect,
             mode,
             trouble,
             operations,
@@ -97,6 +102,7 @@ impl From<FaultPlan> for Table {
         let Arguments {
             target,
             shape,
+            effect,
             mode,
             trouble,
             operations,
@@ -105,6 +111,7 @@ impl From<FaultPlan> for Table {
             kind: plan.kind,
             target,
             shape,
+            effect,
             mode,
             trouble,
             operations,
@@ -125,11 +132,13 @@ impl FaultPlan {
         let Arguments {
             target,
             shape,
+            effect,
             trouble,
             ..
         } = &self.arguments;
         let words = [
             Some(self.kind.name()),
+            effect.map(LinkEffect::name),
             trouble.map(DiskTrouble::name),
             target.map(Target::name),
             shape.map(Shape::name),

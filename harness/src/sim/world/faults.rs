@@ -121,7 +121,11 @@ impl World {
             FaultKind::DiskStall(_) => self.for_each_target(lane, Self::stall),
             FaultKind::Quiet => self.begin_rest(roll),
             // A plan is stripped of these before it is simulated.
-            FaultKind::StallKill | FaultKind::VoteRace | FaultKind::Restart(_) | FaultKind::Roll => {}
+            FaultKind::StallKill
+            | FaultKind::VoteRace
+            | FaultKind::Restart(_)
+            | FaultKind::Roll
+            | FaultKind::Link(..) => {}
         }
     }
 
