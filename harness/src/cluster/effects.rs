@@ -118,7 +118,7 @@ impl Transit {
         self.queued_bytes < QUEUED_BYTES_MAX
     }
 
-    /// True once the receiver was told that nothing more comes.
+    /// True once the receiver knows that nothing more comes.
     pub(super) fn is_half_closed(&self) -> bool {
         self.is_half_closed
     }

@@ -344,38 +344,28 @@ impl FaultKind {
             mode: Some(mode),
             ..none
         };
+        let troubled = |shape, effect| Arguments {
+            shape: Some(shape),
+            effect: Some(effect),
+            ..none
+        };
+        let on_disk = |target, trouble| Arguments {
+            trouble: Some(trouble),
+            ..on(target)
+        };
         match self {
             Self::Kill(target) => (KindName::Kill, on(target)),
             Self::Pause(target) => (KindName::Pause, on(target)),
             Self::Restart(target) => (KindName::Restart, on(target)),
             Self::Roll => (KindName::Roll, none),
             Self::Partition(shape, mode) => (KindName::Partition, cut(shape, mode)),
-            Self::Link(shape, effect) => {
-                let (shape, effect) = (Some(shape), Some(effect));
-                (
-                    KindName::Link,
-                    Arguments {
-                        shape,
-                        effect,
-                        ..none
-                    },
-                )
-            }
+            Self::Link(shape, effect) => (KindName::Link, troubled(shape, effect)),
             Self::DiskStall(target) => (KindName::DiskStall, on(target)),
             Self::StallKill => (KindName::StallKill, none),
             Self::VoteRace => (KindName::VoteRace, none),
             Self::Flap(shape, mode) => (KindName::Flap, cut(shape, mode)),
             Self::Power(target) => (KindName::Power, on(target)),
-            Self::Disk(target, trouble) => {
-                let trouble = Some(trouble);
-                (
-                    KindName::Disk,
-                    Arguments {
-                        trouble,
-                        ..on(target)
-                    },
-                )
-            }
+            Self::Disk(target, trouble) => (KindName::Disk, on_disk(target, trouble)),
             Self::Clock(target) => (KindName::Clock, on(target)),
             Self::Coup(mode) => {
                 let mode = Some(mode);

@@ -316,7 +316,7 @@ mod tests {
                 let Change::Put { offset, bytes } = corruption.change else {
                     panic!("a page is damaged");
                 };
-                let is_older = offset as usize / PAGE == 1 - newer;
+                let is_older = offset / PAGE == 1 - newer;
                 assert!(
                     is_older || bytes.len() > PAGE,
                     "both, or the older one: {}",
