@@ -81,23 +81,7 @@ impl World {
         let ran = job.run(now, &mut process.driver);
         process.note_unfinished(&ran);
         let Some(job) = process.jobs.front() else { return };
-        let happening = match &ran {
-            Ran::Done { stats, .. } => DiskHappening::Done {
-                node: at,
-                job,
-                stats: *stats,
-            },
-            Ran::Retry { why, .. } => DiskHappening::Fails {
-                node: at,
-                job,
-                error: why.to_string(),
-            },
-            Ran::Wrong(error) | Ran::Failed(error) => DiskHappening::Fails {
-                node: at,
-                job,
-                error: error.clone(),
-            },
-        };
+        let happening = DiskHappening::of_run(at, job, &ran);
         self.journal.note(self.queue.now(), Happening::Disk(happening));
         if self.carry_out_aim(at) {
             return;

@@ -12,7 +12,7 @@ use super::write_all;
 use crate::plan::DiskTrouble;
 use crate::sim::parts::aim::Aim;
 use crate::sim::parts::corruption::Corruption;
-use crate::sim::parts::job::Job;
+use crate::sim::parts::job::{Job, Ran};
 
 /// Something that happened to a node or its process.
 pub(crate) enum NodeHappening<'a> {
@@ -173,6 +173,21 @@ impl Display for NodeHappening<'_> {
                 node + 1
             ),
         }
+    }
+}
+
+impl<'a> DiskHappening<'a> {
+    /// What came of a job of the log, or of a snapshot.
+    pub(crate) fn of_run(node: usize, job: &'a Job, ran: &Ran) -> Self {
+        let error = match ran {
+            Ran::Done { stats, .. } => {
+                let stats = *stats;
+                return Self::Done { node, job, stats };
+            }
+            Ran::Retry { why, .. } => why.to_string(),
+            Ran::Wrong(error) | Ran::Failed(error) => error.clone(),
+        };
+        Self::Fails { node, job, error }
     }
 }
 

@@ -30,7 +30,7 @@ struct Change {
 
 /// An entry that begins a change.
 struct Beginning {
-    /// For whom, if that is certain.
+    /// The request that it answers, if that is certain.
     request: Option<u64>,
     /// That request was refused for good.
     is_refused: bool,

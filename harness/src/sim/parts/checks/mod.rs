@@ -86,7 +86,6 @@ use self::reads::Reads;
 use self::sending::Sending;
 use self::short_log::ShortLog;
 use super::rule::{Broken, Checked, Rule, ensure};
-use super::semantics::Committed;
 
 /// Watches one cluster for one run.
 pub(crate) struct Checks {
@@ -329,13 +328,6 @@ impl Checks {
         held.take_while(same).count() as u64
     }
 
-    /// The last entry that is known to be committed.
-    pub(crate) fn last_committed(&self) -> Option<LogPosition> {
-        let index = LogIndex::new(self.committed.len() as u64);
-        let last = self.committed.last()?;
-        Some(LogPosition::new(noraft::Term::new(last.term), index))
-    }
-
     /// The highest index that the disk of a node certainly holds.
     pub(crate) fn certain(&self, at: usize) -> u64 {
         self.disks[at].len() as u64
@@ -440,67 +432,6 @@ impl Checks {
     /// A client asks for a command that may have the bytes of another one.
     pub(crate) fn may_be_committed(&mut self, body: u64) {
         self.once.ask(body);
-    }
-
-    /// What was committed after `index`, in order.
-    pub(crate) fn committed_after(&self, index: u64) -> Vec<Committed> {
-        let entries = self.committed.get(index as usize..).unwrap_or_default();
-        let entries = entries.iter().map(|entry| Committed {
-            body: (entry.kind == RecordKind::Command).then_some(entry.body),
-            stamp: entry.stamp,
-        });
-        entries.collect()
-    }
-
-    fn take_commits(&mut self, at: usize, id: NodeId, commit: u64) -> Checked {
-        let known = self.committed.len() as u64;
-        if let Some(checked) = commit.min(known).checked_sub(1) {
-            // Log matching makes one comparison as good as all below it; the core's invariants watch that.
-            let (theirs, ours) = (
-                self.disks[at].get(checked as usize),
-                self.committed.get(checked as usize),
-            );
-            ensure(theirs == ours, Rule::CommittedPermanently, || {
-                format!(
-                    "n{} committed {theirs:?} at index {}; it was {ours:?}",
-                    id.get(),
-                    checked + 1
-                )
-            })?;
-        }
-        for index in known..commit {
-            let Some(entry) = self.disks[at].get(index as usize).copied() else {
-                break;
-            };
-            self.committed.push(entry);
-            self.reads.committed(index + 1, entry.term);
-            self.short_log.committed(entry.bytes);
-            self.begin_committed(index + 1, entry.term)?;
-            if entry.kind == RecordKind::Command {
-                self.once.commit(entry.body, index + 1)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// At the end: all that `at` holds and committed is what all nodes committed.
-    pub(crate) fn check_whole_log(&self, at: usize, applied: u64) -> Checked {
-        for index in 0..applied as usize {
-            ensure(
-                self.disks[at].get(index) == self.committed.get(index),
-                Rule::CommittedPermanently,
-                || {
-                    format!(
-                        "n{} holds {:?} at index {}; committed was {:?}",
-                        at + 1,
-                        self.disks[at].get(index),
-                        index + 1,
-                        self.committed.get(index)
-                    )
-                },
-            )?;
-        }
-        Ok(())
     }
 }
 
