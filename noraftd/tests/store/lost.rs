@@ -370,23 +370,71 @@ fn a_record_of_the_beginning_with_a_damaged_payload_is_a_loss() {
     assert!(recovered.abstain.abstains());
 }
 
-/// The last batch was written twice, to its place and to another, and is damaged in its place.
-#[test]
-fn a_last_batch_whose_copy_lies_elsewhere_is_read_there() {
+/// A store with entries of these many bytes, one a batch, behind the first of the term, and the batches of them.
+fn with_entries(lengths: &[usize]) -> (Files, Vec<BatchView>) {
     let disk = MemDisk::new();
     let mut store = begun(&disk, options());
-    for index in 2..=3 {
-        let payload = b"a payload of some length";
-        append(&mut store, at(1, index - 1), vec![command(1, index, payload)]);
+    for (index, length) in (2..).zip(lengths) {
+        let payload = vec![7; *length];
+        append(&mut store, at(1, index - 1), vec![command(1, index, &payload)]);
     }
     drop(store);
-    let mut files = disk.files();
-    let last = batches(&files).pop().unwrap();
-    let (from, record) = (last.offset as usize, last.records[0].offset as usize);
+    let files = disk.files();
+    let all = batches(&files);
+    (files, all[all.len() - lengths.len()..].to_vec())
+}
+
+/// The first page of `batch` was written over the one at `to` as well, and its entry is damaged in its own place.
+fn displace(files: &mut Files, batch: &BatchView, to: u64) {
+    let (from, record) = (batch.offset as usize, batch.records[0].offset as usize);
     let bytes = files.get_mut(FIRST).unwrap();
-    bytes.copy_within(from..from + PAGE, from + PAGE);
+    bytes.copy_within(from..from + PAGE, to as usize);
     bytes[record + 50] ^= 1;
+}
+
+/// What was at the place of the copy, if anything, nothing shows any more.
+#[test]
+fn a_last_batch_whose_copy_lies_elsewhere_is_read_there_and_the_node_abstains() {
+    for lengths in [&[24, 24][..], &[24, 24, 24]] {
+        let (mut files, batches) = with_entries(lengths);
+        displace(&mut files, &batches[1], batches[1].offset + PAGE as u64);
+        let disk = MemDisk::with_files(files);
+        for _ in 0..3 {
+            let (store, recovered) = open(&disk).unwrap();
+            assert_eq!(recovered.last_position(), at(1, 3));
+            assert_eq!(recovered.abstain, Abstain::Loss, "{:?}", store.recovery_report());
+        }
+        let (mut store, _) = open(&disk).unwrap();
+        append(
+            &mut store,
+            at(1, 3),
+            vec![command(1, 4, b"from the leader again")],
+        );
+        store.mark_caught_up().unwrap();
+        drop(store);
+        let (_, recovered) = open(&disk).unwrap();
+        assert_eq!(recovered.last_position(), at(1, 4));
+        assert!(!recovered.abstain.abstains());
+    }
+}
+
+#[test]
+fn a_batch_after_one_whose_copy_covers_another_shows_what_was_covered() {
+    let (mut files, batches) = with_entries(&[24, 24, 24, 24]);
+    displace(&mut files, &batches[1], batches[2].offset);
+    let (_, recovered) = open(&MemDisk::with_files(files)).unwrap();
+    assert_eq!(recovered.last_position(), at(1, 5));
+    let holes: Vec<_> = recovered.holes.iter().map(|hole| hole.position).collect();
+    assert_eq!(holes, [at(1, 3), at(1, 4)]);
+    assert!(!recovered.abstain.abstains());
+}
+
+/// No interrupted write leaves the first page of a batch elsewhere.
+#[test]
+fn the_first_page_of_a_batch_over_the_last_one_is_damage_for_certain() {
+    let (mut files, batches) = with_entries(&[24, 6000, 24]);
+    displace(&mut files, &batches[1], batches[2].offset);
     let (store, recovered) = open(&MemDisk::with_files(files)).unwrap();
-    assert_eq!(recovered.last_position(), at(1, 3));
-    assert!(!recovered.abstain.abstains(), "{:?}", store.recovery_report());
+    assert!(store.recovery_report().tail_damaged);
+    assert_eq!(recovered.abstain, Abstain::Loss);
 }

@@ -197,9 +197,11 @@ impl SegmentScan {
         self.reached.last = header.link;
         let (mut heads, mut fault) = (None, (0, "bytes that no batch explains"));
         let mut end = self.reached.front;
+        let (mut is_displaced, mut covers) = (false, false);
         while !self.is_sealed() {
             let Err(found) = self.take_batch(bytes, header.salt) else {
                 end = end.max(self.reached.front);
+                covers = std::mem::take(&mut is_displaced);
                 continue;
             };
             // Up to here every batch was taken, and has an LSN that no later one has.
@@ -215,6 +217,8 @@ impl SegmentScan {
             let Some(next) = next_batch(bytes, heads, header.salt, reached, own.as_ref()) else {
                 break;
             };
+            // Its own place is the front: it lies where others were, and what comes after it shows which.
+            is_displaced = next.1.prev_crc == self.reached.last.crc && next.0 as u64 > self.reached.front;
             let following = following_batches(bytes, heads, next, header.salt);
             self.damages.push(Damaged {
                 offset: (found.0 as u64).max(self.reached.front),
@@ -224,11 +228,11 @@ impl SegmentScan {
             self.salvage_until(bytes, header.salt, own, next);
         }
         // A batch in the wrong place may have been the last; or it covers what was.
-        if end > self.reached.front && !self.is_sealed() {
+        if (end > self.reached.front || covers) && !self.is_sealed() {
             self.noted.lose(self.reached.front as usize, end as usize);
         }
         self.reached.front = end.max(self.reached.front);
-        self.judge_rest(bytes, header.salt, fault);
+        self.judge_rest(bytes, header.salt, fault, is_displaced);
         self.noted.finish();
     }
 
@@ -288,7 +292,7 @@ impl SegmentScan {
             && !self.tail.iter().any(is_known)
     }
 
-    fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str)) {
+    fn judge_rest(&mut self, bytes: &[u8], salt: u64, fault: (usize, &'static str), is_displaced: bool) {
         let region = bytes.get(self.reached.front as usize..).unwrap_or_default();
         let Some(first) = first_nonzero_page(region) else {
             return;
@@ -302,7 +306,9 @@ impl SegmentScan {
             offset: (offset as u64).max(self.reached.front + if offset == 0 { first as u64 } else { 0 }),
             found,
             end,
-            interrupted: !self.is_sealed() && looks_interrupted(region, salt, self.reached.last),
+            interrupted: !self.is_sealed()
+                && !is_displaced
+                && looks_interrupted(region, salt, self.reached.last),
             was_cut: self.was_cut(region, salt, end),
         });
     }
