@@ -570,3 +570,84 @@ fn a_log_that_begins_at_the_genesis_keeps_what_is_before_a_loss() {
     assert!(opened.recovered.abstain.abstains());
     opened.check_entries();
 }
+
+/// A log that begins at entry 9, with a term that begins at entry 13 and snapshots of 9 and 15; ends with entry 17. The one
+/// of 9 is damaged, and so is the page of the batch with entry 13, and when `is_tail` all that are behind it.
+fn cut_before_its_snapshot(is_tail: bool) -> Files {
+    let mut log = Log::in_one_segment();
+    log.append_until(9);
+    log.snapshot(9);
+    log.begin_at(at(1, 9));
+    log.append_until(12);
+    log.vote(2);
+    log.append(at(1, 12), vec![term_entry(2, 13)]);
+    for index in 14..=17 {
+        log.append(at(2, index - 1), vec![command(2, index, b"of the later term")]);
+    }
+    save(&log.store.snapshots(), at(2, 15)).unwrap();
+    let mut files = log.files();
+    lose_snapshot(&mut files, 9);
+    let view = Inspection::of_files(&files);
+    for batch in view.segments.iter().flat_map(|segment| &segment.batches) {
+        let is_lost = |record: &RecordView| {
+            let is_entry = matches!(record.kind, Kind::Term | Kind::Command);
+            is_entry && (record.index == 13 || is_tail && record.index > 13)
+        };
+        if batch.records.iter().any(is_lost) {
+            let start = batch.offset as usize;
+            files.get_mut("segment-0000000000000001").unwrap()[start..start + PAGE].fill(0xee);
+        }
+    }
+    files
+}
+
+/// What it covers was committed, and it has what was lost; what was lost behind it, the node has forgotten.
+#[test]
+fn a_log_that_is_cut_before_a_whole_snapshot_begins_there_when_no_other_leads_on() {
+    for (is_tail, last) in [(false, 17), (true, 15)] {
+        let files = cut_before_its_snapshot(is_tail);
+        let check = |opened: &Opened| {
+            assert_eq!((opened.base(), opened.last()), (15, last));
+            assert_eq!(opened.state, Some(at(2, 15)));
+            assert_eq!(opened.recovered.abstain.abstains(), is_tail);
+        };
+        let disk = MemDisk::with_files(files.clone());
+        let opened = open_disk(&disk).unwrap();
+        assert!(opened.has(Verdict::BaseFromSnapshot));
+        check(&opened);
+        for op in 0..disk.operations() {
+            let disk = MemDisk::with_files(files.clone());
+            disk.arm(Some(Fault::PowerAfter { op }));
+            let _ = open_disk(&disk);
+            check(&open_disk(&disk.after_power_cut(op)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_start_that_is_refused_for_want_of_a_state_removes_no_snapshot() {
+    let snapshots = |files: &Files| -> Vec<String> {
+        let is_snapshot = |name: &&String| name.starts_with("snapshot-");
+        files.keys().filter(is_snapshot).cloned().collect()
+    };
+    let mut lost = cut_before_its_snapshot(false);
+    lost.get_mut(&snapshot_file_name(at(2, 15))).unwrap()[60] ^= 1;
+    // Nothing is lost of this log, so it never began at the later one.
+    let mut log = Log::in_one_segment();
+    log.append_until(9);
+    log.snapshot(9);
+    log.begin_at(at(1, 9));
+    log.snapshot(30);
+    let mut never_installed = log.files();
+    lose_snapshot(&mut never_installed, 9);
+    for files in [lost, never_installed] {
+        let disk = MemDisk::with_files(files.clone());
+        let refused = open_disk(&disk).err();
+        assert!(
+            matches!(&refused, Some(OpenError::Refused { finding, .. }) if finding.verdict == Verdict::SnapshotLost),
+            "{refused:?}"
+        );
+        assert_eq!(snapshots(&disk.files()), snapshots(&files));
+        assert_eq!(snapshots(&files).len(), 2);
+    }
+}

@@ -14,6 +14,8 @@
 //!
 //! That the log ends earlier than it did is the state of an earlier moment, and the node says so by abstaining.
 
+mod beginning;
+
 use std::collections::BTreeMap;
 
 use noraft::{ClusterConfig, LogIndex, LogPosition, Term};
@@ -225,26 +227,6 @@ impl Replay {
     /// True when the log has to end before something unknown.
     pub(in crate::store) fn is_cut(&self) -> bool {
         self.before.is_some() || self.certainty != Certainty::Sure
-    }
-
-    /// True when it is not known where the log begins; or when it is, but the snapshot of that has gone, for the log
-    /// began later before something was lost: its tail now, or what it abstains for.
-    pub(in crate::store) fn lacks_base(&self, snapshots: &[LogPosition], is_tail_lost: bool) -> bool {
-        let shape = &self.log().shape;
-        let Some(base) = shape.base() else { return true };
-        let leads_there = |at: &LogPosition| at.index >= base.position.index && shape.contains(*at);
-        let has_lost = self.is_cut() || is_tail_lost || self.abstain.abstains();
-        base.position.index.get() > 0 && has_lost && !snapshots.iter().any(leads_there)
-    }
-
-    /// After all batches: the log begins at `base` from now on, which `segment` will say.
-    pub(in crate::store) fn begin_at(&mut self, segment: u64, base: &Base) {
-        // No batch says that these entries are void: the log may have gone on to them from there.
-        let drops_entries = self.recovered.goes_on_otherwise(base.position);
-        self.rebase(segment, base);
-        if drops_entries {
-            self.certainty = Certainty::Unknown;
-        }
     }
 
     /// Anything may have been written from here on.

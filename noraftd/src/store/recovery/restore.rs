@@ -8,8 +8,8 @@ use crate::store::recovery::verdict::{Finding, OpenError, Verdict};
 use crate::store::snapshots::{self, SnapshotError, Snapshots};
 
 impl Store {
-    /// Loads the newest snapshot that is whole and that the log goes on from; removes what was never installed
-    /// or is no longer needed. To be called once, after opening. `begin` makes the place where the chunks of a
+    /// Loads the newest snapshot that is whole and that the log goes on from; when there is a state to go on from, removes what
+    /// was never installed or is no longer needed. To be called once, after opening. `begin` makes the place where the chunks of a
     /// snapshot go.
     ///
     /// # Errors
@@ -21,12 +21,12 @@ impl Store {
         mut take: impl FnMut(&mut T, &[u8]) -> bool,
     ) -> Result<Option<(SnapshotHead, SnapshotId, T)>, OpenError> {
         let snapshots = self.snapshots();
-        let mut found = None;
+        let (mut found, mut unneeded) = (None, Vec::new());
         for position in self.call(snapshots.list())?.into_iter().rev() {
             let continues = self.shape.contains(position) && position.index >= self.base().index;
             let wanted = continues && (found.is_none() || position == self.base());
             if !wanted {
-                self.call(snapshots.remove(position))?;
+                unneeded.push(position);
                 continue;
             }
             if found.is_some() {
@@ -43,6 +43,9 @@ impl Store {
         }
         if found.is_none() && self.base().index.get() > 0 {
             return Err(self.no_snapshot());
+        }
+        for position in unneeded {
+            self.call(snapshots.remove(position))?;
         }
         self.remove_newer(&snapshots, found.as_ref().map(|(head, ..)| head.base.position))?;
         Ok(found)

@@ -35,7 +35,7 @@ pub enum Verdict {
     SegmentMissing,
     /// Gap between snapshot and log.
     Gap,
-    /// Nothing says where the log begins, but for a snapshot that is whole.
+    /// Nothing says where the log begins, or leads there after a loss, but for a snapshot that is whole.
     BaseFromSnapshot,
     /// Newest snapshot damaged: the one before it, and the log from there.
     SnapshotFromOlder,

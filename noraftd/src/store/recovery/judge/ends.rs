@@ -156,20 +156,22 @@ impl Judge {
         Some(replay)
     }
 
-    /// Where the log begins is said in the stream and by headers. Where both are lost, a snapshot will do: the
-    /// log could be made to begin at any of them. One that makes a loss void is better than one that does not.
+    /// Where the log begins is said in the stream and by headers. Where both are lost, or no whole snapshot leads there after a
+    /// loss, another one will do: what it covers was committed, so the log could be made to begin at any of them. One that makes
+    /// a loss void is better than one that does not.
     pub(super) fn begin_at_snapshot(&mut self, replay: &mut Replay, kept: &SnapshotSource<'_>, active: u64) {
         let is_tail_lost = matches!(self.tail, Tail::Uncut { .. });
-        if !replay.lacks_base(&kept.positions, is_tail_lost) {
-            return;
-        }
         let mut positions = kept.positions.clone();
         positions.sort_by_key(|position| (position.index, position.term));
+        let is_whole = |position| (kept.load)(position).is_some();
+        if !replay.lacks_base(&positions, is_whole, is_tail_lost) {
+            return;
+        }
         let mut best: Option<(Base, Replay)> = None;
         for base in positions.into_iter().filter_map(kept.load) {
             let mut tried = replay.clone();
             tried.begin_at(active, &base);
-            if !tried.lacks_base(&[base.position], is_tail_lost) {
+            if !tried.lacks_base(&[base.position], |_| true, is_tail_lost) {
                 let explains_all = !tried.is_cut();
                 best = Some((base, tried));
                 if explains_all {
@@ -179,7 +181,7 @@ impl Judge {
         }
         if let Some((base, begun)) = best {
             let text = format!(
-                "no batch says where the log begins; it begins after entry {} from now on",
+                "no batch says where the log begins, or no snapshot leads there; it begins after entry {} from now on",
                 base.position.index.get()
             );
             self.find(

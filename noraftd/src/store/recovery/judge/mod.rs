@@ -14,6 +14,8 @@
 //! | header page invalid | second copy at the segment's end; both bad: damage of the whole segment |
 //! | damage, and no other voter can have what it took | refuse |
 //! | the record of where the log begins is lost | a header says it again; or a snapshot that is whole: the log begins there; neither: refuse |
+//! | something is lost, and no whole snapshot leads to where the log begins | another that is whole: the log begins there; none: refuse |
+//! | a batch found behind its own place, and nothing after it | **cut**, abstain: what it covers is not known |
 //! | hard_state: one slot valid | newest valid of slots and stream |
 //! | hard_state: one slot valid, and a part of the log damaged for certain that may have repeated the other | as none valid |
 //! | hard_state: none valid | refuse to vote; rejoin as a new incarnation |
@@ -79,7 +81,7 @@ pub(in crate::store) struct DirectoryContents<'a> {
     pub(in crate::store) snapshots: SnapshotSource<'a>,
 }
 
-/// The snapshots of a directory. They are read only when the log does not say where it begins.
+/// The snapshots of a directory. They are read only when the log does not say where it begins, or lost something.
 pub(in crate::store) struct SnapshotSource<'a> {
     /// As their names say, in any order.
     pub(in crate::store) positions: Vec<LogPosition>,
