@@ -2,7 +2,9 @@
 //!
 //! Damage strikes at most a minority of the disks at a time, and of every set of voters that may have to decide (where
 //! voters change, a minority of the nodes may be all of them); until a disk is whole again, no other one is damaged
-//! beyond that, nor are voters asked for of which it would be more than a minority. Inside this budget nothing may be lost and everything has to be repaired, and so the atlas says:
+//! beyond that, nor are voters asked for of which it would be more than a minority. A node that abstains for another reason counts as
+//! damaged there: a write that failed or a loss of power leaves it unsure of what it held. Inside this budget nothing may be lost and
+//! everything has to be repaired, and so the atlas says:
 //!
 //! | what a node does | when it may |
 //! |-|-|
@@ -159,25 +161,37 @@ impl Atlas {
         self.went_beyond = true;
     }
 
-    /// True when fewer than half of these disks are damaged, `and` counted as one of them.
-    pub(crate) fn is_minority_damaged(&self, set: &BTreeSet<NodeId>, and: Option<usize>) -> bool {
-        let is_damaged = |at: &usize| self.is_damaged(*at) || and == Some(*at);
-        set.iter().map(index).filter(is_damaged).count() <= (set.len() - 1) / 2
+    /// True when fewer than half of these disks are damaged.
+    pub(crate) fn is_minority_damaged(&self, set: &BTreeSet<NodeId>) -> bool {
+        self.is_minority(set, |_| false)
     }
 
-    /// True when this disk may be damaged, too, and of each of these sets that it is in a majority stays whole.
-    pub(crate) fn leaves_majorities(&self, at: usize, sets: &BTreeSet<BTreeSet<NodeId>>) -> bool {
+    /// True when this disk may be damaged, too, and of each of these sets that it is in a majority stays whole, and sure of what it
+    /// holds.
+    pub(crate) fn leaves_majorities(
+        &self,
+        at: usize,
+        sets: &BTreeSet<BTreeSet<NodeId>>,
+        is_unsure: impl Fn(usize) -> bool,
+    ) -> bool {
         let with_it = sets
             .iter()
             .filter(|set| set.iter().map(index).any(|other| other == at));
         with_it
             .into_iter()
-            .all(|set| self.is_minority_damaged(set, Some(at)))
+            .all(|set| self.is_minority(set, |other| other == at || is_unsure(other)))
+    }
+
+    /// True when fewer than half of these disks are damaged or hurt otherwise.
+    fn is_minority(&self, set: &BTreeSet<NodeId>, is_hurt: impl Fn(usize) -> bool) -> bool {
+        let hurt = |at: &usize| self.is_damaged(*at) || is_hurt(*at);
+        set.iter().map(index).filter(hurt).count() <= (set.len() - 1) / 2
     }
 
     /// True when one of these sets of voters cannot decide, and for a good reason: some of them are gone for good, and
     /// those that are sure of what they hold are no majority. One that abstains needs every other one.
-    /// Gone is a node that refuses to start, and rightly, and `is_lost` one whose directory is gone.
+    /// Gone is a node that refuses to start, and rightly, and `is_lost` one whose directory is gone, or that misses what no other
+    /// has.
     pub(crate) fn excuses(
         &self,
         sets: &BTreeSet<BTreeSet<NodeId>>,
@@ -331,25 +345,43 @@ mod tests {
         atlas
     }
 
+    fn leaves(atlas: &Atlas, at: usize, sets: &BTreeSet<BTreeSet<NodeId>>) -> bool {
+        atlas.leaves_majorities(at, sets, |_| false)
+    }
+
     /// What decides is voters: a minority of the nodes may be all of them.
     #[test]
     fn damage_is_counted_in_the_voters_of_every_set() {
         let (all, two, one) = (set(&[1, 2, 3, 4, 5]), set(&[1, 2]), set(&[1]));
         let none = atlas(&[], &[]);
-        assert!(none.leaves_majorities(0, &BTreeSet::from([all.clone()])));
-        assert!(!none.leaves_majorities(0, &BTreeSet::from([all.clone(), two.clone()])));
-        assert!(!none.leaves_majorities(0, &BTreeSet::from([all.clone(), one.clone()])));
-        assert!(none.leaves_majorities(2, &BTreeSet::from([all.clone(), two])));
+        assert!(leaves(&none, 0, &BTreeSet::from([all.clone()])));
+        assert!(!leaves(&none, 0, &BTreeSet::from([all.clone(), two.clone()])));
+        assert!(!leaves(&none, 0, &BTreeSet::from([all.clone(), one.clone()])));
+        assert!(leaves(&none, 2, &BTreeSet::from([all.clone(), two])));
 
         let second = atlas(&[1], &[]);
         let halves = BTreeSet::from([set(&[3, 4, 5]), set(&[1, 2, 3])]);
-        assert!(!second.leaves_majorities(2, &halves), "it is in both halves");
-        assert!(
-            second.leaves_majorities(3, &halves),
-            "the other half loses nothing"
+        assert!(!leaves(&second, 2, &halves), "it is in both halves");
+        assert!(leaves(&second, 3, &halves), "the other half loses nothing");
+        assert!(second.is_minority_damaged(&all) && second.is_minority_damaged(&one));
+        assert!(!second.is_minority_damaged(&set(&[2])));
+    }
+
+    /// Of three, one that abstains and one with damage are two that cannot elect.
+    #[test]
+    fn a_node_that_abstains_counts_as_damaged() {
+        let (three, five) = (
+            BTreeSet::from([set(&[1, 2, 3])]),
+            BTreeSet::from([set(&[1, 2, 3, 4, 5])]),
         );
-        assert!(second.is_minority_damaged(&all, None) && second.is_minority_damaged(&one, None));
-        assert!(!second.is_minority_damaged(&set(&[2]), None));
+        let atlas = atlas(&[], &[]);
+        let abstains = |at| at == 0;
+        assert!(!atlas.leaves_majorities(2, &three, abstains));
+        assert!(
+            atlas.leaves_majorities(0, &three, abstains),
+            "it is the same node"
+        );
+        assert!(atlas.leaves_majorities(2, &five, abstains));
     }
 
     /// What was damaged before the copy was taken is damaged again when it is put back, and nothing else.

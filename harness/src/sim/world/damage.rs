@@ -46,22 +46,35 @@ impl World {
     /// True when voters may be asked for: whatever is damaged is a minority of them.
     pub(super) fn may_become_voters(&mut self, voters: &BTreeSet<NodeId>) -> bool {
         self.look_at_disks();
-        self.atlas.is_minority_damaged(voters, None)
+        self.atlas.is_minority_damaged(voters)
     }
 
     /// True when this disk may be damaged, so that a majority of all disks stays whole, and one of each set of voters
-    /// that it is in.
+    /// that it is in, and these nodes are sure of what they hold.
     pub(super) fn may_damage(&mut self, at: usize) -> bool {
         self.look_at_disks();
         let mut sets = self.checks.deciding_sets();
         sets.extend(self.voters.asked_for().cloned());
         sets.insert(self.nodes.iter().map(|node| node.id).collect());
-        let is_within = self.atlas.leaves_majorities(at, &sets);
+        let unsure: BTreeSet<usize> = (0..self.nodes.len()).filter(|at| self.is_unsure(*at)).collect();
+        let is_within = self.atlas.leaves_majorities(at, &sets, |at| unsure.contains(&at));
         let is_calm = self.progress.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
         if is_calm && !is_within && self.plan.sim.disk.damage_beyond {
             self.atlas.note_beyond();
         }
         is_calm && (is_within || self.plan.sim.disk.damage_beyond)
+    }
+
+    /// True when a node abstains, or would after its next start.
+    fn is_unsure(&self, at: usize) -> bool {
+        let node = &self.nodes[at];
+        match node.process.as_ref() {
+            Some(process) => process.replica.abstains() || process.is_about_to_mark(),
+            None => {
+                let recovered = Inspection::of_files(&node.disk.files()).recovered;
+                recovered.is_some_and(|recovered| recovered.abstain)
+            }
+        }
     }
 
     /// Damages an entry of a running node that is not about to be read, now and then.

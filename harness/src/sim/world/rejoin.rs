@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use noraft::{NodeId, Term};
+use noraft::Term;
 use noraftd::protocol::peer::Lane;
 use noraftd::replica::event::{Input, Snapshot};
 use noraftd::snapshot;
@@ -140,25 +140,7 @@ impl World {
             other.is_some_and(|other| other.greeter.has_met(&process.greeter))
         });
         let is_alone = self.nodes.iter().all(|node| !node.loss.is_outcast);
-        has_met
-            && is_alone
-            && !self.atlas.has_any_refused()
-            && self.leaves_sure_majorities(at)
-            && self.may_damage(at)
-    }
-
-    /// True when, without this node, a majority of each set of voters still does not abstain: a loss of power makes nodes
-    /// abstain, too, and without a leader there is no state to set the node up from.
-    fn leaves_sure_majorities(&self, at: usize) -> bool {
-        let is_unsure = |id: &NodeId| {
-            let process = self.nodes[id.get() as usize - 1].process.as_ref();
-            let is_sure = process.is_some_and(|process| !process.replica.status().elections.abstaining);
-            *id == self.nodes[at].id || !is_sure
-        };
-        let mut sets = self.checks.deciding_sets();
-        sets.insert(self.nodes.iter().map(|node| node.id).collect());
-        sets.iter()
-            .all(|set| set.iter().filter(|id| is_unsure(id)).count() <= (set.len() - 1) / 2)
+        has_met && is_alone && !self.atlas.has_any_refused() && self.may_damage(at)
     }
 
     /// The operator sets the node up again, soon.

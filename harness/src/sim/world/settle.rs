@@ -63,7 +63,7 @@ impl World {
     pub(super) fn stand_still(&mut self, said: String) {
         let sets = self.checks.deciding_sets();
         // The operator sets a lost node up again from what the others have committed.
-        let is_lost = |at: usize| self.nodes[at].loss.is_outcast;
+        let is_lost = |at: usize| self.nodes[at].loss.is_outcast || self.misses_what_no_other_has(at);
         if !self.atlas.excuses(&sets, is_lost, |at| self.is_sure(at)) && !self.atlas.went_beyond() {
             return self.fail(Rule::Liveness, said);
         }
@@ -73,6 +73,27 @@ impl World {
             Happening::Run(RunHappening::Stalls { detail: &said }),
         );
         self.progress.phase = Phase::Over;
+    }
+
+    /// True when the node misses an entry that may be committed, for all that nodes can say that abstain: then it elects no one who
+    /// lacks it, and no one can give it back.
+    fn misses_what_no_other_has(&self, at: usize) -> bool {
+        let Some(process) = self.nodes[at].process.as_ref() else {
+            return false;
+        };
+        let committed = self.checks.last_committed().map(|position| position.index);
+        let others: Vec<&Process> = (0..self.nodes.len())
+            .filter(|other| *other != at)
+            .filter_map(|other| self.nodes[other].process.as_ref())
+            .collect();
+        let mut open = process
+            .replica
+            .missing()
+            .filter(|position| Some(position.index) > committed);
+        open.any(|position| {
+            let holds = |other: &&Process| other.replica.node().log().entries().contains(position);
+            !others.iter().any(holds)
+        })
     }
 
     /// True when the node runs and misses nothing.
