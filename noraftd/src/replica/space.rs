@@ -1,4 +1,4 @@
-//! How much room the disk has, and what a leader without room does about it.
+//! How much room the disk has, what a leader without room does about it, and what is tried again when there is room.
 
 use noraft::Term;
 
@@ -34,6 +34,9 @@ impl Replica {
         if runs_low && self.is_leader() {
             let until = self.now + 2 * self.config.election_timeout;
             self.space.silent = Some((self.node.current_term(), until));
+        }
+        if room == Room::Plenty {
+            self.snapshots.on_room_again();
         }
         self.space.room = room;
     }

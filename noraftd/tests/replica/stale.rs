@@ -9,7 +9,7 @@ use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
 use noraftd::record::{Abstain, Base, SnapshotHead, SnapshotId, genesis_config};
-use noraftd::replica::event::Snapshot;
+use noraftd::replica::event::{Input, Room, Snapshot};
 use noraftd::time::Stamp;
 
 use super::alone::{Alone, Found, TAIL, at, request};
@@ -201,4 +201,23 @@ fn a_snapshot_that_found_no_room_is_taken_again() {
         node.wait(10);
         assert_eq!(node.saves, saves);
     }
+}
+
+/// A follower may wait for it, and the room that comes is what it waits for.
+#[test]
+fn a_snapshot_that_found_no_room_is_taken_as_soon_as_there_is_some() {
+    let found = Found {
+        snapshot_after: 1,
+        ..Found::default()
+    };
+    let mut node = Alone::start(1, found);
+    node.time_out();
+    node.handle(Input::Room(Room::Spent));
+    assert_eq!(node.saves, 1, "not at once");
+    node.handle(Input::Room(Room::Low));
+    assert_eq!(node.saves, 1, "the log has hardly any");
+    node.handle(Input::Room(Room::Plenty));
+    assert_eq!(node.saves, 2);
+    node.ask(1, &["SET", "k", "v"]);
+    assert_eq!(node.saves, 2, "there was none after all");
 }

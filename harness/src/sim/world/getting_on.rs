@@ -16,6 +16,7 @@ impl World {
         let (now, timeout) = (self.queue.now(), self.plan.cluster.election.as_duration());
         let (leads, has_slow_write) = (self.as_leader(at), self.has_slow_write(at));
         let node = &self.nodes[at];
+        let saves_later = self.checks.short_log.saves_later(now, node.id);
         let rule = &mut self.checks.getting_on;
         let core = node.process.as_ref().map(|process| process.replica.node());
         let Some(core) = core.filter(|core| core.role().is_leader()) else {
@@ -46,7 +47,13 @@ impl World {
         let peers = core
             .peers()
             .filter_map(|id| self.nodes.get(id.get() as usize - 1));
-        let followers: Vec<Following> = peers.map(|node| following(core, node)).collect();
+        // What it can send to one that lags this far is a snapshot, and it may have to take that first.
+        let base = core.log().snapshot_position().index.get();
+        let with_leader = |follower: Following| Following {
+            is_able: follower.is_able && !(saves_later && follower.has < base),
+            ..follower
+        };
+        let followers: Vec<Following> = peers.map(|node| with_leader(following(core, node))).collect();
         let checked = rule.look(now, timeout, &leader, &followers, &sets);
         self.check(checked);
     }

@@ -136,6 +136,9 @@ impl World {
         if let Some(room) = process.driver.news() {
             process.driver.note_reported(room);
             self.journal.counters.disks.full += u64::from(room == Room::Spent);
+            if room == Room::Plenty {
+                self.checks.short_log.has_room_again(self.nodes[at].id);
+            }
             self.arrive(at, Input::Room(room));
         }
     }

@@ -23,7 +23,7 @@ pub(super) struct Taking {
     pub(super) purpose: Purpose,
     /// Bytes of entries applied since the newest, or since the one that is being written.
     pub(super) bytes_since: u64,
-    /// After a failure, not before this.
+    /// After a failure, not before this, unless the disk has room again.
     pub(super) save_after: Instant,
     /// The log may begin here as soon as nothing older is being sent.
     pub(super) compact_to: Option<LogPosition>,
@@ -80,6 +80,11 @@ impl Snapshots {
             taking.purpose = Purpose::Cover;
             self.want();
         }
+    }
+
+    /// The disk has room again: what had none is tried again now.
+    pub(in crate::replica) fn on_room_again(&mut self) {
+        self.taking.save_after = Instant::ZERO;
     }
 
     /// The snapshot is durable, or the disk had no room for it.
@@ -173,5 +178,5 @@ impl Taker<'_> {
     }
 }
 
-/// A disk without room may have some later.
+/// A disk without room may have some later, and a log that has enough of it does not say when.
 const SAVE_AGAIN_AFTER: Duration = Duration::from_secs(5);

@@ -6,8 +6,8 @@
 //! A part of a snapshot that arrives is a step; but a snapshot that is begun again and again, each time another one before the last was
 //! whole, is none.
 //!
-//! Invariant: a step of any kind counts, and so does whatever may hold one up: a disk that works or has no room, a process that stands
-//! still, a connection over which nothing came for an election timeout.
+//! Invariant: a step of any kind counts, and so does whatever may hold one up: a disk that works or has no room, a snapshot that found
+//! none a moment ago, a process that stands still, a connection over which nothing came for an election timeout.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub(crate) struct Following {
     pub(crate) life: u64,
     /// The last index that is durable there and acknowledged.
     pub(crate) has: u64,
-    /// It could write whatever it was sent.
+    /// It could write whatever it was sent, and its leader could send it.
     pub(crate) is_able: bool,
 }
 

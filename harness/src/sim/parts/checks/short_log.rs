@@ -72,6 +72,18 @@ impl ShortLog {
         self.nodes.entry(node.get()).or_default().saves_after = now + nanos(SAVES_AGAIN_AFTER);
     }
 
+    /// A node learns that its disk has room again, and does not wait any longer.
+    pub(crate) fn has_room_again(&mut self, node: NodeId) {
+        self.nodes.entry(node.get()).or_default().saves_after = 0;
+    }
+
+    /// True while a node waits before it tries again to save a snapshot.
+    pub(crate) fn saves_later(&self, now: u64, node: NodeId) -> bool {
+        self.nodes
+            .get(&node.get())
+            .is_some_and(|noted| now < noted.saves_after)
+    }
+
     /// The snapshot of `node` of the entry `index` cannot be read: if it is the newest, the one that takes its place is the first again.
     pub(crate) fn lost(&mut self, node: NodeId, index: u64) {
         self.nodes.entry(node.get()).or_default().lost = Some(index);
@@ -272,6 +284,9 @@ mod tests {
         log.save_failed(0, IDS[0]);
         assert_eq!(look(log, 100, 9000, &logged(0, 4, 20)), Some(7300));
         assert!(log.waits(IDS[0]) && !log.waits(IDS[1]));
+        assert!(log.saves_later(5599 * MILLI, IDS[0]) && !log.saves_later(5600 * MILLI, IDS[0]));
+        log.has_room_again(IDS[0]);
+        assert!(!log.saves_later(1, IDS[0]));
         log.ended(IDS[0]);
         assert!(!log.waits(IDS[0]));
     }
