@@ -60,12 +60,8 @@ impl FaultLedger {
             free: state.free(running),
             leader,
         };
-        let affordable = choose(fault, roll, &circumstances)
-            .filter(|targets| state.impaired_with(targets) <= self.impaired_max);
-        let Some(targets) = affordable else {
-            state.skipped += 1;
-            return None;
-        };
+        let targets = choose(fault, roll, &circumstances)
+            .filter(|targets| state.impaired_with(targets) <= self.impaired_max)?;
         Some(state.grant(fault, targets))
     }
 
@@ -212,6 +208,7 @@ mod tests {
         let second = claim(Target::All).unwrap();
         assert_eq!(second.targets.nodes, [1, 3]);
         assert!(claim(Target::One).is_none());
+        ledger.skip();
         ledger.release(&first, result(&first));
         assert_eq!(claim(Target::One).unwrap().targets.nodes, [2]);
         assert_eq!((ledger.results().len(), ledger.skipped()), (1, 1));

@@ -129,16 +129,28 @@ impl Nemesis {
         }
     }
 
-    async fn run_drawn(&self, lane: Lane, stop: &mut watch::Receiver<bool>) {
-        for decision in lane {
+    async fn run_drawn(&self, mut lane: Lane, stop: &mut watch::Receiver<bool>) {
+        while let Some(decision) = lane.next() {
             if rest(decision.calm.as_duration(), stop).await {
-                return;
+                break;
             }
-            match self.claim(&decision).await {
-                Some((claim, leader)) => self.carry_out(&decision, claim, leader, stop).await,
-                None => self.write_skip(&decision),
+            let has_to_make = lane.has_to_make(&decision);
+            // Once: a fault that never finds a target must not keep all others back.
+            let claimed = if has_to_make && !lane.are_put_off().contains(&decision) {
+                self.claim_in_time(&decision, stop).await
+            } else {
+                self.claim(&decision).await
+            };
+            match claimed {
+                Some((claim, leader)) => {
+                    lane.note_made(&decision);
+                    self.carry_out(&decision, claim, leader, stop).await;
+                }
+                None if has_to_make => lane.put_off(decision),
+                None => self.skip(&decision),
             }
         }
+        lane.are_put_off().iter().for_each(|decision| self.skip(decision));
     }
 
     /// Each fault as late as it was, once its targets are free.
@@ -154,10 +166,7 @@ impl Nemesis {
             };
             match claimed {
                 Ok((claim, leader)) => self.carry_out(&scheduled.decision, claim, leader, stop).await,
-                Err(_) => {
-                    self.ledger.skip();
-                    self.write_skip(&scheduled.decision);
-                }
+                Err(_) => self.skip(&scheduled.decision),
             }
         }
     }
@@ -200,7 +209,8 @@ impl Nemesis {
         }
     }
 
-    fn write_skip(&self, decision: &Decision) {
+    fn skip(&self, decision: &Decision) {
+        self.ledger.skip();
         let at_ns = u64::try_from(self.recorder.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.write_down(&ScheduleLine::Skip {
             decision: decision.clone(),
@@ -215,6 +225,26 @@ impl Nemesis {
         let (fault, roll) = (decision.fault, decision.roll);
         let claim = self.ledger.claim(fault, roll, &self.running(), &nodes, leader)?;
         Some((claim, leader))
+    }
+
+    /// As [`Nemesis::claim`]; waits a while until there are targets.
+    async fn claim_in_time(
+        &self,
+        decision: &Decision,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Option<(Claim, Option<u64>)> {
+        let claim = async {
+            loop {
+                match self.claim(decision).await {
+                    Some(claimed) => return claimed,
+                    None => sleep(BITE_STEP).await,
+                }
+            }
+        };
+        tokio::select! {
+            claimed = timeout(FREE_MAX, claim) => claimed.ok(),
+            _ = stop.wait_for(|stop| *stop) => None,
+        }
     }
 
     /// As [`Nemesis::claim`], for a fault of an earlier run; waits until its targets are free.
@@ -450,7 +480,7 @@ fn round(duration: Duration) -> Duration {
     Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// How long a fault of an earlier run waits for its targets: longer than a node takes to start.
+/// How long a fault of an earlier run, or one that every run has to have, waits for its targets: longer than a node takes to start.
 const FREE_MAX: Duration = Duration::from_secs(5);
 /// Links that flap stay as they are for up to so long: some heartbeats.
 const FLAP_MAX_MS: u64 = 250;

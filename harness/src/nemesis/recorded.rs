@@ -4,7 +4,7 @@
 //! | `step` | a line for | fields |
 //! |-|-|-|
 //! | `begin` | a fault that is carried out | the decision (`lane`, `k`, `calm`, `fault`, `duration`, `roll`), `at_ns`, `targets`, and `leader`, if there was one |
-//! | `skip` | a decision that found no target | the decision, `at_ns` |
+//! | `skip` | a decision that found no target, and not later either | the decision, `at_ns` |
 //! | `end` | a fault that is healed | `lane`, `k`, `at_ns` |
 //!
 //! Times are nanoseconds since the run began, as in the histories.

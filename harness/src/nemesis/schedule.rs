@@ -2,7 +2,10 @@
 //!
 //! Invariant: decision k of a lane is a function of (seed, lane, k, plan). It does not depend on timing, on
 //! what happened before, or on how many random numbers other decisions took; so two runs of one seed make
-//! the same decisions, even when the cluster answers differently.
+//! the same decisions, even when the cluster answers differently. One that every run has to make, and that found no target, comes
+//! again as it was, in turn with new ones.
+
+use std::collections::VecDeque;
 
 use noraftd::prng::Prng;
 use serde::{Deserialize, Serialize};
@@ -37,6 +40,10 @@ pub struct Lane {
     /// What its first decisions are about, whatever the weights.
     first: Vec<FaultPlan>,
     k: u64,
+    /// Those of the first ones that found no target yet, in the order in which they come again.
+    put_off: VecDeque<Decision>,
+    /// The last one came again, so that the next one is new: a fault may never find a target.
+    comes_again: bool,
 }
 
 impl Lane {
@@ -62,6 +69,8 @@ impl Lane {
                 faults: faults.clone(),
                 first,
                 k: 0,
+                put_off: VecDeque::new(),
+                comes_again: false,
             }
         };
         (0..plan.nemesis.lanes).map(lane).collect()
@@ -71,12 +80,41 @@ impl Lane {
     pub(crate) fn branch_off(&mut self, root: &Prng) {
         self.seed = root.fork(self.lane as u64);
     }
+
+    /// True for a decision that has to be carried out once in a run.
+    pub(crate) fn has_to_make(&self, decision: &Decision) -> bool {
+        usize::try_from(decision.k).is_ok_and(|k| k < self.first.len())
+    }
+
+    /// The decision found no target: it comes again.
+    pub(crate) fn put_off(&mut self, decision: Decision) {
+        self.note_made(&decision);
+        self.put_off.push_back(decision);
+    }
+
+    /// The decision is carried out.
+    pub(crate) fn note_made(&mut self, decision: &Decision) {
+        self.put_off.retain(|other| other.k != decision.k);
+    }
+
+    /// What found no target so far, and comes again.
+    pub(crate) fn are_put_off(&self) -> &VecDeque<Decision> {
+        &self.put_off
+    }
 }
 
 impl Iterator for Lane {
     type Item = Decision;
 
     fn next(&mut self) -> Option<Decision> {
+        let again = self.put_off.front().filter(|_| !self.comes_again);
+        self.comes_again = again.is_some();
+        again.cloned().or_else(|| self.draw())
+    }
+}
+
+impl Lane {
+    fn draw(&mut self) -> Option<Decision> {
         let k = self.k;
         self.k += 1;
         let mut prng = self.seed.fork(k);
@@ -157,6 +195,29 @@ mod tests {
                 assert_ne!(kinds[0], kinds[1], "seed {seed}");
             }
         }
+    }
+
+    #[test]
+    fn a_first_fault_that_finds_no_target_comes_again_until_it_does() {
+        let mut plan = plan();
+        plan.nemesis.each_once = true;
+        let undisturbed: Vec<Decision> = Lane::all(&plan, 1).swap_remove(0).take(4).collect();
+        let mut lane = Lane::all(&plan, 1).swap_remove(0);
+        let first = lane.next().unwrap();
+        lane.put_off(first);
+        for _ in 0..2 {
+            let again = lane.next().unwrap();
+            assert_eq!(again, undisturbed[0]);
+            lane.put_off(again);
+            let new = lane.next().unwrap();
+            assert_eq!(new, undisturbed[new.k as usize], "it never stops the others");
+            lane.note_made(&new);
+        }
+        let again = lane.next().unwrap();
+        lane.note_made(&again);
+        assert_eq!((again.k, lane.are_put_off().len()), (0, 0));
+        assert_eq!(lane.next().as_ref(), undisturbed.get(3));
+        assert!(lane.has_to_make(&undisturbed[1]) && !lane.has_to_make(&undisturbed[2]));
     }
 
     #[test]

@@ -84,9 +84,24 @@ impl SimNemesis {
         self.coups = root.fork(FORK_COUPS);
     }
 
+    /// A decision of a lane found no target.
+    pub(crate) fn find_no_target(&mut self, lane: usize, decision: Decision) {
+        let lane = &mut self.lanes[lane].lane;
+        if lane.has_to_make(&decision) {
+            lane.put_off(decision);
+        } else {
+            self.ledger.skip();
+        }
+    }
+
     /// What became of every fault, and how many decisions could not be carried out.
     pub(crate) fn results(&self) -> (Vec<FaultResult>, u64) {
-        (self.ledger.results(), self.ledger.skipped())
+        let put_off: usize = self
+            .lanes
+            .iter()
+            .map(|state| state.lane.are_put_off().len())
+            .sum();
+        (self.ledger.results(), self.ledger.skipped() + put_off as u64)
     }
 }
 

@@ -34,7 +34,9 @@ impl World {
         let state = &mut self.nemesis.lanes[lane];
         let Some(decision) = state.lane.next() else { return };
         let calm = decision.calm.as_millis() * MILLI;
-        self.nemesis.schedule.push(decision.clone());
+        if !state.lane.are_put_off().contains(&decision) {
+            self.nemesis.schedule.push(decision.clone());
+        }
         state.next = Some(decision);
         self.queue
             .after(after + calm, Event::lane(lane, LaneEvent::Begin));
@@ -56,8 +58,10 @@ impl World {
             .ledger
             .claim(decision.fault, decision.roll, &running, &ids, leader);
         let Some(claim) = claim else {
+            self.nemesis.find_no_target(lane, decision);
             return self.decide(lane, 0);
         };
+        self.nemesis.lanes[lane].lane.note_made(&decision);
         let links = claim.targets.links.iter();
         let links: Vec<usize> = links
             .map(|(from, to)| (*from as usize - 1, *to as usize - 1))
