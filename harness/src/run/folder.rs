@@ -16,6 +16,7 @@
 //! Invariant: each file is there as early as its content is known, so a crash of the harness keeps what
 //! there was; an existing file is never overwritten.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -148,6 +149,21 @@ impl RunFolder {
         let path = self.file(name);
         let mut file = File::create_new(&path).map_err(at(&path))?;
         io::Write::write_all(&mut file, content.as_bytes()).map_err(at(&path))
+    }
+
+    /// Writes the data directory of a node that was none of the system's.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn write_data(&self, node: usize, files: &BTreeMap<String, Vec<u8>>) -> Result<(), FolderError> {
+        let data = self.nodes().join(format!("n{node}/data"));
+        fs::create_dir_all(&data).map_err(at(&data))?;
+        for (name, bytes) in files {
+            let path = data.join(name);
+            fs::write(&path, bytes).map_err(at(&path))?;
+        }
+        Ok(())
     }
 
     /// Makes the link `failed` point here: the verdict is not valid.

@@ -7,6 +7,7 @@
 //! | `nodes.jsonl` | what each node was, a hundred times a virtual second |
 //! | `schedule.jsonl`, `history*.jsonl` | decisions, with what they hit and when; operations |
 //! | `trace.txt` | the last events, a line each |
+//! | `nodes/nK/data/` | the files of the node's disk in the end, as a process sees them, unless there would be more than 64 MiB in all: `run.json` says whose are left out |
 //! | `results.json`, `results.edn`, `junit.xml`, `report.txt`, `report.html` | the verdict |
 //! | `repro.sh` | runs it again |
 //!
@@ -45,6 +46,7 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
         "trace_hash": format!("{:016x}", run.trace.hash),
         "events": run.trace.events,
         "broken": run.broken(),
+        "disks_left_out": disks_left_out(run),
     });
     folder.write("run.json", &format!("{about:#}\n"))?;
     folder.write("plan.toml", &run.plan.to_toml())?;
@@ -52,6 +54,7 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
     folder.write("schedule.jsonl", &schedule(run))?;
     folder.write("repro.sh", &repro(run.seed))?;
     make_executable(&folder.file("repro.sh"))?;
+    write_disks(&folder, run)?;
     NodeWriter::create(&folder.file(NODES_FILE), None)?.add(&run.samples)?;
     let mut paths = Vec::new();
     for track in &run.histories {
@@ -73,6 +76,32 @@ pub fn keep(root: &Path, run: &Simulated, argv: &[String]) -> Result<(RunFolder,
         folder.mark_failed()?;
     }
     Ok((folder, report))
+}
+
+/// Writes what was on the nodes' disks, as far as it is not left out.
+fn write_disks(folder: &RunFolder, run: &Simulated) -> Result<(), FolderError> {
+    let left_out = disks_left_out(run);
+    for (at, files) in run.disks.iter().enumerate() {
+        if !left_out.contains(&format!("n{}", at + 1)) {
+            folder.write_data(at + 1, files)?;
+        }
+    }
+    Ok(())
+}
+
+/// The nodes whose disks are not kept: with those of the nodes before, there would be too much.
+fn disks_left_out(run: &Simulated) -> Vec<String> {
+    let mut kept = 0;
+    let mut left_out = Vec::new();
+    for (at, files) in run.disks.iter().enumerate() {
+        let bytes: usize = files.values().map(Vec::len).sum();
+        if kept + bytes > DISK_BYTES_MAX {
+            left_out.push(format!("n{}", at + 1));
+        } else {
+            kept += bytes;
+        }
+    }
+    left_out
 }
 
 /// What was decided, what it hit and when, as the histories have it; and what found no target.
@@ -164,3 +193,6 @@ fn make_executable(path: &Path) -> Result<(), FolderError> {
         source,
     })
 }
+
+/// Of a run whose disks are small, as most are, all of them; a campaign may keep many runs.
+const DISK_BYTES_MAX: usize = 64 << 20;

@@ -42,6 +42,9 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     if world.progress.phase != Phase::Over && world.progress.failure.is_none() {
         results.doubt("the run did not come to its end");
     }
+    let wants_disks = world.journal.samples.is_some();
+    let nodes = world.nodes.iter().filter(|_| wants_disks);
+    let disks = nodes.map(|node| node.disk.files()).collect();
     Simulated {
         plan,
         seed,
@@ -64,6 +67,7 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
             .samples
             .map(|samples| samples.taken)
             .unwrap_or_default(),
+        disks,
         lines: world.journal.trace.last(),
         coverage: world.journal.coverage.map(Watcher::into_coverage),
     }

@@ -37,6 +37,8 @@ pub use journal::trace::Lines;
 pub use parts::rule::{BrokenRule, Rule};
 pub use steer::{Steering, Trial};
 
+use std::collections::BTreeMap;
+
 use crate::nemesis::Decision;
 use crate::nodes::NodeSample;
 use crate::plan::Plan;
@@ -77,6 +79,8 @@ pub struct Simulated {
     pub counters: Counters,
     /// What each node was over time, when lines were wanted.
     pub samples: Vec<NodeSample>,
+    /// The files of each node's disk in the end, when lines were wanted.
+    pub disks: Vec<BTreeMap<String, Vec<u8>>>,
     /// The last lines of the trace, when they were wanted.
     pub lines: Vec<String>,
     /// The kinds of states that were reached, when they were counted.

@@ -9,6 +9,7 @@ use harness::results::Outcome;
 use harness::sim::campaign::{Campaign, Totals};
 use harness::sim::shrink::{failure_of, shrink};
 use harness::sim::{Lines, Simulated, WorkloadHistory, folder, simulate};
+use noraftd::store::inspect::{Detail, inspect};
 
 fn workloads() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads")
@@ -330,6 +331,11 @@ fn a_failure_is_kept_with_everything_to_repeat_it() {
         "repro.sh",
     ] {
         assert!(folder.file(name).exists(), "{name}");
+    }
+    for node in 1..=run.plan.cluster.nodes {
+        let data = folder.nodes().join(format!("n{node}/data"));
+        let view = inspect(&data, Detail::Segments).unwrap();
+        assert!(view.recovered.is_some(), "n{node}: {view:?}");
     }
     let kept = Plan::load(&folder.file("plan.toml")).unwrap();
     let again = simulate(&kept, kept.seed.unwrap(), Lines::None);
