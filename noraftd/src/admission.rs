@@ -6,7 +6,7 @@
 //! is not even looked up.
 //!
 //! Invariant: who is admitted named this cluster, this node, a member, and the data directory that this member had when
-//! it was first met, with the same settings. Where it says how often it was started, no later process with that directory
+//! it was first met, with the same settings, and supports the level in force. Where it says how often it was started, no later process with that directory
 //! was met, and no other one of the same number. What is remembered of it is durable before it is admitted.
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use std::io;
 
 use noraft::NodeId;
 
+use crate::level::Level;
 use crate::protocol::peer::{Differences, Hello, HelloReply, Reject, SharedSettings};
 use crate::store::{KnownPeer, KnownPeers, Owner, Start};
 
@@ -21,6 +22,8 @@ use crate::store::{KnownPeer, KnownPeers, Owner, Start};
 pub struct Admission {
     owner: Owner,
     settings: SharedSettings,
+    /// The level in force, as far as this node knows.
+    level: Level,
     members: BTreeSet<NodeId>,
     /// The data directory that each member had when it was first met.
     known_peers: KnownPeers,
@@ -37,9 +40,15 @@ impl Admission {
         Self {
             owner,
             settings,
+            level: Level::FIRST,
             members,
             known_peers,
         }
+    }
+
+    /// This level is in force: who does not support it is turned away from now on.
+    pub fn note_level(&mut self, level: Level) {
+        self.level = self.level.max(level);
     }
 
     /// What can be said of a hello whose sender has proven nothing.
@@ -75,6 +84,14 @@ impl Admission {
         if !differences.is_empty() {
             let detail = format!("what every node has to share differs: {differences}");
             return Err(Refusal::of(hello, Reject::Settings(differences), detail).into());
+        }
+        let level = hello.extensions.features.level();
+        if level < self.level {
+            let detail = format!(
+                "it supports level {level}, and the cluster is at level {}",
+                self.level
+            );
+            return Err(Refusal::of(hello, Reject::Level(self.level), detail).into());
         }
         match self.known_peers.get(hello.from) {
             Some(known) if hello.incarnation != known.incarnation => {
@@ -163,14 +180,23 @@ fn peer_of(hello: &Hello) -> KnownPeer {
     }
 }
 
-/// Looks whether the consent of `peer` to a hello comes from the node that was meant, with these settings.
+/// Looks whether the consent of `peer` to a hello comes from the node that was meant, with these settings, in a version
+/// that supports the level in force.
 ///
 /// # Errors
 ///
 /// With what is wrong.
-pub fn check_reply(peer: NodeId, settings: SharedSettings, reply: &HelloReply) -> Result<(), Unfit> {
+pub fn check_reply(
+    peer: NodeId,
+    settings: SharedSettings,
+    level: Level,
+    reply: &HelloReply,
+) -> Result<(), Unfit> {
     if reply.from != peer {
         return Err(Unfit::Stranger(reply.from.get()));
+    }
+    if reply.extensions.features.level() < level {
+        return Err(Unfit::Level(level));
     }
     let differences = settings.differences(reply.extensions.settings);
     if differences.is_empty() {
@@ -231,6 +257,9 @@ pub enum Unfit {
     /// Another node than the one that was meant.
     #[error("is node {0}: check the addresses of the members")]
     Stranger(u64),
+    /// Its version does not support the level in force.
+    #[error("does not support level {0}, which the cluster is at: start a later version of noraftd there")]
+    Level(Level),
     /// Settings that have to be equal are not.
     #[error("has other values for what every node has to share: {0}")]
     Settings(Differences),
@@ -419,12 +448,15 @@ mod tests {
             incarnation: 5,
             extensions: Extensions::ours(settings),
         };
-        assert_eq!(check_reply(TWO, SETTINGS, &reply(TWO, SETTINGS)), Ok(()));
         assert_eq!(
-            check_reply(TWO, SETTINGS, &reply(ONE, SETTINGS)),
+            check_reply(TWO, SETTINGS, Level::FIRST, &reply(TWO, SETTINGS)),
+            Ok(())
+        );
+        assert_eq!(
+            check_reply(TWO, SETTINGS, Level::FIRST, &reply(ONE, SETTINGS)),
             Err(Unfit::Stranger(1))
         );
-        let error = check_reply(TWO, SETTINGS, &reply(TWO, other)).unwrap_err();
+        let error = check_reply(TWO, SETTINGS, Level::FIRST, &reply(TWO, other)).unwrap_err();
         assert_eq!(
             error.to_string(),
             "has other values for what every node has to share: peers"

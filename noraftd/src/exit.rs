@@ -28,6 +28,8 @@ pub enum Exit {
     InUse = 75,
     /// The node that was asked still reads its data directory.
     Loading = 76,
+    /// The log or the state is of a level that only a later version supports.
+    UnknownEntry = 77,
     /// The configuration is wrong.
     Config = 78,
 }
@@ -59,4 +61,5 @@ Exit codes:
   74  the disk failed
   75  another process is using the data directory
   76  the node is alive, but is still reading its data directory
+  77  the cluster has risen to a level that only a later version of noraftd supports
   78  the configuration is wrong";

@@ -104,6 +104,7 @@ fn status() -> Status {
         id: NodeId::new(1),
         role: Role::Follower,
         term: 0,
+        level: noraftd::level::Level::FIRST,
         leader: None,
         voters: vec![NodeId::new(1)],
         new_voters: Vec::new(),

@@ -13,6 +13,8 @@ mod serve;
 mod snapshot;
 mod status;
 mod status_table;
+mod transfer;
+mod upgrade;
 mod voters;
 
 use std::io::Write;
@@ -41,6 +43,8 @@ enum Verb {
     Dev(dev::Dev),
     Status(status::AskStatus),
     Voters(voters::Voters),
+    Transfer(transfer::Transfer),
+    Upgrade(upgrade::Upgrade),
     Inspect(inspect::Inspect),
     Snapshot(snapshot::Snapshot),
     Repair(Box<repair::Repair>),
@@ -69,6 +73,8 @@ pub fn main() -> ExitCode {
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Voters(verb) => verb.run(),
+        Verb::Transfer(verb) => verb.run(),
+        Verb::Upgrade(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::Snapshot(verb) => verb.run(),
         Verb::Repair(verb) => verb.run(),

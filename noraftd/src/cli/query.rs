@@ -110,6 +110,32 @@ pub(super) fn ask_for_voters(endpoint: &Endpoint, voters: &[u64]) -> Result<(), 
     }
 }
 
+/// Has the leader at `endpoint` hand over to `to`, or to any other voter; returns the node that leads then.
+pub(super) fn ask_to_transfer(endpoint: &Endpoint, to: Option<u64>) -> Result<i64, QueryError> {
+    let to = to.map(|id| id.to_string());
+    let words: Vec<&str> = std::iter::once("NORAFT.TRANSFER").chain(to.as_deref()).collect();
+    match ask(endpoint, &words)? {
+        Value::Integer(leader) => Ok(leader),
+        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
+        other => Err(QueryError::Strange(
+            endpoint.clone(),
+            format!("it says {other:?}"),
+        )),
+    }
+}
+
+/// Has the cluster rise to the level that the node at `endpoint` supports; returns the level in force then.
+pub(super) fn ask_to_upgrade(endpoint: &Endpoint) -> Result<i64, QueryError> {
+    match ask(endpoint, &["NORAFT.UPGRADE"])? {
+        Value::Integer(level) => Ok(level),
+        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
+        other => Err(QueryError::Strange(
+            endpoint.clone(),
+            format!("it says {other:?}"),
+        )),
+    }
+}
+
 /// From now on this process proves to nodes that it knows the secrets in `file`, before it gives them orders. A process
 /// carries out one verb, so what the verb knows, the process knows.
 ///

@@ -153,6 +153,7 @@ fn describe(report: &StatusReport) -> String {
             .leader
             .map_or_else(|| "unknown".to_owned(), |id| format!("node {id}")),
     );
+    line("level", describe_level(report));
     line("voters", describe_voters(report));
     line("log", describe_log(report));
     line("snapshot", describe_snapshot(report));
@@ -203,6 +204,26 @@ fn describe_peer(peer: &PeerReport) -> String {
         "node {} at {}: {state}; {} messages dropped",
         peer.id, peer.address, peer.dropped
     )
+}
+
+/// The level in force, and what keeps it from being higher.
+fn describe_level(report: &StatusReport) -> String {
+    let (level, supported) = (report.view.level, report.view.level_supported);
+    let behind: Vec<String> = report
+        .connections
+        .peers
+        .iter()
+        .filter(|peer| peer.level_supported.is_some_and(|level| level < supported))
+        .map(|peer| peer.id.to_string())
+        .collect();
+    match behind.is_empty() {
+        _ if level >= supported => level.to_string(),
+        true => format!("{level}; this version supports {supported}: `noraftd upgrade` raises it"),
+        false => format!(
+            "{level}; this version supports {supported}, and node {} does not",
+            behind.join(", ")
+        ),
+    }
 }
 
 /// What is durable beyond what is known to be committed.

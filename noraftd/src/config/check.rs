@@ -64,6 +64,7 @@ impl Settings {
                 scrub_rate: SCRUB_RATE.check(self.scrub_rate)?,
                 shadow: check_shadow_disk(self.shadow_disk.as_deref())?,
             },
+            auto_upgrade: self.auto_upgrade,
             log: check_log(self.log.as_deref())?,
         })
     }

@@ -62,6 +62,8 @@ pub struct ServeConfig {
     pub time: TimeConfig,
     /// What it does with its disk.
     pub disk: DiskConfig,
+    /// Whether the level rises as soon as every member supports a higher one.
+    pub auto_upgrade: bool,
     /// What to log.
     pub log: LevelFilter,
 }

@@ -46,9 +46,13 @@ pub struct Settings {
     /// Accept nodes from other machines although nothing proves who they are. Anyone who reaches the port owns the cluster
     #[arg(long, help_heading = "Security")]
     pub(super) insecure_peers: bool,
-    /// Let clients remove every key with FLUSHALL or FLUSHDB. Every node has to run a version that knows this flag
+    /// Let clients remove every key with FLUSHALL or FLUSHDB, from level 1 of the cluster on
     #[arg(long, help_heading = "Testing")]
     pub(super) allow_flush: bool,
+    /// Raise the level of the cluster as soon as every member supports a higher one, as `noraftd upgrade` does. Then no
+    /// earlier version can be started again
+    #[arg(long)]
+    pub(super) auto_upgrade: bool,
     /// Time between a leader's heartbeats [default: 50ms]
     #[arg(long, value_name = "TIME")]
     pub(super) heartbeat: Option<String>,
@@ -118,6 +122,7 @@ impl Settings {
             peer_auth: self.peer_auth.or(other.peer_auth),
             insecure_peers: self.insecure_peers || other.insecure_peers,
             allow_flush: self.allow_flush || other.allow_flush,
+            auto_upgrade: self.auto_upgrade || other.auto_upgrade,
             heartbeat: self.heartbeat.or(other.heartbeat),
             election_timeout: self.election_timeout.or(other.election_timeout),
             request_timeout: self.request_timeout.or(other.request_timeout),

@@ -174,6 +174,7 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
         ("raft_role", &role_name(status.role)),
         ("raft_term", &status.term),
         ("raft_leader", &leader),
+        ("raft_level", &status.level),
         ("raft_commit_index", &status.log.commit_index.get()),
         ("raft_applied_index", &status.log.applied_index.get()),
         ("raft_durable_index", &status.log.durable_index.get()),

@@ -64,6 +64,12 @@ pub struct ViewReport {
     pub term: u64,
     /// The leader of the current term, when known.
     pub leader: Option<u64>,
+    /// The level of the cluster, as far as this node has applied the log.
+    #[serde(default)]
+    pub level: u8,
+    /// The highest level that this node's version supports.
+    #[serde(default)]
+    pub level_supported: u8,
     /// The voters of the configuration in force.
     pub voters: Vec<u64>,
     /// While the voters are being changed: those after the change.
@@ -193,6 +199,9 @@ pub struct PeerReport {
     pub address: String,
     /// True while this node is connected to it.
     pub connected: bool,
+    /// The highest level that it supports, while this node is connected to it.
+    #[serde(default)]
+    pub level_supported: Option<u8>,
     /// True when both have proven on this connection that they know the secret.
     #[serde(default)]
     pub proven: bool,
@@ -217,7 +226,7 @@ mod tests {
         assert_eq!(
             json,
             r#"{"version":"","process_id":0,"uptime_ms":0,"cluster":"","id":1,"incarnation":"","role":"","term":0,"#.to_owned()
-                + r#""leader":null,"voters":[],"new_voters":[],"commit_index":0,"applied_index":0,"durable_index":0,"#
+                + r#""leader":null,"level":0,"level_supported":0,"voters":[],"new_voters":[],"commit_index":0,"applied_index":0,"durable_index":0,"#
                 + r#""last_index":0,"last_term":0,"applied_stamp_ms":0,"match_indexes":{"2":9},"data_dir":"","#
                 + r#""base_index":0,"snapshot_index":0,"snapshot_term":0,"snapshot_bytes":0,"abstaining":false,"#
                 + r#""lost_majority":false,"disk_too_slow":false,"holes":0,"repaired":0,"needs_snapshot":false,"#

@@ -8,6 +8,7 @@
 //! | 1 | a string | key, value |
 //! | 2 | a stream begins | key, its last id (u64, u64) |
 //! | 3 | an entry of that stream | id (u64, u64), its fields (count u32, each a run of bytes) |
+//! | 4 | the level in force; first of all, and only if it is not 0 | level u8 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
 //! that commands could have made; anything else is refused, whatever the bytes.
@@ -19,13 +20,16 @@ use super::Machine;
 use super::keys::{Keys, Value};
 use super::stream::{Entry, Stream};
 use super::text::Text;
+use crate::level::Level;
 use crate::protocol::command::{Args, StreamId};
 use crate::protocol::read::Reader;
 
 impl Machine {
     /// The state in chunks of about [`CHUNK_BYTES`], each made when it is asked for.
     pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
-        let mut items = self.keys.iter().flat_map(|(key, value)| items_of(key, value));
+        let level = (self.level > Level::FIRST).then_some(Item::Level(self.level));
+        let keys = self.keys.iter().flat_map(|(key, value)| items_of(key, value));
+        let mut items = level.into_iter().chain(keys);
         std::iter::from_fn(move || {
             let mut chunk = BytesMut::new();
             while chunk.len() < CHUNK_BYTES {
@@ -40,6 +44,7 @@ impl Machine {
 /// A state that is being put together from its chunks.
 #[derive(Debug, Default)]
 pub struct Restoring {
+    level: Level,
     keys: Keys,
     newest: Option<Bytes>,
     stream: Option<Stream>,
@@ -63,6 +68,7 @@ impl Restoring {
         self.end_stream();
         Machine {
             applied_index,
+            level: self.level,
             keys: self.keys,
         }
     }
@@ -81,6 +87,11 @@ impl Restoring {
             TAG_ENTRY => {
                 let (id, fields) = (StreamId::read(reader)?, Args::read(reader)?.to_owned_args());
                 self.stream.as_mut()?.restore_entry(id, fields).then_some(())?;
+            }
+            TAG_LEVEL => {
+                let is_first = self.newest.is_none() && self.level == Level::FIRST;
+                let level = Level::new(reader.u8()?);
+                self.level = (is_first && level > Level::FIRST).then_some(level)?;
             }
             _ => return None,
         }
@@ -102,6 +113,7 @@ impl Restoring {
 
 /// A part of the state that is written at once.
 enum Item<'a> {
+    Level(Level),
     String { key: &'a Bytes, value: &'a Bytes },
     Stream { key: &'a Bytes, last_id: StreamId },
     Entry(&'a Entry),
@@ -124,6 +136,10 @@ fn items_of<'a>(key: &'a Bytes, value: &'a Value) -> impl Iterator<Item = Item<'
 impl Item<'_> {
     fn write(&self, out: &mut BytesMut) {
         match self {
+            Self::Level(level) => {
+                out.put_u8(TAG_LEVEL);
+                out.put_u8(level.get());
+            }
             Self::String { key, value } => {
                 out.put_u8(TAG_STRING);
                 put_bytes(key, out);
@@ -164,6 +180,7 @@ pub const CHUNK_BYTES: usize = 128 << 10;
 const TAG_STRING: u8 = 1;
 const TAG_STREAM: u8 = 2;
 const TAG_ENTRY: u8 = 3;
+const TAG_LEVEL: u8 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -210,6 +227,28 @@ mod tests {
             assert_eq!(back.read_state_hash(), machine.state_hash());
             assert_eq!(back.key_count(), machine.key_count());
         }
+    }
+
+    #[test]
+    fn the_level_is_in_the_image_from_level_1_on() {
+        let (mut machine, keys) = (state(3), state(3));
+        let request = command::Request::to_raise(Level::FLUSH);
+        let index = LogIndex::new(machine.applied_index().get() + 1);
+        let raised = machine.apply(index, Stamp::from_millis(1), &request.body);
+        assert_eq!(raised, crate::protocol::resp::Reply::Integer(1));
+        assert_ne!(machine.state_hash(), keys.state_hash());
+        let chunk = |machine: &Machine| machine.chunks().next().expect("there is a chunk");
+        assert_eq!(chunk(&machine), [&[TAG_LEVEL, 1], &chunk(&keys)[..]].concat());
+        let back = restored(machine.chunks()).expect("what was written is read");
+        assert_eq!(
+            (back.level(), back.state_hash()),
+            (Level::FLUSH, machine.state_hash())
+        );
+        for strange in [&[TAG_LEVEL, 0][..], &[TAG_LEVEL, 1, TAG_LEVEL, 1], &[TAG_LEVEL]] {
+            assert!(restored([Bytes::copy_from_slice(strange)].into_iter()).is_none());
+        }
+        let late = [&chunk(&keys)[..], &[TAG_LEVEL, 1]].concat();
+        assert!(restored([Bytes::from(late)].into_iter()).is_none(), "behind keys");
     }
 
     #[test]

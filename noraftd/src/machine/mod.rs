@@ -1,7 +1,7 @@
 //! The state machine: what committed entries do to the key space and the streams.
 //!
 //! Invariant: a pure function of the entries in order. No clock, no randomness, no hash order. An error
-//! reply means that the entry changed nothing.
+//! reply means that the entry changed nothing. What an entry does follows from the level in the state (`crate::level`).
 
 mod digest;
 mod image;
@@ -15,7 +15,8 @@ mod text;
 use noraft::LogIndex;
 
 use self::keys::Keys;
-use crate::protocol::command::{Class, Command};
+use crate::level::Level;
+use crate::protocol::command::{Class, Command, Request};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
 
@@ -28,6 +29,7 @@ pub use self::strings::VALUE_BYTES_MAX;
 #[derive(Debug, Clone)]
 pub struct Machine {
     applied_index: LogIndex,
+    level: Level,
     keys: Keys,
 }
 
@@ -36,13 +38,14 @@ impl Machine {
     pub fn new() -> Self {
         Self {
             applied_index: LogIndex::ZERO,
+            level: Level::FIRST,
             keys: Keys::default(),
         }
     }
 
     /// Applies the command in the entry at `index` and gives its reply.
     ///
-    /// Deterministic for any bytes: what does not decode changes nothing and answers an error.
+    /// Deterministic for any bytes: what does not decode, or takes a higher level, changes nothing and answers an error.
     ///
     /// # Panics
     ///
@@ -50,8 +53,26 @@ impl Machine {
     pub fn apply(&mut self, index: LogIndex, stamp: Stamp, body: &[u8]) -> Reply {
         self.advance(index);
         match Command::decode(body) {
+            Some(Command::Raise { level }) => {
+                self.level = self.level.max(level);
+                Reply::Integer(i64::from(self.level.get()))
+            }
+            Some(Command::FlushAll) if self.level < Level::FLUSH => undecodable(),
             Some(command) => execute(&mut self.keys, stamp, &command),
             None => undecodable(),
+        }
+    }
+
+    /// False when only a later version knows what the entry does. At level 0 it is applied all the same, as the first release
+    /// does, unless it brings a level that this version does not support.
+    pub fn knows(&self, body: &[u8]) -> bool {
+        match self.level {
+            Level::FIRST => Request::raises_to(body).is_none_or(|level| level <= Level::SUPPORTED),
+            level if level > Level::SUPPORTED => false,
+            _ => match Command::decode(body) {
+                Some(Command::Raise { level }) => level <= Level::SUPPORTED,
+                command => command.is_some(),
+            },
         }
     }
 
@@ -85,12 +106,22 @@ impl Machine {
     /// A digest of keys, values and streams: equal states have equal digests, in every process and version.
     /// Costs nothing: each change has kept it.
     pub fn state_hash(&self) -> u64 {
-        self.keys.digest()
+        self.keys.digest().wrapping_add(self.level_sum())
     }
 
     /// What [`Self::state_hash`] has to be, from the whole state as it is in memory now.
     pub fn read_state_hash(&self) -> u64 {
-        self.keys.read_digest()
+        self.keys.read_digest().wrapping_add(self.level_sum())
+    }
+
+    /// What the level contributes to the digest: nothing at level 0.
+    fn level_sum(&self) -> u64 {
+        u64::from(self.level.get()).wrapping_mul(LEVEL_FACTOR)
+    }
+
+    /// The level in force.
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// The last index applied.
@@ -142,6 +173,7 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
         // It asks about the state, and is no part of its history.
         Command::Index => undecodable(),
+        Command::Raise { .. } => unreachable!("the machine takes it before"),
     }
 }
 
@@ -167,6 +199,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
         | Command::MSet { .. }
         | Command::IncrBy { .. }
         | Command::FlushAll
+        | Command::Raise { .. }
         | Command::Append { .. }
         | Command::XAdd { .. } => {
             debug_assert_eq!(command.class(), Class::Write);
@@ -183,3 +216,6 @@ fn undecodable() -> Reply {
         "ERR the command is in an encoding that this version does not know; nothing was done".to_owned(),
     )
 }
+
+/// An odd number without a pattern, so that a level looks like no key.
+const LEVEL_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

@@ -14,6 +14,10 @@
 //! | refused: the voters are being changed already | `INPROGRESS` |
 //! | refused: no such voters | `ERR` |
 //! | refused: the nodes hold different things | `DIVERGED` |
+//! | refused: the level is too low, or cannot be raised | `ERR` |
+//! | refused: leadership is being transferred already | `INPROGRESS` |
+//! | refused: no node can take over | `ERR` |
+//! | refused: the node that is to take over lacks a part of the log | `TRYAGAIN` |
 //! | in doubt, for any reason | `INDEFINITE` |
 //! | done, and the state machine objects | `ERR`, `WRONGTYPE`: a definite answer, nothing was changed |
 //!
@@ -53,6 +57,16 @@ pub enum Refusal {
     NotMembers,
     /// The node holds something else than others, and no majority holds the same.
     Divergent,
+    /// The command takes a higher level than the one in force.
+    LevelTooLow,
+    /// Not every member is connected to the leader and supports that level.
+    NotSupported,
+    /// Leadership is being transferred already.
+    TransferInProgress,
+    /// No voter that is meant, or none at all, follows the leader and can take over.
+    NoSuccessor,
+    /// The other node did not get the whole log in time.
+    TransferTimeout,
 }
 
 /// Why it is unknown whether it was done.
@@ -68,6 +82,8 @@ pub enum Doubt {
     ForwardLost,
     /// The node stops; the entry may still be committed by the others.
     ShuttingDown,
+    /// The node that was to lead was ordered to, and no node is known to lead.
+    TransferTimeout,
 }
 
 impl Outcome {
@@ -91,7 +107,7 @@ impl Outcome {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::NoLeader,
         Self::NotLeader,
         Self::Overloaded,
@@ -101,6 +117,11 @@ impl Refusal {
         Self::ChangeInProgress,
         Self::NotMembers,
         Self::Divergent,
+        Self::LevelTooLow,
+        Self::NotSupported,
+        Self::TransferInProgress,
+        Self::NoSuccessor,
+        Self::TransferTimeout,
     ];
 
     /// The error's text, its code first.
@@ -116,6 +137,21 @@ impl Refusal {
             Self::NotMembers => {
                 "ERR the voters have to be one or more of the cluster's nodes; nothing was done"
             }
+            Self::LevelTooLow => {
+                "ERR the command takes a higher level of the cluster, see `noraftd upgrade`; nothing was done"
+            }
+            Self::NotSupported => {
+                "ERR not every member is connected and supports the level of the cluster; nothing was done"
+            }
+            Self::TransferInProgress => {
+                "INPROGRESS leadership is being transferred to another node already; nothing was done"
+            }
+            Self::NoSuccessor => {
+                "ERR no voter that is meant can take over: it has to follow the leader; nothing was done"
+            }
+            Self::TransferTimeout => {
+                "TRYAGAIN the other node did not get the whole log in time; nothing was done"
+            }
             Self::Divergent => {
                 "DIVERGED this node holds something else than others, and no majority holds the same; nothing was done"
             }
@@ -125,12 +161,13 @@ impl Refusal {
 
 impl Doubt {
     /// Every doubt.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::LeadershipLost,
         Self::CommitTimeout,
         Self::ForwardTimeout,
         Self::ShuttingDown,
         Self::ForwardLost,
+        Self::TransferTimeout,
     ];
 
     /// The error's text, its code first.
@@ -147,6 +184,9 @@ impl Doubt {
             }
             Self::ForwardLost => {
                 "INDEFINITE the connection to the leader ended; the command may or may not take effect"
+            }
+            Self::TransferTimeout => {
+                "INDEFINITE the other node was ordered to take over and did not in time; it may or may not take effect"
             }
             Self::ShuttingDown => {
                 "INDEFINITE the node stopped before the command was committed; it may or may not take effect"

@@ -55,6 +55,9 @@ impl Replica {
         if self.agreement.is_wrong() {
             return;
         }
+        if self.level() > self.config.level {
+            return self.stop_at_unknown(before);
+        }
         while self.applied.index < target {
             let next = next_index(self.applied.index).and_then(|index| self.position_at(index));
             let Some(record) = next
@@ -63,6 +66,10 @@ impl Replica {
             else {
                 break;
             };
+            if !self.knows(&record) {
+                self.stop_at_unknown(record.position.index);
+                break;
+            }
             self.answer_reads_before(record.position);
             self.applied.index = record.position.index;
             self.applied.stamp = self.applied.stamp.max(record.stamp);

@@ -16,6 +16,8 @@
 //! many as one takes, by the measure of its own disk and within a bound, before it tries again; and each unsuccessful
 //! campaign widens the range that the next timeout is drawn from, for the others' disks may be slower.
 //!
+//! A leader that is to be followed by a certain node tells it to campaign without asking first (`transfer`).
+//!
 //! Each canvass has a number, which the grants repeat: one that was given to an earlier canvass compared other logs.
 //!
 //! Invariant: a pre-vote changes nothing at the granter; an abstaining node never tips a mere majority; the grants that
@@ -69,6 +71,8 @@ struct Canvass {
 struct Campaign {
     term: Term,
     unanimous: bool,
+    /// The leader itself wants it, until then.
+    wanted_until: Option<Instant>,
 }
 
 impl Elections {
@@ -142,13 +146,24 @@ impl Elections {
         verified: Option<LogIndex>,
     ) {
         self.leader_heard = Some(now);
-        self.end_canvass();
+        self.canvass = None;
+        self.campaign = self.campaign.filter(|campaign| campaign.wanted_until.is_some());
         self.campaigns = 0;
         if self.target.is_none_or(|(of, _)| of != term) {
             self.target = Some((term, last_index));
             self.verified = LogIndex::ZERO;
         }
         self.verified = self.verified.max(verified.unwrap_or(LogIndex::ZERO));
+    }
+
+    /// The leader of `term` wants this node to campaign, at the latest at `until`.
+    pub(super) fn campaign_for_leader(&mut self, term: Term, until: Instant) {
+        self.end_canvass();
+        self.campaign = next_term(term).map(|term| Campaign {
+            term,
+            unanimous: false,
+            wanted_until: Some(until),
+        });
     }
 
     /// This node led and no longer does: it follows no leader.
@@ -190,6 +205,7 @@ impl Canvass {
         won.then_some(Campaign {
             term: self.term,
             unanimous: everyone,
+            wanted_until: None,
         })
     }
 }
@@ -310,7 +326,11 @@ impl Replica {
 
     /// Raft 5.2: a new term, a vote for oneself, vote requests; unless the world moved on meanwhile.
     fn campaign(&mut self, campaign: Campaign) {
-        if next_term(self.node.current_term()) == Some(campaign.term) && !self.heard_leader_lately() {
+        let may = match campaign.wanted_until {
+            Some(until) => self.now < until,
+            None => !self.heard_leader_lately(),
+        };
+        if may && next_term(self.node.current_term()) == Some(campaign.term) {
             self.elections.unanimous = campaign.unanimous;
             self.elections.campaigns = self.elections.campaigns.saturating_add(1);
             self.node.handle_election_timeout();
@@ -369,124 +389,4 @@ fn next_term(term: Term) -> Option<Term> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::record::genesis_config;
-
-    /// Whether the first of `grants`, which asked, campaigns in a cluster of three, and with everyone's grant.
-    fn verdict(grants: &[(u64, Abstain)]) -> Option<bool> {
-        verdict_among(3, grants)
-    }
-
-    fn verdict_among(voters: u64, grants: &[(u64, Abstain)]) -> Option<bool> {
-        let config = genesis_config((1..=voters).map(NodeId::new));
-        let own = NodeId::new(grants[0].0);
-        let granted = grants
-            .iter()
-            .map(|(id, abstain)| (NodeId::new(*id), *abstain))
-            .collect();
-        Canvass {
-            number: 1,
-            term: Term::new(2),
-            granted,
-        }
-        .verdict(own, &config)
-        .map(|campaign| campaign.unanimous)
-    }
-
-    #[test]
-    fn a_majority_of_nodes_with_sure_logs_wins() {
-        assert_eq!(verdict(&[(1, Abstain::No)]), None);
-        assert_eq!(verdict(&[(1, Abstain::No), (2, Abstain::No)]), Some(false));
-    }
-
-    #[test]
-    fn an_abstaining_node_counts_only_when_everyone_granted() {
-        for abstain in [Abstain::Tail, Abstain::Loss] {
-            assert_eq!(verdict(&[(1, Abstain::No), (2, abstain)]), None);
-            assert_eq!(
-                verdict(&[(1, Abstain::No), (2, Abstain::Tail), (3, abstain)]),
-                Some(true)
-            );
-        }
-        assert_eq!(
-            verdict(&[(1, Abstain::Tail), (2, Abstain::Tail), (3, Abstain::Tail)]),
-            Some(true)
-        );
-    }
-
-    #[test]
-    fn a_candidate_that_abstains_needs_everyone_however_many_are_sure() {
-        for voters in [3, 5, 6] {
-            for abstain in [Abstain::Tail, Abstain::Loss] {
-                let sure = (2..=voters).map(|id| (id, Abstain::No));
-                let mut grants = vec![(1, abstain)];
-                grants.extend(sure);
-                assert_eq!(verdict_among(voters, &grants), Some(true));
-                grants.pop();
-                assert_eq!(
-                    verdict_among(voters, &grants),
-                    None,
-                    "of {voters}, one is missing"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn nobody_is_elected_after_a_majority_lost_entries_for_certain() {
-        for other in [Abstain::No, Abstain::Tail, Abstain::Loss] {
-            assert_eq!(
-                verdict(&[(1, Abstain::Loss), (2, Abstain::Loss), (3, other)]),
-                None
-            );
-        }
-    }
-
-    #[test]
-    fn in_a_joint_configuration_the_old_voters_losses_count() {
-        let mut config = genesis_config([1, 2, 3].map(NodeId::new));
-        config.new_voters = [3, 4, 5].map(NodeId::new).into();
-        let lost_by = |lost: &[u64]| {
-            let abstain = |id| {
-                if lost.contains(&id) {
-                    Abstain::Loss
-                } else {
-                    Abstain::No
-                }
-            };
-            let granted = (1..=5).map(|id| (NodeId::new(id), abstain(id))).collect();
-            let canvass = Canvass {
-                number: 1,
-                term: Term::new(2),
-                granted,
-            };
-            canvass.has_lost_majority(&config)
-        };
-        assert!(lost_by(&[1, 2]) && lost_by(&[2, 3]));
-        assert!(
-            !lost_by(&[4, 5]),
-            "what they acknowledged, two of the old ones did too"
-        );
-        assert!(!lost_by(&[1, 4]));
-    }
-
-    #[test]
-    fn a_joint_configuration_needs_both_majorities() {
-        let mut config = genesis_config([1, 2, 3].map(NodeId::new));
-        config.new_voters = [4, 5].map(NodeId::new).into();
-        let old_only = |id: NodeId| id.get() <= 3;
-        assert!(!has_quorum(&config, old_only));
-        assert!(has_quorum(&config, |_| true));
-        assert!(!has_quorum(&config, |id| id.get() >= 4));
-    }
-
-    #[test]
-    fn there_is_no_term_after_the_last_that_others_believe() {
-        let before = |term: Term| Term::new(term.get() - 1);
-        let last = before(TERM_END);
-        assert_eq!(next_term(before(last)), Some(last));
-        assert_eq!(next_term(last), None);
-        assert_eq!(next_term(Term::new(u64::MAX)), None);
-    }
-}
+mod tests;

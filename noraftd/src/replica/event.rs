@@ -27,6 +27,7 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId};
 
+use crate::level::Level;
 use crate::machine::Machine;
 use crate::protocol::command::Request;
 use crate::protocol::outcome::Outcome;
@@ -118,6 +119,14 @@ pub enum Input {
         id: RequestId,
         /// The voters from then on: some of the cluster's nodes, at least one.
         voters: BTreeSet<NodeId>,
+    },
+    /// Another voter is to lead instead of this node: this one, or the one that has most of the log. Answered once, by
+    /// [`Output::Reply`] with the node that leads then, if there is an `id`.
+    Transfer {
+        /// The caller's name for the request.
+        id: Option<RequestId>,
+        /// The node.
+        to: Option<NodeId>,
     },
     /// The answer to [`Output::SaveSnapshot`]: it is durable; `None` when the disk had no room.
     SnapshotSaved(Option<SnapshotId>),
@@ -295,6 +304,8 @@ pub struct Status {
     pub term: u64,
     /// The leader of the current term, when known.
     pub leader: Option<NodeId>,
+    /// The level in force, as far as this node has applied the log.
+    pub level: Level,
     /// Voters of the configuration in force.
     pub voters: Vec<NodeId>,
     /// While a change of the voters is in progress: the voters after it. Empty otherwise.
@@ -317,6 +328,7 @@ impl Status {
             role: noraft::Role::Follower,
             term: 0,
             leader: None,
+            level: Level::FIRST,
             voters: Vec::new(),
             new_voters: Vec::new(),
             log: LogStatus::default(),

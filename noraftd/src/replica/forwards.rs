@@ -130,6 +130,9 @@ impl Replica {
         let Some(leader) = self.reachable_leader() else {
             return self.waiting.queued.requeue([pending].into_iter());
         };
+        if self.features_of(leader).level() < pending.request.known_from() {
+            return self.answer(pending.origin, Outcome::Refused(Refusal::LevelTooLow));
+        }
         if pending.request.asks_for_index() && !self.features_of(leader).has(Features::READ_INDEX) {
             return self.answer(pending.origin, Outcome::Refused(Refusal::NotLeader));
         }

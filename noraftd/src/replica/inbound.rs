@@ -45,6 +45,7 @@ impl Replica {
             Input::EntryDamaged { index } => self.note_hole(index),
             Input::TakeSnapshot => self.snapshots.want(),
             Input::ChangeVoters { id, voters } => self.accept_change(id, voters),
+            Input::Transfer { id, to } => self.begin_transfer(id, to),
             Input::SnapshotSaved(saved) => self.snapshots.on_saved(self.now, saved),
             Input::SnapshotRead {
                 position,
@@ -101,6 +102,8 @@ impl Replica {
             PeerMessage::Pulse { term, pulse, last_index } =>
                 self.on_pulse(from, Pulse { term, pulse, last_index }),
             PeerMessage::Pulsed { term, pulse } => self.on_pulsed(from, term, pulse),
+            PeerMessage::TimeoutNow { term, last_position } =>
+                self.on_timeout_now(from, term, last_position),
             PeerMessage::Forward { id, boot, term, request } =>
                 self.accept_forward(from, id, boot, term, request),
             PeerMessage::Forwarded { id, boot, outcome } => self.on_forwarded(id, boot, outcome),
@@ -170,6 +173,7 @@ impl Replica {
             self.feed_deferred(from, message);
         }
         self.propose_queued();
+        self.raise_by_itself();
         self.begin_changes();
     }
 

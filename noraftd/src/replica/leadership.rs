@@ -12,6 +12,7 @@ use crate::protocol::peer::Features;
 use crate::time::Instant;
 
 use super::Replica;
+use super::event::FollowerStatus;
 use super::progress::Progress;
 
 #[derive(Debug)]
@@ -90,6 +91,11 @@ impl Leadership {
     /// True when `round` is the latest that `id` has handled.
     pub(super) fn echoed_last(&self, id: NodeId, round: u64) -> bool {
         self.progress.get(&id).is_some_and(|peer| peer.echo() <= round)
+    }
+
+    /// True while there is a connection to `peer`.
+    pub(super) fn is_connected(&self, peer: NodeId) -> bool {
+        self.connected.contains_key(&peer)
     }
 
     /// What `peer` understands: nothing beyond version 1 while there is no connection to it.
@@ -220,6 +226,7 @@ impl Replica {
         self.snapshots.stop_sending();
         self.leadership.progress.clear();
         self.elections.forget_leader();
+        self.return_forwarded();
         self.interrupt_reads();
         self.waiting.order.end_tenure(self.applied.index(), self.now);
     }
@@ -252,6 +259,7 @@ impl Replica {
         }
         self.leadership.forget_leader(peer);
         self.give_up_forwards(peer);
+        self.give_up_transfer_to(peer);
     }
 
     /// What `peer` understands: nothing beyond version 1 while there is no connection to it.
@@ -275,6 +283,17 @@ impl Replica {
         }
         if self.leadership.leader == Some(peer) {
             self.go_on_all();
+        }
+    }
+
+    /// What this leader knows of the others.
+    pub(super) fn follower_status(&self) -> FollowerStatus {
+        let (now, timeout) = (self.now, self.config.election_timeout);
+        let heard = |id: &NodeId| self.leadership.heard_since(*id, now, timeout);
+        let matched = |id| Some((id, self.node.follower_match_index(id)?));
+        FollowerStatus {
+            match_indexes: self.node.peers().filter_map(matched).collect(),
+            heard: self.node.peers().filter(heard).collect(),
         }
     }
 

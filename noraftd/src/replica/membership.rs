@@ -88,6 +88,9 @@ impl Replica {
 
     /// Begins with what is asked for, or says why not. Only while no sync is in flight.
     pub(super) fn begin_changes(&mut self) {
+        if self.is_handing_over() {
+            return;
+        }
         while let Some(wanted) = self.waiting.changes.wanted.pop_front() {
             if let Some(refusal) = self.refusal_of(&wanted) {
                 self.outputs.reply(wanted.id, Outcome::Refused(refusal));
@@ -100,6 +103,9 @@ impl Replica {
     fn refusal_of(&self, wanted: &Wanted) -> Option<Refusal> {
         if wanted.voters.is_empty() || !wanted.voters.is_subset(&self.config.members) {
             return Some(Refusal::NotMembers);
+        }
+        if wanted.voters.iter().any(|voter| self.is_too_old(*voter)) {
+            return Some(Refusal::NotSupported);
         }
         if !self.serves() {
             return Some(Refusal::Divergent);

@@ -7,11 +7,12 @@
 //!
 //! - what arrives and leaves: `inbound`, `deferred` (what waits for the sync in flight), `outbound`, `outputs`;
 //! - requests: `waiting` (all of them), `requests` (on their way), `order` (on one connection), `proposals` (in the log),
-//!   `reads` (ReadIndex), `forwards` (passed to the leader), `membership` (changes of the voters), `replies`;
+//!   `reads` (ReadIndex), `forwards` (passed to the leader), `membership` (changes of the voters), `levels` (what all
+//!   members understand), `replies`;
 //! - the log: `content` (payloads, and the chain over them), `payloads` (records by position), `durability`, `fetch`,
 //!   `applied` (the state machine), `snapshots`, `space` (what the disk has left);
 //! - the other nodes: `leadership`, `replication`, `progress` (what is in flight to each peer), `pulses` (what overtakes
-//!   it), `elections` (pre-vote, check-quorum), `timers`;
+//!   it), `elections` (pre-vote, check-quorum), `transfer` (of leadership), `timers`;
 //! - damage: `repair`, `void` (entries that were never committed), `rebuild` (a log whose configurations a snapshot
 //!   corrects), `agreement` (whether the nodes hold the same);
 //! - for those who watch: `glance`.
@@ -28,6 +29,7 @@ mod forwards;
 pub mod glance;
 mod inbound;
 mod leadership;
+mod levels;
 mod membership;
 mod order;
 mod outbound;
@@ -48,6 +50,7 @@ mod requests;
 mod snapshots;
 mod space;
 mod timers;
+mod transfer;
 mod void;
 mod waiting;
 
@@ -56,6 +59,7 @@ use std::time::Duration;
 
 use noraft::{LogEntry, LogIndex, LogPosition, Node, NodeGeneration, NodeId};
 
+use crate::level::Level;
 use crate::machine::Machine;
 use crate::prng::Prng;
 use crate::record::SnapshotId;
@@ -68,17 +72,19 @@ use self::content::Content;
 use self::deferred::Deferrals;
 use self::durability::Durability;
 use self::elections::Elections;
-use self::event::{
-    DamageStatus, ElectionStatus, FollowerStatus, Input, LogStatus, Output, Room, Snapshot, Status,
-};
+use self::event::{DamageStatus, ElectionStatus, Input, LogStatus, Output, Room, Snapshot, Status};
 use self::leadership::Leadership;
+use self::levels::Levels;
 use self::outputs::Outputs;
 use self::pulses::Pulses;
 use self::repair::Repair;
 use self::snapshots::Snapshots;
 use self::space::Space;
 use self::timers::Timers;
+use self::transfer::Transfers;
 use self::waiting::Waiting;
+
+pub use self::transfer::Transfer;
 
 /// How a replica behaves; every limit has its reason beside it.
 #[derive(Debug, Clone)]
@@ -100,6 +106,10 @@ pub struct ReplicaConfig {
     pub limits: Limits,
     /// When snapshots are taken, and how they are sent.
     pub snapshots: SnapshotConfig,
+    /// The highest level that this node supports.
+    pub level: Level,
+    /// Whether this node, while it leads, raises the level as soon as every member supports a higher one.
+    pub raises_level: bool,
 }
 
 /// How much may be under way in a replica.
@@ -177,6 +187,8 @@ impl ReplicaConfig {
             request_timeout: Self::REQUEST_TIMEOUT,
             limits: Limits::default(),
             snapshots: SnapshotConfig::default(),
+            level: Level::SUPPORTED,
+            raises_level: false,
         }
     }
 }
@@ -204,6 +216,7 @@ pub struct Replica {
     content: Content,
     durability: Durability,
     applied: Applied,
+    levels: Levels,
     snapshots: Snapshots,
     space: Space,
 
@@ -211,6 +224,7 @@ pub struct Replica {
     leadership: Leadership,
     pulses: Pulses,
     elections: Elections,
+    transfers: Transfers,
     timers: Timers,
 
     // What is wrong with the log or the state.
@@ -266,11 +280,13 @@ impl Replica {
             content: Content::new(recovered.chain, config.limits.payload_cache_bytes_max),
             durability: Durability::new(durable, config.election_timeout / elections::SYNCS_PER_ELECTION),
             applied: Applied::new(machine, applied, stamp),
+            levels: Levels::default(),
             snapshots: Snapshots::new(newest),
             space: Space::default(),
             leadership,
             pulses: Pulses::default(),
             elections: Elections::new(recovered.abstain, boot),
+            transfers: Transfers::default(),
             timers: Timers::new(prng),
             repair: Repair::new(recovered.holes, term),
             agreement: Agreement::default(),
@@ -318,6 +334,7 @@ impl Replica {
                 .chain(self.snapshots.deadline(self.config.election_timeout))
                 .chain(self.repair.deadline())
                 .chain(self.leader_silence())
+                .chain(self.transfers.deadline())
                 .chain(self.compare_deadline())
                 .min(),
         )
@@ -331,6 +348,7 @@ impl Replica {
             role: self.node.role(),
             term: self.node.current_term().get(),
             leader: self.leader(),
+            level: self.level(),
             voters: config.voters.iter().copied().collect(),
             new_voters: config.new_voters.iter().copied().collect(),
             log: LogStatus {
@@ -354,10 +372,7 @@ impl Replica {
                 needs_snapshot: self.needs_snapshot(),
                 divergence: self.divergence(),
             },
-            followers: FollowerStatus {
-                match_indexes: self.match_indexes(),
-                heard: self.followers_heard(),
-            },
+            followers: self.follower_status(),
         }
     }
 
@@ -404,20 +419,6 @@ impl Replica {
         self.node.role().is_leader()
     }
 
-    fn match_indexes(&self) -> Vec<(NodeId, LogIndex)> {
-        let followers = self
-            .node
-            .peers()
-            .filter_map(|id| Some((id, self.node.follower_match_index(id)?)));
-        followers.collect()
-    }
-
-    fn followers_heard(&self) -> Vec<NodeId> {
-        let (now, timeout) = (self.now, self.config.election_timeout);
-        let heard = |id: &NodeId| self.leadership.heard_since(*id, now, timeout);
-        self.node.peers().filter(heard).collect()
-    }
-
     /// Lets everything that the handled inputs caused happen, in three stages. What may change the log comes first, and is
     /// handed out as one batch; then what only the state as it is now decides; then what is sent or read for others.
     fn settle(&mut self) {
@@ -459,6 +460,7 @@ impl Replica {
         // The leader, or its absence, decides whether a request waits, goes on or is refused; what is late is refused
         // before it is sent anywhere.
         self.watch_leader();
+        self.end_transfer();
         self.expire_requests();
         self.refuse_in_doubt();
         self.route_requests();
@@ -475,6 +477,7 @@ impl Replica {
     /// because a read round goes out with them. Entries to apply are fetched before those that a peer lacks.
     fn provide(&mut self) {
         self.replicate();
+        self.tell_successor();
         self.sender().send_due();
         self.asker().ask_when_due();
         self.giver().give();

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 
 use noraft::{LogIndex, LogPosition};
 
+use crate::protocol::command::Request;
 use crate::protocol::resp::Reply;
 use crate::record::{Record, RecordKind};
 use crate::time::Instant;
@@ -78,12 +79,19 @@ impl Replica {
             request,
             deadline,
         } = pending;
+        if let Some(refusal) = self.refusal_by_level(&request) {
+            self.answer(origin, Outcome::Refused(refusal));
+            return None;
+        }
         let position = self.node.propose_command();
         if position.is_invalid() {
             self.answer(origin, Outcome::Refused(Refusal::NotLeader));
             return None;
         }
         self.give_up_superseded(position.index);
+        if let Some(level) = Request::raises_to(&request.body) {
+            self.note_raising(position, level);
+        }
         self.content.keep(Record::new(
             position,
             RecordKind::Command,

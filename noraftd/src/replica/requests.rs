@@ -119,9 +119,12 @@ impl Replica {
         }
     }
 
-    /// True when this node leads, or knows the leader and can send to it.
+    /// True when this node leads and takes up requests, or knows the leader and can send to it.
     pub(super) fn has_way(&self) -> bool {
-        self.is_leader() || self.reachable_leader().is_some()
+        match self.is_leader() {
+            true => !self.is_handing_over(),
+            false => self.reachable_leader().is_some(),
+        }
     }
 
     pub(super) fn route(&mut self, pending: Pending) {

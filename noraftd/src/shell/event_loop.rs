@@ -19,6 +19,7 @@ use super::peers::Peers;
 use super::signals::{Signals, Wish};
 use super::storage::Storage;
 use crate::exit::Exit;
+use crate::level::Level;
 use crate::replica::Replica;
 use crate::replica::event::{Divergence, Input, Output};
 use crate::storage::{Fetch, SnapshotJob};
@@ -41,6 +42,8 @@ pub(super) struct EventLoop {
     is_disk_too_slow: bool,
     /// True until the replica has caught up, when it had to abstain at the start.
     is_abstaining: bool,
+    /// The level in force, as it was said last.
+    level: Level,
     /// Where the nodes differ, as it was said last.
     divergence: Option<Divergence>,
     /// Damaged entries that were reported to the operator.
@@ -60,6 +63,7 @@ impl EventLoop {
         clients: Rc<Clients>,
     ) -> Self {
         let is_abstaining = replica.borrow().status().elections.abstaining;
+        let level = replica.borrow().machine().level();
         Self {
             replica,
             inbox,
@@ -71,6 +75,7 @@ impl EventLoop {
             is_behind: false,
             is_syncing: false,
             is_abstaining,
+            level,
             divergence: None,
             is_disk_too_slow: false,
             holes: 0,
@@ -96,6 +101,27 @@ impl EventLoop {
                 },
                 () = self.something() => self.round(),
             }
+        }
+    }
+
+    /// Lets another node lead, if this one does, so that no election is needed once it is gone. Clients are served meanwhile.
+    pub(super) async fn hand_over(&mut self) {
+        let time = self.clients.node().config.time.clone();
+        let leads = |replica: &Rc<RefCell<Replica>>| replica.borrow().node().role().is_leader();
+        let has_led = leads(&self.replica);
+        for _ in 0..HAND_OVERS {
+            if !leads(&self.replica) {
+                break;
+            }
+            self.inputs.push(Input::Transfer { id: None, to: None });
+            self.round();
+            let patience = TokioInstant::now() + 2 * time.election_timeout;
+            while self.replica.borrow().transfer().is_some() && self.next_round_until(patience).await {}
+        }
+        if has_led && !leads(&self.replica) {
+            // The others have to hear it, or they ask this node for something when it is gone.
+            let end = TokioInstant::now() + 2 * time.heartbeat;
+            while self.next_round_until(end).await {}
         }
     }
 
@@ -160,10 +186,9 @@ impl EventLoop {
         while let Some(output) = replica.poll() {
             self.carry_out(output);
         }
-        self.clients
-            .node()
-            .from_peers
-            .note_term(replica.node().current_term());
+        let from_peers = &self.clients.node().from_peers;
+        from_peers.note_term(replica.node().current_term());
+        from_peers.note_level(replica.machine().level());
         self.notice_changes(&replica);
         drop(replica);
         self.peers.flush();
@@ -172,6 +197,17 @@ impl EventLoop {
 
     /// Reports to the operator which node leads, and to the disk that the node has caught up.
     fn notice_changes(&mut self, replica: &Replica) {
+        if let Some(index) = replica.unknown_entry() {
+            tracing::error!(
+                "entry {} is of a level that this version does not support: start a later version of noraftd with this directory",
+                index.get()
+            );
+            Exit::UnknownEntry.now();
+        }
+        let level = replica.machine().level();
+        if std::mem::replace(&mut self.level, level) != level {
+            tracing::info!("the cluster is at level {level}");
+        }
         let holes = replica.status().damage.holes;
         if holes != self.holes {
             match holes {
@@ -273,6 +309,8 @@ impl Timer {
     }
 }
 
+/// Where one voter does not take over, another one may.
+const HAND_OVERS: u32 = 2;
 /// How long a stopping node tries to answer what was asked before.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a stopping node waits for its disk.

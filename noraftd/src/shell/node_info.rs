@@ -15,6 +15,7 @@ use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
+use crate::level::Level;
 use crate::local::facts::{ClientAddress, ClientFacts, ProcessFacts, ServerFacts};
 use crate::local::status::{
     ConnectionReport, DirectoryReport, HealthReport, LogReport, ProcessReport, StatusReport, ViewReport,
@@ -156,6 +157,8 @@ impl NodeInfo {
                 loading: None,
                 term: status.term,
                 leader: status.leader.map(NodeId::get),
+                level: status.level.get(),
+                level_supported: Level::SUPPORTED.get(),
                 voters: status.voters.iter().map(|id| id.get()).collect(),
                 new_voters: status.new_voters.iter().map(|id| id.get()).collect(),
             },

@@ -3,7 +3,7 @@
 //! Invariant: a line that exists leads to the node that was meant, of this cluster, with the same settings; and, where
 //! proof is required, to a node that knows the secret and had nothing forged between it and this one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::read_buffer::ReadBuffer;
 use super::sockets::{ReadHalf, Stream};
 use crate::admission::{Unfit, check_reply};
 use crate::endpoint::Endpoint;
+use crate::level::Level;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::peer::{
     Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage, ProofOfSecret, Reject,
@@ -39,6 +40,8 @@ pub(super) struct Introduction {
     pub(super) starts: Option<Starts>,
     /// Where clients reach this node, when it knows.
     pub(super) client_address: Option<String>,
+    /// The level in force, as far as this node knows.
+    pub(super) level: Rc<Cell<Level>>,
     pub(super) keyring: Rc<Keyring>,
 }
 
@@ -208,7 +211,8 @@ impl Greeting<'_> {
 
     /// The other node's consent, once it is the right one with the right settings.
     fn check(&mut self, reply: &HelloReply) -> Result<Features, DialError> {
-        check_reply(self.peer, self.introduction.settings(), reply)?;
+        let level = self.introduction.level.get();
+        check_reply(self.peer, self.introduction.settings(), level, reply)?;
         self.client_address.clone_from(&reply.extensions.client_address);
         Ok(reply.extensions.features)
     }

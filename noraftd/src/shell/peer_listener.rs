@@ -23,6 +23,7 @@ use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, ReadHalf, Stream};
 use crate::admission::{Admission, NotAdmitted, NotReadmitted, Refusal};
 use crate::config::PeerAuth;
+use crate::level::Level;
 use crate::protocol::frame::FrameError;
 use crate::protocol::peer::{
     Challenge, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage, Reject, TermFault,
@@ -119,6 +120,13 @@ impl PeerListener {
         self.strangers
             .borrow_mut()
             .retain(|stranger| !Rc::ptr_eq(stranger, outgoing));
+    }
+
+    /// This level is in force from now on.
+    pub(super) fn note_level(&self, level: Level) {
+        if self.introduction.level.replace(level) < level {
+            self.admission.borrow_mut().note_level(level);
+        }
     }
 
     /// This node's term is this from now on.
@@ -321,6 +329,7 @@ impl PeerListener {
             | PeerMessage::SnapshotReply { .. }
             | PeerMessage::Pulse { .. }
             | PeerMessage::Pulsed { .. }
+            | PeerMessage::TimeoutNow { .. }
             | PeerMessage::RepairRequest { .. }
             | PeerMessage::Compare { .. }
             | PeerMessage::Compared { .. } => None,

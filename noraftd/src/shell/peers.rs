@@ -158,6 +158,7 @@ impl Peers {
             id: id.get(),
             address: UNKNOWN_ADDRESS.to_owned(),
             connected: false,
+            level_supported: None,
             proven: false,
             dropped: *dropped,
             error: Some(no_address(*id)),
@@ -212,6 +213,11 @@ impl Link {
             id: self.peer.get(),
             address: self.address.to_string(),
             connected: self.line.borrow().is_some(),
+            level_supported: self
+                .line
+                .borrow()
+                .as_ref()
+                .map(|line| line.features.level().get()),
             proven: self.line.borrow().as_ref().is_some_and(|line| line.is_proven()),
             dropped: self.dropped.get(),
             error: self.error.borrow().clone(),

@@ -35,6 +35,7 @@ use super::storage::Storage;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::level::Level;
 use crate::protocol::peer::{Starts, TERM_END};
 use crate::record::{SnapshotId, genesis_config};
 use crate::recovered::Recovered;
@@ -103,6 +104,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         payload_bytes_max,
         starts: count_start(&config, &*disk)?,
         client_address: addresses.announced.clone(),
+        level: Rc::default(),
         keyring: Rc::clone(&keyring),
     };
     let known_peers = load_known_peers(&config, disk)?;
@@ -124,18 +126,31 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     };
     let node = Rc::new(node);
     let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&node));
-    let mut accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
+    let accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
     announce(&node);
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients);
     event_loop.serve(&mut signals).await;
-    accepting.shutdown().await;
+    leave(event_loop, accepting, &mut signals).await
+}
+
+/// Hands over, then takes leave of clients; a second signal ends it at once.
+async fn leave(
+    mut event_loop: EventLoop,
+    mut accepting: JoinSet<()>,
+    signals: &mut Signals,
+) -> Result<Exit, StartError> {
+    let leaving = async {
+        event_loop.hand_over().await;
+        accepting.shutdown().await;
+        event_loop.stop().await
+    };
     tokio::select! {
         biased;
         name = signals.stop() => {
             tracing::warn!("{name} again: stopping at once");
             Ok(Exit::Failed)
         }
-        exit = event_loop.stop() => Ok(exit),
+        exit = leaving => Ok(exit),
     }
 }
 
@@ -168,6 +183,13 @@ fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Resu
     let snapshot = snapshot::restore_watched(&mut store, |bytes| {
         progress.state.fetch_add(bytes, Ordering::Relaxed);
     })?;
+    let level = snapshot.as_ref().map(|(_, snapshot)| snapshot.machine.level());
+    if level > Some(Level::SUPPORTED) {
+        return Err(StartError::Level {
+            directory: config.data_dir.display().to_string(),
+            level: level.unwrap_or_default(),
+        });
+    }
     Ok(Loaded {
         store,
         recovered,
@@ -268,6 +290,7 @@ fn replica_config(config: &ServeConfig) -> ReplicaConfig {
             ..SnapshotConfig::default()
         },
         members: config.members().collect(),
+        raises_level: config.auto_upgrade,
         ..ReplicaConfig::new(config.id)
     }
 }

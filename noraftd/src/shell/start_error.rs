@@ -7,6 +7,7 @@ use super::descriptors::TooFew;
 use super::sockets::BindError;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::level::Level;
 use crate::secret::SecretsError;
 use crate::store::{OpenError, is_shortage};
 
@@ -46,6 +47,16 @@ pub enum StartError {
         /// The term.
         term: u64,
     },
+    /// The state is of a level that this version does not support.
+    #[error(
+        "{directory} is of a cluster at level {level}, which this version does not support: start a later one"
+    )]
+    Level {
+        /// The directory.
+        directory: String,
+        /// The level.
+        level: Level,
+    },
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -66,6 +77,7 @@ impl StartError {
             Self::Store(error) => error.exit(),
             Self::Secrets(_) | Self::Exposed(_) => Exit::Config,
             Self::Term { .. } => Exit::Data,
+            Self::Level { .. } => Exit::UnknownEntry,
             Self::Bind(_) => Exit::Unavailable,
             Self::Descriptors(_) | Self::System(_) => Exit::System,
         }

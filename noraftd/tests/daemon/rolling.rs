@@ -10,6 +10,7 @@ use crate::support::client::{Client, bulk, ok};
 use crate::support::eventually;
 use crate::support::guarded::{CLUSTER, SECRET, all_proven, secret_file};
 use crate::support::node::Node;
+use crate::support::program::{noraftd, said};
 use crate::support::skip::skip;
 
 /// How a node runs.
@@ -171,4 +172,52 @@ fn write_all_the_time(addresses: &[String], is_over: &AtomicBool) -> Vec<String>
         thread::yield_now();
     }
     acknowledged
+}
+
+/// Until the level rises, the first release opens what this version wrote; afterwards no other node listens to it.
+#[test]
+fn a_node_goes_back_to_the_first_release_until_the_level_rises() {
+    let Some(old) = std::env::var_os("NORAFTD_OLD").map(PathBuf::from) else {
+        skip("NORAFTD_OLD does not name the program of the first release");
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut rolling = Rolling::start(dir.path(), old);
+    let upgrade = |rolling: &Rolling| {
+        let secret = rolling.secret.clone();
+        let output = noraftd(&["upgrade", &rolling.addresses[0].0, "--peer-secret-file", &secret]);
+        (output.status.code(), said(&output))
+    };
+    // More than a segment, so that snapshots and seals are among what is read again.
+    let fill = |rolling: &mut Rolling, what: &str| {
+        for n in 0..30 {
+            let value = "v".repeat(100_000);
+            eventually(what, || {
+                let mut client = Client::tcp(&rolling.addresses[0].0).ok()?;
+                let reply = client.try_call(&["SET", &format!("large {n}"), &value]).ok()?;
+                (reply == ok()).then_some(())
+            });
+        }
+    };
+    (0..2).for_each(|at| rolling.roll(at, Step::Accept));
+    fill(&mut rolling, "two new ones and an old one");
+    let (code, text) = upgrade(&rolling);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("node 3 supports level 0"), "{text}");
+    (0..2).for_each(|at| rolling.roll(at, Step::Old));
+    fill(&mut rolling, "all of the first release again");
+    (0..3).for_each(|at| rolling.roll(at, Step::Accept));
+    fill(&mut rolling, "all new");
+    (1..3).for_each(|at| rolling.roll(at, Step::Old));
+    (1..3).for_each(|at| rolling.roll(at, Step::Accept));
+    eventually("it rises", || (upgrade(&rolling).0 == Some(0)).then_some(()));
+    assert_eq!(rolling.nodes[2].stop(), Some(0));
+    rolling.nodes[2] = rolling.node(2, Step::Old);
+    rolling.nodes[2].start();
+    eventually("it is refused", || {
+        let refused = "node 3 is refused: it supports level 0, and the cluster is at level 1";
+        rolling.nodes[0].log().contains(refused).then_some(())
+    });
+    rolling.write("without it");
+    rolling.roll(2, Step::Accept);
 }

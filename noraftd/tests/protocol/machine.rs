@@ -205,6 +205,39 @@ fn a_body_of_a_later_version_is_a_definite_error() {
     assert_eq!(applied.machine.key_count(), 0);
 }
 
+#[test]
+fn an_entry_does_what_the_level_says_and_is_not_known_to_an_earlier_version() {
+    use noraftd::level::Level;
+    let mut applied = Applied::new();
+    let raise = |number| Request::to_raise(Level::new(number)).body;
+    let flush = Request::encode(&Command::FlushAll).expect("it is small").body;
+    let later = [1, 63];
+    applied.run("SET k v");
+    for skipped in [&flush[..], &later] {
+        assert!(applied.machine.knows(skipped), "as the first release does");
+        assert!(matches!(applied.apply(1, skipped), Reply::Error(text) if text.starts_with("ERR ")));
+        assert_eq!(
+            (applied.machine.key_count(), applied.machine.level()),
+            (1, Level::FIRST)
+        );
+    }
+    assert!(!applied.machine.knows(&raise(2)));
+    for number in [0, 1, 0, 1] {
+        let level = applied.machine.level().max(Level::new(number));
+        assert_eq!(
+            applied.apply(1, &raise(number)),
+            Reply::Integer(level.get().into())
+        );
+        assert_eq!(applied.machine.level(), level, "it never falls");
+    }
+    for unknown in [&later[..], &raise(2), &[2, 1]] {
+        assert!(!applied.machine.knows(unknown));
+    }
+    assert!(applied.machine.knows(&flush) && applied.machine.knows(&raise(1)));
+    assert_eq!(applied.apply(1, &flush), Reply::Status("OK"));
+    assert_eq!(applied.machine.key_count(), 0);
+}
+
 /// Many appends to one value, read in between: the value is shared while a reply holds it.
 #[test]
 fn a_reply_keeps_the_value_it_saw() {

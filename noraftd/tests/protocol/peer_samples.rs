@@ -2,6 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 use noraft::{LogIndex, LogPosition, NodeId, Term};
+use noraftd::level::Level;
 use noraftd::protocol::outcome::{Doubt, Outcome, Refusal};
 use noraftd::protocol::peer::{
     Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
@@ -122,10 +123,13 @@ fn greetings() -> Vec<PeerFrame> {
         marks: vec![6, 5],
     });
     let mut frames = vec![PeerFrame::Hello(hello), PeerFrame::HelloReply(reply)];
-    frames.push(PeerFrame::Hello(counting));
+    frames.push(PeerFrame::Hello(counting.clone()));
     frames.extend(rejects.map(PeerFrame::Reject));
     frames.push(PeerFrame::Challenge(challenge));
     frames.extend(proofs.map(|proofs| PeerFrame::Proof(ProofOfSecret { proofs })));
+    counting.extensions.features = Features::TRANSFER.at(Level::new(1));
+    frames.push(PeerFrame::Hello(counting));
+    frames.push(PeerFrame::Reject(Reject::Level(Level::new(1))));
     frames
 }
 
@@ -226,6 +230,7 @@ fn messages() -> Vec<PeerMessage> {
             last_index: last_position.index,
         },
         PeerMessage::Pulsed { term, pulse: 11 },
+        PeerMessage::TimeoutNow { term, last_position },
         PeerMessage::PreVoted {
             term,
             granted: false,

@@ -23,6 +23,7 @@ fn status(role: Role) -> Status {
             Role::Follower => Some(NodeId::new(2)),
             Role::Candidate => None,
         },
+        level: noraftd::level::Level::FIRST,
         new_voters: Vec::new(),
         voters: [1, 2, 3].map(NodeId::new).to_vec(),
         log: LogStatus {

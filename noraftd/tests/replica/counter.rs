@@ -86,13 +86,34 @@ fn number(reply: &Reply) -> Option<i64> {
 /// another's snapshot.
 pub(crate) fn run(seed: u64) -> u64 {
     let size = |prng: &mut Prng| [1, 3, 3, 3, 5][prng.below(5) as usize];
-    run_world(seed, size, 0).installs
+    run_world(seed, size, Orders::default()).installs
 }
 
 /// The same while the voters change all the time; gives how often they did.
 pub(crate) fn run_with_changes(seed: u64) -> u64 {
     let size = |prng: &mut Prng| [2, 3, 4, 5, 5][prng.below(5) as usize];
-    run_world(seed, size, 8).changes
+    let orders = Orders {
+        changes_percent: 8,
+        transfers_percent: 0,
+    };
+    run_world(seed, size, orders).changes
+}
+
+/// The same while leaders hand over all the time, and the voters change now and then.
+pub(crate) fn run_with_transfers(seed: u64) {
+    let size = |prng: &mut Prng| [2, 3, 3, 5, 5][prng.below(5) as usize];
+    let orders = Orders {
+        changes_percent: 2,
+        transfers_percent: 15,
+    };
+    run_world(seed, size, orders);
+}
+
+/// How many of a hundred steps ask for other voters, or for another leader.
+#[derive(Debug, Clone, Copy, Default)]
+struct Orders {
+    changes_percent: u64,
+    transfers_percent: u64,
 }
 
 /// What happened in a world.
@@ -101,8 +122,8 @@ struct Ran {
     changes: u64,
 }
 
-/// Of a hundred steps, `changes_percent` ask for other voters.
-fn run_world(seed: u64, size: impl Fn(&mut Prng) -> u64, changes_percent: u64) -> Ran {
+fn run_world(seed: u64, size: impl Fn(&mut Prng) -> u64, orders: Orders) -> Ran {
+    let changes_percent = orders.changes_percent;
     let mut prng = Prng::new(seed ^ 0x5eed);
     let faults = Faults {
         loss: prng.below(80),
@@ -126,6 +147,9 @@ fn run_world(seed: u64, size: impl Fn(&mut Prng) -> u64, changes_percent: u64) -
         if changes_percent > 0 && prng.chance(changes_percent, 100) {
             asked += 1;
             ask_for_voters(&mut world, &mut prng, CHANGES + asked);
+        }
+        if orders.transfers_percent > 0 && prng.chance(orders.transfers_percent, 100) {
+            hand_over(&mut world, &mut prng);
         }
         for _ in 0..prng.below(4) {
             ask(&mut world, &mut bounds, &mut prng, &mut id);
@@ -157,6 +181,15 @@ fn ask_for_voters(world: &mut World, prng: &mut Prng, id: u64) {
     prng.shuffle(&mut nodes);
     nodes.truncate(prng.between(1, world.size) as usize);
     world.change_voters(node, id, &nodes);
+}
+
+/// Asks the leader, or any node, to hand over to any node or to a certain one.
+fn hand_over(world: &mut World, prng: &mut Prng) {
+    let (any, to) = (prng.between(1, world.size), prng.between(1, world.size));
+    let node = world.leader().filter(|_| prng.chance(7, 8)).unwrap_or(any);
+    if world.replica(node).is_some() {
+        world.hand_over(node, None, Some(to).filter(|_| prng.chance(1, 2)));
+    }
 }
 
 /// Asks until all nodes are voters; gives how many changes were asked for then.

@@ -11,6 +11,8 @@ mod counter;
 mod disk;
 mod driven;
 mod elections;
+mod handing_over;
+mod levels;
 mod membership;
 mod order;
 mod pulses;

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId};
+use noraftd::level::Level;
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::outcome::Outcome;
@@ -122,6 +123,8 @@ pub(crate) struct World {
     disks: BTreeMap<u64, Disk>,
     lives: BTreeMap<u64, u64>,
     cut: BTreeSet<(u64, u64)>,
+    /// Nodes whose version supports less than this one does.
+    old: BTreeMap<u64, Level>,
     /// Nodes whose every sync takes this many microseconds.
     slow: BTreeMap<u64, u64>,
     /// What a message of the first lane takes besides.
@@ -166,6 +169,7 @@ impl World {
             disks: BTreeMap::new(),
             lives: BTreeMap::new(),
             cut: BTreeSet::new(),
+            old: BTreeMap::new(),
             slow: BTreeMap::new(),
             first_lane_delay: Duration::ZERO,
             second_lane_is_dead: false,
@@ -186,6 +190,7 @@ impl World {
         let mut config = self.config.clone();
         config.id = NodeId::new(node);
         config.members = (1..=self.size).map(NodeId::new).collect();
+        config.level = self.level_of(node);
         let life = self.lives.entry(node).or_default();
         *life += 1;
         let seed = self.prng.next_u64();
@@ -200,11 +205,31 @@ impl World {
         }
     }
 
+    /// The level that `node` supports.
+    fn level_of(&self, node: u64) -> Level {
+        self.old.get(&node).copied().unwrap_or(Level::SUPPORTED)
+    }
+
+    /// Starts `node` again, in a version that supports `level`.
+    pub(crate) fn start_at(&mut self, node: u64, level: Level) {
+        self.kill(node);
+        self.old.insert(node, level);
+        self.start(node);
+    }
+
+    /// Every leader raises the level by itself.
+    pub(crate) fn raise_by_itself(&mut self) {
+        self.config.raises_level = true;
+        self.up()
+            .into_iter()
+            .for_each(|node| self.start_at(node, self.level_of(node)));
+    }
+
     /// The connection from one node to another is up.
     pub(crate) fn connect(&mut self, from: u64, to: u64) {
         self.cut.remove(&(from, to));
         let peer = NodeId::new(to);
-        let features = Features::SUPPORTED;
+        let features = Features::SUPPORTED.at(self.level_of(to));
         self.input(from, Input::Connected { peer, features });
         self.input(from, Input::UrgentConnected { peer });
     }
@@ -307,6 +332,17 @@ impl World {
         let voters = voters.iter().copied().map(NodeId::new).collect();
         let id = RequestId(id);
         self.input(node, Input::ChangeVoters { id, voters });
+    }
+
+    /// Asks `node` to hand over.
+    pub(crate) fn hand_over(&mut self, node: u64, id: Option<u64>, to: Option<u64>) {
+        let (id, to) = (id.map(RequestId), to.map(NodeId::new));
+        self.input(node, Input::Transfer { id, to });
+    }
+
+    /// What these two say to each other is lost.
+    pub(crate) fn lose_between(&mut self, one: u64, other: u64) {
+        self.cut.extend([(one, other), (other, one)]);
     }
 
     /// The voters that `node` knows, and the new ones while they are being changed.
@@ -426,7 +462,7 @@ impl World {
         self.raw_request(node, connection, id, request);
     }
 
-    fn raw_request(&mut self, node: u64, connection: u64, id: u64, request: Request) {
+    pub(crate) fn raw_request(&mut self, node: u64, connection: u64, id: u64, request: Request) {
         let connection = ConnectionId(connection);
         self.input(
             node,

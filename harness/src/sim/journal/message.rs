@@ -61,6 +61,11 @@ pub(crate) fn words(message: &PeerMessage) -> String {
             term.get()
         ),
         PeerMessage::Pulse { term, pulse, .. } => format!("pulse {pulse} in term {}", term.get()),
+        PeerMessage::TimeoutNow { term, last_position } => format!(
+            "to campaign, in term {} with entries up to {}",
+            term.get(),
+            last_position.index.get()
+        ),
         PeerMessage::Pulsed { term, pulse } => format!("answer to pulse {pulse} in term {}", term.get()),
         PeerMessage::RepairRequest { positions } => request_words(positions),
         PeerMessage::Repair { base, records } => repair_words(*base, records),
@@ -145,6 +150,9 @@ pub(crate) fn numbers(message: &PeerMessage) -> [u64; 6] {
             [10, term.get(), position.index.get(), *next, 0, 0]
         }
         PeerMessage::Pulse { term, pulse, .. } => [16, term.get(), *pulse, 0, 0, 0],
+        PeerMessage::TimeoutNow { term, last_position } => {
+            [18, term.get(), last_position.index.get(), 0, 0, 0]
+        }
         PeerMessage::Pulsed { term, pulse } => [17, term.get(), *pulse, 0, 0, 0],
         PeerMessage::RepairRequest { positions } => request_numbers(positions),
         PeerMessage::Repair { base, records } => repair_numbers(*base, records),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use noraft::NodeId;
 use noraftd::admission::{Admission, NotAdmitted, Unfit, check_reply};
+use noraftd::level::Level;
 use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, SharedSettings, Starts};
 use noraftd::store::disk::Disk;
 use noraftd::store::{Identity, KnownPeers, genesis, start_count};
@@ -91,6 +92,11 @@ impl Greeter {
         })
     }
 
+    /// True when it says which of its node's starts this is.
+    pub(crate) fn says_start(&self) -> bool {
+        self.starts.is_some()
+    }
+
     /// What another process with a copy of the same directory says of itself, apart from its starts.
     pub(crate) fn card(&self) -> Card {
         Card {
@@ -130,6 +136,6 @@ impl Greeter {
             incarnation: acceptor.identity.incarnation,
             extensions: Extensions::ours(acceptor.settings),
         };
-        Ok(check_reply(to, self.settings, &reply)?)
+        Ok(check_reply(to, self.settings, Level::FIRST, &reply)?)
     }
 }

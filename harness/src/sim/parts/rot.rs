@@ -27,7 +27,8 @@ pub(crate) fn rotten(message: &PeerMessage, prng: &mut Prng) -> Option<PeerMessa
         | PeerMessage::Compared { .. }
         | PeerMessage::SnapshotReply { .. }
         | PeerMessage::Pulse { .. }
-        | PeerMessage::Pulsed { .. } => return None,
+        | PeerMessage::Pulsed { .. }
+        | PeerMessage::TimeoutNow { .. } => return None,
     }
     Some(message)
 }

@@ -113,6 +113,7 @@ fn is_answer(message: &PeerMessage) -> bool {
         | PeerMessage::PreVote { .. }
         | PeerMessage::Append { .. }
         | PeerMessage::Pulse { .. }
+        | PeerMessage::TimeoutNow { .. }
         | PeerMessage::Forward { .. }
         | PeerMessage::RepairRequest { .. }
         | PeerMessage::Repair { .. }

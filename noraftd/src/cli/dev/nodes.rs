@@ -96,9 +96,15 @@ impl Nodes {
         } = &self.recipe;
         let mut command = Command::new(std::env::current_exe()?);
         // Relative to `dir`: the path of a Unix socket has to be short.
-        command
-            .current_dir(dir)
-            .args(["serve", "--cluster", "dev", "--allow-flush", "--log", log]);
+        command.current_dir(dir).args([
+            "serve",
+            "--cluster",
+            "dev",
+            "--allow-flush",
+            "--auto-upgrade",
+            "--log",
+            log,
+        ]);
         command.args(["--id", &id.to_string(), "--data-dir", &format!("node-{id}")]);
         command.args([
             "--listen",
@@ -216,6 +222,7 @@ fn failure_of(status: ExitStatus) -> Option<Exit> {
         Exit::CannotCreate,
         Exit::Disk,
         Exit::InUse,
+        Exit::UnknownEntry,
         Exit::Config,
     ];
     (code != 0).then(|| {

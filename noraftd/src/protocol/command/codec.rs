@@ -11,7 +11,8 @@
 //! | 4 | INCRBY | key bytes, delta i64 |
 //! | 5 | APPEND | key bytes, value bytes |
 //! | 6 | XADD | create u8 (0: NOMKSTREAM), id request u8 (0 `*`, 1 `ms-*`, 2 explicit) and id, key bytes, list of fields and values in turn |
-//! | 7 | FLUSHALL (where it is allowed; the first release does not know it) | none |
+//! | 7 | FLUSHALL (where it is allowed; from level 1 on) | none |
+//! | 8 | a level comes into force, if it is higher than that in force (a leader appends it when every member supports it) | level u8 |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
 //! | 66 | MGET | keys list |
@@ -28,11 +29,16 @@ use bytes::{BufMut, BytesMut};
 
 use super::args::{LENGTH_BYTES, put_bytes};
 use super::{Args, Class, StreamId, StreamIdRequest};
+use crate::level::Level;
 use crate::protocol::read::Reader;
 
 /// The version that every body starts with.
 pub const BODY_VERSION: u8 = 1;
 
+/// The opcode of [`Command::FlushAll`].
+pub(super) const FLUSH_ALL: u8 = 7;
+/// The opcode of [`Command::Raise`].
+pub(super) const RAISE: u8 = 8;
 /// The opcode of [`Command::Index`].
 const INDEX: u8 = 72;
 
@@ -68,6 +74,8 @@ pub enum Command<'a> {
     IncrBy { key: &'a [u8], delta: i64 },
     /// Removes every key.
     FlushAll,
+    /// A level comes into force.
+    Raise { level: Level },
     /// `APPEND key value`
     Append { key: &'a [u8], value: &'a [u8] },
     /// `XADD key [NOMKSTREAM] id field value...`; `create` unless `NOMKSTREAM`; an even number of fields.
@@ -132,6 +140,7 @@ impl<'a> Command<'a> {
             | Self::IncrBy { .. }
             | Self::Append { .. }
             | Self::FlushAll
+            | Self::Raise { .. }
             | Self::XAdd { .. } => Class::Write,
             Self::Get { .. }
             | Self::Exists { .. }
@@ -183,7 +192,10 @@ impl<'a> Command<'a> {
                     fields: paired(Args::read(reader)?)?,
                 }
             }
-            7 => Self::FlushAll,
+            FLUSH_ALL => Self::FlushAll,
+            RAISE => Self::Raise {
+                level: Level::new(reader.u8()?),
+            },
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -247,7 +259,11 @@ impl<'a> Command<'a> {
                 put_bytes(key, &mut out);
                 fields.write(&mut out);
             }
-            Self::FlushAll => out.put_u8(7),
+            Self::FlushAll => out.put_u8(FLUSH_ALL),
+            Self::Raise { level } => {
+                out.put_u8(RAISE);
+                out.put_u8(level.get());
+            }
             Self::Get { key } => one_key(64, key, &mut out),
             Self::Exists { keys } => list(65, keys, &mut out),
             Self::MGet { keys } => list(66, keys, &mut out),
@@ -298,7 +314,7 @@ impl<'a> Command<'a> {
             Self::Index => 0,
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
             Self::XRead { streams, .. } => streams.0.encoded_bytes(),
-            Self::FlushAll => 0,
+            Self::FlushAll | Self::Raise { .. } => 0,
         };
         variable + FIXED_BYTES
     }

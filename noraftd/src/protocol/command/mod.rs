@@ -23,6 +23,7 @@ pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
 
 use super::resp::Reply;
+use crate::level::Level;
 use crate::record::PAYLOAD_BYTES_MAX;
 
 /// How a request has to be executed.
@@ -52,6 +53,40 @@ impl Request {
         }
         let class = Command::decode(&body)?.class();
         Some(Self { class, body })
+    }
+
+    /// Raises the level in force.
+    pub fn to_raise(level: Level) -> Self {
+        let command = Command::Raise { level };
+        Self {
+            class: command.class(),
+            body: command.encode().freeze(),
+        }
+    }
+
+    /// The level that the encoded command `body` brings into force.
+    pub fn raises_to(body: &[u8]) -> Option<Level> {
+        match *body {
+            [BODY_VERSION, codec::RAISE, level] => Some(Level::new(level)),
+            _ => None,
+        }
+    }
+
+    /// The level that a node has to support to be sent this request.
+    pub fn known_from(&self) -> Level {
+        match Self::raises_to(&self.body) {
+            Some(_) => Level::FLUSH,
+            None => self.takes_level(),
+        }
+    }
+
+    /// The level that has to be in force before this request may be appended. (Every write comes by here, so only its
+    /// opcode is looked at.)
+    pub fn takes_level(&self) -> Level {
+        match self.body[..] {
+            [BODY_VERSION, codec::FLUSH_ALL, ..] => Level::FLUSH,
+            _ => Level::FIRST,
+        }
     }
 
     /// Asks how far the state is: an index that covers every write acknowledged before.

@@ -32,6 +32,11 @@ pub enum OwnCommand {
     },
     /// `NORAFT.VOTERS id...`: these nodes are the voters from now on. Answered when that is committed.
     Voters(BTreeSet<NodeId>),
+    /// `NORAFT.TRANSFER [id]`: this voter, or any other, is to lead. Returns the leader of then.
+    Transfer(Option<NodeId>),
+    /// `NORAFT.UPGRADE`: the level that this node's version supports comes into force. Answered with the level when that
+    /// is committed.
+    Upgrade,
     /// `NORAFT.AUTH`: gives the challenge that the next one answers.
     Challenge,
     /// `NORAFT.AUTH answer`: the other side knows the peer secret.
@@ -47,6 +52,8 @@ impl OwnCommand {
             | Self::ReadSnapshot { .. }
             | Self::Readmit { .. }
             | Self::Voters(_)
+            | Self::Upgrade
+            | Self::Transfer(_)
             | Self::Index => true,
         }
     }
@@ -67,6 +74,9 @@ impl OwnCommand {
             ["NORAFT.AUTH"] => Some(Self::Challenge),
             ["NORAFT.AUTH", answer] => Some(Self::Prove(answer.to_owned())),
             ["NORAFT.INDEX"] => Some(Self::Index),
+            ["NORAFT.TRANSFER"] => Some(Self::Transfer(None)),
+            ["NORAFT.TRANSFER", id] => Some(Self::Transfer(Some(NodeId::new(id.parse().ok()?)))),
+            ["NORAFT.UPGRADE"] => Some(Self::Upgrade),
             ["NORAFT.SNAPSHOT"] => Some(Self::Snapshot),
             ["NORAFT.SNAPSHOT", "READ", index, term, offset] => Some(Self::ReadSnapshot {
                 position: LogPosition {
@@ -125,6 +135,8 @@ mod tests {
             "NORAFT.SNAPSHOT READ 1 2 x",
             "NORAFT.READMIT 1 g",
             "NORAFT.VOTERS 1 two",
+            "NORAFT.TRANSFER two",
+            "NORAFT.TRANSFER 1 2",
             "NORAFT",
             "STATUS",
         ] {

@@ -1,7 +1,7 @@
 //! Encoding and decoding of peer frames, and of messages; the formats are tabled in `mod.rs`.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use noraft::{LogIndex, Term};
+use noraft::{LogIndex, LogPosition, Term};
 
 use super::greeting_codec::{KIND_CHALLENGE, KIND_HELLO, KIND_HELLO_REPLY, KIND_PROOF, KIND_REJECT};
 use super::outcome_codec::{read_outcome, write_outcome};
@@ -117,6 +117,7 @@ impl PeerMessage {
             | Self::Compared { .. }
             | Self::Pulse { .. }
             | Self::Pulsed { .. }
+            | Self::TimeoutNow { .. }
             | Self::SnapshotReply { .. } => None,
         }
     }
@@ -142,6 +143,7 @@ impl PeerMessage {
             Self::SnapshotReply { .. } => 33,
             Self::Pulse { .. } => 36,
             Self::Pulsed { .. } => 37,
+            Self::TimeoutNow { .. } => 38,
         }
     }
 
@@ -169,6 +171,7 @@ impl PeerMessage {
                     out.put_u8(*abstain as u8);
                 }
             }
+            Self::TimeoutNow { term, last_position } => write_timeout_now(*term, *last_position, out),
             Self::Vote { term, granted } => {
                 out.put_u64_le(term.get());
                 out.put_u8(u8::from(*granted));
@@ -283,6 +286,11 @@ impl PeerMessage {
     }
 }
 
+fn write_timeout_now(term: Term, last_position: LogPosition, out: &mut BytesMut) {
+    out.put_u64_le(term.get());
+    write_position(last_position, out);
+}
+
 fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'static str> {
     match frame.kind {
         KIND_HELLO => Hello::read(reader, frame).map(PeerFrame::Hello),
@@ -308,7 +316,7 @@ fn decode_body(frame: &Frame, reader: &mut Reader<'_>) -> Result<PeerFrame, &'st
             let chain = reader.u64().ok_or(CUT)?;
             read_chunk(reader, &frame.body, Some(chain)).map(PeerFrame::Message)
         }
-        kind @ (16 | 17 | 19 | 20 | 21 | 26 | 27 | 33 | 36 | 37) => {
+        kind @ (16 | 17 | 19 | 20 | 21 | 26 | 27 | 33 | 36 | 37 | 38) => {
             read_fixed(kind, reader).map(PeerFrame::Message).ok_or(CUT)
         }
         _ => Err("the kind is unknown"),
@@ -371,6 +379,10 @@ fn read_fixed(kind: u8, reader: &mut Reader<'_>) -> Option<PeerMessage> {
         37 => PeerMessage::Pulsed {
             term,
             pulse: reader.u64()?,
+        },
+        38 => PeerMessage::TimeoutNow {
+            term,
+            last_position: read_position(reader)?,
         },
         _ => return None,
     })

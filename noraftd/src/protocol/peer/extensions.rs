@@ -10,6 +10,7 @@
 //! | 3 | members: u64, a hash of the nodes that the cluster began with |
 //! | 4 | payload limit: u64, the most bytes of one command that the sender's segments hold |
 //! | 5 | starts: u64, how often the node was started with its directory, and u32 for each of the last ones, 64 at most, a mark, the latest first |
+//! | 6 | level: u8, the highest [`Level`] that the node supports; absent for 0 |
 //! | 16 | where clients reach the node: HOST:PORT, printable ASCII of at most 300 bytes |
 //! | 17 | lane, in a hello: u8, 1 for the connection that carries what is urgent; absent for the first one |
 //!
@@ -21,6 +22,7 @@ use std::fmt;
 use bytes::{BufMut, BytesMut};
 
 use super::EXTENSIONS_BYTES_MAX;
+use crate::level::Level;
 use crate::protocol::read::Reader;
 use crate::secret::Nonce;
 
@@ -72,8 +74,8 @@ impl Extensions {
     pub(super) fn write(&self, out: &mut BytesMut) {
         let start = out.len();
         out.put_u32_le(0);
-        if self.features != Features::NONE {
-            put(TAG_FEATURES, &self.features.0.to_le_bytes(), out);
+        if self.features.bits != 0 {
+            put(TAG_FEATURES, &self.features.bits.to_le_bytes(), out);
         }
         if let Some(nonce) = &self.nonce {
             put(TAG_NONCE, nonce, out);
@@ -89,6 +91,9 @@ impl Extensions {
             let marks = starts.marks.iter().take(MARKS_MAX);
             marks.for_each(|mark| value.extend_from_slice(&mark.to_le_bytes()));
             put(TAG_STARTS, &value, out);
+        }
+        if self.features.level > Level::FIRST {
+            put(TAG_LEVEL, &[self.features.level.get()], out);
         }
         if let Some(address) = &self.client_address {
             put(TAG_CLIENT_ADDRESS, address.as_bytes(), out);
@@ -126,13 +131,17 @@ impl Extensions {
 
     fn set(&mut self, tag: u8, value: &[u8]) -> Result<(), &'static str> {
         match tag {
-            TAG_FEATURES => self.features = Features(number(value)?),
+            TAG_FEATURES => self.features.bits = number(value)?,
             TAG_NONCE => {
                 self.nonce = Some(value.try_into().map_err(|_| "its nonce has another length")?);
             }
             TAG_MEMBERS => self.settings.members = Some(number(value)?),
             TAG_PAYLOAD => self.settings.payload_bytes_max = Some(number(value)?),
             TAG_STARTS => self.starts = Some(starts(value)?),
+            TAG_LEVEL => match value {
+                [level] => self.features.level = Level::new(*level),
+                _ => return Err("its level is no number"),
+            },
             TAG_CLIENT_ADDRESS => {
                 let text = std::str::from_utf8(value).ok();
                 let address = text.filter(|text| is_client_address(text));
@@ -217,45 +226,70 @@ impl fmt::Display for Differences {
     }
 }
 
-/// What a node understands beyond version 1, as bits. Only ever added to; a bit is never used again.
+/// What a node understands beyond version 1: of single messages as bits, which are only ever added to, and never used
+/// again; and of the replicated log as a level.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Features(u64);
+pub struct Features {
+    bits: u64,
+    level: Level,
+}
 
 impl Features {
     /// The first release.
-    pub const NONE: Self = Self(0);
+    pub const NONE: Self = Self {
+        bits: 0,
+        level: Level::FIRST,
+    };
     /// Pre-votes carry the number of their canvass.
-    pub const CANVASS: Self = Self(1 << 0);
+    pub const CANVASS: Self = Self::bit(0);
     /// AppendEntries and snapshots carry the chain over the log's content.
-    pub const CHAIN: Self = Self(1 << 1);
+    pub const CHAIN: Self = Self::bit(1);
     /// Digests of the state are compared.
-    pub const DIGEST: Self = Self(1 << 2);
+    pub const DIGEST: Self = Self::bit(2);
     /// A second connection for what must not wait behind payloads.
-    pub const URGENT: Self = Self(1 << 3);
-
+    pub const URGENT: Self = Self::bit(3);
     /// A forwarded request may ask for the index that a linearizable read would have.
-    pub const READ_INDEX: Self = Self(1 << 4);
+    pub const READ_INDEX: Self = Self::bit(4);
+    /// A leader may tell the node to campaign.
+    pub const TRANSFER: Self = Self::bit(5);
 
     /// What this build understands. The simulation's nodes have all of them.
     pub const SUPPORTED: Self = Self::CANVASS
         .with(Self::CHAIN)
         .with(Self::DIGEST)
         .with(Self::URGENT)
-        .with(Self::READ_INDEX);
+        .with(Self::READ_INDEX)
+        .with(Self::TRANSFER)
+        .at(Level::SUPPORTED);
 
-    /// Those of both.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
+    const fn bit(number: u32) -> Self {
+        Self {
+            bits: 1 << number,
+            level: Level::FIRST,
+        }
     }
 
-    /// These and those.
+    /// The same, of a node that supports this level.
+    pub const fn at(self, level: Level) -> Self {
+        Self { level, ..self }
+    }
+
+    /// The highest level that the node supports.
+    pub const fn level(self) -> Level {
+        self.level
+    }
+
+    /// These and those; the level stays.
     pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+        Self {
+            bits: self.bits | other.bits,
+            level: self.level,
+        }
     }
 
-    /// True when every one of `wanted` is among these.
+    /// True when every one of `wanted` is among these, whatever the levels.
     pub const fn has(self, wanted: Self) -> bool {
-        self.0 & wanted.0 == wanted.0
+        self.bits & wanted.bits == wanted.bits
     }
 }
 
@@ -288,6 +322,7 @@ const TAG_PAYLOAD: u8 = 4;
 const TAG_STARTS: u8 = 5;
 /// They all fit into a greeting.
 const MARKS_MAX: usize = 64;
+const TAG_LEVEL: u8 = 6;
 const TAG_CLIENT_ADDRESS: u8 = 16;
 /// A host name has 253 bytes at most.
 const CLIENT_ADDRESS_BYTES_MAX: usize = 300;
@@ -325,7 +360,8 @@ mod tests {
                 marks: vec![6, 5, 4],
             }),
             client_address: Some("[::1]:7601".to_owned()),
-            ..some()
+            features: some().features.at(Level::new(9)),
+            ..Extensions::default()
         };
         for extensions in [Extensions::default(), some(), full, some().on(Lane::Urgent)] {
             let mut out = BytesMut::new();
@@ -367,6 +403,8 @@ mod tests {
             assert!(read(&list).is_err(), "starts of {bytes} bytes");
         }
         assert!(read(&[features.clone(), features].concat()).is_err(), "twice");
+        assert!(read(&[TAG_LEVEL, 0, 0]).is_err(), "a level without a number");
+        assert!(read(&[TAG_LEVEL, 2, 0, 1, 0]).is_err(), "a level of two bytes");
         assert!(read(&[9, 0, 0].repeat(2)).is_err(), "an unknown one twice");
         for address in [
             "",
@@ -409,9 +447,6 @@ mod tests {
         let both = Features::CHAIN.with(Features::CANVASS);
         assert!(both.has(Features::CHAIN) && both.has(Features::NONE));
         assert!(!both.has(Features::CHAIN.with(Features::DIGEST)));
-        assert_eq!(
-            both.and(Features::CANVASS.with(Features::URGENT)),
-            Features::CANVASS
-        );
+        assert!(both.at(Level::FLUSH).has(both) && both.has(both.at(Level::FLUSH)));
     }
 }

@@ -5,6 +5,7 @@ use noraft::NodeId;
 
 use super::record_codec::CUT;
 use super::{Challenge, Differences, Extensions, Hello, HelloReply, ProofOfSecret, Reject};
+use crate::level::Level;
 use crate::protocol::frame::{self, Frame};
 use crate::protocol::read::Reader;
 use crate::secret::{NONCE_BYTES, PROOF_BYTES, SECRETS_MAX};
@@ -95,6 +96,7 @@ impl Reject {
             Self::Settings(Differences(which)) => (8, which),
             // Only a node that says how often it was started gets to hear it, and such a node knows it.
             Self::OldCopy => (9, 0),
+            Self::Level(level) => (10, u64::from(level.get())),
         };
         frame::encode(KIND_REJECT, NO_CLUSTER, out, |out| {
             out.put_u8(reason);
@@ -115,6 +117,7 @@ impl Reject {
             7 => Some(Self::Secret),
             8 => Some(Self::Settings(Differences(number))),
             9 => Some(Self::OldCopy),
+            10 => Some(Self::Level(Level::new(u8::try_from(number).ok()?))),
             _ => None,
         }
     }

@@ -7,7 +7,7 @@
 //! |-|-|-|
 //! | 1 | hello | from u64, to u64, incarnation u64, extensions (length u32, bytes: `extensions.rs`) |
 //! | 2 | hello reply | from u64, incarnation u64, extensions (length u32, bytes: `extensions.rs`) |
-//! | 3 | reject | reason u8 ([`Reject`]) and a number u64: for settings which of them, else 0 |
+//! | 3 | reject | reason u8 ([`Reject`]) and a number u64: for settings which of them, for a level which it is, else 0 |
 //! | 4 | challenge | nonce, 32 bytes |
 //! | 5 | proof | 1 or 2 proofs of 16 bytes, one a secret that the caller knows |
 //! | 16 | RequestVote | term u64, last position, unanimous flag |
@@ -30,6 +30,7 @@
 //! | 34 | snapshot chunk, with a chain | the chain u64, then as 32; only to nodes with [`Features::CHAIN`] |
 //! | 36 | pulse | term u64, number u64, last index u64; to nodes with the feature `URGENT` |
 //! | 37 | pulse reply | term u64, number u64 |
+//! | 38 | timeout now | term u64, last position; only to nodes with [`Features::TRANSFER`] |
 //!
 //! A connection begins with a hello, and either its reply, or, when both sides know a secret: challenge, proof, and
 //! the reply as the first sealed frame (`../seal.rs`); then every frame is sealed. A rejection may take the place of
@@ -56,6 +57,7 @@ pub use self::extensions::{
 };
 pub use self::terms::{TERM_END, TERM_LEAP_MAX, TermFault};
 
+use crate::level::Level;
 use crate::protocol::command::Request;
 use crate::protocol::outcome::Outcome;
 use crate::record::{Abstain, Record, SnapshotId};
@@ -213,6 +215,13 @@ pub enum PeerMessage {
         /// The pulse that is answered; zero when it was of an earlier term.
         pulse: u64,
     },
+    /// The sender leads this term, and wants the receiver to campaign at once (Raft thesis 3.10).
+    TimeoutNow {
+        /// The leader's term.
+        term: Term,
+        /// The leader's last entry, which is committed, and the receiver's.
+        last_position: LogPosition,
+    },
 }
 
 impl PeerMessage {
@@ -220,7 +229,11 @@ impl PeerMessage {
     /// second; votes take both, for they are small, may come twice, and one lane may be dead without a word.
     pub fn lanes(&self, is_urgent_open: bool) -> &'static [Lane] {
         match self {
-            Self::RequestVote { .. } | Self::Vote { .. } | Self::PreVote { .. } | Self::PreVoted { .. }
+            Self::RequestVote { .. }
+            | Self::Vote { .. }
+            | Self::PreVote { .. }
+            | Self::PreVoted { .. }
+            | Self::TimeoutNow { .. }
                 if is_urgent_open =>
             {
                 &[Lane::Urgent, Lane::First]
@@ -230,6 +243,7 @@ impl PeerMessage {
             | Self::Vote { .. }
             | Self::PreVote { .. }
             | Self::PreVoted { .. }
+            | Self::TimeoutNow { .. }
             | Self::Pulse { .. }
             | Self::Pulsed { .. } => &[Lane::First],
             Self::Append { .. }
@@ -250,6 +264,7 @@ impl PeerMessage {
         match self {
             Self::Pulse { .. } | Self::Pulsed { .. } => Features::URGENT,
             Self::Compare { .. } | Self::Compared { .. } => Features::DIGEST,
+            Self::TimeoutNow { .. } => Features::TRANSFER,
             Self::RequestVote { .. }
             | Self::Vote { .. }
             | Self::PreVote { .. }
@@ -351,6 +366,11 @@ pub enum Reject {
     /// The sender does not know the secret.
     #[error("it knows another secret: --peer-secret-file differs")]
     Secret,
+    /// The sender does not support the level that is in force.
+    #[error(
+        "the cluster is at level {0}, which this node's version does not support: start a later version of noraftd"
+    )]
+    Level(Level),
     /// Settings that have to be equal are not.
     #[error("settings that every node has to share differ: {0}")]
     Settings(Differences),

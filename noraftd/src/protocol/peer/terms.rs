@@ -66,6 +66,7 @@ impl PeerMessage {
             }
             Self::SnapshotChunk { term, snapshot, .. } => (*term).max(snapshot.position.term),
             Self::SnapshotReply { term, position, .. } => (*term).max(position.term),
+            Self::TimeoutNow { term, last_position } => (*term).max(last_position.term),
         }
     }
 }

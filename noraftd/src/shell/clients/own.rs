@@ -8,6 +8,7 @@ use std::sync::Arc;
 use noraft::{LogPosition, NodeId};
 
 use super::{Clients, Next};
+use crate::level::Level;
 use crate::protocol::command::{Class, OwnCommand, Request};
 use crate::protocol::resp::Reply;
 use crate::replica::event::Input;
@@ -38,6 +39,15 @@ impl Clients {
             OwnCommand::Voters(voters) => {
                 let ask = |id| Input::ChangeVoters { id, voters };
                 return self.submit(connection, Class::Write, 0, ask).await;
+            }
+            OwnCommand::Transfer(to) => {
+                let ask = |id| Input::Transfer { id: Some(id), to };
+                return self.submit(connection, Class::Write, 0, ask).await;
+            }
+            OwnCommand::Upgrade => {
+                return self
+                    .propose(connection, Request::to_raise(Level::SUPPORTED))
+                    .await;
             }
             OwnCommand::Index => return self.propose(connection, Request::for_index()).await,
         };

@@ -281,6 +281,7 @@ const MESSAGE_KINDS: &[&str] = &[
     "snapshot reply",
     "pulse",
     "pulse reply",
+    "order to campaign",
 ];
 
 dimension! {
@@ -325,6 +326,7 @@ pub(super) enum Termed {
     SnapshotReply,
     Pulse,
     Pulsed,
+    TimeoutNow,
 }
 
 /// A message's term, compared with the receiver's.
@@ -427,7 +429,7 @@ mod tests {
             "snapshot",
         ];
         assert_eq!(outline, wanted);
-        assert_eq!(MESSAGE_KINDS.len(), Termed::Pulsed as usize + 1);
+        assert_eq!(MESSAGE_KINDS.len(), Termed::TimeoutNow as usize + 1);
         assert_eq!(MESSAGES[TERMLESS].name, Termless::DIMENSION.name);
         assert_eq!(MESSAGES[FATES].name, Fate::DIMENSION.name);
     }

@@ -118,6 +118,7 @@ fn place_of(message: &PeerMessage, receiver: u64) -> (usize, usize) {
         PeerMessage::SnapshotReply { term, .. } => (term, Termed::SnapshotReply),
         PeerMessage::Pulse { term, .. } => (term, Termed::Pulse),
         PeerMessage::Pulsed { term, .. } => (term, Termed::Pulsed),
+        PeerMessage::TimeoutNow { term, .. } => (term, Termed::TimeoutNow),
         PeerMessage::Forwarded { .. } => return (TERMLESS, Termless::Forwarded as usize),
         PeerMessage::RepairRequest { .. } => return (TERMLESS, Termless::RepairRequest as usize),
         PeerMessage::Repair { .. } => return (TERMLESS, Termless::Repair as usize),

@@ -50,6 +50,7 @@ pub(super) fn core_message(from: NodeId, message: &PeerMessage) -> Option<Messag
         | PeerMessage::Repair { .. }
         | PeerMessage::Pulse { .. }
         | PeerMessage::Pulsed { .. }
+        | PeerMessage::TimeoutNow { .. }
         | PeerMessage::Compare { .. }
         | PeerMessage::Compared { .. } => return None,
     })

@@ -258,7 +258,8 @@ fn carries_on(message: &PeerMessage) -> bool {
         | PeerMessage::Compare { .. }
         | PeerMessage::Compared { .. }
         | PeerMessage::Pulse { .. }
-        | PeerMessage::Pulsed { .. } => false,
+        | PeerMessage::Pulsed { .. }
+        | PeerMessage::TimeoutNow { .. } => false,
     }
 }
 

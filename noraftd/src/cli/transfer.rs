@@ -1,0 +1,73 @@
+//! `noraftd transfer`: another node leads.
+//!
+//! Invariant: it says which node leads only when the one that was asked has heard it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::query::{QueryError, ask_status, ask_to_transfer, know_secrets};
+use super::{complain, say};
+use crate::endpoint::Endpoint;
+use crate::exit::Exit;
+
+/// Has the leader of a running cluster hand over to another voter.
+///
+/// Requests wait meanwhile, and go on to the next leader: it takes a few round trips and syncs. The leader goes on when the
+/// other node does not take over within an election timeout. A leader that is stopped with SIGTERM or SIGINT hands over by
+/// itself.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Transfer {
+    /// The leader's address for clients: HOST:PORT or /path of a Unix socket.
+    address: Endpoint,
+    /// The voter that is to lead [default: the one that has most of the log]
+    #[arg(long, value_name = "ID")]
+    to: Option<u64>,
+    /// The file with the peer secret, which the node wants to be proven.
+    #[arg(long, value_name = "FILE")]
+    peer_secret_file: Option<PathBuf>,
+}
+
+impl Transfer {
+    /// Asks, and says what came of it.
+    pub(super) fn run(self) -> Exit {
+        if let Err(error) = know_secrets(self.peer_secret_file.as_deref()) {
+            complain(error);
+            return Exit::Config;
+        }
+        match ask_to_transfer(&self.address, self.to) {
+            Ok(leader) => {
+                say(format_args!("node {leader} leads"));
+                let is_wanted = self.to.is_none_or(|to| i64::try_from(to) == Ok(leader));
+                if is_wanted { Exit::Done } else { Exit::Failed }
+            }
+            Err(error) => {
+                complain(format_args!("{error}{}", self.advice(&error)));
+                match error {
+                    QueryError::Unreachable(..) => Exit::Unavailable,
+                    QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
+                }
+            }
+        }
+    }
+
+    /// What to do about it.
+    fn advice(&self, error: &QueryError) -> String {
+        let QueryError::Refused(_, text) = error else {
+            return String::new();
+        };
+        if !text.starts_with("NOTLEADER") {
+            return String::new();
+        }
+        let leader = ask_status(&self.address)
+            .ok()
+            .and_then(|(report, _)| report.view.leader);
+        leader.map_or_else(String::new, |leader| format!("; node {leader} leads"))
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  Node 2 is nearer to most clients:
+    noraftd transfer 10.0.0.1:7601 --to 2 --peer-secret-file /etc/noraft.secret";
