@@ -65,6 +65,25 @@ pub async fn ask_for_voters(
     }
 }
 
+/// Has the leader at `address` hand over to `to`, or to any other voter; the node that leads then.
+///
+/// # Errors
+///
+/// What it says instead.
+pub async fn ask_to_transfer(
+    address: SocketAddr,
+    to: Option<u64>,
+    patience: Duration,
+) -> Result<u64, CallError> {
+    let mut client = Client::connect(address, patience).await?;
+    let to = to.map(|id| id.to_string());
+    let words: Vec<&str> = std::iter::once("NORAFT.TRANSFER").chain(to.as_deref()).collect();
+    match client.call(&words, patience).await? {
+        Reply::Integer(leader) => Ok(leader.unsigned_abs()),
+        other => Err(CallError::Malformed(format!("it says {other:?}"))),
+    }
+}
+
 /// Whether the node at `address` answers at all.
 pub async fn answers(address: SocketAddr, patience: Duration) -> bool {
     let ping = async {

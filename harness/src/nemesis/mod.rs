@@ -10,6 +10,7 @@ mod race;
 mod recorded;
 mod schedule;
 mod target;
+mod transfer;
 mod voters;
 
 use std::fs::File;
@@ -325,6 +326,7 @@ impl Nemesis {
             FaultKind::Restart(_) => self.restart(fault).await.into(),
             FaultKind::Roll => self.roll(fault).await.into(),
             FaultKind::Voters => self.change_voters(fault).await.into(),
+            FaultKind::Transfer => self.transfer(fault).await.into(),
             FaultKind::Partition(_, mode) => self.partition(fault, mode).await.into(),
             FaultKind::Flap(_, mode) => self.flap(fault, mode).await.into(),
             FaultKind::Link(_, effect) => self.trouble_links(fault, effect).await.into(),

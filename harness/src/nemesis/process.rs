@@ -153,7 +153,7 @@ impl Nemesis {
         self.start_again(&down).await
     }
 
-    async fn start_again(&self, down: &[&Node]) -> String {
+    pub(super) async fn start_again(&self, down: &[&Node]) -> String {
         let started = Instant::now();
         let launched: Vec<_> = down.iter().map(|node| self.cluster.launch(node)).collect();
         let mut back = Vec::new();

@@ -72,8 +72,23 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
             links: Vec::new(),
             impaired: Vec::new(),
         }),
+        FaultKind::Transfer => Some(transfer(&mut prng, circumstances)),
         FaultKind::StallKill | FaultKind::Roll => leader_first(circumstances),
         FaultKind::VoteRace => vote_race(circumstances),
+    }
+}
+
+/// The leader, if it is free and is to stop; else none, for any node may be asked.
+fn transfer(prng: &mut Prng, circumstances: &Circumstances) -> Targets {
+    let leader = circumstances
+        .leader
+        .filter(|leader| circumstances.free.contains(leader));
+    let stops = leader.filter(|_| prng.chance(1, STOPS_ONE_IN));
+    let nodes: Vec<u64> = stops.into_iter().collect();
+    Targets {
+        impaired: nodes.clone(),
+        nodes,
+        links: Vec::new(),
     }
 }
 
@@ -219,6 +234,9 @@ fn beyond_ring(ring: &[u64]) -> Vec<(u64, u64)> {
         .filter_map(|(a, b)| Some((*ring.get(a)?, *ring.get(b)?)))
         .collect()
 }
+
+/// Of the transfers of leadership, one in so many is that of a leader that stops.
+const STOPS_ONE_IN: u64 = 3;
 
 #[cfg(test)]
 mod tests {

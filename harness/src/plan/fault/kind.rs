@@ -50,6 +50,9 @@ pub enum FaultKind {
     /// The leader is asked to make some of the nodes the voters, drawn at random (in a simulation now and then another
     /// node is asked). Before the end all nodes are made voters again.
     Voters,
+    /// The leader is asked to hand over to another voter, which is drawn half of the time (in a simulation now and then another node is
+    /// asked); every third time it is stopped with SIGTERM instead, which hands over too, and is started at the end.
+    Transfer,
     /// SIGKILL, and the data directory is lost, where at most a minority of the disks is damaged with it and every other
     /// node has met the directory (else it is only the kill). Half of the nodes are started all the same, with an empty
     /// directory: no other node may listen to them. After the end the operator sets them up again with `noraftd rejoin`.
@@ -105,6 +108,7 @@ pub enum KindName {
     Clock,
     Coup,
     Voters,
+    Transfer,
     Wipe,
     Mistake,
     MistakeClone,
@@ -149,7 +153,7 @@ type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -165,6 +169,7 @@ impl KindName {
         Self::Clock,
         Self::Coup,
         Self::Voters,
+        Self::Transfer,
         Self::Wipe,
         Self::Mistake,
         Self::MistakeClone,
@@ -193,6 +198,7 @@ impl KindName {
             Self::Clock => ("clock", Takes::Target, World::Simulation, 1),
             Self::Coup => ("coup", Takes::Mode, World::Both, 3),
             Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
+            Self::Transfer => ("transfer", Takes::Nothing, World::Both, 2),
             Self::Wipe => ("wipe", Takes::Target, World::Simulation, 1),
             Self::Mistake => ("mistake", Takes::Target, World::Simulation, 1),
             Self::MistakeClone => ("mistake-clone", Takes::Target, World::Simulation, 2),
@@ -320,6 +326,7 @@ impl FaultKind {
             KindName::Clock => Self::Clock(target?),
             KindName::Coup => Self::Coup(mode?),
             KindName::Voters => Self::Voters,
+            KindName::Transfer => Self::Transfer,
             KindName::Wipe => Self::Wipe(target?),
             KindName::Mistake => Self::Mistake(target?),
             KindName::MistakeClone => Self::MistakeClone(target?),
@@ -372,6 +379,7 @@ impl FaultKind {
                 (KindName::Coup, Arguments { mode, ..none })
             }
             Self::Voters => (KindName::Voters, none),
+            Self::Transfer => (KindName::Transfer, none),
             Self::Wipe(target) => (KindName::Wipe, on(target)),
             Self::Mistake(target) => (KindName::Mistake, on(target)),
             Self::MistakeClone(target) => (KindName::MistakeClone, on(target)),
@@ -454,7 +462,7 @@ mod tests {
             })
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall link-tear-halves disk-stall-leader stall-kill \
-                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters wipe-leader \
+                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters transfer wipe-leader \
                         mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
                         disk-at-full-leader quiet";
         assert_eq!(names.join(" "), expected);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use noraftd::prng::Prng;
 
 use super::alike::Drawn;
+use super::transfers::Transfers;
 use crate::nemesis::{Claim, Decision, FaultLedger, Lane};
 use crate::plan::Plan;
 use crate::results::FaultResult;
@@ -24,6 +25,8 @@ pub(crate) struct SimNemesis {
     pub(crate) crash_loops: BTreeMap<usize, CrashLoop>,
     /// What the processes and directories of each node have drawn.
     pub(crate) drawn: BTreeMap<usize, Drawn>,
+    /// What leaders were asked to hand over.
+    pub(crate) transfers: Transfers,
 }
 
 /// How a node crashes again and again.
@@ -71,6 +74,7 @@ impl SimNemesis {
             coups,
             crash_loops: BTreeMap::new(),
             drawn: BTreeMap::new(),
+            transfers: Transfers::default(),
         }
     }
 

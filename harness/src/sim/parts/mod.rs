@@ -28,6 +28,7 @@ pub(crate) mod rot;
 pub(crate) mod rule;
 pub(crate) mod semantics;
 pub(crate) mod stale;
+pub(crate) mod transfers;
 pub(crate) mod voters;
 
 /// A microsecond of virtual time.

@@ -37,6 +37,8 @@ pub enum Rule {
     Grants,
     /// A leader that hears no majority leads no more.
     LeadsAMajority,
+    /// A leader that has another node campaign has nothing under way, and goes on in time if nothing comes of it.
+    HandsOver,
     /// A leader whose disk does not answer says nothing that keeps it in office.
     StalledIsSilent,
     /// A node that hears the leader of its term does not campaign.
@@ -121,6 +123,7 @@ impl fmt::Display for Rule {
             Self::PreVote => "pre-vote",
             Self::Grants => "grants",
             Self::LeadsAMajority => "leads a majority",
+            Self::HandsOver => "who hands over is at rest",
             Self::StalledIsSilent => "a stalled leader is silent",
             Self::HearsItsLeader => "who hears its leader does not campaign",
             Self::HasALeader => "a majority has a leader",

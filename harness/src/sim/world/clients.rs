@@ -24,6 +24,7 @@ use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
 use crate::sim::parts::probes::is_probe;
 use crate::sim::parts::rule::Rule;
+use crate::sim::parts::transfers::is_transfer;
 use crate::sim::parts::voters::is_change;
 use crate::workload::{Completion, Operation};
 
@@ -149,6 +150,9 @@ impl World {
         if is_change(id) {
             return self.voters_answered(node, id, &outcome);
         }
+        if is_transfer(id) {
+            return self.transfer_answered(node, id, &outcome);
+        }
         if is_pipelined(id) {
             return self.pipeline_answered(node, id, outcome);
         }
@@ -200,6 +204,11 @@ impl World {
     pub(super) fn check_confirmed(&mut self, asker: Asker, id: RequestId, by: AsLeader) {
         if let Some(since) = self.checks.reads.came_to_leader(asker, id.0, by) {
             let checked = self.checks.confirmed.check(self.nodes[by.node].id, since);
+            self.check(checked);
+            let process = self.nodes[by.node].process.as_ref();
+            let checked = process.map_or(Ok(()), |process| {
+                self.checks.handing_over.answers_read(&process.replica)
+            });
             self.check(checked);
         }
     }

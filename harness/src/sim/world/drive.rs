@@ -11,7 +11,7 @@ use super::World;
 use crate::plan::LANES;
 use crate::sim::journal::happening::{Happening, LinkHappening, NodeHappening};
 use crate::sim::parts::MICRO;
-use crate::sim::parts::checks::{kept, office};
+use crate::sim::parts::checks::{handing_over, kept, office};
 use crate::sim::parts::event::{Event, LinkEvent, NodeEvent};
 use crate::sim::parts::job::Job;
 use crate::sim::parts::network::{Way, delay};
@@ -122,6 +122,7 @@ impl World {
         let applied = process.replica.machine().applied_index().get();
         let goes_on = self.checks.goes_on(at, applied);
         let misses = self.checks.misses(at, &process.replica);
+        let hands_over = handing_over::driven(&process.replica, instant);
         let is_held = kept::check_held(at, process.replica.durable_index(), last);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
         let divergence = process.replica.divergence();
@@ -145,6 +146,7 @@ impl World {
         self.check(goes_on);
         self.check(misses);
         self.check(is_held);
+        self.check(hands_over);
         self.check(is_known);
         self.check(goes_by);
         self.check(agrees);
@@ -220,6 +222,8 @@ impl World {
             let writes_for = process.writes_since.map(|since| now - since);
             let is_silent = office::check_silence(from, &message, writes_for, election);
             let is_led = self.checks.led.sent(core, now, election, &message);
+            let hands_over = self.checks.handing_over.sent(&process.replica, to, &message);
+            self.check(hands_over);
             self.check(is_passed_on);
             self.check(is_led);
             self.check(is_silent);

@@ -114,6 +114,7 @@ impl World {
             FaultKind::Flap(..) => self.flip(lane, k),
             FaultKind::Coup(mode) => self.begin_coup_of_lane(lane, k, mode),
             FaultKind::Voters => self.ask_for_voters(lane, roll),
+            FaultKind::Transfer => self.begin_transfer(lane, k, roll),
             FaultKind::Wipe(_) => self.for_each_target(lane, Self::wipe),
             FaultKind::Mistake(_) => self.for_each_target(lane, Self::mistake),
             FaultKind::MistakeClone(_) => self.for_each_target(lane, Self::start_twin),
@@ -146,7 +147,8 @@ impl World {
     /// What a lane's fault did turns out while it lasts.
     pub(super) fn add_evidence(&mut self, lane: usize, said: String) {
         let force = self.nemesis.lanes[lane].in_force.as_mut();
-        if let Some(force) = force.filter(|force| force.decision.fault == FaultKind::Voters) {
+        let late = [FaultKind::Voters, FaultKind::Transfer];
+        if let Some(force) = force.filter(|force| late.contains(&force.decision.fault)) {
             force.evidence.push(said);
         }
     }
@@ -329,6 +331,9 @@ impl World {
                 self.return_echoes(at);
             }
             return;
+        }
+        if let (FaultKind::Transfer, true) = (fault, is_current) {
+            return self.leave(lane);
         }
         if let (FaultKind::CrashAt(..) | FaultKind::DiskAt(..), true) = (fault, is_current) {
             return self.heal_links(lane);

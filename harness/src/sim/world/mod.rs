@@ -24,6 +24,7 @@ mod settle;
 mod snapshots;
 mod starts;
 mod storage;
+mod transfers;
 mod twins;
 mod voters;
 mod votes;

@@ -35,7 +35,8 @@ impl World {
         let (Some(calling), Some(accepting)) = (caller.process.as_ref(), acceptor.process.as_mut()) else {
             return false;
         };
-        let is_outcast = caller.loss.is_outcast;
+        // Where it found no room to count its start, it says none, and the others cannot notice.
+        let is_outcast = caller.loss.is_outcast && calling.greeter.says_start();
         if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane) {
             self.journal.counters.processes.hellos_refused += 1;
             self.journal.note(

@@ -74,8 +74,48 @@ pub(crate) enum ClientHappening<'a> {
         id: RequestId,
         outcome: &'a Outcome,
     },
+    /// A node is asked to hand over, or answers.
+    Transfers(TransferHappening<'a>),
     /// A node is asked to write, from outside, or answers.
     Probes(Probe<'a>),
+}
+
+/// A node is asked to hand over, or answers.
+#[derive(Debug)]
+pub(crate) struct TransferHappening<'a> {
+    pub(crate) node: usize,
+    pub(crate) id: RequestId,
+    pub(crate) step: TransferStep<'a>,
+}
+
+/// What is said.
+#[derive(Debug)]
+pub(crate) enum TransferStep<'a> {
+    Asks(Option<NodeId>),
+    Answers(&'a Outcome),
+}
+
+impl Hash for TransferHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        let (kind, what) = match self.step {
+            TransferStep::Asks(wanted) => (0xba, wanted.map_or(0, NodeId::get)),
+            TransferStep::Answers(outcome) => (0xbb, u64::from(matches!(outcome, Outcome::Done(_)))),
+        };
+        write_all(to, &[kind, self.node as u64, self.id.0, what]);
+    }
+}
+
+impl Display for TransferHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let node = self.node + 1;
+        match self.step {
+            TransferStep::Asks(None) => write!(f, "n{node} is asked to hand over"),
+            TransferStep::Asks(Some(to)) => write!(f, "n{node} is asked to hand over to n{}", to.get()),
+            TransferStep::Answers(outcome) => {
+                write!(f, "n{node} answers the request to hand over: {outcome:?}")
+            }
+        }
+    }
 }
 
 /// A write that is asked for from outside, and its answer.
@@ -140,6 +180,7 @@ impl Hash for ClientHappening<'_> {
                 let is_done = matches!(outcome, Outcome::Done(_));
                 write_all(to, &[0xb3, *node as u64, id.0, u64::from(is_done)]);
             }
+            Self::Transfers(transfer) => transfer.hash(to),
             Self::Probes(probe) => probe.hash(to),
         }
     }
@@ -214,6 +255,7 @@ impl Display for ClientHappening<'_> {
             Self::VotersAreAnswered { node, outcome, .. } => {
                 write!(f, "n{} answers the request for voters: {outcome:?}", node + 1)
             }
+            Self::Transfers(transfer) => Display::fmt(transfer, f),
             Self::Probes(probe) => Display::fmt(probe, f),
         }
     }

@@ -11,7 +11,7 @@ mod node;
 use std::fmt::{self, Display};
 use std::hash::{Hash, Hasher};
 
-pub(crate) use client::{ClientHappening, Probe};
+pub(crate) use client::{ClientHappening, Probe, TransferHappening, TransferStep};
 pub(crate) use fault::FaultHappening;
 pub(crate) use link::LinkHappening;
 pub(crate) use node::{DiskHappening, NodeHappening};

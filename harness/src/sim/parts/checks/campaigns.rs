@@ -3,6 +3,8 @@
 //! A node that raises its term without it deposes a working leader: one that was removed, or one that a majority of only one
 //! half of a joint configuration would follow, as often as its timer expires.
 //!
+//! One that the leader of the term before ordered to campaign needs none (thesis 3.10).
+//!
 //! Invariant: a grant is one that was sent; whether it arrived is not asked.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,8 @@ use crate::sim::parts::rule::{Checked, Rule, ensure};
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     list: BTreeMap<(NodeId, u64), BTreeSet<NodeId>>,
+    /// The nodes that were ordered to campaign, and in which term.
+    ordered: BTreeSet<(NodeId, u64)>,
 }
 
 impl Grants {
@@ -27,6 +31,9 @@ impl Grants {
         {
             self.list.entry((to, term.get())).or_default().insert(from);
         }
+        if let PeerMessage::TimeoutNow { term, .. } = message {
+            self.ordered.insert((to, term.get() + 1));
+        }
     }
 
     /// `node` has begun to campaign in its term.
@@ -37,6 +44,9 @@ impl Grants {
                 "n{id} campaigns in term {term}, and votes in no configuration that may be the last one committed"
             )
         })?;
+        if self.ordered.contains(&(node.id(), node.current_term().get())) {
+            return Ok(());
+        }
         let granted = self.list.get(&(node.id(), node.current_term().get()));
         let counts = |id: &NodeId| *id == node.id() || granted.is_some_and(|granted| granted.contains(id));
         let config = node.config();

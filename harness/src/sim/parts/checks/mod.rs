@@ -13,7 +13,8 @@
 //! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote (`granting`) |
 //! | leads a majority | a leader that has not heard a majority for three election timeouts, or over the connection of the log for twenty-three, leads no more (`office`) |
 //! | a stalled leader is silent | a leader whose disk has not answered for an election timeout says nothing that keeps it in office (`office`) |
-//! | pre-vote | a node that campaigns was granted the pre-vote by majorities |
+//! | who hands over is at rest | a leader that has a voter campaign has committed all it has, and answers no read until it is over (`handing_over`) |
+//! | pre-vote | a node that campaigns was granted the pre-vote by majorities, or ordered to by its leader |
 //! | acknowledged | a write that was acknowledged to a client is committed |
 //! | synced is kept | what a store acknowledged is there after any crash, and reads back as it was written |
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
@@ -48,6 +49,7 @@ mod core_message;
 mod following;
 pub(crate) mod getting_on;
 mod granting;
+pub(crate) mod handing_over;
 mod identity;
 pub(crate) mod kept;
 mod led;
@@ -77,6 +79,7 @@ use self::confirmed::Confirmed;
 use self::core_message::core_message;
 use self::getting_on::GettingOn;
 use self::granting::Granting;
+use self::handing_over::HandingOver;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
 use self::led::Led;
@@ -105,6 +108,7 @@ pub(crate) struct Checks {
     once: Once,
     grants: Grants,
     pub(crate) granting: Granting,
+    pub(crate) handing_over: HandingOver,
     pub(crate) office: Office,
     pub(crate) led: Led,
     pub(crate) getting_on: GettingOn,
@@ -155,6 +159,7 @@ impl Checks {
             once: Once::default(),
             grants: Grants::default(),
             granting: Granting::default(),
+            handing_over: HandingOver::default(),
             office: Office::default(),
             led: Led::default(),
             getting_on: GettingOn::default(),
