@@ -39,5 +39,6 @@ pub mod shell;
 pub mod snapshot;
 pub mod storage;
 pub mod store;
+pub mod test_clock;
 pub mod time;
 mod units;

@@ -4,6 +4,7 @@
 //! only through the [`Network`]'s proxies, clients reach every node directly.
 
 mod address;
+mod clock;
 mod effects;
 mod form;
 mod gate;
@@ -32,18 +33,19 @@ use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 pub use address::Addresses;
+pub use clock::TestClock;
 pub use form::{Form, Forms};
 pub use gate::Gate;
 pub use life::Life;
 pub use link::{CutId, Link, LinkStats, Policy};
 pub use obituary::{Crash, last_lines};
-pub use probe::{NodeView, answers, view};
+pub use probe::{Health, NodeView, Times, answers, health, times, view};
 pub use process::{Launch, Process, ProcessError, process_state};
 pub use proxy::Network;
 pub use slow_disk::SlowDisk;
 pub use stall::{Stall, StallError};
 
-use crate::plan::Plan;
+use crate::plan::{KindName, Plan};
 use power::{Ground, NotPossible};
 
 /// The programs that a cluster is made of.
@@ -83,6 +85,8 @@ pub struct Node {
     pub ground: Ground,
     /// Its data directory.
     pub data_dir: PathBuf,
+    /// Its clocks, where the plan sets them.
+    pub clock: Option<TestClock>,
 }
 
 /// The cluster could not be brought up: trouble of the harness or the machine, not a verdict.
@@ -164,6 +168,12 @@ impl Cluster {
                 Ground::Plain
             });
             let data_dir = ground.data_dir(&home);
+            let clock_path = home.join("clock");
+            let clock = plan
+                .has(KindName::Clock)
+                .then(|| TestClock::make(&clock_path))
+                .transpose();
+            let clock = clock.map_err(io_error("the clock of a node"))?;
             let layout = Layout {
                 id: *id,
                 ids: &ids,
@@ -171,6 +181,7 @@ impl Cluster {
                 network: &network,
                 data_dir: &data_dir,
                 shadow_seed: matches!(ground, Ground::Shadow).then_some(seed),
+                clock: clock.is_some().then_some(&clock_path),
             };
             let launch = Launch {
                 guard: programs.harness.clone(),
@@ -184,6 +195,7 @@ impl Cluster {
                 process: Process::new(launch, form),
                 ground,
                 data_dir,
+                clock,
             });
         }
         let cluster = Self {
@@ -381,6 +393,7 @@ struct Layout<'a> {
     network: &'a Network,
     data_dir: &'a Path,
     shadow_seed: Option<u64>,
+    clock: Option<&'a Path>,
 }
 
 impl Layout<'_> {
@@ -408,6 +421,9 @@ impl Layout<'_> {
         if let Some(seed) = self.shadow_seed {
             let own = Prng::new(seed).fork(self.id).next_u64();
             flag("--shadow-disk", format!("seed={own}").into());
+        }
+        if let Some(clock) = self.clock {
+            flag("--test-clock", clock.into());
         }
         arguments
     }

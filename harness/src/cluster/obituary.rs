@@ -1,6 +1,6 @@
 //! How a process ended: by itself, or because it was asked to.
 //!
-//! Invariant: a process that ends without having been condemned is a [`Crash`].
+//! Invariant: a process that ends without having been condemned, and not in a way that is tolerated, is a [`Crash`].
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -29,6 +29,8 @@ pub(super) struct Obituary {
     pub(super) life: watch::Sender<Life>,
     pub(super) crashes: Arc<Mutex<Vec<Crash>>>,
     pub(super) ended: Arc<Mutex<Option<ExitStatus>>>,
+    /// Exit codes that are no crash at the moment.
+    pub(super) tolerated: Arc<Mutex<&'static [i32]>>,
     pub(super) log: PathBuf,
 }
 
@@ -37,7 +39,9 @@ impl Obituary {
         let ended = child.wait().await;
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().ok().copied();
         let condemned = matches!(*self.life.borrow(), Life::Up { condemned: true, .. });
-        if condemned {
+        let tolerated = *self.tolerated.lock().unwrap_or_else(PoisonError::into_inner);
+        let code = ended.as_ref().ok().and_then(ExitStatus::code);
+        if condemned || code.is_some_and(|code| tolerated.contains(&code)) {
             self.life.send_replace(Life::Down);
             return;
         }

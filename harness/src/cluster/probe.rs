@@ -7,6 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use noraftd::shell::clock::system_now;
+use noraftd::time::Instant;
 use serde::Deserialize;
 
 use crate::client::{CallError, Client, Reply};
@@ -36,14 +38,92 @@ pub struct VoterView {
     pub new_voters: BTreeSet<u64>,
 }
 
-/// Who votes, as the node at `address` knows it; `None` when it does not answer in time.
-pub async fn voters(address: SocketAddr, patience: Duration) -> Option<VoterView> {
+/// What a node says that it misses.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct Health {
+    /// It neither votes nor campaigns, because it may have lost something.
+    #[serde(default)]
+    pub abstaining: bool,
+    /// Entries that are damaged on its disk.
+    #[serde(default)]
+    pub holes: u64,
+    /// Only a snapshot can repair what is damaged.
+    #[serde(default)]
+    pub needs_snapshot: bool,
+    /// What it found when it started: how much, and then each damage.
+    #[serde(default)]
+    pub recovery: Vec<String>,
+}
+
+impl Health {
+    /// Whether it misses nothing.
+    pub fn is_whole(&self) -> bool {
+        !self.abstaining && self.holes == 0 && !self.needs_snapshot
+    }
+}
+
+/// What the node at `address` says that it misses; `None` when it does not answer in time, or does not know yet.
+pub async fn health(address: SocketAddr, patience: Duration) -> Option<Health> {
+    let said = status(address, patience).await?;
+    let is_loading = said.get("loading").is_some_and(|loading| !loading.is_null());
+    if is_loading {
+        return None;
+    }
+    serde_json::from_value(said).ok()
+}
+
+async fn status(address: SocketAddr, patience: Duration) -> Option<serde_json::Value> {
     let ask = async {
         let mut client = Client::connect(address, patience).await?;
         client.call(&["NORAFT.STATUS"], patience).await
     };
     let said: Result<Reply, CallError> = tokio::time::timeout(patience, ask).await.ok()?;
     serde_json::from_str(said.ok()?.text()?).ok()
+}
+
+/// What time it is, as a node says.
+#[derive(Debug, Clone, Copy)]
+pub struct Times {
+    /// When it was asked, by the system's clock.
+    pub asked: Instant,
+    /// When it had answered.
+    pub answered: Instant,
+    /// How long it has been running, by its monotonic clock.
+    pub uptime: Duration,
+    /// Microseconds since the Unix epoch, by its wall clock.
+    pub wall_micros: u64,
+}
+
+/// What time it is, as the node at `address` says; `None` when it does not answer in time.
+pub async fn times(address: SocketAddr, patience: Duration) -> Option<Times> {
+    #[derive(Deserialize)]
+    struct Said {
+        uptime_ms: u64,
+    }
+    let ask = async {
+        let mut client = Client::connect(address, patience).await.ok()?;
+        let asked = system_now();
+        let status = client.call(&["NORAFT.STATUS"], patience).await.ok()?;
+        let info = client.call(&["INFO"], patience).await.ok()?;
+        let answered = system_now();
+        let Said { uptime_ms } = serde_json::from_str(status.text()?).ok()?;
+        let wall = info
+            .text()?
+            .lines()
+            .find_map(|line| line.strip_prefix("server_time_usec:"))?;
+        Some(Times {
+            asked,
+            answered,
+            uptime: Duration::from_millis(uptime_ms),
+            wall_micros: wall.trim().parse().ok()?,
+        })
+    };
+    tokio::time::timeout(patience, ask).await.ok()?
+}
+
+/// Who votes, as the node at `address` knows it; `None` when it does not answer in time.
+pub async fn voters(address: SocketAddr, patience: Duration) -> Option<VoterView> {
+    serde_json::from_value(status(address, patience).await?).ok()
 }
 
 /// Has the leader at `address` make `voters` the voters; `Ok` when they are.

@@ -45,6 +45,8 @@ pub struct Process {
     crashes: Arc<Mutex<Vec<Crash>>>,
     /// How it ended the last time.
     ended: Arc<Mutex<Option<ExitStatus>>>,
+    /// Exit codes with which it may end by itself.
+    tolerated: Arc<Mutex<&'static [i32]>>,
 }
 
 /// A signal without the wanted effect.
@@ -97,6 +99,7 @@ impl Process {
             life: watch::Sender::new(Life::Down),
             crashes: Arc::default(),
             ended: Arc::default(),
+            tolerated: Arc::default(),
         }
     }
 
@@ -158,6 +161,7 @@ impl Process {
             life: self.life.clone(),
             crashes: Arc::clone(&self.crashes),
             ended: Arc::clone(&self.ended),
+            tolerated: Arc::clone(&self.tolerated),
             log: self.launch.log.clone(),
         };
         tokio::spawn(obituary.wait(child));
@@ -219,6 +223,17 @@ impl Process {
             }
             None => Err(ProcessError::NotRunning),
         }
+    }
+
+    /// From now on it is no crash when it ends with one of these codes; it is down then.
+    pub fn tolerate(&self, codes: &'static [i32]) {
+        *self.tolerated.lock().unwrap_or_else(PoisonError::into_inner) = codes;
+    }
+
+    /// The exit code with which it ended the last time.
+    pub fn exit_code(&self) -> Option<i32> {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        ended.as_ref().and_then(ExitStatus::code)
     }
 
     /// Whatever ends it from now on was our doing.

@@ -3,6 +3,8 @@
 //! Invariant: a fault has evidence only when its effect was observed from outside (a process was reaped or
 //! was stopped, a link kept something from passing). Whatever was broken is healed before a lane ends.
 
+mod clock;
+mod damage;
 mod disk;
 mod ledger;
 mod process;
@@ -28,7 +30,8 @@ pub use schedule::{Decision, Lane};
 pub use target::{Circumstances, Targets, choose};
 pub use voters::restore_voters;
 
-use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, process_state};
+use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, TestClock, process_state};
+use crate::damage::atlas::Atlas;
 use crate::op::EventKind;
 use crate::plan::{CutMode, FaultKind, LinkEffect, Plan};
 use crate::recorder::Recorder;
@@ -41,6 +44,10 @@ pub struct Nemesis {
     cluster: Arc<Cluster>,
     recorder: Arc<Recorder>,
     ledger: FaultLedger,
+    /// What was damaged on which disk.
+    atlas: Mutex<Atlas>,
+    /// What a node did that it had promised not to do.
+    violations: Mutex<Vec<String>>,
     schedule: Mutex<Written>,
     bite_max: Duration,
 }
@@ -112,6 +119,8 @@ impl Nemesis {
     ) -> io::Result<Self> {
         Ok(Self {
             ledger: FaultLedger::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
+            atlas: Mutex::new(Atlas::new(plan.cluster.nodes, Prng::new(0))),
+            violations: Mutex::default(),
             cluster,
             recorder,
             schedule: Mutex::new(Written {
@@ -184,6 +193,12 @@ impl Nemesis {
             results.len(),
             results.iter().filter(|result| result.evidence.is_some()).count(),
         )
+    }
+
+    /// What nodes did that they had promised not to do.
+    pub fn violations(&self) -> Vec<String> {
+        let violations = self.violations.lock();
+        violations.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What became of every fault, and how many decisions could not be carried out.
@@ -299,8 +314,7 @@ impl Nemesis {
             k: decision.k,
             at_ns: to_ns,
         });
-        // Some systems do not allow tracing a thread or mounting a disk: then nothing was disturbed, and nothing is claimed.
-        if evidence.is_none() && matches!(decision.fault, FaultKind::DiskStall(_) | FaultKind::Power(_)) {
+        if evidence.is_none() && may_be_prevented(decision.fault) {
             self.ledger.give_up(&claim);
             return;
         }
@@ -331,14 +345,15 @@ impl Nemesis {
             FaultKind::Flap(_, mode) => self.flap(fault, mode).await.into(),
             FaultKind::Link(_, effect) => self.trouble_links(fault, effect).await.into(),
             FaultKind::Coup(mode) => self.coup(fault, mode).await.into(),
+            FaultKind::Damage(_, how) => self.damage(fault, how).await.into(),
+            FaultKind::Disk(_, trouble) => self.disk_trouble(fault, trouble).await.into(),
             FaultKind::DiskStall(_) => self.disk_stall(fault).await.into(),
+            FaultKind::Clock(_, change) => self.disturb_clocks(fault, change).await.into(),
             FaultKind::StallKill => self.stall_kill(fault).await.into(),
             FaultKind::VoteRace => self.race(fault).await.into(),
             FaultKind::Power(_) => self.power(fault).await,
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Disk(..)
-            | FaultKind::Clock(_)
-            | FaultKind::Wipe(_)
+            FaultKind::Wipe(_)
             | FaultKind::Mistake(_)
             | FaultKind::MistakeClone(_)
             | FaultKind::MistakeForeign(_)
@@ -455,6 +470,9 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
     cluster.network().heal_all();
     let mut troubles = Vec::new();
     for node in cluster.nodes() {
+        if let Some(Err(error)) = node.clock.as_ref().map(TestClock::calm) {
+            troubles.push(format!("the clock of n{}: {error}", node.id));
+        }
         let healed = match node.process.life() {
             Life::Up { pid, .. } if process_state(pid) == Some('T') => match node.process.resume().await {
                 // It ended between the look and the signal: a crash, reported as such.
@@ -470,6 +488,15 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
         }
     }
     troubles
+}
+
+/// Some systems do not allow tracing a thread or mounting a disk, and no disk may be damaged before others are whole: then nothing was
+/// disturbed, and nothing is claimed.
+fn may_be_prevented(fault: FaultKind) -> bool {
+    matches!(
+        fault,
+        FaultKind::DiskStall(_) | FaultKind::Power(_) | FaultKind::Damage(..)
+    )
 }
 
 /// Waits; true when `stop` came first.

@@ -145,7 +145,7 @@ impl Nemesis {
     }
 
     /// Starts the targets that are down, and reports how long they took to answer.
-    async fn bring_back(&self, claim: &Claim) -> String {
+    pub(super) async fn bring_back(&self, claim: &Claim) -> String {
         let down: Vec<&Node> = self
             .targets(claim)
             .filter(|node| node.process.life() == Life::Down)

@@ -46,6 +46,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::CrashLoop(target)
         | FaultKind::CrashStorm(target)
         | FaultKind::DiskAt(target, ..)
+        | FaultKind::Damage(target, _)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {
@@ -54,7 +55,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
                 links: Vec::new(),
             })
         }
-        FaultKind::Clock(target) => Some(Targets {
+        FaultKind::Clock(target, _) => Some(Targets {
             nodes: processes(target, &mut prng, circumstances)?,
             impaired: Vec::new(),
             links: Vec::new(),

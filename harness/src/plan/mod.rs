@@ -33,8 +33,8 @@ use error::require;
 pub use cluster::{ClientsPlan, ClusterPlan};
 pub use error::PlanError;
 pub use fault::{
-    Cause, CutMode, DiskTrouble, FaultKind, FaultPlan, KindName, LANES, LinkEffect, RareOperation,
-    RareOperations, Shape, Target,
+    Cause, ClockChange, CutMode, DiskTrouble, FaultKind, FaultPlan, FileDamage, KindName, LANES, LinkEffect,
+    RareOperation, RareOperations, Shape, Target,
 };
 pub(crate) use locate::locate;
 pub use power::PowerTier;
@@ -242,15 +242,7 @@ impl Plan {
             &format!("fault[{}].kind", simulated.unwrap_or(0)),
             || "is only possible in a simulation: use `harness sim`".to_owned(),
         )?;
-        let voters = self
-            .faults
-            .iter()
-            .position(|fault| fault.kind() == KindName::Voters);
-        require(
-            voters.is_none() || self.cluster.nodes > 2,
-            &format!("fault[{}].kind", voters.unwrap_or(0)),
-            || "voters needs 3 nodes: of two, both stay voters".to_owned(),
-        )?;
+        fault::agree(self)?;
         let clients = &self.clients;
         for (key, is_asked) in [
             ("clients.commands", clients.commands > 0),
@@ -265,9 +257,14 @@ impl Plan {
         })
     }
 
+    /// Whether a fault of this kind may come.
+    pub fn has(&self, kind: KindName) -> bool {
+        self.faults.iter().any(|fault| fault.kind() == kind)
+    }
+
     /// Whether the cluster begins with an older program and is rolled over to the present one.
     pub fn is_rolled(&self) -> bool {
-        self.faults.iter().any(|fault| fault.kind() == KindName::Roll)
+        self.has(KindName::Roll)
     }
 
     /// Parts of snapshots have at least two to the power of this many bytes: of a large state, smaller ones take longer than a run
@@ -291,10 +288,10 @@ impl Plan {
         self.faults.iter().any(loses) || self.sim.node.remove_permille > 0
     }
 
-    /// How power cuts are made; `None` when the plan has none and does not ask for a tier.
+    /// How power cuts are made; `None` when the plan has none, nor disks in trouble, and does not ask for a tier.
     pub fn power_tier(&self) -> Option<PowerTier> {
-        let cuts = self.faults.iter().any(|fault| fault.kind() == KindName::Power);
-        self.cluster.power.or(cuts.then_some(PowerTier::Shadow))
+        let wanted = self.has(KindName::Power) || self.has(KindName::Disk);
+        self.cluster.power.or(wanted.then_some(PowerTier::Shadow))
     }
 
     /// The same plan without the faults that only real processes can have.

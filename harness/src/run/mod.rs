@@ -257,6 +257,7 @@ impl<'a> Stage<'a> {
             faults,
             crashes: self.cluster.crashes(),
             divergences: self.cluster.divergences(),
+            violations: self.nemesis.violations(),
             cut_short,
             power_refused: self.cluster.power_refused().map(ToString::to_string),
         };

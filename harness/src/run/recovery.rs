@@ -1,7 +1,7 @@
 //! The final phase: nothing is disturbed any more, so everything has to work.
 //!
 //! Invariant: progress is demanded from every node, by a client that talks to that node alone: each must
-//! serve every operation of every workload's finale, and all must come to the same applied index.
+//! serve every operation of every workload's finale, all must come to the same applied index, and none may miss anything.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, Node, NodeView};
+use crate::cluster::{Cluster, Health, Node, NodeView, health};
 use crate::interpreter::{Interpreter, Track};
 use crate::nemesis::{heal_all, restore_voters};
 use crate::results::{CheckResult, Outcome};
@@ -32,6 +32,7 @@ pub(super) async fn recover(
         let (operations, troubles) = serve_everywhere(cluster, interpreter, patience).await;
         demand(troubles)?;
         let applied = converge(cluster, patience).await?;
+        demand(mend(cluster, patience).await)?;
         Ok((operations, applied))
     };
     let outcome: Result<(u64, u64), Vec<String>> = tokio::select! {
@@ -167,6 +168,26 @@ async fn converge(cluster: &Cluster, patience: Duration) -> Result<u64, Vec<Stri
         }
         sleep(RETRY_PAUSE).await;
     }
+}
+
+/// Waits until no node misses anything; gives what they still miss.
+async fn mend(cluster: &Cluster, patience: Duration) -> Vec<String> {
+    let deadline = Instant::now() + patience;
+    let mut missing = Vec::new();
+    for node in cluster.nodes() {
+        loop {
+            let said = health(node.address, patience).await;
+            if said.as_ref().is_some_and(Health::is_whole) {
+                break;
+            }
+            if Instant::now() > deadline {
+                missing.push(format!("n{} is not whole within {patience:?}: {said:?}", node.id));
+                break;
+            }
+            sleep(RETRY_PAUSE).await;
+        }
+    }
+    missing
 }
 
 fn agreed(views: &[(u64, Option<NodeView>)]) -> Option<u64> {

@@ -21,6 +21,8 @@ pub(super) struct Findings {
     pub(super) crashes: Vec<(u64, Crash)>,
     /// By the node that reported it: logs or states differ.
     pub(super) divergences: BTreeMap<u64, String>,
+    /// What nodes did with damaged files that they had promised not to do.
+    pub(super) violations: Vec<String>,
     /// Why the run ended before its time.
     pub(super) cut_short: Option<String>,
     /// Why the plan's power cuts could not be made.
@@ -35,11 +37,13 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
         faults,
         crashes,
         divergences,
+        violations,
         cut_short,
         power_refused,
     } = findings;
     checks.push(processes(plan.cluster.nodes, &crashes));
-    checks.extend(agreement(&divergences));
+    checks.extend(broken("agreement", &differences(&divergences)));
+    checks.extend(broken("damage", &violations));
     let mut results = Results::from_checks(tally.operations, checks);
     results.phases = tally.phases.clone();
     results.decisions_skipped = tally.decisions_skipped;
@@ -67,16 +71,19 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     results
 }
 
-/// What the nodes themselves have found: each compares its log and its state with the others' every second. That none
-/// of them has found anything proves nothing, and is not in the report.
-fn agreement(divergences: &BTreeMap<u64, String>) -> Option<CheckResult> {
-    let reported: Vec<String> = divergences
-        .iter()
+/// What the nodes themselves have found: each compares its log and its state with the others' every second.
+fn differences(divergences: &BTreeMap<u64, String>) -> Vec<String> {
+    let reported = divergences.iter();
+    reported
         .map(|(node, divergence)| format!("n{node} reported that nodes hold different things: {divergence}"))
-        .collect();
+        .collect()
+}
+
+/// Promises that were seen to be broken. That none was proves nothing, and is not in the report.
+fn broken(model: &str, reported: &[String]) -> Option<CheckResult> {
     let (first, rest) = reported.split_first()?;
     Some(CheckResult {
-        model: "agreement".to_owned(),
+        model: model.to_owned(),
         verdict: Outcome::Invalid,
         operations: 0,
         usage: None,
@@ -234,6 +241,7 @@ mod tests {
             faults: vec![fault],
             crashes: Vec::new(),
             divergences: BTreeMap::new(),
+            violations: Vec::new(),
             cut_short: None,
             power_refused: None,
         }
@@ -329,6 +337,23 @@ mod tests {
             Some("n2 reported that nodes hold different things: here,7")
         );
         assert!(found.explanation.as_ref().unwrap().starts_with("n3 reported"));
+    }
+
+    #[test]
+    fn a_promise_that_was_broken_makes_a_run_invalid() {
+        let violations = vec!["n2 started without its votes".to_owned()];
+        let results = judge(
+            &plan(),
+            Findings {
+                violations: violations.clone(),
+                ..good()
+            },
+        );
+        let found = results.checks.last().unwrap();
+        assert_eq!(
+            (results.verdict, found.summary.as_ref()),
+            (Outcome::Invalid, violations.first())
+        );
     }
 
     #[test]

@@ -20,3 +20,4 @@ mod skip;
 mod slurm;
 mod steer;
 mod topologies;
+mod troubles;

@@ -42,7 +42,10 @@ impl Settings {
             cluster_id: cluster_id(&cluster),
             cluster,
             data_dir,
-            time: check_times(self.heartbeat, self.election_timeout, self.request_timeout)?,
+            time: TimeConfig {
+                test_clock: self.test_clock,
+                ..check_times(self.heartbeat, self.election_timeout, self.request_timeout)?
+            },
             clients: ClientConfig {
                 listen: check_endpoints("listen", &listen)?,
                 advertise: check_advertise(self.advertise)?,
@@ -85,6 +88,7 @@ fn check_times(
         heartbeat,
         election_timeout,
         request_timeout: check_time("request_timeout", request_timeout, REQUEST_DEFAULT)?,
+        test_clock: None,
     })
 }
 

@@ -103,6 +103,8 @@ pub struct TimeConfig {
     pub election_timeout: Duration,
     /// When a request is answered at the latest.
     pub request_timeout: Duration,
+    /// The file that says what its clocks show; only tests want that.
+    pub test_clock: Option<PathBuf>,
 }
 
 /// What a node does with its disk.

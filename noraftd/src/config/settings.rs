@@ -83,6 +83,10 @@ pub struct Settings {
     /// SPEC is a seed, or a list such as seed=7,sync=2ms,fail-sync=40 (slower syncs; the 40th fails)
     #[arg(long, value_name = "SPEC", help_heading = "Testing")]
     pub(super) shadow_disk: Option<String>,
+    /// A testing aid: this node's clocks, wall and monotonic, show what FILE says, from moment to moment. The process that
+    /// writes FILE sets them, lets them run at another rate, or stops them
+    #[arg(long, value_name = "FILE", help_heading = "Testing")]
+    pub(super) test_clock: Option<PathBuf>,
 }
 
 impl Settings {
@@ -132,6 +136,7 @@ impl Settings {
             scrub_rate: self.scrub_rate.or(other.scrub_rate),
             log: self.log.or(other.log),
             shadow_disk: self.shadow_disk.or(other.shadow_disk),
+            test_clock: self.test_clock.or(other.test_clock),
         }
     }
 }

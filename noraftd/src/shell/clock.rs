@@ -2,22 +2,67 @@
 //!
 //! Invariant: neither clock runs backwards within a process. The monotonic one counts from process start;
 //! the wall clock may jump, so its stamps hold still until it has caught up again.
+//!
+//! A test may put clocks of its own in their place ([`inject`]). What keeps connections tidy (timeouts of a greeting, pauses before
+//! the next attempt) goes on by the system's clock, and so does the time of day in the log.
 
 use std::cell::Cell;
-use std::sync::LazyLock;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 use std::time::{Duration, Instant as SystemInstant, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
+
 use crate::prng::Prng;
+use crate::test_clock::{ClockFile, Clocks};
 use crate::time::{Instant, Stamp};
+
+/// From now on the clocks of this process show what the file at `path` says.
+///
+/// # Errors
+///
+/// When it says nothing.
+///
+/// # Panics
+///
+/// When it is called twice.
+pub fn inject(path: &Path) -> io::Result<()> {
+    let file = ClockFile::open(path)?;
+    let origin = file.read()?.monotonic_at(system_now());
+    let injected = Injected {
+        file,
+        origin,
+        latest: AtomicU64::new(0),
+    };
+    assert!(INJECTED.set(injected).is_ok(), "a process has one clock");
+    Ok(())
+}
 
 /// The monotonic time.
 pub fn now() -> Instant {
+    if let Some(injected) = INJECTED.get() {
+        return injected.now(&injected.clocks());
+    }
     let passed = ORIGIN.elapsed().as_nanos();
     Instant::from_nanos(u64::try_from(passed).unwrap_or(u64::MAX))
 }
 
+/// How long to wait until `instant`. An injected clock may change its rate meanwhile: then it is less, and what has waited
+/// has to look whether the time has come.
+pub fn until(instant: Instant) -> Duration {
+    match INJECTED.get() {
+        Some(injected) => injected.until(instant),
+        None => instant.saturating_since(now()),
+    }
+}
+
 /// What the runtime's timers call `instant`; far away instants come earlier, which is harmless.
 pub fn to_tokio(instant: Instant) -> tokio::time::Instant {
+    if let Some(injected) = INJECTED.get() {
+        return tokio::time::Instant::now() + injected.until(instant);
+    }
     let ahead = instant.saturating_since(Instant::ZERO);
     tokio::time::Instant::from_std(ORIGIN.checked_add(ahead).unwrap_or(*ORIGIN + FAR_AWAY))
 }
@@ -28,9 +73,64 @@ pub fn to_tokio(instant: Instant) -> tokio::time::Instant {
     reason = "the shell's clock: pure code receives the time from here"
 )]
 pub fn unix_micros() -> u64 {
+    if let Some(injected) = INJECTED.get() {
+        return injected.clocks().wall_at(system_now()) / 1000;
+    }
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
 }
+
+/// The system's monotonic time, which all processes of the machine share.
+///
+/// # Panics
+///
+/// When the system has no such clock.
+pub fn system_now() -> Instant {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("Linux has a monotonic clock");
+    let nanos = Duration::from(time).as_nanos();
+    Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// Clocks that a test sets.
+struct Injected {
+    file: ClockFile,
+    /// What the monotonic clock showed when the process began.
+    origin: Instant,
+    /// What it has shown at most since, in nanoseconds from there: a clock that has just become slower would go back.
+    latest: AtomicU64,
+}
+
+impl Injected {
+    fn clocks(&self) -> Clocks {
+        self.file
+            .read()
+            .expect("the test's file says what the clocks show, at any time")
+    }
+
+    fn now(&self, clocks: &Clocks) -> Instant {
+        let shown = clocks.monotonic_at(system_now()).saturating_since(self.origin);
+        let nanos = u64::try_from(shown.as_nanos()).unwrap_or(u64::MAX);
+        Instant::from_nanos(self.latest.fetch_max(nanos, Ordering::Relaxed).max(nanos))
+    }
+
+    fn until(&self, instant: Instant) -> Duration {
+        let clocks = self.clocks();
+        let ahead = instant.saturating_since(self.now(&clocks));
+        if ahead.is_zero() {
+            return Duration::ZERO;
+        }
+        clocks
+            .takes(ahead)
+            .map_or(LOOK_EVERY, |takes| takes.clamp(WAIT_MIN, LOOK_EVERY))
+    }
+}
+
+static INJECTED: OnceLock<Injected> = OnceLock::new();
+
+/// How often to look at an injected clock: it may run at another rate by then.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// A rest that rounds to nothing is none.
+const WAIT_MIN: Duration = Duration::from_micros(10);
 
 /// The wall clock as it is written into entries.
 #[derive(Debug, Default)]

@@ -55,6 +55,14 @@ use crate::store::{Identity, KnownPeers, Options, SpareBy, Store};
 ///
 /// When it cannot start.
 pub fn run(config: ServeConfig) -> Result<Exit, StartError> {
+    if let Some(path) = &config.time.test_clock {
+        tracing::warn!(
+            "a test with an injected clock: the time is what {} says",
+            path.display()
+        );
+        let path = path.clone();
+        clock::inject(&path).map_err(|source| StartError::Clock { path, source })?;
+    }
     let runtime = Builder::new_current_thread()
         .enable_all()
         .thread_keep_alive(Duration::MAX)

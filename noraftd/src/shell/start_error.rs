@@ -60,6 +60,14 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The file with the clocks of a test cannot be used.
+    #[error("test_clock: {path}: {source}")]
+    Clock {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: io::Error,
+    },
     /// The system lets the process have too few files.
     #[error(transparent)]
     Descriptors(#[from] TooFew),
@@ -75,7 +83,7 @@ impl StartError {
             Self::Directory { source, .. } if is_shortage(source) => Exit::System,
             Self::Directory { .. } => Exit::CannotCreate,
             Self::Store(error) => error.exit(),
-            Self::Secrets(_) | Self::Exposed(_) => Exit::Config,
+            Self::Secrets(_) | Self::Exposed(_) | Self::Clock { .. } => Exit::Config,
             Self::Term { .. } => Exit::Data,
             Self::Level { .. } => Exit::UnknownEntry,
             Self::Bind(_) => Exit::Unavailable,

@@ -202,7 +202,7 @@ impl WriteThread {
     fn run(mut self, todo: &Receiver<WriteJob>) {
         loop {
             let job = match self.driver.deadline() {
-                Some(deadline) => match todo.recv_timeout(deadline.saturating_since(clock::now())) {
+                Some(deadline) => match todo.recv_timeout(clock::until(deadline)) {
                     Ok(job) => job,
                     Err(RecvTimeoutError::Timeout) => match self.driver.due(clock::now()) {
                         Some(job) => job,
@@ -235,7 +235,9 @@ impl WriteThread {
                     if is_first {
                         tracing::error!("{why}; writes wait until it has passed");
                     }
-                    pause(at.saturating_since(clock::now()));
+                    while clock::now() < at {
+                        pause(clock::until(at));
+                    }
                 }
                 Step::Stop(stop) => {
                     tracing::error!("{stop}");

@@ -48,9 +48,9 @@ pub struct ReadStop {
 }
 
 impl ReadStop {
-    /// How the process ends.
+    /// How the process ends. What it read was no damage: the disk gave nothing.
     pub fn exit(&self) -> Exit {
-        Exit::Data
+        Exit::Disk
     }
 }
 
@@ -140,5 +140,22 @@ impl ReadDriver {
     /// The replica knows of it.
     pub fn note_reported(&mut self) {
         self.found = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_cannot_be_read_is_one_that_failed() {
+        let stop = ReadStop {
+            from: LogIndex::new(7),
+            why: ReadError::Disk {
+                file: "segment-1".to_owned(),
+                source: std::io::Error::from_raw_os_error(5),
+            },
+        };
+        assert_eq!(stop.exit(), Exit::Disk);
     }
 }

@@ -5,7 +5,10 @@
 use noraftd::protocol::peer::Lane;
 use serde::{Deserialize, Serialize};
 
-use super::{CutMode, DiskTrouble, LANES, LinkEffect, RareOperations, Shape, Target};
+use super::arguments::{Arguments, Takes};
+use super::{
+    ClockChange, CutMode, DiskTrouble, FileDamage, LANES, LinkEffect, RareOperations, Shape, Target,
+};
 
 /// A fault, apart from how often and how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
@@ -40,10 +43,12 @@ pub enum FaultKind {
     /// The power fails until the end: a part of what was not synced is lost. For real processes, the cluster's `power`
     /// says how.
     Power(Target),
-    /// The disk is in trouble.
+    /// The disk is in trouble: its calls fail, or take long. A node that ends because of it is started again meanwhile. Of real processes,
+    /// the disk is a shadow store.
     Disk(Target, DiskTrouble),
-    /// The clocks jump, and run at another rate until the end; the jump stays.
-    Clock(Target),
+    /// The clocks jump, run at another rate, stop or do all that in turn; the time that they have gained or lost stays. No lease rests on a
+    /// clock, so whatever clocks do, nothing wrong may be served.
+    Clock(Target, ClockChange),
     /// The leader is paused and isolated at the same time. Halfway it continues, still isolated, while another node may
     /// lead; clients still reach it.
     Coup(CutMode),
@@ -83,6 +88,10 @@ pub enum FaultKind {
     /// The disk gets into trouble in the middle of a rare operation, which is chosen and brought about as for `crash-at`, and stays
     /// in it until the end.
     DiskAt(Target, DiskTrouble, RareOperations),
+    /// SIGKILL, and files of the node are damaged before it is started again. It has to come back and repair them, or, where no other node
+    /// can give back what was damaged, to refuse to start. Voters must not change meanwhile. (The simulation damages disks as its
+    /// `[sim.disk]` says.)
+    Damage(Target, FileDamage),
     /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait
     /// for the next request.
     Quiet,
@@ -117,6 +126,7 @@ pub enum KindName {
     CrashLoop,
     CrashStorm,
     DiskAt,
+    Damage,
     Quiet,
 }
 
@@ -128,32 +138,12 @@ pub(super) enum World {
     Processes,
 }
 
-/// What a kind of fault takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    Nothing,
-    /// `target`.
-    Target,
-    /// `shape`, and `mode` if it is not to be drawn.
-    Links,
-    /// `target` and `trouble`.
-    Trouble,
-    /// `shape` and `effect`.
-    Effect,
-    /// `mode`, if it is not to be drawn.
-    Mode,
-    /// `target` and `operations`.
-    Operations,
-    /// `target`, `trouble` and `operations`.
-    TroubleAt,
-}
-
 /// One kind: its name, what it takes, where it is possible, and how many nodes it needs.
 type Row = (&'static str, Takes, World, usize);
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Kill,
         Self::Pause,
         Self::Restart,
@@ -178,6 +168,7 @@ impl KindName {
         Self::CrashLoop,
         Self::CrashStorm,
         Self::DiskAt,
+        Self::Damage,
         Self::Quiet,
     ];
 
@@ -194,8 +185,8 @@ impl KindName {
             Self::VoteRace => ("vote-race", Takes::Nothing, World::Processes, 3),
             Self::Flap => ("flap", Takes::Links, World::Both, 2),
             Self::Power => ("power", Takes::Target, World::Both, 1),
-            Self::Disk => ("disk", Takes::Trouble, World::Simulation, 1),
-            Self::Clock => ("clock", Takes::Target, World::Simulation, 1),
+            Self::Disk => ("disk", Takes::Trouble, World::Both, 1),
+            Self::Clock => ("clock", Takes::Clocks, World::Both, 1),
             Self::Coup => ("coup", Takes::Mode, World::Both, 3),
             Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
             Self::Transfer => ("transfer", Takes::Nothing, World::Both, 2),
@@ -207,6 +198,7 @@ impl KindName {
             Self::CrashLoop => ("crash-loop", Takes::Target, World::Simulation, 1),
             Self::CrashStorm => ("crash-storm", Takes::Target, World::Simulation, 1),
             Self::DiskAt => ("disk-at", Takes::TroubleAt, World::Simulation, 1),
+            Self::Damage => ("damage", Takes::Files, World::Processes, 3),
             Self::Quiet => ("quiet", Takes::Nothing, World::Simulation, 1),
         }
     }
@@ -214,6 +206,15 @@ impl KindName {
     /// The name, such as `kill`.
     pub fn name(self) -> &'static str {
         self.row().0
+    }
+
+    /// Refuses arguments that it does not take, and the lack of one that it does.
+    ///
+    /// # Errors
+    /// The first key that is wrong.
+    pub(super) fn check(self, arguments: &Arguments) -> Result<(), String> {
+        let (name, takes, ..) = self.row();
+        arguments.check(name, takes)
     }
 
     pub(super) fn world(self) -> World {
@@ -250,55 +251,6 @@ impl From<KindName> for String {
     }
 }
 
-/// Everything that kinds of faults take.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Arguments {
-    pub(super) target: Option<Target>,
-    pub(super) shape: Option<Shape>,
-    pub(super) effect: Option<LinkEffect>,
-    pub(super) mode: Option<CutMode>,
-    pub(super) trouble: Option<DiskTrouble>,
-    pub(super) operations: Option<RareOperations>,
-}
-
-impl Arguments {
-    /// Refuses what `kind` does not take, and the lack of what it does.
-    ///
-    /// # Errors
-    /// The first key that is wrong.
-    pub(super) fn check(&self, kind: KindName) -> Result<(), String> {
-        let (name, takes, ..) = kind.row();
-        let target = matches!(
-            takes,
-            Takes::Target | Takes::Trouble | Takes::Operations | Takes::TroubleAt
-        );
-        let trouble = matches!(takes, Takes::Trouble | Takes::TroubleAt);
-        let operations = matches!(takes, Takes::Operations | Takes::TroubleAt);
-        let mode = matches!(takes, Takes::Links | Takes::Mode);
-        let keys = [
-            ("target", self.target.is_some(), target),
-            (
-                "shape",
-                self.shape.is_some(),
-                matches!(takes, Takes::Links | Takes::Effect),
-            ),
-            ("effect", self.effect.is_some(), takes == Takes::Effect),
-            ("trouble", self.trouble.is_some(), trouble),
-            ("operations", self.operations.is_some(), operations),
-            // May be left out.
-            ("mode", self.mode.is_some() && !mode, false),
-        ];
-        for (key, given, wanted) in keys {
-            match (given, wanted) {
-                (false, true) => return Err(format!("missing field `{key}` of a fault of kind `{name}`")),
-                (true, false) => return Err(format!("unknown field `{key}` of a fault of kind `{name}`")),
-                (true, true) | (false, false) => {}
-            }
-        }
-        Ok(())
-    }
-}
-
 impl FaultKind {
     /// The fault of this kind with these arguments; `None` when it lacks one.
     pub(super) fn of(kind: KindName, arguments: &Arguments) -> Option<Self> {
@@ -309,6 +261,8 @@ impl FaultKind {
             mode,
             trouble,
             operations,
+            change,
+            damage,
         } = *arguments;
         Some(match kind {
             KindName::Kill => Self::Kill(target?),
@@ -323,7 +277,7 @@ impl FaultKind {
             KindName::Flap => Self::Flap(shape?, mode?),
             KindName::Power => Self::Power(target?),
             KindName::Disk => Self::Disk(target?, trouble?),
-            KindName::Clock => Self::Clock(target?),
+            KindName::Clock => Self::Clock(target?, change.unwrap_or_default()),
             KindName::Coup => Self::Coup(mode?),
             KindName::Voters => Self::Voters,
             KindName::Transfer => Self::Transfer,
@@ -335,6 +289,7 @@ impl FaultKind {
             KindName::CrashLoop => Self::CrashLoop(target?),
             KindName::CrashStorm => Self::CrashStorm(target?),
             KindName::DiskAt => Self::DiskAt(target?, trouble?, operations?),
+            KindName::Damage => Self::Damage(target?, damage.unwrap_or_default()),
             KindName::Quiet => Self::Quiet,
         })
     }
@@ -360,6 +315,18 @@ impl FaultKind {
             trouble: Some(trouble),
             ..on(target)
         };
+        let clocks = |target, change| Arguments {
+            change: Some(change),
+            ..on(target)
+        };
+        let files = |target, damage| Arguments {
+            damage: Some(damage),
+            ..on(target)
+        };
+        let at = |arguments, operations| Arguments {
+            operations: Some(operations),
+            ..arguments
+        };
         match self {
             Self::Kill(target) => (KindName::Kill, on(target)),
             Self::Pause(target) => (KindName::Pause, on(target)),
@@ -373,7 +340,7 @@ impl FaultKind {
             Self::Flap(shape, mode) => (KindName::Flap, cut(shape, mode)),
             Self::Power(target) => (KindName::Power, on(target)),
             Self::Disk(target, trouble) => (KindName::Disk, on_disk(target, trouble)),
-            Self::Clock(target) => (KindName::Clock, on(target)),
+            Self::Clock(target, change) => (KindName::Clock, clocks(target, change)),
             Self::Coup(mode) => {
                 let mode = Some(mode);
                 (KindName::Coup, Arguments { mode, ..none })
@@ -384,29 +351,13 @@ impl FaultKind {
             Self::Mistake(target) => (KindName::Mistake, on(target)),
             Self::MistakeClone(target) => (KindName::MistakeClone, on(target)),
             Self::MistakeForeign(target) => (KindName::MistakeForeign, on(target)),
-            Self::CrashAt(target, operations) => {
-                let operations = Some(operations);
-                (
-                    KindName::CrashAt,
-                    Arguments {
-                        operations,
-                        ..on(target)
-                    },
-                )
-            }
+            Self::CrashAt(target, operations) => (KindName::CrashAt, at(on(target), operations)),
             Self::CrashLoop(target) => (KindName::CrashLoop, on(target)),
             Self::CrashStorm(target) => (KindName::CrashStorm, on(target)),
             Self::DiskAt(target, trouble, operations) => {
-                let (trouble, operations) = (Some(trouble), Some(operations));
-                (
-                    KindName::DiskAt,
-                    Arguments {
-                        trouble,
-                        operations,
-                        ..on(target)
-                    },
-                )
+                (KindName::DiskAt, at(on_disk(target, trouble), operations))
             }
+            Self::Damage(target, damage) => (KindName::Damage, files(target, damage)),
             Self::Quiet => (KindName::Quiet, none),
         }
     }
@@ -428,6 +379,8 @@ impl FaultKind {
             Some(kind.name()),
             arguments.effect.map(LinkEffect::name),
             arguments.trouble.map(DiskTrouble::name),
+            arguments.change.and_then(ClockChange::suffix),
+            arguments.damage.and_then(FileDamage::suffix),
             arguments.target.map(Target::name),
             arguments.shape.map(Shape::name),
             arguments.mode.map(CutMode::name),
@@ -450,21 +403,23 @@ mod tests {
             mode: Some(CutMode::Stall),
             trouble: Some(DiskTrouble::Full),
             operations: RareOperations::try_from(vec![RareOperation::Patch]).ok(),
+            change: Some(ClockChange::Freeze),
+            damage: Some(FileDamage::Stale),
         };
         let names: Vec<String> = KindName::ALL
             .into_iter()
             .map(|kind| {
                 let fault = FaultKind::of(kind, &all).unwrap();
                 let (same, arguments) = fault.parts();
-                assert_eq!((same, arguments.check(kind)), (kind, Ok(())));
+                assert_eq!((same, kind.check(&arguments)), (kind, Ok(())));
                 assert_eq!(FaultKind::of(kind, &arguments), Some(fault));
                 fault.name()
             })
             .collect();
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall link-tear-halves disk-stall-leader stall-kill \
-                        vote-race flap-halves-stall power-leader disk-full-leader clock-leader coup-stall voters transfer wipe-leader \
+                        vote-race flap-halves-stall power-leader disk-full-leader clock-freeze-leader coup-stall voters transfer wipe-leader \
                         mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
-                        disk-at-full-leader quiet";
+                        disk-at-full-leader damage-stale-leader quiet";
         assert_eq!(names.join(" "), expected);
     }
 
@@ -479,8 +434,8 @@ mod tests {
             ..mode
         };
         let unknown = "unknown field `mode` of a fault of kind `kill`";
-        assert_eq!(on_node.check(KindName::Kill), Err(unknown.to_owned()));
+        assert_eq!(KindName::Kill.check(&on_node), Err(unknown.to_owned()));
         let missing = "missing field `shape` of a fault of kind `flap`";
-        assert_eq!(mode.check(KindName::Flap), Err(missing.to_owned()));
+        assert_eq!(KindName::Flap.check(&mode), Err(missing.to_owned()));
     }
 }

@@ -3,21 +3,29 @@
 //! Invariant: a fault names what happens and the *role* of the nodes it happens to; which nodes have that
 //! role is decided at that moment.
 
+mod arguments;
+mod clock;
+mod damage;
 mod kind;
 mod links;
 mod rare;
 mod target;
+mod together;
 
 use serde::{Deserialize, Serialize};
 
+pub use clock::ClockChange;
+pub use damage::FileDamage;
 pub use kind::{FaultKind, KindName};
 pub use links::{CutMode, LANES, LinkEffect, Shape};
 pub use rare::{Cause, RareOperation, RareOperations};
 pub use target::{DiskTrouble, Target};
+pub(super) use together::agree;
 
 use crate::plan::error::{PlanError, require};
 use crate::plan::span::SpanRange;
-use kind::{Arguments, World};
+use arguments::Arguments;
+use kind::World;
 
 /// A fault, how often, and how long.
 ///
@@ -37,7 +45,7 @@ pub struct FaultPlan {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// What happens: a name of `FaultKind`. What it takes is in the next six keys.
+    /// What happens: a name of `FaultKind`. What it takes is in the next eight keys.
     kind: KindName,
     /// Which nodes it affects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,6 +65,12 @@ struct Table {
     /// Which operations a crash is aimed at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     operations: Option<RareOperations>,
+    /// What becomes of the clocks; when absent, they jump and run at another rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    change: Option<ClockChange>,
+    /// What becomes of the files; drawn each time when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    damage: Option<FileDamage>,
     /// How long it lasts.
     duration: SpanRange,
     /// How often it happens, relative to the other faults; 1 when absent.
@@ -76,6 +90,8 @@ impl TryFrom<Table> for FaultPlan {
             mode,
             trouble,
             operations,
+            change,
+            damage,
             duration,
             weight,
         } = table;
@@ -86,8 +102,10 @@ impl TryFrom<Table> for FaultPlan {
             mode,
             trouble,
             operations,
+            change,
+            damage,
         };
-        arguments.check(kind)?;
+        kind.check(&arguments)?;
         Ok(Self {
             kind,
             arguments,
@@ -106,6 +124,8 @@ impl From<FaultPlan> for Table {
             mode,
             trouble,
             operations,
+            change,
+            damage,
         } = plan.arguments;
         Self {
             kind: plan.kind,
@@ -115,6 +135,8 @@ impl From<FaultPlan> for Table {
             mode,
             trouble,
             operations,
+            change,
+            damage,
             duration: plan.duration,
             weight: plan.weight,
         }
@@ -134,12 +156,16 @@ impl FaultPlan {
             shape,
             effect,
             trouble,
+            change,
+            damage,
             ..
         } = &self.arguments;
         let words = [
             Some(self.kind.name()),
             effect.map(LinkEffect::name),
             trouble.map(DiskTrouble::name),
+            change.and_then(ClockChange::suffix),
+            damage.and_then(FileDamage::suffix),
             target.map(Target::name),
             shape.map(Shape::name),
         ];

@@ -1,5 +1,6 @@
 //! Which nodes a fault affects, and what is wrong with a disk.
 
+use noraftd::store::disk::trouble::Trouble;
 use serde::{Deserialize, Serialize};
 
 /// Which nodes a fault affects.
@@ -60,14 +61,19 @@ pub enum DiskTrouble {
 }
 
 impl DiskTrouble {
+    /// The same, as disks know it.
+    pub fn of_disks(self) -> Trouble {
+        match self {
+            Self::Slow => Trouble::Slow,
+            Self::Error => Trouble::Error,
+            Self::Full => Trouble::Full,
+            Self::FullOverwrite => Trouble::FullOverwrite,
+            Self::ShortWrite => Trouble::ShortWrite,
+        }
+    }
+
     /// The name used in plans.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Slow => "slow",
-            Self::Error => "error",
-            Self::Full => "full",
-            Self::FullOverwrite => "full-overwrite",
-            Self::ShortWrite => "short-write",
-        }
+        self.of_disks().name()
     }
 }

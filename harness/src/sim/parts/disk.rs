@@ -8,13 +8,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::errno::Errno;
 use noraftd::prng::Prng;
 use noraftd::store::disk::Disk;
 use noraftd::store::disk::memory::{Divides, Happens, Interference, MemDisk, Operation, Part};
+use noraftd::store::disk::trouble::Doing;
 use noraftd::store::layout::SECTOR;
 
 use super::aim::Aim;
-use super::doing::Doing;
+use super::doing::doing_of;
 use crate::plan::{DiskTrouble, RareOperation};
 
 /// Writes that ended early.
@@ -265,7 +267,7 @@ impl Interference for Troubles {
         if state.aim.is_some_and(|aim| aim.begins_with(operation)) {
             state.meet_aim();
         }
-        state.step(Doing::of(operation)).map_err(|error| {
+        state.step(doing_of(operation)).map_err(|error| {
             let part = state.done_of(operation);
             (error, part)
         })
@@ -314,28 +316,18 @@ impl State {
             Some((left, _)) => *left -= 1,
             None => {}
         }
-        let errno = match (self.trouble, doing) {
-            (Some(DiskTrouble::Full | DiskTrouble::FullOverwrite), Doing::Growing) => ENOSPC,
-            (Some(DiskTrouble::FullOverwrite), Doing::Writing) => {
-                self.writes.overwrites_full += 1;
-                ENOSPC
-            }
-            (Some(DiskTrouble::ShortWrite), Doing::Writing | Doing::Growing)
-                if self.prng.chance(1, SHORT_ONE_IN) =>
-            {
-                self.writes.short += 1;
-                if self.prng.chance(1, 2) { ENOSPC } else { ENOMEM }
-            }
-            (Some(DiskTrouble::Error), Doing::Reading | Doing::Writing | Doing::Growing | Doing::Syncing)
-                if self.prng.chance(1, ERROR_ONE_IN) =>
-            {
-                EIO
-            }
-            (Some(_) | None, _) => return Ok(()),
+        let Some(trouble) = self.trouble else {
+            return Ok(());
+        };
+        let Some(errno) = trouble.of_disks().strike(doing, &mut self.prng) else {
+            return Ok(());
         };
         self.failures += 1;
-        self.errors += u64::from(errno != ENOSPC);
-        Err(io::Error::from_raw_os_error(errno))
+        self.errors += u64::from(errno != Errno::ENOSPC);
+        let into_room = trouble == DiskTrouble::FullOverwrite && doing == Doing::Writing;
+        self.writes.overwrites_full += u64::from(into_room);
+        self.writes.short += u64::from(trouble == DiskTrouble::ShortWrite);
+        Err(errno.into())
     }
 
     /// What has happened of an operation that fails now.
@@ -367,13 +359,6 @@ fn gone() -> io::Error {
 
 /// Separates the draws of a failed sync from others.
 const FORK_SYNC: u64 = 1;
-const EIO: i32 = 5;
-const ENOMEM: i32 = 12;
-const ENOSPC: i32 = 28;
-/// Often enough that a second of trouble ends the node, seldom enough that the failures differ.
-const ERROR_ONE_IN: u64 = 20;
-/// Often enough that the retry fails too, now and then, and seldom enough that the node goes on between.
-const SHORT_ONE_IN: u64 = 3;
 
 #[cfg(test)]
 mod tests {

@@ -3,31 +3,21 @@
 //! Invariant: every operation is of one kind.
 
 use noraftd::store::disk::memory::Operation;
+use noraftd::store::disk::trouble::Doing;
 
-/// What kind of operation it is: troubles distinguish them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doing {
-    Reading,
-    Writing,
-    Growing,
-    Syncing,
-    Looking,
-}
-
-impl Doing {
-    pub(super) fn of(operation: &Operation<'_>) -> Self {
-        match operation {
-            Operation::Lock | Operation::List | Operation::Open(_) | Operation::Forget(_) => Self::Looking,
-            Operation::Create(_)
-            | Operation::Allocate { .. }
-            | Operation::Write { grows: true, .. }
-            | Operation::WriteDurably { grows: true, .. } => Self::Growing,
-            Operation::Rename { .. }
-            | Operation::Remove(_)
-            | Operation::Write { grows: false, .. }
-            | Operation::WriteDurably { grows: false, .. } => Self::Writing,
-            Operation::SyncDir | Operation::SyncData(_) | Operation::SyncAll(_) => Self::Syncing,
-            Operation::Scan(_) | Operation::View(_) => Self::Reading,
-        }
+/// What kind of call an operation is.
+pub(super) fn doing_of(operation: &Operation<'_>) -> Doing {
+    match operation {
+        Operation::Lock | Operation::List | Operation::Open(_) | Operation::Forget(_) => Doing::Looking,
+        Operation::Create(_)
+        | Operation::Allocate { .. }
+        | Operation::Write { grows: true, .. }
+        | Operation::WriteDurably { grows: true, .. } => Doing::Growing,
+        Operation::Rename { .. }
+        | Operation::Remove(_)
+        | Operation::Write { grows: false, .. }
+        | Operation::WriteDurably { grows: false, .. } => Doing::Writing,
+        Operation::SyncDir | Operation::SyncData(_) | Operation::SyncAll(_) => Doing::Syncing,
+        Operation::Scan(_) | Operation::View(_) => Doing::Reading,
     }
 }

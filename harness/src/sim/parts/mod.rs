@@ -4,12 +4,10 @@
 
 pub(crate) mod aim;
 pub(crate) mod alike;
-pub(crate) mod atlas;
 pub(crate) mod checks;
 pub(crate) mod clients;
 pub(crate) mod commands;
 pub(crate) mod connections;
-pub(crate) mod corruption;
 pub(crate) mod crash;
 pub(crate) mod crossing;
 pub(crate) mod disk;

@@ -210,6 +210,8 @@ pub(crate) struct NodeClock {
     /// Local thousandths a virtual second.
     rate: u64,
     wall_offset_ms: i64,
+    /// The virtual time at which the wall clock stopped.
+    wall_stopped: Option<u64>,
 }
 
 impl NodeClock {
@@ -219,6 +221,7 @@ impl NodeClock {
             local: 0,
             rate,
             wall_offset_ms,
+            wall_stopped: None,
         }
     }
 
@@ -231,13 +234,23 @@ impl NodeClock {
     pub(crate) fn when(&self, instant: Instant, now: u64) -> u64 {
         let ahead = instant.as_nanos().saturating_sub(self.local);
         let takes = u128::from(ahead) * u128::from(NORMAL);
-        let takes = u64::try_from(takes.div_ceil(u128::from(self.rate))).unwrap_or(u64::MAX);
+        let takes = match self.rate {
+            // What lets it run again looks once more.
+            0 => {
+                if ahead == 0 {
+                    0
+                } else {
+                    u64::MAX
+                }
+            }
+            rate => u64::try_from(takes.div_ceil(u128::from(rate))).unwrap_or(u64::MAX),
+        };
         self.since.saturating_add(takes).max(now)
     }
 
     /// What the wall clock shows.
     pub(crate) fn stamp(&self, now: u64) -> Stamp {
-        let millis = EPOCH_MS + now / 1_000_000;
+        let millis = EPOCH_MS + self.wall_stopped.unwrap_or(now) / 1_000_000;
         Stamp::from_millis(millis.saturating_add_signed(self.wall_offset_ms))
     }
 
@@ -255,6 +268,24 @@ impl NodeClock {
     pub(crate) fn set_rate(&mut self, now: u64, rate: u64) {
         self.local = self.instant(now).as_nanos();
         (self.since, self.rate) = (now, rate);
+    }
+
+    /// The monotonic clock goes on from a later time.
+    pub(crate) fn leap(&mut self, millis: u64) {
+        self.local += millis * 1_000_000;
+    }
+
+    /// The wall clock stands still.
+    pub(crate) fn stop_wall(&mut self, now: u64) {
+        self.wall_stopped.get_or_insert(now);
+    }
+
+    /// Both run at the usual rate from now on.
+    pub(crate) fn calm(&mut self, now: u64) {
+        self.set_rate(now, NORMAL);
+        if let Some(stopped) = self.wall_stopped.take() {
+            self.wall_offset_ms -= ((now - stopped) / 1_000_000) as i64;
+        }
     }
 
     /// Moves the wall clock.

@@ -9,9 +9,9 @@ use noraftd::store::inspect::Inspection;
 use noraftd::store::{ReadError, SNAPSHOT_PREFIX};
 
 use super::World;
+use crate::damage::corruption::{Corruption, Files, draw, in_snapshot, leaves_no_trace, rot, unheaded};
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
-use crate::sim::parts::corruption::{Corruption, Files, draw, in_snapshot, leaves_no_trace, rot, unheaded};
 use crate::sim::parts::node::Process;
 use crate::sim::parts::phase::Phase;
 

@@ -13,7 +13,6 @@ use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, LaneEvent, LinkEvent, RunEvent};
 use crate::sim::parts::lanes::InForce;
-use crate::sim::parts::node::NORMAL;
 use crate::sim::parts::phase::Phase;
 
 impl World {
@@ -109,7 +108,7 @@ impl World {
                 self.for_each_target(lane, |world, at| world.trouble(at, trouble));
                 self.restart_in_trouble(lane, trouble);
             }
-            FaultKind::Clock(_) => self.for_each_target(lane, Self::disturb_clock),
+            FaultKind::Clock(_, change) => self.begin_clocks(lane, k, change),
             FaultKind::Partition(_, mode) => self.cut(lane, mode),
             FaultKind::Flap(..) => self.flip(lane, k),
             FaultKind::Coup(mode) => self.begin_coup_of_lane(lane, k, mode),
@@ -130,12 +129,17 @@ impl World {
             | FaultKind::VoteRace
             | FaultKind::Restart(_)
             | FaultKind::Roll
+            | FaultKind::Damage(..)
             | FaultKind::Link(..) => {}
         }
     }
 
     /// Does it to each of the fault's nodes, and keeps what was seen.
-    fn for_each_target(&mut self, lane: usize, begin_effect: impl Fn(&mut Self, usize) -> Option<String>) {
+    pub(super) fn for_each_target(
+        &mut self,
+        lane: usize,
+        begin_effect: impl Fn(&mut Self, usize) -> Option<String>,
+    ) {
         for at in self.targets(lane) {
             let seen = begin_effect(self, at);
             if let Some(force) = self.nemesis.lanes[lane].in_force.as_mut() {
@@ -222,32 +226,6 @@ impl World {
         let after = self.nemesis.prng.below(duration.max(1));
         self.queue
             .after(after, Event::lane(lane, LaneEvent::Flip { decision: k }));
-    }
-
-    fn disturb_clock(&mut self, at: usize) -> Option<String> {
-        let prng = &mut self.nemesis.prng;
-        let rate = prng.between(NORMAL / 2, NORMAL * 2);
-        let jump = prng.below(2 * JUMP_MS_MAX) as i64 - JUMP_MS_MAX as i64;
-        let node = &mut self.nodes[at];
-        node.clock.set_rate(self.queue.now(), rate);
-        node.clock.jump(jump);
-        self.rearm(at);
-        self.journal.note(
-            self.queue.now(),
-            Happening::Node(NodeHappening::ClockJumps { node: at, rate, jump }),
-        );
-        Some(format!(
-            "the clock of n{} jumped by {jump} ms, rate {rate}/1000",
-            at + 1
-        ))
-    }
-
-    /// The clock runs differently: a deadline comes at another time.
-    fn rearm(&mut self, at: usize) {
-        if let Some(process) = self.nodes[at].process.as_mut() {
-            process.wake = None;
-        }
-        self.schedule_wake(at);
     }
 
     pub(super) fn cut(&mut self, lane: usize, mode: CutMode) {
@@ -346,6 +324,9 @@ impl World {
             }
             return;
         }
+        if let (FaultKind::Clock(..), true) = (fault, is_current) {
+            return self.flip_clocks(lane, k);
+        }
         let (FaultKind::Flap(_, mode), true) = (fault, is_current) else {
             return;
         };
@@ -436,7 +417,7 @@ impl World {
         self.resume(at);
         let node = &mut self.nodes[at];
         node.disk.set_trouble(None);
-        node.clock.set_rate(self.queue.now(), NORMAL);
+        node.clock.calm(self.queue.now());
         node.is_kept_down = false;
         if node.loss.is_outcast {
             self.schedule_rejoin(at);
@@ -496,5 +477,3 @@ impl World {
 
 /// Of the nodes whose disk is full, one in so many is started again meanwhile.
 const RESTARTS_ONE_IN: u64 = 3;
-/// How far a wall clock jumps at most, either way: half a minute.
-const JUMP_MS_MAX: u64 = 30_000;

@@ -6,6 +6,7 @@
 mod aims;
 mod branches;
 mod clients;
+mod clocks;
 mod commands;
 mod coups;
 mod crossings;
@@ -32,6 +33,7 @@ mod votes;
 use noraftd::prng::Prng;
 use noraftd::replica::event::Input;
 
+use crate::damage::atlas::Atlas;
 use crate::plan::Plan;
 use crate::sim::journal::Journal;
 use crate::sim::journal::counters::Counters;
@@ -39,7 +41,6 @@ use crate::sim::journal::happening::{Happening, RunHappening};
 use crate::sim::journal::history::History;
 use crate::sim::journal::samples::Samples;
 use crate::sim::journal::trace::{Lines, Trace};
-use crate::sim::parts::atlas::Atlas;
 use crate::sim::parts::checks::Checks;
 use crate::sim::parts::clients::Clients;
 use crate::sim::parts::event::{ClientEvent, Event, LaneEvent, LinkEvent, NodeEvent, RunEvent};

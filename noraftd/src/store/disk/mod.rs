@@ -12,6 +12,7 @@ mod real;
 pub mod shadow;
 pub(super) mod shortage;
 pub(super) mod sigbus;
+pub mod trouble;
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;

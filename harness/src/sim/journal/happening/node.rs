@@ -9,9 +9,9 @@ use noraftd::storage::VoteJob;
 use noraftd::store::{PersistStats, Store};
 
 use super::write_all;
+use crate::damage::corruption::Corruption;
 use crate::plan::DiskTrouble;
 use crate::sim::parts::aim::Aim;
-use crate::sim::parts::corruption::Corruption;
 use crate::sim::parts::job::{Job, Ran};
 
 /// Something that happened to a node or its process.

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{Shared, lock};
 use crate::store::disk::DiskFile;
+use crate::store::disk::trouble::Doing;
 use crate::store::format::layout::{PAGE, SECTOR};
 
 pub(super) struct ShadowFile {
@@ -154,6 +155,13 @@ impl ShadowFile {
         Ok(())
     }
 
+    /// A write that fails has written some of its sectors.
+    fn write_some(&self, cache: &mut Cache, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
+        let bytes: Vec<u8> = pieces.iter().flat_map(|piece| piece.iter().copied()).collect();
+        let sectors = lock(&self.shared.chance).below((bytes.len() / SECTOR) as u64 + 1) as usize;
+        self.write_pieces(cache, offset, &[IoSlice::new(&bytes[..sectors * SECTOR])])
+    }
+
     fn write_page(&self, cache: &mut Cache, offset: u64, bytes: &[u8], early: Early) -> io::Result<()> {
         let (number, within) = (offset / PAGE as u64, (offset % PAGE as u64) as usize);
         if let std::collections::btree_map::Entry::Vacant(vacant) = cache.pages.entry(number) {
@@ -205,12 +213,22 @@ impl ShadowFile {
 impl DiskFile for ShadowFile {
     fn write_at(&self, offset: u64, pieces: &[IoSlice<'_>]) -> io::Result<()> {
         let mut cache = lock(&self.cache);
-        let written = self.write_pieces(&mut cache, offset, pieces);
+        let bytes: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let doing = if offset + bytes as u64 > cache.bytes {
+            Doing::Growing
+        } else {
+            Doing::Writing
+        };
+        let written = match self.shared.meet(doing) {
+            Ok(()) => self.write_pieces(&mut cache, offset, pieces),
+            Err(error) => self.write_some(&mut cache, offset, pieces).and(Err(error)),
+        };
         self.note(&cache);
         written
     }
 
     fn allocate(&self, bytes: u64) -> io::Result<()> {
+        self.shared.meet(Doing::Growing)?;
         let mut cache = lock(&self.cache);
         cache.bytes = cache.bytes.max(bytes);
         if lock(&self.shared.chance).chance(1, 2) {
@@ -238,6 +256,7 @@ impl DiskFile for ShadowFile {
     }
 
     fn scan(&self, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.shared.meet(Doing::Reading)?;
         let cache = lock(&self.cache);
         if cache.is_clean() {
             return self.platter.scan(visit);
@@ -247,6 +266,7 @@ impl DiskFile for ShadowFile {
     }
 
     fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
+        self.shared.meet(Doing::Reading)?;
         let cache = lock(&self.cache);
         // The platter's map keeps the length that it is made with.
         let whole = cache.durable_bytes == cache.bytes;

@@ -3,7 +3,9 @@
 //! Invariant: the file says at every moment at least what is in memory alone; it outlives the process, as
 //! the kernel keeps what was written. One line of fixed width, rewritten in place:
 //!
-//! `life 0000000003 sectors 0000000012 names 0000000001`
+//! `life 0000000003 sectors 0000000012 names 0000000001 disturbed 0000000000`
+//!
+//! The last number counts the calls of all lives that failed, or took long, because the disk was in trouble on purpose.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -34,8 +36,21 @@ impl Unsynced {
 
     /// Reads the ledger of a data directory; `None` when there is none.
     pub fn read(directory: &Path) -> Option<Self> {
-        parse(&std::fs::read_to_string(directory.join(LEDGER_FILE)).ok()?).map(|(_, unsynced)| unsynced)
+        read(directory).map(|line| line.unsynced)
     }
+}
+
+/// How many calls failed, or took long, because the disk was in trouble on purpose; `None` when there is no ledger.
+pub fn disturbed_calls(directory: &Path) -> Option<u64> {
+    read(directory).map(|line| line.disturbed)
+}
+
+/// What the ledger says.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Line {
+    life: u64,
+    unsynced: Unsynced,
+    disturbed: u64,
 }
 
 impl fmt::Display for Unsynced {
@@ -46,8 +61,7 @@ impl fmt::Display for Unsynced {
 
 pub(super) struct Ledger {
     file: File,
-    life: u64,
-    unsynced: Mutex<Unsynced>,
+    line: Mutex<Line>,
 }
 
 impl Ledger {
@@ -61,45 +75,79 @@ impl Ledger {
             .mode(0o600)
             .open(directory.join(LEDGER_FILE))?;
         let before = parse(&io::read_to_string(&file)?);
+        let line = Line {
+            life: before.map_or(1, |before| before.life + 1),
+            unsynced: Unsynced::default(),
+            disturbed: before.map_or(0, |before| before.disturbed),
+        };
         let ledger = Self {
             file,
-            life: before.map_or(1, |(life, _)| life + 1),
-            unsynced: Mutex::default(),
+            line: Mutex::new(line),
         };
-        ledger.write(Unsynced::default());
-        Ok((ledger, before.map(|(_, unsynced)| unsynced)))
+        ledger.write(line);
+        Ok((ledger, before.map(|before| before.unsynced)))
     }
 
     /// Which process of this directory this is, from 1.
     pub(super) fn life(&self) -> u64 {
-        self.life
+        lock(&self.line).life
     }
 
     pub(super) fn sectors(&self, more: i64) {
-        let mut unsynced = lock(&self.unsynced);
-        unsynced.sectors = unsynced.sectors.saturating_add_signed(more);
-        self.write(*unsynced);
+        let mut line = lock(&self.line);
+        line.unsynced.sectors = line.unsynced.sectors.saturating_add_signed(more);
+        self.write(*line);
     }
 
     pub(super) fn names(&self, more: i64) {
-        let mut unsynced = lock(&self.unsynced);
-        unsynced.names = unsynced.names.saturating_add_signed(more);
-        self.write(*unsynced);
+        let mut line = lock(&self.line);
+        line.unsynced.names = line.unsynced.names.saturating_add_signed(more);
+        self.write(*line);
     }
 
-    fn write(&self, Unsynced { sectors, names }: Unsynced) {
-        let line = format!("life {:010} sectors {sectors:010} names {names:010}\n", self.life);
+    /// A call failed, or took long.
+    pub(super) fn disturbed(&self) {
+        let mut line = lock(&self.line);
+        line.disturbed += 1;
+        self.write(*line);
+    }
+
+    fn write(&self, line: Line) {
+        let Line {
+            life,
+            unsynced: Unsynced { sectors, names },
+            disturbed,
+        } = line;
+        let line =
+            format!("life {life:010} sectors {sectors:010} names {names:010} disturbed {disturbed:010}\n");
         // Evidence only: a test that wants it finds it missing.
         let _ = self.file.write_all_at(line.as_bytes(), 0);
     }
 }
 
-fn parse(line: &str) -> Option<(u64, Unsynced)> {
+fn read(directory: &Path) -> Option<Line> {
+    parse(&std::fs::read_to_string(directory.join(LEDGER_FILE)).ok()?)
+}
+
+fn parse(line: &str) -> Option<Line> {
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
-        ["life", life, "sectors", sectors, "names", names] => {
+        [
+            "life",
+            life,
+            "sectors",
+            sectors,
+            "names",
+            names,
+            "disturbed",
+            disturbed,
+        ] => {
             let (sectors, names) = (sectors.parse().ok()?, names.parse().ok()?);
-            Some((life.parse().ok()?, Unsynced { sectors, names }))
+            Some(Line {
+                life: life.parse().ok()?,
+                unsynced: Unsynced { sectors, names },
+                disturbed: disturbed.parse().ok()?,
+            })
         }
         _ => None,
     }

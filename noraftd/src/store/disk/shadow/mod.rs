@@ -11,8 +11,11 @@
 //! names the oldest changes stay first. Only this module knows that it is there: the store above is the
 //! production's, and so are the calls below.
 //!
+//! Another process may put the disk into trouble meanwhile (`control.rs`): calls fail or take long, and the ledger counts them.
+//!
 //! Stricter than most file systems: syncing a new file does not make its name durable.
 
+mod control;
 mod file;
 mod ledger;
 mod options;
@@ -25,10 +28,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::prng::Prng;
+use crate::store::disk::trouble::{Doing, Trouble};
 use crate::store::disk::{DirLock, Disk, DiskFile, RealDisk};
+pub use control::{CONTROL_FILE, Control, Order};
 use file::ShadowFile;
 use ledger::Ledger;
-pub use ledger::{LEDGER_FILE, Unsynced};
+pub use ledger::{LEDGER_FILE, Unsynced, disturbed_calls};
 pub use options::{ShadowOptions, ShadowOptionsError};
 
 /// A directory of the operating system whose unsynced changes die with this process.
@@ -44,6 +49,7 @@ struct Shared {
     options: ShadowOptions,
     chance: Mutex<Prng>,
     ledger: Ledger,
+    control: Control,
     syncs: AtomicU64,
 }
 
@@ -91,6 +97,7 @@ impl ShadowDisk {
                 options,
                 chance: Mutex::new(chance),
                 ledger,
+                control: Control::open(path)?,
                 syncs: AtomicU64::new(0),
             }),
             names: Mutex::new(None),
@@ -107,7 +114,7 @@ impl ShadowDisk {
         for name in self.platter.list()? {
             if name.starts_with(ORPHAN_PREFIX) {
                 self.platter.remove(&name)?;
-            } else if name != LEDGER_FILE {
+            } else if ![LEDGER_FILE, CONTROL_FILE].contains(&name.as_str()) {
                 live.insert(name, None);
             }
         }
@@ -190,6 +197,7 @@ impl Disk for ShadowDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
+        self.shared.meet(Doing::Growing)?;
         self.with_names(|names| {
             let orphan = format!("{ORPHAN_PREFIX}{}", names.orphans_made);
             names.orphans_made += 1;
@@ -203,6 +211,7 @@ impl Disk for ShadowDisk {
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.shared.meet(Doing::Writing)?;
         self.with_names(|names| {
             let file = self.file(names, from)?;
             names.live.remove(from);
@@ -213,6 +222,7 @@ impl Disk for ShadowDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
+        self.shared.meet(Doing::Writing)?;
         self.with_names(|names| {
             let gone = names.live.remove(name).ok_or(io::ErrorKind::NotFound)?;
             // What was not written of a file without a name is no loss.
@@ -238,7 +248,25 @@ impl Shared {
         if self.options.fail_sync == Some(at) {
             return Err(nix::errno::Errno::EIO.into());
         }
-        Ok(())
+        self.meet(Doing::Syncing)
+    }
+
+    /// A call begins: it fails, or takes its time, where the disk is in such trouble.
+    fn meet(&self, doing: Doing) -> io::Result<()> {
+        let Some(Order { trouble, delay }) = self.control.order() else {
+            return Ok(());
+        };
+        if trouble == Trouble::Slow && doing == Doing::Syncing {
+            self.ledger.disturbed();
+            pause(delay);
+        }
+        match trouble.strike(doing, &mut lock(&self.chance)) {
+            None => Ok(()),
+            Some(errno) => {
+                self.ledger.disturbed();
+                Err(errno.into())
+            }
+        }
     }
 }
 

@@ -177,3 +177,60 @@ fn a_missing_name_is_refused_and_orphans_are_removed() {
         "the ledger alone"
     );
 }
+
+fn trouble(plug: &Plug, trouble: Trouble, delay: Duration) -> Control {
+    let control = Control::open(plug.directory.path()).unwrap();
+    control.set(Some(Order { trouble, delay })).unwrap();
+    control
+}
+
+#[test]
+fn a_disk_in_trouble_fails_as_its_trouble_says_and_counts_what_it_did() {
+    let plug = Plug::new(3);
+    let disk = plug.boot();
+    let file = made(&disk, "a");
+    let errno = |result: io::Result<()>| result.err().and_then(|error| error.raw_os_error());
+    let full = Some(nix::errno::Errno::ENOSPC as i32);
+    let sector = [IoSlice::new(&[2; SECTOR])];
+    let control = trouble(&plug, Trouble::Full, Duration::ZERO);
+    assert_eq!(errno(file.write_at(0, &sector)), None, "there is room for it");
+    assert_eq!(errno(file.write_at(2 * PAGE as u64, &sector)), full);
+    assert_eq!(errno(file.allocate(4 * PAGE as u64)), full);
+    assert_eq!(errno(disk.create("b").map(drop)), full);
+    assert_eq!(
+        (errno(disk.rename("a", "c")), errno(disk.rename("c", "a"))),
+        (None, None)
+    );
+    trouble(&plug, Trouble::FullOverwrite, Duration::ZERO);
+    assert_eq!(
+        (errno(file.write_at(0, &sector)), errno(disk.remove("a"))),
+        (full, full)
+    );
+    assert_eq!(disturbed_calls(plug.directory.path()), Some(5));
+    control.set(None).unwrap();
+    assert_eq!(
+        (errno(file.write_at(0, &sector)), errno(file.sync_data())),
+        (None, None)
+    );
+    assert_eq!(disturbed_calls(plug.directory.path()), Some(5));
+}
+
+#[test]
+fn a_disk_with_errors_fails_now_and_then_whatever_it_does_also_for_the_next_process() {
+    let plug = Plug::new(4);
+    drop(made(&plug.boot(), "a"));
+    trouble(&plug, Trouble::Error, Duration::ZERO);
+    let disk = plug.boot();
+    let file = disk.open("a").unwrap();
+    let (mut reads, mut syncs) = (0, 0);
+    for _ in 0..400 {
+        reads += u64::from(file.view(0, SECTOR, &mut |_| {}).is_err());
+        syncs += u64::from(file.sync_data().is_err());
+    }
+    assert!(
+        (5..60).contains(&reads) && (5..60).contains(&syncs),
+        "{reads} {syncs}"
+    );
+    assert_eq!(disturbed_calls(plug.directory.path()), Some(reads + syncs));
+    assert_eq!(disk.list().unwrap(), ["a"]);
+}

@@ -57,7 +57,6 @@ pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, old: &[u8], new: &[
     let Some(batch) = segment.batches.iter().max_by_key(|batch| batch.lsn) else {
         return false;
     };
-    let end_of = |batch: &BatchView| (batch.offset + BATCH_HEADER_BYTES as u64 + batch.length) as usize;
     let is_blank = |bytes: &[u8], range: Range<usize>| {
         bytes
             .get(range)
@@ -103,6 +102,71 @@ pub(crate) fn draw(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<
             Some(on_page(prng, &segment.file, old, page, files.get(&other.file)?))
         }
     }
+}
+
+/// Damages a page of a batch in this way.
+pub(crate) fn draw_spoiled(
+    prng: &mut Prng,
+    spoiling: Spoiling,
+    files: &Files,
+    view: &Inspection,
+) -> Option<Corruption> {
+    let begun: Vec<&SegmentView> = begun(view).collect();
+    let segment = *prng.choose(&begun)?;
+    let old = files.get(&segment.file)?;
+    let batch = prng.choose(&segment.batches)?;
+    let pages = batch.offset as usize / PAGE..(end_of(batch)).div_ceil(PAGE);
+    let page = prng.between(pages.start as u64, pages.end as u64 - 1) as usize;
+    let other = files.get(&prng.choose(&begun)?.file)?;
+    (page < old.len() / PAGE).then(|| spoil(prng, spoiling, &segment.file, old, page, other))
+}
+
+/// A segment ends early.
+pub(crate) fn draw_cut(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Corruption> {
+    let begun: Vec<&SegmentView> = begun(view).collect();
+    let segment = *prng.choose(&begun)?;
+    Some(cut(prng, &segment.file, files.get(&segment.file)?))
+}
+
+/// A segment that was full is as it was before its last batches. (The one that is written, and that is how it was a moment ago, cannot
+/// be distinguished from one to which no more came.)
+pub(crate) fn draw_stale(prng: &mut Prng, files: &Files, view: &Inspection) -> Option<Corruption> {
+    let mut full: Vec<&SegmentView> = begun(view).collect();
+    full.pop();
+    let segment = *prng.choose(&full)?;
+    let old = files.get(&segment.file)?;
+    let from = prng.choose(&segment.batches)?.offset as usize;
+    let end = old.len().checked_sub(PAGE).filter(|end| *end > from)?;
+    Some(Corruption {
+        file: segment.file.clone(),
+        change: Change::Put {
+            offset: from,
+            bytes: vec![0; end - from],
+        },
+        words: format!("is as it was before it had anything from byte {from} on"),
+    })
+}
+
+/// Both copies of term and vote become unreadable.
+pub(crate) fn without_votes(files: &Files) -> Option<Corruption> {
+    let length = files.get(HARD_STATE_FILE)?.len();
+    Some(Corruption {
+        file: HARD_STATE_FILE.to_owned(),
+        change: Change::Put {
+            offset: 0,
+            bytes: vec![0xff; length],
+        },
+        words: "both copies of term and vote are overwritten".to_owned(),
+    })
+}
+
+/// The segments that have batches, oldest first.
+fn begun(view: &Inspection) -> impl Iterator<Item = &SegmentView> {
+    view.segments.iter().filter(|segment| !segment.batches.is_empty())
+}
+
+fn end_of(batch: &BatchView) -> usize {
+    (batch.offset + BATCH_HEADER_BYTES as u64 + batch.length) as usize
 }
 
 /// Damages a snapshot: a bit flips, a part is zero, or it is cut.
@@ -174,26 +238,61 @@ fn newer_slot(votes: &[u8]) -> Option<usize> {
     (!is_same).then(|| usize::from((second.0, second.1, second.3) > (first.0, first.1, first.3)))
 }
 
-/// Damages a page: bits flip, it is zero, garbage, or another page that was written to the wrong place.
+/// What becomes of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Spoiling {
+    /// A bit flips.
+    Flip,
+    Zero,
+    /// A sector of it is anything.
+    Garbage,
+    /// Another page was written to its place.
+    Misplaced,
+}
+
+impl Spoiling {
+    fn draw(prng: &mut Prng) -> Self {
+        match prng.below(10) {
+            0..=4 => Self::Flip,
+            5 | 6 => Self::Zero,
+            7 => Self::Garbage,
+            _ => Self::Misplaced,
+        }
+    }
+}
+
+/// Damages a page, somehow.
 fn on_page(prng: &mut Prng, file: &str, old: &[u8], page: usize, other: &[u8]) -> Corruption {
+    let spoiling = Spoiling::draw(prng);
+    spoil(prng, spoiling, file, old, page, other)
+}
+
+fn spoil(
+    prng: &mut Prng,
+    spoiling: Spoiling,
+    file: &str,
+    old: &[u8],
+    page: usize,
+    other: &[u8],
+) -> Corruption {
     let start = page * PAGE;
     let bytes = &old[start..(start + PAGE).min(old.len())];
     let used = bytes
         .iter()
         .rposition(|byte| *byte != 0)
         .map_or(1, |last| last + 1);
-    let (at, put, how) = match prng.below(10) {
-        0..=4 => {
+    let (at, put, how) = match spoiling {
+        Spoiling::Flip => {
             let at = prng.below(used as u64) as usize;
             (at, vec![bytes[at] ^ (1 << prng.below(8))], "a bit of it flips")
         }
-        5 | 6 => (0, vec![0; bytes.len()], "is zero"),
-        7 => {
+        Spoiling::Zero => (0, vec![0; bytes.len()], "is zero"),
+        Spoiling::Garbage => {
             let sector = prng.below((bytes.len() / SECTOR) as u64) as usize * SECTOR;
             let garbage = (0..SECTOR).map(|_| prng.next_u64() as u8).collect();
             (sector, garbage, "a sector of it is garbage")
         }
-        _ => {
+        Spoiling::Misplaced => {
             let from = prng.below(other.len() as u64 / PAGE as u64) as usize * PAGE;
             (0, other[from..from + bytes.len()].to_vec(), "holds another page")
         }

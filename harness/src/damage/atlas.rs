@@ -28,6 +28,7 @@ use noraftd::store::layout::{BATCH_HEADER_BYTES, PAGE};
 use noraftd::store::{HARD_STATE_FILE, Kind, SLOT_BYTES, SNAPSHOT_PREFIX, snapshot_file_name};
 
 /// What has happened to all disks.
+#[derive(Debug, Clone)]
 pub(crate) struct Atlas {
     disks: Vec<DiskFaults>,
     /// What was damaged on each disk when a copy of its directory was taken.
