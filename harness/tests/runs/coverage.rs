@@ -79,7 +79,12 @@ fn the_default_plan_reaches_every_kind_of_the_list() {
 /// What the list is for: a plan that lost a family of faults is noticed by it.
 #[test]
 fn a_plan_without_a_family_of_faults_misses_kinds_of_the_list() {
-    let ends = |kind| matches!(kind, KindName::Kill | KindName::Power | KindName::Disk);
+    let ends = |kind| {
+        matches!(
+            kind,
+            KindName::Kill | KindName::Power | KindName::Disk | KindName::Transfer
+        )
+    };
     let pauses = |kind| kind == KindName::Pause;
     let partitions = |kind| kind == KindName::Partition;
     let clocks = |kind| kind == KindName::Clock;

@@ -18,6 +18,7 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::event::RequestId;
+use super::glance::ReadWork;
 use super::pending::Origin;
 
 /// A transfer under way.
@@ -167,7 +168,9 @@ impl Replica {
         let waiting = &self.waiting;
         self.applied.index() == last
             && !self.durability.is_in_flight()
-            && waiting.proposals.len() + waiting.reads.len() == 0
+            && waiting.proposals.len() == 0
+            // A round without a read that still waits is one, too.
+            && waiting.reads.work() == ReadWork::Nothing
             && !self.has_proposable()
     }
 
