@@ -173,8 +173,8 @@ fn a_missing_name_is_refused_and_orphans_are_removed() {
     assert_eq!(plug.boot().list().unwrap(), [""; 0]);
     assert_eq!(
         std::fs::read_dir(plug.directory.path()).unwrap().count(),
-        1,
-        "the ledger alone"
+        2,
+        "the ledger, and what says which trouble the disk is in"
     );
 }
 
