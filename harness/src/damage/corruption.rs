@@ -46,6 +46,9 @@ pub(crate) struct Corruption {
 /// True when the last batch would be blank: nothing shows that it ever was there. It may be one that an earlier act has
 /// made unreadable, so that all that is known of it is bytes behind the batches that are.
 pub(crate) fn leaves_no_trace(view: &Inspection, file: &str, old: &[u8], new: &[u8]) -> bool {
+    if file == HARD_STATE_FILE {
+        return takes_the_only_vote(old, new);
+    }
     let begun = |segment: &&SegmentView| !segment.batches.is_empty();
     let Some(segment) = view.segments.iter().rfind(begun) else {
         return true;
@@ -224,6 +227,15 @@ fn in_hard_state(prng: &mut Prng, files: &Files) -> Option<Corruption> {
     // Only what is in use of a slot matters.
     let in_use = *offset % PAGE < SLOT_BYTES || bytes.len() >= PAGE;
     in_use.then_some(corruption)
+}
+
+/// True when the only slot with the newer term and vote is damaged, and the other one is as it was.
+fn takes_the_only_vote(old: &[u8], new: &[u8]) -> bool {
+    let is_damaged = |slot: usize| {
+        let range = slot * PAGE..slot * PAGE + SLOT_BYTES;
+        old.get(range.clone()) != new.get(range)
+    };
+    newer_slot(old).is_some_and(|newer| is_damaged(newer) && !is_damaged(1 - newer))
 }
 
 /// The slot with the newer term and vote, where the two differ.
@@ -422,6 +434,28 @@ mod tests {
                     corruption.words
                 );
             }
+        }
+    }
+
+    /// Two slots that are equal in the cache may not be on the platter, after a write that failed.
+    #[test]
+    fn the_only_vote_on_the_platter_is_spared_too() {
+        let (mut files, ..) = two_batches();
+        let view = Inspection::of_files(&files);
+        let votes = files.get_mut(HARD_STATE_FILE).expect("votes");
+        votes[48] = votes[PAGE + 48];
+        let takes = |old: &[u8], slots: &[usize]| {
+            let mut new = old.to_vec();
+            slots.iter().for_each(|slot| new[slot * PAGE + 45] ^= 1);
+            leaves_no_trace(&view, HARD_STATE_FILE, old, &new)
+        };
+        for newer in [0, 1] {
+            let mut votes = votes.clone();
+            assert!(!takes(&votes, &[newer]), "it is there twice");
+            votes[newer * PAGE + 48] += 1;
+            assert!(takes(&votes, &[newer]));
+            assert!(!takes(&votes, &[1 - newer]));
+            assert!(!takes(&votes, &[0, 1]), "a start without either is refused");
         }
     }
 

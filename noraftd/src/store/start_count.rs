@@ -4,8 +4,9 @@
 //! The number alone would not do: a copy that is started often enough has a higher one than the others know. The mark that it
 //! has for the start that they know is another one.
 //!
-//! Invariant: number and mark are durable before any other node hears them, and the number only rises. A process that does
-//! not know it says none.
+//! Invariant: number and mark are durable before any other node hears them, and the number only rises. A process that has no
+//! room for its own says those of the one before: an old copy has to be known for one on a full disk too. A process that
+//! knows none says none.
 //!
 //! The file `starts` has its room from the first start on. It holds the same bytes twice, each on a page of its own,
 //! filled up with zeros; they are written one after the other, each synced, so one of them is always whole. All numbers
@@ -38,8 +39,8 @@ pub struct Starts {
     pub marks: Vec<u32>,
 }
 
-/// Counts this start, whose mark is `mark`, durably; `None` where that is not possible: there is no room, or both copies are
-/// damaged. To be called by the process that has the directory locked.
+/// Counts this start, whose mark is `mark`, durably; without room it gives what was counted before. `None` where nothing is: at the
+/// first start without room, or when both copies are damaged. To be called by the process that has the directory locked.
 ///
 /// # Errors
 ///
@@ -50,29 +51,30 @@ pub fn count_start(disk: &dyn Disk, mark: u32) -> io::Result<Option<Starts>> {
             count: 1,
             marks: vec![mark],
         };
-        return unless_full(lay_out(disk, &first), first);
+        return Ok(has_room(lay_out(disk, &first))?.then_some(first));
     }
     let file = disk.open(FILE)?;
     let mut found = Ok(None);
     file.scan(&mut |bytes| found = decode_any(bytes))?;
-    let Some(mut starts) = found? else {
+    let Some(before) = found? else {
         return Ok(None);
     };
-    let Some(count) = starts.count.checked_add(1) else {
+    let Some(count) = before.count.checked_add(1) else {
         return Ok(None);
     };
-    starts.count = count;
-    starts.marks.insert(0, mark);
-    starts.marks.truncate(MARKS_MAX);
-    unless_full(write_twice(&*file, &encode(&starts)), starts)
+    let earlier = before.marks.iter().copied();
+    let marks = std::iter::once(mark).chain(earlier).take(MARKS_MAX).collect();
+    let starts = Starts { count, marks };
+    let is_counted = has_room(write_twice(&*file, &encode(&starts)))?;
+    Ok(Some(if is_counted { starts } else { before }))
 }
 
-/// What was written, or `None` where there was no room for it: a file system that copies on write wants some for bytes that
-/// take the place of others too. What it left of them was not said to any node, and the next start counts on from it.
-fn unless_full(written: io::Result<()>, starts: Starts) -> io::Result<Option<Starts>> {
+/// Whether there was room to write: a file system that copies on write wants some for bytes that take the place of others too. What
+/// is left of an attempt was not said to any node, and the next start counts on from it.
+fn has_room(written: io::Result<()>) -> io::Result<bool> {
     match written {
-        Ok(()) => Ok(Some(starts)),
-        Err(error) if is_full(&error) || is_shortage(&error) => Ok(None),
+        Ok(()) => Ok(true),
+        Err(error) if is_full(&error) || is_shortage(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -240,9 +242,13 @@ mod tests {
             let errno = nix::libc::ENOSPC;
             disk.arm(Some(Fault::Once { op, errno }));
             // Looking for the file and reading it want no room.
-            let Ok(None) = count_start(&disk, 14) else {
+            let Ok(Some(said)) = count_start(&disk, 14) else {
                 continue;
             };
+            if said.count == 4 {
+                continue;
+            }
+            assert_eq!((said.count, said.marks), (3, vec![13, 12, 11]), "operation {op}");
             failed += 1;
             disk.arm(None);
             let starts = count_start(&disk, 15).unwrap().unwrap();

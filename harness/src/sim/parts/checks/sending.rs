@@ -3,8 +3,8 @@
 //!
 //! A cluster that takes snapshots faster than it sends them would never bring a follower back.
 //!
-//! Invariant: only a transfer that its sender certainly has is looked at: the same term, a receiver that is still a peer, progress within
-//! fifteen election timeouts, and no part that could not be read.
+//! Invariant: only a transfer that its sender certainly has is looked at: the same term, a receiver that has been a peer all the time,
+//! progress within fifteen election timeouts, and no part that could not be read.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -79,18 +79,21 @@ impl Sending {
     }
 
     /// A node was driven.
-    pub(crate) fn check(&self, now: u64, timeout: Duration, node: &Node) -> Checked {
+    pub(crate) fn check(&mut self, now: u64, timeout: Duration, node: &Node) -> Checked {
         if self.transfers.is_empty() || !node.role().is_leader() {
             return Ok(());
         }
+        // A node that is removed and added again gets another one.
+        let is_peer = |to: u64| node.peers().any(|peer| peer.get() == to);
+        self.transfers
+            .retain(|(from, to), _| *from != node.id().get() || is_peer(*to));
         let base = node.log().snapshot_position().index.get();
         let recent = u64::try_from((timeout * TIMEOUTS).as_nanos()).unwrap_or(u64::MAX);
-        let lost = self.transfers.iter().find(|((from, to), transfer)| {
+        let lost = self.transfers.iter().find(|((from, _), transfer)| {
             *from == node.id().get()
                 && transfer.term == node.current_term().get()
                 && transfer.index < base
                 && now - transfer.progressed < recent
-                && node.peers().any(|peer| peer.get() == *to)
         });
         ensure(lost.is_none(), Rule::SentIsKept, || {
             let said = lost.map(|((from, to), transfer)| {
@@ -166,27 +169,45 @@ mod tests {
     fn a_log_does_not_begin_later_while_an_older_snapshot_is_on_its_way() {
         let node = leader(3);
         let term = node.current_term();
-        let check = |sending: &Sending, millis: u64| sending.check(millis * MILLI, TIMEOUT, &node);
+        let check = |sending: &mut Sending, millis: u64| sending.check(millis * MILLI, TIMEOUT, &node);
         let mut sending = Sending::default();
-        assert!(check(&sending, 0).is_ok());
+        assert!(check(&mut sending, 0).is_ok());
         sending.sent(0, IDS[0], IDS[1], &part(term, 3, 0));
-        assert!(check(&sending, 1).is_ok(), "it is kept");
+        assert!(check(&mut sending, 1).is_ok(), "it is kept");
         sending.sent(0, IDS[0], IDS[1], &part(term, 2, 0));
-        assert_eq!(check(&sending, 1499).unwrap_err().rule, Rule::SentIsKept);
-        assert!(check(&sending, 1500).is_ok(), "given up, perhaps");
+        assert_eq!(check(&mut sending, 1499).unwrap_err().rule, Rule::SentIsKept);
+        assert!(check(&mut sending, 1500).is_ok(), "given up, perhaps");
         sending.sent(1000 * MILLI, IDS[0], IDS[1], &part(term, 2, 0));
-        assert!(check(&sending, 1500).is_ok(), "the same part is no progress");
+        assert!(check(&mut sending, 1500).is_ok(), "the same part is no progress");
         sending.sent(1000 * MILLI, IDS[0], IDS[1], &part(term, 2, 50));
-        assert!(check(&sending, 1500).is_err());
+        assert!(check(&mut sending, 1500).is_err());
         sending.arrived(IDS[1], IDS[0], &reply(term, 99));
-        assert!(check(&sending, 1500).is_err());
+        assert!(check(&mut sending, 1500).is_err());
         sending.arrived(IDS[1], IDS[0], &reply(term, 100));
-        assert!(check(&sending, 1500).is_ok(), "it is whole");
+        assert!(check(&mut sending, 1500).is_ok(), "it is whole");
         sending.sent(1000 * MILLI, IDS[0], IDS[1], &part(Term::new(99), 2, 0));
-        assert!(check(&sending, 1001).is_ok(), "another term");
+        assert!(check(&mut sending, 1001).is_ok(), "another term");
         sending.sent(1000 * MILLI, IDS[0], IDS[1], &part(term, 2, 0));
-        assert!(check(&sending, 1001).is_err());
+        assert!(check(&mut sending, 1001).is_err());
         sending.forget(IDS[0]);
-        assert!(check(&sending, 1001).is_ok());
+        assert!(check(&mut sending, 1001).is_ok());
+    }
+
+    #[test]
+    fn a_receiver_that_is_removed_and_added_again_gets_another_snapshot() {
+        let mut node = leader(3);
+        let learner = NodeId::new(3);
+        let without = node.config().clone();
+        let mut with = without.clone();
+        with.non_voters.insert(learner);
+        node.propose_config(with.clone());
+        let mut sending = Sending::default();
+        sending.sent(0, IDS[0], learner, &part(node.current_term(), 2, 0));
+        assert!(sending.check(MILLI, TIMEOUT, &node).is_err());
+        for (config, peers) in [(without, 1), (with, 2)] {
+            node.propose_config(config);
+            assert_eq!(node.peers().count(), peers);
+            assert!(sending.check(2 * MILLI, TIMEOUT, &node).is_ok());
+        }
     }
 }

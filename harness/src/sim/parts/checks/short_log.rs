@@ -32,8 +32,8 @@ struct Noted {
     at: Option<(Option<u64>, u64)>,
     /// The snapshot before its newest, if this process has taken both.
     older: Option<u64>,
-    /// A snapshot that could not be read.
-    lost: Option<u64>,
+    /// The snapshots that could not be read since the newest was taken.
+    lost: Vec<u64>,
     /// Since when its log is too long, and nothing holds it up.
     since: Option<u64>,
     /// It is too long, whatever holds it up.
@@ -86,7 +86,7 @@ impl ShortLog {
 
     /// The snapshot of `node` of the entry `index` cannot be read: if it is the newest, the one that takes its place is the first again.
     pub(crate) fn lost(&mut self, node: NodeId, index: u64) {
-        self.nodes.entry(node.get()).or_default().lost = Some(index);
+        self.nodes.entry(node.get()).or_default().lost.push(index);
     }
 
     /// The process of `node` is gone.
@@ -137,7 +137,8 @@ impl ShortLog {
         if noted.at != Some((newest, logged.base)) {
             let before = noted.at.map_or(newest, |(before, _)| before);
             if newest != before {
-                let is_before = |before: &u64| newest > Some(*before) && noted.lost != Some(*before);
+                let lost = std::mem::take(&mut noted.lost);
+                let is_before = |before: &u64| newest > Some(*before) && !lost.contains(before);
                 noted.older = before.filter(is_before);
             }
             (noted.at, noted.since) = (Some((newest, logged.base)), None);
@@ -299,6 +300,7 @@ mod tests {
         assert_eq!(look(log, 10_700, 11_000, &logged(4, 10, 12)), None);
         assert_eq!(look(log, 11_100, 19_000, &logged(4, 11, 12)), Some(12_800));
         log.lost(IDS[0], 11);
+        log.lost(IDS[0], 4);
         assert_eq!(
             look(log, 12_800, 19_000, &logged(4, 12, 12)),
             None,
