@@ -100,9 +100,8 @@ mod tests {
         assert_eq!(clocks, clock.clocks());
         assert_eq!(clock.right_wall_at(later) - clocks.wall_at(later), 5_000_000_000);
         let gained = clocks.monotonic_at(later) - stopped;
-        assert!(
-            gained <= Duration::from_secs(1) && gained > Duration::from_millis(900),
-            "{gained:?}"
-        );
+        // A little of the system's time has passed between the two changes and the look.
+        let (least, most) = (Duration::from_secs(1), Duration::from_millis(1500));
+        assert!((least..most).contains(&gained), "{gained:?}");
     }
 }
