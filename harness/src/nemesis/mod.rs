@@ -7,6 +7,7 @@ mod clock;
 mod damage;
 mod disk;
 mod ledger;
+mod links;
 mod process;
 mod race;
 mod recorded;
@@ -23,17 +24,17 @@ use std::time::Duration;
 
 use noraftd::prng::Prng;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 pub use recorded::{Schedule, ScheduleError, ScheduleLine, Scheduled, Sequence};
 pub use schedule::{Decision, Lane};
 pub use target::{Circumstances, Targets, choose};
 pub use voters::restore_voters;
 
-use crate::cluster::{Cluster, CutId, Life, LinkStats, Node, ProcessError, TestClock, process_state};
+use crate::cluster::{Cluster, Life, Node, ProcessError, TestClock, process_state};
 use crate::damage::atlas::Atlas;
 use crate::op::EventKind;
-use crate::plan::{CutMode, FaultKind, LinkEffect, Plan};
+use crate::plan::{FaultKind, Plan};
 use crate::recorder::Recorder;
 use crate::results::{FaultResult, Lost};
 pub(crate) use ledger::{Claim, FaultLedger, describe, step};
@@ -365,94 +366,6 @@ impl Nemesis {
         }
     }
 
-    async fn partition(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
-        let (network, duration) = (self.cluster.network(), fault.duration());
-        let (decision, claim) = (fault.decision, fault.claim);
-        let links = &claim.targets.links;
-        let before = network.stats(links);
-        network.cut_lanes(CutId(claim.id), mode, decision.fault.lanes(), links);
-        let started = Instant::now();
-        // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
-        let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;
-        if let Ok(evidence) = &bitten {
-            self.record(EventKind::FaultOk, fault, Some(evidence));
-        }
-        rest(duration.saturating_sub(started.elapsed()), fault.stop).await;
-        network.heal(CutId(claim.id));
-        let nothing = || {
-            let waited = round(started.elapsed());
-            format!("nothing was sent over the links in {waited:?}")
-        };
-        network.stats(links).evidence_since(&before).ok_or_else(nothing)
-    }
-
-    /// Cuts the links and heals them again and again, each time for up to two heartbeats and then for up to an election timeout.
-    async fn flap(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
-        let network = self.cluster.network();
-        let (decision, claim) = (fault.decision, fault.claim);
-        let (links, id) = (&claim.targets.links, CutId(claim.id));
-        let (before, ends) = (network.stats(links), Instant::now() + fault.duration());
-        let mut prng = Prng::new(decision.roll).fork(FORK_FLAP);
-        let mut is_cut = false;
-        while Instant::now() < ends {
-            is_cut = !is_cut;
-            if is_cut {
-                network.cut_lanes(id, mode, decision.fault.lanes(), links);
-            } else {
-                network.heal(id);
-            }
-            let stays = Duration::from_millis(prng.between(1, FLAP_MAX_MS));
-            if rest(stays.min(ends - Instant::now()), fault.stop).await {
-                break;
-            }
-        }
-        network.heal(id);
-        let nothing = || "nothing was sent over the links while they were cut".to_owned();
-        network.stats(links).evidence_since(&before).ok_or_else(nothing)
-    }
-
-    /// Links carry what is sent otherwise than it was sent.
-    async fn trouble_links(&self, fault: &mut Injection<'_>, effect: LinkEffect) -> Evidence {
-        let network = self.cluster.network();
-        let (decision, claim) = (fault.decision, fault.claim);
-        let links = &claim.targets.links;
-        let before = network.stats(links).frames_troubled;
-        network.trouble(
-            CutId(claim.id),
-            (effect, decision.roll),
-            decision.fault.lanes(),
-            links,
-        );
-        fault.rest().await;
-        network.heal(CutId(claim.id));
-        match network.stats(links).frames_troubled - before {
-            0 => Err(format!("no frame was {}", effect.past())),
-            frames => Ok(format!("{frames} frames were {}", effect.past())),
-        }
-    }
-
-    async fn race(&self, fault: &mut Injection<'_>) -> Evidence {
-        let (network, claim) = (self.cluster.network(), fault.claim);
-        network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
-        let evidence = match claim.targets.nodes.first() {
-            Some(voter) => self.vote_race(*voter).await,
-            None => Err("there is no leader".to_owned()),
-        };
-        self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
-        fault.rest().await;
-        network.heal(CutId(claim.id));
-        evidence
-    }
-
-    async fn until_bitten(&self, links: &[(u64, u64)], before: LinkStats) -> String {
-        loop {
-            match self.cluster.network().stats(links).evidence_since(&before) {
-                Some(evidence) => return evidence,
-                None => sleep(BITE_STEP).await,
-            }
-        }
-    }
-
     fn targets(&self, claim: &Claim) -> impl Iterator<Item = &Node> {
         claim.targets.nodes.iter().filter_map(|id| self.cluster.node(*id))
     }
@@ -511,9 +424,5 @@ fn round(duration: Duration) -> Duration {
 
 /// How long a fault of an earlier run, or one that every run has to have, waits for its targets: longer than a node takes to start.
 const FREE_MAX: Duration = Duration::from_secs(5);
-/// Links that flap stay as they are for up to so long: some heartbeats.
-const FLAP_MAX_MS: u64 = 250;
-/// Separates the draws of a flapping link from those of its targets.
-const FORK_FLAP: u64 = 0x0066_6c61_7073;
 /// Heartbeats are tens of milliseconds apart.
 const BITE_STEP: Duration = Duration::from_millis(5);

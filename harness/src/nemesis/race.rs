@@ -13,8 +13,10 @@ use std::time::Duration;
 use noraftd::protocol::frame;
 use tokio::time::{sleep, timeout};
 
-use super::{Evidence, Nemesis};
-use crate::cluster::{Cluster, Gate, Node};
+use super::{Evidence, Injection, Nemesis};
+use crate::cluster::{Cluster, CutId, Gate, Node};
+use crate::op::EventKind;
+use crate::plan::CutMode;
 
 /// Kinds of peer frames (see `noraftd::protocol::peer`).
 const REQUEST_VOTE: u8 = 16;
@@ -146,7 +148,21 @@ impl<'a> Race<'a> {
 }
 
 impl Nemesis {
-    pub(super) async fn vote_race(&self, voter: u64) -> Evidence {
+    /// Two candidates are brought to ask one voter, and are kept apart after it.
+    pub(super) async fn race(&self, fault: &mut Injection<'_>) -> Evidence {
+        let (network, claim) = (self.cluster.network(), fault.claim);
+        network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
+        let evidence = match claim.targets.nodes.first() {
+            Some(voter) => self.vote_race(*voter).await,
+            None => Err("there is no leader".to_owned()),
+        };
+        self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
+        fault.rest().await;
+        network.heal(CutId(claim.id));
+        evidence
+    }
+
+    async fn vote_race(&self, voter: u64) -> Evidence {
         let race = Race::new(&self.cluster, voter).ok_or("a race takes three nodes")?;
         let shown = race.run().await;
         if shown.is_empty() {

@@ -6,6 +6,7 @@
 mod dev;
 mod given;
 mod inspect;
+mod order;
 mod query;
 mod rejoin;
 mod repair;

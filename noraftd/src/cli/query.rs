@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use noraft::LogPosition;
 
 use crate::endpoint::Endpoint;
+use crate::exit::Exit;
 use crate::local::status::StatusReport;
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
 use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
@@ -27,6 +28,24 @@ pub(super) enum QueryError {
     /// It does not do what was asked.
     #[error("{0} refuses: {1}")]
     Refused(Endpoint, String),
+}
+
+impl QueryError {
+    /// How the process ends that asked.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable(..) => Exit::Unavailable,
+            Self::Strange(..) | Self::Refused(..) => Exit::Failed,
+        }
+    }
+
+    /// The answer is not the one that was hoped for: a refusal, or nothing that a node says.
+    fn of_answer(endpoint: &Endpoint, answer: Value) -> Self {
+        match answer {
+            Value::Error(text) => Self::Refused(endpoint.clone(), text),
+            other => Self::Strange(endpoint.clone(), format!("it says {other:?}")),
+        }
+    }
 }
 
 /// Asks the node at `endpoint` for its status; the text is the JSON as it came.
@@ -47,8 +66,7 @@ pub(super) fn ask_for_index(endpoint: &Endpoint) -> Result<u64, QueryError> {
     let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
     match ask(endpoint, &["NORAFT.INDEX"])? {
         Value::Integer(index) => u64::try_from(index).map_err(|_| strange(format!("it says {index}"))),
-        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
-        other => Err(strange(format!("it says {other:?}"))),
+        other => Err(QueryError::of_answer(endpoint, other)),
     }
 }
 
@@ -72,11 +90,7 @@ pub(super) fn ask_for_part(
     let [index, term, offset] = [position.index.get(), position.term.get(), offset].map(|n| n.to_string());
     match ask(endpoint, &["NORAFT.SNAPSHOT", "READ", &index, &term, &offset])? {
         Value::Bulk(bytes) => Ok(bytes),
-        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
-        other => Err(QueryError::Strange(
-            endpoint.clone(),
-            format!("it says {other:?}"),
-        )),
+        other => Err(QueryError::of_answer(endpoint, other)),
     }
 }
 
@@ -89,8 +103,7 @@ pub(super) fn ask_to_readmit(endpoint: &Endpoint, node: u64, incarnation: u64) -
             let term = std::str::from_utf8(&term).ok().and_then(|term| term.parse().ok());
             term.ok_or_else(|| strange("its term is no number".to_owned()))
         }
-        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
-        other => Err(strange(format!("it says {other:?}"))),
+        other => Err(QueryError::of_answer(endpoint, other)),
     }
 }
 
@@ -102,11 +115,7 @@ pub(super) fn ask_for_voters(endpoint: &Endpoint, voters: &[u64]) -> Result<(), 
         .collect();
     match ask(endpoint, &words)? {
         Value::Status(_) => Ok(()),
-        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
-        other => Err(QueryError::Strange(
-            endpoint.clone(),
-            format!("it says {other:?}"),
-        )),
+        other => Err(QueryError::of_answer(endpoint, other)),
     }
 }
 
@@ -116,11 +125,7 @@ pub(super) fn ask_to_transfer(endpoint: &Endpoint, to: Option<u64>) -> Result<i6
     let words: Vec<&str> = std::iter::once("NORAFT.TRANSFER").chain(to.as_deref()).collect();
     match ask(endpoint, &words)? {
         Value::Integer(leader) => Ok(leader),
-        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
-        other => Err(QueryError::Strange(
-            endpoint.clone(),
-            format!("it says {other:?}"),
-        )),
+        other => Err(QueryError::of_answer(endpoint, other)),
     }
 }
 
@@ -128,11 +133,7 @@ pub(super) fn ask_to_transfer(endpoint: &Endpoint, to: Option<u64>) -> Result<i6
 pub(super) fn ask_to_upgrade(endpoint: &Endpoint) -> Result<i64, QueryError> {
     match ask(endpoint, &["NORAFT.UPGRADE"])? {
         Value::Integer(level) => Ok(level),
-        Value::Error(text) => Err(QueryError::Refused(endpoint.clone(), text)),
-        other => Err(QueryError::Strange(
-            endpoint.clone(),
-            format!("it says {other:?}"),
-        )),
+        other => Err(QueryError::of_answer(endpoint, other)),
     }
 }
 

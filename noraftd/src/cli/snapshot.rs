@@ -108,15 +108,13 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Query(QueryError::Unreachable(..)) => Exit::Unavailable,
+            Self::Query(error) => error.exit(),
             Self::Config(_) | Self::Secrets(_) => Exit::Config,
             Self::Snapshot(SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => Exit::Data,
             Self::Store(_) => Exit::CannotCreate,
-            Self::Query(QueryError::Strange(..))
-            | Self::Query(QueryError::Refused(..))
-            | Self::Snapshot(SnapshotError::Disk { .. })
-            | Self::File { .. }
-            | Self::NotTaken(_) => Exit::Failed,
+            Self::Snapshot(SnapshotError::Disk { .. }) | Self::File { .. } | Self::NotTaken(_) => {
+                Exit::Failed
+            }
             Self::Rejoin(_) => Exit::Config,
         }
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::query::{QueryError, ask_status, ask_to_transfer, know_secrets};
-use super::{complain, say};
+use super::query::ask_to_transfer;
+use super::{order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 
@@ -32,38 +32,20 @@ pub(super) struct Transfer {
 impl Transfer {
     /// Asks, and says what came of it.
     pub(super) fn run(self) -> Exit {
-        if let Err(error) = know_secrets(self.peer_secret_file.as_deref()) {
-            complain(error);
-            return Exit::Config;
-        }
-        match ask_to_transfer(&self.address, self.to) {
+        let asked = order::give(
+            &self.address,
+            self.peer_secret_file.as_deref(),
+            |address| ask_to_transfer(address, self.to),
+            |refusal| order::advice_of_follower(&self.address, refusal, "the leader"),
+        );
+        match asked {
             Ok(leader) => {
                 say(format_args!("node {leader} leads"));
                 let is_wanted = self.to.is_none_or(|to| i64::try_from(to) == Ok(leader));
                 if is_wanted { Exit::Done } else { Exit::Failed }
             }
-            Err(error) => {
-                complain(format_args!("{error}{}", self.advice(&error)));
-                match error {
-                    QueryError::Unreachable(..) => Exit::Unavailable,
-                    QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
-                }
-            }
+            Err(exit) => exit,
         }
-    }
-
-    /// What to do about it.
-    fn advice(&self, error: &QueryError) -> String {
-        let QueryError::Refused(_, text) = error else {
-            return String::new();
-        };
-        if !text.starts_with("NOTLEADER") {
-            return String::new();
-        }
-        let leader = ask_status(&self.address)
-            .ok()
-            .and_then(|(report, _)| report.view.leader);
-        leader.map_or_else(String::new, |leader| format!("; node {leader} leads"))
     }
 }
 

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::query::{QueryError, ask_status, ask_to_upgrade, know_secrets};
-use super::{complain, say};
+use super::query::{ask_status, ask_to_upgrade};
+use super::{order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 
@@ -29,29 +29,20 @@ pub(super) struct Upgrade {
 impl Upgrade {
     /// Asks, and says what came of it.
     pub(super) fn run(self) -> Exit {
-        if let Err(error) = know_secrets(self.peer_secret_file.as_deref()) {
-            complain(error);
-            return Exit::Config;
-        }
-        let error = match ask_to_upgrade(&self.address) {
+        let secret_file = self.peer_secret_file.as_deref();
+        match order::give(&self.address, secret_file, ask_to_upgrade, |text| {
+            self.advice(text)
+        }) {
             Ok(level) => {
                 say(format_args!("the cluster is at level {level}"));
-                return Exit::Done;
+                Exit::Done
             }
-            Err(error) => error,
-        };
-        complain(format_args!("{error}{}", self.advice(&error)));
-        match error {
-            QueryError::Unreachable(..) => Exit::Unavailable,
-            QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
+            Err(exit) => exit,
         }
     }
 
-    /// What to do about it.
-    fn advice(&self, error: &QueryError) -> String {
-        let QueryError::Refused(_, text) = error else {
-            return String::new();
-        };
+    /// What to do about a refusal.
+    fn advice(&self, text: &str) -> String {
         if text.starts_with("INDEFINITE") {
             return "; `noraftd status` shows the level, and it does no harm to ask again".to_owned();
         }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::query::{QueryError, ask_for_voters, ask_status, know_secrets};
-use super::{complain, say};
+use super::query::ask_for_voters;
+use super::{order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 
@@ -33,37 +33,20 @@ pub(super) struct Voters {
 impl Voters {
     /// Asks, and says what came of it.
     pub(super) fn run(self) -> Exit {
-        if let Err(error) = know_secrets(self.peer_secret_file.as_deref()) {
-            complain(error);
-            return Exit::Config;
+        let asked = order::give(
+            &self.address,
+            self.peer_secret_file.as_deref(),
+            |address| ask_for_voters(address, &self.voters),
+            |refusal| order::advice_of_follower(&self.address, refusal, "the voters"),
+        );
+        match asked {
+            Ok(()) => {
+                let ids: Vec<String> = self.voters.iter().map(u64::to_string).collect();
+                say(format_args!("the voters are {}", ids.join(", ")));
+                Exit::Done
+            }
+            Err(exit) => exit,
         }
-        let Err(error) = ask_for_voters(&self.address, &self.voters) else {
-            let ids: Vec<String> = self.voters.iter().map(u64::to_string).collect();
-            say(format_args!("the voters are {}", ids.join(", ")));
-            return Exit::Done;
-        };
-        complain(format_args!("{error}{}", self.advice(&error)));
-        match error {
-            QueryError::Unreachable(..) => Exit::Unavailable,
-            QueryError::Strange(..) | QueryError::Refused(..) => Exit::Failed,
-        }
-    }
-
-    /// What to do about it.
-    fn advice(&self, error: &QueryError) -> String {
-        let QueryError::Refused(_, text) = error else {
-            return String::new();
-        };
-        if text.starts_with("INDEFINITE") {
-            return "; `noraftd status` shows the voters, and it does no harm to ask again".to_owned();
-        }
-        if !text.starts_with("NOTLEADER") {
-            return String::new();
-        }
-        let leader = ask_status(&self.address)
-            .ok()
-            .and_then(|(report, _)| report.view.leader);
-        leader.map_or_else(String::new, |leader| format!("; node {leader} leads"))
     }
 }
 

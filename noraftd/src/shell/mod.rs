@@ -11,6 +11,7 @@ mod clients;
 pub mod clock;
 mod connection;
 mod conversation;
+mod data_directory;
 mod descriptors;
 mod directory_watch;
 mod door;

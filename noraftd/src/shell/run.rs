@@ -4,26 +4,24 @@
 //! that asks meanwhile hears so; what goes wrong until then is one error with its own exit code.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use noraft::NodeId;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinSet;
 
 use super::clients::Clients;
 use super::clock;
+use super::data_directory::{count_start, load_aside, load_known_peers, log_recovery, use_directory};
 use super::descriptors;
 use super::door::{self, Entrance};
 use super::event_loop::EventLoop;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
-use super::loading::{Loading, Progress};
+use super::loading::Progress;
 use super::node_info::{Addresses, NodeInfo};
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
@@ -35,19 +33,8 @@ use super::storage::Storage;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
-use crate::level::Level;
-use crate::protocol::peer::{Starts, TERM_END};
-use crate::record::{SnapshotId, genesis_config};
-use crate::recovered::Recovered;
-use crate::replica::event::Snapshot;
 use crate::replica::{Replica, ReplicaConfig, SnapshotConfig};
-use crate::snapshot;
-use crate::store::OpenError;
-use crate::store::disk::{Disk, RealDisk, make_private_directory};
-use crate::store::genesis;
-use crate::store::shadow::ShadowDisk;
-use crate::store::start_count;
-use crate::store::{Identity, KnownPeers, Options, SpareBy, Store};
+use crate::store::{KnownPeers, Store, genesis};
 
 /// Runs a node until a signal stops it.
 ///
@@ -175,68 +162,6 @@ async fn accept_clients(clients: &Rc<Clients>, listeners: Vec<Rc<Listener>>, dat
     accepting
 }
 
-/// What was read of the directory.
-struct Loaded {
-    store: Store,
-    recovered: Recovered,
-    members: Option<BTreeSet<NodeId>>,
-    snapshot: Option<(SnapshotId, Snapshot)>,
-}
-
-fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Result<Loaded, StartError> {
-    let (mut store, recovered) = open_store(config, disk)?;
-    check_term(config, &recovered)?;
-    let members = genesis::load(&**disk, &recovered.log)
-        .map_err(|source| unusable_file(config, genesis::FILE, source))?;
-    let snapshot = snapshot::restore_watched(&mut store, |bytes| {
-        progress.state.fetch_add(bytes, Ordering::Relaxed);
-    })?;
-    let level = snapshot.as_ref().map(|(_, snapshot)| snapshot.machine.level());
-    if level > Some(Level::SUPPORTED) {
-        return Err(StartError::Level {
-            directory: config.data_dir.display().to_string(),
-            level: level.unwrap_or_default(),
-        });
-    }
-    Ok(Loaded {
-        store,
-        recovered,
-        members,
-        snapshot,
-    })
-}
-
-/// Reads the directory in another thread, and says meanwhile to clients that it does. `None` when the process is to stop:
-/// reading changes nothing that a crash could not interrupt.
-async fn load_aside(
-    config: &ServeConfig,
-    disk: &Arc<dyn Disk>,
-    progress: Arc<Progress>,
-    clients_at: &[Rc<Listener>],
-    boot: u64,
-    signals: &mut Signals,
-) -> Result<Option<Loaded>, StartError> {
-    let (done, loaded) = tokio::sync::oneshot::channel();
-    let (own_config, own_disk, own_progress) = (config.clone(), Arc::clone(disk), Arc::clone(&progress));
-    std::thread::Builder::new()
-        .name("loading".into())
-        .spawn(move || {
-            // Nothing waits for it any more when the process stops.
-            let _ = done.send(load(&own_config, &own_disk, &own_progress));
-        })?;
-    let mut answering = Loading::new(config, progress, boot).serve(clients_at);
-    let loaded = tokio::select! {
-        biased;
-        name = signals.stop() => {
-            tracing::info!("{name}: stopping while the data directory is read");
-            return Ok(None);
-        }
-        loaded = loaded => loaded.expect("a panic of that thread ends the process"),
-    };
-    answering.shutdown().await;
-    loaded.map(Some)
-}
-
 /// Listens to the other nodes, and begins to connect to them.
 fn meet_others(
     config: &ServeConfig,
@@ -311,32 +236,6 @@ async fn bind_all(endpoints: &[Endpoint]) -> Result<Vec<Listener>, BindError> {
     Ok(listeners)
 }
 
-fn use_directory(config: &ServeConfig, progress: &Progress) -> Result<Arc<dyn Disk>, StartError> {
-    make_directory(&config.data_dir).map_err(|source| unusable(config, source))?;
-    warn_of_others(&config.data_dir).map_err(|source| unusable(config, source))?;
-    progress
-        .expect(&config.data_dir)
-        .and_then(|()| open_disk(config, progress))
-        .map_err(|source| unusable(config, source))
-}
-
-fn unusable(config: &ServeConfig, source: io::Error) -> StartError {
-    StartError::Directory {
-        path: config.data_dir.clone(),
-        source,
-    }
-}
-
-fn unusable_file(config: &ServeConfig, file: &str, source: io::Error) -> StartError {
-    OpenError::Disk {
-        directory: config.data_dir.display().to_string(),
-        file: file.to_owned(),
-        doing: "reading",
-        source,
-    }
-    .into()
-}
-
 /// Listens for clients; returns where.
 async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Addresses), StartError> {
     let listeners: Vec<_> = bind_all(&config.clients.listen)
@@ -377,131 +276,4 @@ fn check_exposure(config: &ServeConfig, peers_at: &[Listener]) -> Result<(), Sta
         }
     }
     Ok(())
-}
-
-/// A term that no election leads to ends elections for good: better no start than one that seems to work.
-fn check_term(config: &ServeConfig, recovered: &Recovered) -> Result<(), StartError> {
-    let term = recovered.hard_state.term().max(recovered.last_position().term);
-    if term < TERM_END {
-        return Ok(());
-    }
-    Err(StartError::Term {
-        directory: config.data_dir.display().to_string(),
-        term: term.get(),
-    })
-}
-
-/// Counts this start of the node, durably and before another node hears of it.
-fn count_start(config: &ServeConfig, disk: &dyn Disk) -> Result<Option<Starts>, StartError> {
-    let mark = clock::random_seed() as u32;
-    let starts = start_count::count_start(disk, mark)
-        .map_err(|source| unusable_file(config, start_count::FILE, source))?;
-    if starts.is_none() {
-        tracing::warn!(
-            "{}: how often this node was started is not known (no room, or damage): the others do not notice if its data \
-             directory is an old copy",
-            start_count::FILE
-        );
-    }
-    Ok(starts.map(|starts| Starts {
-        count: starts.count,
-        marks: starts.marks,
-    }))
-}
-
-/// The nodes that this node has met before.
-fn load_known_peers(config: &ServeConfig, disk: Arc<dyn Disk>) -> Result<KnownPeers, StartError> {
-    let known_peers =
-        KnownPeers::load(disk).map_err(|source| unusable_file(config, KnownPeers::FILE, source))?;
-    if known_peers.is_lost() {
-        tracing::warn!(
-            "which data directories the other nodes had is damaged: this node does not notice if one of them was \
-             replaced; look after the disk"
-        );
-    }
-    Ok(known_peers)
-}
-
-/// Opens the directory, or sets it up when there is nothing in it.
-fn open_store(config: &ServeConfig, disk: &Arc<dyn Disk>) -> Result<(Store, Recovered), StartError> {
-    let options = Options {
-        segment_bytes: config.disk.segment_bytes,
-        spare: SpareBy::Thread,
-        clock: clock::now,
-        salt_seed: clock::random_seed(),
-    };
-    let owner = config.owner();
-    match Store::open(Arc::clone(disk), options, owner) {
-        Err(OpenError::NoStore { directory }) => {
-            tracing::info!("{directory}: setting up a new node");
-            let identity = Identity {
-                owner,
-                incarnation: clock::random_seed(),
-            };
-            Ok(Store::create(
-                Arc::clone(disk),
-                options,
-                identity,
-                &genesis_config(config.members()),
-            )?)
-        }
-        opened => Ok(opened?),
-    }
-}
-
-fn open_disk(config: &ServeConfig, progress: &Progress) -> io::Result<Arc<dyn Disk>> {
-    let Some(options) = config.disk.shadow else {
-        let scanned = Arc::clone(&progress.log);
-        return Ok(Arc::new(RealDisk::open_watched(&config.data_dir, scanned)?));
-    };
-    tracing::warn!("a test with a shadow disk: what is not synced is lost when this process ends");
-    Ok(Arc::new(ShadowDisk::open(&config.data_dir, options)?))
-}
-
-/// A directory that was made by hand, or by an earlier version, keeps its mode.
-fn warn_of_others(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
-        tracing::warn!(
-            "other users may look into the data directory {} (its mode is {mode:03o}); `chmod -R go= {0}` keeps them out",
-            path.display()
-        );
-    }
-    Ok(())
-}
-
-/// Makes the directory, and makes its name durable.
-fn make_directory(path: &Path) -> io::Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
-    make_private_directory(path)?;
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    std::fs::File::open(parent)?.sync_all()
-}
-
-/// Logs what recovery found, and returns it for the status.
-fn log_recovery(store: &Store) -> Vec<String> {
-    let lines = recovery_lines(store);
-    lines.iter().for_each(|line| tracing::info!("{line}"));
-    lines
-}
-
-/// What recovery found, in lines for the log and for the status.
-fn recovery_lines(store: &Store) -> Vec<String> {
-    let report = store.recovery_report();
-    let (batches, entries, segments) = (report.batches, report.entries, report.segments);
-    let summary = format!("recovered {entries} entries in {batches} batches of {segments} segments");
-    let abstain = report
-        .abstain
-        .then(|| "abstaining until caught up with a leader".to_owned());
-    [summary]
-        .into_iter()
-        .chain(report.findings.iter().map(ToString::to_string))
-        .chain(abstain)
-        .collect()
 }

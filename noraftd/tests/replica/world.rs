@@ -1,20 +1,24 @@
 //! A small deterministic world for replicas: virtual time, a network with faults, disks that remember what was
 //! synced. One seed, one trace.
 
+mod network;
+mod snapshots;
+
 use bytes::Bytes;
-use noraft::{LogIndex, LogPosition, NodeId};
+use noraft::{LogIndex, NodeId};
 use noraftd::level::Level;
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{self, Parsed, Request};
 use noraftd::protocol::outcome::Outcome;
-use noraftd::protocol::peer::{Features, Lane, PeerMessage};
-use noraftd::record::{Batch, BatchId, HardState, Record, RecordKind, SnapshotId};
-use noraftd::replica::event::{ConnectionId, Input, Output, Received, RequestId, Room, Snapshot};
+use noraftd::protocol::peer::{Lane, PeerMessage};
+use noraftd::record::{Batch, BatchId, HardState, Record, RecordKind};
+use noraftd::replica::event::{ConnectionId, Input, Output, RequestId, Room};
 use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::time::{Instant, Stamp};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use self::snapshots::SnapshotWork;
 use super::disk::Disk;
 
 /// What the network and the disks do, in a world.
@@ -87,20 +91,6 @@ enum Event {
     Wake {
         node: u64,
         life: u64,
-    },
-}
-
-#[derive(Debug)]
-enum SnapshotWork {
-    Save(Snapshot),
-    Read {
-        position: LogPosition,
-        offset: u64,
-        bytes_max: usize,
-    },
-    Receive {
-        id: SnapshotId,
-        next: u64,
     },
 }
 
@@ -225,33 +215,6 @@ impl World {
             .for_each(|node| self.start_at(node, self.level_of(node)));
     }
 
-    /// The connection from one node to another is up.
-    pub(crate) fn connect(&mut self, from: u64, to: u64) {
-        self.cut.remove(&(from, to));
-        let peer = NodeId::new(to);
-        let features = Features::SUPPORTED.at(self.level_of(to));
-        self.input(from, Input::Connected { peer, features });
-        self.input(from, Input::UrgentConnected { peer });
-    }
-
-    /// The connection from one node to another ends; the other direction has one of its own.
-    pub(crate) fn disconnect(&mut self, from: u64, to: u64) {
-        self.cut.insert((from, to));
-        let peer = NodeId::new(to);
-        self.input(from, Input::Disconnected { peer });
-        self.input(from, Input::UrgentDisconnected { peer });
-    }
-
-    /// Messages of the first lane take this long from now on.
-    pub(crate) fn first_lane_takes(&mut self, time: Duration) {
-        self.first_lane_delay = time;
-    }
-
-    /// What is sent over the second lane from now on does not arrive.
-    pub(crate) fn lose_second_lane(&mut self) {
-        self.second_lane_is_dead = true;
-    }
-
     /// Kills the process; a batch whose sync had not returned is on disk or not.
     pub(crate) fn kill(&mut self, node: u64) {
         self.replicas.remove(&node);
@@ -340,11 +303,6 @@ impl World {
         self.input(node, Input::Transfer { id, to });
     }
 
-    /// What these two say to each other is lost.
-    pub(crate) fn lose_between(&mut self, one: u64, other: u64) {
-        self.cut.extend([(one, other), (other, one)]);
-    }
-
     /// The voters that `node` knows, and the new ones while they are being changed.
     pub(crate) fn voters(&self, node: u64) -> (Vec<u64>, Vec<u64>) {
         let status = self.replicas[&node].status();
@@ -416,24 +374,6 @@ impl World {
         leaders
             .max_by_key(|(_, replica)| replica.node().current_term())
             .map(|(node, _)| *node)
-    }
-
-    /// Cuts every link between `part` and the rest, or (one way) only those out of `part`.
-    pub(crate) fn partition(&mut self, part: &[u64], one_way: bool) {
-        for a in 1..=self.size {
-            for b in 1..=self.size {
-                if part.contains(&a) && !part.contains(&b) {
-                    self.cut.insert((a, b));
-                    if !one_way {
-                        self.cut.insert((b, a));
-                    }
-                }
-            }
-        }
-    }
-
-    pub(crate) fn reconnect(&mut self) {
-        self.cut.clear();
     }
 
     pub(crate) fn heal(&mut self) {
@@ -623,97 +563,6 @@ impl World {
         }
     }
 
-    fn begin_snapshot(&mut self, node: u64, work: SnapshotWork) {
-        let life = self.lives[&node];
-        let delay = self.prng.between(50, self.faults.sync_max.max(51));
-        self.schedule(delay, Event::SnapshotDone { node, life, work });
-    }
-
-    fn snapshot_done(&mut self, node: u64, work: SnapshotWork) {
-        let input = match work {
-            SnapshotWork::Save(snapshot) => {
-                let disk = self.disks.get_mut(&node).expect("a node has a disk");
-                disk.rotten.remove(&snapshot.head.base.position.index.get());
-                Input::SnapshotSaved(Some(disk.save(snapshot, SNAPSHOT_BYTES)))
-            }
-            SnapshotWork::Read {
-                position,
-                offset,
-                bytes_max,
-            } => {
-                let held = self.disks[&node].snapshots.iter();
-                let is_rotten = self.disks[&node].rotten.contains(&position.index.get());
-                let is_held = !is_rotten && held.into_iter().any(|(id, _)| id.position == position);
-                let length = (SNAPSHOT_BYTES - offset).min(bytes_max as u64) as usize;
-                let bytes = is_held.then(|| Bytes::from(vec![7; length]));
-                Input::SnapshotRead {
-                    position,
-                    offset,
-                    bytes,
-                }
-            }
-            SnapshotWork::Receive { id, next } if next < id.bytes => Input::SnapshotReceived {
-                id,
-                received: Received::Part { next },
-            },
-            SnapshotWork::Receive { id, .. } => {
-                let mut all = self.disks.values().flat_map(|disk| &disk.snapshots);
-                let found = all
-                    .find(|(held, _)| *held == id)
-                    .map(|(_, snapshot)| snapshot.clone());
-                let received = found.map_or(Received::Failed, |snapshot| {
-                    self.installs += 1;
-                    let disk = self.disks.get_mut(&node).expect("a node has a disk");
-                    disk.save(snapshot.clone(), id.bytes);
-                    Received::Whole(Box::new(snapshot))
-                });
-                Input::SnapshotReceived { id, received }
-            }
-        };
-        self.input(node, input);
-    }
-
-    fn transmit(&mut self, from: u64, to: u64, message: PeerMessage) {
-        if let PeerMessage::Append { records, .. } = &message {
-            self.sent_records += records.len() as u64;
-        }
-        for lane in message.lanes(true) {
-            self.transmit_over(from, to, *lane, &message);
-        }
-    }
-
-    fn transmit_over(&mut self, from: u64, to: u64, lane: Lane, message: &PeerMessage) {
-        if lane == Lane::Urgent && self.second_lane_is_dead {
-            return;
-        }
-        let copies = 1 + u64::from(self.prng.chance(self.faults.duplicate, 1000));
-        for _ in 0..copies {
-            if self.cut.contains(&(from, to)) || self.prng.chance(self.faults.loss, 1000) {
-                continue;
-            }
-            let delay = self.prng.between(20, self.faults.delay_max.max(21));
-            let last = self.last_arrival.entry((from, to, lane)).or_default();
-            let mut arrival = self.now + delay * 1000;
-            if lane == Lane::First {
-                arrival += self.first_lane_delay.as_nanos() as u64;
-            }
-            *last = if self.faults.reorder {
-                arrival
-            } else {
-                arrival.max(*last)
-            };
-            let at = *last;
-            self.schedule_at(
-                at,
-                Event::Deliver {
-                    to,
-                    from,
-                    message: message.clone(),
-                },
-            );
-        }
-    }
-
     fn schedule(&mut self, micros: u64, event: Event) {
         self.schedule_at(self.now + micros * 1000, event);
     }
@@ -727,7 +576,5 @@ impl World {
 /// Wake-ups at one instant; a node needs a few.
 const SPIN: u32 = 10_000;
 
-/// The disk does not look into a snapshot; it takes a few chunks to send.
-const SNAPSHOT_BYTES: u64 = 1000;
 /// Connections above this number have one request each.
 const CONNECTIONS: u64 = 1 << 32;

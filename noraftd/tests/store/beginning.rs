@@ -198,6 +198,16 @@ fn open_disk(disk: &MemDisk) -> Result<Opened, OpenError> {
     })
 }
 
+/// Opens the directory, with the power cut after each of so many operations, and then once more.
+fn check_after_cuts(files: &Files, operations: u64, check: impl Fn(&Opened)) {
+    for op in 0..operations {
+        let disk = MemDisk::with_files(files.clone());
+        disk.arm(Some(Fault::PowerAfter { op }));
+        let _ = open_disk(&disk);
+        check(&open_disk(&disk.after_power_cut(op)).unwrap());
+    }
+}
+
 fn refusal(files: &Files) -> Verdict {
     let disk = MemDisk::with_files(files.clone());
     match open_disk(&disk) {
@@ -546,12 +556,7 @@ fn a_beginning_that_is_lost_as_the_last_batch_is_found_in_its_snapshot() {
     let opened = open_disk(&disk).unwrap();
     assert!(opened.has(Verdict::BaseFromSnapshot));
     check(&opened);
-    for op in 0..disk.operations() {
-        let disk = MemDisk::with_files(files.clone());
-        disk.arm(Some(Fault::PowerAfter { op }));
-        let _ = open_disk(&disk);
-        check(&open_disk(&disk.after_power_cut(op)).unwrap());
-    }
+    check_after_cuts(&files, disk.operations(), check);
 }
 
 /// Its state is there without a snapshot.
@@ -615,12 +620,7 @@ fn a_log_that_is_cut_before_a_whole_snapshot_begins_there_when_no_other_leads_on
         let opened = open_disk(&disk).unwrap();
         assert!(opened.has(Verdict::BaseFromSnapshot));
         check(&opened);
-        for op in 0..disk.operations() {
-            let disk = MemDisk::with_files(files.clone());
-            disk.arm(Some(Fault::PowerAfter { op }));
-            let _ = open_disk(&disk);
-            check(&open_disk(&disk.after_power_cut(op)).unwrap());
-        }
+        check_after_cuts(&files, disk.operations(), check);
     }
 }
 

@@ -92,11 +92,6 @@ impl Greeter {
         })
     }
 
-    /// True when it says which of its node's starts this is.
-    pub(crate) fn says_start(&self) -> bool {
-        self.starts.is_some()
-    }
-
     /// What another process with a copy of the same directory says of itself, apart from its starts.
     pub(crate) fn card(&self) -> Card {
         Card {

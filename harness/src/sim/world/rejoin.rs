@@ -35,8 +35,7 @@ impl World {
         let (Some(calling), Some(accepting)) = (caller.process.as_ref(), acceptor.process.as_mut()) else {
             return false;
         };
-        // Where it found no room to count its start, it says none, and the others cannot notice.
-        let is_outcast = caller.loss.is_outcast && calling.greeter.says_start();
+        let is_outcast = caller.loss.is_outcast;
         if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane) {
             self.journal.counters.processes.hellos_refused += 1;
             self.journal.note(

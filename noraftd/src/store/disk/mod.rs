@@ -17,7 +17,7 @@ pub mod trouble;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
-pub use real::{RealDisk, create_private, make_private_directory};
+pub use real::{RealDisk, create_private, make_private_directory, open_private};
 
 /// One directory, flat.
 pub trait Disk: Send + Sync {

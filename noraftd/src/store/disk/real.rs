@@ -371,6 +371,21 @@ pub fn create_private(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Opens a file for reading and writing, and makes an empty one where it is missing; only its owner may read that.
+///
+/// # Errors
+///
+/// When the system refuses.
+pub fn open_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(path)
+}
+
 /// Of a directory with data in it.
 const DIRECTORY_MODE: u32 = 0o700;
 /// Of a file with data in it.

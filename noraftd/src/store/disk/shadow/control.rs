@@ -6,12 +6,13 @@
 //!
 //! Invariant: what is said outlives both processes, so that a node may also start while its disk is in trouble.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::store::disk::open_private;
 use crate::store::disk::trouble::Trouble;
 
 /// The name of the file in the data directory.
@@ -37,13 +38,7 @@ impl Control {
     ///
     /// When it cannot be read and written.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(directory.join(CONTROL_FILE))?;
+        let file = open_private(&directory.join(CONTROL_FILE))?;
         let control = Self(file);
         if control.0.metadata()?.len() == 0 {
             control.set(None)?;

@@ -8,13 +8,14 @@
 //! The last number counts the calls of all lives that failed, or took long, because the disk was in trouble on purpose.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Mutex;
 
 use super::lock;
+use crate::store::disk::open_private;
 
 /// The ledger's name in the data directory.
 pub const LEDGER_FILE: &str = "shadow-ledger";
@@ -67,13 +68,7 @@ pub(super) struct Ledger {
 impl Ledger {
     /// Begins the ledger of a new process; gives what the last one had not synced.
     pub(super) fn open(directory: &Path) -> io::Result<(Self, Option<Unsynced>)> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(directory.join(LEDGER_FILE))?;
+        let file = open_private(&directory.join(LEDGER_FILE))?;
         let before = parse(&io::read_to_string(&file)?);
         let line = Line {
             life: before.map_or(1, |before| before.life + 1),

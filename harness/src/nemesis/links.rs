@@ -1,0 +1,97 @@
+//! Links in trouble: cut, cut again and again, or carrying what is sent otherwise than it was sent.
+//!
+//! Invariant: a fault has evidence only when a link kept something from passing, or changed it; every link is healed at the end.
+
+use std::time::Duration;
+
+use noraftd::prng::Prng;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{BITE_STEP, Evidence, Injection, Nemesis, rest, round};
+use crate::cluster::{CutId, LinkStats};
+use crate::op::EventKind;
+use crate::plan::{CutMode, LinkEffect};
+
+impl Nemesis {
+    /// Cuts the links, and heals them.
+    pub(super) async fn partition(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
+        let (network, duration) = (self.cluster.network(), fault.duration());
+        let (decision, claim) = (fault.decision, fault.claim);
+        let links = &claim.targets.links;
+        let before = network.stats(links);
+        network.cut_lanes(CutId(claim.id), mode, decision.fault.lanes(), links);
+        let started = Instant::now();
+        // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
+        let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;
+        if let Ok(evidence) = &bitten {
+            self.record(EventKind::FaultOk, fault, Some(evidence));
+        }
+        rest(duration.saturating_sub(started.elapsed()), fault.stop).await;
+        network.heal(CutId(claim.id));
+        let nothing = || {
+            let waited = round(started.elapsed());
+            format!("nothing was sent over the links in {waited:?}")
+        };
+        network.stats(links).evidence_since(&before).ok_or_else(nothing)
+    }
+
+    /// Cuts the links and heals them again and again, each time for up to two heartbeats and then for up to an election timeout.
+    pub(super) async fn flap(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
+        let network = self.cluster.network();
+        let (decision, claim) = (fault.decision, fault.claim);
+        let (links, id) = (&claim.targets.links, CutId(claim.id));
+        let (before, ends) = (network.stats(links), Instant::now() + fault.duration());
+        let mut prng = Prng::new(decision.roll).fork(FORK_FLAP);
+        let mut is_cut = false;
+        while Instant::now() < ends {
+            is_cut = !is_cut;
+            if is_cut {
+                network.cut_lanes(id, mode, decision.fault.lanes(), links);
+            } else {
+                network.heal(id);
+            }
+            let stays = Duration::from_millis(prng.between(1, FLAP_MAX_MS));
+            if rest(stays.min(ends - Instant::now()), fault.stop).await {
+                break;
+            }
+        }
+        network.heal(id);
+        let nothing = || "nothing was sent over the links while they were cut".to_owned();
+        network.stats(links).evidence_since(&before).ok_or_else(nothing)
+    }
+
+    /// Links carry what is sent otherwise than it was sent.
+    pub(super) async fn trouble_links(&self, fault: &mut Injection<'_>, effect: LinkEffect) -> Evidence {
+        let network = self.cluster.network();
+        let (decision, claim) = (fault.decision, fault.claim);
+        let links = &claim.targets.links;
+        let before = network.stats(links).frames_troubled;
+        network.trouble(
+            CutId(claim.id),
+            (effect, decision.roll),
+            decision.fault.lanes(),
+            links,
+        );
+        fault.rest().await;
+        network.heal(CutId(claim.id));
+        match network.stats(links).frames_troubled - before {
+            0 => Err(format!("no frame was {}", effect.past())),
+            frames => Ok(format!("{frames} frames were {}", effect.past())),
+        }
+    }
+
+    /// Waits until the links have kept something from passing; gives the evidence.
+    pub(super) async fn until_bitten(&self, links: &[(u64, u64)], before: LinkStats) -> String {
+        loop {
+            match self.cluster.network().stats(links).evidence_since(&before) {
+                Some(evidence) => return evidence,
+                None => sleep(BITE_STEP).await,
+            }
+        }
+    }
+}
+
+/// Links that flap stay as they are for up to so long: some heartbeats.
+const FLAP_MAX_MS: u64 = 250;
+/// Separates the draws of a flapping link from those of its targets.
+const FORK_FLAP: u64 = 0x0066_6c61_7073;
