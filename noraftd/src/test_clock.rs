@@ -17,13 +17,12 @@
 //!
 //! Invariant: what is read is what was written as a whole.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::store::disk::open_private;
 use crate::time::Instant;
 
 /// What a node's two clocks show, as a function of the system's monotonic time.
@@ -167,7 +166,13 @@ impl ClockFile {
     ///
     /// When it cannot be written.
     pub fn create(path: &Path, clocks: &Clocks) -> io::Result<Self> {
-        let file = open_private(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
         let file = Self(file);
         file.write(clocks)?;
         Ok(file)
