@@ -89,6 +89,9 @@ pub struct Results {
     /// One entry a fault that was injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultResult>,
+    /// What was between the nodes, of real processes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// Decisions of the nemesis that could not be carried out.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub decisions_skipped: u64,
@@ -327,6 +330,7 @@ impl Results {
             checks,
             phases: Vec::new(),
             faults: Vec::new(),
+            network: None,
             decisions_skipped: 0,
         }
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use harness::cluster::TRIAL_VERB;
 use harness::cluster::guard::GUARD_VERB;
 use harness::results::{EXIT_HARNESS_FAILURE, EXIT_USAGE};
 
@@ -31,6 +32,7 @@ mod shrink;
 mod shrink_real;
 mod sim;
 mod topologies;
+mod try_namespaces;
 
 /// A Jepsen-style tester: faults, histories, linearizability checking, explanations.
 ///
@@ -62,6 +64,8 @@ enum Verb {
     Generate(generate::Args),
     #[command(name = GUARD_VERB, hide = true)]
     Become(become_child::Args),
+    #[command(name = TRIAL_VERB, hide = true)]
+    TryNamespaces(try_namespaces::Args),
 }
 
 /// Parses the arguments, runs the verb, prints what failed.
@@ -88,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Golden(args) => golden::run(&args),
         Verb::Generate(args) => generate::run(&args),
         Verb::Become(args) => become_child::run(&args),
+        Verb::TryNamespaces(args) => try_namespaces::run(&args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("harness: {error}");

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::cluster::Programs;
-use harness::cluster::power::private_mounts;
-use harness::plan::PowerTier;
+use harness::cluster::{Programs, prepare};
 use harness::replay::{Case, Ended, Origin, Rate, Recorded, RecordedProgram, Repeated, Replays, repeat};
 use harness::results::{EXIT_USAGE, Outcome};
 use harness::run::Interrupt;
@@ -108,11 +106,8 @@ pub(super) fn of_processes(
     else {
         return Ok(None);
     };
-    if recorded.plan.power_tier() == Some(PowerTier::Ext4) {
-        // Refused, the mounts are refused too, and the run says so.
-        let _ = private_mounts();
-    }
     let harness = std::env::current_exe()?;
+    prepare(&recorded.plan, &harness);
     let is_named = noraftd.is_some();
     let program = daemon(
         noraftd.or_else(|| then.as_ref().map(|then| then.path.clone())),

@@ -7,9 +7,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use harness::cluster::Programs;
-use harness::cluster::power::private_mounts;
-use harness::plan::{Plan, PlanError, PowerTier, Span};
+use harness::cluster::{Programs, prepare};
+use harness::plan::{PeerNetwork, Plan, PlanError, PowerTier, Span};
 use harness::results::EXIT_USAGE;
 use harness::run::{Interrupt, RunOptions, retain, run as run_plan};
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +37,9 @@ pub(crate) struct Args {
     /// How power cuts are made, instead of what the plan says. `ext4` needs root.
     #[arg(long, value_name = "TIER")]
     power_tier: Option<PowerTier>,
+    /// What is between the nodes, instead of what the plan says.
+    #[arg(long)]
+    network: Option<PeerNetwork>,
     /// Where to put the folders of runs.
     #[arg(long, default_value = "results/runs")]
     out: PathBuf,
@@ -64,6 +66,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         }
     };
     let harness = std::env::current_exe()?;
+    prepare(&plan, &harness);
     let noraftd = daemon(args.noraftd, &harness)?;
     let noraftd_old = match (args.noraftd_old, plan.is_rolled()) {
         (Some(path), true) => Some(daemon(Some(path), &harness)?),
@@ -97,10 +100,6 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         },
         argv: std::env::args().collect(),
     };
-    if options.plan.power_tier() == Some(PowerTier::Ext4) {
-        // Refused, the mounts are refused too, and the run says so.
-        let _ = private_mounts();
-    }
     let finished = run_on_one_thread(async {
         let interrupt = on_signals()?;
         run_plan(options, interrupt, Arc::new(|line| eprintln!("{line}")))
@@ -128,6 +127,7 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
     }
     plan.cluster.nodes = args.nodes.unwrap_or(plan.cluster.nodes);
     plan.cluster.power = args.power_tier.or(plan.cluster.power);
+    plan.cluster.network = args.network.unwrap_or(plan.cluster.network);
     plan.clients.count = args.clients.unwrap_or(plan.clients.count);
     plan.clients.readers = plan.clients.readers.min(plan.clients.count.saturating_sub(1));
     plan.validate()?;

@@ -11,7 +11,7 @@ use noraftd::prng::Prng;
 
 /// The addresses of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Addresses {
+pub(super) struct Addresses {
     network: [u8; 2],
 }
 
@@ -21,7 +21,7 @@ impl Addresses {
     /// # Errors
     ///
     /// When several random networks are all taken, or loopback is not to be had.
-    pub fn find(entropy: u64, nodes: usize) -> io::Result<Self> {
+    pub(super) fn find(entropy: u64, nodes: usize) -> io::Result<Self> {
         let mut prng = Prng::new(entropy);
         let mut failure = None;
         for _ in 0..ATTEMPTS {
@@ -36,17 +36,17 @@ impl Addresses {
     }
 
     /// Where clients reach `node`.
-    pub fn client(self, node: u64) -> SocketAddr {
+    pub(super) fn client(self, node: u64) -> SocketAddr {
         SocketAddr::new(self.host(node), CLIENT_PORT)
     }
 
     /// Where the proxies reach `node`.
-    pub fn peer(self, node: u64) -> SocketAddr {
+    pub(super) fn peer(self, node: u64) -> SocketAddr {
         SocketAddr::new(self.host(node), PEER_PORT)
     }
 
     /// Where the proxies listen.
-    pub fn proxies(self) -> IpAddr {
+    pub(super) fn proxies(self) -> IpAddr {
         self.host(PROXY_HOST)
     }
 
@@ -66,8 +66,10 @@ impl Addresses {
     }
 }
 
-const CLIENT_PORT: u16 = 7601;
-const PEER_PORT: u16 = 7701;
+/// Where clients reach a node.
+pub(super) const CLIENT_PORT: u16 = 7601;
+/// Where nodes reach a node.
+pub(super) const PEER_PORT: u16 = 7701;
 const PROXY_HOST: u64 = 200;
 /// There are 64,770 networks: even two collisions in a row would be a sign of something else.
 const ATTEMPTS: usize = 16;

@@ -72,6 +72,12 @@ pub struct LinkStats {
     pub connections_severed: u64,
     /// Frames that a trouble kept from just passing.
     pub frames_troubled: u64,
+    /// Packets that a cut between namespaces dropped.
+    pub packets_dropped: u64,
+    /// Packets that it answered with a reset.
+    pub packets_refused: u64,
+    /// Packets that a trouble between namespaces lost.
+    pub packets_lost: u64,
 }
 
 impl Link {
@@ -175,6 +181,7 @@ impl Link {
             connections_refused: read(&self.counters.connections_refused),
             connections_severed: read(&self.counters.connections_severed),
             frames_troubled: read(&self.counters.frames_troubled),
+            ..LinkStats::default()
         }
     }
 
@@ -226,6 +233,11 @@ impl LinkStats {
                 self.connections_severed - earlier.connections_severed,
                 "connections severed",
             ),
+            (self.packets_dropped - earlier.packets_dropped, "packets dropped"),
+            (
+                self.packets_refused - earlier.packets_refused,
+                "packets answered with a reset",
+            ),
         ];
         let shown: Vec<String> = grown
             .iter()
@@ -233,6 +245,17 @@ impl LinkStats {
             .map(|(by, what)| format!("{by} {what}"))
             .collect();
         (!shown.is_empty()).then(|| shown.join(", "))
+    }
+
+    /// How the trouble `effect` showed between `earlier` and now; `None` when everything just passed.
+    pub fn trouble_since(&self, earlier: &Self, effect: LinkEffect) -> Option<String> {
+        let frames = self.frames_troubled - earlier.frames_troubled;
+        let packets = self.packets_lost - earlier.packets_lost;
+        match (frames, packets) {
+            (0, 0) => None,
+            (0, _) => Some(format!("{packets} packets were lost")),
+            (_, _) => Some(format!("{frames} frames were {}", effect.past())),
+        }
     }
 }
 
@@ -247,6 +270,9 @@ impl std::ops::Add for LinkStats {
             connections_refused: self.connections_refused + other.connections_refused,
             connections_severed: self.connections_severed + other.connections_severed,
             frames_troubled: self.frames_troubled + other.frames_troubled,
+            packets_dropped: self.packets_dropped + other.packets_dropped,
+            packets_refused: self.packets_refused + other.packets_refused,
+            packets_lost: self.packets_lost + other.packets_lost,
         }
     }
 }

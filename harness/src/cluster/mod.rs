@@ -1,7 +1,7 @@
 //! A cluster of real daemons on this machine, and everything that can be done to it.
 //!
 //! Invariant: nothing that this folder starts outlives the harness (see [`guard`]); nodes reach each other
-//! only through the [`Network`]'s proxies, clients reach every node directly.
+//! only through the [`Network`], which can cut them off; clients reach every node directly.
 
 mod address;
 mod clock;
@@ -11,6 +11,8 @@ mod gate;
 pub mod guard;
 mod life;
 mod link;
+mod namespaces;
+mod network;
 mod obituary;
 pub mod power;
 pub mod probe;
@@ -32,21 +34,22 @@ use std::time::Duration;
 use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
-pub use address::Addresses;
 pub use clock::TestClock;
 pub use form::{Form, Forms};
 pub use gate::Gate;
 pub use life::Life;
 pub use link::{CutId, Link, LinkStats, Policy};
+pub use namespaces::{TRIAL_VERB, try_out};
+pub use network::Network;
 pub use obituary::{Crash, last_lines};
 pub use probe::{Health, NodeView, Times, answers, health, times, view};
 pub use process::{Launch, Process, ProcessError, process_state};
-pub use proxy::Network;
+pub use proxy::Proxies;
 pub use slow_disk::SlowDisk;
 pub use stall::{Stall, StallError};
 
-use crate::plan::{KindName, Plan};
-use power::{Ground, NotPossible};
+use crate::plan::{KindName, Plan, PowerTier};
+use power::{Ground, NotPossible, private_mounts};
 
 /// The programs that a cluster is made of.
 #[derive(Debug, Clone)]
@@ -57,6 +60,16 @@ pub struct Programs {
     pub noraftd: PathBuf,
     /// An older daemon, for a plan that rolls the cluster over.
     pub noraftd_old: Option<PathBuf>,
+}
+
+/// Gives this process what clusters of `plan` take of the system, as far as that is possible; what is refused shows when one is
+/// started. Call it before any other thread is started. `harness` is the program.
+pub fn prepare(plan: &Plan, harness: &Path) {
+    if plan.power_tier() == Some(PowerTier::Ext4) {
+        // Refused, the mounts are refused too, and the run says so.
+        let _ = private_mounts();
+    }
+    network::prepare(plan, harness);
 }
 
 /// A running cluster.
@@ -131,7 +144,7 @@ pub enum ClusterError {
 }
 
 impl Cluster {
-    /// Lays out the folders `folder/nK`, starts the proxies and every node, and waits until all answer.
+    /// Lays out the folders `folder/nK`, starts the network and every node, and waits until all answer.
     ///
     /// # Errors
     ///
@@ -146,14 +159,10 @@ impl Cluster {
             let what = what.to_owned();
             move |source| ClusterError::Io { what, source }
         };
-        let nodes = plan.cluster.nodes;
-        let addresses = Addresses::find(u64::from(std::process::id()), nodes)
-            .map_err(io_error("no free loopback network"))?;
-        let ids: Vec<u64> = (1..=nodes as u64).collect();
-        let peers: Vec<(u64, SocketAddr)> = ids.iter().map(|id| (*id, addresses.peer(*id))).collect();
-        let network = Network::start(addresses.proxies(), &peers)
+        let ids: Vec<u64> = (1..=plan.cluster.nodes as u64).collect();
+        let network = Network::lay(plan, &ids)
             .await
-            .map_err(io_error("proxies"))?;
+            .map_err(io_error("the network between the nodes"))?;
         let (form, forms) =
             forms(plan, seed, programs, folder).map_err(io_error("the secret of the nodes"))?;
         let mut power = plan.power_tier();
@@ -177,7 +186,6 @@ impl Cluster {
             let layout = Layout {
                 id: *id,
                 ids: &ids,
-                addresses,
                 network: &network,
                 data_dir: &data_dir,
                 shadow_seed: matches!(ground, Ground::Shadow).then_some(seed),
@@ -185,13 +193,14 @@ impl Cluster {
             };
             let launch = Launch {
                 guard: programs.harness.clone(),
+                namespace: network.namespace(*id),
                 forms: forms.clone(),
                 arguments: layout.arguments(plan),
                 log: home.join("log"),
             };
             nodes.push(Node {
                 id: *id,
-                address: addresses.client(*id),
+                address: network.client(*id),
                 process: Process::new(launch, form),
                 ground,
                 data_dir,
@@ -389,7 +398,6 @@ fn write_secret(path: &Path, seed: u64) -> io::Result<()> {
 struct Layout<'a> {
     id: u64,
     ids: &'a [u64],
-    addresses: Addresses,
     network: &'a Network,
     data_dir: &'a Path,
     shadow_seed: Option<u64>,
@@ -399,6 +407,10 @@ struct Layout<'a> {
 impl Layout<'_> {
     fn arguments(&self, plan: &Plan) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["serve".into()];
+        if self.network.namespace(self.id).is_some() {
+            // Its addresses are not of loopback, and yet no stranger reaches them.
+            arguments.push("--insecure-peers".into());
+        }
         let mut flag = |name: &str, value: OsString| {
             arguments.push(name.into());
             arguments.push(value);
@@ -406,8 +418,8 @@ impl Layout<'_> {
         flag("--id", self.id.to_string().into());
         flag("--cluster", CLUSTER_NAME.into());
         flag("--data-dir", self.data_dir.into());
-        flag("--listen", self.addresses.client(self.id).to_string().into());
-        flag("--peer-listen", self.addresses.peer(self.id).to_string().into());
+        flag("--listen", self.network.client(self.id).to_string().into());
+        flag("--peer-listen", self.network.peer(self.id).to_string().into());
         for peer in self.ids.iter().filter(|peer| **peer != self.id) {
             flag(
                 "--peer",

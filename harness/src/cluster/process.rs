@@ -21,13 +21,15 @@ use super::life::Life;
 use super::obituary::{Crash, LAST_WORDS_MAX, Obituary, describe, is_own_fault, last_lines};
 
 use super::form::{Form, Forms};
-use super::guard::GUARD_VERB;
+use super::guard::{GUARD_NAMESPACE, GUARD_VERB};
 
 /// How to start a node.
 #[derive(Debug, Clone)]
 pub struct Launch {
     /// The `harness` program, which makes its children die with it; see [`super::guard`].
     pub guard: PathBuf,
+    /// The network namespace it runs in, if not ours.
+    pub namespace: Option<PathBuf>,
     /// The daemon, in each form.
     pub forms: Forms,
     /// Its arguments, in every form.
@@ -176,7 +178,11 @@ impl Process {
         let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
         let (program, more) = self.launch.forms.of(form);
         let mut command = Command::new(&self.launch.guard);
-        command.arg(GUARD_VERB).arg(std::process::id().to_string());
+        command.arg(GUARD_VERB);
+        if let Some(namespace) = &self.launch.namespace {
+            command.arg(GUARD_NAMESPACE).arg(namespace);
+        }
+        command.arg(std::process::id().to_string());
         command.arg(program).args(&self.launch.arguments).args(more);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);

@@ -1,4 +1,4 @@
-//! The network between the nodes: one user-space proxy for every directed pair.
+//! Proxies between the nodes: one, in this process, for every directed pair.
 //!
 //! Node i reaches node j only through the proxy (i, j). Bytes from i to j obey the link i -> j; bytes that
 //! come back on the same connection obey the link j -> i, so that one-way cuts are one-way whatever
@@ -29,14 +29,14 @@ use crate::plan::{CutMode, LANES, LinkEffect};
 
 /// Every directed link of a cluster, and the proxies that carry them.
 #[derive(Debug)]
-pub struct Network {
+pub struct Proxies {
     links: BTreeMap<(u64, u64), Arc<Link>>,
     addresses: BTreeMap<(u64, u64), SocketAddr>,
     /// Dropping it ends every proxy and every connection.
     _proxies: JoinSet<()>,
 }
 
-impl Network {
+impl Proxies {
     /// Starts a proxy on `host` for every ordered pair of `nodes`, given as (id, peer address).
     ///
     /// # Errors

@@ -1,13 +1,13 @@
-//! Links in trouble: cut, cut again and again, or carrying what is sent otherwise than it was sent.
+//! Faults of links: cut, flapping, in trouble.
 //!
-//! Invariant: a fault has evidence only when a link kept something from passing, or changed it; every link is healed at the end.
+//! Invariant: what a fault did to links is over when it ends; where that cannot be had, it has no evidence, and says why.
 
 use std::time::Duration;
 
 use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{BITE_STEP, Evidence, Injection, Nemesis, rest, round};
+use super::{Evidence, Injection, Nemesis, rest, round};
 use crate::cluster::{CutId, LinkStats};
 use crate::op::EventKind;
 use crate::plan::{CutMode, LinkEffect};
@@ -18,8 +18,10 @@ impl Nemesis {
         let (network, duration) = (self.cluster.network(), fault.duration());
         let (decision, claim) = (fault.decision, fault.claim);
         let links = &claim.targets.links;
-        let before = network.stats(links);
-        network.cut_lanes(CutId(claim.id), mode, decision.fault.lanes(), links);
+        let before = network.stats(links).await?;
+        network
+            .cut(CutId(claim.id), mode, decision.fault.lanes(), links)
+            .await?;
         let started = Instant::now();
         // Links that carry nothing at the moment (all nodes down, say) are kept cut until something is lost.
         let bitten = timeout(duration + self.bite_max, self.until_bitten(links, before)).await;
@@ -27,12 +29,13 @@ impl Nemesis {
             self.record(EventKind::FaultOk, fault, Some(evidence));
         }
         rest(duration.saturating_sub(started.elapsed()), fault.stop).await;
-        network.heal(CutId(claim.id));
+        network.heal(CutId(claim.id)).await?;
         let nothing = || {
             let waited = round(started.elapsed());
             format!("nothing was sent over the links in {waited:?}")
         };
-        network.stats(links).evidence_since(&before).ok_or_else(nothing)
+        let after = network.stats(links).await?;
+        after.evidence_since(&before).ok_or_else(nothing)
     }
 
     /// Cuts the links and heals them again and again, each time for up to two heartbeats and then for up to an election timeout.
@@ -40,24 +43,25 @@ impl Nemesis {
         let network = self.cluster.network();
         let (decision, claim) = (fault.decision, fault.claim);
         let (links, id) = (&claim.targets.links, CutId(claim.id));
-        let (before, ends) = (network.stats(links), Instant::now() + fault.duration());
+        let (before, ends) = (network.stats(links).await?, Instant::now() + fault.duration());
         let mut prng = Prng::new(decision.roll).fork(FORK_FLAP);
         let mut is_cut = false;
         while Instant::now() < ends {
             is_cut = !is_cut;
             if is_cut {
-                network.cut_lanes(id, mode, decision.fault.lanes(), links);
+                network.cut(id, mode, decision.fault.lanes(), links).await?;
             } else {
-                network.heal(id);
+                network.heal(id).await?;
             }
             let stays = Duration::from_millis(prng.between(1, FLAP_MAX_MS));
-            if rest(stays.min(ends - Instant::now()), fault.stop).await {
+            if rest(stays.min(ends.duration_since(Instant::now())), fault.stop).await {
                 break;
             }
         }
-        network.heal(id);
+        network.heal(id).await?;
         let nothing = || "nothing was sent over the links while they were cut".to_owned();
-        network.stats(links).evidence_since(&before).ok_or_else(nothing)
+        let after = network.stats(links).await?;
+        after.evidence_since(&before).ok_or_else(nothing)
     }
 
     /// Links carry what is sent otherwise than it was sent.
@@ -65,27 +69,27 @@ impl Nemesis {
         let network = self.cluster.network();
         let (decision, claim) = (fault.decision, fault.claim);
         let links = &claim.targets.links;
-        let before = network.stats(links).frames_troubled;
-        network.trouble(
-            CutId(claim.id),
-            (effect, decision.roll),
-            decision.fault.lanes(),
-            links,
-        );
+        let before = network.stats(links).await?;
+        let lanes = decision.fault.lanes();
+        network
+            .trouble(CutId(claim.id), (effect, decision.roll), lanes, links)
+            .await?;
         fault.rest().await;
-        network.heal(CutId(claim.id));
-        match network.stats(links).frames_troubled - before {
-            0 => Err(format!("no frame was {}", effect.past())),
-            frames => Ok(format!("{frames} frames were {}", effect.past())),
-        }
+        network.heal(CutId(claim.id)).await?;
+        let after = network.stats(links).await?;
+        let nothing = || format!("nothing that was sent was {}", effect.past());
+        after.trouble_since(&before, effect).ok_or_else(nothing)
     }
 
     /// Waits until the links have kept something from passing; gives the evidence.
     pub(super) async fn until_bitten(&self, links: &[(u64, u64)], before: LinkStats) -> String {
+        let network = self.cluster.network();
         loop {
-            match self.cluster.network().stats(links).evidence_since(&before) {
+            // What cannot be read now is read at the end, and then it says why not.
+            let stats = network.stats(links).await.ok();
+            match stats.and_then(|stats| stats.evidence_since(&before)) {
                 Some(evidence) => return evidence,
-                None => sleep(BITE_STEP).await,
+                None => sleep(network.look_after()).await,
             }
         }
     }

@@ -22,7 +22,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use noraftd::prng::Prng;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -380,8 +379,10 @@ impl Nemesis {
 /// Undoes every fault, however it was made: opens links, resumes and restarts processes. Returns what could not
 /// be undone.
 pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
-    cluster.network().heal_all();
     let mut troubles = Vec::new();
+    if let Err(error) = cluster.network().heal_all().await {
+        troubles.push(format!("links are still cut: {error}"));
+    }
     for node in cluster.nodes() {
         if let Some(Err(error)) = node.clock.as_ref().map(TestClock::calm) {
             troubles.push(format!("the clock of n{}: {error}", node.id));

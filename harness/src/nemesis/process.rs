@@ -128,9 +128,11 @@ impl Nemesis {
     pub(super) async fn coup(&self, fault: &mut Injection<'_>, mode: CutMode) -> Evidence {
         let (network, claim) = (self.cluster.network(), fault.claim);
         let links = &claim.targets.links;
-        let before = network.stats(links);
+        let before = network.stats(links).await?;
         let half = fault.duration() / 2;
-        network.cut(CutId(claim.id), mode, links);
+        network
+            .cut(CutId(claim.id), mode, fault.decision.fault.lanes(), links)
+            .await?;
         let paused = self.take(fault, Taking::Pause).await;
         rest(half, fault.stop).await;
         for node in self.targets(claim) {
@@ -138,8 +140,8 @@ impl Nemesis {
             let _ = node.process.resume().await;
         }
         rest(half, fault.stop).await;
-        network.heal(CutId(claim.id));
-        let cut = network.stats(links).evidence_since(&before);
+        network.heal(CutId(claim.id)).await?;
+        let cut = network.stats(links).await?.evidence_since(&before);
         let cut = cut.ok_or_else(|| "nothing was sent over the links".to_owned())?;
         paused.map(|paused| format!("{paused}, {cut}"))
     }

@@ -14,9 +14,9 @@ use noraftd::protocol::frame;
 use tokio::time::{sleep, timeout};
 
 use super::{Evidence, Injection, Nemesis};
-use crate::cluster::{Cluster, CutId, Gate, Node};
+use crate::cluster::{Cluster, CutId, Gate, Node, Proxies};
 use crate::op::EventKind;
-use crate::plan::CutMode;
+use crate::plan::{CutMode, LANES};
 
 /// Kinds of peer frames (see `noraftd::protocol::peer`).
 const REQUEST_VOTE: u8 = 16;
@@ -28,13 +28,14 @@ const CHAINED_APPEND: u8 = 28;
 /// Who takes part.
 pub(super) struct Race<'a> {
     cluster: &'a Cluster,
+    proxies: &'a Proxies,
     voter: &'a Node,
     /// The two candidates; the first is let win.
     candidates: [u64; 2],
 }
 
 impl<'a> Race<'a> {
-    /// A race for the vote of `voter`; `None` unless the other nodes are two.
+    /// A race for the vote of `voter`; `None` unless the other nodes are two, and proxies are between them.
     pub(super) fn new(cluster: &'a Cluster, voter: u64) -> Option<Self> {
         let others: Vec<u64> = cluster
             .nodes()
@@ -45,6 +46,7 @@ impl<'a> Race<'a> {
         let candidates = others.try_into().ok()?;
         Some(Self {
             cluster,
+            proxies: cluster.network().proxies()?,
             voter: cluster.node(voter)?,
             candidates,
         })
@@ -58,11 +60,11 @@ impl<'a> Race<'a> {
             self.gate_from(candidate)
                 .hold(&[REQUEST_VOTE, APPEND, CHAINED_APPEND]);
             // The voter itself is not to win.
-            self.cluster
-                .network()
-                .link(self.voter.id, candidate)
-                .gate()
-                .hold(&[REQUEST_VOTE, PRE_VOTES[0], PRE_VOTES[1]]);
+            self.proxies.link(self.voter.id, candidate).gate().hold(&[
+                REQUEST_VOTE,
+                PRE_VOTES[0],
+                PRE_VOTES[1],
+            ]);
         }
         let outcome = timeout(RACE_MAX, self.stages(&mut shown)).await;
         if outcome.is_err() {
@@ -70,11 +72,7 @@ impl<'a> Race<'a> {
         }
         for candidate in self.candidates {
             self.gate_from(candidate).open();
-            self.cluster
-                .network()
-                .link(self.voter.id, candidate)
-                .gate()
-                .open();
+            self.proxies.link(self.voter.id, candidate).gate().open();
         }
         shown.join(", ")
     }
@@ -143,7 +141,7 @@ impl<'a> Race<'a> {
     }
 
     fn gate_from(&self, candidate: u64) -> &Gate {
-        self.cluster.network().link(candidate, self.voter.id).gate()
+        self.proxies.link(candidate, self.voter.id).gate()
     }
 }
 
@@ -151,19 +149,22 @@ impl Nemesis {
     /// Two candidates are brought to ask one voter, and are kept apart after it.
     pub(super) async fn race(&self, fault: &mut Injection<'_>) -> Evidence {
         let (network, claim) = (self.cluster.network(), fault.claim);
-        network.cut(CutId(claim.id), CutMode::Drop, &claim.targets.links);
+        network
+            .cut(CutId(claim.id), CutMode::Drop, &LANES, &claim.targets.links)
+            .await?;
         let evidence = match claim.targets.nodes.first() {
             Some(voter) => self.vote_race(*voter).await,
             None => Err("there is no leader".to_owned()),
         };
         self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
         fault.rest().await;
-        network.heal(CutId(claim.id));
+        network.heal(CutId(claim.id)).await?;
         evidence
     }
 
     async fn vote_race(&self, voter: u64) -> Evidence {
-        let race = Race::new(&self.cluster, voter).ok_or("a race takes three nodes")?;
+        let race =
+            Race::new(&self.cluster, voter).ok_or("a race takes three nodes, and proxies between them")?;
         let shown = race.run().await;
         if shown.is_empty() {
             return Err("the voter could not be killed".to_owned());

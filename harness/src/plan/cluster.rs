@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::{PlanError, require};
+use super::network::PeerNetwork;
 use super::power::PowerTier;
 use super::span::Span;
 
@@ -22,6 +23,9 @@ pub struct ClusterPlan {
     /// every SIGKILL is a power cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub power: Option<PowerTier>,
+    /// What is between the nodes.
+    #[serde(skip_serializing_if = "PeerNetwork::is_default")]
+    pub network: PeerNetwork,
 }
 
 impl Default for ClusterPlan {
@@ -32,6 +36,7 @@ impl Default for ClusterPlan {
             election: Span::from_millis(300),
             segment_kib: 4096,
             power: None,
+            network: PeerNetwork::default(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! | table          | what it says                                                        |
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
-//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`            |
+//! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`, `network` |
 //! | `[clients]`    | `count`, `readers`, `pipelines`, `elsewhere_permille`, `commands`, `rate`, `timeout`, `pause_after_error` |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
@@ -18,6 +18,7 @@ mod cluster;
 mod error;
 mod fault;
 mod locate;
+mod network;
 mod power;
 mod sim;
 mod span;
@@ -37,6 +38,7 @@ pub use fault::{
     RareOperation, RareOperations, Shape, Target,
 };
 pub(crate) use locate::locate;
+pub use network::PeerNetwork;
 pub use power::PowerTier;
 pub use sim::{BranchPlan, ClockPlan, DiskPlan, NetworkPlan, NodePlan, SimPlan};
 pub use span::{Span, SpanParseError, SpanRange};
@@ -213,6 +215,7 @@ impl Plan {
         for (at, fault) in self.faults.iter().enumerate() {
             fault.validate(&format!("fault[{at}]"), self.cluster.nodes)?;
         }
+        self.validate_network()?;
         self.sim.validate()?;
         self.swarm.iter().try_for_each(SwarmPlan::validate)?;
         for kind in &self.limits.optional {

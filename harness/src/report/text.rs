@@ -13,7 +13,7 @@ use crate::tally::{FunctionTally, Tally};
 pub fn text_report(plan: &Plan, seed: u64, folder: &Path, results: &Results, tally: &Tally) -> String {
     let mut text = String::new();
     let sections = [
-        head(plan, seed, folder),
+        head(plan, seed, folder, results),
         operations(tally),
         phases(results),
         faults(results, tally.decisions_skipped),
@@ -29,7 +29,7 @@ pub fn text_report(plan: &Plan, seed: u64, folder: &Path, results: &Results, tal
     text
 }
 
-fn head(plan: &Plan, seed: u64, folder: &Path) -> String {
+fn head(plan: &Plan, seed: u64, folder: &Path, results: &Results) -> String {
     let mut text = String::new();
     let workloads: Vec<&str> = plan.workloads.iter().map(|workload| workload.name()).collect();
     put(
@@ -47,6 +47,9 @@ fn head(plan: &Plan, seed: u64, folder: &Path) -> String {
             folder.display()
         ),
     );
+    if let Some(network) = &results.network {
+        put(&mut text, format_args!("between the nodes: {network}"));
+    }
     text
 }
 

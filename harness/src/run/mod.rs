@@ -126,6 +126,7 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
     ));
     let finished = match Stage::set(&plan, seed, &programs, &folder).await {
         Ok(stage) => {
+            print(format!("between the nodes: {}", stage.cluster.network().about()));
             let lanes = lanes(&plan, seed, schedule);
             stage.play(lanes, interrupt, print).await
         }
@@ -259,6 +260,7 @@ impl<'a> Stage<'a> {
             divergences: self.cluster.divergences(),
             violations: self.nemesis.violations(),
             cut_short,
+            network: self.cluster.network().about(),
             power_refused: self.cluster.power_refused().map(ToString::to_string),
         };
         Ok((verdict::judge(self.plan, findings), tally))

@@ -25,6 +25,8 @@ pub(super) struct Findings {
     pub(super) violations: Vec<String>,
     /// Why the run ended before its time.
     pub(super) cut_short: Option<String>,
+    /// What was between the nodes.
+    pub(super) network: String,
     /// Why the plan's power cuts could not be made.
     pub(super) power_refused: Option<String>,
 }
@@ -39,6 +41,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
         divergences,
         violations,
         cut_short,
+        network,
         power_refused,
     } = findings;
     checks.push(processes(plan.cluster.nodes, &crashes));
@@ -47,6 +50,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     let mut results = Results::from_checks(tally.operations, checks);
     results.phases = tally.phases.clone();
     results.decisions_skipped = tally.decisions_skipped;
+    results.network = Some(network);
     let mut shortfalls = weigh(plan, &faults);
     if power_refused.is_some() {
         // That no power cut was made is said with its reason.
@@ -243,6 +247,7 @@ mod tests {
             divergences: BTreeMap::new(),
             violations: Vec::new(),
             cut_short: None,
+            network: "a proxy a directed link".to_owned(),
             power_refused: None,
         }
     }

@@ -5,6 +5,7 @@ mod browse;
 mod campaign;
 mod coverage;
 mod deploy;
+mod namespaces;
 mod plans;
 mod power;
 mod proxy;

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use harness::cluster::{CutId, Network};
+use harness::cluster::{CutId, Proxies};
 use harness::plan::CutMode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,7 +23,7 @@ const SILENCE: Duration = Duration::from_millis(100);
 
 /// Node 2 listens, node 1 dials it through the proxy.
 struct World {
-    network: Network,
+    network: Proxies,
     node_2: TcpListener,
 }
 
@@ -32,7 +32,7 @@ impl World {
         let node_2 = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let closed: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let nodes = [(1, closed), (2, node_2.local_addr().unwrap())];
-        let network = Network::start("127.0.0.1".parse().unwrap(), &nodes)
+        let network = Proxies::start("127.0.0.1".parse().unwrap(), &nodes)
             .await
             .unwrap();
         Self { network, node_2 }

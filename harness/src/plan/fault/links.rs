@@ -89,11 +89,11 @@ impl Shape {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CutMode {
-    /// Drops it; sockets stay open until the heal.
+    /// Drops it; sockets stay open until the heal. Between namespaces, TCP sends it again after the heal.
     Drop,
     /// Closes connections, and refuses new ones.
     Reset,
-    /// Holds it back, sockets open, and delivers it late at the heal.
+    /// Holds it back, sockets open, and delivers it late at the heal. Between namespaces the same as `drop`.
     Stall,
 }
 
@@ -119,7 +119,7 @@ impl CutMode {
 pub enum LinkEffect {
     /// Frames arrive late, each by another time, in their order.
     Delay,
-    /// Some frames never arrive.
+    /// Some frames never arrive. Between namespaces: some packets, which TCP sends again.
     Loss,
     /// Some frames arrive twice.
     Duplicate,
@@ -127,7 +127,7 @@ pub enum LinkEffect {
     Reorder,
     /// A bit of some frames flips.
     Corrupt,
-    /// Only so many bytes a second pass.
+    /// Only so many bytes a second pass. Between namespaces, the packets that are too many are lost, and TCP sends them again.
     Narrow,
     /// The beginning of each frame arrives in small pieces.
     Slice,
@@ -163,6 +163,20 @@ impl LinkEffect {
             Self::Slice => "slice",
             Self::Tear => "tear",
             Self::HalfClose => "half-close",
+        }
+    }
+
+    /// Whether it can happen to packets, too: what else a packet filter does to one, TCP undoes or never sees.
+    pub(super) fn is_of_packets(self) -> bool {
+        match self {
+            Self::Loss | Self::Narrow => true,
+            Self::Delay
+            | Self::Duplicate
+            | Self::Reorder
+            | Self::Corrupt
+            | Self::Slice
+            | Self::Tear
+            | Self::HalfClose => false,
         }
     }
 

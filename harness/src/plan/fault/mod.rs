@@ -196,6 +196,35 @@ impl FaultPlan {
         self.nodes_min().0 <= nodes
     }
 
+    /// Why it is not possible without proxies: the key that says so, and what it takes.
+    pub(super) fn needs_proxies(&self) -> Option<(&'static str, &'static str)> {
+        let Arguments { shape, effect, .. } = &self.arguments;
+        let reasons = [
+            (
+                self.kind == KindName::VoteRace,
+                "kind",
+                "holds back single frames, which only a proxy sees",
+            ),
+            (
+                self.kind == KindName::Roll,
+                "kind",
+                "begins with an older program, which may not know how to do without a secret off loopback",
+            ),
+            (
+                effect.is_some_and(|effect| !effect.is_of_packets()),
+                "effect",
+                "is about frames, which only a proxy sees",
+            ),
+            (
+                shape.is_some_and(|shape| shape.lanes().len() < LANES.len()),
+                "shape",
+                "is about one of the two connections of a pair, which only a proxy can tell apart",
+            ),
+        ];
+        let first = reasons.into_iter().find(|(needs, ..)| *needs);
+        first.map(|(_, key, why)| (key, why))
+    }
+
     pub(super) fn validate(&self, table: &str, nodes: usize) -> Result<(), PlanError> {
         require(
             (1..=WEIGHT_MAX).contains(&self.weight),

@@ -89,6 +89,7 @@ impl Page<'_> {
             dl {
                 dt { "Plan" } dd { (plan.name) ", seed " (self.seed) ", " (plan.time) }
                 dt { "System" } dd { (nodes) " " (place) }
+                @if let Some(network) = &self.results.network { dt { "Between the nodes" } dd { (network) } }
                 dt { "Clients" } dd { (clients) ": " (workloads.join(", ")) }
                 dt { "Operations" }
                 dd { (count(counts.invoked)) ": " (count(counts.ok)) " ok, " (count(counts.fail)) " failed, "
