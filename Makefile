@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -120,6 +120,10 @@ build: setup-build
 dist: setup-build ## the programs as they are released, in target/dist
 	cargo build --profile dist -p noraftd --bins
 	cargo build --profile dist -p harness --bins --features harness/jemalloc
+
+systems: build ## etcd, Redis with Sentinel, NATS and noraftd under the same plans; the table is results/systems.md (root for power cuts; ARGS="--seeds 5 --only etcd")
+	@scripts/setup.sh systems
+	@scripts/systems.py $(ARGS)
 
 bench: bench-core bench-store bench-checker bench-sim bench-daemon ## all benchmarks, with their peers, in one run
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
-# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser | jepsen
+# Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser | jepsen | systems
 #   build    a C linker (cargo itself has to be there already)
 #   clients  redis-cli, redis-benchmark, redis-py and check-jsonschema, which some tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
 #   slurm    Slurm and munge, on which `make deploy-check` runs a campaign; that test is skipped without
 #   browser  chromium, and playwright-core into target/browser, which `make report-check` drives; it is skipped without
+#   systems  etcd-server, redis-server, redis-sentinel and nats-server, which `harness run --system` tests; their tests are skipped without
 #   docs     mdbook, which `make docs` runs; into target/tools
 #   jepsen   clojure, in which a test runs the checker of docs/jepsen; that test is skipped without
 set -euo pipefail
@@ -51,6 +52,17 @@ peers() {
     [ ${#missing[@]} -gt 0 ] || return 0
     echo "setup: apt-get may also start the services of ${missing[*]}; the benchmark starts its own and needs none"
     apt_install "${missing[@]}" || echo "setup: could not install ${missing[*]}; the benchmark leaves out what is missing"
+}
+
+systems() {
+    local missing=()
+    command -v etcd >/dev/null || missing+=(etcd-server)
+    command -v redis-server >/dev/null || missing+=(redis-server)
+    command -v redis-sentinel >/dev/null || missing+=(redis-sentinel)
+    command -v nats-server >/dev/null || missing+=(nats-server)
+    [ ${#missing[@]} -gt 0 ] || return 0
+    echo "setup: apt-get may also start the services of ${missing[*]}; the harness starts its own and needs none"
+    apt_install "${missing[@]}" || echo "setup: could not install ${missing[*]}; their tests will be skipped"
 }
 
 jepsen() {

@@ -3,7 +3,6 @@
 //! Invariant: a process has at most one operation open, and does nothing after one whose outcome is
 //! unknown: the client goes on as a new process. `fail` is recorded only for what certainly had no effect.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +11,7 @@ use noraftd::prng::Prng;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use crate::client::{CallError, Client};
+use crate::client::{Access, CallError, Door, Session};
 use crate::generator::{Mix, Pace};
 use crate::op::{EventKind, HistoryEvent};
 use crate::plan::ClientsPlan;
@@ -33,7 +32,7 @@ pub struct Track {
 pub struct Interpreter {
     recorder: Arc<Recorder>,
     tracks: Mix<Track>,
-    nodes: Vec<(u64, SocketAddr)>,
+    access: Access,
     pace: Pace,
     timeout: Duration,
     pause_after_error: Duration,
@@ -41,17 +40,12 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    /// Clients of `nodes` that do what is in `tracks` as `plan` says.
-    pub fn new(
-        plan: &ClientsPlan,
-        tracks: Mix<Track>,
-        nodes: Vec<(u64, SocketAddr)>,
-        recorder: Arc<Recorder>,
-    ) -> Self {
+    /// Clients of the nodes of `access` that do what is in `tracks` as `plan` says.
+    pub fn new(plan: &ClientsPlan, tracks: Mix<Track>, access: Access, recorder: Arc<Recorder>) -> Self {
         Self {
             recorder,
             tracks,
-            nodes,
+            access,
             pace: Pace::new(plan.rate),
             timeout: plan.timeout.as_duration(),
             pause_after_error: plan.pause_after_error.as_duration(),
@@ -91,7 +85,7 @@ impl Interpreter {
         ClientSlot {
             process: self.fresh_process(),
             at: roll,
-            client: None,
+            session: None,
         }
     }
 
@@ -106,9 +100,9 @@ impl Interpreter {
         track: &Track,
         operation: &Operation,
     ) -> Result<Completion, CallError> {
-        let (node, address) = self.node(slot);
-        let invocation = self.invoke(track.history, slot.process, node, operation);
-        let outcome = self.call(slot, address, track.workload.as_ref(), operation).await;
+        let door = self.door(slot);
+        let invocation = self.invoke(track.history, slot.process, door.node, operation);
+        let outcome = self.call(slot, door, track.workload.as_ref(), operation).await;
         self.recorder
             .complete(track.history, completion_event(&invocation, &outcome));
         if let Err(error) = &outcome {
@@ -116,7 +110,7 @@ impl Interpreter {
                 slot.process = self.fresh_process();
             }
             if !error.keeps_connection() {
-                slot.client = None;
+                slot.session = None;
             }
         }
         outcome
@@ -125,15 +119,16 @@ impl Interpreter {
     async fn call(
         &self,
         slot: &mut ClientSlot,
-        address: SocketAddr,
+        door: Door,
         workload: &dyn Workload,
         operation: &Operation,
     ) -> Result<Completion, CallError> {
-        let client = match &mut slot.client {
-            Some(client) => client,
-            empty => empty.insert(Client::connect(address, self.timeout).await?),
+        let session = match &mut slot.session {
+            Some(session) => session,
+            empty => empty.insert(self.access.protocol.connect(door, self.timeout).await?),
         };
-        let reply = client.call(&operation.request, self.timeout).await?;
+        let request = self.access.in_space(&operation.request);
+        let reply = session.call(&request, self.timeout).await?;
         workload
             .complete(operation, &reply)
             .map_err(|error| CallError::Malformed(error.to_string()))
@@ -147,18 +142,19 @@ impl Interpreter {
     /// After a failure, a client without a connection goes to another node; one that was refused may stay,
     /// for a node that refuses has to be watched too.
     fn move_on(&self, slot: &mut ClientSlot, prng: &mut Prng) {
-        if slot.client.is_none() {
-            let others = (self.nodes.len() as u64).saturating_sub(1);
+        if slot.session.is_none() {
+            let others = (self.access.doors.len() as u64).saturating_sub(1);
             slot.go_to(slot.at + 1 + prng.below(others));
         } else if prng.chance(1, 2) {
             slot.go_to(prng.next_u64());
         }
     }
 
-    fn node(&self, slot: &ClientSlot) -> (u64, SocketAddr) {
-        let at = (slot.at % self.nodes.len() as u64) as usize;
+    fn door(&self, slot: &ClientSlot) -> Door {
+        let at = (slot.at % self.access.doors.len() as u64) as usize;
         *self
-            .nodes
+            .access
+            .doors
             .get(at)
             .expect("the remainder is below the number of nodes")
     }
@@ -174,7 +170,7 @@ pub struct ClientSlot {
     process: u64,
     /// The node's place in the list, modulo its length.
     at: u64,
-    client: Option<Client>,
+    session: Option<Session>,
 }
 
 impl ClientSlot {
@@ -182,7 +178,7 @@ impl ClientSlot {
     pub fn go_to(&mut self, at: u64) {
         // Kept small, so that counting on from it never overflows.
         self.at = at % u64::from(u32::MAX);
-        self.client = None;
+        self.session = None;
     }
 }
 

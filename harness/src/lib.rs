@@ -45,5 +45,6 @@ pub mod run;
 pub mod series;
 pub mod shard;
 pub mod sim;
+pub mod systems;
 pub mod tally;
 pub mod workload;

@@ -89,6 +89,9 @@ pub struct Results {
     /// One entry a fault that was injected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub faults: Vec<FaultResult>,
+    /// The system under test, with its versions, when a file declares it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
     /// What was between the nodes, of real processes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
@@ -330,6 +333,7 @@ impl Results {
             checks,
             phases: Vec::new(),
             faults: Vec::new(),
+            system: None,
             network: None,
             decisions_skipped: 0,
         }

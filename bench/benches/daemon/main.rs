@@ -22,7 +22,6 @@ mod load;
 mod options;
 mod ports;
 mod process;
-mod protobuf;
 mod report;
 mod resp;
 mod rounds;

@@ -31,6 +31,8 @@ mod serve;
 mod shrink;
 mod shrink_real;
 mod sim;
+mod subject;
+mod systems;
 mod topologies;
 mod try_namespaces;
 
@@ -58,6 +60,7 @@ enum Verb {
     Shrink(shrink::Args),
     Topologies(topologies::Args),
     Bugs(bugs::Args),
+    Systems(systems::Args),
     Check(check::Args),
     Export(export::Args),
     Golden(golden::Args),
@@ -87,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
         Verb::Bugs(args) => bugs::run(args),
+        Verb::Systems(args) => systems::run(&args),
         Verb::Check(args) => check::run(&args),
         Verb::Export(args) => export::run(&args),
         Verb::Golden(args) => golden::run(&args),

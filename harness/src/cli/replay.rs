@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use harness::cluster::{Programs, prepare};
+use harness::cluster::{Programs, Subject, prepare};
 use harness::replay::{Case, Ended, Origin, Rate, Recorded, RecordedProgram, Repeated, Replays, repeat};
 use harness::results::{EXIT_USAGE, Outcome};
 use harness::run::Interrupt;
+use harness::systems::Installed;
 
-use super::run::{daemon, on_signals, run_on_one_thread};
+use super::run::{on_signals, run_on_one_thread};
+use super::subject::daemon;
 
 /// Repeat a recorded run: does it fail again, and how often?
 ///
@@ -101,6 +103,7 @@ pub(super) fn of_processes(
     let Origin::Processes {
         noraftd: then,
         noraftd_old,
+        system,
         schedule,
     } = &recorded.origin
     else {
@@ -108,19 +111,22 @@ pub(super) fn of_processes(
     };
     let harness = std::env::current_exe()?;
     prepare(&recorded.plan, &harness);
-    let is_named = noraftd.is_some();
-    let program = daemon(
-        noraftd.or_else(|| then.as_ref().map(|then| then.path.clone())),
-        &harness,
-    )?;
-    if let Some(then) = then.as_ref().filter(|_| !is_named) {
-        warn_of_another(then, &program)?;
-    }
-    let programs = Programs {
-        noraftd: program,
-        noraftd_old: noraftd_old.as_ref().map(|old| old.path.clone()),
-        harness,
+    let subject = match system {
+        Some(system) => Subject::System(Box::new(Installed::of((**system).clone(), &harness)?)),
+        None => {
+            let is_named = noraftd.is_some();
+            let program = daemon(
+                noraftd.or_else(|| then.as_ref().map(|then| then.path.clone())),
+                &harness,
+            )?;
+            if let Some(then) = then.as_ref().filter(|_| !is_named) {
+                warn_of_another(then, &program)?;
+            }
+            let old = noraftd_old.as_ref().map(|old| old.path.clone());
+            Subject::Noraftd { program, old }
+        }
     };
+    let programs = Programs { harness, subject };
     let replays = Replays {
         seed: recorded.seed,
         rule: recorded.rule.clone(),

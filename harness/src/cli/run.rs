@@ -1,18 +1,19 @@
 //! `harness run`: runs a plan on real processes and reports the verdict.
 
 use std::error::Error;
-use std::io::Read;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
-use std::sync::{Arc, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use harness::cluster::{Programs, prepare};
 use harness::plan::{PeerNetwork, Plan, PlanError, PowerTier, Span};
 use harness::results::EXIT_USAGE;
 use harness::run::{Interrupt, RunOptions, retain, run as run_plan};
+use harness::systems::Fitted;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+
+use super::subject::{Named, SubjectError, subject};
 
 /// Run a plan: real daemons, real faults, a verdict.
 ///
@@ -47,6 +48,10 @@ pub(crate) struct Args {
     /// were not valid, fifty are kept.
     #[arg(long, value_name = "N", default_value_t = 20)]
     keep: usize,
+    /// A system to test in place of noraftd: one that comes with the harness (`harness systems` lists them), or a file.
+    /// Of the plan, what it cannot have is left out, and the report says so.
+    #[arg(long, value_name = "NAME|FILE")]
+    system: Option<String>,
     /// The daemon to test; when absent, the one that the environment variable NORAFTD names, or else the one beside
     /// this program.
     #[arg(long)]
@@ -58,29 +63,22 @@ pub(crate) struct Args {
 
 /// Runs the verb.
 pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
-    let plan = match plan_of(&args) {
-        Ok(plan) => plan,
-        Err(error) => {
+    let harness = std::env::current_exe()?;
+    let named = Named {
+        system: args.system.as_deref(),
+        noraftd: args.noraftd.clone(),
+        noraftd_old: args.noraftd_old.clone(),
+    };
+    let chosen = plan_of(&args).map_err(SubjectError::from);
+    let (fitted, programs) = match chosen.and_then(|plan| subject(plan, named, &harness)) {
+        Ok(subject) => subject,
+        Err(SubjectError::Usage(error)) => {
             eprintln!("harness: {error}");
             return Ok(ExitCode::from(EXIT_USAGE));
         }
+        Err(SubjectError::Machine(error)) => return Err(error),
     };
-    let harness = std::env::current_exe()?;
-    prepare(&plan, &harness);
-    let noraftd = daemon(args.noraftd, &harness)?;
-    let noraftd_old = match (args.noraftd_old, plan.is_rolled()) {
-        (Some(path), true) => Some(daemon(Some(path), &harness)?),
-        (None, false) => None,
-        (given, _) => {
-            let why = if given.is_some() {
-                "has no fault of the kind `roll`, so --noraftd-old would never be started"
-            } else {
-                "has the fault `roll`: name the daemon that the cluster begins with, --noraftd-old PATH"
-            };
-            eprintln!("harness: plan {} {why}", plan.name);
-            return Ok(ExitCode::from(EXIT_USAGE));
-        }
-    };
+    let Fitted { plan, left_out } = fitted;
     for removed in retain(&args.out, &plan.name, args.keep)? {
         eprintln!(
             "removed {}: it was valid or old, and --keep is {}",
@@ -91,13 +89,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
     let options = RunOptions {
         seed: args.seed.or(plan.seed).unwrap_or_else(drawn_seed),
         plan,
+        left_out,
         schedule: None,
         root: args.out,
-        programs: Programs {
-            harness,
-            noraftd,
-            noraftd_old,
-        },
+        programs,
         argv: std::env::args().collect(),
     };
     let finished = run_on_one_thread(async {
@@ -131,61 +126,7 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
     plan.clients.count = args.clients.unwrap_or(plan.clients.count);
     plan.clients.readers = plan.clients.readers.min(plan.clients.count.saturating_sub(1));
     plan.validate()?;
-    plan.for_processes()?;
     Ok(plan)
-}
-
-/// The daemon that is given, or named by the environment, or beside this program.
-pub(super) fn daemon(given: Option<PathBuf>, harness: &Path) -> Result<PathBuf, Box<dyn Error>> {
-    let named = given.or_else(|| std::env::var_os("NORAFTD").map(PathBuf::from));
-    let path = named.unwrap_or_else(|| harness.with_file_name("noraftd"));
-    match path.canonicalize() {
-        Ok(path) if path.is_file() => introduced(path),
-        Ok(path) => Err(format!("{} is not a program", path.display()).into()),
-        Err(error) => {
-            let hint = "build it with `cargo build`, or name it with --noraftd or NORAFTD";
-            Err(format!("no daemon at {}: {error}; {hint}", path.display()).into())
-        }
-    }
-}
-
-/// Another program would be started again and again, and found silent after a long wait.
-fn introduced(path: PathBuf) -> Result<PathBuf, Box<dyn Error>> {
-    let says = version_of(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    if says.starts_with("noraftd ") {
-        return Ok(path);
-    }
-    Err(format!(
-        "{} is not noraftd: asked for its version it says '{}'",
-        path.display(),
-        says.lines().next().unwrap_or_default()
-    )
-    .into())
-}
-
-/// What the program at `path` says to `--version`, the beginning of it.
-fn version_of(path: &Path) -> std::io::Result<String> {
-    let mut child = Command::new(path)
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let (said, heard) = mpsc::channel();
-    if let Some(stdout) = child.stdout.take() {
-        std::thread::spawn(move || {
-            let mut text = Vec::new();
-            let read = stdout.take(VERSION_BYTES_MAX).read_to_end(&mut text);
-            // There is no receiver any more when it took too long.
-            let _ = said.send(read.map(|_| text));
-        });
-    }
-    let heard = heard.recv_timeout(VERSION_MAX);
-    // It has said all that matters, or is none that ends by itself.
-    let _ = child.kill();
-    child.wait()?;
-    let text = heard.map_err(|_| std::io::Error::other("it does not answer to --version"))??;
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Any seed will do, as long as it is reported; short enough to be typed.
@@ -228,7 +169,4 @@ pub(super) fn on_signals() -> std::io::Result<Interrupt> {
     })
 }
 
-/// A version fits a line.
-const VERSION_BYTES_MAX: u64 = 4096;
-const VERSION_MAX: Duration = Duration::from_secs(10);
 const SEEDS_DRAWN: u64 = 1_000_000_000;

@@ -1,9 +1,16 @@
-//! A connection to one node, and what its errors mean.
+//! Connections to nodes, and what their errors mean: here the one that speaks RESP, beside it the other protocols.
 //!
 //! Invariant: an error is *definite* only when the request cannot have taken effect, now or later. After
 //! anything else the connection is not used again, for a late reply would be taken for the next one.
 
+pub mod etcd;
+mod nats;
+pub mod own;
+mod protocol;
+mod redis;
 mod reply;
+mod view;
+mod wish;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +20,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub use protocol::{Access, Door, Protocol, Session};
 pub use reply::{MalformedReply, Reply, parse};
+pub use view::NodeView;
 
 /// A connection to one node.
 #[derive(Debug)]
@@ -122,11 +131,25 @@ impl Client {
         arguments: &[A],
         patience: Duration,
     ) -> Result<Reply, CallError> {
-        match timeout(patience, self.exchange(arguments)).await {
-            Ok(Ok(Reply::Error(said))) => Err(CallError::from_error_reply(said)),
-            Ok(result) => result,
-            Err(_) => Err(CallError::Timeout(patience)),
+        match self.ask(arguments, patience).await {
+            Ok(Reply::Error(said)) => Err(CallError::from_error_reply(said)),
+            result => result,
         }
+    }
+
+    /// The same, for a caller that knows better what an error reply means: it is an `Ok`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::call`].
+    pub async fn ask<A: AsRef<[u8]>>(
+        &mut self,
+        arguments: &[A],
+        patience: Duration,
+    ) -> Result<Reply, CallError> {
+        timeout(patience, self.exchange(arguments))
+            .await
+            .unwrap_or(Err(CallError::Timeout(patience)))
     }
 
     async fn exchange<A: AsRef<[u8]>>(&mut self, arguments: &[A]) -> Result<Reply, CallError> {

@@ -4,10 +4,14 @@
 //! 127.0.0.0/8 (RFC 1122, 3.2.1.3: all of it is loopback), where no outgoing connection ever takes a port;
 //! so a port stays free while its node is down.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
 use noraftd::prng::Prng;
+
+use super::programs::Subject;
+use crate::client::Door;
 
 /// The addresses of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,18 +20,18 @@ pub(super) struct Addresses {
 }
 
 impl Addresses {
-    /// Finds a /24 in which `nodes` nodes can listen. `entropy` only spreads runs apart: it decides nothing.
+    /// Finds a /24 in which `nodes` nodes can listen on all of `ports`. `entropy` only spreads runs apart: it decides nothing.
     ///
     /// # Errors
     ///
     /// When several random networks are all taken, or loopback is not to be had.
-    pub(super) fn find(entropy: u64, nodes: usize) -> io::Result<Self> {
+    pub(super) fn find(entropy: u64, nodes: usize, ports: &Ports) -> io::Result<Self> {
         let mut prng = Prng::new(entropy);
         let mut failure = None;
         for _ in 0..ATTEMPTS {
             let network = [prng.between(1, 254) as u8, prng.between(0, 254) as u8];
             let addresses = Self { network };
-            match addresses.probe(nodes) {
+            match addresses.probe(nodes, ports) {
                 Ok(()) => return Ok(addresses),
                 Err(error) => failure = Some(error),
             }
@@ -35,41 +39,82 @@ impl Addresses {
         Err(failure.unwrap_or_else(|| io::Error::other("no attempt was made")))
     }
 
-    /// Where clients reach `node`.
-    pub(super) fn client(self, node: u64) -> SocketAddr {
-        SocketAddr::new(self.host(node), CLIENT_PORT)
-    }
-
-    /// Where the proxies reach `node`.
-    pub(super) fn peer(self, node: u64) -> SocketAddr {
-        SocketAddr::new(self.host(node), PEER_PORT)
-    }
-
     /// Where the proxies listen.
     pub(super) fn proxies(self) -> IpAddr {
         self.host(PROXY_HOST)
     }
 
-    fn host(self, last: u64) -> IpAddr {
+    /// Where `last` is: a node, or the proxies.
+    pub(super) fn host(self, last: u64) -> IpAddr {
         let [second, third] = self.network;
         let last = u8::try_from(last).expect("a cluster has fewer nodes than a /24 has addresses");
         IpAddr::V4(Ipv4Addr::new(127, second, third, last))
     }
 
-    fn probe(self, nodes: usize) -> io::Result<()> {
+    fn probe(self, nodes: usize, ports: &Ports) -> io::Result<()> {
         for node in 1..=nodes as u64 {
-            for address in [self.client(node), self.peer(node)] {
-                TcpListener::bind(address)?;
+            for port in ports.all() {
+                TcpListener::bind(SocketAddr::new(self.host(node), port))?;
             }
         }
         Ok(())
     }
 }
 
-/// Where clients reach a node.
-pub(super) const CLIENT_PORT: u16 = 7601;
-/// Where nodes reach a node.
-pub(super) const PEER_PORT: u16 = 7701;
+/// The ports of a node. All nodes have the same, each on an address of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ports {
+    /// Where clients reach it.
+    pub(super) client: u16,
+    /// Where nodes reach it, if that is a port of its own.
+    pub(super) peer: Option<u16>,
+    /// Where its Sentinel answers, if it has one.
+    pub(super) sentinel: Option<u16>,
+    /// Others.
+    pub(super) others: Vec<u16>,
+}
+
+impl Ports {
+    /// Those of the nodes of `subject`.
+    pub(super) fn of(subject: &Subject) -> Self {
+        let Subject::System(installed) = subject else {
+            return Self {
+                client: CLIENT_PORT,
+                peer: Some(PEER_PORT),
+                sentinel: None,
+                others: Vec::new(),
+            };
+        };
+        let ports = &installed.system.ports;
+        Self {
+            client: installed.system.client_port(),
+            peer: ports.get("peer").copied(),
+            sentinel: ports.get("sentinel").copied(),
+            others: ports.values().copied().collect(),
+        }
+    }
+
+    /// Where clients of the node at `host` find everything that they need.
+    pub(super) fn door(&self, node: u64, host: IpAddr) -> Door {
+        Door {
+            node,
+            address: SocketAddr::new(host, self.client),
+            sentinel: self.sentinel.map(|port| SocketAddr::new(host, port)),
+        }
+    }
+
+    fn all(&self) -> BTreeSet<u16> {
+        let named = [Some(self.client), self.peer, self.sentinel];
+        named
+            .into_iter()
+            .flatten()
+            .chain(self.others.iter().copied())
+            .collect()
+    }
+}
+
+const CLIENT_PORT: u16 = 7601;
+const PEER_PORT: u16 = 7701;
 const PROXY_HOST: u64 = 200;
 /// There are 64,770 networks: even two collisions in a row would be a sign of something else.
 const ATTEMPTS: usize = 16;

@@ -51,6 +51,15 @@ pub struct Forms {
 }
 
 impl Forms {
+    /// Of a program that has no other form.
+    pub fn only(program: PathBuf) -> Self {
+        Self {
+            program,
+            old: None,
+            secret: PathBuf::new(),
+        }
+    }
+
     /// Program and further arguments of a node in `form`.
     pub fn of(&self, form: Form) -> (&Path, Vec<OsString>) {
         let auth = |mode: &str| {

@@ -78,6 +78,8 @@ pub struct LinkStats {
     pub packets_refused: u64,
     /// Packets that a trouble between namespaces lost.
     pub packets_lost: u64,
+    /// Links elsewhere that a command cut.
+    pub links_cut: u64,
 }
 
 impl Link {
@@ -234,6 +236,7 @@ impl LinkStats {
                 "connections severed",
             ),
             (self.packets_dropped - earlier.packets_dropped, "packets dropped"),
+            (self.links_cut - earlier.links_cut, "links cut by `cut`"),
             (
                 self.packets_refused - earlier.packets_refused,
                 "packets answered with a reset",
@@ -273,6 +276,7 @@ impl std::ops::Add for LinkStats {
             packets_dropped: self.packets_dropped + other.packets_dropped,
             packets_refused: self.packets_refused + other.packets_refused,
             packets_lost: self.packets_lost + other.packets_lost,
+            links_cut: self.links_cut + other.links_cut,
         }
     }
 }

@@ -6,6 +6,8 @@
 mod address;
 mod clock;
 mod effects;
+mod elsewhere;
+mod foreign;
 mod form;
 mod gate;
 pub mod guard;
@@ -13,54 +15,48 @@ mod life;
 mod link;
 mod namespaces;
 mod network;
+mod node_process;
 mod obituary;
+mod own;
 pub mod power;
-pub mod probe;
 mod process;
+mod programs;
 mod proxy;
+mod remote;
 mod slow_disk;
 mod stall;
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 pub use clock::TestClock;
+pub use elsewhere::Elsewhere;
 pub use form::{Form, Forms};
 pub use gate::Gate;
 pub use life::Life;
 pub use link::{CutId, Link, LinkStats, Policy};
 pub use namespaces::{TRIAL_VERB, try_out};
-pub use network::Network;
+pub use network::{Network, can_have_namespaces};
+pub use node_process::NodeProcess;
 pub use obituary::{Crash, last_lines};
-pub use probe::{Health, NodeView, Times, answers, health, times, view};
 pub use process::{Launch, Process, ProcessError, process_state};
+pub use programs::{Programs, Subject};
 pub use proxy::Proxies;
 pub use slow_disk::SlowDisk;
 pub use stall::{Stall, StallError};
 
+use crate::client::{Door, NodeView, Protocol};
 use crate::plan::{KindName, Plan, PowerTier};
+use crate::systems::{External, Installed, Links, Stop, Values};
+use address::Ports;
+use foreign::Crew;
+use own::{Layout, forms};
 use power::{Ground, NotPossible, private_mounts};
-
-/// The programs that a cluster is made of.
-#[derive(Debug, Clone)]
-pub struct Programs {
-    /// The `harness` program (see [`guard`]).
-    pub harness: PathBuf,
-    /// The daemon.
-    pub noraftd: PathBuf,
-    /// An older daemon, for a plan that rolls the cluster over.
-    pub noraftd_old: Option<PathBuf>,
-}
 
 /// Gives this process what clusters of `plan` take of the system, as far as that is possible; what is refused shows when one is
 /// started. Call it before any other thread is started. `harness` is the program.
@@ -76,6 +72,7 @@ pub fn prepare(plan: &Plan, harness: &Path) {
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Node>,
+    protocol: Protocol,
     network: Network,
     start_max: Duration,
     power_refused: Option<NotPossible>,
@@ -91,9 +88,9 @@ pub struct Node {
     /// Its number, from 1.
     pub id: u64,
     /// Where clients reach it.
-    pub address: SocketAddr,
-    /// Its process. Start it with [`Cluster::launch`].
-    pub process: Process,
+    pub door: Door,
+    /// What runs of it. Start it with [`Cluster::launch`].
+    pub process: NodeProcess,
     /// What its data directory is on.
     pub ground: Ground,
     /// Its data directory.
@@ -129,6 +126,9 @@ pub enum ClusterError {
         /// Why.
         why: String,
     },
+    /// The nodes answer, but clients cannot begin.
+    #[error("the nodes answer, but clients cannot begin: {0}")]
+    Unprepared(String),
     /// A process does not answer.
     #[error("node n{node} does not answer within {within:?} of its start; {state}\n{log}")]
     Silent {
@@ -155,60 +155,31 @@ impl Cluster {
         programs: &Programs,
         folder: &Path,
     ) -> Result<Self, ClusterError> {
-        let io_error = |what: &str| {
-            let what = what.to_owned();
-            move |source| ClusterError::Io { what, source }
-        };
         let ids: Vec<u64> = (1..=plan.cluster.nodes as u64).collect();
-        let network = Network::lay(plan, &ids)
+        let ports = Ports::of(&programs.subject);
+        if let Subject::System(installed) = &programs.subject
+            && let Some(external) = &installed.system.external
+        {
+            return Self::join(plan, installed, external, ports, folder).await;
+        }
+        let (protocol, links) = match &programs.subject {
+            Subject::Noraftd { .. } => (Protocol::Noraftd, Links::Proxies),
+            Subject::System(installed) => (installed.system.client, installed.system.links),
+        };
+        let network = Network::lay(plan, &ids, ports, links)
             .await
             .map_err(io_error("the network between the nodes"))?;
-        let (form, forms) =
-            forms(plan, seed, programs, folder).map_err(io_error("the secret of the nodes"))?;
-        let mut power = plan.power_tier();
-        let mut power_refused = None;
-        let mut nodes = Vec::new();
-        for id in &ids {
-            let home = folder.join(format!("n{id}"));
-            std::fs::create_dir_all(&home).map_err(io_error(&home.display().to_string()))?;
-            let ground = Ground::lay(power, &home).unwrap_or_else(|refusal| {
-                power = None;
-                power_refused = Some(refusal);
-                Ground::Plain
-            });
-            let data_dir = ground.data_dir(&home);
-            let clock_path = home.join("clock");
-            let clock = plan
-                .has(KindName::Clock)
-                .then(|| TestClock::make(&clock_path))
-                .transpose();
-            let clock = clock.map_err(io_error("the clock of a node"))?;
-            let layout = Layout {
-                id: *id,
-                ids: &ids,
-                network: &network,
-                data_dir: &data_dir,
-                shadow_seed: matches!(ground, Ground::Shadow).then_some(seed),
-                clock: clock.is_some().then_some(&clock_path),
-            };
-            let launch = Launch {
-                guard: programs.harness.clone(),
-                namespace: network.namespace(*id),
-                forms: forms.clone(),
-                arguments: layout.arguments(plan),
-                log: home.join("log"),
-            };
-            nodes.push(Node {
-                id: *id,
-                address: network.client(*id),
-                process: Process::new(launch, form),
-                ground,
-                data_dir,
-                clock,
-            });
-        }
+        let base = Base {
+            plan,
+            seed,
+            programs,
+            folder,
+            ids: &ids,
+        };
+        let (nodes, form, power_refused) = base.nodes(&network)?;
         let cluster = Self {
             nodes,
+            protocol,
             network,
             start_max: plan.limits.start.as_duration(),
             power_refused,
@@ -219,14 +190,55 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Takes over a cluster that runs elsewhere; starts those of its nodes that do not answer.
+    async fn join(
+        plan: &Plan,
+        installed: &Installed,
+        external: &External,
+        ports: Ports,
+        folder: &Path,
+    ) -> Result<Self, ClusterError> {
+        let protocol = installed.system.client;
+        let mut elsewhere = Vec::new();
+        for (id, address) in (1..).zip(&external.addresses) {
+            let home = home(folder, id)?;
+            let values = Values::default().with("id", id).with("address", address);
+            let door = ports.door(id, *address);
+            let is_up = protocol.answers(door, PROBE_MAX).await;
+            let node = Elsewhere::new(external.clone(), values, home.join("log"), is_up);
+            elsewhere.push((id, *address, Arc::new(node)));
+        }
+        let nodes = elsewhere.iter().map(|(id, address, node)| Node {
+            id: *id,
+            door: ports.door(*id, *address),
+            process: NodeProcess::Elsewhere(Arc::clone(node)),
+            ground: Ground::Plain,
+            data_dir: folder.join(format!("n{id}/data")),
+            clock: None,
+        });
+        let cluster = Self {
+            nodes: nodes.collect(),
+            protocol,
+            network: Network::elsewhere(elsewhere, ports),
+            start_max: plan.limits.start.as_duration(),
+            power_refused: None,
+            form: Mutex::new(Form::Present),
+            divergences: Mutex::default(),
+        };
+        cluster.start_all().await?;
+        Ok(cluster)
+    }
+
     async fn start_all(&self) -> Result<(), ClusterError> {
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| !node.process.is_up()) {
             self.launch(node)?;
         }
         for node in &self.nodes {
             self.await_answer(node).await?;
         }
-        Ok(())
+        let doors: Vec<Door> = self.nodes.iter().map(|node| node.door).collect();
+        let prepared = self.protocol.prepare(&doors, self.start_max).await;
+        prepared.map_err(ClusterError::Unprepared)
     }
 
     /// Every node.
@@ -237,6 +249,16 @@ impl Cluster {
     /// The node numbered `id`.
     pub fn node(&self, id: u64) -> Option<&Node> {
         self.nodes.iter().find(|node| node.id == id)
+    }
+
+    /// What clients speak.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Whether it was there before this run, and goes on after it.
+    pub fn is_elsewhere(&self) -> bool {
+        self.nodes.iter().any(|node| node.process.elsewhere().is_some())
     }
 
     /// The links between the nodes.
@@ -281,15 +303,15 @@ impl Cluster {
         self.power_refused.as_ref()
     }
 
-    /// Waits until a started node answers `PING`.
+    /// Waits until a started node answers.
     ///
     /// # Errors
     ///
     /// When it does not, or ends instead.
     pub async fn await_answer(&self, node: &Node) -> Result<(), ClusterError> {
         let deadline = Instant::now() + self.start_max;
-        while Instant::now() < deadline && node.process.pid().is_some() {
-            if answers(node.address, PROBE_MAX).await {
+        while Instant::now() < deadline && node.process.is_up() {
+            if self.protocol.answers(node.door, PROBE_MAX).await {
                 return Ok(());
             }
             sleep(PROBE_STEP).await;
@@ -297,15 +319,7 @@ impl Cluster {
         Err(ClusterError::Silent {
             node: node.id,
             within: self.start_max,
-            state: match node.process.life() {
-                Life::Up { .. } => "it is still running".to_owned(),
-                Life::Down => "it was killed".to_owned(),
-                Life::Crashed => node
-                    .process
-                    .crashes()
-                    .pop()
-                    .map_or_else(String::new, |crash| format!("it {}", crash.how)),
-            },
+            state: node.process.describe(),
             log: last_lines(node.process.log(), LOG_LINES_SHOWN).join("\n"),
         })
     }
@@ -324,8 +338,8 @@ impl Cluster {
     pub async fn views(&self) -> Vec<(u64, Option<NodeView>)> {
         let mut asked = tokio::task::JoinSet::new();
         for node in &self.nodes {
-            let (id, address) = (node.id, node.address);
-            asked.spawn(async move { (id, view(address, PROBE_MAX).await) });
+            let (id, door, protocol) = (node.id, node.door, self.protocol);
+            asked.spawn(async move { (id, protocol.view(door, PROBE_MAX).await) });
         }
         let mut views = asked.join_all().await;
         views.sort_by_key(|(id, _)| *id);
@@ -359,9 +373,13 @@ impl Cluster {
         self.nodes.iter().flat_map(of).collect()
     }
 
-    /// Kills every process.
+    /// Kills every process of ours.
     pub async fn stop(&self) {
-        for node in &self.nodes {
+        for node in self
+            .nodes
+            .iter()
+            .filter(|node| node.process.elsewhere().is_none())
+        {
             // Down already is as good; one that survives SIGKILL is ended by the guard at our end.
             let _ = node.process.kill().await;
             node.ground.leave();
@@ -369,81 +387,112 @@ impl Cluster {
     }
 }
 
-/// The form that the nodes begin in, and what each form is started with.
-fn forms(plan: &Plan, seed: u64, programs: &Programs, folder: &Path) -> io::Result<(Form, Forms)> {
-    let forms = Forms {
-        program: programs.noraftd.clone(),
-        old: programs.noraftd_old.clone(),
-        secret: folder.join("peer-secret"),
-    };
-    if !plan.is_rolled() {
-        return Ok((Form::Present, forms));
-    }
-    write_secret(&forms.secret, seed)?;
-    Ok((Form::Old, forms))
-}
-
-/// A secret for one run: what it is depends on the seed alone, and it protects nothing.
-fn write_secret(path: &Path, seed: u64) -> io::Result<()> {
-    let mut prng = Prng::new(seed).fork(FORK_SECRET);
-    let secret: String = (0..4).map(|_| format!("{:016x}", prng.next_u64())).collect();
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    writeln!(file, "{secret}")
-}
-
-struct Layout<'a> {
-    id: u64,
+/// From what the nodes of a cluster are made.
+struct Base<'a> {
+    plan: &'a Plan,
+    seed: u64,
+    programs: &'a Programs,
+    folder: &'a Path,
     ids: &'a [u64],
-    network: &'a Network,
-    data_dir: &'a Path,
-    shadow_seed: Option<u64>,
-    clock: Option<&'a Path>,
 }
 
-impl Layout<'_> {
-    fn arguments(&self, plan: &Plan) -> Vec<OsString> {
-        let mut arguments: Vec<OsString> = vec!["serve".into()];
-        if self.network.namespace(self.id).is_some() {
-            // Its addresses are not of loopback, and yet no stranger reaches them.
-            arguments.push("--insecure-peers".into());
-        }
-        let mut flag = |name: &str, value: OsString| {
-            arguments.push(name.into());
-            arguments.push(value);
+impl Base<'_> {
+    /// The nodes, none of them started; the form that they begin in; and why they cannot lose power, where they were to.
+    fn nodes(&self, network: &Network) -> Result<(Vec<Node>, Form, Option<NotPossible>), ClusterError> {
+        let mut power = self.plan.power_tier();
+        let mut power_refused = None;
+        let mut nodes = Vec::new();
+        let (form, forms) = match &self.programs.subject {
+            Subject::Noraftd { program, old } => {
+                let (form, forms) = forms(self.plan, self.seed, (program, old.as_deref()), self.folder)
+                    .map_err(io_error("the secret of the nodes"))?;
+                (form, Some(forms))
+            }
+            Subject::System(_) => (Form::Present, None),
         };
-        flag("--id", self.id.to_string().into());
-        flag("--cluster", CLUSTER_NAME.into());
-        flag("--data-dir", self.data_dir.into());
-        flag("--listen", self.network.client(self.id).to_string().into());
-        flag("--peer-listen", self.network.peer(self.id).to_string().into());
-        for peer in self.ids.iter().filter(|peer| **peer != self.id) {
-            flag(
-                "--peer",
-                format!("{peer}={}", self.network.address(self.id, *peer)).into(),
-            );
+        for id in self.ids {
+            let home = home(self.folder, *id)?;
+            let ground = Ground::lay(power, &home).unwrap_or_else(|refusal| {
+                power = None;
+                power_refused = Some(refusal);
+                Ground::Plain
+            });
+            let data_dir = ground.data_dir(&home);
+            let log = home.join("log");
+            let clock_path = home.join("clock");
+            let clock = self
+                .has_clocks()
+                .then(|| TestClock::make(&clock_path))
+                .transpose()
+                .map_err(io_error("the clock of a node"))?;
+            let processes = match &self.programs.subject {
+                Subject::Noraftd { .. } => {
+                    let forms = forms.clone().expect("noraftd has forms");
+                    let shadow_seed = matches!(ground, Ground::Shadow).then_some(self.seed);
+                    let layout = Layout {
+                        id: *id,
+                        ids: self.ids,
+                        network,
+                        data_dir: &data_dir,
+                        shadow_seed,
+                        clock: clock.is_some().then_some(&clock_path),
+                    };
+                    vec![self.own(&layout, forms, log)]
+                }
+                Subject::System(installed) => {
+                    let crew = Crew {
+                        installed,
+                        network,
+                        ids: self.ids,
+                        guard: &self.programs.harness,
+                    };
+                    let made = crew.node(*id, &data_dir, &log);
+                    made.map_err(io_error("the files of a node"))?
+                }
+            };
+            let process = NodeProcess::Here(processes);
+            process.become_form(form);
+            nodes.push(Node {
+                id: *id,
+                door: network.door(*id),
+                process,
+                ground,
+                data_dir,
+                clock,
+            });
         }
-        let cluster = &plan.cluster;
-        flag("--heartbeat", cluster.heartbeat.to_string().into());
-        flag("--election-timeout", cluster.election.to_string().into());
-        flag("--segment-bytes", format!("{}KiB", cluster.segment_kib).into());
-        if let Some(seed) = self.shadow_seed {
-            let own = Prng::new(seed).fork(self.id).next_u64();
-            flag("--shadow-disk", format!("seed={own}").into());
-        }
-        if let Some(clock) = self.clock {
-            flag("--test-clock", clock.into());
-        }
-        arguments
+        Ok((nodes, form, power_refused))
+    }
+
+    /// A process of this project's own daemon.
+    fn own(&self, layout: &Layout<'_>, forms: Forms, log: PathBuf) -> Process {
+        Process::new(Launch {
+            guard: self.programs.harness.clone(),
+            namespace: layout.network.namespace(layout.id),
+            forms,
+            arguments: layout.arguments(self.plan),
+            log,
+            stop: Stop::default(),
+        })
+    }
+
+    /// Whether nodes have clocks that can be set: only this project's own daemon takes one.
+    fn has_clocks(&self) -> bool {
+        matches!(self.programs.subject, Subject::Noraftd { .. }) && self.plan.has(KindName::Clock)
     }
 }
 
-/// Separates the secret from the other random numbers.
-const FORK_SECRET: u64 = 0x0000_7365_6372_6574;
-const CLUSTER_NAME: &str = "under-test";
+fn home(folder: &Path, id: u64) -> Result<PathBuf, ClusterError> {
+    let home = folder.join(format!("n{id}"));
+    std::fs::create_dir_all(&home).map_err(io_error(&home.display().to_string()))?;
+    Ok(home)
+}
+
+fn io_error(what: &str) -> impl FnOnce(io::Error) -> ClusterError + use<> {
+    let what = what.to_owned();
+    move |source| ClusterError::Io { what, source }
+}
+
 /// A node that is up answers within a millisecond; a stopped one never does.
 const PROBE_MAX: Duration = Duration::from_millis(400);
 const PROBE_STEP: Duration = Duration::from_millis(20);

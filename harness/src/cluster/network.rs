@@ -1,32 +1,49 @@
-//! The links between the nodes of a cluster, whatever is between them: proxies, or a namespace a node.
+//! The links between the nodes of a cluster, whatever is between them: proxies, a namespace a node, or a network elsewhere.
 //!
 //! Invariant: what cannot be done to a link says so; a cut that is in force was put in force, and one that is healed is gone.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use noraftd::protocol::peer::Lane;
 
-use super::address::Addresses;
+use super::address::{Addresses, Ports};
+use super::elsewhere::Elsewhere;
 use super::link::{CutId, LinkStats};
 use super::namespaces::{Namespaces, entered, own_network};
 use super::proxy::Proxies;
+use super::remote::Remote;
+use crate::client::Door;
 use crate::plan::{CutMode, LANES, LinkEffect, PeerNetwork, Plan};
+use crate::systems::Links;
 
 /// Every directed link of a cluster.
 #[derive(Debug)]
 pub struct Network {
     between: Between,
+    ports: Ports,
     /// Why it is not a namespace a node, when that would have been tried.
     instead: Option<String>,
 }
 
 #[derive(Debug)]
 enum Between {
-    Proxies(Addresses, Proxies),
+    /// None where nodes connect to each other directly.
+    Proxies(Addresses, Option<Proxies>),
     Namespaces(Namespaces),
+    Elsewhere(Remote),
+}
+
+/// Whether this process has a network of its own, in which nodes can have a namespace each; or why not.
+///
+/// # Errors
+///
+/// The reason.
+pub fn can_have_namespaces() -> Result<(), String> {
+    entered()
 }
 
 /// Gives this process what the network of `plan` takes, if that is possible. Call it before any other thread is started.
@@ -44,13 +61,13 @@ impl Network {
     /// # Errors
     ///
     /// When it cannot be had.
-    pub(super) async fn lay(plan: &Plan, nodes: &[u64]) -> io::Result<Self> {
+    pub(super) async fn lay(plan: &Plan, nodes: &[u64], ports: Ports, links: Links) -> io::Result<Self> {
         let instead = match plan.cluster.network {
             PeerNetwork::Proxies => None,
             PeerNetwork::Namespaces | PeerNetwork::Auto => {
                 let refused = plan.needs_proxies().map_or_else(entered, Err);
                 match refused {
-                    Ok(()) => return Self::namespaces(nodes).await.map_err(io::Error::other),
+                    Ok(()) => return Self::namespaces(nodes, ports).await.map_err(io::Error::other),
                     Err(why) if plan.cluster.network == PeerNetwork::Namespaces => {
                         let otherwise = "`network = \"auto\"`, or `--network auto`, uses proxies then";
                         return Err(io::Error::other(format!("not possible here: {why}; {otherwise}")));
@@ -59,18 +76,35 @@ impl Network {
                 }
             }
         };
-        let addresses = Addresses::find(u64::from(std::process::id()), nodes.len())?;
-        let peers: Vec<(u64, SocketAddr)> = nodes.iter().map(|id| (*id, addresses.peer(*id))).collect();
-        let proxies = Proxies::start(addresses.proxies(), &peers).await?;
+        let addresses = Addresses::find(u64::from(std::process::id()), nodes.len(), &ports)?;
+        let proxies = match (links, ports.peer) {
+            (Links::Proxies, Some(port)) => {
+                let peer = |id: &u64| (*id, SocketAddr::new(addresses.host(*id), port));
+                let peers: Vec<(u64, SocketAddr)> = nodes.iter().map(peer).collect();
+                Some(Proxies::start(addresses.proxies(), &peers).await?)
+            }
+            (_, _) => None,
+        };
         Ok(Self {
             between: Between::Proxies(addresses, proxies),
+            ports,
             instead,
         })
     }
 
-    async fn namespaces(nodes: &[u64]) -> Result<Self, String> {
+    /// The network of a cluster that runs elsewhere.
+    pub(super) fn elsewhere(nodes: Vec<(u64, IpAddr, Arc<Elsewhere>)>, ports: Ports) -> Self {
+        Self {
+            between: Between::Elsewhere(Remote::new(nodes)),
+            ports,
+            instead: None,
+        }
+    }
+
+    async fn namespaces(nodes: &[u64], ports: Ports) -> Result<Self, String> {
         Ok(Self {
             between: Between::Namespaces(Namespaces::lay(nodes).await?),
+            ports,
             instead: None,
         })
     }
@@ -79,6 +113,10 @@ impl Network {
     pub fn about(&self) -> String {
         match (&self.between, &self.instead) {
             (Between::Namespaces(_), _) => "a network namespace a node".to_owned(),
+            (Between::Elsewhere(_), _) => "a network elsewhere".to_owned(),
+            (Between::Proxies(_, None), _) => {
+                "loopback, on which nodes connect to each other directly".to_owned()
+            }
             (Between::Proxies(..), None) => "a proxy a directed link".to_owned(),
             (Between::Proxies(..), Some(why)) => {
                 format!("a proxy a directed link, for a namespace a node is not possible: {why}")
@@ -86,20 +124,32 @@ impl Network {
         }
     }
 
+    /// The address of `node`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such node.
+    pub fn host(&self, node: u64) -> IpAddr {
+        match &self.between {
+            Between::Proxies(addresses, _) => addresses.host(node),
+            Between::Namespaces(_) => Namespaces::host(node),
+            Between::Elsewhere(remote) => remote.host(node),
+        }
+    }
+
     /// Where clients reach `node`.
     pub fn client(&self, node: u64) -> SocketAddr {
-        match &self.between {
-            Between::Proxies(addresses, _) => addresses.client(node),
-            Between::Namespaces(_) => Namespaces::client(node),
-        }
+        SocketAddr::new(self.host(node), self.ports.client)
+    }
+
+    /// Where clients of `node` find everything that they need.
+    pub fn door(&self, node: u64) -> Door {
+        self.ports.door(node, self.host(node))
     }
 
     /// Where `node` listens for other nodes.
     pub fn peer(&self, node: u64) -> SocketAddr {
-        match &self.between {
-            Between::Proxies(addresses, _) => addresses.peer(node),
-            Between::Namespaces(_) => Namespaces::peer(node),
-        }
+        SocketAddr::new(self.host(node), self.ports.peer.unwrap_or(self.ports.client))
     }
 
     /// Where `from` finds `to`.
@@ -109,15 +159,15 @@ impl Network {
     /// When there is no such pair of nodes.
     pub fn address(&self, from: u64, to: u64) -> SocketAddr {
         match &self.between {
-            Between::Proxies(_, proxies) => proxies.address(from, to),
-            Between::Namespaces(_) => Namespaces::peer(to),
+            Between::Proxies(_, Some(proxies)) => proxies.address(from, to),
+            Between::Proxies(_, None) | Between::Namespaces(_) | Between::Elsewhere(_) => self.peer(to),
         }
     }
 
     /// The network namespace that `node` has to be started in, if not ours.
     pub fn namespace(&self, node: u64) -> Option<PathBuf> {
         match &self.between {
-            Between::Proxies(..) => None,
+            Between::Proxies(..) | Between::Elsewhere(_) => None,
             Between::Namespaces(namespaces) => namespaces.path(node),
         }
     }
@@ -125,8 +175,8 @@ impl Network {
     /// The proxies, for what is done to single frames.
     pub fn proxies(&self) -> Option<&Proxies> {
         match &self.between {
-            Between::Proxies(_, proxies) => Some(proxies),
-            Between::Namespaces(_) => None,
+            Between::Proxies(_, proxies) => proxies.as_ref(),
+            Between::Namespaces(_) | Between::Elsewhere(_) => None,
         }
     }
 
@@ -143,10 +193,14 @@ impl Network {
         pairs: &[(u64, u64)],
     ) -> Result<(), String> {
         match &self.between {
-            Between::Proxies(_, proxies) => proxies.cut_lanes(id, mode, lanes, pairs),
+            Between::Proxies(_, proxies) => present(proxies.as_ref())?.cut_lanes(id, mode, lanes, pairs),
             Between::Namespaces(namespaces) => {
                 all_lanes(lanes)?;
                 namespaces.cut(id, mode, pairs).await?;
+            }
+            Between::Elsewhere(remote) => {
+                all_lanes(lanes)?;
+                remote.cut(id, pairs).await?;
             }
         }
         Ok(())
@@ -165,11 +219,12 @@ impl Network {
         pairs: &[(u64, u64)],
     ) -> Result<(), String> {
         match &self.between {
-            Between::Proxies(_, proxies) => proxies.trouble(id, effect, lanes, pairs),
+            Between::Proxies(_, proxies) => present(proxies.as_ref())?.trouble(id, effect, lanes, pairs),
             Between::Namespaces(namespaces) => {
                 all_lanes(lanes)?;
                 namespaces.trouble(id, effect, pairs).await?;
             }
+            Between::Elsewhere(_) => return Err("there is no command for it".to_owned()),
         }
         Ok(())
     }
@@ -182,10 +237,11 @@ impl Network {
     pub async fn heal(&self, id: CutId) -> Result<(), String> {
         match &self.between {
             Between::Proxies(_, proxies) => {
-                proxies.heal(id);
+                proxies.iter().for_each(|proxies| proxies.heal(id));
                 Ok(())
             }
             Between::Namespaces(namespaces) => namespaces.heal(id).await,
+            Between::Elsewhere(remote) => remote.heal(id).await,
         }
     }
 
@@ -197,10 +253,11 @@ impl Network {
     pub async fn heal_all(&self) -> Result<(), String> {
         match &self.between {
             Between::Proxies(_, proxies) => {
-                proxies.heal_all();
+                proxies.iter().for_each(Proxies::heal_all);
                 Ok(())
             }
             Between::Namespaces(namespaces) => namespaces.heal_all().await,
+            Between::Elsewhere(remote) => remote.heal_all().await,
         }
     }
 
@@ -211,18 +268,23 @@ impl Network {
     /// When that cannot be read.
     pub async fn stats(&self, pairs: &[(u64, u64)]) -> Result<LinkStats, String> {
         match &self.between {
-            Between::Proxies(_, proxies) => Ok(proxies.stats(pairs)),
+            Between::Proxies(_, proxies) => Ok(present(proxies.as_ref())?.stats(pairs)),
             Between::Namespaces(namespaces) => namespaces.stats(pairs).await,
+            Between::Elsewhere(remote) => Ok(remote.stats(pairs)),
         }
     }
 
     /// How long to wait before [`Network::stats`] is looked at again.
     pub fn look_after(&self) -> Duration {
         match &self.between {
-            Between::Proxies(..) => LOOK_AT_PROXIES,
+            Between::Proxies(..) | Between::Elsewhere(_) => LOOK_AT_PROXIES,
             Between::Namespaces(_) => LOOK_AT_FILTER,
         }
     }
+}
+
+fn present(proxies: Option<&Proxies>) -> Result<&Proxies, String> {
+    proxies.ok_or_else(|| "nodes connect to each other directly".to_owned())
 }
 
 fn all_lanes(lanes: &[Lane]) -> Result<(), String> {

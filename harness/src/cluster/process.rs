@@ -22,6 +22,7 @@ use super::obituary::{Crash, LAST_WORDS_MAX, Obituary, describe, is_own_fault, l
 
 use super::form::{Form, Forms};
 use super::guard::{GUARD_NAMESPACE, GUARD_VERB};
+use crate::systems::{Exit, Stop, StopSignal};
 
 /// How to start a node.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// Takes its output, appended.
     pub log: PathBuf,
+    /// What asks it to end, and how it ends then.
+    pub stop: Stop,
 }
 
 /// A node's process, over all its lives.
@@ -82,6 +85,14 @@ pub enum ProcessError {
         /// Its exit code or signal, in words.
         how: String,
     },
+    /// A command that acts on a node elsewhere did not do so.
+    #[error("the command `{name}` {how}")]
+    Command {
+        /// Its key in the file of the system.
+        name: &'static str,
+        /// What became of it.
+        how: String,
+    },
     /// The kernel refused the signal.
     #[error("{signal}: {errno}")]
     Signal {
@@ -94,10 +105,10 @@ pub enum ProcessError {
 
 impl Process {
     /// A process that is not started yet.
-    pub fn new(launch: Launch, form: Form) -> Self {
+    pub fn new(launch: Launch) -> Self {
         Self {
             launch,
-            form: Mutex::new(form),
+            form: Mutex::new(Form::Present),
             life: watch::Sender::new(Life::Down),
             crashes: Arc::default(),
             ended: Arc::default(),
@@ -199,7 +210,7 @@ impl Process {
         self.until_gone(pid).await
     }
 
-    /// SIGTERM; returns when the process is gone. It has to end with code 0: anything else is a crash.
+    /// Asks it to end; returns when the process is gone. Where it has to end with code 0, anything else is a crash.
     ///
     /// # Errors
     ///
@@ -207,11 +218,16 @@ impl Process {
     pub async fn stop(&self) -> Result<i32, ProcessError> {
         let pid = self.pid().ok_or(ProcessError::NotRunning)?;
         self.condemn();
-        send(pid, Signal::SIGTERM)?;
-        self.until_ended(pid, "SIGTERM", STOP_MAX).await?;
+        let signal = match self.launch.stop.signal {
+            StopSignal::Term => Signal::SIGTERM,
+            StopSignal::Int => Signal::SIGINT,
+            StopSignal::Quit => Signal::SIGQUIT,
+        };
+        send(pid, signal)?;
+        self.until_ended(pid, signal.as_str(), STOP_MAX).await?;
         let ended = *self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         match ended {
-            Some(status) if status.code() == Some(0) => Ok(pid),
+            Some(status) if status.code() == Some(0) || self.launch.stop.exit == Exit::Any => Ok(pid),
             Some(status) => {
                 let last_words = last_lines(&self.launch.log, LAST_WORDS_MAX);
                 let how = format!("was asked to stop, and {}", describe(&status));

@@ -11,7 +11,8 @@ use noraftd::time::Instant as ClockInstant;
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis, evidence_of, rest};
-use crate::cluster::{Node, TestClock, Times, times};
+use crate::client::own::{Times, times};
+use crate::cluster::{Node, TestClock};
 use crate::op::EventKind;
 use crate::plan::ClockChange;
 
@@ -144,13 +145,13 @@ impl<'a> Watch<'a> {
     /// `None` when it does not say its time.
     async fn begin(node: &'a Node) -> Option<Self> {
         let clock = node.clock.as_ref()?;
-        let times = times(node.address, PATIENCE).await?;
+        let times = times(node.door.address, PATIENCE).await?;
         let seen = Seen::begin(Look::at(clock, &times));
         Some(Self { node, clock, seen })
     }
 
     async fn look(&mut self) {
-        if let Some(times) = times(self.node.address, PATIENCE).await {
+        if let Some(times) = times(self.node.door.address, PATIENCE).await {
             self.seen.note(Look::at(self.clock, &times));
         }
     }

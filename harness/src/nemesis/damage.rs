@@ -20,8 +20,9 @@ use noraftd::store::shadow::{CONTROL_FILE, LEDGER_FILE};
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis, evidence_of, round};
+use crate::client::own::{Health, health};
 use crate::cluster::power::Ground;
-use crate::cluster::{Health, Life, Node, health, last_lines};
+use crate::cluster::{Node, last_lines};
 use crate::damage::corruption::{
     Change, Corruption, Files, Spoiling, draw, draw_cut, draw_spoiled, draw_stale, leaves_no_trace,
     without_votes,
@@ -102,7 +103,7 @@ impl Nemesis {
         self.look_at_disks().await;
         let mut unsure = BTreeSet::new();
         for other in self.cluster.nodes() {
-            let said = health(other.address, PATIENCE).await;
+            let said = health(other.door.address, PATIENCE).await;
             if !said.is_some_and(|health| health.is_whole()) {
                 unsure.insert(place(other));
             }
@@ -139,7 +140,7 @@ impl Nemesis {
     /// Waits until a node that was damaged misses nothing any more; gives what it said of its damage.
     async fn await_whole(&self, node: &Node) -> String {
         let started = Instant::now();
-        if node.process.life() == Life::Crashed {
+        if node.process.has_crashed() {
             let how = node
                 .process
                 .crashes()
@@ -155,7 +156,7 @@ impl Nemesis {
         self.atlas().note_started(place(node));
         let mut findings = None;
         while started.elapsed() < REPAIR_MAX {
-            if let Some(health) = health(node.address, PATIENCE).await {
+            if let Some(health) = health(node.door.address, PATIENCE).await {
                 findings.get_or_insert_with(|| findings_of(&health));
             }
             self.look_at_disks().await;
@@ -177,14 +178,14 @@ impl Nemesis {
         let damaged = |node: &&Node| self.atlas().is_damaged(place(node));
         let nodes: Vec<&Node> = self.cluster.nodes().iter().filter(damaged).collect();
         for node in nodes {
-            let once = health(node.address, PATIENCE)
+            let once = health(node.door.address, PATIENCE)
                 .await
                 .is_some_and(|health| health.is_whole());
             if !once {
                 continue;
             }
             sleep(AGAIN).await;
-            let twice = health(node.address, PATIENCE)
+            let twice = health(node.door.address, PATIENCE)
                 .await
                 .is_some_and(|health| health.is_whole());
             if twice {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{BITE_STEP, Evidence, Injection, Nemesis, evidence_of, rest};
 use crate::cluster::power::Ground;
-use crate::cluster::{Life, Node, Stall};
+use crate::cluster::{Node, Stall};
 use crate::op::EventKind;
 use crate::plan::DiskTrouble;
 
@@ -96,7 +96,7 @@ impl Nemesis {
                 }
             }
             for Troubled { node, .. } in troubled {
-                if node.process.life() == Life::Down {
+                if node.process.is_down() {
                     sleep(OPERATOR).await;
                     // One that cannot be started is tried again, and found missing at the end of the run.
                     let _ = self.cluster.launch(node);
@@ -112,14 +112,14 @@ impl Nemesis {
         let (stalls, evidence) = stall(followers.iter().copied());
         self.record(EventKind::FaultOk, fault, evidence.as_deref().ok());
         fault.rest().await;
-        let killed: Vec<(&Node, i32)> = nodes
+        let killed: Vec<(&Node, Vec<i32>)> = nodes
             .iter()
             .filter_map(|node| Some((*node, node.process.strike().ok()?)))
             .collect();
         let any_killed = !killed.is_empty();
-        for (node, pid) in killed {
+        for (node, pids) in killed {
             // One that does not go cannot be started either, and is found so at the end of the run.
-            let _ = node.process.until_gone(pid).await;
+            let _ = node.process.until_gone(&pids).await;
         }
         drop(stalls);
         for node in followers {

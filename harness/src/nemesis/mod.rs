@@ -6,6 +6,7 @@
 mod clock;
 mod damage;
 mod disk;
+mod elsewhere;
 mod ledger;
 mod links;
 mod process;
@@ -22,6 +23,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use noraftd::prng::Prng;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
@@ -30,7 +32,7 @@ pub use schedule::{Decision, Lane};
 pub use target::{Circumstances, Targets, choose};
 pub use voters::restore_voters;
 
-use crate::cluster::{Cluster, Life, Node, ProcessError, TestClock, process_state};
+use crate::cluster::{Cluster, Node, ProcessError, TestClock};
 use crate::damage::atlas::Atlas;
 use crate::op::EventKind;
 use crate::plan::{FaultKind, Plan};
@@ -279,8 +281,7 @@ impl Nemesis {
     }
 
     fn running(&self) -> Vec<u64> {
-        let up = |node: &&Node| matches!(node.process.life(), Life::Up { .. });
-        let nodes = self.cluster.nodes().iter().filter(up);
+        let nodes = self.cluster.nodes().iter().filter(|node| node.process.is_up());
         nodes.map(|node| node.id).collect()
     }
 
@@ -346,6 +347,10 @@ impl Nemesis {
             FaultKind::Link(_, effect) => self.trouble_links(fault, effect).await.into(),
             FaultKind::Coup(mode) => self.coup(fault, mode).await.into(),
             FaultKind::Damage(_, how) => self.damage(fault, how).await.into(),
+            FaultKind::Clock(..) if self.cluster.is_elsewhere() => self.set_clocks(fault).await.into(),
+            FaultKind::Disk(_, trouble) if self.cluster.is_elsewhere() => {
+                self.trouble_disks(fault, trouble).await.into()
+            }
             FaultKind::Disk(_, trouble) => self.disk_trouble(fault, trouble).await.into(),
             FaultKind::DiskStall(_) => self.disk_stall(fault).await.into(),
             FaultKind::Clock(_, change) => self.disturb_clocks(fault, change).await.into(),
@@ -387,15 +392,17 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
         if let Some(Err(error)) = node.clock.as_ref().map(TestClock::calm) {
             troubles.push(format!("the clock of n{}: {error}", node.id));
         }
-        let healed = match node.process.life() {
-            Life::Up { pid, .. } if process_state(pid) == Some('T') => match node.process.resume().await {
+        let mut healed = Ok(());
+        if node.process.is_still() {
+            healed = match node.process.resume().await {
                 // It ended between the look and the signal: a crash, reported as such.
                 Ok(_) | Err(ProcessError::NotRunning) => Ok(()),
                 Err(error) => Err(error.to_string()),
-            },
-            Life::Up { .. } => Ok(()),
-            Life::Down | Life::Crashed => cluster.launch(node).map_err(|error| error.to_string()),
-        };
+            };
+        }
+        if !node.process.is_up() {
+            healed = cluster.launch(node).map_err(|error| error.to_string());
+        }
         match healed {
             Ok(()) => {}
             Err(error) => troubles.push(format!("n{}: {error}", node.id)),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{Claim, Effect, Evidence, Injection, Nemesis, evidence_of, rest, round};
 use crate::cluster::power::{Aim, Cut};
-use crate::cluster::{CutId, Life, Node};
+use crate::cluster::{CutId, Node};
 use crate::op::EventKind;
 use crate::plan::CutMode;
 use crate::results::Lost;
@@ -32,10 +32,10 @@ impl Nemesis {
         let (mut restarted, mut against) = (Vec::new(), Vec::new());
         for node in self.targets(fault.claim) {
             match node.process.stop().await {
-                Ok(pid) => restarted.push(format!("n{} (pid {pid}) stopped when asked to", node.id)),
+                Ok(which) => restarted.push(format!("n{} ({which}) stopped when asked to", node.id)),
                 Err(error) => against.push(format!("n{}: {error}", node.id)),
             }
-            if node.process.life() != Life::Down {
+            if !node.process.is_down() {
                 continue;
             }
             self.record(EventKind::FaultOk, fault, restarted.last().map(String::as_str));
@@ -55,7 +55,7 @@ impl Nemesis {
         };
         let mut rolled = Vec::new();
         for node in self.targets(fault.claim) {
-            let pid = node
+            let which = node
                 .process
                 .stop()
                 .await
@@ -63,7 +63,7 @@ impl Nemesis {
             node.process.become_form(form);
             fault.rest().await;
             let back = self.start_again(&[node]).await;
-            rolled.push(format!("n{} (pid {pid}) became {}: {back}", node.id, form.name()));
+            rolled.push(format!("n{} ({which}) became {}: {back}", node.id, form.name()));
             self.record(EventKind::FaultOk, fault, rolled.last().map(String::as_str));
         }
         Ok(rolled.join(", "))
@@ -116,7 +116,7 @@ impl Nemesis {
                 Taking::Pause => (node.process.pause().await, "was stopped"),
             };
             match result {
-                Ok(pid) => taken.push(format!("n{} (pid {pid}) {now}", node.id)),
+                Ok(which) => taken.push(format!("n{} ({which}) {now}", node.id)),
                 Err(error) => against.push(format!("n{}: {error}", node.id)),
             }
         }
@@ -150,7 +150,7 @@ impl Nemesis {
     pub(super) async fn bring_back(&self, claim: &Claim) -> String {
         let down: Vec<&Node> = self
             .targets(claim)
-            .filter(|node| node.process.life() == Life::Down)
+            .filter(|node| node.process.is_down())
             .collect();
         self.start_again(&down).await
     }
@@ -174,7 +174,7 @@ impl Nemesis {
 }
 
 fn describe_cut(cut: &Cut) -> String {
-    let Cut { node, pid, lost } = cut;
+    let Cut { node, which, lost } = cut;
     let Lost { bytes, names } = lost;
-    format!("n{node} (pid {pid}) lost power, and {bytes} bytes and {names} names that were not synced")
+    format!("n{node} ({which}) lost power, and {bytes} bytes and {names} names that were not synced")
 }

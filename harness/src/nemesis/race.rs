@@ -105,8 +105,8 @@ impl<'a> Race<'a> {
     }
 
     async fn restart_voter(&self, shown: &mut Vec<String>) {
-        if let Ok(pid) = self.voter.process.kill().await {
-            shown.push(format!("n{} (pid {pid}) is gone", self.voter.id));
+        if let Ok(which) = self.voter.process.kill().await {
+            shown.push(format!("n{} ({which}) is gone", self.voter.id));
         }
         // One that does not come back is found missing at the end of the run.
         let _ = self.cluster.restart(self.voter).await;

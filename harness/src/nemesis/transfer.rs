@@ -8,8 +8,7 @@ use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis, round};
-use crate::cluster::Life;
-use crate::cluster::probe::ask_to_transfer;
+use crate::client::own::ask_to_transfer;
 use crate::op::EventKind;
 
 impl Nemesis {
@@ -37,7 +36,7 @@ impl Nemesis {
         let others: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
         let others: Vec<u64> = others.into_iter().filter(|id| *id != leader).collect();
         let to = prng.choose(&others).copied().filter(|_| prng.chance(1, 2));
-        let leads = ask_to_transfer(node.address, to, ANSWER_MAX).await;
+        let leads = ask_to_transfer(node.door.address, to, ANSWER_MAX).await;
         match leads.map_err(|error| format!("n{leader}: {error}"))? {
             same if same == leader => Err(format!("n{leader} leads as before")),
             other => Ok(format!("n{other} leads instead of n{leader}")),
@@ -50,7 +49,7 @@ impl Nemesis {
             return Err("there is no leader".to_owned());
         };
         let stopped = node.process.stop().await;
-        if node.process.life() != Life::Down {
+        if !node.process.is_down() {
             return stopped
                 .map(|_| String::new())
                 .map_err(|error| format!("n{}: {error}", node.id));

@@ -10,8 +10,8 @@ use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis};
+use crate::client::own::{VoterView, ask_for_voters, voters};
 use crate::cluster::Cluster;
-use crate::cluster::probe::{VoterView, ask_for_voters, voters};
 use crate::op::EventKind;
 
 impl Nemesis {
@@ -34,13 +34,13 @@ impl Nemesis {
         let leader = self.cluster.leader().await.ok_or("there is no leader")?;
         let node = self.cluster.node(leader).ok_or("there is no leader")?;
         let silent = || format!("n{leader} does not say who votes");
-        let view = voters(node.address, ANSWER_MAX).await.ok_or_else(silent)?;
+        let view = voters(node.door.address, ANSWER_MAX).await.ok_or_else(silent)?;
         if !view.new_voters.is_empty() {
             return Err("another change is in progress".to_owned());
         }
         let all: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
         let wanted = draw(prng, &all, &view.voters).ok_or("there is no other set of voters")?;
-        let asked = ask_for_voters(node.address, &wanted, ANSWER_MAX).await;
+        let asked = ask_for_voters(node.door.address, &wanted, ANSWER_MAX).await;
         asked.map_err(|error| format!("n{leader}: {error}"))?;
         Ok(format!(
             "the voters were {} and became {}",
@@ -84,7 +84,7 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
             None => None,
         };
         let asked = match leader {
-            Some(node) => ask_for_voters(node.address, &all, ANSWER_MAX)
+            Some(node) => ask_for_voters(node.door.address, &all, ANSWER_MAX)
                 .await
                 .map_err(|error| format!("n{}: {error}", node.id)),
             None => Err("there is no leader".to_owned()),
@@ -109,7 +109,7 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
 async fn views(cluster: &Cluster) -> Vec<(u64, Option<VoterView>)> {
     let mut views = Vec::new();
     for node in cluster.nodes() {
-        views.push((node.id, voters(node.address, ANSWER_MAX).await));
+        views.push((node.id, voters(node.door.address, ANSWER_MAX).await));
     }
     views
 }

@@ -53,6 +53,7 @@ impl Replays {
         retain(&self.root, &case.plan.name, VALID_KEPT)?;
         let options = RunOptions {
             plan: case.plan.clone(),
+            left_out: Vec::new(),
             seed: self.seed,
             schedule: Some(case.schedule.clone()),
             root: self.root.clone(),

@@ -9,6 +9,7 @@ use super::Expected;
 use crate::nemesis::{Schedule, ScheduleError};
 use crate::plan::{Plan, PlanError};
 use crate::results::Results;
+use crate::systems::{System, SystemError};
 
 /// A run that was recorded.
 #[derive(Debug, Clone)]
@@ -41,6 +42,8 @@ pub enum Origin {
         noraftd: Option<RecordedProgram>,
         /// The older one, of a cluster that was rolled over.
         noraftd_old: Option<RecordedProgram>,
+        /// The system that was tested in place of noraftd.
+        system: Option<Box<System>>,
         /// What was decided, and what it hit.
         schedule: Schedule,
     },
@@ -64,6 +67,9 @@ pub enum RecordedError {
     /// The schedule.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    /// The system.
+    #[error(transparent)]
+    System(#[from] SystemError),
     /// Another file.
     #[error("{0}")]
     File(String),
@@ -79,6 +85,14 @@ struct About {
     broken: Option<String>,
     noraftd: Option<RecordedProgram>,
     noraftd_old: Option<RecordedProgram>,
+    system: Option<RecordedSystem>,
+}
+
+/// A system that was tested in place of noraftd; its file is in the folder.
+#[derive(Deserialize)]
+struct RecordedSystem {
+    /// Where its file was: paths in it are seen from there.
+    file: PathBuf,
 }
 
 impl Recorded {
@@ -94,13 +108,16 @@ impl Recorded {
         }
         let about: About = read_json(&folder.join("run.json"))?;
         let plan = Plan::load(&folder.join("plan.toml"))?;
-        let (origin, rule) = match (about.world.as_deref(), about.noraftd) {
+        let system = about.system.map(|system| system.load(folder)).transpose()?;
+        let is_of_processes = about.noraftd.is_some() || system.is_some();
+        let (origin, rule) = match (about.world.as_deref(), is_of_processes) {
             (Some("simulation"), _) => (simulated(folder, about.trace_hash, about.events)?, about.broken),
-            (None, Some(noraftd)) => {
+            (None, true) => {
                 let schedule = Schedule::load(&folder.join("schedule.jsonl"))?;
                 let origin = Origin::Processes {
-                    noraftd: Some(noraftd),
+                    noraftd: about.noraftd,
                     noraftd_old: about.noraftd_old,
+                    system,
                     schedule,
                 };
                 (origin, rule_of(folder)?)
@@ -120,6 +137,15 @@ impl Recorded {
             origin,
             rule,
         })
+    }
+}
+
+impl RecordedSystem {
+    fn load(self, folder: &Path) -> Result<Box<System>, RecordedError> {
+        let path = folder.join("system.toml");
+        let text = std::fs::read_to_string(&path);
+        let text = text.map_err(|error| RecordedError::File(format!("{}: {error}", path.display())))?;
+        Ok(Box::new(System::parse(&text, &self.file)?))
     }
 }
 
@@ -160,6 +186,7 @@ fn committed(folder: &Path) -> Result<Option<Recorded>, RecordedError> {
         origin: Origin::Processes {
             noraftd: None,
             noraftd_old: None,
+            system: None,
             schedule: Schedule::load(&folder.join("schedule.jsonl"))?,
         },
         rule: Some(expected.rule),

@@ -15,6 +15,7 @@ pub(super) struct Origin {
     pub(super) harness: Option<Program>,
     pub(super) noraftd: Option<Program>,
     pub(super) noraftd_old: Option<Program>,
+    pub(super) system: Option<System>,
     pub(super) version: Option<String>,
     pub(super) kernel: Option<String>,
     pub(super) started: Option<String>,
@@ -25,6 +26,13 @@ pub(super) struct Origin {
     /// Why `run.json` could not be read.
     #[serde(skip)]
     pub(super) trouble: Option<String>,
+}
+
+/// A system that was tested in place of noraftd.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(super) struct System {
+    #[serde(default)]
+    pub(super) programs: Vec<Program>,
 }
 
 /// A program that took part.
@@ -48,6 +56,11 @@ impl Origin {
         });
         origin.histories = histories(folder);
         origin
+    }
+
+    /// Whether it says that processes ran.
+    pub(super) fn is_of_processes(&self) -> bool {
+        self.noraftd.is_some() || self.system.is_some()
     }
 
     pub(super) fn is_simulation(&self) -> bool {

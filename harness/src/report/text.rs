@@ -47,6 +47,9 @@ fn head(plan: &Plan, seed: u64, folder: &Path, results: &Results) -> String {
             folder.display()
         ),
     );
+    if let Some(system) = &results.system {
+        put(&mut text, format_args!("system: {system}"));
+    }
     if let Some(network) = &results.network {
         put(&mut text, format_args!("between the nodes: {network}"));
     }

@@ -4,6 +4,7 @@
 //! |-|-|
 //! | `run.json` | command line, seed, programs and their SHA-256, kernel, time |
 //! | `plan.toml` | the plan, complete, with the seed |
+//! | `system.toml` | the system under test, when a file declares it |
 //! | `schedule.jsonl` | every decision of the nemesis, with what it hit and when: `harness replay` carries it out again |
 //! | `history.jsonl` | every operation and fault |
 //! | `nodes.jsonl` | what each node said of itself, five times a second: [`nodes`](crate::nodes) |
@@ -26,8 +27,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::cluster::Programs;
+use crate::cluster::{Cluster, Programs, Subject};
 use crate::plan::Plan;
+use crate::systems::Installed;
 
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,9 +57,12 @@ struct RunJson<'a> {
     started: &'a str,
     argv: &'a [String],
     harness: Program,
-    noraftd: Program,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    noraftd: Option<Program>,
     #[serde(skip_serializing_if = "Option::is_none")]
     noraftd_old: Option<Program>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<SystemJson<'a>>,
     kernel: String,
     cpus: usize,
 }
@@ -65,8 +70,16 @@ struct RunJson<'a> {
 #[derive(Debug, Serialize)]
 struct Program {
     path: PathBuf,
-    version: &'static str,
+    version: String,
     sha256: String,
+}
+
+/// A system that is tested in place of noraftd.
+#[derive(Debug, Serialize)]
+struct SystemJson<'a> {
+    name: &'a str,
+    file: PathBuf,
+    programs: Vec<Program>,
 }
 
 impl RunFolder {
@@ -116,19 +129,26 @@ impl RunFolder {
         argv: &[String],
     ) -> Result<(), FolderError> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        let (noraftd, noraftd_old, system) = match &programs.subject {
+            Subject::Noraftd { program, old } => {
+                let old = old.as_deref().map(Program::own).transpose()?;
+                (Some(Program::own(program)?), old, None)
+            }
+            Subject::System(installed) => {
+                self.write("system.toml", &installed.system.text)?;
+                (None, None, Some(SystemJson::of(installed)?))
+            }
+        };
         let run = RunJson {
             run: RUN_VERSION,
             plan: &plan.name,
             seed,
             started: name.split('-').next().unwrap_or_default(),
             argv,
-            harness: Program::describe(&programs.harness)?,
-            noraftd: Program::describe(&programs.noraftd)?,
-            noraftd_old: programs
-                .noraftd_old
-                .as_deref()
-                .map(Program::describe)
-                .transpose()?,
+            harness: Program::own(&programs.harness)?,
+            noraftd,
+            noraftd_old,
+            system,
             kernel: kernel(),
             cpus: std::thread::available_parallelism().map_or(0, usize::from),
         };
@@ -138,6 +158,16 @@ impl RunFolder {
         self.write("repro.sh", &repro(programs))?;
         let script = self.file("repro.sh");
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).map_err(at(&script))
+    }
+
+    /// What the keys of this run's clients begin with: nothing in a cluster of its own; where other runs may have left theirs, what
+    /// no other run's begin with.
+    pub fn key_space(&self, cluster: &Cluster) -> String {
+        let name = self.path.file_name().unwrap_or_default().to_string_lossy();
+        match cluster.is_elsewhere() {
+            true => format!("{name}/"),
+            false => String::new(),
+        }
     }
 
     /// Writes a new file.
@@ -210,8 +240,28 @@ impl RunFolder {
     }
 }
 
+impl<'a> SystemJson<'a> {
+    fn of(installed: &'a Installed) -> Result<Self, FolderError> {
+        let programs = installed.programs.iter();
+        let programs: Result<Vec<Program>, FolderError> = programs
+            .map(|program| Program::describe(&program.path, program.version.clone()))
+            .collect();
+        let file = &installed.system.path;
+        Ok(Self {
+            name: &installed.system.name,
+            file: file.canonicalize().unwrap_or_else(|_| file.clone()),
+            programs: programs?,
+        })
+    }
+}
+
 impl Program {
-    fn describe(path: &Path) -> Result<Self, FolderError> {
+    /// One of this project.
+    fn own(path: &Path) -> Result<Self, FolderError> {
+        Self::describe(path, env!("CARGO_PKG_VERSION").to_owned())
+    }
+
+    fn describe(path: &Path, version: String) -> Result<Self, FolderError> {
         let path = path.canonicalize().map_err(at(path))?;
         let bytes = fs::read(&path).map_err(at(&path))?;
         let sha256 = Sha256::digest(&bytes)
@@ -220,7 +270,7 @@ impl Program {
             .collect();
         Ok(Self {
             path,
-            version: env!("CARGO_PKG_VERSION"),
+            version,
             sha256,
         })
     }
@@ -341,8 +391,7 @@ mod tests {
         fs::write(&program, "abc").unwrap();
         let programs = Programs {
             harness: program.clone(),
-            noraftd: program,
-            noraftd_old: None,
+            subject: Subject::Noraftd { program, old: None },
         };
         folder
             .describe(&plan(), 7, &programs, &["harness".into(), "run".into()])

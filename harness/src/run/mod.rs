@@ -12,6 +12,7 @@ mod progress;
 mod recovery;
 mod retention;
 mod sampler;
+mod tested;
 mod verdict;
 
 use std::io;
@@ -28,7 +29,9 @@ pub use again::{AgainError, report_again};
 pub use folder::{FolderError, RunFolder, utc, utc_now};
 use pipelines::Pipelines;
 pub use retention::retain;
+use tested::Tested;
 
+use crate::client::Access;
 use crate::cluster::{Cluster, ClusterError, Programs};
 use crate::generator::Mix;
 use crate::history::HistoryError;
@@ -48,6 +51,8 @@ use crate::workload::{self, Part};
 pub struct RunOptions {
     /// The plan, with whatever the command line changed in it.
     pub plan: Plan,
+    /// What was left out of it for the system under test, in sentences.
+    pub left_out: Vec<String>,
     /// Decides everything that is random.
     pub seed: u64,
     /// The faults of an earlier run, in place of those that the seed draws.
@@ -111,6 +116,7 @@ pub type Print = Arc<dyn Fn(String) + Send + Sync>;
 pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Result<Finished, RunError> {
     let RunOptions {
         plan,
+        left_out,
         seed,
         schedule,
         root,
@@ -119,6 +125,8 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
     } = options;
     let folder = RunFolder::create(&root, &plan, seed)?;
     folder.describe(&plan, seed, &programs, &argv)?;
+    let tested = Tested::new(&programs, left_out);
+    tested.lines().for_each(|line| print(line));
     print(format!(
         "plan {}, seed {seed}, folder {}",
         plan.name,
@@ -128,7 +136,7 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
         Ok(stage) => {
             print(format!("between the nodes: {}", stage.cluster.network().about()));
             let lanes = lanes(&plan, seed, schedule);
-            stage.play(lanes, interrupt, print).await
+            stage.play(lanes, tested, interrupt, print).await
         }
         Err(error) => Err(error),
     };
@@ -192,12 +200,12 @@ impl<'a> Stage<'a> {
             tracks.push((weight, Track { workload, history }));
         }
         let tracks = Mix::new(tracks).expect("a valid plan has a workload, and each has a weight");
-        let nodes = cluster
-            .nodes()
-            .iter()
-            .map(|node| (node.id, node.address))
-            .collect();
-        let interpreter = Interpreter::new(&plan.clients, tracks, nodes, Arc::clone(&recorder));
+        let access = Access {
+            protocol: cluster.protocol(),
+            doors: cluster.nodes().iter().map(|node| node.door).collect(),
+            space: folder.key_space(&cluster),
+        };
+        let interpreter = Interpreter::new(&plan.clients, tracks, access, Arc::clone(&recorder));
         let schedule = folder.file("schedule.jsonl");
         let nemesis = Nemesis::new(plan, Arc::clone(&cluster), Arc::clone(&recorder), &schedule)?;
         Ok(Self {
@@ -216,6 +224,7 @@ impl<'a> Stage<'a> {
     async fn play(
         self,
         lanes: Vec<Sequence>,
+        tested: Tested,
         interrupt: Interrupt,
         print: Print,
     ) -> Result<(Results, Tally), RunError> {
@@ -260,6 +269,7 @@ impl<'a> Stage<'a> {
             divergences: self.cluster.divergences(),
             violations: self.nemesis.violations(),
             cut_short,
+            tested,
             network: self.cluster.network().about(),
             power_refused: self.cluster.power_refused().map(ToString::to_string),
         };
@@ -342,7 +352,7 @@ impl<'a> Stage<'a> {
             .cluster
             .nodes()
             .iter()
-            .map(|node| (node.id, node.address))
+            .map(|node| (node.id, node.door.address))
             .collect();
         for slot in 0..self.plan.clients.pipelines as u64 {
             let (pipelines, nodes, stop) = (Arc::clone(&self.pipelines), Arc::clone(&nodes), stop.clone());

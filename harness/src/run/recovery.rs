@@ -1,7 +1,8 @@
 //! The final phase: nothing is disturbed any more, so everything has to work.
 //!
 //! Invariant: progress is demanded from every node, by a client that talks to that node alone: each must
-//! serve every operation of every workload's finale, all must come to the same applied index, and none may miss anything.
+//! serve every operation of every workload's finale, all must come to the same applied index, where nodes have one, and none may
+//! miss anything, where nodes say so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
-use crate::cluster::{Cluster, Health, Node, NodeView, health};
+use crate::client::own::{Health, health};
+use crate::client::{NodeView, Protocol};
+use crate::cluster::{Cluster, Node};
 use crate::interpreter::{Interpreter, Track};
 use crate::nemesis::{heal_all, restore_voters};
 use crate::results::{CheckResult, Outcome};
@@ -26,16 +29,22 @@ pub(super) async fn recover(
     let start = Instant::now();
     let stages = async {
         demand(heal_all(cluster).await)?;
-        restore_voters(cluster, patience)
-            .await
-            .map_err(|trouble| vec![trouble])?;
+        if cluster.protocol() == Protocol::Noraftd {
+            let restored = restore_voters(cluster, patience).await;
+            restored.map_err(|trouble| vec![trouble])?;
+        }
         let (operations, troubles) = serve_everywhere(cluster, interpreter, patience).await;
         demand(troubles)?;
-        let applied = converge(cluster, patience).await?;
-        demand(mend(cluster, patience).await)?;
+        let applied = match cluster.protocol().has_applied_index() {
+            true => Some(converge(cluster, patience).await?),
+            false => None,
+        };
+        if cluster.protocol() == Protocol::Noraftd {
+            demand(mend(cluster, patience).await)?;
+        }
         Ok((operations, applied))
     };
-    let outcome: Result<(u64, u64), Vec<String>> = tokio::select! {
+    let outcome: Result<(u64, Option<u64>), Vec<String>> = tokio::select! {
         outcome = stages => outcome,
         _ = abort.wait_for(|abort| *abort) => {
             return result(Outcome::Unknown, 0, start, vec!["the final phase was broken off".to_owned()]);
@@ -44,7 +53,11 @@ pub(super) async fn recover(
     match outcome {
         Ok((operations, applied)) => {
             let nodes = cluster.nodes().len();
-            let said = format!("{nodes} of {nodes} nodes served every key; all applied index {applied}");
+            let served = format!("{nodes} of {nodes} nodes served every key");
+            let said = applied.map_or_else(
+                || served.clone(),
+                |index| format!("{served}; all applied index {index}"),
+            );
             result(Outcome::Valid, operations, start, vec![said])
         }
         Err(troubles) => result(Outcome::Invalid, 0, start, troubles),
@@ -108,7 +121,7 @@ async fn serve_everywhere(
 async fn await_answer(node: &Node, cluster: &Cluster, patience: Duration) -> Result<(), String> {
     let deadline = Instant::now() + patience;
     while cluster.await_answer(node).await.is_err() {
-        if Instant::now() > deadline || node.process.pid().is_none() {
+        if Instant::now() > deadline || !node.process.is_up() {
             return Err(format!(
                 "n{} did not answer within {patience:?} of the last heal",
                 node.id
@@ -176,7 +189,7 @@ async fn mend(cluster: &Cluster, patience: Duration) -> Vec<String> {
     let mut missing = Vec::new();
     for node in cluster.nodes() {
         loop {
-            let said = health(node.address, patience).await;
+            let said = health(node.door.address, patience).await;
             if said.as_ref().is_some_and(Health::is_whole) {
                 break;
             }

@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::nanos;
-use crate::cluster::{Cluster, NodeView};
+use crate::client::NodeView;
+use crate::cluster::Cluster;
 use crate::nodes::{NodeSample, NodeWriter, Said};
 use crate::recorder::Recorder;
 

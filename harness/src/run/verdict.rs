@@ -10,6 +10,7 @@ use crate::plan::Plan;
 use crate::results::{CheckResult, FaultResult, Lost, Outcome, Results};
 
 use super::faults::{Shortfall, weigh};
+use super::tested::Tested;
 use crate::tally::Tally;
 
 /// Everything that a run found.
@@ -25,6 +26,8 @@ pub(super) struct Findings {
     pub(super) violations: Vec<String>,
     /// Why the run ended before its time.
     pub(super) cut_short: Option<String>,
+    /// What was tested.
+    pub(super) tested: Tested,
     /// What was between the nodes.
     pub(super) network: String,
     /// Why the plan's power cuts could not be made.
@@ -41,6 +44,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
         divergences,
         violations,
         cut_short,
+        tested,
         network,
         power_refused,
     } = findings;
@@ -51,6 +55,11 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     results.phases = tally.phases.clone();
     results.decisions_skipped = tally.decisions_skipped;
     results.network = Some(network);
+    results.remarks.extend(tested.remarks());
+    if plan.faults.is_empty() && tested.lacks_faults() {
+        results.doubt("none of the plan's faults is left, so the system was not disturbed".to_owned());
+    }
+    results.system = tested.system;
     let mut shortfalls = weigh(plan, &faults);
     if power_refused.is_some() {
         // That no power cut was made is said with its reason.
@@ -247,6 +256,7 @@ mod tests {
             divergences: BTreeMap::new(),
             violations: Vec::new(),
             cut_short: None,
+            tested: Tested::default(),
             network: "a proxy a directed link".to_owned(),
             power_refused: None,
         }
@@ -304,6 +314,27 @@ mod tests {
         let results = judge(&plan(), nearly);
         assert_eq!((results.verdict, results.reasons), (Outcome::Valid, vec![]));
         assert_eq!(results.remarks, ["9 operations completed; the plan wants 10"]);
+    }
+
+    #[test]
+    fn what_was_left_out_is_said_and_a_plan_without_any_fault_left_proves_nothing() {
+        let left_out = vec!["fault vote-race: vote-race reaches into noraftd".to_owned()];
+        let tested = Tested {
+            system: Some("etcd (3.4)".into()),
+            left_out,
+        };
+        let results = judge(&plan(), Findings { tested, ..good() });
+        assert_eq!(results.system.as_deref(), Some("etcd (3.4)"));
+        assert_eq!(
+            results.remarks,
+            ["left out: fault vote-race: vote-race reaches into noraftd"]
+        );
+        assert_eq!(results.verdict, Outcome::Unknown);
+        assert!(
+            results.reasons[0].contains("not disturbed"),
+            "{:?}",
+            results.reasons
+        );
     }
 
     #[test]

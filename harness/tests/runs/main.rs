@@ -20,5 +20,6 @@ mod site;
 mod skip;
 mod slurm;
 mod steer;
+mod systems;
 mod topologies;
 mod troubles;

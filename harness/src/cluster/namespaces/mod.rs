@@ -19,7 +19,7 @@ mod rules;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -32,7 +32,6 @@ pub use enter::{TRIAL_VERB, try_out};
 pub(super) use enter::{entered, own_network};
 use rules::{Rules, Treatment, base_script, read_counters};
 
-use super::address::{CLIENT_PORT, PEER_PORT};
 use super::link::{CutId, LinkStats};
 use crate::plan::{CutMode, LinkEffect};
 
@@ -62,14 +61,9 @@ impl Namespaces {
         Ok(namespaces)
     }
 
-    /// Where clients reach `node`.
-    pub(super) fn client(node: u64) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(host(node)), CLIENT_PORT)
-    }
-
-    /// Where the others reach `node`.
-    pub(super) fn peer(node: u64) -> SocketAddr {
-        SocketAddr::new(IpAddr::V4(host(node)), PEER_PORT)
+    /// Where `node` is.
+    pub(super) fn host(node: u64) -> IpAddr {
+        IpAddr::V4(host(node))
     }
 
     /// Names the namespace of `node` to a child of this process.
@@ -259,7 +253,7 @@ mod tests {
              route add default via 10.0.3.1\n"
         );
         assert_eq!(outer_script(3), "addr add 10.0.3.1/24 dev n3\nlink set n3 up\n");
-        assert_eq!(Namespaces::client(3).to_string(), "10.0.3.2:7601");
+        assert_eq!(Namespaces::host(3).to_string(), "10.0.3.2");
     }
 
     #[test]

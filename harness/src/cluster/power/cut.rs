@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::ext4::Victims;
 use super::{Ground, shadow_unsynced};
-use crate::cluster::{Cluster, Life, Node};
+use crate::cluster::{Cluster, Node};
 use crate::results::Lost;
 
 /// What a cut did to one node.
@@ -14,8 +14,8 @@ use crate::results::Lost;
 pub struct Cut {
     /// Which.
     pub node: u64,
-    /// The process that ended.
-    pub pid: i32,
+    /// The processes that ended.
+    pub which: String,
     /// What was not synced, and is gone.
     pub lost: Lost,
 }
@@ -40,7 +40,7 @@ impl Cluster {
         let nodes: Vec<&Node> = nodes
             .iter()
             .copied()
-            .filter(|node| matches!(node.process.life(), Life::Up { .. }))
+            .filter(|node| node.process.is_up())
             .collect();
         match aim {
             Aim::Anywhere => {}
@@ -54,16 +54,16 @@ impl Cluster {
             }
         }
         let victims: Vec<Option<Victims>> = nodes.iter().map(|node| shut_down(node)).collect();
-        let killed: Vec<Option<i32>> = nodes.iter().map(|node| node.process.strike().ok()).collect();
+        let killed: Vec<Option<Vec<i32>>> = nodes.iter().map(|node| node.process.strike().ok()).collect();
         let mut cuts = Vec::new();
-        for ((node, pid), victims) in nodes.into_iter().zip(killed).zip(victims) {
-            let Some(pid) = pid else { continue };
+        for ((node, pids), victims) in nodes.into_iter().zip(killed).zip(victims) {
+            let Some(pids) = pids else { continue };
             // One that does not go cannot be started again either, and is found so at the end of the run.
-            if node.process.until_gone(pid).await.is_ok() {
+            if let Ok(which) = node.process.until_gone(&pids).await {
                 let lost = lost(node, victims);
                 cuts.push(Cut {
                     node: node.id,
-                    pid,
+                    which,
                     lost,
                 });
             }
@@ -89,10 +89,10 @@ async fn take_aim(nodes: &[&Node], wanted: impl Fn(&Node) -> bool) {
     let deadline = Instant::now() + AIM_MAX;
     loop {
         let halted: Vec<_> = nodes.iter().map(|node| node.process.halt()).collect();
-        for (node, pid) in nodes.iter().zip(halted) {
+        for (node, pids) in nodes.iter().zip(halted) {
             // One that ended meanwhile is noticed when it is killed.
-            if let Ok(pid) = pid {
-                let _ = node.process.until_still(pid).await;
+            if let Ok(pids) = pids {
+                let _ = node.process.until_still(&pids).await;
             }
         }
         if nodes.iter().any(|node| wanted(node)) || Instant::now() >= deadline {

@@ -116,16 +116,9 @@ impl Ext4 {
 
     /// The files that are written at the moment.
     pub(crate) fn victims(&self) -> Victims {
-        let list = || -> io::Result<Vec<PathBuf>> {
-            let mut paths = Vec::new();
-            for entry in fs::read_dir(self.data_dir())? {
-                paths.push(entry?.path());
-            }
-            paths.sort();
-            Ok(paths)
-        };
-        // A directory that is not there yet has nothing to lose.
-        let paths = list().unwrap_or_default();
+        let mut paths = Vec::new();
+        list(&self.data_dir(), &mut paths);
+        paths.sort();
         let is_segment = |path: &&PathBuf| path.to_string_lossy().contains("segment-");
         let (segments, others): (Vec<&PathBuf>, Vec<&PathBuf>) = paths.iter().partition(is_segment);
         let newest = segments.into_iter().rev().take(SEGMENTS_WRITTEN_MAX);
@@ -167,6 +160,17 @@ impl Ext4 {
     }
 }
 
+/// The files in a folder and those below. What is not there, or any more, has nothing to lose.
+fn list(folder: &Path, paths: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => list(&entry.path(), paths),
+            Ok(kind) if kind.is_file() && paths.len() < FILES_MAX => paths.push(entry.path()),
+            Ok(_) | Err(_) => {}
+        }
+    }
+}
+
 fn run(command: &mut Command) -> Result<(), String> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.output().map_err(|error| format!("{name}: {error}"))?;
@@ -197,4 +201,6 @@ const IMAGE_BYTES: u64 = 8 << 30;
 const MOUNT_OPTIONS: &str = "loop,noatime,commit=900";
 /// The front, a spare, and one that is being made.
 const SEGMENTS_WRITTEN_MAX: usize = 3;
+/// Enough to tell whether anything is lost.
+const FILES_MAX: usize = 500;
 const UNMOUNT_TRIES: usize = 100;

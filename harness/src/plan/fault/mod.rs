@@ -197,7 +197,7 @@ impl FaultPlan {
     }
 
     /// Why it is not possible without proxies: the key that says so, and what it takes.
-    pub(super) fn needs_proxies(&self) -> Option<(&'static str, &'static str)> {
+    pub(crate) fn needs_proxies(&self) -> Option<(&'static str, &'static str)> {
         let Arguments { shape, effect, .. } = &self.arguments;
         let reasons = [
             (

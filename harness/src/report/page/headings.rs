@@ -78,17 +78,17 @@ impl Page<'_> {
     fn ran(&self) -> Markup {
         let (plan, counts) = (self.plan, self.tally.operations);
         let workloads: Vec<&str> = plan.workloads.iter().map(|workload| workload.name()).collect();
-        let place = match (&self.origin.noraftd, self.origin.is_simulation()) {
+        let place = match (self.origin.is_of_processes(), self.origin.is_simulation()) {
             (_, true) => "in the simulation, in virtual time",
-            (Some(_), false) => "as real processes",
-            (None, false) => "(where they ran is not recorded)",
+            (true, false) => "as real processes",
+            (false, false) => "(where they ran is not recorded)",
         };
         let nodes = counted(plan.cluster.nodes as u64, "node");
         let clients = counted(plan.clients.count as u64, "client");
         html! {
             dl {
                 dt { "Plan" } dd { (plan.name) ", seed " (self.seed) ", " (plan.time) }
-                dt { "System" } dd { (nodes) " " (place) }
+                dt { "System" } dd { @if let Some(system) = &self.results.system { (system) ", " } (nodes) " " (place) }
                 @if let Some(network) = &self.results.network { dt { "Between the nodes" } dd { (network) } }
                 dt { "Clients" } dd { (clients) ": " (workloads.join(", ")) }
                 dt { "Operations" }

@@ -167,6 +167,36 @@ fn as_read(items: Vec<source::Item>) -> Vec<source::Item> {
     shown
 }
 
+/// A table for each type in a source file that is read from files.
+fn tables(file: &Path, page: &mut String) {
+    let items = as_read(source::items(&std::fs::read_to_string(file).unwrap()));
+    for item in items.iter().filter(|item| item.is_read) {
+        let _ = write!(page, "\n## {}\n\n{}\n", item.name, item.doc);
+        if !item.members.is_empty() {
+            page.push_str("\n| key or value | type | meaning |\n|-|-|-|\n");
+        }
+        for member in &item.members {
+            let _ = writeln!(page, "| `{}` | {} | {} |", member.name, member.kind, member.doc);
+        }
+    }
+}
+
+#[test]
+fn the_page_of_system_files_is_what_the_sources_say() {
+    let mut page = format!(
+        "# System files\n\n{MADE} Every table of the file of a system and every key in it, as `harness/src/systems` defines them. A \
+         template is a text with placeholders in braces: `{{id}}`, `{{address}}` and `{{dir}}` of the node, `{{NAME_port}}` for each \
+         port, `{{nodes}}`, `{{majority}}`, `{{first_address}}`, and `{{peers}}`. Other braces stand for themselves.\n"
+    );
+    for file in ["systems/file.rs", "systems/external.rs", "client/protocol.rs"] {
+        tables(&root().join("harness/src").join(file), &mut page);
+    }
+    for key in ["lacks", "proxies", "peer_address", "SIGTERM", "nats", "first"] {
+        assert!(page.contains(key), "{key}: {page}");
+    }
+    expect_page("system.md", &page);
+}
+
 #[test]
 fn the_page_of_plan_files_is_what_the_sources_say() {
     let mut page = format!(
@@ -174,16 +204,7 @@ fn the_page_of_plan_files_is_what_the_sources_say() {
          `\"400ms\"`, ranges of times are two of them.\n"
     );
     for file in sources(&root().join("harness/src/plan")) {
-        let items = as_read(source::items(&std::fs::read_to_string(file).unwrap()));
-        for item in items.iter().filter(|item| item.is_read) {
-            let _ = write!(page, "\n## {}\n\n{}\n", item.name, item.doc);
-            if !item.members.is_empty() {
-                page.push_str("\n| key or value | type | meaning |\n|-|-|-|\n");
-            }
-            for member in &item.members {
-                let _ = writeln!(page, "| `{}` | {} | {} |", member.name, member.kind, member.doc);
-            }
-        }
+        tables(&file, &mut page);
     }
     for key in ["warmup", "impaired_max", "trouble", "vote-race", "ext4"] {
         assert!(page.contains(&format!("| `{key}` |")), "{key}: {page}");

@@ -1,4 +1,4 @@
-//! What a node says about itself: `PING`, `ROLE`, `INFO`.
+//! noraftd's own words: what a node says about itself (`PING`, `INFO`, `NORAFT.STATUS`), and the change of its voters.
 //!
 //! Invariant: a probe never takes longer than its patience, and a node that does not answer is `None`, not
 //! an error: it may be down on purpose.
@@ -11,22 +11,7 @@ use noraftd::shell::clock::system_now;
 use noraftd::time::Instant;
 use serde::Deserialize;
 
-use crate::client::{CallError, Client, Reply};
-
-/// A node's own view.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeView {
-    /// Whether it believes to lead.
-    pub leads: bool,
-    /// Its term.
-    pub term: u64,
-    /// The last entry that it knows to be committed.
-    pub commit_index: u64,
-    /// The last entry that it has applied.
-    pub applied_index: u64,
-    /// Where its log or its state, or another node's, is not that of the others, in the node's words.
-    pub divergence: Option<String>,
-}
+use super::{CallError, Client, NodeView, Reply};
 
 /// Who votes, as a node knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -1,0 +1,96 @@
+//! How the nodes of this project's own daemon are started.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use noraftd::prng::Prng;
+
+use super::form::{Form, Forms};
+use super::network::Network;
+use crate::plan::Plan;
+
+/// The form that the nodes begin in, and what each form is started with.
+pub(super) fn forms(
+    plan: &Plan,
+    seed: u64,
+    (program, old): (&Path, Option<&Path>),
+    folder: &Path,
+) -> io::Result<(Form, Forms)> {
+    let forms = Forms {
+        program: program.to_owned(),
+        old: old.map(Path::to_owned),
+        secret: folder.join("peer-secret"),
+    };
+    if !plan.is_rolled() {
+        return Ok((Form::Present, forms));
+    }
+    write_secret(&forms.secret, seed)?;
+    Ok((Form::Old, forms))
+}
+
+/// A secret for one run: what it is depends on the seed alone, and it protects nothing.
+fn write_secret(path: &PathBuf, seed: u64) -> io::Result<()> {
+    let mut prng = Prng::new(seed).fork(FORK_SECRET);
+    let secret: String = (0..4).map(|_| format!("{:016x}", prng.next_u64())).collect();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{secret}")
+}
+
+/// A node among the others.
+pub(super) struct Layout<'a> {
+    pub(super) id: u64,
+    pub(super) ids: &'a [u64],
+    pub(super) network: &'a Network,
+    pub(super) data_dir: &'a Path,
+    pub(super) shadow_seed: Option<u64>,
+    pub(super) clock: Option<&'a PathBuf>,
+}
+
+impl Layout<'_> {
+    /// Its command line.
+    pub(super) fn arguments(&self, plan: &Plan) -> Vec<OsString> {
+        let mut arguments: Vec<OsString> = vec!["serve".into()];
+        if self.network.namespace(self.id).is_some() {
+            // Its addresses are not of loopback, and yet no stranger reaches them.
+            arguments.push("--insecure-peers".into());
+        }
+        let mut flag = |name: &str, value: OsString| {
+            arguments.push(name.into());
+            arguments.push(value);
+        };
+        flag("--id", self.id.to_string().into());
+        flag("--cluster", CLUSTER_NAME.into());
+        flag("--data-dir", self.data_dir.into());
+        flag("--listen", self.network.client(self.id).to_string().into());
+        flag("--peer-listen", self.network.peer(self.id).to_string().into());
+        for peer in self.ids.iter().filter(|peer| **peer != self.id) {
+            flag(
+                "--peer",
+                format!("{peer}={}", self.network.address(self.id, *peer)).into(),
+            );
+        }
+        let cluster = &plan.cluster;
+        flag("--heartbeat", cluster.heartbeat.to_string().into());
+        flag("--election-timeout", cluster.election.to_string().into());
+        flag("--segment-bytes", format!("{}KiB", cluster.segment_kib).into());
+        if let Some(seed) = self.shadow_seed {
+            let own = Prng::new(seed).fork(self.id).next_u64();
+            flag("--shadow-disk", format!("seed={own}").into());
+        }
+        if let Some(clock) = self.clock {
+            flag("--test-clock", clock.into());
+        }
+        arguments
+    }
+}
+
+/// Separates the secret from the other random numbers.
+const FORK_SECRET: u64 = 0x0000_7365_6372_6574;
+const CLUSTER_NAME: &str = "under-test";
