@@ -3,6 +3,7 @@
 //! Invariant: an error is *definite* only when the request cannot have taken effect, now or later. After
 //! anything else the connection is not used again, for a late reply would be taken for the next one.
 
+mod door;
 pub mod etcd;
 mod nats;
 pub mod own;
@@ -20,7 +21,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-pub use protocol::{Access, Door, Protocol, Session};
+pub use door::Door;
+pub use protocol::{Access, Protocol, Session};
 pub use reply::{MalformedReply, Reply, parse};
 pub use view::NodeView;
 

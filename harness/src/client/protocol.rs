@@ -3,13 +3,12 @@
 //! Invariant: whatever the protocol, a call is `Refused` or `Unreachable` only when it certainly has no effect.
 
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::{CallError, Client, NodeView, Reply, etcd, nats, own, redis};
+use super::{CallError, Client, Door, NodeView, Reply, etcd, nats, own, redis};
 
 /// A protocol that clients speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -23,17 +22,6 @@ pub enum Protocol {
     Etcd,
     /// NATS, a JetStream of which is the key-value store.
     Nats,
-}
-
-/// Where a node is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Door {
-    /// Which node.
-    pub node: u64,
-    /// Where it serves clients.
-    pub address: SocketAddr,
-    /// Where its Sentinel answers, if it has one.
-    pub sentinel: Option<SocketAddr>,
 }
 
 /// How the clients of a run reach its nodes.

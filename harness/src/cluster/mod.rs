@@ -190,7 +190,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Takes over a cluster that runs elsewhere; starts those of its nodes that do not answer.
+    /// Joins a cluster that runs elsewhere; starts those of its nodes that stay silent for a while.
     async fn join(
         plan: &Plan,
         installed: &Installed,
@@ -204,7 +204,7 @@ impl Cluster {
             let home = home(folder, id)?;
             let values = Values::default().with("id", id).with("address", address);
             let door = ports.door(id, *address);
-            let is_up = protocol.answers(door, PROBE_MAX).await;
+            let is_up = answers_soon(protocol, door).await;
             let node = Elsewhere::new(external.clone(), values, home.join("log"), is_up);
             elsewhere.push((id, *address, Arc::new(node)));
         }
@@ -488,6 +488,20 @@ fn home(folder: &Path, id: u64) -> Result<PathBuf, ClusterError> {
     Ok(home)
 }
 
+/// One that was started a moment ago is not to be started again.
+async fn answers_soon(protocol: Protocol, door: Door) -> bool {
+    let deadline = Instant::now() + SILENT_MAX;
+    loop {
+        if protocol.answers(door, PROBE_MAX).await {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(PROBE_STEP).await;
+    }
+}
+
 fn io_error(what: &str) -> impl FnOnce(io::Error) -> ClusterError + use<> {
     let what = what.to_owned();
     move |source| ClusterError::Io { what, source }
@@ -495,5 +509,7 @@ fn io_error(what: &str) -> impl FnOnce(io::Error) -> ClusterError + use<> {
 
 /// A node that is up answers within a millisecond; a stopped one never does.
 const PROBE_MAX: Duration = Duration::from_millis(400);
+/// A node elsewhere that is silent for longer is taken to be down.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 const PROBE_STEP: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 20;

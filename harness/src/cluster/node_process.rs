@@ -152,11 +152,11 @@ impl NodeProcess {
     /// When nothing runs here.
     pub fn strike(&self) -> Result<Vec<i32>, ProcessError> {
         let running = self.running();
-        let struck: Vec<i32> = running.filter_map(|process| process.strike().ok()).collect();
-        if struck.is_empty() {
+        let killed: Vec<i32> = running.filter_map(|process| process.strike().ok()).collect();
+        if killed.is_empty() {
             return Err(ProcessError::NotRunning);
         }
-        Ok(struck)
+        Ok(killed)
     }
 
     /// Waits until the processes `pids`, which were killed, are gone.

@@ -20,7 +20,7 @@ impl Tested {
         Self { system, left_out }
     }
 
-    /// What a person is told at the start.
+    /// What a person reads at the start.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         let system = self.system.iter().map(|title| format!("system: {title}"));
         system.chain(self.remarks())

@@ -66,7 +66,7 @@ pub enum Links {
     /// Nodes connect to each other's addresses: such links cannot be cut here.
     #[default]
     Direct,
-    /// A node connects to `{peer}`, a proxy of the harness, which can be cut. It takes a system in which each node is told for
+    /// A node connects to `{peer}`, a proxy of the harness, which can be cut. It takes a system in which each node gets to know for
     /// itself where the others are, and nodes do not tell each other.
     Proxies,
 }

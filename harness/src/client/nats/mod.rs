@@ -3,7 +3,7 @@
 //! A write is a message with an acknowledgement of the stream; a compare-and-set is one that names the sequence number of the
 //! message that it replaces; a read asks the stream's leader for the last message of the subject.
 //!
-//! Invariant: without an acknowledgement the outcome is open, except where the server says that nobody got the message.
+//! Invariant: without an acknowledgement the outcome is open, except where the server says that no one got the message.
 
 mod wire;
 

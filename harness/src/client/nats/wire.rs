@@ -1,7 +1,7 @@
 //! The client protocol of NATS (docs.nats.io, "Client Protocol"): lines, and payloads of a length that their line says.
 //!
 //! It is written here, and not taken from NATS's own client, because that one connects again by itself, to another server, and
-//! sends again: then nobody could say of which server's answer an operation is, and whether it was done once.
+//! sends again: then no one could say of which server's answer an operation is, and whether it was done once.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -27,7 +27,7 @@ pub(super) struct Wire {
 pub(super) enum Answer {
     /// Somebody answered.
     Payload(Bytes),
-    /// Nobody listens to the subject, so nobody got the request.
+    /// No one listens to the subject, so no one got the request.
     NoResponders,
 }
 
