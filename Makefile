@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -92,6 +92,10 @@ power: build ## power cuts on real processes, in both tiers; that on ext4 takes 
 
 test: setup-build setup-clients ## all tests, in debug; the fuzz and random tests of the core in release too; a few bugs
 	@scripts/test.sh
+
+# Python, JavaScript, Rust; `make test` has one library of each.
+test-libraries: setup-build setup-clients ## libraries of clients fail over by themselves, while the leader is killed
+	PATH="$(CURDIR)/target/venv/bin:$$PATH" cargo test -p noraftd --test daemon -- --nocapture --include-ignored libraries::
 
 check: setup-build ## what CI checks: format, lints, docs, build; writes nothing
 	cargo fmt --all --check

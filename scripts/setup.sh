@@ -2,7 +2,8 @@
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
 # Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser | jepsen | systems
 #   build    a C linker (cargo itself has to be there already)
-#   clients  redis-cli, redis-benchmark, redis-py and check-jsonschema, which some tests drive; they are skipped without
+#   clients  redis-cli, redis-benchmark, redis-py, check-jsonschema, ioredis, node-redis and the crate redis, which some tests
+#            drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
 #   slurm    Slurm and munge, on which `make deploy-check` runs a campaign; that test is skipped without
@@ -42,6 +43,23 @@ clients() {
         echo "setup: installing check-jsonschema into target/venv"
         target/venv/bin/pip -q install --disable-pip-version-check 'check-jsonschema>=0.30,<1' ||
             echo "setup: no check-jsonschema; the test of the workflow for GitHub will be skipped"
+    fi
+    libraries
+}
+
+# The libraries of other languages than Python; into target/libraries.
+libraries() {
+    local into=target/libraries
+    if ! cmp -s libraries/package.json "$into/package.json" || [ ! -d "$into/node_modules/ioredis" ]; then
+        echo "setup: installing ioredis and node-redis into $into"
+        { command -v npm >/dev/null || apt_install nodejs npm; } && mkdir -p "$into" && cp libraries/package.json "$into" &&
+            npm install --silent --no-fund --no-audit --prefix "$into" >/dev/null ||
+            echo "setup: no ioredis, no node-redis; the tests that drive them will be skipped"
+    fi
+    if [ ! "$into/bin/failover-redis-rs" -nt libraries/redis-rs/src/main.rs ]; then
+        echo "setup: building a program with the crate redis into $into"
+        cargo install --quiet --locked --force --debug --root "$into" --target-dir "$into/build" --path libraries/redis-rs ||
+            echo "setup: no crate redis; the test that drives it will be skipped"
     fi
 }
 

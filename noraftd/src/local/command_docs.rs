@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::facts::{bulk, integer};
-use crate::local::glob::matches;
+use crate::local::glob::{Case, matches};
 use crate::protocol::command::syntax::{Argument, Kind, arguments};
 use crate::protocol::command::table::{COMMANDS, CommandSpec};
 use crate::protocol::command::{CommandFilter, CommandQuery};
@@ -56,7 +56,7 @@ fn command_list(filter: &CommandFilter) -> Reply {
     let names = COMMANDS.iter().map(|spec| spec.name);
     let names = names.filter(|name| match filter {
         CommandFilter::All => true,
-        CommandFilter::Pattern(pattern) => matches(pattern, name.as_bytes()),
+        CommandFilter::Pattern(pattern) => matches(pattern, name.as_bytes(), Case::Ignored),
         CommandFilter::Nothing => false,
     });
     Reply::Array(names.map(bulk).collect())

@@ -1,6 +1,6 @@
 //! What answers are made of: the server that answers, and the words for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use noraft::NodeId;
@@ -22,6 +22,8 @@ pub struct ClientAddress {
 pub struct ServerFacts {
     /// The process.
     pub process: ProcessFacts,
+    /// The cluster's name.
+    pub cluster: String,
     /// The cluster's id.
     pub cluster_id: u64,
     /// This node's data directory (its incarnation).
@@ -38,6 +40,8 @@ pub struct ServerFacts {
     pub loading: Option<(u64, u64)>,
     /// Where clients reach each node, as far as this node knows.
     pub addresses: BTreeMap<NodeId, ClientAddress>,
+    /// The other nodes that this one has a connection to.
+    pub connected: BTreeSet<NodeId>,
     /// What the process takes of the machine, where it was asked for.
     pub resources: Option<Resources>,
 }

@@ -7,5 +7,7 @@ pub mod facts;
 mod glob;
 mod info;
 mod render;
+pub mod sentinel;
 pub mod session;
 pub mod status;
+pub mod subscriptions;

@@ -1,4 +1,4 @@
-//! The short answers that a node gives itself: `ROLE`, `TIME`, `HELLO`, `CONFIG GET`.
+//! The short answers that a node gives itself: `ROLE`, `WAIT`, `TIME`, `HELLO`, `CONFIG GET`.
 
 use bytes::Bytes;
 use noraft::Role;
@@ -7,7 +7,7 @@ use super::facts::{
     ClientAddress, MICROS_PER_SECOND, REDIS_VERSION, SERVER_NAME, ServerFacts, address, bulk, followers,
     integer,
 };
-use crate::local::glob::matches;
+use crate::local::glob::{Case, matches};
 use crate::protocol::resp::{BULK_BYTES_MAX, Reply, RespVersion};
 use crate::replica::event::Status;
 
@@ -36,6 +36,22 @@ pub(super) fn render_role(status: &Status, facts: &ServerFacts) -> Reply {
         bulk(link),
         integer(status.log.applied_index.get()),
     ])
+}
+
+/// `WAIT`: how many other nodes have every write that was answered before.
+pub(super) fn render_wait(status: &Status) -> Reply {
+    Reply::Integer(holders(status))
+}
+
+/// `WAITAOF`: the leader's disk has them, and those of so many others.
+pub(super) fn render_wait_aof(status: &Status) -> Reply {
+    Reply::Array(vec![Reply::Integer(1), Reply::Integer(holders(status))])
+}
+
+/// Nodes beside the leader on whose disks a write is when it is answered: a majority of the voters has it then. While the
+/// voters change, that of those before counts: what was answered before the change began is nowhere else for certain.
+fn holders(status: &Status) -> i64 {
+    i64::try_from(status.voters.len() / 2).unwrap_or(i64::MAX)
 }
 
 /// `TIME`: seconds and microseconds.
@@ -84,7 +100,11 @@ pub(super) fn render_config(patterns: &[Bytes], facts: &ServerFacts) -> Reply {
         ("timeout", "0".to_owned()),
         ("unixsocket", facts.unix_socket.clone()),
     ];
-    let asked = |name: &str| patterns.iter().any(|pattern| matches(pattern, name.as_bytes()));
+    let asked = |name: &str| {
+        patterns
+            .iter()
+            .any(|pattern| matches(pattern, name.as_bytes(), Case::Ignored))
+    };
     let rows = rows.into_iter().filter(|(name, _)| asked(name));
     Reply::Map(rows.map(|(name, value)| (bulk(name), bulk(value))).collect())
 }

@@ -3,9 +3,13 @@
 use bytes::Bytes;
 
 use crate::local::command_docs::render_command;
-use crate::local::facts::ServerFacts;
+use crate::local::facts::{ServerFacts, bulk};
 use crate::local::info::render_info;
-use crate::local::render::{render_config, render_hello, render_role, render_time};
+use crate::local::render::{
+    render_config, render_hello, render_role, render_time, render_wait, render_wait_aof,
+};
+use crate::local::sentinel::render_sentinel;
+use crate::local::subscriptions::Subscriptions;
 use crate::protocol::command::{ClientCommand, HelloOptions, Local};
 use crate::protocol::gate::Gate;
 use crate::protocol::resp::{Reply, RespVersion};
@@ -28,6 +32,8 @@ pub struct Session {
     pub lib_version: Bytes,
     /// What it refuses because it refused something before.
     pub gate: Gate,
+    /// What it listens to.
+    pub subscriptions: Subscriptions,
 }
 
 /// The answer to a local command. Encode it in the session's version *after* the call.
@@ -51,6 +57,7 @@ impl Session {
             lib_name: empty.clone(),
             lib_version: empty,
             gate: Gate::default(),
+            subscriptions: Subscriptions::default(),
         }
     }
 
@@ -63,6 +70,9 @@ impl Session {
         others: &[String],
     ) -> Answer {
         let reply = match local {
+            Local::Ping(message) if self.listens_in_resp2() => {
+                Reply::Array(vec![bulk("pong"), bulk(message.unwrap_or_default())])
+            }
             Local::Ping(None) => Reply::Status("PONG"),
             Local::Ping(Some(message)) | Local::Echo(message) => Reply::Bulk(message),
             Local::Hello(hello) => self.hello(hello, status, facts),
@@ -79,6 +89,10 @@ impl Session {
             Local::ConfigGet(patterns) => render_config(&patterns, facts),
             Local::Info(sections) => render_info(&sections, status, facts),
             Local::Role => render_role(status, facts),
+            Local::Sentinel(query) => render_sentinel(&query, status, facts),
+            Local::Subscribe(change) => self.subscriptions.change(&change),
+            Local::Wait => render_wait(status),
+            Local::WaitAof => render_wait_aof(status),
             Local::Time => render_time(facts),
         };
         Answer { reply, close: false }
@@ -94,6 +108,7 @@ impl Session {
             lib_name,
             lib_version,
             gate: _,
+            subscriptions: _,
         } = self;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         format!(
@@ -118,7 +133,13 @@ impl Session {
     fn reset(&mut self) -> Reply {
         self.version = RespVersion::V2;
         self.name = Bytes::new();
+        self.subscriptions = Subscriptions::default();
         Reply::Status("RESET")
+    }
+
+    /// What is not asked for may come between the answers, and only its form tells them apart.
+    fn listens_in_resp2(&self) -> bool {
+        self.version == RespVersion::V2 && !self.subscriptions.is_empty()
     }
 
     fn client(&mut self, command: ClientCommand, others: &[String]) -> Reply {

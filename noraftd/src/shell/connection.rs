@@ -144,7 +144,7 @@ impl Connection {
 
     /// Room for another reply: in the pause that a slow reader causes there is none, nor for more commands
     /// than would fill it, if their replies are as the last ones were.
-    fn has_room(&self) -> bool {
+    pub(super) fn has_room(&self) -> bool {
         let depth = OUTPUT_BYTES_PAUSE / self.usual_bytes.get().max(1);
         let depth = depth.clamp(DEPTH_MIN, PIPELINE_DEPTH_MAX);
         self.unsent_bytes() < OUTPUT_BYTES_PAUSE

@@ -238,6 +238,7 @@ impl EventLoop {
             self.storage.caught_up();
         }
         self.peers.notice_unknown(replica.node().peers());
+        self.clients.note_leader(replica.leader());
         let now = (replica.node().current_term(), replica.leader());
         if now == self.reported {
             return;

@@ -215,6 +215,7 @@ impl Loading {
                 uptime_seconds: clock::now().as_nanos() / 1_000_000_000,
                 unix_micros: clock::unix_micros(),
             },
+            cluster: self.config.cluster.clone(),
             cluster_id: self.config.cluster_id,
             loading: Some((read_bytes, total_bytes)),
             ..ServerFacts::default()

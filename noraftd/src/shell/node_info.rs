@@ -77,6 +77,7 @@ impl NodeInfo {
                 uptime_seconds: self.uptime_ms() / 1000,
                 unix_micros: clock::unix_micros(),
             },
+            cluster: self.config.cluster.clone(),
             cluster_id: self.config.cluster_id,
             incarnation: self.incarnation,
             clients: ClientFacts {
@@ -90,20 +91,25 @@ impl NodeInfo {
             unix_socket: self.unix_socket().unwrap_or_default(),
             loading: None,
             addresses: self.client_addresses(),
+            connected: self.peers.connected().collect(),
             resources: None,
         };
         (replica.status(), facts)
     }
 
     fn client_addresses(&self) -> BTreeMap<NodeId, ClientAddress> {
-        let own = self
-            .addresses
-            .announced
-            .clone()
-            .map(|address| (self.config.id, address));
-        let all = self.peers.client_addresses().into_iter().chain(own);
-        all.filter_map(|(id, address)| Some((id, ClientAddress::parse(&address)?)))
+        let all = self.config.members();
+        all.filter_map(|id| Some((id, self.client_address(id)?)))
             .collect()
+    }
+
+    /// Where clients reach a node, if it has said so.
+    pub(super) fn client_address(&self, id: NodeId) -> Option<ClientAddress> {
+        let address = match id == self.config.id {
+            true => self.addresses.announced.clone(),
+            false => self.peers.client_address(id),
+        };
+        ClientAddress::parse(&address?)
     }
 
     /// Refuses what no segment of this node could hold.

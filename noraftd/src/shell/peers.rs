@@ -142,13 +142,16 @@ impl Peers {
         outdated.map(|line| line.outgoing.close()).count()
     }
 
-    /// Where clients reach each of them, as far as they have said on the established connections.
-    pub(super) fn client_addresses(&self) -> BTreeMap<NodeId, String> {
-        let address = |link: &Link| link.line.borrow().as_ref()?.client_address.clone();
-        let known = self.links.iter();
-        known
-            .filter_map(|(id, link)| Some((*id, address(&link.first)?)))
-            .collect()
+    /// Where clients reach a node, if it has said so on the established connection.
+    pub(super) fn client_address(&self, id: NodeId) -> Option<String> {
+        let line = self.links.get(&id)?.first.line.borrow();
+        line.as_ref()?.client_address.clone()
+    }
+
+    /// Those that there is a connection to.
+    pub(super) fn connected(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let open = self.links.iter().filter(|(_, lanes)| lanes.first.is_open());
+        open.map(|(id, _)| *id)
     }
 
     /// How each of them is reached.

@@ -6,8 +6,11 @@
 
 use std::rc::Rc;
 
+use tokio::sync::oneshot;
+
 use super::connection::Connection;
 use crate::protocol::command::Class;
+use crate::protocol::outcome::Outcome;
 use crate::replica::event::RequestId;
 
 /// Requests of all clients of this node under way at once; more are refused (they would only wait).
@@ -20,13 +23,20 @@ pub(super) const REQUEST_BYTES_MAX: usize = 256 << 20;
 #[derive(Debug)]
 pub(super) struct Waiter {
     /// Where the answer goes.
-    pub(super) connection: Rc<Connection>,
-    /// The request's number on that connection.
-    pub(super) sequence: u64,
+    pub(super) asker: Asker,
     /// The request's class.
     pub(super) class: Class,
     /// The request's size.
     pub(super) bytes: usize,
+}
+
+/// What waits for an answer.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// A client: its connection, and the request's number there.
+    Client(Rc<Connection>, u64),
+    /// A task that goes on with it.
+    Task(oneshot::Sender<Outcome>),
 }
 
 /// The requests under way.
@@ -104,8 +114,7 @@ mod tests {
 
     fn waiter(sequence: u64) -> Waiter {
         Waiter {
-            connection: Connection::detached(),
-            sequence,
+            asker: Asker::Client(Connection::detached(), sequence),
             class: Class::Write,
             bytes: 10,
         }
@@ -121,7 +130,8 @@ mod tests {
                 .collect();
             assert!(ids.iter().all(|id| seen.insert(*id)), "round {round}");
             for (id, n) in ids.iter().zip(0..) {
-                assert_eq!(requests.remove(*id).map(|w| w.sequence), Some(n));
+                let asker = requests.remove(*id).map(|waiter| waiter.asker);
+                assert!(matches!(asker, Some(Asker::Client(_, sequence)) if sequence == n));
                 assert!(requests.remove(*id).is_none(), "a late answer finds no waiter");
             }
         }

@@ -7,6 +7,7 @@ mod file_sizes;
 mod handing_over;
 mod help_examples;
 mod levels;
+mod libraries;
 mod limits;
 mod operating;
 mod refusals;

@@ -246,6 +246,7 @@ fn random_reply(prng: &mut Prng, depth: u64) -> Reply {
                 .collect(),
         ),
         7 => Reply::Map(random_pairs(prng, depth - 1)),
+        8 => Reply::Push(vec![random_reply(prng, depth - 1)]),
         _ => Reply::Pairs(random_pairs(prng, depth - 1)),
     }
 }
@@ -267,6 +268,9 @@ fn expected(reply: &Reply, version: RespVersion) -> Value {
         (Reply::Bulk(bytes), _) => Value::Bulk(bytes.clone()),
         (Reply::Null | Reply::NullArray, _) => Value::Null,
         (Reply::Array(items), _) => Value::Array(items.iter().map(inner).collect()),
+        (Reply::Push(items), RespVersion::V2) => Value::Array(items.iter().map(inner).collect()),
+        (Reply::Push(items), RespVersion::V3) => Value::Push(items.iter().map(inner).collect()),
+        (Reply::Several(_), _) => unreachable!("it is more than one value, and none is drawn"),
         (Reply::Map(pairs) | Reply::Pairs(pairs), RespVersion::V3) => {
             Value::Map(pairs.iter().map(pair).collect())
         }

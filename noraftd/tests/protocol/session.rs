@@ -1,6 +1,6 @@
 //! Sessions: the commands that a node answers itself, as clients see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use noraft::{LogIndex, NodeId, Role};
 use noraftd::local::facts::{ClientAddress, ClientFacts, ProcessFacts, Resources, ServerFacts};
@@ -63,6 +63,7 @@ fn facts() -> ServerFacts {
             uptime_seconds: 90_000,
             unix_micros: 1_700_000_000_123_456,
         },
+        cluster: "prod".into(),
         cluster_id: 0x1122,
         incarnation: 0x3344,
         clients: ClientFacts {
@@ -79,6 +80,7 @@ fn facts() -> ServerFacts {
             (NodeId::new(1), address("127.0.0.1", 7001)),
             (NodeId::new(2), address("127.0.0.1", 7002)),
         ]),
+        connected: BTreeSet::from([NodeId::new(2)]),
         resources: Some(Resources {
             memory_bytes: 3 << 19,
             memory_rss_bytes: 2 << 20,
@@ -208,7 +210,7 @@ fn small_commands_answer_as_redis() {
             "CLIENT INFO",
             r#""id=5 addr=127.0.0.1:9 name=tester db=0 resp=2 lib-name=redis-py lib-ver=8.0.0\n""#,
         ),
-        ("COMMAND COUNT", ":30"),
+        ("COMMAND COUNT", ":37"),
         (
             "COMMAND INFO get nosuch",
             r#"[["get" :2 [+readonly +fast] :1 :1 :1 [] [] [] []] nil]"#,
@@ -231,4 +233,139 @@ fn quit_closes_after_its_answer() {
         panic!("QUIT is local")
     };
     assert!(session.answer(quit, &status(Role::Leader), &facts(), &[]).close);
+}
+
+#[test]
+fn a_sentinel_names_the_leader_and_who_is_up() {
+    let master = |slaves| {
+        format!(
+            r#"["name" "prod" "ip" "127.0.0.1" "port" "{}" "runid" "0000000000001122{:024x}" "flags" "master" "role-reported" "master" "config-epoch" "7" "num-slaves" "1" "num-other-sentinels" "1" "quorum" "2"]"#,
+            7000 + slaves,
+            slaves
+        )
+    };
+    let ask = |role, line: &str| Client::new(role).show(line);
+    let (leader, follower, candidate) = (Role::Leader, Role::Follower, Role::Candidate);
+    assert_eq!(
+        ask(leader, "SENTINEL get-master-addr-by-name prod"),
+        r#"["127.0.0.1" "7001"]"#
+    );
+    assert_eq!(
+        ask(follower, "SENTINEL GET-MASTER-ADDR-BY-NAME prod"),
+        r#"["127.0.0.1" "7002"]"#
+    );
+    assert_eq!(ask(candidate, "SENTINEL get-master-addr-by-name prod"), "nil");
+    assert_eq!(ask(leader, "SENTINEL get-master-addr-by-name other"), "nil");
+    assert_eq!(ask(leader, "SENTINEL MASTERS"), format!("[{}]", master(1)));
+    assert_eq!(ask(follower, "SENTINEL MASTER prod"), master(2));
+    assert_eq!(ask(candidate, "SENTINEL MASTERS"), "[]");
+    assert!(ask(candidate, "SENTINEL MASTER prod").starts_with("-IDONTKNOW "));
+    assert_eq!(
+        ask(leader, "SENTINEL SLAVES prod"),
+        r#"[["name" "127.0.0.1:7002" "ip" "127.0.0.1" "port" "7002" "runid" "0000000000001122000000000000000000000002" "flags" "slave" "role-reported" "slave" "master-link-status" "ok" "master-host" "127.0.0.1" "master-port" "7001" "slave-priority" "100" "slave-repl-offset" "98"]]"#
+    );
+    assert!(ask(follower, "SENTINEL REPLICAS prod").starts_with(r#"[["name" "127.0.0.1:7001""#));
+    assert!(
+        ask(candidate, "SENTINEL REPLICAS prod").contains(r#""master-link-status" "err" "master-host" "?""#)
+    );
+    assert_eq!(
+        ask(leader, "SENTINEL SENTINELS prod"),
+        r#"[["name" "0000000000001122000000000000000000000002" "ip" "127.0.0.1" "port" "7002" "runid" "0000000000001122000000000000000000000002" "flags" "sentinel"]]"#
+    );
+    assert_eq!(
+        ask(leader, "SENTINEL MYID"),
+        r#""0000000000001122000000000000000000000001""#
+    );
+    for subcommand in ["MASTER", "REPLICAS", "SENTINELS", "CKQUORUM"] {
+        let said = ask(leader, &format!("SENTINEL {subcommand} other"));
+        assert_eq!(said, "-ERR No such master with that name");
+    }
+    assert!(
+        ask(leader, "SENTINEL MASTER").starts_with("-ERR wrong number of arguments for 'sentinel|master'")
+    );
+    assert!(ask(leader, "SENTINEL FAILOVER prod").starts_with("-ERR unknown subcommand"));
+}
+
+#[test]
+fn a_sentinel_counts_the_voters_that_it_reaches() {
+    let ask = |heard: Vec<NodeId>| {
+        let mut status = status(Role::Leader);
+        status.followers.heard = heard;
+        let Ok(Parsed::Local(local)) = typed("SENTINEL CKQUORUM prod") else {
+            panic!("SENTINEL is local")
+        };
+        let mut session = Session::new(1, String::new());
+        let reply = session.answer(local, &status, &facts(), &[]).reply;
+        show(&as_value(&reply, RespVersion::V2))
+    };
+    assert!(ask(vec![NodeId::new(3)]).starts_with(r#""OK 2 usable Sentinels."#));
+    assert!(ask(Vec::new()).starts_with("-NOQUORUM 1 usable Sentinels."));
+}
+
+#[test]
+fn a_write_that_was_answered_is_on_a_majority() {
+    let mut client = Client::new(Role::Follower);
+    for (line, reply) in [
+        ("WAIT 2 100", ":1"),
+        ("WAIT 0 0", ":1"),
+        ("WAITAOF 1 2 0", "[:1 :1]"),
+        ("WAIT x 0", "-ERR value is not an integer or out of range"),
+        ("WAIT 1 -1", "-ERR timeout is negative"),
+        (
+            "WAITAOF 2 0 0",
+            "-ERR value is out of range, value must between 0 and 1",
+        ),
+        ("WAITAOF 1 -1 0", "-ERR value is out of range, must be positive"),
+    ] {
+        assert_eq!(client.show(line), reply, "{line}");
+    }
+}
+
+#[test]
+fn a_client_that_listens_hears_what_it_named_and_in_resp2_asks_nothing_else() {
+    let mut client = Client::new(Role::Leader);
+    assert_eq!(client.show("UNSUBSCRIBE"), r#"["unsubscribe" nil :0]"#);
+    assert_eq!(
+        client.show("SUBSCRIBE +switch-master"),
+        r#"["subscribe" "+switch-master" :1]"#
+    );
+    assert_eq!(client.show("PSUBSCRIBE [-+]s*"), r#"["psubscribe" "[-+]s*" :2]"#);
+    assert_eq!(client.show("PSUBSCRIBE -*"), r#"["psubscribe" "-*" :3]"#);
+    assert_eq!(client.show("PING"), r#"["pong" ""]"#);
+    let hear = |client: &Client, channel: &str| {
+        let (channel, text) = (channel.to_owned().into(), "prod 1 2".into());
+        client.session.subscriptions.hear(&channel, &text)
+    };
+    let heard = hear(&client, "+switch-master");
+    let Some(noraftd::protocol::resp::Reply::Several(heard)) = heard else {
+        panic!("it hears it twice: {heard:?}")
+    };
+    let shown: Vec<String> = heard
+        .iter()
+        .map(|reply| show(&as_value(reply, RespVersion::V2)))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            r#"["message" "+switch-master" "prod 1 2"]"#,
+            r#"["pmessage" "[-+]s*" "+switch-master" "prod 1 2"]"#
+        ]
+    );
+    assert_eq!(hear(&client, "other"), None);
+    let refused = |client: &Client, version| {
+        let get = [bytes::Bytes::from_static(b"GET"), bytes::Bytes::from_static(b"k")];
+        client.session.subscriptions.refuse(&get, version).is_some()
+    };
+    assert!(refused(&client, RespVersion::V2));
+    assert!(!refused(&client, RespVersion::V3), "a push is no answer");
+    assert_eq!(client.show("RESET"), "+RESET");
+    assert!(!refused(&client, RespVersion::V2));
+    assert_eq!(client.show("PING"), "+PONG");
+    let many = format!("SUBSCRIBE {}", vec!["c"; 300].join(" "));
+    assert!(
+        client
+            .show(&many)
+            .starts_with("-ERR a connection can have at most")
+    );
+    assert_eq!(hear(&client, "c"), None);
 }

@@ -172,7 +172,7 @@ fn list(reply: &Reply) -> Option<Vec<u64>> {
         Reply::Null => Some(Vec::new()),
         Reply::Bulk(value) => numbers(value),
         Reply::Status(_) | Reply::Error(_) | Reply::Integer(_) | Reply::NullArray => None,
-        Reply::Array(_) | Reply::Map(_) | Reply::Pairs(_) => None,
+        Reply::Array(_) | Reply::Map(_) | Reply::Pairs(_) | Reply::Push(_) | Reply::Several(_) => None,
     }
 }
 

@@ -29,6 +29,14 @@ pub enum Local {
     Info(Vec<Section>),
     /// `ROLE`
     Role,
+    /// `SENTINEL ...`
+    Sentinel(SentinelQuery),
+    /// `SUBSCRIBE`, `PSUBSCRIBE`, `UNSUBSCRIBE`, `PUNSUBSCRIBE`
+    Subscribe(SubscriptionChange),
+    /// `WAIT numreplicas timeout`
+    Wait,
+    /// `WAITAOF numlocal numreplicas timeout`
+    WaitAof,
     /// `TIME`
     Time,
 }
@@ -61,6 +69,45 @@ pub enum ClientCommand {
     List,
     /// `CLIENT NO-EVICT` and `CLIENT NO-TOUCH`: nothing is ever evicted or aged here.
     NoEffect,
+}
+
+/// A `SENTINEL` subcommand; the names are those of clusters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SentinelQuery {
+    /// `SENTINEL MYID`
+    MyId,
+    /// `SENTINEL MASTERS`
+    Masters,
+    /// `SENTINEL MASTER name`
+    Master(Bytes),
+    /// `SENTINEL REPLICAS name`, and `SLAVES`
+    Replicas(Bytes),
+    /// `SENTINEL SENTINELS name`
+    Sentinels(Bytes),
+    /// `SENTINEL GET-MASTER-ADDR-BY-NAME name`
+    Address(Bytes),
+    /// `SENTINEL CKQUORUM name`
+    Quorum(Bytes),
+}
+
+/// What a connection is to hear of from now on, or no longer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SubscriptionChange {
+    /// What the names are.
+    pub topic: Topic,
+    /// It is to hear of them.
+    pub begins: bool,
+    /// Which ones; none, at the end of subscriptions, are all.
+    pub names: Vec<Bytes>,
+}
+
+/// What one subscribes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// A channel.
+    Channel,
+    /// All channels whose names match.
+    Pattern,
 }
 
 /// A `COMMAND` subcommand.

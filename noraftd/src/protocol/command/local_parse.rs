@@ -187,7 +187,7 @@ pub(super) fn info(args: &[Bytes]) -> ParseResult {
     local(Local::Info(Section::ALL.into_iter().filter(wanted).collect()))
 }
 
-fn local(command: Local) -> ParseResult {
+pub(super) fn local(command: Local) -> ParseResult {
     Ok(Parsed::Local(command))
 }
 
@@ -210,7 +210,7 @@ fn printable(name: &Bytes, what: &str) -> Result<Bytes, Reply> {
     )))
 }
 
-fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Reply {
+pub(super) fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Reply {
     let subcommand = excerpt(subcommand, ARGUMENT_EXCERPT_BYTES_MAX);
     error(format!("ERR unknown subcommand '{subcommand}' for {command}."))
 }

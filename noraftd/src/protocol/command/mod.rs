@@ -8,6 +8,7 @@ mod local;
 mod local_parse;
 mod own;
 mod parse;
+mod sentinel_parse;
 mod stream_id;
 mod streams_parse;
 pub mod syntax;
@@ -17,7 +18,10 @@ use bytes::Bytes;
 
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
-pub use local::{ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section};
+pub use local::{
+    ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section, SentinelQuery,
+    SubscriptionChange, Topic,
+};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};

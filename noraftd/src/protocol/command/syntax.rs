@@ -89,6 +89,17 @@ pub fn arguments(name: &str) -> &'static [Argument] {
         "incrby" => &[KEY, const { Argument::new("increment", Kind::Integer) }],
         "info" => &[const { text("section").optional().multiple() }],
         "mset" => &[const { Argument::new("data", Kind::Block(&[KEY, VALUE])).multiple() }],
+        "psubscribe" => &[const { Argument::new("pattern", Kind::Pattern).multiple() }],
+        "punsubscribe" => &[const { Argument::new("pattern", Kind::Pattern).optional().multiple() }],
+        "sentinel" => &[SUBCOMMAND, const { text("argument").optional().multiple() }],
+        "subscribe" => &[const { text("channel").multiple() }],
+        "unsubscribe" => &[const { text("channel").optional().multiple() }],
+        "wait" => &[NUMREPLICAS, TIMEOUT],
+        "waitaof" => &[
+            const { Argument::new("numlocal", Kind::Integer) },
+            NUMREPLICAS,
+            TIMEOUT,
+        ],
         "ping" => &[const { text("message").optional() }],
         "select" => &[const { Argument::new("index", Kind::Integer) }],
         "set" => &SET,
@@ -110,6 +121,8 @@ const fn text(name: &'static str) -> Argument {
 const KEY: Argument = Argument::new("key", Kind::Key);
 const VALUE: Argument = text("value");
 const SUBCOMMAND: Argument = text("subcommand");
+const NUMREPLICAS: Argument = Argument::new("numreplicas", Kind::Integer);
+const TIMEOUT: Argument = Argument::new("timeout", Kind::Integer);
 const COUNT: Argument = Argument::new("count", Kind::Integer).after("COUNT").optional();
 
 const HELLO: [Argument; 2] = [

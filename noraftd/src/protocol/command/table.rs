@@ -5,7 +5,7 @@
 use bytes::Bytes;
 
 use super::answers::ParseResult;
-use super::{keys_parse as keys, local_parse as local, streams_parse};
+use super::{keys_parse as keys, local_parse as local, sentinel_parse as sentinel, streams_parse};
 
 /// A row of [`COMMANDS`].
 #[derive(Debug)]
@@ -106,14 +106,21 @@ commands! {
     "mget" -2 ["readonly", "fast"] ALL, "string" "1.0.0" "Returns the values of keys." keys::mget;
     "mset" -3 ["write", "denyoom"] EVERY_OTHER, "string" "1.0.1" "Sets keys, all at once." keys::mset;
     "ping" -1 ["fast"] NONE, "connection" "1.0.0" "Returns PONG, or its argument." local::ping;
+    "psubscribe" -2 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Listens to the channels that match patterns." sentinel::psubscribe;
+    "punsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to the channels that match patterns." sentinel::punsubscribe;
     "quit" -1 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Closes the connection." local::quit;
     "reset" 1 ["loading", "stale", "fast"] NONE, "connection" "6.2.0" "Puts the connection into its first state." local::reset;
     "role" 1 ["loading", "stale", "fast"] NONE, "server" "2.8.12" "Returns the replication role." local::role;
     "select" 2 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Selects database 0, the only one." local::select;
+    "sentinel" -2 ["noscript", "stale"] NONE, "server" "2.8.4" "Says which node leads, and which others there are, as Redis Sentinel does." sentinel::sentinel;
     "set" -3 ["write", "denyoom"] ONE, "string" "1.0.0" "Sets the value of a key, on a condition if given (NX, XX, IFEQ)." keys::set;
     "strlen" 2 ["readonly", "fast"] ONE, "string" "2.2.0" "Returns the length of a value." keys::strlen;
+    "subscribe" -2 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Listens to channels (+switch-master)." sentinel::subscribe;
     "time" 1 ["loading", "stale", "fast"] NONE, "server" "2.6.0" "Returns this node's clock." local::time;
     "type" 2 ["readonly", "fast"] ONE, "generic" "1.0.0" "Returns the type of a value." keys::type_of;
+    "unsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to channels." sentinel::unsubscribe;
+    "wait" 3 ["noscript"] NONE, "generic" "3.0.0" "Returns how many other nodes have every write of this connection." sentinel::wait;
+    "waitaof" 4 ["noscript"] NONE, "generic" "7.2.0" "Returns how many nodes have every write of this connection on their disks." sentinel::wait_aof;
     "xadd" -5 ["write", "denyoom", "fast"] ONE, "stream" "5.0.0" "Appends an entry to a stream." streams_parse::xadd;
     "xlen" 2 ["readonly", "fast"] ONE, "stream" "5.0.0" "Returns the number of entries of a stream." streams_parse::xlen;
     "xrange" -4 ["readonly"] ONE, "stream" "5.0.0" "Returns entries of a stream, in order." streams_parse::xrange;

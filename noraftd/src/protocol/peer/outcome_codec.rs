@@ -91,6 +91,7 @@ fn write_reply(reply: &Reply, out: &mut BytesMut) {
         }
         Reply::Map(pairs) => write_pairs(7, pairs, out),
         Reply::Pairs(pairs) => write_pairs(8, pairs, out),
+        Reply::Push(_) | Reply::Several(_) => unreachable!("the state machine answers with neither"),
     }
 }
 

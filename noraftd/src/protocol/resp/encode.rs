@@ -30,6 +30,15 @@ impl Reply {
                 pairs.iter().for_each(|pair| encode_pair(pair, version, out));
             }
             Self::Pairs(pairs) => encode_pairs(pairs, version, out),
+            Self::Push(items) => {
+                let tag = match version {
+                    RespVersion::V2 => b'*',
+                    RespVersion::V3 => b'>',
+                };
+                count(tag, items.len(), out);
+                items.iter().for_each(|item| item.encode(version, out));
+            }
+            Self::Several(replies) => replies.iter().for_each(|reply| reply.encode(version, out)),
         }
     }
 }
@@ -142,6 +151,12 @@ mod tests {
             &Reply::Pairs(vec![pair()]),
             "*1\r\n*2\r\n$1\r\nk\r\n:7\r\n",
             "%1\r\n$1\r\nk\r\n:7\r\n",
+        );
+        let push = || Reply::Push(vec![Reply::Integer(7)]);
+        check(
+            &Reply::Several(vec![push(), push()]),
+            "*1\r\n:7\r\n*1\r\n:7\r\n",
+            ">1\r\n:7\r\n>1\r\n:7\r\n",
         );
     }
 

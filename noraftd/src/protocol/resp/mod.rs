@@ -61,6 +61,10 @@ pub enum Reply {
     Map(Vec<(Reply, Reply)>),
     /// Key and value pairs: an array of two-element arrays in RESP2 (as `XREAD` answers), a map in RESP3.
     Pairs(Vec<(Reply, Reply)>),
+    /// What a client hears of without having asked: an array in RESP2, a push in RESP3. Never travels between nodes.
+    Push(Vec<Reply>),
+    /// One after the other, as `SUBSCRIBE` answers once for each channel. Never travels between nodes.
+    Several(Vec<Reply>),
 }
 
 impl Reply {
@@ -72,7 +76,9 @@ impl Reply {
                 Self::Status(_) | Self::Integer(_) | Self::Null | Self::NullArray => 0,
                 Self::Error(text) => text.len(),
                 Self::Bulk(bytes) => bytes.len(),
-                Self::Array(items) => items.iter().map(Self::weight).sum(),
+                Self::Array(items) | Self::Push(items) | Self::Several(items) => {
+                    items.iter().map(Self::weight).sum()
+                }
                 Self::Map(pairs) | Self::Pairs(pairs) => pairs.iter().map(pair).sum(),
             }
     }

@@ -8,6 +8,8 @@
 
 mod house;
 mod own;
+mod switches;
+mod wait;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -27,7 +29,7 @@ use super::node_info::{ClientCounts, NodeInfo};
 use super::outgoing::Outgoing;
 use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
-use super::requests::{Requests, Waiter};
+use super::requests::{Asker, Requests, Waiter};
 use super::resources;
 use super::sockets::{Listener, ReadHalf, Stream};
 use crate::local::session::Session;
@@ -36,6 +38,7 @@ use crate::protocol::http::is_http;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::replica::event::{ConnectionId, Input, RequestId};
+use switches::Leaders;
 
 /// All clients of this node.
 pub(super) struct Clients {
@@ -56,6 +59,7 @@ pub(super) struct Clients {
     accepted: Cell<u64>,
     answered: Cell<u64>,
     is_stopping: Cell<bool>,
+    leaders: RefCell<Leaders>,
     http: RateLimitedWarning,
 }
 
@@ -76,6 +80,7 @@ impl Clients {
             accepted: Cell::default(),
             answered: Cell::default(),
             is_stopping: Cell::default(),
+            leaders: RefCell::default(),
             http: RateLimitedWarning::default(),
         });
         tokio::task::spawn_local(Rc::clone(&clients).keep_house());
@@ -110,7 +115,7 @@ impl Clients {
         let waiter = self.requests.borrow_mut().remove(id);
         // No client waits any more when the node stops and has answered all of them itself.
         if let Some(waiter) = waiter {
-            self.answer_waiter(&waiter, outcome);
+            self.answer_waiter(waiter, outcome);
         }
     }
 
@@ -155,7 +160,7 @@ impl Clients {
                 Class::Read => Outcome::Refused(Refusal::ShuttingDown),
                 Class::Write => Outcome::Indefinite(Doubt::ShuttingDown),
             };
-            self.answer_waiter(&waiter, &outcome);
+            self.answer_waiter(waiter, &outcome);
         }
     }
 
@@ -168,10 +173,14 @@ impl Clients {
         }
     }
 
-    fn answer_waiter(&self, waiter: &Waiter, outcome: &Outcome) {
-        let reply = outcome.to_reply();
-        if waiter.connection.answer(waiter.sequence, reply) {
-            self.dirty.borrow_mut().push(Rc::clone(&waiter.connection));
+    fn answer_waiter(&self, waiter: Waiter, outcome: &Outcome) {
+        let (connection, sequence) = match waiter.asker {
+            Asker::Client(connection, sequence) => (connection, sequence),
+            // A task whose client has left waits no more.
+            Asker::Task(task) => return drop(task.send(outcome.clone())),
+        };
+        if connection.answer(sequence, outcome.to_reply()) {
+            self.dirty.borrow_mut().push(connection);
         }
         self.answered.set(self.answered.get() + 1);
     }
@@ -277,7 +286,11 @@ impl Clients {
             self.warn_of_http(connection);
             return Next::End;
         }
-        let refused = connection.session.borrow_mut().gate.refuse(&args);
+        let refused = {
+            let mut session = connection.session.borrow_mut();
+            let listens = session.subscriptions.refuse(&args, session.version);
+            listens.or_else(|| session.gate.refuse(&args))
+        };
         if let Some(reply) = refused {
             return self.answer_in_turn(connection, reply, Next::Command).await;
         }
@@ -342,22 +355,26 @@ impl Clients {
         if !connection.may_begin().await {
             return Next::End;
         }
-        let waiter = Waiter {
-            connection: Rc::clone(connection),
-            sequence: connection.begin(),
-            class,
-            bytes,
-        };
-        if let Some(refusal) = self.refusal_of(class) {
-            self.refuse(&waiter, refusal);
-            return Next::Command;
+        self.hand_over(
+            Waiter {
+                asker: Asker::Client(Rc::clone(connection), connection.begin()),
+                class,
+                bytes,
+            },
+            ask,
+        );
+        Next::Command
+    }
+
+    fn hand_over(&self, waiter: Waiter, ask: impl FnOnce(RequestId) -> Input) {
+        if let Some(refusal) = self.refusal_of(waiter.class) {
+            return self.refuse(waiter, refusal);
         }
         let inserted = self.requests.borrow_mut().insert(waiter);
         match inserted {
             Ok(id) => self.inbox.push(ask(id)),
-            Err(waiter) => self.refuse(&waiter, Refusal::Overloaded),
+            Err(waiter) => self.refuse(waiter, Refusal::Overloaded),
         }
-        Next::Command
     }
 
     /// Why a request of `class` need not even be tried.
@@ -369,7 +386,7 @@ impl Clients {
         is_stuck.then_some(Refusal::DiskFull)
     }
 
-    fn refuse(&self, waiter: &Waiter, refusal: Refusal) {
+    fn refuse(&self, waiter: Waiter, refusal: Refusal) {
         self.answer_waiter(waiter, &Outcome::Refused(refusal));
         self.inbox.wake();
     }
@@ -378,9 +395,20 @@ impl Clients {
     async fn answer_locally(&self, connection: &Rc<Connection>, local: Local) -> Option<(Reply, Next)> {
         // What changes how replies are written waits until the earlier ones are.
         let is_turn = match &local {
-            Local::Hello(_) | Local::Reset | Local::Quit => connection.is_settled().await,
+            Local::Hello(_) | Local::Reset | Local::Quit | Local::Subscribe(_) => {
+                connection.is_settled().await
+            }
+            Local::Wait | Local::WaitAof => {
+                if !connection.is_settled().await {
+                    return None;
+                }
+                if let Err(reply) = self.catch_up(connection).await {
+                    return Some((reply, Next::Command));
+                }
+                true
+            }
             Local::Ping(_) | Local::Echo(_) | Local::Select | Local::Client(_) | Local::Command(_) => true,
-            Local::ConfigGet(_) | Local::Info(_) | Local::Role | Local::Time => true,
+            Local::ConfigGet(_) | Local::Info(_) | Local::Role | Local::Sentinel(_) | Local::Time => true,
         };
         if !is_turn {
             return None;

@@ -1,0 +1,178 @@
+//! Libraries fail over by themselves: their Sentinel support finds the next leader while the one they write to is killed.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use noraftd::protocol::resp::Value;
+
+use crate::support::client::bulk;
+use crate::support::cluster::{Cluster, PeersOver};
+use crate::support::eventually;
+use crate::support::node::Node;
+use crate::support::skip::skip;
+
+/// A program that writes through a library, and the lines it says.
+struct Writer {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Writer {
+    fn start(mut command: Command, key: &str, cluster: &Cluster) -> Self {
+        command.args([key, "noraft"]).args(cluster.nodes.iter().map(|node| &node.tcp));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let output = BufReader::new(child.stdout.take().expect("piped"));
+        let (say, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if say.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Self { child, lines }
+    }
+
+    /// Waits until the leader of then has taken some writes in a row.
+    fn writes_to_the_leader(&self) {
+        while self.lines.try_recv().is_ok() {}
+        let (mut in_a_row, mut last) = (0, String::new());
+        while in_a_row < IN_A_ROW {
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|end| panic!("{end} after '{last}'"));
+            let is_leader = line.starts_with("wrote ") && line.ends_with(" master");
+            in_a_row = if is_leader { in_a_row + 1 } else { 0 };
+            last = line;
+        }
+    }
+
+    /// Ends it; the number that it wrote last.
+    fn end(mut self) -> String {
+        drop(self.child.stdin.take());
+        assert!(self.child.wait().expect("a child").success());
+        let last = self.lines.iter().last().expect("it wrote until its end");
+        let number = last.split(' ').nth(1);
+        assert!(last.starts_with("wrote "), "{last}");
+        number.expect("a number").to_owned()
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Kills the leader twice under a program that writes.
+fn check(command: Command, key: &str) {
+    let mut cluster = Cluster::start(3, PeersOver::Tcp);
+    let writer = Writer::start(command, key, &cluster);
+    writer.writes_to_the_leader();
+    for _ in 0..2 {
+        let leader = cluster.leader();
+        cluster.nodes[leader].kill();
+        cluster.leader();
+        writer.writes_to_the_leader();
+        cluster.nodes[leader].start();
+    }
+    let last = writer.end();
+    let reply = cluster.nodes[cluster.leader()].client().call(&["GET", key]);
+    assert_eq!(reply, bulk(&last), "the last write is the last that was answered");
+}
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)
+}
+
+/// The program `name`, when node and the library that it takes are there.
+fn javascript(name: &str, library: &str) -> Option<Command> {
+    let modules = folder("target/libraries/node_modules");
+    if !modules.join(library).is_dir() {
+        skip(&format!("{library} is not installed; scripts/setup.sh libraries"));
+        return None;
+    }
+    let mut command = Command::new("node");
+    command.arg(folder("libraries").join(name)).env("NODE_PATH", modules);
+    Some(command)
+}
+
+#[test]
+fn redis_py_fails_over() {
+    let knows = Command::new("python3").args(["-c", "import redis"]).output();
+    if !knows.is_ok_and(|output| output.status.success()) {
+        return skip("redis-py is not installed; scripts/setup.sh clients");
+    }
+    let mut command = Command::new("python3");
+    command.arg(folder("libraries/failover.py"));
+    check(command, "redis-py");
+}
+
+#[test]
+fn ioredis_fails_over() {
+    if let Some(command) = javascript("failover-ioredis.js", "ioredis") {
+        check(command, "ioredis");
+    }
+}
+
+#[test]
+#[ignore = "one library of JavaScript is enough here; make test-libraries"]
+fn node_redis_fails_over() {
+    if let Some(command) = javascript("failover-node-redis.js", "redis") {
+        check(command, "node-redis");
+    }
+}
+
+#[test]
+fn the_crate_redis_fails_over() {
+    let program = folder("target/libraries/bin/failover-redis-rs");
+    if !program.is_file() {
+        return skip("the program with the crate redis is not built; scripts/setup.sh clients");
+    }
+    check(Command::new(program), "redis-rs");
+}
+
+/// A node that is alone has no others; one that lost the others has no majority.
+#[test]
+fn a_node_says_who_leads_and_how_many_have_a_write() {
+    let mut cluster = Cluster::start(3, PeersOver::Tcp);
+    let leader = cluster.leader();
+    let (host, port) = cluster.nodes[leader].tcp.rsplit_once(':').expect("an address");
+    let address = Value::Array(vec![bulk(host), bulk(port)]);
+    let of_the_leader = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "noraft"];
+    for node in &cluster.nodes {
+        let mut client = node.client();
+        eventually("every node knows where the leader is", || {
+            (client.call(&of_the_leader) == address).then_some(())
+        });
+        client.call(&["SET", "k", "v"]);
+        assert_eq!(client.call(&["WAIT", "1", "0"]), Value::Integer(1));
+        let on_disks = Value::Array(vec![Value::Integer(1), Value::Integer(1)]);
+        assert_eq!(client.call(&["WAITAOF", "1", "1", "0"]), on_disks);
+    }
+    check_switch(&mut cluster, leader);
+}
+
+/// Who listens at a follower hears of the next leader.
+fn check_switch(cluster: &mut Cluster, leader: usize) {
+    let listener = (leader + 1) % 3;
+    let mut client = cluster.nodes[listener].client();
+    let begun = client.call(&["PSUBSCRIBE", "+switch-*"]);
+    let expected = [bulk("psubscribe"), bulk("+switch-*"), Value::Integer(1)];
+    assert_eq!(begun, Value::Array(expected.to_vec()));
+    cluster.nodes[leader].kill();
+    let next = cluster.leader();
+    let at = |node: &Node| node.tcp.replace(':', " ");
+    let text = format!("noraft {} {}", at(&cluster.nodes[leader]), at(&cluster.nodes[next]));
+    let said = [bulk("pmessage"), bulk("+switch-*"), bulk("+switch-master"), bulk(&text)];
+    assert_eq!(client.receive().expect("a message"), Value::Array(said.to_vec()));
+}
+
+/// So many writes in a row are no accident.
+const IN_A_ROW: usize = 10;
+/// Libraries rest for seconds before they look again.
+const PATIENCE: Duration = Duration::from_secs(60);
