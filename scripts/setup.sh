@@ -56,7 +56,8 @@ libraries() {
             npm install --silent --no-fund --no-audit --prefix "$into" >/dev/null ||
             echo "setup: no ioredis, no node-redis; the tests that drive them will be skipped"
     fi
-    if [ ! "$into/bin/failover-redis-rs" -nt libraries/redis-rs/src/main.rs ]; then
+    local program=$into/bin/failover-redis-rs
+    if [ ! "$program" -nt libraries/redis-rs/src/main.rs ] || [ ! "$program" -nt libraries/redis-rs/Cargo.lock ]; then
         echo "setup: building a program with the crate redis into $into"
         cargo install --quiet --locked --force --debug --root "$into" --target-dir "$into/build" --path libraries/redis-rs ||
             echo "setup: no crate redis; the test that drives it will be skipped"

@@ -1,5 +1,7 @@
 //! Commands about the connection and the server: what is refused, and what the answers look like.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 
 use super::answer::Answer;
@@ -23,14 +25,29 @@ pub enum Expected {
     Text,
     /// A list with so many items at least, and at most.
     List(usize, usize),
-    /// As a list, and the connection may have another name from now on.
-    Greets(Option<Bytes>),
+    /// As a list, and the connection may have another name from now on, and another version of the protocol.
+    Greets(Option<Bytes>, Option<i64>),
+    /// `PONG` or the text, unless the connection listens to something.
+    Pong(Option<Bytes>),
+    /// An answer for each name; the connection listens to one more or less each time.
+    Listens(Listening),
+}
+
+/// A change of what a connection listens to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listening {
+    /// The word of the command.
+    verb: &'static str,
+    names: Vec<Bytes>,
 }
 
 /// What the commands of one connection leave behind.
 #[derive(Debug, Default)]
 pub struct Connection {
     name: Bytes,
+    speaks_3: bool,
+    /// Those of channels, and those of patterns.
+    listens: [BTreeSet<Bytes>; 2],
 }
 
 impl Connection {
@@ -45,7 +62,7 @@ impl Connection {
             Expected::Name if self.name.is_empty() => reply == Answer::Nil.to_resp(),
             Expected::Name => reply == Answer::Bulk(self.name.clone()).to_resp(),
             Expected::Resets => {
-                self.name = Bytes::new();
+                *self = Self::default();
                 reply == b"+RESET\r\n"
             }
             Expected::Number => length(reply, b':').is_some_and(|n| n > 0),
@@ -53,11 +70,51 @@ impl Connection {
             Expected::List(least, most) => {
                 length(reply, b'*').is_some_and(|length| (*least..=*most).contains(&length))
             }
-            Expected::Greets(name) => {
+            Expected::Pong(text) => reply == self.pong(text).to_resp(),
+            Expected::Listens(change) => reply == self.change(change),
+            Expected::Greets(name, version) => {
+                self.speaks_3 = version.map_or(self.speaks_3, |version| version == 3);
                 self.name = name.clone().unwrap_or_else(|| self.name.clone());
                 length(reply, b'*').is_some_and(|length| length >= HELLO_ITEMS)
             }
         }
+    }
+}
+
+impl Connection {
+    fn pong(&self, text: &Option<Bytes>) -> Answer {
+        let listens = self.listens.iter().any(|names| !names.is_empty());
+        match text {
+            text if listens && !self.speaks_3 => {
+                let text = text.clone().unwrap_or_default();
+                Answer::List(vec![Answer::Bulk(Bytes::from_static(b"pong")), Answer::Bulk(text)])
+            }
+            None => Answer::status("PONG"),
+            Some(text) => Answer::Bulk(text.clone()),
+        }
+    }
+
+    fn change(&mut self, change: &Listening) -> Vec<u8> {
+        let begins = !change.verb.contains("un");
+        let kind = usize::from(change.verb.starts_with('p'));
+        let all = || self.listens[kind].iter().cloned().collect();
+        let names: Vec<Bytes> = match change.names[..] {
+            [] => all(),
+            [..] => change.names.clone(),
+        };
+        let mut said = Vec::new();
+        for name in names.iter().map(Some).chain(names.is_empty().then_some(None)) {
+            match name {
+                Some(name) if begins => drop(self.listens[kind].insert(name.clone())),
+                Some(name) => drop(self.listens[kind].remove(name)),
+                None => {}
+            }
+            let count = self.listens.iter().map(BTreeSet::len).sum();
+            let name = name.map_or(Answer::Nil, |name| Answer::Bulk(name.clone()));
+            let verb = Answer::Bulk(Bytes::from_static(change.verb.as_bytes()));
+            said.extend(Answer::List(vec![verb, name, Answer::count(count)]).to_resp());
+        }
+        said
     }
 }
 
@@ -75,15 +132,31 @@ pub(super) fn understand(words: &[Bytes]) -> Result<Expected, Answer> {
     let one_of = |names: &[&'static str]| names.iter().copied().find(|wanted| is(name, wanted));
     let short = one_of(&["reset", "role", "time"]).filter(|_| words.len() != 1);
     let single = one_of(&["echo", "select"]).filter(|_| words.len() != 2);
-    let sub = one_of(&["client", "config"]).filter(|_| words.len() < 2);
+    let sub = one_of(&["client", "config", "sentinel"]).filter(|_| words.len() < 2);
     if let Some(name) = short.or(single).or(sub) {
         return Err(Answer::wrong_arity(name));
     }
     let ok = || Expected::Exactly(Answer::ok());
-    let expected = if named("ping") {
+    let listening = one_of(&["subscribe", "psubscribe", "unsubscribe", "punsubscribe"]);
+    let expected = if let Some(verb) = listening {
+        if words.len() < 2 && !verb.contains("un") {
+            return Err(Answer::wrong_arity(verb));
+        }
+        if !verb.contains("un") && words[1..].iter().any(|name| name.len() > NAME_BYTES_MAX) {
+            return Err(Answer::Error(format!(
+                "ERR the name of a channel cannot be longer than {NAME_BYTES_MAX} bytes"
+            )));
+        }
+        let names = words[1..].to_vec();
+        Expected::Listens(Listening { verb, names })
+    } else if named("sentinel") {
+        sentinel(words)?
+    } else if named("wait") || named("waitaof") {
+        wait(words)?
+    } else if named("ping") {
         match words {
-            [_] => Expected::Exactly(Answer::status("PONG")),
-            [_, message] => Expected::Exactly(Answer::Bulk(message.clone())),
+            [_] => Expected::Pong(None),
+            [_, message] => Expected::Pong(Some(message.clone())),
             [..] => return Err(Answer::wrong_arity("ping")),
         }
     } else if named("echo") {
@@ -155,6 +228,66 @@ fn client(words: &[Bytes]) -> Result<Expected, Answer> {
     }
 }
 
+/// A node that knows of no leader, and is called nothing.
+fn sentinel(words: &[Bytes]) -> Result<Expected, Answer> {
+    let one_of = |names: &[&'static str]| names.iter().copied().find(|name| is(&words[1], name));
+    let alone = one_of(&["myid", "masters"]);
+    let about = [
+        "master",
+        "replicas",
+        "slaves",
+        "sentinels",
+        "get-master-addr-by-name",
+        "ckquorum",
+    ];
+    let Some(name) = alone.or_else(|| one_of(&about)) else {
+        return Err(unknown_subcommand("SENTINEL", &words[1]));
+    };
+    if words.len() != 3 - usize::from(alone.is_some()) {
+        return Err(Answer::wrong_arity(&format!("sentinel|{name}")));
+    }
+    let is_this = words.get(2).is_none_or(Bytes::is_empty);
+    let no_such = || Answer::error("ERR No such master with that name");
+    Ok(match name {
+        "myid" => Expected::Text,
+        "masters" => Expected::List(0, 0),
+        "get-master-addr-by-name" => Expected::Exactly(Answer::NilList),
+        _ if !is_this => Expected::Exactly(no_such()),
+        "master" => Expected::Exactly(Answer::error(
+            "IDONTKNOW this node knows of no leader at the moment; ask another one",
+        )),
+        "ckquorum" => Expected::Text,
+        _ => Expected::List(0, 0),
+    })
+}
+
+/// There are no other nodes.
+fn wait(words: &[Bytes]) -> Result<Expected, Answer> {
+    let on_disks = is(&words[0], "waitaof");
+    if words.len() != 3 + usize::from(on_disks) {
+        return Err(Answer::wrong_arity(if on_disks { "waitaof" } else { "wait" }));
+    }
+    if on_disks && !matches!(signed(&words[1]).ok_or_else(Answer::not_an_integer)?, 0 | 1) {
+        return Err(Answer::error("ERR value is out of range, value must between 0 and 1"));
+    }
+    let [.., nodes, timeout] = words else {
+        unreachable!("there are as many words")
+    };
+    let nodes = signed(nodes).ok_or_else(Answer::not_an_integer)?;
+    if on_disks && nodes < 0 {
+        return Err(Answer::error("ERR value is out of range, must be positive"));
+    }
+    match signed(timeout) {
+        None => return Err(Answer::error("ERR timeout is not an integer or out of range")),
+        Some(..0) => return Err(Answer::error("ERR timeout is negative")),
+        Some(0..) => {}
+    }
+    Ok(match on_disks {
+        true => Expected::Exactly(Answer::List(vec![Answer::Integer(1), Answer::Integer(0)])),
+        false => Expected::Exactly(Answer::Integer(0)),
+    })
+}
+
 fn config(words: &[Bytes]) -> Result<Expected, Answer> {
     if is(&words[1], "GET") && words.len() > 2 {
         Ok(Expected::List(0, usize::MAX))
@@ -203,22 +336,22 @@ fn command(words: &[Bytes]) -> Result<Expected, Answer> {
 
 fn hello(words: &[Bytes]) -> Result<Expected, Answer> {
     let Some(version) = words.get(1) else {
-        return Ok(Expected::Greets(None));
+        return Ok(Expected::Greets(None, None));
     };
-    match signed(version) {
-        Some(2 | 3) => {}
+    let version = match signed(version) {
+        Some(version @ (2 | 3)) => Some(version),
         Some(_) => return Err(Answer::error("NOPROTO unsupported protocol version")),
         None => {
             return Err(Answer::error(
                 "ERR Protocol version is not an integer or out of range",
             ));
         }
-    }
+    };
     let auth = "ERR AUTH is not supported: this server knows no users and no passwords; connect without them";
     match &words[2..] {
-        [] => Ok(Expected::Greets(None)),
+        [] => Ok(Expected::Greets(None, version)),
         [word, name] if is(word, "SETNAME") => {
-            printable(name, "Client names").map(|name| Expected::Greets(Some(name)))
+            printable(name, "Client names").map(|name| Expected::Greets(Some(name), version))
         }
         [word, _, _, ..] if is(word, "AUTH") => Err(Answer::error(auth)),
         [word, _, then, ..] if is(word, "SETNAME") && is(then, "AUTH") => Err(Answer::error(auth)),

@@ -47,9 +47,27 @@ pub const ABOUT_KEYS: [&str; 31] = [
 ];
 
 /// The commands about the connection and the server.
-pub const ABOUT_THE_SERVER: [&str; 13] = [
-    "client", "command", "config", "echo", "hello", "info", "ping", "quit", "reset", "role", "select",
-    "time", "nosuch",
+pub const ABOUT_THE_SERVER: [&str; 20] = [
+    "client",
+    "command",
+    "config",
+    "echo",
+    "hello",
+    "info",
+    "ping",
+    "psubscribe",
+    "punsubscribe",
+    "quit",
+    "reset",
+    "role",
+    "select",
+    "sentinel",
+    "subscribe",
+    "time",
+    "unsubscribe",
+    "wait",
+    "waitaof",
+    "nosuch",
 ];
 
 /// A command about keys.
@@ -133,6 +151,19 @@ fn arguments(prng: &mut Prng, with: &Vocabulary, name: &str, words: &mut Vec<Byt
                 words.push(bytes(prng));
             }
         }
+        "subscribe" | "psubscribe" => {
+            for _ in 0..prng.between(1, 3) {
+                words.push(channel(prng));
+            }
+        }
+        "unsubscribe" | "punsubscribe" => {
+            for _ in 0..prng.below(3) {
+                words.push(channel(prng));
+            }
+        }
+        "sentinel" => sentinel(prng, words),
+        "wait" => words.extend([count(prng), count(prng)]),
+        "waitaof" => words.extend([option(prng, &["0", "1", "0", "1", "2", "x"]), count(prng), count(prng)]),
         "select" => words.push(option(prng, &["0", "0", "1", "-1", "x", "00", ""])),
         "quit" | "reset" | "role" | "time" => {}
         "nosuch" => {
@@ -227,6 +258,33 @@ fn client(prng: &mut Prng, words: &mut Vec<Bytes>) {
         b"NO-EVICT" | b"NO-TOUCH" => words.push(option(prng, &["ON", "OFF", "MAYBE"])),
         _ => {}
     }
+}
+
+fn sentinel(prng: &mut Prng, words: &mut Vec<Bytes>) {
+    let sub = option(
+        prng,
+        &[
+            "MYID",
+            "MASTERS",
+            "MASTER",
+            "REPLICAS",
+            "SLAVES",
+            "SENTINELS",
+            "GET-MASTER-ADDR-BY-NAME",
+            "CKQUORUM",
+            "FAILOVER",
+        ],
+    );
+    let alone = ["MYID", "MASTERS"].iter().any(|word| sub.eq_ignore_ascii_case(word.as_bytes()));
+    words.push(sub);
+    if !alone {
+        words.push(option(prng, &["", "", "noraft", "x"]));
+    }
+}
+
+/// Few enough that a connection listens to what it no longer wants to.
+fn channel(prng: &mut Prng) -> Bytes {
+    option(prng, &["+switch-master", "a", "[ab]*", ""])
 }
 
 fn command(prng: &mut Prng, words: &mut Vec<Bytes>) {
