@@ -87,7 +87,10 @@ impl Connection {
         match text {
             text if listens && !self.speaks_3 => {
                 let text = text.clone().unwrap_or_default();
-                Answer::List(vec![Answer::Bulk(Bytes::from_static(b"pong")), Answer::Bulk(text)])
+                Answer::List(vec![
+                    Answer::Bulk(Bytes::from_static(b"pong")),
+                    Answer::Bulk(text),
+                ])
             }
             None => Answer::status("PONG"),
             Some(text) => Answer::Bulk(text.clone()),
@@ -268,7 +271,9 @@ fn wait(words: &[Bytes]) -> Result<Expected, Answer> {
         return Err(Answer::wrong_arity(if on_disks { "waitaof" } else { "wait" }));
     }
     if on_disks && !matches!(signed(&words[1]).ok_or_else(Answer::not_an_integer)?, 0 | 1) {
-        return Err(Answer::error("ERR value is out of range, value must between 0 and 1"));
+        return Err(Answer::error(
+            "ERR value is out of range, value must between 0 and 1",
+        ));
     }
     let [.., nodes, timeout] = words else {
         unreachable!("there are as many words")

@@ -22,7 +22,9 @@ struct Writer {
 
 impl Writer {
     fn start(mut command: Command, key: &str, cluster: &Cluster) -> Self {
-        command.args([key, "noraft"]).args(cluster.nodes.iter().map(|node| &node.tcp));
+        command
+            .args([key, "noraft"])
+            .args(cluster.nodes.iter().map(|node| &node.tcp));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let output = BufReader::new(child.stdout.take().expect("piped"));
@@ -97,7 +99,9 @@ fn javascript(name: &str, library: &str) -> Option<Command> {
         return None;
     }
     let mut command = Command::new("node");
-    command.arg(folder("libraries").join(name)).env("NODE_PATH", modules);
+    command
+        .arg(folder("libraries").join(name))
+        .env("NODE_PATH", modules);
     Some(command)
 }
 
@@ -167,8 +171,17 @@ fn check_switch(cluster: &mut Cluster, leader: usize) {
     cluster.nodes[leader].kill();
     let next = cluster.leader();
     let at = |node: &Node| node.tcp.replace(':', " ");
-    let text = format!("noraft {} {}", at(&cluster.nodes[leader]), at(&cluster.nodes[next]));
-    let said = [bulk("pmessage"), bulk("+switch-*"), bulk("+switch-master"), bulk(&text)];
+    let text = format!(
+        "noraft {} {}",
+        at(&cluster.nodes[leader]),
+        at(&cluster.nodes[next])
+    );
+    let said = [
+        bulk("pmessage"),
+        bulk("+switch-*"),
+        bulk("+switch-master"),
+        bulk(&text),
+    ];
     assert_eq!(client.receive().expect("a message"), Value::Array(said.to_vec()));
 }
 

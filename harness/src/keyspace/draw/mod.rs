@@ -126,6 +126,14 @@ fn arguments(prng: &mut Prng, with: &Vocabulary, name: &str, words: &mut Vec<Byt
         "xadd" => xadd(prng, with, words),
         "xrange" | "xrevrange" => range(prng, with, words),
         "xread" => xread(prng, with, words),
+        _ => return about_the_server(prng, name, words),
+    }
+    Some(())
+}
+
+/// The same, for a command about the connection or the server.
+fn about_the_server(prng: &mut Prng, name: &str, words: &mut Vec<Bytes>) -> Option<()> {
+    match name {
         "client" => client(prng, words),
         "command" => command(prng, words),
         "config" => {
@@ -163,7 +171,11 @@ fn arguments(prng: &mut Prng, with: &Vocabulary, name: &str, words: &mut Vec<Byt
         }
         "sentinel" => sentinel(prng, words),
         "wait" => words.extend([count(prng), count(prng)]),
-        "waitaof" => words.extend([option(prng, &["0", "1", "0", "1", "2", "x"]), count(prng), count(prng)]),
+        "waitaof" => words.extend([
+            option(prng, &["0", "1", "0", "1", "2", "x"]),
+            count(prng),
+            count(prng),
+        ]),
         "select" => words.push(option(prng, &["0", "0", "1", "-1", "x", "00", ""])),
         "quit" | "reset" | "role" | "time" => {}
         "nosuch" => {
@@ -275,7 +287,9 @@ fn sentinel(prng: &mut Prng, words: &mut Vec<Bytes>) {
             "FAILOVER",
         ],
     );
-    let alone = ["MYID", "MASTERS"].iter().any(|word| sub.eq_ignore_ascii_case(word.as_bytes()));
+    let alone = ["MYID", "MASTERS"]
+        .iter()
+        .any(|word| sub.eq_ignore_ascii_case(word.as_bytes()));
     words.push(sub);
     if !alone {
         words.push(option(prng, &["", "", "noraft", "x"]));
