@@ -318,7 +318,7 @@ fn create(config: &ServeConfig, vacant: Vacant, snapshot: &event::Snapshot) -> R
         offline_options(config),
         identity,
         &head,
-        &mut snapshot.machine.chunks(),
+        &mut snapshot.machine.without_members().chunks(),
     )?;
     Ok(())
 }

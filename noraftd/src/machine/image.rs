@@ -9,6 +9,7 @@
 //! | 2 | a stream begins | key, its last id (u64, u64) |
 //! | 3 | an entry of that stream | id (u64, u64), its fields (count u32, each a run of bytes) |
 //! | 4 | the level in force; first of all, and only if it is not 0 | level u8 |
+//! | 16 | the membership table; before all keys, and only if it has begun | its rows (count u32, `member.rs`), the ids that were removed (count u32, each u64), the highest id u64 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
 //! that commands could have made; anything else is refused, whatever the bytes.
@@ -18,6 +19,7 @@ use noraft::LogIndex;
 
 use super::Machine;
 use super::keys::{Keys, Value};
+use super::members::Members;
 use super::stream::{Entry, Stream};
 use super::text::Text;
 use crate::level::Level;
@@ -29,7 +31,8 @@ impl Machine {
     pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
         let level = (self.level > Level::FIRST).then_some(Item::Level(self.level));
         let keys = self.keys.iter().flat_map(|(key, value)| items_of(key, value));
-        let mut items = level.into_iter().chain(keys);
+        let members = (!self.members.is_empty()).then(|| Item::Members(self.members.encode()));
+        let mut items = level.into_iter().chain(members).chain(keys);
         std::iter::from_fn(move || {
             let mut chunk = BytesMut::new();
             while chunk.len() < CHUNK_BYTES {
@@ -45,6 +48,7 @@ impl Machine {
 #[derive(Debug, Default)]
 pub struct Restoring {
     level: Level,
+    members: Members,
     keys: Keys,
     newest: Option<Bytes>,
     stream: Option<Stream>,
@@ -69,6 +73,7 @@ impl Restoring {
         Machine {
             applied_index,
             level: self.level,
+            members: self.members,
             keys: self.keys,
         }
     }
@@ -93,6 +98,12 @@ impl Restoring {
                 let level = Level::new(reader.u8()?);
                 self.level = (is_first && level > Level::FIRST).then_some(level)?;
             }
+            TAG_MEMBERS => {
+                let is_in_place =
+                    self.newest.is_none() && self.level > Level::FIRST && self.members.is_empty();
+                let members = Members::decode(reader.bytes()?);
+                self.members = members.filter(|_| is_in_place)?;
+            }
             _ => return None,
         }
         Some(())
@@ -114,6 +125,7 @@ impl Restoring {
 /// A part of the state that is written at once.
 enum Item<'a> {
     Level(Level),
+    Members(Bytes),
     String { key: &'a Bytes, value: &'a Bytes },
     Stream { key: &'a Bytes, last_id: StreamId },
     Entry(&'a Entry),
@@ -139,6 +151,10 @@ impl Item<'_> {
             Self::Level(level) => {
                 out.put_u8(TAG_LEVEL);
                 out.put_u8(level.get());
+            }
+            Self::Members(table) => {
+                out.put_u8(TAG_MEMBERS);
+                put_bytes(table, out);
             }
             Self::String { key, value } => {
                 out.put_u8(TAG_STRING);
@@ -181,11 +197,15 @@ const TAG_STRING: u8 = 1;
 const TAG_STREAM: u8 = 2;
 const TAG_ENTRY: u8 = 3;
 const TAG_LEVEL: u8 = 4;
+const TAG_MEMBERS: u8 = 16;
 
 #[cfg(test)]
 mod tests {
+    use noraft::NodeId;
+
     use super::*;
-    use crate::protocol::command::{self, Parsed};
+    use crate::protocol::command::{self, Addresses, Member, MemberChange, Parsed, Part};
+    use crate::protocol::resp::Reply;
     use crate::time::Stamp;
 
     fn run(machine: &mut Machine, words: &[&[u8]]) {
@@ -235,7 +255,7 @@ mod tests {
         let request = command::Request::to_raise(Level::FLUSH);
         let index = LogIndex::new(machine.applied_index().get() + 1);
         let raised = machine.apply(index, Stamp::from_millis(1), &request.body);
-        assert_eq!(raised, crate::protocol::resp::Reply::Integer(1));
+        assert_eq!(raised, Reply::Integer(1));
         assert_ne!(machine.state_hash(), keys.state_hash());
         let chunk = |machine: &Machine| machine.chunks().next().expect("there is a chunk");
         assert_eq!(chunk(&machine), [&[TAG_LEVEL, 1], &chunk(&keys)[..]].concat());
@@ -249,6 +269,38 @@ mod tests {
         }
         let late = [&chunk(&keys)[..], &[TAG_LEVEL, 1]].concat();
         assert!(restored([Bytes::from(late)].into_iter()).is_none(), "behind keys");
+    }
+
+    #[test]
+    fn the_membership_table_is_in_the_image_before_all_keys() {
+        let mut machine = state(3);
+        let member = Member {
+            id: NodeId::new(3),
+            part: Part::Voter,
+            incarnation: 9,
+            addresses: Addresses::default(),
+        };
+        let begin = command::Request::to_change_members(&MemberChange::Begin(vec![member]));
+        let mut apply = |request: command::Request| {
+            let index = LogIndex::new(machine.applied_index().get() + 1);
+            machine.apply(index, Stamp::from_millis(1), &request.body)
+        };
+        let error = apply(begin.clone());
+        assert!(matches!(error, Reply::Error(_)), "at level 0 there is no table: {error:?}");
+        apply(command::Request::to_raise(Level::FLUSH));
+        assert_eq!(apply(begin), Reply::Status("OK"));
+        let back = restored(machine.chunks()).expect("what was written is read");
+        assert_eq!(back.members(), machine.members());
+        assert_eq!(back.state_hash(), machine.state_hash());
+        let bare = machine.without_members();
+        assert!(bare.members().is_empty() && bare.state_hash() != machine.state_hash());
+        let table = [&[TAG_MEMBERS, machine.members().encode().len() as u8, 0, 0, 0][..], &machine.members().encode()];
+        let table = table.concat();
+        let level = &[TAG_LEVEL, 1][..];
+        let begun = |parts: &[&[u8]]| restored([Bytes::from(parts.concat())].into_iter()).is_some();
+        assert!(begun(&[level, &table]));
+        assert!(!begun(&[&table]), "without a level");
+        assert!(!begun(&[level, &table, &table]), "twice");
     }
 
     #[test]

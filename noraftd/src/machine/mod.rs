@@ -6,6 +6,7 @@
 mod digest;
 mod image;
 mod keys;
+mod members;
 mod reply;
 mod stream;
 mod streams;
@@ -16,11 +17,12 @@ use noraft::LogIndex;
 
 use self::keys::Keys;
 use crate::level::Level;
-use crate::protocol::command::{Class, Command, Request};
+use crate::protocol::command::{Class, Command, MemberChange, Request};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
 
 pub use self::image::{CHUNK_BYTES, Restoring};
+pub use self::members::Members;
 pub use self::reply::REPLY_BYTES_MAX;
 pub use self::strings::VALUE_BYTES_MAX;
 
@@ -30,6 +32,7 @@ pub use self::strings::VALUE_BYTES_MAX;
 pub struct Machine {
     applied_index: LogIndex,
     level: Level,
+    members: Members,
     keys: Keys,
 }
 
@@ -39,6 +42,7 @@ impl Machine {
         Self {
             applied_index: LogIndex::ZERO,
             level: Level::FIRST,
+            members: Members::default(),
             keys: Keys::default(),
         }
     }
@@ -57,7 +61,11 @@ impl Machine {
                 self.level = self.level.max(level);
                 Reply::Integer(i64::from(self.level.get()))
             }
-            Some(Command::FlushAll) if self.level < Level::FLUSH => undecodable(),
+            Some(Command::FlushAll | Command::Member { .. }) if self.level < Level::FLUSH => undecodable(),
+            Some(Command::Member { change }) => {
+                let change = MemberChange::decode(change).expect("what holds it was decoded");
+                self.members.apply(change)
+            }
             Some(command) => execute(&mut self.keys, stamp, &command),
             None => undecodable(),
         }
@@ -106,17 +114,31 @@ impl Machine {
     /// A digest of keys, values and streams: equal states have equal digests, in every process and version.
     /// Costs nothing: each change has kept it.
     pub fn state_hash(&self) -> u64 {
-        self.keys.digest().wrapping_add(self.level_sum())
+        self.keys.digest().wrapping_add(self.cluster_sum())
     }
 
     /// What [`Self::state_hash`] has to be, from the whole state as it is in memory now.
     pub fn read_state_hash(&self) -> u64 {
-        self.keys.read_digest().wrapping_add(self.level_sum())
+        self.keys.read_digest().wrapping_add(self.cluster_sum())
     }
 
-    /// What the level contributes to the digest: nothing at level 0.
-    fn level_sum(&self) -> u64 {
-        u64::from(self.level.get()).wrapping_mul(LEVEL_FACTOR)
+    /// What level and members contribute to the digest: nothing at level 0.
+    fn cluster_sum(&self) -> u64 {
+        let level = u64::from(self.level.get()).wrapping_mul(LEVEL_FACTOR);
+        level.wrapping_add(self.members.digest())
+    }
+
+    /// The membership table.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// The same state in a cluster that is begun with it: its members are its own.
+    pub fn without_members(&self) -> Self {
+        Self {
+            members: Members::default(),
+            ..self.clone()
+        }
     }
 
     /// The level in force.
@@ -173,7 +195,7 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
         // It asks about the state, and is no part of its history.
         Command::Index => undecodable(),
-        Command::Raise { .. } => unreachable!("the machine takes it before"),
+        Command::Raise { .. } | Command::Member { .. } => unreachable!("the machine takes them before"),
     }
 }
 
@@ -200,6 +222,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
         | Command::IncrBy { .. }
         | Command::FlushAll
         | Command::Raise { .. }
+        | Command::Member { .. }
         | Command::Append { .. }
         | Command::XAdd { .. } => {
             debug_assert_eq!(command.class(), Class::Write);

@@ -13,6 +13,7 @@
 //! | 6 | XADD | create u8 (0: NOMKSTREAM), id request u8 (0 `*`, 1 `ms-*`, 2 explicit) and id, key bytes, list of fields and values in turn |
 //! | 7 | FLUSHALL (where it is allowed; from level 1 on) | none |
 //! | 8 | a level comes into force, if it is higher than that in force (a leader appends it when every member supports it) | level u8 |
+//! | 32 | the membership table changes (from level 1 on) | a change (`member.rs`) |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
 //! | 66 | MGET | keys list |
@@ -28,7 +29,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::args::{LENGTH_BYTES, put_bytes};
-use super::{Args, Class, StreamId, StreamIdRequest};
+use super::{Args, Class, MemberChange, StreamId, StreamIdRequest};
 use crate::level::Level;
 use crate::protocol::read::Reader;
 
@@ -39,6 +40,8 @@ pub const BODY_VERSION: u8 = 1;
 pub(super) const FLUSH_ALL: u8 = 7;
 /// The opcode of [`Command::Raise`].
 pub(super) const RAISE: u8 = 8;
+/// The opcode of [`Command::Member`].
+pub(super) const MEMBER: u8 = 32;
 /// The opcode of [`Command::Index`].
 const INDEX: u8 = 72;
 
@@ -76,6 +79,8 @@ pub enum Command<'a> {
     FlushAll,
     /// A level comes into force.
     Raise { level: Level },
+    /// The membership table changes; `change` is an encoded [`MemberChange`].
+    Member { change: &'a [u8] },
     /// `APPEND key value`
     Append { key: &'a [u8], value: &'a [u8] },
     /// `XADD key [NOMKSTREAM] id field value...`; `create` unless `NOMKSTREAM`; an even number of fields.
@@ -141,6 +146,7 @@ impl<'a> Command<'a> {
             | Self::Append { .. }
             | Self::FlushAll
             | Self::Raise { .. }
+            | Self::Member { .. }
             | Self::XAdd { .. } => Class::Write,
             Self::Get { .. }
             | Self::Exists { .. }
@@ -196,6 +202,11 @@ impl<'a> Command<'a> {
             RAISE => Self::Raise {
                 level: Level::new(reader.u8()?),
             },
+            MEMBER => {
+                let change = reader.take(reader.rest().len())?;
+                MemberChange::decode(change)?;
+                Self::Member { change }
+            }
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -264,6 +275,10 @@ impl<'a> Command<'a> {
                 out.put_u8(RAISE);
                 out.put_u8(level.get());
             }
+            Self::Member { change } => {
+                out.put_u8(MEMBER);
+                out.extend_from_slice(change);
+            }
             Self::Get { key } => one_key(64, key, &mut out),
             Self::Exists { keys } => list(65, keys, &mut out),
             Self::MGet { keys } => list(66, keys, &mut out),
@@ -314,6 +329,7 @@ impl<'a> Command<'a> {
             Self::Index => 0,
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
             Self::XRead { streams, .. } => streams.0.encoded_bytes(),
+            Self::Member { change } => change.len(),
             Self::FlushAll | Self::Raise { .. } => 0,
         };
         variable + FIXED_BYTES

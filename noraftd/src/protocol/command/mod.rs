@@ -6,6 +6,7 @@ mod codec;
 mod keys_parse;
 mod local;
 mod local_parse;
+mod member;
 mod own;
 mod parse;
 mod sentinel_parse;
@@ -22,6 +23,8 @@ pub use local::{
     ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section, SentinelQuery,
     SubscriptionChange, Topic,
 };
+pub use member::{ADDRESS_BYTES_MAX, Addresses, Member, MemberChange, Part, is_address};
+pub(crate) use member::{read_rows, write_rows};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
@@ -76,6 +79,24 @@ impl Request {
         }
     }
 
+    /// Changes the membership table.
+    pub fn to_change_members(change: &MemberChange) -> Self {
+        let change = change.encode();
+        let command = Command::Member { change: &change };
+        Self {
+            class: command.class(),
+            body: command.encode().freeze(),
+        }
+    }
+
+    /// The change of the membership table that the encoded command `body` is.
+    pub fn member_change(body: &[u8]) -> Option<MemberChange> {
+        match body {
+            [BODY_VERSION, codec::MEMBER, change @ ..] => MemberChange::decode(change),
+            _ => None,
+        }
+    }
+
     /// The level that a node has to support to be sent this request.
     pub fn known_from(&self) -> Level {
         match Self::raises_to(&self.body) {
@@ -88,7 +109,7 @@ impl Request {
     /// opcode is looked at.)
     pub fn takes_level(&self) -> Level {
         match self.body[..] {
-            [BODY_VERSION, codec::FLUSH_ALL, ..] => Level::FLUSH,
+            [BODY_VERSION, codec::FLUSH_ALL | codec::MEMBER, ..] => Level::FLUSH,
             _ => Level::FIRST,
         }
     }
