@@ -9,7 +9,7 @@
 //! it was first met, with the same settings, and supports the level in force. Where it says how often it was started, no later process with that directory
 //! was met, and no other one of the same number. What is remembered of it is durable before it is admitted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use noraft::NodeId;
@@ -24,7 +24,7 @@ pub struct Admission {
     settings: SharedSettings,
     /// The level in force, as far as this node knows.
     level: Level,
-    members: BTreeSet<NodeId>,
+    roll: Roll,
     /// The data directory that each member had when it was first met.
     known_peers: KnownPeers,
 }
@@ -41,7 +41,10 @@ impl Admission {
             owner,
             settings,
             level: Level::FIRST,
-            members,
+            roll: Roll {
+                members,
+                ..Roll::default()
+            },
             known_peers,
         }
     }
@@ -49,6 +52,12 @@ impl Admission {
     /// This level is in force: who does not support it is turned away from now on.
     pub fn note_level(&mut self, level: Level) {
         self.level = self.level.max(level);
+    }
+
+    /// These are the members from now on.
+    pub fn note_roll(&mut self, roll: Roll) {
+        self.known_peers.forget(&roll.gone);
+        self.roll = roll;
     }
 
     /// What can be said of a hello whose sender has proven nothing.
@@ -67,7 +76,7 @@ impl Admission {
             let meant = hello.to.get();
             return Err(Refusal::of(hello, Reject::Node, format!("it means node {meant}")));
         }
-        if !self.members.contains(&hello.from) {
+        if !self.roll.members.contains(&hello.from) && !self.roll.gone.contains(&hello.from) {
             let detail = "it is not a member of the cluster";
             return Err(Refusal::of(hello, Reject::NotMember, detail));
         }
@@ -80,6 +89,10 @@ impl Admission {
     ///
     /// When its sender is turned away, or what is new of it cannot be made durable.
     pub fn admit(&mut self, hello: &Hello) -> Result<(), NotAdmitted> {
+        if self.roll.gone.contains(&hello.from) {
+            let detail = "it was removed from the cluster";
+            return Err(Refusal::of(hello, Reject::Removed, detail).into());
+        }
         let differences = self.settings.differences(hello.extensions.settings);
         if !differences.is_empty() {
             let detail = format!("what every node has to share differs: {differences}");
@@ -103,8 +116,21 @@ impl Admission {
             }
             Some(known) => self.admit_start(hello, known),
             // Once for each node, so the caller may wait for the disk.
-            None => Ok(self.known_peers.admit(hello.from, peer_of(hello))?),
+            None => self.admit_unmet(hello),
         }
+    }
+
+    /// A node that this one has never met: the membership table knows its directory, where there is one.
+    fn admit_unmet(&mut self, hello: &Hello) -> Result<(), NotAdmitted> {
+        let incarnation = self.roll.incarnations.get(&hello.from);
+        if let Some(incarnation) = incarnation.filter(|known| **known != hello.incarnation) {
+            let detail = format!(
+                "its data directory is {:016x}, that of this member is {incarnation:016x}",
+                hello.incarnation
+            );
+            return Err(Refusal::of(hello, Reject::Incarnation, detail).into());
+        }
+        Ok(self.known_peers.admit(hello.from, peer_of(hello))?)
     }
 
     /// Looks whether the process is the one that was met last with this directory, or a later one. A node of an earlier
@@ -153,7 +179,7 @@ impl Admission {
     ///
     /// When it is no member, or the disk fails.
     pub fn readmit(&mut self, node: NodeId, incarnation: u64) -> Result<(), NotReadmitted> {
-        if !self.members.contains(&node) {
+        if !self.roll.members.contains(&node) {
             return Err(NotReadmitted::NotMember(node.get()));
         }
         let peer = KnownPeer {
@@ -162,6 +188,17 @@ impl Admission {
         };
         Ok(self.known_peers.admit(node, peer)?)
     }
+}
+
+/// Which nodes there are, and were.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// The other members.
+    pub members: BTreeSet<NodeId>,
+    /// The nodes that were removed, and are in no configuration any more.
+    pub gone: BTreeSet<NodeId>,
+    /// The data directories of members, as far as the membership table knows them.
+    pub incarnations: BTreeMap<NodeId, u64>,
 }
 
 /// What the sender says of itself that is remembered.
@@ -345,6 +382,30 @@ mod tests {
         }
         let error = two(&disk).readmit(NodeId::new(3), 2).unwrap_err().to_string();
         assert_eq!(error, "node 3 is not another member of this cluster");
+    }
+
+    #[test]
+    fn a_node_that_was_removed_hears_so_and_one_never_met_has_the_directory_of_the_table() {
+        let mut two = two(&MemDisk::new());
+        let three = |incarnation| Hello {
+            from: NodeId::new(3),
+            ..hello(incarnation)
+        };
+        two.admit(&hello(1)).unwrap();
+        two.note_roll(Roll {
+            members: [NodeId::new(3)].into(),
+            gone: [ONE].into(),
+            incarnations: [(NodeId::new(3), 33)].into(),
+        });
+        assert!(two.verify(&hello(1)).is_ok(), "it has to prove itself first");
+        assert_eq!(reject_of(two.admit(&hello(1))), Some(Reject::Removed));
+        assert_eq!(two.known(ONE), None, "it makes room");
+        assert_eq!(reject_of(two.admit(&three(34))), Some(Reject::Incarnation));
+        assert_eq!(reject_of(two.admit(&three(33))), None);
+        // What was met counts more than a table that may be behind.
+        two.readmit(NodeId::new(3), 34).unwrap();
+        assert_eq!(reject_of(two.admit(&three(34))), None);
+        assert_eq!(reject_of(two.admit(&three(33))), Some(Reject::Incarnation));
     }
 
     /// A process of node 1, whose directory was started with these marks, the latest first.

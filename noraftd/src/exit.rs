@@ -32,6 +32,8 @@ pub enum Exit {
     UnknownEntry = 77,
     /// The configuration is wrong.
     Config = 78,
+    /// The node was removed from its cluster.
+    Removed = 79,
 }
 
 impl Exit {
@@ -62,4 +64,5 @@ Exit codes:
   75  another process is using the data directory
   76  the node is alive, but is still reading its data directory
   77  the cluster has risen to a level that only a later version of noraftd supports
-  78  the configuration is wrong";
+  78  the configuration is wrong
+  79  the node was removed from its cluster";

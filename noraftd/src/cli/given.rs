@@ -23,7 +23,16 @@ impl Given {
     ///
     /// When the file cannot be read, or a setting is missing or wrong.
     pub(super) fn check(self) -> Result<ServeConfig, ConfigError> {
+        self.settings()?.check()
+    }
+
+    /// What was given, wherever.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read.
+    pub(super) fn settings(self) -> Result<Settings, ConfigError> {
         let from_file = self.config.as_deref().map(Settings::from_file).transpose()?;
-        self.settings.or(from_file.unwrap_or_default()).check()
+        Ok(self.settings.or(from_file.unwrap_or_default()))
     }
 }

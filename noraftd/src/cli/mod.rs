@@ -6,6 +6,8 @@
 mod dev;
 mod given;
 mod inspect;
+mod join;
+mod member;
 mod order;
 mod query;
 mod rejoin;
@@ -43,6 +45,7 @@ enum Verb {
     Serve(Box<serve::Serve>),
     Dev(dev::Dev),
     Status(status::AskStatus),
+    Member(member::Member),
     Voters(voters::Voters),
     Transfer(transfer::Transfer),
     Upgrade(upgrade::Upgrade),
@@ -73,6 +76,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Member(verb) => verb.run(),
         Verb::Voters(verb) => verb.run(),
         Verb::Transfer(verb) => verb.run(),
         Verb::Upgrade(verb) => verb.run(),

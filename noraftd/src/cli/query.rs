@@ -12,6 +12,7 @@ use noraft::LogPosition;
 
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::local::members::MembersReport;
 use crate::local::status::StatusReport;
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
 use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
@@ -115,6 +116,31 @@ pub(super) fn ask_for_voters(endpoint: &Endpoint, voters: &[u64]) -> Result<(), 
         .collect();
     match ask(endpoint, &words)? {
         Value::Status(_) => Ok(()),
+        other => Err(QueryError::of_answer(endpoint, other)),
+    }
+}
+
+/// Asks the node at `endpoint` which members there are; the text is the JSON as it came.
+pub(super) fn ask_for_members(endpoint: &Endpoint) -> Result<(MembersReport, String), QueryError> {
+    match ask(endpoint, &["NORAFT.MEMBERS"])? {
+        Value::Bulk(json) => {
+            let strange = |error: serde_json::Error| QueryError::Strange(endpoint.clone(), error.to_string());
+            let report = serde_json::from_slice(&json).map_err(strange)?;
+            Ok((report, String::from_utf8_lossy(&json).into_owned()))
+        }
+        other => Err(QueryError::of_answer(endpoint, other)),
+    }
+}
+
+/// Has the node at `endpoint` change the membership table, and waits until that is committed. Returns an id where a new
+/// one was given.
+pub(super) fn ask_to_change_members(endpoint: &Endpoint, words: &[&str]) -> Result<i64, QueryError> {
+    let words: Vec<&str> = std::iter::once("NORAFT.MEMBER")
+        .chain(words.iter().copied())
+        .collect();
+    match ask(endpoint, &words)? {
+        Value::Status(_) => Ok(0),
+        Value::Integer(id) => Ok(id),
         other => Err(QueryError::of_answer(endpoint, other)),
     }
 }

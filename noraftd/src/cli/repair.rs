@@ -83,7 +83,7 @@ impl Repair {
 pub(super) fn fetch_into(config: &ServeConfig, from: &Endpoint) -> Result<Snapshot, Failure> {
     let path = config.data_dir.join(FETCHED);
     // What is missing in it is replicated before the node votes.
-    let (_, snapshot) = fetch(from, &path, Some(config.cluster_id), Extent::Stale)?;
+    let (_, snapshot) = fetch(from, &path, Some(config.cluster_id), Extent::Stale, None)?;
     // The state is in memory now; where this fails, a file too many is left.
     let _ = std::fs::remove_file(&path);
     Ok(snapshot)

@@ -4,22 +4,34 @@ use clap::Args;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
+use tracing::level_filters::LevelFilter;
 
 use super::given::Given;
+use super::join::{set_up, with_known_id};
+use super::snapshot::Failure;
 use super::{complain, log_to_stderr};
+use crate::config::ServeConfig;
+use crate::endpoint::Endpoint;
 use crate::exit::{EXIT_CODES, Exit};
 use crate::shell;
 
 /// Runs one node of a cluster until SIGTERM or SIGINT.
 ///
-/// Every node is started with the same list of members. The data directory is created at the first start;
-/// from then on it belongs to this node of this cluster. Settings come from flags, from a TOML file, or
+/// The nodes that begin a cluster are started with the same list of members; others join it (--join). The data directory is
+/// created at the first start; from then on it belongs to this node of this cluster. Settings come from flags, from a TOML file, or
 /// from both; a flag wins. SIGHUP reads the secrets again, SIGUSR1 writes the status to the log.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
 pub(super) struct Serve {
     #[command(flatten)]
     given: Given,
+    /// Join the cluster of these nodes, given by their addresses for clients, as a new member: the data directory is made,
+    /// the id is given by the cluster, the others need --peer-listen. Ignored once the directory is that of a member
+    #[arg(long, value_name = "ADDR", value_delimiter = ',')]
+    join: Vec<Endpoint>,
+    /// Stay a learner, which receives the log and does not vote, instead of becoming a voter once it has caught up
+    #[arg(long, requires = "join")]
+    learner: bool,
     /// End when this process, which started the node, ends.
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -29,11 +41,11 @@ impl Serve {
     /// Runs the node.
     pub(super) fn run(self) -> Exit {
         let parent = self.parent;
-        let config = match self.given.check() {
+        let config = match self.config() {
             Ok(config) => config,
-            Err(error) => {
-                complain(error);
-                return Exit::Config;
+            Err(failure) => {
+                complain(&failure);
+                return failure.exit();
             }
         };
         log_to_stderr(config.log);
@@ -48,6 +60,21 @@ impl Serve {
                 error.exit()
             }
         }
+    }
+}
+
+impl Serve {
+    /// How the node runs, once it is a member.
+    fn config(self) -> Result<ServeConfig, Failure> {
+        let settings = self.given.settings()?;
+        let settings = match self.join.is_empty() {
+            true => with_known_id(settings)?,
+            false => {
+                log_to_stderr(settings.log_level().unwrap_or(LevelFilter::INFO));
+                set_up(settings, &self.join, self.learner)?
+            }
+        };
+        Ok(settings.check()?)
     }
 }
 
@@ -90,7 +117,11 @@ Examples:
         --peer-secret-file /etc/noraft.secret \\
         --peer 1=10.0.0.1:7701 --peer 2=10.0.0.2:7701 --peer 3=10.0.0.3:7701
 
-  The same from a file, node1.toml:
+  A new machine of that cluster, which becomes its fourth member:
+    noraftd serve --join 10.0.0.1:7601,10.0.0.2:7601 --data-dir /var/lib/noraft \\
+        --listen 10.0.0.4:7601 --peer-listen 10.0.0.4:7701 --peer-secret-file /etc/noraft.secret
+
+  The first of three from a file, node1.toml:
     id = 1
     data_dir = \"/var/lib/noraft\"
     listen = [\"10.0.0.1:7601\", \"/run/noraft.sock\"]

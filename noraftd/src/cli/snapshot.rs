@@ -103,6 +103,8 @@ pub(super) enum Failure {
     NotTaken(Endpoint),
     #[error("{0}")]
     Rejoin(String),
+    #[error("{0}")]
+    Join(String),
 }
 
 impl Failure {
@@ -115,7 +117,7 @@ impl Failure {
             Self::Snapshot(SnapshotError::Disk { .. }) | Self::File { .. } | Self::NotTaken(_) => {
                 Exit::Failed
             }
-            Self::Rejoin(_) => Exit::Config,
+            Self::Rejoin(_) | Self::Join(_) => Exit::Config,
         }
     }
 }
@@ -151,7 +153,7 @@ impl Save {
         } else {
             Extent::Acknowledged
         };
-        let (id, snapshot) = fetch(&self.address, &temporary, None, extent)?;
+        let (id, snapshot) = fetch(&self.address, &temporary, None, extent, None)?;
         std::fs::rename(&temporary, &self.file)
             .and_then(|()| sync_parent(&self.file))
             .map_err(file_failure("writing", &self.file))?;
@@ -177,12 +179,14 @@ pub(super) enum Extent {
     Stale,
 }
 
-/// Has the node at `address` take a snapshot, and gets it into the file at `path`: whole and durable, or not at all.
+/// Has the node at `address` take a snapshot, and gets it into the file at `path`: whole and durable, or not at all; at most
+/// `rate` bytes a second.
 pub(super) fn fetch(
     address: &Endpoint,
     path: &Path,
     cluster_id: Option<u64>,
     extent: Extent,
+    rate: Option<u64>,
 ) -> Result<(SnapshotId, event::Snapshot), Failure> {
     let wanted = match extent {
         Extent::Acknowledged => ask_for_index_again(address)?,
@@ -191,7 +195,7 @@ pub(super) fn fetch(
     let mut result = Err(Failure::NotTaken(address.clone()));
     for _ in 0..FETCHES_MAX {
         result = take(address, wanted)
-            .and_then(|position| fetch_file(address, position, path))
+            .and_then(|position| fetch_file(address, position, path, rate))
             .and_then(|()| load(path, cluster_id));
         match &result {
             // The node has taken another one meanwhile, and forgotten this.
@@ -219,7 +223,12 @@ fn ask_for_index_again(address: &Endpoint) -> Result<u64, Failure> {
     Ok(asked?)
 }
 
-fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<(), Failure> {
+fn fetch_file(
+    address: &Endpoint,
+    position: LogPosition,
+    path: &Path,
+    rate: Option<u64>,
+) -> Result<(), Failure> {
     let mut file = create_private(path).map_err(file_failure("creating", path))?;
     let mut offset = 0;
     loop {
@@ -229,6 +238,13 @@ fn fetch_file(address: &Endpoint, position: LogPosition, path: &Path) -> Result<
         }
         file.write_all(&bytes).map_err(file_failure("writing", path))?;
         offset += bytes.len() as u64;
+        if let Some(rate) = rate {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the network is left to the cluster meanwhile"
+            )]
+            thread::sleep(Duration::from_secs(1).mul_f64(bytes.len() as f64 / rate as f64));
+        }
     }
 }
 

@@ -29,10 +29,11 @@ impl Settings {
         let id = check_id("id", self.id.ok_or(ConfigError::Missing("id"))?)?;
         let data_dir = self.data_dir.ok_or(ConfigError::Missing("data_dir"))?;
         let cluster = check_cluster(self.cluster)?;
-        let mut peers = check_peers(&self.peers)?;
+        let mut peers = check_peers("peers", &self.peers)?;
         let own = peers.remove(&id);
         let listen = first_given(self.listen, vec![LISTEN_DEFAULT.to_owned()]);
         let given = check_endpoints("peer_listen", &self.peer_listen)?;
+        let advertise = check_peer_advertise(self.peer_advertise, own.as_ref(), &given)?;
         let peer_listen = first_given(given, own.into_iter().collect());
         if peer_listen.is_empty() && !peers.is_empty() {
             return Err(ConfigError::Missing("peer_listen"));
@@ -53,7 +54,9 @@ impl Settings {
             },
             peers: PeerConfig {
                 listen: peer_listen,
+                advertise,
                 others: peers,
+                via: check_peers("peer_via", &self.peer_via)?,
                 auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
                 secret_file: self.peer_secret_file,
                 insecure: self.insecure_peers,
@@ -132,31 +135,42 @@ fn check_advertise(address: Option<String>) -> Result<Option<String>, ConfigErro
     }
 }
 
-fn check_peers(texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigError> {
+/// Where the others reach the node: where it says so, or else where it was to be reached from the beginning, or listens.
+fn check_peer_advertise(
+    given: Option<String>,
+    own: Option<&Endpoint>,
+    listen: &[Endpoint],
+) -> Result<Option<Endpoint>, ConfigError> {
+    if let Some(text) = given {
+        return Ok(check_endpoints("peer_advertise", &[text])?.pop());
+    }
+    let is_reachable =
+        |at: &&Endpoint| matches!(at, Endpoint::Unix(_)) || at.reachable_from_elsewhere().is_some();
+    Ok(own.or_else(|| listen.iter().find(is_reachable)).cloned())
+}
+
+fn check_peers(field: &'static str, texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigError> {
     let mut peers = BTreeMap::new();
     for text in texts {
-        let (id, address) = text.split_once('=').ok_or_else(|| {
-            invalid(
-                "peers",
-                format!("'{text}' is not ID=ADDR (as in 2=10.0.0.2:7701)"),
-            )
-        })?;
+        let (id, address) = text
+            .split_once('=')
+            .ok_or_else(|| invalid(field, format!("'{text}' is not ID=ADDR (as in 2=10.0.0.2:7701)")))?;
         let id = id
             .trim()
             .parse()
-            .map_err(|_| invalid("peers", format!("'{id}' is no node id")))?;
-        let id = check_id("peers", id)?;
+            .map_err(|_| invalid(field, format!("'{id}' is no node id")))?;
+        let id = check_id(field, id)?;
         let endpoint: Endpoint = address
             .trim()
             .parse()
-            .map_err(|error| invalid("peers", format!("{error}")))?;
+            .map_err(|error| invalid(field, format!("{error}")))?;
         if peers.insert(id, endpoint).is_some() {
-            return Err(invalid("peers", format!("node {} is named twice", id.get())));
+            return Err(invalid(field, format!("node {} is named twice", id.get())));
         }
     }
     if peers.len() > MEMBERS_MAX {
         return Err(invalid(
-            "peers",
+            field,
             format!("a cluster has at most {MEMBERS_MAX} members"),
         ));
     }

@@ -82,10 +82,14 @@ pub struct ClientConfig {
 /// How a node meets the others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PeerConfig {
-    /// Addresses for the other nodes; none in a cluster of one.
+    /// Addresses for the other nodes; none in a cluster that is to stay one node.
     pub listen: Vec<Endpoint>,
+    /// Where the other nodes reach this one, as far as it knows.
+    pub advertise: Option<Endpoint>,
     /// Every other member.
     pub others: BTreeMap<NodeId, Endpoint>,
+    /// Where other members are reached, whatever else is known; only tests want that.
+    pub via: BTreeMap<NodeId, Endpoint>,
     /// The file with the secret that the nodes share.
     pub secret_file: Option<PathBuf>,
     /// What other nodes have to prove. Anything but [`PeerAuth::Off`] comes with a secret.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use noraft::NodeId;
 use serde::Deserialize;
 
 use super::ConfigError;
@@ -13,7 +14,7 @@ use super::ConfigError;
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// This node's number, from 1 up; each member has its own, permanently.
+    /// This node's number, from 1 up; each member has its own, permanently [default: the one that the data directory has]
     #[arg(long, value_name = "N")]
     pub(super) id: Option<u64>,
     /// The cluster's name; nodes with another name are refused [default: noraft]
@@ -32,7 +33,12 @@ pub struct Settings {
     /// An address for the other nodes. Repeatable [default: this node's own --peer address]
     #[arg(long, value_name = "ADDR")]
     pub(super) peer_listen: Vec<String>,
-    /// A member and how to reach it. One for each member; this node may be among them.
+    /// Where the other nodes reach this node, if that is not where it listens [default: its own --peer address, or the first
+    /// --peer-listen address, unless it is a wildcard]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) peer_advertise: Option<String>,
+    /// A member of a cluster that begins, and how to reach it. One for each member; this node may be among them. Ignored once
+    /// the members are written down in the log, from level 1 on
     #[arg(long = "peer", value_name = "ID=ADDR")]
     pub(super) peers: Vec<String>,
     /// A file with the secret that all nodes share, at least 16 bytes; with a second line while it is being replaced. Nodes
@@ -76,6 +82,9 @@ pub struct Settings {
     /// [default: 4MiB]
     #[arg(long, value_name = "SIZE")]
     pub(super) scrub_rate: Option<String>,
+    /// A testing aid: reach this member there, whatever else is known of where it is. Repeatable
+    #[arg(long, value_name = "ID=ADDR", help_heading = "Testing")]
+    pub(super) peer_via: Vec<String>,
     /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
@@ -112,6 +121,30 @@ impl Settings {
             .map_err(|error| ConfigError::Malformed(path.into(), error.to_string().trim_end().to_owned()))
     }
 
+    /// The data directory, if it was given.
+    pub fn data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+
+    /// True when the id was given.
+    pub fn has_id(&self) -> bool {
+        self.id.is_some()
+    }
+
+    /// The level of what is logged, if it was given and is one.
+    pub fn log_level(&self) -> Option<tracing::level_filters::LevelFilter> {
+        self.log.as_deref()?.parse().ok()
+    }
+
+    /// The same, for this node, unless they name one.
+    #[must_use]
+    pub fn with_id(self, id: NodeId) -> Self {
+        Self {
+            id: self.id.or(Some(id.get())),
+            ..self
+        }
+    }
+
     /// These settings, and `other`'s where these say nothing.
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -121,6 +154,7 @@ impl Settings {
             listen: first_given(self.listen, other.listen),
             advertise: self.advertise.or(other.advertise),
             peer_listen: first_given(self.peer_listen, other.peer_listen),
+            peer_advertise: self.peer_advertise.or(other.peer_advertise),
             peers: first_given(self.peers, other.peers),
             peer_secret_file: self.peer_secret_file.or(other.peer_secret_file),
             peer_auth: self.peer_auth.or(other.peer_auth),
@@ -134,6 +168,7 @@ impl Settings {
             snapshot_log_bytes: self.snapshot_log_bytes.or(other.snapshot_log_bytes),
             snapshot_rate: self.snapshot_rate.or(other.snapshot_rate),
             scrub_rate: self.scrub_rate.or(other.scrub_rate),
+            peer_via: first_given(self.peer_via, other.peer_via),
             log: self.log.or(other.log),
             shadow_disk: self.shadow_disk.or(other.shadow_disk),
             test_clock: self.test_clock.or(other.test_clock),

@@ -55,6 +55,28 @@ fn the_members_may_include_this_node_or_not() {
 }
 
 #[test]
+fn the_others_reach_a_node_where_it_says_or_where_it_begins_or_listens() {
+    let advertised = |advertise: Option<&str>, peer: &[&str], listen: &[&str]| {
+        let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
+        let settings = Settings {
+            peer_advertise: advertise.map(str::to_owned),
+            peers: words(peer),
+            peer_listen: words(listen),
+            peer_via: vec!["2=h:9".to_owned()],
+            ..Settings::minimal()
+        };
+        let peers = settings.check().expect("good").peers;
+        assert_eq!(peers.via[&NodeId::new(2)], Endpoint::Tcp("h:9".into()));
+        peers.advertise.map(|address| address.to_string())
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(advertised(Some("h:3"), &["1=h:1"], &["h:2"]), some("h:3"));
+    assert_eq!(advertised(None, &["1=h:1"], &["h:2"]), some("h:1"));
+    assert_eq!(advertised(None, &[], &["0.0.0.0:2", "h:2"]), some("h:2"));
+    assert_eq!(advertised(None, &[], &["0.0.0.0:2"]), None);
+}
+
+#[test]
 fn a_flag_wins_over_the_file() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("node.toml");

@@ -6,6 +6,7 @@ mod command_docs;
 pub mod facts;
 mod glob;
 mod info;
+pub mod members;
 mod render;
 pub mod sentinel;
 pub mod session;

@@ -286,7 +286,10 @@ mod tests {
             machine.apply(index, Stamp::from_millis(1), &request.body)
         };
         let error = apply(begin.clone());
-        assert!(matches!(error, Reply::Error(_)), "at level 0 there is no table: {error:?}");
+        assert!(
+            matches!(error, Reply::Error(_)),
+            "at level 0 there is no table: {error:?}"
+        );
         apply(command::Request::to_raise(Level::FLUSH));
         assert_eq!(apply(begin), Reply::Status("OK"));
         let back = restored(machine.chunks()).expect("what was written is read");
@@ -294,7 +297,10 @@ mod tests {
         assert_eq!(back.state_hash(), machine.state_hash());
         let bare = machine.without_members();
         assert!(bare.members().is_empty() && bare.state_hash() != machine.state_hash());
-        let table = [&[TAG_MEMBERS, machine.members().encode().len() as u8, 0, 0, 0][..], &machine.members().encode()];
+        let table = [
+            &[TAG_MEMBERS, machine.members().encode().len() as u8, 0, 0, 0][..],
+            &machine.members().encode(),
+        ];
         let table = table.concat();
         let level = &[TAG_LEVEL, 1][..];
         let begun = |parts: &[&[u8]]| restored([Bytes::from(parts.concat())].into_iter()).is_some();

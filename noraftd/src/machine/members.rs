@@ -90,8 +90,8 @@ impl Members {
             MemberChange::Announce {
                 id,
                 incarnation,
-                client,
-            } => table.announce(id, incarnation, client),
+                addresses,
+            } => table.announce(id, incarnation, addresses),
         };
         match reply {
             Ok(reply) => {
@@ -157,7 +157,10 @@ impl Table {
 
     /// One data directory has one row: who asks again is given the same id.
     fn join(&mut self, id: Option<NodeId>, incarnation: u64, addresses: Addresses, stays: bool) -> Changed {
-        let known = self.rows.values().find(|row| incarnation != 0 && row.incarnation == incarnation);
+        let known = self
+            .rows
+            .values()
+            .find(|row| incarnation != 0 && row.incarnation == incarnation);
         if let Some(row) = known {
             return match id.is_none_or(|id| id == row.id) {
                 true => Ok(integer(row.id)),
@@ -234,11 +237,14 @@ impl Table {
         DONE
     }
 
-    fn announce(&mut self, id: NodeId, incarnation: u64, client: String) -> Changed {
+    fn announce(&mut self, id: NodeId, incarnation: u64, addresses: Addresses) -> Changed {
         let row = self.row(id)?;
         row.incarnation = incarnation;
+        if row.addresses.peer.is_empty() {
+            row.addresses.peer = addresses.peer;
+        }
         if row.addresses.client.is_empty() {
-            row.addresses.client = client;
+            row.addresses.client = addresses.client;
         }
         DONE
     }
@@ -324,7 +330,10 @@ mod tests {
         let Reply::Error(text) = reply else {
             panic!("{reply:?} is no refusal")
         };
-        assert!(text.contains(reason) && text.ends_with("; nothing was done"), "{text}");
+        assert!(
+            text.contains(reason) && text.ends_with("; nothing was done"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -424,11 +433,17 @@ mod tests {
         let announce = |client: &str| MemberChange::Announce {
             id: id(2),
             incarnation: 55,
-            client: client.to_owned(),
+            addresses: Addresses {
+                peer: client.to_owned(),
+                client: client.to_owned(),
+            },
         };
         members.apply(announce("host:3"));
         let row = members.get(id(2)).expect("it is there");
-        assert_eq!((&*row.addresses.peer, &*row.addresses.client), ("host:1", "host:2"));
+        assert_eq!(
+            (&*row.addresses.peer, &*row.addresses.client),
+            ("host:1", "host:2")
+        );
         assert_eq!(row.incarnation, 55);
     }
 

@@ -18,6 +18,10 @@
 //! | refused: leadership is being transferred already | `INPROGRESS` |
 //! | refused: no node can take over | `ERR` |
 //! | refused: the node that is to take over lacks a part of the log | `TRYAGAIN` |
+//! | refused: the members are not written down yet | `TRYAGAIN` |
+//! | refused: the members are in the table | `ERR` |
+//! | refused: the node has not caught up | `TRYAGAIN` |
+//! | refused: too few voters would be left | `ERR` |
 //! | in doubt, for any reason | `INDEFINITE` |
 //! | done, and the state machine objects | `ERR`, `WRONGTYPE`: a definite answer, nothing was changed |
 //!
@@ -67,6 +71,14 @@ pub enum Refusal {
     NoSuccessor,
     /// The other node did not get the whole log in time.
     TransferTimeout,
+    /// The cluster has no membership table yet.
+    NoTable,
+    /// The voters are those that the membership table wants.
+    HasTable,
+    /// The node that is to vote lacks more than a little of the log, or does not follow the leader.
+    NotCaughtUp,
+    /// Of the voters that there would be, fewer than a quorum follow the leader.
+    TooFewVoters,
 }
 
 /// Why it is unknown whether it was done.
@@ -107,7 +119,7 @@ impl Outcome {
 
 impl Refusal {
     /// Every refusal.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::NoLeader,
         Self::NotLeader,
         Self::Overloaded,
@@ -122,6 +134,10 @@ impl Refusal {
         Self::TransferInProgress,
         Self::NoSuccessor,
         Self::TransferTimeout,
+        Self::NoTable,
+        Self::HasTable,
+        Self::NotCaughtUp,
+        Self::TooFewVoters,
     ];
 
     /// The error's text, its code first.
@@ -151,6 +167,18 @@ impl Refusal {
             }
             Self::TransferTimeout => {
                 "TRYAGAIN the other node did not get the whole log in time; nothing was done"
+            }
+            Self::NoTable => {
+                "TRYAGAIN the members are not written down yet, which takes level 1 of the cluster; nothing was done"
+            }
+            Self::HasTable => {
+                "ERR the cluster has a membership table, see `noraftd member`; nothing was done"
+            }
+            Self::NotCaughtUp => {
+                "TRYAGAIN the node that is to vote does not follow the leader, or has not caught up with it; nothing was done"
+            }
+            Self::TooFewVoters => {
+                "ERR fewer than a quorum of the voters that there would be follow the leader; nothing was done"
             }
             Self::Divergent => {
                 "DIVERGED this node holds something else than others, and no majority holds the same; nothing was done"

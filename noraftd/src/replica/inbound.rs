@@ -174,6 +174,7 @@ impl Replica {
         }
         self.propose_queued();
         self.raise_by_itself();
+        self.follow_members();
         self.begin_changes();
     }
 

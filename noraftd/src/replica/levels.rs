@@ -5,6 +5,7 @@
 //!
 //! Invariant: nothing is appended that the level in force here does not cover; so nothing that a member does not know.
 
+use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId};
 
 use crate::level::Level;
@@ -88,14 +89,20 @@ impl Replica {
         if level <= self.level() || self.levels.raising.is_some_and(is_under_way) {
             return;
         }
+        if let Some(position) = self.append_own(Request::to_raise(level).body) {
+            self.note_raising(position, level);
+        }
+    }
+
+    /// Appends a command that no client asked for.
+    pub(super) fn append_own(&mut self, body: Bytes) -> Option<LogPosition> {
         let position = self.node.propose_command();
         if position.is_invalid() {
-            return;
+            return None;
         }
         self.give_up_superseded(position.index);
-        let body = Request::to_raise(level).body;
         let record = Record::new(position, RecordKind::Command, self.stamp, body);
         self.content.keep(record);
-        self.note_raising(position, level);
+        Some(position)
     }
 }

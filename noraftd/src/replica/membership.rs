@@ -1,4 +1,5 @@
-//! Changes of the voters at runtime: joint consensus (Raft 6), one change at a time.
+//! Changes of the voters at runtime: joint consensus (Raft 6), one change at a time. Where there is a membership table, the
+//! configuration follows that instead (`members`).
 //!
 //! The leader appends a joint configuration, which is in force at once; when it is committed, by majorities of the
 //! old and of the new voters, the core appends the final one. Which configuration is in force follows from the log
@@ -16,6 +17,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId};
 
+use crate::level::Level;
 use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
@@ -116,12 +118,19 @@ impl Replica {
         if !self.space.is_plenty() || self.is_silent() {
             return Some(Refusal::DiskFull);
         }
+        if !self.members().is_empty() {
+            return Some(Refusal::HasTable);
+        }
+        // From level 1 on a table may be on its way, which wants the voters of now.
+        if self.level() > Level::FIRST && !self.may_change_parts() {
+            return Some(Refusal::ChangeInProgress);
+        }
         (!self.is_settled()).then_some(Refusal::ChangeInProgress)
     }
 
     /// True when no change of the voters is in progress, as far as this node has applied the log. That the configuration
     /// it has applied is equal says nothing: voters of long ago may be about to become voters again.
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         let is_applied = self.node.log().latest_config_index() <= self.applied.index();
         is_applied && !self.node.config().is_joint_consensus()
     }

@@ -7,8 +7,8 @@
 //!
 //! - what arrives and leaves: `inbound`, `deferred` (what waits for the sync in flight), `outbound`, `outputs`;
 //! - requests: `waiting` (all of them), `requests` (on their way), `order` (on one connection), `proposals` (in the log),
-//!   `reads` (ReadIndex), `forwards` (passed to the leader), `membership` (changes of the voters), `levels` (what all
-//!   members understand), `replies`;
+//!   `reads` (ReadIndex), `forwards` (passed to the leader), `membership` (changes of the voters), `members` (the
+//!   configuration follows the membership table), `levels` (what all members understand), `replies`;
 //! - the log: `content` (payloads, and the chain over them), `payloads` (records by position), `durability`, `fetch`,
 //!   `applied` (the state machine), `snapshots`, `space` (what the disk has left);
 //! - the other nodes: `leadership`, `replication`, `progress` (what is in flight to each peer), `pulses` (what overtakes
@@ -30,6 +30,7 @@ pub mod glance;
 mod inbound;
 mod leadership;
 mod levels;
+mod members;
 mod membership;
 mod order;
 mod outbound;
@@ -75,6 +76,7 @@ use self::elections::Elections;
 use self::event::{DamageStatus, ElectionStatus, Input, LogStatus, Output, Room, Snapshot, Status};
 use self::leadership::Leadership;
 use self::levels::Levels;
+use self::members::Following;
 use self::outputs::Outputs;
 use self::pulses::Pulses;
 use self::repair::Repair;
@@ -84,6 +86,7 @@ use self::timers::Timers;
 use self::transfer::Transfers;
 use self::waiting::Waiting;
 
+pub use self::members::MemberProgress;
 pub use self::transfer::Transfer;
 
 /// How a replica behaves; every limit has its reason beside it.
@@ -217,6 +220,7 @@ pub struct Replica {
     durability: Durability,
     applied: Applied,
     levels: Levels,
+    following: Following,
     snapshots: Snapshots,
     space: Space,
 
@@ -281,6 +285,7 @@ impl Replica {
             durability: Durability::new(durable, config.election_timeout / elections::SYNCS_PER_ELECTION),
             applied: Applied::new(machine, applied, stamp),
             levels: Levels::default(),
+            following: Following::default(),
             snapshots: Snapshots::new(newest),
             space: Space::default(),
             leadership,

@@ -79,7 +79,8 @@ impl Replica {
             request,
             deadline,
         } = pending;
-        if let Some(refusal) = self.refusal_by_level(&request) {
+        let by_members = || self.refusal_by_members(&request);
+        if let Some(refusal) = self.refusal_by_level(&request).or_else(by_members) {
             self.answer(origin, Outcome::Refused(refusal));
             return None;
         }
@@ -92,6 +93,7 @@ impl Replica {
         if let Some(level) = Request::raises_to(&request.body) {
             self.note_raising(position, level);
         }
+        self.note_member_change(position, &request);
         self.content.keep(Record::new(
             position,
             RecordKind::Command,

@@ -73,6 +73,11 @@ impl Pulses {
         self.answered.get(&id).is_some_and(|last| last.pulse >= pulse)
     }
 
+    /// When `id` last answered a pulse of this term.
+    pub(super) fn last_heard(&self, id: NodeId) -> Option<Instant> {
+        self.answered.get(&id).map(|last| last.at)
+    }
+
     /// True when `id` has answered a pulse of this term during the last `timeout`.
     fn heard_since(&self, id: NodeId, now: Instant, timeout: Duration) -> bool {
         self.answered

@@ -82,7 +82,7 @@ impl Replica {
     }
 
     /// The voter that may take over: `wanted`, or the one with most of the log. It follows this leader and knows of transfers.
-    fn successor(&self, wanted: Option<NodeId>) -> Option<NodeId> {
+    pub(super) fn successor(&self, wanted: Option<NodeId>) -> Option<NodeId> {
         let config = self.node.config();
         let voters = match config.is_joint_consensus() {
             true => &config.new_voters,

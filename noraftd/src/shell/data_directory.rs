@@ -31,11 +31,30 @@ use crate::store::{Identity, KnownPeers, OpenError, Options, SpareBy, Store, gen
 pub(super) fn use_directory(config: &ServeConfig, progress: &Progress) -> Result<Arc<dyn Disk>, StartError> {
     make_directory(&config.data_dir).map_err(|source| unusable(config, source))?;
     warn_of_others(&config.data_dir).map_err(|source| unusable(config, source))?;
-    progress
+    let disk = progress
         .expect(&config.data_dir)
         .and_then(|()| open_disk(config, progress))
-        .map_err(|source| unusable(config, source))
+        .map_err(|source| unusable(config, source))?;
+    let names = disk.list().map_err(|source| unusable(config, source))?;
+    if names.iter().any(|name| name == REMOVED) {
+        return Err(StartError::Removed {
+            directory: config.data_dir.display().to_string(),
+        });
+    }
+    Ok(disk)
 }
+
+/// Writes down that this node was removed: it does not start again.
+pub(super) fn note_removed(directory: &Path, text: &str) -> io::Result<()> {
+    let disk = RealDisk::open(directory)?;
+    let file = disk.create(REMOVED)?;
+    file.write_at(0, &[io::IoSlice::new(text.as_bytes())])?;
+    file.sync_all()?;
+    disk.sync_dir()
+}
+
+/// The file that says that the node was removed.
+const REMOVED: &str = "removed";
 
 fn unusable(config: &ServeConfig, source: io::Error) -> StartError {
     StartError::Directory {

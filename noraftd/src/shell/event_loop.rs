@@ -14,7 +14,9 @@ use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use super::clients::Clients;
 use super::clock::{self, StampClock};
+use super::data_directory::note_removed;
 use super::inbox::Inbox;
+use super::membership::Membership;
 use super::peers::Peers;
 use super::signals::{Signals, Wish};
 use super::storage::Storage;
@@ -31,6 +33,9 @@ pub(super) struct EventLoop {
     storage: Storage,
     peers: Rc<Peers>,
     clients: Rc<Clients>,
+    membership: Membership,
+    /// Says so when this node was removed from the cluster.
+    is_removed: bool,
     stamps: StampClock,
     /// What is handled in this round.
     inputs: Vec<Input>,
@@ -61,6 +66,7 @@ impl EventLoop {
         storage: Storage,
         peers: Rc<Peers>,
         clients: Rc<Clients>,
+        membership: Membership,
     ) -> Self {
         let is_abstaining = replica.borrow().status().elections.abstaining;
         let level = replica.borrow().machine().level();
@@ -70,6 +76,8 @@ impl EventLoop {
             storage,
             peers,
             clients,
+            membership,
+            is_removed: false,
             stamps: StampClock::default(),
             inputs: Vec::new(),
             is_behind: false,
@@ -84,7 +92,7 @@ impl EventLoop {
         }
     }
 
-    /// Serves until a signal asks the process to stop.
+    /// Serves until a signal asks the process to stop, or the node was removed.
     pub(super) async fn serve(&mut self, signals: &mut Signals) {
         self.inputs.push(Input::Deadline);
         self.round();
@@ -100,6 +108,9 @@ impl EventLoop {
                     Wish::Report => tracing::info!("SIGUSR1: status {}", self.clients.status_json()),
                 },
                 () = self.something() => self.round(),
+            }
+            if self.is_removed {
+                return;
             }
         }
     }
@@ -141,7 +152,11 @@ impl EventLoop {
             }
         }
         self.storage.stop();
-        Exit::Done
+        if self.is_removed {
+            Exit::Removed
+        } else {
+            Exit::Done
+        }
     }
 
     async fn next_round_until(&mut self, end: TokioInstant) -> bool {
@@ -237,8 +252,9 @@ impl EventLoop {
             tracing::info!("caught up with the leader: votes and campaigns again");
             self.storage.caught_up();
         }
-        self.peers.notice_unknown(replica.node().peers());
         self.clients.note_leader(replica.leader());
+        self.membership.follow(replica);
+        self.notice_removal(replica);
         let now = (replica.node().current_term(), replica.leader());
         if now == self.reported {
             return;
@@ -248,6 +264,25 @@ impl EventLoop {
             (term, Some(leader)) => tracing::info!("term {}: node {} leads", term.get(), leader.get()),
             (term, None) => tracing::info!("term {}: no leader is known", term.get()),
         }
+    }
+
+    /// A node that was removed serves no more, and does not start again.
+    fn notice_removal(&mut self, replica: &Replica) {
+        if self.is_removed {
+            return;
+        }
+        let Some(source) = self.membership.removed_says(replica) else {
+            return;
+        };
+        tracing::error!(
+            "this node was removed from the cluster ({source} says so): it stops, and does not start again with this directory"
+        );
+        let directory = &self.clients.node().config.data_dir;
+        if let Err(error) = note_removed(directory, &format!("{source} says so\n")) {
+            // The next start hears it from the others again.
+            tracing::warn!("cannot write that down: {error}");
+        }
+        self.is_removed = true;
     }
 
     fn carry_out(&mut self, output: Output) {

@@ -21,6 +21,8 @@ mod inbox;
 mod intake;
 mod keyring;
 mod loading;
+mod member_report;
+mod membership;
 mod node_info;
 mod outgoing;
 mod peer_line;
@@ -28,6 +30,7 @@ mod peer_listener;
 mod peers;
 #[cfg(test)]
 mod peers_test;
+mod places;
 mod rate_limited_warning;
 mod read_buffer;
 mod reading;

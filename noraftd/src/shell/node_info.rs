@@ -3,7 +3,7 @@
 //! Invariant: reading never changes anything.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use noraft::NodeId;
@@ -91,19 +91,24 @@ impl NodeInfo {
             unix_socket: self.unix_socket().unwrap_or_default(),
             loading: None,
             addresses: self.client_addresses(),
-            connected: self.peers.connected().collect(),
+            connected: self.peers.connected(),
             resources: None,
         };
         (replica.status(), facts)
     }
 
     fn client_addresses(&self) -> BTreeMap<NodeId, ClientAddress> {
-        let all = self.config.members();
-        all.filter_map(|id| Some((id, self.client_address(id)?)))
-            .collect()
+        let replica = self.replica.borrow();
+        let written = replica.members().iter().map(|row| row.id);
+        let all: BTreeSet<NodeId> = match replica.members().is_empty() {
+            true => self.config.members().collect(),
+            false => written.collect(),
+        };
+        let known = |id| Some((id, self.client_address(id)?));
+        all.into_iter().filter_map(known).collect()
     }
 
-    /// Where clients reach a node, if it has said so.
+    /// Where clients reach a node, if it has said so, or the membership table says it.
     pub(super) fn client_address(&self, id: NodeId) -> Option<ClientAddress> {
         let address = match id == self.config.id {
             true => self.addresses.announced.clone(),

@@ -12,6 +12,7 @@ use noraft::NodeId;
 
 use super::keyring::Keyring;
 use super::outgoing::Outgoing;
+use super::places::Places;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{ReadHalf, Stream};
 use crate::admission::{Unfit, check_reply};
@@ -42,6 +43,7 @@ pub(super) struct Introduction {
     pub(super) client_address: Option<String>,
     /// The level in force, as far as this node knows.
     pub(super) level: Rc<Cell<Level>>,
+    pub(super) places: Rc<Places>,
     pub(super) keyring: Rc<Keyring>,
 }
 
@@ -64,7 +66,10 @@ impl Introduction {
 
     /// What it says of itself beyond version 1 of the protocol.
     pub(super) fn extensions(&self) -> Extensions {
+        let says_more = self.level.get() >= Level::FLUSH;
         Extensions {
+            peer_address: self.places.own().filter(|_| says_more),
+            version: says_more.then(|| env!("CARGO_PKG_VERSION").to_owned()),
             starts: self.starts.clone(),
             client_address: self.client_address.clone(),
             ..Extensions::ours(self.settings())
@@ -81,6 +86,8 @@ pub(super) struct PeerLine {
     pub(super) features: Features,
     /// Where clients reach the other node, when it has said so.
     pub(super) client_address: Option<String>,
+    /// The other node's version, when it has said so.
+    pub(super) version: Option<String>,
     /// Seals what leaves, and the secret that it follows from; `None` where nothing was proven.
     sealed: Option<(RefCell<Seal>, Secret)>,
 }
@@ -134,6 +141,7 @@ pub(super) async fn dial(
         read,
         buffer: ReadBuffer::default(),
         client_address: None,
+        version: None,
     };
     let (features, sealed) = greeting.exchange().await?;
     let line = PeerLine {
@@ -141,6 +149,7 @@ pub(super) async fn dial(
         outgoing: greeting.outgoing,
         features,
         client_address: greeting.client_address,
+        version: greeting.version,
         sealed: sealed.map(|(seal, secret)| (RefCell::new(seal), secret)),
     };
     Ok((line, greeting.read))
@@ -155,6 +164,7 @@ struct Greeting<'a> {
     read: ReadHalf,
     buffer: ReadBuffer,
     client_address: Option<String>,
+    version: Option<String>,
 }
 
 impl Greeting<'_> {
@@ -180,6 +190,8 @@ impl Greeting<'_> {
                 Err(DialError::Unproven)
             }
             PeerFrame::HelloReply(reply) => Ok((self.check(&reply)?, None)),
+            // Without a secret every answer is believed.
+            PeerFrame::Reject(Reject::Removed) if nonce.is_none() => Err(DialError::Removed),
             PeerFrame::Reject(reject) => Err(DialError::Rejected(reject)),
             PeerFrame::Challenge(_) | PeerFrame::Hello(_) => Err(DialError::OutOfTurn),
             PeerFrame::Proof(_) | PeerFrame::Message(_) => Err(DialError::OutOfTurn),
@@ -196,6 +208,7 @@ impl Greeting<'_> {
             if keys.to_caller().open(&mut answer).is_ok() {
                 return match self.parse(answer)? {
                     PeerFrame::HelloReply(reply) => Ok((self.check(&reply)?, keys.to_acceptor(), secret)),
+                    PeerFrame::Reject(Reject::Removed) => Err(DialError::Removed),
                     PeerFrame::Reject(reject) => Err(DialError::Rejected(reject)),
                     PeerFrame::Hello(_) | PeerFrame::Challenge(_) => Err(DialError::OutOfTurn),
                     PeerFrame::Proof(_) | PeerFrame::Message(_) => Err(DialError::OutOfTurn),
@@ -214,6 +227,7 @@ impl Greeting<'_> {
         let level = self.introduction.level.get();
         check_reply(self.peer, self.introduction.settings(), level, reply)?;
         self.client_address.clone_from(&reply.extensions.client_address);
+        self.version.clone_from(&reply.extensions.version);
         Ok(reply.extensions.features)
     }
 
@@ -283,6 +297,8 @@ pub(super) enum DialError {
     Frame(#[from] PeerError),
     #[error("refuses this node: {0}")]
     Rejected(Reject),
+    #[error("says that this node was removed from the cluster")]
+    Removed,
     #[error(transparent)]
     Unfit(#[from] Unfit),
     #[error("does not prove that it knows the secret: --peer-auth require takes no other node")]
@@ -309,7 +325,7 @@ impl DialError {
         match self {
             Self::Io(_) | Self::Closed => false,
             Self::Frame(_) | Self::Rejected(_) | Self::Unfit(_) | Self::OutOfTurn => true,
-            Self::Unproven => true,
+            Self::Unproven | Self::Removed => true,
         }
     }
 }

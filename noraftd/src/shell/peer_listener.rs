@@ -21,7 +21,7 @@ use super::peer_line::{HearError, Introduction, hear};
 use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, ReadHalf, Stream};
-use crate::admission::{Admission, NotAdmitted, NotReadmitted, Refusal};
+use crate::admission::{Admission, NotAdmitted, NotReadmitted, Refusal, Roll};
 use crate::config::PeerAuth;
 use crate::level::Level;
 use crate::protocol::frame::FrameError;
@@ -129,6 +129,28 @@ impl PeerListener {
         }
     }
 
+    /// These are the members from now on. Those that are gone are not heard any more, and hear why when they come again.
+    pub(super) fn note_roll(&self, roll: Roll) {
+        for gone in &roll.gone {
+            self.hang_up(*gone);
+        }
+        self.admission.borrow_mut().note_roll(roll);
+    }
+
+    /// The data directory that this member had when it was met.
+    pub(super) fn incarnation_of(&self, member: NodeId) -> Option<u64> {
+        let known = self.admission.borrow().known(member);
+        known.map(|known| known.incarnation)
+    }
+
+    fn hang_up(&self, node: NodeId) {
+        for lane in [Lane::First, Lane::Urgent] {
+            if let Some(old) = self.current.borrow_mut().remove(&(node, lane)) {
+                old.outgoing.close();
+            }
+        }
+    }
+
     /// This node's term is this from now on.
     pub(super) fn note_term(&self, term: Term) {
         self.term.set(term);
@@ -208,7 +230,20 @@ impl PeerListener {
                 Some(self.challenge(&hello, &bytes, read, buffer, outgoing).await?)
             }
         };
-        self.admission.borrow_mut().admit(&hello)?;
+        let admitted = self.admission.borrow_mut().admit(&hello);
+        if let (Err(NotAdmitted::Refused(refusal)), Some((_, keys))) = (&admitted, &proven)
+            && refusal.reject == Reject::Removed
+        {
+            // It ends a node: so it has to come from one that knows the secret.
+            let reject = PeerFrame::Reject(Reject::Removed);
+            outgoing.append(|out| keys.to_caller().append(out, |out| self.encode(&reject, out)));
+            outgoing.flush();
+            return Err(PeerFault::Removed(hello.from.get()));
+        }
+        admitted?;
+        if let Some(address) = &hello.extensions.peer_address {
+            self.introduction.places.hear(hello.from, address);
+        }
         let reply = PeerFrame::HelloReply(HelloReply {
             from: self.introduction.id,
             incarnation: self.introduction.incarnation,
@@ -269,11 +304,7 @@ impl PeerListener {
     /// Accepts another data directory of a member from now on, and the one it had no more. Durable when this returns.
     pub(super) fn readmit(&self, node: NodeId, incarnation: u64) -> Result<(), NotReadmitted> {
         self.admission.borrow_mut().readmit(node, incarnation)?;
-        for lane in [Lane::First, Lane::Urgent] {
-            if let Some(old) = self.current.borrow_mut().remove(&(node, lane)) {
-                old.outgoing.close();
-            }
-        }
+        self.hang_up(node);
         tracing::warn!(
             "node {} begins again, with the data directory {incarnation:016x}",
             node.get()
@@ -348,7 +379,9 @@ impl PeerListener {
             PeerFault::Frame(PeerError::Cluster { .. }) => Some(Reject::Cluster),
             PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version),
             PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Term(_) => None,
-            PeerFault::Silent | PeerFault::OutOfTurn | PeerFault::Oversize { .. } => None,
+            PeerFault::Silent | PeerFault::OutOfTurn | PeerFault::Oversize { .. } | PeerFault::Removed(_) => {
+                None
+            }
         };
         if let Some(reject) = reject {
             self.say(&PeerFrame::Reject(reject), outgoing);
@@ -377,6 +410,8 @@ enum PeerFault {
     Refused(#[from] Refusal),
     #[error(transparent)]
     Term(#[from] TermFault),
+    #[error("node {0} was removed from the cluster")]
+    Removed(u64),
     #[error("it did not introduce itself")]
     Silent,
     #[error("it does not speak as a noraftd node does")]
@@ -393,6 +428,7 @@ impl PeerFault {
         match self {
             Self::Refused(Refusal { from, reject, .. }) => format!("{from} {reject}"),
             Self::Io(error) => error.kind().to_string(),
+            Self::Removed(node) => format!("{node} is gone"),
             Self::Frame(_) | Self::Term(_) | Self::Silent | Self::OutOfTurn | Self::Oversize { .. } => {
                 format!("{:?}", std::mem::discriminant(self))
             }

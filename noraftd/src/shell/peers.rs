@@ -20,8 +20,7 @@ use tokio::sync::Notify;
 use super::backoff::Backoff;
 use super::clock;
 use super::inbox::Inbox;
-use super::keyring::Keyring;
-use super::peer_line::{Introduction, PeerLine, dial};
+use super::peer_line::{DialError, Introduction, PeerLine, dial};
 use super::rate_limited_warning::RateLimitedWarning;
 use super::sockets::ReadHalf;
 use crate::endpoint::Endpoint;
@@ -35,9 +34,12 @@ pub(super) const QUEUE_BYTES_MAX: usize = 64 << 20;
 /// The other nodes, as this one reaches them.
 #[derive(Debug)]
 pub(super) struct Peers {
-    links: BTreeMap<NodeId, Lanes>,
-    keyring: Rc<Keyring>,
+    links: RefCell<BTreeMap<NodeId, Lanes>>,
+    introduction: Introduction,
+    inbox: Rc<Inbox>,
     dirty: RefCell<Vec<Rc<Link>>>,
+    /// Where clients reach nodes, as the membership table says.
+    written: RefCell<BTreeMap<NodeId, String>>,
     /// Voters without an address here, and the messages to each that were dropped.
     unknown: RefCell<BTreeMap<NodeId, u64>>,
 }
@@ -54,7 +56,11 @@ struct Lanes {
 struct Link {
     peer: NodeId,
     lane: Lane,
-    address: Endpoint,
+    /// Where the node is to be reached.
+    address: RefCell<Endpoint>,
+    /// The address has changed, or the node is none any more.
+    changed: Notify,
+    is_over: Cell<bool>,
     introduction: Introduction,
     line: RefCell<Option<Rc<PeerLine>>>,
     /// A connection has begun.
@@ -68,32 +74,57 @@ struct Link {
 }
 
 impl Peers {
-    /// Begins to connect to `members`, for as long as the process lives.
+    /// Begins to connect to `members`.
     pub(super) fn connect(
         introduction: &Introduction,
         members: &BTreeMap<NodeId, Endpoint>,
         inbox: &Rc<Inbox>,
     ) -> Rc<Self> {
-        let mut links = BTreeMap::new();
-        for (peer, address) in members {
-            let link = |lane| Rc::new(Link::new(introduction.clone(), *peer, address.clone(), lane));
-            let (first, urgent) = (link(Lane::First), link(Lane::Urgent));
-            tokio::task::spawn_local(Rc::clone(&first).keep_connected(None, Rc::clone(inbox)));
-            let waits_for = Some(Rc::clone(&first));
-            tokio::task::spawn_local(Rc::clone(&urgent).keep_connected(waits_for, Rc::clone(inbox)));
-            links.insert(*peer, Lanes { first, urgent });
-        }
-        Rc::new(Self {
-            links,
-            keyring: Rc::clone(&introduction.keyring),
+        let peers = Self {
+            links: RefCell::default(),
+            introduction: introduction.clone(),
+            inbox: Rc::clone(inbox),
             dirty: RefCell::default(),
+            written: RefCell::default(),
             unknown: RefCell::default(),
-        })
+        };
+        peers.follow(members);
+        Rc::new(peers)
+    }
+
+    /// From now on these nodes are reached, and no others, at these addresses.
+    pub(super) fn follow(&self, members: &BTreeMap<NodeId, Endpoint>) {
+        let mut links = self.links.borrow_mut();
+        links.retain(|peer, lanes| {
+            let stays = members.contains_key(peer);
+            if !stays {
+                lanes.end();
+            }
+            stays
+        });
+        for (peer, address) in members {
+            match links.get(peer) {
+                Some(lanes) => lanes.move_to(address),
+                None => {
+                    links.insert(*peer, self.reach(*peer, address));
+                }
+            }
+        }
+    }
+
+    fn reach(&self, peer: NodeId, address: &Endpoint) -> Lanes {
+        let link = |lane| Rc::new(Link::new(self.introduction.clone(), peer, address.clone(), lane));
+        let (first, urgent) = (link(Lane::First), link(Lane::Urgent));
+        tokio::task::spawn_local(Rc::clone(&first).keep_connected(None, Rc::clone(&self.inbox)));
+        let waits_for = Some(Rc::clone(&first));
+        tokio::task::spawn_local(Rc::clone(&urgent).keep_connected(waits_for, Rc::clone(&self.inbox)));
+        Lanes { first, urgent }
     }
 
     /// Queues a message; it leaves with the next [`Self::flush`], or never.
     pub(super) fn send(&self, to: NodeId, message: &PeerMessage) {
-        let Some(lanes) = self.links.get(&to) else {
+        let links = self.links.borrow();
+        let Some(lanes) = links.get(&to) else {
             if let Some(dropped) = self.unknown.borrow_mut().get_mut(&to) {
                 *dropped += 1;
             }
@@ -120,7 +151,9 @@ impl Peers {
     /// Says so when the configuration in force, of which `others` are the other nodes, has one that this node was given
     /// no address of.
     pub(super) fn notice_unknown(&self, others: impl Iterator<Item = NodeId>) {
-        let now: BTreeSet<NodeId> = others.filter(|id| !self.links.contains_key(id)).collect();
+        let now: BTreeSet<NodeId> = others
+            .filter(|id| !self.links.borrow().contains_key(id))
+            .collect();
         let mut unknown = self.unknown.borrow_mut();
         unknown.retain(|id, _| now.contains(id));
         for id in now {
@@ -133,25 +166,43 @@ impl Peers {
 
     /// Ends the connections that were proven with a secret that is no longer in force; returns how many.
     pub(super) fn drop_outdated(&self) -> usize {
-        let links = self
-            .links
-            .values()
-            .flat_map(|lanes| [&lanes.first, &lanes.urgent]);
+        let all = self.links.borrow();
+        let links = all.values().flat_map(|lanes| [&lanes.first, &lanes.urgent]);
         let lines = links.filter_map(|link| link.line.borrow().clone());
-        let outdated = lines.filter(|line| !line.is_still_good(&self.keyring));
+        let outdated = lines.filter(|line| !line.is_still_good(&self.introduction.keyring));
         outdated.map(|line| line.outgoing.close()).count()
     }
 
-    /// Where clients reach a node, if it has said so on the established connection.
+    /// Where clients reach a node, if it has said so on the established connection, or the membership table says it.
     pub(super) fn client_address(&self, id: NodeId) -> Option<String> {
-        let line = self.links.get(&id)?.first.line.borrow();
-        line.as_ref()?.client_address.clone()
+        let links = self.links.borrow();
+        let said = links.get(&id).and_then(|lanes| {
+            let line = lanes.first.line.borrow();
+            line.as_ref()?.client_address.clone()
+        });
+        said.or_else(|| self.written.borrow().get(&id).cloned())
+    }
+
+    /// The membership table says that clients reach nodes there.
+    pub(super) fn note_client_addresses(&self, written: BTreeMap<NodeId, String>) {
+        self.written.replace(written);
     }
 
     /// Those that there is a connection to.
-    pub(super) fn connected(&self) -> impl Iterator<Item = NodeId> + '_ {
-        let open = self.links.iter().filter(|(_, lanes)| lanes.first.is_open());
-        open.map(|(id, _)| *id)
+    pub(super) fn connected(&self) -> BTreeSet<NodeId> {
+        let links = self.links.borrow();
+        let open = links.iter().filter(|(_, lanes)| lanes.first.is_open());
+        open.map(|(id, _)| *id).collect()
+    }
+
+    /// The versions of those that have said so on the established connections.
+    pub(super) fn versions(&self) -> BTreeMap<NodeId, String> {
+        let version = |link: &Link| link.line.borrow().as_ref()?.version.clone();
+        let links = self.links.borrow();
+        let known = links.iter();
+        known
+            .filter_map(|(id, lanes)| Some((*id, version(&lanes.first)?)))
+            .collect()
     }
 
     /// How each of them is reached.
@@ -166,7 +217,8 @@ impl Peers {
             dropped: *dropped,
             error: Some(no_address(*id)),
         });
-        let reachable = self.links.values().map(|lanes| lanes.first.report());
+        let links = self.links.borrow();
+        let reachable = links.values().map(|lanes| lanes.first.report());
         reachable.chain(unreachable).collect()
     }
 }
@@ -178,6 +230,24 @@ impl Lanes {
             Lane::Urgent => &self.urgent,
         }
     }
+
+    fn move_to(&self, address: &Endpoint) {
+        for link in [&self.first, &self.urgent] {
+            if link.address.replace(address.clone()) != *address {
+                link.begin_again();
+            }
+        }
+    }
+
+    fn end(&self) {
+        for link in [&self.first, &self.urgent] {
+            link.is_over.set(true);
+            link.begin_again();
+            link.opened.notify_one();
+        }
+        // The second one waits for the first.
+        self.first.opened.notify_one();
+    }
 }
 
 impl Link {
@@ -185,7 +255,9 @@ impl Link {
         Self {
             peer,
             lane,
-            address,
+            address: RefCell::new(address),
+            changed: Notify::new(),
+            is_over: Cell::default(),
             introduction,
             line: RefCell::default(),
             opened: Notify::new(),
@@ -214,7 +286,7 @@ impl Link {
     fn report(&self) -> PeerReport {
         PeerReport {
             id: self.peer.get(),
-            address: self.address.to_string(),
+            address: self.address.borrow().to_string(),
             connected: self.line.borrow().is_some(),
             level_supported: self
                 .line
@@ -235,9 +307,32 @@ impl Link {
     /// Waits until there is a connection to a node that knows of a second one.
     async fn may_have_second(&self) {
         let knows = |line: &Rc<PeerLine>| line.features.has(Features::URGENT);
-        while !(self.is_open() && self.line.borrow().as_ref().is_some_and(knows)) {
+        let may = || self.is_open() && self.line.borrow().as_ref().is_some_and(knows);
+        while !self.is_over.get() && !may() {
             self.opened.notified().await;
         }
+    }
+
+    /// Ends the connection that there is.
+    fn begin_again(&self) {
+        if self.line.borrow().is_some() {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The address to try: that of the table or the settings, and in turn the one that the node itself has said.
+    fn next_address(&self) -> Endpoint {
+        let address = self.address.borrow().clone();
+        let said = self.introduction.places.heard(self.peer);
+        match said {
+            Some(said) if self.failures.get() % 2 == 1 => said,
+            Some(_) | None => address,
+        }
+    }
+
+    fn may_be_at(&self, address: &Endpoint) -> bool {
+        *self.address.borrow() == *address
+            || self.introduction.places.heard(self.peer).as_ref() == Some(address)
     }
 
     /// Connects again and again; where this is the second lane, only after the first one.
@@ -247,26 +342,38 @@ impl Link {
             if let Some(first) = &waits_for {
                 first.may_have_second().await;
             }
-            let dialled = dial(&self.introduction, self.peer, &self.address, self.lane);
+            if self.is_over.get() {
+                return;
+            }
+            let address = self.next_address();
+            let dialled = dial(&self.introduction, self.peer, &address, self.lane);
             match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
+                // It may have moved meanwhile.
+                Ok(Ok(_)) if self.is_over.get() || !self.may_be_at(&address) => {}
                 Ok(Ok((line, read))) => {
                     backoff.reset();
-                    self.stay(Rc::new(line), read, &inbox).await;
+                    self.stay(Rc::new(line), read, &address, &inbox).await;
                 }
-                Ok(Err(error)) => self.note_failure(error.to_string(), error.is_mistake()),
-                Err(_) => self.note_failure(format!("no answer within {DIAL_TIMEOUT:?}"), false),
+                Ok(Err(error)) => {
+                    if matches!(error, DialError::Removed) {
+                        self.introduction.places.note_removed(self.peer);
+                        inbox.wake();
+                    }
+                    self.note_failure(&address, error.to_string(), error.is_mistake());
+                }
+                Err(_) => self.note_failure(&address, format!("no answer within {DIAL_TIMEOUT:?}"), false),
             }
             tokio::time::sleep(backoff.next()).await;
         }
     }
 
     /// Uses the connection until it ends.
-    async fn stay(&self, line: Rc<PeerLine>, mut read: ReadHalf, inbox: &Inbox) {
+    async fn stay(&self, line: Rc<PeerLine>, mut read: ReadHalf, address: &Endpoint, inbox: &Inbox) {
         let how = if line.is_proven() { ", proven" } else { "" };
         self.warnings.mention(&format!(
             "connected to node {} at {}{}{how}",
             self.peer.get(),
-            self.address,
+            address,
             self.lane_name()
         ));
         let since = clock::now();
@@ -279,8 +386,12 @@ impl Link {
             Lane::Urgent => Input::UrgentConnected { peer },
         });
         self.opened.notify_one();
-        // The other side says nothing more on this connection: whatever comes is its end.
-        let _ = read.read_buf(&mut BytesMut::with_capacity(1)).await;
+        let mut rest = BytesMut::with_capacity(1);
+        tokio::select! {
+            // The other side says nothing more on this connection: whatever comes is its end.
+            _ = read.read_buf(&mut rest) => {}
+            () = self.changed.notified() => {}
+        }
         self.line.replace(None);
         line.outgoing.close();
         inbox.push(match self.lane {
@@ -290,17 +401,19 @@ impl Link {
         if clock::now() - since >= STEADY {
             self.warnings.forget();
         }
-        self.note_failure("the connection ended".to_owned(), true);
+        if !self.is_over.get() {
+            self.note_failure(address, "the connection ended".to_owned(), true);
+        }
     }
 
     /// A node that starts beside others finds them missing for a moment: only what lasts is worth a line.
-    fn note_failure(&self, error: String, at_once: bool) {
+    fn note_failure(&self, address: &Endpoint, error: String, at_once: bool) {
         self.failures.set(self.failures.get() + 1);
         if at_once || self.failures.get() >= FAILURES_WORTH_A_LINE {
             self.warnings.warn(&format!(
                 "node {} at {}{}: {error}",
                 self.peer.get(),
-                self.address,
+                address,
                 self.lane_name()
             ));
         }

@@ -34,6 +34,7 @@ fn introduction(id: NodeId) -> Introduction {
         members: Some(1),
         payload_bytes_max: 1000,
         level: Rc::default(),
+        places: Rc::default(),
         keyring: Rc::new(Keyring::none()),
     }
 }

@@ -22,10 +22,12 @@ use super::event_loop::EventLoop;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
 use super::loading::Progress;
+use super::membership::Membership;
 use super::node_info::{Addresses, NodeInfo};
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
+use super::places::Places;
 use super::signals::Signals;
 use super::sockets::{BindError, Listener};
 use super::start_error::StartError;
@@ -100,6 +102,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         starts: count_start(&config, &*disk)?,
         client_address: addresses.announced.clone(),
         level: Rc::default(),
+        places: Places::new(config.peers.via.keys().copied().collect()),
         keyring: Rc::clone(&keyring),
     };
     let known_peers = load_known_peers(&config, disk)?;
@@ -120,10 +123,11 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         config,
     };
     let node = Rc::new(node);
+    let membership = Membership::new(&node, &introduction.places, &inbox);
     let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&node));
     let accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
     announce(&node);
-    let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients);
+    let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients, membership);
     event_loop.serve(&mut signals).await;
     leave(event_loop, accepting, &mut signals).await
 }
@@ -249,10 +253,9 @@ async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Ad
     Ok((listeners, Addresses { listen, announced }))
 }
 
-/// Listens for the other nodes, when there are any.
+/// Listens for the other nodes, when it has an address for them.
 async fn bind_for_peers(config: &ServeConfig) -> Result<Vec<Listener>, StartError> {
-    let is_alone = config.peers.others.is_empty();
-    let listeners = bind_all(if is_alone { &[] } else { &config.peers.listen }).await?;
+    let listeners = bind_all(&config.peers.listen).await?;
     check_exposure(config, &listeners)?;
     Ok(listeners)
 }

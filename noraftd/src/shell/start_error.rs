@@ -57,6 +57,15 @@ pub enum StartError {
         /// The level.
         level: Level,
     },
+    /// The node was removed from its cluster.
+    #[error(
+        "{directory} is of a node that was removed from its cluster, and its id is never used again. Put the directory aside; \
+         with an empty one the machine can join as another node"
+    )]
+    Removed {
+        /// The directory.
+        directory: String,
+    },
     /// An address cannot be listened on.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -86,6 +95,7 @@ impl StartError {
             Self::Secrets(_) | Self::Exposed(_) | Self::Clock { .. } => Exit::Config,
             Self::Term { .. } => Exit::Data,
             Self::Level { .. } => Exit::UnknownEntry,
+            Self::Removed { .. } => Exit::Removed,
             Self::Bind(_) => Exit::Unavailable,
             Self::Descriptors(_) | Self::System(_) => Exit::System,
         }

@@ -21,7 +21,7 @@
 //! An earlier version ends at the first crc: it skips the rest when it reads, and drops it when it writes. No start is known
 //! then, and none is missed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -110,12 +110,18 @@ impl KnownPeers {
         self.known.get(&node).copied()
     }
 
+    /// These nodes are members no more, and their ids are never used again: what is known of them makes room for others. Durable
+    /// with the next change.
+    pub fn forget(&mut self, gone: &BTreeSet<NodeId>) {
+        self.known.retain(|node, _| !gone.contains(node));
+    }
+
     /// From now on `node` has this directory, and this is its process: durably, when this returns.
     ///
     /// # Errors
     ///
     /// When the disk fails, or is full and was at the start; then nothing has changed here, and the disk may know it.
-    /// When as many nodes were met as the file has room for: no node that was met is ever forgotten, whatever its id.
+    /// When as many nodes were met as the file has room for: no member that was met is ever forgotten.
     pub fn admit(&mut self, node: NodeId, peer: KnownPeer) -> io::Result<()> {
         if self.known.len() >= ENCODED_MEMBERS_MAX && !self.known.contains_key(&node) {
             let text = format!(

@@ -13,6 +13,7 @@ pub mod disk;
 mod error;
 mod format;
 pub mod genesis;
+pub mod joining;
 mod known_peers;
 mod offline;
 mod read;

@@ -18,12 +18,13 @@ use nix::unistd::Pid;
 const NORAFTD: &str = env!("CARGO_BIN_EXE_noraftd");
 
 /// Every help text there is.
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 13] = [
     "",
     "serve",
     "dev",
     "dev start",
     "status",
+    "member",
     "voters",
     "inspect",
     "snapshot",
@@ -186,6 +187,10 @@ impl Served {
         kill(Pid::from_raw(self.child.id() as i32), signal).expect("it runs");
     }
 
+    fn wait(mut self) -> Option<i32> {
+        self.child.wait().expect("a child").code()
+    }
+
     fn stop(mut self) {
         self.signal(Signal::SIGTERM);
         assert_eq!(
@@ -307,7 +312,30 @@ fn cluster(stage: &Stage) {
         (!said.contains(", abstaining until caught up")).then_some(())
     });
     voters(stage, &stage.take("noraftd voters 10.0.0.1:7601 1 2"));
-    [first, second, third].into_iter().for_each(Served::stop);
+    let fourth = members(stage);
+    assert_eq!(third.wait(), Some(79));
+    [first, second, fourth].into_iter().for_each(Served::stop);
+}
+
+/// The cluster rises, a machine joins it as node 4, and node 3, which does not vote any more, leaves.
+fn members(stage: &Stage) -> Served {
+    let upgrade = stage.words(
+        "noraftd upgrade 10.0.0.1:7601 --peer-secret-file /etc/noraft.secret",
+        1,
+    );
+    eventually("the level rises", || stage.try_out(&upgrade).ok());
+    let listed = stage.words(&stage.take("noraftd member list"), 1);
+    eventually("the members are written down", || {
+        let said = stage.try_out(&listed).ok()?;
+        (!said.contains("no membership table")).then_some(())
+    });
+    let joined = stage.serve(&stage.words(&stage.take("noraftd serve --join"), 4), 4);
+    let replaced = stage.words(&stage.take("noraftd member replace"), 1);
+    eventually("node 4 takes the place of node 3", || {
+        stage.try_out(&replaced).ok()
+    });
+    stage.carry_out("noraftd member set-address", 1);
+    joined
 }
 
 /// A `dev` that announces its leader; its port base is the stage's.

@@ -339,7 +339,7 @@ fn the_nodes_of_dev_do_not_outlive_it() {
 
 #[test]
 fn the_help_teaches() {
-    for verb in ["", "serve", "dev", "status", "voters", "inspect"] {
+    for verb in ["", "serve", "dev", "status", "member", "voters", "inspect"] {
         let args: Vec<&str> = [verb, "--help"]
             .into_iter()
             .filter(|arg| !arg.is_empty())

@@ -88,6 +88,8 @@ fn greetings() -> Vec<PeerFrame> {
         to: NodeId::new(2),
         incarnation: 3,
         extensions: Extensions {
+            peer_address: None,
+            version: None,
             features: Features::CHAIN.with(Features::URGENT),
             nonce: Some([7; 32]),
             settings: SharedSettings {
@@ -130,6 +132,7 @@ fn greetings() -> Vec<PeerFrame> {
     counting.extensions.features = Features::TRANSFER.at(Level::new(1));
     frames.push(PeerFrame::Hello(counting));
     frames.push(PeerFrame::Reject(Reject::Level(Level::new(1))));
+    frames.push(PeerFrame::Reject(Reject::Removed));
     frames
 }
 

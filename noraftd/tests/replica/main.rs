@@ -13,6 +13,7 @@ mod driven;
 mod elections;
 mod handing_over;
 mod levels;
+mod members;
 mod membership;
 mod order;
 mod pulses;

@@ -106,6 +106,8 @@ pub(crate) struct World {
     pub(crate) prng: Prng,
     pub(crate) faults: Faults,
     pub(crate) size: u64,
+    /// The nodes that the cluster began with: from 1 up to this one.
+    begun: u64,
     config: ReplicaConfig,
     events: BTreeMap<(u64, u64), Event>,
     scheduled: u64,
@@ -152,6 +154,7 @@ impl World {
             prng: Prng::new(seed),
             faults,
             size,
+            begun: size,
             config,
             events: BTreeMap::new(),
             scheduled: 0,
@@ -184,7 +187,7 @@ impl World {
         let life = self.lives.entry(node).or_default();
         *life += 1;
         let seed = self.prng.next_u64();
-        let (recovered, snapshot) = disk.recover(self.size);
+        let (recovered, snapshot) = disk.recover(self.begun);
         self.replicas
             .insert(node, Replica::recover(&config, seed, recovered, snapshot));
         self.input(node, Input::Deadline);
@@ -193,6 +196,12 @@ impl World {
             self.connect(peer, node);
             self.connect(node, peer);
         }
+    }
+
+    /// Another node begins, with an empty log.
+    pub(crate) fn grow(&mut self) {
+        self.size += 1;
+        self.start(self.size);
     }
 
     /// The level that `node` supports.

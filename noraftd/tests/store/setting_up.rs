@@ -15,7 +15,7 @@ fn set_up(disk: &MemDisk, verb: SetUp) -> Result<(), OpenError> {
     let (head, chunks) = (head(at(3, 5)), content(at(3, 5)));
     let (chunks, options) = (&mut chunks.into_iter(), small_segments());
     match verb {
-        SetUp::Restore => Store::create_from(vacant, options, identity(), &head, chunks)?,
+        SetUp::Restore | SetUp::Join => Store::create_from(vacant, options, identity(), &head, chunks)?,
         SetUp::Rejoin => {
             vacant.claim()?;
             Store::create_rejoining(vacant, options, identity(), Term::new(7), &head, chunks)?
@@ -71,7 +71,7 @@ fn check_interrupted(image: &MemDisk, verb: SetUp, what: &str) -> Verdict {
 
 #[test]
 fn an_interrupted_setting_up_is_neither_empty_nor_whole_and_can_be_repeated() {
-    for verb in [SetUp::Restore, SetUp::Rejoin] {
+    for verb in [SetUp::Restore, SetUp::Rejoin, SetUp::Join] {
         let whole = MemDisk::new();
         set_up(&whole, verb).unwrap();
         let mut unfinished = 0;
@@ -98,7 +98,7 @@ fn an_interrupted_setting_up_is_neither_empty_nor_whole_and_can_be_repeated() {
 
 #[test]
 fn what_an_earlier_build_left_of_a_restore_or_a_rejoin_is_refused_and_adopted() {
-    for verb in [SetUp::Restore, SetUp::Rejoin] {
+    for verb in [SetUp::Restore, SetUp::Rejoin, SetUp::Join] {
         let left = (0..).find_map(|op| {
             let disk = MemDisk::new();
             disk.arm(Some(Fault::PowerAfter { op }));
@@ -127,7 +127,7 @@ fn a_store_that_lost_its_segments_is_no_interrupted_setting_up() {
         .into_iter()
         .filter(|(name, _)| !name.starts_with("segment-"));
     let disk = MemDisk::with_files(files);
-    for verb in [SetUp::Restore, SetUp::Rejoin] {
+    for verb in [SetUp::Restore, SetUp::Rejoin, SetUp::Join] {
         assert!(
             matches!(set_up(&disk, verb), Err(OpenError::Exists { .. })),
             "{verb:?}"

@@ -12,7 +12,7 @@
 //! | 3 | it is removed | id, forced |
 //! | 4 | one takes the place of another | old id, new id, forced |
 //! | 5 | it has other addresses | id, peer address, client address; those that are empty stay |
-//! | 6 | it says what is not known of it | id, incarnation, client address |
+//! | 6 | it says what is not known of it | id, incarnation, peer address, client address |
 //!
 //! A row is an id, its part (u8: [`Part`]), the incarnation, the peer address, the client address.
 //!
@@ -111,8 +111,8 @@ pub enum MemberChange {
         id: NodeId,
         /// Its data directory.
         incarnation: u64,
-        /// Where clients reach it, if the table does not know.
-        client: String,
+        /// Where it is reached, as far as the table does not know.
+        addresses: Addresses,
     },
 }
 
@@ -195,7 +195,7 @@ impl MemberChange {
             6 => Self::Announce {
                 id: read_id(reader)?,
                 incarnation: reader.u64()?,
-                client: read_address(reader)?,
+                addresses: Addresses::read(reader)?,
             },
             _ => return None,
         })
@@ -237,12 +237,12 @@ impl MemberChange {
             Self::Announce {
                 id,
                 incarnation,
-                client,
+                addresses,
             } => {
                 out.put_u8(6);
                 out.put_u64_le(id.get());
                 out.put_u64_le(*incarnation);
-                put_bytes(client.as_bytes(), &mut out);
+                addresses.write(&mut out);
             }
         }
         out.freeze()
@@ -329,7 +329,7 @@ mod tests {
             MemberChange::Announce {
                 id,
                 incarnation: 1,
-                client: String::new(),
+                addresses: addresses(),
             },
         ]
     }

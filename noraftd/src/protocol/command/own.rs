@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
+use super::member::{Addresses, MemberChange, is_address};
+use crate::level::Level;
 use crate::record::MEMBERS_MAX;
 
 /// A command for this project's own tools.
@@ -32,6 +34,18 @@ pub enum OwnCommand {
     },
     /// `NORAFT.VOTERS id...`: these nodes are the voters from now on. Answered when that is committed.
     Voters(BTreeSet<NodeId>),
+    /// `NORAFT.MEMBERS`: the members, in JSON.
+    Members,
+    /// `NORAFT.MEMBER ...`: the membership table changes. Answered when that is committed.
+    ///
+    /// `ADD peer client stays`, `JOIN id incarnation peer client stays level`, `PROMOTE id force`, `REMOVE id force`,
+    /// `REPLACE old new force`, `ADDRESS id peer client`; `-` is an address that is not given, 0 an id that is not.
+    Member {
+        /// The change.
+        change: MemberChange,
+        /// The level that a node which joins supports.
+        level: Option<Level>,
+    },
     /// `NORAFT.TRANSFER [id]`: this voter, or any other, is to lead. Returns the leader of then.
     Transfer(Option<NodeId>),
     /// `NORAFT.UPGRADE`: the level that this node's version supports comes into force. Answered with the level when that
@@ -47,11 +61,12 @@ impl OwnCommand {
     /// True for what takes more rights than reaching the port.
     pub fn is_order(&self) -> bool {
         match self {
-            Self::Status | Self::Challenge | Self::Prove(_) => false,
+            Self::Status | Self::Members | Self::Challenge | Self::Prove(_) => false,
             Self::Snapshot
             | Self::ReadSnapshot { .. }
             | Self::Readmit { .. }
             | Self::Voters(_)
+            | Self::Member { .. }
             | Self::Upgrade
             | Self::Transfer(_)
             | Self::Index => true,
@@ -71,6 +86,9 @@ impl OwnCommand {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match *words {
             ["NORAFT.STATUS"] => Some(Self::Status),
+            ["NORAFT.MEMBERS"] => Some(Self::Members),
+            // An address keeps its case.
+            ["NORAFT.MEMBER", verb, ref rest @ ..] => parse_member(verb, rest, args.get(2..)?),
             ["NORAFT.AUTH"] => Some(Self::Challenge),
             ["NORAFT.AUTH", answer] => Some(Self::Prove(answer.to_owned())),
             ["NORAFT.INDEX"] => Some(Self::Index),
@@ -96,6 +114,77 @@ impl OwnCommand {
             _ => None,
         }
     }
+}
+
+/// `upper` are the arguments behind the verb, and `raw` are the same as they came.
+fn parse_member(verb: &str, upper: &[&str], raw: &[Bytes]) -> Option<OwnCommand> {
+    let id = |at: usize| parse_id(upper.get(at)?);
+    let flag = |at: usize| match *upper.get(at)? {
+        "0" => Some(false),
+        "1" => Some(true),
+        _ => None,
+    };
+    let addresses = |at: usize| {
+        Some(Addresses {
+            peer: parse_address(raw.get(at)?)?,
+            client: parse_address(raw.get(at + 1)?)?,
+        })
+    };
+    let change = match (verb, upper.len()) {
+        ("ADD", 3) => MemberChange::Join {
+            id: None,
+            incarnation: 0,
+            addresses: addresses(0)?,
+            stays: flag(2)?,
+        },
+        ("JOIN", 6) => MemberChange::Join {
+            id: Some(upper.first()?.parse().ok()?)
+                .filter(|id| *id > 0)
+                .map(NodeId::new),
+            incarnation: u64::from_str_radix(upper.get(1)?, 16)
+                .ok()
+                .filter(|found| *found > 0)?,
+            addresses: addresses(2)?,
+            stays: flag(4)?,
+        },
+        ("PROMOTE", 2) => MemberChange::Promote {
+            id: id(0)?,
+            force: flag(1)?,
+        },
+        ("REMOVE", 2) => MemberChange::Remove {
+            id: id(0)?,
+            force: flag(1)?,
+        },
+        ("REPLACE", 3) => MemberChange::Replace {
+            old: id(0)?,
+            new: id(1)?,
+            force: flag(2)?,
+        },
+        ("ADDRESS", 3) => MemberChange::SetAddress {
+            id: id(0)?,
+            addresses: addresses(1)?,
+        },
+        _ => return None,
+    };
+    let level = match verb {
+        "JOIN" => Some(Level::new(upper.get(5)?.parse().ok()?)),
+        _ => None,
+    };
+    Some(OwnCommand::Member { change, level })
+}
+
+fn parse_id(text: &str) -> Option<NodeId> {
+    let id = text.parse().ok().filter(|id| *id > 0);
+    id.map(NodeId::new)
+}
+
+fn parse_address(text: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(text).ok().filter(|text| is_address(text))?;
+    Some(if text == "-" {
+        String::new()
+    } else {
+        text.to_owned()
+    })
 }
 
 const PREFIX: &[u8] = b"NORAFT.";
@@ -127,6 +216,35 @@ mod tests {
     }
 
     #[test]
+    fn addresses_keep_their_case() {
+        let addresses = Addresses {
+            peer: "unix:/Run/p".to_owned(),
+            client: String::new(),
+        };
+        let join = MemberChange::Join {
+            id: Some(NodeId::new(4)),
+            incarnation: 0xab,
+            addresses: addresses.clone(),
+            stays: true,
+        };
+        assert_eq!(
+            parsed("noraft.member join 4 ab unix:/Run/p - 1 1"),
+            Some(OwnCommand::Member {
+                change: join,
+                level: Some(Level::new(1))
+            })
+        );
+        let id = NodeId::new(2);
+        assert_eq!(
+            parsed("NORAFT.MEMBER ADDRESS 2 unix:/Run/p -"),
+            Some(OwnCommand::Member {
+                change: MemberChange::SetAddress { id, addresses },
+                level: None
+            })
+        );
+    }
+
+    #[test]
     fn arguments_that_a_command_does_not_take_make_it_unknown() {
         assert_eq!(parsed("noraft.status"), Some(OwnCommand::Status));
         for line in [
@@ -135,6 +253,13 @@ mod tests {
             "NORAFT.SNAPSHOT READ 1 2 x",
             "NORAFT.READMIT 1 g",
             "NORAFT.VOTERS 1 two",
+            "NORAFT.MEMBERS 1",
+            "NORAFT.MEMBER",
+            "NORAFT.MEMBER REMOVE 0 0",
+            "NORAFT.MEMBER REMOVE 1",
+            "NORAFT.MEMBER REMOVE 1 2",
+            "NORAFT.MEMBER JOIN 0 0 - - 0 1",
+            "NORAFT.MEMBER JOIN 0 7 - - 0",
             "NORAFT.TRANSFER two",
             "NORAFT.TRANSFER 1 2",
             "NORAFT",

@@ -13,6 +13,8 @@
 //! | 6 | level: u8, the highest [`Level`] that the node supports; absent for 0 |
 //! | 16 | where clients reach the node: HOST:PORT, printable ASCII of at most 300 bytes |
 //! | 17 | lane, in a hello: u8, 1 for the connection that carries what is urgent; absent for the first one |
+//! | 18 | where the other nodes reach the node: printable ASCII of at most 300 bytes; from level 1 on |
+//! | 19 | the node's version: printable ASCII of at most 32 bytes; from level 1 on |
 //!
 //! Invariant: a tag occurs once, and a known tag has a value that parses; else the greeting is malformed.
 //! What a node may send depends only on what the other side announced here.
@@ -23,6 +25,7 @@ use bytes::{BufMut, BytesMut};
 
 use super::EXTENSIONS_BYTES_MAX;
 use crate::level::Level;
+use crate::protocol::command::is_address;
 use crate::protocol::read::Reader;
 use crate::secret::Nonce;
 
@@ -39,6 +42,10 @@ pub struct Extensions {
     pub starts: Option<Starts>,
     /// Where clients reach the node, HOST:PORT, when it knows.
     pub client_address: Option<String>,
+    /// Where the other nodes reach the node, when it knows.
+    pub peer_address: Option<String>,
+    /// The node's version.
+    pub version: Option<String>,
     /// What this connection carries.
     pub lane: Lane,
 }
@@ -62,6 +69,8 @@ impl Extensions {
             settings,
             starts: None,
             client_address: None,
+            peer_address: None,
+            version: None,
             lane: Lane::First,
         }
     }
@@ -97,6 +106,12 @@ impl Extensions {
         }
         if let Some(address) = &self.client_address {
             put(TAG_CLIENT_ADDRESS, address.as_bytes(), out);
+        }
+        if let Some(address) = &self.peer_address {
+            put(TAG_PEER_ADDRESS, address.as_bytes(), out);
+        }
+        if let Some(version) = &self.version {
+            put(TAG_VERSION, version.as_bytes(), out);
         }
         if self.lane == Lane::Urgent {
             put(TAG_LANE, &[LANE_URGENT], out);
@@ -146,6 +161,15 @@ impl Extensions {
                 let text = std::str::from_utf8(value).ok();
                 let address = text.filter(|text| is_client_address(text));
                 self.client_address = Some(address.ok_or("its client address is none")?.to_owned());
+            }
+            TAG_PEER_ADDRESS => {
+                let text = std::str::from_utf8(value).ok().filter(|text| is_address(text));
+                self.peer_address = Some(text.ok_or("its address for other nodes is none")?.to_owned());
+            }
+            TAG_VERSION => {
+                let text = std::str::from_utf8(value).ok();
+                let text = text.filter(|text| is_address(text) && text.len() <= VERSION_BYTES_MAX);
+                self.version = Some(text.ok_or("its version is none")?.to_owned());
             }
             TAG_LANE if value == [LANE_URGENT] => self.lane = Lane::Urgent,
             TAG_LANE => return Err("its lane is unknown"),
@@ -326,6 +350,9 @@ const TAG_LEVEL: u8 = 6;
 const TAG_CLIENT_ADDRESS: u8 = 16;
 /// A host name has 253 bytes at most.
 const CLIENT_ADDRESS_BYTES_MAX: usize = 300;
+const TAG_PEER_ADDRESS: u8 = 18;
+const TAG_VERSION: u8 = 19;
+const VERSION_BYTES_MAX: usize = 32;
 const TAG_LANE: u8 = 17;
 const LANE_URGENT: u8 = 1;
 const LENGTH_BYTES: usize = 4;
@@ -360,6 +387,8 @@ mod tests {
                 marks: vec![6, 5, 4],
             }),
             client_address: Some("[::1]:7601".to_owned()),
+            peer_address: Some("unix:/run/peer.sock".to_owned()),
+            version: Some("0.2.0".to_owned()),
             features: some().features.at(Level::new(9)),
             ..Extensions::default()
         };

@@ -97,6 +97,8 @@ impl Reject {
             // Only a node that says how often it was started gets to hear it, and such a node knows it.
             Self::OldCopy => (9, 0),
             Self::Level(level) => (10, u64::from(level.get())),
+            // Only a node that was in a membership table gets to hear it.
+            Self::Removed => (11, 0),
         };
         frame::encode(KIND_REJECT, NO_CLUSTER, out, |out| {
             out.put_u8(reason);
@@ -118,6 +120,7 @@ impl Reject {
             8 => Some(Self::Settings(Differences(number))),
             9 => Some(Self::OldCopy),
             10 => Some(Self::Level(Level::new(u8::try_from(number).ok()?))),
+            11 => Some(Self::Removed),
             _ => None,
         }
     }

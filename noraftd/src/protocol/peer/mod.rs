@@ -371,6 +371,9 @@ pub enum Reject {
         "the cluster is at level {0}, which this node's version does not support: start a later version of noraftd"
     )]
     Level(Level),
+    /// The sender was removed from the cluster.
+    #[error("this node was removed from the cluster")]
+    Removed,
     /// Settings that have to be equal are not.
     #[error("settings that every node has to share differ: {0}")]
     Settings(Differences),

@@ -9,7 +9,7 @@ use noraft::{LogPosition, NodeId};
 
 use super::{Clients, Next};
 use crate::level::Level;
-use crate::protocol::command::{Class, OwnCommand, Request};
+use crate::protocol::command::{Class, MemberChange, OwnCommand, Request};
 use crate::protocol::resp::Reply;
 use crate::replica::event::Input;
 use crate::shell::connection::Connection;
@@ -40,6 +40,14 @@ impl Clients {
                 let ask = |id| Input::ChangeVoters { id, voters };
                 return self.submit(connection, Class::Write, 0, ask).await;
             }
+            OwnCommand::Members => Reply::Bulk(self.node.members_json().into()),
+            OwnCommand::Member { change, level } => match self.refusal_of_joiner(&change, level) {
+                Some(refusal) => refusal,
+                None => {
+                    let request = Request::to_change_members(&change);
+                    return self.propose(connection, request).await;
+                }
+            },
             OwnCommand::Transfer(to) => {
                 let ask = |id| Input::Transfer { id: Some(id), to };
                 return self.submit(connection, Class::Write, 0, ask).await;
@@ -52,6 +60,24 @@ impl Clients {
             OwnCommand::Index => return self.propose(connection, Request::for_index()).await,
         };
         self.answer_in_turn(connection, reply, Next::Command).await
+    }
+
+    /// Why a node that asks to join cannot.
+    fn refusal_of_joiner(&self, change: &MemberChange, level: Option<Level>) -> Option<Reply> {
+        if !matches!(change, MemberChange::Join { .. }) {
+            return None;
+        }
+        if self.node.config.peers.listen.is_empty() {
+            let text =
+                "ERR this node listens for no other nodes: start it with --peer-listen; nothing was done";
+            return Some(Reply::Error(text.to_owned()));
+        }
+        let (level, in_force) = (level?, self.node.replica.borrow().machine().level());
+        (level < in_force).then(|| {
+            Reply::Error(format!(
+                "ERR the cluster is at level {in_force}, which the version of the node that joins does not support; nothing was done"
+            ))
+        })
     }
 
     /// A part of a snapshot, from another thread: the loop does not wait for the disk.

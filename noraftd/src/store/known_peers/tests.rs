@@ -56,8 +56,13 @@ fn a_node_too_many_is_not_met_and_no_node_is_forgotten() {
     let error = met.admit(NodeId::new(257), peer(1)).unwrap_err().to_string();
     assert!(error.contains("no room for node 257"), "{error}");
     met.admit(NodeId::new(256), peer(7)).unwrap();
-    let met = load(&disk);
+    let mut met = load(&disk);
     assert_eq!((met.is_lost(), known(&met, 256)), (false, Some(7)));
+    // One that was removed makes room.
+    met.forget(&[NodeId::new(3)].into());
+    met.admit(NodeId::new(257), peer(1)).unwrap();
+    let met = load(&disk);
+    assert_eq!((known(&met, 3), known(&met, 257)), (None, Some(1)));
 }
 
 #[test]

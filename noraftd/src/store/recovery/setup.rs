@@ -21,6 +21,8 @@ pub enum SetUp {
     Restore,
     /// A member that lost what it knew begins with another node's state.
     Rejoin,
+    /// A new member begins with the state of the cluster.
+    Join,
 }
 
 impl SetUp {
@@ -28,6 +30,7 @@ impl SetUp {
         match self {
             Self::Restore => "noraftd snapshot restore",
             Self::Rejoin => "noraftd rejoin",
+            Self::Join => "noraftd serve --join",
         }
     }
 }
@@ -132,7 +135,7 @@ pub(in crate::store) fn unfinished(
     }
     let verb = read().and_then(|bytes| {
         let of = |set_up: &SetUp| bytes == set_up.command().as_bytes();
-        [SetUp::Restore, SetUp::Rejoin].into_iter().find(of)
+        [SetUp::Restore, SetUp::Rejoin, SetUp::Join].into_iter().find(of)
     });
     let begun = match verb {
         Some(set_up) => format!("`{}`", set_up.command()),

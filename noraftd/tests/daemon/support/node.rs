@@ -61,6 +61,11 @@ impl Node {
         self.args.iter().skip(1).map(String::as_str).collect()
     }
 
+    /// Adds to its settings.
+    pub fn give(&mut self, args: &[&str]) {
+        self.args.extend(args.iter().map(ToString::to_string));
+    }
+
     /// Takes the address of `peer` out of its settings.
     pub fn forget_peer(&mut self, peer: usize) {
         let prefix = format!("{peer}=");

@@ -1,0 +1,98 @@
+//! Where nodes say that they are reached, and what they said of this one.
+//!
+//! A node that was away while others moved has an old membership table, and cannot get a later one from nodes that it does not
+//! reach. But they reach it, and say in their hello where they are. Their links are tried there as well.
+//!
+//! Invariant: what is here was said by a node that had been admitted, or that had proven the secret.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use noraft::NodeId;
+
+use crate::endpoint::Endpoint;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Places {
+    own: RefCell<Option<String>>,
+    /// Nodes that are not believed where they are.
+    fixed: BTreeSet<NodeId>,
+    heard: RefCell<BTreeMap<NodeId, Endpoint>>,
+    /// Counts what was heard.
+    version: Cell<u64>,
+    /// The node that says that this one was removed.
+    removed_says: Cell<Option<NodeId>>,
+}
+
+impl Places {
+    /// Nothing was said; what `fixed` nodes will say of where they are does not count.
+    pub(super) fn new(fixed: BTreeSet<NodeId>) -> Rc<Self> {
+        Rc::new(Self {
+            fixed,
+            ..Self::default()
+        })
+    }
+
+    /// Where the other nodes reach this one, when it knows.
+    pub(super) fn own(&self) -> Option<String> {
+        self.own.borrow().clone()
+    }
+
+    /// The other nodes reach this one there.
+    pub(super) fn set_own(&self, address: Option<String>) {
+        self.own.replace(address);
+    }
+
+    /// Where this node said that it is reached.
+    pub(super) fn heard(&self, node: NodeId) -> Option<Endpoint> {
+        self.heard.borrow().get(&node).cloned()
+    }
+
+    /// How often something new was heard.
+    pub(super) fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    /// The node says that it is reached there. What is no address is of no use.
+    pub(super) fn hear(&self, node: NodeId, address: &str) {
+        let Ok(address) = address.parse::<Endpoint>() else {
+            return;
+        };
+        if self.fixed.contains(&node) {
+            return;
+        }
+        let before = self.heard.borrow_mut().insert(node, address.clone());
+        if before != Some(address) {
+            self.version.set(self.version.get() + 1);
+        }
+    }
+
+    /// `by` says that this node was removed.
+    pub(super) fn note_removed(&self, by: NodeId) {
+        self.removed_says.set(Some(by));
+    }
+
+    /// The node that says that this one was removed, if one does.
+    pub(super) fn removed_says(&self) -> Option<NodeId> {
+        self.removed_says.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_new_is_counted_and_a_node_that_is_fixed_is_not_believed() {
+        let [one, two] = [1, 2].map(NodeId::new);
+        let places = Places::new([two].into());
+        for (address, count) in [("h:1", 1), ("h:1", 1), ("no address", 1), ("h:2", 2)] {
+            places.hear(one, address);
+            assert_eq!(places.version(), count, "{address}");
+        }
+        places.hear(two, "h:3");
+        assert_eq!((places.heard(one), places.heard(two)), ("h:2".parse().ok(), None));
+    }
+}
