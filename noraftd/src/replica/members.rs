@@ -14,7 +14,7 @@ use std::time::Duration;
 use noraft::{ClusterConfig, LogIndex, LogPosition, NodeId, Term};
 
 use crate::machine::Members;
-use crate::protocol::command::{MemberChange, Part, Request};
+use crate::protocol::command::{Member, MemberChange, Part, Request};
 use crate::protocol::outcome::Refusal;
 use crate::protocol::resp::Reply;
 
@@ -26,6 +26,8 @@ pub(super) struct Following {
     changing: Option<LogPosition>,
     /// The last term in which this leader, which is to leave, began to hand over.
     left_in: Option<Term>,
+    /// The table, and the last configuration in the log, when there was nothing left to do.
+    agreed: Option<(Members, LogIndex)>,
 }
 
 /// How far a follower is.
@@ -160,12 +162,20 @@ impl Replica {
 
     /// Takes the next step towards what the table wants. Only while no sync is in flight.
     pub(super) fn follow_members(&mut self) {
-        if self.members().is_empty() || !self.may_change_parts() || !self.space.is_plenty() {
+        if self.members().is_empty()
+            || self.has_agreed()
+            || !self.may_change_parts()
+            || !self.space.is_plenty()
+        {
             return;
         }
         let (voters, config) = (self.members().voters(), self.node.config().clone());
         let learners: BTreeSet<NodeId> = self.members().learners().difference(&voters).copied().collect();
         if config.voters == voters && config.non_voters == learners {
+            let is_joining = |row: &Member| row.part == Part::Joining;
+            let is_over = !self.members().iter().any(is_joining);
+            let config_index = self.node.log().latest_config_index();
+            self.following.agreed = is_over.then(|| (self.members().clone(), config_index));
             return self.promote_joined();
         }
         if self.hands_over_to_one_of(&voters) {
@@ -182,6 +192,16 @@ impl Replica {
         if !position.is_invalid() {
             self.give_up_superseded(position.index);
         }
+    }
+
+    /// True when nothing has changed since table and configuration said the same: most batches end here.
+    fn has_agreed(&self) -> bool {
+        self.following
+            .agreed
+            .as_ref()
+            .is_some_and(|(members, config_index)| {
+                members.is_same(self.members()) && *config_index == self.node.log().latest_config_index()
+            })
     }
 
     /// A leader that is to leave hands over first, and the next one goes on. It tries once in its term.

@@ -212,3 +212,25 @@ fn what_would_leave_no_quorum_is_refused_in_words_and_can_be_forced() {
     assert_eq!(cluster.nodes[followers[1]].wait().code(), Some(79));
     write(&cluster, leader, "alone");
 }
+
+#[test]
+fn a_node_that_lost_its_disk_begins_again_and_the_table_has_its_new_directory() {
+    let mut cluster = with_table();
+    let lost = cluster.followers()[0];
+    let before = members(&cluster.nodes[lost]).expect("it answers").members[lost].clone();
+    cluster.nodes[lost].kill();
+    std::fs::remove_dir_all(cluster.nodes[lost].dir.join("data")).expect("removed");
+    let mut args = vec!["rejoin"];
+    for at in (0..3).filter(|at| *at != lost) {
+        args.extend(["--from", &cluster.nodes[at].tcp]);
+    }
+    args.extend(cluster.nodes[lost].settings());
+    let output = noraftd(&args);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    cluster.nodes[lost].start();
+    eventually("the table has its new directory", || {
+        let after = members(&cluster.nodes[lost])?.members.into_iter().nth(lost)?;
+        assert_eq!(after.id, before.id);
+        (after.incarnation != before.incarnation && after.role == "voter").then_some(())
+    });
+}

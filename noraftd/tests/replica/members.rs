@@ -1,13 +1,16 @@
 //! The membership table: who writes it down, what is refused, and the configuration that follows it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use noraft::NodeId;
 use noraftd::level::Level;
+use noraftd::prng::Prng;
 use noraftd::protocol::command::{Addresses, Member, MemberChange, Part, Request};
 use noraftd::protocol::outcome::{Outcome, Refusal};
 use noraftd::protocol::resp::Reply;
 
+use super::counter::seeds;
 use super::world::{Faults, World};
 use super::{SECOND, done, led_world, other, outcome};
 
@@ -275,5 +278,115 @@ fn a_snapshot_carries_the_table() {
     assert_eq!(
         replica(away).machine().state_hash(),
         replica(first).machine().state_hash()
+    );
+}
+
+/// Orders at random, by way of nodes at random, while nodes fail, and links too; how many changed who votes.
+fn run_with_orders(seed: u64) -> usize {
+    let repeat = format!("REPLICA_SEED={seed} cargo test -p noraftd --test replica");
+    let faults = Faults {
+        loss: 10,
+        duplicate: 10,
+        reorder: true,
+        delay_max: 3000,
+        sync_max: 3000,
+        compact: seed.is_multiple_of(2),
+    };
+    let mut world = World::new(seed, 5, Faults::NONE);
+    world.run_for(SECOND * 3);
+    let first = leader(&world);
+    world.raw_request(first, 1, 1, Request::to_raise(Level::FLUSH));
+    world.run_for(SECOND);
+    assert_eq!(
+        ask(&mut world, first, 2, &begin(&[1, 2, 3, 4, 5])),
+        Some(OK),
+        "{repeat}"
+    );
+    world.faults = faults;
+    let mut prng = Prng::new(seed);
+    let mut seen = BTreeSet::new();
+    for step in 0..40 {
+        let node = prng.between(1, world.size);
+        match prng.below(8) {
+            0 if world.up().len() > 4 && world.replica(node).is_some() => world.kill(node),
+            1 if world.replica(node).is_none() => world.start(node),
+            2 => world.partition(&[node], prng.chance(1, 2)),
+            3 => world.reconnect(),
+            _ if world.replica(node).is_some() => {
+                let change = some_order(&mut prng, world.size);
+                world.raw_request(node, 10 + step, 10 + step, Request::to_change_members(&change));
+            }
+            _ => {}
+        }
+        world.run_for(Duration::from_millis(prng.between(1, 600)));
+        start_joined(&mut world);
+        seen.extend(world.up().iter().map(|node| world.voters(*node).0));
+    }
+    world.heal();
+    world.run_for(SECOND * 5);
+    start_joined(&mut world);
+    world.run_for(SECOND * 15);
+    let last = leader(&world);
+    let replica = |node: u64| {
+        world
+            .replica(node)
+            .unwrap_or_else(|| panic!("node {node} is up; {repeat}"))
+    };
+    let (table, config) = (replica(last).members(), replica(last).node().config());
+    assert_eq!(
+        (&config.voters, &config.non_voters),
+        (&table.voters(), &table.learners()),
+        "{repeat}"
+    );
+    assert!(table.voters().contains(&id(last)), "{repeat}");
+    for row in table.iter() {
+        let other = replica(row.id.get());
+        assert_eq!(
+            (other.members(), other.node().config()),
+            (table, config),
+            "{repeat}"
+        );
+    }
+    seen.len() - 1
+}
+
+/// The machines of the nodes that have joined, as far as any node knows.
+fn start_joined(world: &mut World) {
+    let highest = |node: u64| {
+        world
+            .replica(node)?
+            .members()
+            .iter()
+            .map(|row| row.id.get())
+            .max()
+    };
+    let joined = world.up().into_iter().filter_map(highest).max().unwrap_or(0);
+    while world.size < joined {
+        world.grow();
+    }
+}
+
+/// An order about one of `nodes` nodes, whether it makes sense or not.
+fn some_order(prng: &mut Prng, nodes: u64) -> MemberChange {
+    let (one, other) = (prng.between(1, nodes), prng.between(1, nodes));
+    match prng.below(5) {
+        0 if nodes < 9 => join(1000 + nodes, prng.chance(1, 2)),
+        0 | 1 => promote(one),
+        2 | 3 => remove(one, false),
+        _ => MemberChange::Replace {
+            old: id(one),
+            new: id(other),
+            force: false,
+        },
+    }
+}
+
+#[test]
+fn the_configuration_is_what_the_table_wants_whatever_fails_meanwhile() {
+    let seeds = seeds(60);
+    let changes: usize = seeds.iter().map(|seed| run_with_orders(*seed)).sum();
+    assert!(
+        seeds.len() < 60 || changes > 150,
+        "only {changes} changes were made"
     );
 }
