@@ -17,6 +17,6 @@ pub(crate) fn run(bytes: &[u8]) {
         Ok(again) => assert!(again == plan, "read again, it is another plan:\n{written}"),
         Err(error) => panic!("what was written is refused: {error}\n{written}"),
     }
-    let _ = plan.for_processes();
+    let _ = plan.for_processes(1);
     let _ = plan.for_simulation();
 }

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use crate::client::{Access, CallError, Door, Session};
-use crate::generator::{Mix, Pace};
+use crate::generator::{Mix, Pace, Silence};
 use crate::op::{EventKind, HistoryEvent};
 use crate::plan::ClientsPlan;
 use crate::recorder::{HistoryId, Recorder};
@@ -34,6 +34,7 @@ pub struct Interpreter {
     tracks: Mix<Track>,
     access: Access,
     pace: Pace,
+    rest: Silence,
     timeout: Duration,
     pause_after_error: Duration,
     next_process: AtomicU64,
@@ -47,10 +48,16 @@ impl Interpreter {
             tracks,
             access,
             pace: Pace::new(plan.rate),
+            rest: Silence::default(),
             timeout: plan.timeout.as_duration(),
             pause_after_error: plan.pause_after_error.as_duration(),
             next_process: AtomicU64::new(0),
         }
+    }
+
+    /// What lets the clients rest.
+    pub fn rest(&self) -> Silence {
+        self.rest.clone()
     }
 
     /// The workloads, each with all that it has seen.
@@ -63,7 +70,7 @@ impl Interpreter {
         let mut slot = self.slot(prng.next_u64());
         while !*stop.borrow() {
             tokio::select! {
-                () = self.pace.turn() => {}
+                () = self.turn(part) => {}
                 _ = stop.wait_for(|stop| *stop) => return,
             }
             let track = self.tracks.choose(&mut prng);
@@ -78,6 +85,11 @@ impl Interpreter {
                 slot.go_to(prng.next_u64());
             }
         }
+    }
+
+    async fn turn(&self, part: Part) {
+        self.rest.over(part == Part::Reader).await;
+        self.pace.turn().await;
     }
 
     /// A client that starts at a node chosen by `roll`.

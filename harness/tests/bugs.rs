@@ -69,7 +69,7 @@ fn every_plan_that_hunts_a_bug_can_run_in_its_world() {
                 if seen.insert((world, path.clone())) {
                     let plan = Plan::load(&root().join(path))
                         .unwrap_or_else(|error| panic!("{}: {error}", bug.name));
-                    let fits = world == World::Sim || plan.for_processes().is_ok();
+                    let fits = world == World::Sim || plan.for_processes(1).is_ok();
                     assert!(
                         fits,
                         "{}: {} is no plan for real processes",

@@ -302,7 +302,7 @@ impl WrittenEntry {
             let mut plan = plan.clone();
             let mut name = format!("{}-{}", plan.name, self.world.name());
             if let Some(nodes) = nodes {
-                plan.cluster.nodes = nodes;
+                plan = plan.of_nodes(nodes);
                 name = format!("{name}-{nodes}");
             }
             if self.steer {
@@ -312,7 +312,7 @@ impl WrittenEntry {
             let plan = match self.world {
                 Place::Simulation => plan.for_simulation(),
                 Place::Processes => {
-                    plan.for_processes().map_err(in_plan)?;
+                    plan.for_processes(from).map_err(in_plan)?;
                     plan
                 }
             };

@@ -82,12 +82,15 @@ fn row(path: &Path) -> Result<Row, Box<dyn Error>> {
     let plan = Plan::load(path)?;
     let is_simulated = plan.faults.is_empty() || !plan.clone().for_simulation().faults.is_empty();
     Ok(Row {
-        worlds: worlds(is_simulated || plan.swarm.is_some(), plan.for_processes().is_ok()),
+        worlds: worlds(is_simulated, plan.for_processes(SEED).is_ok()),
         time: plan.time.to_string(),
         name: plan.name,
         about: plan.about,
     })
 }
+
+/// Whether a plan is for real processes does not depend on its seed.
+const SEED: u64 = 1;
 
 fn worlds(simulation: bool, processes: bool) -> String {
     let worlds = [(simulation, Place::Simulation), (processes, Place::Processes)];

@@ -6,10 +6,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use harness::plan::{PeerNetwork, Plan, PlanError, PowerTier, Span};
+use harness::plan::{Fitted, PeerNetwork, Plan, PlanError, PowerTier, Span};
 use harness::results::EXIT_USAGE;
 use harness::run::{Interrupt, RunOptions, retain, run as run_plan};
-use harness::systems::Fitted;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -69,8 +68,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         noraftd: args.noraftd.clone(),
         noraftd_old: args.noraftd_old.clone(),
     };
-    let chosen = plan_of(&args).map_err(SubjectError::from);
-    let (fitted, programs) = match chosen.and_then(|plan| subject(plan, named, &harness)) {
+    let chosen = plan_of(&args).map_err(SubjectError::from).and_then(|plan| {
+        let seed = args.seed.or(plan.seed).unwrap_or_else(drawn_seed);
+        Ok((seed, subject(&plan, seed, named, &harness)?))
+    });
+    let (seed, (fitted, programs)) = match chosen {
         Ok(subject) => subject,
         Err(SubjectError::Usage(error)) => {
             eprintln!("harness: {error}");
@@ -87,7 +89,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Box<dyn Error>> {
         );
     }
     let options = RunOptions {
-        seed: args.seed.or(plan.seed).unwrap_or_else(drawn_seed),
+        seed,
         plan,
         left_out,
         schedule: None,
@@ -120,7 +122,9 @@ fn plan_of(args: &Args) -> Result<Plan, PlanError> {
     if let Some(time) = args.time {
         plan = plan.lasting(time);
     }
-    plan.cluster.nodes = args.nodes.unwrap_or(plan.cluster.nodes);
+    if let Some(nodes) = args.nodes {
+        plan = plan.of_nodes(nodes);
+    }
     plan.cluster.power = args.power_tier.or(plan.cluster.power);
     plan.cluster.network = args.network.unwrap_or(plan.cluster.network);
     plan.clients.count = args.clients.unwrap_or(plan.clients.count);

@@ -85,7 +85,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Box<dyn Error>> {
             }
         }
     }
-    if let Some(fault) = plan.faults.iter().find(|fault| fault.is_real_only() && !args.sim) {
+    if let Some(fault) = plan
+        .faults
+        .iter()
+        .find(|fault| fault.kind().is_real_only() && !args.sim)
+    {
         eprintln!(
             "harness: {} has `{}`, which only real processes can have: run it, and shrink the folder of that run. \
              `harness shrink --sim {}` tries its plan in the simulation",

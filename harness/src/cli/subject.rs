@@ -4,8 +4,8 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use harness::cluster::{Programs, Subject, can_have_namespaces, prepare};
-use harness::plan::{Plan, PlanError};
-use harness::systems::{Fitted, Installed, System, SystemError, fit, version_of};
+use harness::plan::{Fitted, Plan, PlanError};
+use harness::systems::{Installed, System, SystemError, fit, version_of};
 
 /// What the command line says about it.
 pub(super) struct Named<'a> {
@@ -35,10 +35,11 @@ impl From<SystemError> for SubjectError {
     }
 }
 
-/// The plan as it fits the subject, and its programs. What the plan takes of the operating system is asked for here, so call it
+/// The plan that `seed` runs as it fits the subject, and its programs. What the plan takes of the operating system is asked for here, so call it
 /// before any other thread is started.
 pub(super) fn subject(
-    plan: Plan,
+    plan: &Plan,
+    seed: u64,
     named: Named<'_>,
     harness: &Path,
 ) -> Result<(Fitted, Programs), SubjectError> {
@@ -53,20 +54,18 @@ pub(super) fn subject(
                 let why = "--noraftd and --noraftd-old are not for a system that a file declares";
                 return Err(SubjectError::Usage(why.to_owned()));
             }
-            let fitted = fit_here(plan, &system, harness)?;
+            let Fitted { plan, left_out } = plan.clone().on_processes(seed);
+            let mut fitted = fit_here(plan, &system, harness)?;
+            fitted.left_out.splice(0..0, left_out);
             let installed =
                 Installed::of(system, harness).map_err(|error| SubjectError::Machine(error.into()))?;
             Ok((fitted, programs(Subject::System(Box::new(installed)))))
         }
         None => {
-            plan.for_processes()?;
-            prepare(&plan, harness);
+            let fitted = plan.for_processes(seed)?;
+            prepare(&fitted.plan, harness);
             let program = daemon(named.noraftd, harness).map_err(SubjectError::Machine)?;
-            let old = old_daemon(&plan, named.noraftd_old, harness)?;
-            let fitted = Fitted {
-                plan,
-                left_out: Vec::new(),
-            };
+            let old = old_daemon(&fitted.plan, named.noraftd_old, harness)?;
             Ok((fitted, programs(Subject::Noraftd { program, old })))
         }
     }

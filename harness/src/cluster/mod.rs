@@ -43,7 +43,7 @@ pub use link::{CutId, Link, LinkStats, Policy};
 pub use namespaces::{TRIAL_VERB, try_out};
 pub use network::{Network, can_have_namespaces};
 pub use node_process::NodeProcess;
-pub use obituary::{Crash, last_lines};
+pub use obituary::{Crash, SIGNALLED, last_lines};
 pub use process::{Launch, Process, ProcessError, process_state};
 pub use programs::{Programs, Subject};
 pub use proxy::Proxies;
@@ -332,6 +332,11 @@ impl Cluster {
             .filter_map(|(id, view)| Some((id, view?)))
             .filter(|(_, view)| view.leads);
         leading.max_by_key(|(_, view)| view.term).map(|(id, _)| id)
+    }
+
+    /// What a node says about itself.
+    pub async fn view(&self, node: &Node, patience: Duration) -> Option<NodeView> {
+        self.protocol.view(node.door, patience).await
     }
 
     /// What every node says about itself, asked at the same time.

@@ -9,6 +9,8 @@ use super::elsewhere::Elsewhere;
 use super::form::Form;
 use super::life::Life;
 use super::obituary::Crash;
+use tokio::process::Command;
+
 use super::process::{Process, ProcessError, process_state};
 
 /// What runs of a node.
@@ -89,6 +91,11 @@ impl NodeProcess {
     /// The exit code with which its first process ended the last time.
     pub fn exit_code(&self) -> Option<i32> {
         self.here().first().and_then(Process::exit_code)
+    }
+
+    /// Another verb of its program, with the arguments that it is started with; `None` of a system that a file declares.
+    pub fn own_verb(&self, verb: &str) -> Option<Command> {
+        self.here().first().and_then(|process| process.own_verb(verb))
     }
 
     /// The next start is in `form`, and every one after it.

@@ -40,7 +40,7 @@ impl Obituary {
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = ended.as_ref().ok().copied();
         let condemned = matches!(*self.life.borrow(), Life::Up { condemned: true, .. });
         let tolerated = *self.tolerated.lock().unwrap_or_else(PoisonError::into_inner);
-        let code = ended.as_ref().ok().and_then(ExitStatus::code);
+        let code = ended.as_ref().ok().and_then(code_of);
         if condemned || code.is_some_and(|code| tolerated.contains(&code)) {
             self.life.send_replace(Life::Down);
             return;
@@ -59,6 +59,12 @@ impl Obituary {
             .push(crash);
         self.life.send_replace(Life::Crashed);
     }
+}
+
+/// Its exit code; that of a process which a signal ended is as shells give it.
+pub(super) fn code_of(status: &ExitStatus) -> Option<i32> {
+    let by_signal = || status.signal().map(|signal| SIGNALLED + signal);
+    status.code().or_else(by_signal)
 }
 
 pub(super) fn describe(status: &ExitStatus) -> String {
@@ -106,6 +112,9 @@ const EXIT_SOFTWARE: i32 = 70;
 pub(super) const LAST_WORDS_MAX: usize = 12;
 
 const LOG_TAIL_BYTES: usize = 64 << 10;
+
+/// Shells add this to the number of the signal that ended a process.
+pub const SIGNALLED: i32 = 128;
 
 #[cfg(test)]
 mod tests {

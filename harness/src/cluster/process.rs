@@ -121,6 +121,19 @@ impl Process {
         *self.form.lock().unwrap_or_else(PoisonError::into_inner) = form;
     }
 
+    /// Another verb of its program, with the arguments that it is started with; `None` when that is not with a verb.
+    pub fn own_verb(&self, verb: &str) -> Option<Command> {
+        let (first, rest) = self.launch.arguments.split_first()?;
+        if first != SERVE {
+            return None;
+        }
+        let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        let (program, more) = self.launch.forms.of(form);
+        let mut command = Command::new(program);
+        command.arg(verb).args(rest).args(more).stdin(Stdio::null());
+        Some(command)
+    }
+
     /// What it is doing.
     pub fn life(&self) -> Life {
         *self.life.borrow()
@@ -381,6 +394,8 @@ pub fn process_state(pid: i32) -> Option<char> {
     rest.trim_start().chars().next()
 }
 
+/// The verb that starts a node of noraftd.
+const SERVE: &str = "serve";
 /// A signal shows within microseconds; this long only on a machine that has come to a standstill.
 const OBSERVE_MAX: Duration = Duration::from_secs(5);
 /// The daemon answers what is under way within a second, and gives its disk five.

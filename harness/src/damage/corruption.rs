@@ -163,6 +163,20 @@ pub(crate) fn without_votes(files: &Files) -> Option<Corruption> {
     })
 }
 
+/// The same directory, as if the segment that is written were its only one.
+pub(crate) fn last_alone(view: &Inspection) -> Inspection {
+    let mut view = view.clone();
+    let last = view
+        .segments
+        .iter()
+        .rposition(|segment| !segment.batches.is_empty());
+    view.segments = last
+        .map(|last| view.segments.swap_remove(last))
+        .into_iter()
+        .collect();
+    view
+}
+
 /// The segments that have batches, oldest first.
 fn begun(view: &Inspection) -> impl Iterator<Item = &SegmentView> {
     view.segments.iter().filter(|segment| !segment.batches.is_empty())

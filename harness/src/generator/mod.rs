@@ -1,15 +1,17 @@
-//! Choosing what to do next, and when: weighted choice and pace.
+//! Choosing what to do next, and when: weighted choice, pace, and rest.
 //!
 //! Invariant: a choice draws exactly once from the generator it is given, whatever the weights are, so
 //! that the draws of a seed stay where they are when a plan's weights change.
 
 mod pace;
 pub mod random;
+mod silence;
 pub mod synthetic;
 
 use noraftd::prng::Prng;
 
 pub use pace::Pace;
+pub use silence::{Quiet, Silence};
 
 /// A weighted choice among values.
 #[derive(Debug, Clone)]

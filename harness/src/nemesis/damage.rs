@@ -24,8 +24,8 @@ use crate::client::own::{Health, health};
 use crate::cluster::power::Ground;
 use crate::cluster::{Node, last_lines};
 use crate::damage::corruption::{
-    Change, Corruption, Files, Spoiling, draw, draw_cut, draw_spoiled, draw_stale, leaves_no_trace,
-    without_votes,
+    Change, Corruption, Files, Spoiling, draw, draw_cut, draw_spoiled, draw_stale, last_alone,
+    leaves_no_trace, without_votes,
 };
 use crate::op::EventKind;
 use crate::plan::FileDamage;
@@ -35,6 +35,11 @@ impl Nemesis {
     pub(super) async fn damage(&self, fault: &mut Injection<'_>, how: FileDamage) -> Evidence {
         if how == FileDamage::Votes {
             return self.take_votes(fault).await;
+        }
+        let voting = self.voting.try_lock();
+        let voting = voting.map_err(|_| "the voters are being changed, or another disk is damaged")?;
+        if !voting.is_settled() {
+            return Err("a change of the voters may be on its way".to_owned());
         }
         let mut prng = Prng::new(fault.decision.roll).fork(FORK_DAMAGE);
         let (mut damaged, mut against) = (Vec::new(), Vec::new());
@@ -83,7 +88,10 @@ impl Nemesis {
                 break;
             }
             let view = Inspection::of_files(&files);
-            let Some(corruption) = draw_one(how, prng, &files, &view) else {
+            // The segment that is written is one of many, and the only one where damage may look like a write that was interrupted.
+            let aimed = prng.chance(1, 2).then(|| last_alone(&view));
+            let drawn = draw_one(how, prng, &files, aimed.as_ref().unwrap_or(&view));
+            let Some(corruption) = drawn else {
                 continue;
             };
             if let Some(new) = self.note(node, &files, &view, &corruption) {
@@ -99,7 +107,7 @@ impl Nemesis {
     }
 
     /// True when all others but a minority say that they miss nothing.
-    async fn may_damage(&self, node: &Node) -> bool {
+    pub(super) async fn may_damage(&self, node: &Node) -> bool {
         self.look_at_disks().await;
         let mut unsure = BTreeSet::new();
         for other in self.cluster.nodes() {
@@ -108,8 +116,12 @@ impl Nemesis {
                 unsure.insert(place(other));
             }
         }
-        let all = self.cluster.nodes().iter().map(|node| NodeId::new(node.id));
-        let sets = BTreeSet::from([all.collect()]);
+        let (said, sets) = self.known_voters().await;
+        if said.len() <= self.cluster.nodes().len() / 2 {
+            return false;
+        }
+        let named = |set: BTreeSet<u64>| set.into_iter().map(NodeId::new).collect();
+        let sets = sets.into_iter().map(named).collect();
         self.atlas()
             .leaves_majorities(place(node), &sets, |at| unsure.contains(&at))
     }
@@ -138,7 +150,7 @@ impl Nemesis {
     }
 
     /// Waits until a node that was damaged misses nothing any more; gives what it said of its damage.
-    async fn await_whole(&self, node: &Node) -> String {
+    pub(super) async fn await_whole(&self, node: &Node) -> String {
         let started = Instant::now();
         if node.process.has_crashed() {
             let how = node
@@ -160,13 +172,13 @@ impl Nemesis {
                 findings.get_or_insert_with(|| findings_of(&health));
             }
             self.look_at_disks().await;
-            if !self.atlas().is_damaged(place(node)) {
+            if !self.is_damaged(node) {
                 break;
             }
             sleep(LOOK_EVERY).await;
         }
         let found = findings.unwrap_or_else(|| "it said nothing".to_owned());
-        if self.atlas().is_damaged(place(node)) {
+        if self.is_damaged(node) {
             // What holds it up may be another fault: the end of the run demands that all are whole.
             return format!("{found}; not whole within {REPAIR_MAX:?}");
         }
@@ -175,8 +187,12 @@ impl Nemesis {
 
     /// Notes which disks are whole again: their nodes say twice that they miss nothing.
     async fn look_at_disks(&self) {
-        let damaged = |node: &&Node| self.atlas().is_damaged(place(node));
-        let nodes: Vec<&Node> = self.cluster.nodes().iter().filter(damaged).collect();
+        let nodes: Vec<&Node> = self
+            .cluster
+            .nodes()
+            .iter()
+            .filter(|node| self.is_damaged(node))
+            .collect();
         for node in nodes {
             let once = health(node.door.address, PATIENCE)
                 .await
@@ -244,20 +260,25 @@ impl Nemesis {
         Ok(last_lines(node.process.log(), 1).pop().unwrap_or_default())
     }
 
-    fn break_promise(&self, how: String) {
+    /// Whether files of a node are damaged, and it is not known to be whole again.
+    pub(super) fn is_damaged(&self, node: &Node) -> bool {
+        self.atlas().is_damaged(place(node))
+    }
+
+    pub(super) fn break_promise(&self, how: String) {
         self.violations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(how);
     }
 
-    fn atlas(&self) -> std::sync::MutexGuard<'_, crate::damage::atlas::Atlas> {
+    pub(super) fn atlas(&self) -> std::sync::MutexGuard<'_, crate::damage::atlas::Atlas> {
         self.atlas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Nodes count from one, disks from zero.
-fn place(node: &Node) -> usize {
+pub(super) fn place(node: &Node) -> usize {
     node.id as usize - 1
 }
 
@@ -284,7 +305,7 @@ fn findings_of(health: &Health) -> String {
 }
 
 /// The files of a data directory that belong to the node.
-fn read(directory: &Path) -> io::Result<Files> {
+pub(super) fn read(directory: &Path) -> io::Result<Files> {
     let mut files = Files::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -308,7 +329,7 @@ fn write(directory: &Path, corruption: &Corruption) -> io::Result<()> {
 }
 
 /// The exit code of a node that refuses what is in its directory.
-const REFUSES: i32 = Exit::Data as i32;
+pub(super) const REFUSES: i32 = Exit::Data as i32;
 /// Separates these draws from those of the targets.
 const FORK_DAMAGE: u64 = 0x6461_6d61_6765;
 /// Most draws are allowed; a young log has nothing to damage.

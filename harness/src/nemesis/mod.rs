@@ -4,15 +4,19 @@
 //! was stopped, a link kept something from passing). Whatever was broken is healed before a lane ends.
 
 mod clock;
+mod crashes;
 mod damage;
+mod directories;
 mod disk;
 mod elsewhere;
 mod ledger;
 mod links;
 mod process;
+mod quiet;
 mod race;
 mod recorded;
 mod schedule;
+mod starve;
 mod target;
 mod transfer;
 mod voters;
@@ -30,14 +34,17 @@ use tokio::time::{sleep, timeout};
 pub use recorded::{Schedule, ScheduleError, ScheduleLine, Scheduled, Sequence};
 pub use schedule::{Decision, Lane};
 pub use target::{Circumstances, Targets, choose};
+use voters::Voting;
 pub use voters::restore_voters;
 
 use crate::cluster::{Cluster, Node, ProcessError, TestClock};
 use crate::damage::atlas::Atlas;
+use crate::generator::Silence;
 use crate::op::EventKind;
-use crate::plan::{FaultKind, Plan};
+use crate::plan::{FaultKind, Plan, Scarce};
 use crate::recorder::Recorder;
 use crate::results::{FaultResult, Lost};
+use directories::Directories;
 pub(crate) use ledger::{Claim, FaultLedger, describe, step};
 
 /// Acts on one cluster for the length of a run.
@@ -50,6 +57,11 @@ pub struct Nemesis {
     atlas: Mutex<Atlas>,
     /// What a node did that it had promised not to do.
     violations: Mutex<Vec<String>>,
+    /// What lets the clients rest.
+    rest: Silence,
+    /// Held by who changes the voters, or damages what voters have to repair.
+    voting: tokio::sync::Mutex<Voting>,
+    directories: Mutex<Directories>,
     schedule: Mutex<Written>,
     bite_max: Duration,
 }
@@ -70,11 +82,28 @@ struct Effect {
     evidence: Evidence,
     /// What it took, for a power cut.
     lost: Option<Lost>,
+    /// Whether another fault stood in its way, so that it was not tried.
+    is_prevented: bool,
+}
+
+impl Effect {
+    /// Of a fault that another one kept from being tried.
+    fn prevented(why: &str) -> Self {
+        Self {
+            evidence: Err(why.to_owned()),
+            lost: None,
+            is_prevented: true,
+        }
+    }
 }
 
 impl From<Evidence> for Effect {
     fn from(evidence: Evidence) -> Self {
-        Self { evidence, lost: None }
+        Self {
+            evidence,
+            lost: None,
+            is_prevented: false,
+        }
     }
 }
 
@@ -117,6 +146,7 @@ impl Nemesis {
         plan: &Plan,
         cluster: Arc<Cluster>,
         recorder: Arc<Recorder>,
+        rest: Silence,
         schedule: &Path,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -125,6 +155,9 @@ impl Nemesis {
             violations: Mutex::default(),
             cluster,
             recorder,
+            rest,
+            voting: tokio::sync::Mutex::default(),
+            directories: Mutex::default(),
             schedule: Mutex::new(Written {
                 file: File::create_new(schedule)?,
                 failure: None,
@@ -304,7 +337,11 @@ impl Nemesis {
             targets: claim.targets.clone(),
             leader,
         }));
-        let Effect { evidence, lost } = self.inject(fault).await;
+        let Effect {
+            evidence,
+            lost,
+            is_prevented,
+        } = self.inject(fault).await;
         let (evidence, why) = match evidence {
             Ok(evidence) => (Some(evidence), None),
             Err(why) => (None, Some(why)),
@@ -315,7 +352,7 @@ impl Nemesis {
             k: decision.k,
             at_ns: to_ns,
         });
-        if evidence.is_none() && may_be_prevented(decision.fault) {
+        if evidence.is_none() && (is_prevented || may_be_prevented(decision.fault)) {
             self.ledger.give_up(&claim);
             return;
         }
@@ -340,7 +377,7 @@ impl Nemesis {
             FaultKind::Pause(_) => self.pause(fault).await.into(),
             FaultKind::Restart(_) => self.restart(fault).await.into(),
             FaultKind::Roll => self.roll(fault).await.into(),
-            FaultKind::Voters => self.change_voters(fault).await.into(),
+            FaultKind::Voters => self.change_voters(fault).await,
             FaultKind::Transfer => self.transfer(fault).await.into(),
             FaultKind::Partition(_, mode) => self.partition(fault, mode).await.into(),
             FaultKind::Flap(_, mode) => self.flap(fault, mode).await.into(),
@@ -357,16 +394,17 @@ impl Nemesis {
             FaultKind::StallKill => self.stall_kill(fault).await.into(),
             FaultKind::VoteRace => self.race(fault).await.into(),
             FaultKind::Power(_) => self.power(fault).await,
+            FaultKind::CrashLoop(_) => self.crash_loop(fault).await.into(),
+            FaultKind::CrashStorm(_) => self.crash_storm(fault).await.into(),
+            FaultKind::Starve(_, scarce) => self.starve(fault, scarce).await.into(),
+            FaultKind::Quiet => self.quiet(fault).await.into(),
+            FaultKind::Wipe(_) => self.wipe(fault).await,
+            FaultKind::Mistake(_) => self.mistake(fault).await,
+            FaultKind::MistakeForeign(_) => self.swap(fault).await.into(),
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::Wipe(_)
-            | FaultKind::Mistake(_)
-            | FaultKind::MistakeClone(_)
-            | FaultKind::MistakeForeign(_)
-            | FaultKind::CrashAt(..)
-            | FaultKind::CrashLoop(_)
-            | FaultKind::CrashStorm(_)
-            | FaultKind::DiskAt(..)
-            | FaultKind::Quiet => Effect::from(Err("only a simulation can do it".to_owned())),
+            FaultKind::MistakeClone(_) | FaultKind::CrashAt(..) | FaultKind::DiskAt(..) => {
+                Effect::from(Err("only a simulation can do it".to_owned()))
+            }
         }
     }
 
@@ -411,12 +449,15 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
     troubles
 }
 
-/// Some systems do not allow tracing a thread or mounting a disk, and no disk may be damaged before others are whole: then nothing was
-/// disturbed, and nothing is claimed.
+/// Some systems do not allow tracing a thread or mounting a disk, no disk may be damaged before others are whole, and a process may not ask
+/// for memory: then nothing was disturbed, and nothing is claimed.
 fn may_be_prevented(fault: FaultKind) -> bool {
     matches!(
         fault,
-        FaultKind::DiskStall(_) | FaultKind::Power(_) | FaultKind::Damage(..)
+        FaultKind::DiskStall(_)
+            | FaultKind::Power(_)
+            | FaultKind::Damage(..)
+            | FaultKind::Starve(_, Scarce::Memory)
     )
 }
 

@@ -94,6 +94,7 @@ impl Nemesis {
         Effect {
             evidence: Ok(format!("{shown}; restarted: {back}")),
             lost: Some(lost),
+            is_prevented: false,
         }
     }
 

@@ -47,6 +47,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::CrashStorm(target)
         | FaultKind::DiskAt(target, ..)
         | FaultKind::Damage(target, _)
+        | FaultKind::Starve(target, _)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {

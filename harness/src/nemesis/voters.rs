@@ -9,28 +9,64 @@ use std::time::Duration;
 use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
-use super::{Evidence, Injection, Nemesis};
+use super::{Effect, Evidence, Injection, Nemesis};
 use crate::client::own::{VoterView, ask_for_voters, voters};
 use crate::cluster::Cluster;
 use crate::op::EventKind;
 
+/// Whether the voters may become others by themselves.
+#[derive(Debug, Default)]
+pub(super) struct Voting {
+    /// When a change was asked for last that was not answered: it may still come.
+    unanswered: Option<Instant>,
+}
+
+impl Voting {
+    /// Whether no change is on its way that was not answered.
+    pub(super) fn is_settled(&self) -> bool {
+        self.unanswered.is_none_or(|at| at.elapsed() > FORGOTTEN)
+    }
+}
+
 impl Nemesis {
-    /// Asks the leader for other voters until it has them.
-    pub(super) async fn change_voters(&self, fault: &mut Injection<'_>) -> Evidence {
+    /// Asks the leader for other voters until it has them; not while a disk is damaged, for those that are to repair it might be no voters then.
+    pub(super) async fn change_voters(&self, fault: &mut Injection<'_>) -> Effect {
         let started = Instant::now();
         let mut prng = Prng::new(fault.decision.roll);
+        let Ok(mut voting) = self.voting.try_lock() else {
+            return Effect::prevented("a disk is damaged");
+        };
+        if self.cluster.nodes().iter().any(|node| self.is_damaged(node)) {
+            return Effect::prevented("a disk is damaged");
+        }
         let changed = loop {
-            match self.try_to_change(&mut prng).await {
+            match self.try_to_change(&mut prng, &mut voting).await {
                 Err(_) if started.elapsed() < fault.duration() + self.bite_max => sleep(ASK_AGAIN).await,
                 tried => break tried,
             }
         };
+        drop(voting);
         self.record(EventKind::FaultOk, fault, changed.as_deref().ok());
         fault.rest().await;
-        changed
+        changed.into()
     }
 
-    async fn try_to_change(&self, prng: &mut Prng) -> Evidence {
+    /// Every set of voters that a node knows, with the nodes that say so.
+    pub(super) async fn known_voters(&self) -> (BTreeSet<u64>, BTreeSet<BTreeSet<u64>>) {
+        let (mut said, mut sets) = (BTreeSet::new(), BTreeSet::new());
+        for (id, view) in views(&self.cluster).await {
+            let Some(view) = view else { continue };
+            said.insert(id);
+            sets.extend(
+                [view.voters, view.new_voters]
+                    .into_iter()
+                    .filter(|set| !set.is_empty()),
+            );
+        }
+        (said, sets)
+    }
+
+    async fn try_to_change(&self, prng: &mut Prng, voting: &mut Voting) -> Evidence {
         let leader = self.cluster.leader().await.ok_or("there is no leader")?;
         let node = self.cluster.node(leader).ok_or("there is no leader")?;
         let silent = || format!("n{leader} does not say who votes");
@@ -41,7 +77,10 @@ impl Nemesis {
         let all: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
         let wanted = draw(prng, &all, &view.voters).ok_or("there is no other set of voters")?;
         let asked = ask_for_voters(node.door.address, &wanted, ANSWER_MAX).await;
-        asked.map_err(|error| format!("n{leader}: {error}"))?;
+        asked.map_err(|error| {
+            voting.unanswered = Some(Instant::now());
+            format!("n{leader}: {error}")
+        })?;
         Ok(format!(
             "the voters were {} and became {}",
             names(&view.voters),
@@ -139,6 +178,8 @@ const VOTERS_MIN: usize = 2;
 const DRAWS_MAX: usize = 16;
 /// A change takes a few round trips and syncs; the daemon answers within its request timeout of a second.
 const ANSWER_MAX: Duration = Duration::from_millis(1500);
+/// A request that waits for longer than that at a node that stands still is given up by it.
+const FORGOTTEN: Duration = Duration::from_secs(5);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -12,11 +12,12 @@
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
 //! | `[limits]`     | deadlines, and the least a run must do to prove something           |
 //! | `[sim]`        | the simulated world: `network`, `disk`, `clock`, `node`, `branch`   |
-//! | `[swarm]`      | what each seed of a simulation draws for itself                     |
+//! | `[swarm]`      | what each seed draws for itself                                     |
 
 mod cluster;
 mod error;
 mod fault;
+mod fitted;
 mod locate;
 mod network;
 mod power;
@@ -35,8 +36,9 @@ pub use cluster::{ClientsPlan, ClusterPlan};
 pub use error::PlanError;
 pub use fault::{
     Cause, ClockChange, CutMode, DiskTrouble, FaultKind, FaultPlan, FileDamage, KindName, LANES, LinkEffect,
-    RareOperation, RareOperations, Shape, Target,
+    RareOperation, RareOperations, Scarce, Shape, Target, Worlds,
 };
+pub use fitted::Fitted;
 pub(crate) use locate::locate;
 pub use network::PeerNetwork;
 pub use power::PowerTier;
@@ -85,7 +87,7 @@ pub struct Plan {
     /// The simulated world.
     #[serde(default, skip_serializing_if = "is_default")]
     pub sim: SimPlan,
-    /// What each seed of a simulation draws for itself.
+    /// What each seed draws for itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swarm: Option<SwarmPlan>,
 }
@@ -233,33 +235,6 @@ impl Plan {
         self.limits.validate()
     }
 
-    /// Refuses what only a simulation can do.
-    ///
-    /// # Errors
-    ///
-    /// The first key that real processes cannot follow.
-    pub fn for_processes(&self) -> Result<(), PlanError> {
-        let simulated = self.faults.iter().position(FaultPlan::is_simulated_only);
-        require(
-            simulated.is_none(),
-            &format!("fault[{}].kind", simulated.unwrap_or(0)),
-            || "is only possible in a simulation: use `harness sim`".to_owned(),
-        )?;
-        fault::agree(self)?;
-        let clients = &self.clients;
-        for (key, is_asked) in [
-            ("clients.commands", clients.commands > 0),
-            ("clients.elsewhere_permille", clients.elsewhere_permille > 0),
-        ] {
-            require(!is_asked, key, || {
-                "is only possible in a simulation: use `harness sim`".to_owned()
-            })?;
-        }
-        require(self.swarm.is_none(), "swarm", || {
-            "is only possible in a simulation: use `harness sim`".to_owned()
-        })
-    }
-
     /// Whether a fault of this kind may come.
     pub fn has(&self, kind: KindName) -> bool {
         self.faults.iter().any(|fault| fault.kind() == kind)
@@ -297,13 +272,6 @@ impl Plan {
         self.cluster.power.or(wanted.then_some(PowerTier::Shadow))
     }
 
-    /// The same plan without the faults that only real processes can have.
-    #[must_use]
-    pub fn for_simulation(mut self) -> Self {
-        self.faults.retain(|fault| !fault.is_real_only());
-        self
-    }
-
     /// The same plan for another time: what it demands at least shrinks or grows in proportion.
     #[must_use]
     pub fn lasting(mut self, time: Span) -> Self {
@@ -315,6 +283,16 @@ impl Plan {
         self.limits.operations_min = scale(self.limits.operations_min).max(1);
         self.limits.faults_min = scale(self.limits.faults_min);
         self.time = time;
+        self
+    }
+
+    /// The same plan for another number of nodes. A seed of a swarm leaves out the faults that need more, whatever else it draws.
+    #[must_use]
+    pub fn of_nodes(mut self, nodes: usize) -> Self {
+        self.cluster.nodes = nodes;
+        if self.swarm.is_some() {
+            self.faults.retain(|fault| fault.fits(nodes));
+        }
         self
     }
 

@@ -70,6 +70,42 @@ impl SwarmPlan {
             self.election.high.as_millis() / HEARTBEATS_MAX,
         )
     }
+
+    pub(super) fn draw_load(&self, plan: &mut Plan, prng: &mut Prng) {
+        let declared = plan.clients.count;
+        plan.clients.count = prng.between(self.clients[0] as u64, self.clients[1] as u64) as usize;
+        // As large a part of them as the plan says, and never all.
+        plan.clients.readers = plan.clients.readers * plan.clients.count / declared.max(1);
+        plan.clients.rate = prng.between(self.rate[0], self.rate[1]);
+        let mut kept: Vec<WorkloadPlan> = plan.workloads.clone();
+        if kept.len() > 1 && prng.chance(1, 2) {
+            kept = vec![kept.swap_remove(prng.below(kept.len() as u64) as usize)];
+        }
+        for workload in &mut kept {
+            let keys = prng.between(self.keys[0] as u64, self.keys[1] as u64) as usize;
+            *workload.keys_mut() = keys;
+            if let Some(padding) = workload.padding_mut() {
+                *padding = some(&mut prng.fork(FORK_PADDING), *padding);
+            }
+        }
+        plan.workloads = kept;
+    }
+
+    pub(super) fn draw_faults(&self, plan: &mut Plan, prng: &mut Prng) {
+        let nodes = plan.cluster.nodes;
+        plan.faults
+            .retain(|fault| fault.fits(nodes) && prng.chance(self.fault_permille, 1000));
+        plan.faults.iter_mut().for_each(|fault| shorten(fault, prng));
+        plan.nemesis.lanes = prng.between(1, plan.nemesis.lanes as u64) as usize;
+        let impaired = [
+            Some(nodes.div_ceil(2)),
+            Some(nodes.saturating_sub(1).max(1)),
+            None,
+        ];
+        plan.nemesis.impaired_max = prng.choose(&impaired).copied().flatten();
+        let calm = &mut plan.nemesis.calm;
+        calm.high = Span::from_millis(prng.between(calm.low.as_millis(), calm.high.as_millis()));
+    }
 }
 
 impl Plan {
@@ -82,12 +118,12 @@ impl Plan {
         };
         let prng = &mut Prng::new(seed).fork(FORK_SWARM);
         draw_cluster(&mut plan, &swarm, prng);
-        draw_load(&mut plan, &swarm, prng);
+        swarm.draw_load(&mut plan, prng);
         draw_network(&mut plan, prng);
         draw_disk(&mut plan, &swarm, prng);
         draw_slow_nodes(&mut plan, prng);
         draw_node(&mut plan, prng);
-        draw_faults(&mut plan, &swarm, prng);
+        swarm.draw_faults(&mut plan, prng);
         plan
     }
 }
@@ -99,26 +135,6 @@ fn draw_cluster(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
     plan.cluster.heartbeat = Span::from_millis((election / prng.between(5, HEARTBEATS_MAX)).max(1));
     plan.sim.clock.skew = Span::from_millis(some(prng, plan.sim.clock.skew.as_millis()));
     plan.sim.clock.drift_permille = some(prng, plan.sim.clock.drift_permille);
-}
-
-fn draw_load(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
-    let declared = plan.clients.count;
-    plan.clients.count = prng.between(swarm.clients[0] as u64, swarm.clients[1] as u64) as usize;
-    // As large a part of them as the plan says, and never all.
-    plan.clients.readers = plan.clients.readers * plan.clients.count / declared.max(1);
-    plan.clients.rate = prng.between(swarm.rate[0], swarm.rate[1]);
-    let mut kept: Vec<WorkloadPlan> = plan.workloads.clone();
-    if kept.len() > 1 && prng.chance(1, 2) {
-        kept = vec![kept.swap_remove(prng.below(kept.len() as u64) as usize)];
-    }
-    for workload in &mut kept {
-        let keys = prng.between(swarm.keys[0] as u64, swarm.keys[1] as u64) as usize;
-        *workload.keys_mut() = keys;
-        if let Some(padding) = workload.padding_mut() {
-            *padding = some(&mut prng.fork(FORK_PADDING), *padding);
-        }
-    }
-    plan.workloads = kept;
 }
 
 fn draw_network(plan: &mut Plan, prng: &mut Prng) {
@@ -197,22 +213,6 @@ fn draw_node(plan: &mut Plan, prng: &mut Prng) {
     node.snapshot_chunk_bytes = 1 << sizes.between(chunk_bits_min, 16);
     node.resettings_permille = some(&mut prng.fork(FORK_RESETTINGS), node.resettings_permille);
     node.alike_permille = some(&mut prng.fork(FORK_ALIKE), node.alike_permille);
-}
-
-fn draw_faults(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
-    let nodes = plan.cluster.nodes;
-    plan.faults
-        .retain(|fault| fault.fits(nodes) && prng.chance(swarm.fault_permille, 1000));
-    plan.faults.iter_mut().for_each(|fault| shorten(fault, prng));
-    plan.nemesis.lanes = prng.between(1, plan.nemesis.lanes as u64) as usize;
-    let impaired = [
-        Some(nodes.div_ceil(2)),
-        Some(nodes.saturating_sub(1).max(1)),
-        None,
-    ];
-    plan.nemesis.impaired_max = prng.choose(&impaired).copied().flatten();
-    let calm = &mut plan.nemesis.calm;
-    calm.high = Span::from_millis(prng.between(calm.low.as_millis(), calm.high.as_millis()));
 }
 
 /// In some seeds a kind of fault is always short.

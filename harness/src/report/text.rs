@@ -5,7 +5,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::plan::Plan;
+use crate::plan::{KindName, Plan};
 use crate::results::{CheckResult, Counts, Lost, Outcome, Results};
 use crate::tally::{FunctionTally, Tally};
 
@@ -135,6 +135,19 @@ fn cuts(results: &Results) -> String {
     format!("  {cuts} power cuts, {biting} of which lost unsynced data: {bytes} bytes, {names} names\n")
 }
 
+/// What was done, in a sentence for each kind.
+fn kinds(results: &Results) -> String {
+    let mut kinds: Vec<KindName> = Vec::new();
+    for fault in &results.faults {
+        kinds.extend(KindName::named(&fault.kind).filter(|kind| !kinds.contains(kind)));
+    }
+    let mut text = String::new();
+    for kind in kinds {
+        put(&mut text, format_args!("  {}: {}", kind.name(), kind.meaning()));
+    }
+    text
+}
+
 fn faults(results: &Results, skipped: u64) -> String {
     let effective = results
         .faults
@@ -150,6 +163,7 @@ fn faults(results: &Results, skipped: u64) -> String {
     }
     text.push('\n');
     text.push_str(&cuts(results));
+    text.push_str(&kinds(results));
     for fault in results.faults.iter().take(FAULTS_SHOWN) {
         let to = fault
             .to_ns

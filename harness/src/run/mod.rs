@@ -207,7 +207,8 @@ impl<'a> Stage<'a> {
         };
         let interpreter = Interpreter::new(&plan.clients, tracks, access, Arc::clone(&recorder));
         let schedule = folder.file("schedule.jsonl");
-        let nemesis = Nemesis::new(plan, Arc::clone(&cluster), Arc::clone(&recorder), &schedule)?;
+        let rest = interpreter.rest();
+        let nemesis = Nemesis::new(plan, Arc::clone(&cluster), Arc::clone(&recorder), rest, &schedule)?;
         Ok(Self {
             plan,
             seed,
@@ -368,7 +369,8 @@ impl<'a> Stage<'a> {
     ) -> (Vec<Phase>, CheckResult) {
         let from_ns = nanos(self.recorder.elapsed());
         let patience = self.plan.limits.recovery.as_duration();
-        let liveness = recovery::recover(&self.cluster, &self.interpreter, patience, abort).await;
+        let liveness =
+            recovery::recover(&self.cluster, (&self.interpreter, &self.nemesis), patience, abort).await;
         phases.push(Phase {
             name: "recovery",
             from_ns,

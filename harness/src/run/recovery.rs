@@ -15,20 +15,21 @@ use crate::client::own::{Health, health};
 use crate::client::{NodeView, Protocol};
 use crate::cluster::{Cluster, Node};
 use crate::interpreter::{Interpreter, Track};
-use crate::nemesis::{heal_all, restore_voters};
+use crate::nemesis::{Nemesis, heal_all, restore_voters};
 use crate::results::{CheckResult, Outcome};
 use crate::workload::Completion;
 
 /// Heals everything and demands progress. `abort` ends it early, undecided.
 pub(super) async fn recover(
     cluster: &Arc<Cluster>,
-    interpreter: &Arc<Interpreter>,
+    (interpreter, nemesis): (&Arc<Interpreter>, &Nemesis),
     patience: Duration,
     mut abort: watch::Receiver<bool>,
 ) -> CheckResult {
     let start = Instant::now();
     let stages = async {
         demand(heal_all(cluster).await)?;
+        demand(nemesis.set_up_lost(patience).await)?;
         if cluster.protocol() == Protocol::Noraftd {
             let restored = restore_voters(cluster, patience).await;
             restored.map_err(|trouble| vec![trouble])?;

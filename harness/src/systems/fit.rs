@@ -5,16 +5,7 @@
 use super::external::External;
 use super::file::{Links, System};
 use crate::client::Protocol;
-use crate::plan::{FaultPlan, KindName, PeerNetwork, Plan, PlanError, PowerTier, WorkloadPlan};
-
-/// A plan for a system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fitted {
-    /// The plan.
-    pub plan: Plan,
-    /// What was left out of it, in sentences.
-    pub left_out: Vec<String>,
-}
+use crate::plan::{FaultPlan, Fitted, KindName, PeerNetwork, Plan, PlanError, PowerTier, WorkloadPlan};
 
 /// Makes `plan` fit `system`. `namespaces` says whether each node can have a network namespace, or why not.
 ///
@@ -55,18 +46,7 @@ pub fn fit(mut plan: Plan, system: &System, namespaces: Result<(), String>) -> R
     }
     clients.elsewhere_permille = 0;
     plan.validate()?;
-    require_unswarmed(&plan)?;
     Ok(Fitted { plan, left_out })
-}
-
-fn require_unswarmed(plan: &Plan) -> Result<(), PlanError> {
-    if plan.swarm.is_none() {
-        return Ok(());
-    }
-    Err(PlanError::Invalid {
-        key: "swarm".to_owned(),
-        why: "is only possible in a simulation: use `harness sim`".to_owned(),
-    })
 }
 
 fn workloads(plan: &mut Plan, system: &System, left_out: &mut Vec<String>) {

@@ -22,7 +22,7 @@ mod template;
 pub use error::SystemError;
 pub use external::External;
 pub use file::{Exit, FilePart, Links, On, Peers, ProcessPart, Stop, StopSignal, System};
-pub use fit::{Fitted, fit};
+pub use fit::fit;
 pub use installed::{Installed, InstalledProgram, NotInstalled, version_of};
 pub use template::{Template, Values};
 

@@ -2,7 +2,9 @@
 //!
 //! Invariant: arguments that were checked are those that their kind takes.
 
-use super::{ClockChange, CutMode, DiskTrouble, FileDamage, LinkEffect, RareOperations, Shape, Target};
+use super::{
+    ClockChange, CutMode, DiskTrouble, FileDamage, LinkEffect, RareOperations, Scarce, Shape, Target,
+};
 
 /// What a kind of fault takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub(super) enum Takes {
     Clocks,
     /// `target`, and `damage` if it is not to be drawn.
     Files,
+    /// `target` and `scarce`.
+    Scarce,
 }
 
 /// Everything that kinds of faults take.
@@ -39,6 +43,7 @@ pub(super) struct Arguments {
     pub(super) operations: Option<RareOperations>,
     pub(super) change: Option<ClockChange>,
     pub(super) damage: Option<FileDamage>,
+    pub(super) scarce: Option<Scarce>,
 }
 
 impl Arguments {
@@ -55,6 +60,7 @@ impl Arguments {
                 | Takes::TroubleAt
                 | Takes::Clocks
                 | Takes::Files
+                | Takes::Scarce
         );
         let trouble = matches!(takes, Takes::Trouble | Takes::TroubleAt);
         let operations = matches!(takes, Takes::Operations | Takes::TroubleAt);
@@ -69,6 +75,7 @@ impl Arguments {
             ("effect", self.effect.is_some(), takes == Takes::Effect),
             ("trouble", self.trouble.is_some(), trouble),
             ("operations", self.operations.is_some(), operations),
+            ("scarce", self.scarce.is_some(), takes == Takes::Scarce),
             // May be left out.
             ("mode", self.mode.is_some() && !mode, false),
             ("change", self.change.is_some() && takes != Takes::Clocks, false),

@@ -1,13 +1,14 @@
-//! Kinds of faults: the one table that says what each is called, what it takes, and where it is possible.
+//! Kinds of faults, each with its arguments.
 //!
 //! Invariant: [`FaultKind::parts`] and [`FaultKind::of`] undo each other.
 
 use noraftd::protocol::peer::Lane;
 use serde::{Deserialize, Serialize};
 
-use super::arguments::{Arguments, Takes};
+use super::arguments::Arguments;
+use super::name::KindName;
 use super::{
-    ClockChange, CutMode, DiskTrouble, FileDamage, LANES, LinkEffect, RareOperations, Shape, Target,
+    ClockChange, CutMode, DiskTrouble, FileDamage, LANES, LinkEffect, RareOperations, Scarce, Shape, Target,
 };
 
 /// A fault, apart from how often and how long.
@@ -89,166 +90,15 @@ pub enum FaultKind {
     /// in it until the end.
     DiskAt(Target, DiskTrouble, RareOperations),
     /// SIGKILL, and files of the node are damaged before it is started again. It has to come back and repair them, or, where no other node
-    /// can give back what was damaged, to refuse to start. Voters must not change meanwhile. (The simulation damages disks as its
+    /// can give back what was damaged, to refuse to start. The voters are not changed meanwhile. (The simulation damages disks as its
     /// `[sim.disk]` says.)
     Damage(Target, FileDamage),
+    /// A process gets too little of what it runs on: it has to go on slowly, or to refuse, until the end. One that ends because of it is
+    /// started again.
+    Starve(Target, Scarce),
     /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait
     /// for the next request.
     Quiet,
-}
-
-/// What a plan calls a kind of fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize)]
-#[serde(try_from = "String", into = "String")]
-#[expect(missing_docs, reason = "`FaultKind` says what each of them is")]
-pub enum KindName {
-    Kill,
-    Pause,
-    Restart,
-    Roll,
-    Partition,
-    Link,
-    DiskStall,
-    StallKill,
-    VoteRace,
-    Flap,
-    Power,
-    Disk,
-    Clock,
-    Coup,
-    Voters,
-    Transfer,
-    Wipe,
-    Mistake,
-    MistakeClone,
-    MistakeForeign,
-    CrashAt,
-    CrashLoop,
-    CrashStorm,
-    DiskAt,
-    Damage,
-    Quiet,
-}
-
-/// Where a kind of fault is possible.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum World {
-    Both,
-    Simulation,
-    Processes,
-}
-
-/// One kind: its name, what it takes, where it is possible, and how many nodes it needs.
-type Row = (&'static str, Takes, World, usize);
-
-impl KindName {
-    /// Every kind.
-    pub const ALL: [Self; 26] = [
-        Self::Kill,
-        Self::Pause,
-        Self::Restart,
-        Self::Roll,
-        Self::Partition,
-        Self::Link,
-        Self::DiskStall,
-        Self::StallKill,
-        Self::VoteRace,
-        Self::Flap,
-        Self::Power,
-        Self::Disk,
-        Self::Clock,
-        Self::Coup,
-        Self::Voters,
-        Self::Transfer,
-        Self::Wipe,
-        Self::Mistake,
-        Self::MistakeClone,
-        Self::MistakeForeign,
-        Self::CrashAt,
-        Self::CrashLoop,
-        Self::CrashStorm,
-        Self::DiskAt,
-        Self::Damage,
-        Self::Quiet,
-    ];
-
-    fn row(self) -> Row {
-        match self {
-            Self::Kill => ("kill", Takes::Target, World::Both, 1),
-            Self::Pause => ("pause", Takes::Target, World::Both, 1),
-            Self::Restart => ("restart", Takes::Target, World::Processes, 1),
-            Self::Roll => ("roll", Takes::Nothing, World::Processes, 3),
-            Self::Partition => ("partition", Takes::Links, World::Both, 2),
-            Self::Link => ("link", Takes::Effect, World::Processes, 2),
-            Self::DiskStall => ("disk-stall", Takes::Target, World::Both, 1),
-            Self::StallKill => ("stall-kill", Takes::Nothing, World::Processes, 2),
-            Self::VoteRace => ("vote-race", Takes::Nothing, World::Processes, 3),
-            Self::Flap => ("flap", Takes::Links, World::Both, 2),
-            Self::Power => ("power", Takes::Target, World::Both, 1),
-            Self::Disk => ("disk", Takes::Trouble, World::Both, 1),
-            Self::Clock => ("clock", Takes::Clocks, World::Both, 1),
-            Self::Coup => ("coup", Takes::Mode, World::Both, 3),
-            Self::Voters => ("voters", Takes::Nothing, World::Both, 2),
-            Self::Transfer => ("transfer", Takes::Nothing, World::Both, 2),
-            Self::Wipe => ("wipe", Takes::Target, World::Simulation, 1),
-            Self::Mistake => ("mistake", Takes::Target, World::Simulation, 1),
-            Self::MistakeClone => ("mistake-clone", Takes::Target, World::Simulation, 2),
-            Self::MistakeForeign => ("mistake-foreign", Takes::Target, World::Simulation, 2),
-            Self::CrashAt => ("crash-at", Takes::Operations, World::Simulation, 1),
-            Self::CrashLoop => ("crash-loop", Takes::Target, World::Simulation, 1),
-            Self::CrashStorm => ("crash-storm", Takes::Target, World::Simulation, 1),
-            Self::DiskAt => ("disk-at", Takes::TroubleAt, World::Simulation, 1),
-            Self::Damage => ("damage", Takes::Files, World::Processes, 3),
-            Self::Quiet => ("quiet", Takes::Nothing, World::Simulation, 1),
-        }
-    }
-
-    /// The name, such as `kill`.
-    pub fn name(self) -> &'static str {
-        self.row().0
-    }
-
-    /// Refuses arguments that it does not take, and the lack of one that it does.
-    ///
-    /// # Errors
-    /// The first key that is wrong.
-    pub(super) fn check(self, arguments: &Arguments) -> Result<(), String> {
-        let (name, takes, ..) = self.row();
-        arguments.check(name, takes)
-    }
-
-    pub(super) fn world(self) -> World {
-        self.row().2
-    }
-
-    pub(super) fn nodes_min(self) -> usize {
-        self.row().3
-    }
-
-    /// All names, for a message.
-    pub fn names() -> String {
-        Self::ALL.map(Self::name).join(", ")
-    }
-}
-
-impl TryFrom<String> for KindName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|kind| kind.name() == name);
-        found.ok_or_else(|| {
-            format!(
-                "unknown kind of fault `{name}`, expected one of {}",
-                Self::names()
-            )
-        })
-    }
-}
-
-impl From<KindName> for String {
-    fn from(kind: KindName) -> Self {
-        kind.name().to_owned()
-    }
 }
 
 impl FaultKind {
@@ -263,6 +113,7 @@ impl FaultKind {
             operations,
             change,
             damage,
+            scarce,
         } = *arguments;
         Some(match kind {
             KindName::Kill => Self::Kill(target?),
@@ -290,6 +141,7 @@ impl FaultKind {
             KindName::CrashStorm => Self::CrashStorm(target?),
             KindName::DiskAt => Self::DiskAt(target?, trouble?, operations?),
             KindName::Damage => Self::Damage(target?, damage.unwrap_or_default()),
+            KindName::Starve => Self::Starve(target?, scarce?),
             KindName::Quiet => Self::Quiet,
         })
     }
@@ -321,6 +173,10 @@ impl FaultKind {
         };
         let files = |target, damage| Arguments {
             damage: Some(damage),
+            ..on(target)
+        };
+        let starved = |target, scarce| Arguments {
+            scarce: Some(scarce),
             ..on(target)
         };
         let at = |arguments, operations| Arguments {
@@ -358,6 +214,7 @@ impl FaultKind {
                 (KindName::DiskAt, at(on_disk(target, trouble), operations))
             }
             Self::Damage(target, damage) => (KindName::Damage, files(target, damage)),
+            Self::Starve(target, scarce) => (KindName::Starve, starved(target, scarce)),
             Self::Quiet => (KindName::Quiet, none),
         }
     }
@@ -379,6 +236,7 @@ impl FaultKind {
             Some(kind.name()),
             arguments.effect.map(LinkEffect::name),
             arguments.trouble.map(DiskTrouble::name),
+            arguments.scarce.map(Scarce::name),
             arguments.change.and_then(ClockChange::suffix),
             arguments.damage.and_then(FileDamage::suffix),
             arguments.target.map(Target::name),
@@ -405,6 +263,7 @@ mod tests {
             operations: RareOperations::try_from(vec![RareOperation::Patch]).ok(),
             change: Some(ClockChange::Freeze),
             damage: Some(FileDamage::Stale),
+            scarce: Some(Scarce::Memory),
         };
         let names: Vec<String> = KindName::ALL
             .into_iter()
@@ -419,7 +278,7 @@ mod tests {
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall link-tear-halves disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-freeze-leader coup-stall voters transfer wipe-leader \
                         mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
-                        disk-at-full-leader damage-stale-leader quiet";
+                        disk-at-full-leader damage-stale-leader starve-memory-leader quiet";
         assert_eq!(names.join(" "), expected);
     }
 

@@ -8,7 +8,9 @@ mod clock;
 mod damage;
 mod kind;
 mod links;
+mod name;
 mod rare;
+mod scarce;
 mod target;
 mod together;
 
@@ -16,16 +18,17 @@ use serde::{Deserialize, Serialize};
 
 pub use clock::ClockChange;
 pub use damage::FileDamage;
-pub use kind::{FaultKind, KindName};
+pub use kind::FaultKind;
 pub use links::{CutMode, LANES, LinkEffect, Shape};
+pub use name::{KindName, Worlds};
 pub use rare::{Cause, RareOperation, RareOperations};
+pub use scarce::Scarce;
 pub use target::{DiskTrouble, Target};
 pub(super) use together::agree;
 
 use crate::plan::error::{PlanError, require};
 use crate::plan::span::SpanRange;
 use arguments::Arguments;
-use kind::World;
 
 /// A fault, how often, and how long.
 ///
@@ -45,7 +48,7 @@ pub struct FaultPlan {
 #[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Table {
-    /// What happens: a name of `FaultKind`. What it takes is in the next eight keys.
+    /// What happens: a name of `FaultKind`. What it takes is in the next nine keys.
     kind: KindName,
     /// Which nodes it affects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -71,6 +74,9 @@ struct Table {
     /// What becomes of the files; drawn each time when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     damage: Option<FileDamage>,
+    /// What the process gets too little of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scarce: Option<Scarce>,
     /// How long it lasts.
     duration: SpanRange,
     /// How often it happens, relative to the other faults; 1 when absent.
@@ -92,6 +98,7 @@ impl TryFrom<Table> for FaultPlan {
             operations,
             change,
             damage,
+            scarce,
             duration,
             weight,
         } = table;
@@ -104,6 +111,7 @@ impl TryFrom<Table> for FaultPlan {
             operations,
             change,
             damage,
+            scarce,
         };
         kind.check(&arguments)?;
         Ok(Self {
@@ -126,6 +134,7 @@ impl From<FaultPlan> for Table {
             operations,
             change,
             damage,
+            scarce,
         } = plan.arguments;
         Self {
             kind: plan.kind,
@@ -137,6 +146,7 @@ impl From<FaultPlan> for Table {
             operations,
             change,
             damage,
+            scarce,
             duration: plan.duration,
             weight: plan.weight,
         }
@@ -158,12 +168,14 @@ impl FaultPlan {
             trouble,
             change,
             damage,
+            scarce,
             ..
         } = &self.arguments;
         let words = [
             Some(self.kind.name()),
             effect.map(LinkEffect::name),
             trouble.map(DiskTrouble::name),
+            scarce.map(Scarce::name),
             change.and_then(ClockChange::suffix),
             damage.and_then(FileDamage::suffix),
             target.map(Target::name),
@@ -181,14 +193,20 @@ impl FaultPlan {
         FaultKind::of(self.kind, &arguments).expect("a fault is made with the arguments of its kind")
     }
 
-    /// Whether only a simulation can have it.
-    pub fn is_simulated_only(&self) -> bool {
-        self.kind.world() == World::Simulation
+    /// Why real processes cannot have it.
+    pub(crate) fn obstacle_on_processes(&self) -> Option<&'static str> {
+        match self.kind.worlds() {
+            Worlds::Simulation(why) => Some(why),
+            Worlds::Both | Worlds::Processes(_) => None,
+        }
     }
 
-    /// Whether only real processes can have it: it is about threads, frames and signals, which the simulation has not.
-    pub fn is_real_only(&self) -> bool {
-        self.kind.world() == World::Processes
+    /// Why a simulation cannot have it.
+    pub(crate) fn obstacle_in_simulation(&self) -> Option<&'static str> {
+        match self.kind.worlds() {
+            Worlds::Processes(why) => Some(why),
+            Worlds::Both | Worlds::Simulation(_) => None,
+        }
     }
 
     /// Whether a cluster of `nodes` is large enough for it.

@@ -1,6 +1,6 @@
 //! Which kinds of faults real processes can have in one plan.
 //!
-//! Invariant: a kind that needs something of the cluster (a shadow store, a clock that can be set, voters that stay) finds it.
+//! Invariant: a kind that needs something of the cluster (a shadow store, a clock that can be set) finds it.
 
 use super::KindName;
 use crate::plan::error::{PlanError, require};
@@ -35,11 +35,6 @@ pub(in crate::plan) fn agree(plan: &Plan) -> Result<(), PlanError> {
         "must be shadow, or absent: only such a disk can be put into trouble",
     )?;
     refuse(
-        plan.has(KindName::Damage) && plan.has(KindName::Voters),
-        &at(KindName::Damage),
-        "excludes voters: a minority of the nodes may be a majority of those that vote",
-    )?;
-    refuse(
         plan.has(KindName::Damage) && (is_ext4 || plan.is_rolled()),
         &at(KindName::Damage),
         "excludes roll, and power cuts of the ext4 tier",
@@ -57,7 +52,7 @@ mod tests {
             text += &format!("[[fault]]\nduration = \"1s\"\n{kind}\n");
         }
         let plan = Plan::parse(&text, std::path::Path::new("p.toml")).unwrap();
-        plan.for_processes().err().map(|error| error.to_string())
+        plan.for_processes(1).err().map(|error| error.to_string())
     }
 
     #[test]
@@ -66,12 +61,11 @@ mod tests {
         let disk = "kind = \"disk\"\ntarget = \"one\"\ntrouble = \"error\"";
         let damage = "kind = \"damage\"\ntarget = \"one\"";
         let (roll, voters) = ("kind = \"roll\"", "kind = \"voters\"");
-        assert_eq!(refusal("", &[clock, disk, damage]), None);
+        assert_eq!(refusal("", &[clock, disk, damage, voters]), None);
         let ext4 = "[cluster]\npower = \"ext4\"";
         for (top, kinds, key) in [
             ("", [roll, clock], "fault[1].kind"),
             (ext4, [clock, disk], "cluster.power"),
-            ("", [damage, voters], "fault[0].kind"),
             (ext4, [clock, damage], "fault[1].kind"),
             ("", [damage, roll], "fault[0].kind"),
         ] {

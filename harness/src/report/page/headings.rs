@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::words::{count, counted, duration, moment, nodes_of, seconds};
 use super::{HEADINGS, Page, account};
+use crate::plan::KindName;
 use crate::results::{CheckResult, FaultResult, Outcome};
 
 /// Reasons and remarks that are listed.
@@ -229,16 +230,22 @@ fn kinds_table(faults: &[FaultResult], end_ns: u64) -> Markup {
     }
     html! {
         table .kinds {
-            tr { th { "kind" } th .n { "injected" } th .n { "effect" } th .n { "in force" } th { "nodes" } }
+            tr { th { "kind" } th .n { "injected" } th .n { "effect" } th .n { "in force" } th { "nodes" } th { "what is done" } }
             @for (name, kind) in &mut kinds {
                 tr {
                     td { (name) } td .n { (kind.injected) }
                     td .n.unknown[kind.effective < kind.injected] { (kind.effective) }
                     td .n { (duration(kind.nanos)) } td { (nodes(&mut kind.nodes)) }
+                    td { (meaning(name)) }
                 }
             }
         }
     }
+}
+
+/// What a fault of this kind does, in a sentence; none for a kind that this harness does not know.
+fn meaning(kind: &str) -> &'static str {
+    KindName::named(kind).map_or("", KindName::meaning)
 }
 
 /// The kind that the plan names, or what the fault's name begins with.

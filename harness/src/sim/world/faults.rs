@@ -130,6 +130,7 @@ impl World {
             | FaultKind::Restart(_)
             | FaultKind::Roll
             | FaultKind::Damage(..)
+            | FaultKind::Starve(..)
             | FaultKind::Link(..) => {}
         }
     }

@@ -11,6 +11,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use harness::plan::{KindName, Worlds};
+
 use crate::skip::skip;
 
 const HARNESS: &str = env!("CARGO_BIN_EXE_harness");
@@ -195,6 +197,33 @@ fn the_page_of_system_files_is_what_the_sources_say() {
         assert!(page.contains(key), "{key}: {page}");
     }
     expect_page("system.md", &page);
+}
+
+/// Each kind that one of the two worlds lacks is listed with the reason.
+#[test]
+fn the_page_of_faults_is_what_the_table_says() {
+    let mut page = format!(
+        "# Faults\n\n{MADE} Every kind of fault, and where it is possible: on real processes (`harness run`) and in the simulation \
+         (`harness sim`). A plan may have kinds of both: each world leaves out what it lacks, and a run says so. What a kind takes is in \
+         [Plan files](plan.md).\n\n| kind | what is done | nodes | real processes | simulation |\n|-|-|-|-|-|\n"
+    );
+    let mut lacking = 0;
+    for kind in KindName::ALL {
+        let (real, simulated) = match kind.worlds() {
+            Worlds::Both => ("yes".to_owned(), "yes".to_owned()),
+            Worlds::Simulation(why) => (format!("no: {why}"), "yes".to_owned()),
+            Worlds::Processes(why) => ("yes".to_owned(), format!("no: {why}")),
+        };
+        lacking += usize::from(kind.worlds() != Worlds::Both);
+        let (name, meaning, nodes) = (kind.name(), kind.meaning(), kind.nodes_min());
+        let _ = writeln!(
+            page,
+            "| `{name}` | {meaning} | {nodes} or more | {real} | {simulated} |"
+        );
+    }
+    assert_eq!(page.matches("| no: ").count(), lacking);
+    assert!(!page.contains("| no:  |"), "a world lacks a kind for a reason");
+    expect_page("faults.md", &page);
 }
 
 #[test]

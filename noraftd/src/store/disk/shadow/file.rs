@@ -171,16 +171,19 @@ impl ShadowFile {
                 haunted: false,
             });
         }
+        // No more reaches the platter than the file has, or it would be longer after a start.
+        let file_end = cache.bytes.max(offset + bytes.len() as u64);
         let page = cache.pages.get_mut(&number).expect("put there above");
         page.content[within..within + bytes.len()].copy_from_slice(bytes);
         for sector in within / SECTOR..(within + bytes.len()).div_ceil(SECTOR) {
             if early.draws(&self.shared) {
                 let start = sector * SECTOR;
                 let at = number * PAGE as u64 + start as u64;
+                let length = within_file(at, file_end);
                 self.platter
-                    .write_at(at, &[IoSlice::new(&page.content[start..start + SECTOR])])?;
+                    .write_at(at, &[IoSlice::new(&page.content[start..start + length])])?;
                 page.dirty &= !(1 << sector);
-                cache.durable_bytes = cache.durable_bytes.max(at + SECTOR as u64);
+                cache.durable_bytes = cache.durable_bytes.max(at + length as u64);
             } else {
                 page.dirty |= 1 << sector;
             }
@@ -295,7 +298,7 @@ impl Cache {
             .sum()
     }
 
-    /// The platter has these bytes now; chunks consist of whole sectors.
+    /// The platter has these bytes now; chunks consist of whole sectors, but for one in which the file ends.
     fn clean(&mut self, offset: u64, length: usize) {
         for at in (offset..offset + length as u64).step_by(SECTOR) {
             if let Some(page) = self.pages.get_mut(&(at / PAGE as u64)) {
@@ -319,7 +322,7 @@ impl Cache {
             for sector in (0..PAGE / SECTOR).filter(|sector| page.dirty & (1 << sector) != 0) {
                 let start = sector * SECTOR;
                 let offset = number * PAGE as u64 + start as u64;
-                let content = &page.content[start..start + SECTOR];
+                let content = &page.content[start..start + within_file(offset, self.bytes)];
                 match chunks.last_mut() {
                     Some(last)
                         if last.offset + last.bytes.len() as u64 == offset
@@ -336,6 +339,11 @@ impl Cache {
         }
         chunks
     }
+}
+
+/// How many bytes of the sector at `at` belong to a file that ends at `end`.
+fn within_file(at: u64, end: u64) -> usize {
+    end.saturating_sub(at).min(SECTOR as u64) as usize
 }
 
 /// Which sectors of one write reach the platter at once.

@@ -234,3 +234,33 @@ fn a_disk_with_errors_fails_now_and_then_whatever_it_does_also_for_the_next_proc
     assert_eq!(disturbed_calls(plug.directory.path()), Some(reads + syncs));
     assert_eq!(disk.list().unwrap(), ["a"]);
 }
+
+/// A snapshot ends where its hash does, in the middle of a sector.
+#[test]
+fn a_file_is_as_long_after_a_cut_as_it_was_written() {
+    for seed in 0..50 {
+        let plug = Plug::new(seed);
+        let disk = plug.boot();
+        let file = disk.create("a").unwrap();
+        let mut written = Vec::new();
+        for length in [100, SECTOR - 100, 7, PAGE] {
+            let bytes = vec![length as u8; length];
+            write(&*file, written.len() as u64, &bytes);
+            written.extend(bytes);
+            assert!(fs_length(&plug) <= written.len() as u64, "seed {seed}");
+        }
+        file.sync_all().unwrap();
+        disk.sync_dir().unwrap();
+        assert_eq!(fs_length(&plug), written.len() as u64, "seed {seed}");
+        drop((disk, file));
+        assert!(
+            content(&*plug.boot().open("a").unwrap()) == written,
+            "seed {seed}"
+        );
+    }
+}
+
+fn fs_length(plug: &Plug) -> u64 {
+    let file = std::fs::metadata(plug.directory.path().join("a"));
+    file.map_or(0, |file| file.len())
+}
