@@ -8,7 +8,7 @@
 //! | level | what is new |
 //! |-|-|
 //! | 0 | nothing: the first release. An entry that does not decode is skipped |
-//! | 1 | FLUSHALL, and the membership table. An entry that does not decode stops the node |
+//! | 1 | FLUSHALL, the membership table, and keys that go at some time. An entry that does not decode stops the node |
 //!
 //! Invariant: what an entry does depends on the level in the state that it is applied to, never on the version that
 //! applies it.
@@ -24,8 +24,10 @@ impl Level {
     pub const FIRST: Self = Self(0);
     /// Every key may be removed at once; the members are a table in the state; unknown entries stop a node.
     pub const FLUSH: Self = Self(1);
+    /// Keys may go at some time.
+    pub const EXPIRY: Self = Self(1);
     /// The highest that this version supports.
-    pub const SUPPORTED: Self = Self::FLUSH;
+    pub const SUPPORTED: Self = Self::EXPIRY;
 
     /// The level of this number, which may be one that only later versions know.
     pub const fn new(number: u8) -> Self {

@@ -4,6 +4,7 @@ use noraft::{Log, LogPosition};
 
 use crate::chain::Chain;
 use crate::record::{Abstain, HardState, Hole};
+use crate::time::Stamp;
 
 /// What a node finds when it opens its directory.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub struct Recovered {
     pub holes: Vec<Hole>,
     /// The chain over the log's content, as far as it could be read.
     pub chain: Chain,
+    /// The greatest stamp of the entries that could be read.
+    pub stamp: Stamp,
 }
 
 impl Recovered {

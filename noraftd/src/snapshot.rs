@@ -37,7 +37,7 @@ pub fn receive(
         }
         let mut restoring = Restoring::default();
         let head = snapshots.finish_receiving(id, &mut |chunk| restoring.take(chunk))?;
-        let machine = restoring.finish(head.base.position.index);
+        let machine = restoring.finish(head.base.position.index, head.stamp);
         Ok(Received::Whole(Box::new(Snapshot { head, machine })))
     });
     match received {
@@ -70,7 +70,7 @@ pub fn restore_watched(
         restoring.take(chunk)
     })?;
     Ok(found.map(|(head, id, restoring)| {
-        let machine = restoring.finish(head.base.position.index);
+        let machine = restoring.finish(head.base.position.index, head.stamp);
         (id, Snapshot { head, machine })
     }))
 }
@@ -87,6 +87,6 @@ pub fn read_file(
 ) -> Result<(SnapshotId, Snapshot), SnapshotError> {
     let mut restoring = Restoring::default();
     let (head, id) = Snapshots::read_file(disk, name, cluster_id, &mut |chunk| restoring.take(chunk))?;
-    let machine = restoring.finish(head.base.position.index);
+    let machine = restoring.finish(head.base.position.index, head.stamp);
     Ok((id, Snapshot { head, machine }))
 }

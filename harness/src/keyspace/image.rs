@@ -3,20 +3,32 @@
 use super::{Keyspace, Value};
 
 impl Keyspace {
-    /// Every key in order: a tag, the key, and the string; or the last id, then each entry of the stream.
+    /// The level, if there is one. Every key in order: a tag, the key, and the string; or the last id, then each entry of the stream.
+    /// When it goes is said behind the string, or before the entries.
     pub fn image(&self) -> Vec<u8> {
         let mut out = Vec::new();
+        if self.level > 0 {
+            out.extend([4, self.level]);
+        }
         for (key, value) in &self.map {
+            let goes = |out: &mut Vec<u8>| {
+                if let Some(at) = self.goes.get(key) {
+                    out.push(5);
+                    out.extend_from_slice(&at.to_le_bytes());
+                }
+            };
             match value {
                 Value::Text(text) => {
                     out.push(1);
                     put(&mut out, key);
                     put(&mut out, text);
+                    goes(&mut out);
                 }
                 Value::Stream(stream) => {
                     out.push(2);
                     put(&mut out, key);
                     put_id(&mut out, stream.last.0, stream.last.1);
+                    goes(&mut out);
                     for (id, fields) in &stream.entries {
                         out.push(3);
                         put_id(&mut out, id.0, id.1);

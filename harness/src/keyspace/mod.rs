@@ -8,7 +8,7 @@
 //! |-|-|
 //! | `request`, `entries` | what can be asked |
 //! | `understand`, `stream_words` | from words to a request, or the error that refuses them |
-//! | `strings`, `streams` | what a request does to the keys, and its answer |
+//! | `strings`, `streams`, `times` | what a request does to the keys, and its answer |
 //! | `connection` | commands that say nothing about keys |
 //! | `image` | the state as a snapshot holds it |
 //! | `draw` | commands with arguments at their edges, from a seed |
@@ -23,6 +23,7 @@ mod request;
 mod stream_words;
 mod streams;
 mod strings;
+mod times;
 mod understand;
 mod words;
 
@@ -33,12 +34,18 @@ pub use self::answer::Answer;
 pub use self::connection::{Connection, Expected};
 pub use self::request::{Asked, Request};
 use self::streams::Stream;
+pub use self::times::{Only, Time, When as Until};
 pub use self::understand::understand;
 
 /// Every key with its value.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keyspace {
     map: OrdMap<Bytes, Value>,
+    /// When keys go, of those that do, in milliseconds.
+    goes: OrdMap<Bytes, u64>,
+    /// The latest stamp of an entry.
+    now: u64,
+    level: u8,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,14 +57,20 @@ enum Value {
 impl Keyspace {
     /// Carries out `request`; `stamp` is the time of its entry, in milliseconds.
     pub fn execute(&mut self, stamp: u64, request: &Request) -> Answer {
+        self.pass(stamp);
         match request {
             Request::Set(set) => self.set(set),
             Request::Delete(keys) => {
-                let removed = keys.iter().filter(|key| self.map.remove(*key).is_some());
-                Answer::count(removed.count())
+                let mut removed = 0;
+                for key in keys {
+                    removed += usize::from(self.map.contains_key(key));
+                    self.remove(key);
+                }
+                Answer::count(removed)
             }
             Request::SetMany(pairs) => {
                 for (key, value) in pairs {
+                    self.goes.remove(key);
                     self.map.insert(key.clone(), Value::Text(value.clone()));
                 }
                 Answer::ok()
@@ -65,6 +78,7 @@ impl Keyspace {
             Request::Add { key, delta } => self.add(key, *delta),
             Request::Append { key, suffix } => self.append(key, suffix),
             Request::AddEntry(entry) => self.add_entry(stamp, entry),
+            Request::Timed { key, time } => self.about_time(key, time),
             Request::Get(_)
             | Request::CountExisting(_)
             | Request::GetMany(_)
@@ -108,13 +122,23 @@ impl Keyspace {
             Request::StreamLength(key) => self.stream_length(key),
             Request::Range(range) => self.range(range),
             Request::ReadStreams { count, streams } => self.read_streams(*count, streams),
-            Request::Set(_)
+            Request::Timed { time, .. } if self.level == 0 && !time.writes() => Answer::error(
+                "ERR the command takes a higher level of the cluster, see `noraftd upgrade`; nothing was done",
+            ),
+            Request::Timed { key, time } if !time.writes() => self.time_of(key, time),
+            Request::Timed { .. }
+            | Request::Set(_)
             | Request::Delete(_)
             | Request::SetMany(_)
             | Request::Add { .. }
             | Request::Append { .. }
             | Request::AddEntry(_) => panic!("{request:?} writes"),
         }
+    }
+
+    /// A level comes into force.
+    pub fn raise(&mut self, level: u8) {
+        self.level = self.level.max(level);
     }
 
     /// Number of keys.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::connection::Expected;
 use super::entries::{After, NewEntry, Range};
+use super::times::{Time, When as Until};
 
 /// What was asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Request {
     Append { key: Bytes, suffix: Bytes },
     /// `XADD`
     AddEntry(NewEntry),
+    /// Something about when a key goes, or that came with it.
+    Timed { key: Bytes, time: Time },
     /// `GET key`
     Get(Bytes),
     /// `EXISTS key...`
@@ -62,6 +65,8 @@ pub struct Set {
     pub when: When,
     /// The answer is the old value.
     pub get: bool,
+    /// When the key goes.
+    pub until: Until,
 }
 
 /// When `SET` sets.
@@ -87,6 +92,7 @@ impl Request {
             | Self::Add { .. }
             | Self::Append { .. }
             | Self::AddEntry(_) => true,
+            Self::Timed { time, .. } => time.writes(),
             Self::Get(_)
             | Self::CountExisting(_)
             | Self::GetMany(_)

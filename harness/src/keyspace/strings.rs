@@ -32,6 +32,7 @@ impl Keyspace {
         };
         if happens {
             self.map.insert(set.key.clone(), Value::Text(set.value.clone()));
+            self.let_go(&set.key, set.until);
         }
         if set.get {
             old

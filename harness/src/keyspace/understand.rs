@@ -7,6 +7,7 @@ use super::connection;
 use super::number::signed;
 use super::request::{Asked, Request, Set, When};
 use super::stream_words as streams;
+use super::times::{self, When as Until};
 use super::words::is;
 
 /// What `words`, the name first, ask for.
@@ -17,17 +18,11 @@ use super::words::is;
 pub fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
     let name = words.first().map(|name| name.to_ascii_lowercase());
     let name = name.as_deref().and_then(|name| std::str::from_utf8(name).ok());
-    let least_and_most = match name {
-        Some("get" | "strlen" | "type" | "xlen" | "incr" | "decr") => (2, 2),
-        Some("append" | "incrby" | "decrby") => (3, 3),
-        Some("del" | "exists" | "mget") => (2, usize::MAX),
-        Some("set" | "mset") => (3, usize::MAX),
-        Some("xadd") => (5, usize::MAX),
-        Some("xrange" | "xrevrange" | "xread") => (4, usize::MAX),
-        Some(_) | None => return connection::understand(words).map(Asked::Connection),
+    let Some((least, most)) = name.and_then(words_of) else {
+        return connection::understand(words).map(Asked::Connection);
     };
     let name = name.unwrap_or_default();
-    if words.len() < least_and_most.0 || words.len() > least_and_most.1 {
+    if words.len() < least || words.len() > most {
         return Err(Answer::wrong_arity(name));
     }
     let key = words[1].clone();
@@ -61,6 +56,25 @@ pub fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
             Request::SetMany(pairs.map(|pair| (pair[0].clone(), pair[1].clone())).collect())
         }
         "set" => Request::Set(set(words)?),
+        "getset" => Request::Set(Set {
+            key,
+            value: words[2].clone(),
+            when: When::Any,
+            get: true,
+            until: Until::Never,
+        }),
+        "setex" | "psetex" => Request::Set(Set {
+            key,
+            value: words[3].clone(),
+            when: When::Any,
+            get: false,
+            until: times::when(name, if name == "setex" { "EX" } else { "PX" }, words[2].clone())?,
+        }),
+        "setnx" | "getdel" | "getex" | "persist" | "ttl" | "pttl" | "expiretime" | "pexpiretime"
+        | "expire" | "pexpire" | "expireat" | "pexpireat" => match times::understand(name, words)? {
+            Some(time) => Request::Timed { key, time },
+            None => Request::Get(key),
+        },
         "xadd" => streams::xadd(words)?,
         "xrange" => streams::xrange(words, false)?,
         "xrevrange" => streams::xrange(words, true)?,
@@ -68,8 +82,25 @@ pub fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
     }))
 }
 
+/// The least and the most words of a command about keys, its name included.
+fn words_of(name: &str) -> Option<(usize, usize)> {
+    Some(match name {
+        "get" | "strlen" | "type" | "xlen" | "incr" | "decr" => (2, 2),
+        "getdel" | "persist" | "ttl" | "pttl" | "expiretime" | "pexpiretime" => (2, 2),
+        "append" | "incrby" | "decrby" | "getset" | "setnx" => (3, 3),
+        "setex" | "psetex" => (4, 4),
+        "expire" | "pexpire" | "expireat" | "pexpireat" => (3, usize::MAX),
+        "getex" => (2, usize::MAX),
+        "del" | "exists" | "mget" => (2, usize::MAX),
+        "set" | "mset" => (3, usize::MAX),
+        "xadd" => (5, usize::MAX),
+        "xrange" | "xrevrange" | "xread" => (4, usize::MAX),
+        _ => return None,
+    })
+}
+
 fn set(words: &[Bytes]) -> Result<Set, Answer> {
-    let (mut when, mut get, mut at) = (When::Any, false, 3);
+    let (mut when, mut get, mut at, mut about_time) = (When::Any, false, 3, Vec::new());
     while let Some(word) = words.get(at) {
         at += 1;
         if is(word, "GET") {
@@ -83,6 +114,16 @@ fn set(words: &[Bytes]) -> Result<Set, Answer> {
         } else if is(word, "IFEQ") {
             at += 1;
             When::Holds(words.get(at - 1).ok_or_else(Answer::syntax_error)?.clone())
+        } else if is(word, "KEEPTTL") {
+            about_time.push(word.clone());
+            times::options(&about_time, false)?;
+            continue;
+        } else if ["EX", "PX", "EXAT", "PXAT"].iter().any(|name| is(word, name)) {
+            at += 1;
+            let number = words.get(at - 1).ok_or_else(Answer::syntax_error)?;
+            about_time.extend([word.clone(), number.clone()]);
+            times::options(&about_time, false)?;
+            continue;
         } else {
             return Err(unknown_option(word));
         };
@@ -91,22 +132,22 @@ fn set(words: &[Bytes]) -> Result<Set, Answer> {
         }
         when = wanted;
     }
+    let until = match times::options(&about_time, false)? {
+        None => Until::Never,
+        Some((word, number)) => times::when("set", word, number)?,
+    };
     Ok(Set {
         key: words[1].clone(),
         value: words[2].clone(),
         when,
         get,
+        until,
     })
 }
 
 /// Where this server differs from Redis it says so.
 fn unknown_option(word: &[u8]) -> Answer {
     let known = |names: &[&'static str]| names.iter().copied().find(|name| is(word, name));
-    if let Some(name) = known(&["EX", "PX", "EXAT", "PXAT", "KEEPTTL"]) {
-        return Answer::Error(format!(
-            "ERR SET option {name} is not supported: keys do not expire"
-        ));
-    }
     if let Some(name) = known(&["IFNE", "IFDEQ", "IFDNE"]) {
         return Answer::Error(format!(
             "ERR SET option {name} is not supported: compare with IFEQ"

@@ -79,6 +79,8 @@ pub struct ClientsPlan {
     /// How many more that ask for anything, with arguments at their edges; each answer has to be what a second
     /// implementation of the commands says. Only in the simulation.
     pub commands: usize,
+    /// Whether these ask for keys that go at some time, too; then the leader raises the level of the cluster. Only in the simulation.
+    pub expiry: bool,
     /// Operations a second of all clients together; 0 is no limit.
     pub rate: u64,
     /// How long a client waits for a reply before it records the outcome as unknown.
@@ -95,6 +97,7 @@ impl Default for ClientsPlan {
             pipelines: 0,
             elsewhere_permille: 0,
             commands: 0,
+            expiry: false,
             rate: 0,
             timeout: Span::from_millis(1500),
             pause_after_error: Span::from_millis(50),

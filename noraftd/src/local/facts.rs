@@ -32,6 +32,8 @@ pub struct ServerFacts {
     pub clients: ClientFacts,
     /// Keys in the state machine.
     pub keys: u64,
+    /// Those of them that go at some time.
+    pub expiring_keys: u64,
     /// TCP port for clients, zero for none.
     pub tcp_port: u16,
     /// Unix socket for clients, empty for none.

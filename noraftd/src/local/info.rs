@@ -43,7 +43,10 @@ fn info_fields(section: Section, status: &Status, facts: &ServerFacts) -> Vec<(S
         Section::Cpu => cpu_fields(&facts.resources.unwrap_or_default()),
         Section::Raft => raft_fields(status, facts),
         Section::Keyspace if facts.keys == 0 => Vec::new(),
-        Section::Keyspace => fields(&[("db0", &format!("keys={},expires=0,avg_ttl=0", facts.keys))]),
+        Section::Keyspace => fields(&[(
+            "db0",
+            &format!("keys={},expires={},avg_ttl=0", facts.keys, facts.expiring_keys),
+        )]),
     }
 }
 

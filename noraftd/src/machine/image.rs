@@ -9,6 +9,7 @@
 //! | 2 | a stream begins | key, its last id (u64, u64) |
 //! | 3 | an entry of that stream | id (u64, u64), its fields (count u32, each a run of bytes) |
 //! | 4 | the level in force; first of all, and only if it is not 0 | level u8 |
+//! | 5 | when the key goes that has just begun; directly behind 1 or 2, and only from level 1 on | milliseconds since the Unix epoch u64, not 0 |
 //! | 16 | the membership table; before all keys, and only if it has begun | its rows (count u32, `member.rs`), the ids that were removed (count u32, each u64), the highest id u64 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
@@ -25,12 +26,16 @@ use super::text::Text;
 use crate::level::Level;
 use crate::protocol::command::{Args, StreamId};
 use crate::protocol::read::Reader;
+use crate::time::Stamp;
 
 impl Machine {
     /// The state in chunks of about [`CHUNK_BYTES`], each made when it is asked for.
     pub fn chunks(&self) -> impl Iterator<Item = Bytes> + '_ {
         let level = (self.level > Level::FIRST).then_some(Item::Level(self.level));
-        let keys = self.keys.iter().flat_map(|(key, value)| items_of(key, value));
+        let keys = self
+            .keys
+            .iter()
+            .flat_map(|(key, value, deadline)| items_of(key, value, deadline));
         let members = (!self.members.is_empty()).then(|| Item::Members(self.members.encode()));
         let mut items = level.into_iter().chain(members).chain(keys);
         std::iter::from_fn(move || {
@@ -52,6 +57,10 @@ pub struct Restoring {
     keys: Keys,
     newest: Option<Bytes>,
     stream: Option<Stream>,
+    /// When the newest key goes, while its value is being put together.
+    deadline: Option<Stamp>,
+    /// The newest key has just begun.
+    has_begun: bool,
 }
 
 impl Restoring {
@@ -67,9 +76,10 @@ impl Restoring {
         true
     }
 
-    /// The state after the entry at `applied_index`.
-    pub fn finish(mut self, applied_index: LogIndex) -> Machine {
-        self.end_stream();
+    /// The state after the entry at `applied_index`, when `clock` was the greatest stamp.
+    pub fn finish(mut self, applied_index: LogIndex, clock: Stamp) -> Machine {
+        self.end_key();
+        self.keys.advance(clock);
         Machine {
             applied_index,
             level: self.level,
@@ -79,7 +89,9 @@ impl Restoring {
     }
 
     fn take_item(&mut self, reader: &mut Reader<'_>) -> Option<()> {
-        match reader.u8()? {
+        let tag = reader.u8()?;
+        let has_begun = std::mem::replace(&mut self.has_begun, matches!(tag, TAG_STRING | TAG_STREAM));
+        match tag {
             TAG_STRING => {
                 self.begin_key(reader.bytes()?)?;
                 let value = Value::String(Text::new(Bytes::copy_from_slice(reader.bytes()?)));
@@ -92,6 +104,11 @@ impl Restoring {
             TAG_ENTRY => {
                 let (id, fields) = (StreamId::read(reader)?, Args::read(reader)?.to_owned_args());
                 self.stream.as_mut()?.restore_entry(id, fields).then_some(())?;
+            }
+            TAG_DEADLINE => {
+                let may = has_begun && self.level >= Level::EXPIRY;
+                let deadline = Stamp::from_millis(reader.u64()?);
+                self.deadline = (may && deadline > Stamp::default()).then_some(Some(deadline))?;
             }
             TAG_LEVEL => {
                 let is_first = self.newest.is_none() && self.level == Level::FIRST;
@@ -110,14 +127,18 @@ impl Restoring {
     }
 
     fn begin_key(&mut self, key: &[u8]) -> Option<()> {
-        self.end_stream();
+        self.end_key();
         let follows = self.newest.as_ref().is_none_or(|newest| **newest < *key);
         follows.then(|| self.newest = Some(Bytes::copy_from_slice(key)))
     }
 
-    fn end_stream(&mut self) {
-        if let (Some(stream), Some(key)) = (self.stream.take(), &self.newest) {
+    fn end_key(&mut self) {
+        let Some(key) = &self.newest else { return };
+        if let Some(stream) = self.stream.take() {
             self.keys.insert(key, Value::Stream(Box::new(stream)));
+        }
+        if let Some(deadline) = self.deadline.take() {
+            self.keys.set_deadline(key, Some(deadline));
         }
     }
 }
@@ -128,10 +149,11 @@ enum Item<'a> {
     Members(Bytes),
     String { key: &'a Bytes, value: &'a Bytes },
     Stream { key: &'a Bytes, last_id: StreamId },
+    Deadline(Stamp),
     Entry(&'a Entry),
 }
 
-fn items_of<'a>(key: &'a Bytes, value: &'a Value) -> impl Iterator<Item = Item<'a>> {
+fn items_of<'a>(key: &'a Bytes, value: &'a Value, deadline: Option<Stamp>) -> impl Iterator<Item = Item<'a>> {
     let (head, entries) = match value {
         Value::String(text) => {
             let value = text.bytes();
@@ -142,7 +164,8 @@ fn items_of<'a>(key: &'a Bytes, value: &'a Value) -> impl Iterator<Item = Item<'
             (Item::Stream { key, last_id }, Some(entries))
         }
     };
-    std::iter::once(head).chain(entries.into_iter().flatten().map(Item::Entry))
+    let head = std::iter::once(head).chain(deadline.map(Item::Deadline));
+    head.chain(entries.into_iter().flatten().map(Item::Entry))
 }
 
 impl Item<'_> {
@@ -165,6 +188,10 @@ impl Item<'_> {
                 out.put_u8(TAG_STREAM);
                 put_bytes(key, out);
                 put_id(*last_id, out);
+            }
+            Self::Deadline(deadline) => {
+                out.put_u8(TAG_DEADLINE);
+                out.put_u64_le(deadline.as_millis());
             }
             Self::Entry(entry) => {
                 out.put_u8(TAG_ENTRY);
@@ -198,6 +225,7 @@ const TAG_STREAM: u8 = 2;
 const TAG_ENTRY: u8 = 3;
 const TAG_LEVEL: u8 = 4;
 const TAG_MEMBERS: u8 = 16;
+const TAG_DEADLINE: u8 = 5;
 
 #[cfg(test)]
 mod tests {
@@ -206,7 +234,6 @@ mod tests {
     use super::*;
     use crate::protocol::command::{self, Addresses, Member, MemberChange, Parsed, Part};
     use crate::protocol::resp::Reply;
-    use crate::time::Stamp;
 
     fn run(machine: &mut Machine, words: &[&[u8]]) {
         let args = words.iter().map(|word| Bytes::copy_from_slice(word)).collect();
@@ -233,7 +260,7 @@ mod tests {
         for chunk in chunks {
             restoring.take(&chunk).then_some(())?;
         }
-        Some(restoring.finish(LogIndex::new(1)))
+        Some(restoring.finish(LogIndex::new(1), Stamp::default()))
     }
 
     #[test]
@@ -259,7 +286,13 @@ mod tests {
         assert_ne!(machine.state_hash(), keys.state_hash());
         let chunk = |machine: &Machine| machine.chunks().next().expect("there is a chunk");
         assert_eq!(chunk(&machine), [&[TAG_LEVEL, 1], &chunk(&keys)[..]].concat());
-        let back = restored(machine.chunks()).expect("what was written is read");
+        let mut back = restored(machine.chunks()).expect("what was written is read");
+        assert_ne!(
+            back.state_hash(),
+            machine.state_hash(),
+            "the time is not in the image"
+        );
+        back.advance(LogIndex::new(2), machine.clock());
         assert_eq!(
             (back.level(), back.state_hash()),
             (Level::FLUSH, machine.state_hash())
@@ -333,5 +366,31 @@ mod tests {
             bytes[bit / 8] ^= 1 << (bit % 8);
             let _ = restored([Bytes::from(bytes)].into_iter());
         }
+    }
+
+    #[test]
+    fn a_deadline_is_only_where_a_command_could_have_made_it() {
+        let one = |tag: u8| [&[tag][..], &1_u32.to_le_bytes(), b"k"].concat();
+        let key = [&one(TAG_STRING)[..], &0_u32.to_le_bytes()].concat();
+        let stream = [&one(TAG_STREAM)[..], &[1; 16]].concat();
+        let deadline = |millis: u64| [&[TAG_DEADLINE][..], &millis.to_le_bytes()].concat();
+        let level = [TAG_LEVEL, 1];
+        let read = |parts: &[&[u8]]| restored([Bytes::from(parts.concat())].into_iter());
+        for key in [&key, &stream] {
+            let machine = read(&[&level, key, &deadline(9)]).expect("it is read");
+            assert_eq!(machine.next_deadline(), Some(Stamp::from_millis(9)));
+            assert_eq!(machine.state_hash(), machine.read_state_hash());
+            assert!(read(&[key, &deadline(9)]).is_none(), "below the level");
+            assert!(read(&[&level, key, &deadline(0)]).is_none());
+            assert!(read(&[&level, key, &deadline(9), &deadline(9)]).is_none());
+        }
+        assert!(read(&[&level, &deadline(9)]).is_none(), "of no key");
+        assert!(read(&[&level, &deadline(9), &key]).is_none());
+        let entry = [&[TAG_ENTRY][..], &[1; 16], &[0; 4]].concat();
+        assert!(
+            read(&[&level, &stream, &entry, &deadline(9)]).is_none(),
+            "behind entries"
+        );
+        assert!(read(&[&level, &stream, &deadline(9), &entry]).is_some());
     }
 }

@@ -1,18 +1,22 @@
 //! The key space: every key with its value, and the commands that do not care about its type.
 //!
-//! Invariant: a key that exists has a value; a stream without entries exists, as in Redis. A clone costs the
+//! Invariant: a key that exists has a value; a stream without entries exists, as in Redis. A key exists until the state's
+//! clock, which is the greatest stamp that was applied, reaches its deadline; what is left of it then is removed a few keys
+//! at a time, or by what uses the key again. A clone costs the
 //! same whatever is in there: it shares everything, and what is changed later is copied a few keys at a time.
-//! `digest` is the sum of what each key and its value contribute, so a change costs what it changes.
+//! `digest` is the sum of what each key, its value and its deadline contribute, so a change costs what it changes.
 
 use bytes::Bytes;
 use imbl::OrdMap;
 
+use super::deadlines::Deadlines;
 use super::digest::Digest;
 use super::reply::wrong_type;
 use super::stream::Stream;
 use super::text::Text;
 use crate::protocol::command::Args;
 use crate::protocol::resp::Reply;
+use crate::time::Stamp;
 
 /// The value of a key.
 #[derive(Debug, Clone)]
@@ -25,20 +29,92 @@ pub(super) enum Value {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
     map: OrdMap<Bytes, Value>,
+    deadlines: Deadlines,
+    clock: Stamp,
     digest: u64,
 }
 
 impl Keys {
+    /// With what is left of keys that are gone.
     pub(super) fn len(&self) -> usize {
         self.map.len()
     }
 
+    /// Those that go at some time.
+    pub(super) fn expiring(&self) -> usize {
+        self.deadlines.len()
+    }
+
+    /// The greatest stamp that was applied.
+    pub(super) fn clock(&self) -> Stamp {
+        self.clock
+    }
+
+    /// An entry with this stamp is applied.
+    pub(super) fn advance(&mut self, stamp: Stamp) {
+        self.clock = self.clock.max(stamp);
+    }
+
+    /// Removes what is left of keys that are gone, of `most` at once.
+    pub(super) fn sweep(&mut self, most: usize) {
+        for _ in 0..most {
+            match self.deadlines.first() {
+                Some((deadline, key)) if *deadline <= self.clock => {
+                    let key = key.clone();
+                    self.remove_held(&key);
+                }
+                Some(_) | None => break,
+            }
+        }
+    }
+
+    /// When the first of all keys goes, or went.
+    pub(super) fn next_deadline(&self) -> Option<Stamp> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
     pub(super) fn get(&self, key: &[u8]) -> Option<&Value> {
-        self.map.get(key)
+        self.map.get(key).filter(|_| !self.is_gone(key))
+    }
+
+    /// True when something is left of a key whose deadline has come.
+    fn is_gone(&self, key: &[u8]) -> bool {
+        let deadline = self.deadlines.get(key);
+        deadline.is_some_and(|deadline| deadline <= self.clock)
+    }
+
+    /// Removes what is left of the key, if it is gone.
+    fn clear_gone(&mut self, key: &[u8]) {
+        if self.is_gone(key) {
+            self.remove_held(key);
+        }
+    }
+
+    /// When the key goes, if it exists and goes.
+    pub(super) fn deadline(&self, key: &[u8]) -> Option<Stamp> {
+        let deadline = self.deadlines.get(key);
+        deadline.filter(|deadline| *deadline > self.clock)
+    }
+
+    /// The key, if it exists, goes at `deadline`, which may be now, or no more.
+    pub(super) fn set_deadline(&mut self, key: &[u8], deadline: Option<Stamp>) {
+        if deadline.is_some_and(|deadline| deadline <= self.clock) {
+            self.remove_held(key);
+        } else if let Some((key, _)) = self.map.get_key_value(key) {
+            let name = name_sum(key);
+            let before = self.deadlines.set(key, deadline);
+            self.count_deadline(name, before, deadline);
+        }
+    }
+
+    fn count_deadline(&mut self, name: u64, before: Option<Stamp>, after: Option<Stamp>) {
+        let sum = |deadline: Option<Stamp>| deadline.map_or(0, |at| deadline_sum(name, at));
+        self.digest = self.digest.wrapping_sub(sum(before)).wrapping_add(sum(after));
     }
 
     /// Lets `change` have the value of `key`, if there is a key.
     pub(super) fn update<T>(&mut self, key: &[u8], change: impl FnOnce(&mut Value) -> T) -> Option<T> {
+        self.clear_gone(key);
         let held = self.map.get_mut(key)?;
         let name = name_sum(key);
         let before = contribution(name, held);
@@ -74,8 +150,17 @@ impl Keys {
         }
     }
 
-    /// Sets the value, whatever the key held before.
+    /// Sets the value, whatever the key held before. From now on it goes no more.
+    pub(super) fn set(&mut self, key: &[u8], value: Value) {
+        self.insert(key, value);
+        if self.deadlines.get(key).is_some() {
+            self.set_deadline(key, None);
+        }
+    }
+
+    /// Sets the value, whatever the key held before. It goes when it would have gone.
     pub(super) fn insert(&mut self, key: &[u8], value: Value) {
+        self.clear_gone(key);
         let name = name_sum(key);
         let after = contribution(name, &value);
         let before = match self.map.get_mut(key) {
@@ -89,18 +174,38 @@ impl Keys {
     }
 
     /// Removes the key; true when there was one.
-    fn remove(&mut self, key: &[u8]) -> bool {
-        let Some(held) = self.map.remove(key) else {
+    pub(super) fn remove(&mut self, key: &[u8]) -> bool {
+        let existed = !self.is_gone(key);
+        self.remove_held(key) && existed
+    }
+
+    /// Removes what is held of the key; true when that was something.
+    fn remove_held(&mut self, key: &[u8]) -> bool {
+        let Some((key, held)) = self.map.remove_with_key(key) else {
             return false;
         };
-        let before = contribution(name_sum(key), &held);
-        self.digest = self.digest.wrapping_sub(before);
+        let name = name_sum(&key);
+        self.digest = self.digest.wrapping_sub(contribution(name, &held));
+        let before = self.deadlines.set(&key, None);
+        self.count_deadline(name, before, None);
         true
     }
 
-    /// Every key with its value, in the order of the keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Value)> {
-        self.map.iter()
+    /// Removes every key.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            clock: self.clock,
+            ..Self::default()
+        };
+    }
+
+    /// Every key that is held, with its value and when it goes, in the order of the keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Value, Option<Stamp>)> {
+        let mut deadlines = self.deadlines.iter().peekable();
+        self.map.iter().map(move |(key, value)| {
+            let of_this = deadlines.next_if(|(other, _)| *other == key);
+            (key, value, of_this.map(|(_, deadline)| deadline))
+        })
     }
 
     /// The sum of what each key and its value contribute, as every change has kept it.
@@ -114,8 +219,19 @@ impl Keys {
             Value::String(text) => string_sum(name_sum(key), text.bytes().len(), text.read_sum()),
             Value::Stream(stream) => stream_sum(name_sum(key), stream, stream.read_sum()),
         });
-        sums.fold(0, u64::wrapping_add)
+        let deadlines = self.deadlines.iter();
+        let deadlines = deadlines.map(|(key, deadline)| deadline_sum(name_sum(key), deadline));
+        sums.chain(deadlines).fold(0, u64::wrapping_add)
     }
+}
+
+/// What a key's deadline contributes.
+fn deadline_sum(name: u64, deadline: Stamp) -> u64 {
+    let mut digest = Digest::new();
+    [name, TAG_DEADLINE, deadline.as_millis()]
+        .into_iter()
+        .for_each(|part| digest.number(part));
+    digest.finish()
 }
 
 /// What a key contributes beside its value.
@@ -172,3 +288,4 @@ pub(super) fn type_of(keys: &Keys, key: &[u8]) -> Reply {
 
 const TAG_STRING: u64 = 1;
 const TAG_STREAM: u64 = 2;
+const TAG_DEADLINE: u64 = 3;

@@ -2,8 +2,11 @@
 //!
 //! Invariant: a pure function of the entries in order. No clock, no randomness, no hash order. An error
 //! reply means that the entry changed nothing. What an entry does follows from the level in the state (`crate::level`).
+//! Time is the greatest stamp of the entries so far: a key goes when that reaches its deadline, and no answer looks at a clock.
 
+mod deadlines;
 mod digest;
+mod expiry;
 mod image;
 mod keys;
 mod members;
@@ -16,8 +19,10 @@ mod text;
 use noraft::LogIndex;
 
 use self::keys::Keys;
+use self::strings::Setting;
 use crate::level::Level;
-use crate::protocol::command::{Class, Command, MemberChange, Request};
+use crate::protocol::command::{Class, Command, MemberChange, Request, Timed};
+use crate::protocol::outcome::{Outcome, Refusal};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
 
@@ -55,13 +60,13 @@ impl Machine {
     ///
     /// When `index` was applied before.
     pub fn apply(&mut self, index: LogIndex, stamp: Stamp, body: &[u8]) -> Reply {
-        self.advance(index);
+        self.advance(index, stamp);
         match Command::decode(body) {
             Some(Command::Raise { level }) => {
                 self.level = self.level.max(level);
                 Reply::Integer(i64::from(self.level.get()))
             }
-            Some(Command::FlushAll | Command::Member { .. }) if self.level < Level::FLUSH => undecodable(),
+            Some(_) if Request::level_of(body) > self.level => below_level(),
             Some(Command::Member { change }) => {
                 let change = MemberChange::decode(change).expect("what holds it was decoded");
                 self.members.apply(change)
@@ -84,18 +89,21 @@ impl Machine {
         }
     }
 
-    /// Notes that the entry at `index`, which is no command, was applied.
+    /// Notes that the entry at `index` is applied, and with it that its time has come: keys go, and what is left of some of
+    /// them is removed.
     ///
     /// # Panics
     ///
     /// When `index` was applied before.
-    pub fn advance(&mut self, index: LogIndex) {
+    pub fn advance(&mut self, index: LogIndex, stamp: Stamp) {
         assert!(
             index > self.applied_index,
             "{index:?} comes after {:?}",
             self.applied_index
         );
         self.applied_index = index;
+        self.keys.advance(stamp);
+        self.keys.sweep(SWEPT_KEYS_MAX);
     }
 
     /// Answers a command that only reads; any other gets an error.
@@ -104,6 +112,7 @@ impl Machine {
             Some(Command::Index) => {
                 Reply::Integer(i64::try_from(self.applied_index.get()).unwrap_or(i64::MAX))
             }
+            Some(_) if Request::level_of(body) > self.level => below_level(),
             Some(command) => read(&self.keys, &command).unwrap_or_else(|| {
                 Reply::Error("ERR a command that writes cannot be answered as a read".to_owned())
             }),
@@ -122,10 +131,14 @@ impl Machine {
         self.keys.read_digest().wrapping_add(self.cluster_sum())
     }
 
-    /// What level and members contribute to the digest: nothing at level 0.
+    /// What level, time and members contribute to the digest: nothing at level 0.
     fn cluster_sum(&self) -> u64 {
         let level = u64::from(self.level.get()).wrapping_mul(LEVEL_FACTOR);
-        level.wrapping_add(self.members.digest())
+        let clock = match self.level {
+            Level::FIRST => 0,
+            _ => self.keys.clock().as_millis().wrapping_mul(CLOCK_FACTOR),
+        };
+        level.wrapping_add(clock).wrapping_add(self.members.digest())
     }
 
     /// The membership table.
@@ -151,9 +164,24 @@ impl Machine {
         self.applied_index
     }
 
-    /// Number of keys.
+    /// Number of keys, with those that are gone and not removed yet.
     pub fn key_count(&self) -> usize {
         self.keys.len()
+    }
+
+    /// Number of those that go at some time.
+    pub fn expiring_count(&self) -> usize {
+        self.keys.expiring()
+    }
+
+    /// The greatest stamp of the entries so far.
+    pub fn clock(&self) -> Stamp {
+        self.keys.clock()
+    }
+
+    /// When the first of them goes. One whose time has come is not removed yet.
+    pub fn next_deadline(&self) -> Option<Stamp> {
+        self.keys.next_deadline()
     }
 }
 
@@ -170,12 +198,22 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
             value,
             condition,
             get,
-        } => strings::set(keys, key, value, condition, get),
+            expiry,
+        } => {
+            let setting = Setting {
+                condition,
+                get,
+                expiry,
+            };
+            strings::set(keys, key, value, setting)
+        }
+        Command::Timed { key, command } => timed(keys, key, command),
+        Command::Clock => Reply::Status("OK"),
         Command::Del { keys: names } => keys::del(keys, names),
         Command::MSet { pairs } => strings::mset(keys, pairs),
         Command::IncrBy { key, delta } => strings::incr_by(keys, key, delta),
         Command::FlushAll => {
-            *keys = Keys::default();
+            keys.clear();
             Reply::Status("OK")
         }
         Command::Append { key, value } => strings::append(keys, key, value),
@@ -196,6 +234,18 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         // It asks about the state, and is no part of its history.
         Command::Index => undecodable(),
         Command::Raise { .. } | Command::Member { .. } => unreachable!("the machine takes them before"),
+    }
+}
+
+fn timed(keys: &mut Keys, key: &[u8], command: Timed<'_>) -> Reply {
+    match command {
+        Timed::Expire(when, condition) => expiry::expire(keys, key, when, condition),
+        Timed::Persist => expiry::persist(keys, key),
+        Timed::GetEx(when) => strings::get_and_expire(keys, key, when),
+        Timed::GetDel => strings::get_and_delete(keys, key),
+        Timed::SetNx(value) => strings::set_missing(keys, key, value),
+        Timed::Left(unit) => expiry::time_left(keys, key, unit),
+        Timed::Deadline(unit) => expiry::deadline(keys, key, unit),
     }
 }
 
@@ -223,15 +273,24 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
         | Command::FlushAll
         | Command::Raise { .. }
         | Command::Member { .. }
+        | Command::Clock
         | Command::Append { .. }
         | Command::XAdd { .. } => {
             debug_assert_eq!(command.class(), Class::Write);
             return None;
         }
-        Command::Index => return None,
+        Command::Timed {
+            key,
+            command: Timed::Deadline(unit),
+        } => expiry::deadline(keys, key, unit),
+        Command::Timed { .. } | Command::Index => return None,
     };
     debug_assert_eq!(command.class(), Class::Read);
     Some(reply)
+}
+
+fn below_level() -> Reply {
+    Outcome::Refused(Refusal::LevelTooLow).into_reply()
 }
 
 fn undecodable() -> Reply {
@@ -242,3 +301,8 @@ fn undecodable() -> Reply {
 
 /// An odd number without a pattern, so that a level looks like no key.
 const LEVEL_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+/// The same, for the time.
+const CLOCK_FACTOR: u64 = 0xd1b5_4a32_d192_ed03;
+
+/// So many keys that are gone are removed by one entry. It decides what a state holds, so it belongs to the level.
+const SWEPT_KEYS_MAX: usize = 1000;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::keys::{Keys, Value};
 use super::reply::{Budget, TooLarge, length, within_budget, wrong_type};
 use super::text::Text;
-use crate::protocol::command::{Args, SetCondition};
+use crate::protocol::command::{Args, Expiry, SetCondition};
 use crate::protocol::resp::Reply;
 use crate::protocol::resp::number::{decimal_bytes, parse_i64};
 use crate::record::PAYLOAD_BYTES_MAX;
@@ -16,13 +16,21 @@ use crate::record::PAYLOAD_BYTES_MAX;
 /// Most bytes of a value: what one command can set, `APPEND` cannot exceed, so a reply can always hold it.
 pub const VALUE_BYTES_MAX: usize = PAYLOAD_BYTES_MAX;
 
-pub(super) fn set(
-    keys: &mut Keys,
-    key: &[u8],
-    value: &[u8],
-    condition: SetCondition<'_>,
-    get: bool,
-) -> Reply {
+/// How a key is set.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub(super) condition: SetCondition<'a>,
+    /// The reply is what was there.
+    pub(super) get: bool,
+    pub(super) expiry: Expiry,
+}
+
+pub(super) fn set(keys: &mut Keys, key: &[u8], value: &[u8], setting: Setting<'_>) -> Reply {
+    let Setting {
+        condition,
+        get,
+        expiry,
+    } = setting;
     let needs_string = get || matches!(condition, SetCondition::Equals(_));
     // A plain SET asks nothing of what was there: one look-up less.
     let held = match needs_string.then(|| keys.string(key)) {
@@ -42,14 +50,47 @@ pub(super) fn set(
         (false, false) => Reply::Null,
     };
     if sets {
-        keys.insert(key, string(value));
+        match expiry {
+            Expiry::Keep => keys.insert(key, string(value)),
+            Expiry::Never | Expiry::After(_) | Expiry::At(_) => keys.set(key, string(value)),
+        }
+        if let Some(deadline) = expiry.deadline(keys.clock()) {
+            keys.set_deadline(key, Some(deadline));
+        }
+    }
+    reply
+}
+
+/// `SETNX`: whether it was set.
+pub(super) fn set_missing(keys: &mut Keys, key: &[u8], value: &[u8]) -> Reply {
+    let is_missing = keys.get(key).is_none();
+    if is_missing {
+        keys.set(key, string(value));
+    }
+    Reply::Integer(i64::from(is_missing))
+}
+
+/// `GETEX`: the value; and when it goes changes, if there is one.
+pub(super) fn get_and_expire(keys: &mut Keys, key: &[u8], expiry: Expiry) -> Reply {
+    let reply = get(keys, key);
+    if matches!(reply, Reply::Bulk(_)) && expiry != Expiry::Keep {
+        keys.set_deadline(key, expiry.deadline(keys.clock()));
+    }
+    reply
+}
+
+/// `GETDEL`
+pub(super) fn get_and_delete(keys: &mut Keys, key: &[u8]) -> Reply {
+    let reply = get(keys, key);
+    if matches!(reply, Reply::Bulk(_)) {
+        keys.remove(key);
     }
     reply
 }
 
 pub(super) fn mset(keys: &mut Keys, pairs: Args<'_>) -> Reply {
     for (key, value) in pairs.pairs() {
-        keys.insert(key, string(value));
+        keys.set(key, string(value));
     }
     Reply::Status("OK")
 }

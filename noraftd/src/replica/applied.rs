@@ -15,17 +15,12 @@ use super::Replica;
 pub(super) struct Applied {
     machine: Machine,
     index: LogIndex,
-    stamp: Stamp,
 }
 
 impl Applied {
     /// What `machine` is after the entry at `index`.
-    pub(super) fn new(machine: Machine, index: LogIndex, stamp: Stamp) -> Self {
-        Self {
-            machine,
-            index,
-            stamp,
-        }
+    pub(super) fn new(machine: Machine, index: LogIndex) -> Self {
+        Self { machine, index }
     }
 
     pub(super) fn machine(&self) -> &Machine {
@@ -36,15 +31,14 @@ impl Applied {
         self.index
     }
 
-    /// Wall clock of the last entry applied.
+    /// The greatest stamp of the entries applied.
     pub(super) fn stamp(&self) -> Stamp {
-        self.stamp
+        self.machine.clock()
     }
 
     /// Another node's state, of `index`, takes the place of this one.
-    pub(super) fn replace(&mut self, machine: Machine, index: LogIndex, stamp: Stamp) {
+    pub(super) fn replace(&mut self, machine: Machine, index: LogIndex) {
         (self.machine, self.index) = (machine, index);
-        self.stamp = self.stamp.max(stamp);
     }
 }
 
@@ -72,7 +66,6 @@ impl Replica {
             }
             self.answer_reads_before(record.position);
             self.applied.index = record.position.index;
-            self.applied.stamp = self.applied.stamp.max(record.stamp);
             self.snapshots.on_applied(record.payload.len());
             let reply = match record.kind {
                 RecordKind::Command => Some(self.applied.machine.apply(
@@ -81,7 +74,7 @@ impl Replica {
                     &record.payload,
                 )),
                 RecordKind::Term | RecordKind::Config => {
-                    self.applied.machine.advance(record.position.index);
+                    self.applied.machine.advance(record.position.index, record.stamp);
                     None
                 }
             };

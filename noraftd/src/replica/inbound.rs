@@ -175,6 +175,7 @@ impl Replica {
         self.propose_queued();
         self.raise_by_itself();
         self.follow_members();
+        self.expire_when_due();
         self.begin_changes();
     }
 
@@ -277,6 +278,7 @@ impl Replica {
         for record in records {
             let position = record.position;
             if position.index > anchor && self.node.log().entries().contains(position) {
+                self.clock.follow(record.stamp);
                 self.content.keep(record);
             }
         }

@@ -101,7 +101,7 @@ impl Replica {
             return None;
         }
         self.give_up_superseded(position.index);
-        let record = Record::new(position, RecordKind::Command, self.stamp, body);
+        let record = Record::new(position, RecordKind::Command, self.clock.stamp(), body);
         self.content.keep(record);
         Some(position)
     }

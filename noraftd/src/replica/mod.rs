@@ -10,7 +10,7 @@
 //!   `reads` (ReadIndex), `forwards` (passed to the leader), `membership` (changes of the voters), `members` (the
 //!   configuration follows the membership table), `levels` (what all members understand), `replies`;
 //! - the log: `content` (payloads, and the chain over them), `payloads` (records by position), `durability`, `fetch`,
-//!   `applied` (the state machine), `snapshots`, `space` (what the disk has left);
+//!   `applied` (the state machine), `log_clock` (its time), `expiry` (of keys), `snapshots`, `space` (what the disk has left);
 //! - the other nodes: `leadership`, `replication`, `progress` (what is in flight to each peer), `pulses` (what overtakes
 //!   it), `elections` (pre-vote, check-quorum), `transfer` (of leadership), `timers`;
 //! - damage: `repair`, `void` (entries that were never committed), `rebuild` (a log whose configurations a snapshot
@@ -24,12 +24,14 @@ mod deferred;
 mod durability;
 mod elections;
 pub mod event;
+mod expiry;
 mod fetch;
 mod forwards;
 pub mod glance;
 mod inbound;
 mod leadership;
 mod levels;
+mod log_clock;
 mod members;
 mod membership;
 mod order;
@@ -74,8 +76,10 @@ use self::deferred::Deferrals;
 use self::durability::Durability;
 use self::elections::Elections;
 use self::event::{DamageStatus, ElectionStatus, Input, LogStatus, Output, Room, Snapshot, Status};
+use self::expiry::Expiry;
 use self::leadership::Leadership;
 use self::levels::Levels;
+use self::log_clock::LogClock;
 use self::members::Following;
 use self::outputs::Outputs;
 use self::pulses::Pulses;
@@ -203,9 +207,10 @@ impl ReplicaConfig {
 #[derive(Debug)]
 pub struct Replica {
     config: ReplicaConfig,
-    /// The instant and the wall clock of the input being handled.
+    /// The instant of the input being handled.
     now: Instant,
-    stamp: Stamp,
+    /// What entries are stamped with.
+    clock: LogClock,
     /// True from `handle` until the next `poll` has settled what it caused.
     unsettled: bool,
 
@@ -221,6 +226,7 @@ pub struct Replica {
     applied: Applied,
     levels: Levels,
     following: Following,
+    expiry: Expiry,
     snapshots: Snapshots,
     space: Space,
 
@@ -255,9 +261,9 @@ impl Replica {
         let base = recovered.log.snapshot_position();
         let newest = snapshot.as_ref().map(|(id, _)| *id);
         let covered = snapshot.as_ref().map(|(_, snapshot)| snapshot.head.base.clone());
-        let (applied, stamp, machine) = match snapshot {
-            Some((_, Snapshot { head, machine })) => (head.base.position.index, head.stamp, machine),
-            None => (LogIndex::ZERO, Stamp::default(), Machine::new()),
+        let (applied, machine) = match snapshot {
+            Some((_, Snapshot { head, machine })) => (head.base.position.index, machine),
+            None => (LogIndex::ZERO, Machine::new()),
         };
         assert!(
             base.index <= applied && applied <= durable.index,
@@ -275,7 +281,7 @@ impl Replica {
         let mut replica = Self {
             config: config.clone(),
             now: Instant::ZERO,
-            stamp: Stamp::default(),
+            clock: LogClock::new(machine.clock().max(recovered.stamp)),
             unsettled: true,
             inbox: Deferrals::default(),
             waiting: Waiting::new(boot),
@@ -283,9 +289,10 @@ impl Replica {
             node,
             content: Content::new(recovered.chain, config.limits.payload_cache_bytes_max),
             durability: Durability::new(durable, config.election_timeout / elections::SYNCS_PER_ELECTION),
-            applied: Applied::new(machine, applied, stamp),
+            applied: Applied::new(machine, applied),
             levels: Levels::default(),
             following: Following::default(),
+            expiry: Expiry::default(),
             snapshots: Snapshots::new(newest),
             space: Space::default(),
             leadership,
@@ -302,15 +309,15 @@ impl Replica {
         replica
     }
 
-    /// Takes in what happened at `now`. Several inputs that are ready together may be handled one after
+    /// Takes in what happened at `now`, when the wall clock shows `wall`, which may jump. Several inputs that are ready together may be handled one after
     /// the other; they share a batch.
     ///
     /// # Panics
     ///
     /// When the caller breaks the contract in [`event`]: an answer to a batch that is not in flight.
-    pub fn handle(&mut self, now: Instant, stamp: Stamp, input: Input) {
+    pub fn handle(&mut self, now: Instant, wall: Stamp, input: Input) {
         self.now = self.now.max(now);
-        self.stamp = self.stamp.max(stamp);
+        self.clock.advance(self.now, wall, self.is_leader());
         self.unsettled = true;
         self.forget_silent_leader();
         self.accept(input);
@@ -341,6 +348,7 @@ impl Replica {
                 .chain(self.leader_silence())
                 .chain(self.transfers.deadline())
                 .chain(self.compare_deadline())
+                .chain(self.expiry_deadline())
                 .min(),
         )
     }

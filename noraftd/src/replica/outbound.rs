@@ -106,7 +106,7 @@ impl Replica {
             LogEntry::ClusterConfig(config) => (RecordKind::Config, encode_config(config)),
             LogEntry::Command => panic!("the payload of the command at {position:?} was never given"),
         };
-        let record = Record::new(position, kind, self.stamp, payload);
+        let record = Record::new(position, kind, self.clock.stamp(), payload);
         self.content.keep(record.clone());
         record
     }

@@ -97,7 +97,7 @@ impl Replica {
         self.content.keep(Record::new(
             position,
             RecordKind::Command,
-            self.stamp,
+            self.clock.stamp(),
             request.body,
         ));
         self.waiting.proposals.push(Proposal {

@@ -1,12 +1,10 @@
 //! The node's clocks: the only file that reads them.
 //!
-//! Invariant: neither clock runs backwards within a process. The monotonic one counts from process start;
-//! the wall clock may jump, so its stamps hold still until it has caught up again.
+//! Invariant: the monotonic clock does not run backwards within a process, and counts from its start; the wall clock may jump.
 //!
 //! A test may put clocks of its own in their place ([`inject`]). What keeps connections tidy (timeouts of a greeting, pauses before
 //! the next attempt) goes on by the system's clock, and so does the time of day in the log.
 
-use std::cell::Cell;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -80,6 +78,11 @@ pub fn unix_micros() -> u64 {
     u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// The wall clock.
+pub fn wall() -> Stamp {
+    Stamp::from_millis(unix_micros() / 1000)
+}
+
 /// The system's monotonic time, which all processes of the machine share.
 ///
 /// # Panics
@@ -132,21 +135,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// A rest that rounds to nothing is none.
 const WAIT_MIN: Duration = Duration::from_micros(10);
 
-/// The wall clock as it is written into entries.
-#[derive(Debug, Default)]
-pub struct StampClock {
-    latest: Cell<Stamp>,
-}
-
-impl StampClock {
-    /// The wall clock, never earlier than the stamp before.
-    pub fn stamp(&self) -> Stamp {
-        let read = Stamp::from_millis(unix_micros() / 1000);
-        self.latest.set(read.max(self.latest.get()));
-        self.latest.get()
-    }
-}
-
 /// A seed that differs from process to process: from the kernel, or from clock and pid when it has none.
 pub fn random_seed() -> u64 {
     let mut bytes = [0; 8];
@@ -182,14 +170,6 @@ const FAR_AWAY: Duration = Duration::from_secs(24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stamps_never_run_backwards() {
-        let clock = StampClock::default();
-        let ahead = Stamp::from_millis(clock.stamp().as_millis() + 60_000);
-        clock.latest.set(ahead);
-        assert_eq!(clock.stamp(), ahead);
-    }
 
     #[test]
     fn an_instant_at_the_end_of_time_still_has_a_timer() {

@@ -13,7 +13,7 @@ use noraft::{NodeId, Term};
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use super::clients::Clients;
-use super::clock::{self, StampClock};
+use super::clock;
 use super::data_directory::note_removed;
 use super::inbox::Inbox;
 use super::membership::Membership;
@@ -36,7 +36,6 @@ pub(super) struct EventLoop {
     membership: Membership,
     /// Says so when this node was removed from the cluster.
     is_removed: bool,
-    stamps: StampClock,
     /// What is handled in this round.
     inputs: Vec<Input>,
     /// More has arrived than one round takes.
@@ -78,7 +77,6 @@ impl EventLoop {
             clients,
             membership,
             is_removed: false,
-            stamps: StampClock::default(),
             inputs: Vec::new(),
             is_behind: false,
             is_syncing: false,
@@ -188,7 +186,7 @@ impl EventLoop {
     fn round(&mut self) {
         self.inputs.extend(self.storage.try_done());
         self.is_behind = self.inbox.take(&mut self.inputs);
-        let (now, stamp) = (clock::now(), self.stamps.stamp());
+        let (now, wall) = (clock::now(), clock::wall());
         let replica = Rc::clone(&self.replica);
         let mut replica = replica.borrow_mut();
         if replica.deadline().is_some_and(|deadline| deadline <= now) {
@@ -196,7 +194,7 @@ impl EventLoop {
         }
         for input in self.inputs.drain(..) {
             self.is_syncing &= !matches!(input, Input::Synced(_));
-            replica.handle(now, stamp, input);
+            replica.handle(now, wall, input);
         }
         while let Some(output) = replica.poll() {
             self.carry_out(output);

@@ -87,6 +87,7 @@ impl NodeInfo {
                 answered: clients.answered,
             },
             keys: replica.machine().key_count() as u64,
+            expiring_keys: replica.machine().expiring_count() as u64,
             tcp_port: self.tcp_port().unwrap_or(0),
             unix_socket: self.unix_socket().unwrap_or_default(),
             loading: None,

@@ -3,6 +3,7 @@
 mod clients;
 mod cluster;
 mod disk;
+mod expiry;
 mod file_sizes;
 mod growing;
 mod handing_over;

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use noraftd::prng::Prng;
 use noraftd::protocol::command::{
-    Args, ClientCommand, Command, CommandQuery, HelloOptions, Local, Parsed, Request, Section, SetCondition,
-    StreamId, StreamIdRequest, parse,
+    Args, ClientCommand, Command, CommandQuery, Expiry, HelloOptions, Local, Parsed, Request, Section,
+    SetCondition, StreamId, StreamIdRequest, parse,
 };
 use noraftd::protocol::resp::{Reply, RespVersion};
 use noraftd::record::PAYLOAD_BYTES_MAX;
@@ -52,6 +52,21 @@ fn bodies_have_the_documented_bytes() {
             "XADD s 5-7 f v",
             "0106 01 02 05000000000000000700000000000000 0100000073 02000000 0100000066 0100000076",
         ),
+        (
+            "SET k v PX 500",
+            "010a 00 02 f401000000000000 010000006b 0100000076",
+        ),
+        ("SET k v NX KEEPTTL", "010a 02 01 010000006b 0100000076"),
+        ("GETSET k v", "0101 01 010000006b 0100000076"),
+        ("EXPIRE k 1 XX GT", "010b 02 e803000000000000 06 010000006b"),
+        ("PEXPIREAT k -1", "010b 03 ffffffffffffffff 00 010000006b"),
+        ("PERSIST k", "010c 010000006b"),
+        ("GETEX k PERSIST", "010d 00 010000006b"),
+        ("GETEX k", "0140 010000006b"),
+        ("GETDEL k", "010e 010000006b"),
+        ("SETNX k v", "010f 0100000076 010000006b"),
+        ("PTTL k", "0110 01 010000006b"),
+        ("EXPIRETIME k", "0149 00 010000006b"),
         ("GET k", "0140 010000006b"),
         ("EXISTS a", "0141 01000000 0100000061"),
         ("MGET a", "0142 01000000 0100000061"),
@@ -87,6 +102,7 @@ fn commands_decode_to_what_was_encoded() {
             value: b"",
             condition: SetCondition::Equals(b"old"),
             get: true,
+            expiry: Expiry::Never,
         },
         Command::MSet {
             pairs: Args::sent(&fields),

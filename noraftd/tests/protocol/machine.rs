@@ -4,7 +4,7 @@ use bytes::Bytes;
 use noraft::LogIndex;
 use noraftd::machine::{Machine, REPLY_BYTES_MAX, VALUE_BYTES_MAX};
 use noraftd::prng::Prng;
-use noraftd::protocol::command::{Args, Command, Parsed, Request, SetCondition, parse};
+use noraftd::protocol::command::{Args, Command, Expiry, Parsed, Request, SetCondition, parse};
 use noraftd::protocol::resp::Reply;
 use noraftd::time::Stamp;
 
@@ -127,7 +127,7 @@ const GOLDEN_DIGEST: u64 = 6_585_160_894_478_066_704;
 fn an_index_is_applied_once() {
     let mut machine = Machine::new();
     let body = request("INCR n").body;
-    machine.advance(LogIndex::new(1));
+    machine.advance(LogIndex::new(1), Stamp::from_millis(1));
     machine.apply(LogIndex::new(2), Stamp::from_millis(1), &body);
     machine.apply(LogIndex::new(2), Stamp::from_millis(1), &body);
 }
@@ -138,6 +138,7 @@ fn set(key: &[u8], value: &[u8]) -> Bytes {
         value,
         condition: SetCondition::Always,
         get: false,
+        expiry: Expiry::Never,
     })
     .expect("the value is small enough")
     .body
@@ -253,5 +254,100 @@ fn a_reply_keeps_the_value_it_saw() {
     }
     for (reply, expected) in held {
         assert_eq!(reply, Reply::Bulk(Bytes::from(expected)));
+    }
+}
+
+/// At level 1, which knows time.
+fn timed() -> Applied {
+    let mut applied = Applied::new();
+    applied.apply(1, &Request::to_raise(noraftd::level::Level::EXPIRY).body);
+    applied
+}
+
+#[test]
+fn keys_that_go_at_once_are_removed_a_thousand_an_entry_and_are_gone_at_once() {
+    let mut applied = timed();
+    for n in 0..2_500 {
+        applied.apply(1, &request(&format!("SET k{n} v PXAT 50")).body);
+    }
+    applied.apply(1, &request("SET stays v").body);
+    let clock = Request::for_clock().body;
+    let mut left = Vec::new();
+    for stamp in [49, 50, 50, 50] {
+        applied.apply(stamp, &clock);
+        assert_eq!(applied.machine.state_hash(), applied.machine.read_state_hash());
+        let due = applied
+            .machine
+            .next_deadline()
+            .map(|deadline| deadline.as_millis());
+        left.push((applied.machine.key_count(), due));
+        let exists = applied.machine.query(&request("EXISTS k0 k2499 stays").body);
+        assert_eq!(exists, Reply::Integer(if stamp < 50 { 3 } else { 1 }));
+    }
+    assert_eq!(
+        left,
+        [(2_501, Some(50)), (1_501, Some(50)), (501, Some(50)), (1, None)]
+    );
+    assert_eq!(applied.machine.expiring_count(), 0);
+}
+
+#[test]
+fn what_uses_a_key_that_is_gone_makes_another_one() {
+    for (line, reply) in [
+        ("APPEND k b", Reply::Integer(1)),
+        ("INCR k", Reply::Integer(1)),
+        ("SETNX k b", Reply::Integer(1)),
+        ("XADD k 1-1 f v", Reply::Bulk(Bytes::from_static(b"1-1"))),
+        ("SET k b KEEPTTL", Reply::Status("OK")),
+        ("DEL k", Reply::Integer(0)),
+        ("GETDEL k", Reply::Null),
+        ("PERSIST k", Reply::Integer(0)),
+        ("PEXPIREAT k 90", Reply::Integer(0)),
+        ("PTTL k", Reply::Integer(-2)),
+    ] {
+        let mut applied = timed();
+        // More than one entry removes are due before it.
+        for n in 0..1_200 {
+            applied.apply(1, &request(&format!("SET a{n} v PXAT 50")).body);
+        }
+        applied.apply(1, &request("SET k old PXAT 60").body);
+        assert_eq!(applied.apply(60, &request(line).body), reply, "{line}");
+        assert_eq!(applied.machine.state_hash(), applied.machine.read_state_hash());
+        let goes = applied.machine.query(&request("PEXPIRETIME k").body);
+        assert!(matches!(goes, Reply::Integer(-2 | -1)), "{line}: {goes:?}");
+    }
+}
+
+#[test]
+fn the_time_counts_in_the_digest_and_below_the_level_there_is_none() {
+    let digest = |lines: &[&str], stamp| {
+        let mut applied = timed();
+        for line in lines {
+            applied.apply(1, &request(line).body);
+        }
+        applied.apply(stamp, &Request::for_clock().body);
+        applied.machine.state_hash()
+    };
+    let plain = digest(&["SET k v"], 9);
+    assert_ne!(digest(&["SET k v PXAT 100"], 9), plain);
+    assert_ne!(digest(&["SET k v PXAT 100"], 9), digest(&["SET k v PXAT 101"], 9));
+    assert_eq!(digest(&["SET k v PXAT 100", "PERSIST k"], 9), plain);
+    assert_eq!(digest(&["SET k v", "SET gone v PXAT 9"], 9), plain);
+    assert_ne!(digest(&["SET k v"], 10), plain, "what is due depends on it");
+    let mut first = Applied::new();
+    for line in [
+        "SET k v EX 10",
+        "EXPIRE k 10",
+        "GETDEL k",
+        "TTL k",
+        "SETNX j v",
+        "EXPIRETIME k",
+    ] {
+        let reply = first.apply(1, &request(line).body);
+        assert!(
+            matches!(&reply, Reply::Error(text) if text.contains("noraftd upgrade")),
+            "{reply:?}"
+        );
+        assert_eq!(first.machine.key_count(), 0, "{line}");
     }
 }

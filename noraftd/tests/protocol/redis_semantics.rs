@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use bytes::BytesMut;
 use noraft::LogIndex;
+use noraftd::level::Level;
 use noraftd::machine::Machine;
-use noraftd::protocol::command::Parsed;
+use noraftd::protocol::command::{Parsed, Request};
 use noraftd::protocol::resp::{Reply, RespVersion, Value, ValueDecoder};
 use noraftd::time::Stamp;
 
@@ -55,9 +56,12 @@ struct Server {
 
 impl Server {
     fn new() -> Self {
+        let mut machine = Machine::new();
+        let raise = Request::to_raise(Level::SUPPORTED);
+        machine.apply(LogIndex::new(1), Stamp::default(), &raise.body);
         Self {
-            machine: Machine::new(),
-            index: 0,
+            machine,
+            index: 1,
             stamp: Stamp::from_millis(1_000),
         }
     }

@@ -73,6 +73,7 @@ fn facts() -> ServerFacts {
             answered: 345,
         },
         keys: 6,
+        expiring_keys: 2,
         tcp_port: 7001,
         unix_socket: "/run/noraftd.sock".into(),
         loading: None,
@@ -154,7 +155,7 @@ fn info_says_what_clients_look_for() {
     assert!(everything.contains("\r\nredis_version:7."));
     assert_eq!(
         text(Client::new(Role::Leader).ask("INFO keyspace")),
-        "# Keyspace\r\ndb0:keys=6,expires=0,avg_ttl=0\r\n"
+        "# Keyspace\r\ndb0:keys=6,expires=2,avg_ttl=0\r\n"
     );
     assert_eq!(text(Client::new(Role::Leader).ask("INFO nosuch")), "");
 }
@@ -210,7 +211,7 @@ fn small_commands_answer_as_redis() {
             "CLIENT INFO",
             r#""id=5 addr=127.0.0.1:9 name=tester db=0 resp=2 lib-name=redis-py lib-ver=8.0.0\n""#,
         ),
-        ("COMMAND COUNT", ":37"),
+        ("COMMAND COUNT", ":52"),
         (
             "COMMAND INFO get nosuch",
             r#"[["get" :2 [+readonly +fast] :1 :1 :1 [] [] [] []] nil]"#,

@@ -79,7 +79,7 @@ pub(crate) fn random_args(prng: &mut Prng) -> Vec<Bytes> {
     let key = |prng: &mut Prng| ["k1", "k2", "s1", "s2"][prng.below(4) as usize].to_owned();
     let value = |prng: &mut Prng| prng.between(0, 12).to_string();
     let id = |prng: &mut Prng| format!("{}-{}", prng.between(0, 6), prng.between(0, 3));
-    let words: Vec<String> = match prng.below(18) {
+    let words: Vec<String> = match prng.below(22) {
         0 => vec!["SET".into(), key(prng), value(prng)],
         1 => vec!["SET".into(), key(prng), value(prng), "NX".into(), "GET".into()],
         2 => vec!["SET".into(), key(prng), value(prng), "XX".into()],
@@ -93,23 +93,7 @@ pub(crate) fn random_args(prng: &mut Prng) -> Vec<Bytes> {
         ],
         7 => vec!["APPEND".into(), key(prng), value(prng)],
         8 => vec!["XADD".into(), key(prng), "*".into(), "f".into(), value(prng)],
-        9 => vec![
-            "XADD".into(),
-            key(prng),
-            id(prng),
-            "f".into(),
-            value(prng),
-            "g".into(),
-            value(prng),
-        ],
-        10 => vec![
-            "XADD".into(),
-            key(prng),
-            "NOMKSTREAM".into(),
-            "3-*".into(),
-            "f".into(),
-            value(prng),
-        ],
+        9 | 10 => return stream_args(prng),
         11 => vec!["GET".into(), key(prng)],
         12 => vec!["EXISTS".into(), key(prng), key(prng)],
         13 => vec!["MGET".into(), key(prng), key(prng)],
@@ -135,10 +119,54 @@ pub(crate) fn random_args(prng: &mut Prng) -> Vec<Bytes> {
             id(prng),
             "$".into(),
         ],
+        17..21 => {
+            let key = key(prng);
+            return timed_args(prng, &key);
+        }
         _ => vec![
-            ["XLEN", "TYPE", "STRLEN", "INCR", "DECR"][prng.below(5) as usize].into(),
+            [
+                "XLEN",
+                "TYPE",
+                "STRLEN",
+                "INCR",
+                "DECR",
+                "PTTL",
+                "EXPIRETIME",
+                "PERSIST",
+                "GETDEL",
+            ][prng.below(9) as usize]
+                .into(),
             key(prng),
         ],
     };
     words.into_iter().map(Bytes::from).collect()
+}
+
+/// One about when the key goes.
+fn timed_args(prng: &mut Prng, key: &str) -> Vec<Bytes> {
+    let number = prng.between(0, 12).to_string();
+    let words: &[&str] = match prng.below(4) {
+        0 => &["SET", key, "v", "PX", &number],
+        1 => &["SET", key, "v", "KEEPTTL"],
+        2 => &["PEXPIRE", key, &number, "GT"],
+        _ => &["GETEX", key, "PXAT", &number],
+    };
+    words
+        .iter()
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect()
+}
+
+/// One that adds to a stream, with an id of its own.
+fn stream_args(prng: &mut Prng) -> Vec<Bytes> {
+    let key = ["k1", "k2", "s1", "s2"][prng.below(4) as usize];
+    let id = format!("{}-{}", prng.between(0, 6), prng.between(0, 3));
+    let words: &[&str] = match prng.below(2) {
+        0 => &["XADD", key, &id, "f", "1", "g", "12"],
+        _ => &["XADD", key, "NOMKSTREAM", "3-*", "f", "7"],
+    };
+    words
+        .iter()
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect()
 }

@@ -89,6 +89,7 @@ impl Alone {
             abstain: found.abstain,
             holes: found.holes.iter().copied().map(hole).collect(),
             chain: Chain::after(LogIndex::ZERO, None),
+            stamp: noraftd::time::Stamp::default(),
         };
         let mut settings = ReplicaConfig::new(NodeId::new(1));
         settings.members = (1..=voters).map(NodeId::new).collect();

@@ -163,6 +163,12 @@ impl Disk {
             abstain: Abstain::No,
             holes: self.holes(),
             chain: self.chain(),
+            stamp: self
+                .records
+                .iter()
+                .map(|record| record.stamp)
+                .max()
+                .unwrap_or_default(),
         };
         let usable = |(id, _): &&(SnapshotId, Snapshot)| recovered.log.entries().contains(id.position);
         let snapshot = self.snapshots.iter().rev().find(usable).cloned();

@@ -11,6 +11,7 @@ mod counter;
 mod disk;
 mod driven;
 mod elections;
+mod expiry;
 mod handing_over;
 mod levels;
 mod members;

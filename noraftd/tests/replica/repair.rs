@@ -186,6 +186,7 @@ fn with_a_hole() -> Replica {
             payload_crc: None,
         }],
         chain: Chain::after(LogIndex::ZERO, None),
+        stamp: noraftd::time::Stamp::default(),
     };
     Replica::recover(&ReplicaConfig::new(NodeId::new(2)), 1, recovered, None)
 }

@@ -35,6 +35,7 @@ impl Follower {
             abstain: Abstain::No,
             holes: Vec::new(),
             chain: noraftd::chain::Chain::after(LogIndex::ZERO, None),
+            stamp: noraftd::time::Stamp::default(),
         };
         let mut settings = ReplicaConfig::new(NodeId::new(1));
         settings.members = (1..=3).map(NodeId::new).collect();

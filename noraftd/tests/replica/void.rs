@@ -111,6 +111,7 @@ impl Holed {
                 payload_crc: None,
             }],
             chain: noraftd::chain::Chain::after(noraft::LogIndex::ZERO, None),
+            stamp: noraftd::time::Stamp::default(),
         };
         let mut settings = ReplicaConfig::new(NodeId::new(1));
         settings.members = [1, 2].map(NodeId::new).into();

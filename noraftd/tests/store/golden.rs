@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use noraft::LogIndex;
+use noraftd::level::Level;
 use noraftd::machine::Machine;
-use noraftd::protocol::command::{Parsed, parse};
+use noraftd::protocol::command::{Parsed, Request, parse};
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, SnapshotHead, genesis_config};
 use noraftd::replica::event::Snapshot;
 use noraftd::snapshot;
@@ -187,8 +188,31 @@ fn inspecting_changes_nothing_and_works_beside_a_running_store() {
 
 /// A state with a string, a counter and a stream, after three entries.
 fn golden_state() -> Snapshot {
+    state_of(
+        Machine::new(),
+        &["SET greeting hello", "INCRBY n 41", "XADD log 5-1 field value"],
+    )
+}
+
+/// At level 1: a string and a stream that go, and a string that stays.
+fn golden_timed_state() -> Snapshot {
     let mut machine = Machine::new();
-    for words in ["SET greeting hello", "INCRBY n 41", "XADD log 5-1 field value"] {
+    let raise = Request::to_raise(Level::EXPIRY);
+    machine.apply(LogIndex::new(1), Stamp::from_millis(1), &raise.body);
+    state_of(
+        machine,
+        &[
+            "SET greeting hello PXAT 1234567890123",
+            "XADD log 5-1 field value",
+            "EXPIREAT log 9999999999",
+            "SET stays here",
+            "SET gone already PXAT 5",
+        ],
+    )
+}
+
+fn state_of(mut machine: Machine, commands: &[&str]) -> Snapshot {
+    for words in commands {
         let args = words
             .split(' ')
             .map(|word| Bytes::copy_from_slice(word.as_bytes()));
@@ -198,37 +222,56 @@ fn golden_state() -> Snapshot {
         let index = LogIndex::new(machine.applied_index().get() + 1);
         machine.apply(index, Stamp::from_millis(index.get()), &request.body);
     }
+    let index = machine.applied_index().get();
     let base = Base {
-        position: at(2, 3),
+        position: at(2, index),
         config: genesis(),
         chain: None,
     };
     let head = SnapshotHead {
         base,
-        stamp: Stamp::from_millis(3),
+        stamp: Stamp::from_millis(index),
     };
     Snapshot { head, machine }
 }
 
 fn golden_snapshot() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/golden/snapshot-v1")
+    golden_of("snapshot-v1")
 }
 
 #[test]
+fn a_snapshot_with_deadlines_has_the_golden_bytes_and_they_are_read() {
+    check_snapshot("snapshot-v1-timed", &golden_timed_state());
+    assert_eq!(
+        golden_timed_state().machine.state_hash(),
+        GOLDEN_TIMED_DIGEST,
+        "the digest is the same in every version"
+    );
+}
+
+const GOLDEN_TIMED_DIGEST: u64 = 10_540_695_651_305_256_607;
+
+#[test]
 fn a_snapshot_has_the_golden_bytes_and_they_are_read() {
+    check_snapshot("snapshot-v1", &golden_state());
+}
+
+fn check_snapshot(golden: &str, state: &Snapshot) {
     let disk = MemDisk::new();
-    let id = snapshot::save(&Snapshots::new(Arc::new(disk.clone()), 9), &golden_state()).unwrap();
+    let id = snapshot::save(&Snapshots::new(Arc::new(disk.clone()), 9), state).unwrap();
     let (name, bytes) = disk.files().pop_first().unwrap();
-    assert_eq!(name, "snapshot-0000000000000003-0000000000000002");
+    let index = state.head.base.position.index.get();
+    assert_eq!(name, format!("snapshot-{index:016x}-0000000000000002"));
     if std::env::var_os("NORAFT_BLESS").is_some() {
-        std::fs::write(golden_snapshot(), &bytes).unwrap();
+        std::fs::write(golden_of(golden), &bytes).unwrap();
     }
-    let golden = std::fs::read(golden_snapshot()).unwrap();
+    let golden = std::fs::read(golden_of(golden)).unwrap();
     assert!(bytes == golden, "the format changed; see the head of this file");
     let disk = MemDisk::with_files([("any".to_owned(), golden)]);
     let (found, read) = snapshot::read_file(Arc::new(disk), "any", None).unwrap();
-    assert_eq!((found, &read.head), (id, &golden_state().head));
-    assert_eq!(read.machine.state_hash(), golden_state().machine.state_hash());
+    assert_eq!((found, &read.head), (id, &state.head));
+    assert_eq!(read.machine.state_hash(), state.machine.state_hash());
+    assert_eq!(read.machine.next_deadline(), state.machine.next_deadline());
 }
 
 #[test]

@@ -3,16 +3,18 @@
 //! Invariant: every command of the daemon's table has its line in `arguments`; a test compares the two. What is
 //! drawn is mostly meant to succeed: a store of nothing but errors shows nothing.
 
+mod times;
 mod words;
 
 use bytes::Bytes;
 use noraftd::prng::Prng;
 
+use self::times::{Kind, time};
 pub use self::words::Vocabulary;
 use self::words::{any_case, bytes, id, id_for_add, integer, key, name, option, stream_key, text_key, value};
 
 /// The commands about keys, each as often as it is named.
-pub const ABOUT_KEYS: [&str; 31] = [
+pub const ABOUT_KEYS: [&str; 46] = [
     "append",
     "append",
     "decr",
@@ -20,8 +22,14 @@ pub const ABOUT_KEYS: [&str; 31] = [
     "del",
     "del",
     "exists",
+    "expire",
+    "expireat",
+    "expiretime",
     "get",
     "get",
+    "getdel",
+    "getex",
+    "getset",
     "incr",
     "incr",
     "incrby",
@@ -29,11 +37,20 @@ pub const ABOUT_KEYS: [&str; 31] = [
     "mget",
     "mset",
     "mset",
+    "persist",
+    "pexpire",
+    "pexpireat",
+    "pexpiretime",
+    "psetex",
+    "pttl",
     "set",
     "set",
     "set",
     "set",
+    "setex",
+    "setnx",
     "strlen",
+    "ttl",
     "type",
     "xadd",
     "xadd",
@@ -72,8 +89,13 @@ pub const ABOUT_THE_SERVER: [&str; 20] = [
 
 /// A command about keys.
 pub fn about_keys(prng: &mut Prng, vocabulary: &Vocabulary) -> Vec<Bytes> {
-    let name = *prng.choose(&ABOUT_KEYS).expect("there are some");
-    draw(prng, vocabulary, name).expect("each of them can be drawn")
+    loop {
+        let name = *prng.choose(&ABOUT_KEYS).expect("there are some");
+        let words = draw(prng, vocabulary, name).expect("each of them can be drawn");
+        if vocabulary.has_expiry || !times::takes_level(&words) {
+            return words;
+        }
+    }
 }
 
 /// A command of any kind.
@@ -104,7 +126,15 @@ fn arguments(prng: &mut Prng, with: &Vocabulary, name: &str, words: &mut Vec<Byt
     match name {
         "type" => words.push(key(prng, with)),
         "xlen" => words.push(stream_key(prng, with)),
-        "get" | "strlen" | "incr" | "decr" => words.push(text_key(prng, with)),
+        "persist" | "ttl" | "pttl" | "expiretime" | "pexpiretime" => words.push(key(prng, with)),
+        "expire" | "pexpire" | "expireat" | "pexpireat" => expire(prng, with, name, words),
+        "getex" => getex(prng, with, words),
+        "getset" | "setnx" => words.extend([text_key(prng, with), value(prng, with)]),
+        "setex" | "psetex" => {
+            let kind = if name == "setex" { Kind::Ex } else { Kind::Px };
+            words.extend([text_key(prng, with), time(prng, with, kind), value(prng, with)]);
+        }
+        "get" | "getdel" | "strlen" | "incr" | "decr" => words.push(text_key(prng, with)),
         "append" => words.extend([text_key(prng, with), value(prng, with)]),
         "incrby" | "decrby" => words.extend([text_key(prng, with), integer(prng)]),
         "del" => {
@@ -192,16 +222,50 @@ fn set(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
     words.extend([text_key(prng, with), value(prng, with)]);
     // Mostly one condition or none; now and then several, in any order, or one that is refused.
     for _ in 0..[0, 0, 0, 1, 1, 1, 2, 3][prng.below(8) as usize] {
+        if prng.chance(1, 3) {
+            expiry(prng, with, words, "KEEPTTL");
+            continue;
+        }
         match prng.below(12) {
             0..3 => words.push(any_case(prng, "NX")),
             3..6 => words.push(any_case(prng, "XX")),
             6..9 => words.push(any_case(prng, "GET")),
             9..11 if with.has_ifeq => words.extend([any_case(prng, "IFEQ"), value(prng, with)]),
             _ if with.has_refusals => {
-                words.push(option(prng, &["EX", "px", "KEEPTTL", "IFNE", "IFEQ", "NXX", ""]));
+                words.push(option(prng, &["EX", "px", "PERSIST", "IFNE", "IFEQ", "NXX", ""]));
             }
             _ => words.push(any_case(prng, "GET")),
         }
+    }
+}
+
+/// An option about when the key goes; `alone` is the one without a number.
+fn expiry(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>, alone: &str) {
+    let kind = *prng.choose(&Kind::ALL).expect("there are some");
+    if prng.chance(1, 4) {
+        words.push(any_case(prng, alone));
+    } else if with.has_clock || kind.is_absolute() {
+        words.extend([any_case(prng, kind.word()), time(prng, with, kind)]);
+    }
+}
+
+fn getex(prng: &mut Prng, with: &Vocabulary, words: &mut Vec<Bytes>) {
+    words.push(text_key(prng, with));
+    for _ in 0..[0, 1, 1, 1, 1, 2][prng.below(6) as usize] {
+        expiry(prng, with, words, "PERSIST");
+    }
+}
+
+fn expire(prng: &mut Prng, with: &Vocabulary, name: &str, words: &mut Vec<Bytes>) {
+    let kind = match name {
+        "expire" => Kind::Ex,
+        "pexpire" => Kind::Px,
+        "expireat" => Kind::ExAt,
+        _ => Kind::PxAt,
+    };
+    words.extend([key(prng, with), time(prng, with, kind)]);
+    for _ in 0..[0, 0, 1, 1, 1, 2][prng.below(6) as usize] {
+        words.push(option(prng, &["NX", "XX", "GT", "LT", "GT", "LT", "EX"]));
     }
 }
 

@@ -14,6 +14,10 @@ pub struct Vocabulary {
     pub has_ifeq: bool,
     /// There may be options that Redis has and the daemon refuses.
     pub has_refusals: bool,
+    /// Keys may go at some time, which takes a level.
+    pub has_expiry: bool,
+    /// About what clocks show, in milliseconds.
+    pub now: u64,
     /// Most bytes of a large value.
     pub value_bytes_max: u64,
 }
@@ -32,6 +36,8 @@ impl Vocabulary {
             has_clock: true,
             has_ifeq: true,
             has_refusals: true,
+            has_expiry: true,
+            now: 0,
             value_bytes_max: 8 << 10,
         }
     }

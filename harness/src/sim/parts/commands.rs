@@ -7,11 +7,15 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use noraftd::level::Level;
 use noraftd::prng::Prng;
+use noraftd::protocol::command::Request;
 use noraftd::replica::event::RequestId;
+use noraftd::time::Stamp;
 
+use super::checks::body_hash;
 use super::semantics::Semantics;
-use crate::keyspace::Request;
+use crate::keyspace::Request as Asked;
 use crate::keyspace::draw::{Vocabulary, about_keys};
 use crate::plan::Plan;
 
@@ -42,7 +46,7 @@ pub(crate) struct Commander {
 #[derive(Debug)]
 pub(crate) struct OpenCommand {
     pub(crate) words: Vec<Bytes>,
-    pub(crate) request: Rc<Request>,
+    pub(crate) request: Rc<Asked>,
     /// Names the command.
     pub(crate) body: u64,
     /// The last index that was committed anywhere when it was asked.
@@ -61,8 +65,11 @@ impl Commands {
         });
         Self {
             list: list.collect(),
-            semantics: Semantics::new(),
-            vocabulary: Vocabulary::new(KEY_PREFIX),
+            semantics: Semantics::new(of_leaders()),
+            vocabulary: Vocabulary {
+                has_expiry: plan.clients.expiry,
+                ..Vocabulary::new(KEY_PREFIX)
+            },
             connections: 0,
         }
     }
@@ -81,8 +88,9 @@ impl Commands {
         commander.open.clear();
     }
 
-    /// The next command of a client.
-    pub(crate) fn draw(&mut self, at: usize) -> Vec<Bytes> {
+    /// The next command of a client, when the wall clocks of right nodes show `wall`.
+    pub(crate) fn draw(&mut self, at: usize, wall: Stamp) -> Vec<Bytes> {
+        self.vocabulary.now = wall.as_millis();
         about_keys(&mut self.list[at].prng, &self.vocabulary)
     }
 }
@@ -94,6 +102,12 @@ impl Commander {
         self.open.insert(self.number, command);
         DRAWN | (at as u64) << NUMBER_BITS | self.number
     }
+}
+
+/// The commands that leaders append by themselves, by the hashes of their bodies: the clock goes on, the level rises.
+pub(crate) fn of_leaders() -> [u64; 2] {
+    let (clock, raise) = (Request::for_clock(), Request::to_raise(Level::SUPPORTED));
+    [body_hash(&clock.body), body_hash(&raise.body)]
 }
 
 /// The client and the number of the request, when it is one of ours.

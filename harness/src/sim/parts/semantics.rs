@@ -11,12 +11,17 @@ use crate::keyspace::{Answer, Asked, Keyspace, Request, understand};
 use crate::recording::hash::FastMap;
 
 use bytes::Bytes;
+use noraftd::level::Level;
 
 /// What every command means, in the order in which they were committed.
 #[derive(Debug)]
 pub(crate) struct Semantics {
     /// By the hash of its body: what a command asks for, and where it was committed.
     commands: FastMap<u64, Known>,
+    /// Commands of leaders.
+    own: [(u64, Own); 2],
+    /// The stamp of the last entry.
+    stamp: u64,
     /// The states after `first` and the indexes behind it.
     states: VecDeque<State>,
     first: u64,
@@ -24,6 +29,15 @@ pub(crate) struct Semantics {
     pub(crate) answers: u64,
     /// States of nodes that were looked at.
     pub(crate) images: u64,
+}
+
+/// What a leader appends by itself.
+#[derive(Debug, Clone, Copy)]
+enum Own {
+    /// The log's clock goes on.
+    Clock,
+    /// A level comes into force.
+    Raise,
 }
 
 #[derive(Debug)]
@@ -48,13 +62,16 @@ pub(crate) struct Committed {
 }
 
 impl Semantics {
-    pub(crate) fn new() -> Self {
+    /// Knows nothing but the commands of leaders, by the hashes of their bodies: that the clock goes on, and that the level rises.
+    pub(crate) fn new([clock, raise]: [u64; 2]) -> Self {
         let empty = State {
             keyspace: Keyspace::default(),
             answer: None,
         };
         Self {
             commands: FastMap::default(),
+            own: [(clock, Own::Clock), (raise, Own::Raise)],
+            stamp: 0,
             states: VecDeque::from([empty]),
             first: 0,
             answers: 0,
@@ -92,12 +109,26 @@ impl Semantics {
     /// Carries out the next committed entry.
     pub(crate) fn commit(&mut self, entry: Committed) -> Result<(), String> {
         let index = self.last() + 1;
+        if entry.stamp < self.stamp {
+            return Err(format!(
+                "the log's clock goes back at entry {index}: from {} to {}",
+                self.stamp, entry.stamp
+            ));
+        }
+        self.stamp = entry.stamp;
         let mut keyspace = self
             .states
             .back()
             .map_or_else(Keyspace::default, |state| state.keyspace.clone());
         let mut answer = None;
-        if let Some(body) = entry.body {
+        keyspace.pass(entry.stamp);
+        let own = self.own.iter().find(|(body, _)| entry.body == Some(*body));
+        if let Some((_, own)) = own {
+            match own {
+                Own::Clock => {}
+                Own::Raise => keyspace.raise(Level::SUPPORTED.get()),
+            }
+        } else if let Some(body) = entry.body {
             let Some(known) = self.commands.get_mut(&body) else {
                 return Err(format!("entry {index} is a command that no client asked for"));
             };

@@ -12,7 +12,7 @@ use crate::keyspace::understand;
 use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::checks::body_hash;
-use crate::sim::parts::commands::OpenCommand;
+use crate::sim::parts::commands::{OpenCommand, of_leaders};
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
@@ -21,6 +21,9 @@ use crate::sim::parts::semantics::words_shown;
 
 impl World {
     pub(super) fn begin_commands(&mut self) {
+        for body in of_leaders() {
+            self.checks.may_be_committed_often(body);
+        }
         for client in 0..self.clients.commands.list.len() {
             self.queue.push(MILLI, Event::Run(RunEvent::Commands { client }));
         }
@@ -66,7 +69,8 @@ impl World {
 
     /// The next command of a client; none when the daemon's parser refuses it, as it should.
     fn draw_command(&mut self, at: usize) -> Option<(u64, Request)> {
-        let words = self.clients.commands.draw(at);
+        let wall = self.nodes[at % self.nodes.len()].clock.stamp(self.queue.now());
+        let words = self.clients.commands.draw(at, wall);
         let request = match (parse(words.clone()), understand(&words)) {
             (Ok(Parsed::Replicated(request)), Ok(_)) => request,
             (Err(reply), Err(answer)) if in_resp(&reply) == answer.to_resp() => return None,

@@ -13,6 +13,14 @@
 //! | 6 | XADD | create u8 (0: NOMKSTREAM), id request u8 (0 `*`, 1 `ms-*`, 2 explicit) and id, key bytes, list of fields and values in turn |
 //! | 7 | FLUSHALL (where it is allowed; from level 1 on) | none |
 //! | 8 | a level comes into force, if it is higher than that in force (a leader appends it when every member supports it) | level u8 |
+//! | 9 | the log's clock goes on: nothing but the stamp of its entry (a leader appends it when a key is due; from level 1 on, as all up to 16) | none |
+//! | 10 | SET with an expiry | flags u8 as for 1, [`Expiry`], key bytes, value bytes, IFEQ only: expected bytes |
+//! | 11 | EXPIRE, PEXPIRE, EXPIREAT, PEXPIREAT | [`Expiry`] (after or at), [`ExpiryCondition`], key bytes |
+//! | 12 | PERSIST | key bytes |
+//! | 13 | GETEX that changes the expiry | [`Expiry`] (not keep), key bytes |
+//! | 14 | GETDEL | key bytes |
+//! | 15 | SETNX | value bytes, key bytes |
+//! | 16 | TTL, PTTL: through the log, for the time is that of the entry | milliseconds u8, key bytes |
 //! | 32 | the membership table changes (from level 1 on) | a change (`member.rs`) |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
@@ -23,13 +31,14 @@
 //! | 70 | XRANGE | reverse u8, first id, last id, limit (u8 0 none, 1 with a u64), key bytes |
 //! | 71 | XREAD | count u64 (0: all), list of keys and, in turn, 16 bytes of id or none for `$` |
 //! | 72 | how far the state is that answers; for nodes that announce `READ_INDEX` | none |
+//! | 73 | EXPIRETIME, PEXPIRETIME; from level 1 on | milliseconds u8, key bytes |
 //!
 //! Invariant: one command has one encoding; decoding is total and accepts nothing else.
 
 use bytes::{BufMut, BytesMut};
 
 use super::args::{LENGTH_BYTES, put_bytes};
-use super::{Args, Class, MemberChange, StreamId, StreamIdRequest};
+use super::{Args, Class, Expiry, MemberChange, StreamId, StreamIdRequest, Timed};
 use crate::level::Level;
 use crate::protocol::read::Reader;
 
@@ -42,6 +51,10 @@ pub(super) const FLUSH_ALL: u8 = 7;
 pub(super) const RAISE: u8 = 8;
 /// The opcode of [`Command::Member`].
 pub(super) const MEMBER: u8 = 32;
+/// The opcode of [`Command::Clock`].
+pub(super) const CLOCK: u8 = 9;
+/// The opcode of a [`Command::Set`] with an expiry.
+const SET_TIMED: u8 = 10;
 /// The opcode of [`Command::Index`].
 const INDEX: u8 = 72;
 
@@ -62,12 +75,13 @@ pub enum SetCondition<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "a field is what the synopsis of its command names")]
 pub enum Command<'a> {
-    /// `SET key value [NX | XX | IFEQ expected] [GET]`
+    /// `SET key value [NX | XX | IFEQ expected] [GET] [expiry]`, and `GETSET`, `SETEX`, `PSETEX`.
     Set {
         key: &'a [u8],
         value: &'a [u8],
         condition: SetCondition<'a>,
         get: bool,
+        expiry: Expiry,
     },
     /// `DEL key...`
     Del { keys: Args<'a> },
@@ -81,6 +95,10 @@ pub enum Command<'a> {
     Raise { level: Level },
     /// The membership table changes; `change` is an encoded [`MemberChange`].
     Member { change: &'a [u8] },
+    /// The log's clock goes on.
+    Clock,
+    /// Something about when a key goes, or that came with those commands.
+    Timed { key: &'a [u8], command: Timed<'a> },
     /// `APPEND key value`
     Append { key: &'a [u8], value: &'a [u8] },
     /// `XADD key [NOMKSTREAM] id field value...`; `create` unless `NOMKSTREAM`; an even number of fields.
@@ -147,6 +165,7 @@ impl<'a> Command<'a> {
             | Self::FlushAll
             | Self::Raise { .. }
             | Self::Member { .. }
+            | Self::Clock
             | Self::XAdd { .. } => Class::Write,
             Self::Get { .. }
             | Self::Exists { .. }
@@ -157,6 +176,7 @@ impl<'a> Command<'a> {
             | Self::XRange { .. }
             | Self::XRead { .. }
             | Self::Index => Class::Read,
+            Self::Timed { command, .. } => command.class(),
         }
     }
 
@@ -174,7 +194,7 @@ impl<'a> Command<'a> {
 
     fn decode_fields(opcode: u8, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match opcode {
-            1 => decode_set(reader)?,
+            1 => decode_set(reader, false)?,
             2 => Self::Del {
                 keys: some_of(Args::read(reader)?)?,
             },
@@ -207,6 +227,8 @@ impl<'a> Command<'a> {
                 MemberChange::decode(change)?;
                 Self::Member { change }
             }
+            CLOCK => Self::Clock,
+            SET_TIMED => decode_set(reader, true)?,
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -218,23 +240,18 @@ impl<'a> Command<'a> {
             68 => Self::Type { key: reader.bytes()? },
             69 => Self::XLen { key: reader.bytes()? },
             INDEX => Self::Index,
-            70 => {
-                let reverse = reader.bool()?;
-                let (first, last) = (StreamId::read(reader)?, StreamId::read(reader)?);
-                let limit = if reader.bool()? { Some(reader.u64()?) } else { None };
-                Self::XRange {
-                    reverse,
-                    first,
-                    last,
-                    limit,
-                    key: reader.bytes()?,
-                }
-            }
+            70 => decode_range(reader)?,
             71 => Self::XRead {
                 count: reader.u64()?,
                 streams: Streams::new(some_of(Args::read(reader)?)?)?,
             },
-            _ => return None,
+            other => {
+                let command = Timed::read(other, reader)?;
+                Self::Timed {
+                    key: reader.bytes()?,
+                    command,
+                }
+            }
         })
     }
 
@@ -248,7 +265,8 @@ impl<'a> Command<'a> {
                 value,
                 condition,
                 get,
-            } => encode_set(key, value, condition, get, &mut out),
+                expiry,
+            } => encode_set(key, value, (condition, get, expiry), &mut out),
             Self::Del { keys } => list(2, keys, &mut out),
             Self::MSet { pairs } => list(3, pairs, &mut out),
             Self::IncrBy { key, delta } => {
@@ -279,6 +297,11 @@ impl<'a> Command<'a> {
                 out.put_u8(MEMBER);
                 out.extend_from_slice(change);
             }
+            Self::Clock => out.put_u8(CLOCK),
+            Self::Timed { key, command } => {
+                command.write(&mut out);
+                put_bytes(key, &mut out);
+            }
             Self::Get { key } => one_key(64, key, &mut out),
             Self::Exists { keys } => list(65, keys, &mut out),
             Self::MGet { keys } => list(66, keys, &mut out),
@@ -293,10 +316,7 @@ impl<'a> Command<'a> {
                 reverse,
                 limit,
             } => {
-                out.extend_from_slice(&[70, u8::from(reverse)]);
-                first.write(&mut out);
-                last.write(&mut out);
-                encode_limit(limit, &mut out);
+                encode_range((first, last), reverse, limit, &mut out);
                 put_bytes(key, &mut out);
             }
             Self::XRead { count, streams } => {
@@ -318,6 +338,7 @@ impl<'a> Command<'a> {
                 ..
             } => key.len() + value.len() + expected.len() + LENGTH_BYTES,
             Self::Set { key, value, .. } | Self::Append { key, value } => key.len() + value.len(),
+            Self::Timed { key, command } => key.len() + command.variable_bytes(),
             Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } => keys.encoded_bytes(),
             Self::MSet { pairs } => pairs.encoded_bytes(),
             Self::XAdd { key, fields, .. } => key.len() + fields.encoded_bytes() + ID_BYTES,
@@ -326,7 +347,7 @@ impl<'a> Command<'a> {
             | Self::StrLen { key }
             | Self::Type { key }
             | Self::XLen { key } => key.len(),
-            Self::Index => 0,
+            Self::Index | Self::Clock => 0,
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
             Self::XRead { streams, .. } => streams.0.encoded_bytes(),
             Self::Member { change } => change.len(),
@@ -336,8 +357,26 @@ impl<'a> Command<'a> {
     }
 }
 
-fn decode_set<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
+fn decode_range<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
+    let reverse = reader.bool()?;
+    let (first, last) = (StreamId::read(reader)?, StreamId::read(reader)?);
+    let limit = if reader.bool()? { Some(reader.u64()?) } else { None };
+    Some(Command::XRange {
+        reverse,
+        first,
+        last,
+        limit,
+        key: reader.bytes()?,
+    })
+}
+
+fn decode_set<'a>(reader: &mut Reader<'a>, expires: bool) -> Option<Command<'a>> {
     let flags = reader.u8()?;
+    let expiry = match expires {
+        // One that never goes is set by the first of both commands.
+        true => Some(Expiry::read(reader)?).filter(|expiry| *expiry != Expiry::Never)?,
+        false => Expiry::Never,
+    };
     let (key, value) = (reader.bytes()?, reader.bytes()?);
     let condition = match flags >> 1 {
         0 => SetCondition::Always,
@@ -351,20 +390,40 @@ fn decode_set<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
         value,
         condition,
         get: flags & 1 == 1,
+        expiry,
     })
 }
 
-fn encode_set(key: &[u8], value: &[u8], condition: SetCondition<'_>, get: bool, out: &mut BytesMut) {
+fn encode_set(
+    key: &[u8],
+    value: &[u8],
+    (condition, get, expiry): (SetCondition<'_>, bool, Expiry),
+    out: &mut BytesMut,
+) {
     let (code, expected) = match condition {
         SetCondition::Always => (0, None),
         SetCondition::Missing => (1, None),
         SetCondition::Exists => (2, None),
         SetCondition::Equals(expected) => (3, Some(expected)),
     };
-    out.extend_from_slice(&[1, code << 1 | u8::from(get)]);
+    let flags = code << 1 | u8::from(get);
+    match expiry {
+        Expiry::Never => out.extend_from_slice(&[1, flags]),
+        Expiry::Keep | Expiry::After(_) | Expiry::At(_) => {
+            out.extend_from_slice(&[SET_TIMED, flags]);
+            expiry.write(out);
+        }
+    }
     put_bytes(key, out);
     put_bytes(value, out);
     expected.into_iter().for_each(|expected| put_bytes(expected, out));
+}
+
+fn encode_range(ends: (StreamId, StreamId), reverse: bool, limit: Option<u64>, out: &mut BytesMut) {
+    out.extend_from_slice(&[70, u8::from(reverse)]);
+    ends.0.write(out);
+    ends.1.write(out);
+    encode_limit(limit, out);
 }
 
 fn encode_limit(limit: Option<u64>, out: &mut BytesMut) {

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::answers::{ParseResult, error, excerpt, integer, is_word, replicated, syntax_error, wrong_arity};
-use super::{Args, Command, SetCondition};
+use super::expiry_parse::{ExpiryOption, TimeKind, add_option};
+use super::{Args, Command, Expiry, SetCondition};
 use crate::protocol::resp::Reply;
 
 pub(super) fn set(args: &[Bytes]) -> ParseResult {
@@ -12,11 +13,13 @@ pub(super) fn set(args: &[Bytes]) -> ParseResult {
     };
     let options = SetOptions::parse(options)?;
     let condition = options.condition.unwrap_or(SetCondition::Always);
+    let expiry = options.expiry.map(|expiry| expiry.expiry("set")).transpose()?;
     replicated(&Command::Set {
         key,
         value,
         condition,
         get: options.get,
+        expiry: expiry.unwrap_or(Expiry::Never),
     })
 }
 
@@ -24,6 +27,7 @@ pub(super) fn set(args: &[Bytes]) -> ParseResult {
 struct SetOptions<'a> {
     condition: Option<SetCondition<'a>>,
     get: bool,
+    expiry: Option<ExpiryOption<'a>>,
 }
 
 impl<'a> SetOptions<'a> {
@@ -40,6 +44,12 @@ impl<'a> SetOptions<'a> {
             } else if is_word(option, "IFEQ") {
                 let (expected, rest) = rest.split_first().ok_or_else(syntax_error)?;
                 options.set_condition(SetCondition::Equals(expected))?;
+                args = rest;
+            } else if is_word(option, "KEEPTTL") {
+                add_option(&mut options.expiry, ExpiryOption::Keep)?;
+            } else if let Some(kind) = TimeKind::of_word(option) {
+                let (number, rest) = rest.split_first().ok_or_else(syntax_error)?;
+                add_option(&mut options.expiry, ExpiryOption::Time(kind, number))?;
                 args = rest;
             } else {
                 return Err(unsupported_set_option(option));
@@ -60,11 +70,6 @@ impl<'a> SetOptions<'a> {
 fn unsupported_set_option(option: &[u8]) -> Reply {
     let is_one_of = |words: &[&str]| words.iter().any(|word| is_word(option, word));
     let name = excerpt(option, OPTION_EXCERPT_BYTES_MAX).to_ascii_uppercase();
-    if is_one_of(&["EX", "PX", "EXAT", "PXAT", "KEEPTTL"]) {
-        return error(format!(
-            "ERR SET option {name} is not supported: keys do not expire"
-        ));
-    }
     if is_one_of(&["IFNE", "IFDEQ", "IFDNE"]) {
         return error(format!(
             "ERR SET option {name} is not supported: compare with IFEQ"

@@ -3,6 +3,8 @@
 mod answers;
 mod args;
 mod codec;
+mod expiry;
+mod expiry_parse;
 mod keys_parse;
 mod local;
 mod local_parse;
@@ -14,11 +16,13 @@ mod stream_id;
 mod streams_parse;
 pub mod syntax;
 pub mod table;
+mod timed;
 
 use bytes::Bytes;
 
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
+pub use expiry::{Expiry, ExpiryCondition, TimeUnit};
 pub use local::{
     ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section, SentinelQuery,
     SubscriptionChange, Topic,
@@ -28,6 +32,7 @@ pub(crate) use member::{read_rows, write_rows};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
+pub use timed::Timed;
 
 use super::resp::Reply;
 use crate::level::Level;
@@ -71,6 +76,14 @@ impl Request {
         }
     }
 
+    /// The log's clock goes on.
+    pub fn for_clock() -> Self {
+        Self {
+            class: Class::Write,
+            body: Command::Clock.encode().freeze(),
+        }
+    }
+
     /// The level that the encoded command `body` brings into force.
     pub fn raises_to(body: &[u8]) -> Option<Level> {
         match *body {
@@ -108,8 +121,14 @@ impl Request {
     /// The level that has to be in force before this request may be appended. (Every write comes by here, so only its
     /// opcode is looked at.)
     pub fn takes_level(&self) -> Level {
-        match self.body[..] {
+        Self::level_of(&self.body)
+    }
+
+    /// The same, of the encoded command `body`.
+    pub fn level_of(body: &[u8]) -> Level {
+        match *body {
             [BODY_VERSION, codec::FLUSH_ALL | codec::MEMBER, ..] => Level::FLUSH,
+            [BODY_VERSION, codec::CLOCK..=timed::LEFT | timed::DEADLINE, ..] => Level::EXPIRY,
             _ => Level::FIRST,
         }
     }

@@ -74,17 +74,24 @@ impl Argument {
 /// The arguments of the command `name` (in lower case), without the name.
 pub fn arguments(name: &str) -> &'static [Argument] {
     match name {
-        "append" => &[KEY, VALUE],
+        "append" | "getset" | "setnx" => &[KEY, VALUE],
         "client" => &[SUBCOMMAND, const { text("argument").optional().multiple() }],
         "command" => &[
             const { SUBCOMMAND.optional() },
             const { text("argument").optional().multiple() },
         ],
         "config" => &[const { Argument::new("pattern", Kind::Pattern).after("GET").multiple() }],
-        "decr" | "get" | "incr" | "strlen" | "type" | "xlen" => &[KEY],
+        "decr" | "expiretime" | "get" | "getdel" | "persist" | "pexpiretime" | "pttl" | "ttl" | "incr"
+        | "strlen" | "type" | "xlen" => &[KEY],
         "decrby" => &[KEY, const { Argument::new("decrement", Kind::Integer) }],
         "del" | "exists" | "mget" => &[const { KEY.multiple() }],
         "echo" => &[const { text("message") }],
+        "expire" | "pexpire" | "expireat" | "pexpireat" => &EXPIRE,
+        "getex" => &[
+            KEY,
+            const { Argument::new("expiration", Kind::OneOf(&GETEX)).optional() },
+        ],
+        "setex" | "psetex" => &[KEY, const { Argument::new("time", Kind::Integer) }, VALUE],
         "hello" => &[const { Argument::new("arguments", Kind::Block(&HELLO)).optional() }],
         "incrby" => &[KEY, const { Argument::new("increment", Kind::Integer) }],
         "info" => &[const { text("section").optional().multiple() }],
@@ -130,11 +137,36 @@ const HELLO: [Argument; 2] = [
     text("clientname").after("SETNAME").optional(),
 ];
 
-const SET: [Argument; 4] = [
+const SET: [Argument; 5] = [
     KEY,
     VALUE,
     Argument::new("condition", Kind::OneOf(&CONDITIONS)).optional(),
     Argument::word("get", "GET").optional(),
+    Argument::new("expiration", Kind::OneOf(&EXPIRATION)).optional(),
+];
+
+const EX: Argument = Argument::new("seconds", Kind::Integer).after("EX");
+const PX: Argument = Argument::new("milliseconds", Kind::Integer).after("PX");
+const EXAT: Argument = Argument::new("unix-time-seconds", Kind::Integer).after("EXAT");
+const PXAT: Argument = Argument::new("unix-time-milliseconds", Kind::Integer).after("PXAT");
+
+const EXPIRATION: [Argument; 5] = [EX, PX, EXAT, PXAT, Argument::word("keepttl", "KEEPTTL")];
+
+const GETEX: [Argument; 5] = [EX, PX, EXAT, PXAT, Argument::word("persist", "PERSIST")];
+
+const EXPIRE: [Argument; 3] = [
+    KEY,
+    Argument::new("time", Kind::Integer),
+    Argument::new("condition", Kind::OneOf(&EXPIRE_CONDITIONS))
+        .optional()
+        .multiple(),
+];
+
+const EXPIRE_CONDITIONS: [Argument; 4] = [
+    Argument::word("nx", "NX"),
+    Argument::word("xx", "XX"),
+    Argument::word("gt", "GT"),
+    Argument::word("lt", "LT"),
 ];
 
 const CONDITIONS: [Argument; 3] = [

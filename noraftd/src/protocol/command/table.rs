@@ -5,7 +5,10 @@
 use bytes::Bytes;
 
 use super::answers::ParseResult;
-use super::{keys_parse as keys, local_parse as local, sentinel_parse as sentinel, streams_parse};
+use super::{
+    expiry_parse as expiry, keys_parse as keys, local_parse as local, sentinel_parse as sentinel,
+    streams_parse,
+};
 
 /// A row of [`COMMANDS`].
 #[derive(Debug)]
@@ -98,25 +101,40 @@ commands! {
     "del" -2 ["write"] ALL, "generic" "1.0.0" "Deletes keys." keys::del;
     "echo" 2 ["fast"] NONE, "connection" "1.0.0" "Returns its argument." local::echo;
     "exists" -2 ["readonly", "fast"] ALL, "generic" "1.0.0" "Counts which of the keys exist." keys::exists;
+    "expire" -3 ["write", "fast"] ONE, "generic" "1.0.0" "Sets in how many seconds a key goes (NX, XX, GT, LT)." expiry::expire;
+    "expireat" -3 ["write", "fast"] ONE, "generic" "1.2.0" "Sets the second in which a key goes." expiry::expire_at;
+    "expiretime" 2 ["readonly", "fast"] ONE, "generic" "7.0.0" "Returns the second in which a key goes." expiry::expire_time;
     "get" 2 ["readonly", "fast"] ONE, "string" "1.0.0" "Returns the value of a key." keys::get;
+    "getdel" 2 ["write", "fast"] ONE, "string" "6.2.0" "Returns the value of a key, and deletes it." expiry::get_del;
+    "getex" -2 ["write", "fast"] ONE, "string" "6.2.0" "Returns the value of a key, and sets when it goes (EX, PX, EXAT, PXAT, PERSIST)." expiry::get_ex;
+    "getset" 3 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Sets the value of a key, and returns the old one." expiry::get_set;
     "hello" -1 ["noscript", "loading", "stale", "fast"] NONE, "connection" "6.0.0" "Greets the server and chooses the protocol." local::hello;
     "incr" 2 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Increments an integer by one." keys::incr;
     "incrby" 3 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Increments an integer by a number." keys::incr_by;
     "info" -1 ["loading", "stale"] NONE, "server" "1.0.0" "Describes the server and its cluster." local::info;
     "mget" -2 ["readonly", "fast"] ALL, "string" "1.0.0" "Returns the values of keys." keys::mget;
     "mset" -3 ["write", "denyoom"] EVERY_OTHER, "string" "1.0.1" "Sets keys, all at once." keys::mset;
+    "persist" 2 ["write", "fast"] ONE, "generic" "2.2.0" "Lets a key stay." expiry::persist;
+    "pexpire" -3 ["write", "fast"] ONE, "generic" "2.6.0" "Sets in how many milliseconds a key goes (NX, XX, GT, LT)." expiry::p_expire;
+    "pexpireat" -3 ["write", "fast"] ONE, "generic" "2.6.0" "Sets the millisecond in which a key goes." expiry::p_expire_at;
+    "pexpiretime" 2 ["readonly", "fast"] ONE, "generic" "7.0.0" "Returns the millisecond in which a key goes." expiry::p_expire_time;
     "ping" -1 ["fast"] NONE, "connection" "1.0.0" "Returns PONG, or its argument." local::ping;
+    "psetex" 4 ["write", "denyoom"] ONE, "string" "2.6.0" "Sets the value of a key, and in how many milliseconds it goes." expiry::p_set_ex;
     "psubscribe" -2 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Listens to the channels that match patterns." sentinel::psubscribe;
+    "pttl" 2 ["readonly", "fast"] ONE, "generic" "2.6.0" "Returns in how many milliseconds a key goes." expiry::p_ttl;
     "punsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to the channels that match patterns." sentinel::punsubscribe;
     "quit" -1 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Closes the connection." local::quit;
     "reset" 1 ["loading", "stale", "fast"] NONE, "connection" "6.2.0" "Puts the connection into its first state." local::reset;
     "role" 1 ["loading", "stale", "fast"] NONE, "server" "2.8.12" "Returns the replication role." local::role;
     "select" 2 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Selects database 0, the only one." local::select;
     "sentinel" -2 ["noscript", "stale"] NONE, "server" "2.8.4" "Says which node leads, and which others there are, as Redis Sentinel does." sentinel::sentinel;
-    "set" -3 ["write", "denyoom"] ONE, "string" "1.0.0" "Sets the value of a key, on a condition if given (NX, XX, IFEQ)." keys::set;
+    "set" -3 ["write", "denyoom"] ONE, "string" "1.0.0" "Sets the value of a key, on a condition if given (NX, XX, IFEQ), for a time if given (EX, PX, EXAT, PXAT, KEEPTTL)." keys::set;
+    "setex" 4 ["write", "denyoom"] ONE, "string" "2.0.0" "Sets the value of a key, and in how many seconds it goes." expiry::set_ex;
+    "setnx" 3 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Sets the value of a key that does not exist." expiry::set_nx;
     "strlen" 2 ["readonly", "fast"] ONE, "string" "2.2.0" "Returns the length of a value." keys::strlen;
     "subscribe" -2 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Listens to channels (+switch-master)." sentinel::subscribe;
     "time" 1 ["loading", "stale", "fast"] NONE, "server" "2.6.0" "Returns this node's clock." local::time;
+    "ttl" 2 ["readonly", "fast"] ONE, "generic" "1.0.0" "Returns in how many seconds a key goes." expiry::ttl;
     "type" 2 ["readonly", "fast"] ONE, "generic" "1.0.0" "Returns the type of a value." keys::type_of;
     "unsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to channels." sentinel::unsubscribe;
     "wait" 3 ["noscript"] NONE, "generic" "3.0.0" "Returns how many other nodes have every write of this connection." sentinel::wait;

@@ -166,7 +166,8 @@ impl Replica {
             self.content.payloads.clear();
             self.durability.cut(applied);
         }
-        self.applied.replace(machine, position.index, head.stamp);
+        self.clock.follow(head.stamp);
+        self.applied.replace(machine, position.index);
         self.leadership.fitted_to = self.node.log().latest_config().clone();
         self.give_up_covered(position.index);
         self.snapshots.newest = Some(id);

@@ -49,6 +49,7 @@ pub(super) fn assemble(
         abstain: state.abstain,
         holes: state.recovered.holes.values().copied().collect(),
         chain: state.recovered.chain.clone(),
+        stamp: state.recovered.stamp,
     };
     let spares = spares(&disk, options, &state.spares, &mut files, state.end.header.number)
         .map_err(failure(&*disk, "", "taking up the next segment"))?;

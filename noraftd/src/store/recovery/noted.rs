@@ -13,6 +13,7 @@ use crate::store::format::batch::{Kind, Mark, RecordHeader};
 use crate::store::format::layout::PAGE;
 use crate::store::format::seal::{SealIndex, SealMark, SealedEntry};
 use crate::store::shape::Run;
+use crate::time::Stamp;
 
 /// What the records of a segment say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -29,8 +30,13 @@ pub(in crate::store) struct Noted {
 /// Something a valid batch says, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) enum Event {
-    /// Consecutive entries of one term in the batch at `page`; what each contributes to the log's chain.
-    Entries { page: u32, run: Run, steps: Vec<u64> },
+    /// Consecutive entries of one term in the batch at `page`; what each contributes to the log's chain; their greatest stamp.
+    Entries {
+        page: u32,
+        run: Run,
+        steps: Vec<u64>,
+        stamp: Stamp,
+    },
     /// The configuration in the entry just reported.
     Config { index: u64, config: Box<ClusterConfig> },
     /// Term and vote.
@@ -223,13 +229,16 @@ impl Noted {
         let kind = head.kind.entry().expect("an entry is noted");
         let step = step(head.position(), kind, head.payload_crc);
         if self.events.len() > place.begun
-            && let Some(Event::Entries { run, steps, .. }) = self.events.last_mut()
+            && let Some(Event::Entries {
+                run, steps, stamp, ..
+            }) = self.events.last_mut()
             && !opens
             && run.term == head.term
             && run.last().checked_add(1) == Some(head.index)
         {
             run.count += 1;
             steps.push(step);
+            *stamp = head.stamp.max(*stamp);
             return;
         }
         let run = Run {
@@ -239,7 +248,12 @@ impl Noted {
             opens,
         };
         let steps = vec![step];
-        self.events.push(Event::Entries { page, run, steps });
+        self.events.push(Event::Entries {
+            page,
+            run,
+            steps,
+            stamp: head.stamp,
+        });
     }
 
     /// Records of which nothing is known were in these bytes.

@@ -27,6 +27,7 @@ use crate::store::format::seal::SealedEntry;
 use crate::store::format::segment::SegmentHeader;
 use crate::store::recovery::noted::Event;
 use crate::store::shape::{Extent, Extents, Run, Shape};
+use crate::time::Stamp;
 
 /// A log: its shape, where its entries are, which of them are not readable, and the chain over its content.
 #[derive(Debug, Clone)]
@@ -35,6 +36,8 @@ pub(in crate::store) struct RecoveredLog {
     pub(in crate::store) extents: Extents,
     pub(in crate::store) holes: BTreeMap<u64, Hole>,
     pub(in crate::store) chain: Chain,
+    /// The greatest stamp of the entries that were read, void ones among them.
+    pub(in crate::store) stamp: Stamp,
     /// The segment with the record that says where the log begins; zero while there is none.
     pub(in crate::store) base_segment: u64,
     /// A beginning before all that is known, and the segment of its record. What comes next shows whether the log went on there.
@@ -85,6 +88,7 @@ impl RecoveredLog {
             extents: Extents::default(),
             holes: BTreeMap::new(),
             chain: Chain::after(prev.index, None),
+            stamp: Stamp::default(),
             base_segment: 0,
             passed_over: None,
         }
@@ -248,11 +252,17 @@ impl Replay {
     /// Takes the next event, which a batch of `segment` says; returns what does not fit what came before.
     pub(in crate::store) fn take(&mut self, segment: u64, event: &Event) -> Result<(), String> {
         match event {
-            Event::Entries { page, run, steps } => {
+            Event::Entries {
+                page,
+                run,
+                steps,
+                stamp,
+            } => {
                 self.append(*run, Some(run.opens))?;
                 steps
                     .iter()
                     .for_each(|step| self.recovered.chain.push(Some(*step)));
+                self.recovered.stamp = self.recovered.stamp.max(*stamp);
                 self.recovered.extents.push(Extent {
                     first: run.first,
                     segment,

@@ -80,7 +80,7 @@ impl Reads {
                 RecordKind::Command => {
                     state.apply(record.position.index, record.stamp, &record.payload);
                 }
-                RecordKind::Term | RecordKind::Config => state.advance(record.position.index),
+                RecordKind::Term | RecordKind::Config => state.advance(record.position.index, record.stamp),
             }
         }
         self.states.push_back(state);
