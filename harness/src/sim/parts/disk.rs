@@ -190,6 +190,11 @@ impl SimDisk {
         self.files.content(name)
     }
 
+    /// Whether a log was ever set up in it.
+    pub(crate) fn has_log(&self) -> bool {
+        self.files().keys().any(|name| name.starts_with("segment-"))
+    }
+
     /// All files, as the page cache shows them.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         self.files.files()

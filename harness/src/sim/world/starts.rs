@@ -164,9 +164,10 @@ impl World {
             );
             return;
         }
-        // A start needs no room, except to write a slot of its vote again; counting it can wait.
+        // A start needs no room, except to set up an empty directory and to write a slot of its vote again; counting it can wait.
         let is_excused = match self.nodes[at].disk.trouble() {
-            None | Some(DiskTrouble::Full) => false,
+            None => false,
+            Some(DiskTrouble::Full) => !self.nodes[at].disk.has_log(),
             Some(DiskTrouble::FullOverwrite) => !matches!(error, NotOpened::Met(_)),
             Some(DiskTrouble::Slow | DiskTrouble::Error | DiskTrouble::ShortWrite) => true,
         };
