@@ -182,7 +182,7 @@ fn every_plan_is_listed_with_what_it_is_for_and_one_that_is_wrong_with_its_line(
     let text = said(&listed);
     assert_eq!(listed.status.code(), Some(0), "{text}");
     for (plan, worlds) in [
-        ("swarm ", " simulation "),
+        ("swarm ", " simulation, processes "),
         ("smoke ", " simulation, processes "),
         ("nightly ", " campaign: simulation, processes "),
         ("roll ", " processes "),
