@@ -256,11 +256,15 @@ mod tests {
     }
 
     fn restored(chunks: impl Iterator<Item = Bytes>) -> Option<Machine> {
+        restored_at(chunks, Stamp::default())
+    }
+
+    fn restored_at(chunks: impl Iterator<Item = Bytes>, clock: Stamp) -> Option<Machine> {
         let mut restoring = Restoring::default();
         for chunk in chunks {
             restoring.take(&chunk).then_some(())?;
         }
-        Some(restoring.finish(LogIndex::new(1), Stamp::default()))
+        Some(restoring.finish(LogIndex::new(1), clock))
     }
 
     #[test]
@@ -325,7 +329,7 @@ mod tests {
         );
         apply(command::Request::to_raise(Level::FLUSH));
         assert_eq!(apply(begin), Reply::Status("OK"));
-        let back = restored(machine.chunks()).expect("what was written is read");
+        let back = restored_at(machine.chunks(), machine.keys.clock()).expect("what was written is read");
         assert_eq!(back.members(), machine.members());
         assert_eq!(back.state_hash(), machine.state_hash());
         let bare = machine.without_members();
