@@ -275,7 +275,7 @@ fn at(path: &Path) -> impl Fn(io::Error) -> ScratchError + use<> {
 }
 
 /// What cargo needs of the project to build its programs and the tests of the daemon.
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "Cargo.toml",
     "Cargo.lock",
     "noraft/Cargo.toml",
@@ -288,6 +288,7 @@ const PARTS: [&str; 16] = [
     "noraftd/tests",
     "harness/Cargo.toml",
     "harness/src",
+    "harness/systems",
     "bench/Cargo.toml",
     "bench/benches",
     "fuzz/Cargo.toml",
