@@ -96,6 +96,12 @@ impl Nemesis {
         is_started: bool,
     ) -> Evidence {
         let killed = node.process.kill().await.map_err(|error| error.to_string())?;
+        {
+            // From here on it has to be set up again, even where its files are replaced only in part.
+            let mut directories = self.directories();
+            directories.lost.insert(node.id);
+            directories.copies.remove(&node.id);
+        }
         let failed = |error: io::Error| format!("its directory: {error}");
         match found {
             Found::Nothing => {
@@ -106,11 +112,6 @@ impl Nemesis {
                 self.atlas().note_put_back(place(node));
                 replace(&node.data_dir, copy).map_err(failed)?;
             }
-        }
-        {
-            let mut directories = self.directories();
-            directories.lost.insert(node.id);
-            directories.copies.remove(&node.id);
         }
         let what = match found {
             Found::Nothing => "and so is its directory",
@@ -246,15 +247,11 @@ impl Nemesis {
         let own = read(&node.data_dir).map_err(failed)?;
         // The other one may be writing: what is read of it is what a copy of a running node is.
         let foreign = read(&other.data_dir).map_err(failed)?;
-        replace(&node.data_dir, &foreign).map_err(failed)?;
-        node.process.tolerate(&[REFUSES]);
-        let started = self.cluster.restart(node).await;
-        node.process.tolerate(&[]);
-        // It is down, unless it took what is not its own.
-        let _ = node.process.kill().await;
-        let after = read(&node.data_dir).map_err(failed)?;
+        let tried = self.try_foreign(node, &foreign).await;
+        // Its own come back whatever happened.
         replace(&node.data_dir, &own).map_err(failed)?;
-        if started.is_ok() {
+        let (has_started, after) = tried.map_err(failed)?;
+        if has_started {
             self.break_promise(format!(
                 "n{} started with the directory of n{}",
                 node.id, other.id
@@ -276,6 +273,17 @@ impl Nemesis {
         }
         let said = last_lines(node.process.log(), 1).pop().unwrap_or_default();
         Ok(format!("refused the directory of n{}: {said}", other.id))
+    }
+
+    /// Whether the node started with these files, and what they are then. It is down afterwards.
+    async fn try_foreign(&self, node: &Node, foreign: &Files) -> io::Result<(bool, Files)> {
+        replace(&node.data_dir, foreign)?;
+        node.process.tolerate(&[REFUSES]);
+        let started = self.cluster.restart(node).await;
+        node.process.tolerate(&[]);
+        // It is down, unless it took what is not its own.
+        let _ = node.process.kill().await;
+        Ok((started.is_ok(), read(&node.data_dir)?))
     }
 
     fn directories(&self) -> std::sync::MutexGuard<'_, Directories> {

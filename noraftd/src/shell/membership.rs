@@ -1,4 +1,4 @@
-//! What the membership table means for this process: whom it dials where, whom it admits, and what it has written down.
+//! The membership table as this process uses it: the addresses it connects to, the nodes it admits, and what it keeps on disk.
 //!
 //! Without a table, `--peer` says who the others are. From the table's beginning on its rows do, and the configuration in the
 //! log, which may have a node for a moment longer.
