@@ -245,11 +245,13 @@ impl Plan {
         self.has(KindName::Roll)
     }
 
-    /// Parts of snapshots have at least two to the power of this many bytes: of a large state, smaller ones take longer than a run
-    /// has time.
+    /// Parts of snapshots have at least two to the power of this many bytes: of a large state, or where each part waits for a slow disk,
+    /// smaller ones take longer than a run has time.
     pub(crate) fn chunk_bits_min(&self) -> u64 {
         if self.workloads.iter().any(|workload| workload.padding() > 0) {
             CHUNK_BITS_MIN_PADDED
+        } else if self.sim.disk.sync_us >= SLOW_SYNC_US {
+            CHUNK_BITS_MIN_SLOW
         } else {
             CHUNK_BITS_MIN
         }
@@ -353,6 +355,9 @@ const LANES_MAX: usize = 4;
 /// Of parts of snapshots.
 const CHUNK_BITS_MIN: u64 = 6;
 const CHUNK_BITS_MIN_PADDED: u64 = 11;
+const CHUNK_BITS_MIN_SLOW: u64 = 9;
+/// A disk with such syncs writes a hundred parts a second at most.
+const SLOW_SYNC_US: u64 = 10_000;
 
 #[cfg(test)]
 mod tests {
