@@ -22,7 +22,12 @@ fn a_key_goes_on_every_node_and_a_later_one_is_still_there_after_a_restart() {
     let Value::Integer(left) = client.call(&["PTTL", "soon"]) else {
         panic!("it goes")
     };
-    assert!((1..=300).contains(&left), "{left}");
+    // On a busy machine it is gone already.
+    assert!(left == -2 || (1..=300).contains(&left), "{left}");
+    let Value::Integer(left) = client.call(&["PTTL", "k"]) else {
+        panic!("it goes")
+    };
+    assert!((900_000..=1_000_000).contains(&left), "{left}");
     for node in &cluster.nodes {
         let mut client = node.unix_client();
         eventually("it is gone, though nothing is written", || {

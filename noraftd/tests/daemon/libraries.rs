@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use noraftd::protocol::resp::Value;
 
@@ -43,8 +43,10 @@ impl Writer {
     fn writes_to_the_leader(&self) {
         while self.lines.try_recv().is_ok() {}
         let (mut in_a_row, mut last) = (0, String::new());
+        let until = Instant::now() + PATIENCE;
         while in_a_row < IN_A_ROW {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let left = until.saturating_duration_since(Instant::now());
+            let line = self.lines.recv_timeout(left);
             let line = line.unwrap_or_else(|end| panic!("{end} after '{last}'"));
             let is_leader = line.starts_with("wrote ") && line.ends_with(" master");
             in_a_row = if is_leader { in_a_row + 1 } else { 0 };
@@ -55,7 +57,8 @@ impl Writer {
     /// Ends it; the number that it wrote last.
     fn end(mut self) -> String {
         drop(self.child.stdin.take());
-        assert!(self.child.wait().expect("a child").success());
+        let status = eventually("the program ends", || self.child.try_wait().expect("a child"));
+        assert!(status.success(), "{status}");
         let last = self.lines.iter().last().expect("it wrote until its end");
         let number = last.split(' ').nth(1);
         assert!(last.starts_with("wrote "), "{last}");
