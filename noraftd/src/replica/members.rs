@@ -76,10 +76,8 @@ impl Replica {
     /// True when this leader knows all that earlier leaders did to the table, and nothing changes either.
     pub(super) fn may_change_parts(&self) -> bool {
         let term = self.node.current_term();
-        let applied = self.position_at(self.applied.index());
         let is_changing = |at: LogPosition| at.term == term && at.index > self.applied.index();
-        self.is_leader()
-            && applied.is_some_and(|applied| applied.term == term)
+        self.has_applied_in_term()
             && self.is_settled()
             && !self.following.changing.is_some_and(is_changing)
             && !self.is_handing_over()

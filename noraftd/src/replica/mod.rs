@@ -500,7 +500,7 @@ impl Replica {
     /// True when a limit left something waiting and no sync will come to take it up.
     fn has_more_to_feed(&self) -> bool {
         let waits = !self.inbox.is_empty()
-            || self.has_proposable()
+            || self.may_propose()
             || self.repair.has_patch(self.durability.durable_index());
         !self.durability.is_in_flight() && waits
     }

@@ -235,6 +235,12 @@ impl Replica {
         self.is_leader() && committed == Some(self.node.current_term())
     }
 
+    /// True when this node leads and its state has everything that was acknowledged in earlier terms.
+    pub(super) fn has_applied_in_term(&self) -> bool {
+        let applied = self.position_at(self.applied.index());
+        self.is_leader() && applied.is_some_and(|applied| applied.term == self.node.current_term())
+    }
+
     /// Takes in a read whose connection's earlier writes have positions.
     pub(super) fn begin_read(&mut self, pending: Pending) {
         let after = self.waiting.order.reads_here(pending.turn, &pending.request.body);

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use crate::level::Level;
 use crate::protocol::command::{Class, Request};
 use crate::time::Instant;
 
@@ -152,7 +153,7 @@ impl Replica {
             return;
         }
         let mut bytes = 0;
-        while bytes < self.config.limits.batch_bytes_max {
+        while bytes < self.config.limits.batch_bytes_max && self.may_propose() {
             let Some(pending) = self.waiting.queued.pop_proposable() else {
                 return;
             };
@@ -173,9 +174,18 @@ impl Replica {
         self.waiting.queued.requeue(proposable.into_iter());
     }
 
-    /// True when writes wait that the last batch had no room for.
+    /// True when writes wait: the last batch had no room for them, or the state has to be known first.
     pub(super) fn has_proposable(&self) -> bool {
         !self.waiting.queued.proposable.is_empty()
+    }
+
+    /// True when a write waits and waits for nothing else. The first one may have to wait for the state that decides whether it
+    /// is appended: a new leader may know of a level or of members later than what is acknowledged to clients.
+    pub(super) fn may_propose(&self) -> bool {
+        let first = self.waiting.queued.proposable.front();
+        first.is_some_and(|pending| {
+            pending.request.takes_level() == Level::FIRST || self.has_applied_in_term()
+        })
     }
 
     /// Answers what has waited long enough, with what is known about it.

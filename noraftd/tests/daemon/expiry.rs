@@ -47,8 +47,9 @@ fn a_key_goes_on_every_node_and_a_later_one_is_still_there_after_a_restart() {
     }
     cluster.nodes.iter_mut().for_each(|node| node.start());
     cluster.leader();
-    let Value::Integer(left) = cluster.nodes[0].client().call(&["TTL", "k"]) else {
-        panic!("it goes")
+    let reply = cluster.nodes[0].client().call(&["TTL", "k"]);
+    let Value::Integer(left) = reply else {
+        panic!("{reply:?}")
     };
     assert!((900..=1000).contains(&left), "{left}");
 }

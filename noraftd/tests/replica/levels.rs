@@ -81,6 +81,25 @@ fn what_takes_a_level_is_refused_below_it_whoever_asks() {
     assert_eq!(done(&world, 7), Reply::Integer(0));
 }
 
+/// A new leader that has not applied its log yet knows a lower level than the one that its clients were given.
+#[test]
+fn after_a_restart_of_all_nodes_the_first_command_waits_for_the_level() {
+    let (mut world, leader) = led_world(3);
+    assert_eq!(raise(&mut world, leader, 1), Some(RAISED));
+    for node in 1..=3 {
+        world.kill(node);
+    }
+    let first = Request::encode(&Command::FlushAll).expect("it is small");
+    for node in 1..=3 {
+        world.start(node);
+        world.raw_request(node, 1 + node, 1 + node, first.clone());
+    }
+    world.run_for(SECOND * 5);
+    for id in 2..=4 {
+        assert_eq!(outcome(&world, id), Some(Outcome::Done(Reply::Status("OK"))), "{id}");
+    }
+}
+
 #[test]
 fn a_leader_raises_the_level_by_itself_where_that_is_wanted() {
     let mut world = World::new(1, 3, Faults::NONE);
