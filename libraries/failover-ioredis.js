@@ -3,7 +3,7 @@ const Redis = require("ioredis");
 
 const [key, cluster, ...nodes] = process.argv.slice(2);
 const sentinels = nodes.map((node) => ({ host: node.split(":")[0], port: Number(node.split(":")[1]) }));
-const client = new Redis({ sentinels, name: cluster, failoverDetector: true });
+const client = new Redis({ sentinels, name: cluster });
 client.on("error", (error) => console.log("noticed", String(error)));
 let ended = false;
 process.stdin.resume().on("end", () => (ended = true));

@@ -96,7 +96,11 @@ fn after_a_restart_of_all_nodes_the_first_command_waits_for_the_level() {
     }
     world.run_for(SECOND * 5);
     for id in 2..=4 {
-        assert_eq!(outcome(&world, id), Some(Outcome::Done(Reply::Status("OK"))), "{id}");
+        assert_eq!(
+            outcome(&world, id),
+            Some(Outcome::Done(Reply::Status("OK"))),
+            "{id}"
+        );
     }
 }
 
