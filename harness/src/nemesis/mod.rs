@@ -402,9 +402,10 @@ impl Nemesis {
             FaultKind::Mistake(_) => self.mistake(fault).await,
             FaultKind::MistakeForeign(_) => self.swap(fault).await.into(),
             // A plan with one of these is refused for real processes; without evidence it proves nothing.
-            FaultKind::MistakeClone(_) | FaultKind::CrashAt(..) | FaultKind::DiskAt(..) => {
-                Effect::from(Err("only a simulation can do it".to_owned()))
-            }
+            FaultKind::MistakeClone(_)
+            | FaultKind::CrashAt(..)
+            | FaultKind::DiskAt(..)
+            | FaultKind::Upgrade(_) => Effect::from(Err("only a simulation can do it".to_owned())),
         }
     }
 

@@ -48,6 +48,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         | FaultKind::DiskAt(target, ..)
         | FaultKind::Damage(target, _)
         | FaultKind::Starve(target, _)
+        | FaultKind::Upgrade(target)
         | FaultKind::Disk(target, _) => {
             let nodes = processes(target, &mut prng, circumstances)?;
             Some(Targets {

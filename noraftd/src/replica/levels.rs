@@ -56,7 +56,7 @@ impl Replica {
 
     /// The highest level that every member is known to support, this node among them.
     fn supported_by_all(&self) -> Level {
-        let level = |peer| match self.follows_me(peer) {
+        let level = |peer| match self.is_at_hand(peer) {
             true => self.features_of(peer).level(),
             // Another version may run there by now.
             false => Level::FIRST,
@@ -84,14 +84,20 @@ impl Replica {
         if !self.config.raises_level || !may {
             return;
         }
-        let (level, term) = (self.supported_by_all(), self.node.current_term());
-        let is_under_way = |(at, _): (LogPosition, _)| at.term == term && at.index > self.applied.index();
-        if level <= self.level() || self.levels.raising.is_some_and(is_under_way) {
+        let level = self.supported_by_all();
+        if level <= self.level() || self.is_raising() {
             return;
         }
         if let Some(position) = self.append_own(Request::to_raise(level).body) {
             self.note_raising(position, level);
         }
+    }
+
+    /// True while an entry of this leader's that raises the level is on its way: what becomes of it decides what else is appended.
+    pub(super) fn is_raising(&self) -> bool {
+        let term = self.node.current_term();
+        let is_under_way = |(at, _): (LogPosition, _)| at.term == term && at.index > self.applied.index();
+        self.levels.raising.is_some_and(is_under_way)
     }
 
     /// Appends a command that no client asked for.

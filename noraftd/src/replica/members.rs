@@ -135,9 +135,10 @@ impl Replica {
         matched > 0 && last.saturating_sub(matched) <= LAG_MAX && self.is_at_hand(id)
     }
 
-    /// True when it follows, and its connection has not ended since.
-    fn is_at_hand(&self, id: NodeId) -> bool {
-        self.follows_me(id) && self.leadership.is_connected(id)
+    /// True when it has said in this term that it follows, not long ago, and its connection has not ended since. (A leader that was just
+    /// elected takes the others for followers before it has heard from them.)
+    pub(super) fn is_at_hand(&self, id: NodeId) -> bool {
+        self.follows_me(id) && self.leadership.echoed(id, 1) && self.leadership.is_connected(id)
     }
 
     /// The request, which is about to be appended there, changes what the table wants.

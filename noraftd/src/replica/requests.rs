@@ -180,11 +180,13 @@ impl Replica {
     }
 
     /// True when a write waits and waits for nothing else. The first one may have to wait for the state that decides whether it
-    /// is appended: a new leader may know of a level or of members later than what is acknowledged to clients.
+    /// is appended: a new leader may know of a level or of members later than what is acknowledged to clients, and so may one that raises
+    /// the level and was deposed meanwhile.
     pub(super) fn may_propose(&self) -> bool {
         let first = self.waiting.queued.proposable.front();
         first.is_some_and(|pending| {
-            pending.request.takes_level() == Level::FIRST || self.has_applied_in_term()
+            pending.request.takes_level() == Level::FIRST
+                || (self.has_applied_in_term() && !self.is_raising())
         })
     }
 

@@ -1,5 +1,7 @@
 //! Levels: when one comes into force, what is refused before, and who stops after.
 
+use std::time::Duration;
+
 use noraftd::level::Level;
 use noraftd::protocol::command::{Command, Request};
 use noraftd::protocol::outcome::{Outcome, Refusal};
@@ -102,6 +104,35 @@ fn after_a_restart_of_all_nodes_the_first_command_waits_for_the_level() {
             "{id}"
         );
     }
+}
+
+#[test]
+fn what_takes_a_level_waits_while_the_level_is_raised() {
+    let (mut world, leader) = led_world(3);
+    let first = Request::encode(&Command::FlushAll).expect("it is small");
+    world.raw_request(leader, 1, 1, Request::to_raise(Level::FLUSH));
+    world.raw_request(leader, 2, 2, first);
+    world.run_for(SECOND);
+    assert_eq!(outcome(&world, 1), Some(RAISED));
+    assert_eq!(outcome(&world, 2), Some(Outcome::Done(Reply::Status("OK"))));
+}
+
+/// The connection of a node that is cut off looks as before, and for an election timeout a new leader waits for its first answer.
+#[test]
+fn a_leader_that_was_just_elected_has_not_heard_from_all() {
+    let (mut world, leader) = led_world(3);
+    let next = other(&world, leader);
+    let away = (1..=3).find(|node| ![leader, next].contains(node));
+    world.partition(&[away.expect("a third")], false);
+    world.hand_over(leader, None, Some(next));
+    for _ in 0..1000 {
+        if world.leader() != Some(next) {
+            world.run_for(Duration::from_millis(1));
+        }
+    }
+    assert_eq!(world.leader(), Some(next));
+    let refused = Some(Outcome::Refused(Refusal::NotSupported));
+    assert_eq!(raise(&mut world, next, 1), refused);
 }
 
 #[test]

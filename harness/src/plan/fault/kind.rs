@@ -99,6 +99,9 @@ pub enum FaultKind {
     /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait
     /// for the next request.
     Quiet,
+    /// The process is killed, and started again as a version that supports another level. All nodes go forward, one after the other, now
+    /// and then back before the level may have risen, and forward again; then an operator has the leader raise the level.
+    Upgrade(Target),
 }
 
 impl FaultKind {
@@ -143,6 +146,7 @@ impl FaultKind {
             KindName::Damage => Self::Damage(target?, damage.unwrap_or_default()),
             KindName::Starve => Self::Starve(target?, scarce?),
             KindName::Quiet => Self::Quiet,
+            KindName::Upgrade => Self::Upgrade(target?),
         })
     }
 
@@ -216,6 +220,7 @@ impl FaultKind {
             Self::Damage(target, damage) => (KindName::Damage, files(target, damage)),
             Self::Starve(target, scarce) => (KindName::Starve, starved(target, scarce)),
             Self::Quiet => (KindName::Quiet, none),
+            Self::Upgrade(target) => (KindName::Upgrade, on(target)),
         }
     }
 

@@ -38,6 +38,7 @@ pub enum KindName {
     Damage,
     Starve,
     Quiet,
+    Upgrade,
 }
 
 /// Where a kind of fault is possible, and why not in the other world.
@@ -99,7 +100,7 @@ impl Row {
 }
 
 /// Every kind of fault.
-const TABLE: [Row; 27] = [
+const TABLE: [Row; 28] = [
     Row::new(
         KindName::Kill,
         "kill",
@@ -299,17 +300,25 @@ const TABLE: [Row; 27] = [
         1,
         "clients ask for nothing new for a while",
     ),
+    Row::new(
+        KindName::Upgrade,
+        "upgrade",
+        Takes::Target,
+        1,
+        "a node is started again as a version of another level, and the cluster's level rises once all support it",
+    )
+    .simulated("real processes change their version with `roll`, for which two programs are needed"),
 ];
 
-// `Quiet` is the last one.
+// `Upgrade` is the last one.
 const _: () = assert!(
-    KindName::Quiet as usize + 1 == TABLE.len(),
+    KindName::Upgrade as usize + 1 == TABLE.len(),
     "every kind has a row"
 );
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 27] = {
+    pub const ALL: [Self; 28] = {
         let mut all = [Self::Kill; TABLE.len()];
         let mut at = 0;
         while at < TABLE.len() {

@@ -17,6 +17,7 @@ use noraftd::store::{Identity, KnownPeers, genesis, start_count};
 /// One end of every greeting of a process.
 pub(crate) struct Greeter {
     identity: Identity,
+    level: Level,
     starts: Option<Starts>,
     settings: SharedSettings,
     pub(crate) admission: Admission,
@@ -25,23 +26,49 @@ pub(crate) struct Greeter {
 /// What every process with one directory says of itself, or with a copy of it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Card {
-    identity: Identity,
-    payload_bytes_max: Option<u64>,
+    pub(crate) identity: Identity,
+    /// What it says of its segments, if anything.
+    pub(crate) payload_bytes_max: Option<u64>,
+    /// The highest level that its program supports.
+    pub(crate) level: Level,
 }
 
 impl Card {
-    /// A process with a copy of the directory, which is on `disk`.
+    /// A process with the directory, or with a copy of it, which is on `disk`, in a cluster of `nodes`; `mark` is its own.
     ///
     /// # Errors
     ///
-    /// As for [`Greeter::open`].
+    /// When the record of directories cannot be read, or is lost.
     pub(crate) fn greeter(
         self,
         disk: Arc<dyn Disk>,
         nodes: &BTreeSet<NodeId>,
         mark: u32,
     ) -> io::Result<Greeter> {
-        Greeter::open(disk, self.identity, nodes, self.payload_bytes_max, mark)
+        let Self { identity, level, .. } = self;
+        let starts = start_count::count_start(&*disk, mark)?;
+        let known_peers = KnownPeers::load(disk)?;
+        if known_peers.is_lost() {
+            return Err(io::Error::other(
+                "the record of the other nodes' directories is lost, and was not damaged",
+            ));
+        }
+        let settings = SharedSettings {
+            members: Some(genesis::hash(nodes)),
+            payload_bytes_max: self.payload_bytes_max,
+        };
+        let mut others = nodes.clone();
+        others.remove(&identity.owner.node_id);
+        Ok(Greeter {
+            identity,
+            level,
+            starts: starts.map(|starts| Starts {
+                count: starts.count,
+                marks: starts.marks,
+            }),
+            settings,
+            admission: Admission::new(identity.owner, settings, others, known_peers),
+        })
     }
 }
 
@@ -55,48 +82,25 @@ pub(crate) enum NoConnection {
 }
 
 impl Greeter {
-    /// For the process that opened the directory of `identity`, in a cluster of `nodes`. `payload_bytes_max` is what it
-    /// says of its segments, if anything; `mark` is its own.
-    ///
-    /// # Errors
-    ///
-    /// When the record of directories cannot be read, or is lost.
-    pub(crate) fn open(
-        disk: Arc<dyn Disk>,
-        identity: Identity,
-        nodes: &BTreeSet<NodeId>,
-        payload_bytes_max: Option<u64>,
-        mark: u32,
-    ) -> io::Result<Self> {
-        let starts = start_count::count_start(&*disk, mark)?;
-        let known_peers = KnownPeers::load(disk)?;
-        if known_peers.is_lost() {
-            return Err(io::Error::other(
-                "the record of the other nodes' directories is lost, and was not damaged",
-            ));
-        }
-        let settings = SharedSettings {
-            members: Some(genesis::hash(nodes)),
-            payload_bytes_max,
-        };
-        let mut others = nodes.clone();
-        others.remove(&identity.owner.node_id);
-        Ok(Self {
-            identity,
-            starts: starts.map(|starts| Starts {
-                count: starts.count,
-                marks: starts.marks,
-            }),
-            settings,
-            admission: Admission::new(identity.owner, settings, others, known_peers),
-        })
-    }
-
     /// What another process with a copy of the same directory says of itself, apart from its starts.
     pub(crate) fn card(&self) -> Card {
         Card {
             identity: self.identity,
             payload_bytes_max: self.settings.payload_bytes_max,
+            level: self.level,
+        }
+    }
+
+    /// The highest level that its program supports.
+    pub(crate) fn level(&self) -> Level {
+        self.level
+    }
+
+    fn extensions(&self) -> Extensions {
+        let ours = Extensions::ours(self.settings);
+        Extensions {
+            features: ours.features.at(self.level),
+            ..ours
         }
     }
 
@@ -111,8 +115,8 @@ impl Greeter {
         })
     }
 
-    /// Dials `acceptor`: each has to find the other fit. What is new is on the acceptor's disk when this returns.
-    pub(crate) fn greet(&self, acceptor: &mut Self, lane: Lane) -> Result<(), NoConnection> {
+    /// Dials `acceptor`: each has to find the other fit, and this one knows that `level` is in force. What is new is on the acceptor's disk when this returns.
+    pub(crate) fn greet(&self, acceptor: &mut Self, lane: Lane, level: Level) -> Result<(), NoConnection> {
         let to = acceptor.identity.owner.node_id;
         let hello = Hello {
             cluster_id: self.identity.owner.cluster_id,
@@ -121,7 +125,7 @@ impl Greeter {
             incarnation: self.identity.incarnation,
             extensions: Extensions {
                 starts: self.starts.clone(),
-                ..Extensions::ours(self.settings).on(lane)
+                ..self.extensions().on(lane)
             },
         };
         acceptor.admission.verify(&hello).map_err(NotAdmitted::from)?;
@@ -129,8 +133,8 @@ impl Greeter {
         let reply = HelloReply {
             from: to,
             incarnation: acceptor.identity.incarnation,
-            extensions: Extensions::ours(acceptor.settings),
+            extensions: acceptor.extensions(),
         };
-        Ok(check_reply(to, self.settings, Level::FIRST, &reply)?)
+        Ok(check_reply(to, self.settings, level, &reply)?)
     }
 }

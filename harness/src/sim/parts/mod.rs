@@ -16,6 +16,7 @@ pub(crate) mod event;
 pub(crate) mod hello;
 pub(crate) mod job;
 pub(crate) mod lanes;
+pub(crate) mod levels;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod phase;

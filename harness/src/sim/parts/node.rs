@@ -329,7 +329,6 @@ pub(crate) fn replica_config(plan: &Plan, limits: &NodePlan, id: NodeId) -> Repl
             ..SnapshotConfig::default()
         },
         members: (1..=plan.cluster.nodes as u64).map(NodeId::new).collect(),
-        raises_level: plan.clients.expiry,
         ..ReplicaConfig::new(id)
     }
 }

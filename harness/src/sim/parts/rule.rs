@@ -101,6 +101,10 @@ pub enum Rule {
     OneTwinIsHeard,
     /// The directory of another node is refused, and every file of it stays as it was.
     ForeignIsRefused,
+    /// An entry is appended only at a level that covers it, and a level is raised only when every member supports it.
+    LevelIsCovered,
+    /// Who asks after a level was acknowledged to somebody is not refused for it.
+    LevelIsKnown,
     /// One of the core's own.
     Core(Invariant),
 }
@@ -155,6 +159,8 @@ impl fmt::Display for Rule {
             Self::LostIsNotHeard => "a node that lost its directory is not heard",
             Self::OneTwinIsHeard => "of two copies of a directory one is heard",
             Self::ForeignIsRefused => "a directory of another node is refused",
+            Self::LevelIsCovered => "the level covers what is appended",
+            Self::LevelIsKnown => "a level that is known is not refused",
             Self::Core(invariant) => return write!(f, "{invariant:?}"),
         })
     }

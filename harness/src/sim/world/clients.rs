@@ -19,6 +19,7 @@ use crate::sim::parts::checks::reads::{Answerer, AsLeader, Asker};
 use crate::sim::parts::clients::{Finale, Open, read_reply, request_of, words_of};
 use crate::sim::parts::commands::drawn;
 use crate::sim::parts::event::{ClientEvent, Event};
+use crate::sim::parts::levels::is_raise;
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
@@ -147,6 +148,11 @@ impl World {
     /// A node answers.
     pub(super) fn reply(&mut self, node: usize, id: RequestId, outcome: Outcome) {
         self.checks.answers.answered(self.nodes[node].id, id);
+        let checked = self.checks.levels.answered(id.0, &outcome);
+        self.check(checked);
+        if is_raise(id) {
+            return self.raise_answered(node, id, &outcome);
+        }
         if is_change(id) {
             return self.voters_answered(node, id, &outcome);
         }

@@ -4,6 +4,7 @@
 
 use noraft::NodeId;
 use noraftd::protocol::peer::{Features, Lane, PeerFrame, PeerMessage};
+use noraftd::record::Batch;
 use noraftd::replica::event::{Input, Output, Snapshot};
 use noraftd::storage::{SnapshotJob, WriteJob};
 
@@ -69,10 +70,7 @@ impl World {
             self.return_stale();
             self.leader_rose(at);
         }
-        if let Some(batch) = batch {
-            self.checks.writing(at, &batch);
-            self.give_job(at, Job::Write(WriteJob::Persist(batch)));
-        }
+        batch.into_iter().for_each(|batch| self.give_batch(at, batch));
         patch.into_iter().for_each(|patch| self.give_job(at, patch));
         vote.into_iter().for_each(|vote| self.give_vote(at, vote));
         self.observe(at);
@@ -92,6 +90,14 @@ impl World {
         self.schedule_wake(at);
     }
 
+    fn give_batch(&mut self, at: usize, batch: Batch) {
+        let (nodes, levels) = (&self.nodes, &self.levels);
+        let lacking = |level| (0..nodes.len()).find(|at| levels.of(*at) < level);
+        let checked = self.checks.writing(at, &batch, lacking);
+        self.check(checked);
+        self.give_job(at, Job::Write(WriteJob::Persist(batch)));
+    }
+
     fn observe(&mut self, at: usize) {
         let node = &self.nodes[at];
         let Some(process) = node.process.as_ref() else {
@@ -105,6 +111,7 @@ impl World {
             .goes_by(self.queue.now(), node.id, core.config());
         let goes_by = self.checks.config_in_force(at, core, &unread);
         let checked = self.checks.observe(at, core, &durable, unread);
+        let covers = self.checks.levels.look();
         let follows = self.checks.follows(at, core);
         let (instant, election) = (
             node.clock.instant(self.queue.now()),
@@ -138,6 +145,7 @@ impl World {
             )
         });
         self.check(checked);
+        self.check(covers);
         self.follow_commits();
         self.check(follows);
         self.check(remembers);
@@ -442,7 +450,8 @@ impl World {
                     lane,
                 }),
             );
-            self.arrive(from, connected(peer, lane));
+            let features = self.features_of(to);
+            self.arrive(from, connected(peer, lane, features));
             self.arrive_late(at);
         }
     }
@@ -456,14 +465,14 @@ impl World {
         for lane in LANES {
             let link = self.network.lane_between(node, peer, lane);
             if self.network.link(link).is_open {
-                self.arrive(node, connected(id, lane));
+                let features = self.features_of(peer);
+                self.arrive(node, connected(id, lane, features));
             }
         }
     }
 }
 
-fn connected(peer: NodeId, lane: Lane) -> Input {
-    let features = Features::SUPPORTED;
+fn connected(peer: NodeId, lane: Lane, features: Features) -> Input {
     match lane {
         Lane::First => Input::Connected { peer, features },
         Lane::Urgent => Input::UrgentConnected { peer },

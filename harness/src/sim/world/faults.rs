@@ -50,7 +50,10 @@ impl World {
         };
         let ids: Vec<u64> = self.nodes.iter().map(|node| node.id.get()).collect();
         let is_up = |id: &u64| self.nodes[*id as usize - 1].process.is_some();
-        let running: Vec<u64> = ids.iter().copied().filter(is_up).collect();
+        let mut running: Vec<u64> = ids.iter().copied().filter(is_up).collect();
+        if let FaultKind::Upgrade(_) = decision.fault {
+            self.prefer_laggards(&mut running);
+        }
         let leader = self.leader().map(|at| at as u64 + 1);
         let claim = self
             .nemesis
@@ -124,6 +127,7 @@ impl World {
             FaultKind::CrashStorm(_) => self.for_each_target(lane, Self::begin_crash_storm),
             FaultKind::DiskStall(_) => self.for_each_target(lane, Self::stall),
             FaultKind::Quiet => self.begin_rest(roll),
+            FaultKind::Upgrade(_) => self.upgrade(lane),
             // A plan is stripped of these before it is simulated.
             FaultKind::StallKill
             | FaultKind::VoteRace
@@ -152,8 +156,14 @@ impl World {
     /// What a lane's fault did turns out while it lasts.
     pub(super) fn add_evidence(&mut self, lane: usize, said: String) {
         let force = self.nemesis.lanes[lane].in_force.as_mut();
-        let late = [FaultKind::Voters, FaultKind::Transfer];
-        if let Some(force) = force.filter(|force| late.contains(&force.decision.fault)) {
+        let is_late = |force: &InForce| {
+            let fault = force.decision.fault;
+            matches!(
+                fault,
+                FaultKind::Voters | FaultKind::Transfer | FaultKind::Upgrade(_)
+            )
+        };
+        if let Some(force) = force.filter(|force| is_late(force)) {
             force.evidence.push(said);
         }
     }

@@ -16,6 +16,7 @@ mod ends;
 mod faults;
 mod getting_on;
 mod holds;
+mod levels;
 mod look;
 mod outside;
 mod pipelines;
@@ -45,6 +46,7 @@ use crate::sim::parts::checks::Checks;
 use crate::sim::parts::clients::Clients;
 use crate::sim::parts::event::{ClientEvent, Event, LaneEvent, LinkEvent, NodeEvent, RunEvent};
 use crate::sim::parts::lanes::SimNemesis;
+use crate::sim::parts::levels::Levels;
 use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
 use crate::sim::parts::phase::{Phase, Progress};
@@ -62,6 +64,7 @@ pub(crate) struct World {
     pub(super) clients: Clients,
     pub(super) nemesis: SimNemesis,
     pub(super) voters: Voters,
+    pub(super) levels: Levels,
     pub(super) atlas: Atlas,
     pub(super) checks: Checks,
     pub(super) progress: Progress,
@@ -91,6 +94,7 @@ impl World {
             ),
             nemesis: SimNemesis::new(plan, seed, root.fork(FORK_COUPS)),
             voters: Voters::new(plan),
+            levels: Levels::new(plan, root.fork(FORK_LEVELS)),
             atlas: Atlas::new(count, root.fork(FORK_ATLAS)),
             checks: Checks::new(count),
             progress: Progress::default(),
@@ -248,6 +252,9 @@ impl World {
         let Some(process) = self.nodes[node].process.as_mut() else {
             return;
         };
+        if let Input::Client { id, request, .. } = &input {
+            self.checks.levels.asked(id.0, request);
+        }
         process.inbox.push(input);
         let life = self.nodes[node].life;
         let loop_us = self.plan.sim.node.loop_us;
@@ -360,6 +367,7 @@ const FORK_ATLAS: u64 = 6;
 const FORK_PIPELINES: u64 = 7;
 const FORK_COUPS: u64 = 8;
 const FORK_COMMANDS: u64 = 9;
+const FORK_LEVELS: u64 = 10;
 /// Clients do not begin all at once.
 const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
 /// Hashing a state costs as much as thousands of events.

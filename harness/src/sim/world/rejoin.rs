@@ -36,7 +36,12 @@ impl World {
             return false;
         };
         let is_outcast = caller.loss.is_outcast;
-        if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane) {
+        let (level, theirs) = (
+            calling.replica.machine().level(),
+            accepting.replica.machine().level(),
+        );
+        accepting.greeter.admission.note_level(theirs);
+        if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane, level) {
             self.journal.counters.processes.hellos_refused += 1;
             self.journal.note(
                 self.queue.now(),

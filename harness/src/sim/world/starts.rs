@@ -9,8 +9,8 @@ use noraft::LogIndex;
 use noraftd::prng::Prng;
 use noraftd::record::{Record, SnapshotId, genesis_config};
 use noraftd::recovered::Recovered;
-use noraftd::replica::Replica;
 use noraftd::replica::event::{Input, Snapshot};
+use noraftd::replica::{Replica, ReplicaConfig};
 use noraftd::snapshot;
 use noraftd::storage::{Driver, ReadDriver};
 use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, SpareBy, Store};
@@ -22,7 +22,7 @@ use crate::sim::journal::happening::{DiskHappening, Happening, NodeHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::connections::Connections;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
-use crate::sim::parts::hello::Greeter;
+use crate::sim::parts::hello::{Card, Greeter};
 use crate::sim::parts::node::{CLUSTER_ID, Process, Unfinished, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;
@@ -131,7 +131,12 @@ impl World {
         let disk = Arc::clone(&self.nodes[at].met);
         // Not drawn: another draw would be another trace.
         let mark = self.nodes[at].life as u32;
-        Greeter::open(disk, store.identity(), &nodes, payload_bytes_max, mark)
+        let card = Card {
+            identity: store.identity(),
+            payload_bytes_max,
+            level: self.levels.of(at),
+        };
+        card.greeter(disk, &nodes, mark)
     }
 
     fn crash_in_recovery(&mut self, at: usize) {
@@ -193,7 +198,11 @@ impl World {
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
         }
-        let config = replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id);
+        let config = ReplicaConfig {
+            level: self.levels.of(at),
+            raises_level: self.levels.raise_themselves,
+            ..replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id)
+        };
         let seed = self.draw_seed(at);
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain.abstains();

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use noraft::NodeId;
+use noraftd::level::Level;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{OpenError, Options, Owner, SpareBy, Store};
 use noraftd::time::Instant;
@@ -84,7 +85,7 @@ impl World {
             let Some(accepting) = self.nodes[other].process.as_mut() else {
                 continue;
             };
-            let heard = twin.greeter.greet(&mut accepting.greeter, lane);
+            let heard = twin.greeter.greet(&mut accepting.greeter, lane, Level::FIRST);
             let checked = ensure(heard.is_ok(), Rule::StartsAgain, || {
                 let why = heard.as_ref().err().map(ToString::to_string);
                 format!(
@@ -139,7 +140,10 @@ impl World {
             if !accepting.greeter.has_met(&node.greeter) {
                 continue;
             }
-            let is_heard = twin.greeter.greet(&mut accepting.greeter, lane).is_ok();
+            let is_heard = twin
+                .greeter
+                .greet(&mut accepting.greeter, lane, Level::FIRST)
+                .is_ok();
             refused += u64::from(!is_heard);
             let checked = ensure(!is_heard, Rule::OneTwinIsHeard, || {
                 format!(

@@ -5,6 +5,7 @@
 
 mod client;
 mod fault;
+mod level;
 mod link;
 mod node;
 
@@ -13,6 +14,7 @@ use std::hash::{Hash, Hasher};
 
 pub(crate) use client::{ClientHappening, Probe, TransferHappening, TransferStep};
 pub(crate) use fault::FaultHappening;
+pub(crate) use level::LevelHappening;
 pub(crate) use link::LinkHappening;
 pub(crate) use node::{DiskHappening, NodeHappening};
 
@@ -26,6 +28,7 @@ pub(crate) enum Happening<'a> {
     Disk(DiskHappening<'a>),
     Link(LinkHappening<'a>),
     Fault(FaultHappening<'a>),
+    Level(LevelHappening<'a>),
     Run(RunHappening<'a>),
 }
 
@@ -48,6 +51,7 @@ impl Hash for Happening<'_> {
             Self::Disk(happening) => happening.hash(to),
             Self::Link(happening) => happening.hash(to),
             Self::Fault(happening) => happening.hash(to),
+            Self::Level(happening) => happening.hash(to),
             Self::Run(happening) => happening.hash(to),
         }
     }
@@ -61,6 +65,7 @@ impl Display for Happening<'_> {
             Self::Disk(happening) => Display::fmt(happening, f),
             Self::Link(happening) => Display::fmt(happening, f),
             Self::Fault(happening) => Display::fmt(happening, f),
+            Self::Level(happening) => Display::fmt(happening, f),
             Self::Run(happening) => Display::fmt(happening, f),
         }
     }

@@ -60,6 +60,7 @@ impl Checks {
             self.committed.push(entry);
             self.reads.committed(index + 1, entry.term);
             self.short_log.committed(entry.bytes);
+            self.levels.committed((entry.term, index + 1));
             self.begin_committed(index + 1, entry.term)?;
             if entry.kind == RecordKind::Command {
                 self.once.commit(entry.body, index + 1)?;

@@ -37,6 +37,8 @@
 //! | passed on over a connection | a request is passed on to a node that there is a connection to (`connections.rs`) |
 //! | what is missed is in the log | of each entry that a node misses, its log holds the position |
 //! | a state goes on | the state of a process never goes back to that of an earlier index |
+//! | the level covers what is appended | an entry that takes a level is appended when that is in force, and a level is raised when all members support it (`levels`) |
+//! | a level that is known is not refused | who asks after a level was acknowledged to somebody is not refused for it (`levels`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 mod answers;
@@ -53,6 +55,7 @@ pub(crate) mod handing_over;
 mod identity;
 pub(crate) mod kept;
 mod led;
+mod levels;
 mod loss;
 pub(crate) mod office;
 mod once;
@@ -64,9 +67,11 @@ pub(crate) mod short_log;
 mod voting;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use noraft::invariants::{Durable, Invariants};
 use noraft::{ClusterConfig, LogIndex, LogPosition, Node, NodeId};
+use noraftd::level::Level;
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::record::{Append, Batch, HardState, Record, RecordKind, decode_config, genesis_config};
 use noraftd::recovered::Recovered;
@@ -83,6 +88,7 @@ use self::handing_over::HandingOver;
 pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
 use self::led::Led;
+use self::levels::Levels;
 use self::office::Office;
 use self::once::Once;
 use self::reads::Reads;
@@ -124,6 +130,7 @@ pub(crate) struct Checks {
     /// What nodes pass on.
     pub(crate) answers: Answers,
     changes: Changes,
+    pub(crate) levels: Levels,
     /// The highest term in which each node has accepted entries of the leader.
     followed: Vec<u64>,
     /// Which nodes abstained when they were last driven.
@@ -171,17 +178,27 @@ impl Checks {
             confirmed: Confirmed::default(),
             answers: Answers::default(),
             changes: Changes::default(),
+            levels: Levels::default(),
             followed: vec![0; nodes],
             abstained: vec![false; nodes],
             applied: vec![0; nodes],
         }
     }
 
-    /// A node's disk begins to write `batch`.
-    pub(crate) fn writing(&mut self, at: usize, batch: &Batch) {
+    /// A node's disk begins to write `batch`; `lacking` says which node does not support a level.
+    pub(crate) fn writing(
+        &mut self,
+        at: usize,
+        batch: &Batch,
+        lacking: impl Fn(Level) -> Option<usize>,
+    ) -> Checked {
+        let mut covered = Ok(());
         for record in batch.append.iter().flat_map(|append| &append.records) {
             let position = (record.position.term.get(), record.position.index.get());
-            self.entries.entry(position).or_insert_with(|| identity(record));
+            if let Entry::Vacant(place) = self.entries.entry(position) {
+                place.insert(identity(record));
+                covered = covered.and_then(|()| self.levels.written(position, record, &lacking));
+            }
             self.reads.written(record);
             if let (RecordKind::Config, Some(config)) = (record.kind, decode_config(&record.payload)) {
                 self.begins_change(at, (position.1, position.0), &config);
@@ -191,6 +208,7 @@ impl Checks {
         let by_append = batch.append.as_ref().map(|append| self.kept_by(at, append));
         let by_base = batch.base.as_ref().map(|base| self.kept_by_base(at, base));
         self.untouched[at] = by_append.into_iter().chain(by_base).min();
+        covered
     }
 
     /// True when the disk of a node certainly holds the entry at `position`.

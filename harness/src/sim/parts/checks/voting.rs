@@ -144,7 +144,7 @@ mod tests {
             base: None,
             append,
         };
-        checks.writing(0, &batch);
+        checks.writing(0, &batch, |_| None).expect("no level is raised");
         batch
     }
 
