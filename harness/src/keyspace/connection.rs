@@ -133,7 +133,7 @@ pub(super) fn understand(words: &[Bytes]) -> Result<Expected, Answer> {
     };
     let named = |wanted: &str| is(name, wanted);
     let one_of = |names: &[&'static str]| names.iter().copied().find(|wanted| is(name, wanted));
-    let short = one_of(&["reset", "role", "time"]).filter(|_| words.len() != 1);
+    let short = one_of(&["readonly", "readwrite", "reset", "role", "time"]).filter(|_| words.len() != 1);
     let single = one_of(&["echo", "select"]).filter(|_| words.len() != 2);
     let sub = one_of(&["client", "config", "sentinel"]).filter(|_| words.len() < 2);
     if let Some(name) = short.or(single).or(sub) {
@@ -170,7 +170,7 @@ pub(super) fn understand(words: &[Bytes]) -> Result<Expected, Answer> {
             Some(_) => return Err(Answer::error("ERR DB index is out of range")),
             None => return Err(Answer::not_an_integer()),
         }
-    } else if named("quit") {
+    } else if named("quit") || named("readonly") || named("readwrite") {
         ok()
     } else if named("reset") {
         Expected::Resets

@@ -1,5 +1,7 @@
 //! One client connection: what the client has said about itself, and answers to the commands that concern it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::local::command_docs::render_command;
@@ -34,6 +36,29 @@ pub struct Session {
     pub gate: Gate,
     /// What it listens to.
     pub subscriptions: Subscriptions,
+    /// What its reads may be answered from.
+    pub reads: ReadMode,
+}
+
+/// What the reads of a connection may be answered from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReadMode {
+    /// This node's own state, which may be old.
+    pub may_be_old: bool,
+    /// How old it may be; any age when absent.
+    pub staleness_max: Option<Duration>,
+}
+
+impl ReadMode {
+    /// With the limit that was set before, unless reads have to be current.
+    fn may_be_old(&mut self, may_be_old: bool) -> Reply {
+        let staleness_max = self.staleness_max.filter(|_| may_be_old);
+        *self = Self {
+            may_be_old,
+            staleness_max,
+        };
+        Reply::Status("OK")
+    }
 }
 
 /// The answer to a local command. Encode it in the session's version *after* the call.
@@ -58,6 +83,7 @@ impl Session {
             lib_version: empty,
             gate: Gate::default(),
             subscriptions: Subscriptions::default(),
+            reads: ReadMode::default(),
         }
     }
 
@@ -88,6 +114,8 @@ impl Session {
             Local::Command(query) => render_command(&query),
             Local::ConfigGet(patterns) => render_config(&patterns, facts),
             Local::Info(sections) => render_info(&sections, status, facts),
+            Local::ReadOnly => self.reads.may_be_old(true),
+            Local::ReadWrite => self.reads.may_be_old(false),
             Local::Role => render_role(status, facts),
             Local::Sentinel(query) => render_sentinel(&query, status, facts),
             Local::Subscribe(change) => self.subscriptions.change(&change),
@@ -109,6 +137,7 @@ impl Session {
             lib_version,
             gate: _,
             subscriptions: _,
+            reads: _,
         } = self;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         format!(
@@ -134,6 +163,7 @@ impl Session {
         self.version = RespVersion::V2;
         self.name = Bytes::new();
         self.subscriptions = Subscriptions::default();
+        self.reads = ReadMode::default();
         Reply::Status("RESET")
     }
 

@@ -23,6 +23,7 @@
 //! 8. A failed sync ends the process; it is never retried, and the replica never learns of it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId};
@@ -86,6 +87,18 @@ pub enum Input {
         connection: ConnectionId,
         /// What it asks for.
         request: Request,
+    },
+    /// A client of this node reads this node's own state, as it is, if it is not too old. Otherwise it is asked as
+    /// [`Input::Client`] is, and answered here all the same.
+    StaleRead {
+        /// The caller's name for the request, given back in the reply.
+        id: RequestId,
+        /// The connection that it came over.
+        connection: ConnectionId,
+        /// What it reads.
+        request: Request,
+        /// How old the state may be (see [`Replica::staleness`](super::Replica::staleness)); any age when absent.
+        staleness_max: Option<Duration>,
     },
     /// The batch is durable.
     Synced(BatchId),

@@ -91,6 +91,12 @@ impl Forwards {
         self.seen.entry(process).or_default().insert(id)
     }
 
+    /// A name for something that is sent to another node, and what distinguishes it from those of earlier processes.
+    pub(super) fn next_id(&mut self) -> (u64, u64) {
+        self.last_id += 1;
+        (self.last_id, self.boot)
+    }
+
     fn take_sent(&mut self, id: u64) -> Option<Sent> {
         let sent = self.sent.remove(&id)?;
         self.deadlines.remove(&(sent.pending.deadline, id));
@@ -98,8 +104,7 @@ impl Forwards {
     }
 
     fn push(&mut self, leader: NodeId, term: Term, pending: Pending) -> u64 {
-        self.last_id += 1;
-        let id = self.last_id;
+        let (id, _) = self.next_id();
         self.deadlines.insert((pending.deadline, id));
         let sent = Sent {
             id,
@@ -228,6 +233,9 @@ impl Replica {
     /// The leader's answer. A definite refusal for want of leadership sends the request on its way again.
     pub(super) fn on_forwarded(&mut self, id: u64, boot: u64, outcome: Outcome) {
         if boot != self.waiting.forwards.boot {
+            return;
+        }
+        if self.on_index(id, &outcome) {
             return;
         }
         let Some(sent) = self.waiting.forwards.take_sent(id) else {

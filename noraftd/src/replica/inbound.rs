@@ -31,6 +31,12 @@ impl Replica {
                 connection,
                 request,
             } => self.accept_client(id, connection, request),
+            Input::StaleRead {
+                id,
+                connection,
+                request,
+                staleness_max,
+            } => self.accept_stale_read(id, connection, request, staleness_max),
             Input::Synced(id) => self.on_synced(id),
             Input::VoteSynced => {
                 let held = self.durability.complete_vote(self.now);

@@ -338,6 +338,12 @@ impl Replica {
             .is_blocked(turn, class, (tenure, self.is_leader()), self.now)
     }
 
+    /// True when nothing of the connection is on its way.
+    pub(super) fn is_quiet(&self, connection: ConnectionId) -> bool {
+        let line = self.waiting.order.lines.get(&connection);
+        line.is_none_or(|line| line.is_over(self.applied.index(), self.now))
+    }
+
     /// Something of the connection is no longer on its way: what waited for it goes on.
     pub(super) fn go_on(&mut self, turn: Turn) {
         let Some(connection) = turn.connection else { return };

@@ -28,4 +28,6 @@ pub(super) struct Pending {
     pub(super) turn: Turn,
     pub(super) request: Request,
     pub(super) deadline: Instant,
+    /// It is to be answered from this node's state, and no other's.
+    pub(super) stays: bool,
 }

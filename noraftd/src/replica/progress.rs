@@ -9,7 +9,7 @@
 
 use std::collections::VecDeque;
 
-use noraft::LogPosition;
+use noraft::{LogIndex, LogPosition};
 
 use crate::time::Instant;
 
@@ -26,6 +26,8 @@ pub(super) struct Progress {
     sent_round: u64,
     /// An empty message is wanted at once (after a divergence was found).
     nudge: bool,
+    /// The highest commit index that was sent to it over this connection.
+    shown: LogIndex,
     last_heard: Instant,
 }
 
@@ -47,6 +49,7 @@ impl Progress {
             echo: 0,
             sent_round: 0,
             nudge: false,
+            shown: LogIndex::ZERO,
             last_heard: now,
         }
     }
@@ -72,6 +75,16 @@ impl Progress {
     /// message since `round_wanted` went out.
     pub(super) fn wants_empty(&self, round_wanted: u64) -> bool {
         self.nudge || self.sent_round < round_wanted
+    }
+
+    /// A message with this commit index goes out.
+    pub(super) fn on_shown(&mut self, commit_index: LogIndex) {
+        self.shown = self.shown.max(commit_index);
+    }
+
+    /// The peer waits to hear that entries up to `index` are committed.
+    pub(super) fn want_shown(&mut self, index: LogIndex) {
+        self.nudge |= self.shown < index;
     }
 
     /// Entries after `next` up to `last` go out in `round`.
@@ -137,6 +150,7 @@ impl Progress {
         if !self.flight.is_empty() {
             self.resume_after(matched);
         }
+        self.shown = LogIndex::ZERO;
         self.nudge = true;
     }
 
@@ -150,7 +164,7 @@ impl Progress {
 
 #[cfg(test)]
 mod tests {
-    use noraft::{LogIndex, Term};
+    use noraft::Term;
 
     use super::*;
 
@@ -190,6 +204,23 @@ mod tests {
         assert!(progress.wants_empty(4));
         progress.on_sent_empty(4);
         assert!(!progress.wants_empty(4));
+    }
+
+    #[test]
+    fn who_waits_for_a_commit_index_is_sent_it_once_over_each_connection() {
+        let mut progress = three_in_flight();
+        progress.on_shown(LogIndex::new(20));
+        progress.want_shown(LogIndex::new(20));
+        assert!(!progress.wants_empty(3), "it was sent before");
+        progress.want_shown(LogIndex::new(21));
+        assert!(progress.wants_empty(3));
+        progress.on_sent_empty(4);
+        progress.on_shown(LogIndex::new(21));
+        assert!(!progress.wants_empty(4));
+        progress.on_connected(at(0));
+        progress.on_sent_empty(5);
+        progress.want_shown(LogIndex::new(21));
+        assert!(progress.wants_empty(5), "it may be lost");
     }
 
     #[test]

@@ -78,6 +78,7 @@ impl Replica {
             turn,
             request,
             deadline,
+            stays: _,
         } = pending;
         let by_members = || self.refusal_by_members(&request);
         if let Some(refusal) = self.refusal_by_level(&request).or_else(by_members) {

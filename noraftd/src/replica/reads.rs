@@ -4,6 +4,8 @@
 //! (or a pulse that went out with it, `pulses`), this node was still the leader after they arrived, so its commit index then covers every write that was
 //! acknowledged before. A new leader knows that index only once an entry of its own term is committed.
 //!
+//! Where another node leads, it is asked for that index instead: `asking`.
+//!
 //! What a connection's own order asks for is in `order`: a read also waits for the writes of its connection before it,
 //! and is answered before the next one is applied. That state is late enough: what was acknowledged before the read came
 //! is ordered before a write that was appended after it.
@@ -20,6 +22,7 @@ use crate::time::Instant;
 
 use super::Replica;
 use super::glance::ReadWork;
+use super::order::Tenure;
 use super::pending::Pending;
 use super::pending::Turn;
 use super::queue::{pop_first_when, pop_front_when};
@@ -37,6 +40,9 @@ pub(super) struct Reads {
     /// Arrived since the round in flight was started; by arrival.
     waiting: VecDeque<Read>,
     round: Option<Round>,
+    /// Where another node leads: the question in flight to it.
+    pub(super) question: Option<Question>,
+    pub(super) lag: Lag,
     /// Confirmed; waiting for the state machine to reach the index.
     confirmed: VecDeque<(LogIndex, Pending)>,
     /// Confirmed, by arrival; waiting for the state machine to reach a later index, that of a write before them.
@@ -47,10 +53,10 @@ pub(super) struct Reads {
 }
 
 #[derive(Debug)]
-struct Read {
+pub(super) struct Read {
     /// The last write before it on its connection.
     after: LogIndex,
-    pending: Pending,
+    pub(super) pending: Pending,
 }
 
 #[derive(Debug)]
@@ -60,7 +66,26 @@ struct Round {
     /// And so were pulses of this number or later.
     first_pulse: u64,
     read_index: LogIndex,
+    began: Instant,
     reads: VecDeque<Read>,
+}
+
+/// How far does the state have to be? A follower asks its leader.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) id: u64,
+    pub(super) asked: Tenure,
+    pub(super) sent: Instant,
+    pub(super) reads: VecDeque<Read>,
+}
+
+/// How far a follower's state is behind what its reads wait for.
+#[derive(Debug, Default)]
+pub(super) struct Lag {
+    /// What the first confirmed read waits for, and since when it is the first.
+    pub(super) waits: Option<(LogIndex, Instant)>,
+    /// What was not reached in time.
+    pub(super) missed: Option<LogIndex>,
 }
 
 impl Reads {
@@ -69,7 +94,7 @@ impl Reads {
         self.is_cut_short
     }
 
-    fn push(&mut self, read: Read) {
+    pub(super) fn push(&mut self, read: Read) {
         let arrival = read.pending.turn.arrival;
         let at = self
             .waiting
@@ -86,12 +111,14 @@ impl Reads {
 
     pub(super) fn len(&self) -> usize {
         let in_round = self.round.as_ref().map_or(0, |round| round.reads.len());
-        self.waiting.len() + in_round + self.confirmed.len() + self.behind_writes.len()
+        let asked = self.question.as_ref().map_or(0, |question| question.reads.len());
+        self.waiting.len() + in_round + asked + self.confirmed.len() + self.behind_writes.len()
     }
 
     /// What they wait for, at a glance.
     pub(super) fn work(&self) -> ReadWork {
-        match (self.round.is_some(), self.waiting.is_empty()) {
+        let in_flight = self.round.is_some() || self.question.is_some();
+        match (in_flight, self.waiting.is_empty()) {
             (true, false) => ReadWork::InRoundAndWaiting,
             (true, true) => ReadWork::InRound,
             (false, false) => ReadWork::Waiting,
@@ -103,12 +130,32 @@ impl Reads {
     /// Leadership is lost: hands back the reads that are not confirmed.
     fn interrupt(&mut self) -> Vec<Pending> {
         let mut reads = self.round.take().map(|round| round.reads).unwrap_or_default();
+        reads.extend(
+            self.question
+                .take()
+                .into_iter()
+                .flat_map(|question| question.reads),
+        );
         reads.append(&mut self.waiting);
         reads.into_iter().map(|read| read.pending).collect()
     }
 
+    /// Those that wait for a question or a round to begin.
+    pub(super) fn take_waiting(&mut self) -> VecDeque<Read> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The index that the first of the confirmed reads waits for.
+    pub(super) fn first_confirmed(&self) -> Option<LogIndex> {
+        self.confirmed.front().map(|(index, _)| *index)
+    }
+
     /// Takes out the confirmed reads that `is_overtaken` names.
-    fn take_confirmed(&mut self, is_overtaken: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+    pub(super) fn take_confirmed(&mut self, is_overtaken: impl Fn(&Pending) -> bool) -> Vec<Pending> {
         let all = std::mem::take(&mut self.confirmed);
         let (taken, kept) = all.into_iter().partition(|(_, read)| is_overtaken(read));
         self.confirmed = kept;
@@ -127,11 +174,13 @@ impl Reads {
 
     pub(super) fn earliest_deadline(&self) -> Option<Instant> {
         let in_round = self.round.as_ref().and_then(|round| round.reads.front());
+        let asked = self.question.as_ref().and_then(|question| question.reads.front());
         let confirmed = self.confirmed.front().map(|(_, read)| read);
         let behind = self.behind_writes.first_key_value().map(|(_, (_, read))| read);
         [
             self.waiting.front().map(|read| &read.pending),
             in_round.map(|read| &read.pending),
+            asked.map(|read| &read.pending),
             confirmed,
             behind,
         ]
@@ -153,14 +202,18 @@ impl Reads {
         }
         let round = self.round.as_mut();
         let in_round = round.and_then(|round| pop_front_when(&mut round.reads, expired));
-        let read = in_round.or_else(|| pop_front_when(&mut self.waiting, expired))?;
+        let asked = self.question.as_mut();
+        let in_flight =
+            in_round.or_else(|| asked.and_then(|question| pop_front_when(&mut question.reads, expired)));
+        let read = in_flight.or_else(|| pop_front_when(&mut self.waiting, expired))?;
         Some(read.pending)
     }
 
-    fn confirm(&mut self, round: Round) {
-        for Read { after, pending } in round.reads {
-            if after <= round.read_index {
-                self.confirmed.push_back((round.read_index, pending));
+    /// The state at `read_index` is late enough for these, but for the writes before them.
+    pub(super) fn confirm(&mut self, read_index: LogIndex, reads: VecDeque<Read>) {
+        for Read { after, pending } in reads {
+            if after <= read_index {
+                self.confirmed.push_back((read_index, pending));
             } else {
                 let arrival = pending.turn.arrival;
                 self.by_index.insert((after, arrival));
@@ -181,12 +234,16 @@ impl Reads {
 
 impl Replica {
     pub(super) fn serve_reads(&mut self) {
+        self.withdraw_question();
         self.finish_read_round();
         if self.start_read_round() {
             // A single voter is its own majority.
             self.finish_read_round();
         }
+        self.ask_leader();
         self.answer_reads();
+        self.freshness.reach(self.applied.index());
+        self.pass_on_late_reads();
     }
 
     fn finish_read_round(&mut self) {
@@ -201,7 +258,8 @@ impl Replica {
             return;
         }
         if let Some(round) = self.waiting.reads.round.take() {
-            self.waiting.reads.confirm(round);
+            self.freshness.note(round.read_index, round.began);
+            self.waiting.reads.confirm(round.read_index, round.reads);
         }
     }
 
@@ -224,6 +282,7 @@ impl Replica {
             first_round,
             first_pulse,
             read_index,
+            began: self.now,
             reads,
         });
         true
@@ -269,6 +328,7 @@ impl Replica {
             let early = self.waiting.reads.early.remove(&read.turn.arrival);
             let reply = early.unwrap_or_else(|| self.applied.machine().query(&read.request.body));
             (count, bytes) = (count + 1, bytes + reply.weight());
+            self.show_index_to(&read);
             self.answer(read.origin, Outcome::Done(reply));
             self.read_is_over(read.turn);
             if count >= READS_PER_ROUND || bytes >= REPLY_BYTES_PER_ROUND {

@@ -131,6 +131,7 @@ impl Replicator<'_> {
         let round = self.leadership.next_round();
         let progress = self.leadership.progress.get_mut(&to).expect("it was there above");
         progress.on_sent(round, last, bytes);
+        progress.on_shown(self.commit_index);
         let message = self.append_message(prev, records, round);
         self.outputs.send(to, message);
         true
@@ -153,6 +154,7 @@ impl Replicator<'_> {
         let round = self.leadership.next_round();
         let progress = self.leadership.progress.get_mut(&to).expect("it was there above");
         progress.on_sent_empty(round);
+        progress.on_shown(self.commit_index);
         let message = self.append_message(prev, Vec::new(), round);
         self.outputs.send(to, message);
     }

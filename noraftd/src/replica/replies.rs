@@ -18,7 +18,10 @@ impl Replica {
             (outcome, _) => outcome,
         };
         match origin {
-            Origin::Client(id) => self.outputs.reply(id, outcome),
+            Origin::Client(id) => {
+                self.freshness.over(id);
+                self.outputs.reply(id, outcome);
+            }
             Origin::Peer { node, boot, id } => self
                 .outputs
                 .send(node, PeerMessage::Forwarded { id, boot, outcome }),

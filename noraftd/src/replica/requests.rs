@@ -77,9 +77,23 @@ impl Replica {
         self.accept_request(Origin::Client(id), Some(connection), request);
     }
 
+    /// Takes in a read that only this node's state may answer.
+    pub(super) fn accept_read_here(&mut self, id: RequestId, connection: ConnectionId, request: Request) {
+        self.take_in((Origin::Client(id), true), Some(connection), request);
+    }
+
     pub(super) fn accept_request(
         &mut self,
         origin: Origin,
+        connection: Option<ConnectionId>,
+        request: Request,
+    ) {
+        self.take_in((origin, false), connection, request);
+    }
+
+    fn take_in(
+        &mut self,
+        (origin, stays): (Origin, bool),
         connection: Option<ConnectionId>,
         request: Request,
     ) {
@@ -103,6 +117,7 @@ impl Replica {
             turn,
             request,
             deadline,
+            stays,
         });
         self.route_requests();
     }
@@ -138,6 +153,7 @@ impl Replica {
                 self.waiting.queued.proposable.push_back(pending);
             }
             (true, Class::Read, _) => self.begin_read(pending),
+            (false, Class::Read, Origin::Client(_)) if self.reads_here(&pending) => self.begin_read(pending),
             (false, _, Origin::Client(_)) => self.forward(pending),
             (false, _, origin @ Origin::Peer { .. }) => {
                 self.answer(origin, Outcome::Refused(Refusal::NotLeader));

@@ -13,6 +13,7 @@ mod libraries;
 mod limits;
 mod members;
 mod operating;
+mod reads;
 mod refusals;
 mod rejoin;
 mod rolling;

@@ -17,6 +17,7 @@ mod levels;
 mod members;
 mod membership;
 mod order;
+mod own_state;
 mod pulses;
 mod repair;
 mod slow_disk;

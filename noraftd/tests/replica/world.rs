@@ -132,6 +132,8 @@ pub(crate) struct World {
     wakes: BTreeMap<u64, u64>,
     pub(crate) done: Vec<Done>,
     pub(crate) sent_records: u64,
+    /// Requests, and questions for the index, that nodes passed on.
+    pub(crate) forwards: u64,
     /// Batches given to disks.
     pub(crate) batches: u64,
     /// Snapshots that a node received whole.
@@ -174,6 +176,7 @@ impl World {
             wakes: BTreeMap::new(),
             done: Vec::new(),
             sent_records: 0,
+            forwards: 0,
             batches: 0,
             installs: 0,
         };
@@ -404,14 +407,25 @@ impl World {
 
     /// A request over this connection, which numbers below [`CONNECTIONS`] name.
     pub(crate) fn request_on(&mut self, node: u64, connection: u64, id: u64, words: &[&str]) {
-        let args = words
-            .iter()
-            .map(|word| Bytes::copy_from_slice(word.as_bytes()))
-            .collect();
-        let Ok(Parsed::Replicated(request)) = command::parse(args) else {
-            panic!("{words:?} is replicated")
+        self.raw_request(node, connection, id, request_of(words));
+    }
+
+    /// A read over this connection, which the node's own state may answer that is no older than `staleness_max`.
+    pub(crate) fn stale_read(
+        &mut self,
+        node: u64,
+        connection: u64,
+        id: u64,
+        words: &[&str],
+        staleness_max: Option<Duration>,
+    ) {
+        let stale_read = Input::StaleRead {
+            id: RequestId(id),
+            connection: ConnectionId(connection),
+            request: request_of(words),
+            staleness_max,
         };
-        self.raw_request(node, connection, id, request);
+        self.input(node, stale_read);
     }
 
     pub(crate) fn raw_request(&mut self, node: u64, connection: u64, id: u64, request: Request) {
@@ -585,6 +599,17 @@ impl World {
         self.scheduled += 1;
         self.events.insert((at, self.scheduled), event);
     }
+}
+
+fn request_of(words: &[&str]) -> Request {
+    let args = words
+        .iter()
+        .map(|word| Bytes::copy_from_slice(word.as_bytes()))
+        .collect();
+    let Ok(Parsed::Replicated(request)) = command::parse(args) else {
+        panic!("{words:?} is replicated")
+    };
+    request
 }
 
 /// Wake-ups at one instant; a node needs a few.

@@ -64,7 +64,7 @@ pub const ABOUT_KEYS: [&str; 46] = [
 ];
 
 /// The commands about the connection and the server.
-pub const ABOUT_THE_SERVER: [&str; 20] = [
+pub const ABOUT_THE_SERVER: [&str; 22] = [
     "client",
     "command",
     "config",
@@ -75,6 +75,8 @@ pub const ABOUT_THE_SERVER: [&str; 20] = [
     "psubscribe",
     "punsubscribe",
     "quit",
+    "readonly",
+    "readwrite",
     "reset",
     "role",
     "select",
@@ -207,7 +209,7 @@ fn about_the_server(prng: &mut Prng, name: &str, words: &mut Vec<Bytes>) -> Opti
             count(prng),
         ]),
         "select" => words.push(option(prng, &["0", "0", "1", "-1", "x", "00", ""])),
-        "quit" | "reset" | "role" | "time" => {}
+        "quit" | "readonly" | "readwrite" | "reset" | "role" | "time" => {}
         "nosuch" => {
             for _ in 0..prng.below(5) {
                 words.push(bytes(prng));

@@ -56,7 +56,7 @@ pub(super) const CLOCK: u8 = 9;
 /// The opcode of a [`Command::Set`] with an expiry.
 const SET_TIMED: u8 = 10;
 /// The opcode of [`Command::Index`].
-const INDEX: u8 = 72;
+pub(super) const INDEX: u8 = 72;
 
 /// When `SET` sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

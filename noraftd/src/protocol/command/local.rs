@@ -27,6 +27,10 @@ pub enum Local {
     ConfigGet(Vec<Bytes>),
     /// `INFO [section...]`: exactly these, in this order.
     Info(Vec<Section>),
+    /// `READONLY`: reads may be answered from an older state, that of this node.
+    ReadOnly,
+    /// `READWRITE`: no longer.
+    ReadWrite,
     /// `ROLE`
     Role,
     /// `SENTINEL ...`

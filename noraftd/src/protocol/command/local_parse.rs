@@ -31,6 +31,14 @@ pub(super) fn reset(_: &[Bytes]) -> ParseResult {
     local(Local::Reset)
 }
 
+pub(super) fn read_only(_: &[Bytes]) -> ParseResult {
+    local(Local::ReadOnly)
+}
+
+pub(super) fn read_write(_: &[Bytes]) -> ParseResult {
+    local(Local::ReadWrite)
+}
+
 pub(super) fn role(_: &[Bytes]) -> ParseResult {
     local(Local::Role)
 }

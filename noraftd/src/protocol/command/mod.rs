@@ -143,7 +143,7 @@ impl Request {
 
     /// True for [`Self::for_index`].
     pub fn asks_for_index(&self) -> bool {
-        matches!(Command::decode(&self.body), Some(Command::Index))
+        matches!(*self.body, [BODY_VERSION, codec::INDEX])
     }
 
     /// The request for `command`.

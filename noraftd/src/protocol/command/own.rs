@@ -1,6 +1,7 @@
 //! `NORAFT.*`: commands for this project's own tools.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
@@ -16,6 +17,9 @@ pub enum OwnCommand {
     Status,
     /// `NORAFT.INDEX`: the index that covers every write acknowledged before; refused without a leader.
     Index,
+    /// `NORAFT.STALENESS [ms]`: how old the state may be that answers this connection's reads after `READONLY`; or, without a
+    /// limit to set, how old this node's state is in milliseconds, nil when nothing is known of that.
+    Staleness(Option<Duration>),
     /// `NORAFT.SNAPSHOT`: take a snapshot now; the status shows when it exists.
     Snapshot,
     /// `NORAFT.SNAPSHOT READ index term offset`: a part of that snapshot's file; empty at its end.
@@ -61,7 +65,7 @@ impl OwnCommand {
     /// True for what takes more rights than reaching the port.
     pub fn is_order(&self) -> bool {
         match self {
-            Self::Status | Self::Members | Self::Challenge | Self::Prove(_) => false,
+            Self::Status | Self::Members | Self::Staleness(_) | Self::Challenge | Self::Prove(_) => false,
             Self::Snapshot
             | Self::ReadSnapshot { .. }
             | Self::Readmit { .. }
@@ -92,6 +96,11 @@ impl OwnCommand {
             ["NORAFT.AUTH"] => Some(Self::Challenge),
             ["NORAFT.AUTH", answer] => Some(Self::Prove(answer.to_owned())),
             ["NORAFT.INDEX"] => Some(Self::Index),
+            ["NORAFT.STALENESS"] => Some(Self::Staleness(None)),
+            ["NORAFT.STALENESS", ms] => {
+                let ms = ms.parse().ok();
+                ms.map(|ms| Self::Staleness(Some(Duration::from_millis(ms))))
+            }
             ["NORAFT.TRANSFER"] => Some(Self::Transfer(None)),
             ["NORAFT.TRANSFER", id] => Some(Self::Transfer(Some(NodeId::new(id.parse().ok()?)))),
             ["NORAFT.UPGRADE"] => Some(Self::Upgrade),
@@ -216,6 +225,18 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_of_staleness_is_in_milliseconds() {
+        let limit = |ms| Some(OwnCommand::Staleness(ms));
+        assert_eq!(parsed("noraft.staleness"), limit(None));
+        let second = Duration::from_millis(1000);
+        assert_eq!(parsed("NORAFT.STALENESS 1000"), limit(Some(second)));
+        assert!(
+            !OwnCommand::Staleness(None).is_order(),
+            "clients set it for themselves"
+        );
+    }
+
+    #[test]
     fn addresses_keep_their_case() {
         let addresses = Addresses {
             peer: "unix:/Run/p".to_owned(),
@@ -260,6 +281,8 @@ mod tests {
             "NORAFT.MEMBER REMOVE 1 2",
             "NORAFT.MEMBER JOIN 0 0 - - 0 1",
             "NORAFT.MEMBER JOIN 0 7 - - 0",
+            "NORAFT.STALENESS -1",
+            "NORAFT.STALENESS 1 2",
             "NORAFT.TRANSFER two",
             "NORAFT.TRANSFER 1 2",
             "NORAFT",

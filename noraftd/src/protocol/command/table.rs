@@ -124,6 +124,8 @@ commands! {
     "pttl" 2 ["readonly", "fast"] ONE, "generic" "2.6.0" "Returns in how many milliseconds a key goes." expiry::p_ttl;
     "punsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to the channels that match patterns." sentinel::punsubscribe;
     "quit" -1 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Closes the connection." local::quit;
+    "readonly" 1 ["loading", "stale", "fast"] NONE, "cluster" "3.0.0" "Lets this connection read what this node has, which may be old." local::read_only;
+    "readwrite" 1 ["loading", "stale", "fast"] NONE, "cluster" "3.0.0" "Lets this connection read only what is true." local::read_write;
     "reset" 1 ["loading", "stale", "fast"] NONE, "connection" "6.2.0" "Puts the connection into its first state." local::reset;
     "role" 1 ["loading", "stale", "fast"] NONE, "server" "2.8.12" "Returns the replication role." local::role;
     "select" 2 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Selects database 0, the only one." local::select;

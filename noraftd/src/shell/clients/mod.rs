@@ -315,11 +315,22 @@ impl Clients {
     /// Hands a request for the state machine to the replica.
     async fn propose(&self, connection: &Rc<Connection>, request: Request) -> Next {
         let (class, bytes) = (request.class, request.body.len());
-        let connection_id = ConnectionId(connection.session.borrow().id);
-        let ask = |id| Input::Client {
-            id,
-            connection: connection_id,
-            request,
+        let (connection_id, reads) = {
+            let session = connection.session.borrow();
+            (ConnectionId(session.id), session.reads)
+        };
+        let ask = |id| match class {
+            Class::Read if reads.may_be_old && !request.asks_for_index() => Input::StaleRead {
+                id,
+                connection: connection_id,
+                request,
+                staleness_max: reads.staleness_max,
+            },
+            Class::Read | Class::Write => Input::Client {
+                id,
+                connection: connection_id,
+                request,
+            },
         };
         self.submit(connection, class, bytes, ask).await
     }
@@ -408,6 +419,7 @@ impl Clients {
                 true
             }
             Local::Ping(_) | Local::Echo(_) | Local::Select | Local::Client(_) | Local::Command(_) => true,
+            Local::ReadOnly | Local::ReadWrite => true,
             Local::ConfigGet(_) | Local::Info(_) | Local::Role | Local::Sentinel(_) | Local::Time => true,
         };
         if !is_turn {

@@ -12,6 +12,7 @@ use crate::level::Level;
 use crate::protocol::command::{Class, MemberChange, OwnCommand, Request};
 use crate::protocol::resp::Reply;
 use crate::replica::event::Input;
+use crate::shell::clock;
 use crate::shell::connection::Connection;
 use crate::store::Snapshots;
 use crate::store::disk::RealDisk;
@@ -30,6 +31,11 @@ impl Clients {
             OwnCommand::Challenge => Reply::Error("ERR this node has no peer secret to ask for".to_owned()),
             OwnCommand::Prove(answer) => door.prove(&self.node.keyring, &answer),
             OwnCommand::Status => Reply::Bulk(self.status_json().into()),
+            OwnCommand::Staleness(None) => self.staleness(),
+            OwnCommand::Staleness(limit) => {
+                connection.session.borrow_mut().reads.staleness_max = limit;
+                Reply::Status("OK")
+            }
             OwnCommand::Snapshot => {
                 self.inbox.push(Input::TakeSnapshot);
                 Reply::Status("OK")
@@ -60,6 +66,15 @@ impl Clients {
             OwnCommand::Index => return self.propose(connection, Request::for_index()).await,
         };
         self.answer_in_turn(connection, reply, Next::Command).await
+    }
+
+    /// How old this node's state may be, in milliseconds, rounded up.
+    fn staleness(&self) -> Reply {
+        let age = self.node.replica.borrow().staleness(clock::now());
+        age.map_or(Reply::Null, |age| {
+            let millis = age.as_nanos().div_ceil(1_000_000);
+            Reply::Integer(i64::try_from(millis).unwrap_or(i64::MAX))
+        })
     }
 
     /// Why a node that asks to join cannot.

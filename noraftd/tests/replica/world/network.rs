@@ -18,6 +18,12 @@ impl World {
         self.input(from, Input::UrgentConnected { peer });
     }
 
+    /// One node takes another for one of the first release.
+    pub(crate) fn forget_features(&mut self, at: u64, of: u64) {
+        let (peer, features) = (NodeId::new(of), Features::NONE);
+        self.input(at, Input::Connected { peer, features });
+    }
+
     /// The connection from one node to another ends; the other direction has one of its own.
     pub(crate) fn disconnect(&mut self, from: u64, to: u64) {
         self.cut.insert((from, to));
@@ -63,6 +69,7 @@ impl World {
         if let PeerMessage::Append { records, .. } = &message {
             self.sent_records += records.len() as u64;
         }
+        self.forwards += u64::from(matches!(message, PeerMessage::Forward { .. }));
         for lane in message.lanes(true) {
             self.transmit_over(from, to, *lane, &message);
         }
