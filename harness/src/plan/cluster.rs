@@ -79,7 +79,10 @@ pub struct ClientsPlan {
     /// How many more that ask for anything, with arguments at their edges; each answer has to be what a second
     /// implementation of the commands says. Only in the simulation.
     pub commands: usize,
-    /// Whether these ask for keys that go at some time, too; then the leader raises the level of the cluster. Only in the simulation.
+    /// How many more that read what their nodes have (`READONLY`), each within a bound that it draws: what they see may not be older
+    /// than that, and may not go back. Only in the simulation.
+    pub stale: usize,
+    /// Whether the clients of all commands ask for keys that go at some time, too; then the leader raises the level of the cluster. Only in the simulation.
     pub expiry: bool,
     /// Operations a second of all clients together; 0 is no limit.
     pub rate: u64,
@@ -97,6 +100,7 @@ impl Default for ClientsPlan {
             pipelines: 0,
             elsewhere_permille: 0,
             commands: 0,
+            stale: 0,
             expiry: false,
             rate: 0,
             timeout: Span::from_millis(1500),
@@ -125,6 +129,9 @@ impl ClientsPlan {
         )?;
         require(self.commands <= CLIENTS_MAX, "clients.commands", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.commands)
+        })?;
+        require(self.stale <= CLIENTS_MAX, "clients.stale", || {
+            format!("must be at most {CLIENTS_MAX}, not {}", self.stale)
         })?;
         require(!self.timeout.is_zero(), "clients.timeout", || {
             "must not be zero".to_owned()

@@ -9,7 +9,7 @@ use super::Expected;
 use crate::nemesis::{Schedule, ScheduleError};
 use crate::plan::{Plan, PlanError};
 use crate::results::Results;
-use crate::systems::{SYSTEM_FILE, System, SystemError};
+use crate::systems::{System, SystemError};
 
 /// A run that was recorded.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Recorded {
 
 impl RecordedSystem {
     fn load(self, folder: &Path) -> Result<Box<System>, RecordedError> {
-        let path = folder.join(SYSTEM_FILE);
+        let path = folder.join("system.toml");
         let text = std::fs::read_to_string(&path);
         let text = text.map_err(|error| RecordedError::File(format!("{}: {error}", path.display())))?;
         Ok(Box::new(System::parse(&text, &self.file)?))
@@ -179,8 +179,6 @@ fn committed(folder: &Path) -> Result<Option<Recorded>, RecordedError> {
         ))
     };
     let seed = plan.seed.ok_or_else(without)?;
-    let file = folder.join(SYSTEM_FILE);
-    let system = file.is_file().then(|| System::load(&file).map(Box::new));
     Ok(Some(Recorded {
         folder: folder.to_owned(),
         plan,
@@ -188,7 +186,7 @@ fn committed(folder: &Path) -> Result<Option<Recorded>, RecordedError> {
         origin: Origin::Processes {
             noraftd: None,
             noraftd_old: None,
-            system: system.transpose()?,
+            system: None,
             schedule: Schedule::load(&folder.join("schedule.jsonl"))?,
         },
         rule: Some(expected.rule),

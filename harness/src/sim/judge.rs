@@ -8,6 +8,7 @@ use super::journal::coverage::watcher::Watcher;
 use super::journal::history::WorkloadHistory;
 use super::parts::phase::Phase;
 use super::parts::rule::BrokenRule;
+use super::parts::stale_readers::StaleReaders;
 use super::world::World;
 use super::{Decisions, Simulated, TraceSum};
 use crate::checker::{Budget, Options, check};
@@ -31,6 +32,9 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     if plan.clients.commands > 0 {
         let semantics = &world.clients.commands.semantics;
         checks.push(commands(semantics.answers, semantics.images));
+    }
+    if plan.clients.stale > 0 {
+        checks.push(stale(&world.clients.stale_readers));
     }
     let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
@@ -142,6 +146,27 @@ fn commands(answers: u64, images: u64) -> CheckResult {
         seconds: 0.0,
         summary: Some(format!(
             "{answers} answers and {images} states are those of the second implementation"
+        )),
+        explanation: None,
+        account: None,
+        usage: None,
+    }
+}
+
+/// What clients saw that take what is old; had they seen what they must not, the run would have ended there.
+fn stale(readers: &StaleReaders) -> CheckResult {
+    let StaleReaders { reads, old, .. } = *readers;
+    CheckResult {
+        model: "stale reads".to_owned(),
+        verdict: if reads > 0 {
+            Outcome::Valid
+        } else {
+            Outcome::Unknown
+        },
+        operations: reads,
+        seconds: 0.0,
+        summary: Some(format!(
+            "{reads} reads were within their bounds, {old} of them of an older state than that of their arrival"
         )),
         explanation: None,
         account: None,

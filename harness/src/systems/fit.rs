@@ -39,6 +39,7 @@ pub fn fit(mut plan: Plan, system: &System, namespaces: Result<(), String>) -> R
     for (key, asked) in [
         ("pipelines", &mut clients.pipelines),
         ("commands", &mut clients.commands),
+        ("stale", &mut clients.stale),
     ] {
         if std::mem::take(asked) > 0 {
             left_out.push(format!("clients.{key}: they are clients of noraftd"));

@@ -13,6 +13,7 @@ use super::commands::Commands;
 use super::event::Event;
 use super::pipelines::Pipelines;
 use super::probes::Probes;
+use super::stale_readers::StaleReaders;
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
 use crate::op::HistoryEvent;
@@ -25,6 +26,8 @@ pub(crate) struct Clients {
     pub(crate) pipelines: Pipelines,
     /// Those that ask for anything.
     pub(crate) commands: Commands,
+    /// Those of `READONLY`.
+    pub(crate) stale_readers: StaleReaders,
     /// Writes that a driver from outside asks for.
     pub(crate) probes: Probes,
     pub(crate) list: Vec<SimClient>,
@@ -92,12 +95,13 @@ pub(crate) struct Finale {
 }
 
 impl Clients {
-    pub(crate) fn new(plan: &Plan, prng: &Prng, pipelines: &Prng, commands: &Prng) -> Self {
+    pub(crate) fn new(plan: &Plan, [prng, pipelines, commands, stale]: [Prng; 4]) -> Self {
         let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
         let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
         let mut clients = Self {
-            pipelines: Pipelines::new(plan, pipelines),
-            commands: Commands::new(plan, commands),
+            pipelines: Pipelines::new(plan, &pipelines),
+            commands: Commands::new(plan, &commands),
+            stale_readers: StaleReaders::new(plan, &stale),
             probes: Probes::default(),
             list: Vec::new(),
             rest: Resting::default(),
@@ -126,7 +130,8 @@ impl Clients {
         let clients = self.list.iter_mut().map(|client| &mut client.prng);
         let pipelines = self.pipelines.list.iter_mut().map(|pipeline| &mut pipeline.prng);
         let commands = self.commands.list.iter_mut().map(|commander| &mut commander.prng);
-        for (at, prng) in (0..).zip(clients.chain(pipelines).chain(commands)) {
+        let readers = self.stale_readers.list.iter_mut().map(|reader| &mut reader.prng);
+        for (at, prng) in (0..).zip(clients.chain(pipelines).chain(commands).chain(readers)) {
             *prng = root.fork(at);
         }
     }

@@ -71,6 +71,11 @@ pub(crate) enum NodeEvent {
         connection: u64,
         requests: Vec<(u64, Request)>,
     },
+    /// Reads of a client of `READONLY` arrive.
+    StaleReads {
+        connection: u64,
+        requests: Vec<(u64, Request)>,
+    },
 }
 
 /// Something that happens to a connection between nodes.
@@ -127,6 +132,8 @@ pub(crate) enum RunEvent {
     Burst { pipeline: usize },
     /// A client that asks for anything asks for the next few things.
     Commands { client: usize },
+    /// A client of `READONLY` reads a few things.
+    ReadStale { reader: usize },
     /// A leader is cut off as it rises.
     BeginCoup { node: usize },
     /// It is heard again.

@@ -27,6 +27,7 @@ pub(crate) mod rot;
 pub(crate) mod rule;
 pub(crate) mod semantics;
 pub(crate) mod stale;
+pub(crate) mod stale_readers;
 pub(crate) mod transfers;
 pub(crate) mod voters;
 

@@ -79,6 +79,8 @@ pub enum Rule {
     StartsAgain,
     /// A read is answered from a state that is at least as late as what was committed when it came.
     ReadsAreCurrent,
+    /// A read that may be old is answered from a state within its bound, and not before what its connection saw.
+    ReadsAreYoung,
     /// A leader answers a read when a majority of its voters has said, since the read came, that it follows.
     ReadsAreConfirmed,
     /// A write that was refused is never committed.
@@ -148,6 +150,7 @@ impl fmt::Display for Rule {
             Self::DamageRefused => "damage is refused",
             Self::StartsAgain => "starts again",
             Self::ReadsAreCurrent => "reads are current",
+            Self::ReadsAreYoung => "reads are as young as they say",
             Self::ReadsAreConfirmed => "reads are confirmed",
             Self::RefusedIsNotDone => "what is refused is not done",
             Self::AskedIsAnswered => "what is asked is answered",

@@ -74,6 +74,7 @@ impl World {
         patch.into_iter().for_each(|patch| self.give_job(at, patch));
         vote.into_iter().for_each(|vote| self.give_vote(at, vote));
         self.observe(at);
+        self.note_staleness(at);
         self.look_at_steps(at);
         self.look_at_log(at);
         for output in outputs.drain(..) {

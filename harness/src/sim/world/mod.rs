@@ -24,6 +24,7 @@ mod rejoin;
 mod removal;
 mod settle;
 mod snapshots;
+mod stale_readers;
 mod starts;
 mod storage;
 mod transfers;
@@ -88,9 +89,7 @@ impl World {
             network: Network::new(count, &plan.sim.network, &root.fork(FORK_NETWORK)),
             clients: Clients::new(
                 plan,
-                &root.fork(FORK_CLIENTS),
-                &root.fork(FORK_PIPELINES),
-                &root.fork(FORK_COMMANDS),
+                [FORK_CLIENTS, FORK_PIPELINES, FORK_COMMANDS, FORK_STALE].map(|label| root.fork(label)),
             ),
             nemesis: SimNemesis::new(plan, seed, root.fork(FORK_COUPS)),
             voters: Voters::new(plan),
@@ -133,6 +132,7 @@ impl World {
         }
         self.begin_pipelines();
         self.begin_commands();
+        self.begin_stale_readers();
         self.begin_lanes();
         self.queue.push(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         let time = self.plan.time.as_millis() * MILLI;
@@ -200,6 +200,9 @@ impl World {
             NodeEvent::Pipelined { connection, requests } => {
                 self.pipelined_arrive(node, connection, requests)
             }
+            NodeEvent::StaleReads { connection, requests } => {
+                self.stale_reads_arrive(node, connection, requests);
+            }
         }
     }
 
@@ -212,6 +215,7 @@ impl World {
             RunEvent::Return { node } => self.bring_back(node),
             RunEvent::Burst { pipeline } => self.burst(pipeline),
             RunEvent::Commands { client } => self.ask_commands(client),
+            RunEvent::ReadStale { reader } => self.read_stale(reader),
             RunEvent::BeginCoup { node } => self.begin_coup(node),
             RunEvent::EndCoup { node } => self.end_coup(node),
             RunEvent::Branch { seed } => self.branch_off(seed),
@@ -368,6 +372,7 @@ const FORK_PIPELINES: u64 = 7;
 const FORK_COUPS: u64 = 8;
 const FORK_COMMANDS: u64 = 9;
 const FORK_LEVELS: u64 = 10;
+const FORK_STALE: u64 = 11;
 /// Clients do not begin all at once.
 const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
 /// Hashing a state costs as much as thousands of events.

@@ -62,6 +62,8 @@ pub(crate) enum ClientHappening<'a> {
         number: u64,
         outcome: &'a Outcome,
     },
+    /// A client of `READONLY` reads, or is answered.
+    Stale(StaleHappening<'a>),
     /// A node is asked for other voters.
     AsksForVoters {
         node: usize,
@@ -172,6 +174,7 @@ impl Hash for ClientHappening<'_> {
             Self::DrawnIsAnswered { client, number, .. } => {
                 write_all(to, &[0xb5, *client as u64, *number]);
             }
+            Self::Stale(stale) => stale.hash(to),
             Self::AsksForVoters { node, id, voters } => {
                 let bits = voters.iter().fold(0, |bits, id| bits | 1 << (id.get() % 64));
                 write_all(to, &[0xb2, *node as u64, id.0, bits]);
@@ -248,15 +251,75 @@ impl Display for ClientHappening<'_> {
                 f,
                 "client {client} of all commands, request {number}: {outcome:?}"
             ),
+            Self::Stale(stale) => Display::fmt(stale, f),
             Self::AsksForVoters { node, voters, .. } => {
-                let voters: Vec<u64> = voters.iter().map(|id| id.get()).collect();
-                write!(f, "n{} is asked for the voters {voters:?}", node + 1)
+                write!(f, "n{} is asked for the voters {:?}", node + 1, numbers(voters))
             }
             Self::VotersAreAnswered { node, outcome, .. } => {
                 write!(f, "n{} answers the request for voters: {outcome:?}", node + 1)
             }
             Self::Transfers(transfer) => Display::fmt(transfer, f),
             Self::Probes(probe) => Display::fmt(probe, f),
+        }
+    }
+}
+
+fn numbers(voters: &BTreeSet<NodeId>) -> Vec<u64> {
+    voters.iter().map(|id| id.get()).collect()
+}
+
+/// Something that happens to a client of `READONLY`.
+#[derive(Debug)]
+pub(crate) enum StaleHappening<'a> {
+    /// It reads a few things.
+    Reads {
+        reader: usize,
+        node: usize,
+        requests: usize,
+    },
+    /// One of these reads is answered.
+    IsAnswered {
+        reader: usize,
+        number: u64,
+        outcome: &'a Outcome,
+    },
+}
+
+impl Hash for StaleHappening<'_> {
+    fn hash<H: Hasher>(&self, to: &mut H) {
+        match self {
+            Self::Reads {
+                reader,
+                node,
+                requests,
+            } => write_all(to, &[0xbc, *reader as u64, *node as u64, *requests as u64]),
+            Self::IsAnswered { reader, number, .. } => {
+                write_all(to, &[0xbd, *reader as u64, *number]);
+            }
+        }
+    }
+}
+
+impl Display for StaleHappening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reads {
+                reader,
+                node,
+                requests,
+            } => write!(
+                f,
+                "client {reader} of what may be old asks n{} {requests} reads",
+                node + 1
+            ),
+            Self::IsAnswered {
+                reader,
+                number,
+                outcome,
+            } => write!(
+                f,
+                "client {reader} of what may be old, read {number}: {outcome:?}"
+            ),
         }
     }
 }

@@ -20,6 +20,7 @@
 //! | the nodes agree | no node finds that its state or its log differs from another's (`replica/agreement.rs`) |
 //! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
 //! | reads are current | a read is answered with the state at an index between what was committed when it came and now (`reads`) |
+//! | reads are as young as they say | a read that may be old is answered with a state that has what was committed before its bound, and no earlier one than its connection saw (`staleness`, `parts/stale_readers`) |
 //! | reads are confirmed | since a read came, its leader has heard from a majority of its voters that they follow it (`confirmed`) |
 //! | what is asked is answered | what a client asks by the process that it came to; what that passes on by the leader it was meant for (`answers`) |
 //! | voters are committed | who asked for other voters is answered when the committed configuration has them, and no other node is needed any more (`changes`) |
@@ -64,6 +65,7 @@ pub(crate) mod reads;
 mod remembering;
 mod sending;
 pub(crate) mod short_log;
+mod staleness;
 mod voting;
 
 use std::collections::BTreeMap;
@@ -94,6 +96,7 @@ use self::once::Once;
 use self::reads::Reads;
 use self::sending::Sending;
 use self::short_log::ShortLog;
+use self::staleness::Staleness;
 use super::rule::{Broken, Checked, Rule, ensure};
 
 /// Watches one cluster for one run.
@@ -126,6 +129,7 @@ pub(crate) struct Checks {
     seen: Vec<Option<Seen>>,
     /// Reads of clients.
     pub(crate) reads: Reads,
+    pub(crate) staleness: Staleness,
     pub(crate) confirmed: Confirmed,
     /// What nodes pass on.
     pub(crate) answers: Answers,
@@ -175,6 +179,7 @@ impl Checks {
             states: BTreeMap::new(),
             seen: vec![None; nodes],
             reads: Reads::default(),
+            staleness: Staleness::default(),
             confirmed: Confirmed::default(),
             answers: Answers::default(),
             changes: Changes::default(),

@@ -25,6 +25,8 @@ pub(crate) struct Reads {
     /// After each committed entry, from the first one on that a read may see; the last is that of now.
     states: VecDeque<Machine>,
     open: BTreeMap<Asker, OpenRead>,
+    /// So many more are kept for reads that may be old.
+    kept: u64,
     /// How many reads of clients that do not wait were answered.
     pipelined: u64,
 }
@@ -68,7 +70,26 @@ impl Reads {
         }
     }
 
-    fn committed_index(&self) -> u64 {
+    /// Reads that may be old are looked at, too.
+    pub(crate) fn keep_states(&mut self) {
+        self.kept = KEPT_STATES;
+    }
+
+    /// The first index from `from` on whose state gives this answer; `from` where that state is known no more.
+    pub(crate) fn first_state(&self, from: u64, body: &[u8], reply: &Reply) -> Option<u64> {
+        let index_of = |state: &Machine| state.applied_index().get();
+        if self.states.front().is_none_or(|first| index_of(first) > from) {
+            return Some(from);
+        }
+        let states = self.states.iter().skip_while(|state| index_of(state) < from);
+        states
+            .into_iter()
+            .find(|state| state.query(body) == *reply)
+            .map(index_of)
+    }
+
+    /// The highest index that is committed anywhere.
+    pub(crate) fn committed_index(&self) -> u64 {
         self.states.back().map_or(0, |state| state.applied_index().get())
     }
 
@@ -93,7 +114,7 @@ impl Reads {
             self.written.pop_first();
         }
         let needed = self.open.values().map(|read| read.since).min();
-        let needed = needed.unwrap_or(index);
+        let needed = needed.unwrap_or(index).min(index.saturating_sub(self.kept));
         while self.states.len() > 1 && self.states[0].applied_index().get() < needed {
             self.states.pop_front();
         }
@@ -185,6 +206,9 @@ impl Reads {
         })
     }
 }
+
+/// More than most nodes are behind, and a state shares what it has with the next one.
+const KEPT_STATES: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -310,6 +334,24 @@ mod tests {
             .pipelined(80, Some(&text("1")), &by(0))
             .expect("its connection is gone");
         reads.pipelined(90, Some(&text("1")), &by(0)).unwrap_err();
+    }
+
+    #[test]
+    fn an_old_answer_is_that_of_the_first_state_that_gives_it() {
+        let (mut reads, get) = (written(), body(&["GET", "key"]));
+        reads.keep_states();
+        reads.committed(1, 1);
+        reads.committed(2, 2);
+        reads.committed(3, 2);
+        assert_eq!(reads.first_state(1, &get, &text("1")), Some(1));
+        assert_eq!(reads.first_state(1, &get, &text("3")), Some(3));
+        assert_eq!(reads.first_state(2, &get, &text("1")), None, "it is too old");
+        assert_eq!(reads.first_state(1, &get, &text("lost")), None, "it never was");
+        assert_eq!(
+            reads.first_state(0, &get, &text("lost")),
+            Some(0),
+            "that is not known"
+        );
     }
 
     #[test]
