@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -85,6 +85,9 @@ nightly: setup-build ## everything that takes hours, one after the other; goes o
 crash-points: setup-build ## a crash at every write and sync of whole runs of the store, thousands a run (STORE_RUNS=20)
 	STORE_RUNS=$(STORE_RUNS) cargo test --release -p noraftd --test store -- --nocapture \
 		a_crash_at_any_operation a_power_cut_after_any_operation
+
+kernel-crash-points: build ## a crash between the writes of the kernel, on a disk that loses what was not flushed; root (POINTS=1000 TIME=10s)
+	@$(HARNESS) crash-points --points $(or $(POINTS),1000) --time $(if $(filter command line environment,$(origin TIME)),$(TIME),10s)
 
 power: build ## power cuts on real processes, in both tiers; that on ext4 takes root (TIME=20s SEED=7)
 	@$(HARNESS) run workloads/power.toml --time $(TIME) $(if $(SEED),--seed $(SEED))

@@ -23,6 +23,7 @@ pub mod campaign;
 pub mod checker;
 pub mod client;
 pub mod cluster;
+pub mod crash_points;
 pub mod damage;
 pub mod formats;
 pub mod generator;

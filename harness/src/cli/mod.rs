@@ -16,6 +16,7 @@ mod bugs;
 mod campaign;
 mod check;
 mod coverage;
+mod crash_points;
 mod cut_off;
 mod export;
 mod generate;
@@ -59,6 +60,7 @@ enum Verb {
     Publish(publish::Args),
     Shrink(shrink::Args),
     Topologies(topologies::Args),
+    CrashPoints(crash_points::Args),
     Bugs(bugs::Args),
     Systems(systems::Args),
     Check(check::Args),
@@ -89,6 +91,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Publish(args) => publish::run(&args),
         Verb::Shrink(args) => shrink::run(&args),
         Verb::Topologies(args) => topologies::run(&args),
+        Verb::CrashPoints(args) => crash_points::run(args),
         Verb::Bugs(args) => bugs::run(args),
         Verb::Systems(args) => systems::run(&args),
         Verb::Check(args) => check::run(&args),

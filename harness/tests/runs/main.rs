@@ -4,6 +4,7 @@ mod book;
 mod browse;
 mod campaign;
 mod coverage;
+mod crash_points;
 mod deploy;
 mod namespaces;
 mod plans;

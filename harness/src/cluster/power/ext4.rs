@@ -63,36 +63,39 @@ pub fn private_mounts() -> Result<(), Errno> {
 impl Ext4 {
     /// Makes a file system in the folder `home` and mounts it there.
     pub(super) fn make(home: &Path) -> Result<Self, String> {
-        if !MOUNTS_ARE_PRIVATE.load(Ordering::Relaxed) {
-            return Err("it takes root, to have mounts of one's own".to_owned());
-        }
         let home = home.canonicalize().map_err(|error| error.to_string())?;
-        let ext4 = Self {
-            image: home.join("disk.img"),
-            mount_point: home.join("disk"),
-            mounted: Mutex::new(None),
-        };
-        ext4.format()
+        let ext4 = Self::at(home.join("disk.img"), home.join("disk"))?;
+        Self::format(&ext4.image, IMAGE_BYTES)
+            .and_then(|()| fs::create_dir_all(&ext4.mount_point))
             .map_err(|error| format!("{}: {error}", ext4.image.display()))?;
         ext4.mount()?;
         Ok(ext4)
     }
 
-    fn format(&self) -> io::Result<()> {
-        fs::create_dir_all(&self.mount_point)?;
-        File::create(&self.image)?.set_len(IMAGE_BYTES)?;
-        run(Command::new("mkfs.ext4")
-            .args(["-q", "-F", "-m", "0"])
-            .arg(&self.image))
-        .map_err(io::Error::other)
+    /// The file system in the file `image`, which is mounted at `mount_point` when it is wanted.
+    pub(crate) fn at(image: PathBuf, mount_point: PathBuf) -> Result<Self, String> {
+        if !MOUNTS_ARE_PRIVATE.load(Ordering::Relaxed) {
+            return Err("it takes root, to have mounts of one's own".to_owned());
+        }
+        Ok(Self {
+            image,
+            mount_point,
+            mounted: Mutex::new(None),
+        })
     }
 
-    pub(super) fn data_dir(&self) -> PathBuf {
+    /// Makes an empty file system in a sparse file of `bytes`.
+    pub(crate) fn format(image: &Path, bytes: u64) -> io::Result<()> {
+        File::create(image)?.set_len(bytes)?;
+        run(Command::new("mkfs.ext4").args(["-q", "-F", "-m", "0"]).arg(image)).map_err(io::Error::other)
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
         self.mount_point.join("data")
     }
 
     /// Mounts it, unless it is: what the journal holds is recovered.
-    pub(super) fn mount(&self) -> Result<(), String> {
+    pub(crate) fn mount(&self) -> Result<(), String> {
         let mut mounted = self.lock();
         if mounted.is_some() {
             return Ok(());
