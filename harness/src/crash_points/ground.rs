@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use fuser::{BackgroundSession, Config, MountOption, Session};
 
 use super::CrashPointsError;
+use super::blocks::Blocks;
 use super::log::Log;
 use super::served::{FILE, Served};
-use super::volume::{Blocks, Volume};
+use super::volume::Volume;
 use crate::cluster::power::{Ext4, NotPossible};
 use crate::plan::PowerTier;
 

@@ -5,7 +5,7 @@
 
 use noraftd::prng::Prng;
 
-use super::volume::{Block, Blocks};
+use super::blocks::{Block, Blocks};
 
 /// What the kernel asked of the disk.
 #[derive(Debug, Clone)]

@@ -3,6 +3,7 @@
 //!
 //! | module | what it owns |
 //! |-|-|
+//! | `blocks` | what is written as a whole |
 //! | `volume` | the disk: its blocks, and its writes and flushes in order |
 //! | `log` | what a crash at a point may leave |
 //! | `served` | the disk as a file that the kernel writes to (FUSE) |
@@ -15,6 +16,7 @@
 //! Invariant: a point counts against the daemon only when the file system could be mounted; what was acknowledged before it has to
 //! be there, and the streams have no gap.
 
+mod blocks;
 mod ground;
 mod log;
 mod node;

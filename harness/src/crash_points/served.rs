@@ -12,7 +12,8 @@ use fuser::{
     ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request, WriteFlags,
 };
 
-use super::volume::{BLOCK, Volume};
+use super::blocks::BLOCK;
+use super::volume::Volume;
 
 /// The disk, which others look at meanwhile.
 #[derive(Debug, Clone)]

@@ -7,17 +7,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use imbl::OrdMap;
-
+use super::blocks::{BLOCK, Block, Blocks};
 use super::log::{Event, Log};
-
-/// What is written as a whole or not at all.
-pub(super) const BLOCK: usize = 4096;
-
-/// The bytes of a block.
-pub(super) type Block = Arc<[u8]>;
-/// Blocks by their number.
-pub(super) type Blocks = OrdMap<u64, Block>;
 
 /// A disk.
 #[derive(Debug)]
