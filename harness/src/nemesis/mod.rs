@@ -405,7 +405,8 @@ impl Nemesis {
             FaultKind::MistakeClone(_)
             | FaultKind::CrashAt(..)
             | FaultKind::DiskAt(..)
-            | FaultKind::Upgrade(_) => Effect::from(Err("only a simulation can do it".to_owned())),
+            | FaultKind::Upgrade(_)
+            | FaultKind::Member => Effect::from(Err("only a simulation can do it".to_owned())),
         }
     }
 

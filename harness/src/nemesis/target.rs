@@ -70,7 +70,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         }
         FaultKind::Coup(_) => coup(circumstances),
         // Which node is asked, and for what, does not depend on which nodes are free.
-        FaultKind::Voters | FaultKind::Quiet => Some(Targets {
+        FaultKind::Voters | FaultKind::Member | FaultKind::Quiet => Some(Targets {
             nodes: Vec::new(),
             links: Vec::new(),
             impaired: Vec::new(),

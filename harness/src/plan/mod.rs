@@ -257,6 +257,16 @@ impl Plan {
         }
     }
 
+    /// How many nodes there may be in a run, those among them that join.
+    pub fn nodes_max(&self) -> usize {
+        let joining = if self.has(KindName::Member) {
+            JOINING_MAX
+        } else {
+            0
+        };
+        self.cluster.nodes + joining
+    }
+
     /// Whether nodes lose their data directories.
     pub fn loses_directories(&self) -> bool {
         let loses = |fault: &FaultPlan| {
@@ -351,6 +361,9 @@ fn name_is_plain(name: &str) -> bool {
 const TIME_MAX: Span = Span::from_millis(24 * 60 * 60 * 1000);
 /// More faults at once than this leave nothing running.
 const LANES_MAX: usize = 4;
+
+/// Machines that join, at most.
+const JOINING_MAX: usize = 6;
 
 /// Of parts of snapshots.
 const CHUNK_BITS_MIN: u64 = 6;

@@ -157,10 +157,11 @@ impl Membership {
     }
 
     fn addresses_of(&self, members: &Members, others: &BTreeSet<NodeId>) -> BTreeMap<NodeId, Endpoint> {
-        let mut addresses = BTreeMap::new();
-        if members.is_empty() && !self.flags.is_empty() {
-            return self.flags.clone();
-        }
+        // Without a table as far as it is applied: the log may have a configuration with nodes that have joined since.
+        let mut addresses = match members.is_empty() {
+            true => self.flags.clone(),
+            false => BTreeMap::new(),
+        };
         let rows = members.iter().filter(|row| row.id != self.own.id);
         for row in rows {
             let written = row.addresses.peer.parse().ok();
@@ -183,7 +184,7 @@ impl Membership {
     fn roll(&self, members: &Members, others: BTreeSet<NodeId>) -> Roll {
         let incarnations = members.iter().filter(|row| row.incarnation != 0);
         let ids = match (members.is_empty(), self.flags.is_empty()) {
-            (true, false) => self.flags.keys().copied().collect(),
+            (true, false) => self.flags.keys().copied().chain(others).collect(),
             (true, true) => others,
             (false, _) => {
                 let rows = members.iter().map(|row| row.id);

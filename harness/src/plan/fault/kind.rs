@@ -102,6 +102,10 @@ pub enum FaultKind {
     /// The process is killed, and started again as a version that supports another level. All nodes go forward, one after the other, now
     /// and then back before the level may have risen, and forward again; then an operator has the leader raise the level.
     Upgrade(Target),
+    /// An operator changes the membership table: a new machine joins, with an id that was reserved for it or without one, and is made
+    /// a voter at once or on an order; a member is removed, replaced by a learner, or moves to another address. What may have been done is
+    /// asked for again where the rest follows from it. A node that was removed hears of it and stays out. At most six ids are given.
+    Member,
 }
 
 impl FaultKind {
@@ -147,6 +151,7 @@ impl FaultKind {
             KindName::Starve => Self::Starve(target?, scarce?),
             KindName::Quiet => Self::Quiet,
             KindName::Upgrade => Self::Upgrade(target?),
+            KindName::Member => Self::Member,
         })
     }
 
@@ -214,13 +219,12 @@ impl FaultKind {
             Self::CrashAt(target, operations) => (KindName::CrashAt, at(on(target), operations)),
             Self::CrashLoop(target) => (KindName::CrashLoop, on(target)),
             Self::CrashStorm(target) => (KindName::CrashStorm, on(target)),
-            Self::DiskAt(target, trouble, operations) => {
-                (KindName::DiskAt, at(on_disk(target, trouble), operations))
-            }
+            Self::DiskAt(on, trouble, when) => (KindName::DiskAt, at(on_disk(on, trouble), when)),
             Self::Damage(target, damage) => (KindName::Damage, files(target, damage)),
             Self::Starve(target, scarce) => (KindName::Starve, starved(target, scarce)),
             Self::Quiet => (KindName::Quiet, none),
             Self::Upgrade(target) => (KindName::Upgrade, on(target)),
+            Self::Member => (KindName::Member, none),
         }
     }
 

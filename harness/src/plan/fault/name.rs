@@ -39,6 +39,7 @@ pub enum KindName {
     Starve,
     Quiet,
     Upgrade,
+    Member,
 }
 
 /// Where a kind of fault is possible, and why not in the other world.
@@ -100,7 +101,7 @@ impl Row {
 }
 
 /// Every kind of fault.
-const TABLE: [Row; 28] = [
+const TABLE: [Row; 29] = [
     Row::new(
         KindName::Kill,
         "kill",
@@ -308,17 +309,25 @@ const TABLE: [Row; 28] = [
         "a node is started again as a version of another level, and the cluster's level rises once all support it",
     )
     .simulated("real processes change their version with `roll`, for which two programs are needed"),
+    Row::new(
+        KindName::Member,
+        "member",
+        Takes::Nothing,
+        1,
+        "a machine joins, or a member is promoted, removed, replaced, or moves to another address",
+    )
+    .simulated("there, every machine has its process, its ports and its links before the run begins"),
 ];
 
-// `Upgrade` is the last one.
+// `Member` is the last one.
 const _: () = assert!(
-    KindName::Upgrade as usize + 1 == TABLE.len(),
+    KindName::Member as usize + 1 == TABLE.len(),
     "every kind has a row"
 );
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 28] = {
+    pub const ALL: [Self; 29] = {
         let mut all = [Self::Kill; TABLE.len()];
         let mut at = 0;
         while at < TABLE.len() {

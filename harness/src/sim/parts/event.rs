@@ -8,6 +8,8 @@ use noraftd::protocol::command::Request;
 use noraftd::protocol::peer::PeerMessage;
 use noraftd::protocol::resp::Reply;
 
+use super::members::Order;
+
 /// Something that happens at its time.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -128,6 +130,12 @@ pub(crate) enum RunEvent {
     StopRemoved { request: u64 },
     /// A node that was stopped for that comes back.
     Return { node: usize },
+    /// Nothing was heard of a request about members.
+    OrderIsLate { request: u64 },
+    /// It is asked for again.
+    Ask { order: Box<Order> },
+    /// A machine goes on to join.
+    Joins { machine: usize, lane: usize },
     /// A client that does not wait for answers sends its next requests.
     Burst { pipeline: usize },
     /// A client that asks for anything asks for the next few things.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use noraft::NodeId;
 use noraftd::admission::{Admission, NotAdmitted, Unfit, check_reply};
 use noraftd::level::Level;
-use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, SharedSettings, Starts};
+use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, Reject, SharedSettings, Starts};
 use noraftd::store::disk::Disk;
 use noraftd::store::{Identity, KnownPeers, genesis, start_count};
 
@@ -54,7 +54,10 @@ impl Card {
             ));
         }
         let settings = SharedSettings {
-            members: Some(genesis::hash(nodes)),
+            // A node that joins knows nothing of the beginning.
+            members: nodes
+                .contains(&identity.owner.node_id)
+                .then(|| genesis::hash(nodes)),
             payload_bytes_max: self.payload_bytes_max,
         };
         let mut others = nodes.clone();
@@ -69,6 +72,16 @@ impl Card {
             settings,
             admission: Admission::new(identity.owner, settings, others, known_peers),
         })
+    }
+}
+
+impl NoConnection {
+    /// True when the other node says that this one was removed.
+    pub(crate) fn is_removed(&self) -> bool {
+        let Self::NotAdmitted(NotAdmitted::Refused(refusal)) = self else {
+            return false;
+        };
+        refusal.reject == Reject::Removed
     }
 }
 
@@ -89,6 +102,11 @@ impl Greeter {
             payload_bytes_max: self.settings.payload_bytes_max,
             level: self.level,
         }
+    }
+
+    /// Names its directory.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.identity.incarnation
     }
 
     /// The highest level that its program supports.

@@ -34,10 +34,19 @@ impl Levels {
     pub(crate) fn new(plan: &Plan, mut prng: Prng) -> Self {
         let changes = plan.has(KindName::Upgrade);
         let first = if changes { Level::FIRST } else { Level::SUPPORTED };
-        let by_themselves = plan.clients.expiry && (!changes || prng.chance(1, AUTO_ONE_IN));
+        let takes_level = plan.clients.expiry || plan.has(KindName::Member);
+        let by_themselves = takes_level && (!changes || prng.chance(1, AUTO_ONE_IN));
         let may_return = changes && !by_themselves;
         Self {
-            supported: vec![first; plan.cluster.nodes],
+            supported: (0..plan.nodes_max())
+                .map(|at| {
+                    if at < plan.cluster.nodes {
+                        first
+                    } else {
+                        Level::SUPPORTED
+                    }
+                })
+                .collect(),
             raise_themselves: by_themselves,
             wanted: Level::SUPPORTED,
             returns: if may_return {
@@ -120,7 +129,7 @@ pub(crate) fn is_raise(id: RequestId) -> bool {
 
 /// Marks the requests that are no client's.
 const RAISE: u64 = 1 << RAISE_BIT;
-const RAISE_BIT: u32 = 58;
+const RAISE_BIT: u32 = 55;
 /// Of the runs in which keys go at some time, one in so many has leaders raise the level by themselves.
 const AUTO_ONE_IN: u64 = 4;
 /// All nodes go back so often at most.

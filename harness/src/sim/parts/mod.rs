@@ -17,6 +17,7 @@ pub(crate) mod hello;
 pub(crate) mod job;
 pub(crate) mod lanes;
 pub(crate) mod levels;
+pub(crate) mod members;
 pub(crate) mod network;
 pub(crate) mod node;
 pub(crate) mod phase;
@@ -28,6 +29,7 @@ pub(crate) mod rule;
 pub(crate) mod semantics;
 pub(crate) mod stale;
 pub(crate) mod stale_readers;
+pub(crate) mod table;
 pub(crate) mod transfers;
 pub(crate) mod voters;
 

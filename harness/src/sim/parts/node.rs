@@ -21,6 +21,8 @@ use super::disk::SimDisk;
 use super::event::Event;
 use super::hello::Greeter;
 use super::job::{Job, Ran};
+use super::members::first_place;
+use super::table::Table;
 use crate::plan::{NodePlan, Plan};
 
 /// One node.
@@ -35,6 +37,10 @@ pub(crate) struct SimNode {
     /// Elsewhere a disk of its own, on which nothing fails.
     pub(crate) met: Arc<dyn Disk>,
     pub(crate) loss: Loss,
+    /// Whether it is a node of the cluster at all.
+    pub(crate) standing: Standing,
+    /// Where the others reach it.
+    pub(crate) place: String,
     /// The nemesis keeps it down.
     pub(crate) is_kept_down: bool,
     /// Only the last start that was scheduled counts.
@@ -46,6 +52,17 @@ pub(crate) struct SimNode {
     pub(crate) stalled: Option<Vec<Event>>,
     /// Kept for its allocation.
     pub(crate) outputs: Vec<Output>,
+}
+
+/// Whether there is a node of this number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// No machine has its id yet.
+    Absent,
+    /// It has a directory.
+    There,
+    /// It heard that it was removed, and stays out.
+    Gone,
 }
 
 /// What became of a node's directory.
@@ -77,6 +94,7 @@ pub(crate) struct Process {
     pub(crate) driver: Driver,
     pub(crate) reading: ReadDriver,
     pub(crate) greeter: Greeter,
+    pub(crate) table: Table,
     /// What the disk has to do, the first of it now.
     pub(crate) jobs: VecDeque<Job>,
     /// Since when a batch of entries is on its way to the disk, by the node's clock.
@@ -188,6 +206,12 @@ impl SimNode {
             disk,
             met,
             loss: Loss::default(),
+            standing: if id <= plan.cluster.nodes as u64 {
+                Standing::There
+            } else {
+                Standing::Absent
+            },
+            place: first_place(NodeId::new(id)),
             clock,
             life: 0,
             process: None,

@@ -107,6 +107,10 @@ pub enum Rule {
     LevelIsCovered,
     /// Who asks after a level was acknowledged to somebody is not refused for it.
     LevelIsKnown,
+    /// An id is one machine's permanently.
+    IdsAreNotReused,
+    /// Who hears that it was removed was, and is needed no more.
+    RemovedIsOut,
     /// One of the core's own.
     Core(Invariant),
 }
@@ -164,6 +168,8 @@ impl fmt::Display for Rule {
             Self::ForeignIsRefused => "a directory of another node is refused",
             Self::LevelIsCovered => "the level covers what is appended",
             Self::LevelIsKnown => "a level that is known is not refused",
+            Self::IdsAreNotReused => "ids are not reused",
+            Self::RemovedIsOut => "who was removed is out",
             Self::Core(invariant) => return write!(f, "{invariant:?}"),
         })
     }

@@ -20,6 +20,7 @@ use crate::sim::parts::clients::{Finale, Open, read_reply, request_of, words_of}
 use crate::sim::parts::commands::drawn;
 use crate::sim::parts::event::{ClientEvent, Event};
 use crate::sim::parts::levels::is_raise;
+use crate::sim::parts::members::{is_member, is_not_answered};
 use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
@@ -151,6 +152,12 @@ impl World {
         self.checks.answers.answered(self.nodes[node].id, id);
         let checked = self.checks.levels.answered(id.0, &outcome);
         self.check(checked);
+        if is_not_answered(id) {
+            return;
+        }
+        if is_member(id) {
+            return self.order_answered(node, id, &outcome);
+        }
         if is_raise(id) {
             return self.raise_answered(node, id, &outcome);
         }
@@ -319,20 +326,24 @@ impl World {
 
     /// Chooses where to go, and when, as the interpreter's clients do.
     fn go_on(&mut self, at: usize, succeeded: bool) {
-        let nodes = self.nodes.len() as u64;
+        let nodes = self.doors();
         let client = &mut self.clients.list[at];
         let turn = client.turn;
         let others = nodes - 1;
+        let mut door = None;
         if succeeded {
             if client.prng.chance(1, ROAM_ONE_IN) {
-                client.node = client.prng.below(nodes) as usize;
+                door = Some(client.prng.below(nodes));
                 client.life = None;
             }
         } else if client.life.is_none() && others > 0 {
-            client.node = (client.node + 1 + client.prng.below(others) as usize) % nodes as usize;
+            door = Some((client.node as u64 + 1 + client.prng.below(others)) % nodes);
         } else if client.prng.chance(1, 2) {
-            client.node = client.prng.below(nodes) as usize;
+            door = Some(client.prng.below(nodes));
             client.life = None;
+        }
+        if let Some(door) = door {
+            self.clients.list[at].node = self.door(door);
         }
         let pause = if succeeded { 0 } else { self.clients.pause };
         let begins = self.clients.reserve(self.queue.now() + pause + LOOK_AT_REPLY);

@@ -12,7 +12,7 @@ use super::World;
 use crate::damage::corruption::{Corruption, Files, draw, in_snapshot, leaves_no_trace, rot, unheaded};
 use crate::sim::journal::happening::{DiskHappening, Happening};
 use crate::sim::parts::MILLI;
-use crate::sim::parts::node::Process;
+use crate::sim::parts::node::{Process, Standing};
 use crate::sim::parts::phase::Phase;
 
 impl World {
@@ -55,7 +55,9 @@ impl World {
         self.look_at_disks();
         let mut sets = self.checks.deciding_sets();
         sets.extend(self.voters.asked_for().cloned());
-        sets.insert(self.nodes.iter().map(|node| node.id).collect());
+        sets.extend(self.wanted_voters());
+        let members = (0..self.nodes.len()).filter(|at| self.is_member(*at));
+        sets.insert(members.map(|at| self.nodes[at].id).collect());
         let unsure: BTreeSet<usize> = (0..self.nodes.len()).filter(|at| self.is_unsure(*at)).collect();
         let is_within = self.atlas.leaves_majorities(at, &sets, |at| unsure.contains(&at));
         let is_calm = self.progress.phase == Phase::Disturbed && self.nodes[at].disk.trouble().is_none();
@@ -69,6 +71,7 @@ impl World {
     fn is_unsure(&self, at: usize) -> bool {
         let node = &self.nodes[at];
         match node.process.as_ref() {
+            None if node.standing != Standing::There => false,
             Some(process) => process.replica.abstains() || process.is_about_to_mark(),
             None => {
                 let recovered = Inspection::of_files(&node.disk.files()).recovered;

@@ -89,6 +89,7 @@ impl World {
         self.checks.led.driven(node.id, writes);
         self.note_caught_up(at);
         self.schedule_wake(at);
+        self.follow_table(at);
     }
 
     fn give_batch(&mut self, at: usize, batch: Batch) {
@@ -434,6 +435,7 @@ impl World {
         let (from, to, lane) = (link.from, link.to, link.lane);
         let may = link.epoch == epoch && !link.is_open && link.cut_mode().is_none();
         let both = self.nodes[from].process.is_some() && self.nodes[to].process.is_some();
+        let both = both && self.reaches(at, from, to);
         let is_greeted = may && both && self.greet(at, from, to, lane);
         // What it learned of the other is on its disk.
         if may && both && self.carry_out_aim(to) {

@@ -13,6 +13,7 @@ use crate::sim::parts::MILLI;
 use crate::sim::parts::crash::Crash;
 use crate::sim::parts::event::{Event, LaneEvent, LinkEvent, RunEvent};
 use crate::sim::parts::lanes::InForce;
+use crate::sim::parts::node::Standing;
 use crate::sim::parts::phase::Phase;
 
 impl World {
@@ -48,7 +49,8 @@ impl World {
         let Some(decision) = self.nemesis.lanes[lane].next.take() else {
             return;
         };
-        let ids: Vec<u64> = self.nodes.iter().map(|node| node.id.get()).collect();
+        let there = self.nodes.iter().filter(|node| node.standing == Standing::There);
+        let ids: Vec<u64> = there.map(|node| node.id.get()).collect();
         let is_up = |id: &u64| self.nodes[*id as usize - 1].process.is_some();
         let mut running: Vec<u64> = ids.iter().copied().filter(is_up).collect();
         if let FaultKind::Upgrade(_) = decision.fault {
@@ -128,6 +130,7 @@ impl World {
             FaultKind::DiskStall(_) => self.for_each_target(lane, Self::stall),
             FaultKind::Quiet => self.begin_rest(roll),
             FaultKind::Upgrade(_) => self.upgrade(lane),
+            FaultKind::Member => self.change_members(lane, roll),
             // A plan is stripped of these before it is simulated.
             FaultKind::StallKill
             | FaultKind::VoteRace
@@ -160,7 +163,7 @@ impl World {
             let fault = force.decision.fault;
             matches!(
                 fault,
-                FaultKind::Voters | FaultKind::Transfer | FaultKind::Upgrade(_)
+                FaultKind::Voters | FaultKind::Transfer | FaultKind::Upgrade(_) | FaultKind::Member
             )
         };
         if let Some(force) = force.filter(|force| is_late(force)) {

@@ -40,7 +40,7 @@ impl World {
     }
 
     /// Any node may be asked, and passes it on.
-    fn raise_level(&mut self, lane: usize) {
+    pub(super) fn raise_level(&mut self, lane: usize) {
         let up: Vec<usize> = (0..self.nodes.len())
             .filter(|at| self.nodes[*at].process.is_some() && self.levels.of(*at) == Level::SUPPORTED)
             .collect();

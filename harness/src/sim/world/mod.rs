@@ -18,6 +18,7 @@ mod getting_on;
 mod holds;
 mod levels;
 mod look;
+mod members;
 mod outside;
 mod pipelines;
 mod rejoin;
@@ -27,6 +28,7 @@ mod snapshots;
 mod stale_readers;
 mod starts;
 mod storage;
+mod table;
 mod transfers;
 mod twins;
 mod voters;
@@ -48,6 +50,7 @@ use crate::sim::parts::clients::Clients;
 use crate::sim::parts::event::{ClientEvent, Event, LaneEvent, LinkEvent, NodeEvent, RunEvent};
 use crate::sim::parts::lanes::SimNemesis;
 use crate::sim::parts::levels::Levels;
+use crate::sim::parts::members::{Operator, Order};
 use crate::sim::parts::network::Network;
 use crate::sim::parts::node::{NORMAL, NodeClock, SimNode};
 use crate::sim::parts::phase::{Phase, Progress};
@@ -66,6 +69,7 @@ pub(crate) struct World {
     pub(super) nemesis: SimNemesis,
     pub(super) voters: Voters,
     pub(super) levels: Levels,
+    pub(super) operator: Operator,
     pub(super) atlas: Atlas,
     pub(super) checks: Checks,
     pub(super) progress: Progress,
@@ -79,7 +83,7 @@ impl World {
         let root = Prng::new(seed).fork(FORK_WORLD);
         let mut clocks = root.fork(FORK_CLOCKS);
         let disks = root.fork(FORK_DISKS);
-        let count = plan.cluster.nodes;
+        let count = plan.nodes_max();
         let nodes = (1..=count as u64)
             .map(|id| SimNode::new(id, &disks, clock(plan, &mut clocks), plan))
             .collect();
@@ -93,9 +97,10 @@ impl World {
             ),
             nemesis: SimNemesis::new(plan, seed, root.fork(FORK_COUPS)),
             voters: Voters::new(plan),
+            operator: Operator::new(plan),
             levels: Levels::new(plan, root.fork(FORK_LEVELS)),
             atlas: Atlas::new(count, root.fork(FORK_ATLAS)),
-            checks: Checks::new(count),
+            checks: Checks::with_room(plan.cluster.nodes, count),
             progress: Progress::default(),
             journal: Journal {
                 samples: (!matches!(lines, Lines::None)).then(Samples::default),
@@ -122,9 +127,10 @@ impl World {
     }
 
     fn begin(&mut self) {
-        for node in 0..self.nodes.len() {
+        for node in 0..self.plan.cluster.nodes {
             self.schedule_start(node, 0);
         }
+        self.begin_members();
         for client in 0..self.plan.clients.count {
             let at = self.prng.below(CLIENTS_START_WITHIN);
             self.queue
@@ -213,6 +219,9 @@ impl World {
             RunEvent::TwinCalls { node } => self.twin_calls(node),
             RunEvent::StopRemoved { request } => self.stop_removed(request),
             RunEvent::Return { node } => self.bring_back(node),
+            RunEvent::OrderIsLate { request } => self.order_is_late(request),
+            RunEvent::Ask { ref order } => self.ask_again(Order::clone(order)),
+            RunEvent::Joins { machine, lane } => self.joins(machine, lane),
             RunEvent::Burst { pipeline } => self.burst(pipeline),
             RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::ReadStale { reader } => self.read_stale(reader),

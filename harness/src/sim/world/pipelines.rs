@@ -7,6 +7,7 @@ use noraftd::protocol::outcome::Outcome;
 use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
 use super::World;
+use super::table::door_of;
 use crate::checker::session::Session;
 use crate::sim::journal::happening::{ClientHappening, Happening};
 use crate::sim::parts::MILLI;
@@ -29,7 +30,7 @@ impl World {
         if self.progress.phase != Phase::Disturbed {
             return;
         }
-        let nodes = self.nodes.len() as u64;
+        let nodes = self.doors();
         let pipeline = &mut self.clients.pipelines.list[at];
         let wait = pipeline.prng.between(1, BURST_EVERY_MAX) * MILLI;
         self.queue
@@ -43,7 +44,8 @@ impl World {
         if is_lost || pipeline.prng.chance(1, MOVE_ONE_IN) {
             self.clients.pipelines.connections += 1;
             pipeline.connection = self.clients.pipelines.connections;
-            pipeline.node = pipeline.prng.below(nodes) as usize;
+            let door = pipeline.prng.below(nodes);
+            pipeline.node = door_of(&self.nodes, door);
             let next = pipeline.first + pipeline.asked.len() as u64;
             self.checks
                 .reads

@@ -42,6 +42,7 @@ impl World {
         );
         accepting.greeter.admission.note_level(theirs);
         if let Err(why) = calling.greeter.greet(&mut accepting.greeter, lane, level) {
+            let is_removed = why.is_removed();
             self.journal.counters.processes.hellos_refused += 1;
             self.journal.note(
                 self.queue.now(),
@@ -55,8 +56,12 @@ impl World {
             let (epoch, again) = (self.network.link(link).epoch, self.prng.between(20, 200) * MILLI);
             self.queue
                 .after(again, Event::link(link, epoch, LinkEvent::Connect));
+            if is_removed {
+                self.hears_of_removal(from);
+            }
             return false;
         }
+        accepting.table.hear(caller.id, &caller.place);
         let checked = ensure(!is_outcast, Rule::LostIsNotHeard, || {
             format!(
                 "n{} lost its directory, and n{} listens to it all the same",
@@ -77,7 +82,8 @@ impl World {
             return Some(format!("{seen}; its directory stays"));
         }
         self.lose(at, BTreeMap::new());
-        if self.nemesis.prng.chance(1, 2) {
+        // A machine that joined would join again, as another node.
+        if self.nemesis.prng.chance(1, 2) && at < self.plan.cluster.nodes {
             self.nodes[at].is_kept_down = false;
             self.start_soon(at);
         }
@@ -135,17 +141,17 @@ impl World {
 
     /// True when the others would notice that the node's directory is another one, and nothing is lost with it.
     pub(super) fn may_be_lost(&mut self, at: usize) -> bool {
-        let (id, node) = (self.nodes[at].id, &self.nodes[at]);
+        let node = &self.nodes[at];
         let Some(process) = node.process.as_ref() else {
             return false;
         };
-        let others = self.nodes.iter().filter(|other| other.id != id);
+        let others = (0..self.nodes.len()).filter(|other| *other != at && self.is_member(*other));
         let has_met = others.clone().all(|other| {
-            let other = other.process.as_ref();
+            let other = self.nodes[other].process.as_ref();
             other.is_some_and(|other| other.greeter.has_met(&process.greeter))
         });
         let is_alone = self.nodes.iter().all(|node| !node.loss.is_outcast);
-        has_met && is_alone && !self.atlas.has_any_refused() && self.may_damage(at)
+        self.is_member(at) && has_met && is_alone && !self.atlas.has_any_refused() && self.may_damage(at)
     }
 
     /// The operator sets the node up again, soon.
@@ -162,12 +168,17 @@ impl World {
         if !self.nodes[at].loss.is_outcast {
             return;
         }
+        if !self.is_member(at) {
+            return self.hears_of_removal(at);
+        }
         // Only another fault or the operator keeps it down, and its end leads here again.
         let node = &self.nodes[at];
         if node.is_kept_down || node.is_paused || node.loss.is_stopped {
             return;
         }
-        let others: Vec<usize> = (0..self.nodes.len()).filter(|other| *other != at).collect();
+        let others: Vec<usize> = (0..self.nodes.len())
+            .filter(|other| *other != at && self.is_member(*other))
+            .collect();
         let is_there = |other: &usize| self.nodes[*other].process.is_some() && !self.nodes[*other].is_paused;
         let state = others
             .iter()

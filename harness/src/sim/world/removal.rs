@@ -64,7 +64,7 @@ impl World {
     /// The nodes that are no voters any more, since `request` is the last word about them.
     fn without(&self, voters: &BTreeSet<NodeId>, request: RequestId) -> Vec<usize> {
         let is_out = |id: NodeId| !voters.contains(&id) && self.voters.are_without(id, request);
-        let nodes = 0..self.nodes.len();
+        let nodes = 0..self.plan.cluster.nodes;
         nodes.filter(|at| is_out(self.nodes[*at].id)).collect()
     }
 

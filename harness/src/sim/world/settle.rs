@@ -55,7 +55,8 @@ impl World {
     /// and cannot be set up again because another refuses.
     pub(super) fn serving(&self) -> impl '_ + Iterator<Item = usize> {
         let is_stuck = |at: usize| self.nodes[at].loss.is_outcast && self.atlas.has_any_refused();
-        (0..self.nodes.len()).filter(move |at| !self.atlas.has_refused(*at) && !is_stuck(*at))
+        let serves = move |at: &usize| self.is_member(*at) && !self.atlas.has_refused(*at) && !is_stuck(*at);
+        (0..self.nodes.len()).filter(serves)
     }
 
     /// What should be served is not. That breaks a promise, but for two cases: a majority of the disks was damaged;

@@ -23,9 +23,10 @@ use crate::sim::parts::MILLI;
 use crate::sim::parts::connections::Connections;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
 use crate::sim::parts::hello::{Card, Greeter};
-use crate::sim::parts::node::{CLUSTER_ID, Process, Unfinished, other_settings, replica_config};
+use crate::sim::parts::node::{CLUSTER_ID, Process, Standing, Unfinished, other_settings, replica_config};
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::rule::Rule;
+use crate::sim::parts::table::Table;
 
 /// A directory that was opened.
 struct Opened {
@@ -49,7 +50,8 @@ impl World {
     pub(super) fn start(&mut self, at: usize, attempt: u64) {
         let node = &self.nodes[at];
         let is_over = node.process.is_some() || self.atlas.has_refused(at);
-        if node.attempt != attempt || is_over || node.is_kept_down || node.loss.is_stopped {
+        let is_none = node.standing != Standing::There;
+        if node.attempt != attempt || is_over || is_none || node.is_kept_down || node.loss.is_stopped {
             return;
         }
         self.damage_in_common(at);
@@ -102,7 +104,7 @@ impl World {
         let opened = match Store::open(disk.clone(), options, owner) {
             Err(OpenError::NoStore { .. }) => {
                 let incarnation = self.draw_incarnation(at);
-                let genesis = genesis_config(self.nodes.iter().map(|node| node.id));
+                let genesis = genesis_config(self.first_nodes());
                 Store::create(disk, options, Identity { owner, incarnation }, &genesis)
             }
             opened => opened,
@@ -125,7 +127,7 @@ impl World {
     /// How the process introduces itself. Nodes that are started with other segments than the plan says do not say so: it
     /// would keep them apart.
     fn greeter(&self, at: usize, store: &Store) -> io::Result<Greeter> {
-        let nodes = self.nodes.iter().map(|node| node.id).collect();
+        let nodes = self.first_nodes();
         let is_same = self.plan.sim.node.resettings_permille == 0;
         let payload_bytes_max = is_same.then_some(store.payload_bytes_max() as u64);
         let disk = Arc::clone(&self.nodes[at].met);
@@ -227,7 +229,10 @@ impl World {
             let life = self.nodes[at].life;
             self.queue.after(scrub, Event::node(at, life, NodeEvent::Scrub));
         }
+        let incarnation = greeter.incarnation();
+        let table = Table::new(self.nodes[at].id, incarnation, &self.first_nodes());
         self.nodes[at].process = Some(Process {
+            table,
             writes_since: None,
             replica,
             driver: Driver::new(store, self.nodes[at].clock.instant(self.queue.now())),

@@ -32,8 +32,8 @@ impl World {
             );
             return self.stop_after(lane, decision, 2 * election);
         }
-        let nodes = self.nodes.len() as u64;
-        let (any, to) = (prng.below(nodes) as usize, prng.below(nodes) as usize);
+        let nodes = self.doors();
+        let (any, to) = (self.door(prng.below(nodes)), self.door(prng.below(nodes)));
         let to = prng.chance(1, 2).then(|| self.nodes[to].id);
         let at = self.leader().filter(|_| prng.chance(7, 8)).unwrap_or(any);
         self.ask_to_hand_over(

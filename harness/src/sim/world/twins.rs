@@ -10,7 +10,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use noraft::NodeId;
 use noraftd::level::Level;
 use noraftd::store::disk::memory::MemDisk;
 use noraftd::store::{OpenError, Options, Owner, SpareBy, Store};
@@ -30,7 +29,7 @@ impl World {
     /// A node is killed, its directory is copied, and both are started.
     pub(super) fn start_twin(&mut self, at: usize) -> Option<String> {
         let is_first = self.nemesis.prng.chance(1, 2) && self.may_twin_be_met(at);
-        let nodes: BTreeSet<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let nodes = self.first_nodes();
         let mark = self.twin_mark();
         let disk = MemDisk::new();
         let card = self.nodes[at].process.as_ref()?.greeter.card();
@@ -100,7 +99,7 @@ impl World {
     }
 
     fn restart_twin(&mut self, twin: &mut Twin) {
-        let nodes: BTreeSet<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let nodes = self.first_nodes();
         let mark = self.twin_mark();
         let next = twin
             .greeter

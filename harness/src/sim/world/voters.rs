@@ -18,7 +18,7 @@ impl World {
     /// Asks the leader, mostly, for voters that `roll` decides on.
     pub(super) fn ask_for_voters(&mut self, lane: usize, roll: u64) {
         let prng = &mut Prng::new(roll).fork(FORK_VOTERS);
-        let mut nodes: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let mut nodes: Vec<NodeId> = self.first_nodes().into_iter().collect();
         prng.shuffle(&mut nodes);
         let least = if self.voters.may_be_lone && prng.chance(1, 8) {
             1
@@ -26,11 +26,11 @@ impl World {
             2
         };
         nodes.truncate(prng.between(least, nodes.len() as u64) as usize);
-        let any = prng.below(self.nodes.len() as u64) as usize;
+        let any = prng.below(self.plan.cluster.nodes as u64) as usize;
         let at = self.leader().filter(|_| prng.chance(7, 8)).unwrap_or(any);
         let mut voters: BTreeSet<NodeId> = nodes.into_iter().collect();
         if !self.may_become_voters(&voters) {
-            voters = self.nodes.iter().map(|node| node.id).collect();
+            voters = self.first_nodes();
         }
         let id = self.change_voters(at, voters);
         if let Some((id, voters)) = id {
@@ -94,10 +94,13 @@ impl World {
 
     /// True when every node's log says that all nodes are voters.
     pub(super) fn voters_are_back(&self) -> bool {
+        if self.checks.members.has_begun() {
+            return self.members_are_settled();
+        }
         if !self.voters.are_changed {
             return true;
         }
-        let all: Vec<NodeId> = self.nodes.iter().map(|node| node.id).collect();
+        let all: Vec<NodeId> = self.first_nodes().into_iter().collect();
         let is_back = |at: usize| {
             let process = self.nodes[at].process.as_ref();
             process.is_some_and(|process| {
@@ -114,8 +117,8 @@ impl World {
             return;
         }
         self.voters.ask_again = self.queue.now() + ASK_AGAIN;
-        let all = self.nodes.iter().map(|node| node.id).collect();
-        if let Some(leader) = self.leader() {
+        let all = self.first_nodes();
+        if let Some(leader) = self.leader().filter(|_| !self.checks.members.has_begun()) {
             self.change_voters(leader, all);
         }
     }

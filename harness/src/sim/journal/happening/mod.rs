@@ -7,6 +7,7 @@ mod client;
 mod fault;
 mod level;
 mod link;
+mod member;
 mod node;
 
 use std::fmt::{self, Display};
@@ -16,6 +17,7 @@ pub(crate) use client::{ClientHappening, Probe, StaleHappening, TransferHappenin
 pub(crate) use fault::FaultHappening;
 pub(crate) use level::LevelHappening;
 pub(crate) use link::LinkHappening;
+pub(crate) use member::MemberHappening;
 pub(crate) use node::{DiskHappening, NodeHappening};
 
 use crate::sim::parts::rule::Rule;
@@ -29,6 +31,7 @@ pub(crate) enum Happening<'a> {
     Link(LinkHappening<'a>),
     Fault(FaultHappening<'a>),
     Level(LevelHappening<'a>),
+    Member(MemberHappening<'a>),
     Run(RunHappening<'a>),
 }
 
@@ -52,6 +55,7 @@ impl Hash for Happening<'_> {
             Self::Link(happening) => happening.hash(to),
             Self::Fault(happening) => happening.hash(to),
             Self::Level(happening) => happening.hash(to),
+            Self::Member(happening) => happening.hash(to),
             Self::Run(happening) => happening.hash(to),
         }
     }
@@ -66,6 +70,7 @@ impl Display for Happening<'_> {
             Self::Link(happening) => Display::fmt(happening, f),
             Self::Fault(happening) => Display::fmt(happening, f),
             Self::Level(happening) => Display::fmt(happening, f),
+            Self::Member(happening) => Display::fmt(happening, f),
             Self::Run(happening) => Display::fmt(happening, f),
         }
     }

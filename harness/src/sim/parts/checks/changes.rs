@@ -60,7 +60,11 @@ impl Checks {
         let open = self.changes.open.iter();
         let mut asked = open
             .filter(|(_, change)| change.at == at && change.voters == config.new_voters && !change.is_alike);
-        let request = asked.next().map(|(request, _)| *request);
+        // From the table's beginning on, what it wants is begun, and nothing else.
+        let request = asked
+            .next()
+            .map(|(request, _)| *request)
+            .filter(|_| !self.members.has_begun());
         let is_refused = false;
         self.changes
             .begun
@@ -113,7 +117,7 @@ impl Checks {
     /// A node said that the voters are `voters`, so that another node may be stopped and wiped: no configuration that is
     /// committed last, or may be committed after it, names that one.
     pub(crate) fn is_needed_no_more(&self, at: usize, removed: NodeId, voters: &BTreeSet<NodeId>) -> Checked {
-        let needs = self.deciding_configs().find(|config| config.contains(removed));
+        let needs = self.needed_in(removed);
         ensure(needs.is_none(), Rule::VotersAreCommitted, || {
             format!(
                 "n{} says that the voters are {voters:?}, so n{} may be stopped for good; it is needed in {needs:?}",
@@ -121,6 +125,11 @@ impl Checks {
                 removed.get()
             )
         })
+    }
+
+    /// A configuration that counts, or may count, and names the node.
+    pub(super) fn needed_in(&self, node: NodeId) -> Option<&ClusterConfig> {
+        self.deciding_configs().find(|config| config.contains(node))
     }
 
     /// The configuration that is committed last, and those that may be committed after it: what a leader of an earlier term

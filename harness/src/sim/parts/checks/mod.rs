@@ -40,6 +40,8 @@
 //! | a state goes on | the state of a process never goes back to that of an earlier index |
 //! | the level covers what is appended | an entry that takes a level is appended when that is in force, and a level is raised when all members support it (`levels`) |
 //! | a level that is known is not refused | who asks after a level was acknowledged to somebody is not refused for it (`levels`) |
+//! | ids are not reused | an id is one machine's permanently, and a node that was removed is no member again (`members`) |
+//! | who was removed is out | a node that hears of its removal was removed, and no configuration that counts needs it (`members`) |
 //! | equal states | nodes that applied the same index have the same state, and so have snapshots of it |
 
 mod answers;
@@ -58,6 +60,7 @@ pub(crate) mod kept;
 mod led;
 mod levels;
 mod loss;
+mod members;
 pub(crate) mod office;
 mod once;
 mod process;
@@ -91,6 +94,7 @@ pub(crate) use self::identity::body_hash;
 use self::identity::{EntryIdentity, identity};
 use self::led::Led;
 use self::levels::Levels;
+use self::members::Table;
 use self::office::Office;
 use self::once::Once;
 use self::reads::Reads;
@@ -135,6 +139,7 @@ pub(crate) struct Checks {
     pub(crate) answers: Answers,
     changes: Changes,
     pub(crate) levels: Levels,
+    pub(crate) members: Table,
     /// The highest term in which each node has accepted entries of the leader.
     followed: Vec<u64>,
     /// Which nodes abstained when they were last driven.
@@ -156,8 +161,14 @@ struct Seen {
 }
 
 impl Checks {
+    #[cfg(test)]
     pub(crate) fn new(nodes: usize) -> Self {
-        let genesis = genesis_config((1..=nodes as u64).map(NodeId::new));
+        Self::with_room(nodes, nodes)
+    }
+
+    /// For a cluster that begins with the first nodes, in which there may be so many in all.
+    pub(crate) fn with_room(first: usize, nodes: usize) -> Self {
+        let genesis = genesis_config((1..=first as u64).map(NodeId::new));
         Self {
             invariants: Invariants::from_config(genesis.clone()),
             genesis,
@@ -184,6 +195,7 @@ impl Checks {
             answers: Answers::default(),
             changes: Changes::default(),
             levels: Levels::default(),
+            members: Table::default(),
             followed: vec![0; nodes],
             abstained: vec![false; nodes],
             applied: vec![0; nodes],
