@@ -8,7 +8,7 @@
 //! | level | what is new |
 //! |-|-|
 //! | 0 | nothing: the first release. An entry that does not decode is skipped |
-//! | 1 | FLUSHALL, the membership table, and keys that go at some time. An entry that does not decode stops the node |
+//! | 1 | FLUSHALL, the membership table, keys that go at some time, and blocks of commands. An entry that does not decode stops the node |
 //!
 //! Invariant: what an entry does depends on the level in the state that it is applied to, never on the version that
 //! applies it.
@@ -26,6 +26,8 @@ impl Level {
     pub const FLUSH: Self = Self(1);
     /// Keys may go at some time.
     pub const EXPIRY: Self = Self(1);
+    /// Commands may be carried out as one, if keys are as they were.
+    pub const BLOCK: Self = Self(1);
     /// The highest that this version supports.
     pub const SUPPORTED: Self = Self::EXPIRY;
 

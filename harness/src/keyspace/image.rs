@@ -3,15 +3,20 @@
 use super::{Keyspace, Value};
 
 impl Keyspace {
-    /// The level, if there is one. Every key in order: a tag, the key, and the string; or the last id, then each entry of the stream.
-    /// When it goes is said behind the string, or before the entries.
+    /// The level, if there is one, and the entry that brought the first. Every key in order: a tag, the key, and the string; or the last id, then each entry of the stream.
+    /// Which entry changed it, and when it goes, is said behind the string, or before the entries.
     pub fn image(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if self.level > 0 {
-            out.extend([4, self.level]);
+            out.extend([4, self.level, 7]);
+            out.extend_from_slice(&self.first.to_le_bytes());
         }
         for (key, value) in &self.map {
             let goes = |out: &mut Vec<u8>| {
+                if let Some(index) = self.changed.get(key) {
+                    out.push(6);
+                    out.extend_from_slice(&index.to_le_bytes());
+                }
                 if let Some(at) = self.goes.get(key) {
                     out.push(5);
                     out.extend_from_slice(&at.to_le_bytes());

@@ -46,6 +46,12 @@ pub struct Keyspace {
     /// The latest stamp of an entry.
     now: u64,
     level: u8,
+    /// The entry that last changed each key, of those that were changed since there is a level.
+    changed: OrdMap<Bytes, u64>,
+    /// The entry of the first level, which stands for those before it.
+    first: u64,
+    /// The entry that is carried out.
+    index: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +61,18 @@ enum Value {
 }
 
 impl Keyspace {
+    /// The entry at `index` is carried out.
+    pub fn begin(&mut self, index: u64) {
+        self.index = index;
+    }
+
+    /// The entry changes the key.
+    fn touch(&mut self, key: &Bytes) {
+        if self.level > 0 {
+            self.changed.insert(key.clone(), self.index);
+        }
+    }
+
     /// Carries out `request`; `stamp` is the time of its entry, in milliseconds.
     pub fn execute(&mut self, stamp: u64, request: &Request) -> Answer {
         self.pass(stamp);
@@ -72,6 +90,7 @@ impl Keyspace {
                 for (key, value) in pairs {
                     self.goes.remove(key);
                     self.map.insert(key.clone(), Value::Text(value.clone()));
+                    self.touch(key);
                 }
                 Answer::ok()
             }
@@ -138,6 +157,9 @@ impl Keyspace {
 
     /// A level comes into force.
     pub fn raise(&mut self, level: u8) {
+        if self.level == 0 {
+            self.first = self.index;
+        }
         self.level = self.level.max(level);
     }
 

@@ -11,6 +11,8 @@ use super::times::{Time, When as Until};
 pub enum Asked {
     /// Something about keys.
     Keys(Request),
+    /// Something about what the connection does as one: the command, in lower case, and its keys.
+    Transaction(&'static str, Vec<Bytes>),
     /// Something about the connection or the server, and what is expected of the answer.
     Connection(Expected),
 }

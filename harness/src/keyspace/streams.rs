@@ -52,6 +52,7 @@ impl Keyspace {
                 stream.last = id;
                 stream.entries.insert(id, new.fields.clone());
                 self.map.insert(new.key.clone(), Value::Stream(stream));
+                self.touch(&new.key);
                 id.answer()
             }
         }

@@ -32,6 +32,7 @@ impl Keyspace {
         };
         if happens {
             self.map.insert(set.key.clone(), Value::Text(set.value.clone()));
+            self.touch(&set.key);
             self.let_go(&set.key, set.until);
         }
         if set.get {
@@ -58,6 +59,7 @@ impl Keyspace {
         };
         let text = Bytes::from(sum.to_string());
         self.map.insert(key.clone(), Value::Text(text));
+        self.touch(key);
         Answer::Integer(sum)
     }
 
@@ -73,7 +75,10 @@ impl Keyspace {
             ));
         }
         let length = Answer::count(joined.len());
-        self.map.insert(key.clone(), Value::Text(joined));
+        let is_new = self.map.insert(key.clone(), Value::Text(joined)).is_none();
+        if is_new || !suffix.is_empty() {
+            self.touch(key);
+        }
         length
     }
 }

@@ -84,6 +84,7 @@ impl Keyspace {
     pub(super) fn remove(&mut self, key: &Bytes) {
         self.map.remove(key);
         self.goes.remove(key);
+        self.changed.remove(key);
     }
 
     /// The key goes then.
@@ -109,14 +110,24 @@ impl Keyspace {
                         Only::Lt => was.is_none_or(|was| wanted < was),
                     });
                 if happens {
+                    self.touch(key);
                     self.let_go(key, *when);
                 }
                 Answer::Integer(i64::from(happens))
             }
-            Time::Persist => Answer::Integer(i64::from(self.goes.remove(key).is_some())),
+            Time::Persist => {
+                let went = self.goes.remove(key).is_some();
+                if went {
+                    self.touch(key);
+                }
+                Answer::Integer(i64::from(went))
+            }
             Time::GetEx(when) => {
                 let answer = self.get(key);
                 if matches!(answer, Answer::Bulk(_)) {
+                    if *when != When::Never || self.goes.contains_key(key) {
+                        self.touch(key);
+                    }
                     self.let_go(key, *when);
                 }
                 answer
@@ -131,6 +142,7 @@ impl Keyspace {
             Time::SetNx(value) => {
                 if !exists {
                     self.map.insert(key.clone(), super::Value::Text(value.clone()));
+                    self.touch(key);
                 }
                 Answer::Integer(i64::from(!exists))
             }

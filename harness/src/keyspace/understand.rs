@@ -18,6 +18,9 @@ use super::words::is;
 pub fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
     let name = words.first().map(|name| name.to_ascii_lowercase());
     let name = name.as_deref().and_then(|name| std::str::from_utf8(name).ok());
+    if let Some(asked) = name.and_then(|name| transaction(name, words)) {
+        return asked;
+    }
     let Some((least, most)) = name.and_then(words_of) else {
         return connection::understand(words).map(Asked::Connection);
     };
@@ -81,6 +84,20 @@ pub fn understand(words: &[Bytes]) -> Result<Asked, Answer> {
         _ => streams::xread(words)?,
     }))
 }
+
+/// A command that makes several one; `None` for any other.
+fn transaction(name: &str, words: &[Bytes]) -> Option<Result<Asked, Answer>> {
+    let name = TRANSACTIONS.into_iter().find(|known| *known == name)?;
+    let keys = words[1..].to_vec();
+    Some(match (name, keys.is_empty()) {
+        ("watch", false) => Ok(Asked::Transaction(name, keys)),
+        ("watch", true) | (_, false) => Err(Answer::wrong_arity(name)),
+        (_, true) => Ok(Asked::Transaction(name, keys)),
+    })
+}
+
+/// What makes several commands one.
+const TRANSACTIONS: [&str; 5] = ["multi", "exec", "discard", "watch", "unwatch"];
 
 /// The least and the most words of a command about keys, its name included.
 fn words_of(name: &str) -> Option<(usize, usize)> {

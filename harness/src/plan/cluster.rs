@@ -82,6 +82,10 @@ pub struct ClientsPlan {
     /// How many more that read what their nodes have (`READONLY`), each within a bound that it draws: what they see may not be older
     /// than that, and may not go back. Only in the simulation.
     pub stale: usize,
+    /// How many more that move amounts between accounts, each time in a block of commands that depends on what was read (`WATCH`, `MULTI`):
+    /// what all accounts hold together may not change. The leader raises the level for them. Only in the simulation, and not
+    /// beside `commands`.
+    pub transactions: usize,
     /// Whether the clients of all commands ask for keys that go at some time, too; then the leader raises the level of the cluster. Only in the simulation.
     pub expiry: bool,
     /// Operations a second of all clients together; 0 is no limit.
@@ -101,6 +105,7 @@ impl Default for ClientsPlan {
             elsewhere_permille: 0,
             commands: 0,
             stale: 0,
+            transactions: 0,
             expiry: false,
             rate: 0,
             timeout: Span::from_millis(1500),
@@ -130,6 +135,14 @@ impl ClientsPlan {
         require(self.commands <= CLIENTS_MAX, "clients.commands", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.commands)
         })?;
+        require(self.transactions <= CLIENTS_MAX, "clients.transactions", || {
+            format!("must be at most {CLIENTS_MAX}, not {}", self.transactions)
+        })?;
+        require(
+            self.transactions == 0 || self.commands == 0,
+            "clients.transactions",
+            || "cannot be beside `commands`".to_owned(),
+        )?;
         require(self.stale <= CLIENTS_MAX, "clients.stale", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.stale)
         })?;

@@ -6,7 +6,7 @@
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
 //! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`, `network` |
-//! | `[clients]`    | `count`, `readers`, `pipelines`, `elsewhere_permille`, `commands`, `stale`, `expiry`, `rate`, `timeout`, `pause_after_error` |
+//! | `[clients]`    | `count`, `readers`, `pipelines`, `elsewhere_permille`, `commands`, `stale`, `transactions`, `expiry`, `rate`, `timeout`, `pause_after_error` |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |

@@ -9,6 +9,7 @@ use super::journal::history::WorkloadHistory;
 use super::parts::phase::Phase;
 use super::parts::rule::BrokenRule;
 use super::parts::stale_readers::StaleReaders;
+use super::parts::transactors::Transactors;
 use super::world::World;
 use super::{Decisions, Simulated, TraceSum};
 use crate::checker::{Budget, Options, check};
@@ -35,6 +36,9 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     }
     if plan.clients.stale > 0 {
         checks.push(stale(&world.clients.stale_readers));
+    }
+    if plan.clients.transactions > 0 {
+        checks.push(transactions(&world.clients.transactors));
     }
     let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
@@ -167,6 +171,32 @@ fn stale(readers: &StaleReaders) -> CheckResult {
         seconds: 0.0,
         summary: Some(format!(
             "{reads} reads were within their bounds, {old} of them of an older state than that of their arrival"
+        )),
+        explanation: None,
+        account: None,
+        usage: None,
+    }
+}
+
+/// What clients saw that move amounts between accounts; had a sum differed, the run would have ended there.
+fn transactions(all: &Transactors) -> CheckResult {
+    let Transactors {
+        moved,
+        conflicts,
+        sums,
+        ..
+    } = *all;
+    CheckResult {
+        model: "transactions".to_owned(),
+        verdict: if moved > 0 && sums > 0 {
+            Outcome::Valid
+        } else {
+            Outcome::Unknown
+        },
+        operations: moved + sums,
+        seconds: 0.0,
+        summary: Some(format!(
+            "{sums} sums of all accounts were the same, with {moved} blocks carried out and {conflicts} not"
         )),
         explanation: None,
         account: None,

@@ -40,6 +40,7 @@ pub fn fit(mut plan: Plan, system: &System, namespaces: Result<(), String>) -> R
         ("pipelines", &mut clients.pipelines),
         ("commands", &mut clients.commands),
         ("stale", &mut clients.stale),
+        ("transactions", &mut clients.transactions),
     ] {
         if std::mem::take(asked) > 0 {
             left_out.push(format!("clients.{key}: they are clients of noraftd"));

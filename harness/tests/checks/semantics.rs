@@ -15,7 +15,7 @@ use noraftd::local::session::Session;
 use noraftd::machine::{Machine, Restoring, VALUE_BYTES_MAX};
 use noraftd::prng::Prng;
 use noraftd::protocol::command::table::COMMANDS;
-use noraftd::protocol::command::{Class, Parsed, parse};
+use noraftd::protocol::command::{Class, Parsed, TransactionCommand, parse};
 use noraftd::protocol::resp::{Reply, RespVersion};
 use noraftd::replica::event::{DamageStatus, ElectionStatus, FollowerStatus, LogStatus, Status};
 use noraftd::shell::clock::unix_micros;
@@ -37,6 +37,7 @@ impl Both {
         let (mut machine, mut keyspace) = (Machine::new(), Keyspace::default());
         let raise = noraftd::protocol::command::Request::to_raise(Level::SUPPORTED);
         machine.apply(LogIndex::new(1), Stamp::from_millis(0), &raise.body);
+        keyspace.begin(1);
         keyspace.raise(Level::SUPPORTED.get());
         Self {
             machine,
@@ -79,8 +80,16 @@ impl Both {
                 }
                 let index = LogIndex::new(self.machine.applied_index().get() + 1);
                 let stamp = Stamp::from_millis(self.stamp);
+                self.keyspace.begin(index.get());
                 let reply = self.machine.apply(index, stamp, &asked.body);
                 same(&reply, &self.keyspace.execute(self.stamp, &request).to_resp())
+            }
+            (Ok(Parsed::Transaction(command)), Ok(Asked::Transaction(name, keys))) => {
+                if command == transaction(name, keys) {
+                    Ok(())
+                } else {
+                    Err(format!("understood as {command:?}"))
+                }
             }
             (parsed, expected) => Err(format!("understood as {parsed:?}; expected was {expected:?}")),
         }
@@ -96,6 +105,16 @@ impl Both {
         assert!(chunks.iter().all(|chunk| restoring.take(chunk)));
         let restored = restoring.finish(self.machine.applied_index(), self.machine.clock());
         assert_eq!(restored.state_hash(), self.machine.state_hash());
+    }
+}
+
+fn transaction(name: &str, keys: Vec<Bytes>) -> TransactionCommand {
+    match name {
+        "multi" => TransactionCommand::Multi,
+        "exec" => TransactionCommand::Exec,
+        "discard" => TransactionCommand::Discard,
+        "unwatch" => TransactionCommand::Unwatch,
+        _ => TransactionCommand::Watch(keys),
     }
 }
 
@@ -302,7 +321,7 @@ fn differs_from_redis(words: &[Bytes], asked: &Result<Asked, Answer>) -> bool {
             // They are for the nodes of a Redis Cluster.
             words.contains(&&name[..]) || name.starts_with(b"READ")
         }
-        Ok(Asked::Connection(_)) => true,
+        Ok(Asked::Connection(_) | Asked::Transaction(..)) => true,
         // Redis repeats bytes that are no text.
         Err(Answer::Error(text)) if text.contains('\u{fffd}') => true,
         Err(_) => !draw::ABOUT_KEYS
@@ -342,7 +361,7 @@ fn redis_itself_agrees_with_the_second_implementation() {
         let expected = match &asked {
             Ok(Asked::Keys(request)) => keyspace.execute(unix_micros() / 1000, request).to_resp(),
             Ok(Asked::Connection(Expected::Exactly(answer))) => answer.to_resp(),
-            Ok(Asked::Connection(_)) => continue,
+            Ok(Asked::Connection(_) | Asked::Transaction(..)) => continue,
             Err(answer) => answer.to_resp(),
         };
         let reply = redis.ask(&words);

@@ -12,3 +12,4 @@ pub mod sentinel;
 pub mod session;
 pub mod status;
 pub mod subscriptions;
+pub mod transaction;

@@ -12,6 +12,7 @@ use crate::local::render::{
 };
 use crate::local::sentinel::render_sentinel;
 use crate::local::subscriptions::Subscriptions;
+use crate::local::transaction::Transaction;
 use crate::protocol::command::{ClientCommand, HelloOptions, Local};
 use crate::protocol::gate::Gate;
 use crate::protocol::resp::{Reply, RespVersion};
@@ -38,6 +39,8 @@ pub struct Session {
     pub subscriptions: Subscriptions,
     /// What its reads may be answered from.
     pub reads: ReadMode,
+    /// What it does as one.
+    pub transaction: Transaction,
 }
 
 /// What the reads of a connection may be answered from.
@@ -84,6 +87,7 @@ impl Session {
             gate: Gate::default(),
             subscriptions: Subscriptions::default(),
             reads: ReadMode::default(),
+            transaction: Transaction::default(),
         }
     }
 
@@ -138,6 +142,7 @@ impl Session {
             gate: _,
             subscriptions: _,
             reads: _,
+            transaction: _,
         } = self;
         let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
         format!(
@@ -164,6 +169,7 @@ impl Session {
         self.name = Bytes::new();
         self.subscriptions = Subscriptions::default();
         self.reads = ReadMode::default();
+        self.transaction = Transaction::default();
         Reply::Status("RESET")
     }
 

@@ -9,7 +9,9 @@
 //! | 2 | a stream begins | key, its last id (u64, u64) |
 //! | 3 | an entry of that stream | id (u64, u64), its fields (count u32, each a run of bytes) |
 //! | 4 | the level in force; first of all, and only if it is not 0 | level u8 |
-//! | 5 | when the key goes that has just begun; directly behind 1 or 2, and only from level 1 on | milliseconds since the Unix epoch u64, not 0 |
+//! | 5 | when the key goes that has just begun; directly behind 1, 2 or 6, and only from level 1 on | milliseconds since the Unix epoch u64, not 0 |
+//! | 6 | the entry that last changed the key that has just begun; directly behind 1 or 2, and only from level 1 on | index u64, not 0 |
+//! | 7 | the entry that stands for those before any that are kept in 6; before all keys, and only from level 1 on. Where it is missing it is the snapshot's | index u64, not 0 |
 //! | 16 | the membership table; before all keys, and only if it has begun | its rows (count u32, `member.rs`), the ids that were removed (count u32, each u64), the highest id u64 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
@@ -35,9 +37,11 @@ impl Machine {
         let keys = self
             .keys
             .iter()
-            .flat_map(|(key, value, deadline)| items_of(key, value, deadline));
+            .flat_map(|(key, value, times)| items_of(key, value, times));
         let members = (!self.members.is_empty()).then(|| Item::Members(self.members.encode()));
-        let mut items = level.into_iter().chain(members).chain(keys);
+        let first = Some(self.keys.first_kept()).filter(|first| *first > 0);
+        let first = first.map(Item::FirstKept);
+        let mut items = level.into_iter().chain(first).chain(members).chain(keys);
         std::iter::from_fn(move || {
             let mut chunk = BytesMut::new();
             while chunk.len() < CHUNK_BYTES {
@@ -59,6 +63,8 @@ pub struct Restoring {
     stream: Option<Stream>,
     /// When the newest key goes, while its value is being put together.
     deadline: Option<Stamp>,
+    /// The entry that last changed it, likewise.
+    modified: Option<u64>,
     /// The newest key has just begun.
     has_begun: bool,
 }
@@ -80,6 +86,9 @@ impl Restoring {
     pub fn finish(mut self, applied_index: LogIndex, clock: Stamp) -> Machine {
         self.end_key();
         self.keys.advance(clock);
+        if self.level >= Level::BLOCK && self.keys.first_kept() == 0 {
+            self.keys.keep_modified(applied_index);
+        }
         Machine {
             applied_index,
             level: self.level,
@@ -90,7 +99,10 @@ impl Restoring {
 
     fn take_item(&mut self, reader: &mut Reader<'_>) -> Option<()> {
         let tag = reader.u8()?;
-        let has_begun = std::mem::replace(&mut self.has_begun, matches!(tag, TAG_STRING | TAG_STREAM));
+        let has_begun = std::mem::replace(
+            &mut self.has_begun,
+            matches!(tag, TAG_STRING | TAG_STREAM | TAG_MODIFIED),
+        );
         match tag {
             TAG_STRING => {
                 self.begin_key(reader.bytes()?)?;
@@ -109,6 +121,16 @@ impl Restoring {
                 let may = has_begun && self.level >= Level::EXPIRY;
                 let deadline = Stamp::from_millis(reader.u64()?);
                 self.deadline = (may && deadline > Stamp::default()).then_some(Some(deadline))?;
+            }
+            TAG_MODIFIED => {
+                let may = has_begun && self.modified.is_none() && self.level >= Level::BLOCK;
+                let modified = reader.u64()?;
+                self.modified = (may && modified > 0).then_some(Some(modified))?;
+            }
+            TAG_FIRST_KEPT => {
+                let may = self.newest.is_none() && self.keys.first_kept() == 0 && self.level >= Level::BLOCK;
+                let first = reader.u64()?;
+                (may && first > 0).then(|| self.keys.keep_modified(LogIndex::new(first)))?;
             }
             TAG_LEVEL => {
                 let is_first = self.newest.is_none() && self.level == Level::FIRST;
@@ -140,6 +162,9 @@ impl Restoring {
         if let Some(deadline) = self.deadline.take() {
             self.keys.set_deadline(key, Some(deadline));
         }
+        if let Some(modified) = self.modified.take() {
+            self.keys.restore_modified(key, modified);
+        }
     }
 }
 
@@ -149,11 +174,17 @@ enum Item<'a> {
     Members(Bytes),
     String { key: &'a Bytes, value: &'a Bytes },
     Stream { key: &'a Bytes, last_id: StreamId },
+    FirstKept(u64),
+    Modified(u64),
     Deadline(Stamp),
     Entry(&'a Entry),
 }
 
-fn items_of<'a>(key: &'a Bytes, value: &'a Value, deadline: Option<Stamp>) -> impl Iterator<Item = Item<'a>> {
+fn items_of<'a>(
+    key: &'a Bytes,
+    value: &'a Value,
+    (modified, deadline): (u64, Option<Stamp>),
+) -> impl Iterator<Item = Item<'a>> {
     let (head, entries) = match value {
         Value::String(text) => {
             let value = text.bytes();
@@ -164,7 +195,10 @@ fn items_of<'a>(key: &'a Bytes, value: &'a Value, deadline: Option<Stamp>) -> im
             (Item::Stream { key, last_id }, Some(entries))
         }
     };
-    let head = std::iter::once(head).chain(deadline.map(Item::Deadline));
+    let modified = (modified > 0).then_some(Item::Modified(modified));
+    let head = std::iter::once(head)
+        .chain(modified)
+        .chain(deadline.map(Item::Deadline));
     head.chain(entries.into_iter().flatten().map(Item::Entry))
 }
 
@@ -188,6 +222,14 @@ impl Item<'_> {
                 out.put_u8(TAG_STREAM);
                 put_bytes(key, out);
                 put_id(*last_id, out);
+            }
+            Self::FirstKept(index) => {
+                out.put_u8(TAG_FIRST_KEPT);
+                out.put_u64_le(*index);
+            }
+            Self::Modified(index) => {
+                out.put_u8(TAG_MODIFIED);
+                out.put_u64_le(*index);
             }
             Self::Deadline(deadline) => {
                 out.put_u8(TAG_DEADLINE);
@@ -226,6 +268,8 @@ const TAG_ENTRY: u8 = 3;
 const TAG_LEVEL: u8 = 4;
 const TAG_MEMBERS: u8 = 16;
 const TAG_DEADLINE: u8 = 5;
+const TAG_MODIFIED: u8 = 6;
+const TAG_FIRST_KEPT: u8 = 7;
 
 #[cfg(test)]
 mod tests {
@@ -289,7 +333,11 @@ mod tests {
         assert_eq!(raised, Reply::Integer(1));
         assert_ne!(machine.state_hash(), keys.state_hash());
         let chunk = |machine: &Machine| machine.chunks().next().expect("there is a chunk");
-        assert_eq!(chunk(&machine), [&[TAG_LEVEL, 1], &chunk(&keys)[..]].concat());
+        let first = [&[TAG_FIRST_KEPT][..], &index.get().to_le_bytes()].concat();
+        assert_eq!(
+            chunk(&machine),
+            [&[TAG_LEVEL, 1], &first[..], &chunk(&keys)].concat()
+        );
         let mut back = restored(machine.chunks()).expect("what was written is read");
         assert_ne!(
             back.state_hash(),

@@ -5,9 +5,13 @@
 //! at a time, or by what uses the key again. A clone costs the
 //! same whatever is in there: it shares everything, and what is changed later is copied a few keys at a time.
 //! `digest` is the sum of what each key, its value and its deadline contribute, so a change costs what it changes.
+//!
+//! From level 1 on each key has the index of the entry that last changed it, its value or its deadline; one that was changed before
+//! has the index at which that level came into force.
 
 use bytes::Bytes;
 use imbl::OrdMap;
+use noraft::LogIndex;
 
 use super::deadlines::Deadlines;
 use super::digest::Digest;
@@ -25,12 +29,24 @@ pub(super) enum Value {
     Stream(Box<Stream>),
 }
 
+/// What is held of a key.
+#[derive(Debug, Clone)]
+struct Slot {
+    value: Value,
+    /// The entry that last changed the key; zero below the level that keeps it.
+    modified: u64,
+}
+
 /// Every key with its value.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Keys {
-    map: OrdMap<Bytes, Value>,
+    map: OrdMap<Bytes, Slot>,
     deadlines: Deadlines,
     clock: Stamp,
+    /// The entry that is being applied; zero below the level at which that is kept.
+    entry: u64,
+    /// When that began: keys without an index were last changed here, or before.
+    first: u64,
     digest: u64,
 }
 
@@ -55,6 +71,37 @@ impl Keys {
         self.clock = self.clock.max(stamp);
     }
 
+    /// What is changed from now on is changed by the entry at this index.
+    pub(super) fn begin_entry(&mut self, index: LogIndex) {
+        self.entry = index.get();
+    }
+
+    /// Which entry changed a key is kept from now on; `first` stands for all before.
+    pub(super) fn keep_modified(&mut self, first: LogIndex) {
+        self.first = first.get();
+    }
+
+    /// The index that stands for all entries before those that are kept; zero while none are.
+    pub(super) fn first_kept(&self) -> u64 {
+        self.first
+    }
+
+    /// The entry that last changed the key; zero for one that does not exist.
+    pub(super) fn modified(&self, key: &[u8]) -> LogIndex {
+        let held = self.map.get(key).filter(|_| !self.is_gone(key));
+        LogIndex::new(held.map_or(0, |held| held.modified.max(self.first)))
+    }
+
+    /// The key, which exists, was last changed by this entry.
+    pub(super) fn restore_modified(&mut self, key: &[u8], modified: u64) {
+        if let Some(held) = self.map.get_mut(key) {
+            let name = name_sum(key);
+            let before = modified_sum(name, std::mem::replace(&mut held.modified, modified));
+            let after = modified_sum(name, modified);
+            self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        }
+    }
+
     /// Removes what is left of keys that are gone, of `most` at once.
     pub(super) fn sweep(&mut self, most: usize) {
         for _ in 0..most {
@@ -74,7 +121,8 @@ impl Keys {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<&Value> {
-        self.map.get(key).filter(|_| !self.is_gone(key))
+        let held = self.map.get(key).filter(|_| !self.is_gone(key));
+        held.map(|held| &held.value)
     }
 
     /// True when something is left of a key whose deadline has come.
@@ -102,8 +150,12 @@ impl Keys {
             self.remove_held(key);
         } else if let Some((key, _)) = self.map.get_key_value(key) {
             let name = name_sum(key);
-            let before = self.deadlines.set(key, deadline);
+            let key = key.clone();
+            let before = self.deadlines.set(&key, deadline);
             self.count_deadline(name, before, deadline);
+            if before.is_some() || deadline.is_some() {
+                self.restore_modified(&key, self.entry);
+            }
         }
     }
 
@@ -117,10 +169,18 @@ impl Keys {
         self.clear_gone(key);
         let held = self.map.get_mut(key)?;
         let name = name_sum(key);
-        let before = contribution(name, held);
-        let changed = change(held);
-        let after = contribution(name, held);
-        self.digest = self.digest.wrapping_sub(before).wrapping_add(after);
+        let before = contribution(name, &held.value);
+        let changed = change(&mut held.value);
+        let after = contribution(name, &held.value);
+        if after != before {
+            let was = modified_sum(name, std::mem::replace(&mut held.modified, self.entry));
+            let is = modified_sum(name, self.entry);
+            let before = before.wrapping_add(was);
+            self.digest = self
+                .digest
+                .wrapping_sub(before)
+                .wrapping_add(after.wrapping_add(is));
+        }
         Some(changed)
     }
 
@@ -162,11 +222,15 @@ impl Keys {
     pub(super) fn insert(&mut self, key: &[u8], value: Value) {
         self.clear_gone(key);
         let name = name_sum(key);
-        let after = contribution(name, &value);
+        let held = Slot {
+            value,
+            modified: self.entry,
+        };
+        let after = held.sum(name);
         let before = match self.map.get_mut(key) {
-            Some(held) => contribution(name, &std::mem::replace(held, value)),
+            Some(before) => std::mem::replace(before, held).sum(name),
             None => {
-                self.map.insert(Bytes::copy_from_slice(key), value);
+                self.map.insert(Bytes::copy_from_slice(key), held);
                 0
             }
         };
@@ -185,7 +249,7 @@ impl Keys {
             return false;
         };
         let name = name_sum(&key);
-        self.digest = self.digest.wrapping_sub(contribution(name, &held));
+        self.digest = self.digest.wrapping_sub(held.sum(name));
         let before = self.deadlines.set(&key, None);
         self.count_deadline(name, before, None);
         true
@@ -195,16 +259,19 @@ impl Keys {
     pub(super) fn clear(&mut self) {
         *self = Self {
             clock: self.clock,
+            entry: self.entry,
+            first: self.first,
             ..Self::default()
         };
     }
 
-    /// Every key that is held, with its value and when it goes, in the order of the keys.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Value, Option<Stamp>)> {
+    /// Every key that is held, with its value, the entry that changed it and when it goes, in the order of the keys.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Value, (u64, Option<Stamp>))> {
         let mut deadlines = self.deadlines.iter().peekable();
-        self.map.iter().map(move |(key, value)| {
+        self.map.iter().map(move |(key, held)| {
             let of_this = deadlines.next_if(|(other, _)| *other == key);
-            (key, value, of_this.map(|(_, deadline)| deadline))
+            let deadline = of_this.map(|(_, deadline)| deadline);
+            (key, &held.value, (held.modified, deadline))
         })
     }
 
@@ -215,13 +282,35 @@ impl Keys {
 
     /// The same, from the keys and values as they are now.
     pub(super) fn read_digest(&self) -> u64 {
-        let sums = self.map.iter().map(|(key, value)| match value {
-            Value::String(text) => string_sum(name_sum(key), text.bytes().len(), text.read_sum()),
-            Value::Stream(stream) => stream_sum(name_sum(key), stream, stream.read_sum()),
+        let sums = self.map.iter().map(|(key, held)| {
+            let name = name_sum(key);
+            let value = match &held.value {
+                Value::String(text) => string_sum(name, text.bytes().len(), text.read_sum()),
+                Value::Stream(stream) => stream_sum(name, stream, stream.read_sum()),
+            };
+            value.wrapping_add(modified_sum(name, held.modified))
         });
         let deadlines = self.deadlines.iter();
         let deadlines = deadlines.map(|(key, deadline)| deadline_sum(name_sum(key), deadline));
         sums.chain(deadlines).fold(0, u64::wrapping_add)
+    }
+}
+
+impl Slot {
+    /// What a key with this name contributes, but for its deadline.
+    fn sum(&self, name: u64) -> u64 {
+        contribution(name, &self.value).wrapping_add(modified_sum(name, self.modified))
+    }
+}
+
+/// What the entry that changed a key contributes: nothing below the level that keeps it.
+fn modified_sum(name: u64, modified: u64) -> u64 {
+    match modified {
+        0 => 0,
+        _ => (name ^ MODIFIED_SALT)
+            .rotate_left(17)
+            .wrapping_mul(modified | 1)
+            .wrapping_add(modified),
     }
 }
 
@@ -286,6 +375,8 @@ pub(super) fn type_of(keys: &Keys, key: &[u8]) -> Reply {
     })
 }
 
+/// A number without a pattern, so that the sum of an index looks like no other.
+const MODIFIED_SALT: u64 = 0xa076_1d64_78bd_642f;
 const TAG_STRING: u64 = 1;
 const TAG_STREAM: u64 = 2;
 const TAG_DEADLINE: u64 = 3;

@@ -4,6 +4,7 @@
 //! reply means that the entry changed nothing. What an entry does follows from the level in the state (`crate::level`).
 //! Time is the greatest stamp of the entries so far: a key goes when that reaches its deadline, and no answer looks at a clock.
 
+mod block;
 mod deadlines;
 mod digest;
 mod expiry;
@@ -63,6 +64,9 @@ impl Machine {
         self.advance(index, stamp);
         match Command::decode(body) {
             Some(Command::Raise { level }) => {
+                if self.level < Level::BLOCK && level >= Level::BLOCK {
+                    self.keys.keep_modified(index);
+                }
                 self.level = self.level.max(level);
                 Reply::Integer(i64::from(self.level.get()))
             }
@@ -102,6 +106,9 @@ impl Machine {
             self.applied_index
         );
         self.applied_index = index;
+        if self.level >= Level::BLOCK {
+            self.keys.begin_entry(index);
+        }
         self.keys.advance(stamp);
         self.keys.sweep(SWEPT_KEYS_MAX);
     }
@@ -208,6 +215,7 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
             strings::set(keys, key, value, setting)
         }
         Command::Timed { key, command } => timed(keys, key, command),
+        Command::Block(commands) => block::run(keys, stamp, commands),
         Command::Clock => Reply::Status("OK"),
         Command::Del { keys: names } => keys::del(keys, names),
         Command::MSet { pairs } => strings::mset(keys, pairs),
@@ -230,6 +238,7 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         | Command::Type { .. }
         | Command::XLen { .. }
         | Command::XRange { .. }
+        | Command::Modified { .. }
         | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
         // It asks about the state, and is no part of its history.
         Command::Index => undecodable(),
@@ -266,6 +275,8 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
             limit,
         } => streams::range(keys, key, first..=last, reverse, limit),
         Command::XRead { count, streams } => streams::read(keys, count, streams),
+        Command::Modified { keys: names } => block::modified(keys, names),
+        Command::Block(commands) => return block::read(keys, commands),
         Command::Set { .. }
         | Command::Del { .. }
         | Command::MSet { .. }

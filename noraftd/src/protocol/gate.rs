@@ -1,4 +1,5 @@
-//! What a connection refuses because it refused something before.
+//! What a connection refuses because it refused something before. Where the level in force has blocks of commands, `MULTI` and `WATCH`
+//! are not refused (`local::transaction`), and do not come here while the gate is open.
 //!
 //! Clients pipeline: the commands of a transaction follow its `MULTI`, those for database 5 follow `SELECT 5`, and
 //! all are sent before the refusal is read. Carried out one by one, or in database 0, they would do what the client
@@ -50,7 +51,8 @@ impl Gate {
         }
     }
 
-    fn is_open(self) -> bool {
+    /// True when it refuses nothing.
+    pub fn is_open(self) -> bool {
         self == Self::default()
     }
 
@@ -152,6 +154,15 @@ impl Turn {
     }
 }
 
+/// True for the commands of transactions.
+pub fn is_about_transactions(args: &[Bytes]) -> bool {
+    let turn = args.first().and_then(|name| Turn::find(name));
+    turn.is_some_and(|turn| match turn {
+        Turn::Multi | Turn::Exec | Turn::Discard | Turn::Watch | Turn::Unwatch => true,
+        Turn::Select | Turn::Reset => false,
+    })
+}
+
 fn error(text: &str) -> Reply {
     Reply::Error(text.to_owned())
 }
@@ -163,10 +174,10 @@ fn is_word(name: &[u8], word: &str) -> bool {
 /// Commands that neither read nor write data, and that a client needs to learn its situation.
 const ALWAYS: [&str; 5] = ["PING", "HELLO", "AUTH", "CLIENT", "QUIT"];
 
-const NO_MULTI: &str = "ERR MULTI is not supported: commands take effect one by one. Until EXEC, DISCARD or RESET \
-                        every command of this connection is refused";
-const NO_WATCH: &str = "ERR WATCH is not supported: compare with SET key value IFEQ old. Until UNWATCH, EXEC, DISCARD \
-                        or RESET every command of this connection is refused";
+const NO_MULTI: &str = "ERR MULTI is not supported: it takes a higher level of the cluster, see `noraftd upgrade`. Until EXEC, \
+                        DISCARD or RESET every command of this connection is refused";
+const NO_WATCH: &str = "ERR WATCH is not supported: it takes a higher level of the cluster, see `noraftd upgrade`. Until UNWATCH, \
+                        EXEC, DISCARD or RESET every command of this connection is refused";
 const AFTER_MULTI: &str =
     "ERR MULTI was refused: this command too, until EXEC, DISCARD or RESET; nothing was done";
 const AFTER_WATCH: &str =

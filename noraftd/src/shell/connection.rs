@@ -55,6 +55,8 @@ pub(super) struct Connection {
     usual_bytes: Cell<usize>,
     /// The part of the budget of all clients that replies not yet sent take.
     unsent: Charge,
+    /// The part of the budget of all clients that it keeps for `EXEC`.
+    pub(super) kept: Charge,
     /// When bytes last left, and how many had left then; for [`Self::stalled_since`].
     sent: Cell<(Instant, u64)>,
     pub(super) intake: Intake,
@@ -73,7 +75,7 @@ impl Connection {
         door: Door,
         outgoing: Rc<Outgoing>,
         seat: Seat,
-        unsent: &Rc<Budget>,
+        [unsent, kept]: [&Rc<Budget>; 2],
     ) -> Rc<Self> {
         Rc::new(Self {
             session: RefCell::new(session),
@@ -85,6 +87,7 @@ impl Connection {
             held_bytes: Cell::default(),
             usual_bytes: Cell::new(FIRST_REPLY_BYTES),
             unsent: Charge::new(unsent),
+            kept: Charge::new(kept),
             sent: Cell::new((clock::now(), 0)),
             intake: Intake::default(),
             expired: Notify::new(),
@@ -101,7 +104,7 @@ impl Connection {
             Door::new(Entrance::Local),
             Outgoing::detached(),
             Seats::default().take(),
-            &Budget::new(usize::MAX),
+            [&Budget::new(usize::MAX), &Budget::new(usize::MAX)],
         )
     }
 
@@ -307,7 +310,7 @@ mod tests {
                 Door::new(Entrance::Local),
                 Outgoing::new(write),
                 Seats::default().take(),
-                &budget,
+                [&budget, &Budget::new(usize::MAX)],
             );
             let value = bytes::Bytes::from(vec![7; 1 << 20]);
             for _ in 0..300 {

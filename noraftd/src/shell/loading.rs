@@ -163,7 +163,7 @@ impl Loading {
                 let answer = session.answer(local, &self.status(), &self.facts(), &[]);
                 (answer.reply, answer.close)
             }
-            Ok(Parsed::Replicated(_) | Parsed::Own(_)) => (self.refusal(), false),
+            Ok(Parsed::Replicated(_) | Parsed::Own(_) | Parsed::Transaction(_)) => (self.refusal(), false),
             Err(reply) => (reply, false),
         }
     }

@@ -24,4 +24,5 @@ mod slow_link;
 mod snapshots;
 mod support;
 mod tools;
+mod transactions;
 mod voters;

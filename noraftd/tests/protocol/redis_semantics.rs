@@ -70,6 +70,7 @@ impl Server {
         let request = match typed(command) {
             Ok(Parsed::Replicated(request)) => request,
             Ok(Parsed::Local(local)) => panic!("{command} is local: {local:?}"),
+            Ok(Parsed::Transaction(asked)) => panic!("{command} is about a transaction: {asked:?}"),
             Ok(Parsed::Own(own)) => panic!("{command} is our own: {own:?}"),
             Err(reply) => return reply,
         };

@@ -114,6 +114,7 @@ impl Client {
                     .reply
             }
             Ok(Parsed::Replicated(request)) => panic!("{line} is replicated: {request:?}"),
+            Ok(Parsed::Transaction(asked)) => panic!("{line} is about a transaction: {asked:?}"),
             Ok(Parsed::Own(own)) => panic!("{line} is our own: {own:?}"),
             Err(reply) => reply,
         };
@@ -211,7 +212,7 @@ fn small_commands_answer_as_redis() {
             "CLIENT INFO",
             r#""id=5 addr=127.0.0.1:9 name=tester db=0 resp=2 lib-name=redis-py lib-ver=8.0.0\n""#,
         ),
-        ("COMMAND COUNT", ":54"),
+        ("COMMAND COUNT", ":59"),
         (
             "COMMAND INFO get nosuch",
             r#"[["get" :2 [+readonly +fast] :1 :1 :1 [] [] [] []] nil]"#,

@@ -7,6 +7,7 @@ mod alone;
 mod answers;
 mod appends;
 mod asking;
+mod blocks;
 mod counter;
 mod disk;
 mod driven;

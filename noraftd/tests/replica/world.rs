@@ -601,7 +601,7 @@ impl World {
     }
 }
 
-fn request_of(words: &[&str]) -> Request {
+pub(crate) fn request_of(words: &[&str]) -> Request {
     let args = words
         .iter()
         .map(|word| Bytes::copy_from_slice(word.as_bytes()))

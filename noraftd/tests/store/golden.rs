@@ -14,6 +14,7 @@ use noraft::LogIndex;
 use noraftd::level::Level;
 use noraftd::machine::Machine;
 use noraftd::protocol::command::{Parsed, Request, parse};
+use noraftd::protocol::resp::Reply;
 use noraftd::record::{Append, Base, Batch, BatchId, HardState, SnapshotHead, genesis_config};
 use noraftd::replica::event::Snapshot;
 use noraftd::snapshot;
@@ -241,7 +242,7 @@ fn golden_snapshot() -> PathBuf {
 
 #[test]
 fn a_snapshot_with_deadlines_has_the_golden_bytes_and_they_are_read() {
-    check_snapshot("snapshot-v1-timed", &golden_timed_state());
+    check_snapshot("snapshot-v1-modified", &golden_timed_state());
     assert_eq!(
         golden_timed_state().machine.state_hash(),
         GOLDEN_TIMED_DIGEST,
@@ -249,7 +250,24 @@ fn a_snapshot_with_deadlines_has_the_golden_bytes_and_they_are_read() {
     );
 }
 
-const GOLDEN_TIMED_DIGEST: u64 = 10_540_695_651_305_256_607;
+const GOLDEN_TIMED_DIGEST: u64 = 12_410_971_830_721_015_674;
+
+/// Of before keys had the index of the entry that changed them: it is the snapshot's.
+#[test]
+fn a_snapshot_without_indexes_of_keys_is_read() {
+    let golden = std::fs::read(golden_of("snapshot-v1-timed")).unwrap();
+    let disk = MemDisk::with_files([("any".to_owned(), golden)]);
+    let (_, read) = snapshot::read_file(Arc::new(disk), "any", None).unwrap();
+    let (now, was) = (golden_timed_state(), read.machine);
+    assert_eq!(read.head, now.head);
+    assert_eq!(was.key_count(), now.machine.key_count());
+    assert_eq!(was.next_deadline(), now.machine.next_deadline());
+    let keys = [Bytes::from_static(b"stays"), Bytes::from_static(b"nosuch")];
+    let asked = Request::for_modified(&keys).unwrap();
+    let index = i64::try_from(was.applied_index().get()).unwrap();
+    let expected = Reply::Array(vec![Reply::Integer(index), Reply::Integer(0)]);
+    assert_eq!(was.query(&asked.body), expected);
+}
 
 #[test]
 fn a_snapshot_has_the_golden_bytes_and_they_are_read() {

@@ -64,13 +64,16 @@ pub const ABOUT_KEYS: [&str; 46] = [
 ];
 
 /// The commands about the connection and the server.
-pub const ABOUT_THE_SERVER: [&str; 22] = [
+pub const ABOUT_THE_SERVER: [&str; 27] = [
     "client",
     "command",
     "config",
+    "discard",
     "echo",
+    "exec",
     "hello",
     "info",
+    "multi",
     "ping",
     "psubscribe",
     "punsubscribe",
@@ -84,8 +87,10 @@ pub const ABOUT_THE_SERVER: [&str; 22] = [
     "subscribe",
     "time",
     "unsubscribe",
+    "unwatch",
     "wait",
     "waitaof",
+    "watch",
     "nosuch",
 ];
 
@@ -209,6 +214,12 @@ fn about_the_server(prng: &mut Prng, name: &str, words: &mut Vec<Bytes>) -> Opti
             count(prng),
         ]),
         "select" => words.push(option(prng, &["0", "0", "1", "-1", "x", "00", ""])),
+        "discard" | "exec" | "multi" | "unwatch" => {}
+        "watch" => {
+            for _ in 0..prng.between(1, 3) {
+                words.push(bytes(prng));
+            }
+        }
         "quit" | "readonly" | "readwrite" | "reset" | "role" | "time" => {}
         "nosuch" => {
             for _ in 0..prng.below(5) {

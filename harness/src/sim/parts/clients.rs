@@ -14,6 +14,7 @@ use super::event::Event;
 use super::pipelines::Pipelines;
 use super::probes::Probes;
 use super::stale_readers::StaleReaders;
+use super::transactors::Transactors;
 use crate::client::{CallError, parse as parse_reply};
 use crate::generator::Mix;
 use crate::op::HistoryEvent;
@@ -28,6 +29,8 @@ pub(crate) struct Clients {
     pub(crate) commands: Commands,
     /// Those of `READONLY`.
     pub(crate) stale_readers: StaleReaders,
+    /// Those that move amounts between accounts.
+    pub(crate) transactors: Transactors,
     /// Writes that a driver from outside asks for.
     pub(crate) probes: Probes,
     pub(crate) list: Vec<SimClient>,
@@ -95,13 +98,14 @@ pub(crate) struct Finale {
 }
 
 impl Clients {
-    pub(crate) fn new(plan: &Plan, [prng, pipelines, commands, stale]: [Prng; 4]) -> Self {
+    pub(crate) fn new(plan: &Plan, [prng, pipelines, commands, stale, transactors]: [Prng; 5]) -> Self {
         let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
         let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
         let mut clients = Self {
             pipelines: Pipelines::new(plan, &pipelines),
             commands: Commands::new(plan, &commands),
             stale_readers: StaleReaders::new(plan, &stale),
+            transactors: Transactors::new(plan, &transactors),
             probes: Probes::default(),
             list: Vec::new(),
             rest: Resting::default(),
@@ -131,7 +135,9 @@ impl Clients {
         let pipelines = self.pipelines.list.iter_mut().map(|pipeline| &mut pipeline.prng);
         let commands = self.commands.list.iter_mut().map(|commander| &mut commander.prng);
         let readers = self.stale_readers.list.iter_mut().map(|reader| &mut reader.prng);
-        for (at, prng) in (0..).zip(clients.chain(pipelines).chain(commands).chain(readers)) {
+        let transactors = self.transactors.list.iter_mut().map(|client| &mut client.prng);
+        let all = clients.chain(pipelines).chain(commands).chain(readers);
+        for (at, prng) in (0..).zip(all.chain(transactors)) {
             *prng = root.fork(at);
         }
     }

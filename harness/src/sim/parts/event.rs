@@ -142,6 +142,8 @@ pub(crate) enum RunEvent {
     Commands { client: usize },
     /// A client of `READONLY` reads a few things.
     ReadStale { reader: usize },
+    /// A client that moves amounts between accounts may begin.
+    Transact { client: usize },
     /// A leader is cut off as it rises.
     BeginCoup { node: usize },
     /// It is heard again.

@@ -30,6 +30,7 @@ pub(crate) mod semantics;
 pub(crate) mod stale;
 pub(crate) mod stale_readers;
 pub(crate) mod table;
+pub(crate) mod transactors;
 pub(crate) mod transfers;
 pub(crate) mod voters;
 

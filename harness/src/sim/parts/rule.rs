@@ -81,6 +81,8 @@ pub enum Rule {
     ReadsAreCurrent,
     /// A read that may be old is answered from a state within its bound, and not before what its connection saw.
     ReadsAreYoung,
+    /// A block of commands takes effect as one, and only if what it depends on is as it was.
+    BlocksAreWhole,
     /// A leader answers a read when a majority of its voters has said, since the read came, that it follows.
     ReadsAreConfirmed,
     /// A write that was refused is never committed.
@@ -155,6 +157,7 @@ impl fmt::Display for Rule {
             Self::StartsAgain => "starts again",
             Self::ReadsAreCurrent => "reads are current",
             Self::ReadsAreYoung => "reads are as young as they say",
+            Self::BlocksAreWhole => "blocks are whole",
             Self::ReadsAreConfirmed => "reads are confirmed",
             Self::RefusedIsNotDone => "what is refused is not done",
             Self::AskedIsAnswered => "what is asked is answered",

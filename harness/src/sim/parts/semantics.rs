@@ -121,6 +121,7 @@ impl Semantics {
             .back()
             .map_or_else(Keyspace::default, |state| state.keyspace.clone());
         let mut answer = None;
+        keyspace.begin(index);
         keyspace.pass(entry.stamp);
         let own = self.own.iter().find(|(body, _)| entry.body == Some(*body));
         if let Some((_, own)) = own {

@@ -27,6 +27,7 @@ use crate::sim::parts::pipelines::is_pipelined;
 use crate::sim::parts::probes::is_probe;
 use crate::sim::parts::rule::Rule;
 use crate::sim::parts::stale_readers::stale_read;
+use crate::sim::parts::transactors::transacted;
 use crate::sim::parts::transfers::is_transfer;
 use crate::sim::parts::voters::is_change;
 use crate::workload::{Completion, Operation};
@@ -172,6 +173,9 @@ impl World {
         }
         if let Some((client, number)) = drawn(id) {
             return self.command_answered(client, number, &outcome);
+        }
+        if let Some(request) = transacted(id) {
+            return self.transact_answered(node, request, &outcome);
         }
         if let Some(read) = stale_read(id) {
             return self.stale_answered(read, outcome);

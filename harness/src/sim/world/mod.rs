@@ -29,6 +29,7 @@ mod stale_readers;
 mod starts;
 mod storage;
 mod table;
+mod transactors;
 mod transfers;
 mod twins;
 mod voters;
@@ -93,7 +94,14 @@ impl World {
             network: Network::new(count, &plan.sim.network, &root.fork(FORK_NETWORK)),
             clients: Clients::new(
                 plan,
-                [FORK_CLIENTS, FORK_PIPELINES, FORK_COMMANDS, FORK_STALE].map(|label| root.fork(label)),
+                [
+                    FORK_CLIENTS,
+                    FORK_PIPELINES,
+                    FORK_COMMANDS,
+                    FORK_STALE,
+                    FORK_TRANSACTORS,
+                ]
+                .map(|label| root.fork(label)),
             ),
             nemesis: SimNemesis::new(plan, seed, root.fork(FORK_COUPS)),
             voters: Voters::new(plan),
@@ -139,6 +147,7 @@ impl World {
         self.begin_pipelines();
         self.begin_commands();
         self.begin_stale_readers();
+        self.begin_transactors();
         self.begin_lanes();
         self.queue.push(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         let time = self.plan.time.as_millis() * MILLI;
@@ -225,6 +234,7 @@ impl World {
             RunEvent::Burst { pipeline } => self.burst(pipeline),
             RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::ReadStale { reader } => self.read_stale(reader),
+            RunEvent::Transact { client } => self.transact(client),
             RunEvent::BeginCoup { node } => self.begin_coup(node),
             RunEvent::EndCoup { node } => self.end_coup(node),
             RunEvent::Branch { seed } => self.branch_off(seed),
@@ -382,6 +392,7 @@ const FORK_COUPS: u64 = 8;
 const FORK_COMMANDS: u64 = 9;
 const FORK_LEVELS: u64 = 10;
 const FORK_STALE: u64 = 11;
+const FORK_TRANSACTORS: u64 = 12;
 /// Clients do not begin all at once.
 const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
 /// Hashing a state costs as much as thousands of events.

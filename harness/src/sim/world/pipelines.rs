@@ -17,6 +17,7 @@ use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::{NUMBER_BITS, NUMBER_MASK, PIPELINED, is_pipelined};
 use crate::sim::parts::rule::Rule;
+use crate::sim::parts::transactors::transacted;
 
 impl World {
     pub(super) fn begin_pipelines(&mut self) {
@@ -100,7 +101,8 @@ impl World {
     pub(super) fn pipelined_arrive(&mut self, node: usize, connection: u64, requests: Vec<(u64, Request)>) {
         for (id, request) in requests {
             // Those of clients that ask for anything have a rule of their own, with a second implementation.
-            if is_pipelined(RequestId(id)) && request.class == Class::Read {
+            let is_looked_at = is_pipelined(RequestId(id)) || transacted(RequestId(id)).is_some();
+            if is_looked_at && request.class == Class::Read {
                 let came_to = self.as_leader(node);
                 let asker = Asker::Pipelined(id);
                 let now = self.queue.now();

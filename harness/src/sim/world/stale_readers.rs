@@ -5,7 +5,7 @@ use noraftd::protocol::outcome::Outcome;
 use noraftd::replica::event::{ConnectionId, Input, RequestId};
 
 use super::World;
-use crate::sim::journal::happening::{ClientHappening, Happening, StaleHappening};
+use crate::sim::journal::happening::{ClientHappening, Happening, SessionHappening};
 use crate::sim::parts::MILLI;
 use crate::sim::parts::clients::request_of;
 use crate::sim::parts::event::{Event, NodeEvent, RunEvent};
@@ -53,7 +53,7 @@ impl World {
         let requests: Vec<(u64, Request)> = (0..count).filter_map(|_| self.draw_read(at)).collect();
         self.journal.note(
             self.queue.now(),
-            Happening::Client(ClientHappening::Stale(StaleHappening::Reads {
+            Happening::Client(ClientHappening::Session(SessionHappening::Reads {
                 reader: at,
                 node,
                 requests: requests.len(),
@@ -100,7 +100,7 @@ impl World {
     pub(super) fn stale_answered(&mut self, (at, number): (usize, u64), outcome: Outcome) {
         self.journal.note(
             self.queue.now(),
-            Happening::Client(ClientHappening::Stale(StaleHappening::IsAnswered {
+            Happening::Client(ClientHappening::Session(SessionHappening::IsAnswered {
                 reader: at,
                 number,
                 outcome: &outcome,

@@ -22,6 +22,7 @@
 //! | 15 | SETNX | value bytes, key bytes |
 //! | 16 | TTL, PTTL: through the log, for the time is that of the entry | milliseconds u8, key bytes |
 //! | 32 | the membership table changes (from level 1 on) | a change (`member.rs`) |
+//! | 33 | a block of commands, or of reads (from level 1 on) | [`Block`] |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
 //! | 66 | MGET | keys list |
@@ -32,13 +33,15 @@
 //! | 71 | XREAD | count u64 (0: all), list of keys and, in turn, 16 bytes of id or none for `$` |
 //! | 72 | how far the state is that answers; for nodes that announce `READ_INDEX` | none |
 //! | 73 | EXPIRETIME, PEXPIRETIME; from level 1 on | milliseconds u8, key bytes |
+//! | 74 | for each key the index at which it was last changed; from level 1 on | keys list |
 //!
 //! Invariant: one command has one encoding; decoding is total and accepts nothing else.
 
 use bytes::{BufMut, BytesMut};
 
 use super::args::{LENGTH_BYTES, put_bytes};
-use super::{Args, Class, Expiry, MemberChange, StreamId, StreamIdRequest, Timed};
+use super::streams::ID_BYTES;
+use super::{Args, Block, Class, Expiry, MemberChange, StreamId, StreamIdRequest, Streams, Timed};
 use crate::level::Level;
 use crate::protocol::read::Reader;
 
@@ -53,6 +56,10 @@ pub(super) const RAISE: u8 = 8;
 pub(super) const MEMBER: u8 = 32;
 /// The opcode of [`Command::Clock`].
 pub(super) const CLOCK: u8 = 9;
+/// The opcode of [`Command::Block`].
+pub(super) const BLOCK: u8 = 33;
+/// The opcode of [`Command::Modified`].
+pub(super) const MODIFIED: u8 = 74;
 /// The opcode of a [`Command::Set`] with an expiry.
 const SET_TIMED: u8 = 10;
 /// The opcode of [`Command::Index`].
@@ -132,25 +139,10 @@ pub enum Command<'a> {
     XRead { count: u64, streams: Streams<'a> },
     /// `NORAFT.INDEX`: how far the state is that answers.
     Index,
-}
-
-/// Keys of streams, each with the id after which to read. Always in turn and whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Streams<'a>(Args<'a>);
-
-impl<'a> Streams<'a> {
-    /// Reads keys and, in turn, 16 bytes of id or none; `None` for any other arguments.
-    pub fn new(args: Args<'a>) -> Option<Self> {
-        let ids_fit = args.pairs().all(|(_, id)| matches!(id.len(), 0 | ID_BYTES));
-        (ids_fit && is_paired(args)).then_some(Self(args))
-    }
-
-    /// The keys and after which id to read each; `None` means `$`, the last entry there is.
-    pub fn iter(&self) -> impl Iterator<Item = (&'a [u8], Option<StreamId>)> + use<'a> {
-        self.0
-            .pairs()
-            .map(|(key, id)| (key, StreamId::read(&mut Reader::new(id))))
-    }
+    /// What `EXEC` carries out.
+    Block(Block<'a>),
+    /// What `WATCH` keeps: for each key the index at which it was last changed, 0 when it does not exist.
+    Modified { keys: Args<'a> },
 }
 
 impl<'a> Command<'a> {
@@ -175,8 +167,10 @@ impl<'a> Command<'a> {
             | Self::XLen { .. }
             | Self::XRange { .. }
             | Self::XRead { .. }
+            | Self::Modified { .. }
             | Self::Index => Class::Read,
             Self::Timed { command, .. } => command.class(),
+            Self::Block(block) => class_of(*block),
         }
     }
 
@@ -240,6 +234,10 @@ impl<'a> Command<'a> {
             68 => Self::Type { key: reader.bytes()? },
             69 => Self::XLen { key: reader.bytes()? },
             INDEX => Self::Index,
+            BLOCK => Self::Block(about_keys(Block::read(reader)?)?),
+            MODIFIED => Self::Modified {
+                keys: some_of(Args::read(reader)?)?,
+            },
             70 => decode_range(reader)?,
             71 => Self::XRead {
                 count: reader.u64()?,
@@ -289,10 +287,7 @@ impl<'a> Command<'a> {
                 fields.write(&mut out);
             }
             Self::FlushAll => out.put_u8(FLUSH_ALL),
-            Self::Raise { level } => {
-                out.put_u8(RAISE);
-                out.put_u8(level.get());
-            }
+            Self::Raise { level } => out.extend_from_slice(&[RAISE, level.get()]),
             Self::Member { change } => {
                 out.put_u8(MEMBER);
                 out.extend_from_slice(change);
@@ -309,6 +304,8 @@ impl<'a> Command<'a> {
             Self::Type { key } => one_key(68, key, &mut out),
             Self::XLen { key } => one_key(69, key, &mut out),
             Self::Index => out.put_u8(INDEX),
+            Self::Block(block) => encode_block(block, &mut out),
+            Self::Modified { keys } => list(MODIFIED, keys, &mut out),
             Self::XRange {
                 key,
                 first,
@@ -322,7 +319,7 @@ impl<'a> Command<'a> {
             Self::XRead { count, streams } => {
                 out.put_u8(71);
                 out.put_u64_le(count);
-                streams.0.write(&mut out);
+                streams.args().write(&mut out);
             }
         }
         out
@@ -339,7 +336,10 @@ impl<'a> Command<'a> {
             } => key.len() + value.len() + expected.len() + LENGTH_BYTES,
             Self::Set { key, value, .. } | Self::Append { key, value } => key.len() + value.len(),
             Self::Timed { key, command } => key.len() + command.variable_bytes(),
-            Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } => keys.encoded_bytes(),
+            Self::Del { keys } | Self::Exists { keys } | Self::MGet { keys } | Self::Modified { keys } => {
+                keys.encoded_bytes()
+            }
+            Self::Block(block) => block.encoded_bytes(),
             Self::MSet { pairs } => pairs.encoded_bytes(),
             Self::XAdd { key, fields, .. } => key.len() + fields.encoded_bytes() + ID_BYTES,
             Self::IncrBy { key, .. }
@@ -349,11 +349,37 @@ impl<'a> Command<'a> {
             | Self::XLen { key } => key.len(),
             Self::Index | Self::Clock => 0,
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
-            Self::XRead { streams, .. } => streams.0.encoded_bytes(),
+            Self::XRead { streams, .. } => streams.args().encoded_bytes(),
             Self::Member { change } => change.len(),
             Self::FlushAll | Self::Raise { .. } => 0,
         };
         variable + FIXED_BYTES
+    }
+}
+
+/// A block of reads needs no entry.
+fn class_of(block: Block<'_>) -> Class {
+    let commands = || block.bodies().filter_map(Command::decode);
+    match commands().any(|command| command.class() == Class::Write) {
+        true => Class::Write,
+        false => Class::Read,
+    }
+}
+
+/// The block, if it has only what a block may have.
+fn about_keys(block: Block<'_>) -> Option<Block<'_>> {
+    let is_command = |body| is_about_keys(body) && Command::decode(body).is_some();
+    block.bodies().all(is_command).then_some(block)
+}
+
+/// True for what clients may put into a block. Looks at no more than the opcode.
+pub(super) fn is_about_keys(body: &[u8]) -> bool {
+    match body {
+        [BODY_VERSION, opcode, ..] => !matches!(
+            *opcode,
+            FLUSH_ALL | RAISE | MEMBER | CLOCK | BLOCK | INDEX | MODIFIED
+        ),
+        _ => false,
     }
 }
 
@@ -419,6 +445,11 @@ fn encode_set(
     expected.into_iter().for_each(|expected| put_bytes(expected, out));
 }
 
+fn encode_block(block: Block<'_>, out: &mut BytesMut) {
+    out.put_u8(BLOCK);
+    block.write(out);
+}
+
 fn encode_range(ends: (StreamId, StreamId), reverse: bool, limit: Option<u64>, out: &mut BytesMut) {
     out.extend_from_slice(&[70, u8::from(reverse)]);
     ends.0.write(out);
@@ -452,9 +483,6 @@ fn paired(args: Args<'_>) -> Option<Args<'_>> {
 fn is_paired(args: Args<'_>) -> bool {
     !args.is_empty() && args.len().is_multiple_of(2)
 }
-
-/// Bytes of an id.
-pub(super) const ID_BYTES: usize = 16;
 
 /// More than version, opcode, flags, numbers and two lengths take together.
 const FIXED_BYTES: usize = 24;

@@ -2,6 +2,7 @@
 
 mod answers;
 mod args;
+mod block;
 mod codec;
 mod expiry;
 mod expiry_parse;
@@ -13,15 +14,21 @@ mod own;
 mod parse;
 mod sentinel_parse;
 mod stream_id;
+mod streams;
 mod streams_parse;
 pub mod syntax;
 pub mod table;
 mod timed;
+mod transaction;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use noraft::LogIndex;
 
 pub use args::{Args, ArgsIter, OwnedArgs};
-pub use codec::{BODY_VERSION, Command, SetCondition, Streams};
+pub use block::Block;
+pub use codec::{BODY_VERSION, Command, SetCondition};
 pub use expiry::{Expiry, ExpiryCondition, TimeUnit};
 pub use local::{
     ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section, SentinelQuery,
@@ -32,7 +39,9 @@ pub(crate) use member::{read_rows, write_rows};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
+pub use streams::Streams;
 pub use timed::Timed;
+pub use transaction::TransactionCommand;
 
 use super::resp::Reply;
 use crate::level::Level;
@@ -128,6 +137,7 @@ impl Request {
     pub fn level_of(body: &[u8]) -> Level {
         match *body {
             [BODY_VERSION, codec::FLUSH_ALL | codec::MEMBER, ..] => Level::FLUSH,
+            [BODY_VERSION, codec::BLOCK | codec::MODIFIED, ..] => Level::BLOCK,
             [BODY_VERSION, codec::CLOCK..=timed::LEFT | timed::DEADLINE, ..] => Level::EXPIRY,
             _ => Level::FIRST,
         }
@@ -144,6 +154,40 @@ impl Request {
     /// True for [`Self::for_index`].
     pub fn asks_for_index(&self) -> bool {
         matches!(*self.body, [BODY_VERSION, codec::INDEX])
+    }
+
+    /// Carries out the commands with these bodies as one, if each of the keys was last changed at its index.
+    ///
+    /// # Errors
+    ///
+    /// With the reply to give when that is too large for one entry.
+    ///
+    /// # Panics
+    ///
+    /// When one of the bodies is none that a block may have.
+    pub fn to_run_block(watches: &BTreeMap<Bytes, LogIndex>, bodies: &[Bytes]) -> Result<Self, Reply> {
+        let of_index = |index: &LogIndex| Bytes::copy_from_slice(&index.get().to_le_bytes());
+        let pairs = watches.iter().map(|(key, index)| [key.clone(), of_index(index)]);
+        let watches: Vec<Bytes> = pairs.flatten().collect();
+        let block = Block::new(Args::sent(&watches), Args::sent(bodies));
+        Self::encode(&Command::Block(
+            block.expect("they were parsed from what clients ask"),
+        ))
+    }
+
+    /// True for what a block may have.
+    pub fn may_be_in_block(&self) -> bool {
+        codec::is_about_keys(&self.body)
+    }
+
+    /// Asks when each of these keys was last changed.
+    ///
+    /// # Errors
+    ///
+    /// With the reply to give when that is too large.
+    pub fn for_modified(keys: &[Bytes]) -> Result<Self, Reply> {
+        let keys = Args::sent(keys);
+        Self::encode(&Command::Modified { keys })
     }
 
     /// The request for `command`.
@@ -169,6 +213,8 @@ impl Request {
 pub enum Parsed {
     /// For the state machine, through the replica.
     Replicated(Request),
+    /// About what the connection does as one.
+    Transaction(TransactionCommand),
     /// For the node itself.
     Local(Local),
     /// For the node itself, from this project's own tools.

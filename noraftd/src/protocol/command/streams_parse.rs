@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 
 use super::answers::{ParseResult, error, integer, is_word, replicated, syntax_error, wrong_arity};
-use super::codec::ID_BYTES;
+use super::streams::ID_BYTES;
 use super::{Args, Command, StreamId, StreamIdRequest, Streams};
 use crate::protocol::resp::Reply;
 

@@ -84,7 +84,7 @@ pub fn arguments(name: &str) -> &'static [Argument] {
         "decr" | "expiretime" | "get" | "getdel" | "persist" | "pexpiretime" | "pttl" | "ttl" | "incr"
         | "strlen" | "type" | "xlen" => &[KEY],
         "decrby" => &[KEY, const { Argument::new("decrement", Kind::Integer) }],
-        "del" | "exists" | "mget" => &[const { KEY.multiple() }],
+        "del" | "exists" | "mget" | "watch" => &[const { KEY.multiple() }],
         "echo" => &[const { text("message") }],
         "expire" | "pexpire" | "expireat" | "pexpireat" => &EXPIRE,
         "getex" => &[

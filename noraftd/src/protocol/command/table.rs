@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::answers::ParseResult;
 use super::{
     expiry_parse as expiry, keys_parse as keys, local_parse as local, sentinel_parse as sentinel,
-    streams_parse,
+    streams_parse, transaction,
 };
 
 /// A row of [`COMMANDS`].
@@ -99,7 +99,9 @@ commands! {
     "decr" 2 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Decrements an integer by one." keys::decr;
     "decrby" 3 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Decrements an integer by a number." keys::decr_by;
     "del" -2 ["write"] ALL, "generic" "1.0.0" "Deletes keys." keys::del;
+    "discard" 1 ["noscript", "loading", "stale", "fast"] NONE, "transactions" "2.0.0" "Forgets the commands since MULTI, and what is watched." transaction::discard;
     "echo" 2 ["fast"] NONE, "connection" "1.0.0" "Returns its argument." local::echo;
+    "exec" 1 ["noscript", "loading", "stale"] NONE, "transactions" "1.2.0" "Carries out the commands since MULTI as one, if what is watched was not changed." transaction::exec;
     "exists" -2 ["readonly", "fast"] ALL, "generic" "1.0.0" "Counts which of the keys exist." keys::exists;
     "expire" -3 ["write", "fast"] ONE, "generic" "1.0.0" "Sets in how many seconds a key goes (NX, XX, GT, LT)." expiry::expire;
     "expireat" -3 ["write", "fast"] ONE, "generic" "1.2.0" "Sets the second in which a key goes." expiry::expire_at;
@@ -114,6 +116,7 @@ commands! {
     "info" -1 ["loading", "stale"] NONE, "server" "1.0.0" "Describes the server and its cluster." local::info;
     "mget" -2 ["readonly", "fast"] ALL, "string" "1.0.0" "Returns the values of keys." keys::mget;
     "mset" -3 ["write", "denyoom"] EVERY_OTHER, "string" "1.0.1" "Sets keys, all at once." keys::mset;
+    "multi" 1 ["noscript", "loading", "stale", "fast"] NONE, "transactions" "1.2.0" "Begins commands that are carried out as one." transaction::multi;
     "persist" 2 ["write", "fast"] ONE, "generic" "2.2.0" "Lets a key stay." expiry::persist;
     "pexpire" -3 ["write", "fast"] ONE, "generic" "2.6.0" "Sets in how many milliseconds a key goes (NX, XX, GT, LT)." expiry::p_expire;
     "pexpireat" -3 ["write", "fast"] ONE, "generic" "2.6.0" "Sets the millisecond in which a key goes." expiry::p_expire_at;
@@ -139,8 +142,10 @@ commands! {
     "ttl" 2 ["readonly", "fast"] ONE, "generic" "1.0.0" "Returns in how many seconds a key goes." expiry::ttl;
     "type" 2 ["readonly", "fast"] ONE, "generic" "1.0.0" "Returns the type of a value." keys::type_of;
     "unsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to channels." sentinel::unsubscribe;
+    "unwatch" 1 ["noscript", "loading", "stale", "fast"] NONE, "transactions" "2.2.0" "Watches nothing any more." transaction::unwatch;
     "wait" 3 ["noscript"] NONE, "generic" "3.0.0" "Returns how many other nodes have every write of this connection." sentinel::wait;
     "waitaof" 4 ["noscript"] NONE, "generic" "7.2.0" "Returns how many nodes have every write of this connection on their disks." sentinel::wait_aof;
+    "watch" -2 ["noscript", "loading", "stale", "fast"] ALL, "transactions" "2.2.0" "Lets the next EXEC do nothing if one of the keys is changed before it." transaction::watch;
     "xadd" -5 ["write", "denyoom", "fast"] ONE, "stream" "5.0.0" "Appends an entry to a stream." streams_parse::xadd;
     "xlen" 2 ["readonly", "fast"] ONE, "stream" "5.0.0" "Returns the number of entries of a stream." streams_parse::xlen;
     "xrange" -4 ["readonly"] ONE, "stream" "5.0.0" "Returns entries of a stream, in order." streams_parse::xrange;

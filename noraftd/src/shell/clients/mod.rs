@@ -8,7 +8,9 @@
 
 mod house;
 mod own;
+mod proposing;
 mod switches;
+mod transactions;
 mod wait;
 
 use std::cell::{Cell, RefCell};
@@ -33,11 +35,11 @@ use super::requests::{Asker, Requests, Waiter};
 use super::resources;
 use super::sockets::{Listener, ReadHalf, Stream};
 use crate::local::session::Session;
-use crate::protocol::command::{Class, ClientCommand, Local, Parsed, Request, parse, parse_flush};
+use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse, parse_flush};
 use crate::protocol::http::is_http;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::resp::{Reply, RequestParser};
-use crate::replica::event::{ConnectionId, Input, RequestId};
+use crate::replica::event::{Input, RequestId};
 use switches::Leaders;
 
 /// All clients of this node.
@@ -55,6 +57,8 @@ pub(super) struct Clients {
     input: Rc<Budget>,
     /// Replies that clients have not read.
     output: Rc<Budget>,
+    /// What clients have sent since `MULTI`.
+    kept: Rc<Budget>,
     warnings: RateLimitedWarning,
     accepted: Cell<u64>,
     answered: Cell<u64>,
@@ -76,6 +80,7 @@ impl Clients {
             operators: Seats::default(),
             input: Budget::new(INPUT_BYTES_MAX),
             output: Budget::new(OUTPUT_BYTES_MAX),
+            kept: Budget::new(transactions::KEPT_BYTES_MAX),
             warnings: RateLimitedWarning::default(),
             accepted: Cell::default(),
             answered: Cell::default(),
@@ -224,7 +229,13 @@ impl Clients {
     async fn converse(self: Rc<Self>, stream: Stream, session: Session, door: Door, seat: Seat) {
         let id = session.id;
         let (mut read, write) = stream.into_split();
-        let connection = Connection::new(session, door, Outgoing::new(write), seat, &self.output);
+        let connection = Connection::new(
+            session,
+            door,
+            Outgoing::new(write),
+            seat,
+            [&self.output, &self.kept],
+        );
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
         self.carry_out_all(&connection, &mut read).await;
         // A client may have ended only its own direction: what it asked is still answered.
@@ -254,6 +265,7 @@ impl Clients {
                         if !connection.may_answer().await {
                             return;
                         }
+                        connection.session.borrow_mut().transaction.spoil();
                         self.answer_now(connection, error.to_reply());
                         if !error.is_skipped() {
                             return;
@@ -289,13 +301,18 @@ impl Clients {
         let refused = {
             let mut session = connection.session.borrow_mut();
             let listens = session.subscriptions.refuse(&args, session.version);
-            listens.or_else(|| session.gate.refuse(&args))
+            listens.or_else(|| self.refused_by_gate(&mut session, &args))
         };
         if let Some(reply) = refused {
             return self.answer_in_turn(connection, reply, Next::Command).await;
         }
         let flush = parse_flush(&args).filter(|_| self.node.config.clients.allow_flush);
-        let (reply, next) = match flush.map_or_else(|| parse(args), |flush| Ok(Parsed::Replicated(flush))) {
+        let parsed = flush.map_or_else(|| parse(args), |flush| Ok(Parsed::Replicated(flush)));
+        let parsed = match self.keep_for_exec(connection, parsed) {
+            Ok(reply) => return self.answer_in_turn(connection, reply, Next::Command).await,
+            Err(parsed) => parsed,
+        };
+        let (reply, next) = match parsed {
             Ok(Parsed::Replicated(request)) => match self.node.check_size(&request) {
                 Ok(()) => return self.propose(connection, request).await,
                 Err(reply) => (reply, Next::Command),
@@ -306,33 +323,11 @@ impl Clients {
                 };
                 (reply, next)
             }
+            Ok(Parsed::Transaction(command)) => return self.carry_out_transaction(connection, command).await,
             Ok(Parsed::Own(own)) => return self.carry_out_own(connection, own).await,
             Err(reply) => (reply, Next::Command),
         };
         self.answer_in_turn(connection, reply, next).await
-    }
-
-    /// Hands a request for the state machine to the replica.
-    async fn propose(&self, connection: &Rc<Connection>, request: Request) -> Next {
-        let (class, bytes) = (request.class, request.body.len());
-        let (connection_id, reads) = {
-            let session = connection.session.borrow();
-            (ConnectionId(session.id), session.reads)
-        };
-        let ask = |id| match class {
-            Class::Read if reads.may_be_old && !request.asks_for_index() => Input::StaleRead {
-                id,
-                connection: connection_id,
-                request,
-                staleness_max: reads.staleness_max,
-            },
-            Class::Read | Class::Write => Input::Client {
-                id,
-                connection: connection_id,
-                request,
-            },
-        };
-        self.submit(connection, class, bytes, ask).await
     }
 
     async fn answer_in_turn(&self, connection: &Rc<Connection>, reply: Reply, next: Next) -> Next {

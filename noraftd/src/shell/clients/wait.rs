@@ -40,6 +40,11 @@ impl Clients {
 
     /// The index that covers every write that was answered before.
     async fn index(&self, connection: &Rc<Connection>) -> Outcome {
+        self.ask(connection, Request::for_index()).await
+    }
+
+    /// The outcome of a read in the order of this connection.
+    pub(super) async fn ask(&self, connection: &Rc<Connection>, request: Request) -> Outcome {
         let connection = ConnectionId(connection.session.borrow().id);
         let (task, answer) = oneshot::channel();
         let waiter = Waiter {
@@ -50,7 +55,7 @@ impl Clients {
         self.hand_over(waiter, |id| Input::Client {
             id,
             connection,
-            request: Request::for_index(),
+            request,
         });
         answer.await.unwrap_or(Outcome::Refused(Refusal::ShuttingDown))
     }

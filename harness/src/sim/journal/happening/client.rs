@@ -62,8 +62,8 @@ pub(crate) enum ClientHappening<'a> {
         number: u64,
         outcome: &'a Outcome,
     },
-    /// A client of `READONLY` reads, or is answered.
-    Stale(StaleHappening<'a>),
+    /// A client of `READONLY`, or of `MULTI`, asks or is answered.
+    Session(SessionHappening<'a>),
     /// A node is asked for other voters.
     AsksForVoters {
         node: usize,
@@ -174,7 +174,7 @@ impl Hash for ClientHappening<'_> {
             Self::DrawnIsAnswered { client, number, .. } => {
                 write_all(to, &[0xb5, *client as u64, *number]);
             }
-            Self::Stale(stale) => stale.hash(to),
+            Self::Session(session) => session.hash(to),
             Self::AsksForVoters { node, id, voters } => {
                 let bits = voters.iter().fold(0, |bits, id| bits | 1 << (id.get() % 64));
                 write_all(to, &[0xb2, *node as u64, id.0, bits]);
@@ -251,7 +251,7 @@ impl Display for ClientHappening<'_> {
                 f,
                 "client {client} of all commands, request {number}: {outcome:?}"
             ),
-            Self::Stale(stale) => Display::fmt(stale, f),
+            Self::Session(session) => Display::fmt(session, f),
             Self::AsksForVoters { node, voters, .. } => {
                 write!(f, "n{} is asked for the voters {:?}", node + 1, numbers(voters))
             }
@@ -268,10 +268,10 @@ fn numbers(voters: &BTreeSet<NodeId>) -> Vec<u64> {
     voters.iter().map(|id| id.get()).collect()
 }
 
-/// Something that happens to a client of `READONLY`.
+/// Something that happens to a client of `READONLY`, or of `MULTI`.
 #[derive(Debug)]
-pub(crate) enum StaleHappening<'a> {
-    /// It reads a few things.
+pub(crate) enum SessionHappening<'a> {
+    /// One reads a few things that may be old.
     Reads {
         reader: usize,
         node: usize,
@@ -283,9 +283,17 @@ pub(crate) enum StaleHappening<'a> {
         number: u64,
         outcome: &'a Outcome,
     },
+    /// One asks for the next step of a transaction.
+    Transacts { client: usize, node: usize },
+    /// It is answered.
+    TransactIsAnswered {
+        client: usize,
+        number: u64,
+        outcome: &'a Outcome,
+    },
 }
 
-impl Hash for StaleHappening<'_> {
+impl Hash for SessionHappening<'_> {
     fn hash<H: Hasher>(&self, to: &mut H) {
         match self {
             Self::Reads {
@@ -296,11 +304,17 @@ impl Hash for StaleHappening<'_> {
             Self::IsAnswered { reader, number, .. } => {
                 write_all(to, &[0xbd, *reader as u64, *number]);
             }
+            Self::Transacts { client, node } => {
+                write_all(to, &[0xbe, *client as u64, *node as u64]);
+            }
+            Self::TransactIsAnswered { client, number, .. } => {
+                write_all(to, &[0xbf, *client as u64, *number]);
+            }
         }
     }
 }
 
-impl Display for StaleHappening<'_> {
+impl Display for SessionHappening<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Reads {
@@ -320,6 +334,14 @@ impl Display for StaleHappening<'_> {
                 f,
                 "client {reader} of what may be old, read {number}: {outcome:?}"
             ),
+            Self::Transacts { client, node } => {
+                write!(f, "client {client} of accounts asks n{}", node + 1)
+            }
+            Self::TransactIsAnswered {
+                client,
+                number,
+                outcome,
+            } => write!(f, "client {client} of accounts, request {number}: {outcome:?}"),
         }
     }
 }

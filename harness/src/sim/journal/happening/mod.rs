@@ -13,7 +13,7 @@ mod node;
 use std::fmt::{self, Display};
 use std::hash::{Hash, Hasher};
 
-pub(crate) use client::{ClientHappening, Probe, StaleHappening, TransferHappening, TransferStep};
+pub(crate) use client::{ClientHappening, Probe, SessionHappening, TransferHappening, TransferStep};
 pub(crate) use fault::FaultHappening;
 pub(crate) use level::LevelHappening;
 pub(crate) use link::LinkHappening;

@@ -21,6 +21,7 @@
 //! | what commands mean | where commands are drawn: each is understood, answered and carried out as a second implementation says (`semantics.rs`) |
 //! | reads are current | a read is answered with the state at an index between what was committed when it came and now (`reads`) |
 //! | reads are as young as they say | a read that may be old is answered with a state that has what was committed before its bound, and no earlier one than its connection saw (`staleness`, `parts/stale_readers`) |
+//! | blocks are whole | what is moved between accounts, each time in a block that depends on what was read, leaves their sum as it was (`parts/transactors`) |
 //! | reads are confirmed | since a read came, its leader has heard from a majority of its voters that they follow it (`confirmed`) |
 //! | what is asked is answered | what a client asks by the process that it came to; what that passes on by the leader it was meant for (`answers`) |
 //! | voters are committed | who asked for other voters is answered when the committed configuration has them, and no other node is needed any more (`changes`) |
