@@ -58,6 +58,11 @@ impl Programs {
         &self.noraftd
     }
 
+    /// The harness.
+    pub(super) fn harness(&self) -> &Path {
+        &self.harness
+    }
+
     /// The harness with a verb.
     pub(super) fn command(&self, verb: &str) -> Child {
         let mut command = Command::new(&self.harness);

@@ -155,6 +155,7 @@ mod tests {
             seeds: 1..102,
             block,
             steer: false,
+            system: None,
         };
         vec![entry(3, 10), entry(1, 7)]
     }

@@ -37,6 +37,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::systems::{Installed, System};
+
 pub use bytes::{Bytes, BytesParseError};
 pub use child::Programs;
 pub use draw::{Draw, FAMILY, Unit};
@@ -82,6 +84,14 @@ pub enum CampaignError {
         /// Where the daemon should be.
         path: PathBuf,
     },
+    /// A system cannot be run here.
+    #[error("campaign: `{entry}`: {why}")]
+    NoSystem {
+        /// The entry.
+        entry: String,
+        /// What is missing, and what has it.
+        why: String,
+    },
 }
 
 /// How to run a campaign.
@@ -103,6 +113,25 @@ pub struct Options {
     pub stop: watch::Receiver<bool>,
 }
 
+/// A campaign that lacks a program fails at once, not when the entry comes.
+fn check_programs(entry: &Entry, programs: &Programs) -> Result<(), CampaignError> {
+    let name = || entry.name.clone();
+    match (&entry.system, entry.place) {
+        (_, Place::Simulation) => Ok(()),
+        (None, Place::Processes) if programs.has_daemon() => Ok(()),
+        (None, Place::Processes) => Err(CampaignError::NoDaemon {
+            entry: name(),
+            path: programs.noraftd().to_owned(),
+        }),
+        (Some(system), Place::Processes) => {
+            let lacks = |why| CampaignError::NoSystem { entry: name(), why };
+            let system = System::find(system).map_err(|error| lacks(error.to_string()))?;
+            let installed = Installed::of(system, programs.harness());
+            installed.map(drop).map_err(|error| lacks(error.to_string()))
+        }
+    }
+}
+
 /// Runs the campaign of `ledger` to its end. `show` gets the state about once a second.
 ///
 /// # Errors
@@ -120,15 +149,8 @@ pub async fn run(
         programs: options.programs,
         shrink_budget: options.shrink_budget,
     };
-    let real = campaign
-        .entries
-        .iter()
-        .find(|entry| entry.place == Place::Processes);
-    if let Some(entry) = real.filter(|_| !works.programs.has_daemon()) {
-        return Err(CampaignError::NoDaemon {
-            entry: entry.name.clone(),
-            path: works.programs.noraftd().to_owned(),
-        });
+    for entry in &campaign.entries {
+        check_programs(entry, &works.programs)?;
     }
     works
         .write_plans(&campaign.entries)

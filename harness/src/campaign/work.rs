@@ -36,6 +36,8 @@ struct Done {
     folder: Option<String>,
     failures: Vec<Failed>,
     runs: Vec<Run>,
+    /// The system with its versions, if it is not noraftd.
+    system: Option<String>,
 }
 
 impl Works {
@@ -70,11 +72,13 @@ impl Works {
             folder: Some(folder_of(unit.id)).filter(|name| self.folder.join(name).exists()),
             failures: Vec::new(),
             runs: Vec::new(),
+            system: entry.system.clone(),
         });
         done.figures.wall_ms = millis(started.elapsed());
-        let build = match entry.place {
-            Place::Simulation => self.programs.simulated(),
-            Place::Processes => self.programs.processes(),
+        let build = match (&done.system, entry.place) {
+            (Some(system), _) => system,
+            (None, Place::Simulation) => self.programs.simulated(),
+            (None, Place::Processes) => self.programs.processes(),
         };
         Record {
             unit,
@@ -132,6 +136,7 @@ impl Works {
             folder: None,
             failures: brief.failed.into_iter().map(failed).collect(),
             runs: brief.runs.into_iter().map(run_of).collect(),
+            system: None,
         })
     }
 
@@ -145,7 +150,10 @@ impl Works {
         let child = self.programs.command("run").arg(self.plan(entry));
         let child = child.args(["--seed", &unit.first_seed.to_string()]);
         let child = child.arg("--out").arg(&folder);
-        let child = child.arg("--noraftd").arg(self.programs.noraftd());
+        let child = match &entry.system {
+            Some(system) => child.arg("--system").arg(system),
+            None => child.arg("--noraftd").arg(self.programs.noraftd()),
+        };
         let output = child.output(run_patience(entry)).await?;
         let results = results_of(&output, &folder.join("latest"))?;
         let took = started.elapsed();
@@ -169,8 +177,9 @@ impl Works {
                 wall_ms: 0,
             },
             folder: Some(name),
-            failures: broken(&results, unit.first_seed, millis(took)),
+            failures: broken(&results, unit.first_seed, millis(took), place_of(entry)),
             runs: vec![run],
+            system: results.system,
         })
     }
 }
@@ -202,7 +211,7 @@ pub(super) fn results_of(output: &Output, folder: &std::path::Path) -> Result<Re
 }
 
 /// What a run on real processes broke.
-pub(super) fn broken(results: &Results, seed: u64, cost: u64) -> Vec<Failed> {
+fn broken(results: &Results, seed: u64, cost: u64, place: String) -> Vec<Failed> {
     if results.verdict != Outcome::Invalid {
         return Vec::new();
     }
@@ -215,9 +224,18 @@ pub(super) fn broken(results: &Results, seed: u64, cost: u64) -> Vec<Failed> {
         cost,
         seed,
         rule: broken.map_or_else(|| "invalid".to_owned(), |check| check.model.clone()),
-        place: "real processes".to_owned(),
+        place,
         detail: summary.lines().next().unwrap_or_default().to_owned(),
     }]
+}
+
+/// Where a run on real processes fails. What two systems do wrong is not the same thing.
+fn place_of(entry: &Entry) -> String {
+    let system = entry.system.as_deref().map(std::path::Path::new);
+    match system.and_then(std::path::Path::file_stem) {
+        Some(system) => format!("{} as real processes", system.to_string_lossy()),
+        None => "real processes".to_owned(),
+    }
 }
 
 /// A failure of the simulation, as it is in the ledger.

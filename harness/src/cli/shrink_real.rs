@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use harness::plan::Span;
-use harness::replay::{Case, Ended, Expected, Rate, Recorded, Replays, Trial, shrink};
+use harness::replay::{Case, Ended, Expected, Origin, Rate, Recorded, Replays, Trial, shrink};
 use harness::results::Outcome;
 use harness::run::Interrupt;
+use harness::systems::SYSTEM_FILE;
 
 use super::replay::{about, of_processes, replay};
 use super::run::{on_signals, run_on_one_thread};
@@ -129,6 +130,9 @@ fn write(wanted: &Wanted<'_>, small: &Case, expected: &Expected) -> Result<(), B
     std::fs::write(file("plan.toml"), head + &plan.to_toml()).map_err(at)?;
     std::fs::write(file("schedule.jsonl"), small.schedule.to_text()).map_err(at)?;
     std::fs::copy(recorded.folder.join("run.json"), file("run.json")).map_err(at)?;
+    if let Origin::Processes { system: Some(_), .. } = recorded.origin {
+        std::fs::copy(recorded.folder.join(SYSTEM_FILE), file(SYSTEM_FILE)).map_err(at)?;
+    }
     expected.write(wanted.out).map_err(at)?;
     Ok(())
 }

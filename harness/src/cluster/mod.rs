@@ -7,6 +7,7 @@ mod address;
 mod clock;
 mod effects;
 mod elsewhere;
+mod error;
 mod foreign;
 mod form;
 mod gate;
@@ -27,7 +28,6 @@ mod slow_disk;
 mod stall;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -36,6 +36,7 @@ use tokio::time::{Instant, sleep};
 
 pub use clock::TestClock;
 pub use elsewhere::Elsewhere;
+pub use error::ClusterError;
 pub use form::{Form, Forms};
 pub use gate::Gate;
 pub use life::Life;
@@ -54,6 +55,7 @@ use crate::client::{Door, NodeView, Protocol};
 use crate::plan::{KindName, Plan, PowerTier};
 use crate::systems::{External, Installed, Links, Stop, Values};
 use address::Ports;
+use error::io_error;
 use foreign::Crew;
 use own::{Layout, forms};
 use power::{Ground, NotPossible, private_mounts};
@@ -97,50 +99,6 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// Its clocks, where the plan sets them.
     pub clock: Option<TestClock>,
-}
-
-/// The cluster could not be brought up: trouble of the harness or the machine, not a verdict.
-#[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// A file, directory or socket.
-    #[error("{what}: {source}")]
-    Io {
-        /// What was tried.
-        what: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A process could not be started.
-    #[error("node n{node}: {source}")]
-    Process {
-        /// Which.
-        node: u64,
-        /// Why.
-        source: ProcessError,
-    },
-    /// A data directory is not there.
-    #[error("node n{node}: its data directory cannot be mounted: {why}")]
-    Ground {
-        /// Which.
-        node: u64,
-        /// Why.
-        why: String,
-    },
-    /// The nodes answer, but clients cannot begin.
-    #[error("the nodes answer, but clients cannot begin: {0}")]
-    Unprepared(String),
-    /// A process does not answer.
-    #[error("node n{node} does not answer within {within:?} of its start; {state}\n{log}")]
-    Silent {
-        /// Which.
-        node: u64,
-        /// How long it had.
-        within: Duration,
-        /// What became of it.
-        state: String,
-        /// The end of its log.
-        log: String,
-    },
 }
 
 impl Cluster {
@@ -505,11 +463,6 @@ async fn answers_soon(protocol: Protocol, door: Door) -> bool {
         }
         sleep(PROBE_STEP).await;
     }
-}
-
-fn io_error(what: &str) -> impl FnOnce(io::Error) -> ClusterError + use<> {
-    let what = what.to_owned();
-    move |source| ClusterError::Io { what, source }
 }
 
 /// A node that is up answers within a millisecond; a stopped one never does.

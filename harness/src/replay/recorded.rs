@@ -9,7 +9,7 @@ use super::Expected;
 use crate::nemesis::{Schedule, ScheduleError};
 use crate::plan::{Plan, PlanError};
 use crate::results::Results;
-use crate::systems::{System, SystemError};
+use crate::systems::{SYSTEM_FILE, System, SystemError};
 
 /// A run that was recorded.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl Recorded {
 
 impl RecordedSystem {
     fn load(self, folder: &Path) -> Result<Box<System>, RecordedError> {
-        let path = folder.join("system.toml");
+        let path = folder.join(SYSTEM_FILE);
         let text = std::fs::read_to_string(&path);
         let text = text.map_err(|error| RecordedError::File(format!("{}: {error}", path.display())))?;
         Ok(Box::new(System::parse(&text, &self.file)?))
@@ -179,6 +179,8 @@ fn committed(folder: &Path) -> Result<Option<Recorded>, RecordedError> {
         ))
     };
     let seed = plan.seed.ok_or_else(without)?;
+    let file = folder.join(SYSTEM_FILE);
+    let system = file.is_file().then(|| System::load(&file).map(Box::new));
     Ok(Some(Recorded {
         folder: folder.to_owned(),
         plan,
@@ -186,7 +188,7 @@ fn committed(folder: &Path) -> Result<Option<Recorded>, RecordedError> {
         origin: Origin::Processes {
             noraftd: None,
             noraftd_old: None,
-            system: None,
+            system: system.transpose()?,
             schedule: Schedule::load(&folder.join("schedule.jsonl"))?,
         },
         rule: Some(expected.rule),

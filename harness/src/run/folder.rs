@@ -29,7 +29,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cluster::{Cluster, Programs, Subject};
 use crate::plan::Plan;
-use crate::systems::Installed;
+use crate::systems::{Installed, SYSTEM_FILE};
 
 /// The folder of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +135,7 @@ impl RunFolder {
                 (Some(Program::own(program)?), old, None)
             }
             Subject::System(installed) => {
-                self.write("system.toml", &installed.system.text)?;
+                self.write(SYSTEM_FILE, &installed.system.text)?;
                 (None, None, Some(SystemJson::of(installed)?))
             }
         };

@@ -26,6 +26,9 @@ pub use fit::fit;
 pub use installed::{Installed, InstalledProgram, NotInstalled, version_of};
 pub use template::{Template, Values};
 
+/// Its name in the folder of a run.
+pub const SYSTEM_FILE: &str = "system.toml";
+
 /// The systems that come with the harness: their names and files.
 pub const BUILT_IN: [(&str, &str); 5] = [
     ("etcd", include_str!("../../systems/etcd.toml")),

@@ -5,6 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use harness::campaign::CampaignFile;
+
 use crate::site::{HARNESS, Site, said};
 use crate::skip::skip;
 
@@ -83,6 +85,64 @@ fn a_toy_that_loses_writes_when_it_is_killed_is_caught() {
         site.latest().join("system.toml").is_file(),
         "the folder has the system"
     );
+}
+
+/// What a campaign finds in a system is replayed with that system, also from its group's folder alone.
+#[test]
+fn a_campaign_over_a_system_resumes_and_its_finding_is_one_of_that_system() {
+    if Site::new().is_none() || toy().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // Kills that come sooner than the toy saves.
+    let plan = plan("3s", "").replace("\"1s\"", "\"300ms\"");
+    let plan = plan.replace("[\"500ms\", \"900ms\"]", "[\"200ms\", \"300ms\"]");
+    std::fs::write(folder.path().join("plan.toml"), plan).unwrap();
+    let text = "version = 1\nname = \"systems\"\n[[entry]]\nplan = \"plan.toml\"\nworld = \"processes\"\n\
+                seeds = [1, 2]\nsystem = \"toy\"\n";
+    std::fs::write(folder.path().join("campaign.toml"), text).unwrap();
+    let harness = |arguments: &[&str]| {
+        let mut command = Command::new(HARNESS);
+        let output = command.current_dir(folder.path()).args(arguments).output();
+        output.unwrap()
+    };
+    let campaign = || {
+        let flags = ["--budget", "1s", "--shrink-budget", "1ms", "--resume", "out"];
+        harness(&[&["campaign", "campaign.toml"], &flags[..]].concat())
+    };
+    let done = campaign();
+    let text = said(&done);
+    assert_eq!(done.status.code(), Some(1), "{text}");
+    let again = campaign();
+    assert_eq!(again.stdout, done.stdout, "nothing runs twice");
+    let groups: Vec<PathBuf> = std::fs::read_dir(folder.path().join("out/groups"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    let [group] = &groups[..] else {
+        panic!("{groups:?}: {text}")
+    };
+    let about = std::fs::read_to_string(group.join("group.json")).unwrap();
+    assert!(about.contains("toy as real processes"), "{about}");
+    assert!(group.join("system.toml").is_file(), "{about}");
+    let group = group.to_str().unwrap();
+    let again = harness(&["replay", group, "--runs", "1", "--out", "replays"]);
+    assert_eq!(again.status.code(), Some(1), "{}", said(&again));
+    assert!(folder.path().join("replays/latest/system.toml").is_file());
+}
+
+#[test]
+fn the_campaign_over_systems_has_every_system_under_the_same_plans() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/systems/campaign.toml");
+    let campaign = CampaignFile::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let mut names: Vec<String> = campaign.entries.into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    let systems = ["etcd", "nats-jetstream", "noraftd", "redis-sentinel"];
+    let plans = ["failover", "outage"];
+    let expected = plans
+        .iter()
+        .flat_map(|plan| systems.map(|system| format!("{plan}-processes-{system}")));
+    assert_eq!(names, expected.collect::<Vec<_>>());
 }
 
 #[test]

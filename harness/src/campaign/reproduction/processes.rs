@@ -13,6 +13,7 @@ use crate::nemesis::Schedule;
 use crate::plan::Plan;
 use crate::replay::{Expected, Origin, Rate, Recorded};
 use crate::results::Outcome;
+use crate::systems::SYSTEM_FILE;
 
 pub(super) async fn write(found: &Found<'_>) -> Result<Written, CampaignError> {
     let (run, original) = match recorded(found) {
@@ -45,6 +46,10 @@ pub(super) async fn write(found: &Found<'_>) -> Result<Written, CampaignError> {
         trouble,
     };
     found.put_plan(&found.named(small.plan))?;
+    if found.entry.system.is_some() {
+        let system = std::fs::read_to_string(run.join(SYSTEM_FILE)).map_err(at(&run))?;
+        put(&found.folder.join(SYSTEM_FILE), &system)?;
+    }
     put(&found.folder.join(SCHEDULE), &small.schedule.to_text())?;
     if let Some(expected) = small.expected {
         expected.write(&found.folder).map_err(at(&found.folder))?;
@@ -97,7 +102,10 @@ async fn smaller(
     let child = works.programs.command("shrink").arg(run);
     let child = child.args(["--runs", &REPLAYS.to_string()]);
     let child = child.args(["--budget", &format!("{}ms", budget.as_millis())]);
-    let child = child.arg("--noraftd").arg(works.programs.noraftd());
+    let child = match found.entry.system {
+        Some(_) => child,
+        None => child.arg("--noraftd").arg(works.programs.noraftd()),
+    };
     let child = child.arg("--out").arg(shrunk).arg("--replays").arg(replays);
     // Its replays before and after, and the candidate that is tried when the time is over.
     let runs = 2 * u32::try_from(REPLAYS).unwrap_or(u32::MAX) + 1;
@@ -123,8 +131,15 @@ fn lost(found: &Found<'_>, why: String) -> Written {
         recorded: None,
         faults: [0, 0],
         command: format!(
-            "harness run plans/{}.toml --seed {}",
-            group.entry, group.best.seed
+            "harness run plans/{}.toml --seed {}{}",
+            group.entry,
+            group.best.seed,
+            found
+                .entry
+                .system
+                .iter()
+                .map(|system| format!(" --system {system}"))
+                .collect::<String>()
         ),
         trouble: Some(why),
     }

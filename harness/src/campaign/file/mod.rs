@@ -7,17 +7,22 @@
 //! | `seed` | decides the order of everything |
 //! | `budget` | time after which no more is begun; without it, all seeds are run |
 //! | `keep` | room for the folders of runs |
-//! | `[[entry]]` | `plan` (a path, from this file), `world`, `weight`, `seeds`, `block`, `nodes`, `time`, `steer` |
+//! | `[[entry]]` | `plan` (a path, from this file), `world`, `weight`, `seeds`, `block`, `nodes`, `time`, `steer`, `system` (a name, or a path) |
 //!
 //! Invariant: a [`CampaignFile`] that exists is valid, and so are the plans that it names, in the world that it names for each.
+
+mod error;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+pub use error::FileError;
+
 use super::bytes::Bytes;
-use crate::plan::{Plan, PlanError, Span, locate};
+use crate::plan::{Plan, PlanError, Span};
+use crate::systems::System;
 
 /// The format of campaigns that this harness reads.
 const CAMPAIGN_VERSION: u32 = 1;
@@ -38,77 +43,6 @@ impl Place {
         match self {
             Self::Simulation => "simulation",
             Self::Processes => "processes",
-        }
-    }
-}
-
-/// Why a campaign was refused.
-#[derive(Debug, thiserror::Error)]
-pub enum FileError {
-    /// The file could not be read.
-    #[error("campaign {path}: {source}", path = path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// Not TOML, an unknown key, or a value of the wrong kind.
-    #[error("campaign {path}:\n{source}", path = path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where, and what was expected.
-        source: Box<toml::de::Error>,
-    },
-    /// A value that makes no sense.
-    #[error("campaign: `{key}` {why}")]
-    Invalid {
-        /// The key, with its table.
-        key: String,
-        /// What is wrong with its value.
-        why: String,
-    },
-    /// The same, in a file.
-    #[error("campaign {path}, line {line}, column {column}: `{key}` {why}", path = path.display())]
-    Senseless {
-        /// The file.
-        path: PathBuf,
-        /// Where the key is, or its table, from 1.
-        line: usize,
-        /// From 1.
-        column: usize,
-        /// The key, with its table.
-        key: String,
-        /// What is wrong with its value.
-        why: String,
-    },
-    /// A plan that is named.
-    #[error("campaign: `{key}`: {source}")]
-    Plan {
-        /// The key, with its table.
-        key: String,
-        /// What is wrong with the plan.
-        source: PlanError,
-    },
-}
-
-impl FileError {
-    /// The same, about the file `text` at `path`.
-    fn in_file(self, text: &str, path: &Path) -> Self {
-        match self {
-            Self::Invalid { key, why } => {
-                let (line, column) = locate(text, &key);
-                let path = path.to_owned();
-                Self::Senseless {
-                    path,
-                    line,
-                    column,
-                    key,
-                    why,
-                }
-            }
-            Self::Read { .. } | Self::Syntax { .. } | Self::Senseless { .. } | Self::Plan { .. } => self,
         }
     }
 }
@@ -144,6 +78,8 @@ struct WrittenEntry {
     /// Whether coverage steers the units of this entry; only in the simulation.
     #[serde(default)]
     steer: bool,
+    /// In place of noraftd; only on real processes.
+    system: Option<String>,
 }
 
 fn one() -> u64 {
@@ -185,6 +121,9 @@ pub struct Entry {
     /// Whether coverage steers: the runs of a unit are mutants of those before them in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub steer: bool,
+    /// The system that is tested in place of noraftd, as `harness run --system` takes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system: Option<String>,
 }
 
 impl CampaignFile {
@@ -210,7 +149,7 @@ impl CampaignFile {
             source: Box::new(source),
         })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let campaign = written.into_campaign(|plan| Plan::load(&folder.join(plan)));
+        let campaign = written.into_campaign(folder, |plan| Plan::load(&folder.join(plan)));
         campaign.map_err(|error| error.in_file(&text, path))
     }
 }
@@ -218,6 +157,7 @@ impl CampaignFile {
 impl Written {
     fn into_campaign(
         self,
+        folder: &Path,
         load: impl Fn(&Path) -> Result<Plan, PlanError>,
     ) -> Result<CampaignFile, FileError> {
         require(self.version == CAMPAIGN_VERSION, "version", || {
@@ -233,7 +173,7 @@ impl Written {
         let mut entries: Vec<Entry> = Vec::new();
         for (at, entry) in self.entries.into_iter().enumerate() {
             let key = format!("entry[{at}]");
-            for entry in entry.variants(&key, &load)? {
+            for entry in entry.variants(&key, folder, &load)? {
                 let is_new = entries.iter().all(|other| other.name != entry.name);
                 require(is_new, &key, || {
                     format!("is `{}` a second time: give that one more weight", entry.name)
@@ -257,8 +197,66 @@ impl WrittenEntry {
     fn variants(
         self,
         key: &str,
+        folder: &Path,
         load: impl Fn(&Path) -> Result<Plan, PlanError>,
     ) -> Result<Vec<Entry>, FileError> {
+        let block = self.checked_block(key)?;
+        let [from, to] = self.seeds;
+        let system = self.find_system(key, folder)?;
+        let in_plan = |source| FileError::Plan {
+            key: format!("{key}.plan"),
+            source,
+        };
+        let plan = load(&self.plan).map_err(in_plan)?;
+        let plan = self.time.map_or(plan.clone(), |time| plan.lasting(time));
+        require(
+            self.nodes.is_empty() || plan.swarm.is_none() || self.world == Place::Processes,
+            &format!("{key}.nodes"),
+            || "is drawn by each seed in the simulation: the plan has a table [swarm]".to_owned(),
+        )?;
+        let mut numbers: Vec<Option<usize>> = self.nodes.iter().copied().map(Some).collect();
+        if numbers.is_empty() {
+            numbers.push(None);
+        }
+        let variant = |nodes: Option<usize>| {
+            let mut plan = plan.clone();
+            let mut name = format!("{}-{}", plan.name, self.world.name());
+            if let Some(nodes) = nodes {
+                plan = plan.of_nodes(nodes);
+                name = format!("{name}-{nodes}");
+            }
+            if let Some((system, _)) = &system {
+                name = format!("{name}-{}", system.name);
+            }
+            if self.steer {
+                name += "-steered";
+            }
+            plan.validate().map_err(in_plan)?;
+            let plan = match self.world {
+                Place::Simulation => plan.for_simulation(),
+                // What a system cannot have is left out of each run, which says so.
+                Place::Processes if system.is_some() => plan,
+                Place::Processes => {
+                    plan.for_processes(from).map_err(in_plan)?;
+                    plan
+                }
+            };
+            Ok(Entry {
+                name,
+                plan,
+                place: self.world,
+                weight: self.weight,
+                seeds: from..to,
+                block,
+                steer: self.steer,
+                system: system.as_ref().map(|(_, argument)| argument.clone()),
+            })
+        };
+        numbers.into_iter().map(variant).collect()
+    }
+
+    /// Seeds of a unit, when the numbers of this entry make sense.
+    fn checked_block(&self, key: &str) -> Result<u64, FileError> {
         let [from, to] = self.seeds;
         require(
             (1..=WEIGHT_MAX).contains(&self.weight),
@@ -283,50 +281,30 @@ impl WrittenEntry {
             &format!("{key}.steer"),
             || "is only possible in the simulation".to_owned(),
         )?;
-        let in_plan = |source| FileError::Plan {
-            key: format!("{key}.plan"),
-            source,
+        Ok(block)
+    }
+
+    /// The system that is tested, and how `harness run` finds it from any folder.
+    fn find_system(&self, key: &str, folder: &Path) -> Result<Option<(System, String)>, FileError> {
+        let Some(name) = &self.system else {
+            return Ok(None);
         };
-        let plan = load(&self.plan).map_err(in_plan)?;
-        let plan = self.time.map_or(plan.clone(), |time| plan.lasting(time));
-        require(
-            self.nodes.is_empty() || plan.swarm.is_none(),
-            &format!("{key}.nodes"),
-            || "is drawn by each seed: the plan has a table [swarm]".to_owned(),
-        )?;
-        let mut numbers: Vec<Option<usize>> = self.nodes.iter().copied().map(Some).collect();
-        if numbers.is_empty() {
-            numbers.push(None);
+        let key = format!("{key}.system");
+        require(self.world == Place::Processes, &key, || {
+            "is only possible on real processes".to_owned()
+        })?;
+        let file = folder.join(name);
+        let argument = match file.canonicalize() {
+            Ok(path) if path.is_file() => path.to_string_lossy().into_owned(),
+            Ok(_) | Err(_) => name.clone(),
+        };
+        match System::find(&argument) {
+            Ok(system) => Ok(Some((system, argument))),
+            Err(source) => Err(FileError::System {
+                key,
+                source: Box::new(source),
+            }),
         }
-        let variant = |nodes: Option<usize>| {
-            let mut plan = plan.clone();
-            let mut name = format!("{}-{}", plan.name, self.world.name());
-            if let Some(nodes) = nodes {
-                plan = plan.of_nodes(nodes);
-                name = format!("{name}-{nodes}");
-            }
-            if self.steer {
-                name += "-steered";
-            }
-            plan.validate().map_err(in_plan)?;
-            let plan = match self.world {
-                Place::Simulation => plan.for_simulation(),
-                Place::Processes => {
-                    plan.for_processes(from).map_err(in_plan)?;
-                    plan
-                }
-            };
-            Ok(Entry {
-                name,
-                plan,
-                place: self.world,
-                weight: self.weight,
-                seeds: from..to,
-                block,
-                steer: self.steer,
-            })
-        };
-        numbers.into_iter().map(variant).collect()
     }
 }
 
@@ -361,7 +339,9 @@ mod tests {
         let written: Written = toml::from_str(text).map_err(|error| error.to_string())?;
         let plan = "version = 1\nname = \"p\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n";
         let load = |path: &Path| Plan::parse(plan, path);
-        written.into_campaign(load).map_err(|error| error.to_string())
+        written
+            .into_campaign(Path::new("."), load)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -402,6 +382,56 @@ mod tests {
             .map(|entry| (entry.name.as_str(), entry.plan.cluster.nodes))
             .collect();
         assert_eq!(found, [("p-simulation-3", 3), ("p-simulation-5", 5)]);
+    }
+
+    #[test]
+    fn a_system_is_an_entry_of_its_own_on_real_processes() {
+        let (_, entry) = SMALL.split_at(SMALL.find("[[").unwrap());
+        let real = |text: &str| text.replace("simulation", "processes");
+        let text = format!("{}{}system = \"etcd\"\n", real(SMALL), real(entry));
+        let found: Vec<_> = parse(&text)
+            .unwrap()
+            .entries
+            .into_iter()
+            .map(|entry| (entry.name, entry.system))
+            .collect();
+        let expected = [
+            ("p-processes".to_owned(), None),
+            ("p-processes-etcd".to_owned(), Some("etcd".to_owned())),
+        ];
+        assert_eq!(found, expected);
+        let said = parse(&format!("{SMALL}system = \"etcd\"\n")).unwrap_err();
+        assert!(
+            said.contains("entry[0].system") && said.contains("real processes"),
+            "{said}"
+        );
+        let said = parse(&format!("{}system = \"nowhere\"\n", real(SMALL))).unwrap_err();
+        assert!(
+            said.contains("entry[0].system") && said.contains("no system `nowhere`"),
+            "{said}"
+        );
+    }
+
+    #[test]
+    fn real_processes_take_the_number_of_nodes_of_a_plan_that_draws_it() {
+        let swarm = |path: &Path| {
+            let text = "version = 1\nname = \"p\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n[swarm]\n";
+            Plan::parse(text, path)
+        };
+        let text = format!("{SMALL}nodes = [3, 5]\n");
+        let parse = |text: &str| {
+            let written: Written = toml::from_str(text).unwrap();
+            written.into_campaign(Path::new("."), swarm)
+        };
+        let said = parse(&text).unwrap_err().to_string();
+        assert!(said.contains("entry[0].nodes"), "{said}");
+        let campaign = parse(&text.replace("simulation", "processes")).unwrap();
+        let nodes: Vec<usize> = campaign
+            .entries
+            .iter()
+            .map(|entry| entry.plan.cluster.nodes)
+            .collect();
+        assert_eq!(nodes, [3, 5]);
     }
 
     #[test]

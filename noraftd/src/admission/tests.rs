@@ -1,0 +1,219 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::protocol::peer::{Extensions, Starts};
+use crate::store::disk::memory::{Fault, MemDisk};
+
+const CLUSTER: u64 = 9;
+const ONE: NodeId = NodeId::new(1);
+const TWO: NodeId = NodeId::new(2);
+const SETTINGS: SharedSettings = SharedSettings {
+    members: Some(7),
+    payload_bytes_max: Some(1000),
+};
+
+/// Node 2, with what is on `disk`.
+fn two(disk: &MemDisk) -> Admission {
+    let owner = Owner {
+        cluster_id: CLUSTER,
+        node_id: TWO,
+    };
+    let known_peers = KnownPeers::load(Arc::new(disk.clone())).unwrap();
+    Admission::new(owner, SETTINGS, [ONE].into(), known_peers)
+}
+
+/// Node 1 with this directory to node 2.
+fn hello(incarnation: u64) -> Hello {
+    Hello {
+        cluster_id: CLUSTER,
+        from: ONE,
+        to: TWO,
+        incarnation,
+        extensions: Extensions::ours(SETTINGS),
+    }
+}
+
+fn reject_of(result: Result<(), NotAdmitted>) -> Option<Reject> {
+    match result {
+        Ok(()) => None,
+        Err(NotAdmitted::Refused(refusal)) => Some(refusal.reject),
+        Err(NotAdmitted::Disk(error)) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_hello_names_this_cluster_this_node_and_a_member() {
+    let two = two(&MemDisk::new());
+    let verdict = |hello: &Hello| two.verify(hello).err().map(|refusal| refusal.reject);
+    let fit = hello(1);
+    assert_eq!(verdict(&fit), None);
+    let other = |change: fn(&mut Hello)| {
+        let mut hello = fit.clone();
+        change(&mut hello);
+        verdict(&hello)
+    };
+    assert_eq!(other(|hello| hello.cluster_id = 8), Some(Reject::Cluster));
+    assert_eq!(other(|hello| hello.to = ONE), Some(Reject::Node));
+    assert_eq!(
+        other(|hello| hello.from = NodeId::new(3)),
+        Some(Reject::NotMember)
+    );
+    assert_eq!(other(|hello| hello.from = TWO), Some(Reject::NotMember));
+}
+
+#[test]
+fn another_directory_is_refused_also_after_a_power_cut_until_it_is_readmitted() {
+    let disk = MemDisk::new();
+    two(&disk).admit(&hello(1)).unwrap();
+    for seed in 0..20 {
+        let disk = disk.after_power_cut(seed);
+        assert_eq!(reject_of(two(&disk).admit(&hello(1))), None);
+        assert_eq!(reject_of(two(&disk).admit(&hello(2))), Some(Reject::Incarnation));
+        two(&disk).readmit(ONE, 2).unwrap();
+        let disk = disk.after_power_cut(seed);
+        assert_eq!(reject_of(two(&disk).admit(&hello(2))), None);
+        assert_eq!(reject_of(two(&disk).admit(&hello(1))), Some(Reject::Incarnation));
+    }
+    let error = two(&disk).readmit(NodeId::new(3), 2).unwrap_err().to_string();
+    assert_eq!(error, "node 3 is not another member of this cluster");
+}
+
+#[test]
+fn a_node_that_was_removed_hears_so_and_one_never_met_has_the_directory_of_the_table() {
+    let mut two = two(&MemDisk::new());
+    let three = |incarnation| Hello {
+        from: NodeId::new(3),
+        ..hello(incarnation)
+    };
+    two.admit(&hello(1)).unwrap();
+    two.note_roll(Roll {
+        members: [NodeId::new(3)].into(),
+        gone: [ONE].into(),
+        incarnations: [(NodeId::new(3), 33)].into(),
+    });
+    assert!(two.verify(&hello(1)).is_ok(), "it has to prove itself first");
+    assert_eq!(reject_of(two.admit(&hello(1))), Some(Reject::Removed));
+    assert_eq!(two.known(ONE), None, "it makes room");
+    assert_eq!(reject_of(two.admit(&three(34))), Some(Reject::Incarnation));
+    assert_eq!(reject_of(two.admit(&three(33))), None);
+    // What was met counts more than a table that may be behind.
+    two.readmit(NodeId::new(3), 34).unwrap();
+    assert_eq!(reject_of(two.admit(&three(34))), None);
+    assert_eq!(reject_of(two.admit(&three(33))), Some(Reject::Incarnation));
+}
+
+/// A process of node 1, whose directory was started with these marks, the latest first.
+fn started(marks: &[u32]) -> Hello {
+    let mut hello = hello(1);
+    hello.extensions.starts = Some(Starts {
+        count: marks.len() as u64,
+        marks: marks.to_vec(),
+    });
+    hello
+}
+
+#[test]
+fn an_old_copy_of_a_directory_is_refused_however_often_it_is_started() {
+    let disk = MemDisk::new();
+    two(&disk).admit(&started(&[2, 1])).unwrap();
+    two(&disk).admit(&started(&[4, 3, 2, 1])).unwrap();
+    for seed in 0..20 {
+        let disk = disk.after_power_cut(seed);
+        let old = [
+            &[2, 1][..],
+            &[9, 2, 1],
+            &[9, 9, 2, 1],
+            &[9, 9, 9, 2, 1],
+            &[9, 9, 9, 9, 9, 2, 1],
+        ];
+        for old in old {
+            let reject = reject_of(two(&disk).admit(&started(old)));
+            assert_eq!(reject, Some(Reject::OldCopy), "{old:?}");
+        }
+        let same = started(&[4, 3, 2, 1]);
+        assert_eq!(reject_of(two(&disk).admit(&same)), None, "the same process");
+        let later = started(&[7, 6, 5, 4, 3, 2, 1]);
+        assert_eq!(reject_of(two(&disk).admit(&later)), None, "a restart");
+        assert_eq!(reject_of(two(&disk).admit(&same)), Some(Reject::OldCopy));
+    }
+}
+
+#[test]
+fn of_two_processes_with_copies_of_one_directory_only_the_first_is_heard() {
+    let disk = MemDisk::new();
+    let mut two = two(&disk);
+    two.admit(&started(&[2, 1])).unwrap();
+    assert_eq!(reject_of(two.admit(&started(&[3, 1]))), Some(Reject::OldCopy));
+    assert_eq!(reject_of(two.admit(&started(&[2, 1]))), None);
+    two.readmit(ONE, 1).unwrap();
+    assert_eq!(reject_of(two.admit(&started(&[3]))), None, "it was set up again");
+}
+
+#[test]
+fn a_node_of_an_earlier_version_says_no_start_and_is_admitted() {
+    let disk = MemDisk::new();
+    let mut two = two(&disk);
+    two.admit(&hello(1)).unwrap();
+    two.admit(&started(&[2, 1])).unwrap();
+    assert_eq!(reject_of(two.admit(&hello(1))), None);
+    assert_eq!(reject_of(two.admit(&started(&[1]))), Some(Reject::OldCopy));
+}
+
+/// What is longer ago than the marks go back cannot be compared.
+#[test]
+fn a_start_beyond_the_marks_is_admitted() {
+    let disk = MemDisk::new();
+    let mut two = two(&disk);
+    two.admit(&started(&[1])).unwrap();
+    let mut later = started(&[9, 8]);
+    later.extensions.starts.as_mut().unwrap().count = 100;
+    assert_eq!(reject_of(two.admit(&later)), None);
+}
+
+#[test]
+fn who_cannot_be_written_down_is_not_admitted() {
+    let disk = MemDisk::new();
+    let mut two = two(&disk);
+    let errno = nix::libc::EIO;
+    for op in disk.operations()..disk.operations() + 4 {
+        disk.arm(Some(Fault::Once { op, errno }));
+        assert!(
+            matches!(two.admit(&hello(1)), Err(NotAdmitted::Disk(_))),
+            "operation {op}"
+        );
+        disk.arm(None);
+    }
+    assert_eq!(reject_of(two.admit(&hello(1))), None);
+}
+
+#[test]
+fn settings_that_differ_are_refused_on_either_side() {
+    let other = SharedSettings {
+        members: Some(8),
+        ..SETTINGS
+    };
+    let disk = MemDisk::new();
+    let mut wrong = hello(1);
+    wrong.extensions = Extensions::ours(other);
+    let reject = reject_of(two(&disk).admit(&wrong));
+    assert!(matches!(reject, Some(Reject::Settings(_))), "{reject:?}");
+    assert_eq!(reject_of(two(&disk).admit(&hello(2))), None, "it was not met");
+    let reply = |from, settings| HelloReply {
+        from,
+        incarnation: 5,
+        extensions: Extensions::ours(settings),
+    };
+    assert_eq!(
+        check_reply(TWO, SETTINGS, Level::FIRST, &reply(TWO, SETTINGS)),
+        Ok(())
+    );
+    assert_eq!(
+        check_reply(TWO, SETTINGS, Level::FIRST, &reply(ONE, SETTINGS)),
+        Err(Unfit::Stranger(1))
+    );
+    let error = check_reply(TWO, SETTINGS, Level::FIRST, &reply(TWO, other)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "has other values for what every node has to share: peers"
+    );
+}
