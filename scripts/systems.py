@@ -25,6 +25,14 @@ A run is *invalid* when no order of the operations explains what clients saw.
 |-|-|-|-|-|-|-|-|
 """
 
+# What is known of the causes, by system: facts that were looked up, with where they are from.
+NOTES = {
+    "redis-sentinel": "Replication is asynchronous: a leader that is paused or cut off acknowledges writes that its successor never had.",
+    "nats-jetstream": "Of two compare-and-sets of one value that come at the same time, a clustered stream of this version may accept both; no fault is needed "
+    "([nats-server, issue 4320](https://github.com/nats-io/nats-server/issues/4320)). After a power cut of all nodes, none of them served the bucket again within a minute: by default, the files of a "
+    "stream are synced every two minutes.",
+}
+
 
 def run(harness, system, plan, seed, time):
     out = RUNS / system
@@ -59,6 +67,8 @@ def row(system, plan, all_results):
 def section(system, plans):
     versions = next((results.get("system") for all_results in plans.values() for _, results in all_results), system)
     text = f"\n## {versions}\n"
+    if system in NOTES:
+        text += f"\n{NOTES[system]}\n"
     for plan, all_results in plans.items():
         left_out = {line for _, results in all_results for line in results.get("remarks", []) if line.startswith("left out")}
         found = [(seed, broken(results)) for seed, results in all_results if broken(results)]
