@@ -287,7 +287,7 @@ mod tests {
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall link-tear-halves disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-freeze-leader coup-stall voters transfer wipe-leader \
                         mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
-                        disk-at-full-leader damage-stale-leader starve-memory-leader quiet";
+                        disk-at-full-leader damage-stale-leader starve-memory-leader quiet upgrade-leader member";
         assert_eq!(names.join(" "), expected);
     }
 
