@@ -228,14 +228,14 @@ fn name(client: usize, number: u64) -> u64 {
 
 /// The client and the number of the request, when it is one of ours.
 pub(crate) fn transacted(id: RequestId) -> Option<(usize, u64)> {
-    let is_ours = id.0 & TRANSACTED != 0;
+    let is_ours = id.0 >> TRANSACTED.trailing_zeros() == 1;
     is_ours.then_some((((id.0 & !TRANSACTED) >> NUMBER_BITS) as usize, id.0 & NUMBER_MASK))
 }
 
-/// Distinguishes these requests from others.
-const TRANSACTED: u64 = 1 << 57;
+/// Marks these requests: all others that are no client's have a higher bit.
+const TRANSACTED: u64 = 1 << 53;
 /// Distinguishes these connections from others.
-const CONNECTIONS: u64 = 1 << 57;
+const CONNECTIONS: u64 = 1 << 53;
 /// A [`RequestId`] names a client and the number of its request.
 const NUMBER_BITS: u32 = 40;
 const NUMBER_MASK: u64 = (1 << NUMBER_BITS) - 1;
@@ -250,6 +250,14 @@ mod tests {
     use noraftd::protocol::command::Class;
     use noraftd::time::Stamp;
 
+    use super::super::commands::drawn;
+    use super::super::levels::is_raise;
+    use super::super::members::{is_member, is_not_answered};
+    use super::super::pipelines::is_pipelined;
+    use super::super::probes::is_probe;
+    use super::super::stale_readers::stale_read;
+    use super::super::transfers::is_transfer;
+    use super::super::voters::is_change;
     use super::*;
 
     /// Two clients of one machine, the requests of both in turn.
@@ -300,6 +308,27 @@ mod tests {
             all.moved > 100 && all.conflicts > 100 && all.sums > 100,
             "{all:?}"
         );
+    }
+
+    #[test]
+    fn no_other_request_has_a_name_of_ours() {
+        let ours = RequestId(name(7, 9));
+        assert_eq!(transacted(ours), Some((7, 9)));
+        let is_other = [
+            is_member(ours),
+            is_not_answered(ours),
+            is_raise(ours),
+            is_change(ours),
+            is_transfer(ours),
+            is_pipelined(ours),
+            is_probe(ours),
+            drawn(ours).is_some(),
+            stale_read(ours).is_some(),
+        ];
+        assert_eq!(is_other, [false; 9]);
+        for other in 54..64 {
+            assert_eq!(transacted(RequestId(1 << other | 9)), None, "bit {other}");
+        }
     }
 
     #[test]
