@@ -242,7 +242,7 @@ fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
     swarm.fault_permille = 1000;
     let campaign = Campaign {
         plan: plan.lasting(Span::from_millis(8000)),
-        seeds: 1..41,
+        seeds: 1..81,
         jobs: 2,
         keep_going: true,
         cpu_max: None,
@@ -250,7 +250,7 @@ fn every_rare_operation_is_met_by_a_crash_that_is_aimed_at_it() {
         steers: false,
     };
     let tally = campaign.run(|_| {});
-    assert_eq!((&tally.failed[..], tally.seeds), (&[][..], 40));
+    assert_eq!((&tally.failed[..], tally.seeds), (&[][..], 80));
     let aimed = tally.counters.processes.aimed;
     let never: Vec<&str> = RareOperation::ALL
         .into_iter()
