@@ -150,7 +150,11 @@ pub async fn run(options: &Options, show: &mut dyn FnMut(usize, usize)) -> Resul
         .out
         .join(format!("{}-{}", crate::run::utc_now(), options.seed));
     std::fs::create_dir_all(&folder).map_err(trouble(&folder))?;
-    let ground = Ground::lay(&folder, options.forgets)?;
+    let ground = Ground::lay(&folder, options.forgets);
+    if matches!(ground, Err(CrashPointsError::NotPossible(_))) {
+        std::fs::remove_dir_all(&folder).map_err(trouble(&folder))?;
+    }
+    let ground = ground?;
     let node = Node::new(&folder, ground.data_dir(), options)?;
     let written = write(&ground, &node, options.time).await?;
     let log = ground.take_log();
@@ -177,7 +181,8 @@ pub async fn run(options: &Options, show: &mut dyn FnMut(usize, usize)) -> Resul
 /// Clients write to the node for a while; then it is killed, in the middle of whatever it does.
 async fn write(ground: &Ground, node: &Node, time: Duration) -> Result<Written, CrashPointsError> {
     ground.mount().map_err(CrashPointsError::Trouble)?;
-    node.start().await.map_err(CrashPointsError::Trouble)?;
+    node.start().map_err(CrashPointsError::Trouble)?;
+    node.until_it_serves().await.map_err(CrashPointsError::Trouble)?;
     let written = node.written(ground, time).await;
     node.kill().await.map_err(CrashPointsError::Trouble)?;
     ground.unmount().map_err(CrashPointsError::Trouble)?;

@@ -75,11 +75,15 @@ impl Node {
         })
     }
 
-    /// Starts it, and waits until it answers.
-    pub(super) async fn start(&self) -> Result<(), String> {
+    /// Starts it. An error is one of the harness.
+    pub(super) fn start(&self) -> Result<(), String> {
         // What earlier starts said is of other crashes.
         std::fs::write(self.process.log(), "").map_err(|error| error.to_string())?;
-        self.process.start().map_err(|error| error.to_string())?;
+        self.process.start().map_err(|error| error.to_string())
+    }
+
+    /// Waits until it answers. An error is what is wrong with it.
+    pub(super) async fn until_it_serves(&self) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Ok(mut client) = Client::connect(self.address, CALL_MAX).await
@@ -153,7 +157,8 @@ impl Node {
 
     /// Starts it after a crash, and says what is wrong; leaves it killed. An error is one of the harness.
     pub(super) async fn judged(&self, written: &Written, point: usize) -> Result<Option<String>, String> {
-        let wrong = match self.start().await {
+        self.start()?;
+        let wrong = match self.until_it_serves().await {
             Ok(()) => self.look(written, point).await.err(),
             Err(wrong) => Some(wrong),
         };

@@ -1,4 +1,4 @@
-//! What nodes make of the membership table: whom they reach and listen to, and that they end when they were removed.
+//! What nodes make of the membership table: which nodes they reach and hear, and that a removed one ends.
 //!
 //! Invariant: as the daemon's shell does it, `parts/table.rs`.
 

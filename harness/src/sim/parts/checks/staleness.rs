@@ -1,7 +1,7 @@
 //! How old the state may be that answers a read with a bound: what was committed anywhere when the node's own clock showed so
 //! much less is in it.
 //!
-//! Nothing of what the node believes is used: neither whom it asked, nor when.
+//! What the node believes is not used: not which node it asked, and not when.
 
 use std::collections::VecDeque;
 use std::time::Duration;
