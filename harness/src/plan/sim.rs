@@ -159,6 +159,9 @@ pub struct NodePlan {
     /// Starts, of a thousand, at which the number by which a process names itself is, but for one bit, that of the process
     /// before; so it is with the numbers of new data directories.
     pub alike_permille: u64,
+    /// Runs, of a thousand, at whose end as many nodes stay away at first as can be missed, where the others miss nothing: those have to
+    /// serve everything alone. Where voters or members are changed, none does.
+    pub bare_permille: u64,
 }
 
 impl Default for NetworkPlan {
@@ -219,6 +222,7 @@ impl Default for NodePlan {
             resettings_permille: 0,
             remove_permille: 0,
             alike_permille: 0,
+            bare_permille: 0,
         }
     }
 }
@@ -274,6 +278,7 @@ impl SimPlan {
             ("sim.disk.common_permille", self.disk.common_permille, 1000),
             ("sim.node.remove_permille", self.node.remove_permille, 1000),
             ("sim.node.alike_permille", self.node.alike_permille, 1000),
+            ("sim.node.bare_permille", self.node.bare_permille, 1000),
         ] {
             require(share <= max, key, || format!("must be at most {max}"))?;
         }

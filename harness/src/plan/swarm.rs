@@ -189,6 +189,10 @@ fn draw_disk(plan: &mut Plan, swarm: &SwarmPlan, prng: &mut Prng) {
         // There is nothing to find.
         disk.scrub = Span::from_millis(0);
     }
+    if prng.fork(FORK_SCRUB).chance(1, 2) {
+        // What finds damage anyway must not hide that reads do not.
+        disk.scrub = Span::from_millis(0);
+    }
 }
 
 /// A run has to have room for the operations that are asked of it: each waits for some syncs of the slow disks.
@@ -235,6 +239,7 @@ const FORK_SWARM: u64 = 0x0073_7761_726d;
 /// Separates the draws for snapshots from the others.
 const FORK_SNAPSHOTS: u64 = 0x736e_6170;
 /// Separates the draw for coups from the others.
+const FORK_SCRUB: u64 = 0x7363_7275;
 const FORK_COUPS: u64 = 0x636f_7570;
 /// Separates the draw for answers that come too late from the others.
 const FORK_STALE: u64 = 0x7374_616c;

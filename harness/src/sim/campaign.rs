@@ -320,7 +320,7 @@ impl Totals {
         let seconds = self.virtual_ns as f64 / 1e9;
         format!(
             "{} seeds, {:.0} simulated s in {:.1} CPU s ({:.0} per CPU s), {} operations ok, {} crashes, \
-             {} elections, disks full {} times{} | failed {}, unknown {}",
+             {} elections, {} ended with a bare majority at first, disks full {} times{} | failed {}, unknown {}",
             self.seeds,
             seconds,
             self.cpu_ns as f64 / 1e9,
@@ -328,6 +328,7 @@ impl Totals {
             self.operations.ok,
             self.counters.processes.crashes,
             self.counters.elections,
+            self.counters.bare_majorities,
             self.counters.disks.full,
             self.damage(),
             self.failed.len(),

@@ -18,6 +18,8 @@ pub struct Counters {
     pub installs: u64,
     /// Changes of the voters made.
     pub voter_changes: u64,
+    /// Runs at whose end a bare majority had to serve everything alone.
+    pub bare_majorities: u64,
     /// Runs that ended because too much was damaged to go on, and rightly.
     pub stalls: u64,
     /// What happened on links.
@@ -130,6 +132,7 @@ impl Counters {
             snapshots,
             installs,
             voter_changes,
+            bare_majorities,
             stalls,
             links,
             processes,
@@ -141,6 +144,7 @@ impl Counters {
         self.snapshots += snapshots;
         self.installs += installs;
         self.voter_changes += voter_changes;
+        self.bare_majorities += bare_majorities;
         self.stalls += stalls;
         self.links.add(links);
         self.processes.add(processes);

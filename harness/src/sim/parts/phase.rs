@@ -9,6 +9,8 @@ pub(crate) struct Progress {
     pub(crate) phases: Vec<(&'static str, u64)>,
     /// When all nodes must have come to the same state.
     pub(crate) converge_by: u64,
+    /// Nodes that stay away at first when nothing is disturbed any more.
+    pub(crate) away: Vec<usize>,
     /// The first rule that was broken.
     pub(crate) failure: Option<BrokenRule>,
 }
@@ -19,6 +21,7 @@ impl Default for Progress {
             phase: Phase::Disturbed,
             phases: vec![("faults", 0)],
             converge_by: 0,
+            away: Vec::new(),
             failure: None,
         }
     }
@@ -29,7 +32,11 @@ impl Default for Progress {
 pub(crate) enum Phase {
     /// Clients and faults.
     Disturbed,
-    /// Nothing is disturbed any more; the last operations end.
+    /// Nothing is disturbed any more, but some nodes are away; the last operations end.
+    Bare,
+    /// Every node that is there has to serve everything.
+    BareFinale,
+    /// Every node is there; the last operations end.
     Draining,
     /// Every node has to serve everything.
     Finale,

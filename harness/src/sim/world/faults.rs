@@ -129,6 +129,7 @@ impl World {
             FaultKind::CrashStorm(_) => self.for_each_target(lane, Self::begin_crash_storm),
             FaultKind::DiskStall(_) => self.for_each_target(lane, Self::stall),
             FaultKind::Quiet => self.begin_rest(roll),
+            FaultKind::Snapshot => self.ask_for_snapshots(lane, k),
             FaultKind::Upgrade(_) => self.upgrade(lane),
             FaultKind::Member => self.change_members(lane, roll),
             // A plan is stripped of these before it is simulated.
@@ -163,7 +164,11 @@ impl World {
             let fault = force.decision.fault;
             matches!(
                 fault,
-                FaultKind::Voters | FaultKind::Transfer | FaultKind::Upgrade(_) | FaultKind::Member
+                FaultKind::Voters
+                    | FaultKind::Transfer
+                    | FaultKind::Snapshot
+                    | FaultKind::Upgrade(_)
+                    | FaultKind::Member
             )
         };
         if let Some(force) = force.filter(|force| is_late(force)) {
@@ -327,6 +332,9 @@ impl World {
         if let (FaultKind::Transfer, true) = (fault, is_current) {
             return self.leave(lane);
         }
+        if let (FaultKind::Snapshot, true) = (fault, is_current) {
+            return self.ask_for_snapshots(lane, k);
+        }
         if let (FaultKind::CrashAt(..) | FaultKind::DiskAt(..), true) = (fault, is_current) {
             return self.heal_links(lane);
         }
@@ -427,7 +435,7 @@ impl World {
     }
 
     /// Undoes what any fault of a node did.
-    fn heal_node(&mut self, at: usize) {
+    pub(super) fn heal_node(&mut self, at: usize) {
         self.resume(at);
         let node = &mut self.nodes[at];
         node.disk.set_trouble(None);
@@ -444,9 +452,7 @@ impl World {
 
     /// The disturbed part is over: everything is healed, and clients end what they do.
     pub(super) fn calm(&mut self) {
-        self.progress.phase = Phase::Draining;
-        self.progress.phases.push(("recovery", self.queue.now()));
-        self.progress.converge_by = self.queue.now() + self.plan.limits.recovery.as_millis() * MILLI;
+        self.begin_draining("recovery");
         for lane in 0..self.nemesis.lanes.len() {
             let k = self.nemesis.lanes[lane]
                 .in_force
@@ -461,6 +467,7 @@ impl World {
             self.heal_node(at);
             self.end_coup(at);
         }
+        self.leave_a_bare_majority();
         self.journal
             .note(self.queue.now(), Happening::Fault(FaultHappening::HealsAll));
         self.queue.after(0, Event::Run(RunEvent::Settle));

@@ -4,6 +4,7 @@
 //! from a generator that belongs to one part, and every collection that is walked has an order.
 
 mod aims;
+mod bare;
 mod branches;
 mod clients;
 mod clocks;

@@ -20,6 +20,11 @@ impl World {
         self.look_at_rot();
         self.look_for_a_leader();
         match self.progress.phase {
+            Phase::Bare if self.clients.are_idle() => {
+                self.progress.phase = Phase::BareFinale;
+                self.begin_finale();
+            }
+            Phase::BareFinale if self.finale_is_over() => self.bring_back_those_away(),
             Phase::Draining if self.clients.are_idle() && !self.voters_are_back() => {
                 if self.queue.now() > self.progress.converge_by {
                     let node_summaries = self.node_summaries();
@@ -46,7 +51,13 @@ impl World {
                 ));
                 return;
             }
-            Phase::Disturbed | Phase::Draining | Phase::Finale | Phase::Converging | Phase::Over => {}
+            Phase::Disturbed
+            | Phase::Bare
+            | Phase::BareFinale
+            | Phase::Draining
+            | Phase::Finale
+            | Phase::Converging
+            | Phase::Over => {}
         }
         self.queue.after(LOOK_EVERY, Event::Run(RunEvent::Settle));
     }
@@ -55,13 +66,25 @@ impl World {
     /// and cannot be set up again because another refuses.
     pub(super) fn serving(&self) -> impl '_ + Iterator<Item = usize> {
         let is_stuck = |at: usize| self.nodes[at].loss.is_outcast && self.atlas.has_any_refused();
-        let serves = move |at: &usize| self.is_member(*at) && !self.atlas.has_refused(*at) && !is_stuck(*at);
+        let is_away = |at: &usize| self.progress.away.contains(at);
+        let serves = move |at: &usize| {
+            self.is_member(*at) && !self.atlas.has_refused(*at) && !is_stuck(*at) && !is_away(at)
+        };
         (0..self.nodes.len()).filter(serves)
     }
 
     /// What should be served is not. That breaks a promise, but for two cases: a majority of the disks was damaged;
     /// or, of a set of voters that has to decide, some are gone for good, and the rest needs them.
-    pub(super) fn stand_still(&mut self, said: String) {
+    pub(super) fn stand_still(&mut self, mut said: String) {
+        let away: Vec<String> = self
+            .progress
+            .away
+            .iter()
+            .map(|at| format!("n{}", at + 1))
+            .collect();
+        if !away.is_empty() {
+            said.push_str(&format!("; away are {}", away.join(", ")));
+        }
         let sets = self.checks.deciding_sets();
         // The operator sets a lost node up again from what the others have committed.
         let is_lost = |at: usize| self.nodes[at].loss.is_outcast || self.misses_what_no_other_has(at);
@@ -98,7 +121,7 @@ impl World {
     }
 
     /// True when the node runs and misses nothing.
-    fn is_sure(&self, at: usize) -> bool {
+    pub(super) fn is_sure(&self, at: usize) -> bool {
         let process = self.nodes[at].process.as_ref();
         process.is_some_and(|process| {
             let status = process.replica.status();

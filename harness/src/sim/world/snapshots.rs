@@ -8,8 +8,11 @@ use noraftd::replica::event::{Input, Received};
 use noraftd::storage::{SnapshotJob, SnapshotStep};
 
 use super::World;
+use crate::nemesis::takers;
+use crate::plan::FaultKind;
 use crate::sim::journal::happening::{DiskHappening, Happening};
-use crate::sim::parts::event::{Event, NodeEvent};
+use crate::sim::parts::MILLI;
+use crate::sim::parts::event::{Event, LaneEvent, NodeEvent};
 use crate::sim::parts::job::{Job, Ran};
 
 impl World {
@@ -63,6 +66,10 @@ impl World {
         process.snapshots.pop_front();
         let more = !process.snapshots.is_empty();
         match &input {
+            Some(Input::SnapshotSaved(Some(snapshot))) => {
+                let index = snapshot.position.index.get();
+                self.note_asked_for(at, index);
+            }
             Some(Input::SnapshotSaved(None)) => {
                 let id = self.nodes[at].id;
                 self.checks.short_log.save_failed(self.queue.now(), id);
@@ -81,6 +88,41 @@ impl World {
         }
         if more {
             self.begin_snapshot(at);
+        }
+    }
+
+    /// Asks those that a fault has drawn for a snapshot, now and again in a while.
+    pub(super) fn ask_for_snapshots(&mut self, lane: usize, decision: u64) {
+        for at in self.takers(lane) {
+            if self.nodes[at].process.is_some() {
+                self.arrive(at, Input::TakeSnapshot);
+            }
+        }
+        let after = self.nemesis.prng.between(1, ASK_AGAIN_MS) * MILLI;
+        self.queue
+            .after(after, Event::lane(lane, LaneEvent::Flip { decision }));
+    }
+
+    fn takers(&self, lane: usize) -> Vec<usize> {
+        let Some(force) = self.nemesis.lanes[lane].in_force.as_ref() else {
+            return Vec::new();
+        };
+        if force.decision.fault != FaultKind::Snapshot {
+            return Vec::new();
+        }
+        let ids: Vec<u64> = (0..self.doors())
+            .map(|nth| self.nodes[self.door(nth)].id.get())
+            .collect();
+        let drawn = takers(force.decision.roll, &ids).into_iter();
+        drawn.map(|id| id as usize - 1).collect()
+    }
+
+    /// A node has taken a snapshot: the evidence of who asked for it.
+    fn note_asked_for(&mut self, at: usize, index: u64) {
+        for lane in 0..self.nemesis.lanes.len() {
+            if self.takers(lane).contains(&at) {
+                self.add_evidence(lane, format!("n{} took a snapshot of entry {index}", at + 1));
+            }
         }
     }
 
@@ -110,3 +152,6 @@ impl World {
         }
     }
 }
+
+/// The longest time until a snapshot is asked for again.
+const ASK_AGAIN_MS: u64 = 300;

@@ -40,6 +40,8 @@ pub(crate) enum Happening<'a> {
 pub(crate) enum RunHappening<'a> {
     /// Too much was damaged to go on.
     Stalls { detail: &'a str },
+    /// All is healed, and these nodes stay away.
+    LeavesAway { nodes: &'a [usize] },
     /// A rule is broken.
     Fails { rule: Rule, detail: &'a str },
     /// From here on, other numbers are drawn.
@@ -80,6 +82,7 @@ impl Hash for RunHappening<'_> {
     fn hash<H: Hasher>(&self, to: &mut H) {
         match self {
             Self::Stalls { .. } => to.write_u64(0xe6),
+            Self::LeavesAway { nodes } => write_all(to, &[0xe9, nodes.len() as u64]),
             Self::Fails { rule, .. } => write_all(to, &[u64::MAX, rule.to_string().len() as u64]),
             Self::Branches { seed } => write_all(to, &[0xe7, *seed]),
         }
@@ -90,6 +93,14 @@ impl Display for RunHappening<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stalls { detail } => write!(f, "the run ends here, and rightly: {detail}"),
+            Self::LeavesAway { nodes } => {
+                let names: Vec<String> = nodes.iter().map(|at| format!("n{}", at + 1)).collect();
+                write!(
+                    f,
+                    "away for now are {}: the others are just a majority",
+                    names.join(", ")
+                )
+            }
             Self::Branches { seed } => write!(f, "from here on, the run draws from seed {seed}"),
             Self::Fails { rule, detail } => write!(f, "BROKEN: {rule}: {detail}"),
         }
