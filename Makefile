@@ -17,7 +17,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries everything everything-root check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -36,6 +36,13 @@ topologies: build ## every directed topology of five nodes, and again with a lin
 
 campaign: build ## every plan of both worlds with new seeds, in a folder that can be resumed (BUDGET=2h ARGS="--shard 2/8")
 	@$(HARNESS) campaign workloads/nightly.toml --seed "$$(date +%Y%m%d)" --budget $(BUDGET) $(ARGS)
+
+# Without privileges, and with: what root makes possible is in a plan of its own.
+everything: build ## every family of faults on real processes, three and five nodes (BUDGET=1h)
+	@$(HARNESS) campaign workloads/campaigns/everything.toml --seed "$$(date +%Y%m%d)" --jobs 1 --budget $(BUDGET) $(ARGS)
+
+everything-root: build ## the same with a network namespace and an ext4 file system a node; root (BUDGET=1h)
+	@$(HARNESS) campaign workloads/campaigns/everything-root.toml --seed "$$(date +%Y%m%d)" --jobs 1 --budget $(BUDGET) $(ARGS)
 
 # Outside of `make test`: the types of Kubernetes take minutes to build.
 deploy-check: setup-build ## whether Kubernetes knows every key of the manifests in deploy/, and a campaign on a real Slurm

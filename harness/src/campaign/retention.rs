@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::CampaignError;
@@ -112,12 +113,16 @@ fn size_of(path: &Path) -> io::Result<u64> {
             if about.is_dir() {
                 open.push(entry.path());
             } else {
-                bytes += about.len();
+                // The images of file systems are mostly holes.
+                bytes += about.blocks() * BLOCK_BYTES;
             }
         }
     }
     Ok(bytes)
 }
+
+/// What `stat` calls a block, on every file system.
+const BLOCK_BYTES: u64 = 512;
 
 fn at(path: &Path) -> impl Fn(io::Error) -> CampaignError + use<> {
     let path = path.to_owned();

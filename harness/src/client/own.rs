@@ -1,4 +1,4 @@
-//! noraftd's own words: what a node says about itself (`PING`, `INFO`, `NORAFT.STATUS`), and the change of its voters.
+//! noraftd's own words: what a node says about itself (`PING`, `INFO`, `NORAFT.STATUS`), and the orders that it takes.
 //!
 //! Invariant: a probe never takes longer than its patience, and a node that does not answer is `None`, not
 //! an error: it may be down on purpose.
@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use noraftd::secret::{Secret, Secrets, from_hex, to_hex};
 use noraftd::shell::clock::system_now;
 use noraftd::time::Instant;
 use serde::Deserialize;
@@ -55,6 +56,20 @@ pub async fn health(address: SocketAddr, patience: Duration) -> Option<Health> {
         return None;
     }
     serde_json::from_value(said).ok()
+}
+
+/// What a node has on its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Stored {
+    /// The last entry in its newest snapshot; zero while there is none.
+    pub snapshot_index: u64,
+    /// The last entry that is no longer in its log.
+    pub base_index: u64,
+}
+
+/// What the node at `address` has on its disk; `None` when it does not answer in time.
+pub async fn stored(address: SocketAddr, patience: Duration) -> Option<Stored> {
+    serde_json::from_value(status(address, patience).await?).ok()
 }
 
 async fn status(address: SocketAddr, patience: Duration) -> Option<serde_json::Value> {
@@ -111,42 +126,80 @@ pub async fn voters(address: SocketAddr, patience: Duration) -> Option<VoterView
     serde_json::from_value(status(address, patience).await?).ok()
 }
 
-/// Has the leader at `address` make `voters` the voters; `Ok` when they are.
-///
-/// # Errors
-///
-/// What it says instead.
-pub async fn ask_for_voters(
-    address: SocketAddr,
-    voters: &BTreeSet<u64>,
-    patience: Duration,
-) -> Result<(), CallError> {
-    let mut client = Client::connect(address, patience).await?;
-    let ids = voters.iter().map(u64::to_string);
-    let words: Vec<String> = std::iter::once("NORAFT.VOTERS".to_owned()).chain(ids).collect();
-    match client.call(&words, patience).await? {
-        Reply::Status(_) => Ok(()),
-        other => Err(CallError::Malformed(format!("it says {other:?}"))),
+/// Where a node takes orders, and what proves to it that it is an operator who gives them.
+#[derive(Debug, Clone, Copy)]
+pub struct Orders<'a> {
+    /// Where it serves clients.
+    pub address: SocketAddr,
+    /// Without them it takes orders from its own machine.
+    pub secrets: Option<&'a Secrets>,
+}
+
+impl Orders<'_> {
+    /// Has the leader make `voters` the voters; `Ok` when they are.
+    ///
+    /// # Errors
+    ///
+    /// What it says instead.
+    pub async fn set_voters(self, voters: &BTreeSet<u64>, patience: Duration) -> Result<(), CallError> {
+        let ids = voters.iter().map(u64::to_string);
+        let words: Vec<String> = std::iter::once("NORAFT.VOTERS".to_owned()).chain(ids).collect();
+        self.give_for_status(&words, patience).await
+    }
+
+    /// Has the leader hand over to `to`, or to any other voter; the node that leads then.
+    ///
+    /// # Errors
+    ///
+    /// What it says instead.
+    pub async fn transfer(self, to: Option<u64>, patience: Duration) -> Result<u64, CallError> {
+        let to = to.map(|id| id.to_string());
+        let words: Vec<String> = std::iter::once("NORAFT.TRANSFER".to_owned()).chain(to).collect();
+        match self.give(&words, patience).await? {
+            Reply::Integer(leader) => Ok(leader.unsigned_abs()),
+            other => Err(CallError::Malformed(format!("it says {other:?}"))),
+        }
+    }
+
+    /// Has the node take a snapshot soon; its status shows when it exists.
+    ///
+    /// # Errors
+    ///
+    /// What it says instead.
+    pub async fn take_snapshot(self, patience: Duration) -> Result<(), CallError> {
+        self.give_for_status(&["NORAFT.SNAPSHOT".to_owned()], patience)
+            .await
+    }
+
+    async fn give_for_status(self, words: &[String], patience: Duration) -> Result<(), CallError> {
+        match self.give(words, patience).await? {
+            Reply::Status(_) => Ok(()),
+            other => Err(CallError::Malformed(format!("it says {other:?}"))),
+        }
+    }
+
+    async fn give(self, words: &[String], patience: Duration) -> Result<Reply, CallError> {
+        let mut client = Client::connect(self.address, patience).await?;
+        for secret in self.secrets.into_iter().flat_map(Secrets::iter) {
+            if prove(&mut client, secret, patience).await? {
+                break;
+            }
+        }
+        client.call(words, patience).await
     }
 }
 
-/// Has the leader at `address` hand over to `to`, or to any other voter; the node that leads then.
-///
-/// # Errors
-///
-/// What it says instead.
-pub async fn ask_to_transfer(
-    address: SocketAddr,
-    to: Option<u64>,
-    patience: Duration,
-) -> Result<u64, CallError> {
-    let mut client = Client::connect(address, patience).await?;
-    let to = to.map(|id| id.to_string());
-    let words: Vec<&str> = std::iter::once("NORAFT.TRANSFER").chain(to.as_deref()).collect();
-    match client.call(&words, patience).await? {
-        Reply::Integer(leader) => Ok(leader.unsigned_abs()),
-        other => Err(CallError::Malformed(format!("it says {other:?}"))),
-    }
+/// Answers the node's challenge; false where it has none, as a program of the first release, or where the secret is another one.
+async fn prove(client: &mut Client, secret: &Secret, patience: Duration) -> Result<bool, CallError> {
+    let challenge = match client.ask(&["NORAFT.AUTH"], patience).await? {
+        Reply::Bulk(hex) => std::str::from_utf8(&hex).ok().and_then(from_hex),
+        Reply::Error(_) => return Ok(false),
+        _ => None,
+    };
+    let challenge = challenge.ok_or_else(|| CallError::Malformed("its challenge is none".to_owned()))?;
+    let proof = to_hex(&secret.admin_proof(&challenge));
+    let said = client.ask(&["NORAFT.AUTH", proof.as_str()], patience).await?;
+    Ok(matches!(said, Reply::Status(_)))
 }
 
 /// Whether the node at `address` answers at all.

@@ -12,6 +12,7 @@ mod foreign;
 mod form;
 mod gate;
 pub mod guard;
+mod kernel;
 mod life;
 mod link;
 mod namespaces;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use noraftd::secret::Secrets;
 use tokio::time::{Instant, sleep};
 
 pub use clock::TestClock;
@@ -51,6 +53,7 @@ pub use proxy::Proxies;
 pub use slow_disk::SlowDisk;
 pub use stall::{Stall, StallError};
 
+use crate::client::own::Orders;
 use crate::client::{Door, NodeView, Protocol};
 use crate::plan::{KindName, Plan, PowerTier};
 use crate::systems::{External, Installed, Links, Stop, Values};
@@ -99,6 +102,18 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// Its clocks, where the plan sets them.
     pub clock: Option<TestClock>,
+    /// What proves to it that it is an operator who orders something, where it has a secret.
+    pub secrets: Option<Arc<Secrets>>,
+}
+
+impl Node {
+    /// Where it takes orders.
+    pub fn orders(&self) -> Orders<'_> {
+        Orders {
+            address: self.door.address,
+            secrets: self.secrets.as_deref(),
+        }
+    }
 }
 
 impl Cluster {
@@ -173,6 +188,7 @@ impl Cluster {
             ground: Ground::Plain,
             data_dir: folder.join(format!("n{id}/data")),
             clock: None,
+            secrets: None,
         });
         let cluster = Self {
             nodes: nodes.collect(),
@@ -365,13 +381,16 @@ impl Base<'_> {
         let mut power = self.plan.power_tier();
         let mut power_refused = None;
         let mut nodes = Vec::new();
-        let (form, forms) = match &self.programs.subject {
+        let (form, forms, secrets) = match &self.programs.subject {
             Subject::Noraftd { program, old } => {
-                let (form, forms) = forms(self.plan, self.seed, (program, old.as_deref()), self.folder)
-                    .map_err(io_error("the secret of the nodes"))?;
-                (form, Some(forms))
+                let programs = (program.as_path(), old.as_deref());
+                let has_namespaces = self.ids.iter().any(|id| network.namespace(*id).is_some());
+                let (form, forms, secrets) =
+                    forms(self.plan, self.seed, programs, self.folder, has_namespaces)
+                        .map_err(io_error("the secret of the nodes"))?;
+                (form, Some(forms), secrets.map(Arc::new))
             }
-            Subject::System(_) => (Form::Present, None),
+            Subject::System(_) => (Form::Present, None, None),
         };
         for id in self.ids {
             let home = home(self.folder, *id)?;
@@ -422,6 +441,7 @@ impl Base<'_> {
                 ground,
                 data_dir,
                 clock,
+                secrets: secrets.clone(),
             });
         }
         Ok((nodes, form, power_refused))

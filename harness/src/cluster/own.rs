@@ -7,28 +7,34 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use noraftd::prng::Prng;
+use noraftd::secret::Secrets;
 
 use super::form::{Form, Forms};
 use super::network::Network;
 use crate::plan::Plan;
 
-/// The form that the nodes begin in, and what each form is started with.
+/// The form that the nodes begin in, what each form is started with, and the secret, where some have one: a cluster that is rolled, and one
+/// whose nodes are in namespaces, where orders come from another address than the node's own.
 pub(super) fn forms(
     plan: &Plan,
     seed: u64,
     (program, old): (&Path, Option<&Path>),
     folder: &Path,
-) -> io::Result<(Form, Forms)> {
+    has_namespaces: bool,
+) -> io::Result<(Form, Forms, Option<Secrets>)> {
     let forms = Forms {
         program: program.to_owned(),
         old: old.map(Path::to_owned),
         secret: folder.join("peer-secret"),
     };
-    if !plan.is_rolled() {
-        return Ok((Form::Present, forms));
-    }
+    let form = match (plan.is_rolled(), has_namespaces) {
+        (true, _) => Form::Old,
+        (false, true) => Form::Require,
+        (false, false) => return Ok((Form::Present, forms, None)),
+    };
     write_secret(&forms.secret, seed)?;
-    Ok((Form::Old, forms))
+    let secrets = Secrets::read(&forms.secret).map_err(io::Error::other)?;
+    Ok((form, forms, Some(secrets)))
 }
 
 /// A secret for one run: what it is depends on the seed alone, and it protects nothing.
@@ -57,10 +63,6 @@ impl Layout<'_> {
     /// Its command line.
     pub(super) fn arguments(&self, plan: &Plan) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["serve".into()];
-        if self.network.namespace(self.id).is_some() {
-            // Its addresses are not of loopback, and yet no stranger reaches them.
-            arguments.push("--insecure-peers".into());
-        }
         let mut flag = |name: &str, value: OsString| {
             arguments.push(name.into());
             arguments.push(value);

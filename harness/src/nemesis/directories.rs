@@ -15,7 +15,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::damage::{REFUSES, place, read};
 use super::{Effect, Evidence, Injection, Nemesis, evidence_of, rest, round};
-use crate::cluster::power::Ground;
 use crate::cluster::{Node, last_lines};
 use crate::damage::corruption::Files;
 use crate::op::EventKind;
@@ -59,7 +58,6 @@ impl Nemesis {
     }
 
     async fn copy(&self, fault: &mut Injection<'_>, node: &Node) -> Evidence {
-        require_plain(node)?;
         let killed = node.process.kill().await.map_err(|error| error.to_string())?;
         let files = read(&node.data_dir).map_err(|error| error.to_string())?;
         self.atlas().note_copied(place(node));
@@ -76,12 +74,13 @@ impl Nemesis {
 
     /// Puts something else in the place of a node's directory, starts it if that is wanted, and sets it up again after a while.
     async fn lose(&self, fault: &mut Injection<'_>, node: &Node, found: Found, is_started: bool) -> Effect {
-        if let Err(why) = require_plain(node) {
-            return Effect::prevented(&why);
-        }
         let Ok(voting) = self.voting.try_lock() else {
             return Effect::prevented("the voters are being changed, or another disk is damaged");
         };
+        // `noraftd rejoin` asks every other voter: of two that are lost, none could be set up.
+        if self.directories().lost.iter().any(|lost| *lost != node.id) {
+            return Effect::prevented("another node is not set up again yet");
+        }
         if !voting.is_settled() || !self.may_damage(node).await {
             return Effect::prevented("the other nodes are not whole, or do not say who votes");
         }
@@ -106,11 +105,11 @@ impl Nemesis {
         match found {
             Found::Nothing => {
                 self.atlas().note_lost(place(node));
-                replace(&node.data_dir, &Files::new()).map_err(failed)?;
+                give(node, &Files::new()).map_err(failed)?;
             }
             Found::OldCopy(copy) => {
                 self.atlas().note_put_back(place(node));
-                replace(&node.data_dir, copy).map_err(failed)?;
+                give(node, copy).map_err(failed)?;
             }
         }
         let what = match found {
@@ -201,7 +200,7 @@ impl Nemesis {
     async fn try_to_set_up(&self, node: &Node) -> Result<(), String> {
         // One that is down is as good.
         let _ = node.process.kill().await;
-        replace(&node.data_dir, &Files::new()).map_err(|error| error.to_string())?;
+        give(node, &Files::new()).map_err(|error| error.to_string())?;
         let mut command = node.process.own_verb("rejoin").ok_or("it has no such verb")?;
         for other in self.cluster.nodes().iter().filter(|other| other.id != node.id) {
             command.arg("--from").arg(other.door.address.to_string());
@@ -237,7 +236,6 @@ impl Nemesis {
     }
 
     async fn start_with_foreign(&self, node: &Node) -> Evidence {
-        require_plain(node)?;
         let others = self.cluster.nodes().iter().filter(|other| other.id != node.id);
         let other = others
             .min_by_key(|other| other.id.wrapping_sub(node.id))
@@ -249,7 +247,7 @@ impl Nemesis {
         let foreign = read(&other.data_dir).map_err(failed)?;
         let tried = self.try_foreign(node, &foreign).await;
         // Its own come back whatever happened.
-        replace(&node.data_dir, &own).map_err(failed)?;
+        give(node, &own).map_err(failed)?;
         let (has_started, after) = tried.map_err(failed)?;
         if has_started {
             self.break_promise(format!(
@@ -277,7 +275,7 @@ impl Nemesis {
 
     /// Whether the node started with these files, and what they are then. It is down afterwards.
     async fn try_foreign(&self, node: &Node, foreign: &Files) -> io::Result<(bool, Files)> {
-        replace(&node.data_dir, foreign)?;
+        give(node, foreign)?;
         node.process.tolerate(&[REFUSES]);
         let started = self.cluster.restart(node).await;
         node.process.tolerate(&[]);
@@ -291,11 +289,11 @@ impl Nemesis {
     }
 }
 
-fn require_plain(node: &Node) -> Result<(), String> {
-    match node.ground {
-        Ground::Plain | Ground::Shadow => Ok(()),
-        Ground::Ext4(_) => Err("its files are on a file system of its own".to_owned()),
-    }
+/// Makes these the files of a node's data directory, which a power cut does not take.
+fn give(node: &Node, files: &Files) -> io::Result<()> {
+    node.ground.restore().map_err(io::Error::other)?;
+    replace(&node.data_dir, files)?;
+    node.ground.settle()
 }
 
 /// Makes these the files of a data directory, in place of those that belong to the node.

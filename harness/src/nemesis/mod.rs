@@ -16,6 +16,7 @@ mod quiet;
 mod race;
 mod recorded;
 mod schedule;
+mod snapshot;
 mod starve;
 mod target;
 mod transfer;
@@ -33,6 +34,7 @@ use tokio::time::{sleep, timeout};
 
 pub use recorded::{Schedule, ScheduleError, ScheduleLine, Scheduled, Sequence};
 pub use schedule::{Decision, Lane};
+pub(crate) use snapshot::takers;
 pub use target::{Circumstances, Targets, choose};
 use voters::Voting;
 pub use voters::restore_voters;
@@ -398,6 +400,7 @@ impl Nemesis {
             FaultKind::CrashStorm(_) => self.crash_storm(fault).await.into(),
             FaultKind::Starve(_, scarce) => self.starve(fault, scarce).await.into(),
             FaultKind::Quiet => self.quiet(fault).await.into(),
+            FaultKind::Snapshot => self.take_snapshots(fault).await.into(),
             FaultKind::Wipe(_) => self.wipe(fault).await,
             FaultKind::Mistake(_) => self.mistake(fault).await,
             FaultKind::MistakeForeign(_) => self.swap(fault).await.into(),

@@ -6,6 +6,9 @@
 //! killed and started again; then the second is let go. A voter that remembers its vote gives no second one. One
 //! that forgot makes a second leader of the same term, and clients of the two see different worlds.
 //!
+//! Of more than three nodes, each candidate has half of the others beside it, which are cut off from the other half and ask for no vote
+//! themselves: the voter's vote still decides.
+//!
 //! Invariant: only delays, losses and kills are used, each of which a real network and a real machine may do.
 
 use std::time::Duration;
@@ -32,10 +35,12 @@ pub(super) struct Race<'a> {
     voter: &'a Node,
     /// The two candidates; the first is let win.
     candidates: [u64; 2],
+    /// Those that vote for a candidate, each with it.
+    supporters: Vec<(u64, u64)>,
 }
 
 impl<'a> Race<'a> {
-    /// A race for the vote of `voter`; `None` unless the other nodes are two, and proxies are between them.
+    /// A race for the vote of `voter`; `None` unless the other nodes are two halves, and proxies are between them.
     pub(super) fn new(cluster: &'a Cluster, voter: u64) -> Option<Self> {
         let others: Vec<u64> = cluster
             .nodes()
@@ -43,12 +48,18 @@ impl<'a> Race<'a> {
             .map(|node| node.id)
             .filter(|node| *node != voter)
             .collect();
-        let candidates = others.try_into().ok()?;
+        let (one, other) = halves(&others)?;
+        let camps = [one.split_first()?, other.split_first()?];
+        let supporters = camps.iter().flat_map(|(candidate, supporters)| {
+            let pair = |supporter: &u64| (*supporter, **candidate);
+            supporters.iter().map(pair)
+        });
         Some(Self {
             cluster,
             proxies: cluster.network().proxies()?,
             voter: cluster.node(voter)?,
-            candidates,
+            candidates: camps.map(|(candidate, _)| *candidate),
+            supporters: supporters.collect(),
         })
     }
 
@@ -59,22 +70,36 @@ impl<'a> Race<'a> {
         for candidate in self.candidates {
             self.gate_from(candidate)
                 .hold(&[REQUEST_VOTE, APPEND, CHAINED_APPEND]);
-            // The voter itself is not to win.
-            self.proxies.link(self.voter.id, candidate).gate().hold(&[
-                REQUEST_VOTE,
-                PRE_VOTES[0],
-                PRE_VOTES[1],
-            ]);
         }
+        let gates = || {
+            self.silenced()
+                .map(|(from, to)| self.proxies.link(from, to).gate())
+        };
+        gates().for_each(|gate| gate.hold(&[REQUEST_VOTE, PRE_VOTES[0], PRE_VOTES[1]]));
         let outcome = timeout(RACE_MAX, self.stages(&mut shown)).await;
         if outcome.is_err() {
             shown.push("and there it ended".to_owned());
         }
         for candidate in self.candidates {
             self.gate_from(candidate).open();
-            self.proxies.link(self.voter.id, candidate).gate().open();
         }
+        gates().for_each(Gate::open);
         shown.join(", ")
+    }
+
+    /// Links over which no vote is asked for: neither the voter nor a supporter is to win.
+    fn silenced(&self) -> impl Iterator<Item = (u64, u64)> {
+        let voter = self.voter.id;
+        let of_voter = self.candidates.iter().map(move |candidate| (voter, *candidate));
+        let to_supporters = self
+            .supporters
+            .iter()
+            .map(move |(supporter, _)| (voter, *supporter));
+        let of_supporters = self
+            .supporters
+            .iter()
+            .flat_map(move |(supporter, candidate)| [(*supporter, *candidate), (*supporter, voter)]);
+        of_voter.chain(to_supporters).chain(of_supporters)
     }
 
     async fn stages(&self, shown: &mut Vec<String>) {
@@ -163,14 +188,20 @@ impl Nemesis {
     }
 
     async fn vote_race(&self, voter: u64) -> Evidence {
-        let race =
-            Race::new(&self.cluster, voter).ok_or("a race takes three nodes, and proxies between them")?;
+        let race = Race::new(&self.cluster, voter)
+            .ok_or("a race takes an odd number of nodes, and proxies between them")?;
         let shown = race.run().await;
         if shown.is_empty() {
             return Err("the voter could not be killed".to_owned());
         }
         Ok(shown)
     }
+}
+
+/// The two halves of the nodes beside the voter, a candidate first in each; `None` where they are no halves.
+pub(super) fn halves(others: &[u64]) -> Option<(&[u64], &[u64])> {
+    let is_even = others.len().is_multiple_of(2);
+    is_even.then(|| others.split_at(others.len() / 2))
 }
 
 /// The term of a vote request; `None` for other frames. Its body begins with it.

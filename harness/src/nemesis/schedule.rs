@@ -5,7 +5,7 @@
 //! the same decisions, even when the cluster answers differently. One that every run has to make, and that found no target, comes
 //! again as it was, in turn with new ones.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use noraftd::prng::Prng;
 use serde::{Deserialize, Serialize};
@@ -54,20 +54,21 @@ impl Lane {
             return Vec::new();
         };
         let root = Prng::new(seed).fork(FORK_NEMESIS);
+        let mut first = if plan.nemesis.each_once {
+            plan.faults.clone()
+        } else {
+            Vec::new()
+        };
+        root.fork(FORK_ORDER).shuffle(&mut first);
+        let first = each_kind_first(first);
         let lane = |lane: usize| {
-            let seed = root.fork(lane as u64);
-            let mut first = if plan.nemesis.each_once {
-                plan.faults.clone()
-            } else {
-                Vec::new()
-            };
-            seed.fork(FORK_ORDER).shuffle(&mut first);
+            let own = first.iter().skip(lane).step_by(plan.nemesis.lanes);
             Self {
                 lane,
-                seed,
+                seed: root.fork(lane as u64),
                 calm: plan.nemesis.calm,
                 faults: faults.clone(),
-                first,
+                first: own.cloned().collect(),
                 k: 0,
                 put_off: VecDeque::new(),
                 comes_again: false,
@@ -134,6 +135,15 @@ impl Lane {
     }
 }
 
+/// One of every kind, and then the others: where the time is too short for all, no kind is missed.
+fn each_kind_first(faults: Vec<FaultPlan>) -> Vec<FaultPlan> {
+    let mut kinds = BTreeSet::new();
+    let (one, others): (Vec<_>, Vec<_>) = faults
+        .into_iter()
+        .partition(|fault| kinds.insert(fault.kind().name()));
+    one.into_iter().chain(others).collect()
+}
+
 fn within(range: SpanRange, prng: &mut Prng) -> Span {
     Span::from_millis(prng.between(range.low.as_millis(), range.high.as_millis()))
 }
@@ -190,10 +200,27 @@ mod tests {
         let mut plan = plan();
         plan.nemesis.each_once = true;
         for seed in 0..50 {
-            for lane in Lane::all(&plan, seed) {
-                let kinds: Vec<_> = lane.take(2).map(|decision| decision.fault.kind()).collect();
-                assert_ne!(kinds[0], kinds[1], "seed {seed}");
-            }
+            let lanes = Lane::all(&plan, seed).into_iter();
+            let kinds: Vec<_> = lanes
+                .filter_map(|mut lane| lane.next())
+                .map(|decision| decision.fault.kind())
+                .collect();
+            assert_ne!(kinds[0], kinds[1], "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn every_kind_comes_before_any_comes_again() {
+        let mut plan = plan();
+        plan.nemesis.each_once = true;
+        plan.nemesis.lanes = 1;
+        let kill = plan.faults[0].clone();
+        plan.faults.extend([kill.clone(), kill]);
+        for seed in 0..50 {
+            let lane = Lane::all(&plan, seed).swap_remove(0);
+            let kinds: Vec<_> = lane.take(4).map(|decision| decision.fault.kind()).collect();
+            assert_ne!(kinds[0], kinds[1], "seed {seed}");
+            assert_eq!(kinds[2], kinds[3], "seed {seed}");
         }
     }
 
@@ -201,6 +228,7 @@ mod tests {
     fn a_first_fault_that_finds_no_target_comes_again_until_it_does() {
         let mut plan = plan();
         plan.nemesis.each_once = true;
+        plan.nemesis.lanes = 1;
         let undisturbed: Vec<Decision> = Lane::all(&plan, 1).swap_remove(0).take(4).collect();
         let mut lane = Lane::all(&plan, 1).swap_remove(0);
         let first = lane.next().unwrap();

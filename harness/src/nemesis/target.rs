@@ -5,6 +5,7 @@
 use noraftd::prng::Prng;
 use serde::{Deserialize, Serialize};
 
+use super::race::halves;
 use crate::plan::{FaultKind, Shape, Target};
 
 /// What a fault can choose from.
@@ -70,7 +71,7 @@ pub fn choose(fault: FaultKind, roll: u64, circumstances: &Circumstances) -> Opt
         }
         FaultKind::Coup(_) => coup(circumstances),
         // Which node is asked, and for what, does not depend on which nodes are free.
-        FaultKind::Voters | FaultKind::Member | FaultKind::Quiet => Some(Targets {
+        FaultKind::Voters | FaultKind::Member | FaultKind::Quiet | FaultKind::Snapshot => Some(Targets {
             nodes: Vec::new(),
             links: Vec::new(),
             impaired: Vec::new(),
@@ -123,8 +124,7 @@ fn leader_first(circumstances: &Circumstances) -> Option<Targets> {
 /// The leader of the moment is the voter: its log is as long as any, and the others are about to campaign.
 fn vote_race(circumstances: &Circumstances) -> Option<Targets> {
     let mut targets = leader_first(circumstances)?;
-    let candidates = targets.nodes.get(1..)?;
-    let (one, other) = candidates.split_at(1.min(candidates.len()));
+    let (one, other) = halves(targets.nodes.get(1..)?)?;
     targets.links = between(one, other);
     Some(targets)
 }

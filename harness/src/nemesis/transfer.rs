@@ -8,7 +8,6 @@ use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis, round};
-use crate::client::own::ask_to_transfer;
 use crate::op::EventKind;
 
 impl Nemesis {
@@ -36,7 +35,7 @@ impl Nemesis {
         let others: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
         let others: Vec<u64> = others.into_iter().filter(|id| *id != leader).collect();
         let to = prng.choose(&others).copied().filter(|_| prng.chance(1, 2));
-        let leads = ask_to_transfer(node.door.address, to, ANSWER_MAX).await;
+        let leads = node.orders().transfer(to, ANSWER_MAX).await;
         match leads.map_err(|error| format!("n{leader}: {error}"))? {
             same if same == leader => Err(format!("n{leader} leads as before")),
             other => Ok(format!("n{other} leads instead of n{leader}")),

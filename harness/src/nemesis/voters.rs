@@ -10,7 +10,7 @@ use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 use super::{Effect, Evidence, Injection, Nemesis};
-use crate::client::own::{VoterView, ask_for_voters, voters};
+use crate::client::own::{VoterView, voters};
 use crate::cluster::Cluster;
 use crate::op::EventKind;
 
@@ -76,7 +76,7 @@ impl Nemesis {
         }
         let all: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
         let wanted = draw(prng, &all, &view.voters).ok_or("there is no other set of voters")?;
-        let asked = ask_for_voters(node.door.address, &wanted, ANSWER_MAX).await;
+        let asked = node.orders().set_voters(&wanted, ANSWER_MAX).await;
         asked.map_err(|error| {
             voting.unanswered = Some(Instant::now());
             format!("n{leader}: {error}")
@@ -123,7 +123,9 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
             None => None,
         };
         let asked = match leader {
-            Some(node) => ask_for_voters(node.door.address, &all, ANSWER_MAX)
+            Some(node) => node
+                .orders()
+                .set_voters(&all, ANSWER_MAX)
                 .await
                 .map_err(|error| format!("n{}: {error}", node.id)),
             None => Err("there is no leader".to_owned()),

@@ -79,6 +79,11 @@ impl Plan {
         let prng = &mut Prng::new(seed).fork(FORK_PROCESSES);
         swarm.draw_load(&mut plan, prng);
         swarm.draw_faults(&mut plan, prng);
+        if let Some(max) = plan.nemesis.impaired_max {
+            // It would wait for a moment that never comes.
+            let nodes = plan.cluster.nodes;
+            plan.faults.retain(|fault| fault.impairs(nodes) <= max);
+        }
         prng.shuffle(&mut plan.faults);
         let mut left = plan.time.as_millis();
         let calm = middle(plan.nemesis.calm.low, plan.nemesis.calm.high);
@@ -93,11 +98,12 @@ impl Plan {
         plan
     }
 
-    /// The same plan without the faults that only real processes can have.
+    /// The same plan without the faults that only real processes can have. What comes is left to chance: there are seeds enough.
     #[must_use]
     pub fn for_simulation(mut self) -> Self {
         let is_possible = |fault: &FaultPlan| fault.obstacle_in_simulation().is_none();
         self.faults.retain(is_possible);
+        self.nemesis.each_once = false;
         self
     }
 }
@@ -177,6 +183,14 @@ mod tests {
             );
         }
         assert!(drawn.iter().any(|plan| kinds(plan) != kinds(&drawn[0])));
+        let bounded = drawn
+            .iter()
+            .filter_map(|plan| Some((plan, plan.nemesis.impaired_max?)));
+        for (plan, max) in bounded.clone() {
+            let impaired = plan.faults.iter().map(|fault| fault.impairs(plan.cluster.nodes));
+            assert!(impaired.max() <= Some(max), "{:?}", plan.faults);
+        }
+        assert!(bounded.count() > 5);
         assert_eq!(drawn[3], swarm.for_processes(4).unwrap().plan);
     }
 }

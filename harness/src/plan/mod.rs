@@ -108,8 +108,8 @@ pub struct NemesisPlan {
     pub lanes: usize,
     /// How many nodes may be down, paused or cut off at a time; all of them when absent.
     pub impaired_max: Option<usize>,
-    /// Each lane has every fault once, in an order that the seed says, before it draws by weight: for runs that are too short for
-    /// chance, and prove nothing when a kind of fault never came.
+    /// The lanes together have a fault of every kind, then every other fault once, in an order that the seed says, before they draw by weight: for runs that are too short for
+    /// chance, and prove nothing when a kind of fault never came. Of real processes alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub each_once: bool,
 }

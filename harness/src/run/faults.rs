@@ -30,11 +30,12 @@ pub(super) fn weigh(plan: &Plan, faults: &[FaultResult]) -> Vec<Shortfall> {
     kinds
         .into_iter()
         .filter(|(kind, injected)| !(injected.is_empty() && optional(kind)))
-        .filter_map(|(kind, injected)| missing(kind, &injected))
+        .filter_map(|(kind, injected)| missing(kind, &injected, plan.nemesis.lanes > 1))
         .collect()
 }
 
-fn missing(kind: &str, injected: &[&FaultResult]) -> Option<Shortfall> {
+/// Faults that overlap take from each other what shows: a cut link has nothing to reorder.
+fn missing(kind: &str, injected: &[&FaultResult], overlaps: bool) -> Option<Shortfall> {
     if injected.is_empty() {
         return Some(Shortfall {
             text: format!(
@@ -50,7 +51,11 @@ fn missing(kind: &str, injected: &[&FaultResult]) -> Option<Shortfall> {
         .filter(|fault| fault.evidence.is_none())
         .collect();
     let (count, effective) = (injected.len(), injected.len() - idle.len());
-    let idle_max = if count < FEW { 1 } else { count / IDLE_PART };
+    let idle_max = match (overlaps, count) {
+        (true, count) => (count / 2).max(1),
+        (false, ..FEW) => 1,
+        (false, count) => count / IDLE_PART,
+    };
     let shown: Vec<String> = idle
         .iter()
         .take(SHOWN_MAX)
@@ -77,9 +82,9 @@ fn missing(kind: &str, injected: &[&FaultResult]) -> Option<Shortfall> {
     })
 }
 
-/// Of fewer than these, all but one have to have an effect.
+/// In one lane, of fewer than these, all but one have to have an effect.
 const FEW: usize = 10;
-/// Of more, nine out of ten.
+/// Of more, nine out of ten. Where lanes overlap, half.
 const IDLE_PART: usize = 10;
 /// Named in a reason; results.json has them all.
 const SHOWN_MAX: usize = 5;
@@ -113,11 +118,10 @@ mod tests {
     }
 
     /// For kills, so many of which had an effect and so many not: is anything missing, and is it slight?
-    fn weight(effective: usize, idle: usize) -> Option<bool> {
-        let missing = weigh(
-            &plan("optional = [\"vote-race\"]"),
-            &faults("kill", effective, idle),
-        );
+    fn weight(effective: usize, idle: usize, lanes: usize) -> Option<bool> {
+        let mut plan = plan("optional = [\"vote-race\"]");
+        plan.nemesis.lanes = lanes;
+        let missing = weigh(&plan, &faults("kill", effective, idle));
         assert!(missing.len() <= 1, "{missing:?}");
         missing.first().map(|missing| missing.is_slight)
     }
@@ -138,7 +142,23 @@ mod tests {
             (264, 29, slight),
             (263, 30, missing),
         ] {
-            assert_eq!(weight(effective, idle), expected, "{effective} and {idle}");
+            assert_eq!(weight(effective, idle, 1), expected, "{effective} and {idle}");
+        }
+    }
+
+    #[test]
+    fn of_those_that_overlap_half_have_to_have_an_effect() {
+        let (enough, slight, missing) = (None, Some(true), Some(false));
+        for (effective, idle, expected) in [
+            (1, 0, enough),
+            (0, 1, missing),
+            (1, 1, slight),
+            (3, 2, slight),
+            (3, 3, slight),
+            (2, 3, missing),
+            (0, 5, missing),
+        ] {
+            assert_eq!(weight(effective, idle, 2), expected, "{effective} and {idle}");
         }
     }
 

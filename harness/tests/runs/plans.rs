@@ -37,12 +37,31 @@ fn the_campaign_of_a_night_is_valid_and_has_both_worlds() {
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
         .filter(|name| !has(name))
         .collect();
-    // One takes an older program, the other measures.
+    // One takes root, and has a campaign of its own; one takes an older program; the third measures.
     assert_eq!(
         absent,
-        ["roll", "speed"],
+        ["everything-root", "roll", "speed"],
         "every other plan is in workloads/nightly.toml"
     );
+}
+
+#[test]
+fn the_campaigns_over_everything_have_three_and_five_nodes() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../workloads/campaigns");
+    let mut names = Vec::new();
+    for file in std::fs::read_dir(folder).expect("the project has a folder of campaigns") {
+        let path = file.expect("it can be listed").path();
+        let campaign = CampaignFile::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let nodes: Vec<usize> = campaign
+            .entries
+            .iter()
+            .map(|entry| entry.plan.cluster.nodes)
+            .collect();
+        assert_eq!(nodes, [3, 5], "{}", path.display());
+        names.push(campaign.name);
+    }
+    names.sort();
+    assert_eq!(names, ["everything-real", "everything-root"]);
 }
 
 #[test]

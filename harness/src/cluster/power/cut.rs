@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
 use super::ext4::Victims;
 use super::{Ground, shadow_unsynced};
+use crate::cluster::stall::Unsynced;
 use crate::cluster::{Cluster, Node};
 use crate::results::Lost;
 
@@ -42,19 +44,18 @@ impl Cluster {
             .copied()
             .filter(|node| node.process.is_up())
             .collect();
-        match aim {
-            Aim::Anywhere => {}
-            Aim::AtUnsynced => take_aim(&nodes, has_unsynced).await,
-            Aim::AtRoll => {
-                if await_roll(&nodes).await {
-                    take_aim(&nodes, is_rolling).await;
-                } else {
-                    take_aim(&nodes, has_unsynced).await;
-                }
+        // Held until the processes are gone.
+        let held = match aim {
+            Aim::Anywhere => Vec::new(),
+            Aim::AtRoll if await_roll(&nodes).await => {
+                take_aim(&nodes, is_rolling).await;
+                Vec::new()
             }
-        }
+            Aim::AtUnsynced | Aim::AtRoll => stop_at_sync(&nodes).await,
+        };
         let victims: Vec<Option<Victims>> = nodes.iter().map(|node| shut_down(node)).collect();
         let killed: Vec<Option<Vec<i32>>> = nodes.iter().map(|node| node.process.strike().ok()).collect();
+        drop(held);
         let mut cuts = Vec::new();
         for ((node, pids), victims) in nodes.into_iter().zip(killed).zip(victims) {
             let Some(pids) = pids else { continue };
@@ -82,6 +83,27 @@ async fn await_roll(nodes: &[&Node]) -> bool {
         sleep(ROLL_STEP).await;
     }
     false
+}
+
+/// Stops nodes when they have written something that is not synced. On a real file system that moment is too short to be met by
+/// chance: there the thread that writes is stopped between the two calls.
+async fn stop_at_sync(nodes: &[&Node]) -> Vec<Unsynced> {
+    if nodes.iter().any(|node| !matches!(node.ground, Ground::Ext4(_))) {
+        take_aim(nodes, has_unsynced).await;
+        return Vec::new();
+    }
+    let pids = nodes.iter().filter_map(|node| node.process.pid());
+    let caught: Vec<_> = pids
+        .map(|pid| spawn_blocking(move || Unsynced::catch(pid, AIM_MAX)))
+        .collect();
+    let mut held = Vec::new();
+    for caught in caught {
+        // Where tracing is not allowed the cut comes at any moment, and the run says what it took.
+        if let Ok(Ok(Some(unsynced))) = caught.await {
+            held.push(unsynced);
+        }
+    }
+    held
 }
 
 /// Waits for a moment that is `wanted` of one of the nodes, and stops them all in it; or until that takes too long.

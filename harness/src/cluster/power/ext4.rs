@@ -18,8 +18,9 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::unistd::syncfs;
 
-use super::kernel;
+use crate::cluster::kernel;
 
 /// An ext4 in a file.
 #[derive(Debug)]
@@ -132,6 +133,14 @@ impl Ext4 {
                 .filter_map(|path| File::open(path).ok())
                 .collect(),
         )
+    }
+
+    /// Writes everything that is not written yet.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        match &*self.lock() {
+            Some(root) => Ok(syncfs(root)?),
+            None => Err(Errno::ENODEV.into()),
+        }
     }
 
     /// Cuts the power: from now on nothing is written.

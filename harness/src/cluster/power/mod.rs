@@ -8,8 +8,8 @@
 
 mod cut;
 mod ext4;
-mod kernel;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use noraftd::store::shadow::Unsynced;
@@ -81,6 +81,18 @@ impl Ground {
         match self {
             Self::Plain | Self::Shadow => Ok(()),
             Self::Ext4(ext4) => ext4.mount(),
+        }
+    }
+
+    /// Makes what was put into the data directory from outside stay when the power is cut.
+    ///
+    /// # Errors
+    ///
+    /// When the file system cannot write it.
+    pub fn settle(&self) -> io::Result<()> {
+        match self {
+            Self::Plain | Self::Shadow => Ok(()),
+            Self::Ext4(ext4) => ext4.sync(),
         }
     }
 }

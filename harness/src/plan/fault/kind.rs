@@ -37,7 +37,7 @@ pub enum FaultKind {
     StallKill,
     /// Two candidates ask one voter for its vote in the same term, and the voter is killed between the two
     /// requests: a voter that forgets its vote in a restart elects two leaders of one term. The duration is how long the two
-    /// candidates stay apart after the race. It needs three nodes.
+    /// candidates stay apart after the race. It needs three nodes or more, and an odd number: of five, each candidate has one beside it.
     VoteRace,
     /// Links between nodes are cut and healed again and again.
     Flap(Shape, CutMode),
@@ -99,6 +99,9 @@ pub enum FaultKind {
     /// Clients ask for nothing new; every other time those go on that only read. What nodes have to do by themselves must not wait
     /// for the next request.
     Quiet,
+    /// A node that is drawn, or one time in four every node, is asked for a snapshot again and again until the end: its log begins later and
+    /// later. No process is in its hand, so that whatever else happens may happen in the middle.
+    Snapshot,
     /// The process is killed, and started again as a version that supports another level. All nodes go forward, one after the other, now
     /// and then back before the level may have risen, and forward again; then an operator has the leader raise the level.
     Upgrade(Target),
@@ -150,6 +153,7 @@ impl FaultKind {
             KindName::Damage => Self::Damage(target?, damage.unwrap_or_default()),
             KindName::Starve => Self::Starve(target?, scarce?),
             KindName::Quiet => Self::Quiet,
+            KindName::Snapshot => Self::Snapshot,
             KindName::Upgrade => Self::Upgrade(target?),
             KindName::Member => Self::Member,
         })
@@ -223,6 +227,7 @@ impl FaultKind {
             Self::Damage(target, damage) => (KindName::Damage, files(target, damage)),
             Self::Starve(target, scarce) => (KindName::Starve, starved(target, scarce)),
             Self::Quiet => (KindName::Quiet, none),
+            Self::Snapshot => (KindName::Snapshot, none),
             Self::Upgrade(target) => (KindName::Upgrade, on(target)),
             Self::Member => (KindName::Member, none),
         }
@@ -287,7 +292,7 @@ mod tests {
         let expected = "kill-leader pause-leader restart-leader roll partition-halves-stall link-tear-halves disk-stall-leader stall-kill \
                         vote-race flap-halves-stall power-leader disk-full-leader clock-freeze-leader coup-stall voters transfer wipe-leader \
                         mistake-leader mistake-clone-leader mistake-foreign-leader crash-at-leader crash-loop-leader crash-storm-leader \
-                        disk-at-full-leader damage-stale-leader starve-memory-leader quiet upgrade-leader member";
+                        disk-at-full-leader damage-stale-leader starve-memory-leader quiet snapshot upgrade-leader member";
         assert_eq!(names.join(" "), expected);
     }
 

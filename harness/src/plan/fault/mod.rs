@@ -214,6 +214,16 @@ impl FaultPlan {
         self.nodes_min().0 <= nodes
     }
 
+    /// How many of `nodes` nodes cannot take part while it lasts, when all are free before it.
+    pub(crate) fn impairs(&self, nodes: usize) -> usize {
+        match (self.kind, self.arguments.target) {
+            (KindName::StallKill | KindName::VoteRace | KindName::Roll, _) => nodes,
+            (KindName::Clock, _) => 0,
+            (_, Some(target)) => target.count(nodes),
+            (_, None) => 1,
+        }
+    }
+
     /// Why it is not possible without proxies: the key that says so, and what it takes.
     pub(crate) fn needs_proxies(&self) -> Option<(&'static str, &'static str)> {
         let Arguments { shape, effect, .. } = &self.arguments;

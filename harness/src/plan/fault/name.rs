@@ -38,6 +38,7 @@ pub enum KindName {
     Damage,
     Starve,
     Quiet,
+    Snapshot,
     Upgrade,
     Member,
 }
@@ -101,7 +102,7 @@ impl Row {
 }
 
 /// Every kind of fault.
-const TABLE: [Row; 29] = [
+const TABLE: [Row; 30] = [
     Row::new(
         KindName::Kill,
         "kill",
@@ -302,6 +303,13 @@ const TABLE: [Row; 29] = [
         "clients ask for nothing new for a while",
     ),
     Row::new(
+        KindName::Snapshot,
+        "snapshot",
+        Takes::Nothing,
+        1,
+        "a node, or every node, is asked for one snapshot after the other, and its log begins later each time",
+    ),
+    Row::new(
         KindName::Upgrade,
         "upgrade",
         Takes::Target,
@@ -327,7 +335,7 @@ const _: () = assert!(
 
 impl KindName {
     /// Every kind.
-    pub const ALL: [Self; 29] = {
+    pub const ALL: [Self; 30] = {
         let mut all = [Self::Kill; TABLE.len()];
         let mut at = 0;
         while at < TABLE.len() {

@@ -34,6 +34,17 @@ impl Target {
         }
     }
 
+    /// How many of `nodes` it takes when all are free.
+    pub(super) fn count(self, nodes: usize) -> usize {
+        let minority = nodes.saturating_sub(1) / 2;
+        match self {
+            Self::One | Self::Leader | Self::Follower => 1,
+            Self::Minority => minority,
+            Self::Majority => nodes - minority,
+            Self::All => nodes,
+        }
+    }
+
     pub(super) fn nodes_min(self) -> usize {
         match self {
             Self::One | Self::Leader | Self::Majority | Self::All => 1,

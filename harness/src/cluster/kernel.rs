@@ -1,15 +1,17 @@
-//! The two system calls of the ext4 tier that have no safe form.
+//! System calls that have no safe form: those of power cuts on ext4, and of tracing.
 
 #![expect(
     unsafe_code,
-    reason = "an ioctl and cachestat(2), which nix does not wrap; see SAFETY below"
+    reason = "an ioctl, cachestat(2) and a request of ptrace(2) that nix does not wrap; see SAFETY below"
 )]
 
 use std::fs::File;
+use std::mem::MaybeUninit;
 use std::os::fd::AsRawFd;
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::unistd::Pid;
 
 /// Ends all writing of the file system that `directory` is on, at once: neither data nor journal is written any more.
 pub(super) fn shut_down(directory: &File) -> Result<(), Errno> {
@@ -35,6 +37,26 @@ pub(super) fn dirty_bytes(file: &File) -> Option<u64> {
     };
     let [_, dirty_pages, ..] = answer;
     (result == 0).then_some(dirty_pages * PAGE_BYTES)
+}
+
+/// The number of the system call that a traced thread is stopped at the entry of; `None` when it is stopped elsewhere.
+pub(super) fn call_entered(tid: Pid) -> Result<Option<u64>, Errno> {
+    let mut info = MaybeUninit::<libc::ptrace_syscall_info>::zeroed();
+    // SAFETY: ptrace(2) writes at most as many bytes as it is given, which is the size of what the pointer points to; all of them are
+    // zero before, which is a value of every field.
+    let info = unsafe {
+        let result = libc::ptrace(
+            libc::PTRACE_GET_SYSCALL_INFO,
+            tid.as_raw(),
+            size_of::<libc::ptrace_syscall_info>(),
+            info.as_mut_ptr(),
+        );
+        Errno::result(result)?;
+        info.assume_init()
+    };
+    let is_entry = info.op == libc::PTRACE_SYSCALL_INFO_ENTRY;
+    // SAFETY: all bytes were zero before, so the field has a value; the kernel has written it where this is the entry of a call.
+    Ok(is_entry.then_some(unsafe { info.u.entry.nr }))
 }
 
 nix::ioctl_read!(
