@@ -5,7 +5,7 @@
 //! between the two questions: until then the other side learns only the kind of what is wrong, and its data directory
 //! is not even looked up.
 //!
-//! Invariant: who is admitted named this cluster, this node, a member, and the data directory that this member had when
+//! Invariant: who is admitted named this cluster, its generation, this node, a member, and the data directory that this member had when
 //! it was first met, with the same settings, and supports the level in force. Where it says how often it was started, no later process with that directory
 //! was met, and no other one of the same number. What is remembered of it is durable before it is admitted.
 
@@ -75,6 +75,16 @@ impl Admission {
         if hello.to != node_id {
             let meant = hello.to.get();
             return Err(Refusal::of(hello, Reject::Node, format!("it means node {meant}")));
+        }
+        let (own, theirs) = (self.settings, hello.extensions.settings);
+        if own.generation != theirs.generation {
+            // Before anything else is said: whether it was removed is not for a node of another history to hear.
+            let detail = format!(
+                "it is of generation {:016x}, this cluster is of {:016x}",
+                theirs.generation, own.generation
+            );
+            let differences = own.differences(theirs);
+            return Err(Refusal::of(hello, Reject::Settings(differences), detail));
         }
         if !self.roll.members.contains(&hello.from) && !self.roll.gone.contains(&hello.from) {
             let detail = "it is not a member of the cluster";

@@ -10,6 +10,7 @@ const TWO: NodeId = NodeId::new(2);
 const SETTINGS: SharedSettings = SharedSettings {
     members: Some(7),
     payload_bytes_max: Some(1000),
+    generation: 0,
 };
 
 /// Node 2, with what is on `disk`.
@@ -215,5 +216,33 @@ fn settings_that_differ_are_refused_on_either_side() {
     assert_eq!(
         error.to_string(),
         "has other values for what every node has to share: peers"
+    );
+}
+
+#[test]
+fn a_node_of_another_generation_is_refused_before_it_hears_anything_else() {
+    let again = SharedSettings {
+        generation: 5,
+        ..SETTINGS
+    };
+    let mut two = two(&MemDisk::new());
+    two.note_roll(Roll {
+        gone: [ONE].into(),
+        ..Roll::default()
+    });
+    let mut later = hello(1);
+    later.extensions = Extensions::ours(again);
+    let reject = two.verify(&later).err().map(|refusal| refusal.reject);
+    assert_eq!(reject, Some(Reject::Settings(SETTINGS.differences(again))));
+    assert_eq!(two.verify(&hello(1)).err().map(|refusal| refusal.reject), None);
+    let reply = HelloReply {
+        from: TWO,
+        incarnation: 5,
+        extensions: Extensions::ours(SETTINGS),
+    };
+    let unfit = check_reply(TWO, again, Level::FIRST, &reply).unwrap_err();
+    assert_eq!(
+        unfit.to_string(),
+        "has other values for what every node has to share: generation (see `noraftd recover`)"
     );
 }

@@ -19,7 +19,7 @@ use crate::endpoint::Endpoint;
 use crate::level::Level;
 use crate::shell::clock;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
-use crate::store::{Identity, OpenError, Owner, SetUp, Store, Vacant, joining};
+use crate::store::{Identity, OpenError, Owner, SetUp, Store, Vacant, generation, joining};
 
 /// The settings with the id that the data directory has, where they name none.
 ///
@@ -80,13 +80,16 @@ pub(super) fn set_up(settings: Settings, addresses: &[Endpoint], stays: bool) ->
     request.incarnation = joining::incarnation(&*disk, clock::random_seed()).map_err(unusable)?;
     vacant.claim()?;
     sync_parent(&config.data_dir).map_err(unusable)?;
-    let (id, from) = ask_all(&config, addresses, &request)?;
+    let (Joined { id, generation }, from) = ask_all(&config, addresses, &request)?;
     tracing::info!("joins cluster '{}' as node {}", config.cluster, id.get());
     let path = config.data_dir.join(FETCHED);
     let rate = Some(config.disk.snapshot_rate);
     let (_, snapshot) = fetch(from, &path, Some(config.cluster_id), Extent::Acknowledged, rate)?;
     // The state is in memory now; where this fails, a file too many is left.
     let _ = std::fs::remove_file(&path);
+    if generation != 0 {
+        generation::save(&*disk, generation).map_err(unusable)?;
+    }
     let identity = Identity {
         owner: Owner {
             cluster_id: config.cluster_id,
@@ -103,6 +106,12 @@ pub(super) fn set_up(settings: Settings, addresses: &[Endpoint], stays: bool) ->
         &mut snapshot.machine.chunks(),
     )?;
     Ok(settings.with_id(id))
+}
+
+/// What the cluster said.
+struct Joined {
+    id: NodeId,
+    generation: u64,
 }
 
 /// What is asked for.
@@ -140,12 +149,12 @@ fn ask_all<'a>(
     config: &ServeConfig,
     addresses: &'a [Endpoint],
     request: &Request,
-) -> Result<(NodeId, &'a Endpoint), Failure> {
+) -> Result<(Joined, &'a Endpoint), Failure> {
     let mut last = None;
     for _ in 0..ATTEMPTS {
         for address in addresses {
             match ask(config, address, request) {
-                Ok(id) => return Ok((id, address)),
+                Ok(joined) => return Ok((joined, address)),
                 Err(Failure::Query(error)) if passes(&error) => {
                     tracing::warn!("{error}; trying again");
                     last = Some(error);
@@ -174,7 +183,7 @@ fn passes(error: &QueryError) -> bool {
     }
 }
 
-fn ask(config: &ServeConfig, address: &Endpoint, request: &Request) -> Result<NodeId, Failure> {
+fn ask(config: &ServeConfig, address: &Endpoint, request: &Request) -> Result<Joined, Failure> {
     let (report, _) = ask_status(address)?;
     if report.cluster != config.cluster {
         return Err(Failure::Join(format!(
@@ -193,7 +202,9 @@ fn ask(config: &ServeConfig, address: &Endpoint, request: &Request) -> Result<No
     ];
     let id = ask_to_change_members(address, &words)?;
     let id = u64::try_from(id).ok().filter(|id| *id > 0).map(NodeId::new);
-    id.ok_or_else(|| Failure::Join(format!("{address} gives no id")))
+    let id = id.ok_or_else(|| Failure::Join(format!("{address} gives no id")))?;
+    let generation = report.generation();
+    Ok(Joined { id, generation })
 }
 
 const FETCHED: &str = "fetched.partial";

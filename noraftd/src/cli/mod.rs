@@ -10,6 +10,7 @@ mod join;
 mod member;
 mod order;
 mod query;
+mod recover;
 mod rejoin;
 mod repair;
 mod serve;
@@ -53,6 +54,7 @@ enum Verb {
     Snapshot(snapshot::Snapshot),
     Repair(Box<repair::Repair>),
     Rejoin(Box<rejoin::Rejoin>),
+    Recover(recover::Recover),
 }
 
 /// Runs the command that this process was started with.
@@ -84,6 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Snapshot(verb) => verb.run(),
         Verb::Repair(verb) => verb.run(),
         Verb::Rejoin(verb) => verb.run(),
+        Verb::Recover(verb) => verb.run(),
     };
     exit.into()
 }

@@ -22,7 +22,7 @@ use crate::exit::Exit;
 use crate::protocol::peer::TERM_END;
 use crate::shell::clock;
 use crate::store::disk::{RealDisk, make_private_directory};
-use crate::store::{Identity, SetUp, Store, Vacant};
+use crate::store::{Identity, SetUp, Store, Vacant, generation};
 
 /// Sets up an empty data directory for a member whose old one is lost.
 ///
@@ -62,10 +62,14 @@ impl Rejoin {
         };
         make_private_directory(&config.data_dir).map_err(unusable)?;
         let disk = Arc::new(RealDisk::open(&config.data_dir).map_err(unusable)?);
+        let own_disk = Arc::clone(&disk);
         // Held from here on: no process may be using the directory that the others are made to refuse.
         let vacant = Vacant::look(disk, SetUp::Rejoin)?;
-        check_all_there(&config, &self.from)?;
+        let generation = check_all_there(&config, &self.from)?;
         vacant.claim()?;
+        if generation != 0 {
+            generation::save(&*own_disk, generation).map_err(unusable)?;
+        }
         sync_parent(&config.data_dir).map_err(unusable)?;
         let identity = Identity {
             owner: config.owner(),
@@ -100,9 +104,10 @@ impl Rejoin {
 
 /// Each other member must answer: a vote that one of them knows of must not be missed. Members are those that the settings
 /// name and, whatever these say, those that vote now.
-fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), Failure> {
+fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<u64, Failure> {
     let mut expected: BTreeSet<u64> = config.members().map(NodeId::get).collect();
     let mut found = BTreeSet::new();
+    let mut generation = 0;
     for address in addresses {
         let (report, _) = ask_status(address)?;
         if report.cluster != config.cluster {
@@ -112,12 +117,13 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<(), F
             )));
         }
         found.insert(report.id);
+        generation = report.generation();
         expected.extend(report.view.voters.into_iter().chain(report.view.new_voters));
     }
     let own = config.id.get();
     expected.remove(&own);
     if found == expected {
-        return Ok(());
+        return Ok(generation);
     }
     Err(Failure::Rejoin(format!(
         "--from has to name every other node of the cluster, {expected:?} (those given by --peer, and those that vote \

@@ -105,6 +105,8 @@ pub(super) enum Failure {
     Rejoin(String),
     #[error("{0}")]
     Join(String),
+    #[error("{0}")]
+    Recover(String),
 }
 
 impl Failure {
@@ -118,6 +120,7 @@ impl Failure {
                 Exit::Failed
             }
             Self::Rejoin(_) | Self::Join(_) => Exit::Config,
+            Self::Recover(_) => Exit::Data,
         }
     }
 }

@@ -135,6 +135,10 @@ fn describe(report: &StatusReport) -> String {
             report.id, report.cluster, report.process.version, report.process.process_id
         ),
     );
+    if let Some(generation) = &report.generation {
+        let text = format!("begun again with `noraftd recover`: generation {generation}");
+        line("cluster", text);
+    }
     if let Some(loading) = report.view.loading {
         line("role", format!("loading: it reads its data directory, {loading}"));
         return out;
@@ -146,13 +150,8 @@ fn describe(report: &StatusReport) -> String {
     };
     line("role", format!("{}{}{slow}", report.view.role, standing(report)));
     line("term", report.view.term.to_string());
-    line(
-        "leader",
-        report
-            .view
-            .leader
-            .map_or_else(|| "unknown".to_owned(), |id| format!("node {id}")),
-    );
+    let leader = report.view.leader.map(|id| format!("node {id}"));
+    line("leader", leader.unwrap_or_else(|| "unknown".to_owned()));
     line("level", describe_level(report));
     line("voters", describe_voters(report));
     line("log", describe_log(report));

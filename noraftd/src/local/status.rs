@@ -18,6 +18,9 @@ pub struct StatusReport {
     pub id: u64,
     /// Names the data directory.
     pub incarnation: String,
+    /// Where the cluster was begun again with `noraftd recover`: which beginning it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<String>,
     /// Which part this node has in the cluster, as far as it knows.
     #[serde(flatten)]
     pub view: ViewReport,
@@ -39,6 +42,16 @@ pub struct StatusReport {
     /// Its connections.
     #[serde(flatten)]
     pub connections: ConnectionReport,
+}
+
+impl StatusReport {
+    /// Which beginning of the cluster it is; 0 for the first.
+    pub fn generation(&self) -> u64 {
+        let written = self.generation.as_deref();
+        written
+            .and_then(|hex| u64::from_str_radix(hex, 16).ok())
+            .unwrap_or(0)
+    }
 }
 
 /// The process.

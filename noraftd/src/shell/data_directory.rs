@@ -25,7 +25,9 @@ use crate::replica::event::Snapshot;
 use crate::snapshot;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
 use crate::store::shadow::ShadowDisk;
-use crate::store::{Identity, KnownPeers, OpenError, Options, SpareBy, Store, genesis, start_count};
+use crate::store::{
+    Identity, KnownPeers, OpenError, Options, SpareBy, Store, generation, genesis, start_count,
+};
 
 /// Makes the directory where it is missing, and opens it.
 pub(super) fn use_directory(config: &ServeConfig, progress: &Progress) -> Result<Arc<dyn Disk>, StartError> {
@@ -78,6 +80,8 @@ pub(super) struct Loaded {
     pub(super) store: Store,
     pub(super) recovered: Recovered,
     pub(super) members: Option<BTreeSet<NodeId>>,
+    /// Which beginning of the cluster it belongs to.
+    pub(super) generation: u64,
     pub(super) snapshot: Option<(SnapshotId, Snapshot)>,
 }
 
@@ -86,6 +90,8 @@ fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Resu
     check_term(config, &recovered)?;
     let members = genesis::load(&**disk, &recovered.log)
         .map_err(|source| unusable_file(config, genesis::FILE, source))?;
+    let generation =
+        generation::load(&**disk).map_err(|source| unusable_file(config, generation::FILE, source))?;
     let snapshot = snapshot::restore_watched(&mut store, |bytes| {
         progress.state.fetch_add(bytes, Ordering::Relaxed);
     })?;
@@ -100,6 +106,7 @@ fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Resu
         store,
         recovered,
         members,
+        generation,
         snapshot,
     })
 }

@@ -48,6 +48,8 @@ pub(super) struct NodeInfo {
     pub(super) keyring: Rc<Keyring>,
     pub(super) boot: u64,
     pub(super) incarnation: u64,
+    /// Which beginning of the cluster its directory belongs to.
+    pub(super) generation: u64,
     pub(super) recovery: Vec<String>,
     /// Most bytes of one command.
     pub(super) payload_bytes_max: usize,
@@ -164,6 +166,7 @@ impl NodeInfo {
             cluster: self.config.cluster.clone(),
             id: status.id.get(),
             incarnation: format!("{:016x}", self.incarnation),
+            generation: (self.generation != 0).then(|| format!("{:016x}", self.generation)),
             view: ViewReport {
                 role: role_name(&status).to_owned(),
                 loading: None,

@@ -35,6 +35,8 @@ pub(super) struct Introduction {
     pub(super) incarnation: u64,
     /// A hash of the nodes that the cluster began with, when this node knows them.
     pub(super) members: Option<u64>,
+    /// Which beginning of the cluster its directory belongs to.
+    pub(super) generation: u64,
     /// Most bytes of one payload that this node's segments hold.
     pub(super) payload_bytes_max: usize,
     /// Which process of the node this is; `None` when the directory does not say how often it was started.
@@ -61,6 +63,7 @@ impl Introduction {
         SharedSettings {
             members: self.members,
             payload_bytes_max: Some(self.payload_bytes_max as u64),
+            generation: self.generation,
         }
     }
 

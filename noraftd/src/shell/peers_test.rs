@@ -33,6 +33,7 @@ fn introduction(id: NodeId) -> Introduction {
         incarnation: 100 + id.get(),
         members: Some(1),
         payload_bytes_max: 1000,
+        generation: 0,
         level: Rc::default(),
         places: Rc::default(),
         keyring: Rc::new(Keyring::none()),

@@ -12,6 +12,7 @@
 pub mod disk;
 mod error;
 mod format;
+pub mod generation;
 pub mod genesis;
 pub mod joining;
 mod known_peers;
@@ -40,10 +41,11 @@ pub use format::batch::{Kind, Mark};
 pub use format::hard_state::{FILE as HARD_STATE_FILE, SLOT_BYTES};
 pub use format::layout;
 pub use known_peers::{KnownPeer, KnownPeers, Start};
+use offline::{begin_again, rejoin, replace};
 pub use offline::{inspect, verify};
-use offline::{rejoin, replace};
 pub use read::reader::LogReader;
 pub use read::scrub::{Scrubbed, Scrubber};
+use recovery::setup::half_begun;
 pub use recovery::setup::{SetUp, Vacant};
 pub use recovery::verdict::{Finding, OpenError, RecoveryReport, Verdict};
 use recovery::{create, lock, open};
@@ -129,6 +131,42 @@ impl Store {
         chunks: &mut dyn Iterator<Item = bytes::Bytes>,
     ) -> Result<(Self, Recovered), OpenError> {
         replace::replace_log(disk, options, owner, head, chunks)
+    }
+
+    /// Begins a cluster again, in another generation, out of the state of a directory: `head` is the state's place, in a term of
+    /// its own, and names the voters. No vote is kept, and the log that was gets other names.
+    ///
+    /// # Errors
+    ///
+    /// When the directory is in use, or the disk fails. The same call does it all once more, unless the directory
+    /// [has half begun](Self::has_half_begun).
+    pub fn begin_again(
+        disk: Arc<dyn Disk>,
+        options: Options,
+        identity: Identity,
+        generation: u64,
+        head: &SnapshotHead,
+        chunks: &mut dyn Iterator<Item = bytes::Bytes>,
+    ) -> Result<(), OpenError> {
+        begin_again::begin_again(disk, options, identity, generation, head, chunks)
+    }
+
+    /// True where [`Self::begin_again`] was interrupted when the log that was could no longer be opened.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be read.
+    pub fn has_half_begun(disk: &dyn Disk) -> std::io::Result<bool> {
+        Ok(half_begun(&disk.list()?).is_some())
+    }
+
+    /// Ends such a beginning.
+    ///
+    /// # Errors
+    ///
+    /// When the directory is in use, or the disk fails. The same call goes on.
+    pub fn finish_beginning_again(disk: Arc<dyn Disk>, options: Options) -> Result<(), OpenError> {
+        begin_again::finish(disk, options)
     }
 
     /// Sets up a vacant directory for a node that was a member before, and lost what it knew: with another node's

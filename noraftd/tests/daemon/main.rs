@@ -14,6 +14,7 @@ mod limits;
 mod members;
 mod operating;
 mod reads;
+mod recover;
 mod refusals;
 mod rejoin;
 mod rolling;

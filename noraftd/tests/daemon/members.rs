@@ -79,6 +79,42 @@ fn at_level_0_the_list_shows_the_settings_and_nothing_is_changed() {
     }
 }
 
+/// Neither the settings nor a table that it has applied name the leader; the configuration in its log does.
+#[test]
+fn a_node_that_has_no_snapshot_hears_a_leader_that_joined_later() {
+    let mut cluster = with_table();
+    let dir = tempfile::tempdir().expect("a directory");
+    let address = |at: &Node| at.unix().display().to_string();
+    let own = [
+        "--segment-bytes",
+        "1MiB",
+        "--peer-listen",
+        &free_address(),
+        "--join",
+    ];
+    let own = own.iter().map(ToString::to_string);
+    let own: Vec<String> = own.chain([address(&cluster.nodes[0])]).collect();
+    let mut joined = Node::new(&dir.path().join("n4"), &own);
+    joined.start();
+    eventually("the new node leads", || {
+        let voters = joined.status()?.view.voters;
+        // Only the leader takes the order.
+        let hands_over = |node: &Node| {
+            let output = noraftd(&["transfer", &address(node), "--to", "4"]);
+            output.status.code() == Some(0)
+        };
+        (voters == [1, 2, 3, 4] && cluster.nodes.iter().any(hands_over)).then_some(())
+    });
+    for at in 0..3 {
+        cluster.nodes[at].kill();
+        cluster.nodes[at].start();
+        eventually("it has the state", || {
+            let status = cluster.nodes[at].status()?;
+            (status.log.applied_index > 0 && status.view.level == 1).then_some(())
+        });
+    }
+}
+
 #[test]
 fn nodes_start_without_the_addresses_that_are_written_down_and_follow_those_that_change() {
     let mut cluster = with_table();

@@ -95,6 +95,7 @@ fn greetings() -> Vec<PeerFrame> {
             settings: SharedSettings {
                 members: Some(8),
                 payload_bytes_max: Some(9),
+                generation: 0,
             },
             starts: None,
             client_address: Some("10.0.0.1:7601".to_owned()),
@@ -140,6 +141,7 @@ fn differences() -> Differences {
     let settings = |members| SharedSettings {
         members: Some(members),
         payload_bytes_max: Some(members),
+        generation: 0,
     };
     settings(1).differences(settings(2))
 }

@@ -5,6 +5,7 @@
 mod after_cuts;
 mod basics;
 mod beginning;
+mod beginning_again;
 mod common;
 mod compaction;
 mod counters;

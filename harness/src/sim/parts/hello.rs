@@ -59,6 +59,7 @@ impl Card {
                 .contains(&identity.owner.node_id)
                 .then(|| genesis::hash(nodes)),
             payload_bytes_max: self.payload_bytes_max,
+            generation: 0,
         };
         let mut others = nodes.clone();
         others.remove(&identity.owner.node_id);

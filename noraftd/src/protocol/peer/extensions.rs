@@ -11,6 +11,7 @@
 //! | 4 | payload limit: u64, the most bytes of one command that the sender's segments hold |
 //! | 5 | starts: u64, how often the node was started with its directory, and u32 for each of the last ones, 64 at most, a mark, the latest first |
 //! | 6 | level: u8, the highest [`Level`] that the node supports; absent for 0 |
+//! | 7 | generation: u64, of a cluster that was begun again; absent for 0 |
 //! | 16 | where clients reach the node: HOST:PORT, printable ASCII of at most 300 bytes |
 //! | 17 | lane, in a hello: u8, 1 for the connection that carries what is urgent; absent for the first one |
 //! | 18 | where the other nodes reach the node: printable ASCII of at most 300 bytes; from level 1 on |
@@ -101,6 +102,9 @@ impl Extensions {
             marks.for_each(|mark| value.extend_from_slice(&mark.to_le_bytes()));
             put(TAG_STARTS, &value, out);
         }
+        if self.settings.generation != 0 {
+            put(TAG_GENERATION, &self.settings.generation.to_le_bytes(), out);
+        }
         if self.features.level > Level::FIRST {
             put(TAG_LEVEL, &[self.features.level.get()], out);
         }
@@ -153,6 +157,7 @@ impl Extensions {
             TAG_MEMBERS => self.settings.members = Some(number(value)?),
             TAG_PAYLOAD => self.settings.payload_bytes_max = Some(number(value)?),
             TAG_STARTS => self.starts = Some(starts(value)?),
+            TAG_GENERATION => self.settings.generation = number(value)?,
             TAG_LEVEL => match value {
                 [level] => self.features.level = Level::new(*level),
                 _ => return Err("its level is no number"),
@@ -213,19 +218,22 @@ pub struct SharedSettings {
     pub members: Option<u64>,
     /// Most bytes of one command.
     pub payload_bytes_max: Option<u64>,
+    /// Which beginning of the cluster it is: a node that says none is of the first.
+    pub generation: u64,
 }
 
 impl SharedSettings {
-    /// The settings that both know and that differ.
+    /// The settings that both know and that differ; the generation is always known.
     pub fn differences(self, other: Self) -> Differences {
         let differ = |one: Option<u64>, other: Option<u64>| one.zip(other).is_some_and(|(a, b)| a != b);
         let members = u64::from(differ(self.members, other.members));
         let payload = u64::from(differ(self.payload_bytes_max, other.payload_bytes_max));
-        Differences(members | payload << 1)
+        let generation = u64::from(self.generation != other.generation);
+        Differences(members | payload << 1 | generation << 2)
     }
 }
 
-/// Which settings differ, as bits: 0 the members, 1 the payload limit. Says their names, and nothing of their values.
+/// Which settings differ, as bits: 0 the members, 1 the payload limit, 2 the generation. Says their names, and nothing of their values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Differences(pub(super) u64);
 
@@ -238,7 +246,8 @@ impl Differences {
 
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let named = ["peers", "segment_bytes"].into_iter().zip([1, 2]);
+        let named = ["peers", "segment_bytes", "generation (see `noraftd recover`)"];
+        let named = named.into_iter().zip([1, 2, 4]);
         let names: Vec<&str> = named
             .filter(|(_, bit)| self.0 & bit != 0)
             .map(|(name, _)| name)
@@ -346,6 +355,7 @@ const TAG_PAYLOAD: u8 = 4;
 const TAG_STARTS: u8 = 5;
 /// They all fit into a greeting.
 const MARKS_MAX: usize = 64;
+const TAG_GENERATION: u8 = 7;
 const TAG_LEVEL: u8 = 6;
 const TAG_CLIENT_ADDRESS: u8 = 16;
 /// A host name has 253 bytes at most.
@@ -381,6 +391,7 @@ mod tests {
             settings: SharedSettings {
                 members: Some(7),
                 payload_bytes_max: Some(8),
+                generation: 9,
             },
             starts: Some(Starts {
                 count: 3,
@@ -460,6 +471,7 @@ mod tests {
         let settings = |members, payload_bytes_max| SharedSettings {
             members,
             payload_bytes_max,
+            generation: 0,
         };
         let all = settings(Some(1), Some(2));
         for other in [all, settings(None, None), settings(None, Some(2))] {
@@ -469,6 +481,9 @@ mod tests {
         assert_eq!(named(settings(Some(9), None)), "peers");
         assert_eq!(named(settings(None, Some(9))), "segment_bytes");
         assert_eq!(named(settings(Some(9), Some(9))), "peers and segment_bytes");
+        let again = SharedSettings { generation: 7, ..all };
+        assert_eq!(named(again), "generation (see `noraftd recover`)");
+        assert!(again.differences(again).is_empty());
     }
 
     #[test]

@@ -56,14 +56,25 @@ pub(in crate::store) fn replace_log(
         &name,
         "making a segment",
     ))?;
+    put_aside(disk, &segments)?;
+    publish(disk, number).map_err(failure(disk, &name, "publishing it"))?;
+    open_locked(locked, options, owner)
+}
+
+/// These segments are the log no more.
+pub(in crate::store) fn put_aside(disk: &dyn Disk, segments: &[u64]) -> Result<(), OpenError> {
     for old in segments {
-        let old = file_name(old);
+        let old = file_name(*old);
         disk.rename(&old, &format!("{ASIDE}{old}"))
             .and_then(|()| disk.sync_dir())
             .map_err(failure(disk, &old, "putting it aside"))?;
     }
-    publish(disk, number).map_err(failure(disk, &name, "publishing it"))?;
-    open_locked(locked, options, owner)
+    Ok(())
+}
+
+/// What a file that was put aside was called before.
+pub(in crate::store) fn name_before(name: &str) -> Option<&str> {
+    name.strip_prefix(ASIDE)
 }
 
 /// The newest term and vote, if it is certain that they are.

@@ -55,7 +55,8 @@ pub(in crate::store) fn open_locked(
         .as_deref()
         .map(|file| read_slots(file, disk))
         .transpose()?;
-    if let Some(finding) = setup::unfinished(&names, &slots, &|| read_marker(&locked)) {
+    let half_set_up = || setup::unfinished(&names, &slots, &|| read_marker(&locked));
+    if let Some(finding) = setup::half_begun(&names).or_else(half_set_up) {
         let directory = disk.describe();
         return Err(OpenError::Refused { directory, finding });
     }

@@ -100,6 +100,9 @@ pub(in crate::store) fn check_vacant(locked: &Locked, leftovers: Leftovers) -> R
     if let Some(segment) = names.iter().find(|name| parse_name(name).is_some()) {
         return Err(exists(segment));
     }
+    if let Some(finding) = half_begun(&names) {
+        return Err(exists(&finding.file));
+    }
     let slots = slots_of(locked, &names)?;
     let finding = unfinished(&names, &slots, &|| None);
     match (finding, leftovers) {
@@ -149,5 +152,18 @@ pub(in crate::store) fn unfinished(
     })
 }
 
+/// Says so when the log that was is being put aside, and the one that follows it may not be there yet.
+pub(in crate::store) fn half_begun(names: &[String]) -> Option<Finding> {
+    names.iter().any(|name| name == BEGINS).then(|| Finding {
+        verdict: Verdict::BeginningUnfinished,
+        file: BEGINS.to_owned(),
+        offset: 0,
+        found: "`noraftd recover` was interrupted here: the log that was may not be whole any more"
+            .to_owned(),
+    })
+}
+
 /// The file that is there while a directory is being set up.
 pub(in crate::store) const MARKER: &str = "unfinished";
+/// The file that is there while a cluster begins again out of the directory, from when its state is whole.
+pub(in crate::store) const BEGINS: &str = "begins-again";

@@ -47,6 +47,8 @@ pub enum Verdict {
     UnknownFormat,
     /// No segment, but a part of a state: the setting up was interrupted.
     SetUpUnfinished,
+    /// The cluster begins again out of this directory, and was interrupted when its log was no longer whole.
+    BeginningUnfinished,
 }
 
 impl Verdict {
@@ -69,7 +71,8 @@ impl Verdict {
             | Self::SnapshotLost
             | Self::WrongIdentity
             | Self::UnknownFormat
-            | Self::SetUpUnfinished => true,
+            | Self::SetUpUnfinished
+            | Self::BeginningUnfinished => true,
         }
     }
 
@@ -93,6 +96,7 @@ impl Verdict {
             Self::WrongIdentity => "wrong identity",
             Self::UnknownFormat => "unknown format version",
             Self::SetUpUnfinished => "not set up to the end",
+            Self::BeginningUnfinished => "not begun again to the end",
         }
     }
 
@@ -138,6 +142,7 @@ impl Verdict {
             Self::SetUpUnfinished => {
                 "run the same command again, which begins from the start, or remove the directory; nothing was changed"
             }
+            Self::BeginningUnfinished => "repeat `noraftd recover` with --yes, which finishes it",
             Self::UnknownFormat => "start the version that wrote this directory, or a later one",
         }
     }

@@ -224,7 +224,8 @@ impl Collector {
 
     /// `read` gives the bytes of a snapshot, should it be needed.
     fn finish(self, directory: String, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Inspection {
-        let unfinished = setup::unfinished(&self.names, &self.hard_state, &|| read(setup::MARKER));
+        let half_set_up = || setup::unfinished(&self.names, &self.hard_state, &|| read(setup::MARKER));
+        let unfinished = setup::half_begun(&self.names).or_else(half_set_up);
         let hard_state = self.hard_state.unwrap_or_else(|| Slots::decode(&[]));
         let slots = hard_state
             .0

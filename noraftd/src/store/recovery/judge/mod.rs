@@ -20,6 +20,7 @@
 //! | hard_state: one slot valid, and a part of the log damaged for certain that may have repeated the other | as none valid |
 //! | hard_state: none valid | refuse to vote; rejoin as a new incarnation |
 //! | no segment, but a snapshot or the marker of a setting up, and a term and vote that were never written | refuse: to be set up again |
+//! | the mark that a cluster begins again out of this state | refuse: `noraftd recover` has to be finished |
 //! | segment missing in the middle, gap between snapshot and log, wrong cluster/node/incarnation id | refuse |
 //!
 //! **What proves that a batch was durable.** One batch is in flight at a time, so the header of any later
