@@ -7,7 +7,8 @@
 //!
 //! Invariant: who is admitted named this cluster, its generation, this node, a member, and the data directory that this member had when
 //! it was first met, with the same settings, and supports the level in force. Where it says how often it was started, no later process with that directory
-//! was met, and no other one of the same number. What is remembered of it is durable before it is admitted.
+//! was met, and no other one of the same number. What is remembered of it is durable before it is admitted. An id behind all that
+//! the membership table knows is taken for a member that joined since.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -86,7 +87,8 @@ impl Admission {
             let differences = own.differences(theirs);
             return Err(Refusal::of(hello, Reject::Settings(differences), detail));
         }
-        if !self.roll.members.contains(&hello.from) && !self.roll.gone.contains(&hello.from) {
+        let is_known = |roll: &Roll| roll.members.contains(&hello.from) || roll.gone.contains(&hello.from);
+        if !is_known(&self.roll) && !self.roll.may_be_later(hello.from) {
             let detail = "it is not a member of the cluster";
             return Err(Refusal::of(hello, Reject::NotMember, detail));
         }
@@ -178,6 +180,11 @@ impl Admission {
         Ok(())
     }
 
+    /// The data directory of each node that this one has met.
+    pub fn met(&self) -> BTreeMap<NodeId, u64> {
+        self.known_peers.incarnations()
+    }
+
     /// What this node has met of a member.
     pub fn known(&self, member: NodeId) -> Option<KnownPeer> {
         self.known_peers.get(member)
@@ -209,6 +216,54 @@ pub struct Roll {
     pub gone: BTreeSet<NodeId>,
     /// The data directories of members, as far as the membership table knows them.
     pub incarnations: BTreeMap<NodeId, u64>,
+    /// The highest id that is known to be in use, where there is a membership table.
+    pub highest: Option<NodeId>,
+}
+
+impl Roll {
+    /// True for a node that may have joined after all that is known here. A node that was away while members joined, and others
+    /// left, may be in reach of no other node. Ids are given one after the other, and never again.
+    fn may_be_later(&self, node: NodeId) -> bool {
+        let later = self
+            .highest
+            .and_then(|highest| node.get().checked_sub(highest.get()));
+        later.is_some_and(|later| (1..=LATER_MAX).contains(&later))
+    }
+}
+
+/// Ids that may have been given while a node was away: who has proven nothing else must not fill the record of directories.
+const LATER_MAX: u64 = 64;
+
+/// What a node says of data directories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// The node.
+    pub from: NodeId,
+    /// Its own directory.
+    pub incarnation: u64,
+    /// Those of the nodes that it has met.
+    pub met: BTreeMap<NodeId, u64>,
+}
+
+/// The directories of which all that is claimed is the same: what a node that is set up again has to know of the others. The
+/// state that it begins with may be older than what they know of each other: of a node that was set up again itself, and has not
+/// been able to have that written down yet, its membership table has the directory that was lost. And a node that runs with a
+/// directory that no other one knows is not believed.
+pub fn agreed(claims: &[Claim]) -> BTreeMap<NodeId, u64> {
+    let mut claimed: BTreeMap<NodeId, BTreeSet<u64>> = BTreeMap::new();
+    for claim in claims {
+        let own = (&claim.from, &claim.incarnation);
+        for (node, incarnation) in claim.met.iter().chain([own]) {
+            claimed.entry(*node).or_default().insert(*incarnation);
+        }
+    }
+    let only = |(node, of): (NodeId, BTreeSet<u64>)| {
+        of.first()
+            .copied()
+            .filter(|_| of.len() == 1)
+            .map(|one| (node, one))
+    };
+    claimed.into_iter().filter_map(only).collect()
 }
 
 /// What the sender says of itself that is remembered.

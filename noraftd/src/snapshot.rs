@@ -4,11 +4,14 @@
 
 use std::sync::Arc;
 
+use noraft::LogIndex;
+
 use crate::machine::Restoring;
 use crate::record::SnapshotId;
+use crate::replica::Ahead;
 use crate::replica::event::{Received, Snapshot};
 use crate::store::disk::Disk;
-use crate::store::{OpenError, SnapshotError, Snapshots, Store};
+use crate::store::{LogReader, OpenError, SnapshotError, Snapshots, Store};
 
 /// Makes a snapshot durable.
 ///
@@ -75,6 +78,23 @@ pub fn restore_watched(
     }))
 }
 
+/// What the entries from `applied` to `last` say of the members, as far as they can be read.
+pub fn read_ahead(reader: &LogReader, applied: LogIndex, last: LogIndex) -> Ahead {
+    let mut ahead = Ahead::default();
+    let mut next = applied.get() + 1;
+    while next <= last.get() {
+        match reader.read(LogIndex::new(next), last, AHEAD_BYTES) {
+            Ok(records) => {
+                records.iter().for_each(|record| ahead.keep(record));
+                next += records.len() as u64;
+            }
+            // It is damaged, and the opening said so, or is found when it is to be applied.
+            Err(_) => next += 1,
+        }
+    }
+    ahead
+}
+
 /// Reads a snapshot file, whatever it is called, of the cluster with this id, or of any.
 ///
 /// # Errors
@@ -90,3 +110,6 @@ pub fn read_file(
     let machine = restoring.finish(head.base.position.index, head.stamp);
     Ok((id, Snapshot { head, machine }))
 }
+
+/// Entries in memory at once, while the log is looked through.
+const AHEAD_BYTES: usize = 4 << 20;

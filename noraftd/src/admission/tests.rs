@@ -91,6 +91,7 @@ fn a_node_that_was_removed_hears_so_and_one_never_met_has_the_directory_of_the_t
         members: [NodeId::new(3)].into(),
         gone: [ONE].into(),
         incarnations: [(NodeId::new(3), 33)].into(),
+        highest: Some(NodeId::new(3)),
     });
     assert!(two.verify(&hello(1)).is_ok(), "it has to prove itself first");
     assert_eq!(reject_of(two.admit(&hello(1))), Some(Reject::Removed));
@@ -245,4 +246,80 @@ fn a_node_of_another_generation_is_refused_before_it_hears_anything_else() {
         unfit.to_string(),
         "has other values for what every node has to share: generation (see `noraftd recover`)"
     );
+}
+
+/// Node 1 was set up again, and has not been able to have that written down: the table of the state that node 2 is then set up
+/// with has the directory that node 1 lost.
+#[test]
+fn a_node_that_is_set_up_again_knows_what_the_others_know_of_each_other() {
+    let three = NodeId::new(3);
+    let claim = |from, incarnation, met: &[(NodeId, u64)]| Claim {
+        from,
+        incarnation,
+        met: met.iter().copied().collect(),
+    };
+    let old_table = Roll {
+        members: [ONE, three].into(),
+        gone: BTreeSet::new(),
+        incarnations: [(ONE, 1), (three, 33)].into(),
+        highest: Some(three),
+    };
+    let of_one = |incarnation, claims: &[Claim]| {
+        let disk = MemDisk::new();
+        let mut known = agreed(claims);
+        known.remove(&TWO);
+        KnownPeers::begin(Arc::new(disk.clone()), known).unwrap();
+        let mut two = two(&disk.after_power_cut(1));
+        two.note_roll(old_table.clone());
+        reject_of(two.admit(&hello(incarnation)))
+    };
+    let both = [
+        claim(ONE, 11, &[(TWO, 2), (three, 33)]),
+        claim(three, 33, &[(ONE, 11), (TWO, 2)]),
+    ];
+    assert_eq!(of_one(11, &both), None);
+    assert_eq!(of_one(1, &both), Some(Reject::Incarnation));
+    // It runs with a directory of which the other node was not made aware: the table decides.
+    let apart = [claim(ONE, 12, &[]), claim(three, 33, &[(ONE, 1)])];
+    assert_eq!(of_one(12, &apart), Some(Reject::Incarnation));
+    assert_eq!(of_one(1, &apart), None);
+    // An earlier version does not say whom it has met.
+    let earlier = [claim(ONE, 11, &[]), claim(three, 33, &[])];
+    assert_eq!(of_one(11, &earlier), None);
+    assert_eq!(agreed(&earlier), [(ONE, 11), (three, 33)].into());
+}
+
+/// It was away while others joined, and those that it knows have left since.
+#[test]
+fn a_node_that_was_away_listens_to_ids_behind_all_that_it_knows() {
+    let mut two = two(&MemDisk::new());
+    let from = |id| Hello {
+        from: NodeId::new(id),
+        ..hello(id)
+    };
+    let is_heard = |two: &mut Admission, id| two.verify(&from(id)).is_ok() && two.admit(&from(id)).is_ok();
+    assert!(
+        !is_heard(&mut two, 6),
+        "without a table, the settings name every node"
+    );
+    two.note_roll(Roll {
+        members: [ONE].into(),
+        highest: Some(NodeId::new(5)),
+        ..Roll::default()
+    });
+    assert!(!is_heard(&mut two, 5), "it was removed, or never there");
+    assert!(is_heard(&mut two, 6) && is_heard(&mut two, 5 + LATER_MAX));
+    assert!(!is_heard(&mut two, 6 + LATER_MAX));
+    let other = Hello {
+        incarnation: 7,
+        ..from(6)
+    };
+    assert_eq!(reject_of(two.admit(&other)), Some(Reject::Incarnation));
+    two.note_roll(Roll {
+        members: [ONE].into(),
+        gone: [NodeId::new(6)].into(),
+        highest: Some(NodeId::new(7)),
+        ..Roll::default()
+    });
+    assert_eq!(reject_of(two.admit(&from(6))), Some(Reject::Removed));
 }

@@ -3,7 +3,8 @@
 //! Invariant: nothing that the lost directory promised can be broken by the new one. The new one is locked, and holds no
 //! store, before any other node is asked. Next, all other voters refuse the lost one, and each returns its term. A
 //! candidate that got the lost one's vote is among them, so nothing was promised in a term after all of these; and lost
-//! acknowledgements are made good by abstaining until the node has caught up.
+//! acknowledgements are made good by abstaining until the node has caught up. And the new one knows which directories the
+//! others have: the state that it begins with may be older than that.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,13 +17,15 @@ use super::query::{ask_status, ask_to_readmit, know_secrets};
 use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
 use super::{complain, say};
+use crate::admission::{Claim, agreed};
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::local::status::StatusReport;
 use crate::protocol::peer::TERM_END;
 use crate::shell::clock;
 use crate::store::disk::{RealDisk, make_private_directory};
-use crate::store::{Identity, SetUp, Store, Vacant, generation};
+use crate::store::{Identity, KnownPeers, SetUp, Store, Vacant, generation};
 
 /// Sets up an empty data directory for a member whose old one is lost.
 ///
@@ -65,8 +68,11 @@ impl Rejoin {
         let own_disk = Arc::clone(&disk);
         // Held from here on: no process may be using the directory that the others are made to refuse.
         let vacant = Vacant::look(disk, SetUp::Rejoin)?;
-        let generation = check_all_there(&config, &self.from)?;
+        let Others { generation, claims } = check_all_there(&config, &self.from)?;
         vacant.claim()?;
+        let mut known = agreed(&claims);
+        known.remove(&config.id);
+        KnownPeers::begin(Arc::clone(&own_disk) as _, known).map_err(unusable)?;
         if generation != 0 {
             generation::save(&*own_disk, generation).map_err(unusable)?;
         }
@@ -102,12 +108,19 @@ impl Rejoin {
     }
 }
 
+/// What the other nodes say.
+struct Others {
+    /// Which beginning of the cluster it is.
+    generation: u64,
+    claims: Vec<Claim>,
+}
+
 /// Each other member must answer: a vote that one of them knows of must not be missed. Members are those that the settings
 /// name and, whatever these say, those that vote now.
-fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<u64, Failure> {
+fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<Others, Failure> {
     let mut expected: BTreeSet<u64> = config.members().map(NodeId::get).collect();
     let mut found = BTreeSet::new();
-    let mut generation = 0;
+    let (mut generation, mut claims) = (0, Vec::new());
     for address in addresses {
         let (report, _) = ask_status(address)?;
         if report.cluster != config.cluster {
@@ -118,17 +131,30 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<u64, 
         }
         found.insert(report.id);
         generation = report.generation();
+        claims.extend(claim_of(&report));
         expected.extend(report.view.voters.into_iter().chain(report.view.new_voters));
     }
     let own = config.id.get();
     expected.remove(&own);
     if found == expected {
-        return Ok(generation);
+        return Ok(Others { generation, claims });
     }
     Err(Failure::Rejoin(format!(
         "--from has to name every other node of the cluster, {expected:?} (those given by --peer, and those that vote \
          now); the given addresses are those of {found:?}"
     )))
+}
+
+/// What the node says of data directories.
+fn claim_of(report: &StatusReport) -> Option<Claim> {
+    let number = |hex: &str| u64::from_str_radix(hex, 16).ok();
+    let met = report.met.iter();
+    let met = met.filter_map(|(id, hex)| Some((NodeId::new(*id), number(hex)?)));
+    Some(Claim {
+        from: NodeId::new(report.id),
+        incarnation: number(&report.incarnation)?,
+        met: met.collect(),
+    })
 }
 
 const EXAMPLES: &str = "\

@@ -18,6 +18,9 @@ pub struct StatusReport {
     pub id: u64,
     /// Names the data directory.
     pub incarnation: String,
+    /// The data directory of each other node that this one has met.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub met: BTreeMap<u64, String>,
     /// Where the cluster was begun again with `noraftd recover`: which beginning it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,

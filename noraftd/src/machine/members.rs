@@ -58,6 +58,11 @@ impl Members {
         &self.0.removed
     }
 
+    /// The highest id that was ever used; 0 until the table has begun. A node with a higher one joined later.
+    pub fn highest(&self) -> NodeId {
+        NodeId::new(self.0.highest)
+    }
+
     /// The nodes that are to vote.
     pub fn voters(&self) -> BTreeSet<NodeId> {
         let voters = self.iter().filter(|row| row.part == Part::Voter);

@@ -85,6 +85,7 @@ impl Replica {
         }
         if self.applied.index > before {
             let applied = self.applied.index;
+            self.content.ahead.forget_until(applied);
             self.comparer().note_state(applied);
         }
     }

@@ -10,6 +10,7 @@ use crate::protocol::peer::Print;
 use crate::record::{Base, Record};
 
 use super::Replica;
+use super::ahead::Ahead;
 use super::payloads::Payloads;
 
 /// What is in the entries of the log.
@@ -17,6 +18,7 @@ use super::payloads::Payloads;
 pub(super) struct Content {
     pub(super) chain: Chain,
     pub(super) payloads: Payloads,
+    pub(super) ahead: Ahead,
     /// Records are being read from the disk.
     pub(super) fetching: bool,
 }
@@ -27,6 +29,7 @@ impl Content {
         Self {
             chain,
             payloads: Payloads::new(bytes_max),
+            ahead: Ahead::default(),
             fetching: false,
         }
     }
@@ -40,6 +43,7 @@ impl Content {
     /// Keeps the record of an entry that was appended.
     pub(super) fn keep(&mut self, record: Record) {
         self.chain.put(&record);
+        self.ahead.keep(&record);
         self.payloads.put(record);
     }
 

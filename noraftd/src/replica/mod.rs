@@ -8,7 +8,7 @@
 //! - what arrives and leaves: `inbound`, `deferred` (what waits for the sync in flight), `outbound`, `outputs`;
 //! - requests: `waiting` (all of them), `requests` (on their way), `order` (on one connection), `proposals` (in the log),
 //!   `reads` (ReadIndex), `asking` (a follower's), `staleness` (reads that need not be current), `forwards` (passed to the leader), `membership` (changes of the voters), `members` (the
-//!   configuration follows the membership table), `levels` (what all members understand), `replies`;
+//!   configuration follows the membership table), `ahead` (what of it is not applied), `levels` (what all members understand), `replies`;
 //! - the log: `content` (payloads, and the chain over them), `payloads` (records by position), `durability`, `fetch`,
 //!   `applied` (the state machine), `log_clock` (its time), `expiry` (of keys), `snapshots`, `space` (what the disk has left);
 //! - the other nodes: `leadership`, `replication`, `progress` (what is in flight to each peer), `pulses` (what overtakes
@@ -18,6 +18,7 @@
 //! - for those who watch: `glance`; for those who set it up: `config`.
 
 mod agreement;
+mod ahead;
 mod applied;
 mod asking;
 mod config;
@@ -90,6 +91,7 @@ use self::timers::Timers;
 use self::transfer::Transfers;
 use self::waiting::Waiting;
 
+pub use self::ahead::{Ahead, Said};
 pub use self::config::{Limits, ReplicaConfig, SnapshotConfig};
 pub use self::members::MemberProgress;
 pub use self::transfer::Transfer;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use noraft::NodeId;
+use noraft::{LogIndex, NodeId};
 
 use super::clock;
 use super::loading::{Loading, Progress};
@@ -21,6 +21,7 @@ use crate::level::Level;
 use crate::protocol::peer::{Starts, TERM_END};
 use crate::record::{SnapshotId, genesis_config};
 use crate::recovered::Recovered;
+use crate::replica::Ahead;
 use crate::replica::event::Snapshot;
 use crate::snapshot;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
@@ -83,6 +84,8 @@ pub(super) struct Loaded {
     /// Which beginning of the cluster it belongs to.
     pub(super) generation: u64,
     pub(super) snapshot: Option<(SnapshotId, Snapshot)>,
+    /// What the log says of the members behind that.
+    pub(super) ahead: Ahead,
 }
 
 fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Result<Loaded, StartError> {
@@ -95,6 +98,10 @@ fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Resu
     let snapshot = snapshot::restore_watched(&mut store, |bytes| {
         progress.state.fetch_add(bytes, Ordering::Relaxed);
     })?;
+    let applied = snapshot
+        .as_ref()
+        .map_or(LogIndex::ZERO, |(_, snapshot)| snapshot.head.base.position.index);
+    let ahead = snapshot::read_ahead(&store.reader(), applied, recovered.last_position().index);
     let level = snapshot.as_ref().map(|(_, snapshot)| snapshot.machine.level());
     if level > Some(Level::SUPPORTED) {
         return Err(StartError::Level {
@@ -108,6 +115,7 @@ fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Resu
         members,
         generation,
         snapshot,
+        ahead,
     })
 }
 

@@ -21,8 +21,8 @@ use crate::admission::Roll;
 use crate::endpoint::Endpoint;
 use crate::machine::Members;
 use crate::protocol::command::{Addresses, Member, MemberChange, Part, Request};
-use crate::replica::Replica;
 use crate::replica::event::{ConnectionId, Input, RequestId};
+use crate::replica::{Ahead, Replica};
 use crate::time::Instant;
 
 /// See the module.
@@ -56,6 +56,7 @@ struct Seen {
     config: ClusterConfig,
     is_settled: bool,
     places: u64,
+    ahead: Ahead,
 }
 
 impl Membership {
@@ -90,12 +91,17 @@ impl Membership {
     /// Does what has become due since the last round.
     pub(super) fn follow(&mut self, replica: &Replica) {
         let (members, config) = (replica.members(), replica.node().config());
+        let ahead = replica.members_ahead();
+        if self.seen.as_ref().is_none_or(|seen| seen.ahead != *ahead) {
+            self.hear_of(ahead);
+        }
         let (is_settled, places) = (replica.settled_config().is_some(), self.places.version());
         let is_same = self.seen.as_ref().is_some_and(|seen| {
             seen.members.is_same(members)
                 && seen.config == *config
                 && seen.is_settled == is_settled
                 && seen.places == places
+                && seen.ahead == *ahead
         });
         if !is_same {
             let seen = Seen {
@@ -103,11 +109,21 @@ impl Membership {
                 config: config.clone(),
                 is_settled,
                 places,
+                ahead: ahead.clone(),
             };
             self.take_over(&seen);
             self.seen = Some(seen);
         }
         self.write_down(replica);
+    }
+
+    /// Nodes may be where the log says last, though that is not applied yet.
+    fn hear_of(&self, ahead: &Ahead) {
+        let others = ahead.said().filter(|said| said.id != self.own.id);
+        let last: BTreeMap<NodeId, &str> = others
+            .map(|said| (said.id, said.addresses.peer.as_str()))
+            .collect();
+        last.iter().for_each(|(id, peer)| self.places.hear(*id, peer));
     }
 
     /// Says who knows that this node was removed, once that is so for good.
@@ -148,7 +164,7 @@ impl Membership {
             let is_out = |id: &&NodeId| !others.contains(id) && **id != self.own.id;
             self.gone = seen.members.removed().iter().filter(is_out).copied().collect();
         }
-        self.from_peers.note_roll(self.roll(&seen.members, others));
+        self.from_peers.note_roll(self.roll(seen, others));
         let row = seen.members.get(self.own.id);
         let own = row.map(|row| &row.addresses.peer).filter(|peer| !peer.is_empty());
         let own = own.unwrap_or(&self.own.addresses.peer);
@@ -172,6 +188,12 @@ impl Membership {
                 addresses.extend(self.fallback(*id).map(|at| (*id, at)));
             }
         }
+        if !members.is_empty() {
+            // They joined while this node was away, and were admitted.
+            for (id, at) in self.places.heard_behind(members.highest()) {
+                addresses.entry(id).or_insert(at);
+            }
+        }
         addresses
     }
 
@@ -181,8 +203,12 @@ impl Membership {
         known.cloned().or_else(|| self.places.heard(id))
     }
 
-    fn roll(&self, members: &Members, others: BTreeSet<NodeId>) -> Roll {
-        let incarnations = members.iter().filter(|row| row.incarnation != 0);
+    fn roll(&self, seen: &Seen, others: BTreeSet<NodeId>) -> Roll {
+        let members = &seen.members;
+        let written = members.iter().filter(|row| row.incarnation != 0);
+        let written = written.map(|row| (row.id, row.incarnation));
+        let ahead = seen.ahead.said();
+        let ahead = ahead.filter_map(|said| Some((said.id, said.incarnation?)));
         let ids = match (members.is_empty(), self.flags.is_empty()) {
             (true, false) => self.flags.keys().copied().chain(others).collect(),
             (true, true) => others,
@@ -194,7 +220,8 @@ impl Membership {
         Roll {
             members: ids,
             gone: self.gone.clone(),
-            incarnations: incarnations.map(|row| (row.id, row.incarnation)).collect(),
+            incarnations: written.chain(ahead).collect(),
+            highest: (!members.is_empty()).then(|| members.highest()),
         }
     }
 

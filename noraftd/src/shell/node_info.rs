@@ -166,6 +166,7 @@ impl NodeInfo {
             cluster: self.config.cluster.clone(),
             id: status.id.get(),
             incarnation: format!("{:016x}", self.incarnation),
+            met: self.from_peers.met(),
             generation: (self.generation != 0).then(|| format!("{:016x}", self.generation)),
             view: ViewReport {
                 role: role_name(&status).to_owned(),

@@ -143,6 +143,13 @@ impl PeerListener {
         known.map(|known| known.incarnation)
     }
 
+    /// The data directory of each node that was met, as the status says it.
+    pub(super) fn met(&self) -> BTreeMap<u64, String> {
+        let met = self.admission.borrow().met().into_iter();
+        met.map(|(id, incarnation)| (id.get(), format!("{incarnation:016x}")))
+            .collect()
+    }
+
     fn hang_up(&self, node: NodeId) {
         for lane in [Lane::First, Lane::Urgent] {
             if let Some(old) = self.current.borrow_mut().remove(&(node, lane)) {

@@ -3,7 +3,9 @@
 //! A node that was away while others moved has an old membership table, and cannot get a later one from nodes that it does not
 //! reach. But they reach it, and say in their hello where they are. Their links are tried there as well.
 //!
-//! Invariant: what is here was said by a node that had been admitted, or that had proven the secret.
+//! The same goes for what the log says and is not applied yet.
+//!
+//! Invariant: what is here was said by a node that had been admitted, or that had proven the secret, or is in the log.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +52,13 @@ impl Places {
         self.heard.borrow().get(&node).cloned()
     }
 
+    /// The nodes with an id behind `highest` that said where they are reached.
+    pub(super) fn heard_behind(&self, highest: NodeId) -> BTreeMap<NodeId, Endpoint> {
+        let heard = self.heard.borrow();
+        let later = heard.iter().filter(|(id, _)| **id > highest);
+        later.map(|(id, at)| (*id, at.clone())).collect()
+    }
+
     /// How often something new was heard.
     pub(super) fn version(&self) -> u64 {
         self.version.get()
@@ -94,5 +103,8 @@ mod tests {
         }
         places.hear(two, "h:3");
         assert_eq!((places.heard(one), places.heard(two)), ("h:2".parse().ok(), None));
+        places.hear(NodeId::new(4), "h:4");
+        let later: Vec<u64> = places.heard_behind(two).keys().map(|id| id.get()).collect();
+        assert_eq!(later, [4]);
     }
 }

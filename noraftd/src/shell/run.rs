@@ -89,7 +89,8 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let payload_bytes_max = store.payload_bytes_max();
     let recovery = log_recovery(&store);
     let storage = Storage::start(store, &config.data_dir, config.disk.scrub_rate)?;
-    let replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
+    let mut replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
+    replica.look_ahead(loaded.ahead);
     let replica = Rc::new(RefCell::new(replica));
 
     let inbox = Rc::new(Inbox::default());

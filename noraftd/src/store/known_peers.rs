@@ -100,6 +100,41 @@ impl KnownPeers {
         Ok(met)
     }
 
+    /// Sets down which directories other nodes have, in a directory that is being set up; durably, when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When the disk fails, or is full.
+    pub fn begin(disk: Arc<dyn Disk>, incarnations: BTreeMap<NodeId, u64>) -> io::Result<()> {
+        let peer = |(node, incarnation)| {
+            (
+                node,
+                KnownPeer {
+                    incarnation,
+                    start: None,
+                },
+            )
+        };
+        let known: BTreeMap<_, _> = incarnations
+            .into_iter()
+            .take(ENCODED_MEMBERS_MAX)
+            .map(peer)
+            .collect();
+        let mut met = Self {
+            disk,
+            known: BTreeMap::new(),
+            is_lost: false,
+            file: None,
+        };
+        met.lay_out(&known)
+    }
+
+    /// The directory of each node that was met.
+    pub fn incarnations(&self) -> BTreeMap<NodeId, u64> {
+        let known = self.known.iter();
+        known.map(|(node, peer)| (*node, peer.incarnation)).collect()
+    }
+
     /// True when both copies are damaged: every node is met for the first time again.
     pub fn is_lost(&self) -> bool {
         self.is_lost

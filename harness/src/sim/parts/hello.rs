@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use noraft::NodeId;
-use noraftd::admission::{Admission, NotAdmitted, Unfit, check_reply};
+use noraftd::admission::{Admission, Claim, NotAdmitted, Unfit, check_reply};
 use noraftd::level::Level;
 use noraftd::protocol::peer::{Extensions, Hello, HelloReply, Lane, Reject, SharedSettings, Starts};
 use noraftd::store::disk::Disk;
@@ -102,6 +102,15 @@ impl Greeter {
             identity: self.identity,
             payload_bytes_max: self.settings.payload_bytes_max,
             level: self.level,
+        }
+    }
+
+    /// What it says of data directories.
+    pub(crate) fn claim(&self) -> Claim {
+        Claim {
+            from: self.identity.owner.node_id,
+            incarnation: self.identity.incarnation,
+            met: self.admission.met(),
         }
     }
 

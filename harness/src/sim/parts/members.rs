@@ -21,8 +21,6 @@ pub(crate) struct Operator {
     open: BTreeMap<u64, Order>,
     /// Nodes that are to move.
     pub(crate) moving: BTreeSet<NodeId>,
-    /// What was committed when a node came to another place.
-    pub(crate) moved_at: u64,
     /// How many places were given so far.
     places: u64,
 }
@@ -62,7 +60,6 @@ impl Operator {
             asked: 0,
             open: BTreeMap::new(),
             moving: BTreeSet::new(),
-            moved_at: 0,
             places: 0,
         }
     }

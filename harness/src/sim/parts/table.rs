@@ -9,7 +9,7 @@ use noraft::{ClusterConfig, NodeId};
 use noraftd::admission::Roll;
 use noraftd::machine::Members;
 use noraftd::protocol::command::{Addresses, Member, MemberChange, Part};
-use noraftd::replica::Replica;
+use noraftd::replica::{Ahead, Replica};
 
 use super::members::first_place;
 
@@ -20,7 +20,7 @@ pub(crate) struct Table {
     incarnation: u64,
     /// The other nodes that the settings name.
     flags: BTreeSet<NodeId>,
-    seen: Option<(Members, ClusterConfig, bool)>,
+    seen: Option<(Members, ClusterConfig, bool, Ahead)>,
     /// Where other nodes said that they are.
     heard: BTreeMap<NodeId, String>,
     gone: BTreeSet<NodeId>,
@@ -55,21 +55,37 @@ impl Table {
     /// Takes over what is new; gives which nodes there are, and were, then.
     pub(crate) fn follow(&mut self, replica: &Replica) -> Option<Roll> {
         let (members, config) = (replica.members(), replica.node().config());
-        let is_settled = replica.settled_config().is_some();
-        let is_same = self.seen.as_ref().is_some_and(|(seen, before, was_settled)| {
-            seen.is_same(members) && before == config && *was_settled == is_settled
-        });
+        let (is_settled, ahead) = (replica.settled_config().is_some(), replica.members_ahead());
+        let is_same = self
+            .seen
+            .as_ref()
+            .is_some_and(|(seen, before, was_settled, was_ahead)| {
+                seen.is_same(members) && before == config && *was_settled == is_settled && was_ahead == ahead
+            });
         if is_same {
             return None;
         }
-        self.seen = Some((members.clone(), config.clone(), is_settled));
+        if self
+            .seen
+            .as_ref()
+            .is_none_or(|(.., was_ahead)| was_ahead != ahead)
+        {
+            let places = ahead.said().filter(|said| !said.addresses.peer.is_empty());
+            self.heard
+                .extend(places.map(|said| (said.id, said.addresses.peer.clone())));
+        }
+        self.seen = Some((members.clone(), config.clone(), is_settled, ahead.clone()));
         let others: BTreeSet<NodeId> = config.unique_nodes().filter(|id| *id != self.own).collect();
         if is_settled {
             let is_out = |id: &&NodeId| !others.contains(id) && **id != self.own;
             self.gone = members.removed().iter().filter(is_out).copied().collect();
         }
         let known = members.iter().filter(|row| row.incarnation != 0);
-        let incarnations = known.map(|row| (row.id, row.incarnation)).collect();
+        let known = known.map(|row| (row.id, row.incarnation));
+        let ahead = ahead.said();
+        let ahead = ahead.filter_map(|said| Some((said.id, said.incarnation?)));
+        let incarnations = known.chain(ahead).collect();
+        let highest = (!members.is_empty()).then(|| members.highest());
         let members = match (members.is_empty(), self.flags.is_empty()) {
             (true, false) => self.flags.iter().copied().chain(others).collect(),
             (true, true) => others,
@@ -83,6 +99,7 @@ impl Table {
             members,
             gone,
             incarnations,
+            highest,
         })
     }
 

@@ -3,9 +3,8 @@
 //! What the daemon's shell does for it is done here: the table is begun, followed, and given what it lacks; a node that hears
 //! that it was removed ends.
 //!
-//! The operator is a careful one: the next change is begun when every member has the one before, and the next node moves, or machine
-//! joins, when each has a snapshot behind the last move. A node that comes back knows where the others are as of its snapshot, and
-//! listens to no node of which it has not heard: two that both moved since could find each other no more.
+//! The operator does one thing after the other, and waits for no node that is away: one that comes back has to find the others
+//! where they are by then, and to listen to those that it has never heard of.
 //!
 //! Invariant: a request that may have been done is asked for again where something else follows from it: a machine joins, a
 //! node moves. A node that was removed is not started again, but for one that is lost before it has written that down.
@@ -13,9 +12,8 @@
 use std::collections::BTreeSet;
 
 use noraft::NodeId;
-use noraftd::machine::Members;
 use noraftd::prng::Prng;
-use noraftd::protocol::command::{Member, MemberChange, Part, Request};
+use noraftd::protocol::command::{MemberChange, Part, Request};
 use noraftd::protocol::outcome::Outcome;
 use noraftd::protocol::resp::Reply;
 use noraftd::replica::event::{ConnectionId, Input, RequestId};
@@ -69,7 +67,7 @@ impl World {
             }
             return;
         }
-        if !self.have_all(&members) {
+        if !self.operator.is_idle() {
             return;
         }
         let voters: Vec<NodeId> = members.voters().into_iter().collect();
@@ -115,38 +113,6 @@ impl World {
         }
     }
 
-    /// True when nothing is under way, and every member runs and has this table.
-    fn have_all(&self, members: &Members) -> bool {
-        let is_there = |row: &&Member| {
-            let node = self.nodes.get(row.id.get() as usize - 1);
-            node.is_some_and(|node| node.standing == Standing::There)
-        };
-        let has_it = |row: &Member| {
-            let process = self.nodes[row.id.get() as usize - 1].process.as_ref();
-            process.is_some_and(|process| {
-                process.replica.members() == members && process.replica.settled_config().is_some()
-            })
-        };
-        self.operator.is_idle() && members.iter().filter(is_there).all(has_it)
-    }
-
-    /// True when every member would know after a restart of where the others are now.
-    fn remember_places(&self) -> bool {
-        let moved = self.operator.moved_at;
-        let remembers = |at: usize| {
-            let process = self.nodes[at].process.as_ref();
-            process.is_some_and(|process| process.replica.status().log.base_index.get() >= moved)
-        };
-        (0..self.nodes.len())
-            .filter(|at| self.is_member(*at))
-            .all(remembers)
-    }
-
-    /// A node is at another place, as of what is committed now.
-    pub(super) fn note_moved(&mut self) {
-        self.operator.moved_at = self.checks.committed_end();
-    }
-
     /// A new machine comes, unless there is no room for another id.
     fn begin_join(&mut self, lane: usize, prng: &mut Prng) {
         let used = self
@@ -154,7 +120,7 @@ impl World {
             .iter()
             .rposition(|node| node.standing != Standing::Absent);
         let coming = self.operator.joining() + used.map_or(0, |last| last + 1);
-        if coming >= self.nodes.len() || !self.remember_places() {
+        if coming >= self.nodes.len() {
             return;
         }
         let is_reserved = prng.chance(1, RESERVED_ONE_IN);
@@ -189,7 +155,7 @@ impl World {
 
     fn begin_move(&mut self, lane: usize, id: NodeId) {
         let is_there = self.nodes[id.get() as usize - 1].standing == Standing::There;
-        if !is_there || !self.remember_places() || !self.operator.moving.insert(id) {
+        if !is_there || !self.operator.moving.insert(id) {
             return;
         }
         let place = self.operator.new_place();
@@ -382,7 +348,6 @@ impl World {
     fn move_node(&mut self, id: NodeId, place: &str) -> String {
         let at = id.get() as usize - 1;
         place.clone_into(&mut self.nodes[at].place);
-        self.note_moved();
         if self.nodes[at].standing == Standing::There {
             self.crash(at, Crash::Kill);
             self.schedule_start(at, MILLI);
@@ -423,7 +388,8 @@ impl World {
             _ if is_calm => self.operator.machines[at].is_over = true,
             None => self.ask_to_join(lane, at, false),
             Some(id) if id.get() > self.nodes.len() as u64 => self.operator.machines[at].is_over = true,
-            Some(id) if self.set_up_member(at, id) => {
+            // It has met no process yet, and would listen to an old copy of a directory like to any other.
+            Some(id) if !self.has_outcast() && self.set_up_member(at, id) => {
                 self.operator.machines[at].is_over = true;
                 self.note_member(MemberHappening::Joins { id });
             }

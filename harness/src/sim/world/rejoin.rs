@@ -3,17 +3,20 @@
 //! Invariant: a node that lost its directory is heard by no other node until the operator has made all others accept the
 //! new one. At most one node has lost its directory at a time, a minority of the disks is damaged with it, no node refuses to
 //! start (the operator needs all others), and it is one whose directory every other node has met: a node that was never met
-//! is not distinguished from another one. No copy is taken while a node decides alone: started again, it would do so with it.
+//! is not distinguished from another one, and so no machine joins meanwhile. No copy is taken while a node decides alone: started again, it would do so with it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 
 use noraft::Term;
+use noraftd::admission::{Claim, agreed};
 use noraftd::protocol::peer::Lane;
 use noraftd::replica::event::{Input, Snapshot};
 use noraftd::snapshot;
 use noraftd::store::{
-    Identity, OpenError, Options, Owner, SetUp, Snapshots, SpareBy, Store, Vacant, snapshot_file_name,
+    Identity, KnownPeers, OpenError, Options, Owner, SetUp, Snapshots, SpareBy, Store, Vacant,
+    snapshot_file_name,
 };
 use noraftd::time::Instant;
 
@@ -150,8 +153,16 @@ impl World {
             let other = self.nodes[other].process.as_ref();
             other.is_some_and(|other| other.greeter.has_met(&process.greeter))
         });
-        let is_alone = self.nodes.iter().all(|node| !node.loss.is_outcast);
-        self.is_member(at) && has_met && is_alone && !self.atlas.has_any_refused() && self.may_damage(at)
+        self.is_member(at)
+            && has_met
+            && !self.has_outcast()
+            && !self.atlas.has_any_refused()
+            && self.may_damage(at)
+    }
+
+    /// True while a node's directory is lost, and the operator has not set it up again.
+    pub(super) fn has_outcast(&self) -> bool {
+        self.nodes.iter().any(|node| node.loss.is_outcast)
     }
 
     /// The operator sets the node up again, soon.
@@ -238,6 +249,11 @@ impl World {
         read.ok().map(|(_, snapshot)| snapshot)
     }
 
+    fn claims_of(&self, nodes: &[usize]) -> Vec<Claim> {
+        let running = nodes.iter().filter_map(|at| self.nodes[*at].process.as_ref());
+        running.map(|process| process.greeter.claim()).collect()
+    }
+
     /// What `noraftd rejoin` does.
     fn set_up(&mut self, at: usize, others: &[usize], state: &Snapshot) -> Result<(), NotSetUp> {
         let disk = self.nodes[at].disk.open();
@@ -251,6 +267,9 @@ impl World {
             },
             incarnation: self.draw_incarnation(at),
         };
+        let mut known = agreed(&self.claims_of(others));
+        known.remove(&id);
+        KnownPeers::begin(Arc::clone(&self.nodes[at].met), known)?;
         let mut latest = 0;
         for other in others {
             let process = self.nodes[*other]
@@ -286,6 +305,8 @@ impl World {
 enum NotSetUp {
     #[error(transparent)]
     Open(#[from] OpenError),
+    #[error("the record of directories: {0}")]
+    Record(#[from] io::Error),
     #[error("n{0} is down")]
     Down(usize),
     #[error("{0}")]

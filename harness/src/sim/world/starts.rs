@@ -10,7 +10,7 @@ use noraftd::prng::Prng;
 use noraftd::record::{Record, SnapshotId, genesis_config};
 use noraftd::recovered::Recovered;
 use noraftd::replica::event::{Input, Snapshot};
-use noraftd::replica::{Replica, ReplicaConfig};
+use noraftd::replica::{Ahead, Replica, ReplicaConfig};
 use noraftd::snapshot;
 use noraftd::storage::{Driver, ReadDriver};
 use noraftd::store::{Identity, LogReader, OpenError, Options, Owner, ReadError, SpareBy, Store};
@@ -33,6 +33,8 @@ struct Opened {
     store: Store,
     recovered: Recovered,
     snapshot: Option<(SnapshotId, Snapshot)>,
+    /// What the log says of the members behind that.
+    ahead: Ahead,
     /// Entries beyond those that were certain.
     tail: Vec<Record>,
     greeter: Greeter,
@@ -114,12 +116,18 @@ impl World {
         let base = recovered.log.snapshot_position().index.get();
         let known = self.checks.first_unsure(at, &recovered).max(base);
         let tail = read_after(&store.reader(), known, &recovered).map_err(NotOpened::Read)?;
+        let applied = snapshot
+            .as_ref()
+            .map_or(LogIndex::ZERO, |(_, snapshot)| snapshot.head.base.position.index);
+        let last = recovered.last_position().index;
+        let ahead = snapshot::read_ahead(&store.reader(), applied, last);
         let greeter = self.greeter(at, &store).map_err(NotOpened::Met)?;
         Ok(Opened {
             greeter,
             store,
             recovered,
             snapshot,
+            ahead,
             tail,
         })
     }
@@ -187,11 +195,20 @@ impl World {
         self.schedule_start(at, again);
     }
 
+    fn config_of(&self, at: usize) -> ReplicaConfig {
+        ReplicaConfig {
+            level: self.levels.of(at),
+            raises_level: self.levels.raise_themselves,
+            ..replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id)
+        }
+    }
+
     fn begin_process(&mut self, at: usize, opened: Opened) {
         let Opened {
             store,
             recovered,
             snapshot,
+            ahead,
             tail,
             greeter,
         } = opened;
@@ -200,11 +217,7 @@ impl World {
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
         }
-        let config = ReplicaConfig {
-            level: self.levels.of(at),
-            raises_level: self.levels.raise_themselves,
-            ..replica_config(&self.plan, &self.settings(at).1, self.nodes[at].id)
-        };
+        let config = self.config_of(at);
         let seed = self.draw_seed(at);
         let shape = recovered.clone();
         let is_abstaining = recovered.abstain.abstains();
@@ -212,7 +225,8 @@ impl World {
             self.forget_log_ends(at);
         }
         self.check_verdict(at, &store, &recovered);
-        let replica = Replica::recover(&config, seed, recovered, snapshot);
+        let mut replica = Replica::recover(&config, seed, recovered, snapshot);
+        replica.look_ahead(ahead);
         let is_damaged = self.atlas.is_damaged(at);
         let checked = self.checks.restarted(at, &replica, &shape, &tail, is_damaged);
         self.journal.note(

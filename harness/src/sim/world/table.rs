@@ -149,7 +149,6 @@ impl World {
         match self.begin_directory(at, incarnation, &state) {
             Ok(()) => {
                 (self.nodes[at].standing, self.nodes[at].place) = (Standing::There, place);
-                self.note_moved();
                 self.schedule_start(at, MILLI);
                 true
             }

@@ -168,6 +168,7 @@ impl Replica {
         }
         self.clock.follow(head.stamp);
         self.applied.replace(machine, position.index);
+        self.content.ahead.forget_until(position.index);
         self.leadership.fitted_to = self.node.log().latest_config().clone();
         self.give_up_covered(position.index);
         self.snapshots.newest = Some(id);
