@@ -9,6 +9,8 @@ SEED ?=
 KEEP ?= 20
 ARGS ?=
 SIM ?= workloads/swarm.toml
+# The release with which `make old-roll` begins: the first one.
+OLD ?= 0dedacf
 SEEDS ?= 1..3001
 STORE_RUNS ?= 20
 BUDGET ?= 2h
@@ -17,7 +19,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries everything everything-root check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries everything everything-root check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points old-roll
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -95,6 +97,9 @@ crash-points: setup-build ## a crash at every write and sync of whole runs of th
 
 kernel-crash-points: build ## a crash between the writes of the kernel, on a disk that loses what was not flushed; root (POINTS=1000 TIME=10s)
 	@$(HARNESS) crash-points --points $(or $(POINTS),1000) --time $(if $(filter command line environment,$(origin TIME)),$(TIME),10s)
+
+old-roll: build ## a loaded cluster of an earlier release goes forward, back and forward, under kills and partitions (OLD=REV TIME=60s SEED=7)
+	@scripts/old-roll.sh $(OLD) --time $(TIME) $(if $(SEED),--seed $(SEED))
 
 power: build ## power cuts on real processes, in both tiers; that on ext4 takes root (TIME=20s SEED=7)
 	@$(HARNESS) run workloads/power.toml --time $(TIME) $(if $(SEED),--seed $(SEED))

@@ -11,7 +11,7 @@ fuzz_seconds=${FUZZ_SECONDS:-1800}
 failed=() passed=() skipped=()
 
 # The table of steps: what makes the later ones worthless first, then from short to long.
-steps=(bugs-check deploy-check report-check crash-points kernel-crash-points sim topologies power campaign everything everything-root bugs)
+steps=(bugs-check deploy-check report-check crash-points kernel-crash-points old-roll sim topologies power campaign everything everything-root bugs)
 for target in $(sed -nE 's/^clients(-[a-z]+)?:.*/clients\1/p' Makefile); do steps+=("$target"); done
 for target in resp frames segments snapshots histories plans; do steps+=("fuzz-$target"); done
 steps+=(mutants mutants-daemon)
@@ -22,6 +22,7 @@ obstacle() {
     power) [ "$(id -u)" = 0 ] || echo "power cuts on ext4 take root" ;;
     everything-root) [ "$(id -u)" = 0 ] || echo "namespaces and file systems that lose power take root" ;;
     kernel-crash-points) [ "$(id -u)" = 0 ] && [ -e /dev/fuse ] || echo "a disk of its own takes root and /dev/fuse" ;;
+    old-roll) git rev-parse --quiet --verify '0dedacf^{commit}' > /dev/null || echo "a shallow clone, without the first release" ;;
     mutants-daemon) [ -x scripts/mutants-daemon.sh ] || echo "scripts/mutants-daemon.sh is not there" ;;
     esac
 }

@@ -12,6 +12,10 @@ pub enum Form {
     Present,
     /// The older program, which knows no secret.
     Old,
+    /// The present program, without a secret.
+    Forward,
+    /// The older program again, with what the present one has written.
+    Back,
     /// The present program: peers may prove that they know the secret.
     Accept,
     /// The present program: peers have to.
@@ -23,7 +27,9 @@ impl Form {
     pub fn next(self) -> Option<Self> {
         match self {
             Self::Present => None,
-            Self::Old | Self::Require => Some(Self::Accept),
+            Self::Old => Some(Self::Forward),
+            Self::Forward => Some(Self::Back),
+            Self::Back | Self::Require => Some(Self::Accept),
             Self::Accept => Some(Self::Require),
         }
     }
@@ -33,6 +39,8 @@ impl Form {
         match self {
             Self::Present => "the present program",
             Self::Old => "the old program",
+            Self::Forward => "the new program",
+            Self::Back => "the old program again",
             Self::Accept => "the new program, accepting",
             Self::Require => "the new program, requiring",
         }
@@ -72,8 +80,8 @@ impl Forms {
             ]
         };
         match form {
-            Form::Present => (&self.program, Vec::new()),
-            Form::Old => (self.old.as_deref().unwrap_or(&self.program), Vec::new()),
+            Form::Present | Form::Forward => (&self.program, Vec::new()),
+            Form::Old | Form::Back => (self.old.as_deref().unwrap_or(&self.program), Vec::new()),
             Form::Accept => (&self.program, auth("accept")),
             Form::Require => (&self.program, auth("require")),
         }
@@ -85,21 +93,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_roll_begins_with_the_old_program_and_never_skips_a_form() {
+    fn a_roll_goes_forward_back_and_forward_and_never_skips_a_form() {
         let mut form = Form::Old;
         let mut names = Vec::new();
-        while names.len() < 4 {
+        while names.len() < 6 {
             form = form.next().unwrap();
             names.push(form);
         }
-        assert_eq!(names, [Form::Accept, Form::Require, Form::Accept, Form::Require]);
+        let [forward, back] = [Form::Forward, Form::Back];
+        let [accept, require] = [Form::Accept, Form::Require];
+        assert_eq!(names, [forward, back, accept, require, accept, require]);
         assert_eq!(Form::Present.next(), None);
         let forms = Forms {
             program: "new".into(),
             old: Some("old".into()),
             secret: "s".into(),
         };
-        assert_eq!(forms.of(Form::Old), (Path::new("old"), vec![]));
+        for (form, program) in [(Form::Old, "old"), (forward, "new"), (back, "old")] {
+            assert_eq!(forms.of(form), (Path::new(program), vec![]));
+        }
         assert_eq!(forms.of(Form::Require).1[1], "require");
     }
 }

@@ -5,6 +5,7 @@ mod cluster;
 mod disk;
 mod expiry;
 mod file_sizes;
+mod golden;
 mod growing;
 mod handing_over;
 mod help_examples;

@@ -21,9 +21,9 @@ pub enum FaultKind {
     Pause(Target),
     /// SIGTERM, and a start with the same flags at the end, one node after the other.
     Restart(Target),
-    /// Every node is stopped and started in its next form, one after the other: first with the old program, then with the
-    /// new one that accepts peers with and without the secret, then with the new one that requires it, and back to
-    /// accepting. With `--noraftd-old`.
+    /// Every node is stopped and started in its next form, one after the other: from the old program to the new one, back
+    /// to the old one, which opens what the new one has written, forward to the new one that accepts peers with and without
+    /// the secret, then to the new one that requires it, and to and fro between these. With `--noraftd-old`.
     Roll,
     /// Links between nodes are cut. Clients still reach every node.
     Partition(Shape, CutMode),
