@@ -68,7 +68,11 @@ impl Rejoin {
         let own_disk = Arc::clone(&disk);
         // Held from here on: no process may be using the directory that the others are made to refuse.
         let vacant = Vacant::look(disk, SetUp::Rejoin)?;
-        let Others { generation, claims } = check_all_there(&config, &self.from)?;
+        let Others {
+            generation,
+            claims,
+            donor,
+        } = check_all_there(&config, &self.from)?;
         vacant.claim()?;
         let mut known = agreed(&claims);
         known.remove(&config.id);
@@ -88,8 +92,7 @@ impl Rejoin {
         let term = terms.into_iter().max().and_then(|term| term.checked_add(1));
         let term = term.filter(|term| *term < TERM_END.get());
         let term = term.ok_or_else(|| Failure::Rejoin("there is no later term".to_owned()))?;
-        let from = self.from.first().expect("the command line demands one");
-        let snapshot = fetch_into(&config, from)?;
+        let snapshot = fetch_into(&config, &donor)?;
         Store::create_rejoining(
             vacant,
             offline_options(&config),
@@ -113,6 +116,8 @@ struct Others {
     /// Which beginning of the cluster it is.
     generation: u64,
     claims: Vec<Claim>,
+    /// The one that has applied the most: one that hears no leader may have nothing yet that it could give.
+    donor: Endpoint,
 }
 
 /// Each other member must answer: a vote that one of them knows of must not be missed. Members are those that the settings
@@ -121,6 +126,7 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<Other
     let mut expected: BTreeSet<u64> = config.members().map(NodeId::get).collect();
     let mut found = BTreeSet::new();
     let (mut generation, mut claims) = (0, Vec::new());
+    let mut applied = Vec::new();
     for address in addresses {
         let (report, _) = ask_status(address)?;
         if report.cluster != config.cluster {
@@ -130,14 +136,21 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<Other
             )));
         }
         found.insert(report.id);
+        applied.push((report.log.applied_index, address));
         generation = report.generation();
         claims.extend(claim_of(&report));
         expected.extend(report.view.voters.into_iter().chain(report.view.new_voters));
     }
     let own = config.id.get();
     expected.remove(&own);
+    let most = applied.iter().max_by_key(|(index, _)| *index);
+    let (_, donor) = *most.expect("the command line demands one");
     if found == expected {
-        return Ok(Others { generation, claims });
+        return Ok(Others {
+            generation,
+            claims,
+            donor: donor.clone(),
+        });
     }
     Err(Failure::Rejoin(format!(
         "--from has to name every other node of the cluster, {expected:?} (those given by --peer, and those that vote \

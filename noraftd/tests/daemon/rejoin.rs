@@ -235,6 +235,40 @@ fn of_two_processes_with_copies_of_one_directory_one_is_not_heard() {
     clone.kill();
 }
 
+/// A node that is no voter any more hears no leader after its next start: it has applied nothing, and nothing to give. Named first, it
+/// was asked for the state, without end.
+#[test]
+fn the_state_comes_from_a_node_that_has_one() {
+    let mut cluster = Cluster::start(4, PeersOver::Unix);
+    write(&cluster, 0, 10);
+    let mut client = cluster.nodes[cluster.leader()].unix_client();
+    assert_eq!(client.call(&["NORAFT.VOTERS", "1", "2", "3"]), ok());
+    let idle = 3;
+    cluster.nodes[idle].kill();
+    cluster.nodes[idle].start();
+    let of_idle = eventually("it has read its directory", || {
+        let status = cluster.nodes[idle].status()?;
+        (status.view.role != "loading").then_some(status)
+    });
+    assert_eq!(of_idle.log.applied_index, 0);
+    let lost = (0..idle).find(|at| *at != cluster.leader()).expect("a follower");
+    cluster.nodes[lost].kill();
+    std::fs::remove_dir_all(cluster.nodes[lost].dir.join("data")).expect("removed");
+    let mut args = vec!["rejoin"];
+    let others = (0..cluster.nodes.len()).rev().filter(|at| *at != lost);
+    for at in others {
+        args.extend(["--from", &cluster.nodes[at].tcp]);
+    }
+    args.extend(cluster.nodes[lost].settings());
+    let done = noraftd(&args);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    cluster.nodes[lost].start();
+    eventually("it has caught up and votes again", || {
+        let status = cluster.nodes[lost].status()?;
+        (status.log.applied_index > 10 && !status.health.abstaining).then_some(())
+    });
+}
+
 fn args_of_rejoin(cluster: &Cluster, node: usize) -> Vec<&str> {
     let mut args = vec!["rejoin"];
     for at in (0..cluster.nodes.len()).filter(|at| *at != node) {
