@@ -206,6 +206,10 @@ impl World {
 
     /// A message leaves; what it promises has to be true by now.
     fn send(&mut self, from: usize, to: usize, message: PeerMessage) {
+        if to >= self.nodes.len() {
+            // The id was given to a machine that has not come yet.
+            return;
+        }
         self.journal.counters.messages += 1;
         let node = &self.nodes[from];
         // What a node says that lost its directory is heard by no other.
