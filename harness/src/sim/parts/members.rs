@@ -32,6 +32,8 @@ pub(crate) struct Machine {
     pub(crate) incarnation: u64,
     pub(crate) place: String,
     pub(crate) stays: bool,
+    /// How many ids may be given for it: one that was reserved, and nothing was heard of it, is not given again.
+    pub(crate) ids_max: usize,
     /// The id that it is to ask for.
     pub(crate) reserved: Option<NodeId>,
     /// Which member it is.
@@ -89,6 +91,12 @@ impl Operator {
     /// Machines that have not joined yet.
     pub(crate) fn joining(&self) -> usize {
         self.machines.iter().filter(|machine| !machine.is_over).count()
+    }
+
+    /// Ids that may be given to machines that have not joined yet.
+    pub(crate) fn ids_to_come(&self) -> usize {
+        let joining = self.machines.iter().filter(|machine| !machine.is_over);
+        joining.map(|machine| machine.ids_max).sum()
     }
 
     /// A place where no node is or was.

@@ -119,15 +119,17 @@ impl World {
             .nodes
             .iter()
             .rposition(|node| node.standing != Standing::Absent);
-        let coming = self.operator.joining() + used.map_or(0, |last| last + 1);
-        if coming >= self.nodes.len() {
+        let coming = self.operator.ids_to_come() + used.map_or(0, |last| last + 1);
+        let room = self.nodes.len().saturating_sub(coming);
+        if room == 0 {
             return;
         }
-        let is_reserved = prng.chance(1, RESERVED_ONE_IN);
+        let is_reserved = prng.chance(1, RESERVED_ONE_IN) && room > 1;
         let machine = Machine {
             incarnation: prng.next_u64() | 1,
             place: self.operator.new_place(),
             stays: prng.chance(1, 2),
+            ids_max: if is_reserved { 2 } else { 1 },
             reserved: None,
             id: None,
             is_over: false,
