@@ -192,8 +192,12 @@ fn print_totals(tally: &Totals) {
 /// Writes the plan of each mutant that failed.
 fn keep_mutants(args: &Args, tally: &Totals) -> Result<(), Box<dyn Error>> {
     let folder = args.out.join("mutants");
-    for failure in tally.failed.iter().take(FAILURES_SHOWN) {
-        let Some(plan) = &failure.mutant else { continue };
+    // A run that is no mutant needs none: its seed repeats it.
+    let mutants = tally
+        .failed
+        .iter()
+        .filter_map(|failure| Some((failure, failure.mutant.as_ref()?)));
+    for (failure, plan) in mutants.take(FAILURES_SHOWN) {
         std::fs::create_dir_all(&folder)?;
         let name = args.plan.file_stem().unwrap_or_default().to_string_lossy();
         let file = folder.join(format!("{name}-{}.toml", failure.seed));

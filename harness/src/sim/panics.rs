@@ -38,14 +38,29 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     let said = said.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let said = said.unwrap_or("a panic without words");
     match panic.location() {
-        Some(place) => format!("{said} ({}:{})", place.file(), place.line()),
+        Some(place) => format!("{said} ({}:{})", without_machine(place.file()), place.line()),
         None => said.to_owned(),
     }
+}
+
+/// Where a file of a library is, from the library's name on: what lies before is another on every machine.
+fn without_machine(file: &str) -> &str {
+    let in_registry = file
+        .split_once("/registry/src/")
+        .and_then(|(_, inside)| inside.split_once('/'));
+    in_registry.map_or(file, |(_, library)| library)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_in_a_library_begins_with_its_name() {
+        let file = "/home/x/.cargo/registry/src/index-1a/imbl-7.0.2/src/vector/focus.rs";
+        assert_eq!(without_machine(file), "imbl-7.0.2/src/vector/focus.rs");
+        assert_eq!(without_machine("noraft/src/log.rs"), "noraft/src/log.rs");
+    }
 
     #[test]
     fn a_panic_is_told_with_its_place() {

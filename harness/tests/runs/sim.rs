@@ -177,10 +177,11 @@ fn a_directory_that_was_lost_or_is_an_old_copy_is_not_heard() {
 
 #[test]
 fn correct_code_passes_every_family_of_faults_at_once() {
-    let tally = sixty_valid_seeds("everything");
+    // So many kinds of faults are drawn that power is lost in few seeds.
+    let tally = valid_seeds("everything", 120);
     let (processes, disks) = (&tally.counters.processes, &tally.counters.disks);
     assert!(
-        disks.damages > 20 && disks.sectors_lost > 5 && disks.lost > 0,
+        disks.damages > 20 && disks.sectors_lost > 20 && disks.lost > 0,
         "{disks:?}"
     );
     assert!(

@@ -283,7 +283,7 @@ fn a_node_that_is_set_up_again_knows_what_the_others_know_of_each_other() {
     let apart = [claim(ONE, 12, &[]), claim(three, 33, &[(ONE, 1)])];
     assert_eq!(of_one(12, &apart), Some(Reject::Incarnation));
     assert_eq!(of_one(1, &apart), None);
-    // An earlier version does not say whom it has met.
+    // An earlier version does not say which nodes it has met.
     let earlier = [claim(ONE, 11, &[]), claim(three, 33, &[])];
     assert_eq!(of_one(11, &earlier), None);
     assert_eq!(agreed(&earlier), [(ONE, 11), (three, 33)].into());

@@ -2,15 +2,15 @@
 //! directory (`noraftd recover`) has the same name, but another history than the nodes that were left behind: the generation
 //! keeps them apart.
 //!
-//! The file `generation`: a random u64, not 0, and its crc u32, little-endian. Without the file it is 0, that of a cluster that was
+//! The file `generation` (`store/number_file.rs`): a random number, not 0. Without the file it is 0, that of a cluster that was
 //! never begun again.
 //!
 //! Invariant: what is given was durable once. A damaged file is an error: to guess would let the nodes mix.
 
-use std::io::{self, IoSlice};
+use std::io;
 
 use crate::store::disk::Disk;
-use crate::store::format::codec::{Fields, crc};
+use crate::store::number_file::{self, Found};
 
 /// The generation of a directory.
 ///
@@ -18,12 +18,11 @@ use crate::store::format::codec::{Fields, crc};
 ///
 /// When the file is damaged, or the disk fails.
 pub fn load(disk: &dyn Disk) -> io::Result<u64> {
-    if !disk.list()?.iter().any(|name| name == FILE) {
-        return Ok(0);
+    match number_file::read(disk, FILE)? {
+        Found::Nothing => Ok(0),
+        Found::Number(generation) => Ok(generation),
+        Found::Damaged => Err(io::Error::new(io::ErrorKind::InvalidData, "it is damaged")),
     }
-    let mut found = None;
-    disk.open(FILE)?.scan(&mut |bytes| found = decode(bytes))?;
-    found.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is damaged"))
 }
 
 /// The directory belongs to this generation from now on, durably.
@@ -32,19 +31,7 @@ pub fn load(disk: &dyn Disk) -> io::Result<u64> {
 ///
 /// When the disk fails, or is full.
 pub fn save(disk: &dyn Disk, generation: u64) -> io::Result<()> {
-    let mut bytes = generation.to_le_bytes().to_vec();
-    let sum = crc(0, &bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    let file = disk.create(TEMPORARY)?;
-    file.write_at(0, &[IoSlice::new(&bytes)])?;
-    file.sync_all()?;
-    disk.rename(TEMPORARY, FILE)?;
-    disk.sync_dir()
-}
-
-fn decode(bytes: &[u8]) -> Option<u64> {
-    let (number, sum) = (bytes.get(..8)?, bytes.get(8..12)?);
-    (Fields(sum).u32(0) == crc(0, number)).then(|| Fields(number).u64(0))
+    number_file::write(disk, (FILE, TEMPORARY), generation)
 }
 
 /// The name of the file.
@@ -53,6 +40,8 @@ const TEMPORARY: &str = "generation.new";
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
     use crate::store::disk::memory::MemDisk;
 

@@ -16,6 +16,7 @@ pub mod generation;
 pub mod genesis;
 pub mod joining;
 mod known_peers;
+mod number_file;
 mod offline;
 mod read;
 mod recovery;
