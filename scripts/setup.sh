@@ -2,8 +2,8 @@
 # Installs what `make run` and `make test` need and the machine lacks; says what it installs.
 # Usage: scripts/setup.sh build | clients | peers | mutants | docs | slurm | browser | jepsen | systems
 #   build    a C linker (cargo itself has to be there already)
-#   clients  redis-cli, redis-benchmark, redis-py, check-jsonschema, ioredis, node-redis and the crate redis, which some tests
-#            drive; they are skipped without
+#   clients  redis-cli, redis-benchmark, redis-py, check-jsonschema, promtool, ioredis, node-redis and the crate redis, which some
+#            tests drive; they are skipped without
 #   peers    etcd-server and redis-server, which `make bench-daemon` compares with; left out without
 #   mutants  cargo-mutants, which `make mutants` runs; into target/tools
 #   slurm    Slurm and munge, on which `make deploy-check` runs a campaign; that test is skipped without
@@ -44,7 +44,20 @@ clients() {
         target/venv/bin/pip -q install --disable-pip-version-check 'check-jsonschema>=0.30,<1' ||
             echo "setup: no check-jsonschema; the test of the workflow for GitHub will be skipped"
     fi
+    promtool
     libraries
+}
+
+# Prometheus' own tool that checks metrics and rules, without its server, which the package would start; into target/tools.
+promtool() {
+    [ -x target/tools/bin/promtool ] || command -v promtool >/dev/null && return 0
+    local into
+    into=$(mktemp -d)
+    echo "setup: taking promtool out of the Debian package prometheus into target/tools"
+    { (cd "$into" && apt-get -qq download prometheus) && dpkg-deb -x "$into"/prometheus_*.deb "$into" &&
+        mkdir -p target/tools/bin && cp "$into/usr/bin/promtool" target/tools/bin/; } ||
+        echo "setup: no promtool; the tests that drive it will be skipped"
+    rm -rf "$into"
 }
 
 # The libraries of other languages than Python; into target/libraries.

@@ -3,7 +3,7 @@
 # The whole output is kept in target/test.log, with the second of each line in front.
 set -uo pipefail
 cd "$(dirname "$0")/.."
-export PATH="$PWD/target/venv/bin:$PATH"
+export PATH="$PWD/target/venv/bin:$PWD/target/tools/bin:$PATH"
 log=target/test.log
 mkdir -p target && : > "$log"
 failed=()

@@ -25,6 +25,7 @@ pub mod cli;
 pub mod config;
 pub mod endpoint;
 pub mod exit;
+pub mod histogram;
 pub mod level;
 pub mod local;
 pub mod machine;

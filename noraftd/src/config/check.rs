@@ -49,6 +49,7 @@ impl Settings {
             },
             clients: ClientConfig {
                 listen: check_endpoints("listen", &listen)?,
+                http: check_http(self.http)?,
                 advertise: check_advertise(self.advertise)?,
                 allow_flush: self.allow_flush,
             },
@@ -123,6 +124,17 @@ fn check_endpoints(field: &'static str, texts: &[String]) -> Result<Vec<Endpoint
         .iter()
         .map(|text| text.parse().map_err(|error| invalid(field, format!("{error}"))))
         .collect()
+}
+
+fn check_http(address: Option<String>) -> Result<Option<Endpoint>, ConfigError> {
+    let endpoint = check_endpoints("http", address.as_slice())?.pop();
+    match endpoint {
+        Some(Endpoint::Unix(path)) => {
+            let reason = format!("{} is no TCP address (as in 127.0.0.1:7801)", path.display());
+            Err(invalid("http", reason))
+        }
+        endpoint => Ok(endpoint),
+    }
 }
 
 fn check_advertise(address: Option<String>) -> Result<Option<String>, ConfigError> {

@@ -73,6 +73,8 @@ pub struct ServeConfig {
 pub struct ClientConfig {
     /// Addresses for clients.
     pub listen: Vec<Endpoint>,
+    /// The address for HTTP.
+    pub http: Option<Endpoint>,
     /// Where clients reach this node; when absent, the first address of `listen` that says it.
     pub advertise: Option<String>,
     /// Whether clients may remove every key at once.

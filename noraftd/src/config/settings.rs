@@ -30,6 +30,10 @@ pub struct Settings {
     /// address with a port, unless it is a wildcard]
     #[arg(long, value_name = "ADDR")]
     pub(super) advertise: Option<String>,
+    /// An address for HTTP: metrics for Prometheus, /livez, /readyz and /status. It changes nothing and asks for no password
+    /// [default: none]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) http: Option<String>,
     /// An address for the other nodes. Repeatable [default: this node's own --peer address]
     #[arg(long, value_name = "ADDR")]
     pub(super) peer_listen: Vec<String>,
@@ -153,6 +157,7 @@ impl Settings {
             data_dir: self.data_dir.or(other.data_dir),
             listen: first_given(self.listen, other.listen),
             advertise: self.advertise.or(other.advertise),
+            http: self.http.or(other.http),
             peer_listen: first_given(self.peer_listen, other.peer_listen),
             peer_advertise: self.peer_advertise.or(other.peer_advertise),
             peers: first_given(self.peers, other.peers),

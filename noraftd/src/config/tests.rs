@@ -31,6 +31,22 @@ fn a_node_alone_needs_an_id_and_a_directory() {
 }
 
 #[test]
+fn http_is_served_over_tcp_or_not_at_all() {
+    let at = |address: Option<&str>| Settings {
+        http: address.map(str::to_owned),
+        ..Settings::minimal()
+    };
+    assert_eq!(at(None).check().expect("good").clients.http, None);
+    let config = at(Some("127.0.0.1:7801")).check().expect("good");
+    assert_eq!(config.clients.http, Some(Endpoint::Tcp("127.0.0.1:7801".into())));
+    assert_eq!(
+        refusal(at(Some("/run/h.sock"))),
+        "http: /run/h.sock is no TCP address (as in 127.0.0.1:7801)"
+    );
+    assert!(refusal(at(Some("7801"))).starts_with("http: '7801' is not an address"));
+}
+
+#[test]
 fn the_members_may_include_this_node_or_not() {
     let all = ["1=h:1", "2=h:2", "3=unix:/3"].map(String::from);
     let with = Settings {

@@ -3,10 +3,14 @@
 //! Invariant: nothing here changes the log or the state machine; an answer is made of what it is given.
 
 mod command_docs;
+mod exposition;
 pub mod facts;
+pub mod figures;
 mod glob;
 mod info;
 pub mod members;
+pub mod metrics;
+pub mod readiness;
 mod render;
 pub mod sentinel;
 pub mod session;

@@ -29,6 +29,7 @@ use crate::time::Instant;
 use super::Replica;
 use super::applied::Applied;
 use super::content::{Content, position_at};
+use super::counts::EndReason;
 use super::event::Divergence;
 use super::leadership::Leadership;
 use super::outputs::Outputs;
@@ -416,7 +417,7 @@ impl Replica {
     /// A node that is wrong does not lead and asks for no votes. Only while no sync is in flight.
     pub(super) fn withdraw(&mut self) {
         if self.is_leader() {
-            self.step_down();
+            self.step_down(EndReason::Divergence);
         }
         self.arm_election();
     }

@@ -32,6 +32,7 @@ use crate::record::Abstain;
 use crate::time::Instant;
 
 use super::Replica;
+use super::counts::EndReason;
 use super::glance::Canvassing;
 use super::quorum::{has_quorum, is_majority};
 
@@ -333,6 +334,10 @@ impl Replica {
         if may && next_term(self.node.current_term()) == Some(campaign.term) {
             self.elections.unanimous = campaign.unanimous;
             self.elections.campaigns = self.elections.campaigns.saturating_add(1);
+            match campaign.wanted_until {
+                Some(_) => self.counts.campaigns_wanted += 1,
+                None => self.counts.campaigns += 1,
+            }
             self.node.handle_election_timeout();
         }
     }
@@ -362,14 +367,15 @@ impl Replica {
         if has_quorum(self.node.config(), heard) {
             return;
         }
-        self.step_down();
+        self.step_down(EndReason::NoQuorum);
     }
 
     /// Stops leading, where another node could lead. The term stays: a later one would void the canvasses of the others, and
     /// depose the leader that they elect.
-    pub(super) fn step_down(&mut self) {
+    pub(super) fn step_down(&mut self, reason: EndReason) {
         if self.node.peers().next().is_some() {
             self.node.step_down();
+            self.leadership.end_reason = Some(reason);
         }
     }
 }

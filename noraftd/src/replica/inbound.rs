@@ -52,7 +52,10 @@ impl Replica {
             Input::TakeSnapshot => self.snapshots.want(),
             Input::ChangeVoters { id, voters } => self.accept_change(id, voters),
             Input::Transfer { id, to } => self.begin_transfer(id, to),
-            Input::SnapshotSaved(saved) => self.snapshots.on_saved(self.now, saved),
+            Input::SnapshotSaved(saved) => {
+                self.counts.snapshots_taken += u64::from(saved.is_some());
+                self.snapshots.on_saved(self.now, saved);
+            }
             Input::SnapshotRead {
                 position,
                 offset,

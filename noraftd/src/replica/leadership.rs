@@ -12,6 +12,7 @@ use crate::protocol::peer::Features;
 use crate::time::Instant;
 
 use super::Replica;
+use super::counts::EndReason;
 use super::event::FollowerStatus;
 use super::progress::Progress;
 
@@ -35,6 +36,8 @@ pub(super) struct Leadership {
     /// And, where pulses do not reach, as new as this one.
     pub(super) read_round_wanted: u64,
     pub(super) progress: BTreeMap<NodeId, Progress>,
+    /// Why it has just stopped leading by itself.
+    pub(super) end_reason: Option<EndReason>,
     /// The configuration that `progress` was last fitted to.
     pub(super) fitted_to: ClusterConfig,
 }
@@ -54,6 +57,7 @@ impl Leadership {
             round_wanted: 0,
             read_round_wanted: 0,
             progress: BTreeMap::new(),
+            end_reason: None,
             fitted_to: config,
         }
     }
@@ -201,6 +205,7 @@ impl Replica {
     }
 
     fn start_leading(&mut self) {
+        self.counts.won += 1;
         self.leadership.leader = None;
         self.elections.stop_abstaining();
         self.elections.end_canvass();
@@ -224,7 +229,10 @@ impl Replica {
 
     fn stop_leading(&mut self) {
         self.snapshots.stop_sending();
-        self.leadership.progress.clear();
+        for (peer, progress) in std::mem::take(&mut self.leadership.progress) {
+            self.counts.note_resent(peer, progress.resent());
+        }
+        self.counts.ends.note(self.leadership.end_reason.take());
         self.elections.forget_leader();
         self.return_forwarded();
         self.interrupt_reads();

@@ -59,6 +59,16 @@ impl LogClock {
         Stamp::from_millis(u64::try_from(shown).unwrap_or(u64::MAX)).max(self.last)
     }
 
+    /// How far a wall clock that shows `wall` is ahead of it, in milliseconds; zero before the first entry.
+    pub(super) fn offset_ms(&self, wall: Stamp) -> i64 {
+        let Some(nanos) = self.nanos else { return 0 };
+        let ahead = |more: u128, less: u128| {
+            i64::try_from((more.saturating_sub(less)) / NANOS_PER_MILLI).unwrap_or(i64::MAX)
+        };
+        let wall = nanos_of(wall);
+        ahead(wall, nanos) - ahead(nanos, wall)
+    }
+
     /// When it shows `deadline` at the earliest.
     pub(super) fn earliest(&self, deadline: Stamp) -> Instant {
         let missing = nanos_of(deadline).saturating_sub(self.nanos.unwrap_or_default());
@@ -156,6 +166,21 @@ mod tests {
         assert!(clock.stamp().as_millis() - deadline.as_millis() <= 1);
         assert!(looks <= 2, "{looks}");
         assert!(clock.earliest(deadline) <= now);
+    }
+
+    #[test]
+    fn a_wall_clock_is_compared_with_it_in_both_directions() {
+        let mut clock = LogClock::new(Stamp::default());
+        assert_eq!(
+            clock.offset_ms(wall(START)),
+            0,
+            "there is nothing to compare with"
+        );
+        clock.follow(wall(START));
+        for offset in [-(HOUR as i64), -1, 0, 1, HOUR as i64] {
+            assert_eq!(clock.offset_ms(wall(START.saturating_add_signed(offset))), offset);
+        }
+        assert!(clock.offset_ms(wall(u64::MAX)) > 0);
     }
 
     #[test]

@@ -15,7 +15,7 @@
 //!   it), `elections` (pre-vote, check-quorum), `transfer` (of leadership), `timers`;
 //! - damage: `repair`, `void` (entries that were never committed), `rebuild` (a log whose configurations a snapshot
 //!   corrects), `agreement` (whether the nodes hold the same);
-//! - for those who watch: `glance`; for those who set it up: `config`.
+//! - for those who watch: `glance`, `counts`; for those who set it up: `config`.
 
 mod agreement;
 mod ahead;
@@ -23,6 +23,7 @@ mod applied;
 mod asking;
 mod config;
 mod content;
+pub mod counts;
 mod deferred;
 mod durability;
 mod elections;
@@ -72,6 +73,7 @@ use crate::time::{Instant, Stamp};
 use self::agreement::Agreement;
 use self::applied::Applied;
 use self::content::Content;
+use self::counts::Counts;
 use self::deferred::Deferrals;
 use self::durability::Durability;
 use self::elections::Elections;
@@ -137,6 +139,8 @@ pub struct Replica {
     // What is wrong with the log or the state.
     repair: Repair,
     agreement: Agreement,
+
+    counts: Counts,
 }
 
 impl Replica {
@@ -200,6 +204,7 @@ impl Replica {
             timers: Timers::new(prng),
             repair: Repair::new(recovered.holes, term),
             agreement: Agreement::default(),
+            counts: Counts::default(),
         };
         covered
             .into_iter()

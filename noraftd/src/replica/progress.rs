@@ -29,6 +29,8 @@ pub(super) struct Progress {
     /// The highest commit index that was sent to it over this connection.
     shown: LogIndex,
     last_heard: Instant,
+    /// How often sending began again at an earlier entry.
+    resent: u64,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Progress {
             nudge: false,
             shown: LogIndex::ZERO,
             last_heard: now,
+            resent: 0,
         }
     }
 
@@ -64,6 +67,11 @@ impl Progress {
 
     pub(super) fn last_heard(&self) -> Instant {
         self.last_heard
+    }
+
+    /// How often sending began again at an earlier entry.
+    pub(super) fn resent(&self) -> u64 {
+        self.resent
     }
 
     /// True when entries may be sent: the window is open and the follower's log agrees at `next`.
@@ -155,6 +163,7 @@ impl Progress {
     }
 
     fn resume_after(&mut self, position: LogPosition) {
+        self.resent += u64::from(position.index < self.next.index);
         self.next = position;
         self.probing = false;
         self.flight.clear();
@@ -240,6 +249,7 @@ mod tests {
         assert_eq!(progress.next(), at(30));
         reply(&mut progress, 4, 30);
         assert_eq!((progress.next(), progress.flight.len()), (at(30), 0));
+        assert_eq!(progress.resent(), 1, "once for all that was lost");
     }
 
     #[test]

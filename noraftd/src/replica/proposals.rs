@@ -90,6 +90,7 @@ impl Replica {
             self.answer(origin, Outcome::Refused(Refusal::NotLeader));
             return None;
         }
+        self.note_queued(deadline);
         self.give_up_superseded(position.index);
         if let Some(level) = Request::raises_to(&request.body) {
             self.note_raising(position, level);
@@ -128,7 +129,10 @@ impl Replica {
         let mut reply = reply;
         while let Some(proposal) = self.waiting.proposals.pop_upto(position.index) {
             let outcome = match reply.take_if(|_| proposal.position == position) {
-                Some(reply) => Outcome::Done(reply),
+                Some(reply) => {
+                    self.note_committed(proposal.deadline);
+                    Outcome::Done(reply)
+                }
                 // Another entry is committed at its index, so it never will be.
                 None => Outcome::Refused(Refusal::NotLeader),
             };

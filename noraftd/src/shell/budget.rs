@@ -29,7 +29,6 @@ impl Budget {
     }
 
     /// Bytes in use.
-    #[cfg(test)]
     pub(super) fn used(&self) -> usize {
         self.used.get()
     }

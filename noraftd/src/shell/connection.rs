@@ -60,6 +60,8 @@ pub(super) struct Connection {
     /// When bytes last left, and how many had left then; for [`Self::stalled_since`].
     sent: Cell<(Instant, u64)>,
     pub(super) intake: Intake,
+    /// The name of the command that is being carried out.
+    pub(super) command: Cell<&'static str>,
     /// Wakes the task that reads: the request that is arriving has had its time.
     expired: Notify,
     /// Wakes the task that reads from the connection: an answer came.
@@ -90,6 +92,7 @@ impl Connection {
             kept: Charge::new(kept),
             sent: Cell::new((clock::now(), 0)),
             intake: Intake::default(),
+            command: Cell::new(""),
             expired: Notify::new(),
             answered: Notify::new(),
             _seat: seat,

@@ -124,20 +124,20 @@ fn load(config: &ServeConfig, disk: &Arc<dyn Disk>, progress: &Progress) -> Resu
 pub(super) async fn load_aside(
     config: &ServeConfig,
     disk: &Arc<dyn Disk>,
-    progress: Arc<Progress>,
+    loading: &Rc<Loading>,
     clients_at: &[Rc<Listener>],
-    boot: u64,
     signals: &mut Signals,
 ) -> Result<Option<Loaded>, StartError> {
     let (done, loaded) = tokio::sync::oneshot::channel();
-    let (own_config, own_disk, own_progress) = (config.clone(), Arc::clone(disk), Arc::clone(&progress));
+    let (own_config, own_disk) = (config.clone(), Arc::clone(disk));
+    let own_progress = Arc::clone(loading.written());
     std::thread::Builder::new()
         .name("loading".into())
         .spawn(move || {
             // Nothing waits for it any more when the process stops.
             let _ = done.send(load(&own_config, &own_disk, &own_progress));
         })?;
-    let mut answering = Loading::new(config, progress, boot).serve(clients_at);
+    let mut answering = loading.serve(clients_at);
     let loaded = tokio::select! {
         biased;
         name = signals.stop() => {

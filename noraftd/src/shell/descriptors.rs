@@ -26,6 +26,9 @@ pub(super) const STRANGERS: u64 = 32;
 /// Connections to `admin.sock`: operators get in, however many clients there are.
 pub(super) const OPERATORS: u64 = 8;
 
+/// Connections for HTTP at once, where that is served: probes and a few that collect metrics.
+pub(super) const HTTP_CONNECTIONS: u64 = 32;
+
 /// With fewer than this beyond those that are open at the start, a node cannot work.
 const LEAST: u64 = 48;
 
@@ -87,23 +90,24 @@ pub(super) fn raise_limit() -> io::Result<u64> {
     }
 }
 
-/// How many clients there may be at once, beside `peers` other nodes and what is open now.
+/// How many clients there may be at once, beside `peers` other nodes, those who watch over HTTP, and what is open now.
 ///
 /// # Errors
 ///
 /// When not even the node itself can work.
-pub(super) fn clients_max(limit: u64, peers: usize) -> Result<u64, TooFew> {
-    let share = share(limit, open_now(), peers as u64)?;
+pub(super) fn clients_max(limit: u64, peers: usize, serves_http: bool) -> Result<u64, TooFew> {
+    let http = if serves_http { HTTP_CONNECTIONS } else { 0 };
+    let share = share(limit, open_now(), FOR_EACH_PEER * peers as u64 + http)?;
     tracing::info!("the limit of open files is {limit}: at most {share} clients at once");
     Ok(share)
 }
 
-fn share(limit: u64, open: u64, peers: u64) -> Result<u64, TooFew> {
+fn share(limit: u64, open: u64, others: u64) -> Result<u64, TooFew> {
     let left = limit.saturating_sub(open);
     if left < LEAST {
         return Err(TooFew { limit, open });
     }
-    let reserve = FILES + STRANGERS + OPERATORS + FOR_EACH_PEER * peers;
+    let reserve = FILES + STRANGERS + OPERATORS + others;
     let share = left.saturating_sub(reserve).max(left / LEAST_SHARE);
     Ok(share.min(CLIENTS_MAX))
 }
@@ -125,13 +129,13 @@ mod tests {
 
     #[test]
     fn clients_get_what_is_left_over() {
-        assert_eq!(share(1024, 24, 2), Ok(1024 - 24 - 104 - 16));
-        assert_eq!(share(1 << 20, 24, 2), Ok(CLIENTS_MAX));
+        assert_eq!(share(1024, 24, 16), Ok(1024 - 24 - 104 - 16));
+        assert_eq!(share(1 << 20, 24, 16), Ok(CLIENTS_MAX));
     }
 
     #[test]
     fn a_small_limit_is_shared() {
-        assert_eq!(share(100, 20, 2), Ok(20));
+        assert_eq!(share(100, 20, 16), Ok(20));
     }
 
     #[test]

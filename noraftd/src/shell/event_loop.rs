@@ -25,6 +25,7 @@ use crate::level::Level;
 use crate::replica::Replica;
 use crate::replica::event::{Divergence, Input, Output};
 use crate::storage::{Fetch, SnapshotJob};
+use crate::time::Instant;
 
 /// The parts of a running node, and the loop that moves everything between them.
 pub(super) struct EventLoop {
@@ -54,6 +55,8 @@ pub(super) struct EventLoop {
     holes: u64,
     /// The term and leader that were last reported to the operator.
     reported: (Term, Option<NodeId>),
+    /// The last leader that was known.
+    last_leader: Option<NodeId>,
     timer: Timer,
 }
 
@@ -86,6 +89,7 @@ impl EventLoop {
             is_disk_too_slow: false,
             holes: 0,
             reported: (Term::ZERO, None),
+            last_leader: None,
             timer: Timer::default(),
         }
     }
@@ -115,6 +119,7 @@ impl EventLoop {
 
     /// Lets another node lead, if this one does, so that no election is needed once it is gone. Clients are served meanwhile.
     pub(super) async fn hand_over(&mut self) {
+        self.clients.node().observed.is_leaving.set(true);
         let time = self.clients.node().config.time.clone();
         let leads = |replica: &Rc<RefCell<Replica>>| replica.borrow().node().role().is_leader();
         let has_led = leads(&self.replica);
@@ -196,6 +201,7 @@ impl EventLoop {
             self.is_syncing &= !matches!(input, Input::Synced(_));
             replica.handle(now, wall, input);
         }
+        let applied = replica.machine().applied_index();
         while let Some(output) = replica.poll() {
             self.carry_out(output);
         }
@@ -203,9 +209,20 @@ impl EventLoop {
         from_peers.note_term(replica.node().current_term());
         from_peers.note_level(replica.machine().level());
         self.notice_changes(&replica);
+        let has_applied = replica.machine().applied_index() > applied;
         drop(replica);
         self.peers.flush();
         self.clients.flush();
+        self.note_round(now, has_applied);
+    }
+
+    fn note_round(&self, started: Instant, has_applied: bool) {
+        let took = clock::now() - started;
+        let loops = &self.clients.node().observed.loops;
+        loops.rounds.observe(took);
+        if has_applied {
+            loops.applying.observe(took);
+        }
     }
 
     /// Reports to the operator which node leads, and to the disk that the node has caught up.
@@ -258,6 +275,10 @@ impl EventLoop {
             return;
         }
         self.reported = now;
+        if now.1.is_some() && std::mem::replace(&mut self.last_leader, now.1) != now.1 {
+            let changes = &self.clients.node().observed.loops.leader_changes;
+            changes.set(changes.get() + 1);
+        }
         match now {
             (term, Some(leader)) => tracing::info!("term {}: node {} leads", term.get(), leader.get()),
             (term, None) => tracing::info!("term {}: no leader is known", term.get()),

@@ -2,6 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use std::time::Duration;
+
+use crate::histogram::Histogram;
 use crate::local::status::StorageReport;
 use crate::time::Instant;
 
@@ -14,6 +17,12 @@ pub(super) struct Figures {
     max_sync_us: AtomicU64,
     last_sync_at: AtomicU64,
     is_full: AtomicBool,
+    /// When the batch that is not durable yet was handed over; zero when there is none.
+    in_flight_since: AtomicU64,
+    /// How long batches take on the disk.
+    pub(super) syncs: Histogram,
+    /// How long they wait for the thread.
+    pub(super) waits: Histogram,
     pub(super) scrub_index: AtomicU64,
     pub(super) scrub_passes: AtomicU64,
     pub(super) scrub_found: AtomicU64,
@@ -48,13 +57,52 @@ impl Figures {
         }
     }
 
+    /// A batch is handed over.
+    pub(super) fn note_order(&self, now: Instant) {
+        self.in_flight_since
+            .store(now.as_nanos().max(1), Ordering::Relaxed);
+    }
+
+    /// How long the batch that is not durable yet has been on its way.
+    pub(super) fn in_flight(&self, now: Instant) -> Duration {
+        match self.in_flight_since.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => now.saturating_since(Instant::from_nanos(since)),
+        }
+    }
+
     /// A batch with so many entries was made durable.
     pub(super) fn note_batch(&self, started: Instant, ended: Instant, entries: u64) {
         let took = u64::try_from((ended - started).as_micros()).unwrap_or(u64::MAX);
+        let ordered = self.in_flight_since.swap(0, Ordering::Relaxed);
+        self.waits
+            .observe(started.saturating_since(Instant::from_nanos(ordered)));
+        self.syncs.observe(ended - started);
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.entries.fetch_add(entries, Ordering::Relaxed);
         self.last_sync_us.store(took, Ordering::Relaxed);
         self.max_sync_us.fetch_max(took, Ordering::Relaxed);
         self.last_sync_at.store(ended.as_nanos(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> Instant {
+        Instant::ZERO + Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_batch_is_in_flight_from_its_order_until_it_is_durable() {
+        let figures = Figures::default();
+        assert_eq!(figures.in_flight(at(50)), Duration::ZERO);
+        figures.note_order(at(50));
+        assert_eq!(figures.in_flight(at(80)), Duration::from_millis(30));
+        figures.note_batch(at(60), at(90), 3);
+        assert_eq!(figures.in_flight(at(500)), Duration::ZERO);
+        let sums = [figures.waits.sum(), figures.syncs.sum()].map(|sum| sum.as_millis());
+        assert_eq!((sums, figures.report(at(90)).entries), ([10, 30], 3));
     }
 }

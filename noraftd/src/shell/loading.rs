@@ -20,6 +20,8 @@ use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, Stream, WriteHalf};
 use crate::config::ServeConfig;
 use crate::local::facts::{ProcessFacts, ServerFacts};
+use crate::local::figures::{ProcessFigures, Scrape};
+use crate::local::metrics::render;
 use crate::local::session::Session;
 use crate::local::status::{DirectoryReport, LoadingReport, ProcessReport, StatusReport, ViewReport};
 use crate::protocol::command::table::CommandSpec;
@@ -78,6 +80,25 @@ impl Loading {
             config: config.clone(),
             progress,
             boot,
+        })
+    }
+
+    /// How far it is.
+    pub(super) fn progress(&self) -> LoadingReport {
+        self.progress.report()
+    }
+
+    /// What the thread that reads writes down.
+    pub(super) fn written(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// What `/metrics` says meanwhile.
+    pub(super) fn metrics(&self, process: &ProcessFigures) -> String {
+        render(&Scrape {
+            report: &self.report(),
+            process,
+            running: None,
         })
     }
 
@@ -175,8 +196,12 @@ impl Loading {
         ))
     }
 
-    fn status_json(&self) -> String {
-        let report = StatusReport {
+    pub(super) fn status_json(&self) -> String {
+        serde_json::to_string(&self.report()).expect("a report is plain data")
+    }
+
+    fn report(&self) -> StatusReport {
+        StatusReport {
             process: ProcessReport {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 process_id: std::process::id(),
@@ -194,8 +219,7 @@ impl Loading {
                 ..DirectoryReport::default()
             },
             ..StatusReport::default()
-        };
-        serde_json::to_string(&report).expect("a report is plain data")
+        }
     }
 
     fn status(&self) -> Status {

@@ -17,6 +17,7 @@ mod directory_watch;
 mod door;
 mod event_loop;
 mod figures;
+mod http;
 mod inbox;
 mod intake;
 mod keyring;

@@ -2,7 +2,7 @@
 //!
 //! Invariant: reading never changes anything.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -17,6 +17,7 @@ use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::level::Level;
 use crate::local::facts::{ClientAddress, ClientFacts, ProcessFacts, ServerFacts};
+use crate::local::figures::LoopFigures;
 use crate::local::status::{
     ConnectionReport, DirectoryReport, HealthReport, LogReport, ProcessReport, StatusReport, ViewReport,
 };
@@ -57,6 +58,17 @@ pub(super) struct NodeInfo {
     pub(super) clients_max: u64,
     /// Where clients reach this node.
     pub(super) addresses: Addresses,
+    /// What changes while it runs.
+    pub(super) observed: Observed,
+}
+
+/// What is noted of the node while it runs, for those who watch.
+#[derive(Debug, Default)]
+pub(super) struct Observed {
+    /// What the loop counts.
+    pub(super) loops: LoopFigures,
+    /// True from the moment at which the node begins to stop.
+    pub(super) is_leaving: Cell<bool>,
 }
 
 /// Where clients reach this node.
@@ -155,7 +167,8 @@ impl NodeInfo {
         serde_json::to_string(&self.report(clients)).expect("a report is plain data")
     }
 
-    fn report(&self, clients: ClientCounts) -> StatusReport {
+    /// The same, as data.
+    pub(super) fn report(&self, clients: ClientCounts) -> StatusReport {
         let status = self.replica.borrow().status();
         StatusReport {
             process: ProcessReport {

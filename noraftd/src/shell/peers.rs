@@ -24,6 +24,7 @@ use super::peer_line::{DialError, Introduction, PeerLine, dial};
 use super::rate_limited_warning::RateLimitedWarning;
 use super::sockets::ReadHalf;
 use crate::endpoint::Endpoint;
+use crate::local::figures::SentFigures;
 use crate::local::status::PeerReport;
 use crate::protocol::peer::{Features, Lane, PeerMessage};
 use crate::replica::event::Input;
@@ -67,6 +68,8 @@ struct Link {
     opened: Notify,
     is_dirty: Cell<bool>,
     dropped: Cell<u64>,
+    /// Bytes that left over earlier connections.
+    sent_before: Cell<u64>,
     error: RefCell<Option<String>>,
     /// Attempts since the last connection.
     failures: Cell<u64>,
@@ -205,6 +208,20 @@ impl Peers {
             .collect()
     }
 
+    /// What was sent to each of them, over both connections.
+    pub(super) fn sent(&self) -> Vec<SentFigures> {
+        let links = self.links.borrow();
+        let figures = links.iter().map(|(id, lanes)| {
+            let [(sent, waits), (urgent, urgent_waits)] = [lanes.first.sent(), lanes.urgent.sent()];
+            SentFigures {
+                id: id.get(),
+                sent_bytes: sent + urgent,
+                waiting_bytes: waits + urgent_waits,
+            }
+        });
+        figures.collect()
+    }
+
     /// How each of them is reached.
     pub(super) fn report(&self) -> Vec<PeerReport> {
         let unknown = self.unknown.borrow();
@@ -263,6 +280,7 @@ impl Link {
             opened: Notify::new(),
             is_dirty: Cell::default(),
             dropped: Cell::default(),
+            sent_before: Cell::default(),
             error: RefCell::default(),
             failures: Cell::default(),
             warnings: RateLimitedWarning::default(),
@@ -297,6 +315,15 @@ impl Link {
             dropped: self.dropped.get(),
             error: self.error.borrow().clone(),
         }
+    }
+
+    /// Bytes that have left, and bytes that wait.
+    fn sent(&self) -> (u64, u64) {
+        let line = self.line.borrow();
+        let (written, waiting) = line.as_ref().map_or((0, 0), |line| {
+            (line.outgoing.written(), line.outgoing.len() as u64)
+        });
+        (self.sent_before.get() + written, waiting)
     }
 
     fn is_open(&self) -> bool {
@@ -394,6 +421,8 @@ impl Link {
         }
         self.line.replace(None);
         line.outgoing.close();
+        self.sent_before
+            .set(self.sent_before.get() + line.outgoing.written());
         inbox.push(match self.lane {
             Lane::First => Input::Disconnected { peer },
             Lane::Urgent => Input::UrgentDisconnected { peer },

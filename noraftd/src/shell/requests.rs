@@ -12,6 +12,7 @@ use super::connection::Connection;
 use crate::protocol::command::Class;
 use crate::protocol::outcome::Outcome;
 use crate::replica::event::RequestId;
+use crate::time::Instant;
 
 /// Requests of all clients of this node under way at once; more are refused (they would only wait).
 pub(super) const REQUESTS_MAX: usize = 65_536;
@@ -28,6 +29,10 @@ pub(super) struct Waiter {
     pub(super) class: Class,
     /// The request's size.
     pub(super) bytes: usize,
+    /// The command's name.
+    pub(super) command: &'static str,
+    /// When the whole of it was here.
+    pub(super) since: Instant,
 }
 
 /// What waits for an answer.
@@ -117,6 +122,8 @@ mod tests {
             asker: Asker::Client(Connection::detached(), sequence),
             class: Class::Write,
             bytes: 10,
+            command: "set",
+            since: Instant::ZERO,
         }
     }
 

@@ -1,14 +1,19 @@
-//! What this process takes of the machine, for `INFO`.
+//! What this process takes of the machine, for `INFO` and metrics.
 
-use nix::sys::resource::{UsageWho, getrusage};
+use std::fs;
+use std::path::Path;
+
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
+use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeVal;
 
 use crate::local::facts::Resources;
+use crate::local::figures::ProcessFigures;
 
 /// Asks the kernel. What it does not say is zero.
 pub(super) fn used() -> Resources {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let cpu = |who| {
         getrusage(who).map_or((0, 0), |usage| {
             (micros(usage.system_time()), micros(usage.user_time()))
@@ -22,6 +27,44 @@ pub(super) fn used() -> Resources {
         cpu_micros: cpu(UsageWho::RUSAGE_SELF),
         cpu_children_micros: cpu(UsageWho::RUSAGE_CHILDREN),
     }
+}
+
+/// The same, and what its directory has. It may wait for the file system: not for the thread that serves.
+pub(super) fn figures(directory: &Path, started_seconds: u64) -> ProcessFigures {
+    let entries = |path: &str| fs::read_dir(path).map_or(0, |entries| entries.count() as u64);
+    let disk = statvfs(directory).map_or((0, 0), |disk| {
+        (
+            disk.fragment_size() * disk.blocks(),
+            disk.fragment_size() * disk.blocks_available(),
+        )
+    });
+    ProcessFigures {
+        resources: used(),
+        started_seconds,
+        // Looking takes one of its own.
+        files: (
+            entries("/proc/self/fd").saturating_sub(1),
+            getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
+        ),
+        disk,
+        store: store(directory),
+    }
+}
+
+/// Segments, their bytes, and the bytes of snapshots.
+fn store(directory: &Path) -> (u64, u64, u64) {
+    let (mut segments, mut segment_bytes, mut snapshot_bytes) = (0, 0, 0);
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let bytes = entry.metadata().map_or(0, |about| about.len());
+        if name.starts_with("segment-") {
+            (segments, segment_bytes) = (segments + 1, segment_bytes + bytes);
+        } else if name.starts_with("snapshot-") {
+            snapshot_bytes += bytes;
+        }
+    }
+    (segments, segment_bytes, snapshot_bytes)
 }
 
 fn micros(time: TimeVal) -> u64 {
@@ -39,6 +82,24 @@ fn field(text: &str, name: &str) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_measured_by_the_names_in_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        for (name, bytes) in [
+            ("segment-1", 100),
+            ("segment-2", 50),
+            ("snapshot-7", 9),
+            ("lock", 1000),
+        ] {
+            fs::write(dir.path().join(name), vec![0; bytes]).expect("written");
+        }
+        let figures = figures(dir.path(), 5);
+        assert_eq!((figures.store, figures.started_seconds), ((2, 150, 9), 5));
+        assert!(figures.disk.0 >= figures.disk.1 && figures.disk.0 > 0);
+        assert!(figures.files.0 >= 3 && figures.files.1 >= figures.files.0);
+        assert_eq!(store(&dir.path().join("gone")), (0, 0, 0));
+    }
 
     #[test]
     fn the_kernel_says_what_this_process_uses() {

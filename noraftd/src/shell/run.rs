@@ -19,11 +19,12 @@ use super::data_directory::{count_start, load_aside, load_known_peers, log_recov
 use super::descriptors;
 use super::door::{self, Entrance};
 use super::event_loop::EventLoop;
+use super::http::Http;
 use super::inbox::Inbox;
 use super::keyring::Keyring;
-use super::loading::Progress;
+use super::loading::{Loading, Progress};
 use super::membership::Membership;
-use super::node_info::{Addresses, NodeInfo};
+use super::node_info::{Addresses, NodeInfo, Observed};
 use super::peer_line::Introduction;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
@@ -80,13 +81,14 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let (clients_at, addresses) = bind_for_clients(&config).await?;
     let peers_at = bind_for_peers(&config).await?;
     let boot = clock::random_seed();
-    let loaded = load_aside(&config, &disk, progress, &clients_at, boot, &mut signals).await?;
+    let loading = Loading::new(&config, progress, boot);
+    let http = serve_http(&config, &loading).await?;
+    let loaded = load_aside(&config, &disk, &loading, &clients_at, &mut signals).await?;
     let Some(loaded) = loaded else {
         return Ok(Exit::Done);
     };
     let (store, recovered, snapshot) = (loaded.store, loaded.recovered, loaded.snapshot);
-    let identity = store.identity();
-    let payload_bytes_max = store.payload_bytes_max();
+    let (identity, payload_bytes_max) = (store.identity(), store.payload_bytes_max());
     let recovery = log_recovery(&store);
     let storage = Storage::start(store, &config.data_dir, config.disk.scrub_rate)?;
     let mut replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
@@ -109,7 +111,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     };
     let known_peers = load_known_peers(&config, disk)?;
     let (from_peers, peers) = meet_others(&config, &introduction, known_peers, peers_at, &inbox);
-    let clients_max = descriptors::clients_max(files_max, config.peers.others.len())?;
+    let clients_max = descriptors::clients_max(files_max, config.peers.others.len(), http.is_some())?;
     let node = NodeInfo {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
@@ -124,11 +126,13 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         clients_max,
         addresses,
         config,
+        observed: Observed::default(),
     };
     let node = Rc::new(node);
     let membership = Membership::new(&node, &introduction.places, &inbox);
     let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&node));
     let accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
+    http.iter().for_each(|http| http.runs(Rc::clone(&clients)));
     announce(&node);
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients, membership);
     event_loop.serve(&mut signals).await;
@@ -254,6 +258,22 @@ async fn bind_for_clients(config: &ServeConfig) -> Result<(Vec<Rc<Listener>>, Ad
     let listen = endpoints.collect::<io::Result<Vec<_>>>()?;
     let announced = client_address(config, &listen);
     Ok((listeners, Addresses { listen, announced }))
+}
+
+/// Answers over HTTP from now on, when it has an address for that.
+async fn serve_http(config: &ServeConfig, loading: &Rc<Loading>) -> Result<Option<Rc<Http>>, StartError> {
+    let Some(endpoint) = &config.clients.http else {
+        tracing::info!("no --http address was given: metrics, /livez and /readyz are not served");
+        return Ok(None);
+    };
+    let listener = Listener::bind(endpoint).await?;
+    tracing::info!(
+        "metrics, /livez and /readyz are served on http://{}",
+        listener.endpoint()?
+    );
+    let http = Http::new(config.data_dir.clone(), Rc::clone(loading));
+    tokio::task::spawn_local(Rc::clone(&http).accept(listener));
+    Ok(Some(http))
 }
 
 /// Listens for the other nodes, when it has an address for them.

@@ -86,6 +86,7 @@ impl Storage {
 
     /// Makes `batch` durable; [`Self::done`] then gives [`Input::Synced`].
     pub(super) fn persist(&self, batch: Batch) {
+        self.figures.note_order(clock::now());
         self.order(WriteJob::Persist(batch));
     }
 
@@ -100,6 +101,7 @@ impl Storage {
 
     /// Makes damaged entries durable again; [`Self::done`] then gives [`Input::Synced`].
     pub(super) fn patch(&self, id: BatchId, records: Vec<Record>) {
+        self.figures.note_order(clock::now());
         self.order(WriteJob::Patch { id, records });
     }
 

@@ -13,10 +13,10 @@ use noraftd::protocol::resp::Value;
 use noraftd::store::disk::{Disk, RealDisk};
 
 /// A small file system of its own, where this is allowed.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(pub(crate) tempfile::TempDir);
 
 impl SmallDisk {
-    fn mount(size: &str) -> Option<Self> {
+    pub(crate) fn mount(size: &str) -> Option<Self> {
         let dir = tempfile::tempdir().expect("a directory");
         let options = format!("size={size}");
         let mounted = Command::new("mount")

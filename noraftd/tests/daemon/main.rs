@@ -21,6 +21,7 @@ mod rejoin;
 mod rolling;
 mod secrets;
 mod security;
+mod seen;
 mod single;
 mod slow_link;
 mod snapshots;

@@ -41,6 +41,7 @@ use crate::record::{BatchId, Hole, Record, RecordKind};
 use crate::time::Instant;
 
 use self::giving::Serving;
+use super::counts::EndReason;
 use super::glance::Holes;
 use super::void::Lacking;
 use super::{Replica, ReplicaConfig};
@@ -310,7 +311,7 @@ impl Replica {
         let mut lost = self.repair.holes.range(first..);
         let has_lost = lost.any(|(index, _)| !self.repair.filled.contains_key(index));
         if self.is_leader() && (has_lost || self.needs_snapshot()) {
-            self.step_down();
+            self.step_down(EndReason::Damage);
         }
     }
 }

@@ -166,6 +166,7 @@ impl Replica {
             self.content.payloads.clear();
             self.durability.cut(applied);
         }
+        self.counts.snapshots_installed += 1;
         self.clock.follow(head.stamp);
         self.applied.replace(machine, position.index);
         self.content.ahead.forget_until(position.index);

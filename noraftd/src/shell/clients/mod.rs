@@ -7,6 +7,7 @@
 //! A client that takes more than that is disconnected by `house`.
 
 mod house;
+mod observed;
 mod own;
 mod proposing;
 mod switches;
@@ -40,6 +41,7 @@ use crate::protocol::http::is_http;
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::resp::{Reply, RequestParser};
 use crate::replica::event::{Input, RequestId};
+use observed::{CommandDurations, name_of};
 use switches::Leaders;
 
 /// All clients of this node.
@@ -62,6 +64,7 @@ pub(super) struct Clients {
     warnings: RateLimitedWarning,
     accepted: Cell<u64>,
     answered: Cell<u64>,
+    commands: CommandDurations,
     is_stopping: Cell<bool>,
     leaders: RefCell<Leaders>,
     http: RateLimitedWarning,
@@ -84,6 +87,7 @@ impl Clients {
             warnings: RateLimitedWarning::default(),
             accepted: Cell::default(),
             answered: Cell::default(),
+            commands: CommandDurations::default(),
             is_stopping: Cell::default(),
             leaders: RefCell::default(),
             http: RateLimitedWarning::default(),
@@ -179,6 +183,7 @@ impl Clients {
     }
 
     fn answer_waiter(&self, waiter: Waiter, outcome: &Outcome) {
+        self.commands.note(waiter.command, clock::now() - waiter.since);
         let (connection, sequence) = match waiter.asker {
             Asker::Client(connection, sequence) => (connection, sequence),
             // A task whose client has left waits no more.
@@ -298,6 +303,7 @@ impl Clients {
             self.warn_of_http(connection);
             return Next::End;
         }
+        connection.command.set(name_of(&args));
         let refused = {
             let mut session = connection.session.borrow_mut();
             let listens = session.subscriptions.refuse(&args, session.version);
@@ -366,6 +372,8 @@ impl Clients {
                 asker: Asker::Client(Rc::clone(connection), connection.begin()),
                 class,
                 bytes,
+                command: connection.command.get(),
+                since: clock::now(),
             },
             ask,
         );

@@ -14,6 +14,7 @@ use crate::protocol::command::{Class, Request};
 use crate::protocol::outcome::{Outcome, Refusal};
 use crate::protocol::resp::Reply;
 use crate::replica::event::{ConnectionId, Input};
+use crate::shell::clock;
 use crate::shell::connection::Connection;
 use crate::shell::requests::{Asker, Waiter};
 
@@ -45,12 +46,15 @@ impl Clients {
 
     /// The outcome of a read in the order of this connection.
     pub(super) async fn ask(&self, connection: &Rc<Connection>, request: Request) -> Outcome {
+        let command = connection.command.get();
         let connection = ConnectionId(connection.session.borrow().id);
         let (task, answer) = oneshot::channel();
         let waiter = Waiter {
             asker: Asker::Task(task),
             class: Class::Read,
             bytes: 0,
+            command,
+            since: clock::now(),
         };
         self.hand_over(waiter, |id| Input::Client {
             id,

@@ -6,6 +6,7 @@
 pub mod client;
 pub mod cluster;
 pub mod guarded;
+pub mod http;
 pub mod node;
 pub mod program;
 pub(crate) mod skip;

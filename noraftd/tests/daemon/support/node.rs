@@ -178,6 +178,11 @@ impl Node {
         self.wait().code()
     }
 
+    /// The address at which it serves HTTP.
+    pub fn http(&self) -> String {
+        eventually("the node serves HTTP", || self.log_line("are served on http://"))
+    }
+
     pub fn unix(&self) -> PathBuf {
         self.dir.join("client.sock")
     }
