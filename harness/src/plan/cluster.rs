@@ -86,6 +86,9 @@ pub struct ClientsPlan {
     /// what all accounts hold together may not change. The leader raises the level for them. Only in the simulation, and not
     /// beside `commands`.
     pub transactions: usize,
+    /// How many more that ask for each thing in a session (`NORAFT.ONCE`), by way of any node, after any error, until it is answered: it has to be
+    /// done once. The leader raises the level for them. Only in the simulation, and not beside `commands`.
+    pub retries: usize,
     /// Whether the clients of all commands ask for keys that go at some time, too; then the leader raises the level of the cluster. Only in the simulation.
     pub expiry: bool,
     /// Operations a second of all clients together; 0 is no limit.
@@ -106,6 +109,7 @@ impl Default for ClientsPlan {
             commands: 0,
             stale: 0,
             transactions: 0,
+            retries: 0,
             expiry: false,
             rate: 0,
             timeout: Span::from_millis(1500),
@@ -138,11 +142,17 @@ impl ClientsPlan {
         require(self.transactions <= CLIENTS_MAX, "clients.transactions", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.transactions)
         })?;
-        require(
-            self.transactions == 0 || self.commands == 0,
-            "clients.transactions",
-            || "cannot be beside `commands`".to_owned(),
-        )?;
+        require(self.retries <= CLIENTS_MAX, "clients.retries", || {
+            format!("must be at most {CLIENTS_MAX}, not {}", self.retries)
+        })?;
+        for (key, count) in [
+            ("clients.transactions", self.transactions),
+            ("clients.retries", self.retries),
+        ] {
+            require(count == 0 || self.commands == 0, key, || {
+                "cannot be beside `commands`".to_owned()
+            })?;
+        }
         require(self.stale <= CLIENTS_MAX, "clients.stale", || {
             format!("must be at most {CLIENTS_MAX}, not {}", self.stale)
         })?;

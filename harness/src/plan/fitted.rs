@@ -57,6 +57,9 @@ impl Plan {
         if std::mem::take(&mut clients.transactions) > 0 {
             left_out.push("clients.transactions: only a simulation has them".to_owned());
         }
+        if std::mem::take(&mut clients.retries) > 0 {
+            left_out.push("clients.retries: only a simulation has them".to_owned());
+        }
         if std::mem::take(&mut clients.expiry) {
             left_out.push("clients.expiry: only a simulation has them".to_owned());
         }

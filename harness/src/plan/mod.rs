@@ -6,7 +6,7 @@
 //! |-|-|
 //! | (top)          | `version` (1), `name`, `about`, `time`, `seed`                      |
 //! | `[cluster]`    | `nodes`, `heartbeat`, `election`, `segment_kib`, `power`, `network` |
-//! | `[clients]`    | `count`, `readers`, `pipelines`, `elsewhere_permille`, `commands`, `stale`, `transactions`, `expiry`, `rate`, `timeout`, `pause_after_error` |
+//! | `[clients]`    | `count`, `readers`, `pipelines`, `elsewhere_permille`, `commands`, `stale`, `transactions`, `retries`, `expiry`, `rate`, `timeout`, `pause_after_error` |
 //! | `[[workload]]` | `kind` register or log, its keys and mix; several share the clients |
 //! | `[nemesis]`    | `warmup`, `calm`, `lanes`, `impaired_max`                           |
 //! | `[[fault]]`    | `kind`, its target or shape, `weight`, `duration`                   |
@@ -248,7 +248,9 @@ impl Plan {
     /// Parts of snapshots have at least two to the power of this many bytes: of a large state, or where each part waits for a slow disk,
     /// smaller ones take longer than a run has time.
     pub(crate) fn chunk_bits_min(&self) -> u64 {
-        if self.workloads.iter().any(|workload| workload.padding() > 0) {
+        let is_padded = self.workloads.iter().any(|workload| workload.padding() > 0);
+        // What is asked for in sessions is never removed.
+        if is_padded || self.clients.retries > 0 {
             CHUNK_BITS_MIN_PADDED
         } else if self.sim.disk.sync_us >= SLOW_SYNC_US {
             CHUNK_BITS_MIN_SLOW

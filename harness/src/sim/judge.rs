@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::journal::coverage::watcher::Watcher;
 use super::journal::history::WorkloadHistory;
 use super::parts::phase::Phase;
+use super::parts::retriers::Retriers;
 use super::parts::rule::BrokenRule;
 use super::parts::stale_readers::StaleReaders;
 use super::parts::transactors::Transactors;
@@ -39,6 +40,9 @@ pub(super) fn judge(plan: Plan, seed: u64, world: World) -> Simulated {
     }
     if plan.clients.transactions > 0 {
         checks.push(transactions(&world.clients.transactors));
+    }
+    if plan.clients.retries > 0 {
+        checks.push(retries(&world.clients.retriers));
     }
     let mut results = Results::from_checks(counts, checks);
     let (faults, decisions_skipped) = world.nemesis.results();
@@ -197,6 +201,28 @@ fn transactions(all: &Transactors) -> CheckResult {
         seconds: 0.0,
         summary: Some(format!(
             "{sums} sums of all accounts were the same, with {moved} blocks carried out and {conflicts} not"
+        )),
+        explanation: None,
+        account: None,
+        usage: None,
+    }
+}
+
+/// What clients were answered that ask again; had anything been done twice, or not at all, the run would have ended there.
+fn retries(all: &Retriers) -> CheckResult {
+    let (done, unknown) = all.ended();
+    CheckResult {
+        model: "retries".to_owned(),
+        verdict: if done > 0 {
+            Outcome::Valid
+        } else {
+            Outcome::Unknown
+        },
+        operations: done,
+        seconds: 0.0,
+        summary: Some(format!(
+            "{done} things were done once, of {} requests; {unknown} more in sessions that ended, at most once",
+            all.requests
         )),
         explanation: None,
         account: None,

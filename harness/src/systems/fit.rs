@@ -41,6 +41,7 @@ pub fn fit(mut plan: Plan, system: &System, namespaces: Result<(), String>) -> R
         ("commands", &mut clients.commands),
         ("stale", &mut clients.stale),
         ("transactions", &mut clients.transactions),
+        ("retries", &mut clients.retries),
     ] {
         if std::mem::take(asked) > 0 {
             left_out.push(format!("clients.{key}: they are clients of noraftd"));

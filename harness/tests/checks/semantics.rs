@@ -111,7 +111,7 @@ impl Both {
 fn transaction(name: &str, keys: Vec<Bytes>) -> TransactionCommand {
     match name {
         "multi" => TransactionCommand::Multi,
-        "exec" => TransactionCommand::Exec,
+        "exec" => TransactionCommand::Exec(None),
         "discard" => TransactionCommand::Discard,
         "unwatch" => TransactionCommand::Unwatch,
         _ => TransactionCommand::Watch(keys),

@@ -45,9 +45,13 @@ fn commands<'a>(block: Block<'a>) -> impl Iterator<Item = Command<'a>> {
 
 /// `WATCH`: for each key the entry that last changed it.
 pub(super) fn modified(keys: &Keys, names: Args<'_>) -> Reply {
-    let indexes = names.iter().map(|name| keys.modified(name).get());
-    let indexes = indexes.map(|index| Reply::Integer(i64::try_from(index).unwrap_or(i64::MAX)));
-    Reply::Array(indexes.collect())
+    Reply::Array(names.iter().map(|name| version(keys, name)).collect())
+}
+
+/// `NORAFT.VERSION`: the entry that last changed the key.
+pub(super) fn version(keys: &Keys, key: &[u8]) -> Reply {
+    let index = keys.modified(key).get();
+    Reply::Integer(i64::try_from(index).unwrap_or(i64::MAX))
 }
 
 fn is_unchanged(keys: &Keys, block: Block<'_>) -> bool {
@@ -198,6 +202,23 @@ mod tests {
             assert_ne!(one.0.state_hash(), before, "only time goes on");
         }
         assert_eq!(one.run(&[], &[]), Reply::Array(Vec::new()));
+    }
+
+    #[test]
+    fn the_version_of_a_key_rises_with_each_owner_of_a_lock() {
+        let mut one = One::new();
+        let lock = ["SET lock one NX PX 100", "NORAFT.VERSION lock"];
+        let held = |index: i64| Reply::Array(vec![ok(), Reply::Integer(index)]);
+        assert_eq!(one.run(&[], &lock), held(4));
+        let taken = Reply::Array(vec![Reply::Null, Reply::Integer(4)]);
+        assert_eq!(one.run(&[], &lock), taken);
+        for _ in 0..10 {
+            one.ask("SET other v");
+        }
+        let version = request("NORAFT.VERSION lock").body;
+        assert_eq!(one.0.query(&version), Reply::Integer(0), "it went");
+        assert_eq!(one.run(&[], &lock), held(16));
+        assert_eq!(one.0.query(&version), Reply::Integer(16));
     }
 
     #[test]

@@ -12,6 +12,9 @@
 //! | 5 | when the key goes that has just begun; directly behind 1, 2 or 6, and only from level 1 on | milliseconds since the Unix epoch u64, not 0 |
 //! | 6 | the entry that last changed the key that has just begun; directly behind 1 or 2, and only from level 1 on | index u64, not 0 |
 //! | 7 | the entry that stands for those before any that are kept in 6; before all keys, and only from level 1 on. Where it is missing it is the snapshot's | index u64, not 0 |
+//! | 8 | a limit that was set; before all sessions, in the order of their numbers, and only from level 1 on | its number u8, its value u64 |
+//! | 9 | a session begins; before all keys, in the order of the ids, and only from level 1 on | id u64, the stamp of its last use u64, the newest number that is too old u64 |
+//! | 10 | a reply that it keeps, in the order of the numbers | number u64, the print of what was asked u64, the reply (`protocol::peer::outcome_codec`) |
 //! | 16 | the membership table; before all keys, and only if it has begun | its rows (count u32, `member.rs`), the ids that were removed (count u32, each u64), the highest id u64 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
@@ -22,11 +25,14 @@ use noraft::LogIndex;
 
 use super::Machine;
 use super::keys::{Keys, Value};
+use super::limits::Limits;
 use super::members::Members;
+use super::sessions::{KeptReply, Sessions};
 use super::stream::{Entry, Stream};
 use super::text::Text;
 use crate::level::Level;
-use crate::protocol::command::{Args, StreamId};
+use crate::protocol::command::{Args, Limit, StreamId};
+use crate::protocol::peer::outcome_codec::{read_reply, write_reply};
 use crate::protocol::read::Reader;
 use crate::time::Stamp;
 
@@ -41,7 +47,16 @@ impl Machine {
         let members = (!self.members.is_empty()).then(|| Item::Members(self.members.encode()));
         let first = Some(self.keys.first_kept()).filter(|first| *first > 0);
         let first = first.map(Item::FirstKept);
-        let mut items = level.into_iter().chain(first).chain(members).chain(keys);
+        let limits = self
+            .limits
+            .changed()
+            .map(|(limit, value)| Item::Limit(limit, value));
+        let sessions = self.sessions.iter().flat_map(|(id, used, oldest, kept)| {
+            let kept = kept.iter().map(Item::Kept);
+            std::iter::once(Item::Session { id, used, oldest }).chain(kept)
+        });
+        let head = level.into_iter().chain(first).chain(members);
+        let mut items = head.chain(limits).chain(sessions).chain(keys);
         std::iter::from_fn(move || {
             let mut chunk = BytesMut::new();
             while chunk.len() < CHUNK_BYTES {
@@ -58,6 +73,9 @@ impl Machine {
 pub struct Restoring {
     level: Level,
     members: Members,
+    limits: Limits,
+    last_limit: Option<Limit>,
+    sessions: Sessions,
     keys: Keys,
     newest: Option<Bytes>,
     stream: Option<Stream>,
@@ -93,6 +111,8 @@ impl Restoring {
             applied_index,
             level: self.level,
             members: self.members,
+            limits: Box::new(self.limits),
+            sessions: Box::new(self.sessions),
             keys: self.keys,
         }
     }
@@ -143,9 +163,34 @@ impl Restoring {
                 let members = Members::decode(reader.bytes()?);
                 self.members = members.filter(|_| is_in_place)?;
             }
+            TAG_LIMIT | TAG_SESSION | TAG_KEPT => {
+                let is_in_place = self.newest.is_none() && self.level >= Level::SESSION;
+                is_in_place.then(|| self.take_session_item(tag, reader))??;
+            }
             _ => return None,
         }
         Some(())
+    }
+
+    fn take_session_item(&mut self, tag: u8, reader: &mut Reader<'_>) -> Option<()> {
+        let fits = match tag {
+            TAG_LIMIT => {
+                let (limit, value) = Limit::read(reader)?;
+                let follows = self.last_limit.replace(limit) < Some(limit) && self.sessions.is_empty();
+                self.limits.set(limit, value);
+                follows && value != limit.first()
+            }
+            TAG_SESSION => {
+                let (id, used) = (reader.u64()?, Stamp::from_millis(reader.u64()?));
+                self.sessions.restore(id, used, reader.u64()?)
+            }
+            _ => {
+                let (number, print) = (reader.u64()?, reader.u64()?);
+                let reply = read_reply(&Bytes::copy_from_slice(reader.bytes()?))?;
+                self.sessions.restore_kept(KeptReply { number, print, reply })
+            }
+        };
+        fits.then_some(())
     }
 
     fn begin_key(&mut self, key: &[u8]) -> Option<()> {
@@ -175,6 +220,9 @@ enum Item<'a> {
     String { key: &'a Bytes, value: &'a Bytes },
     Stream { key: &'a Bytes, last_id: StreamId },
     FirstKept(u64),
+    Limit(Limit, u64),
+    Session { id: u64, used: Stamp, oldest: u64 },
+    Kept(&'a KeptReply),
     Modified(u64),
     Deadline(Stamp),
     Entry(&'a Entry),
@@ -223,6 +271,24 @@ impl Item<'_> {
                 put_bytes(key, out);
                 put_id(*last_id, out);
             }
+            Self::Limit(limit, value) => {
+                out.put_u8(TAG_LIMIT);
+                out.put_slice(&limit.put(*value));
+            }
+            Self::Session { id, used, oldest } => {
+                out.put_u8(TAG_SESSION);
+                [*id, used.as_millis(), *oldest]
+                    .into_iter()
+                    .for_each(|part| out.put_u64_le(part));
+            }
+            Self::Kept(kept) => {
+                out.put_u8(TAG_KEPT);
+                out.put_u64_le(kept.number);
+                out.put_u64_le(kept.print);
+                let mut reply = BytesMut::new();
+                write_reply(&kept.reply, &mut reply);
+                put_bytes(&reply, out);
+            }
             Self::FirstKept(index) => {
                 out.put_u8(TAG_FIRST_KEPT);
                 out.put_u64_le(*index);
@@ -270,179 +336,9 @@ const TAG_MEMBERS: u8 = 16;
 const TAG_DEADLINE: u8 = 5;
 const TAG_MODIFIED: u8 = 6;
 const TAG_FIRST_KEPT: u8 = 7;
+const TAG_LIMIT: u8 = 8;
+const TAG_SESSION: u8 = 9;
+const TAG_KEPT: u8 = 10;
 
 #[cfg(test)]
-mod tests {
-    use noraft::NodeId;
-
-    use super::*;
-    use crate::protocol::command::{self, Addresses, Member, MemberChange, Parsed, Part};
-    use crate::protocol::resp::Reply;
-
-    fn run(machine: &mut Machine, words: &[&[u8]]) {
-        let args = words.iter().map(|word| Bytes::copy_from_slice(word)).collect();
-        let Ok(Parsed::Replicated(request)) = command::parse(args) else {
-            panic!("{words:?} is a command that is replicated")
-        };
-        let index = LogIndex::new(machine.applied_index().get() + 1);
-        machine.apply(index, Stamp::from_millis(index.get()), &request.body);
-    }
-
-    fn state(keys: u32) -> Machine {
-        let mut machine = Machine::new();
-        for n in 0..keys {
-            let key = format!("key-{}", n * 7919 % keys);
-            run(&mut machine, &[b"SET", key.as_bytes(), &[n as u8; 100]]);
-            run(&mut machine, &[b"XADD", b"log", b"*", b"field", key.as_bytes()]);
-        }
-        run(&mut machine, &[b"SET", b"", b""]);
-        machine
-    }
-
-    fn restored(chunks: impl Iterator<Item = Bytes>) -> Option<Machine> {
-        restored_at(chunks, Stamp::default())
-    }
-
-    fn restored_at(chunks: impl Iterator<Item = Bytes>, clock: Stamp) -> Option<Machine> {
-        let mut restoring = Restoring::default();
-        for chunk in chunks {
-            restoring.take(&chunk).then_some(())?;
-        }
-        Some(restoring.finish(LogIndex::new(1), clock))
-    }
-
-    #[test]
-    fn a_state_survives_its_chunks() {
-        for keys in [0, 1, 5000] {
-            let machine = state(keys);
-            let chunks: Vec<Bytes> = machine.chunks().collect();
-            assert!(chunks.len() > keys as usize / 2000, "{}", chunks.len());
-            let back = restored(chunks.into_iter()).expect("what was written is read");
-            assert_eq!(back.state_hash(), machine.state_hash());
-            assert_eq!(back.read_state_hash(), machine.state_hash());
-            assert_eq!(back.key_count(), machine.key_count());
-        }
-    }
-
-    #[test]
-    fn the_level_is_in_the_image_from_level_1_on() {
-        let (mut machine, keys) = (state(3), state(3));
-        let request = command::Request::to_raise(Level::FLUSH);
-        let index = LogIndex::new(machine.applied_index().get() + 1);
-        let raised = machine.apply(index, Stamp::from_millis(1), &request.body);
-        assert_eq!(raised, Reply::Integer(1));
-        assert_ne!(machine.state_hash(), keys.state_hash());
-        let chunk = |machine: &Machine| machine.chunks().next().expect("there is a chunk");
-        let first = [&[TAG_FIRST_KEPT][..], &index.get().to_le_bytes()].concat();
-        assert_eq!(
-            chunk(&machine),
-            [&[TAG_LEVEL, 1], &first[..], &chunk(&keys)].concat()
-        );
-        let mut back = restored(machine.chunks()).expect("what was written is read");
-        assert_ne!(
-            back.state_hash(),
-            machine.state_hash(),
-            "the time is not in the image"
-        );
-        back.advance(LogIndex::new(2), machine.clock());
-        assert_eq!(
-            (back.level(), back.state_hash()),
-            (Level::FLUSH, machine.state_hash())
-        );
-        for strange in [&[TAG_LEVEL, 0][..], &[TAG_LEVEL, 1, TAG_LEVEL, 1], &[TAG_LEVEL]] {
-            assert!(restored([Bytes::copy_from_slice(strange)].into_iter()).is_none());
-        }
-        let late = [&chunk(&keys)[..], &[TAG_LEVEL, 1]].concat();
-        assert!(restored([Bytes::from(late)].into_iter()).is_none(), "behind keys");
-    }
-
-    #[test]
-    fn the_membership_table_is_in_the_image_before_all_keys() {
-        let mut machine = state(3);
-        let member = Member {
-            id: NodeId::new(3),
-            part: Part::Voter,
-            incarnation: 9,
-            addresses: Addresses::default(),
-        };
-        let begin = command::Request::to_change_members(&MemberChange::Begin(vec![member]));
-        let mut apply = |request: command::Request| {
-            let index = LogIndex::new(machine.applied_index().get() + 1);
-            machine.apply(index, Stamp::from_millis(1), &request.body)
-        };
-        let error = apply(begin.clone());
-        assert!(
-            matches!(error, Reply::Error(_)),
-            "at level 0 there is no table: {error:?}"
-        );
-        apply(command::Request::to_raise(Level::FLUSH));
-        assert_eq!(apply(begin), Reply::Status("OK"));
-        let back = restored_at(machine.chunks(), machine.keys.clock()).expect("what was written is read");
-        assert_eq!(back.members(), machine.members());
-        assert_eq!(back.state_hash(), machine.state_hash());
-        let bare = machine.without_members();
-        assert!(bare.members().is_empty() && bare.state_hash() != machine.state_hash());
-        let table = [
-            &[TAG_MEMBERS, machine.members().encode().len() as u8, 0, 0, 0][..],
-            &machine.members().encode(),
-        ];
-        let table = table.concat();
-        let level = &[TAG_LEVEL, 1][..];
-        let begun = |parts: &[&[u8]]| restored([Bytes::from(parts.concat())].into_iter()).is_some();
-        assert!(begun(&[level, &table]));
-        assert!(!begun(&[&table]), "without a level");
-        assert!(!begun(&[level, &table, &table]), "twice");
-    }
-
-    #[test]
-    fn a_clone_stays_what_it_was() {
-        let mut machine = state(300);
-        let (frozen, hash) = (machine.clone(), machine.state_hash());
-        run(&mut machine, &[b"SET", b"key-1", b"other"]);
-        run(&mut machine, &[b"XADD", b"log", b"*", b"field", b"more"]);
-        run(&mut machine, &[b"DEL", b"key-2"]);
-        assert_eq!(frozen.state_hash(), hash);
-        assert_ne!(machine.state_hash(), hash);
-    }
-
-    #[test]
-    fn no_bytes_panic_and_cut_chunks_are_refused() {
-        let chunk = state(3).chunks().next().expect("there is a chunk");
-        let mut whole = 0;
-        for end in 0..chunk.len() {
-            whole += u32::from(restored([chunk.slice(..end)].into_iter()).is_some());
-        }
-        assert!(whole <= 8, "only between items: {whole}");
-        for bit in 0..chunk.len() * 8 {
-            let mut bytes = chunk.to_vec();
-            bytes[bit / 8] ^= 1 << (bit % 8);
-            let _ = restored([Bytes::from(bytes)].into_iter());
-        }
-    }
-
-    #[test]
-    fn a_deadline_is_only_where_a_command_could_have_made_it() {
-        let one = |tag: u8| [&[tag][..], &1_u32.to_le_bytes(), b"k"].concat();
-        let key = [&one(TAG_STRING)[..], &0_u32.to_le_bytes()].concat();
-        let stream = [&one(TAG_STREAM)[..], &[1; 16]].concat();
-        let deadline = |millis: u64| [&[TAG_DEADLINE][..], &millis.to_le_bytes()].concat();
-        let level = [TAG_LEVEL, 1];
-        let read = |parts: &[&[u8]]| restored([Bytes::from(parts.concat())].into_iter());
-        for key in [&key, &stream] {
-            let machine = read(&[&level, key, &deadline(9)]).expect("it is read");
-            assert_eq!(machine.next_deadline(), Some(Stamp::from_millis(9)));
-            assert_eq!(machine.state_hash(), machine.read_state_hash());
-            assert!(read(&[key, &deadline(9)]).is_none(), "below the level");
-            assert!(read(&[&level, key, &deadline(0)]).is_none());
-            assert!(read(&[&level, key, &deadline(9), &deadline(9)]).is_none());
-        }
-        assert!(read(&[&level, &deadline(9)]).is_none(), "of no key");
-        assert!(read(&[&level, &deadline(9), &key]).is_none());
-        let entry = [&[TAG_ENTRY][..], &[1; 16], &[0; 4]].concat();
-        assert!(
-            read(&[&level, &stream, &entry, &deadline(9)]).is_none(),
-            "behind entries"
-        );
-        assert!(read(&[&level, &stream, &deadline(9), &entry]).is_some());
-    }
-}
+mod tests;

@@ -10,8 +10,10 @@ mod digest;
 mod expiry;
 mod image;
 mod keys;
+mod limits;
 mod members;
 mod reply;
+mod sessions;
 mod stream;
 mod streams;
 mod strings;
@@ -20,9 +22,11 @@ mod text;
 use noraft::LogIndex;
 
 use self::keys::Keys;
+use self::limits::Limits;
+use self::sessions::{Known, Sessions, print_of};
 use self::strings::Setting;
 use crate::level::Level;
-use crate::protocol::command::{Class, Command, MemberChange, Request, Timed};
+use crate::protocol::command::{Class, Command, MemberChange, Numbered, Request, SessionCommand, Timed};
 use crate::protocol::outcome::{Outcome, Refusal};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
@@ -39,6 +43,9 @@ pub struct Machine {
     applied_index: LogIndex,
     level: Level,
     members: Members,
+    /// Boxed, as the sessions are: a state is passed on from hand to hand.
+    limits: Box<Limits>,
+    sessions: Box<Sessions>,
     keys: Keys,
 }
 
@@ -49,6 +56,8 @@ impl Machine {
             applied_index: LogIndex::ZERO,
             level: Level::FIRST,
             members: Members::default(),
+            limits: Box::default(),
+            sessions: Box::default(),
             keys: Keys::default(),
         }
     }
@@ -75,8 +84,44 @@ impl Machine {
                 let change = MemberChange::decode(change).expect("what holds it was decoded");
                 self.members.apply(change)
             }
+            Some(Command::Session(command)) => self.about_sessions(index, stamp, command),
             Some(command) => execute(&mut self.keys, stamp, &command),
             None => undecodable(),
+        }
+    }
+
+    fn about_sessions(&mut self, index: LogIndex, stamp: Stamp, command: SessionCommand<'_>) -> Reply {
+        let now = self.keys.clock();
+        match command {
+            SessionCommand::Open => self.sessions.open(index, now, &self.limits),
+            SessionCommand::Once(numbered, body) => self.once(stamp, numbered, body),
+            SessionCommand::SetLimit(limit, value) => {
+                self.limits.set(limit, value);
+                Reply::Status("OK")
+            }
+            SessionCommand::Limits => self.limits.reply(),
+        }
+    }
+
+    /// Carries out a command of a session, unless it was carried out before. What a block depends on is no part of what is asked: who
+    /// asks again has watched again.
+    fn once(&mut self, stamp: Stamp, numbered: Numbered, body: &[u8]) -> Reply {
+        let Some(command) = Command::decode(body) else {
+            return undecodable();
+        };
+        let print = match command {
+            // A block of one command is not that command.
+            Command::Block(block) => print_of(block.bodies().chain([&b"EXEC"[..]])),
+            _ => print_of([body].into_iter()),
+        };
+        let now = self.keys.clock();
+        match self.sessions.look(numbered, print, now, &self.limits) {
+            Known::Answered(reply) => reply,
+            Known::New => {
+                let reply = execute(&mut self.keys, stamp, &command);
+                self.sessions.keep(numbered, print, &reply, now, &self.limits);
+                reply
+            }
         }
     }
 
@@ -111,6 +156,9 @@ impl Machine {
         }
         self.keys.advance(stamp);
         self.keys.sweep(SWEPT_KEYS_MAX);
+        if !self.sessions.is_empty() {
+            self.sessions.trim(self.keys.clock(), &self.limits, None);
+        }
     }
 
     /// Answers a command that only reads; any other gets an error.
@@ -120,6 +168,7 @@ impl Machine {
                 Reply::Integer(i64::try_from(self.applied_index.get()).unwrap_or(i64::MAX))
             }
             Some(_) if Request::level_of(body) > self.level => below_level(),
+            Some(Command::Session(SessionCommand::Limits)) => self.limits.reply(),
             Some(command) => read(&self.keys, &command).unwrap_or_else(|| {
                 Reply::Error("ERR a command that writes cannot be answered as a read".to_owned())
             }),
@@ -130,22 +179,32 @@ impl Machine {
     /// A digest of keys, values and streams: equal states have equal digests, in every process and version.
     /// Costs nothing: each change has kept it.
     pub fn state_hash(&self) -> u64 {
-        self.keys.digest().wrapping_add(self.cluster_sum())
+        let sessions = self.sessions.digest();
+        self.keys
+            .digest()
+            .wrapping_add(sessions)
+            .wrapping_add(self.cluster_sum())
     }
 
     /// What [`Self::state_hash`] has to be, from the whole state as it is in memory now.
     pub fn read_state_hash(&self) -> u64 {
-        self.keys.read_digest().wrapping_add(self.cluster_sum())
+        let sessions = self.sessions.read_digest();
+        self.keys
+            .read_digest()
+            .wrapping_add(sessions)
+            .wrapping_add(self.cluster_sum())
     }
 
-    /// What level, time and members contribute to the digest: nothing at level 0.
+    /// What level, time, members and limits contribute to the digest: nothing at level 0.
     fn cluster_sum(&self) -> u64 {
         let level = u64::from(self.level.get()).wrapping_mul(LEVEL_FACTOR);
         let clock = match self.level {
             Level::FIRST => 0,
             _ => self.keys.clock().as_millis().wrapping_mul(CLOCK_FACTOR),
         };
-        level.wrapping_add(clock).wrapping_add(self.members.digest())
+        [clock, self.members.digest(), self.limits.digest()]
+            .into_iter()
+            .fold(level, u64::wrapping_add)
     }
 
     /// The membership table.
@@ -153,10 +212,11 @@ impl Machine {
         &self.members
     }
 
-    /// The same state in a cluster that is begun with it: its members are its own.
+    /// The same state in a cluster that is begun with it: its members are its own, and so are its sessions, which its entries name.
     pub fn without_members(&self) -> Self {
         Self {
             members: Members::default(),
+            sessions: Box::default(),
             ..self.clone()
         }
     }
@@ -179,6 +239,11 @@ impl Machine {
     /// Number of those that go at some time.
     pub fn expiring_count(&self) -> usize {
         self.keys.expiring()
+    }
+
+    /// Number of sessions.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
     }
 
     /// The greatest stamp of the entries so far.
@@ -239,10 +304,13 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         | Command::XLen { .. }
         | Command::XRange { .. }
         | Command::Modified { .. }
+        | Command::Version { .. }
         | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
         // It asks about the state, and is no part of its history.
         Command::Index => undecodable(),
-        Command::Raise { .. } | Command::Member { .. } => unreachable!("the machine takes them before"),
+        Command::Raise { .. } | Command::Member { .. } | Command::Session(_) => {
+            unreachable!("the machine takes them before")
+        }
     }
 }
 
@@ -276,6 +344,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
         } => streams::range(keys, key, first..=last, reverse, limit),
         Command::XRead { count, streams } => streams::read(keys, count, streams),
         Command::Modified { keys: names } => block::modified(keys, names),
+        Command::Version { key } => block::version(keys, key),
         Command::Block(commands) => return block::read(keys, commands),
         Command::Set { .. }
         | Command::Del { .. }
@@ -294,7 +363,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
             key,
             command: Timed::Deadline(unit),
         } => expiry::deadline(keys, key, unit),
-        Command::Timed { .. } | Command::Index => return None,
+        Command::Timed { .. } | Command::Index | Command::Session(_) => return None,
     };
     debug_assert_eq!(command.class(), Class::Read);
     Some(reply)

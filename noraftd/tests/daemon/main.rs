@@ -22,6 +22,7 @@ mod rolling;
 mod secrets;
 mod security;
 mod seen;
+mod sessions;
 mod single;
 mod slow_link;
 mod snapshots;

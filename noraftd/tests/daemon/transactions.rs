@@ -7,7 +7,7 @@ use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::program::noraftd;
 
-fn upgrade(cluster: &Cluster) {
+pub(crate) fn upgrade(cluster: &Cluster) {
     let address = cluster.nodes[0].unix().display().to_string();
     eventually("the level rises, on every node", || {
         let raised = noraftd(&["upgrade", &address]).status.code() == Some(0);

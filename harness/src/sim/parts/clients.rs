@@ -13,6 +13,7 @@ use super::commands::Commands;
 use super::event::Event;
 use super::pipelines::Pipelines;
 use super::probes::Probes;
+use super::retriers::Retriers;
 use super::stale_readers::StaleReaders;
 use super::transactors::Transactors;
 use crate::client::{CallError, parse as parse_reply};
@@ -31,6 +32,8 @@ pub(crate) struct Clients {
     pub(crate) stale_readers: StaleReaders,
     /// Those that move amounts between accounts.
     pub(crate) transactors: Transactors,
+    /// Those that ask for each thing until it is answered.
+    pub(crate) retriers: Retriers,
     /// Writes that a driver from outside asks for.
     pub(crate) probes: Probes,
     pub(crate) list: Vec<SimClient>,
@@ -98,7 +101,10 @@ pub(crate) struct Finale {
 }
 
 impl Clients {
-    pub(crate) fn new(plan: &Plan, [prng, pipelines, commands, stale, transactors]: [Prng; 5]) -> Self {
+    pub(crate) fn new(
+        plan: &Plan,
+        [prng, pipelines, commands, stale, transactors, retriers]: [Prng; 6],
+    ) -> Self {
         let weights = plan.workloads.iter().map(|workload| workload.weight()).zip(0..);
         let interval = 1_000_000_000_u64.checked_div(plan.clients.rate).unwrap_or(0);
         let mut clients = Self {
@@ -106,6 +112,7 @@ impl Clients {
             commands: Commands::new(plan, &commands),
             stale_readers: StaleReaders::new(plan, &stale),
             transactors: Transactors::new(plan, &transactors),
+            retriers: Retriers::new(plan, &retriers),
             probes: Probes::default(),
             list: Vec::new(),
             rest: Resting::default(),
@@ -136,8 +143,9 @@ impl Clients {
         let commands = self.commands.list.iter_mut().map(|commander| &mut commander.prng);
         let readers = self.stale_readers.list.iter_mut().map(|reader| &mut reader.prng);
         let transactors = self.transactors.list.iter_mut().map(|client| &mut client.prng);
+        let retriers = self.retriers.list.iter_mut().map(|client| &mut client.prng);
         let all = clients.chain(pipelines).chain(commands).chain(readers);
-        for (at, prng) in (0..).zip(all.chain(transactors)) {
+        for (at, prng) in (0..).zip(all.chain(transactors).chain(retriers)) {
             *prng = root.fork(at);
         }
     }

@@ -144,6 +144,8 @@ pub(crate) enum RunEvent {
     ReadStale { reader: usize },
     /// A client that moves amounts between accounts may begin.
     Transact { client: usize },
+    /// A client that asks for each thing until it is answered may go on.
+    Retry { client: usize },
     /// A leader is cut off as it rises.
     BeginCoup { node: usize },
     /// It is heard again.

@@ -34,7 +34,7 @@ impl Levels {
     pub(crate) fn new(plan: &Plan, mut prng: Prng) -> Self {
         let changes = plan.has(KindName::Upgrade);
         let first = if changes { Level::FIRST } else { Level::SUPPORTED };
-        let clients = plan.clients.expiry || plan.clients.transactions > 0;
+        let clients = plan.clients.expiry || plan.clients.transactions > 0 || plan.clients.retries > 0;
         let takes_level = clients || plan.has(KindName::Member);
         let by_themselves = takes_level && (!changes || prng.chance(1, AUTO_ONE_IN));
         let may_return = changes && !by_themselves;

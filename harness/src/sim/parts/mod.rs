@@ -24,6 +24,7 @@ pub(crate) mod phase;
 pub(crate) mod pipelines;
 pub(crate) mod probes;
 pub(crate) mod queue;
+pub(crate) mod retriers;
 pub(crate) mod rot;
 pub(crate) mod rule;
 pub(crate) mod semantics;

@@ -83,6 +83,8 @@ pub enum Rule {
     ReadsAreYoung,
     /// A block of commands takes effect as one, and only if what it depends on is as it was.
     BlocksAreWhole,
+    /// What a client asks for in a session, however often, is applied once, and answered alike.
+    AppliedOnce,
     /// A leader answers a read when a majority of its voters has said, since the read came, that it follows.
     ReadsAreConfirmed,
     /// A write that was refused is never committed.
@@ -158,6 +160,7 @@ impl fmt::Display for Rule {
             Self::ReadsAreCurrent => "reads are current",
             Self::ReadsAreYoung => "reads are as young as they say",
             Self::BlocksAreWhole => "blocks are whole",
+            Self::AppliedOnce => "applied once",
             Self::ReadsAreConfirmed => "reads are confirmed",
             Self::RefusedIsNotDone => "what is refused is not done",
             Self::AskedIsAnswered => "what is asked is answered",

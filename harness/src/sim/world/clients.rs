@@ -25,6 +25,7 @@ use crate::sim::parts::network::delay;
 use crate::sim::parts::phase::Phase;
 use crate::sim::parts::pipelines::is_pipelined;
 use crate::sim::parts::probes::is_probe;
+use crate::sim::parts::retriers::retried;
 use crate::sim::parts::rule::Rule;
 use crate::sim::parts::stale_readers::stale_read;
 use crate::sim::parts::transactors::transacted;
@@ -176,6 +177,9 @@ impl World {
         }
         if let Some(request) = transacted(id) {
             return self.transact_answered(node, request, &outcome);
+        }
+        if let Some(request) = retried(id) {
+            return self.retry_answered(node, request, &outcome);
         }
         if let Some(read) = stale_read(id) {
             return self.stale_answered(read, outcome);

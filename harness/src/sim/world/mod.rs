@@ -24,6 +24,7 @@ mod outside;
 mod pipelines;
 mod rejoin;
 mod removal;
+mod retriers;
 mod settle;
 mod snapshots;
 mod stale_readers;
@@ -101,6 +102,7 @@ impl World {
                     FORK_COMMANDS,
                     FORK_STALE,
                     FORK_TRANSACTORS,
+                    FORK_RETRIERS,
                 ]
                 .map(|label| root.fork(label)),
             ),
@@ -149,6 +151,7 @@ impl World {
         self.begin_commands();
         self.begin_stale_readers();
         self.begin_transactors();
+        self.begin_retriers();
         self.begin_lanes();
         self.queue.push(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         let time = self.plan.time.as_millis() * MILLI;
@@ -236,6 +239,7 @@ impl World {
             RunEvent::Commands { client } => self.ask_commands(client),
             RunEvent::ReadStale { reader } => self.read_stale(reader),
             RunEvent::Transact { client } => self.transact(client),
+            RunEvent::Retry { client } => self.retry(client),
             RunEvent::BeginCoup { node } => self.begin_coup(node),
             RunEvent::EndCoup { node } => self.end_coup(node),
             RunEvent::Branch { seed } => self.branch_off(seed),
@@ -333,6 +337,7 @@ impl World {
         }
         self.compare_with_semantics();
         self.look_for_a_leader();
+        self.compare_retried(false);
         if self.progress.phase == Phase::Disturbed {
             self.queue.after(COMPARE_EVERY, Event::Run(RunEvent::Compare));
         }
@@ -394,6 +399,7 @@ const FORK_COMMANDS: u64 = 9;
 const FORK_LEVELS: u64 = 10;
 const FORK_STALE: u64 = 11;
 const FORK_TRANSACTORS: u64 = 12;
+const FORK_RETRIERS: u64 = 13;
 /// Clients do not begin all at once.
 const CLIENTS_START_WITHIN: u64 = 50 * MILLI;
 /// Hashing a state costs as much as thousands of events.

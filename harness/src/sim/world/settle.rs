@@ -43,12 +43,16 @@ impl World {
                 self.progress.phase = Phase::Converging;
                 self.progress.converge_by = self.queue.now() + self.plan.limits.recovery.as_millis() * MILLI;
             }
-            Phase::Converging if self.has_converged() => return self.finish(),
+            Phase::Converging if self.clients.retriers.are_done() && self.has_converged() => {
+                return self.finish();
+            }
             Phase::Converging if self.queue.now() > self.progress.converge_by => {
                 let node_summaries = self.node_summaries();
-                self.stand_still(format!(
-                    "the nodes do not come to the same applied index: {node_summaries}"
-                ));
+                let what = match self.clients.retriers.are_done() {
+                    true => "the nodes do not come to the same applied index",
+                    false => "not all that is asked for again and again is answered",
+                };
+                self.stand_still(format!("{what}: {node_summaries}"));
                 return;
             }
             Phase::Disturbed
@@ -172,6 +176,7 @@ impl World {
 
     fn finish(&mut self) {
         self.compare();
+        self.compare_retried(true);
         let serving: Vec<usize> = self.serving().collect();
         for at in serving {
             let applied = self.nodes[at].process.as_ref();

@@ -23,6 +23,7 @@
 //! | 16 | TTL, PTTL: through the log, for the time is that of the entry | milliseconds u8, key bytes |
 //! | 32 | the membership table changes (from level 1 on) | a change (`member.rs`) |
 //! | 33 | a block of commands, or of reads (from level 1 on) | [`Block`] |
+//! | 34 to 36, 75 | sessions and limits (from level 1 on) | `once.rs` |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
 //! | 66 | MGET | keys list |
@@ -33,6 +34,7 @@
 //! | 71 | XREAD | count u64 (0: all), list of keys and, in turn, 16 bytes of id or none for `$` |
 //! | 72 | how far the state is that answers; for nodes that announce `READ_INDEX` | none |
 //! | 73 | EXPIRETIME, PEXPIRETIME; from level 1 on | milliseconds u8, key bytes |
+//! | 76 | NORAFT.VERSION; from level 1 on | key bytes |
 //! | 74 | for each key the index at which it was last changed; from level 1 on | keys list |
 //!
 //! Invariant: one command has one encoding; decoding is total and accepts nothing else.
@@ -41,7 +43,10 @@ use bytes::{BufMut, BytesMut};
 
 use super::args::{LENGTH_BYTES, put_bytes};
 use super::streams::ID_BYTES;
-use super::{Args, Block, Class, Expiry, MemberChange, StreamId, StreamIdRequest, Streams, Timed};
+use super::{
+    Args, Block, Class, Expiry, MemberChange, SessionCommand, StreamId, StreamIdRequest, Streams, Timed,
+    block, once,
+};
 use crate::level::Level;
 use crate::protocol::read::Reader;
 
@@ -60,6 +65,8 @@ pub(super) const CLOCK: u8 = 9;
 pub(super) const BLOCK: u8 = 33;
 /// The opcode of [`Command::Modified`].
 pub(super) const MODIFIED: u8 = 74;
+/// The opcode of [`Command::Version`].
+pub(super) const VERSION: u8 = 76;
 /// The opcode of a [`Command::Set`] with an expiry.
 const SET_TIMED: u8 = 10;
 /// The opcode of [`Command::Index`].
@@ -141,6 +148,10 @@ pub enum Command<'a> {
     Index,
     /// What `EXEC` carries out.
     Block(Block<'a>),
+    /// Something about sessions, or the limits of the state.
+    Session(SessionCommand<'a>),
+    /// `NORAFT.VERSION key`: the index at which it was last changed, 0 when it does not exist.
+    Version { key: &'a [u8] },
     /// What `WATCH` keeps: for each key the index at which it was last changed, 0 when it does not exist.
     Modified { keys: Args<'a> },
 }
@@ -168,9 +179,11 @@ impl<'a> Command<'a> {
             | Self::XRange { .. }
             | Self::XRead { .. }
             | Self::Modified { .. }
+            | Self::Version { .. }
             | Self::Index => Class::Read,
             Self::Timed { command, .. } => command.class(),
-            Self::Block(block) => class_of(*block),
+            Self::Block(block) => block.class(),
+            Self::Session(command) => command.class(),
         }
     }
 
@@ -234,7 +247,11 @@ impl<'a> Command<'a> {
             68 => Self::Type { key: reader.bytes()? },
             69 => Self::XLen { key: reader.bytes()? },
             INDEX => Self::Index,
-            BLOCK => Self::Block(about_keys(Block::read(reader)?)?),
+            VERSION => Self::Version { key: reader.bytes()? },
+            BLOCK => Self::Block(block::about_keys(Block::read(reader)?)?),
+            once::ONCE..=once::SET_LIMIT | once::LIMITS => {
+                Self::Session(SessionCommand::read(opcode, reader)?)
+            }
             MODIFIED => Self::Modified {
                 keys: some_of(Args::read(reader)?)?,
             },
@@ -303,8 +320,10 @@ impl<'a> Command<'a> {
             Self::StrLen { key } => one_key(67, key, &mut out),
             Self::Type { key } => one_key(68, key, &mut out),
             Self::XLen { key } => one_key(69, key, &mut out),
+            Self::Version { key } => one_key(VERSION, key, &mut out),
             Self::Index => out.put_u8(INDEX),
-            Self::Block(block) => encode_block(block, &mut out),
+            Self::Block(block) => block.write(&mut out),
+            Self::Session(command) => command.write(&mut out),
             Self::Modified { keys } => list(MODIFIED, keys, &mut out),
             Self::XRange {
                 key,
@@ -340,12 +359,14 @@ impl<'a> Command<'a> {
                 keys.encoded_bytes()
             }
             Self::Block(block) => block.encoded_bytes(),
+            Self::Session(command) => command.variable_bytes(),
             Self::MSet { pairs } => pairs.encoded_bytes(),
             Self::XAdd { key, fields, .. } => key.len() + fields.encoded_bytes() + ID_BYTES,
             Self::IncrBy { key, .. }
             | Self::Get { key }
             | Self::StrLen { key }
             | Self::Type { key }
+            | Self::Version { key }
             | Self::XLen { key } => key.len(),
             Self::Index | Self::Clock => 0,
             Self::XRange { key, .. } => key.len() + 2 * ID_BYTES,
@@ -357,27 +378,13 @@ impl<'a> Command<'a> {
     }
 }
 
-/// A block of reads needs no entry.
-fn class_of(block: Block<'_>) -> Class {
-    let commands = || block.bodies().filter_map(Command::decode);
-    match commands().any(|command| command.class() == Class::Write) {
-        true => Class::Write,
-        false => Class::Read,
-    }
-}
-
-/// The block, if it has only what a block may have.
-fn about_keys(block: Block<'_>) -> Option<Block<'_>> {
-    let is_command = |body| is_about_keys(body) && Command::decode(body).is_some();
-    block.bodies().all(is_command).then_some(block)
-}
-
 /// True for what clients may put into a block. Looks at no more than the opcode.
 pub(super) fn is_about_keys(body: &[u8]) -> bool {
     match body {
         [BODY_VERSION, opcode, ..] => !matches!(
             *opcode,
-            FLUSH_ALL | RAISE | MEMBER | CLOCK | BLOCK | INDEX | MODIFIED
+            FLUSH_ALL | RAISE | MEMBER | CLOCK | BLOCK | INDEX | MODIFIED | once::ONCE
+                ..=once::SET_LIMIT | once::LIMITS
         ),
         _ => false,
     }
@@ -443,11 +450,6 @@ fn encode_set(
     put_bytes(key, out);
     put_bytes(value, out);
     expected.into_iter().for_each(|expected| put_bytes(expected, out));
-}
-
-fn encode_block(block: Block<'_>, out: &mut BytesMut) {
-    out.put_u8(BLOCK);
-    block.write(out);
 }
 
 fn encode_range(ends: (StreamId, StreamId), reverse: bool, limit: Option<u64>, out: &mut BytesMut) {

@@ -7,9 +7,11 @@ mod codec;
 mod expiry;
 mod expiry_parse;
 mod keys_parse;
+mod limit;
 mod local;
 mod local_parse;
 mod member;
+mod once;
 mod own;
 mod parse;
 mod sentinel_parse;
@@ -30,12 +32,14 @@ pub use args::{Args, ArgsIter, OwnedArgs};
 pub use block::Block;
 pub use codec::{BODY_VERSION, Command, SetCondition};
 pub use expiry::{Expiry, ExpiryCondition, TimeUnit};
+pub use limit::Limit;
 pub use local::{
     ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section, SentinelQuery,
     SubscriptionChange, Topic,
 };
 pub use member::{ADDRESS_BYTES_MAX, Addresses, Member, MemberChange, Part, is_address};
 pub(crate) use member::{read_rows, write_rows};
+pub use once::{Numbered, SessionCommand};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use stream_id::{StreamId, StreamIdRequest};
@@ -135,9 +139,16 @@ impl Request {
 
     /// The same, of the encoded command `body`.
     pub fn level_of(body: &[u8]) -> Level {
+        let inner = once::numbered_body(body).map_or(Level::FIRST, Self::level_of_plain);
+        Self::level_of_plain(body).max(inner)
+    }
+
+    /// The same, whatever is numbered in it.
+    fn level_of_plain(body: &[u8]) -> Level {
         match *body {
             [BODY_VERSION, codec::FLUSH_ALL | codec::MEMBER, ..] => Level::FLUSH,
-            [BODY_VERSION, codec::BLOCK | codec::MODIFIED, ..] => Level::BLOCK,
+            [BODY_VERSION, codec::BLOCK | codec::MODIFIED | codec::VERSION, ..] => Level::BLOCK,
+            [BODY_VERSION, once::ONCE..=once::SET_LIMIT | once::LIMITS, ..] => Level::SESSION,
             [BODY_VERSION, codec::CLOCK..=timed::LEFT | timed::DEADLINE, ..] => Level::EXPIRY,
             _ => Level::FIRST,
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
 
+use super::limit::Limit;
 use super::member::{Addresses, MemberChange, is_address};
 use crate::level::Level;
 use crate::record::MEMBERS_MAX;
@@ -50,6 +51,8 @@ pub enum OwnCommand {
         /// The level that a node which joins supports.
         level: Option<Level>,
     },
+    /// `NORAFT.LIMIT [name value]`: every limit of the state and its value; or one is set. Answered when that is committed.
+    Limit(Option<(Limit, u64)>),
     /// `NORAFT.TRANSFER [id]`: this voter, or any other, is to lead. Returns the leader of then.
     Transfer(Option<NodeId>),
     /// `NORAFT.UPGRADE`: the level that this node's version supports comes into force. Answered with the level when that
@@ -66,6 +69,7 @@ impl OwnCommand {
     pub fn is_order(&self) -> bool {
         match self {
             Self::Status | Self::Members | Self::Staleness(_) | Self::Challenge | Self::Prove(_) => false,
+            Self::Limit(limit) => limit.is_some(),
             Self::Snapshot
             | Self::ReadSnapshot { .. }
             | Self::Readmit { .. }

@@ -2,16 +2,16 @@
 
 use bytes::Bytes;
 
-use super::Parsed;
 use super::answers::ParseResult;
+use super::{Numbered, Parsed};
 
 /// A command about what a connection does as one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransactionCommand {
     /// `MULTI`
     Multi,
-    /// `EXEC`
-    Exec,
+    /// `EXEC`, which may be one command of a session
+    Exec(Option<Numbered>),
     /// `DISCARD`
     Discard,
     /// `WATCH key...`
@@ -25,7 +25,7 @@ pub(super) fn multi(_: &[Bytes]) -> ParseResult {
 }
 
 pub(super) fn exec(_: &[Bytes]) -> ParseResult {
-    Ok(Parsed::Transaction(TransactionCommand::Exec))
+    Ok(Parsed::Transaction(TransactionCommand::Exec(None)))
 }
 
 pub(super) fn discard(_: &[Bytes]) -> ParseResult {

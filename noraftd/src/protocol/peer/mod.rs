@@ -41,7 +41,7 @@
 mod codec;
 mod extensions;
 mod greeting_codec;
-mod outcome_codec;
+pub(crate) mod outcome_codec;
 mod position_codec;
 mod prints_codec;
 mod record_codec;

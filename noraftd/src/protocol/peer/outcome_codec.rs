@@ -62,6 +62,19 @@ pub(super) fn read_outcome(reader: &mut Reader<'_>, body: &Bytes) -> Option<Outc
     }
 }
 
+/// The reply that `body` is the encoding of, and nothing else.
+pub(crate) fn read_reply(body: &Bytes) -> Option<Reply> {
+    let mut reader = Reader::new(body);
+    let mut elements_left = REPLY_ELEMENTS_MAX;
+    let mut replies = ReplyReader {
+        reader: &mut reader,
+        body,
+        elements_left: &mut elements_left,
+    };
+    let reply = replies.reply(REPLY_DEPTH_MAX)?;
+    reader.end().map(|()| reply)
+}
+
 fn place<T: PartialEq>(all: &[T], item: &T) -> u8 {
     let at = all
         .iter()
@@ -74,7 +87,8 @@ fn at_place<T: Copy>(all: &[T], reader: &mut Reader<'_>) -> Option<T> {
     all.get(usize::from(reader.u8()?)).copied()
 }
 
-fn write_reply(reply: &Reply, out: &mut BytesMut) {
+/// Appends the encoding of a reply of the state machine.
+pub(crate) fn write_reply(reply: &Reply, out: &mut BytesMut) {
     match reply {
         Reply::Status(text) => out.extend_from_slice(&[0, place(&STATUSES, text)]),
         Reply::Error(text) => write_bytes(1, text.as_bytes(), out),

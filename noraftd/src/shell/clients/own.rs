@@ -63,6 +63,11 @@ impl Clients {
                     .propose(connection, Request::to_raise(Level::SUPPORTED))
                     .await;
             }
+            OwnCommand::Limit(None) => return self.propose(connection, Request::for_limits()).await,
+            OwnCommand::Limit(Some((limit, value))) => {
+                let request = Request::to_set_limit(limit, value);
+                return self.propose(connection, request).await;
+            }
             OwnCommand::Index => return self.propose(connection, Request::for_index()).await,
         };
         self.answer_in_turn(connection, reply, Next::Command).await

@@ -75,9 +75,13 @@ impl Clients {
             TransactionCommand::Discard => connection.session.borrow_mut().transaction.discard(),
             TransactionCommand::Unwatch => connection.session.borrow_mut().transaction.unwatch(),
             TransactionCommand::Watch(keys) => self.watch(connection, keys).await,
-            TransactionCommand::Exec => {
+            TransactionCommand::Exec(numbered) => {
                 let ended = connection.session.borrow_mut().transaction.end();
                 connection.kept.set(0);
+                let ended = ended.and_then(|block| match numbered {
+                    Some(numbered) => block.once(numbered),
+                    None => Ok(block),
+                });
                 let whole = ended.and_then(|request| self.node.check_size(&request).map(|()| request));
                 match whole {
                     Ok(request) => return self.propose_current(connection, request).await,

@@ -268,7 +268,7 @@ fn numbers(voters: &BTreeSet<NodeId>) -> Vec<u64> {
     voters.iter().map(|id| id.get()).collect()
 }
 
-/// Something that happens to a client of `READONLY`, or of `MULTI`.
+/// Something that happens to a client of `READONLY`, of `MULTI`, or of a session.
 #[derive(Debug)]
 pub(crate) enum SessionHappening<'a> {
     /// One reads a few things that may be old.
@@ -291,6 +291,14 @@ pub(crate) enum SessionHappening<'a> {
         number: u64,
         outcome: &'a Outcome,
     },
+    /// One asks for something, perhaps again.
+    Retries { client: usize, node: usize },
+    /// It is answered.
+    RetryIsAnswered {
+        client: usize,
+        number: u64,
+        outcome: &'a Outcome,
+    },
 }
 
 impl Hash for SessionHappening<'_> {
@@ -309,6 +317,12 @@ impl Hash for SessionHappening<'_> {
             }
             Self::TransactIsAnswered { client, number, .. } => {
                 write_all(to, &[0xbf, *client as u64, *number]);
+            }
+            Self::Retries { client, node } => {
+                write_all(to, &[0xd8, *client as u64, *node as u64]);
+            }
+            Self::RetryIsAnswered { client, number, .. } => {
+                write_all(to, &[0xd9, *client as u64, *number]);
             }
         }
     }
@@ -342,6 +356,17 @@ impl Display for SessionHappening<'_> {
                 number,
                 outcome,
             } => write!(f, "client {client} of accounts, request {number}: {outcome:?}"),
+            Self::Retries { client, node } => {
+                write!(f, "client {client} that asks again asks n{}", node + 1)
+            }
+            Self::RetryIsAnswered {
+                client,
+                number,
+                outcome,
+            } => write!(
+                f,
+                "client {client} that asks again, request {number}: {outcome:?}"
+            ),
         }
     }
 }

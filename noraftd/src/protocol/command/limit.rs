@@ -1,0 +1,134 @@
+//! Limits that decide what an entry does, and are therefore a part of the replicated state: `NORAFT.LIMIT`.
+//!
+//! Invariant: a number and a name mean the same in every version; a value that is read is one that the limit may have.
+
+use super::answers::{error, excerpt, is_word};
+use crate::protocol::read::Reader;
+use crate::protocol::resp::Reply;
+use crate::protocol::resp::number::parse_i64;
+use crate::record::PAYLOAD_BYTES_MAX;
+
+/// A limit of the replicated state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// How many sessions there are; the one that rests for the longest time ends first.
+    Sessions,
+    /// Bytes of all replies that sessions keep.
+    SessionBytes,
+    /// Milliseconds for which a session rests before it ends.
+    SessionIdle,
+}
+
+impl Limit {
+    /// Every limit; its place is its number.
+    pub const ALL: [Self; 3] = [Self::Sessions, Self::SessionBytes, Self::SessionIdle];
+
+    /// As commands call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sessions => "sessions",
+            Self::SessionBytes => "session-bytes",
+            Self::SessionIdle => "session-idle",
+        }
+    }
+
+    /// What it is until it is set.
+    pub const fn first(self) -> u64 {
+        match self {
+            Self::Sessions => 100_000,
+            Self::SessionBytes => 256 << 20,
+            Self::SessionIdle => 3_600_000,
+        }
+    }
+
+    /// The least and the most that it may be.
+    pub const fn bounds(self) -> (u64, u64) {
+        match self {
+            Self::Sessions => (1, 10_000_000),
+            // The largest reply has to fit.
+            Self::SessionBytes => (2 * PAYLOAD_BYTES_MAX as u64, 1 << 40),
+            Self::SessionIdle => (1000, 1 << 40),
+        }
+    }
+
+    /// Its place in [`Self::ALL`].
+    pub fn number(self) -> usize {
+        self as usize
+    }
+
+    /// True for a value that it may have.
+    pub fn admits(self, value: u64) -> bool {
+        let (least, most) = self.bounds();
+        (least..=most).contains(&value)
+    }
+
+    /// The limit and its value, as [`Self::put`] writes them.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<(Self, u64)> {
+        let limit = *Self::ALL.get(usize::from(reader.u8()?))?;
+        let value = reader.u64()?;
+        limit.admits(value).then_some((limit, value))
+    }
+
+    /// Its number (u8) and `value` (u64, little-endian).
+    pub(crate) fn put(self, value: u64) -> [u8; 9] {
+        let mut bytes = [0; 9];
+        let (number, rest) = bytes.split_at_mut(1);
+        number.fill(u8::try_from(self.number()).expect("there are few limits"));
+        rest.copy_from_slice(&value.to_le_bytes());
+        bytes
+    }
+
+    /// A limit by its name, and the value that a client gave.
+    ///
+    /// # Errors
+    ///
+    /// With the reply to give when there is no such limit, or it cannot be that.
+    pub(super) fn parse(name: &[u8], value: &[u8]) -> Result<(Self, u64), Reply> {
+        let known = Self::ALL.into_iter().find(|limit| is_word(name, limit.name()));
+        let Some(limit) = known else {
+            let name = excerpt(name, NAME_EXCERPT_BYTES_MAX);
+            return Err(error(format!("ERR there is no limit '{name}'")));
+        };
+        let value = parse_i64(value).and_then(|value| u64::try_from(value).ok());
+        let value = value.filter(|value| limit.admits(*value));
+        value.map(|value| (limit, value)).ok_or_else(|| {
+            let (least, most) = limit.bounds();
+            error(format!(
+                "ERR {} has to be a number from {least} to {most}",
+                limit.name()
+            ))
+        })
+    }
+}
+
+/// As much of an unknown name as the error repeats.
+const NAME_EXCERPT_BYTES_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_read_as_it_was_written_and_never_beyond_its_bounds() {
+        for (at, limit) in Limit::ALL.into_iter().enumerate() {
+            assert_eq!(limit.number(), at);
+            let (least, most) = limit.bounds();
+            for value in [least, limit.first(), most] {
+                let bytes = limit.put(value);
+                assert_eq!(Limit::read(&mut Reader::new(&bytes)), Some((limit, value)));
+                let text = value.to_string();
+                assert_eq!(
+                    Limit::parse(limit.name().as_bytes(), text.as_bytes()),
+                    Ok((limit, value))
+                );
+            }
+            for value in [least - 1, most + 1] {
+                assert_eq!(Limit::read(&mut Reader::new(&limit.put(value))), None);
+                assert!(Limit::parse(limit.name().as_bytes(), value.to_string().as_bytes()).is_err());
+            }
+        }
+        assert_eq!(Limit::read(&mut Reader::new(&[200; 9])), None);
+        assert!(Limit::parse(b"nosuch", b"1").is_err());
+        assert!(Limit::parse(b"sessions", b"many").is_err());
+    }
+}
