@@ -5,11 +5,10 @@
 //!
 //! Invariant: what is decoded has commands about keys, and no block among them: decoding does not nest (`codec`).
 
-use bytes::{BufMut, BytesMut};
+use bytes::BytesMut;
 use noraft::LogIndex;
 
-use super::codec::{BLOCK, is_about_keys};
-use super::{Args, Class, Command};
+use super::{Args, Class};
 use crate::protocol::read::Reader;
 
 /// The commands of a block, and what it depends on.
@@ -43,17 +42,15 @@ impl<'a> Block<'a> {
         Self::new(Args::read(reader)?, Args::read(reader)?)
     }
 
-    /// How it has to be executed: a block of reads needs no entry.
-    pub(super) fn class(&self) -> Class {
-        let mut commands = self.bodies().filter_map(Command::decode);
-        match commands.any(|command| command.class() == Class::Write) {
+    /// How it has to be executed: a block of reads needs no entry. `class_of` gives how each command has to be.
+    pub(super) fn class(&self, class_of: impl Fn(&'a [u8]) -> Option<Class>) -> Class {
+        match self.bodies().any(|body| class_of(body) == Some(Class::Write)) {
             true => Class::Write,
             false => Class::Read,
         }
     }
 
     pub(super) fn write(&self, out: &mut BytesMut) {
-        out.put_u8(BLOCK);
         self.watches.write(out);
         self.bodies.write(out);
     }
@@ -61,12 +58,6 @@ impl<'a> Block<'a> {
     pub(super) fn encoded_bytes(&self) -> usize {
         self.watches.encoded_bytes() + self.bodies.encoded_bytes()
     }
-}
-
-/// The block, if it has only what a block may have.
-pub(super) fn about_keys(block: Block<'_>) -> Option<Block<'_>> {
-    let is_command = |body| is_about_keys(body) && Command::decode(body).is_some();
-    block.bodies().all(is_command).then_some(block)
 }
 
 /// Bytes of an index.
@@ -80,7 +71,7 @@ mod tests {
 
     use super::*;
     use crate::level::Level;
-    use crate::protocol::command::{BODY_VERSION, Parsed, Request, parse};
+    use crate::protocol::command::{BODY_VERSION, Command, Parsed, Request, parse};
 
     fn body(line: &str) -> Bytes {
         let words = line.split(' ').map(|word| Bytes::from(word.to_owned()));

@@ -44,8 +44,7 @@ use bytes::{BufMut, BytesMut};
 use super::args::{LENGTH_BYTES, put_bytes};
 use super::streams::ID_BYTES;
 use super::{
-    Args, Block, Class, Expiry, MemberChange, SessionCommand, StreamId, StreamIdRequest, Streams, Timed,
-    block, once,
+    Args, Block, Class, Expiry, MemberChange, SessionCommand, StreamId, StreamIdRequest, Streams, Timed, once,
 };
 use crate::level::Level;
 use crate::protocol::read::Reader;
@@ -182,7 +181,7 @@ impl<'a> Command<'a> {
             | Self::Version { .. }
             | Self::Index => Class::Read,
             Self::Timed { command, .. } => command.class(),
-            Self::Block(block) => block.class(),
+            Self::Block(block) => block.class(class_of),
             Self::Session(command) => command.class(),
         }
     }
@@ -248,9 +247,15 @@ impl<'a> Command<'a> {
             69 => Self::XLen { key: reader.bytes()? },
             INDEX => Self::Index,
             VERSION => Self::Version { key: reader.bytes()? },
-            BLOCK => Self::Block(block::about_keys(Block::read(reader)?)?),
+            BLOCK => Self::Block(Block::read(reader).filter(|block| {
+                block
+                    .bodies()
+                    .all(|body| is_about_keys(body) && class_of(body).is_some())
+            })?),
             once::ONCE..=once::SET_LIMIT | once::LIMITS => {
-                Self::Session(SessionCommand::read(opcode, reader)?)
+                Self::Session(SessionCommand::read(opcode, reader, |body| {
+                    may_be_numbered(body) && class_of(body).is_some()
+                })?)
             }
             MODIFIED => Self::Modified {
                 keys: some_of(Args::read(reader)?)?,
@@ -322,7 +327,10 @@ impl<'a> Command<'a> {
             Self::XLen { key } => one_key(69, key, &mut out),
             Self::Version { key } => one_key(VERSION, key, &mut out),
             Self::Index => out.put_u8(INDEX),
-            Self::Block(block) => block.write(&mut out),
+            Self::Block(block) => {
+                out.put_u8(BLOCK);
+                block.write(&mut out);
+            }
             Self::Session(command) => command.write(&mut out),
             Self::Modified { keys } => list(MODIFIED, keys, &mut out),
             Self::XRange {
@@ -376,6 +384,15 @@ impl<'a> Command<'a> {
         };
         variable + FIXED_BYTES
     }
+}
+
+fn class_of(body: &[u8]) -> Option<Class> {
+    Command::decode(body).map(|command| command.class())
+}
+
+/// True for what may have a number in a session. Looks at no more than the opcode.
+pub(super) fn may_be_numbered(body: &[u8]) -> bool {
+    is_about_keys(body) || matches!(body, [BODY_VERSION, BLOCK, ..])
 }
 
 /// True for what clients may put into a block. Looks at no more than the opcode.

@@ -2,10 +2,7 @@
 //!
 //! Invariant: a number and a name mean the same in every version; a value that is read is one that the limit may have.
 
-use super::answers::{error, excerpt, is_word};
 use crate::protocol::read::Reader;
-use crate::protocol::resp::Reply;
-use crate::protocol::resp::number::parse_i64;
 use crate::record::PAYLOAD_BYTES_MAX;
 
 /// A limit of the replicated state.
@@ -77,32 +74,7 @@ impl Limit {
         rest.copy_from_slice(&value.to_le_bytes());
         bytes
     }
-
-    /// A limit by its name, and the value that a client gave.
-    ///
-    /// # Errors
-    ///
-    /// With the reply to give when there is no such limit, or it cannot be that.
-    pub(super) fn parse(name: &[u8], value: &[u8]) -> Result<(Self, u64), Reply> {
-        let known = Self::ALL.into_iter().find(|limit| is_word(name, limit.name()));
-        let Some(limit) = known else {
-            let name = excerpt(name, NAME_EXCERPT_BYTES_MAX);
-            return Err(error(format!("ERR there is no limit '{name}'")));
-        };
-        let value = parse_i64(value).and_then(|value| u64::try_from(value).ok());
-        let value = value.filter(|value| limit.admits(*value));
-        value.map(|value| (limit, value)).ok_or_else(|| {
-            let (least, most) = limit.bounds();
-            error(format!(
-                "ERR {} has to be a number from {least} to {most}",
-                limit.name()
-            ))
-        })
-    }
 }
-
-/// As much of an unknown name as the error repeats.
-const NAME_EXCERPT_BYTES_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -116,19 +88,11 @@ mod tests {
             for value in [least, limit.first(), most] {
                 let bytes = limit.put(value);
                 assert_eq!(Limit::read(&mut Reader::new(&bytes)), Some((limit, value)));
-                let text = value.to_string();
-                assert_eq!(
-                    Limit::parse(limit.name().as_bytes(), text.as_bytes()),
-                    Ok((limit, value))
-                );
             }
             for value in [least - 1, most + 1] {
                 assert_eq!(Limit::read(&mut Reader::new(&limit.put(value))), None);
-                assert!(Limit::parse(limit.name().as_bytes(), value.to_string().as_bytes()).is_err());
             }
         }
         assert_eq!(Limit::read(&mut Reader::new(&[200; 9])), None);
-        assert!(Limit::parse(b"nosuch", b"1").is_err());
-        assert!(Limit::parse(b"sessions", b"many").is_err());
     }
 }

@@ -12,6 +12,7 @@ mod local;
 mod local_parse;
 mod member;
 mod once;
+mod once_parse;
 mod own;
 mod parse;
 mod sentinel_parse;
@@ -139,7 +140,11 @@ impl Request {
 
     /// The same, of the encoded command `body`.
     pub fn level_of(body: &[u8]) -> Level {
-        let inner = once::numbered_body(body).map_or(Level::FIRST, Self::level_of_plain);
+        let inner = match body {
+            [BODY_VERSION, once::ONCE, rest @ ..] => rest.get(once::NUMBERED_BYTES..),
+            _ => None,
+        };
+        let inner = inner.map_or(Level::FIRST, Self::level_of_plain);
         Self::level_of_plain(body).max(inner)
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::answers::{AUTH_REFUSED, error, excerpt, is_word, wrong_arity};
 use super::table::CommandSpec;
-use super::{Command, OwnCommand, Parsed, Request, once};
+use super::{Command, OwnCommand, Parsed, Request, once_parse};
 use crate::protocol::resp::Reply;
 
 /// Parses a command with its arguments, the name first.
@@ -21,7 +21,7 @@ pub fn parse(args: Vec<Bytes>) -> Result<Parsed, Reply> {
     match CommandSpec::find(name) {
         Some(spec) if spec.accepts(args.len()) => (spec.parse)(&args),
         Some(spec) => Err(wrong_arity(spec.name)),
-        None => once::parse(&args)
+        None => once_parse::parse(&args, parse)
             .or_else(|| OwnCommand::parse(&args).map(|own| Ok(Parsed::Own(own))))
             .unwrap_or_else(|| {
                 Err(refused(name).unwrap_or_else(|| unknown(name, args.get(1..).unwrap_or_default())))
