@@ -13,6 +13,7 @@ use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
 use crate::support::skip::skip;
+use crate::transactions::upgrade;
 
 /// A program that writes through a library, and the lines it says.
 struct Writer {
@@ -64,6 +65,34 @@ impl Writer {
             by_leader = if is_leader { by_leader + 1 } else { 0 };
             self.last = line;
         }
+    }
+
+    /// The last number that it said.
+    fn counted(&mut self) -> i64 {
+        while let Ok(line) = self.lines.try_recv() {
+            self.last = line;
+        }
+        self.last.parse().unwrap_or_else(|_| panic!("'{}'", self.last))
+    }
+
+    /// Waits for a number like this, and gives it.
+    fn waits_for(&mut self, wanted: impl Fn(i64) -> bool) -> i64 {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE);
+            self.last = line.unwrap_or_else(|end| panic!("{end} after '{}'", self.last));
+            let number = self.counted();
+            if wanted(number) {
+                return number;
+            }
+        }
+    }
+
+    /// Ends it; the number that it said last.
+    fn end_of_count(mut self) -> String {
+        drop(self.child.stdin.take());
+        let status = eventually("the program ends", || self.child.try_wait().expect("a child"));
+        assert!(status.success(), "{status}");
+        self.lines.iter().last().unwrap_or_else(|| self.last.clone())
     }
 
     /// Ends it; the number that it wrote last.
@@ -120,15 +149,56 @@ fn javascript(name: &str, library: &str) -> Option<Command> {
     Some(command)
 }
 
+fn has_redis_py() -> bool {
+    let knows = Command::new("python3").args(["-c", "import redis"]).output();
+    let knows = knows.is_ok_and(|output| output.status.success());
+    if !knows {
+        skip("redis-py is not installed; scripts/setup.sh clients");
+    }
+    knows
+}
+
 #[test]
 fn redis_py_fails_over() {
-    let knows = Command::new("python3").args(["-c", "import redis"]).output();
-    if !knows.is_ok_and(|output| output.status.success()) {
-        return skip("redis-py is not installed; scripts/setup.sh clients");
+    if !has_redis_py() {
+        return;
     }
     let mut command = Command::new("python3");
     command.arg(folder("libraries/failover.py"));
     check(command, "redis-py");
+}
+
+/// The program in the book, which goes on to count, while leaders are killed: each number is counted once.
+#[test]
+fn redis_py_retries_through_any_node_and_nothing_is_done_twice() {
+    if !has_redis_py() {
+        return;
+    }
+    let mut cluster = Cluster::start(3, PeersOver::Tcp);
+    let ports = cluster.nodes.iter().map(|node| node.tcp.rsplit_once(':'));
+    let ports: Option<Vec<&str>> = ports.map(|parts| parts.map(|(_, port)| port)).collect();
+    let ports = ports.expect("addresses").join(", ");
+    upgrade(&cluster);
+    let page = std::fs::read_to_string(folder("docs/src/tasks/clients.md")).expect("the page");
+    let mut blocks = page.split("```python\n");
+    let block = blocks.find(|block| block.starts_with("import random"));
+    let (block, _) = block.and_then(|block| block.split_once("```")).expect("a program");
+    let program = block.replace("7611, 7612, 7613", &ports) + COUNT_ON;
+    assert!(program.contains(&ports), "{program}");
+    let mut command = Command::new("python3");
+    command.args(["-c", &program]);
+    let mut writer = Writer::start(command, "paid", &cluster);
+    let counted = writer.waits_for(|_| true);
+    for _ in 0..2 {
+        let leader = cluster.leader();
+        cluster.nodes[leader].kill();
+        let before = counted.max(writer.counted());
+        writer.waits_for(|number| number > before + BY_LEADER as i64);
+        cluster.nodes[leader].start();
+    }
+    let last = writer.end_of_count();
+    let reply = cluster.nodes[cluster.leader()].client().call(&["GET", "paid"]);
+    assert_eq!(reply, bulk(&last));
 }
 
 #[test]
@@ -200,6 +270,15 @@ fn check_switch(cluster: &mut Cluster, leader: usize) {
     assert_eq!(client.receive().expect("a message"), Value::Array(said.to_vec()));
 }
 
+/// Goes on from the program in the book until nothing more is to be done: until its input ends.
+const COUNT_ON: &str = "
+import itertools, select, sys
+
+for number in itertools.count(2):
+    print(once(nodes, session, number, 'INCR', 'paid'), flush=True)
+    if select.select([sys.stdin], [], [], 0)[0]:
+        break
+";
 /// So many writes in a row are no accident.
 const BY_LEADER: usize = 10;
 const BY_ANY: usize = 500;
