@@ -182,7 +182,9 @@ fn redis_py_retries_through_any_node_and_nothing_is_done_twice() {
     let page = std::fs::read_to_string(folder("docs/src/tasks/clients.md")).expect("the page");
     let mut blocks = page.split("```python\n");
     let block = blocks.find(|block| block.starts_with("import random"));
-    let (block, _) = block.and_then(|block| block.split_once("```")).expect("a program");
+    let (block, _) = block
+        .and_then(|block| block.split_once("```"))
+        .expect("a program");
     let program = block.replace("7611, 7612, 7613", &ports) + COUNT_ON;
     assert!(program.contains(&ports), "{program}");
     let mut command = Command::new("python3");

@@ -44,7 +44,8 @@ use bytes::{BufMut, BytesMut};
 use super::args::{LENGTH_BYTES, put_bytes};
 use super::streams::ID_BYTES;
 use super::{
-    Args, Block, Class, Expiry, MemberChange, SessionCommand, StreamId, StreamIdRequest, Streams, Timed, once,
+    Args, Block, Class, Expiry, MemberChange, SessionCommand, SetCondition, StreamId, StreamIdRequest,
+    Streams, Timed, once, set,
 };
 use crate::level::Level;
 use crate::protocol::read::Reader;
@@ -66,23 +67,8 @@ pub(super) const BLOCK: u8 = 33;
 pub(super) const MODIFIED: u8 = 74;
 /// The opcode of [`Command::Version`].
 pub(super) const VERSION: u8 = 76;
-/// The opcode of a [`Command::Set`] with an expiry.
-const SET_TIMED: u8 = 10;
 /// The opcode of [`Command::Index`].
 pub(super) const INDEX: u8 = 72;
-
-/// When `SET` sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SetCondition<'a> {
-    /// Always.
-    Always,
-    /// Only a key that does not exist (`NX`).
-    Missing,
-    /// Only a key that exists (`XX`).
-    Exists,
-    /// Only a key that holds exactly this value (`IFEQ`).
-    Equals(&'a [u8]),
-}
 
 /// A command of the state machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -200,7 +186,7 @@ impl<'a> Command<'a> {
 
     fn decode_fields(opcode: u8, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match opcode {
-            1 => decode_set(reader, false)?,
+            set::PLAIN => set::decode(reader, false)?,
             2 => Self::Del {
                 keys: some_of(Args::read(reader)?)?,
             },
@@ -234,7 +220,7 @@ impl<'a> Command<'a> {
                 Self::Member { change }
             }
             CLOCK => Self::Clock,
-            SET_TIMED => decode_set(reader, true)?,
+            set::TIMED => set::decode(reader, true)?,
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -286,7 +272,7 @@ impl<'a> Command<'a> {
                 condition,
                 get,
                 expiry,
-            } => encode_set(key, value, (condition, get, expiry), &mut out),
+            } => set::encode(key, value, (condition, get, expiry), &mut out),
             Self::Del { keys } => list(2, keys, &mut out),
             Self::MSet { pairs } => list(3, pairs, &mut out),
             Self::IncrBy { key, delta } => {
@@ -418,55 +404,6 @@ fn decode_range<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
         limit,
         key: reader.bytes()?,
     })
-}
-
-fn decode_set<'a>(reader: &mut Reader<'a>, expires: bool) -> Option<Command<'a>> {
-    let flags = reader.u8()?;
-    let expiry = match expires {
-        // One that never goes is set by the first of both commands.
-        true => Some(Expiry::read(reader)?).filter(|expiry| *expiry != Expiry::Never)?,
-        false => Expiry::Never,
-    };
-    let (key, value) = (reader.bytes()?, reader.bytes()?);
-    let condition = match flags >> 1 {
-        0 => SetCondition::Always,
-        1 => SetCondition::Missing,
-        2 => SetCondition::Exists,
-        3 => SetCondition::Equals(reader.bytes()?),
-        _ => return None,
-    };
-    Some(Command::Set {
-        key,
-        value,
-        condition,
-        get: flags & 1 == 1,
-        expiry,
-    })
-}
-
-fn encode_set(
-    key: &[u8],
-    value: &[u8],
-    (condition, get, expiry): (SetCondition<'_>, bool, Expiry),
-    out: &mut BytesMut,
-) {
-    let (code, expected) = match condition {
-        SetCondition::Always => (0, None),
-        SetCondition::Missing => (1, None),
-        SetCondition::Exists => (2, None),
-        SetCondition::Equals(expected) => (3, Some(expected)),
-    };
-    let flags = code << 1 | u8::from(get);
-    match expiry {
-        Expiry::Never => out.extend_from_slice(&[1, flags]),
-        Expiry::Keep | Expiry::After(_) | Expiry::At(_) => {
-            out.extend_from_slice(&[SET_TIMED, flags]);
-            expiry.write(out);
-        }
-    }
-    put_bytes(key, out);
-    put_bytes(value, out);
-    expected.into_iter().for_each(|expected| put_bytes(expected, out));
 }
 
 fn encode_range(ends: (StreamId, StreamId), reverse: bool, limit: Option<u64>, out: &mut BytesMut) {

@@ -16,6 +16,7 @@ mod once_parse;
 mod own;
 mod parse;
 mod sentinel_parse;
+mod set;
 mod stream_id;
 mod streams;
 mod streams_parse;
@@ -31,7 +32,7 @@ use noraft::LogIndex;
 
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use block::Block;
-pub use codec::{BODY_VERSION, Command, SetCondition};
+pub use codec::{BODY_VERSION, Command};
 pub use expiry::{Expiry, ExpiryCondition, TimeUnit};
 pub use limit::Limit;
 pub use local::{
@@ -43,6 +44,7 @@ pub(crate) use member::{read_rows, write_rows};
 pub use once::{Numbered, SessionCommand};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
+pub use set::SetCondition;
 pub use stream_id::{StreamId, StreamIdRequest};
 pub use streams::Streams;
 pub use timed::Timed;
