@@ -186,7 +186,7 @@ impl<'a> Command<'a> {
 
     fn decode_fields(opcode: u8, reader: &mut Reader<'a>) -> Option<Self> {
         Some(match opcode {
-            set::PLAIN => set::decode(reader, false)?,
+            set::PLAIN => Self::set(set::decode(reader, false)?),
             2 => Self::Del {
                 keys: some_of(Args::read(reader)?)?,
             },
@@ -220,7 +220,7 @@ impl<'a> Command<'a> {
                 Self::Member { change }
             }
             CLOCK => Self::Clock,
-            set::TIMED => set::decode(reader, true)?,
+            set::TIMED => Self::set(set::decode(reader, true)?),
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -261,6 +261,16 @@ impl<'a> Command<'a> {
         })
     }
 
+    fn set((key, value, (condition, get, expiry)): set::Fields<'a>) -> Self {
+        Self::Set {
+            key,
+            value,
+            condition,
+            get,
+            expiry,
+        }
+    }
+
     /// The command's only encoding.
     pub fn encode(&self) -> BytesMut {
         let mut out = BytesMut::with_capacity(self.encoded_bytes_about());
@@ -272,7 +282,7 @@ impl<'a> Command<'a> {
                 condition,
                 get,
                 expiry,
-            } => set::encode(key, value, (condition, get, expiry), &mut out),
+            } => set::encode((key, value, (condition, get, expiry)), &mut out),
             Self::Del { keys } => list(2, keys, &mut out),
             Self::MSet { pairs } => list(3, pairs, &mut out),
             Self::IncrBy { key, delta } => {

@@ -4,8 +4,8 @@
 
 use bytes::BytesMut;
 
+use super::Expiry;
 use super::args::put_bytes;
-use super::{Command, Expiry};
 use crate::protocol::read::Reader;
 
 /// When `SET` sets.
@@ -21,8 +21,11 @@ pub enum SetCondition<'a> {
     Equals(&'a [u8]),
 }
 
-/// The fields of a [`Command::Set`].
-pub(super) fn decode<'a>(reader: &mut Reader<'a>, expires: bool) -> Option<Command<'a>> {
+/// Key and value, the condition, `GET`, and when the key goes.
+pub(super) type Fields<'a> = (&'a [u8], &'a [u8], (SetCondition<'a>, bool, Expiry));
+
+/// The fields; those of the second opcode if it `expires`.
+pub(super) fn decode<'a>(reader: &mut Reader<'a>, expires: bool) -> Option<Fields<'a>> {
     let flags = reader.u8()?;
     let expiry = match expires {
         // One that never goes is set by the first of both commands.
@@ -37,22 +40,11 @@ pub(super) fn decode<'a>(reader: &mut Reader<'a>, expires: bool) -> Option<Comma
         3 => SetCondition::Equals(reader.bytes()?),
         _ => return None,
     };
-    Some(Command::Set {
-        key,
-        value,
-        condition,
-        get: flags & 1 == 1,
-        expiry,
-    })
+    Some((key, value, (condition, flags & 1 == 1, expiry)))
 }
 
 /// Opcode and fields.
-pub(super) fn encode(
-    key: &[u8],
-    value: &[u8],
-    (condition, get, expiry): (SetCondition<'_>, bool, Expiry),
-    out: &mut BytesMut,
-) {
+pub(super) fn encode((key, value, (condition, get, expiry)): Fields<'_>, out: &mut BytesMut) {
     let (code, expected) = match condition {
         SetCondition::Always => (0, None),
         SetCondition::Missing => (1, None),
@@ -72,7 +64,7 @@ pub(super) fn encode(
     expected.into_iter().for_each(|expected| put_bytes(expected, out));
 }
 
-/// The opcode of a [`Command::Set`] that never goes.
+/// The opcode of a `SET` of a key that never goes.
 pub(super) const PLAIN: u8 = 1;
 /// The opcode of one with an expiry.
 pub(super) const TIMED: u8 = 10;
