@@ -221,6 +221,30 @@ impl<'a> Command<'a> {
             }
             CLOCK => Self::Clock,
             set::TIMED => Self::set(set::decode(reader, true)?),
+            64..=71 | INDEX | VERSION | MODIFIED => Self::decode_read(opcode, reader)?,
+            BLOCK => Self::Block(Block::read(reader).filter(|block| {
+                block
+                    .bodies()
+                    .all(|body| is_about_keys(body) && class_of(body).is_some())
+            })?),
+            once::ONCE..=once::SET_LIMIT | once::LIMITS => {
+                Self::Session(SessionCommand::read(opcode, reader, |body| {
+                    may_be_numbered(body) && class_of(body).is_some()
+                })?)
+            }
+            other => {
+                let command = Timed::read(other, reader)?;
+                Self::Timed {
+                    key: reader.bytes()?,
+                    command,
+                }
+            }
+        })
+    }
+
+    /// The fields of one that reads.
+    fn decode_read(opcode: u8, reader: &mut Reader<'a>) -> Option<Self> {
+        Some(match opcode {
             64 => Self::Get { key: reader.bytes()? },
             65 => Self::Exists {
                 keys: some_of(Args::read(reader)?)?,
@@ -233,16 +257,6 @@ impl<'a> Command<'a> {
             69 => Self::XLen { key: reader.bytes()? },
             INDEX => Self::Index,
             VERSION => Self::Version { key: reader.bytes()? },
-            BLOCK => Self::Block(Block::read(reader).filter(|block| {
-                block
-                    .bodies()
-                    .all(|body| is_about_keys(body) && class_of(body).is_some())
-            })?),
-            once::ONCE..=once::SET_LIMIT | once::LIMITS => {
-                Self::Session(SessionCommand::read(opcode, reader, |body| {
-                    may_be_numbered(body) && class_of(body).is_some()
-                })?)
-            }
             MODIFIED => Self::Modified {
                 keys: some_of(Args::read(reader)?)?,
             },
@@ -251,13 +265,7 @@ impl<'a> Command<'a> {
                 count: reader.u64()?,
                 streams: Streams::new(some_of(Args::read(reader)?)?)?,
             },
-            other => {
-                let command = Timed::read(other, reader)?;
-                Self::Timed {
-                    key: reader.bytes()?,
-                    command,
-                }
-            }
+            _ => return None,
         })
     }
 
@@ -298,12 +306,7 @@ impl<'a> Command<'a> {
                 create,
                 id,
                 fields,
-            } => {
-                out.extend_from_slice(&[6, u8::from(create)]);
-                id.write(&mut out);
-                put_bytes(key, &mut out);
-                fields.write(&mut out);
-            }
+            } => encode_add(key, create, id, fields, &mut out),
             Self::FlushAll => out.put_u8(FLUSH_ALL),
             Self::Raise { level } => out.extend_from_slice(&[RAISE, level.get()]),
             Self::Member { change } => {
@@ -335,10 +338,7 @@ impl<'a> Command<'a> {
                 last,
                 reverse,
                 limit,
-            } => {
-                encode_range((first, last), reverse, limit, &mut out);
-                put_bytes(key, &mut out);
-            }
+            } => encode_range(key, (first, last), reverse, limit, &mut out),
             Self::XRead { count, streams } => {
                 out.put_u8(71);
                 out.put_u64_le(count);
@@ -416,11 +416,25 @@ fn decode_range<'a>(reader: &mut Reader<'a>) -> Option<Command<'a>> {
     })
 }
 
-fn encode_range(ends: (StreamId, StreamId), reverse: bool, limit: Option<u64>, out: &mut BytesMut) {
+fn encode_add(key: &[u8], create: bool, id: StreamIdRequest, fields: Args<'_>, out: &mut BytesMut) {
+    out.extend_from_slice(&[6, u8::from(create)]);
+    id.write(out);
+    put_bytes(key, out);
+    fields.write(out);
+}
+
+fn encode_range(
+    key: &[u8],
+    ends: (StreamId, StreamId),
+    reverse: bool,
+    limit: Option<u64>,
+    out: &mut BytesMut,
+) {
     out.extend_from_slice(&[70, u8::from(reverse)]);
     ends.0.write(out);
     ends.1.write(out);
     encode_limit(limit, out);
+    put_bytes(key, out);
 }
 
 fn encode_limit(limit: Option<u64>, out: &mut BytesMut) {
