@@ -17,6 +17,7 @@ use noraftd::exit::Exit;
 use noraftd::prng::Prng;
 use noraftd::store::inspect::Inspection;
 use noraftd::store::shadow::{CONTROL_FILE, LEDGER_FILE};
+use noraftd::store::{Finding, Verdict};
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis, evidence_of, round};
@@ -45,26 +46,27 @@ impl Nemesis {
         let (mut damaged, mut against) = (Vec::new(), Vec::new());
         for node in self.targets(fault.claim) {
             match self.strike(node, how, &mut prng).await {
-                Ok(words) => damaged.push((node, words)),
+                Ok(spoiled) => damaged.push((node, spoiled)),
                 Err(why) => against.push(format!("n{}: {why}", node.id)),
             }
         }
         let shown: Vec<String> = damaged
             .iter()
-            .map(|(node, words)| format!("n{}: {words}", node.id))
+            .map(|(node, spoiled)| format!("n{}: {}", node.id, spoiled.words))
             .collect();
         self.record(EventKind::FaultOk, fault, Some(&shown.join(", ")));
         fault.rest().await;
         self.bring_back(fault.claim).await;
         let mut seen = Vec::new();
-        for (node, words) in damaged {
-            seen.push(format!("n{}: {words}; {}", node.id, self.await_whole(node).await));
+        for (node, spoiled) in damaged {
+            let said = self.await_whole(node, spoiled.shows.as_ref()).await;
+            seen.push(format!("n{}: {}; {said}", node.id, spoiled.words));
         }
         evidence_of(seen, against)
     }
 
     /// Kills a node and damages its files, if the atlas allows that.
-    async fn strike(&self, node: &Node, how: FileDamage, prng: &mut Prng) -> Result<String, String> {
+    async fn strike(&self, node: &Node, how: FileDamage, prng: &mut Prng) -> Result<Spoiled, String> {
         if !matches!(node.ground, Ground::Plain | Ground::Shadow) {
             return Err("its files are on a file system of its own".to_owned());
         }
@@ -103,7 +105,14 @@ impl Nemesis {
         if done.is_empty() {
             return Err("it has nothing that may be damaged so".to_owned());
         }
-        Ok(done.join(", "))
+        Ok(Spoiled {
+            words: done.join(", "),
+            shows: Inspection::of_files(&files)
+                .report
+                .findings
+                .into_iter()
+                .find(|finding| SHOWS.contains(&finding.verdict)),
+        })
     }
 
     /// True when all others but a minority say that they miss nothing.
@@ -149,8 +158,9 @@ impl Nemesis {
         Some(new)
     }
 
-    /// Waits until a node that was damaged misses nothing any more; gives what it said of its damage.
-    pub(super) async fn await_whole(&self, node: &Node) -> String {
+    /// Waits until a node that was damaged misses nothing any more; gives what it said of its damage. Where its files show damage for
+    /// certain, it has to say so.
+    pub(super) async fn await_whole(&self, node: &Node, shows: Option<&Finding>) -> String {
         let started = Instant::now();
         if node.process.has_crashed() {
             let how = node
@@ -166,10 +176,10 @@ impl Nemesis {
             return "it did not come back".to_owned();
         }
         self.atlas().note_started(place(node));
-        let mut findings = None;
+        let mut first = None;
         while started.elapsed() < REPAIR_MAX {
             if let Some(health) = health(node.door.address, PATIENCE).await {
-                findings.get_or_insert_with(|| findings_of(&health));
+                first.get_or_insert(health);
             }
             self.look_at_disks().await;
             if !self.is_damaged(node) {
@@ -177,7 +187,15 @@ impl Nemesis {
             }
             sleep(LOOK_EVERY).await;
         }
-        let found = findings.unwrap_or_else(|| "it said nothing".to_owned());
+        if let (Some(found), Some(finding)) = (&first, shows)
+            && !names_damage(found, &finding.file)
+        {
+            self.break_promise(format!(
+                "n{} started and did not say that its disk is damaged: {finding}",
+                node.id
+            ));
+        }
+        let found = first.map_or_else(|| "it said nothing".to_owned(), |health| findings_of(&health));
         if self.is_damaged(node) {
             // What holds it up may be another fault: the end of the run demands that all are whole.
             return format!("{found}; not whole within {REPAIR_MAX:?}");
@@ -277,6 +295,20 @@ impl Nemesis {
     }
 }
 
+/// A node whose files are damaged.
+struct Spoiled {
+    /// What was done to them.
+    words: String,
+    /// What a reader of the files finds: damage for certain, not what an interrupted write may have left.
+    shows: Option<Finding>,
+}
+
+/// True when a node said of this file that it is damaged.
+fn names_damage(health: &Health, file: &str) -> bool {
+    let mut findings = health.recovery.iter();
+    findings.any(|line| line.starts_with(file) && line.contains(": damage"))
+}
+
 /// Nodes count from one, disks from zero.
 pub(super) fn place(node: &Node) -> usize {
     node.id as usize - 1
@@ -328,6 +360,8 @@ fn write(directory: &Path, corruption: &Corruption) -> io::Result<()> {
     }
 }
 
+/// Findings that only damage explains, and that others can repair.
+const SHOWS: [Verdict; 2] = [Verdict::Damage, Verdict::DamageAtMark];
 /// The exit code of a node that refuses what is in its directory.
 pub(super) const REFUSES: i32 = Exit::Data as i32;
 /// Separates these draws from those of the targets.

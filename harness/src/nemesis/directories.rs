@@ -126,7 +126,7 @@ impl Nemesis {
         let started = Instant::now();
         shown.push_str(&match self.set_up(node, SET_UP_MAX).await {
             Ok(()) => {
-                let said = self.await_whole(node).await;
+                let said = self.await_whole(node, None).await;
                 format!("; set up again within {:?}; {said}", round(started.elapsed()))
             }
             Err(why) => format!("; not yet set up again: {why}"),

@@ -1,11 +1,13 @@
 //! Pages in the wrong place, beside other damage: what they repeat is never taken for more than it is.
 
+use std::sync::Arc;
+
 use noraftd::prng::Prng;
 use noraftd::record::{Append, Batch, BatchId, HardState};
 use noraftd::store::disk::memory::MemDisk;
-use noraftd::store::{OpenError, Verdict};
+use noraftd::store::{OpenError, Options, Store, Verdict};
 
-use crate::common::{at, command, create, open, term_entry};
+use crate::common::{at, command, create, genesis, identity, open, options, term_entry};
 use crate::damage::{Outcome, marked};
 
 const PAGE: usize = 4096;
@@ -147,5 +149,69 @@ fn a_page_of_a_batch_in_the_place_of_another_page_of_it_leaves_no_gap() {
                 Err(other) => panic!("{what}: {other}"),
             }
         }
+    }
+}
+
+/// A sealed segment with entries 1 to 5 on pages 2 to 6, and the SEAL after them: page 1 has the batch that a directory begins
+/// with.
+fn sealed() -> MemDisk {
+    let disk = MemDisk::new();
+    let options = Options {
+        segment_bytes: 10 * PAGE as u64,
+        ..options()
+    };
+    let (mut store, _) = Store::create(Arc::new(disk.clone()), options, identity(), &genesis()).unwrap();
+    for index in 1..=7 {
+        let entry = match index {
+            1 => term_entry(1, 1),
+            _ => command(1, index, b"a payload of some bytes"),
+        };
+        let batch = Batch {
+            id: BatchId(index),
+            base: None,
+            hard_state: (index == 1).then_some(HardState {
+                term: 1,
+                voted_for: Some(2),
+            }),
+            append: Some(Append {
+                prev: at(u64::from(index > 1), index - 1),
+                records: vec![entry],
+            }),
+        };
+        store.persist(&batch).expect("it is written");
+    }
+    disk
+}
+
+/// The index of a segment shows which of two pages that repeat one batch is where it was written: its entry is readable,
+/// whatever is lost around it.
+#[test]
+fn of_two_pages_with_one_batch_the_one_that_the_index_names_is_read() {
+    let disk = sealed();
+    let name = "segment-0000000000000001";
+    let whole = disk.files()[name].clone();
+    assert!(
+        disk.files().contains_key("segment-0000000000000002"),
+        "it is sealed"
+    );
+    for (page, own) in (2..=5).flat_map(|page| (page + 1..=5).map(move |own| (page, own))) {
+        let mut bytes = whole.clone();
+        bytes.copy_within(own * PAGE..(own + 1) * PAGE, page * PAGE);
+        bytes[(page + 1) * PAGE..own * PAGE].fill(0);
+        bytes[(own + 1) * PAGE..(own + 2) * PAGE].fill(0);
+        disk.overwrite(name, bytes);
+        let copy = MemDisk::new();
+        copy.replace(disk.files());
+        let (_, recovered) = open(&copy).expect("what is lost is known");
+        let holes: Vec<u64> = recovered
+            .holes
+            .iter()
+            .map(|hole| hole.position.index.get())
+            .collect();
+        let lost: Vec<u64> = (page..=own + 1)
+            .filter(|at| *at != own)
+            .map(|at| at as u64 - 1)
+            .collect();
+        assert_eq!(holes, lost, "page {page} repeats page {own}");
     }
 }

@@ -55,6 +55,10 @@ pub enum Rule {
     PassedOnOverAConnection,
     /// What a node misses is in its log.
     MissingIsInTheLog,
+    /// What a node cannot read is what it misses.
+    DamageIsMissed,
+    /// A snapshot in parts goes on where what is written of it ends.
+    ReceivedInOrder,
     /// A pulse says the term that is on its sender's disk.
     Pulses,
     /// What is sent is what arrives, and flipped bits are noticed.
@@ -146,6 +150,8 @@ impl fmt::Display for Rule {
             Self::SentIsKept => "what is sent is kept",
             Self::PassedOnOverAConnection => "passed on over a connection",
             Self::MissingIsInTheLog => "what is missed is in the log",
+            Self::DamageIsMissed => "what is found damaged is missed",
+            Self::ReceivedInOrder => "what is received goes on where it ended",
             Self::Pulses => "pulses",
             Self::Frames => "frames",
             Self::IntactPayloads => "intact payloads",

@@ -4,6 +4,8 @@
 //! acknowledgement or an echo that is still right about its own term, and proves nothing of the later one. Chance hardly ever
 //! makes a message that old, for connections are replaced and terms are long.
 //!
+//! Of requests that are passed on, the last of each connection arrives once more as soon as another leader has risen.
+//!
 //! And echoes that come back a round too late: the last one of each connection, when its leader continues that was paused.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -17,6 +19,8 @@ pub(crate) struct Stale {
     kept: VecDeque<Late>,
     /// By link, the last echo that was sent over it, and over which connection.
     echoes: BTreeMap<usize, (u64, PeerMessage)>,
+    /// By link, the last request that was passed on over it, and over which connection.
+    requests: BTreeMap<usize, (u64, PeerMessage)>,
     /// Requests that a node passes on are kept, too.
     keeps_requests: bool,
     prng: Prng,
@@ -40,6 +44,7 @@ impl Stale {
         Self {
             kept: VecDeque::new(),
             echoes: BTreeMap::new(),
+            requests: BTreeMap::new(),
             keeps_requests,
             prng,
         }
@@ -53,6 +58,9 @@ impl Stale {
     /// A message is sent over a link: of a thousand answers, `permille` are kept, too.
     pub(crate) fn note(&mut self, permille: u64, (link, epoch): (usize, u64), message: &PeerMessage) {
         let is_request = matches!(message, PeerMessage::Forward { .. }) && self.keeps_requests;
+        if is_request {
+            self.requests.insert(link, (epoch, message.clone()));
+        }
         let is_kept = is_request || is_answer(message);
         if permille == 0 || !is_kept || !self.prng.chance(permille, 1000) {
             return;
@@ -94,9 +102,22 @@ impl Stale {
         self.kept = kept;
         self.kept.iter_mut().for_each(|kept| kept.leaders -= 1);
         let due: VecDeque<Late> = due;
-        due.into_iter()
+        let mut due: Vec<(u64, Late)> = due
+            .into_iter()
             .map(|kept| (self.prng.below(within.max(1)), kept))
-            .collect()
+            .collect();
+        // The leader that they were meant for may be the one that leads no more, and has not answered yet.
+        let requests = std::mem::take(&mut self.requests);
+        due.extend(requests.into_iter().map(|(link, (epoch, message))| {
+            let late = Late {
+                link,
+                epoch,
+                message,
+                leaders: 0,
+            };
+            (0, late)
+        }));
+        due
     }
 }
 
@@ -167,6 +188,27 @@ mod tests {
         stale.note_echo((5, 7), &pulsed(3));
         let last = stale.last_echoes(&[4, 5, 6], |link, epoch| (link, epoch) == (4, 2));
         assert_eq!(last, [(4, 2, pulsed(2))]);
+    }
+
+    #[test]
+    fn the_last_request_of_a_connection_comes_again_when_another_leader_has_risen() {
+        let forward = |id| PeerMessage::Forward {
+            id,
+            boot: 1,
+            term: Term::new(1),
+            request: noraftd::protocol::command::Request::for_clock(),
+        };
+        for keeps in [false, true] {
+            let mut stale = Stale::new(Prng::new(1), keeps);
+            (1..=3).for_each(|id| stale.note(0, (4, 2), &forward(id)));
+            let again = stale.leader_rose(100);
+            let last: Vec<_> = again
+                .iter()
+                .map(|(_, late)| (late.link, late.epoch, &late.message))
+                .collect();
+            assert_eq!(last == [(4, 2, &forward(3))], keeps);
+            assert!(stale.leader_rose(100).is_empty());
+        }
     }
 
     #[test]

@@ -130,7 +130,11 @@ impl World {
         let last = core.log().last_position().index;
         let applied = process.replica.machine().applied_index().get();
         let goes_on = self.checks.goes_on(at, applied);
-        let misses = self.checks.misses(at, &process.replica);
+        let misses = self
+            .checks
+            .misses(at, &process.replica)
+            .and_then(|()| self.checks.disk_news.driven(at, &process.replica))
+            .and_then(|()| self.checks.granting.driven(&process.replica));
         let hands_over = handing_over::driven(&process.replica, instant);
         let is_held = kept::check_held(at, process.replica.durable_index(), last);
         // Nodes that hold different things are what the other rules are there to find; the daemon must not find more.
@@ -197,6 +201,8 @@ impl World {
                 self.queue.after(takes, done);
             }
             Output::ReceiveSnapshot { id, offset, bytes } => {
+                let goes_on = self.checks.disk_news.given(at, id, offset);
+                self.check(goes_on);
                 self.give_snapshot(at, SnapshotJob::Receive { id, offset, bytes });
             }
             Output::Send { to, message } => self.send(at, to.get() as usize - 1, message),

@@ -283,6 +283,7 @@ impl World {
         if let Input::Client { id, request, .. } = &input {
             self.checks.levels.asked(id.0, request);
         }
+        self.checks.disk_news.said(node, &input);
         process.inbox.push(input);
         let life = self.nodes[node].life;
         let loop_us = self.plan.sim.node.loop_us;

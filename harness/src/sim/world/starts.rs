@@ -214,6 +214,8 @@ impl World {
         } = opened;
         self.journal.counters.processes.starts += 1;
         self.atlas.note_started(at);
+        self.checks.disk_news.started(at);
+        self.checks.granting.started(self.nodes[at].id);
         if let Some((_, snapshot)) = &snapshot {
             self.note_state(at, snapshot);
         }

@@ -3,11 +3,13 @@
 //! Invariant: pure, and total: any bytes give an answer.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::format::batch::{BatchHeader, Kind, RecordHeader, record_seed};
 use crate::store::format::check::check_record;
 use crate::store::format::layout::{BATCH_HEADER_BYTES, RECORD_HEADER_BYTES};
 use crate::store::format::layout::{PAGE, SECTOR, is_zero};
+use crate::store::format::seal::SealIndex;
 use crate::store::format::segment::{Link, SegmentHeader};
 
 /// Valid batches after an invalid one.
@@ -45,7 +47,8 @@ pub(in crate::store) fn as_resized<'a>(bytes: &'a [u8], header: &SegmentHeader) 
     }
 }
 
-/// Every intact header from the page at `from` on of a batch that fits, whether the batch is valid or not.
+/// Every intact header from the page at `from` on of a batch that fits, whether the batch is valid or not. Where pages
+/// repeat the header of a batch, and the segment's index shows at which of them the whole batch was written, only that one.
 pub(in crate::store) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Heads {
     let pages = (from..bytes.len()).step_by(PAGE);
     let head = |at: usize| {
@@ -53,7 +56,54 @@ pub(in crate::store) fn batch_heads(bytes: &[u8], from: usize, salt: u64) -> Hea
         let fits = head.records > 0 && head.span() <= (bytes.len() - at) as u64;
         fits.then_some((at, head))
     };
-    pages.filter_map(head).collect()
+    let mut heads: Heads = pages.filter_map(head).collect();
+    let repeated = repeated(&heads);
+    if !repeated.is_empty()
+        && let Some(seal) = heads
+            .iter()
+            .find_map(|(at, head)| seal_in(&bytes[*at..], salt, head))
+    {
+        let is_own = |(at, head): &(usize, BatchHeader)| {
+            repeated.contains(&head.link.lsn)
+                && is_whole(&bytes[*at..], salt, head)
+                && is_indexed(&seal, bytes, salt, (*at, head))
+        };
+        let own: BTreeMap<u64, usize> = heads
+            .iter()
+            .filter(|head| is_own(head))
+            .map(|(at, head)| (head.link.lsn, *at))
+            .collect();
+        heads.retain(|(at, head)| own.get(&head.link.lsn).is_none_or(|own| own == at));
+    }
+    heads
+}
+
+/// The LSNs that more than one header has.
+fn repeated(heads: &Heads) -> BTreeSet<u64> {
+    let mut seen = BTreeSet::new();
+    let lsns = heads.iter().map(|(_, head)| head.link.lsn);
+    lsns.filter(|lsn| !seen.insert(*lsn)).collect()
+}
+
+/// The index that `batch`, at the front of `area`, holds.
+fn seal_in(area: &[u8], salt: u64, batch: &BatchHeader) -> Option<SealIndex> {
+    let seed = record_seed(salt, batch.link.lsn);
+    let (head, payload) = check_record(area.get(BATCH_HEADER_BYTES..)?, seed).ok()?;
+    (head.kind == Kind::Seal)
+        .then(|| SealIndex::decode(head.flags, payload))
+        .flatten()
+}
+
+/// True when the segment's index has an entry of the batch where the batch is.
+fn is_indexed(seal: &SealIndex, bytes: &[u8], salt: u64, (at, batch): (usize, &BatchHeader)) -> bool {
+    let seed = record_seed(salt, batch.link.lsn);
+    let end = at as u64 + batch.span();
+    seal.entries().any(|entry| {
+        let head = bytes
+            .get(entry.offset as usize..)
+            .and_then(|area| RecordHeader::decode(area, seed).ok());
+        (at as u64..end).contains(&entry.offset) && head.is_some_and(|head| head.position() == entry.position)
+    })
 }
 
 /// The batch that comes after an invalid one at `front`, wherever it lies: LSNs give the order, and a page that

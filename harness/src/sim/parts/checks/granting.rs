@@ -1,8 +1,9 @@
 //! A node grants its vote, and the pre-vote, only to one whose log ends where its own does or later (Raft 5.4.1), and a leader
-//! grants no pre-vote at all (thesis 9.6).
+//! grants no pre-vote at all (thesis 9.6). And a vote that is not given has one of Raft's reasons: the term is over, the vote is
+//! another's, the log is longer, or the node abstains.
 //!
-//! What a wrong grant leads to needs a majority of them, and a log that is shorter in just the wrong place. The grant itself is
-//! wrong at once.
+//! What a wrong grant leads to needs a majority of them, and a log that is shorter in just the wrong place; what a wrong refusal
+//! leads to is an election that another node decides. The grant and the refusal themselves are wrong at once.
 //!
 //! Invariant: what is granted is compared with the giver as it was when it was asked, and as it is when its answer leaves: between the
 //! two its log may change, and it may be elected.
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 
 use noraft::{LogPosition, Node, NodeId, Term};
 use noraftd::protocol::peer::PeerMessage;
+use noraftd::replica::Replica;
+use noraftd::replica::glance::Syncing;
 
 use crate::sim::parts::rule::{Checked, Rule, ensure};
 
@@ -21,6 +24,8 @@ pub(crate) struct Granting {
     said: BTreeMap<(NodeId, Asks), LogPosition>,
     /// By giver and candidate: the giver as it was when it was asked.
     asked: BTreeMap<(NodeId, NodeId, Asks), Giver>,
+    /// Votes that were asked for, of whom and by whom, and that are not given yet: where the candidate's log ends.
+    open: BTreeMap<(NodeId, NodeId, Term), LogPosition>,
 }
 
 /// What a candidate asks for, and in which term.
@@ -75,6 +80,46 @@ impl Granting {
             let before = self.asked.entry((node.id(), from, asks)).or_insert(now);
             *before = before.at_both(now);
         }
+        if let PeerMessage::RequestVote {
+            term, last_position, ..
+        } = message
+            && now_or_later(node, *term)
+        {
+            self.open.insert((node.id(), from, *term), *last_position);
+        }
+    }
+
+    /// A process of `node` begins: it knows nothing of what an earlier one was asked.
+    pub(crate) fn started(&mut self, node: NodeId) {
+        self.open.retain(|(giver, ..), _| *giver != node);
+    }
+
+    /// A process was driven: what it was asked for it has given, or there is a reason not to.
+    pub(crate) fn driven(&mut self, replica: &Replica) -> Checked {
+        let (node, glance) = (replica.node(), replica.glance());
+        if glance.sync != Syncing::Nothing {
+            // What is asked for meanwhile may wait for that.
+            return Ok(());
+        }
+        let mut refused = None;
+        self.open.retain(|(giver, candidate, term), last| {
+            if *giver != node.id() {
+                return true;
+            }
+            let is_given = node.current_term() == *term && node.voted_for().is_some();
+            let is_longer = node.log().last_position() > *last;
+            if !is_given && !is_longer && !replica.abstains() && now_or_later(node, *term) {
+                refused = Some((*candidate, *term, *last));
+            }
+            false
+        });
+        ensure(refused.is_none(), Rule::Grants, || {
+            format!(
+                "n{}, whose log ends at {:?}, does not give the vote that it is asked for, and has no reason: {refused:?}",
+                node.id().get(),
+                node.log().last_position()
+            )
+        })
     }
 
     fn check(&self, sender: &Node, to: NodeId, asks: Asks) -> Checked {
@@ -100,6 +145,10 @@ impl Granting {
             )
         })
     }
+}
+
+fn now_or_later(node: &Node, term: Term) -> bool {
+    node.current_term() <= term
 }
 
 fn asks(message: &PeerMessage) -> Option<(Asks, LogPosition)> {

@@ -10,7 +10,7 @@
 //! | committed permanently | the entry at a committed index is the same on every node, for the whole run |
 //! | written once | no command is committed twice |
 //! | what is refused is not done | a write, or a change of the voters, that was refused is not committed, neither before nor later (`once`, `changes`) |
-//! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote (`granting`) |
+//! | grants | a vote or pre-vote goes to a log that ends where its giver's does or later; a leader gives no pre-vote; a vote is refused for a reason (`granting`) |
 //! | leads a majority | a leader that has not heard a majority for three election timeouts, or over the connection of the log for twenty-three, leads no more (`office`) |
 //! | a stalled leader is silent | a leader whose disk has not answered for an election timeout says nothing that keeps it in office (`office`) |
 //! | who hands over is at rest | a leader that has a voter campaign has committed all it has, and answers no read until it is over (`handing_over`) |
@@ -37,6 +37,8 @@
 //! | a log stays short | once enough was applied since a snapshot, the next one is taken before long, and the log begins later (`short_log`) |
 //! | what is sent is kept | a log does not begin later while an older snapshot is on its way to another node (`sending`) |
 //! | passed on over a connection | a request is passed on to a node that there is a connection to (`connections.rs`) |
+//! | what is found damaged is missed | an entry that a node cannot read is one that it misses (`disk_news`) |
+//! | what is received goes on where it ended | a snapshot in parts is written where what is there of it ends (`disk_news`) |
 //! | what is missed is in the log | of each entry that a node misses, its log holds the position |
 //! | a state goes on | the state of a process never goes back to that of an earlier index |
 //! | the level covers what is appended | an entry that takes a level is appended when that is in force, and a level is raised when all members support it (`levels`) |
@@ -52,6 +54,7 @@ mod changes;
 mod committed;
 mod confirmed;
 mod core_message;
+mod disk_news;
 mod following;
 pub(crate) mod getting_on;
 mod granting;
@@ -88,6 +91,7 @@ use self::campaigns::Grants;
 use self::changes::Changes;
 use self::confirmed::Confirmed;
 use self::core_message::core_message;
+use self::disk_news::DiskNews;
 use self::getting_on::GettingOn;
 use self::granting::Granting;
 use self::handing_over::HandingOver;
@@ -122,6 +126,7 @@ pub(crate) struct Checks {
     once: Once,
     grants: Grants,
     pub(crate) granting: Granting,
+    pub(crate) disk_news: DiskNews,
     pub(crate) handing_over: HandingOver,
     pub(crate) office: Office,
     pub(crate) led: Led,
@@ -182,6 +187,7 @@ impl Checks {
             once: Once::default(),
             grants: Grants::default(),
             granting: Granting::default(),
+            disk_news: DiskNews::default(),
             handing_over: HandingOver::default(),
             office: Office::default(),
             led: Led::default(),
