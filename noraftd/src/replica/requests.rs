@@ -182,7 +182,7 @@ impl Replica {
     }
 
     /// This node no longer leads: the next leader is asked.
-    fn take_back_proposable(&mut self) {
+    pub(super) fn take_back_proposable(&mut self) {
         let proposable = std::mem::take(&mut self.waiting.queued.proposable);
         for pending in &proposable {
             self.waiting.order.proposed(pending.turn, None);

@@ -125,11 +125,10 @@ impl Replica {
         }
     }
 
-    /// This node leads no more: what other nodes asked it for is theirs to ask the next leader.
+    /// This node leads no more: what other nodes asked it for, and what is not appended, is theirs to ask the next leader. If that is this
+    /// node again, they may have answered reads in between which that would have to be in.
     pub(super) fn return_forwarded(&mut self) {
-        if self.transfers.under_way.is_none() {
-            return;
-        }
+        self.take_back_proposable();
         let unrouted = self.waiting.queued.take_unrouted();
         let (forwarded, own): (Vec<_>, Vec<_>) = unrouted
             .into_iter()

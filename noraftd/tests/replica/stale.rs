@@ -13,6 +13,7 @@ use noraftd::replica::event::{Input, Room, Snapshot};
 use noraftd::time::Stamp;
 
 use super::alone::{Alone, Found, TAIL, at, request};
+use super::driven::{Setup, messages};
 use super::{SECOND, done, led_world, outcome};
 
 /// It may have been appended then, and be in the log.
@@ -41,6 +42,49 @@ fn what_was_forwarded_in_an_earlier_term_is_not_appended_in_a_later_one() {
     assert_eq!((node.last_index(), said), (before, Vec::new()), "a late copy");
     node.hear(2, forward(2, second));
     assert_eq!(node.last_index(), before + 1, "what is of this term is appended");
+}
+
+/// It waited for the batch in flight when its leader lost office: the node that sent it may have given it up by the time this one leads
+/// again, and answered reads which it is not in.
+#[test]
+fn what_was_forwarded_and_not_appended_goes_back_when_its_leader_loses_office() {
+    let mut node = Setup::new(3, 0).start();
+    node.lead();
+    let term = node.term();
+    node.is_disk_held = true;
+    node.ask(1, 7, &["SET", "own", "v"]);
+    node.hear(
+        2,
+        PeerMessage::Forward {
+            id: 1,
+            boot: 5,
+            term,
+            request: request(&["SET", "forwarded", "v"]),
+        },
+    );
+    let later = PeerMessage::Vote {
+        term: Term::new(term.get() + 1),
+        granted: false,
+    };
+    let mut said = node.hear(3, later);
+    while node.is_disk_busy() {
+        said.extend(node.sync());
+    }
+    assert!(!node.replica.node().role().is_leader(), "a later term deposes it");
+    let returned = PeerMessage::Forwarded {
+        id: 1,
+        boot: 5,
+        outcome: Outcome::Refused(Refusal::NotLeader),
+    };
+    assert!(messages(&said).contains(&returned), "{said:?}");
+    let before = node.last().index.get();
+    node.is_disk_held = false;
+    node.lead();
+    assert_eq!(
+        node.last().index.get(),
+        before + 1,
+        "only the first entry of the term"
+    );
 }
 
 /// Ids begin again with every process.
