@@ -19,7 +19,8 @@ use crate::shell;
 ///
 /// The nodes that begin a cluster are started with the same list of members; others join it (--join). The data directory is
 /// created at the first start; from then on it belongs to this node of this cluster. Settings come from flags, from a TOML file, or
-/// from both; a flag wins. SIGHUP reads the secrets again, SIGUSR1 writes the status to the log.
+/// from both; a flag wins. SIGHUP reads the secrets again, SIGUSR1 writes the status to the log, SIGUSR2 clears
+/// alarms that are over.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, after_long_help = LONG_EXAMPLES.as_str())]
 pub(super) struct Serve {

@@ -12,7 +12,7 @@ use super::status_table::{Answer, table, trouble};
 use super::{complain, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
-use crate::local::status::{PeerReport, StatusReport};
+use crate::local::status::{AlarmReport, PeerReport, StatusReport};
 use crate::shell::clock;
 use crate::units::parse_time;
 
@@ -174,6 +174,9 @@ fn describe(report: &StatusReport) -> String {
     line("disk", describe_storage(report));
     line("recovery", report.recovery.join("; "));
     line("damage", describe_damage(report));
+    for alarm in &report.alarms {
+        line("alarm", describe_alarm(alarm));
+    }
     line(
         "clients",
         format!(
@@ -190,6 +193,16 @@ fn describe(report: &StatusReport) -> String {
         format!("{:.1} s", report.process.uptime_ms as f64 / 1000.0),
     );
     out
+}
+
+fn describe_alarm(alarm: &AlarmReport) -> String {
+    match alarm.raised {
+        true => format!("{}: {}", alarm.alarm, alarm.detail),
+        false => format!(
+            "{} is over, and not cleared (SIGUSR2): {}",
+            alarm.alarm, alarm.detail
+        ),
+    }
 }
 
 fn describe_peer(peer: &PeerReport) -> String {

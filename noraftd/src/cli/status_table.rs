@@ -151,12 +151,19 @@ fn notes(report: &StatusReport) -> String {
         .filter(|peer| !peer.connected)
         .map(|peer| peer.id.to_string())
         .collect();
+    let alarms: Vec<&str> = report
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.raised)
+        .map(|alarm| alarm.alarm.as_str())
+        .collect();
     let notes = [
         (!is_voter(report)).then(|| "does not vote".to_owned()),
         (!report.view.new_voters.is_empty()).then(|| "the voters are being changed".to_owned()),
         report.health.abstaining.then(|| "abstains".to_owned()),
         report.storage.disk_full.then(|| "its disk is full".to_owned()),
         (report.health.holes > 0).then(|| format!("{} damaged entries", report.health.holes)),
+        (!alarms.is_empty()).then(|| format!("alarm {}", alarms.join(", "))),
         (!unreached.is_empty()).then(|| format!("does not reach {}", unreached.join(", "))),
     ];
     notes.into_iter().flatten().collect::<Vec<_>>().join("; ")

@@ -44,6 +44,8 @@ pub struct ServerFacts {
     pub addresses: BTreeMap<NodeId, ClientAddress>,
     /// The other nodes that this one has a connection to.
     pub connected: BTreeSet<NodeId>,
+    /// The alarms that are raised, and those that are over and not cleared.
+    pub alarms: [Vec<String>; 2],
     /// What the process takes of the machine, where it was asked for.
     pub resources: Option<Resources>,
 }

@@ -52,6 +52,8 @@ pub struct RunningFigures<'a> {
     pub keys: (u64, u64),
     /// How far the wall clock is ahead of the log's, in milliseconds.
     pub clock_offset_ms: i64,
+    /// Each alarm: whether it is raised, whether it is on the list, and how often it was raised.
+    pub alarms: [(&'static str, bool, bool, u64); 6],
     /// Whether requests should be sent here.
     pub is_ready: bool,
     /// For a leader: the other members.

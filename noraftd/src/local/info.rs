@@ -192,6 +192,8 @@ fn raft_fields(status: &Status, facts: &ServerFacts) -> Vec<(String, String)> {
         ("raft_needs_snapshot", &u8::from(status.damage.needs_snapshot)),
         ("raft_divergence", &divergence(status)),
         ("raft_applied_stamp_ms", &status.log.applied_stamp.as_millis()),
+        ("raft_alarms", &facts.alarms[0].join(",")),
+        ("raft_alarms_over", &facts.alarms[1].join(",")),
     ]);
     for (id, index) in &status.followers.match_indexes {
         rows.push((format!("raft_match_index_{}", id.get()), index.get().to_string()));

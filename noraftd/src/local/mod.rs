@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing here changes the log or the state machine; an answer is made of what it is given.
 
+pub mod alarms;
 mod command_docs;
 mod exposition;
 pub mod facts;

@@ -38,6 +38,9 @@ pub struct StatusReport {
     /// What keeps it from its full part.
     #[serde(flatten)]
     pub health: HealthReport,
+    /// What is wrong, or was since it was last cleared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmReport>,
     /// What recovery found when the directory was opened.
     pub recovery: Vec<String>,
     /// The disk.
@@ -148,6 +151,22 @@ pub struct HealthReport {
     /// Where nodes hold different things, in words; absent while they agree.
     #[serde(default)]
     pub divergence: Option<String>,
+}
+
+/// Something that is wrong, or was since an operator cleared it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmReport {
+    /// Which alarm; the runbook has a page of this name.
+    pub alarm: String,
+    /// True while its condition holds; an alarm that is over stays until it is cleared.
+    pub raised: bool,
+    /// What is wrong, or was.
+    pub detail: String,
+    /// When it was raised, in milliseconds since the Unix epoch.
+    pub since_ms: u64,
+    /// When its condition ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<u64>,
 }
 
 /// Its connections.

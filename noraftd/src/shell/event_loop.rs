@@ -12,6 +12,7 @@ use std::time::Duration;
 use noraft::{NodeId, Term};
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
+use super::alarms;
 use super::clients::Clients;
 use super::clock;
 use super::data_directory::note_removed;
@@ -107,6 +108,7 @@ impl EventLoop {
                         return;
                     }
                     Wish::Reload => self.clients.node().reload_secrets(),
+                    Wish::ClearAlarms => alarms::clear(&self.clients.node().observed.alarms),
                     Wish::Report => tracing::info!("SIGUSR1: status {}", self.clients.status_json()),
                 },
                 () = self.something() => self.round(),

@@ -188,7 +188,8 @@ impl Http {
             drop(turn);
             figures
         });
-        looked.await.expect("a panic of any thread ends the process")
+        // A panic there ends the process; what is left is a node that stops, which may say nothing.
+        looked.await.unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@
 //! own, connected by channels. Every queue has a named limit. A request that changes state passes: read of
 //! its connection, `event_loop`, the disk's writer, `event_loop`, one write.
 
+mod alarms;
 mod backoff;
 mod budget;
 mod clients;

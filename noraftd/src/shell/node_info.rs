@@ -16,6 +16,7 @@ use super::peers::Peers;
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::level::Level;
+use crate::local::alarms::Alarms;
 use crate::local::facts::{ClientAddress, ClientFacts, ProcessFacts, ServerFacts};
 use crate::local::figures::LoopFigures;
 use crate::local::status::{
@@ -65,6 +66,8 @@ pub(super) struct NodeInfo {
 /// What is noted of the node while it runs, for those who watch.
 #[derive(Debug, Default)]
 pub(super) struct Observed {
+    /// What is wrong, or was.
+    pub(super) alarms: RefCell<Alarms>,
     /// What the loop counts.
     pub(super) loops: LoopFigures,
     /// True from the moment at which the node begins to stop.
@@ -107,9 +110,22 @@ impl NodeInfo {
             loading: None,
             addresses: self.client_addresses(),
             connected: self.peers.connected(),
+            alarms: self.alarm_names(),
             resources: None,
         };
         (replica.status(), facts)
+    }
+
+    /// The alarms that are raised, and those that are over and not cleared.
+    fn alarm_names(&self) -> [Vec<String>; 2] {
+        let (raised, over): (Vec<_>, Vec<_>) = self
+            .observed
+            .alarms
+            .borrow()
+            .report()
+            .into_iter()
+            .partition(|alarm| alarm.raised);
+        [raised, over].map(|alarms| alarms.into_iter().map(|alarm| alarm.alarm).collect())
     }
 
     fn client_addresses(&self) -> BTreeMap<NodeId, ClientAddress> {
@@ -227,6 +243,7 @@ impl NodeInfo {
                 needs_snapshot: status.damage.needs_snapshot,
                 divergence: status.damage.divergence.map(|divergence| divergence.to_string()),
             },
+            alarms: self.observed.alarms.borrow().report(),
             recovery: self.recovery.clone(),
             storage: self.figures.report(clock::now()),
             connections: ConnectionReport {

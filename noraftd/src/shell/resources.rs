@@ -29,6 +29,35 @@ pub(super) fn used() -> Resources {
     }
 }
 
+/// Each bound on the memory of this process: its name, what is used of it, and what there is.
+pub(super) fn memory_bounds() -> Vec<(&'static str, u64, u64)> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let own = field(&status, "RssAnon:");
+    let machine = fs::read_to_string("/proc/meminfo").map_or(0, |text| field(&text, "MemTotal:"));
+    let group = own_group().and_then(|folder| fs::read_to_string(folder + "/memory.max").ok());
+    let group = group.and_then(|text| text.trim().parse().ok());
+    let space = getrlimit(Resource::RLIMIT_AS).map_or(u64::MAX, |(soft, _)| soft);
+    [
+        ("the machine", own, machine),
+        ("its control group", own, group.unwrap_or(u64::MAX)),
+        (
+            "the limit of address space (ulimit -v)",
+            field(&status, "VmSize:"),
+            space,
+        ),
+    ]
+    .into_iter()
+    .filter(|(_, _, most)| (1..u64::MAX).contains(most))
+    .collect()
+}
+
+/// The folder of this process's control group, where there is one hierarchy of them.
+fn own_group() -> Option<String> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    Some(format!("/sys/fs/cgroup{}", path.trim_end_matches('/')))
+}
+
 /// The same, and what its directory has. It may wait for the file system: not for the thread that serves.
 pub(super) fn figures(directory: &Path, started_seconds: u64) -> ProcessFigures {
     let entries = |path: &str| fs::read_dir(path).map_or(0, |entries| entries.count() as u64);
@@ -99,6 +128,16 @@ mod tests {
         assert!(figures.disk.0 >= figures.disk.1 && figures.disk.0 > 0);
         assert!(figures.files.0 >= 3 && figures.files.1 >= figures.files.0);
         assert_eq!(store(&dir.path().join("gone")), (0, 0, 0));
+    }
+
+    #[test]
+    fn memory_is_bounded_at_least_by_the_machine() {
+        let bounds = memory_bounds();
+        assert_eq!(bounds[0].0, "the machine");
+        assert!(
+            bounds.iter().all(|(_, used, most)| *used > 0 && used <= most),
+            "{bounds:?}"
+        );
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Signals to the process: SIGTERM and SIGINT to stop, SIGHUP to read its secrets again, SIGUSR1 to write its
-//! status to the log.
+//! status to the log, SIGUSR2 to clear alarms that are over.
 //!
 //! Invariant: the first signal to stop stops the node in order; a second one ends it at once. The others never end it.
 
@@ -12,6 +12,7 @@ pub(super) struct Signals {
     interrupt: Signal,
     hang_up: Signal,
     user: Signal,
+    second_user: Signal,
 }
 
 /// What a signal asks for.
@@ -23,6 +24,8 @@ pub(super) enum Wish {
     Reload,
     /// Write the status to the log.
     Report,
+    /// Take alarms that are over off the list.
+    ClearAlarms,
 }
 
 impl Signals {
@@ -37,6 +40,7 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             hang_up: signal(SignalKind::hangup())?,
             user: signal(SignalKind::user_defined1())?,
+            second_user: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -48,6 +52,7 @@ impl Signals {
             _ = self.interrupt.recv() => Wish::Stop("SIGINT"),
             _ = self.hang_up.recv() => Wish::Reload,
             _ = self.user.recv() => Wish::Report,
+            _ = self.second_user.recv() => Wish::ClearAlarms,
         }
     }
 
@@ -56,7 +61,7 @@ impl Signals {
         loop {
             match self.next().await {
                 Wish::Stop(name) => return name,
-                Wish::Reload | Wish::Report => {}
+                Wish::Reload | Wish::Report | Wish::ClearAlarms => {}
             }
         }
     }

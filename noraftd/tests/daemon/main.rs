@@ -1,7 +1,9 @@
 //! Real daemons: what clients, peers and operators see of a process.
 
+mod alarms;
 mod clients;
 mod cluster;
+mod deploy;
 mod disk;
 mod expiry;
 mod file_sizes;

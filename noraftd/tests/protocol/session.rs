@@ -56,6 +56,7 @@ fn facts() -> ServerFacts {
         port,
     };
     ServerFacts {
+        alarms: ["clock", "room"].map(|name| vec![name.to_owned()]),
         process: ProcessFacts {
             version: "0.1.0".into(),
             id: 4321,

@@ -22,6 +22,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 
+use super::alarms;
 use super::budget::{Budget, Charge};
 use super::clock;
 use super::connection::Connection;
@@ -93,6 +94,7 @@ impl Clients {
             http: RateLimitedWarning::default(),
         });
         tokio::task::spawn_local(Rc::clone(&clients).keep_house());
+        tokio::task::spawn_local(alarms::watch(Rc::clone(&clients.node)));
         clients
     }
 

@@ -112,6 +112,7 @@ impl Clients {
                     replica.machine().expiring_count() as u64,
                 ),
                 clock_offset_ms,
+                alarms: node.observed.alarms.borrow().figures(),
                 is_ready,
                 followers: followers(&status),
                 resent: replica
