@@ -3,6 +3,7 @@
 //! Invariant: every verb ends with one of the codes in [`crate::exit`]; an error is one line on
 //! stderr that says what to change (or a few that show the place in a file).
 
+mod check_disk;
 mod dev;
 mod given;
 mod inspect;
@@ -51,6 +52,7 @@ enum Verb {
     Transfer(transfer::Transfer),
     Upgrade(upgrade::Upgrade),
     Inspect(inspect::Inspect),
+    CheckDisk(check_disk::CheckDisk),
     Snapshot(snapshot::Snapshot),
     Repair(Box<repair::Repair>),
     Rejoin(Box<rejoin::Rejoin>),
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Verb::Transfer(verb) => verb.run(),
         Verb::Upgrade(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
+        Verb::CheckDisk(verb) => verb.run(),
         Verb::Snapshot(verb) => verb.run(),
         Verb::Repair(verb) => verb.run(),
         Verb::Rejoin(verb) => verb.run(),

@@ -1,5 +1,6 @@
 //! The tools that people use: redis-cli, redis-py, and noraftd's own verbs.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 
@@ -7,7 +8,7 @@ use crate::support::client::{Client, bulk, ok};
 use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::node::Node;
-use crate::support::program::answer_of;
+use crate::support::program::{answer_of, noraftd, said};
 use crate::support::skip::skip;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -349,4 +350,29 @@ fn the_help_teaches() {
         let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
         insta::assert_snapshot!(format!("help_{verb}"), lines.join("\n"));
     }
+}
+
+#[test]
+fn check_disk_measures_and_leaves_the_directory_as_it_was() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().display().to_string();
+    let output = noraftd(&["check-disk", &path, "--time", "20ms", "--json"]);
+    // Whether a timeout is long enough for the disk of this machine is not known.
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{}", said(&output));
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let batches = result["batches"].as_array().expect("a row for each size");
+    assert_eq!(batches.len(), 3, "{result}");
+    for batch in batches {
+        let [p50, slowest] = ["p50_us", "slowest_us"].map(|name| batch[name].as_u64());
+        assert!(
+            batch["count"].as_u64() >= Some(1) && p50 <= slowest && slowest > Some(0),
+            "{batch}"
+        );
+    }
+    assert_eq!(fs::read_dir(dir.path()).expect("it is there").count(), 0);
+    let short = noraftd(&["check-disk", &path, "--time", "20ms", "--election-timeout", "1ms"]);
+    let text = said(&short);
+    assert!(text.contains("BATCH") && text.contains("1.00ms is "), "{text}");
+    let gone = noraftd(&["check-disk", &format!("{path}/gone")]);
+    assert_eq!(gone.status.code(), Some(73), "{}", said(&gone));
 }
