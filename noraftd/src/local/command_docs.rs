@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use super::facts::{bulk, integer};
-use crate::local::glob::{Case, matches};
 use crate::protocol::command::syntax::{Argument, Kind, arguments};
 use crate::protocol::command::table::{COMMANDS, CommandSpec};
 use crate::protocol::command::{CommandFilter, CommandQuery};
+use crate::protocol::glob::{Case, matches};
 use crate::protocol::resp::Reply;
 
 /// `COMMAND` and its subcommands.

@@ -7,7 +7,6 @@ mod command_docs;
 mod exposition;
 pub mod facts;
 pub mod figures;
-mod glob;
 mod info;
 pub mod members;
 pub mod metrics;

@@ -7,7 +7,7 @@ use super::facts::{
     ClientAddress, MICROS_PER_SECOND, REDIS_VERSION, SERVER_NAME, ServerFacts, address, bulk, followers,
     integer,
 };
-use crate::local::glob::{Case, matches};
+use crate::protocol::glob::{Case, matches};
 use crate::protocol::resp::{BULK_BYTES_MAX, Reply, RespVersion};
 use crate::replica::event::Status;
 

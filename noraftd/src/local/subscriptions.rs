@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 
 use super::facts::{bulk, integer};
-use super::glob::{Case, matches};
 use crate::protocol::command::{SubscriptionChange, Topic};
+use crate::protocol::glob::{Case, matches};
 use crate::protocol::resp::{Reply, RespVersion};
 
 /// The channels and patterns of one connection.

@@ -16,15 +16,15 @@ pub(super) fn run(keys: &mut Keys, stamp: Stamp, block: Block<'_>) -> Reply {
         return Reply::NullArray;
     }
     let mut budget = Budget::new();
-    let replies = commands(block).map(|command| {
-        let reply = execute(keys, stamp, &command);
+    let replies = commands(block).zip(0..).map(|(command, place)| {
+        let reply = execute(keys, stamp, &command, place);
         within(&mut budget, reply)
     });
     Reply::Array(replies.collect())
 }
 
 /// The same of a block that only reads; `None` for another one.
-pub(super) fn read(keys: &Keys, block: Block<'_>) -> Option<Reply> {
+pub(super) fn read(keys: &Keys, block: Block<'_>, seed: u64) -> Option<Reply> {
     if Command::Block(block).class() != Class::Read {
         return None;
     }
@@ -32,8 +32,8 @@ pub(super) fn read(keys: &Keys, block: Block<'_>) -> Option<Reply> {
         return Some(Reply::NullArray);
     }
     let mut budget = Budget::new();
-    let replies = commands(block).map(|command| {
-        let reply = read_one(keys, &command)?;
+    let replies = commands(block).zip(seed..).map(|(command, seed)| {
+        let reply = read_one(keys, &command, seed)?;
         Some(within(&mut budget, reply))
     });
     replies.collect::<Option<_>>().map(Reply::Array)

@@ -49,6 +49,14 @@ impl Deadlines {
         self.order.get_min()
     }
 
+    /// How many have come: what no entry has removed yet.
+    pub(super) fn due(&self, now: Stamp) -> usize {
+        self.order
+            .iter()
+            .take_while(|(deadline, _)| *deadline <= now)
+            .count()
+    }
+
     /// Every key that has one, in the order of the keys.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, Stamp)> {
         self.of.iter().map(|(key, deadline)| (key, *deadline))

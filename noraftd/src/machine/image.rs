@@ -15,21 +15,27 @@
 //! | 8 | a limit that was set; before all sessions, in the order of their numbers, and only from level 1 on | its number u8, its value u64 |
 //! | 9 | a session begins; before all keys, in the order of the ids, and only from level 1 on | id u64, the stamp of its last use u64, the newest number that is too old u64 |
 //! | 10 | a reply that it keeps, in the order of the numbers | number u64, the print of what was asked u64, the reply (`protocol::peer::outcome_codec`) |
+//! | 11 | a key with a value that is made of elements; only from level 1 on | its kind u8 (1 hash, 2 set, 3 sorted set, 4 list), key bytes |
+//! | 12 | an element of it, in the order of its kind | hash: field bytes, value bytes; set: member bytes; sorted set: score f64, member bytes; list: bytes |
 //! | 16 | the membership table; before all keys, and only if it has begun | its rows (count u32, `member.rs`), the ids that were removed (count u32, each u64), the highest id u64 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
 //! that commands could have made; anything else is refused, whatever the bytes.
 
+mod elements;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use noraft::LogIndex;
 
+use self::elements::Element;
 use super::Machine;
-use super::keys::{Keys, Value};
+use super::keys::Keys;
 use super::limits::Limits;
 use super::members::Members;
 use super::sessions::{KeptReply, Sessions};
 use super::stream::{Entry, Stream};
 use super::text::Text;
+use super::value::Value;
 use crate::level::Level;
 use crate::protocol::command::{Args, Limit, StreamId};
 use crate::protocol::peer::outcome_codec::{read_reply, write_reply};
@@ -79,6 +85,8 @@ pub struct Restoring {
     keys: Keys,
     newest: Option<Bytes>,
     stream: Option<Stream>,
+    /// A value that is made of elements.
+    container: Option<Value>,
     /// When the newest key goes, while its value is being put together.
     deadline: Option<Stamp>,
     /// The entry that last changed it, likewise.
@@ -121,7 +129,7 @@ impl Restoring {
         let tag = reader.u8()?;
         let has_begun = std::mem::replace(
             &mut self.has_begun,
-            matches!(tag, TAG_STRING | TAG_STREAM | TAG_MODIFIED),
+            matches!(tag, TAG_STRING | TAG_STREAM | TAG_MODIFIED | TAG_CONTAINER),
         );
         match tag {
             TAG_STRING => {
@@ -137,6 +145,12 @@ impl Restoring {
                 let (id, fields) = (StreamId::read(reader)?, Args::read(reader)?.to_owned_args());
                 self.stream.as_mut()?.restore_entry(id, fields).then_some(())?;
             }
+            TAG_CONTAINER => {
+                let kind = reader.u8().filter(|_| self.level >= Level::DATA)?;
+                self.begin_key(reader.bytes()?)?;
+                self.container = Some(elements::begin(kind)?);
+            }
+            TAG_ELEMENT => elements::take(self.container.as_mut()?, reader)?,
             TAG_DEADLINE => {
                 let may = has_begun && self.level >= Level::EXPIRY;
                 let deadline = Stamp::from_millis(reader.u64()?);
@@ -194,7 +208,8 @@ impl Restoring {
     }
 
     fn begin_key(&mut self, key: &[u8]) -> Option<()> {
-        self.end_key();
+        let is_whole = self.container.as_ref().is_none_or(elements::is_any);
+        is_whole.then(|| self.end_key())?;
         let follows = self.newest.as_ref().is_none_or(|newest| **newest < *key);
         follows.then(|| self.newest = Some(Bytes::copy_from_slice(key)))
     }
@@ -203,6 +218,9 @@ impl Restoring {
         let Some(key) = &self.newest else { return };
         if let Some(stream) = self.stream.take() {
             self.keys.insert(key, Value::Stream(Box::new(stream)));
+        }
+        if let Some(container) = self.container.take().filter(elements::is_any) {
+            self.keys.insert(key, container);
         }
         if let Some(deadline) = self.deadline.take() {
             self.keys.set_deadline(key, Some(deadline));
@@ -219,6 +237,8 @@ enum Item<'a> {
     Members(Bytes),
     String { key: &'a Bytes, value: &'a Bytes },
     Stream { key: &'a Bytes, last_id: StreamId },
+    Container { key: &'a Bytes, kind: u8 },
+    Element(Element<'a>),
     FirstKept(u64),
     Limit(Limit, u64),
     Session { id: u64, used: Stamp, oldest: u64 },
@@ -233,21 +253,31 @@ fn items_of<'a>(
     value: &'a Value,
     (modified, deadline): (u64, Option<Stamp>),
 ) -> impl Iterator<Item = Item<'a>> {
-    let (head, entries) = match value {
+    let (head, parts): (_, Option<Box<dyn Iterator<Item = Item<'a>>>>) = match value {
         Value::String(text) => {
             let value = text.bytes();
             (Item::String { key, value }, None)
         }
         Value::Stream(stream) => {
             let (last_id, entries) = stream.parts();
-            (Item::Stream { key, last_id }, Some(entries))
+            (
+                Item::Stream { key, last_id },
+                Some(Box::new(entries.map(Item::Entry))),
+            )
+        }
+        Value::Hash(_) | Value::Set(_) | Value::Sorted(_) | Value::List(_) => {
+            let (kind, parts) = elements::parts(value);
+            (
+                Item::Container { key, kind },
+                Some(Box::new(parts.map(Item::Element))),
+            )
         }
     };
     let modified = (modified > 0).then_some(Item::Modified(modified));
     let head = std::iter::once(head)
         .chain(modified)
         .chain(deadline.map(Item::Deadline));
-    head.chain(entries.into_iter().flatten().map(Item::Entry))
+    head.chain(parts.into_iter().flatten())
 }
 
 impl Item<'_> {
@@ -270,6 +300,14 @@ impl Item<'_> {
                 out.put_u8(TAG_STREAM);
                 put_bytes(key, out);
                 put_id(*last_id, out);
+            }
+            Self::Container { key, kind } => {
+                out.extend_from_slice(&[TAG_CONTAINER, *kind]);
+                put_bytes(key, out);
+            }
+            Self::Element(element) => {
+                out.put_u8(TAG_ELEMENT);
+                element.write(out);
             }
             Self::Limit(limit, value) => {
                 out.put_u8(TAG_LIMIT);
@@ -339,6 +377,8 @@ const TAG_FIRST_KEPT: u8 = 7;
 const TAG_LIMIT: u8 = 8;
 const TAG_SESSION: u8 = 9;
 const TAG_KEPT: u8 = 10;
+const TAG_CONTAINER: u8 = 11;
+const TAG_ELEMENT: u8 = 12;
 
 #[cfg(test)]
 mod tests;

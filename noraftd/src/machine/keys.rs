@@ -17,17 +17,10 @@ use super::deadlines::Deadlines;
 use super::digest::Digest;
 use super::reply::wrong_type;
 use super::stream::Stream;
-use super::text::Text;
+use super::value::{Container, Value};
 use crate::protocol::command::Args;
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
-
-/// The value of a key.
-#[derive(Debug, Clone)]
-pub(super) enum Value {
-    String(Text),
-    Stream(Box<Stream>),
-}
 
 /// What is held of a key.
 #[derive(Debug, Clone)]
@@ -56,6 +49,11 @@ impl Keys {
         self.map.len()
     }
 
+    /// Those that exist.
+    pub(super) fn count(&self) -> usize {
+        self.len() - self.deadlines.due(self.clock)
+    }
+
     /// Those that go at some time.
     pub(super) fn expiring(&self) -> usize {
         self.deadlines.len()
@@ -74,6 +72,20 @@ impl Keys {
     /// What is changed from now on is changed by the entry at this index.
     pub(super) fn begin_entry(&mut self, index: LogIndex) {
         self.entry = index.get();
+    }
+
+    /// Where something comes from that the command at this place of the entry draws.
+    pub(super) fn draw(&self, place: u64) -> u64 {
+        self.seed(self.entry.wrapping_add(place << 40))
+    }
+
+    /// Where something comes from that is drawn; another place for another number.
+    pub(super) fn seed(&self, number: u64) -> u64 {
+        let mut digest = Digest::new();
+        [number, self.digest, self.clock.as_millis()]
+            .into_iter()
+            .for_each(|part| digest.number(part));
+        digest.finish()
     }
 
     /// Which entry changed a key is kept from now on; `first` stands for all before.
@@ -169,9 +181,9 @@ impl Keys {
         self.clear_gone(key);
         let held = self.map.get_mut(key)?;
         let name = name_sum(key);
-        let before = contribution(name, &held.value);
+        let before = held.value.contribution(name);
         let changed = change(&mut held.value);
-        let after = contribution(name, &held.value);
+        let after = held.value.contribution(name);
         if after != before {
             let was = modified_sum(name, std::mem::replace(&mut held.modified, self.entry));
             let is = modified_sum(name, self.entry);
@@ -184,6 +196,61 @@ impl Keys {
         Some(changed)
     }
 
+    /// Lets `change` have what the key holds, or a new one where there is no key. One without elements is no key.
+    ///
+    /// # Errors
+    ///
+    /// With the reply to give when the key holds something else.
+    pub(super) fn change<C: Container, T>(
+        &mut self,
+        key: &[u8],
+        change: impl FnOnce(&mut C) -> T,
+    ) -> Result<T, Reply> {
+        let mut change = Some(change);
+        let mut run = |held: &mut C| change.take().map(|change| change(held));
+        let changed = self.update(key, |value| {
+            let held = C::of_mut(value).ok_or_else(wrong_type)?;
+            Ok((run(held), held.is_empty()))
+        });
+        let changed = match changed {
+            Some(Err(reply)) => return Err(reply),
+            Some(Ok((changed, is_empty))) => {
+                if is_empty {
+                    self.remove_held(key);
+                }
+                changed
+            }
+            None => {
+                let mut made = C::default();
+                let changed = run(&mut made);
+                if !made.is_empty() {
+                    self.insert(key, made.into_value());
+                }
+                changed
+            }
+        };
+        Ok(changed.expect("it is called once"))
+    }
+
+    /// The key holds this from now on, or is no more where this has no elements.
+    pub(super) fn put<C: Container>(&mut self, key: &[u8], made: C) {
+        if !made.is_empty() {
+            self.set(key, made.into_value());
+        } else {
+            self.remove(key);
+        }
+    }
+
+    /// What the key holds, if there is a key.
+    ///
+    /// # Errors
+    ///
+    /// With the reply to give when that is something else.
+    pub(super) fn held<C: Container>(&self, key: &[u8]) -> Result<Option<&C>, Reply> {
+        let held = self.get(key).map(|value| C::of(value).ok_or_else(wrong_type));
+        held.transpose()
+    }
+
     /// The string at `key`, if there is a key.
     ///
     /// # Errors
@@ -193,7 +260,9 @@ impl Keys {
         match self.get(key) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.bytes())),
-            Some(Value::Stream(_)) => Err(wrong_type()),
+            Some(Value::Stream(_) | Value::Hash(_) | Value::Set(_) | Value::Sorted(_) | Value::List(_)) => {
+                Err(wrong_type())
+            }
         }
     }
 
@@ -206,7 +275,9 @@ impl Keys {
         match self.get(key) {
             None => Ok(None),
             Some(Value::Stream(stream)) => Ok(Some(stream)),
-            Some(Value::String(_)) => Err(wrong_type()),
+            Some(Value::String(_) | Value::Hash(_) | Value::Set(_) | Value::Sorted(_) | Value::List(_)) => {
+                Err(wrong_type())
+            }
         }
     }
 
@@ -284,10 +355,7 @@ impl Keys {
     pub(super) fn read_digest(&self) -> u64 {
         let sums = self.map.iter().map(|(key, held)| {
             let name = name_sum(key);
-            let value = match &held.value {
-                Value::String(text) => string_sum(name, text.bytes().len(), text.read_sum()),
-                Value::Stream(stream) => stream_sum(name, stream, stream.read_sum()),
-            };
+            let value = held.value.read_contribution(name);
             value.wrapping_add(modified_sum(name, held.modified))
         });
         let deadlines = self.deadlines.iter();
@@ -299,7 +367,9 @@ impl Keys {
 impl Slot {
     /// What a key with this name contributes, but for its deadline.
     fn sum(&self, name: u64) -> u64 {
-        contribution(name, &self.value).wrapping_add(modified_sum(name, self.modified))
+        self.value
+            .contribution(name)
+            .wrapping_add(modified_sum(name, self.modified))
     }
 }
 
@@ -330,31 +400,6 @@ fn name_sum(key: &[u8]) -> u64 {
     digest.finish()
 }
 
-/// What a key and its value contribute to the digest of the state; costs the same, whatever the value.
-fn contribution(name: u64, value: &Value) -> u64 {
-    match value {
-        Value::String(text) => string_sum(name, text.bytes().len(), text.sum()),
-        Value::Stream(stream) => stream_sum(name, stream, stream.sum()),
-    }
-}
-
-fn string_sum(name: u64, length: usize, sum: u64) -> u64 {
-    let mut digest = Digest::new();
-    [name, TAG_STRING, length as u64, sum]
-        .into_iter()
-        .for_each(|part| digest.number(part));
-    digest.finish()
-}
-
-fn stream_sum(name: u64, stream: &Stream, sum: u64) -> u64 {
-    let mut digest = Digest::new();
-    digest.number(name);
-    digest.number(TAG_STREAM);
-    stream.digest_shape(&mut digest);
-    digest.number(sum);
-    digest.finish()
-}
-
 pub(super) fn del(keys: &mut Keys, names: Args<'_>) -> Reply {
     count_where(names, |name| keys.remove(name))
 }
@@ -368,15 +413,9 @@ fn count_where(names: Args<'_>, mut wanted: impl FnMut(&[u8]) -> bool) -> Reply 
 }
 
 pub(super) fn type_of(keys: &Keys, key: &[u8]) -> Reply {
-    Reply::Status(match keys.get(key) {
-        None => "none",
-        Some(Value::String(_)) => "string",
-        Some(Value::Stream(_)) => "stream",
-    })
+    Reply::Status(keys.get(key).map_or("none", Value::type_name))
 }
 
 /// A number without a pattern, so that the sum of an index looks like no other.
 const MODIFIED_SALT: u64 = 0xa076_1d64_78bd_642f;
-const TAG_STRING: u64 = 1;
-const TAG_STREAM: u64 = 2;
 const TAG_DEADLINE: u64 = 3;

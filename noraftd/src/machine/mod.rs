@@ -4,29 +4,46 @@
 //! reply means that the entry changed nothing. What an entry does follows from the level in the state (`crate::level`).
 //! Time is the greatest stamp of the entries so far: a key goes when that reaches its deadline, and no answer looks at a clock.
 
+#[cfg(test)]
+mod asked;
 mod block;
 mod deadlines;
 mod digest;
 mod expiry;
+mod hash;
+mod hashes;
 mod image;
 mod keys;
+mod keyspace;
 mod limits;
+mod list;
+mod lists;
 mod members;
+mod ranked;
 mod reply;
 mod sessions;
+mod set;
+mod sets;
+mod sorted;
+mod sorted_commands;
 mod stream;
 mod streams;
 mod strings;
+mod table;
 mod text;
+mod value;
 
 use noraft::LogIndex;
 
 use self::keys::Keys;
 use self::limits::Limits;
+use self::reply::length;
 use self::sessions::{Known, Sessions, print_of};
 use self::strings::Setting;
 use crate::level::Level;
-use crate::protocol::command::{Class, Command, MemberChange, Numbered, Request, SessionCommand, Timed};
+use crate::protocol::command::{
+    Class, Command, DataCommand, MemberChange, Numbered, Request, SessionCommand, Timed,
+};
 use crate::protocol::outcome::{Outcome, Refusal};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
@@ -85,7 +102,7 @@ impl Machine {
                 self.members.apply(change)
             }
             Some(Command::Session(command)) => self.about_sessions(index, stamp, command),
-            Some(command) => execute(&mut self.keys, stamp, &command),
+            Some(command) => execute(&mut self.keys, stamp, &command, 0),
             None => undecodable(),
         }
     }
@@ -118,7 +135,7 @@ impl Machine {
         match self.sessions.look(numbered, print, now, &self.limits) {
             Known::Answered(reply) => reply,
             Known::New => {
-                let reply = execute(&mut self.keys, stamp, &command);
+                let reply = execute(&mut self.keys, stamp, &command, 0);
                 self.sessions.keep(numbered, print, &reply, now, &self.limits);
                 reply
             }
@@ -161,15 +178,20 @@ impl Machine {
         }
     }
 
-    /// Answers a command that only reads; any other gets an error.
+    /// Answers a command that only reads; any other gets an error. What is drawn is the same as long as the state is.
     pub fn query(&self, body: &[u8]) -> Reply {
+        self.query_drawing(body, 0)
+    }
+
+    /// The same; what is drawn differs from one `number` to the next.
+    pub fn query_drawing(&self, body: &[u8], number: u64) -> Reply {
         match Command::decode(body) {
             Some(Command::Index) => {
                 Reply::Integer(i64::try_from(self.applied_index.get()).unwrap_or(i64::MAX))
             }
             Some(_) if Request::level_of(body) > self.level => below_level(),
             Some(Command::Session(SessionCommand::Limits)) => self.limits.reply(),
-            Some(command) => read(&self.keys, &command).unwrap_or_else(|| {
+            Some(command) => read(&self.keys, &command, self.keys.seed(number)).unwrap_or_else(|| {
                 Reply::Error("ERR a command that writes cannot be answered as a read".to_owned())
             }),
             None => undecodable(),
@@ -263,7 +285,8 @@ impl Default for Machine {
     }
 }
 
-fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
+/// Carries out a command, which is at this place of the entry.
+fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>, place: u64) -> Reply {
     match *command {
         Command::Set {
             key,
@@ -281,6 +304,7 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         }
         Command::Timed { key, command } => timed(keys, key, command),
         Command::Block(commands) => block::run(keys, stamp, commands),
+        Command::Data(data) => execute_data(keys, data.command(), place),
         Command::Clock => Reply::Status("OK"),
         Command::Del { keys: names } => keys::del(keys, names),
         Command::MSet { pairs } => strings::mset(keys, pairs),
@@ -305,12 +329,46 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>) -> Reply {
         | Command::XRange { .. }
         | Command::Modified { .. }
         | Command::Version { .. }
-        | Command::XRead { .. } => read(keys, command).expect("exactly these commands read"),
+        | Command::XRead { .. } => read(keys, command, 0).expect("exactly these commands read"),
         // It asks about the state, and is no part of its history.
         Command::Index => undecodable(),
         Command::Raise { .. } | Command::Member { .. } | Command::Session(_) => {
             unreachable!("the machine takes them before")
         }
+    }
+}
+
+fn execute_data(keys: &mut Keys, command: DataCommand<'_>, place: u64) -> Reply {
+    let seed = keys.draw(place);
+    match command {
+        DataCommand::Hash(key, command) => hashes::execute(keys, key, command, seed),
+        DataCommand::Set(key, command) => sets::execute(keys, key, command, seed),
+        DataCommand::Sets(command) => sets::of_several(keys, command),
+        DataCommand::Sorted(key, command) => sorted_commands::execute(keys, key, command, seed),
+        DataCommand::SortedSets(command) => sorted_commands::execute_several(keys, command),
+        DataCommand::List(key, command) => lists::execute(keys, key, command),
+        DataCommand::Key(key, command) => keyspace::execute(keys, key, command),
+        DataCommand::SetMissing(pairs) => keyspace::set_missing(keys, pairs),
+        DataCommand::Size => length(keys.count()),
+        DataCommand::PopLists {
+            keys: names,
+            side,
+            count,
+        } => lists::pop_first(keys, names, side, count),
+    }
+}
+
+fn read_data(keys: &Keys, command: DataCommand<'_>, seed: u64) -> Reply {
+    match command {
+        DataCommand::Hash(key, command) => hashes::read(keys, key, command, seed),
+        DataCommand::Set(key, command) => sets::read(keys, key, command, seed),
+        DataCommand::Sets(command) => sets::of_several(keys, command),
+        DataCommand::Sorted(key, command) => sorted_commands::read(keys, key, command, seed),
+        DataCommand::SortedSets(command) => sorted_commands::read_several(keys, command),
+        DataCommand::List(key, command) => lists::read(keys, key, command),
+        DataCommand::Key(key, command) => keyspace::read(keys, key, command),
+        DataCommand::Size => length(keys.count()),
+        DataCommand::SetMissing(_) | DataCommand::PopLists { .. } => unreachable!("it writes"),
     }
 }
 
@@ -326,8 +384,8 @@ fn timed(keys: &mut Keys, key: &[u8], command: Timed<'_>) -> Reply {
     }
 }
 
-/// Answers a command that reads; `None` for one that writes.
-fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
+/// Answers a command that reads; `None` for one that writes. `seed` is where what is drawn comes from.
+fn read(keys: &Keys, command: &Command<'_>, seed: u64) -> Option<Reply> {
     let reply = match *command {
         Command::Get { key } => strings::get(keys, key),
         Command::Exists { keys: names } => keys::exists(keys, names),
@@ -345,7 +403,8 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
         Command::XRead { count, streams } => streams::read(keys, count, streams),
         Command::Modified { keys: names } => block::modified(keys, names),
         Command::Version { key } => block::version(keys, key),
-        Command::Block(commands) => return block::read(keys, commands),
+        Command::Block(commands) => return block::read(keys, commands, seed),
+        Command::Data(data) if command.class() == Class::Read => read_data(keys, data.command(), seed),
         Command::Set { .. }
         | Command::Del { .. }
         | Command::MSet { .. }
@@ -363,7 +422,7 @@ fn read(keys: &Keys, command: &Command<'_>) -> Option<Reply> {
             key,
             command: Timed::Deadline(unit),
         } => expiry::deadline(keys, key, unit),
-        Command::Timed { .. } | Command::Index | Command::Session(_) => return None,
+        Command::Timed { .. } | Command::Data(_) | Command::Index | Command::Session(_) => return None,
     };
     debug_assert_eq!(command.class(), Class::Read);
     Some(reply)

@@ -51,6 +51,14 @@ pub(super) fn within_budget(reply: Result<Reply, TooLarge>) -> Reply {
     })
 }
 
+/// What a scan found, and where it goes on.
+pub(super) fn scanned(next: u64, found: impl Iterator<Item = Bytes>) -> Reply {
+    let mut budget = Budget::new();
+    let items: Result<Vec<Reply>, TooLarge> = found.map(|item| budget.bulk(item)).collect();
+    let cursor = Reply::Bulk(Bytes::from(next.to_string()));
+    within_budget(items.map(|items| Reply::Array(vec![cursor, Reply::Array(items)])))
+}
+
 pub(super) fn wrong_type() -> Reply {
     Reply::Error("WRONGTYPE Operation against a key holding the wrong kind of value".to_owned())
 }

@@ -325,11 +325,13 @@ fn bytes_of(reply: &Reply) -> u64 {
     };
     ELEMENT_BYTES
         + match reply {
-            Reply::Status(_) | Reply::Integer(_) | Reply::Null | Reply::NullArray => 0,
+            Reply::Status(_) | Reply::Integer(_) | Reply::Double(_) | Reply::Null | Reply::NullArray => 0,
             Reply::Error(text) => text.len() as u64,
             Reply::Bulk(bytes) => bytes.len() as u64,
-            Reply::Array(items) | Reply::Push(items) | Reply::Several(items) => all(items),
-            Reply::Map(items) | Reply::Pairs(items) => pairs(items),
+            Reply::Array(items) | Reply::Set(items) | Reply::Push(items) | Reply::Several(items) => {
+                all(items)
+            }
+            Reply::Map(items) | Reply::Pairs(items) | Reply::Rows(items) => pairs(items),
         }
 }
 
@@ -340,10 +342,10 @@ fn digest_reply(reply: &Reply, digest: &mut Digest) {
         items.for_each(|item| digest_reply(item, digest));
     };
     match reply {
-        Reply::Array(items) | Reply::Push(items) | Reply::Several(items) => {
+        Reply::Array(items) | Reply::Set(items) | Reply::Push(items) | Reply::Several(items) => {
             several(7, &mut items.iter(), items.len());
         }
-        Reply::Map(pairs) | Reply::Pairs(pairs) => {
+        Reply::Map(pairs) | Reply::Pairs(pairs) | Reply::Rows(pairs) => {
             several(
                 8,
                 &mut pairs.iter().flat_map(|(key, value)| [key, value]),
@@ -365,6 +367,10 @@ fn digest_reply(reply: &Reply, digest: &mut Digest) {
         Reply::Bulk(bytes) => {
             digest.number(4);
             digest.bytes(bytes);
+        }
+        Reply::Double(number) => {
+            digest.number(9);
+            digest.number(number.get().to_bits());
         }
         Reply::Null => digest.number(5),
         Reply::NullArray => digest.number(6),

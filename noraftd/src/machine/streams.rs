@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use super::keys::{Keys, Value};
+use super::keys::Keys;
 use super::reply::{Budget, TooLarge, length, within_budget, wrong_type};
 use super::stream::{Entry, Stream};
+use super::value::Value;
 use crate::protocol::command::{Args, StreamId, StreamIdRequest, Streams};
 use crate::protocol::resp::Reply;
 use crate::time::Stamp;
@@ -19,7 +20,7 @@ pub(super) fn add(
 ) -> Reply {
     let fields = &fields;
     let added = keys.update(key, |held| match held {
-        Value::String(_) => wrong_type(),
+        Value::String(_) | Value::Hash(_) | Value::Set(_) | Value::Sorted(_) | Value::List(_) => wrong_type(),
         Value::Stream(stream) => add_to(stream, stamp, wanted, fields),
     });
     match added {

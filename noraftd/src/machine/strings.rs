@@ -5,9 +5,10 @@
 
 use bytes::Bytes;
 
-use super::keys::{Keys, Value};
+use super::keys::Keys;
 use super::reply::{Budget, TooLarge, length, within_budget, wrong_type};
 use super::text::Text;
+use super::value::Value;
 use crate::protocol::command::{Args, Expiry, SetCondition};
 use crate::protocol::resp::Reply;
 use crate::protocol::resp::number::{decimal_bytes, parse_i64};
@@ -137,7 +138,7 @@ pub(super) fn incr_by(keys: &mut Keys, key: &[u8], delta: i64) -> Reply {
 
 pub(super) fn append(keys: &mut Keys, key: &[u8], suffix: &[u8]) -> Reply {
     let appended = keys.update(key, |held| match held {
-        Value::Stream(_) => wrong_type(),
+        Value::Stream(_) | Value::Hash(_) | Value::Set(_) | Value::Sorted(_) | Value::List(_) => wrong_type(),
         Value::String(text) => append_to(text, suffix),
     });
     appended.unwrap_or_else(|| {

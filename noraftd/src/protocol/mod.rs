@@ -5,6 +5,7 @@
 pub mod command;
 pub mod frame;
 pub mod gate;
+pub(crate) mod glob;
 pub mod http;
 pub mod outcome;
 pub mod peer;

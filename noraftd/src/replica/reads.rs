@@ -316,7 +316,7 @@ impl Replica {
             self.waiting
                 .reads
                 .early
-                .insert(arrival, self.applied.machine().query(&body));
+                .insert(arrival, self.applied.machine().query_drawing(&body, arrival));
         }
     }
 
@@ -326,7 +326,11 @@ impl Replica {
         self.waiting.reads.is_cut_short = false;
         while let Some(read) = self.waiting.reads.pop_answerable(applied) {
             let early = self.waiting.reads.early.remove(&read.turn.arrival);
-            let reply = early.unwrap_or_else(|| self.applied.machine().query(&read.request.body));
+            let reply = early.unwrap_or_else(|| {
+                self.applied
+                    .machine()
+                    .query_drawing(&read.request.body, read.turn.arrival)
+            });
             (count, bytes) = (count + 1, bytes + reply.weight());
             self.show_index_to(&read);
             self.answer(read.origin, Outcome::Done(reply));

@@ -90,7 +90,7 @@ impl Replica {
         let is_within = |max| self.staleness(self.now).is_some_and(|age| age <= max);
         let is_first = !self.freshness.waiting.contains_key(&connection) && self.is_quiet(connection);
         if self.serves() && is_first && staleness_max.is_none_or(is_within) {
-            let reply = self.applied.machine().query(&request.body);
+            let reply = self.applied.machine().query_drawing(&request.body, id.0);
             return self.answer(Origin::Client(id), Outcome::Done(reply));
         }
         self.freshness.begin(id, connection);

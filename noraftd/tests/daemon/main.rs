@@ -31,4 +31,5 @@ mod snapshots;
 mod support;
 mod tools;
 mod transactions;
+mod values;
 mod voters;

@@ -47,7 +47,7 @@ fn speaks(client: &mut Client, prefix: &str) {
     assert_eq!(client.call(&["EXISTS", &k]), integer(0));
     assert!(error_text(&client.call(&["INCR", &s])).starts_with("WRONGTYPE"));
     assert!(error_text(&client.call(&["FLUSHALL"])).starts_with("ERR"));
-    assert!(error_text(&client.call(&["LPUSH", &k, "x"])).starts_with("ERR unknown command"));
+    assert!(error_text(&client.call(&["BLPOP", &k, "1"])).starts_with("ERR unknown command"));
 }
 
 #[test]

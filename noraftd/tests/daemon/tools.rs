@@ -85,7 +85,7 @@ assert (name, {b"field": b"value"}) in client.xrange("py:s")
 assert client.xread({"py:s": "0"})
 assert client.info()["loading"] == 0
 try:
-    client.lpush("py", "x")
+    client.pfadd("py", "x")
     raise SystemExit("an unsupported command was accepted")
 except redis.ResponseError as error:
     assert "unknown command" in str(error), error

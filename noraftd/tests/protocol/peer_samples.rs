@@ -8,7 +8,7 @@ use noraftd::protocol::peer::{
     Challenge, Differences, Extensions, Features, Hello, HelloReply, Lane, PeerError, PeerFrame, PeerMessage,
     Print, ProofOfSecret, Reject, SharedSettings, Starts,
 };
-use noraftd::protocol::resp::{Reply, STATUSES};
+use noraftd::protocol::resp::{Double, Reply, STATUSES};
 use noraftd::record::{Abstain, Record, RecordKind, SnapshotId, encode_config, genesis_config};
 use noraftd::time::Stamp;
 
@@ -322,5 +322,10 @@ fn outcomes() -> Vec<Outcome> {
     outcomes.extend(STATUSES.map(|status| Outcome::Done(Reply::Status(status))));
     outcomes.extend(Refusal::ALL.map(Outcome::Refused));
     outcomes.extend(Doubt::ALL.map(Outcome::Indefinite));
+    let row = (Reply::Bulk(Bytes::from_static(b"f")), Reply::Null);
+    outcomes.push(Outcome::Done(Reply::Rows(vec![row])));
+    outcomes.push(Outcome::Done(Reply::Set(vec![Reply::Integer(1)])));
+    let number = Double::new(-1.5).expect("it is a number");
+    outcomes.push(Outcome::Done(Reply::Double(number)));
     outcomes
 }

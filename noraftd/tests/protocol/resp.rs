@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use noraftd::prng::Prng;
 use noraftd::protocol::resp::{
-    ARGS_MAX, BULK_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, Reply, RequestParser, RespVersion,
+    ARGS_MAX, BULK_BYTES_MAX, Double, INLINE_BYTES_MAX, ProtocolError, Reply, RequestParser, RespVersion,
     SKIPPED_BYTES_MAX, TooLarge, VALUE_DEPTH_MAX, Value, ValueDecoder, ValueError,
 };
 
@@ -233,7 +233,7 @@ fn every_type_of_reply_is_read() {
 }
 
 fn random_reply(prng: &mut Prng, depth: u64) -> Reply {
-    match prng.below(if depth == 0 { 6 } else { 9 }) {
+    match prng.below(if depth == 0 { 6 } else { 13 }) {
         0 => Reply::Status("OK"),
         1 => Reply::Error(format!("ERR {}", prng.below(100))),
         2 => Reply::Integer(prng.next_u64() as i64),
@@ -247,6 +247,9 @@ fn random_reply(prng: &mut Prng, depth: u64) -> Reply {
         ),
         7 => Reply::Map(random_pairs(prng, depth - 1)),
         8 => Reply::Push(vec![random_reply(prng, depth - 1)]),
+        10 => Reply::Double(Double::new(prng.below(1000) as f64 / 8.0).expect("it is a number")),
+        9 => Reply::Set(vec![random_reply(prng, depth - 1)]),
+        11 => Reply::Rows(random_pairs(prng, depth - 1)),
         _ => Reply::Pairs(random_pairs(prng, depth - 1)),
     }
 }
@@ -264,23 +267,25 @@ fn expected(reply: &Reply, version: RespVersion) -> Value {
     match (reply, version) {
         (Reply::Status(text), _) => Value::Status((*text).to_owned()),
         (Reply::Error(text), _) => Value::Error(text.clone()),
+        (Reply::Double(number), RespVersion::V2) => Value::Bulk(number.to_bytes()),
+        (Reply::Double(number), RespVersion::V3) => Value::Double(number.get()),
         (Reply::Integer(n), _) => Value::Integer(*n),
         (Reply::Bulk(bytes), _) => Value::Bulk(bytes.clone()),
         (Reply::Null | Reply::NullArray, _) => Value::Null,
-        (Reply::Array(items), _) => Value::Array(items.iter().map(inner).collect()),
+        (Reply::Array(items) | Reply::Set(items), _) => Value::Array(items.iter().map(inner).collect()),
         (Reply::Push(items), RespVersion::V2) => Value::Array(items.iter().map(inner).collect()),
         (Reply::Push(items), RespVersion::V3) => Value::Push(items.iter().map(inner).collect()),
         (Reply::Several(_), _) => unreachable!("it is more than one value, and none is drawn"),
         (Reply::Map(pairs) | Reply::Pairs(pairs), RespVersion::V3) => {
             Value::Map(pairs.iter().map(pair).collect())
         }
-        (Reply::Map(pairs), RespVersion::V2) => Value::Array(
+        (Reply::Map(pairs) | Reply::Rows(pairs), RespVersion::V2) => Value::Array(
             pairs
                 .iter()
                 .flat_map(|(key, value)| [inner(key), inner(value)])
                 .collect(),
         ),
-        (Reply::Pairs(pairs), RespVersion::V2) => Value::Array(
+        (Reply::Pairs(pairs), RespVersion::V2) | (Reply::Rows(pairs), RespVersion::V3) => Value::Array(
             pairs
                 .iter()
                 .map(|(key, value)| Value::Array(vec![inner(key), inner(value)]))

@@ -172,7 +172,14 @@ fn list(reply: &Reply) -> Option<Vec<u64>> {
         Reply::Null => Some(Vec::new()),
         Reply::Bulk(value) => numbers(value),
         Reply::Status(_) | Reply::Error(_) | Reply::Integer(_) | Reply::NullArray => None,
-        Reply::Array(_) | Reply::Map(_) | Reply::Pairs(_) | Reply::Push(_) | Reply::Several(_) => None,
+        Reply::Double(_)
+        | Reply::Array(_)
+        | Reply::Set(_)
+        | Reply::Map(_)
+        | Reply::Pairs(_)
+        | Reply::Rows(_)
+        | Reply::Push(_)
+        | Reply::Several(_) => None,
     }
 }
 

@@ -172,3 +172,88 @@ fn a_deadline_is_only_where_a_command_could_have_made_it() {
     );
     assert!(read(&[&level, &stream, &deadline(9), &entry]).is_some());
 }
+
+/// At the level that has values of elements, without a key; and its image.
+fn without_keys() -> (Machine, Vec<u8>) {
+    let mut machine = Machine::new();
+    let raise = command::Request::to_raise(Level::DATA);
+    machine.apply(LogIndex::new(1), Stamp::default(), &raise.body);
+    let head = image(&machine);
+    (machine, head)
+}
+
+fn image(machine: &Machine) -> Vec<u8> {
+    machine.chunks().flatten().collect()
+}
+
+fn bytes(text: &[u8]) -> Vec<u8> {
+    [&(text.len() as u32).to_le_bytes(), text].concat()
+}
+
+/// The key `h` has a value of this kind, set by the entry at `index`.
+fn begins(kind: u8, index: u64) -> Vec<u8> {
+    let head = [&[TAG_CONTAINER, kind][..], &bytes(b"h"), &[TAG_MODIFIED]].concat();
+    [head, index.to_le_bytes().to_vec()].concat()
+}
+
+fn element(parts: &[&[u8]]) -> Vec<u8> {
+    [&[TAG_ELEMENT][..], &parts.concat()].concat()
+}
+
+fn is_read(head: &[u8], parts: &[&[u8]]) -> bool {
+    let image = [head, &parts.concat()].concat();
+    restored([Bytes::from(image)].into_iter()).is_some()
+}
+
+#[test]
+fn a_hash_has_these_bytes_and_no_others() {
+    let (mut machine, head) = without_keys();
+    run(&mut machine, &[b"HSET", b"h", b"f", b"v", b"g", b""]);
+    let begins_hash = begins(1, 2);
+    let (f, g) = (
+        element(&[&bytes(b"f"), &bytes(b"v")]),
+        element(&[&bytes(b"g"), &bytes(b"")]),
+    );
+    assert_eq!(image(&machine), [&head[..], &begins_hash, &g, &f].concat());
+    let string = [&[TAG_STRING][..], &bytes(b"k"), &bytes(b"")].concat();
+    assert!(is_read(&head, &[&begins_hash, &g, &f]));
+    assert!(is_read(&head, &[&begins_hash, &g, &string]));
+    for strange in [
+        &[&begins_hash[..], &f, &g][..],
+        &[&begins_hash, &f, &f],
+        &[&begins_hash, &string],
+        &[&begins(0, 2), &f],
+        &[&begins_hash, &[TAG_ELEMENT]],
+        &[&string, &f],
+        &[&f],
+    ] {
+        assert!(!is_read(&head, strange), "{strange:?}");
+    }
+    let below = Bytes::from([begins_hash, f].concat());
+    assert!(restored([below].into_iter()).is_none(), "the level is too low");
+}
+
+#[test]
+fn sets_and_lists_have_these_bytes_and_no_others() {
+    let (mut machine, head) = without_keys();
+    let of = |member: &[u8]| element(&[&bytes(member)]);
+    let (f, g) = (of(b"f"), of(b"g"));
+    run(&mut machine, &[b"SADD", b"h", b"f", b"g"]);
+    assert_eq!(image(&machine), [&head[..], &begins(2, 2), &g, &f].concat());
+    assert!(!is_read(&head, &[&begins(2, 2), &f, &g]));
+    run(&mut machine, &[b"DEL", b"h"]);
+    run(&mut machine, &[b"RPUSH", b"h", b"g", b"f", b"g"]);
+    assert_eq!(image(&machine), [&head[..], &begins(4, 4), &g, &f, &g].concat());
+    run(&mut machine, &[b"DEL", b"h"]);
+    run(&mut machine, &[b"ZADD", b"h", b"2", b"f", b"-1.5", b"g"]);
+    let of = |score: f64, member: &[u8]| element(&[&score.to_le_bytes(), &bytes(member)]);
+    let (f, g) = (of(2.0, b"f"), of(-1.5, b"g"));
+    assert_eq!(image(&machine), [&head[..], &begins(3, 6), &g, &f].concat());
+    for strange in [
+        &[&begins(3, 6)[..], &f, &g][..],
+        &[&begins(3, 6), &f, &of(3.0, b"f")],
+        &[&begins(3, 6), &of(f64::NAN, b"f")],
+    ] {
+        assert!(!is_read(&head, strange), "{strange:?}");
+    }
+}

@@ -80,6 +80,44 @@ impl<'a> Args<'a> {
         std::iter::from_fn(move || Some((rest.next()?, rest.next()?)))
     }
 
+    /// The first argument, and those behind it.
+    pub(super) fn split_first(&self) -> Option<(&'a [u8], Self)> {
+        match self.0 {
+            Source::Sent(args) => {
+                let (first, rest) = args.split_first()?;
+                Some((first, Self(Source::Sent(rest))))
+            }
+            Source::Encoded { count, bytes } => {
+                let mut reader = Reader::new(bytes);
+                let first = reader.bytes()?;
+                let rest = Source::Encoded {
+                    count: count.checked_sub(1)?,
+                    bytes: reader.rest(),
+                };
+                Some((first, Self(rest)))
+            }
+        }
+    }
+
+    /// The first `count` arguments, and those behind them; `None` when there are fewer.
+    pub(super) fn split_at(&self, count: usize) -> Option<(Self, Self)> {
+        match self.0 {
+            Source::Sent(args) => {
+                let (first, rest) = args.split_at_checked(count)?;
+                Some((Self(Source::Sent(first)), Self(Source::Sent(rest))))
+            }
+            Source::Encoded { count: all, bytes } => {
+                let left = all.checked_sub(count)?;
+                let (start, mut reader) = (Reader::new(bytes), Reader::new(bytes));
+                for _ in 0..count {
+                    reader.bytes()?;
+                }
+                let encoded = |count, bytes| Self(Source::Encoded { count, bytes });
+                Some((encoded(count, start.until(&reader)), encoded(left, reader.rest())))
+            }
+        }
+    }
+
     /// A copy that owns its memory and no more than that.
     pub fn to_owned_args(&self) -> OwnedArgs {
         let mut out = BytesMut::with_capacity(self.encoded_bytes());

@@ -24,6 +24,7 @@
 //! | 32 | the membership table changes (from level 1 on) | a change (`member.rs`) |
 //! | 33 | a block of commands, or of reads (from level 1 on) | [`Block`] |
 //! | 34 to 36, 75 | sessions and limits (from level 1 on) | `once.rs` |
+//! | 48 | a command on hashes, sets, sorted sets or lists, and some on keys (from level 1 on) | `data_body.rs`: its number u8, list of its arguments |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
 //! | 66 | MGET | keys list |
@@ -44,8 +45,8 @@ use bytes::{BufMut, BytesMut};
 use super::args::{LENGTH_BYTES, put_bytes};
 use super::streams::ID_BYTES;
 use super::{
-    Args, Block, Class, Expiry, MemberChange, SessionCommand, SetCondition, StreamId, StreamIdRequest,
-    Streams, Timed, once, set,
+    Args, Block, Class, Data, Expiry, MemberChange, SessionCommand, SetCondition, StreamId, StreamIdRequest,
+    Streams, Timed, data_body, once, set,
 };
 use crate::level::Level;
 use crate::protocol::read::Reader;
@@ -133,6 +134,8 @@ pub enum Command<'a> {
     Index,
     /// What `EXEC` carries out.
     Block(Block<'a>),
+    /// A command on hashes, sets, sorted sets or lists, or on keys whatever they hold.
+    Data(Data<'a>),
     /// Something about sessions, or the limits of the state.
     Session(SessionCommand<'a>),
     /// `NORAFT.VERSION key`: the index at which it was last changed, 0 when it does not exist.
@@ -167,6 +170,7 @@ impl<'a> Command<'a> {
             | Self::Version { .. }
             | Self::Index => Class::Read,
             Self::Timed { command, .. } => command.class(),
+            Self::Data(data) => data.class(),
             Self::Block(block) => block.class(class_of),
             Self::Session(command) => command.class(),
         }
@@ -221,6 +225,7 @@ impl<'a> Command<'a> {
             }
             CLOCK => Self::Clock,
             set::TIMED => Self::set(set::decode(reader, true)?),
+            data_body::DATA => Self::Data(Data::read(reader)?),
             64..=71 | INDEX | VERSION | MODIFIED => Self::decode_read(opcode, reader)?,
             BLOCK => Self::Block(Block::read(reader).filter(|block| {
                 block
@@ -330,6 +335,7 @@ impl<'a> Command<'a> {
                 out.put_u8(BLOCK);
                 block.write(&mut out);
             }
+            Self::Data(data) => data.write(&mut out),
             Self::Session(command) => command.write(&mut out),
             Self::Modified { keys } => list(MODIFIED, keys, &mut out),
             Self::XRange {
@@ -363,6 +369,7 @@ impl<'a> Command<'a> {
                 keys.encoded_bytes()
             }
             Self::Block(block) => block.encoded_bytes(),
+            Self::Data(data) => data.variable_bytes(),
             Self::Session(command) => command.variable_bytes(),
             Self::MSet { pairs } => pairs.encoded_bytes(),
             Self::XAdd { key, fields, .. } => key.len() + fields.encoded_bytes() + ID_BYTES,

@@ -4,10 +4,19 @@ mod answers;
 mod args;
 mod block;
 mod codec;
+mod data;
+mod data_body;
+mod data_parse;
 mod expiry;
 mod expiry_parse;
+mod hashes;
+mod hashes_parse;
 mod keys_parse;
+mod keyspace;
+mod keyspace_parse;
 mod limit;
+mod lists;
+mod lists_parse;
 mod local;
 mod local_parse;
 mod member;
@@ -15,8 +24,15 @@ mod once;
 mod once_parse;
 mod own;
 mod parse;
+mod refused;
 mod sentinel_parse;
 mod set;
+mod sets;
+mod sets_parse;
+mod sorted;
+mod sorted_parse;
+mod sorted_parts;
+mod sorted_parts_parse;
 mod stream_id;
 mod streams;
 mod streams_parse;
@@ -24,6 +40,7 @@ pub mod syntax;
 pub mod table;
 mod timed;
 mod transaction;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -33,8 +50,13 @@ use noraft::LogIndex;
 pub use args::{Args, ArgsIter, OwnedArgs};
 pub use block::Block;
 pub use codec::{BODY_VERSION, Command};
+pub use data::DataCommand;
+pub use data_body::Data;
 pub use expiry::{Expiry, ExpiryCondition, TimeUnit};
+pub use hashes::HashCommand;
+pub use keyspace::KeyCommand;
 pub use limit::Limit;
+pub use lists::{FindOptions, ListCommand, Side};
 pub use local::{
     ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Section, SentinelQuery,
     SubscriptionChange, Topic,
@@ -45,10 +67,14 @@ pub use once::{Numbered, SessionCommand};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
 pub use set::SetCondition;
+pub use sets::{Combine, SetCommand, SetsCommand};
+pub use sorted::{AddOptions, Aggregate, Combination, SortedCommand, SortedSetsCommand};
+pub use sorted_parts::{NameEnd, Part as SortedPart, Parts as SortedParts, ScoreEnd};
 pub use stream_id::{StreamId, StreamIdRequest};
 pub use streams::Streams;
 pub use timed::Timed;
 pub use transaction::TransactionCommand;
+pub use words::Scan;
 
 use super::resp::Reply;
 use crate::level::Level;
@@ -154,6 +180,7 @@ impl Request {
     fn level_of_plain(body: &[u8]) -> Level {
         match *body {
             [BODY_VERSION, codec::FLUSH_ALL | codec::MEMBER, ..] => Level::FLUSH,
+            [BODY_VERSION, data_body::DATA, ..] => Level::DATA,
             [BODY_VERSION, codec::BLOCK | codec::MODIFIED | codec::VERSION, ..] => Level::BLOCK,
             [BODY_VERSION, once::ONCE..=once::SET_LIMIT | once::LIMITS, ..] => Level::SESSION,
             [BODY_VERSION, codec::CLOCK..=timed::LEFT | timed::DEADLINE, ..] => Level::EXPIRY,

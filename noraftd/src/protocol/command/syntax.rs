@@ -81,10 +81,11 @@ pub fn arguments(name: &str) -> &'static [Argument] {
             const { text("argument").optional().multiple() },
         ],
         "config" => &[const { Argument::new("pattern", Kind::Pattern).after("GET").multiple() }],
-        "decr" | "expiretime" | "get" | "getdel" | "persist" | "pexpiretime" | "pttl" | "ttl" | "incr"
-        | "strlen" | "type" | "xlen" => &[KEY],
+        "decr" | "expiretime" | "get" | "getdel" | "hgetall" | "hkeys" | "hlen" | "hvals" | "llen"
+        | "persist" | "pexpiretime" | "pttl" | "scard" | "smembers" | "ttl" | "zcard" | "incr" | "strlen"
+        | "type" | "xlen" => &[KEY],
         "decrby" => &[KEY, const { Argument::new("decrement", Kind::Integer) }],
-        "del" | "exists" | "mget" | "watch" => &[const { KEY.multiple() }],
+        "del" | "exists" | "mget" | "touch" | "unlink" | "watch" => &[const { KEY.multiple() }],
         "echo" => &[const { text("message") }],
         "expire" | "pexpire" | "expireat" | "pexpireat" => &EXPIRE,
         "getex" => &[
@@ -93,9 +94,9 @@ pub fn arguments(name: &str) -> &'static [Argument] {
         ],
         "setex" | "psetex" => &[KEY, const { Argument::new("time", Kind::Integer) }, VALUE],
         "hello" => &[const { Argument::new("arguments", Kind::Block(&HELLO)).optional() }],
-        "incrby" => &[KEY, const { Argument::new("increment", Kind::Integer) }],
+        "incrby" | "incrbyfloat" => &[KEY, const { Argument::new("increment", Kind::Integer) }],
         "info" => &[const { text("section").optional().multiple() }],
-        "mset" => &[const { Argument::new("data", Kind::Block(&[KEY, VALUE])).multiple() }],
+        "mset" | "msetnx" => &[const { Argument::new("data", Kind::Block(&[KEY, VALUE])).multiple() }],
         "psubscribe" => &[const { Argument::new("pattern", Kind::Pattern).multiple() }],
         "punsubscribe" => &[const { Argument::new("pattern", Kind::Pattern).optional().multiple() }],
         "sentinel" => &[SUBCOMMAND, const { text("argument").optional().multiple() }],
@@ -117,6 +118,110 @@ pub fn arguments(name: &str) -> &'static [Argument] {
             const { Argument::new("streams", Kind::Block(&STREAMS)).after("STREAMS") },
         ],
         "xrevrange" => &[KEY, const { text("end") }, const { text("start") }, COUNT],
+        _ => of_values(name),
+    }
+}
+
+/// Those of commands on lists, on parts of strings, and on two keys.
+fn of_values(name: &str) -> &'static [Argument] {
+    match name {
+        "lpush" | "rpush" | "lpushx" | "rpushx" => &[KEY, const { ELEMENT.multiple() }],
+        "lpop" | "rpop" => &[KEY, const { Argument::new("count", Kind::Integer).optional() }],
+        "lset" => &[KEY, INDEX, ELEMENT],
+        "lindex" => &[KEY, INDEX],
+        "lrem" => &[KEY, const { Argument::new("count", Kind::Integer) }, ELEMENT],
+        "linsert" => &[KEY, WHERE, const { text("pivot") }, ELEMENT],
+        "ltrim" | "lrange" => &[KEY, START, STOP],
+        "lmove" => &[
+            const { Argument::new("source", Kind::Key) },
+            DESTINATION,
+            SIDE,
+            SIDE,
+        ],
+        "rpoplpush" => &[const { Argument::new("source", Kind::Key) }, DESTINATION],
+        "lmpop" => &[NUMKEYS, const { KEY.multiple() }, SIDE, COUNT],
+        "lpos" => &[
+            KEY,
+            ELEMENT,
+            const { Argument::new("rank", Kind::Integer).after("RANK").optional() },
+            COUNT,
+            const { Argument::new("maxlen", Kind::Integer).after("MAXLEN").optional() },
+        ],
+        "copy" => &[
+            const { Argument::new("source", Kind::Key) },
+            DESTINATION,
+            const {
+                Argument::new("destination-db", Kind::Integer)
+                    .after("DB")
+                    .optional()
+            },
+            const { Argument::word("replace", "REPLACE").optional() },
+        ],
+        "rename" | "renamenx" => &[KEY, const { Argument::new("newkey", Kind::Key) }],
+        "getrange" | "substr" => &[KEY, START, const { text("end") }],
+        "setrange" => &[KEY, const { Argument::new("offset", Kind::Integer) }, VALUE],
+        _ => of_members(name),
+    }
+}
+
+/// Those of commands on hashes and sets.
+fn of_members(name: &str) -> &'static [Argument] {
+    match name {
+        "sadd" | "srem" | "smismember" => &[KEY, const { MEMBER.multiple() }],
+        "sismember" => &[KEY, MEMBER],
+        "smove" => &[const { Argument::new("source", Kind::Key) }, DESTINATION, MEMBER],
+        "spop" | "srandmember" => &[KEY, const { Argument::new("count", Kind::Integer).optional() }],
+        "sinter" | "sunion" | "sdiff" => &[const { KEY.multiple() }],
+        "sinterstore" | "sunionstore" | "sdiffstore" => &[DESTINATION, const { KEY.multiple() }],
+        "sintercard" | "zintercard" => &[
+            NUMKEYS,
+            const { KEY.multiple() },
+            const { Argument::new("limit", Kind::Integer).after("LIMIT").optional() },
+        ],
+        "hget" | "hexists" | "hstrlen" => &[KEY, FIELD],
+        "hdel" | "hmget" => &[KEY, const { FIELD.multiple() }],
+        "hset" | "hmset" => &[
+            KEY,
+            const { Argument::new("data", Kind::Block(&FIELDS)).multiple() },
+        ],
+        "hsetnx" => &[KEY, FIELD, VALUE],
+        "hincrby" | "hincrbyfloat" => &[KEY, FIELD, const { Argument::new("increment", Kind::Integer) }],
+        "hrandfield" => &[
+            KEY,
+            const { Argument::new("count", Kind::Integer).optional() },
+            const { Argument::word("withvalues", "WITHVALUES").optional() },
+        ],
+        "hscan" | "sscan" | "zscan" => &SCAN,
+        _ => of_sorted_sets(name),
+    }
+}
+
+fn of_sorted_sets(name: &str) -> &'static [Argument] {
+    match name {
+        "zadd" => &ZADD,
+        "zincrby" => &[KEY, const { Argument::new("increment", Kind::Integer) }, MEMBER],
+        "zrem" | "zmscore" => &[KEY, const { MEMBER.multiple() }],
+        "zscore" | "zrank" | "zrevrank" => &[KEY, MEMBER],
+        "zcount" | "zlexcount" | "zremrangebyscore" | "zremrangebylex" => &[KEY, MIN, MAX],
+        "zremrangebyrank" => &[KEY, START, STOP],
+        "zpopmin" | "zpopmax" => &[KEY, const { Argument::new("count", Kind::Integer).optional() }],
+        "zmpop" => &ZMPOP,
+        "zrange" => &ZRANGE,
+        "zrangestore" => &ZRANGESTORE,
+        "zrevrange" => &[KEY, START, STOP, WITHSCORES],
+        "zrangebyscore" | "zrevrangebyscore" => &[KEY, MIN, MAX, WITHSCORES, LIMIT],
+        "zrangebylex" | "zrevrangebylex" => &[KEY, MIN, MAX, LIMIT],
+        "zunion" | "zinter" => &[NUMKEYS, const { KEY.multiple() }, WEIGHTS, AGGREGATE, WITHSCORES],
+        "zunionstore" | "zinterstore" => {
+            &[DESTINATION, NUMKEYS, const { KEY.multiple() }, WEIGHTS, AGGREGATE]
+        }
+        "zdiff" => &[NUMKEYS, const { KEY.multiple() }, WITHSCORES],
+        "zdiffstore" => &[DESTINATION, NUMKEYS, const { KEY.multiple() }],
+        "zrandmember" => &[
+            KEY,
+            const { Argument::new("count", Kind::Integer).optional() },
+            WITHSCORES,
+        ],
         _ => &[],
     }
 }
@@ -184,7 +289,94 @@ const XADD: [Argument; 4] = [
 
 const IDS: [Argument; 2] = [Argument::word("auto-id", "*"), text("id")];
 
-const FIELDS: [Argument; 2] = [text("field"), VALUE];
+const ELEMENT: Argument = text("element");
+const INDEX: Argument = Argument::new("index", Kind::Integer);
+const SIDE: Argument = Argument::new("where", Kind::OneOf(&SIDES));
+const SIDES: [Argument; 2] = [Argument::word("left", "LEFT"), Argument::word("right", "RIGHT")];
+const WHERE: Argument = Argument::new("where", Kind::OneOf(&WHERES));
+const WHERES: [Argument; 2] = [
+    Argument::word("before", "BEFORE"),
+    Argument::word("after", "AFTER"),
+];
+const MIN: Argument = text("min");
+const MAX: Argument = text("max");
+const START: Argument = text("start");
+const STOP: Argument = text("stop");
+const WITHSCORES: Argument = Argument::word("withscores", "WITHSCORES").optional();
+const LIMIT: Argument = Argument::new("limit", Kind::Block(&LIMITED))
+    .after("LIMIT")
+    .optional();
+const LIMITED: [Argument; 2] = [
+    Argument::new("offset", Kind::Integer),
+    Argument::new("count", Kind::Integer),
+];
+const WEIGHTS: Argument = text("weight").after("WEIGHTS").optional().multiple();
+const AGGREGATE: Argument = Argument::new("aggregate", Kind::OneOf(&AGGREGATES))
+    .after("AGGREGATE")
+    .optional();
+const AGGREGATES: [Argument; 3] = [
+    Argument::word("sum", "SUM"),
+    Argument::word("min", "MIN"),
+    Argument::word("max", "MAX"),
+];
+
+const ZADD: [Argument; 6] = [
+    KEY,
+    Argument::new("condition", Kind::OneOf(&ZADD_CONDITIONS)).optional(),
+    Argument::new("comparison", Kind::OneOf(&ZADD_COMPARISONS)).optional(),
+    Argument::word("change", "CH").optional(),
+    Argument::word("increment", "INCR").optional(),
+    Argument::new("data", Kind::Block(&SCORED)).multiple(),
+];
+const ZADD_CONDITIONS: [Argument; 2] = [Argument::word("nx", "NX"), Argument::word("xx", "XX")];
+const ZADD_COMPARISONS: [Argument; 2] = [Argument::word("gt", "GT"), Argument::word("lt", "LT")];
+const SCORED: [Argument; 2] = [text("score"), MEMBER];
+
+const ZMPOP: [Argument; 4] = [
+    NUMKEYS,
+    KEY.multiple(),
+    Argument::new(
+        "where",
+        Kind::OneOf(&[Argument::word("min", "MIN"), Argument::word("max", "MAX")]),
+    ),
+    COUNT,
+];
+
+const ZRANGE: [Argument; 7] = [
+    KEY,
+    START,
+    STOP,
+    Argument::new("sortby", Kind::OneOf(&SORT_BY)).optional(),
+    Argument::word("rev", "REV").optional(),
+    LIMIT,
+    WITHSCORES,
+];
+const ZRANGESTORE: [Argument; 7] = [
+    DESTINATION,
+    Argument::new("source", Kind::Key),
+    START,
+    STOP,
+    Argument::new("sortby", Kind::OneOf(&SORT_BY)).optional(),
+    Argument::word("rev", "REV").optional(),
+    LIMIT,
+];
+const SORT_BY: [Argument; 2] = [
+    Argument::word("byscore", "BYSCORE"),
+    Argument::word("bylex", "BYLEX"),
+];
+
+const MEMBER: Argument = text("member");
+const DESTINATION: Argument = Argument::new("destination", Kind::Key);
+const NUMKEYS: Argument = Argument::new("numkeys", Kind::Integer);
+const FIELD: Argument = text("field");
+const FIELDS: [Argument; 2] = [FIELD, VALUE];
+
+const SCAN: [Argument; 4] = [
+    KEY,
+    text("cursor"),
+    Argument::new("pattern", Kind::Pattern).after("MATCH").optional(),
+    COUNT,
+];
 
 const STREAMS: [Argument; 2] = [KEY.multiple(), text("id").multiple()];
 

@@ -16,6 +16,9 @@
 //! | 6 | array | count, replies |
 //! | 7 | map | count, keys and values in turn |
 //! | 8 | pairs | count, keys and values in turn |
+//! | 9 | rows (from level 1 on) | count, both parts in turn |
+//! | 10 | set (from level 1 on) | count, replies |
+//! | 11 | number with a fraction (from level 1 on) | f64, a number |
 //!
 //! RESP itself would not do: it does not distinguish 4 from 5 in version 3, nor 7 from 6 in version 2. New
 //! statuses, refusals and doubts are added at the end of their lists.
@@ -25,7 +28,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::protocol::outcome::{Doubt, Outcome, Refusal};
 use crate::protocol::read::Reader;
-use crate::protocol::resp::{Reply, STATUSES};
+use crate::protocol::resp::{Double, Reply, STATUSES};
 
 /// Deepest nesting of a forwarded reply; the deepest the state machine makes is four.
 const REPLY_DEPTH_MAX: usize = 8;
@@ -103,8 +106,17 @@ pub(crate) fn write_reply(reply: &Reply, out: &mut BytesMut) {
             write_count(6, items.len(), out);
             items.iter().for_each(|item| write_reply(item, out));
         }
+        Reply::Double(number) => {
+            out.put_u8(11);
+            out.put_f64_le(number.get());
+        }
+        Reply::Set(items) => {
+            write_count(10, items.len(), out);
+            items.iter().for_each(|item| write_reply(item, out));
+        }
         Reply::Map(pairs) => write_pairs(7, pairs, out),
         Reply::Pairs(pairs) => write_pairs(8, pairs, out),
+        Reply::Rows(rows) => write_pairs(9, rows, out),
         Reply::Push(_) | Reply::Several(_) => unreachable!("the state machine answers with neither"),
     }
 }
@@ -147,6 +159,9 @@ impl ReplyReader<'_, '_> {
             6 => Reply::Array(self.repeat(|replies| replies.reply(inner))?),
             7 => Reply::Map(self.repeat(|replies| replies.pair(inner))?),
             8 => Reply::Pairs(self.repeat(|replies| replies.pair(inner))?),
+            9 => Reply::Rows(self.repeat(|replies| replies.pair(inner))?),
+            11 => Reply::Double(Double::new(f64::from_bits(self.reader.u64()?))?),
+            10 => Reply::Set(self.repeat(|replies| replies.reply(inner))?),
             _ => return None,
         })
     }

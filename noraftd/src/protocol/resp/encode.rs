@@ -16,6 +16,14 @@ impl Reply {
             Self::Error(text) => line(b'-', text, out),
             Self::Integer(n) => header(b':', *n, out),
             Self::Bulk(bytes) => bulk(bytes, out),
+            Self::Double(number) => match version {
+                RespVersion::V2 => bulk(&number.to_bytes(), out),
+                RespVersion::V3 => {
+                    out.put_u8(b',');
+                    out.extend_from_slice(&number.to_bytes());
+                    out.extend_from_slice(b"\r\n");
+                }
+            },
             Self::Null => out.extend_from_slice(nothing(version, b"$-1\r\n")),
             Self::NullArray => out.extend_from_slice(nothing(version, b"*-1\r\n")),
             Self::Array(items) => {
@@ -30,10 +38,24 @@ impl Reply {
                 pairs.iter().for_each(|pair| encode_pair(pair, version, out));
             }
             Self::Pairs(pairs) => encode_pairs(pairs, version, out),
-            Self::Push(items) => {
-                let tag = match version {
-                    RespVersion::V2 => b'*',
-                    RespVersion::V3 => b'>',
+            Self::Rows(rows) => {
+                match version {
+                    RespVersion::V2 => count(b'*', rows.len() * 2, out),
+                    RespVersion::V3 => count(b'*', rows.len(), out),
+                }
+                for row in rows {
+                    match version {
+                        RespVersion::V2 => {}
+                        RespVersion::V3 => count(b'*', 2, out),
+                    }
+                    encode_pair(row, version, out);
+                }
+            }
+            Self::Push(items) | Self::Set(items) => {
+                let tag = match (version, self) {
+                    (RespVersion::V2, _) => b'*',
+                    (RespVersion::V3, Self::Set(_)) => b'~',
+                    (RespVersion::V3, _) => b'>',
                 };
                 count(tag, items.len(), out);
                 items.iter().for_each(|item| item.encode(version, out));
@@ -112,6 +134,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::protocol::resp::Double;
 
     fn check(reply: &Reply, version_2: &str, version_3: &str) {
         for (version, expected) in [(RespVersion::V2, version_2), (RespVersion::V3, version_3)] {
@@ -152,6 +175,18 @@ mod tests {
             "*1\r\n*2\r\n$1\r\nk\r\n:7\r\n",
             "%1\r\n$1\r\nk\r\n:7\r\n",
         );
+        check(
+            &Reply::Rows(vec![pair(), pair()]),
+            "*4\r\n$1\r\nk\r\n:7\r\n$1\r\nk\r\n:7\r\n",
+            "*2\r\n*2\r\n$1\r\nk\r\n:7\r\n*2\r\n$1\r\nk\r\n:7\r\n",
+        );
+        check(
+            &Reply::Set(vec![Reply::Integer(7)]),
+            "*1\r\n:7\r\n",
+            "~1\r\n:7\r\n",
+        );
+        let number = Double::new(0.5).expect("it is a number");
+        check(&Reply::Double(number), "$3\r\n0.5\r\n", ",0.5\r\n");
         let push = || Reply::Push(vec![Reply::Integer(7)]);
         check(
             &Reply::Several(vec![push(), push()]),

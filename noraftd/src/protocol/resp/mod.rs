@@ -3,6 +3,8 @@
 //! `request.rs` parses what clients send, `encode.rs` writes what they get, `value.rs` reads it back.
 //! Invariant: every parser is incremental, has a named limit for everything it stores, and never panics.
 
+mod decimal;
+mod double;
 mod encode;
 mod inline;
 pub(crate) mod number;
@@ -11,6 +13,8 @@ mod value;
 
 use bytes::Bytes;
 
+pub use decimal::Decimal;
+pub use double::Double;
 pub use request::{
     ARGS_MAX, BULK_BYTES_MAX, COMMAND_BYTES_MAX, INLINE_BYTES_MAX, ProtocolError, RequestParser,
     SKIPPED_ARGS_MAX, SKIPPED_BYTES_MAX, TooLarge,
@@ -49,6 +53,8 @@ pub enum Reply {
     Error(String),
     /// `:1`
     Integer(i64),
+    /// A number with a fraction: a string in RESP2.
+    Double(Double),
     /// `$3\r\nabc`
     Bulk(Bytes),
     /// No value: `$-1` in RESP2, `_` in RESP3.
@@ -57,10 +63,14 @@ pub enum Reply {
     NullArray,
     /// An array.
     Array(Vec<Reply>),
+    /// Things without an order: an array in RESP2, a set in RESP3.
+    Set(Vec<Reply>),
     /// Key and value pairs: a flat array in RESP2, a map in RESP3.
     Map(Vec<(Reply, Reply)>),
     /// Key and value pairs: an array of two-element arrays in RESP2 (as `XREAD` answers), a map in RESP3.
     Pairs(Vec<(Reply, Reply)>),
+    /// Things with what belongs to each: a flat array in RESP2, an array of two-element arrays in RESP3.
+    Rows(Vec<(Reply, Reply)>),
     /// What a client hears of without having asked: an array in RESP2, a push in RESP3. Never travels between nodes.
     Push(Vec<Reply>),
     /// One after the other, as `SUBSCRIBE` answers once for each channel. Never travels between nodes.
@@ -73,13 +83,13 @@ impl Reply {
         let pair = |(key, value): &(Self, Self)| key.weight() + value.weight();
         REPLY_BYTES
             + match self {
-                Self::Status(_) | Self::Integer(_) | Self::Null | Self::NullArray => 0,
+                Self::Status(_) | Self::Integer(_) | Self::Double(_) | Self::Null | Self::NullArray => 0,
                 Self::Error(text) => text.len(),
                 Self::Bulk(bytes) => bytes.len(),
-                Self::Array(items) | Self::Push(items) | Self::Several(items) => {
+                Self::Array(items) | Self::Set(items) | Self::Push(items) | Self::Several(items) => {
                     items.iter().map(Self::weight).sum()
                 }
-                Self::Map(pairs) | Self::Pairs(pairs) => pairs.iter().map(pair).sum(),
+                Self::Map(pairs) | Self::Pairs(pairs) | Self::Rows(pairs) => pairs.iter().map(pair).sum(),
             }
     }
 }
@@ -88,4 +98,4 @@ impl Reply {
 const REPLY_BYTES: usize = std::mem::size_of::<Reply>();
 
 /// Every status the state machine answers with: what a reply forwarded between nodes may contain.
-pub const STATUSES: [&str; 4] = ["OK", "string", "stream", "none"];
+pub const STATUSES: [&str; 8] = ["OK", "string", "stream", "none", "hash", "set", "zset", "list"];

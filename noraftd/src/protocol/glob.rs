@@ -5,7 +5,7 @@
 
 /// Whether letters have a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Case {
+pub(crate) enum Case {
     /// `a` is not `A`.
     Matters,
     /// It is.
@@ -13,7 +13,7 @@ pub(super) enum Case {
 }
 
 /// True when `pattern` matches all of `name`.
-pub(super) fn matches(pattern: &[u8], name: &[u8], case: Case) -> bool {
+pub(crate) fn matches(pattern: &[u8], name: &[u8], case: Case) -> bool {
     let (mut rest, mut at_name) = (pattern, 0);
     let mut star = None;
     while let Some(byte) = name.get(at_name) {
