@@ -1,7 +1,8 @@
 //! Which level is in force, and when a leader raises it (`crate::level`).
 //!
 //! A leader looks at the level when it appends, whichever node asked: what it was asked by another node as well. It raises the
-//! level only while it hears from every other member and each has said that it supports the new one.
+//! level only while it hears from every other member and each has said that it supports the new one. Before there is a membership table,
+//! the nodes of the settings that do not vote are members as well: the table, which begins at the first level that is raised, names them.
 //!
 //! Invariant: nothing is appended that the level in force here does not cover; so nothing that a member does not know.
 
@@ -62,7 +63,19 @@ impl Replica {
             false => Level::FIRST,
         };
         let others = self.node.peers().map(level);
-        others.chain([self.config.level]).min().unwrap_or_default()
+        // They follow no leader, and answer nothing: what they said when they were connected is all there is.
+        let beside = self.beside_config().map(|id| self.features_of(id).level());
+        let all = others.chain(beside).chain([self.config.level]);
+        all.min().unwrap_or_default()
+    }
+
+    /// The nodes of the settings that the configuration is without, as long as these say who the members are.
+    fn beside_config(&self) -> impl Iterator<Item = NodeId> {
+        let (config, settings) = (self.node.config(), &self.config.members);
+        let named = settings.iter().filter(|_| self.members().is_empty());
+        named
+            .copied()
+            .filter(|id| *id != self.config.id && config.unique_nodes().all(|node| node != *id))
     }
 
     /// True when `node` is known not to support the level that is in force, or about to be.

@@ -209,10 +209,35 @@ fn a_node_below_the_level_is_made_no_voter() {
     world.change_voters(leader, 1, &stay);
     world.run_for(SECOND);
     assert_eq!(done(&world, 1), Reply::Status("OK"));
-    assert_eq!(raise(&mut world, leader, 2), Some(RAISED), "it is no member");
+    assert_eq!(raise(&mut world, leader, 2), Some(RAISED));
     world.start_at(old, Level::FIRST);
     world.run_for(SECOND);
     world.change_voters(leader, 3, &[1, 2, 3]);
     world.run_for(SECOND);
     assert_eq!(outcome(&world, 3), Some(Outcome::Refused(Refusal::NotSupported)));
+}
+
+/// The membership table that begins then names it.
+#[test]
+fn a_node_that_does_not_vote_is_asked_before_the_level_rises() {
+    let (mut world, leader) = led_world(3);
+    let old = other(&world, leader);
+    let stay: Vec<u64> = (1..=3).filter(|node| *node != old).collect();
+    world.change_voters(leader, 1, &stay);
+    world.run_for(SECOND);
+    assert_eq!(done(&world, 1), Reply::Status("OK"));
+    let refused = Some(Outcome::Refused(Refusal::NotSupported));
+    world.start_at(old, Level::FIRST);
+    world.run_for(SECOND);
+    assert_eq!(raise(&mut world, leader, 2), refused);
+    world.kill(old);
+    assert_eq!(
+        raise(&mut world, leader, 3),
+        refused,
+        "one that is away does not say"
+    );
+    world.start(old);
+    world.start_at(old, Level::SUPPORTED);
+    world.run_for(SECOND);
+    assert_eq!(raise(&mut world, leader, 4), Some(RAISED));
 }
