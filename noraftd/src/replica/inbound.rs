@@ -67,6 +67,7 @@ impl Replica {
 
     fn on_synced(&mut self, id: BatchId) {
         let held = self.durability.complete(self.now, id);
+        self.transfers.note_synced();
         self.outputs.extend(held);
         self.note_patched(id);
     }
@@ -141,6 +142,7 @@ impl Replica {
     fn on_appended(&mut self, from: NodeId, reply: Acknowledgement) {
         self.note_follower(from, reply.term, reply.round);
         if self.durability.is_in_flight() && !self.is_safe_early(reply.term, reply.last_position) {
+            self.note_faster(from, reply.term, reply.last_position);
             self.inbox.push(from, Deferred::Appended(reply));
         } else {
             self.feed_appended(from, &reply);

@@ -250,6 +250,7 @@ impl Replica {
                 .chain(self.repair.deadline())
                 .chain(self.leader_silence())
                 .chain(self.transfers.deadline())
+                .chain(self.outrun_deadline())
                 .chain(self.compare_deadline())
                 .chain(self.expiry_deadline())
                 .chain(self.asking_deadline())
@@ -377,6 +378,7 @@ impl Replica {
         // The leader, or its absence, decides whether a request waits, goes on or is refused; what is late is refused
         // before it is sent anywhere.
         self.watch_leader();
+        self.hand_over_when_outrun();
         self.end_transfer();
         self.expire_requests();
         self.refuse_in_doubt();

@@ -6,8 +6,16 @@
 //! Then, once the other node has the whole log, it is ordered to campaign at once. It asks for no pre-vote, for the others hear their
 //! leader; the vote itself they give as always.
 //!
+//! A leader whose disk does not answer, or fails slowly, does so by itself. It cannot bring to its end what is under way, but another
+//! voter can: one that has acknowledged the whole log while this leader's own sync is still in flight, and whose disk was faster by a
+//! part of an election timeout at least. Where all disks are slow none is, so leadership does not go round. The clients of what is
+//! under way hear what came of it when the disk answers, or that it is not known. This is tried once a sync; where nothing comes of
+//! it, the leader falls silent after `disk_stall_max`.
+//!
 //! Invariant: when the other node is ordered, no read of this leader's is open, and none begins before the transfer is over. It is over
 //! after an election timeout at the latest, and if no other leader is known by then, this one goes on, unless it was deposed.
+
+use std::collections::BTreeMap;
 
 use noraft::{LogPosition, NodeId, Term};
 
@@ -17,6 +25,7 @@ use crate::protocol::resp::Reply;
 use crate::time::Instant;
 
 use super::Replica;
+use super::elections::SYNCS_PER_ELECTION;
 use super::event::RequestId;
 use super::glance::ReadWork;
 use super::pending::Origin;
@@ -37,11 +46,26 @@ pub struct Transfer {
 #[derive(Debug, Default)]
 pub(super) struct Transfers {
     under_way: Option<(Transfer, Option<RequestId>)>,
+    outrun: Outrun,
+}
+
+/// Voters that were faster than this leader with the sync in flight.
+#[derive(Debug, Default)]
+struct Outrun {
+    /// When each of them acknowledged the whole log.
+    by: BTreeMap<NodeId, Instant>,
+    /// This leader has begun to hand over because of it.
+    has_begun: bool,
 }
 
 impl Transfers {
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.under_way.map(|(transfer, _)| transfer.deadline)
+    }
+
+    /// The sync in flight has returned.
+    pub(super) fn note_synced(&mut self) {
+        self.outrun = Outrun::default();
     }
 }
 
@@ -97,6 +121,38 @@ impl Replica {
         candidates.max_by_key(|id| self.node.follower_match_index(*id))
     }
 
+    /// `from` has acknowledged entries up to `last_position`, which this node has not made durable itself.
+    pub(super) fn note_faster(&mut self, from: NodeId, term: Term, last_position: LogPosition) {
+        let has_all = last_position == self.node.log().last_position();
+        if self.is_leader() && term == self.node.current_term() && has_all {
+            self.transfers.outrun.by.entry(from).or_insert(self.now);
+        }
+    }
+
+    /// When this leader is to hand over to the first node that was faster than its own disk.
+    pub(super) fn outrun_deadline(&self) -> Option<Instant> {
+        let Outrun { by, has_begun } = &self.transfers.outrun;
+        let first = by.values().min().filter(|_| !has_begun && self.is_leader())?;
+        Some(*first + self.config.election_timeout / SYNCS_PER_ELECTION)
+    }
+
+    /// Hands over where another node's disk is faster than this one's.
+    pub(super) fn hand_over_when_outrun(&mut self) {
+        let is_time = self.outrun_deadline().is_some_and(|at| at <= self.now);
+        if !is_time {
+            return;
+        }
+        self.transfers.outrun.has_begun = true;
+        if self.transfers.under_way.is_some() {
+            return;
+        }
+        let by = self.transfers.outrun.by.iter();
+        let may = by.filter(|(id, _)| self.successor(Some(**id)).is_some());
+        if let Some(first) = may.min_by_key(|(_, at)| **at).map(|(id, _)| *id) {
+            self.begin_transfer(None, Some(first));
+        }
+    }
+
     /// Looks whether the transfer is over. Before requests are sent on their way.
     pub(super) fn end_transfer(&mut self) {
         let Some((transfer, id)) = self.transfers.under_way else {
@@ -144,11 +200,10 @@ impl Replica {
         let Some((transfer, id)) = self.transfers.under_way.filter(|_| self.is_leader()) else {
             return;
         };
-        if transfer.is_ordered || !self.is_at_rest() {
-            return;
-        }
         let last_position = self.node.log().last_position();
-        if self.node.follower_match_index(transfer.to) != Some(last_position.index) {
+        let has_all = self.node.follower_match_index(transfer.to) == Some(last_position.index);
+        let is_ready = has_all && self.is_at_rest() || self.waits_for_disk_alone(transfer.to);
+        if transfer.is_ordered || !is_ready {
             return;
         }
         let term = transfer.term;
@@ -171,6 +226,12 @@ impl Replica {
             // A round without a read that still waits is one, too.
             && waiting.reads.work() == ReadWork::Nothing
             && !self.has_proposable()
+    }
+
+    /// True when nothing but the sync in flight is in the way of a node that has the whole log.
+    fn waits_for_disk_alone(&self, to: NodeId) -> bool {
+        let is_faster = self.durability.is_in_flight() && self.transfers.outrun.by.contains_key(&to);
+        is_faster && self.waiting.reads.work() == ReadWork::Nothing
     }
 
     /// The leader of this term wants this node to lead: it campaigns, unless it lacks something.

@@ -13,6 +13,8 @@ use crate::support::cluster::{Cluster, PeersOver};
 use crate::support::eventually;
 use crate::support::program::{noraftd, said};
 use noraftd::protocol::resp::Value;
+use noraftd::store::disk::trouble::Trouble;
+use noraftd::store::shadow::{Control, Order};
 
 /// Runs `noraftd transfer`; its code, and what it said.
 fn transfer(cluster: &Cluster, at: usize, to: &[&str]) -> (Option<i32>, String) {
@@ -125,6 +127,37 @@ fn a_leader_hands_over_when_it_is_ordered_to() {
         text.contains("ERR no voter that is meant can take over"),
         "{text}"
     );
+}
+
+/// Each sync takes most of an election timeout: too short for the others to miss the leader.
+#[test]
+fn a_leader_whose_disk_fails_slowly_hands_over_to_one_whose_disk_does_not() {
+    let flags = [
+        "--shadow-disk",
+        "seed=1",
+        "--election-timeout",
+        "4s",
+        "--segment-bytes",
+        "1MiB",
+    ];
+    let cluster = Cluster::start_with(3, PeersOver::Unix, &flags);
+    let (leader, other) = (cluster.leader(), cluster.followers()[0]);
+    let control = Control::open(&cluster.nodes[leader].dir.join("data")).expect("a shadow disk has one");
+    let trouble = Trouble::Slow;
+    let delay = Duration::from_secs(3);
+    control
+        .set(Some(Order { trouble, delay }))
+        .expect("it is written");
+    let mut client = cluster.nodes[other].unix_client();
+    eventually("another node leads", || {
+        // Whatever comes of it: something has to be synced.
+        client.call(&["INCR", "c"]);
+        (cluster.leader() != leader).then_some(())
+    });
+    control.set(None).expect("it is written");
+    eventually("writes are acknowledged", || {
+        matches!(client.call(&["INCR", "c"]), Value::Integer(_)).then_some(())
+    });
 }
 
 const WARM_UP: Duration = Duration::from_millis(300);

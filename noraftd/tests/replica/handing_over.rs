@@ -168,6 +168,88 @@ fn the_other_node_is_ordered_when_it_has_the_log_and_nothing_is_open() {
     assert_eq!(node.last(), last, "nothing was appended meanwhile");
 }
 
+/// Node 1 leads 2 and 3, has been asked to write, and its disk does not answer.
+fn with_held_disk() -> Driven {
+    let mut node = Setup::new(3, 4).start();
+    node.connect(2);
+    node.connect(3);
+    node.lead();
+    node.is_disk_held = true;
+    node.ask(1, 1, &["SET", "k", "v"]);
+    node
+}
+
+/// Longer than a sync may take, and too short for anything else.
+const LATER: Duration = ReplicaConfig::ELECTION_TIMEOUT.checked_div(3).expect("by three");
+
+#[test]
+fn a_leader_whose_disk_does_not_answer_hands_over_to_a_node_that_has_everything() {
+    let mut node = with_held_disk();
+    assert_eq!(orders(&node.acknowledge(2)), 0, "a moment is no trouble");
+    let later = node.pass(LATER);
+    let [PeerMessage::TimeoutNow { last_position, .. }] = &messages(&later)
+        .into_iter()
+        .filter(|message| matches!(message, PeerMessage::TimeoutNow { .. }))
+        .collect::<Vec<_>>()[..]
+    else {
+        panic!("one order: {later:?}")
+    };
+    assert_eq!(*last_position, node.last());
+    let mut again = node.pass(ReplicaConfig::ELECTION_TIMEOUT);
+    again.extend(node.acknowledge(2));
+    assert_eq!(orders(&again), 0, "once a sync");
+    node.is_disk_held = false;
+    assert_eq!(
+        answers(&node.sync()).len(),
+        1,
+        "what was under way is done: it leads on"
+    );
+    assert_eq!(orders(&node.pass(LATER)), 0, "its disk answers");
+}
+
+#[test]
+fn a_leader_whose_disk_does_not_answer_waits_until_no_read_is_open() {
+    let mut node = with_held_disk();
+    node.acknowledge(2);
+    node.ask(2, 2, &["GET", "k"]);
+    assert_eq!(orders(&node.pass(LATER)), 0, "a read is open");
+    let confirmed = node.acknowledge(2);
+    assert_eq!(answers(&confirmed).len(), 1, "the read");
+    assert_eq!(orders(&confirmed), 1);
+}
+
+#[test]
+fn where_no_other_disk_is_faster_a_leader_keeps_its_office() {
+    let mut node = with_held_disk();
+    let nothing = node.pass(LATER);
+    assert_eq!(orders(&nothing), 0, "the others' disks do not answer either");
+    assert_eq!(orders(&node.acknowledge(2)), 0);
+    node.is_disk_held = false;
+    node.sync();
+    assert_eq!(orders(&node.pass(LATER)), 0, "it was hardly slower");
+}
+
+/// Syncs take most of an election timeout: too short to fall silent, and much longer than those of the others.
+#[test]
+fn leadership_goes_from_a_node_whose_disk_fails_slowly_to_one_whose_disk_does_not() {
+    for seed in 1..=10 {
+        let mut world = World::new(seed, 3, super::world::Faults::NONE);
+        world.run_for(SECOND * 3);
+        let leader = world.leader().expect("a calm cluster elects a leader");
+        world.slow_disk(leader, ReplicaConfig::ELECTION_TIMEOUT * 3 / 4);
+        let writes_by = other(&world, leader);
+        world.request(writes_by, 1, &["INCR", "c"]);
+        world.run_for(ReplicaConfig::ELECTION_TIMEOUT / 2);
+        let next = world.leader().expect("one leads");
+        assert_ne!(next, leader, "seed {seed}");
+        world.run_for(SECOND * 2);
+        assert_eq!(world.leader(), Some(next), "seed {seed}: it stays there");
+        world.request(writes_by, 2, &["INCR", "c"]);
+        world.run_for(SECOND);
+        assert_eq!(done(&world, 2), Reply::Integer(2), "seed {seed}");
+    }
+}
+
 #[test]
 fn a_node_that_knows_no_transfers_is_never_ordered() {
     let mut node = Setup::new(3, 4).start();

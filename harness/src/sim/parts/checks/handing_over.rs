@@ -1,4 +1,5 @@
-//! A leader that has another node campaign is at rest (thesis 3.10): all that it has is committed and applied, and no read is open.
+//! A leader that has another node campaign is at rest (thesis 3.10): all that it has is committed and applied, and no read is open. Where its
+//! disk does not answer, what is in flight need not be.
 //! Until the transfer is over it answers none, for another node may lead by then; and it is over in time.
 //!
 //! The read itself would mostly be right all the same, and a log that lacks an entry loses the election: what is wrong is looked at
@@ -8,7 +9,7 @@
 
 use noraft::{LogPosition, NodeId, Term};
 use noraftd::protocol::peer::PeerMessage;
-use noraftd::replica::glance::ReadWork;
+use noraftd::replica::glance::{ReadWork, Syncing};
 use noraftd::replica::{Replica, Transfer};
 use noraftd::time::Instant;
 
@@ -50,7 +51,9 @@ fn is_at_rest(replica: &Replica, to: NodeId, term: Term, last_position: LogPosit
     let applied = replica.machine().applied_index();
     let leads = core.role().is_leader() && core.current_term() == term;
     let votes = config.voters.contains(&to) || config.new_voters.contains(&to);
-    let is_committed = last_position == last && core.commit_index() == last.index && applied == last.index;
+    let waits_for_disk = replica.glance().sync == Syncing::Batch && replica.durable_index() < last.index;
+    let is_done = core.commit_index() == last.index && applied == last.index;
+    let is_committed = last_position == last && (is_done || waits_for_disk);
     let reads = replica.glance().reads;
     let is_at_rest = leads && votes && is_committed && reads == ReadWork::Nothing;
     ensure(is_at_rest, Rule::HandsOver, || {
