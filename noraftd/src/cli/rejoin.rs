@@ -1,7 +1,7 @@
 //! `noraftd rejoin`: a member that lost its votes, or its disk, begins again.
 //!
 //! Invariant: nothing that the lost directory promised can be broken by the new one. The new one is locked, and holds no
-//! store, before any other node is asked. Next, all other voters refuse the lost one, and each returns its term. A
+//! store, before any other node is asked. Next, all other members refuse the lost one, and each returns its term. A
 //! candidate that got the lost one's vote is among them, so nothing was promised in a term after all of these; and lost
 //! acknowledgements are made good by abstaining until the node has caught up. And the new one knows which directories the
 //! others have: the state that it begins with may be older than that.
@@ -13,7 +13,7 @@ use clap::Args;
 use noraft::{NodeId, Term};
 
 use super::given::Given;
-use super::query::{ask_status, ask_to_readmit, know_secrets};
+use super::query::{QueryError, ask_for_members, ask_status, ask_to_readmit, know_secrets};
 use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
 use super::{complain, say};
@@ -32,7 +32,7 @@ use crate::store::{Identity, KnownPeers, SetUp, Store, Vacant, generation};
 /// For a node whose term and vote can no longer be read, or whose disk is gone. The cluster refuses a node that
 /// returns under its id with another data directory, because it has forgotten its votes and acknowledgements. This
 /// command makes the other nodes accept the new directory, and sets it up so that no earlier promise is broken. The
-/// old directory must never be used again: rename it, or delete it. All other voters must be running.
+/// old directory must never be used again: rename it, or delete it. All other members must be running.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Rejoin {
@@ -120,10 +120,11 @@ struct Others {
     donor: Endpoint,
 }
 
-/// Each other member must answer: a vote that one of them knows of must not be missed. Members are those that the settings
-/// name and, whatever these say, those that vote now.
+/// Each other member must answer: a vote that one of them knows of must not be missed, and a learner that was not asked would
+/// refuse the new directory. Members are those of the membership table or, where there is none, those that the settings name;
+/// and, whatever these say, those that vote now.
 fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<Others, Failure> {
-    let mut expected: BTreeSet<u64> = config.members().map(NodeId::get).collect();
+    let (mut voters, mut table) = (BTreeSet::new(), Table::default());
     let mut found = BTreeSet::new();
     let (mut generation, mut claims) = (0, Vec::new());
     let mut applied = Vec::new();
@@ -139,10 +140,15 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<Other
         applied.push((report.log.applied_index, address));
         generation = report.generation();
         claims.extend(claim_of(&report));
-        expected.extend(report.view.voters.into_iter().chain(report.view.new_voters));
+        voters.extend(report.view.voters.into_iter().chain(report.view.new_voters));
+        table.learn_from(address)?;
     }
-    let own = config.id.get();
-    expected.remove(&own);
+    let named = match table.members.is_empty() {
+        true => config.members().map(NodeId::get).collect(),
+        false => &table.members - &table.removed,
+    };
+    let mut expected: BTreeSet<u64> = &named | &voters;
+    expected.remove(&config.id.get());
     let most = applied.iter().max_by_key(|(index, _)| *index);
     let (_, donor) = *most.expect("the command line demands one");
     if found == expected {
@@ -153,10 +159,39 @@ fn check_all_there(config: &ServeConfig, addresses: &[Endpoint]) -> Result<Other
         });
     }
     Err(Failure::Rejoin(format!(
-        "--from has to name every other node of the cluster, {expected:?} (those given by --peer, and those that vote \
-         now); the given addresses are those of {found:?}"
+        "--from has to name every other node of the cluster, {expected:?} (those of the membership table or, without one, \
+         those given by --peer; and those that vote now); the given addresses are those of {found:?}"
     )))
 }
+
+/// Who the members are, as far as the nodes that were asked have applied the log.
+#[derive(Default)]
+struct Table {
+    members: BTreeSet<u64>,
+    removed: BTreeSet<u64>,
+}
+
+impl Table {
+    fn learn_from(&mut self, address: &Endpoint) -> Result<(), Failure> {
+        let report = match ask_for_members(address) {
+            Ok((report, _)) => report,
+            // A version that knows of no table has none.
+            Err(QueryError::Refused(..)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        // A machine that has not come yet has met no directory.
+        let there = report
+            .members
+            .iter()
+            .filter(|member| report.written && member.role != EXPECTED);
+        self.members.extend(there.map(|member| member.id));
+        self.removed.extend(report.removed);
+        Ok(())
+    }
+}
+
+/// The role of one that has an id, and has not joined.
+const EXPECTED: &str = "expected";
 
 /// What the node says of data directories.
 fn claim_of(report: &StatusReport) -> Option<Claim> {

@@ -115,6 +115,63 @@ fn a_node_that_has_no_snapshot_hears_a_leader_that_joined_later() {
     }
 }
 
+/// It keeps which directory each node had, and refused the one that was set up again.
+#[test]
+fn a_learner_is_asked_when_a_node_is_set_up_again() {
+    let mut cluster = with_table();
+    let dir = tempfile::tempdir().expect("a directory");
+    let peer = free_address();
+    let own = [
+        "--segment-bytes",
+        "1MiB",
+        "--learner",
+        "--peer-listen",
+        &peer,
+        "--join",
+    ];
+    let mut own: Vec<String> = own.iter().map(ToString::to_string).collect();
+    own.push(cluster.nodes[0].tcp.clone());
+    let mut learner = Node::new(&dir.path().join("n4"), &own);
+    learner.start();
+    eventually("it follows", || {
+        let status = learner.status()?;
+        (status.id == 4 && status.log.applied_index > 0 && status.met.contains_key(&3)).then_some(())
+    });
+    cluster.nodes[2].kill();
+    std::fs::remove_dir_all(cluster.nodes[2].dir.join("data")).expect("it is lost");
+    let rejoin = |from: &[&str]| {
+        let from = from.iter().flat_map(|address| ["--from", address]);
+        let args: Vec<&str> = ["rejoin"].into_iter().chain(from).collect();
+        noraftd(&[args, cluster.nodes[2].settings()].concat())
+    };
+    let [one, two] = [0, 1].map(|at| cluster.nodes[at].tcp.as_str());
+    let partly = rejoin(&[one, two]);
+    assert_eq!(partly.status.code(), Some(78), "{}", said(&partly));
+    assert!(
+        said(&partly).contains("every other node of the cluster, {1, 2, 4}"),
+        "{}",
+        said(&partly)
+    );
+    let done = rejoin(&[one, two, &learner.tcp]);
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    cluster.nodes[2].start();
+    let address = |node: &Node| node.unix().display().to_string();
+    eventually("it leads", || {
+        let hands_over = |node: &Node| {
+            let output = noraftd(&["transfer", &address(node), "--to", "3"]);
+            output.status.code() == Some(0)
+        };
+        (cluster.nodes[2].status()?.view.role == "leader" || cluster.nodes.iter().any(hands_over))
+            .then_some(())
+    });
+    write(&cluster, 2, "by node 3");
+    eventually("the learner follows it", || {
+        let (status, leader) = (learner.status()?, cluster.nodes[2].status()?);
+        let follows = status.view.leader == Some(3) && leader.view.role == "leader";
+        (follows && status.log.applied_index >= leader.log.commit_index).then_some(())
+    });
+}
+
 #[test]
 fn nodes_start_without_the_addresses_that_are_written_down_and_follow_those_that_change() {
     let mut cluster = with_table();
