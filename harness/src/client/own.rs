@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use noraftd::local::members::MembersReport;
 use noraftd::secret::{Secret, Secrets, from_hex, to_hex};
 use noraftd::shell::clock::system_now;
 use noraftd::time::Instant;
@@ -124,6 +125,21 @@ pub async fn times(address: SocketAddr, patience: Duration) -> Option<Times> {
 /// Who votes, as the node at `address` knows it; `None` when it does not answer in time.
 pub async fn voters(address: SocketAddr, patience: Duration) -> Option<VoterView> {
     serde_json::from_value(status(address, patience).await?).ok()
+}
+
+/// The members, as the node at `address` knows them; `None` when it does not answer in time, or knows of no table.
+pub async fn members(address: SocketAddr, patience: Duration) -> Option<MembersReport> {
+    let ask = async {
+        let mut client = Client::connect(address, patience).await?;
+        client.call(&["NORAFT.MEMBERS"], patience).await
+    };
+    let said: Result<Reply, CallError> = tokio::time::timeout(patience, ask).await.ok()?;
+    serde_json::from_str(said.ok()?.text()?).ok()
+}
+
+/// The id of the node at `address`; `None` when it does not answer in time.
+pub async fn id(address: SocketAddr, patience: Duration) -> Option<u64> {
+    status(address, patience).await?.get("id")?.as_u64()
 }
 
 /// Where a node takes orders, and what proves to it that it is an operator who gives them.

@@ -68,6 +68,8 @@ pub(super) struct Ports {
     pub(super) client: u16,
     /// Where nodes reach it, if that is a port of its own.
     pub(super) peer: Option<u16>,
+    /// Where nodes reach it after it has moved, if it can.
+    pub(super) moved: Option<u16>,
     /// Where its Sentinel answers, if it has one.
     pub(super) sentinel: Option<u16>,
     /// Others.
@@ -81,6 +83,7 @@ impl Ports {
             return Self {
                 client: CLIENT_PORT,
                 peer: Some(PEER_PORT),
+                moved: Some(MOVED_PORT),
                 sentinel: None,
                 others: Vec::new(),
             };
@@ -89,6 +92,7 @@ impl Ports {
         Self {
             client: installed.system.client_port(),
             peer: ports.get("peer").copied(),
+            moved: None,
             sentinel: ports.get("sentinel").copied(),
             others: ports.values().copied().collect(),
         }
@@ -104,7 +108,7 @@ impl Ports {
     }
 
     fn all(&self) -> BTreeSet<u16> {
-        let named = [Some(self.client), self.peer, self.sentinel];
+        let named = [Some(self.client), self.peer, self.moved, self.sentinel];
         named
             .into_iter()
             .flatten()
@@ -115,6 +119,7 @@ impl Ports {
 
 const CLIENT_PORT: u16 = 7601;
 const PEER_PORT: u16 = 7701;
+const MOVED_PORT: u16 = 7702;
 const PROXY_HOST: u64 = 200;
 /// There are 64,770 networks: even two collisions in a row would be a sign of something else.
 const ATTEMPTS: usize = 16;

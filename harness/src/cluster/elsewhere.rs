@@ -10,9 +10,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::process::Command;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::process::ProcessError;
+use super::{PROBE_MAX, PROBE_STEP};
+use crate::client::{Door, Protocol};
 use crate::systems::{External, Template, Values};
 
 /// A node whose processes are not ours.
@@ -196,6 +198,23 @@ impl Elsewhere {
 
 /// A command may go over a slow line to another machine.
 const COMMAND_MAX: Duration = Duration::from_secs(60);
+
+/// One that was started a moment ago is not to be started again.
+pub(super) async fn answers_soon(protocol: Protocol, door: Door) -> bool {
+    let deadline = Instant::now() + SILENT_MAX;
+    loop {
+        if protocol.answers(door, PROBE_MAX).await {
+            return true;
+        }
+        if Instant::now() > deadline {
+            return false;
+        }
+        sleep(PROBE_STEP).await;
+    }
+}
+
+/// One that is silent for longer is taken to be down.
+const SILENT_MAX: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -68,6 +68,14 @@ impl Forms {
         }
     }
 
+    /// The file with the secret, where nodes in `form` have one.
+    pub(super) fn secret_in(&self, form: Form) -> Option<&Path> {
+        match form {
+            Form::Present | Form::Old | Form::Forward | Form::Back => None,
+            Form::Accept | Form::Require => Some(&self.secret),
+        }
+    }
+
     /// Program and further arguments of a node in `form`.
     pub fn of(&self, form: Form) -> (&Path, Vec<OsString>) {
         let auth = |mode: &str| {

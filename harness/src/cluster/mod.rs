@@ -17,6 +17,7 @@ mod life;
 mod link;
 mod namespaces;
 mod network;
+mod node;
 mod node_process;
 mod obituary;
 mod own;
@@ -25,19 +26,21 @@ mod process;
 mod programs;
 mod proxy;
 mod remote;
+mod seat;
 mod slow_disk;
 mod stall;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use noraftd::secret::Secrets;
 use tokio::time::{Instant, sleep};
 
 pub use clock::TestClock;
 pub use elsewhere::Elsewhere;
+use elsewhere::answers_soon;
 pub use error::ClusterError;
 pub use form::{Form, Forms};
 pub use gate::Gate;
@@ -45,15 +48,16 @@ pub use life::Life;
 pub use link::{CutId, Link, LinkStats, Policy};
 pub use namespaces::{TRIAL_VERB, try_out};
 pub use network::{Network, can_have_namespaces};
+pub use node::Node;
 pub use node_process::NodeProcess;
 pub use obituary::{Crash, SIGNALLED, last_lines};
 pub use process::{Launch, Process, ProcessError, process_state};
 pub use programs::{Programs, Subject};
 pub use proxy::Proxies;
+pub use seat::Standing;
 pub use slow_disk::SlowDisk;
 pub use stall::{Stall, StallError};
 
-use crate::client::own::Orders;
 use crate::client::{Door, NodeView, Protocol};
 use crate::plan::{KindName, Plan, PowerTier};
 use crate::systems::{External, Installed, Links, Stop, Values};
@@ -87,35 +91,6 @@ pub struct Cluster {
     divergences: Mutex<BTreeMap<u64, String>>,
 }
 
-/// One node.
-#[derive(Debug)]
-pub struct Node {
-    /// Its number, from 1.
-    pub id: u64,
-    /// Where clients reach it.
-    pub door: Door,
-    /// What runs of it. Start it with [`Cluster::launch`].
-    pub process: NodeProcess,
-    /// What its data directory is on.
-    pub ground: Ground,
-    /// Its data directory.
-    pub data_dir: PathBuf,
-    /// Its clocks, where the plan sets them.
-    pub clock: Option<TestClock>,
-    /// What proves to it that it is an operator who orders something, where it has a secret.
-    pub secrets: Option<Arc<Secrets>>,
-}
-
-impl Node {
-    /// Where it takes orders.
-    pub fn orders(&self) -> Orders<'_> {
-        Orders {
-            address: self.door.address,
-            secrets: self.secrets.as_deref(),
-        }
-    }
-}
-
 impl Cluster {
     /// Lays out the folders `folder/nK`, starts the network and every node, and waits until all answer.
     ///
@@ -128,7 +103,7 @@ impl Cluster {
         programs: &Programs,
         folder: &Path,
     ) -> Result<Self, ClusterError> {
-        let ids: Vec<u64> = (1..=plan.cluster.nodes as u64).collect();
+        let ids: Vec<u64> = (1..=plan.machines() as u64).collect();
         let ports = Ports::of(&programs.subject);
         if let Subject::System(installed) = &programs.subject
             && let Some(external) = &installed.system.external
@@ -189,6 +164,7 @@ impl Cluster {
             data_dir: folder.join(format!("n{id}/data")),
             clock: None,
             secrets: None,
+            seat: None,
         });
         let cluster = Self {
             nodes: nodes.collect(),
@@ -204,20 +180,41 @@ impl Cluster {
     }
 
     async fn start_all(&self) -> Result<(), ClusterError> {
-        for node in self.nodes.iter().filter(|node| !node.process.is_up()) {
+        for node in self.members().filter(|node| !node.process.is_up()) {
             self.launch(node)?;
         }
-        for node in &self.nodes {
+        for node in self.members() {
             self.await_answer(node).await?;
         }
-        let doors: Vec<Door> = self.nodes.iter().map(|node| node.door).collect();
+        let doors: Vec<Door> = self.members().map(|node| node.door).collect();
         let prepared = self.protocol.prepare(&doors, self.start_max).await;
         prepared.map_err(ClusterError::Unprepared)
     }
 
-    /// Every node.
+    /// Every node, and every machine that may become one.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
+    }
+
+    /// The nodes that are members.
+    pub fn members(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| node.is_member())
+    }
+
+    /// Whether a machine is about to become a member, or to hear that it is none any more.
+    pub fn is_changing(&self) -> bool {
+        let changes = |node: &Node| match node.standing() {
+            Standing::Spare | Standing::Member(_) => false,
+            Standing::Joining => true,
+            Standing::Leaving(_) => !node.is_gone(),
+        };
+        self.nodes.iter().any(changes)
+    }
+
+    /// The node that is the member of this id.
+    pub fn member(&self, id: u64) -> Option<&Node> {
+        self.members()
+            .find(|node| node.standing() == Standing::Member(id))
     }
 
     /// The node numbered `id`.
@@ -262,7 +259,11 @@ impl Cluster {
             .map_err(|why| ClusterError::Ground { node: id, why })?;
         node.process
             .start()
-            .map_err(|source| ClusterError::Process { node: id, source })
+            .map_err(|source| ClusterError::Process { node: id, source })?;
+        if let Some(seat) = &node.seat {
+            seat.note_started();
+        }
+        Ok(())
     }
 
     /// What the nodes become in the next roll; `None` in a cluster that is not rolled.
@@ -402,11 +403,8 @@ impl Base<'_> {
             let data_dir = ground.data_dir(&home);
             let log = home.join("log");
             let clock_path = home.join("clock");
-            let clock = self
-                .has_clocks()
-                .then(|| TestClock::make(&clock_path))
-                .transpose()
-                .map_err(io_error("the clock of a node"))?;
+            let clock = self.clock(&clock_path)?;
+            let mut seat = None;
             let processes = match &self.programs.subject {
                 Subject::Noraftd { .. } => {
                     let forms = forms.clone().expect("noraftd has forms");
@@ -419,7 +417,9 @@ impl Base<'_> {
                         shadow_seed,
                         clock: clock.is_some().then_some(&clock_path),
                     };
-                    vec![self.own(&layout, forms, log)]
+                    let taken = seat.insert(layout.seat(self.plan));
+                    let namespace = network.namespace(*id);
+                    vec![self.own(namespace, taken.arguments(), forms, log)]
                 }
                 Subject::System(installed) => {
                     let crew = Crew {
@@ -442,21 +442,33 @@ impl Base<'_> {
                 data_dir,
                 clock,
                 secrets: secrets.clone(),
+                seat,
             });
         }
         Ok((nodes, form, power_refused))
     }
 
     /// A process of this project's own daemon.
-    fn own(&self, layout: &Layout<'_>, forms: Forms, log: PathBuf) -> Process {
+    fn own(
+        &self,
+        namespace: Option<PathBuf>,
+        arguments: Vec<OsString>,
+        forms: Forms,
+        log: PathBuf,
+    ) -> Process {
         Process::new(Launch {
             guard: self.programs.harness.clone(),
-            namespace: layout.network.namespace(layout.id),
+            namespace,
             forms,
-            arguments: layout.arguments(self.plan),
+            arguments,
             log,
             stop: Stop::default(),
         })
+    }
+
+    fn clock(&self, path: &Path) -> Result<Option<TestClock>, ClusterError> {
+        let made = self.has_clocks().then(|| TestClock::make(path)).transpose();
+        made.map_err(io_error("the clock of a node"))
     }
 
     /// Whether nodes have clocks that can be set: only this project's own daemon takes one.
@@ -471,23 +483,7 @@ fn home(folder: &Path, id: u64) -> Result<PathBuf, ClusterError> {
     Ok(home)
 }
 
-/// One that was started a moment ago is not to be started again.
-async fn answers_soon(protocol: Protocol, door: Door) -> bool {
-    let deadline = Instant::now() + SILENT_MAX;
-    loop {
-        if protocol.answers(door, PROBE_MAX).await {
-            return true;
-        }
-        if Instant::now() > deadline {
-            return false;
-        }
-        sleep(PROBE_STEP).await;
-    }
-}
-
 /// A node that is up answers within a millisecond; a stopped one never does.
 const PROBE_MAX: Duration = Duration::from_millis(400);
-/// A node elsewhere that is silent for longer is taken to be down.
-const SILENT_MAX: Duration = Duration::from_secs(5);
 const PROBE_STEP: Duration = Duration::from_millis(20);
 const LOG_LINES_SHOWN: usize = 20;

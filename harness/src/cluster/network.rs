@@ -79,9 +79,15 @@ impl Network {
         let addresses = Addresses::find(u64::from(std::process::id()), nodes.len(), &ports)?;
         let proxies = match (links, ports.peer) {
             (Links::Proxies, Some(port)) => {
-                let peer = |id: &u64| (*id, SocketAddr::new(addresses.host(*id), port));
-                let peers: Vec<(u64, SocketAddr)> = nodes.iter().map(peer).collect();
-                Some(Proxies::start(addresses.proxies(), &peers).await?)
+                let places = |id: &u64| {
+                    let (id, host) = (*id, addresses.host(*id));
+                    [Some(port), ports.moved]
+                        .into_iter()
+                        .flatten()
+                        .map(move |port| (id, SocketAddr::new(host, port)))
+                };
+                let places: Vec<(u64, SocketAddr)> = nodes.iter().flat_map(places).collect();
+                Some(Proxies::start(addresses.proxies(), &places).await?)
             }
             (_, _) => None,
         };
@@ -150,6 +156,21 @@ impl Network {
     /// Where `node` listens for other nodes.
     pub fn peer(&self, node: u64) -> SocketAddr {
         SocketAddr::new(self.host(node), self.ports.peer.unwrap_or(self.ports.client))
+    }
+
+    /// Where `node` listens for other nodes at first, and where once it has moved.
+    pub(super) fn places(&self, node: u64) -> Vec<SocketAddr> {
+        let moved = self
+            .ports
+            .moved
+            .map(|port| SocketAddr::new(self.host(node), port));
+        std::iter::once(self.peer(node)).chain(moved).collect()
+    }
+
+    /// For each place where other nodes listen, what `from` has to connect to instead.
+    pub(super) fn ways(&self, from: u64) -> Vec<(SocketAddr, SocketAddr)> {
+        let proxies = self.proxies().into_iter();
+        proxies.flat_map(|proxies| proxies.ways(from)).collect()
     }
 
     /// Where `from` finds `to`.

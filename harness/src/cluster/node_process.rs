@@ -2,6 +2,7 @@
 //!
 //! Invariant: a node's processes are started, killed and stopped together, as if they were a machine of their own.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -96,6 +97,19 @@ impl NodeProcess {
     /// Another verb of its program, with the arguments that it is started with; `None` of a system that a file declares.
     pub fn own_verb(&self, verb: &str) -> Option<Command> {
         self.here().first().and_then(|process| process.own_verb(verb))
+    }
+
+    /// Its program as a tool; `None` of a node elsewhere.
+    pub fn tool<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Option<Command> {
+        self.here().first().map(|process| process.tool(arguments))
+    }
+
+    /// The next start is with these arguments, which it may end after with these exit codes.
+    pub(super) fn take_seat(&self, arguments: &[OsString], ends: &'static [i32]) {
+        for process in self.here() {
+            process.give_arguments(arguments.to_vec());
+            process.expect_to_end(ends);
+        }
     }
 
     /// The next start is in `form`, and every one after it.

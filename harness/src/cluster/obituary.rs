@@ -30,7 +30,7 @@ pub(super) struct Obituary {
     pub(super) crashes: Arc<Mutex<Vec<Crash>>>,
     pub(super) ended: Arc<Mutex<Option<ExitStatus>>>,
     /// Exit codes that are no crash at the moment.
-    pub(super) tolerated: Arc<Mutex<&'static [i32]>>,
+    pub(super) tolerated: Arc<Mutex<[&'static [i32]; 2]>>,
     pub(super) log: PathBuf,
 }
 
@@ -41,7 +41,8 @@ impl Obituary {
         let condemned = matches!(*self.life.borrow(), Life::Up { condemned: true, .. });
         let tolerated = *self.tolerated.lock().unwrap_or_else(PoisonError::into_inner);
         let code = ended.as_ref().ok().and_then(code_of);
-        if condemned || code.is_some_and(|code| tolerated.contains(&code)) {
+        let is_tolerated = |code| tolerated.iter().any(|codes| codes.contains(&code));
+        if condemned || code.is_some_and(is_tolerated) {
             self.life.send_replace(Life::Down);
             return;
         }

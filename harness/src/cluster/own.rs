@@ -11,6 +11,7 @@ use noraftd::secret::Secrets;
 
 use super::form::{Form, Forms};
 use super::network::Network;
+use super::seat::{Seat, Standing};
 use crate::plan::Plan;
 
 /// The form that the nodes begin in, what each form is started with, and the secret, where some have one: a cluster that is rolled, and one
@@ -60,24 +61,46 @@ pub(super) struct Layout<'a> {
 }
 
 impl Layout<'_> {
-    /// Its command line.
-    pub(super) fn arguments(&self, plan: &Plan) -> Vec<OsString> {
+    /// What it is at first, and how it is started.
+    pub(super) fn seat(&self, plan: &Plan) -> Seat {
+        let is_founder = self.id <= plan.cluster.nodes as u64;
+        let standing = match is_founder {
+            true => Standing::Member(self.id),
+            false => Standing::Spare,
+        };
+        // An old program connects to what it is given as the address of another node, and can be given no other way there.
+        let has_ways = !plan.is_rolled();
+        let mut founding = Vec::new();
+        for peer in self.founders(plan).filter(|peer| *peer != self.id) {
+            let place = match has_ways {
+                true => self.network.peer(peer),
+                false => self.network.address(self.id, peer),
+            };
+            founding.extend(["--peer".into(), format!("{peer}={place}").into()]);
+        }
+        let mut common = self.arguments(plan);
+        if has_ways {
+            for (place, way) in self.network.ways(self.id) {
+                common.extend(["--peer-via".into(), format!("{place}={way}").into()]);
+            }
+        }
+        Seat::new(standing, common, founding, self.network.places(self.id))
+    }
+
+    fn founders(&self, plan: &Plan) -> impl Iterator<Item = u64> {
+        let nodes = plan.cluster.nodes as u64;
+        self.ids.iter().copied().filter(move |id| *id <= nodes)
+    }
+
+    fn arguments(&self, plan: &Plan) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["serve".into()];
         let mut flag = |name: &str, value: OsString| {
             arguments.push(name.into());
             arguments.push(value);
         };
-        flag("--id", self.id.to_string().into());
         flag("--cluster", CLUSTER_NAME.into());
         flag("--data-dir", self.data_dir.into());
         flag("--listen", self.network.client(self.id).to_string().into());
-        flag("--peer-listen", self.network.peer(self.id).to_string().into());
-        for peer in self.ids.iter().filter(|peer| **peer != self.id) {
-            flag(
-                "--peer",
-                format!("{peer}={}", self.network.address(self.id, *peer)).into(),
-            );
-        }
         let cluster = &plan.cluster;
         flag("--heartbeat", cluster.heartbeat.to_string().into());
         flag("--election-timeout", cluster.election.to_string().into());

@@ -33,7 +33,7 @@ pub struct Launch {
     pub namespace: Option<PathBuf>,
     /// The daemon, in each form.
     pub forms: Forms,
-    /// Its arguments, in every form.
+    /// Its arguments at first, in every form.
     pub arguments: Vec<OsString>,
     /// Takes its output, appended.
     pub log: PathBuf,
@@ -45,13 +45,15 @@ pub struct Launch {
 #[derive(Debug)]
 pub struct Process {
     launch: Launch,
+    /// Those of the next start.
+    arguments: Mutex<Vec<OsString>>,
     form: Mutex<Form>,
     life: watch::Sender<Life>,
     crashes: Arc<Mutex<Vec<Crash>>>,
     /// How it ended the last time.
     ended: Arc<Mutex<Option<ExitStatus>>>,
-    /// Exit codes with which it may end by itself.
-    tolerated: Arc<Mutex<&'static [i32]>>,
+    /// Exit codes with which it may end by itself: because of a fault, and because of what it is to do.
+    tolerated: Arc<Mutex<[&'static [i32]; 2]>>,
 }
 
 /// A signal without the wanted effect.
@@ -107,6 +109,7 @@ impl Process {
     /// A process that is not started yet.
     pub fn new(launch: Launch) -> Self {
         Self {
+            arguments: Mutex::new(launch.arguments.clone()),
             launch,
             form: Mutex::new(Form::Present),
             life: watch::Sender::new(Life::Down),
@@ -123,7 +126,8 @@ impl Process {
 
     /// Another verb of its program, with the arguments that it is started with; `None` when that is not with a verb.
     pub fn own_verb(&self, verb: &str) -> Option<Command> {
-        let (first, rest) = self.launch.arguments.split_first()?;
+        let arguments = self.arguments();
+        let (first, rest) = arguments.split_first()?;
         if first != SERVE {
             return None;
         }
@@ -132,6 +136,28 @@ impl Process {
         let mut command = Command::new(program);
         command.arg(verb).args(rest).args(more).stdin(Stdio::null());
         Some(command)
+    }
+
+    /// Its program as a tool: with these arguments, and with what proves to a node that it is an operator who asks.
+    pub fn tool<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
+        let form = *self.form.lock().unwrap_or_else(PoisonError::into_inner);
+        let (program, _) = self.launch.forms.of(form);
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null());
+        if let Some(secret) = self.launch.forms.secret_in(form) {
+            command.arg("--peer-secret-file").arg(secret);
+        }
+        command
+    }
+
+    /// The next start is with these arguments, and every one after it.
+    pub fn give_arguments(&self, arguments: Vec<OsString>) {
+        *self.arguments.lock().unwrap_or_else(PoisonError::into_inner) = arguments;
+    }
+
+    fn arguments(&self) -> Vec<OsString> {
+        let arguments = self.arguments.lock();
+        arguments.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What it is doing.
@@ -207,7 +233,7 @@ impl Process {
             command.arg(GUARD_NAMESPACE).arg(namespace);
         }
         command.arg(std::process::id().to_string());
-        command.arg(program).args(&self.launch.arguments).args(more);
+        command.arg(program).args(self.arguments()).args(more);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.process_group(0).kill_on_drop(true);
         Ok(command)
@@ -262,7 +288,12 @@ impl Process {
 
     /// From now on it is no crash when it ends with one of these codes; it is down then.
     pub fn tolerate(&self, codes: &'static [i32]) {
-        *self.tolerated.lock().unwrap_or_else(PoisonError::into_inner) = codes;
+        self.tolerated.lock().unwrap_or_else(PoisonError::into_inner)[0] = codes;
+    }
+
+    /// The same, because of what it is to do, whatever faults come and go meanwhile.
+    pub fn expect_to_end(&self, codes: &'static [i32]) {
+        self.tolerated.lock().unwrap_or_else(PoisonError::into_inner)[1] = codes;
     }
 
     /// The exit code with which it ended the last time.

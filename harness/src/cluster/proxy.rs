@@ -7,7 +7,7 @@
 //! Invariant: a byte stream is never delivered with a hole. Once a cut has swallowed bytes of a
 //! connection, the heal closes that connection.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -31,53 +31,63 @@ use crate::plan::{CutMode, LANES, LinkEffect};
 #[derive(Debug)]
 pub struct Proxies {
     links: BTreeMap<(u64, u64), Arc<Link>>,
-    addresses: BTreeMap<(u64, u64), SocketAddr>,
+    /// By the node that connects and the place where it wants to: the node there, and where its proxy listens.
+    ways: BTreeMap<(u64, SocketAddr), (u64, SocketAddr)>,
     /// Dropping it ends every proxy and every connection.
     _proxies: JoinSet<()>,
 }
 
 impl Proxies {
-    /// Starts a proxy on `host` for every ordered pair of `nodes`, given as (id, peer address).
+    /// Starts a proxy on `host` for every ordered pair of `nodes`, given as (id, peer address). A node that may be at several places is named
+    /// with each of them, and has a proxy for each; they share its links.
     ///
     /// # Errors
     ///
     /// When a listener cannot be bound.
     pub async fn start(host: IpAddr, nodes: &[(u64, SocketAddr)]) -> io::Result<Self> {
+        let ids: BTreeSet<u64> = nodes.iter().map(|(id, _)| *id).collect();
+        let places = |from: u64| nodes.iter().filter(move |(to, _)| *to != from);
         let pairs = || {
-            nodes
-                .iter()
-                .flat_map(|from| nodes.iter().map(move |to| (from, to)))
+            ids.iter()
+                .flat_map(|from| places(*from).map(move |to| (*from, to)))
         };
-        let pairs = || pairs().filter(|(from, to)| from.0 != to.0);
         let links: BTreeMap<_, _> = pairs()
-            .map(|(from, to)| ((from.0, to.0), Arc::new(Link::new(from.0, to.0))))
+            .map(|(from, (to, _))| ((from, *to), Arc::new(Link::new(from, *to))))
             .collect();
-        let mut addresses = BTreeMap::new();
+        let mut ways = BTreeMap::new();
         let mut proxies = JoinSet::new();
-        for (from, to) in pairs() {
+        for (from, (to, place)) in pairs() {
             let listener = TcpListener::bind((host, 0)).await?;
-            addresses.insert((from.0, to.0), listener.local_addr()?);
+            ways.insert((from, *place), (*to, listener.local_addr()?));
             let route = Route {
-                target: to.1,
-                there: Arc::clone(&links[&(from.0, to.0)]),
-                back: Arc::clone(&links[&(to.0, from.0)]),
+                target: *place,
+                there: Arc::clone(&links[&(from, *to)]),
+                back: Arc::clone(&links[&(*to, from)]),
             };
             proxies.spawn(serve(listener, route));
         }
         Ok(Self {
             links,
-            addresses,
+            ways,
             _proxies: proxies,
         })
     }
 
-    /// Where `from` finds `to`.
+    /// Where `from` finds `to`, at the first of its places.
     ///
     /// # Panics
     ///
     /// When there is no such pair of nodes.
     pub fn address(&self, from: u64, to: u64) -> SocketAddr {
-        self.addresses[&(from, to)]
+        let mut there = self.ways.iter().filter(|(key, way)| key.0 == from && way.0 == to);
+        let (_, (_, listens)) = there.next().expect("a pair of nodes");
+        *listens
+    }
+
+    /// For each place of the other nodes, where `from` finds it.
+    pub fn ways(&self, from: u64) -> impl Iterator<Item = (SocketAddr, SocketAddr)> {
+        let own = self.ways.iter().filter(move |((by, _), _)| *by == from);
+        own.map(|((_, place), (_, listens))| (*place, *listens))
     }
 
     /// Cuts every link of `pairs`, under one name.

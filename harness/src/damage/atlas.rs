@@ -135,6 +135,11 @@ impl Atlas {
         };
     }
 
+    /// The machine is given an empty directory, and has no part in anything until a state is in it.
+    pub(crate) fn note_new(&mut self, at: usize) {
+        (self.disks[at], self.copies[at]) = (DiskFaults::default(), DiskFaults::default());
+    }
+
     /// A copy of the directory is taken, with what is damaged in it.
     pub(crate) fn note_copied(&mut self, at: usize) {
         self.copies[at] = self.disks[at].clone();

@@ -118,15 +118,20 @@ impl Nemesis {
     /// True when all others but a minority say that they miss nothing.
     pub(super) async fn may_damage(&self, node: &Node) -> bool {
         self.look_at_disks().await;
+        if self.cluster.is_changing() {
+            return false;
+        }
         let mut unsure = BTreeSet::new();
-        for other in self.cluster.nodes() {
+        for other in self.cluster.members() {
             let said = health(other.door.address, PATIENCE).await;
             if !said.is_some_and(|health| health.is_whole()) {
                 unsure.insert(place(other));
             }
         }
-        let (said, sets) = self.known_voters().await;
-        if said.len() <= self.cluster.nodes().len() / 2 {
+        let Some((said, sets)) = self.known_voters().await else {
+            return false;
+        };
+        if said.len() <= self.cluster.members().count() / 2 {
             return false;
         }
         let named = |set: BTreeSet<u64>| set.into_iter().map(NodeId::new).collect();

@@ -36,12 +36,12 @@ enum Found {
 }
 
 impl Nemesis {
-    /// A node is killed, and loses its directory. Half of them are started all the same.
+    /// A node is killed, and loses its directory. Half of them are started all the same, where they know of others.
     pub(super) async fn wipe(&self, fault: &mut Injection<'_>) -> Effect {
-        let is_started = fault.decision.roll.is_multiple_of(2);
         let Some(node) = self.targets(fault.claim).next() else {
             return Effect::prevented("there is no node");
         };
+        let is_started = fault.decision.roll.is_multiple_of(2) && node.is_founder();
         self.lose(fault, node, Found::Nothing, is_started).await
     }
 
@@ -202,7 +202,7 @@ impl Nemesis {
         let _ = node.process.kill().await;
         give(node, &Files::new()).map_err(|error| error.to_string())?;
         let mut command = node.process.own_verb("rejoin").ok_or("it has no such verb")?;
-        for other in self.cluster.nodes().iter().filter(|other| other.id != node.id) {
+        for other in self.cluster.members().filter(|other| other.id != node.id) {
             command.arg("--from").arg(other.door.address.to_string());
         }
         let output = timeout(REJOIN_MAX, command.kill_on_drop(true).output());
@@ -236,7 +236,7 @@ impl Nemesis {
     }
 
     async fn start_with_foreign(&self, node: &Node) -> Evidence {
-        let others = self.cluster.nodes().iter().filter(|other| other.id != node.id);
+        let others = self.cluster.members().filter(|other| other.id != node.id);
         let other = others
             .min_by_key(|other| other.id.wrapping_sub(node.id))
             .ok_or("it is alone")?;
@@ -282,6 +282,13 @@ impl Nemesis {
         // It is down, unless it took what is not its own.
         let _ = node.process.kill().await;
         Ok((started.is_ok(), read(&node.data_dir)?))
+    }
+
+    /// The machine begins again with an empty directory, and nothing of what it was counts any more.
+    pub(super) fn empty(&self, node: &Node) -> Result<(), String> {
+        self.atlas().note_new(place(node));
+        self.directories().copies.remove(&node.id);
+        give(node, &Files::new()).map_err(|error| format!("its directory: {error}"))
     }
 
     fn directories(&self) -> std::sync::MutexGuard<'_, Directories> {

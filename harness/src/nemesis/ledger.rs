@@ -73,6 +73,33 @@ impl FaultLedger {
         is_free.then(|| state.grant(fault, targets))
     }
 
+    /// Takes one more node for a fault in force, unless it has it; false while another one does.
+    pub(crate) fn hold(&self, claim: &Claim, node: u64) -> bool {
+        let mut state = self.lock();
+        if let Some((_, targets)) = state.in_force.get(&claim.id)
+            && targets.nodes.contains(&node)
+        {
+            return true;
+        }
+        let is_free = !state.held().contains(&node);
+        if is_free && let Some((_, targets)) = state.in_force.get_mut(&claim.id) {
+            targets.nodes.push(node);
+        }
+        is_free
+    }
+
+    /// The fault has no more to do with a node that it took besides.
+    pub(crate) fn let_go(&self, claim: &Claim, node: u64) {
+        if let Some((_, targets)) = self.lock().in_force.get_mut(&claim.id) {
+            targets.nodes.retain(|held| *held != node);
+        }
+    }
+
+    /// Whether no fault has the node in hand.
+    pub(crate) fn is_free(&self, node: u64) -> bool {
+        !self.lock().held().contains(&node)
+    }
+
     /// A decision could not be carried out.
     pub(crate) fn skip(&self) {
         self.lock().skipped += 1;
@@ -212,6 +239,23 @@ mod tests {
         ledger.release(&first, result(&first));
         assert_eq!(claim(Target::One).unwrap().targets.nodes, [2]);
         assert_eq!((ledger.results().len(), ledger.skipped()), (1, 1));
+    }
+
+    #[test]
+    fn a_fault_takes_nodes_besides_and_lets_them_go() {
+        let ledger = FaultLedger::new(3);
+        let claim = |fault| ledger.claim(fault, 1, &NODES, &NODES, Some(2));
+        let (kill, member) = (
+            claim(FaultKind::Kill(Target::Leader)).unwrap(),
+            claim(FaultKind::Member).unwrap(),
+        );
+        assert!(!ledger.hold(&member, 2), "it is killed");
+        assert!(ledger.hold(&member, 4) && ledger.hold(&member, 4));
+        assert!(!ledger.hold(&kill, 4) && !ledger.is_free(4));
+        ledger.let_go(&member, 4);
+        assert!(ledger.hold(&kill, 4));
+        ledger.release(&kill, result(&kill));
+        assert!(ledger.is_free(4) && ledger.is_free(2));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod disk;
 mod elsewhere;
 mod ledger;
 mod links;
+mod members;
 mod process;
 mod quiet;
 mod race;
@@ -39,7 +40,7 @@ pub use target::{Circumstances, Targets, choose};
 use voters::Voting;
 pub use voters::restore_voters;
 
-use crate::cluster::{Cluster, Node, ProcessError, TestClock};
+use crate::cluster::{Cluster, Node, ProcessError, Standing, TestClock};
 use crate::damage::atlas::Atlas;
 use crate::generator::Silence;
 use crate::op::EventKind;
@@ -152,8 +153,8 @@ impl Nemesis {
         schedule: &Path,
     ) -> io::Result<Self> {
         Ok(Self {
-            ledger: FaultLedger::new(plan.nemesis.impaired_max.unwrap_or(plan.cluster.nodes)),
-            atlas: Mutex::new(Atlas::new(plan.cluster.nodes, Prng::new(0))),
+            ledger: FaultLedger::new(plan.nemesis.impaired_max.unwrap_or(plan.machines())),
+            atlas: Mutex::new(Atlas::new(plan.machines(), Prng::new(0))),
             violations: Mutex::default(),
             cluster,
             recorder,
@@ -274,7 +275,8 @@ impl Nemesis {
     /// The right to carry a decision out, and who leads.
     async fn claim(&self, decision: &Decision) -> Option<(Claim, Option<u64>)> {
         let leader = self.cluster.leader().await;
-        let nodes: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
+        let there = self.cluster.nodes().iter().filter(|node| node.has_part());
+        let nodes: Vec<u64> = there.map(|node| node.id).collect();
         let (fault, roll) = (decision.fault, decision.roll);
         let claim = self.ledger.claim(fault, roll, &self.running(), &nodes, leader)?;
         Some((claim, leader))
@@ -315,9 +317,12 @@ impl Nemesis {
         }
     }
 
+    /// One that was removed ends by itself, at any moment: no other fault takes it.
     fn running(&self) -> Vec<u64> {
-        let nodes = self.cluster.nodes().iter().filter(|node| node.process.is_up());
-        nodes.map(|node| node.id).collect()
+        let nodes = self.cluster.nodes().iter();
+        let stays = |node: &&Node| !matches!(node.standing(), Standing::Spare | Standing::Leaving(_));
+        let running = nodes.filter(|node| stays(node) && node.process.is_up());
+        running.map(|node| node.id).collect()
     }
 
     async fn carry_out(
@@ -380,6 +385,7 @@ impl Nemesis {
             FaultKind::Restart(_) => self.restart(fault).await.into(),
             FaultKind::Roll => self.roll(fault).await.into(),
             FaultKind::Voters => self.change_voters(fault).await,
+            FaultKind::Member => self.change_members(fault).await,
             FaultKind::Transfer => self.transfer(fault).await.into(),
             FaultKind::Partition(_, mode) => self.partition(fault, mode).await.into(),
             FaultKind::Flap(_, mode) => self.flap(fault, mode).await.into(),
@@ -408,8 +414,7 @@ impl Nemesis {
             FaultKind::MistakeClone(_)
             | FaultKind::CrashAt(..)
             | FaultKind::DiskAt(..)
-            | FaultKind::Upgrade(_)
-            | FaultKind::Member => Effect::from(Err("only a simulation can do it".to_owned())),
+            | FaultKind::Upgrade(_) => Effect::from(Err("only a simulation can do it".to_owned())),
         }
     }
 
@@ -431,7 +436,7 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
     if let Err(error) = cluster.network().heal_all().await {
         troubles.push(format!("links are still cut: {error}"));
     }
-    for node in cluster.nodes() {
+    for node in cluster.nodes().iter().filter(|node| node.has_part()) {
         if let Some(Err(error)) = node.clock.as_ref().map(TestClock::calm) {
             troubles.push(format!("the clock of n{}: {error}", node.id));
         }
@@ -454,14 +459,15 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
     troubles
 }
 
-/// Some systems do not allow tracing a thread or mounting a disk, no disk may be damaged before others are whole, and a process may not ask
-/// for memory: then nothing was disturbed, and nothing is claimed.
+/// Some systems do not allow tracing a thread or mounting a disk, no disk may be damaged before others are whole, a process may not ask
+/// for memory, and members come and go only while most are at hand: then nothing was disturbed, and nothing is claimed.
 fn may_be_prevented(fault: FaultKind) -> bool {
     matches!(
         fault,
         FaultKind::DiskStall(_)
             | FaultKind::Power(_)
             | FaultKind::Damage(..)
+            | FaultKind::Member
             | FaultKind::Starve(_, Scarce::Memory)
     )
 }

@@ -43,8 +43,7 @@ impl<'a> Race<'a> {
     /// A race for the vote of `voter`; `None` unless the other nodes are two halves, and proxies are between them.
     pub(super) fn new(cluster: &'a Cluster, voter: u64) -> Option<Self> {
         let others: Vec<u64> = cluster
-            .nodes()
-            .iter()
+            .members()
             .map(|node| node.id)
             .filter(|node| *node != voter)
             .collect();

@@ -25,7 +25,7 @@ pub(crate) fn takers(roll: u64, nodes: &[u64]) -> Vec<u64> {
 impl Nemesis {
     /// Asks for snapshots as long as the fault lasts, and until a node has a later one.
     pub(super) async fn take_snapshots(&self, fault: &mut Injection<'_>) -> Evidence {
-        let ids: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
+        let ids: Vec<u64> = self.cluster.members().map(|node| node.id).collect();
         let mut asked = takers(fault.decision.roll, &ids);
         let (started, mut taking) = (Instant::now(), Taking::default());
         let mut is_shown = false;
@@ -49,7 +49,7 @@ impl Nemesis {
             if is_over {
                 sleep(ASK_AGAIN).await;
             } else if rest(ASK_AGAIN, fault.stop).await {
-                for node in self.cluster.nodes() {
+                for node in self.cluster.members() {
                     taking.look(node).await;
                 }
                 return evidence_of(taking.seen(), taking.why(&asked));

@@ -8,6 +8,7 @@ use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
 use super::{Evidence, Injection, Nemesis, round};
+use crate::cluster::Node;
 use crate::op::EventKind;
 
 impl Nemesis {
@@ -32,13 +33,15 @@ impl Nemesis {
     async fn try_to_transfer(&self, prng: &mut Prng) -> Evidence {
         let leader = self.cluster.leader().await.ok_or("there is no leader")?;
         let node = self.cluster.node(leader).ok_or("there is no leader")?;
-        let others: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
-        let others: Vec<u64> = others.into_iter().filter(|id| *id != leader).collect();
+        let others = self.cluster.members().filter(|other| other.id != leader);
+        let others: Vec<u64> = others.filter_map(Node::member_id).collect();
         let to = prng.choose(&others).copied().filter(|_| prng.chance(1, 2));
         let leads = node.orders().transfer(to, ANSWER_MAX).await;
-        match leads.map_err(|error| format!("n{leader}: {error}"))? {
-            same if same == leader => Err(format!("n{leader} leads as before")),
-            other => Ok(format!("n{other} leads instead of n{leader}")),
+        let leads = leads.map_err(|error| format!("n{leader}: {error}"))?;
+        match self.cluster.member(leads).map(|node| node.id) {
+            Some(same) if same == leader => Err(format!("n{leader} leads as before")),
+            Some(other) => Ok(format!("n{other} leads instead of n{leader}")),
+            None => Ok(format!("node {leads} leads instead of n{leader}")),
         }
     }
 

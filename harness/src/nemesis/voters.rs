@@ -9,6 +9,7 @@ use std::time::Duration;
 use noraftd::prng::Prng;
 use tokio::time::{Instant, sleep};
 
+use super::members::is_written;
 use super::{Effect, Evidence, Injection, Nemesis};
 use crate::client::own::{VoterView, voters};
 use crate::cluster::Cluster;
@@ -39,6 +40,9 @@ impl Nemesis {
         if self.cluster.nodes().iter().any(|node| self.is_damaged(node)) {
             return Effect::prevented("a disk is damaged");
         }
+        if self.has_table().await {
+            return Effect::prevented("the members are written down: who votes is changed there");
+        }
         let changed = loop {
             match self.try_to_change(&mut prng, &mut voting).await {
                 Err(_) if started.elapsed() < fault.duration() + self.bite_max => sleep(ASK_AGAIN).await,
@@ -51,19 +55,19 @@ impl Nemesis {
         changed.into()
     }
 
-    /// Every set of voters that a node knows, with the nodes that say so.
-    pub(super) async fn known_voters(&self) -> (BTreeSet<u64>, BTreeSet<BTreeSet<u64>>) {
+    /// Every set of voters that a node knows, with the nodes that say so. `None` when one of them is not known here.
+    pub(super) async fn known_voters(&self) -> Option<(BTreeSet<u64>, BTreeSet<BTreeSet<u64>>)> {
         let (mut said, mut sets) = (BTreeSet::new(), BTreeSet::new());
         for (id, view) in views(&self.cluster).await {
             let Some(view) = view else { continue };
             said.insert(id);
-            sets.extend(
-                [view.voters, view.new_voters]
-                    .into_iter()
-                    .filter(|set| !set.is_empty()),
-            );
+            for set in [view.voters, view.new_voters] {
+                let nodes = set.into_iter().map(|id| Some(self.cluster.member(id)?.id));
+                let nodes: BTreeSet<u64> = nodes.collect::<Option<_>>()?;
+                sets.extend((!nodes.is_empty()).then_some(nodes));
+            }
         }
-        (said, sets)
+        Some((said, sets))
     }
 
     async fn try_to_change(&self, prng: &mut Prng, voting: &mut Voting) -> Evidence {
@@ -74,7 +78,7 @@ impl Nemesis {
         if !view.new_voters.is_empty() {
             return Err("another change is in progress".to_owned());
         }
-        let all: Vec<u64> = self.cluster.nodes().iter().map(|node| node.id).collect();
+        let all: Vec<u64> = self.cluster.members().map(|node| node.id).collect();
         let wanted = draw(prng, &all, &view.voters).ok_or("there is no other set of voters")?;
         let asked = node.orders().set_voters(&wanted, ANSWER_MAX).await;
         asked.map_err(|error| {
@@ -101,15 +105,18 @@ fn draw(prng: &mut Prng, all: &[u64], present: &BTreeSet<u64>) -> Option<BTreeSe
     })
 }
 
-/// Makes all nodes voters, if they are not, and waits until every one of them knows it.
+/// Makes all nodes voters, if they are not, and waits until every one of them knows it, or until the members are written down.
 ///
 /// # Errors
 ///
 /// What the nodes say, when they do not become voters within `patience`.
 pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(), String> {
-    let all: BTreeSet<u64> = cluster.nodes().iter().map(|node| node.id).collect();
+    let all: BTreeSet<u64> = cluster.members().map(|node| node.id).collect();
     let deadline = Instant::now() + patience;
     loop {
+        if is_written(cluster).await {
+            return Ok(());
+        }
         let views = views(cluster).await;
         let is_back = |view: &Option<VoterView>| {
             view.as_ref()
@@ -149,7 +156,7 @@ pub async fn restore_voters(cluster: &Cluster, patience: Duration) -> Result<(),
 
 async fn views(cluster: &Cluster) -> Vec<(u64, Option<VoterView>)> {
     let mut views = Vec::new();
-    for node in cluster.nodes() {
+    for node in cluster.members() {
         views.push((node.id, voters(node.door.address, ANSWER_MAX).await));
     }
     views

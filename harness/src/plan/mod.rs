@@ -269,6 +269,12 @@ impl Plan {
         self.cluster.nodes + joining
     }
 
+    /// How many machines a run on real processes has, those among them that are no member at first.
+    pub fn machines(&self) -> usize {
+        let spare = if self.has(KindName::Member) { SPARE } else { 0 };
+        self.cluster.nodes + spare
+    }
+
     /// Whether nodes lose their data directories.
     pub fn loses_directories(&self) -> bool {
         let loses = |fault: &FaultPlan| {
@@ -366,6 +372,8 @@ const LANES_MAX: usize = 4;
 
 /// Machines that join, at most.
 const JOINING_MAX: usize = 6;
+/// Of real machines, those that are no member at first: one joins while another one has not heard yet that it was removed.
+const SPARE: usize = 2;
 
 /// Of parts of snapshots.
 const CHUNK_BITS_MIN: u64 = 6;

@@ -153,7 +153,7 @@ pub async fn run(options: RunOptions, interrupt: Interrupt, print: Print) -> Res
     folder.write("results.edn", &results_edn(&results))?;
     let report = text_report(&plan, seed, folder.path(), &results, &tally);
     if results.verdict == Outcome::Valid {
-        folder.remove_data(plan.cluster.nodes)?;
+        folder.remove_data(plan.machines())?;
     }
     Ok(Finished {
         folder,

@@ -33,6 +33,8 @@ pub(super) async fn recover(
         if cluster.protocol() == Protocol::Noraftd {
             let restored = restore_voters(cluster, patience).await;
             restored.map_err(|trouble| vec![trouble])?;
+            let settled = nemesis.settle_members(patience).await;
+            settled.map_err(|trouble| vec![trouble])?;
         }
         let (operations, troubles) = serve_everywhere(cluster, interpreter, patience).await;
         demand(troubles)?;
@@ -53,7 +55,7 @@ pub(super) async fn recover(
     };
     match outcome {
         Ok((operations, applied)) => {
-            let nodes = cluster.nodes().len();
+            let nodes = cluster.members().count();
             let served = format!("{nodes} of {nodes} nodes served every key");
             let said = applied.map_or_else(
                 || served.clone(),
@@ -95,10 +97,11 @@ async fn serve_everywhere(
     patience: Duration,
 ) -> (u64, Vec<String>) {
     let mut tasks = JoinSet::new();
-    for at in 0..cluster.nodes().len() {
+    for at in (0..).zip(cluster.nodes()).filter(|(_, node)| node.is_member()) {
+        let (at, node) = (at.0, at.1.id);
         let (cluster, interpreter) = (Arc::clone(cluster), Arc::clone(interpreter));
         tasks.spawn(async move {
-            let node = cluster.nodes().get(at).expect("counted above");
+            let node = cluster.node(node).expect("it is one of them");
             await_answer(node, &cluster, patience).await?;
             let mut operations = 0;
             for track in interpreter.tracks() {
@@ -165,7 +168,8 @@ async fn serve(
 async fn converge(cluster: &Cluster, patience: Duration) -> Result<u64, Vec<String>> {
     let deadline = Instant::now() + patience;
     loop {
-        let views = cluster.views().await;
+        let mut views = cluster.views().await;
+        views.retain(|(id, _)| cluster.node(*id).is_some_and(Node::is_member));
         if let Some(applied) = agreed(&views) {
             return Ok(applied);
         }
@@ -188,7 +192,7 @@ async fn converge(cluster: &Cluster, patience: Duration) -> Result<u64, Vec<Stri
 async fn mend(cluster: &Cluster, patience: Duration) -> Vec<String> {
     let deadline = Instant::now() + patience;
     let mut missing = Vec::new();
-    for node in cluster.nodes() {
+    for node in cluster.members() {
         loop {
             let said = health(node.door.address, patience).await;
             if said.as_ref().is_some_and(Health::is_whole) {

@@ -57,7 +57,7 @@ impl Settings {
                 listen: peer_listen,
                 advertise,
                 others: peers,
-                via: check_peers("peer_via", &self.peer_via)?,
+                via: check_via(&self.peer_via)?,
                 auth: check_peer_auth(self.peer_auth.as_deref(), self.peer_secret_file.is_some())?,
                 secret_file: self.peer_secret_file,
                 insecure: self.insecure_peers,
@@ -159,6 +159,25 @@ fn check_peer_advertise(
     let is_reachable =
         |at: &&Endpoint| matches!(at, Endpoint::Unix(_)) || at.reachable_from_elsewhere().is_some();
     Ok(own.or_else(|| listen.iter().find(is_reachable)).cloned())
+}
+
+fn check_via(texts: &[String]) -> Result<BTreeMap<Endpoint, Endpoint>, ConfigError> {
+    let bad = |reason: String| invalid("peer_via", reason);
+    let parse = |text: &str| -> Result<Endpoint, ConfigError> {
+        text.trim().parse().map_err(|error| bad(format!("{error}")))
+    };
+    let mut via = BTreeMap::new();
+    for text in texts {
+        let (said, dialled) = text.split_once('=').ok_or_else(|| {
+            bad(format!(
+                "'{text}' is not ADDR=ADDR (as in 10.0.0.2:7701=127.0.0.1:9)"
+            ))
+        })?;
+        if via.insert(parse(said)?, parse(dialled)?).is_some() {
+            return Err(bad(format!("'{said}' is named twice")));
+        }
+    }
+    Ok(via)
 }
 
 fn check_peers(field: &'static str, texts: &[String]) -> Result<BTreeMap<NodeId, Endpoint>, ConfigError> {

@@ -90,8 +90,8 @@ pub struct PeerConfig {
     pub advertise: Option<Endpoint>,
     /// Every other member.
     pub others: BTreeMap<NodeId, Endpoint>,
-    /// Where other members are reached, whatever else is known; only tests want that.
-    pub via: BTreeMap<NodeId, Endpoint>,
+    /// Where to connect to in place of an address; only tests want that.
+    pub via: BTreeMap<Endpoint, Endpoint>,
     /// The file with the secret that the nodes share.
     pub secret_file: Option<PathBuf>,
     /// What other nodes have to prove. Anything but [`PeerAuth::Off`] comes with a secret.

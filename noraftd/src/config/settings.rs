@@ -86,8 +86,8 @@ pub struct Settings {
     /// [default: 4MiB]
     #[arg(long, value_name = "SIZE")]
     pub(super) scrub_rate: Option<String>,
-    /// A testing aid: reach this member there, whatever else is known of where it is. Repeatable
-    #[arg(long, value_name = "ID=ADDR", help_heading = "Testing")]
+    /// A testing aid: connect to the second address where another member is said to be at the first. Repeatable
+    #[arg(long, value_name = "ADDR=ADDR", help_heading = "Testing")]
     pub(super) peer_via: Vec<String>,
     /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
     #[arg(long, value_name = "LEVEL")]

@@ -78,11 +78,12 @@ fn the_others_reach_a_node_where_it_says_or_where_it_begins_or_listens() {
             peer_advertise: advertise.map(str::to_owned),
             peers: words(peer),
             peer_listen: words(listen),
-            peer_via: vec!["2=h:9".to_owned()],
+            peer_via: vec!["h:2=h:9".to_owned()],
             ..Settings::minimal()
         };
         let peers = settings.check().expect("good").peers;
-        assert_eq!(peers.via[&NodeId::new(2)], Endpoint::Tcp("h:9".into()));
+        let [said, dialled] = ["h:2", "h:9"].map(|address| Endpoint::Tcp(address.into()));
+        assert_eq!(peers.via, [(said, dialled)].into());
         peers.advertise.map(|address| address.to_string())
     };
     let some = |text: &str| Some(text.to_owned());

@@ -30,8 +30,6 @@ pub(super) struct Membership {
     own: Own,
     /// The other nodes, as the settings name them.
     flags: BTreeMap<NodeId, Endpoint>,
-    /// Where tests want the others to be reached.
-    via: BTreeMap<NodeId, Endpoint>,
     places: Rc<Places>,
     peers: Rc<Peers>,
     from_peers: Rc<PeerListener>,
@@ -75,7 +73,6 @@ impl Membership {
         Self {
             own,
             flags: config.others.clone(),
-            via: config.via.clone(),
             places: Rc::clone(places),
             peers: Rc::clone(&node.peers),
             from_peers: Rc::clone(&node.from_peers),
@@ -145,11 +142,6 @@ impl Membership {
             .filter(|id| *id != self.own.id)
             .collect();
         self.addresses = self.addresses_of(&seen.members, &others);
-        for (id, address) in &mut self.addresses {
-            if let Some(via) = self.via.get(id) {
-                address.clone_from(via);
-            }
-        }
         self.peers.follow(&self.addresses);
         let clients = seen
             .members

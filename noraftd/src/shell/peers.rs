@@ -373,7 +373,8 @@ impl Link {
                 return;
             }
             let address = self.next_address();
-            let dialled = dial(&self.introduction, self.peer, &address, self.lane);
+            let way = self.introduction.places.way_to(&address);
+            let dialled = dial(&self.introduction, self.peer, &way, self.lane);
             match tokio::time::timeout(DIAL_TIMEOUT, dialled).await {
                 // It may have moved meanwhile.
                 Ok(Ok(_)) if self.is_over.get() || !self.may_be_at(&address) => {}

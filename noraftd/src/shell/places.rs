@@ -8,7 +8,7 @@
 //! Invariant: what is here was said by a node that had been admitted, or that had proven the secret, or is in the log.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use noraft::NodeId;
@@ -19,8 +19,8 @@ use crate::endpoint::Endpoint;
 #[derive(Debug, Default)]
 pub(super) struct Places {
     own: RefCell<Option<String>>,
-    /// Nodes that are not believed where they are.
-    fixed: BTreeSet<NodeId>,
+    /// Where to connect to in place of an address, as tests want it.
+    via: BTreeMap<Endpoint, Endpoint>,
     heard: RefCell<BTreeMap<NodeId, Endpoint>>,
     /// Counts what was heard.
     version: Cell<u64>,
@@ -29,12 +29,17 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Nothing was said; what `fixed` nodes will say of where they are does not count.
-    pub(super) fn new(fixed: BTreeSet<NodeId>) -> Rc<Self> {
+    /// Nothing was said. For an address of `via`, another one is dialled.
+    pub(super) fn new(via: BTreeMap<Endpoint, Endpoint>) -> Rc<Self> {
         Rc::new(Self {
-            fixed,
+            via,
             ..Self::default()
         })
+    }
+
+    /// The address to dial for a node that is said to be at `address`.
+    pub(super) fn way_to(&self, address: &Endpoint) -> Endpoint {
+        self.via.get(address).unwrap_or(address).clone()
     }
 
     /// Where the other nodes reach this one, when it knows.
@@ -69,9 +74,6 @@ impl Places {
         let Ok(address) = address.parse::<Endpoint>() else {
             return;
         };
-        if self.fixed.contains(&node) {
-            return;
-        }
         let before = self.heard.borrow_mut().insert(node, address.clone());
         if before != Some(address) {
             self.version.set(self.version.get() + 1);
@@ -94,15 +96,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_new_is_counted_and_a_node_that_is_fixed_is_not_believed() {
+    fn what_is_new_is_counted_and_another_address_may_be_dialled() {
         let [one, two] = [1, 2].map(NodeId::new);
-        let places = Places::new([two].into());
+        let [said, dialled] = ["h:2", "proxy:1"].map(|text| text.parse::<Endpoint>().expect("an address"));
+        let places = Places::new([(said.clone(), dialled.clone())].into());
         for (address, count) in [("h:1", 1), ("h:1", 1), ("no address", 1), ("h:2", 2)] {
             places.hear(one, address);
             assert_eq!(places.version(), count, "{address}");
         }
-        places.hear(two, "h:3");
-        assert_eq!((places.heard(one), places.heard(two)), ("h:2".parse().ok(), None));
+        assert_eq!((places.heard(one), places.heard(two)), (Some(said.clone()), None));
+        assert_eq!(
+            (places.way_to(&said), places.way_to(&dialled)),
+            (dialled.clone(), dialled)
+        );
         places.hear(NodeId::new(4), "h:4");
         let later: Vec<u64> = places.heard_behind(two).keys().map(|id| id.get()).collect();
         assert_eq!(later, [4]);

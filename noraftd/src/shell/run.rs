@@ -106,7 +106,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         starts: count_start(&config, &*disk)?,
         client_address: addresses.announced.clone(),
         level: Rc::default(),
-        places: Places::new(config.peers.via.keys().copied().collect()),
+        places: Places::new(config.peers.via.clone()),
         keyring: Rc::clone(&keyring),
     };
     let known_peers = load_known_peers(&config, disk)?;

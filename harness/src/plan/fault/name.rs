@@ -323,8 +323,7 @@ const TABLE: [Row; 30] = [
         Takes::Nothing,
         1,
         "a machine joins, or a member is promoted, removed, replaced, or moves to another address",
-    )
-    .simulated("there, every machine has its process, its ports and its links before the run begins"),
+    ),
 ];
 
 // `Member` is the last one.

@@ -30,6 +30,11 @@ pub(in crate::plan) fn agree(plan: &Plan) -> Result<(), PlanError> {
         "excludes roll: the clock of an old program cannot be set",
     )?;
     refuse(
+        plan.has(KindName::Member) && plan.is_rolled(),
+        &at(KindName::Member),
+        "excludes roll: an old program keeps no membership table",
+    )?;
+    refuse(
         plan.has(KindName::Disk) && !is_shadow,
         "cluster.power",
         "must be shadow, or absent: only such a disk can be put into trouble",
@@ -61,10 +66,12 @@ mod tests {
         let disk = "kind = \"disk\"\ntarget = \"one\"\ntrouble = \"error\"";
         let damage = "kind = \"damage\"\ntarget = \"one\"";
         let (roll, voters) = ("kind = \"roll\"", "kind = \"voters\"");
-        assert_eq!(refusal("", &[clock, disk, damage, voters]), None);
+        let member = "kind = \"member\"";
+        assert_eq!(refusal("", &[clock, disk, damage, voters, member]), None);
         let ext4 = "[cluster]\npower = \"ext4\"";
         for (top, kinds, key) in [
             ("", [roll, clock], "fault[1].kind"),
+            ("", [roll, member], "fault[1].kind"),
             (ext4, [clock, disk], "cluster.power"),
             (ext4, [clock, damage], "fault[1].kind"),
             ("", [damage, roll], "fault[0].kind"),

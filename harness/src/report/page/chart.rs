@@ -111,7 +111,7 @@ impl Page<'_> {
 
     fn node_data(&self) -> Vec<Value> {
         let Ok(log) = &self.nodes else { return Vec::new() };
-        let nodes = 1..=self.plan.cluster.nodes as u64;
+        let nodes = 1..=self.plan.machines() as u64;
         let node = |node| {
             let samples = log.thinned(node, SAMPLES);
             json!({ "name": format!("n{node}"), "samples": samples.iter().flat_map(numbers).collect::<Vec<u64>>() })

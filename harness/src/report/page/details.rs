@@ -106,7 +106,7 @@ impl Page<'_> {
         let there = histories
             .chain(named)
             .filter(|(name, _)| self.folder.join(name).is_file());
-        let logs: Vec<(usize, String)> = (1..=self.plan.cluster.nodes)
+        let logs: Vec<(usize, String)> = (1..=self.plan.machines())
             .map(|node| (node, format!("nodes/n{node}/log")))
             .filter(|(_, name)| self.folder.join(name).is_file())
             .collect();
