@@ -19,7 +19,7 @@ HARNESS := target/release/harness
 # A bug in every part that a seed of the simulation exercises, each caught within seconds.
 BUGS_CI := vote-forgotten old-term-commit read-without-quorum no-batch-sync forward-twice
 
-.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries everything everything-root check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points old-roll
+.PHONY: help campaign campaign-proof deploy-check docs fuzz run sim topologies power crash-points bugs bugs-ci bugs-check mutants mutants-daemon nightly report-check test test-libraries everything everything-root check bench bench-core bench-store bench-checker bench-sim bench-daemon bench-gaps bench-steer fmt build dist setup-build setup-clients replay-proof systems kernel-crash-points old-roll
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -157,6 +157,9 @@ bench-checker: setup-build ## the checkers, beside porcupine-rs, 25 minutes at m
 
 bench-sim: dist ## simulated seconds for each second of a processor
 	@scripts/bench-sim.sh
+
+bench-gaps: dist ## how long no write is acknowledged when the leader goes, in four ways, beside etcd and the first release; quarter of an hour and more (ARGS="--times 5")
+	@scripts/bench-gaps.py target/dist/noraftd --etcd etcd --out results/bench/gaps.md $(ARGS) $$(old=$$(scripts/old-release.sh 0dedacf) && echo "--old $$old")
 
 bench-daemon: dist ## three daemons beside etcd and Redis, one run (ARGS="--rounds 5 --only noraftd,etcd")
 	@scripts/setup.sh peers
