@@ -460,7 +460,7 @@ pub async fn heal_all(cluster: &Cluster) -> Vec<String> {
 }
 
 /// Some systems do not allow tracing a thread or mounting a disk, no disk may be damaged before others are whole, a process may not ask
-/// for memory, and members come and go only while most are at hand: then nothing was disturbed, and nothing is claimed.
+/// for memory, and members come and go only while most can be reached: then nothing was disturbed, and nothing is claimed.
 fn may_be_prevented(fault: FaultKind) -> bool {
     matches!(
         fault,
