@@ -5,6 +5,7 @@
 
 mod address;
 mod clock;
+pub mod cut;
 mod effects;
 mod elsewhere;
 mod error;

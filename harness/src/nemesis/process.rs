@@ -6,7 +6,7 @@
 use tokio::time::Instant;
 
 use super::{Claim, Effect, Evidence, Injection, Nemesis, evidence_of, rest, round};
-use crate::cluster::power::{Aim, Cut};
+use crate::cluster::cut::{Aim, Cut};
 use crate::cluster::{CutId, Node};
 use crate::op::EventKind;
 use crate::plan::CutMode;

@@ -110,7 +110,7 @@ impl Ext4 {
     }
 
     /// True while the store makes a segment.
-    pub(super) fn makes_segment(&self) -> bool {
+    pub(in crate::cluster) fn makes_segment(&self) -> bool {
         let names = fs::read_dir(self.data_dir()).into_iter().flatten().flatten();
         names.map(|entry| entry.file_name()).any(|name| {
             let name = name.to_string_lossy();

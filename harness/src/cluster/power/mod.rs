@@ -1,4 +1,4 @@
-//! What a node's data directory is on, and how its power is cut.
+//! What a node's data directory is on, and how the power of that is cut (`cut.rs` beside it cuts that of nodes).
 //!
 //! Kill first would be wrong on a file system: after SIGKILL the kernel still writes back what is dirty. So in
 //! the ext4 tier the file system is shut down first, then the process killed, then the file system mounted
@@ -6,7 +6,6 @@
 //!
 //! Invariant: all nodes of one cut lose power at one moment: none of them sees another's end and still syncs.
 
-mod cut;
 mod ext4;
 
 use std::io;
@@ -16,7 +15,7 @@ use noraftd::store::shadow::Unsynced;
 
 use crate::plan::PowerTier;
 use crate::results::Lost;
-pub use cut::{Aim, Cut};
+pub(super) use ext4::Victims;
 pub use ext4::{Ext4, private_mounts};
 
 /// What a data directory is on.

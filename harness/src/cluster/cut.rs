@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep};
 
-use super::ext4::Victims;
-use super::{Ground, shadow_unsynced};
-use crate::cluster::stall::Unsynced;
-use crate::cluster::{Cluster, Node};
+use super::Cluster;
+use super::node::Node;
+use super::power::{Ground, Victims, shadow_unsynced};
+use super::stall::Unsynced;
 use crate::results::Lost;
 
 /// What a cut did to one node.
