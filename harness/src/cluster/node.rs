@@ -22,7 +22,7 @@ pub struct Node {
     pub id: u64,
     /// Where clients reach it.
     pub door: Door,
-    /// What runs of it. Start it with [`Cluster::launch`].
+    /// What runs of it. Start it with [`super::Cluster::launch`].
     pub process: NodeProcess,
     /// What its data directory is on.
     pub ground: Ground,
