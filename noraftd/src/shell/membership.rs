@@ -157,10 +157,12 @@ impl Membership {
             self.gone = seen.members.removed().iter().filter(is_out).copied().collect();
         }
         self.from_peers.note_roll(self.roll(seen, others));
-        let row = seen.members.get(self.own.id);
-        let own = row.map(|row| &row.addresses.peer).filter(|peer| !peer.is_empty());
-        let own = own.unwrap_or(&self.own.addresses.peer);
-        self.places.set_own((!own.is_empty()).then(|| own.clone()));
+        // What this process was started with is where it is: it may have moved before the table says so, and the table says so only once
+        // it is reached.
+        let row = seen.members.get(self.own.id).map(|row| &row.addresses.peer);
+        let known = [Some(&self.own.addresses.peer), row];
+        let own = known.into_iter().flatten().find(|peer| !peer.is_empty()).cloned();
+        self.places.set_own(own);
         self.say_what_is_ignored(&seen.members);
     }
 

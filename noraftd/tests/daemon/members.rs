@@ -115,6 +115,30 @@ fn a_node_that_has_no_snapshot_hears_a_leader_that_joined_later() {
     }
 }
 
+/// One of the two that are left has the old address of the other, and without a leader no table says the new one.
+#[test]
+fn a_node_that_moves_before_the_table_says_so_is_found() {
+    let mut cluster = with_table();
+    for node in &cluster.nodes {
+        // From its state a node knows after its restart that there is a table.
+        assert_eq!(node.unix_client().call(&["NORAFT.SNAPSHOT"]), ok());
+        eventually("it has a snapshot", || {
+            (node.status()?.directory.snapshot_index > 0).then_some(())
+        });
+    }
+    (0..3).for_each(|at| cluster.nodes[at].kill());
+    let address = free_address();
+    cluster.nodes[1].give(&["--peer-listen", &address, "--peer-advertise", &address]);
+    for at in [0, 1] {
+        cluster.nodes[at].start();
+    }
+    write(&cluster, 0, "by two nodes");
+    let report = members(&cluster.nodes[0]).expect("it answers");
+    assert_ne!(report.members[1].peer_address, address, "nothing was ordered");
+    let (code, text) = member(&cluster.nodes[0], "set-address", &["2", "--peer", &address]);
+    assert_eq!(code, Some(0), "{text}");
+}
+
 /// It keeps which directory each node had, and refused the one that was set up again.
 #[test]
 fn a_learner_is_asked_when_a_node_is_set_up_again() {
