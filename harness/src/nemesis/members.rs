@@ -172,12 +172,14 @@ impl Nemesis {
         }
         let ids = [old_id, new_id].map(|id| id.to_string());
         // Where it is not known whether it was done, the old one is to go all the same, and the new one to vote.
+        // It may hear that it was removed before the order is answered.
+        self.let_leave(old);
         match self.order("replace", &[&ids[0], &ids[1]]).await {
-            Err(Order::Refused(why)) => Err(why),
-            Err(Order::Unknown(_)) | Ok(()) => {
-                self.let_leave(old);
-                Ok(())
+            Err(Order::Refused(why)) => {
+                old.become_one(Standing::Member(old_id));
+                Err(why)
             }
+            Err(Order::Unknown(_)) | Ok(()) => Ok(()),
         }
     }
 
