@@ -73,10 +73,10 @@ fn what_is_asked_for_again_is_done_once() {
 
 #[test]
 fn what_is_done_twice_or_not_at_all_is_noticed() {
-    let (mut all, mut one) = (clients(2), One::new());
-    run(&mut all, &mut one, 100).expect("nothing is done twice");
-    let whole = one.state();
     for again in ["XADD once:log * t x", "APPEND once:text x;", "INCR once:count"] {
+        let (mut all, mut one) = (clients(2), One::new());
+        run(&mut all, &mut one, 100).expect("nothing is done twice");
+        let whole = one.state();
         let words: Vec<&str> = again.split(' ').collect();
         one.apply(&parsed(&words));
         if !again.starts_with("INCR") {
