@@ -106,9 +106,13 @@ impl Granting {
             if *giver != node.id() {
                 return true;
             }
-            let is_given = node.current_term() == *term && node.voted_for().is_some();
+            if node.current_term() < *term {
+                // It has not looked at it yet: that would show it the term.
+                return true;
+            }
+            let is_over = node.current_term() > *term;
             let is_longer = node.log().last_position() > *last;
-            if !is_given && !is_longer && !replica.abstains() && now_or_later(node, *term) {
+            if !is_over && node.voted_for().is_none() && !is_longer && !replica.abstains() {
                 refused = Some((*candidate, *term, *last));
             }
             false
