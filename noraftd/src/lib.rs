@@ -42,4 +42,5 @@ pub mod storage;
 pub mod store;
 pub mod test_clock;
 pub mod time;
+pub mod tls;
 mod units;

@@ -14,6 +14,7 @@ use noraft::NodeId;
 
 use super::query::{QueryError, ask_status, ask_to_change_members, know_secrets};
 use super::snapshot::{Extent, Failure, fetch, offline_options, sync_parent};
+use super::tls_flags::TlsFlags;
 use crate::config::{ServeConfig, Settings};
 use crate::endpoint::Endpoint;
 use crate::level::Level;
@@ -51,7 +52,12 @@ pub(super) fn with_known_id(settings: Settings) -> Result<Settings, Failure> {
 /// # Errors
 ///
 /// When that is not possible, or was not within [`ATTEMPTS`].
-pub(super) fn set_up(settings: Settings, addresses: &[Endpoint], stays: bool) -> Result<Settings, Failure> {
+pub(super) fn set_up(
+    settings: Settings,
+    addresses: &[Endpoint],
+    stays: bool,
+    tls: &TlsFlags,
+) -> Result<Settings, Failure> {
     // Which id it will be is not known, and matters to no other setting.
     let wanted = settings.has_id();
     let config = settings.clone().with_id(PROVISIONAL).check()?;
@@ -77,6 +83,7 @@ pub(super) fn set_up(settings: Settings, addresses: &[Endpoint], stays: bool) ->
         stays,
     };
     know_secrets(config.peers.secret_file.as_deref())?;
+    tls.use_as(&config)?;
     request.incarnation = joining::incarnation(&*disk, clock::random_seed()).map_err(unusable)?;
     vacant.claim()?;
     sync_parent(&config.data_dir).map_err(unusable)?;
@@ -179,6 +186,7 @@ fn ask_all<'a>(
 fn passes(error: &QueryError) -> bool {
     match error {
         QueryError::Unreachable(..) | QueryError::Strange(..) => true,
+        QueryError::Tls(..) => false,
         QueryError::Refused(_, text) => !text.starts_with("ERR") && !text.starts_with("NOAUTH"),
     }
 }

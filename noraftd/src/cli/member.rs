@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::query::{QueryError, ask_for_members, ask_to_change_members};
+use super::tls_flags::TlsFlags;
 use super::{complain, order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
@@ -100,6 +101,8 @@ struct At {
     /// The file with the peer secret, which the node wants to be proven.
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +177,7 @@ fn ask(at: &At, words: &[&str]) -> Result<i64, Exit> {
     order::give(
         &at.address,
         at.peer_secret_file.as_deref(),
+        &at.tls,
         |address| ask_to_change_members(address, words),
         |refusal| match refusal.starts_with("INDEFINITE") {
             true => {
@@ -225,6 +229,10 @@ fn list(at: &At, json: bool) -> Result<String, Exit> {
         complain(&error);
         error.exit()
     };
+    at.tls.use_them().map_err(|error| {
+        complain(&error);
+        Exit::Config
+    })?;
     let (mut report, mut text) = ask_for_members(&at.address).map_err(failed)?;
     let leader = report.leader.filter(|leader| *leader != report.id);
     let leader = leader.and_then(|leader| {

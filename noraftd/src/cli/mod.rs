@@ -3,6 +3,7 @@
 //! Invariant: every verb ends with one of the codes in [`crate::exit`]; an error is one line on
 //! stderr that says what to change (or a few that show the place in a file).
 
+mod cert;
 mod check_disk;
 mod dev;
 mod given;
@@ -18,6 +19,7 @@ mod serve;
 mod snapshot;
 mod status;
 mod status_table;
+mod tls_flags;
 mod transfer;
 mod upgrade;
 mod voters;
@@ -51,6 +53,7 @@ enum Verb {
     Voters(voters::Voters),
     Transfer(transfer::Transfer),
     Upgrade(upgrade::Upgrade),
+    Cert(cert::Cert),
     Inspect(inspect::Inspect),
     CheckDisk(check_disk::CheckDisk),
     Snapshot(snapshot::Snapshot),
@@ -84,6 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Voters(verb) => verb.run(),
         Verb::Transfer(verb) => verb.run(),
         Verb::Upgrade(verb) => verb.run(),
+        Verb::Cert(verb) => verb.run(),
         Verb::Inspect(verb) => verb.run(),
         Verb::CheckDisk(verb) => verb.run(),
         Verb::Snapshot(verb) => verb.run(),

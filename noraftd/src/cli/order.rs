@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::complain;
 use super::query::{QueryError, ask_status, know_secrets};
+use super::tls_flags::TlsFlags;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 
@@ -17,6 +18,7 @@ use crate::exit::Exit;
 pub(super) fn give<T>(
     address: &Endpoint,
     secret_file: Option<&Path>,
+    tls: &TlsFlags,
     order: impl FnOnce(&Endpoint) -> Result<T, QueryError>,
     advice: impl FnOnce(&str) -> String,
 ) -> Result<T, Exit> {
@@ -24,10 +26,14 @@ pub(super) fn give<T>(
         complain(error);
         return Err(Exit::Config);
     }
+    if let Err(error) = tls.use_them() {
+        complain(error);
+        return Err(Exit::Config);
+    }
     order(address).map_err(|error| {
         let advice = match &error {
             QueryError::Refused(_, text) => advice(text),
-            QueryError::Unreachable(..) | QueryError::Strange(..) => String::new(),
+            QueryError::Unreachable(..) | QueryError::Strange(..) | QueryError::Tls(..) => String::new(),
         };
         complain(format_args!("{error}{advice}"));
         error.exit()

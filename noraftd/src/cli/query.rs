@@ -4,12 +4,15 @@ use std::io::{self, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use noraft::LogPosition;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, ClientConfig, ClientConnection, StreamOwned};
 
+use super::tls_flags;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::local::members::MembersReport;
@@ -26,6 +29,9 @@ pub(super) enum QueryError {
     /// Something answers, but not as a node does.
     #[error("{0} is no noraftd node: {1}")]
     Strange(Endpoint, String),
+    /// The two do not come together on TLS.
+    #[error("{0}: TLS: {1}")]
+    Tls(Endpoint, String),
     /// It does not do what was asked.
     #[error("{0} refuses: {1}")]
     Refused(Endpoint, String),
@@ -36,7 +42,21 @@ impl QueryError {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Unreachable(..) => Exit::Unavailable,
-            Self::Strange(..) | Self::Refused(..) => Exit::Failed,
+            Self::Strange(..) | Self::Refused(..) | Self::Tls(..) => Exit::Failed,
+        }
+    }
+
+    /// What TLS refuses is refused again; anything else may pass.
+    fn of_io(endpoint: &Endpoint, error: io::Error) -> Self {
+        let fault = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        match fault {
+            None => Self::Unreachable(endpoint.clone(), error),
+            Some(rustls::Error::InvalidMessage(_)) => {
+                Self::Tls(endpoint.clone(), "it does not speak TLS".to_owned())
+            }
+            Some(fault) => Self::Tls(endpoint.clone(), fault.to_string()),
         }
     }
 
@@ -198,7 +218,7 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn to(endpoint: &'a Endpoint) -> Result<Self, QueryError> {
-        let stream = connect(endpoint).map_err(|error| QueryError::Unreachable(endpoint.clone(), error))?;
+        let stream = connect(endpoint).map_err(|error| QueryError::of_io(endpoint, error))?;
         Ok(Self {
             endpoint,
             stream,
@@ -212,7 +232,7 @@ impl<'a> Line<'a> {
         for word in words {
             question.push_str(&format!("${}\r\n{word}\r\n", word.len()));
         }
-        let unreachable = |error| QueryError::Unreachable(self.endpoint.clone(), error);
+        let unreachable = |error| QueryError::of_io(self.endpoint, error);
         self.stream.write_all(question.as_bytes()).map_err(unreachable)?;
         let mut chunk = vec![0; READ_BYTES];
         loop {
@@ -225,7 +245,7 @@ impl<'a> Line<'a> {
                 Ok(count) => self
                     .buffer
                     .extend_from_slice(chunk.get(..count).expect("a read fits its buffer")),
-                Err(error) => return Err(QueryError::Unreachable(self.endpoint.clone(), error)),
+                Err(error) => return Err(QueryError::of_io(self.endpoint, error)),
             }
         }
     }
@@ -262,13 +282,17 @@ fn connect(endpoint: &Endpoint) -> io::Result<Box<dyn Connection>> {
     match endpoint {
         Endpoint::Tcp(address) => {
             let mut addresses = address.to_socket_addrs()?;
+            let name = address;
             let address = addresses
                 .next()
                 .ok_or_else(|| io::Error::other("the name has no address"))?;
             let stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
             stream.set_read_timeout(Some(TIMEOUT))?;
             stream.set_write_timeout(Some(TIMEOUT))?;
-            Ok(Box::new(stream))
+            match tls_flags::in_use() {
+                None => Ok(Box::new(stream)),
+                Some(config) => Ok(Box::new(encrypt(name, stream, config)?)),
+            }
         }
         Endpoint::Unix(path) => {
             let stream = UnixStream::connect(path)?;
@@ -277,6 +301,22 @@ fn connect(endpoint: &Endpoint) -> io::Result<Box<dyn Connection>> {
             Ok(Box::new(stream))
         }
     }
+}
+
+/// Agrees on TLS with the node at `address`.
+fn encrypt(
+    address: &str,
+    mut stream: TcpStream,
+    config: Arc<ClientConfig>,
+) -> io::Result<StreamOwned<ClientConnection, TcpStream>> {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    while session.is_handshaking() {
+        session.complete_io(&mut stream)?;
+    }
+    Ok(StreamOwned::new(session, stream))
 }
 
 /// The question that anyone may ask.

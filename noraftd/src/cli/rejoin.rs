@@ -16,6 +16,7 @@ use super::given::Given;
 use super::query::{QueryError, ask_for_members, ask_status, ask_to_readmit, know_secrets};
 use super::repair::fetch_into;
 use super::snapshot::{Failure, offline_options, sync_parent};
+use super::tls_flags::TlsFlags;
 use super::{complain, say};
 use crate::admission::{Claim, agreed};
 use crate::config::ServeConfig;
@@ -41,6 +42,8 @@ pub(super) struct Rejoin {
     from: Vec<Endpoint>,
     #[command(flatten)]
     given: Given,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl Rejoin {
@@ -58,6 +61,7 @@ impl Rejoin {
     fn begin_again(self) -> Result<(), Failure> {
         let config = self.given.check()?;
         know_secrets(config.peers.secret_file.as_deref())?;
+        self.tls.use_as(&config)?;
         let unusable = |source| Failure::File {
             path: config.data_dir.clone(),
             doing: "setting up",

@@ -8,6 +8,7 @@ use clap::Args;
 use super::given::Given;
 use super::query::know_secrets;
 use super::snapshot::{Extent, Failure, fetch, load, offline_options};
+use super::tls_flags::TlsFlags;
 use super::{complain, say};
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
@@ -35,6 +36,8 @@ pub(super) struct Repair {
     from: Option<Endpoint>,
     #[command(flatten)]
     given: Given,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl Repair {
@@ -52,6 +55,7 @@ impl Repair {
     fn replace(self) -> Result<(), Failure> {
         let config = self.given.check()?;
         know_secrets(config.peers.secret_file.as_deref())?;
+        self.tls.use_as(&config)?;
         let snapshot = match (&self.file, &self.from) {
             (Some(file), _) => load(file, Some(config.cluster_id))?.1,
             (None, Some(from)) => fetch_into(&config, from)?,

@@ -9,6 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::given::Given;
 use super::join::{set_up, with_known_id};
 use super::snapshot::Failure;
+use super::tls_flags::TlsFlags;
 use super::{complain, log_to_stderr};
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
@@ -33,6 +34,8 @@ pub(super) struct Serve {
     /// Stay a learner, which receives the log and does not vote, instead of becoming a voter once it has caught up
     #[arg(long, requires = "join")]
     learner: bool,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// End when this process, which started the node, ends.
     #[arg(long, value_name = "PID", hide = true)]
     parent: Option<i32>,
@@ -72,7 +75,7 @@ impl Serve {
             true => with_known_id(settings)?,
             false => {
                 log_to_stderr(settings.log_level().unwrap_or(LevelFilter::INFO));
-                set_up(settings, &self.join, self.learner)?
+                set_up(settings, &self.join, self.learner, &self.tls)?
             }
         };
         Ok(settings.check()?)

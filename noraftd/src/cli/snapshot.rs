@@ -11,6 +11,7 @@ use noraft::{LogIndex, LogPosition, NodeId, Term};
 
 use super::given::Given;
 use super::query::{QueryError, ask_for_index, ask_for_part, ask_for_snapshot, ask_status, know_secrets};
+use super::tls_flags::TlsFlags;
 use super::{complain, say};
 use crate::config::{ConfigError, ServeConfig};
 use crate::endpoint::Endpoint;
@@ -23,6 +24,7 @@ use crate::snapshot::read_file;
 use crate::store::disk::{Disk, RealDisk, create_private, make_private_directory};
 use crate::store::genesis;
 use crate::store::{Identity, OpenError, Options, SetUp, SnapshotError, SpareBy, Store, Vacant};
+use crate::tls::TlsError;
 
 /// Backs up a running node, describes a backup, or creates a new cluster from one.
 ///
@@ -52,6 +54,8 @@ struct Save {
     /// The file with the peer secret, which the node wants to be proven.
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// Where to put the snapshot; must not exist.
     file: PathBuf,
     /// Take what this node has, whatever the others have: writes that were acknowledged before may be missing. For a
@@ -90,6 +94,8 @@ pub(super) enum Failure {
     #[error(transparent)]
     Secrets(#[from] SecretsError),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Store(#[from] OpenError),
@@ -113,7 +119,7 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Query(error) => error.exit(),
-            Self::Config(_) | Self::Secrets(_) => Exit::Config,
+            Self::Config(_) | Self::Secrets(_) | Self::Tls(_) => Exit::Config,
             Self::Snapshot(SnapshotError::Damaged { .. } | SnapshotError::Version { .. }) => Exit::Data,
             Self::Store(_) => Exit::CannotCreate,
             Self::Snapshot(SnapshotError::Disk { .. }) | Self::File { .. } | Self::NotTaken(_) => {
@@ -146,6 +152,7 @@ impl Snapshot {
 impl Save {
     fn run(self) -> Result<(), Failure> {
         know_secrets(self.peer_secret_file.as_deref())?;
+        self.tls.use_them()?;
         if self.file.exists() {
             let exists = io::ErrorKind::AlreadyExists.into();
             return Err(file_failure("creating", &self.file)(exists));

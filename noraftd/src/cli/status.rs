@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::query::ask_status;
 use super::status_table::{Answer, table, trouble};
+use super::tls_flags::TlsFlags;
 use super::{complain, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
@@ -32,6 +33,8 @@ pub(super) struct AskStatus {
     /// Ask again until all is well, at most for this long, as in 30s.
     #[arg(long, value_name = "TIME", value_parser = parse_wait)]
     wait: Option<Duration>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 fn parse_wait(text: &str) -> Result<Duration, String> {
@@ -41,6 +44,10 @@ fn parse_wait(text: &str) -> Result<Duration, String> {
 impl AskStatus {
     /// Asks and prints.
     pub(super) fn run(self) -> Exit {
+        if let Err(error) = self.tls.use_them() {
+            complain(error);
+            return Exit::Config;
+        }
         let deadline = self.wait.map(|wait| clock::now() + wait);
         let answers = loop {
             let answers = ask_all(&self.addresses);

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::query::ask_to_transfer;
+use super::tls_flags::TlsFlags;
 use super::{order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
@@ -27,6 +28,8 @@ pub(super) struct Transfer {
     /// The file with the peer secret, which the node wants to be proven.
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl Transfer {
@@ -35,6 +38,7 @@ impl Transfer {
         let asked = order::give(
             &self.address,
             self.peer_secret_file.as_deref(),
+            &self.tls,
             |address| ask_to_transfer(address, self.to),
             |refusal| order::advice_of_follower(&self.address, refusal, "the leader"),
         );

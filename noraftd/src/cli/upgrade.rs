@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::query::{ask_status, ask_to_upgrade};
+use super::tls_flags::TlsFlags;
 use super::{order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
@@ -24,13 +25,15 @@ pub(super) struct Upgrade {
     /// The file with the peer secret, which the node wants to be proven.
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFlags,
 }
 
 impl Upgrade {
     /// Asks, and says what came of it.
     pub(super) fn run(self) -> Exit {
         let secret_file = self.peer_secret_file.as_deref();
-        match order::give(&self.address, secret_file, ask_to_upgrade, |text| {
+        match order::give(&self.address, secret_file, &self.tls, ask_to_upgrade, |text| {
             self.advice(text)
         }) {
             Ok(level) => {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::query::ask_for_voters;
+use super::tls_flags::TlsFlags;
 use super::{order, say};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
@@ -25,6 +26,8 @@ pub(super) struct Voters {
     /// The file with the peer secret, which the node wants to be proven.
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
+    #[command(flatten)]
+    tls: TlsFlags,
     /// The ids of the nodes that vote from now on.
     #[arg(required = true, value_name = "ID")]
     voters: Vec<u64>,
@@ -36,6 +39,7 @@ impl Voters {
         let asked = order::give(
             &self.address,
             self.peer_secret_file.as_deref(),
+            &self.tls,
             |address| ask_for_voters(address, &self.voters),
             |refusal| order::advice_of_follower(&self.address, refusal, "the voters"),
         );

@@ -26,6 +26,7 @@ impl Settings {
     ///
     /// Names the first field that is missing or wrong.
     pub fn check(self) -> Result<ServeConfig, ConfigError> {
+        let tls = self.check_tls()?;
         let id = check_id("id", self.id.ok_or(ConfigError::Missing("id"))?)?;
         let data_dir = self.data_dir.ok_or(ConfigError::Missing("data_dir"))?;
         let cluster = check_cluster(self.cluster)?;
@@ -62,6 +63,7 @@ impl Settings {
                 secret_file: self.peer_secret_file,
                 insecure: self.insecure_peers,
             },
+            tls,
             disk: DiskConfig {
                 segment_bytes: SEGMENT_BYTES
                     .check(self.segment_bytes)?
@@ -96,7 +98,7 @@ fn check_times(
     })
 }
 
-fn invalid(field: &'static str, reason: impl Into<String>) -> ConfigError {
+pub(super) fn invalid(field: &'static str, reason: impl Into<String>) -> ConfigError {
     ConfigError::Invalid {
         field,
         reason: reason.into(),

@@ -4,6 +4,7 @@
 //! names has its default; every refusal names the field.
 
 mod check;
+mod check_tls;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use tracing::level_filters::LevelFilter;
 use crate::endpoint::Endpoint;
 use crate::store::Owner;
 use crate::store::shadow::ShadowOptions;
+use crate::tls::TlsConfig;
 
 pub use self::settings::Settings;
 
@@ -58,6 +60,8 @@ pub struct ServeConfig {
     pub clients: ClientConfig,
     /// How it meets the other nodes.
     pub peers: PeerConfig,
+    /// How it encrypts what it says to both.
+    pub tls: TlsConfig,
     /// How long it waits for what.
     pub time: TimeConfig,
     /// What it does with its disk.

@@ -56,6 +56,31 @@ pub struct Settings {
     /// Accept nodes from other machines although nothing proves who they are. Anyone who reaches the port owns the cluster
     #[arg(long, help_heading = "Security")]
     pub(super) insecure_peers: bool,
+    /// This node's certificate, in PEM, followed by those that lead to its CA: for clients, and for the other nodes. Read again
+    /// at SIGHUP, and when the file changes
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub(super) tls_cert: Option<PathBuf>,
+    /// The key of --tls-cert, in PEM
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub(super) tls_key: Option<PathBuf>,
+    /// Whether clients speak TLS at HOST:PORT: off, accept (with or without, while clients are switched over) or require
+    /// [default: require with a certificate, off without]
+    #[arg(long, value_name = "MODE", help_heading = "TLS")]
+    pub(super) tls_mode: Option<String>,
+    /// The certificate of a CA, in PEM: clients have to show a certificate that it has signed
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub(super) client_ca: Option<PathBuf>,
+    /// Whether nodes speak TLS with each other: off, accept (with where possible, while a cluster is switched over) or
+    /// require [default: require with --peer-ca, off without]
+    #[arg(long, value_name = "MODE", help_heading = "TLS")]
+    pub(super) peer_tls_mode: Option<String>,
+    /// The certificate of the CA, in PEM, that has signed the certificates of all nodes
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    pub(super) peer_ca: Option<PathBuf>,
+    /// A name in the certificates of nodes: a DNS name, or a URI. A certificate of --peer-ca without any of these is not that
+    /// of a node. Repeatable
+    #[arg(long, value_name = "NAME", help_heading = "TLS")]
+    pub(super) peer_allowed: Vec<String>,
     /// Let clients remove every key with FLUSHALL or FLUSHDB, from level 1 of the cluster on
     #[arg(long, help_heading = "Testing")]
     pub(super) allow_flush: bool,
@@ -164,6 +189,13 @@ impl Settings {
             peer_secret_file: self.peer_secret_file.or(other.peer_secret_file),
             peer_auth: self.peer_auth.or(other.peer_auth),
             insecure_peers: self.insecure_peers || other.insecure_peers,
+            tls_cert: self.tls_cert.or(other.tls_cert),
+            tls_key: self.tls_key.or(other.tls_key),
+            tls_mode: self.tls_mode.or(other.tls_mode),
+            client_ca: self.client_ca.or(other.client_ca),
+            peer_tls_mode: self.peer_tls_mode.or(other.peer_tls_mode),
+            peer_ca: self.peer_ca.or(other.peer_ca),
+            peer_allowed: first_given(self.peer_allowed, other.peer_allowed),
             allow_flush: self.allow_flush || other.allow_flush,
             auto_upgrade: self.auto_upgrade || other.auto_upgrade,
             heartbeat: self.heartbeat.or(other.heartbeat),

@@ -179,6 +179,12 @@ pub struct ConnectionReport {
     /// What other nodes have to prove: `off`, `accept` or `require`.
     #[serde(default)]
     pub peer_auth: String,
+    /// Whether clients speak TLS: `off`, `accept` or `require`.
+    #[serde(default)]
+    pub tls: String,
+    /// Whether nodes do.
+    #[serde(default)]
+    pub peer_tls: String,
     /// The other members, as this node reaches them.
     pub peers: Vec<PeerReport>,
 }
@@ -240,6 +246,9 @@ pub struct PeerReport {
     /// True when both have proven on this connection that they know the secret.
     #[serde(default)]
     pub proven: bool,
+    /// True when this connection is encrypted, and both have shown the certificates of nodes.
+    #[serde(default)]
+    pub encrypted: bool,
     /// Messages dropped because it was not connected, or too slow.
     pub dropped: u64,
     /// Why the last attempt to connect failed, while not connected.
@@ -267,7 +276,7 @@ mod tests {
                 + r#""lost_majority":false,"disk_too_slow":false,"holes":0,"repaired":0,"needs_snapshot":false,"#
                 + r#""divergence":null,"recovery":[],"storage":{"batches":0,"entries":0,"last_sync_us":0,"max_sync_us":0,"#
                 + r#""disk_full":false,"scrub_index":0,"scrub_passes":0,"scrub_found":0,"last_sync_age_ms":null},"#
-                + r#""clients":0,"requests_under_way":0,"peer_auth":"","peers":[]}"#
+                + r#""clients":0,"requests_under_way":0,"peer_auth":"","tls":"","peer_tls":"","peers":[]}"#
         );
         let read: StatusReport = serde_json::from_str(&json).expect("its own words");
         assert_eq!(read, report);

@@ -3,7 +3,7 @@
 //! A process that opens the socket `admin.sock` in the data directory may: only the node's own user can open it. Over
 //! any other connection, a challenge is answered with the peer secret first: `NORAFT.AUTH` gives 32 random bytes as hex,
 //! `NORAFT.AUTH <hex>` takes what [`Secret::admin_proof`](crate::secret::Secret::admin_proof) makes of them. A node
-//! without a secret trusts this machine, and no other.
+//! without a secret trusts this machine, and the certificates of nodes (`--peer-ca`, `--peer-allowed`), and nothing else.
 //!
 //! Invariant: a challenge is answered once; what was proven holds for its connection, as long as the secret is in force.
 
@@ -49,6 +49,8 @@ pub(super) struct Door {
     entrance: Entrance,
     challenge: Cell<Option<Nonce>>,
     proven: RefCell<Option<Secret>>,
+    /// The other side has shown the certificate of a node.
+    is_node: Cell<bool>,
 }
 
 impl Door {
@@ -58,7 +60,13 @@ impl Door {
             entrance,
             challenge: Cell::default(),
             proven: RefCell::default(),
+            is_node: Cell::default(),
         }
+    }
+
+    /// The other side has shown the certificate of a node: where there is no secret, that is as good as one.
+    pub(super) fn shows_node(&self, is_node: bool) {
+        self.is_node.set(is_node);
     }
 
     /// Why the other side may not give orders; `None` when it may.
@@ -68,12 +76,13 @@ impl Door {
         let text = match (self.entrance, keyring.has_secret()) {
             (Entrance::Admin, _) | (Entrance::Local, false) => return None,
             (Entrance::Local | Entrance::Remote, true) if is_proven => return None,
+            (Entrance::Remote, false) if self.is_node.get() => return None,
             (Entrance::Local | Entrance::Remote, true) => {
                 "NOAUTH prove that you know the peer secret with NORAFT.AUTH (noraftd's verbs do with \
                  --peer-secret-file), or use the socket admin.sock in the data directory"
             }
             (Entrance::Remote, false) => {
-                "NOAUTH without a peer secret this node takes orders only from its own machine"
+                "NOAUTH without a peer secret this node takes orders only from its own machine, and with the certificate of a node"
             }
         };
         Some(Reply::Error(text.to_owned()))
@@ -177,6 +186,17 @@ mod tests {
                 may,
                 "{entrance:?}"
             );
+        }
+    }
+
+    #[test]
+    fn the_certificate_of_a_node_is_enough_only_where_there_is_no_secret() {
+        let world = with_secret();
+        for (keyring, may) in [(&Keyring::none(), true), (&world.keyring, false)] {
+            let door = Door::new(Entrance::Remote);
+            assert!(door.refusal(keyring).is_some(), "nothing is shown yet");
+            door.shows_node(true);
+            assert_eq!(door.refusal(keyring).is_none(), may);
         }
     }
 

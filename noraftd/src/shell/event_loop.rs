@@ -107,7 +107,7 @@ impl EventLoop {
                         tracing::info!("{name}: stopping; once more to stop at once");
                         return;
                     }
-                    Wish::Reload => self.clients.node().reload_secrets(),
+                    Wish::Reload => self.clients.node().reload(),
                     Wish::ClearAlarms => alarms::clear(&self.clients.node().observed.alarms),
                     Wish::Report => tracing::info!("SIGUSR1: status {}", self.clients.status_json()),
                 },

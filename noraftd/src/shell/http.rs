@@ -294,7 +294,7 @@ mod tests {
             let config = Settings::minimal().check().expect("good settings");
             let progress = Arc::new(Progress::default());
             progress.total.store(4 << 20, Ordering::Relaxed);
-            let loading = Loading::new(&config, progress, 7);
+            let loading = Loading::new(&config, progress, 7, crate::shell::tls::Tls::off());
             let listener = Listener::bind(&"127.0.0.1:0".parse().expect("an address")).await;
             let listener = listener.expect("a free port");
             let Endpoint::Tcp(address) = listener.endpoint().expect("an address") else {

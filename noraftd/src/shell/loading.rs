@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use super::clock;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, Stream, WriteHalf};
+use super::tls::{Entered, Tls};
 use crate::config::ServeConfig;
 use crate::local::facts::{ProcessFacts, ServerFacts};
 use crate::local::figures::{ProcessFigures, Scrape};
@@ -72,14 +73,16 @@ pub(super) struct Loading {
     config: ServeConfig,
     progress: Arc<Progress>,
     boot: u64,
+    tls: Rc<Tls>,
 }
 
 impl Loading {
-    pub(super) fn new(config: &ServeConfig, progress: Arc<Progress>, boot: u64) -> Rc<Self> {
+    pub(super) fn new(config: &ServeConfig, progress: Arc<Progress>, boot: u64, tls: Rc<Tls>) -> Rc<Self> {
         Rc::new(Self {
             config: config.clone(),
             progress,
             boot,
+            tls,
         })
     }
 
@@ -141,7 +144,9 @@ impl Loading {
 
     async fn converse(self: Rc<Self>, stream: Stream) {
         let mut session = Session::new(0, stream.peer_name());
-        let (mut read, write) = stream.into_split();
+        let Ok(Entered { mut read, write, .. }) = self.tls.take_client(stream).await else {
+            return;
+        };
         let (mut parser, mut input) = (RequestParser::new(), ReadBuffer::default());
         let mut output = BytesMut::new();
         loop {
@@ -277,7 +282,12 @@ mod tests {
         let progress = Progress::default();
         progress.total.store(total, Ordering::Relaxed);
         progress.log.store(read, Ordering::Relaxed);
-        Loading::new(&settings.check().expect("good settings"), Arc::new(progress), 7)
+        Loading::new(
+            &settings.check().expect("good settings"),
+            Arc::new(progress),
+            7,
+            Tls::off(),
+        )
     }
 
     fn say(loading: &Loading, line: &str) -> (Reply, bool) {

@@ -46,6 +46,9 @@ mod start_error;
 mod storage;
 #[cfg(test)]
 mod test_support;
+mod tls;
+mod tls_line;
+mod unfinished;
 
 pub use run::run;
 pub use start_error::StartError;

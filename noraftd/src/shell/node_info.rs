@@ -13,6 +13,7 @@ use super::figures::Figures;
 use super::keyring::Keyring;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
+use super::tls::Tls;
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::level::Level;
@@ -48,6 +49,7 @@ pub(super) struct NodeInfo {
     pub(super) peers: Rc<Peers>,
     pub(super) from_peers: Rc<PeerListener>,
     pub(super) keyring: Rc<Keyring>,
+    pub(super) tls: Rc<Tls>,
     pub(super) boot: u64,
     pub(super) incarnation: u64,
     /// Which beginning of the cluster its directory belongs to.
@@ -164,10 +166,22 @@ impl NodeInfo {
         self.figures.is_full() && self.replica.borrow().status().role.is_leader()
     }
 
-    /// Reads the secrets again, and ends the connections that rest on one that is gone.
-    pub(super) fn reload_secrets(&self) {
+    /// Reads secrets, certificates and keys again, and ends the connections that rest on a secret that is gone.
+    pub(super) fn reload(&self) {
+        let reloaded = self.tls.reload();
+        let has_tls = !matches!(reloaded, Ok(false));
+        match reloaded {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(
+                "SIGHUP: certificates and keys were read again; they count from the next connection on"
+            ),
+            Err(error) => tracing::warn!("SIGHUP: certificates and keys stay as they were: {error}"),
+        }
         match self.keyring.reload() {
-            Ok(None) => tracing::info!("SIGHUP: there is nothing to read again without --peer-secret-file"),
+            Ok(None) if has_tls => {}
+            Ok(None) => tracing::info!(
+                "SIGHUP: there is nothing to read again without --peer-secret-file or --tls-cert"
+            ),
             Ok(Some(count)) => {
                 let ended = self.peers.drop_outdated() + self.from_peers.drop_outdated();
                 tracing::info!(
@@ -250,6 +264,8 @@ impl NodeInfo {
                 clients: clients.connected,
                 requests_under_way: clients.under_way,
                 peer_auth: self.config.peers.auth.name().to_owned(),
+                tls: self.config.tls.clients.name().to_owned(),
+                peer_tls: self.config.tls.peers.name().to_owned(),
                 peers: self.peers.report(),
             },
         }

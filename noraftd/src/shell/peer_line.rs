@@ -15,6 +15,7 @@ use super::outgoing::Outgoing;
 use super::places::Places;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{ReadHalf, Stream};
+use super::tls::Tls;
 use crate::admission::{Unfit, check_reply};
 use crate::endpoint::Endpoint;
 use crate::level::Level;
@@ -47,6 +48,7 @@ pub(super) struct Introduction {
     pub(super) level: Rc<Cell<Level>>,
     pub(super) places: Rc<Places>,
     pub(super) keyring: Rc<Keyring>,
+    pub(super) tls: Rc<Tls>,
 }
 
 impl Introduction {
@@ -91,6 +93,8 @@ pub(super) struct PeerLine {
     pub(super) client_address: Option<String>,
     /// The other node's version, when it has said so.
     pub(super) version: Option<String>,
+    /// Over TLS, to a node by its certificate.
+    pub(super) is_encrypted: bool,
     /// Seals what leaves, and the secret that it follows from; `None` where nothing was proven.
     sealed: Option<(RefCell<Seal>, Secret)>,
 }
@@ -133,15 +137,15 @@ pub(super) async fn dial(
     address: &Endpoint,
     lane: Lane,
 ) -> Result<(PeerLine, ReadHalf), DialError> {
-    let stream = Stream::connect(address).await?;
-    stream.give_up_after(SILENCE_MAX)?;
-    let (read, write) = stream.into_split();
+    let prepare = |stream: &Stream| stream.give_up_after(SILENCE_MAX);
+    let reached = introduction.tls.reach_peer(address, prepare).await?;
+    let is_encrypted = reached.is_encrypted;
     let mut greeting = Greeting {
         introduction,
         peer,
         lane,
-        outgoing: Outgoing::new(write),
-        read,
+        outgoing: Outgoing::new(reached.write),
+        read: reached.read,
         buffer: ReadBuffer::default(),
         client_address: None,
         version: None,
@@ -153,6 +157,7 @@ pub(super) async fn dial(
         features,
         client_address: greeting.client_address,
         version: greeting.version,
+        is_encrypted,
         sealed: sealed.map(|(seal, secret)| (RefCell::new(seal), secret)),
     };
     Ok((line, greeting.read))
@@ -326,7 +331,8 @@ impl DialError {
     /// True when trying again cannot help: an operator has to correct something.
     pub(super) fn is_mistake(&self) -> bool {
         match self {
-            Self::Io(_) | Self::Closed => false,
+            Self::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+            Self::Closed => false,
             Self::Frame(_) | Self::Rejected(_) | Self::Unfit(_) | Self::OutOfTurn => true,
             Self::Unproven | Self::Removed => true,
         }

@@ -6,7 +6,7 @@
 //! new one ends the old one.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -21,6 +21,8 @@ use super::peer_line::{HearError, Introduction, hear};
 use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
 use super::sockets::{Listener, ReadHalf, Stream};
+use super::tls::{Entered, NoEntry};
+use super::unfinished::Unfinished;
 use crate::admission::{Admission, NotAdmitted, NotReadmitted, Refusal, Roll};
 use crate::config::PeerAuth;
 use crate::level::Level;
@@ -43,7 +45,7 @@ pub(super) struct PeerListener {
     /// This node's term, as of the last round of the event loop.
     term: Cell<Term>,
     /// Connections that have not introduced themselves yet, the oldest first.
-    strangers: RefCell<VecDeque<Rc<Outgoing>>>,
+    strangers: Rc<Unfinished>,
     warnings: RateLimitedWarning,
 }
 
@@ -81,7 +83,7 @@ impl PeerListener {
             inbox,
             current: RefCell::default(),
             term: Cell::new(Term::ZERO),
-            strangers: RefCell::default(),
+            strangers: Unfinished::new(STRANGERS as usize),
             warnings: RateLimitedWarning::default(),
         })
     }
@@ -99,27 +101,6 @@ impl PeerListener {
                 }
             }
         }
-    }
-
-    /// Begins with a connection whose other side is unknown. Where there are too many, the oldest goes: a node says at
-    /// once which it is, and those that do not must not keep it out.
-    fn let_in(&self, outgoing: &Rc<Outgoing>) {
-        let mut strangers = self.strangers.borrow_mut();
-        strangers.push_back(Rc::clone(outgoing));
-        if strangers.len() as u64 > STRANGERS
-            && let Some(oldest) = strangers.pop_front()
-        {
-            oldest.close();
-            self.warnings
-                .warn("too many connections that do not say who they are: the oldest is closed");
-        }
-    }
-
-    /// The connection is not a stranger's any more.
-    fn got_to_know(&self, outgoing: &Rc<Outgoing>) {
-        self.strangers
-            .borrow_mut()
-            .retain(|stranger| !Rc::ptr_eq(stranger, outgoing));
     }
 
     /// This level is in force from now on.
@@ -184,34 +165,57 @@ impl PeerListener {
 
     async fn receive(self: Rc<Self>, stream: Stream) {
         let (host, name) = (stream.peer_host(), stream.peer_name());
-        let (mut read, write) = stream.into_split();
-        let outgoing = Outgoing::new(write);
-        if let Err(fault) = self.listen(&mut read, &outgoing).await {
+        if let Err(fault) = self.listen(stream).await {
             let matter = format!("{host} {}", fault.matter());
             let text = format!("a connection from {name} is closed: {fault}");
             self.warnings.warn_about(&matter, &text);
         }
-        outgoing.close();
     }
 
     /// Verifies which node it is and hands over messages, until the connection ends.
-    async fn listen(&self, read: &mut ReadHalf, outgoing: &Rc<Outgoing>) -> Result<(), PeerFault> {
+    async fn listen(&self, stream: Stream) -> Result<(), PeerFault> {
+        let (beginning, is_crowded) = self.strangers.begin();
+        if is_crowded {
+            // A node says at once which it is, and those that do not must not keep it out.
+            self.warnings
+                .warn("too many connections that do not say who they are: the oldest is closed");
+        }
         let mut buffer = ReadBuffer::default();
-        self.let_in(outgoing);
-        let greeting = tokio::time::timeout(HELLO_TIMEOUT, self.greet(read, &mut buffer, outgoing)).await;
-        self.got_to_know(outgoing);
-        let caller = match greeting.map_err(|_| PeerFault::Silent)? {
-            Ok(caller) => caller,
-            Err(fault) => return Err(self.turn_away(fault, outgoing)),
+        let meeting = tokio::time::timeout(HELLO_TIMEOUT, self.meet(stream, &mut buffer));
+        let met = tokio::select! {
+            met = meeting => met.map_err(|_| PeerFault::Silent)??,
+            () = beginning.is_over() => return Err(PeerFault::Silent),
         };
+        drop(beginning);
+        let (caller, mut read, outgoing) = met;
         let new = Current {
-            outgoing: Rc::clone(outgoing),
+            outgoing: Rc::clone(&outgoing),
             secret: caller.sealed.as_ref().map(|(_, secret)| secret.clone()),
         };
         if let Some(old) = self.current.borrow_mut().insert((caller.id, caller.lane), new) {
             old.outgoing.close();
         }
-        self.hand_over(caller, read, &mut buffer).await
+        let handed_over = self.hand_over(caller, &mut read, &mut buffer).await;
+        outgoing.close();
+        handed_over
+    }
+
+    /// Lets it in, and learns which node it is.
+    async fn meet(
+        &self,
+        stream: Stream,
+        buffer: &mut ReadBuffer,
+    ) -> Result<(Caller, ReadHalf, Rc<Outgoing>), PeerFault> {
+        let Entered { mut read, write, .. } = self.introduction.tls.take_peer(stream).await?;
+        let outgoing = Outgoing::new(write);
+        match self.greet(&mut read, buffer, &outgoing).await {
+            Ok(caller) => Ok((caller, read, outgoing)),
+            Err(fault) => {
+                let fault = self.turn_away(fault, &outgoing);
+                outgoing.close();
+                Err(fault)
+            }
+        }
     }
 
     /// Lets the other side introduce itself, and prove what it has to; consents.
@@ -385,7 +389,7 @@ impl PeerListener {
             PeerFault::Refused(refusal) => Some(refusal.reject),
             PeerFault::Frame(PeerError::Cluster { .. }) => Some(Reject::Cluster),
             PeerFault::Frame(PeerError::Frame(FrameError::Version { .. })) => Some(Reject::Version),
-            PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Term(_) => None,
+            PeerFault::Frame(_) | PeerFault::Io(_) | PeerFault::Term(_) | PeerFault::NoEntry(_) => None,
             PeerFault::Silent | PeerFault::OutOfTurn | PeerFault::Oversize { .. } | PeerFault::Removed(_) => {
                 None
             }
@@ -412,6 +416,8 @@ enum PeerFault {
     #[error(transparent)]
     Io(#[from] std::io::Error),
     #[error(transparent)]
+    NoEntry(#[from] NoEntry),
+    #[error(transparent)]
     Frame(#[from] PeerError),
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -435,6 +441,7 @@ impl PeerFault {
         match self {
             Self::Refused(Refusal { from, reject, .. }) => format!("{from} {reject}"),
             Self::Io(error) => error.kind().to_string(),
+            Self::NoEntry(error) => error.to_string(),
             Self::Removed(node) => format!("{node} is gone"),
             Self::Frame(_) | Self::Term(_) | Self::Silent | Self::OutOfTurn | Self::Oversize { .. } => {
                 format!("{:?}", std::mem::discriminant(self))

@@ -231,6 +231,7 @@ impl Peers {
             connected: false,
             level_supported: None,
             proven: false,
+            encrypted: false,
             dropped: *dropped,
             error: Some(no_address(*id)),
         });
@@ -311,6 +312,7 @@ impl Link {
                 .borrow()
                 .as_ref()
                 .map(|line| line.features.level().get()),
+            encrypted: self.line.borrow().as_ref().is_some_and(|line| line.is_encrypted),
             proven: self.line.borrow().as_ref().is_some_and(|line| line.is_proven()),
             dropped: self.dropped.get(),
             error: self.error.borrow().clone(),
@@ -397,9 +399,10 @@ impl Link {
 
     /// Uses the connection until it ends.
     async fn stay(&self, line: Rc<PeerLine>, mut read: ReadHalf, address: &Endpoint, inbox: &Inbox) {
-        let how = if line.is_proven() { ", proven" } else { "" };
+        let proven = if line.is_proven() { ", proven" } else { "" };
+        let encrypted = if line.is_encrypted { ", encrypted" } else { "" };
         self.warnings.mention(&format!(
-            "connected to node {} at {}{}{how}",
+            "connected to node {} at {}{}{proven}{encrypted}",
             self.peer.get(),
             address,
             self.lane_name()

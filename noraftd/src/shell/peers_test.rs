@@ -14,6 +14,7 @@ use super::peer_listener::PeerListener;
 use super::peers::{Peers, QUEUE_BYTES_MAX};
 use super::sockets::Listener;
 use super::test_support::run;
+use super::tls::Tls;
 use crate::config::PeerAuth;
 use crate::endpoint::Endpoint;
 use crate::protocol::command::{Class, Command, Request};
@@ -37,6 +38,7 @@ fn introduction(id: NodeId) -> Introduction {
         level: Rc::default(),
         places: Rc::default(),
         keyring: Rc::new(Keyring::none()),
+        tls: Tls::off(),
     }
 }
 

@@ -33,11 +33,13 @@ use super::signals::Signals;
 use super::sockets::{BindError, Listener};
 use super::start_error::StartError;
 use super::storage::Storage;
+use super::tls::Tls;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
 use crate::replica::{Replica, ReplicaConfig, SnapshotConfig};
 use crate::store::{KnownPeers, Store, genesis};
+use crate::tls::TlsMode;
 
 /// Runs a node until a signal stops it.
 ///
@@ -75,13 +77,14 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         config.peers.auth,
         config.peers.secret_file.clone(),
     )?);
+    let tls = Tls::open(config.tls.clone())?;
     let progress = Arc::new(Progress::default());
     let disk = use_directory(&config, &progress)?;
     Store::check_free(Arc::clone(&disk))?;
     let (clients_at, addresses) = bind_for_clients(&config).await?;
     let peers_at = bind_for_peers(&config).await?;
     let boot = clock::random_seed();
-    let loading = Loading::new(&config, progress, boot);
+    let loading = Loading::new(&config, progress, boot, Rc::clone(&tls));
     let http = serve_http(&config, &loading).await?;
     let loaded = load_aside(&config, &disk, &loading, &clients_at, &mut signals).await?;
     let Some(loaded) = loaded else {
@@ -108,16 +111,18 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         level: Rc::default(),
         places: Places::new(config.peers.via.clone()),
         keyring: Rc::clone(&keyring),
+        tls: Rc::clone(&tls),
     };
     let known_peers = load_known_peers(&config, disk)?;
     let (from_peers, peers) = meet_others(&config, &introduction, known_peers, peers_at, &inbox);
     let clients_max = descriptors::clients_max(files_max, config.peers.others.len(), http.is_some())?;
-    let node = NodeInfo {
+    let node = Rc::new(NodeInfo {
         replica: Rc::clone(&replica),
         figures: storage.figures(),
         peers: Rc::clone(&peers),
         from_peers,
         keyring,
+        tls,
         boot,
         incarnation: identity.incarnation,
         generation: loaded.generation,
@@ -127,13 +132,10 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         addresses,
         config,
         observed: Observed::default(),
-    };
-    let node = Rc::new(node);
+    });
     let membership = Membership::new(&node, &introduction.places, &inbox);
     let clients = Clients::new(Rc::clone(&inbox), Rc::clone(&node));
-    let accepting = accept_clients(&clients, clients_at, &node.config.data_dir).await;
-    http.iter().for_each(|http| http.runs(Rc::clone(&clients)));
-    announce(&node);
+    let accepting = open(&node, &clients, clients_at, http.as_deref()).await;
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients, membership);
     event_loop.serve(&mut signals).await;
     leave(event_loop, accepting, &mut signals).await
@@ -158,6 +160,22 @@ async fn leave(
         }
         exit = leaving => Ok(exit),
     }
+}
+
+/// Serves from now on, and says so.
+async fn open(
+    node: &NodeInfo,
+    clients: &Rc<Clients>,
+    listeners: Vec<Rc<Listener>>,
+    http: Option<&Http>,
+) -> JoinSet<()> {
+    let accepting = accept_clients(clients, listeners, &node.config.data_dir).await;
+    if let Some(http) = http {
+        http.runs(Rc::clone(clients));
+    }
+    tokio::task::spawn_local(Rc::clone(&node.tls).watch());
+    announce(node);
+    accepting
 }
 
 /// Accepts clients at their addresses, and orders at the socket in the data directory.
@@ -290,6 +308,8 @@ fn check_exposure(config: &ServeConfig, peers_at: &[Listener]) -> Result<(), Sta
         match config.peers.auth {
             _ if endpoint.is_local() => {}
             PeerAuth::Require => {}
+            // Only nodes get in: as good as a secret.
+            PeerAuth::Off | PeerAuth::Accept if config.tls.peers == TlsMode::Require => {}
             PeerAuth::Off if !config.peers.insecure => return Err(StartError::Exposed(endpoint)),
             PeerAuth::Off => tracing::warn!(
                 "--insecure-peers: {endpoint} accepts messages from anyone who reaches it, and so can lose everything; \

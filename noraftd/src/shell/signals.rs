@@ -1,4 +1,4 @@
-//! Signals to the process: SIGTERM and SIGINT to stop, SIGHUP to read its secrets again, SIGUSR1 to write its
+//! Signals to the process: SIGTERM and SIGINT to stop, SIGHUP to read its secrets and certificates again, SIGUSR1 to write its
 //! status to the log, SIGUSR2 to clear alarms that are over.
 //!
 //! Invariant: the first signal to stop stops the node in order; a second one ends it at once. The others never end it.

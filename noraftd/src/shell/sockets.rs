@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
 
+use super::tls_line::TlsLine;
 use crate::endpoint::Endpoint;
 
 /// Why an address cannot be listened on.
@@ -237,13 +239,20 @@ pub enum ReadHalf {
     Tcp(tcp::OwnedReadHalf),
     /// Of a Unix socket.
     Unix(unix::OwnedReadHalf),
+    /// Of an encrypted connection.
+    Tls(TlsReadHalf),
 }
+
+/// See [`ReadHalf`].
+#[derive(Debug)]
+pub struct TlsReadHalf(pub(super) Rc<TlsLine>);
 
 impl AsyncRead for ReadHalf {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(half) => Pin::new(half).poll_read(cx, buf),
             Self::Unix(half) => Pin::new(half).poll_read(cx, buf),
+            Self::Tls(half) => half.0.poll_read(cx, buf),
         }
     }
 }
@@ -255,10 +264,22 @@ pub enum WriteHalf {
     Tcp(tcp::OwnedWriteHalf),
     /// Of a Unix socket.
     Unix(unix::OwnedWriteHalf),
+    /// Of an encrypted connection.
+    Tls(TlsWriteHalf),
+}
+
+/// See [`WriteHalf`].
+#[derive(Debug)]
+pub struct TlsWriteHalf(pub(super) Rc<TlsLine>);
+
+impl Drop for TlsWriteHalf {
+    fn drop(&mut self) {
+        self.0.shutdown(Shutdown::Write);
+    }
 }
 
 impl WriteHalf {
-    /// Writes what the socket takes now.
+    /// Writes what the socket takes now. After `WouldBlock`, the next call has to begin with the same bytes.
     ///
     /// # Errors
     ///
@@ -267,6 +288,7 @@ impl WriteHalf {
         match self {
             Self::Tcp(half) => half.try_write(bytes),
             Self::Unix(half) => half.try_write(bytes),
+            Self::Tls(half) => half.0.try_write(bytes),
         }
     }
 
@@ -279,6 +301,7 @@ impl WriteHalf {
         match self {
             Self::Tcp(half) => half.writable().await,
             Self::Unix(half) => half.writable().await,
+            Self::Tls(half) => half.0.writable().await,
         }
     }
 
@@ -287,6 +310,7 @@ impl WriteHalf {
         let descriptor = match self {
             Self::Tcp(half) => half.as_ref().as_raw_fd(),
             Self::Unix(half) => half.as_ref().as_raw_fd(),
+            Self::Tls(half) => return half.0.shutdown(how),
         };
         // The only failure is a connection that has ended already.
         let _ = shutdown(descriptor, how);

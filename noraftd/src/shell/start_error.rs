@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::level::Level;
 use crate::secret::SecretsError;
 use crate::store::{OpenError, is_shortage};
+use crate::tls::TlsError;
 
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
@@ -28,10 +29,13 @@ pub enum StartError {
     /// The secrets cannot be used.
     #[error(transparent)]
     Secrets(#[from] SecretsError),
+    /// What TLS needs cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Other machines reach a node that demands no proof.
     #[error(
         "peer_listen: {0} can be reached from other machines, and anyone who reaches it owns the cluster: give every node \
-         --peer-secret-file, or --insecure-peers where something else keeps strangers away"
+         --peer-secret-file, or a certificate and --peer-ca, or --insecure-peers where something else keeps strangers away"
     )]
     Exposed(Endpoint),
     /// The directory holds a term that no election leads to.
@@ -92,7 +96,7 @@ impl StartError {
             Self::Directory { source, .. } if is_shortage(source) => Exit::System,
             Self::Directory { .. } => Exit::CannotCreate,
             Self::Store(error) => error.exit(),
-            Self::Secrets(_) | Self::Exposed(_) | Self::Clock { .. } => Exit::Config,
+            Self::Secrets(_) | Self::Tls(_) | Self::Exposed(_) | Self::Clock { .. } => Exit::Config,
             Self::Term { .. } => Exit::Data,
             Self::Level { .. } => Exit::UnknownEntry,
             Self::Removed { .. } => Exit::Removed,

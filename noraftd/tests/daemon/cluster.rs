@@ -72,7 +72,7 @@ fn a_pipeline_through_a_follower_is_answered_in_order() {
 }
 
 /// Writes `writer:n` to the nodes, one after the other, and notes what was acknowledged.
-struct Writer {
+pub(crate) struct Writer {
     acknowledged: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     thread: JoinHandle<()>,
@@ -118,12 +118,12 @@ impl Writer {
     }
 }
 
-fn start_writers(cluster: &Cluster) -> Vec<Writer> {
+pub(crate) fn start_writers(cluster: &Cluster) -> Vec<Writer> {
     let sockets: Vec<_> = cluster.nodes.iter().map(|node| node.unix()).collect();
     (0..4).map(|name| Writer::start(name, sockets.clone())).collect()
 }
 
-fn wait_for_more(writers: &[Writer]) {
+pub(crate) fn wait_for_more(writers: &[Writer]) {
     let before: Vec<_> = writers.iter().map(Writer::count).collect();
     eventually("every writer goes on", || {
         writers
@@ -134,7 +134,7 @@ fn wait_for_more(writers: &[Writer]) {
     });
 }
 
-fn check_all_there(cluster: &Cluster, writers: Vec<Writer>) {
+pub(crate) fn check_all_there(cluster: &Cluster, writers: Vec<Writer>) {
     let acknowledged: Vec<String> = writers.into_iter().flat_map(Writer::finish).collect();
     assert!(acknowledged.len() > 100);
     for node in &cluster.nodes {

@@ -29,6 +29,8 @@ mod single;
 mod slow_link;
 mod snapshots;
 mod support;
+mod tls;
+mod tls_peers;
 mod tools;
 mod transactions;
 mod values;

@@ -27,6 +27,7 @@ fn a_rejection_reveals_only_its_kind() {
         Reject::Incarnation,
         Reject::OldCopy,
         Reject::Secret,
+        Reject::Tls,
     ] {
         let bytes = encoded(&PeerFrame::Reject(reject));
         assert_eq!(bytes[8..16], [0; 8], "the header names no cluster");

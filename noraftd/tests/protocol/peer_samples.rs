@@ -134,6 +134,7 @@ fn greetings() -> Vec<PeerFrame> {
     frames.push(PeerFrame::Hello(counting));
     frames.push(PeerFrame::Reject(Reject::Level(Level::new(1))));
     frames.push(PeerFrame::Reject(Reject::Removed));
+    frames.push(PeerFrame::Reject(Reject::Tls));
     frames
 }
 

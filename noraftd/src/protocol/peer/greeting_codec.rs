@@ -99,6 +99,8 @@ impl Reject {
             Self::Level(level) => (10, u64::from(level.get())),
             // Only a node that was in a membership table gets to hear it.
             Self::Removed => (11, 0),
+            // A node that knows no TLS takes it for a faulty answer, which it says.
+            Self::Tls => (12, 0),
         };
         frame::encode(KIND_REJECT, NO_CLUSTER, out, |out| {
             out.put_u8(reason);
@@ -121,6 +123,7 @@ impl Reject {
             9 => Some(Self::OldCopy),
             10 => Some(Self::Level(Level::new(u8::try_from(number).ok()?))),
             11 => Some(Self::Removed),
+            12 => Some(Self::Tls),
             _ => None,
         }
     }

@@ -374,6 +374,11 @@ pub enum Reject {
     /// The sender was removed from the cluster.
     #[error("this node was removed from the cluster")]
     Removed,
+    /// The sender does not speak TLS, and the rejecting node requires it.
+    #[error(
+        "it takes nodes with TLS only: give this node --tls-cert, --tls-key, --peer-ca and --peer-allowed"
+    )]
+    Tls,
     /// Settings that have to be equal are not.
     #[error("settings that every node has to share differ: {0}")]
     Settings(Differences),

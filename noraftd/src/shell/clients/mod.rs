@@ -235,7 +235,15 @@ impl Clients {
     /// One client's connection, from its first byte to its last.
     async fn converse(self: Rc<Self>, stream: Stream, session: Session, door: Door, seat: Seat) {
         let id = session.id;
-        let (mut read, write) = stream.into_split();
+        let entered = match self.node.tls.take_client(stream).await {
+            Ok(entered) => entered,
+            Err(reason) => {
+                let text = format!("client {} is turned away: {reason}", session.peer);
+                return self.warnings.warn_about(&reason.to_string(), &text);
+            }
+        };
+        door.shows_node(entered.is_node);
+        let (mut read, write) = (entered.read, entered.write);
         let connection = Connection::new(
             session,
             door,

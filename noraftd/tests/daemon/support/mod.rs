@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unreachable_pub, reason = "a module of test binaries")]
 
+pub mod certs;
 pub mod client;
 pub mod cluster;
 pub mod guarded;
