@@ -360,6 +360,14 @@ impl Store {
         })
     }
 
+    /// The next batch is of no term or vote, but it may begin a segment, which repeats them: as they are in their file, where a vote may have
+    /// gone since the last batch that carried them.
+    fn repeat_saved_vote(&mut self) {
+        self.writer.pass_over(self.slots.lsn());
+        let saved = self.slots.carried_by(self.writer.lsn_next());
+        self.writer.repeat_vote(saved);
+    }
+
     fn append_hard_state(&mut self, hard_state: Option<HardState>) -> Result<(), StoreError> {
         if hard_state.is_none() {
             return Ok(());
@@ -438,6 +446,7 @@ impl Store {
             mark: Some((mark, last)),
             ..Content::default()
         };
+        self.repeat_saved_vote();
         self.writer.append(content, self.shape.last_position())?;
         Ok(self.done_since(&before))
     }

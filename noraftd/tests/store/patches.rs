@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use noraft::{LogIndex, LogPosition};
-use noraftd::record::{Append, Batch, BatchId, Record};
+use noraftd::record::{Append, Batch, BatchId, HardState, Record};
 use noraftd::store::disk::memory::{Fault, MemDisk};
 use noraftd::store::{Options, ReadError, Scrubber, Store, StoreError, Verdict};
 
@@ -106,6 +106,88 @@ fn patched_entries_are_read_again_now_and_after_every_opening() {
         assert_eq!(recovered.holes, [], "seed {seed}");
         model.check(&recovered, &store.reader());
     }
+}
+
+/// A candidate voted for itself, in the log, and follows the leader of the same term, beside it. A patch begins a segment, which repeats term and
+/// vote with a later number than that of the file.
+#[test]
+fn a_vote_beside_the_log_is_what_a_segment_repeats_that_a_patch_or_a_mark_begins() {
+    let (disk, model) = damaged(1);
+    let (mut store, recovered) = open_small(&disk);
+    let lost = missing(&model, &recovered);
+    let state = |voted_for| HardState {
+        term: recovered.hard_state.term + 1,
+        voted_for: Some(voted_for),
+    };
+    let voted = Batch {
+        id: BatchId(0),
+        hard_state: Some(state(1)),
+        base: None,
+        append: None,
+    };
+    store.persist(&voted).unwrap();
+    store.votes().save(state(2)).unwrap();
+    let segments = |disk: &MemDisk| noraftd::store::inspect::Inspection::of_files(&disk.files()).segments.len();
+    let before = segments(&disk);
+    while segments(&disk) == before {
+        store.patch(&lost).unwrap();
+        store.mark_idle().unwrap();
+    }
+    drop(store);
+    assert_eq!(open_small(&disk).1.hard_state, state(2));
+}
+
+/// Its own record is lost, and with it those before and behind, so that only what comes after the patch shows that the log has it.
+#[test]
+fn a_patch_fills_a_hole_that_only_later_entries_show() {
+    let disk = MemDisk::new();
+    let (mut store, _) = create(&disk).unwrap();
+    let mut model = Model::default();
+    let mut persist = |store: &mut Store, records: Vec<Record>| {
+        let batch = Batch {
+            id: BatchId(0),
+            hard_state: Some(HardState {
+                term: 1,
+                voted_for: None,
+            }),
+            base: None,
+            append: Some(Append {
+                prev: model.last(),
+                records,
+            }),
+        };
+        store.persist(&batch).unwrap();
+        model.apply(&batch);
+        model.records.clone()
+    };
+    persist(&mut store, vec![term_entry(1, 1)]);
+    let mut records = Vec::new();
+    for index in 2..=6 {
+        records = persist(&mut store, vec![command(1, index, b"an entry")]);
+    }
+    let edited = |disk: &MemDisk, indices: &[u64], at: u64| {
+        let mut files = disk.files();
+        let inspection = noraftd::store::inspect::Inspection::of_files(&files);
+        for segment in &inspection.segments {
+            let records = segment.batches.iter().flat_map(|batch| &batch.records);
+            for record in records.filter(|record| record.kind == noraftd::store::Kind::Command) {
+                if indices.contains(&record.index) {
+                    files.get_mut(&segment.file).unwrap()[(record.offset + at) as usize] ^= 1;
+                }
+            }
+        }
+        MemDisk::with_files(files)
+    };
+    drop(store);
+    let disk = edited(&disk, &[4], 40);
+    let (mut store, recovered) = open(&disk).unwrap();
+    assert_eq!(recovered.holes.len(), 1);
+    store.patch(&records[3..4]).unwrap();
+    persist(&mut store, vec![command(1, 7, b"later")]);
+    drop(store);
+    let (_, recovered) = open(&edited(&disk, &[3, 4, 5, 6], 8)).unwrap();
+    let holes: Vec<u64> = recovered.holes.iter().map(|hole| hole.position.index.get()).collect();
+    assert_eq!(holes, [3, 5, 6]);
 }
 
 #[test]

@@ -15,10 +15,11 @@
 //! That the log ends earlier than it did is the state of an earlier moment, and the node says so by abstaining.
 
 mod beginning;
+mod patches;
 
 use std::collections::BTreeMap;
 
-use noraft::{ClusterConfig, LogIndex, LogPosition, Term};
+use noraft::{LogIndex, LogPosition, Term};
 
 use crate::chain::{Chain, step};
 use crate::record::{Abstain, Base, HardState, Hole, RecordKind};
@@ -28,6 +29,7 @@ use crate::store::format::segment::SegmentHeader;
 use crate::store::recovery::noted::Event;
 use crate::store::shape::{Extent, Extents, Run, Shape};
 use crate::time::Stamp;
+use patches::Patch;
 
 /// A log: its shape, where its entries are, which of them are not readable, and the chain over its content.
 #[derive(Debug, Clone)]
@@ -56,6 +58,8 @@ pub(in crate::store) struct Replay {
     hard_state: Option<(u64, HardState)>,
     hard_state_is_doubtful: bool,
     abstain: Abstain,
+    /// Entries that are here again, and whose own records are among what is lost: what comes next may show that the log has them.
+    unplaced: Vec<Patch>,
 }
 
 /// What a log's batches add up to.
@@ -193,6 +197,7 @@ impl Replay {
             hard_state: None,
             hard_state_is_doubtful: false,
             abstain: oldest.abstain,
+            unplaced: Vec::new(),
         }
     }
 
@@ -238,7 +243,8 @@ impl Replay {
         self.note_loss(false);
     }
 
-    pub(in crate::store) fn finish(self) -> Replayed {
+    pub(in crate::store) fn finish(mut self) -> Replayed {
+        self.place_patches();
         let is_cut = self.is_cut();
         Replayed {
             recovered: self.before.unwrap_or(self.recovered),
@@ -281,8 +287,12 @@ impl Replay {
                 payload_crc,
                 config,
             } => {
-                let step = step(*position, *kind, *payload_crc);
-                self.patch(segment, *page, *position, step, config.as_deref());
+                self.take_patch(Patch {
+                    position: *position,
+                    place: (segment, *page),
+                    step: step(*position, *kind, *payload_crc),
+                    config: config.as_deref().cloned(),
+                });
             }
             Event::Config { index, config } => self.recovered.shape.configure(*index, (**config).clone()),
             Event::HardState { lsn, hard_state } => {
@@ -432,32 +442,6 @@ impl Replay {
     fn put_aside(&mut self, position: LogPosition) {
         let aside = std::mem::replace(&mut self.recovered, RecoveredLog::after(position));
         self.before.get_or_insert(aside);
-    }
-
-    /// The entry at `position` is here again, intact.
-    fn patch(
-        &mut self,
-        segment: u64,
-        page: u32,
-        position: LogPosition,
-        step: u64,
-        config: Option<&ClusterConfig>,
-    ) {
-        // Whatever was lost meanwhile, the entry at that position is this one.
-        for log in [Some(&mut self.recovered), self.before.as_mut()]
-            .into_iter()
-            .flatten()
-        {
-            if log.shape.contains(position) && position.index > log.shape.base_position().index {
-                let index = position.index.get();
-                log.holes.remove(&index);
-                log.chain.fill(position.index, step);
-                log.extents.patch(index, segment, page);
-                if let Some(config) = config {
-                    log.shape.configure(index, config.clone());
-                }
-            }
-        }
     }
 
     fn truncate(&mut self, position: LogPosition) -> Result<(), String> {

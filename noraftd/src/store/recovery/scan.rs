@@ -328,8 +328,12 @@ fn open_cut(area: &[u8], salt: u64, batch: &BatchHeader) -> Option<u64> {
 
 /// Reads both header pages of segment `number`, and where they say that the log began.
 fn read_header(number: u64, bytes: &[u8]) -> (HeaderFound, Option<Base>) {
-    let copy_at = bytes.len().saturating_sub(PAGE);
-    let pages = [bytes.get(..PAGE).unwrap_or_default(), &bytes[copy_at..]];
+    // A file that was cut before its second page has no other page that could be the copy.
+    let copy_at = bytes.len().saturating_sub(PAGE).max(PAGE);
+    let pages = [
+        bytes.get(..PAGE).unwrap_or(bytes),
+        bytes.get(copy_at..).unwrap_or_default(),
+    ];
     let found = compare_headers(number, pages.map(SegmentHeader::decode));
     let [base, copy] = pages.map(SegmentHeader::decode_base);
     match found {

@@ -50,6 +50,13 @@ impl HardStateFile {
         self.lock().slot.hard_state
     }
 
+    /// The state that the batch `lsn` is about to carry: a vote that overtakes it is newer.
+    pub(in crate::store) fn carried_by(&self, lsn: u64) -> HardState {
+        let mut newest = self.lock();
+        newest.lsn_carried = newest.lsn_carried.max(lsn);
+        newest.slot.hard_state
+    }
+
     /// The LSN of the newest slot.
     pub(in crate::store) fn lsn(&self) -> u64 {
         self.lock().slot.lsn

@@ -29,6 +29,7 @@ impl Store {
                 patches,
                 ..Content::default()
             };
+            self.repeat_saved_vote();
             self.writer.append(content, self.shape.last_position())?;
             patches.iter().for_each(|record| self.note_patch(record));
             left = rest;

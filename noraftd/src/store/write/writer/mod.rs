@@ -44,6 +44,8 @@ pub(in crate::store) struct Writer {
     salts: Salts,
     stats: StoreStats,
     repeated: Repeated,
+    /// Term and vote as they are beside the log, for the next batch.
+    saved_vote: Option<HardState>,
     /// True when an idle mark would say nothing new.
     ends_with_mark: bool,
     failed: Option<Failure>,
@@ -136,6 +138,7 @@ impl Writer {
             },
             directory: Arc::new(Mutex::new(directory)),
             repeated,
+            saved_vote: None,
             ends_with_mark: false,
             failed: None,
         }
@@ -174,6 +177,12 @@ impl Writer {
     }
 
     /// A batch that holds this term and vote is durable.
+    /// If the next batch begins a segment and has no term and vote, it repeats these. They may be later than what a batch carries that
+    /// comes after it.
+    pub(in crate::store) fn repeat_vote(&mut self, saved: HardState) {
+        self.saved_vote = Some(saved);
+    }
+
     pub(in crate::store) fn note_hard_state(&mut self, hard_state: HardState) {
         self.repeated.hard_state = hard_state;
     }
@@ -215,9 +224,10 @@ impl Writer {
         prev: LogPosition,
     ) -> Result<(), StoreError> {
         self.check_usable()?;
+        let repeated = self.saved_vote.take().unwrap_or(self.repeated.hard_state);
         self.ensure_room(&content, prev)?;
         if self.segment.is_new() {
-            content.hard_state = content.hard_state.or(Some(self.repeated.hard_state));
+            content.hard_state = content.hard_state.or(Some(repeated));
         }
         let start = self.segment.front();
         self.write_batch(|out| content.encode(out))?;
