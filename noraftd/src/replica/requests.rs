@@ -197,8 +197,11 @@ impl Replica {
 
     /// True when a write waits and waits for nothing else. The first one may have to wait for the state that decides whether it
     /// is appended: a new leader may know of a level or of members later than what is acknowledged to clients, and so may one that raises
-    /// the level and was deposed meanwhile.
+    /// the level and was deposed meanwhile. Once another node is ordered to campaign, an entry more would keep it from being elected.
     pub(super) fn may_propose(&self) -> bool {
+        if self.transfer().is_some_and(|transfer| transfer.is_ordered) {
+            return false;
+        }
         let first = self.waiting.queued.proposable.front();
         first.is_some_and(|pending| {
             pending.request.takes_level() == Level::FIRST

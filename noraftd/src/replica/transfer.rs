@@ -12,7 +12,9 @@
 //! under way hear what came of it when the disk answers, or that it is not known. This is tried once a sync; where nothing comes of
 //! it, the leader falls silent after `disk_stall_max`.
 //!
-//! Invariant: when the other node is ordered, no read of this leader's is open, and none begins before the transfer is over. It is over
+//! Invariant: when the other node is ordered, no read of this leader's is open, and none begins before the transfer is over. Until then
+//! nothing is appended either, not even what was taken up before and waited for the sync in flight: a voter that had it would not give
+//! its vote to a node without it. The transfer is over
 //! after an election timeout at the latest, and if no other leader is known by then, this one goes on, unless it was deposed.
 
 use std::collections::BTreeMap;

@@ -219,6 +219,26 @@ fn a_leader_whose_disk_does_not_answer_waits_until_no_read_is_open() {
 }
 
 #[test]
+fn what_waited_for_the_disk_is_not_appended_behind_the_log_of_the_ordered_node() {
+    let mut node = with_held_disk();
+    node.ask(1, 2, &["SET", "k", "w"]);
+    node.acknowledge(2);
+    let ordered = node.handle(Input::Transfer { id: None, to: None });
+    assert_eq!(orders(&ordered), 1, "it has the whole log, and the disk is all that is waited for");
+    let last = node.last();
+    node.is_disk_held = false;
+    assert_eq!(answers(&node.sync()).len(), 1, "the write that was under way");
+    assert_eq!(node.last(), last, "the other one would be in the way of the election");
+    let mut later = Vec::new();
+    for _ in 0..5 {
+        later.extend(node.pass(ReplicaConfig::ELECTION_TIMEOUT / 4));
+        later.extend(node.acknowledge(2));
+    }
+    assert!(node.last() > last, "nothing came of it, and the leader goes on");
+    assert_eq!(answers(&later).len(), 1);
+}
+
+#[test]
 fn where_no_other_disk_is_faster_a_leader_keeps_its_office() {
     let mut node = with_held_disk();
     let nothing = node.pass(LATER);
