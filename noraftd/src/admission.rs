@@ -88,7 +88,10 @@ impl Admission {
             return Err(Refusal::of(hello, Reject::Settings(differences), detail));
         }
         let is_known = |roll: &Roll| roll.members.contains(&hello.from) || roll.gone.contains(&hello.from);
-        if !is_known(&self.roll) && !self.roll.may_be_later(hello.from) {
+        // A node says its version only where members are a table, which this one may have lost, or never had.
+        let is_in_a_table = self.roll.has_table || hello.extensions.version.is_some();
+        let may_be_later = is_in_a_table && self.roll.may_be_later(hello.from);
+        if !is_known(&self.roll) && !may_be_later {
             let detail = "it is not a member of the cluster";
             return Err(Refusal::of(hello, Reject::NotMember, detail));
         }
@@ -216,8 +219,10 @@ pub struct Roll {
     pub gone: BTreeSet<NodeId>,
     /// The data directories of members, as far as the membership table knows them.
     pub incarnations: BTreeMap<NodeId, u64>,
-    /// The highest id that is known to be in use, where there is a membership table.
+    /// The highest id that is known to be in use.
     pub highest: Option<NodeId>,
+    /// Whether there is a membership table; without one, the settings name every node.
+    pub has_table: bool,
 }
 
 impl Roll {

@@ -263,6 +263,7 @@ fn a_node_that_is_set_up_again_knows_what_the_others_know_of_each_other() {
         gone: BTreeSet::new(),
         incarnations: [(ONE, 1), (three, 33)].into(),
         highest: Some(three),
+        has_table: true,
     };
     let of_one = |incarnation, claims: &[Claim]| {
         let disk = MemDisk::new();
@@ -305,6 +306,7 @@ fn a_node_that_was_away_listens_to_ids_behind_all_that_it_knows() {
     two.note_roll(Roll {
         members: [ONE].into(),
         highest: Some(NodeId::new(5)),
+        has_table: true,
         ..Roll::default()
     });
     assert!(!is_heard(&mut two, 5), "it was removed, or never there");
@@ -319,7 +321,29 @@ fn a_node_that_was_away_listens_to_ids_behind_all_that_it_knows() {
         members: [ONE].into(),
         gone: [NodeId::new(6)].into(),
         highest: Some(NodeId::new(7)),
+        has_table: true,
         ..Roll::default()
     });
     assert_eq!(reject_of(two.admit(&from(6))), Some(Reject::Removed));
+}
+
+/// It lost so much of its log that it has no table any more, and the leader joined since.
+#[test]
+fn a_node_without_a_table_listens_to_a_later_id_that_is_in_one() {
+    let mut two = two(&MemDisk::new());
+    two.note_roll(Roll {
+        members: [ONE, NodeId::new(3)].into(),
+        highest: Some(NodeId::new(3)),
+        ..Roll::default()
+    });
+    let mut later = Hello {
+        from: NodeId::new(4),
+        ..hello(4)
+    };
+    let rejected = two.verify(&later).err().map(|refusal| refusal.reject);
+    assert_eq!(rejected, Some(Reject::NotMember), "a new node with mistaken settings");
+    later.extensions.version = Some("0.2.0".to_owned());
+    assert!(two.verify(&later).is_ok() && two.admit(&later).is_ok());
+    later.from = NodeId::new(4 + LATER_MAX);
+    assert!(two.verify(&later).is_err());
 }

@@ -90,7 +90,7 @@ impl Membership {
         let (members, config) = (replica.members(), replica.node().config());
         let ahead = replica.members_ahead();
         if self.seen.as_ref().is_none_or(|seen| seen.ahead != *ahead) {
-            self.hear_of(ahead);
+            self.hear_of(ahead, replica.members());
         }
         let (is_settled, places) = (replica.settled_config().is_some(), self.places.version());
         let is_same = self.seen.as_ref().is_some_and(|seen| {
@@ -115,8 +115,9 @@ impl Membership {
     }
 
     /// Nodes may be where the log says last, though that is not applied yet.
-    fn hear_of(&self, ahead: &Ahead) {
-        let others = ahead.said().filter(|said| said.id != self.own.id);
+    fn hear_of(&self, ahead: &Ahead, applied: &Members) {
+        let said = ahead.said(applied);
+        let others = said.iter().filter(|said| said.id != self.own.id);
         let last: BTreeMap<NodeId, &str> = others
             .map(|said| (said.id, said.addresses.peer.as_str()))
             .collect();
@@ -182,11 +183,9 @@ impl Membership {
                 addresses.extend(self.fallback(*id).map(|at| (*id, at)));
             }
         }
-        if !members.is_empty() {
-            // They joined while this node was away, and were admitted.
-            for (id, at) in self.places.heard_behind(members.highest()) {
-                addresses.entry(id).or_insert(at);
-            }
+        // They joined while this node was away, and were admitted.
+        for (id, at) in self.places.heard_behind(self.highest(members, others)) {
+            addresses.entry(id).or_insert(at);
         }
         addresses
     }
@@ -197,12 +196,24 @@ impl Membership {
         known.cloned().or_else(|| self.places.heard(id))
     }
 
+    /// The highest id that is known to be in use.
+    fn highest(&self, members: &Members, others: &BTreeSet<NodeId>) -> NodeId {
+        match members.is_empty() {
+            true => {
+                let known = self.flags.keys().chain(others);
+                known.copied().max().unwrap_or(self.own.id).max(self.own.id)
+            }
+            false => members.highest(),
+        }
+    }
+
     fn roll(&self, seen: &Seen, others: BTreeSet<NodeId>) -> Roll {
         let members = &seen.members;
         let written = members.iter().filter(|row| row.incarnation != 0);
         let written = written.map(|row| (row.id, row.incarnation));
-        let ahead = seen.ahead.said();
+        let ahead = seen.ahead.said(members).into_iter();
         let ahead = ahead.filter_map(|said| Some((said.id, said.incarnation?)));
+        let highest = self.highest(members, &others);
         let ids = match (members.is_empty(), self.flags.is_empty()) {
             (true, false) => self.flags.keys().copied().chain(others).collect(),
             (true, true) => others,
@@ -215,7 +226,8 @@ impl Membership {
             members: ids,
             gone: self.gone.clone(),
             incarnations: written.chain(ahead).collect(),
-            highest: (!members.is_empty()).then(|| members.highest()),
+            highest: Some(highest),
+            has_table: !members.is_empty(),
         }
     }
 

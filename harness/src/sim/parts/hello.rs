@@ -153,6 +153,7 @@ impl Greeter {
             incarnation: self.identity.incarnation,
             extensions: Extensions {
                 starts: self.starts.clone(),
+                version: (level >= Level::FLUSH).then(|| "simulated".to_owned()),
                 ..self.extensions().on(lane)
             },
         };

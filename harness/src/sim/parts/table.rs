@@ -70,7 +70,8 @@ impl Table {
             .as_ref()
             .is_none_or(|(.., was_ahead)| was_ahead != ahead)
         {
-            let places = ahead.said().filter(|said| !said.addresses.peer.is_empty());
+            let said = ahead.said(members).into_iter();
+            let places = said.filter(|said| !said.addresses.peer.is_empty());
             self.heard
                 .extend(places.map(|said| (said.id, said.addresses.peer.clone())));
         }
@@ -82,10 +83,14 @@ impl Table {
         }
         let known = members.iter().filter(|row| row.incarnation != 0);
         let known = known.map(|row| (row.id, row.incarnation));
-        let ahead = ahead.said();
+        let ahead = ahead.said(members).into_iter();
         let ahead = ahead.filter_map(|said| Some((said.id, said.incarnation?)));
         let incarnations = known.chain(ahead).collect();
-        let highest = (!members.is_empty()).then(|| members.highest());
+        let (has_table, settings) = (!members.is_empty(), self.flags.iter().chain(&others));
+        let highest = match has_table {
+            true => members.highest(),
+            false => settings.copied().max().unwrap_or(self.own).max(self.own),
+        };
         let members = match (members.is_empty(), self.flags.is_empty()) {
             (true, false) => self.flags.iter().copied().chain(others).collect(),
             (true, true) => others,
@@ -99,7 +104,8 @@ impl Table {
             members,
             gone,
             incarnations,
-            highest,
+            highest: Some(highest),
+            has_table,
         })
     }
 
