@@ -207,7 +207,9 @@ impl Atlas {
         sets.iter().any(|voters| {
             let is_gone = |at: usize| self.has_refused(at) || is_lost(at);
             let is_one_gone = voters.iter().map(index).any(is_gone);
-            let sure = voters.iter().map(index).filter(|at| is_sure(*at)).count();
+            // A process in an empty directory is sure of what is in it, and not heard.
+            let decides = |at: &usize| is_sure(*at) && !is_gone(*at);
+            let sure = voters.iter().map(index).filter(decides).count();
             is_one_gone && sure <= voters.len() / 2
         })
     }
@@ -439,5 +441,9 @@ mod tests {
             "the directory of one is gone, and another one abstains"
         );
         assert!(!none_gone.excuses(&three, |at| at == 2, is_sure(&[2])));
+        assert!(
+            none_gone.excuses(&three, |at| at == 2, is_sure(&[1])),
+            "the process in the empty directory decides nothing"
+        );
     }
 }

@@ -132,10 +132,10 @@ impl World {
         let request = open.request.clone();
         let id = RequestId((at as u64) << TURN_BITS | turn);
         if request.class == Class::Read {
-            let (now, came_to) = (self.queue.now(), self.as_leader(node));
+            let (now, came_to, log_end) = (self.queue.now(), self.as_leader(node), self.log_end(node));
             self.checks
                 .reads
-                .came(now, Asker::Client(at), id.0, &request.body, came_to);
+                .came(now, (Asker::Client(at), id.0), &request.body, came_to, log_end);
         }
         let connection = ConnectionId(self.clients.list[at].connection);
         self.checks
@@ -239,6 +239,12 @@ impl World {
     }
 
     /// The node, and the term that it leads.
+    /// Where the log of a node ends.
+    pub(super) fn log_end(&self, node: usize) -> u64 {
+        let process = self.nodes[node].process.as_ref();
+        process.map_or(0, |process| process.replica.node().log().last_position().index.get())
+    }
+
     pub(super) fn as_leader(&self, node: usize) -> AsLeader {
         let process = self.nodes[node].process.as_ref();
         let core = process.map(|process| process.replica.node());

@@ -259,13 +259,16 @@ impl World {
     fn send_over(&mut self, at: usize, message: PeerMessage) {
         let link = self.network.link(at);
         let (from, to) = (link.from, link.to);
-        let epoch = link.epoch;
+        let (epoch, is_open) = (link.epoch, link.is_open);
         let way = self.network.send(at, self.queue.now());
         let (way, message) = self.network.rot(way, message);
-        let share = self.network.conditions.stale_permille;
-        self.network.stale.note(share, (at, epoch), &message);
-        if self.network.conditions.late_round_permille > 0 {
-            self.network.stale.note_echo((at, epoch), &message);
+        // Without a connection nothing was sent that could come late: the next one has this number.
+        if is_open {
+            let share = self.network.conditions.stale_permille;
+            self.network.stale.note(share, (at, epoch), &message);
+            if self.network.conditions.late_round_permille > 0 {
+                self.network.stale.note_echo((at, epoch), &message);
+            }
         }
         self.journal.note(
             self.queue.now(),

@@ -22,11 +22,14 @@ impl World {
         let Some(core) = core.filter(|core| core.role().is_leader()) else {
             return rule.leads_not(node.id);
         };
+        self.checks.led.is_led(now);
         if !rule.is_due(now, node.id, timeout) {
             return;
         }
         let has_slow_disk = self.plan.sim.disk.slow_sync(node.id.get()).is_some();
-        let waits = (!has_slow_disk).then(|| self.checks.reads.wait_since(leads));
+        // Before it has committed an entry of its term, a leader answers no read (Raft 8); whether it gets there is looked at by itself.
+        let may_read = !has_slow_disk && has_committed_in_term(core);
+        let waits = may_read.then(|| self.checks.reads.wait_since(leads, core.commit_index().get()));
         let counters = &self.journal.counters;
         let leader = Leading {
             id: node.id,
@@ -146,6 +149,11 @@ fn is_electable(node: &SimNode) -> bool {
             && !node.is_paused
             && process.driver.room() == Room::Plenty
     })
+}
+
+fn has_committed_in_term(leader: &Node) -> bool {
+    let committed = leader.log().get_position_and_config(leader.commit_index());
+    committed.is_some_and(|(position, _)| position.term == leader.current_term())
 }
 
 fn following(leader: &Node, node: &SimNode) -> Following {

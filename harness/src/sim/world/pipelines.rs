@@ -106,7 +106,10 @@ impl World {
                 let came_to = self.as_leader(node);
                 let asker = Asker::Pipelined(id);
                 let now = self.queue.now();
-                self.checks.reads.came(now, asker, id, &request.body, came_to);
+                let log_end = self.log_end(node);
+                self.checks
+                    .reads
+                    .came(now, (asker, id), &request.body, came_to, log_end);
             }
             let now = self.queue.now();
             self.checks.answers.asked(now, self.nodes[node].id, RequestId(id));

@@ -180,7 +180,11 @@ impl World {
             return;
         }
         if !self.is_member(at) {
-            return self.hears_of_removal(at);
+            // A configuration that names it may still be in force; it is of no use there without its directory.
+            return match self.checks.is_needed(self.nodes[at].id) {
+                true => self.schedule_rejoin(at),
+                false => self.hears_of_removal(at),
+            };
         }
         // Only another fault or the operator keeps it down, and its end leads here again.
         let node = &self.nodes[at];

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use noraft::NodeId;
-use noraftd::protocol::command::Request;
+use noraftd::protocol::command::{Member, Request};
 use noraftd::replica::event::{ConnectionId, Input, Snapshot};
 use noraftd::snapshot;
 use noraftd::store::{
@@ -191,7 +191,17 @@ impl World {
             snapshot::read_file(disk, &snapshot_file_name(position), Some(CLUSTER_ID)).ok()
         });
         let state = read.map(|(_, snapshot)| snapshot);
-        let fits = state.filter(|state| state.machine.members().get(id).is_some());
+        // `noraftd rejoin` asks every member, and one that has no directory yet cannot answer: a directory that was replaced meanwhile has to be in
+        // the table that the new one begins with.
+        let admission = &self.nodes[donor].process.as_ref()?.greeter.admission;
+        let is_known = |row: &Member| {
+            let known = admission.known(row.id);
+            row.incarnation == 0 || known.is_none_or(|known| known.incarnation == row.incarnation)
+        };
+        let fits = state.filter(|state| {
+            let members = state.machine.members();
+            members.get(id).is_some() && members.iter().all(is_known)
+        });
         if fits.is_none() {
             self.arrive(donor, Input::TakeSnapshot);
         }

@@ -127,6 +127,11 @@ impl Checks {
         })
     }
 
+    /// True while a configuration that counts, or may count, names the node.
+    pub(crate) fn is_needed(&self, node: NodeId) -> bool {
+        self.needed_in(node).is_some()
+    }
+
     /// A configuration that counts, or may count, and names the node.
     pub(super) fn needed_in(&self, node: NodeId) -> Option<&ClusterConfig> {
         self.deciding_configs().find(|config| config.contains(node))

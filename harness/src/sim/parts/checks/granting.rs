@@ -97,6 +97,11 @@ impl Granting {
     /// A process was driven: what it was asked for it has given, or there is a reason not to.
     pub(crate) fn driven(&mut self, replica: &Replica) -> Checked {
         let (node, glance) = (replica.node(), replica.glance());
+        if replica.abstains() {
+            // What it is asked for meanwhile it does not hear, and the term in it neither.
+            self.started(node.id());
+            return Ok(());
+        }
         if glance.sync != Syncing::Nothing {
             // What is asked for meanwhile may wait for that.
             return Ok(());
@@ -112,7 +117,7 @@ impl Granting {
             }
             let is_over = node.current_term() > *term;
             let is_longer = node.log().last_position() > *last;
-            if !is_over && node.voted_for().is_none() && !is_longer && !replica.abstains() {
+            if !is_over && node.voted_for().is_none() && !is_longer {
                 refused = Some((*candidate, *term, *last));
             }
             false

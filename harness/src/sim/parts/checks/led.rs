@@ -89,6 +89,11 @@ impl Led {
         })
     }
 
+    /// A node leads: a majority that waits for one has waited since now at most.
+    pub(crate) fn is_led(&mut self, now: u64) {
+        self.since = now;
+    }
+
     /// Looks at the nodes that lack nothing, each with the number of its process; `is_led` when one of them leads, or they are not a
     /// majority of the voters that any of them goes by.
     pub(crate) fn look(
@@ -184,7 +189,13 @@ mod tests {
         assert!(look(0, &able, false).is_ok() && look(2800, &able, false).is_ok());
         assert_eq!(look(2801, &able, false).unwrap_err().rule, Rule::HasALeader);
         assert!(look(2802, &able, true).is_ok() && look(5000, &able, false).is_ok());
+        led.is_led(6_000_000_000);
+        let mut look = |millis: u64, able: &[(NodeId, u64)], is_led| {
+            led.look(millis * 1_000_000, TIMEOUT, able.to_vec(), is_led)
+        };
+        assert!(look(8800, &able, false).is_ok(), "one led in between");
+        assert!(look(8801, &able, false).is_err());
         let other = [(IDS[0], 1), (IDS[1], 2)];
-        assert!(look(6000, &other, false).is_ok(), "one of them began again");
+        assert!(look(9000, &other, false).is_ok(), "one of them began again");
     }
 }

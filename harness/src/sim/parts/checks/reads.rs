@@ -47,6 +47,8 @@ struct OpenRead {
     since: u64,
     came_ns: u64,
     came_to: AsLeader,
+    /// Where the log of the node ended then.
+    log_end: u64,
 }
 
 /// A node, and the term that it leads, if it leads one.
@@ -120,8 +122,15 @@ impl Reads {
         }
     }
 
-    /// A client's read comes to a node.
-    pub(crate) fn came(&mut self, now: u64, asker: Asker, request: u64, body: &Bytes, came_to: AsLeader) {
+    /// A client's read comes to a node, whose log ends at `log_end`.
+    pub(crate) fn came(
+        &mut self,
+        now: u64,
+        (asker, request): (Asker, u64),
+        body: &Bytes,
+        came_to: AsLeader,
+        log_end: u64,
+    ) {
         let since = self.committed_index();
         let body = body.clone();
         if self.states.is_empty() {
@@ -135,15 +144,17 @@ impl Reads {
                 since,
                 came_ns: now,
                 came_to,
+                log_end,
             },
         );
     }
 
-    /// When the first of the reads came that wait for this leader, and for nothing else: one in a pipeline waits for what its client
-    /// asked before, too.
-    pub(crate) fn wait_since(&self, leader: AsLeader) -> Option<u64> {
-        let waits =
-            |asker: &Asker, read: &OpenRead| matches!(asker, Asker::Client(_)) && read.came_to == leader;
+    /// When the first of the reads came that wait for this leader, which has committed up to `commit`, and for nothing else: one in a pipeline
+    /// waits for what its client asked before, too, and any for a write of its connection that was in the log when it came.
+    pub(crate) fn wait_since(&self, leader: AsLeader, commit: u64) -> Option<u64> {
+        let waits = |asker: &Asker, read: &OpenRead| {
+            matches!(asker, Asker::Client(_)) && read.came_to == leader && read.log_end <= commit
+        };
         let waiting = self.open.iter().filter(|(asker, read)| waits(asker, read));
         waiting.map(|(_, read)| read.came_ns).min()
     }
@@ -262,7 +273,7 @@ mod tests {
     fn an_answer_is_that_of_a_state_between_arrival_and_answer() {
         let mut reads = written();
         reads.committed(1, 1);
-        reads.came(0, SEVEN, 70, &body(&["GET", "key"]), LEADER);
+        reads.came(0, (SEVEN, 70), &body(&["GET", "key"]), LEADER, 0);
         reads.committed(2, 2);
         for value in ["1", "2"] {
             reads
@@ -273,7 +284,7 @@ mod tests {
             let broken = reads.answered(SEVEN, 70, &text(value), &by(2)).unwrap_err();
             assert_eq!(broken.rule, Rule::ReadsAreCurrent, "{value}");
         }
-        reads.came(0, SEVEN, 71, &body(&["GET", "key"]), LEADER);
+        reads.came(0, (SEVEN, 71), &body(&["GET", "key"]), LEADER, 0);
         reads.answered(SEVEN, 71, &text("1"), &by(2)).unwrap_err();
         reads
             .answered(SEVEN, 71, &text("2"), &by(2))
@@ -290,7 +301,7 @@ mod tests {
     fn a_leader_that_answers_has_applied_what_was_committed_before() {
         let mut reads = written();
         reads.committed(1, 1);
-        reads.came(0, SEVEN, 70, &body(&["GET", "other"]), LEADER);
+        reads.came(0, (SEVEN, 70), &body(&["GET", "other"]), LEADER, 0);
         let nothing = Machine::new().query(&body(&["GET", "other"]));
         reads.answered(SEVEN, 70, &nothing, &by(0)).unwrap_err();
         reads
@@ -314,10 +325,10 @@ mod tests {
         let mut reads = written();
         let get = body(&["GET", "key"]);
         reads.committed(1, 1);
-        reads.came(0, Asker::Pipelined(70), 70, &get, LEADER);
+        reads.came(0, (Asker::Pipelined(70), 70), &get, LEADER, 0);
         reads.committed(2, 2);
-        reads.came(0, Asker::Pipelined(71), 71, &get, LEADER);
-        reads.came(0, Asker::Pipelined(72), 72, &get, LEADER);
+        reads.came(0, (Asker::Pipelined(71), 71), &get, LEADER, 0);
+        reads.came(0, (Asker::Pipelined(72), 72), &get, LEADER, 0);
         let mut answered =
             |request, reply: Option<Reply>, applied| reads.pipelined(request, reply.as_ref(), &by(applied));
         answered(70, Some(text("1")), 1).expect("it came before the second entry");
@@ -327,8 +338,8 @@ mod tests {
         answered(72, Some(text("1")), 0).expect("it was given up");
         assert_eq!(reads.pipelined, 2);
 
-        reads.came(0, Asker::Pipelined(80), 80, &get, LEADER);
-        reads.came(0, Asker::Pipelined(90), 90, &get, LEADER);
+        reads.came(0, (Asker::Pipelined(80), 80), &get, LEADER, 0);
+        reads.came(0, (Asker::Pipelined(90), 90), &get, LEADER, 0);
         reads.lost(80..90);
         reads
             .pipelined(80, Some(&text("1")), &by(0))
@@ -360,7 +371,7 @@ mod tests {
         reads.committed(1, 1);
         reads.committed(2, 2);
         assert_eq!((reads.states.len(), reads.written.len()), (1, 1));
-        reads.came(0, SEVEN, 70, &body(&["GET", "key"]), LEADER);
+        reads.came(0, (SEVEN, 70), &body(&["GET", "key"]), LEADER, 0);
         reads.committed(3, 2);
         assert_eq!((reads.states.len(), reads.written.len()), (2, 0));
     }
