@@ -3,6 +3,8 @@
 //! Invariant: what is damaged is noted in the atlas before it happens, and only what the atlas allows is damaged: a minority of the disks,
 //! until the nodes themselves say that they miss nothing any more (one that is down says nothing), and nothing that no other node can give back. So whatever is damaged has
 //! to come back and be whole again. (Damage to both copies of term and vote is the exception; it is undone once the node has refused it.)
+//! A plan with `damage_beyond` is not held to that: the atlas notes when more is damaged, and from then on a node may refuse to start and
+//! need not become whole; what it says of itself has to be true all the same.
 
 use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
@@ -62,6 +64,11 @@ impl Nemesis {
             let said = self.await_whole(node, spoiled.shows.as_ref()).await;
             seen.push(format!("n{}: {}; {said}", node.id, spoiled.words));
         }
+        if self.went_beyond() && !seen.is_empty() {
+            let disks = self.cluster.nodes().iter().filter(|node| self.is_damaged(node)).count();
+            let nodes = self.cluster.members().count();
+            seen.push(format!("more than can be repaired: {disks} of {nodes} disks are not whole"));
+        }
         evidence_of(seen, against)
     }
 
@@ -70,7 +77,8 @@ impl Nemesis {
         if !matches!(node.ground, Ground::Plain | Ground::Shadow) {
             return Err("its files are on a file system of its own".to_owned());
         }
-        if !self.may_damage(node).await {
+        let is_within = self.may_damage(node).await;
+        if !is_within && !self.damages_beyond {
             return Err("other disks are not whole yet, so its own may not be damaged".to_owned());
         }
         node.process.kill().await.map_err(|error| error.to_string())?;
@@ -104,6 +112,11 @@ impl Nemesis {
         }
         if done.is_empty() {
             return Err("it has nothing that may be damaged so".to_owned());
+        }
+        if self.damages_beyond && (!is_within || self.atlas().may_refuse(place(node))) {
+            self.atlas().note_beyond();
+            // For good: nothing gives back what it misses.
+            node.process.tolerate(&[REFUSES]);
         }
         Ok(Spoiled {
             words: done.join(", "),
@@ -156,15 +169,15 @@ impl Nemesis {
         let mut atlas = self.atlas();
         let mut then = atlas.clone();
         then.note_corruption(place(node), view, &corruption.file, old, &new);
-        if then.may_refuse(place(node)) {
+        if then.may_refuse(place(node)) && !self.damages_beyond {
             return None;
         }
         *atlas = then;
         Some(new)
     }
 
-    /// Waits until a node that was damaged misses nothing any more; gives what it said of its damage. Where its files show damage for
-    /// certain, it has to say so.
+    /// Waits until a node that was damaged misses nothing any more, if it can be repaired; gives what it said of its damage. Where its
+    /// files show damage for certain, it has to say so, or refuse to start.
     pub(super) async fn await_whole(&self, node: &Node, shows: Option<&Finding>) -> String {
         let started = Instant::now();
         if node.process.has_crashed() {
@@ -180,9 +193,20 @@ impl Nemesis {
             ));
             return "it did not come back".to_owned();
         }
+        if self.went_beyond() && node.process.is_down() && node.process.exit_code() == Some(REFUSES) {
+            self.atlas().note_refused(place(node));
+            return format!("it refused to start: {}", last_words(node));
+        }
+        if self.atlas().must_refuse(place(node)) {
+            self.break_promise(format!(
+                "n{} started with both copies of its term and vote damaged",
+                node.id
+            ));
+        }
         self.atlas().note_started(place(node));
+        let patience = if self.went_beyond() { SAYS_MAX } else { REPAIR_MAX };
         let mut first = None;
-        while started.elapsed() < REPAIR_MAX {
+        while started.elapsed() < patience {
             if let Some(health) = health(node.door.address, PATIENCE).await {
                 first.get_or_insert(health);
             }
@@ -202,8 +226,8 @@ impl Nemesis {
         }
         let found = first.map_or_else(|| "it said nothing".to_owned(), |health| findings_of(&health));
         if self.is_damaged(node) {
-            // What holds it up may be another fault: the end of the run demands that all are whole.
-            return format!("{found}; not whole within {REPAIR_MAX:?}");
+            // What holds it up may be another fault: the end of the run demands that all are whole, if they can be.
+            return format!("{found}; not whole within {patience:?}");
         }
         format!("{found}; whole {:?} after", round(started.elapsed()))
     }
@@ -280,7 +304,7 @@ impl Nemesis {
         if node.process.exit_code() != Some(REFUSES) {
             return Err("it ended, and not because of what it read".to_owned());
         }
-        Ok(last_lines(node.process.log(), 1).pop().unwrap_or_default())
+        Ok(last_words(node))
     }
 
     /// Whether files of a node are damaged, and it is not known to be whole again.
@@ -312,6 +336,10 @@ struct Spoiled {
 fn names_damage(health: &Health, file: &str) -> bool {
     let mut findings = health.recovery.iter();
     findings.any(|line| line.starts_with(file) && line.contains(": damage"))
+}
+
+fn last_words(node: &Node) -> String {
+    last_lines(node.process.log(), 1).pop().unwrap_or_default()
 }
 
 /// Nodes count from one, disks from zero.
@@ -375,6 +403,8 @@ const FORK_DAMAGE: u64 = 0x6461_6d61_6765;
 const TRIES_MAX: usize = 40;
 /// How long a node is waited for that repairs itself.
 const REPAIR_MAX: Duration = Duration::from_secs(10);
+/// How long a node is asked that may miss what no other can give it.
+const SAYS_MAX: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// What a node has let go of in memory is gone from its disk by then, too.
 const AGAIN: Duration = Duration::from_millis(300);

@@ -67,6 +67,8 @@ pub struct Nemesis {
     directories: Mutex<Directories>,
     schedule: Mutex<Written>,
     bite_max: Duration,
+    /// Whether more may be damaged than the nodes can repair.
+    damages_beyond: bool,
 }
 
 /// The schedule as it is written; the first failure is kept for [`Nemesis::finish`].
@@ -166,6 +168,7 @@ impl Nemesis {
                 failure: None,
             }),
             bite_max: plan.limits.bite.as_duration(),
+            damages_beyond: plan.nemesis.damage_beyond,
         })
     }
 
@@ -237,6 +240,11 @@ impl Nemesis {
     pub fn violations(&self) -> Vec<String> {
         let violations = self.violations.lock();
         violations.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// True when more was damaged than the nodes can repair, so that they may stop serving.
+    pub fn went_beyond(&self) -> bool {
+        self.atlas().went_beyond()
     }
 
     /// What became of every fault, and how many decisions could not be carried out.

@@ -41,10 +41,13 @@ impl Nemesis {
             return Effect::prevented("a disk is damaged");
         }
         if self.has_table().await {
-            return Effect::prevented("the members are written down: who votes is changed there");
+            return Effect::prevented(WRITTEN);
         }
         let changed = loop {
             match self.try_to_change(&mut prng, &mut voting).await {
+                // Two members are left, and a lone voter is never asked for.
+                Err(why) if why == NO_OTHERS => return Effect::prevented(NO_OTHERS),
+                Err(_) if self.has_table().await => return Effect::prevented(WRITTEN),
                 Err(_) if started.elapsed() < fault.duration() + self.bite_max => sleep(ASK_AGAIN).await,
                 tried => break tried,
             }
@@ -79,7 +82,7 @@ impl Nemesis {
             return Err("another change is in progress".to_owned());
         }
         let all: Vec<u64> = self.cluster.members().map(|node| node.id).collect();
-        let wanted = draw(prng, &all, &view.voters).ok_or("there is no other set of voters")?;
+        let wanted = draw(prng, &all, &view.voters).ok_or(NO_OTHERS)?;
         let asked = node.orders().set_voters(&wanted, ANSWER_MAX).await;
         asked.map_err(|error| {
             voting.unanswered = Some(Instant::now());
@@ -183,6 +186,8 @@ fn names(ids: &BTreeSet<u64>) -> String {
 
 /// With two nodes alone there is one set of at least two.
 const VOTERS_MIN: usize = 2;
+const NO_OTHERS: &str = "there is no other set of voters";
+const WRITTEN: &str = "the members are written down: who votes is changed there";
 /// Of three nodes there are four sets of at least two.
 const DRAWS_MAX: usize = 16;
 /// A change takes a few round trips and syncs; the daemon answers within its request timeout of a second.

@@ -112,6 +112,10 @@ pub struct NemesisPlan {
     /// chance, and prove nothing when a kind of fault never came. Of real processes alone.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub each_once: bool,
+    /// `damage` asks for no majority of whole disks: it hits whatever it draws, and what no other node gives back. Nodes may refuse to
+    /// start and stop serving then, but what is served has to be right. Of real processes alone; a simulation has `sim.disk.damage_beyond`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub damage_beyond: bool,
 }
 
 impl Default for NemesisPlan {
@@ -122,6 +126,7 @@ impl Default for NemesisPlan {
             lanes: 1,
             impaired_max: None,
             each_once: false,
+            damage_beyond: false,
         }
     }
 }

@@ -273,6 +273,7 @@ impl<'a> Stage<'a> {
             tested,
             network: self.cluster.network().about(),
             power_refused: self.cluster.power_refused().map(ToString::to_string),
+            went_beyond: self.nemesis.went_beyond(),
         };
         Ok((verdict::judge(self.plan, findings), tally))
     }
@@ -372,7 +373,7 @@ impl<'a> Stage<'a> {
         let liveness =
             recovery::recover(&self.cluster, (&self.interpreter, &self.nemesis), patience, abort).await;
         phases.push(Phase {
-            name: "recovery",
+            name: RECOVERY,
             from_ns,
             to_ns: nanos(self.recorder.elapsed()),
         });
@@ -437,6 +438,8 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The phase in which nothing is disturbed any more.
+const RECOVERY: &str = "recovery";
 /// Separates the clients' random numbers from the nemesis's.
 const FORK_CLIENTS: u64 = 0x0063_6c69_656e_7473;
 /// Separates the pipelines' random numbers from those of the other clients.

@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 
 use crate::cluster::Crash;
 use crate::plan::Plan;
-use crate::results::{CheckResult, FaultResult, Lost, Outcome, Results};
+use crate::results::{CheckResult, FaultResult, Lost, Outcome, PhaseResult, Results};
 
 use super::faults::{Shortfall, weigh};
+use super::RECOVERY;
 use super::tested::Tested;
 use crate::tally::Tally;
 
@@ -32,6 +33,8 @@ pub(super) struct Findings {
     pub(super) network: String,
     /// Why the plan's power cuts could not be made.
     pub(super) power_refused: Option<String>,
+    /// More was damaged than nodes can repair.
+    pub(super) went_beyond: bool,
 }
 
 /// Weighs the findings of a run of `plan`.
@@ -47,6 +50,7 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
         tested,
         network,
         power_refused,
+        went_beyond,
     } = findings;
     checks.push(processes(plan.cluster.nodes, &crashes));
     checks.extend(broken("agreement", &differences(&divergences)));
@@ -67,7 +71,10 @@ pub(super) fn judge(plan: &Plan, findings: Findings) -> Results {
     }
     shortfalls.extend(rates(plan, &tally, &faults));
     shortfalls.extend(without_loss(&faults));
-    let doubts = cut_short.into_iter().chain(power_refused).chain(vacuous(&tally));
+    let doubts = cut_short
+        .into_iter()
+        .chain(power_refused)
+        .chain(vacuous(&tally, went_beyond));
     for doubt in doubts {
         results.doubt(doubt);
     }
@@ -168,10 +175,11 @@ fn rates(plan: &Plan, tally: &Tally, faults: &[FaultResult]) -> Vec<Shortfall> {
         .collect()
 }
 
-/// Why a run proves nothing, in sentences.
-fn vacuous(tally: &Tally) -> Vec<String> {
+/// Why a run proves nothing, in sentences. Where nodes may have stopped serving, the end of the run may be silent.
+fn vacuous(tally: &Tally, went_beyond: bool) -> Vec<String> {
     let mut doubts = Vec::new();
-    for phase in tally.phases.iter().filter(|phase| phase.operations.ok == 0) {
+    let is_silent = |phase: &&PhaseResult| phase.operations.ok == 0 && !(went_beyond && phase.name == RECOVERY);
+    for phase in tally.phases.iter().filter(is_silent) {
         doubts.push(format!("no operation completed in the phase `{}`", phase.name));
     }
     for (function, tally) in tally
@@ -211,7 +219,7 @@ const CRASHES_SHOWN: usize = 3;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::{Counts, PhaseResult};
+    use crate::results::Counts;
 
     fn plan() -> Plan {
         let text = "version = 1\nname = \"p\"\ntime = \"5s\"\n[[workload]]\nkind = \"log\"\n\
@@ -266,6 +274,7 @@ mod tests {
             tested: Tested::default(),
             network: "a proxy a directed link".to_owned(),
             power_refused: None,
+            went_beyond: false,
         }
     }
 
@@ -311,6 +320,21 @@ mod tests {
             let results = judge(&plan(), findings);
             assert_eq!(results.verdict, Outcome::Unknown);
             assert!(results.reasons[0].contains(said), "{:?}", results.reasons);
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_run_may_be_silent_only_when_more_was_damaged_than_can_be_repaired() {
+        for (phase, went_beyond, verdict) in [
+            (RECOVERY, true, Outcome::Valid),
+            (RECOVERY, false, Outcome::Unknown),
+            ("faults", true, Outcome::Unknown),
+        ] {
+            let mut silent = good();
+            silent.tally.phases[0].operations = Counts::default();
+            silent.tally.phases[0].name = phase.to_owned();
+            silent.went_beyond = went_beyond;
+            assert_eq!(judge(&plan(), silent).verdict, verdict, "{phase}, {went_beyond}");
         }
     }
 

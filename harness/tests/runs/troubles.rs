@@ -82,3 +82,26 @@ fn disks_in_trouble_and_damaged_files_are_survived() {
     has(&evidence, "damage-flip-one", "a bit of it flips");
     has(&evidence, "damage-votes-one", "refused to start");
 }
+
+#[test]
+fn of_more_damage_than_can_be_repaired_only_right_answers_are_demanded() {
+    let faults = [
+        "kind = \"damage\"\ntarget = \"all\"\ndamage = \"flip\"",
+        "kind = \"damage\"\ntarget = \"majority\"\ndamage = \"zero\"",
+    ];
+    let plan = plan(&faults, "200ms").replace("each_once", "damage_beyond = true\n        each_once");
+    let Some(site) = Site::new() else {
+        return;
+    };
+    let output = site.start(&plan).wait_with_output().unwrap();
+    let results = site.results();
+    assert_eq!(results["verdict"], "valid", "{}", said(&output));
+    let liveness = results["checks"].as_array().unwrap().iter();
+    let mut liveness = liveness.filter(|check| check["model"] == "liveness");
+    let summary = liveness.next().unwrap()["summary"].as_str().unwrap();
+    assert!(summary.contains("only right answers are demanded"), "{summary}");
+    let faults = results["faults"].as_array().unwrap().iter();
+    let evidence: Vec<&str> = faults.filter_map(|fault| fault["evidence"].as_str()).collect();
+    let beyond = |evidence: &&str| evidence.contains("more than can be repaired") && evidence.contains("it said");
+    assert!(evidence.iter().any(beyond), "{evidence:#?}");
+}
