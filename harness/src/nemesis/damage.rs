@@ -65,9 +65,16 @@ impl Nemesis {
             seen.push(format!("n{}: {}; {said}", node.id, spoiled.words));
         }
         if self.went_beyond() && !seen.is_empty() {
-            let disks = self.cluster.nodes().iter().filter(|node| self.is_damaged(node)).count();
+            let disks = self
+                .cluster
+                .nodes()
+                .iter()
+                .filter(|node| self.is_damaged(node))
+                .count();
             let nodes = self.cluster.members().count();
-            seen.push(format!("more than can be repaired: {disks} of {nodes} disks are not whole"));
+            seen.push(format!(
+                "more than can be repaired: {disks} of {nodes} disks are not whole"
+            ));
         }
         evidence_of(seen, against)
     }

@@ -9,8 +9,8 @@ use crate::cluster::Crash;
 use crate::plan::Plan;
 use crate::results::{CheckResult, FaultResult, Lost, Outcome, PhaseResult, Results};
 
-use super::faults::{Shortfall, weigh};
 use super::RECOVERY;
+use super::faults::{Shortfall, weigh};
 use super::tested::Tested;
 use crate::tally::Tally;
 
@@ -178,7 +178,8 @@ fn rates(plan: &Plan, tally: &Tally, faults: &[FaultResult]) -> Vec<Shortfall> {
 /// Why a run proves nothing, in sentences. Where nodes may have stopped serving, the end of the run may be silent.
 fn vacuous(tally: &Tally, went_beyond: bool) -> Vec<String> {
     let mut doubts = Vec::new();
-    let is_silent = |phase: &&PhaseResult| phase.operations.ok == 0 && !(went_beyond && phase.name == RECOVERY);
+    let is_silent =
+        |phase: &&PhaseResult| phase.operations.ok == 0 && !(went_beyond && phase.name == RECOVERY);
     for phase in tally.phases.iter().filter(is_silent) {
         doubts.push(format!("no operation completed in the phase `{}`", phase.name));
     }

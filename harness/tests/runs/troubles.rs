@@ -102,6 +102,7 @@ fn of_more_damage_than_can_be_repaired_only_right_answers_are_demanded() {
     assert!(summary.contains("only right answers are demanded"), "{summary}");
     let faults = results["faults"].as_array().unwrap().iter();
     let evidence: Vec<&str> = faults.filter_map(|fault| fault["evidence"].as_str()).collect();
-    let beyond = |evidence: &&str| evidence.contains("more than can be repaired") && evidence.contains("it said");
+    let beyond =
+        |evidence: &&str| evidence.contains("more than can be repaired") && evidence.contains("it said");
     assert!(evidence.iter().any(beyond), "{evidence:#?}");
 }

@@ -92,6 +92,7 @@ fn a_node_that_was_removed_hears_so_and_one_never_met_has_the_directory_of_the_t
         gone: [ONE].into(),
         incarnations: [(NodeId::new(3), 33)].into(),
         highest: Some(NodeId::new(3)),
+        has_table: false,
     });
     assert!(two.verify(&hello(1)).is_ok(), "it has to prove itself first");
     assert_eq!(reject_of(two.admit(&hello(1))), Some(Reject::Removed));
@@ -341,7 +342,11 @@ fn a_node_without_a_table_listens_to_a_later_id_that_is_in_one() {
         ..hello(4)
     };
     let rejected = two.verify(&later).err().map(|refusal| refusal.reject);
-    assert_eq!(rejected, Some(Reject::NotMember), "a new node with mistaken settings");
+    assert_eq!(
+        rejected,
+        Some(Reject::NotMember),
+        "a new node with mistaken settings"
+    );
     later.extensions.version = Some("0.2.0".to_owned());
     assert!(two.verify(&later).is_ok() && two.admit(&later).is_ok());
     later.from = NodeId::new(4 + LATER_MAX);

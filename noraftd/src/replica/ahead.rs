@@ -67,7 +67,13 @@ impl Ahead {
         for change in self.0.values() {
             all.extend(said_by(change));
             let reply = table.apply(change.clone());
-            if let (MemberChange::Join { id: None, addresses, .. }, Reply::Integer(id)) = (change, reply) {
+            if let (
+                MemberChange::Join {
+                    id: None, addresses, ..
+                },
+                Reply::Integer(id),
+            ) = (change, reply)
+            {
                 let id = u64::try_from(id).ok().map(NodeId::new);
                 all.extend(id.map(|id| Said {
                     id,
@@ -156,7 +162,9 @@ mod tests {
     #[track_caller]
     fn check(ahead: &Ahead, expected: &[(u64, &str)]) {
         let said = ahead.said(&Members::default());
-        let said = said.iter().map(|said| (said.id.get(), said.addresses.peer.as_str()));
+        let said = said
+            .iter()
+            .map(|said| (said.id.get(), said.addresses.peer.as_str()));
         assert_eq!(said.collect::<Vec<_>>(), expected);
     }
 
@@ -198,7 +206,9 @@ mod tests {
         }
         let of = |table: &Members| {
             let said = ahead.said(table);
-            said.iter().map(|said| (said.id.get(), said.incarnation)).collect::<Vec<_>>()
+            said.iter()
+                .map(|said| (said.id.get(), said.incarnation))
+                .collect::<Vec<_>>()
         };
         assert_eq!(of(&Members::default()), [(4, Some(7)), (5, Some(8))]);
         let row = Member {
@@ -209,7 +219,11 @@ mod tests {
         };
         let mut table = Members::default();
         table.apply(MemberChange::Begin(vec![row]));
-        assert_eq!(of(&table), [(3, None), (4, Some(7)), (5, Some(8))], "the state gives the next id");
+        assert_eq!(
+            of(&table),
+            [(3, None), (4, Some(7)), (5, Some(8))],
+            "the state gives the next id"
+        );
     }
 
     #[test]

@@ -224,11 +224,19 @@ fn what_waited_for_the_disk_is_not_appended_behind_the_log_of_the_ordered_node()
     node.ask(1, 2, &["SET", "k", "w"]);
     node.acknowledge(2);
     let ordered = node.handle(Input::Transfer { id: None, to: None });
-    assert_eq!(orders(&ordered), 1, "it has the whole log, and the disk is all that is waited for");
+    assert_eq!(
+        orders(&ordered),
+        1,
+        "it has the whole log, and the disk is all that is waited for"
+    );
     let last = node.last();
     node.is_disk_held = false;
     assert_eq!(answers(&node.sync()).len(), 1, "the write that was under way");
-    assert_eq!(node.last(), last, "the other one would be in the way of the election");
+    assert_eq!(
+        node.last(),
+        last,
+        "the other one would be in the way of the election"
+    );
     let mut later = Vec::new();
     for _ in 0..5 {
         later.extend(node.pass(ReplicaConfig::ELECTION_TIMEOUT / 4));

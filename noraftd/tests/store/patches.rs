@@ -127,7 +127,11 @@ fn a_vote_beside_the_log_is_what_a_segment_repeats_that_a_patch_or_a_mark_begins
     };
     store.persist(&voted).unwrap();
     store.votes().save(state(2)).unwrap();
-    let segments = |disk: &MemDisk| noraftd::store::inspect::Inspection::of_files(&disk.files()).segments.len();
+    let segments = |disk: &MemDisk| {
+        noraftd::store::inspect::Inspection::of_files(&disk.files())
+            .segments
+            .len()
+    };
     let before = segments(&disk);
     while segments(&disk) == before {
         store.patch(&lost).unwrap();
@@ -186,7 +190,11 @@ fn a_patch_fills_a_hole_that_only_later_entries_show() {
     persist(&mut store, vec![command(1, 7, b"later")]);
     drop(store);
     let (_, recovered) = open(&edited(&disk, &[3, 4, 5, 6], 8)).unwrap();
-    let holes: Vec<u64> = recovered.holes.iter().map(|hole| hole.position.index.get()).collect();
+    let holes: Vec<u64> = recovered
+        .holes
+        .iter()
+        .map(|hole| hole.position.index.get())
+        .collect();
     assert_eq!(holes, [3, 5, 6]);
 }
 

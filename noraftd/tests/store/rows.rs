@@ -196,7 +196,16 @@ fn header_page_invalid_takes_the_second_copy_and_mends_the_first() {
 fn a_header_is_there_twice_again_after_its_file_was_cut() {
     let (files, _) = run_files();
     for number in [1, 2] {
-        for cut in [200, 300, PAGE - 1, PAGE, PAGE + 1, 2 * PAGE - 1, 2 * PAGE, 3 * PAGE] {
+        for cut in [
+            200,
+            300,
+            PAGE - 1,
+            PAGE,
+            PAGE + 1,
+            2 * PAGE - 1,
+            2 * PAGE,
+            3 * PAGE,
+        ] {
             let mut files = files.clone();
             let name = segment(&files, number);
             edit(&mut files, &name, |bytes| bytes.truncate(cut));
@@ -204,9 +213,11 @@ fn a_header_is_there_twice_again_after_its_file_was_cut() {
             drop(open(&disk).unwrap_or_else(|error| panic!("cut to {cut} bytes: {error}")));
             let mut again = disk.files();
             edit(&mut again, &name, |bytes| bytes[..PAGE].fill(0xff));
-            let (store, _) = open(&MemDisk::with_files(again)).unwrap_or_else(|error| panic!("cut to {cut} bytes: {error}"));
+            let (store, _) = open(&MemDisk::with_files(again))
+                .unwrap_or_else(|error| panic!("cut to {cut} bytes: {error}"));
             let findings = &store.recovery_report().findings;
-            let from_copy = |finding: &Finding| finding.verdict == Verdict::HeaderFromCopy && finding.file == name;
+            let from_copy =
+                |finding: &Finding| finding.verdict == Verdict::HeaderFromCopy && finding.file == name;
             assert!(findings.iter().any(from_copy), "cut to {cut} bytes: {findings:?}");
         }
     }

@@ -242,7 +242,9 @@ impl World {
     /// Where the log of a node ends.
     pub(super) fn log_end(&self, node: usize) -> u64 {
         let process = self.nodes[node].process.as_ref();
-        process.map_or(0, |process| process.replica.node().log().last_position().index.get())
+        process.map_or(0, |process| {
+            process.replica.node().log().last_position().index.get()
+        })
     }
 
     pub(super) fn as_leader(&self, node: usize) -> AsLeader {
