@@ -118,3 +118,28 @@ fn bytes_that_are_not_whole_aligned_pages_are_left_to_the_page_cache() {
     file.view(0, 2 * BATCH_BYTES, &mut |bytes| assert!(!bytes.contains(&9)))
         .expect("it can be read");
 }
+
+/// A start reads a file that was cut, and makes it whole afterwards.
+#[test]
+fn a_file_that_was_read_when_it_was_short_is_read_to_its_end_once_it_is_whole() {
+    let folder = tempfile::tempdir().expect("a directory");
+    let disk = RealDisk::open(folder.path()).expect("a directory");
+    let file = disk.create("file").expect("a writable directory");
+    file.write_at(0, &[IoSlice::new(&[1; 100])]).expect("room");
+    let read = |offset: u64, length: usize| {
+        let mut seen = Vec::new();
+        file.view(offset, length, &mut |bytes| seen = bytes.to_vec())
+            .map(|()| seen)
+    };
+    assert_eq!(read(0, 100).expect("it can be read"), [1; 100]);
+    assert!(read(50, 51).is_err(), "it ends before");
+    file.allocate(2 * FILE_BYTES as u64).expect("room");
+    let late = FILE_BYTES as u64;
+    file.write_at(late, &[IoSlice::new(&[2; 100])]).expect("room");
+    assert_eq!(read(late, 100).expect("it can be read"), [2; 100]);
+    assert_eq!(read(0, 100).expect("it can be read"), [1; 100]);
+    let only_read = file.only_read().expect("a map");
+    let mut seen = 0;
+    let view = only_read.view(late, 100, &mut |bytes| seen = bytes[0]);
+    assert!(view.is_ok() && seen == 2);
+}

@@ -126,8 +126,11 @@ struct RealFile {
     scanned: Arc<AtomicU64>,
     name: String,
     file: File,
-    /// Made at the first view; the file never changes its length after that.
+    /// Made at the first view.
     map: OnceLock<Arc<Map>>,
+    /// Made at the first view behind the end of the first map: a start that has read a file that was cut makes it whole. After that it never
+    /// changes its length.
+    whole: OnceLock<Arc<Map>>,
     /// The same file, past the page cache, each write a sync; `None` where the file system does not do that.
     direct: OnceLock<Option<File>>,
 }
@@ -139,6 +142,7 @@ impl RealFile {
             name: name.to_owned(),
             file,
             map: OnceLock::new(),
+            whole: OnceLock::new(),
             direct: OnceLock::new(),
         }
     }
@@ -158,12 +162,21 @@ impl RealFile {
         self.direct.get_or_init(|| opened.ok()).as_ref()
     }
 
-    fn map(&self) -> io::Result<&Arc<Map>> {
-        if let Some(map) = self.map.get() {
+    /// A map that goes up to byte `end`, if the file does.
+    fn map(&self, end: u64) -> io::Result<&Arc<Map>> {
+        let first = self.made(&self.map)?;
+        if end <= first.bytes().len() as u64 || self.size()? < end {
+            return Ok(first);
+        }
+        self.made(&self.whole)
+    }
+
+    fn made<'a>(&self, place: &'a OnceLock<Arc<Map>>) -> io::Result<&'a Arc<Map>> {
+        if let Some(map) = place.get() {
             return Ok(map);
         }
         let map = Arc::new(Map::lazy(&self.file, &self.name)?);
-        Ok(self.map.get_or_init(|| map))
+        Ok(place.get_or_init(|| map))
     }
 }
 
@@ -243,12 +256,13 @@ impl DiskFile for RealFile {
 
     /// A map outlives the descriptor that it was made with. Where there is no room for one, the descriptor stays.
     fn only_read(&self) -> Option<Arc<dyn DiskFile>> {
-        let map = Arc::clone(self.map().ok()?);
+        let map = Arc::clone(self.map(self.size().ok()?).ok()?);
         Some(Arc::new(MappedFile { map }))
     }
 
     fn view(&self, offset: u64, length: usize, visit: &mut dyn FnMut(&[u8])) -> io::Result<()> {
-        self.map()?.view(offset, length, visit)
+        let end = offset.saturating_add(length as u64);
+        self.map(end)?.view(offset, length, visit)
     }
 }
 

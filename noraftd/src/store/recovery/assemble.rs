@@ -141,6 +141,12 @@ fn make_whole(
         file.allocate(header.segment_bytes)
             .and_then(|()| file.sync_all())
             .map_err(failure(disk, &file_name(header.number), "making it whole again"))?;
+        // What readers have of it ends where it was cut.
+        let is_written = header.number == store.writer.segment_number();
+        let mut directory = store.writer.lock_directory();
+        directory
+            .segments
+            .insert(header.number, readable(header, file, is_written));
     }
     for broken in &repairs.broken_headers {
         let number = broken.header.number;
@@ -172,14 +178,11 @@ fn writer(
     spares: Spares,
 ) -> Writer {
     let active = state.end.header.number;
-    let readable = |header: &SegmentHeader| {
+    let in_file = |header: &SegmentHeader| {
         let file = &files[&header.number];
-        let is_written = header.number == active;
-        let only_read = file.only_read().filter(|_| !is_written);
-        let file = only_read.unwrap_or_else(|| Arc::clone(file));
-        (header.number, Arc::new(ReadableSegment::new(header, file)))
+        (header.number, readable(header, file, header.number == active))
     };
-    let segments: BTreeMap<_, _> = state.headers.iter().map(readable).collect();
+    let segments: BTreeMap<_, _> = state.headers.iter().map(in_file).collect();
     let (position, config) = (state.log.snapshot_position(), state.log.snapshot_config());
     let base = Base {
         position,
@@ -202,6 +205,13 @@ fn writer(
         },
     };
     Writer::resume(disk, options, spares, resumed)
+}
+
+/// What readers get of a segment; the descriptor stays open of the one that is written.
+fn readable(header: &SegmentHeader, file: &Arc<dyn DiskFile>, is_written: bool) -> Arc<ReadableSegment> {
+    let only_read = file.only_read().filter(|_| !is_written);
+    let file = only_read.unwrap_or_else(|| Arc::clone(file));
+    Arc::new(ReadableSegment::new(header, file))
 }
 
 fn cut_failed(store: &Store, source: StoreError) -> OpenError {
