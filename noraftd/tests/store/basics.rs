@@ -405,3 +405,35 @@ fn a_vote_that_was_in_one_place_is_in_two_after_an_opening() {
         assert_eq!(recovered.hard_state, voted, "slot {broken} is damaged");
     }
 }
+
+/// Its file is made whole, and what readers had of it ended where it was cut.
+#[test]
+fn entries_behind_the_end_of_a_cut_file_are_damaged_and_no_failure_of_the_disk() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(directory.path()).unwrap());
+    let (mut store, _) = Store::create(disk.clone(), options(), identity(), &genesis()).unwrap();
+    let last = run(&mut store, 5, 80).pop().unwrap().last().index.get();
+    drop(store);
+    let names = std::fs::read_dir(directory.path()).unwrap();
+    let mut segments: Vec<_> = names
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_string_lossy().contains("segment-"))
+        .collect();
+    segments.sort();
+    let mut damaged = 0;
+    for path in &segments[..segments.len() - 1] {
+        let file = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        let length = file.metadata().unwrap().len();
+        file.set_len(length / 2).unwrap();
+    }
+    let (store, recovered) = Store::open(disk, options(), owner()).unwrap();
+    let begin = store.base().index.get() + 1;
+    for index in (begin..=recovered.last_position().index.get().min(last)).map(LogIndex::new) {
+        match store.reader().read(index, index, 1) {
+            Ok(_) => {}
+            Err(ReadError::Damaged { .. }) => damaged += 1,
+            Err(error) => panic!("entry {}: {error}", index.get()),
+        }
+    }
+    assert!(damaged > 0, "something was cut off");
+}
