@@ -178,12 +178,16 @@ fn specs() -> impl Iterator<Item = &'static CommandSpec> {
 }
 
 const GROUPS_ELSEWHERE: [&str; 4] = ["hash", "list", "set", "sorted-set"];
-const ELSEWHERE: [&str; 11] = [
+const ELSEWHERE: [&str; 15] = [
     "copy",
     "dbsize",
     "getrange",
     "incrbyfloat",
+    "keys",
+    "lcs",
     "msetnx",
+    "object",
+    "randomkey",
     "rename",
     "renamenx",
     "setrange",

@@ -9,6 +9,8 @@
 //! From level 1 on each key has the index of the entry that last changed it, its value or its deadline; one that was changed before
 //! has the index at which that level came into force.
 
+use std::ops::Bound;
+
 use bytes::Bytes;
 use imbl::OrdMap;
 use noraft::LogIndex;
@@ -344,6 +346,29 @@ impl Keys {
             let deadline = of_this.map(|(_, deadline)| deadline);
             (key, &held.value, (held.modified, deadline))
         })
+    }
+
+    /// The names that are held, in their order from `first` on, and whether there is still a key of that name.
+    pub(super) fn names_from(&self, first: &[u8]) -> impl Iterator<Item = (&Bytes, bool)> {
+        let from = (Bound::Included(first), Bound::Unbounded);
+        let held = self.map.range::<_, [u8]>(from);
+        held.map(|(key, _)| (key, !self.is_gone(key)))
+    }
+
+    /// The last name that is held and begins with this.
+    pub(super) fn last_name(&self, beginning: &[u8]) -> Option<&Bytes> {
+        let mut end = beginning.to_vec();
+        while end.pop_if(|byte| *byte == u8::MAX).is_some() {}
+        let before = match end.last_mut() {
+            Some(byte) => {
+                *byte += 1;
+                Bound::Excluded(&end[..])
+            }
+            None => Bound::Unbounded,
+        };
+        let range = (Bound::Included(beginning), before);
+        let last = self.map.range::<_, [u8]>(range).next_back();
+        last.map(|(key, _)| key)
     }
 
     /// The sum of what each key and its value contribute, as every change has kept it.

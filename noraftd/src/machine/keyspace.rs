@@ -2,12 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
+use super::common;
 use super::keys::Keys;
 use super::reply::length;
 use super::strings::VALUE_BYTES_MAX;
 use super::text::Text;
 use super::value::Value;
-use crate::protocol::command::{Args, KeyCommand};
+use crate::protocol::command::{Args, KeyCommand, ObjectQuery};
+use crate::protocol::resp::number::parse_i64;
 use crate::protocol::resp::{Decimal, Reply};
 
 /// Carries out a command on a key.
@@ -24,7 +26,9 @@ pub(super) fn execute(keys: &mut Keys, key: &[u8], command: KeyCommand<'_>) -> R
         }
         KeyCommand::SetRange { offset, value } => set_range(keys, key, offset, value),
         KeyCommand::AddDecimal { delta } => add_decimal(keys, key, delta),
-        KeyCommand::GetRange { .. } => Ok(read(keys, key, command)),
+        KeyCommand::GetRange { .. } | KeyCommand::Object(_) | KeyCommand::Common { .. } => {
+            Ok(read(keys, key, command))
+        }
     };
     changed.unwrap_or_else(|reply| reply)
 }
@@ -108,6 +112,8 @@ pub(super) fn read(keys: &Keys, key: &[u8], command: KeyCommand<'_>) -> Reply {
             Ok(held) => Reply::Bulk(held.map_or_else(Bytes::new, |held| part(held, first, last))),
             Err(reply) => reply,
         },
+        KeyCommand::Object(query) => keys.get(key).map_or(Reply::Null, |value| object(value, query)),
+        KeyCommand::Common { with, form } => common::of_keys(keys, [key, with], form),
         KeyCommand::Rename { .. }
         | KeyCommand::RenameMissing { .. }
         | KeyCommand::Copy { .. }
@@ -115,6 +121,38 @@ pub(super) fn read(keys: &Keys, key: &[u8], command: KeyCommand<'_>) -> Reply {
         | KeyCommand::AddDecimal { .. } => unreachable!("it writes"),
     }
 }
+
+/// A frequency and an access time would have to be kept by reads, which change nothing here.
+fn object(value: &Value, query: ObjectQuery) -> Reply {
+    match query {
+        ObjectQuery::Encoding => Reply::Bulk(Bytes::from_static(encoding(value).as_bytes())),
+        ObjectQuery::References => Reply::Integer(1),
+        ObjectQuery::Frequency => Reply::Error(
+            "ERR An LFU maxmemory policy is not selected, access frequency not tracked. Please note that when switching \
+             between policies at runtime LRU and LFU data will take some time to adjust."
+                .to_owned(),
+        ),
+        ObjectQuery::IdleTime => Reply::Error("ERR times of access are not kept".to_owned()),
+    }
+}
+
+/// Redis' name for what a value of this kind is held in; of a string, for what `SET` would make of it.
+fn encoding(value: &Value) -> &'static str {
+    match value {
+        Value::String(text) => match &text.bytes()[..] {
+            number if number.len() <= 20 && parse_i64(number).is_some() => "int",
+            short if short.len() <= EMBEDDED_BYTES_MAX => "embstr",
+            _ => "raw",
+        },
+        Value::Stream(_) => "stream",
+        Value::Hash(_) | Value::Set(_) => "hashtable",
+        Value::Sorted(_) => "skiplist",
+        Value::List(_) => "quicklist",
+    }
+}
+
+/// The longest string that Redis holds beside its header.
+const EMBEDDED_BYTES_MAX: usize = 44;
 
 /// As Redis cuts: a place before the first one is the first one, at both ends.
 fn part(held: &Bytes, first: i64, last: i64) -> Bytes {

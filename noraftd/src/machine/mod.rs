@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod asked;
 mod block;
+mod common;
 mod deadlines;
 mod digest;
 mod expiry;
@@ -19,6 +20,7 @@ mod limits;
 mod list;
 mod lists;
 mod members;
+mod names;
 mod ranked;
 mod reply;
 mod sessions;
@@ -349,7 +351,7 @@ fn execute_data(keys: &mut Keys, command: DataCommand<'_>, place: u64) -> Reply 
         DataCommand::List(key, command) => lists::execute(keys, key, command),
         DataCommand::Key(key, command) => keyspace::execute(keys, key, command),
         DataCommand::SetMissing(pairs) => keyspace::set_missing(keys, pairs),
-        DataCommand::Size => length(keys.count()),
+        DataCommand::Size | DataCommand::Names(_) | DataCommand::AnyName => read_data(keys, command, seed),
         DataCommand::PopLists {
             keys: names,
             side,
@@ -368,6 +370,8 @@ fn read_data(keys: &Keys, command: DataCommand<'_>, seed: u64) -> Reply {
         DataCommand::List(key, command) => lists::read(keys, key, command),
         DataCommand::Key(key, command) => keyspace::read(keys, key, command),
         DataCommand::Size => length(keys.count()),
+        DataCommand::Names(pattern) => names::matching(keys, pattern),
+        DataCommand::AnyName => names::any(keys, seed),
         DataCommand::SetMissing(_) | DataCommand::PopLists { .. } => unreachable!("it writes"),
     }
 }

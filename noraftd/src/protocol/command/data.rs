@@ -28,6 +28,10 @@ pub enum DataCommand<'a> {
     SetMissing(Args<'a>),
     /// `DBSIZE`
     Size,
+    /// `KEYS pattern`
+    Names(&'a [u8]),
+    /// `RANDOMKEY`
+    AnyName,
     /// Something about the list at a key.
     List(&'a [u8], ListCommand<'a>),
     /// `LMPOP numkeys key... LEFT | RIGHT [COUNT count]`

@@ -18,4 +18,37 @@ pub enum KeyCommand<'a> {
     AddDecimal { delta: Decimal },
     /// `GETRANGE key start end`, and `SUBSTR`.
     GetRange { first: i64, last: i64 },
+    /// `OBJECT query key`
+    Object(ObjectQuery),
+    /// `LCS key with [LEN] [IDX] [MINMATCHLEN least] [WITHMATCHLEN]`
+    Common { with: &'a [u8], form: CommonForm },
+}
+
+/// What is asked of a value, whatever it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectQuery {
+    /// `ENCODING`
+    Encoding,
+    /// `FREQ`
+    Frequency,
+    /// `IDLETIME`
+    IdleTime,
+    /// `REFCOUNT`
+    References,
+}
+
+/// What is given of the longest subsequence that two strings have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommonForm {
+    /// It.
+    Text,
+    /// Its length.
+    Length,
+    /// Where its parts are in both.
+    Places {
+        /// Only parts of so many bytes.
+        least: usize,
+        /// With the length of each.
+        lengths: bool,
+    },
 }

@@ -54,7 +54,7 @@ pub use data::DataCommand;
 pub use data_body::Data;
 pub use expiry::{Expiry, ExpiryCondition, TimeUnit};
 pub use hashes::HashCommand;
-pub use keyspace::KeyCommand;
+pub use keyspace::{CommonForm, KeyCommand, ObjectQuery};
 pub use limit::Limit;
 pub use lists::{FindOptions, ListCommand, Side};
 pub use local::{

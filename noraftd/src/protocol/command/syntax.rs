@@ -157,6 +157,9 @@ fn of_values(name: &str) -> &'static [Argument] {
             },
             const { Argument::word("replace", "REPLACE").optional() },
         ],
+        "keys" => &[const { Argument::new("pattern", Kind::Pattern) }],
+        "object" => &[SUBCOMMAND, const { KEY.optional() }],
+        "lcs" => &LCS,
         "rename" | "renamenx" => &[KEY, const { Argument::new("newkey", Kind::Key) }],
         "getrange" | "substr" => &[KEY, START, const { text("end") }],
         "setrange" => &[KEY, const { Argument::new("offset", Kind::Integer) }, VALUE],
@@ -370,6 +373,17 @@ const DESTINATION: Argument = Argument::new("destination", Kind::Key);
 const NUMKEYS: Argument = Argument::new("numkeys", Kind::Integer);
 const FIELD: Argument = text("field");
 const FIELDS: [Argument; 2] = [FIELD, VALUE];
+
+const LCS: [Argument; 6] = [
+    Argument::new("key1", Kind::Key),
+    Argument::new("key2", Kind::Key),
+    Argument::word("len", "LEN").optional(),
+    Argument::word("idx", "IDX").optional(),
+    Argument::new("min-match-len", Kind::Integer)
+        .after("MINMATCHLEN")
+        .optional(),
+    Argument::word("withmatchlen", "WITHMATCHLEN").optional(),
+];
 
 const SCAN: [Argument; 4] = [
     KEY,

@@ -134,6 +134,8 @@ commands! {
     "incrby" 3 ["write", "denyoom", "fast"] ONE, "string" "1.0.0" "Increments an integer by a number." keys::incr_by;
     "incrbyfloat" 3 ["write", "denyoom", "fast"] ONE, "string" "2.6.0" "Increments a number with a fraction." data::parse;
     "info" -1 ["loading", "stale"] NONE, "server" "1.0.0" "Describes the server and its cluster." local::info;
+    "keys" 2 ["readonly"] NONE, "generic" "1.0.0" "Returns the keys whose names match a pattern." data::parse;
+    "lcs" -3 ["readonly"] key_range(1, 2, 1), "string" "7.0.0" "Finds the longest subsequence that two strings have in common (LEN, IDX)." data::parse;
     "lindex" 3 ["readonly"] ONE, "list" "1.0.0" "Returns the element at a place of a list." data::parse;
     "linsert" 5 ["write", "denyoom"] ONE, "list" "2.2.0" "Inserts an element before or after another one of a list." data::parse;
     "llen" 2 ["readonly", "fast"] ONE, "list" "1.0.0" "Returns the number of elements of a list." data::parse;
@@ -151,6 +153,7 @@ commands! {
     "mset" -3 ["write", "denyoom"] EVERY_OTHER, "string" "1.0.1" "Sets keys, all at once." keys::mset;
     "msetnx" -3 ["write", "denyoom"] EVERY_OTHER, "string" "1.0.1" "Sets keys, all at once, if none of them exists." data::parse;
     "multi" 1 ["noscript", "loading", "stale", "fast"] NONE, "transactions" "1.2.0" "Begins commands that are carried out as one." transaction::multi;
+    "object" -2 ["readonly"] key_range(2, 2, 1), "generic" "2.2.3" "Says how a value is held (ENCODING, REFCOUNT)." data::parse;
     "persist" 2 ["write", "fast"] ONE, "generic" "2.2.0" "Lets a key stay." expiry::persist;
     "pexpire" -3 ["write", "fast"] ONE, "generic" "2.6.0" "Sets in how many milliseconds a key goes (NX, XX, GT, LT)." expiry::p_expire;
     "pexpireat" -3 ["write", "fast"] ONE, "generic" "2.6.0" "Sets the millisecond in which a key goes." expiry::p_expire_at;
@@ -161,6 +164,7 @@ commands! {
     "pttl" 2 ["readonly", "fast"] ONE, "generic" "2.6.0" "Returns in how many milliseconds a key goes." expiry::p_ttl;
     "punsubscribe" -1 ["pubsub", "noscript", "stale"] NONE, "pubsub" "2.0.0" "Stops listening to the channels that match patterns." sentinel::punsubscribe;
     "quit" -1 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Closes the connection." local::quit;
+    "randomkey" 1 ["readonly"] NONE, "generic" "1.0.0" "Returns a key that is drawn." data::parse;
     "readonly" 1 ["loading", "stale", "fast"] NONE, "cluster" "3.0.0" "Lets this connection read what this node has, which may be old." local::read_only;
     "readwrite" 1 ["loading", "stale", "fast"] NONE, "cluster" "3.0.0" "Lets this connection read only what is true." local::read_write;
     "rename" 3 ["write"] key_range(1, 2, 1), "generic" "1.0.0" "Renames a key." data::parse;

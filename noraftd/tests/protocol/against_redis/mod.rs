@@ -97,6 +97,20 @@ struct Both {
 }
 
 impl Both {
+    /// Both without a key; `None` when there is no Redis to start.
+    fn start(version: RespVersion) -> Option<Self> {
+        let mut redis = Redis::start()?;
+        if version == RespVersion::V3 {
+            redis.ask(&words(&["HELLO", "3"]));
+        }
+        Some(Self {
+            node: Node::new(),
+            redis,
+            version,
+            popped: Vec::new(),
+        })
+    }
+
     fn ask(&mut self, words: &[Bytes]) -> Result<(), String> {
         if self.has_many_digits(words) {
             return Ok(());
@@ -185,7 +199,11 @@ impl Both {
 /// Redis says this of a key that holds nothing, or something else, whatever the other words are.
 fn is_about_the_key(reply: &Value) -> bool {
     match reply {
-        Value::Error(text) => text.starts_with("WRONGTYPE") || text == "ERR no such key",
+        Value::Error(text) => {
+            text.starts_with("WRONGTYPE")
+                || text == "ERR no such key"
+                || text == "ERR The specified keys must contain string values"
+        }
         Value::Null | Value::Integer(0) => true,
         // Of a scan.
         Value::Array(items) => items
@@ -218,9 +236,9 @@ impl Shape {
     fn of(words: &[Bytes]) -> Self {
         let name = words[0].to_ascii_uppercase();
         match &name[..] {
-            b"HKEYS" | b"HVALS" | b"SMEMBERS" | b"SINTER" | b"SUNION" | b"SDIFF" => Self::Elements,
+            b"HKEYS" | b"HVALS" | b"SMEMBERS" | b"SINTER" | b"SUNION" | b"SDIFF" | b"KEYS" => Self::Elements,
             b"HGETALL" => Self::FlatPairs,
-            b"HRANDFIELD" | b"ZRANDMEMBER" | b"SRANDMEMBER" | b"SPOP" => Self::Length,
+            b"HRANDFIELD" | b"ZRANDMEMBER" | b"SRANDMEMBER" | b"SPOP" | b"RANDOMKEY" => Self::Length,
             _ => Self::All,
         }
     }
@@ -338,25 +356,16 @@ const ODD: [&str; 22] = [
 #[test]
 fn redis_answers_the_same() {
     for seed in 1..=SEEDS {
-        let Some(redis) = Redis::start() else {
-            eprintln!("skipped: no redis-server is installed");
-            return;
-        };
         let version = if seed % 2 == 0 {
             RespVersion::V2
         } else {
             RespVersion::V3
         };
-        let (node, mut prng) = (Node::new(), Prng::new(seed));
-        let mut both = Both {
-            node,
-            redis,
-            version,
-            popped: Vec::new(),
+        let Some(mut both) = Both::start(version) else {
+            eprintln!("skipped: no redis-server is installed");
+            return;
         };
-        if version == RespVersion::V3 {
-            both.redis.ask(&words(&["HELLO", "3"]));
-        }
+        let mut prng = Prng::new(seed);
         let mut differences = Vec::new();
         for number in 0..COMMANDS {
             let drawn = draw(&mut prng);
