@@ -28,6 +28,7 @@ pub mod exit;
 pub mod histogram;
 pub mod level;
 pub mod local;
+pub mod log;
 pub mod machine;
 pub mod memory;
 pub mod prng;

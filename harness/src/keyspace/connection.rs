@@ -300,7 +300,7 @@ fn config(words: &[Bytes]) -> Result<Expected, Answer> {
         Err(Answer::wrong_arity("config|get"))
     } else if is(&words[1], "SET") {
         Err(Answer::error(
-            "ERR CONFIG SET is not supported: configure the server when it is started",
+            "ERR CONFIG SET is not supported but for loglevel: configure the server when it is started",
         ))
     } else {
         Err(unknown_subcommand("CONFIG", &words[1]))

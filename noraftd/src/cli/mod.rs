@@ -28,7 +28,6 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing::level_filters::LevelFilter;
 
 use crate::exit::{EXIT_CODES, Exit};
 
@@ -96,16 +95,6 @@ pub fn main() -> ExitCode {
         Verb::Recover(verb) => verb.run(),
     };
     exit.into()
-}
-
-/// Logs to stderr, one line an event.
-fn log_to_stderr(level: LevelFilter) {
-    let logger = tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false);
-    // Only a second call in one process could fail, and then the first logger stays.
-    let _ = logger.with_max_level(level).try_init();
 }
 
 /// Says on stdout what was asked for.

@@ -4,16 +4,16 @@ use clap::Args;
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getppid};
-use tracing::level_filters::LevelFilter;
 
+use super::complain;
 use super::given::Given;
 use super::join::{set_up, with_known_id};
 use super::snapshot::Failure;
 use super::tls_flags::TlsFlags;
-use super::{complain, log_to_stderr};
 use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::exit::{EXIT_CODES, Exit};
+use crate::log;
 use crate::shell;
 
 /// Runs one node of a cluster until SIGTERM or SIGINT.
@@ -52,7 +52,8 @@ impl Serve {
                 return failure.exit();
             }
         };
-        log_to_stderr(config.log);
+        log::start(config.log);
+        log::identify(config.id.get(), &config.cluster);
         end_on_panic();
         if let Err(exit) = prepare_process(parent) {
             return exit;
@@ -74,7 +75,7 @@ impl Serve {
         let settings = match self.join.is_empty() {
             true => with_known_id(settings)?,
             false => {
-                log_to_stderr(settings.log_level().unwrap_or(LevelFilter::INFO));
+                log::start(settings.log_config());
                 set_up(settings, &self.join, self.learner, &self.tls)?
             }
         };

@@ -5,13 +5,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use noraft::NodeId;
-use tracing::level_filters::LevelFilter;
 
 use super::settings::{Settings, first_given};
 use super::{
     ClientConfig, ConfigError, DiskConfig, PeerAuth, PeerConfig, ServeConfig, TimeConfig, cluster_id,
 };
 use crate::endpoint::Endpoint;
+use crate::log::{LogConfig, LogFormat};
 use crate::protocol::peer::is_client_address;
 use crate::record::MEMBERS_MAX;
 use crate::replica::{ReplicaConfig, SnapshotConfig};
@@ -74,8 +74,17 @@ impl Settings {
                 shadow: check_shadow_disk(self.shadow_disk.as_deref())?,
             },
             auto_upgrade: self.auto_upgrade,
-            log: check_log(self.log.as_deref())?,
+            log: check_log(self.log.as_deref(), self.log_format.as_deref())?,
         })
+    }
+}
+
+/// Before the other settings are checked.
+impl Settings {
+    /// What to log, and how, as far as it was given and is valid.
+    pub fn log_config(&self) -> LogConfig {
+        let (level, format) = (self.log.as_deref(), self.log_format.as_deref());
+        check_log(level, format).unwrap_or_default()
     }
 }
 
@@ -268,17 +277,22 @@ impl Size {
     }
 }
 
-fn check_log(level: Option<&str>) -> Result<LevelFilter, ConfigError> {
-    let Some(level) = level else {
-        return Ok(LevelFilter::INFO);
+fn check_log(level: Option<&str>, format: Option<&str>) -> Result<LogConfig, ConfigError> {
+    let default = LogConfig::default();
+    let unknown = |level: &str| {
+        let reason = format!("'{level}' is none of error, warn, info, debug, trace, off");
+        invalid("log", reason)
     };
-    let unknown = || {
-        invalid(
-            "log",
-            format!("'{level}' is none of error, warn, info, debug, trace, off"),
-        )
-    };
-    level.parse().map_err(|_| unknown())
+    let parse = |level: &str| level.parse().map_err(|_| unknown(level));
+    Ok(LogConfig {
+        level: level.map_or(Ok(default.level), parse)?,
+        format: match format {
+            None => default.format,
+            Some("text") => LogFormat::Text,
+            Some("json") => LogFormat::Json,
+            Some(other) => return Err(invalid("log_format", format!("'{other}' is none of text, json"))),
+        },
+    })
 }
 
 fn check_shadow_disk(text: Option<&str>) -> Result<Option<ShadowOptions>, ConfigError> {

@@ -14,9 +14,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use noraft::NodeId;
-use tracing::level_filters::LevelFilter;
 
 use crate::endpoint::Endpoint;
+use crate::log::LogConfig;
 use crate::store::Owner;
 use crate::store::shadow::ShadowOptions;
 use crate::tls::TlsConfig;
@@ -68,8 +68,8 @@ pub struct ServeConfig {
     pub disk: DiskConfig,
     /// Whether the level rises as soon as every member supports a higher one.
     pub auto_upgrade: bool,
-    /// What to log.
-    pub log: LevelFilter,
+    /// What to log, and how.
+    pub log: LogConfig,
 }
 
 /// How a node meets clients.

@@ -114,9 +114,13 @@ pub struct Settings {
     /// A testing aid: connect to the second address where another member is said to be at the first. Repeatable
     #[arg(long, value_name = "ADDR=ADDR", help_heading = "Testing")]
     pub(super) peer_via: Vec<String>,
-    /// What to log on stderr: error, warn, info, debug, trace or off [default: info]
+    /// What to log on stderr: error, warn, info, debug, trace or off; CONFIG SET loglevel changes it while the node runs
+    /// [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub(super) log: Option<String>,
+    /// How a line of the log is written: text, or json with ids and reasons in fields of their own [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) log_format: Option<String>,
     /// A testing aid: whatever is not synced is lost when the process ends, SIGKILL included, as at a power cut.
     /// SPEC is a seed, or a list such as seed=7,sync=2ms,fail-sync=40 (slower syncs; the 40th fails)
     #[arg(long, value_name = "SPEC", help_heading = "Testing")]
@@ -158,11 +162,6 @@ impl Settings {
     /// True when the id was given.
     pub fn has_id(&self) -> bool {
         self.id.is_some()
-    }
-
-    /// The level of what is logged, if it was given and is one.
-    pub fn log_level(&self) -> Option<tracing::level_filters::LevelFilter> {
-        self.log.as_deref()?.parse().ok()
     }
 
     /// The same, for this node, unless they name one.
@@ -207,6 +206,7 @@ impl Settings {
             scrub_rate: self.scrub_rate.or(other.scrub_rate),
             peer_via: first_given(self.peer_via, other.peer_via),
             log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
             shadow_disk: self.shadow_disk.or(other.shadow_disk),
             test_clock: self.test_clock.or(other.test_clock),
         }

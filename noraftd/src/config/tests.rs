@@ -188,3 +188,30 @@ fn a_cluster_id_never_changes() {
     assert_eq!(cluster_id(""), 0xcbf2_9ce4_8422_2325);
     assert_eq!(cluster_id("a"), 0xaf63_dc4c_8601_ec8c);
 }
+
+#[test]
+fn a_log_has_a_level_and_a_format() {
+    let log = |level: Option<&str>, format: Option<&str>| Settings {
+        log: level.map(str::to_owned),
+        log_format: format.map(str::to_owned),
+        ..Settings::minimal()
+    };
+    assert_eq!(log(None, None).check().expect("good").log, LogConfig::default());
+    let given = log(Some("warn"), Some("json"));
+    let expected = LogConfig {
+        level: tracing::level_filters::LevelFilter::WARN,
+        format: crate::log::LogFormat::Json,
+    };
+    assert_eq!(
+        (given.log_config(), given.check().expect("good").log),
+        (expected, expected)
+    );
+    assert_eq!(
+        refusal(log(None, Some("xml"))),
+        "log_format: 'xml' is none of text, json"
+    );
+    assert_eq!(
+        refusal(log(Some("loud"), None)),
+        "log: 'loud' is none of error, warn, info, debug, trace, off"
+    );
+}

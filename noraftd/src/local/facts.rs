@@ -38,6 +38,8 @@ pub struct ServerFacts {
     pub tcp_port: u16,
     /// Unix socket for clients, empty for none.
     pub unix_socket: String,
+    /// What the node logs.
+    pub log_level: String,
     /// While the node reads its directory: bytes that were read, and all of them.
     pub loading: Option<(u64, u64)>,
     /// Where clients reach each node, as far as this node knows.

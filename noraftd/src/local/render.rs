@@ -86,10 +86,11 @@ pub(super) fn render_hello(version: RespVersion, id: u64, status: &Status, facts
 
 /// `CONFIG GET`: the values whose names match one of `patterns`, as they truly are.
 pub(super) fn render_config(patterns: &[Bytes], facts: &ServerFacts) -> Reply {
-    let rows: [(&str, String); 12] = [
+    let rows: [(&str, String); 13] = [
         ("appendfsync", "always".to_owned()),
         ("appendonly", "yes".to_owned()),
         ("databases", "1".to_owned()),
+        ("loglevel", facts.log_level.clone()),
         ("maxclients", facts.clients.most.to_string()),
         ("maxmemory", "0".to_owned()),
         ("maxmemory-policy", "noeviction".to_owned()),

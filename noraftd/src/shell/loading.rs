@@ -246,6 +246,7 @@ impl Loading {
             },
             cluster: self.config.cluster.clone(),
             cluster_id: self.config.cluster_id,
+            log_level: crate::log::level().to_string(),
             loading: Some((read_bytes, total_bytes)),
             ..ServerFacts::default()
         }

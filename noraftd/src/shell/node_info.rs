@@ -23,6 +23,7 @@ use crate::local::figures::LoopFigures;
 use crate::local::status::{
     ConnectionReport, DirectoryReport, HealthReport, LogReport, ProcessReport, StatusReport, ViewReport,
 };
+use crate::log;
 use crate::protocol::command::Request;
 use crate::protocol::resp::Reply;
 use crate::replica::Replica;
@@ -109,6 +110,7 @@ impl NodeInfo {
             expiring_keys: replica.machine().expiring_count() as u64,
             tcp_port: self.tcp_port().unwrap_or(0),
             unix_socket: self.unix_socket().unwrap_or_default(),
+            log_level: log::level().to_string(),
             loading: None,
             addresses: self.client_addresses(),
             connected: self.peers.connected(),

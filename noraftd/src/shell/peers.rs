@@ -442,6 +442,12 @@ impl Link {
     /// A node that starts beside others finds them missing for a moment: only what lasts is worth a line.
     fn note_failure(&self, address: &Endpoint, error: String, at_once: bool) {
         self.failures.set(self.failures.get() + 1);
+        tracing::debug!(
+            peer = self.peer.get(),
+            failures = self.failures.get(),
+            "node {} at {address}: {error}",
+            self.peer.get()
+        );
         if at_once || self.failures.get() >= FAILURES_WORTH_A_LINE {
             self.warnings.warn(&format!(
                 "node {} at {}{}: {error}",

@@ -14,6 +14,7 @@ mod help_examples;
 mod levels;
 mod libraries;
 mod limits;
+mod logging;
 mod members;
 mod operating;
 mod reads;

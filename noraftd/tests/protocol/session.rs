@@ -77,6 +77,7 @@ fn facts() -> ServerFacts {
         expiring_keys: 2,
         tcp_port: 7001,
         unix_socket: "/run/noraftd.sock".into(),
+        log_level: "info".into(),
         loading: None,
         addresses: BTreeMap::from([
             (NodeId::new(1), address("127.0.0.1", 7001)),

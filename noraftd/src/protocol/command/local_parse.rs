@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::answers::{AUTH_REFUSED, ParseResult, error, excerpt, is_word, syntax_error, wrong_arity};
-use super::{ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, Parsed, Section};
+use super::{ClientCommand, CommandFilter, CommandQuery, HelloOptions, Local, OwnCommand, Parsed, Section};
 use crate::protocol::resp::number::parse_i64;
 use crate::protocol::resp::{Reply, RespVersion};
 
@@ -172,11 +172,22 @@ pub(super) fn config(args: &[Bytes]) -> ParseResult {
             local(Local::ConfigGet(owned(patterns)))
         }
         [_, get] if is_word(get, "GET") => Err(wrong_arity("config|get")),
+        [_, set, name, level] if is_word(set, "SET") && is_word(name, "LOGLEVEL") => set_log_level(level),
         [_, set, ..] if is_word(set, "SET") => Err(error(
-            "ERR CONFIG SET is not supported: configure the server when it is started",
+            "ERR CONFIG SET is not supported but for loglevel: configure the server when it is started",
         )),
         [_, subcommand, ..] => Err(unknown_subcommand("CONFIG", subcommand)),
         [..] => Err(wrong_arity("config")),
+    }
+}
+
+fn set_log_level(level: &[u8]) -> ParseResult {
+    let word = LOG_LEVELS.iter().find(|word| is_word(level, word));
+    match word.and_then(|word| word.parse().ok()) {
+        Some(level) => Ok(Parsed::Own(OwnCommand::SetLogLevel(level))),
+        None => Err(error(
+            "ERR CONFIG SET failed - argument(s) must be one of the following: error, warn, info, debug, trace, off",
+        )),
     }
 }
 
@@ -222,6 +233,9 @@ pub(super) fn unknown_subcommand(command: &str, subcommand: &[u8]) -> Reply {
     let subcommand = excerpt(subcommand, ARGUMENT_EXCERPT_BYTES_MAX);
     error(format!("ERR unknown subcommand '{subcommand}' for {command}."))
 }
+
+/// What a node may log.
+const LOG_LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 
 /// Most bytes of a name that a client gives itself: it is kept as long as the connection.
 const NAME_BYTES_MAX: usize = 256;

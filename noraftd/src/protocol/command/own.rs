@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use noraft::{LogIndex, LogPosition, NodeId, Term};
+use tracing::level_filters::LevelFilter;
 
 use super::limit::Limit;
 use super::member::{Addresses, MemberChange, is_address};
@@ -58,6 +59,8 @@ pub enum OwnCommand {
     /// `NORAFT.UPGRADE`: the level that this node's version supports comes into force. Answered with the level when that
     /// is committed.
     Upgrade,
+    /// `CONFIG SET loglevel level`: what the node logs from now on.
+    SetLogLevel(LevelFilter),
     /// `NORAFT.AUTH`: gives the challenge that the next one answers.
     Challenge,
     /// `NORAFT.AUTH answer`: the other side knows the peer secret.
@@ -77,6 +80,7 @@ impl OwnCommand {
             | Self::Member { .. }
             | Self::Upgrade
             | Self::Transfer(_)
+            | Self::SetLogLevel(_)
             | Self::Index => true,
         }
     }

@@ -1,4 +1,4 @@
-//! Looks after clients that take more than their part: of memory, and of patience.
+//! Looks after clients that take more than their part, of memory and of patience, and those that are no clients.
 //!
 //! Invariant: only a client that is itself waited for is ended: one whose request does not arrive, or, when all together
 //! leave too many replies unread, the one that has most of them and has read nothing for a while.
@@ -62,6 +62,18 @@ impl Clients {
         );
         drop(session);
         connection.close();
+    }
+
+    /// HTTP comes here from a browser that an attacker misuses, or from a probe with a wrong port.
+    pub(super) fn warn_of_http(&self, connection: &Connection) {
+        let peer = connection.session.borrow().peer.clone();
+        self.http.warn_about(
+            "HTTP",
+            &format!(
+                "client {peer} speaks HTTP: closed, before anything of it was read as a command (a web page can make a browser \
+                 do this to attack the server)"
+            ),
+        );
     }
 }
 

@@ -252,6 +252,12 @@ impl Clients {
             [&self.output, &self.kept],
         );
         self.connections.borrow_mut().insert(id, Rc::clone(&connection));
+        let peer = connection.session.borrow().peer.clone();
+        tracing::debug!(
+            client = id,
+            address = peer,
+            "client {id} has connected from {peer}"
+        );
         self.carry_out_all(&connection, &mut read).await;
         // A client may have ended only its own direction: what it asked is still answered.
         if linger(&connection).await {
@@ -260,6 +266,7 @@ impl Clients {
             let _ = tokio::time::timeout(DISCARD, discard(&mut read)).await;
         }
         connection.close();
+        tracing::debug!(client = id, "client {id} is gone");
         self.connections.borrow_mut().remove(&id);
     }
 
@@ -314,6 +321,9 @@ impl Clients {
             return Next::End;
         }
         connection.command.set(name_of(&args));
+        // Its arguments may be secrets.
+        let (client, command) = (connection.session.borrow().id, connection.command.get());
+        tracing::trace!(client, command, "client {client} asks for {command}");
         let refused = {
             let mut session = connection.session.borrow_mut();
             let listens = session.subscriptions.refuse(&args, session.version);
@@ -352,18 +362,6 @@ impl Clients {
         }
         self.answer_now(connection, reply);
         next
-    }
-
-    /// HTTP comes here from a browser that an attacker misuses, or from a probe with a wrong port.
-    fn warn_of_http(&self, connection: &Connection) {
-        let peer = connection.session.borrow().peer.clone();
-        self.http.warn_about(
-            "HTTP",
-            &format!(
-                "client {peer} speaks HTTP: closed, before anything of it was read as a command (a web page can make a browser \
-                 do this to attack the server)"
-            ),
-        );
     }
 
     /// Hands the replica what the loop answers later.

@@ -6,9 +6,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use noraft::{LogPosition, NodeId};
+use tracing::level_filters::LevelFilter;
 
 use super::{Clients, Next};
 use crate::level::Level;
+use crate::log;
 use crate::protocol::command::{Class, MemberChange, OwnCommand, Request};
 use crate::protocol::resp::Reply;
 use crate::replica::event::Input;
@@ -68,6 +70,7 @@ impl Clients {
                 let request = Request::to_set_limit(limit, value);
                 return self.propose(connection, request).await;
             }
+            OwnCommand::SetLogLevel(level) => set_log_level(level),
             OwnCommand::Index => return self.propose(connection, Request::for_index()).await,
         };
         self.answer_in_turn(connection, reply, Next::Command).await
@@ -122,6 +125,22 @@ impl Clients {
             Err(error) => Reply::Error(format!("ERR {error}")),
         }
     }
+}
+
+/// The line is written at the level before or the one after, whichever says more: that a log falls silent is the last that it says.
+fn set_log_level(level: LevelFilter) -> Reply {
+    let before = log::level();
+    let say = || tracing::info!(from = %before, to = %level, "CONFIG SET: the log level changes from {before} to {level}");
+    if before > level {
+        say();
+    }
+    if let Err(error) = log::set_level(level) {
+        return Reply::Error(format!("ERR {error}"));
+    }
+    if before <= level {
+        say();
+    }
+    Reply::Status("OK")
 }
 
 /// Bytes of a snapshot in one answer.
