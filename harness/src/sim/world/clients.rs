@@ -417,6 +417,8 @@ impl World {
     fn finale_finished(&mut self, at: usize, track: usize, result: Result<Completion, CallError>) {
         let patience = self.plan.limits.recovery;
         let now = self.queue.now();
+        // An order whose outcome nothing is known of may be done as late as this.
+        let was_removed = !self.is_member(self.clients.list[at].node);
         let client = &mut self.clients.list[at];
         let (turn, node) = (client.turn, client.node);
         let Some(finale) = client.finale.as_mut() else {
@@ -429,6 +431,7 @@ impl World {
                 self.queue
                     .push(now + LOOK_AT_REPLY, Event::client(at, ClientEvent::Next { turn }));
             }
+            Err(_) if was_removed => finale.is_over = true,
             Err(error) if now - finale.since > patience.as_millis() * MILLI => {
                 let name = self.clients.workloads[track].name();
                 self.stand_still(format!(
