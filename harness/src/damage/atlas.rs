@@ -35,6 +35,8 @@ pub(crate) struct Atlas {
     copies: Vec<DiskFaults>,
     /// Decides what is damaged, and when.
     pub(crate) prng: Prng,
+    /// Disks of which something was damaged, or replaced by something older, at any time.
+    ever_touched: BTreeSet<usize>,
     /// True when a majority of the disks was damaged at a time.
     went_beyond: bool,
     /// The entry that is lost on each disk that has it, when its node starts, and until when.
@@ -81,6 +83,7 @@ impl Atlas {
             disks: vec![DiskFaults::default(); nodes],
             copies: vec![DiskFaults::default(); nodes],
             prng,
+            ever_touched: BTreeSet::new(),
             went_beyond: false,
             common: None,
         }
@@ -94,6 +97,11 @@ impl Atlas {
     pub(crate) fn was_damaged(&self, at: usize) -> bool {
         let disk = &self.disks[at];
         disk.log_was_damaged || disk.hard_state_was_damaged
+    }
+
+    /// True when some byte of the disk was damaged, or is older than what was written last, at any time of the run.
+    pub(crate) fn was_ever_touched(&self, at: usize) -> bool {
+        self.ever_touched.contains(&at)
     }
 
     /// True when the batch that holds the entry was damaged.
@@ -147,6 +155,7 @@ impl Atlas {
 
     /// The copy is put in the place of the directory.
     pub(crate) fn note_put_back(&mut self, at: usize) {
+        self.ever_touched.insert(at);
         self.disks[at] = DiskFaults {
             is_damaged: true,
             ..self.copies[at].clone()
@@ -252,6 +261,7 @@ impl Atlas {
         old: &[u8],
         new: &[u8],
     ) {
+        self.ever_touched.insert(at);
         let disk = &mut self.disks[at];
         disk.is_damaged = true;
         if file == HARD_STATE_FILE {

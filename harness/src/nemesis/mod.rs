@@ -21,6 +21,7 @@ mod snapshot;
 mod starve;
 mod target;
 mod transfer;
+mod unprovoked;
 mod voters;
 
 use std::fs::File;

@@ -268,7 +268,7 @@ impl<'a> Stage<'a> {
             faults,
             crashes: self.cluster.crashes(),
             divergences: self.cluster.divergences(),
-            violations: self.nemesis.violations(),
+            violations: [self.nemesis.violations(), self.nemesis.unprovoked_damage()].concat(),
             cut_short,
             tested,
             network: self.cluster.network().about(),
