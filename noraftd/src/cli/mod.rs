@@ -6,6 +6,7 @@
 mod cert;
 mod check_disk;
 mod dev;
+mod events;
 mod given;
 mod inspect;
 mod join;
@@ -48,6 +49,7 @@ enum Verb {
     Serve(Box<serve::Serve>),
     Dev(dev::Dev),
     Status(status::AskStatus),
+    Events(events::AskEvents),
     Member(member::Member),
     Voters(voters::Voters),
     Transfer(transfer::Transfer),
@@ -82,6 +84,7 @@ pub fn main() -> ExitCode {
         Verb::Serve(verb) => verb.run(),
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
+        Verb::Events(verb) => verb.run(),
         Verb::Member(verb) => verb.run(),
         Verb::Voters(verb) => verb.run(),
         Verb::Transfer(verb) => verb.run(),

@@ -9,12 +9,14 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use noraft::LogPosition;
+use serde::de::DeserializeOwned;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{self, ClientConfig, ClientConnection, StreamOwned};
 
 use super::tls_flags;
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::local::events::EventsReport;
 use crate::local::members::MembersReport;
 use crate::local::status::StatusReport;
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
@@ -82,6 +84,31 @@ pub(super) fn ask_status(endpoint: &Endpoint) -> Result<(StatusReport, String), 
     }
 }
 
+/// Asks the node at `endpoint` for its last events, or the newest `most` of them; the text is the JSON as it came.
+pub(super) fn ask_for_events(
+    endpoint: &Endpoint,
+    most: Option<usize>,
+) -> Result<(EventsReport, String), QueryError> {
+    let most = most.map(|most| most.to_string());
+    let count = most.as_deref().map(|most| ["COUNT", most]);
+    let words: Vec<&str> = std::iter::once("NORAFT.EVENTS")
+        .chain(count.into_iter().flatten())
+        .collect();
+    ask_for_json(endpoint, &words)
+}
+
+/// Asks for what a node says in JSON; the text is that as it came.
+fn ask_for_json<T: DeserializeOwned>(endpoint: &Endpoint, words: &[&str]) -> Result<(T, String), QueryError> {
+    match ask(endpoint, words)? {
+        Value::Bulk(json) => {
+            let strange = |error: serde_json::Error| QueryError::Strange(endpoint.clone(), error.to_string());
+            let report = serde_json::from_slice(&json).map_err(strange)?;
+            Ok((report, String::from_utf8_lossy(&json).into_owned()))
+        }
+        other => Err(QueryError::of_answer(endpoint, other)),
+    }
+}
+
 /// Asks for the index that covers every write that was acknowledged before; without a leader, the node refuses.
 pub(super) fn ask_for_index(endpoint: &Endpoint) -> Result<u64, QueryError> {
     let strange = |text: String| QueryError::Strange(endpoint.clone(), text);
@@ -142,14 +169,7 @@ pub(super) fn ask_for_voters(endpoint: &Endpoint, voters: &[u64]) -> Result<(), 
 
 /// Asks the node at `endpoint` which members there are; the text is the JSON as it came.
 pub(super) fn ask_for_members(endpoint: &Endpoint) -> Result<(MembersReport, String), QueryError> {
-    match ask(endpoint, &["NORAFT.MEMBERS"])? {
-        Value::Bulk(json) => {
-            let strange = |error: serde_json::Error| QueryError::Strange(endpoint.clone(), error.to_string());
-            let report = serde_json::from_slice(&json).map_err(strange)?;
-            Ok((report, String::from_utf8_lossy(&json).into_owned()))
-        }
-        other => Err(QueryError::of_answer(endpoint, other)),
-    }
+    ask_for_json(endpoint, &["NORAFT.MEMBERS"])
 }
 
 /// Has the node at `endpoint` change the membership table, and waits until that is committed. Returns an id where a new

@@ -4,6 +4,7 @@
 
 pub mod alarms;
 mod command_docs;
+pub mod events;
 mod exposition;
 pub mod facts;
 pub mod figures;

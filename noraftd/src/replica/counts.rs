@@ -49,7 +49,7 @@ pub struct Ends {
 
 /// Why a node stops leading by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum EndReason {
+pub enum EndReason {
     /// It hears no majority.
     NoQuorum,
     /// Entries on its disk are damaged.

@@ -34,6 +34,7 @@ use crate::time::Instant;
 use super::Replica;
 use super::counts::EndReason;
 use super::glance::Canvassing;
+use super::notes::{CampaignReason, Note};
 use super::quorum::{has_quorum, is_majority};
 
 #[derive(Debug)]
@@ -334,10 +335,16 @@ impl Replica {
         if may && next_term(self.node.current_term()) == Some(campaign.term) {
             self.elections.unanimous = campaign.unanimous;
             self.elections.campaigns = self.elections.campaigns.saturating_add(1);
-            match campaign.wanted_until {
-                Some(_) => self.counts.campaigns_wanted += 1,
-                None => self.counts.campaigns += 1,
+            let why = match campaign.wanted_until {
+                Some(_) => CampaignReason::Wanted,
+                None => CampaignReason::NoLeader(self.leader_heard().map(|heard| self.now - heard)),
+            };
+            match why {
+                CampaignReason::Wanted => self.counts.campaigns_wanted += 1,
+                CampaignReason::NoLeader(_) => self.counts.campaigns += 1,
             }
+            let term = campaign.term;
+            self.notes.push(Note::Campaigns { term, why });
             self.node.handle_election_timeout();
         }
     }

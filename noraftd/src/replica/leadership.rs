@@ -14,6 +14,7 @@ use crate::time::Instant;
 use super::Replica;
 use super::counts::EndReason;
 use super::event::FollowerStatus;
+use super::notes::{LossReason, Note};
 use super::progress::Progress;
 
 #[derive(Debug)]
@@ -159,7 +160,15 @@ impl Replica {
     /// A leader that is not heard is not named, and nothing is sent there: it may have been deposed long ago.
     pub(super) fn forget_silent_leader(&mut self) {
         if self.leader_silence().is_some_and(|silence| silence <= self.now) {
+            self.note_leader_lost(LossReason::Silent);
             self.leadership.leader = None;
+        }
+    }
+
+    fn note_leader_lost(&mut self, why: LossReason) {
+        if let Some(leader) = self.leadership.leader {
+            let term = self.leadership.term;
+            self.notes.push(Note::LeaderLost { leader, term, why });
         }
     }
 
@@ -232,7 +241,9 @@ impl Replica {
         for (peer, progress) in std::mem::take(&mut self.leadership.progress) {
             self.counts.note_resent(peer, progress.resent());
         }
-        self.counts.ends.note(self.leadership.end_reason.take());
+        let (term, why) = (self.leadership.term, self.leadership.end_reason.take());
+        self.counts.ends.note(why);
+        self.notes.push(Note::LeadsNoMore { term, why });
         self.elections.forget_leader();
         self.return_forwarded();
         self.interrupt_reads();
@@ -261,6 +272,7 @@ impl Replica {
     pub(super) fn on_disconnected(&mut self, peer: NodeId) {
         self.leadership.connected.remove(&peer);
         if self.leadership.leader == Some(peer) {
+            self.note_leader_lost(LossReason::Disconnected);
             self.elections.forget_leader();
             let spread = 2 * self.config.heartbeat_interval;
             self.timers.hasten_election(self.now, spread);

@@ -15,7 +15,7 @@
 //!   it), `elections` (pre-vote, check-quorum), `transfer` (of leadership), `timers`;
 //! - damage: `repair`, `void` (entries that were never committed), `rebuild` (a log whose configurations a snapshot
 //!   corrects), `agreement` (whether the nodes hold the same);
-//! - for those who watch: `glance`, `counts`; for those who set it up: `config`.
+//! - for those who watch: `glance`, `counts`, `notes`; for those who set it up: `config`.
 
 mod agreement;
 mod ahead;
@@ -38,6 +38,7 @@ mod levels;
 mod log_clock;
 mod members;
 mod membership;
+pub mod notes;
 mod order;
 mod outbound;
 mod outputs;
@@ -83,6 +84,7 @@ use self::leadership::Leadership;
 use self::levels::Levels;
 use self::log_clock::LogClock;
 use self::members::Following;
+use self::notes::Notes;
 use self::outputs::Outputs;
 use self::pulses::Pulses;
 use self::repair::Repair;
@@ -141,6 +143,7 @@ pub struct Replica {
     agreement: Agreement,
 
     counts: Counts,
+    notes: Notes,
 }
 
 impl Replica {
@@ -205,6 +208,7 @@ impl Replica {
             repair: Repair::new(recovered.holes, term),
             agreement: Agreement::default(),
             counts: Counts::default(),
+            notes: Notes::default(),
         };
         covered
             .into_iter()

@@ -13,6 +13,7 @@ use super::clock;
 use super::node_info::NodeInfo;
 use super::resources;
 use crate::local::alarms::{Alarms, Change, Symptoms};
+use crate::local::events::Event;
 use crate::replica::event::Status;
 
 /// Looks for as long as the process lives.
@@ -26,12 +27,10 @@ pub(super) async fn watch(node: Rc<NodeInfo>) {
             .borrow_mut()
             .update(clock::now(), clock::wall(), &symptoms);
         for change in changes {
-            match change {
-                Change::Raised(kind, why) => tracing::error!("alarm {}: {why}", kind.name()),
-                Change::Over(kind) => {
-                    tracing::info!("alarm {} is over; SIGUSR2 takes it off the list", kind.name())
-                }
-            }
+            node.journal.note(&match change {
+                Change::Raised(kind, why) => Event::AlarmRaised { kind, why },
+                Change::Over(kind) => Event::AlarmOver { kind },
+            });
         }
     }
 }

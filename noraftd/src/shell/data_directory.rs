@@ -12,12 +12,14 @@ use std::sync::atomic::Ordering;
 use noraft::{LogIndex, NodeId};
 
 use super::clock;
+use super::journal::Journal;
 use super::loading::{Loading, Progress};
 use super::signals::Signals;
 use super::sockets::Listener;
 use super::start_error::StartError;
 use crate::config::ServeConfig;
 use crate::level::Level;
+use crate::local::events::Event;
 use crate::protocol::peer::{Starts, TERM_END};
 use crate::record::{SnapshotId, genesis_config};
 use crate::recovered::Recovered;
@@ -261,9 +263,15 @@ fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Logs what recovery found, and returns it for the status.
-pub(super) fn log_recovery(store: &Store) -> Vec<String> {
+pub(super) fn log_recovery(store: &Store, journal: &Journal) -> Vec<String> {
     let lines = recovery_lines(store);
-    lines.iter().for_each(|line| tracing::info!("{line}"));
+    if let Some((summary, findings)) = lines.split_first() {
+        tracing::info!("{summary}");
+        for finding in findings {
+            let finding = finding.clone();
+            journal.note(&Event::Recovered { finding });
+        }
+    }
     lines
 }
 

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use noraft::{NodeId, Term};
+use noraft::NodeId;
 use tokio::time::{Instant as TokioInstant, Sleep, sleep_until};
 
 use super::alarms;
@@ -18,13 +18,14 @@ use super::clock;
 use super::data_directory::note_removed;
 use super::inbox::Inbox;
 use super::membership::Membership;
+use super::notices::Notices;
 use super::peers::Peers;
 use super::signals::{Signals, Wish};
 use super::storage::Storage;
 use crate::exit::Exit;
-use crate::level::Level;
+use crate::local::events::Event;
 use crate::replica::Replica;
-use crate::replica::event::{Divergence, Input, Output};
+use crate::replica::event::{Input, Output};
 use crate::storage::{Fetch, SnapshotJob};
 use crate::time::Instant;
 
@@ -44,18 +45,7 @@ pub(super) struct EventLoop {
     is_behind: bool,
     /// True from `Persist` until `Synced`.
     is_syncing: bool,
-    /// Whether the disk is too slow for the election timeout, as it was said last.
-    is_disk_too_slow: bool,
-    /// True until the replica has caught up, when it had to abstain at the start.
-    is_abstaining: bool,
-    /// The level in force, as it was said last.
-    level: Level,
-    /// Where the nodes differ, as it was said last.
-    divergence: Option<Divergence>,
-    /// Damaged entries that were reported to the operator.
-    holes: u64,
-    /// The term and leader that were last reported to the operator.
-    reported: (Term, Option<NodeId>),
+    notices: Notices,
     /// The last leader that was known.
     last_leader: Option<NodeId>,
     timer: Timer,
@@ -71,8 +61,7 @@ impl EventLoop {
         clients: Rc<Clients>,
         membership: Membership,
     ) -> Self {
-        let is_abstaining = replica.borrow().status().elections.abstaining;
-        let level = replica.borrow().machine().level();
+        let notices = Notices::new(&replica.borrow());
         Self {
             replica,
             inbox,
@@ -84,12 +73,7 @@ impl EventLoop {
             inputs: Vec::new(),
             is_behind: false,
             is_syncing: false,
-            is_abstaining,
-            level,
-            divergence: None,
-            is_disk_too_slow: false,
-            holes: 0,
-            reported: (Term::ZERO, None),
+            notices,
             last_leader: None,
             timer: Timer::default(),
         }
@@ -104,7 +88,7 @@ impl EventLoop {
                 biased;
                 wish = signals.next() => match wish {
                     Wish::Stop(name) => {
-                        tracing::info!("{name}: stopping; once more to stop at once");
+                        self.clients.node().journal.note(&Event::Stops { signal: name });
                         return;
                     }
                     Wish::Reload => self.clients.node().reload(),
@@ -210,7 +194,8 @@ impl EventLoop {
         let from_peers = &self.clients.node().from_peers;
         from_peers.note_term(replica.node().current_term());
         from_peers.note_level(replica.machine().level());
-        self.notice_changes(&replica);
+        let events = self.notices.look(&mut replica);
+        self.notice_changes(&replica, &events);
         let has_applied = replica.machine().applied_index() > applied;
         drop(replica);
         self.peers.flush();
@@ -227,8 +212,13 @@ impl EventLoop {
         }
     }
 
-    /// Reports to the operator which node leads, and to the disk that the node has caught up.
-    fn notice_changes(&mut self, replica: &Replica) {
+    /// Notes what has happened, and reports to the disk that the node has caught up.
+    fn notice_changes(&mut self, replica: &Replica, events: &[Event]) {
+        let (term, applied) = (replica.node().current_term(), replica.machine().applied_index());
+        self.clients
+            .node()
+            .journal
+            .note_position(term.get(), applied.get());
         if let Some(index) = replica.unknown_entry() {
             tracing::error!(
                 "entry {} is of a level that this version does not support: start a later version of noraftd with this directory",
@@ -236,54 +226,24 @@ impl EventLoop {
             );
             Exit::UnknownEntry.now();
         }
-        let level = replica.machine().level();
-        if std::mem::replace(&mut self.level, level) != level {
-            tracing::info!("the cluster is at level {level}");
-        }
-        let holes = replica.status().damage.holes;
-        if holes != self.holes {
-            match holes {
-                0 => tracing::info!("every damaged entry is repaired"),
-                _ => tracing::warn!("{holes} entries of the log are damaged and not repaired yet"),
+        for event in events {
+            if let Event::Leads { leader, .. } = event {
+                self.count_leader(*leader);
             }
-            self.holes = holes;
-        }
-        let divergence = replica.divergence();
-        if divergence != self.divergence {
-            match divergence {
-                None => tracing::info!("the nodes agree again"),
-                Some(divergence) => tracing::error!("{divergence}"),
+            if *event == Event::CaughtUp {
+                self.storage.caught_up();
             }
-            self.divergence = divergence;
-        }
-        let is_slow = replica.status().elections.disk_too_slow;
-        if std::mem::replace(&mut self.is_disk_too_slow, is_slow) != is_slow {
-            if is_slow {
-                tracing::warn!("the disk syncs too slowly for the election timeout: elections wait for it");
-            } else {
-                tracing::info!("the disk syncs fast enough for the election timeout again");
-            }
-        }
-        if self.is_abstaining && !replica.status().elections.abstaining {
-            self.is_abstaining = false;
-            tracing::info!("caught up with the leader: votes and campaigns again");
-            self.storage.caught_up();
+            self.clients.node().journal.note(event);
         }
         self.clients.note_leader(replica.leader());
         self.membership.follow(replica);
         self.notice_removal(replica);
-        let now = (replica.node().current_term(), replica.leader());
-        if now == self.reported {
-            return;
-        }
-        self.reported = now;
-        if now.1.is_some() && std::mem::replace(&mut self.last_leader, now.1) != now.1 {
+    }
+
+    fn count_leader(&mut self, leader: NodeId) {
+        if self.last_leader.replace(leader) != Some(leader) {
             let changes = &self.clients.node().observed.loops.leader_changes;
             changes.set(changes.get() + 1);
-        }
-        match now {
-            (term, Some(leader)) => tracing::info!("term {}: node {} leads", term.get(), leader.get()),
-            (term, None) => tracing::info!("term {}: no leader is known", term.get()),
         }
     }
 
@@ -295,9 +255,10 @@ impl EventLoop {
         let Some(source) = self.membership.removed_says(replica) else {
             return;
         };
-        tracing::error!(
-            "this node was removed from the cluster ({source} says so): it stops, and does not start again with this directory"
-        );
+        let event = Event::Removed {
+            source: source.clone(),
+        };
+        self.clients.node().journal.note(&event);
         let directory = &self.clients.node().config.data_dir;
         if let Err(error) = note_removed(directory, &format!("{source} says so\n")) {
             // The next start hears it from the others again.

@@ -13,12 +13,14 @@ use noraft::{ClusterConfig, NodeId};
 
 use super::clock;
 use super::inbox::Inbox;
+use super::journal::Journal;
 use super::node_info::NodeInfo;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
 use super::places::Places;
 use crate::admission::Roll;
 use crate::endpoint::Endpoint;
+use crate::local::events::{Event, MemberEvent};
 use crate::machine::Members;
 use crate::protocol::command::{Addresses, Member, MemberChange, Part, Request};
 use crate::replica::event::{ConnectionId, Input, RequestId};
@@ -34,6 +36,7 @@ pub(super) struct Membership {
     peers: Rc<Peers>,
     from_peers: Rc<PeerListener>,
     inbox: Rc<Inbox>,
+    journal: Journal,
     seen: Option<Seen>,
     addresses: BTreeMap<NodeId, Endpoint>,
     gone: BTreeSet<NodeId>,
@@ -77,6 +80,7 @@ impl Membership {
             peers: Rc::clone(&node.peers),
             from_peers: Rc::clone(&node.from_peers),
             inbox: Rc::clone(inbox),
+            journal: node.journal.clone(),
             seen: None,
             addresses: BTreeMap::new(),
             gone: BTreeSet::new(),
@@ -108,10 +112,25 @@ impl Membership {
                 places,
                 ahead: ahead.clone(),
             };
+            self.note_changes(&seen);
             self.take_over(&seen);
             self.seen = Some(seen);
         }
         self.write_down(replica);
+    }
+
+    /// Says what is another way than it was.
+    fn note_changes(&self, seen: &Seen) {
+        let Some(before) = &self.seen else { return };
+        let changes = member_events(&before.members, &seen.members);
+        changes.iter().for_each(|event| self.journal.note(event));
+        let (was, is) = (&before.config, &seen.config);
+        if (&was.voters, &was.new_voters) != (&is.voters, &is.new_voters) {
+            self.journal.note(&Event::Voters {
+                voters: is.voters.iter().copied().collect(),
+                new_voters: is.new_voters.iter().copied().collect(),
+            });
+        }
     }
 
     /// Nodes may be where the log says last, though that is not applied yet.
@@ -318,6 +337,37 @@ impl Membership {
             }
         };
         ids.into_iter().map(row).collect()
+    }
+}
+
+/// What became of each row.
+fn member_events(before: &Members, now: &Members) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut note = |id, change| events.push(Event::Member { id, change });
+    for row in now.iter() {
+        let (part, address) = (part_word(row.part), &row.addresses.peer);
+        let Some(was) = before.get(row.id) else {
+            let address = address.clone();
+            note(row.id, MemberEvent::Added { part, address });
+            continue;
+        };
+        if was.part != row.part {
+            note(row.id, MemberEvent::Part(part));
+        }
+        if was.addresses.peer != *address {
+            note(row.id, MemberEvent::Moved(address.clone()));
+        }
+    }
+    let gone = before.iter().filter(|row| now.get(row.id).is_none());
+    gone.for_each(|row| note(row.id, MemberEvent::Removed));
+    events
+}
+
+fn part_word(part: Part) -> &'static str {
+    match part {
+        Part::Learner => "learner",
+        Part::Joining => "learner until it has caught up",
+        Part::Voter => "voter",
     }
 }
 

@@ -10,6 +10,7 @@ use noraft::NodeId;
 
 use super::clock;
 use super::figures::Figures;
+use super::journal::Journal;
 use super::keyring::Keyring;
 use super::peer_listener::PeerListener;
 use super::peers::Peers;
@@ -18,6 +19,7 @@ use crate::config::ServeConfig;
 use crate::endpoint::Endpoint;
 use crate::level::Level;
 use crate::local::alarms::Alarms;
+use crate::local::events::EventsReport;
 use crate::local::facts::{ClientAddress, ClientFacts, ProcessFacts, ServerFacts};
 use crate::local::figures::LoopFigures;
 use crate::local::status::{
@@ -62,6 +64,8 @@ pub(super) struct NodeInfo {
     pub(super) clients_max: u64,
     /// Where clients reach this node.
     pub(super) addresses: Addresses,
+    /// What has happened.
+    pub(super) journal: Journal,
     /// What changes while it runs.
     pub(super) observed: Observed,
 }
@@ -271,6 +275,18 @@ impl NodeInfo {
                 peers: self.peers.report(),
             },
         }
+    }
+
+    /// The answer to `NORAFT.EVENTS`: the newest `most`.
+    pub(super) fn events_json(&self, most: usize) -> String {
+        let (before, events) = self.journal.newest(most);
+        let report = EventsReport {
+            cluster: self.config.cluster.clone(),
+            id: self.config.id.get(),
+            before,
+            events,
+        };
+        serde_json::to_string(&report).expect("a report is plain data")
     }
 
     fn uptime_ms(&self) -> u64 {

@@ -21,6 +21,7 @@ use super::door::{self, Entrance};
 use super::event_loop::EventLoop;
 use super::http::Http;
 use super::inbox::Inbox;
+use super::journal::Journal;
 use super::keyring::Keyring;
 use super::loading::{Loading, Progress};
 use super::membership::Membership;
@@ -37,6 +38,7 @@ use super::tls::Tls;
 use crate::config::{PeerAuth, ServeConfig};
 use crate::endpoint::Endpoint;
 use crate::exit::Exit;
+use crate::local::events::Event;
 use crate::replica::{Replica, ReplicaConfig, SnapshotConfig};
 use crate::store::{KnownPeers, Store, genesis};
 use crate::tls::TlsMode;
@@ -73,10 +75,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut signals = Signals::listen()?;
     keep_a_thread().await?;
     let files_max = descriptors::raise_limit()?;
-    let keyring = Rc::new(Keyring::open(
-        config.peers.auth,
-        config.peers.secret_file.clone(),
-    )?);
+    let keyring = open_keyring(&config)?;
     let tls = Tls::open(config.tls.clone())?;
     let progress = Arc::new(Progress::default());
     let disk = use_directory(&config, &progress)?;
@@ -92,8 +91,9 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     };
     let (store, recovered, snapshot) = (loaded.store, loaded.recovered, loaded.snapshot);
     let (identity, payload_bytes_max) = (store.identity(), store.payload_bytes_max());
-    let recovery = log_recovery(&store);
-    let storage = Storage::start(store, &config.data_dir, config.disk.scrub_rate)?;
+    let journal = Journal::default();
+    let recovery = log_recovery(&store, &journal);
+    let storage = Storage::start(store, &config.data_dir, config.disk.scrub_rate, &journal)?;
     let mut replica = Replica::recover(&replica_config(&config), boot, recovered, snapshot);
     replica.look_ahead(loaded.ahead);
     let replica = Rc::new(RefCell::new(replica));
@@ -131,6 +131,7 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
         clients_max,
         addresses,
         config,
+        journal,
         observed: Observed::default(),
     });
     let membership = Membership::new(&node, &introduction.places, &inbox);
@@ -139,6 +140,11 @@ async fn serve(config: ServeConfig) -> Result<Exit, StartError> {
     let mut event_loop = EventLoop::new(replica, inbox, storage, peers, clients, membership);
     event_loop.serve(&mut signals).await;
     leave(event_loop, accepting, &mut signals).await
+}
+
+fn open_keyring(config: &ServeConfig) -> Result<Rc<Keyring>, StartError> {
+    let (mode, file) = (config.peers.auth, config.peers.secret_file.clone());
+    Ok(Rc::new(Keyring::open(mode, file)?))
 }
 
 /// Hands over, then takes leave of clients; a second signal ends it at once.
@@ -234,10 +240,9 @@ fn announce(node: &NodeInfo) {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ");
-    tracing::info!(
-        "node {id} of cluster '{}' serves clients on {addresses}",
-        node.config.cluster
-    );
+    let cluster = &node.config.cluster;
+    let text = format!("node {id} of cluster '{cluster}' serves clients on {addresses}");
+    node.journal.note(&Event::Started { text });
 }
 
 fn replica_config(config: &ServeConfig) -> ReplicaConfig {

@@ -6,6 +6,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 
 use tokio::sync::mpsc;
 
+use super::journal::Journal;
+use crate::local::events::Event;
 use crate::replica::event::Input;
 use crate::storage::{SnapshotJob, SnapshotStep};
 use crate::store::Snapshots;
@@ -22,11 +24,16 @@ impl SnapshotThread {
     /// # Errors
     ///
     /// When the system is out of threads.
-    pub(super) fn start(snapshots: Snapshots, done: mpsc::Sender<Input>) -> std::io::Result<Self> {
+    pub(super) fn start(
+        snapshots: Snapshots,
+        done: mpsc::Sender<Input>,
+        journal: &Journal,
+    ) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
+        let journal = journal.clone();
         std::thread::Builder::new()
             .name("disk-snapshots".into())
-            .spawn(move || run(&snapshots, &todo, &done))?;
+            .spawn(move || run(&snapshots, &todo, &done, &journal))?;
         Ok(Self { jobs })
     }
 
@@ -39,7 +46,7 @@ impl SnapshotThread {
     }
 }
 
-fn run(snapshots: &Snapshots, todo: &Receiver<SnapshotJob>, done: &mpsc::Sender<Input>) {
+fn run(snapshots: &Snapshots, todo: &Receiver<SnapshotJob>, done: &mpsc::Sender<Input>, journal: &Journal) {
     while let Ok(job) = todo.recv() {
         let input = match job.run(snapshots) {
             SnapshotStep::Done { input, missed } => {
@@ -54,8 +61,7 @@ fn run(snapshots: &Snapshots, todo: &Receiver<SnapshotJob>, done: &mpsc::Sender<
             }
         };
         if let Input::SnapshotSaved(Some(id)) = &input {
-            let (index, bytes) = (id.position.index.get(), id.bytes);
-            tracing::info!("took a snapshot of entry {index}: {bytes} bytes");
+            journal.note(&Event::SnapshotTaken(*id));
         }
         if done.blocking_send(input).is_err() {
             return;

@@ -15,9 +15,11 @@ use tokio::sync::mpsc;
 use super::clock;
 use super::directory_watch::DirectoryWatch;
 use super::figures::Figures;
+use super::journal::Journal;
 use super::reading::Reading;
 use super::snapshots::SnapshotThread;
 use crate::exit::Exit;
+use crate::local::events::Event;
 use crate::record::{Batch, BatchId, HardState, Record};
 use crate::replica::event::{Input, Room};
 use crate::storage::driver::Done;
@@ -43,14 +45,19 @@ impl Storage {
     /// # Errors
     ///
     /// When the system is out of threads.
-    pub(super) fn start(store: Store, directory: &Path, scrub_rate: u64) -> std::io::Result<Self> {
+    pub(super) fn start(
+        store: Store,
+        directory: &Path,
+        scrub_rate: u64,
+        journal: &Journal,
+    ) -> std::io::Result<Self> {
         let (jobs, todo) = sync_channel(JOBS_MAX);
         let (fetches, wanted) = sync_channel(1);
         let (report, done) = mpsc::channel(REPORTS_MAX);
         let figures = Arc::new(Figures::default());
         let reader = store.reader();
         let votes = start_voting(store.votes(), report.clone())?;
-        let snapshots = SnapshotThread::start(store.snapshots(), report.clone())?;
+        let snapshots = SnapshotThread::start(store.snapshots(), report.clone(), journal)?;
         let read_figures = Arc::clone(&figures);
         let now = clock::now();
         let writer = WriteThread {
@@ -59,6 +66,7 @@ impl Storage {
             watched_at: now,
             done: report.clone(),
             figures: Arc::clone(&figures),
+            journal: journal.clone(),
         };
         let writer = std::thread::Builder::new()
             .name("disk-writer".into())
@@ -198,6 +206,7 @@ struct WriteThread {
     watched_at: Instant,
     done: mpsc::Sender<Input>,
     figures: Arc<Figures>,
+    journal: Journal,
 }
 
 impl WriteThread {
@@ -282,10 +291,8 @@ impl WriteThread {
         }
         let was_full = self.figures.set_full(room != Room::Plenty);
         match (was_full, room) {
-            (_, Room::Plenty) => tracing::info!("the disk has room again"),
-            (false, Room::Low | Room::Spent) => {
-                tracing::error!("no room on the disk for another segment; writes are refused until there is");
-            }
+            (_, Room::Plenty) => self.journal.note(&Event::Room { is_there: true }),
+            (false, Room::Low | Room::Spent) => self.journal.note(&Event::Room { is_there: false }),
             (true, Room::Low | Room::Spent) => {}
         }
         self.driver.note_reported(room);

@@ -24,7 +24,7 @@ pub(crate) fn members(at: &Node) -> Option<MembersReport> {
 }
 
 /// Three nodes over TCP with a membership table.
-fn with_table() -> Cluster {
+pub(crate) fn with_table() -> Cluster {
     let cluster = Cluster::start(3, PeersOver::Tcp);
     let address = cluster.nodes[0].unix().display().to_string();
     eventually("the level rises", || {

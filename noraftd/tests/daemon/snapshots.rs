@@ -10,10 +10,10 @@ use crate::support::node::Node;
 use crate::support::program::{noraftd, text};
 use noraftd::protocol::resp::Value;
 
-const SMALL: [&str; 4] = ["--segment-bytes", "256KiB", "--snapshot-log-bytes", "256KiB"];
+pub(crate) const SMALL: [&str; 4] = ["--segment-bytes", "256KiB", "--snapshot-log-bytes", "256KiB"];
 
 /// Writes `count` values of 1 KiB under a hundred keys, and one entry each to a stream.
-fn fill(client: &mut Client, from: usize, count: usize) {
+pub(crate) fn fill(client: &mut Client, from: usize, count: usize) {
     for n in from..from + count {
         let value = format!("{n:0>1024}");
         client

@@ -17,6 +17,8 @@ use crate::record::MEMBERS_MAX;
 pub enum OwnCommand {
     /// `NORAFT.STATUS`: everything about the node, in JSON.
     Status,
+    /// `NORAFT.EVENTS [COUNT n]`: what has happened to the node, in JSON; the newest only.
+    Events(Option<usize>),
     /// `NORAFT.INDEX`: the index that covers every write acknowledged before; refused without a leader.
     Index,
     /// `NORAFT.STALENESS [ms]`: how old the state may be that answers this connection's reads after `READONLY`; or, without a
@@ -71,7 +73,12 @@ impl OwnCommand {
     /// True for what takes more rights than reaching the port.
     pub fn is_order(&self) -> bool {
         match self {
-            Self::Status | Self::Members | Self::Staleness(_) | Self::Challenge | Self::Prove(_) => false,
+            Self::Status
+            | Self::Events(_)
+            | Self::Members
+            | Self::Staleness(_)
+            | Self::Challenge
+            | Self::Prove(_) => false,
             Self::Limit(limit) => limit.is_some(),
             Self::Snapshot
             | Self::ReadSnapshot { .. }
@@ -98,6 +105,8 @@ impl OwnCommand {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match *words {
             ["NORAFT.STATUS"] => Some(Self::Status),
+            ["NORAFT.EVENTS"] => Some(Self::Events(None)),
+            ["NORAFT.EVENTS", "COUNT", most] => Some(Self::Events(Some(most.parse().ok()?))),
             ["NORAFT.MEMBERS"] => Some(Self::Members),
             // An address keeps its case.
             ["NORAFT.MEMBER", verb, ref rest @ ..] => parse_member(verb, rest, args.get(2..)?),
@@ -278,6 +287,9 @@ mod tests {
         assert_eq!(parsed("noraft.status"), Some(OwnCommand::Status));
         for line in [
             "NORAFT.STATUS now",
+            "NORAFT.EVENTS 3",
+            "NORAFT.EVENTS COUNT",
+            "NORAFT.EVENTS COUNT -1",
             "NORAFT.SNAPSHOT READ 1 2",
             "NORAFT.SNAPSHOT READ 1 2 x",
             "NORAFT.READMIT 1 g",

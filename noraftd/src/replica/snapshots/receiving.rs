@@ -10,6 +10,7 @@ use crate::protocol::peer::PeerMessage;
 use crate::record::SnapshotId;
 use crate::replica::Replica;
 use crate::replica::event::{Output, Received, Snapshot};
+use crate::replica::notes::Note;
 use crate::replica::outputs::Outputs;
 use crate::replica::rebuild::Taken;
 
@@ -167,6 +168,7 @@ impl Replica {
             self.durability.cut(applied);
         }
         self.counts.snapshots_installed += 1;
+        self.notes.push(Note::SnapshotInstalled(id));
         self.clock.follow(head.stamp);
         self.applied.replace(machine, position.index);
         self.content.ahead.forget_until(position.index);

@@ -13,6 +13,7 @@ use crate::chain::Chain;
 use crate::protocol::peer::PeerMessage;
 use crate::record::SnapshotId;
 use crate::replica::event::Output;
+use crate::replica::notes::{Note, Notes};
 use crate::replica::outputs::Outputs;
 use crate::replica::progress::Progress;
 use crate::replica::{Replica, ReplicaConfig};
@@ -70,6 +71,7 @@ pub(in crate::replica) struct Sender<'a> {
     chain: &'a Chain,
     progress: &'a mut BTreeMap<NodeId, Progress>,
     snapshots: &'a mut Snapshots,
+    notes: &'a mut Notes,
     outputs: &'a mut Outputs,
 }
 
@@ -82,6 +84,7 @@ impl Replica {
             chain: &self.content.chain,
             progress: &mut self.leadership.progress,
             snapshots: &mut self.snapshots,
+            notes: &mut self.notes,
             outputs: &mut self.outputs,
         }
     }
@@ -209,6 +212,8 @@ impl Sender<'_> {
         }
         transfer.next = next;
         if next >= transfer.id.bytes {
+            let (to, id) = (from, transfer.id);
+            self.notes.push(Note::SnapshotSent { to, id });
             self.snapshots.sending.transfers.remove(&from);
             if let Some(progress) = self.progress.get_mut(&from) {
                 progress.ask();

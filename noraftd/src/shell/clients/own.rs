@@ -33,6 +33,10 @@ impl Clients {
             OwnCommand::Challenge => Reply::Error("ERR this node has no peer secret to ask for".to_owned()),
             OwnCommand::Prove(answer) => door.prove(&self.node.keyring, &answer),
             OwnCommand::Status => Reply::Bulk(self.status_json().into()),
+            OwnCommand::Events(most) => {
+                let json = self.node.events_json(most.unwrap_or(usize::MAX));
+                Reply::Bulk(json.into())
+            }
             OwnCommand::Staleness(None) => self.staleness(),
             OwnCommand::Staleness(limit) => {
                 connection.session.borrow_mut().reads.staleness_max = limit;
