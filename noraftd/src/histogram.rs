@@ -39,6 +39,13 @@ impl Histogram {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
+    /// The first bound that so many of a thousand do not exceed; `None` of nothing, and where they exceed every bound.
+    pub fn quantile(&self, permille: u64) -> Option<Duration> {
+        let wanted = (self.count() * permille).div_ceil(1000).max(1);
+        let mut bounds = self.cumulative();
+        bounds.find_map(|(bound, count)| (count >= wanted).then_some(bound))
+    }
+
     /// Each bound, and how many were not longer.
     pub fn cumulative(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         let mut below = 0;
@@ -96,6 +103,22 @@ mod tests {
                 (1, Duration::from_nanos(nanos))
             );
         }
+    }
+
+    #[test]
+    fn a_quantile_is_a_bound_that_so_many_do_not_exceed() {
+        let histogram = Histogram::default();
+        assert_eq!(histogram.quantile(500), None);
+        for micros in [10, 10, 10, 100_000] {
+            histogram.observe(Duration::from_micros(micros));
+        }
+        let micros = |permille| histogram.quantile(permille).map(|bound| bound.as_micros());
+        assert_eq!(
+            [0, 500, 750, 751].map(micros),
+            [Some(16), Some(16), Some(16), Some(131_072)]
+        );
+        histogram.observe(Duration::from_secs(60));
+        assert_eq!(micros(990), None, "it exceeds every bound");
     }
 
     #[test]

@@ -221,7 +221,7 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// More say nothing new.
 const BATCHES_MAX: usize = 100_000;
 /// Four for an election; and twice that, for the next one may be among the slowest.
-const SYNCS_PER_TIMEOUT: u32 = 8;
+pub(super) const SYNCS_PER_TIMEOUT: u32 = 8;
 
 const EXAMPLES: &str = "\
 Examples:

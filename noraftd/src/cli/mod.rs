@@ -6,6 +6,7 @@
 mod cert;
 mod check_disk;
 mod dev;
+mod doctor;
 mod events;
 mod given;
 mod inspect;
@@ -50,6 +51,7 @@ enum Verb {
     Dev(dev::Dev),
     Status(status::AskStatus),
     Events(events::AskEvents),
+    Doctor(doctor::Doctor),
     Member(member::Member),
     Voters(voters::Voters),
     Transfer(transfer::Transfer),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Verb::Dev(verb) => verb.run(),
         Verb::Status(verb) => verb.run(),
         Verb::Events(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(),
         Verb::Member(verb) => verb.run(),
         Verb::Voters(verb) => verb.run(),
         Verb::Transfer(verb) => verb.run(),

@@ -19,6 +19,7 @@ use crate::exit::Exit;
 use crate::local::events::EventsReport;
 use crate::local::members::MembersReport;
 use crate::local::status::StatusReport;
+use crate::local::vitals::VitalsReport;
 use crate::protocol::resp::{Value, ValueDecoder, ValueError};
 use crate::secret::{Secrets, SecretsError, from_hex, to_hex};
 
@@ -95,6 +96,11 @@ pub(super) fn ask_for_events(
         .chain(count.into_iter().flatten())
         .collect();
     ask_for_json(endpoint, &words)
+}
+
+/// Asks the node at `endpoint` how it is set, and how its machine, disk and clock fare.
+pub(super) fn ask_for_vitals(endpoint: &Endpoint) -> Result<VitalsReport, QueryError> {
+    ask_for_json(endpoint, &["NORAFT.VITALS"]).map(|(report, _)| report)
 }
 
 /// Asks for what a node says in JSON; the text is that as it came.

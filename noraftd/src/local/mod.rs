@@ -18,3 +18,4 @@ pub mod session;
 pub mod status;
 pub mod subscriptions;
 pub mod transaction;
+pub mod vitals;

@@ -190,7 +190,7 @@ pub struct ConnectionReport {
 }
 
 /// How far a node is that still reads its directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadingReport {
     /// Bytes of log and snapshots in the directory.
     pub total_bytes: u64,

@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -19,7 +18,6 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Mutex;
 use tokio::task::AbortHandle;
 
 use super::clients::Clients;
@@ -27,7 +25,7 @@ use super::clock;
 use super::descriptors::HTTP_CONNECTIONS;
 use super::loading::Loading;
 use super::rate_limited_warning::RateLimitedWarning;
-use super::resources;
+use super::resources::Looks;
 use super::sockets::{Listener, Stream};
 use crate::local::figures::ProcessFigures;
 use crate::local::readiness::{Condition, checks, details, is_ready, summary};
@@ -38,8 +36,7 @@ pub(super) struct Http {
     data_dir: PathBuf,
     /// When the process started, in seconds since the Unix epoch.
     started_seconds: u64,
-    /// One look at the file system at a time, should it hang.
-    looking: Arc<Mutex<()>>,
+    looks: Looks,
     /// Conversations, the oldest first; some have ended.
     conversations: RefCell<VecDeque<AbortHandle>>,
     warnings: RateLimitedWarning,
@@ -69,7 +66,7 @@ impl Http {
             source: RefCell::new(Source::Loading(loading)),
             data_dir,
             started_seconds: (clock::unix_micros() / 1_000_000).saturating_sub(uptime_seconds),
-            looking: Arc::default(),
+            looks: Looks::default(),
             conversations: RefCell::default(),
             warnings: RateLimitedWarning::default(),
         })
@@ -148,7 +145,7 @@ impl Http {
                 ..Page::text(StatusCode::OK, self.status_json())
             },
             "/metrics" => {
-                let process = self.look().await;
+                let process = self.looks.look(&self.data_dir, self.started_seconds).await;
                 Page {
                     kind: "text/plain; version=0.0.4; charset=utf-8",
                     ..Page::text(StatusCode::OK, self.metrics(&process))
@@ -177,19 +174,6 @@ impl Http {
             Source::Loading(loading) => loading.metrics(process),
             Source::Running(clients) => clients.metrics(process),
         }
-    }
-
-    /// What the system says, asked on another thread: a file system may hang.
-    async fn look(&self) -> ProcessFigures {
-        let turn = Arc::clone(&self.looking).lock_owned().await;
-        let (directory, started) = (self.data_dir.clone(), self.started_seconds);
-        let looked = tokio::task::spawn_blocking(move || {
-            let figures = resources::figures(&directory, started);
-            drop(turn);
-            figures
-        });
-        // A panic there ends the process; what is left is a node that stops, which may say nothing.
-        looked.await.unwrap_or_default()
     }
 }
 
@@ -248,6 +232,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::sync::atomic::Ordering;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

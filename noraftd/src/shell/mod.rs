@@ -51,6 +51,7 @@ mod test_support;
 mod tls;
 mod tls_line;
 mod unfinished;
+mod vitals;
 
 pub use run::run;
 pub use start_error::StartError;

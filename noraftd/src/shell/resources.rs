@@ -2,13 +2,34 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage};
 use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeVal;
+use tokio::sync::Mutex;
 
 use crate::local::facts::Resources;
 use crate::local::figures::ProcessFigures;
+
+/// Looks at the system, on another thread, one at a time: a file system may hang.
+#[derive(Debug, Default)]
+pub(super) struct Looks(Arc<Mutex<()>>);
+
+impl Looks {
+    /// What the system says of this process, which began then, and of its directory.
+    pub(super) async fn look(&self, directory: &Path, started_seconds: u64) -> ProcessFigures {
+        let turn = Arc::clone(&self.0).lock_owned().await;
+        let directory = directory.to_owned();
+        let looked = tokio::task::spawn_blocking(move || {
+            let figures = figures(&directory, started_seconds);
+            drop(turn);
+            figures
+        });
+        // A panic there ends the process; what is left is a node that stops, which may say nothing.
+        looked.await.unwrap_or_default()
+    }
+}
 
 /// Asks the kernel. What it does not say is zero.
 pub(super) fn used() -> Resources {
@@ -59,7 +80,7 @@ fn own_group() -> Option<String> {
 }
 
 /// The same, and what its directory has. It may wait for the file system: not for the thread that serves.
-pub(super) fn figures(directory: &Path, started_seconds: u64) -> ProcessFigures {
+fn figures(directory: &Path, started_seconds: u64) -> ProcessFigures {
     let entries = |path: &str| fs::read_dir(path).map_or(0, |entries| entries.count() as u64);
     let disk = statvfs(directory).map_or((0, 0), |disk| {
         (

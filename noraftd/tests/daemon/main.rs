@@ -5,6 +5,7 @@ mod clients;
 mod cluster;
 mod deploy;
 mod disk;
+mod doctor;
 mod events;
 mod expiry;
 mod file_sizes;

@@ -17,6 +17,8 @@ use crate::record::MEMBERS_MAX;
 pub enum OwnCommand {
     /// `NORAFT.STATUS`: everything about the node, in JSON.
     Status,
+    /// `NORAFT.VITALS`: how the node is set, and how its machine, disk and clock fare, in JSON.
+    Vitals,
     /// `NORAFT.EVENTS [COUNT n]`: what has happened to the node, in JSON; the newest only.
     Events(Option<usize>),
     /// `NORAFT.INDEX`: the index that covers every write acknowledged before; refused without a leader.
@@ -74,6 +76,7 @@ impl OwnCommand {
     pub fn is_order(&self) -> bool {
         match self {
             Self::Status
+            | Self::Vitals
             | Self::Events(_)
             | Self::Members
             | Self::Staleness(_)
@@ -105,6 +108,7 @@ impl OwnCommand {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match *words {
             ["NORAFT.STATUS"] => Some(Self::Status),
+            ["NORAFT.VITALS"] => Some(Self::Vitals),
             ["NORAFT.EVENTS"] => Some(Self::Events(None)),
             ["NORAFT.EVENTS", "COUNT", most] => Some(Self::Events(Some(most.parse().ok()?))),
             ["NORAFT.MEMBERS"] => Some(Self::Members),
@@ -287,6 +291,7 @@ mod tests {
         assert_eq!(parsed("noraft.status"), Some(OwnCommand::Status));
         for line in [
             "NORAFT.STATUS now",
+            "NORAFT.VITALS now",
             "NORAFT.EVENTS 3",
             "NORAFT.EVENTS COUNT",
             "NORAFT.EVENTS COUNT -1",

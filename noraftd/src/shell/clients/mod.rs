@@ -34,7 +34,7 @@ use super::outgoing::Outgoing;
 use super::rate_limited_warning::RateLimitedWarning;
 use super::read_buffer::ReadBuffer;
 use super::requests::{Asker, Requests, Waiter};
-use super::resources;
+use super::resources::{self, Looks};
 use super::sockets::{Listener, ReadHalf, Stream};
 use crate::local::session::Session;
 use crate::protocol::command::{Class, ClientCommand, Local, Parsed, parse, parse_flush};
@@ -69,6 +69,7 @@ pub(super) struct Clients {
     is_stopping: Cell<bool>,
     leaders: RefCell<Leaders>,
     http: RateLimitedWarning,
+    looks: Looks,
 }
 
 impl Clients {
@@ -92,6 +93,7 @@ impl Clients {
             is_stopping: Cell::default(),
             leaders: RefCell::default(),
             http: RateLimitedWarning::default(),
+            looks: Looks::default(),
         });
         tokio::task::spawn_local(Rc::clone(&clients).keep_house());
         tokio::task::spawn_local(alarms::watch(Rc::clone(&clients.node)));

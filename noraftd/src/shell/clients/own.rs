@@ -33,6 +33,10 @@ impl Clients {
             OwnCommand::Challenge => Reply::Error("ERR this node has no peer secret to ask for".to_owned()),
             OwnCommand::Prove(answer) => door.prove(&self.node.keyring, &answer),
             OwnCommand::Status => Reply::Bulk(self.status_json().into()),
+            OwnCommand::Vitals => {
+                let process = self.looks.look(&self.node.config.data_dir, 0).await;
+                Reply::Bulk(self.node.vitals_json(&process).into())
+            }
             OwnCommand::Events(most) => {
                 let json = self.node.events_json(most.unwrap_or(usize::MAX));
                 Reply::Bulk(json.into())
