@@ -5,6 +5,7 @@
 
 mod cert;
 mod check_disk;
+mod completion;
 mod dev;
 mod doctor;
 mod events;
@@ -29,7 +30,7 @@ mod voters;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::exit::{EXIT_CODES, Exit};
 
@@ -63,6 +64,7 @@ enum Verb {
     Repair(Box<repair::Repair>),
     Rejoin(Box<rejoin::Rejoin>),
     Recover(recover::Recover),
+    Completion(completion::Completion),
 }
 
 /// Runs the command that this process was started with.
@@ -99,6 +101,7 @@ pub fn main() -> ExitCode {
         Verb::Repair(verb) => verb.run(),
         Verb::Rejoin(verb) => verb.run(),
         Verb::Recover(verb) => verb.run(),
+        Verb::Completion(verb) => verb.run(Cli::command()),
     };
     exit.into()
 }

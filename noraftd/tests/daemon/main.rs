@@ -3,6 +3,7 @@
 mod alarms;
 mod clients;
 mod cluster;
+mod completion;
 mod deploy;
 mod disk;
 mod doctor;
