@@ -250,6 +250,18 @@ pub struct Claim {
     pub met: BTreeMap<NodeId, u64>,
 }
 
+impl Claim {
+    /// The first member whose directory is another one than `table` has.
+    pub fn contradicts(&self, table: impl IntoIterator<Item = (NodeId, u64)>) -> Option<NodeId> {
+        let claimed = |id: NodeId| match id == self.from {
+            true => Some(self.incarnation),
+            false => self.met.get(&id).copied(),
+        };
+        let differs = |(id, written): &(NodeId, u64)| claimed(*id).is_some_and(|claimed| claimed != *written);
+        table.into_iter().find(differs).map(|(id, _)| id)
+    }
+}
+
 /// The directories of which all that is claimed is the same: what a node that is set up again has to know of the others. The
 /// state that it begins with may be older than what they know of each other: of a node that was set up again itself, and has not
 /// been able to have that written down yet, its membership table has the directory that was lost. And a node that runs with a

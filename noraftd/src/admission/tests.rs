@@ -352,3 +352,20 @@ fn a_node_without_a_table_listens_to_a_later_id_that_is_in_one() {
     later.from = NodeId::new(4 + LATER_MAX);
     assert!(two.verify(&later).is_err());
 }
+
+/// The node that says it knows its own directory best.
+#[test]
+fn a_claim_contradicts_a_table_with_a_directory_that_was_lost() {
+    let three = NodeId::new(3);
+    let claim = Claim {
+        from: three,
+        incarnation: 30,
+        met: [(ONE, 10)].into(),
+    };
+    assert_eq!(
+        claim.contradicts([(ONE, 10), (NodeId::new(2), 20), (three, 30)]),
+        None
+    );
+    assert_eq!(claim.contradicts([(ONE, 10), (three, 29)]), Some(three));
+    assert_eq!(claim.contradicts([(ONE, 11), (three, 30)]), Some(ONE));
+}

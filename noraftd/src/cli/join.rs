@@ -13,11 +13,13 @@ use std::time::Duration;
 use noraft::NodeId;
 
 use super::query::{QueryError, ask_status, ask_to_change_members, know_secrets};
+use super::rejoin::claim_of;
 use super::snapshot::{Extent, Failure, fetch, offline_options, sync_parent};
 use super::tls_flags::TlsFlags;
 use crate::config::{ServeConfig, Settings};
 use crate::endpoint::Endpoint;
 use crate::level::Level;
+use crate::replica::event::Snapshot;
 use crate::shell::clock;
 use crate::store::disk::{Disk, RealDisk, make_private_directory};
 use crate::store::{Identity, OpenError, Owner, SetUp, Store, Vacant, generation, joining};
@@ -89,11 +91,7 @@ pub(super) fn set_up(
     sync_parent(&config.data_dir).map_err(unusable)?;
     let (Joined { id, generation }, from) = ask_all(&config, addresses, &request)?;
     tracing::info!("joins cluster '{}' as node {}", config.cluster, id.get());
-    let path = config.data_dir.join(FETCHED);
-    let rate = Some(config.disk.snapshot_rate);
-    let (_, snapshot) = fetch(from, &path, Some(config.cluster_id), Extent::Acknowledged, rate)?;
-    // The state is in memory now; where this fails, a file too many is left.
-    let _ = std::fs::remove_file(&path);
+    let snapshot = fetch_state(&config, from)?;
     if generation != 0 {
         generation::save(&*disk, generation).map_err(unusable)?;
     }
@@ -113,6 +111,38 @@ pub(super) fn set_up(
         &mut snapshot.machine.chunks(),
     )?;
     Ok(settings.with_id(id))
+}
+
+/// A state in which every member has the directory that `from` knows it by. A member that was set up again a moment ago is
+/// in older states with the one that it lost; the new node would turn it away, and hear nothing while it leads.
+fn fetch_state(config: &ServeConfig, from: &Endpoint) -> Result<Snapshot, Failure> {
+    let path = config.data_dir.join(FETCHED);
+    let rate = Some(config.disk.snapshot_rate);
+    for _ in 0..ATTEMPTS {
+        let (_, snapshot) = fetch(from, &path, Some(config.cluster_id), Extent::Acknowledged, rate)?;
+        // The state is in memory now; where this fails, a file too many is left.
+        let _ = std::fs::remove_file(&path);
+        let (report, _) = ask_status(from)?;
+        let claim = claim_of(&report);
+        let replaced = claim.and_then(|claim| claim.contradicts(snapshot.machine.members().directories()));
+        let Some(replaced) = replaced else {
+            return Ok(snapshot);
+        };
+        let id = replaced.get();
+        tracing::info!("node {id} was set up again, and the state does not have that yet: asking again");
+        pause();
+    }
+    Err(Failure::Join(format!(
+        "{from} gives no state in which the data directories of all members are those that it knows; try again"
+    )))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "nothing else happens until the cluster has taken it in"
+)]
+fn pause() {
+    thread::sleep(PAUSE);
 }
 
 /// What the cluster said.
@@ -169,11 +199,7 @@ fn ask_all<'a>(
                 Err(failure) => return Err(failure),
             }
         }
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "nothing else happens until the cluster has taken it in"
-        )]
-        thread::sleep(PAUSE);
+        pause();
     }
     Err(last.map_or_else(
         || Failure::Join("no address was given".to_owned()),

@@ -198,7 +198,7 @@ impl Table {
 const EXPECTED: &str = "expected";
 
 /// What the node says of data directories.
-fn claim_of(report: &StatusReport) -> Option<Claim> {
+pub(super) fn claim_of(report: &StatusReport) -> Option<Claim> {
     let number = |hex: &str| u64::from_str_radix(hex, 16).ok();
     let met = report.met.iter();
     let met = met.filter_map(|(id, hex)| Some((NodeId::new(*id), number(hex)?)));

@@ -53,6 +53,12 @@ impl Members {
         self.0.rows.values()
     }
 
+    /// The data directory of each member that has one.
+    pub fn directories(&self) -> impl Iterator<Item = (NodeId, u64)> {
+        let there = self.iter().filter(|row| row.incarnation != 0);
+        there.map(|row| (row.id, row.incarnation))
+    }
+
     /// The nodes that were removed.
     pub fn removed(&self) -> &BTreeSet<NodeId> {
         &self.0.removed

@@ -228,8 +228,6 @@ impl Membership {
 
     fn roll(&self, seen: &Seen, others: BTreeSet<NodeId>) -> Roll {
         let members = &seen.members;
-        let written = members.iter().filter(|row| row.incarnation != 0);
-        let written = written.map(|row| (row.id, row.incarnation));
         let ahead = seen.ahead.said(members).into_iter();
         let ahead = ahead.filter_map(|said| Some((said.id, said.incarnation?)));
         let highest = self.highest(members, &others);
@@ -244,7 +242,7 @@ impl Membership {
         Roll {
             members: ids,
             gone: self.gone.clone(),
-            incarnations: written.chain(ahead).collect(),
+            incarnations: members.directories().chain(ahead).collect(),
             highest: Some(highest),
             has_table: !members.is_empty(),
         }

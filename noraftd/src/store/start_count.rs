@@ -9,8 +9,8 @@
 //! knows none says none.
 //!
 //! The file `starts` has its room from the first start on. It holds the same bytes twice, each on a page of its own,
-//! filled up with zeros; they are written one after the other, each synced, so one of them is always whole. All numbers
-//! are little-endian:
+//! filled up with zeros; they are written one after the other, each synced, the earlier one first, so the latest is always whole. All
+//! numbers are little-endian:
 //!
 //! | bytes | field |
 //! |-|-|
@@ -55,8 +55,8 @@ pub fn count_start(disk: &dyn Disk, mark: u32) -> io::Result<Option<Starts>> {
     }
     let file = disk.open(FILE)?;
     let mut found = Ok(None);
-    file.scan(&mut |bytes| found = decode_any(bytes))?;
-    let Some(before) = found? else {
+    file.scan(&mut |bytes| found = decode_latest(bytes))?;
+    let Some(Latest { starts: before, page }) = found? else {
         return Ok(None);
     };
     let Some(count) = before.count.checked_add(1) else {
@@ -65,8 +65,11 @@ pub fn count_start(disk: &dyn Disk, mark: u32) -> io::Result<Option<Starts>> {
     let earlier = before.marks.iter().copied();
     let marks = std::iter::once(mark).chain(earlier).take(MARKS_MAX).collect();
     let starts = Starts { count, marks };
-    let is_counted = has_room(write_twice(&*file, &encode(&starts)))?;
-    Ok(Some(if is_counted { starts } else { before }))
+    if has_room(write_twice(&*file, &encode(&starts), page))? {
+        return Ok(Some(starts));
+    }
+    // It may be of a start that was ended, or had no room, before it was durable.
+    Ok(has_room(file.sync_data())?.then_some(before))
 }
 
 /// Whether there was room to write: a file system that copies on write wants some for bytes that take the place of others too. What
@@ -79,8 +82,9 @@ fn has_room(written: io::Result<()>) -> io::Result<bool> {
     }
 }
 
-fn write_twice(file: &dyn DiskFile, page: &[u8]) -> io::Result<()> {
-    for at in [0, PAGE] {
+/// Where the latest is comes last: until the other copy is durable, it is the only one that may have been said.
+fn write_twice(file: &dyn DiskFile, page: &[u8], latest: usize) -> io::Result<()> {
+    for at in [PAGE - latest, latest] {
         file.write_at(at as u64, &[IoSlice::new(page)])?;
         file.sync_data()?;
     }
@@ -113,13 +117,23 @@ fn encode(starts: &Starts) -> Vec<u8> {
     out
 }
 
-/// The later one of the two copies: after a crash between the two writes, the first says more.
-fn decode_any(file: &[u8]) -> io::Result<Option<Starts>> {
-    let mut latest: Option<Starts> = None;
-    for copy in file.chunks(PAGE).take(2) {
-        let found = decode(copy)?;
-        if found.as_ref().map(|starts| starts.count) > latest.as_ref().map(|starts| starts.count) {
-            latest = found;
+/// The later one of the two copies.
+struct Latest {
+    starts: Starts,
+    /// Where it is.
+    page: usize,
+}
+
+/// After a crash between the two writes, one says more.
+fn decode_latest(file: &[u8]) -> io::Result<Option<Latest>> {
+    let mut latest: Option<Latest> = None;
+    for (copy, page) in file.chunks(PAGE).zip([0, PAGE]) {
+        let Some(starts) = decode(copy)? else { continue };
+        if latest
+            .as_ref()
+            .is_none_or(|latest| latest.starts.count < starts.count)
+        {
+            latest = Some(Latest { starts, page });
         }
     }
     Ok(latest)
@@ -257,6 +271,34 @@ mod tests {
             assert_eq!(starts.marks[third], 13, "operation {op}");
         }
         assert!(failed >= 4, "two writes and two syncs");
+    }
+
+    /// A start that had no room leaves something in the cache, which the next one on the full disk reads.
+    #[test]
+    fn what_is_said_on_a_full_disk_survives_the_power() {
+        for attempts in 1..5_u32 {
+            let disk = three();
+            disk.arm(Some(Fault::FullOverwrite));
+            let mut said = None;
+            for mark in 14..14 + attempts {
+                said = count_start(&disk, mark).unwrap();
+            }
+            let said = said.unwrap();
+            disk.arm(None);
+            for seed in 0..20 {
+                let next = count_start(&disk.after_power_cut(seed), 99).unwrap().unwrap();
+                let since = (next.count - said.count) as usize;
+                assert!(
+                    since > 0,
+                    "{attempts} attempts, seed {seed}: {next:?} after {said:?}"
+                );
+                let known = next.marks[since];
+                assert_eq!(
+                    known, said.marks[0],
+                    "{attempts} attempts, seed {seed}: {next:?} after {said:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -138,6 +138,23 @@ fn another_snapshot_and_one_that_could_not_be_written_begin_at_their_beginning()
 }
 
 #[test]
+fn a_part_of_an_earlier_snapshot_that_comes_late_changes_nothing() {
+    let mut driven = receiver();
+    part(&mut driven, 1, id(12), 0, PART);
+    written(&mut driven, id(12), Received::Part { next: PART });
+    assert_eq!(taken(&part(&mut driven, 1, id(9), PART, PART)), (vec![], vec![]));
+    assert_eq!(taken(&part(&mut driven, 1, id(9), 0, PART)), (vec![], vec![]));
+    assert_eq!(
+        taken(&part(&mut driven, 1, id(12), PART, PART)),
+        (vec![PART], vec![])
+    );
+    written(&mut driven, id(12), Received::Part { next: 2 * PART });
+    // A leader of a later term may have an earlier one only.
+    driven.append(2, 2, at(1, 1), Vec::new(), 1);
+    assert_eq!(taken(&part(&mut driven, 2, id(9), 0, PART)), (vec![0], vec![]));
+}
+
+#[test]
 fn a_snapshot_that_is_whole_is_installed_and_one_that_is_covered_needs_no_part() {
     let mut driven = receiver();
     part(&mut driven, 1, id(9), 0, 2 * PART + 500);

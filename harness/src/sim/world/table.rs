@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use noraft::NodeId;
-use noraftd::protocol::command::{Member, Request};
+use noraftd::protocol::command::Request;
 use noraftd::replica::event::{ConnectionId, Input, Snapshot};
 use noraftd::snapshot;
 use noraftd::store::{
@@ -179,7 +179,8 @@ impl World {
         Ok(())
     }
 
-    /// The newest state of a node in which `id` is a member; the node is asked for a later one, if that is older.
+    /// The newest state of a node in which `id` is a member, and each member has the directory that the node knows it by, as `serve --join` demands; the
+    /// node is asked for a later one, if that is older.
     fn ask_for_members(&mut self, id: NodeId) -> Option<Snapshot> {
         let up: Vec<usize> = (0..self.nodes.len())
             .filter(|at| self.nodes[*at].process.is_some() && !self.nodes[*at].loss.is_outcast)
@@ -191,16 +192,10 @@ impl World {
             snapshot::read_file(disk, &snapshot_file_name(position), Some(CLUSTER_ID)).ok()
         });
         let state = read.map(|(_, snapshot)| snapshot);
-        // `noraftd rejoin` asks every member, and one that has no directory yet cannot answer: a directory that was replaced meanwhile has to be in
-        // the table that the new one begins with.
-        let admission = &self.nodes[donor].process.as_ref()?.greeter.admission;
-        let is_known = |row: &Member| {
-            let known = admission.known(row.id);
-            row.incarnation == 0 || known.is_none_or(|known| known.incarnation == row.incarnation)
-        };
+        let claim = self.nodes[donor].process.as_ref()?.greeter.claim();
         let fits = state.filter(|state| {
             let members = state.machine.members();
-            members.get(id).is_some() && members.iter().all(is_known)
+            members.get(id).is_some() && claim.contradicts(members.directories()).is_none()
         });
         if fits.is_none() {
             self.arrive(donor, Input::TakeSnapshot);

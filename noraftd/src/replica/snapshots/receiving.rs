@@ -32,6 +32,8 @@ pub(super) enum Receiving {
 #[derive(Debug)]
 pub(super) struct Incoming {
     id: SnapshotId,
+    /// In which term it began.
+    term: Term,
     /// What is written.
     next: u64,
     /// The chain of the log up to there, as the leader says it.
@@ -85,13 +87,26 @@ impl Receiver<'_> {
         let next = match &*self.receiving {
             Receiving::Writing(_) | Receiving::Whole(..) => return,
             Receiving::Waiting(incoming) if incoming.id == id => incoming.next,
+            // A leader goes on to later ones only: this part was a long time on its way.
+            Receiving::Waiting(Incoming {
+                id: later,
+                term: began,
+                ..
+            }) if *began == term && id.position.index < later.position.index => {
+                return;
+            }
             Receiving::Waiting(_) | Receiving::Nothing => 0,
         };
         let known = match std::mem::take(self.receiving) {
             Receiving::Waiting(incoming) => Some(incoming).filter(|incoming| incoming.id == id),
             Receiving::Nothing | Receiving::Writing(_) | Receiving::Whole(..) => None,
         };
-        let incoming = known.unwrap_or(Incoming { id, next, chain });
+        let incoming = known.unwrap_or(Incoming {
+            id,
+            term,
+            next,
+            chain,
+        });
         let fits = offset == next && !bytes.is_empty() && offset + bytes.len() as u64 <= id.bytes;
         if fits {
             *self.receiving = Receiving::Writing(incoming);
