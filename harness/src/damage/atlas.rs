@@ -37,6 +37,8 @@ pub(crate) struct Atlas {
     pub(crate) prng: Prng,
     /// Disks of which something was damaged, or replaced by something older, at any time.
     ever_touched: BTreeSet<usize>,
+    /// Disks that may hold torn sectors since the power went: what a node finds of them is damage for certain.
+    torn: BTreeSet<usize>,
     /// True when a majority of the disks was damaged at a time.
     went_beyond: bool,
     /// The entry that is lost on each disk that has it, when its node starts, and until when.
@@ -84,6 +86,7 @@ impl Atlas {
             copies: vec![DiskFaults::default(); nodes],
             prng,
             ever_touched: BTreeSet::new(),
+            torn: BTreeSet::new(),
             went_beyond: false,
             common: None,
         }
@@ -102,6 +105,16 @@ impl Atlas {
     /// True when some byte of the disk was damaged, or is older than what was written last, at any time of the run.
     pub(crate) fn was_ever_touched(&self, at: usize) -> bool {
         self.ever_touched.contains(&at)
+    }
+
+    /// The power went, and sectors of the disk may be neither old nor new.
+    pub(crate) fn note_torn(&mut self, at: usize) {
+        self.torn.insert(at);
+    }
+
+    /// True when there is a reason for the node to say that it has lost entries for certain.
+    pub(crate) fn may_have_lost(&self, at: usize) -> bool {
+        self.is_damaged(at) || self.torn.contains(&at)
     }
 
     /// True when the batch that holds the entry was damaged.

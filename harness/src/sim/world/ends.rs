@@ -68,12 +68,22 @@ impl World {
     }
 
     fn lose_power(&mut self, at: usize) {
-        let lost = self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille);
+        let lost = self.cut_power(at);
         self.journal.counters.disks.sectors_lost += lost;
         self.journal.note(
             self.queue.now(),
             Happening::Disk(DiskHappening::LosesPower { node: at, lost }),
         );
+    }
+
+    /// Gives how much was lost.
+    pub(super) fn cut_power(&mut self, at: usize) -> u64 {
+        let torn_permille = self.plan.sim.disk.torn_permille;
+        let lost = self.nodes[at].disk.cut_power(torn_permille);
+        if lost > 0 && torn_permille > 0 {
+            self.atlas.note_torn(at);
+        }
+        lost
     }
 
     /// Some are asked to stop, and mark the log; those whose disk is busy are killed meanwhile.

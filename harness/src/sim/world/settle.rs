@@ -77,8 +77,9 @@ impl World {
         (0..self.nodes.len()).filter(serves)
     }
 
-    /// What should be served is not. That breaks a promise, but for two cases: a majority of the disks was damaged;
-    /// or, of a set of voters that has to decide, some are gone for good, and the rest needs them.
+    /// What should be served is not. That breaks a promise, but for three cases: a majority of the disks was damaged; a majority has
+    /// lost entries for certain, some of them with their power; or, of a set of voters that has to decide, some are gone for good, and the
+    /// others need them.
     pub(super) fn stand_still(&mut self, mut said: String) {
         let away: Vec<String> = self
             .progress
@@ -92,7 +93,10 @@ impl World {
         let sets = self.checks.deciding_sets();
         // The operator sets a lost node up again from what the others have committed.
         let is_lost = |at: usize| self.nodes[at].loss.is_outcast || self.misses_what_no_other_has(at);
-        if !self.atlas.excuses(&sets, is_lost, |at| self.is_sure(at)) && !self.atlas.went_beyond() {
+        let is_excused = self.atlas.excuses(&sets, is_lost, |at| self.is_sure(at))
+            || self.atlas.went_beyond()
+            || self.has_lost_a_majority();
+        if !is_excused {
             return self.fail(Rule::Liveness, said);
         }
         self.journal.counters.stalls += 1;
@@ -101,6 +105,21 @@ impl World {
             Happening::Run(RunHappening::Stalls { detail: &said }),
         );
         self.progress.phase = Phase::Over;
+    }
+
+    /// True when a node finds that a majority of the voters has lost entries for certain, and each node that says so of itself has a
+    /// reason: then no leader is elected until a person decides.
+    fn has_lost_a_majority(&self) -> bool {
+        let running = || {
+            self.nodes
+                .iter()
+                .enumerate()
+                .filter_map(|(at, node)| Some((at, node.process.as_ref()?)))
+        };
+        let finds = |(_, process): (usize, &Process)| process.replica.status().elections.lost_majority;
+        let has_reason =
+            |(at, process): (usize, &Process)| !process.replica.abstains() || self.atlas.may_have_lost(at);
+        running().any(finds) && running().all(has_reason)
     }
 
     /// True when the node misses an entry that may be committed, for all that nodes can say that abstain: then it elects no one who

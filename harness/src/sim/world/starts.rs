@@ -153,7 +153,7 @@ impl World {
         self.journal.counters.processes.recovery_crashes += 1;
         let power = self.prng.chance(1, 2);
         let lost = if power {
-            self.nodes[at].disk.cut_power(self.plan.sim.disk.torn_permille)
+            self.cut_power(at)
         } else {
             self.nodes[at].disk.release();
             0
