@@ -8,7 +8,7 @@
 //! | level | what is new |
 //! |-|-|
 //! | 0 | nothing: the first release. An entry that does not decode is skipped |
-//! | 1 | FLUSHALL, the membership table, keys that go at some time, hashes, sets, sorted sets, lists, blocks of commands, sessions and limits. An entry that does not decode stops the node |
+//! | 1 | FLUSHALL, the membership table, keys that go at some time, hashes, sets, sorted sets, lists, blocks of commands, sessions, limits and scripts. An entry that does not decode stops the node |
 //!
 //! Invariant: what an entry does depends on the level in the state that it is applied to, never on the version that
 //! applies it.
@@ -30,6 +30,8 @@ impl Level {
     pub const BLOCK: Self = Self(1);
     /// Commands may have numbers in sessions; the state has limits.
     pub const SESSION: Self = Self(1);
+    /// Scripts are carried out and kept.
+    pub const SCRIPT: Self = Self(1);
     /// Keys may hold more than strings and streams.
     pub const DATA: Self = Self(1);
     /// The highest that this version supports.

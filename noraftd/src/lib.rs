@@ -29,6 +29,7 @@ pub mod histogram;
 pub mod level;
 pub mod local;
 pub mod log;
+mod lua;
 pub mod machine;
 pub mod memory;
 pub mod prng;

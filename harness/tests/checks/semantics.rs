@@ -177,7 +177,7 @@ fn specs() -> impl Iterator<Item = &'static CommandSpec> {
     COMMANDS.iter().filter(is_here)
 }
 
-const GROUPS_ELSEWHERE: [&str; 4] = ["hash", "list", "set", "sorted-set"];
+const GROUPS_ELSEWHERE: [&str; 5] = ["hash", "list", "scripting", "set", "sorted-set"];
 const ELSEWHERE: [&str; 15] = [
     "copy",
     "dbsize",

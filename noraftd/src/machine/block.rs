@@ -5,19 +5,18 @@
 
 use super::keys::Keys;
 use super::reply::Budget;
-use super::{execute, read as read_one};
+use super::{Applying, execute, read as read_one};
 use crate::protocol::command::{Args, Block, Class, Command};
 use crate::protocol::resp::Reply;
-use crate::time::Stamp;
 
 /// `EXEC`: the replies of all commands; null when a key was changed.
-pub(super) fn run(keys: &mut Keys, stamp: Stamp, block: Block<'_>) -> Reply {
-    if !is_unchanged(keys, block) {
+pub(super) fn run(state: &mut Applying<'_>, block: Block<'_>) -> Reply {
+    if !is_unchanged(state.keys, block) {
         return Reply::NullArray;
     }
     let mut budget = Budget::new();
     let replies = commands(block).zip(0..).map(|(command, place)| {
-        let reply = execute(keys, stamp, &command, place);
+        let reply = execute(state, &command, place);
         within(&mut budget, reply)
     });
     Reply::Array(replies.collect())

@@ -17,6 +17,7 @@
 //! | 10 | a reply that it keeps, in the order of the numbers | number u64, the print of what was asked u64, the reply (`protocol::peer::outcome_codec`) |
 //! | 11 | a key with a value that is made of elements; only from level 1 on | its kind u8 (1 hash, 2 set, 3 sorted set, 4 list), key bytes |
 //! | 12 | an element of it, in the order of its kind | hash: field bytes, value bytes; set: member bytes; sorted set: score f64, member bytes; list: bytes |
+//! | 13 | a script that is kept; before all keys, in the order in which they go, and only from level 1 on | whether it was loaded u8, its number u64, not 0, its text |
 //! | 16 | the membership table; before all keys, and only if it has begun | its rows (count u32, `member.rs`), the ids that were removed (count u32, each u64), the highest id u64 |
 //!
 //! Invariant: keys come in rising order, so equal states give equal bytes on every node. What decodes is a state
@@ -32,6 +33,7 @@ use super::Machine;
 use super::keys::Keys;
 use super::limits::Limits;
 use super::members::Members;
+use super::scripts::Scripts;
 use super::sessions::{KeptReply, Sessions};
 use super::stream::{Entry, Stream};
 use super::text::Text;
@@ -62,7 +64,13 @@ impl Machine {
             std::iter::once(Item::Session { id, used, oldest }).chain(kept)
         });
         let head = level.into_iter().chain(first).chain(members);
-        let mut items = head.chain(limits).chain(sessions).chain(keys);
+        let scripts = self.scripts.iter();
+        let scripts = scripts.map(|(was_loaded, number, text)| Item::Script {
+            was_loaded,
+            number,
+            text,
+        });
+        let mut items = head.chain(limits).chain(sessions).chain(scripts).chain(keys);
         std::iter::from_fn(move || {
             let mut chunk = BytesMut::new();
             while chunk.len() < CHUNK_BYTES {
@@ -82,6 +90,7 @@ pub struct Restoring {
     limits: Limits,
     last_limit: Option<Limit>,
     sessions: Sessions,
+    scripts: Scripts,
     keys: Keys,
     newest: Option<Bytes>,
     stream: Option<Stream>,
@@ -121,6 +130,7 @@ impl Restoring {
             members: self.members,
             limits: Box::new(self.limits),
             sessions: Box::new(self.sessions),
+            scripts: Box::new(self.scripts),
             keys: self.keys,
         }
     }
@@ -176,6 +186,11 @@ impl Restoring {
                     self.newest.is_none() && self.level > Level::FIRST && self.members.is_empty();
                 let members = Members::decode(reader.bytes()?);
                 self.members = members.filter(|_| is_in_place)?;
+            }
+            TAG_SCRIPT => {
+                let is_in_place = self.newest.is_none() && self.level >= Level::SCRIPT;
+                let (was_loaded, number, text) = (reader.bool()?, reader.u64()?, reader.bytes()?);
+                (is_in_place && self.scripts.restore(was_loaded, number, text)).then_some(())?;
             }
             TAG_LIMIT | TAG_SESSION | TAG_KEPT => {
                 let is_in_place = self.newest.is_none() && self.level >= Level::SESSION;
@@ -235,14 +250,32 @@ impl Restoring {
 enum Item<'a> {
     Level(Level),
     Members(Bytes),
-    String { key: &'a Bytes, value: &'a Bytes },
-    Stream { key: &'a Bytes, last_id: StreamId },
-    Container { key: &'a Bytes, kind: u8 },
+    String {
+        key: &'a Bytes,
+        value: &'a Bytes,
+    },
+    Stream {
+        key: &'a Bytes,
+        last_id: StreamId,
+    },
+    Container {
+        key: &'a Bytes,
+        kind: u8,
+    },
     Element(Element<'a>),
     FirstKept(u64),
     Limit(Limit, u64),
-    Session { id: u64, used: Stamp, oldest: u64 },
+    Session {
+        id: u64,
+        used: Stamp,
+        oldest: u64,
+    },
     Kept(&'a KeptReply),
+    Script {
+        was_loaded: bool,
+        number: u64,
+        text: &'a Bytes,
+    },
     Modified(u64),
     Deadline(Stamp),
     Entry(&'a Entry),
@@ -327,6 +360,11 @@ impl Item<'_> {
                 write_reply(&kept.reply, &mut reply);
                 put_bytes(&reply, out);
             }
+            Self::Script {
+                was_loaded,
+                number,
+                text,
+            } => write_script(*was_loaded, *number, text, out),
             Self::FirstKept(index) => {
                 out.put_u8(TAG_FIRST_KEPT);
                 out.put_u64_le(*index);
@@ -347,6 +385,12 @@ impl Item<'_> {
             }
         }
     }
+}
+
+fn write_script(was_loaded: bool, number: u64, text: &[u8], out: &mut BytesMut) {
+    out.extend_from_slice(&[TAG_SCRIPT, u8::from(was_loaded)]);
+    out.put_u64_le(number);
+    put_bytes(text, out);
 }
 
 fn put_id(id: StreamId, out: &mut BytesMut) {
@@ -370,6 +414,7 @@ const TAG_STRING: u8 = 1;
 const TAG_STREAM: u8 = 2;
 const TAG_ENTRY: u8 = 3;
 const TAG_LEVEL: u8 = 4;
+const TAG_SCRIPT: u8 = 13;
 const TAG_MEMBERS: u8 = 16;
 const TAG_DEADLINE: u8 = 5;
 const TAG_MODIFIED: u8 = 6;

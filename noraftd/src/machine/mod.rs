@@ -23,6 +23,8 @@ mod members;
 mod names;
 mod ranked;
 mod reply;
+mod script;
+mod scripts;
 mod sessions;
 mod set;
 mod sets;
@@ -40,11 +42,12 @@ use noraft::LogIndex;
 use self::keys::Keys;
 use self::limits::Limits;
 use self::reply::length;
+use self::scripts::Scripts;
 use self::sessions::{Known, Sessions, print_of};
 use self::strings::Setting;
 use crate::level::Level;
 use crate::protocol::command::{
-    Class, Command, DataCommand, MemberChange, Numbered, Request, SessionCommand, Timed,
+    Class, Command, DataCommand, MemberChange, Numbered, Request, ScriptCommand, SessionCommand, Timed,
 };
 use crate::protocol::outcome::{Outcome, Refusal};
 use crate::protocol::resp::Reply;
@@ -65,7 +68,17 @@ pub struct Machine {
     /// Boxed, as the sessions are: a state is passed on from hand to hand.
     limits: Box<Limits>,
     sessions: Box<Sessions>,
+    scripts: Box<Scripts>,
     keys: Keys,
+}
+
+/// What a command changes, and what decides what it does.
+struct Applying<'a> {
+    keys: &'a mut Keys,
+    scripts: &'a mut Scripts,
+    limits: &'a Limits,
+    level: Level,
+    stamp: Stamp,
 }
 
 impl Machine {
@@ -77,6 +90,7 @@ impl Machine {
             members: Members::default(),
             limits: Box::default(),
             sessions: Box::default(),
+            scripts: Box::default(),
             keys: Keys::default(),
         }
     }
@@ -104,8 +118,18 @@ impl Machine {
                 self.members.apply(change)
             }
             Some(Command::Session(command)) => self.about_sessions(index, stamp, command),
-            Some(command) => execute(&mut self.keys, stamp, &command, 0),
+            Some(command) => execute(&mut self.applying(stamp), &command, 0),
             None => undecodable(),
+        }
+    }
+
+    fn applying(&mut self, stamp: Stamp) -> Applying<'_> {
+        Applying {
+            keys: &mut self.keys,
+            scripts: &mut self.scripts,
+            limits: &self.limits,
+            level: self.level,
+            stamp,
         }
     }
 
@@ -137,7 +161,7 @@ impl Machine {
         match self.sessions.look(numbered, print, now, &self.limits) {
             Known::Answered(reply) => reply,
             Known::New => {
-                let reply = execute(&mut self.keys, stamp, &command, 0);
+                let reply = execute(&mut self.applying(stamp), &command, 0);
                 self.sessions.keep(numbered, print, &reply, now, &self.limits);
                 reply
             }
@@ -193,6 +217,7 @@ impl Machine {
             }
             Some(_) if Request::level_of(body) > self.level => below_level(),
             Some(Command::Session(SessionCommand::Limits)) => self.limits.reply(),
+            Some(Command::Script(ScriptCommand::Exist(names))) => self.scripts.exist(names),
             Some(command) => read(&self.keys, &command, self.keys.seed(number)).unwrap_or_else(|| {
                 Reply::Error("ERR a command that writes cannot be answered as a read".to_owned())
             }),
@@ -203,7 +228,7 @@ impl Machine {
     /// A digest of keys, values and streams: equal states have equal digests, in every process and version.
     /// Costs nothing: each change has kept it.
     pub fn state_hash(&self) -> u64 {
-        let sessions = self.sessions.digest();
+        let sessions = self.sessions.digest().wrapping_add(self.scripts.digest());
         self.keys
             .digest()
             .wrapping_add(sessions)
@@ -212,7 +237,10 @@ impl Machine {
 
     /// What [`Self::state_hash`] has to be, from the whole state as it is in memory now.
     pub fn read_state_hash(&self) -> u64 {
-        let sessions = self.sessions.read_digest();
+        let sessions = self
+            .sessions
+            .read_digest()
+            .wrapping_add(self.scripts.read_digest());
         self.keys
             .read_digest()
             .wrapping_add(sessions)
@@ -288,7 +316,8 @@ impl Default for Machine {
 }
 
 /// Carries out a command, which is at this place of the entry.
-fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>, place: u64) -> Reply {
+fn execute(state: &mut Applying<'_>, command: &Command<'_>, place: u64) -> Reply {
+    let (keys, stamp) = (&mut *state.keys, state.stamp);
     match *command {
         Command::Set {
             key,
@@ -305,7 +334,8 @@ fn execute(keys: &mut Keys, stamp: Stamp, command: &Command<'_>, place: u64) -> 
             strings::set(keys, key, value, setting)
         }
         Command::Timed { key, command } => timed(keys, key, command),
-        Command::Block(commands) => block::run(keys, stamp, commands),
+        Command::Block(commands) => block::run(state, commands),
+        Command::Script(command) => script::run(state, command, place),
         Command::Data(data) => execute_data(keys, data.command(), place),
         Command::Clock => Reply::Status("OK"),
         Command::Del { keys: names } => keys::del(keys, names),
@@ -426,7 +456,11 @@ fn read(keys: &Keys, command: &Command<'_>, seed: u64) -> Option<Reply> {
             key,
             command: Timed::Deadline(unit),
         } => expiry::deadline(keys, key, unit),
-        Command::Timed { .. } | Command::Data(_) | Command::Index | Command::Session(_) => return None,
+        Command::Timed { .. }
+        | Command::Data(_)
+        | Command::Index
+        | Command::Session(_)
+        | Command::Script(_) => return None,
     };
     debug_assert_eq!(command.class(), Class::Read);
     Some(reply)

@@ -326,7 +326,7 @@ fn bytes_of(reply: &Reply) -> u64 {
     ELEMENT_BYTES
         + match reply {
             Reply::Status(_) | Reply::Integer(_) | Reply::Double(_) | Reply::Null | Reply::NullArray => 0,
-            Reply::Error(text) => text.len() as u64,
+            Reply::Error(text) | Reply::Line(text) => text.len() as u64,
             Reply::Bulk(bytes) => bytes.len() as u64,
             Reply::Array(items) | Reply::Set(items) | Reply::Push(items) | Reply::Several(items) => {
                 all(items)
@@ -358,6 +358,10 @@ fn digest_reply(reply: &Reply, digest: &mut Digest) {
         }
         Reply::Error(text) => {
             digest.number(2);
+            digest.bytes(text.as_bytes());
+        }
+        Reply::Line(text) => {
+            digest.number(10);
             digest.bytes(text.as_bytes());
         }
         Reply::Integer(n) => {

@@ -77,6 +77,19 @@ impl Value {
         }
     }
 
+    /// How many elements it has, or bytes.
+    pub(super) fn size(&self) -> u64 {
+        let size = match self {
+            Self::String(text) => text.bytes().len(),
+            Self::Stream(stream) => stream.len(),
+            Self::Hash(hash) => hash.len(),
+            Self::Set(set) => set.len(),
+            Self::Sorted(sorted) => sorted.len(),
+            Self::List(list) => list.len(),
+        };
+        size as u64
+    }
+
     /// What a key with this name and this value contribute to the digest of the state; costs the same, whatever the value.
     pub(super) fn contribution(&self, name: u64) -> u64 {
         match self {

@@ -25,6 +25,7 @@ mod recover;
 mod refusals;
 mod rejoin;
 mod rolling;
+mod scripts;
 mod secrets;
 mod security;
 mod seen;

@@ -328,5 +328,6 @@ fn outcomes() -> Vec<Outcome> {
     outcomes.push(Outcome::Done(Reply::Set(vec![Reply::Integer(1)])));
     let number = Double::new(-1.5).expect("it is a number");
     outcomes.push(Outcome::Done(Reply::Double(number)));
+    outcomes.push(Outcome::Done(Reply::Line("PONG".into())));
     outcomes
 }

@@ -233,7 +233,7 @@ fn every_type_of_reply_is_read() {
 }
 
 fn random_reply(prng: &mut Prng, depth: u64) -> Reply {
-    match prng.below(if depth == 0 { 6 } else { 13 }) {
+    match prng.below(if depth == 0 { 6 } else { 14 }) {
         0 => Reply::Status("OK"),
         1 => Reply::Error(format!("ERR {}", prng.below(100))),
         2 => Reply::Integer(prng.next_u64() as i64),
@@ -250,6 +250,7 @@ fn random_reply(prng: &mut Prng, depth: u64) -> Reply {
         10 => Reply::Double(Double::new(prng.below(1000) as f64 / 8.0).expect("it is a number")),
         9 => Reply::Set(vec![random_reply(prng, depth - 1)]),
         11 => Reply::Rows(random_pairs(prng, depth - 1)),
+        12 => Reply::Line("a status".to_owned()),
         _ => Reply::Pairs(random_pairs(prng, depth - 1)),
     }
 }
@@ -267,6 +268,7 @@ fn expected(reply: &Reply, version: RespVersion) -> Value {
     match (reply, version) {
         (Reply::Status(text), _) => Value::Status((*text).to_owned()),
         (Reply::Error(text), _) => Value::Error(text.clone()),
+        (Reply::Line(text), _) => Value::Status(text.clone()),
         (Reply::Double(number), RespVersion::V2) => Value::Bulk(number.to_bytes()),
         (Reply::Double(number), RespVersion::V3) => Value::Double(number.get()),
         (Reply::Integer(n), _) => Value::Integer(*n),

@@ -214,7 +214,7 @@ fn small_commands_answer_as_redis() {
             "CLIENT INFO",
             r#""id=5 addr=127.0.0.1:9 name=tester db=0 resp=2 lib-name=redis-py lib-ver=8.0.0\n""#,
         ),
-        ("COMMAND COUNT", ":156"),
+        ("COMMAND COUNT", ":161"),
         (
             "COMMAND INFO get nosuch",
             r#"[["get" :2 [+readonly +fast] :1 :1 :1 [] [] [] []] nil]"#,

@@ -569,7 +569,7 @@ impl World {
                 self.schedule(delay, patched);
             }
             Output::Fetch { from, to, .. } => self.schedule(30, Event::Fetched { node, life, from, to }),
-            Output::SaveSnapshot(snapshot) => self.begin_snapshot(node, SnapshotWork::Save(*snapshot)),
+            Output::SaveSnapshot(snapshot) => self.begin_snapshot(node, SnapshotWork::Save(snapshot)),
             Output::ReadSnapshot {
                 position,
                 offset,

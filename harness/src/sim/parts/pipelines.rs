@@ -173,6 +173,7 @@ fn list(reply: &Reply) -> Option<Vec<u64>> {
         Reply::Bulk(value) => numbers(value),
         Reply::Status(_) | Reply::Error(_) | Reply::Integer(_) | Reply::NullArray => None,
         Reply::Double(_)
+        | Reply::Line(_)
         | Reply::Array(_)
         | Reply::Set(_)
         | Reply::Map(_)

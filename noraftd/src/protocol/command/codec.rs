@@ -24,6 +24,7 @@
 //! | 32 | the membership table changes (from level 1 on) | a change (`member.rs`) |
 //! | 33 | a block of commands, or of reads (from level 1 on) | [`Block`] |
 //! | 34 to 36, 75 | sessions and limits (from level 1 on) | `once.rs` |
+//! | 37 to 39, 77 | scripts (from level 1 on) | `script.rs` |
 //! | 48 | a command on hashes, sets, sorted sets or lists, and some on keys (from level 1 on) | `data_body.rs`: its number u8, list of its arguments |
 //! | 64 | GET | key bytes |
 //! | 65 | EXISTS | keys list |
@@ -45,8 +46,8 @@ use bytes::{BufMut, BytesMut};
 use super::args::{LENGTH_BYTES, put_bytes};
 use super::streams::ID_BYTES;
 use super::{
-    Args, Block, Class, Data, Expiry, MemberChange, SessionCommand, SetCondition, StreamId, StreamIdRequest,
-    Streams, Timed, data_body, once, set,
+    Args, Block, Class, Data, Expiry, MemberChange, ScriptCommand, SessionCommand, SetCondition, StreamId,
+    StreamIdRequest, Streams, Timed, data_body, once, script, set,
 };
 use crate::level::Level;
 use crate::protocol::read::Reader;
@@ -136,6 +137,8 @@ pub enum Command<'a> {
     Block(Block<'a>),
     /// A command on hashes, sets, sorted sets or lists, or on keys whatever they hold.
     Data(Data<'a>),
+    /// Something about scripts.
+    Script(ScriptCommand<'a>),
     /// Something about sessions, or the limits of the state.
     Session(SessionCommand<'a>),
     /// `NORAFT.VERSION key`: the index at which it was last changed, 0 when it does not exist.
@@ -173,6 +176,7 @@ impl<'a> Command<'a> {
             Self::Data(data) => data.class(),
             Self::Block(block) => block.class(class_of),
             Self::Session(command) => command.class(),
+            Self::Script(command) => command.class(),
         }
     }
 
@@ -237,6 +241,7 @@ impl<'a> Command<'a> {
                     may_be_numbered(body) && class_of(body).is_some()
                 })?)
             }
+            script::RUN..=script::FLUSH | script::EXIST => Self::Script(ScriptCommand::read(opcode, reader)?),
             other => {
                 let command = Timed::read(other, reader)?;
                 Self::Timed {
@@ -337,6 +342,7 @@ impl<'a> Command<'a> {
             }
             Self::Data(data) => data.write(&mut out),
             Self::Session(command) => command.write(&mut out),
+            Self::Script(command) => command.write(&mut out),
             Self::Modified { keys } => list(MODIFIED, keys, &mut out),
             Self::XRange {
                 key,
@@ -371,6 +377,7 @@ impl<'a> Command<'a> {
             Self::Block(block) => block.encoded_bytes(),
             Self::Data(data) => data.variable_bytes(),
             Self::Session(command) => command.variable_bytes(),
+            Self::Script(command) => command.variable_bytes(),
             Self::MSet { pairs } => pairs.encoded_bytes(),
             Self::XAdd { key, fields, .. } => key.len() + fields.encoded_bytes() + ID_BYTES,
             Self::IncrBy { key, .. }
@@ -404,7 +411,7 @@ pub(super) fn is_about_keys(body: &[u8]) -> bool {
         [BODY_VERSION, opcode, ..] => !matches!(
             *opcode,
             FLUSH_ALL | RAISE | MEMBER | CLOCK | BLOCK | INDEX | MODIFIED | once::ONCE
-                ..=once::SET_LIMIT | once::LIMITS
+                ..=once::SET_LIMIT | once::LIMITS | script::LOAD | script::FLUSH | script::EXIST
         ),
         _ => false,
     }

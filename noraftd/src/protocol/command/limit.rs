@@ -14,11 +14,24 @@ pub enum Limit {
     SessionBytes,
     /// Milliseconds for which a session rests before it ends.
     SessionIdle,
+    /// Steps that a script may take.
+    ScriptSteps,
+    /// Bytes of all that a script makes.
+    ScriptBytes,
+    /// Bytes of all scripts that are kept.
+    ScriptsBytes,
 }
 
 impl Limit {
     /// Every limit; its place is its number.
-    pub const ALL: [Self; 3] = [Self::Sessions, Self::SessionBytes, Self::SessionIdle];
+    pub const ALL: [Self; 6] = [
+        Self::Sessions,
+        Self::SessionBytes,
+        Self::SessionIdle,
+        Self::ScriptSteps,
+        Self::ScriptBytes,
+        Self::ScriptsBytes,
+    ];
 
     /// As commands call it.
     pub const fn name(self) -> &'static str {
@@ -26,6 +39,9 @@ impl Limit {
             Self::Sessions => "sessions",
             Self::SessionBytes => "session-bytes",
             Self::SessionIdle => "session-idle",
+            Self::ScriptSteps => "script-steps",
+            Self::ScriptBytes => "script-bytes",
+            Self::ScriptsBytes => "scripts-bytes",
         }
     }
 
@@ -35,6 +51,9 @@ impl Limit {
             Self::Sessions => 100_000,
             Self::SessionBytes => 256 << 20,
             Self::SessionIdle => 3_600_000,
+            Self::ScriptSteps => 1_000_000,
+            Self::ScriptBytes => 64 << 20,
+            Self::ScriptsBytes => 16 << 20,
         }
     }
 
@@ -45,6 +64,10 @@ impl Limit {
             // The largest reply has to fit.
             Self::SessionBytes => (2 * PAYLOAD_BYTES_MAX as u64, 1 << 40),
             Self::SessionIdle => (1000, 1 << 40),
+            Self::ScriptSteps => (1000, 1 << 30),
+            Self::ScriptBytes => (1 << 20, 1 << 30),
+            // The longest script has to fit.
+            Self::ScriptsBytes => (1 << 20, 1 << 30),
         }
     }
 

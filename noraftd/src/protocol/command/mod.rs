@@ -25,6 +25,8 @@ mod once_parse;
 mod own;
 mod parse;
 mod refused;
+mod script;
+mod script_parse;
 mod sentinel_parse;
 mod set;
 mod sets;
@@ -66,6 +68,7 @@ pub(crate) use member::{read_rows, write_rows};
 pub use once::{Numbered, SessionCommand};
 pub use own::OwnCommand;
 pub use parse::{parse, parse_flush};
+pub use script::{Evaluation, Named, SCRIPT_BYTES_MAX, ScriptCommand};
 pub use set::SetCondition;
 pub use sets::{Combine, SetCommand, SetsCommand};
 pub use sorted::{AddOptions, Aggregate, Combination, SortedCommand, SortedSetsCommand};
@@ -183,6 +186,7 @@ impl Request {
             [BODY_VERSION, data_body::DATA, ..] => Level::DATA,
             [BODY_VERSION, codec::BLOCK | codec::MODIFIED | codec::VERSION, ..] => Level::BLOCK,
             [BODY_VERSION, once::ONCE..=once::SET_LIMIT | once::LIMITS, ..] => Level::SESSION,
+            [BODY_VERSION, script::RUN..=script::FLUSH | script::EXIST, ..] => Level::SCRIPT,
             [BODY_VERSION, codec::CLOCK..=timed::LEFT | timed::DEADLINE, ..] => Level::EXPIRY,
             _ => Level::FIRST,
         }

@@ -99,7 +99,9 @@ pub fn arguments(name: &str) -> &'static [Argument] {
         "mset" | "msetnx" => &[const { Argument::new("data", Kind::Block(&[KEY, VALUE])).multiple() }],
         "psubscribe" => &[const { Argument::new("pattern", Kind::Pattern).multiple() }],
         "punsubscribe" => &[const { Argument::new("pattern", Kind::Pattern).optional().multiple() }],
-        "sentinel" => &[SUBCOMMAND, const { text("argument").optional().multiple() }],
+        "eval" | "eval_ro" => &EVAL,
+        "evalsha" | "evalsha_ro" => &EVAL_SHA,
+        "sentinel" | "script" => &[SUBCOMMAND, const { text("argument").optional().multiple() }],
         "subscribe" => &[const { text("channel").multiple() }],
         "unsubscribe" => &[const { text("channel").optional().multiple() }],
         "wait" => &[NUMREPLICAS, TIMEOUT],
@@ -392,6 +394,13 @@ const SCAN: [Argument; 4] = [
     COUNT,
 ];
 
+const EVAL: [Argument; 4] = [
+    text("script"),
+    Argument::new("numkeys", Kind::Integer),
+    KEY.optional().multiple(),
+    text("arg").optional().multiple(),
+];
+const EVAL_SHA: [Argument; 4] = [text("sha1"), EVAL[1], EVAL[2], EVAL[3]];
 const STREAMS: [Argument; 2] = [KEY.multiple(), text("id").multiple()];
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::answers::ParseResult;
 use super::{
     data_parse as data, expiry_parse as expiry, keys_parse as keys, local_parse as local,
-    sentinel_parse as sentinel, streams_parse, transaction,
+    script_parse as script, sentinel_parse as sentinel, streams_parse, transaction,
 };
 
 /// A row of [`COMMANDS`].
@@ -103,6 +103,10 @@ commands! {
     "del" -2 ["write"] ALL, "generic" "1.0.0" "Deletes keys." keys::del;
     "discard" 1 ["noscript", "loading", "stale", "fast"] NONE, "transactions" "2.0.0" "Forgets the commands since MULTI, and what is watched." transaction::discard;
     "echo" 2 ["fast"] NONE, "connection" "1.0.0" "Returns its argument." local::echo;
+    "eval" -3 ["noscript", "movablekeys"] NONE, "scripting" "2.6.0" "Carries out a script in Lua." script::eval;
+    "eval_ro" -3 ["readonly", "noscript", "movablekeys"] NONE, "scripting" "7.0.0" "Carries out a script in Lua that only reads." script::eval;
+    "evalsha" -3 ["noscript", "movablekeys"] NONE, "scripting" "2.6.0" "Carries out a script that is known by the SHA-1 of its text." script::eval;
+    "evalsha_ro" -3 ["readonly", "noscript", "movablekeys"] NONE, "scripting" "7.0.0" "Carries out a script that is known by the SHA-1 of its text and only reads." script::eval;
     "exec" 1 ["noscript", "loading", "stale"] NONE, "transactions" "1.2.0" "Carries out the commands since MULTI as one, if what is watched was not changed." transaction::exec;
     "exists" -2 ["readonly", "fast"] ALL, "generic" "1.0.0" "Counts which of the keys exist." keys::exists;
     "expire" -3 ["write", "fast"] ONE, "generic" "1.0.0" "Sets in how many seconds a key goes (NX, XX, GT, LT)." expiry::expire;
@@ -177,6 +181,7 @@ commands! {
     "rpushx" -3 ["write", "denyoom", "fast"] ONE, "list" "2.2.0" "Puts elements behind those of a list, if there is one." data::parse;
     "sadd" -3 ["write", "denyoom", "fast"] ONE, "set" "1.0.0" "Adds members to a set." data::parse;
     "scard" 2 ["readonly", "fast"] ONE, "set" "1.0.0" "Returns the number of members of a set." data::parse;
+    "script" -2 ["noscript"] NONE, "scripting" "2.6.0" "Keeps scripts, says which are kept, and forgets them (LOAD, EXISTS, FLUSH)." script::script;
     "sdiff" -2 ["readonly"] ALL, "set" "1.0.0" "Returns what is in the first set and in no other." data::parse;
     "sdiffstore" -3 ["write", "denyoom"] ALL, "set" "1.0.0" "Makes a set of what is in the first of the others and in none behind it." data::parse;
     "select" 2 ["loading", "stale", "fast"] NONE, "connection" "1.0.0" "Selects database 0, the only one." local::select;

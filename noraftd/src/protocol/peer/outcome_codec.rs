@@ -19,6 +19,7 @@
 //! | 9 | rows (from level 1 on) | count, both parts in turn |
 //! | 10 | set (from level 1 on) | count, replies |
 //! | 11 | number with a fraction (from level 1 on) | f64, a number |
+//! | 12 | a status that a script made (from level 1 on) | length, text |
 //!
 //! RESP itself would not do: it does not distinguish 4 from 5 in version 3, nor 7 from 6 in version 2. New
 //! statuses, refusals and doubts are added at the end of their lists.
@@ -95,6 +96,7 @@ pub(crate) fn write_reply(reply: &Reply, out: &mut BytesMut) {
     match reply {
         Reply::Status(text) => out.extend_from_slice(&[0, place(&STATUSES, text)]),
         Reply::Error(text) => write_bytes(1, text.as_bytes(), out),
+        Reply::Line(text) => write_bytes(12, text.as_bytes(), out),
         Reply::Integer(n) => {
             out.put_u8(2);
             out.put_i64_le(*n);
@@ -151,7 +153,8 @@ impl ReplyReader<'_, '_> {
         let inner = depth_left.checked_sub(1)?;
         Some(match self.reader.u8()? {
             0 => Reply::Status(at_place(&STATUSES, self.reader)?),
-            1 => Reply::Error(String::from_utf8(self.reader.bytes()?.to_vec()).ok()?),
+            1 => Reply::Error(self.text()?),
+            12 => Reply::Line(self.text()?),
             2 => Reply::Integer(self.reader.i64()?),
             3 => Reply::Bulk(self.body.slice_ref(self.reader.bytes()?)),
             4 => Reply::Null,
@@ -164,6 +167,10 @@ impl ReplyReader<'_, '_> {
             10 => Reply::Set(self.repeat(|replies| replies.reply(inner))?),
             _ => return None,
         })
+    }
+
+    fn text(&mut self) -> Option<String> {
+        String::from_utf8(self.reader.bytes()?.to_vec()).ok()
     }
 
     fn pair(&mut self, depth_left: usize) -> Option<(Reply, Reply)> {

@@ -13,6 +13,7 @@ impl Reply {
     pub fn encode(&self, version: RespVersion, out: &mut BytesMut) {
         match self {
             Self::Status(text) => line(b'+', text, out),
+            Self::Line(text) => line(b'+', text, out),
             Self::Error(text) => line(b'-', text, out),
             Self::Integer(n) => header(b':', *n, out),
             Self::Bulk(bytes) => bulk(bytes, out),

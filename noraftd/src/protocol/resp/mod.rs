@@ -49,6 +49,8 @@ impl RespVersion {
 pub enum Reply {
     /// `+OK`: a short status. One of [`STATUSES`] when it is to travel between nodes.
     Status(&'static str),
+    /// `+text`: a status that a script made.
+    Line(String),
     /// `-CODE message`.
     Error(String),
     /// `:1`
@@ -84,7 +86,7 @@ impl Reply {
         REPLY_BYTES
             + match self {
                 Self::Status(_) | Self::Integer(_) | Self::Double(_) | Self::Null | Self::NullArray => 0,
-                Self::Error(text) => text.len(),
+                Self::Error(text) | Self::Line(text) => text.len(),
                 Self::Bulk(bytes) => bytes.len(),
                 Self::Array(items) | Self::Set(items) | Self::Push(items) | Self::Several(items) => {
                     items.iter().map(Self::weight).sum()

@@ -8,6 +8,7 @@ mod hashes;
 mod keyspace;
 mod lists;
 mod redis;
+mod scripts;
 mod sets;
 mod sorted;
 

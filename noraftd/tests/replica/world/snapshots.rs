@@ -9,7 +9,7 @@ use super::{Event, World};
 
 #[derive(Debug)]
 pub(super) enum SnapshotWork {
-    Save(Snapshot),
+    Save(Box<Snapshot>),
     Read {
         position: LogPosition,
         offset: u64,
@@ -33,7 +33,7 @@ impl World {
             SnapshotWork::Save(snapshot) => {
                 let disk = self.disks.get_mut(&node).expect("a node has a disk");
                 disk.rotten.remove(&snapshot.head.base.position.index.get());
-                Input::SnapshotSaved(Some(disk.save(snapshot, SNAPSHOT_BYTES)))
+                Input::SnapshotSaved(Some(disk.save(*snapshot, SNAPSHOT_BYTES)))
             }
             SnapshotWork::Read {
                 position,
