@@ -4,7 +4,7 @@
 //! reply that could commit them counts. Two things are exceptions: a reply that acknowledges nothing beyond
 //! what is already durable here, and a vote request, which commits nothing.
 
-use noraft::{LogEntries, LogPosition, Message, NodeGeneration, NodeId, Term};
+use noraft::{LogEntries, LogIndex, LogPosition, Message, NodeGeneration, NodeId, Term};
 
 use crate::protocol::peer::PeerMessage;
 use crate::record::{BatchId, Record};
@@ -336,9 +336,35 @@ impl Replica {
             // A follower with a longer log differs at our tail. The core waits for its own heartbeat to say so,
             // which is at the tail; ours are where this follower's entries go on.
             None if last_position.index > tail.index => progress.on_divergence(tail),
-            Some(_) | None => {}
+            Some(_) | None => self.contradict(from, last_position, round),
         }
     }
+
+    /// The follower has another entry where the core believes that it has ours: after damage, a log may end with what it had cut
+    /// off before. It is contradicted there, as the core does with one that never had ours; where no entry can be
+    /// common, it needs a snapshot.
+    fn contradict(&mut self, from: NodeId, end: LogPosition, round: u64) {
+        if !self.leadership.echoed_last(from, round) {
+            return;
+        }
+        let anchor = first_other(self.node.log().entries(), end);
+        let Some(progress) = self.leadership.progress.get_mut(&from) else {
+            return;
+        };
+        match anchor {
+            Some(anchor) => progress.on_divergence(anchor),
+            None => self.sender().begin(from),
+        }
+    }
+}
+
+/// The first position at which a log that ends with `end` may differ from ours. None when it may differ before ours begins.
+fn first_other(entries: &LogEntries, end: LogPosition) -> Option<LogPosition> {
+    let first = entries.prev_position().index.get();
+    let mut before = (first..=end.index.get()).rev().map(LogIndex::new);
+    let shared = before.find(|index| entries.get_term(*index).is_some_and(|term| term <= end.term))?;
+    let index = LogIndex::new(shared.get() + 1).min(end.index);
+    Some(LogPosition::new(entries.get_term(index)?, index))
 }
 
 /// The core's view of the records after `prev`; `None` when they do not follow each other.

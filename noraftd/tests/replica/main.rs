@@ -13,6 +13,7 @@ mod disk;
 mod driven;
 mod elections;
 mod expiry;
+mod followers;
 mod handing_over;
 mod levels;
 mod members;
