@@ -20,6 +20,7 @@
 //! threads and sockets, the simulation with a queue of events.
 
 pub mod admission;
+mod c_format;
 pub mod chain;
 pub mod cli;
 pub mod config;

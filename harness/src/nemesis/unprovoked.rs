@@ -5,6 +5,8 @@
 
 use std::fs;
 
+use noraftd::store::Verdict;
+
 use super::Nemesis;
 use super::damage::place;
 use crate::cluster::Node;
@@ -31,7 +33,8 @@ fn says_damage(node: &Node) -> Option<String> {
 /// The first finding of a damaged segment in a node's log.
 fn first_damage(log: &str) -> Option<&str> {
     let mut findings = log.lines().filter_map(|line| line.split_once(" INFO "));
-    let is_damage = |said: &&str| said.starts_with("segment-") && said.contains(": damage: ");
+    let verdict = format!(": {}: ", Verdict::Damage.name());
+    let is_damage = |said: &&str| said.starts_with("segment-") && said.contains(&verdict);
     findings.find_map(|(_, said)| Some(said).filter(is_damage))
 }
 

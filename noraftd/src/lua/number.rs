@@ -2,6 +2,8 @@
 //!
 //! Invariant: the same number has the same text on every machine. What is no number has no sign: that is the processor's choice.
 
+use crate::c_format::general;
+
 /// Reads a whole text as a number, with blanks around it, as `tonumber` does.
 pub(crate) fn parse(text: &[u8]) -> Option<f64> {
     let text = text.trim_ascii_start();
@@ -86,49 +88,6 @@ pub(crate) fn not_finite(number: f64) -> Option<&'static str> {
     }
 }
 
-/// `%g` of a finite number; `keeps_zeros` as with the flag `#`.
-pub(crate) fn general(number: f64, precision: usize, keeps_zeros: bool) -> String {
-    let precision = precision.max(1);
-    let scientific = format!("{number:.*e}", precision - 1);
-    let (mantissa, exponent) = split_exponent(&scientific);
-    let limit = i32::try_from(precision).unwrap_or(i32::MAX);
-    if (-4..limit).contains(&exponent) {
-        let places = usize::try_from(limit - 1 - exponent).unwrap_or(0);
-        let text = format!("{number:.places$}");
-        return if keeps_zeros { text } else { without_zeros(&text) };
-    }
-    let mantissa = if keeps_zeros {
-        mantissa.to_owned()
-    } else {
-        without_zeros(mantissa)
-    };
-    with_exponent(&mantissa, exponent)
-}
-
-/// `%e` of a finite number.
-pub(crate) fn exponential(number: f64, precision: usize) -> String {
-    let scientific = format!("{number:.precision$e}");
-    let (mantissa, exponent) = split_exponent(&scientific);
-    with_exponent(mantissa, exponent)
-}
-
-fn split_exponent(scientific: &str) -> (&str, i32) {
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
-    (mantissa, exponent.parse().unwrap_or(0))
-}
-
-fn with_exponent(mantissa: &str, exponent: i32) -> String {
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{mantissa}e{sign}{:02}", exponent.abs())
-}
-
-fn without_zeros(text: &str) -> String {
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +110,6 @@ mod tests {
         ] {
             assert_eq!(show(number), text);
         }
-        assert_eq!(exponential(12345.678, 2), "1.23e+04");
     }
 
     #[test]

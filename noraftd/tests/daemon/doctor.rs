@@ -1,7 +1,6 @@
 //! What `noraftd doctor` says of real nodes: each thing that it looks for is provoked, and named.
 
 use std::fs;
-use std::path::Path;
 
 use nix::sys::signal::Signal;
 use noraftd::shell::clock;
@@ -70,14 +69,6 @@ fn expect(nodes: &[&Node], check: &str, about: &[u64]) -> Found {
             .find(|found| found.check == check && found.nodes == about);
         found.inspect(|_| assert!(code == Some(1) || code == Some(69), "{code:?}"))
     })
-}
-
-fn alone(dir: &Path, more: &[&str]) -> Node {
-    let mut node = Node::alone(dir);
-    node.give(more);
-    node.start();
-    node.wait_for_leader();
-    node
 }
 
 #[test]
@@ -165,7 +156,7 @@ fn a_slow_disk_is_named_with_what_its_syncs_take() {
         "--heartbeat",
         "20ms",
     ];
-    let node = alone(dir.path(), &slow);
+    let node = Node::leading_alone(dir.path(), &slow);
     let mut client = node.client();
     let found = eventually("the disk is named", || {
         client.send(&["SET", "k", "v"]).expect("it is connected");
@@ -221,7 +212,7 @@ fn settings_that_differ_are_named_with_their_values() {
 #[test]
 fn nodes_of_two_clusters_are_no_cluster() {
     let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
-    let mine = alone(dirs[0].path(), &[]);
+    let mine = Node::leading_alone(dirs[0].path(), &[]);
     let mut other = Node::new(
         dirs[1].path(),
         &["--id", "2", "--cluster", "another"].map(String::from),
@@ -249,7 +240,7 @@ fn a_disk_that_is_nearly_full_is_named_before_it_is_full() {
     let Some(disk) = SmallDisk::mount("32m") else {
         return;
     };
-    let node = alone(disk.0.path(), &[]);
+    let node = Node::leading_alone(disk.0.path(), &[]);
     let free = |found: &Found| found.check == "room";
     assert!(!doctor(&[&node]).1.iter().any(free), "there is room");
     fs::write(disk.0.path().join("ballast"), vec![1; 26 << 20]).expect("it fits");

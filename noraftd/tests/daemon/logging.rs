@@ -1,7 +1,5 @@
 //! The log of a real node: as text and as JSON, and at a level that changes while it runs.
 
-use std::path::Path;
-
 use serde_json::Value as Json;
 
 use crate::support::client::{Client, bulk, error_text, ok};
@@ -9,14 +7,6 @@ use crate::support::eventually;
 use crate::support::guarded::guarded;
 use crate::support::node::Node;
 use noraftd::protocol::resp::Value;
-
-fn alone(dir: &Path, more: &[&str]) -> Node {
-    let mut node = Node::alone(dir);
-    node.give(more);
-    node.start();
-    node.wait_for_leader();
-    node
-}
 
 fn level_of(client: &mut Client) -> Value {
     match client.call(&["CONFIG", "GET", "loglevel"]) {
@@ -29,7 +19,7 @@ fn level_of(client: &mut Client) -> Value {
 fn every_line_of_a_log_in_json_is_an_object_that_names_its_node() {
     let dir = tempfile::tempdir().expect("a directory");
     let name = "a \"quoted\" name";
-    let mut node = alone(
+    let mut node = Node::leading_alone(
         dir.path(),
         &["--log-format", "json", "--log", "trace", "--cluster", name],
     );
@@ -68,7 +58,7 @@ fn every_line_of_a_log_in_json_is_an_object_that_names_its_node() {
 #[test]
 fn the_log_level_changes_while_the_node_runs() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = alone(dir.path(), &[]);
+    let node = Node::leading_alone(dir.path(), &[]);
     let mut client = node.client();
     assert_eq!(level_of(&mut client), bulk("info"));
     assert!(!node.log().contains("has connected from"), "{}", node.log());
@@ -98,7 +88,7 @@ fn the_log_level_changes_while_the_node_runs() {
 #[test]
 fn what_is_no_level_changes_nothing() {
     let dir = tempfile::tempdir().expect("a directory");
-    let node = alone(dir.path(), &[]);
+    let node = Node::leading_alone(dir.path(), &[]);
     let mut client = node.client();
     for level in ["", "loud", "5", "notice", "info "] {
         let refused = client.call(&["CONFIG", "SET", "loglevel", level]);

@@ -1,7 +1,8 @@
 //! `string.format` (Lua 5.1 reference manual, 5.4), without `printf`.
 
 use super::Arguments;
-use crate::lua::number::{exponential, general, not_finite};
+use crate::c_format::{exponential, general};
+use crate::lua::number::not_finite;
 use crate::lua::value::{Failure, Returned, Value};
 use crate::lua::vm::Vm;
 

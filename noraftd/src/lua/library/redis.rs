@@ -78,7 +78,7 @@ fn is_whole(number: f64) -> bool {
 fn seventeen_digits(number: f64) -> String {
     match crate::lua::number::not_finite(number) {
         Some(text) => text.to_owned(),
-        None => crate::lua::number::general(number, 17, false),
+        None => crate::c_format::general(number, 17, false),
     }
 }
 

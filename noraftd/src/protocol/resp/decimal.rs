@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 
-use super::double::{Double, without_zeros};
+use super::double::Double;
+use crate::c_format::without_zeros;
 
 /// A number to be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::cmp::Ordering;
 
 use bytes::Bytes;
 
+use crate::c_format::general;
+
 /// A number of 64 bits, which may be infinite.
 #[derive(Debug, Clone, Copy)]
 pub struct Double(f64);
@@ -65,23 +67,7 @@ fn significant(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    let scientific = format!("{number:.16e}");
-    let (mantissa, exponent) = scientific.split_once('e').expect("it has an exponent");
-    let exponent: i32 = exponent.parse().expect("it is a number");
-    if (-4..17).contains(&exponent) {
-        let places = usize::try_from(16 - exponent).expect("it is at most 16");
-        return without_zeros(&format!("{number:.places$}")).to_owned();
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{}e{sign}{:02}", without_zeros(mantissa), exponent.abs())
-}
-
-/// The number without what a fraction does not need.
-pub(super) fn without_zeros(number: &str) -> &str {
-    match number.contains('.') {
-        true => number.trim_end_matches('0').trim_end_matches('.'),
-        false => number,
-    }
+    general(number, 17, false)
 }
 
 #[cfg(test)]

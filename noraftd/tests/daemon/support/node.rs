@@ -51,6 +51,15 @@ impl Node {
         Self::new(dir, &["--id", "1", "--segment-bytes", "1MiB"].map(String::from))
     }
 
+    /// A cluster of one with these settings, which leads.
+    pub fn leading_alone(dir: &Path, more: &[&str]) -> Self {
+        let mut node = Self::alone(dir);
+        node.give(more);
+        node.start();
+        node.wait_for_leader();
+        node
+    }
+
     /// Runs this program from the next start on.
     pub fn use_program(&mut self, program: &Path) {
         program.clone_into(&mut self.program);
